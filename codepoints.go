@@ -1,0 +1,458 @@
+package attls
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// Role is one of the two ends of a connection.
+type Role uint8
+
+const (
+	RoleClient Role = 0
+	RoleServer Role = 1
+)
+
+// Peer returns the other end.
+func (r Role) Peer() Role { return r ^ 1 }
+
+func (r Role) String() string {
+	if r == RoleServer {
+		return "server"
+	}
+	return "client"
+}
+
+// ContentType is the type of a record (RFC 8446 section 5.1).
+type ContentType uint8
+
+const (
+	ContentTypeInvalid          ContentType = 0
+	ContentTypeChangeCipherSpec ContentType = 20
+	ContentTypeAlert            ContentType = 21
+	ContentTypeHandshake        ContentType = 22
+	ContentTypeApplicationData  ContentType = 23
+)
+
+func (t ContentType) String() string {
+	switch t {
+	case ContentTypeChangeCipherSpec:
+		return "change_cipher_spec"
+	case ContentTypeAlert:
+		return "alert"
+	case ContentTypeHandshake:
+		return "handshake"
+	case ContentTypeApplicationData:
+		return "application_data"
+	}
+	return number("content type", uint64(t))
+}
+
+// HandshakeType is the first octet of a handshake message (RFC 8446 section 4).
+type HandshakeType uint8
+
+const (
+	TypeClientHello           HandshakeType = 1
+	TypeServerHello           HandshakeType = 2
+	TypeNewSessionTicket      HandshakeType = 4
+	TypeEndOfEarlyData        HandshakeType = 5
+	TypeEncryptedExtensions   HandshakeType = 8
+	TypeCertificate           HandshakeType = 11
+	TypeCertificateRequest    HandshakeType = 13
+	TypeCertificateVerify     HandshakeType = 15
+	TypeFinished              HandshakeType = 20
+	TypeKeyUpdate             HandshakeType = 24
+	TypeCompressedCertificate HandshakeType = 25
+	TypeMessageHash           HandshakeType = 254
+)
+
+// MessageKind names a handshake message by what it means rather than by its
+// first octet: HelloRetryRequest shares ServerHello's number but is a kind of
+// its own, and KindAdded stands for the messages that a profile adds.
+type MessageKind uint8
+
+const (
+	KindNone MessageKind = iota
+	KindClientHello
+	KindServerHello
+	KindHelloRetryRequest
+	KindEncryptedExtensions
+	KindCertificateRequest
+	KindCertificate
+	KindCertificateVerify
+	KindFinished
+	KindNewSessionTicket
+	KindEndOfEarlyData
+	KindKeyUpdate
+	KindCompressedCertificate
+	KindAdded
+	KindUnknown
+	numKinds
+)
+
+var kindNames = [numKinds]string{
+	"none", "client_hello", "server_hello", "hello_retry_request", "encrypted_extensions",
+	"certificate_request", "certificate", "certificate_verify", "finished", "new_session_ticket",
+	"end_of_early_data", "key_update", "compressed_certificate", "added message", "unknown message",
+}
+
+var kindDisplay = [numKinds]string{
+	"none", "ClientHello", "ServerHello", "HelloRetryRequest", "EncryptedExtensions",
+	"CertificateRequest", "Certificate", "CertificateVerify", "Finished", "NewSessionTicket",
+	"EndOfEarlyData", "KeyUpdate", "CompressedCertificate", "added message", "unknown message",
+}
+
+// Name is the spelling of the presentation language: client_hello.
+func (k MessageKind) Name() string {
+	if k < numKinds {
+		return kindNames[k]
+	}
+	return number("message", uint64(k))
+}
+
+// String is the spelling of the RFC's prose: ClientHello.
+func (k MessageKind) String() string {
+	if k < numKinds {
+		return kindDisplay[k]
+	}
+	return number("message", uint64(k))
+}
+
+// KindByName is the inverse of Name.
+func KindByName(name string) (MessageKind, bool) {
+	for k, n := range kindNames[:KindAdded] {
+		if n == name && k != 0 {
+			return MessageKind(k), true
+		}
+	}
+	return KindNone, false
+}
+
+// Kind returns the kind of a message with this type. ServerHello is returned
+// for type 2; telling a HelloRetryRequest apart needs its Random.
+func (t HandshakeType) Kind() MessageKind {
+	switch t {
+	case TypeClientHello:
+		return KindClientHello
+	case TypeServerHello:
+		return KindServerHello
+	case TypeNewSessionTicket:
+		return KindNewSessionTicket
+	case TypeEndOfEarlyData:
+		return KindEndOfEarlyData
+	case TypeEncryptedExtensions:
+		return KindEncryptedExtensions
+	case TypeCertificate:
+		return KindCertificate
+	case TypeCertificateRequest:
+		return KindCertificateRequest
+	case TypeCertificateVerify:
+		return KindCertificateVerify
+	case TypeFinished:
+		return KindFinished
+	case TypeKeyUpdate:
+		return KindKeyUpdate
+	case TypeCompressedCertificate:
+		return KindCompressedCertificate
+	}
+	return KindUnknown
+}
+
+func (t HandshakeType) String() string {
+	if k := t.Kind(); k != KindUnknown {
+		return k.Name()
+	}
+	if t == TypeMessageHash {
+		return "message_hash"
+	}
+	return number("handshake type", uint64(t))
+}
+
+// ExtensionType is the number of an extension (IANA TLS ExtensionType Values).
+type ExtensionType uint16
+
+const (
+	ExtServerName                    ExtensionType = 0
+	ExtMaxFragmentLength             ExtensionType = 1
+	ExtStatusRequest                 ExtensionType = 5
+	ExtSupportedGroups               ExtensionType = 10
+	ExtECPointFormats                ExtensionType = 11
+	ExtSignatureAlgorithms           ExtensionType = 13
+	ExtUseSRTP                       ExtensionType = 14
+	ExtHeartbeat                     ExtensionType = 15
+	ExtALPN                          ExtensionType = 16
+	ExtSignedCertificateTimestamp    ExtensionType = 18
+	ExtClientCertificateType         ExtensionType = 19
+	ExtServerCertificateType         ExtensionType = 20
+	ExtPadding                       ExtensionType = 21
+	ExtEncryptThenMAC                ExtensionType = 22
+	ExtExtendedMainSecret            ExtensionType = 23
+	ExtCompressCertificate           ExtensionType = 27
+	ExtRecordSizeLimit               ExtensionType = 28
+	ExtSessionTicket                 ExtensionType = 35
+	ExtPreSharedKey                  ExtensionType = 41
+	ExtEarlyData                     ExtensionType = 42
+	ExtSupportedVersions             ExtensionType = 43
+	ExtCookie                        ExtensionType = 44
+	ExtPSKKeyExchangeModes           ExtensionType = 45
+	ExtCertificateAuthorities        ExtensionType = 47
+	ExtOIDFilters                    ExtensionType = 48
+	ExtPostHandshakeAuth             ExtensionType = 49
+	ExtSignatureAlgorithmsCert       ExtensionType = 50
+	ExtKeyShare                      ExtensionType = 51
+	ExtSequenceNumberEncryptionAlgos ExtensionType = 60
+	ExtRenegotiationInfo             ExtensionType = 0xff01
+)
+
+var extensionNames = map[ExtensionType]string{
+	ExtServerName: "server_name", ExtMaxFragmentLength: "max_fragment_length",
+	ExtStatusRequest: "status_request", ExtSupportedGroups: "supported_groups",
+	ExtECPointFormats: "ec_point_formats", ExtSignatureAlgorithms: "signature_algorithms",
+	ExtUseSRTP: "use_srtp", ExtHeartbeat: "heartbeat",
+	ExtALPN:                       "application_layer_protocol_negotiation",
+	ExtSignedCertificateTimestamp: "signed_certificate_timestamp",
+	ExtClientCertificateType:      "client_certificate_type", ExtServerCertificateType: "server_certificate_type",
+	ExtPadding: "padding", ExtEncryptThenMAC: "encrypt_then_mac",
+	ExtExtendedMainSecret: "extended_main_secret", ExtCompressCertificate: "compress_certificate",
+	ExtRecordSizeLimit: "record_size_limit", ExtSessionTicket: "session_ticket",
+	ExtPreSharedKey: "pre_shared_key", ExtEarlyData: "early_data",
+	ExtSupportedVersions: "supported_versions", ExtCookie: "cookie",
+	ExtPSKKeyExchangeModes: "psk_key_exchange_modes", ExtCertificateAuthorities: "certificate_authorities",
+	ExtOIDFilters: "oid_filters", ExtPostHandshakeAuth: "post_handshake_auth",
+	ExtSignatureAlgorithmsCert: "signature_algorithms_cert", ExtKeyShare: "key_share",
+	ExtSequenceNumberEncryptionAlgos: "sequence_number_encryption_algorithms",
+	ExtRenegotiationInfo:             "renegotiation_info",
+}
+
+func (t ExtensionType) String() string {
+	if n, ok := extensionNames[t]; ok {
+		return n
+	}
+	return "extension 0x" + fmt.Sprintf("%04x", uint16(t))
+}
+
+// ExtensionByName finds a registered extension by its IANA name.
+func ExtensionByName(name string) (ExtensionType, bool) {
+	for t, n := range extensionNames {
+		if n == name {
+			return t, true
+		}
+	}
+	return 0, false
+}
+
+// RegisteredExtension reports whether IANA has given the number to an
+// extension that this package knows by name.
+func RegisteredExtension(t ExtensionType) bool { _, ok := extensionNames[t]; return ok }
+
+// AlertDescription is the second octet of an alert (RFC 8446 section 6).
+type AlertDescription uint8
+
+const (
+	AlertCloseNotify                  AlertDescription = 0
+	AlertUnexpectedMessage            AlertDescription = 10
+	AlertBadRecordMAC                 AlertDescription = 20
+	AlertRecordOverflow               AlertDescription = 22
+	AlertHandshakeFailure             AlertDescription = 40
+	AlertBadCertificate               AlertDescription = 42
+	AlertUnsupportedCertificate       AlertDescription = 43
+	AlertCertificateRevoked           AlertDescription = 44
+	AlertCertificateExpired           AlertDescription = 45
+	AlertCertificateUnknown           AlertDescription = 46
+	AlertIllegalParameter             AlertDescription = 47
+	AlertUnknownCA                    AlertDescription = 48
+	AlertAccessDenied                 AlertDescription = 49
+	AlertDecodeError                  AlertDescription = 50
+	AlertDecryptError                 AlertDescription = 51
+	AlertProtocolVersion              AlertDescription = 70
+	AlertInsufficientSecurity         AlertDescription = 71
+	AlertInternalError                AlertDescription = 80
+	AlertInappropriateFallback        AlertDescription = 86
+	AlertUserCanceled                 AlertDescription = 90
+	AlertMissingExtension             AlertDescription = 109
+	AlertUnsupportedExtension         AlertDescription = 110
+	AlertUnrecognizedName             AlertDescription = 112
+	AlertBadCertificateStatusResponse AlertDescription = 113
+	AlertUnknownPSKIdentity           AlertDescription = 115
+	AlertCertificateRequired          AlertDescription = 116
+	AlertNoApplicationProtocol        AlertDescription = 120
+)
+
+var alertNames = map[AlertDescription]string{
+	AlertCloseNotify: "close_notify", AlertUnexpectedMessage: "unexpected_message",
+	AlertBadRecordMAC: "bad_record_mac", AlertRecordOverflow: "record_overflow",
+	AlertHandshakeFailure: "handshake_failure", 41: "no_certificate", AlertBadCertificate: "bad_certificate",
+	AlertUnsupportedCertificate: "unsupported_certificate", AlertCertificateRevoked: "certificate_revoked",
+	AlertCertificateExpired: "certificate_expired", AlertCertificateUnknown: "certificate_unknown",
+	AlertIllegalParameter: "illegal_parameter", AlertUnknownCA: "unknown_ca",
+	AlertAccessDenied: "access_denied", AlertDecodeError: "decode_error",
+	AlertDecryptError: "decrypt_error", AlertProtocolVersion: "protocol_version",
+	AlertInsufficientSecurity: "insufficient_security", AlertInternalError: "internal_error",
+	AlertInappropriateFallback: "inappropriate_fallback", AlertUserCanceled: "user_canceled",
+	AlertMissingExtension: "missing_extension", AlertUnsupportedExtension: "unsupported_extension",
+	AlertUnrecognizedName:             "unrecognized_name",
+	AlertBadCertificateStatusResponse: "bad_certificate_status_response",
+	AlertUnknownPSKIdentity:           "unknown_psk_identity",
+	AlertCertificateRequired:          "certificate_required",
+	AlertNoApplicationProtocol:        "no_application_protocol",
+}
+
+func (a AlertDescription) String() string {
+	if n, ok := alertNames[a]; ok {
+		return n
+	}
+	return number("alert", uint64(a))
+}
+
+// AlertByName finds an alert by the name RFC 8446 gives it.
+func AlertByName(name string) (AlertDescription, bool) {
+	for a, n := range alertNames {
+		if n == name {
+			return a, true
+		}
+	}
+	return 0, false
+}
+
+// CipherSuite is a TLS 1.3 cipher suite (RFC 8446 appendix B.4).
+type CipherSuite uint16
+
+const (
+	TLS_AES_128_GCM_SHA256       CipherSuite = 0x1301
+	TLS_AES_256_GCM_SHA384       CipherSuite = 0x1302
+	TLS_CHACHA20_POLY1305_SHA256 CipherSuite = 0x1303
+	TLS_AES_128_CCM_SHA256       CipherSuite = 0x1304
+	TLS_AES_128_CCM_8_SHA256     CipherSuite = 0x1305
+)
+
+var suiteNames = map[CipherSuite]string{
+	TLS_AES_128_GCM_SHA256: "TLS_AES_128_GCM_SHA256", TLS_AES_256_GCM_SHA384: "TLS_AES_256_GCM_SHA384",
+	TLS_CHACHA20_POLY1305_SHA256: "TLS_CHACHA20_POLY1305_SHA256",
+	TLS_AES_128_CCM_SHA256:       "TLS_AES_128_CCM_SHA256", TLS_AES_128_CCM_8_SHA256: "TLS_AES_128_CCM_8_SHA256",
+}
+
+func (s CipherSuite) String() string {
+	if n, ok := suiteNames[s]; ok {
+		return n
+	}
+	return "cipher suite 0x" + fmt.Sprintf("%04x", uint16(s))
+}
+
+// NamedGroup is a key exchange group (RFC 8446 section 4.2.7).
+type NamedGroup uint16
+
+const (
+	GroupSecp256r1          NamedGroup = 23
+	GroupSecp384r1          NamedGroup = 24
+	GroupSecp521r1          NamedGroup = 25
+	GroupX25519             NamedGroup = 29
+	GroupX448               NamedGroup = 30
+	GroupSecP256r1MLKEM768  NamedGroup = 0x11eb
+	GroupX25519MLKEM768     NamedGroup = 0x11ec
+	GroupSecP384r1MLKEM1024 NamedGroup = 0x11ed
+)
+
+var groupNames = map[NamedGroup]string{
+	GroupSecp256r1: "secp256r1", GroupSecp384r1: "secp384r1", GroupSecp521r1: "secp521r1",
+	GroupX25519: "x25519", GroupX448: "x448", GroupSecP256r1MLKEM768: "SecP256r1MLKEM768",
+	GroupX25519MLKEM768: "X25519MLKEM768", GroupSecP384r1MLKEM1024: "SecP384r1MLKEM1024",
+}
+
+func (g NamedGroup) String() string {
+	if n, ok := groupNames[g]; ok {
+		return n
+	}
+	return "group 0x" + fmt.Sprintf("%04x", uint16(g))
+}
+
+// SignatureScheme is a signature algorithm (RFC 8446 section 4.2.3).
+type SignatureScheme uint16
+
+const (
+	RSA_PKCS1_SHA1         SignatureScheme = 0x0201
+	ECDSA_SHA1             SignatureScheme = 0x0203
+	RSA_PKCS1_SHA256       SignatureScheme = 0x0401
+	RSA_PKCS1_SHA384       SignatureScheme = 0x0501
+	RSA_PKCS1_SHA512       SignatureScheme = 0x0601
+	ECDSA_SECP256R1_SHA256 SignatureScheme = 0x0403
+	ECDSA_SECP384R1_SHA384 SignatureScheme = 0x0503
+	ECDSA_SECP521R1_SHA512 SignatureScheme = 0x0603
+	RSA_PSS_RSAE_SHA256    SignatureScheme = 0x0804
+	RSA_PSS_RSAE_SHA384    SignatureScheme = 0x0805
+	RSA_PSS_RSAE_SHA512    SignatureScheme = 0x0806
+	ED25519                SignatureScheme = 0x0807
+	ED448                  SignatureScheme = 0x0808
+	RSA_PSS_PSS_SHA256     SignatureScheme = 0x0809
+	RSA_PSS_PSS_SHA384     SignatureScheme = 0x080a
+	RSA_PSS_PSS_SHA512     SignatureScheme = 0x080b
+	MLDSA44                SignatureScheme = 0x0904
+	MLDSA65                SignatureScheme = 0x0905
+	MLDSA87                SignatureScheme = 0x0906
+)
+
+var signatureNames = map[SignatureScheme]string{
+	RSA_PKCS1_SHA1: "rsa_pkcs1_sha1", ECDSA_SHA1: "ecdsa_sha1",
+	RSA_PKCS1_SHA256: "rsa_pkcs1_sha256", RSA_PKCS1_SHA384: "rsa_pkcs1_sha384", RSA_PKCS1_SHA512: "rsa_pkcs1_sha512",
+	ECDSA_SECP256R1_SHA256: "ecdsa_secp256r1_sha256", ECDSA_SECP384R1_SHA384: "ecdsa_secp384r1_sha384",
+	ECDSA_SECP521R1_SHA512: "ecdsa_secp521r1_sha512",
+	RSA_PSS_RSAE_SHA256:    "rsa_pss_rsae_sha256", RSA_PSS_RSAE_SHA384: "rsa_pss_rsae_sha384", RSA_PSS_RSAE_SHA512: "rsa_pss_rsae_sha512",
+	ED25519: "ed25519", ED448: "ed448",
+	RSA_PSS_PSS_SHA256: "rsa_pss_pss_sha256", RSA_PSS_PSS_SHA384: "rsa_pss_pss_sha384", RSA_PSS_PSS_SHA512: "rsa_pss_pss_sha512",
+	MLDSA44: "mldsa44", MLDSA65: "mldsa65", MLDSA87: "mldsa87",
+}
+
+func (s SignatureScheme) String() string {
+	if n, ok := signatureNames[s]; ok {
+		return n
+	}
+	return "signature scheme 0x" + fmt.Sprintf("%04x", uint16(s))
+}
+
+// CertificateType is a type of the registry of RFC 7250.
+type CertificateType uint8
+
+const (
+	CertificateX509         CertificateType = 0
+	CertificateRawPublicKey CertificateType = 2
+)
+
+func (t CertificateType) String() string {
+	switch t {
+	case CertificateX509:
+		return "X509"
+	case CertificateRawPublicKey:
+		return "RawPublicKey"
+	}
+	return number("certificate type", uint64(t))
+}
+
+// Protocol versions as they stand on the wire.
+const (
+	VersionTLS10 uint16 = 0x0301
+	VersionTLS12 uint16 = 0x0303
+	VersionTLS13 uint16 = 0x0304
+)
+
+// Grease reports whether v is one of the reserved values of RFC 8701 for
+// sixteen-bit registries.
+func Grease(v uint16) bool { return v&0x0f0f == 0x0a0a && v>>8 == v&0xff }
+
+func number(what string, v uint64) string { return what + " " + strconv.FormatUint(v, 10) }
+
+// GroupByName finds a group by its IANA name.
+func GroupByName(name string) (NamedGroup, bool) { return byName(groupNames, name) }
+
+// SuiteByName finds a cipher suite by its IANA name.
+func SuiteByName(name string) (CipherSuite, bool) { return byName(suiteNames, name) }
+
+// SignatureSchemeByName finds a signature scheme by its IANA name.
+func SignatureSchemeByName(name string) (SignatureScheme, bool) { return byName(signatureNames, name) }
+
+func byName[T comparable](names map[T]string, name string) (t T, ok bool) {
+	for v, n := range names {
+		if n == name {
+			return v, true
+		}
+	}
+	return t, false
+}

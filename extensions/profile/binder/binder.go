@@ -1,0 +1,88 @@
+// Package binder is the small total language in which a profile writes down
+// what Evidence is bound to: a parser, a type check, the table of the earliest
+// moment at which each input exists, and a pure Eval(Program, Inputs).
+package binder
+
+import "attls"
+
+// Secret names a secret of the key schedule (RFC 8446 section 7.1).
+type Secret uint8
+
+const (
+	EarlySecret Secret = iota
+	ECDHE
+	HandshakeSecret
+	MainSecret
+	ExporterSecret
+)
+
+// Variant is how a transcript range treats HelloRetryRequest. It concerns the
+// binder only, never TLS itself.
+type Variant uint8
+
+const (
+	VariantRFC8446 Variant = iota // ClientHello1 replaced by message_hash
+	VariantCH1SH                  // ClientHello1 then from ServerHello on
+	VariantAsSent                 // every message as sent
+	VariantCH2SH                  // ClientHello2 then from ServerHello on
+)
+
+// Point is a place in the handshake, in the order in which messages stand.
+type Point uint8
+
+const (
+	PointNone Point = iota
+	PointCH
+	PointSH
+	PointEE
+	PointCR
+	PointServerCT
+	PointServerCV
+	PointServerAT // added message of the server
+	PointServerFin
+	PointClientCT
+	PointClientCV
+	PointClientAT
+	PointClientFin
+	PointPostHandshakeCR
+)
+
+// Range is CH..X, up to and including the last message that is not after End;
+// with Exclusive, End itself is left out.
+type Range struct {
+	End       Point
+	Exclusive bool
+	Variant   Variant
+}
+
+// Inputs is what an evaluation may ask of a handshake. Every method reports
+// false when the value does not exist (yet).
+type Inputs interface {
+	// Hash names the suite's hash: "SHA-256" or "SHA-384".
+	Hash() string
+	// Secret returns a secret of Hash.length octets (ECDHE: of the group's length).
+	Secret(Secret) ([]byte, bool)
+	// Transcript returns Transcript-Hash over the range with the suite's hash.
+	Transcript(Range) ([]byte, bool)
+	// SPKI returns the DER SubjectPublicKeyInfo of the role's end-entity key.
+	SPKI(attls.Role) ([]byte, bool)
+	// Certificate returns the DER end-entity certificate of the role.
+	Certificate(attls.Role) ([]byte, bool)
+	// Nonce returns the nonce of the slot whose attester is the role.
+	Nonce(attls.Role) ([]byte, bool)
+	// RequestContext returns the certificate_request_context that the role answers.
+	RequestContext(attls.Role) ([]byte, bool)
+	// AttesterSize is the length, in octets, that the attester's challenge field wants; 0: no wish.
+	AttesterSize(attls.Role) (int, bool)
+}
+
+// The rest of the package provides:
+//
+//	Parse(definitions map/list with positions) (*Program, error)   checks names, cycles, argument types, label and context lengths
+//	(*Program) Eval(name string, role attls.Role, in Inputs) ([]byte, error)
+//	(*Program) Trace(name string, role attls.Role, in Inputs) (*Node, error)   the same, as a tree with every intermediate value
+//	(*Program) Needs(name string, role attls.Role) []Input             terminals used, with ranges
+//	(*Program) Earliest(name string, role attls.Role, who attls.Role) (Point, bool)   when an end can compute it
+//
+// An input that does not exist, a `within` that does not hold, or a context
+// that does not fit its length octet is an *attls.Error with FailBinderUndefined.

@@ -1,0 +1,354 @@
+// Package profile loads, checks, compiles and diffs draft profiles.
+//
+// A profile is one YAML file that makes a draft revision data: structures in
+// TLS presentation language, code points, placement, rules with their
+// parameters, the binder, alerts, and the meaning that ties wire fields to the
+// engine's fixed vocabulary (offer, choice, nonce, payload). The engine reads
+// the compiled Profile only; it knows no revision by name.
+package profile
+
+import (
+	"attls"
+	"attls/extensions/profile/binder"
+)
+
+// Model is one of the two models of RFC 9334 section 5.
+type Model uint8
+
+const (
+	ModelEvidence Model = iota // background-check model: Evidence
+	ModelResults               // passport model: Attestation Results
+)
+
+func (m Model) String() string {
+	if m == ModelResults {
+		return "results"
+	}
+	return "evidence"
+}
+
+// CredentialKind says how the payload stands to the X.509 credential.
+type CredentialKind uint8
+
+const (
+	KindAlone CredentialKind = iota // the CMW takes the certificate's place
+	KindX509                        // the CMW goes beside an X.509 certificate
+)
+
+func (k CredentialKind) String() string {
+	if k == KindX509 {
+		return "x509"
+	}
+	return "alone"
+}
+
+// Format names what a CMW contains: a CoAP content format or a media type.
+// MediaType is empty for a content format.
+type Format struct {
+	ContentFormat uint16
+	MediaType     string
+}
+
+// Scheme is one element of an attestation list in the words of policy.
+type Scheme struct {
+	Model      Model
+	Credential CredentialKind
+	Format     Format // of the Evidence
+	Verifier   []byte // of the Attestation Results (verifier_identity)
+	Wire       []byte // the element as it stands on the wire; set by decoding and by Profile.EncodeScheme
+}
+
+// Extension is one extension of a profile with its placement.
+type Extension struct {
+	Name       string
+	Type       attls.ExtensionType
+	Placements []Placement
+}
+
+// Entries says in which CertificateEntry an extension may stand.
+type Entries uint8
+
+const (
+	EntriesAny   Entries = iota
+	EntriesFirst         // the end-entity entry only
+)
+
+// Offer names what the peer must have sent before: an extension in a message.
+type Offer struct {
+	Message   attls.MessageKind
+	Extension attls.ExtensionType
+}
+
+// Placement is one message in which an extension may stand.
+type Placement struct {
+	Message       attls.MessageKind
+	OfferedBy     [2][]Offer // by the role of the sender; any one suffices; empty: needs no offer
+	Unsolicited   bool       // `offered_by: any`: accepted though nothing offered it
+	Entries       Entries
+	PostHandshake bool // also in post-handshake authentication
+}
+
+// AddedMessage is a handshake message that a profile adds. It is sent by an
+// attester whose scheme was chosen, directly after After and before Before.
+type AddedMessage struct {
+	Name   string
+	Type   attls.HandshakeType
+	After  attls.MessageKind
+	Before attls.MessageKind
+}
+
+// Slot is one attester role and one list: where schemes are offered, where one
+// is chosen, and where the nonce for it travels.
+type Slot struct {
+	Name         string
+	Attester     attls.Role
+	Offer        Place
+	Choice       Place
+	Nonce        Place // Message is KindNone where the slot has no nonce
+	NonceMin     int   // bounds of the grammar, octets
+	NonceMax     int
+	NonceDefault int // octets asked of a nonce source when it has no wish of its own
+	Models       []Model
+	Kinds        []CredentialKind
+}
+
+// Place is a message and the extension in it that holds a field.
+type Place struct {
+	Message   attls.MessageKind
+	Extension attls.ExtensionType
+}
+
+// Carrier says where the payload of a credential kind travels.
+type Carrier uint8
+
+const (
+	CarrierCertData  Carrier = iota // cert_data of the CertificateEntry
+	CarrierExtension                // an extension of a CertificateEntry
+	CarrierMessage                  // an added handshake message
+)
+
+// KeySource says where the key that verifies CertificateVerify comes from.
+type KeySource uint8
+
+const (
+	KeyFromX509      KeySource = iota // the end-entity certificate
+	KeyFromAppraisal                  // the Verdict of the appraisal
+)
+
+// Credential is one credential kind that a profile allows.
+type Credential struct {
+	Kind            CredentialKind
+	Carrier         Carrier
+	Extension       attls.ExtensionType // CarrierExtension
+	Message         int                 // CarrierMessage: index into Profile.Messages
+	MaxPayload      int                 // octets; the tightest bound around the field
+	Entries         Entries             // KindAlone: EntriesFirst means exactly one entry
+	CertificateType attls.CertificateType
+	Negotiated      bool // RFC 7250 extensions must agree on the type as well
+	KeyFrom         KeySource
+	PKIX            bool     // X.509 path validation is required
+	EmptyContext    bool     // certificate_request_context is sent empty whatever was asked
+	Keys            []string // permitted keys: secp256r1, secp384r1, …; empty: any
+}
+
+// NoSchemeScope says over what a failure to agree is counted.
+type NoSchemeScope uint8
+
+const (
+	ScopeSlot NoSchemeScope = iota
+	ScopeModel
+	ScopeAll
+)
+
+// NoSchemeThen says what a server does when nothing is in common.
+type NoSchemeThen uint8
+
+const (
+	ThenAbort NoSchemeThen = iota
+	ThenOmit
+	ThenNullChoice
+)
+
+// FormatMatch says how the type inside a CMW is held against the chosen format.
+type FormatMatch uint8
+
+const (
+	MatchEqual FormatMatch = iota
+	MatchWithParameters
+	MatchIgnore
+)
+
+// VerdictBefore says how far a relying party goes without a verdict.
+type VerdictBefore uint8
+
+const (
+	BeforeCertificateVerify VerdictBefore = iota
+	BeforeFinished
+	BeforeApplicationData
+	BeforeNothing // the verdict is an application event
+)
+
+// Rules are the parameters of the rules that package negotiation implements.
+type Rules struct {
+	OfferEmptyList           bool // offer.when_empty: empty_list (else omit)
+	OfferAtLeast             int  // schemes over all slots
+	ClientSlotsNeedCert      bool
+	OfferFirst               *Scheme // must stand first in the client's list
+	ServerOrder              bool    // choose.order: server's preference decides
+	OnePerAttester           bool    // choose.per_attester: 1
+	NoScheme                 NoSchemeScope
+	NoSchemeThen             NoSchemeThen
+	NullChoice               *Scheme // answered under ThenNullChoice
+	UnwillingAbort           bool
+	AnswerNoneAbort          bool
+	ClientChoiceNeedsRequest bool
+	Match                    FormatMatch
+	Verdict                  VerdictBefore
+	NonceReceiveAtMost       int    // octets; 0: the grammar's bound
+	NonceFixed               []byte // nonce.default: sent instead of a fresh one
+}
+
+// ChallengeFit says how a challenge enters a field of another size.
+type ChallengeFit uint8
+
+const (
+	FitPadRight ChallengeFit = iota // value first, zero octets after
+	FitPadLeft
+	FitSHA512
+	FitExact // no change allowed
+)
+
+// Claim is a value that Evidence carries besides the challenge.
+type Claim struct {
+	Name        string // tik_pub, tik_pub_hash
+	Expr        string // name of the binder expression
+	InChallenge bool   // implied by the challenge; not a separate claim
+}
+
+// BinderRules tie the binder program to the attestation.
+type BinderRules struct {
+	Program *binder.Program
+	// Challenge[model][kind] names the expression whose value is handed to the
+	// Attester and expected by the Appraiser; "" when nothing is.
+	Challenge [2][2]string
+	Claims    []Claim
+	Fit       ChallengeFit
+	HandOver  []string          // expressions handed to the Appraiser by value
+	Exporters map[string]string // exporter name -> expression of its secret
+}
+
+// AlertAction is what a failure does to the connection.
+type AlertAction struct {
+	Alert attls.AlertDescription
+	None  bool // go on as if nothing had happened
+	Close bool // close without an alert
+}
+
+// SignatureEncoding is how an ECDSA signature stands in CertificateVerify.
+type SignatureEncoding uint8
+
+const (
+	SignatureDER SignatureEncoding = iota
+	SignatureRaw                   // r and s, each of the order's length
+)
+
+// Quirks are general switches of the engine that a profile turns.
+type Quirks struct {
+	SignatureEncoding           [2]SignatureEncoding // by the role of the signer
+	SignatureSchemes            [2][]attls.SignatureScheme
+	NoCCS                       bool // never send change_cipher_spec
+	NeverFragment               bool // one handshake message never spans records
+	MessagesPerRecord           int  // 0: as many as fit
+	PadTo                       int  // TLSInnerPlaintext padded to a multiple
+	RetainHandshakeReadKey      bool
+	AcceptPlaintextAlerts       bool
+	NeverSend                   []attls.MessageKind
+	EncryptedExtensionsOnly     []attls.ExtensionType // nil: no restriction
+	RestrictEncryptedExtensions bool
+	EmptySessionID              bool
+}
+
+// Resumption are the rules of `after.resumption`.
+type Resumption struct {
+	Accept      string // policy, unless_due, within_validity, never
+	Refused     string // full_handshake, abort
+	Tickets     string // allow, within_validity, never
+	EarlyData   string // allow, within_validity, never
+	Received    string // keep, discard
+	ExternalPSK bool   // an external PSK alone may start a connection
+}
+
+// Reading is one ambiguity of a text and the reading in force.
+type Reading struct {
+	Switch  string
+	AMB     string // the ambiguity's id
+	Chosen  string
+	Default string
+	Options []string
+}
+
+// Profile is a compiled profile; it is immutable and safe to share.
+type Profile struct {
+	ID          string
+	DraftName   string
+	Revision    string
+	Date        string
+	Status      string
+	Extensions  []Extension
+	Messages    []AddedMessage
+	Slots       []Slot
+	Credentials []Credential
+	Rules       Rules
+	Binder      BinderRules
+	Alerts      map[attls.Failure]AlertAction
+	AlertNames  map[attls.AlertDescription]string
+	Resumption  Resumption
+	Quirks      Quirks
+	Readings    []Reading
+
+	// compiled codecs, unexported, are added by the loader
+	codec codecs
+}
+
+// Fields is what the profile's extensions (or added message) of one handshake
+// message mean. The slices are indexed like Profile.Slots.
+type Fields struct {
+	Offered []bool // the slot's list is (to be) present
+	Offers  [][]Scheme
+	Choices []*Scheme
+	Nonces  [][]byte
+	Payload []byte // the credential's payload
+}
+
+// NewFields returns Fields with room for every slot.
+func (p *Profile) NewFields() *Fields {
+	n := len(p.Slots)
+	return &Fields{Offered: make([]bool, n), Offers: make([][]Scheme, n), Choices: make([]*Scheme, n), Nonces: make([][]byte, n)}
+}
+
+// RawExtension is an extension with its body.
+type RawExtension struct {
+	Type attls.ExtensionType
+	Body []byte
+}
+
+// The methods below are implemented by the loader's compiled codecs:
+//
+//	Encode returns the extensions that the profile puts into a message of this
+//	kind when the given role sends it, for what f says; none when f says nothing
+//	for that message.
+//	  func (p *Profile) Encode(kind attls.MessageKind, sender attls.Role, f *Fields) ([]RawExtension, error)
+//	Decode reads one extension body into f. Errors are *attls.Error with offset and field path.
+//	  func (p *Profile) Decode(kind attls.MessageKind, sender attls.Role, t attls.ExtensionType, body []byte, f *Fields) error
+//	EncodeMessage and DecodeMessage do the same for an added message's body.
+//	  func (p *Profile) EncodeMessage(index int, sender attls.Role, f *Fields) ([]byte, error)
+//	  func (p *Profile) DecodeMessage(index int, sender attls.Role, body []byte, f *Fields) error
+//	EncodeScheme returns the element of a slot's list that stands for s (with Wire set), or false
+//	when the slot cannot express it.
+//	  func (p *Profile) EncodeScheme(slot int, s Scheme) (Scheme, bool)
+//	AlertFor is the action for a failure: the profile's own, else attls.DefaultAlert.
+//	  func (p *Profile) AlertFor(f attls.Failure) AlertAction
+//	Credential finds the row of a kind.
+//	  func (p *Profile) Credential(k CredentialKind) (*Credential, bool)
+//	Extension finds an extension by number.
+//	  func (p *Profile) Extension(t attls.ExtensionType) (*Extension, bool)

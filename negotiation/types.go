@@ -1,0 +1,110 @@
+// Package negotiation holds pure functions from an offer and a policy to a
+// choice and its reason: version, cipher suite, group, signature scheme,
+// certificate type, attestation scheme. It also holds the credential model and
+// the interfaces through which a handshake asks for Evidence and for verdicts.
+package negotiation
+
+import (
+	"context"
+	"crypto"
+	"time"
+
+	"attls"
+	"attls/extensions/profile"
+)
+
+// Scheme is an attestation scheme in the words of policy.
+type Scheme = profile.Scheme
+
+// Policy is what one end can do and wants of attestation. Its zero value takes
+// no part in attestation.
+type Policy struct {
+	// Produce lists what this end can attest with, in order of preference.
+	Produce []Scheme
+	// Accept lists what this end can have appraised, in order of preference.
+	Accept []Scheme
+	// Demand makes the handshake fail unless the peer attests.
+	Demand bool
+}
+
+// Slots is one end's view of all slots, indexed like Profile.Slots.
+type Slots struct {
+	Present []bool // the slot's list was (or is to be) sent
+	Offers  [][]Scheme
+	Choices []*Scheme
+}
+
+// EvidenceRequest asks an Attester for a credential payload.
+type EvidenceRequest struct {
+	Profile   string
+	Attester  attls.Role
+	Scheme    Scheme
+	Challenge []byte // what the Evidence must carry as its nonce; nil when the profile binds nothing
+	Fit       profile.ChallengeFit
+	Claims    []ClaimValue // further values the Evidence must carry
+	SPKI      []byte       // the TIK as DER SubjectPublicKeyInfo; nil for KindAlone, where the Attester supplies the key
+}
+
+// ClaimValue is a named value that Evidence carries besides the challenge.
+type ClaimValue struct {
+	Name  string // tik_pub, tik_pub_hash
+	Value []byte
+}
+
+// Evidence is an Attester's answer.
+type Evidence struct {
+	CMW    []byte
+	Signer crypto.Signer // KindAlone: the key for CertificateVerify
+	SPKI   []byte        // KindAlone: its public half as DER SubjectPublicKeyInfo
+}
+
+// AppraisalRequest asks an Appraiser for a verdict on a received payload.
+type AppraisalRequest struct {
+	Profile   string
+	Attester  attls.Role
+	Scheme    Scheme
+	CMW       []byte
+	Challenge []byte // expected; nil when the profile binds nothing
+	Fit       profile.ChallengeFit
+	Match     profile.FormatMatch
+	Claims    []ClaimValue      // expected
+	HandOver  map[string][]byte // values the profile hands over besides
+	SPKI      []byte            // the end-entity key; nil for KindAlone
+}
+
+// Check is one step of an appraisal.
+type Check struct {
+	Name string `json:"name"`
+	OK   bool   `json:"ok"`
+	Text string `json:"text,omitempty"`
+}
+
+// Verdict is an Appraiser's answer. Failure is empty when the Evidence is accepted.
+type Verdict struct {
+	Failure    attls.Failure
+	Reason     string
+	Status     string // tier of the EAR: affirming, warning, contraindicated, none
+	SPKI       []byte // the attested key as DER SubjectPublicKeyInfo, where there is one
+	ValidUntil time.Time
+	Checks     []Check
+	Result     []byte // the Attestation Result itself (an EAR as JWT), where there is one
+}
+
+// Attester makes Evidence or relays Attestation Results.
+type Attester interface {
+	// Schemes lists what can be produced for a peer, in order of preference; the
+	// Credential field of each is left for the policy to fill.
+	Schemes() []Scheme
+	// ChallengeSize is the length the challenge field wants, in octets; 0: any.
+	ChallengeSize() int
+	Attest(ctx context.Context, r *EvidenceRequest) (*Evidence, error)
+}
+
+// Appraiser judges Evidence or Attestation Results.
+type Appraiser interface {
+	Schemes() []Scheme
+	ChallengeSize() int
+	// Nonce supplies a nonce of about size octets, or nil where random octets will do.
+	Nonce(ctx context.Context, size int) ([]byte, error)
+	Appraise(ctx context.Context, r *AppraisalRequest) (*Verdict, error)
+}
