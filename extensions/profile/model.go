@@ -331,24 +331,3 @@ type RawExtension struct {
 	Type attls.ExtensionType
 	Body []byte
 }
-
-// The methods below are implemented by the loader's compiled codecs:
-//
-//	Encode returns the extensions that the profile puts into a message of this
-//	kind when the given role sends it, for what f says; none when f says nothing
-//	for that message.
-//	  func (p *Profile) Encode(kind attls.MessageKind, sender attls.Role, f *Fields) ([]RawExtension, error)
-//	Decode reads one extension body into f. Errors are *attls.Error with offset and field path.
-//	  func (p *Profile) Decode(kind attls.MessageKind, sender attls.Role, t attls.ExtensionType, body []byte, f *Fields) error
-//	EncodeMessage and DecodeMessage do the same for an added message's body.
-//	  func (p *Profile) EncodeMessage(index int, sender attls.Role, f *Fields) ([]byte, error)
-//	  func (p *Profile) DecodeMessage(index int, sender attls.Role, body []byte, f *Fields) error
-//	EncodeScheme returns the element of a slot's list that stands for s (with Wire set), or false
-//	when the slot cannot express it.
-//	  func (p *Profile) EncodeScheme(slot int, s Scheme) (Scheme, bool)
-//	AlertFor is the action for a failure: the profile's own, else attls.DefaultAlert.
-//	  func (p *Profile) AlertFor(f attls.Failure) AlertAction
-//	Credential finds the row of a kind.
-//	  func (p *Profile) Credential(k CredentialKind) (*Credential, bool)
-//	Extension finds an extension by number.
-//	  func (p *Profile) Extension(t attls.ExtensionType) (*Extension, bool)

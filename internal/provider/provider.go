@@ -55,7 +55,8 @@ type PublicKey struct {
 	Algorithm string // "ECDSA", "RSA", "RSASSA-PSS", "Ed25519", "Ed448", "ML-DSA-65", …
 	Curve     string // "secp256r1", … for ECDSA
 	Bits      int
-	SPKI      []byte // the DER it was read from
+	SPKI      []byte      // the DER it was read from
+	pssHash   crypto.Hash // the one hash that RSASSA-PSS parameters permit; 0: any
 }
 
 // Provider gives the cryptography of one engine.

@@ -75,14 +75,3 @@ type Inputs interface {
 	// AttesterSize is the length, in octets, that the attester's challenge field wants; 0: no wish.
 	AttesterSize(attls.Role) (int, bool)
 }
-
-// The rest of the package provides:
-//
-//	Parse(definitions map/list with positions) (*Program, error)   checks names, cycles, argument types, label and context lengths
-//	(*Program) Eval(name string, role attls.Role, in Inputs) ([]byte, error)
-//	(*Program) Trace(name string, role attls.Role, in Inputs) (*Node, error)   the same, as a tree with every intermediate value
-//	(*Program) Needs(name string, role attls.Role) []Input             terminals used, with ranges
-//	(*Program) Earliest(name string, role attls.Role, who attls.Role) (Point, bool)   when an end can compute it
-//
-// An input that does not exist, a `within` that does not hold, or a context
-// that does not fit its length octet is an *attls.Error with FailBinderUndefined.

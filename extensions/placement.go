@@ -1,0 +1,249 @@
+package extensions
+
+import (
+	"fmt"
+
+	"attls"
+)
+
+// Offer names what a peer must have sent for an extension to be an answer.
+type Offer struct {
+	Message   attls.MessageKind
+	Extension attls.ExtensionType
+}
+
+// Placement is one message in which an extension may stand.
+type Placement struct {
+	Message attls.MessageKind
+	// OfferedBy is indexed by the role of the sender: any of the offers, sent by
+	// the other role, makes the extension solicited. Empty: none is needed.
+	OfferedBy      [2][]Offer
+	Unsolicited    bool // accepted though nothing offered it
+	FirstEntryOnly bool // of CertificateEntry
+	PostHandshake  bool
+}
+
+// Row is an extension with all its placements.
+type Row struct {
+	Type       attls.ExtensionType
+	Name       string
+	Placements []Placement
+}
+
+func (r *Row) in(k attls.MessageKind) *Placement {
+	for i := range r.Placements {
+		if r.Placements[i].Message == k {
+			return &r.Placements[i]
+		}
+	}
+	return nil
+}
+
+// Table says which extension may stand where. It is immutable.
+type Table struct{ rows map[attls.ExtensionType]*Row }
+
+// Lookup returns the row of an extension.
+func (t *Table) Lookup(x attls.ExtensionType) (*Row, bool) {
+	r, ok := t.rows[x]
+	return r, ok
+}
+
+// With returns a table with more rows. A number that is taken by an extension
+// of another name is an error.
+func (t *Table) With(rows ...Row) (*Table, error) {
+	n := &Table{rows: make(map[attls.ExtensionType]*Row, len(t.rows)+len(rows))}
+	for k, r := range t.rows {
+		n.rows[k] = r
+	}
+	for i := range rows {
+		r := rows[i]
+		if old, ok := n.rows[r.Type]; ok {
+			return nil, fmt.Errorf("extension %s has the number %d of %s", r.Name, r.Type, old.Name)
+		}
+		n.rows[r.Type] = &r
+	}
+	return n, nil
+}
+
+// The letters of RFC 8446 section 4.2's table, and NST for NewSessionTicket.
+const (
+	ch = 1 << iota
+	sh
+	hrr
+	ee
+	ct
+	cr
+	nst
+)
+
+var kinds = []struct {
+	bit  int
+	kind attls.MessageKind
+}{
+	{ch, attls.KindClientHello}, {sh, attls.KindServerHello}, {hrr, attls.KindHelloRetryRequest},
+	{ee, attls.KindEncryptedExtensions}, {ct, attls.KindCertificate}, {cr, attls.KindCertificateRequest},
+	{nst, attls.KindNewSessionTicket},
+}
+
+// The table of RFC 8446 section 4.2, with the extensions that other RFCs place
+// in TLS 1.3 messages.
+var rfc8446 = newTable([]struct {
+	t  attls.ExtensionType
+	in int
+}{
+	{attls.ExtServerName, ch | ee},
+	{attls.ExtMaxFragmentLength, ch | ee},
+	{attls.ExtStatusRequest, ch | cr | ct},
+	{attls.ExtSupportedGroups, ch | ee},
+	{attls.ExtECPointFormats, ch},
+	{attls.ExtSignatureAlgorithms, ch | cr},
+	{attls.ExtUseSRTP, ch | ee},
+	{attls.ExtHeartbeat, ch | ee},
+	{attls.ExtALPN, ch | ee},
+	{attls.ExtSignedCertificateTimestamp, ch | cr | ct},
+	{attls.ExtClientCertificateType, ch | ee},
+	{attls.ExtServerCertificateType, ch | ee},
+	{attls.ExtPadding, ch},
+	{attls.ExtEncryptThenMAC, ch},
+	{attls.ExtExtendedMainSecret, ch},
+	{attls.ExtCompressCertificate, ch | cr},
+	{attls.ExtRecordSizeLimit, ch | ee},
+	{attls.ExtSessionTicket, ch},
+	{attls.ExtPreSharedKey, ch | sh},
+	{attls.ExtEarlyData, ch | ee | nst},
+	{attls.ExtSupportedVersions, ch | sh | hrr},
+	{attls.ExtCookie, ch | hrr},
+	{attls.ExtPSKKeyExchangeModes, ch},
+	{attls.ExtCertificateAuthorities, ch | cr},
+	{attls.ExtOIDFilters, cr},
+	{attls.ExtPostHandshakeAuth, ch},
+	{attls.ExtSignatureAlgorithmsCert, ch | cr},
+	{attls.ExtKeyShare, ch | sh | hrr},
+	{attls.ExtRenegotiationInfo, ch},
+})
+
+func newTable(rows []struct {
+	t  attls.ExtensionType
+	in int
+}) *Table {
+	t := &Table{rows: make(map[attls.ExtensionType]*Row, len(rows))}
+	for _, r := range rows {
+		row := &Row{Type: r.t, Name: r.t.String()}
+		for _, k := range kinds {
+			if r.in&k.bit == 0 {
+				continue
+			}
+			p := Placement{Message: k.kind, PostHandshake: true}
+			switch k.kind {
+			case attls.KindServerHello, attls.KindEncryptedExtensions:
+				p.OfferedBy[attls.RoleServer] = []Offer{{attls.KindClientHello, r.t}}
+			case attls.KindHelloRetryRequest:
+				// cookie is the one answer without an offer (RFC 8446 section 4.2).
+				if r.t != attls.ExtCookie {
+					p.OfferedBy[attls.RoleServer] = []Offer{{attls.KindClientHello, r.t}}
+				}
+			case attls.KindCertificate:
+				p.OfferedBy[attls.RoleServer] = []Offer{{attls.KindClientHello, r.t}}
+				p.OfferedBy[attls.RoleClient] = []Offer{{attls.KindCertificateRequest, r.t}}
+			}
+			row.Placements = append(row.Placements, p)
+		}
+		t.rows[r.t] = row
+	}
+	return t
+}
+
+// RFC8446 returns the table without any profile.
+func RFC8446() *Table { return rfc8446 }
+
+// Sent remembers which extensions each role sent in which message.
+type Sent struct{ list []sent }
+
+type sent struct {
+	role attls.Role
+	kind attls.MessageKind
+	t    attls.ExtensionType
+}
+
+// Add remembers one extension.
+func (s *Sent) Add(role attls.Role, kind attls.MessageKind, t attls.ExtensionType) {
+	if !s.Has(role, kind, t) {
+		s.list = append(s.list, sent{role, kind, t})
+	}
+}
+
+// Has reports whether a role sent an extension in a message of a kind.
+func (s *Sent) Has(role attls.Role, kind attls.MessageKind, t attls.ExtensionType) bool {
+	for _, x := range s.list {
+		if x == (sent{role, kind, t}) {
+			return true
+		}
+	}
+	return false
+}
+
+// Clone returns a copy that goes its own way.
+func (s *Sent) Clone() Sent { return Sent{append([]sent(nil), s.list...)} }
+
+// response reports whether a message only answers, so that everything in it
+// must have been offered (RFC 8446 section 4.2).
+func response(k attls.MessageKind) bool {
+	switch k {
+	case attls.KindServerHello, attls.KindHelloRetryRequest, attls.KindEncryptedExtensions, attls.KindCertificate:
+		return true
+	}
+	return false
+}
+
+// Check is the receiver's one gate for the extensions of a message: may each
+// stand there, and was each answer asked for. entry is the index of the
+// CertificateEntry and 0 elsewhere.
+func (t *Table) Check(kind attls.MessageKind, sender attls.Role, entry int, postHandshake bool, l List, s *Sent) *attls.Error {
+	for i := range l {
+		x := &l[i]
+		err := t.checkOne(kind, sender, entry, postHandshake, x, s)
+		if err == nil && kind == attls.KindClientHello && x.Type == attls.ExtPreSharedKey && i != len(l)-1 {
+			err = attls.Errorf(attls.Violation, attls.FailIllegalParameter, "is not the last extension").By("RFC 8446 4.2.11")
+		}
+		if err != nil {
+			return err.Under("extensions." + t.name(x.Type)).At(x.Offset - 4).In(kind)
+		}
+	}
+	return nil
+}
+
+func (t *Table) name(x attls.ExtensionType) string {
+	if r, ok := t.rows[x]; ok {
+		return r.Name
+	}
+	return x.String()
+}
+
+func (t *Table) checkOne(kind attls.MessageKind, sender attls.Role, entry int, postHandshake bool, x *Extension, s *Sent) *attls.Error {
+	row, known := t.rows[x.Type]
+	if !known {
+		if response(kind) && !s.Has(sender.Peer(), attls.KindClientHello, x.Type) {
+			return attls.Errorf(attls.Violation, attls.FailUnsolicited, "was not offered").By("RFC 8446 4.2")
+		}
+		return nil // ClientHello, CertificateRequest, NewSessionTicket: ignored
+	}
+	p := row.in(kind)
+	if p == nil || postHandshake && !p.PostHandshake {
+		return attls.Errorf(attls.Violation, attls.FailWrongMessage, "must not stand in this message").By("RFC 8446 4.2")
+	}
+	if p.FirstEntryOnly && entry > 0 {
+		return attls.Errorf(attls.Violation, attls.FailMisplaced, "stands in CertificateEntry %d; it belongs to the first", entry)
+	}
+	if p.Unsolicited || len(p.OfferedBy[sender]) == 0 {
+		return nil
+	}
+	for _, o := range p.OfferedBy[sender] {
+		if s.Has(sender.Peer(), o.Message, o.Extension) {
+			return nil
+		}
+	}
+	if kind == attls.KindCertificateRequest {
+		return nil // an answer nobody asked for; RFC 8446 section 4.3.2 has it ignored
+	}
+	return attls.Errorf(attls.Violation, attls.FailUnsolicited, "was not offered").By("RFC 8446 4.2")
+}

@@ -1,0 +1,629 @@
+package handshake
+
+import (
+	"bytes"
+	"errors"
+
+	"attls"
+	"attls/extensions"
+	"attls/extensions/profile"
+	"attls/extensions/profile/binder"
+	"attls/handshake/message"
+	"attls/negotiation"
+)
+
+// attestation is what a profile adds to a connection. Everything in it follows
+// the compiled profile; nothing in it knows a revision.
+type attestation struct {
+	offered negotiation.Slots
+	chosen  negotiation.Slots
+	fields  *profile.Fields // nonces and, at a server, the offer as read
+	// Indexed by the role of the attester.
+	payload   [2][]byte
+	challenge [2][]byte
+	verdict   [2]*negotiation.Verdict
+	answered  bool // CheckAnswers has run
+}
+
+// startAttestation prepares the state of a profile.
+func (e *Engine) startAttestation() {
+	p := e.cfg.Profile
+	if p == nil {
+		return
+	}
+	e.att.fields = p.NewFields()
+	n := len(p.Slots)
+	e.att.offered = negotiation.Slots{Present: make([]bool, n), Offers: make([][]profile.Scheme, n), Choices: make([]*profile.Scheme, n)}
+	e.att.chosen = negotiation.Slots{Present: make([]bool, n), Offers: make([][]profile.Scheme, n), Choices: make([]*profile.Scheme, n)}
+	if p.Binder.Program != nil {
+		e.transcript.checkpoints = true
+		e.transcript.keep = p.Binder.Program.Variant() != binder.VariantRFC8446
+	}
+}
+
+// offerAttestation makes the client's offer.
+func (e *Engine) offerAttestation() *attls.Error {
+	p := e.cfg.Profile
+	if p == nil {
+		return nil
+	}
+	offered, err := negotiation.Offer(p, e.cfg.Policy, e.cfg.CanAuthenticate)
+	if err != nil {
+		return err
+	}
+	e.att.offered = offered
+	copy(e.att.fields.Offered, offered.Present)
+	copy(e.att.fields.Offers, offered.Offers)
+	return nil
+}
+
+// askNonces asks for the nonces that this end sends in a message: it is the
+// relying party of those slots.
+func (e *Engine) askNonces(k attls.MessageKind) {
+	p := e.cfg.Profile
+	if p == nil {
+		return
+	}
+	for i := range p.Slots {
+		s := &p.Slots[i]
+		if s.Nonce.Message != k || s.Attester == e.role || !e.slotInUse(i, k) {
+			continue
+		}
+		if p.Rules.NonceFixed != nil {
+			e.att.fields.Nonces[i] = p.Rules.NonceFixed
+			continue
+		}
+		w := e.ask(gateNow, &Wait{Kind: WaitNonce, Due: k, Nonce: &NonceRequest{Attester: s.Attester,
+			Min: s.NonceMin, Max: s.NonceMax, Default: s.NonceDefault}})
+		w.slot = i
+	}
+}
+
+// slotInUse reports whether a slot's nonce has a meaning in a message.
+func (e *Engine) slotInUse(i int, k attls.MessageKind) bool {
+	if k == attls.KindClientHello {
+		return e.att.offered.Present[i] && len(e.att.offered.Offers[i]) > 0
+	}
+	return e.att.chosen.Choices[i] != nil
+}
+
+// takeNonces reads the answers, drawing random octets where there are none.
+func (e *Engine) takeNonces() *attls.Error {
+	for w := e.take(WaitNonce); w != nil; w = e.take(WaitNonce) {
+		r, nonce := w.wait.Nonce, w.answer.Nonce
+		if nonce == nil {
+			nonce = make([]byte, r.Default)
+			e.random.Fill(UseNonce, uint32(w.slot), nonce)
+		}
+		if len(nonce) < r.Min || len(nonce) > r.Max {
+			return attls.Errorf(attls.Local, attls.FailNonceSize, "a nonce of %d octets; the grammar allows %d to %d", len(nonce), r.Min, r.Max)
+		}
+		e.att.fields.Nonces[w.slot] = append([]byte(nil), nonce...)
+	}
+	return nil
+}
+
+// checkNonces bounds the nonces that a message brought for slots in use.
+func (e *Engine) checkNonces(k attls.MessageKind) *attls.Error {
+	p := e.cfg.Profile
+	if p == nil || p.Rules.NonceReceiveAtMost == 0 {
+		return nil
+	}
+	for i := range p.Slots {
+		if n := len(e.att.fields.Nonces[i]); p.Slots[i].Nonce.Message == k && p.Slots[i].Attester == e.role && n > p.Rules.NonceReceiveAtMost {
+			if err := e.attestationFailure(attls.FailNonceSize, "a nonce of %d octets; the profile accepts %d", n, p.Rules.NonceReceiveAtMost); err != nil {
+				return err.Under(p.Slots[i].Name)
+			}
+		}
+	}
+	return nil
+}
+
+// profileExtensions adds the profile's extensions of a message that we send.
+func (e *Engine) profileExtensions(k attls.MessageKind) *attls.Error {
+	p := e.cfg.Profile
+	if p == nil {
+		return nil
+	}
+	f := p.NewFields()
+	copy(f.Nonces, e.att.fields.Nonces)
+	if k == attls.KindClientHello {
+		copy(f.Offered, e.att.offered.Present)
+		copy(f.Offers, e.att.offered.Offers)
+	} else {
+		copy(f.Choices, e.att.chosen.Choices)
+	}
+	list, err := p.Encode(k, e.role, f)
+	if err != nil {
+		return asLocal(err)
+	}
+	for _, x := range list {
+		e.ext.add(x.Type, x.Body)
+	}
+	return nil
+}
+
+// readProfile reads the profile's extensions of a message that we received.
+func (e *Engine) readProfile(k attls.MessageKind, l extensions.List) *attls.Error {
+	p := e.cfg.Profile
+	if p == nil {
+		return nil
+	}
+	f := e.att.fields
+	if k != attls.KindClientHello {
+		for i := range f.Choices {
+			f.Choices[i] = nil
+		}
+	}
+	for i := range l {
+		x := &l[i]
+		if _, ok := p.Extension(x.Type); !ok || k == attls.KindCertificateRequest && !e.asked(k, x.Type) {
+			continue
+		}
+		if err := p.Decode(k, e.role.Peer(), x.Type, x.Body, f); err != nil {
+			failure := asError(err)
+			if e.tolerated(failure.Failure) {
+				continue
+			}
+			if failure.Offset >= 0 {
+				failure.Offset += x.Offset
+			}
+			return failure.Under("extensions").In(k)
+		}
+	}
+	if k == attls.KindClientHello {
+		copy(e.att.offered.Present, f.Offered)
+		copy(e.att.offered.Offers, f.Offers)
+		return nil
+	}
+	for i, c := range f.Choices {
+		if c == nil || e.isNullChoice(c) {
+			continue
+		}
+		if err := negotiation.CheckChoice(p, e.att.offered, i, c); err != nil {
+			if e.tolerated(err.Failure) {
+				continue
+			}
+			return err.Under("extensions." + p.Slots[i].Name).In(k)
+		}
+		e.att.chosen.Choices[i] = c
+		e.att.chosen.Present[i] = true
+	}
+	return nil
+}
+
+// asked reports whether this client offered a slot that is answered in an
+// extension; a CertificateRequest may bring one that was not, to be ignored.
+func (e *Engine) asked(k attls.MessageKind, t attls.ExtensionType) bool {
+	for i, s := range e.cfg.Profile.Slots {
+		if s.Choice == (profile.Place{Message: k, Extension: t}) && e.att.offered.Present[i] {
+			return true
+		}
+	}
+	return false
+}
+
+// isNullChoice recognises the fixed answer that stands for no choice.
+func (e *Engine) isNullChoice(c *profile.Scheme) bool {
+	null := e.cfg.Profile.Rules.NullChoice
+	return null != nil && c != nil && bytes.Equal(c.Wire, null.Wire)
+}
+
+// chooseAttestation is the server's choice.
+func (e *Engine) chooseAttestation() *attls.Error {
+	p := e.cfg.Profile
+	if p == nil {
+		return nil
+	}
+	chosen, err := negotiation.Choose(p, e.att.offered, e.cfg.Policy, negotiation.ChooseOptions{CanAuthenticate: e.cfg.CanAuthenticate})
+	if err != nil {
+		if e.tolerated(err.Failure) {
+			return nil
+		}
+		return err
+	}
+	e.att.chosen = chosen
+	return nil
+}
+
+// checkAnswers runs once the server's parameters are complete.
+func (e *Engine) checkAnswers() *attls.Error {
+	p := e.cfg.Profile
+	if p == nil || e.att.answered {
+		return nil
+	}
+	e.att.answered = true
+	if err := e.checkCertificateTypes(); err != nil {
+		return err
+	}
+	err := negotiation.CheckAnswers(p, e.att.offered, e.att.chosen, e.cfg.Policy, e.nego.requested)
+	if err != nil && e.tolerated(err.Failure) {
+		return nil
+	}
+	return err
+}
+
+// chosen is the scheme under which a role attests, or nil.
+func (e *Engine) chosen(attester attls.Role) (int, *profile.Scheme) {
+	p := e.cfg.Profile
+	if p == nil {
+		return -1, nil
+	}
+	slot, s := negotiation.ChosenFor(p, e.att.chosen, attester)
+	if s == nil || e.isNullChoice(s) {
+		return -1, nil
+	}
+	return slot, s
+}
+
+// requests reports whether this server asks for a client's credential.
+func (e *Engine) requests() bool {
+	_, scheme := e.chosen(attls.RoleClient)
+	return e.cfg.ClientAuthentication != NoClientCertificate || scheme != nil
+}
+
+// attestationDemanded reports whether our policy needs the peer to attest.
+func (e *Engine) attestationDemanded() bool { return e.cfg.Policy.Demand }
+
+// carriedInMessage is the credential of an attester whose payload travels in an
+// added message, or nil.
+func (e *Engine) carriedInMessage(attester attls.Role) *profile.Credential {
+	_, scheme := e.chosen(attester)
+	if scheme == nil {
+		return nil
+	}
+	if c, ok := e.cfg.Profile.Credential(scheme.Credential); ok && c.Carrier == profile.CarrierMessage {
+		return c
+	}
+	return nil
+}
+
+func carrierName(c *profile.Credential) string {
+	switch c.Carrier {
+	case profile.CarrierExtension:
+		return "the extension " + c.Extension.String()
+	case profile.CarrierMessage:
+		return "the added message"
+	}
+	return "cert_data"
+}
+
+// tolerated reports whether the profile lets a failure pass (alert: none).
+func (e *Engine) tolerated(f attls.Failure) bool {
+	return e.cfg.Profile != nil && f.Attestation() && e.cfg.Profile.AlertFor(f).None
+}
+
+// attestationFailure makes the error of a failure, or nil where the profile
+// says to go on.
+func (e *Engine) attestationFailure(f attls.Failure, format string, args ...any) *attls.Error {
+	if e.tolerated(f) {
+		return nil
+	}
+	return attls.Errorf(attls.Violation, f, format, args...)
+}
+
+// readPayload takes the payload out of a Certificate and checks that it is
+// there if and only if it was chosen.
+func (e *Engine) readPayload(ct *message.Certificate, c *profile.Credential) *attls.Error {
+	p := e.cfg.Profile
+	if p == nil {
+		return nil
+	}
+	peer := e.role.Peer()
+	f := p.NewFields()
+	for i := range ct.Entries {
+		for k := range ct.Entries[i].Extensions {
+			x := &ct.Entries[i].Extensions[k]
+			if _, ok := p.Extension(x.Type); !ok {
+				continue
+			}
+			if c == nil || c.Carrier != profile.CarrierExtension || c.Extension != x.Type {
+				if err := e.attestationFailure(attls.FailNotChosen, "no scheme was chosen that puts its payload here"); err != nil {
+					return in(err, x)
+				}
+				continue
+			}
+			if err := p.Decode(attls.KindCertificate, peer, x.Type, x.Body, f); err != nil {
+				failure := asError(err)
+				if e.tolerated(failure.Failure) {
+					continue
+				}
+				if failure.Failure == attls.FailAttestationExtension {
+					// What carries the CMW does not parse, so neither does the CMW.
+					failure.Failure = attls.FailMalformedCMW
+				}
+				return in(failure, x)
+			}
+			e.att.payload[peer] = append([]byte(nil), f.Payload...)
+		}
+	}
+	if c == nil {
+		return nil
+	}
+	switch c.Carrier {
+	case profile.CarrierCertData:
+		if c.Entries == profile.EntriesFirst && len(ct.Entries) != 1 {
+			if err := e.attestationFailure(attls.FailMisplaced, "%d entries; the payload stands in exactly one", len(ct.Entries)); err != nil {
+				return err.Under("certificate_list")
+			}
+		}
+		e.att.payload[peer] = append([]byte(nil), ct.Entries[0].Data...)
+	case profile.CarrierExtension:
+		if e.att.payload[peer] == nil {
+			if err := e.attestationFailure(attls.FailMissing, "the chosen scheme's payload is not in the Certificate"); err != nil {
+				return err.Under("certificate_list[0].extensions")
+			}
+		}
+	}
+	return nil
+}
+
+// bind computes the challenge and the claims of an attester.
+func (e *Engine) bind(attester attls.Role, s *profile.Scheme) (challenge []byte, claims []negotiation.ClaimValue, err *attls.Error) {
+	b := &e.cfg.Profile.Binder
+	if b.Program == nil {
+		return nil, nil, nil
+	}
+	inputs := binderInputs{e}
+	if name := b.Challenge[s.Model][s.Credential]; name != "" {
+		v, cause := b.Program.Eval(name, attester, inputs)
+		if cause != nil {
+			return nil, nil, asError(cause)
+		}
+		challenge = v
+		e.att.challenge[attester] = v
+	}
+	if s.Model == profile.ModelEvidence && s.Credential == profile.KindX509 {
+		for _, c := range b.Claims {
+			if c.InChallenge {
+				continue
+			}
+			v, cause := b.Program.Eval(c.Expr, attester, inputs)
+			if cause != nil {
+				return nil, nil, asError(cause)
+			}
+			claims = append(claims, negotiation.ClaimValue{Name: c.Name, Value: v})
+		}
+	}
+	return challenge, claims, nil
+}
+
+// askEvidence asks our Attester for the payload.
+func (e *Engine) askEvidence(slot int, s *profile.Scheme) *attls.Error {
+	challenge, claims, err := e.bind(e.role, s)
+	if err != nil {
+		return err
+	}
+	var spki []byte
+	if s.Credential == profile.KindX509 {
+		spki = e.own.spki
+	}
+	w := e.ask(gateNow, &Wait{Kind: WaitEvidence, Due: attls.KindCertificate, Evidence: &negotiation.EvidenceRequest{
+		Profile: e.cfg.Profile.ID, Attester: e.role, Scheme: *s, Challenge: challenge, Fit: e.cfg.Profile.Binder.Fit,
+		Claims: claims, SPKI: spki}})
+	w.slot = slot
+	return nil
+}
+
+// takeEvidence reads the Attester's answer; where the payload is the whole
+// credential it brings the key as well.
+func (e *Engine) takeEvidence() *attls.Error {
+	w := e.take(WaitEvidence)
+	if w == nil {
+		return nil
+	}
+	ev := w.answer.Evidence
+	if ev == nil || len(ev.CMW) == 0 {
+		return attls.Errorf(attls.Local, attls.FailAttesterUnavailable, "the Attester gave no payload")
+	}
+	e.att.payload[e.role] = ev.CMW
+	if w.wait.Evidence.Scheme.Credential != profile.KindAlone {
+		return nil
+	}
+	key, err := e.prov.ParseSPKI(ev.SPKI)
+	if err != nil {
+		return attls.Errorf(attls.Local, attls.FailAttesterUnavailable, "the Attester's key: %v", err)
+	}
+	fits := e.prov.Schemes(key)
+	if q := e.cfg.quirks().SignatureSchemes[e.role]; q != nil {
+		fits = q
+	}
+	scheme, failure := negotiation.SelectSignatureScheme(fits, e.nego.peerSchemes)
+	if failure != nil {
+		return failure
+	}
+	e.own = ownCredential{credential: &Credential{Schemes: fits, Signer: ev.Signer}, scheme: scheme, spki: ev.SPKI}
+	return nil
+}
+
+// askAppraisal asks our Appraiser for a verdict on the peer's payload.
+func (e *Engine) askAppraisal() *attls.Error {
+	peer := e.role.Peer()
+	slot, s := e.chosen(peer)
+	if s == nil || e.att.payload[peer] == nil {
+		return nil
+	}
+	p := e.cfg.Profile
+	challenge, claims, err := e.bind(peer, s)
+	if err != nil {
+		if e.tolerated(err.Failure) {
+			return nil
+		}
+		return err
+	}
+	r := &negotiation.AppraisalRequest{Profile: p.ID, Attester: peer, Scheme: *s, CMW: e.att.payload[peer], Challenge: challenge,
+		Fit: p.Binder.Fit, Match: p.Rules.Match, Claims: claims}
+	for _, name := range p.Binder.HandOver {
+		v, cause := p.Binder.Program.Eval(name, peer, binderInputs{e})
+		if cause != nil {
+			continue // not defined for this credential kind
+		}
+		if r.HandOver == nil {
+			r.HandOver = map[string][]byte{}
+		}
+		r.HandOver[name] = v
+	}
+	c, _ := p.Credential(s.Credential)
+	g := gateFinished
+	switch {
+	case c.KeyFrom == profile.KeyFromAppraisal:
+		g = gateCertificateVerify
+	case p.Rules.Verdict == profile.BeforeCertificateVerify:
+		g = gateCertificateVerify
+		if c.Carrier == profile.CarrierMessage {
+			g = gateFinished // the payload comes after CertificateVerify
+		}
+	case p.Rules.Verdict == profile.BeforeApplicationData:
+		g = gateData
+	case p.Rules.Verdict == profile.BeforeNothing:
+		g = gateNever
+	}
+	if c.KeyFrom == profile.KeyFromX509 {
+		r.SPKI = e.peer.spki
+	}
+	w := e.ask(g, &Wait{Kind: WaitAppraisal, Appraisal: r})
+	w.slot = slot
+	return nil
+}
+
+// judged takes a verdict in, at whatever moment it comes.
+func (e *Engine) judged(w *waiting) *attls.Error {
+	v, peer := w.answer.Verdict, e.role.Peer()
+	if v == nil {
+		return attls.Errorf(attls.Local, attls.FailVerifierUnreachable, "the Appraiser gave no verdict")
+	}
+	e.att.verdict[peer] = v
+	if w.gate == gateNever {
+		e.emit(Event{Kind: EventVerdict, Wait: w.wait})
+	}
+	if v.Failure != "" {
+		if e.tolerated(v.Failure) || w.gate == gateNever {
+			return nil
+		}
+		return attls.Errorf(attls.Refused, v.Failure, "%s", v.Reason).Under("attestation of the " + peer.String())
+	}
+	c, _ := e.cfg.Profile.Credential(w.wait.Appraisal.Scheme.Credential)
+	if c.KeyFrom != profile.KeyFromAppraisal {
+		return nil
+	}
+	key, err := e.prov.ParseSPKI(v.SPKI)
+	if err != nil {
+		return attls.Errorf(attls.Refused, attls.FailAttestationKey, "the verdict's key: %v", err)
+	}
+	if len(c.Keys) > 0 && !contains(c.Keys, key.Curve) {
+		return attls.Errorf(attls.Refused, attls.FailAttestationKey, "a key of type %s %s; the profile permits %v", key.Algorithm, key.Curve, c.Keys)
+	}
+	e.peer.key, e.peer.spki = key, v.SPKI
+	return nil
+}
+
+// offerCertificateTypes adds RFC 7250's extensions where a profile negotiates
+// the type of its credential through them.
+func (e *Engine) offerCertificateTypes() {
+	for _, attester := range []attls.Role{attls.RoleClient, attls.RoleServer} {
+		if t, ok := e.typeOnOffer(attester); ok {
+			e.ext.add(typeExtension(attester), []byte{2, byte(t), byte(attls.CertificateX509)})
+		}
+	}
+}
+
+func typeExtension(attester attls.Role) attls.ExtensionType {
+	if attester == attls.RoleServer {
+		return attls.ExtServerCertificateType
+	}
+	return attls.ExtClientCertificateType
+}
+
+// typeOnOffer is the certificate type that some offered scheme of an attester needs.
+func (e *Engine) typeOnOffer(attester attls.Role) (attls.CertificateType, bool) {
+	p := e.cfg.Profile
+	if p == nil {
+		return 0, false
+	}
+	for i := range p.Slots {
+		if p.Slots[i].Attester != attester {
+			continue
+		}
+		for _, s := range e.att.offered.Offers[i] {
+			if c, ok := p.Credential(s.Credential); ok && c.Negotiated {
+				return c.CertificateType, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// typeChosen is the certificate type that the chosen scheme of an attester needs.
+func (e *Engine) typeChosen(attester attls.Role) (attls.CertificateType, bool) {
+	_, s := e.chosen(attester)
+	if s == nil {
+		return 0, false
+	}
+	c, ok := e.cfg.Profile.Credential(s.Credential)
+	return c.CertificateType, ok && c.Negotiated
+}
+
+// answerCertificateTypes is the server's answer to RFC 7250's extensions.
+func (e *Engine) answerCertificateTypes() {
+	for _, attester := range []attls.Role{attls.RoleClient, attls.RoleServer} {
+		x := typeExtension(attester)
+		if t, ok := e.typeChosen(attester); ok && e.sent.Has(attls.RoleClient, attls.KindClientHello, x) {
+			e.ext.add(x, []byte{byte(t)})
+		}
+	}
+}
+
+func (e *Engine) readCertificateType(x *extensions.Extension) *attls.Error {
+	t, err := extensions.ParseCertificateType(x.Body)
+	if err != nil {
+		return err
+	}
+	if x.Type == attls.ExtServerCertificateType {
+		e.nego.serverType = t
+	} else {
+		e.nego.clientType = t
+	}
+	return nil
+}
+
+// checkCertificateTypes holds RFC 7250's answer against the chosen schemes.
+func (e *Engine) checkCertificateTypes() *attls.Error {
+	for _, attester := range []attls.Role{attls.RoleClient, attls.RoleServer} {
+		got := e.nego.clientType
+		if attester == attls.RoleServer {
+			got = e.nego.serverType
+		}
+		want, ok := e.typeChosen(attester)
+		if ok && got != want || !ok && got != attls.CertificateX509 {
+			if err := e.attestationFailure(attls.FailCertTypeMismatch, "certificate type %v, but the chosen scheme needs %v", got, want); err != nil {
+				return err.Under("extensions." + typeExtension(attester).String()).In(attls.KindEncryptedExtensions)
+			}
+		}
+	}
+	return nil
+}
+
+// asError brings any error into the project's type.
+func asError(err error) *attls.Error {
+	var e *attls.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return attls.Errorf(attls.Local, attls.FailInternal, "%v", err)
+}
+
+// asLocal marks an error in building a message of ours.
+func asLocal(err error) *attls.Error {
+	e := asError(err)
+	e.Class = attls.Local
+	return e
+}
+
+// asIllegal marks a value of the peer's that cryptography refused.
+func asIllegal(err error) *attls.Error {
+	var e *attls.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%v", err)
+}

@@ -1,0 +1,516 @@
+package handshake
+
+import (
+	"crypto/subtle"
+
+	"attls"
+	"attls/extensions"
+	"attls/extensions/profile"
+	"attls/handshake/message"
+	"attls/internal/provider"
+	"attls/negotiation"
+)
+
+// Both roles show and check credentials in the same way (RFC 8446 section 4.4):
+//
+//	show:   [Credential] -> [Evidence] -> Certificate -> [Signature] -> CertificateVerify -> added message -> Finished
+//	check:  Certificate -> [CertificateVerdict] [Appraisal] -> CertificateVerify -> added message -> Finished
+
+// proveStart asks for our credential, unless the attestation is the credential.
+type proveStart struct{}
+
+func (proveStart) name() string { return "PROVE" }
+func (proveStart) due() gate    { return gateNow }
+
+func (s proveStart) step(e *Engine) (state, *attls.Error) {
+	_, scheme := e.chosen(e.role)
+	if scheme != nil && scheme.Credential == profile.KindAlone {
+		return proveEvidence{}, nil
+	}
+	if e.own.credential != nil { // a server was asked before ServerHello
+		return proveEvidence{}, nil
+	}
+	e.askCredential()
+	return proveCredential{}, nil
+}
+
+func (e *Engine) askCredential() {
+	_, scheme := e.chosen(e.role)
+	e.ask(gateNow, &Wait{Kind: WaitCredential, Due: attls.KindCertificate, Credential: &CredentialRequest{Role: e.role,
+		ServerName: e.nego.serverName, Schemes: e.nego.peerSchemes, SchemesCert: e.nego.peerCert,
+		Authorities: e.nego.authorities, Attests: scheme != nil}})
+}
+
+// takeCredential reads the answer and chooses the signature scheme.
+func (e *Engine) takeCredential() *attls.Error {
+	w := e.take(WaitCredential)
+	if w == nil || w.answer.Credential == nil || len(w.answer.Credential.Chain) == 0 {
+		return nil
+	}
+	c := w.answer.Credential
+	spki, err := provider.SPKIFromCertificate(c.Chain[0])
+	if err != nil {
+		return attls.Errorf(attls.Local, attls.FailConfiguration, "our certificate: %v", err)
+	}
+	schemes := c.Schemes
+	if q := e.cfg.quirks().SignatureSchemes[e.role]; q != nil {
+		schemes = q
+	}
+	scheme, err := negotiation.SelectSignatureScheme(schemes, e.nego.peerSchemes)
+	if err != nil {
+		if e.role == attls.RoleClient {
+			return nil // RFC 8446 section 4.4.2: a client without a usable certificate sends none
+		}
+		return err
+	}
+	e.own = ownCredential{credential: c, scheme: scheme, spki: spki}
+	return nil
+}
+
+// proveCredential follows the Credential wait.
+type proveCredential struct{}
+
+func (proveCredential) name() string { return "PROVE_CREDENTIAL" }
+func (proveCredential) due() gate    { return gateNow }
+
+func (s proveCredential) step(e *Engine) (state, *attls.Error) {
+	if err := e.takeCredential(); err != nil {
+		return nil, err
+	}
+	return proveEvidence{}, nil
+}
+
+// proveEvidence asks for the payload where a scheme was chosen for this role.
+type proveEvidence struct{}
+
+func (proveEvidence) name() string { return "PROVE_EVIDENCE" }
+func (proveEvidence) due() gate    { return gateNow }
+
+func (s proveEvidence) step(e *Engine) (state, *attls.Error) {
+	slot, scheme := e.chosen(e.role)
+	if scheme == nil {
+		return proveCertificate{}, nil
+	}
+	if scheme.Credential == profile.KindX509 && e.own.credential == nil {
+		return nil, attls.Errorf(attls.Local, attls.FailAttesterUnavailable,
+			"the scheme goes beside an X.509 certificate, and there is none that the peer accepts")
+	}
+	return proveCertificate{}, e.askEvidence(slot, scheme)
+}
+
+// proveCertificate sends Certificate and asks for the signature over it.
+type proveCertificate struct{}
+
+func (proveCertificate) name() string { return "PROVE_CERTIFICATE" }
+func (proveCertificate) due() gate    { return gateNow }
+
+func (s proveCertificate) step(e *Engine) (state, *attls.Error) {
+	if err := e.takeEvidence(); err != nil {
+		return nil, err
+	}
+	if err := e.sendCertificate(); err != nil {
+		return nil, err
+	}
+	if e.own.spki == nil { // an empty Certificate is followed by Finished
+		return sendFinished{}, nil
+	}
+	var sum [maxHash]byte
+	e.ask(gateNow, &Wait{Kind: WaitSignature, Due: attls.KindCertificateVerify, Signature: &SignatureRequest{Role: e.role,
+		Scheme: e.own.scheme, Content: signedContent(e.role, e.transcript.sum(sum[:0])), Credential: e.own.credential}})
+	return proveSignature{}, nil
+}
+
+// sendCertificate builds Certificate out of the credential and the payload.
+func (e *Engine) sendCertificate() *attls.Error {
+	m := message.Certificate{Context: e.nego.context}
+	_, scheme := e.chosen(e.role)
+	if scheme == nil {
+		if e.own.credential != nil {
+			m.Entries = entries(e.own.credential.Chain)
+		}
+		return e.write(&m)
+	}
+	c, ok := e.cfg.Profile.Credential(scheme.Credential)
+	if !ok {
+		return attls.Errorf(attls.Local, attls.FailInternal, "the profile has no credential %s", scheme.Credential)
+	}
+	if c.EmptyContext {
+		m.Context = nil
+	}
+	if limit := c.MaxPayload; limit > 0 && len(e.att.payload[e.role]) > limit {
+		return attls.Errorf(attls.Local, attls.FailLimit, "a payload of %d octets; %s has room for %d", len(e.att.payload[e.role]), carrierName(c), limit)
+	}
+	switch c.Carrier {
+	case profile.CarrierCertData:
+		m.Entries = []message.CertificateEntry{{Data: e.att.payload[e.role]}}
+	case profile.CarrierExtension:
+		m.Entries = entries(e.own.credential.Chain)
+		f := e.cfg.Profile.NewFields()
+		f.Payload = e.att.payload[e.role]
+		list, err := e.cfg.Profile.Encode(attls.KindCertificate, e.role, f)
+		if err != nil {
+			return asLocal(err)
+		}
+		for _, x := range list {
+			m.Entries[0].Extensions = append(m.Entries[0].Extensions, extensions.Extension{Type: x.Type, Body: x.Body})
+		}
+	case profile.CarrierMessage:
+		m.Entries = entries(e.own.credential.Chain)
+	}
+	return e.write(&m)
+}
+
+func entries(chain [][]byte) []message.CertificateEntry {
+	list := make([]message.CertificateEntry, len(chain))
+	for i, der := range chain {
+		list[i].Data = der
+	}
+	return list
+}
+
+// signedContent is what CertificateVerify signs (RFC 8446 section 4.4.3).
+func signedContent(signer attls.Role, transcriptHash []byte) []byte {
+	label := "TLS 1.3, client CertificateVerify"
+	if signer == attls.RoleServer {
+		label = "TLS 1.3, server CertificateVerify"
+	}
+	b := make([]byte, 64, 64+len(label)+1+len(transcriptHash))
+	for i := range b {
+		b[i] = 0x20
+	}
+	b = append(b, label...)
+	b = append(b, 0)
+	return append(b, transcriptHash...)
+}
+
+// proveSignature sends CertificateVerify and what a profile puts after it.
+type proveSignature struct{}
+
+func (proveSignature) name() string { return "PROVE_SIGNATURE" }
+func (proveSignature) due() gate    { return gateNow }
+
+func (s proveSignature) step(e *Engine) (state, *attls.Error) {
+	w := e.take(WaitSignature)
+	signature := w.answer.Signature
+	if e.cfg.quirks().SignatureEncoding[e.role] == profile.SignatureRaw {
+		raw, err := provider.RawFromDER(signature, e.own.scheme)
+		if err != nil {
+			return nil, attls.Errorf(attls.Local, attls.FailInternal, "signature_encoding raw: %v", err)
+		}
+		signature = raw
+	}
+	m := message.CertificateVerify{Scheme: e.own.scheme, Signature: signature}
+	if err := e.write(&m); err != nil {
+		return nil, err
+	}
+	if err := e.sendAdded(); err != nil {
+		return nil, err
+	}
+	return sendFinished{}, nil
+}
+
+// sendAdded sends the message in which a profile carries the payload.
+func (e *Engine) sendAdded() *attls.Error {
+	c := e.carriedInMessage(e.role)
+	if c == nil {
+		return nil
+	}
+	if limit := c.MaxPayload; limit > 0 && len(e.att.payload[e.role]) > limit {
+		return attls.Errorf(attls.Local, attls.FailLimit, "a payload of %d octets; %s has room for %d", len(e.att.payload[e.role]), carrierName(c), limit)
+	}
+	f := e.cfg.Profile.NewFields()
+	f.Payload = e.att.payload[e.role]
+	body, err := e.cfg.Profile.EncodeMessage(c.Message, e.role, f)
+	if err != nil {
+		return asLocal(err)
+	}
+	b, mark := message.Begin(e.flight[:0], e.cfg.Profile.Messages[c.Message].Type)
+	b = append(b, body...)
+	e.flight = message.End(b, mark)
+	return e.send(e.flight)
+}
+
+// sendFinished ends our flight.
+type sendFinished struct{}
+
+func (sendFinished) name() string { return "SEND_FINISHED" }
+func (sendFinished) due() gate    { return gateNow }
+
+func (s sendFinished) step(e *Engine) (state, *attls.Error) {
+	var sum, mac [maxHash]byte
+	verify := e.nego.suite.FinishedMAC(mac[:0], e.keys.handshakeSecret(e.role).bytes(), e.transcript.sum(sum[:0]))
+	if err := e.write(&message.Finished{VerifyData: verify}); err != nil {
+		return nil, err
+	}
+	e.flush()
+	if e.role == attls.RoleClient {
+		if err := e.setWriteKey(&e.keys.clientTraffic); err != nil {
+			return nil, err
+		}
+		return finish{}, nil
+	}
+	e.keys.applicationTraffic(e.transcript.sum(sum[:0]))
+	if err := e.setWriteKey(&e.keys.serverTraffic); err != nil {
+		return nil, err
+	}
+	if e.nego.requested {
+		return waitCertificate{}, nil
+	}
+	return waitFinished{}, nil
+}
+
+// waitCertificate takes the peer's Certificate.
+type waitCertificate struct{}
+
+func (waitCertificate) name() string { return "WAIT_CERT" }
+func (waitCertificate) due() gate    { return gateNone }
+
+func (s waitCertificate) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
+	if m.Kind != attls.KindCertificate {
+		return nil, unexpected(m, s)
+	}
+	ct := &e.scratch.certificate
+	if err := ct.Unmarshal(m.Body()); err != nil {
+		return nil, err
+	}
+	peer := e.role.Peer()
+	if len(ct.Context) != 0 {
+		return nil, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d octets, but the handshake's context is empty", len(ct.Context)).
+			Under("certificate_request_context").By("RFC 8446 4.4.2")
+	}
+	if len(ct.Entries) > e.cfg.maxCertificates() {
+		return nil, attls.Errorf(attls.Violation, attls.FailLimit, "%d entries; the limit is %d", len(ct.Entries), e.cfg.maxCertificates()).Under("certificate_list")
+	}
+	for i := range ct.Entries {
+		if err := e.table.Check(m.Kind, peer, i, false, ct.Entries[i].Extensions, &e.sent); err != nil {
+			return nil, err
+		}
+	}
+	if len(ct.Entries) == 0 {
+		return e.emptyCertificate(m)
+	}
+	if err := e.readCredential(ct); err != nil {
+		return nil, err
+	}
+	e.transcribe(m, peer)
+	if e.carriedInMessage(peer) == nil {
+		if err := e.askAppraisal(); err != nil {
+			return nil, err
+		}
+	}
+	return waitCertificateVerify{}, nil
+}
+
+// emptyCertificate handles a peer that shows no certificate.
+func (e *Engine) emptyCertificate(m *message.Raw) (state, *attls.Error) {
+	if e.role == attls.RoleClient {
+		return nil, attls.Errorf(attls.Violation, attls.FailDecode, "a server must show a certificate").Under("certificate_list").By("RFC 8446 4.4.2.4")
+	}
+	if _, scheme := e.chosen(attls.RoleClient); scheme != nil && e.attestationDemanded() {
+		if err := e.attestationFailure(attls.FailMissing, "the client chose to attest and sent no certificate"); err != nil {
+			return nil, err
+		}
+	}
+	if e.cfg.ClientAuthentication == RequireClientCertificate {
+		return nil, attls.Errorf(attls.Refused, attls.FailCertificateRequired, "the client sent no certificate").By("RFC 8446 4.4.2.4")
+	}
+	e.peer.none = true
+	e.transcribe(m, attls.RoleClient)
+	return waitFinished{}, nil
+}
+
+// readCredential takes the end-entity key and the payload out of Certificate.
+func (e *Engine) readCredential(ct *message.Certificate) *attls.Error {
+	peer := e.role.Peer()
+	_, scheme := e.chosen(peer)
+	var c *profile.Credential
+	if scheme != nil {
+		c, _ = e.cfg.Profile.Credential(scheme.Credential)
+	}
+	if err := e.readPayload(ct, c); err != nil {
+		return err
+	}
+	if c != nil && c.Carrier == profile.CarrierCertData {
+		return nil // the key comes with the verdict
+	}
+	chain := make([][]byte, len(ct.Entries))
+	total := 0
+	for i := range ct.Entries {
+		total += len(ct.Entries[i].Data)
+	}
+	store := make([]byte, 0, total)
+	for i := range ct.Entries {
+		start := len(store)
+		store = append(store, ct.Entries[i].Data...)
+		chain[i] = store[start:len(store):len(store)]
+	}
+	spki, err := provider.SPKIFromCertificate(chain[0])
+	if err != nil {
+		return attls.Errorf(attls.Refused, attls.FailBadCertificate, "%s", err.Detail).At(err.Offset).Under("certificate_list[0].cert_data").By("RFC 5280 4.1")
+	}
+	key, cause := e.prov.ParseSPKI(spki)
+	if cause != nil {
+		return attls.Errorf(attls.Refused, attls.FailUnsupportedCert, "%v", cause).Under("certificate_list[0].cert_data")
+	}
+	e.peer.chain, e.peer.spki, e.peer.key = chain, spki, key
+	if c == nil || c.PKIX {
+		e.ask(gateCertificateVerify, &Wait{Kind: WaitCertificateVerdict, Certificate: &CertificateVerdictRequest{
+			Peer: peer, Chain: chain, ServerName: e.cfg.ServerName}})
+	}
+	return nil
+}
+
+// waitCertificateVerify takes the peer's CertificateVerify.
+type waitCertificateVerify struct{}
+
+func (waitCertificateVerify) name() string { return "WAIT_CV" }
+func (waitCertificateVerify) due() gate    { return gateCertificateVerify }
+
+func (s waitCertificateVerify) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
+	if m.Kind != attls.KindCertificateVerify {
+		return nil, unexpected(m, s)
+	}
+	e.take(WaitCertificateVerdict)
+	cv := &e.scratch.verify
+	if err := cv.Unmarshal(m.Body()); err != nil {
+		return nil, err
+	}
+	peer := e.role.Peer()
+	accepted := e.cfg.signatureSchemes()
+	if q := e.cfg.quirks().SignatureSchemes[peer]; q != nil {
+		accepted = q
+	}
+	illegal := func(format string, args ...any) *attls.Error {
+		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...).Under("algorithm").By("RFC 8446 4.4.3")
+	}
+	if !contains(accepted, cv.Scheme) {
+		return nil, illegal("%v was not offered", cv.Scheme)
+	}
+	if e.peer.key == nil {
+		return nil, attls.Errorf(attls.Refused, attls.FailAttestationKey, "there is no key to check the signature with")
+	}
+	if !contains(e.prov.Schemes(e.peer.key), cv.Scheme) {
+		return nil, illegal("%v does not fit a key of type %s", cv.Scheme, e.peer.key.Algorithm)
+	}
+	signature := cv.Signature
+	if e.cfg.quirks().SignatureEncoding[peer] == profile.SignatureRaw {
+		der, err := provider.DERFromRaw(signature, cv.Scheme)
+		if err != nil {
+			return nil, attls.Errorf(attls.Violation, attls.FailSignature, "%v", err).Under("signature")
+		}
+		signature = der
+	}
+	var sum [maxHash]byte
+	if err := e.prov.Verify(e.peer.key, cv.Scheme, signedContent(peer, e.transcript.sum(sum[:0])), signature); err != nil {
+		return nil, attls.Errorf(attls.Violation, attls.FailSignature, "%v signature: %v", cv.Scheme, err).Under("signature").By("RFC 8446 4.4.3")
+	}
+	e.peer.scheme = cv.Scheme
+	e.transcribe(m, peer)
+	if e.carriedInMessage(peer) != nil {
+		return waitAdded{}, nil
+	}
+	return waitFinished{}, nil
+}
+
+// waitAdded takes the handshake message that a profile adds.
+type waitAdded struct{}
+
+func (waitAdded) name() string { return "WAIT_ADDED" }
+func (waitAdded) due() gate    { return gateNone }
+
+func (s waitAdded) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
+	peer := e.role.Peer()
+	c := e.carriedInMessage(peer)
+	if m.Kind == attls.KindFinished {
+		if err := e.attestationFailure(attls.FailMissing, "Finished came in the place of the message that carries the payload"); err != nil {
+			return nil, err
+		}
+		return waitFinished{}.receive(e, m)
+	}
+	if m.Kind != attls.KindAdded || m.Type != e.cfg.Profile.Messages[c.Message].Type {
+		return nil, unexpected(m, s)
+	}
+	f := e.cfg.Profile.NewFields()
+	if err := e.cfg.Profile.DecodeMessage(c.Message, peer, m.Body(), f); err != nil {
+		return nil, asError(err)
+	}
+	e.att.payload[peer] = append([]byte(nil), f.Payload...)
+	e.transcribe(m, peer)
+	return waitFinished{}, e.askAppraisal()
+}
+
+// waitFinished takes the peer's Finished.
+type waitFinished struct{}
+
+func (waitFinished) name() string { return "WAIT_FINISHED" }
+func (waitFinished) due() gate    { return gateNone }
+
+func (s waitFinished) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
+	if m.Kind != attls.KindFinished {
+		return nil, unexpected(m, s)
+	}
+	var f message.Finished
+	if err := f.Unmarshal(m.Body()); err != nil {
+		return nil, err
+	}
+	peer := e.role.Peer()
+	if len(f.VerifyData) != e.nego.suite.HashLen {
+		return nil, attls.Errorf(attls.Malformed, attls.FailDecode, "%d octets instead of %d", len(f.VerifyData), e.nego.suite.HashLen).
+			Under("verify_data").By("RFC 8446 4.4.4")
+	}
+	var sum, mac [maxHash]byte
+	want := e.nego.suite.FinishedMAC(mac[:0], e.keys.handshakeSecret(peer).bytes(), e.transcript.sum(sum[:0]))
+	if subtle.ConstantTimeCompare(want, f.VerifyData) != 1 {
+		return nil, attls.Errorf(attls.Violation, attls.FailFinished, "does not match the transcript").Under("verify_data").By("RFC 8446 4.4.4")
+	}
+	e.transcribe(m, peer)
+	e.ccsAllowed = false
+	if e.role == attls.RoleServer {
+		return serverAccept{}, e.setReadKey(&e.keys.clientTraffic)
+	}
+	e.keys.applicationTraffic(e.transcript.sum(sum[:0]))
+	if err := e.setReadKey(&e.keys.serverTraffic); err != nil {
+		return nil, err
+	}
+	return clientFlight{}, nil
+}
+
+// serverAccept holds a client's Finished back until the verdicts that must
+// come before it are there.
+type serverAccept struct{}
+
+func (serverAccept) name() string { return "ACCEPT" }
+func (serverAccept) due() gate    { return gateFinished }
+
+func (s serverAccept) step(e *Engine) (state, *attls.Error) { return finish{}, nil }
+
+// finish waits for what application data must wait for.
+type finish struct{}
+
+func (finish) name() string { return "FINISH" }
+func (finish) due() gate    { return gateData }
+
+func (s finish) step(e *Engine) (state, *attls.Error) {
+	e.establish()
+	return connected{}, nil
+}
+
+// connected handles post-handshake messages.
+type connected struct{}
+
+func (connected) name() string { return "CONNECTED" }
+func (connected) due() gate    { return gateNone }
+
+func (s connected) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
+	ev, err := e.reader.postHandshake(m)
+	if err != nil {
+		return nil, err
+	}
+	if ev.Kind != EventNone {
+		e.emit(ev)
+	}
+	if err := e.writer.answerKeyUpdate(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}

@@ -1,0 +1,492 @@
+package handshake
+
+import (
+	"bytes"
+
+	"attls"
+	"attls/extensions"
+	"attls/handshake/message"
+)
+
+/*
+The client, after RFC 8446 appendix A.1. Waits stand in brackets.
+
+	           START <----+
+	 [Nonce]     |        |
+	 ClientHello |        | HelloRetryRequest
+	             v        |
+	         WAIT_SH -----+
+	             | ServerHello
+	             v
+	         WAIT_EE
+	             | EncryptedExtensions
+	             v
+	      WAIT_CERT_CR ------------+
+	             |                 | CertificateRequest
+	             |             WAIT_CERT
+	             | Certificate <---+
+	             |   [CertificateVerdict] [Appraisal]
+	             v
+	         WAIT_CV
+	             | CertificateVerify
+	             v
+	         WAIT_ADDED               (only when a profile adds a message)
+	             |   [Appraisal]
+	             v
+	       WAIT_FINISHED
+	             | Finished
+	             |   [Credential] [Evidence] [Signature]
+	             | Certificate, CertificateVerify, added message, Finished
+	             v
+	         CONNECTED
+*/
+
+// clientStart makes the offer and asks for the nonces that travel in ClientHello.
+type clientStart struct{}
+
+func (clientStart) name() string { return "START" }
+func (clientStart) due() gate    { return gateNow }
+
+func (s clientStart) step(e *Engine) (state, *attls.Error) {
+	if err := e.offerAttestation(); err != nil {
+		return nil, err
+	}
+	e.askNonces(attls.KindClientHello)
+	return clientHello{}, nil
+}
+
+// clientHello sends the first ClientHello.
+type clientHello struct{}
+
+func (clientHello) name() string { return "START" }
+func (clientHello) due() gate    { return gateNow }
+
+func (s clientHello) step(e *Engine) (state, *attls.Error) {
+	if err := e.takeNonces(); err != nil {
+		return nil, err
+	}
+	c, q := e.cfg, e.cfg.quirks()
+	r := e.random
+	r.Fill(UseClientRandom, 0, e.nego.random[attls.RoleClient][:])
+	if !c.NoMiddleboxCompatibility && !q.EmptySessionID {
+		e.nego.sessionID = make([]byte, 32)
+		r.Fill(UseSessionID, 0, e.nego.sessionID)
+	}
+	var shares []share
+	for i, g := range c.keyShares() {
+		k, err := e.generate(g, i)
+		if err != nil {
+			return nil, err
+		}
+		shares = append(shares, k)
+	}
+	e.ext.reset()
+	for _, x := range c.ExtraExtensions {
+		e.ext.add(x.Type, x.Body)
+	}
+	e.clientExtensions(shares)
+	if err := e.profileExtensions(attls.KindClientHello); err != nil {
+		return nil, err
+	}
+	next := clientWaitServerHello{shares: shares}
+	next.items = append([]builtExtension(nil), e.ext.items...)
+	next.bodies = append([]byte(nil), e.ext.buf...)
+	e.ccsAllowed = true
+	return next, e.writeClientHello(&next)
+}
+
+// clientExtensions adds RFC 8446's own extensions of a ClientHello.
+func (e *Engine) clientExtensions(shares []share) {
+	c, b := e.cfg, &e.ext
+	if c.ServerName != "" {
+		b.body(attls.ExtServerName, func(buf []byte) []byte { return extensions.AppendServerName(buf, c.ServerName) })
+	}
+	b.body(attls.ExtSupportedGroups, func(buf []byte) []byte { return extensions.AppendUint16s(buf, c.groups()) })
+	b.body(attls.ExtSignatureAlgorithms, func(buf []byte) []byte { return extensions.AppendUint16s(buf, c.signatureSchemes()) })
+	if c.SignatureSchemesCert != nil {
+		b.body(attls.ExtSignatureAlgorithmsCert, func(buf []byte) []byte { return extensions.AppendUint16s(buf, c.SignatureSchemesCert) })
+	}
+	if len(c.CertificateAuthorities) > 0 {
+		b.body(attls.ExtCertificateAuthorities, func(buf []byte) []byte {
+			return extensions.AppendCertificateAuthorities(buf, c.CertificateAuthorities)
+		})
+	}
+	if len(c.ALPN) > 0 {
+		b.body(attls.ExtALPN, func(buf []byte) []byte { return extensions.AppendALPN(buf, c.ALPN) })
+	}
+	if c.RecordSizeLimit != 0 {
+		b.body(attls.ExtRecordSizeLimit, func(buf []byte) []byte { return extensions.AppendRecordSizeLimit(buf, c.RecordSizeLimit) })
+	}
+	b.body(attls.ExtSupportedVersions, func(buf []byte) []byte { return append(buf, 2, 3, 4) })
+	b.body(attls.ExtKeyShare, func(buf []byte) []byte { return appendShares(buf, shares) })
+	e.offerCertificateTypes()
+}
+
+func appendShares(buf []byte, shares []share) []byte {
+	mark := len(buf)
+	buf = append(buf, 0, 0)
+	for _, s := range shares {
+		buf = extensions.AppendKeyShareEntry(buf, s.group, s.key.Share())
+	}
+	n := len(buf) - mark - 2
+	buf[mark], buf[mark+1] = byte(n>>8), byte(n)
+	return buf
+}
+
+// writeClientHello sends the ClientHello whose extensions stand in s.
+func (e *Engine) writeClientHello(s *clientWaitServerHello) *attls.Error {
+	e.ext.buf = append(e.ext.buf[:0], s.bodies...)
+	e.ext.items = append(e.ext.items[:0], s.items...)
+	suites := make([]byte, 0, 8)
+	for _, id := range e.cfg.suites() {
+		suites = append(suites, byte(id>>8), byte(id))
+	}
+	m := message.ClientHello{LegacyVersion: attls.VersionTLS12, Random: e.nego.random[attls.RoleClient][:],
+		SessionID: e.nego.sessionID, CipherSuites: suites, CompressionMethods: []byte{0},
+		Extensions: e.ext.list(nil, e.cfg.ExtensionOrder)}
+	e.note(attls.RoleClient, attls.KindClientHello, m.Extensions)
+	if err := e.write(&m); err != nil {
+		return err
+	}
+	e.flush()
+	return nil
+}
+
+// clientWaitServerHello takes ServerHello or HelloRetryRequest.
+type clientWaitServerHello struct {
+	shares []share
+	// The extensions of ClientHello as sent, for the second one.
+	items   []builtExtension
+	bodies  []byte
+	retried bool
+}
+
+func (clientWaitServerHello) name() string { return "WAIT_SH" }
+func (clientWaitServerHello) due() gate    { return gateNone }
+
+func (s clientWaitServerHello) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
+	if m.Kind != attls.KindServerHello && m.Kind != attls.KindHelloRetryRequest {
+		return nil, unexpected(m, s)
+	}
+	sh := &e.scratch.serverHello
+	if err := sh.Unmarshal(m.Body()); err != nil {
+		return nil, err
+	}
+	if err := e.checkServerVersion(sh); err != nil {
+		return nil, err
+	}
+	if m.Kind == attls.KindHelloRetryRequest && s.retried {
+		return nil, attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "a second HelloRetryRequest").By("RFC 8446 4.1.4")
+	}
+	if err := e.table.Check(m.Kind, attls.RoleServer, 0, false, sh.Extensions, &e.sent); err != nil {
+		return nil, err
+	}
+	if err := e.checkServerHello(sh); err != nil {
+		return nil, err
+	}
+	e.note(attls.RoleServer, m.Kind, sh.Extensions)
+	if m.Kind == attls.KindHelloRetryRequest {
+		return s.retry(e, m, sh)
+	}
+	copy(e.nego.random[attls.RoleServer][:], sh.Random)
+	if e.transcript.hash == nil {
+		e.transcript.start(e.nego.suite)
+	}
+	x, ok := sh.Extensions.Find(attls.ExtKeyShare)
+	if !ok {
+		return nil, missing(attls.ExtKeyShare)
+	}
+	entry, err := extensions.ParseKeyShareEntry(x.Body)
+	if err != nil {
+		return nil, in(err, x)
+	}
+	if s.retried && e.nego.group != 0 && entry.Group != e.nego.group {
+		return nil, in(attls.Errorf(attls.Violation, attls.FailIllegalParameter,
+			"%v, but HelloRetryRequest asked for %v", entry.Group, e.nego.group).By("RFC 8446 4.2.8"), x)
+	}
+	for _, own := range s.shares {
+		if own.group != entry.Group {
+			continue
+		}
+		shared, cause := own.key.Finish(entry.Key)
+		if cause != nil {
+			return nil, in(asIllegal(cause), x)
+		}
+		e.nego.group = entry.Group
+		e.transcribe(m, attls.RoleServer)
+		return clientWaitEncryptedExtensions{}, e.helloKeys(shared)
+	}
+	return nil, in(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%v is no group that a share was sent for", entry.Group).By("RFC 8446 4.2.8"), x)
+}
+
+// checkServerVersion tells TLS 1.2 servers and downgrades apart (RFC 8446
+// sections 4.1.3 and 4.2.1) before anything else is looked at.
+func (e *Engine) checkServerVersion(sh *message.ServerHello) *attls.Error {
+	x, ok := sh.Extensions.Find(attls.ExtSupportedVersions)
+	if !ok {
+		tail := sh.Random[24:]
+		if bytes.Equal(tail, message.DowngradeTLS12[:]) || bytes.Equal(tail, message.DowngradeTLS11[:]) {
+			return attls.Errorf(attls.Violation, attls.FailDowngrade, "the server knows TLS 1.3 and answered an older version").
+				Under("random").By("RFC 8446 4.1.3")
+		}
+		return attls.Errorf(attls.NothingInCommon, attls.FailVersion, "the server answered with version 0x%04x and no supported_versions", sh.LegacyVersion).
+			Under("legacy_version").By("RFC 8446 4.2.1")
+	}
+	v, err := extensions.ParseSelectedVersion(x.Body)
+	if err != nil {
+		return in(err, x)
+	}
+	if v != attls.VersionTLS13 {
+		return in(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "version 0x%04x was not offered", v).By("RFC 8446 4.2.1"), x)
+	}
+	return nil
+}
+
+// checkServerHello checks the fields that ServerHello and HelloRetryRequest share.
+func (e *Engine) checkServerHello(sh *message.ServerHello) *attls.Error {
+	illegal := func(field, rule, format string, args ...any) *attls.Error {
+		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...).Under(field).By("RFC 8446 " + rule)
+	}
+	if sh.LegacyVersion != attls.VersionTLS12 {
+		return illegal("legacy_version", "4.1.3", "0x%04x instead of 0x0303", sh.LegacyVersion)
+	}
+	if !bytes.Equal(sh.SessionID, e.nego.sessionID) {
+		return illegal("legacy_session_id_echo", "4.1.3", "is not the session id that was sent")
+	}
+	if sh.CompressionMethod != 0 {
+		return illegal("legacy_compression_method", "4.1.3", "%d instead of 0", sh.CompressionMethod)
+	}
+	if e.nego.suite != nil {
+		if sh.CipherSuite != e.nego.suite.ID {
+			return illegal("cipher_suite", "4.1.4", "%v, but HelloRetryRequest chose %v", sh.CipherSuite, e.nego.suite.ID)
+		}
+		return nil
+	}
+	if !contains(e.cfg.suites(), sh.CipherSuite) {
+		return illegal("cipher_suite", "4.1.3", "%v was not offered", sh.CipherSuite)
+	}
+	e.nego.suite, _ = e.prov.Suite(sh.CipherSuite)
+	return nil
+}
+
+// retry answers a HelloRetryRequest with the second ClientHello.
+func (s clientWaitServerHello) retry(e *Engine, m *message.Raw, hrr *message.ServerHello) (state, *attls.Error) {
+	next := clientWaitServerHello{retried: true, shares: s.shares, items: append([]builtExtension(nil), s.items...),
+		bodies: append([]byte(nil), s.bodies...)}
+	changed := false
+	if x, ok := hrr.Extensions.Find(attls.ExtKeyShare); ok {
+		g, err := extensions.ParseSelectedGroup(x.Body)
+		if err != nil {
+			return nil, in(err, x)
+		}
+		if !contains(e.cfg.groups(), g) {
+			return nil, in(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%v was not offered", g).By("RFC 8446 4.2.8"), x)
+		}
+		for _, own := range s.shares {
+			if own.group == g {
+				return nil, in(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "a share of %v was sent already", g).By("RFC 8446 4.2.8"), x)
+			}
+		}
+		k, err := e.generate(g, len(e.cfg.keyShares()))
+		if err != nil {
+			return nil, err
+		}
+		next.shares = []share{k}
+		next.replace(attls.ExtKeyShare, appendShares(nil, next.shares))
+		e.nego.group, changed = g, true
+	}
+	if x, ok := hrr.Extensions.Find(attls.ExtCookie); ok {
+		if _, err := extensions.ParseCookie(x.Body); err != nil {
+			return nil, in(err, x)
+		}
+		next.replace(attls.ExtCookie, x.Body)
+		changed = true
+	}
+	if !changed {
+		return nil, attls.Errorf(attls.Violation, attls.FailRetryUnchanged, "it would change nothing in ClientHello").By("RFC 8446 4.1.4")
+	}
+	e.nego.retried = true
+	e.transcript.start(e.nego.suite)
+	e.transcript.retry()
+	e.transcribe(m, attls.RoleServer)
+	e.sendCCS()
+	return next, e.writeClientHello(&next)
+}
+
+// replace changes the body of an extension of ClientHello or adds it.
+func (s *clientWaitServerHello) replace(t attls.ExtensionType, body []byte) {
+	start := len(s.bodies)
+	s.bodies = append(s.bodies, body...)
+	item := builtExtension{t, start, len(s.bodies)}
+	for i := range s.items {
+		if s.items[i].t == t {
+			s.items[i] = item
+			return
+		}
+	}
+	s.items = append(s.items, item)
+}
+
+// clientWaitEncryptedExtensions takes EncryptedExtensions.
+type clientWaitEncryptedExtensions struct{}
+
+func (clientWaitEncryptedExtensions) name() string { return "WAIT_EE" }
+func (clientWaitEncryptedExtensions) due() gate    { return gateNone }
+
+func (s clientWaitEncryptedExtensions) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
+	if m.Kind != attls.KindEncryptedExtensions {
+		return nil, unexpected(m, s)
+	}
+	ee := &e.scratch.encrypted
+	if err := ee.Unmarshal(m.Body()); err != nil {
+		return nil, err
+	}
+	if err := e.table.Check(m.Kind, attls.RoleServer, 0, false, ee.Extensions, &e.sent); err != nil {
+		return nil, err
+	}
+	for i := range ee.Extensions {
+		x := &ee.Extensions[i]
+		if err := e.readEncryptedExtension(x); err != nil {
+			return nil, in(err, x)
+		}
+	}
+	e.note(attls.RoleServer, m.Kind, ee.Extensions)
+	if err := e.readProfile(m.Kind, ee.Extensions); err != nil {
+		return nil, err
+	}
+	if err := e.checkNonces(m.Kind); err != nil {
+		return nil, err
+	}
+	e.transcribe(m, attls.RoleServer)
+	return clientWaitCertificateOrRequest{}, nil
+}
+
+// readEncryptedExtension reads an answer to one of RFC 8446's extensions.
+func (e *Engine) readEncryptedExtension(x *extensions.Extension) *attls.Error {
+	switch x.Type {
+	case attls.ExtServerName:
+		return extensions.ParseEmpty(x.Body)
+	case attls.ExtALPN:
+		name, err := extensions.ParseALPNSelected(x.Body)
+		if err != nil {
+			return err
+		}
+		if !contains(e.cfg.ALPN, string(name)) {
+			return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "protocol %q was not offered", name).By("RFC 7301 3.1")
+		}
+		e.nego.alpn = string(name)
+	case attls.ExtSupportedGroups:
+		_, err := extensions.ParseSupportedGroups(x.Body)
+		return err
+	case attls.ExtRecordSizeLimit:
+		n, err := extensions.ParseRecordSizeLimit(x.Body)
+		if err != nil {
+			return err
+		}
+		e.limitRecords(n)
+	case attls.ExtClientCertificateType, attls.ExtServerCertificateType:
+		return e.readCertificateType(x)
+	}
+	return nil
+}
+
+// limitRecords obeys the peer's record_size_limit, which counts the content
+// type octet (RFC 8449 section 4).
+func (e *Engine) limitRecords(n uint16) {
+	e.nego.recordLimit = n
+	if n <= 16384 {
+		e.out.SetMaxPlaintext(int(n) - 1)
+	}
+}
+
+// clientWaitCertificateOrRequest takes CertificateRequest or Certificate.
+type clientWaitCertificateOrRequest struct{}
+
+func (clientWaitCertificateOrRequest) name() string { return "WAIT_CERT_CR" }
+func (clientWaitCertificateOrRequest) due() gate    { return gateNone }
+
+func (s clientWaitCertificateOrRequest) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
+	switch m.Kind {
+	case attls.KindCertificateRequest:
+		if err := e.receiveRequest(m); err != nil {
+			return nil, err
+		}
+		return waitCertificate{}, e.checkAnswers()
+	case attls.KindCertificate:
+		if err := e.checkAnswers(); err != nil {
+			return nil, err
+		}
+		return waitCertificate{}.receive(e, m)
+	}
+	return nil, unexpected(m, s)
+}
+
+// receiveRequest reads a CertificateRequest of the handshake.
+func (e *Engine) receiveRequest(m *message.Raw) *attls.Error {
+	cr := &e.scratch.request
+	if err := cr.Unmarshal(m.Body()); err != nil {
+		return err
+	}
+	if err := e.table.Check(m.Kind, attls.RoleServer, 0, false, cr.Extensions, &e.sent); err != nil {
+		return err
+	}
+	if len(cr.Context) != 0 {
+		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d octets; it is empty in the handshake", len(cr.Context)).
+			Under("certificate_request_context").By("RFC 8446 4.3.2")
+	}
+	x, ok := cr.Extensions.Find(attls.ExtSignatureAlgorithms)
+	if !ok {
+		return missing(attls.ExtSignatureAlgorithms).By("RFC 8446 4.3.2")
+	}
+	list, err := extensions.ParseSignatureAlgorithms(x.Body)
+	if err != nil {
+		return in(err, x)
+	}
+	e.nego.peerSchemes = schemes(list)
+	if err := e.readCertificateWishes(cr.Extensions); err != nil {
+		return err
+	}
+	e.nego.requested = true
+	e.note(attls.RoleServer, m.Kind, cr.Extensions)
+	if err := e.readProfile(m.Kind, cr.Extensions); err != nil {
+		return err
+	}
+	e.transcribe(m, attls.RoleServer)
+	return nil
+}
+
+// readCertificateWishes reads what ClientHello and CertificateRequest share.
+func (e *Engine) readCertificateWishes(l extensions.List) *attls.Error {
+	if x, ok := l.Find(attls.ExtSignatureAlgorithmsCert); ok {
+		list, err := extensions.ParseSignatureAlgorithms(x.Body)
+		if err != nil {
+			return in(err, x)
+		}
+		e.nego.peerCert = schemes(list)
+	}
+	if x, ok := l.Find(attls.ExtCertificateAuthorities); ok {
+		names, err := extensions.ParseCertificateAuthorities(x.Body)
+		if err != nil {
+			return in(err, x)
+		}
+		for name := range names.All() {
+			e.nego.authorities = append(e.nego.authorities, append([]byte(nil), name...))
+		}
+	}
+	return nil
+}
+
+// clientFlight begins the client's second flight, once the verdicts on the
+// server that must come before it are there.
+type clientFlight struct{}
+
+func (clientFlight) name() string { return "SEND_FLIGHT" }
+func (clientFlight) due() gate    { return gateFinished }
+
+func (s clientFlight) step(e *Engine) (state, *attls.Error) {
+	e.sendCCS()
+	if !e.nego.requested {
+		return sendFinished{}, nil
+	}
+	return proveStart{}, nil
+}

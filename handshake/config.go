@@ -1,0 +1,263 @@
+package handshake
+
+import (
+	"sync"
+
+	"attls"
+	"attls/extensions"
+	"attls/extensions/profile"
+	"attls/internal/provider"
+	"attls/negotiation"
+	"attls/record"
+)
+
+// ClientAuthentication is a server's wish for a client's certificate.
+type ClientAuthentication uint8
+
+const (
+	NoClientCertificate       ClientAuthentication = iota // no CertificateRequest
+	OptionalClientCertificate                             // an empty Certificate is accepted
+	RequireClientCertificate                              // an empty Certificate is certificate_required
+)
+
+// Retry is a server's policy on HelloRetryRequest.
+type Retry struct {
+	// Always asks for a second ClientHello even when a usable share was sent:
+	// a group is then named only if one without a share is in common, and a
+	// cookie is sent otherwise (RFC 8446 section 4.1.4 requires a change).
+	Always bool
+	// Cookie adds a cookie to every HelloRetryRequest.
+	Cookie bool
+}
+
+// Config configures engines. It is not changed after the first engine was made
+// from it and may be shared. The zero value is usable for a client that offers
+// the defaults below.
+type Config struct {
+	// Random supplies every random octet. Nil: SystemRandom.
+	Random Random
+	// ServerName is sent as server_name and given to the CertificateVerdict
+	// wait. Empty: the extension is not sent.
+	ServerName string
+	// ALPN lists protocols in order of preference. Empty: not negotiated.
+	ALPN []string
+	// CipherSuites in order of preference. Nil: AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305.
+	CipherSuites []attls.CipherSuite
+	// Groups in order of preference. Nil: x25519, X25519MLKEM768, secp256r1, secp384r1, secp521r1.
+	Groups []attls.NamedGroup
+	// KeyShares are the groups for which a client sends a share at once. Nil:
+	// the first of Groups. An empty non-nil slice sends none and so asks for a
+	// HelloRetryRequest.
+	KeyShares []attls.NamedGroup
+	// SignatureSchemes are accepted in the peer's CertificateVerify. Nil: every
+	// scheme implemented, ECDSA first.
+	SignatureSchemes []attls.SignatureScheme
+	// SignatureSchemesCert are accepted in certificates. Nil: the extension is not sent.
+	SignatureSchemesCert []attls.SignatureScheme
+	// CertificateAuthorities are DER distinguished names. Nil: not sent.
+	CertificateAuthorities [][]byte
+	// ClientAuthentication is a server's. A profile under which a client is to
+	// attest raises NoClientCertificate to OptionalClientCertificate.
+	ClientAuthentication ClientAuthentication
+	// RecordSizeLimit is the largest protected record accepted, content type
+	// octet included (RFC 8449). 0: the extension is not sent.
+	RecordSizeLimit uint16
+	// NoMiddleboxCompatibility turns off the session id and the dummy
+	// change_cipher_spec of RFC 8446 appendix D.4.
+	NoMiddleboxCompatibility bool
+	// PadTo pads TLSInnerPlaintext to a multiple of so many octets. 0: no padding.
+	PadTo int
+	// Retry is a server's policy on HelloRetryRequest.
+	Retry Retry
+	// AcknowledgeServerName makes a server answer server_name in
+	// EncryptedExtensions (RFC 6066 section 3).
+	AcknowledgeServerName bool
+	// AnnounceGroups makes a server list its groups in EncryptedExtensions
+	// (RFC 8446 section 4.2.7).
+	AnnounceGroups bool
+	// ExtensionOrder lists extension types in the order in which they are to
+	// stand in ClientHello and EncryptedExtensions; others follow.
+	ExtensionOrder []attls.ExtensionType
+	// ExtraExtensions are sent in ClientHello as they are.
+	ExtraExtensions []profile.RawExtension
+	// Limits bound what a peer can make us hold.
+	Limits record.Settings
+	// MaxCertificates bounds the entries of a Certificate message. 0: 16.
+	MaxCertificates int
+
+	// Profile adds a draft's extensions, messages and rules. Nil: none.
+	Profile *profile.Profile
+	// Policy says what this end can attest with and have appraised.
+	Policy negotiation.Policy
+	// CanAuthenticate says that the Credential wait will yield a certificate;
+	// a client that offers to attest beside one needs it.
+	CanAuthenticate bool
+	// AttesterSize and AppraiserSize are the lengths, in octets, that the
+	// challenge fields of our Attester and of the peer's (as our Appraiser
+	// knows it) want. 0: no wish.
+	AttesterSize, AppraiserSize int
+
+	// Tap sees and may change everything. Nil: none.
+	Tap Tap
+	// Provider is the cryptography; its type is internal, so only this module
+	// can set it. Nil: the real one.
+	Provider provider.Provider
+
+	once  sync.Once
+	table *extensions.Table
+	err   *attls.Error
+}
+
+var (
+	defaultSuites  = []attls.CipherSuite{attls.TLS_AES_128_GCM_SHA256, attls.TLS_AES_256_GCM_SHA384, attls.TLS_CHACHA20_POLY1305_SHA256}
+	defaultGroups  = []attls.NamedGroup{attls.GroupX25519, attls.GroupX25519MLKEM768, attls.GroupSecp256r1, attls.GroupSecp384r1, attls.GroupSecp521r1}
+	defaultSchemes = []attls.SignatureScheme{
+		attls.ECDSA_SECP256R1_SHA256, attls.ECDSA_SECP384R1_SHA384, attls.ECDSA_SECP521R1_SHA512, attls.ED25519,
+		attls.RSA_PSS_RSAE_SHA256, attls.RSA_PSS_RSAE_SHA384, attls.RSA_PSS_RSAE_SHA512,
+		attls.RSA_PSS_PSS_SHA256, attls.RSA_PSS_PSS_SHA384, attls.RSA_PSS_PSS_SHA512,
+	}
+)
+
+func (c *Config) random() Random {
+	if c.Random == nil {
+		return SystemRandom{}
+	}
+	return c.Random
+}
+
+func (c *Config) provider() provider.Provider {
+	if c.Provider == nil {
+		return provider.Real()
+	}
+	return c.Provider
+}
+
+func (c *Config) suites() []attls.CipherSuite {
+	if c.CipherSuites == nil {
+		return defaultSuites
+	}
+	return c.CipherSuites
+}
+
+func (c *Config) groups() []attls.NamedGroup {
+	if c.Groups == nil {
+		return defaultGroups
+	}
+	return c.Groups
+}
+
+func (c *Config) keyShares() []attls.NamedGroup {
+	if c.KeyShares == nil {
+		return c.groups()[:1]
+	}
+	return c.KeyShares
+}
+
+func (c *Config) signatureSchemes() []attls.SignatureScheme {
+	if c.SignatureSchemes == nil {
+		return defaultSchemes
+	}
+	return c.SignatureSchemes
+}
+
+func (c *Config) quirks() *profile.Quirks {
+	if c.Profile == nil {
+		return &noQuirks
+	}
+	return &c.Profile.Quirks
+}
+
+var noQuirks profile.Quirks
+
+func (c *Config) maxCertificates() int {
+	if c.MaxCertificates == 0 {
+		return 16
+	}
+	return c.MaxCertificates
+}
+
+// placement returns RFC 8446's table with the profile's rows, made once.
+func (c *Config) placement() (*extensions.Table, *attls.Error) {
+	c.once.Do(func() {
+		c.table = extensions.RFC8446()
+		if c.Profile == nil {
+			return
+		}
+		rows := make([]extensions.Row, 0, len(c.Profile.Extensions))
+		for _, x := range c.Profile.Extensions {
+			row := extensions.Row{Type: x.Type, Name: x.Name}
+			for _, p := range x.Placements {
+				to := extensions.Placement{Message: p.Message, Unsolicited: p.Unsolicited,
+					FirstEntryOnly: p.Entries == profile.EntriesFirst, PostHandshake: p.PostHandshake}
+				for role, offers := range p.OfferedBy {
+					for _, o := range offers {
+						to.OfferedBy[role] = append(to.OfferedBy[role], extensions.Offer(o))
+					}
+				}
+				row.Placements = append(row.Placements, to)
+			}
+			rows = append(rows, row)
+		}
+		table, err := c.table.With(rows...)
+		if err != nil {
+			c.err = attls.Errorf(attls.Local, attls.FailConfiguration, "profile %s: %v", c.Profile.ID, err)
+			return
+		}
+		c.table = table
+	})
+	return c.table, c.err
+}
+
+// check refuses what cannot work before anything is sent.
+func (c *Config) check(role attls.Role) *attls.Error {
+	bad := func(field, format string, args ...any) *attls.Error {
+		return attls.Errorf(attls.Local, attls.FailConfiguration, format, args...).Under("Config." + field)
+	}
+	if len(c.suites()) == 0 {
+		return bad("CipherSuites", "no cipher suite is enabled")
+	}
+	if len(c.groups()) == 0 {
+		return bad("Groups", "no group is enabled")
+	}
+	pr := c.provider()
+	for _, s := range c.suites() {
+		if _, ok := pr.Suite(s); !ok {
+			return bad("CipherSuites", "%v is not implemented", s)
+		}
+	}
+	for _, g := range c.groups() {
+		if _, ok := pr.Group(g); !ok {
+			return bad("Groups", "%v is not implemented", g)
+		}
+	}
+	for i, g := range c.keyShares() {
+		if !contains(c.groups(), g) {
+			return bad("KeyShares", "%v is not among Groups", g)
+		}
+		if contains(c.keyShares()[:i], g) {
+			return bad("KeyShares", "%v stands twice", g)
+		}
+	}
+	if c.RecordSizeLimit != 0 && c.RecordSizeLimit < 64 {
+		return bad("RecordSizeLimit", "%d is below the 64 octets of RFC 8449 section 4", c.RecordSizeLimit)
+	}
+	if len(c.ServerName) > 255 {
+		return bad("ServerName", "%d octets are longer than a host name", len(c.ServerName))
+	}
+	for _, name := range c.ALPN {
+		if len(name) == 0 || len(name) > 255 {
+			return bad("ALPN", "protocol name of %d octets; RFC 7301 allows 1 to 255", len(name))
+		}
+	}
+	_, err := c.placement()
+	return err
+}
+
+func contains[T comparable](list []T, v T) bool {
+	for _, x := range list {
+		if x == v {
+			return true
+		}
+	}
+	return false
+}

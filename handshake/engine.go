@@ -1,0 +1,550 @@
+package handshake
+
+import (
+	"attls"
+	"attls/extensions"
+	"attls/handshake/message"
+	"attls/internal/provider"
+	"attls/record"
+)
+
+// Engine is one end of one TLS 1.3 connection. It is not safe for concurrent
+// use; after EventDone, Split gives two halves that are.
+type Engine struct {
+	cfg    *Config
+	role   attls.Role
+	table  *extensions.Table
+	prov   provider.Provider
+	random Random
+
+	in  *record.Reader
+	out *record.Writer
+
+	state state
+	done  bool
+	err   *attls.Error
+
+	events []Event
+	seen   int // events handed out
+	waits  []waiting
+	nextID WaitID
+
+	transcript transcript
+	keys       schedule
+	sent       extensions.Sent
+	nego       negotiated
+	peer       authenticated
+	own        ownCredential
+	att        attestation
+
+	inserted [][]byte // messages that a tap inserted, to be handled next
+	flight   []byte   // scratch for building messages
+	ext      extensionBuilder
+	scratch  scratch
+
+	ccsAllowed bool // a dummy change_cipher_spec may arrive
+	ccsSent    bool
+
+	reader *Reader // the halves of the connection once the traffic keys exist
+	writer *Writer
+}
+
+// scratch holds parsed messages so that their slices are reused.
+type scratch struct {
+	clientHello message.ClientHello
+	serverHello message.ServerHello
+	encrypted   message.EncryptedExtensions
+	request     message.CertificateRequest
+	certificate message.Certificate
+	verify      message.CertificateVerify
+}
+
+// negotiated is what the two ends have agreed on.
+type negotiated struct {
+	suite       *provider.Suite
+	group       attls.NamedGroup
+	retried     bool
+	alpn        string
+	serverName  string
+	recordLimit uint16 // what the peer accepts; 0: no limit announced
+	peerSchemes []attls.SignatureScheme
+	peerCert    []attls.SignatureScheme
+	authorities [][]byte
+	sessionID   []byte
+	requested   bool // a CertificateRequest was sent or received
+	context     []byte
+	serverType  attls.CertificateType
+	clientType  attls.CertificateType
+	random      [2][32]byte
+}
+
+// authenticated is what the peer has shown.
+type authenticated struct {
+	chain  [][]byte
+	spki   []byte
+	key    *provider.PublicKey
+	scheme attls.SignatureScheme
+	none   bool // an empty Certificate
+}
+
+// ownCredential is what this end shows.
+type ownCredential struct {
+	credential *Credential
+	scheme     attls.SignatureScheme
+	spki       []byte
+}
+
+// state is one state of RFC 8446 appendix A. States are immutable values, so a
+// fork shares them; all that changes lives in Engine.
+type state interface {
+	name() string
+	// due is the gate that must be open before the state goes on: waits that
+	// have to be answered by then hold it back.
+	due() gate
+}
+
+// active states go on by themselves.
+type active interface {
+	state
+	step(e *Engine) (state, *attls.Error)
+}
+
+// passive states need a message of the peer.
+type passive interface {
+	state
+	receive(e *Engine, m *message.Raw) (state, *attls.Error)
+}
+
+// NewClient makes the client's engine; its ClientHello is ready in Output once
+// no wait blocks it.
+func NewClient(c *Config) (*Engine, error) { return newEngine(c, attls.RoleClient) }
+
+// NewServer makes the server's engine.
+func NewServer(c *Config) (*Engine, error) { return newEngine(c, attls.RoleServer) }
+
+func newEngine(c *Config, role attls.Role) (*Engine, error) {
+	if err := c.check(role); err != nil {
+		return nil, err
+	}
+	table, _ := c.placement()
+	q := c.quirks()
+	padTo := c.PadTo
+	if q.PadTo > padTo {
+		padTo = q.PadTo
+	}
+	limits := c.Limits
+	if c.RecordSizeLimit != 0 {
+		limits.MaxRecord = int(c.RecordSizeLimit) - 1
+	}
+	var tap Tap
+	if c.Tap != nil {
+		tap = c.Tap
+	}
+	e := &Engine{cfg: c, role: role, table: table, prov: c.provider(), random: c.random(),
+		in: record.NewReader(limits),
+		out: record.NewWriter(record.WriterSettings{PadTo: padTo, NeverFragment: q.NeverFragment,
+			MessagesPerRecord: q.MessagesPerRecord}),
+	}
+	e.in.AcceptPlaintextAlerts(true)
+	e.in.RetainKey(q.RetainHandshakeReadKey)
+	e.attach(tap)
+	e.startAttestation()
+	if role == attls.RoleClient {
+		e.state = clientStart{}
+	} else {
+		e.state = serverWaitClientHello{}
+	}
+	e.run()
+	return e, nil
+}
+
+// attach connects the tap to the record layer and the key schedule.
+func (e *Engine) attach(t Tap) {
+	e.keys.tap = t
+	if t == nil {
+		return
+	}
+	e.in.OnRecord(func(r *record.Raw, p *record.Plan) { t.Record(Received, r, p) })
+	e.out.OnRecord(func(r *record.Raw, p *record.Plan) { t.Record(Sent, r, p) })
+}
+
+func (e *Engine) tap() Tap { return e.keys.tap }
+
+// Role returns which end this is.
+func (e *Engine) Role() attls.Role { return e.role }
+
+// Done reports whether the handshake is complete.
+func (e *Engine) Done() bool { return e.done }
+
+// Err returns the error that ended the connection, or nil.
+func (e *Engine) Err() *attls.Error { return e.err }
+
+// StateName names the state of RFC 8446 appendix A that the engine is in.
+func (e *Engine) StateName() string {
+	if e.err != nil {
+		return "FAILED"
+	}
+	return e.state.name()
+}
+
+// Reserve returns at least n octets of input space. The peer's octets are put
+// at its beginning and announced with Commit. Views from earlier events are
+// invalid afterwards.
+func (e *Engine) Reserve(n int) []byte { return e.in.Reserve(n) }
+
+// Commit takes n octets of input and goes as far as they and the open waits
+// allow. The error, if any, is also the last event.
+func (e *Engine) Commit(n int) error {
+	if e.err != nil {
+		return e.err
+	}
+	e.in.Commit(n)
+	e.run()
+	return e.failure()
+}
+
+// InputEOF says that the peer will send nothing more. Without a close_notify
+// before, the connection was truncated (RFC 8446 section 6.1).
+func (e *Engine) InputEOF() error {
+	e.run()
+	if e.err == nil && (e.reader == nil || !e.reader.closed) {
+		detail := "the connection ended without close_notify"
+		if !e.done {
+			detail = "the connection ended during the handshake, in state " + e.state.name()
+		}
+		e.fail(attls.Errorf(attls.FromPeer, attls.FailTruncated, "%s", detail).By("RFC 8446 6.1"))
+	}
+	return e.failure()
+}
+
+func (e *Engine) failure() error {
+	if e.err != nil {
+		return e.err
+	}
+	return nil
+}
+
+// Next returns the next event, or false when there is none.
+func (e *Engine) Next() (Event, bool) {
+	if e.seen == len(e.events) {
+		e.events, e.seen = e.events[:0], 0
+		return Event{}, false
+	}
+	ev := e.events[e.seen]
+	e.events[e.seen] = Event{}
+	e.seen++
+	return ev, true
+}
+
+func (e *Engine) emit(ev Event) { e.events = append(e.events, ev) }
+
+// Output returns the octets to send. They stay valid until the next call of
+// another method.
+func (e *Engine) Output() []byte { return e.out.Output() }
+
+// Wrote says that the first n octets of Output were sent.
+func (e *Engine) Wrote(n int) { e.out.Wrote(n) }
+
+// run goes on until input, an answer or the connection ends.
+func (e *Engine) run() {
+	for e.err == nil {
+		if e.held(e.state.due()) {
+			return
+		}
+		var err *attls.Error
+		switch s := e.state.(type) {
+		case active:
+			e.state, err = advance(s.step(e))
+		case passive:
+			m, ok, cause := e.nextMessage()
+			if cause == nil && !ok {
+				return
+			}
+			if err = cause; err == nil {
+				e.state, err = advance(s.receive(e, &m))
+				if err != nil {
+					err.In(m.Kind)
+				}
+			}
+		}
+		if err != nil {
+			e.fail(err)
+		}
+	}
+}
+
+// advance exists because a failed step returns no state to go to.
+func advance(s state, err *attls.Error) (state, *attls.Error) {
+	if err != nil {
+		return failed{}, err
+	}
+	return s, nil
+}
+
+type failed struct{}
+
+func (failed) name() string { return "FAILED" }
+func (failed) due() gate    { return gateNow }
+
+// nextMessage returns the next handshake message after taps have seen it;
+// other content is handled on the way.
+func (e *Engine) nextMessage() (message.Raw, bool, *attls.Error) {
+	for {
+		if len(e.inserted) > 0 {
+			raw := e.inserted[0]
+			e.inserted = e.inserted[1:]
+			m, err := message.ParseRaw(raw)
+			return e.classify(m), err == nil, err
+		}
+		if e.reader != nil && e.reader.closed {
+			return message.Raw{}, false, nil
+		}
+		item, ok, err := e.in.Next()
+		if err != nil || !ok {
+			return message.Raw{}, false, err
+		}
+		switch item.Type {
+		case attls.ContentTypeHandshake:
+			m, err := message.ParseRaw(item.Data)
+			if err != nil {
+				return m, false, err
+			}
+			m = e.classify(m)
+			if e.tap() == nil {
+				return m, true, nil
+			}
+			if m, ok = e.tapReceived(m); ok {
+				return m, true, nil
+			}
+		case attls.ContentTypeApplicationData:
+			if !e.done {
+				return message.Raw{}, false, attls.Errorf(attls.Violation, attls.FailUnexpectedMessage,
+					"application data before the handshake is complete, in state %s", e.state.name()).By("RFC 8446 5")
+			}
+			if len(item.Data) > 0 {
+				e.emit(Event{Kind: EventData, Data: item.Data})
+			}
+		case attls.ContentTypeAlert:
+			if err := e.receiveAlert(item.Data); err != nil {
+				return message.Raw{}, false, err
+			}
+		case attls.ContentTypeChangeCipherSpec:
+			if !e.ccsAllowed {
+				return message.Raw{}, false, attls.Errorf(attls.Violation, attls.FailUnexpectedMessage,
+					"change_cipher_spec in state %s", e.state.name()).By("RFC 8446 5")
+			}
+		}
+	}
+}
+
+// classify names the messages that a profile adds.
+func (e *Engine) classify(m message.Raw) message.Raw {
+	if m.Kind == attls.KindUnknown && e.cfg.Profile != nil {
+		for _, a := range e.cfg.Profile.Messages {
+			if a.Type == m.Type {
+				m.Kind = attls.KindAdded
+			}
+		}
+	}
+	return m
+}
+
+// tapReceived shows a received message to the tap; false when it was dropped.
+func (e *Engine) tapReceived(m message.Raw) (message.Raw, bool) {
+	var p Plan
+	e.tap().Message(Received, &m, &p)
+	queue := append([][]byte(nil), p.Before...)
+	if !p.Drop {
+		raw := m.Bytes
+		if p.Replace != nil {
+			raw = p.Replace
+		}
+		if len(queue) == 0 && len(p.After) == 0 && p.Replace == nil {
+			return m, true
+		}
+		queue = append(queue, append([]byte(nil), raw...))
+	}
+	e.inserted = append(append(queue, p.After...), e.inserted...)
+	return m, false
+}
+
+// receiveAlert handles the two octets of an alert.
+func (e *Engine) receiveAlert(b []byte) *attls.Error {
+	level, a := b[0], attls.AlertDescription(b[1])
+	if t := e.tap(); t != nil {
+		t.Alert(Received, a)
+	}
+	switch {
+	case a == attls.AlertCloseNotify:
+		if !e.done {
+			err := attls.Errorf(attls.FromPeer, attls.FailPeerAlert, "the peer closed during the handshake, in state %s", e.state.name())
+			err.Alert, err.HasAlert = a, true
+			return err
+		}
+		e.reader.closed = true
+		e.emit(Event{Kind: EventClosed})
+		return nil
+	case a == attls.AlertUserCanceled:
+		return nil // a close_notify follows (RFC 8446 section 6.1); the record layer bounds their number
+	case level != 1 && level != 2:
+		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "alert level %d", level).By("RFC 8446 6")
+	}
+	// RFC 8446 section 6: every other alert is fatal whatever its level says.
+	err := attls.Errorf(attls.FromPeer, attls.FailPeerAlert, "the peer sent the alert %s", e.AlertName(a))
+	err.Alert, err.HasAlert = a, true
+	return err
+}
+
+// AlertName names an alert with the profile's names for the ones it adds.
+func (e *Engine) AlertName(a attls.AlertDescription) string {
+	if p := e.cfg.Profile; p != nil {
+		if n, ok := p.AlertNames[a]; ok {
+			return n
+		}
+	}
+	return a.String()
+}
+
+// fail ends the connection: the failure becomes an alert here and nowhere else.
+func (e *Engine) fail(err *attls.Error) {
+	if e.err != nil {
+		return
+	}
+	e.err = err
+	e.state = failed{}
+	if err.Class != attls.FromPeer {
+		a, send := attls.DefaultAlert(err.Failure), true
+		if p := e.cfg.Profile; p != nil && err.Failure.Attestation() {
+			action := p.AlertFor(err.Failure)
+			a, send = action.Alert, !action.Close
+		}
+		if send {
+			err.Alert, err.HasAlert = a, true
+			e.sendAlert(2, a)
+		}
+	}
+	e.emit(Event{Kind: EventError, Err: err})
+}
+
+func (e *Engine) sendAlert(level byte, a attls.AlertDescription) {
+	if t := e.tap(); t != nil {
+		t.Alert(Sent, a)
+	}
+	e.out.Flush()
+	e.out.Write(attls.ContentTypeAlert, []byte{level, byte(a)})
+	e.out.Flush()
+}
+
+// Abort ends the connection from outside with an error of our own.
+func (e *Engine) Abort(err *attls.Error) { e.fail(err) }
+
+// send puts a handshake message into the transcript and the flight.
+func (e *Engine) send(raw []byte) *attls.Error {
+	m, err := message.ParseRaw(raw)
+	if err != nil {
+		return attls.Errorf(attls.Local, attls.FailInternal, "a message of ours does not parse: %v", err)
+	}
+	m = e.classify(m)
+	t := e.tap()
+	if t == nil {
+		e.transcribe(&m, e.role)
+		return e.out.Handshake(raw)
+	}
+	var p Plan
+	t.Message(Sent, &m, &p)
+	wire := raw
+	if p.Replace != nil {
+		wire = p.Replace
+	}
+	for _, b := range p.Before {
+		if err := e.insert(b, p.TranscriptOriginal); err != nil {
+			return err
+		}
+	}
+	switch {
+	case p.TranscriptOriginal:
+		e.transcribe(&m, e.role)
+	case !p.Drop:
+		e.transcribe(&message.Raw{Kind: m.Kind, Type: m.Type, Bytes: wire}, e.role)
+	}
+	if p.Reparse && !p.Drop {
+		e.resend(m.Kind, wire)
+	}
+	if !p.Drop {
+		if err := e.out.Handshake(wire); err != nil {
+			return err
+		}
+	}
+	for _, b := range p.After {
+		if err := e.insert(b, p.TranscriptOriginal); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insert sends a message of a tap's.
+func (e *Engine) insert(raw []byte, secretly bool) *attls.Error {
+	if !secretly {
+		e.transcript.add(0, raw)
+	}
+	return e.out.Handshake(raw)
+}
+
+// resend lets the placement bookkeeping follow a replaced ClientHello.
+func (e *Engine) resend(k attls.MessageKind, raw []byte) {
+	var ch message.ClientHello
+	if k == attls.KindClientHello && len(raw) >= 4 && ch.Unmarshal(raw[4:]) == nil {
+		e.note(e.role, k, ch.Extensions)
+	}
+}
+
+// note remembers which extensions a role sent in a message.
+func (e *Engine) note(role attls.Role, k attls.MessageKind, l extensions.List) {
+	for i := range l {
+		// What a peer sends beyond the table solicits nothing.
+		if _, known := e.table.Lookup(l[i].Type); known || role == e.role {
+			e.sent.Add(role, k, l[i].Type)
+		}
+	}
+}
+
+// flush hands the flight to the record layer.
+func (e *Engine) flush() { e.out.Flush() }
+
+// unexpected is the error for a message that a state does not take.
+func unexpected(m *message.Raw, s state) *attls.Error {
+	what := m.Kind.String()
+	if m.Kind == attls.KindUnknown || m.Kind == attls.KindAdded {
+		what = m.Type.String()
+	}
+	return attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "%s in state %s", what, s.name()).By("RFC 8446 4")
+}
+
+// setReadKey switches the reading side to a traffic secret.
+func (e *Engine) setReadKey(s *secret) *attls.Error {
+	aead, iv, err := trafficKey(e.nego.suite, s.bytes())
+	if err != nil {
+		return err
+	}
+	return e.in.SetKey(aead, iv)
+}
+
+// setWriteKey switches the writing side to a traffic secret.
+func (e *Engine) setWriteKey(s *secret) *attls.Error {
+	aead, iv, err := trafficKey(e.nego.suite, s.bytes())
+	if err != nil {
+		return err
+	}
+	e.out.SetKey(aead, iv)
+	return nil
+}
+
+// sendCCS sends the dummy change_cipher_spec of RFC 8446 appendix D.4, once.
+func (e *Engine) sendCCS() {
+	if e.ccsSent || e.cfg.NoMiddleboxCompatibility || e.cfg.quirks().NoCCS {
+		return
+	}
+	e.ccsSent = true
+	e.out.ChangeCipherSpec()
+}

@@ -1,0 +1,147 @@
+package handshake
+
+import (
+	"crypto"
+
+	"attls"
+	"attls/negotiation"
+)
+
+// EventKind says what an Event tells.
+type EventKind uint8
+
+const (
+	EventNone EventKind = iota
+	// EventWait: the engine asks for something; Event.Wait says what. It is
+	// answered with Answer or Fail, at any time and in any order.
+	EventWait
+	// EventDone: the handshake is complete, application data may be sent.
+	EventDone
+	// EventData: Event.Data holds application data, valid until the next Reserve.
+	EventData
+	// EventTicket: a NewSessionTicket arrived; Event.Data is its body.
+	EventTicket
+	// EventKeyUpdate: the peer changed its sending key.
+	EventKeyUpdate
+	// EventVerdict: a verdict that blocked nothing has arrived; Event.Wait is its wait.
+	EventVerdict
+	// EventClosed: the peer sent close_notify; no data follows.
+	EventClosed
+	// EventError: the connection failed; Err says why. It is the last event.
+	EventError
+)
+
+var eventNames = [...]string{"none", "wait", "done", "data", "ticket", "key update", "verdict", "closed", "error"}
+
+func (k EventKind) String() string { return eventNames[k] }
+
+// Event is something that happened.
+type Event struct {
+	Kind EventKind
+	Wait *Wait
+	Data []byte
+	Err  *attls.Error
+}
+
+// WaitKind names what a wait asks for.
+type WaitKind uint8
+
+const (
+	WaitNonce WaitKind = iota
+	WaitCredential
+	WaitSignature
+	WaitEvidence
+	WaitCertificateVerdict
+	WaitAppraisal
+)
+
+var waitNames = [...]string{"Nonce", "Credential", "Signature", "Evidence", "CertificateVerdict", "Appraisal"}
+
+func (k WaitKind) String() string { return waitNames[k] }
+
+// Blocks says what stands still until a wait is answered.
+type Blocks uint8
+
+const (
+	BlocksFlight    Blocks = iota // our next flight; nothing is sent
+	BlocksHandshake               // the handling of the peer's messages from Due on
+	BlocksData                    // application data in both directions
+	BlocksNothing                 // the answer becomes EventVerdict
+)
+
+var blocksNames = [...]string{"flight", "handshake", "application data", "nothing"}
+
+func (b Blocks) String() string { return blocksNames[b] }
+
+// WaitID identifies a wait of one engine and of its forks.
+type WaitID uint32
+
+// Wait is a request of the engine. Exactly one of the request fields is set,
+// the one that belongs to Kind.
+type Wait struct {
+	ID     WaitID
+	Kind   WaitKind
+	Blocks Blocks
+	// Due is the message before which the answer is needed.
+	Due attls.MessageKind
+
+	Nonce       *NonceRequest
+	Credential  *CredentialRequest
+	Signature   *SignatureRequest
+	Evidence    *negotiation.EvidenceRequest
+	Certificate *CertificateVerdictRequest
+	Appraisal   *negotiation.AppraisalRequest
+}
+
+// NonceRequest asks for a nonce that this end, as relying party, sends.
+type NonceRequest struct {
+	Attester attls.Role
+	Min, Max int // octets that the grammar allows
+	Default  int // octets to use when the source has no wish
+}
+
+// Credential is a certificate chain and what its key can sign with.
+type Credential struct {
+	Chain   [][]byte // DER, end entity first
+	Schemes []attls.SignatureScheme
+	// Signer is carried for whoever answers the Signature wait; the engine does
+	// not call it.
+	Signer crypto.Signer
+}
+
+// CredentialRequest asks for our own certificate.
+type CredentialRequest struct {
+	Role        attls.Role
+	ServerName  string // a server's: as the client sent it
+	Schemes     []attls.SignatureScheme
+	SchemesCert []attls.SignatureScheme
+	Authorities [][]byte // DER distinguished names that the peer listed
+	Attests     bool     // a payload goes beside this certificate
+}
+
+// SignatureRequest asks for the signature of our CertificateVerify.
+type SignatureRequest struct {
+	Role       attls.Role
+	Scheme     attls.SignatureScheme
+	Content    []byte // what is signed (RFC 8446 section 4.4.3), not hashed
+	Credential *Credential
+}
+
+// CertificateVerdictRequest asks whether a peer's chain is trusted.
+type CertificateVerdictRequest struct {
+	Peer       attls.Role
+	Chain      [][]byte // DER, end entity first
+	ServerName string   // a client's: the name it asked for
+}
+
+// Answer answers a wait; the field that belongs to the wait's kind counts.
+type Answer struct {
+	// Nonce nil lets the engine take random octets of the default size.
+	Nonce []byte
+	// Credential nil: there is none. A client then sends an empty Certificate.
+	Credential *Credential
+	Signature  []byte
+	Evidence   *negotiation.Evidence
+	Verdict    *negotiation.Verdict
+	// A CertificateVerdict wait needs nothing: any Answer accepts the chain.
+}

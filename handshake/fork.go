@@ -1,0 +1,70 @@
+package handshake
+
+import (
+	"attls/extensions/profile"
+	"attls/negotiation"
+)
+
+// ForkOptions changes what a fork does differently.
+type ForkOptions struct {
+	// Random replaces the source of randomness; nil keeps it.
+	Random Random
+	// Tap replaces the tap; nil forks the one there is.
+	Tap Tap
+}
+
+// Fork returns a copy that goes its own way: input, output, open waits and taps
+// included. Events that were not read yet are copied too; their views belong to
+// the original's input.
+func (e *Engine) Fork(o ForkOptions) (*Engine, error) {
+	f := *e
+	if o.Random != nil {
+		f.random = o.Random
+	}
+	f.in, f.out = e.in.Clone(), e.out.Clone()
+	f.transcript = e.transcript.clone()
+	f.sent = e.sent.Clone()
+	f.events = append([]Event(nil), e.events[e.seen:]...)
+	for i := range f.events {
+		if f.events[i].Kind == EventData {
+			f.events[i].Data = append([]byte(nil), f.events[i].Data...)
+		}
+	}
+	f.seen = 0
+	f.waits = append([]waiting(nil), e.waits...)
+	f.inserted = append([][]byte(nil), e.inserted...)
+	f.flight, f.ext, f.scratch = nil, extensionBuilder{}, scratch{}
+	f.att = e.att.clone()
+	tap := o.Tap
+	if tap == nil && e.tap() != nil {
+		tap = e.tap().Fork()
+	}
+	f.attach(tap)
+	if e.reader != nil {
+		shared := &half{}
+		shared.updateRequested.Store(e.reader.shared.updateRequested.Load())
+		f.reader = &Reader{in: f.in, suite: e.reader.suite, secret: e.reader.secret, role: e.role, shared: shared,
+			closed: e.reader.closed, err: e.reader.err, tap: tap, engine: &f}
+		f.writer = &Writer{out: f.out, suite: e.writer.suite, secret: e.writer.secret, shared: shared, limit: e.writer.limit,
+			closed: e.writer.closed, quiet: e.writer.quiet, tap: tap}
+	}
+	return &f, nil
+}
+
+func (a *attestation) clone() attestation {
+	c := *a
+	c.offered, c.chosen = cloneSlots(a.offered), cloneSlots(a.chosen)
+	if a.fields != nil {
+		c.fields = &profile.Fields{Offered: append([]bool(nil), a.fields.Offered...),
+			Offers:  append([][]profile.Scheme(nil), a.fields.Offers...),
+			Choices: append([]*profile.Scheme(nil), a.fields.Choices...),
+			Nonces:  append([][]byte(nil), a.fields.Nonces...), Payload: a.fields.Payload}
+	}
+	return c
+}
+
+func cloneSlots(s negotiation.Slots) negotiation.Slots {
+	return negotiation.Slots{Present: append([]bool(nil), s.Present...),
+		Offers:  append([][]profile.Scheme(nil), s.Offers...),
+		Choices: append([]*profile.Scheme(nil), s.Choices...)}
+}

@@ -1,0 +1,154 @@
+package handshake
+
+import (
+	"attls"
+	"attls/extensions"
+)
+
+// extensionBuilder collects extension bodies and puts them in order.
+type extensionBuilder struct {
+	buf   []byte
+	items []builtExtension
+}
+
+type builtExtension struct {
+	t          attls.ExtensionType
+	start, end int
+}
+
+func (b *extensionBuilder) reset() { b.buf, b.items = b.buf[:0], b.items[:0] }
+
+// add appends the extension whose body the caller has just appended to buf.
+func (b *extensionBuilder) add(t attls.ExtensionType, body []byte) {
+	start := len(b.buf)
+	b.buf = append(b.buf, body...)
+	b.items = append(b.items, builtExtension{t, start, len(b.buf)})
+}
+
+// body appends an extension whose body f writes.
+func (b *extensionBuilder) body(t attls.ExtensionType, f func([]byte) []byte) {
+	start := len(b.buf)
+	b.buf = f(b.buf)
+	b.items = append(b.items, builtExtension{t, start, len(b.buf)})
+}
+
+func (b *extensionBuilder) has(t attls.ExtensionType) bool {
+	for _, x := range b.items {
+		if x.t == t {
+			return true
+		}
+	}
+	return false
+}
+
+// list returns the extensions in the wanted order; the views are valid until
+// the next reset.
+func (b *extensionBuilder) list(dst extensions.List, order []attls.ExtensionType) extensions.List {
+	dst = dst[:0]
+	for _, t := range order {
+		for _, x := range b.items {
+			if x.t == t {
+				dst = append(dst, extensions.Extension{Type: x.t, Body: b.buf[x.start:x.end]})
+			}
+		}
+	}
+	for _, x := range b.items {
+		if !contains(order, x.t) {
+			dst = append(dst, extensions.Extension{Type: x.t, Body: b.buf[x.start:x.end]})
+		}
+	}
+	return dst
+}
+
+// share is a key share that this client generated.
+type share struct {
+	group attls.NamedGroup
+	key   privateKey
+}
+
+// privateKey is provider.PrivateKey; the alias keeps this file short of imports.
+type privateKey = interface {
+	Share() []byte
+	Finish([]byte) ([]byte, error)
+}
+
+// generate makes a key share from fresh octets. n numbers the shares of a
+// connection.
+func (e *Engine) generate(g attls.NamedGroup, n int) (share, *attls.Error) {
+	group, ok := e.prov.Group(g)
+	if !ok {
+		return share{}, attls.Errorf(attls.Local, attls.FailInternal, "%v is not implemented", g)
+	}
+	var seed [128]byte
+	for attempt := 0; attempt < 8; attempt++ {
+		b := seed[:group.SeedLen()]
+		e.random.Fill(UseKeyShare, uint32(n<<8|attempt), b)
+		if k, err := group.Generate(b); err == nil {
+			return share{g, k}, nil
+		}
+	}
+	return share{}, attls.Errorf(attls.Local, attls.FailInternal, "no seed that was drawn makes a key of %v", g)
+}
+
+// respond makes the server's share and the shared secret.
+func (e *Engine) respond(g attls.NamedGroup, theirs []byte) (ours, shared []byte, _ *attls.Error) {
+	group, ok := e.prov.Group(g)
+	if !ok {
+		return nil, nil, attls.Errorf(attls.Local, attls.FailInternal, "%v is not implemented", g)
+	}
+	var seed [128]byte
+	for attempt := 0; attempt < 8; attempt++ {
+		b := seed[:group.RespondSeedLen()]
+		e.random.Fill(UseKeyShare, uint32(attempt), b)
+		ours, shared, err := group.Respond(b, theirs)
+		if err == nil {
+			return ours, shared, nil
+		}
+		if bad, ok := err.(*attls.Error); ok {
+			return nil, nil, bad.Under("extensions.key_share").In(attls.KindClientHello)
+		}
+	}
+	return nil, nil, attls.Errorf(attls.Local, attls.FailInternal, "no seed that was drawn makes a key of %v", g)
+}
+
+// write builds a message with extensions and sends it.
+func (e *Engine) write(m interface{ Append([]byte) []byte }) *attls.Error {
+	e.flight = m.Append(e.flight[:0])
+	return e.send(e.flight)
+}
+
+// helloKeys derives everything that follows from ServerHello and switches the
+// keys of both directions.
+func (e *Engine) helloKeys(shared []byte) *attls.Error {
+	e.keys.extract(e.nego.suite, shared, e.transcript.checkpoints)
+	var sum [maxHash]byte
+	e.keys.handshakeTraffic(e.transcript.sum(sum[:0]))
+	if err := e.setReadKey(e.keys.handshakeSecret(e.role.Peer())); err != nil {
+		return err
+	}
+	return e.setWriteKey(e.keys.handshakeSecret(e.role))
+}
+
+// missing is the error for an extension that RFC 8446 section 9.2 demands.
+func missing(t attls.ExtensionType) *attls.Error {
+	return attls.Errorf(attls.Violation, attls.FailMissingExtension, "the extension is missing").Under("extensions." + t.String()).By("RFC 8446 9.2")
+}
+
+// in adds the place of an extension to an error.
+func in(err *attls.Error, x *extensions.Extension) *attls.Error {
+	if err == nil {
+		return nil
+	}
+	if err.Offset >= 0 {
+		err.Offset += x.Offset
+	}
+	return err.Under("extensions." + x.Type.String())
+}
+
+func schemes(l extensions.Uint16s) []attls.SignatureScheme {
+	out := make([]attls.SignatureScheme, l.Len())
+	for i := range out {
+		out[i] = attls.SignatureScheme(l.At(i))
+	}
+	return out
+}

@@ -1,0 +1,140 @@
+package handshake
+
+import (
+	"attls"
+	"attls/extensions/profile"
+	"attls/extensions/profile/binder"
+	"attls/negotiation"
+)
+
+// binderInputs lets a profile's binder read the handshake.
+type binderInputs struct{ e *Engine }
+
+var _ binder.Inputs = binderInputs{}
+
+func (i binderInputs) Hash() string { return i.e.nego.suite.HashName }
+
+func (i binderInputs) Secret(s binder.Secret) ([]byte, bool) {
+	k := &i.e.keys
+	var b []byte
+	switch s {
+	case binder.EarlySecret:
+		b = k.early.bytes()
+	case binder.ECDHE:
+		b = k.ecdhe
+	case binder.HandshakeSecret:
+		b = k.handshake.bytes()
+	case binder.MainSecret:
+		b = k.main.bytes()
+	case binder.ExporterSecret:
+		b = k.exporter.bytes()
+	}
+	return b, len(b) > 0
+}
+
+func (i binderInputs) Transcript(r binder.Range) ([]byte, bool) { return i.e.transcript.over(r) }
+
+func (i binderInputs) SPKI(r attls.Role) ([]byte, bool) {
+	b := i.e.peer.spki
+	if r == i.e.role {
+		b = i.e.own.spki
+	}
+	return b, len(b) > 0
+}
+
+func (i binderInputs) Certificate(r attls.Role) ([]byte, bool) {
+	chain := i.e.peer.chain
+	if r == i.e.role && i.e.own.credential != nil {
+		chain = i.e.own.credential.Chain
+	}
+	if len(chain) == 0 {
+		return nil, false
+	}
+	return chain[0], true
+}
+
+func (i binderInputs) Nonce(attester attls.Role) ([]byte, bool) {
+	p := i.e.cfg.Profile
+	slot, _ := i.e.chosen(attester)
+	if slot < 0 || p.Slots[slot].Nonce.Message == attls.KindNone {
+		return nil, false
+	}
+	n := i.e.att.fields.Nonces[slot]
+	return n, n != nil
+}
+
+func (i binderInputs) RequestContext(r attls.Role) ([]byte, bool) {
+	return i.e.nego.context, i.e.nego.requested && r == attls.RoleClient
+}
+
+func (i binderInputs) AttesterSize(r attls.Role) (int, bool) {
+	n := i.e.cfg.AppraiserSize
+	if r == i.e.role {
+		n = i.e.cfg.AttesterSize
+	}
+	return n, n > 0
+}
+
+// Inputs lets tools evaluate the profile's binder expressions on a connection.
+func (e *Engine) Inputs() binder.Inputs { return binderInputs{e} }
+
+// AttestationState is what became of one attester.
+type AttestationState struct {
+	Attester  attls.Role
+	Slot      string
+	Scheme    profile.Scheme
+	Nonce     []byte
+	Challenge []byte
+	Payload   []byte
+	Verdict   *negotiation.Verdict // at the relying party
+}
+
+// ConnectionState is what the two ends agreed on and showed each other.
+type ConnectionState struct {
+	Role            attls.Role
+	State           string
+	CipherSuite     attls.CipherSuite
+	Group           attls.NamedGroup
+	HelloRetry      bool
+	ALPN            string
+	ServerName      string
+	PeerChain       [][]byte
+	PeerSPKI        []byte
+	OwnSPKI         []byte
+	PeerScheme      attls.SignatureScheme
+	OwnScheme       attls.SignatureScheme
+	ClientRequested bool
+	TranscriptHash  []byte // Transcript-Hash(ClientHello...ServerHello); kept under a profile
+	ClientRandom    []byte
+	Attestation     []AttestationState
+	PeerRecordLimit uint16
+}
+
+// State describes the connection as far as it has come.
+func (e *Engine) State() ConnectionState {
+	n := &e.nego
+	s := ConnectionState{Role: e.role, State: e.StateName(), Group: n.group, HelloRetry: n.retried, ALPN: n.alpn,
+		ServerName: n.serverName, PeerChain: e.peer.chain, PeerSPKI: e.peer.spki, OwnSPKI: e.own.spki,
+		PeerScheme: e.peer.scheme, OwnScheme: e.own.scheme, ClientRequested: n.requested,
+		ClientRandom: n.random[attls.RoleClient][:], PeerRecordLimit: n.recordLimit}
+	if e.role == attls.RoleClient {
+		s.ServerName = e.cfg.ServerName
+	}
+	if n.suite != nil {
+		s.CipherSuite = n.suite.ID
+	}
+	s.TranscriptHash, _ = e.transcript.over(binder.Range{End: binder.PointSH})
+	if e.cfg.Profile == nil {
+		return s
+	}
+	for _, attester := range []attls.Role{attls.RoleServer, attls.RoleClient} {
+		slot, scheme := e.chosen(attester)
+		if scheme == nil {
+			continue
+		}
+		s.Attestation = append(s.Attestation, AttestationState{Attester: attester, Slot: e.cfg.Profile.Slots[slot].Name,
+			Scheme: *scheme, Nonce: e.att.fields.Nonces[slot], Challenge: e.att.challenge[attester],
+			Payload: e.att.payload[attester], Verdict: e.att.verdict[attester]})
+	}
+	return s
+}

@@ -1,0 +1,456 @@
+package handshake
+
+import (
+	"bytes"
+
+	"attls"
+	"attls/extensions"
+	"attls/extensions/profile"
+	"attls/handshake/message"
+	"attls/negotiation"
+)
+
+/*
+The server, after RFC 8446 appendix A.2. Waits stand in brackets.
+
+	           START <----+
+	 ClientHello |        | HelloRetryRequest
+	             v        |
+	          RECVD_CH ---+
+	             |   [Credential] [Nonce]
+	             | ServerHello, EncryptedExtensions, CertificateRequest
+	             |   [Evidence] [Signature]
+	             | Certificate, CertificateVerify, added message, Finished
+	             v
+	    +--- NEGOTIATED ----+
+	    |                   | a certificate was requested
+	    |               WAIT_CERT
+	    |                   | Certificate
+	    |                   |   [CertificateVerdict] [Appraisal]
+	    |                WAIT_CV
+	    |                   | CertificateVerify
+	    |               WAIT_ADDED      (only when a profile adds a message)
+	    |                   |   [Appraisal]
+	    +------> WAIT_FINISHED
+	                 | Finished
+	             CONNECTED
+*/
+
+// serverWaitClientHello takes ClientHello; after a HelloRetryRequest it holds
+// the first one.
+type serverWaitClientHello struct {
+	first  []byte // body of ClientHello1; nil before
+	cookie []byte
+}
+
+func (s serverWaitClientHello) name() string {
+	if s.first != nil {
+		return "WAIT_CH2"
+	}
+	return "START"
+}
+func (serverWaitClientHello) due() gate { return gateNone }
+
+func (s serverWaitClientHello) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
+	if m.Kind != attls.KindClientHello {
+		return nil, unexpected(m, s)
+	}
+	ch := &e.scratch.clientHello
+	if err := ch.Unmarshal(m.Body()); err != nil {
+		return nil, err
+	}
+	if err := e.checkClientVersion(ch); err != nil {
+		return nil, err
+	}
+	if err := e.table.Check(m.Kind, attls.RoleClient, 0, false, ch.Extensions, &e.sent); err != nil {
+		return nil, err
+	}
+	if len(ch.CompressionMethods) != 1 || ch.CompressionMethods[0] != 0 {
+		return nil, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "must be the one octet 0").
+			Under("legacy_compression_methods").By("RFC 8446 4.1.2")
+	}
+	if s.first != nil {
+		if err := s.checkSecond(e, ch); err != nil {
+			return nil, err
+		}
+	} else {
+		copy(e.nego.random[attls.RoleClient][:], ch.Random)
+		e.nego.sessionID = append([]byte(nil), ch.SessionID...)
+		id, err := negotiation.SelectSuite(e.cfg.suites(), ch.CipherSuites)
+		if err != nil {
+			return nil, err.Under("cipher_suites")
+		}
+		e.nego.suite, _ = e.prov.Suite(id)
+		e.note(attls.RoleClient, m.Kind, ch.Extensions)
+		e.ccsAllowed = true
+		e.transcript.start(e.nego.suite)
+	}
+	g, theirs, err := e.selectGroup(ch)
+	if err != nil {
+		return nil, err
+	}
+	retry := theirs == nil || e.cfg.Retry.Always
+	if s.first == nil && retry {
+		e.transcribe(m, attls.RoleClient)
+		return s.retry(e, m, g, theirs != nil)
+	}
+	if theirs == nil {
+		return nil, attls.Errorf(attls.Violation, attls.FailRetryMismatch, "no share of %v, which HelloRetryRequest asked for", g).
+			Under("extensions.key_share").By("RFC 8446 4.1.2")
+	}
+	e.nego.group = g
+	if err := e.readClientHello(ch); err != nil {
+		return nil, err
+	}
+	next := serverNegotiate{share: append([]byte(nil), theirs...)}
+	e.transcribe(m, attls.RoleClient)
+	return next, nil
+}
+
+// checkClientVersion refuses clients without TLS 1.3 (RFC 8446 section 4.2.1).
+func (e *Engine) checkClientVersion(ch *message.ClientHello) *attls.Error {
+	x, ok := ch.Extensions.Find(attls.ExtSupportedVersions)
+	if !ok {
+		return attls.Errorf(attls.NothingInCommon, attls.FailVersion, "the client offers versions up to 0x%04x and no supported_versions", ch.LegacyVersion).
+			Under("legacy_version").By("RFC 8446 4.2.1")
+	}
+	list, err := extensions.ParseSupportedVersions(x.Body)
+	if err != nil {
+		return in(err, x)
+	}
+	if !list.Contains(attls.VersionTLS13) {
+		return in(attls.Errorf(attls.NothingInCommon, attls.FailVersion, "TLS 1.3 is not offered").By("RFC 8446 4.2.1"), x)
+	}
+	if ch.LegacyVersion < 0x0300 {
+		return attls.Errorf(attls.Violation, attls.FailVersion, "0x%04x", ch.LegacyVersion).Under("legacy_version").By("RFC 8446 4.1.2")
+	}
+	return nil
+}
+
+// selectGroup chooses the group; the share is nil when the client sent none for it.
+func (e *Engine) selectGroup(ch *message.ClientHello) (attls.NamedGroup, []byte, *attls.Error) {
+	groupsX, haveGroups := ch.Extensions.Find(attls.ExtSupportedGroups)
+	sharesX, haveShares := ch.Extensions.Find(attls.ExtKeyShare)
+	switch {
+	case !haveGroups:
+		return 0, nil, missing(attls.ExtSupportedGroups)
+	case !haveShares:
+		return 0, nil, missing(attls.ExtKeyShare)
+	}
+	groups, err := extensions.ParseSupportedGroups(groupsX.Body)
+	if err != nil {
+		return 0, nil, in(err, groupsX)
+	}
+	shares, err := extensions.ParseKeyShares(sharesX.Body)
+	if err != nil {
+		return 0, nil, in(err, sharesX)
+	}
+	for g := range shares.All() {
+		if !groups.Contains(uint16(g)) {
+			return 0, nil, in(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "a share of %v, which supported_groups lacks", g).By("RFC 8446 4.2.8"), sharesX)
+		}
+	}
+	if e.nego.retried && e.nego.group != 0 {
+		theirs, _ := shares.Find(e.nego.group)
+		if n := shares.Len(); n != 1 {
+			return 0, nil, in(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "%d shares after HelloRetryRequest", n).By("RFC 8446 4.1.2"), sharesX)
+		}
+		return e.nego.group, theirs, nil
+	}
+	g, err := negotiation.SelectGroup(e.cfg.groups(), groups, func(g attls.NamedGroup) bool { _, ok := shares.Find(g); return ok })
+	if err != nil {
+		return 0, nil, in(err, groupsX)
+	}
+	theirs, _ := shares.Find(g)
+	return g, theirs, nil
+}
+
+// retry sends HelloRetryRequest.
+func (s serverWaitClientHello) retry(e *Engine, m *message.Raw, g attls.NamedGroup, haveShare bool) (state, *attls.Error) {
+	next := serverWaitClientHello{first: append([]byte(nil), m.Body()...)}
+	if haveShare { // Retry.Always: another group if there is one, a cookie otherwise
+		if other, ok := e.groupWithoutShare(&e.scratch.clientHello); ok {
+			g, haveShare = other, false
+		}
+	}
+	e.ext.reset()
+	e.ext.add(attls.ExtSupportedVersions, []byte{3, 4})
+	if !haveShare {
+		e.ext.add(attls.ExtKeyShare, []byte{byte(g >> 8), byte(g)})
+		e.nego.group = g
+	}
+	if e.cfg.Retry.Cookie || haveShare {
+		next.cookie = make([]byte, 32)
+		e.random.Fill(UseCookie, 0, next.cookie)
+		e.ext.body(attls.ExtCookie, func(b []byte) []byte { return extensions.AppendCookie(b, next.cookie) })
+	}
+	e.nego.retried = true
+	e.transcript.retry()
+	hrr := message.ServerHello{LegacyVersion: attls.VersionTLS12, Random: message.HelloRetryRequestRandom[:],
+		SessionID: e.nego.sessionID, CipherSuite: e.nego.suite.ID, Extensions: e.ext.list(nil, nil)}
+	e.note(attls.RoleServer, attls.KindHelloRetryRequest, hrr.Extensions)
+	if err := e.write(&hrr); err != nil {
+		return nil, err
+	}
+	e.flush()
+	if len(e.nego.sessionID) > 0 {
+		e.sendCCS()
+	}
+	return next, nil
+}
+
+// groupWithoutShare finds a group in common for which no share was sent.
+func (e *Engine) groupWithoutShare(ch *message.ClientHello) (attls.NamedGroup, bool) {
+	groupBody, _ := ch.Extensions.Get(attls.ExtSupportedGroups)
+	shareBody, _ := ch.Extensions.Get(attls.ExtKeyShare)
+	groups, _ := extensions.ParseSupportedGroups(groupBody)
+	shares, _ := extensions.ParseKeyShares(shareBody)
+	for _, g := range e.cfg.groups() {
+		if _, sent := shares.Find(g); !sent && groups.Contains(uint16(g)) {
+			return g, true
+		}
+	}
+	return 0, false
+}
+
+// mayChange lists what RFC 8446 section 4.1.2 lets the second ClientHello change.
+func mayChange(t attls.ExtensionType) bool {
+	switch t {
+	case attls.ExtKeyShare, attls.ExtEarlyData, attls.ExtCookie, attls.ExtPreSharedKey, attls.ExtPadding:
+		return true
+	}
+	return false
+}
+
+// checkSecond holds the second ClientHello against the first, field by field.
+func (s serverWaitClientHello) checkSecond(e *Engine, ch *message.ClientHello) *attls.Error {
+	var first message.ClientHello
+	if err := first.Unmarshal(s.first); err != nil {
+		return err
+	}
+	changed := func(field string) *attls.Error {
+		return attls.Errorf(attls.Violation, attls.FailRetryMismatch, "differs from the first ClientHello").Under(field).By("RFC 8446 4.1.2")
+	}
+	switch {
+	case first.LegacyVersion != ch.LegacyVersion:
+		return changed("legacy_version")
+	case !bytes.Equal(first.Random, ch.Random):
+		return changed("random")
+	case !bytes.Equal(first.SessionID, ch.SessionID):
+		return changed("legacy_session_id")
+	case !bytes.Equal(first.CipherSuites, ch.CipherSuites):
+		return changed("cipher_suites")
+	}
+	i := 0
+	for k := range ch.Extensions {
+		x := &ch.Extensions[k]
+		if mayChange(x.Type) {
+			continue
+		}
+		for i < len(first.Extensions) && mayChange(first.Extensions[i].Type) {
+			i++
+		}
+		if i == len(first.Extensions) || first.Extensions[i].Type != x.Type || !bytes.Equal(first.Extensions[i].Body, x.Body) {
+			if p := e.cfg.Profile; p != nil {
+				if _, ok := p.Extension(x.Type); ok {
+					if err := e.attestationFailure(attls.FailOfferChanged, "differs from the first ClientHello"); err != nil {
+						return in(err, x)
+					}
+					i++
+					continue
+				}
+			}
+			return changed("extensions." + x.Type.String())
+		}
+		i++
+	}
+	for ; i < len(first.Extensions); i++ {
+		if !mayChange(first.Extensions[i].Type) {
+			return changed("extensions." + first.Extensions[i].Type.String())
+		}
+	}
+	if _, ok := ch.Extensions.Find(attls.ExtEarlyData); ok {
+		return changed("extensions.early_data")
+	}
+	x, ok := ch.Extensions.Find(attls.ExtCookie)
+	if ok != (s.cookie != nil) {
+		return changed("extensions.cookie").By("RFC 8446 4.2.2")
+	}
+	if ok {
+		got, err := extensions.ParseCookie(x.Body)
+		if err != nil {
+			return in(err, x)
+		}
+		if !bytes.Equal(got, s.cookie) {
+			return in(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "is not the cookie that was sent").By("RFC 8446 4.2.2"), x)
+		}
+	}
+	return nil
+}
+
+// readClientHello reads the rest of an acceptable ClientHello.
+func (e *Engine) readClientHello(ch *message.ClientHello) *attls.Error {
+	x, ok := ch.Extensions.Find(attls.ExtSignatureAlgorithms)
+	if !ok {
+		return missing(attls.ExtSignatureAlgorithms)
+	}
+	list, err := extensions.ParseSignatureAlgorithms(x.Body)
+	if err != nil {
+		return in(err, x)
+	}
+	e.nego.peerSchemes = schemes(list)
+	if err := e.readCertificateWishes(ch.Extensions); err != nil {
+		return err
+	}
+	if x, ok := ch.Extensions.Find(attls.ExtServerName); ok {
+		name, err := extensions.ParseServerName(x.Body)
+		if err != nil {
+			return in(err, x)
+		}
+		e.nego.serverName = string(name)
+	}
+	if x, ok := ch.Extensions.Find(attls.ExtALPN); ok {
+		names, err := extensions.ParseALPN(x.Body)
+		if err != nil {
+			return in(err, x)
+		}
+		if len(e.cfg.ALPN) > 0 {
+			if e.nego.alpn, err = negotiation.SelectALPN(e.cfg.ALPN, names); err != nil {
+				return in(err, x)
+			}
+		}
+	}
+	if x, ok := ch.Extensions.Find(attls.ExtRecordSizeLimit); ok {
+		n, err := extensions.ParseRecordSizeLimit(x.Body)
+		if err != nil {
+			return in(err, x)
+		}
+		e.limitRecords(n)
+	}
+	return e.readProfile(attls.KindClientHello, ch.Extensions)
+}
+
+// serverNegotiate chooses attestation schemes and asks for what the flight needs.
+type serverNegotiate struct{ share []byte }
+
+func (serverNegotiate) name() string { return "RECVD_CH" }
+func (serverNegotiate) due() gate    { return gateNow }
+
+func (s serverNegotiate) step(e *Engine) (state, *attls.Error) {
+	if err := e.checkNonces(attls.KindClientHello); err != nil {
+		return nil, err
+	}
+	if err := e.chooseAttestation(); err != nil {
+		return nil, err
+	}
+	e.askNonces(attls.KindEncryptedExtensions)
+	if _, scheme := e.chosen(attls.RoleServer); scheme == nil || scheme.Credential == profile.KindX509 {
+		e.askCredential()
+	}
+	return serverHello{share: s.share}, nil
+}
+
+// serverHello sends ServerHello up to CertificateRequest.
+type serverHello struct{ share []byte }
+
+func (serverHello) name() string { return "RECVD_CH" }
+func (serverHello) due() gate    { return gateNow }
+
+func (s serverHello) step(e *Engine) (state, *attls.Error) {
+	if err := e.takeNonces(); err != nil {
+		return nil, err
+	}
+	if _, scheme := e.chosen(attls.RoleServer); scheme == nil || scheme.Credential == profile.KindX509 {
+		if err := e.takeCredential(); err != nil {
+			return nil, err
+		}
+		if e.own.credential == nil {
+			return nil, attls.Errorf(attls.Local, attls.FailCertificateUnknown, "there is no certificate to show").By("RFC 8446 4.4.2")
+		}
+	}
+	ours, shared, err := e.respond(e.nego.group, s.share)
+	if err != nil {
+		return nil, err
+	}
+	e.random.Fill(UseServerRandom, 0, e.nego.random[attls.RoleServer][:])
+	e.ext.reset()
+	e.ext.body(attls.ExtKeyShare, func(b []byte) []byte { return extensions.AppendKeyShareEntry(b, e.nego.group, ours) })
+	e.ext.add(attls.ExtSupportedVersions, []byte{3, 4})
+	sh := message.ServerHello{LegacyVersion: attls.VersionTLS12, Random: e.nego.random[attls.RoleServer][:],
+		SessionID: e.nego.sessionID, CipherSuite: e.nego.suite.ID, Extensions: e.ext.list(nil, e.cfg.ExtensionOrder)}
+	e.note(attls.RoleServer, attls.KindServerHello, sh.Extensions)
+	if err := e.write(&sh); err != nil {
+		return nil, err
+	}
+	e.flush()
+	if len(e.nego.sessionID) > 0 {
+		e.sendCCS()
+	}
+	if err := e.helloKeys(shared); err != nil {
+		return nil, err
+	}
+	if err := e.sendEncryptedExtensions(); err != nil {
+		return nil, err
+	}
+	if err := e.sendRequest(); err != nil {
+		return nil, err
+	}
+	return proveStart{}, nil
+}
+
+func (e *Engine) sendEncryptedExtensions() *attls.Error {
+	e.ext.reset()
+	offered := func(t attls.ExtensionType) bool { return e.sent.Has(attls.RoleClient, attls.KindClientHello, t) }
+	if e.cfg.AcknowledgeServerName && e.nego.serverName != "" {
+		e.ext.add(attls.ExtServerName, nil)
+	}
+	if e.nego.alpn != "" {
+		e.ext.body(attls.ExtALPN, func(b []byte) []byte { return extensions.AppendALPN(b, []string{e.nego.alpn}) })
+	}
+	if e.cfg.AnnounceGroups {
+		e.ext.body(attls.ExtSupportedGroups, func(b []byte) []byte { return extensions.AppendUint16s(b, e.cfg.groups()) })
+	}
+	if e.cfg.RecordSizeLimit != 0 && offered(attls.ExtRecordSizeLimit) {
+		e.ext.body(attls.ExtRecordSizeLimit, func(b []byte) []byte { return extensions.AppendRecordSizeLimit(b, e.cfg.RecordSizeLimit) })
+	}
+	e.answerCertificateTypes()
+	if q := e.cfg.quirks(); q.RestrictEncryptedExtensions {
+		kept := e.ext.items[:0]
+		for _, x := range e.ext.items {
+			if contains(q.EncryptedExtensionsOnly, x.t) {
+				kept = append(kept, x)
+			}
+		}
+		e.ext.items = kept
+	}
+	if err := e.profileExtensions(attls.KindEncryptedExtensions); err != nil {
+		return err
+	}
+	m := message.EncryptedExtensions{Extensions: e.ext.list(nil, e.cfg.ExtensionOrder)}
+	e.note(attls.RoleServer, attls.KindEncryptedExtensions, m.Extensions)
+	return e.write(&m)
+}
+
+// sendRequest sends CertificateRequest where a client's credential is wanted.
+func (e *Engine) sendRequest() *attls.Error {
+	if !e.requests() {
+		return nil
+	}
+	e.nego.requested = true
+	e.ext.reset()
+	e.ext.body(attls.ExtSignatureAlgorithms, func(b []byte) []byte { return extensions.AppendUint16s(b, e.cfg.signatureSchemes()) })
+	if e.cfg.SignatureSchemesCert != nil {
+		e.ext.body(attls.ExtSignatureAlgorithmsCert, func(b []byte) []byte { return extensions.AppendUint16s(b, e.cfg.SignatureSchemesCert) })
+	}
+	if len(e.cfg.CertificateAuthorities) > 0 {
+		e.ext.body(attls.ExtCertificateAuthorities, func(b []byte) []byte {
+			return extensions.AppendCertificateAuthorities(b, e.cfg.CertificateAuthorities)
+		})
+	}
+	if err := e.profileExtensions(attls.KindCertificateRequest); err != nil {
+		return err
+	}
+	m := message.CertificateRequest{Extensions: e.ext.list(nil, e.cfg.ExtensionOrder)}
+	e.note(attls.RoleServer, attls.KindCertificateRequest, m.Extensions)
+	return e.write(&m)
+}

@@ -1,0 +1,324 @@
+package handshake
+
+import (
+	"crypto/cipher"
+	"sync"
+	"sync/atomic"
+
+	"attls"
+	"attls/handshake/message"
+	"attls/internal/provider"
+	"attls/record"
+)
+
+// half is what the two halves of a connection share.
+type half struct {
+	// updateRequested is set by the reader when the peer asks for a KeyUpdate
+	// and cleared by the writer that answers.
+	updateRequested atomic.Bool
+}
+
+// Reader is the receiving half of a connection. It has its own lock, so a
+// blocked Writer never holds it up.
+type Reader struct {
+	mu     sync.Mutex
+	in     *record.Reader
+	suite  *provider.Suite
+	secret secret
+	role   attls.Role
+	shared *half
+	closed bool // close_notify was received
+	err    *attls.Error
+	tap    Tap
+	engine *Engine // for the names of alerts only
+}
+
+// Writer is the sending half of a connection, with its own lock.
+type Writer struct {
+	mu     sync.Mutex
+	out    *record.Writer
+	suite  *provider.Suite
+	secret secret
+	shared *half
+	limit  uint64 // records under one key before an update of our own
+	closed bool
+	quiet  bool // never send KeyUpdate
+	tap    Tap
+}
+
+// establish makes the two halves once the handshake is complete.
+func (e *Engine) establish() {
+	e.done = true
+	shared := &half{}
+	e.reader = &Reader{in: e.in, suite: e.nego.suite, secret: *e.keys.trafficSecret(e.role.Peer()), role: e.role, shared: shared,
+		tap: e.tap(), engine: e}
+	e.writer = &Writer{out: e.out, suite: e.nego.suite, secret: *e.keys.trafficSecret(e.role), shared: shared,
+		limit: e.nego.suite.RecordLimit, tap: e.tap(),
+		quiet: contains(e.cfg.quirks().NeverSend, attls.KindKeyUpdate)}
+	e.keys.clientHandshake.wipe()
+	e.keys.serverHandshake.wipe()
+	e.emit(Event{Kind: EventDone})
+}
+
+// Split gives the two halves after EventDone; the Engine is not fed any more
+// and serves only to ask for the state and for exported values.
+func (e *Engine) Split() (*Reader, *Writer) { return e.reader, e.writer }
+
+// postHandshake handles a handshake message after the handshake.
+func (r *Reader) postHandshake(m *message.Raw) (Event, *attls.Error) {
+	switch {
+	case m.Kind == attls.KindKeyUpdate:
+		var u message.KeyUpdate
+		if err := u.Unmarshal(m.Body()); err != nil {
+			return Event{}, err
+		}
+		next, err := update(r.suite, &r.secret)
+		if err != nil {
+			return Event{}, err
+		}
+		if err := r.in.SetKey(next.aead, next.iv); err != nil {
+			return Event{}, err
+		}
+		if u.RequestUpdate {
+			r.shared.updateRequested.Store(true)
+		}
+		return Event{Kind: EventKeyUpdate}, nil
+	case m.Kind == attls.KindNewSessionTicket && r.role == attls.RoleClient:
+		var t message.NewSessionTicket
+		if err := t.Unmarshal(m.Body()); err != nil {
+			return Event{}, err
+		}
+		return Event{Kind: EventTicket, Data: m.Body()}, nil
+	}
+	return Event{}, unexpected(m, connected{}).In(m.Kind)
+}
+
+// Reserve returns input space; see Engine.Reserve. Reserve, Commit and Next are
+// for one goroutine at a time.
+func (r *Reader) Reserve(n int) []byte { return r.in.Reserve(n) }
+
+// Commit takes n octets of input.
+func (r *Reader) Commit(n int) { r.in.Commit(n) }
+
+// Next handles input up to the next event. EventNone with a nil error means
+// that more input is needed.
+func (r *Reader) Next() (Event, *attls.Error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.err == nil && !r.closed {
+		item, ok, err := r.in.Next()
+		if err != nil {
+			r.err = err
+			break
+		}
+		if !ok {
+			return Event{}, nil
+		}
+		switch item.Type {
+		case attls.ContentTypeApplicationData:
+			if len(item.Data) > 0 {
+				return Event{Kind: EventData, Data: item.Data}, nil
+			}
+		case attls.ContentTypeHandshake:
+			m, err := message.ParseRaw(item.Data)
+			var ev Event
+			if err == nil {
+				if r.tap != nil {
+					r.tap.Message(Received, &m, &Plan{})
+				}
+				ev, err = r.postHandshake(&m)
+			}
+			if err != nil {
+				r.err = err
+			} else {
+				return ev, nil
+			}
+		case attls.ContentTypeAlert:
+			if r.err = r.engine.receiveAlert(item.Data); r.err == nil && r.closed {
+				return Event{Kind: EventClosed}, nil
+			}
+		default:
+			r.err = attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "%v after the handshake", item.Type).By("RFC 8446 5")
+		}
+	}
+	if r.closed {
+		return Event{Kind: EventClosed}, nil
+	}
+	return Event{Kind: EventError, Err: r.err}, r.err
+}
+
+// UpdateRequested reports whether the peer waits for a KeyUpdate of ours.
+func (r *Reader) UpdateRequested() bool { return r.shared.updateRequested.Load() }
+
+type trafficKeys struct {
+	aead cipher.AEAD
+	iv   []byte
+}
+
+// update moves a traffic secret to its next generation (RFC 8446 section 7.2).
+func update(suite *provider.Suite, s *secret) (trafficKeys, *attls.Error) {
+	var next secret
+	next.n = len(suite.ExpandLabel(next.b[:0], s.bytes(), labelPrefix, "traffic upd", nil, suite.HashLen))
+	*s = next
+	a, iv, err := trafficKey(suite, s.bytes())
+	return trafficKeys{a, iv}, err
+}
+
+// keyUpdate sends KeyUpdate and moves to the next key.
+func (w *Writer) keyUpdate(request bool) *attls.Error {
+	var b [8]byte
+	raw := (&message.KeyUpdate{RequestUpdate: request}).Append(b[:0])
+	if w.tap != nil {
+		if m, err := message.ParseRaw(raw); err == nil {
+			w.tap.Message(Sent, &m, &Plan{})
+		}
+	}
+	if err := w.out.Handshake(raw); err != nil {
+		return err
+	}
+	w.out.Flush()
+	next, err := update(w.suite, &w.secret)
+	if err != nil {
+		return err
+	}
+	w.out.SetKey(next.aead, next.iv)
+	return nil
+}
+
+// answerKeyUpdate sends the KeyUpdate that the peer asked for.
+func (w *Writer) answerKeyUpdate() *attls.Error {
+	if w.closed || !w.shared.updateRequested.CompareAndSwap(true, false) || w.quiet {
+		return nil
+	}
+	return w.keyUpdate(false)
+}
+
+// Lock and Unlock serialise writers: hold the lock from Write to Wrote.
+func (w *Writer) Lock()   { w.mu.Lock() }
+func (w *Writer) Unlock() { w.mu.Unlock() }
+
+// TryLock takes the lock if nobody holds it.
+func (w *Writer) TryLock() bool { return w.mu.TryLock() }
+
+// Write protects application data; the records are then in Output.
+func (w *Writer) Write(p []byte) *attls.Error {
+	if w.closed {
+		return attls.Errorf(attls.Local, attls.FailCanceled, "write after close_notify")
+	}
+	if err := w.answerKeyUpdate(); err != nil {
+		return err
+	}
+	// RFC 8446 section 5.5: a key protects only so many records.
+	if w.limit > 0 && w.out.Sequence() >= w.limit && !w.quiet {
+		if err := w.keyUpdate(false); err != nil {
+			return err
+		}
+	}
+	return w.out.Write(attls.ContentTypeApplicationData, p)
+}
+
+// KeyUpdate changes our sending key and, on request, asks the peer to change its.
+func (w *Writer) KeyUpdate(request bool) *attls.Error {
+	if w.quiet {
+		return attls.Errorf(attls.Local, attls.FailConfiguration, "the profile never sends KeyUpdate")
+	}
+	return w.keyUpdate(request)
+}
+
+// CloseNotify ends our direction; nothing can be written after it.
+func (w *Writer) CloseNotify() *attls.Error {
+	if w.closed {
+		return nil
+	}
+	w.closed = true
+	return w.alert(1, attls.AlertCloseNotify)
+}
+
+// Alert sends a fatal alert.
+func (w *Writer) Alert(a attls.AlertDescription) *attls.Error {
+	if w.closed {
+		return nil
+	}
+	w.closed = true
+	return w.alert(2, a)
+}
+
+func (w *Writer) alert(level byte, a attls.AlertDescription) *attls.Error {
+	if w.tap != nil {
+		w.tap.Alert(Sent, a)
+	}
+	err := w.out.Write(attls.ContentTypeAlert, []byte{level, byte(a)})
+	w.out.Flush()
+	return err
+}
+
+// Output returns the octets to send and Wrote says how many were sent.
+func (w *Writer) Output() []byte { return w.out.Output() }
+func (w *Writer) Wrote(n int)    { w.out.Wrote(n) }
+
+// Write protects application data on an engine that is not split.
+func (e *Engine) Write(p []byte) error {
+	if e.err != nil {
+		return e.err
+	}
+	if !e.done {
+		return attls.Errorf(attls.Local, attls.FailConfiguration, "the handshake is not complete")
+	}
+	if err := e.writer.Write(p); err != nil {
+		return err
+	}
+	return nil
+}
+
+// CloseNotify sends close_notify on an engine that is not split.
+func (e *Engine) CloseNotify() {
+	if e.err != nil {
+		return
+	}
+	if e.writer != nil {
+		e.writer.CloseNotify()
+		return
+	}
+	e.sendAlert(1, attls.AlertCloseNotify)
+}
+
+// KeyUpdate changes the sending key on an engine that is not split.
+func (e *Engine) KeyUpdate(request bool) error {
+	if !e.done {
+		return attls.Errorf(attls.Local, attls.FailConfiguration, "the handshake is not complete")
+	}
+	if err := e.writer.KeyUpdate(request); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Export is TLS-Exporter (RFC 8446 section 7.5): length octets bound to label
+// and context. It exists from the server's Finished on.
+func (e *Engine) Export(label string, context []byte, length int) ([]byte, error) {
+	if e.keys.exporter.n == 0 {
+		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the exporter secret does not exist yet")
+	}
+	return e.exportFrom(e.keys.exporter.bytes(), label, context, length)
+}
+
+// ExportNamed uses an exporter that the profile defines, such as one that is
+// usable inside the handshake.
+func (e *Engine) ExportNamed(exporter, label string, context []byte, length int) ([]byte, error) {
+	p := e.cfg.Profile
+	if p == nil || p.Binder.Exporters[exporter] == "" {
+		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the profile defines no exporter %q", exporter)
+	}
+	base, err := p.Binder.Program.Eval(p.Binder.Exporters[exporter], e.role, binderInputs{e})
+	if err != nil {
+		return nil, err
+	}
+	return e.exportFrom(base, label, context, length)
+}
+
+func (e *Engine) exportFrom(base []byte, label string, context []byte, length int) ([]byte, error) {
+	if length < 0 || length > 255*e.nego.suite.HashLen || len(label) > 249 {
+		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "an exported value of %d octets under a label of %d octets is not defined", length, len(label)).By("RFC 5869 2.3")
+	}
+	return export(e.nego.suite, base, label, context, length), nil
+}

@@ -1,0 +1,142 @@
+package handshake
+
+import (
+	"attls"
+	"attls/handshake/message"
+	"attls/record"
+)
+
+// Direction is seen from the engine that the tap is attached to.
+type Direction uint8
+
+const (
+	Sent Direction = iota
+	Received
+)
+
+func (d Direction) String() string {
+	if d == Received {
+		return "received"
+	}
+	return "sent"
+}
+
+// SecretName is the label under which a secret of the key schedule is known to
+// taps; those with a name in the NSS key log format bear that name.
+type SecretName string
+
+const (
+	SecretEarly           SecretName = "early_secret"
+	SecretECDHE           SecretName = "ecdhe"
+	SecretHandshake       SecretName = "handshake_secret"
+	SecretMain            SecretName = "main_secret"
+	SecretClientHandshake SecretName = "CLIENT_HANDSHAKE_TRAFFIC_SECRET"
+	SecretServerHandshake SecretName = "SERVER_HANDSHAKE_TRAFFIC_SECRET"
+	SecretClientTraffic   SecretName = "CLIENT_TRAFFIC_SECRET_0"
+	SecretServerTraffic   SecretName = "SERVER_TRAFFIC_SECRET_0"
+	SecretExporter        SecretName = "EXPORTER_SECRET"
+)
+
+// Plan is what a tap wants done with a handshake message.
+type Plan struct {
+	// Replace is the whole message, header included, that takes the place of
+	// the original. Nil: unchanged.
+	Replace []byte
+	// Drop leaves the message out. It enters no transcript unless
+	// TranscriptOriginal is set.
+	Drop bool
+	// Before and After are whole messages to insert. Received ones are handled
+	// as if the peer had sent them.
+	Before, After [][]byte
+	// TranscriptOriginal lets the original enter the transcript instead of what
+	// was sent (or is handled).
+	TranscriptOriginal bool
+	// Reparse lets a sender's state follow the replacement: which extensions
+	// count as offered is then read from it.
+	Reparse bool
+}
+
+// Tap sees everything in order and may change it. It is the one seam for
+// tracing, mutation, fault injection and attacks. What it is shown is valid
+// only during the call.
+type Tap interface {
+	// Message is called for a handshake message before it enters the transcript
+	// and before it is sent or handled.
+	Message(d Direction, m *message.Raw, p *Plan)
+	// Record is called for a record before it is protected, or after it was opened.
+	Record(d Direction, r *record.Raw, p *record.Plan)
+	// Derived is called for each secret and returns the one to use.
+	Derived(name SecretName, secret []byte) []byte
+	// Alert is called for each alert before it is sent or after it was received.
+	Alert(d Direction, a attls.AlertDescription)
+	// Fork returns the tap of a forked engine.
+	Fork() Tap
+}
+
+// NopTap does nothing; taps embed it to implement only what they need. A tap
+// that embeds it must still implement Fork when it holds state.
+type NopTap struct{}
+
+func (NopTap) Message(Direction, *message.Raw, *Plan)      {}
+func (NopTap) Record(Direction, *record.Raw, *record.Plan) {}
+func (NopTap) Derived(_ SecretName, secret []byte) []byte  { return secret }
+func (NopTap) Alert(Direction, attls.AlertDescription)     {}
+
+// Taps calls several taps in order; a later one sees what an earlier one
+// replaced.
+func Taps(taps ...Tap) Tap {
+	var list tapList
+	for _, t := range taps {
+		if t != nil {
+			list = append(list, t)
+		}
+	}
+	switch len(list) {
+	case 0:
+		return nil
+	case 1:
+		return list[0]
+	}
+	return list
+}
+
+type tapList []Tap
+
+func (l tapList) Message(d Direction, m *message.Raw, p *Plan) {
+	for _, t := range l {
+		shown := *m
+		if p.Replace != nil {
+			if r, err := message.ParseRaw(p.Replace); err == nil {
+				shown = r
+			}
+		}
+		t.Message(d, &shown, p)
+	}
+}
+
+func (l tapList) Record(d Direction, r *record.Raw, p *record.Plan) {
+	for _, t := range l {
+		t.Record(d, r, p)
+	}
+}
+
+func (l tapList) Derived(name SecretName, secret []byte) []byte {
+	for _, t := range l {
+		secret = t.Derived(name, secret)
+	}
+	return secret
+}
+
+func (l tapList) Alert(d Direction, a attls.AlertDescription) {
+	for _, t := range l {
+		t.Alert(d, a)
+	}
+}
+
+func (l tapList) Fork() Tap {
+	forked := make(tapList, len(l))
+	for i, t := range l {
+		forked[i] = t.Fork()
+	}
+	return forked
+}

@@ -1,0 +1,175 @@
+package handshake
+
+import (
+	"hash"
+
+	"attls/extensions/profile/binder"
+	"attls/handshake/message"
+	"attls/internal/provider"
+
+	"attls"
+)
+
+const maxHash = 64
+
+// transcript is the running Transcript-Hash of RFC 8446 section 4.4.1, with
+// the checkpoints that a profile's binder may ask for.
+type transcript struct {
+	suite *provider.Suite
+	hash  hash.Hash
+	early []byte // ClientHello1 until the suite is known
+	// checkpoints are kept only when a profile binds something.
+	checkpoints bool
+	sums        [binder.PointPostHandshakeCR + 1][maxHash]byte
+	set         [binder.PointPostHandshakeCR + 1]bool
+	// keep holds on to every message's octets, for binders that read a
+	// HelloRetryRequest otherwise than RFC 8446 does.
+	keep bool
+	kept []keptMessage
+}
+
+type keptMessage struct {
+	point binder.Point // PointNone for HelloRetryRequest
+	first bool         // ClientHello1
+	raw   []byte
+}
+
+// start fixes the hash once the cipher suite is chosen.
+func (t *transcript) start(s *provider.Suite) {
+	t.suite = s
+	t.hash = s.New()
+	if t.early != nil {
+		t.hash.Write(t.early)
+		t.checkpoint(binder.PointCH)
+		t.early = nil
+	}
+}
+
+// add puts a message with its header into the transcript.
+func (t *transcript) add(p binder.Point, raw []byte) {
+	if t.keep {
+		t.kept = append(t.kept, keptMessage{point: p, raw: append([]byte(nil), raw...)})
+	}
+	if t.hash == nil {
+		t.early = append(t.early, raw...)
+		return
+	}
+	t.hash.Write(raw)
+	t.checkpoint(p)
+}
+
+// retry replaces ClientHello1 by the synthetic message_hash message. It is
+// called after start and before HelloRetryRequest is added.
+func (t *transcript) retry() {
+	var b [4 + maxHash]byte
+	sum := t.hash.Sum(b[4:4])
+	b[0], b[3] = byte(attls.TypeMessageHash), byte(len(sum))
+	t.hash.Reset()
+	t.hash.Write(b[:4+len(sum)])
+	t.set[binder.PointCH] = false
+	if t.keep && len(t.kept) > 0 {
+		t.kept[0].first = true
+	}
+}
+
+func (t *transcript) checkpoint(p binder.Point) {
+	if t.checkpoints && p != binder.PointNone {
+		t.hash.Sum(t.sums[p][:0])
+		t.set[p] = true
+	}
+}
+
+// sum appends the hash of everything so far.
+func (t *transcript) sum(dst []byte) []byte { return t.hash.Sum(dst) }
+
+// over returns the hash over a range, or false while its end is not reached.
+func (t *transcript) over(r binder.Range) ([]byte, bool) {
+	if t.hash == nil {
+		return nil, false
+	}
+	last := binder.PointNone
+	for p := binder.PointCH; p <= r.End && int(p) < len(t.set); p++ {
+		if t.set[p] && !(r.Exclusive && p == r.End) {
+			last = p
+		}
+	}
+	if last == binder.PointNone {
+		return nil, false
+	}
+	if r.Variant == binder.VariantRFC8446 {
+		return t.sums[last][:t.suite.HashLen], true
+	}
+	retried := false
+	for _, m := range t.kept {
+		retried = retried || m.first
+	}
+	h := t.suite.New()
+	for _, m := range t.kept {
+		if m.point > last {
+			break
+		}
+		if retried {
+			first, retry, second := m.first, m.point == binder.PointNone, m.point == binder.PointCH && !m.first
+			if r.Variant == binder.VariantCH1SH && (retry || second) || r.Variant == binder.VariantCH2SH && (first || retry) {
+				continue
+			}
+		}
+		h.Write(m.raw)
+	}
+	return h.Sum(nil), true
+}
+
+func (t *transcript) clone() transcript {
+	c := *t
+	if t.hash != nil {
+		c.hash = cloneHash(t.hash)
+	}
+	c.early = append([]byte(nil), t.early...)
+	c.kept = append([]keptMessage(nil), t.kept...)
+	return c
+}
+
+// cloneHash copies a running hash; every hash of the standard library can.
+func cloneHash(h hash.Hash) hash.Hash {
+	c, err := h.(hash.Cloner).Clone()
+	if err != nil {
+		panic("attls: hash of the provider cannot be cloned: " + err.Error())
+	}
+	return c
+}
+
+// pointOf places a message of the first handshake for the binder.
+func pointOf(k attls.MessageKind, sender attls.Role) binder.Point {
+	switch k {
+	case attls.KindClientHello:
+		return binder.PointCH
+	case attls.KindServerHello:
+		return binder.PointSH
+	case attls.KindEncryptedExtensions:
+		return binder.PointEE
+	case attls.KindCertificateRequest:
+		return binder.PointCR
+	}
+	server := [...]binder.Point{binder.PointServerCT, binder.PointServerCV, binder.PointServerAT, binder.PointServerFin}
+	client := [...]binder.Point{binder.PointClientCT, binder.PointClientCV, binder.PointClientAT, binder.PointClientFin}
+	points := client
+	if sender == attls.RoleServer {
+		points = server
+	}
+	switch k {
+	case attls.KindCertificate:
+		return points[0]
+	case attls.KindCertificateVerify:
+		return points[1]
+	case attls.KindAdded:
+		return points[2]
+	case attls.KindFinished:
+		return points[3]
+	}
+	return binder.PointNone
+}
+
+// transcribe adds a message of the first handshake.
+func (e *Engine) transcribe(m *message.Raw, sender attls.Role) {
+	e.transcript.add(pointOf(m.Kind, sender), m.Bytes)
+}

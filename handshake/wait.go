@@ -1,0 +1,136 @@
+package handshake
+
+import (
+	"fmt"
+
+	"attls"
+)
+
+// gate orders the moments before which a wait must be answered.
+type gate uint8
+
+const (
+	gateNow               gate = iota // before anything more is sent
+	gateNone                          // the next message needs no answer
+	gateCertificateVerify             // before the peer's CertificateVerify is checked
+	gateFinished                      // before the peer's Finished is accepted or ours is sent
+	gateData                          // before application data
+	gateNever
+)
+
+type waiting struct {
+	wait     *Wait
+	gate     gate
+	slot     int
+	answered bool
+	answer   Answer
+}
+
+// ask registers a wait and tells of it.
+func (e *Engine) ask(g gate, w *Wait) *waiting {
+	e.nextID++
+	w.ID = e.nextID
+	switch g {
+	case gateNow:
+		w.Blocks = BlocksFlight
+	case gateCertificateVerify:
+		w.Blocks, w.Due = BlocksHandshake, attls.KindCertificateVerify
+	case gateFinished:
+		w.Blocks, w.Due = BlocksHandshake, attls.KindFinished
+	case gateData:
+		w.Blocks = BlocksData
+	case gateNever:
+		w.Blocks = BlocksNothing
+	}
+	e.waits = append(e.waits, waiting{wait: w, gate: g})
+	e.emit(Event{Kind: EventWait, Wait: w})
+	return &e.waits[len(e.waits)-1]
+}
+
+// held reports whether an open wait must be answered before the gate is passed.
+func (e *Engine) held(g gate) bool {
+	for i := range e.waits {
+		w := &e.waits[i]
+		if !w.answered && (w.gate == gateNow || g >= w.gate && g != gateNone) {
+			return true
+		}
+	}
+	return false
+}
+
+// Waits lists the waits that are not answered yet.
+func (e *Engine) Waits() []*Wait {
+	var open []*Wait
+	for i := range e.waits {
+		if !e.waits[i].answered {
+			open = append(open, e.waits[i].wait)
+		}
+	}
+	return open
+}
+
+// take removes and returns the answered wait of a kind, or nil.
+func (e *Engine) take(k WaitKind) *waiting {
+	for i := range e.waits {
+		if w := e.waits[i]; w.answered && w.wait.Kind == k {
+			e.waits = append(e.waits[:i], e.waits[i+1:]...)
+			return &w
+		}
+	}
+	return nil
+}
+
+func (e *Engine) find(id WaitID) *waiting {
+	for i := range e.waits {
+		if e.waits[i].wait.ID == id && !e.waits[i].answered {
+			return &e.waits[i]
+		}
+	}
+	return nil
+}
+
+// Answer answers a wait and goes on. Answering a wait that is not open is an
+// error of the caller's and changes nothing.
+func (e *Engine) Answer(id WaitID, a Answer) error {
+	if e.err != nil {
+		return e.err
+	}
+	w := e.find(id)
+	if w == nil {
+		return fmt.Errorf("attls: wait %d is not open", id)
+	}
+	w.answer, w.answered = a, true
+	if err := e.settle(w); err != nil {
+		e.fail(err)
+	}
+	e.run()
+	return e.failure()
+}
+
+// Fail refuses a wait or says that its time is over. The error's failure
+// becomes the alert; for a profile's failures, the profile's alert.
+func (e *Engine) Fail(id WaitID, err *attls.Error) error {
+	if e.err != nil {
+		return e.err
+	}
+	w := e.find(id)
+	if w == nil {
+		return fmt.Errorf("attls: wait %d is not open", id)
+	}
+	w.answered = true
+	if e.tolerated(err.Failure) {
+		w.answer = Answer{}
+		e.run()
+		return e.failure()
+	}
+	e.fail(err)
+	return e.failure()
+}
+
+// settle handles the verdicts, whose effect does not depend on the state.
+func (e *Engine) settle(w *waiting) *attls.Error {
+	if w.wait.Kind != WaitAppraisal {
+		return nil
+	}
+	return e.judged(w)
+}

@@ -1,0 +1,427 @@
+package record
+
+import (
+	"crypto/cipher"
+	"encoding/binary"
+
+	"attls"
+)
+
+// Reader takes the octets of a peer in any split and yields what they contain.
+type Reader struct {
+	set Settings
+
+	buf        []byte // buf[start:end] is not handled yet
+	start, end int
+
+	key       protection
+	previous  protection // kept by RetainKey
+	retain    bool
+	accept    bool // a plaintext alert is accepted until a protected record arrives
+	opened    bool // a record was opened under the present key
+	skip      int  // octets of undecryptable records that may still be skipped
+	maxRecord int
+
+	// message is the handshake message being collected. inPlace views the
+	// current record as long as messages begin and end within records.
+	message []byte
+	inPlace []byte
+	sealed  bool // the handshake octets at hand came protected
+
+	empty, changes, warnings int
+
+	tap      func(*Raw, *Plan)
+	inserted []Raw
+	err      *attls.Error
+}
+
+// NewReader returns a Reader for plaintext records.
+func NewReader(s Settings) *Reader {
+	s.MaxHandshakeMessage = orDefault(s.MaxHandshakeMessage, 1<<17)
+	s.MaxEmptyRecords = orDefault(s.MaxEmptyRecords, 32)
+	s.MaxChangeCipherSpec = orDefault(s.MaxChangeCipherSpec, 32)
+	s.MaxWarningAlerts = orDefault(s.MaxWarningAlerts, 4)
+	return &Reader{set: s, maxRecord: orDefault(s.MaxRecord, MaxPlaintext)}
+}
+
+// Reserve returns at least n octets of room. Views handed out before are
+// invalid afterwards.
+func (r *Reader) Reserve(n int) []byte {
+	if n < 1 {
+		n = 1
+	}
+	if r.start == r.end {
+		r.start, r.end = 0, 0
+	}
+	// A message that still views the record it came in must outlive the move.
+	if len(r.inPlace) > 0 {
+		r.message = append(r.message, r.inPlace...)
+		r.inPlace = nil
+	}
+	if len(r.buf)-r.end < n && r.start > 0 {
+		r.end = copy(r.buf, r.buf[r.start:r.end])
+		r.start = 0
+	}
+	if len(r.buf)-r.end < n {
+		size := max(r.end+n, 2*len(r.buf), 4096)
+		grown := make([]byte, size)
+		copy(grown, r.buf[:r.end])
+		r.buf = grown
+	}
+	return r.buf[r.end:]
+}
+
+// Commit says that n octets were put at the beginning of what Reserve returned.
+func (r *Reader) Commit(n int) {
+	if n < 0 || n > len(r.buf)-r.end {
+		panic("record: Commit of more octets than Reserve gave")
+	}
+	r.end += n
+}
+
+// SetKey opens the records from here on under a new key with sequence number
+// 0. A key must not change inside a handshake message or between two that share
+// a record (RFC 8446 section 5.1).
+func (r *Reader) SetKey(aead cipher.AEAD, iv []byte) *attls.Error {
+	if len(r.message) > 0 || len(r.inPlace) > 0 {
+		return violation(attls.FailMessageBoundary, "5.1", "%d octets of handshake data follow in the same record where the key changes", len(r.message)+len(r.inPlace))
+	}
+	if r.retain && r.key.aead != nil {
+		r.previous = r.key
+	}
+	r.key = newProtection(aead, iv)
+	r.opened = false
+	return nil
+}
+
+// RetainKey keeps the previous key until the first record opens under the new
+// one; under it only an alert is accepted. It serves peers that send an alert
+// under the key they should have left.
+func (r *Reader) RetainKey(on bool) { r.retain = on }
+
+// AcceptPlaintextAlerts accepts an unprotected alert although a key is set,
+// until the first protected record arrives: a peer that could not make sense of
+// ServerHello or of our flight has no other way to say so.
+func (r *Reader) AcceptPlaintextAlerts(on bool) { r.accept = on }
+
+// SetMaxRecord bounds the content of protected records; see Settings.MaxRecord.
+func (r *Reader) SetMaxRecord(n int) { r.maxRecord = n }
+
+// SkipUndecryptable lets records that do not open pass, up to a total of
+// octets, until one opens (rejected early data, RFC 8446 section 4.2.10).
+func (r *Reader) SkipUndecryptable(octets int) { r.skip = octets }
+
+// Sequence returns the sequence number of the next protected record.
+func (r *Reader) Sequence() uint64 { return r.key.seq }
+
+// Pending reports whether octets of an unfinished record or message are held.
+func (r *Reader) Pending() bool { return r.end > r.start || len(r.message) > 0 || len(r.inPlace) > 0 }
+
+// OnRecord sets the tap; nil removes it.
+func (r *Reader) OnRecord(f func(*Raw, *Plan)) { r.tap = f }
+
+// Clone returns a copy that goes its own way. The tap is not copied.
+func (r *Reader) Clone() *Reader {
+	c := *r
+	c.buf = append([]byte(nil), r.buf[r.start:r.end]...)
+	c.start, c.end = 0, len(c.buf)
+	c.message = append(append([]byte(nil), r.message...), r.inPlace...)
+	c.inPlace = nil
+	c.inserted = append([]Raw(nil), r.inserted...)
+	c.tap = nil
+	return &c
+}
+
+// Next yields the next item. Without one, more input is needed. After an error
+// it returns the same error again.
+func (r *Reader) Next() (Item, bool, *attls.Error) {
+	for r.err == nil {
+		if item, ok, err := r.nextMessage(); ok || err != nil {
+			r.err = err
+			return item, ok && err == nil, err
+		}
+		rec, ok, err := r.nextRecord()
+		if err != nil {
+			r.err = err
+			break
+		}
+		if !ok {
+			return Item{}, false, nil
+		}
+		item, ok, err := r.deliver(rec)
+		if err != nil {
+			r.err = err
+			break
+		}
+		if ok {
+			return item, true, nil
+		}
+	}
+	return Item{}, false, r.err
+}
+
+// nextMessage cuts a complete handshake message out of what is at hand.
+func (r *Reader) nextMessage() (Item, bool, *attls.Error) {
+	have := r.message
+	if len(have) == 0 {
+		have = r.inPlace
+	} else if len(r.inPlace) > 0 {
+		// Take only what the message still lacks, so that one message never
+		// drags the next ones out of place.
+		for len(r.inPlace) > 0 && len(r.message) < r.wanted() {
+			n := min(len(r.inPlace), r.wanted()-len(r.message))
+			r.message = append(r.message, r.inPlace[:n]...)
+			r.inPlace = r.inPlace[n:]
+		}
+		have = r.message
+	}
+	if len(have) < 4 {
+		return Item{}, false, nil
+	}
+	size := 4 + int(have[1])<<16 + int(have[2])<<8 + int(have[3])
+	if size > r.set.MaxHandshakeMessage {
+		return Item{}, false, attls.Errorf(attls.Violation, attls.FailLimit, "a handshake message of type %d with %d octets; the limit is %d",
+			have[0], size, r.set.MaxHandshakeMessage).Under("record")
+	}
+	if len(have) < size {
+		return Item{}, false, nil
+	}
+	item := Item{Type: attls.ContentTypeHandshake, Protected: r.sealed}
+	if len(r.message) > 0 {
+		// The message leaves in its own storage, which the next one must not reuse
+		// while the view is out.
+		item.Data = r.message[:size:size]
+		r.message = nil
+	} else {
+		item.Data = r.inPlace[:size:size]
+		r.inPlace = r.inPlace[size:]
+	}
+	return item, true, nil
+}
+
+// wanted is how many octets the message being collected needs, as far as known.
+func (r *Reader) wanted() int {
+	if len(r.message) < 4 {
+		return 4
+	}
+	return 4 + int(r.message[1])<<16 + int(r.message[2])<<8 + int(r.message[3])
+}
+
+// nextRecord takes one record off the input and opens it.
+func (r *Reader) nextRecord() (Raw, bool, *attls.Error) {
+	if len(r.inserted) > 0 {
+		rec := r.inserted[0]
+		r.inserted = r.inserted[1:]
+		return rec, true, nil
+	}
+	for {
+		in := r.buf[r.start:r.end]
+		if len(in) < headerLen {
+			return Raw{}, false, r.checkHeader(in)
+		}
+		if err := r.checkHeader(in); err != nil {
+			return Raw{}, false, err
+		}
+		n := int(binary.BigEndian.Uint16(in[3:]))
+		if len(in) < headerLen+n {
+			return Raw{}, false, nil
+		}
+		r.start += headerLen + n
+		rec := Raw{Type: attls.ContentType(in[0]), Payload: in[headerLen : headerLen+n : headerLen+n], Sequence: r.key.seq}
+		if skipped, err := r.open(&rec, in[:headerLen]); err != nil {
+			return Raw{}, false, err
+		} else if skipped {
+			continue
+		}
+		if r.tap == nil {
+			return rec, true, nil
+		}
+		if rec, ok := r.tapped(rec); ok {
+			return rec, true, nil
+		}
+	}
+}
+
+// checkHeader refuses a header as early as its octets allow.
+func (r *Reader) checkHeader(h []byte) *attls.Error {
+	if len(h) == 0 {
+		return nil
+	}
+	t := attls.ContentType(h[0])
+	switch t {
+	case attls.ContentTypeChangeCipherSpec, attls.ContentTypeAlert, attls.ContentTypeHandshake, attls.ContentTypeApplicationData:
+	default:
+		if printable(h) {
+			return violation(attls.FailUnexpectedRecord, "5.1", "the peer does not speak TLS: its octets begin with %q", h)
+		}
+		return violation(attls.FailUnexpectedRecord, "5.1", "content type %d", h[0])
+	}
+	if len(h) > 1 && h[1] != 3 {
+		return attls.Errorf(attls.Violation, attls.FailVersion, "legacy_record_version begins with octet %d", h[1]).By("RFC 8446 5.1").Under("record")
+	}
+	if len(h) < headerLen {
+		return nil
+	}
+	n := int(binary.BigEndian.Uint16(h[3:]))
+	limit := MaxPlaintext
+	if r.key.aead != nil && t == attls.ContentTypeApplicationData {
+		limit = MaxPlaintext + maxExpansion
+	}
+	if n > limit {
+		return violation(attls.FailRecordOverflow, "5.1", "%d octets; the limit is %d", n, limit)
+	}
+	return nil
+}
+
+func printable(b []byte) bool {
+	for _, c := range b {
+		if c < 0x20 || c > 0x7e {
+			return false
+		}
+	}
+	return true
+}
+
+// open removes the protection of a record where there is one.
+func (r *Reader) open(rec *Raw, head []byte) (skipped bool, err *attls.Error) {
+	if rec.Type == attls.ContentTypeChangeCipherSpec {
+		return false, nil
+	}
+	if r.key.aead == nil {
+		if rec.Type == attls.ContentTypeApplicationData {
+			if r.skip > 0 && r.skip >= len(rec.Payload) {
+				r.skip -= len(rec.Payload)
+				return true, nil
+			}
+			return false, violation(attls.FailUnexpectedRecord, "5", "application data without protection")
+		}
+		return false, nil
+	}
+	if rec.Type != attls.ContentTypeApplicationData {
+		if rec.Type == attls.ContentTypeAlert && r.accept && !r.opened {
+			return false, nil
+		}
+		return false, violation(attls.FailUnexpectedRecord, "5.2", "an unprotected record of type %v after the keys changed", rec.Type)
+	}
+	previous := r.previous.aead != nil && !r.opened
+	var backup []byte
+	if previous { // decryption in place destroys the ciphertext when it fails
+		backup = append([]byte(nil), rec.Payload...)
+	}
+	plain, ok := r.unseal(&r.key, head, rec.Payload)
+	switch {
+	case ok:
+		r.opened, r.skip, r.previous = true, 0, protection{}
+	case previous:
+		if plain, ok = r.unseal(&r.previous, head, backup); ok {
+			inner := stripPadding(plain)
+			if len(inner) == 0 || attls.ContentType(inner[len(inner)-1]) != attls.ContentTypeAlert {
+				return false, violation(attls.FailUnexpectedRecord, "5.2", "a record under the previous key that is no alert")
+			}
+		}
+	case r.skip > 0 && r.skip >= len(rec.Payload):
+		r.skip -= len(rec.Payload)
+		return true, nil
+	}
+	if !ok {
+		return false, violation(attls.FailBadRecordMAC, "5.2", "record %d does not open under the present key", r.key.seq)
+	}
+	if len(plain) > min(r.maxRecord, MaxPlaintext)+1 {
+		return false, violation(attls.FailRecordOverflow, "5.4", "%d octets of TLSInnerPlaintext; the limit is %d", len(plain), min(r.maxRecord, MaxPlaintext)+1)
+	}
+	inner := stripPadding(plain)
+	if len(inner) == 0 {
+		return false, violation(attls.FailUnexpectedRecord, "5.4", "no content type, only padding")
+	}
+	rec.Type = attls.ContentType(inner[len(inner)-1])
+	rec.Payload = inner[: len(inner)-1 : len(inner)-1]
+	rec.Protected = true
+	return false, nil
+}
+
+// unseal opens a record in place.
+func (r *Reader) unseal(p *protection, head, payload []byte) ([]byte, bool) {
+	if p.seq == 1<<64-1 {
+		return nil, false
+	}
+	copy(p.ad[:], head)
+	plain, err := p.aead.Open(payload[:0], p.perRecord(), payload, p.ad[:])
+	if err != nil {
+		return nil, false
+	}
+	p.seq++
+	return plain, true
+}
+
+// stripPadding removes the zero octets after the content type.
+func stripPadding(b []byte) []byte {
+	for len(b) > 0 && b[len(b)-1] == 0 {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// tapped shows a record to the tap; false when it was dropped or put in line
+// with others.
+func (r *Reader) tapped(rec Raw) (Raw, bool) {
+	var p Plan
+	r.tap(&rec, &p)
+	if p.Replace != nil {
+		rec.Payload = p.Replace
+	}
+	if len(p.Before) == 0 && len(p.After) == 0 {
+		return rec, !p.Drop
+	}
+	queue := append([]Raw(nil), p.Before...)
+	if !p.Drop {
+		queue = append(queue, rec)
+	}
+	r.inserted = append(append(queue, p.After...), r.inserted...)
+	first := r.inserted[0]
+	r.inserted = r.inserted[1:]
+	return first, true
+}
+
+// deliver checks what a record contains and makes an item of it; false when it
+// has only added to a handshake message or was empty.
+func (r *Reader) deliver(rec Raw) (Item, bool, *attls.Error) {
+	if rec.Type != attls.ContentTypeHandshake && (len(r.message) > 0 || len(r.inPlace) > 0) {
+		return Item{}, false, violation(attls.FailUnexpectedRecord, "5.1", "a record of type %v in the middle of a handshake message", rec.Type)
+	}
+	item := Item{Type: rec.Type, Data: rec.Payload, Protected: rec.Protected}
+	switch rec.Type {
+	case attls.ContentTypeHandshake:
+		if len(rec.Payload) == 0 {
+			return Item{}, false, violation(attls.FailUnexpectedRecord, "5.1", "an empty handshake record")
+		}
+		r.inPlace, r.sealed = rec.Payload, rec.Protected
+		return Item{}, false, nil
+	case attls.ContentTypeAlert:
+		if len(rec.Payload) != 2 {
+			return Item{}, false, attls.Errorf(attls.Malformed, attls.FailDecode, "an alert of %d octets", len(rec.Payload)).By("RFC 8446 5.1").Under("record")
+		}
+		if r.warnings++; rec.Payload[1] != 0 && r.warnings > r.set.MaxWarningAlerts {
+			return Item{}, false, violation(attls.FailUnexpectedRecord, "6", "more than %d alerts in a row", r.set.MaxWarningAlerts)
+		}
+		return item, true, nil
+	case attls.ContentTypeChangeCipherSpec:
+		if rec.Protected || len(rec.Payload) != 1 || rec.Payload[0] != 1 {
+			return Item{}, false, violation(attls.FailUnexpectedRecord, "5", "change_cipher_spec must be the one unprotected octet 1")
+		}
+		if r.changes++; r.changes > r.set.MaxChangeCipherSpec {
+			return Item{}, false, violation(attls.FailUnexpectedRecord, "5", "more than %d change_cipher_spec records", r.set.MaxChangeCipherSpec)
+		}
+		return item, true, nil
+	case attls.ContentTypeApplicationData:
+		r.warnings = 0
+		if len(rec.Payload) > 0 {
+			r.empty = 0
+			return item, true, nil
+		}
+		if r.empty++; r.empty > r.set.MaxEmptyRecords {
+			return Item{}, false, violation(attls.FailUnexpectedRecord, "5.1", "more than %d empty records in a row", r.set.MaxEmptyRecords)
+		}
+		return item, true, nil
+	}
+	return Item{}, false, violation(attls.FailUnexpectedRecord, "5.1", "content type %d inside the protection", rec.Type)
+}
