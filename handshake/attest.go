@@ -1,8 +1,8 @@
 package handshake
 
 import (
-	"bytes"
 	"errors"
+	"slices"
 
 	"attls"
 	"attls/extensions"
@@ -177,7 +177,7 @@ func (e *Engine) readProfile(k attls.MessageKind, l extensions.List) *attls.Erro
 		return nil
 	}
 	for i, c := range f.Choices {
-		if c == nil || e.isNullChoice(c) {
+		if c == nil || negotiation.IsNullChoice(p, c) {
 			continue
 		}
 		if err := negotiation.CheckChoice(p, e.att.offered, i, c); err != nil {
@@ -203,19 +203,13 @@ func (e *Engine) asked(k attls.MessageKind, t attls.ExtensionType) bool {
 	return false
 }
 
-// isNullChoice recognises the fixed answer that stands for no choice.
-func (e *Engine) isNullChoice(c *profile.Scheme) bool {
-	null := e.cfg.Profile.Rules.NullChoice
-	return null != nil && c != nil && bytes.Equal(c.Wire, null.Wire)
-}
-
 // chooseAttestation is the server's choice.
 func (e *Engine) chooseAttestation() *attls.Error {
 	p := e.cfg.Profile
 	if p == nil {
 		return nil
 	}
-	chosen, err := negotiation.Choose(p, e.att.offered, e.cfg.Policy, negotiation.ChooseOptions{CanAuthenticate: e.cfg.CanAuthenticate})
+	chosen, err := negotiation.Choose(p, e.att.offered, e.cfg.Policy)
 	if err != nil {
 		if e.tolerated(err.Failure) {
 			return nil
@@ -250,9 +244,6 @@ func (e *Engine) chosen(attester attls.Role) (int, *profile.Scheme) {
 		return -1, nil
 	}
 	slot, s := negotiation.ChosenFor(p, e.att.chosen, attester)
-	if s == nil || e.isNullChoice(s) {
-		return -1, nil
-	}
 	return slot, s
 }
 
@@ -261,9 +252,6 @@ func (e *Engine) requests() bool {
 	_, scheme := e.chosen(attls.RoleClient)
 	return e.cfg.ClientAuthentication != NoClientCertificate || scheme != nil
 }
-
-// attestationDemanded reports whether our policy needs the peer to attest.
-func (e *Engine) attestationDemanded() bool { return e.cfg.Policy.Demand }
 
 // carriedInMessage is the credential of an attester whose payload travels in an
 // added message, or nil.
@@ -510,7 +498,7 @@ func (e *Engine) judged(w *waiting) *attls.Error {
 	if err != nil {
 		return attls.Errorf(attls.Refused, attls.FailAttestationKey, "the verdict's key: %v", err)
 	}
-	if len(c.Keys) > 0 && !contains(c.Keys, key.Curve) {
+	if len(c.Keys) > 0 && !slices.Contains(c.Keys, key.Curve) {
 		return attls.Errorf(attls.Refused, attls.FailAttestationKey, "a key of type %s %s; the profile permits %v", key.Algorithm, key.Curve, c.Keys)
 	}
 	e.peer.key, e.peer.spki = key, v.SPKI
@@ -617,13 +605,4 @@ func asLocal(err error) *attls.Error {
 	e := asError(err)
 	e.Class = attls.Local
 	return e
-}
-
-// asIllegal marks a value of the peer's that cryptography refused.
-func asIllegal(err error) *attls.Error {
-	var e *attls.Error
-	if errors.As(err, &e) {
-		return e
-	}
-	return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%v", err)
 }

@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"crypto/subtle"
+	"slices"
 
 	"attls"
 	"attls/extensions"
@@ -23,8 +24,7 @@ func (proveStart) name() string { return "PROVE" }
 func (proveStart) due() gate    { return gateNow }
 
 func (s proveStart) step(e *Engine) (state, *attls.Error) {
-	_, scheme := e.chosen(e.role)
-	if scheme != nil && scheme.Credential == profile.KindAlone {
+	if !e.needsCertificate() {
 		return proveEvidence{}, nil
 	}
 	if e.own.credential != nil { // a server was asked before ServerHello
@@ -32,6 +32,13 @@ func (s proveStart) step(e *Engine) (state, *attls.Error) {
 	}
 	e.askCredential()
 	return proveCredential{}, nil
+}
+
+// needsCertificate reports whether we show an X.509 certificate: always, but
+// where the attestation is the whole credential.
+func (e *Engine) needsCertificate() bool {
+	_, scheme := e.chosen(e.role)
+	return scheme == nil || scheme.Credential == profile.KindX509
 }
 
 func (e *Engine) askCredential() {
@@ -137,8 +144,8 @@ func (e *Engine) sendCertificate() *attls.Error {
 	if c.EmptyContext {
 		m.Context = nil
 	}
-	if limit := c.MaxPayload; limit > 0 && len(e.att.payload[e.role]) > limit {
-		return attls.Errorf(attls.Local, attls.FailLimit, "a payload of %d octets; %s has room for %d", len(e.att.payload[e.role]), carrierName(c), limit)
+	if err := e.checkRoom(c); err != nil {
+		return err
 	}
 	switch c.Carrier {
 	case profile.CarrierCertData:
@@ -158,6 +165,14 @@ func (e *Engine) sendCertificate() *attls.Error {
 		m.Entries = entries(e.own.credential.Chain)
 	}
 	return e.write(&m)
+}
+
+// checkRoom refuses a payload that its carrier cannot hold.
+func (e *Engine) checkRoom(c *profile.Credential) *attls.Error {
+	if n := len(e.att.payload[e.role]); c.MaxPayload > 0 && n > c.MaxPayload {
+		return attls.Errorf(attls.Local, attls.FailLimit, "a payload of %d octets; %s has room for %d", n, carrierName(c), c.MaxPayload)
+	}
+	return nil
 }
 
 func entries(chain [][]byte) []message.CertificateEntry {
@@ -215,8 +230,8 @@ func (e *Engine) sendAdded() *attls.Error {
 	if c == nil {
 		return nil
 	}
-	if limit := c.MaxPayload; limit > 0 && len(e.att.payload[e.role]) > limit {
-		return attls.Errorf(attls.Local, attls.FailLimit, "a payload of %d octets; %s has room for %d", len(e.att.payload[e.role]), carrierName(c), limit)
+	if err := e.checkRoom(c); err != nil {
+		return err
 	}
 	f := e.cfg.Profile.NewFields()
 	f.Payload = e.att.payload[e.role]
@@ -242,7 +257,7 @@ func (s sendFinished) step(e *Engine) (state, *attls.Error) {
 	if err := e.write(&message.Finished{VerifyData: verify}); err != nil {
 		return nil, err
 	}
-	e.flush()
+	e.out.Flush()
 	if e.role == attls.RoleClient {
 		if err := e.setWriteKey(&e.keys.clientTraffic); err != nil {
 			return nil, err
@@ -306,7 +321,7 @@ func (e *Engine) emptyCertificate(m *message.Raw) (state, *attls.Error) {
 	if e.role == attls.RoleClient {
 		return nil, attls.Errorf(attls.Violation, attls.FailDecode, "a server must show a certificate").Under("certificate_list").By("RFC 8446 4.4.2.4")
 	}
-	if _, scheme := e.chosen(attls.RoleClient); scheme != nil && e.attestationDemanded() {
+	if _, scheme := e.chosen(attls.RoleClient); scheme != nil && e.cfg.Policy.Demand {
 		if err := e.attestationFailure(attls.FailMissing, "the client chose to attest and sent no certificate"); err != nil {
 			return nil, err
 		}
@@ -383,13 +398,13 @@ func (s waitCertificateVerify) receive(e *Engine, m *message.Raw) (state, *attls
 	illegal := func(format string, args ...any) *attls.Error {
 		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...).Under("algorithm").By("RFC 8446 4.4.3")
 	}
-	if !contains(accepted, cv.Scheme) {
+	if !slices.Contains(accepted, cv.Scheme) {
 		return nil, illegal("%v was not offered", cv.Scheme)
 	}
 	if e.peer.key == nil {
 		return nil, attls.Errorf(attls.Refused, attls.FailAttestationKey, "there is no key to check the signature with")
 	}
-	if !contains(e.prov.Schemes(e.peer.key), cv.Scheme) {
+	if !slices.Contains(e.prov.Schemes(e.peer.key), cv.Scheme) {
 		return nil, illegal("%v does not fit a key of type %s", cv.Scheme, e.peer.key.Algorithm)
 	}
 	signature := cv.Signature

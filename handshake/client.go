@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"bytes"
+	"slices"
 
 	"attls"
 	"attls/extensions"
@@ -148,7 +149,7 @@ func (e *Engine) writeClientHello(s *clientWaitServerHello) *attls.Error {
 	if err := e.write(&m); err != nil {
 		return err
 	}
-	e.flush()
+	e.out.Flush()
 	return nil
 }
 
@@ -210,7 +211,7 @@ func (s clientWaitServerHello) receive(e *Engine, m *message.Raw) (state, *attls
 		}
 		shared, cause := own.key.Finish(entry.Key)
 		if cause != nil {
-			return nil, in(asIllegal(cause), x)
+			return nil, in(asError(cause), x)
 		}
 		e.nego.group = entry.Group
 		e.transcribe(m, attls.RoleServer)
@@ -262,7 +263,7 @@ func (e *Engine) checkServerHello(sh *message.ServerHello) *attls.Error {
 		}
 		return nil
 	}
-	if !contains(e.cfg.suites(), sh.CipherSuite) {
+	if !slices.Contains(e.cfg.suites(), sh.CipherSuite) {
 		return illegal("cipher_suite", "4.1.3", "%v was not offered", sh.CipherSuite)
 	}
 	e.nego.suite, _ = e.prov.Suite(sh.CipherSuite)
@@ -279,7 +280,7 @@ func (s clientWaitServerHello) retry(e *Engine, m *message.Raw, hrr *message.Ser
 		if err != nil {
 			return nil, in(err, x)
 		}
-		if !contains(e.cfg.groups(), g) {
+		if !slices.Contains(e.cfg.groups(), g) {
 			return nil, in(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%v was not offered", g).By("RFC 8446 4.2.8"), x)
 		}
 		for _, own := range s.shares {
@@ -371,7 +372,7 @@ func (e *Engine) readEncryptedExtension(x *extensions.Extension) *attls.Error {
 		if err != nil {
 			return err
 		}
-		if !contains(e.cfg.ALPN, string(name)) {
+		if !slices.Contains(e.cfg.ALPN, string(name)) {
 			return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "protocol %q was not offered", name).By("RFC 7301 3.1")
 		}
 		e.nego.alpn = string(name)

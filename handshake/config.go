@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"slices"
 	"sync"
 
 	"attls"
@@ -209,7 +210,7 @@ func (c *Config) placement() (*extensions.Table, *attls.Error) {
 }
 
 // check refuses what cannot work before anything is sent.
-func (c *Config) check(role attls.Role) *attls.Error {
+func (c *Config) check() *attls.Error {
 	bad := func(field, format string, args ...any) *attls.Error {
 		return attls.Errorf(attls.Local, attls.FailConfiguration, format, args...).Under("Config." + field)
 	}
@@ -231,10 +232,10 @@ func (c *Config) check(role attls.Role) *attls.Error {
 		}
 	}
 	for i, g := range c.keyShares() {
-		if !contains(c.groups(), g) {
+		if !slices.Contains(c.groups(), g) {
 			return bad("KeyShares", "%v is not among Groups", g)
 		}
-		if contains(c.keyShares()[:i], g) {
+		if slices.Contains(c.keyShares()[:i], g) {
 			return bad("KeyShares", "%v stands twice", g)
 		}
 	}
@@ -251,13 +252,4 @@ func (c *Config) check(role attls.Role) *attls.Error {
 	}
 	_, err := c.placement()
 	return err
-}
-
-func contains[T comparable](list []T, v T) bool {
-	for _, x := range list {
-		if x == v {
-			return true
-		}
-	}
-	return false
 }

@@ -1,7 +1,6 @@
 // Package handshake is the sans-I/O engine of TLS 1.3 (RFC 8446), client and
 // server: one struct per state, the transcript, the key schedule, events,
-// waits and taps. It holds no socket, clock, goroutine or global; Conn adapts
-// it to a net.Conn.
+// waits and taps. It holds no socket, clock, goroutine or global.
 //
 // An Engine is fed with Reserve and Commit, tells what happened through Next,
 // asks for everything slow (a credential, a signature, Evidence, a verdict)

@@ -3,6 +3,7 @@ package handshake
 import (
 	"attls"
 	"attls/extensions"
+	"attls/extensions/profile/binder"
 	"attls/handshake/message"
 	"attls/internal/provider"
 	"attls/record"
@@ -123,7 +124,7 @@ func NewClient(c *Config) (*Engine, error) { return newEngine(c, attls.RoleClien
 func NewServer(c *Config) (*Engine, error) { return newEngine(c, attls.RoleServer) }
 
 func newEngine(c *Config, role attls.Role) (*Engine, error) {
-	if err := c.check(role); err != nil {
+	if err := c.check(); err != nil {
 		return nil, err
 	}
 	table, _ := c.placement()
@@ -136,10 +137,6 @@ func newEngine(c *Config, role attls.Role) (*Engine, error) {
 	if c.RecordSizeLimit != 0 {
 		limits.MaxRecord = int(c.RecordSizeLimit) - 1
 	}
-	var tap Tap
-	if c.Tap != nil {
-		tap = c.Tap
-	}
 	e := &Engine{cfg: c, role: role, table: table, prov: c.provider(), random: c.random(),
 		in: record.NewReader(limits),
 		out: record.NewWriter(record.WriterSettings{PadTo: padTo, NeverFragment: q.NeverFragment,
@@ -147,7 +144,7 @@ func newEngine(c *Config, role attls.Role) (*Engine, error) {
 	}
 	e.in.AcceptPlaintextAlerts(true)
 	e.in.RetainKey(q.RetainHandshakeReadKey)
-	e.attach(tap)
+	e.attach(c.Tap)
 	e.startAttestation()
 	if role == attls.RoleClient {
 		e.state = clientStart{}
@@ -325,8 +322,17 @@ func (e *Engine) nextMessage() (message.Raw, bool, *attls.Error) {
 				e.emit(Event{Kind: EventData, Data: item.Data})
 			}
 		case attls.ContentTypeAlert:
-			if err := e.receiveAlert(item.Data); err != nil {
+			closed, err := e.readAlert(item.Data)
+			if err == nil && closed && !e.done {
+				err = attls.Errorf(attls.FromPeer, attls.FailPeerAlert, "the peer closed during the handshake, in state %s", e.state.name())
+				err.Alert, err.HasAlert = attls.AlertCloseNotify, true
+			}
+			if err != nil {
 				return message.Raw{}, false, err
+			}
+			if closed {
+				e.reader.closed = true
+				e.emit(Event{Kind: EventClosed})
 			}
 		case attls.ContentTypeChangeCipherSpec:
 			if !e.ccsAllowed {
@@ -368,31 +374,25 @@ func (e *Engine) tapReceived(m message.Raw) (message.Raw, bool) {
 	return m, false
 }
 
-// receiveAlert handles the two octets of an alert.
-func (e *Engine) receiveAlert(b []byte) *attls.Error {
+// readAlert reads the two octets of an alert; closed reports close_notify. It
+// changes nothing, so that a Reader may call it beside the engine.
+func (e *Engine) readAlert(b []byte) (closed bool, _ *attls.Error) {
 	level, a := b[0], attls.AlertDescription(b[1])
 	if t := e.tap(); t != nil {
 		t.Alert(Received, a)
 	}
 	switch {
 	case a == attls.AlertCloseNotify:
-		if !e.done {
-			err := attls.Errorf(attls.FromPeer, attls.FailPeerAlert, "the peer closed during the handshake, in state %s", e.state.name())
-			err.Alert, err.HasAlert = a, true
-			return err
-		}
-		e.reader.closed = true
-		e.emit(Event{Kind: EventClosed})
-		return nil
+		return true, nil
 	case a == attls.AlertUserCanceled:
-		return nil // a close_notify follows (RFC 8446 section 6.1); the record layer bounds their number
+		return false, nil // a close_notify follows (RFC 8446 section 6.1); the record layer bounds their number
 	case level != 1 && level != 2:
-		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "alert level %d", level).By("RFC 8446 6")
+		return false, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "alert level %d", level).By("RFC 8446 6")
 	}
 	// RFC 8446 section 6: every other alert is fatal whatever its level says.
 	err := attls.Errorf(attls.FromPeer, attls.FailPeerAlert, "the peer sent the alert %s", e.AlertName(a))
 	err.Alert, err.HasAlert = a, true
-	return err
+	return false, err
 }
 
 // AlertName names an alert with the profile's names for the ones it adds.
@@ -486,7 +486,7 @@ func (e *Engine) send(raw []byte) *attls.Error {
 // insert sends a message of a tap's.
 func (e *Engine) insert(raw []byte, secretly bool) *attls.Error {
 	if !secretly {
-		e.transcript.add(0, raw)
+		e.transcript.add(binder.PointNone, raw)
 	}
 	return e.out.Handshake(raw)
 }
@@ -508,9 +508,6 @@ func (e *Engine) note(role attls.Role, k attls.MessageKind, l extensions.List) {
 		}
 	}
 }
-
-// flush hands the flight to the record layer.
-func (e *Engine) flush() { e.out.Flush() }
 
 // unexpected is the error for a message that a state does not take.
 func unexpected(m *message.Raw, s state) *attls.Error {

@@ -26,7 +26,7 @@ func (e *Engine) Fork(o ForkOptions) (*Engine, error) {
 	f.sent = e.sent.Clone()
 	f.events = append([]Event(nil), e.events[e.seen:]...)
 	for i := range f.events {
-		if f.events[i].Kind == EventData {
+		if f.events[i].Data != nil {
 			f.events[i].Data = append([]byte(nil), f.events[i].Data...)
 		}
 	}

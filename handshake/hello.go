@@ -3,6 +3,8 @@ package handshake
 import (
 	"attls"
 	"attls/extensions"
+	"attls/internal/provider"
+	"slices"
 )
 
 // extensionBuilder collects extension bodies and puts them in order.
@@ -32,15 +34,6 @@ func (b *extensionBuilder) body(t attls.ExtensionType, f func([]byte) []byte) {
 	b.items = append(b.items, builtExtension{t, start, len(b.buf)})
 }
 
-func (b *extensionBuilder) has(t attls.ExtensionType) bool {
-	for _, x := range b.items {
-		if x.t == t {
-			return true
-		}
-	}
-	return false
-}
-
 // list returns the extensions in the wanted order; the views are valid until
 // the next reset.
 func (b *extensionBuilder) list(dst extensions.List, order []attls.ExtensionType) extensions.List {
@@ -53,7 +46,7 @@ func (b *extensionBuilder) list(dst extensions.List, order []attls.ExtensionType
 		}
 	}
 	for _, x := range b.items {
-		if !contains(order, x.t) {
+		if !slices.Contains(order, x.t) {
 			dst = append(dst, extensions.Extension{Type: x.t, Body: b.buf[x.start:x.end]})
 		}
 	}
@@ -63,13 +56,7 @@ func (b *extensionBuilder) list(dst extensions.List, order []attls.ExtensionType
 // share is a key share that this client generated.
 type share struct {
 	group attls.NamedGroup
-	key   privateKey
-}
-
-// privateKey is provider.PrivateKey; the alias keeps this file short of imports.
-type privateKey = interface {
-	Share() []byte
-	Finish([]byte) ([]byte, error)
+	key   provider.PrivateKey
 }
 
 // generate makes a key share from fresh octets. n numbers the shares of a

@@ -1,12 +1,14 @@
 package handshake_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -107,32 +109,44 @@ func loopback(t *testing.T) (a, b net.Conn) {
 	return a, b
 }
 
-// TestCryptoTLS runs both roles against crypto/tls, with and without
-// HelloRetryRequest, and exchanges data both ways.
+// TestCryptoTLS runs both roles against crypto/tls, with every group and
+// cipher suite and with HelloRetryRequest, and exchanges data both ways.
 func TestCryptoTLS(t *testing.T) {
 	der, key := certificate(t)
 	cred := &handshake.Credential{Chain: [][]byte{der}, Schemes: []attls.SignatureScheme{attls.ECDSA_SECP256R1_SHA256}, Signer: key}
 	theirs := tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-	for _, test := range []struct {
+	type testCase struct {
 		name  string
 		role  attls.Role
 		cfg   *handshake.Config
 		curve []tls.CurveID
 		retry bool
-	}{
-		{"client", attls.RoleClient, &handshake.Config{ServerName: "localhost"}, []tls.CurveID{tls.X25519}, false},
+	}
+	tests := []testCase{
 		{"client, retry", attls.RoleClient, &handshake.Config{ServerName: "localhost"}, []tls.CurveID{tls.CurveP384}, true},
-		{"client, hybrid", attls.RoleClient, &handshake.Config{KeyShares: []attls.NamedGroup{attls.GroupX25519MLKEM768}}, nil, false},
-		{"server", attls.RoleServer, &handshake.Config{}, nil, false},
-		{"server, hybrid", attls.RoleServer, &handshake.Config{Groups: []attls.NamedGroup{attls.GroupX25519MLKEM768}}, nil, false},
-		{"server, retry", attls.RoleServer, &handshake.Config{Groups: []attls.NamedGroup{attls.GroupSecp521r1}}, nil, true},
+		{"server, retry", attls.RoleServer, &handshake.Config{Groups: []attls.NamedGroup{attls.GroupSecp521r1}}, []tls.CurveID{tls.X25519, tls.CurveP521}, true},
 		{"server, client certificate", attls.RoleServer, &handshake.Config{ClientAuthentication: handshake.RequireClientCertificate}, nil, false},
-	} {
+	}
+	for _, role := range []attls.Role{attls.RoleClient, attls.RoleServer} {
+		for _, g := range []attls.NamedGroup{attls.GroupX25519, attls.GroupSecp256r1, attls.GroupSecp384r1, attls.GroupSecp521r1,
+			attls.GroupX25519MLKEM768, attls.GroupSecP256r1MLKEM768, attls.GroupSecP384r1MLKEM1024} {
+			tests = append(tests, testCase{fmt.Sprintf("%v, %v", role, g), role,
+				&handshake.Config{Groups: []attls.NamedGroup{g}}, []tls.CurveID{tls.CurveID(g)}, false})
+		}
+	}
+	// crypto/tls chooses the suite itself when it is the server.
+	for _, id := range []attls.CipherSuite{attls.TLS_AES_128_GCM_SHA256, attls.TLS_AES_256_GCM_SHA384, attls.TLS_CHACHA20_POLY1305_SHA256} {
+		for _, role := range []attls.Role{attls.RoleClient, attls.RoleServer} {
+			tests = append(tests, testCase{fmt.Sprintf("%v, %v", role, id), role,
+				&handshake.Config{CipherSuites: []attls.CipherSuite{id}}, []tls.CurveID{tls.X25519}, false})
+		}
+	}
+	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			a, b := loopback(t)
 			defer a.Close()
 			defer b.Close()
-			deadline := time.Now().Add(3 * time.Second)
+			deadline := time.Now().Add(20 * time.Second)
 			a.SetDeadline(deadline)
 			b.SetDeadline(deadline)
 			conf := &tls.Config{Certificates: []tls.Certificate{theirs}, InsecureSkipVerify: true, MinVersion: tls.VersionTLS13,
@@ -167,8 +181,19 @@ func TestCryptoTLS(t *testing.T) {
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
-			if s := e.State(); s.HelloRetry != test.retry {
+			s := e.State()
+			if s.HelloRetry != test.retry {
 				t.Errorf("HelloRetryRequest: %v, want %v", s.HelloRetry, test.retry)
+			}
+			if ids := test.cfg.CipherSuites; len(ids) > 0 && s.CipherSuite != ids[0] {
+				t.Errorf("negotiated %v, want %v", s.CipherSuite, ids[0])
+			}
+			if len(test.curve) == 1 && s.Group != attls.NamedGroup(test.curve[0]) {
+				t.Errorf("negotiated %v, want %v", s.Group, attls.NamedGroup(test.curve[0]))
+			}
+			shown := test.role == attls.RoleClient || test.cfg.ClientAuthentication != handshake.NoClientCertificate
+			if shown != (len(s.PeerChain) == 1 && bytes.Equal(s.PeerChain[0], der)) {
+				t.Errorf("the peer's chain has %d certificates; one was shown: %v", len(s.PeerChain), shown)
 			}
 		})
 	}

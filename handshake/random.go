@@ -18,7 +18,6 @@ const (
 	UseKeyShare // index: 256 times the place of the share, plus the attempt
 	UseCookie
 	UseNonce // index: the slot
-	UseEvidenceKey
 )
 
 // Random fills dst with the octets for a use and an index. The same use and

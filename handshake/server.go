@@ -2,10 +2,10 @@ package handshake
 
 import (
 	"bytes"
+	"slices"
 
 	"attls"
 	"attls/extensions"
-	"attls/extensions/profile"
 	"attls/handshake/message"
 	"attls/negotiation"
 )
@@ -192,7 +192,7 @@ func (s serverWaitClientHello) retry(e *Engine, m *message.Raw, g attls.NamedGro
 	if err := e.write(&hrr); err != nil {
 		return nil, err
 	}
-	e.flush()
+	e.out.Flush()
 	if len(e.nego.sessionID) > 0 {
 		e.sendCCS()
 	}
@@ -344,10 +344,10 @@ func (s serverNegotiate) step(e *Engine) (state, *attls.Error) {
 		return nil, err
 	}
 	e.askNonces(attls.KindEncryptedExtensions)
-	if _, scheme := e.chosen(attls.RoleServer); scheme == nil || scheme.Credential == profile.KindX509 {
+	if e.needsCertificate() {
 		e.askCredential()
 	}
-	return serverHello{share: s.share}, nil
+	return serverHello(s), nil
 }
 
 // serverHello sends ServerHello up to CertificateRequest.
@@ -360,7 +360,7 @@ func (s serverHello) step(e *Engine) (state, *attls.Error) {
 	if err := e.takeNonces(); err != nil {
 		return nil, err
 	}
-	if _, scheme := e.chosen(attls.RoleServer); scheme == nil || scheme.Credential == profile.KindX509 {
+	if e.needsCertificate() {
 		if err := e.takeCredential(); err != nil {
 			return nil, err
 		}
@@ -382,7 +382,7 @@ func (s serverHello) step(e *Engine) (state, *attls.Error) {
 	if err := e.write(&sh); err != nil {
 		return nil, err
 	}
-	e.flush()
+	e.out.Flush()
 	if len(e.nego.sessionID) > 0 {
 		e.sendCCS()
 	}
@@ -417,7 +417,7 @@ func (e *Engine) sendEncryptedExtensions() *attls.Error {
 	if q := e.cfg.quirks(); q.RestrictEncryptedExtensions {
 		kept := e.ext.items[:0]
 		for _, x := range e.ext.items {
-			if contains(q.EncryptedExtensionsOnly, x.t) {
+			if slices.Contains(q.EncryptedExtensionsOnly, x.t) {
 				kept = append(kept, x)
 			}
 		}

@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"crypto/cipher"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -30,7 +31,7 @@ type Reader struct {
 	closed bool // close_notify was received
 	err    *attls.Error
 	tap    Tap
-	engine *Engine // for the names of alerts only
+	engine *Engine // reads alerts, with the profile's names for them
 }
 
 // Writer is the sending half of a connection, with its own lock.
@@ -54,7 +55,7 @@ func (e *Engine) establish() {
 		tap: e.tap(), engine: e}
 	e.writer = &Writer{out: e.out, suite: e.nego.suite, secret: *e.keys.trafficSecret(e.role), shared: shared,
 		limit: e.nego.suite.RecordLimit, tap: e.tap(),
-		quiet: contains(e.cfg.quirks().NeverSend, attls.KindKeyUpdate)}
+		quiet: slices.Contains(e.cfg.quirks().NeverSend, attls.KindKeyUpdate)}
 	e.keys.clientHandshake.wipe()
 	e.keys.serverHandshake.wipe()
 	e.emit(Event{Kind: EventDone})
@@ -72,11 +73,11 @@ func (r *Reader) postHandshake(m *message.Raw) (Event, *attls.Error) {
 		if err := u.Unmarshal(m.Body()); err != nil {
 			return Event{}, err
 		}
-		next, err := update(r.suite, &r.secret)
+		aead, iv, err := update(r.suite, &r.secret)
 		if err != nil {
 			return Event{}, err
 		}
-		if err := r.in.SetKey(next.aead, next.iv); err != nil {
+		if err := r.in.SetKey(aead, iv); err != nil {
 			return Event{}, err
 		}
 		if u.RequestUpdate {
@@ -134,9 +135,7 @@ func (r *Reader) Next() (Event, *attls.Error) {
 				return ev, nil
 			}
 		case attls.ContentTypeAlert:
-			if r.err = r.engine.receiveAlert(item.Data); r.err == nil && r.closed {
-				return Event{Kind: EventClosed}, nil
-			}
+			r.closed, r.err = r.engine.readAlert(item.Data)
 		default:
 			r.err = attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "%v after the handshake", item.Type).By("RFC 8446 5")
 		}
@@ -150,18 +149,12 @@ func (r *Reader) Next() (Event, *attls.Error) {
 // UpdateRequested reports whether the peer waits for a KeyUpdate of ours.
 func (r *Reader) UpdateRequested() bool { return r.shared.updateRequested.Load() }
 
-type trafficKeys struct {
-	aead cipher.AEAD
-	iv   []byte
-}
-
 // update moves a traffic secret to its next generation (RFC 8446 section 7.2).
-func update(suite *provider.Suite, s *secret) (trafficKeys, *attls.Error) {
+func update(suite *provider.Suite, s *secret) (cipher.AEAD, []byte, *attls.Error) {
 	var next secret
 	next.n = len(suite.ExpandLabel(next.b[:0], s.bytes(), labelPrefix, "traffic upd", nil, suite.HashLen))
 	*s = next
-	a, iv, err := trafficKey(suite, s.bytes())
-	return trafficKeys{a, iv}, err
+	return trafficKey(suite, s.bytes())
 }
 
 // keyUpdate sends KeyUpdate and moves to the next key.
@@ -177,11 +170,11 @@ func (w *Writer) keyUpdate(request bool) *attls.Error {
 		return err
 	}
 	w.out.Flush()
-	next, err := update(w.suite, &w.secret)
+	aead, iv, err := update(w.suite, &w.secret)
 	if err != nil {
 		return err
 	}
-	w.out.SetKey(next.aead, next.iv)
+	w.out.SetKey(aead, iv)
 	return nil
 }
 

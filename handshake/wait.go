@@ -51,7 +51,7 @@ func (e *Engine) ask(g gate, w *Wait) *waiting {
 func (e *Engine) held(g gate) bool {
 	for i := range e.waits {
 		w := &e.waits[i]
-		if !w.answered && (w.gate == gateNow || g >= w.gate && g != gateNone) {
+		if !w.answered && g >= w.gate {
 			return true
 		}
 	}
@@ -118,7 +118,8 @@ func (e *Engine) Fail(id WaitID, err *attls.Error) error {
 		return fmt.Errorf("attls: wait %d is not open", id)
 	}
 	w.answered = true
-	if e.tolerated(err.Failure) {
+	// Going on without an answer makes sense for a verdict only.
+	if w.wait.Kind == WaitAppraisal && e.tolerated(err.Failure) {
 		w.answer = Answer{}
 		e.run()
 		return e.failure()

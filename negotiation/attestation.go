@@ -35,10 +35,10 @@ func Offer(p *profile.Profile, policy Policy, canAuthenticate bool) (Slots, *att
 	out := newSlots(p)
 	total := 0
 	for i := range p.Slots {
-		if p.Slots[i].Attester == attls.RoleClient && p.Rules.ClientSlotsNeedCert && !canAuthenticate && len(policy.Produce) > 0 {
+		out.Offers[i] = usable(p, i, attls.RoleClient, policy)
+		if len(out.Offers[i]) > 0 && p.Slots[i].Attester == attls.RoleClient && p.Rules.ClientSlotsNeedCert && !canAuthenticate {
 			return out, attls.Errorf(attls.Local, attls.FailConfiguration, "slot %s needs a client certificate and there is none", p.Slots[i].Name)
 		}
-		out.Offers[i] = usable(p, i, attls.RoleClient, policy)
 		total += len(out.Offers[i])
 		out.Present[i] = len(out.Offers[i]) > 0 || p.Rules.OfferEmptyList
 	}
@@ -48,36 +48,22 @@ func Offer(p *profile.Profile, policy Policy, canAuthenticate bool) (Slots, *att
 	return out, nil
 }
 
-// ChooseOptions is what a server's choice depends on besides the offer.
-type ChooseOptions struct {
-	PSK             bool // a PSK takes the certificates' place
-	CanAuthenticate bool
-}
-
 // Choose is the server's choice (rules `choose`, `no_scheme`, `unwilling` and
 // `demand`).
-func Choose(p *profile.Profile, offered Slots, policy Policy, o ChooseOptions) (Slots, *attls.Error) {
+func Choose(p *profile.Profile, offered Slots, policy Policy) (Slots, *attls.Error) {
 	out := newSlots(p)
-	if o.PSK {
-		return out, nil
-	}
-	total, willing, chosen := 0, false, false
-	var failed [2]bool        // by model: a slot had nothing in common
-	var chosenModel [2]bool   // by model: a slot was chosen
-	var attesterHas [2]bool   // by role: a scheme was chosen
-	var attesterAsked [2]bool // by role: something was offered
+	total, took, willing := 0, false, false
+	var failed, chosenModel [2]bool // by model: a slot had nothing in common; one was chosen
+	var attests [2]bool             // by role: a scheme was chosen
 	for i := range p.Slots {
 		slot := &p.Slots[i]
 		total += len(offered.Offers[i])
+		took = took || offered.Present[i]
 		own := usable(p, i, attls.RoleServer, policy)
-		if len(own) == 0 {
+		willing = willing || len(own) > 0
+		if len(own) == 0 || len(offered.Offers[i]) == 0 || p.Rules.OnePerAttester && attests[slot.Attester] {
 			continue
 		}
-		willing = true
-		if len(offered.Offers[i]) == 0 || p.Rules.OnePerAttester && attesterHas[slot.Attester] {
-			continue
-		}
-		attesterAsked[slot.Attester] = true
 		first, second := offered.Offers[i], own
 		if p.Rules.ServerOrder {
 			first, second = own, offered.Offers[i]
@@ -90,27 +76,32 @@ func Choose(p *profile.Profile, offered Slots, policy Policy, o ChooseOptions) (
 			continue
 		}
 		out.Choices[i], out.Present[i] = s, true
-		attesterHas[slot.Attester], chosenModel[s.Model], chosen = true, true, true
+		attests[slot.Attester], chosenModel[s.Model] = true, true
 	}
-	if p.Rules.OfferAtLeast > 0 && total == 0 && len(offered.Present) > 0 {
+	// A client that does not take part sends no list at all, which is no error.
+	if took && total == 0 && p.Rules.OfferAtLeast > 0 {
 		return out, nothing(attls.FailNothingOffered, p.ID, "every list of the offer is empty")
 	}
-	if !willing {
-		if p.Rules.UnwillingAbort && total > 0 {
-			return out, nothing(attls.FailUnwilling, p.ID, "this server wants attestation of no role")
-		}
-		return out, nil
+	if !willing && total > 0 && p.Rules.UnwillingAbort {
+		return out, nothing(attls.FailUnwilling, p.ID, "this server wants attestation of no role")
 	}
-	if err := noScheme(p, failed, chosenModel, chosen); err != nil {
+	if err := noScheme(p, failed, chosenModel); err != nil {
 		return out, err
 	}
-	if policy.Demand && !attesterHas[attls.RoleClient] {
+	if policy.Demand && !attests[attls.RoleClient] {
 		return out, nothing(attls.FailDemandedByServer, p.ID, "the client must attest and offered nothing usable")
+	}
+	if p.Rules.NoSchemeThen == profile.ThenNullChoice {
+		for i := range out.Choices {
+			if out.Choices[i] == nil {
+				out.Choices[i] = p.Rules.NullChoice
+			}
+		}
 	}
 	return out, nil
 }
 
-func noScheme(p *profile.Profile, failed, chosenModel [2]bool, chosen bool) *attls.Error {
+func noScheme(p *profile.Profile, failed, chosenModel [2]bool) *attls.Error {
 	if p.Rules.NoSchemeThen != profile.ThenAbort {
 		return nil
 	}
@@ -121,7 +112,7 @@ func noScheme(p *profile.Profile, failed, chosenModel [2]bool, chosen bool) *att
 		case profile.ScopeModel:
 			abort = abort && !chosenModel[m]
 		case profile.ScopeAll:
-			abort = abort && !chosen
+			abort = abort && !chosenModel[0] && !chosenModel[1]
 		}
 		if abort {
 			return nothing(f, p.ID, "no scheme of model %s is in common", profile.Model(m))
@@ -158,9 +149,9 @@ func CheckAnswers(p *profile.Profile, offered, chosen Slots, policy Policy, sawC
 		return attls.Errorf(attls.Violation, f, format, args...).By(p.ID)
 	}
 	var n [2]int
-	any := false
+	offeredAny := false
 	for i, c := range chosen.Choices {
-		any = any || len(offered.Offers[i]) > 0
+		offeredAny = offeredAny || len(offered.Offers[i]) > 0
 		if c == nil {
 			continue
 		}
@@ -172,7 +163,7 @@ func CheckAnswers(p *profile.Profile, offered, chosen Slots, policy Policy, sawC
 			return bad(attls.FailChoiceWithoutRequest, "a scheme was chosen for the client without a CertificateRequest")
 		}
 	}
-	if any && n[0]+n[1] == 0 && p.Rules.AnswerNoneAbort {
+	if offeredAny && n[0]+n[1] == 0 && p.Rules.AnswerNoneAbort {
 		return bad(attls.FailChoiceNone, "the server chose nothing")
 	}
 	if policy.Demand && n[attls.RoleServer] == 0 {
@@ -185,9 +176,14 @@ func CheckAnswers(p *profile.Profile, offered, chosen Slots, policy Policy, sawC
 // when it does not.
 func ChosenFor(p *profile.Profile, chosen Slots, attester attls.Role) (int, *Scheme) {
 	for i, c := range chosen.Choices {
-		if c != nil && p.Slots[i].Attester == attester {
+		if c != nil && p.Slots[i].Attester == attester && !IsNullChoice(p, c) {
 			return i, c
 		}
 	}
 	return -1, nil
+}
+
+// IsNullChoice recognises the fixed answer that stands for no choice.
+func IsNullChoice(p *profile.Profile, s *Scheme) bool {
+	return p.Rules.NullChoice != nil && bytes.Equal(s.Wire, p.Rules.NullChoice.Wire)
 }

@@ -188,10 +188,12 @@ func (r *Reader) nextMessage() (Item, bool, *attls.Error) {
 	}
 	item := Item{Type: attls.ContentTypeHandshake, Protected: r.sealed}
 	if len(r.message) > 0 {
-		// The message leaves in its own storage, which the next one must not reuse
-		// while the view is out.
+		// The view keeps its part of the storage. What follows are the messages that
+		// came in the same record, when Reserve had to move them out of the way.
 		item.Data = r.message[:size:size]
-		r.message = nil
+		if r.message = r.message[size:]; len(r.message) == 0 {
+			r.message = nil
+		}
 	} else {
 		item.Data = r.inPlace[:size:size]
 		r.inPlace = r.inPlace[size:]
@@ -394,6 +396,8 @@ func (r *Reader) deliver(rec Raw) (Item, bool, *attls.Error) {
 		if len(rec.Payload) == 0 {
 			return Item{}, false, violation(attls.FailUnexpectedRecord, "5.1", "an empty handshake record")
 		}
+		// What is left of the record before is the beginning of a message.
+		r.message = append(r.message, r.inPlace...)
 		r.inPlace, r.sealed = rec.Payload, rec.Protected
 		return Item{}, false, nil
 	case attls.ContentTypeAlert:

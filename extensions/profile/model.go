@@ -1,4 +1,5 @@
-// Package profile loads, checks, compiles and diffs draft profiles.
+// Package profile holds draft profiles in the form that the engine reads. The
+// loader of their files does not exist yet.
 //
 // A profile is one YAML file that makes a draft revision data: structures in
 // TLS presentation language, code points, placement, rules with their

@@ -5,6 +5,8 @@
 package message
 
 import (
+	"strconv"
+
 	"attls"
 	"attls/extensions"
 )
@@ -344,20 +346,11 @@ func (m *Certificate) Unmarshal(body []byte) *attls.Error {
 		e.Data = in.vector("cert_data", 3, 1, 1<<24-1)
 		e.Extensions = in.extensions(e.Extensions)
 		if in.err != nil {
-			return in.err.Under(entryName(i))
+			return in.err.Under("certificate_list[" + strconv.Itoa(i) + "]")
 		}
 		m.Entries = append(m.Entries, e)
 	}
 	return nil
-}
-
-func entryName(i int) string {
-	digits := [...]byte{byte('0' + i/100%10), byte('0' + i/10%10), byte('0' + i%10)}
-	n := digits[:]
-	for len(n) > 1 && n[0] == '0' {
-		n = n[1:]
-	}
-	return "certificate_list[" + string(n) + "]"
 }
 
 // Append writes the message.

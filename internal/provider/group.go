@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/cloudflare/circl/dh/x25519"
+	"github.com/cloudflare/circl/kem"
 	"github.com/cloudflare/circl/kem/mlkem/mlkem1024"
 	"github.com/cloudflare/circl/kem/mlkem/mlkem768"
 
@@ -22,9 +23,9 @@ var realGroups = map[attls.NamedGroup]Group{
 	attls.GroupSecp384r1: secp384r1,
 	attls.GroupSecp521r1: secp521r1,
 	// The order of the parts is that of draft-ietf-tls-ecdhe-mlkem section 4.
-	attls.GroupX25519MLKEM768:     hybrid{attls.GroupX25519MLKEM768, mlkem768Part{}, x25519Group{}, mlkem768.PublicKeySize, mlkem768.CiphertextSize},
-	attls.GroupSecP256r1MLKEM768:  hybrid{attls.GroupSecP256r1MLKEM768, secp256r1, mlkem768Part{}, secp256r1.shareLen(), secp256r1.shareLen()},
-	attls.GroupSecP384r1MLKEM1024: hybrid{attls.GroupSecP384r1MLKEM1024, secp384r1, mlkem1024Part{}, secp384r1.shareLen(), secp384r1.shareLen()},
+	attls.GroupX25519MLKEM768:     hybrid{attls.GroupX25519MLKEM768, mlkem768Part, x25519Group{}, mlkem768.PublicKeySize, mlkem768.CiphertextSize},
+	attls.GroupSecP256r1MLKEM768:  hybrid{attls.GroupSecP256r1MLKEM768, secp256r1, mlkem768Part, secp256r1.shareLen(), secp256r1.shareLen()},
+	attls.GroupSecP384r1MLKEM1024: hybrid{attls.GroupSecP384r1MLKEM1024, secp384r1, mlkem1024Part, secp384r1.shareLen(), secp384r1.shareLen()},
 }
 
 func illegalShare(rule, format string, args ...any) *attls.Error {
@@ -145,88 +146,62 @@ func (k *nistKey) Finish(share []byte) ([]byte, error) {
 	return secret, nil
 }
 
-// mlkem768Part is ML-KEM-768 (FIPS 203) as a half of a hybrid, by circl, which
-// takes the randomness of encapsulation as a seed and is the faster one.
-type mlkem768Part struct{}
+const ruleMLKEM = "draft-ietf-tls-ecdhe-mlkem 4"
 
-func (mlkem768Part) ID() attls.NamedGroup { return 0x0201 } // draft-ietf-tls-mlkem
-func (mlkem768Part) SeedLen() int         { return mlkem768.KeySeedSize }
-func (mlkem768Part) RespondSeedLen() int  { return mlkem768.EncapsulationSeedSize }
-
-func (mlkem768Part) Generate(seed []byte) (PrivateKey, error) {
-	if len(seed) != mlkem768.KeySeedSize {
-		return nil, ErrSeed
-	}
-	public, private := mlkem768.NewKeyFromSeed(seed)
-	share := make([]byte, mlkem768.PublicKeySize)
-	public.Pack(share)
-	return &kemKey{private, share, mlkem768.CiphertextSize}, nil
+// mlkemPart is ML-KEM (FIPS 203) as a half of a hybrid, by circl, which takes
+// the randomness of encapsulation as a seed.
+type mlkemPart struct {
+	id     attls.NamedGroup // draft-ietf-tls-mlkem
+	scheme kem.Scheme
 }
 
-func (mlkem768Part) Respond(seed, clientShare []byte) (share, secret []byte, err error) {
-	var theirs mlkem768.PublicKey
-	if err := theirs.Unpack(clientShare); err != nil {
-		return nil, nil, illegalShare(ruleMLKEM, "encapsulation key of ML-KEM-768: %v", err)
-	}
-	return encapsulate(&theirs, seed, mlkem768.CiphertextSize)
-}
-
-// mlkem1024Part is ML-KEM-1024.
-type mlkem1024Part struct{}
-
-func (mlkem1024Part) ID() attls.NamedGroup { return 0x0202 } // draft-ietf-tls-mlkem
-func (mlkem1024Part) SeedLen() int         { return mlkem1024.KeySeedSize }
-func (mlkem1024Part) RespondSeedLen() int  { return mlkem1024.EncapsulationSeedSize }
-
-func (mlkem1024Part) Generate(seed []byte) (PrivateKey, error) {
-	if len(seed) != mlkem1024.KeySeedSize {
-		return nil, ErrSeed
-	}
-	public, private := mlkem1024.NewKeyFromSeed(seed)
-	share := make([]byte, mlkem1024.PublicKeySize)
-	public.Pack(share)
-	return &kemKey{private, share, mlkem1024.CiphertextSize}, nil
-}
-
-func (mlkem1024Part) Respond(seed, clientShare []byte) (share, secret []byte, err error) {
-	var theirs mlkem1024.PublicKey
-	if err := theirs.Unpack(clientShare); err != nil {
-		return nil, nil, illegalShare(ruleMLKEM, "encapsulation key of ML-KEM-1024: %v", err)
-	}
-	return encapsulate(&theirs, seed, mlkem1024.CiphertextSize)
-}
-
-const (
-	ruleMLKEM     = "draft-ietf-tls-ecdhe-mlkem 4"
-	kemSeedLen    = 32
-	kemSecretSize = 32
+var (
+	mlkem768Part  = mlkemPart{0x0201, mlkem768.Scheme()}
+	mlkem1024Part = mlkemPart{0x0202, mlkem1024.Scheme()}
 )
 
-func encapsulate(to interface{ EncapsulateTo(ct, ss, seed []byte) }, seed []byte, size int) (share, secret []byte, err error) {
-	if len(seed) != kemSeedLen {
+func (g mlkemPart) ID() attls.NamedGroup { return g.id }
+func (g mlkemPart) SeedLen() int         { return g.scheme.SeedSize() }
+func (g mlkemPart) RespondSeedLen() int  { return g.scheme.EncapsulationSeedSize() }
+
+func (g mlkemPart) Generate(seed []byte) (PrivateKey, error) {
+	if len(seed) != g.SeedLen() {
+		return nil, ErrSeed
+	}
+	public, private := g.scheme.DeriveKeyPair(seed)
+	share, err := public.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	return &mlkemKey{g.scheme, private, share}, nil
+}
+
+func (g mlkemPart) Respond(seed, clientShare []byte) (share, secret []byte, err error) {
+	if len(seed) != g.RespondSeedLen() {
 		return nil, nil, ErrSeed
 	}
-	share, secret = make([]byte, size), make([]byte, kemSecretSize)
-	to.EncapsulateTo(share, secret, seed)
-	return share, secret, nil
+	theirs, err := g.scheme.UnmarshalBinaryPublicKey(clientShare)
+	if err != nil {
+		return nil, nil, illegalShare(ruleMLKEM, "encapsulation key of %s: %v", g.scheme.Name(), err)
+	}
+	return g.scheme.EncapsulateDeterministically(theirs, seed)
 }
 
-type kemKey struct {
-	private interface{ DecapsulateTo(ss, ct []byte) }
+type mlkemKey struct {
+	scheme  kem.Scheme
+	private kem.PrivateKey
 	share   []byte
-	size    int // of a ciphertext
 }
 
-func (k *kemKey) Share() []byte { return k.share }
+func (k *mlkemKey) Share() []byte { return k.share }
 
 // Finish cannot tell a wrong ciphertext from a right one: ML-KEM then gives a
 // secret that nobody else has (FIPS 203 section 6.3).
-func (k *kemKey) Finish(ciphertext []byte) ([]byte, error) {
-	if len(ciphertext) != k.size {
-		return nil, illegalShare(ruleMLKEM, "a ciphertext of %d octets instead of %d", len(ciphertext), k.size)
+func (k *mlkemKey) Finish(ciphertext []byte) ([]byte, error) {
+	secret, err := k.scheme.Decapsulate(k.private, ciphertext)
+	if err != nil {
+		return nil, illegalShare(ruleMLKEM, "ciphertext of %s: %v", k.scheme.Name(), err)
 	}
-	secret := make([]byte, kemSecretSize)
-	k.private.DecapsulateTo(secret, ciphertext)
 	return secret, nil
 }
 

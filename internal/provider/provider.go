@@ -1,7 +1,6 @@
 // Package provider is the one door to cryptography: hashes, key derivation,
-// AEADs, key exchange groups and signatures. There is a real provider and a
-// null one for fuzzing; the package is internal so that no public
-// configuration can select the null one.
+// AEADs, key exchange groups and signatures. The package is internal so that
+// no public configuration can select a provider that protects nothing.
 package provider
 
 import (
@@ -44,7 +43,8 @@ type Group interface {
 // PrivateKey is the client's half of a key exchange.
 type PrivateKey interface {
 	Share() []byte
-	// Finish computes the shared secret from the server's share.
+	// Finish computes the shared secret from the server's share. A share that
+	// is unusable is an *attls.Error.
 	Finish(serverShare []byte) ([]byte, error)
 }
 

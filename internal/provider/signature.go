@@ -69,15 +69,6 @@ func (real) Schemes(k *PublicKey) []attls.SignatureScheme {
 	return list
 }
 
-// SchemesFor lists what the key of a certificate or SubjectPublicKeyInfo can sign.
-func SchemesFor(spki []byte) ([]attls.SignatureScheme, error) {
-	k, err := parseSPKI(spki)
-	if err != nil {
-		return nil, err
-	}
-	return real{}.Schemes(k), nil
-}
-
 var errSignature = errors.New("does not verify")
 
 // Verify checks a signature over a message that is not hashed yet.

@@ -6,7 +6,6 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
-	"crypto/x509"
 	"encoding/asn1"
 	"math/big"
 
@@ -224,6 +223,3 @@ func SPKIFromCertificate(cert []byte) ([]byte, *attls.Error) {
 	}
 	return spki, nil
 }
-
-// MarshalSPKI writes a key as DER SubjectPublicKeyInfo.
-func MarshalSPKI(pub crypto.PublicKey) ([]byte, error) { return x509.MarshalPKIXPublicKey(pub) }

@@ -1,6 +1,6 @@
-// Package binder is the small total language in which a profile writes down
-// what Evidence is bound to: a parser, a type check, the table of the earliest
-// moment at which each input exists, and a pure Eval(Program, Inputs).
+// Package binder is for the small total language in which a profile writes down
+// what Evidence is bound to. So far it holds the vocabulary: the secrets,
+// transcript ranges and inputs that an expression may ask of a handshake.
 package binder
 
 import "attls"
