@@ -1,0 +1,181 @@
+package capture
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"attls"
+	"attls/handshake/message"
+
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+)
+
+// recordings are runs of the proof of concept's programs against each other.
+var recordings = []string{"648e-648e", "f4ac-85cc", "f4ac-ph"}
+
+func read(t testing.TB, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile("testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// recording opens the one connection of a recording.
+func recording(t testing.TB, name string) (*Connection, KeyLog, []Item) {
+	t.Helper()
+	connections, _, err := ReadFile(bytes.NewReader(read(t, name+".pcap")))
+	if err != nil || len(connections) != 1 {
+		t.Fatalf("%d connections, %v", len(connections), err)
+	}
+	keys, err := ReadKeyLog(name+".keys", bytes.NewReader(read(t, name+".keys")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	items, failure := connections[0].Open(keys)
+	if failure != nil {
+		t.Fatal(failure)
+	}
+	return connections[0], keys, items
+}
+
+// codec is what every message type of package message can do.
+type codec interface {
+	Unmarshal([]byte) *attls.Error
+	Append([]byte) []byte
+}
+
+func codecOf(k attls.MessageKind) codec {
+	switch k {
+	case attls.KindClientHello:
+		return &message.ClientHello{}
+	case attls.KindServerHello, attls.KindHelloRetryRequest:
+		return &message.ServerHello{}
+	case attls.KindEncryptedExtensions:
+		return &message.EncryptedExtensions{}
+	case attls.KindCertificateRequest:
+		return &message.CertificateRequest{}
+	case attls.KindCertificate:
+		return &message.Certificate{}
+	case attls.KindCertificateVerify:
+		return &message.CertificateVerify{}
+	case attls.KindFinished:
+		return &message.Finished{}
+	}
+	return nil
+}
+
+func TestRecordedMessagesRoundTrip(t *testing.T) {
+	want := "ClientHello ServerHello EncryptedExtensions CertificateRequest Certificate CertificateVerify Finished " +
+		"Certificate CertificateVerify Finished"
+	for _, name := range recordings {
+		c, _, items := recording(t, name)
+		if c.Lost != 0 || c.Server.Port() != 14433 {
+			t.Errorf("%s: %+v", name, c)
+		}
+		var kinds []string
+		for _, i := range items {
+			if i.Type != attls.ContentTypeHandshake {
+				continue
+			}
+			kinds = append(kinds, i.Message.Kind.String())
+			m := codecOf(i.Message.Kind)
+			if err := m.Unmarshal(i.Message.Body()); err != nil {
+				t.Errorf("%s: %v: %v", name, i.Message.Kind, err)
+			} else if again := m.Append(nil); !bytes.Equal(again, i.Message.Bytes) {
+				t.Errorf("%s: %v\n was %x\n now %x", name, i.Message.Kind, i.Message.Bytes, again)
+			}
+		}
+		if got := strings.Join(kinds, " "); got != want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// TestEmbeddedKeys reads a pcapng file that bears its key log.
+func TestEmbeddedKeys(t *testing.T) {
+	for _, name := range recordings {
+		source, err := pcapgo.NewReader(bytes.NewReader(read(t, name+".pcap")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var file bytes.Buffer
+		w, err := pcapgo.NewNgWriter(&file, layers.LinkTypeEthernet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.WriteDecryptionSecretsBlock(0x544c534b, read(t, name+".keys")); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			data, info, err := source.ReadPacketData()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			info.InterfaceIndex = 0
+			if err := w.WritePacket(info, data); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.Flush()
+		connections, keys, err := ReadFile(bytes.NewReader(file.Bytes()))
+		if err != nil || len(connections) != 1 || len(keys) != 1 {
+			t.Fatalf("%s: %d connections, %d key logs, %v", name, len(connections), len(keys), err)
+		}
+		if items, err := connections[0].Open(keys); err != nil || len(items) != 14 {
+			t.Errorf("%s: %d items, %v", name, len(items), err)
+		}
+		for _, cut := range []int{6, 40, file.Len() / 2, file.Len() - 3} {
+			if _, _, err := ReadFile(bytes.NewReader(file.Bytes()[:cut])); err == nil {
+				t.Errorf("%s: cut to %d octets it is read without an error", name, cut)
+			}
+		}
+	}
+}
+
+func TestBadKeys(t *testing.T) {
+	const name = "f4ac-ph"
+	c, keys, _ := recording(t, name)
+	if items, err := c.Open(KeyLog{}); err == nil || err.Failure != attls.FailConfiguration || len(items) != 1 {
+		t.Errorf("without keys: %d items, %v", len(items), err)
+	}
+	for _, secrets := range keys {
+		secrets["SERVER_HANDSHAKE_TRAFFIC_SECRET"][0] ^= 1
+	}
+	if items, err := c.Open(keys); err == nil || err.Failure != attls.FailBadRecordMAC || err.Field != "server.record" || len(items) != 2 {
+		t.Errorf("with a wrong secret: %d items, %v", len(items), err)
+	}
+	for _, test := range []struct{ text, want string }{
+		{"A B", "f:1: 2 fields"},
+		{"# x\n\nA 00 00", `f:3: "00" is no ClientHello.random`},
+		{"A " + strings.Repeat("00", 32) + " 0", "f:1: the secret of A"},
+	} {
+		if _, err := ReadKeyLog("f", strings.NewReader(test.text)); err == nil || !strings.HasPrefix(err.Error(), test.want) {
+			t.Errorf("%q: %v; want %s", test.text, err, test.want)
+		}
+	}
+}
+
+// FuzzReadFile feeds any octets: neither reading nor opening may panic.
+func FuzzReadFile(f *testing.F) {
+	for _, name := range recordings {
+		f.Add(read(f, name+".pcap"))
+	}
+	_, keys, _ := recording(f, recordings[0])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		connections, embedded, err := ReadFile(bytes.NewReader(b))
+		if err != nil {
+			return
+		}
+		embedded.Add(keys)
+		for _, c := range connections {
+			c.Open(embedded)
+		}
+	})
+}
