@@ -1,0 +1,121 @@
+// Package bench measures the engine beside crypto/tls and beside the
+// cryptography that neither can avoid. All that is compared runs in one process
+// and takes turns, so that the ratios hold on a machine whose speed varies;
+// times alone say little.
+package bench
+
+import (
+	"runtime"
+	"slices"
+	"time"
+)
+
+// Options say how long to measure. More rounds make the medians steadier.
+type Options struct {
+	Rounds  int // 0: 20
+	Repeats int // runs of each subject in a round; 0: 10
+}
+
+func (o Options) rounds() int {
+	if o.Rounds == 0 {
+		return 20
+	}
+	return o.Rounds
+}
+
+func (o Options) repeats() int {
+	if o.Repeats == 0 {
+		return 10
+	}
+	return o.Repeats
+}
+
+// Cost is what one run costs: the median time over the rounds, and allocations
+// and allocated octets on average.
+type Cost struct {
+	Nanoseconds float64 `json:"nanoseconds"`
+	Allocations float64 `json:"allocations"`
+	Octets      float64 `json:"octets"`
+}
+
+// subject is something that is measured.
+type subject struct {
+	name  string
+	count int // runs of it that make one unit, such as signatures in a pair
+	run   func() error
+
+	times             []float64 // nanoseconds for a unit, one value for each round
+	mallocs, octets   uint64
+	units             int
+	before, afterward runtime.MemStats
+}
+
+func newSubject(name string, count int, run func() error) *subject {
+	return &subject{name: name, count: count, run: run}
+}
+
+// repeat makes n units and takes down what they cost.
+func (s *subject) repeat(n int) error {
+	runtime.ReadMemStats(&s.before)
+	start := time.Now()
+	for range n * s.count {
+		if err := s.run(); err != nil {
+			return err
+		}
+	}
+	took := time.Since(start)
+	runtime.ReadMemStats(&s.afterward)
+	s.times = append(s.times, float64(took.Nanoseconds())/float64(n))
+	s.mallocs += s.afterward.Mallocs - s.before.Mallocs
+	s.octets += s.afterward.TotalAlloc - s.before.TotalAlloc
+	s.units += n
+	return nil
+}
+
+func (s *subject) cost() Cost {
+	n := float64(s.units)
+	return Cost{Nanoseconds: median(s.times), Allocations: float64(s.mallocs) / n, Octets: float64(s.octets) / n}
+}
+
+// interleave runs every subject in every round, after one run of each that does
+// not count.
+func interleave(o Options, subjects []*subject) error {
+	for _, s := range subjects {
+		if err := s.run(); err != nil {
+			return err
+		}
+	}
+	for range o.rounds() {
+		for _, s := range subjects {
+			if err := s.repeat(o.repeats()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// ratio is the median over the rounds of one subject's time to the sum of others'.
+func ratio(s *subject, others ...*subject) float64 {
+	ratios := make([]float64, len(s.times))
+	for i := range ratios {
+		sum := 0.0
+		for _, o := range others {
+			sum += o.times[i]
+		}
+		ratios[i] = s.times[i] / sum
+	}
+	return median(ratios)
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	if len(sorted) == 0 {
+		return 0
+	}
+	mid := len(sorted) / 2
+	if len(sorted)%2 == 0 {
+		return (sorted[mid-1] + sorted[mid]) / 2
+	}
+	return sorted[mid]
+}

@@ -1,0 +1,61 @@
+package bench
+
+import "testing"
+
+func BenchmarkHandshake(b *testing.B) {
+	for _, c := range Cases() {
+		c = c.withDefaults()
+		ours, theirs, sum, err := handshakeSubjects(c)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, s := range []*subject{ours, theirs} {
+			b.Run(c.Name+"/"+s.name, func(b *testing.B) { run(b, s) })
+		}
+		for _, s := range sum {
+			b.Run(c.Name+"/primitive/"+s.name, func(b *testing.B) { run(b, s) })
+		}
+	}
+}
+
+func run(b *testing.B, s *subject) {
+	b.ReportAllocs()
+	for b.Loop() {
+		for range s.count {
+			if err := s.run(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestHandshake checks that what is measured is what it says.
+func TestHandshake(t *testing.T) {
+	for _, c := range Cases() {
+		r, err := Handshake(c, Options{Rounds: 1, Repeats: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		counts := map[string]int{}
+		for _, p := range r.Primitives {
+			counts[p.Name] = p.Count
+			if p.Cost.Nanoseconds <= 0 {
+				t.Errorf("%s: %s takes no time", c.Name, p.Name)
+			}
+		}
+		signatures := 1
+		if c.Mutual {
+			signatures = 2
+		}
+		if counts["signature"] != signatures || counts["chain verification"] != signatures {
+			t.Errorf("%s: %v; want %d signatures", c.Name, counts, signatures)
+		}
+		// Two flights are protected, each in one record.
+		if n := len(r.Primitives); n != 3+4+3+1+2*2 {
+			t.Errorf("%s: %d primitives", c.Name, n)
+		}
+		if r.Ours.Allocations <= 0 || r.CryptoTLS.Allocations <= 0 || r.ToPrimitives <= 0 || r.ToCryptoTLS <= 0 {
+			t.Errorf("%s: %+v", c.Name, r)
+		}
+	}
+}

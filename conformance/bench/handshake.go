@@ -1,0 +1,121 @@
+package bench
+
+import (
+	"crypto/tls"
+
+	"attls"
+	"attls/handshake"
+)
+
+// Case is one sort of handshake.
+type Case struct {
+	Name   string                // for the reader
+	Suite  attls.CipherSuite     // 0: TLS_AES_128_GCM_SHA256
+	Group  attls.NamedGroup      // 0: x25519
+	Scheme attls.SignatureScheme // of the certificates' keys; 0: ecdsa_secp256r1_sha256
+	Mutual bool
+}
+
+// Cases are the handshakes that are worth comparing.
+func Cases() []Case {
+	return []Case{
+		{Name: "x25519"},
+		{Name: "x25519, mutual", Mutual: true},
+		{Name: "secp256r1", Group: attls.GroupSecp256r1},
+		{Name: "secp256r1, mutual", Group: attls.GroupSecp256r1, Mutual: true},
+		{Name: "X25519MLKEM768", Group: attls.GroupX25519MLKEM768},
+		{Name: "X25519MLKEM768, mutual", Group: attls.GroupX25519MLKEM768, Mutual: true},
+		{Name: "x25519, Ed25519 certificates", Scheme: attls.ED25519},
+	}
+}
+
+func (c Case) withDefaults() Case {
+	if c.Suite == 0 {
+		c.Suite = attls.TLS_AES_128_GCM_SHA256
+	}
+	if c.Group == 0 {
+		c.Group = attls.GroupX25519
+	}
+	if c.Scheme == 0 {
+		c.Scheme = attls.ECDSA_SECP256R1_SHA256
+	}
+	return c
+}
+
+func (c Case) configs() configs {
+	var ends configs
+	for i := range ends {
+		ends[i] = &handshake.Config{CipherSuites: []attls.CipherSuite{c.Suite}, Groups: []attls.NamedGroup{c.Group}}
+	}
+	ends[attls.RoleClient].ServerName = serverName
+	if c.Mutual {
+		ends[attls.RoleServer].ClientAuthentication = handshake.RequireClientCertificate
+	}
+	return ends
+}
+
+// Primitive is one line of the sum: Count of it make the Cost in one pair.
+type Primitive struct {
+	Name  string `json:"name"`
+	Count int    `json:"count"`
+	Cost  Cost   `json:"cost"`
+}
+
+// HandshakeResult compares one handshake, both ends together.
+type HandshakeResult struct {
+	Case       string      `json:"case"`
+	Ours       Cost        `json:"ours"`
+	CryptoTLS  Cost        `json:"crypto_tls"`
+	Primitives []Primitive `json:"primitives"`
+	// Sum adds up the Primitives.
+	Sum Cost `json:"sum"`
+	// ToPrimitives and ToCryptoTLS are our time divided by theirs.
+	ToPrimitives float64 `json:"to_primitives"`
+	ToCryptoTLS  float64 `json:"to_crypto_tls"`
+	// AllocationsAbove is how many allocations we make beyond those of the primitives.
+	AllocationsAbove float64 `json:"allocations_above_primitives"`
+}
+
+// handshakeSubjects are what Handshake compares.
+func handshakeSubjects(c Case) (ours, theirs *subject, sum []*subject, err error) {
+	id, err := newIdentity(c.Scheme)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if sum, err = primitives(c, id); err != nil {
+		return nil, nil, nil, err
+	}
+	ends := c.configs()
+	client, server := tlsConfigs(c, id)
+	ours = newSubject("attls", 1, func() error { _, err := ends.pair(id); return err })
+	theirs = newSubject("crypto/tls", 1, func() error { return tlsHandshake(client, server) })
+	return ours, theirs, sum, nil
+}
+
+func tlsHandshake(client, server *tls.Config) error {
+	_, _, err := tlsPair(client, server)
+	return err
+}
+
+// Handshake measures one case.
+func Handshake(c Case, o Options) (*HandshakeResult, error) {
+	c = c.withDefaults()
+	ours, theirs, sum, err := handshakeSubjects(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := interleave(o, append([]*subject{ours, theirs}, sum...)); err != nil {
+		return nil, err
+	}
+	r := &HandshakeResult{Case: c.Name, Ours: ours.cost(), CryptoTLS: theirs.cost(),
+		ToPrimitives: ratio(ours, sum...), ToCryptoTLS: ratio(ours, theirs)}
+	for _, s := range sum {
+		cost := s.cost()
+		r.Primitives = append(r.Primitives, Primitive{s.name, s.count, cost})
+		r.Sum.Nanoseconds += cost.Nanoseconds
+		r.Sum.Allocations += cost.Allocations
+		r.Sum.Octets += cost.Octets
+	}
+	r.AllocationsAbove = r.Ours.Allocations - r.Sum.Allocations
+	return r, nil
+}
