@@ -81,10 +81,7 @@ func (s clientHello) step(e *Engine) (state, *attls.Error) {
 		}
 		shares = append(shares, k)
 	}
-	e.ext.reset()
-	for _, x := range c.ExtraExtensions {
-		e.ext.add(x.Type, x.Body)
-	}
+	e.startExtensions()
 	e.clientExtensions(shares)
 	if err := e.profileExtensions(attls.KindClientHello); err != nil {
 		return nil, err
@@ -143,14 +140,28 @@ func (e *Engine) writeClientHello(s *clientWaitServerHello) *attls.Error {
 		suites = append(suites, byte(id>>8), byte(id))
 	}
 	m := message.ClientHello{LegacyVersion: attls.VersionTLS12, Random: e.nego.random[attls.RoleClient][:],
-		SessionID: e.nego.sessionID, CipherSuites: suites, CompressionMethods: []byte{0},
-		Extensions: e.ext.list(nil, e.cfg.ExtensionOrder)}
+		SessionID: e.nego.sessionID, CipherSuites: suites, CompressionMethods: []byte{0}}
+	m.Extensions = e.padded(&m)
 	e.note(attls.RoleClient, attls.KindClientHello, m.Extensions)
 	if err := e.write(&m); err != nil {
 		return err
 	}
 	e.out.Flush()
 	return nil
+}
+
+// padded returns the extensions of a ClientHello, with padding where the
+// configuration wants it (RFC 7685).
+func (e *Engine) padded(m *message.ClientHello) extensions.List {
+	m.Extensions = e.ext.list(nil, e.cfg.ExtensionOrder)
+	const low, high, header = 256, 512, 4
+	if !e.cfg.PadClientHello {
+		return m.Extensions
+	}
+	if n := len(m.Append(nil)); n >= low && n < high {
+		e.ext.add(attls.ExtPadding, make([]byte, max(0, high-n-header)))
+	}
+	return e.ext.list(nil, e.cfg.ExtensionOrder)
 }
 
 // clientWaitServerHello takes ServerHello or HelloRetryRequest.

@@ -29,6 +29,18 @@ type Retry struct {
 	Always bool
 	// Cookie adds a cookie to every HelloRetryRequest.
 	Cookie bool
+	// CookieSize is the length of a cookie in octets. 0: 32.
+	CookieSize uint16
+}
+
+// maxCookie keeps a cookie within one record.
+const maxCookie = 1 << 14
+
+func (r *Retry) cookieSize() int {
+	if r.CookieSize == 0 {
+		return 32
+	}
+	return int(r.CookieSize)
 }
 
 // Config configures engines. It is not changed after the first engine was made
@@ -76,10 +88,15 @@ type Config struct {
 	// AnnounceGroups makes a server list its groups in EncryptedExtensions
 	// (RFC 8446 section 4.2.7).
 	AnnounceGroups bool
+	// PadClientHello brings a ClientHello of 256 to 511 octets to 512 with the
+	// padding extension, as RFC 7685 section 3 wants for servers that hang on such a one.
+	PadClientHello bool
 	// ExtensionOrder lists extension types in the order in which they are to
-	// stand in ClientHello and EncryptedExtensions; others follow.
+	// stand in every message that this end sends; others follow.
 	ExtensionOrder []attls.ExtensionType
-	// ExtraExtensions are sent in ClientHello as they are.
+	// ExtraExtensions are sent as they are, by a client in ClientHello and by a
+	// server in EncryptedExtensions. One of a type that the engine sends itself
+	// takes the place of the engine's.
 	ExtraExtensions []profile.RawExtension
 	// Limits bound what a peer can make us hold.
 	Limits record.Settings
@@ -241,6 +258,9 @@ func (c *Config) check() *attls.Error {
 	}
 	if c.RecordSizeLimit != 0 && c.RecordSizeLimit < 64 {
 		return bad("RecordSizeLimit", "%d is below the 64 octets of RFC 8449 section 4", c.RecordSizeLimit)
+	}
+	if c.Retry.CookieSize > maxCookie {
+		return bad("Retry.CookieSize", "%d octets; the limit is %d", c.Retry.CookieSize, maxCookie)
 	}
 	if len(c.ServerName) > 255 {
 		return bad("ServerName", "%d octets are longer than a host name", len(c.ServerName))

@@ -147,6 +147,7 @@ func newEngine(c *Config, role attls.Role) (*Engine, error) {
 	e.attach(c.Tap)
 	e.startAttestation()
 	if role == attls.RoleClient {
+		e.out.FirstVersion()
 		e.state = clientStart{}
 	} else {
 		e.state = serverWaitClientHello{}

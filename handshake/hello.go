@@ -20,15 +20,30 @@ type builtExtension struct {
 
 func (b *extensionBuilder) reset() { b.buf, b.items = b.buf[:0], b.items[:0] }
 
-// add appends the extension whose body the caller has just appended to buf.
-func (b *extensionBuilder) add(t attls.ExtensionType, body []byte) {
-	start := len(b.buf)
-	b.buf = append(b.buf, body...)
-	b.items = append(b.items, builtExtension{t, start, len(b.buf)})
+// startExtensions begins a message with the configured extensions.
+func (e *Engine) startExtensions() {
+	e.ext.reset()
+	for _, x := range e.cfg.ExtraExtensions {
+		e.ext.add(x.Type, x.Body)
+	}
 }
 
-// body appends an extension whose body f writes.
+// has reports whether a type is among the extensions already; the first of a
+// type counts.
+func (b *extensionBuilder) has(t attls.ExtensionType) bool {
+	return slices.ContainsFunc(b.items, func(x builtExtension) bool { return x.t == t })
+}
+
+// add appends an extension unless there is one of its type.
+func (b *extensionBuilder) add(t attls.ExtensionType, body []byte) {
+	b.body(t, func(buf []byte) []byte { return append(buf, body...) })
+}
+
+// body appends an extension whose body f writes, unless there is one of its type.
 func (b *extensionBuilder) body(t attls.ExtensionType, f func([]byte) []byte) {
+	if b.has(t) {
+		return
+	}
 	start := len(b.buf)
 	b.buf = f(b.buf)
 	b.items = append(b.items, builtExtension{t, start, len(b.buf)})

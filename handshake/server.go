@@ -180,14 +180,14 @@ func (s serverWaitClientHello) retry(e *Engine, m *message.Raw, g attls.NamedGro
 		e.nego.group = g
 	}
 	if e.cfg.Retry.Cookie || haveShare {
-		next.cookie = make([]byte, 32)
+		next.cookie = make([]byte, e.cfg.Retry.cookieSize())
 		e.random.Fill(UseCookie, 0, next.cookie)
 		e.ext.body(attls.ExtCookie, func(b []byte) []byte { return extensions.AppendCookie(b, next.cookie) })
 	}
 	e.nego.retried = true
 	e.transcript.retry()
 	hrr := message.ServerHello{LegacyVersion: attls.VersionTLS12, Random: message.HelloRetryRequestRandom[:],
-		SessionID: e.nego.sessionID, CipherSuite: e.nego.suite.ID, Extensions: e.ext.list(nil, nil)}
+		SessionID: e.nego.sessionID, CipherSuite: e.nego.suite.ID, Extensions: e.ext.list(nil, e.cfg.ExtensionOrder)}
 	e.note(attls.RoleServer, attls.KindHelloRetryRequest, hrr.Extensions)
 	if err := e.write(&hrr); err != nil {
 		return nil, err
@@ -399,7 +399,7 @@ func (s serverHello) step(e *Engine) (state, *attls.Error) {
 }
 
 func (e *Engine) sendEncryptedExtensions() *attls.Error {
-	e.ext.reset()
+	e.startExtensions()
 	offered := func(t attls.ExtensionType) bool { return e.sent.Has(attls.RoleClient, attls.KindClientHello, t) }
 	if e.cfg.AcknowledgeServerName && e.nego.serverName != "" {
 		e.ext.add(attls.ExtServerName, nil)

@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 
 	"attls"
@@ -101,23 +102,29 @@ func digest(h crypto.Hash, message []byte) []byte {
 	return d.Sum(nil)
 }
 
-// Sign signs a message under a scheme. ECDSA is deterministic (RFC 6979) with
-// keys of crypto/ecdsa; RSA-PSS draws its salt.
+// Sign signs a message under a scheme with the system's randomness.
 func Sign(signer crypto.Signer, s attls.SignatureScheme, message []byte) ([]byte, error) {
+	return SignFrom(rand.Reader, signer, s, message)
+}
+
+// SignFrom is Sign with the randomness of a reader: the same reader gives the
+// same signature with keys of crypto/ecdsa (RFC 6979), crypto/ed25519 (neither
+// draws anything) and crypto/rsa (the salt of RSA-PSS).
+func SignFrom(random io.Reader, signer crypto.Signer, s attls.SignatureScheme, message []byte) ([]byte, error) {
 	d, err := find(s)
 	if err != nil {
 		return nil, err
 	}
 	switch d.algorithm {
 	case "Ed25519":
-		return signer.Sign(rand.Reader, message, crypto.Hash(0))
+		return signer.Sign(random, message, crypto.Hash(0))
 	case "ECDSA":
 		if k, ok := signer.(*ecdsa.PrivateKey); ok {
 			return k.Sign(nil, digest(d.hash, message), d.hash)
 		}
-		return signer.Sign(rand.Reader, digest(d.hash, message), d.hash)
+		return signer.Sign(random, digest(d.hash, message), d.hash)
 	}
-	return signer.Sign(rand.Reader, digest(d.hash, message), &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: d.hash})
+	return signer.Sign(random, digest(d.hash, message), &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: d.hash})
 }
 
 // RawFromDER turns an ECDSA-Sig-Value into r followed by s, each of the length
