@@ -253,7 +253,7 @@ func (sendFinished) due() gate    { return gateNow }
 
 func (s sendFinished) step(e *Engine) (state, *attls.Error) {
 	var sum, mac [maxHash]byte
-	verify := e.nego.suite.FinishedMAC(mac[:0], e.keys.handshakeSecret(e.role).bytes(), e.transcript.sum(sum[:0]))
+	verify := e.keys.kdf.FinishedMAC(mac[:0], e.keys.handshakeSecret(e.role).bytes(), e.transcript.sum(sum[:0]))
 	if err := e.write(&message.Finished{VerifyData: verify}); err != nil {
 		return nil, err
 	}
@@ -474,7 +474,7 @@ func (s waitFinished) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
 			Under("verify_data").By("RFC 8446 4.4.4")
 	}
 	var sum, mac [maxHash]byte
-	want := e.nego.suite.FinishedMAC(mac[:0], e.keys.handshakeSecret(peer).bytes(), e.transcript.sum(sum[:0]))
+	want := e.keys.kdf.FinishedMAC(mac[:0], e.keys.handshakeSecret(peer).bytes(), e.transcript.sum(sum[:0]))
 	if subtle.ConstantTimeCompare(want, f.VerifyData) != 1 {
 		return nil, attls.Errorf(attls.Violation, attls.FailFinished, "does not match the transcript").Under("verify_data").By("RFC 8446 4.4.4")
 	}

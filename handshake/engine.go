@@ -521,7 +521,7 @@ func unexpected(m *message.Raw, s state) *attls.Error {
 
 // setReadKey switches the reading side to a traffic secret.
 func (e *Engine) setReadKey(s *secret) *attls.Error {
-	aead, iv, err := trafficKey(e.nego.suite, s.bytes())
+	aead, iv, err := trafficKey(e.keys.kdf, s.bytes())
 	if err != nil {
 		return err
 	}
@@ -530,7 +530,7 @@ func (e *Engine) setReadKey(s *secret) *attls.Error {
 
 // setWriteKey switches the writing side to a traffic secret.
 func (e *Engine) setWriteKey(s *secret) *attls.Error {
-	aead, iv, err := trafficKey(e.nego.suite, s.bytes())
+	aead, iv, err := trafficKey(e.keys.kdf, s.bytes())
 	if err != nil {
 		return err
 	}

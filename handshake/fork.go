@@ -23,6 +23,9 @@ func (e *Engine) Fork(o ForkOptions) (*Engine, error) {
 	}
 	f.in, f.out = e.in.Clone(), e.out.Clone()
 	f.transcript = e.transcript.clone()
+	if e.keys.kdf != nil {
+		f.keys.kdf = e.keys.kdf.Suite().KDF()
+	}
 	f.sent = e.sent.Clone()
 	f.events = append([]Event(nil), e.events[e.seen:]...)
 	for i := range f.events {

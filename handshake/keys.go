@@ -19,8 +19,8 @@ func (s *secret) wipe() { *s = secret{} }
 
 // schedule is the key schedule of RFC 8446 section 7.1.
 type schedule struct {
-	suite *provider.Suite
-	tap   Tap
+	kdf *provider.KDF
+	tap Tap
 
 	handshake, main                  secret
 	clientHandshake, serverHandshake secret
@@ -33,7 +33,7 @@ type schedule struct {
 const labelPrefix = "tls13 "
 
 func (k *schedule) expand(out *secret, base []byte, label string, context []byte) {
-	out.n = len(k.suite.ExpandLabel(out.b[:0], base, labelPrefix, label, context, k.suite.HashLen))
+	out.n = len(k.kdf.ExpandLabel(out.b[:0], base, labelPrefix, label, context, k.kdf.Suite().HashLen))
 }
 
 // named lets a tap see and replace a secret.
@@ -43,18 +43,18 @@ func (k *schedule) named(name SecretName, s *secret) {
 	}
 }
 
-// emptyHash is Transcript-Hash("").
-func (k *schedule) emptyHash(b *[maxHash]byte) []byte { return k.suite.New().Sum(b[:0]) }
+// zeros is where RFC 8446 section 7.1 has Hash.length zero octets.
+var zeros [maxHash]byte
 
 // extract runs the upper two steps: Early Secret (without a PSK) and
 // Handshake Secret.
 func (k *schedule) extract(suite *provider.Suite, shared []byte, keepECDHE bool) {
-	k.suite = suite
-	var zero, empty [maxHash]byte
+	k.kdf = suite.KDF()
+	var empty [maxHash]byte
 	var derived secret
-	k.early.n = len(suite.Extract(k.early.b[:0], nil, zero[:suite.HashLen]))
+	k.early.n = len(k.kdf.Extract(k.early.b[:0], nil, zeros[:suite.HashLen]))
 	k.named(SecretEarly, &k.early)
-	hash := k.emptyHash(&empty)
+	hash := k.kdf.Hash(empty[:0], nil)
 	k.expand(&derived, k.early.bytes(), "derived", hash)
 	if k.tap != nil {
 		shared = k.tap.Derived(SecretECDHE, shared)
@@ -62,10 +62,10 @@ func (k *schedule) extract(suite *provider.Suite, shared []byte, keepECDHE bool)
 	if keepECDHE {
 		k.ecdhe = append([]byte(nil), shared...)
 	}
-	k.handshake.n = len(suite.Extract(k.handshake.b[:0], derived.bytes(), shared))
+	k.handshake.n = len(k.kdf.Extract(k.handshake.b[:0], derived.bytes(), shared))
 	k.named(SecretHandshake, &k.handshake)
 	k.expand(&derived, k.handshake.bytes(), "derived", hash)
-	k.main.n = len(suite.Extract(k.main.b[:0], derived.bytes(), zero[:suite.HashLen]))
+	k.main.n = len(k.kdf.Extract(k.main.b[:0], derived.bytes(), zeros[:suite.HashLen]))
 	k.named(SecretMain, &k.main)
 }
 
@@ -107,21 +107,19 @@ func (k *schedule) trafficSecret(sender attls.Role) *secret {
 
 // export is TLS-Exporter (RFC 8446 section 7.5) over any exporter secret:
 // HKDF-Expand-Label(Derive-Secret(secret, label, ""), "exporter", Hash(context), length).
-func export(suite *provider.Suite, base []byte, label string, context []byte, length int) []byte {
-	var empty, sum [maxHash]byte
-	derived := suite.ExpandLabel(nil, base, labelPrefix, label, suite.New().Sum(empty[:0]), suite.HashLen)
-	h := suite.New()
-	h.Write(context)
-	return suite.ExpandLabel(nil, derived, labelPrefix, "exporter", h.Sum(sum[:0]), length)
+func export(kdf *provider.KDF, base []byte, label string, context []byte, length int) []byte {
+	n := kdf.Suite().HashLen
+	var sum, derived [maxHash]byte
+	kdf.ExpandLabel(derived[:0], base, labelPrefix, label, kdf.Hash(sum[:0], nil), n)
+	return kdf.ExpandLabel(nil, derived[:n], labelPrefix, "exporter", kdf.Hash(sum[:0], context), length)
 }
 
-// trafficKey makes the AEAD and IV of a traffic secret (RFC 8446 section 7.3).
-func trafficKey(suite *provider.Suite, traffic []byte) (aead cipher.AEAD, iv []byte, err *attls.Error) {
-	var key [32]byte
-	var ivb [16]byte
-	a, cause := suite.AEAD(suite.ExpandLabel(key[:0], traffic, labelPrefix, "key", nil, suite.KeyLen))
-	if cause != nil {
-		return nil, nil, attls.Errorf(attls.Local, attls.FailInternal, "%v: %v", suite.ID, cause)
+// trafficKey makes the AEAD and IV of a traffic secret (RFC 8446 section 7.3);
+// the IV is valid until the KDF is used again.
+func trafficKey(kdf *provider.KDF, traffic []byte) (aead cipher.AEAD, iv []byte, _ *attls.Error) {
+	aead, iv, err := kdf.TrafficKey(traffic, labelPrefix)
+	if err != nil {
+		return nil, nil, attls.Errorf(attls.Local, attls.FailInternal, "%v: %v", kdf.Suite().ID, err)
 	}
-	return a, suite.ExpandLabel(ivb[:0], traffic, labelPrefix, "iv", nil, suite.NonceLen), nil
+	return aead, iv, nil
 }

@@ -151,10 +151,11 @@ func (r *Reader) UpdateRequested() bool { return r.shared.updateRequested.Load()
 
 // update moves a traffic secret to its next generation (RFC 8446 section 7.2).
 func update(suite *provider.Suite, s *secret) (cipher.AEAD, []byte, *attls.Error) {
+	kdf := suite.KDF()
 	var next secret
-	next.n = len(suite.ExpandLabel(next.b[:0], s.bytes(), labelPrefix, "traffic upd", nil, suite.HashLen))
+	next.n = len(kdf.ExpandLabel(next.b[:0], s.bytes(), labelPrefix, "traffic upd", nil, suite.HashLen))
 	*s = next
-	return trafficKey(suite, s.bytes())
+	return trafficKey(kdf, s.bytes())
 }
 
 // keyUpdate sends KeyUpdate and moves to the next key.
@@ -313,5 +314,5 @@ func (e *Engine) exportFrom(base []byte, label string, context []byte, length in
 	if length < 0 || length > 255*e.nego.suite.HashLen || len(label) > 249 {
 		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "an exported value of %d octets under a label of %d octets is not defined", length, len(label)).By("RFC 5869 2.3")
 	}
-	return export(e.nego.suite, base, label, context, length), nil
+	return export(e.nego.suite.KDF(), base, label, context, length), nil
 }

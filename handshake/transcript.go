@@ -17,7 +17,8 @@ const maxHash = 64
 type transcript struct {
 	suite *provider.Suite
 	hash  hash.Hash
-	early []byte // ClientHello1 until the suite is known
+	early []byte        // ClientHello1 until the suite is known
+	last  [maxHash]byte // what sum copies from
 	// checkpoints are kept only when a profile binds something.
 	checkpoints bool
 	sums        [binder.PointPostHandshakeCR + 1][maxHash]byte
@@ -80,7 +81,7 @@ func (t *transcript) checkpoint(p binder.Point) {
 }
 
 // sum appends the hash of everything so far.
-func (t *transcript) sum(dst []byte) []byte { return t.hash.Sum(dst) }
+func (t *transcript) sum(dst []byte) []byte { return append(dst, t.hash.Sum(t.last[:0])...) }
 
 // over returns the hash over a range, or false while its end is not reached.
 func (t *transcript) over(r binder.Range) ([]byte, bool) {

@@ -131,15 +131,15 @@ func authentication(c Case, id *identity) ([]*subject, error) {
 }
 
 func derivation(suite *provider.Suite) []*subject {
-	secret, context := make([]byte, suite.HashLen), make([]byte, suite.HashLen)
+	kdf, secret, context := suite.KDF(), make([]byte, suite.HashLen), make([]byte, suite.HashLen)
 	var out [64]byte
 	return []*subject{
-		newSubject("HKDF-Extract", extracts, func() error { suite.Extract(out[:0], secret, context); return nil }),
+		newSubject("HKDF-Extract", extracts, func() error { kdf.Extract(out[:0], secret, context); return nil }),
 		newSubject("HKDF-Expand-Label", expands, func() error {
-			suite.ExpandLabel(out[:0], secret, "tls13 ", "c hs traffic", context, suite.HashLen)
+			kdf.ExpandLabel(out[:0], secret, "tls13 ", "c hs traffic", context, suite.HashLen)
 			return nil
 		}),
-		newSubject("Finished HMAC", macs, func() error { suite.Extract(out[:0], secret, context); return nil }),
+		newSubject("Finished HMAC", macs, func() error { kdf.Extract(out[:0], secret, context); return nil }),
 	}
 }
 
