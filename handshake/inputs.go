@@ -75,6 +75,9 @@ func (i binderInputs) AttesterSize(r attls.Role) (int, bool) {
 	return n, n > 0
 }
 
+// Later has nothing to give: no key exchange after the handshake exists yet.
+func (i binderInputs) Later(binder.Later) ([]byte, bool) { return nil, false }
+
 // Inputs lets tools evaluate the profile's binder expressions on a connection.
 func (e *Engine) Inputs() binder.Inputs { return binderInputs{e} }
 

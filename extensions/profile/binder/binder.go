@@ -1,6 +1,13 @@
-// Package binder is for the small total language in which a profile writes down
-// what Evidence is bound to. So far it holds the vocabulary: the secrets,
-// transcript ranges and inputs that an expression may ask of a handshake.
+// Package binder is the small total language in which a profile writes down
+// what Evidence is bound to:
+//
+//	definition = name "=" expr
+//	expr       = name | name(role|client|server) | "text" | 0xhex | integer | function(expr, …) | range
+//	range      = CH..X | CH..<X          X = CH SH EE CR CR(pha) CT(r) CV(r) AT(r) Fin(r)
+//
+// There are no loops, no conditions and no state: Compile refuses cycles, and
+// every value has a bounded length, so each evaluation ends. The one parameter
+// of a definition is role, the attester that is being bound.
 package binder
 
 import "attls"
@@ -45,7 +52,19 @@ const (
 	PointClientAT
 	PointClientFin
 	PointPostHandshakeCR
+	PointKeyExchange // the second message of a later key exchange
 )
+
+var pointNames = [...]string{"start", "CH", "SH", "EE", "CR", "CT(server)", "CV(server)", "AT(server)", "Fin(server)",
+	"CT(client)", "CV(client)", "AT(client)", "Fin(client)", "CR(pha)", "key exchange"}
+
+// String is the spelling of the binder language.
+func (p Point) String() string {
+	if int(p) < len(pointNames) {
+		return pointNames[p]
+	}
+	return "?"
+}
 
 // Range is CH..X, up to and including the last message that is not after End;
 // with Exclusive, End itself is left out.
@@ -54,6 +73,26 @@ type Range struct {
 	Exclusive bool
 	Variant   Variant
 }
+
+func (r Range) String() string {
+	if r.Exclusive {
+		return "CH..<" + r.End.String()
+	}
+	return "CH.." + r.End.String()
+}
+
+// Later names a value of a key exchange after the handshake. The messages
+// stand with their handshake header, the bodies without.
+type Later uint8
+
+const (
+	NextMainSecret Later = iota
+	NextTranscriptHash
+	RekeyRequest
+	RekeyRequestBody
+	RekeyResponse
+	RekeyResponseBody
+)
 
 // Inputs is what an evaluation may ask of a handshake. Every method reports
 // false when the value does not exist (yet).
@@ -74,4 +113,6 @@ type Inputs interface {
 	RequestContext(attls.Role) ([]byte, bool)
 	// AttesterSize is the length, in octets, that the attester's challenge field wants; 0: no wish.
 	AttesterSize(attls.Role) (int, bool)
+	// Later returns a value of a key exchange after the handshake.
+	Later(Later) ([]byte, bool)
 }

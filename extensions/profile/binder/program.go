@@ -1,16 +1,217 @@
 package binder
 
-import "attls"
+import (
+	"fmt"
 
-// Program is a set of definitions; it is immutable. The parser of the binder
-// language is not written yet, so the only Program is the empty one, and every
-// name is undefined in it.
-type Program struct{}
+	"attls"
+	"attls/internal/suggest"
+)
 
-// Eval computes the expression of a name for the attester of a role.
-func (p *Program) Eval(name string, _ attls.Role, _ Inputs) ([]byte, error) {
-	return nil, attls.Errorf(attls.Local, attls.FailBinderUndefined, "the binder defines no %q", name)
+// Definition gives a name to an expression.
+type Definition struct{ Name, Text string }
+
+// Program is a set of definitions; it is immutable.
+type Program struct {
+	text    map[string]string
+	tree    map[string]*node
+	kind    map[string]Kind
+	order   []string
+	variant Variant
 }
 
 // Variant is how the program reads a transcript with a HelloRetryRequest.
-func (p *Program) Variant() Variant { return VariantRFC8446 }
+func (p *Program) Variant() Variant { return p.variant }
+
+// Names lists the definitions in the order in which they were given.
+func (p *Program) Names() []string { return p.order }
+
+// Text is the expression of a name as it was written.
+func (p *Program) Text(name string) string { return p.text[name] }
+
+// Compile parses and checks definitions. A name of which nothing can refer to
+// (one that is no word of the language, such as "challenge.evidence/x509") is
+// fine. The errors are those of all definitions, in order.
+func Compile(definitions []Definition, v Variant) (*Program, []*Error) {
+	p := &Program{text: map[string]string{}, tree: map[string]*node{}, kind: map[string]Kind{}, variant: v}
+	if len(definitions) > maxNames {
+		d := definitions[maxNames]
+		return nil, []*Error{{Name: d.Name, Msg: fmt.Sprintf("more than %d definitions", maxNames)}}
+	}
+	var errs []*Error
+	for _, d := range definitions {
+		if err := p.define(d); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	state := map[string]int{}
+	for _, name := range p.order {
+		if err := p.infer(name, state); err != nil {
+			return nil, []*Error{err}
+		}
+	}
+	return p, nil
+}
+
+func (p *Program) define(d Definition) *Error {
+	if _, taken := p.tree[d.Name]; taken {
+		return &Error{Name: d.Name, Msg: "is defined twice"}
+	}
+	_, isFunction := functions[d.Name]
+	_, isTerminal := terminals[d.Name]
+	_, isRole := roleArgs[d.Name]
+	if isFunction || isTerminal || isRole {
+		return &Error{Name: d.Name, Msg: "is a word of the binder language and cannot be defined"}
+	}
+	n, err := parse(d.Name, d.Text)
+	if err != nil {
+		return err
+	}
+	p.text[d.Name], p.tree[d.Name] = d.Text, n
+	p.order = append(p.order, d.Name)
+	return nil
+}
+
+const (
+	entered = 1
+	left    = 2
+)
+
+// infer finds the kind of a definition and refuses names that nothing defines,
+// cycles and arguments of a wrong kind.
+func (p *Program) infer(name string, state map[string]int) *Error {
+	if state[name] == left {
+		return nil
+	}
+	state[name] = entered
+	k, err := p.kindOf(name, p.tree[name], state)
+	if err != nil {
+		return err
+	}
+	if k == KindRange {
+		return &Error{Name: name, Msg: "a transcript range may stand only where a hash is taken"}
+	}
+	p.kind[name] = k
+	state[name] = left
+	return nil
+}
+
+func (p *Program) kindOf(name string, n *node, state map[string]int) (Kind, *Error) {
+	fail := func(at int, format string, args ...any) (Kind, *Error) {
+		return 0, &Error{Name: name, Offset: at, Msg: fmt.Sprintf(format, args...)}
+	}
+	switch n.op {
+	case opText, opHex:
+		return KindOctets, nil
+	case opInteger:
+		return KindInteger, nil
+	case opRange:
+		return KindRange, nil
+	case opTerminal:
+		return n.terminal.kind, nil
+	case opName:
+		if _, ok := p.tree[n.name]; !ok {
+			known := append(append(names(terminals), names(functions)...), p.order...)
+			return fail(n.at, "nothing defines %q%s", n.name, suggest.Nearest(n.name, known))
+		}
+		if state[n.name] == entered {
+			return fail(n.at, "%q is defined by itself", n.name)
+		}
+		if err := p.infer(n.name, state); err != nil {
+			return 0, err
+		}
+		return p.kind[n.name], nil
+	}
+	kinds := make([]Kind, len(n.args))
+	for i, a := range n.args {
+		k, err := p.kindOf(name, a, state)
+		if err != nil {
+			return 0, err
+		}
+		kinds[i] = k
+		want := n.function.params[min(i, len(n.function.params)-1)]
+		if !accepts(want, k) {
+			return fail(a.at, "%s stands where %s takes %s", k, n.name, article(paramNames[want]))
+		}
+		if want == paramHash && (a.op != opText || newHash(string(a.octets)) == nil) {
+			return fail(a.at, `%s knows "SHA-256", "SHA-384" and "SHA-512"`, n.name)
+		}
+	}
+	switch n.name {
+	case "per_role":
+		if kinds[0] != kinds[1] {
+			return fail(n.at, "per_role gives %s to one role and %s to the other", kinds[0], kinds[1])
+		}
+		return kinds[0], nil
+	case "cbor_map":
+		return KindOctets, checkKeys(name, n, kinds)
+	case "len":
+		return KindInteger, nil
+	}
+	return KindOctets, nil
+}
+
+func article(s string) string {
+	switch s[0] {
+	case 'o':
+		return s
+	case 'i', 'e':
+		return "an " + s
+	case 'n':
+		return "the " + s
+	}
+	return "a " + s
+}
+
+func accepts(p param, k Kind) bool {
+	switch p {
+	case paramLength, paramNumber:
+		return k == KindInteger
+	case paramHashed:
+		return k == KindOctets || k == KindRange
+	case paramAny:
+		return true
+	}
+	return k == KindOctets
+}
+
+func checkKeys(name string, n *node, kinds []Kind) *Error {
+	seen := map[string]bool{}
+	for i, k := range n.keys {
+		if kinds[i] == KindRange {
+			return &Error{Name: name, Offset: n.args[i].at, Msg: "a transcript range may stand only where a hash is taken"}
+		}
+		enc := string(encodeKey(k))
+		if seen[enc] {
+			return &Error{Name: name, Offset: k.at, Msg: "the key stands twice in the map"}
+		}
+		seen[enc] = true
+	}
+	return nil
+}
+
+// roleOf resolves a role in parentheses for the attester being bound.
+func roleOf(r roleArg, attester attls.Role) attls.Role {
+	switch r {
+	case argClient:
+		return attls.RoleClient
+	case argServer:
+		return attls.RoleServer
+	}
+	return attester
+}
+
+// rangeOf resolves a range for the attester being bound.
+func (p *Program) rangeOf(n *node, attester attls.Role) Range {
+	end := rangeEnds[n.name]
+	point := end.point
+	switch {
+	case n.role == argPHA:
+		point = PointPostHandshakeCR
+	case end.both && roleOf(n.role, attester) == attls.RoleServer:
+		point -= PointClientCT - PointServerCT
+	}
+	return Range{End: point, Exclusive: n.exclusive, Variant: p.variant}
+}
