@@ -1,0 +1,186 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+
+	"attls"
+	"attls/extensions"
+	"attls/handshake"
+	"attls/handshake/message"
+	"attls/record"
+)
+
+// config makes the engine's configuration out of the flags.
+func (c *connection) config() (*handshake.Config, error) {
+	o := c.o
+	cfg := &handshake.Config{
+		ServerName:       o.hostName,
+		Groups:           o.groups,
+		SignatureSchemes: o.verifyPrefs,
+		Limits:           record.Settings{MaxChangeCipherSpec: 32},
+	}
+	if o.groups == nil {
+		// The runner expects the groups that BoringSSL enables by itself.
+		cfg.Groups = []attls.NamedGroup{attls.GroupX25519, attls.GroupSecp256r1, attls.GroupSecp384r1}
+	}
+	if o.maxCertList > 0 {
+		cfg.Limits.MaxHandshakeMessage = o.maxCertList
+	}
+	switch {
+	case o.requireClientCert:
+		cfg.ClientAuthentication = handshake.RequireClientCertificate
+	case o.verifyPeer:
+		cfg.ClientAuthentication = handshake.OptionalClientCertificate
+	}
+	if !o.server {
+		for list := []byte(o.advertiseALPN); len(list) > 0; {
+			n := int(list[0])
+			if n == 0 || len(list) < 1+n {
+				return nil, fmt.Errorf("-advertise-alpn: malformed list")
+			}
+			cfg.ALPN = append(cfg.ALPN, string(list[1:1+n]))
+			list = list[1+n:]
+		}
+	} else if o.selectALPN != "" {
+		cfg.ALPN = []string{o.selectALPN}
+	} else if o.rejectALPN {
+		cfg.ALPN = []string{"no protocol that a test offers"}
+	}
+	var err error
+	if o.server {
+		cfg.CertificateAuthorities, err = caNames(o.useClientCAs)
+	}
+	if o.permute {
+		cfg.ExtensionOrder = permutation()
+	}
+	if o.expectMessages != "" || o.exportSecrets || o.expectAdvertisedALPN != "" {
+		c.watch = &watcher{role: attls.RoleClient}
+		if o.server {
+			c.watch.role = attls.RoleServer
+		}
+		cfg.Tap = c.watch
+	}
+	return cfg, err
+}
+
+// permutation is a random order of the extensions of a ClientHello.
+func permutation() []attls.ExtensionType {
+	order := []attls.ExtensionType{attls.ExtServerName, attls.ExtSupportedGroups, attls.ExtSignatureAlgorithms, attls.ExtALPN,
+		attls.ExtStatusRequest, attls.ExtSignedCertificateTimestamp, attls.ExtSupportedVersions, attls.ExtKeyShare,
+		attls.ExtPSKKeyExchangeModes, attls.ExtCompressCertificate, attls.ExtEarlyData}
+	rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	return order
+}
+
+// checkState holds the state of the connection against the flags.
+func (c *connection) checkState() error {
+	o, s := c.o, c.engine.State()
+	switch {
+	case o.expectServerName != "" && s.ServerName != o.expectServerName:
+		return fmt.Errorf("server name %q, want %q", s.ServerName, o.expectServerName)
+	case !o.server && s.ALPN != o.expectALPN:
+		return fmt.Errorf("ALPN %q, want %q", s.ALPN, o.expectALPN)
+	case o.server && s.ALPN != o.selectALPN:
+		return fmt.Errorf("ALPN %q, want %q", s.ALPN, o.selectALPN)
+	case o.expectPeerScheme != 0 && s.PeerScheme != o.expectPeerScheme:
+		return fmt.Errorf("signature scheme %v, want %v", s.PeerScheme, o.expectPeerScheme)
+	case o.expectGroup != 0 && s.Group != o.expectGroup:
+		return fmt.Errorf("group %v, want %v", s.Group, o.expectGroup)
+	case o.expectSuite != 0 && s.CipherSuite != o.expectSuite:
+		return fmt.Errorf("cipher suite %v, want %v", s.CipherSuite, o.expectSuite)
+	case o.expectSuiteAES != 0 && s.CipherSuite != o.expectSuiteAES:
+		return fmt.Errorf("cipher suite %v, want %v", s.CipherSuite, o.expectSuiteAES)
+	case o.expectVersion != 0 && o.expectVersion != int(attls.VersionTLS13):
+		return fmt.Errorf("TLS 1.3, want version %#04x", o.expectVersion)
+	case o.expectHRR && !s.HelloRetry:
+		return fmt.Errorf("no HelloRetryRequest")
+	case o.expectNoHRR && s.HelloRetry:
+		return fmt.Errorf("a HelloRetryRequest")
+	case o.expectAdvertisedALPN != "" && o.expectAdvertisedALPN != c.watch.alpn:
+		return fmt.Errorf("the client offered ALPN %q, want %q", c.watch.alpn, o.expectAdvertisedALPN)
+	case (!o.server || o.requireClientCert) && len(s.PeerChain) == 0:
+		return fmt.Errorf("the peer showed no certificate")
+	}
+	if o.expectPeerCert == "" {
+		return nil
+	}
+	want, err := chain(o.expectPeerCert)
+	if err != nil {
+		return err
+	}
+	if len(want) != len(s.PeerChain) {
+		return fmt.Errorf("a chain of %d certificates, want %d", len(s.PeerChain), len(want))
+	}
+	for i := range want {
+		if !bytes.Equal(want[i], s.PeerChain[i]) {
+			return fmt.Errorf("certificate %d differs", i)
+		}
+	}
+	return nil
+}
+
+// checkMessages compares the messages that went by with -expect-msg-callback.
+func (c *connection) checkMessages() error {
+	if want := c.o.expectMessages; want != "" && c.watch.trace != want {
+		return fmt.Errorf("messages:\n%swant:\n%s", c.watch.trace, want)
+	}
+	return nil
+}
+
+// watcher is a tap that only looks.
+type watcher struct {
+	handshake.NopTap
+	role    attls.Role
+	trace   string // as -expect-msg-callback spells it
+	alpn    string // the list of a ClientHello
+	traffic [2][]byte
+}
+
+var verbs = [...]string{handshake.Sent: "write", handshake.Received: "read"}
+
+func (w *watcher) Message(d handshake.Direction, m *message.Raw, _ *handshake.Plan) {
+	w.trace += fmt.Sprintf("%s hs %d\n", verbs[d], m.Type)
+	var ch message.ClientHello
+	if m.Kind == attls.KindClientHello && ch.Unmarshal(m.Body()) == nil {
+		if body, ok := ch.Extensions.Get(attls.ExtALPN); ok {
+			names, _ := extensions.ParseALPN(body)
+			w.alpn = string(names)
+		}
+	}
+}
+
+func (w *watcher) Record(d handshake.Direction, r *record.Raw, _ *record.Plan) {
+	if r.Type == attls.ContentTypeChangeCipherSpec {
+		w.trace += verbs[d] + " ccs\n"
+	}
+}
+
+func (w *watcher) Alert(d handshake.Direction, a attls.AlertDescription) {
+	level := 2
+	if a == attls.AlertCloseNotify || a == attls.AlertUserCanceled {
+		level = 1
+	}
+	w.trace += fmt.Sprintf("%s alert %d %d\n", verbs[d], level, a)
+}
+
+func (w *watcher) Derived(name handshake.SecretName, secret []byte) []byte {
+	switch name {
+	case handshake.SecretClientTraffic:
+		w.traffic[attls.RoleClient] = bytes.Clone(secret)
+	case handshake.SecretServerTraffic:
+		w.traffic[attls.RoleServer] = bytes.Clone(secret)
+	}
+	return secret
+}
+
+func (w *watcher) Fork() handshake.Tap { f := *w; return &f }
+
+// secrets is the answer to -export-traffic-secrets: the length of a secret,
+// little-endian, then the reading and the writing one.
+func (w *watcher) secrets(role attls.Role) []byte {
+	read, write := w.traffic[role.Peer()], w.traffic[role]
+	b := []byte{byte(len(read)), byte(len(read) >> 8)}
+	return append(append(b, read...), write...)
+}
