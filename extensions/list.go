@@ -40,6 +40,9 @@ func (l List) Get(t attls.ExtensionType) ([]byte, bool) {
 // its length) are b and begin at the given offset of the message body. A type
 // that stands twice is an error (RFC 8446 section 4.2).
 func ParseList(dst List, b []byte, offset int) (List, *attls.Error) {
+	if dst == nil && len(b) > 0 {
+		dst = make(List, 0, 12) // enough for most messages
+	}
 	base := len(dst)
 	var low, high uint64 // types 0–63 and the second block 64–127: the common case without a search
 	for pos := 0; pos < len(b); {

@@ -167,6 +167,9 @@ type sent struct {
 
 // Add remembers one extension.
 func (s *Sent) Add(role attls.Role, kind attls.MessageKind, t attls.ExtensionType) {
+	if s.list == nil {
+		s.list = make([]sent, 0, 16) // enough for most handshakes
+	}
 	if !s.Has(role, kind, t) {
 		s.list = append(s.list, sent{role, kind, t})
 	}

@@ -129,13 +129,14 @@ func (s proveCertificate) step(e *Engine) (state, *attls.Error) {
 
 // sendCertificate builds Certificate out of the credential and the payload.
 func (e *Engine) sendCertificate() *attls.Error {
-	m := message.Certificate{Context: e.nego.context}
+	m := &e.scratch.certificate
+	*m = message.Certificate{Context: e.nego.context}
 	_, scheme := e.chosen(e.role)
 	if scheme == nil {
 		if e.own.credential != nil {
 			m.Entries = entries(e.own.credential.Chain)
 		}
-		return e.write(&m)
+		return e.write(m)
 	}
 	c, ok := e.cfg.Profile.Credential(scheme.Credential)
 	if !ok {
@@ -164,7 +165,7 @@ func (e *Engine) sendCertificate() *attls.Error {
 	case profile.CarrierMessage:
 		m.Entries = entries(e.own.credential.Chain)
 	}
-	return e.write(&m)
+	return e.write(m)
 }
 
 // checkRoom refuses a payload that its carrier cannot hold.
@@ -214,8 +215,9 @@ func (s proveSignature) step(e *Engine) (state, *attls.Error) {
 		}
 		signature = raw
 	}
-	m := message.CertificateVerify{Scheme: e.own.scheme, Signature: signature}
-	if err := e.write(&m); err != nil {
+	m := &e.scratch.verify
+	*m = message.CertificateVerify{Scheme: e.own.scheme, Signature: signature}
+	if err := e.write(m); err != nil {
 		return nil, err
 	}
 	if err := e.sendAdded(); err != nil {
@@ -252,9 +254,10 @@ func (sendFinished) name() string { return "SEND_FINISHED" }
 func (sendFinished) due() gate    { return gateNow }
 
 func (s sendFinished) step(e *Engine) (state, *attls.Error) {
-	var sum, mac [maxHash]byte
-	verify := e.keys.kdf.FinishedMAC(mac[:0], e.keys.handshakeSecret(e.role).bytes(), e.transcript.sum(sum[:0]))
-	if err := e.write(&message.Finished{VerifyData: verify}); err != nil {
+	var sum [maxHash]byte
+	m := &e.scratch.finished
+	m.VerifyData = e.keys.kdf.FinishedMAC(e.scratch.mac[:0], e.keys.handshakeSecret(e.role).bytes(), e.transcript.sum(sum[:0]))
+	if err := e.write(m); err != nil {
 		return nil, err
 	}
 	e.out.Flush()

@@ -131,6 +131,9 @@ func appendShares(buf []byte, shares []share) []byte {
 	return buf
 }
 
+// noCompression is the one legacy_compression_methods of TLS 1.3.
+var noCompression = []byte{0}
+
 // writeClientHello sends the ClientHello whose extensions stand in s.
 func (e *Engine) writeClientHello(s *clientWaitServerHello) *attls.Error {
 	e.ext.buf = append(e.ext.buf[:0], s.bodies...)
@@ -139,11 +142,12 @@ func (e *Engine) writeClientHello(s *clientWaitServerHello) *attls.Error {
 	for _, id := range e.cfg.suites() {
 		suites = append(suites, byte(id>>8), byte(id))
 	}
-	m := message.ClientHello{LegacyVersion: attls.VersionTLS12, Random: e.nego.random[attls.RoleClient][:],
-		SessionID: e.nego.sessionID, CipherSuites: suites, CompressionMethods: []byte{0}}
-	m.Extensions = e.padded(&m)
+	m := &e.scratch.clientHello
+	*m = message.ClientHello{LegacyVersion: attls.VersionTLS12, Random: e.nego.random[attls.RoleClient][:],
+		SessionID: e.nego.sessionID, CipherSuites: suites, CompressionMethods: noCompression}
+	m.Extensions = e.padded(m)
 	e.note(attls.RoleClient, attls.KindClientHello, m.Extensions)
-	if err := e.write(&m); err != nil {
+	if err := e.write(m); err != nil {
 		return err
 	}
 	e.out.Flush()
@@ -153,7 +157,7 @@ func (e *Engine) writeClientHello(s *clientWaitServerHello) *attls.Error {
 // padded returns the extensions of a ClientHello, with padding where the
 // configuration wants it (RFC 7685).
 func (e *Engine) padded(m *message.ClientHello) extensions.List {
-	m.Extensions = e.ext.list(nil, e.cfg.ExtensionOrder)
+	m.Extensions = e.ext.list(e.cfg.ExtensionOrder)
 	const low, high, header = 256, 512, 4
 	if !e.cfg.PadClientHello {
 		return m.Extensions
@@ -161,7 +165,7 @@ func (e *Engine) padded(m *message.ClientHello) extensions.List {
 	if n := len(m.Append(nil)); n >= low && n < high {
 		e.ext.add(attls.ExtPadding, make([]byte, max(0, high-n-header)))
 	}
-	return e.ext.list(nil, e.cfg.ExtensionOrder)
+	return e.ext.list(e.cfg.ExtensionOrder)
 }
 
 // clientWaitServerHello takes ServerHello or HelloRetryRequest.

@@ -28,6 +28,7 @@ type Engine struct {
 	events []Event
 	seen   int // events handed out
 	waits  []waiting
+	taken  waiting // the last one that was answered and used
 	nextID WaitID
 
 	transcript transcript
@@ -38,8 +39,9 @@ type Engine struct {
 	own        ownCredential
 	att        attestation
 
-	inserted [][]byte // messages that a tap inserted, to be handled next
-	flight   []byte   // scratch for building messages
+	message  message.Raw // the one being handled
+	inserted [][]byte    // messages that a tap inserted, to be handled next
+	flight   []byte      // scratch for building messages
 	ext      extensionBuilder
 	scratch  scratch
 
@@ -50,7 +52,8 @@ type Engine struct {
 	writer *Writer
 }
 
-// scratch holds parsed messages so that their slices are reused.
+// scratch holds the message that is being built or read, one of each kind, so
+// that their slices are reused.
 type scratch struct {
 	clientHello message.ClientHello
 	serverHello message.ServerHello
@@ -58,6 +61,9 @@ type scratch struct {
 	request     message.CertificateRequest
 	certificate message.Certificate
 	verify      message.CertificateVerify
+	finished    message.Finished
+	mac         [maxHash]byte
+	seed        [128]byte // of a key share
 }
 
 // negotiated is what the two ends have agreed on.
@@ -141,6 +147,7 @@ func newEngine(c *Config, role attls.Role) (*Engine, error) {
 		in: record.NewReader(limits),
 		out: record.NewWriter(record.WriterSettings{PadTo: padTo, NeverFragment: q.NeverFragment,
 			MessagesPerRecord: q.MessagesPerRecord}),
+		events: make([]Event, 0, 4), flight: make([]byte, 0, 1024),
 	}
 	e.in.AcceptPlaintextAlerts(true)
 	e.in.RetainKey(q.RetainHandshakeReadKey)
@@ -259,7 +266,8 @@ func (e *Engine) run() {
 				return
 			}
 			if err = cause; err == nil {
-				e.state, err = advance(s.receive(e, &m))
+				e.message = m
+				e.state, err = advance(s.receive(e, &e.message))
 				if err != nil {
 					err.In(m.Kind)
 				}
@@ -446,13 +454,18 @@ func (e *Engine) send(raw []byte) *attls.Error {
 		return attls.Errorf(attls.Local, attls.FailInternal, "a message of ours does not parse: %v", err)
 	}
 	m = e.classify(m)
-	t := e.tap()
-	if t == nil {
+	if e.tap() == nil {
 		e.transcribe(&m, e.role)
 		return e.out.Handshake(raw)
 	}
+	return e.sendTapped(m)
+}
+
+// sendTapped sends what the tap makes of a message.
+func (e *Engine) sendTapped(m message.Raw) *attls.Error {
 	var p Plan
-	t.Message(Sent, &m, &p)
+	raw := m.Bytes
+	e.tap().Message(Sent, &m, &p)
 	wire := raw
 	if p.Replace != nil {
 		wire = p.Replace

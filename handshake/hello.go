@@ -9,8 +9,9 @@ import (
 
 // extensionBuilder collects extension bodies and puts them in order.
 type extensionBuilder struct {
-	buf   []byte
-	items []builtExtension
+	buf     []byte
+	items   []builtExtension
+	ordered extensions.List
 }
 
 type builtExtension struct {
@@ -18,7 +19,13 @@ type builtExtension struct {
 	start, end int
 }
 
-func (b *extensionBuilder) reset() { b.buf, b.items = b.buf[:0], b.items[:0] }
+// reset begins anew. Its first allocations are enough for most messages.
+func (b *extensionBuilder) reset() {
+	if b.buf == nil {
+		b.buf, b.items, b.ordered = make([]byte, 0, 512), make([]builtExtension, 0, 12), make(extensions.List, 0, 12)
+	}
+	b.buf, b.items = b.buf[:0], b.items[:0]
+}
 
 // startExtensions begins a message with the configured extensions.
 func (e *Engine) startExtensions() {
@@ -49,10 +56,10 @@ func (b *extensionBuilder) body(t attls.ExtensionType, f func([]byte) []byte) {
 	b.items = append(b.items, builtExtension{t, start, len(b.buf)})
 }
 
-// list returns the extensions in the wanted order; the views are valid until
-// the next reset.
-func (b *extensionBuilder) list(dst extensions.List, order []attls.ExtensionType) extensions.List {
-	dst = dst[:0]
+// list returns the extensions in the wanted order; it is valid until the next
+// call of list or reset.
+func (b *extensionBuilder) list(order []attls.ExtensionType) extensions.List {
+	dst := b.ordered[:0]
 	for _, t := range order {
 		for _, x := range b.items {
 			if x.t == t {
@@ -65,6 +72,7 @@ func (b *extensionBuilder) list(dst extensions.List, order []attls.ExtensionType
 			dst = append(dst, extensions.Extension{Type: x.t, Body: b.buf[x.start:x.end]})
 		}
 	}
+	b.ordered = dst
 	return dst
 }
 
@@ -81,7 +89,8 @@ func (e *Engine) generate(g attls.NamedGroup, n int) (share, *attls.Error) {
 	if !ok {
 		return share{}, attls.Errorf(attls.Local, attls.FailInternal, "%v is not implemented", g)
 	}
-	var seed [128]byte
+	seed := &e.scratch.seed
+	defer clear(seed[:])
 	for attempt := 0; attempt < 8; attempt++ {
 		b := seed[:group.SeedLen()]
 		e.random.Fill(UseKeyShare, uint32(n<<8|attempt), b)
@@ -98,7 +107,8 @@ func (e *Engine) respond(g attls.NamedGroup, theirs []byte) (ours, shared []byte
 	if !ok {
 		return nil, nil, attls.Errorf(attls.Local, attls.FailInternal, "%v is not implemented", g)
 	}
-	var seed [128]byte
+	seed := &e.scratch.seed
+	defer clear(seed[:])
 	for attempt := 0; attempt < 8; attempt++ {
 		b := seed[:group.RespondSeedLen()]
 		e.random.Fill(UseKeyShare, uint32(attempt), b)

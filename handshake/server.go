@@ -187,7 +187,7 @@ func (s serverWaitClientHello) retry(e *Engine, m *message.Raw, g attls.NamedGro
 	e.nego.retried = true
 	e.transcript.retry()
 	hrr := message.ServerHello{LegacyVersion: attls.VersionTLS12, Random: message.HelloRetryRequestRandom[:],
-		SessionID: e.nego.sessionID, CipherSuite: e.nego.suite.ID, Extensions: e.ext.list(nil, e.cfg.ExtensionOrder)}
+		SessionID: e.nego.sessionID, CipherSuite: e.nego.suite.ID, Extensions: e.ext.list(e.cfg.ExtensionOrder)}
 	e.note(attls.RoleServer, attls.KindHelloRetryRequest, hrr.Extensions)
 	if err := e.write(&hrr); err != nil {
 		return nil, err
@@ -376,10 +376,11 @@ func (s serverHello) step(e *Engine) (state, *attls.Error) {
 	e.ext.reset()
 	e.ext.body(attls.ExtKeyShare, func(b []byte) []byte { return extensions.AppendKeyShareEntry(b, e.nego.group, ours) })
 	e.ext.add(attls.ExtSupportedVersions, []byte{3, 4})
-	sh := message.ServerHello{LegacyVersion: attls.VersionTLS12, Random: e.nego.random[attls.RoleServer][:],
-		SessionID: e.nego.sessionID, CipherSuite: e.nego.suite.ID, Extensions: e.ext.list(nil, e.cfg.ExtensionOrder)}
+	sh := &e.scratch.serverHello
+	*sh = message.ServerHello{LegacyVersion: attls.VersionTLS12, Random: e.nego.random[attls.RoleServer][:],
+		SessionID: e.nego.sessionID, CipherSuite: e.nego.suite.ID, Extensions: e.ext.list(e.cfg.ExtensionOrder)}
 	e.note(attls.RoleServer, attls.KindServerHello, sh.Extensions)
-	if err := e.write(&sh); err != nil {
+	if err := e.write(sh); err != nil {
 		return nil, err
 	}
 	e.out.Flush()
@@ -426,9 +427,10 @@ func (e *Engine) sendEncryptedExtensions() *attls.Error {
 	if err := e.profileExtensions(attls.KindEncryptedExtensions); err != nil {
 		return err
 	}
-	m := message.EncryptedExtensions{Extensions: e.ext.list(nil, e.cfg.ExtensionOrder)}
+	m := &e.scratch.encrypted
+	m.Extensions = e.ext.list(e.cfg.ExtensionOrder)
 	e.note(attls.RoleServer, attls.KindEncryptedExtensions, m.Extensions)
-	return e.write(&m)
+	return e.write(m)
 }
 
 // sendRequest sends CertificateRequest where a client's credential is wanted.
@@ -450,7 +452,7 @@ func (e *Engine) sendRequest() *attls.Error {
 	if err := e.profileExtensions(attls.KindCertificateRequest); err != nil {
 		return err
 	}
-	m := message.CertificateRequest{Extensions: e.ext.list(nil, e.cfg.ExtensionOrder)}
+	m := message.CertificateRequest{Extensions: e.ext.list(e.cfg.ExtensionOrder)}
 	e.note(attls.RoleServer, attls.KindCertificateRequest, m.Extensions)
 	return e.write(&m)
 }

@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"fmt"
+	"slices"
 
 	"attls"
 )
@@ -69,12 +70,14 @@ func (e *Engine) Waits() []*Wait {
 	return open
 }
 
-// take removes and returns the answered wait of a kind, or nil.
+// take removes and returns the answered wait of a kind, or nil; it is valid
+// until the next one is taken.
 func (e *Engine) take(k WaitKind) *waiting {
 	for i := range e.waits {
-		if w := e.waits[i]; w.answered && w.wait.Kind == k {
-			e.waits = append(e.waits[:i], e.waits[i+1:]...)
-			return &w
+		if w := &e.waits[i]; w.answered && w.wait.Kind == k {
+			e.taken = *w
+			e.waits = slices.Delete(e.waits, i, i+1)
+			return &e.taken
 		}
 	}
 	return nil

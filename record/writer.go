@@ -2,6 +2,7 @@ package record
 
 import (
 	"crypto/cipher"
+	"slices"
 
 	"attls"
 )
@@ -19,6 +20,10 @@ type WriterSettings struct {
 	// many as fit.
 	MessagesPerRecord int
 }
+
+// flightSize is what a Writer allocates at first, in octets: room for a flight
+// with a certificate or two.
+const flightSize = 2048
 
 // Writer protects what is sent and collects it for the wire.
 type Writer struct {
@@ -70,6 +75,9 @@ func (w *Writer) Handshake(msg []byte) *attls.Error {
 	if full || w.set.NeverFragment && len(w.pending)+len(msg) > w.set.MaxPlaintext {
 		w.Flush()
 	}
+	if w.pending == nil {
+		w.pending = make([]byte, 0, flightSize)
+	}
 	w.pending = append(w.pending, msg...)
 	w.messages++
 	return nil
@@ -98,7 +106,7 @@ func (w *Writer) Write(t attls.ContentType, data []byte) *attls.Error {
 // ChangeCipherSpec writes the dummy record of RFC 8446 appendix D.4.
 func (w *Writer) ChangeCipherSpec() {
 	w.Flush()
-	w.out = append(w.out, byte(attls.ContentTypeChangeCipherSpec), 3, 3, 0, 1, 1)
+	copy(w.extend(headerLen+1), []byte{byte(attls.ContentTypeChangeCipherSpec), 3, 3, 0, 1, 1})
 }
 
 func (w *Writer) split(t attls.ContentType, data []byte) {
@@ -134,49 +142,44 @@ func (w *Writer) record(t attls.ContentType, data []byte) {
 	}
 }
 
-var zeros [256]byte
-
 // seal appends one record to the output. More than a record can hold is cut
 // off, which only a tap can ask for.
 func (w *Writer) seal(t attls.ContentType, data []byte, padding int) {
 	data = data[:min(len(data), 1<<16-1-maxExpansion)]
-	start := len(w.out)
 	if w.key.aead == nil {
 		version := attls.VersionTLS12
 		if w.first {
 			version, w.first = attls.VersionTLS10, false
 		}
-		w.out = append(w.out, zeros[:headerLen]...)
-		header(w.out[start:], t, version, len(data))
-		w.out = append(w.out, data...)
+		plain := w.extend(headerLen + len(data))
+		header(plain, t, version, len(data))
+		copy(plain[headerLen:], data)
 		return
 	}
-	inner := len(data) + 1
-	room := w.set.MaxPlaintext + 1 - inner
+	n := len(data) + 1
 	if w.set.PadTo > 1 {
-		padding += (w.set.PadTo - inner%w.set.PadTo) % w.set.PadTo
+		padding += (w.set.PadTo - n%w.set.PadTo) % w.set.PadTo
 	}
-	padding = max(0, min(padding, room))
-	n := inner + padding + w.key.aead.Overhead()
-	w.out = append(w.out, zeros[:headerLen]...)
-	header(w.out[start:], attls.ContentTypeApplicationData, attls.VersionTLS12, n)
-	copy(w.key.ad[:], w.out[start:])
-	w.out = append(w.out, data...)
-	w.out = append(w.out, byte(t))
-	for padding > 0 {
-		k := min(padding, len(zeros))
-		w.out = append(w.out, zeros[:k]...)
-		padding -= k
-	}
-	for k := w.key.aead.Overhead(); k > 0; {
-		// Room for the tag, so that Seal works in place.
-		m := min(k, len(zeros))
-		w.out = append(w.out, zeros[:m]...)
-		k -= m
-	}
-	body := w.out[start+headerLen : len(w.out)-w.key.aead.Overhead()]
-	w.key.aead.Seal(body[:0], w.key.perRecord(), body, w.key.ad[:])
+	n += max(0, min(padding, w.set.MaxPlaintext+1-n))
+	sealed := w.extend(headerLen + n + w.key.aead.Overhead())
+	header(sealed, attls.ContentTypeApplicationData, attls.VersionTLS12, len(sealed)-headerLen)
+	copy(w.key.ad[:], sealed)
+	inner := sealed[headerLen : headerLen+n]
+	clear(inner[copy(inner, data):])
+	inner[len(data)] = byte(t)
+	w.key.aead.Seal(inner[:0], w.key.perRecord(), inner, w.key.ad[:])
 	w.key.seq++
+}
+
+// extend appends n octets to the output and returns them; what they hold is not
+// defined.
+func (w *Writer) extend(n int) []byte {
+	start := len(w.out)
+	if cap(w.out)-start < n {
+		w.out = slices.Grow(w.out, max(n, flightSize))
+	}
+	w.out = w.out[:start+n]
+	return w.out[start:]
 }
 
 // Output returns what is to be sent. The view is valid until the next call of

@@ -21,7 +21,7 @@ type KDF struct {
 	outerPad     [maxBlock]byte // and with 0x5c
 	sum          [maxHash]byte
 	key          [maxHash]byte
-	info         [2 + 1 + 255 + 1 + 255]byte // HkdfLabel
+	info         [2 + 1 + 255 + 1 + 255]byte // HkdfLabel, or what write hashes
 	counter      [1]byte
 }
 
@@ -35,7 +35,7 @@ func (k *KDF) Suite() *Suite { return k.suite }
 func (k *KDF) start(key []byte) {
 	block := k.inner.BlockSize()
 	if len(key) > block {
-		key = k.Hash(nil, append([]byte(nil), key...))
+		key = k.Hash(k.key[:0], key)
 	}
 	for i := range block {
 		octet := byte(0)
@@ -61,10 +61,20 @@ func (k *KDF) finish() []byte {
 	return k.outer.Sum(k.sum[:0])
 }
 
+// write hashes octets by way of our own storage: what goes into an interface
+// would have to be on the heap, wherever the caller has it.
+func (k *KDF) write(b []byte) {
+	for len(b) > 0 {
+		n := copy(k.info[:], b)
+		k.inner.Write(k.info[:n])
+		b = b[n:]
+	}
+}
+
 // Hash appends the hash of a message to dst.
 func (k *KDF) Hash(dst, message []byte) []byte {
 	k.inner.Reset()
-	k.inner.Write(message)
+	k.write(message)
 	return append(dst, k.inner.Sum(k.sum[:0])...)
 }
 
@@ -72,7 +82,7 @@ func (k *KDF) Hash(dst, message []byte) []byte {
 // to dst. A nil salt is Hash.length zero octets.
 func (k *KDF) Extract(dst, salt, ikm []byte) []byte {
 	k.start(salt) // HMAC pads its key, so no octets and zeros are the same
-	k.inner.Write(ikm)
+	k.write(ikm)
 	return append(dst, k.finish()...)
 }
 
@@ -80,10 +90,10 @@ func (k *KDF) Extract(dst, salt, ikm []byte) []byte {
 // octets to dst. The prefix is "tls13 " in TLS. Label with prefix and context
 // must each fit in 255 octets, and length in 255 times Hash.length.
 func (k *KDF) ExpandLabel(dst, secret []byte, prefix, label string, context []byte, length int) []byte {
+	k.start(secret)
 	info := append(k.info[:0], byte(length>>8), byte(length), byte(len(prefix)+len(label)))
 	info = append(append(info, prefix...), label...)
 	info = append(append(info, byte(len(context))), context...)
-	k.start(secret)
 	var previous []byte
 	for k.counter[0] = 1; length > 0; k.counter[0]++ {
 		if previous != nil {

@@ -46,6 +46,11 @@ func TestKDF(t *testing.T) {
 				}
 			}
 		}
+		long := sequence(11, 200)
+		want, err := hkdf.Expand(s.New, long, string([]byte{0, 5, 2, 'a', 'b', 1, 'c'}), 5)
+		if got := k.ExpandLabel(nil, long, "a", "b", []byte("c"), 5); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%v: a secret longer than a block: %x, want %x, %v", s.ID, got, want, err)
+		}
 		finished := hmac.New(s.New, k.ExpandLabel(nil, secret, "tls13 ", "finished", nil, s.HashLen))
 		finished.Write(context)
 		if got := s.FinishedMAC(nil, secret, context); !bytes.Equal(got, finished.Sum(nil)) {
