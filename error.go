@@ -66,6 +66,7 @@ const (
 	FailCertificateUnknown  Failure = "certificate.unknown"
 	FailUnsupportedCert     Failure = "certificate.unsupported"
 	FailUnknownCA           Failure = "certificate.unknown_ca"
+	FailCertificateName     Failure = "certificate.name"     // RFC 9525: not the name that was asked for
 	FailCertificateRequired Failure = "certificate.required" // RFC 8446 4.4.2.4
 	FailBinder              Failure = "psk.binder"           // RFC 8446 4.2.11.2
 	FailInternal            Failure = "internal"
@@ -150,7 +151,7 @@ func DefaultAlert(f Failure) AlertDescription {
 		return AlertUnsupportedCertificate
 	case FailSignature, FailFinished, FailBinder:
 		return AlertDecryptError
-	case FailBadCertificate, FailMalformedCMW, FailBinderMismatch, FailTIKMismatch, FailAppraisal,
+	case FailBadCertificate, FailCertificateName, FailMalformedCMW, FailBinderMismatch, FailTIKMismatch, FailAppraisal,
 		FailFormatMismatch, FailVerifierMismatch, FailAttestationKey:
 		return AlertBadCertificate
 	case FailCertificateExpired:

@@ -527,7 +527,7 @@ func (s connected) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
 	if ev.Kind != EventNone {
 		e.emit(ev)
 	}
-	if err := e.writer.answerKeyUpdate(); err != nil {
+	if err := e.writer.AnswerUpdate(); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"io"
 	"slices"
 	"sync"
 
@@ -115,11 +116,17 @@ type Config struct {
 	// knows it) want. 0: no wish.
 	AttesterSize, AppraiserSize int
 
+	// KeyLog receives the secrets of every Conn in the NSS key log format (RFC
+	// 9850), a line at a time, for tools that decrypt recordings. Whoever reads
+	// them reads the connection. Nil: none.
+	KeyLog io.Writer
 	// Tap sees and may change everything. Nil: none.
 	Tap Tap
 	// Provider is the cryptography; its type is internal, so only this module
 	// can set it. Nil: the real one.
 	Provider provider.Provider
+
+	logging sync.Mutex // one line of KeyLog at a time
 
 	once  sync.Once
 	table *extensions.Table

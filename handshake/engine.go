@@ -50,6 +50,7 @@ type Engine struct {
 
 	reader *Reader // the halves of the connection once the traffic keys exist
 	writer *Writer
+	split  bool // the halves are in use; the engine touches no record any more
 }
 
 // scratch holds the message that is being built or read, one of each kind, so
@@ -124,12 +125,12 @@ type passive interface {
 
 // NewClient makes the client's engine; its ClientHello is ready in Output once
 // no wait blocks it.
-func NewClient(c *Config) (*Engine, error) { return newEngine(c, attls.RoleClient) }
+func NewClient(c *Config) (*Engine, error) { return newEngine(c, attls.RoleClient, nil) }
 
 // NewServer makes the server's engine.
-func NewServer(c *Config) (*Engine, error) { return newEngine(c, attls.RoleServer) }
+func NewServer(c *Config) (*Engine, error) { return newEngine(c, attls.RoleServer, nil) }
 
-func newEngine(c *Config, role attls.Role) (*Engine, error) {
+func newEngine(c *Config, role attls.Role, log keyLogger) (*Engine, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -152,6 +153,9 @@ func newEngine(c *Config, role attls.Role) (*Engine, error) {
 	e.in.AcceptPlaintextAlerts(true)
 	e.in.RetainKey(q.RetainHandshakeReadKey)
 	e.attach(c.Tap)
+	if log != nil {
+		e.keys.log = func(name SecretName, secret []byte) { log(name, e.nego.random[attls.RoleClient][:], secret) }
+	}
 	e.startAttestation()
 	if role == attls.RoleClient {
 		e.out.FirstVersion()
@@ -208,18 +212,30 @@ func (e *Engine) Commit(n int) error {
 	return e.failure()
 }
 
+// Blocked reports whether an open wait holds the engine: until it is answered,
+// input is kept and not handled.
+func (e *Engine) Blocked() bool { return e.err == nil && e.held(e.state.due()) }
+
+// Buffered returns how many octets of input are held.
+func (e *Engine) Buffered() int { return e.in.Buffered() }
+
 // InputEOF says that the peer will send nothing more. Without a close_notify
 // before, the connection was truncated (RFC 8446 section 6.1).
 func (e *Engine) InputEOF() error {
 	e.run()
 	if e.err == nil && (e.reader == nil || !e.reader.closed) {
-		detail := "the connection ended without close_notify"
-		if !e.done {
-			detail = "the connection ended during the handshake, in state " + e.state.name()
+		if e.done {
+			e.fail(truncated())
+		} else {
+			e.fail(attls.Errorf(attls.FromPeer, attls.FailTruncated, "the connection ended during the handshake, in state %s", e.state.name()).By("RFC 8446 6.1"))
 		}
-		e.fail(attls.Errorf(attls.FromPeer, attls.FailTruncated, "%s", detail).By("RFC 8446 6.1"))
 	}
 	return e.failure()
+}
+
+// truncated is the error of a connection that ends without close_notify.
+func truncated() *attls.Error {
+	return attls.Errorf(attls.FromPeer, attls.FailTruncated, "the connection ended without close_notify").By("RFC 8446 6.1")
 }
 
 func (e *Engine) failure() error {
@@ -252,7 +268,7 @@ func (e *Engine) Wrote(n int) { e.out.Wrote(n) }
 
 // run goes on until input, an answer or the connection ends.
 func (e *Engine) run() {
-	for e.err == nil {
+	for e.err == nil && !e.split {
 		if e.held(e.state.due()) {
 			return
 		}
@@ -364,23 +380,12 @@ func (e *Engine) classify(m message.Raw) message.Raw {
 	return m
 }
 
-// tapReceived shows a received message to the tap; false when it was dropped.
+// tapReceived shows a received message to the tap; false when the message is
+// not handled itself but what the tap put in its place.
 func (e *Engine) tapReceived(m message.Raw) (message.Raw, bool) {
-	var p Plan
-	e.tap().Message(Received, &m, &p)
-	queue := append([][]byte(nil), p.Before...)
-	if !p.Drop {
-		raw := m.Bytes
-		if p.Replace != nil {
-			raw = p.Replace
-		}
-		if len(queue) == 0 && len(p.After) == 0 && p.Replace == nil {
-			return m, true
-		}
-		queue = append(queue, append([]byte(nil), raw...))
-	}
-	e.inserted = append(append(queue, p.After...), e.inserted...)
-	return m, false
+	queue, unchanged := planReceived(e.tap(), &m)
+	e.inserted = append(queue, e.inserted...)
+	return m, unchanged
 }
 
 // readAlert reads the two octets of an alert; closed reports close_notify. It
@@ -421,18 +426,31 @@ func (e *Engine) fail(err *attls.Error) {
 	}
 	e.err = err
 	e.state = failed{}
-	if err.Class != attls.FromPeer {
-		a, send := attls.DefaultAlert(err.Failure), true
-		if p := e.cfg.Profile; p != nil && err.Failure.Attestation() {
-			action := p.AlertFor(err.Failure)
-			a, send = action.Alert, !action.Close
-		}
-		if send {
-			err.Alert, err.HasAlert = a, true
-			e.sendAlert(2, a)
+	if e.alertFor(err) {
+		if err.Alert == attls.AlertUserCanceled { // RFC 8446 section 6.1: a warning, and close_notify after it
+			e.sendAlert(1, err.Alert)
+			e.sendAlert(1, attls.AlertCloseNotify)
+		} else {
+			e.sendAlert(2, err.Alert)
 		}
 	}
 	e.emit(Event{Kind: EventError, Err: err})
+}
+
+// alertFor sets the alert of an error; false when none is to be sent.
+func (e *Engine) alertFor(err *attls.Error) bool {
+	if err.Class == attls.FromPeer {
+		return false
+	}
+	a, send := attls.DefaultAlert(err.Failure), true
+	if p := e.cfg.Profile; p != nil && err.Failure.Attestation() {
+		action := p.AlertFor(err.Failure)
+		a, send = action.Alert, !action.Close
+	}
+	if send {
+		err.Alert, err.HasAlert = a, true
+	}
+	return send
 }
 
 func (e *Engine) sendAlert(level byte, a attls.AlertDescription) {

@@ -47,9 +47,10 @@ func (e *Engine) Fork(o ForkOptions) (*Engine, error) {
 		shared := &half{}
 		shared.updateRequested.Store(e.reader.shared.updateRequested.Load())
 		f.reader = &Reader{in: f.in, suite: e.reader.suite, secret: e.reader.secret, role: e.role, shared: shared,
-			closed: e.reader.closed, err: e.reader.err, tap: tap, engine: &f}
+			closed: e.reader.closed, err: e.reader.err, tap: tap, engine: &f, generation: e.reader.generation, updates: e.reader.updates,
+			inserted: append([][]byte(nil), e.reader.inserted...)}
 		f.writer = &Writer{out: f.out, suite: e.writer.suite, secret: e.writer.secret, shared: shared, limit: e.writer.limit,
-			closed: e.writer.closed, quiet: e.writer.quiet, tap: tap}
+			closed: e.writer.closed, quiet: e.writer.quiet, tap: tap, role: e.role, generation: e.writer.generation}
 	}
 	return &f, nil
 }

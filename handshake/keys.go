@@ -21,6 +21,7 @@ func (s *secret) wipe() { *s = secret{} }
 type schedule struct {
 	kdf *provider.KDF
 	tap Tap
+	log func(SecretName, []byte) // the key log; nil: none
 
 	handshake, main                  secret
 	clientHandshake, serverHandshake secret
@@ -36,10 +37,13 @@ func (k *schedule) expand(out *secret, base []byte, label string, context []byte
 	out.n = len(k.kdf.ExpandLabel(out.b[:0], base, labelPrefix, label, context, k.kdf.Suite().HashLen))
 }
 
-// named lets a tap see and replace a secret.
+// named lets a tap see and replace a secret, and the key log see it.
 func (k *schedule) named(name SecretName, s *secret) {
 	if k.tap != nil {
 		s.n = copy(s.b[:], k.tap.Derived(name, s.bytes()))
+	}
+	if k.log != nil {
+		k.log(name, s.bytes())
 	}
 }
 

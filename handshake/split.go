@@ -3,6 +3,8 @@ package handshake
 import (
 	"crypto/cipher"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -32,7 +34,15 @@ type Reader struct {
 	err    *attls.Error
 	tap    Tap
 	engine *Engine // reads alerts, with the profile's names for them
+
+	generation int      // KeyUpdates so far
+	updates    int      // KeyUpdates since the last application data
+	inserted   [][]byte // messages that a tap put in, to be handled next
 }
+
+// maxUpdates bounds KeyUpdate messages between which no application data comes:
+// each costs a key derivation and moves nothing.
+const maxUpdates = 32
 
 // Writer is the sending half of a connection, with its own lock.
 type Writer struct {
@@ -45,6 +55,9 @@ type Writer struct {
 	closed bool
 	quiet  bool // never send KeyUpdate
 	tap    Tap
+	role   attls.Role
+
+	generation int // KeyUpdates so far
 }
 
 // establish makes the two halves once the handshake is complete.
@@ -54,16 +67,25 @@ func (e *Engine) establish() {
 	e.reader = &Reader{in: e.in, suite: e.nego.suite, secret: *e.keys.trafficSecret(e.role.Peer()), role: e.role, shared: shared,
 		tap: e.tap(), engine: e}
 	e.writer = &Writer{out: e.out, suite: e.nego.suite, secret: *e.keys.trafficSecret(e.role), shared: shared,
-		limit: e.nego.suite.RecordLimit, tap: e.tap(),
+		limit: e.nego.suite.RecordLimit, tap: e.tap(), role: e.role,
 		quiet: slices.Contains(e.cfg.quirks().NeverSend, attls.KindKeyUpdate)}
 	e.keys.clientHandshake.wipe()
 	e.keys.serverHandshake.wipe()
 	e.emit(Event{Kind: EventDone})
 }
 
-// Split gives the two halves after EventDone; the Engine is not fed any more
-// and serves only to ask for the state and for exported values.
-func (e *Engine) Split() (*Reader, *Writer) { return e.reader, e.writer }
+// Split gives the two halves after EventDone. The Engine is not fed any more: it
+// serves to ask for the state and for exported values, and takes answers to waits
+// that block nothing. A tap is called by one half at a time.
+func (e *Engine) Split() (*Reader, *Writer) {
+	if t := e.tap(); t != nil && !e.split {
+		shared := serialTap{new(sync.Mutex), t}
+		e.attach(shared)
+		e.reader.tap, e.writer.tap = shared, shared
+	}
+	e.split = true
+	return e.reader, e.writer
+}
 
 // postHandshake handles a handshake message after the handshake.
 func (r *Reader) postHandshake(m *message.Raw) (Event, *attls.Error) {
@@ -73,7 +95,11 @@ func (r *Reader) postHandshake(m *message.Raw) (Event, *attls.Error) {
 		if err := u.Unmarshal(m.Body()); err != nil {
 			return Event{}, err
 		}
-		aead, iv, err := update(r.suite, &r.secret)
+		if r.updates++; r.updates > maxUpdates {
+			return Event{}, attls.Errorf(attls.Violation, attls.FailLimit, "more than %d in a row", maxUpdates).In(m.Kind)
+		}
+		r.generation++
+		aead, iv, err := update(r.suite, &r.secret, r.tap, trafficName(r.role.Peer(), r.generation))
 		if err != nil {
 			return Event{}, err
 		}
@@ -107,6 +133,11 @@ func (r *Reader) Next() (Event, *attls.Error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for r.err == nil && !r.closed {
+		if len(r.inserted) > 0 {
+			raw := r.inserted[0]
+			r.inserted = r.inserted[1:]
+			return r.handle(raw, false)
+		}
 		item, ok, err := r.in.Next()
 		if err != nil {
 			r.err = err
@@ -118,21 +149,12 @@ func (r *Reader) Next() (Event, *attls.Error) {
 		switch item.Type {
 		case attls.ContentTypeApplicationData:
 			if len(item.Data) > 0 {
+				r.updates = 0
 				return Event{Kind: EventData, Data: item.Data}, nil
 			}
 		case attls.ContentTypeHandshake:
-			m, err := message.ParseRaw(item.Data)
-			var ev Event
-			if err == nil {
-				if r.tap != nil {
-					r.tap.Message(Received, &m, &Plan{})
-				}
-				ev, err = r.postHandshake(&m)
-			}
-			if err != nil {
-				r.err = err
-			} else {
-				return ev, nil
+			if ev, err := r.handle(item.Data, true); err != nil || ev.Kind != EventNone {
+				return ev, err
 			}
 		case attls.ContentTypeAlert:
 			r.closed, r.err = r.engine.readAlert(item.Data)
@@ -146,32 +168,69 @@ func (r *Reader) Next() (Event, *attls.Error) {
 	return Event{Kind: EventError, Err: r.err}, r.err
 }
 
+// handle handles a handshake message after the tap has seen it. EventNone says
+// that the tap took it away.
+func (r *Reader) handle(raw []byte, tapped bool) (Event, *attls.Error) {
+	m, err := message.ParseRaw(raw)
+	if err == nil && tapped && r.tap != nil {
+		if queue, unchanged := planReceived(r.tap, &m); !unchanged {
+			r.inserted = queue
+			return Event{}, nil
+		}
+	}
+	var ev Event
+	if err == nil {
+		ev, err = r.postHandshake(&m)
+	}
+	if err != nil {
+		r.err = err.In(m.Kind)
+		return Event{Kind: EventError, Err: r.err}, r.err
+	}
+	return ev, nil
+}
+
+// InputEOF says that the peer will send nothing more; without a close_notify
+// before, that is an error.
+func (r *Reader) InputEOF() *attls.Error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil && !r.closed {
+		r.err = truncated()
+	}
+	return r.err
+}
+
 // UpdateRequested reports whether the peer waits for a KeyUpdate of ours.
 func (r *Reader) UpdateRequested() bool { return r.shared.updateRequested.Load() }
 
 // update moves a traffic secret to its next generation (RFC 8446 section 7.2).
-func update(suite *provider.Suite, s *secret) (cipher.AEAD, []byte, *attls.Error) {
-	kdf := suite.KDF()
+func update(suite *provider.Suite, s *secret, t Tap, name SecretName) (cipher.AEAD, []byte, *attls.Error) {
+	k := schedule{kdf: suite.KDF(), tap: t}
 	var next secret
-	next.n = len(kdf.ExpandLabel(next.b[:0], s.bytes(), labelPrefix, "traffic upd", nil, suite.HashLen))
+	k.expand(&next, s.bytes(), "traffic upd", nil)
+	k.named(name, &next)
 	*s = next
-	return trafficKey(kdf, s.bytes())
+	return trafficKey(k.kdf, s.bytes())
+}
+
+// trafficName names a generation of a sender's application traffic secret.
+func trafficName(sender attls.Role, generation int) SecretName {
+	first := SecretClientTraffic
+	if sender == attls.RoleServer {
+		first = SecretServerTraffic
+	}
+	return SecretName(strings.TrimSuffix(string(first), "0") + strconv.Itoa(generation))
 }
 
 // keyUpdate sends KeyUpdate and moves to the next key.
 func (w *Writer) keyUpdate(request bool) *attls.Error {
 	var b [8]byte
-	raw := (&message.KeyUpdate{RequestUpdate: request}).Append(b[:0])
-	if w.tap != nil {
-		if m, err := message.ParseRaw(raw); err == nil {
-			w.tap.Message(Sent, &m, &Plan{})
-		}
-	}
-	if err := w.out.Handshake(raw); err != nil {
+	if err := w.send((&message.KeyUpdate{RequestUpdate: request}).Append(b[:0])); err != nil {
 		return err
 	}
 	w.out.Flush()
-	aead, iv, err := update(w.suite, &w.secret)
+	w.generation++
+	aead, iv, err := update(w.suite, &w.secret, w.tap, trafficName(w.role, w.generation))
 	if err != nil {
 		return err
 	}
@@ -179,9 +238,37 @@ func (w *Writer) keyUpdate(request bool) *attls.Error {
 	return nil
 }
 
-// answerKeyUpdate sends the KeyUpdate that the peer asked for.
-func (w *Writer) answerKeyUpdate() *attls.Error {
-	if w.closed || !w.shared.updateRequested.CompareAndSwap(true, false) || w.quiet {
+// send sends a handshake message, or what the tap makes of it.
+func (w *Writer) send(raw []byte) *attls.Error {
+	if w.tap == nil {
+		return w.out.Handshake(raw)
+	}
+	m, err := message.ParseRaw(raw)
+	if err != nil {
+		return attls.Errorf(attls.Local, attls.FailInternal, "a message of ours does not parse: %v", err)
+	}
+	var p Plan
+	w.tap.Message(Sent, &m, &p)
+	list := p.Before
+	switch {
+	case p.Drop:
+	case p.Replace != nil:
+		list = append(list, p.Replace)
+	default:
+		list = append(list, raw)
+	}
+	for _, b := range append(list, p.After...) {
+		if err := w.out.Handshake(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AnswerUpdate sends the KeyUpdate that the peer waits for, if it does. Write
+// does the same before its data.
+func (w *Writer) AnswerUpdate() *attls.Error {
+	if w.closed || !w.shared.updateRequested.Load() || !w.shared.updateRequested.CompareAndSwap(true, false) || w.quiet {
 		return nil
 	}
 	return w.keyUpdate(false)
@@ -199,7 +286,7 @@ func (w *Writer) Write(p []byte) *attls.Error {
 	if w.closed {
 		return attls.Errorf(attls.Local, attls.FailCanceled, "write after close_notify")
 	}
-	if err := w.answerKeyUpdate(); err != nil {
+	if err := w.AnswerUpdate(); err != nil {
 		return err
 	}
 	// RFC 8446 section 5.5: a key protects only so many records.
@@ -213,6 +300,9 @@ func (w *Writer) Write(p []byte) *attls.Error {
 
 // KeyUpdate changes our sending key and, on request, asks the peer to change its.
 func (w *Writer) KeyUpdate(request bool) *attls.Error {
+	if w.closed {
+		return attls.Errorf(attls.Local, attls.FailCanceled, "KeyUpdate after close_notify")
+	}
 	if w.quiet {
 		return attls.Errorf(attls.Local, attls.FailConfiguration, "the profile never sends KeyUpdate")
 	}

@@ -1,6 +1,8 @@
 package handshake
 
 import (
+	"sync"
+
 	"attls"
 	"attls/handshake/message"
 	"attls/record"
@@ -72,6 +74,57 @@ type Tap interface {
 	// Fork returns the tap of a forked engine.
 	Fork() Tap
 }
+
+// planReceived shows a received message to a tap. unchanged says that the message
+// is to be handled as it is; otherwise queue is what to handle in its place.
+func planReceived(t Tap, m *message.Raw) (queue [][]byte, unchanged bool) {
+	var p Plan
+	t.Message(Received, m, &p)
+	if !p.Drop && p.Replace == nil && len(p.Before) == 0 && len(p.After) == 0 {
+		return nil, true
+	}
+	queue = append(queue, p.Before...)
+	switch {
+	case p.Drop:
+	case p.Replace != nil:
+		queue = append(queue, p.Replace)
+	default:
+		queue = append(queue, append([]byte(nil), m.Bytes...))
+	}
+	return append(queue, p.After...), false
+}
+
+// serialTap lets the two halves of a connection share a tap.
+type serialTap struct {
+	mu *sync.Mutex
+	t  Tap
+}
+
+func (s serialTap) Message(d Direction, m *message.Raw, p *Plan) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.t.Message(d, m, p)
+}
+
+func (s serialTap) Record(d Direction, r *record.Raw, p *record.Plan) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.t.Record(d, r, p)
+}
+
+func (s serialTap) Derived(name SecretName, secret []byte) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.t.Derived(name, secret)
+}
+
+func (s serialTap) Alert(d Direction, a attls.AlertDescription) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.t.Alert(d, a)
+}
+
+func (s serialTap) Fork() Tap { return s.t.Fork() }
 
 // NopTap does nothing; taps embed it to implement only what they need. A tap
 // that embeds it must still implement Fork when it holds state.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"attls"
+	"attls/negotiation"
 )
 
 // gate orders the moments before which a wait must be answered.
@@ -119,6 +120,9 @@ func (e *Engine) Fail(id WaitID, err *attls.Error) error {
 	w := e.find(id)
 	if w == nil {
 		return fmt.Errorf("attls: wait %d is not open", id)
+	}
+	if w.gate == gateNever { // it blocks nothing, so it ends nothing
+		return e.Answer(id, Answer{Verdict: &negotiation.Verdict{Failure: err.Failure, Reason: err.Error()}})
 	}
 	w.answered = true
 	// Going on without an answer makes sense for a verdict only.

@@ -115,7 +115,10 @@ func (r *Reader) SkipUndecryptable(octets int) { r.skip = octets }
 func (r *Reader) Sequence() uint64 { return r.key.seq }
 
 // Pending reports whether octets of an unfinished record or message are held.
-func (r *Reader) Pending() bool { return r.end > r.start || len(r.message) > 0 || len(r.inPlace) > 0 }
+func (r *Reader) Pending() bool { return r.Buffered() > 0 }
+
+// Buffered returns how many octets of input are held.
+func (r *Reader) Buffered() int { return r.end - r.start + len(r.message) + len(r.inPlace) }
 
 // OnRecord sets the tap; nil removes it.
 func (r *Reader) OnRecord(f func(*Raw, *Plan)) { r.tap = f }

@@ -1,0 +1,303 @@
+package handshake
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"slices"
+	"time"
+
+	"attls"
+	"attls/internal/provider"
+	"attls/negotiation"
+)
+
+// Answerer answers every wait of an engine out of certificates, a trust policy,
+// an Attester and an Appraiser. It is not changed while connections use it and
+// may be shared. Its zero value shows no certificate and trusts what the
+// system's roots vouch for.
+type Answerer struct {
+	// Credentials are our certificates in order of preference; see
+	// NewCredential. Of those whose key can sign what the peer accepts, the one
+	// that fits server_name, signature_algorithms_cert and
+	// certificate_authorities best is shown.
+	Credentials []*Credential
+	// Trust says which chains of the peer are accepted.
+	Trust Trust
+	// Attester makes our payload. Nil: an Evidence wait fails.
+	Attester negotiation.Attester
+	// Appraiser judges the peer's payload and may supply nonces. Nil: nonces are
+	// random and an Appraisal wait fails.
+	Appraiser negotiation.Appraiser
+	// Timeouts bound the time for an answer, by the kind of the wait. A kind
+	// without an entry has 30 seconds for Nonce, Evidence and Appraisal and no
+	// bound otherwise.
+	Timeouts map[WaitKind]time.Duration
+}
+
+const defaultTimeout = 30 * time.Second
+
+// NewCredential makes a Credential of a chain (DER, end entity first) and its
+// key, with the signature schemes that the key can sign under. A key that is
+// not the end entity's is an error.
+func NewCredential(chain [][]byte, signer crypto.Signer) (*Credential, error) {
+	bad := func(format string, args ...any) error {
+		return attls.Errorf(attls.Local, attls.FailConfiguration, format, args...).Under("Credential")
+	}
+	if len(chain) == 0 {
+		return nil, bad("a chain without certificates")
+	}
+	spki, failure := provider.SPKIFromCertificate(chain[0])
+	if failure != nil {
+		return nil, bad("%v", failure)
+	}
+	pr := provider.Real()
+	key, err := pr.ParseSPKI(spki)
+	if err != nil {
+		return nil, bad("%v", err)
+	}
+	if own, ok := key.Key.(interface{ Equal(crypto.PublicKey) bool }); !ok || !own.Equal(signer.Public()) {
+		return nil, bad("the private key is not the one of the first certificate")
+	}
+	return &Credential{Chain: chain, Schemes: pr.Schemes(key), Signer: signer}, nil
+}
+
+// Answer answers a wait. It returns when the context ends even if an Attester,
+// Appraiser or Signer does not.
+func (a *Answerer) Answer(ctx context.Context, w *Wait) (Answer, *attls.Error) {
+	limit := a.timeout(w.Kind)
+	if limit == 0 {
+		return a.answer(ctx, w)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	type result struct {
+		answer Answer
+		err    *attls.Error
+	}
+	done := make(chan result, 1)
+	go func() {
+		answer, err := a.answer(ctx, w)
+		done <- result{answer, err}
+	}()
+	select {
+	case r := <-done:
+		return r.answer, r.err
+	case <-ctx.Done():
+		return Answer{}, unanswered(ctx, w.Kind, ctx.Err())
+	}
+}
+
+// timeout is the bound for a kind of wait; 0: none.
+func (a *Answerer) timeout(k WaitKind) time.Duration {
+	if d, ok := a.Timeouts[k]; ok {
+		return d
+	}
+	if k == WaitNonce || k == WaitEvidence || k == WaitAppraisal {
+		return defaultTimeout
+	}
+	return 0
+}
+
+// immediate reports whether a wait is answered by computation alone, so that
+// asking for it in a goroutine of its own gains nothing.
+func (a *Answerer) immediate(w *Wait) bool {
+	switch {
+	case a.timeout(w.Kind) != 0:
+		return w.Kind == WaitNonce && a.Appraiser == nil
+	case w.Kind == WaitCertificateVerdict:
+		return a.Trust.Verify == nil
+	case w.Kind == WaitSignature:
+		return inProcess(w.Signature.Credential.Signer)
+	}
+	return w.Kind == WaitCredential
+}
+
+func (a *Answerer) answer(ctx context.Context, w *Wait) (Answer, *attls.Error) {
+	switch w.Kind {
+	case WaitCredential:
+		c, err := a.credential(w.Credential)
+		return Answer{Credential: c}, err
+	case WaitSignature:
+		return a.sign(w.Signature)
+	case WaitCertificateVerdict:
+		return Answer{}, a.Trust.check(ctx, w.Certificate)
+	case WaitNonce:
+		return a.nonce(ctx, w)
+	case WaitEvidence:
+		return a.attest(ctx, w)
+	case WaitAppraisal:
+		return a.appraise(ctx, w)
+	}
+	return Answer{}, attls.Errorf(attls.Local, attls.FailInternal, "no answer to a wait of kind %v", w.Kind)
+}
+
+func (a *Answerer) sign(r *SignatureRequest) (Answer, *attls.Error) {
+	signature, err := provider.Sign(r.Credential.Signer, r.Scheme, r.Content)
+	if err != nil {
+		e := attls.Errorf(attls.Local, attls.FailInternal, "signing with %v", r.Scheme)
+		e.Err = err
+		return Answer{}, e
+	}
+	return Answer{Signature: signature}, nil
+}
+
+func (a *Answerer) nonce(ctx context.Context, w *Wait) (Answer, *attls.Error) {
+	if a.Appraiser == nil {
+		return Answer{}, nil
+	}
+	n, err := a.Appraiser.Nonce(ctx, w.Nonce.Default)
+	if err != nil {
+		return Answer{}, unanswered(ctx, w.Kind, err)
+	}
+	return Answer{Nonce: n}, nil
+}
+
+func (a *Answerer) attest(ctx context.Context, w *Wait) (Answer, *attls.Error) {
+	if a.Attester == nil {
+		return Answer{}, attls.Errorf(attls.Local, attls.FailAttesterUnavailable, "there is no Attester")
+	}
+	ev, err := a.Attester.Attest(ctx, w.Evidence)
+	if err != nil {
+		return Answer{}, unanswered(ctx, w.Kind, err)
+	}
+	return Answer{Evidence: ev}, nil
+}
+
+func (a *Answerer) appraise(ctx context.Context, w *Wait) (Answer, *attls.Error) {
+	if a.Appraiser == nil {
+		return Answer{}, attls.Errorf(attls.Local, attls.FailVerifierUnreachable, "there is no Appraiser")
+	}
+	v, err := a.Appraiser.Appraise(ctx, w.Appraisal)
+	if err != nil {
+		return Answer{}, unanswered(ctx, w.Kind, err)
+	}
+	return Answer{Verdict: v}, nil
+}
+
+// unanswered makes the failure of a wait whose source gave an error, or no
+// answer in time. An *attls.Error of the source's says itself what failed.
+func unanswered(ctx context.Context, k WaitKind, cause error) *attls.Error {
+	var e *attls.Error
+	if errors.As(cause, &e) {
+		return e
+	}
+	failure := attls.FailTimeout
+	switch {
+	case ctx.Err() == context.Canceled:
+		failure = attls.FailCanceled
+	case k == WaitNonce || k == WaitAppraisal:
+		failure = attls.FailVerifierUnreachable
+	case k == WaitEvidence:
+		failure = attls.FailAttesterUnavailable
+	}
+	return because(cause, failure, "no answer to the %v wait", k)
+}
+
+// because makes an error of ours with its cause.
+func because(cause error, f attls.Failure, format string, args ...any) *attls.Error {
+	e := attls.Errorf(attls.Local, f, format, args...)
+	e.Err = cause
+	return e
+}
+
+// credential chooses among our certificates; nil: there is none to show.
+func (a *Answerer) credential(r *CredentialRequest) (*Credential, *attls.Error) {
+	var best *Credential
+	var score fitness
+	var refused *attls.Error
+	for _, c := range a.Credentials {
+		if _, err := negotiation.SelectSignatureScheme(c.Schemes, r.Schemes); err != nil {
+			refused = err
+			continue
+		}
+		if len(a.Credentials) == 1 {
+			return c, nil
+		}
+		if f := fit(c, r); best == nil || f.better(score) {
+			best, score = c, f
+		}
+	}
+	if best == nil && r.Role == attls.RoleServer {
+		return nil, refused
+	}
+	return best, nil
+}
+
+// fitness says which wishes of the peer a certificate meets. They guide the
+// choice and exclude none (RFC 8446 sections 4.2.4 and 4.4.2.2).
+type fitness struct{ name, authority, signatures bool }
+
+func (f fitness) better(g fitness) bool {
+	switch {
+	case f.name != g.name:
+		return f.name
+	case f.authority != g.authority:
+		return f.authority
+	}
+	return f.signatures && !g.signatures
+}
+
+func fit(c *Credential, r *CredentialRequest) fitness {
+	f := fitness{name: r.ServerName == "", authority: len(r.Authorities) == 0, signatures: true}
+	accepted := r.SchemesCert
+	if accepted == nil {
+		accepted = r.Schemes
+	}
+	for i, der := range c.Chain {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return fitness{}
+		}
+		if i == 0 && r.ServerName != "" {
+			f.name = cert.VerifyHostname(r.ServerName) == nil
+		}
+		f.authority = f.authority || slices.ContainsFunc(r.Authorities, func(dn []byte) bool { return bytes.Equal(dn, cert.RawIssuer) })
+		// RFC 8446 section 4.4.2.2: the signature of a self-signed certificate counts for nothing.
+		if !bytes.Equal(cert.RawIssuer, cert.RawSubject) {
+			f.signatures = f.signatures && slices.ContainsFunc(accepted, func(s attls.SignatureScheme) bool { return signedUnder(cert, s) })
+		}
+	}
+	return f
+}
+
+// signedUnder reports whether the signature on a certificate is one of a scheme.
+func signedUnder(cert *x509.Certificate, s attls.SignatureScheme) bool {
+	switch cert.SignatureAlgorithm {
+	case x509.ECDSAWithSHA256:
+		return s == attls.ECDSA_SECP256R1_SHA256
+	case x509.ECDSAWithSHA384:
+		return s == attls.ECDSA_SECP384R1_SHA384
+	case x509.ECDSAWithSHA512:
+		return s == attls.ECDSA_SECP521R1_SHA512
+	case x509.PureEd25519:
+		return s == attls.ED25519
+	case x509.SHA256WithRSA:
+		return s == attls.RSA_PKCS1_SHA256
+	case x509.SHA384WithRSA:
+		return s == attls.RSA_PKCS1_SHA384
+	case x509.SHA512WithRSA:
+		return s == attls.RSA_PKCS1_SHA512
+	case x509.SHA256WithRSAPSS:
+		return s == attls.RSA_PSS_RSAE_SHA256 || s == attls.RSA_PSS_PSS_SHA256
+	case x509.SHA384WithRSAPSS:
+		return s == attls.RSA_PSS_RSAE_SHA384 || s == attls.RSA_PSS_PSS_SHA384
+	case x509.SHA512WithRSAPSS:
+		return s == attls.RSA_PSS_RSAE_SHA512 || s == attls.RSA_PSS_PSS_SHA512
+	}
+	return false
+}
+
+// inProcess reports whether a key signs without leaving the process.
+func inProcess(s crypto.Signer) bool {
+	switch s.(type) {
+	case *ecdsa.PrivateKey, *rsa.PrivateKey, ed25519.PrivateKey:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,461 @@
+package handshake
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"attls"
+)
+
+const (
+	// alertTimeout bounds the time for an alert when nobody may be reading.
+	alertTimeout = 5 * time.Second
+	// lingerTimeout bounds how long Close waits for the peer to see an alert.
+	lingerTimeout = time.Second
+	// writeChunk is how much data is protected before it is handed to the net.Conn.
+	writeChunk = 1 << 16
+	maxRead    = 1 << 16
+)
+
+// Conn is one end of a TLS 1.3 connection over a net.Conn, whose calls of Read
+// and Write it makes while an Engine does the protocol. It is a net.Conn itself;
+// its methods may be called concurrently, and a blocked Write never holds up a
+// Read, even when the peer asks for a KeyUpdate meanwhile.
+//
+// Failures of the protocol are *attls.Error. As in crypto/tls, a Read whose
+// deadline expires can be repeated, while a Write or a handshake whose deadline
+// expires ends the connection.
+type Conn struct {
+	nc       net.Conn
+	answerer *Answerer
+
+	life context.Context // until Close
+	end  context.CancelFunc
+	late sync.WaitGroup // answers to waits that block nothing
+
+	shaking  sync.Mutex // held by whoever runs the handshake
+	complete atomic.Bool
+	err      error // of the handshake, under shaking
+
+	mu     sync.Mutex // guards engine
+	engine *Engine
+	wake   chan struct{} // a wait was answered
+
+	reading  sync.Mutex
+	reader   *Reader
+	data     []byte        // application data that Read has not returned yet
+	backlog  []byte        // data that came together with the end of the handshake
+	pending  chan received // a read that the handshake began and did not need
+	readErr  error
+	readSize int
+
+	writer   *Writer
+	writeErr error // under the Writer's lock
+	updating atomic.Bool
+
+	// calls is twice the number of Writes under way, plus one once closed.
+	calls atomic.Int32
+	dead  atomic.Pointer[attls.Error]
+	// drained is closed once the peer has ended its direction after an alert of
+	// ours; nil while the connection is well.
+	drained atomic.Pointer[chan struct{}]
+}
+
+var _ net.Conn = (*Conn)(nil)
+
+// Client makes the client's end of a connection over nc. A configuration that
+// cannot work is reported by the handshake.
+func Client(nc net.Conn, c *Config, a *Answerer) *Conn { return newConn(nc, c, a, attls.RoleClient) }
+
+// Server makes the server's end of a connection over nc.
+func Server(nc net.Conn, c *Config, a *Answerer) *Conn { return newConn(nc, c, a, attls.RoleServer) }
+
+func newConn(nc net.Conn, cfg *Config, a *Answerer, role attls.Role) *Conn {
+	if a == nil {
+		a = &Answerer{}
+	}
+	c := &Conn{nc: nc, answerer: a, wake: make(chan struct{}, 1), readSize: 4096}
+	c.life, c.end = context.WithCancel(context.Background())
+	var log keyLogger
+	if cfg.KeyLog != nil {
+		log = cfg.keyLog
+	}
+	var err error
+	if c.engine, err = newEngine(cfg, role, log); err != nil {
+		c.err = err
+	}
+	return c
+}
+
+// Handshake is HandshakeContext without a bound in time.
+func (c *Conn) Handshake() error { return c.HandshakeContext(context.Background()) }
+
+// HandshakeContext runs the handshake unless it has been run. Read and Write
+// call it; only a context for it needs an explicit call. When the context ends
+// first, the connection is over.
+func (c *Conn) HandshakeContext(ctx context.Context) error {
+	if c.complete.Load() {
+		return nil
+	}
+	c.shaking.Lock()
+	defer c.shaking.Unlock()
+	if c.err != nil || c.complete.Load() {
+		return c.err
+	}
+	c.err = c.handshake(ctx)
+	if c.err == nil {
+		c.complete.Store(true)
+	}
+	return c.err
+}
+
+// Read reads application data. It returns io.EOF after the peer's close_notify
+// and an error that wraps io.ErrUnexpectedEOF when the connection ended without
+// one.
+func (c *Conn) Read(b []byte) (int, error) {
+	if err := c.Handshake(); err != nil {
+		return 0, err
+	}
+	if len(b) == 0 {
+		return 0, nil
+	}
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	for len(c.data) == 0 {
+		if len(c.backlog) > 0 {
+			c.data, c.backlog = c.backlog, nil
+			break
+		}
+		if c.readErr != nil {
+			return 0, c.readErr
+		}
+		if err := c.receive(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(b, c.data)
+	c.data = c.data[n:]
+	return n, nil
+}
+
+// receive handles one event of the peer's.
+func (c *Conn) receive() error {
+	ev, err := c.reader.Next()
+	if err != nil {
+		c.readErr = c.abandon(err)
+		return c.readErr
+	}
+	switch ev.Kind {
+	case EventNone:
+		return c.fill()
+	case EventData:
+		c.data = ev.Data
+	case EventClosed:
+		c.readErr = io.EOF
+	case EventKeyUpdate:
+		c.answerUpdate()
+	}
+	return nil
+}
+
+// fill reads from the net.Conn. Only the end of the stream and errors that are
+// no time-outs are final.
+func (c *Conn) fill() error {
+	n, err := c.fetch()
+	c.reader.Commit(n)
+	switch {
+	case n > 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded):
+		if n > 0 {
+			return nil // an error will come again
+		}
+		return err
+	case err == io.EOF:
+		failure := c.reader.InputEOF()
+		failure.Err = io.ErrUnexpectedEOF
+		c.readErr = failure
+	default:
+		c.readErr = err
+	}
+	return c.readErr
+}
+
+// fetch makes one call of Read, or takes the result of one that the handshake began.
+func (c *Conn) fetch() (int, error) {
+	if c.pending != nil {
+		r := <-c.pending
+		c.pending = nil
+		if r.n > 0 || !errors.Is(r.err, os.ErrDeadlineExceeded) {
+			return r.n, r.err
+		} // that deadline may have been moved since
+	}
+	room := c.reader.Reserve(c.readSize)
+	n, err := c.nc.Read(room)
+	if n == len(room) && c.readSize < maxRead {
+		c.readSize *= 2
+	}
+	return n, err
+}
+
+// answerUpdate lets the KeyUpdate that the peer asked for be sent without
+// waiting for it: a Write may be blocked.
+func (c *Conn) answerUpdate() {
+	if !c.reader.UpdateRequested() || !c.updating.CompareAndSwap(false, true) {
+		return
+	}
+	go func() {
+		c.writer.Lock()
+		defer c.writer.Unlock()
+		c.updating.Store(false)
+		c.send(c.writer.AnswerUpdate)
+	}()
+}
+
+// Write writes application data, in as many records as it needs.
+func (c *Conn) Write(b []byte) (int, error) {
+	if c.calls.Add(2)&1 != 0 {
+		c.calls.Add(-2)
+		return 0, net.ErrClosed
+	}
+	defer c.calls.Add(-2)
+	if err := c.Handshake(); err != nil {
+		return 0, err
+	}
+	c.writer.Lock()
+	defer c.writer.Unlock()
+	n := 0
+	for n < len(b) {
+		chunk := b[n:min(len(b), n+writeChunk)]
+		if err := c.sendData(chunk); err != nil {
+			return n, err
+		}
+		n += len(chunk)
+	}
+	return n, nil
+}
+
+// sendData protects and sends data. The caller holds the Writer's lock.
+func (c *Conn) sendData(b []byte) error {
+	if err := c.writable(); err != nil {
+		return err
+	}
+	if err := c.writer.Write(b); err != nil {
+		return err
+	}
+	return c.flush()
+}
+
+// send lets f put something into the Writer and sends it. The caller holds the
+// Writer's lock.
+func (c *Conn) send(f func() *attls.Error) error {
+	if err := c.writable(); err != nil {
+		return err
+	}
+	if err := f(); err != nil {
+		return err
+	}
+	return c.flush()
+}
+
+func (c *Conn) writable() error {
+	if c.writeErr != nil {
+		return c.writeErr
+	}
+	if err := c.dead.Load(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// flush sends what the Writer holds. An error is final: how much of a record
+// has arrived is not known.
+func (c *Conn) flush() error {
+	for out := c.writer.Output(); len(out) > 0; out = c.writer.Output() {
+		n, err := c.nc.Write(out)
+		c.writer.Wrote(n)
+		if err != nil {
+			c.writeErr = err
+			return err
+		}
+	}
+	return nil
+}
+
+// KeyUpdate changes the key that this end sends with and, on request, asks the
+// peer to do the same (RFC 8446 section 4.6.3).
+func (c *Conn) KeyUpdate(request bool) error {
+	if err := c.Handshake(); err != nil {
+		return err
+	}
+	c.writer.Lock()
+	defer c.writer.Unlock()
+	return c.send(func() *attls.Error { return c.writer.KeyUpdate(request) })
+}
+
+// CloseWrite sends close_notify: this end writes no more and can read on (RFC
+// 8446 section 6.1). The net.Conn stays open.
+func (c *Conn) CloseWrite() error {
+	if !c.complete.Load() {
+		return attls.Errorf(attls.Local, attls.FailConfiguration, "CloseWrite before the handshake is complete")
+	}
+	c.writer.Lock()
+	defer c.writer.Unlock()
+	return c.send(c.writer.CloseNotify)
+}
+
+// Close sends close_notify, unless a Write is under way or the connection has
+// failed, and closes the net.Conn. After a failure it waits up to a second for
+// the peer to take note of the alert, which a reset would destroy.
+func (c *Conn) Close() error {
+	for {
+		calls := c.calls.Load()
+		if calls&1 != 0 {
+			return net.ErrClosed
+		}
+		if !c.calls.CompareAndSwap(calls, calls|1) {
+			continue
+		}
+		defer c.end()
+		if drained := c.drained.Load(); drained != nil {
+			timer := time.NewTimer(lingerTimeout)
+			defer timer.Stop()
+			select {
+			case <-*drained:
+			case <-timer.C:
+			}
+			return c.nc.Close()
+		}
+		var notify error
+		if calls == 0 && c.complete.Load() {
+			c.nc.SetWriteDeadline(time.Now().Add(alertTimeout))
+			notify = c.CloseWrite()
+		}
+		if err := c.nc.Close(); err != nil {
+			return err
+		}
+		return notify
+	}
+}
+
+// abandon ends an established connection with an error: the peer is told, and
+// nothing can be written any more.
+func (c *Conn) abandon(err *attls.Error) error {
+	if !c.dead.CompareAndSwap(nil, err) {
+		return err
+	}
+	c.mu.Lock()
+	alert := c.engine.alertFor(err)
+	c.mu.Unlock()
+	if !alert {
+		return err
+	}
+	c.drain()
+	tell := func() {
+		defer c.writer.Unlock()
+		if c.writeErr == nil && c.writer.Alert(err.Alert) == nil {
+			c.flush()
+		}
+		c.closeWriteSide()
+	}
+	if c.writer.TryLock() {
+		tell()
+		return err
+	}
+	go func() { // behind a Write, which the deadline frees
+		c.writer.Lock()
+		tell()
+	}()
+	return err
+}
+
+// drain reads and forgets what the peer still sends, so that our side's closing
+// is no reset and an alert of ours arrives.
+func (c *Conn) drain() {
+	deadline := time.Now().Add(alertTimeout)
+	c.nc.SetDeadline(deadline)
+	done := make(chan struct{})
+	c.drained.Store(&done)
+	go func() {
+		defer close(done)
+		io.Copy(io.Discard, onlyReader{c.nc})
+	}()
+}
+
+// onlyReader hides the fast paths of a net.Conn.
+type onlyReader struct{ io.Reader }
+
+// closeWriteSide ends our direction of the transport where it can be ended alone.
+func (c *Conn) closeWriteSide() {
+	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+	}
+}
+
+// ConnectionState describes the connection as far as it has come.
+func (c *Conn) ConnectionState() ConnectionState {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.engine == nil {
+		return ConnectionState{}
+	}
+	return c.engine.State()
+}
+
+// Export is TLS-Exporter; see Engine.Export.
+func (c *Conn) Export(label string, context []byte, length int) ([]byte, error) {
+	return c.export(func(e *Engine) ([]byte, error) { return e.Export(label, context, length) })
+}
+
+// ExportNamed uses an exporter of the profile; see Engine.ExportNamed.
+func (c *Conn) ExportNamed(exporter, label string, context []byte, length int) ([]byte, error) {
+	return c.export(func(e *Engine) ([]byte, error) { return e.ExportNamed(exporter, label, context, length) })
+}
+
+func (c *Conn) export(f func(*Engine) ([]byte, error)) ([]byte, error) {
+	if err := c.Handshake(); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return f(c.engine)
+}
+
+// Settled waits until the verdicts that block nothing are there; they then
+// stand in ConnectionState. It returns early when the context ends.
+func (c *Conn) Settled(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		c.late.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// NetConn returns the net.Conn beneath.
+func (c *Conn) NetConn() net.Conn { return c.nc }
+
+// LocalAddr returns the local address of the net.Conn.
+func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
+
+// RemoteAddr returns the remote address of the net.Conn.
+func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+
+// SetDeadline sets both deadlines; see SetReadDeadline and SetWriteDeadline.
+func (c *Conn) SetDeadline(t time.Time) error { return c.nc.SetDeadline(t) }
+
+// SetReadDeadline bounds Reads. A Read that ran into it can be repeated.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.nc.SetReadDeadline(t) }
+
+// SetWriteDeadline bounds Writes. After a Write that ran into it, the state of
+// the stream is unknown and every further Write fails.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.nc.SetWriteDeadline(t) }

@@ -1,0 +1,302 @@
+package handshake
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"attls"
+)
+
+const (
+	handshakeRead = 4096
+	// maxHeld is how many octets are taken in while an answer is outstanding.
+	maxHeld = 1 << 17
+)
+
+// received is the result of one Read.
+type received struct {
+	n   int
+	err error
+}
+
+// pump reads for the handshake, which meanwhile writes or waits for answers.
+type pump struct {
+	requests chan []byte
+	results  chan received
+	busy     bool
+}
+
+func startPump(nc net.Conn) *pump {
+	p := &pump{requests: make(chan []byte), results: make(chan received, 1)}
+	go func() {
+		for b := range p.requests {
+			n, err := nc.Read(b)
+			p.results <- received{n, err}
+		}
+	}()
+	return p
+}
+
+// shake is one run of the handshake.
+type shake struct {
+	c     *Conn
+	ctx   context.Context
+	pump  *pump
+	ended error // why the peer's direction is at its end
+	// broken is why writing failed; the handshake then goes on reading, as the
+	// peer's alert may say more.
+	broken error
+}
+
+// handshake drives the engine until it is done or has failed. The caller holds
+// c.shaking.
+func (c *Conn) handshake(outer context.Context) error {
+	ctx, cancel := context.WithCancel(outer)
+	defer cancel()
+	// A Write that is blocked does not see the context.
+	stop := context.AfterFunc(outer, func() { c.nc.SetDeadline(time.Unix(1, 0)) })
+	h := &shake{c: c, ctx: ctx, pump: startPump(c.nc)}
+	defer close(h.pump.requests)
+	failure := h.run()
+	if !stop() && failure == nil {
+		failure = h.abort(h.interrupted())
+	}
+	if failure != nil {
+		return h.fail(failure)
+	}
+	return h.establish()
+}
+
+// run goes on until the handshake is complete.
+func (h *shake) run() *attls.Error {
+	for {
+		done, failure := h.progress()
+		if failure != nil {
+			return failure
+		}
+		if !done {
+			h.read()
+		}
+		h.write()
+		if done {
+			return h.unsent()
+		}
+		select {
+		case r := <-h.pump.results:
+			h.take(r)
+		case <-h.c.wake:
+		case <-h.ctx.Done():
+			h.abort(h.interrupted())
+		}
+	}
+}
+
+// progress handles the engine's events.
+func (h *shake) progress() (done bool, failure *attls.Error) {
+	c := h.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		ev, ok := c.engine.Next()
+		if !ok {
+			if h.ended == nil || c.engine.Blocked() || c.engine.Done() || c.engine.Err() != nil {
+				break
+			}
+			c.engine.InputEOF()
+			h.explain(c.engine.Err())
+			continue
+		}
+		switch ev.Kind {
+		case EventWait:
+			h.ask(ev.Wait)
+		case EventData: // behind the last handshake message in the same input
+			c.backlog = append(c.backlog, ev.Data...)
+		}
+	}
+	if c.engine.Done() {
+		return true, nil
+	}
+	return false, c.engine.Err()
+}
+
+// ask answers a wait at once, or lets it be answered. The caller holds c.mu.
+func (h *shake) ask(w *Wait) {
+	c := h.c
+	if c.answerer.immediate(w) {
+		answer, err := c.answerer.answer(h.ctx, w)
+		c.settle(w, answer, err)
+		return
+	}
+	ctx := h.ctx
+	if w.Blocks == BlocksNothing {
+		ctx = c.life
+		c.late.Add(1)
+	}
+	go func() {
+		answer, err := c.answerer.Answer(ctx, w)
+		c.mu.Lock()
+		c.settle(w, answer, err)
+		c.mu.Unlock()
+		if w.Blocks == BlocksNothing {
+			c.late.Done()
+		}
+		select {
+		case c.wake <- struct{}{}:
+		default:
+		}
+	}()
+}
+
+// settle hands an answer to the engine. The caller holds c.mu.
+func (c *Conn) settle(w *Wait, a Answer, err *attls.Error) {
+	if err != nil {
+		c.engine.Fail(w.ID, err)
+	} else {
+		c.engine.Answer(w.ID, a)
+	}
+}
+
+// read lets the pump read more, unless too much waits for an answer already.
+func (h *shake) read() {
+	c := h.c
+	if h.pump.busy || h.ended != nil {
+		return
+	}
+	c.mu.Lock()
+	full := c.engine.Blocked() && c.engine.Buffered() >= maxHeld
+	var room []byte
+	if !full {
+		room = c.engine.Reserve(handshakeRead)
+	}
+	c.mu.Unlock()
+	if !full {
+		h.pump.busy = true
+		h.pump.requests <- room
+	}
+}
+
+// take hands what was read to the engine.
+func (h *shake) take(r received) {
+	c := h.c
+	h.pump.busy = false
+	c.mu.Lock()
+	c.engine.Commit(r.n)
+	c.mu.Unlock()
+	switch {
+	case r.err == nil || h.ctx.Err() != nil:
+	case errors.Is(r.err, os.ErrDeadlineExceeded):
+		h.abort(h.late(r.err))
+	default:
+		h.ended = r.err
+	}
+}
+
+// write sends what the engine has for the peer.
+func (h *shake) write() {
+	if h.broken != nil {
+		return
+	}
+	if h.broken = h.c.writeOutput(); h.broken == nil || h.ctx.Err() != nil {
+		return
+	}
+	if errors.Is(h.broken, os.ErrDeadlineExceeded) {
+		h.abort(h.late(h.broken))
+		return
+	}
+	h.c.nc.SetReadDeadline(time.Now().Add(alertTimeout))
+}
+
+// writeOutput sends the engine's output.
+func (c *Conn) writeOutput() error {
+	for {
+		c.mu.Lock()
+		out := c.engine.Output()
+		c.mu.Unlock()
+		if len(out) == 0 {
+			return nil
+		}
+		n, err := c.nc.Write(out)
+		c.mu.Lock()
+		c.engine.Wrote(n)
+		c.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// unsent is the failure of a handshake whose last flight could not be sent.
+func (h *shake) unsent() *attls.Error {
+	if h.broken == nil {
+		return nil
+	}
+	return because(h.broken, attls.FailTruncated, "the last flight could not be sent")
+}
+
+// explain adds the cause to the error of an end that came too early.
+func (h *shake) explain(failure *attls.Error) {
+	switch {
+	case failure == nil || failure.Failure != attls.FailTruncated:
+	case h.broken != nil:
+		failure.Err = h.broken
+	case h.ended == io.EOF:
+		failure.Err = io.ErrUnexpectedEOF
+	default:
+		failure.Err = h.ended
+	}
+}
+
+// interrupted is the error of a handshake whose context has ended.
+func (h *shake) interrupted() *attls.Error {
+	cause := context.Cause(h.ctx)
+	if errors.Is(cause, context.DeadlineExceeded) {
+		return h.late(cause)
+	}
+	return because(cause, attls.FailCanceled, "the handshake was canceled")
+}
+
+func (h *shake) late(cause error) *attls.Error {
+	return because(cause, attls.FailTimeout, "the handshake took too long")
+}
+
+// abort ends the engine with an error and returns the one it ended with.
+func (h *shake) abort(err *attls.Error) *attls.Error {
+	c := h.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.engine.Abort(err)
+	return c.engine.Err()
+}
+
+// establish takes the halves over once the handshake is complete.
+func (h *shake) establish() error {
+	c := h.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h.pump.busy {
+		c.pending = h.pump.results
+	}
+	c.reader, c.writer = c.engine.Split()
+	if err := c.engine.Err(); err != nil { // in what followed the last handshake message
+		c.readErr = err
+		c.dead.Store(err)
+	}
+	return nil
+}
+
+// fail tells the peer of the failure.
+func (h *shake) fail(failure *attls.Error) error {
+	c := h.c
+	c.dead.Store(failure)
+	if failure.Class == attls.FromPeer || h.broken != nil && h.ctx.Err() == nil {
+		return failure
+	}
+	c.drain()
+	c.writeOutput()
+	c.closeWriteSide()
+	return failure
+}

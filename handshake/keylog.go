@@ -1,0 +1,33 @@
+package handshake
+
+import "encoding/hex"
+
+// keyLogger takes the secrets of a connection for its key log.
+type keyLogger func(name SecretName, clientRandom, secret []byte)
+
+// logged lists the secrets that the key log format has labels for (RFC 9850
+// section 2.1). Later generations of the traffic secrets have none: readers
+// derive them when they see a KeyUpdate.
+func logged(name SecretName) bool {
+	switch name {
+	case SecretClientHandshake, SecretServerHandshake, SecretClientTraffic, SecretServerTraffic, SecretExporter:
+		return true
+	}
+	return false
+}
+
+// keyLog writes lines in the NSS key log format to Config.KeyLog: label, client
+// random and secret, the latter two in hexadecimal.
+func (c *Config) keyLog(name SecretName, clientRandom, secret []byte) {
+	if !logged(name) {
+		return
+	}
+	line := append([]byte(name), ' ')
+	line = hex.AppendEncode(line, clientRandom)
+	line = append(line, ' ')
+	line = hex.AppendEncode(line, secret)
+	line = append(line, '\n')
+	c.logging.Lock()
+	defer c.logging.Unlock()
+	c.KeyLog.Write(line) // a key log that cannot be written stops no connection
+}

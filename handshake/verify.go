@@ -1,0 +1,147 @@
+package handshake
+
+import (
+	"context"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"time"
+
+	"attls"
+	"attls/internal/provider"
+)
+
+// Trust decides which certificate chains of a peer are accepted: path
+// validation of RFC 5280 with crypto/x509.
+type Trust struct {
+	// Roots are the trust anchors. Nil: the system's. Certificates with a key of
+	// type RSASSA-PSS have to come from ParseCertificate.
+	Roots *x509.CertPool
+	// ServerName is compared with a server's certificate: a DNS name or an IP
+	// address. Empty: Config.ServerName.
+	ServerName string
+	// AnyName leaves the names in a server's certificate unchecked.
+	AnyName bool
+	// Time is the moment of validation. Nil: time.Now.
+	Time func() time.Time
+	// KeyUsages are extended key usages of which the end entity needs one. Nil:
+	// serverAuth of a server and clientAuth of a client.
+	KeyUsages []x509.ExtKeyUsage
+	// InsecureSkipVerify accepts every chain. CertificateVerify is checked all
+	// the same; nothing ties its key to a name.
+	InsecureSkipVerify bool
+	// Verify, when set, has the last word on a chain that was accepted so far
+	// (DER, end entity first). An *attls.Error it returns names the failure; any
+	// other error is certificate.bad.
+	Verify func(ctx context.Context, peer attls.Role, chain [][]byte) error
+}
+
+// check decides on a chain.
+func (t *Trust) check(ctx context.Context, r *CertificateVerdictRequest) *attls.Error {
+	if !t.InsecureSkipVerify {
+		if err := t.validate(r); err != nil {
+			return err.Under("certificate_list").In(attls.KindCertificate)
+		}
+	}
+	if t.Verify == nil {
+		return nil
+	}
+	err := t.Verify(ctx, r.Peer, r.Chain)
+	var named *attls.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &named):
+		return named
+	case ctx.Err() != nil:
+		return unanswered(ctx, WaitCertificateVerdict, err)
+	}
+	return refused(attls.FailBadCertificate, err)
+}
+
+// validate builds and checks a path to a trust anchor.
+func (t *Trust) validate(r *CertificateVerdictRequest) *attls.Error {
+	o := x509.VerifyOptions{Roots: t.Roots, Intermediates: x509.NewCertPool(), KeyUsages: t.KeyUsages}
+	if t.Time != nil {
+		o.CurrentTime = t.Time()
+	}
+	if o.KeyUsages == nil {
+		o.KeyUsages = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+		if r.Peer == attls.RoleClient {
+			o.KeyUsages[0] = x509.ExtKeyUsageClientAuth
+		}
+	}
+	if r.Peer == attls.RoleServer && !t.AnyName {
+		if o.DNSName = t.ServerName; o.DNSName == "" {
+			o.DNSName = r.ServerName
+		}
+		if o.DNSName == "" {
+			return attls.Errorf(attls.Local, attls.FailConfiguration, "there is no server name to compare with; set Config.ServerName, or AnyName")
+		}
+	}
+	var leaf *x509.Certificate
+	for i, der := range r.Chain {
+		cert, err := ParseCertificate(der)
+		switch {
+		case i == 0 && err != nil:
+			return refused(attls.FailBadCertificate, err).Under("[0].cert_data")
+		case i == 0:
+			leaf = cert
+		case err == nil: // what does not parse can be no part of a path
+			o.Intermediates.AddCert(cert)
+		}
+	}
+	if _, err := leaf.Verify(o); err != nil {
+		return refused(chainFailure(err), err)
+	}
+	return nil
+}
+
+func refused(f attls.Failure, cause error) *attls.Error {
+	e := attls.Errorf(attls.Refused, f, "the peer's certificate is not accepted").By("RFC 5280 6.1")
+	e.Err = cause
+	return e
+}
+
+// chainFailure names the failure behind an error of crypto/x509.
+func chainFailure(err error) attls.Failure {
+	var authority x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
+	var name x509.HostnameError
+	var critical x509.UnhandledCriticalExtension
+	var system x509.SystemRootsError
+	switch {
+	case errors.As(err, &authority), errors.As(err, &system):
+		return attls.FailUnknownCA
+	case errors.As(err, &name):
+		return attls.FailCertificateName
+	case errors.As(err, &critical):
+		return attls.FailUnsupportedCert
+	case errors.As(err, &invalid):
+		switch invalid.Reason {
+		case x509.Expired:
+			return attls.FailCertificateExpired
+		case x509.IncompatibleUsage:
+			return attls.FailUnsupportedCert
+		}
+	}
+	return attls.FailBadCertificate
+}
+
+// ParseCertificate is x509.ParseCertificate, with the key where crypto/x509
+// yields none: one of type id-RSASSA-PSS (RFC 4055). Such a certificate can then
+// be a trust anchor or an intermediate.
+func ParseCertificate(der []byte) (*x509.Certificate, error) {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil || cert.PublicKey != nil {
+		return cert, err
+	}
+	key, err := provider.Real().ParseSPKI(cert.RawSubjectPublicKeyInfo)
+	if err != nil {
+		return cert, nil // it may still be an end entity whose key nobody asks for
+	}
+	if pub, ok := key.Key.(*rsa.PublicKey); ok {
+		cert.PublicKey, cert.PublicKeyAlgorithm = pub, x509.RSA
+	}
+	return cert, nil
+}
