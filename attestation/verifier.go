@@ -1,0 +1,525 @@
+package attestation
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"time"
+
+	"attls"
+	"attls/extensions/profile"
+	"attls/negotiation"
+
+	"github.com/veraison/ear"
+	"github.com/veraison/eat"
+)
+
+// Endorsement is a platform key that a Verifier trusts: PATs verify under it.
+type Endorsement struct {
+	Name string
+	Key  crypto.PublicKey
+}
+
+// Reference is one state of a platform that a Verifier accepts.
+type Reference struct {
+	Name       string
+	UEIDs      [][]byte  // devices; nil: any
+	OEMID      []byte    // nil: any
+	Model      []byte    // nil: any
+	Profile    string    // empty: any
+	Debug      eat.Debug // the least accepted
+	Components []ReferenceComponent
+}
+
+// ReferenceComponent is a component with the measurements accepted of it. The
+// components of a platform are exactly those of its Reference.
+type ReferenceComponent struct {
+	Name     string
+	Versions []string // nil: any
+	Digests  [][]byte // SHA-256, 32 octets each
+}
+
+// TrustedVerifier is a Verifier whose results are accepted.
+type TrustedVerifier struct {
+	Identity  []byte // verifier_identity, as it is negotiated
+	Developer string // ear.verifier-id.developer; empty: the Identity
+	Key       crypto.PublicKey
+}
+
+// Verifier appraises Evidence against endorsed keys and reference values, and
+// results against trusted verifiers. It is immutable after its first use and
+// safe for concurrent use.
+type Verifier struct {
+	Endorsements []Endorsement
+	References   []Reference
+	Trusted      []TrustedVerifier
+	// Formats of the Evidence that it appraises, in order of preference; nil:
+	// those of DefaultOffers.
+	Formats []profile.Format
+
+	// Identity names this Verifier in the results it issues; Key signs them
+	// with ES256. Without a key it issues none.
+	Identity string
+	Build    string
+	Key      crypto.Signer
+
+	Clock    func() time.Time // nil: time.Now
+	Validity time.Duration    // of a verdict on Evidence; default an hour
+	MaxAge   time.Duration    // of a result received; default a day
+	Skew     time.Duration    // by which clocks may differ; default a minute
+	Limits   Limits           // Size: default 32768 octets
+}
+
+const (
+	defaultSize     = 1 << 15
+	defaultValidity = time.Hour
+	defaultMaxAge   = 24 * time.Hour
+	defaultSkew     = time.Minute
+)
+
+// Schemes lists the formats of Evidence, then the trusted verifiers.
+func (v *Verifier) Schemes() []negotiation.Scheme {
+	var out []negotiation.Scheme
+	formats := v.Formats
+	if formats == nil {
+		for _, o := range DefaultOffers() {
+			formats = append(formats, o.Format)
+		}
+	}
+	for _, f := range formats {
+		out = append(out, negotiation.Scheme{Model: profile.ModelEvidence, Format: f})
+	}
+	for _, t := range v.Trusted {
+		out = append(out, negotiation.Scheme{Model: profile.ModelResults, Verifier: t.Identity})
+	}
+	return out
+}
+
+// ChallengeSize is 0: an eat_nonce takes any challenge of 8 to 64 octets.
+func (v *Verifier) ChallengeSize() int { return 0 }
+
+// Nonce supplies none: random octets do.
+func (v *Verifier) Nonce(context.Context, int) ([]byte, error) { return nil, nil }
+
+func (v *Verifier) now() time.Time {
+	if v.Clock != nil {
+		return v.Clock()
+	}
+	return time.Now()
+}
+
+// or is the first value unless that is zero.
+func or[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}
+
+// appraisal is one request on its way to a verdict.
+type appraisal struct {
+	*Verifier
+	r       *negotiation.AppraisalRequest
+	at      time.Time
+	verdict *negotiation.Verdict
+	vector  ear.TrustVector
+}
+
+// Appraise judges what a CMW holds. Whatever its octets, the outcome is a
+// Verdict with the checks that were made, in order; the first that failed is
+// the Failure. The error is the context's.
+func (v *Verifier) Appraise(ctx context.Context, r *negotiation.AppraisalRequest) (*negotiation.Verdict, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	a := &appraisal{Verifier: v, r: r, at: v.now(), verdict: &negotiation.Verdict{Status: "none"}}
+	if r.Scheme.Model == profile.ModelResults {
+		a.results()
+	} else {
+		a.evidence()
+	}
+	return a.verdict, nil
+}
+
+// check notes a step; the first error decides the verdict.
+func (a *appraisal) check(name string, err *attls.Error, text string) bool {
+	if err != nil {
+		text = err.Error()
+		if a.verdict.Failure == "" {
+			a.verdict.Failure, a.verdict.Reason = err.Failure, text
+		}
+	}
+	a.verdict.Checks = append(a.verdict.Checks, negotiation.Check{Name: name, OK: err == nil, Text: text})
+	return err == nil
+}
+
+func refused(f attls.Failure, rule, format string, args ...any) *attls.Error {
+	return attls.Errorf(attls.Refused, f, format, args...).By(rule)
+}
+
+// Names of the checks.
+const (
+	CheckCMW        = "cmw"
+	CheckFormat     = "format"
+	CheckTokens     = "tokens"
+	CheckPlatform   = "platform-signature"
+	CheckLinkage    = "linkage"
+	CheckReference  = "reference-values"
+	CheckKeySigned  = "key-attestation-signature"
+	CheckChallenge  = "challenge"
+	CheckKey        = "key"
+	CheckClaims     = "claims"
+	CheckResult     = "result-signature"
+	CheckVerifier   = "verifier"
+	CheckProfile    = "profile"
+	CheckFreshness  = "freshness"
+	CheckStatus     = "status"
+	verifierMissing = "no verifier of this identity is trusted"
+)
+
+// tokens is Evidence taken apart: what says the key, what says the platform,
+// and how the two hang together.
+type tokens struct {
+	kat, pat  *token
+	key       crypto.PublicKey // the attested key
+	kak       crypto.PublicKey // signs the KAT; nil when one token is both
+	linked    []byte           // what the PAT's nonce must be the hash of
+	platform  Platform
+	prototype bool
+}
+
+// evidence runs the checks of draft-bft-rats-kat: the platform token's
+// signature, the link between the tokens, the platform's claims, the key
+// token's signature, its nonce, its key, and the claims the profile wants.
+func (a *appraisal) evidence() {
+	t, ok := a.take()
+	if !ok {
+		a.vector.SetAll(ear.UnexpectedEvidenceClaim)
+		a.conclude()
+		return
+	}
+	a.vector.InstanceIdentity = ear.CryptoValidationFailedClaim
+	if a.check(CheckPlatform, a.platformSignature(t), "the platform key is endorsed") {
+		a.vector.InstanceIdentity = ear.TrustworthyInstanceClaim
+		a.vector.Hardware = ear.GenuineHardwareClaim
+	}
+	if t.kak != nil {
+		a.check(CheckLinkage, linkage(t), "the platform token vouches for the key that signed the key token")
+	}
+	a.vector.Executables = ear.ContraindicatedRuntimeClaim
+	if a.check(CheckReference, a.reference(&t.platform), "a reference value matches") {
+		a.vector.Executables = ear.ApprovedRuntimeClaim
+	}
+	if t.kak != nil {
+		a.check(CheckKeySigned, keySignature(t), "the key token verifies under kak-pub")
+	}
+	a.check(CheckChallenge, a.challenge(t), "eat_nonce is the challenge")
+	attested, err := a.sameKey(t.key)
+	a.check(CheckKey, err, "the attested key is the key of the handshake")
+	a.check(CheckClaims, a.claims(t.kat.claims), fmt.Sprintf("%d further claims are as expected", len(a.r.Claims)))
+	if a.verdict.Failure == "" {
+		a.verdict.SPKI = attested
+		a.verdict.ValidUntil = a.at.Add(or(a.Validity, defaultValidity))
+	} else if a.vector.InstanceIdentity == ear.TrustworthyInstanceClaim && a.vector.Executables == ear.ApprovedRuntimeClaim {
+		a.vector.InstanceIdentity = ear.CryptoValidationFailedClaim // a sound platform, but not this connection
+	}
+	a.conclude()
+}
+
+// take reads the CMW down to claims.
+func (a *appraisal) take() (*tokens, bool) {
+	if len(a.r.CMW) > 0 && a.r.CMW[0] == prototypeFirst && Matches(PrototypeFormat, a.r.Scheme.Format, a.r.Match) == nil {
+		t, err := parsePrototype(a.r.CMW, or(a.Limits.Size, defaultSize))
+		return t, a.check(CheckTokens, err, "the prototype's key and platform tokens parse")
+	}
+	c, ok := a.unwrap()
+	if !ok || !a.check(CheckFormat, c.Match(a.r.Scheme.Format, a.r.Match), FormatString(a.r.Scheme.Format)) {
+		return nil, false
+	}
+	t, err := parseTokens(c)
+	return t, a.check(CheckTokens, err, "key and platform claims parse")
+}
+
+// unwrap reads the CMW and holds its ind against the model.
+func (a *appraisal) unwrap() (*CMW, bool) {
+	limits := a.Limits
+	limits.Size = or(limits.Size, defaultSize)
+	c, err := ParseCMW(a.r.CMW, limits)
+	if err == nil {
+		err = under(c.checkIndicators(a.r.Scheme.Model), "cmw")
+	}
+	return c, a.check(CheckCMW, err, fmt.Sprintf("%d octets", len(a.r.CMW)))
+}
+
+// parseTokens finds a KAT and a PAT in a collection, or one token in a record.
+func parseTokens(c *CMW) (*tokens, *attls.Error) {
+	if c.Form != CBORCollection && c.Form != JSONCollection {
+		t, err := parseToken(c.Value)
+		if err != nil {
+			return nil, under(err, "token")
+		}
+		out := &tokens{kat: t, pat: t}
+		return out, out.read()
+	}
+	if c.CollectionType != typeKATandPAT {
+		return nil, malformed(-1, ruleKAT, "a collection of type %q; %q is expected", c.CollectionType, typeKATandPAT).Under(collectionLabel)
+	}
+	out := &tokens{}
+	var err *attls.Error
+	if out.kat, err = c.tokenAt(labelKAT); err != nil {
+		return nil, err
+	}
+	if out.pat, err = c.tokenAt(labelPAT); err != nil {
+		return nil, err
+	}
+	kak, ok := out.kat.claims[claimKAK]
+	if !ok {
+		return nil, malformed(-1, ruleKAT, "no kak-pub claim (%d)", claimKAK).Under(labelKAT)
+	}
+	if out.kak, err = ParseCOSEKey(kak); err != nil {
+		return nil, under(under(err, "kak-pub"), labelKAT)
+	}
+	out.linked = kak
+	return out, out.read()
+}
+
+// tokenAt parses one of the two members of a collection.
+func (c *CMW) tokenAt(label string) (*token, *attls.Error) {
+	m, ok := c.member(label)
+	if !ok || len(c.Members) != 2 || m.Members != nil {
+		return nil, malformed(-1, ruleKAT, "the collection is a record %q and a record %q", labelKAT, labelPAT)
+	}
+	t, err := parseToken(m.Value)
+	return t, under(err, label)
+}
+
+// read takes the attested key and the platform out of the claims.
+func (t *tokens) read() (err *attls.Error) {
+	if t.key, err = t.kat.claims.confirmation(); err != nil {
+		return under(err, labelKAT)
+	}
+	t.platform, err = platformOf(t.pat.claims)
+	return under(err, labelPAT)
+}
+
+// parsePrototype reads 01, KAT and PAT, each token after 16 bits of length.
+func parsePrototype(b []byte, limit int) (*tokens, *attls.Error) {
+	const rule = "prototype of 2022"
+	if len(b) > limit {
+		return nil, malformed(limit, rule, "a bundle of %d octets; at most %d are accepted", len(b), limit)
+	}
+	out := &tokens{prototype: true}
+	off := 1
+	for _, to := range []**token{&out.kat, &out.pat} {
+		if len(b)-off < 2 {
+			return nil, malformed(off, rule, "the bundle ends before the length of a token")
+		}
+		n := int(b[off])<<8 | int(b[off+1])
+		if off += 2; len(b)-off < n {
+			return nil, malformed(off, rule, "a token of %d octets; %d are left", n, len(b)-off)
+		}
+		t, err := parseToken(b[off : off+n])
+		if err != nil {
+			return nil, err
+		}
+		*to = t
+		off += n
+	}
+	if off < len(b) {
+		return nil, malformed(off, rule, "%d octets follow the tokens", len(b)-off)
+	}
+	ueid, err := out.pat.claims.octets(prototypeUEID)
+	if err != nil {
+		return nil, err
+	}
+	out.platform = Platform{UEID: ueid}
+	if out.linked, err = out.kat.claims.octets(claimConfirmation); err != nil {
+		return nil, err
+	}
+	if out.key, err = prototypeKey(out.linked); err != nil {
+		return nil, under(err, "cnf")
+	}
+	kak, err := out.kat.claims.octets(claimKAK)
+	if err != nil {
+		return nil, err
+	}
+	out.kak, err = prototypeKey(kak)
+	return out, under(err, "kak-pub")
+}
+
+func prototypeKey(point []byte) (crypto.PublicKey, *attls.Error) {
+	for _, curve := range []elliptic.Curve{elliptic.P256(), elliptic.P384()} {
+		if k, err := ecdsa.ParseUncompressedPublicKey(curve, point); err == nil {
+			return k, nil
+		}
+	}
+	return nil, malformed(-1, "SEC 1 2.3.4", "%d octets are no uncompressed point of P-256 or P-384", len(point))
+}
+
+// platformSignature finds the endorsed key of the PAT. The prototype's PAT
+// vouches for no other key, so the same one must have signed its KAT.
+func (a *appraisal) platformSignature(t *tokens) *attls.Error {
+	for _, e := range a.Endorsements {
+		if t.pat.verify(e.Key) == nil && (!t.prototype || sameKey(e.Key, t.kak)) {
+			return nil
+		}
+	}
+	return refused(attls.FailAppraisal, ruleKAT, "the platform token verifies under none of %d endorsed keys", len(a.Endorsements))
+}
+
+// linkage compares the PAT's nonce with the hash of kak-pub, over its octets
+// as they stand in the KAT. No text names the hash; SHA-256 gives the example
+// of draft-bft-rats-kat. The prototype hashes the attested key instead.
+func linkage(t *tokens) *attls.Error {
+	nonce, err := t.pat.claims.octets(claimNonce)
+	if err != nil {
+		return under(err, labelPAT)
+	}
+	want := sha256.Sum256(t.linked)
+	if !bytes.Equal(nonce, want[:]) {
+		return refused(attls.FailAppraisal, ruleKAT, "the platform token's eat_nonce is %x, the hash of the key %x", nonce, want)
+	}
+	return nil
+}
+
+func keySignature(t *tokens) *attls.Error {
+	if err := t.kat.verify(t.kak); err != nil {
+		return refused(attls.FailAppraisal, ruleKAT, "the key token does not verify under kak-pub: %v", err)
+	}
+	return nil
+}
+
+// challenge compares eat_nonce with the challenge as it is placed.
+func (a *appraisal) challenge(t *tokens) *attls.Error {
+	if a.r.Challenge == nil {
+		return nil
+	}
+	// The prototype's tokens take nonces shorter than an EAT's.
+	least := minNonce
+	if t.prototype {
+		least = 0
+	}
+	want, err := PlaceChallenge(a.r.Challenge, least, maxNonce, a.r.Fit)
+	if err != nil {
+		return err
+	}
+	got, err := t.kat.claims.octets(claimNonce)
+	if err != nil {
+		return under(err, "eat_nonce")
+	}
+	if !bytes.Equal(got, want) {
+		return refused(attls.FailBinderMismatch, "RFC 9711 4.1", "eat_nonce is %x, the challenge of this connection is %x", got, want)
+	}
+	return nil
+}
+
+// sameKey compares the attested key with that of the handshake, where there is
+// one, and returns its DER SubjectPublicKeyInfo.
+func (a *appraisal) sameKey(attested crypto.PublicKey) ([]byte, *attls.Error) {
+	spki, err := spkiOf(attested)
+	if err != nil {
+		return nil, refused(attls.FailAttestationKey, ruleKey, "the attested key: %v", err)
+	}
+	if a.r.SPKI == nil {
+		return spki, nil
+	}
+	key, err := parseSPKI(a.r.SPKI)
+	if err != nil {
+		return nil, refused(attls.FailTIKMismatch, ruleKey, "the key of the handshake: %v", err)
+	}
+	if !sameKey(attested, key) {
+		return nil, refused(attls.FailTIKMismatch, ruleKAT, "the attested key %s is not the key of the handshake %s", fingerprint(spki), fingerprint(a.r.SPKI))
+	}
+	return a.r.SPKI, nil
+}
+
+// fingerprint names a key in a message: the start of the hash of its SPKI.
+func fingerprint(spki []byte) string {
+	h := sha256.Sum256(spki)
+	return fmt.Sprintf("%x…", h[:8])
+}
+
+// claims compares the further claims that the profile wants.
+func (a *appraisal) claims(c claims) *attls.Error {
+	for _, want := range a.r.Claims {
+		got, err := c.octets(want.Name)
+		if err != nil {
+			return under(err, want.Name)
+		}
+		if !bytes.Equal(got, want.Value) {
+			return refused(attls.FailTIKMismatch, a.r.Profile, "the claim %s is %x, expected is %x", want.Name, got, want.Value)
+		}
+	}
+	return nil
+}
+
+// reference finds a Reference that the platform meets. The reason is that of
+// the one that went furthest.
+func (a *appraisal) reference(p *Platform) *attls.Error {
+	best, reason := -1, "there is none"
+	for i := range a.References {
+		passed, why := a.References[i].admits(p)
+		if why == "" {
+			return nil
+		}
+		if passed > best {
+			best, reason = passed, fmt.Sprintf("%q: %s", a.References[i].Name, why)
+		}
+	}
+	return refused(attls.FailAppraisal, "RFC 9334 4.1", "no reference value matches: %s", reason)
+}
+
+// admits compares a platform with a Reference: how many comparisons it passed,
+// and why the next one failed.
+func (ref *Reference) admits(p *Platform) (passed int, why string) {
+	for _, c := range []struct {
+		ok  bool
+		why string
+	}{
+		{ref.Profile == "" || ref.Profile == p.Profile, fmt.Sprintf("eat_profile is %q, not %q", p.Profile, ref.Profile)},
+		{ref.UEIDs == nil || contains(ref.UEIDs, p.UEID), fmt.Sprintf("ueid %x is not listed", []byte(p.UEID))},
+		{ref.OEMID == nil || bytes.Equal(ref.OEMID, p.OEMID), fmt.Sprintf("oemid is %x, not %x", p.OEMID, ref.OEMID)},
+		{ref.Model == nil || bytes.Equal(ref.Model, p.Model), fmt.Sprintf("hwmodel is %x, not %x", p.Model, ref.Model)},
+		{p.Debug >= ref.Debug, fmt.Sprintf("dbgstat is %d, at least %d is wanted", p.Debug, ref.Debug)},
+	} {
+		if !c.ok {
+			return passed, c.why
+		}
+		passed++
+	}
+	for _, want := range ref.Components {
+		if why := want.admits(p); why != "" {
+			return passed, why
+		}
+		passed++
+	}
+	if len(p.Components) != len(ref.Components) {
+		return passed, fmt.Sprintf("%d components are measured, not %d", len(p.Components), len(ref.Components))
+	}
+	return passed, ""
+}
+
+func (want *ReferenceComponent) admits(p *Platform) string {
+	i := slices.IndexFunc(p.Components, func(c Component) bool { return c.Name == want.Name })
+	if i < 0 {
+		return fmt.Sprintf("component %q is not measured", want.Name)
+	}
+	got := &p.Components[i]
+	if want.Versions != nil && !slices.Contains(want.Versions, got.Version) {
+		return fmt.Sprintf("component %q has version %q", want.Name, got.Version)
+	}
+	if !contains(want.Digests, got.Digest) {
+		return fmt.Sprintf("component %q has digest %x", want.Name, got.Digest)
+	}
+	return ""
+}
+
+func contains(list [][]byte, v []byte) bool {
+	return slices.ContainsFunc(list, func(x []byte) bool { return bytes.Equal(x, v) })
+}
