@@ -1,6 +1,9 @@
 package bench
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 func BenchmarkHandshake(b *testing.B) {
 	for _, c := range Cases() {
@@ -57,5 +60,57 @@ func TestHandshake(t *testing.T) {
 		if r.Ours.Allocations <= 0 || r.CryptoTLS.Allocations <= 0 || r.ToPrimitives <= 0 || r.ToCryptoTLS <= 0 {
 			t.Errorf("%s: %+v", c.Name, r)
 		}
+	}
+}
+
+func BenchmarkRecords(b *testing.B) {
+	for _, c := range RecordCases() {
+		ours, theirs, bare, err := recordSubjects(c)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, s := range []*subject{ours, theirs, bare} {
+			if s == nil {
+				continue
+			}
+			b.Run(fmt.Sprintf("%v/%d/%s", c.Suite, c.Octets, s.name), func(b *testing.B) {
+				b.SetBytes(int64(c.Octets * s.count))
+				run(b, s)
+			})
+		}
+	}
+}
+
+// TestRecords checks that nothing is allocated for a record, and that what is
+// measured is what it says.
+func TestRecords(t *testing.T) {
+	compared := false
+	for _, c := range RecordCases() {
+		ours, _, _, err := recordSubjects(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := testing.AllocsPerRun(10, func() {
+			if err := ours.run(); err != nil {
+				t.Error(err)
+			}
+		})
+		if n != 0 {
+			t.Errorf("%v, %d octets: %v allocations for a record", c.Suite, c.Octets, n)
+		}
+		r, err := Records(c, Options{Rounds: 1, Repeats: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Octets != c.Octets || r.ToAEAD <= 0 || r.Ours.OctetsPerSecond <= 0 || r.AEAD.OctetsPerSecond <= 0 {
+			t.Errorf("%+v", r)
+		}
+		compared = compared || r.ToCryptoTLS > 0
+	}
+	if !compared {
+		t.Error("crypto/tls was not measured")
+	}
+	if _, err := Records(RecordCase{Octets: 16385}, Options{}); err == nil {
+		t.Error("a record of 16385 octets was measured")
 	}
 }
