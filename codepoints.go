@@ -189,7 +189,9 @@ const (
 	ExtExtendedMainSecret            ExtensionType = 23
 	ExtCompressCertificate           ExtensionType = 27
 	ExtRecordSizeLimit               ExtensionType = 28
+	ExtDelegatedCredential           ExtensionType = 34
 	ExtSessionTicket                 ExtensionType = 35
+	ExtSupportedEKTCiphers           ExtensionType = 39
 	ExtPreSharedKey                  ExtensionType = 41
 	ExtEarlyData                     ExtensionType = 42
 	ExtSupportedVersions             ExtensionType = 43
@@ -200,7 +202,14 @@ const (
 	ExtPostHandshakeAuth             ExtensionType = 49
 	ExtSignatureAlgorithmsCert       ExtensionType = 50
 	ExtKeyShare                      ExtensionType = 51
+	ExtTransparencyInfo              ExtensionType = 52
+	ExtExternalIDHash                ExtensionType = 55
+	ExtExternalSessionID             ExtensionType = 56
+	ExtQUICTransportParameters       ExtensionType = 57
+	ExtTicketRequest                 ExtensionType = 58
 	ExtSequenceNumberEncryptionAlgos ExtensionType = 60
+	ExtECHOuterExtensions            ExtensionType = 0xfd00
+	ExtEncryptedClientHello          ExtensionType = 0xfe0d
 	ExtRenegotiationInfo             ExtensionType = 0xff01
 )
 
@@ -220,6 +229,11 @@ var extensionNames = map[ExtensionType]string{
 	ExtPSKKeyExchangeModes: "psk_key_exchange_modes", ExtCertificateAuthorities: "certificate_authorities",
 	ExtOIDFilters: "oid_filters", ExtPostHandshakeAuth: "post_handshake_auth",
 	ExtSignatureAlgorithmsCert: "signature_algorithms_cert", ExtKeyShare: "key_share",
+	ExtDelegatedCredential: "delegated_credential", ExtSupportedEKTCiphers: "supported_ekt_ciphers",
+	ExtTransparencyInfo: "transparency_info", ExtExternalIDHash: "external_id_hash",
+	ExtExternalSessionID: "external_session_id", ExtQUICTransportParameters: "quic_transport_parameters",
+	ExtTicketRequest: "ticket_request", ExtECHOuterExtensions: "ech_outer_extensions",
+	ExtEncryptedClientHello:          "encrypted_client_hello",
 	ExtSequenceNumberEncryptionAlgos: "sequence_number_encryption_algorithms",
 	ExtRenegotiationInfo:             "renegotiation_info",
 }

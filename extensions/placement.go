@@ -85,13 +85,13 @@ var kinds = []struct {
 	{nst, attls.KindNewSessionTicket},
 }
 
-// The table of RFC 8446 section 4.2, with the extensions that other RFCs place
-// in TLS 1.3 messages.
+// The table of RFC 9846 section 4.3 (RFC 8446 section 4.2), with the extensions
+// that other RFCs place in TLS 1.3 messages.
 var rfc8446 = newTable([]struct {
 	t  attls.ExtensionType
 	in int
 }{
-	{attls.ExtServerName, ch | ee},
+	{attls.ExtServerName, ch | ee | cr},
 	{attls.ExtMaxFragmentLength, ch | ee},
 	{attls.ExtStatusRequest, ch | cr | ct},
 	{attls.ExtSupportedGroups, ch | ee},
@@ -108,7 +108,9 @@ var rfc8446 = newTable([]struct {
 	{attls.ExtExtendedMainSecret, ch},
 	{attls.ExtCompressCertificate, ch | cr},
 	{attls.ExtRecordSizeLimit, ch | ee},
+	{attls.ExtDelegatedCredential, ch | cr | ct},
 	{attls.ExtSessionTicket, ch},
+	{attls.ExtSupportedEKTCiphers, ch | ee},
 	{attls.ExtPreSharedKey, ch | sh},
 	{attls.ExtEarlyData, ch | ee | nst},
 	{attls.ExtSupportedVersions, ch | sh | hrr},
@@ -119,6 +121,13 @@ var rfc8446 = newTable([]struct {
 	{attls.ExtPostHandshakeAuth, ch},
 	{attls.ExtSignatureAlgorithmsCert, ch | cr},
 	{attls.ExtKeyShare, ch | sh | hrr},
+	{attls.ExtTransparencyInfo, ch | cr | ct},
+	{attls.ExtExternalIDHash, ch | ee},
+	{attls.ExtExternalSessionID, ch | ee},
+	{attls.ExtQUICTransportParameters, ch | ee},
+	{attls.ExtTicketRequest, ch | ee},
+	{attls.ExtECHOuterExtensions, ch},
+	{attls.ExtEncryptedClientHello, ch | hrr | ee},
 	{attls.ExtRenegotiationInfo, ch},
 })
 

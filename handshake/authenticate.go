@@ -483,6 +483,9 @@ func (s waitFinished) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
 	}
 	e.transcribe(m, peer)
 	e.ccsAllowed = false
+	if e.cfg.quirks().RetainHandshakeReadKey {
+		e.in.RetainKey()
+	}
 	if e.role == attls.RoleServer {
 		return serverAccept{}, e.setReadKey(&e.keys.clientTraffic)
 	}

@@ -188,7 +188,7 @@ func (s clientWaitServerHello) receive(e *Engine, m *message.Raw) (state, *attls
 	if err := sh.Unmarshal(m.Body()); err != nil {
 		return nil, err
 	}
-	if err := e.checkServerVersion(sh); err != nil {
+	if err := e.checkServerVersion(m.Kind, sh); err != nil {
 		return nil, err
 	}
 	if m.Kind == attls.KindHelloRetryRequest && s.retried {
@@ -237,9 +237,13 @@ func (s clientWaitServerHello) receive(e *Engine, m *message.Raw) (state, *attls
 
 // checkServerVersion tells TLS 1.2 servers and downgrades apart (RFC 8446
 // sections 4.1.3 and 4.2.1) before anything else is looked at.
-func (e *Engine) checkServerVersion(sh *message.ServerHello) *attls.Error {
+func (e *Engine) checkServerVersion(k attls.MessageKind, sh *message.ServerHello) *attls.Error {
 	x, ok := sh.Extensions.Find(attls.ExtSupportedVersions)
-	if !ok {
+	switch {
+	case ok:
+	case k == attls.KindHelloRetryRequest: // no older version has such a message
+		return missing(attls.ExtSupportedVersions)
+	default:
 		tail := sh.Random[24:]
 		if bytes.Equal(tail, message.DowngradeTLS12[:]) || bytes.Equal(tail, message.DowngradeTLS11[:]) {
 			return attls.Errorf(attls.Violation, attls.FailDowngrade, "the server knows TLS 1.3 and answered an older version").
@@ -264,7 +268,7 @@ func (e *Engine) checkServerHello(sh *message.ServerHello) *attls.Error {
 		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...).Under(field).By("RFC 8446 " + rule)
 	}
 	if sh.LegacyVersion != attls.VersionTLS12 {
-		return illegal("legacy_version", "4.1.3", "0x%04x instead of 0x0303", sh.LegacyVersion)
+		return attls.Errorf(attls.Violation, attls.FailVersion, "0x%04x instead of 0x0303", sh.LegacyVersion).Under("legacy_version").By("RFC 9846 4.2.3")
 	}
 	if !bytes.Equal(sh.SessionID, e.nego.sessionID) {
 		return illegal("legacy_session_id_echo", "4.1.3", "is not the session id that was sent")
@@ -400,6 +404,7 @@ func (e *Engine) readEncryptedExtension(x *extensions.Extension) *attls.Error {
 			return err
 		}
 		e.limitRecords(n)
+		e.enforceRecordLimit()
 	case attls.ExtClientCertificateType, attls.ExtServerCertificateType:
 		return e.readCertificateType(x)
 	}
@@ -414,6 +419,10 @@ func (e *Engine) limitRecords(n uint16) {
 		e.out.SetMaxPlaintext(int(n) - 1)
 	}
 }
+
+// enforceRecordLimit holds the peer to our own limit, once both ends have sent
+// the extension: a server that does not know it may send records of full size.
+func (e *Engine) enforceRecordLimit() { e.in.SetMaxRecord(int(e.cfg.RecordSizeLimit) - 1) }
 
 // clientWaitCertificateOrRequest takes CertificateRequest or Certificate.
 type clientWaitCertificateOrRequest struct{}

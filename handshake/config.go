@@ -59,8 +59,8 @@ type Config struct {
 	CipherSuites []attls.CipherSuite
 	// Groups in order of preference. Nil: x25519, X25519MLKEM768, secp256r1, secp384r1, secp521r1.
 	Groups []attls.NamedGroup
-	// KeyShares are the groups for which a client sends a share at once. Nil:
-	// the first of Groups. An empty non-nil slice sends none and so asks for a
+	// KeyShares are the groups for which a client sends a share at once; they are
+	// sent in the order of Groups. Nil: the first of Groups. An empty non-nil slice sends none and so asks for a
 	// HelloRetryRequest.
 	KeyShares []attls.NamedGroup
 	// SignatureSchemes are accepted in the peer's CertificateVerify. Nil: every
@@ -171,11 +171,17 @@ func (c *Config) groups() []attls.NamedGroup {
 	return c.Groups
 }
 
+// keyShares returns the groups to send shares of, in the order of Groups, as RFC
+// 8446 section 4.2.8 requires.
 func (c *Config) keyShares() []attls.NamedGroup {
 	if c.KeyShares == nil {
 		return c.groups()[:1]
 	}
-	return c.KeyShares
+	shares := slices.Clone(c.KeyShares)
+	slices.SortStableFunc(shares, func(a, b attls.NamedGroup) int {
+		return slices.Index(c.groups(), a) - slices.Index(c.groups(), b)
+	})
+	return shares
 }
 
 func (c *Config) signatureSchemes() []attls.SignatureScheme {
@@ -233,6 +239,17 @@ func (c *Config) placement() (*extensions.Table, *attls.Error) {
 	return c.table, c.err
 }
 
+// duplicate returns a value that stands twice in a list.
+func duplicate[T comparable](list []T) (T, bool) {
+	for i, v := range list {
+		if slices.Contains(list[:i], v) {
+			return v, true
+		}
+	}
+	var none T
+	return none, false
+}
+
 // check refuses what cannot work before anything is sent.
 func (c *Config) check() *attls.Error {
 	bad := func(field, format string, args ...any) *attls.Error {
@@ -243,6 +260,18 @@ func (c *Config) check() *attls.Error {
 	}
 	if len(c.groups()) == 0 {
 		return bad("Groups", "no group is enabled")
+	}
+	if len(c.signatureSchemes()) == 0 {
+		return bad("SignatureSchemes", "no signature scheme is enabled")
+	}
+	if s, twice := duplicate(c.suites()); twice {
+		return bad("CipherSuites", "%v stands twice", s)
+	}
+	if g, twice := duplicate(c.groups()); twice {
+		return bad("Groups", "%v stands twice", g)
+	}
+	if g, twice := duplicate(c.KeyShares); twice {
+		return bad("KeyShares", "%v stands twice", g)
 	}
 	pr := c.provider()
 	for _, s := range c.suites() {
@@ -255,12 +284,9 @@ func (c *Config) check() *attls.Error {
 			return bad("Groups", "%v is not implemented", g)
 		}
 	}
-	for i, g := range c.keyShares() {
+	for _, g := range c.keyShares() {
 		if !slices.Contains(c.groups(), g) {
 			return bad("KeyShares", "%v is not among Groups", g)
-		}
-		if slices.Contains(c.keyShares()[:i], g) {
-			return bad("KeyShares", "%v stands twice", g)
 		}
 	}
 	if c.RecordSizeLimit != 0 && c.RecordSizeLimit < 64 {

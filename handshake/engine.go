@@ -47,6 +47,7 @@ type Engine struct {
 
 	ccsAllowed bool // a dummy change_cipher_spec may arrive
 	ccsSent    bool
+	eof        bool // the peer sends nothing more
 
 	reader *Reader // the halves of the connection once the traffic keys exist
 	writer *Writer
@@ -140,18 +141,13 @@ func newEngine(c *Config, role attls.Role, log keyLogger) (*Engine, error) {
 	if q.PadTo > padTo {
 		padTo = q.PadTo
 	}
-	limits := c.Limits
-	if c.RecordSizeLimit != 0 {
-		limits.MaxRecord = int(c.RecordSizeLimit) - 1
-	}
 	e := &Engine{cfg: c, role: role, table: table, prov: c.provider(), random: c.random(),
-		in: record.NewReader(limits),
+		in: record.NewReader(c.Limits),
 		out: record.NewWriter(record.WriterSettings{PadTo: padTo, NeverFragment: q.NeverFragment,
 			MessagesPerRecord: q.MessagesPerRecord}),
 		events: make([]Event, 0, 4), flight: make([]byte, 0, 1024),
 	}
-	e.in.AcceptPlaintextAlerts(true)
-	e.in.RetainKey(q.RetainHandshakeReadKey)
+	e.in.AcceptPlaintextAlerts(q.AcceptPlaintextAlerts)
 	e.attach(c.Tap)
 	if log != nil {
 		e.keys.log = func(name SecretName, secret []byte) { log(name, e.nego.random[attls.RoleClient][:], secret) }
@@ -220,17 +216,23 @@ func (e *Engine) Blocked() bool { return e.err == nil && e.held(e.state.due()) }
 func (e *Engine) Buffered() int { return e.in.Buffered() }
 
 // InputEOF says that the peer will send nothing more. Without a close_notify
-// before, the connection was truncated (RFC 8446 section 6.1).
+// before, the connection was truncated (RFC 8446 section 6.1); while a wait holds
+// the engine, that shows only after the answer.
 func (e *Engine) InputEOF() error {
+	e.eof = true
 	e.run()
-	if e.err == nil && (e.reader == nil || !e.reader.closed) {
-		if e.done {
-			e.fail(truncated())
-		} else {
-			e.fail(attls.Errorf(attls.FromPeer, attls.FailTruncated, "the connection ended during the handshake, in state %s", e.state.name()).By("RFC 8446 6.1"))
-		}
-	}
 	return e.failure()
+}
+
+// starve is called when more input is needed.
+func (e *Engine) starve() {
+	switch {
+	case !e.eof || e.reader != nil && e.reader.closed:
+	case e.done:
+		e.fail(truncated())
+	default:
+		e.fail(attls.Errorf(attls.FromPeer, attls.FailTruncated, "the connection ended during the handshake, in state %s", e.state.name()).By("RFC 8446 6.1"))
+	}
 }
 
 // truncated is the error of a connection that ends without close_notify.
@@ -279,6 +281,7 @@ func (e *Engine) run() {
 		case passive:
 			m, ok, cause := e.nextMessage()
 			if cause == nil && !ok {
+				e.starve()
 				return
 			}
 			if err = cause; err == nil {

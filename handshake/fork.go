@@ -46,6 +46,7 @@ func (e *Engine) Fork(o ForkOptions) (*Engine, error) {
 	if e.reader != nil {
 		shared := &half{}
 		shared.updateRequested.Store(e.reader.shared.updateRequested.Load())
+		shared.awaiting.Store(e.reader.shared.awaiting.Load())
 		f.reader = &Reader{in: f.in, suite: e.reader.suite, secret: e.reader.secret, role: e.role, shared: shared,
 			closed: e.reader.closed, err: e.reader.err, tap: tap, engine: &f, generation: e.reader.generation, updates: e.reader.updates,
 			inserted: append([][]byte(nil), e.reader.inserted...)}

@@ -121,8 +121,8 @@ func (e *Engine) checkClientVersion(ch *message.ClientHello) *attls.Error {
 	if !list.Contains(attls.VersionTLS13) {
 		return in(attls.Errorf(attls.NothingInCommon, attls.FailVersion, "TLS 1.3 is not offered").By("RFC 8446 4.2.1"), x)
 	}
-	if ch.LegacyVersion < 0x0300 {
-		return attls.Errorf(attls.Violation, attls.FailVersion, "0x%04x", ch.LegacyVersion).Under("legacy_version").By("RFC 8446 4.1.2")
+	if ch.LegacyVersion != attls.VersionTLS12 {
+		return attls.Errorf(attls.Violation, attls.FailVersion, "0x%04x instead of 0x0303", ch.LegacyVersion).Under("legacy_version").By("RFC 9846 4.2.2")
 	}
 	return nil
 }
@@ -136,6 +136,9 @@ func (e *Engine) selectGroup(ch *message.ClientHello) (attls.NamedGroup, []byte,
 		return 0, nil, missing(attls.ExtSupportedGroups)
 	case !haveShares:
 		return 0, nil, missing(attls.ExtKeyShare)
+	}
+	if _, ok := ch.Extensions.Find(attls.ExtSignatureAlgorithms); !ok {
+		return 0, nil, missing(attls.ExtSignatureAlgorithms)
 	}
 	groups, err := extensions.ParseSupportedGroups(groupsX.Body)
 	if err != nil {
@@ -213,10 +216,13 @@ func (e *Engine) groupWithoutShare(ch *message.ClientHello) (attls.NamedGroup, b
 	return 0, false
 }
 
-// mayChange lists what RFC 8446 section 4.1.2 lets the second ClientHello change.
-func mayChange(t attls.ExtensionType) bool {
+// mayChange lists what RFC 8446 section 4.1.2 lets the second ClientHello change:
+// key_share only when HelloRetryRequest named a group.
+func (e *Engine) mayChange(t attls.ExtensionType) bool {
 	switch t {
-	case attls.ExtKeyShare, attls.ExtEarlyData, attls.ExtCookie, attls.ExtPreSharedKey, attls.ExtPadding:
+	case attls.ExtKeyShare:
+		return e.nego.group != 0
+	case attls.ExtEarlyData, attls.ExtCookie, attls.ExtPreSharedKey, attls.ExtPadding:
 		return true
 	}
 	return false
@@ -244,10 +250,10 @@ func (s serverWaitClientHello) checkSecond(e *Engine, ch *message.ClientHello) *
 	i := 0
 	for k := range ch.Extensions {
 		x := &ch.Extensions[k]
-		if mayChange(x.Type) {
+		if e.mayChange(x.Type) {
 			continue
 		}
-		for i < len(first.Extensions) && mayChange(first.Extensions[i].Type) {
+		for i < len(first.Extensions) && e.mayChange(first.Extensions[i].Type) {
 			i++
 		}
 		if i == len(first.Extensions) || first.Extensions[i].Type != x.Type || !bytes.Equal(first.Extensions[i].Body, x.Body) {
@@ -265,7 +271,7 @@ func (s serverWaitClientHello) checkSecond(e *Engine, ch *message.ClientHello) *
 		i++
 	}
 	for ; i < len(first.Extensions); i++ {
-		if !mayChange(first.Extensions[i].Type) {
+		if !e.mayChange(first.Extensions[i].Type) {
 			return changed("extensions." + first.Extensions[i].Type.String())
 		}
 	}
@@ -423,6 +429,9 @@ func (e *Engine) sendEncryptedExtensions() *attls.Error {
 			}
 		}
 		e.ext.items = kept
+	}
+	if e.cfg.RecordSizeLimit != 0 && e.ext.has(attls.ExtRecordSizeLimit) {
+		e.enforceRecordLimit()
 	}
 	if err := e.profileExtensions(attls.KindEncryptedExtensions); err != nil {
 		return err

@@ -19,6 +19,9 @@ type half struct {
 	// updateRequested is set by the reader when the peer asks for a KeyUpdate
 	// and cleared by the writer that answers.
 	updateRequested atomic.Bool
+	// awaiting is set while a KeyUpdate of the peer's that we asked for is
+	// outstanding; another must not be asked for meanwhile (RFC 9846 section 4.7.3).
+	awaiting atomic.Bool
 }
 
 // Reader is the receiving half of a connection. It has its own lock, so a
@@ -106,6 +109,7 @@ func (r *Reader) postHandshake(m *message.Raw) (Event, *attls.Error) {
 		if err := r.in.SetKey(aead, iv); err != nil {
 			return Event{}, err
 		}
+		r.shared.awaiting.Store(false)
 		if u.RequestUpdate {
 			r.shared.updateRequested.Store(true)
 		}
@@ -113,6 +117,9 @@ func (r *Reader) postHandshake(m *message.Raw) (Event, *attls.Error) {
 	case m.Kind == attls.KindNewSessionTicket && r.role == attls.RoleClient:
 		var t message.NewSessionTicket
 		if err := t.Unmarshal(m.Body()); err != nil {
+			return Event{}, err
+		}
+		if err := r.engine.table.Check(m.Kind, r.role.Peer(), 0, true, t.Extensions, &r.engine.sent); err != nil {
 			return Event{}, err
 		}
 		return Event{Kind: EventTicket, Data: m.Body()}, nil
@@ -224,6 +231,7 @@ func trafficName(sender attls.Role, generation int) SecretName {
 
 // keyUpdate sends KeyUpdate and moves to the next key.
 func (w *Writer) keyUpdate(request bool) *attls.Error {
+	request = request && w.shared.awaiting.CompareAndSwap(false, true)
 	var b [8]byte
 	if err := w.send((&message.KeyUpdate{RequestUpdate: request}).Append(b[:0])); err != nil {
 		return err
@@ -298,7 +306,8 @@ func (w *Writer) Write(p []byte) *attls.Error {
 	return w.out.Write(attls.ContentTypeApplicationData, p)
 }
 
-// KeyUpdate changes our sending key and, on request, asks the peer to change its.
+// KeyUpdate changes our sending key and, on request, asks the peer to change its,
+// unless the peer still owes us such a change.
 func (w *Writer) KeyUpdate(request bool) *attls.Error {
 	if w.closed {
 		return attls.Errorf(attls.Local, attls.FailCanceled, "KeyUpdate after close_notify")

@@ -19,6 +19,7 @@ type Reader struct {
 	retain    bool
 	accept    bool // a plaintext alert is accepted until a protected record arrives
 	opened    bool // a record was opened under the present key
+	engaged   bool // a record was opened under any key
 	skip      int  // octets of undecryptable records that may still be skipped
 	maxRecord int
 
@@ -86,18 +87,19 @@ func (r *Reader) SetKey(aead cipher.AEAD, iv []byte) *attls.Error {
 	if len(r.message) > 0 || len(r.inPlace) > 0 {
 		return violation(attls.FailMessageBoundary, "5.1", "%d octets of handshake data follow in the same record where the key changes", len(r.message)+len(r.inPlace))
 	}
-	if r.retain && r.key.aead != nil {
-		r.previous = r.key
+	r.previous = protection{}
+	if r.retain {
+		r.previous, r.retain = r.key, false
 	}
 	r.key = newProtection(aead, iv)
 	r.opened = false
 	return nil
 }
 
-// RetainKey keeps the previous key until the first record opens under the new
-// one; under it only an alert is accepted. It serves peers that send an alert
+// RetainKey lets the next SetKey keep the key that it replaces until the first
+// record opens under the new one; under it only an alert is accepted. It serves peers that send an alert
 // under the key they should have left.
-func (r *Reader) RetainKey(on bool) { r.retain = on }
+func (r *Reader) RetainKey() { r.retain = true }
 
 // AcceptPlaintextAlerts accepts an unprotected alert although a key is set,
 // until the first protected record arrives: a peer that could not make sense of
@@ -247,7 +249,8 @@ func (r *Reader) nextRecord() (Raw, bool, *attls.Error) {
 	}
 }
 
-// checkHeader refuses a header as early as its octets allow.
+// checkHeader refuses a header as early as its octets allow. The version in it
+// is ignored for all purposes (RFC 8446 section 5.1).
 func (r *Reader) checkHeader(h []byte) *attls.Error {
 	if len(h) == 0 {
 		return nil
@@ -260,9 +263,6 @@ func (r *Reader) checkHeader(h []byte) *attls.Error {
 			return violation(attls.FailUnexpectedRecord, "5.1", "the peer does not speak TLS: its octets begin with %q", h)
 		}
 		return violation(attls.FailUnexpectedRecord, "5.1", "content type %d", h[0])
-	}
-	if len(h) > 1 && h[1] != 3 {
-		return attls.Errorf(attls.Violation, attls.FailVersion, "legacy_record_version begins with octet %d", h[1]).By("RFC 8446 5.1").Under("record")
 	}
 	if len(h) < headerLen {
 		return nil
@@ -303,10 +303,10 @@ func (r *Reader) open(rec *Raw, head []byte) (skipped bool, err *attls.Error) {
 		return false, nil
 	}
 	if rec.Type != attls.ContentTypeApplicationData {
-		if rec.Type == attls.ContentTypeAlert && r.accept && !r.opened {
+		if rec.Type == attls.ContentTypeAlert && r.accept && !r.engaged {
 			return false, nil
 		}
-		return false, violation(attls.FailUnexpectedRecord, "5.2", "an unprotected record of type %v after the keys changed", rec.Type)
+		return false, violation(attls.FailUnexpectedRecord, "5.2", "an unprotected record of type %v (%x) after the keys changed", rec.Type, rec.Payload[:min(len(rec.Payload), 2)])
 	}
 	previous := r.previous.aead != nil && !r.opened
 	var backup []byte
@@ -316,7 +316,7 @@ func (r *Reader) open(rec *Raw, head []byte) (skipped bool, err *attls.Error) {
 	plain, ok := r.unseal(&r.key, head, rec.Payload)
 	switch {
 	case ok:
-		r.opened, r.skip, r.previous = true, 0, protection{}
+		r.opened, r.engaged, r.skip, r.previous = true, true, 0, protection{}
 	case previous:
 		if plain, ok = r.unseal(&r.previous, head, backup); ok {
 			inner := stripPadding(plain)
@@ -404,6 +404,9 @@ func (r *Reader) deliver(rec Raw) (Item, bool, *attls.Error) {
 		r.inPlace, r.sealed = rec.Payload, rec.Protected
 		return Item{}, false, nil
 	case attls.ContentTypeAlert:
+		if len(rec.Payload) == 0 {
+			return Item{}, false, violation(attls.FailUnexpectedRecord, "5.4", "an empty alert record")
+		}
 		if len(rec.Payload) != 2 {
 			return Item{}, false, attls.Errorf(attls.Malformed, attls.FailDecode, "an alert of %d octets", len(rec.Payload)).By("RFC 8446 5.1").Under("record")
 		}

@@ -27,7 +27,6 @@ func (c *Connection) Open(keys KeyLog) ([]Item, *attls.Error) {
 	for i := range o.in {
 		o.in[i] = record.NewReader(record.Settings{MaxHandshakeMessage: 1 << 24})
 		o.in[i].AcceptPlaintextAlerts(true)
-		o.in[i].RetainKey(true)
 	}
 	for _, p := range c.Pieces {
 		in := o.in[p.Sender]
@@ -99,6 +98,7 @@ func (o *opener) follow(sender attls.Role, m *message.Raw) *attls.Error {
 		if sender == attls.RoleServer {
 			name = handshake.SecretServerTraffic
 		}
+		o.in[sender].RetainKey()
 		return o.setKey(sender, name)
 	case attls.KindKeyUpdate:
 		if o.traffic[sender] == nil {
