@@ -147,7 +147,9 @@ func newEngine(c *Config, role attls.Role, log keyLogger) (*Engine, error) {
 			MessagesPerRecord: q.MessagesPerRecord}),
 		events: make([]Event, 0, 4), flight: make([]byte, 0, 1024),
 	}
-	e.in.AcceptPlaintextAlerts(q.AcceptPlaintextAlerts)
+	// RFC 8446 section 6: an alert is protected as its sender's state is, and a
+	// client that rejects ServerHello has no keys yet.
+	e.in.AcceptPlaintextAlerts(role == attls.RoleServer || q.AcceptPlaintextAlerts)
 	e.attach(c.Tap)
 	if log != nil {
 		e.keys.log = func(name SecretName, secret []byte) { log(name, e.nego.random[attls.RoleClient][:], secret) }

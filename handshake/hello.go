@@ -135,10 +135,11 @@ func (e *Engine) helloKeys(shared []byte) *attls.Error {
 	e.keys.extract(e.nego.suite, shared, e.transcript.checkpoints)
 	var sum [maxHash]byte
 	e.keys.handshakeTraffic(e.transcript.sum(sum[:0]))
-	if err := e.setReadKey(e.keys.handshakeSecret(e.role.Peer())); err != nil {
+	// The writing side first, so that an alert about the reading side is protected.
+	if err := e.setWriteKey(e.keys.handshakeSecret(e.role)); err != nil {
 		return err
 	}
-	return e.setWriteKey(e.keys.handshakeSecret(e.role))
+	return e.setReadKey(e.keys.handshakeSecret(e.role.Peer()))
 }
 
 // missing is the error for an extension that RFC 8446 section 9.2 demands.

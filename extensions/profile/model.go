@@ -262,7 +262,7 @@ type Quirks struct {
 	MessagesPerRecord           int  // 0: as many as fit
 	PadTo                       int  // TLSInnerPlaintext padded to a multiple
 	RetainHandshakeReadKey      bool
-	AcceptPlaintextAlerts       bool
+	AcceptPlaintextAlerts       bool // also a server's, between its ServerHello and its first protected record
 	NeverSend                   []attls.MessageKind
 	EncryptedExtensionsOnly     []attls.ExtensionType // nil: no restriction
 	RestrictEncryptedExtensions bool
