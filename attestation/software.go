@@ -172,7 +172,7 @@ func (s *Software) evidence(r *negotiation.EvidenceRequest, spki []byte) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	nonce, failure := nonceOf(r.Challenge, r.Fit)
+	nonce, failure := nonceOf(r.Challenge, o.Tokens.leastNonce(), r.Fit)
 	if failure != nil {
 		return nil, failure
 	}
@@ -208,11 +208,20 @@ func (s *Software) evidence(r *negotiation.EvidenceRequest, spki []byte) ([]byte
 
 // nonceOf is the eat_nonce for a challenge; the least nonce of zero octets
 // stands for none, since a KAT must have one.
-func nonceOf(challenge []byte, fit profile.ChallengeFit) ([]byte, *attls.Error) {
+func nonceOf(challenge []byte, least int, fit profile.ChallengeFit) ([]byte, *attls.Error) {
 	if challenge == nil {
-		return make([]byte, minNonce), nil
+		return make([]byte, least), nil
 	}
-	return PlaceChallenge(challenge, minNonce, maxNonce, fit)
+	return PlaceChallenge(challenge, least, maxNonce, fit)
+}
+
+// leastNonce is the length of the shortest nonce: the prototype's tokens take
+// any, an EAT's has at least 8 octets.
+func (t Tokens) leastNonce() int {
+	if t == Prototype {
+		return 0
+	}
+	return minNonce
 }
 
 // bundle signs a KAT and a PAT and puts them into a collection.

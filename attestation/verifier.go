@@ -150,13 +150,29 @@ func (v *Verifier) Appraise(ctx context.Context, r *negotiation.AppraisalRequest
 // check notes a step; the first error decides the verdict.
 func (a *appraisal) check(name string, err *attls.Error, text string) bool {
 	if err != nil {
-		text = err.Error()
+		text = reason(err)
 		if a.verdict.Failure == "" {
 			a.verdict.Failure, a.verdict.Reason = err.Failure, text
 		}
 	}
 	a.verdict.Checks = append(a.verdict.Checks, negotiation.Check{Name: name, OK: err == nil, Text: text})
 	return err == nil
+}
+
+// reason is an error without its failure's name, which a Verdict has apart:
+// where, what, and by which rule.
+func reason(e *attls.Error) string {
+	text := e.Detail
+	if e.Offset >= 0 {
+		text = fmt.Sprintf("at octet %d: %s", e.Offset, text)
+	}
+	if e.Field != "" {
+		text = e.Field + ": " + text
+	}
+	if e.Rule != "" {
+		text += " (" + e.Rule + ")"
+	}
+	return text
 }
 
 func refused(f attls.Failure, rule, format string, args ...any) *attls.Error {
@@ -186,12 +202,12 @@ const (
 // tokens is Evidence taken apart: what says the key, what says the platform,
 // and how the two hang together.
 type tokens struct {
-	kat, pat  *token
-	key       crypto.PublicKey // the attested key
-	kak       crypto.PublicKey // signs the KAT; nil when one token is both
-	linked    []byte           // what the PAT's nonce must be the hash of
-	platform  Platform
-	prototype bool
+	form     Tokens
+	kat, pat *token
+	key      crypto.PublicKey // the attested key
+	kak      crypto.PublicKey // signs the KAT; nil when one token is both
+	linked   []byte           // what the PAT's nonce must be the hash of
+	platform Platform
 }
 
 // evidence runs the checks of draft-bft-rats-kat: the platform token's
@@ -264,7 +280,7 @@ func parseTokens(c *CMW) (*tokens, *attls.Error) {
 		if err != nil {
 			return nil, under(err, "token")
 		}
-		out := &tokens{kat: t, pat: t}
+		out := &tokens{form: Combined, kat: t, pat: t}
 		return out, out.read()
 	}
 	if c.CollectionType != typeKATandPAT {
@@ -314,7 +330,7 @@ func parsePrototype(b []byte, limit int) (*tokens, *attls.Error) {
 	if len(b) > limit {
 		return nil, malformed(limit, rule, "a bundle of %d octets; at most %d are accepted", len(b), limit)
 	}
-	out := &tokens{prototype: true}
+	out := &tokens{form: Prototype}
 	off := 1
 	for _, to := range []**token{&out.kat, &out.pat} {
 		if len(b)-off < 2 {
@@ -366,7 +382,7 @@ func prototypeKey(point []byte) (crypto.PublicKey, *attls.Error) {
 // vouches for no other key, so the same one must have signed its KAT.
 func (a *appraisal) platformSignature(t *tokens) *attls.Error {
 	for _, e := range a.Endorsements {
-		if t.pat.verify(e.Key) == nil && (!t.prototype || sameKey(e.Key, t.kak)) {
+		if t.pat.verify(e.Key) == nil && (t.form != Prototype || sameKey(e.Key, t.kak)) {
 			return nil
 		}
 	}
@@ -400,12 +416,7 @@ func (a *appraisal) challenge(t *tokens) *attls.Error {
 	if a.r.Challenge == nil {
 		return nil
 	}
-	// The prototype's tokens take nonces shorter than an EAT's.
-	least := minNonce
-	if t.prototype {
-		least = 0
-	}
-	want, err := PlaceChallenge(a.r.Challenge, least, maxNonce, a.r.Fit)
+	want, err := PlaceChallenge(a.r.Challenge, t.form.leastNonce(), maxNonce, a.r.Fit)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,174 @@
+package attestation
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"attls"
+	"attls/extensions/profile"
+	"attls/negotiation"
+)
+
+// TestLinkageVector is the vector of FORMATS 2: the hash of the COSE_Key in
+// the example of draft-bft-rats-kat is the nonce of its PAT.
+func TestLinkageVector(t *testing.T) {
+	key := unhex(t, "a401022001 215820 f0fffa7ba35e76e44ca1f5446d327c8382a5a40e5f29745df948346c7c88a5d3"+
+		"225820 7cb4c4873cbb6f097562f61d5280768cd2cfe35fba97e997280dbaaae3af92fe")
+	want := unhex(t, "5ca3750daf829c30c20797eddb7949b1fd028c5408f2dd8650ad732327e3fb64")
+	pub, err := ParseCOSEKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, e := EncodeCOSEKey(pub)
+	if e != nil || !bytes.Equal(back, key) {
+		t.Errorf("wrote %x (%v), want %x", back, e, key)
+	}
+	pat := claims{}
+	pat.set(claimNonce, want)
+	tokens := &tokens{pat: &token{claims: pat}, linked: key}
+	if err := linkage(tokens); err != nil {
+		t.Error(err)
+	}
+	pat.set(claimNonce, flipped(want))
+	if err := linkage(tokens); err == nil || err.Failure != attls.FailAppraisal {
+		t.Errorf("a nonce that is another hash: %v", err)
+	}
+}
+
+// TestAKPubVector is the akpub of FORMATS 7: the base point of P-256.
+func TestAKPubVector(t *testing.T) {
+	const akpub = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpZP40Li_hp_m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q"
+	der, err := base64.RawURLEncoding.DecodeString(akpub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pub, err := parseSPKI(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := EncodeCOSEKey(pub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As it stands in the UCCS of FORMATS 5.
+	if want := unhex(t, "a401022001215820 6b17d1f2"); !bytes.HasPrefix(key, want) || !bytes.HasSuffix(key, []byte{0x51, 0xf5}) {
+		t.Errorf("COSE_Key %x", key)
+	}
+	back, failure := ParseCOSEKey(key)
+	if failure != nil || !bytes.Equal(must(spkiOf(back)), der) {
+		t.Errorf("back to SPKI: %v", failure)
+	}
+}
+
+func TestCOSEKeyNegative(t *testing.T) {
+	x := "215820 6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
+	y := "225820 4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
+	if _, err := ParseCOSEKey(unhex(t, "a401022001"+x+y)); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct{ hex, says string }{
+		"no key type":        {"a32001" + x + y, "no key type"},
+		"key type unknown":   {"a401092001" + x + y, "no key supported"},
+		"no curve":           {"a30102" + x + y, "no curve"},
+		"curve no integer":   {"a40102204101" + x + y, "no curve"}, // at which a type assertion in go-cose v1.3.0 panics
+		"curve unknown":      {"a401022005" + x + y, "no key supported"},
+		"compressed":         {"a401022001" + x + "22f5", "a simple value where a byte string belongs"},
+		"no y":               {"a301022001" + x, "coordinates of 32 and 0"},
+		"off the curve":      {"a401022001" + x + strings.Replace(y, "f5", "f6", 1), "not on"},
+		"short x":            {"a401022001 2141aa" + y, "coordinates of 1 and 32"},
+		"Ed25519 too short":  {"a301012006 2141aa", "no key supported"},
+		"RSA too short":      {"a30103204401020304 2143010001", "an RSA key of 25 bits"},
+		"no map":             {"01", "where the claims set belongs"},
+		"more than a key":    {"a401022001" + x + y + "00", "follow"},
+		"duplicate":          {"a50102010220 01" + x + y, "stands twice"},
+		"private parameters": {"a401022001" + x, "the CBOR ends"},
+	} {
+		if _, err := ParseCOSEKey(unhex(t, test.hex)); err == nil || !strings.Contains(err.Detail, test.says) {
+			t.Errorf("%s: %v, want %q", name, err, test.says)
+		}
+	}
+}
+
+// TestPrototypeCapture appraises the bundle that the client 648e of the 2022
+// prototype sent to its server, as recorded.
+func TestPrototypeCapture(t *testing.T) {
+	bundle, err := os.ReadFile("testdata/prototype-648e.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, failure := parsePrototype(bundle, defaultSize)
+	if failure != nil {
+		t.Fatal(failure)
+	}
+	v := &Verifier{Clock: testClock, Formats: []profile.Format{PrototypeFormat},
+		Endorsements: []Endorsement{{"key of the prototype's source", parsed.kak}},
+		References:   []Reference{{Name: "prototype", UEIDs: [][]byte{[]byte("ueid_ueid")}}}}
+	r := negotiation.EvidenceRequest{Scheme: negotiation.Scheme{Format: PrototypeFormat}, Challenge: unhex(t, "0001020304050607"), Fit: profile.FitPadRight}
+	accepted(t, appraise(t, v, r, bundle))
+
+	for name, test := range map[string]struct {
+		change func(v *Verifier, r *negotiation.EvidenceRequest, b []byte) []byte
+		want   attls.Failure
+	}{
+		"nonce": {func(_ *Verifier, r *negotiation.EvidenceRequest, b []byte) []byte {
+			r.Challenge = testChallenge
+			return b
+		}, attls.FailBinderMismatch},
+		"prefix of the nonce": {func(_ *Verifier, r *negotiation.EvidenceRequest, b []byte) []byte {
+			r.Challenge = r.Challenge[:7]
+			return b
+		}, attls.FailBinderMismatch},
+		"key": {func(_ *Verifier, r *negotiation.EvidenceRequest, b []byte) []byte { r.SPKI = testSPKI(t); return b }, attls.FailTIKMismatch},
+		"endorsement": {func(v *Verifier, _ *negotiation.EvidenceRequest, b []byte) []byte {
+			v.Endorsements[0].Key = must(deriveKey(nil, "x")).Public()
+			return b
+		}, attls.FailAppraisal},
+		"device": {func(v *Verifier, _ *negotiation.EvidenceRequest, b []byte) []byte {
+			v.References[0].UEIDs[0] = []byte("other")
+			return b
+		}, attls.FailAppraisal},
+		"signature of the PAT": {func(_ *Verifier, _ *negotiation.EvidenceRequest, b []byte) []byte { return flipped(b) }, attls.FailAppraisal},
+		"signature of the KAT": {func(_ *Verifier, _ *negotiation.EvidenceRequest, b []byte) []byte { b[228] ^= 1; return b }, attls.FailAppraisal},
+		"trailing":             {func(_ *Verifier, _ *negotiation.EvidenceRequest, b []byte) []byte { return append(b, 0) }, attls.FailMalformedCMW},
+		"length of the KAT":    {func(_ *Verifier, _ *negotiation.EvidenceRequest, b []byte) []byte { b[2]--; return b }, attls.FailMalformedCMW},
+		"first octet":          {func(_ *Verifier, _ *negotiation.EvidenceRequest, b []byte) []byte { b[0] = 2; return b }, attls.FailMalformedCMW},
+		"format": {func(_ *Verifier, r *negotiation.EvidenceRequest, b []byte) []byte {
+			r.Scheme.Format = profile.Format{ContentFormat: FormatCWT}
+			return b
+		}, attls.FailMalformedCMW},
+	} {
+		v, r := *v, r
+		v.Endorsements = slices.Clone(v.Endorsements)
+		v.References = []Reference{{Name: "prototype", UEIDs: [][]byte{[]byte("ueid_ueid")}}}
+		b := test.change(&v, &r, bytes.Clone(bundle))
+		if verdict := appraise(t, &v, r, b); verdict.Failure != test.want {
+			t.Errorf("%s: %q (%s), want %q", name, verdict.Failure, verdict.Reason, test.want)
+		}
+	}
+}
+
+// TestPrototypeRoundTrip: our bundle of the prototype's form, and its link.
+func TestPrototypeRoundTrip(t *testing.T) {
+	s, v := testDemo()
+	s.Offers = []Offer{{Format: PrototypeFormat, Tokens: Prototype}}
+	v.Formats = []profile.Format{PrototypeFormat}
+	v.References = []Reference{{Name: "prototype", UEIDs: [][]byte{s.Platform.UEID}}}
+	r := negotiation.EvidenceRequest{Scheme: s.Schemes()[0], Challenge: []byte{0, 1, 2, 3, 4, 5, 6, 7}}
+	ev := attest(t, s, r)
+	accepted(t, appraise(t, v, r, ev.CMW))
+	if link := sha256.Sum256(must(pointOf(ev.Signer.Public()))); !bytes.Contains(ev.CMW, link[:]) {
+		t.Error("the platform token does not hold the hash of the key")
+	}
+	short := r
+	short.Challenge = r.Challenge[:3]
+	accepted(t, appraise(t, v, short, attest(t, s, short).CMW))
+	r.SPKI = testSPKI(t)
+	if verdict := appraise(t, v, r, ev.CMW); verdict.Failure != attls.FailTIKMismatch {
+		t.Errorf("another key: %q", verdict.Failure)
+	}
+}
