@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"bytes"
+	"net/netip"
 	"slices"
 
 	"attls"
@@ -96,7 +97,8 @@ func (s clientHello) step(e *Engine) (state, *attls.Error) {
 // clientExtensions adds RFC 8446's own extensions of a ClientHello.
 func (e *Engine) clientExtensions(shares []share) {
 	c, b := e.cfg, &e.ext
-	if c.ServerName != "" {
+	// RFC 6066 section 3: a literal address is no HostName.
+	if _, err := netip.ParseAddr(c.ServerName); c.ServerName != "" && err != nil {
 		b.body(attls.ExtServerName, func(buf []byte) []byte { return extensions.AppendServerName(buf, c.ServerName) })
 	}
 	b.body(attls.ExtSupportedGroups, func(buf []byte) []byte { return extensions.AppendUint16s(buf, c.groups()) })

@@ -51,7 +51,7 @@ type Config struct {
 	// Random supplies every random octet. Nil: SystemRandom.
 	Random Random
 	// ServerName is sent as server_name and given to the CertificateVerdict
-	// wait. Empty: the extension is not sent.
+	// wait. Empty, or an IP address: the extension is not sent.
 	ServerName string
 	// ALPN lists protocols in order of preference. Empty: not negotiated.
 	ALPN []string

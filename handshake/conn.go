@@ -331,7 +331,7 @@ func (c *Conn) Close() error {
 			return c.nc.Close()
 		}
 		var notify error
-		if calls == 0 && c.complete.Load() {
+		if calls == 0 && c.complete.Load() && c.dead.Load() == nil {
 			c.nc.SetWriteDeadline(time.Now().Add(alertTimeout))
 			notify = c.CloseWrite()
 		}
@@ -354,7 +354,7 @@ func (c *Conn) abandon(err *attls.Error) error {
 	if !alert {
 		return err
 	}
-	c.drain()
+	c.drain(alertTimeout)
 	tell := func() {
 		defer c.writer.Unlock()
 		if c.writeErr == nil && c.writer.Alert(err.Alert) == nil {
@@ -373,11 +373,10 @@ func (c *Conn) abandon(err *attls.Error) error {
 	return err
 }
 
-// drain reads and forgets what the peer still sends, so that our side's closing
-// is no reset and an alert of ours arrives.
-func (c *Conn) drain() {
-	deadline := time.Now().Add(alertTimeout)
-	c.nc.SetDeadline(deadline)
+// drain reads and forgets, for a limited time, what the peer still sends, so that
+// our side's closing is no reset and an alert of ours arrives.
+func (c *Conn) drain(limit time.Duration) {
+	c.nc.SetDeadline(time.Now().Add(limit))
 	done := make(chan struct{})
 	c.drained.Store(&done)
 	go func() {
@@ -403,7 +402,11 @@ func (c *Conn) ConnectionState() ConnectionState {
 	if c.engine == nil {
 		return ConnectionState{}
 	}
-	return c.engine.State()
+	s := c.engine.State()
+	if c.dead.Load() != nil {
+		s.State = failed{}.name()
+	}
+	return s
 }
 
 // Export is TLS-Exporter; see Engine.Export.

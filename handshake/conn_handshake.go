@@ -15,6 +15,8 @@ const (
 	handshakeRead = 4096
 	// maxHeld is how many octets are taken in while an answer is outstanding.
 	maxHeld = 1 << 17
+	// hurry bounds the time for the alert when the caller's time is over.
+	hurry = 200 * time.Millisecond
 )
 
 // received is the result of one Read.
@@ -57,13 +59,20 @@ type shake struct {
 func (c *Conn) handshake(outer context.Context) error {
 	ctx, cancel := context.WithCancel(outer)
 	defer cancel()
-	// A Write that is blocked does not see the context.
-	stop := context.AfterFunc(outer, func() { c.nc.SetDeadline(time.Unix(1, 0)) })
 	h := &shake{c: c, ctx: ctx, pump: startPump(c.nc)}
 	defer close(h.pump.requests)
+	// A Write that is blocked does not see the context.
+	expired := make(chan struct{})
+	stop := context.AfterFunc(outer, func() {
+		c.nc.SetDeadline(time.Unix(1, 0))
+		close(expired)
+	})
 	failure := h.run()
-	if !stop() && failure == nil {
-		failure = h.abort(h.interrupted())
+	if !stop() {
+		<-expired
+		if failure == nil { // the deadline is set, so the connection is of no use
+			failure = h.abort(h.interrupted())
+		}
 	}
 	if failure != nil {
 		return h.fail(failure)
@@ -138,9 +147,11 @@ func (h *shake) ask(w *Wait) {
 	}
 	go func() {
 		answer, err := c.answerer.Answer(ctx, w)
-		c.mu.Lock()
-		c.settle(w, answer, err)
-		c.mu.Unlock()
+		if ctx.Err() == nil { // else the handshake says itself why it ended
+			c.mu.Lock()
+			c.settle(w, answer, err)
+			c.mu.Unlock()
+		}
 		if w.Blocks == BlocksNothing {
 			c.late.Done()
 		}
@@ -295,7 +306,11 @@ func (h *shake) fail(failure *attls.Error) error {
 	if failure.Class == attls.FromPeer || h.broken != nil && h.ctx.Err() == nil {
 		return failure
 	}
-	c.drain()
+	grace := alertTimeout
+	if failure.Failure == attls.FailTimeout || failure.Failure == attls.FailCanceled {
+		grace = hurry
+	}
+	c.drain(grace)
 	c.writeOutput()
 	c.closeWriteSide()
 	return failure
