@@ -2,8 +2,6 @@ package handshake_test
 
 import (
 	"bytes"
-	"crypto/rand"
-	"crypto/rsa"
 	"encoding/json"
 	"testing"
 
@@ -84,16 +82,13 @@ func TestDrawsAreKeyed(t *testing.T) {
 // TestDeterministicSignatures signs twice with the same randomness, under every
 // algorithm that a recorded run may use.
 func TestDeterministicSignatures(t *testing.T) {
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, ecdsaKey := certificate(t)
+	ecdsaKey := keys["P-256"]()
 	message := []byte("signed twice")
 	random := func() handshake.Random { return enginetest.Random("salt") }
 	for _, s := range []attls.SignatureScheme{attls.ECDSA_SECP256R1_SHA256, attls.ED25519, attls.RSA_PSS_RSAE_SHA256} {
 		var made [2][]byte
 		for i := range made {
+			var err error
 			reader := handshake.RandomReader(random(), handshake.UseSalt)
 			switch s {
 			case attls.ECDSA_SECP256R1_SHA256:
@@ -101,7 +96,7 @@ func TestDeterministicSignatures(t *testing.T) {
 			case attls.ED25519:
 				made[i], err = provider.SignFrom(reader, enginetest.Credential("x").Signer, s, message)
 			default:
-				made[i], err = provider.SignFrom(reader, rsaKey, s, message)
+				made[i], err = provider.SignFrom(reader, rsaKey(), s, message)
 			}
 			if err != nil {
 				t.Fatal(err)

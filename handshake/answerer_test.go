@@ -1,0 +1,213 @@
+package handshake_test
+
+import (
+	"context"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"attls"
+	"attls/handshake"
+	"attls/negotiation"
+)
+
+// TestTrust validates chains and names the failure of each that is refused.
+func TestTrust(t *testing.T) {
+	ca, other := newAuthority("authority"), newAuthority("another authority")
+	mid := issue(ca, "intermediate", keys["P-256"](), func(c *x509.Certificate) {
+		c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign
+	})
+	pss := issue(nil, "pss", keys["RSA-PSS"](), func(c *x509.Certificate) {
+		c.SignatureAlgorithm = x509.SHA256WithRSAPSS
+		c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign
+	})
+	underPSS := issue(pss, "server", keys["P-256"](), nil)
+	pssRoot := asPSS(pss.der, ca.key) // its own signature does not matter for an anchor
+	pssPool := x509.NewCertPool()
+	pssPool.AddCert(must(handshake.ParseCertificate(pssRoot)))
+	server := issue(ca, "server", keys["P-256"](), nil)
+	now := func() time.Time { return notBefore.AddDate(1, 0, 0) }
+	roots := pool(ca)
+	chain := func(ids ...*identity) (list [][]byte) {
+		for _, id := range ids {
+			list = append(list, id.der)
+		}
+		return list
+	}
+	usage := func(u x509.ExtKeyUsage) *identity {
+		return issue(ca, "server", keys["P-256"](), func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{u} })
+	}
+	critical := issue(ca, "server", keys["P-256"](), func(c *x509.Certificate) {
+		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3}, Critical: true, Value: []byte{5, 0}}}
+	})
+	verified := errors.New("not today")
+	tests := []struct {
+		name  string
+		trust handshake.Trust
+		peer  attls.Role
+		chain [][]byte
+		asked string // Config.ServerName
+		want  attls.Failure
+	}{
+		{"server", handshake.Trust{Roots: roots}, attls.RoleServer, chain(server), "server", ""},
+		{"client", handshake.Trust{Roots: roots}, attls.RoleClient, chain(server), "", ""},
+		{"RSASSA-PSS key", handshake.Trust{Roots: roots}, attls.RoleServer, chain(issueType(ca, "server", "RSA-PSS")), "server", ""},
+		{"RSASSA-PSS anchor", handshake.Trust{Roots: pssPool}, attls.RoleServer, chain(underPSS), "server", ""},
+		{"intermediate", handshake.Trust{Roots: roots}, attls.RoleServer, chain(issue(mid, "server", keys["P-256"](), nil), mid), "server", ""},
+		{"intermediate missing", handshake.Trust{Roots: roots}, attls.RoleServer, chain(issue(mid, "server", keys["P-256"](), nil)), "server", attls.FailUnknownCA},
+		{"unknown authority", handshake.Trust{Roots: pool(other)}, attls.RoleServer, chain(server), "server", attls.FailUnknownCA},
+		{"too early", handshake.Trust{Roots: roots, Time: func() time.Time { return notBefore.AddDate(-1, 0, 0) }}, attls.RoleServer, chain(server), "server", attls.FailCertificateExpired},
+		{"too late", handshake.Trust{Roots: roots, Time: func() time.Time { return notAfter.AddDate(1, 0, 0) }}, attls.RoleServer, chain(server), "server", attls.FailCertificateExpired},
+		{"other name", handshake.Trust{Roots: roots}, attls.RoleServer, chain(server), "elsewhere", attls.FailCertificateName},
+		{"other name allowed", handshake.Trust{Roots: roots, AnyName: true}, attls.RoleServer, chain(server), "elsewhere", ""},
+		{"name of the policy", handshake.Trust{Roots: roots, ServerName: "server"}, attls.RoleServer, chain(server), "elsewhere", ""},
+		{"address", handshake.Trust{Roots: roots}, attls.RoleServer, chain(server), "127.0.0.1", ""},
+		{"other address", handshake.Trust{Roots: roots}, attls.RoleServer, chain(server), "127.0.0.2", attls.FailCertificateName},
+		{"no name", handshake.Trust{Roots: roots}, attls.RoleServer, chain(server), "", attls.FailConfiguration},
+		{"client's certificate at a server", handshake.Trust{Roots: roots}, attls.RoleServer, chain(usage(x509.ExtKeyUsageClientAuth)), "server", attls.FailUnsupportedCert},
+		{"server's certificate at a client", handshake.Trust{Roots: roots}, attls.RoleClient, chain(usage(x509.ExtKeyUsageServerAuth)), "", attls.FailUnsupportedCert},
+		{"usage of the policy", handshake.Trust{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}, attls.RoleServer, chain(usage(x509.ExtKeyUsageClientAuth)), "server", ""},
+		{"critical extension", handshake.Trust{Roots: roots}, attls.RoleServer, chain(critical), "server", attls.FailUnsupportedCert},
+		{"end entity as authority", handshake.Trust{Roots: roots}, attls.RoleServer, chain(issue(server, "server", keys["P-256"](), nil), server), "server", attls.FailUnknownCA},
+		{"no certificate", handshake.Trust{Roots: roots}, attls.RoleServer, [][]byte{[]byte("no DER")}, "server", attls.FailBadCertificate},
+		{"no certificate behind", handshake.Trust{Roots: roots}, attls.RoleServer, [][]byte{server.der, []byte("no DER")}, "server", ""},
+		{"anything", handshake.Trust{InsecureSkipVerify: true}, attls.RoleServer, chain(other), "", ""},
+		{"last word", handshake.Trust{Roots: roots, Verify: func(context.Context, attls.Role, [][]byte) error { return verified }}, attls.RoleServer, chain(server), "server", attls.FailBadCertificate},
+		{"last word, named", handshake.Trust{InsecureSkipVerify: true, Verify: func(context.Context, attls.Role, [][]byte) error {
+			return attls.Errorf(attls.Refused, attls.FailCertificateRevoked, "revoked")
+		}}, attls.RoleClient, chain(server), "", attls.FailCertificateRevoked},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if test.trust.Time == nil {
+				test.trust.Time = now
+			}
+			a := handshake.Answerer{Trust: test.trust}
+			_, err := a.Answer(context.Background(), &handshake.Wait{Kind: handshake.WaitCertificateVerdict,
+				Certificate: &handshake.CertificateVerdictRequest{Peer: test.peer, Chain: test.chain, ServerName: test.asked}})
+			if got := failureOf(err); got != test.want {
+				t.Errorf("%q, want %q: %v", got, test.want, err)
+			}
+		})
+	}
+}
+
+func failureOf(err *attls.Error) attls.Failure {
+	if err == nil {
+		return ""
+	}
+	return err.Failure
+}
+
+// TestCredentialChoice shows which of several certificates is chosen.
+func TestCredentialChoice(t *testing.T) {
+	ca, other := newAuthority("authority"), newAuthority("another authority")
+	rsaCA := issue(nil, "RSA authority", keys["RSA"](), func(c *x509.Certificate) {
+		c.IsCA, c.BasicConstraintsValid = true, true
+	})
+	first := issue(ca, "first", keys["P-256"](), nil).credential()
+	second := issue(ca, "second", keys["P-256"](), nil).credential()
+	ed := issue(other, "first", keys["Ed25519"](), nil).credential()
+	byRSA := issue(rsaCA, "third", keys["P-256"](), nil).credential()
+	a := handshake.Answerer{Credentials: []*handshake.Credential{byRSA, first, second, ed}}
+	p256, e := attls.ECDSA_SECP256R1_SHA256, attls.ED25519
+	both := []attls.SignatureScheme{p256, e}
+	tests := []struct {
+		name string
+		r    handshake.CredentialRequest
+		want *handshake.Credential
+		fail attls.Failure
+	}{
+		{"the first whose issuer's signature is accepted", handshake.CredentialRequest{Schemes: both}, first, ""},
+		{"signature_algorithms_cert", handshake.CredentialRequest{Schemes: both, SchemesCert: []attls.SignatureScheme{attls.RSA_PKCS1_SHA256}}, byRSA, ""},
+		{"server_name", handshake.CredentialRequest{Schemes: both, ServerName: "second"}, second, ""},
+		{"unknown name", handshake.CredentialRequest{Schemes: both, ServerName: "nowhere"}, first, ""},
+		{"signature_algorithms", handshake.CredentialRequest{Schemes: []attls.SignatureScheme{e}}, ed, ""},
+		{"certificate_authorities", handshake.CredentialRequest{Schemes: both, Authorities: [][]byte{other.cert.RawSubject}}, ed, ""},
+		{"unknown authority", handshake.CredentialRequest{Schemes: both, Authorities: [][]byte{[]byte("none")}}, first, ""},
+		{"nothing fits a server", handshake.CredentialRequest{Role: attls.RoleServer, Schemes: []attls.SignatureScheme{attls.RSA_PSS_PSS_SHA256}}, nil, attls.FailSignatureScheme},
+		{"nothing fits a client", handshake.CredentialRequest{Role: attls.RoleClient, Schemes: []attls.SignatureScheme{attls.RSA_PSS_PSS_SHA256}}, nil, ""},
+	}
+	for _, test := range tests {
+		got, err := a.Answer(context.Background(), &handshake.Wait{Kind: handshake.WaitCredential, Credential: &test.r})
+		if got.Credential != test.want || failureOf(err) != test.fail {
+			t.Errorf("%s: other certificate, %v", test.name, err)
+		}
+	}
+	if _, err := handshake.NewCredential([][]byte{ca.der}, other.key); err == nil {
+		t.Error("a key that is not the certificate's was accepted")
+	}
+}
+
+// source is an Attester and Appraiser that fails or never answers.
+type source struct{ err error }
+
+func (s source) Schemes() []negotiation.Scheme { return nil }
+func (s source) ChallengeSize() int            { return 0 }
+
+func (s source) wait() error {
+	if s.err == nil {
+		select {} // not even the context ends it
+	}
+	return s.err
+}
+
+func (s source) Attest(context.Context, *negotiation.EvidenceRequest) (*negotiation.Evidence, error) {
+	return nil, s.wait()
+}
+
+func (s source) Nonce(context.Context, int) ([]byte, error) { return nil, s.wait() }
+
+func (s source) Appraise(context.Context, *negotiation.AppraisalRequest) (*negotiation.Verdict, error) {
+	return nil, s.wait()
+}
+
+// TestUnanswered names the failure of each wait that is not answered: for lack
+// of a source, by its error, or in time.
+func TestUnanswered(t *testing.T) {
+	soon := map[handshake.WaitKind]time.Duration{handshake.WaitNonce: time.Millisecond, handshake.WaitEvidence: time.Millisecond,
+		handshake.WaitAppraisal: time.Millisecond, handshake.WaitCertificateVerdict: time.Millisecond}
+	forever := func(context.Context, attls.Role, [][]byte) error { select {} }
+	silent := &handshake.Answerer{Attester: source{}, Appraiser: source{}, Timeouts: soon,
+		Trust: handshake.Trust{InsecureSkipVerify: true, Verify: forever}}
+	broken := &handshake.Answerer{Attester: source{net.ErrClosed}, Appraiser: source{net.ErrClosed}}
+	says := attls.Errorf(attls.Refused, attls.FailFormatMismatch, "says so itself")
+	named := &handshake.Answerer{Attester: source{says}, Appraiser: source{says}}
+	tests := []struct {
+		a    *handshake.Answerer
+		kind handshake.WaitKind
+		want attls.Failure
+	}{
+		{&handshake.Answerer{}, handshake.WaitEvidence, attls.FailAttesterUnavailable},
+		{&handshake.Answerer{}, handshake.WaitAppraisal, attls.FailVerifierUnreachable},
+		{&handshake.Answerer{}, handshake.WaitNonce, ""},
+		{silent, handshake.WaitEvidence, attls.FailAttesterUnavailable},
+		{silent, handshake.WaitAppraisal, attls.FailVerifierUnreachable},
+		{silent, handshake.WaitNonce, attls.FailVerifierUnreachable},
+		{silent, handshake.WaitCertificateVerdict, attls.FailTimeout},
+		{broken, handshake.WaitEvidence, attls.FailAttesterUnavailable},
+		{broken, handshake.WaitAppraisal, attls.FailVerifierUnreachable},
+		{broken, handshake.WaitNonce, attls.FailVerifierUnreachable},
+		{named, handshake.WaitEvidence, attls.FailFormatMismatch},
+		{named, handshake.WaitAppraisal, attls.FailFormatMismatch},
+	}
+	for i, test := range tests {
+		_, err := test.a.Answer(context.Background(), &handshake.Wait{Kind: test.kind, Nonce: &handshake.NonceRequest{Default: 32},
+			Certificate: &handshake.CertificateVerdictRequest{}, Appraisal: &negotiation.AppraisalRequest{}, Evidence: &negotiation.EvidenceRequest{}})
+		if got := failureOf(err); got != test.want {
+			t.Errorf("case %d, %v: %q, want %q", i, test.kind, got, test.want)
+		}
+		if test.a == broken && !errors.Is(err, net.ErrClosed) {
+			t.Errorf("case %d: the cause is lost: %v", i, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := silent.Answer(ctx, &handshake.Wait{Kind: handshake.WaitEvidence}); failureOf(err) != attls.FailCanceled {
+		t.Errorf("canceled: %v", err)
+	}
+}
