@@ -38,7 +38,14 @@ type Answerer struct {
 	// without an entry has 30 seconds for Nonce, Evidence and Appraisal and no
 	// bound otherwise.
 	Timeouts map[WaitKind]time.Duration
+	// Around, when set, stands between the engine and every answer: it may take
+	// down what next answers, change it, or answer itself. It may be called
+	// concurrently.
+	Around func(ctx context.Context, w *Wait, next AnswerFunc) (Answer, *attls.Error)
 }
+
+// AnswerFunc answers a wait or refuses it.
+type AnswerFunc func(ctx context.Context, w *Wait) (Answer, *attls.Error)
 
 const defaultTimeout = 30 * time.Second
 
@@ -70,6 +77,14 @@ func NewCredential(chain [][]byte, signer crypto.Signer) (*Credential, error) {
 // Answer answers a wait. It returns when the context ends even if an Attester,
 // Appraiser or Signer does not.
 func (a *Answerer) Answer(ctx context.Context, w *Wait) (Answer, *attls.Error) {
+	if a.Around != nil {
+		return a.Around(ctx, w, a.bounded)
+	}
+	return a.bounded(ctx, w)
+}
+
+// bounded answers within the time-out of the wait's kind.
+func (a *Answerer) bounded(ctx context.Context, w *Wait) (Answer, *attls.Error) {
 	limit := a.timeout(w.Kind)
 	if limit == 0 {
 		return a.answer(ctx, w)
@@ -108,6 +123,8 @@ func (a *Answerer) timeout(k WaitKind) time.Duration {
 // asking for it in a goroutine of its own gains nothing.
 func (a *Answerer) immediate(w *Wait) bool {
 	switch {
+	case a.Around != nil:
+		return false
 	case a.timeout(w.Kind) != 0:
 		return w.Kind == WaitNonce && a.Appraiser == nil
 	case w.Kind == WaitCertificateVerdict:

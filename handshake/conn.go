@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"attls"
+	"attls/extensions/profile/binder"
 )
 
 const (
@@ -408,6 +409,10 @@ func (c *Conn) ConnectionState() ConnectionState {
 	}
 	return s
 }
+
+// Inputs lets tools evaluate the profile's binder expressions; see
+// Engine.Inputs. It is for a connection that nothing else uses any more.
+func (c *Conn) Inputs() binder.Inputs { return c.engine.Inputs() }
 
 // Export is TLS-Exporter; see Engine.Export.
 func (c *Conn) Export(label string, context []byte, length int) ([]byte, error) {
