@@ -229,7 +229,7 @@ func (b *builder) constant(d *FieldDecl, n *node) *uint64 {
 		v = *l
 	}
 	if octetsFor(v) > n.width {
-		b.report(problem(d.Constant.Pos, ProblemWidth, "%d does not fit in the %d octets of %s", v, n.width, d.Type))
+		b.report(problem(d.Constant.Pos, ProblemWidth, "%d does not fit in the %s of %s", v, octets(n.width), d.Type))
 	}
 	return &v
 }
@@ -276,7 +276,7 @@ func (b *builder) array(d *FieldDecl, elem *node, sc *scope) *node {
 		return nil
 	}
 	if k := elem.size.min; l.span.min == l.span.max && (l.span.min < k && l.span.min > 0 || k == elem.size.max && l.span.min%k != 0) {
-		b.report(problem(d.Array.Pos, ProblemBounds, "%d octets are no whole number of %s of %d octets", l.span.min, d.Type, k).
+		b.report(problem(d.Array.Pos, ProblemBounds, "%s are no whole number of %s of %s", octets(l.span.min), d.Type, octets(k)).
 			advise("the number in brackets counts octets, not elements"))
 		return nil
 	}
@@ -308,10 +308,10 @@ func (b *builder) vector(d *FieldDecl, elem *node) *node {
 	case n.ceiling > 1<<32-1:
 		b.report(problem(d.Ceiling.Pos, ProblemBounds, "the ceiling %d needs a length of more than 4 octets", n.ceiling).advise("lower it"))
 	case k.min > n.ceiling:
-		b.report(problem(d.Ceiling.Pos, ProblemBounds, "a %s has at least %d octets and the ceiling is %d", d.Type, k.min, n.ceiling).
+		b.report(problem(d.Ceiling.Pos, ProblemBounds, "a %s has at least %s and the ceiling is %d", d.Type, octets(k.min), n.ceiling).
 			advise("bounds count octets, not elements; raise the ceiling"))
 	case k.min == k.max && n.ceiling/k.min*k.min < n.floor:
-		b.report(problem(d.Floor.Pos, ProblemBounds, "no multiple of %d octets lies between %d and %d", k.min, n.floor, n.ceiling).
+		b.report(problem(d.Floor.Pos, ProblemBounds, "no multiple of %s lies between %d and %d", octets(k.min), n.floor, n.ceiling).
 			advise("bounds count octets, not elements"))
 	default:
 		n.prefix = octetsFor(n.ceiling)

@@ -122,7 +122,7 @@ func declared(members []Member, name string) bool {
 
 func (b *builder) selecting(d *SelectDecl, f *field) *field {
 	if f.node.kind != nodeNumber {
-		b.report(problem(d.OnPos, ProblemType, "%s is a %s and cannot select", f.name, f.decl.Type).advise("select on an enum or a number"))
+		b.report(problem(d.OnPos, ProblemType, "%s is of type %s and cannot select", f.name, f.decl.Type).advise("select on an enum or a number"))
 		return nil
 	}
 	return f
@@ -143,7 +143,7 @@ func (b *builder) tag(d *SelectDecl, c Case, f *field, p *Parameter) (cased, boo
 	}
 	if c.Number != nil {
 		if octetsFor(c.Number.Num) > f.node.width {
-			b.report(problem(c.Pos, ProblemWidth, "%s does not fit in the %d octets of %s", c.Number.Text, f.node.width, f.name))
+			b.report(problem(c.Pos, ProblemWidth, "%s does not fit in the %s of %s", c.Number.Text, octets(f.node.width), f.name))
 			return cased{}, false
 		}
 		return cased{c.Number.Text, c.Number.Num, c.Number.Num}, true

@@ -1,7 +1,7 @@
 package schema
 
 import (
-	"errors"
+	"fmt"
 	"slices"
 )
 
@@ -135,31 +135,19 @@ func (e *enumBuilder) add(d *Definition) {
 				continue
 			}
 		}
-		n := enumerator{m.Name, first, last, m.Value != nil}
+		n := enumerator{m.Name, m.Pos, first, last, m.Value != nil}
 		if v, ok := e.given[m.Name]; ok && m.Name != "" {
-			n = enumerator{m.Name, v, v, true}
+			n.first, n.last, n.numbered = v, v, true
 		}
-		if i := slices.IndexFunc(e.enum.members, func(o enumerator) bool { return o.name == m.Name && m.Name != "" }); i >= 0 {
-			if i < known {
-				e.enum.members[i] = n
-				continue
-			}
-			e.found = append(e.found, problem(m.Pos, ProblemDuplicate, "%s stands twice in %s", m.Name, d.Name))
-			continue
+		switch i := e.enum.index(m.Name); {
+		case i < 0 || m.Name == "":
+			e.enum.members = append(e.enum.members, n)
+		case i < known:
+			e.enum.members[i] = n
+		default:
+			e.found = append(e.found, problem(m.Pos, ProblemDuplicate, "%s stands twice in %s", m.Name, d.Name).advise("remove one of the two"))
 		}
-		if i := slices.IndexFunc(e.enum.members, n.overlaps); i >= 0 {
-			e.found = append(e.found, problem(m.Pos, ProblemDuplicate, "%s has the number of %s in %s", orNumber(m), e.enum.members[i].name, d.Name).
-				advise("give it another number"))
-		}
-		e.enum.members = append(e.enum.members, n)
 	}
-}
-
-func orNumber(m Enumerator) string {
-	if m.Name == "" {
-		return m.Value.Text
-	}
-	return m.Name
 }
 
 func (n enumerator) overlaps(o enumerator) bool {
@@ -188,24 +176,30 @@ func (m *Enumerator) numbers() (first, last uint64, bad *Problem) {
 // that of the number that stands alone, else that of the greatest number.
 func (e *enumBuilder) finish() {
 	for _, name := range sortedKeys(e.given) {
-		if v := e.given[name]; e.enum.find(name) == nil {
-			e.enum.members = append(e.enum.members, enumerator{name, v, v, true})
-		} else {
-			e.enum.find(name).first, e.enum.find(name).last = v, v
+		if v := e.given[name]; e.enum.index(name) < 0 {
+			e.enum.members = append(e.enum.members, enumerator{name, e.last.Pos, v, v, true})
 		}
 	}
 	greatest := e.bare
-	for _, m := range e.enum.members {
-		if e.forms && m.numbered && octetsFor(m.last) > octetsFor(e.bare) {
-			e.found = append(e.found, problem(e.last.Pos, ProblemWidth, "%s(%d) does not fit in the width of %s, which (%d) sets", m.name, m.last, e.enum.name, e.bare).
+	for i, m := range e.enum.members {
+		if !m.numbered {
+			continue
+		}
+		if e.forms && octetsFor(m.last) > octetsFor(e.bare) {
+			e.found = append(e.found, problem(m.pos, ProblemWidth, "%s does not fit in the width of %s, which (%d) sets", m.label(), e.enum.name, e.bare).
 				advise("take a smaller number or widen the enum"))
 		}
-		if m.numbered {
-			greatest = max(greatest, m.last)
+		if j := slices.IndexFunc(e.enum.members[:i], m.overlaps); j >= 0 {
+			e.found = append(e.found, problem(m.pos, ProblemDuplicate, "%s has the number of %s in %s", m.label(), e.enum.members[j].label(), e.enum.name).
+				advise("give it another number"))
 		}
+		greatest = max(greatest, m.last)
 	}
 	e.enum.width = octetsFor(greatest)
 }
+
+// label is the enumerator with its number.
+func (n enumerator) label() string { return fmt.Sprintf("%s(%d)", n.name, n.first) }
 
 // Types lists the names that the Files define, in their order.
 func (s *Schema) Types() []string { return slices.Clone(s.types) }
@@ -244,9 +238,6 @@ func (s *Schema) Codec(typeName string, ctx Context) (*Codec, error) {
 	c.root = b.ref(typeName, Position{})
 	if err := b.found.Err(); err != nil {
 		return nil, err
-	}
-	if c.root == nil || c.root.kind == nodeOpaque {
-		return nil, errors.New("schema: no type " + typeName)
 	}
 	return c, nil
 }

@@ -33,7 +33,7 @@ func (c *Codec) TypeName() string { return c.typeName }
 func (c *Codec) Decode(body []byte) (Value, *attls.Error) {
 	v, n, err := c.DecodePrefix(body)
 	if err == nil && n < len(body) && !c.ctx.IgnoreTrailing {
-		err = attls.Errorf(attls.Malformed, attls.FailTrailing, "%d octets are left over", len(body)-n).At(n)
+		err = attls.Errorf(attls.Malformed, attls.FailTrailing, "%s left over", octets(len(body)-n)).At(n)
 	}
 	if err != nil {
 		return Value{}, err
@@ -52,7 +52,7 @@ func (c *Codec) DecodePrefix(body []byte) (Value, int, *attls.Error) {
 		elements = defaultElements
 	}
 	if len(body) > size {
-		return Value{}, 0, attls.Errorf(attls.Violation, attls.FailLimit, "%d octets; at most %d are read", len(body), size).At(0)
+		return Value{}, 0, attls.Errorf(attls.Violation, attls.FailLimit, "%s; at most %d are read", octets(len(body)), size).At(0)
 	}
 	var stack [16]Value
 	var registers [8]register
@@ -88,7 +88,7 @@ func malformed(offset int, format string, args ...any) *attls.Error {
 // take reads so many octets.
 func (d *decoder) take(n uint64) ([]byte, *attls.Error) {
 	if uint64(d.end-d.pos) < n {
-		return nil, malformed(d.pos, "%d octets where %d are needed", d.end-d.pos, n)
+		return nil, malformed(d.pos, "%s where %d are needed", octets(d.end-d.pos), n)
 	}
 	v := d.b[d.pos : d.pos+int(n) : d.pos+int(n)]
 	d.pos += int(n)
@@ -276,22 +276,22 @@ func (d *decoder) sizeOf(n *node, regs []register) (int, *attls.Error) {
 			return 0, malformed(at, "the length is negative or above %d octets", maxArray)
 		}
 		if size = s; size > uint64(d.end-d.pos) {
-			return 0, malformed(at, "%d octets where %d are needed", d.end-d.pos, size)
+			return 0, malformed(at, "%s where %d are needed", octets(d.end-d.pos), size)
 		}
 		return int(size), nil
 	}
 	prefix, err := d.take(uint64(n.prefix))
 	if err != nil {
-		return 0, malformed(at, "%d octets where the length needs %d", d.end-at, n.prefix)
+		return 0, malformed(at, "%s where the length needs %d", octets(d.end-at), n.prefix)
 	}
 	size = number(prefix)
 	switch {
 	case size > uint64(d.end-d.pos):
-		return 0, malformed(at, "announces %d octets and %d are left", size, d.end-d.pos)
+		return 0, malformed(at, "announces %s and %d are left", octets(size), d.end-d.pos)
 	case size < n.floor:
-		return 0, malformed(at, "%d octets; at least %d are required", size, n.floor)
+		return 0, malformed(at, "%s; at least %d are required", octets(size), n.floor)
 	case size > n.ceiling:
-		return 0, malformed(at, "%d octets; at most %d are allowed", size, n.ceiling)
+		return 0, malformed(at, "%s; at most %d are allowed", octets(size), n.ceiling)
 	}
 	return int(size), nil
 }

@@ -157,7 +157,7 @@ func (n *node) number(v *Value) (uint64, *attls.Error) {
 	case v.Kind != KindNumber:
 		return 0, unfit("%v where a number is needed", v.Kind)
 	case n.width < 8 && v.Number>>(8*n.width) != 0:
-		return 0, unfit("%d does not fit in %d octets", v.Number, n.width)
+		return 0, unfit("%d does not fit in %s", v.Number, octets(n.width))
 	}
 	return v.Number, nil
 }
@@ -245,16 +245,16 @@ func (end *ending) finish(e *encoder, mark int) *attls.Error {
 	case n.rest:
 	case end.pending != nil:
 		if w := end.pending.width; w < 8 && size>>(8*w) != 0 {
-			return unfit("%d octets do not fit in a length of %d octets", size, w)
+			return unfit("%s do not fit in a length of %s", octets(size), octets(w))
 		}
 		e.patch(end.pending.offset, end.pending.width, size)
 		end.pending.value, end.pending.open = size, false
 	case n.length != nil:
 		if size != end.fixed {
-			return unfit("%d octets where %d are needed", size, end.fixed)
+			return unfit("%s where %d are needed", octets(size), end.fixed)
 		}
 	case size < n.floor || size > n.ceiling:
-		return unfit("%d octets; %d to %d are allowed", size, n.floor, n.ceiling)
+		return unfit("%s; %d to %d are allowed", octets(size), n.floor, n.ceiling)
 	default:
 		e.patch(end.at, n.prefix, size)
 	}

@@ -145,15 +145,19 @@ type enum struct {
 
 type enumerator struct {
 	name        string
+	pos         Position
 	first, last uint64
 	numbered    bool
 }
 
+// index is the place of a name, -1 when the enum does not have it.
+func (e *enum) index(name string) int {
+	return slices.IndexFunc(e.members, func(m enumerator) bool { return m.name == name })
+}
+
 func (e *enum) find(name string) *enumerator {
-	for i := range e.members {
-		if e.members[i].name == name {
-			return &e.members[i]
-		}
+	if i := e.index(name); i >= 0 {
+		return &e.members[i]
 	}
 	return nil
 }

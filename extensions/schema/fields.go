@@ -73,7 +73,9 @@ func (l *lister) members(ms []member, prefix string, room int, optional bool) {
 		own := spare + int(c.size().min)
 		inner, opt := prefix, optional || c.register >= 0 && len(c.arms) > 1
 		if c.label != "" && c.arms[0].direct == nil {
-			l.add(Field{Path: prefix + c.label, Pos: c.pos, Kind: KindStruct, Optional: optional, Fits: own, Ceiling: own})
+			size := c.size()
+			l.add(Field{Path: prefix + c.label, Pos: c.pos, Kind: KindStruct, Optional: optional,
+				Floor: int(size.min), Ceiling: int(size.max), Fits: min(own, int(size.max))})
 			inner = prefix + c.label + "."
 		}
 		for _, a := range c.arms {

@@ -45,7 +45,10 @@ type Problem struct {
 }
 
 func (p *Problem) Error() string {
-	s := p.Pos.String() + ": "
+	s := ""
+	if p.Pos.Line > 0 {
+		s = p.Pos.String() + ": "
+	}
 	if p.Warning {
 		s += "warning: "
 	}
@@ -152,6 +155,14 @@ func distance(a, b string, limit int) int {
 		before, row = row, next
 	}
 	return min(row[len(b)], limit)
+}
+
+// octets is a number of octets in words.
+func octets[T int | uint64](n T) string {
+	if n == 1 {
+		return "1 octet"
+	}
+	return fmt.Sprintf("%d octets", n)
 }
 
 func abs(n int) int {

@@ -3,6 +3,7 @@ package schema
 import (
 	"bytes"
 	"encoding/hex"
+	"os"
 	"strings"
 	"testing"
 
@@ -40,159 +41,16 @@ func compile(t testing.TB, env *Environment, texts ...string) *Schema {
 	return s
 }
 
-const certificateTypes = `
-   struct {
-           select(ClientOrServerExtension) {
-               case client:
-                 CertificateType client_attestation_types<1..2^8-1>;
-                 opaque nonce<0..2^16-1>;
-
-               case server:
-                 CertificateType client_attestation_type;
-                 opaque nonce<0..2^16-1>;
-           }
-   } ClientAttestationTypeExtension;`
-
-const evidence02 = `
-   enum { NUMERIC(0), STRING(1) } encodingType;
-   struct {
-        encodingType type;
-        select (encodingType) {
-            case NUMERIC:
-              uint16 content_format;
-            case STRING:
-               opaque media_type<0..2^16-1>;
-        };
-   } EvidenceType;
-   struct {
-           select(ClientOrServerExtension) {
-               case client:
-                 EvidenceType supported_evidence_types<1..2^8-1>;
-                 opaque nonce<0..2^8-1>;
-
-               case server:
-                 EvidenceType selected_evidence_type;
-           }
-   } evidenceRequestTypeExtension;
-   struct {
-           select(ClientOrServerExtension) {
-               case client:
-                 EvidenceType supported_evidence_types<1..2^8-1>;
-
-               case server:
-                 EvidenceType selected_evidence_type;
-                 opaque nonce<0..2^8-1>;
-           }
-   } evidenceProposalTypeExtension;`
-
-const evidence03 = `
-   enum { ATTESTATION(0), CERT_ATTESTATION(1) } credentialType;
-   struct {
-        encodingType type;
-        credentialType cred_type;
-        select (encodingType) {
-            case NUMERIC:
-              uint16 content_format;
-            case STRING:
-               opaque media_type<0..2^16-1>;
-        };
-   } EvidenceType;`
-
-const results04 = `
-   struct {
-        opaque verifier_identity<0..2^16-1>;
-   } VerifierIdentityType;
-   struct {
-           select(ClientOrServerExtension) {
-               case client:
-                 VerifierIdentityType trusted_verifiers<1..2^8-1>;
-
-               case server:
-                 VerifierIdentityType selected_verifier;
-           }
-   } resultsRequestTypeExtension;`
-
-const evidence05 = `
-    enum { CONTENT_FORMAT(0), MEDIA_TYPE(1) } typeEncoding;
-    enum { ATTESTATION(0), CERT_ATTESTATION(1) } credentialKind;
-    struct {
-        credentialKind credential_kind;
-        typeEncoding type_encoding;
-        select (EvidenceType.type_encoding) {
-            case CONTENT_FORMAT:
-                uint16 content_format;
-            case MEDIA_TYPE:
-                opaque media_type<0..2^16-1>;
-        };
-    } EvidenceType;
-    struct {
-        select(Handshake.msg_type) {
-            case client_hello:
-                EvidenceType supported_evidence_types<1..2^8-1>;
-                opaque nonce<8..2^8-1>;
-            case encrypted_extensions:
-                EvidenceType selected_evidence_type;
-        }
-    } evidenceRequestTypeExtension;`
-
-const early00 = `
-    enum { CONTENT_FORMAT(0), MEDIA_TYPE(1) } typeEncoding;
-    struct {
-        typeEncoding type_encoding;
-        select (EvidenceType.type_encoding) {
-            case CONTENT_FORMAT: uint16 content_format;
-            case MEDIA_TYPE:     opaque media_type<0..2^16-1>;
-        };
-    } EvidenceType;
-    struct {
-        select(Handshake.msg_type) {
-            case client_hello:
-                EvidenceType supported_evidence_types<1..2^8-1>;
-            case server_hello:
-            case encrypted_extensions:
-                EvidenceType selected_evidence_type;
-        }
-    } evidenceRequestTypeExtension;
-    enum {
-        /* other handshake message types */
-        attestation(TBD),
-        (255)
-    } HandshakeType;
-    struct {
-        opaque cmw_payload<1..2^24-1>;
-    } Attestation;`
-
-const early05 = `
-    enum { CONTENT_FORMAT(0), MEDIA_TYPE(1) } typeEncoding;
-    struct {
-        typeEncoding type_encoding;
-        select (EvidenceType.type_encoding) {
-            case CONTENT_FORMAT: uint16 content_format;
-            case MEDIA_TYPE: opaque media_type<0..2^16-1>;
-        };
-    } EvidenceType;
-    struct { opaque verifier_identity<0..2^16-1>; } VerifierIdentityType;
-    enum { evidence(0), result(1), (255) } AttestationMechanism;
-    struct {
-        AttestationMechanism mechanism;
-        select (mechanism) {
-            case evidence: EvidenceType;
-            case result:   VerifierIdentityType;
-        } argument;
-    } AttestationScheme;
-    struct {
-        select (Handshake.msg_type) {
-            case client_hello:
-                AttestationScheme server_attester_schemes<0..2^16-1>;
-                AttestationScheme client_attester_schemes<0..2^16-1>;
-            case encrypted_extensions:
-                AttestationScheme chosen_server_scheme;
-            case certificate_request:
-                AttestationScheme chosen_client_scheme;
-            case certificate:
-                opaque cmw_payload<1..2^24-1>;
-        };
-    } remoteAttestation;`
+// figure reads the figures of a revision, with the repairs that make them
+// well-formed.
+func figure(t testing.TB, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("testdata/figures/" + name + ".tls")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
 
 const exported = `
     struct { } Empty;
@@ -210,6 +68,7 @@ func codePoints() *Environment {
 	env.Enumerators = map[string]map[string]uint64{
 		"CertificateType": {"EAT": 0xe0, "TPM": 0xe1, "attestation": 0xe2},
 		"HandshakeType":   {"attestation": 0xe0},
+		"ExtensionType":   {"attestation_evidence": 0xff10},
 	}
 	env.Parameters[0].Tags = append(env.Parameters[0].Tags, "client_certificate_request")
 	return env
@@ -231,50 +90,50 @@ func TestWireExamples(t *testing.T) {
 		wire  string
 		want  map[string]any // numbers, hexadecimal octets, lengths of lists
 	}{
-		{"A-01 CH", []string{certificateTypes}, "ClientAttestationTypeExtension", ch, "01 E0 00 00",
+		{"A-01 CH", []string{figure(t, "tls-attestation-00")}, "ClientAttestationTypeExtension", ch, "01 E0 00 00",
 			map[string]any{"client_attestation_types": 1, "client_attestation_types[0]": uint64(0xe0), "nonce": ""}},
-		{"A-01 EE", []string{certificateTypes}, "ClientAttestationTypeExtension", ee, "E0 00 08 0102030405060708",
+		{"A-01 EE", []string{figure(t, "tls-attestation-00")}, "ClientAttestationTypeExtension", ee, "E0 00 08 0102030405060708",
 			map[string]any{"client_attestation_type": uint64(0xe0), "nonce": "0102030405060708"}},
-		{"A-02 request CH", []string{evidence02}, "evidenceRequestTypeExtension", ch, "03 00 01 07 08 0102030405060708",
+		{"A-02 request CH", []string{figure(t, "tls-attestation-02")}, "evidenceRequestTypeExtension", ch, "03 00 01 07 08 0102030405060708",
 			map[string]any{"supported_evidence_types[0].content_format": uint64(263), "nonce": "0102030405060708"}},
-		{"A-02 request EE", []string{evidence02}, "evidenceRequestTypeExtension", ee, "00 01 07",
+		{"A-02 request EE", []string{figure(t, "tls-attestation-02")}, "evidenceRequestTypeExtension", ee, "00 01 07",
 			map[string]any{"selected_evidence_type.content_format": uint64(263)}},
-		{"A-02 proposal CH", []string{evidence02}, "evidenceProposalTypeExtension", ch, "03 00 01 07",
+		{"A-02 proposal CH", []string{figure(t, "tls-attestation-02")}, "evidenceProposalTypeExtension", ch, "03 00 01 07",
 			map[string]any{"supported_evidence_types[0].type": uint64(0)}},
-		{"A-02 proposal EE", []string{evidence02}, "evidenceProposalTypeExtension", ee, "00 01 07 08 0102030405060708",
+		{"A-02 proposal EE", []string{figure(t, "tls-attestation-02")}, "evidenceProposalTypeExtension", ee, "00 01 07 08 0102030405060708",
 			map[string]any{"selected_evidence_type.content_format": uint64(263), "nonce": "0102030405060708"}},
-		{"A-02 media type", []string{evidence02}, "EvidenceType", ch, "01" + mediaType,
+		{"A-02 media type", []string{figure(t, "tls-attestation-02")}, "EvidenceType", ch, "01" + mediaType,
 			map[string]any{"type": uint64(1), "media_type": hex.EncodeToString([]byte("application/eat+cwt"))}},
-		{"A-03 numeric", []string{evidence02, evidence03}, "EvidenceType", ch, "00 01 0107",
+		{"A-03 numeric", []string{figure(t, "tls-attestation-02"), figure(t, "tls-attestation-03")}, "EvidenceType", ch, "00 01 0107",
 			map[string]any{"type": uint64(0), "cred_type": uint64(1), "content_format": uint64(263)}},
-		{"A-03 string", []string{evidence02, evidence03}, "EvidenceType", ch, "01 01" + mediaType,
+		{"A-03 string", []string{figure(t, "tls-attestation-02"), figure(t, "tls-attestation-03")}, "EvidenceType", ch, "01 01" + mediaType,
 			map[string]any{"type": uint64(1), "cred_type": uint64(1)}},
-		{"A-04 CH", []string{results04}, "resultsRequestTypeExtension", ch, "0b 00 09 762e6578616d706c65",
+		{"A-04 CH", []string{figure(t, "tls-attestation-04")}, "resultsRequestTypeExtension", ch, "0b 00 09 762e6578616d706c65",
 			map[string]any{"trusted_verifiers[0].verifier_identity": hex.EncodeToString([]byte("v.example"))}},
-		{"A-04 EE", []string{results04}, "resultsRequestTypeExtension", ee, "00 09 762e6578616d706c65",
+		{"A-04 EE", []string{figure(t, "tls-attestation-04")}, "resultsRequestTypeExtension", ee, "00 09 762e6578616d706c65",
 			map[string]any{"selected_verifier.verifier_identity": hex.EncodeToString([]byte("v.example"))}},
-		{"A-05 mixed", []string{evidence05}, "EvidenceType", ch, "00 01" + mediaType,
+		{"A-05 mixed", []string{figure(t, "tls-attestation-05")}, "EvidenceType", ch, "00 01" + mediaType,
 			map[string]any{"credential_kind": uint64(0), "type_encoding": uint64(1)}},
-		{"A-05 CH", []string{evidence05}, "evidenceRequestTypeExtension", ch, "04 01 00 01 07 08 0102030405060708",
+		{"A-05 CH", []string{figure(t, "tls-attestation-05")}, "evidenceRequestTypeExtension", ch, "04 01 00 01 07 08 0102030405060708",
 			map[string]any{"supported_evidence_types[0].credential_kind": uint64(1)}},
-		{"B-00 CH", []string{early00}, "evidenceRequestTypeExtension", ch, "03 00 01 07",
+		{"B-00 CH", []string{figure(t, "early-attestation-00")}, "evidenceRequestTypeExtension", ch, "03 00 01 07",
 			map[string]any{"supported_evidence_types[0].content_format": uint64(263)}},
-		{"B-00 EE", []string{early00}, "evidenceRequestTypeExtension", ee, "00 01 07",
+		{"B-00 EE", []string{figure(t, "early-attestation-00")}, "evidenceRequestTypeExtension", ee, "00 01 07",
 			map[string]any{"selected_evidence_type.content_format": uint64(263)}},
-		{"B-00 message", []string{early00}, "Attestation", Context{MessageName: "attestation"}, "000002 8200",
+		{"B-00 message", []string{figure(t, "early-attestation-00")}, "Attestation", Context{MessageName: "attestation"}, "000002 8200",
 			map[string]any{"cmw_payload": "8200"}},
-		{"B-05 CH evidence", []string{early05}, "remoteAttestation", ch, "00 04 00 00 01 07 00 00",
+		{"B-05 CH evidence", []string{figure(t, "early-attestation-06")}, "remoteAttestation", ch, "00 04 00 00 01 07 00 00",
 			map[string]any{"server_attester_schemes": 1, "server_attester_schemes[0].mechanism": uint64(0),
 				"server_attester_schemes[0].argument.content_format": uint64(263), "client_attester_schemes": 0}},
-		{"B-05 CH results", []string{early05}, "remoteAttestation", ch, "00 0c 01 00 09 762e6578616d706c65 00 00",
+		{"B-05 CH results", []string{figure(t, "early-attestation-06")}, "remoteAttestation", ch, "00 0c 01 00 09 762e6578616d706c65 00 00",
 			map[string]any{"server_attester_schemes[0].argument.verifier_identity": hex.EncodeToString([]byte("v.example"))}},
-		{"B-05 EE evidence", []string{early05}, "remoteAttestation", ee, "00 00 01 07",
+		{"B-05 EE evidence", []string{figure(t, "early-attestation-06")}, "remoteAttestation", ee, "00 00 01 07",
 			map[string]any{"chosen_server_scheme.argument.content_format": uint64(263)}},
-		{"B-05 EE results", []string{early05}, "remoteAttestation", ee, "01 00 09 762e6578616d706c65",
+		{"B-05 EE results", []string{figure(t, "early-attestation-06")}, "remoteAttestation", ee, "01 00 09 762e6578616d706c65",
 			map[string]any{"chosen_server_scheme.mechanism": uint64(1)}},
-		{"B-05 CR", []string{early05}, "remoteAttestation", cr, "00 00 01 07",
+		{"B-05 CR", []string{figure(t, "early-attestation-06")}, "remoteAttestation", cr, "00 00 01 07",
 			map[string]any{"chosen_client_scheme.argument.type_encoding": uint64(0)}},
-		{"B-05 CT", []string{early05}, "remoteAttestation", ct, "000003 820102",
+		{"B-05 CT", []string{figure(t, "early-attestation-06")}, "remoteAttestation", ct, "000003 820102",
 			map[string]any{"cmw_payload": "820102"}},
 		{"C CR", []string{exported}, "CMWAttestation", cr, "", nil},
 		{"C client CR", []string{exported}, "CMWAttestation", Context{MessageName: "client_certificate_request"}, "", nil},
@@ -328,7 +187,7 @@ func TestWireExamples(t *testing.T) {
 
 // Elements report exactly the octets they had, for a comparison octet by octet.
 func TestElementOctets(t *testing.T) {
-	s := compile(t, nil, early05)
+	s := compile(t, nil, figure(t, "early-attestation-06"))
 	v, err := s.Decode("remoteAttestation", Context{Message: attls.KindClientHello},
 		unhex(t, "0010 00000107 01 0009 762e6578616d706c65 0004 00000107"))
 	if err != nil {
