@@ -61,7 +61,10 @@ func (t *Trust) check(ctx context.Context, r *CertificateVerdictRequest) *attls.
 
 // validate builds and checks a path to a trust anchor.
 func (t *Trust) validate(r *CertificateVerdictRequest) *attls.Error {
-	o := x509.VerifyOptions{Roots: t.Roots, Intermediates: x509.NewCertPool(), KeyUsages: t.KeyUsages}
+	o := x509.VerifyOptions{Roots: t.Roots, KeyUsages: t.KeyUsages}
+	if len(r.Chain) > 1 {
+		o.Intermediates = x509.NewCertPool()
+	}
 	if t.Time != nil {
 		o.CurrentTime = t.Time()
 	}

@@ -56,14 +56,15 @@ func newSubject(name string, count int, run func() error) *subject {
 
 // repeat makes n units and takes down what they cost.
 func (s *subject) repeat(n int) error {
+	var took time.Duration
 	runtime.ReadMemStats(&s.before)
-	start := time.Now()
-	for range n * s.count {
-		if err := s.run(); err != nil {
+	for range n {
+		d, err := s.unit()
+		if err != nil {
 			return err
 		}
+		took += d
 	}
-	took := time.Since(start)
 	runtime.ReadMemStats(&s.afterward)
 	s.times = append(s.times, float64(took.Nanoseconds())/float64(n))
 	s.mallocs += s.afterward.Mallocs - s.before.Mallocs
@@ -72,9 +73,44 @@ func (s *subject) repeat(n int) error {
 	return nil
 }
 
+// unit makes one unit and returns the time it took.
+func (s *subject) unit() (time.Duration, error) {
+	start := time.Now()
+	for range s.count {
+		if err := s.run(); err != nil {
+			return 0, err
+		}
+	}
+	return time.Since(start), nil
+}
+
 func (s *subject) cost() Cost {
 	n := float64(s.units)
 	return Cost{Nanoseconds: median(s.times), Allocations: float64(s.mallocs) / n, Octets: float64(s.octets) / n}
+}
+
+// inTurn joins subjects into one whose unit is a unit of each: what any
+// implementation has to do in the course of a handshake meets caches that the
+// other steps have used. The parts' times are taken on the way, and what they
+// allocate beforehand.
+func inTurn(name string, parts []*subject) (*subject, error) {
+	const often = 8
+	for _, p := range parts {
+		if err := p.repeat(often); err != nil {
+			return nil, err
+		}
+		p.times = p.times[:0]
+	}
+	return newSubject(name, 1, func() error {
+		for _, p := range parts {
+			took, err := p.unit()
+			if err != nil {
+				return err
+			}
+			p.times = append(p.times, float64(took.Nanoseconds()))
+		}
+		return nil
+	}), nil
 }
 
 // interleave runs every subject in every round, after one run of each that does
@@ -95,15 +131,11 @@ func interleave(o Options, subjects []*subject) error {
 	return nil
 }
 
-// ratio is the median over the rounds of one subject's time to the sum of others'.
-func ratio(s *subject, others ...*subject) float64 {
+// ratio is the median over the rounds of one subject's time to another's.
+func ratio(s, other *subject) float64 {
 	ratios := make([]float64, len(s.times))
 	for i := range ratios {
-		sum := 0.0
-		for _, o := range others {
-			sum += o.times[i]
-		}
-		ratios[i] = s.times[i] / sum
+		ratios[i] = s.times[i] / other.times[i]
 	}
 	return median(ratios)
 }

@@ -81,6 +81,37 @@ func BenchmarkRecords(b *testing.B) {
 	}
 }
 
+// TestHandshakeAllocations holds a handshake of both ends to what its
+// primitives allocate and at most 90 allocations more, or 110 with a client's
+// certificate.
+func TestHandshakeAllocations(t *testing.T) {
+	for _, c := range Cases() {
+		ceiling := 90.0
+		if c.Mutual {
+			ceiling = 110
+		}
+		ours, _, sum, err := handshakeSubjects(c.withDefaults())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := inTurn("", sum); err != nil {
+			t.Fatal(err)
+		}
+		primitives := 0.0
+		for _, s := range sum {
+			primitives += s.cost().Allocations
+		}
+		n := testing.AllocsPerRun(20, func() {
+			if err := ours.run(); err != nil {
+				t.Error(err)
+			}
+		})
+		if n > primitives+ceiling {
+			t.Errorf("%s: %v allocations, the primitives have %v; at most %v more are allowed", c.Name, n, primitives, ceiling)
+		}
+	}
+}
+
 // TestRecords checks that nothing is allocated for a record, and that what is
 // measured is what it says.
 func TestRecords(t *testing.T) {

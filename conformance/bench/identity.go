@@ -29,6 +29,8 @@ type identity struct {
 	signer crypto.Signer
 	chain  [][]byte
 	roots  *x509.CertPool
+	// answerer shows this identity and trusts its root.
+	answerer handshake.Answerer
 }
 
 func newKey(s attls.SignatureScheme) (crypto.Signer, error) {
@@ -71,11 +73,14 @@ func newIdentity(s attls.SignatureScheme) (*identity, error) {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(root)
-	return &identity{scheme: s, signer: key, chain: [][]byte{der}, roots: roots}, nil
-}
-
-func (id *identity) credential() *handshake.Credential {
-	return &handshake.Credential{Chain: id.chain, Schemes: []attls.SignatureScheme{id.scheme}, Signer: id.signer}
+	id := &identity{scheme: s, signer: key, chain: [][]byte{der}, roots: roots}
+	credential, err := handshake.NewCredential(id.chain, key)
+	if err != nil {
+		return nil, err
+	}
+	id.answerer = handshake.Answerer{Credentials: []*handshake.Credential{credential},
+		Trust: handshake.Trust{Roots: roots, Time: func() time.Time { return moment }}}
+	return id, nil
 }
 
 // usage is what a peer's certificate must be good for.

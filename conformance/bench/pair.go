@@ -1,15 +1,16 @@
 package bench
 
 import (
-	"crypto/x509"
+	"context"
 	"fmt"
 
 	"attls"
 	"attls/handshake"
-	"attls/internal/provider"
 )
 
-// pair is a client and a server engine that exchange octets in memory.
+// pair is a client and a server engine that exchange octets in memory. Unlike
+// the driver in conformance/pair it does nothing that would have to be measured
+// along.
 type pair struct{ ends [2]*handshake.Engine }
 
 // configs are the two ends' configurations, made once.
@@ -34,7 +35,7 @@ func (p *pair) handshake(id *identity) error {
 	for !p.ends[0].Done() || !p.ends[1].Done() {
 		moved := false
 		for i, e := range p.ends {
-			if err := answer(e, id); err != nil {
+			if err := answer(e, &id.answerer); err != nil {
 				return err
 			}
 			if out := e.Output(); len(out) > 0 {
@@ -59,35 +60,20 @@ func feed(e *handshake.Engine, b []byte) error {
 }
 
 // answer handles an engine's events and answers its waits.
-func answer(e *handshake.Engine, id *identity) error {
+func answer(e *handshake.Engine, a *handshake.Answerer) error {
 	for ev, ok := e.Next(); ok; ev, ok = e.Next() {
 		switch ev.Kind {
 		case handshake.EventError:
 			return ev.Err
 		case handshake.EventWait:
-			a, err := id.answer(ev.Wait)
-			if err != nil {
-				return err
+			given, failure := a.Answer(context.Background(), ev.Wait)
+			if failure != nil {
+				return failure
 			}
-			if err := e.Answer(ev.Wait.ID, a); err != nil {
+			if err := e.Answer(ev.Wait.ID, given); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-func (id *identity) answer(w *handshake.Wait) (a handshake.Answer, err error) {
-	switch w.Kind {
-	case handshake.WaitCredential:
-		a.Credential = id.credential()
-	case handshake.WaitSignature:
-		a.Signature, err = provider.Sign(w.Signature.Credential.Signer, w.Signature.Scheme, w.Signature.Content)
-	case handshake.WaitCertificateVerdict:
-		var leaf *x509.Certificate
-		if leaf, err = x509.ParseCertificate(w.Certificate.Chain[0]); err == nil {
-			err = id.verify(leaf, w.Certificate.Peer)
-		}
-	}
-	return a, err
 }
