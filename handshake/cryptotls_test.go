@@ -62,16 +62,50 @@ func (l *log) lines(but string) []string {
 // counter counts the KeyUpdates of both directions.
 type counter struct {
 	handshake.NopTap
+	mu      sync.Mutex
 	updates [2]int
+	changed chan struct{}
 }
+
+func newCounter() *counter { return &counter{changed: make(chan struct{})} }
 
 func (c *counter) Message(d handshake.Direction, m *message.Raw, _ *handshake.Plan) {
 	if m.Kind == attls.KindKeyUpdate {
+		c.mu.Lock()
+		defer c.mu.Unlock()
 		c.updates[d]++
+		close(c.changed)
+		c.changed = make(chan struct{})
 	}
 }
 
-func (c *counter) Fork() handshake.Tap { copied := *c; return &copied }
+func (c *counter) Fork() handshake.Tap { panic("not forked here") }
+
+func (c *counter) seen() [2]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.updates
+}
+
+// await waits until n KeyUpdates went in a direction.
+func (c *counter) await(t *testing.T, d handshake.Direction, n int) {
+	t.Helper()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		c.mu.Lock()
+		got, changed := c.updates[d], c.changed
+		c.mu.Unlock()
+		if got >= n {
+			return
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			t.Fatalf("%d KeyUpdates %v, want %d", got, d, n)
+		}
+	}
+}
 
 // against is a connection of a Conn with crypto/tls.
 type against struct {
@@ -412,7 +446,7 @@ func TestCryptoTLSTransfer(t *testing.T) {
 	for _, role := range []attls.Role{attls.RoleClient, attls.RoleServer} {
 		t.Run(role.String(), func(t *testing.T) {
 			a := newAgainst(role, ca, server)
-			count := &counter{}
+			count := newCounter()
 			a.cfg.Tap = count
 			if ours, theirs := a.start(t); ours != nil || theirs != nil {
 				t.Fatal(ours, theirs)
@@ -441,7 +475,7 @@ func TestCryptoTLSTransfer(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				return count.updates
+				return count.seen()
 			}
 			// A request is made only when none is open (RFC 9846 section 4.7.3).
 			before := behind()
