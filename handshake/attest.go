@@ -180,13 +180,14 @@ func (e *Engine) readProfile(k attls.MessageKind, l extensions.List) *attls.Erro
 		if c == nil || negotiation.IsNullChoice(p, c) {
 			continue
 		}
-		if err := negotiation.CheckChoice(p, e.att.offered, i, c); err != nil {
+		own, err := negotiation.CheckChoice(p, e.att.offered, i, c)
+		if err != nil {
 			if e.tolerated(err.Failure) {
 				continue
 			}
 			return err.Under("extensions." + p.Slots[i].Name).In(k)
 		}
-		e.att.chosen.Choices[i] = c
+		e.att.chosen.Choices[i] = own
 		e.att.chosen.Present[i] = true
 	}
 	return nil

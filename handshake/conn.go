@@ -71,18 +71,13 @@ type Conn struct {
 var _ net.Conn = (*Conn)(nil)
 
 // Client makes the client's end of a connection over nc. A configuration that
-// cannot work is reported by the handshake. The taps see this connection only,
-// after Config.Tap.
-func Client(nc net.Conn, c *Config, a *Answerer, taps ...Tap) *Conn {
-	return newConn(nc, c, a, attls.RoleClient, taps)
-}
+// cannot work is reported by the handshake.
+func Client(nc net.Conn, c *Config, a *Answerer) *Conn { return newConn(nc, c, a, attls.RoleClient) }
 
-// Server makes the server's end of a connection over nc; see Client.
-func Server(nc net.Conn, c *Config, a *Answerer, taps ...Tap) *Conn {
-	return newConn(nc, c, a, attls.RoleServer, taps)
-}
+// Server makes the server's end of a connection over nc.
+func Server(nc net.Conn, c *Config, a *Answerer) *Conn { return newConn(nc, c, a, attls.RoleServer) }
 
-func newConn(nc net.Conn, cfg *Config, a *Answerer, role attls.Role, taps []Tap) *Conn {
+func newConn(nc net.Conn, cfg *Config, a *Answerer, role attls.Role) *Conn {
 	if a == nil {
 		a = &Answerer{}
 	}
@@ -93,7 +88,7 @@ func newConn(nc net.Conn, cfg *Config, a *Answerer, role attls.Role, taps []Tap)
 		log = cfg.keyLog
 	}
 	var err error
-	if c.engine, err = newEngine(cfg, role, Taps(append([]Tap{cfg.Tap}, taps...)...), log); err != nil {
+	if c.engine, err = newEngine(cfg, role, log); err != nil {
 		c.err = err
 	}
 	return c

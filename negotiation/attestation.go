@@ -2,6 +2,7 @@ package negotiation
 
 import (
 	"bytes"
+	"slices"
 
 	"attls"
 	"attls/extensions/profile"
@@ -39,6 +40,14 @@ func Offer(p *profile.Profile, policy Policy, canAuthenticate bool) (Slots, *att
 		if len(out.Offers[i]) > 0 && p.Slots[i].Attester == attls.RoleClient && p.Rules.ClientSlotsNeedCert && !canAuthenticate {
 			return out, attls.Errorf(attls.Local, attls.FailConfiguration, "slot %s needs a client certificate and there is none", p.Slots[i].Name)
 		}
+		if first := p.Rules.OfferFirst; first != nil && len(out.Offers[i]) > 0 {
+			if find(out.Offers[i], first) == nil {
+				return out, attls.Errorf(attls.Local, attls.FailConfiguration, "profile %s wants the scheme %x first in slot %s, and the policy does not have it", p.ID, first.Wire, p.Slots[i].Name)
+			}
+			slices.SortStableFunc(out.Offers[i], func(a, b Scheme) int {
+				return rank(bytes.Equal(a.Wire, first.Wire)) - rank(bytes.Equal(b.Wire, first.Wire))
+			})
+		}
 		total += len(out.Offers[i])
 		out.Present[i] = len(out.Offers[i]) > 0 || p.Rules.OfferEmptyList
 	}
@@ -46,6 +55,14 @@ func Offer(p *profile.Profile, policy Policy, canAuthenticate bool) (Slots, *att
 		return out, attls.Errorf(attls.Local, attls.FailConfiguration, "%d schemes to offer; profile %s requires %d", total, p.ID, p.Rules.OfferAtLeast)
 	}
 	return out, nil
+}
+
+// rank puts what is first before the rest.
+func rank(first bool) int {
+	if first {
+		return 0
+	}
+	return 1
 }
 
 // Choose is the server's choice (rules `choose`, `no_scheme`, `unwilling` and
@@ -68,7 +85,7 @@ func Choose(p *profile.Profile, offered Slots, policy Policy) (Slots, *attls.Err
 		if p.Rules.ServerOrder {
 			first, second = own, offered.Offers[i]
 		}
-		s := common(first, second)
+		s := find(own, common(first, second))
 		if s == nil {
 			for _, m := range slot.Models {
 				failed[m] = true
@@ -124,22 +141,36 @@ func noScheme(p *profile.Profile, failed, chosenModel [2]bool) *attls.Error {
 // common finds the first of first that second contains, octet for octet.
 func common(first, second []Scheme) *Scheme {
 	for i := range first {
-		for k := range second {
-			if bytes.Equal(first[i].Wire, second[k].Wire) {
-				s := first[i]
-				return &s
-			}
+		if s := find(second, &first[i]); s != nil {
+			return s
 		}
 	}
 	return nil
 }
 
-// CheckChoice holds a server's choice against the offer, octet for octet.
-func CheckChoice(p *profile.Profile, offered Slots, slot int, choice *Scheme) *attls.Error {
-	if common([]Scheme{*choice}, offered.Offers[slot]) == nil {
-		return attls.Errorf(attls.Violation, attls.FailChoiceNotOffered, "the scheme %x was not offered", choice.Wire).By(p.ID)
+// find returns the scheme of a list that has the same octets as s. One's own
+// list says what the octets stand for: a profile may give several formats one
+// number.
+func find(list []Scheme, s *Scheme) *Scheme {
+	if s == nil {
+		return nil
+	}
+	for i := range list {
+		if bytes.Equal(list[i].Wire, s.Wire) {
+			found := list[i]
+			return &found
+		}
 	}
 	return nil
+}
+
+// CheckChoice holds a server's choice against the offer, octet for octet, and
+// returns the scheme that was offered.
+func CheckChoice(p *profile.Profile, offered Slots, slot int, choice *Scheme) (*Scheme, *attls.Error) {
+	if s := find(offered.Offers[slot], choice); s != nil {
+		return s, nil
+	}
+	return nil, attls.Errorf(attls.Violation, attls.FailChoiceNotOffered, "the scheme %x was not offered", choice.Wire).By(p.ID)
 }
 
 // CheckAnswers is the client's check once the server's parameters are complete

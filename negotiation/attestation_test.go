@@ -87,10 +87,10 @@ func TestCheckAnswers(t *testing.T) {
 	p := twoSlots(strict)
 	offered := newSlots(p)
 	offered.Offers[1] = []Scheme{*s}
-	if err := CheckChoice(p, offered, 1, s); err != nil {
+	if got, err := CheckChoice(p, offered, 1, s); err != nil || got == nil {
 		t.Error(err)
 	}
-	if err := CheckChoice(p, offered, 1, &Scheme{Wire: []byte{2}}); failure(err) != attls.FailChoiceNotOffered {
+	if _, err := CheckChoice(p, offered, 1, &Scheme{Wire: []byte{2}}); failure(err) != attls.FailChoiceNotOffered {
 		t.Errorf("a scheme that was not offered: %v", err)
 	}
 	p.Slots[1].Attester = attls.RoleClient

@@ -1,5 +1,5 @@
-// Package profile holds draft profiles in the form that the engine reads. The
-// loader of their files does not exist yet.
+// Package profile loads, checks and compiles draft profiles, and holds them in
+// the form that the engine reads.
 //
 // A profile is one YAML file that makes a draft revision data: structures in
 // TLS presentation language, code points, placement, rules with their
@@ -11,6 +11,7 @@ package profile
 import (
 	"attls"
 	"attls/extensions/profile/binder"
+	"attls/extensions/schema"
 )
 
 // Model is one of the two models of RFC 9334 section 5.
@@ -236,6 +237,9 @@ type BinderRules struct {
 	Fit       ChallengeFit
 	HandOver  []string          // expressions handed to the Appraiser by value
 	Exporters map[string]string // exporter name -> expression of its secret
+	// PostHandshake is the program of post-handshake authentication; nil when it
+	// is Program.
+	PostHandshake *binder.Program
 }
 
 // AlertAction is what a failure does to the connection.
@@ -279,6 +283,12 @@ type Resumption struct {
 	ExternalPSK bool   // an external PSK alone may start a connection
 }
 
+// PostHandshake are the rules of `after.post_handshake`.
+type PostHandshake struct {
+	ClientAuthentication bool // a client attests in post-handshake authentication
+	ChoiceCarriedOver    bool // the scheme of the handshake holds; else CertificateRequest chooses again
+}
+
 // Reading is one ambiguity of a text and the reading in force.
 type Reading struct {
 	Switch  string
@@ -286,29 +296,36 @@ type Reading struct {
 	Chosen  string
 	Default string
 	Options []string
+	Why     string // why the default is the default
 }
 
 // Profile is a compiled profile; it is immutable and safe to share.
 type Profile struct {
-	ID          string
-	DraftName   string
-	Revision    string
-	Date        string
-	Status      string
-	Extensions  []Extension
-	Messages    []AddedMessage
-	Slots       []Slot
-	Credentials []Credential
-	Rules       Rules
-	Binder      BinderRules
-	Alerts      map[attls.Failure]AlertAction
-	AlertNames  map[attls.AlertDescription]string
-	Resumption  Resumption
-	Quirks      Quirks
-	Readings    []Reading
+	ID            string
+	DraftName     string
+	Revision      string
+	Date          string
+	Status        string
+	Note          string
+	Extensions    []Extension
+	Messages      []AddedMessage
+	Slots         []Slot
+	Credentials   []Credential
+	Rules         Rules
+	Binder        BinderRules
+	Alerts        map[attls.Failure]AlertAction
+	AlertNames    map[attls.AlertDescription]string
+	Resumption    Resumption
+	PostHandshake PostHandshake
+	Quirks        Quirks
+	Readings      []Reading
 
-	// compiled codecs, unexported, are added by the loader
-	codec codecs
+	// Warnings are what the loader found and did not refuse.
+	Warnings schema.Problems
+	// Source is the document with its bases merged in, as YAML.
+	Source string
+
+	codec codecs // the compiled structures
 }
 
 // Fields is what the profile's extensions (or added message) of one handshake

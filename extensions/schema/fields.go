@@ -18,6 +18,9 @@ type Field struct {
 	// Optional is set for fields that only some values have: those of an arm
 	// that the octets select, and all inside elements of lists.
 	Optional bool
+	// Implied is set for a number that follows from other fields when it is not
+	// given: it decides a select, or counts the octets of an array.
+	Implied bool
 	// Constant is the number that is always there.
 	Constant *uint64
 	// Floor and Ceiling bound the contents of octets and lists, in octets; they
@@ -95,7 +98,8 @@ func (l *lister) add(f Field) {
 }
 
 func (l *lister) field(f *field, path string, room int, optional bool) {
-	l.node(f.node, Field{Path: path, Pos: f.pos, Optional: optional, Constant: f.constant}, room)
+	l.node(f.node, Field{Path: path, Pos: f.pos, Optional: optional, Constant: f.constant,
+		Implied: len(f.controls) > 0 || f.measures != ""}, room)
 }
 
 func (l *lister) node(n *node, f Field, room int) {

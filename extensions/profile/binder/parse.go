@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"attls/internal/suggest"
+	"attls/extensions/schema"
 )
 
 // Limits of a program; a profile that is not hostile stays far below them.
@@ -88,6 +88,14 @@ func parse(name, text string) (n *node, err *Error) {
 		return nil, p.fail(p.pos, "%q is left over after a complete expression", rest(text[p.pos:]))
 	}
 	return n, nil
+}
+
+// nearest is "; did you mean X?" with the known word that is nearest, or "".
+func nearest(word string, known []string) string {
+	if s := schema.Nearest(word, known); s != "" {
+		return "; did you mean " + s + "?"
+	}
+	return ""
 }
 
 func rest(s string) string {
@@ -231,7 +239,7 @@ func (p *parser) role(n *node) *Error {
 	word := p.word()
 	r, ok := roleArgs[word]
 	if !ok && n.op == opName {
-		return p.fail(at, "%s is no function; a definition takes (role), (client) or (server)%s", n.name, suggest.Nearest(n.name, names(functions)))
+		return p.fail(at, "%s is no function; a definition takes (role), (client) or (server)%s", n.name, nearest(n.name, names(functions)))
 	}
 	if !ok {
 		return p.fail(at, "%q stands where (role), (client) or (server) may stand", word)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"attls"
-	"attls/internal/suggest"
 )
 
 // Definition gives a name to an expression.
@@ -114,7 +113,7 @@ func (p *Program) kindOf(name string, n *node, state map[string]int) (Kind, *Err
 	case opName:
 		if _, ok := p.tree[n.name]; !ok {
 			known := append(append(names(terminals), names(functions)...), p.order...)
-			return fail(n.at, "nothing defines %q%s", n.name, suggest.Nearest(n.name, known))
+			return fail(n.at, "nothing defines %q%s", n.name, nearest(n.name, known))
 		}
 		if state[n.name] == entered {
 			return fail(n.at, "%q is defined by itself", n.name)

@@ -1,0 +1,573 @@
+package profile
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"attls"
+	"attls/extensions/schema"
+)
+
+// schemes reads how elements become schemes.
+func (c *compiler) schemes() {
+	for _, e := range c.doc.under("bind", "schemes") {
+		v := &value{form: formScalar, pos: e.pos, text: e.key}
+		t := &schemeType{name: e.key, codec: c.codecFor(v, schema.Context{Message: attls.KindClientHello, Sender: attls.RoleClient})}
+		if t.codec == nil {
+			continue
+		}
+		c.codec.schemes[e.key] = t
+		c.schemeModel(t, e)
+		c.schemeKind(t, e)
+		c.schemeFormats(t, e)
+		if x := e.value.get("verifier"); x != nil {
+			t.verifier = c.elementField(t, x, schema.KindOctets)
+		}
+		c.unboundElements(t, e)
+	}
+}
+
+// elementField checks a path inside an element and returns it.
+func (c *compiler) elementField(t *schemeType, v *value, kinds ...schema.Kind) string {
+	f, err := t.codec.Field(v.text, container)
+	if err != nil {
+		c.fail(v.pos, ProblemPath, "%v", err)
+		return ""
+	}
+	if !slices.Contains(kinds, f.Kind) {
+		c.fail(v.pos, ProblemPath, "%s of %s is %s, not %s", v.text, t.name, f.Kind, kinds[0])
+		return ""
+	}
+	return v.text
+}
+
+// told reads "word" or {field: path, enumerator: word, …}.
+func (c *compiler) told(t *schemeType, e *entry, key string, w words) (fixed []int, field string, by map[string]int) {
+	v := e.value.get(key)
+	if v == nil {
+		c.fail(e.pos, ProblemKey, "%s does not say its %s", e.key, key)
+		return []int{0}, "", nil
+	}
+	if v.form == formScalar {
+		return []int{w.value(v)}, "", nil
+	}
+	path := v.get("field")
+	if path == nil {
+		c.fail(v.pos, ProblemKey, "%s is told by a field, which is not named", key).Advice = "say field: path"
+		return []int{0}, "", nil
+	}
+	field = c.elementField(t, path, schema.KindNumber)
+	if field == "" {
+		return []int{0}, "", nil
+	}
+	f, _ := t.codec.Field(field, container)
+	by = map[string]int{}
+	for _, x := range v.entries {
+		if x.key == "field" {
+			continue
+		}
+		if !slices.Contains(f.Enumerators, x.key) {
+			nearest(c.fail(x.pos, ProblemPath, "%s has no %s", f.Type, x.key), x.key, f.Enumerators)
+			continue
+		}
+		by[x.key] = w.value(x.value)
+		if !slices.Contains(fixed, by[x.key]) {
+			fixed = append(fixed, by[x.key])
+		}
+	}
+	if len(fixed) == 0 {
+		c.fail(v.pos, ProblemKey, "no enumerator of %s stands for a %s", f.Type, key)
+		fixed = []int{0}
+	}
+	slices.Sort(fixed)
+	return fixed, field, by
+}
+
+func (c *compiler) schemeModel(t *schemeType, e *entry) {
+	fixed, field, by := c.told(t, e, "model", modelWords)
+	t.modelField, t.byModel = field, map[string]Model{}
+	for name, m := range by {
+		t.byModel[name] = Model(m)
+	}
+	for _, m := range fixed {
+		if m == modelAny {
+			t.models = append(t.models, ModelEvidence, ModelResults)
+		} else {
+			t.models = append(t.models, Model(m))
+		}
+	}
+}
+
+func (c *compiler) schemeKind(t *schemeType, e *entry) {
+	fixed, field, by := c.told(t, e, "credential", kindWords)
+	t.kindField, t.byKind = field, map[string]CredentialKind{}
+	for name, k := range by {
+		t.byKind[name] = CredentialKind(k)
+	}
+	for _, k := range fixed {
+		t.kinds = append(t.kinds, CredentialKind(k))
+	}
+}
+
+func (c *compiler) schemeFormats(t *schemeType, e *entry) {
+	if v := e.value.get("format"); v != nil {
+		for _, x := range v.items {
+			c.formatField(t, x)
+		}
+	}
+	v := e.value.get("formats")
+	if v == nil {
+		return
+	}
+	if !t.hasNumber {
+		c.fail(v.pos, ProblemPath, "formats gives meaning to a number, and format names none")
+		return
+	}
+	t.formats = map[uint64][]Format{}
+	for _, x := range v.entries {
+		n, ok := c.formatNumber(t, x)
+		if !ok {
+			continue
+		}
+		for _, f := range x.value.items {
+			t.formats[n] = append(t.formats[n], formatOf(f.text))
+		}
+	}
+}
+
+// formatNumber is the number that a key of formats stands for.
+func (c *compiler) formatNumber(t *schemeType, x *entry) (uint64, bool) {
+	if n, err := strconv.ParseUint(x.key, 0, 32); err == nil {
+		return n, true
+	}
+	typeName := t.name
+	if !t.self {
+		f, _ := t.codec.Field(t.number, container)
+		typeName = f.Type
+	}
+	numbers, _ := c.types.Enumerators(typeName)
+	n, ok := numbers[x.key]
+	if !ok {
+		nearest(c.fail(x.pos, ProblemPath, "%s has no %s", typeName, x.key), x.key, sortedKeys(numbers))
+	}
+	c.usedNumber("certificate_types", x.key)
+	return n, ok
+}
+
+// usedNumber marks a code point that a type of the text uses.
+func (c *compiler) usedNumber(registry, name string) {
+	if p := c.numbers[registry][name]; p != nil {
+		p.used = true
+	}
+}
+
+func formatOf(s string) Format {
+	if n, err := strconv.ParseUint(s, 0, 16); err == nil {
+		return Format{ContentFormat: uint16(n)}
+	}
+	return Format{MediaType: s}
+}
+
+func (c *compiler) formatField(t *schemeType, v *value) {
+	if v.text == selfPath {
+		t.number, t.hasNumber, t.self = selfPath, true, true
+		return
+	}
+	path := c.elementField(t, v, schema.KindNumber, schema.KindOctets)
+	if path == "" {
+		return
+	}
+	f, _ := t.codec.Field(path, container)
+	if f.Kind == schema.KindNumber {
+		t.number, t.hasNumber = path, true
+	} else {
+		t.octets = path
+	}
+}
+
+// unboundElements warns of fields of an element that nothing fills.
+func (c *compiler) unboundElements(t *schemeType, e *entry) {
+	for _, f := range t.codec.Fields(container) {
+		if f.Path == "" || f.Kind == schema.KindStruct || f.Implied || f.Constant != nil ||
+			f.Path == t.modelField || f.Path == t.kindField || f.Path == t.number || f.Path == t.octets || f.Path == t.verifier {
+			continue
+		}
+		c.warn(f.Pos, ProblemUnbound, "no path of bind.schemes.%s names %s, so it is sent at its minimum", e.key, f.Path)
+	}
+}
+
+// slots reads the slots and ties their paths to the bodies.
+func (c *compiler) slots() {
+	for _, e := range c.doc.under("bind", "slots") {
+		slot := len(c.p.Slots)
+		s := Slot{Name: e.key, Attester: attls.Role(c.word(roleWords, 0, "bind", "slots", e.key, "attester"))}
+		if e.value.get("attester") == nil {
+			c.fail(e.pos, ProblemKey, "%s does not say its attester", e.key)
+		}
+		elem := ""
+		s.Offer, elem = c.slotPath(e, "offer", slot, meansOffer, "")
+		s.Choice, _ = c.slotPath(e, "choice", slot, meansChoice, elem)
+		if e.value.get("nonce") != nil {
+			s.Nonce, _ = c.slotPath(e, "nonce", slot, meansNonce, "")
+			c.nonceBounds(&s, e.value.get("nonce"))
+		}
+		t := c.codec.schemes[elem]
+		if t == nil && elem != "" {
+			nearest(c.fail(e.pos, ProblemPath, "bind.schemes does not say what an %s means", elem), elem, sortedKeys(c.codec.schemes))
+		}
+		if t != nil {
+			s.Models, s.Kinds = t.models, t.kinds
+		}
+		c.codec.slots = append(c.codec.slots, t)
+		c.p.Slots = append(c.p.Slots, s)
+	}
+	if len(c.p.Slots) == 0 && c.problems.Err() == nil {
+		c.fail(c.doc.pos, ProblemKey, "the profile has no slots, so nothing can be negotiated")
+	}
+}
+
+// locate finds the body and the field of message.extension.field.
+func (c *compiler) locate(v *value) (b *body, path string, f schema.Field, ok bool) {
+	name, rest, _ := strings.Cut(v.text, ".")
+	kind, known := attls.KindByName(name)
+	if !known || !slices.Contains(placeable, kind) {
+		nearest(c.fail(v.pos, ProblemPath, "%s: no message is named %s", v.text, name), name, messageNames())
+		return nil, "", f, false
+	}
+	ext, path, _ := strings.Cut(rest, ".")
+	x, found := c.extension(ext, v)
+	if !found {
+		return nil, "", f, false
+	}
+	for _, r := range senders(kind) {
+		if b = c.codec.bodies[site{kind, r, x.Type}]; b == nil {
+			c.fail(v.pos, ProblemPath, "%s: %s has no place in %s", v.text, ext, name)
+			return nil, "", f, false
+		}
+	}
+	f, err := b.field(path)
+	if err != nil {
+		c.fail(v.pos, ProblemPath, "%s: %v", v.text, err)
+		return nil, "", f, false
+	}
+	return b, path, f, true
+}
+
+// field finds a field; the empty path is a body that is no struct.
+func (b *body) field(path string) (schema.Field, error) {
+	if path == "" {
+		if all := b.codec.Fields(b.limit); len(all) > 0 && all[0].Path == "" {
+			return all[0], nil
+		}
+	}
+	return b.codec.Field(path, b.limit)
+}
+
+// slotPath ties one path of a slot. It returns the type of the elements of a list.
+func (c *compiler) slotPath(e *entry, key string, slot int, m meaning, elem string) (Place, string) {
+	v := e.value.get(key)
+	if v == nil {
+		c.fail(e.pos, ProblemKey, "%s has no %s", e.key, key)
+		return Place{}, ""
+	}
+	b, path, f, ok := c.locate(v)
+	if !ok {
+		return Place{}, ""
+	}
+	wrong := ""
+	switch {
+	case m == meansOffer && f.Kind != schema.KindList:
+		wrong = "a list of schemes"
+	case m == meansChoice && elem != "" && f.Type != elem:
+		wrong = "one " + elem
+	case m == meansNonce && f.Kind != schema.KindOctets:
+		wrong = "octets"
+	case m == meansOffer && b.kind != attls.KindClientHello:
+		wrong = "in client_hello"
+	case m == meansChoice && b.kind != attls.KindEncryptedExtensions && b.kind != attls.KindCertificateRequest:
+		wrong = "in encrypted_extensions or certificate_request"
+	}
+	if wrong != "" {
+		c.fail(v.pos, ProblemPath, "%s is %s, and stands in %s; an element for %s must be %s", v.text, f.Kind, b.kind.Name(), key, wrong)
+		return Place{}, ""
+	}
+	c.bind(b, binding{m, slot, path}, v)
+	return Place{b.kind, b.ext}, f.Type
+}
+
+// bind ties a field and refuses to tie it twice.
+func (c *compiler) bind(b *body, x binding, v *value) {
+	for _, y := range b.bindings {
+		if y.path == x.path {
+			c.fail(v.pos, ProblemPath, "%s has a meaning already", v.text)
+			return
+		}
+	}
+	b.bindings = append(b.bindings, x)
+}
+
+// nonceBounds reads the bounds of the grammar and of the container.
+func (c *compiler) nonceBounds(s *Slot, v *value) {
+	_, _, f, ok := c.locate(v)
+	if !ok {
+		return
+	}
+	s.NonceMin, s.NonceMax = f.Floor, min(f.Ceiling, f.Fits)
+	s.NonceDefault = 32
+	if n := c.number("nonce", "size"); n > 0 {
+		s.NonceDefault = n
+		if n < s.NonceMin || n > s.NonceMax {
+			c.fail(c.doc.get("nonce", "size").pos, ProblemValue, "a nonce of %d octets; %s takes %d to %d", n, v.text, s.NonceMin, s.NonceMax)
+		}
+	}
+	s.NonceDefault = max(s.NonceMin, min(s.NonceDefault, s.NonceMax))
+	if from := s.Attester; senders(s.Nonce.Message)[0] == from {
+		c.fail(v.pos, ProblemPath, "the relying party sends the nonce, and the attesting %s sends %s", from, s.Nonce.Message.Name())
+	}
+}
+
+// payloadInCertData is how many octets cert_data may have where it stands alone:
+// a Certificate has its message length of three octets less the context (1 and
+// up to 255), two lengths of 3 and one of 2 (RFC 8446 4.4.2).
+const payloadInCertData = messageSize - 1 - 255 - 3 - 3 - 2
+
+// credentials reads the credential kinds.
+func (c *compiler) credentials() {
+	for _, e := range c.doc.under("bind", "credentials") {
+		get := func(key string) []string { return []string{"bind", "credentials", e.key, key} }
+		k := Credential{Kind: CredentialKind(kindWords.find(e.key).value),
+			Entries:      Entries(c.word(oneEntryWords, int(EntriesAny), get("entries")...)),
+			Negotiated:   c.word(negotiatedWords, no, get("negotiated_by")...) == yes,
+			KeyFrom:      KeySource(c.word(keyWords, int(KeyFromX509), get("key_from")...)),
+			PKIX:         c.word(pkixWords, yes, get("pkix")...) == yes,
+			EmptyContext: c.word(contextWords, no, get("request_context")...) == yes}
+		if v := c.doc.get(get("keys")...); v != nil {
+			for _, x := range v.items {
+				k.Keys = append(k.Keys, c.keyName(x))
+			}
+		}
+		c.certificateType(&k, e)
+		c.carrier(&k, e)
+		switch {
+		case k.Kind == KindAlone && k.Carrier != CarrierCertData:
+			c.fail(e.pos, ProblemRule, "a payload that stands alone is carried in certificate.cert_data")
+		case k.Kind == KindX509 && k.Carrier == CarrierCertData:
+			c.fail(e.pos, ProblemRule, "an X.509 certificate is in cert_data; carry the payload beside it")
+		case k.Kind == KindAlone && (k.KeyFrom == KeyFromX509 || k.PKIX):
+			c.fail(e.pos, ProblemRule, "without a certificate the key comes from the appraisal and no path is validated").Advice = "say key_from: appraisal, pkix: none"
+		}
+		c.p.Credentials = append(c.p.Credentials, k)
+	}
+	for i, s := range c.p.Slots {
+		for _, k := range s.Kinds {
+			if _, ok := c.p.Credential(k); !ok {
+				c.fail(c.doc.under("bind", "slots")[i].pos, ProblemRule, "slot %s has schemes of kind %s and bind.credentials does not say where they travel", s.Name, k)
+			}
+		}
+	}
+}
+
+// keyNames are the keys that a profile may permit.
+var keyNames = []string{"secp256r1", "secp384r1", "secp521r1", "ed25519", "ed448"}
+
+func (c *compiler) keyName(v *value) string {
+	if !slices.Contains(keyNames, v.text) {
+		nearest(c.fail(v.pos, ProblemValue, "no key is named %s", v.text), v.text, keyNames)
+	}
+	return v.text
+}
+
+func (c *compiler) certificateType(k *Credential, e *entry) {
+	v := e.value.get("certificate_type")
+	switch {
+	case v == nil && k.Negotiated:
+		c.fail(e.pos, ProblemKey, "RFC 7250 agrees on a certificate type, and %s has none", e.key)
+	case v == nil, v.text == attls.CertificateX509.String():
+		if v != nil && k.Kind == KindAlone {
+			c.fail(v.pos, ProblemRule, "a payload that stands alone is no X.509 certificate")
+		}
+	default:
+		n, _ := c.numberOf("certificate_types", v.text, v.pos)
+		k.CertificateType = attls.CertificateType(n)
+		if k.Kind == KindX509 {
+			c.fail(v.pos, ProblemRule, "an X.509 certificate has the certificate type X509")
+		}
+	}
+}
+
+func (c *compiler) carrier(k *Credential, e *entry) {
+	v := e.value.get("carried_in")
+	if v == nil {
+		c.fail(e.pos, ProblemKey, "%s does not say where its payload travels", e.key)
+		return
+	}
+	if v.text == "certificate.cert_data" {
+		k.Carrier, k.MaxPayload = CarrierCertData, payloadInCertData
+		return
+	}
+	name, path, _ := strings.Cut(v.text, ".")
+	if i := slices.IndexFunc(c.p.Messages, func(m AddedMessage) bool { return m.Name == name }); i >= 0 {
+		k.Carrier, k.Message = CarrierMessage, i
+		for _, r := range senders(attls.KindAdded) {
+			c.payload(k, c.codec.messages[i][r], path, v)
+		}
+		return
+	}
+	b, path, _, ok := c.locate(v)
+	if !ok {
+		return
+	}
+	if b.kind != attls.KindCertificate {
+		c.fail(v.pos, ProblemPath, "%s stands in %s; a payload travels in certificate or in an added message", v.text, b.kind.Name())
+		return
+	}
+	k.Carrier, k.Extension = CarrierExtension, b.ext
+	for _, r := range senders(attls.KindCertificate) {
+		if b := c.codec.bodies[site{attls.KindCertificate, r, b.ext}]; b != nil {
+			c.payload(k, b, path, v)
+		}
+	}
+}
+
+// payload ties the field that holds the payload and computes its room.
+func (c *compiler) payload(k *Credential, b *body, path string, v *value) {
+	f, err := b.field(path)
+	switch {
+	case err != nil:
+		c.fail(v.pos, ProblemPath, "%s: %v", v.text, err)
+		return
+	case f.Kind != schema.KindOctets:
+		c.fail(v.pos, ProblemPath, "%s is %s; a payload is octets", v.text, f.Kind)
+		return
+	}
+	k.MaxPayload = min(f.Ceiling, f.Fits)
+	c.bind(b, binding{means: meansPayload, path: path}, v)
+}
+
+// companions finds bodies without a meaning of their own that are the offer of
+// an extension in Certificate: they are sent with the slots whose credential it
+// carries.
+func (c *compiler) companions() {
+	for _, b := range c.codec.order {
+		if b.kind == attls.KindAdded || len(b.bindings) > 0 || b.kind == attls.KindCertificate {
+			continue
+		}
+		for _, r := range []attls.Role{attls.RoleClient, attls.RoleServer} {
+			if c.offersCertificate(b, r) {
+				for i, s := range c.p.Slots {
+					if s.Attester == r {
+						b.companions = append(b.companions, i)
+					}
+				}
+			}
+		}
+		if len(b.companions) == 0 {
+			c.fail(b.pos, ProblemUnbound, "nothing says what %s in %s means, so it would never be sent", b.name, b.kind.Name()).Advice = "name a field of it in bind, or remove it"
+		}
+	}
+}
+
+// offersCertificate reports whether a body is what lets the role answer with
+// the same extension in its Certificate.
+func (c *compiler) offersCertificate(b *body, r attls.Role) bool {
+	x, _ := c.p.Extension(b.ext)
+	for _, p := range x.Placements {
+		if p.Message == attls.KindCertificate && slices.Contains(p.OfferedBy[r], Offer{b.kind, b.ext}) {
+			return true
+		}
+	}
+	return false
+}
+
+// bounds holds every field against the room it has and warns of fields that
+// have no meaning.
+func (c *compiler) bounds() {
+	seen := map[schema.Position]bool{}
+	for _, b := range c.codec.order {
+		for _, f := range b.codec.Fields(b.limit) {
+			bound := c.boundBy(b, f)
+			if f.Prefix > 0 && !seen[f.Pos] {
+				seen[f.Pos] = true
+				c.fits(b, f, bound)
+			}
+			if f.Path != "" && !f.Optional && !f.Implied && f.Constant == nil && f.Kind != schema.KindStruct && bound == nil && !c.inside(b, f) {
+				c.warn(f.Pos, ProblemUnbound, "no path names %s of %s in %s, so it is sent at its minimum", f.Path, b.name, b.kind.Name())
+			}
+		}
+	}
+}
+
+func (c *compiler) boundBy(b *body, f schema.Field) *binding {
+	for i := range b.bindings {
+		if b.bindings[i].path == f.Path {
+			return &b.bindings[i]
+		}
+	}
+	return nil
+}
+
+// inside reports whether a field is a part of one that has a meaning.
+func (c *compiler) inside(b *body, f schema.Field) bool {
+	for _, x := range b.bindings {
+		if x.path == "" || strings.HasPrefix(f.Path, x.path+".") || strings.HasPrefix(f.Path, x.path+"[") {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *compiler) fits(b *body, f schema.Field, x *binding) {
+	name := f.Path[strings.LastIndexByte(f.Path, '.')+1:]
+	switch {
+	case !f.FloorFits():
+		c.fail(f.Pos, schema.ProblemBounds, "%s needs %d octets at least, and %s in %s has room for %d", f.Path, f.Floor, b.name, b.kind.Name(), f.Fits)
+	case f.Ceiling > f.Fits && x != nil && x.means == meansPayload:
+		c.flaw("payload_bound", name, f.Pos, "the ceiling of %s is %d octets, and %s in %s has room for %d", f.Path, f.Ceiling, b.name, b.kind.Name(), f.Fits)
+	case f.Ceiling > f.Fits:
+		c.flaw("element_bound", name, f.Pos, "the ceiling of %s is %d octets, and %s in %s has room for %d", f.Path, f.Ceiling, b.name, b.kind.Name(), f.Fits)
+	}
+}
+
+// acknowledge holds the flaws that were found against those that the profile
+// names.
+func (c *compiler) acknowledge(o Options) {
+	accepted := c.doc.get("accepted_flaws")
+	used := map[string]bool{}
+	for _, f := range c.flaws {
+		v := accepted.get(f.kind)
+		covered := v != nil && v.form == formScalar
+		if v != nil {
+			for _, x := range v.items {
+				if x.text == f.field {
+					covered = true
+					used[f.kind+"."+f.field] = true
+				}
+			}
+		}
+		if covered {
+			used[f.kind] = true
+			continue
+		}
+		f.Problem.Advice = "mend it, or acknowledge it in accepted_flaws: {" + f.kind + ": [" + f.field + "]}"
+		c.problems = append(c.problems, f.Problem)
+	}
+	if accepted == nil || len(o.CodePoints) > 0 || c.reread() {
+		return // another number or reading may have mended a flaw
+	}
+	for _, e := range accepted.entries {
+		if !used[e.key] {
+			c.fail(e.pos, ProblemFlaw, "nothing in the profile has the flaw %s", e.key).Advice = "remove it"
+		}
+		for _, x := range e.value.items {
+			if used[e.key] && !used[e.key+"."+x.text] {
+				c.fail(x.pos, ProblemFlaw, "%s does not have the flaw %s", x.text, e.key).Advice = "remove it"
+			}
+		}
+	}
+}
+
+// reread reports whether a switch is not at its default.
+func (c *compiler) reread() bool {
+	return slices.ContainsFunc(c.p.Readings, func(r Reading) bool { return r.Chosen != r.Default })
+}

@@ -1,0 +1,386 @@
+package profile
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+
+	"attls"
+	"attls/extensions/schema"
+)
+
+// site is an extension in a message of one sender.
+type site struct {
+	kind   attls.MessageKind
+	sender attls.Role
+	ext    attls.ExtensionType
+}
+
+// meaning is what a field stands for.
+type meaning uint8
+
+const (
+	meansOffer meaning = iota
+	meansChoice
+	meansNonce
+	meansPayload
+)
+
+// binding ties a field of a body to the vocabulary of the engine.
+type binding struct {
+	means meaning
+	slot  int // into Profile.Slots; not for the payload
+	path  string
+}
+
+// body is an extension in one message, or an added message, with its codec and
+// what its fields mean.
+type body struct {
+	name      string
+	ext       attls.ExtensionType
+	kind      attls.MessageKind
+	sender    attls.Role
+	codec     *schema.Codec
+	context   schema.Context
+	bindings  []binding
+	ignoreArm bool
+	// companion slots: the body says nothing of its own and is sent as the offer
+	// of an extension that will carry their credential.
+	companions []int
+	limit      int // octets
+	pos        schema.Position
+}
+
+// codec is the compiled schemas of a profile.
+type codec struct {
+	p        *Profile
+	bodies   map[site]*body
+	order    []*body // as they are written
+	messages [][2]*body
+	schemes  map[string]*schemeType
+	slots    []*schemeType
+}
+
+var _ codecs = (*codec)(nil)
+
+// says reports whether f has something for a body to say.
+func (b *body) says(f *Fields) bool {
+	for _, x := range b.bindings {
+		switch {
+		case x.means == meansOffer && f.Offered[x.slot],
+			x.means == meansChoice && f.Choices[x.slot] != nil,
+			x.means == meansPayload && f.Payload != nil:
+			return true
+		}
+	}
+	for _, slot := range b.companions {
+		if f.Offered[slot] || f.Choices[slot] != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *codec) encode(kind attls.MessageKind, sender attls.Role, f *Fields) ([]RawExtension, error) {
+	var list []RawExtension
+	for _, b := range c.order {
+		if b.kind != kind || b.sender != sender || kind == attls.KindAdded || !b.says(f) {
+			continue
+		}
+		raw, err := c.write(b, f)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, RawExtension{b.ext, raw})
+	}
+	return list, nil
+}
+
+// write encodes a body; what f does not say is written at its minimum.
+func (c *codec) write(b *body, f *Fields) ([]byte, error) {
+	var v schema.Value
+	for _, x := range b.bindings {
+		field, ok, err := c.value(x, f)
+		if err == nil && ok {
+			if cause := v.Set(x.path, field); cause != nil {
+				err = attls.Errorf(attls.Local, attls.FailConfiguration, "%v", cause)
+			}
+		}
+		if err != nil {
+			return nil, err.Under(b.name)
+		}
+	}
+	raw, err := b.codec.Encode(v)
+	if err == nil && len(raw) > b.limit {
+		err = attls.Errorf(attls.Local, attls.FailLimit, "%d octets; there is room for %d", len(raw), b.limit)
+	}
+	if err != nil {
+		return nil, err.Under(b.name)
+	}
+	return raw, nil
+}
+
+// value is what a binding puts into its field, or false for nothing.
+func (c *codec) value(x binding, f *Fields) (schema.Value, bool, *attls.Error) {
+	switch x.means {
+	case meansNonce:
+		return schema.Octets(f.Nonces[x.slot]), f.Nonces[x.slot] != nil, nil
+	case meansPayload:
+		return schema.Octets(f.Payload), f.Payload != nil, nil
+	case meansChoice:
+		if f.Choices[x.slot] == nil {
+			return schema.Value{}, false, nil
+		}
+		v, err := c.element(x.slot, *f.Choices[x.slot])
+		return v, true, err
+	}
+	list := schema.List()
+	for _, s := range f.Offers[x.slot] {
+		v, err := c.element(x.slot, s)
+		if err != nil {
+			return v, false, err
+		}
+		list.Items = append(list.Items, v)
+	}
+	return list, f.Offered[x.slot], nil
+}
+
+// element is the value of a scheme: out of its octets when it has been encoded.
+func (c *codec) element(slot int, s Scheme) (schema.Value, *attls.Error) {
+	t := c.slots[slot]
+	if s.Wire == nil {
+		e, ok := c.encodeScheme(slot, s)
+		if !ok {
+			return schema.Value{}, attls.Errorf(attls.Local, attls.FailConfiguration, "slot %s cannot express the scheme %v", c.p.Slots[slot].Name, s)
+		}
+		s = e
+	}
+	return t.codec.Decode(s.Wire)
+}
+
+// malformed brings an error of a codec into the vocabulary of profiles.
+func malformedExtension(name string, err *attls.Error) *attls.Error {
+	if err.Failure == attls.FailDecode || err.Failure == attls.FailTrailing {
+		err.Failure = attls.FailAttestationExtension
+	}
+	return err.Under(name)
+}
+
+func (c *codec) decode(kind attls.MessageKind, sender attls.Role, t attls.ExtensionType, raw []byte, f *Fields) error {
+	b := c.bodies[site{kind, sender, t}]
+	if b == nil {
+		return attls.Errorf(attls.Violation, attls.FailWrongMessage, "must not stand in this message").By(c.p.ID)
+	}
+	v, err := b.codec.Decode(raw)
+	if err != nil {
+		if b.ignoreArm && errors.Is(err, schema.ErrUndefinedArm) {
+			return nil
+		}
+		return malformedExtension(b.name, err)
+	}
+	c.read(b, &v, f)
+	return nil
+}
+
+// read fills in what the fields of a body mean. The result keeps no view of
+// the octets.
+func (c *codec) read(b *body, v *schema.Value, f *Fields) {
+	for _, x := range b.bindings {
+		field := v.Get(x.path)
+		if field == nil {
+			continue
+		}
+		switch x.means {
+		case meansNonce:
+			f.Nonces[x.slot] = bytes.Clone(field.Octets)
+			if f.Nonces[x.slot] == nil {
+				f.Nonces[x.slot] = []byte{}
+			}
+		case meansPayload:
+			f.Payload = bytes.Clone(field.Octets)
+		case meansChoice:
+			s := c.slots[x.slot].scheme(field)
+			f.Choices[x.slot] = &s
+		case meansOffer:
+			f.Offered[x.slot] = true
+			f.Offers[x.slot] = nil
+			for i := range field.Items {
+				f.Offers[x.slot] = append(f.Offers[x.slot], c.slots[x.slot].scheme(&field.Items[i]))
+			}
+		}
+	}
+}
+
+func (c *codec) message(index int, sender attls.Role) (*body, error) {
+	if index < 0 || index >= len(c.messages) {
+		return nil, attls.Errorf(attls.Local, attls.FailInternal, "the profile adds no message %d", index)
+	}
+	return c.messages[index][sender], nil
+}
+
+func (c *codec) encodeMessage(index int, sender attls.Role, f *Fields) ([]byte, error) {
+	b, err := c.message(index, sender)
+	if err != nil {
+		return nil, err
+	}
+	return c.write(b, f)
+}
+
+func (c *codec) decodeMessage(index int, sender attls.Role, raw []byte, f *Fields) error {
+	b, err := c.message(index, sender)
+	if err != nil {
+		return err
+	}
+	v, failure := b.codec.Decode(raw)
+	if failure != nil {
+		return malformedExtension(b.name, failure)
+	}
+	c.read(b, &v, f)
+	return nil
+}
+
+// schemeType is how an element of one type becomes a scheme.
+type schemeType struct {
+	name  string
+	codec *schema.Codec
+	// The model and the credential kind are fixed, or told by a field.
+	models     []Model
+	modelField string
+	byModel    map[string]Model // by enumerator
+	kinds      []CredentialKind
+	kindField  string
+	byKind     map[string]CredentialKind
+	number     string // path of a content format; "" where there is none
+	octets     string // path of a media type
+	verifier   string
+	hasNumber  bool
+	self       bool                // the element itself is the number
+	formats    map[uint64][]Format // numbers of the profile's own
+}
+
+func (t *schemeType) field(v *schema.Value, path string) *schema.Value {
+	if path == selfPath {
+		return v
+	}
+	return v.Get(path)
+}
+
+// selfPath names the element itself.
+const selfPath = "self"
+
+// scheme reads an element. Numbers that stand for nothing leave the zero value
+// of a field; such a scheme equals none of ours, since Wire decides.
+func (t *schemeType) scheme(v *schema.Value) Scheme {
+	s := Scheme{Model: t.models[0], Credential: t.kinds[0], Wire: bytes.Clone(v.Wire)}
+	if t.modelField != "" {
+		if f := v.Get(t.modelField); f != nil {
+			s.Model = t.byModel[f.Enumerator()]
+		}
+	}
+	if t.kindField != "" {
+		if f := v.Get(t.kindField); f != nil {
+			s.Credential = t.byKind[f.Enumerator()]
+		}
+	}
+	if t.verifier != "" {
+		if f := v.Get(t.verifier); f != nil {
+			s.Verifier = bytes.Clone(f.Octets)
+		}
+	}
+	if t.hasNumber {
+		if f := t.field(v, t.number); f != nil && f.Kind == schema.KindNumber {
+			s.Format = t.format(f.Number)
+		}
+	}
+	if t.octets != "" {
+		if f := v.Get(t.octets); f != nil {
+			s.Format.MediaType = string(f.Octets)
+		}
+	}
+	return s
+}
+
+func (t *schemeType) format(n uint64) Format {
+	if t.formats == nil {
+		return Format{ContentFormat: uint16(n)}
+	}
+	if list := t.formats[n]; len(list) > 0 {
+		return list[0]
+	}
+	return Format{}
+}
+
+// encodeScheme makes the element of a slot's list that stands for a scheme.
+func (c *codec) encodeScheme(slot int, s Scheme) (Scheme, bool) {
+	if slot < 0 || slot >= len(c.slots) {
+		return Scheme{}, false
+	}
+	wire, ok := c.slots[slot].encode(s)
+	s.Wire = wire
+	return s, ok
+}
+
+func (t *schemeType) encode(s Scheme) ([]byte, bool) {
+	if !slices.Contains(t.models, s.Model) || !slices.Contains(t.kinds, s.Credential) {
+		return nil, false
+	}
+	var v schema.Value
+	set := func(path string, x schema.Value) bool {
+		if path == selfPath {
+			v = x
+			return true
+		}
+		return v.Set(path, x) == nil
+	}
+	ok := true
+	if t.modelField != "" {
+		ok = ok && set(t.modelField, schema.Symbol(wordOf(t.byModel, s.Model)))
+	}
+	if t.kindField != "" {
+		ok = ok && set(t.kindField, schema.Symbol(wordOf(t.byKind, s.Credential)))
+	}
+	if s.Model == ModelResults && t.verifier != "" {
+		ok = ok && set(t.verifier, schema.Octets(s.Verifier))
+	} else {
+		ok = ok && t.setFormat(s.Format, set)
+	}
+	if !ok {
+		return nil, false
+	}
+	wire, err := t.codec.Encode(v)
+	return wire, err == nil
+}
+
+func (t *schemeType) setFormat(f Format, set func(string, schema.Value) bool) bool {
+	if t.formats != nil {
+		for _, n := range sortedNumbers(t.formats) {
+			if slices.Contains(t.formats[n], f) {
+				return set(t.number, schema.Number(n))
+			}
+		}
+		return false
+	}
+	if f.MediaType != "" {
+		return t.octets != "" && set(t.octets, schema.Octets([]byte(f.MediaType)))
+	}
+	return t.hasNumber && set(t.number, schema.Number(f.ContentFormat))
+}
+
+func sortedNumbers[V any](m map[uint64]V) []uint64 {
+	list := make([]uint64, 0, len(m))
+	for n := range m {
+		list = append(list, n)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// wordOf finds the first enumerator, in their order, that stands for a value.
+func wordOf[V comparable](m map[string]V, want V) string {
+	for _, k := range sortedKeys(m) {
+		if m[k] == want {
+			return k
+		}
+	}
+	return ""
+}

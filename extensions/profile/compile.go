@@ -1,0 +1,546 @@
+package profile
+
+import (
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	"attls"
+	"attls/extensions/schema"
+)
+
+// compiler makes a Profile of a merged document. It goes on after a problem
+// where it can, so that one run tells all of them.
+type compiler struct {
+	doc      *value
+	p        *Profile
+	problems schema.Problems
+	numbers  map[string]map[string]*codePoint // by registry and name
+	types    *schema.Schema
+	codec    *codec
+	flaws    []flaw
+	asks     *expander
+}
+
+// codePoint is a number with its place.
+type codePoint struct {
+	n    uint64
+	pos  schema.Position
+	used bool
+}
+
+// flaw is a defect of the text that the loader found.
+type flaw struct {
+	kind  string
+	field string
+	*schema.Problem
+}
+
+// compileDocument settles the switches and compiles what is left.
+func compileDocument(doc *value, o Options) (*Profile, error) {
+	merged := doc.print()
+	switches := doc.get("switches")
+	found := root.check(doc, "")
+	if found.Err() == nil {
+		work := &value{form: formMap, pos: doc.pos, entries: slices.Clone(doc.entries)}
+		x, readings := readSwitches(work, o.Readings)
+		found = append(found, x.problems...)
+		if found.Err() == nil {
+			x.problems = nil
+			work = x.expand(work)
+			x.unused(readings, switches)
+			found = append(found, x.problems...)
+			found = append(found, root.check(work, "")...)
+		}
+		if found.Err() == nil {
+			c := &compiler{doc: work, p: &Profile{Readings: readings, Source: merged}, asks: x}
+			c.run(o)
+			found = append(found, c.problems...)
+			if found.Err() == nil {
+				c.p.Warnings = found
+				return c.p, nil
+			}
+		}
+	}
+	sort.SliceStable(found, func(i, k int) bool {
+		a, b := found[i].Pos, found[k].Pos
+		return a.File < b.File || a.File == b.File && (a.Line < b.Line || a.Line == b.Line && a.Column < b.Column)
+	})
+	return nil, found.Err()
+}
+
+func (c *compiler) fail(pos schema.Position, kind schema.ProblemKind, format string, args ...any) *schema.Problem {
+	p := problem(pos, kind, format, args...)
+	c.problems = append(c.problems, p)
+	return p
+}
+
+func (c *compiler) warn(pos schema.Position, kind schema.ProblemKind, format string, args ...any) {
+	c.fail(pos, kind, format, args...).Warning = true
+}
+
+func (c *compiler) flaw(kind, field string, pos schema.Position, format string, args ...any) {
+	c.flaws = append(c.flaws, flaw{kind, field, problem(pos, ProblemFlaw, format, args...)})
+}
+
+// word is the constant of a key that takes words, or the fallback.
+func (c *compiler) word(w words, fallback int, keys ...string) int {
+	v := c.doc.get(keys...)
+	if v == nil {
+		return fallback
+	}
+	return w.value(v)
+}
+
+func (w words) value(v *value) int {
+	if x := w.find(v.text); x != nil {
+		return x.value
+	}
+	return 0
+}
+
+func (c *compiler) flag(keys ...string) bool { return c.word(flagWords, no, keys...) == yes }
+
+func (c *compiler) number(keys ...string) int {
+	v := c.doc.get(keys...)
+	if v == nil {
+		return 0
+	}
+	n, _ := strconv.ParseUint(v.text, 0, 32)
+	return int(n)
+}
+
+func parseNumber(s string) (uint64, error) { return strconv.ParseUint(s, 0, 64) }
+
+func (c *compiler) text(keys ...string) string {
+	if v := c.doc.get(keys...); v != nil {
+		return v.text
+	}
+	return ""
+}
+
+func (c *compiler) run(o Options) {
+	c.identity()
+	c.codePoints(o)
+	if !c.readTypes() {
+		return
+	}
+	c.codec = &codec{p: c.p, bodies: map[site]*body{}, schemes: map[string]*schemeType{}}
+	c.extensions()
+	c.messages()
+	c.schemes()
+	c.slots()
+	c.credentials()
+	if c.problems.Err() != nil {
+		return // what follows would only repeat it
+	}
+	c.p.codec = c.codec
+	c.companions()
+	c.unplaced()
+	c.bounds()
+	c.rules()
+	c.binder()
+	c.alerts()
+	c.afterwards()
+	c.quirks()
+	c.unusedNumbers()
+	c.acknowledge(o)
+}
+
+func (c *compiler) identity() {
+	p := c.p
+	p.ID = c.text("profile")
+	if p.ID == "" {
+		c.fail(c.doc.pos, ProblemKey, "the profile has no identifier").Advice = "say profile: name"
+	}
+	p.DraftName, p.Revision, p.Date, p.Status = c.text("draft", "name"), c.text("draft", "revision"), c.text("draft", "date"), c.text("draft", "status")
+	p.Note = c.text("draft", "note")
+}
+
+// registry is a number space: its width, and who has a number already.
+var registries = map[string]struct {
+	max   uint64
+	taken func(n uint64) (name string, ok bool)
+}{
+	"extensions": {0xffff, func(n uint64) (string, bool) {
+		t := attls.ExtensionType(n)
+		return t.String(), attls.RegisteredExtension(t)
+	}},
+	"messages": {0xff, func(n uint64) (string, bool) {
+		t := attls.HandshakeType(n)
+		return t.String(), t.Kind() != attls.KindUnknown || t == attls.TypeMessageHash
+	}},
+	"certificate_types": {0xff, func(n uint64) (string, bool) {
+		t := attls.CertificateType(n)
+		return t.String(), t == attls.CertificateX509 || t == attls.CertificateRawPublicKey
+	}},
+	"alerts": {0xff, func(n uint64) (string, bool) {
+		name := attls.AlertDescription(n).String()
+		_, ok := attls.AlertByName(name)
+		return name, ok
+	}},
+}
+
+func (c *compiler) codePoints(o Options) {
+	c.numbers = map[string]map[string]*codePoint{}
+	var known []string
+	for registry := range registries {
+		c.numbers[registry] = map[string]*codePoint{}
+		for _, e := range c.doc.under("code_points", registry) {
+			n, _ := strconv.ParseUint(e.value.text, 0, 64)
+			c.numbers[registry][e.key] = &codePoint{n: n, pos: e.value.pos}
+			known = append(known, registry+"."+e.key)
+		}
+	}
+	sort.Strings(known)
+	for _, name := range sortedKeys(o.CodePoints) {
+		registry, key, _ := strings.Cut(name, ".")
+		if p := c.numbers[registry][key]; p != nil {
+			p.n = o.CodePoints[name]
+			continue
+		}
+		nearest(c.fail(c.doc.pos, ProblemCodePoint, "the profile has no code point %s", name), name, known)
+	}
+	for _, registry := range sortedKeys(registries) {
+		c.registry(registry)
+	}
+}
+
+// registry holds the numbers of one space against its width, against each
+// other and against those that IANA has given away.
+func (c *compiler) registry(name string) {
+	r := registries[name]
+	owner := map[uint64]string{}
+	for _, e := range c.doc.under("code_points", name) {
+		p := c.numbers[name][e.key]
+		taken, isTaken := r.taken(p.n)
+		switch {
+		case p.n > r.max:
+			c.fail(p.pos, ProblemCodePoint, "%s is %d; the registry ends at %d", e.key, p.n, r.max)
+		case owner[p.n] != "":
+			c.fail(p.pos, ProblemCodePoint, "%s has the number %d of %s", e.key, p.n, owner[p.n])
+		case isTaken && taken == e.key:
+			c.fail(p.pos, ProblemCodePoint, "%s is registered with the number %d and needs no code point", e.key, p.n)
+		case isTaken && name == "extensions":
+			c.flaw("number_taken", e.key, p.pos, "%s has the number %d, which IANA gave to %s", e.key, p.n, taken)
+		case isTaken:
+			c.fail(p.pos, ProblemCodePoint, "%s has the number %d of %s", e.key, p.n, taken)
+		}
+		owner[p.n] = e.key
+	}
+}
+
+// numberOf finds a code point by name and marks it as used.
+func (c *compiler) numberOf(registry, name string, pos schema.Position) (uint64, bool) {
+	if p := c.numbers[registry][name]; p != nil {
+		p.used = true
+		return p.n, true
+	}
+	c.fail(pos, ProblemCodePoint, "code_points.%s has no number for %s", registry, name).Advice =
+		nearestOr(name, sortedKeys(c.numbers[registry]), "give it one")
+	return 0, false
+}
+
+func nearestOr(word string, known []string, otherwise string) string {
+	if s := schema.Nearest(word, known); s != "" {
+		return "did you mean " + s + "?"
+	}
+	return otherwise
+}
+
+func (c *compiler) unusedNumbers() {
+	for _, registry := range sortedKeys(c.numbers) {
+		for _, e := range c.doc.under("code_points", registry) {
+			if !c.numbers[registry][e.key].used {
+				c.fail(e.pos, ProblemCodePoint, "nothing in the profile uses the number of %s", e.key).Advice = "remove it"
+			}
+		}
+	}
+}
+
+// readTypes parses and checks the structures.
+func (c *compiler) readTypes() bool {
+	v := c.doc.get("types")
+	if v == nil {
+		c.fail(c.doc.pos, ProblemKey, "the profile has no types")
+		return false
+	}
+	var files []*schema.File
+	for _, t := range v.items {
+		f, err := schema.Parse([]byte(t.text), t.origin.first)
+		if ps, ok := err.(schema.Problems); ok {
+			c.problems = append(c.problems, ps...)
+		}
+		files = append(files, f)
+	}
+	env := schema.DefaultEnvironment()
+	numbers := map[string]uint64{}
+	for name, p := range c.numbers["certificate_types"] {
+		numbers[name] = p.n
+	}
+	env.Enumerators = map[string]map[string]uint64{"CertificateType": numbers}
+	s, problems := schema.Compile(env, files...)
+	c.problems = append(c.problems, problems...)
+	c.types = s
+	return c.problems.Err() == nil
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}
+
+// senders are the ends that send a message.
+func senders(k attls.MessageKind) []attls.Role {
+	switch k {
+	case attls.KindClientHello:
+		return []attls.Role{attls.RoleClient}
+	case attls.KindCertificate, attls.KindCertificateVerify, attls.KindFinished, attls.KindAdded:
+		return []attls.Role{attls.RoleClient, attls.RoleServer}
+	}
+	return []attls.Role{attls.RoleServer}
+}
+
+// extensions reads the table of extensions with their placement.
+func (c *compiler) extensions() {
+	for _, e := range c.doc.under("extensions") {
+		n, ok := c.numberOf("extensions", e.key, e.pos)
+		if ok {
+			c.p.Extensions = append(c.p.Extensions, Extension{Name: e.key, Type: attls.ExtensionType(n)})
+		}
+	}
+	if c.problems.Err() != nil {
+		return
+	}
+	i := 0
+	for _, e := range c.doc.under("extensions") {
+		x := &c.p.Extensions[i]
+		i++
+		placed := 0
+		for _, m := range e.value.entries {
+			kind, ok := attls.KindByName(m.key)
+			if !ok {
+				continue // body, unknown_arm
+			}
+			placed++
+			x.Placements = append(x.Placements, c.placement(x, kind, m))
+			c.bodiesOf(x, kind, m, e)
+		}
+		if placed == 0 {
+			c.fail(e.pos, ProblemKey, "no message carries %s", e.key).Advice = "name one, as client_hello: {}"
+		}
+	}
+}
+
+func (c *compiler) placement(x *Extension, kind attls.MessageKind, e *entry) Placement {
+	p := Placement{Message: kind}
+	if v := e.value.get("entries"); v != nil {
+		p.Entries = Entries(entriesWords.value(v))
+		if kind != attls.KindCertificate {
+			c.fail(v.pos, ProblemValue, "only certificate has entries")
+		}
+	}
+	if v := e.value.get("also_in"); v != nil {
+		for _, i := range v.items {
+			if i.text != "post_handshake" {
+				nearest(c.fail(i.pos, ProblemValue, "also_in takes post_handshake, not %s", i.text), i.text, []string{"post_handshake"})
+			}
+			p.PostHandshake = true
+		}
+		if kind != attls.KindCertificate && kind != attls.KindCertificateRequest {
+			c.fail(v.pos, ProblemValue, "%s does not stand after the handshake", kind.Name())
+		}
+	}
+	v := e.value.get("offered_by")
+	if v == nil {
+		if answers(kind) {
+			c.fail(e.pos, ProblemKey, "%s only answers; what offers %s?", kind.Name(), x.Name).Advice = "say offered_by: [client_hello], or offered_by: any"
+		}
+		return p
+	}
+	switch v.form {
+	case formScalar:
+		if p.Unsolicited = v.text == "any"; !p.Unsolicited {
+			c.fail(v.pos, ProblemValue, "offered_by is any, a list, or a list for each sender, not %s", v.text)
+		}
+	case formList:
+		for _, r := range senders(kind) {
+			p.OfferedBy[r] = c.offers(x, v, kind, r)
+		}
+	case formMap:
+		for _, o := range v.entries {
+			r := attls.Role(roleWords.find(o.key).value)
+			if !slices.Contains(senders(kind), r) {
+				c.fail(o.pos, ProblemValue, "the %s does not send %s", r, kind.Name())
+				continue
+			}
+			p.OfferedBy[r] = c.offers(x, o.value, kind, r)
+		}
+	}
+	return p
+}
+
+// answers reports whether a message only answers (RFC 8446 4.2).
+func answers(k attls.MessageKind) bool {
+	return k == attls.KindServerHello || k == attls.KindEncryptedExtensions || k == attls.KindCertificate || k == attls.KindHelloRetryRequest
+}
+
+// offers reads a list of message.extension; a message alone means this extension.
+func (c *compiler) offers(x *Extension, v *value, kind attls.MessageKind, sender attls.Role) []Offer {
+	var list []Offer
+	own := false
+	for _, i := range v.items {
+		name, ext, other := strings.Cut(i.text, ".")
+		m, ok := attls.KindByName(name)
+		if !ok || !slices.Contains(placeable, m) {
+			nearest(c.fail(i.pos, ProblemPath, "no message is named %s", name), name, messageNames())
+			continue
+		}
+		if !slices.Contains(senders(m), sender.Peer()) {
+			c.fail(i.pos, ProblemPath, "%s in the %s's %s cannot answer %s: both come from the same end", x.Name, sender, kind.Name(), name)
+			continue
+		}
+		o := Offer{m, x.Type}
+		if other && ext != x.Name {
+			y, ok := c.extension(ext, i)
+			if !ok {
+				continue
+			}
+			o.Extension = y.Type
+		} else {
+			own = true
+		}
+		list = append(list, o)
+	}
+	if !own && len(list) > 0 {
+		c.flaw("answer_not_offered", x.Name, v.pos, "%s in %s answers what was offered under another number", x.Name, kind.Name())
+	}
+	return list
+}
+
+// extension finds an extension of the profile by name.
+func (c *compiler) extension(name string, v *value) (*Extension, bool) {
+	var known []string
+	for i := range c.p.Extensions {
+		if c.p.Extensions[i].Name == name {
+			return &c.p.Extensions[i], true
+		}
+		known = append(known, c.p.Extensions[i].Name)
+	}
+	nearest(c.fail(v.pos, ProblemPath, "the profile has no extension %s", name), name, known)
+	return nil, false
+}
+
+// container is how many octets the body of an extension may have: the block of
+// extensions has 65535 and each a header of 4 (RFC 8446 4.2, 4.4.2).
+const container = 65535 - 4
+
+// messageSize is how many octets a handshake message may have (RFC 8446 4).
+const messageSize = 1<<24 - 1
+
+// bodiesOf makes the codecs of an extension in one message.
+func (c *compiler) bodiesOf(x *Extension, kind attls.MessageKind, m, ext *entry) {
+	v := m.value.get("body")
+	if v == nil {
+		v = ext.value.get("body")
+	}
+	if v == nil {
+		c.fail(ext.pos, ProblemKey, "%s has no body", x.Name).Advice = "name a type, or say body: opaque"
+		return
+	}
+	for _, r := range senders(kind) {
+		b := &body{name: x.Name, ext: x.Type, kind: kind, sender: r, limit: container, pos: m.pos}
+		ctx := schema.Context{Message: kind, Sender: r}
+		if t := m.value.get("trailing_octets"); t != nil {
+			ctx.IgnoreTrailing = trailingWords.value(t) == yes
+		}
+		if a := ext.value.get("unknown_arm"); a != nil {
+			b.ignoreArm = unknownArmWords.value(a) == yes
+		}
+		if b.context, b.codec = ctx, c.codecFor(v, ctx); b.codec == nil {
+			return
+		}
+		c.codec.bodies[site{kind, r, x.Type}] = b
+		c.codec.order = append(c.codec.order, b)
+	}
+}
+
+// codecFor is the codec of a type in a context, or nil with a problem.
+func (c *compiler) codecFor(v *value, ctx schema.Context) *schema.Codec {
+	if v.text != "opaque" && c.types.Definition(v.text) == nil {
+		nearest(c.fail(v.pos, ProblemPath, "no type is named %s", v.text), v.text, append(c.types.Types(), "opaque"))
+		return nil
+	}
+	codec, err := c.types.Codec(v.text, ctx)
+	if ps, ok := err.(schema.Problems); ok {
+		c.problems = append(c.problems, ps...)
+	} else if err != nil {
+		c.fail(v.pos, ProblemPath, "%v", err)
+	}
+	if err != nil {
+		return nil
+	}
+	return codec
+}
+
+// unplaced warns of cases for messages in which no extension of the type has a
+// place.
+func (c *compiler) unplaced() {
+	contexts := map[string][]schema.Context{}
+	for _, b := range c.codec.order {
+		contexts[b.codec.TypeName()] = append(contexts[b.codec.TypeName()], b.context)
+	}
+	for _, name := range sortedKeys(contexts) {
+		if name != "opaque" {
+			c.problems = append(c.problems, c.types.Unplaced(name, contexts[name])...)
+		}
+	}
+}
+
+// messages reads the handshake messages that the profile adds.
+func (c *compiler) messages() {
+	for _, e := range c.doc.under("messages") {
+		n, ok := c.numberOf("messages", e.key, e.pos)
+		if !ok {
+			continue
+		}
+		m := AddedMessage{Name: e.key, Type: attls.HandshakeType(n), After: c.kind(e, "after"), Before: c.kind(e, "before")}
+		if m.After != attls.KindNone && m.Before != attls.KindNone && !(m.After == attls.KindCertificateVerify && m.Before == attls.KindFinished) {
+			c.fail(e.pos, ProblemValue, "an added message stands after certificate_verify and before finished")
+		}
+		v := e.value.get("body")
+		if v == nil {
+			c.fail(e.pos, ProblemKey, "%s has no body", e.key)
+			continue
+		}
+		pair := [2]*body{}
+		for _, r := range senders(attls.KindAdded) {
+			ctx := schema.Context{Message: attls.KindAdded, MessageName: e.key, Sender: r}
+			pair[r] = &body{name: e.key, kind: attls.KindAdded, sender: r, limit: messageSize, pos: e.pos, context: ctx, codec: c.codecFor(v, ctx)}
+			if pair[r].codec == nil {
+				return
+			}
+			c.codec.order = append(c.codec.order, pair[r])
+		}
+		c.p.Messages = append(c.p.Messages, m)
+		c.codec.messages = append(c.codec.messages, pair)
+	}
+}
+
+func (c *compiler) kind(e *entry, key string) attls.MessageKind {
+	v := e.value.get(key)
+	if v == nil {
+		c.fail(e.pos, ProblemKey, "%s has no %s", e.key, key)
+		return attls.KindNone
+	}
+	k, ok := attls.KindByName(v.text)
+	if !ok {
+		nearest(c.fail(v.pos, ProblemValue, "no message is named %s", v.text), v.text, []string{"certificate_verify", "finished", "certificate"})
+	}
+	return k
+}

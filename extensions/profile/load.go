@@ -1,0 +1,144 @@
+package profile
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+
+	"attls/extensions/schema"
+)
+
+//go:embed profiles/*.yaml
+var embedded embed.FS
+
+// Options change a profile for one run; both ends must be given the same. The
+// zero value takes the profile as it is written.
+type Options struct {
+	// Readings choose the reading of a switch, by the switch's name.
+	Readings map[string]string
+	// CodePoints override numbers, by registry and name:
+	// "extensions.remoteAttestation", "alerts.x", "messages.x", "certificate_types.x".
+	CodePoints map[string]uint64
+}
+
+// maxBases bounds a chain of `base`.
+const maxBases = 16
+
+// Names lists the embedded profiles in order.
+func Names() []string {
+	entries, _ := embedded.ReadDir("profiles")
+	var names []string
+	for _, e := range entries {
+		names = append(names, strings.TrimSuffix(e.Name(), ".yaml"))
+	}
+	sort.Strings(names)
+	return names
+}
+
+// Load reads, checks and compiles a profile. name is the identifier of an
+// embedded profile, a draft's name with its revision
+// (draft-fossati-seat-early-attestation-06), or, when it contains a slash or
+// ends in .yaml, a file. The error is a schema.Problems with the position of
+// everything that is wrong.
+func Load(name string, o Options) (*Profile, error) {
+	doc, problems := readChain(name)
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	return compileDocument(doc, o)
+}
+
+// Parse is Load for the text of a profile; file is its name in positions.
+func Parse(file string, src []byte, o Options) (*Profile, error) {
+	doc, problems := parseChain(file, src, nil)
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	return compileDocument(doc, o)
+}
+
+func isFile(name string) bool {
+	return strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".yaml")
+}
+
+// source finds the text of a profile and a name for it in positions.
+func source(name string) (file string, src []byte, err error) {
+	if isFile(name) {
+		if info, err := os.Stat(name); err != nil {
+			return name, nil, err
+		} else if info.Size() > maxFile {
+			return name, nil, fmt.Errorf("%d octets; a profile has at most %d", info.Size(), maxFile)
+		}
+		src, err = os.ReadFile(name)
+		return name, src, err
+	}
+	names := Names()
+	id := name
+	if !slices.Contains(names, id) {
+		id = strings.TrimPrefix(strings.TrimPrefix(name, "draft-fossati-seat-"), "draft-fossati-")
+	}
+	if !slices.Contains(names, id) {
+		if s := schema.Nearest(name, names); s != "" {
+			return name, nil, fmt.Errorf("no profile is named %q; did you mean %s?", name, s)
+		}
+		return name, nil, fmt.Errorf("no profile is named %q; there are %s", name, strings.Join(names, ", "))
+	}
+	file = "profiles/" + id + ".yaml"
+	src, err = fs.ReadFile(embedded, file)
+	return file, src, err
+}
+
+func readChain(name string) (*value, schema.Problems) {
+	file, src, err := source(name)
+	if err != nil {
+		return nil, schema.Problems{problem(schema.Position{File: file, Line: 1, Column: 1}, ProblemFile, "%v", err)}
+	}
+	return parseChain(file, src, nil)
+}
+
+// parseChain reads a document and lays it over its bases. below are the files
+// that stand on it.
+func parseChain(file string, src []byte, below []string) (*value, schema.Problems) {
+	doc, problems := readDocument(file, src)
+	if problems.Err() != nil {
+		return nil, problems
+	}
+	if e := doc.entry("types"); e != nil && e.value.form == formScalar {
+		e.value = &value{form: formTypes, pos: e.value.pos, items: []*value{e.value}}
+	}
+	base := doc.get("base")
+	if base == nil {
+		return doc, problems
+	}
+	if base.form != formScalar {
+		return nil, append(problems, problem(base.pos, ProblemValue, "base is the name of a profile or a file"))
+	}
+	name := base.text
+	if isFile(name) && !filepath.IsAbs(name) {
+		name = filepath.Join(filepath.Dir(file), name)
+		if !isFile(name) {
+			name = "./" + name
+		}
+	}
+	from, text, err := source(name)
+	below = append(below, file)
+	switch {
+	case err != nil:
+		return nil, append(problems, problem(base.pos, ProblemFile, "%v", err))
+	case slices.Contains(below, from):
+		return nil, append(problems, problem(base.pos, ProblemFile, "%s is its own base", from))
+	case len(below) > maxBases:
+		return nil, append(problems, problem(base.pos, ProblemFile, "more than %d profiles stand on each other", maxBases))
+	}
+	under, p := parseChain(from, text, below)
+	if problems = append(problems, p...); problems.Err() != nil {
+		return nil, problems
+	}
+	merged, p := merge(under, doc)
+	return merged, append(problems, p...)
+}

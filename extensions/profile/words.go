@@ -1,0 +1,163 @@
+package profile
+
+// word is one value that a key takes, with the constant it stands for.
+type word struct {
+	name  string
+	value int
+	text  string
+}
+
+type words []word
+
+func (w words) names() []string {
+	list := make([]string, len(w))
+	for i := range w {
+		list[i] = w[i].name
+	}
+	return list
+}
+
+func (w words) find(name string) *word {
+	for i := range w {
+		if w[i].name == name {
+			return &w[i]
+		}
+	}
+	return nil
+}
+
+// name is the word for a constant.
+func (w words) name(value int) string {
+	for i := range w {
+		if w[i].value == value {
+			return w[i].name
+		}
+	}
+	return ""
+}
+
+const (
+	yes = 1
+	no  = 0
+)
+
+var (
+	flagWords  = words{{"true", yes, ""}, {"false", no, ""}}
+	roleWords  = words{{"client", 0, "the client attests"}, {"server", 1, "the server attests"}}
+	modelWords = words{
+		{"evidence", int(ModelEvidence), "background-check model (RFC 9334 5.2)"},
+		{"results", int(ModelResults), "passport model (RFC 9334 5.1)"},
+		{"any", modelAny, "the element does not say; both models may use it"}}
+	kindWords = words{
+		{"alone", int(KindAlone), "the CMW takes the certificate's place"},
+		{"x509", int(KindX509), "the CMW goes beside an X.509 certificate"}}
+	entriesWords = words{
+		{"any", int(EntriesAny), "in any CertificateEntry"},
+		{"first", int(EntriesFirst), "in the end-entity's entry only; elsewhere it is misplaced"}}
+	oneEntryWords = words{
+		{"any", int(EntriesAny), "any number of entries; the first counts"},
+		{"1", int(EntriesFirst), "exactly one CertificateEntry"}}
+	unknownArmWords = words{
+		{"decode_error", no, "a number that selects no arm is malformed"},
+		{"ignore_extension", yes, "the whole extension counts as not received"}}
+	trailingWords = words{
+		{"refuse", no, "octets after a complete body are malformed"},
+		{"ignore", yes, "octets after a complete body are ignored"}}
+	negotiatedWords = words{
+		{"implied", no, "the choice of a scheme switches the body of that role's Certificate"},
+		{"rfc7250", yes, "the extensions of RFC 7250 must agree on the certificate type as well"}}
+	keyWords = words{
+		{"x509", int(KeyFromX509), "the end-entity certificate"},
+		{"appraisal", int(KeyFromAppraisal), "the verdict of the appraisal, so that CertificateVerify waits for it"}}
+	pkixWords = words{
+		{"none", no, "no certification path is validated"},
+		{"required", yes, "the certification path must be valid"}}
+	contextWords = words{
+		{"echo", no, "as in the CertificateRequest"},
+		{"empty", yes, "always empty"}}
+	emptyOfferWords = words{
+		{"omit", no, "a list without schemes is left out with its extension"},
+		{"empty_list", yes, "an empty list is sent"}}
+	needWords  = words{{"certificate", yes, "a client that offers to attest must be able to authenticate with a certificate"}}
+	orderWords = words{
+		{"client", no, "the client's preference decides"},
+		{"server", yes, "the server's preference decides"}}
+	perAttesterWords = words{
+		{"any", no, "as many schemes as slots"},
+		{"1", yes, "one scheme for each attester over all slots"}}
+	scopeWords = words{
+		{"slot", int(ScopeSlot), "any slot without a common scheme counts"},
+		{"model", int(ScopeModel), "all offered slots of one model must be without a common scheme"},
+		{"all", int(ScopeAll), "no slot at all has a common scheme"}}
+	thenWords = words{
+		{"abort", int(ThenAbort), "the server ends the handshake"},
+		{"omit", int(ThenOmit), "the server leaves the answer out"},
+		{"null_choice", int(ThenNullChoice), "the server answers a fixed value"}}
+	unwillingWords = words{
+		{"omit", no, "a server that wants attestation of no role leaves its answers out"},
+		{"abort", yes, "it ends the handshake"}}
+	answerWords = words{
+		{"continue", no, "a client goes on when nothing was chosen"},
+		{"abort", yes, "it ends the handshake"}}
+	requestWords = words{{"certificate_request", yes, "a choice for the client needs a CertificateRequest"}}
+	matchWords   = words{
+		{"equal", int(MatchEqual), "the type inside the CMW equals the chosen one"},
+		{"with_parameters", int(MatchWithParameters), "parameters of a media type may be added"},
+		{"ignore", int(MatchIgnore), "any type passes"}}
+	verdictWords = words{
+		{"certificate_verify", int(BeforeCertificateVerify), "CertificateVerify is not checked without a verdict"},
+		{"finished", int(BeforeFinished), "a client does not send, a server does not accept Finished"},
+		{"application_data", int(BeforeApplicationData), "no application data passes"},
+		{"later", int(BeforeNothing), "the verdict is an event of the application"}}
+	transcriptWords = words{
+		{"rfc8446", 0, "ClientHello1 is replaced by message_hash (RFC 8446 4.4.1)"},
+		{"ch1_sh", 1, "ClientHello1, then from ServerHello on"},
+		{"as_sent", 2, "every message as it was sent"},
+		{"ch2_sh", 3, "ClientHello2, then from ServerHello on"}}
+	whereWords = words{
+		{"claim", no, "a claim of its own in the Evidence"},
+		{"challenge", yes, "implied by the challenge"}}
+	fitWords = words{
+		{"pad_right", int(FitPadRight), "the value, then zero octets; too long: cut at the end"},
+		{"pad_left", int(FitPadLeft), "zero octets, then the value"},
+		{"sha512", int(FitSHA512), "SHA-512 of the value"},
+		{"exact", int(FitExact), "no other size is possible"}}
+	acceptWords = words{
+		{"policy", 0, "the server's policy decides"},
+		{"unless_due", 1, "unless the policy requires attestation afresh"},
+		{"within_validity", 2, "while the earlier appraisal is valid"},
+		{"never", 3, "no session is resumed"}}
+	refusedWords = words{
+		{"full_handshake", 0, "a full handshake follows"},
+		{"abort", 1, "the handshake ends"}}
+	ticketWords = words{
+		{"allow", 0, "without a rule of the profile"},
+		{"within_validity", 1, "for no longer than the appraisal is valid"},
+		{"never", 2, "not at all"}}
+	receivedWords = words{
+		{"keep", 0, "a client keeps the tickets it receives"},
+		{"discard", 1, "a client throws them away"}}
+	externalWords = words{
+		{"allow", yes, "an external PSK may stand in for certificates"},
+		{"forbid", no, "it may not"}}
+	choiceWords = words{
+		{"in_request", no, "the later CertificateRequest carries the choice again"},
+		{"carried_over", yes, "the choice of the handshake holds"}}
+	signatureWords = words{
+		{"der", int(SignatureDER), "ECDSA-Sig-Value (RFC 8446 4.2.3)"},
+		{"raw", int(SignatureRaw), "r and s, each as long as the order of the curve"}}
+	statusWords = words{
+		{"active", 0, ""}, {"superseded", 1, ""}, {"expired", 2, ""}, {"withdrawn", 3, ""}, {"known_attack", 4, ""},
+		{"prototype", 5, ""}, {"preview", 6, ""}, {"unverified", 7, ""}, {"experiment", 8, ""}}
+	flawWords = words{
+		{"payload_bound", 0, "the ceiling of the payload is above what its container holds"},
+		{"element_bound", 0, "the ceiling of another field is above what its container holds"},
+		{"answer_not_offered", 0, "an extension answers what was offered under another number"},
+		{"context_bound", 0, "a key of any length is the context of an HkdfLabel, which takes 255 octets"},
+		{"number_taken", 0, "the number of an extension belongs to another in the IANA registry"},
+		{"nonce_bound", 0, "the grammar lets nonces pass that the binder cannot take"},
+		{"dead_arm", 0, "an arm of a select stands for a message in which the extension has no place"}}
+)
+
+// modelAny is a model that the element of a list does not say.
+const modelAny = 2
