@@ -55,6 +55,9 @@ type Options struct {
 	Delay func(attls.Role, *handshake.Wait) int
 	// Send is application data that an end writes as soon as it is done.
 	Send [2][]byte
+	// Tamper, if not nil, may change octets in transit, in place: a chunk of what
+	// an end sent, beginning at an offset of all that it sends.
+	Tamper func(from attls.Role, offset int, chunk []byte)
 	// KeepWire keeps every octet that was sent, for Wire.
 	KeepWire bool
 	// MaxSteps bounds all steps of a Pair. 0: DefaultMaxSteps.
@@ -93,6 +96,7 @@ type end struct {
 	engine   *handshake.Engine
 	open     []openWait
 	chunks   int
+	sent     int // octets that have left it
 	received []byte
 	wire     []byte
 	injected []byte // octets of nobody's, delivered to this end before the peer's
@@ -301,15 +305,18 @@ func (p *Pair) deliver() (Step, bool) {
 			continue
 		}
 		n := p.cut(to.Peer(), len(pending))
-		if p.ends[to].engine.Err() == nil {
-			copy(p.ends[to].engine.Reserve(n), pending[:n])
-		}
+		room := p.ends[to].engine.Reserve(n)[:n]
+		copy(room, pending)
 		if injected {
 			p.ends[to].injected = pending[n:]
 		} else {
 			if p.o.KeepWire {
 				from.wire = append(from.wire, pending[:n]...)
 			}
+			if p.o.Tamper != nil {
+				p.o.Tamper(to.Peer(), from.sent, room)
+			}
+			from.sent += n
 			from.engine.Wrote(n)
 		}
 		p.ends[to].engine.Commit(n)
