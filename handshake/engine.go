@@ -349,6 +349,7 @@ func (e *Engine) nextMessage() (message.Raw, bool, *attls.Error) {
 					"application data before the handshake is complete, in state %s", e.state.name()).By("RFC 8446 5")
 			}
 			if len(item.Data) > 0 {
+				e.reader.updates = 0
 				e.emit(Event{Kind: EventData, Data: item.Data})
 			}
 		case attls.ContentTypeAlert:

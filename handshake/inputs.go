@@ -12,7 +12,12 @@ type binderInputs struct{ e *Engine }
 
 var _ binder.Inputs = binderInputs{}
 
-func (i binderInputs) Hash() string { return i.e.nego.suite.HashName }
+func (i binderInputs) Hash() string {
+	if i.e.nego.suite == nil {
+		return ""
+	}
+	return i.e.nego.suite.HashName
+}
 
 func (i binderInputs) Secret(s binder.Secret) ([]byte, bool) {
 	k := &i.e.keys

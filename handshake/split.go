@@ -402,6 +402,9 @@ func (e *Engine) ExportNamed(exporter, label string, context []byte, length int)
 	if p == nil || p.Binder.Exporters[exporter] == "" {
 		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the profile defines no exporter %q", exporter)
 	}
+	if e.keys.kdf == nil {
+		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "exporter %q has no secret before ServerHello", exporter)
+	}
 	base, err := p.Binder.Program.Eval(p.Binder.Exporters[exporter], e.role, binderInputs{e})
 	if err != nil {
 		return nil, err

@@ -20,6 +20,9 @@ func (p *Profile) noSchemas() *attls.Error {
 // kind when the role sends it, for what f says; none when f says nothing for it.
 func (p *Profile) Encode(kind attls.MessageKind, sender attls.Role, f *Fields) ([]RawExtension, error) {
 	if p.codec == nil {
+		if len(p.Extensions) == 0 { // a profile of quirks alone needs no schemas
+			return nil, nil
+		}
 		return nil, p.noSchemas()
 	}
 	return p.codec.encode(kind, sender, f)
