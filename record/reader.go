@@ -64,7 +64,7 @@ func (r *Reader) Reserve(n int) []byte {
 		r.start = 0
 	}
 	if len(r.buf)-r.end < n {
-		size := max(r.end+n, 2*len(r.buf), 4096)
+		size := max(r.end+n, 2*len(r.buf), 1024)
 		grown := make([]byte, size)
 		copy(grown, r.buf[:r.end])
 		r.buf = grown

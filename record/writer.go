@@ -22,8 +22,8 @@ type WriterSettings struct {
 }
 
 // flightSize is what a Writer allocates at first, in octets: room for a flight
-// with a certificate or two.
-const flightSize = 2048
+// with a certificate.
+const flightSize = 1024
 
 // Writer protects what is sent and collects it for the wire.
 type Writer struct {

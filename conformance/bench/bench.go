@@ -1,7 +1,7 @@
 // Package bench measures the engine beside crypto/tls and beside the
 // cryptography that neither can avoid. All that is compared runs in one process
-// and takes turns, so that the ratios hold on a machine whose speed varies;
-// times alone say little.
+// and takes turns, and what counts is processor time, so that the ratios hold on
+// a machine that is busy or whose speed varies; times alone say little.
 package bench
 
 import (
@@ -30,8 +30,11 @@ func (o Options) repeats() int {
 	return o.Repeats
 }
 
-// Cost is what one run costs: the median time over the rounds, and allocations
-// and allocated octets on average.
+// start is where the clock of processorTime begins when there is no better one.
+var start = time.Now()
+
+// Cost is what one run costs: the median over the rounds of the processor time,
+// and allocations and allocated octets on average.
 type Cost struct {
 	Nanoseconds float64 `json:"nanoseconds"`
 	Allocations float64 `json:"allocations"`
@@ -56,15 +59,14 @@ func newSubject(name string, count int, run func() error) *subject {
 
 // repeat makes n units and takes down what they cost.
 func (s *subject) repeat(n int) error {
-	var took time.Duration
 	runtime.ReadMemStats(&s.before)
+	began := processorTime()
 	for range n {
-		d, err := s.unit()
-		if err != nil {
+		if err := s.unit(); err != nil {
 			return err
 		}
-		took += d
 	}
+	took := processorTime() - began
 	runtime.ReadMemStats(&s.afterward)
 	s.times = append(s.times, float64(took.Nanoseconds())/float64(n))
 	s.mallocs += s.afterward.Mallocs - s.before.Mallocs
@@ -73,15 +75,14 @@ func (s *subject) repeat(n int) error {
 	return nil
 }
 
-// unit makes one unit and returns the time it took.
-func (s *subject) unit() (time.Duration, error) {
-	start := time.Now()
+// unit makes one unit.
+func (s *subject) unit() error {
 	for range s.count {
 		if err := s.run(); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return time.Since(start), nil
+	return nil
 }
 
 func (s *subject) cost() Cost {
@@ -91,8 +92,8 @@ func (s *subject) cost() Cost {
 
 // inTurn joins subjects into one whose unit is a unit of each: what any
 // implementation has to do in the course of a handshake meets caches that the
-// other steps have used. The parts' times are taken on the way, and what they
-// allocate beforehand.
+// other steps have used. The parts' times are taken on the way (by the wall clock,
+// since the other is too coarse), and what they allocate beforehand.
 func inTurn(name string, parts []*subject) (*subject, error) {
 	const often = 8
 	for _, p := range parts {
@@ -103,11 +104,11 @@ func inTurn(name string, parts []*subject) (*subject, error) {
 	}
 	return newSubject(name, 1, func() error {
 		for _, p := range parts {
-			took, err := p.unit()
-			if err != nil {
+			began := time.Now()
+			if err := p.unit(); err != nil {
 				return err
 			}
-			p.times = append(p.times, float64(took.Nanoseconds()))
+			p.times = append(p.times, float64(time.Since(began).Nanoseconds()))
 		}
 		return nil
 	}), nil
@@ -131,11 +132,14 @@ func interleave(o Options, subjects []*subject) error {
 	return nil
 }
 
-// ratio is the median over the rounds of one subject's time to another's.
+// ratio is the median over the rounds of one subject's time to another's; a
+// round that the clock was too coarse for is left out.
 func ratio(s, other *subject) float64 {
-	ratios := make([]float64, len(s.times))
-	for i := range ratios {
-		ratios[i] = s.times[i] / other.times[i]
+	var ratios []float64
+	for i, t := range other.times {
+		if t > 0 {
+			ratios = append(ratios, s.times[i]/t)
+		}
 	}
 	return median(ratios)
 }

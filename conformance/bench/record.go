@@ -78,7 +78,11 @@ func throughput(c RecordCase, s *subject) Throughput {
 	cost.Nanoseconds /= recordsPerRun
 	cost.Allocations /= recordsPerRun
 	cost.Octets /= recordsPerRun
-	return Throughput{cost, float64(c.Octets) * 1e9 / cost.Nanoseconds}
+	t := Throughput{Cost: cost}
+	if cost.Nanoseconds > 0 {
+		t.OctetsPerSecond = float64(c.Octets) * 1e9 / cost.Nanoseconds
+	}
+	return t
 }
 
 // recordSubjects are what Records compares; theirs is nil where crypto/tls
