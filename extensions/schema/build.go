@@ -5,8 +5,10 @@ import (
 	"strings"
 )
 
-// maxDepth bounds how deep types may stand in each other.
-const maxDepth = 16
+const (
+	maxDepth  = 16      // types that stand in each other
+	maxWeight = 1 << 14 // fields and selects of a type and all types in it
+)
 
 var numberWidths = map[string]int{"uint8": 1, "uint16": 2, "uint24": 3, "uint32": 4, "uint64": 8}
 
@@ -15,15 +17,27 @@ var numberWidths = map[string]int{"uint8": 1, "uint16": 2, "uint24": 3, "uint32"
 type builder struct {
 	schema *Schema
 	ctx    *Context
-	built  map[string]*node // nil nodes: being built, or refused
+	built  map[string]*node // nil nodes: refused
+	height map[string]int   // of what was built: how deep types stand in it, itself included
 	open   []string         // types around the one being built
+	below  int              // greatest height so far of what the innermost open type uses
 	found  Problems
+	errors int // in found
 }
 
-func (b *builder) report(p *Problem) { b.found = append(b.found, p) }
+func (b *builder) report(p *Problem) {
+	b.found = append(b.found, p)
+	if !p.Warning {
+		b.errors++
+	}
+}
 
-// ref gives the node of a type name, nil when there is none.
+// ref gives the node of a type name, nil when there is none or when enough
+// has been found wrong.
 func (b *builder) ref(name string, pos Position) *node {
+	if b.errors >= maxProblems {
+		return nil
+	}
 	if name == "opaque" {
 		return &node{kind: nodeOpaque, name: name, size: span64{1, 1}}
 	}
@@ -59,13 +73,16 @@ func (b *builder) define(name string, use Position) *node {
 			advise("a value of such a type has no end; take one of the fields out"))
 		return nil
 	}
-	if n, ok := b.built[name]; ok {
-		return n
-	}
-	if len(b.open) == maxDepth {
+	if len(b.open)+max(1, b.height[name]) > maxDepth {
 		b.report(problem(use, ProblemDepth, "types stand more than %d deep in each other", maxDepth))
 		return nil
 	}
+	if n, ok := b.built[name]; ok {
+		b.below = max(b.below, b.height[name])
+		return n
+	}
+	below := b.below
+	b.below = 0
 	b.open = append(b.open, name)
 	d := b.schema.defs[name]
 	var n *node
@@ -81,6 +98,8 @@ func (b *builder) define(name string, use Position) *node {
 	}
 	b.open = b.open[:len(b.open)-1]
 	b.built[name] = n
+	b.height[name] = b.below + 1
+	b.below = max(below, b.height[name])
 	return n
 }
 
@@ -133,7 +152,12 @@ func (b *builder) structure(d *Definition) *node {
 	if len(b.found) > before && b.found[before:].Err() != nil {
 		return nil
 	}
+	if n.weight = weigh(n.members); n.weight > maxWeight {
+		b.report(problem(d.Pos, ProblemDepth, "%s has more than %d fields, those of its types included", d.Name, maxWeight))
+		return nil
+	}
 	b.distinct(n.members, nil)
+	n.names = namesOf(n.members)
 	n.size = sizeOf(n.members)
 	return n
 }
@@ -143,7 +167,9 @@ func (b *builder) distinct(members []member, seen []string) []string {
 	for _, m := range members {
 		switch {
 		case m.field != nil && m.field.joined:
-			seen = b.distinct(m.field.node.members, seen)
+			for _, name := range m.field.node.names {
+				seen = b.once(name, m.field.pos, seen)
+			}
 		case m.field != nil:
 			seen = b.once(m.field.name, m.field.pos, seen)
 		case m.choice.label != "":
@@ -154,9 +180,9 @@ func (b *builder) distinct(members []member, seen []string) []string {
 				}
 			}
 		default:
-			all := seen
+			all := slices.Clip(seen)
 			for _, a := range m.choice.arms {
-				all = append(all, b.distinct(a.members, seen[:len(seen):len(seen)])[len(seen):]...)
+				all = union(all, b.distinct(a.members, slices.Clip(seen)))
 			}
 			seen = all
 		}
@@ -258,7 +284,7 @@ func plain(elem *node) bool {
 }
 
 func aggregate(d *FieldDecl, elem *node) *node {
-	n := &node{kind: nodeList, name: d.Type, pos: d.Pos, elem: elem}
+	n := &node{kind: nodeList, name: d.Type, pos: d.Pos, elem: elem, weight: elem.weight + 1}
 	if plain(elem) {
 		n.kind = nodeOctets
 	}

@@ -209,7 +209,7 @@ func (b *builder) arm(d *SelectDecl, decl *Arm, sc *scope) arm {
 		inner.labels = append(slices.Clip(sc.labels), d.Label)
 	}
 	a := arm{pos: decl.Pos, members: b.members(decl.Members, inner)}
-	a.names = namesOf(a.members, nil)
+	a.names = namesOf(a.members)
 	if d.Label != "" && len(a.members) == 1 && a.members[0].field != nil {
 		if f := a.members[0].field; f.decl.Name == "" && !f.joined {
 			a.direct, a.names = f, nil

@@ -43,7 +43,7 @@ func Compile(env *Environment, files ...*File) (*Schema, Problems) {
 			s.defs[name] = d
 		}
 	}
-	b := &builder{schema: s, built: map[string]*node{}}
+	b := &builder{schema: s, built: map[string]*node{}, height: map[string]int{}}
 	for _, name := range s.types {
 		if s.enums[name] == nil {
 			b.define(name, s.defs[name].Pos)
@@ -234,7 +234,7 @@ func (s *Schema) Codec(typeName string, ctx Context) (*Codec, error) {
 		c.root = &node{kind: nodeOctets, name: typeName, rest: true, size: span64{0, defaultSize}, ceiling: defaultSize}
 		return c, nil
 	}
-	b := &builder{schema: s, ctx: &ctx, built: map[string]*node{}}
+	b := &builder{schema: s, ctx: &ctx, built: map[string]*node{}, height: map[string]int{}}
 	c.root = b.ref(typeName, Position{})
 	if err := b.found.Err(); err != nil {
 		return nil, err

@@ -103,10 +103,18 @@ func number(b []byte) uint64 {
 	return n
 }
 
+// spend counts one field or element.
+func (d *decoder) spend(offset int) *attls.Error {
+	if d.left--; d.left < 0 {
+		return attls.Errorf(attls.Violation, attls.FailLimit, "more fields and elements than are read").At(offset)
+	}
+	return nil
+}
+
 // push finishes a value that began at the offset.
 func (d *decoder) push(v Value) *attls.Error {
-	if d.left--; d.left < 0 {
-		return attls.Errorf(attls.Violation, attls.FailLimit, "more fields and elements than are read").At(v.Offset)
+	if err := d.spend(v.Offset); err != nil {
+		return err
 	}
 	v.Wire = d.b[v.Offset:d.pos:d.pos]
 	d.stack = append(d.stack, v)
@@ -177,6 +185,9 @@ func (d *decoder) members(ms []member, regs []register) (err *attls.Error) {
 
 func (d *decoder) field(f *field, regs []register) (err *attls.Error) {
 	if f.joined {
+		if err := d.spend(d.pos); err != nil {
+			return err
+		}
 		return d.structure(f.node)
 	}
 	at := d.pos

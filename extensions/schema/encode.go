@@ -36,6 +36,14 @@ type encoder struct {
 	left int
 }
 
+// spend counts one field or element.
+func (e *encoder) spend() *attls.Error {
+	if e.left--; e.left < 0 {
+		return unfit("more than %d fields and elements", maxEncoded)
+	}
+	return nil
+}
+
 // written is a number that later members depend on.
 type written struct {
 	value  uint64
@@ -94,8 +102,8 @@ func (g *given) surplus(known []string) *attls.Error {
 
 // value writes one value; v may be nil.
 func (e *encoder) value(n *node, v *Value, regs []written) *attls.Error {
-	if e.left--; e.left < 0 {
-		return unfit("more than %d fields and elements", maxEncoded)
+	if err := e.spend(); err != nil {
+		return err
 	}
 	if v != nil && v.Kind == KindNone {
 		v = nil
@@ -122,7 +130,7 @@ func (e *encoder) value(n *node, v *Value, regs []written) *attls.Error {
 	if err := e.structure(n, &g); err != nil {
 		return err
 	}
-	return g.surplus(namesOf(n.members, nil))
+	return g.surplus(n.names)
 }
 
 func (e *encoder) number(x uint64, width int) {
@@ -281,6 +289,9 @@ func (e *encoder) members(ms []member, g *given, regs []written) (err *attls.Err
 
 func (e *encoder) field(f *field, g *given, regs []written) *attls.Error {
 	if f.joined {
+		if err := e.spend(); err != nil {
+			return err
+		}
 		return e.structure(f.node, g)
 	}
 	v := g.take(f.name)
@@ -317,8 +328,8 @@ func (e *encoder) deciding(f *field, v *Value, g *given, regs []written) *attls.
 	if f.register >= 0 {
 		regs[f.register] = w
 	}
-	if e.left--; e.left < 0 {
-		return unfit("more than %d fields and elements", maxEncoded)
+	if err := e.spend(); err != nil {
+		return err.Under(f.name)
 	}
 	e.number(x, f.node.width)
 	return nil

@@ -38,9 +38,6 @@ type Field struct {
 // FloorFits reports whether the least contents fit where the field stands.
 func (f *Field) FloorFits() bool { return f.Fits >= f.Floor }
 
-// maxFields bounds what Fields lists.
-const maxFields = 4096
-
 // Fields lists the fields of the type in the order of the text, labels and
 // structs before what is in them. container is how many octets the whole value
 // may have, 65535 for the body of an extension; 0 stands for no bound.
@@ -92,9 +89,7 @@ func (l *lister) members(ms []member, prefix string, room int, optional bool) {
 }
 
 func (l *lister) add(f Field) {
-	if len(l.list) < maxFields {
-		l.list = append(l.list, f)
-	}
+	l.list = append(l.list, f)
 }
 
 func (l *lister) field(f *field, path string, room int, optional bool) {
@@ -123,9 +118,6 @@ func (l *lister) node(n *node, f Field, room int) {
 		}
 	}
 	f.Fits = min(f.Ceiling, room-f.Prefix)
-	if len(l.list) >= maxFields {
-		return
-	}
 	l.add(f)
 	switch n.kind {
 	case nodeStruct:

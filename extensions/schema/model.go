@@ -1,5 +1,7 @@
 package schema
 
+import "slices"
+
 // The compiled form. Nodes are shared by all fields of a type and never change
 // once a Codec is made.
 
@@ -14,10 +16,11 @@ const (
 )
 
 type node struct {
-	kind nodeKind
-	name string // of the type, as the text writes it
-	pos  Position
-	size span64 // octets of a whole value
+	kind   nodeKind
+	name   string // of the type, as the text writes it
+	pos    Position
+	size   span64 // octets of a whole value
+	weight int    // fields and selects in it, those of all its types included
 
 	width int   // number: octets
 	enum  *enum // number: its names, nil for plain numbers
@@ -30,6 +33,7 @@ type node struct {
 	rest    bool    // octets: all that is left of the body
 
 	members   []member // struct
+	names     []string // struct: what its members may add to the struct around it
 	registers int      // struct: numbers that later members depend on
 }
 
@@ -145,21 +149,47 @@ func (c *choice) size() span64 {
 	return s
 }
 
-// namesOf lists the names of the values that members add to the struct around.
-func namesOf(members []member, names []string) []string {
+// namesOf lists the names of the values that members add to the struct
+// around, each once.
+func namesOf(members []member) (names []string) {
 	for _, m := range members {
 		switch {
 		case m.field != nil && m.field.joined:
-			names = namesOf(m.field.node.members, names)
+			names = union(names, m.field.node.names)
 		case m.field != nil:
-			names = append(names, m.field.name)
+			names = union(names, []string{m.field.name})
 		case m.choice.label != "":
-			names = append(names, m.choice.label)
+			names = union(names, []string{m.choice.label})
 		default:
 			for _, a := range m.choice.arms {
-				names = append(names, a.names...)
+				names = union(names, a.names)
 			}
 		}
 	}
 	return names
+}
+
+func union(a, b []string) []string {
+	for _, s := range b {
+		if !slices.Contains(a, s) {
+			a = append(a, s)
+		}
+	}
+	return a
+}
+
+// weigh counts members and what is in them.
+func weigh(members []member) int {
+	total := 0
+	for _, m := range members {
+		if m.field != nil {
+			total += 1 + m.field.node.weight
+			continue
+		}
+		total++
+		for _, a := range m.choice.arms {
+			total += weigh(a.members)
+		}
+	}
+	return min(total, maxWeight+1)
 }

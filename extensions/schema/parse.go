@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	maxSource   = 1 << 20 // octets of a text
+	maxSource   = 1 << 18 // octets of a text
 	maxNesting  = 16      // selects inside selects, parentheses inside parentheses
 	maxProblems = 20      // reported for one text
 )

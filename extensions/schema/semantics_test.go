@@ -20,7 +20,7 @@ func TestProblems(t *testing.T) {
 			`t:2:10: A contains itself: A > B > A; a value of such a type has no end; take one of the fields out`},
 		{"field twice", "struct { uint8 a; uint16 a; } A;", `t:1:19: a stands twice in one struct; rename one of the two, or label the select it stands in`},
 		{"field twice by an arm", e + "struct { E a; select (a) { case one: uint8 b; case two: B; }; } A; struct { uint8 a; } B;",
-			`t:2:77: a stands twice in one struct; rename one of the two, or label the select it stands in`},
+			`t:2:57: a stands twice in one struct; rename one of the two, or label the select it stands in`},
 		{"ceiling below floor", "struct { opaque a<9..8>; } A;", `t:1:19: the floor 9 is above the ceiling 8; exchange the two`},
 		{"ceiling 0", "struct { opaque a<0..0>; } A;", `t:1:22: the ceiling is 0, so nothing fits in; raise it or remove the field`},
 		{"huge ceiling", "struct { opaque a<0..2^32>; } A;", `t:1:23: the ceiling 4294967296 needs a length of more than 4 octets; lower it`},
@@ -74,6 +74,8 @@ func TestProblems(t *testing.T) {
 			`t:2:58: warning: a is always 1, so this case is never selected; remove the case or the constant`},
 		{"arms alike", e + "struct { E a; select (a) { case one: uint8 b; case two: uint8 b; }; } A;",
 			`t:2:47: warning: the arms of two and one have the same fields; whoever sends this has to set a itself`},
+		{"too many fields", wide(), `t:5:113: E has more than 16384 fields, those of its types included`},
+		{"depth of what stands before", upward(maxDepth), `t:17:10: types stand more than 16 deep in each other`},
 		{"depth", nested(maxDepth + 1), `t:16:10: types stand more than 16 deep in each other`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -98,6 +100,27 @@ func nested(n int) string {
 		b.WriteString("struct { T" + string(rune('a'+i+1)) + " f; } T" + string(rune('a'+i)) + ";\n")
 	}
 	return b.String() + "uint8 T" + string(rune('a'+n)) + ";"
+}
+
+// upward is nested with every type before those that use it.
+func upward(n int) string {
+	var b strings.Builder
+	b.WriteString("uint8 Ta;\n")
+	for i := range n {
+		b.WriteString("struct { T" + string(rune('a'+i)) + " f; } T" + string(rune('a'+i+1)) + ";\n")
+	}
+	return b.String()
+}
+
+// wide is a type whose arms join a type again and again, down to nothing.
+func wide() string {
+	var b strings.Builder
+	b.WriteString("struct { } A;\n")
+	for i := range 5 {
+		name := string(rune('B' + i))
+		b.WriteString("struct { select (ConnectionEnd) { case client: " + strings.Repeat(string(rune('A'+i))+"; ", 20) + "}; } " + name + ";\n")
+	}
+	return b.String()
 }
 
 // The published text of the grammar has no problem of its own.
