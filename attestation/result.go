@@ -271,3 +271,9 @@ func (r *result) key() (crypto.PublicKey, *attls.Error) {
 	}
 	return key, nil
 }
+
+// canSignResults reports whether a key fits ES256.
+func canSignResults(key crypto.Signer) bool {
+	k, ok := key.Public().(*ecdsa.PublicKey)
+	return ok && k.Curve == elliptic.P256()
+}

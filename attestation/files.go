@@ -1,0 +1,454 @@
+package attestation
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"attls/extensions/profile"
+
+	"github.com/veraison/eat"
+	"go.yaml.in/yaml/v3"
+)
+
+// The files below are YAML, or JSON, which is YAML too. Unknown members are
+// errors; every error begins with file:line. Octet strings are hexadecimal,
+// keys are PEM or the base64 of their DER (PKCS #8, SubjectPublicKeyInfo).
+
+// attesterFile is the file of a software root of trust.
+type attesterFile struct {
+	PlatformKey       privateKey   `yaml:"platform_key"`
+	KeyAttestationKey privateKey   `yaml:"key_attestation_key"`
+	Platform          platformFile `yaml:"platform"`
+	Offers            []offerFile  `yaml:"offers,omitempty"`
+	Relays            []relayFile  `yaml:"relays,omitempty"`
+}
+
+type platformFile struct {
+	UEID       octets          `yaml:"ueid"`
+	OEMID      octets          `yaml:"oemid,omitempty"`
+	Model      string          `yaml:"model,omitempty"`
+	Debug      debugState      `yaml:"debug"`
+	Profile    string          `yaml:"profile"`
+	Components []componentFile `yaml:"components,omitempty"`
+}
+
+type componentFile struct {
+	Name    string       `yaml:"name"`
+	Version string       `yaml:"version"`
+	Digest  sha256Octets `yaml:"digest"`
+}
+
+type offerFile struct {
+	Format formatName `yaml:"format"` // a content format or a media type
+	Tokens tokensName `yaml:"tokens,omitempty"`
+	JSON   bool       `yaml:"json,omitempty"`
+}
+
+// relayFile names a verifier's file, next to this one, whose results are relayed.
+type relayFile struct {
+	Identity string `yaml:"identity"`
+	Verifier string `yaml:"verifier"`
+}
+
+// verifierFile is the file of a Verifier.
+type verifierFile struct {
+	Identity     string            `yaml:"identity,omitempty"`
+	Build        string            `yaml:"build,omitempty"`
+	SigningKey   privateKey        `yaml:"signing_key,omitempty"` // for results; ECDSA with P-256
+	Formats      []formatName      `yaml:"formats,omitempty"`
+	Validity     time.Duration     `yaml:"validity,omitempty"`
+	MaxResultAge time.Duration     `yaml:"max_result_age,omitempty"`
+	ClockSkew    time.Duration     `yaml:"clock_skew,omitempty"`
+	MaxSize      int               `yaml:"max_size,omitempty"` // octets of a CMW
+	Endorsements []endorsementFile `yaml:"endorsements,omitempty"`
+	References   []referenceFile   `yaml:"references,omitempty"`
+	Trusted      []trustedFile     `yaml:"trusted_verifiers,omitempty"`
+}
+
+type endorsementFile struct {
+	Name string    `yaml:"name"`
+	Key  publicKey `yaml:"key"`
+}
+
+type referenceFile struct {
+	Name       string             `yaml:"name"`
+	UEIDs      []octets           `yaml:"ueids,omitempty"`
+	OEMID      octets             `yaml:"oemid,omitempty"`
+	Model      string             `yaml:"model,omitempty"`
+	Debug      debugState         `yaml:"debug,omitempty"` // the least accepted
+	Profile    string             `yaml:"profile,omitempty"`
+	Components []referencePartial `yaml:"components,omitempty"`
+}
+
+type referencePartial struct {
+	Name     string         `yaml:"name"`
+	Versions []string       `yaml:"versions,omitempty"`
+	Digests  []sha256Octets `yaml:"digests"`
+}
+
+type trustedFile struct {
+	Identity  string    `yaml:"identity"`
+	Developer string    `yaml:"developer,omitempty"`
+	Key       publicKey `yaml:"key"`
+}
+
+// at puts the line of a node before an error; place makes file:line of it.
+func at(n *yaml.Node, format string, args ...any) error {
+	return fmt.Errorf("line %d: %w", n.Line, fmt.Errorf(format, args...))
+}
+
+type octets []byte
+
+func (o *octets) UnmarshalYAML(n *yaml.Node) error {
+	b, err := hex.DecodeString(strings.ReplaceAll(n.Value, " ", ""))
+	if err != nil || n.Kind != yaml.ScalarNode || len(b) == 0 {
+		return at(n, "%q is no octet string in hexadecimal", n.Value)
+	}
+	*o = b
+	return nil
+}
+
+func (o octets) MarshalYAML() (any, error) { return hex.EncodeToString(o), nil }
+
+// sha256Octets is a SHA-256 digest.
+type sha256Octets []byte
+
+func (o *sha256Octets) UnmarshalYAML(n *yaml.Node) error {
+	if err := (*octets)(o).UnmarshalYAML(n); err != nil {
+		return err
+	}
+	if len(*o) != digestSize {
+		return at(n, "a digest of %d octets; SHA-256 has %d", len(*o), digestSize)
+	}
+	return nil
+}
+
+func (o sha256Octets) MarshalYAML() (any, error) { return octets(o).MarshalYAML() }
+
+// derOf reads PEM of the given type, or base64.
+func derOf(n *yaml.Node, typ string) ([]byte, error) {
+	if block, rest := pem.Decode([]byte(n.Value)); block != nil {
+		if block.Type != typ || len(bytes.TrimSpace(rest)) > 0 {
+			return nil, at(n, "PEM of type %q; one block of type %q is expected", block.Type, typ)
+		}
+		return block.Bytes, nil
+	}
+	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(n.Value), ""))
+	if err != nil || len(der) == 0 {
+		return nil, at(n, "a key is PEM or base64")
+	}
+	return der, nil
+}
+
+const (
+	pemPublic  = "PUBLIC KEY"
+	pemPrivate = "PRIVATE KEY"
+)
+
+func pemOf(typ string, der []byte, err error) (any, error) {
+	return string(pem.EncodeToMemory(&pem.Block{Type: typ, Bytes: der})), err
+}
+
+type publicKey struct{ crypto.PublicKey }
+
+func (k *publicKey) UnmarshalYAML(n *yaml.Node) error {
+	der, err := derOf(n, pemPublic)
+	if err != nil {
+		return err
+	}
+	if k.PublicKey, err = parseSPKI(der); err != nil {
+		return at(n, "%w", err)
+	}
+	return nil
+}
+
+func (k publicKey) MarshalYAML() (any, error) {
+	der, err := spkiOf(k.PublicKey)
+	return pemOf(pemPublic, der, err)
+}
+
+type privateKey struct{ crypto.Signer }
+
+func (k *privateKey) UnmarshalYAML(n *yaml.Node) error {
+	der, err := derOf(n, pemPrivate)
+	if err != nil {
+		return err
+	}
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return at(n, "%w", err)
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return at(n, "a key of type %T does not sign", key)
+	}
+	if _, err := algorithmOf(signer.Public()); err != nil {
+		return at(n, "%w", err)
+	}
+	k.Signer = signer
+	return nil
+}
+
+func (k privateKey) IsZero() bool { return k.Signer == nil }
+
+func (k privateKey) MarshalYAML() (any, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(k.Signer)
+	return pemOf(pemPrivate, der, err)
+}
+
+// oneOf finds a scalar among names.
+func oneOf(n *yaml.Node, names []string) (int, error) {
+	for i, name := range names {
+		if n.Value == name {
+			return i, nil
+		}
+	}
+	return 0, at(n, "%q is none of %s", n.Value, strings.Join(names, ", "))
+}
+
+// debugState is dbgstat (RFC 9711 section 4.2.9) by name.
+type debugState eat.Debug
+
+var debugNames = []string{
+	eat.DebugNotDisabled:          "enabled",
+	eat.DebugDisabled:             "disabled",
+	eat.DebugDisabledSinceBoot:    "disabled-since-boot",
+	eat.DebugPermanentDisable:     "disabled-permanently",
+	eat.DebugFullPermanentDisable: "disabled-fully-and-permanently",
+}
+
+func (d *debugState) UnmarshalYAML(n *yaml.Node) error {
+	i, err := oneOf(n, debugNames)
+	*d = debugState(i)
+	return err
+}
+
+func (d debugState) MarshalYAML() (any, error) { return debugNames[d], nil }
+
+type tokensName Tokens
+
+var tokensNames = []string{KATAndPAT: "kat-and-pat", Combined: "combined", Prototype: "prototype"}
+
+func (t *tokensName) UnmarshalYAML(n *yaml.Node) error {
+	i, err := oneOf(n, tokensNames)
+	*t = tokensName(i)
+	return err
+}
+
+func (t tokensName) MarshalYAML() (any, error) { return tokensNames[t], nil }
+
+type formatName profile.Format
+
+func (f *formatName) UnmarshalYAML(n *yaml.Node) error {
+	format, err := ParseFormat(n.Value)
+	if err != nil {
+		return at(n, "%w", err)
+	}
+	*f = formatName(format)
+	return nil
+}
+
+func (f formatName) MarshalYAML() (any, error) {
+	if f.MediaType != "" {
+		return f.MediaType, nil
+	}
+	return int(f.ContentFormat), nil
+}
+
+// ParseFormat reads a content format (a number) or a media type.
+func ParseFormat(s string) (profile.Format, error) {
+	if n, err := strconv.ParseUint(s, 0, 16); err == nil {
+		return profile.Format{ContentFormat: uint16(n)}, nil
+	}
+	f := profile.Format{MediaType: s}
+	if _, err := kindOf(f); err != nil {
+		return f, fmt.Errorf("%q is neither a content format (0 to 65535) nor a media type: %w", s, err)
+	}
+	return f, nil
+}
+
+const maxFile = 1 << 20 // octets
+
+// readFile decodes a file into v.
+func readFile(name string, v any) error {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	if len(b) > maxFile {
+		return fmt.Errorf("%s: %d octets; at most %d are read", name, len(b), maxFile)
+	}
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	d.KnownFields(true)
+	if err := d.Decode(v); err != nil {
+		return place(name, err)
+	}
+	return nil
+}
+
+var (
+	lineNumber = regexp.MustCompile(`line (\d+): `)
+	yamlPrefix = regexp.MustCompile(`^yaml: (unmarshal errors:\s*)?`)
+)
+
+// place writes the lines of a YAML error as file:line.
+func place(name string, err error) error {
+	text := yamlPrefix.ReplaceAllString(err.Error(), "")
+	if !lineNumber.MatchString(text) {
+		return fmt.Errorf("%s: %s", name, text)
+	}
+	return errors.New(lineNumber.ReplaceAllString(text, name+":$1: "))
+}
+
+// LoadSoftware reads a software root of trust from a file, and the verifiers
+// whose results it relays from theirs.
+func LoadSoftware(name string) (*Software, error) {
+	var f attesterFile
+	if err := readFile(name, &f); err != nil {
+		return nil, err
+	}
+	if f.PlatformKey.Signer == nil || f.KeyAttestationKey.Signer == nil {
+		return nil, fmt.Errorf("%s: platform_key and key_attestation_key are needed", name)
+	}
+	s := &Software{PlatformKey: f.PlatformKey.Signer, KeyAttestationKey: f.KeyAttestationKey.Signer, Clock: time.Now,
+		Platform: Platform{UEID: eat.UEID(f.Platform.UEID), OEMID: f.Platform.OEMID, Debug: eat.Debug(f.Platform.Debug), Profile: f.Platform.Profile}}
+	if f.Platform.Model != "" {
+		s.Platform.Model = []byte(f.Platform.Model)
+	}
+	for _, c := range f.Platform.Components {
+		s.Platform.Components = append(s.Platform.Components, Component{c.Name, c.Version, c.Digest})
+	}
+	if _, err := s.Platform.claims(); err != nil {
+		return nil, fmt.Errorf("%s: platform: %w", name, err)
+	}
+	for _, o := range f.Offers {
+		s.Offers = append(s.Offers, Offer{profile.Format(o.Format), Tokens(o.Tokens), o.JSON})
+	}
+	for _, r := range f.Relays {
+		v, err := LoadVerifier(filepath.Join(filepath.Dir(name), r.Verifier))
+		if err != nil {
+			return nil, err
+		}
+		s.Relays = append(s.Relays, Relay{[]byte(r.Identity), v})
+	}
+	return s, nil
+}
+
+// LoadVerifier reads a Verifier from a file.
+func LoadVerifier(name string) (*Verifier, error) {
+	var f verifierFile
+	if err := readFile(name, &f); err != nil {
+		return nil, err
+	}
+	v := &Verifier{Identity: f.Identity, Build: f.Build, Key: f.SigningKey.Signer,
+		Validity: f.Validity, MaxAge: f.MaxResultAge, Skew: f.ClockSkew, Limits: Limits{Size: f.MaxSize}}
+	if v.Validity < 0 || v.MaxAge < 0 || v.Skew < 0 || v.Limits.Size < 0 {
+		return nil, fmt.Errorf("%s: a negative duration or size", name)
+	}
+	if v.Key != nil && !canSignResults(v.Key) {
+		return nil, fmt.Errorf("%s: signing_key: results are signed with ES256, which needs an ECDSA key on P-256", name)
+	}
+	for _, format := range f.Formats {
+		v.Formats = append(v.Formats, profile.Format(format))
+	}
+	for _, e := range f.Endorsements {
+		if e.Key.PublicKey == nil {
+			return nil, fmt.Errorf("%s: the endorsement %q has no key", name, e.Name)
+		}
+		v.Endorsements = append(v.Endorsements, Endorsement{e.Name, e.Key.PublicKey})
+	}
+	for _, r := range f.References {
+		v.References = append(v.References, r.reference())
+	}
+	for _, t := range f.Trusted {
+		if t.Key.PublicKey == nil || t.Identity == "" {
+			return nil, fmt.Errorf("%s: the trusted verifier %q needs an identity and a key", name, t.Identity)
+		}
+		v.Trusted = append(v.Trusted, TrustedVerifier{[]byte(t.Identity), t.Developer, t.Key.PublicKey})
+	}
+	return v, nil
+}
+
+func (r *referenceFile) reference() Reference {
+	out := Reference{Name: r.Name, OEMID: r.OEMID, Profile: r.Profile, Debug: eat.Debug(r.Debug)}
+	if r.Model != "" {
+		out.Model = []byte(r.Model)
+	}
+	for _, u := range r.UEIDs {
+		out.UEIDs = append(out.UEIDs, u)
+	}
+	for _, c := range r.Components {
+		component := ReferenceComponent{Name: c.Name, Versions: c.Versions}
+		for _, d := range c.Digests {
+			component.Digests = append(component.Digests, d)
+		}
+		out.Components = append(out.Components, component)
+	}
+	return out
+}
+
+// File writes a root of trust as LoadSoftware reads it. The results of the
+// verifiers in relays, by identity, are looked for in the files named there.
+func (s *Software) File(relays map[string]string) ([]byte, error) {
+	f := attesterFile{PlatformKey: privateKey{s.PlatformKey}, KeyAttestationKey: privateKey{s.KeyAttestationKey},
+		Platform: platformFile{UEID: octets(s.Platform.UEID), OEMID: s.Platform.OEMID, Model: string(s.Platform.Model),
+			Debug: debugState(s.Platform.Debug), Profile: s.Platform.Profile}}
+	for _, c := range s.Platform.Components {
+		f.Platform.Components = append(f.Platform.Components, componentFile{c.Name, c.Version, c.Digest})
+	}
+	for _, o := range s.Offers {
+		f.Offers = append(f.Offers, offerFile{formatName(o.Format), tokensName(o.Tokens), o.JSON})
+	}
+	for _, r := range s.Relays {
+		if name, ok := relays[string(r.Identity)]; ok {
+			f.Relays = append(f.Relays, relayFile{string(r.Identity), name})
+		}
+	}
+	return yaml.Marshal(f)
+}
+
+// File writes a Verifier as LoadVerifier reads it.
+func (v *Verifier) File() ([]byte, error) {
+	f := verifierFile{Identity: v.Identity, Build: v.Build, SigningKey: privateKey{v.Key},
+		Validity: v.Validity, MaxResultAge: v.MaxAge, ClockSkew: v.Skew, MaxSize: v.Limits.Size}
+	for _, format := range v.Formats {
+		f.Formats = append(f.Formats, formatName(format))
+	}
+	for _, e := range v.Endorsements {
+		f.Endorsements = append(f.Endorsements, endorsementFile{e.Name, publicKey{e.Key}})
+	}
+	for i := range v.References {
+		f.References = append(f.References, v.References[i].file())
+	}
+	for _, t := range v.Trusted {
+		f.Trusted = append(f.Trusted, trustedFile{string(t.Identity), t.Developer, publicKey{t.Key}})
+	}
+	return yaml.Marshal(f)
+}
+
+func (r *Reference) file() referenceFile {
+	out := referenceFile{Name: r.Name, OEMID: r.OEMID, Model: string(r.Model), Profile: r.Profile, Debug: debugState(r.Debug)}
+	for _, u := range r.UEIDs {
+		out.UEIDs = append(out.UEIDs, u)
+	}
+	for _, c := range r.Components {
+		component := referencePartial{Name: c.Name, Versions: c.Versions}
+		for _, d := range c.Digests {
+			component.Digests = append(component.Digests, d)
+		}
+		out.Components = append(out.Components, component)
+	}
+	return out
+}

@@ -1,0 +1,115 @@
+package attestation
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"os"
+	"testing"
+
+	"attls"
+	"attls/extensions/profile"
+	"attls/negotiation"
+)
+
+// FuzzParseCMW: any octets are read or refused with a place inside them, and
+// what is read can be written and read again to the same effect.
+func FuzzParseCMW(f *testing.F) {
+	for _, seed := range []string{"82190107 41d2", "da63740209 41d2", "a1 6161 82190107 41d2", "84190107 41d2 04 00"} {
+		b, _ := hex.DecodeString(string(bytes.ReplaceAll([]byte(seed), []byte(" "), nil)))
+		f.Add(b)
+	}
+	f.Add([]byte(`["application/eat+cwt","0g",4]`))
+	f.Add([]byte(`{"__cmwc_t":"tag:a.b,2024:x","a":{"b":["application/eat+cwt","0g"]}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := ParseCMW(b, Limits{})
+		if err != nil {
+			if err.Failure != attls.FailMalformedCMW || err.Offset > len(b) || err.Detail == "" {
+				t.Fatalf("%x: %+v", b, err)
+			}
+			return
+		}
+		back, encodeErr := c.Encode()
+		if encodeErr != nil {
+			return // an empty value, or a label the library does not write
+		}
+		if _, err := ParseCMW(back, Limits{}); err != nil {
+			t.Fatalf("%x was read, written as %x, and is refused: %v", b, back, err)
+		}
+	})
+}
+
+// FuzzAppraise: any octets give a verdict; one that accepts holds the key, an
+// end of validity and only checks that passed.
+func FuzzAppraise(f *testing.F) {
+	s, v := testDemo()
+	s.Offers = append(DefaultOffers(), Offer{Format: profile.Format{ContentFormat: 60}, Tokens: Combined},
+		Offer{Format: PrototypeFormat, Tokens: Prototype}, Offer{Format: profile.Format{ContentFormat: 61}, Tokens: Combined, JSON: false})
+	schemes := s.Schemes()
+	request := negotiation.EvidenceRequest{Challenge: testChallenge, SPKI: must(spkiOf(must(deriveKey(nil, "tik")).Public()))}
+	for i, scheme := range schemes {
+		request.Scheme = scheme
+		ev, err := s.Attest(context.Background(), &request)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(uint8(i), ev.CMW)
+	}
+	capture, err := os.ReadFile("testdata/prototype-648e.bin")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(uint8(3), capture)
+	f.Fuzz(func(t *testing.T, i uint8, b []byte) {
+		scheme := schemes[int(i)%len(schemes)]
+		verdict, err := v.Appraise(context.Background(), &negotiation.AppraisalRequest{Scheme: scheme, CMW: b, Challenge: testChallenge, SPKI: request.SPKI})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if verdict.Failure == "" {
+			accepted(t, verdict)
+		} else if verdict.Reason == "" || verdict.SPKI != nil || len(verdict.Checks) == 0 || len(verdict.Checks) > 16 {
+			t.Fatalf("%+v", verdict)
+		}
+	})
+}
+
+// FuzzToken: a token that anyone signs. The claims are the input, under an
+// endorsed key, so that what lies behind the signature is reached.
+func FuzzToken(f *testing.F) {
+	s, v := testDemo()
+	pat, err := s.Platform.claims()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(pat.encode())
+	kat := claims{}
+	kat.set(claimNonce, testChallenge)
+	if err := kat.setConfirmation(s.PlatformKey.Public()); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(kat.encode())
+	for k, x := range pat {
+		kat[k] = x
+	}
+	f.Add(kat.encode())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		token, err := signToken(s.PlatformKey, b)
+		if err != nil {
+			return
+		}
+		c := &CMW{Format: profile.Format{ContentFormat: FormatCWT}, Value: token}
+		cmw, err := c.Encode()
+		if err != nil {
+			return
+		}
+		r := &negotiation.AppraisalRequest{Scheme: negotiation.Scheme{Format: c.Format}, CMW: cmw, Challenge: testChallenge}
+		verdict, err := v.Appraise(context.Background(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if verdict.Failure == "" {
+			accepted(t, verdict)
+		}
+	})
+}
