@@ -215,7 +215,7 @@ func (e *Engine) chooseAttestation() *attls.Error {
 		if e.tolerated(err.Failure) {
 			return nil
 		}
-		return err
+		return err.In(attls.KindClientHello)
 	}
 	e.att.chosen = chosen
 	return nil

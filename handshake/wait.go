@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"attls"
+	"attls/extensions/profile"
 	"attls/negotiation"
 )
 
@@ -131,7 +132,7 @@ func (e *Engine) Fail(id WaitID, err *attls.Error) error {
 		e.run()
 		return e.failure()
 	}
-	e.fail(err)
+	e.fail(err.In(e.concerns(w.wait)))
 	return e.failure()
 }
 
@@ -140,5 +141,25 @@ func (e *Engine) settle(w *waiting) *attls.Error {
 	if w.wait.Kind != WaitAppraisal {
 		return nil
 	}
-	return e.judged(w)
+	if err := e.judged(w); err != nil {
+		return err.In(e.concerns(w.wait))
+	}
+	return nil
+}
+
+// concerns is the message that a wait is about: the one that its answer goes
+// into, or the one that brought what is to be judged.
+func (e *Engine) concerns(w *Wait) attls.MessageKind {
+	switch w.Kind {
+	case WaitNonce:
+		return w.Due
+	case WaitSignature:
+		return attls.KindCertificateVerify
+	case WaitAppraisal:
+		c, ok := e.cfg.Profile.Credential(w.Appraisal.Scheme.Credential)
+		if ok && c.Carrier == profile.CarrierMessage {
+			return attls.KindAdded
+		}
+	}
+	return attls.KindCertificate
 }
