@@ -71,13 +71,18 @@ type Conn struct {
 var _ net.Conn = (*Conn)(nil)
 
 // Client makes the client's end of a connection over nc. A configuration that
-// cannot work is reported by the handshake.
-func Client(nc net.Conn, c *Config, a *Answerer) *Conn { return newConn(nc, c, a, attls.RoleClient) }
+// cannot work is reported by the handshake. The taps see this connection only,
+// after Config.Tap.
+func Client(nc net.Conn, c *Config, a *Answerer, taps ...Tap) *Conn {
+	return newConn(nc, c, a, attls.RoleClient, taps)
+}
 
-// Server makes the server's end of a connection over nc.
-func Server(nc net.Conn, c *Config, a *Answerer) *Conn { return newConn(nc, c, a, attls.RoleServer) }
+// Server makes the server's end of a connection over nc; see Client.
+func Server(nc net.Conn, c *Config, a *Answerer, taps ...Tap) *Conn {
+	return newConn(nc, c, a, attls.RoleServer, taps)
+}
 
-func newConn(nc net.Conn, cfg *Config, a *Answerer, role attls.Role) *Conn {
+func newConn(nc net.Conn, cfg *Config, a *Answerer, role attls.Role, taps []Tap) *Conn {
 	if a == nil {
 		a = &Answerer{}
 	}
@@ -88,7 +93,7 @@ func newConn(nc net.Conn, cfg *Config, a *Answerer, role attls.Role) *Conn {
 		log = cfg.keyLog
 	}
 	var err error
-	if c.engine, err = newEngine(cfg, role, log); err != nil {
+	if c.engine, err = newEngine(cfg, role, Taps(append([]Tap{cfg.Tap}, taps...)...), log); err != nil {
 		c.err = err
 	}
 	return c

@@ -126,12 +126,12 @@ type passive interface {
 
 // NewClient makes the client's engine; its ClientHello is ready in Output once
 // no wait blocks it.
-func NewClient(c *Config) (*Engine, error) { return newEngine(c, attls.RoleClient, nil) }
+func NewClient(c *Config) (*Engine, error) { return newEngine(c, attls.RoleClient, c.Tap, nil) }
 
 // NewServer makes the server's engine.
-func NewServer(c *Config) (*Engine, error) { return newEngine(c, attls.RoleServer, nil) }
+func NewServer(c *Config) (*Engine, error) { return newEngine(c, attls.RoleServer, c.Tap, nil) }
 
-func newEngine(c *Config, role attls.Role, log keyLogger) (*Engine, error) {
+func newEngine(c *Config, role attls.Role, tap Tap, log keyLogger) (*Engine, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func newEngine(c *Config, role attls.Role, log keyLogger) (*Engine, error) {
 	// RFC 8446 section 6: an alert is protected as its sender's state is, and a
 	// client that rejects ServerHello has no keys yet.
 	e.in.AcceptPlaintextAlerts(role == attls.RoleServer || q.AcceptPlaintextAlerts)
-	e.attach(c.Tap)
+	e.attach(tap)
 	if log != nil {
 		e.keys.log = func(name SecretName, secret []byte) { log(name, e.nego.random[attls.RoleClient][:], secret) }
 	}
