@@ -1,0 +1,119 @@
+package conformance
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"time"
+
+	"attls"
+	"attls/attestation"
+	"attls/extensions/profile"
+	"attls/extensions/profile/binder"
+	"attls/negotiation"
+)
+
+// DemoSeed is the seed of the software root of trust and the embedded verifier
+// that demonstrations use. It is public: what they attest proves nothing.
+var DemoSeed = []byte("attls demonstration root of trust (its keys are public)")
+
+// DemoAttestation returns the software root of trust and the verifier of
+// demonstrations. Both know the private format of the 2022 prototype as well,
+// whose platform token names the device and nothing else. A nil clock is
+// time.Now.
+func DemoAttestation(clock func() time.Time) (*attestation.Software, *attestation.Verifier) {
+	software, verifier := attestation.Demo(DemoSeed, clock)
+	software.Offers = append(attestation.DefaultOffers(), attestation.Offer{Format: attestation.PrototypeFormat, Tokens: attestation.Prototype})
+	for _, o := range software.Offers {
+		verifier.Formats = append(verifier.Formats, o.Format)
+	}
+	prototype := attestation.Platform{UEID: software.Platform.UEID}
+	verifier.References = append(verifier.References, prototype.Reference("demo platform as a prototype"))
+	return software, verifier
+}
+
+// attestation gives the ends of a scenario their Attesters, Appraisers and
+// policies: who relies on the peer's attestation demands it.
+func (s *setup) attestation() error {
+	for _, attester := range s.s.Attester.Roles() {
+		model, err := ParseModel(s.s.Model)
+		if err != nil {
+			return err
+		}
+		kind, err := ParseCredential(s.s.Credential)
+		if err != nil {
+			return err
+		}
+		software, verifier := DemoAttestation(nil)
+		scheme := s.scheme(model, kind)
+		mine, theirs := s.ends[attester], s.ends[attester.Peer()]
+		mine.attester, theirs.appraiser = software, verifier
+		mine.config.Policy.Produce = append(mine.config.Policy.Produce, scheme)
+		theirs.config.Policy.Accept = append(theirs.config.Policy.Accept, scheme)
+		theirs.config.Policy.Demand = true
+	}
+	return nil
+}
+
+// scheme is the scheme under which demonstrations attest.
+func (s *setup) scheme(m profile.Model, k profile.CredentialKind) profile.Scheme {
+	return DemoScheme(s.p, m, k)
+}
+
+// DemoScheme is the scheme that the demonstration root of trust attests under:
+// Evidence in the format that the profile wants first or application/eat+cwt,
+// results of the demonstration verifier on such Evidence.
+func DemoScheme(p *profile.Profile, m profile.Model, k profile.CredentialKind) profile.Scheme {
+	scheme := profile.Scheme{Model: m, Credential: k, Format: profile.Format{ContentFormat: attestation.FormatCWT}}
+	if m == profile.ModelResults {
+		scheme.Verifier = []byte(attestation.DemoVerifier)
+	}
+	if first := p.Rules.OfferFirst; first != nil {
+		scheme.Format = first.Format
+	}
+	return scheme
+}
+
+// DescribeCMW says in a few words what a payload is.
+func DescribeCMW(b []byte) string {
+	c, err := attestation.ParseCMW(b, attestation.Limits{})
+	if err != nil {
+		return fmt.Sprintf("%d octets", len(b))
+	}
+	return fmt.Sprintf("CMW, %d octets: %s", len(b), describeCMW(c))
+}
+
+var formNames = map[attestation.Form]string{attestation.CBORRecord: "CBOR record", attestation.CBORTag: "CBOR tag",
+	attestation.CBORCollection: "CBOR collection", attestation.JSONRecord: "JSON record", attestation.JSONCollection: "JSON collection"}
+
+func describeCMW(c *attestation.CMW) string {
+	if len(c.Members) == 0 {
+		return fmt.Sprintf("%s of %s, %d octets", formNames[c.Form], attestation.FormatString(c.Format), len(c.Value))
+	}
+	var members []string
+	for _, m := range c.Members {
+		members = append(members, fmt.Sprintf("%v: %s", m.Label, describeCMW(m.CMW)))
+	}
+	return fmt.Sprintf("%s (%s)", formNames[c.Form], strings.Join(members, "; "))
+}
+
+// largeKey is a handshake whose end-entity keys have 294 octets as
+// SubjectPublicKeyInfo, as an RSA key of 2048 bits has.
+type largeKey struct{}
+
+func (largeKey) Hash() string { return "SHA-256" }
+func (largeKey) Secret(binder.Secret) ([]byte, bool) {
+	return make([]byte, sha256.Size), true
+}
+func (largeKey) Transcript(binder.Range) ([]byte, bool)   { return make([]byte, sha256.Size), true }
+func (largeKey) SPKI(attls.Role) ([]byte, bool)           { return make([]byte, 294), true }
+func (largeKey) Certificate(attls.Role) ([]byte, bool)    { return make([]byte, 512), true }
+func (largeKey) Nonce(attls.Role) ([]byte, bool)          { return make([]byte, 32), true }
+func (largeKey) RequestContext(attls.Role) ([]byte, bool) { return nil, true }
+func (largeKey) AttesterSize(attls.Role) (int, bool)      { return 32, true }
+func (largeKey) Later(binder.Later) ([]byte, bool)        { return make([]byte, sha256.Size), true }
+
+var (
+	_ binder.Inputs        = largeKey{}
+	_ negotiation.Attester = (*attestation.Software)(nil)
+)

@@ -1,0 +1,563 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"attls"
+	"attls/extensions"
+	"attls/extensions/profile"
+	"attls/handshake/message"
+	"attls/negotiation"
+)
+
+// Fault is one way to make a handshake fail, with what must follow.
+type Fault struct {
+	Name    string        `json:"name"`
+	Failure attls.Failure `json:"failure"`
+	// Does says in one sentence what is done.
+	Does string `json:"does"`
+	// Rejects is the end that must reject, At the message at which it does.
+	Rejects string      `json:"rejects"`
+	At      string      `json:"at"`
+	Alert   *AlertClaim `json:"alert,omitempty"` // nil: the connection is closed without one
+
+	Scenario Scenario `json:"scenario"`
+
+	rejects attls.Role
+	at      attls.MessageKind
+	action  profile.AlertAction
+	apply   func(*setup)
+}
+
+// attempt is a fault as it is written down: nil apply means that it cannot be
+// provoked in the scenario.
+type attempt struct {
+	rejects attls.Role
+	at      attls.MessageKind
+	apply   func(*setup)
+	failure attls.Failure // where it is another than the row's
+}
+
+// faultKind is one row of the table of faults. try may adapt the scenario where
+// it leaves something open; it returns no attempt where the profile leaves no
+// room for the fault.
+type faultKind struct {
+	failure attls.Failure
+	name    string // "": the failure's, without its subject
+	does    string
+	try     func(c *circumstance) *attempt
+}
+
+// circumstance is the scenario in which a fault is tried.
+type circumstance struct {
+	p        *profile.Profile
+	s        *Scenario
+	attester attls.Role // the first that attests
+	model    profile.Model
+	kind     profile.CredentialKind
+}
+
+// credential is the row of the scenario's credential kind.
+func (c *circumstance) credential() *profile.Credential {
+	row, _ := c.p.Credential(c.kind)
+	return row
+}
+
+// slot is the slot of the scenario's attester; -1 when there is none.
+func (c *circumstance) slot() int { return findSlot(c.p, c.attester, c.model, c.kind) }
+
+func findSlot(p *profile.Profile, attester attls.Role, m profile.Model, k profile.CredentialKind) int {
+	return slices.IndexFunc(p.Slots, func(s profile.Slot) bool {
+		return s.Attester == attester && slices.Contains(s.Models, m) && slices.Contains(s.Kinds, k)
+	})
+}
+
+// carrierMessage is the message in which the payload of a credential travels.
+func carrierMessage(c *profile.Credential) attls.MessageKind {
+	if c.Carrier == profile.CarrierMessage {
+		return attls.KindAdded
+	}
+	return attls.KindCertificate
+}
+
+// Faults lists what can be provoked under a profile. A scenario that leaves
+// attester, model or credential open lets each fault choose; one that sets them
+// keeps only the faults that fit.
+func Faults(p *profile.Profile, s Scenario) []Fault {
+	var list []Fault
+	for _, k := range allFaults() {
+		if f, ok := k.fault(p, s); ok {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// FindFault looks a fault up by its name or by its failure, whose subject may be
+// left out: binder, attestation.binder_mismatch, binder_mismatch.
+func FindFault(p *profile.Profile, s Scenario, name string) (*Fault, error) {
+	for _, f := range Faults(p, s) {
+		if f.named(name) {
+			return &f, nil
+		}
+	}
+	open := s
+	open.Attester, open.Model, open.Credential = "", "", ""
+	for _, f := range Faults(p, open) {
+		if f.named(name) {
+			return nil, fmt.Errorf("%s needs another combination than the one asked for, such as attester %s, model %s, credential %s",
+				f.Name, f.Scenario.Attester, f.Scenario.Model, f.Scenario.Credential)
+		}
+	}
+	return nil, fmt.Errorf("nothing called %q can be provoked under %s", name, p.ID)
+}
+
+func (f *Fault) named(name string) bool {
+	return name == f.Name || name == string(f.Failure) || "attestation."+name == string(f.Failure)
+}
+
+// fault tries the combinations that the profile allows and the scenario leaves
+// open, and takes the first in which the fault can be provoked.
+func (k *faultKind) fault(p *profile.Profile, s Scenario) (Fault, bool) {
+	for _, combination := range Combinations(p) {
+		if combination.Reason != "" || s.Attester != "" && s.Attester != combination.Attester ||
+			s.Model != "" && s.Model != combination.Model || s.Credential != "" && s.Credential != combination.Credential {
+			continue
+		}
+		tried := s
+		tried.Attester, tried.Model, tried.Credential = combination.Attester, combination.Model, combination.Credential
+		c := circumstance{p: p, s: &tried, attester: combination.Attester.Roles()[0]}
+		c.model, _ = ParseModel(combination.Model)
+		c.kind, _ = ParseCredential(combination.Credential)
+		a := k.try(&c)
+		if a == nil {
+			continue
+		}
+		if a.failure == "" {
+			a.failure = k.failure
+		}
+		action := p.AlertFor(a.failure)
+		if action.None {
+			continue // the profile lets it pass
+		}
+		f := Fault{Name: k.name, Failure: a.failure, Does: k.does, Rejects: a.rejects.String(), At: a.at.String(),
+			Scenario: tried, rejects: a.rejects, at: a.at, action: action, apply: a.apply}
+		if f.Name == "" {
+			f.Name = strings.TrimPrefix(string(k.failure), "attestation.")
+		}
+		if !action.Close {
+			f.Alert = alertClaim(p, &action.Alert)
+		}
+		f.Scenario.Fail = f.Name
+		return f, true
+	}
+	return Fault{}, false
+}
+
+// Judge says whether a run was rejected as it had to be; nil when it was.
+func (f *Fault) Judge(r *Result) error {
+	mine, theirs := &r.Claims[f.rejects], &r.Claims[f.rejects.Peer()]
+	switch {
+	case mine.Error == nil:
+		return fmt.Errorf("the %v did not reject", f.rejects)
+	case mine.Error.Failure != string(f.Failure):
+		return fmt.Errorf("the %v failed with %s, not %s: %s", f.rejects, mine.Error.Failure, f.Failure, mine.Error.Detail)
+	case mine.Error.Message != f.at.Name() && f.at != attls.KindNone:
+		return fmt.Errorf("the %v rejected at %s, not at %s", f.rejects, orNone(mine.Error.Message), f.at.Name())
+	case f.action.Close:
+		if mine.AlertSent != nil {
+			return fmt.Errorf("the %v sent %s; the profile closes without an alert", f.rejects, mine.AlertSent.Name)
+		}
+		return nil
+	case mine.AlertSent == nil || mine.AlertSent.Code != uint8(f.action.Alert):
+		return fmt.Errorf("the %v sent %s, not %s", f.rejects, alertOrNone(mine.AlertSent), AlertName(r.Profile, f.action.Alert))
+	case theirs.AlertReceived == nil || *theirs.AlertReceived != *mine.AlertSent:
+		return fmt.Errorf("the %v received %s, not %s", f.rejects.Peer(), alertOrNone(theirs.AlertReceived), mine.AlertSent.Name)
+	}
+	return nil
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "no message"
+	}
+	return s
+}
+
+func alertOrNone(a *AlertClaim) string {
+	if a == nil {
+		return "no alert"
+	}
+	return a.Name
+}
+
+// allFaults is the table; what spoils the payload itself follows.
+func allFaults() []faultKind { return append(slices.Clip(protocolFaults), spoilFaults()...) }
+
+var protocolFaults = []faultKind{
+	{failure: attls.FailNoSchemeEvidence, does: "The server knows only an Evidence format that the client did not list.", try: tryNoScheme(profile.ModelEvidence)},
+	{failure: attls.FailNoSchemeResults, does: "The server knows only a Verifier that the client did not list.", try: tryNoScheme(profile.ModelResults)},
+	{failure: attls.FailNothingOffered, does: "A tap empties every list of the client's offer.", try: tryNothingOffered},
+	{failure: attls.FailUnwilling, does: "The server knows the profile and wants attestation of no role.", try: tryUnwilling},
+	{failure: attls.FailDemandedByClient, does: "The client demands attestation and the server does not know the profile.", try: tryDemandedByClient},
+	{failure: attls.FailDemandedByServer, does: "The server demands attestation and the client does not know the profile.", try: tryDemandedByServer},
+	{failure: attls.FailChoiceNotOffered, does: "A tap replaces the server's choice by a scheme that the client did not offer.", try: tryChoiceNotOffered},
+	{failure: attls.FailTwoChoices, does: "A tap adds a second choice for the same attester.", try: tryTwoChoices},
+	{failure: attls.FailChoiceNone, does: "The client offers to attest and the server does not know the profile.", try: tryChoiceNone},
+	{failure: attls.FailChoiceWithoutRequest, does: "A tap drops the server's CertificateRequest although a client scheme was chosen.", try: tryChoiceWithoutRequest},
+	{failure: attls.FailNotChosen, does: "A tap adds a payload to the Certificate of a server for which nothing was chosen.", try: tryNotChosen},
+	{failure: attls.FailOfferChanged, does: "After HelloRetryRequest a tap adds a scheme to the offer of the second ClientHello.", try: tryOfferChanged},
+	{failure: attls.FailMisplaced, does: "A tap moves the payload from the first CertificateEntry to the second.", try: tryMisplaced},
+	{failure: attls.FailMissing, does: "A tap leaves the payload of the chosen scheme out.", try: tryMissing},
+	{failure: attls.FailNonceSize, does: "A tap lets the server send a nonce that is longer than the profile accepts.", try: tryNonceSize},
+	{failure: attls.FailAttestationExtension, does: "A tap cuts the last octet off the profile's extension in ClientHello.", try: tryMalformedExtension},
+	{failure: attls.FailCertTypeMismatch, does: "A tap takes the certificate type out of EncryptedExtensions.", try: tryCertificateType},
+	{failure: attls.FailBinderUndefined, does: "The attester's certificate holds an RSA key, for which the profile's binder is not defined.", try: tryBinderUndefined},
+	{failure: attls.FailAttestationKey, does: "The verdict names a key that cannot verify a CertificateVerify.", try: tryKeyUnusable},
+	{failure: attls.FailVerifierUnreachable, does: "The relying party's Verifier does not answer.", try: tryVerifierUnreachable},
+	{failure: attls.FailAttesterUnavailable, does: "The Attester has no Evidence to give.", try: tryAttesterUnavailable},
+}
+
+func tryNoScheme(m profile.Model) func(*circumstance) *attempt {
+	return func(c *circumstance) *attempt {
+		if c.model != m || c.p.Rules.NoSchemeThen != profile.ThenAbort {
+			return nil
+		}
+		return &attempt{rejects: attls.RoleServer, at: attls.KindClientHello, apply: func(s *setup) {
+			policy := &s.ends[attls.RoleServer].config.Policy
+			for _, list := range []*[]profile.Scheme{&policy.Produce, &policy.Accept} {
+				for i := range *list {
+					(*list)[i] = otherScheme((*list)[i])
+				}
+			}
+		}}
+	}
+}
+
+// otherScheme is a scheme of the same model and credential that nobody offers.
+func otherScheme(s profile.Scheme) profile.Scheme {
+	if s.Model == profile.ModelResults {
+		s.Verifier = []byte("another-verifier.example")
+		return s
+	}
+	s.Format = profile.Format{ContentFormat: 65000}
+	return s
+}
+
+func tryNothingOffered(c *circumstance) *attempt {
+	if c.p.Rules.OfferAtLeast == 0 {
+		return nil
+	}
+	return &attempt{rejects: attls.RoleServer, at: attls.KindClientHello, apply: func(s *setup) {
+		s.tap(attls.RoleClient, editField(s.p, attls.KindClientHello, 0, attls.RoleClient, func(f *profile.Fields) {
+			clear(f.Offers)
+		}))
+	}}
+}
+
+func tryUnwilling(c *circumstance) *attempt {
+	if !c.p.Rules.UnwillingAbort {
+		return nil
+	}
+	return &attempt{rejects: attls.RoleServer, at: attls.KindClientHello, apply: func(s *setup) {
+		s.ends[attls.RoleServer].config.Policy = negotiation.Policy{}
+	}}
+}
+
+// unaware makes an end a plain TLS 1.3 peer.
+func (s *setup) unaware(r attls.Role) {
+	s.ends[r].config.Profile = nil
+	s.ends[r].config.Policy = negotiation.Policy{}
+}
+
+func tryDemandedByClient(c *circumstance) *attempt {
+	if c.s.Attester != AttestServer {
+		return nil
+	}
+	return &attempt{rejects: attls.RoleClient, at: attls.KindCertificate, apply: func(s *setup) {
+		s.ends[attls.RoleClient].config.Policy.Demand = true
+		s.unaware(attls.RoleServer)
+	}}
+}
+
+func tryDemandedByServer(c *circumstance) *attempt {
+	if c.s.Attester != AttestClient {
+		return nil
+	}
+	return &attempt{rejects: attls.RoleServer, at: attls.KindClientHello, apply: func(s *setup) {
+		s.ends[attls.RoleServer].config.Policy.Demand = true
+		s.unaware(attls.RoleClient)
+	}}
+}
+
+func tryChoiceNone(c *circumstance) *attempt {
+	if !c.p.Rules.AnswerNoneAbort {
+		return nil
+	}
+	return &attempt{rejects: attls.RoleClient, at: attls.KindCertificate, apply: func(s *setup) {
+		s.ends[attls.RoleClient].config.Policy.Demand = false
+		s.unaware(attls.RoleServer)
+	}}
+}
+
+func tryChoiceNotOffered(c *circumstance) *attempt {
+	i := c.slot()
+	at := c.p.Slots[i].Choice.Message
+	return &attempt{rejects: attls.RoleClient, at: at, apply: func(s *setup) {
+		s.tap(attls.RoleServer, editField(s.p, at, 0, attls.RoleServer, func(f *profile.Fields) {
+			if f.Choices[i] != nil {
+				if other, ok := s.p.EncodeScheme(i, otherScheme(*f.Choices[i])); ok {
+					f.Choices[i] = &other
+				}
+			}
+		}))
+	}}
+}
+
+func tryTwoChoices(c *circumstance) *attempt {
+	if !c.p.Rules.OnePerAttester || c.s.Attester == AttestBoth {
+		return nil
+	}
+	first := c.slot()
+	second := findSlot(c.p, c.attester, 1-c.model, c.kind)
+	if second < 0 || first == second || c.p.Slots[first].Choice.Message != c.p.Slots[second].Choice.Message {
+		return nil
+	}
+	at := attls.KindCertificate // parameters are complete with CertificateRequest, else with Certificate
+	if c.attester == attls.RoleClient {
+		at = attls.KindCertificateRequest
+	}
+	return &attempt{rejects: attls.RoleClient, at: at, apply: func(s *setup) {
+		scheme := s.scheme(1-c.model, c.kind)
+		policy := &s.ends[attls.RoleClient].config.Policy
+		list := &policy.Accept
+		if c.attester == attls.RoleClient {
+			list = &policy.Produce
+		}
+		*list = append(*list, scheme)
+		s.tap(attls.RoleServer, editField(s.p, s.p.Slots[second].Choice.Message, 0, attls.RoleServer, func(f *profile.Fields) {
+			if other, ok := s.p.EncodeScheme(second, scheme); ok && f.Choices[first] != nil {
+				f.Choices[second] = &other
+				if n := &s.p.Slots[second]; n.Nonce.Message == n.Choice.Message {
+					f.Nonces[second] = f.Nonces[first]
+				}
+			}
+		}))
+	}}
+}
+
+func tryChoiceWithoutRequest(c *circumstance) *attempt {
+	i := findSlot(c.p, attls.RoleClient, c.model, c.kind)
+	if !c.p.Rules.ClientChoiceNeedsRequest || c.s.Attester != AttestClient || c.p.Slots[i].Choice.Message == attls.KindCertificateRequest {
+		return nil
+	}
+	return &attempt{rejects: attls.RoleClient, at: attls.KindCertificate, apply: func(s *setup) {
+		s.tap(attls.RoleServer, dropMessage(attls.KindCertificateRequest))
+	}}
+}
+
+// tryNotChosen lets a server that attests nothing send a payload all the same.
+// Where a wholly unwilling server must abort, it takes part for the client's.
+func tryNotChosen(c *circumstance) *attempt {
+	row := c.credential()
+	serverSlot := findSlot(c.p, attls.RoleServer, c.model, c.kind)
+	if row.Carrier != profile.CarrierExtension || serverSlot < 0 {
+		return nil
+	}
+	if want := AttestServer; c.p.Rules.UnwillingAbort && c.s.Attester != AttestBoth || !c.p.Rules.UnwillingAbort && c.s.Attester != want {
+		return nil
+	}
+	return &attempt{rejects: attls.RoleClient, at: attls.KindCertificate, apply: func(s *setup) {
+		s.ends[attls.RoleClient].config.Policy.Demand = false
+		s.ends[attls.RoleServer].config.Policy.Produce = nil
+		s.tap(attls.RoleServer, editCertificate(func(m *message.Certificate) {
+			f := s.p.NewFields()
+			f.Payload = []byte{0x82, 0x19, 0x01, 0x07, 0x41, 0x00} // a CMW of one octet
+			list, err := s.p.Encode(attls.KindCertificate, attls.RoleServer, f)
+			if err != nil || len(m.Entries) == 0 {
+				return
+			}
+			for _, x := range list {
+				m.Entries[0].Extensions = append(m.Entries[0].Extensions, extensions.Extension{Type: x.Type, Body: x.Body})
+			}
+		}))
+	}}
+}
+
+func tryOfferChanged(c *circumstance) *attempt {
+	i := c.slot()
+	c.s.HelloRetry = true
+	return &attempt{rejects: attls.RoleServer, at: attls.KindClientHello, apply: func(s *setup) {
+		s.tap(attls.RoleClient, editField(s.p, attls.KindClientHello, 1, attls.RoleClient, func(f *profile.Fields) {
+			if len(f.Offers[i]) == 0 {
+				return
+			}
+			if other, ok := s.p.EncodeScheme(i, otherScheme(f.Offers[i][0])); ok {
+				f.Offers[i] = append(f.Offers[i], other)
+			}
+		}))
+	}}
+}
+
+func tryMisplaced(c *circumstance) *attempt {
+	row := c.credential()
+	if row.Entries != profile.EntriesFirst || row.Carrier == profile.CarrierMessage {
+		return nil
+	}
+	return &attempt{rejects: c.attester.Peer(), at: attls.KindCertificate, apply: func(s *setup) {
+		s.tap(c.attester, editCertificate(func(m *message.Certificate) {
+			if row.Carrier == profile.CarrierCertData {
+				m.Entries = append(m.Entries, m.Entries...)
+				return
+			}
+			if len(m.Entries) == 1 {
+				m.Entries = append(m.Entries, message.CertificateEntry{Data: m.Entries[0].Data})
+			}
+			m.Entries[1].Extensions, m.Entries[0].Extensions = m.Entries[0].Extensions, nil
+		}))
+	}}
+}
+
+func tryMissing(c *circumstance) *attempt {
+	row := c.credential()
+	relying := c.attester.Peer()
+	switch row.Carrier {
+	case profile.CarrierExtension:
+		return &attempt{rejects: relying, at: attls.KindCertificate, apply: func(s *setup) {
+			s.tap(c.attester, editCertificate(func(m *message.Certificate) {
+				for i := range m.Entries {
+					m.Entries[i].Extensions = without(m.Entries[i].Extensions, func(t attls.ExtensionType) bool { return t == row.Extension })
+				}
+			}))
+		}}
+	case profile.CarrierMessage:
+		return &attempt{rejects: relying, at: attls.KindFinished, apply: func(s *setup) { s.tap(c.attester, dropMessage(attls.KindAdded)) }}
+	case profile.CarrierCertData:
+		if c.attester == attls.RoleClient { // a server must never send an empty Certificate
+			return &attempt{rejects: relying, at: attls.KindCertificate, apply: func(s *setup) {
+				s.ends[attls.RoleServer].config.Policy.Demand = true
+				s.tap(c.attester, editCertificate(func(m *message.Certificate) { m.Entries = nil }))
+			}}
+		}
+	}
+	return nil
+}
+
+// tryNonceSize makes the nonce longer than nonce.receive_at_most, by hand:
+// nothing that encodes a profile's fields would send it.
+func tryNonceSize(c *circumstance) *attempt {
+	if c.attester != attls.RoleClient || c.p.Rules.NonceReceiveAtMost == 0 {
+		return nil
+	}
+	slot := &c.p.Slots[c.slot()]
+	if slot.Nonce.Message != attls.KindEncryptedExtensions {
+		return nil
+	}
+	return &attempt{rejects: attls.RoleClient, at: attls.KindEncryptedExtensions, apply: func(s *setup) {
+		s.tap(attls.RoleServer, editField(s.p, slot.Nonce.Message, 0, attls.RoleServer, func(f *profile.Fields) {
+			f.Nonces[c.slot()] = bytes.Repeat([]byte{7}, s.p.Rules.NonceReceiveAtMost+1)
+		}))
+	}}
+}
+
+func tryMalformedExtension(c *circumstance) *attempt {
+	return &attempt{rejects: attls.RoleServer, at: attls.KindClientHello, apply: func(s *setup) {
+		s.tap(attls.RoleClient, editList(attls.KindClientHello, 0, func(l extensions.List) extensions.List {
+			for i := range l {
+				if _, ok := s.p.Extension(l[i].Type); ok && len(l[i].Body) > 0 {
+					l[i].Body = l[i].Body[:len(l[i].Body)-1]
+				}
+			}
+			return l
+		}))
+	}}
+}
+
+func tryCertificateType(c *circumstance) *attempt {
+	if !c.credential().Negotiated {
+		return nil
+	}
+	return &attempt{rejects: attls.RoleClient, at: attls.KindEncryptedExtensions, apply: func(s *setup) {
+		s.tap(attls.RoleServer, editList(attls.KindEncryptedExtensions, 0, func(l extensions.List) extensions.List {
+			return without(l, func(t attls.ExtensionType) bool {
+				return t == attls.ExtServerCertificateType || t == attls.ExtClientCertificateType
+			})
+		}))
+	}}
+}
+
+// tryBinderUndefined needs a binder that takes the whole key where only 255
+// octets fit: it evaluates the binder on such a key.
+func tryBinderUndefined(c *circumstance) *attempt {
+	name := c.p.Binder.Challenge[c.model][c.kind]
+	if c.kind != profile.KindX509 || name == "" {
+		return nil
+	}
+	if _, err := c.p.Binder.Program.Eval(name, c.attester, largeKey{}); err == nil {
+		return nil
+	}
+	return &attempt{rejects: c.attester, at: attls.KindCertificate, apply: func(s *setup) { s.ends[c.attester].rsa = true }}
+}
+
+func tryKeyUnusable(c *circumstance) *attempt {
+	if c.credential().KeyFrom != profile.KeyFromAppraisal {
+		return nil
+	}
+	relying := c.attester.Peer()
+	return &attempt{rejects: relying, at: attls.KindCertificate, apply: func(s *setup) {
+		end := s.ends[relying]
+		end.appraiser = changedVerdict{end.appraiser, func(v *negotiation.Verdict) {
+			v.SPKI = []byte{0x30, 0x00}
+		}}
+	}}
+}
+
+func tryVerifierUnreachable(c *circumstance) *attempt {
+	relying := c.attester.Peer()
+	return &attempt{rejects: relying, at: carrierMessage(c.credential()), apply: func(s *setup) {
+		end := s.ends[relying]
+		end.appraiser = unreachable{end.appraiser}
+	}}
+}
+
+func tryAttesterUnavailable(c *circumstance) *attempt {
+	return &attempt{rejects: c.attester, at: attls.KindCertificate, apply: func(s *setup) {
+		end := s.ends[c.attester]
+		end.attester = mute{end.attester}
+	}}
+}
+
+// changedVerdict alters the verdicts of an Appraiser.
+type changedVerdict struct {
+	negotiation.Appraiser
+	change func(*negotiation.Verdict)
+}
+
+func (a changedVerdict) Appraise(ctx context.Context, r *negotiation.AppraisalRequest) (*negotiation.Verdict, error) {
+	v, err := a.Appraiser.Appraise(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	changed := *v
+	a.change(&changed)
+	return &changed, nil
+}
+
+// unreachable is an Appraiser that cannot be reached.
+type unreachable struct{ negotiation.Appraiser }
+
+func (unreachable) Appraise(context.Context, *negotiation.AppraisalRequest) (*negotiation.Verdict, error) {
+	return nil, errors.New("the Verifier cannot be reached")
+}
+
+// mute is an Attester without Evidence.
+type mute struct{ negotiation.Attester }
+
+func (mute) Attest(context.Context, *negotiation.EvidenceRequest) (*negotiation.Evidence, error) {
+	return nil, errors.New("the root of trust gives no Evidence")
+}

@@ -1,0 +1,434 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"attls"
+	"attls/extensions/profile"
+	"attls/handshake"
+	"attls/negotiation"
+)
+
+var bothRoles = [...]attls.Role{attls.RoleClient, attls.RoleServer}
+
+// Result is what became of a scenario. Arrays of two are indexed by attls.Role.
+type Result struct {
+	Scenario Scenario         `json:"scenario"`
+	Profile  *profile.Profile `json:"-"`
+	Claims   [2]Claims        `json:"-"`
+	Ladder   []Step           `json:"ladder"`
+	Binders  []Binder         `json:"binders,omitempty"`
+	Fault    *Fault           `json:"fault,omitempty"`
+	Secrets  []Secret         `json:"secrets,omitempty"`
+	Sent     [2][]byte        `json:"-"` // the octets each end put on the network
+	// Err says why the scenario could not be run, or did not end as it had to.
+	Err error `json:"-"`
+
+	recording *Recording
+}
+
+// Binder is the challenge of one attester as both ends computed it.
+type Binder struct {
+	Attester string      `json:"attester"`
+	Name     string      `json:"name"` // of the profile's expression
+	Value    string      `json:"value"`
+	Tree     *BinderNode `json:"tree,omitempty"`
+}
+
+// Recording returns the run in a form that Replay repeats.
+func (r *Result) Recording() *Recording { return r.recording }
+
+// Attested reports whether both ends finished, every attester of the scenario
+// was accepted by its relying party, and application data went both ways.
+func (r *Result) Attested() bool {
+	for _, role := range bothRoles {
+		c := &r.Claims[role]
+		if c.Error != nil || c.DataSent == 0 || c.DataReceived == 0 {
+			return false
+		}
+	}
+	for _, role := range r.Scenario.Attester.Roles() {
+		if !accepted(&r.Claims[role.Peer()], role) {
+			return false
+		}
+	}
+	return true
+}
+
+func accepted(c *Claims, attester attls.Role) bool {
+	for _, a := range c.Attestation {
+		if a.Attester == attester.String() && a.Verdict != nil && a.Verdict.Accepted {
+			return true
+		}
+	}
+	return false
+}
+
+// Run makes the scenario's connection over loopback TCP, with application data
+// both ways. Result.Err is nil when it ended as it had to: attested, or, with
+// Scenario.Fail, rejected by the right side with the right alert at the right
+// message.
+func Run(ctx context.Context, s Scenario) Result {
+	var r runner
+	return r.run(ctx, s)
+}
+
+// runTimeout bounds one run.
+const runTimeout = 30 * time.Second
+
+// runner is one run.
+type runner struct {
+	replay *Recording
+	tapes  [2]*tape
+	traces [2]*Trace
+	random [2]*handshake.RecordedRandom
+}
+
+// setup is what both ends are made of; a fault changes it.
+type setup struct {
+	p    *profile.Profile
+	s    *Scenario
+	ends [2]*endSetup
+}
+
+type endSetup struct {
+	config    *handshake.Config
+	attester  negotiation.Attester
+	appraiser negotiation.Appraiser
+	trust     handshake.Trust
+	rsa       bool // the certificate's key
+}
+
+// tap puts a tap before those there are.
+func (s *setup) tap(r attls.Role, t handshake.Tap) {
+	c := s.ends[r].config
+	c.Tap = handshake.Taps(t, c.Tap)
+}
+
+func (r *runner) run(ctx context.Context, s Scenario) Result {
+	result := Result{Scenario: s}
+	p, err := s.Load()
+	if err != nil {
+		result.Err = err
+		return result
+	}
+	result.Profile = p
+	if s.Fail != "" {
+		if p == nil {
+			result.Err = errors.New("faults belong to a profile")
+			return result
+		}
+		if result.Fault, result.Err = FindFault(p, s, s.Fail); result.Err != nil {
+			return result
+		}
+		s = result.Fault.Scenario
+	}
+	if result.Err = s.Complete(p); result.Err != nil {
+		return result
+	}
+	result.Scenario = s
+	set, err := newSetup(p, &s)
+	if err != nil {
+		result.Err = err
+		return result
+	}
+	if result.Fault != nil {
+		result.Fault.apply(set)
+	}
+	ctx, cancel := context.WithTimeout(ctx, runTimeout)
+	defer cancel()
+	if result.Err = r.connect(ctx, set, &result); result.Err != nil {
+		return result
+	}
+	result.Err = result.judge()
+	return result
+}
+
+// judge says why a run did not end as it had to.
+func (r *Result) judge() error {
+	if r.Fault != nil {
+		return r.Fault.Judge(r)
+	}
+	for _, role := range bothRoles {
+		if e := r.Claims[role].Error; e != nil && e.Class != attls.FromPeer.String() {
+			return fmt.Errorf("the %v failed: %s (%s)", role, e.Detail, e.Failure)
+		}
+	}
+	if !r.Attested() {
+		return errors.New("the connection did not carry application data both ways under a verdict")
+	}
+	return nil
+}
+
+// newSetup builds both ends of a scenario.
+func newSetup(p *profile.Profile, s *Scenario) (*setup, error) {
+	set := &setup{p: p, s: s}
+	for _, role := range bothRoles {
+		config, err := s.config(p, role)
+		if err != nil {
+			return nil, err
+		}
+		set.ends[role] = &endSetup{config: config}
+	}
+	return set, set.attestation()
+}
+
+// config is what a scenario says of one end's TLS.
+func (s *Scenario) config(p *profile.Profile, role attls.Role) (*handshake.Config, error) {
+	c := &handshake.Config{Profile: p, CanAuthenticate: true}
+	if role == attls.RoleClient {
+		c.ServerName = s.serverName()
+	}
+	if s.ALPN != "" {
+		c.ALPN = []string{s.ALPN}
+	}
+	if s.Suite != "" {
+		suite, ok := attls.SuiteByName(s.Suite)
+		if !ok {
+			return nil, fmt.Errorf("no cipher suite is called %q", s.Suite)
+		}
+		c.CipherSuites = []attls.CipherSuite{suite}
+	}
+	if s.Group != "" {
+		group, ok := attls.GroupByName(s.Group)
+		if !ok {
+			return nil, fmt.Errorf("no group is called %q", s.Group)
+		}
+		c.Groups = []attls.NamedGroup{group}
+	}
+	if role == attls.RoleServer {
+		c.Retry = handshake.Retry{Always: s.HelloRetry, Cookie: s.Cookie}
+	}
+	return c, nil
+}
+
+func (s *Scenario) serverName() string {
+	if s.ServerName == "" {
+		return "localhost"
+	}
+	return s.ServerName
+}
+
+// connect runs both ends to the end.
+func (r *runner) connect(ctx context.Context, set *setup, result *Result) error {
+	authority, err := NewDemoAuthority()
+	if err != nil {
+		return err
+	}
+	client, server, err := loopback(ctx)
+	if err != nil {
+		return err
+	}
+	nets := [2]*wire{{Conn: client, split: set.s.Split}, {Conn: server, split: set.s.Split}}
+	defer client.Close()
+	defer server.Close()
+	var conns [2]*handshake.Conn
+	for _, role := range bothRoles {
+		answerer, err := r.answerer(set, role, authority)
+		if err != nil {
+			return err
+		}
+		config := set.ends[role].config
+		config.Random = r.random[role]
+		r.traces[role] = NewTrace(role, set.p)
+		r.traces[role].KeepSecrets = role == attls.RoleClient
+		config.Tap = handshake.Taps(config.Tap, r.traces[role])
+		if role == attls.RoleClient {
+			conns[role] = handshake.Client(nets[role], config, answerer)
+		} else {
+			conns[role] = handshake.Server(nets[role], config, answerer)
+		}
+	}
+	var errs [2]error
+	var wait sync.WaitGroup
+	for _, role := range bothRoles {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			errs[role] = exchange(ctx, conns[role], role)
+			nets[role].finish()
+		}()
+	}
+	wait.Wait()
+	r.collect(set, conns, errs, nets, result)
+	return nil
+}
+
+// collect takes together what both ends know.
+func (r *runner) collect(set *setup, conns [2]*handshake.Conn, errs [2]error, nets [2]*wire, result *Result) {
+	rec := &Recording{Format: RecordingFormat, Scenario: *set.s}
+	for _, role := range bothRoles {
+		o := Outcome{Closed: true}
+		errors.As(errs[role], &o.Err)
+		if errs[role] != nil && o.Err == nil {
+			o.Err = attls.Errorf(attls.Local, attls.FailInternal, "%v", errs[role])
+		}
+		o.AlertSent, o.AlertReceived = r.traces[role].Alerts()
+		o.DataSent, o.DataReceived = r.traces[role].Data()
+		result.Claims[role] = MakeClaims(set.ends[role].config.Profile, conns[role].ConnectionState(), o)
+		result.Sent[role] = nets[role].sent
+		end := rec.end(role)
+		end.Random, end.Answers, end.Sent = r.random[role], r.tapes[role].answers, lines(nets[role].sent)
+	}
+	result.Ladder = Ladder(r.traces[attls.RoleClient], r.traces[attls.RoleServer])
+	result.Secrets = r.traces[attls.RoleClient].Secrets()
+	result.recording = rec
+	result.Binders = binders(set.p, conns)
+}
+
+// answerer makes the Answerer of one end, recording or playing back.
+func (r *runner) answerer(set *setup, role attls.Role, authority *DemoAuthority) (*handshake.Answerer, error) {
+	end := set.ends[role]
+	r.tapes[role] = &tape{}
+	r.random[role] = handshake.RecordRandom(handshake.SystemRandom{})
+	if r.replay != nil {
+		r.tapes[role] = playback(r.replay.end(role).Answers)
+		r.random[role] = r.replay.end(role).Random
+	}
+	a := &handshake.Answerer{Trust: handshake.Trust{Roots: authority.Pool()}, Attester: end.attester, Appraiser: end.appraiser, Around: r.tapes[role].around}
+	if r.replay != nil {
+		return a, nil
+	}
+	key := KeyP256
+	if end.rsa {
+		key = KeyRSA
+	}
+	credential, err := authority.Issue(key, set.s.serverName())
+	if err != nil {
+		return nil, err
+	}
+	a.Credentials = []*handshake.Credential{credential}
+	return a, nil
+}
+
+// The application data of a run.
+const (
+	request  = "Is this channel bound to what was attested?\n"
+	response = "It is: this answer came through it.\n"
+)
+
+// exchange is one end's part: the client asks, the server answers, both close.
+func exchange(ctx context.Context, c *handshake.Conn, role attls.Role) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		c.SetDeadline(deadline)
+	}
+	if err := c.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	mine, theirs := request, response
+	if role == attls.RoleServer {
+		mine, theirs = response, request
+		if err := expect(c, theirs); err != nil {
+			return err
+		}
+	}
+	if _, err := c.Write([]byte(mine)); err != nil {
+		return err
+	}
+	if role == attls.RoleClient {
+		if err := expect(c, theirs); err != nil {
+			return err
+		}
+	}
+	if err := c.CloseWrite(); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, c); err != nil {
+		return err
+	}
+	return nil
+}
+
+func expect(c io.Reader, want string) error {
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(c, got); err != nil {
+		return err
+	}
+	if string(got) != want {
+		return fmt.Errorf("%q arrived where %q was sent", got, want)
+	}
+	return nil
+}
+
+// binders evaluates the challenges of both attesters, at the client.
+func binders(p *profile.Profile, conns [2]*handshake.Conn) []Binder {
+	if p == nil || p.Binder.Program == nil {
+		return nil
+	}
+	var list []Binder
+	client := conns[attls.RoleClient]
+	for _, a := range client.ConnectionState().Attestation {
+		name := p.Binder.Challenge[a.Scheme.Model][a.Scheme.Credential]
+		if name == "" || a.Challenge == nil {
+			continue
+		}
+		tree := p.Binder.Program.Explain(name, a.Attester, client.Inputs())
+		list = append(list, Binder{Attester: a.Attester.String(), Name: name, Value: fmt.Sprintf("%x", a.Challenge), Tree: binderNode(tree)})
+	}
+	return list
+}
+
+// wire is a connection that keeps what is sent and may hand out what arrives in
+// small pieces.
+type wire struct {
+	net.Conn
+	split int
+	mu    sync.Mutex
+	sent  []byte
+}
+
+func (w *wire) Read(b []byte) (int, error) {
+	if w.split > 0 && len(b) > w.split {
+		b = b[:w.split]
+	}
+	return w.Conn.Read(b)
+}
+
+func (w *wire) Write(b []byte) (int, error) {
+	n, err := w.Conn.Write(b)
+	w.mu.Lock()
+	w.sent = append(w.sent, b[:n]...)
+	w.mu.Unlock()
+	return n, err
+}
+
+// Close does nothing: the run closes both ends when both are done, so that an
+// alert is not lost to a reset of the connection.
+func (w *wire) Close() error { return nil }
+
+// finish ends our direction and reads what the peer still sends.
+func (w *wire) finish() {
+	if c, ok := w.Conn.(*net.TCPConn); ok {
+		c.CloseWrite()
+	}
+	io.Copy(io.Discard, w.Conn)
+}
+
+// loopback makes a TCP connection to ourselves.
+func loopback(ctx context.Context) (client, server net.Conn, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer l.Close()
+	var d net.Dialer
+	if client, err = d.DialContext(ctx, "tcp", l.Addr().String()); err != nil {
+		return nil, nil, err
+	}
+	if server, err = l.Accept(); err != nil {
+		client.Close()
+		return nil, nil, err
+	}
+	deadline, ok := ctx.Deadline()
+	if ok {
+		client.SetDeadline(deadline)
+		server.SetDeadline(deadline)
+	}
+	return client, server, nil
+}

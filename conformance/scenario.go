@@ -1,0 +1,256 @@
+package conformance
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"attls"
+	"attls/extensions/profile"
+)
+
+// Attesters says which ends attest.
+type Attesters string
+
+const (
+	AttestNone   Attesters = "none"
+	AttestClient Attesters = "client"
+	AttestServer Attesters = "server"
+	AttestBoth   Attesters = "both"
+)
+
+// Roles lists the attesting roles, the server first as on the wire.
+func (a Attesters) Roles() []attls.Role {
+	switch a {
+	case AttestClient:
+		return []attls.Role{attls.RoleClient}
+	case AttestServer:
+		return []attls.Role{attls.RoleServer}
+	case AttestBoth:
+		return []attls.Role{attls.RoleServer, attls.RoleClient}
+	}
+	return nil
+}
+
+// Has reports whether a role attests.
+func (a Attesters) Has(r attls.Role) bool { return slices.Contains(a.Roles(), r) }
+
+// The values of Scenario.Model and Scenario.Credential.
+const (
+	ModelEvidence         = "evidence"    // background-check model (RFC 9334 section 5.2)
+	ModelResults          = "results"     // passport model (RFC 9334 section 5.1)
+	CredentialAttestation = "attestation" // the CMW takes the certificate's place
+	CredentialX509        = "x509"        // the CMW goes beside an X.509 certificate
+)
+
+// Scenario is one connection as data. The zero value of a field leaves the
+// choice to Run; Profile "" is plain TLS 1.3.
+type Scenario struct {
+	Profile    string            `json:"profile"`               // id, alias or file
+	Readings   map[string]string `json:"readings,omitempty"`    // switch: reading
+	CodePoints map[string]uint64 `json:"code_points,omitempty"` // "extensions.name": number
+	Attester   Attesters         `json:"attester"`
+	Model      string            `json:"model,omitempty"`
+	Credential string            `json:"credential,omitempty"`
+	Suite      string            `json:"suite,omitempty"` // IANA name; both ends offer it alone
+	Group      string            `json:"group,omitempty"` // IANA name; the share that is sent
+	HelloRetry bool              `json:"hello_retry,omitempty"`
+	Cookie     bool              `json:"cookie,omitempty"` // a cookie in the HelloRetryRequest
+	ALPN       string            `json:"alpn,omitempty"`
+	ServerName string            `json:"server_name,omitempty"` // "": localhost
+	Split      int               `json:"split,omitempty"`       // octets handed to the peer's engine at once; 0: as they come
+	Fail       string            `json:"fail,omitempty"`        // a Fault's name or short name
+
+	// Compiled is used instead of loading Profile.
+	Compiled *profile.Profile `json:"-"`
+}
+
+// Load compiles the scenario's profile; nil for plain TLS.
+func (s *Scenario) Load() (*profile.Profile, error) {
+	if s.Compiled != nil || s.Profile == "" {
+		return s.Compiled, nil
+	}
+	return profile.Load(s.Profile, profile.Options{Readings: s.Readings, CodePoints: s.CodePoints})
+}
+
+// String names the scenario: early-attestation-06/server/evidence/x509.
+func (s Scenario) String() string {
+	parts := []string{s.Profile, string(s.Attester)}
+	for _, p := range []string{s.Model, s.Credential, s.Suite, s.Group} {
+		if p != "" {
+			parts = append(parts, p)
+		}
+	}
+	if s.HelloRetry {
+		parts = append(parts, "hello_retry")
+	}
+	if s.Cookie {
+		parts = append(parts, "cookie")
+	}
+	if s.Split > 0 {
+		parts = append(parts, fmt.Sprintf("split-%d", s.Split))
+	}
+	if s.Fail != "" {
+		parts = append(parts, "fail-"+s.Fail)
+	}
+	return strings.Join(parts, "/")
+}
+
+// ParseModel reads Scenario.Model.
+func ParseModel(name string) (profile.Model, error) {
+	switch name {
+	case ModelEvidence:
+		return profile.ModelEvidence, nil
+	case ModelResults:
+		return profile.ModelResults, nil
+	}
+	return 0, fmt.Errorf("model %q: it is evidence or results", name)
+}
+
+// ParseCredential reads Scenario.Credential.
+func ParseCredential(name string) (profile.CredentialKind, error) {
+	switch name {
+	case CredentialAttestation:
+		return profile.KindAlone, nil
+	case CredentialX509:
+		return profile.KindX509, nil
+	}
+	return 0, fmt.Errorf("credential %q: it is attestation or x509", name)
+}
+
+// CredentialName is the inverse of ParseCredential.
+func CredentialName(k profile.CredentialKind) string {
+	if k == profile.KindX509 {
+		return CredentialX509
+	}
+	return CredentialAttestation
+}
+
+// ParseAttesters reads Scenario.Attester.
+func ParseAttesters(name string) (Attesters, error) {
+	switch a := Attesters(name); a {
+	case AttestNone, AttestClient, AttestServer, AttestBoth:
+		return a, nil
+	}
+	return "", fmt.Errorf("attester %q: it is client, server, both or none", name)
+}
+
+// Combination is one way to attest and whether a profile allows it.
+type Combination struct {
+	Attester   Attesters `json:"attester"`
+	Model      string    `json:"model"`
+	Credential string    `json:"credential"`
+	// Reason is empty when the profile allows the combination, and otherwise one
+	// sentence that says why not.
+	Reason string `json:"reason,omitempty"`
+}
+
+// Combinations lists every combination of attester, model and credential, the
+// allowed ones with an empty reason.
+func Combinations(p *profile.Profile) []Combination {
+	var all []Combination
+	for _, a := range []Attesters{AttestServer, AttestClient, AttestBoth} {
+		for _, m := range []profile.Model{profile.ModelEvidence, profile.ModelResults} {
+			for _, k := range []profile.CredentialKind{profile.KindX509, profile.KindAlone} {
+				all = append(all, Combination{Attester: a, Model: m.String(), Credential: CredentialName(k), Reason: Forbidden(p, a, m, k)})
+			}
+		}
+	}
+	return all
+}
+
+// Forbidden says in one sentence why a profile does not allow a combination;
+// it is empty when the profile does.
+func Forbidden(p *profile.Profile, a Attesters, m profile.Model, k profile.CredentialKind) string {
+	for _, role := range a.Roles() {
+		if reason := forbidden(p, role, m, k); reason != "" {
+			return reason
+		}
+	}
+	return ""
+}
+
+func forbidden(p *profile.Profile, attester attls.Role, m profile.Model, k profile.CredentialKind) string {
+	if _, ok := p.Credential(k); !ok {
+		return fmt.Sprintf("%s has no credential of kind %s: %s.", p.ID, CredentialName(k), otherKind(k))
+	}
+	slots := 0
+	var models, kinds bool
+	for i := range p.Slots {
+		s := &p.Slots[i]
+		if s.Attester != attester {
+			continue
+		}
+		slots++
+		hasModel, hasKind := slices.Contains(s.Models, m), slices.Contains(s.Kinds, k)
+		models, kinds = models || hasModel, kinds || hasModel && hasKind
+	}
+	switch {
+	case slots == 0:
+		return fmt.Sprintf("%s has no list in which the attestation of the %v could be offered.", p.ID, attester)
+	case !models:
+		return fmt.Sprintf("No list of %s for the %v takes %s.", p.ID, attester, modelName(m))
+	case !kinds:
+		return fmt.Sprintf("%s does not carry %s of the %v in a credential of kind %s.", p.ID, modelName(m), attester, CredentialName(k))
+	}
+	return ""
+}
+
+func otherKind(k profile.CredentialKind) string {
+	if k == profile.KindAlone {
+		return "its payload goes beside an X.509 certificate and never in its place"
+	}
+	return "its payload takes the certificate's place and nothing goes beside an X.509 certificate"
+}
+
+func modelName(m profile.Model) string {
+	if m == profile.ModelResults {
+		return "Attestation Results (passport model)"
+	}
+	return "Evidence (background-check model)"
+}
+
+// Default is the first combination that a profile allows.
+func Default(p *profile.Profile) (Combination, bool) {
+	for _, c := range Combinations(p) {
+		if c.Reason == "" {
+			return c, true
+		}
+	}
+	return Combination{}, false
+}
+
+// Complete fills what the scenario leaves open with the first combination that
+// the profile allows, and refuses one that it forbids.
+func (s *Scenario) Complete(p *profile.Profile) error {
+	if p == nil {
+		s.Attester, s.Model, s.Credential = AttestNone, "", ""
+		return nil
+	}
+	if s.Attester == AttestNone {
+		s.Model, s.Credential = "", ""
+		return nil
+	}
+	var first string
+	for _, c := range Combinations(p) {
+		if s.Attester != "" && s.Attester != c.Attester || s.Model != "" && s.Model != c.Model || s.Credential != "" && s.Credential != c.Credential {
+			continue
+		}
+		if c.Reason == "" {
+			s.Attester, s.Model, s.Credential = c.Attester, c.Model, c.Credential
+			return nil
+		}
+		if first == "" {
+			first = c.Reason
+		}
+	}
+	if first == "" {
+		return fmt.Errorf("no attester, model or credential is called %q, %q, %q", s.Attester, s.Model, s.Credential)
+	}
+	return &ForbiddenError{Reason: first}
+}
+
+// ForbiddenError says that a profile does not allow a combination.
+type ForbiddenError struct{ Reason string }
+
+func (e *ForbiddenError) Error() string { return e.Reason }
