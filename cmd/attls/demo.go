@@ -1,0 +1,317 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"attls/conformance"
+	"attls/extensions/profile"
+)
+
+// defaultProfile is the profile of commands that are given none.
+const defaultProfile = "early-attestation-06"
+
+// profileFlags are the flags that choose and adjust a profile.
+type profileFlags struct {
+	name       string
+	readings   map[string]string
+	codePoints []string
+}
+
+func (f *profileFlags) register(c *cobra.Command, fallback string) {
+	c.Flags().StringVarP(&f.name, "profile", "p", fallback, `profile: an id (see "attls profile list") or a YAML file`)
+	c.Flags().StringToStringVar(&f.readings, "reading", nil, `reading of an ambiguity, as switch=value (see "attls profile show")`)
+	c.Flags().StringArrayVar(&f.codePoints, "code-point", nil, "number of a code point, as extensions.remoteAttestation=0xff06 (also alerts., messages., certificate_types.)")
+	c.RegisterFlagCompletionFunc("profile", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return profile.Names(), cobra.ShellCompDirectiveDefault
+	})
+}
+
+// schemeFlags say who attests how.
+type schemeFlags struct{ attester, model, credential string }
+
+func (f *schemeFlags) register(c *cobra.Command) {
+	c.Flags().StringVarP(&f.attester, "attester", "a", "", "who attests: client, server or both (default: the first that the profile allows)")
+	c.Flags().StringVarP(&f.model, "model", "m", "", "evidence (background-check model) or results (passport model)")
+	c.Flags().StringVarP(&f.credential, "credential", "c", "", "attestation (in the certificate's place) or x509 (beside an X.509 certificate)")
+	complete(c, "attester", "client", "server", "both")
+	complete(c, "model", "evidence", "results")
+	complete(c, "credential", "attestation", "x509")
+}
+
+func complete(c *cobra.Command, flag string, values ...string) {
+	c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// scenario reads the flags into a scenario.
+func (f *schemeFlags) scenario(p *profileFlags) (conformance.Scenario, error) {
+	s := conformance.Scenario{Profile: p.name, Readings: p.readings, Model: f.model, Credential: f.credential}
+	var err error
+	if s.CodePoints, err = parseCodePoints(p.codePoints); err != nil {
+		return s, usage("%v", err)
+	}
+	if f.attester != "" {
+		if s.Attester, err = conformance.ParseAttesters(f.attester); err != nil {
+			return s, usage("%v", err)
+		}
+	}
+	if f.model != "" {
+		if _, err := conformance.ParseModel(f.model); err != nil {
+			return s, usage("%v", err)
+		}
+	}
+	if f.credential != "" {
+		if _, err := conformance.ParseCredential(f.credential); err != nil {
+			return s, usage("%v", err)
+		}
+	}
+	return s, nil
+}
+
+func demoCommand() *cobra.Command {
+	var p profileFlags
+	var f schemeFlags
+	var s conformance.Scenario
+	var asJSON, quiet bool
+	var recordFile string
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Make an attested connection over loopback TCP and explain it",
+		Long: `demo connects a client to a server over loopback TCP, with a software root of
+trust as the attester and an embedded verifier, lets application data go both
+ways, and draws what happened: the messages with the attestation fields decoded,
+what the Evidence is bound to and how that was computed, and the verdict.
+
+With --fail KIND the connection goes wrong in a chosen way, and demo exits 0
+only when the right side rejects it with the right alert at the right message.
+"--fail help" lists the kinds that the profile knows.`,
+		Example: `  attls demo
+  attls demo --attester both --model results
+  attls demo --profile tls-attestation-07 --credential attestation
+  attls demo --reading hrr=b --hello-retry
+  attls demo --fail reference-value
+  attls demo --fail help
+  attls demo --record run.json && attls replay run.json
+  attls demo --json | jq .client.attestation`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			base, err := f.scenario(&p)
+			if err != nil {
+				return err
+			}
+			s.Profile, s.Readings, s.CodePoints = base.Profile, base.Readings, base.CodePoints
+			s.Attester, s.Model, s.Credential = base.Attester, base.Model, base.Credential
+			if s.Profile == noProfile {
+				s.Profile = ""
+			}
+			if s.Fail == "help" {
+				return listFaults(c.OutOrStdout(), s, asJSON)
+			}
+			result := conformance.Run(c.Context(), s)
+			if result.Claims[0].Schema == "" { // it did not begin
+				return cannotRun(result.Err)
+			}
+			show(c.OutOrStdout(), &result, asJSON, quiet)
+			if recordFile != "" {
+				if err := result.Recording().WriteFile(recordFile); err != nil {
+					return unavailable(err)
+				}
+			}
+			if result.Err != nil {
+				return failed("%w", result.Err)
+			}
+			return nil
+		},
+	}
+	p.register(c, defaultProfile)
+	f.register(c)
+	flags := c.Flags()
+	flags.StringVar(&s.Fail, "fail", "", `make it fail: the name of a failure, or "help" for a list`)
+	flags.StringVar(&s.Suite, "suite", "", "cipher suite, by its IANA name")
+	flags.StringVar(&s.Group, "group", "", "key exchange group, by its IANA name")
+	flags.BoolVar(&s.HelloRetry, "hello-retry", false, "let the server send HelloRetryRequest")
+	flags.BoolVar(&s.Cookie, "cookie", false, "put a cookie into the HelloRetryRequest")
+	flags.StringVar(&s.ALPN, "alpn", "", "application protocol to negotiate")
+	flags.IntVar(&s.Split, "split", 0, "read at most so many octets at once from the network (0: no limit)")
+	flags.StringVar(&recordFile, "record", "", `write a recording that "attls replay" repeats octet for octet`)
+	flags.BoolVar(&asJSON, "json", false, "print one JSON object instead of the drawing")
+	flags.BoolVarP(&quiet, "quiet", "q", false, "print the last line only")
+	return c
+}
+
+func replayCommand() *cobra.Command {
+	var asJSON, quiet bool
+	c := &cobra.Command{
+		Use:   "replay FILE",
+		Short: "Repeat a recorded demonstration octet for octet",
+		Long: `replay runs a recording made with "attls demo --record" again over a new
+connection, with the recorded random octets and the recorded answers of
+certificates, attesters and verifiers, and compares every octet that either end
+sends. It exits 1 and names the first octet that differs.`,
+		Example: "  attls demo --record run.json && attls replay run.json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			rec, err := conformance.ReadRecording(args[0])
+			if err != nil {
+				return unavailable(err)
+			}
+			result, err := conformance.Replay(c.Context(), rec)
+			if result.Claims[0].Schema == "" {
+				return cannotRun(err)
+			}
+			result.Err = err
+			show(c.OutOrStdout(), &result, asJSON, quiet)
+			if err != nil {
+				return failed("%w", err)
+			}
+			if !asJSON {
+				fmt.Fprintf(c.OutOrStdout(), "Replayed octet for octet: %d of the client, %d of the server.\n", len(result.Sent[0]), len(result.Sent[1]))
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object instead of the drawing")
+	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print the last line only")
+	return c
+}
+
+// cannotRun gives the error of a run that did not begin its exit code.
+func cannotRun(err error) error {
+	var forbidden *conformance.ForbiddenError
+	if errors.As(err, &forbidden) {
+		return err
+	}
+	return usage("%w", err)
+}
+
+// listFaults is "--fail help".
+func listFaults(w io.Writer, s conformance.Scenario, asJSON bool) error {
+	s.Fail = ""
+	p, err := s.Load()
+	if err != nil {
+		return cannotRun(err)
+	}
+	faults := conformance.Faults(p, s)
+	if asJSON {
+		return writeJSON(w, faults)
+	}
+	fmt.Fprintf(w, "What can be made to fail under %s:\n\n", p.ID)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "  NAME\tFAILURE\tREJECTS\tAT\tALERT")
+	for _, f := range faults {
+		alert := "(closes without)"
+		if f.Alert != nil {
+			alert = f.Alert.Name
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\n", f.Name, f.Failure, f.Rejects, f.At, alert)
+	}
+	t.Flush()
+	fmt.Fprintln(w, "\nWhat is done:")
+	for _, f := range faults {
+		fmt.Fprintf(w, "  %s: %s\n", f.Name, f.Does)
+	}
+	return nil
+}
+
+// jsonResult is what --json prints of a run.
+type jsonResult struct {
+	OK       bool                 `json:"ok"`
+	Error    string               `json:"error,omitempty"`
+	Scenario conformance.Scenario `json:"scenario"`
+	Fault    *conformance.Fault   `json:"fault,omitempty"`
+	Ladder   []conformance.Step   `json:"ladder"`
+	Binders  []conformance.Binder `json:"binders,omitempty"`
+	Client   *conformance.Claims  `json:"client"`
+	Server   *conformance.Claims  `json:"server"`
+}
+
+func show(w io.Writer, r *conformance.Result, asJSON, quiet bool) {
+	if asJSON {
+		out := jsonResult{OK: r.Err == nil, Scenario: r.Scenario, Fault: r.Fault, Ladder: r.Ladder, Binders: r.Binders,
+			Client: &r.Claims[0], Server: &r.Claims[1]}
+		if r.Err != nil {
+			out.Error = r.Err.Error()
+		}
+		writeJSON(w, out)
+		return
+	}
+	p := newPainter(w)
+	if !quiet {
+		p.line(p.in(bold, title(r)))
+		if r.Fault != nil {
+			p.line(p.in(yellow, "Fault "+r.Fault.Name+": "), r.Fault.Does)
+		}
+		p.line()
+		p.ladder(r.Ladder)
+		for i := range r.Binders {
+			p.binder(&r.Binders[i])
+		}
+		for i := range r.Claims {
+			p.verdicts(&r.Claims[i])
+		}
+		p.ends(&r.Claims[0], &r.Claims[1])
+	}
+	p.line(p.conclusion(r))
+}
+
+func title(r *conformance.Result) string {
+	s := &r.Scenario
+	if r.Profile == nil {
+		return "TLS 1.3 without attestation"
+	}
+	who := map[conformance.Attesters]string{conformance.AttestClient: "the client attests", conformance.AttestServer: "the server attests",
+		conformance.AttestBoth: "both attest", conformance.AttestNone: "nobody attests"}[s.Attester]
+	what := "Evidence"
+	if s.Model == conformance.ModelResults {
+		what = "Attestation Results"
+	}
+	how := "beside an X.509 certificate"
+	if s.Credential == conformance.CredentialAttestation {
+		how = "in the certificate's place"
+	}
+	return fmt.Sprintf("%s: %s, %s %s", r.Profile.ID, who, what, how)
+}
+
+func (p *painter) conclusion(r *conformance.Result) string {
+	switch {
+	case r.Err != nil:
+		return p.in(red, "Not as it should be: "+r.Err.Error())
+	case r.Fault != nil && r.Fault.Alert != nil:
+		return p.in(green, fmt.Sprintf("Rejected as it must be: by the %s, at %s, with %s.", r.Fault.Rejects, r.Fault.At, r.Fault.Alert.Name))
+	case r.Profile == nil:
+		return p.in(green, "Application data went both ways; nobody attested.")
+	case r.Fault != nil:
+		return p.in(green, fmt.Sprintf("Rejected as it must be: by the %s, at %s, without an alert.", r.Fault.Rejects, r.Fault.At))
+	}
+	return p.in(green, "Attested: application data went both ways over a connection whose peer was appraised.")
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// parseCodePoints reads "extensions.name=0xff06".
+func parseCodePoints(list []string) (map[string]uint64, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	m := map[string]uint64{}
+	for _, l := range list {
+		name, value, ok := strings.Cut(l, "=")
+		var n uint64
+		if _, err := fmt.Sscanf(value, "%v", &n); !ok || err != nil {
+			return nil, fmt.Errorf("--code-point %q: it is written as extensions.name=number", l)
+		}
+		m[name] = n
+	}
+	return m, nil
+}

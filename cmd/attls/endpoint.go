@@ -1,0 +1,419 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"attls"
+	"attls/conformance"
+	"attls/extensions/profile"
+	"attls/handshake"
+	"attls/negotiation"
+)
+
+// noProfile is the profile name that means plain TLS 1.3.
+const noProfile = "none"
+
+// endpointFlags are what server and client have in common.
+type endpointFlags struct {
+	role    attls.Role
+	profile profileFlags
+	scheme  schemeFlags
+
+	cert, key, ca                     string
+	verify                            string
+	alpn, groups, suites, sigalgs     []string
+	serverName                        string
+	keyLog                            string
+	messages, asJSON, quiet           bool
+	require                           bool
+	attesterCommand, appraiserCommand string
+	noMiddlebox                       bool
+	recordSizeLimit                   uint16
+	padTo                             int
+	timeout                           time.Duration
+}
+
+func (f *endpointFlags) register(c *cobra.Command) {
+	f.profile.register(c, defaultProfile)
+	f.scheme.register(c)
+	flags := c.Flags()
+	flags.StringVar(&f.cert, "cert", "", "PEM file with our certificate chain, end entity first (default: a fresh demonstration certificate)")
+	flags.StringVar(&f.key, "key", "", "PEM file with its private key (default: the file of --cert)")
+	flags.StringVar(&f.ca, "ca", "", "PEM file with the trust anchors for the peer's certificate (default: the demonstration authority)")
+	flags.StringSliceVar(&f.alpn, "alpn", nil, "application protocols, in order of preference")
+	flags.StringSliceVar(&f.groups, "groups", nil, "key exchange groups, in order of preference (x25519, secp256r1, X25519MLKEM768, …)")
+	flags.StringSliceVar(&f.suites, "suites", nil, "cipher suites, in order of preference")
+	flags.StringSliceVar(&f.sigalgs, "sigalgs", nil, "signature schemes accepted of the peer, in order of preference")
+	flags.StringVar(&f.serverName, "servername", "", "a client: the name asked for and verified (default: the host); a server: the name of the demonstration certificate")
+	flags.StringVar(&f.keyLog, "keylog", "", "append secrets to this file in the NSS key log format (default: $SSLKEYLOGFILE)")
+	flags.BoolVar(&f.messages, "msg", false, "print every message with a hexadecimal dump to standard error")
+	flags.BoolVar(&f.asJSON, "json", false, "print one line of claims per connection to standard output; received data is counted only")
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "print no summary of connections")
+	flags.BoolVar(&f.require, "require-attestation", false, "fail unless the peer attests")
+	flags.StringVar(&f.attesterCommand, "attester-cmd", "", "program that makes our Evidence (default: the software root of trust)")
+	flags.StringVar(&f.appraiserCommand, "appraiser-cmd", "", "program that judges the peer's Evidence (default: the embedded verifier)")
+	flags.BoolVar(&f.noMiddlebox, "no-middlebox", false, "no middlebox compatibility: no session id, no change_cipher_spec")
+	flags.Uint16Var(&f.recordSizeLimit, "record-size-limit", 0, "announce record_size_limit (octets)")
+	flags.IntVar(&f.padTo, "pad-to", 0, "pad records to a multiple of so many octets")
+	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "time for a handshake")
+	complete(c, "groups", "x25519", "secp256r1", "secp384r1", "secp521r1", "X25519MLKEM768")
+	complete(c, "suites", "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
+}
+
+// endpoint is one end, ready to make connections.
+type endpoint struct {
+	flags    *endpointFlags
+	profile  *profile.Profile
+	config   *handshake.Config
+	answerer *handshake.Answerer
+	out, err io.Writer
+	printing sync.Mutex // one summary at a time
+	close    func()
+}
+
+// build makes the endpoint that the flags describe. host is the peer's, a
+// client's to verify.
+func (f *endpointFlags) build(c *cobra.Command, host string) (*endpoint, error) {
+	e := &endpoint{flags: f, out: c.OutOrStdout(), err: c.ErrOrStderr(), close: func() {},
+		config: &handshake.Config{ALPN: f.alpn, RecordSizeLimit: f.recordSizeLimit, PadTo: f.padTo, NoMiddleboxCompatibility: f.noMiddlebox}}
+	e.answerer = &handshake.Answerer{Trust: handshake.Trust{}}
+	for _, step := range []func(*endpoint) error{f.algorithms, f.attestation, f.certificate, f.logKeys} {
+		if err := step(e); err != nil {
+			return nil, err
+		}
+	}
+	return e, f.trust(e, host)
+}
+
+// algorithms reads the lists of names.
+func (f *endpointFlags) algorithms(e *endpoint) error {
+	var err error
+	if e.config.Groups, err = named(f.groups, attls.GroupByName, "group"); err != nil {
+		return err
+	}
+	if e.config.CipherSuites, err = named(f.suites, attls.SuiteByName, "cipher suite"); err != nil {
+		return err
+	}
+	e.config.SignatureSchemes, err = named(f.sigalgs, attls.SignatureSchemeByName, "signature scheme")
+	return err
+}
+
+func named[T any](names []string, find func(string) (T, bool), what string) ([]T, error) {
+	var list []T
+	for _, n := range names {
+		v, ok := find(n)
+		if !ok {
+			return nil, usage("no %s is called %q", what, n)
+		}
+		list = append(list, v)
+	}
+	return list, nil
+}
+
+// attestation loads the profile and says what this end can and wants.
+func (f *endpointFlags) attestation(e *endpoint) error {
+	if f.profile.name == noProfile {
+		if f.require || f.scheme.attester != "" {
+			return usage("plain TLS has no attestation; choose a --profile")
+		}
+		return nil
+	}
+	s, err := f.scheme.scenario(&f.profile)
+	if err != nil {
+		return err
+	}
+	if e.profile, err = s.Load(); err != nil {
+		return usage("%w", err)
+	}
+	if err := s.Complete(e.profile); err != nil {
+		return err
+	}
+	e.config.Profile = e.profile
+	model, err := conformance.ParseModel(s.Model)
+	if err != nil {
+		return err
+	}
+	kind, err := conformance.ParseCredential(s.Credential)
+	if err != nil {
+		return err
+	}
+	scheme := conformance.DemoScheme(e.profile, model, kind)
+	attester, appraiser, err := f.tools()
+	if err != nil {
+		return err
+	}
+	if s.Attester.Has(f.role) {
+		e.config.Policy.Produce, e.answerer.Attester = []negotiation.Scheme{scheme}, attester
+	}
+	if s.Attester.Has(f.role.Peer()) {
+		e.config.Policy.Accept, e.answerer.Appraiser = []negotiation.Scheme{scheme}, appraiser
+	}
+	if f.require && !s.Attester.Has(f.role.Peer()) {
+		return usage("--require-attestation, but only the %s is to attest; see --attester", s.Attester)
+	}
+	e.config.Policy.Demand = f.require
+	return nil
+}
+
+// certificate loads our certificate, or makes one. A client without --cert has
+// one only where it is to attest beside it.
+func (f *endpointFlags) certificate(e *endpoint) error {
+	var credential *handshake.Credential
+	switch {
+	case f.cert != "":
+		chain, key, err := readCertificate(f.cert, f.key)
+		if err != nil {
+			return unavailable(err)
+		}
+		if credential, err = handshake.NewCredential(chain, key); err != nil {
+			return usage("%w", err)
+		}
+	case f.role == attls.RoleServer || len(e.config.Policy.Produce) > 0:
+		authority, err := conformance.NewDemoAuthority()
+		if err != nil {
+			return err
+		}
+		names := []string{"localhost", "127.0.0.1", "::1"}
+		if f.serverName != "" {
+			names = append(names, f.serverName)
+		}
+		if credential, err = authority.Issue(conformance.KeyP256, names...); err != nil {
+			return err
+		}
+	default:
+		return nil
+	}
+	e.answerer.Credentials = []*handshake.Credential{credential}
+	e.config.CanAuthenticate = true
+	return nil
+}
+
+// trust says which certificates of the peer are accepted. Without --ca, a client
+// trusts the demonstration authority on this machine only, and otherwise the
+// system's trust anchors.
+func (f *endpointFlags) trust(e *endpoint, host string) error {
+	t := &e.answerer.Trust
+	switch f.verify {
+	case "none":
+		t.InsecureSkipVerify = true
+	case "optional":
+		e.config.ClientAuthentication = handshake.OptionalClientCertificate
+	case "require":
+		if f.role == attls.RoleServer {
+			e.config.ClientAuthentication = handshake.RequireClientCertificate
+		}
+	default:
+		return usage("--verify %q: it is none, optional or require", f.verify)
+	}
+	if f.role == attls.RoleClient {
+		if ip := net.ParseIP(host); f.serverName == "" && ip != nil {
+			t.ServerName = host
+		} else if e.config.ServerName = f.serverName; f.serverName == "" {
+			e.config.ServerName = host
+		}
+	}
+	if f.ca != "" {
+		blob, err := os.ReadFile(f.ca)
+		if err != nil {
+			return unavailable(err)
+		}
+		t.Roots = x509.NewCertPool()
+		if !t.Roots.AppendCertsFromPEM(blob) {
+			return unavailable(fmt.Errorf("%s holds no certificate", f.ca))
+		}
+		return nil
+	}
+	if f.role == attls.RoleClient && !local(host) {
+		return nil
+	}
+	authority, err := conformance.NewDemoAuthority()
+	if err != nil {
+		return err
+	}
+	t.Roots = authority.Pool()
+	return nil
+}
+
+func local(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (f *endpointFlags) logKeys(e *endpoint) error {
+	name := f.keyLog
+	if name == "" {
+		name = os.Getenv("SSLKEYLOGFILE")
+	}
+	if name == "" {
+		return nil
+	}
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return unavailable(err)
+	}
+	e.config.KeyLog = file
+	e.close = func() { file.Close() }
+	return nil
+}
+
+// readCertificate reads a chain and a private key out of PEM files.
+func readCertificate(certFile, keyFile string) ([][]byte, crypto.Signer, error) {
+	blob, err := os.ReadFile(certFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	var chain [][]byte
+	for rest := blob; ; {
+		var b *pem.Block
+		if b, rest = pem.Decode(rest); b == nil {
+			break
+		}
+		if b.Type == "CERTIFICATE" {
+			chain = append(chain, b.Bytes)
+		}
+	}
+	if len(chain) == 0 {
+		return nil, nil, fmt.Errorf("%s holds no certificate", certFile)
+	}
+	if keyFile == "" {
+		keyFile = certFile
+	} else if blob, err = os.ReadFile(keyFile); err != nil {
+		return nil, nil, err
+	}
+	for rest := blob; ; {
+		var b *pem.Block
+		if b, rest = pem.Decode(rest); b == nil {
+			return nil, nil, fmt.Errorf("%s holds no private key", keyFile)
+		}
+		if key := parseKey(b); key != nil {
+			return chain, key, nil
+		}
+	}
+}
+
+// parseKey reads a private key; nil when the block holds none.
+func parseKey(b *pem.Block) crypto.Signer {
+	var key any
+	var err error
+	switch b.Type {
+	case "PRIVATE KEY":
+		key, err = x509.ParsePKCS8PrivateKey(b.Bytes)
+	case "EC PRIVATE KEY":
+		key, err = x509.ParseECPrivateKey(b.Bytes)
+	case "RSA PRIVATE KEY":
+		key, err = x509.ParsePKCS1PrivateKey(b.Bytes)
+	}
+	signer, ok := key.(crypto.Signer)
+	if err != nil || !ok {
+		return nil
+	}
+	return signer
+}
+
+// connection is one connection of an endpoint.
+type connection struct {
+	*handshake.Conn
+	end    *endpoint
+	trace  *conformance.Trace
+	remote string
+}
+
+// wrap puts TLS on a network connection.
+func (e *endpoint) wrap(nc net.Conn) *connection {
+	c := &connection{end: e, trace: conformance.NewTrace(e.flags.role, e.profile), remote: nc.RemoteAddr().String()}
+	if e.flags.messages {
+		c.trace.OnStep = e.dump
+	}
+	if e.flags.role == attls.RoleServer {
+		c.Conn = handshake.Server(nc, e.config, e.answerer, c.trace)
+	} else {
+		c.Conn = handshake.Client(nc, e.config, e.answerer, c.trace)
+	}
+	return c
+}
+
+// shake makes the handshake within the time-out.
+func (c *connection) shake(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.end.flags.timeout)
+	defer cancel()
+	return c.HandshakeContext(ctx)
+}
+
+// report prints the claims of a connection that is over.
+func (c *connection) report(err error, closed bool) *conformance.Claims {
+	o := conformance.Outcome{Closed: closed}
+	if err != nil && !errors.As(err, &o.Err) {
+		o.Err = attls.Errorf(attls.Local, attls.FailInternal, "%v", err)
+	}
+	o.AlertSent, o.AlertReceived = c.trace.Alerts()
+	o.DataSent, o.DataReceived = c.trace.Data()
+	claims := conformance.MakeClaims(c.end.profile, c.ConnectionState(), o)
+	c.end.printing.Lock()
+	defer c.end.printing.Unlock()
+	switch {
+	case c.end.flags.asJSON:
+		if line, err := json.Marshal(&claims); err == nil {
+			c.end.out.Write(append(line, '\n'))
+		}
+	case !c.end.flags.quiet:
+		p := newPainter(c.end.err)
+		p.line(p.in(faint, c.remote))
+		p.end(&claims)
+		p.verdicts(&claims)
+	}
+	return &claims
+}
+
+// dump prints a message for --msg.
+func (e *endpoint) dump(s conformance.Step) {
+	e.printing.Lock()
+	defer e.printing.Unlock()
+	p := newPainter(e.err)
+	p.rung(&s)
+	if b := s.Bytes(); b != nil {
+		io.WriteString(e.err, hex.Dump(b))
+	}
+}
+
+// hub hands standard input to every connection that is open.
+type hub struct {
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+func (h *hub) add(c net.Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.conns = append(h.conns, c)
+}
+
+func (h *hub) remove(c net.Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.conns = slices.DeleteFunc(h.conns, func(o net.Conn) bool { return o == c })
+}
+
+func (h *hub) Write(b []byte) (int, error) {
+	h.mu.Lock()
+	conns := slices.Clone(h.conns)
+	h.mu.Unlock()
+	for _, c := range conns {
+		c.Write(b) // a connection that fails reports it itself
+	}
+	return len(b), nil
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"attls/conformance"
+)
+
+// ladder draws the messages between client and server from top to bottom.
+func (p *painter) ladder(steps []conformance.Step) {
+	p.line(p.in(bold, pad("client", p.width-6)), p.in(bold, "server"))
+	for i := range steps {
+		p.rung(&steps[i])
+	}
+	p.line()
+}
+
+// rung is one message: its arrow, and below it what it says.
+func (p *painter) rung(s *conformance.Step) {
+	inner := p.width - 4
+	what, colour := s.What, cyan
+	if s.Alert != nil {
+		what, colour = "alert "+s.Alert.Name, red
+		if s.Alert.Name == "close_notify" {
+			colour = plain
+		}
+	}
+	size := fmt.Sprintf(" %d ", s.Octets)
+	if s.Unread {
+		what, size = what+" (not read)", size+"╳ "
+	}
+	rule := strings.Repeat("─", max(2, inner-utf8.RuneCountInString(what)-utf8.RuneCountInString(size)-4))
+	if s.From == "client" {
+		p.line("│ ", p.in(colour, what), " ", p.in(faint, rule+size), "──▶", " │")
+	} else {
+		p.line("│ ", "◀──", p.in(faint, size+rule), " ", p.in(colour, what), " │")
+	}
+	for _, d := range s.Details {
+		p.note(plain, "    ", d)
+	}
+	p.extensions(s.Extensions)
+}
+
+// extensions names RFC 8446's extensions in a paragraph, and gives each of the
+// profile's its own lines.
+func (p *painter) extensions(list []conformance.StepExtension) {
+	var names []string
+	for _, x := range list {
+		if x.Added {
+			continue
+		}
+		n := x.Name
+		if len(x.Fields) > 0 {
+			n += " (" + x.Fields[0].Value + ")"
+		}
+		names = append(names, n)
+	}
+	if len(names) > 0 {
+		p.note(faint, "    ", strings.Join(names, ", "))
+	}
+	for _, x := range list {
+		if !x.Added {
+			continue
+		}
+		p.note(green, "    ", fmt.Sprintf("%s, %d octets", x.Name, x.Octets))
+		for _, f := range x.Fields {
+			text := f.Value
+			if f.Path != "" {
+				text = f.Path + ": " + f.Value
+			}
+			p.note(green, "      ", text)
+		}
+	}
+}
+
+// note is text between the two sides of the ladder.
+func (p *painter) note(s style, indent, text string) {
+	inner := p.width - 4
+	for _, l := range wrap(indent+text, inner, indent+"  ") {
+		p.line("│ ", p.in(s, pad(l, inner)), " │")
+	}
+}
+
+// binder draws what an attestation binder was computed from.
+func (p *painter) binder(b *conformance.Binder) {
+	p.line(p.in(bold, "Challenge of the "+b.Attester), ": ", b.Value)
+	if b.Tree != nil {
+		p.tree(b.Tree, "", "")
+	}
+	p.line()
+}
+
+func (p *painter) tree(n *conformance.BinderNode, first, rest string) {
+	text := n.Expr
+	if n.Name != "" && n.Name != n.Expr {
+		text = n.Name
+	}
+	value := ""
+	switch {
+	case n.Error != "":
+		value = " ✗ " + n.Error
+	case n.Literal:
+	default:
+		value = " = " + short(n.Value)
+	}
+	room := p.width - utf8.RuneCountInString(first) - utf8.RuneCountInString(value)
+	p.line(p.in(faint, first), cut(text, max(room, 20)), p.in(green, value))
+	for i, part := range n.Parts {
+		branch, below := "├─ ", "│  "
+		if i == len(n.Parts)-1 {
+			branch, below = "└─ ", "   "
+		}
+		p.tree(part, rest+branch, rest+below)
+	}
+}
+
+// verdicts shows what each relying party found.
+func (p *painter) verdicts(c *conformance.Claims) {
+	for i := range c.Attestation {
+		if a := &c.Attestation[i]; a.Verdict != nil {
+			p.verdict(fmt.Sprintf("Verdict of the %s on the %s: ", c.Role, a.Attester), a.Verdict)
+		}
+	}
+}
+
+func (p *painter) verdict(title string, v *conformance.VerdictClaim) {
+	word, colour := "accepted", green
+	if !v.Accepted {
+		word, colour = "refused: "+v.Failure, red
+	}
+	if v.Status != "" {
+		word += ", status " + v.Status
+	}
+	if v.ValidUntil != "" {
+		word += ", valid until " + v.ValidUntil
+	}
+	p.line(p.in(bold, title), p.in(colour, word))
+	for _, check := range v.Checks {
+		mark, colour := "✓", green
+		if !check.OK {
+			mark, colour = "✗", red
+		}
+		text := check.Name
+		if check.Text != "" {
+			text += ": " + check.Text
+		}
+		lines := wrap(text, p.width-4, "")
+		p.line("  ", p.in(colour, mark), " ", strings.Join(lines, "\n      "))
+	}
+	p.line()
+}
+
+// ends sums up what both ends claim.
+func (p *painter) ends(client, server *conformance.Claims) {
+	p.end(client)
+	p.end(server)
+}
+
+func (p *painter) end(c *conformance.Claims) {
+	colour := green
+	text := fmt.Sprintf("%s: %s, %s, %s; %d octets of application data sent, %d received", c.Role, c.State, orDash(c.Suite), orDash(c.Group), c.DataSent, c.DataReceived)
+	if c.Error != nil {
+		colour = red
+		text = fmt.Sprintf("%s: %s", c.Role, errorText(c))
+	}
+	for _, l := range wrap(text, p.width, "        ") {
+		p.line(p.in(colour, l))
+	}
+}
+
+func errorText(c *conformance.Claims) string {
+	e := c.Error
+	text := e.Failure
+	if e.Message != "" {
+		text += " at " + e.Message
+		if e.Field != "" {
+			text += "." + e.Field
+		}
+	} else if e.Field != "" {
+		text += ", " + e.Field
+	}
+	text += ": " + e.Detail
+	if e.Rule != "" {
+		text += " [" + e.Rule + "]"
+	}
+	if c.AlertSent != nil {
+		text += "; alert sent: " + c.AlertSent.Name
+	}
+	if c.AlertReceived != nil {
+		text += "; alert received: " + c.AlertReceived.Name
+	}
+	return text
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,119 @@
+// Command attls runs attested TLS 1.3: a demonstration, real endpoints, and
+// tools for Evidence, profiles and recordings. "attls help" explains.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"attls/conformance"
+)
+
+// Exit codes; "attls help exit-codes" documents them.
+const (
+	exitOK          = 0
+	exitFailed      = 1 // a handshake, a verdict or a comparison failed
+	exitUsage       = 2 // wrong flags, or a combination that a profile forbids
+	exitUnavailable = 3 // a file, a port or a program could not be used
+)
+
+// exitError is an error with its exit code.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func failed(format string, args ...any) error {
+	return &exitError{exitFailed, fmt.Errorf(format, args...)}
+}
+
+func usage(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+func unavailable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &exitError{exitUnavailable, err}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the whole command; it returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(stderr, "attls: %v\n", err)
+	var coded *exitError
+	var forbidden *conformance.ForbiddenError
+	switch {
+	case errors.As(err, &coded):
+		return coded.code
+	case errors.As(err, &forbidden):
+		return exitUsage
+	}
+	return exitUsage // what cobra refuses
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "attls",
+		Short: "Attested TLS 1.3: revisions of the remote-attestation drafts, run as data",
+		Long: `attls makes and takes TLS 1.3 connections in which a client, a server or both
+prove with remote attestation what they are. The revision of the draft that says
+how is a profile, which is data: see "attls profile list".
+
+Begin with "attls demo". For connections to other programs see "attls server"
+and "attls client".`,
+		Example: `  attls demo                                    an attested connection, explained
+  attls demo --profile tls-attestation-07       the same under another draft
+  attls demo --fail binder                      one that is rejected, and why
+  attls server & attls client                   two real endpoints`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.AddCommand(demoCommand(), replayCommand(), serverCommand(), clientCommand(), evidenceCommand(), profileCommand(),
+		benchCommand(), versionCommand(), exitCodesTopic())
+	return root
+}
+
+// exitCodesTopic is "attls help exit-codes".
+func exitCodesTopic() *cobra.Command {
+	return &cobra.Command{
+		Use:   "exit-codes",
+		Short: "What the exit codes mean",
+		Long: `Exit codes of every attls command:
+
+  0  what was asked for happened: the attested connection carried application
+     data both ways, or, with --fail, the right side rejected with the right
+     alert at the right message
+  1  it did not: a handshake failed, a peer or its Evidence was refused, a
+     replay differs from its recording
+  2  the command line is wrong, or the profile forbids the combination asked for
+  3  something local is not available: a file, a port, a program`,
+	}
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// painter writes to a terminal or to a file; colour only to a terminal.
+type painter struct {
+	w      io.Writer
+	colour bool
+	width  int // columns
+}
+
+const (
+	minWidth     = 72
+	maxWidth     = 110
+	defaultWidth = 96
+)
+
+// newPainter looks at where the output goes. NO_COLOR turns colour off, COLUMNS
+// sets the width.
+func newPainter(w io.Writer) *painter {
+	p := &painter{w: w, width: defaultWidth}
+	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
+		p.width = min(max(n, minWidth), maxWidth)
+	}
+	if f, ok := w.(*os.File); ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" {
+		info, err := f.Stat()
+		p.colour = err == nil && info.Mode()&os.ModeCharDevice != 0
+	}
+	return p
+}
+
+// style is an SGR parameter of ECMA-48.
+type style string
+
+const (
+	plain  style = ""
+	bold   style = "1"
+	faint  style = "2"
+	red    style = "31"
+	green  style = "32"
+	yellow style = "33"
+	cyan   style = "36"
+)
+
+func (p *painter) in(s style, text string) string {
+	if !p.colour || s == plain || text == "" {
+		return text
+	}
+	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
+}
+
+func (p *painter) line(parts ...string) { io.WriteString(p.w, strings.Join(parts, "")+"\n") }
+
+// cut shortens a text to so many columns.
+func cut(text string, columns int) string {
+	if utf8.RuneCountInString(text) <= columns {
+		return text
+	}
+	runes := []rune(text)
+	return string(runes[:max(0, columns-1)]) + "…"
+}
+
+// wrap breaks a text at spaces into lines of so many columns; later lines are
+// indented.
+func wrap(text string, columns int, indent string) []string {
+	var lines []string
+	for utf8.RuneCountInString(text) > columns {
+		runes := []rune(text)
+		at := strings.LastIndex(string(runes[:columns+1]), " ")
+		if at <= len(indent) {
+			at = len(string(runes[:columns]))
+		}
+		lines = append(lines, strings.TrimRight(text[:at], " "))
+		text = indent + strings.TrimLeft(text[at:], " ")
+	}
+	return append(lines, text)
+}
+
+func pad(text string, columns int) string {
+	return text + strings.Repeat(" ", max(0, columns-utf8.RuneCountInString(text)))
+}
+
+// short shows the ends of a long hexadecimal value.
+func short(hexadecimal string) string {
+	if len(hexadecimal) <= 40 {
+		return hexadecimal
+	}
+	return hexadecimal[:20] + "…" + hexadecimal[len(hexadecimal)-8:]
+}

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"attls"
+	"attls/conformance"
+	"attls/extensions/profile"
+)
+
+func profileCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "profile",
+		Short: "Show the revisions of the drafts that this program knows",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(profileListCommand(), profileShowCommand())
+	return c
+}
+
+// profileSummary is one line of "profile list".
+type profileSummary struct {
+	ID       string `json:"id"`
+	Draft    string `json:"draft"`
+	Revision string `json:"revision,omitempty"`
+	Date     string `json:"date,omitempty"`
+	Status   string `json:"status"`
+}
+
+func summary(p *profile.Profile) profileSummary {
+	return profileSummary{p.ID, p.DraftName, p.Revision, p.Date, p.Status}
+}
+
+func profileListCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the profiles",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var list []profileSummary
+			for _, name := range profile.Names() {
+				p, err := profile.Load(name, profile.Options{})
+				if err != nil {
+					return failed("%w", err)
+				}
+				list = append(list, summary(p))
+			}
+			if asJSON {
+				return writeJSON(c.OutOrStdout(), list)
+			}
+			t := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+			fmt.Fprintln(t, "PROFILE\tDRAFT\tREVISION\tDATE\tSTATUS")
+			for _, s := range list {
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", s.ID, s.Draft, s.Revision, s.Date, s.Status)
+			}
+			return t.Flush()
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON array")
+	return c
+}
+
+// profileDetail is what "profile show" prints as JSON.
+type profileDetail struct {
+	profileSummary
+	Extensions   []string                  `json:"extensions"`
+	Messages     []string                  `json:"messages"`
+	Slots        []string                  `json:"slots"`
+	Credentials  []string                  `json:"credentials"`
+	Binder       []binderText              `json:"binder"`
+	Alerts       []alertText               `json:"alerts"`
+	Readings     []readingText             `json:"readings"`
+	Combinations []conformance.Combination `json:"combinations"`
+}
+
+type binderText struct {
+	Name string `json:"name"`
+	Expr string `json:"expr"`
+}
+
+type alertText struct {
+	Failure string `json:"failure"`
+	Alert   string `json:"alert"`
+}
+
+type readingText struct {
+	Switch  string   `json:"switch"`
+	AMB     string   `json:"ambiguity"`
+	Chosen  string   `json:"chosen"`
+	Default string   `json:"default"`
+	Options []string `json:"options"`
+}
+
+func profileShowCommand() *cobra.Command {
+	var f profileFlags
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "show PROFILE",
+		Short: "Show what a profile says: placement, slots, binder, alerts, readings",
+		Example: `  attls profile show early-attestation-06
+  attls profile show ./mine.yaml --reading hrr=b`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.FixedCompletions(profile.Names(), cobra.ShellCompDirectiveDefault),
+		RunE: func(c *cobra.Command, args []string) error {
+			numbers, err := parseCodePoints(f.codePoints)
+			if err != nil {
+				return usage("%w", err)
+			}
+			p, err := profile.Load(args[0], profile.Options{Readings: f.readings, CodePoints: numbers})
+			if err != nil {
+				return usage("%w", err)
+			}
+			d := detail(p)
+			if asJSON {
+				return writeJSON(c.OutOrStdout(), d)
+			}
+			d.print(c.OutOrStdout())
+			return nil
+		},
+	}
+	c.Flags().StringToStringVar(&f.readings, "reading", nil, "reading of an ambiguity, as switch=value")
+	c.Flags().StringArrayVar(&f.codePoints, "code-point", nil, "number of a code point, as extensions.name=number")
+	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
+	return c
+}
+
+func detail(p *profile.Profile) *profileDetail {
+	d := &profileDetail{profileSummary: summary(p), Combinations: conformance.Combinations(p)}
+	for _, x := range p.Extensions {
+		var where []string
+		for _, l := range x.Placements {
+			where = append(where, l.Message.String())
+		}
+		d.Extensions = append(d.Extensions, fmt.Sprintf("%s (0x%04x) in %s", x.Name, uint16(x.Type), strings.Join(where, ", ")))
+	}
+	for _, m := range p.Messages {
+		d.Messages = append(d.Messages, fmt.Sprintf("%s (%d) after %v, before %v", m.Name, uint8(m.Type), m.After, m.Before))
+	}
+	for i := range p.Slots {
+		d.Slots = append(d.Slots, slotText(p, &p.Slots[i]))
+	}
+	for i := range p.Credentials {
+		d.Credentials = append(d.Credentials, credentialText(p, &p.Credentials[i]))
+	}
+	if p.Binder.Program != nil {
+		for _, n := range p.Binder.Program.Names() {
+			d.Binder = append(d.Binder, binderText{n, p.Binder.Program.Text(n)})
+		}
+	}
+	for _, failure := range attls.AttestationFailures {
+		d.Alerts = append(d.Alerts, alertText{string(failure), actionText(p, failure)})
+	}
+	for _, r := range p.Readings {
+		d.Readings = append(d.Readings, readingText{r.Switch, r.AMB, r.Chosen, r.Default, r.Options})
+	}
+	return d
+}
+
+func slotText(p *profile.Profile, s *profile.Slot) string {
+	place := func(at profile.Place) string {
+		name := at.Extension.String()
+		if x, ok := p.Extension(at.Extension); ok {
+			name = x.Name
+		}
+		return at.Message.Name() + "." + name
+	}
+	var models, kinds []string
+	for _, m := range s.Models {
+		models = append(models, m.String())
+	}
+	for _, k := range s.Kinds {
+		kinds = append(kinds, conformance.CredentialName(k))
+	}
+	text := fmt.Sprintf("%s: the %v attests with %s, credential %s; offered in %s, chosen in %s", s.Name, s.Attester,
+		strings.Join(models, " or "), strings.Join(kinds, " or "), place(s.Offer), place(s.Choice))
+	if s.Nonce.Message != attls.KindNone {
+		text += fmt.Sprintf("; nonce of %d to %d octets in %s", s.NonceMin, s.NonceMax, place(s.Nonce))
+	}
+	return text
+}
+
+func credentialText(p *profile.Profile, c *profile.Credential) string {
+	where := "in cert_data"
+	switch c.Carrier {
+	case profile.CarrierExtension:
+		where = "in an extension of the CertificateEntry"
+		if x, ok := p.Extension(c.Extension); ok {
+			where = "in the extension " + x.Name + " of the CertificateEntry"
+		}
+	case profile.CarrierMessage:
+		where = "in the message " + p.Messages[c.Message].Name
+	}
+	key := "the key comes from the certificate"
+	if c.KeyFrom == profile.KeyFromAppraisal {
+		key = "the key comes from the appraisal"
+	}
+	return fmt.Sprintf("%s: the payload stands %s, at most %d octets; %s", conformance.CredentialName(c.Kind), where, c.MaxPayload, key)
+}
+
+func actionText(p *profile.Profile, f attls.Failure) string {
+	switch a := p.AlertFor(f); {
+	case a.None:
+		return "none: the handshake goes on"
+	case a.Close:
+		return "none: the connection is closed"
+	default:
+		return fmt.Sprintf("%s (%d)", conformance.AlertName(p, a.Alert), a.Alert)
+	}
+}
+
+func (d *profileDetail) print(w io.Writer) {
+	p := newPainter(w)
+	p.line(p.in(bold, d.ID), fmt.Sprintf("  %s-%s %s, %s", d.Draft, d.Revision, d.Date, d.Status))
+	section := func(title string, lines []string) {
+		if len(lines) == 0 {
+			return
+		}
+		p.line()
+		p.line(p.in(bold, title))
+		for _, l := range lines {
+			for _, part := range wrap("  "+l, p.width, "      ") {
+				p.line(part)
+			}
+		}
+	}
+	section("Extensions", d.Extensions)
+	section("Messages", d.Messages)
+	section("Slots", d.Slots)
+	section("Credentials", d.Credentials)
+	var lines []string
+	for _, b := range d.Binder {
+		lines = append(lines, b.Name+" = "+b.Expr)
+	}
+	section("Binder", lines)
+	lines = nil
+	for _, a := range d.Alerts {
+		lines = append(lines, fmt.Sprintf("%-40s %s", a.Failure, a.Alert))
+	}
+	section("Alerts", lines)
+	lines = nil
+	for _, r := range d.Readings {
+		lines = append(lines, fmt.Sprintf("%s = %s (%s; also %s)", r.Switch, r.Chosen, r.AMB, strings.Join(r.Options, ", ")))
+	}
+	section("Readings", lines)
+	lines = nil
+	for _, c := range d.Combinations {
+		text := fmt.Sprintf("%-7s %-9s %-12s ", c.Attester, c.Model, c.Credential)
+		if c.Reason == "" {
+			text += "yes"
+		} else {
+			text += "no: " + c.Reason
+		}
+		lines = append(lines, text)
+	}
+	section("Combinations (attester, model, credential)", lines)
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"attls"
+	"attls/conformance"
+	"attls/handshake"
+)
+
+const (
+	defaultPort = 4433
+	// maxRequest bounds the head of an HTTP request, in octets.
+	maxRequest = 1 << 14
+	// drainTimeout is how long open connections may go on after an interrupt.
+	drainTimeout = 5 * time.Second
+)
+
+type serverFlags struct {
+	endpointFlags
+	bind           string
+	port           int
+	www, echo      bool
+	maxConnections int
+	helloRetry     bool
+	cookie         bool
+}
+
+func serverCommand() *cobra.Command {
+	f := &serverFlags{endpointFlags: endpointFlags{role: attls.RoleServer}}
+	c := &cobra.Command{
+		Use:   "server",
+		Short: "Take TLS 1.3 connections, attested or not",
+		Long: `server takes connections, several at once, until it is interrupted. Without
+--cert it shows a fresh certificate of the demonstration authority, and it
+attests with the software root of trust: "attls client" on the same machine
+trusts both. Clients that know nothing of attestation are served as well unless
+--require-attestation is given.
+
+What clients send goes to standard output, and standard input goes to every open
+connection; --www answers HTTP requests with a page about the connection instead
+and --echo sends everything back.`,
+		Example: `  attls server --www
+  attls server --profile tls-attestation-07 --attester both --require-attestation --json
+  attls server --cert server.pem --ca clients.pem --verify require
+  attls server --port 0 --max-connections 1 --profile none`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
+	}
+	f.register(c)
+	flags := c.Flags()
+	flags.StringVar(&f.bind, "bind", "127.0.0.1", "address to listen on")
+	flags.IntVar(&f.port, "port", defaultPort, "port; 0 lets the system choose")
+	flags.StringVar(&f.verify, "verify", "none", "certificates of clients: none asked for, optional, require")
+	flags.BoolVar(&f.www, "www", false, "answer HTTP requests with a page about the connection")
+	flags.BoolVar(&f.echo, "echo", false, "send back what arrives")
+	flags.IntVar(&f.maxConnections, "max-connections", 0, "stop after so many connections, and fail if one of them failed (0: no limit)")
+	flags.BoolVar(&f.helloRetry, "hello-retry", false, "always send HelloRetryRequest")
+	flags.BoolVar(&f.cookie, "cookie", false, "put a cookie into a HelloRetryRequest")
+	complete(c, "verify", "none", "optional", "require")
+	c.MarkFlagsMutuallyExclusive("www", "echo")
+	return c
+}
+
+func (f *serverFlags) run(c *cobra.Command) error {
+	// A server that asks for no certificate has none to refuse.
+	verify := f.verify
+	if verify == "none" {
+		f.verify = "optional"
+	}
+	e, err := f.build(c, "")
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	if verify == "none" {
+		e.config.ClientAuthentication = handshake.NoClientCertificate
+	}
+	e.config.Retry = handshake.Retry{Always: f.helloRetry, Cookie: f.cookie}
+	e.config.AcknowledgeServerName = true
+	l, err := (&net.ListenConfig{}).Listen(c.Context(), "tcp", net.JoinHostPort(f.bind, strconv.Itoa(f.port)))
+	if err != nil {
+		return unavailable(err)
+	}
+	fmt.Fprintf(c.ErrOrStderr(), "attls: listening on %s\n", l.Addr())
+	s := &server{endpoint: e, flags: f, input: &hub{}}
+	if !f.www && !f.echo {
+		go io.Copy(s.input, c.InOrStdin())
+	}
+	return s.serve(c.Context(), l)
+}
+
+type server struct {
+	*endpoint
+	flags  *serverFlags
+	input  *hub
+	mu     sync.Mutex
+	failed int
+	open   sync.WaitGroup
+}
+
+// serve takes connections until the context ends or there were enough.
+func (s *server) serve(ctx context.Context, l net.Listener) error {
+	// Open connections outlive the context by drainTimeout.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	defer l.Close()
+	for n := 0; s.flags.maxConnections == 0 || n < s.flags.maxConnections; n++ {
+		nc, err := l.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				break
+			}
+			return unavailable(err)
+		}
+		s.open.Add(1)
+		go func() {
+			defer s.open.Done()
+			s.connection(life, nc)
+		}()
+	}
+	s.drain(ctx, end)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flags.maxConnections > 0 && s.failed > 0 {
+		return failed("%d connections failed", s.failed)
+	}
+	return nil
+}
+
+// drain waits for the open connections; after an interrupt not for ever.
+func (s *server) drain(ctx context.Context, end context.CancelFunc) {
+	done := make(chan struct{})
+	go func() {
+		s.open.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return
+	case <-ctx.Done():
+	}
+	timer := time.AfterFunc(drainTimeout, end)
+	defer timer.Stop()
+	<-done
+}
+
+func (s *server) connection(ctx context.Context, nc net.Conn) {
+	c := s.wrap(nc)
+	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	err := c.shake(ctx)
+	closed := false
+	if err == nil {
+		closed, err = s.talk(c)
+	}
+	c.Close()
+	if err != nil {
+		s.mu.Lock()
+		s.failed++
+		s.mu.Unlock()
+	}
+	c.report(err, closed)
+}
+
+// talk is the conversation of an established connection.
+func (s *server) talk(c *connection) (closed bool, err error) {
+	switch {
+	case s.flags.www:
+		return false, s.page(c)
+	case s.flags.echo:
+		_, err = io.Copy(c, c)
+	default:
+		s.input.add(c)
+		defer s.input.remove(c)
+		_, err = io.Copy(s.sink(), c)
+	}
+	return err == nil, err
+}
+
+// sink is where received data goes.
+func (e *endpoint) sink() io.Writer {
+	if e.flags.asJSON {
+		return io.Discard
+	}
+	return e.out
+}
+
+// page answers one HTTP request with what is known of the connection.
+func (s *server) page(c *connection) error {
+	var head strings.Builder
+	buf := make([]byte, 1024)
+	for !strings.Contains(head.String(), "\n\r\n") && !strings.Contains(head.String(), "\n\n") {
+		n, err := c.Read(buf)
+		head.Write(buf[:n])
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if head.Len() > maxRequest {
+			return fmt.Errorf("the head of the request is longer than %d octets", maxRequest)
+		}
+	}
+	var body strings.Builder
+	claims := conformance.MakeClaims(s.profile, c.ConnectionState(), conformance.Outcome{})
+	writeJSON(&body, &claims)
+	_, err := fmt.Fprintf(c, "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", body.Len(), body.String())
+	return err
+}
