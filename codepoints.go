@@ -440,6 +440,24 @@ func (t CertificateType) String() string {
 	return number("certificate type", uint64(t))
 }
 
+// PSKKeyExchangeMode says what goes with a pre-shared key (RFC 8446 section 4.2.9).
+type PSKKeyExchangeMode uint8
+
+const (
+	PSKOnly    PSKKeyExchangeMode = 0 // psk_ke
+	PSKWithDHE PSKKeyExchangeMode = 1 // psk_dhe_ke
+)
+
+func (m PSKKeyExchangeMode) String() string {
+	switch m {
+	case PSKOnly:
+		return "psk_ke"
+	case PSKWithDHE:
+		return "psk_dhe_ke"
+	}
+	return number("PSK key exchange mode", uint64(m))
+}
+
 // Protocol versions as they stand on the wire.
 const (
 	VersionTLS10 uint16 = 0x0301

@@ -66,9 +66,11 @@ const (
 	FailCertificateUnknown  Failure = "certificate.unknown"
 	FailUnsupportedCert     Failure = "certificate.unsupported"
 	FailUnknownCA           Failure = "certificate.unknown_ca"
-	FailCertificateName     Failure = "certificate.name"     // RFC 9525: not the name that was asked for
-	FailCertificateRequired Failure = "certificate.required" // RFC 8446 4.4.2.4
-	FailBinder              Failure = "psk.binder"           // RFC 8446 4.2.11.2
+	FailKeyUsage            Failure = "certificate.key_usage" // RFC 8446 4.4.2.2
+	FailCertificateName     Failure = "certificate.name"      // RFC 9525: not the name that was asked for
+	FailCertificateRequired Failure = "certificate.required"  // RFC 8446 4.4.2.4
+	FailBinder              Failure = "psk.binder"            // RFC 8446 4.2.11.2
+	FailEarlyDataLimit      Failure = "early_data.limit"      // RFC 8446 4.2.10
 	FailInternal            Failure = "internal"
 	FailConfiguration       Failure = "configuration"
 	FailTimeout             Failure = "timeout"
@@ -128,7 +130,8 @@ func DefaultAlert(f Failure) AlertDescription {
 		return AlertRecordOverflow
 	case FailBadRecordMAC:
 		return AlertBadRecordMAC
-	case FailUnexpectedRecord, FailUnexpectedMessage, FailMessageBoundary, FailChoiceWithoutRequest:
+	case FailUnexpectedRecord, FailUnexpectedMessage, FailMessageBoundary, FailChoiceWithoutRequest,
+		FailEarlyDataLimit:
 		return AlertUnexpectedMessage
 	case FailDuplicateExtension, FailWrongMessage, FailIllegalParameter, FailDowngrade, FailRetryMismatch,
 		FailRetryUnchanged, FailLimit, FailTwoChoices, FailChoiceNotOffered, FailNotChosen, FailOfferChanged,
@@ -147,7 +150,7 @@ func DefaultAlert(f Failure) AlertDescription {
 		return AlertNoApplicationProtocol
 	case FailServerName:
 		return AlertUnrecognizedName
-	case FailCertificateType, FailUnsupportedCert, FailCertTypeMismatch:
+	case FailCertificateType, FailUnsupportedCert, FailKeyUsage, FailCertTypeMismatch:
 		return AlertUnsupportedCertificate
 	case FailSignature, FailFinished, FailBinder:
 		return AlertDecryptError

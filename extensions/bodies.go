@@ -375,6 +375,15 @@ func ParsePSKKeyExchangeModes(body []byte) ([]byte, *attls.Error) {
 	return parseVector8(body, "ke_modes")
 }
 
+// AppendPSKKeyExchangeModes appends the modes with their length.
+func AppendPSKKeyExchangeModes(b []byte, modes []attls.PSKKeyExchangeMode) []byte {
+	b = append(b, byte(len(modes)))
+	for _, m := range modes {
+		b = append(b, byte(m))
+	}
+	return b
+}
+
 func parseVector8(body []byte, name string) ([]byte, *attls.Error) {
 	c := cursor{b: body}
 	v, err := c.vector(name, 1, 1)
@@ -451,6 +460,26 @@ func ParsePreSharedKeyOffer(body []byte) (PSKOffer, *attls.Error) {
 		return o, illegal(at, "%d binders for %d identities", len(o.Binders), len(o.Identities)).By("RFC 8446 4.2.11")
 	}
 	return o, c.end()
+}
+
+// AppendPreSharedKeyOffer appends OfferedPsks with binders of zeros, to be
+// overwritten once the octets before them are there: they are the last
+// bindersLen octets, each binder after its length.
+func AppendPreSharedKeyOffer(b []byte, identities []PSKIdentity, binderLens []int) (_ []byte, bindersLen int) {
+	mark := len(b)
+	b = append(b, 0, 0)
+	for _, id := range identities {
+		n, age := len(id.Identity), id.ObfuscatedTicketAge
+		b = append(append(b, byte(n>>8), byte(n)), id.Identity...)
+		b = append(b, byte(age>>24), byte(age>>16), byte(age>>8), byte(age))
+	}
+	b = putLength16(b, mark)
+	mark = len(b)
+	b = append(b, 0, 0)
+	for _, n := range binderLens {
+		b = append(append(b, byte(n)), make([]byte, n)...)
+	}
+	return putLength16(b, mark), len(b) - mark
 }
 
 // ParseEarlyDataMax reads max_early_data_size of a NewSessionTicket (RFC 8446

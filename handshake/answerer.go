@@ -34,6 +34,10 @@ type Answerer struct {
 	// Appraiser judges the peer's payload and may supply nonces. Nil: nonces are
 	// random and an Appraisal wait fails.
 	Appraiser negotiation.Appraiser
+	// ServerSessions and ClientSessions hold what Config.PSK needs. Nil: no key is
+	// found, offered or kept.
+	ServerSessions *ServerSessions
+	ClientSessions *ClientSessions
 	// Timeouts bound the time for an answer, by the kind of the wait. A kind
 	// without an entry has 30 seconds for Nonce, Evidence and Appraisal and no
 	// bound otherwise.
@@ -132,7 +136,11 @@ func (a *Answerer) immediate(w *Wait) bool {
 	case w.Kind == WaitSignature:
 		return inProcess(w.Signature.Credential.Signer)
 	}
-	return w.Kind == WaitCredential
+	switch w.Kind {
+	case WaitCredential, WaitPSK, WaitTicket:
+		return true
+	}
+	return false
 }
 
 func (a *Answerer) answer(ctx context.Context, w *Wait) (Answer, *attls.Error) {
@@ -146,12 +154,26 @@ func (a *Answerer) answer(ctx context.Context, w *Wait) (Answer, *attls.Error) {
 		return Answer{}, a.Trust.check(ctx, w.Certificate)
 	case WaitNonce:
 		return a.nonce(ctx, w)
+	case WaitPSK, WaitTicket, WaitEarlyData:
+		return a.session(w), nil
 	case WaitEvidence:
 		return a.attest(ctx, w)
 	case WaitAppraisal:
 		return a.appraise(ctx, w)
 	}
 	return Answer{}, attls.Errorf(attls.Local, attls.FailInternal, "no answer to a wait of kind %v", w.Kind)
+}
+
+// session answers the waits that sessions are about.
+func (a *Answerer) session(w *Wait) Answer {
+	offering := w.Kind == WaitPSK && w.PSK.Identities == nil // a client is asked
+	switch {
+	case offering && a.ClientSessions != nil:
+		return Answer{PSKs: a.ClientSessions.Offers(w.PSK)}
+	case !offering && a.ServerSessions != nil:
+		return a.ServerSessions.answer(w)
+	}
+	return Answer{}
 }
 
 func (a *Answerer) sign(r *SignatureRequest) (Answer, *attls.Error) {

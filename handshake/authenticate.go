@@ -35,8 +35,11 @@ func (s proveStart) step(e *Engine) (state, *attls.Error) {
 }
 
 // needsCertificate reports whether we show an X.509 certificate: always, but
-// where the attestation is the whole credential.
+// where a pre-shared key takes its place (RFC 8446 section 2.2) and where the attestation is the whole credential.
 func (e *Engine) needsCertificate() bool {
+	if e.psk.session != nil {
+		return false
+	}
 	_, scheme := e.chosen(e.role)
 	return scheme == nil || scheme.Credential == profile.KindX509
 }
@@ -262,6 +265,7 @@ func (s sendFinished) step(e *Engine) (state, *attls.Error) {
 	}
 	e.out.Flush()
 	if e.role == attls.RoleClient {
+		e.deriveResumption()
 		if err := e.setWriteKey(&e.keys.clientTraffic); err != nil {
 			return nil, err
 		}
@@ -271,7 +275,12 @@ func (s sendFinished) step(e *Engine) (state, *attls.Error) {
 	if err := e.setWriteKey(&e.keys.serverTraffic); err != nil {
 		return nil, err
 	}
-	if e.nego.requested {
+	switch {
+	case e.early.status == EarlyDataAccepted:
+		e.early.reading = true
+		e.startHalves() // half-RTT data may answer early data
+		return serverWaitEndOfEarlyData{}, nil
+	case e.nego.requested:
 		return waitCertificate{}, nil
 	}
 	return waitFinished{}, nil
@@ -487,6 +496,7 @@ func (s waitFinished) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
 		e.in.RetainKey()
 	}
 	if e.role == attls.RoleServer {
+		e.deriveResumption()
 		return serverAccept{}, e.setReadKey(&e.keys.clientTraffic)
 	}
 	e.keys.applicationTraffic(e.transcript.sum(sum[:0]))
@@ -503,7 +513,11 @@ type serverAccept struct{}
 func (serverAccept) name() string { return "ACCEPT" }
 func (serverAccept) due() gate    { return gateFinished }
 
-func (s serverAccept) step(e *Engine) (state, *attls.Error) { return finish{}, nil }
+func (s serverAccept) step(e *Engine) (state, *attls.Error) {
+	e.take(WaitCertificateVerdict) // of a resumed chain
+	e.askTickets()
+	return finish{}, nil
+}
 
 // finish waits for what application data must wait for.
 type finish struct{}
@@ -512,6 +526,12 @@ func (finish) name() string { return "FINISH" }
 func (finish) due() gate    { return gateData }
 
 func (s finish) step(e *Engine) (state, *attls.Error) {
+	if e.writer == nil {
+		e.startHalves()
+	}
+	if err := e.sendTickets(); err != nil {
+		return nil, err
+	}
 	e.establish()
 	return connected{}, nil
 }
@@ -530,8 +550,5 @@ func (s connected) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
 	if ev.Kind != EventNone {
 		e.emit(ev)
 	}
-	if err := e.writer.AnswerUpdate(); err != nil {
-		return nil, err
-	}
-	return s, nil
+	return s, nil // a KeyUpdate that the peer asks for goes out before the next data (RFC 8446 section 4.6.3)
 }

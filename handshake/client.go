@@ -8,6 +8,7 @@ import (
 	"attls"
 	"attls/extensions"
 	"attls/handshake/message"
+	"attls/record"
 )
 
 /*
@@ -54,6 +55,7 @@ func (s clientStart) step(e *Engine) (state, *attls.Error) {
 		return nil, err
 	}
 	e.askNonces(attls.KindClientHello)
+	e.askOffers()
 	return clientHello{}, nil
 }
 
@@ -65,6 +67,10 @@ func (clientHello) due() gate    { return gateNow }
 
 func (s clientHello) step(e *Engine) (state, *attls.Error) {
 	if err := e.takeNonces(); err != nil {
+		return nil, err
+	}
+	psks, err := e.takeOffers()
+	if err != nil {
 		return nil, err
 	}
 	c, q := e.cfg, e.cfg.quirks()
@@ -84,14 +90,24 @@ func (s clientHello) step(e *Engine) (state, *attls.Error) {
 	}
 	e.startExtensions()
 	e.clientExtensions(shares)
+	early := e.offersEarlyData(psks)
+	if early {
+		e.ext.add(attls.ExtEarlyData, nil)
+	}
 	if err := e.profileExtensions(attls.KindClientHello); err != nil {
 		return nil, err
 	}
-	next := clientWaitServerHello{shares: shares}
+	next := clientWaitServerHello{shares: shares, psks: psks}
 	next.items = append([]builtExtension(nil), e.ext.items...)
 	next.bodies = append([]byte(nil), e.ext.buf...)
 	e.ccsAllowed = true
-	return next, e.writeClientHello(&next)
+	if err := e.writeClientHello(&next); err != nil {
+		return nil, err
+	}
+	if early {
+		return next, e.startEarlyData(&psks[0])
+	}
+	return next, nil
 }
 
 // clientExtensions adds RFC 8446's own extensions of a ClientHello.
@@ -119,6 +135,9 @@ func (e *Engine) clientExtensions(shares []share) {
 	}
 	b.body(attls.ExtSupportedVersions, func(buf []byte) []byte { return append(buf, 2, 3, 4) })
 	b.body(attls.ExtKeyShare, func(buf []byte) []byte { return appendShares(buf, shares) })
+	if c.PSK {
+		b.body(attls.ExtPSKKeyExchangeModes, func(buf []byte) []byte { return extensions.AppendPSKKeyExchangeModes(buf, c.pskModes()) })
+	}
 	e.offerCertificateTypes()
 }
 
@@ -147,9 +166,23 @@ func (e *Engine) writeClientHello(s *clientWaitServerHello) *attls.Error {
 	m := &e.scratch.clientHello
 	*m = message.ClientHello{LegacyVersion: attls.VersionTLS12, Random: e.nego.random[attls.RoleClient][:],
 		SessionID: e.nego.sessionID, CipherSuites: suites, CompressionMethods: noCompression}
+	offers, bindersLen := s.psks, 0
+	if e.ext.has(attls.ExtPreSharedKey) { // of Config.ExtraExtensions, to go out as it is
+		offers = nil
+	}
+	if len(offers) > 0 {
+		e.ext.body(attls.ExtPreSharedKey, func(buf []byte) (b []byte) {
+			b, bindersLen = e.appendOffers(buf, offers)
+			return b
+		})
+	}
 	m.Extensions = e.padded(m)
 	e.note(attls.RoleClient, attls.KindClientHello, m.Extensions)
-	if err := e.write(m); err != nil {
+	e.flight = m.Append(e.flight[:0])
+	if len(offers) > 0 {
+		e.fillBinders(e.flight, bindersLen, offers)
+	}
+	if err := e.send(e.flight); err != nil {
 		return err
 	}
 	e.out.Flush()
@@ -161,13 +194,27 @@ func (e *Engine) writeClientHello(s *clientWaitServerHello) *attls.Error {
 func (e *Engine) padded(m *message.ClientHello) extensions.List {
 	m.Extensions = e.ext.list(e.cfg.ExtensionOrder)
 	const low, high, header = 256, 512, 4
-	if !e.cfg.PadClientHello {
-		return m.Extensions
+	if e.cfg.PadClientHello {
+		if n := len(m.Append(nil)); n >= low && n < high {
+			e.ext.add(attls.ExtPadding, make([]byte, max(0, high-n-header)))
+			m.Extensions = e.ext.list(e.cfg.ExtensionOrder)
+		}
 	}
-	if n := len(m.Append(nil)); n >= low && n < high {
-		e.ext.add(attls.ExtPadding, make([]byte, max(0, high-n-header)))
+	return keysLast(m.Extensions)
+}
+
+// keysLast moves pre_shared_key to the end, where it must stand (RFC 8446
+// section 4.2.11), whatever order is configured.
+func keysLast(l extensions.List) extensions.List {
+	for i := range l {
+		if l[i].Type == attls.ExtPreSharedKey {
+			x := l[i]
+			copy(l[i:], l[i+1:])
+			l[len(l)-1] = x
+			break
+		}
 	}
-	return e.ext.list(e.cfg.ExtensionOrder)
+	return l
 }
 
 // clientWaitServerHello takes ServerHello or HelloRetryRequest.
@@ -176,6 +223,7 @@ type clientWaitServerHello struct {
 	// The extensions of ClientHello as sent, for the second one.
 	items   []builtExtension
 	bodies  []byte
+	psks    []PSK // on offer
 	retried bool
 }
 
@@ -210,9 +258,20 @@ func (s clientWaitServerHello) receive(e *Engine, m *message.Raw) (state, *attls
 	if e.transcript.hash == nil {
 		e.transcript.start(e.nego.suite)
 	}
+	if err := s.selected(e, sh); err != nil {
+		return nil, err
+	}
 	x, ok := sh.Extensions.Find(attls.ExtKeyShare)
 	if !ok {
-		return nil, missing(attls.ExtKeyShare)
+		if e.psk.session == nil || !slices.Contains(e.cfg.pskModes(), attls.PSKOnly) {
+			return nil, missing(attls.ExtKeyShare)
+		}
+		e.nego.group = 0
+		e.transcribe(m, attls.RoleServer)
+		return clientWaitEncryptedExtensions{}, e.helloKeys(nil)
+	}
+	if e.psk.session != nil && !slices.Contains(e.cfg.pskModes(), attls.PSKWithDHE) {
+		return nil, in(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "a share with a key that was offered without").By("RFC 8446 4.2.9"), x)
 	}
 	entry, err := extensions.ParseKeyShareEntry(x.Body)
 	if err != nil {
@@ -293,7 +352,7 @@ func (e *Engine) checkServerHello(sh *message.ServerHello) *attls.Error {
 
 // retry answers a HelloRetryRequest with the second ClientHello.
 func (s clientWaitServerHello) retry(e *Engine, m *message.Raw, hrr *message.ServerHello) (state, *attls.Error) {
-	next := clientWaitServerHello{retried: true, shares: s.shares, items: append([]builtExtension(nil), s.items...),
+	next := clientWaitServerHello{retried: true, shares: s.shares, psks: e.keepHash(s.psks), items: append([]builtExtension(nil), s.items...),
 		bodies: append([]byte(nil), s.bodies...)}
 	changed := false
 	if x, ok := hrr.Extensions.Find(attls.ExtKeyShare); ok {
@@ -331,6 +390,11 @@ func (s clientWaitServerHello) retry(e *Engine, m *message.Raw, hrr *message.Ser
 	e.transcript.start(e.nego.suite)
 	e.transcript.retry()
 	e.transcribe(m, attls.RoleServer)
+	if e.early.status == EarlyDataOpen { // RFC 8446 section 4.1.2
+		next.items = slices.DeleteFunc(next.items, func(x builtExtension) bool { return x.t == attls.ExtEarlyData })
+		e.rejectEarly()
+		e.out.ClearKey()
+	}
 	e.sendCCS()
 	return next, e.writeClientHello(&next)
 }
@@ -379,7 +443,15 @@ func (s clientWaitEncryptedExtensions) receive(e *Engine, m *message.Raw) (state
 	if err := e.checkNonces(m.Kind); err != nil {
 		return nil, err
 	}
+	_, early := ee.Extensions.Find(attls.ExtEarlyData)
+	if err := e.checkEarlyData(early); err != nil {
+		return nil, err
+	}
 	e.transcribe(m, attls.RoleServer)
+	if e.psk.session != nil { // the key authenticates the server (RFC 8446 section 2.2)
+		e.reverify()
+		return waitFinished{}, nil
+	}
 	return clientWaitCertificateOrRequest{}, nil
 }
 
@@ -409,6 +481,11 @@ func (e *Engine) readEncryptedExtension(x *extensions.Extension) *attls.Error {
 		e.enforceRecordLimit()
 	case attls.ExtClientCertificateType, attls.ExtServerCertificateType:
 		return e.readCertificateType(x)
+	case attls.ExtEarlyData:
+		if e.early.status != EarlyDataOpen { // offered once, and not again after HelloRetryRequest
+			return attls.Errorf(attls.Violation, attls.FailUnsolicited, "was not offered").By("RFC 8446 4.2.10")
+		}
+		return extensions.ParseEmpty(x.Body)
 	}
 	return nil
 }
@@ -417,9 +494,7 @@ func (e *Engine) readEncryptedExtension(x *extensions.Extension) *attls.Error {
 // type octet (RFC 8449 section 4).
 func (e *Engine) limitRecords(n uint16) {
 	e.nego.recordLimit = n
-	if n <= 16384 {
-		e.out.SetMaxPlaintext(int(n) - 1)
-	}
+	e.out.SetMaxPlaintext(min(int(n)-1, record.MaxPlaintext, e.cfg.maxFragment()))
 }
 
 // enforceRecordLimit holds the peer to our own limit, once both ends have sent
@@ -511,7 +586,11 @@ func (clientFlight) name() string { return "SEND_FLIGHT" }
 func (clientFlight) due() gate    { return gateFinished }
 
 func (s clientFlight) step(e *Engine) (state, *attls.Error) {
+	e.take(WaitCertificateVerdict) // of a resumed chain
 	e.sendCCS()
+	if err := e.endEarlyData(); err != nil {
+		return nil, err
+	}
 	if !e.nego.requested {
 		return sendFinished{}, nil
 	}

@@ -30,12 +30,18 @@ type Retry struct {
 	Always bool
 	// Cookie adds a cookie to every HelloRetryRequest.
 	Cookie bool
+	// Preferred asks for our first group in common even when a share of another
+	// was sent.
+	Preferred bool
 	// CookieSize is the length of a cookie in octets. 0: 32.
 	CookieSize uint16
 }
 
 // maxCookie keeps a cookie within one record.
 const maxCookie = 1 << 14
+
+// maxTickets bounds the tickets after one handshake.
+const maxTickets = 64
 
 func (r *Retry) cookieSize() int {
 	if r.CookieSize == 0 {
@@ -57,6 +63,9 @@ type Config struct {
 	ALPN []string
 	// CipherSuites in order of preference. Nil: AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305.
 	CipherSuites []attls.CipherSuite
+	// ClientSuites lets a server take the first of the client's cipher suites
+	// that it has enabled, not the first of its own.
+	ClientSuites bool
 	// Groups in order of preference. Nil: x25519, X25519MLKEM768, secp256r1, secp384r1, secp521r1.
 	Groups []attls.NamedGroup
 	// KeyShares are the groups for which a client sends a share at once; they are
@@ -79,6 +88,8 @@ type Config struct {
 	// NoMiddleboxCompatibility turns off the session id and the dummy
 	// change_cipher_spec of RFC 8446 appendix D.4.
 	NoMiddleboxCompatibility bool
+	// MaxFragment bounds the content of the records that are sent, in octets. 0: 16384.
+	MaxFragment int
 	// PadTo pads TLSInnerPlaintext to a multiple of so many octets. 0: no padding.
 	PadTo int
 	// Retry is a server's policy on HelloRetryRequest.
@@ -99,6 +110,19 @@ type Config struct {
 	// server in EncryptedExtensions. One of a type that the engine sends itself
 	// takes the place of the engine's.
 	ExtraExtensions []profile.RawExtension
+	// PSK lets a client ask for pre-shared keys to offer, and a server for the
+	// key behind one that is offered (the PSK wait). It is also what makes
+	// sessions of tickets, and tickets of sessions. False: neither.
+	PSK bool
+	// PSKModes are the modes of key exchange that go with a pre-shared key, in
+	// order of preference. Nil: psk_dhe_ke.
+	PSKModes []attls.PSKKeyExchangeMode
+	// Tickets is how many tickets a server with PSK issues after a handshake.
+	Tickets int
+	// MaxEarlyData is how many octets of 0-RTT data a client may send, and how
+	// many a server announces in its tickets and takes. Early data can be
+	// replayed. 0: none.
+	MaxEarlyData uint32
 	// Limits bound what a peer can make us hold.
 	Limits record.Settings
 	// MaxCertificates bounds the entries of a Certificate message. 0: 16.
@@ -189,6 +213,13 @@ func (c *Config) signatureSchemes() []attls.SignatureScheme {
 		return defaultSchemes
 	}
 	return c.SignatureSchemes
+}
+
+func (c *Config) maxFragment() int {
+	if c.MaxFragment == 0 {
+		return record.MaxPlaintext
+	}
+	return c.MaxFragment
 }
 
 func (c *Config) quirks() *profile.Quirks {
@@ -292,8 +323,25 @@ func (c *Config) check() *attls.Error {
 	if c.RecordSizeLimit != 0 && c.RecordSizeLimit < 64 {
 		return bad("RecordSizeLimit", "%d is below the 64 octets of RFC 8449 section 4", c.RecordSizeLimit)
 	}
+	for _, m := range c.PSKModes {
+		if m != attls.PSKOnly && m != attls.PSKWithDHE {
+			return bad("PSKModes", "%v is not implemented", m)
+		}
+	}
+	if c.PSK && len(c.pskModes()) == 0 {
+		return bad("PSKModes", "no mode goes with the pre-shared keys")
+	}
+	if c.Tickets < 0 || c.Tickets > maxTickets {
+		return bad("Tickets", "%d; 0 to %d are possible", c.Tickets, maxTickets)
+	}
+	if !c.PSK && (c.Tickets > 0 || c.MaxEarlyData > 0) {
+		return bad("PSK", "tickets and early data need it")
+	}
 	if c.Retry.CookieSize > maxCookie {
 		return bad("Retry.CookieSize", "%d octets; the limit is %d", c.Retry.CookieSize, maxCookie)
+	}
+	if c.MaxFragment < 0 || c.MaxFragment > record.MaxPlaintext {
+		return bad("MaxFragment", "%d octets; a record holds 1 to %d", c.MaxFragment, record.MaxPlaintext)
 	}
 	if len(c.ServerName) > 255 {
 		return bad("ServerName", "%d octets are longer than a host name", len(c.ServerName))

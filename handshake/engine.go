@@ -38,6 +38,10 @@ type Engine struct {
 	peer       authenticated
 	own        ownCredential
 	att        attestation
+	psk        pskState
+	early      earlyData
+
+	ticketsAsked uint16 // numbers the tickets of a server
 
 	message  message.Raw // the one being handled
 	inserted [][]byte    // messages that a tap inserted, to be handled next
@@ -94,6 +98,8 @@ type authenticated struct {
 	key    *provider.PublicKey
 	scheme attls.SignatureScheme
 	none   bool // an empty Certificate
+	ocsp   []byte
+	sct    []byte
 }
 
 // ownCredential is what this end shows.
@@ -143,7 +149,7 @@ func newEngine(c *Config, role attls.Role, tap Tap, log keyLogger) (*Engine, err
 	}
 	e := &Engine{cfg: c, role: role, table: table, prov: c.provider(), random: c.random(),
 		in: record.NewReader(c.Limits),
-		out: record.NewWriter(record.WriterSettings{PadTo: padTo, NeverFragment: q.NeverFragment,
+		out: record.NewWriter(record.WriterSettings{MaxPlaintext: c.MaxFragment, PadTo: padTo, NeverFragment: q.NeverFragment,
 			MessagesPerRecord: q.MessagesPerRecord}),
 		events: make([]Event, 0, 4), flight: make([]byte, 0, 1024),
 	}
@@ -344,13 +350,22 @@ func (e *Engine) nextMessage() (message.Raw, bool, *attls.Error) {
 				return m, true, nil
 			}
 		case attls.ContentTypeApplicationData:
-			if !e.done {
+			switch {
+			case e.early.reading:
+				if err := e.receiveEarly(len(item.Data)); err != nil {
+					return message.Raw{}, false, err
+				}
+			case !e.done:
 				return message.Raw{}, false, attls.Errorf(attls.Violation, attls.FailUnexpectedMessage,
 					"application data before the handshake is complete, in state %s", e.state.name()).By("RFC 8446 5")
 			}
 			if len(item.Data) > 0 {
 				e.reader.updates = 0
-				e.emit(Event{Kind: EventData, Data: item.Data})
+				ev := Event{Kind: EventData, Data: item.Data}
+				if e.early.reading {
+					ev.Early = EarlyDataAccepted
+				}
+				e.emit(ev)
 			}
 		case attls.ContentTypeAlert:
 			closed, err := e.readAlert(item.Data)
@@ -462,6 +477,9 @@ func (e *Engine) alertFor(err *attls.Error) bool {
 func (e *Engine) sendAlert(level byte, a attls.AlertDescription) {
 	if t := e.tap(); t != nil {
 		t.Alert(Sent, a)
+	}
+	if e.role == attls.RoleClient && e.keys.clientHandshake.n > 0 {
+		e.sendCCS() // it comes before the first protected record, be it an alert
 	}
 	e.out.Flush()
 	e.out.Write(attls.ContentTypeAlert, []byte{level, byte(a)})

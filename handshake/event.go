@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"crypto"
+	"time"
 
 	"attls"
 	"attls/negotiation"
@@ -19,19 +20,23 @@ const (
 	EventDone
 	// EventData: Event.Data holds application data, valid until the next Reserve.
 	EventData
-	// EventTicket: a NewSessionTicket arrived; Event.Data is its body.
+	// EventTicket: a NewSessionTicket arrived; Event.Data is its body and
+	// Event.Session what it stands for, nil when it is not to be kept.
 	EventTicket
 	// EventKeyUpdate: the peer changed its sending key.
 	EventKeyUpdate
 	// EventVerdict: a verdict that blocked nothing has arrived; Event.Wait is its wait.
 	EventVerdict
+	// EventEarlyData tells a client what may become and what became of its early
+	// data: Event.Early is EarlyDataOpen, then EarlyDataAccepted or EarlyDataRejected.
+	EventEarlyData
 	// EventClosed: the peer sent close_notify; no data follows.
 	EventClosed
 	// EventError: the connection failed; Err says why. It is the last event.
 	EventError
 )
 
-var eventNames = [...]string{"none", "wait", "done", "data", "ticket", "key update", "verdict", "closed", "error"}
+var eventNames = [...]string{"none", "wait", "done", "data", "ticket", "key update", "verdict", "early data", "closed", "error"}
 
 func (k EventKind) String() string { return eventNames[k] }
 
@@ -41,6 +46,10 @@ type Event struct {
 	Wait *Wait
 	Data []byte
 	Err  *attls.Error
+	// Early is EarlyDataAccepted for data that a server received before the
+	// handshake was complete: it may be a replay.
+	Early   EarlyDataStatus
+	Session *Session
 }
 
 // WaitKind names what a wait asks for.
@@ -53,9 +62,12 @@ const (
 	WaitEvidence
 	WaitCertificateVerdict
 	WaitAppraisal
+	WaitPSK
+	WaitEarlyData
+	WaitTicket
 )
 
-var waitNames = [...]string{"Nonce", "Credential", "Signature", "Evidence", "CertificateVerdict", "Appraisal"}
+var waitNames = [...]string{"Nonce", "Credential", "Signature", "Evidence", "CertificateVerdict", "Appraisal", "PSK", "EarlyDataDecision", "Ticket"}
 
 func (k WaitKind) String() string { return waitNames[k] }
 
@@ -91,6 +103,9 @@ type Wait struct {
 	Evidence    *negotiation.EvidenceRequest
 	Certificate *CertificateVerdictRequest
 	Appraisal   *negotiation.AppraisalRequest
+	PSK         *PSKRequest
+	EarlyData   *EarlyDataRequest
+	Ticket      *TicketRequest
 }
 
 // NonceRequest asks for a nonce that this end, as relying party, sends.
@@ -132,6 +147,9 @@ type CertificateVerdictRequest struct {
 	Peer       attls.Role
 	Chain      [][]byte // DER, end entity first
 	ServerName string   // a client's: the name it asked for
+	// Resumed says that the chain was shown, and accepted, in the connection
+	// whose session is resumed.
+	Resumed bool
 }
 
 // Answer answers a wait; the field that belongs to the wait's kind counts.
@@ -143,5 +161,14 @@ type Answer struct {
 	Signature  []byte
 	Evidence   *negotiation.Evidence
 	Verdict    *negotiation.Verdict
+	// PSKs are the keys that a client offers, in order of preference, or the one
+	// that a server uses. Empty: none.
+	PSKs []PSK
+	// AcceptEarlyData lets a server handle early data.
+	AcceptEarlyData bool
+	// Ticket stands for the session, as opaque octets; empty: none is issued.
+	// It may be used for TicketLifetime, whole seconds of which count.
+	Ticket         []byte
+	TicketLifetime time.Duration
 	// A CertificateVerdict wait needs nothing: any Answer accepts the chain.
 }

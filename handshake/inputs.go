@@ -116,6 +116,11 @@ type ConnectionState struct {
 	ClientRandom    []byte
 	Attestation     []AttestationState
 	PeerRecordLimit uint16
+	// Session is the one that was resumed, or the external key; nil in a full handshake.
+	Session   *Session
+	EarlyData EarlyDataStatus
+	PeerOCSP  []byte
+	PeerSCT   []byte
 }
 
 // State describes the connection as far as it has come.
@@ -125,6 +130,7 @@ func (e *Engine) State() ConnectionState {
 		ServerName: n.serverName, PeerChain: e.peer.chain, PeerSPKI: e.peer.spki, OwnSPKI: e.own.spki,
 		PeerScheme: e.peer.scheme, OwnScheme: e.own.scheme, ClientRequested: n.requested,
 		ClientRandom: n.random[attls.RoleClient][:], PeerRecordLimit: n.recordLimit}
+	s.Session, s.EarlyData, s.PeerOCSP, s.PeerSCT = e.psk.session, e.early.status, e.peer.ocsp, e.peer.sct
 	if e.role == attls.RoleClient {
 		s.ServerName = e.cfg.ServerName
 	}

@@ -50,14 +50,27 @@ func (k *schedule) named(name SecretName, s *secret) {
 // zeros is where RFC 8446 section 7.1 has Hash.length zero octets.
 var zeros [maxHash]byte
 
-// extract runs the upper two steps: Early Secret (without a PSK) and
-// Handshake Secret.
-func (k *schedule) extract(suite *provider.Suite, shared []byte, keepECDHE bool) {
+// start derives Early Secret from a pre-shared key, or from none.
+func (k *schedule) start(suite *provider.Suite, psk []byte) {
 	k.kdf = suite.KDF()
+	if psk == nil {
+		psk = zeros[:suite.HashLen]
+	}
+	k.early.n = len(k.kdf.Extract(k.early.b[:0], nil, psk))
+	k.named(SecretEarly, &k.early)
+}
+
+// extract runs the two steps from Early Secret to Main Secret. A nil shared
+// secret stands for a key exchange without (EC)DHE.
+func (k *schedule) extract(suite *provider.Suite, shared []byte, keepECDHE bool) {
+	if k.early.n == 0 { // no key was offered, or none is used
+		k.start(suite, nil)
+	}
+	if shared == nil {
+		shared = zeros[:suite.HashLen]
+	}
 	var empty [maxHash]byte
 	var derived secret
-	k.early.n = len(k.kdf.Extract(k.early.b[:0], nil, zeros[:suite.HashLen]))
-	k.named(SecretEarly, &k.early)
 	hash := k.kdf.Hash(empty[:0], nil)
 	k.expand(&derived, k.early.bytes(), "derived", hash)
 	if k.tap != nil {

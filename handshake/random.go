@@ -26,12 +26,13 @@ const (
 	UseSessionID
 	UseKeyShare // index: 256 times the place of the share, plus the attempt
 	UseCookie
-	UseNonce // index: the slot
-	UseSalt  // of a signature; index: the number of the draw
-	UseKey   // of a credential that is made for the connection; index: the draw
+	UseNonce     // index: the slot
+	UseSalt      // of a signature; index: the number of the draw
+	UseKey       // of a credential that is made for the connection; index: the draw
+	UseTicketAge // ticket_age_add; index: the number of the ticket
 )
 
-var useNames = [...]string{"", "client_random", "server_random", "session_id", "key_share", "cookie", "nonce", "salt", "key"}
+var useNames = [...]string{"", "client_random", "server_random", "session_id", "key_share", "cookie", "nonce", "salt", "key", "ticket_age_add"}
 
 func (u Use) String() string {
 	if int(u) < len(useNames) && u > 0 {

@@ -73,10 +73,11 @@ func (s serverWaitClientHello) receive(e *Engine, m *message.Raw) (state, *attls
 		if err := s.checkSecond(e, ch); err != nil {
 			return nil, err
 		}
+		e.in.SkipUndecryptable(0)
 	} else {
 		copy(e.nego.random[attls.RoleClient][:], ch.Random)
 		e.nego.sessionID = append([]byte(nil), ch.SessionID...)
-		id, err := negotiation.SelectSuite(e.cfg.suites(), ch.CipherSuites)
+		id, err := negotiation.SelectSuite(e.cfg.suites(), ch.CipherSuites, e.cfg.ClientSuites)
 		if err != nil {
 			return nil, err.Under("cipher_suites")
 		}
@@ -85,26 +86,36 @@ func (s serverWaitClientHello) receive(e *Engine, m *message.Raw) (state, *attls
 		e.ccsAllowed = true
 		e.transcript.start(e.nego.suite)
 	}
-	g, theirs, err := e.selectGroup(ch)
+	offer, err := e.readOffers(ch, m.Bytes)
 	if err != nil {
 		return nil, err
 	}
-	retry := theirs == nil || e.cfg.Retry.Always
+	mode, _ := e.pskMode()
+	keyOnly := offer != nil && mode == attls.PSKOnly // the key may do without a share
+	g, theirs, err := e.selectGroup(ch)
+	if err != nil && !(keyOnly && err.Failure == attls.FailMissingExtension) {
+		return nil, err
+	}
+	retry := theirs == nil && !keyOnly || e.cfg.Retry.Always
 	if s.first == nil && retry {
 		e.transcribe(m, attls.RoleClient)
 		return s.retry(e, m, g, theirs != nil)
 	}
-	if theirs == nil {
+	if theirs == nil && !keyOnly {
 		return nil, attls.Errorf(attls.Violation, attls.FailRetryMismatch, "no share of %v, which HelloRetryRequest asked for", g).
 			Under("extensions.key_share").By("RFC 8446 4.1.2")
 	}
 	e.nego.group = g
-	if err := e.readClientHello(ch); err != nil {
+	if err := e.readClientHello(ch, offer != nil); err != nil {
 		return nil, err
 	}
-	next := serverNegotiate{share: append([]byte(nil), theirs...)}
+	share := bytes.Clone(theirs)
 	e.transcribe(m, attls.RoleClient)
-	return next, nil
+	if offer != nil {
+		e.askKey(offer)
+		return serverSelectPSK{share, offer}, nil
+	}
+	return serverNegotiate{share: share}, nil
 }
 
 // checkClientVersion refuses clients without TLS 1.3 (RFC 8446 section 4.2.1).
@@ -160,7 +171,7 @@ func (e *Engine) selectGroup(ch *message.ClientHello) (attls.NamedGroup, []byte,
 		}
 		return e.nego.group, theirs, nil
 	}
-	g, err := negotiation.SelectGroup(e.cfg.groups(), groups, func(g attls.NamedGroup) bool { _, ok := shares.Find(g); return ok })
+	g, err := negotiation.SelectGroup(e.cfg.groups(), groups, e.cfg.Retry.Preferred, func(g attls.NamedGroup) bool { _, ok := shares.Find(g); return ok })
 	if err != nil {
 		return 0, nil, in(err, groupsX)
 	}
@@ -170,6 +181,9 @@ func (e *Engine) selectGroup(ch *message.ClientHello) (attls.NamedGroup, []byte,
 
 // retry sends HelloRetryRequest.
 func (s serverWaitClientHello) retry(e *Engine, m *message.Raw, g attls.NamedGroup, haveShare bool) (state, *attls.Error) {
+	if e.in.InMessage() { // the client cannot know yet how it goes on
+		return nil, attls.Errorf(attls.Violation, attls.FailMessageBoundary, "more handshake data follows the first ClientHello").By("RFC 8446 2.1")
+	}
 	next := serverWaitClientHello{first: append([]byte(nil), m.Body()...)}
 	if haveShare { // Retry.Always: another group if there is one, a cookie otherwise
 		if other, ok := e.groupWithoutShare(&e.scratch.clientHello); ok {
@@ -198,6 +212,9 @@ func (s serverWaitClientHello) retry(e *Engine, m *message.Raw, g attls.NamedGro
 	e.out.Flush()
 	if len(e.nego.sessionID) > 0 {
 		e.sendCCS()
+	}
+	if e.sent.Has(attls.RoleClient, attls.KindClientHello, attls.ExtEarlyData) {
+		e.in.SkipUndecryptable(maxSkipped) // until the second ClientHello
 	}
 	return next, nil
 }
@@ -295,16 +312,18 @@ func (s serverWaitClientHello) checkSecond(e *Engine, ch *message.ClientHello) *
 }
 
 // readClientHello reads the rest of an acceptable ClientHello.
-func (e *Engine) readClientHello(ch *message.ClientHello) *attls.Error {
+func (e *Engine) readClientHello(ch *message.ClientHello, keyOffered bool) *attls.Error {
 	x, ok := ch.Extensions.Find(attls.ExtSignatureAlgorithms)
-	if !ok {
+	if !ok && !keyOffered { // RFC 8446 section 9.2
 		return missing(attls.ExtSignatureAlgorithms)
 	}
-	list, err := extensions.ParseSignatureAlgorithms(x.Body)
-	if err != nil {
-		return in(err, x)
+	if ok {
+		list, err := extensions.ParseSignatureAlgorithms(x.Body)
+		if err != nil {
+			return in(err, x)
+		}
+		e.nego.peerSchemes = schemes(list)
 	}
-	e.nego.peerSchemes = schemes(list)
 	if err := e.readCertificateWishes(ch.Extensions); err != nil {
 		return err
 	}
@@ -346,8 +365,10 @@ func (s serverNegotiate) step(e *Engine) (state, *attls.Error) {
 	if err := e.checkNonces(attls.KindClientHello); err != nil {
 		return nil, err
 	}
-	if err := e.chooseAttestation(); err != nil {
-		return nil, err
+	if e.psk.session == nil { // with a key there is no credential to choose for
+		if err := e.chooseAttestation(); err != nil {
+			return nil, err
+		}
 	}
 	e.askNonces(attls.KindEncryptedExtensions)
 	if e.needsCertificate() {
@@ -374,13 +395,22 @@ func (s serverHello) step(e *Engine) (state, *attls.Error) {
 			return nil, attls.Errorf(attls.Local, attls.FailCertificateUnknown, "there is no certificate to show").By("RFC 8446 4.4.2")
 		}
 	}
-	ours, shared, err := e.respond(e.nego.group, s.share)
-	if err != nil {
-		return nil, err
+	e.decideEarlyData()
+	var ours, shared []byte
+	if s.share != nil {
+		var err *attls.Error
+		if ours, shared, err = e.respond(e.nego.group, s.share); err != nil {
+			return nil, err
+		}
 	}
 	e.random.Fill(UseServerRandom, 0, e.nego.random[attls.RoleServer][:])
 	e.ext.reset()
-	e.ext.body(attls.ExtKeyShare, func(b []byte) []byte { return extensions.AppendKeyShareEntry(b, e.nego.group, ours) })
+	if s.share != nil {
+		e.ext.body(attls.ExtKeyShare, func(b []byte) []byte { return extensions.AppendKeyShareEntry(b, e.nego.group, ours) })
+	}
+	if e.psk.session != nil {
+		e.ext.add(attls.ExtPreSharedKey, []byte{byte(e.psk.index >> 8), byte(e.psk.index)})
+	}
 	e.ext.add(attls.ExtSupportedVersions, []byte{3, 4})
 	sh := &e.scratch.serverHello
 	*sh = message.ServerHello{LegacyVersion: attls.VersionTLS12, Random: e.nego.random[attls.RoleServer][:],
@@ -398,6 +428,9 @@ func (s serverHello) step(e *Engine) (state, *attls.Error) {
 	}
 	if err := e.sendEncryptedExtensions(); err != nil {
 		return nil, err
+	}
+	if e.psk.session != nil {
+		return sendFinished{}, nil
 	}
 	if err := e.sendRequest(); err != nil {
 		return nil, err
@@ -419,6 +452,9 @@ func (e *Engine) sendEncryptedExtensions() *attls.Error {
 	}
 	if e.cfg.RecordSizeLimit != 0 && offered(attls.ExtRecordSizeLimit) {
 		e.ext.body(attls.ExtRecordSizeLimit, func(b []byte) []byte { return extensions.AppendRecordSizeLimit(b, e.cfg.RecordSizeLimit) })
+	}
+	if e.early.status == EarlyDataAccepted {
+		e.ext.add(attls.ExtEarlyData, nil)
 	}
 	e.answerCertificateTypes()
 	if q := e.cfg.quirks(); q.RestrictEncryptedExtensions {

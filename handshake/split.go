@@ -63,18 +63,22 @@ type Writer struct {
 	generation int // KeyUpdates so far
 }
 
-// establish makes the two halves once the handshake is complete.
+// establish opens the connection once the handshake is complete.
 func (e *Engine) establish() {
 	e.done = true
+	e.keys.clientHandshake.wipe()
+	e.keys.serverHandshake.wipe()
+	e.emit(Event{Kind: EventDone})
+}
+
+// startHalves makes the two halves of a connection that has its traffic keys.
+func (e *Engine) startHalves() {
 	shared := &half{}
 	e.reader = &Reader{in: e.in, suite: e.nego.suite, secret: *e.keys.trafficSecret(e.role.Peer()), role: e.role, shared: shared,
 		tap: e.tap(), engine: e}
 	e.writer = &Writer{out: e.out, suite: e.nego.suite, secret: *e.keys.trafficSecret(e.role), shared: shared,
 		limit: e.nego.suite.RecordLimit, tap: e.tap(), role: e.role,
 		quiet: slices.Contains(e.cfg.quirks().NeverSend, attls.KindKeyUpdate)}
-	e.keys.clientHandshake.wipe()
-	e.keys.serverHandshake.wipe()
-	e.emit(Event{Kind: EventDone})
 }
 
 // Split gives the two halves after EventDone. The Engine is not fed any more: it
@@ -119,10 +123,11 @@ func (r *Reader) postHandshake(m *message.Raw) (Event, *attls.Error) {
 		if err := t.Unmarshal(m.Body()); err != nil {
 			return Event{}, err
 		}
-		if err := r.engine.table.Check(m.Kind, r.role.Peer(), 0, true, t.Extensions, &r.engine.sent); err != nil {
+		s, err := r.engine.receivedTicket(&t)
+		if err != nil {
 			return Event{}, err
 		}
-		return Event{Kind: EventTicket, Data: m.Body()}, nil
+		return Event{Kind: EventTicket, Data: m.Body(), Session: s}, nil
 	}
 	return Event{}, unexpected(m, connected{}).In(m.Kind)
 }
@@ -349,12 +354,20 @@ func (w *Writer) alert(level byte, a attls.AlertDescription) *attls.Error {
 func (w *Writer) Output() []byte { return w.out.Output() }
 func (w *Writer) Wrote(n int)    { w.out.Wrote(n) }
 
-// Write protects application data on an engine that is not split.
+// Write protects application data on an engine that is not split. Before the
+// handshake is complete a client can write early data, once EventEarlyData says
+// that it is open, and a server can answer early data that it has accepted.
 func (e *Engine) Write(p []byte) error {
 	if e.err != nil {
 		return e.err
 	}
-	if !e.done {
+	if e.early.writing {
+		if err := e.writeEarly(p); err != nil {
+			return err
+		}
+		return nil
+	}
+	if e.writer == nil {
 		return attls.Errorf(attls.Local, attls.FailConfiguration, "the handshake is not complete")
 	}
 	if err := e.writer.Write(p); err != nil {
@@ -395,6 +408,17 @@ func (e *Engine) Export(label string, context []byte, length int) ([]byte, error
 	return e.exportFrom(e.keys.exporter.bytes(), label, context, length)
 }
 
+// ExportEarly is the early exporter (RFC 8446 section 7.5). It exists where early
+// data was offered, at a server where it was accepted. Values are not unique to a
+// connection, as early data can be replayed.
+func (e *Engine) ExportEarly(label string, context []byte, length int) ([]byte, error) {
+	if e.early.exporter.n == 0 {
+		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the early exporter secret does not exist")
+	}
+	suite, _ := e.prov.Suite(e.earlySuite())
+	return exportUnder(suite, e.early.exporter.bytes(), label, context, length)
+}
+
 // ExportNamed uses an exporter that the profile defines, such as one that is
 // usable inside the handshake.
 func (e *Engine) ExportNamed(exporter, label string, context []byte, length int) ([]byte, error) {
@@ -413,8 +437,12 @@ func (e *Engine) ExportNamed(exporter, label string, context []byte, length int)
 }
 
 func (e *Engine) exportFrom(base []byte, label string, context []byte, length int) ([]byte, error) {
-	if length < 0 || length > 255*e.nego.suite.HashLen || len(label) > 249 {
+	return exportUnder(e.nego.suite, base, label, context, length)
+}
+
+func exportUnder(suite *provider.Suite, base []byte, label string, context []byte, length int) ([]byte, error) {
+	if length < 0 || length > 255*suite.HashLen || len(label) > 249 {
 		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "an exported value of %d octets under a label of %d octets is not defined", length, len(label)).By("RFC 5869 2.3")
 	}
-	return export(e.nego.suite.KDF(), base, label, context, length), nil
+	return export(suite.KDF(), base, label, context, length), nil
 }

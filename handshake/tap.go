@@ -29,6 +29,9 @@ type SecretName string
 
 const (
 	SecretEarly           SecretName = "early_secret"
+	SecretClientEarly     SecretName = "CLIENT_EARLY_TRAFFIC_SECRET"
+	SecretEarlyExporter   SecretName = "EARLY_EXPORTER_SECRET"
+	SecretResumption      SecretName = "resumption_secret"
 	SecretECDHE           SecretName = "ecdhe"
 	SecretHandshake       SecretName = "handshake_secret"
 	SecretMain            SecretName = "main_secret"

@@ -83,6 +83,21 @@ func (t *transcript) checkpoint(p binder.Point) {
 // sum appends the hash of everything so far.
 func (t *transcript) sum(dst []byte) []byte { return append(dst, t.hash.Sum(t.last[:0])...) }
 
+// with appends the hash, by a suite's hash function, of everything so far and
+// of more octets that are not added. Before a suite is chosen nothing but
+// ClientHello1 has been added.
+func (t *transcript) with(dst []byte, s *provider.Suite, more []byte) []byte {
+	var h hash.Hash
+	if t.hash != nil {
+		h = cloneHash(t.hash)
+	} else {
+		h = s.New()
+		h.Write(t.early)
+	}
+	h.Write(more)
+	return h.Sum(dst)
+}
+
 // over returns the hash over a range, or false while its end is not reached.
 func (t *transcript) over(r binder.Range) ([]byte, bool) {
 	if t.hash == nil {

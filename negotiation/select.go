@@ -1,6 +1,8 @@
 package negotiation
 
 import (
+	"slices"
+
 	"attls"
 	"attls/extensions"
 )
@@ -9,9 +11,16 @@ func nothing(f attls.Failure, rule, format string, args ...any) *attls.Error {
 	return attls.Errorf(attls.NothingInCommon, f, format, args...).By(rule)
 }
 
-// SelectSuite takes the first of our cipher suites that the client offers (RFC
-// 8446 section 4.1.1).
-func SelectSuite(prefs []attls.CipherSuite, offer extensions.Uint16s) (attls.CipherSuite, *attls.Error) {
+// SelectSuite takes the first of our cipher suites that the client offers, or
+// the first of the client's that is one of ours (RFC 8446 section 4.1.1).
+func SelectSuite(prefs []attls.CipherSuite, offer extensions.Uint16s, clientOrder bool) (attls.CipherSuite, *attls.Error) {
+	if clientOrder {
+		for i := range offer.Len() {
+			if s := attls.CipherSuite(offer.At(i)); slices.Contains(prefs, s) {
+				return s, nil
+			}
+		}
+	}
 	for _, s := range prefs {
 		if offer.Contains(uint16(s)) {
 			return s, nil
@@ -20,11 +29,14 @@ func SelectSuite(prefs []attls.CipherSuite, offer extensions.Uint16s) (attls.Cip
 	return 0, nothing(attls.FailSuite, "RFC 8446 4.1.1", "none of the %d suites offered is enabled here", offer.Len())
 }
 
-// SelectGroup takes the first of our groups for which the client sent a share;
-// without one, the first that it supports, which costs a HelloRetryRequest
-// (RFC 8446 sections 4.1.1 and 4.2.8).
-func SelectGroup(prefs []attls.NamedGroup, groups extensions.Uint16s, hasShare func(attls.NamedGroup) bool) (attls.NamedGroup, *attls.Error) {
+// SelectGroup takes the first of our groups for which the client sent a share,
+// unless the best one is wanted at any price; without one, the first that it
+// supports, which costs a HelloRetryRequest (RFC 8446 sections 4.1.1 and 4.2.8).
+func SelectGroup(prefs []attls.NamedGroup, groups extensions.Uint16s, best bool, hasShare func(attls.NamedGroup) bool) (attls.NamedGroup, *attls.Error) {
 	for _, g := range prefs {
+		if best {
+			break
+		}
 		if groups.Contains(uint16(g)) && hasShare(g) {
 			return g, nil
 		}

@@ -21,6 +21,7 @@ type Reader struct {
 	opened    bool // a record was opened under the present key
 	engaged   bool // a record was opened under any key
 	skip      int  // octets of undecryptable records that may still be skipped
+	skipping  bool // such records were announced
 	maxRecord int
 
 	// message is the handshake message being collected. inPlace views the
@@ -111,7 +112,7 @@ func (r *Reader) SetMaxRecord(n int) { r.maxRecord = n }
 
 // SkipUndecryptable lets records that do not open pass, up to a total of
 // octets, until one opens (rejected early data, RFC 8446 section 4.2.10).
-func (r *Reader) SkipUndecryptable(octets int) { r.skip = octets }
+func (r *Reader) SkipUndecryptable(octets int) { r.skip, r.skipping = octets, octets > 0 }
 
 // Sequence returns the sequence number of the next protected record.
 func (r *Reader) Sequence() uint64 { return r.key.seq }
@@ -121,6 +122,10 @@ func (r *Reader) Pending() bool { return r.Buffered() > 0 }
 
 // Buffered returns how many octets of input are held.
 func (r *Reader) Buffered() int { return r.end - r.start + len(r.message) + len(r.inPlace) }
+
+// InMessage reports whether octets of a handshake message that did not come to
+// an end yet, or of a next one, are held.
+func (r *Reader) InMessage() bool { return len(r.message) > 0 || len(r.inPlace) > 0 }
 
 // OnRecord sets the tap; nil removes it.
 func (r *Reader) OnRecord(f func(*Raw, *Plan)) { r.tap = f }
@@ -294,9 +299,8 @@ func (r *Reader) open(rec *Raw, head []byte) (skipped bool, err *attls.Error) {
 	}
 	if r.key.aead == nil {
 		if rec.Type == attls.ContentTypeApplicationData {
-			if r.skip > 0 && r.skip >= len(rec.Payload) {
-				r.skip -= len(rec.Payload)
-				return true, nil
+			if r.skipping {
+				return true, r.pass(len(rec.Payload))
 			}
 			return false, violation(attls.FailUnexpectedRecord, "5", "application data without protection")
 		}
@@ -316,7 +320,7 @@ func (r *Reader) open(rec *Raw, head []byte) (skipped bool, err *attls.Error) {
 	plain, ok := r.unseal(&r.key, head, rec.Payload)
 	switch {
 	case ok:
-		r.opened, r.engaged, r.skip, r.previous = true, true, 0, protection{}
+		r.opened, r.engaged, r.skipping, r.previous = true, true, false, protection{}
 	case previous:
 		if plain, ok = r.unseal(&r.previous, head, backup); ok {
 			inner := stripPadding(plain)
@@ -324,9 +328,8 @@ func (r *Reader) open(rec *Raw, head []byte) (skipped bool, err *attls.Error) {
 				return false, violation(attls.FailUnexpectedRecord, "5.2", "a record under the previous key that is no alert")
 			}
 		}
-	case r.skip > 0 && r.skip >= len(rec.Payload):
-		r.skip -= len(rec.Payload)
-		return true, nil
+	case r.skipping:
+		return true, r.pass(len(rec.Payload))
 	}
 	if !ok {
 		return false, violation(attls.FailBadRecordMAC, "5.2", "record %d does not open under the present key", r.key.seq)
@@ -342,6 +345,15 @@ func (r *Reader) open(rec *Raw, head []byte) (skipped bool, err *attls.Error) {
 	rec.Payload = inner[: len(inner)-1 : len(inner)-1]
 	rec.Protected = true
 	return false, nil
+}
+
+// pass lets a record of rejected early data pass.
+func (r *Reader) pass(octets int) *attls.Error {
+	if octets > r.skip {
+		return attls.Errorf(attls.Violation, attls.FailEarlyDataLimit, "more early data than can be passed over").By("RFC 8446 4.2.10").Under("record")
+	}
+	r.skip -= octets
+	return nil
 }
 
 // unseal opens a record in place.

@@ -59,6 +59,13 @@ func (w *Writer) SetKey(aead cipher.AEAD, iv []byte) {
 	w.key = newProtection(aead, iv)
 }
 
+// ClearKey flushes and sends what follows without protection again: a second
+// ClientHello after early data.
+func (w *Writer) ClearKey() {
+	w.Flush()
+	w.key = protection{}
+}
+
 // Sequence returns the sequence number of the next protected record.
 func (w *Writer) Sequence() uint64 { return w.key.seq }
 

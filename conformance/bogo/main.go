@@ -1,12 +1,11 @@
 // Command bogo runs BoringSSL's TLS test runner over every test that concerns
-// TLS 1.3 over TCP, strictly: the error of each failure is compared.
+// TLS 1.3 over TCP, strictly: the error of each failure is compared, under the names in shim/names.go.
 //
 //	go run ./conformance/bogo               # all of it; the last line is the result
 //	go run ./conformance/bogo -test 'Pat*'  # some, with what the runner says of failures
 //
 // fetch.sh builds the runner; config.json says what lies outside the project's
-// scope, which tests are disabled and why, and how the runner's names of errors
-// translate to ours. The exit code is 1 after an unexpected failure and 3 when
+// scope, and which tests are disabled and why. The exit code is 1 after an unexpected failure and 3 when
 // the runner cannot be had here.
 package main
 
@@ -36,9 +35,6 @@ type config struct {
 	// DisabledTests gives the reason for each test within scope that is not
 	// run, by a glob.
 	DisabledTests map[string]string
-	// ErrorMap translates the runner's name of an error to a part of what the
-	// shim prints.
-	ErrorMap map[string]string
 }
 
 // feature is what the project does not have, and how to tell that a test is
@@ -131,9 +127,9 @@ type results struct {
 func execute(dir, shim, work string, c *config, p *plan, only string, out *os.File) (results, error) {
 	derived := struct {
 		DisabledTests  map[string]string
-		ErrorMap       map[string]string
 		HalfRTTTickets int
-	}{map[string]string{}, c.ErrorMap, 0}
+		AllCurves      []int
+	}{map[string]string{}, 0, []int{23, 24, 25, 29}}
 	for _, t := range p.all {
 		if !p.run[t.Name] {
 			derived.DisabledTests[t.Name] = "not in the plan"

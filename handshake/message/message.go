@@ -412,6 +412,17 @@ func (m *Finished) Append(b []byte) []byte {
 	return End(append(b, m.VerifyData...), mark)
 }
 
+// EndOfEarlyData is RFC 8446 section 4.5:
+//
+//	struct {} EndOfEarlyData;
+type EndOfEarlyData struct{}
+
+// Append writes the message.
+func (EndOfEarlyData) Append(b []byte) []byte {
+	b, mark := Begin(b, attls.TypeEndOfEarlyData)
+	return End(b, mark)
+}
+
 // KeyUpdate is RFC 8446 section 4.6.3:
 //
 //	enum { update_not_requested(0), update_requested(1), (255) } KeyUpdateRequest;

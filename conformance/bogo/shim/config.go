@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"attls"
 	"attls/extensions"
@@ -19,11 +20,35 @@ func (c *connection) config() (*handshake.Config, error) {
 		ServerName:       o.hostName,
 		Groups:           o.groups,
 		SignatureSchemes: o.verifyPrefs,
-		Limits:           record.Settings{MaxChangeCipherSpec: 32},
+		ClientSuites:     true,
+		MaxCertificates:  256,
+		PadClientHello:   true,
+		MaxFragment:      o.maxFragment,
+		Retry:            handshake.Retry{Preferred: true},
 	}
+	// The runner expects what BoringSSL enables by itself.
 	if o.groups == nil {
-		// The runner expects the groups that BoringSSL enables by itself.
 		cfg.Groups = []attls.NamedGroup{attls.GroupX25519, attls.GroupSecp256r1, attls.GroupSecp384r1}
+	}
+	if o.verifyPrefs == nil {
+		cfg.SignatureSchemes = []attls.SignatureScheme{attls.ECDSA_SECP256R1_SHA256, attls.RSA_PSS_RSAE_SHA256,
+			attls.ECDSA_SECP384R1_SHA384, attls.RSA_PSS_RSAE_SHA384, attls.RSA_PSS_RSAE_SHA512}
+	}
+	switch {
+	case o.fips:
+		cfg.CipherSuites = []attls.CipherSuite{attls.TLS_AES_128_GCM_SHA256, attls.TLS_AES_256_GCM_SHA384}
+		cfg.Groups = []attls.NamedGroup{attls.GroupSecp256r1, attls.GroupSecp384r1}
+	case o.wpa:
+		cfg.CipherSuites = []attls.CipherSuite{attls.TLS_AES_256_GCM_SHA384}
+		cfg.Groups = []attls.NamedGroup{attls.GroupSecp384r1}
+		cfg.SignatureSchemes = []attls.SignatureScheme{attls.ECDSA_SECP384R1_SHA384, attls.RSA_PSS_RSAE_SHA384, attls.RSA_PSS_RSAE_SHA512}
+	}
+	cfg.PSK = !o.noTicket
+	if cfg.PSK && o.server {
+		cfg.Tickets = 2
+	}
+	if o.earlyData && cfg.PSK {
+		cfg.MaxEarlyData = 14336 // what the runner takes for BoringSSL's limit
 	}
 	if o.maxCertList > 0 {
 		cfg.Limits.MaxHandshakeMessage = o.maxCertList
@@ -98,6 +123,14 @@ func (c *connection) checkState() error {
 		return fmt.Errorf("no HelloRetryRequest")
 	case o.expectNoHRR && s.HelloRetry:
 		return fmt.Errorf("a HelloRetryRequest")
+	case c.resumes() != (s.Session != nil):
+		return fmt.Errorf("resumed: %v, want %v", s.Session != nil, c.resumes())
+	case o.expectAccept && s.EarlyData != handshake.EarlyDataAccepted, o.expectReject && s.EarlyData == handshake.EarlyDataAccepted:
+		return fmt.Errorf("early data %v", s.EarlyData)
+	case o.expectNoOffer && c.resumed && s.EarlyData != handshake.EarlyDataNone:
+		return fmt.Errorf("early data was offered")
+	case c.resumed && o.expectAgeSkew != 0 && int(c.skew.Round(time.Second)/time.Second) != o.expectAgeSkew:
+		return fmt.Errorf("ticket age skew %v, want %d seconds", c.skew, o.expectAgeSkew)
 	case o.expectAdvertisedALPN != "" && o.expectAdvertisedALPN != c.watch.alpn:
 		return fmt.Errorf("the client offered ALPN %q, want %q", c.watch.alpn, o.expectAdvertisedALPN)
 	case (!o.server || o.requireClientCert) && len(s.PeerChain) == 0:
@@ -117,6 +150,24 @@ func (c *connection) checkState() error {
 		if !bytes.Equal(want[i], s.PeerChain[i]) {
 			return fmt.Errorf("certificate %d differs", i)
 		}
+	}
+	return nil
+}
+
+// resumes reports whether the connection is to use a session.
+func (c *connection) resumes() bool { return c.resumed && !c.o.expectMiss }
+
+// checkTickets holds the tickets that a client got against the flags.
+func (c *connection) checkTickets() error {
+	if c.o.server {
+		return nil
+	}
+	want := !c.o.expectNoSession && !c.o.shutsDown
+	if want != (len(c.tickets) > 0) {
+		return fmt.Errorf("%d tickets that can be used", len(c.tickets))
+	}
+	if want && c.o.expectTicketEarlyData != (c.tickets[len(c.tickets)-1].MaxEarlyData > 0) {
+		return fmt.Errorf("a ticket for %d octets of early data", c.tickets[len(c.tickets)-1].MaxEarlyData)
 	}
 	return nil
 }

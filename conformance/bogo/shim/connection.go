@@ -14,10 +14,23 @@ import (
 	"attls"
 	"attls/handshake"
 	"attls/internal/provider"
+	"attls/negotiation"
 )
 
 // shared is what the connections of one test have in common.
-type shared struct{}
+type shared struct {
+	clients handshake.ClientSessions
+	servers handshake.ServerSessions
+	passed  time.Duration // by -resumption-delay
+}
+
+func newShared() *shared {
+	s := &shared{}
+	now := func() time.Time { return time.Now().Add(s.passed) }
+	s.clients.Now, s.servers.Keys.Now = now, now
+	s.clients.Max = 1
+	return s
+}
 
 // connection is one connection to the runner.
 type connection struct {
@@ -29,6 +42,9 @@ type connection struct {
 	engine  *handshake.Engine
 	cred    *handshake.Credential
 	watch   *watcher
+	sent    int           // octets of the first write that went as early data
+	skew    time.Duration // of the ticket
+	tickets []*handshake.Session
 	in      []byte // application data not read yet
 	closed  bool   // the peer's close_notify arrived
 	eof     bool   // or the connection just ended
@@ -84,7 +100,11 @@ func (c *connection) drain() {
 
 // talk is the shim's part of a connection.
 func (c *connection) talk() error {
-	if err := c.until(c.engine.Done); err != nil {
+	ready := c.engine.Done
+	if c.o.server && c.o.earlyData { // the echo of early data comes before the handshake is complete
+		ready = func() bool { return c.engine.Done() || len(c.in) > 0 }
+	}
+	if err := c.until(ready); err != nil {
 		return err
 	}
 	if c.o.handshakeNeverDone {
@@ -105,6 +125,9 @@ func (c *connection) talk() error {
 		if err := c.echo(); err != nil {
 			return err
 		}
+	}
+	if err := c.checkTickets(); err != nil {
+		return err
 	}
 	return c.shutDown()
 }
@@ -132,7 +155,7 @@ func (c *connection) firstWrites() error {
 			}
 		}
 	} else if c.o.writesFirst {
-		return c.write([]byte("hello"))
+		return c.write([]byte("hello")[c.sent:])
 	}
 	return nil
 }
@@ -252,6 +275,15 @@ func (c *connection) events() error {
 				continue
 			}
 			c.engine.Answer(ev.Wait.ID, a)
+		case handshake.EventEarlyData:
+			if err := c.earlyData(ev.Early); err != nil {
+				return err
+			}
+		case handshake.EventTicket:
+			if ev.Session != nil {
+				c.tickets = append(c.tickets, ev.Session)
+				c.clients.Put(ev.Session)
+			}
 		case handshake.EventData:
 			c.in = append(c.in, ev.Data...)
 		case handshake.EventClosed:
@@ -259,6 +291,23 @@ func (c *connection) events() error {
 		case handshake.EventError:
 			return ev.Err
 		}
+	}
+	return nil
+}
+
+// earlyData writes a client's early data as soon as it may. What was rejected is
+// for the application to send again, if it wants to.
+func (c *connection) earlyData(s handshake.EarlyDataStatus) error {
+	switch {
+	case s == handshake.EarlyDataOpen && c.o.exportLen > 0: // too early for it
+		_, err := c.engine.Export(c.o.exportLabel, []byte(c.o.exportContext), c.o.exportLen)
+		return err
+	case s == handshake.EarlyDataOpen && c.o.writesFirst:
+		b := []byte("hello")
+		c.sent = min(len(b), c.engine.EarlyDataLeft())
+		return c.engine.Write(b[:c.sent])
+	case s == handshake.EarlyDataRejected && c.o.expectReject:
+		c.o, c.sent = c.retry, 0
 	}
 	return nil
 }
@@ -277,6 +326,13 @@ func (c *connection) answer(w *handshake.Wait) (handshake.Answer, *attls.Error) 
 		if err := c.checkRequest(w.Credential); err != nil {
 			return a, refuse(attls.FailInternal, err.Error())
 		}
+		if c.cred == nil {
+			return a, nil
+		}
+		// A client of BoringSSL's that has a certificate shows it or none at all.
+		if _, err := negotiation.SelectSignatureScheme(c.cred.Schemes, w.Credential.Schemes); err != nil {
+			return a, err
+		}
 		a.Credential = c.cred
 	case handshake.WaitSignature:
 		s, err := provider.Sign(w.Signature.Credential.Signer, w.Signature.Scheme, w.Signature.Content)
@@ -284,16 +340,29 @@ func (c *connection) answer(w *handshake.Wait) (handshake.Answer, *attls.Error) 
 			return a, refuse(attls.FailInternal, err.Error())
 		}
 		a.Signature = s
+	case handshake.WaitPSK:
+		if !c.o.server {
+			a.PSKs = c.clients.Offers(w.PSK)
+		} else if p, ok := c.servers.Find(w.PSK); ok {
+			a.PSKs, c.skew = []handshake.PSK{p}, p.Skew
+		}
+	case handshake.WaitTicket:
+		a.Ticket, a.TicketLifetime = c.servers.Ticket(w.Ticket)
+	case handshake.WaitEarlyData:
+		a.AcceptEarlyData = true
 	case handshake.WaitCertificateVerdict:
+		if w.Certificate.Resumed && !c.o.reverify {
+			return a, nil
+		}
 		if c.o.verifyFail && c.verifies() {
-			return a, refuse(attls.FailCertificateUnknown, "asked for with -verify-fail")
+			return a, refuse(c.o.verifyFailure(), ":CERTIFICATE_VERIFY_FAILED: asked for with -verify-fail")
 		}
 	}
 	return a, nil
 }
 
 // verifies reports whether the peer's certificate is judged at all.
-func (c *connection) verifies() bool { return c.o.verifyPeer || c.o.requireClientCert || !c.o.server }
+func (c *connection) verifies() bool { return c.o.verifyPeer || c.o.requireClientCert }
 
 // checkRequest holds what the peer says it accepts against the flags.
 func (c *connection) checkRequest(r *handshake.CredentialRequest) error {

@@ -45,7 +45,7 @@ func privateKey(file string) (crypto.Signer, error) {
 		case "PRIVATE KEY":
 			k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 			if err != nil {
-				return nil, unimplemented(err.Error()) // P-224
+				return nil, err
 			}
 			return k.(crypto.Signer), nil
 		case "RSA PRIVATE KEY":
@@ -77,7 +77,7 @@ func credential(o *options) (*handshake.Credential, error) {
 	p := provider.Real()
 	public, err := p.ParseSPKI(spki)
 	if err != nil {
-		return nil, err
+		return c, nil // a key that signs under no scheme of ours
 	}
 	able := p.Schemes(public)
 	if o.signingPrefs == nil {

@@ -40,27 +40,26 @@ type options struct {
 	compressOne                        int
 	maxCertList, maxFragment, readSize int
 
-	writesFirst, shutsDown, checkClose   bool
-	sendAlert, keyUpdate                 bool
-	differentSizes                       bool
-	exportLen                            int
-	exportLabel, exportContext           string
-	useExportContext, exportSecrets      bool
-	exporterBetweenReads                 bool
-	expectMessages                       string
-	grease, permute                      bool
-	noTicket, expectNoSession            bool
-	expectMiss, expectRenewal            bool
-	useTicketCallback, renewTicket       bool
-	resumptionDelay, expectAgeSkew       int
-	reverify                             bool
-	earlyData                            bool
-	expectTicketEarlyData                bool
-	expectAccept, expectReject           bool
-	expectNoOffer                        bool
-	expectEarlyReason                    string
-	earlyWriteAfter                      int
-	handshakeNeverDone, neverImplemented bool
+	writesFirst, shutsDown, checkClose bool
+	sendAlert, keyUpdate               bool
+	differentSizes                     bool
+	exportLen                          int
+	exportLabel, exportContext         string
+	useExportContext, exportSecrets    bool
+	exporterBetweenReads               bool
+	expectMessages                     string
+	grease, permute                    bool
+	noTicket, expectNoSession          bool
+	expectMiss                         bool
+	resumptionDelay, expectAgeSkew     int
+	reverify                           bool
+	earlyData                          bool
+	expectTicketEarlyData              bool
+	expectAccept, expectReject         bool
+	expectNoOffer                      bool
+	earlyWriteAfter                    int
+	customVerify, fips, wpa            bool
+	handshakeNeverDone                 bool
 }
 
 // unimplemented makes the shim answer that a test is beyond it.
@@ -138,7 +137,7 @@ var flags = map[string]flagSpec{
 	"-implicit-handshake":                   ignored(false),
 	"-use-early-callback":                   ignored(false),
 	"-use-old-client-cert-callback":         ignored(false),
-	"-use-custom-verify-callback":           ignored(false),
+	"-use-custom-verify-callback":           on(func(o *options) *bool { return &o.customVerify }),
 	"-use-ocsp-callback":                    ignored(false),
 	"-set-ocsp-in-callback":                 ignored(false),
 	"-expect-no-session-id":                 ignored(false),
@@ -196,21 +195,38 @@ var flags = map[string]flagSpec{
 	"-max-send-fragment": number(func(o *options) *int { return &o.maxFragment }),
 	"-read-size":         number(func(o *options) *int { return &o.readSize }),
 
-	"-shim-writes-first":            on(func(o *options) *bool { return &o.writesFirst }),
-	"-shim-shuts-down":              on(func(o *options) *bool { return &o.shutsDown }),
-	"-check-close-notify":           on(func(o *options) *bool { return &o.checkClose }),
-	"-send-alert":                   on(func(o *options) *bool { return &o.sendAlert }),
-	"-key-update":                   on(func(o *options) *bool { return &o.keyUpdate }),
-	"-write-different-record-sizes": on(func(o *options) *bool { return &o.differentSizes }),
-	"-export-keying-material":       number(func(o *options) *int { return &o.exportLen }),
-	"-export-label":                 text(func(o *options) *string { return &o.exportLabel }),
-	"-export-context":               text(func(o *options) *string { return &o.exportContext }),
-	"-use-export-context":           on(func(o *options) *bool { return &o.useExportContext }),
-	"-export-traffic-secrets":       on(func(o *options) *bool { return &o.exportSecrets }),
-	"-use-exporter-between-reads":   on(func(o *options) *bool { return &o.exporterBetweenReads }),
-	"-expect-msg-callback":          text(func(o *options) *string { return &o.expectMessages }),
-	"-permute-extensions":           on(func(o *options) *bool { return &o.permute }),
-	"-handshake-never-done":         on(func(o *options) *bool { return &o.handshakeNeverDone }),
+	"-shim-writes-first":                 on(func(o *options) *bool { return &o.writesFirst }),
+	"-shim-shuts-down":                   on(func(o *options) *bool { return &o.shutsDown }),
+	"-check-close-notify":                on(func(o *options) *bool { return &o.checkClose }),
+	"-send-alert":                        on(func(o *options) *bool { return &o.sendAlert }),
+	"-key-update":                        on(func(o *options) *bool { return &o.keyUpdate }),
+	"-write-different-record-sizes":      on(func(o *options) *bool { return &o.differentSizes }),
+	"-export-keying-material":            number(func(o *options) *int { return &o.exportLen }),
+	"-export-label":                      text(func(o *options) *string { return &o.exportLabel }),
+	"-export-context":                    text(func(o *options) *string { return &o.exportContext }),
+	"-use-export-context":                on(func(o *options) *bool { return &o.useExportContext }),
+	"-export-traffic-secrets":            on(func(o *options) *bool { return &o.exportSecrets }),
+	"-use-exporter-between-reads":        on(func(o *options) *bool { return &o.exporterBetweenReads }),
+	"-expect-msg-callback":               text(func(o *options) *string { return &o.expectMessages }),
+	"-permute-extensions":                on(func(o *options) *bool { return &o.permute }),
+	"-no-ticket":                         on(func(o *options) *bool { return &o.noTicket }),
+	"-expect-no-session":                 on(func(o *options) *bool { return &o.expectNoSession }),
+	"-expect-session-miss":               on(func(o *options) *bool { return &o.expectMiss }),
+	"-expect-ticket-renewal":             ignored(false), // tickets come after the handshake in any case
+	"-use-ticket-callback":               ignored(false),
+	"-renew-ticket":                      ignored(false),
+	"-resumption-delay":                  number(func(o *options) *int { return &o.resumptionDelay }),
+	"-expect-ticket-age-skew":            number(func(o *options) *int { return &o.expectAgeSkew }),
+	"-reverify-on-resume":                on(func(o *options) *bool { return &o.reverify }),
+	"-enable-early-data":                 on(func(o *options) *bool { return &o.earlyData }),
+	"-expect-ticket-supports-early-data": on(func(o *options) *bool { return &o.expectTicketEarlyData }),
+	"-expect-accept-early-data":          on(func(o *options) *bool { return &o.expectAccept }),
+	"-expect-reject-early-data":          on(func(o *options) *bool { return &o.expectReject }),
+	"-expect-no-offer-early-data":        on(func(o *options) *bool { return &o.expectNoOffer }),
+	"-expect-early-data-reason":          ignored(true), // BoringSSL's words for its own reasons
+	"-fips-202205":                       on(func(o *options) *bool { return &o.fips }),
+	"-wpa-202304":                        on(func(o *options) *bool { return &o.wpa }),
+	"-handshake-never-done":              on(func(o *options) *bool { return &o.handshakeNeverDone }),
 }
 
 // parse reads the runner's arguments into the options of the first connection,
@@ -242,4 +258,13 @@ func parse(args []string) (initial, resume, retry options, err error) {
 		}
 	}
 	return initial, resume, retry, nil
+}
+
+// verifyFailure is the failure of -verify-fail: the alert of BoringSSL's older
+// way to verify is another than that of its newer one.
+func (o *options) verifyFailure() attls.Failure {
+	if o.customVerify {
+		return attls.FailCertificateUnknown
+	}
+	return attls.FailSignatureScheme
 }

@@ -3,8 +3,7 @@
 // connection of the test.
 //
 // It exits with 0 when all went as its flags say, with 89 for what it does not
-// implement, and with 1 after any failure, whose failure name, message, field
-// and alert it prints for the runner to compare.
+// implement, and with 1 after any failure, of which it prints what the runner may call it.
 package main
 
 import (
@@ -12,8 +11,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
-
-	"attls"
+	"time"
 )
 
 const exitUnimplemented = 89
@@ -38,7 +36,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	var s shared
+	s := newShared()
 	for i := 0; i <= initial.resumeCount; i++ {
 		o := initial
 		if i > 0 {
@@ -47,16 +45,7 @@ func run(args []string) error {
 		if err := s.connect(&o, &retry, i > 0); err != nil {
 			return fmt.Errorf("connection %d: %w", i, err)
 		}
+		s.passed += time.Duration(o.resumptionDelay) * time.Second
 	}
 	return nil
-}
-
-// describe adds to an error the parts that the configuration of the run
-// translates the runner's names of errors to.
-func describe(err error) string {
-	var e *attls.Error
-	if !errors.As(err, &e) {
-		return err.Error()
-	}
-	return fmt.Sprintf("%v\nfailure=%s alert=%v message=%v field=%s.", err, e.Failure, e.Alert, e.Message, e.Field)
 }

@@ -1,0 +1,194 @@
+package handshake
+
+import (
+	"bytes"
+	"slices"
+	"sync"
+	"time"
+
+	"attls/negotiation"
+)
+
+// ServerSessions answers a server's PSK, Ticket and EarlyDataDecision waits. It
+// is safe for concurrent use and must not be changed while it is used. Its zero
+// value resumes what its own tickets stand for and accepts no early data.
+type ServerSessions struct {
+	// Keys encrypt the tickets.
+	Keys TicketKeys
+	// External are keys that were agreed on in another way, by their Identity.
+	External []*Session
+	// Lifetime is how long a ticket may be used. 0: 24 hours; at most 7 days.
+	Lifetime time.Duration
+	// MaxSkew is how far the age of a ticket that a client tells may be from
+	// ours for early data (RFC 8446 section 8.3). 0: 60 seconds.
+	MaxSkew time.Duration
+	// EarlyData decides on early data; it is the place for anti-replay. Nil: none
+	// is accepted.
+	EarlyData func(*EarlyDataRequest) bool
+	// Standing says how the attestation in a session stands. Nil: by the end of
+	// the verdict's validity.
+	Standing func(*Session) negotiation.Standing
+}
+
+const (
+	defaultTicketLifetime = 24 * time.Hour
+	defaultSkew           = time.Minute
+)
+
+// Find returns the key behind the first identity that is known; false when there
+// is none.
+func (h *ServerSessions) Find(r *PSKRequest) (PSK, bool) {
+	now := h.Keys.now()
+	for i, id := range r.Identities {
+		k := slices.IndexFunc(h.External, func(s *Session) bool { return bytes.Equal(s.Identity, id.Identity) })
+		if k >= 0 {
+			return PSK{Session: h.External[k], Index: i}, true
+		}
+		s, ok := h.Keys.Open(id.Identity)
+		if !ok {
+			continue
+		}
+		age := now.Sub(s.Created)
+		if age < -h.skew() || age > time.Duration(s.Lifetime)*time.Second {
+			continue
+		}
+		told := time.Duration(id.ObfuscatedTicketAge-s.AgeAdd) * time.Millisecond
+		p := PSK{Session: s, Index: i, Skew: told - age, Standing: standing(h.Standing, s, now)}
+		p.EarlyData = p.Skew.Abs().Round(time.Second) <= h.skew()
+		return p, true
+	}
+	return PSK{}, false
+}
+
+func (h *ServerSessions) skew() time.Duration {
+	if h.MaxSkew == 0 {
+		return defaultSkew
+	}
+	return h.MaxSkew
+}
+
+// standing asks for the standing of an attestation, or reads it off the clock.
+func standing(ask func(*Session) negotiation.Standing, s *Session, now time.Time) negotiation.Standing {
+	switch {
+	case ask != nil:
+		return ask(s)
+	case s.Attestation != nil && !s.Attestation.ValidUntil.IsZero() && now.After(s.Attestation.ValidUntil):
+		return negotiation.StandingExpired
+	}
+	return negotiation.StandingHolds
+}
+
+// Ticket makes a ticket and says how long it lives; no octets: none is issued.
+func (h *ServerSessions) Ticket(r *TicketRequest) (ticket []byte, lifetime time.Duration) {
+	s := *r.Session
+	s.Created = h.Keys.now()
+	lifetime = h.Lifetime
+	if lifetime == 0 {
+		lifetime = defaultTicketLifetime
+	}
+	lifetime = min(lifetime, negotiation.MaxTicketLifetime)
+	if !r.NotAfter.IsZero() {
+		lifetime = min(lifetime, r.NotAfter.Sub(s.Created))
+	}
+	if lifetime < time.Second {
+		return nil, 0
+	}
+	s.Lifetime = uint32(lifetime.Seconds())
+	ticket, err := h.Keys.Seal(&s)
+	if err != nil { // too long with the chain of the client: it will show it again
+		return nil, 0
+	}
+	return ticket, lifetime
+}
+
+// answer answers a wait of the kinds that sessions are about.
+func (h *ServerSessions) answer(w *Wait) (a Answer) {
+	switch w.Kind {
+	case WaitPSK:
+		if p, ok := h.Find(w.PSK); ok {
+			a.PSKs = []PSK{p}
+		}
+	case WaitTicket:
+		a.Ticket, a.TicketLifetime = h.Ticket(w.Ticket)
+	case WaitEarlyData:
+		a.AcceptEarlyData = h.EarlyData != nil && h.EarlyData(w.EarlyData)
+	}
+	return a
+}
+
+// ClientSessions keeps a client's tickets and answers its PSK waits. It is safe
+// for concurrent use; its zero value is ready.
+type ClientSessions struct {
+	// External are keys that were agreed on in another way. They are offered
+	// after tickets.
+	External []*Session
+	// Max is how many tickets are kept for one server name. 0: 4.
+	Max int
+	// Offer is how many tickets are offered at once. 0: 1.
+	Offer int
+	// Standing is as in ServerSessions.
+	Standing func(*Session) negotiation.Standing
+	// Now is the clock. Nil: time.Now.
+	Now func() time.Time
+
+	mu      sync.Mutex
+	tickets map[string][]*Session // by server name, the newest last
+}
+
+func (c *ClientSessions) now() time.Time {
+	if c.Now != nil {
+		return c.Now()
+	}
+	return time.Now()
+}
+
+// Put keeps a session.
+func (c *ClientSessions) Put(s *Session) {
+	kept := *s
+	kept.Created = c.now()
+	limit := c.Max
+	if limit == 0 {
+		limit = 4
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tickets == nil {
+		c.tickets = map[string][]*Session{}
+	}
+	list := append(c.tickets[s.ServerName], &kept)
+	c.tickets[s.ServerName] = list[max(0, len(list)-limit):]
+}
+
+// Offers returns the keys to offer to a server. Each ticket is handed out once,
+// so that connections cannot be linked by it (RFC 8446 appendix C.4).
+func (c *ClientSessions) Offers(r *PSKRequest) []PSK {
+	now, wanted := c.now(), max(1, c.Offer)
+	var offers []PSK
+	c.mu.Lock()
+	list := c.tickets[r.ServerName]
+	for len(list) > 0 && len(offers) < wanted {
+		s := list[len(list)-1]
+		list = list[:len(list)-1]
+		age := now.Sub(s.Created)
+		if age < 0 || age > time.Duration(s.Lifetime)*time.Second {
+			continue
+		}
+		offers = append(offers, PSK{Session: s, ObfuscatedAge: uint32(age.Milliseconds()) + s.AgeAdd, EarlyData: true,
+			Standing: standing(c.Standing, s, now)})
+	}
+	if c.tickets != nil {
+		c.tickets[r.ServerName] = list
+	}
+	c.mu.Unlock()
+	for _, s := range c.External {
+		offers = append(offers, PSK{Session: s, EarlyData: true})
+	}
+	return offers
+}
+
+// Len returns how many tickets are kept for a server name.
+func (c *ClientSessions) Len(serverName string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.tickets[serverName])
+}

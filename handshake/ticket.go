@@ -1,0 +1,107 @@
+package handshake
+
+import (
+	"slices"
+	"time"
+
+	"attls"
+	"attls/extensions"
+	"attls/handshake/message"
+	"attls/negotiation"
+)
+
+// TicketRequest asks a server's holder of sessions for a ticket: something that
+// it can turn back into the session.
+type TicketRequest struct {
+	Session *Session
+	// NotAfter bounds the life of the ticket where a profile ties it to the
+	// validity of the verdict on the client. Zero: no bound.
+	NotAfter time.Time
+}
+
+// askTickets asks for as many tickets as the configuration says, where the
+// client can use them.
+func (e *Engine) askTickets() {
+	if _, usable := e.pskMode(); !usable || !e.cfg.PSK || !negotiation.AllowTickets(e.cfg.Profile) ||
+		slices.Contains(e.cfg.quirks().NeverSend, attls.KindNewSessionTicket) {
+		return
+	}
+	for range e.cfg.Tickets {
+		e.askTicket(gateData)
+	}
+}
+
+// askTicket asks for one ticket. Its nonce is its number in the connection.
+func (e *Engine) askTicket(g gate) {
+	n := e.ticketsAsked
+	e.ticketsAsked++
+	nonce := []byte{byte(n >> 8), byte(n)}
+	s := e.session(nonce)
+	var add [4]byte
+	e.random.Fill(UseTicketAge, uint32(n), add[:])
+	s.AgeAdd = uint32(add[0])<<24 | uint32(add[1])<<16 | uint32(add[2])<<8 | uint32(add[3])
+	if negotiation.AllowEarlyData(e.cfg.Profile, e.psk.standing) {
+		s.MaxEarlyData = e.cfg.MaxEarlyData
+	}
+	w := e.ask(g, &Wait{Kind: WaitTicket, Due: attls.KindNewSessionTicket, Ticket: &TicketRequest{Session: s, NotAfter: e.ticketsUntil(s)}})
+	w.slot = int(n)
+}
+
+// ticketsUntil is the end of the verdict's validity, where it bounds a ticket.
+func (e *Engine) ticketsUntil(s *Session) time.Time {
+	if s.Attestation == nil || !negotiation.TicketsWithinValidity(e.cfg.Profile) {
+		return time.Time{}
+	}
+	return s.Attestation.ValidUntil
+}
+
+// sendTickets sends the tickets that are there.
+func (e *Engine) sendTickets() *attls.Error {
+	for w := e.take(WaitTicket); w != nil; w = e.take(WaitTicket) {
+		if err := e.sendTicket(w); err != nil {
+			return err
+		}
+	}
+	e.out.Flush()
+	return nil
+}
+
+func (e *Engine) sendTicket(w *waiting) *attls.Error {
+	s, a := w.wait.Ticket.Session, w.answer
+	if len(a.Ticket) == 0 || a.TicketLifetime <= 0 {
+		return nil // none is to be issued
+	}
+	m := message.NewSessionTicket{Lifetime: uint32(min(a.TicketLifetime, negotiation.MaxTicketLifetime).Seconds()),
+		AgeAdd: s.AgeAdd, Nonce: []byte{byte(w.slot >> 8), byte(w.slot)}, Ticket: a.Ticket}
+	if len(a.Ticket) > 1<<16-1 {
+		return attls.Errorf(attls.Local, attls.FailLimit, "a ticket of %d octets", len(a.Ticket)).By("RFC 8446 4.6.1")
+	}
+	if n := s.MaxEarlyData; n > 0 {
+		m.Extensions = extensions.List{{Type: attls.ExtEarlyData, Body: []byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}}}
+	}
+	e.flight = m.Append(e.flight[:0])
+	return e.writer.send(e.flight)
+}
+
+// receivedTicket makes the session out of a NewSessionTicket; nil when it is not
+// to be kept. It changes nothing, so that a Reader may call it beside the engine.
+func (e *Engine) receivedTicket(t *message.NewSessionTicket) (*Session, *attls.Error) {
+	if err := e.table.Check(attls.KindNewSessionTicket, attls.RoleServer, 0, true, t.Extensions, &e.sent); err != nil {
+		return nil, err
+	}
+	var early uint32
+	if x, ok := t.Extensions.Find(attls.ExtEarlyData); ok {
+		var err *attls.Error
+		if early, err = extensions.ParseEarlyDataMax(x.Body); err != nil {
+			return nil, in(err, x)
+		}
+	}
+	if !e.cfg.PSK || t.Lifetime == 0 || !negotiation.KeepTickets(e.cfg.Profile) {
+		return nil, nil
+	}
+	s := e.session(t.Nonce)
+	s.Identity = append([]byte(nil), t.Ticket...)
+	s.Lifetime = min(t.Lifetime, uint32(negotiation.MaxTicketLifetime.Seconds()))
+	s.AgeAdd, s.MaxEarlyData = t.AgeAdd, early
+	return s, nil
+}

@@ -1,0 +1,75 @@
+package negotiation
+
+import (
+	"time"
+
+	"attls"
+	"attls/extensions/profile"
+)
+
+// Standing is how the attestation of an earlier connection stands when its
+// session is to be resumed. Whoever has a clock and a policy says so.
+type Standing uint8
+
+const (
+	StandingHolds   Standing = iota // within the validity of the verdict, or nothing was attested
+	StandingDue                     // local policy wants the peer to attest anew
+	StandingExpired                 // the validity of the verdict is over
+)
+
+// AcceptResumption decides under a profile whether a pre-shared key is used. A
+// refusal without an error means a full handshake. external is a key that no
+// earlier connection made.
+func AcceptResumption(p *profile.Profile, standing Standing, external bool) (bool, *attls.Error) {
+	if p == nil {
+		return true, nil
+	}
+	r := &p.Resumption
+	refused := false
+	reason := "the profile resumes no session"
+	switch {
+	case external:
+		refused, reason = !r.ExternalPSK, "the profile lets no external pre-shared key start a connection"
+	case r.Accept == "never":
+		refused = true
+	case r.Accept == "unless_due" && standing != StandingHolds:
+		refused, reason = true, "the peer has to attest anew"
+	case r.Accept == "within_validity" && standing == StandingExpired:
+		refused, reason = true, "the verdict on the peer is valid no longer"
+	}
+	if refused && r.Refused == "abort" {
+		return false, attls.Errorf(attls.Refused, attls.FailResumptionRefused, "%s", reason)
+	}
+	return !refused, nil
+}
+
+// permitted reads one of the values allow, within_validity and never.
+func permitted(rule string, standing Standing) bool {
+	switch rule {
+	case "never":
+		return false
+	case "within_validity":
+		return standing != StandingExpired
+	}
+	return true
+}
+
+// AllowEarlyData decides under a profile whether 0-RTT data is offered or accepted.
+func AllowEarlyData(p *profile.Profile, standing Standing) bool {
+	return p == nil || permitted(p.Resumption.EarlyData, standing)
+}
+
+// AllowTickets decides under a profile whether a server issues tickets at all.
+func AllowTickets(p *profile.Profile) bool { return p == nil || p.Resumption.Tickets != "never" }
+
+// KeepTickets decides under a profile whether a client keeps the tickets that it receives.
+func KeepTickets(p *profile.Profile) bool { return p == nil || p.Resumption.Received != "discard" }
+
+// MaxTicketLifetime is the bound of RFC 8446 section 4.6.1.
+const MaxTicketLifetime = 7 * 24 * time.Hour
+
+// TicketsWithinValidity says whether under a profile a ticket must not outlive the
+// validity of the verdict on the client.
+func TicketsWithinValidity(p *profile.Profile) bool {
+	return p != nil && p.Resumption.Tickets == "within_validity"
+}
