@@ -58,11 +58,12 @@ func TestKeyUpdate(t *testing.T) {
 			requests      int
 			fromPeerFirst bool
 		}{
-			"one":             {ask: []bool{false}, own: 1},
-			"with a request":  {ask: []bool{true}, own: 1, answers: 1, requests: 1},
-			"three":           {ask: []bool{false, false, false}, own: 3},
-			"asked twice":     {ask: []bool{true, true}, own: 2, answers: 1, requests: 1},
-			"both at once":    {ask: []bool{true}, own: 2, answers: 2, requests: 1, fromPeerFirst: true},
+			"one":            {ask: []bool{false}, own: 1},
+			"with a request": {ask: []bool{true}, own: 1, answers: 1, requests: 1},
+			"three":          {ask: []bool{false, false, false}, own: 3},
+			"asked twice":    {ask: []bool{true, true}, own: 2, answers: 1, requests: 1},
+			// The answer that is owed goes out before the next data, of which there is none.
+			"both at once":    {ask: []bool{true}, own: 1, answers: 2, requests: 1, fromPeerFirst: true},
 			"asked and other": {ask: []bool{true, false}, own: 2, answers: 1, requests: 1},
 		} {
 			t.Run(fmt.Sprintf("%s, %v", name, r), func(t *testing.T) {
