@@ -161,3 +161,29 @@ func TestRatio(t *testing.T) {
 		t.Errorf("%d rounds, %d units", len(s.times), s.units)
 	}
 }
+
+func BenchmarkAttestation(b *testing.B) {
+	for _, c := range AttestationCases() {
+		with, without, binding, err := attestationSubjects(c)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, s := range []*subject{with, without, binding} {
+			b.Run(c.Name+"/"+s.name, func(b *testing.B) { run(b, s) })
+		}
+	}
+}
+
+// TestAttestation runs every case once; that the end attested is checked on
+// the way.
+func TestAttestation(t *testing.T) {
+	for _, c := range AttestationCases() {
+		r, err := Attestation(c, Options{Rounds: 1, Repeats: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Added.Octets < payloadSize || r.Case != c.Name {
+			t.Errorf("%+v", r)
+		}
+	}
+}
