@@ -39,7 +39,6 @@ type flaw struct {
 
 // compileDocument settles the switches and compiles what is left.
 func compileDocument(doc *value, o Options) (*Profile, error) {
-	merged := doc.print()
 	switches := doc.get("switches")
 	found := root.check(doc, "")
 	if found.Err() == nil {
@@ -54,7 +53,7 @@ func compileDocument(doc *value, o Options) (*Profile, error) {
 			found = append(found, root.check(work, "")...)
 		}
 		if found.Err() == nil {
-			c := &compiler{doc: work, p: &Profile{Readings: readings, Source: merged}, asks: x}
+			c := &compiler{doc: work, p: &Profile{Readings: readings, doc: doc}, asks: x}
 			c.run(o)
 			found = append(found, c.problems...)
 			if found.Err() == nil {
@@ -142,6 +141,7 @@ func (c *compiler) run(o Options) {
 	c.rules()
 	c.binder()
 	c.alerts()
+	c.certificateTypes()
 	c.afterwards()
 	c.quirks()
 	c.unusedNumbers()
@@ -268,7 +268,7 @@ func (c *compiler) readTypes() bool {
 	}
 	var files []*schema.File
 	for _, t := range v.items {
-		f, err := schema.Parse([]byte(t.text), t.origin.first)
+		f, err := schema.Parse([]byte(t.text), t.origin.start())
 		if ps, ok := err.(schema.Problems); ok {
 			c.problems = append(c.problems, ps...)
 		}
@@ -280,10 +280,22 @@ func (c *compiler) readTypes() bool {
 		numbers[name] = p.n
 	}
 	env.Enumerators = map[string]map[string]uint64{"CertificateType": numbers}
+	c.unusedTypes(files[len(files)-1])
 	s, problems := schema.Compile(env, files...)
 	c.problems = append(c.problems, problems...)
 	c.types = s
 	return c.problems.Err() == nil
+}
+
+// unusedTypes warns of definitions of the profile's own file that nothing uses;
+// those of its bases may well be replaced.
+func (c *compiler) unusedTypes(own *schema.File) {
+	used := c.p.doc.structures().Definitions
+	for _, d := range own.Definitions {
+		if d.Pos.File == c.doc.pos.File && !slices.ContainsFunc(used, func(u *schema.Definition) bool { return u.Name == d.Name }) {
+			c.warn(d.Pos, schema.ProblemUnreachable, "nothing uses the type %s", d.Name)
+		}
+	}
 }
 
 func sortedKeys[V any](m map[string]V) []string {

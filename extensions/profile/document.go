@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -55,6 +56,14 @@ type value struct {
 type origin struct {
 	first schema.Position
 	exact bool // columns of the text are columns of the file
+}
+
+// start is where a text begins; nowhere, for one that no file holds.
+func (o *origin) start() schema.Position {
+	if o == nil {
+		return schema.Position{}
+	}
+	return o.first
 }
 
 // entry is one key of a map.
@@ -315,10 +324,17 @@ func (v *value) replace(e *entry, x *value) {
 
 // print writes a document as YAML.
 func (v *value) print() string {
+	if v == nil {
+		return ""
+	}
+	shown := &value{form: formMap, entries: slices.Clone(v.entries)}
+	if e := shown.entry("types"); e != nil {
+		shown.replace(e, &value{form: formScalar, text: v.structures().String()})
+	}
 	var b bytes.Buffer
 	e := yaml.NewEncoder(&b)
 	e.SetIndent(2)
-	if e.Encode(v.node()) != nil || e.Close() != nil {
+	if e.Encode(shown.node()) != nil || e.Close() != nil {
 		return ""
 	}
 	return b.String()
@@ -352,21 +368,20 @@ func (v *value) node() *yaml.Node {
 		}
 		return n
 	}
-	if v.form == formTypes {
-		return &yaml.Node{Kind: yaml.ScalarNode, Value: v.structures(), Style: yaml.LiteralStyle}
-	}
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}
 }
 
-// structures are the definitions in force, each at its first place.
-func (v *value) structures() string {
-	var merged schema.File
+// structures are the definitions in force, each at its first place, without
+// those that nothing in the document uses any more.
+func (v *value) structures() *schema.File {
+	types := v.get("types")
+	if types == nil {
+		return &schema.File{}
+	}
+	merged := &schema.File{}
 	at := map[string]int{}
-	for _, t := range v.items {
-		f, err := schema.Parse([]byte(t.text), t.pos)
-		if err != nil {
-			return t.text
-		}
+	for _, t := range types.items {
+		f, _ := schema.Parse([]byte(t.text), t.origin.start())
 		for _, d := range f.Definitions {
 			if i, ok := at[d.Name]; ok {
 				merged.Definitions[i] = d
@@ -376,7 +391,62 @@ func (v *value) structures() string {
 			merged.Definitions = append(merged.Definitions, d)
 		}
 	}
-	return merged.String()
+	used := map[string]bool{}
+	v.everyScalar(func(s *value) {
+		if i, ok := at[s.text]; ok {
+			use(merged.Definitions, at, i, used)
+		}
+	})
+	merged.Definitions = slices.DeleteFunc(merged.Definitions, func(d *schema.Definition) bool { return !used[d.Name] })
+	return merged
+}
+
+// everyScalar visits the texts of a document: keys as well as values.
+func (v *value) everyScalar(visit func(*value)) {
+	if v.form == formScalar {
+		visit(v)
+	}
+	for _, x := range v.items {
+		if v.form != formTypes {
+			x.everyScalar(visit)
+		}
+	}
+	for _, e := range v.entries {
+		visit(&value{text: e.key})
+		e.value.everyScalar(visit)
+	}
+}
+
+// use marks a definition and all that it names.
+func use(defs []*schema.Definition, at map[string]int, i int, used map[string]bool) {
+	d := defs[i]
+	if used[d.Name] {
+		return
+	}
+	used[d.Name] = true
+	mark := func(name string) {
+		if i, ok := at[name]; ok {
+			use(defs, at, i, used)
+		}
+	}
+	var members func([]schema.Member)
+	members = func(list []schema.Member) {
+		for _, m := range list {
+			if m.Field != nil {
+				mark(m.Field.Type)
+				continue
+			}
+			for _, a := range m.Select.Arms {
+				members(a.Members)
+			}
+		}
+	}
+	if d.Struct != nil {
+		members(d.Struct.Members)
+	}
+	if d.Alias != nil {
+		mark(d.Alias.Type)
+	}
 }
 
 // width is about how many columns the value takes on one line.

@@ -32,6 +32,8 @@ type key struct {
 	keys   []*key          // of a map
 	each   *key            // what stands under the other keys of a map, and in a list
 	names  func() []string // the other keys, where they are a closed list
+	ref    bool            // the text, or each of a list, is a name or a path of names
+	refs   bool            // the keys of a map are names
 	free   bool            // what is in it is checked elsewhere
 	meta   bool            // changes neither the wire nor a verdict
 }
@@ -56,6 +58,19 @@ func each(name, meaning string, k *key) *key {
 	return &key{name: name, form: formMap, each: k, text: meaning}
 }
 func (k *key) metadata() *key { k.meta = true; return k }
+
+// named marks a key whose text, or the texts of whose list, are names that a
+// profile gives: of types, fields, enumerators, extensions, messages, alerts.
+func (k *key) named() *key {
+	k.ref = true
+	if k.each != nil {
+		k.each.named()
+	}
+	return k
+}
+
+// namedKeys marks a map whose keys are such names.
+func (k *key) namedKeys() *key { k.refs = true; return k }
 
 // byRole is a map with a value for each end.
 func byRole(name, meaning string, of func(name, meaning string) *key) *key {
@@ -94,15 +109,15 @@ func bindingNames() []string {
 }
 
 var placementKey = group("", "a message in which the extension may stand",
-	text("body", "the type of the body in this message, where it is another one than elsewhere"),
-	&key{name: "offered_by", form: formScalar | formList | formMap, each: &key{form: formList, each: text("", "")},
+	text("body", "the type of the body in this message, where it is another one than elsewhere").named(),
+	&key{name: "offered_by", form: formScalar | formList | formMap, each: &key{form: formList, each: text("", "").named()},
 		names: roleWords.names, text: "what the peer must have sent for the extension to be an answer, as message.extension: any of a list, for each sender; the word any: nothing"},
 	oneOf("entries", entriesWords, "in which CertificateEntry"),
 	list("also_in", "post_handshake: the message of post-handshake authentication as well"),
 	oneOf("trailing_octets", trailingWords, "octets after a complete body"))
 
 var extensionKey = &key{form: formMap, text: "an extension", names: messageNames, each: placementKey, keys: []*key{
-	text("body", "the type of the body, or opaque: octets without a length of their own"),
+	text("body", "the type of the body, or opaque: octets without a length of their own").named(),
 	oneOf("unknown_arm", unknownArmWords, "a number in the body that selects no arm"),
 }}
 
@@ -114,34 +129,34 @@ var root = group("", "",
 		text("name", "name of the document"), text("revision", "its revision"), text("date", "its date"),
 		oneOf("status", statusWords, "where it stands"), text("note", "anything worth knowing")).metadata(),
 	group("code_points", "numbers; every one can be overridden for a run",
-		each("extensions", "TLS ExtensionType Values", number("", "")),
-		each("messages", "TLS HandshakeType", number("", "")),
-		each("certificate_types", "TLS Certificate Types", number("", "")),
-		each("alerts", "TLS Alerts", number("", ""))),
+		each("extensions", "TLS ExtensionType Values", number("", "")).namedKeys(),
+		each("messages", "TLS HandshakeType", number("", "")).namedKeys(),
+		each("certificate_types", "TLS Certificate Types", number("", "")).namedKeys(),
+		each("alerts", "TLS Alerts", number("", "")).namedKeys()),
 	&key{name: "types", form: formTypes, text: "structures in TLS presentation language (RFC 8446 3)"},
-	each("extensions", "the extensions, their bodies and their placement", extensionKey),
+	each("extensions", "the extensions, their bodies and their placement", extensionKey).namedKeys(),
 	each("messages", "handshake messages that the profile adds, sent by an attester whose scheme was chosen", group("", "a message",
-		text("body", "the type of the body"),
+		text("body", "the type of the body").named(),
 		text("after", "the message that it follows"),
-		text("before", "the message that it precedes"))),
+		text("before", "the message that it precedes"))).namedKeys(),
 	group("bind", "what the fields mean",
 		each("schemes", "how an element of a list becomes a scheme, by its type", group("", "a type of element",
 			&key{name: "model", form: formScalar | formMap, words: modelWords, each: oneOf("", modelWords[:2], ""),
-				keys: []*key{text("field", "the field that says so")}, text: "the model; or the field that tells it and the model for each enumerator"},
+				keys: []*key{text("field", "the field that says so").named()}, refs: true, text: "the model; or the field that tells it and the model for each enumerator"},
 			&key{name: "credential", form: formScalar | formMap, words: kindWords, each: oneOf("", kindWords, ""),
-				keys: []*key{text("field", "the field that says so")}, text: "the credential kind; or the field that tells it and the kind for each enumerator"},
-			list("format", "fields that hold the format: a number is a content format, octets are a media type; self: the element itself"),
-			text("verifier", "the field that holds the identity of the Verifier"),
-			&key{name: "formats", form: formMap, each: list("", ""), text: "numbers or enumerators of the profile's own, and the formats each stands for"})),
+				keys: []*key{text("field", "the field that says so").named()}, refs: true, text: "the credential kind; or the field that tells it and the kind for each enumerator"},
+			list("format", "fields that hold the format: a number is a content format, octets are a media type; self: the element itself").named(),
+			text("verifier", "the field that holds the identity of the Verifier").named(),
+			&key{name: "formats", form: formMap, each: list("", ""), refs: true, text: "numbers or enumerators of the profile's own, and the formats each stands for"})).namedKeys(),
 		each("slots", "an attester and a list of schemes for it", group("", "a slot",
 			oneOf("attester", roleWords, "who attests"),
-			text("offer", "path of the list, as message.extension.field"),
-			text("choice", "path of the choice"),
-			text("nonce", "path of the nonce"))),
+			text("offer", "path of the list, as message.extension.field").named(),
+			text("choice", "path of the choice").named(),
+			text("nonce", "path of the nonce").named())).namedKeys(),
 		&key{name: "credentials", form: formMap, names: kindWords.names, text: "the credential kinds", each: group("", "a credential kind",
-			text("carried_in", "path of the payload: certificate.cert_data, certificate.extension.field or message.field"),
+			text("carried_in", "path of the payload: certificate.cert_data, certificate.extension.field or message.field").named(),
 			oneOf("entries", oneEntryWords, "how many CertificateEntries"),
-			text("certificate_type", "X509, or a name of code_points.certificate_types"),
+			text("certificate_type", "X509, or a name of code_points.certificate_types").named(),
 			oneOf("negotiated_by", negotiatedWords, "how the certificate type is agreed on"),
 			oneOf("key_from", keyWords, "where the key that verifies CertificateVerify comes from"),
 			oneOf("pkix", pkixWords, "validation of the certification path"),
@@ -152,14 +167,14 @@ var root = group("", "",
 			oneOf("when_empty", emptyOfferWords, "a slot without schemes"),
 			number("at_least", "schemes in all slots together, at least"),
 			oneOf("client_slots_need", needWords, "what a client needs that offers to attest"),
-			each("first", "an element that must stand first in the client's list, field by field", text("", ""))),
+			each("first", "an element that must stand first in the client's list, field by field", text("", "").named()).namedKeys()),
 		group("choose", "the server chooses",
 			oneOf("order", orderWords, "whose preference decides"),
 			oneOf("per_attester", perAttesterWords, "schemes for one attester")),
 		group("no_scheme", "nothing is in common",
 			oneOf("scope", scopeWords, "what is counted"),
 			oneOf("then", thenWords, "what the server does"),
-			each("null_choice", "the fixed answer, field by field", text("", ""))),
+			each("null_choice", "the fixed answer, field by field", text("", "").named()).namedKeys()),
 		oneOf("unwilling", unwillingWords, "a server that wants attestation of no role"),
 		group("answer", "the client checks the choices",
 			oneOf("none", answerWords, "nothing was chosen"),
@@ -185,7 +200,7 @@ var root = group("", "",
 			oneOf("fit", fitWords, "how a challenge enters a field of another size"),
 			list("values", "definitions that the Appraiser is given by value")),
 		each("exporters", "exporters that applications may use, by name, and the secret of each", text("", ""))),
-	&key{name: "alerts", form: formMap, names: causeNames, each: text("", ""), text: "the alert of each cause; none: go on; close: close without an alert"},
+	&key{name: "alerts", form: formMap, names: causeNames, each: text("", "").named(), text: "the alert of each cause; none: go on; close: close without an alert"},
 	group("after", "after the handshake",
 		group("resumption", "resumption of an attested session",
 			oneOf("accept", acceptWords, "whether a server accepts a PSK"),
@@ -208,8 +223,8 @@ var root = group("", "",
 		flag("accept_plaintext_alerts", "an unprotected alert is read until the peer's first protected record"),
 		flag("empty_session_id", "legacy_session_id is sent empty"),
 		list("never_send", "messages that are never sent"),
-		list("encrypted_extensions_only", "the only extensions of EncryptedExtensions")),
-	&key{name: "accepted_flaws", form: formMap, names: flawWords.names, each: &key{form: formScalar | formList, each: text("", "")},
+		list("encrypted_extensions_only", "the only extensions of EncryptedExtensions").named()),
+	&key{name: "accepted_flaws", form: formMap, names: flawWords.names, each: &key{form: formScalar | formList, each: text("", "").named()},
 		text: "defects of the text that the profile acknowledges: where it is told (an id), or the fields concerned"},
 	each("switches", "ambiguities of the text: amb, default, why, and a value for each reading", &key{form: formMap, free: true}).metadata(),
 )

@@ -71,6 +71,8 @@ func source(name string) (file string, src []byte, err error) {
 	if isFile(name) {
 		if info, err := os.Stat(name); err != nil {
 			return name, nil, err
+		} else if !info.Mode().IsRegular() {
+			return name, nil, fmt.Errorf("is no file")
 		} else if info.Size() > maxFile {
 			return name, nil, fmt.Errorf("%d octets; a profile has at most %d", info.Size(), maxFile)
 		}

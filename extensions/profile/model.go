@@ -301,32 +301,35 @@ type Reading struct {
 
 // Profile is a compiled profile; it is immutable and safe to share.
 type Profile struct {
-	ID            string
-	DraftName     string
-	Revision      string
-	Date          string
-	Status        string
-	Note          string
-	Extensions    []Extension
-	Messages      []AddedMessage
-	Slots         []Slot
-	Credentials   []Credential
-	Rules         Rules
-	Binder        BinderRules
-	Alerts        map[attls.Failure]AlertAction
-	AlertNames    map[attls.AlertDescription]string
-	Resumption    Resumption
-	PostHandshake PostHandshake
-	Quirks        Quirks
-	Readings      []Reading
+	ID               string
+	DraftName        string
+	Revision         string
+	Date             string
+	Status           string
+	Note             string
+	Extensions       []Extension
+	Messages         []AddedMessage
+	Slots            []Slot
+	Credentials      []Credential
+	Rules            Rules
+	Binder           BinderRules
+	Alerts           map[attls.Failure]AlertAction
+	AlertNames       map[attls.AlertDescription]string
+	CertificateTypes map[attls.CertificateType]string
+	Resumption       Resumption
+	PostHandshake    PostHandshake
+	Quirks           Quirks
+	Readings         []Reading
 
 	// Warnings are what the loader found and did not refuse.
 	Warnings schema.Problems
-	// Source is the document with its bases merged in, as YAML.
-	Source string
-
-	codec codecs // the compiled structures
+	doc      *value // with its bases merged in
+	codec    codecs // the compiled structures
 }
+
+// Source is the profile's document with its bases merged in, as YAML; it loads
+// to the same profile.
+func (p *Profile) Source() string { return p.doc.print() }
 
 // Fields is what the profile's extensions (or added message) of one handshake
 // message mean. The slices are indexed like Profile.Slots.
