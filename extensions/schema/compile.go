@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Schema is a set of types that have been checked.
@@ -140,7 +141,8 @@ func (e *enumBuilder) add(d *Definition) {
 			n.first, n.last, n.numbered = v, v, true
 		}
 		switch i := e.enum.index(m.Name); {
-		case i < 0 || m.Name == "":
+		case slices.ContainsFunc(e.enum.members[:known], n.same):
+		case i < 0 || m.Name == "" || strings.HasSuffix(m.Name, "_RESERVED"): // RFC 8446 repeats obsolete_RESERVED
 			e.enum.members = append(e.enum.members, n)
 		case i < known:
 			e.enum.members[i] = n
@@ -148,6 +150,10 @@ func (e *enumBuilder) add(d *Definition) {
 			e.found = append(e.found, problem(m.Pos, ProblemDuplicate, "%s stands twice in %s", m.Name, d.Name).advise("remove one of the two"))
 		}
 	}
+}
+
+func (n enumerator) same(o enumerator) bool {
+	return n.name == o.name && n.numbered == o.numbered && n.first == o.first && n.last == o.last
 }
 
 func (n enumerator) overlaps(o enumerator) bool {

@@ -20,6 +20,9 @@ const (
 	ParamCertificateType = "certificate_type"
 	// ParamHashLength is the length of the hash of the cipher suite, in octets.
 	ParamHashLength = "Hash.length"
+	// ParamCoordinateLength is the length of a coordinate of a point of the
+	// group (RFC 8446 section 4.2.8.2), in octets.
+	ParamCoordinateLength = "coordinate_length"
 )
 
 // Parameter is a value from outside that a text may name.
@@ -64,6 +67,7 @@ func DefaultEnvironment() *Environment {
 			{Name: ParamConnectionEnd, Tags: ends},
 			{Name: ParamCertificateType, Enum: "CertificateType"},
 			{Name: ParamHashLength, Min: 32, Max: 64},
+			{Name: ParamCoordinateLength, Min: 32, Max: 66},
 		},
 	}
 }
