@@ -112,12 +112,7 @@ func (h *shake) progress() (done bool, failure *attls.Error) {
 	for {
 		ev, ok := c.engine.Next()
 		if !ok {
-			if h.ended == nil || c.engine.Blocked() || c.engine.Done() || c.engine.Err() != nil {
-				break
-			}
-			c.engine.InputEOF()
-			h.explain(c.engine.Err())
-			continue
+			break
 		}
 		switch ev.Kind {
 		case EventWait:
@@ -126,10 +121,12 @@ func (h *shake) progress() (done bool, failure *attls.Error) {
 			c.backlog = append(c.backlog, ev.Data...)
 		}
 	}
+	failure = c.engine.Err()
+	h.explain(failure)
 	if c.engine.Done() {
 		return true, nil
 	}
-	return false, c.engine.Err()
+	return false, failure
 }
 
 // ask answers a wait at once, or lets it be answered. The caller holds c.mu.
@@ -203,6 +200,9 @@ func (h *shake) take(r received) {
 		h.abort(h.late(r.err))
 	default:
 		h.ended = r.err
+		c.mu.Lock()
+		c.engine.InputEOF()
+		c.mu.Unlock()
 	}
 }
 
@@ -251,7 +251,7 @@ func (h *shake) unsent() *attls.Error {
 // explain adds the cause to the error of an end that came too early.
 func (h *shake) explain(failure *attls.Error) {
 	switch {
-	case failure == nil || failure.Failure != attls.FailTruncated:
+	case failure == nil || failure.Failure != attls.FailTruncated || failure.Err != nil:
 	case h.broken != nil:
 		failure.Err = h.broken
 	case h.ended == io.EOF:

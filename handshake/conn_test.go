@@ -117,6 +117,21 @@ func TestTruncation(t *testing.T) {
 	}
 }
 
+// TestTruncatedHandshake ends the transport in the middle of the handshake.
+func TestTruncatedHandshake(t *testing.T) {
+	a, b := loopback(t)
+	client, _ := conns(t, a, b, &handshake.Config{}, &handshake.Config{}, trusting(""), trusting("server"))
+	go func() {
+		io.ReadFull(b, make([]byte, 5))
+		b.(*net.TCPConn).CloseWrite()
+	}()
+	err := client.Handshake()
+	var e *attls.Error
+	if !errors.Is(err, io.ErrUnexpectedEOF) || !errors.As(err, &e) || e.Failure != attls.FailTruncated {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestHandshakeFails checks that both ends learn why: one by its own error, the
 // other by the alert, over a transport without a buffer and over TCP.
 func TestHandshakeFails(t *testing.T) {
