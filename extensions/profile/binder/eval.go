@@ -45,6 +45,7 @@ func (p *Program) Explain(name string, attester attls.Role, in Inputs) *Value {
 	if e.hash == nil {
 		return &Value{Expr: name, Err: attls.Errorf(attls.Local, attls.FailBinderUndefined, "the hash %q is unknown", in.Hash())}
 	}
+	e.hashLen = e.hash().Size()
 	v := e.definition(name, name, attester)
 	if v.Err == nil && v.Kind == KindInteger {
 		v.Err = undefined(attls.Local, "%s is an integer, not octets", name)
@@ -63,13 +64,12 @@ type defined struct {
 }
 
 type evaluation struct {
-	p    *Program
-	in   Inputs
-	hash func() hash.Hash
-	done map[defined]*Value
+	p       *Program
+	in      Inputs
+	hash    func() hash.Hash
+	hashLen int
+	done    map[defined]*Value
 }
-
-func (e *evaluation) hashLen() int { return e.hash().Size() }
 
 func (e *evaluation) sum(b []byte) []byte {
 	h := e.hash()
@@ -167,8 +167,8 @@ func (e *evaluation) expandLabel(secret, label, context []byte, length int) ([]b
 		return nil, undefined(attls.Violation, "a label of %d octets; an HkdfLabel takes 1 to 249", len(label))
 	case len(context) > 255:
 		return nil, undefined(attls.Violation, "a context of %d octets; an HkdfLabel takes at most 255", len(context)).By("RFC 8446 7.1")
-	case length < 1 || length > 255*e.hashLen():
-		return nil, undefined(attls.Violation, "a length of %d octets; HKDF-Expand gives 1 to %d", length, 255*e.hashLen())
+	case length < 1 || length > 255*e.hashLen:
+		return nil, undefined(attls.Violation, "a length of %d octets; HKDF-Expand gives 1 to %d", length, 255*e.hashLen)
 	}
 	info := make([]byte, 0, 10+len(label)+len(context))
 	info = binary.BigEndian.AppendUint16(info, uint16(length))
@@ -188,12 +188,12 @@ func callExpandLabel(e *evaluation, _ *node, a []*Value) ([]byte, int, *attls.Er
 }
 
 func callDeriveSecret(e *evaluation, _ *node, a []*Value) ([]byte, int, *attls.Error) {
-	b, err := e.expandLabel(a[0].Octets, a[1].Octets, e.hashed(a[2]), e.hashLen())
+	b, err := e.expandLabel(a[0].Octets, a[1].Octets, e.hashed(a[2]), e.hashLen)
 	return b, 0, err
 }
 
 func callExporter(e *evaluation, _ *node, a []*Value) ([]byte, int, *attls.Error) {
-	secret, err := e.expandLabel(a[0].Octets, a[1].Octets, e.sum(nil), e.hashLen())
+	secret, err := e.expandLabel(a[0].Octets, a[1].Octets, e.sum(nil), e.hashLen)
 	if err != nil {
 		return nil, 0, err
 	}
