@@ -16,6 +16,7 @@ import (
 	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jws"
 	"github.com/veraison/ear"
+	"github.com/veraison/eat"
 )
 
 // Spoilage is one way in which a payload is bad, and what a sound relying party
@@ -85,13 +86,17 @@ type spoilt struct {
 	Software
 	model    profile.Model
 	verifier []byte
+	tokens   Tokens // of Evidence
 }
 
 func (s *spoiler) Attest(ctx context.Context, r *negotiation.EvidenceRequest) (*negotiation.Evidence, error) {
 	if !slices.Contains(s.how.Models, r.Scheme.Model) {
 		return nil, unavailable(fmt.Errorf("bad Evidence of kind %q is impossible in the model %v", s.how.Kind, r.Scheme.Model))
 	}
-	bad := &spoilt{*s.Software, r.Scheme.Model, r.Scheme.Verifier}
+	bad := &spoilt{Software: *s.Software, model: r.Scheme.Model, verifier: r.Scheme.Verifier}
+	if o, err := s.offer(r.Scheme.Format); err == nil && bad.model == profile.ModelEvidence {
+		bad.tokens = o.Tokens
+	}
 	request := *r
 	if s.how.request != nil {
 		if err := s.how.request(bad, &request); err != nil {
@@ -163,7 +168,13 @@ func spoilPlatformKey(s *spoilt, _ *negotiation.EvidenceRequest) (err error) {
 	return err
 }
 
+// spoilMeasurement changes a digest; the prototype's token has only the device
+// that a reference value can list.
 func spoilMeasurement(s *spoilt, _ *negotiation.EvidenceRequest) error {
+	if s.tokens == Prototype {
+		s.Platform.UEID = flipped(s.Platform.UEID)
+		return nil
+	}
 	if len(s.Platform.Components) == 0 {
 		return fmt.Errorf("the platform has no components")
 	}
@@ -173,13 +184,20 @@ func spoilMeasurement(s *spoilt, _ *negotiation.EvidenceRequest) error {
 }
 
 func spoilDebug(s *spoilt, _ *negotiation.EvidenceRequest) error {
-	s.Platform.Debug = 0
-	return nil
+	s.Platform.Debug = eat.DebugNotDisabled
+	return s.hasClaims()
 }
 
 func spoilPlatformProfile(s *spoilt, _ *negotiation.EvidenceRequest) error {
 	if s.model == profile.ModelEvidence {
 		s.Platform.Profile = "tag:attls.example,2026:another-profile"
+	}
+	return s.hasClaims()
+}
+
+func (s *spoilt) hasClaims() error {
+	if s.tokens == Prototype {
+		return fmt.Errorf("the prototype's tokens have no such claim")
 	}
 	return nil
 }
@@ -208,7 +226,7 @@ func edit(b []byte, change func(*CMW) error) ([]byte, error) {
 // spoilSignature flips a bit of every token's signature: the last octet of a
 // COSE_Sign1, the first character of the third part of a JWT.
 func spoilSignature(s *spoilt, b []byte) ([]byte, error) {
-	if len(b) > 0 && b[0] == prototypeFirst {
+	if s.tokens == Prototype {
 		return flipped(b), nil
 	}
 	return edit(b, func(r *CMW) error {
@@ -250,7 +268,10 @@ func spoilHead(_ *spoilt, b []byte) ([]byte, error) {
 	return append([]byte{b[0]&0xe0 | 24, b[0] & 0x1f}, b[1:]...), nil
 }
 
-func spoilSize(_ *spoilt, b []byte) ([]byte, error) {
+func spoilSize(s *spoilt, b []byte) ([]byte, error) {
+	if s.tokens == Prototype {
+		return append(bytes.Clone(b), make([]byte, defaultSize+1-len(b))...), nil
+	}
 	return edit(b, func(r *CMW) error {
 		r.Value = append(bytes.Clone(r.Value), make([]byte, defaultSize+1-len(b))...)
 		return nil

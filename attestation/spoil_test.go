@@ -61,6 +61,33 @@ func TestSpoil(t *testing.T) {
 	}
 }
 
+// TestSpoilPrototype: the kinds that the prototype's bundle can show.
+func TestSpoilPrototype(t *testing.T) {
+	s, v := testDemo()
+	s.Offers = []Offer{{Format: PrototypeFormat, Tokens: Prototype}}
+	v.Formats = []profile.Format{PrototypeFormat}
+	v.References = append(v.References, Reference{Name: "prototype", UEIDs: [][]byte{s.Platform.UEID}})
+	possible := map[string]bool{"binder": true, "key": true, "signature": true, "endorsement": true, "reference-value": true,
+		"truncated": true, "trailing": true, "huge": true, "empty": true}
+	r := negotiation.EvidenceRequest{Scheme: s.Schemes()[0], Challenge: testChallenge, SPKI: testSPKI(t)}
+	for _, row := range Spoilages {
+		bad, err := Spoil(row.Kind, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ev, err := bad.Attest(context.Background(), &r)
+		if (err == nil) != possible[row.Kind] {
+			t.Errorf("%s: %v", row.Kind, err)
+		}
+		if err != nil {
+			continue
+		}
+		if verdict := appraise(t, v, r, ev.CMW); verdict.Failure != row.Failure {
+			t.Errorf("%s: %q (%s), want %q", row.Kind, verdict.Failure, verdict.Reason, row.Failure)
+		}
+	}
+}
+
 // TestCauseOfSpoilage: where two kinds share a Failure, the reason tells them apart.
 func TestCauseOfSpoilage(t *testing.T) {
 	s, v := testDemo()
