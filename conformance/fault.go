@@ -101,24 +101,37 @@ func Faults(p *profile.Profile, s Scenario) []Fault {
 // FindFault looks a fault up by its name or by its failure, whose subject may be
 // left out: binder, attestation.binder_mismatch, binder_mismatch.
 func FindFault(p *profile.Profile, s Scenario, name string) (*Fault, error) {
-	for _, f := range Faults(p, s) {
-		if f.named(name) {
-			return &f, nil
-		}
-	}
 	open := s
 	open.Attester, open.Model, open.Credential = "", "", ""
-	for _, f := range Faults(p, open) {
-		if f.named(name) {
-			return nil, fmt.Errorf("%s needs another combination than the one asked for, such as attester %s, model %s, credential %s",
-				f.Name, f.Scenario.Attester, f.Scenario.Model, f.Scenario.Credential)
+	var other *Fault
+	for _, k := range allFaults() {
+		if !k.named(name) {
+			continue
 		}
+		if f, ok := k.fault(p, s); ok {
+			return &f, nil
+		}
+		if f, ok := k.fault(p, open); ok && other == nil {
+			other = &f
+		}
+	}
+	if other != nil {
+		return nil, fmt.Errorf("%s needs another combination than the one asked for, such as attester %s, model %s, credential %s",
+			other.Name, other.Scenario.Attester, other.Scenario.Model, other.Scenario.Credential)
 	}
 	return nil, fmt.Errorf("nothing called %q can be provoked under %s", name, p.ID)
 }
 
-func (f *Fault) named(name string) bool {
-	return name == f.Name || name == string(f.Failure) || "attestation."+name == string(f.Failure)
+func (k *faultKind) named(name string) bool {
+	return name == k.title() || name == string(k.failure) || "attestation."+name == string(k.failure)
+}
+
+// title is the name under which the fault is listed.
+func (k *faultKind) title() string {
+	if k.name != "" {
+		return k.name
+	}
+	return strings.TrimPrefix(string(k.failure), "attestation.")
 }
 
 // fault tries the combinations that the profile allows and the scenario leaves
@@ -145,10 +158,10 @@ func (k *faultKind) fault(p *profile.Profile, s Scenario) (Fault, bool) {
 		if action.None {
 			continue // the profile lets it pass
 		}
-		f := Fault{Name: k.name, Failure: a.failure, Does: k.does, Rejects: a.rejects.String(), At: a.at.String(),
+		f := Fault{Name: k.title(), Failure: a.failure, Does: k.does, Rejects: a.rejects.String(), At: a.at.String(),
 			Scenario: tried, rejects: a.rejects, at: a.at, action: action, apply: a.apply}
-		if f.Name == "" {
-			f.Name = strings.TrimPrefix(string(k.failure), "attestation.")
+		if a.at == attls.KindAdded {
+			f.At = p.Messages[c.credential().Message].Name
 		}
 		if !action.Close {
 			f.Alert = alertClaim(p, &action.Alert)
@@ -176,7 +189,7 @@ func (f *Fault) Judge(r *Result) error {
 		return nil
 	case mine.AlertSent == nil || mine.AlertSent.Code != uint8(f.action.Alert):
 		return fmt.Errorf("the %v sent %s, not %s", f.rejects, alertOrNone(mine.AlertSent), AlertName(r.Profile, f.action.Alert))
-	case theirs.AlertReceived == nil || *theirs.AlertReceived != *mine.AlertSent:
+	case theirs.AlertReceived == nil || theirs.AlertReceived.Code != mine.AlertSent.Code:
 		return fmt.Errorf("the %v received %s, not %s", f.rejects.Peer(), alertOrNone(theirs.AlertReceived), mine.AlertSent.Name)
 	}
 	return nil
@@ -225,28 +238,47 @@ var protocolFaults = []faultKind{
 
 func tryNoScheme(m profile.Model) func(*circumstance) *attempt {
 	return func(c *circumstance) *attempt {
-		if c.model != m || c.p.Rules.NoSchemeThen != profile.ThenAbort {
+		if c.model != m || c.p.Rules.NoSchemeThen != profile.ThenAbort || m == profile.ModelResults && !c.tellsModel() {
 			return nil
 		}
 		return &attempt{rejects: attls.RoleServer, at: attls.KindClientHello, apply: func(s *setup) {
 			policy := &s.ends[attls.RoleServer].config.Policy
 			for _, list := range []*[]profile.Scheme{&policy.Produce, &policy.Accept} {
 				for i := range *list {
-					(*list)[i] = otherScheme((*list)[i])
+					(*list)[i], _ = otherScheme(s.p, c.slot(), (*list)[i])
 				}
 			}
 		}}
 	}
 }
 
-// otherScheme is a scheme of the same model and credential that nobody offers.
-func otherScheme(s profile.Scheme) profile.Scheme {
+// tellsModel reports whether an element of the slot's list says which model it is of.
+func (c *circumstance) tellsModel() bool {
+	evidence, _ := c.p.EncodeScheme(c.slot(), DemoScheme(c.p, profile.ModelEvidence, c.kind))
+	results, _ := c.p.EncodeScheme(c.slot(), DemoScheme(c.p, profile.ModelResults, c.kind))
+	return !bytes.Equal(evidence.Wire, results.Wire)
+}
+
+// otherFormats are Evidence formats that nothing here produces; a profile may be
+// able to express only some of them.
+var otherFormats = []profile.Format{{ContentFormat: 65000}, {MediaType: "application/vnd.parallaxsecond.key-attestation.tpm"}}
+
+// otherScheme is an element of a slot's list with the model and credential of s
+// that nobody offers; false when the profile cannot express one.
+func otherScheme(p *profile.Profile, slot int, s profile.Scheme) (profile.Scheme, bool) {
+	own, _ := p.EncodeScheme(slot, s)
+	candidates := otherFormats
 	if s.Model == profile.ModelResults {
+		candidates = []profile.Format{s.Format}
 		s.Verifier = []byte("another-verifier.example")
-		return s
 	}
-	s.Format = profile.Format{ContentFormat: 65000}
-	return s
+	for _, f := range candidates {
+		s.Format = f
+		if other, ok := p.EncodeScheme(slot, s); ok && !bytes.Equal(other.Wire, own.Wire) {
+			return other, true
+		}
+	}
+	return s, false
 }
 
 func tryNothingOffered(c *circumstance) *attempt {
@@ -311,7 +343,7 @@ func tryChoiceNotOffered(c *circumstance) *attempt {
 	return &attempt{rejects: attls.RoleClient, at: at, apply: func(s *setup) {
 		s.tap(attls.RoleServer, editField(s.p, at, 0, attls.RoleServer, func(f *profile.Fields) {
 			if f.Choices[i] != nil {
-				if other, ok := s.p.EncodeScheme(i, otherScheme(*f.Choices[i])); ok {
+				if other, ok := otherScheme(s.p, i, *f.Choices[i]); ok {
 					f.Choices[i] = &other
 				}
 			}
@@ -397,7 +429,7 @@ func tryOfferChanged(c *circumstance) *attempt {
 			if len(f.Offers[i]) == 0 {
 				return
 			}
-			if other, ok := s.p.EncodeScheme(i, otherScheme(f.Offers[i][0])); ok {
+			if other, ok := otherScheme(s.p, i, f.Offers[i][0]); ok {
 				f.Offers[i] = append(f.Offers[i], other)
 			}
 		}))
@@ -406,7 +438,7 @@ func tryOfferChanged(c *circumstance) *attempt {
 
 func tryMisplaced(c *circumstance) *attempt {
 	row := c.credential()
-	if row.Entries != profile.EntriesFirst || row.Carrier == profile.CarrierMessage {
+	if !c.firstEntryOnly() {
 		return nil
 	}
 	return &attempt{rejects: c.attester.Peer(), at: attls.KindCertificate, apply: func(s *setup) {
@@ -421,6 +453,22 @@ func tryMisplaced(c *circumstance) *attempt {
 			m.Entries[1].Extensions, m.Entries[0].Extensions = m.Entries[0].Extensions, nil
 		}))
 	}}
+}
+
+// firstEntryOnly reports whether the payload may stand in the first
+// CertificateEntry alone.
+func (c *circumstance) firstEntryOnly() bool {
+	row := c.credential()
+	switch row.Carrier {
+	case profile.CarrierCertData:
+		return row.Entries == profile.EntriesFirst
+	case profile.CarrierExtension:
+		x, ok := c.p.Extension(row.Extension)
+		return ok && slices.ContainsFunc(x.Placements, func(l profile.Placement) bool {
+			return l.Message == attls.KindCertificate && l.Entries == profile.EntriesFirst
+		})
+	}
+	return false
 }
 
 func tryMissing(c *circumstance) *attempt {

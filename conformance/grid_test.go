@@ -77,3 +77,52 @@ func compareClaims(t *testing.T, r *Result) {
 		}
 	}
 }
+
+// TestVariations runs one combination under everything else that a scenario can
+// ask for.
+func TestVariations(t *testing.T) {
+	base := Scenario{Profile: "early-attestation-06", Attester: AttestBoth}
+	variations := map[string]func(*Scenario){
+		"concurrent":     func(s *Scenario) { s.Concurrent = true },
+		"hello retry":    func(s *Scenario) { s.HelloRetry = true },
+		"cookie":         func(s *Scenario) { s.HelloRetry, s.Cookie = true, true },
+		"octet by octet": func(s *Scenario) { s.Split = 1 },
+		"alpn":           func(s *Scenario) { s.ALPN = "attested" },
+		"server name":    func(s *Scenario) { s.ServerName = "demo.example" },
+		"reading":        func(s *Scenario) { s.HelloRetry, s.Readings = true, map[string]string{"hrr": "b"} },
+		"bound results":  func(s *Scenario) { s.Model, s.Readings = ModelResults, map[string]string{"results_binder": "bound"} },
+		"another number": func(s *Scenario) { s.CodePoints = map[string]uint64{"extensions.remoteAttestation": 0xff77} },
+		"hybrid group":   func(s *Scenario) { s.Group = "X25519MLKEM768" },
+		"other group":    func(s *Scenario) { s.Group = "secp384r1" },
+		"chacha20":       func(s *Scenario) { s.Suite = "TLS_CHACHA20_POLY1305_SHA256" },
+		"sha-384":        func(s *Scenario) { s.Suite = "TLS_AES_256_GCM_SHA384" },
+		"nobody attests": func(s *Scenario) { s.Profile, s.Attester = "", AttestNone },
+		"poc by octet":   func(s *Scenario) { s.Profile, s.Attester, s.Split = "mbedtls-poc", AttestClient, 1 },
+		"alone, retried": func(s *Scenario) {
+			s.Profile, s.Credential, s.HelloRetry = "tls-attestation-07", CredentialAttestation, true
+		},
+		"alone, waits": func(s *Scenario) {
+			s.Profile, s.Credential, s.Concurrent = "tls-attestation-07", CredentialAttestation, true
+		},
+		"message, waits": func(s *Scenario) { s.Profile, s.Concurrent = "early-attestation-00", true },
+		"message, retry": func(s *Scenario) { s.Profile, s.HelloRetry = "early-attestation-00", true },
+	}
+	for name, vary := range variations {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := base
+			vary(&s)
+			r := Run(context.Background(), s)
+			if r.Err != nil {
+				t.Fatal(r.Err)
+			}
+			if r.Profile != nil {
+				compareClaims(t, &r)
+			}
+			c := &r.Claims[0]
+			if c.HelloRetry != s.HelloRetry || c.ALPN != s.ALPN || s.Suite != "" && c.Suite != s.Suite || s.Group != "" && c.Group != s.Group {
+				t.Errorf("the client claims %+v", c)
+			}
+		})
+	}
+}

@@ -1,12 +1,14 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -110,26 +112,30 @@ func (r *Recording) WriteFile(name string) error {
 	return os.WriteFile(name, append(b, '\n'), 0o644)
 }
 
-// tape records the answers of one end, or plays them back.
+// tape takes down the answers of one end and gives them back when the same wait
+// is asked again, by a fork or by a replay.
 type tape struct {
-	mu      sync.Mutex
-	answers []RecordedAnswer
-	play    map[uint32]*RecordedAnswer // nil: record
-	missing error                      // the first wait without a recorded answer
+	mu       sync.Mutex
+	answers  []RecordedAnswer
+	complete bool  // a wait without a recorded answer is an error
+	missing  error // the first such wait
 }
 
-func playback(answers []RecordedAnswer) *tape {
-	t := &tape{play: map[uint32]*RecordedAnswer{}}
-	for i := range answers {
-		t.play[answers[i].Wait] = &answers[i]
-	}
-	return t
-}
+func playback(answers []RecordedAnswer) *tape { return &tape{answers: answers, complete: true} }
 
 // around is the Answerer's hook.
 func (t *tape) around(ctx context.Context, w *handshake.Wait, next handshake.AnswerFunc) (handshake.Answer, *attls.Error) {
-	if t.play != nil {
-		return t.replay(w)
+	if r := t.find(w); r != nil {
+		return r.give()
+	}
+	if t.complete {
+		err := attls.Errorf(attls.Local, attls.FailInternal, "the recording has no answer to wait %d, %v", w.ID, w.Kind)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.missing == nil {
+			t.missing = err
+		}
+		return handshake.Answer{}, err
 	}
 	a, err := next(ctx, w)
 	t.mu.Lock()
@@ -138,26 +144,31 @@ func (t *tape) around(ctx context.Context, w *handshake.Wait, next handshake.Ans
 	return a, err
 }
 
-func (t *tape) replay(w *handshake.Wait) (handshake.Answer, *attls.Error) {
-	r, ok := t.play[uint32(w.ID)]
-	if ok && r.Kind != w.Kind.String() {
-		ok = false
-	}
-	if !ok {
-		err := attls.Errorf(attls.Local, attls.FailInternal, "the recording has no answer to wait %d, %v", w.ID, w.Kind)
-		t.mu.Lock()
-		if t.missing == nil {
-			t.missing = err
+func (t *tape) find(w *handshake.Wait) *RecordedAnswer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range t.answers {
+		if r := t.answers[i]; r.Wait == uint32(w.ID) && r.Kind == w.Kind.String() {
+			return &r
 		}
-		t.mu.Unlock()
-		return handshake.Answer{}, err
 	}
+	return nil
+}
+
+// recorded returns the answers in the order of their waits.
+func (t *tape) recorded() []RecordedAnswer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := slices.Clone(t.answers)
+	slices.SortFunc(list, func(a, b RecordedAnswer) int { return cmp.Compare(a.Wait, b.Wait) })
+	return list
+}
+
+// give is the answer, or the refusal that was given instead.
+func (r *RecordedAnswer) give() (handshake.Answer, *attls.Error) {
 	a, err := r.answer()
 	if err != nil {
-		t.mu.Lock()
-		t.missing = err
-		t.mu.Unlock()
-		return a, attls.Errorf(attls.Local, attls.FailInternal, "the recorded answer to wait %d: %v", w.ID, err)
+		return a, attls.Errorf(attls.Local, attls.FailInternal, "the recorded answer to wait %d: %v", r.Wait, err)
 	}
 	if r.Error != nil {
 		return a, attls.Errorf(r.Error.Class, attls.Failure(r.Error.Failure), "%s", r.Error.Detail)

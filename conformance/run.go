@@ -101,7 +101,6 @@ type endSetup struct {
 	config    *handshake.Config
 	attester  negotiation.Attester
 	appraiser negotiation.Appraiser
-	trust     handshake.Trust
 	rsa       bool // the certificate's key
 }
 
@@ -113,34 +112,13 @@ func (s *setup) tap(r attls.Role, t handshake.Tap) {
 
 func (r *runner) run(ctx context.Context, s Scenario) Result {
 	result := Result{Scenario: s}
-	p, err := s.Load()
+	set, fault, err := prepare(&s)
+	result.Scenario, result.Fault = s, fault
 	if err != nil {
 		result.Err = err
 		return result
 	}
-	result.Profile = p
-	if s.Fail != "" {
-		if p == nil {
-			result.Err = errors.New("faults belong to a profile")
-			return result
-		}
-		if result.Fault, result.Err = FindFault(p, s, s.Fail); result.Err != nil {
-			return result
-		}
-		s = result.Fault.Scenario
-	}
-	if result.Err = s.Complete(p); result.Err != nil {
-		return result
-	}
-	result.Scenario = s
-	set, err := newSetup(p, &s)
-	if err != nil {
-		result.Err = err
-		return result
-	}
-	if result.Fault != nil {
-		result.Fault.apply(set)
-	}
+	result.Profile = set.p
 	ctx, cancel := context.WithTimeout(ctx, runTimeout)
 	defer cancel()
 	if result.Err = r.connect(ctx, set, &result); result.Err != nil {
@@ -148,6 +126,32 @@ func (r *runner) run(ctx context.Context, s Scenario) Result {
 	}
 	result.Err = result.judge()
 	return result
+}
+
+// prepare completes a scenario and builds both of its ends, with its fault.
+func prepare(s *Scenario) (*setup, *Fault, error) {
+	p, err := s.Load()
+	if err != nil {
+		return nil, nil, err
+	}
+	var fault *Fault
+	if s.Fail != "" {
+		if p == nil {
+			return nil, nil, errors.New("faults belong to a profile")
+		}
+		if fault, err = FindFault(p, *s, s.Fail); err != nil {
+			return nil, nil, err
+		}
+		*s = fault.Scenario
+	}
+	if err := s.Complete(p); err != nil {
+		return nil, nil, err
+	}
+	set, err := newSetup(p, s)
+	if err == nil && fault != nil {
+		fault.apply(set)
+	}
+	return set, fault, err
 }
 
 // judge says why a run did not end as it had to.
@@ -274,7 +278,7 @@ func (r *runner) collect(set *setup, conns [2]*handshake.Conn, errs [2]error, ne
 		result.Claims[role] = MakeClaims(set.ends[role].config.Profile, conns[role].ConnectionState(), o)
 		result.Sent[role] = nets[role].sent
 		end := rec.end(role)
-		end.Random, end.Answers, end.Sent = r.random[role], r.tapes[role].answers, lines(nets[role].sent)
+		end.Random, end.Answers, end.Sent = r.random[role], r.tapes[role].recorded(), lines(nets[role].sent)
 	}
 	result.Ladder = Ladder(r.traces[attls.RoleClient], r.traces[attls.RoleServer])
 	result.Secrets = r.traces[attls.RoleClient].Secrets()
@@ -284,27 +288,30 @@ func (r *runner) collect(set *setup, conns [2]*handshake.Conn, errs [2]error, ne
 
 // answerer makes the Answerer of one end, recording or playing back.
 func (r *runner) answerer(set *setup, role attls.Role, authority *DemoAuthority) (*handshake.Answerer, error) {
-	end := set.ends[role]
-	r.tapes[role] = &tape{}
-	r.random[role] = handshake.RecordRandom(handshake.SystemRandom{})
 	if r.replay != nil {
 		r.tapes[role] = playback(r.replay.end(role).Answers)
 		r.random[role] = r.replay.end(role).Random
+		return &handshake.Answerer{Around: r.tapes[role].around, Sequential: true}, nil
 	}
-	a := &handshake.Answerer{Trust: handshake.Trust{Roots: authority.Pool()}, Attester: end.attester, Appraiser: end.appraiser, Around: r.tapes[role].around}
-	if r.replay != nil {
-		return a, nil
-	}
+	r.tapes[role] = &tape{}
+	r.random[role] = handshake.RecordRandom(handshake.SystemRandom{})
+	return set.answerer(role, authority, r.tapes[role])
+}
+
+// answerer makes an Answerer whose answers a tape takes down.
+func (s *setup) answerer(role attls.Role, authority *DemoAuthority, t *tape) (*handshake.Answerer, error) {
+	end := s.ends[role]
 	key := KeyP256
 	if end.rsa {
 		key = KeyRSA
 	}
-	credential, err := authority.Issue(key, set.s.serverName())
+	credential, err := authority.Issue(key, s.s.serverName())
 	if err != nil {
 		return nil, err
 	}
-	a.Credentials = []*handshake.Credential{credential}
-	return a, nil
+	return &handshake.Answerer{Trust: handshake.Trust{Roots: authority.Pool()}, Attester: end.attester, Appraiser: end.appraiser,
+		Credentials: []*handshake.Credential{credential}, Around: t.around,
+		Sequential: !s.s.Concurrent}, nil
 }
 
 // The application data of a run.

@@ -59,7 +59,10 @@ type Scenario struct {
 	ALPN       string            `json:"alpn,omitempty"`
 	ServerName string            `json:"server_name,omitempty"` // "": localhost
 	Split      int               `json:"split,omitempty"`       // octets handed to the peer's engine at once; 0: as they come
-	Fail       string            `json:"fail,omitempty"`        // a Fault's name or short name
+	Fail       string            `json:"fail,omitempty"`        // a Fault's name
+	// Concurrent takes the answers of an end in whatever order they come; such a
+	// run need not repeat octet for octet.
+	Concurrent bool `json:"concurrent,omitempty"`
 
 	// Compiled is used instead of loading Profile.
 	Compiled *profile.Profile `json:"-"`

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/x509"
 	"slices"
+	"time"
 
 	"attls"
 	"attls/attestation"
@@ -46,8 +47,8 @@ func trySpoil(c *circumstance, x *attestation.Spoilage) *attempt {
 	return a
 }
 
-// shows reports whether a spoilage is possible in the scenario, makes a
-// difference there, and fits into the carrier.
+// shows reports whether a spoilage is possible in the scenario, changes the
+// payload there, and fits into the carrier.
 func shows(c *circumstance, x *attestation.Spoilage) bool {
 	if !slices.Contains(x.Models, c.model) {
 		return false
@@ -73,7 +74,8 @@ func shows(c *circumstance, x *attestation.Spoilage) bool {
 			return false
 		}
 	}
-	software, _ := DemoAttestation(nil)
+	clock := func() time.Time { return demoEpoch }
+	software, _ := DemoAttestation(clock)
 	bad, err := attestation.Spoil(x.Kind, software)
 	if err != nil {
 		return false
@@ -85,8 +87,12 @@ func shows(c *circumstance, x *attestation.Spoilage) bool {
 	if c.kind == profile.KindX509 {
 		r.SPKI = demoSPKI(software)
 	}
+	sound, err := software.Attest(context.Background(), r)
+	if err != nil {
+		return false
+	}
 	payload, err := bad.Attest(context.Background(), r)
-	return err == nil && fitsCarrier(c, len(payload.CMW))
+	return err == nil && fitsCarrier(c, len(payload.CMW)) && !bytes.Equal(payload.CMW, sound.CMW)
 }
 
 // fitsCarrier reports whether a payload of so many octets can be sent: within

@@ -42,6 +42,11 @@ type Answerer struct {
 	// without an entry has 30 seconds for Nonce, Evidence and Appraisal and no
 	// bound otherwise.
 	Timeouts map[WaitKind]time.Duration
+	// Sequential makes a Conn's handshake answer its waits one after the other, in
+	// the order in which they come up, instead of as soon as each answer is there:
+	// the octets that it sends then depend on nothing but what it received and was
+	// answered, and a run can be repeated.
+	Sequential bool
 	// Around, when set, stands between the engine and every answer: it may take
 	// down what next answers, change it, or answer itself. It may be called
 	// concurrently.
@@ -127,6 +132,8 @@ func (a *Answerer) timeout(k WaitKind) time.Duration {
 // asking for it in a goroutine of its own gains nothing.
 func (a *Answerer) immediate(w *Wait) bool {
 	switch {
+	case a.Sequential && w.Blocks != BlocksNothing:
+		return true
 	case a.Around != nil:
 		return false
 	case a.timeout(w.Kind) != 0:

@@ -381,7 +381,7 @@ func (e *Engine) bind(attester attls.Role, s *profile.Scheme) (challenge []byte,
 func (e *Engine) askEvidence(slot int, s *profile.Scheme) *attls.Error {
 	challenge, claims, err := e.bind(e.role, s)
 	if err != nil {
-		return err
+		return err.In(attls.KindCertificate)
 	}
 	var spki []byte
 	if s.Credential == profile.KindX509 {

@@ -133,7 +133,7 @@ func (h *shake) progress() (done bool, failure *attls.Error) {
 func (h *shake) ask(w *Wait) {
 	c := h.c
 	if c.answerer.immediate(w) {
-		answer, err := c.answerer.answer(h.ctx, w)
+		answer, err := c.answerer.Answer(h.ctx, w)
 		c.settle(w, answer, err)
 		return
 	}

@@ -87,8 +87,8 @@ func Choose(p *profile.Profile, offered Slots, policy Policy) (Slots, *attls.Err
 		}
 		s := find(own, common(first, second))
 		if s == nil {
-			for _, m := range slot.Models {
-				failed[m] = true
+			for _, o := range offered.Offers[i] {
+				failed[o.Model] = true
 			}
 			continue
 		}

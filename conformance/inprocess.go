@@ -1,0 +1,50 @@
+package conformance
+
+import (
+	"context"
+
+	"attls"
+	"attls/conformance/pair"
+	"attls/handshake"
+)
+
+// InProcess is a scenario's two ends for the in-process driver. Its answers are
+// remembered, so that forks of the pair are answered alike.
+type InProcess struct {
+	Options pair.Options
+	Fault   *Fault // of Scenario.Fail
+	traces  [2]*Trace
+}
+
+// NewInProcess builds both ends of a scenario, drawing from the sources of
+// randomness, which are indexed by role.
+func NewInProcess(s Scenario, random [2]handshake.Random) (*InProcess, error) {
+	set, fault, err := prepare(&s)
+	if err != nil {
+		return nil, err
+	}
+	authority, err := NewDemoAuthority()
+	if err != nil {
+		return nil, err
+	}
+	in := &InProcess{Fault: fault, Options: pair.Options{Send: [2][]byte{[]byte(request), []byte(response)}, KeepWire: true}}
+	for _, role := range bothRoles {
+		answerer, err := set.answerer(role, authority, &tape{})
+		if err != nil {
+			return nil, err
+		}
+		config := set.ends[role].config
+		config.Random = random[role]
+		in.traces[role] = NewTrace(role, set.p)
+		config.Tap = handshake.Taps(config.Tap, in.traces[role])
+		if role == attls.RoleClient {
+			in.Options.Client = config
+		} else {
+			in.Options.Server = config
+		}
+		in.Options.Answer[role] = func(w *handshake.Wait) (handshake.Answer, *attls.Error) {
+			return answerer.Answer(context.Background(), w)
+		}
+	}
+	return in, nil
+}

@@ -1,0 +1,183 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"attls"
+	"attls/conformance/pair"
+	"attls/extensions/profile"
+	"attls/handshake"
+)
+
+// everyRun lists the allowed combinations of a profile and its faults.
+func everyRun(p *profile.Profile, name string) []Scenario {
+	var all []Scenario
+	for _, c := range Combinations(p) {
+		if c.Reason == "" {
+			all = append(all, Scenario{Profile: name, Attester: c.Attester, Model: c.Model, Credential: c.Credential})
+		}
+	}
+	for _, f := range Faults(p, Scenario{Profile: name}) {
+		all = append(all, f.Scenario)
+	}
+	return all
+}
+
+// replayed are the profiles that differ in how a connection goes.
+var replayed = []string{"tls-attestation-07", "early-attestation-06", "early-attestation-00", "mbedtls-poc"}
+
+// TestReplay repeats every run of the four designs, through a file, and expects
+// the same octets.
+func TestReplay(t *testing.T) {
+	for _, name := range replayed {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			for _, s := range everyRun(load(t, name), name) {
+				first := Run(context.Background(), s)
+				if first.Err != nil {
+					t.Errorf("%v: %v", s, first.Err)
+					continue
+				}
+				file := filepath.Join(dir, "run.json")
+				if err := first.Recording().WriteFile(file); err != nil {
+					t.Fatal(err)
+				}
+				rec, err := ReadRecording(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				again, err := Replay(context.Background(), rec)
+				if err != nil {
+					t.Errorf("%v: %v", s, err)
+					continue
+				}
+				for _, role := range bothRoles {
+					if len(first.Sent[role]) == 0 || !bytes.Equal(first.Sent[role], again.Sent[role]) {
+						t.Errorf("%v: the %v sent other octets", s, role)
+					}
+					a, b := comparable(t, first.Claims[role]), comparable(t, again.Claims[role])
+					if !bytes.Equal(a, b) {
+						t.Errorf("%v: the %v claims\n%s\nand then\n%s", s, role, a, b)
+					}
+				}
+			}
+		})
+	}
+}
+
+// comparable are claims without what depends on how TCP cuts the stream: a
+// handshake that fails may or may not have seen the peer's CertificateVerify.
+func comparable(t *testing.T, c Claims) []byte {
+	t.Helper()
+	if c.Error != nil {
+		c.PeerSignature = ""
+	}
+	b, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestReplayDiffers changes one octet of what was recorded.
+func TestReplayDiffers(t *testing.T) {
+	r := Run(context.Background(), Scenario{Profile: "early-attestation-06"})
+	if r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	for _, role := range bothRoles {
+		rec := *r.Recording()
+		end := rec.end(role)
+		sent, err := end.octets()
+		if err != nil {
+			t.Fatal(err)
+		}
+		const at = 30
+		sent[at] ^= 1
+		end.Sent = lines(sent)
+		_, err = Replay(context.Background(), &rec)
+		var d *Difference
+		if !errors.As(err, &d) || d.Offset != at || d.Sender != role.String() {
+			t.Errorf("%v: %v; want the difference in octet %d", role, err, at)
+		}
+		sent[at] ^= 1
+		end.Sent = lines(sent)
+	}
+	rec := *r.Recording()
+	rec.Server.Answers = rec.Server.Answers[:1]
+	if _, err := Replay(context.Background(), &rec); err == nil {
+		t.Error("a recording that lacks answers is replayed")
+	}
+}
+
+// TestForks forks every demonstration of every profile at every event; the
+// fork must end like the original, octet for octet.
+func TestForks(t *testing.T) {
+	for _, name := range profile.Names() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := load(t, name)
+			for _, c := range Combinations(p) {
+				if c.Reason == "" {
+					forkEverywhere(t, Scenario{Profile: name, Compiled: p, Attester: c.Attester, Model: c.Model, Credential: c.Credential})
+				}
+			}
+		})
+	}
+}
+
+func seeded() [2]handshake.Random {
+	return [2]handshake.Random{handshake.SeededRandom{Seed: [32]byte{1}}, handshake.SeededRandom{Seed: [32]byte{2}}}
+}
+
+func forkEverywhere(t *testing.T, s Scenario) {
+	t.Helper()
+	in, err := NewInProcess(s, seeded())
+	if err != nil {
+		t.Fatal(err)
+	}
+	original, err := pair.New(in.Options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var forks []*pair.Pair
+	for {
+		step, ok := original.Step()
+		if !ok {
+			break
+		}
+		if step.Action != pair.Happened {
+			continue
+		}
+		f, err := original.Fork([2]handshake.ForkOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Run(); err != nil {
+			t.Fatalf("%v: fork %d: %v", s, len(forks), err)
+		}
+		forks = append(forks, f)
+	}
+	if err := original.Err(); err != nil {
+		t.Fatalf("%v: %v", s, err)
+	}
+	if len(forks) < 5 {
+		t.Fatalf("%v: %d events", s, len(forks))
+	}
+	for i, f := range forks {
+		for _, role := range bothRoles {
+			if !bytes.Equal(f.Wire(role), original.Wire(role)) || !bytes.Equal(f.Received(role), original.Received(role)) {
+				t.Errorf("%v: fork %d: the %v ends with other octets", s, i, role)
+			}
+		}
+	}
+	if got := string(original.Received(attls.RoleServer)); got != request {
+		t.Errorf("%v: the server received %q", s, got)
+	}
+}
