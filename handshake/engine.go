@@ -303,6 +303,17 @@ func (e *Engine) run() {
 		if err != nil {
 			e.fail(err)
 		}
+		e.tellState()
+	}
+}
+
+// tellState tells a tap that wants to know of the state that was entered.
+func (e *Engine) tellState() {
+	if e.tap() == nil {
+		return
+	}
+	if t, ok := e.tap().(StateTap); ok {
+		t.State(e.StateName())
 	}
 }
 

@@ -129,6 +129,10 @@ func (s serialTap) Alert(d Direction, a attls.AlertDescription) {
 
 func (s serialTap) Fork() Tap { return s.t.Fork() }
 
+// StateTap is what a Tap may implement besides: it is then told each state of
+// RFC 8446 appendix A that its engine enters, the first one excepted.
+type StateTap interface{ State(name string) }
+
 // NopTap does nothing; taps embed it to implement only what they need. A tap
 // that embeds it must still implement Fork when it holds state.
 type NopTap struct{}
@@ -186,6 +190,14 @@ func (l tapList) Derived(name SecretName, secret []byte) []byte {
 func (l tapList) Alert(d Direction, a attls.AlertDescription) {
 	for _, t := range l {
 		t.Alert(d, a)
+	}
+}
+
+func (l tapList) State(name string) {
+	for _, t := range l {
+		if s, ok := t.(StateTap); ok {
+			s.State(name)
+		}
 	}
 }
 

@@ -5,7 +5,9 @@ package enginetest
 
 import (
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -61,4 +63,18 @@ func Answer(c *handshake.Credential) func(*handshake.Wait) (handshake.Answer, *a
 // Random is a source whose octets depend on the name alone.
 func Random(name string) handshake.Random {
 	return handshake.SeededRandom{Seed: sha256.Sum256([]byte(name))}
+}
+
+// ECDSA returns one fixed secp256r1 key and its SubjectPublicKeyInfo.
+func ECDSA() (crypto.Signer, []byte) {
+	seed := sha256.Sum256([]byte("secp256r1"))
+	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), seed[:])
+	if err != nil {
+		panic("enginetest: " + err.Error())
+	}
+	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		panic("enginetest: " + err.Error())
+	}
+	return key, spki
 }

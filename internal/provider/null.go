@@ -19,8 +19,9 @@ type null struct{}
 // type of a configuration's provider is internal.
 func Null() Provider { return null{} }
 
-// NullSignature is the one signature that Null accepts.
-var NullSignature = []byte("null")
+// NullSignature is the one signature that Null accepts: an ECDSA-Sig-Value with
+// r and s 1, so that it has a raw form too.
+var NullSignature = []byte{0x30, 6, 2, 1, 1, 2, 1, 1}
 
 func (null) Suite(id attls.CipherSuite) (*Suite, bool) {
 	for i := range nullSuites {
