@@ -547,6 +547,7 @@ func (c *compiler) acknowledge(o Options) {
 		}
 		if covered {
 			used[f.kind] = true
+			c.p.Flaws = append(c.p.Flaws, Flaw{f.kind, f.field, v.text, f.Problem})
 			continue
 		}
 		f.Problem.Advice = "mend it, or acknowledge it in accepted_flaws: {" + f.kind + ": [" + f.field + "]}"

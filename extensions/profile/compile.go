@@ -53,7 +53,7 @@ func compileDocument(doc *value, o Options) (*Profile, error) {
 			found = append(found, root.check(work, "")...)
 		}
 		if found.Err() == nil {
-			c := &compiler{doc: work, p: &Profile{Readings: readings, doc: doc}, asks: x}
+			c := &compiler{doc: work, p: &Profile{Readings: readings, doc: doc, settled: work}, asks: x}
 			c.run(o)
 			found = append(found, c.problems...)
 			if found.Err() == nil {
@@ -62,10 +62,7 @@ func compileDocument(doc *value, o Options) (*Profile, error) {
 			}
 		}
 	}
-	sort.SliceStable(found, func(i, k int) bool {
-		a, b := found[i].Pos, found[k].Pos
-		return a.File < b.File || a.File == b.File && (a.Line < b.Line || a.Line == b.Line && a.Column < b.Column)
-	})
+	sort.SliceStable(found, func(i, k int) bool { return before(found[i].Pos, found[k].Pos) })
 	return nil, found.Err()
 }
 

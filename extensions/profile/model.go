@@ -323,8 +323,12 @@ type Profile struct {
 
 	// Warnings are what the loader found and did not refuse.
 	Warnings schema.Problems
-	doc      *value // with its bases merged in
-	codec    codecs // the compiled structures
+	// Flaws are the defects of the text that the profile acknowledges.
+	Flaws []Flaw
+
+	doc     *value // with its bases merged in
+	settled *value // the same without switches
+	codec   codecs // the compiled structures
 }
 
 // Source is the profile's document with its bases merged in, as YAML; it loads

@@ -154,9 +154,7 @@ var (
 		{"element_bound", 0, "the ceiling of another field is above what its container holds"},
 		{"answer_not_offered", 0, "an extension answers what was offered under another number"},
 		{"context_bound", 0, "a key of any length is the context of an HkdfLabel, which takes 255 octets"},
-		{"number_taken", 0, "the number of an extension belongs to another in the IANA registry"},
-		{"nonce_bound", 0, "the grammar lets nonces pass that the binder cannot take"},
-		{"dead_arm", 0, "an arm of a select stands for a message in which the extension has no place"}}
+		{"number_taken", 0, "the number of an extension belongs to another in the IANA registry"}}
 )
 
 // modelAny is a model that the element of a list does not say.

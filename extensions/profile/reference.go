@@ -1,0 +1,126 @@
+package profile
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"attls"
+	"attls/extensions/profile/binder"
+)
+
+// Meaning is a word with what it means.
+type Meaning struct {
+	Word    string `json:"word"`
+	Meaning string `json:"meaning,omitempty"`
+}
+
+// Key is one key of a profile, for a reference.
+type Key struct {
+	Path     string    `json:"path"` // NAME stands for a name that the profile gives, MESSAGE for a message
+	Form     string    `json:"form"`
+	Meaning  string    `json:"meaning"`
+	Values   []Meaning `json:"values,omitempty"`
+	Metadata bool      `json:"metadata,omitempty"` // changes neither the wire nor a verdict
+}
+
+// Keys lists all keys of a profile, out of the table by which the loader
+// checks them.
+func Keys() []Key { return root.list("", false, nil) }
+
+func (k *key) list(path string, meta bool, out []Key) []Key {
+	meta = meta || k.meta
+	if path != "" && k.text != "" {
+		x := Key{Path: path, Form: k.describe(), Meaning: k.text, Metadata: meta}
+		for _, w := range k.words {
+			x.Values = append(x.Values, Meaning{w.name, w.text})
+		}
+		out = append(out, x)
+	}
+	for _, c := range k.keys {
+		out = c.list(join(path, c.name), meta, out)
+	}
+	if k.each != nil && k.form&formMap != 0 && !k.free {
+		name := "NAME"
+		switch {
+		case k == extensionKey:
+			name = "MESSAGE"
+		case k.names != nil:
+			name = "(" + strings.Join(k.names(), "|") + ")"
+		}
+		out = k.each.list(join(path, name), meta, out)
+	}
+	return out
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+// describe says what stands under a key.
+func (k *key) describe() string {
+	if k.form != formScalar {
+		return k.form.String()
+	}
+	switch {
+	case k.words != nil:
+		return "one of " + strings.Join(k.words.names(), ", ")
+	case k.scalar == scalarNumber:
+		return "a number"
+	case k.scalar == scalarOctets:
+		return "0x and hexadecimal octets"
+	}
+	return "a text"
+}
+
+// Causes lists the causes that a profile gives alerts, with the alert that each
+// has otherwise.
+func Causes() []Meaning {
+	var list []Meaning
+	for _, f := range attls.AttestationFailures {
+		list = append(list, Meaning{strings.TrimPrefix(string(f), "attestation."), attls.DefaultAlert(f).String()})
+	}
+	return list
+}
+
+// WriteReference writes the reference of all keys, words and causes, and of the
+// binder language, as Markdown.
+func WriteReference(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("# Keys of a profile\n\nNAME stands for a name that the profile gives. MESSAGE is one of " + strings.Join(messageNames(), ", ") +
+		". Keys marked ° change neither the wire nor a verdict.\n\n")
+	for _, k := range Keys() {
+		mark := ""
+		if k.Metadata {
+			mark = "°"
+		}
+		fmt.Fprintf(&b, "* `%s`%s (%s): %s\n", k.Path, mark, k.Form, k.Meaning)
+		for _, v := range k.Values {
+			if v.Meaning != "" {
+				fmt.Fprintf(&b, "  * `%s`: %s\n", v.Word, v.Meaning)
+			}
+		}
+	}
+	b.WriteString("\n# Keys of a switch\n\n")
+	for _, name := range sortedKeys(switchWords) {
+		fmt.Fprintf(&b, "* `%s`: %s\n", name, switchWords[name])
+	}
+	b.WriteString("* any other key is a reading, with the value that `$NAME` stands for; null deletes the key that says `$NAME`, and `$NAME.PART` takes one value of a reading that is a map\n")
+	b.WriteString("\n# Flaws that a profile may acknowledge\n\n")
+	for _, f := range flawWords {
+		fmt.Fprintf(&b, "* `%s`: %s\n", f.name, f.text)
+	}
+	b.WriteString("\n# Causes and the alert of each that the profile does not name\n\n")
+	for _, c := range Causes() {
+		fmt.Fprintf(&b, "* `%s`: %s\n", c.Word, c.Meaning)
+	}
+	b.WriteString("\n# Binder language\n\n")
+	for _, x := range binder.Words() {
+		fmt.Fprintf(&b, "* `%s`: %s\n", x.Usage, x.Meaning)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
