@@ -73,10 +73,15 @@ func (e *Engine) establish() {
 
 // startHalves makes the two halves of a connection that has its traffic keys.
 func (e *Engine) startHalves() {
-	shared := &half{}
-	e.reader = &Reader{in: e.in, suite: e.nego.suite, secret: *e.keys.trafficSecret(e.role.Peer()), role: e.role, shared: shared,
+	var halves struct { // in one piece, since they live and die together
+		shared half
+		reader Reader
+		writer Writer
+	}
+	e.reader, e.writer = &halves.reader, &halves.writer
+	*e.reader = Reader{in: e.in, suite: e.nego.suite, secret: *e.keys.trafficSecret(e.role.Peer()), role: e.role, shared: &halves.shared,
 		tap: e.tap(), engine: e}
-	e.writer = &Writer{out: e.out, suite: e.nego.suite, secret: *e.keys.trafficSecret(e.role), shared: shared,
+	*e.writer = Writer{out: e.out, suite: e.nego.suite, secret: *e.keys.trafficSecret(e.role), shared: &halves.shared,
 		limit: e.nego.suite.RecordLimit, tap: e.tap(), role: e.role,
 		quiet: slices.Contains(e.cfg.quirks().NeverSend, attls.KindKeyUpdate)}
 }
