@@ -242,6 +242,73 @@ func TestEncodeErrors(t *testing.T) {
 	}
 }
 
+// A number decides a select below a label, and is found there.
+func TestDecidesBelowLabel(t *testing.T) {
+	s := compile(t, nil, `
+		enum { a(1), b(2), (255) } E;
+		struct { } Empty;
+		struct {
+			E outer; E inner; uint8 count;
+			select (outer) {
+				case a:
+					uint8 x;
+					select (inner) { case a: uint8 y; case b: uint16 z; } deep;
+					uint16 list[count];
+				case b: Empty;
+			} label;
+		} S;`)
+	c, err := s.Codec("S", Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct {
+		sets []set
+		want string
+	}{
+		{[]set{{"label.deep.z", Number(7)}}, "01 02 00 00 0007"},
+		{[]set{{"label.deep.y", Number(7)}, {"label.list", List(Number(8), Number(9))}}, "01 01 04 00 07 0008 0009"},
+		{[]set{{"label", Struct()}, {"outer", Symbol("b")}}, "02 01 00"},
+		{[]set{{"count", Number(2)}}, "01 01 02 00 00 0000"},
+	} {
+		got, bad := c.Encode(build(t, x.sets))
+		if bad != nil || !bytes.Equal(got, unhex(t, x.want)) {
+			t.Errorf("%+v: %x, %v; want %s", x.sets, got, bad, x.want)
+			continue
+		}
+		canonical(t, c, got)
+	}
+}
+
+func TestExpressions(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want int
+	}{
+		{"2^3-1", 7}, {"2*3+4", 10}, {"2+3*4", 14}, {"(2+3)*4", 20}, {"9-4-3", 2}, {"9-(4-3)", 8}, {"0x10", 16},
+		{"5^0", 1}, {"1^99999999999", 1}, {"0^5+1", 1}, {"2^2^3", 64}, {"Hash.length*2", 64},
+		{"2^64", -1}, {"2^63*2", -1}, {"3-4", -1}, {"18446744073709551615+1", -1}, {"2^24+1", -1}, {"nothing", -1},
+	} {
+		f, err := Parse([]byte("opaque A["+c.text+"];"), Position{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, problems := Compile(DefaultEnvironment(), f)
+		if s == nil {
+			if c.want >= 0 || len(problems) != 1 {
+				t.Errorf("%s: %v", c.text, problems)
+			}
+			continue
+		}
+		codec, err := s.Codec("A", Context{Lengths: map[string]int{ParamHashLength: 32}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := codec.Fields(0)[0].Ceiling; got != c.want {
+			t.Errorf("%s is %d, want %d", c.text, got, c.want)
+		}
+	}
+}
+
 func TestSetErrors(t *testing.T) {
 	for _, path := range []string{"a[1]", "a[", "[x]", "a..b", "n.x", "n[0]"} {
 		v := Struct(Number(1).As("n"))

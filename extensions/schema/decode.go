@@ -29,7 +29,8 @@ func (c *Codec) TypeName() string { return c.typeName }
 // Decode reads a body. The Value has views of it. Octets that are left over
 // are an error (FailTrailing) unless the Context ignores them; an error tells
 // the offset in octets from the start of the body and the path of the field,
-// and leaves it to the caller to name the message.
+// and leaves it to the caller to name the message. A number that its enum does
+// not list is accepted unless it decides a select (ErrUndefinedArm).
 func (c *Codec) Decode(body []byte) (Value, *attls.Error) {
 	v, n, err := c.DecodePrefix(body)
 	if err == nil && n < len(body) && !c.ctx.IgnoreTrailing {
@@ -54,9 +55,7 @@ func (c *Codec) DecodePrefix(body []byte) (Value, int, *attls.Error) {
 	if len(body) > size {
 		return Value{}, 0, attls.Errorf(attls.Violation, attls.FailLimit, "%s; at most %d are read", octets(len(body)), size).At(0)
 	}
-	var stack [16]Value
-	var registers [8]register
-	d := decoder{b: body, end: len(body), left: elements, lax: c.ctx.IgnoreConstants, stack: stack[:0], registers: registers[:0]}
+	d := decoder{b: body, end: len(body), left: elements, lax: c.ctx.IgnoreConstants, stack: make([]Value, 0, min(12, 2+len(body)))}
 	if err := d.value(c.root, ""); err != nil {
 		return Value{}, 0, err
 	}

@@ -7,9 +7,9 @@ import (
 
 // Position is a place in a text. Lines and columns (in characters) count from 1.
 type Position struct {
-	File   string
-	Line   int
-	Column int
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
 }
 
 func (p Position) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }
@@ -37,11 +37,11 @@ const (
 // Problem is one finding about a text: what is wrong, where, and what to do
 // about it. A Warning does not keep a Schema from being made.
 type Problem struct {
-	Pos     Position
-	Kind    ProblemKind
-	Text    string // one sentence, no trailing period
-	Advice  string // what to do about it; may be empty
-	Warning bool
+	Pos     Position    `json:"position"`
+	Kind    ProblemKind `json:"kind"`
+	Text    string      `json:"text"`             // one sentence, no trailing period
+	Advice  string      `json:"advice,omitempty"` // what to do about it
+	Warning bool        `json:"warning"`
 }
 
 func (p *Problem) Error() string {

@@ -152,7 +152,7 @@ func (r *reader) end() *attls.Error {
 //	    opaque legacy_session_id<0..32>;
 //	    CipherSuite cipher_suites<2..2^16-2>;
 //	    opaque legacy_compression_methods<1..2^8-1>;
-//	    Extension extensions<8..2^16-1>;
+//	    Extension extensions<7..2^16-1>;
 //	} ClientHello;
 //
 // A ClientHello of an older version may end before extensions.
@@ -274,7 +274,7 @@ func (m *EncryptedExtensions) Append(b []byte) []byte {
 //
 //	struct {
 //	    opaque certificate_request_context<0..2^8-1>;
-//	    Extension extensions<2..2^16-1>;
+//	    Extension extensions<0..2^16-1>;
 //	} CertificateRequest;
 type CertificateRequest struct {
 	Context    []byte
@@ -461,7 +461,7 @@ func (m *KeyUpdate) Append(b []byte) []byte {
 //	    uint32 ticket_age_add;
 //	    opaque ticket_nonce<0..255>;
 //	    opaque ticket<1..2^16-1>;
-//	    Extension extensions<0..2^16-2>;
+//	    Extension extensions<0..2^16-1>;
 //	} NewSessionTicket;
 type NewSessionTicket struct {
 	Lifetime   uint32
