@@ -79,16 +79,11 @@ func (a *appraisal) results() {
 	}
 	a.check(CheckVerifier, result.from(trusted), fmt.Sprintf("issued by %q", trusted.Identity))
 	a.check(CheckFreshness, a.fresh(result), fmt.Sprintf("issued %v", result.issued().UTC()))
-	a.check(CheckChallenge, a.boundTo(result), "eat_nonce is the challenge")
+	a.checkChallenge(a.boundTo(result))
 	status, err := result.affirming()
 	a.check(CheckStatus, err, "every appraisal is affirming")
 	a.verdict.Status = ear.TrustTierToString[status]
-	var attested []byte
-	key, err := result.key()
-	if err == nil {
-		attested, err = a.sameKey(key)
-	}
-	a.check(CheckKey, err, "the attested key is the key of the handshake")
+	attested := a.checkKey(result.key())
 	if a.verdict.Failure == "" {
 		a.verdict.SPKI = attested
 		a.verdict.Result = c.Value

@@ -235,10 +235,11 @@ func (a *appraisal) evidence() {
 	if t.kak != nil {
 		a.check(CheckKeySigned, keySignature(t), "the key token verifies under kak-pub")
 	}
-	a.check(CheckChallenge, a.challenge(t), "eat_nonce is the challenge")
-	attested, err := a.sameKey(t.key)
-	a.check(CheckKey, err, "the attested key is the key of the handshake")
-	a.check(CheckClaims, a.claims(t.kat.claims), fmt.Sprintf("%d further claims are as expected", len(a.r.Claims)))
+	a.checkChallenge(a.challenge(t))
+	attested := a.checkKey(t.key, nil)
+	if len(a.r.Claims) > 0 {
+		a.check(CheckClaims, a.claims(t.kat.claims), fmt.Sprintf("%d further claims are as expected", len(a.r.Claims)))
+	}
 	if a.verdict.Failure == "" {
 		a.verdict.SPKI = attested
 		a.verdict.ValidUntil = a.at.Add(or(a.Validity, defaultValidity))
@@ -409,6 +410,28 @@ func keySignature(t *tokens) *attls.Error {
 		return refused(attls.FailAppraisal, ruleKAT, "the key token does not verify under kak-pub: %v", err)
 	}
 	return nil
+}
+
+func (a *appraisal) checkChallenge(err *attls.Error) {
+	text := "eat_nonce is the challenge"
+	if a.r.Challenge == nil {
+		text = "nothing is bound to the handshake"
+	}
+	a.check(CheckChallenge, err, text)
+}
+
+// checkKey holds the attested key, or the error of finding it, against the
+// handshake's and returns its DER SubjectPublicKeyInfo.
+func (a *appraisal) checkKey(attested crypto.PublicKey, err *attls.Error) (spki []byte) {
+	if err == nil {
+		spki, err = a.sameKey(attested)
+	}
+	text := "the attested key is the key of the handshake"
+	if a.r.SPKI == nil {
+		text = "the key is the one attested, " + fingerprint(spki)
+	}
+	a.check(CheckKey, err, text)
+	return spki
 }
 
 // challenge compares eat_nonce with the challenge as it is placed.

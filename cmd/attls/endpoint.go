@@ -42,6 +42,7 @@ type endpointFlags struct {
 	messages, asJSON, quiet           bool
 	require                           bool
 	attesterCommand, appraiserCommand string
+	roots                             rootFiles
 	noMiddlebox                       bool
 	recordSizeLimit                   uint16
 	padTo                             int
@@ -67,6 +68,7 @@ func (f *endpointFlags) register(c *cobra.Command) {
 	flags.BoolVar(&f.require, "require-attestation", false, "fail unless the peer attests")
 	flags.StringVar(&f.attesterCommand, "attester-cmd", "", "program that makes our Evidence (default: the software root of trust)")
 	flags.StringVar(&f.appraiserCommand, "appraiser-cmd", "", "program that judges the peer's Evidence (default: the embedded verifier)")
+	f.roots.register(flags)
 	flags.BoolVar(&f.noMiddlebox, "no-middlebox", false, "no middlebox compatibility: no session id, no change_cipher_spec")
 	flags.Uint16Var(&f.recordSizeLimit, "record-size-limit", 0, "announce record_size_limit (octets)")
 	flags.IntVar(&f.padTo, "pad-to", 0, "pad records to a multiple of so many octets")

@@ -2,16 +2,20 @@ package main
 
 import (
 	"crypto"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"attls/attestation"
 	"attls/conformance"
@@ -29,8 +33,81 @@ func evidenceCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(makeCommand(), appraiseCommand(), serveCommand())
+	files := &rootFiles{}
+	files.register(c.PersistentFlags())
+	c.AddCommand(makeCommand(files), appraiseCommand(files), serveCommand(files), initCommand())
 	return c
+}
+
+// rootFiles name the files of a root of trust and of a verifier; without them
+// the demonstration ones are used.
+type rootFiles struct{ attester, verifier string }
+
+func (f *rootFiles) register(flags *pflag.FlagSet) {
+	flags.StringVar(&f.attester, "attester-file", "", `file of the software root of trust, as "attls evidence init" writes it (default: the demonstration root)`)
+	flags.StringVar(&f.verifier, "verifier-file", "", "file with endorsed keys, reference values and trusted verifiers (default: those of the demonstration root)")
+}
+
+func (f *rootFiles) load() (*attestation.Software, *attestation.Verifier, error) {
+	software, verifier := conformance.DemoAttestation(nil)
+	var err error
+	if f.attester != "" {
+		if software, err = attestation.LoadSoftware(f.attester); err != nil {
+			return nil, nil, unavailable(err)
+		}
+	}
+	if f.verifier != "" {
+		if verifier, err = attestation.LoadVerifier(f.verifier); err != nil {
+			return nil, nil, unavailable(err)
+		}
+	}
+	return software, verifier, nil
+}
+
+func initCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "init DIRECTORY",
+		Short: "Write a root of trust and a verifier with new keys as files",
+		Long: `init writes attester.yaml (keys and what the platform claims) and verifier.yaml
+(endorsed keys, reference values, trusted verifiers) that fit each other, with
+keys of their own. Edit them and name them with --attester-file and
+--verifier-file. attester.yaml and verifier.yaml hold private keys.`,
+		Example: `  attls evidence init roots
+  attls server --attester-file roots/attester.yaml
+  attls client --verifier-file roots/verifier.yaml --require-attestation`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			seed := make([]byte, 32)
+			rand.Read(seed)
+			software, verifier := attestation.Demo(seed, nil)
+			const verifierName = "verifier.yaml"
+			attesterFile, err := software.File(map[string]string{attestation.DemoVerifier: verifierName})
+			if err != nil {
+				return err
+			}
+			verifierFile, err := verifier.File()
+			if err != nil {
+				return err
+			}
+			if err := os.MkdirAll(args[0], 0o755); err != nil {
+				return unavailable(err)
+			}
+			if err := writeNew(filepath.Join(args[0], "attester.yaml"), attesterFile); err != nil {
+				return unavailable(err)
+			}
+			return unavailable(writeNew(filepath.Join(args[0], verifierName), verifierFile))
+		},
+	}
+}
+
+// writeNew writes a private file that does not exist yet.
+func writeNew(name string, b []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	return errors.Join(err, f.Close())
 }
 
 // evidenceFlags describe what Evidence is to be bound to.
@@ -117,7 +194,7 @@ func readPublicKey(name string) ([]byte, error) {
 	}
 }
 
-func makeCommand() *cobra.Command {
+func makeCommand(files *rootFiles) *cobra.Command {
 	var f evidenceFlags
 	var spoil, keyOut string
 	var asJSON bool
@@ -137,7 +214,10 @@ half --key-out takes.`,
 			if err != nil {
 				return err
 			}
-			software, _ := conformance.DemoAttestation(nil)
+			software, _, err := files.load()
+			if err != nil {
+				return err
+			}
 			var attester negotiation.Attester = software
 			if spoil == "help" {
 				for _, x := range attestation.Spoilages {
@@ -181,7 +261,7 @@ func writeKey(name string, key crypto.Signer) error {
 	return os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
 }
 
-func appraiseCommand() *cobra.Command {
+func appraiseCommand(files *rootFiles) *cobra.Command {
 	var f evidenceFlags
 	var ear string
 	var asJSON bool
@@ -203,7 +283,10 @@ results, against the trusted verifiers. It exits 0 when the CMW is accepted and
 			if r.CMW, err = readPayload(args[0], c.InOrStdin()); err != nil {
 				return unavailable(err)
 			}
-			_, verifier := conformance.DemoAttestation(nil)
+			_, verifier, err := files.load()
+			if err != nil {
+				return err
+			}
 			v, err := verifier.Appraise(c.Context(), r)
 			if err != nil {
 				return failed("%w", err)
@@ -250,7 +333,7 @@ func readPayload(name string, stdin io.Reader) ([]byte, error) {
 	return b, err
 }
 
-func serveCommand() *cobra.Command {
+func serveCommand(files *rootFiles) *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "Answer one JSON request, as --attester-cmd and --appraiser-cmd ask it",
@@ -262,7 +345,10 @@ describes the requests.`,
   attls client --appraiser-cmd "attls evidence serve" --require-attestation`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			software, verifier := conformance.DemoAttestation(nil)
+			software, verifier, err := files.load()
+			if err != nil {
+				return err
+			}
 			if err := attestation.Serve(c.Context(), software, verifier, c.InOrStdin(), c.OutOrStdout()); err != nil {
 				return failed("%w", err)
 			}
@@ -273,7 +359,10 @@ describes the requests.`,
 
 // tools returns the Attester and the Appraiser of an endpoint.
 func (f *endpointFlags) tools() (negotiation.Attester, negotiation.Appraiser, error) {
-	software, verifier := conformance.DemoAttestation(nil)
+	software, verifier, err := f.roots.load()
+	if err != nil {
+		return nil, nil, err
+	}
 	var attester negotiation.Attester = software
 	var appraiser negotiation.Appraiser = verifier
 	if f.attesterCommand != "" {
