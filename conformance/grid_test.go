@@ -126,3 +126,39 @@ func TestVariations(t *testing.T) {
 		})
 	}
 }
+
+// TestRenamed gives every extension, message, slot, type, field and alert of a
+// profile another name and every code point another number: nothing may stand on
+// a name or a number, so everything that was allowed works and everything that
+// fails fails alike.
+func TestRenamed(t *testing.T) {
+	for _, name := range distinct {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			old := load(t, name)
+			src, err := profile.Rename(name, profile.Options{}, 11)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := profile.Parse(name+".yaml", src, profile.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			before, after := Combinations(old), Combinations(p)
+			for i, c := range before {
+				if (c.Reason == "") != (after[i].Reason == "") {
+					t.Errorf("%+v was allowed: %v, and now %q", c, c.Reason == "", after[i].Reason)
+				}
+			}
+			for _, s := range everyRun(p, p.ID) {
+				s.Compiled = p
+				if r := Run(context.Background(), s); r.Err != nil {
+					t.Errorf("%v: %v", s, r.Err)
+				}
+			}
+			if a, b := len(everyRun(old, name)), len(everyRun(p, p.ID)); a != b {
+				t.Errorf("%d runs before and %d after", a, b)
+			}
+		})
+	}
+}

@@ -136,7 +136,12 @@ func (p *painter) verdict(title string, v *conformance.VerdictClaim) {
 	if v.ValidUntil != "" {
 		word += ", valid until " + v.ValidUntil
 	}
-	p.line(p.in(bold, title), p.in(colour, word))
+	for i, l := range wrap(title+word, p.width, "  ") {
+		if rest, ok := strings.CutPrefix(l, title); ok && i == 0 {
+			l = p.in(bold, title) + p.in(colour, rest)
+		}
+		p.line(l)
+	}
 	for _, check := range v.Checks {
 		mark, colour := "✓", green
 		if !check.OK {

@@ -1,0 +1,261 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"attls/conformance"
+	"attls/extensions/profile"
+)
+
+// command runs the command and returns what it wrote.
+func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	code = run(context.Background(), args, strings.NewReader(""), &out, &err)
+	return code, out.String(), err.String()
+}
+
+// designs are the profiles that differ in how a connection goes.
+var designs = []string{"tls-attestation-07", "early-attestation-06", "early-attestation-00", "mbedtls-poc"}
+
+// TestDemo runs the demonstration in every combination of the four designs and
+// has the forbidden ones refused as usage errors with a sentence.
+func TestDemo(t *testing.T) {
+	for _, name := range designs {
+		p, err := profile.Load(name, profile.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range conformance.Combinations(p) {
+			args := []string{"demo", "--profile", name, "--attester", string(c.Attester), "--model", c.Model, "--credential", c.Credential}
+			code, stdout, stderr := command(t, args...)
+			if c.Reason != "" {
+				if code != exitUsage || stdout != "" || !strings.Contains(stderr, c.Reason) {
+					t.Errorf("%v: exit code %d, %q %q; want %d and %q", args, code, stdout, stderr, exitUsage, c.Reason)
+				}
+				continue
+			}
+			if code != exitOK || !strings.Contains(stdout, "Attested:") || !strings.Contains(stdout, "Verdict of the ") {
+				t.Errorf("%v: exit code %d\n%s%s", args, code, stdout, stderr)
+			}
+		}
+	}
+}
+
+// TestDemoDraws holds what the default demonstration must show.
+func TestDemoDraws(t *testing.T) {
+	code, stdout, stderr := command(t, "demo")
+	if code != exitOK {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	for _, want := range []string{"ClientHello", "EncryptedExtensions", "remoteAttestation, 8 octets", "server_attester choice: evidence", "payload: CMW",
+		"CertificateVerify", "application data", "Challenge of the server", "hash(CH..SH)", "spki(role)", "✓ reference-values", "status affirming"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("the drawing lacks %q", want)
+		}
+	}
+	if strings.Contains(stdout, "\x1b") {
+		t.Error("colour without a terminal")
+	}
+	for i, line := range strings.Split(stdout, "\n") {
+		if n := len([]rune(line)); n > defaultWidth {
+			t.Errorf("line %d has %d columns: %s", i+1, n, line)
+		}
+	}
+}
+
+// TestDemoJSON reads what a script would read.
+func TestDemoJSON(t *testing.T) {
+	code, stdout, stderr := command(t, "demo", "--json", "--profile", "tls-attestation-07", "--attester", "both")
+	if code != exitOK {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	var r struct {
+		OK             bool
+		Client, Server conformance.Claims
+		Ladder         []conformance.Step
+		Binders        []conformance.Binder
+	}
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+		t.Fatal(err)
+	}
+	if !r.OK || r.Client.Schema != conformance.ClaimsSchema || len(r.Client.Attestation) != 2 || len(r.Ladder) < 10 || len(r.Binders) != 2 {
+		t.Errorf("%s", stdout)
+	}
+	if r.Client.TranscriptHash != r.Server.TranscriptHash || r.Binders[0].Value != r.Server.Attestation[0].Challenge {
+		t.Error("the ends disagree")
+	}
+}
+
+// TestFail: every name that "--fail help" lists is rejected as it must be, and
+// the short names that everybody tries are among them.
+func TestFail(t *testing.T) {
+	code, stdout, stderr := command(t, "demo", "--fail", "help", "--json")
+	if code != exitOK {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	var list []conformance.Fault
+	if err := json.Unmarshal([]byte(stdout), &list); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, f := range list {
+		seen[f.Name] = true
+		if code, stdout, _ := command(t, "demo", "-q", "--fail", f.Name); code != exitOK || !strings.HasPrefix(stdout, "Rejected as it must be: by the "+f.Rejects) {
+			t.Errorf("%s: exit code %d, %s", f.Name, code, stdout)
+		}
+	}
+	for _, name := range []string{"binder", "key", "reference-value"} {
+		if !seen[name] {
+			t.Errorf("%s is not listed", name)
+		}
+	}
+	if code, _, stderr := command(t, "demo", "--fail", "nonsense"); code != exitUsage || !strings.Contains(stderr, "nonsense") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	if code, _, stderr := command(t, "demo", "--fail", "unwilling", "--profile", "tls-attestation-07"); code != exitUsage {
+		t.Errorf("a fault that the profile does not have: exit code %d, %s", code, stderr)
+	}
+}
+
+func TestRecordAndReplay(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "run.json")
+	if code, _, stderr := command(t, "demo", "-q", "--hello-retry", "--attester", "both", "--record", file); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	code, stdout, stderr := command(t, "replay", file)
+	if code != exitOK || !strings.Contains(stdout, "Replayed octet for octet") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	blob, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := filepath.Join(dir, "changed.json")
+	if err := os.WriteFile(changed, bytes.Replace(blob, []byte(`"sent": [`+"\n   \"16"), []byte(`"sent": [`+"\n   \"17"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := command(t, "replay", "-q", changed); code != exitFailed || !strings.Contains(stderr, "octet 0") {
+		t.Errorf("a changed recording: exit code %d, %s", code, stderr)
+	}
+	if code, _, _ := command(t, "replay", filepath.Join(dir, "absent.json")); code != exitUnavailable {
+		t.Errorf("no recording: exit code %d", code)
+	}
+}
+
+func TestProfileCommands(t *testing.T) {
+	code, stdout, _ := command(t, "profile", "list")
+	for _, name := range profile.Names() {
+		if !strings.Contains(stdout, name) {
+			t.Errorf("profile list lacks %s", name)
+		}
+		if code, shown, stderr := command(t, "profile", "show", name); code != exitOK || !strings.Contains(shown, "Combinations") {
+			t.Errorf("profile show %s: exit code %d, %s", name, code, stderr)
+		}
+	}
+	if code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	code, stdout, _ = command(t, "profile", "show", "early-attestation-06", "--json", "--reading", "hrr=b")
+	var d profileDetail
+	if err := json.Unmarshal([]byte(stdout), &d); err != nil || code != exitOK || len(d.Slots) != 2 || len(d.Readings) == 0 {
+		t.Errorf("exit code %d, %v: %s", code, err, stdout)
+	}
+	if code, _, stderr := command(t, "profile", "show", "early-attestation-60"); code != exitUsage || !strings.Contains(stderr, "did you mean") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+}
+
+// TestEvidence makes Evidence and judges it, sound and spoilt.
+func TestEvidence(t *testing.T) {
+	dir := t.TempDir()
+	key, cmw := filepath.Join(dir, "key.pem"), filepath.Join(dir, "evidence.cmw")
+	challenge := strings.Repeat("a5", 32)
+	code, stdout, stderr := command(t, "evidence", "make", "--challenge", challenge, "--key-out", key)
+	if code != exitOK {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	if err := os.WriteFile(cmw, []byte(stdout), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, stderr := command(t, "evidence", "appraise", "--challenge", challenge, "--key", key, cmw); code != exitOK || !strings.Contains(stdout, "accepted") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	if code, stdout, _ := command(t, "evidence", "appraise", "--challenge", strings.Repeat("5a", 32), "--key", key, cmw); code != exitFailed || !strings.Contains(stdout, "attestation.binder_mismatch") {
+		t.Errorf("another challenge: exit code %d: %s", code, stdout)
+	}
+	ear := filepath.Join(dir, "result.jwt")
+	if code, _, stderr := command(t, "evidence", "appraise", "--challenge", challenge, "--key", key, "--ear", ear, "--json", cmw); code != exitOK {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	if jwt, err := os.ReadFile(ear); err != nil || bytes.Count(jwt, []byte(".")) != 2 {
+		t.Errorf("the result: %s, %v", jwt, err)
+	}
+	code, stdout, _ = command(t, "evidence", "make", "--model", "results", "--key", key, "--json")
+	if code != exitOK || !strings.Contains(stdout, `"cmw"`) {
+		t.Errorf("exit code %d: %s", code, stdout)
+	}
+}
+
+// TestUsage: what is wrong on the command line ends with code 2 and says what.
+func TestUsage(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"demo", "--attester", "nobody"}, "attester"},
+		{[]string{"demo", "--model", "guess"}, "model"},
+		{[]string{"demo", "--credential", "paper"}, "credential"},
+		{[]string{"demo", "--profile", "nothing"}, "nothing"},
+		{[]string{"demo", "--code-point", "extensions.remoteAttestation"}, "code-point"},
+		{[]string{"demo", "--suite", "TLS_NULL"}, "TLS_NULL"},
+		{[]string{"demo", "--flag"}, "unknown flag"},
+		{[]string{"client", "--groups", "x26519"}, "x26519"},
+		{[]string{"server", "--verify", "maybe"}, "maybe"},
+		{[]string{"server", "--profile", "none", "--require-attestation"}, "profile"},
+		{[]string{"nonsense"}, "nonsense"},
+		{[]string{"evidence", "make", "--challenge", "xyz"}, "challenge"},
+		{[]string{"evidence", "make", "--fit", "tight"}, "fit"},
+		{[]string{"evidence", "make", "--spoil", "badly"}, "badly"},
+	} {
+		if code, _, stderr := command(t, test.args...); code != exitUsage || !strings.Contains(stderr, test.want) {
+			t.Errorf("%v: exit code %d, %s", test.args, code, stderr)
+		}
+	}
+}
+
+// TestHelp: every command explains itself.
+func TestHelp(t *testing.T) {
+	for _, args := range [][]string{{}, {"demo"}, {"replay"}, {"server"}, {"client"}, {"evidence"}, {"evidence", "make"}, {"evidence", "appraise"},
+		{"evidence", "serve"}, {"profile"}, {"profile", "list"}, {"profile", "show"}, {"bench"}, {"bench", "handshake"}, {"bench", "record"}, {"version"}} {
+		if code, stdout, stderr := command(t, append(args, "--help")...); code != exitOK || !strings.Contains(stdout, "Usage:") {
+			t.Errorf("%v: exit code %d, %s", args, code, stderr)
+		}
+	}
+	if code, stdout, _ := command(t, "help", "exit-codes"); code != exitOK || !strings.Contains(stdout, "not available") {
+		t.Errorf("exit code %d: %s", code, stdout)
+	}
+	if code, stdout, _ := command(t, "version"); code != exitOK || !strings.HasPrefix(stdout, "attls ") {
+		t.Errorf("exit code %d: %s", code, stdout)
+	}
+	if code, stdout, _ := command(t, "completion", "bash"); code != exitOK || !strings.Contains(stdout, "attls") {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestBench(t *testing.T) {
+	for _, what := range []string{"handshake", "record"} {
+		code, stdout, stderr := command(t, "bench", what, "--rounds", "1", "--repeats", "1", "--json")
+		var list []map[string]any
+		if err := json.Unmarshal([]byte(stdout), &list); err != nil || code != exitOK || len(list) == 0 {
+			t.Errorf("%s: exit code %d, %v, %s", what, code, err, stderr)
+		}
+	}
+}
