@@ -98,21 +98,32 @@ func tlsConfigs(c Case, id *identity) (client, server *tls.Config) {
 	return client, server
 }
 
-// tlsPair makes a connection of crypto/tls, whose two ends need a goroutine each.
+// tlsPair makes a connection of crypto/tls.
 func tlsPair(client, server *tls.Config) (*tls.Conn, *tls.Conn, error) {
 	a, b := newMemoryConns()
 	c, s := tls.Client(a, client), tls.Server(b, server)
+	return c, s, handshakeBoth(c, s)
+}
+
+// handshaker is a connection of either stack.
+type handshaker interface {
+	Handshake() error
+	Close() error
+}
+
+// handshakeBoth runs a blocking handshake, whose ends need a goroutine each.
+func handshakeBoth(client, server handshaker) error {
 	done := make(chan error, 1)
-	go func() {
-		err := s.Handshake()
-		if err != nil {
-			b.Close()
-		}
-		done <- err
-	}()
-	err := c.Handshake()
+	go func() { done <- handshakeOrClose(server) }()
+	err := handshakeOrClose(client)
+	return errors.Join(err, <-done)
+}
+
+// handshakeOrClose closes after a failure, so that the other end does not wait.
+func handshakeOrClose(h handshaker) error {
+	err := h.Handshake()
 	if err != nil {
-		a.Close()
+		h.Close()
 	}
-	return c, s, errors.Join(err, <-done)
+	return err
 }

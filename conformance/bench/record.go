@@ -42,12 +42,14 @@ type Throughput struct {
 type RecordResult struct {
 	Suite     string     `json:"suite"`
 	Octets    int        `json:"octets"`
-	Ours      Throughput `json:"ours"`
+	Ours      Throughput `json:"ours"`       // the engine's two halves
+	Conn      Throughput `json:"conn"`       // handshake.Conn, over the same in-memory connection as crypto/tls
 	CryptoTLS Throughput `json:"crypto_tls"` // only where it negotiates the suite
 	AEAD      Throughput `json:"aead"`
-	// Throughput divided by theirs. 0: not measured.
-	ToCryptoTLS float64 `json:"to_crypto_tls"`
-	ToAEAD      float64 `json:"to_aead"`
+	// Our throughput divided by theirs. 0: not measured.
+	ToCryptoTLS     float64 `json:"to_crypto_tls"`
+	ConnToCryptoTLS float64 `json:"conn_to_crypto_tls"`
+	ToAEAD          float64 `json:"to_aead"`
 }
 
 // Records measures one case, every subject in one goroutine.
@@ -55,20 +57,17 @@ func Records(c RecordCase, o Options) (*RecordResult, error) {
 	if c.Suite == 0 {
 		c.Suite = attls.TLS_AES_128_GCM_SHA256
 	}
-	ours, theirs, bare, err := recordSubjects(c)
+	s, err := newRecordSubjects(c)
 	if err != nil {
 		return nil, err
 	}
-	subjects := []*subject{ours, bare}
-	if theirs != nil {
-		subjects = append(subjects, theirs)
-	}
-	if err := interleave(o, subjects); err != nil {
+	if err := interleave(o, s.list()); err != nil {
 		return nil, err
 	}
-	r := &RecordResult{Suite: c.Suite.String(), Octets: c.Octets, Ours: throughput(c, ours), AEAD: throughput(c, bare), ToAEAD: ratio(bare, ours)}
-	if theirs != nil {
-		r.CryptoTLS, r.ToCryptoTLS = throughput(c, theirs), ratio(theirs, ours)
+	r := &RecordResult{Suite: c.Suite.String(), Octets: c.Octets, Ours: throughput(c, s.ours), Conn: throughput(c, s.conn),
+		AEAD: throughput(c, s.bare), ToAEAD: ratio(s.bare, s.ours)}
+	if s.theirs != nil {
+		r.CryptoTLS, r.ToCryptoTLS, r.ConnToCryptoTLS = throughput(c, s.theirs), ratio(s.theirs, s.ours), ratio(s.theirs, s.conn)
 	}
 	return r, nil
 }
@@ -87,30 +86,44 @@ func throughput(c RecordCase, s *subject) Throughput {
 
 // recordSubjects are what Records compares; theirs is nil where crypto/tls
 // would negotiate another suite, which it does not let anybody choose.
-func recordSubjects(c RecordCase) (ours, theirs, bare *subject, err error) {
+type recordSubjects struct{ ours, conn, theirs, bare *subject }
+
+func (s *recordSubjects) list() []*subject {
+	list := []*subject{s.ours, s.conn, s.bare}
+	if s.theirs != nil {
+		list = append(list, s.theirs)
+	}
+	return list
+}
+
+func newRecordSubjects(c RecordCase) (*recordSubjects, error) {
 	if c.Octets < 1 || c.Octets > 16384 {
-		return nil, nil, nil, fmt.Errorf("bench: records of %d octets; 1 to 16384 are possible", c.Octets)
+		return nil, fmt.Errorf("bench: records of %d octets; 1 to 16384 are possible", c.Octets)
 	}
 	hs := Case{Suite: c.Suite}.withDefaults()
 	id, err := newIdentity(hs.Scheme)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	data := make([]byte, c.Octets)
 	p, err := hs.configs().pair(id)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
-	ours = newSubject("attls", recordsPerRun, p.transfer(data))
-	if theirs, err = tlsTransfer(hs, id, data); err != nil {
-		return nil, nil, nil, err
+	s := &recordSubjects{ours: newSubject("attls", recordsPerRun, p.transfer(data))}
+	if s.conn, err = connTransfer(hs, id, data); err != nil {
+		return nil, err
+	}
+	if s.theirs, err = tlsTransfer(hs, id, data); err != nil {
+		return nil, err
 	}
 	suite, _ := provider.Real().Suite(c.Suite)
 	aead, err := suite.AEAD(make([]byte, suite.KeyLen))
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
-	return ours, theirs, newSubject("AEAD", recordsPerRun, protectAndOpen(aead, data)), nil
+	s.bare = newSubject("AEAD", recordsPerRun, protectAndOpen(aead, data))
+	return s, nil
 }
 
 // errLost is a record that arrived incomplete.
@@ -151,14 +164,31 @@ func tlsTransfer(c Case, id *identity, data []byte) (*subject, error) {
 	if a.ConnectionState().CipherSuite != uint16(c.Suite) {
 		return nil, nil
 	}
+	return newSubject("crypto/tls", recordsPerRun, through(a, b, data)), nil
+}
+
+// connTransfer is transfer through the adapters to net.Conn.
+func connTransfer(c Case, id *identity, data []byte) (*subject, error) {
+	x, y := newMemoryConns()
+	ends := c.configs()
+	client := handshake.Client(x, ends[attls.RoleClient], &id.answerer)
+	server := handshake.Server(y, ends[attls.RoleServer], &id.answerer)
+	if err := handshakeBoth(client, server); err != nil {
+		return nil, err
+	}
+	return newSubject("attls.Conn", recordsPerRun, through(client, server, data)), nil
+}
+
+// through writes data at one end and reads it at the other.
+func through(w io.Writer, r io.Reader, data []byte) func() error {
 	buf := make([]byte, len(data))
-	return newSubject("crypto/tls", recordsPerRun, func() error {
-		if _, err := a.Write(data); err != nil {
+	return func() error {
+		if _, err := w.Write(data); err != nil {
 			return err
 		}
-		_, err := io.ReadFull(b, buf)
+		_, err := io.ReadFull(r, buf)
 		return err
-	}), nil
+	}
 }
 
 // protectAndOpen is the AEAD alone over TLSInnerPlaintext.
