@@ -114,6 +114,7 @@ type against struct {
 	answerer handshake.Answerer
 	theirs   tls.Config
 	pipe     bool
+	wrap     func(net.Conn) net.Conn // the transport of both ends; nil: as it is
 
 	conn         *handshake.Conn
 	peer         *tls.Conn
@@ -152,6 +153,9 @@ func (a *against) start(t *testing.T) (ours, theirs error) {
 	x, y := net.Pipe()
 	if !a.pipe {
 		x, y = loopback(t)
+	}
+	if a.wrap != nil {
+		x, y = a.wrap(x), a.wrap(y)
 	}
 	t.Cleanup(func() { x.Close(); y.Close() })
 	deadline := time.Now().Add(30 * time.Second)
@@ -221,6 +225,37 @@ func (a *against) exchange(t *testing.T) {
 	}
 }
 
+// octetConn reads an octet at a time.
+type octetConn struct{ net.Conn }
+
+func (c octetConn) Read(b []byte) (int, error) { return c.Conn.Read(b[:min(1, len(b))]) }
+
+// cutConn cuts the plaintext handshake records that are written.
+type cutConn struct {
+	net.Conn
+	size int
+}
+
+func (c cutConn) Write(b []byte) (int, error) {
+	var out []byte
+	for rest := b; len(rest) > 0; {
+		n := 5 + int(rest[3])<<8 + int(rest[4]) // both ends write whole records
+		head, fragment := rest[:5], rest[5:n]
+		rest = rest[n:]
+		for attls.ContentType(head[0]) == attls.ContentTypeHandshake && len(fragment) > c.size {
+			out = append(append(out, head[:3]...), 0, byte(c.size))
+			out = append(out, fragment[:c.size]...)
+			fragment = fragment[c.size:]
+		}
+		out = append(append(out, head[:3]...), byte(len(fragment)>>8), byte(len(fragment)))
+		out = append(out, fragment...)
+	}
+	if _, err := c.Conn.Write(out); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
 // TestCryptoTLS runs both roles against crypto/tls with everything that the two
 // have in common.
 func TestCryptoTLS(t *testing.T) {
@@ -245,6 +280,8 @@ func TestCryptoTLS(t *testing.T) {
 		{"plain", func(*against) {}, func(s handshake.ConnectionState) bool { return !s.ClientRequested }},
 		{"pipe", func(a *against) { a.pipe = true }, any},
 		{"no middlebox compatibility", func(a *against) { a.cfg.NoMiddleboxCompatibility = true }, any},
+		{"an octet at a time", func(a *against) { a.wrap = func(c net.Conn) net.Conn { return octetConn{c} } }, any},
+		{"hellos in records of 20 octets", func(a *against) { a.wrap = func(c net.Conn) net.Conn { return cutConn{c, 20} } }, any},
 		{"padding", func(a *against) { a.cfg.PadTo = 512 }, any},
 		{"mutual", func(a *against) {
 			askClient(a, handshake.RequireClientCertificate, tls.RequireAndVerifyClientCert)

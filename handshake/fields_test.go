@@ -338,6 +338,7 @@ func TestEncryptedFields(t *testing.T) {
 		ext(ee, "nothing", func(extensions.List) extensions.List { return nil }, outcome{}),
 		ext(cr, "no signature_algorithms", without(attls.ExtSignatureAlgorithms), absent(cr.kind, attls.ExtSignatureAlgorithms)),
 		ext(cr, "no extensions", func(extensions.List) extensions.List { return nil }, absent(cr.kind, attls.ExtSignatureAlgorithms)),
+		ext(cr, "GREASE", with(0x2a2a, []byte{1}), outcome{}),
 		ext(cr, "oid_filters", body(attls.ExtOIDFilters, 0, 0), outcome{}),
 		{name: "context", at: cr, plan: replace(func(b []byte) []byte { b[4] = 1; return fixLength(slices.Insert(b, 5, 7)) }),
 			want: illegal(cr.kind, "certificate_request_context")},
