@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -442,6 +443,9 @@ func TestCryptoTLSRefuses(t *testing.T) {
 	}
 }
 
+// fullInterop makes the transfers large; the default keeps them quick.
+var fullInterop = os.Getenv("ATTLS_INTEROP") == "full"
+
 // stream is a reproducible flow of data.
 type stream struct{ n byte }
 
@@ -477,7 +481,10 @@ func transfer(w io.Writer, r io.Reader, size int64) error {
 // TestCryptoTLSTransfer sends much in both directions at once, while we change
 // our key and ask the peer to change its.
 func TestCryptoTLSTransfer(t *testing.T) {
-	const size = 24 << 20
+	size := int64(8 << 20)
+	if fullInterop {
+		size = 64 << 20
+	}
 	ca := newAuthority("authority")
 	server := issue(ca, "server", keys["P-256"](), nil)
 	for _, role := range []attls.Role{attls.RoleClient, attls.RoleServer} {

@@ -474,7 +474,7 @@ func TestOpenSSLKeyUpdate(t *testing.T) {
 // TestOpenSSLTransfer sends much in both directions at once.
 func TestOpenSSLTransfer(t *testing.T) {
 	size := 4 << 20
-	if os.Getenv("ATTLS_INTEROP") == "full" {
+	if fullInterop {
 		size = 64 << 20
 	}
 	// s_server and s_client take a chunk that begins with a letter for a command.
