@@ -47,7 +47,7 @@ type AttestationResult struct {
 	Case    string `json:"case"`
 	With    Cost   `json:"with"`
 	Without Cost   `json:"without"` // the same handshake and no profile
-	// Added is With less Without.
+	// Added is With less Without, round by round.
 	Added Cost `json:"added"`
 	// Binder is the part of Added that is the binder's, at both ends.
 	Binder Cost `json:"binder"`
@@ -65,7 +65,7 @@ func Attestation(c AttestationCase, o Options) (*AttestationResult, error) {
 		return nil, err
 	}
 	r := &AttestationResult{Case: c.Name, With: with.cost(), Without: without.cost(), Binder: binding.cost(), ToPlain: ratio(with, without)}
-	r.Added = Cost{r.With.Nanoseconds - r.Without.Nanoseconds, r.With.Allocations - r.Without.Allocations, r.With.Octets - r.Without.Octets}
+	r.Added = Cost{difference(with, without), r.With.Allocations - r.Without.Allocations, r.With.Octets - r.Without.Octets}
 	return r, nil
 }
 

@@ -144,6 +144,15 @@ func ratio(s, other *subject) float64 {
 	return median(ratios)
 }
 
+// difference is the median over the rounds of one subject's time less another's.
+func difference(s, other *subject) float64 {
+	differences := make([]float64, len(s.times))
+	for i := range differences {
+		differences[i] = s.times[i] - other.times[i]
+	}
+	return median(differences)
+}
+
 func median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	if len(sorted) == 0 {

@@ -155,6 +155,9 @@ func TestRatio(t *testing.T) {
 	if r := ratio(a, b); r != 4 {
 		t.Errorf("the ratio is %v", r)
 	}
+	if d := difference(a, b); d != 11 {
+		t.Errorf("the difference is %v", d)
+	}
 	s := newSubject("", 3, func() error { return nil })
 	if err := interleave(Options{Rounds: 2, Repeats: 5}, []*subject{s}); err != nil {
 		t.Fatal(err)
