@@ -17,11 +17,15 @@ type Schema struct {
 
 // Compile checks the definitions of Files. Where two Files define the same
 // name the later one counts (a derived profile replaces a type of its base);
-// inside one File that is an error. env must not change afterwards.
+// inside one File that is an error. env must not change afterwards; nil stands
+// for DefaultEnvironment.
 //
 // Problems holds everything that was found in the Files; the Schema is nil when
 // one of them is no warning.
 func Compile(env *Environment, files ...*File) (*Schema, Problems) {
+	if env == nil {
+		env = DefaultEnvironment()
+	}
 	s := &Schema{env: env, defs: map[string]*Definition{}, enums: map[string]*enum{}, own: map[string]bool{}}
 	var found Problems
 	for _, f := range env.Base {
@@ -52,10 +56,23 @@ func Compile(env *Environment, files ...*File) (*Schema, Problems) {
 	}
 	found = append(found, b.found...)
 	found = slices.DeleteFunc(found, func(p *Problem) bool { return !concerns(p, files) && p.Warning })
+	found.sort(files)
 	if found.Err() != nil {
 		return nil, found
 	}
 	return s, found
+}
+
+// sort brings Problems into the order of the Files and their texts.
+func (ps Problems) sort(files []*File) {
+	place := func(p *Problem) [3]int {
+		file := slices.IndexFunc(files, func(f *File) bool { return f.Name == p.Pos.File })
+		return [3]int{file, p.Pos.Line, p.Pos.Column}
+	}
+	slices.SortStableFunc(ps, func(a, b *Problem) int {
+		x, y := place(a), place(b)
+		return slices.Compare(x[:], y[:])
+	})
 }
 
 func concerns(p *Problem, files []*File) bool {

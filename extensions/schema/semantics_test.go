@@ -74,6 +74,8 @@ func TestProblems(t *testing.T) {
 			`t:2:58: warning: a is always 1, so this case is never selected; remove the case or the constant`},
 		{"arms alike", e + "struct { E a; select (a) { case one: uint8 b; case two: uint8 b; }; } A;",
 			`t:2:47: warning: the arms of two and one have the same fields; whoever sends this has to set a itself`},
+		{"in the order of the text", "struct { Quux a; } A;\nstruct { E b; } B; enum { x(1), x(2) } E;\nuint9 C;",
+			"t:1:10: no type Quux\nt:2:33: x stands twice in E; remove one of the two\nt:3:1: no type uint9; did you mean \"uint8\"?"},
 		{"too many fields", wide(), `t:5:113: E has more than 16384 fields, those of its types included`},
 		{"depth of what stands before", upward(maxDepth), `t:17:10: types stand more than 16 deep in each other`},
 		{"depth", nested(maxDepth + 1), `t:16:10: types stand more than 16 deep in each other`},

@@ -37,7 +37,7 @@ type Value struct {
 	Octets []byte  // without the length in front; a view of what was decoded
 	Items  []Value // elements of a list; fields of a struct in their order
 	Offset int     // of Wire, in octets from the start of what was decoded
-	Wire   []byte  // exactly the octets that were decoded, lengths included
+	Wire   []byte  // exactly the octets that were decoded, lengths included; Set leaves it as it was
 	node   *node
 }
 

@@ -31,9 +31,6 @@ func compile(t testing.TB, env *Environment, texts ...string) *Schema {
 		}
 		files = append(files, f)
 	}
-	if env == nil {
-		env = DefaultEnvironment()
-	}
 	s, problems := Compile(env, files...)
 	if err := problems.Err(); err != nil {
 		t.Fatal(err)
