@@ -215,6 +215,7 @@ func TestEncodeErrors(t *testing.T) {
 		{"array too short", "All", []set{{"fixed", Octets([]byte("a"))}}, "fixed", "1 octet where 2 are needed"},
 		{"array too long", "All", []set{{"counted", Number(1)}, {"data", Octets([]byte("ab"))}}, "data", "2 octets where 1 are needed"},
 		{"count too small", "All", []set{{"data", Octets(make([]byte, 65536))}}, "data", "65536 octets do not fit in a length of 2 octets"},
+		{"below the floor", "All", []set{{"size", Number(17)}, {"names[0]", Octets(nil)}}, "names[0]", "0 octets; 1 to 4 are allowed"},
 		{"above the ceiling", "All", []set{{"size", Number(17)}, {"names[0]", Octets([]byte("abcde"))}}, "names[0]", "5 octets; 1 to 4 are allowed"},
 		{"list above the ceiling", "All", []set{{"size", Number(17)}, {"names[0]", Octets([]byte("abcd"))}, {"names[1]", Octets([]byte("abcd"))}}, "names", "10 octets; 2 to 9 are allowed"},
 		{"number under a label", "Labelled", []set{{"label", Number(1)}}, "size", "is not given, and no case of the select on size has a number"},
@@ -234,6 +235,14 @@ func TestEncodeErrors(t *testing.T) {
 	_, err := allCodec(t, "Pair", Context{}).Encode(Struct(Number(1).As("x"), Number(2).As("x")))
 	if err == nil || err.Detail != "the field is given twice" {
 		t.Errorf("a field given twice: %v", err)
+	}
+	two := compile(t, nil, "enum { a(1), b(2), (255) } E; struct { E e; select (e) { case a: uint8 x; case b: uint8 y; }; select (e) { case a: uint8 p; case b: uint8 q; }; } S;")
+	pair, _ := two.Codec("S", Context{})
+	if _, err := pair.Encode(Struct(Number(1).As("x"), Number(1).As("q"))); err == nil || err.Detail != "is not given, and the fields that are belong to a and b" {
+		t.Errorf("fields of two selects that contradict each other: %v", err)
+	}
+	if b, err := pair.Encode(Struct(Number(5).As("q"))); err != nil || !bytes.Equal(b, []byte{2, 0, 5}) {
+		t.Errorf("a second select decides: %x, %v", b, err)
 	}
 	same := compile(t, nil, "enum { a(1), b(2), (255) } E; struct { E e; select (e) { case a: uint8 x; case b: uint8 x; }; } S;")
 	c, _ := same.Codec("S", Context{})
