@@ -7,7 +7,6 @@ import (
 	"attls"
 	"attls/extensions"
 	"attls/extensions/profile"
-	"attls/extensions/profile/binder"
 	"attls/handshake/message"
 	"attls/negotiation"
 )
@@ -37,7 +36,6 @@ func (e *Engine) startAttestation() {
 	e.att.chosen = negotiation.Slots{Present: make([]bool, n), Offers: make([][]profile.Scheme, n), Choices: make([]*profile.Scheme, n)}
 	if p.Binder.Program != nil {
 		e.transcript.checkpoints = true
-		e.transcript.keep = p.Binder.Program.Variant() != binder.VariantRFC8446
 	}
 }
 

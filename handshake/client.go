@@ -388,7 +388,7 @@ func (s clientWaitServerHello) retry(e *Engine, m *message.Raw, hrr *message.Ser
 	}
 	e.nego.retried = true
 	e.transcript.start(e.nego.suite)
-	e.transcript.retry()
+	e.transcript.retry(e.transcript.first)
 	e.transcribe(m, attls.RoleServer)
 	if e.early.status == EarlyDataOpen { // RFC 8446 section 4.1.2
 		next.items = slices.DeleteFunc(next.items, func(x builtExtension) bool { return x.t == attls.ExtEarlyData })

@@ -202,7 +202,7 @@ func (s serverWaitClientHello) retry(e *Engine, m *message.Raw, g attls.NamedGro
 		e.ext.body(attls.ExtCookie, func(b []byte) []byte { return extensions.AppendCookie(b, next.cookie) })
 	}
 	e.nego.retried = true
-	e.transcript.retry()
+	e.transcript.retry(m.Bytes)
 	hrr := message.ServerHello{LegacyVersion: attls.VersionTLS12, Random: message.HelloRetryRequestRandom[:],
 		SessionID: e.nego.sessionID, CipherSuite: e.nego.suite.ID, Extensions: e.ext.list(e.cfg.ExtensionOrder)}
 	e.note(attls.RoleServer, attls.KindHelloRetryRequest, hrr.Extensions)

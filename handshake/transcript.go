@@ -23,10 +23,12 @@ type transcript struct {
 	checkpoints bool
 	sums        [binder.PointPostHandshakeCR + 1][maxHash]byte
 	set         [binder.PointPostHandshakeCR + 1]bool
-	// keep holds on to every message's octets, for binders that read a
-	// HelloRetryRequest otherwise than RFC 8446 does.
-	keep bool
-	kept []keptMessage
+	// kept are the octets of every message of a handshake with a
+	// HelloRetryRequest, for binders that read one otherwise than RFC 8446 does;
+	// without one all readings agree. first is ClientHello1 until the next message.
+	retried bool
+	first   []byte
+	kept    []keptMessage
 }
 
 type keptMessage struct {
@@ -42,34 +44,36 @@ func (t *transcript) start(s *provider.Suite) {
 	if t.early != nil {
 		t.hash.Write(t.early)
 		t.checkpoint(binder.PointCH)
-		t.early = nil
+		t.first, t.early = t.early, nil
 	}
 }
 
 // add puts a message with its header into the transcript.
 func (t *transcript) add(p binder.Point, raw []byte) {
-	if t.keep {
+	if t.retried && t.checkpoints {
 		t.kept = append(t.kept, keptMessage{point: p, raw: append([]byte(nil), raw...)})
 	}
 	if t.hash == nil {
 		t.early = append(t.early, raw...)
 		return
 	}
+	t.first = nil
 	t.hash.Write(raw)
 	t.checkpoint(p)
 }
 
 // retry replaces ClientHello1 by the synthetic message_hash message. It is
-// called after start and before HelloRetryRequest is added.
-func (t *transcript) retry() {
+// called after start and before HelloRetryRequest is added; first is ClientHello1.
+func (t *transcript) retry(first []byte) {
 	var b [4 + maxHash]byte
 	sum := t.hash.Sum(b[4:4])
 	b[0], b[3] = byte(attls.TypeMessageHash), byte(len(sum))
 	t.hash.Reset()
 	t.hash.Write(b[:4+len(sum)])
 	t.set[binder.PointCH] = false
-	if t.keep && len(t.kept) > 0 {
-		t.kept[0].first = true
+	t.retried = true
+	if t.checkpoints {
+		t.kept = append(t.kept, keptMessage{point: binder.PointCH, first: true, raw: append([]byte(nil), first...)})
 	}
 }
 
@@ -112,23 +116,17 @@ func (t *transcript) over(r binder.Range) ([]byte, bool) {
 	if last == binder.PointNone {
 		return nil, false
 	}
-	if r.Variant == binder.VariantRFC8446 {
+	if r.Variant == binder.VariantRFC8446 || !t.retried {
 		return t.sums[last][:t.suite.HashLen], true
-	}
-	retried := false
-	for _, m := range t.kept {
-		retried = retried || m.first
 	}
 	h := t.suite.New()
 	for _, m := range t.kept {
 		if m.point > last {
 			break
 		}
-		if retried {
-			first, retry, second := m.first, m.point == binder.PointNone, m.point == binder.PointCH && !m.first
-			if r.Variant == binder.VariantCH1SH && (retry || second) || r.Variant == binder.VariantCH2SH && (first || retry) {
-				continue
-			}
+		first, retry, second := m.first, m.point == binder.PointNone, m.point == binder.PointCH && !m.first
+		if r.Variant == binder.VariantCH1SH && (retry || second) || r.Variant == binder.VariantCH2SH && (first || retry) {
+			continue
 		}
 		h.Write(m.raw)
 	}

@@ -1,4 +1,4 @@
-package binder
+package binder_test
 
 import (
 	"errors"
@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"attls"
+	. "attls/extensions/profile/binder"
+	"attls/extensions/profile/binder/bindertest"
 )
 
 func TestRefused(t *testing.T) {
@@ -48,7 +50,7 @@ func TestRefused(t *testing.T) {
 		var defs []Definition
 		for _, line := range strings.Split(test.defs, "\n") {
 			name, expr, _ := strings.Cut(line, " = ")
-			defs = append(defs, Definition{name, expr})
+			defs = append(defs, Definition{Name: name, Text: expr})
 		}
 		_, errs := Compile(defs, VariantRFC8446)
 		if len(errs) != 1 || errs[0].Error() != test.want {
@@ -58,7 +60,7 @@ func TestRefused(t *testing.T) {
 }
 
 // bound is the setting of the checks: both attesters have a nonce.
-var bound = Setting{Nonce: [2]Nonce{client: {true, PointEE, 8, 255}, server: {true, PointCH, 8, 255}}}
+var bound = Setting{Nonce: [2]Nonce{client: {Exists: true, At: PointEE, Min: 8, Max: 255}, server: {Exists: true, At: PointCH, Min: 8, Max: 255}}}
 
 func TestCheck(t *testing.T) {
 	for _, test := range []struct {
@@ -130,7 +132,7 @@ func TestMoments(t *testing.T) {
 
 func TestRetain(t *testing.T) {
 	p := program(t, programs["early-attestation-03"]+"\nmain = derive_secret(main_secret, \"x\", CH..SH)")
-	r := p.Retain([]Use{{"binder", server, PointServerCT}, {"main", server, PointServerAT}, {"main", client, PointClientAT}})
+	r := p.Retain([]Use{{Name: "binder", Attester: server, Carrier: PointServerCT}, {Name: "main", Attester: server, Carrier: PointServerAT}, {Name: "main", Attester: client, Carrier: PointClientAT}})
 	if !slices.Equal(r.Ranges, []Range{{End: PointEE}, {End: PointSH}}) || len(r.Secrets) != 1 || r.Secrets[MainSecret] != PointClientAT || r.Messages {
 		t.Errorf("%+v", r)
 	}
@@ -142,16 +144,16 @@ func TestRetain(t *testing.T) {
 // TestUndefined covers what an evaluation refuses for the values at hand.
 func TestUndefined(t *testing.T) {
 	large := vectorInputs(t)
-	large.spki[server] = make([]byte, 294) // an RSA-2048 key
+	large.Keys[server] = make([]byte, 294) // an RSA-2048 key
 	long := vectorInputs(t)
-	long.nonce = make([]byte, 65)
+	long.NonceOctets = make([]byte, 65)
 	early := vectorInputs(t)
-	early.secrets = nil
+	early.Secrets = nil
 	odd := vectorInputs(t)
-	odd.hash = "SM3"
+	odd.HashName = "SM3"
 	for _, test := range []struct {
 		program, name string
-		in            *recorded
+		in            *bindertest.Recorded
 		want          string
 	}{
 		{"early-attestation-00", "binder", large, "a context of 294 octets; an HkdfLabel takes at most 255"},
@@ -185,12 +187,12 @@ func TestBounded(t *testing.T) {
 
 func TestFunctions(t *testing.T) {
 	in := vectorInputs(t)
-	in.certificate = []byte{1, 2, 3}
+	in.Leaf = []byte{1, 2, 3}
 	for expr, want := range map[string]string{
 		`concat("ab", 0x0102)`:  "61620102",
 		`digest("SHA-512", "")`: "cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e",
 		`cbor_map("b": 300, 1: "x", "a": 70000, 24: certificate(role))`: "a4" + "014178" + "181843010203" + "61611a00011170" + "61621901" + "2c",
-		`point(server)`:      fmt.Sprintf("%x", in.spki[server][26:]),
+		`point(server)`:      fmt.Sprintf("%x", in.Keys[server][26:]),
 		`per_role("c", "s")`: "73",
 	} {
 		got, err := program(t, "a = "+expr).Eval("a", server, in)
@@ -212,18 +214,17 @@ func FuzzCompile(f *testing.F) {
 	}
 	in := vectorInputs(f)
 	f.Fuzz(func(t *testing.T, expr string) {
-		p, errs := Compile([]Definition{{"a", expr}}, VariantRFC8446)
+		p, errs := Compile([]Definition{{Name: "a", Text: expr}}, VariantRFC8446)
 		if errs != nil {
 			return
 		}
 		for _, role := range []attls.Role{client, server} {
 			p.Check("a", role, bound, PointServerCT)
 			v := p.Explain("a", role, in)
-			c := checker{p: p, s: &bound, attester: role, hashLen: 32, sizes: map[defined]bounds{}}
-			if b := c.definition("a", role); v.Err == nil && (len(v.Octets) < b.min || len(v.Octets) > b.max) {
-				t.Fatalf("%s: %d octets where %v were foretold", expr, len(v.Octets), b)
+			if low, high := StaticBounds(p, "a", role, bound); v.Err == nil && (len(v.Octets) < low || len(v.Octets) > high) {
+				t.Fatalf("%s: %d octets where %d to %d were foretold", expr, len(v.Octets), low, high)
 			}
-			if p2, _ := Compile([]Definition{{"a", v.Parts[0].Expr}}, VariantRFC8446); p2 == nil {
+			if p2, _ := Compile([]Definition{{Name: "a", Text: v.Parts[0].Expr}}, VariantRFC8446); p2 == nil {
 				t.Fatalf("%q does not compile again", v.Parts[0].Expr)
 			}
 		}

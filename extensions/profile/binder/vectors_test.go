@@ -1,74 +1,16 @@
-package binder
+package binder_test
 
 import (
 	"bytes"
-	"crypto/ecdh"
-	"crypto/sha256"
-	"crypto/sha512"
-	"crypto/x509"
 	"encoding/hex"
 	"fmt"
-	"hash"
 	"strings"
 	"testing"
 
 	"attls"
+	. "attls/extensions/profile/binder"
+	"attls/extensions/profile/binder/bindertest"
 )
-
-// messages are the fake handshake of the vectors, each with its header, in
-// order: they test derivation, not parsing.
-var messages = []struct {
-	point  Point
-	octets string
-}{
-	{PointCH, "01000008434c49454e544849"}, {PointSH, "020000085345525645524849"}, {PointEE, "080000020000"},
-	{PointCR, "0d000003000000"}, {PointServerCT, "0b00000443455254"}, {PointServerCV, "0f00000456524659"},
-	{PointServerFin, "1400000446494e49"},
-}
-
-// recorded are the inputs of the vectors: server key G, client key 2G of P-256.
-type recorded struct {
-	hash        string
-	secrets     map[Secret][]byte
-	nonce       []byte
-	spki        [2][]byte
-	context     []byte
-	size        int
-	without     Point // a message that was not sent
-	certificate []byte
-}
-
-func (r *recorded) Hash() string { return r.hash }
-
-func (r *recorded) Secret(s Secret) ([]byte, bool) { b, ok := r.secrets[s]; return b, ok }
-
-func (r *recorded) new() hash.Hash {
-	if r.hash == "SHA-384" {
-		return sha512.New384()
-	}
-	return sha256.New()
-}
-
-func (r *recorded) Transcript(x Range) ([]byte, bool) {
-	h := r.new()
-	for _, m := range messages {
-		if m.point <= x.End && m.point != r.without && !(x.Exclusive && m.point == x.End) {
-			h.Write(unhex(m.octets))
-		}
-	}
-	return h.Sum(nil), x.End <= PointServerFin
-}
-
-func (r *recorded) SPKI(role attls.Role) ([]byte, bool) { return r.spki[role], r.spki[role] != nil }
-func (r *recorded) Certificate(attls.Role) ([]byte, bool) {
-	return r.certificate, r.certificate != nil
-}
-func (r *recorded) Nonce(attls.Role) ([]byte, bool)          { return r.nonce, r.nonce != nil }
-func (r *recorded) RequestContext(attls.Role) ([]byte, bool) { return r.context, r.context != nil }
-func (r *recorded) AttesterSize(attls.Role) (int, bool)      { return r.size, r.size > 0 }
-func (r *recorded) Later(l Later) ([]byte, bool) {
-	return bytes.Repeat([]byte{byte(l)}, r.new().Size()), true
-}
 
 func unhex(s string) []byte {
 	b, err := hex.DecodeString(s)
@@ -78,49 +20,7 @@ func unhex(s string) []byte {
 	return b
 }
 
-func counting(from, n int) []byte {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(from + i)
-	}
-	return b
-}
-
-// spkiOf returns the DER SubjectPublicKeyInfo of a small multiple of the base
-// point of P-256.
-func spkiOf(t testing.TB, scalar byte) []byte {
-	t.Helper()
-	key, err := ecdh.P256().NewPrivateKey(append(make([]byte, 31), scalar))
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKIXPublicKey(key.PublicKey())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return der
-}
-
-func vectorInputs(t testing.TB) *recorded {
-	r := &recorded{hash: "SHA-256", nonce: counting(0xa0, 32), context: counting(0, 16), size: 64}
-	r.spki = [2][]byte{attls.RoleClient: spkiOf(t, 2), attls.RoleServer: spkiOf(t, 1)}
-	r.secrets = map[Secret][]byte{HandshakeSecret: counting(0, 32), ExporterSecret: counting(0x80, 32)}
-	// Early Secret without a PSK and Main Secret, through the language itself.
-	early, errs := Compile([]Definition{
-		{"early", "extract(zero, zero)"},
-		{"main", `extract(derive_secret(handshake_secret, "derived", ""), zero)`}}, VariantRFC8446)
-	if errs != nil {
-		t.Fatal(errs)
-	}
-	for name, s := range map[string]Secret{"early": EarlySecret, "main": MainSecret} {
-		b, err := early.Eval(name, attls.RoleServer, r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.secrets[s] = b
-	}
-	return r
-}
+func vectorInputs(t testing.TB) *bindertest.Recorded { return bindertest.Vectors(t) }
 
 // programs are the binders of the revisions.
 var programs = map[string]string{
@@ -154,7 +54,7 @@ func program(t testing.TB, text string) *Program {
 	var defs []Definition
 	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
 		name, expr, _ := strings.Cut(line, " = ")
-		defs = append(defs, Definition{name, expr})
+		defs = append(defs, Definition{Name: name, Text: expr})
 	}
 	p, errs := Compile(defs, VariantRFC8446)
 	if errs != nil {
@@ -204,7 +104,7 @@ func TestVectors(t *testing.T) {
 		{"seat-expat", "other_binder", server, PointNone, "04e23a763834ad751b05eb9bb49666885002a2c7663a86de5e21817e01fd91d4"},
 	} {
 		in := vectorInputs(t)
-		in.without = v.without
+		in.Without = v.without
 		got, err := program(t, programs[v.program]).Eval(v.name, v.role, in)
 		if err != nil || !bytes.Equal(got, unhex(v.want)) {
 			t.Errorf("%s %s(%v): %x, %v; want %s", v.program, v.name, v.role, got, err, v.want)
