@@ -67,6 +67,7 @@ const (
 	FailUnsupportedCert     Failure = "certificate.unsupported"
 	FailUnknownCA           Failure = "certificate.unknown_ca"
 	FailKeyUsage            Failure = "certificate.key_usage" // RFC 8446 4.4.2.2
+	FailCertificateStatus   Failure = "certificate.status"    // RFC 6066 8: the OCSP response is not acceptable
 	FailCertificateName     Failure = "certificate.name"      // RFC 9525: not the name that was asked for
 	FailCertificateRequired Failure = "certificate.required"  // RFC 8446 4.4.2.4
 	FailBinder              Failure = "psk.binder"            // RFC 8446 4.2.11.2
@@ -163,6 +164,8 @@ func DefaultAlert(f Failure) AlertDescription {
 		return AlertCertificateRevoked
 	case FailCertificateUnknown:
 		return AlertCertificateUnknown
+	case FailCertificateStatus:
+		return AlertBadCertificateStatusResponse
 	case FailUnknownCA:
 		return AlertUnknownCA
 	case FailCertificateRequired:

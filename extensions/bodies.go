@@ -408,6 +408,85 @@ func ParseCertificateType(body []byte) (attls.CertificateType, *attls.Error) {
 	return attls.CertificateType(v), c.end()
 }
 
+// ParseStatusRequest checks CertificateStatusRequest of a ClientHello (RFC 6066
+// section 8). What the client says of responders is not used.
+func ParseStatusRequest(body []byte) *attls.Error {
+	c := cursor{b: body}
+	if kind, err := c.number("status_type", 1); err != nil {
+		return err
+	} else if kind != statusOCSP {
+		return nil
+	}
+	for _, field := range [...]string{"responder_id_list", "request_extensions"} {
+		if _, err := c.vector(field, 2, 0); err != nil {
+			return err
+		}
+	}
+	return c.end()
+}
+
+const statusOCSP = 1
+
+// AppendStatusRequest appends a CertificateStatusRequest without wishes.
+func AppendStatusRequest(b []byte) []byte { return append(b, statusOCSP, 0, 0, 0, 0) }
+
+// ParseCertificateStatus reads CertificateStatus of a CertificateEntry (RFC 6066
+// section 8) and returns the OCSPResponse.
+func ParseCertificateStatus(body []byte) ([]byte, *attls.Error) {
+	c := cursor{b: body}
+	kind, err := c.number("status_type", 1)
+	if err != nil {
+		return nil, err
+	}
+	if kind != statusOCSP {
+		return nil, malformed(0, "%d is not ocsp", kind).Under("status_type")
+	}
+	v, err := c.vector("response", 3, 1)
+	if err != nil {
+		return nil, err
+	}
+	return v, c.end()
+}
+
+// AppendCertificateStatus appends a CertificateStatus with an OCSPResponse.
+func AppendCertificateStatus(b, response []byte) []byte {
+	n := len(response)
+	return append(append(b, statusOCSP, byte(n>>16), byte(n>>8), byte(n)), response...)
+}
+
+// ParseSCTList checks SignedCertificateTimestampList of a CertificateEntry (RFC
+// 6962 section 3.3): SerializedSCT sct_list<1..2^16-1>, each of at least one octet.
+func ParseSCTList(body []byte) *attls.Error {
+	c := cursor{b: body}
+	list, err := c.vector("sct_list", 2, 1)
+	if err != nil {
+		return err
+	}
+	in := cursor{b: list}
+	for in.pos < len(list) {
+		if _, err := in.vector("sct_list", 2, 1); err != nil {
+			err.Offset += 2
+			return err
+		}
+	}
+	return c.end()
+}
+
+// ParseCompressionAlgorithms reads CertificateCompressionAlgorithm
+// algorithms<2..2^8-2> (RFC 8879 section 3); none may stand twice.
+func ParseCompressionAlgorithms(body []byte) (Uint16s, *attls.Error) {
+	list, err := parseUint16s(body, "algorithms", 1)
+	if err != nil {
+		return nil, err
+	}
+	for i := range list.Len() {
+		if list[:2*i].Contains(list.At(i)) {
+			return nil, illegal(1+2*i, "algorithm %d stands twice", list.At(i)).Under("algorithms")
+		}
+	}
+	return list, nil
+}
+
 // PSKIdentity is one entry of OfferedPsks.identities.
 type PSKIdentity struct {
 	Identity            []byte

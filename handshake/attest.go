@@ -221,13 +221,16 @@ func (e *Engine) chooseAttestation() *attls.Error {
 
 // checkAnswers runs once the server's parameters are complete.
 func (e *Engine) checkAnswers() *attls.Error {
-	p := e.cfg.Profile
-	if p == nil || e.att.answered {
+	if e.att.answered {
 		return nil
 	}
 	e.att.answered = true
 	if err := e.checkCertificateTypes(); err != nil {
 		return err
+	}
+	p := e.cfg.Profile
+	if p == nil {
+		return nil
 	}
 	err := negotiation.CheckAnswers(p, e.att.offered, e.att.chosen, e.cfg.Policy, e.nego.requested)
 	if err != nil && e.tolerated(err.Failure) {
@@ -501,92 +504,6 @@ func (e *Engine) judged(w *waiting) *attls.Error {
 		return attls.Errorf(attls.Refused, attls.FailAttestationKey, "a key of type %s %s; the profile permits %v", key.Algorithm, key.Curve, c.Keys)
 	}
 	e.peer.key, e.peer.spki = key, v.SPKI
-	return nil
-}
-
-// offerCertificateTypes adds RFC 7250's extensions where a profile negotiates
-// the type of its credential through them.
-func (e *Engine) offerCertificateTypes() {
-	for _, attester := range []attls.Role{attls.RoleClient, attls.RoleServer} {
-		if t, ok := e.typeOnOffer(attester); ok {
-			e.ext.add(typeExtension(attester), []byte{2, byte(t), byte(attls.CertificateX509)})
-		}
-	}
-}
-
-func typeExtension(attester attls.Role) attls.ExtensionType {
-	if attester == attls.RoleServer {
-		return attls.ExtServerCertificateType
-	}
-	return attls.ExtClientCertificateType
-}
-
-// typeOnOffer is the certificate type that some offered scheme of an attester needs.
-func (e *Engine) typeOnOffer(attester attls.Role) (attls.CertificateType, bool) {
-	p := e.cfg.Profile
-	if p == nil {
-		return 0, false
-	}
-	for i := range p.Slots {
-		if p.Slots[i].Attester != attester {
-			continue
-		}
-		for _, s := range e.att.offered.Offers[i] {
-			if c, ok := p.Credential(s.Credential); ok && c.Negotiated {
-				return c.CertificateType, true
-			}
-		}
-	}
-	return 0, false
-}
-
-// typeChosen is the certificate type that the chosen scheme of an attester needs.
-func (e *Engine) typeChosen(attester attls.Role) (attls.CertificateType, bool) {
-	_, s := e.chosen(attester)
-	if s == nil {
-		return 0, false
-	}
-	c, ok := e.cfg.Profile.Credential(s.Credential)
-	return c.CertificateType, ok && c.Negotiated
-}
-
-// answerCertificateTypes is the server's answer to RFC 7250's extensions.
-func (e *Engine) answerCertificateTypes() {
-	for _, attester := range []attls.Role{attls.RoleClient, attls.RoleServer} {
-		x := typeExtension(attester)
-		if t, ok := e.typeChosen(attester); ok && e.sent.Has(attls.RoleClient, attls.KindClientHello, x) {
-			e.ext.add(x, []byte{byte(t)})
-		}
-	}
-}
-
-func (e *Engine) readCertificateType(x *extensions.Extension) *attls.Error {
-	t, err := extensions.ParseCertificateType(x.Body)
-	if err != nil {
-		return err
-	}
-	if x.Type == attls.ExtServerCertificateType {
-		e.nego.serverType = t
-	} else {
-		e.nego.clientType = t
-	}
-	return nil
-}
-
-// checkCertificateTypes holds RFC 7250's answer against the chosen schemes.
-func (e *Engine) checkCertificateTypes() *attls.Error {
-	for _, attester := range []attls.Role{attls.RoleClient, attls.RoleServer} {
-		got := e.nego.clientType
-		if attester == attls.RoleServer {
-			got = e.nego.serverType
-		}
-		want, ok := e.typeChosen(attester)
-		if ok && got != want || !ok && got != attls.CertificateX509 {
-			if err := e.attestationFailure(attls.FailCertTypeMismatch, "certificate type %v, but the chosen scheme needs %v", got, want); err != nil {
-				return err.Under("extensions." + typeExtension(attester).String()).In(attls.KindEncryptedExtensions)
-			}
-		}
-	}
 	return nil
 }
 

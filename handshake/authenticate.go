@@ -46,7 +46,7 @@ func (e *Engine) needsCertificate() bool {
 
 func (e *Engine) askCredential() {
 	_, scheme := e.chosen(e.role)
-	e.ask(gateNow, &Wait{Kind: WaitCredential, Due: attls.KindCertificate, Credential: &CredentialRequest{Role: e.role,
+	e.ask(gateNow, &Wait{Kind: WaitCredential, Due: attls.KindCertificate, Credential: &CredentialRequest{Role: e.role, Type: e.types.agreed[e.role],
 		ServerName: e.nego.serverName, Schemes: e.nego.peerSchemes, SchemesCert: e.nego.peerCert,
 		Authorities: e.nego.authorities, Attests: scheme != nil}})
 }
@@ -57,10 +57,24 @@ func (e *Engine) takeCredential() *attls.Error {
 	if w == nil || w.answer.Credential == nil || len(w.answer.Credential.Chain) == 0 {
 		return nil
 	}
-	c := w.answer.Credential
-	spki, err := provider.SPKIFromCertificate(c.Chain[0])
-	if err != nil {
-		return attls.Errorf(attls.Local, attls.FailConfiguration, "our certificate: %v", err)
+	c, want := w.answer.Credential, e.types.agreed[e.role]
+	if c.Type != want && !(c.Type == attls.CertificateX509 && want == attls.CertificateRawPublicKey) {
+		if e.role == attls.RoleClient {
+			return nil
+		}
+		return attls.Errorf(attls.Local, attls.FailConfiguration, "a credential of type %v where %v was agreed on", c.Type, want).Under("Credential.Type")
+	}
+	spki := c.Chain[0]
+	if c.Type == attls.CertificateX509 {
+		var err *attls.Error
+		if spki, err = provider.SPKIFromCertificate(c.Chain[0]); err != nil {
+			return attls.Errorf(attls.Local, attls.FailConfiguration, "our certificate: %v", err)
+		}
+	}
+	if len(c.SCT) > 0 {
+		if err := extensions.ParseSCTList(c.SCT); err != nil {
+			return attls.Errorf(attls.Local, attls.FailConfiguration, "%s", err.Detail).Under("Credential.SCT").By("RFC 6962 3.3")
+		}
 	}
 	schemes := c.Schemes
 	if q := e.cfg.quirks().SignatureSchemes[e.role]; q != nil {
@@ -137,9 +151,9 @@ func (e *Engine) sendCertificate() *attls.Error {
 	_, scheme := e.chosen(e.role)
 	if scheme == nil {
 		if e.own.credential != nil {
-			m.Entries = entries(e.own.credential.Chain)
+			m.Entries = e.entries()
 		}
-		return e.write(m)
+		return e.writeCertificate(m)
 	}
 	c, ok := e.cfg.Profile.Credential(scheme.Credential)
 	if !ok {
@@ -155,7 +169,7 @@ func (e *Engine) sendCertificate() *attls.Error {
 	case profile.CarrierCertData:
 		m.Entries = []message.CertificateEntry{{Data: e.att.payload[e.role]}}
 	case profile.CarrierExtension:
-		m.Entries = entries(e.own.credential.Chain)
+		m.Entries = e.entries()
 		f := e.cfg.Profile.NewFields()
 		f.Payload = e.att.payload[e.role]
 		list, err := e.cfg.Profile.Encode(attls.KindCertificate, e.role, f)
@@ -166,9 +180,19 @@ func (e *Engine) sendCertificate() *attls.Error {
 			m.Entries[0].Extensions = append(m.Entries[0].Extensions, extensions.Extension{Type: x.Type, Body: x.Body})
 		}
 	case profile.CarrierMessage:
-		m.Entries = entries(e.own.credential.Chain)
+		m.Entries = e.entries()
 	}
-	return e.write(m)
+	return e.writeCertificate(m)
+}
+
+// writeCertificate sends Certificate, compressed where that was agreed on.
+func (e *Engine) writeCertificate(m *message.Certificate) *attls.Error {
+	e.flight = m.Append(e.flight[:0])
+	raw, err := e.compressed(e.flight)
+	if err != nil {
+		return err
+	}
+	return e.send(raw)
 }
 
 // checkRoom refuses a payload that its carrier cannot hold.
@@ -179,11 +203,17 @@ func (e *Engine) checkRoom(c *profile.Credential) *attls.Error {
 	return nil
 }
 
-func entries(chain [][]byte) []message.CertificateEntry {
-	list := make([]message.CertificateEntry, len(chain))
-	for i, der := range chain {
+// entries are our certificates with what goes beside the first.
+func (e *Engine) entries() []message.CertificateEntry {
+	c := e.own.credential
+	if e.types.agreed[e.role] == attls.CertificateRawPublicKey {
+		return []message.CertificateEntry{{Data: e.own.spki}}
+	}
+	list := make([]message.CertificateEntry, len(c.Chain))
+	for i, der := range c.Chain {
 		list[i].Data = der
 	}
+	e.addStatus(&list[0])
 	return list
 }
 
@@ -293,11 +323,15 @@ func (waitCertificate) name() string { return "WAIT_CERT" }
 func (waitCertificate) due() gate    { return gateNone }
 
 func (s waitCertificate) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
-	if m.Kind != attls.KindCertificate {
+	if !e.certificateKind(m) {
 		return nil, unexpected(m, s)
 	}
+	body, err := e.decompress(m)
+	if err != nil {
+		return nil, err
+	}
 	ct := &e.scratch.certificate
-	if err := ct.Unmarshal(m.Body()); err != nil {
+	if err := ct.Unmarshal(body); err != nil {
 		return nil, err
 	}
 	peer := e.role.Peer()
@@ -309,7 +343,7 @@ func (s waitCertificate) receive(e *Engine, m *message.Raw) (state, *attls.Error
 		return nil, attls.Errorf(attls.Violation, attls.FailLimit, "%d entries; the limit is %d", len(ct.Entries), e.cfg.maxCertificates()).Under("certificate_list")
 	}
 	for i := range ct.Entries {
-		if err := e.table.Check(m.Kind, peer, i, false, ct.Entries[i].Extensions, &e.sent); err != nil {
+		if err := e.table.Check(attls.KindCertificate, peer, i, false, ct.Entries[i].Extensions, &e.sent); err != nil {
 			return nil, err
 		}
 	}
@@ -371,9 +405,12 @@ func (e *Engine) readCredential(ct *message.Certificate) *attls.Error {
 		store = append(store, ct.Entries[i].Data...)
 		chain[i] = store[start:len(store):len(store)]
 	}
-	spki, err := provider.SPKIFromCertificate(chain[0])
+	if err := e.readStatus(ct.Entries); err != nil {
+		return err
+	}
+	spki, err := e.endEntityKey(chain)
 	if err != nil {
-		return attls.Errorf(attls.Refused, attls.FailBadCertificate, "%s", err.Detail).At(err.Offset).Under("certificate_list[0].cert_data").By("RFC 5280 4.1")
+		return err.Under("certificate_list[0].cert_data")
 	}
 	key, cause := e.prov.ParseSPKI(spki)
 	if cause != nil {
@@ -382,9 +419,27 @@ func (e *Engine) readCredential(ct *message.Certificate) *attls.Error {
 	e.peer.chain, e.peer.spki, e.peer.key = chain, spki, key
 	if c == nil || c.PKIX {
 		e.ask(gateCertificateVerify, &Wait{Kind: WaitCertificateVerdict, Certificate: &CertificateVerdictRequest{
-			Peer: peer, Chain: chain, ServerName: e.cfg.ServerName}})
+			Peer: peer, Type: e.types.agreed[peer], Chain: chain, OCSP: e.peer.ocsp, SCT: e.peer.sct, ServerName: e.cfg.ServerName}})
 	}
 	return nil
+}
+
+// endEntityKey is the SubjectPublicKeyInfo of the key that the peer signs with.
+func (e *Engine) endEntityKey(chain [][]byte) ([]byte, *attls.Error) {
+	if e.types.agreed[e.role.Peer()] == attls.CertificateRawPublicKey {
+		if len(chain) != 1 {
+			return nil, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d entries; a raw public key is one", len(chain)).By("RFC 8446 4.4.2")
+		}
+		return chain[0], nil
+	}
+	spki, err := provider.SPKIFromCertificate(chain[0])
+	if err != nil {
+		return nil, attls.Errorf(attls.Refused, attls.FailBadCertificate, "%s", err.Detail).At(err.Offset).By("RFC 5280 4.1")
+	}
+	if provider.ForbidsSignatures(chain[0]) {
+		return nil, attls.Errorf(attls.Refused, attls.FailKeyUsage, "the key must not be used for signatures").By("RFC 8446 4.4.2.2")
+	}
+	return spki, nil
 }
 
 // waitCertificateVerify takes the peer's CertificateVerify.

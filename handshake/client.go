@@ -89,7 +89,9 @@ func (s clientHello) step(e *Engine) (state, *attls.Error) {
 		shares = append(shares, k)
 	}
 	e.startExtensions()
+	e.greaseExtension(greaseExtension)
 	e.clientExtensions(shares)
+	e.greaseExtension(greaseLastExtension)
 	early := e.offersEarlyData(psks)
 	if early {
 		e.ext.add(attls.ExtEarlyData, nil)
@@ -117,7 +119,9 @@ func (e *Engine) clientExtensions(shares []share) {
 	if _, err := netip.ParseAddr(c.ServerName); c.ServerName != "" && err != nil {
 		b.body(attls.ExtServerName, func(buf []byte) []byte { return extensions.AppendServerName(buf, c.ServerName) })
 	}
-	b.body(attls.ExtSupportedGroups, func(buf []byte) []byte { return extensions.AppendUint16s(buf, c.groups()) })
+	b.body(attls.ExtSupportedGroups, func(buf []byte) []byte {
+		return e.greaseUint16s(extensions.AppendUint16s(buf, c.groups()), len(buf), 2, greaseGroup)
+	})
 	b.body(attls.ExtSignatureAlgorithms, func(buf []byte) []byte { return extensions.AppendUint16s(buf, c.signatureSchemes()) })
 	if c.SignatureSchemesCert != nil {
 		b.body(attls.ExtSignatureAlgorithmsCert, func(buf []byte) []byte { return extensions.AppendUint16s(buf, c.SignatureSchemesCert) })
@@ -133,17 +137,31 @@ func (e *Engine) clientExtensions(shares []share) {
 	if c.RecordSizeLimit != 0 {
 		b.body(attls.ExtRecordSizeLimit, func(buf []byte) []byte { return extensions.AppendRecordSizeLimit(buf, c.RecordSizeLimit) })
 	}
-	b.body(attls.ExtSupportedVersions, func(buf []byte) []byte { return append(buf, 2, 3, 4) })
-	b.body(attls.ExtKeyShare, func(buf []byte) []byte { return appendShares(buf, shares) })
+	b.body(attls.ExtSupportedVersions, func(buf []byte) []byte {
+		return e.greaseUint16s(append(buf, 2, 3, 4), len(buf), 1, greaseVersion)
+	})
+	b.body(attls.ExtKeyShare, func(buf []byte) []byte { return e.appendShares(buf, shares) })
 	if c.PSK {
 		b.body(attls.ExtPSKKeyExchangeModes, func(buf []byte) []byte { return extensions.AppendPSKKeyExchangeModes(buf, c.pskModes()) })
 	}
+	e.requestStatus()
+	e.offerCompression()
 	e.offerCertificateTypes()
 }
 
-func appendShares(buf []byte, shares []share) []byte {
+// appendShares appends the shares of a first ClientHello.
+func (e *Engine) appendShares(buf []byte, shares []share) []byte {
+	if !e.cfg.GREASE {
+		return appendShares(buf, shares, nil)
+	}
+	v := attls.NamedGroup(e.greaseValue(greaseGroup))
+	return appendShares(buf, shares, extensions.AppendKeyShareEntry(nil, v, []byte{0}))
+}
+
+// appendShares appends entries as they are and the shares after them.
+func appendShares(buf []byte, shares []share, first []byte) []byte {
 	mark := len(buf)
-	buf = append(buf, 0, 0)
+	buf = append(append(buf, 0, 0), first...)
 	for _, s := range shares {
 		buf = extensions.AppendKeyShareEntry(buf, s.group, s.key.Share())
 	}
@@ -160,6 +178,10 @@ func (e *Engine) writeClientHello(s *clientWaitServerHello) *attls.Error {
 	e.ext.buf = append(e.ext.buf[:0], s.bodies...)
 	e.ext.items = append(e.ext.items[:0], s.items...)
 	suites := make([]byte, 0, 8)
+	if e.cfg.GREASE {
+		v := e.greaseValue(greaseSuite)
+		suites = append(suites, byte(v>>8), byte(v))
+	}
 	for _, id := range e.cfg.suites() {
 		suites = append(suites, byte(id>>8), byte(id))
 	}
@@ -352,6 +374,9 @@ func (e *Engine) checkServerHello(sh *message.ServerHello) *attls.Error {
 
 // retry answers a HelloRetryRequest with the second ClientHello.
 func (s clientWaitServerHello) retry(e *Engine, m *message.Raw, hrr *message.ServerHello) (state, *attls.Error) {
+	if e.in.InMessage() { // the server cannot know yet how it goes on
+		return nil, attls.Errorf(attls.Violation, attls.FailMessageBoundary, "more handshake data follows").By("RFC 8446 4.1.4")
+	}
 	next := clientWaitServerHello{retried: true, shares: s.shares, psks: e.keepHash(s.psks), items: append([]builtExtension(nil), s.items...),
 		bodies: append([]byte(nil), s.bodies...)}
 	changed := false
@@ -373,7 +398,7 @@ func (s clientWaitServerHello) retry(e *Engine, m *message.Raw, hrr *message.Ser
 			return nil, err
 		}
 		next.shares = []share{k}
-		next.replace(attls.ExtKeyShare, appendShares(nil, next.shares))
+		next.replace(attls.ExtKeyShare, appendShares(nil, next.shares, nil))
 		e.nego.group, changed = g, true
 	}
 	if x, ok := hrr.Extensions.Find(attls.ExtCookie); ok {
@@ -508,13 +533,13 @@ func (clientWaitCertificateOrRequest) name() string { return "WAIT_CERT_CR" }
 func (clientWaitCertificateOrRequest) due() gate    { return gateNone }
 
 func (s clientWaitCertificateOrRequest) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
-	switch m.Kind {
-	case attls.KindCertificateRequest:
+	switch {
+	case m.Kind == attls.KindCertificateRequest:
 		if err := e.receiveRequest(m); err != nil {
 			return nil, err
 		}
 		return waitCertificate{}, e.checkAnswers()
-	case attls.KindCertificate:
+	case e.certificateKind(m):
 		if err := e.checkAnswers(); err != nil {
 			return nil, err
 		}
@@ -545,7 +570,7 @@ func (e *Engine) receiveRequest(m *message.Raw) *attls.Error {
 		return in(err, x)
 	}
 	e.nego.peerSchemes = schemes(list)
-	if err := e.readCertificateWishes(cr.Extensions); err != nil {
+	if err := e.readCertificateWishes(attls.KindCertificateRequest, cr.Extensions); err != nil {
 		return err
 	}
 	e.nego.requested = true
@@ -558,7 +583,13 @@ func (e *Engine) receiveRequest(m *message.Raw) *attls.Error {
 }
 
 // readCertificateWishes reads what ClientHello and CertificateRequest share.
-func (e *Engine) readCertificateWishes(l extensions.List) *attls.Error {
+func (e *Engine) readCertificateWishes(k attls.MessageKind, l extensions.List) *attls.Error {
+	if err := checkStatusRequest(k, l); err != nil {
+		return err
+	}
+	if err := e.readCompression(l); err != nil {
+		return err
+	}
 	if x, ok := l.Find(attls.ExtSignatureAlgorithmsCert); ok {
 		list, err := extensions.ParseSignatureAlgorithms(x.Body)
 		if err != nil {

@@ -79,6 +79,17 @@ type Config struct {
 	SignatureSchemesCert []attls.SignatureScheme
 	// CertificateAuthorities are DER distinguished names. Nil: not sent.
 	CertificateAuthorities [][]byte
+	// ServerCertificateTypes and ClientCertificateTypes are the types of
+	// certificates (RFC 7250) that an end can show, or takes from the other, in
+	// order of preference. Nil: X.509. Types that a profile adds are added by
+	// themselves.
+	ServerCertificateTypes, ClientCertificateTypes []attls.CertificateType
+	// RequestOCSP and RequestSCT ask the peer for an OCSP response and for signed
+	// certificate timestamps beside its certificate.
+	RequestOCSP, RequestSCT bool
+	// CertificateCompression are the algorithms for certificates (RFC 8879), both
+	// ways, in order of preference. Nil: none.
+	CertificateCompression []CertificateCompressor
 	// ClientAuthentication is a server's. A profile under which a client is to
 	// attest raises NoClientCertificate to OptionalClientCertificate.
 	ClientAuthentication ClientAuthentication
@@ -103,6 +114,9 @@ type Config struct {
 	// PadClientHello brings a ClientHello of 256 to 511 octets to 512 with the
 	// padding extension, as RFC 7685 section 3 wants for servers that hang on such a one.
 	PadClientHello bool
+	// GREASE puts reserved values (RFC 8701) among what a client offers, and an
+	// extension of such a type into the tickets of a server.
+	GREASE bool
 	// ExtensionOrder lists extension types in the order in which they are to
 	// stand in every message that this end sends; others follow.
 	ExtensionOrder []attls.ExtensionType
@@ -322,6 +336,11 @@ func (c *Config) check() *attls.Error {
 	}
 	if c.RecordSizeLimit != 0 && c.RecordSizeLimit < 64 {
 		return bad("RecordSizeLimit", "%d is below the 64 octets of RFC 8449 section 4", c.RecordSizeLimit)
+	}
+	for i, a := range c.CertificateCompression {
+		if slices.ContainsFunc(c.CertificateCompression[:i], func(b CertificateCompressor) bool { return a.Algorithm() == b.Algorithm() }) {
+			return bad("CertificateCompression", "algorithm %d stands twice", a.Algorithm())
+		}
 	}
 	for _, m := range c.PSKModes {
 		if m != attls.PSKOnly && m != attls.PSKWithDHE {

@@ -40,6 +40,7 @@ type Engine struct {
 	att        attestation
 	psk        pskState
 	early      earlyData
+	types      certificateTypes
 
 	ticketsAsked uint16 // numbers the tickets of a server
 
@@ -86,8 +87,7 @@ type negotiated struct {
 	sessionID   []byte
 	requested   bool // a CertificateRequest was sent or received
 	context     []byte
-	serverType  attls.CertificateType
-	clientType  attls.CertificateType
+	compressor  CertificateCompressor // for our Certificate; nil: none
 	random      [2][32]byte
 }
 
@@ -169,6 +169,14 @@ func newEngine(c *Config, role attls.Role, tap Tap, log keyLogger) (*Engine, err
 	}
 	e.run()
 	return e, nil
+}
+
+// maxMessage bounds a handshake message without its header.
+func (e *Engine) maxMessage() int {
+	if n := e.cfg.Limits.MaxHandshakeMessage; n != 0 {
+		return n
+	}
+	return record.DefaultMaxHandshakeMessage
 }
 
 // attach connects the tap to the record layer and the key schedule.
@@ -385,6 +393,9 @@ func (e *Engine) nextMessage() (message.Raw, bool, *attls.Error) {
 				err.Alert, err.HasAlert = attls.AlertCloseNotify, true
 			}
 			if err != nil {
+				if !e.done {
+					err.Detail += ", in state " + e.state.name()
+				}
 				return message.Raw{}, false, err
 			}
 			if closed {

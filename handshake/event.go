@@ -117,8 +117,15 @@ type NonceRequest struct {
 
 // Credential is a certificate chain and what its key can sign with.
 type Credential struct {
-	Chain   [][]byte // DER, end entity first
+	// Chain is DER, end entity first; for a raw public key one
+	// SubjectPublicKeyInfo, with Type CertificateRawPublicKey. An X.509 chain
+	// serves where a raw public key was agreed on: its end entity's key is shown.
+	Chain   [][]byte
+	Type    attls.CertificateType
 	Schemes []attls.SignatureScheme
+	// OCSP is a DER OCSPResponse and SCT a SignedCertificateTimestampList (RFC
+	// 6962 section 3.3); a peer that asks gets them beside the end entity.
+	OCSP, SCT []byte
 	// Signer is carried for whoever answers the Signature wait; the engine does
 	// not call it.
 	Signer crypto.Signer
@@ -127,6 +134,7 @@ type Credential struct {
 // CredentialRequest asks for our own certificate.
 type CredentialRequest struct {
 	Role        attls.Role
+	Type        attls.CertificateType
 	ServerName  string // a server's: as the client sent it
 	Schemes     []attls.SignatureScheme
 	SchemesCert []attls.SignatureScheme
@@ -145,7 +153,9 @@ type SignatureRequest struct {
 // CertificateVerdictRequest asks whether a peer's chain is trusted.
 type CertificateVerdictRequest struct {
 	Peer       attls.Role
-	Chain      [][]byte // DER, end entity first
+	Type       attls.CertificateType
+	Chain      [][]byte // DER, end entity first; of a raw public key, the one SubjectPublicKeyInfo
+	OCSP, SCT  []byte   // what came beside the end entity; see Credential
 	ServerName string   // a client's: the name it asked for
 	// Resumed says that the chain was shown, and accepted, in the connection
 	// whose session is resumed.

@@ -313,6 +313,10 @@ func TestServerHelloFields(t *testing.T) {
 			return without(attls.ExtKeyShare)(without(attls.ExtCookie)(l))
 		}, outcome{attls.FailRetryUnchanged, attls.AlertIllegalParameter, hrr.kind, ""}),
 		fieldTest{name: "a second one", at: hrr, plan: func(m *message.Raw, p *handshake.Plan) { p.After = [][]byte{slices.Clone(m.Bytes)} },
+			// The server cannot know yet how it goes on.
+			want: outcome{attls.FailMessageBoundary, attls.AlertUnexpectedMessage, hrr.kind, ""}},
+		fieldTest{name: "a second one in the place of ServerHello", at: at{attls.RoleServer, attls.KindServerHello, 0},
+			plan: replace(func(b []byte) []byte { copy(b[6:], message.HelloRetryRequestRandom[:]); return b }),
 			want: outcome{attls.FailUnexpectedMessage, attls.AlertUnexpectedMessage, hrr.kind, ""}},
 	)
 	runFieldTests(t, full, tests)

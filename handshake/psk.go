@@ -177,7 +177,7 @@ func (s clientWaitServerHello) selected(e *Engine, sh *message.ServerHello) *att
 func (e *Engine) reverify() {
 	if s := e.psk.session; len(s.Chain) > 0 {
 		e.ask(gateFinished, &Wait{Kind: WaitCertificateVerdict, Certificate: &CertificateVerdictRequest{Peer: e.role.Peer(),
-			Chain: s.Chain, ServerName: e.cfg.ServerName, Resumed: true}})
+			Type: s.Type, Chain: s.Chain, OCSP: s.OCSP, SCT: s.SCT, ServerName: e.cfg.ServerName, Resumed: true}})
 	}
 }
 
@@ -186,7 +186,12 @@ func (e *Engine) resumePeer() {
 	s := e.psk.session
 	e.peer.chain, e.peer.scheme, e.peer.ocsp, e.peer.sct = s.Chain, s.Scheme, s.OCSP, s.SCT
 	e.peer.none = len(s.Chain) == 0
-	if len(s.Chain) > 0 && s.Type == attls.CertificateX509 {
+	e.types.agreed[e.role.Peer()] = s.Type
+	switch {
+	case len(s.Chain) == 0:
+	case s.Type == attls.CertificateRawPublicKey:
+		e.peer.spki = s.Chain[0]
+	default:
 		e.peer.spki, _ = provider.SPKIFromCertificate(s.Chain[0])
 	}
 }
@@ -340,7 +345,7 @@ func (e *Engine) deriveResumption() {
 // session makes the session that a ticket stands for.
 func (e *Engine) session(nonce []byte) *Session {
 	suite := e.nego.suite
-	s := &Session{Suite: suite.ID, ALPN: e.nego.alpn, ServerName: e.nego.serverName, Chain: e.peer.chain, Scheme: e.peer.scheme,
+	s := &Session{Suite: suite.ID, ALPN: e.nego.alpn, ServerName: e.nego.serverName, Chain: e.peer.chain, Type: e.types.agreed[e.role.Peer()], Scheme: e.peer.scheme,
 		OCSP: e.peer.ocsp, SCT: e.peer.sct,
 		Secret: suite.ExpandLabel(nil, e.psk.resumption.bytes(), labelPrefix, "resumption", nonce, suite.HashLen)}
 	if e.role == attls.RoleClient {

@@ -30,9 +30,10 @@ const (
 	UseSalt      // of a signature; index: the number of the draw
 	UseKey       // of a credential that is made for the connection; index: the draw
 	UseTicketAge // ticket_age_add; index: the number of the ticket
+	UseGREASE    // index: the registry
 )
 
-var useNames = [...]string{"", "client_random", "server_random", "session_id", "key_share", "cookie", "nonce", "salt", "key", "ticket_age_add"}
+var useNames = [...]string{"", "client_random", "server_random", "session_id", "key_share", "cookie", "nonce", "salt", "key", "ticket_age_add", "grease"}
 
 func (u Use) String() string {
 	if int(u) < len(useNames) && u > 0 {

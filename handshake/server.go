@@ -324,7 +324,10 @@ func (e *Engine) readClientHello(ch *message.ClientHello, keyOffered bool) *attl
 		}
 		e.nego.peerSchemes = schemes(list)
 	}
-	if err := e.readCertificateWishes(ch.Extensions); err != nil {
+	if err := e.readCertificateWishes(attls.KindClientHello, ch.Extensions); err != nil {
+		return err
+	}
+	if err := e.readCertificateTypes(ch.Extensions); err != nil {
 		return err
 	}
 	if x, ok := ch.Extensions.Find(attls.ExtServerName); ok {
@@ -367,6 +370,9 @@ func (s serverNegotiate) step(e *Engine) (state, *attls.Error) {
 	}
 	if e.psk.session == nil { // with a key there is no credential to choose for
 		if err := e.chooseAttestation(); err != nil {
+			return nil, err
+		}
+		if err := e.agreeCertificateTypes(); err != nil {
 			return nil, err
 		}
 	}
@@ -456,7 +462,9 @@ func (e *Engine) sendEncryptedExtensions() *attls.Error {
 	if e.early.status == EarlyDataAccepted {
 		e.ext.add(attls.ExtEarlyData, nil)
 	}
-	e.answerCertificateTypes()
+	if e.psk.session == nil {
+		e.answerCertificateTypes()
+	}
 	if q := e.cfg.quirks(); q.RestrictEncryptedExtensions {
 		kept := e.ext.items[:0]
 		for _, x := range e.ext.items {
@@ -494,6 +502,8 @@ func (e *Engine) sendRequest() *attls.Error {
 			return extensions.AppendCertificateAuthorities(b, e.cfg.CertificateAuthorities)
 		})
 	}
+	e.requestStatus()
+	e.offerCompression()
 	if err := e.profileExtensions(attls.KindCertificateRequest); err != nil {
 		return err
 	}

@@ -79,6 +79,7 @@ func (e *Engine) sendTicket(w *waiting) *attls.Error {
 	if n := s.MaxEarlyData; n > 0 {
 		m.Extensions = extensions.List{{Type: attls.ExtEarlyData, Body: []byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}}}
 	}
+	m.Extensions = e.greaseTicketExtension(m.Extensions)
 	e.flight = m.Append(e.flight[:0])
 	return e.writer.send(e.flight)
 }

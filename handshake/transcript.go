@@ -171,7 +171,7 @@ func pointOf(k attls.MessageKind, sender attls.Role) binder.Point {
 		points = server
 	}
 	switch k {
-	case attls.KindCertificate:
+	case attls.KindCertificate, attls.KindCompressedCertificate:
 		return points[0]
 	case attls.KindCertificateVerify:
 		return points[1]

@@ -1,10 +1,12 @@
 package handshake
 
 import (
+	"bytes"
 	"context"
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
+	"slices"
 	"time"
 
 	"attls"
@@ -27,6 +29,10 @@ type Trust struct {
 	// KeyUsages are extended key usages of which the end entity needs one. Nil:
 	// serverAuth of a server and clientAuth of a client.
 	KeyUsages []x509.ExtKeyUsage
+	// RawKeys are the raw public keys that are accepted, as DER
+	// SubjectPublicKeyInfo; a raw public key says nothing of a name (RFC 7250
+	// section 6).
+	RawKeys [][]byte
 	// InsecureSkipVerify accepts every chain. CertificateVerify is checked all
 	// the same; nothing ties its key to a name.
 	InsecureSkipVerify bool
@@ -61,6 +67,12 @@ func (t *Trust) check(ctx context.Context, r *CertificateVerdictRequest) *attls.
 
 // validate builds and checks a path to a trust anchor.
 func (t *Trust) validate(r *CertificateVerdictRequest) *attls.Error {
+	if r.Type == attls.CertificateRawPublicKey {
+		if slices.ContainsFunc(t.RawKeys, func(k []byte) bool { return bytes.Equal(k, r.Chain[0]) }) {
+			return nil
+		}
+		return attls.Errorf(attls.Refused, attls.FailCertificateUnknown, "the raw public key is not among those that are trusted").By("RFC 7250 6")
+	}
 	o := x509.VerifyOptions{Roots: t.Roots, KeyUsages: t.KeyUsages}
 	if len(r.Chain) > 1 {
 		o.Intermediates = x509.NewCertPool()

@@ -39,7 +39,7 @@ type Reader struct {
 
 // NewReader returns a Reader for plaintext records.
 func NewReader(s Settings) *Reader {
-	s.MaxHandshakeMessage = orDefault(s.MaxHandshakeMessage, 1<<17)
+	s.MaxHandshakeMessage = orDefault(s.MaxHandshakeMessage, DefaultMaxHandshakeMessage)
 	s.MaxEmptyRecords = orDefault(s.MaxEmptyRecords, 32)
 	s.MaxChangeCipherSpec = orDefault(s.MaxChangeCipherSpec, 32)
 	s.MaxWarningAlerts = orDefault(s.MaxWarningAlerts, 4)

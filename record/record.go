@@ -15,6 +15,8 @@ const (
 	headerLen = 5
 	// MaxPlaintext is the largest TLSPlaintext fragment (RFC 8446 section 5.1).
 	MaxPlaintext = 1 << 14
+	// DefaultMaxHandshakeMessage is Settings.MaxHandshakeMessage where it is 0.
+	DefaultMaxHandshakeMessage = 1 << 17
 	// maxExpansion is what a TLSCiphertext may add (RFC 8446 section 5.2).
 	maxExpansion = 256
 )

@@ -369,6 +369,38 @@ func (m *Certificate) Append(b []byte) []byte {
 	return End(b, mark)
 }
 
+// CompressedCertificate is RFC 8879 section 4:
+//
+//	struct {
+//	    CertificateCompressionAlgorithm algorithm;
+//	    uint24 uncompressed_length;
+//	    opaque compressed_certificate_message<1..2^24-1>;
+//	} CompressedCertificate;
+type CompressedCertificate struct {
+	Algorithm          uint16
+	UncompressedLength int
+	Compressed         []byte
+}
+
+// Unmarshal reads a body.
+func (m *CompressedCertificate) Unmarshal(body []byte) *attls.Error {
+	r := reader{b: body, kind: attls.KindCompressedCertificate}
+	m.Algorithm = uint16(r.number("algorithm", 2))
+	m.UncompressedLength = r.number("uncompressed_length", 3)
+	m.Compressed = r.vector("compressed_certificate_message", 3, 1, 1<<24-1)
+	return r.end()
+}
+
+// Append writes the message.
+func (m *CompressedCertificate) Append(b []byte) []byte {
+	b, mark := Begin(b, attls.TypeCompressedCertificate)
+	b = append(b, byte(m.Algorithm>>8), byte(m.Algorithm))
+	for _, n := range [...]int{m.UncompressedLength, len(m.Compressed)} {
+		b = append(b, byte(n>>16), byte(n>>8), byte(n))
+	}
+	return End(append(b, m.Compressed...), mark)
+}
+
 // CertificateVerify is RFC 8446 section 4.4.3:
 //
 //	struct {

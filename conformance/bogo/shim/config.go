@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"attls"
@@ -19,10 +20,11 @@ func (c *connection) config() (*handshake.Config, error) {
 	cfg := &handshake.Config{
 		ServerName:       o.hostName,
 		Groups:           o.groups,
-		SignatureSchemes: o.verifyPrefs,
+		SignatureSchemes: slices.DeleteFunc(o.verifyPrefs, func(s attls.SignatureScheme) bool { return s == md5SHA1 }),
 		ClientSuites:     true,
 		MaxCertificates:  256,
 		PadClientHello:   true,
+		GREASE:           o.grease || o.server, // as BoringSSL does
 		MaxFragment:      o.maxFragment,
 		Retry:            handshake.Retry{Preferred: true},
 	}
@@ -43,12 +45,21 @@ func (c *connection) config() (*handshake.Config, error) {
 		cfg.Groups = []attls.NamedGroup{attls.GroupSecp384r1}
 		cfg.SignatureSchemes = []attls.SignatureScheme{attls.ECDSA_SECP384R1_SHA384, attls.RSA_PSS_RSAE_SHA384, attls.RSA_PSS_RSAE_SHA512}
 	}
+	if c.cred != nil && (o.fips || o.wpa) {
+		c.cred.Schemes = slices.DeleteFunc(c.cred.Schemes, func(s attls.SignatureScheme) bool { return !slices.Contains(cfg.SignatureSchemes, s) })
+	}
 	cfg.PSK = !o.noTicket
 	if cfg.PSK && o.server {
 		cfg.Tickets = 2
 	}
 	if o.earlyData && cfg.PSK {
 		cfg.MaxEarlyData = 14336 // what the runner takes for BoringSSL's limit
+	}
+	cfg.RequestOCSP, cfg.RequestSCT = o.ocspStapling && !o.server, o.sctEnabled && !o.server
+	for _, a := range []mockCompressor{expands, shrinks, random} {
+		if o.compressAll || o.compressOne == int(a) {
+			cfg.CertificateCompression = append(cfg.CertificateCompression, a)
+		}
 	}
 	if o.maxCertList > 0 {
 		cfg.Limits.MaxHandshakeMessage = o.maxCertList
@@ -80,7 +91,7 @@ func (c *connection) config() (*handshake.Config, error) {
 	if o.permute {
 		cfg.ExtensionOrder = permutation()
 	}
-	if o.expectMessages != "" || o.exportSecrets || o.expectAdvertisedALPN != "" {
+	if o.earlyWriteAfter != 0 || o.expectMessages != "" || o.exportSecrets || o.expectAdvertisedALPN != "" {
 		c.watch = &watcher{role: attls.RoleClient}
 		if o.server {
 			c.watch.role = attls.RoleServer
@@ -131,6 +142,10 @@ func (c *connection) checkState() error {
 		return fmt.Errorf("early data was offered")
 	case c.resumed && o.expectAgeSkew != 0 && int(c.skew.Round(time.Second)/time.Second) != o.expectAgeSkew:
 		return fmt.Errorf("ticket age skew %v, want %d seconds", c.skew, o.expectAgeSkew)
+	case o.expectOCSP != nil && !bytes.Equal(s.PeerOCSP, o.expectOCSP):
+		return fmt.Errorf("OCSP response %x, want %x", s.PeerOCSP, o.expectOCSP)
+	case o.expectSCTs != nil && !bytes.Equal(s.PeerSCT, o.expectSCTs):
+		return fmt.Errorf("SCT list %x, want %x", s.PeerSCT, o.expectSCTs)
 	case o.expectAdvertisedALPN != "" && o.expectAdvertisedALPN != c.watch.alpn:
 		return fmt.Errorf("the client offered ALPN %q, want %q", c.watch.alpn, o.expectAdvertisedALPN)
 	case (!o.server || o.requireClientCert) && len(s.PeerChain) == 0:
@@ -184,8 +199,9 @@ func (c *connection) checkMessages() error {
 type watcher struct {
 	handshake.NopTap
 	role    attls.Role
-	trace   string // as -expect-msg-callback spells it
-	alpn    string // the list of a ClientHello
+	last    attls.HandshakeType // received
+	trace   string              // as -expect-msg-callback spells it
+	alpn    string              // the list of a ClientHello
 	traffic [2][]byte
 }
 
@@ -193,6 +209,9 @@ var verbs = [...]string{handshake.Sent: "write", handshake.Received: "read"}
 
 func (w *watcher) Message(d handshake.Direction, m *message.Raw, _ *handshake.Plan) {
 	w.trace += fmt.Sprintf("%s hs %d\n", verbs[d], m.Type)
+	if d == handshake.Received {
+		w.last = m.Type
+	}
 	var ch message.ClientHello
 	if m.Kind == attls.KindClientHello && ch.Unmarshal(m.Body()) == nil {
 		if body, ok := ch.Extensions.Get(attls.ExtALPN); ok {
@@ -235,3 +254,46 @@ func (w *watcher) secrets(role attls.Role) []byte {
 	b := []byte{byte(len(read)), byte(len(read) >> 8)}
 	return append(append(b, read...), write...)
 }
+
+// mockCompressor is one of the algorithms that the runner makes up.
+type mockCompressor uint16
+
+const (
+	shrinks mockCompressor = 0xff01 // leaves out two leading zeros
+	expands mockCompressor = 0xff02 // puts 1, 2, 3, 4 in front
+	random  mockCompressor = 0xff03 // puts a random octet in front
+)
+
+func (m mockCompressor) Algorithm() uint16 { return uint16(m) }
+
+func (m mockCompressor) Compress(b []byte) ([]byte, error) {
+	switch m {
+	case shrinks:
+		if rest, ok := bytes.CutPrefix(b, []byte{0, 0}); ok {
+			return rest, nil
+		}
+		return nil, fmt.Errorf("no two zeros in front")
+	case expands:
+		return append([]byte{1, 2, 3, 4}, b...), nil
+	}
+	return append([]byte{byte(rand.Uint32())}, b...), nil
+}
+
+func (m mockCompressor) Decompress(b []byte, size int) ([]byte, error) {
+	var out []byte
+	switch {
+	case m == shrinks:
+		out = append([]byte{0, 0}, b...)
+	case m == expands && bytes.HasPrefix(b, []byte{1, 2, 3, 4}):
+		out = b[4:]
+	case m == random && len(b) > 0:
+		out = b[1:]
+	}
+	if len(out) != size {
+		return nil, fmt.Errorf("%d octets, want %d", len(out), size)
+	}
+	return out, nil
+}
+
+// md5SHA1 is BoringSSL's own number for a scheme of TLS 1.1, which has none.
+const md5SHA1 attls.SignatureScheme = 0xff01

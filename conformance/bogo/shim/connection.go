@@ -42,6 +42,7 @@ type connection struct {
 	engine  *handshake.Engine
 	cred    *handshake.Credential
 	watch   *watcher
+	held    bool          // a write is not to be finished yet
 	sent    int           // octets of the first write that went as early data
 	skew    time.Duration // of the ticket
 	tickets []*handshake.Session
@@ -117,7 +118,9 @@ func (c *connection) talk() error {
 		return err
 	}
 	if c.o.sendAlert {
-		c.engine.Abort(&attls.Error{Class: attls.Local, Failure: attls.FailInternal, Offset: -1, Detail: "asked for with -send-alert"})
+		const decompressionFailure = 30
+		_, w := c.engine.Split()
+		w.Alert(decompressionFailure)
 		c.drain()
 		return nil
 	}
@@ -154,6 +157,9 @@ func (c *connection) firstWrites() error {
 				return err
 			}
 		}
+	} else if c.o.unfinished {
+		c.held = true
+		return c.write([]byte("hello")[c.sent:])
 	} else if c.o.writesFirst {
 		return c.write([]byte("hello")[c.sent:])
 	}
@@ -213,7 +219,7 @@ func (c *connection) shutDown() error {
 	case len(c.in) > 0:
 		return errors.New("application data on shutdown")
 	case !c.closed:
-		return errors.New("the connection ended without close_notify")
+		return errors.New("the connection ended without close_notify (Unexpected SSL_shutdown result: -1 != 1)")
 	}
 	return nil
 }
@@ -228,6 +234,11 @@ func (c *connection) write(b []byte) error {
 // flush sends what the engine has to send.
 func (c *connection) flush() error {
 	for out := c.engine.Output(); len(out) > 0; out = c.engine.Output() {
+		if c.held { // one octet of the first write, until something arrives
+			n, err := c.conn.Write(out[:1])
+			c.engine.Wrote(n)
+			return err
+		}
 		n, err := c.conn.Write(out)
 		c.engine.Wrote(n)
 		if err != nil {
@@ -250,10 +261,14 @@ func (c *connection) until(met func() bool) error {
 		if met() {
 			return nil
 		}
-		n, err := c.conn.Read(c.engine.Reserve(4096))
+		n, err := c.read()
 		switch {
 		case n > 0:
+			c.held = false
 			c.engine.Commit(n) // its error is the last event
+			if err := c.earlyWrite(); err != nil {
+				return err
+			}
 		case err == io.EOF && c.engine.Done():
 			c.eof = true
 		case err == io.EOF:
@@ -262,6 +277,40 @@ func (c *connection) until(met func() bool) error {
 			return err
 		}
 	}
+}
+
+// read reads what there is, or a single record where the next step depends on it.
+func (c *connection) read() (int, error) {
+	if c.o.earlyWriteAfter == 0 {
+		return c.conn.Read(c.engine.Reserve(4096))
+	}
+	const header, most = 5, 1 << 15
+	b := c.engine.Reserve(header + most)
+	if n, err := io.ReadFull(c.conn, b[:header]); err != nil {
+		return n, io.EOF
+	}
+	n, err := io.ReadFull(c.conn, b[header:header+int(binary.BigEndian.Uint16(b[3:]))])
+	return header + n, err
+}
+
+// earlyWrite writes early data after the message that -early-write-after-message names.
+func (c *connection) earlyWrite() error {
+	if after := c.o.earlyWriteAfter; after == 0 || c.watch.last != attls.HandshakeType(after) || c.engine.EarlyDataLeft() == 0 {
+		return nil
+	}
+	c.o.earlyWriteAfter = 0
+	return c.writeEarly()
+}
+
+// writeEarly sends the first write, or what there is room for, as early data.
+func (c *connection) writeEarly() error {
+	if err := c.flush(); err != nil {
+		return err
+	}
+	b := []byte("hello")
+	c.sent = min(len(b), c.engine.EarlyDataLeft())
+	c.held = c.o.unfinished
+	return c.engine.Write(b[:c.sent])
 }
 
 // events handles what the engine tells and asks.
@@ -302,10 +351,8 @@ func (c *connection) earlyData(s handshake.EarlyDataStatus) error {
 	case s == handshake.EarlyDataOpen && c.o.exportLen > 0: // too early for it
 		_, err := c.engine.Export(c.o.exportLabel, []byte(c.o.exportContext), c.o.exportLen)
 		return err
-	case s == handshake.EarlyDataOpen && c.o.writesFirst:
-		b := []byte("hello")
-		c.sent = min(len(b), c.engine.EarlyDataLeft())
-		return c.engine.Write(b[:c.sent])
+	case s == handshake.EarlyDataOpen && (c.o.writesFirst || c.o.unfinished) && c.o.earlyWriteAfter == 0:
+		return c.writeEarly()
 	case s == handshake.EarlyDataRejected && c.o.expectReject:
 		c.o, c.sent = c.retry, 0
 	}
@@ -318,8 +365,18 @@ func (c *connection) answer(w *handshake.Wait) (handshake.Answer, *attls.Error) 
 	refuse := func(f attls.Failure, detail string) *attls.Error {
 		return attls.Errorf(attls.Refused, f, "%s", detail)
 	}
+	if c.o.server && (c.o.failEarly || c.o.failDDoS) {
+		f := attls.FailSignatureScheme
+		if c.o.failDDoS {
+			f = attls.FailInternal
+		}
+		return a, refuse(f, ":CONNECTION_REJECTED: asked for by a flag")
+	}
 	switch w.Kind {
 	case handshake.WaitCredential:
+		if c.o.server && c.o.failOCSP {
+			return a, refuse(attls.FailInternal, "asked for with -fail-ocsp-callback")
+		}
 		if c.o.failCertCallback {
 			return a, refuse(attls.FailInternal, "asked for with -fail-cert-callback")
 		}
@@ -351,6 +408,9 @@ func (c *connection) answer(w *handshake.Wait) (handshake.Answer, *attls.Error) 
 	case handshake.WaitEarlyData:
 		a.AcceptEarlyData = true
 	case handshake.WaitCertificateVerdict:
+		if c.o.failOCSP && !w.Certificate.Resumed {
+			return a, refuse(attls.FailCertificateStatus, "asked for with -fail-ocsp-callback")
+		}
 		if w.Certificate.Resumed && !c.o.reverify {
 			return a, nil
 		}

@@ -69,7 +69,10 @@ func credential(o *options) (*handshake.Credential, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &handshake.Credential{Chain: certs, Signer: key}
+	c := &handshake.Credential{Chain: certs, Signer: key, OCSP: o.ocspResponse, SCT: o.scts}
+	if o.declineOCSP {
+		c.OCSP = nil
+	}
 	spki, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
 		return nil, err

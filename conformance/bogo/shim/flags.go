@@ -58,6 +58,8 @@ type options struct {
 	expectAccept, expectReject         bool
 	expectNoOffer                      bool
 	earlyWriteAfter                    int
+	declineOCSP, failOCSP              bool
+	failEarly, failDDoS, unfinished    bool
 	customVerify, fips, wpa            bool
 	handshakeNeverDone                 bool
 }
@@ -226,6 +228,21 @@ var flags = map[string]flagSpec{
 	"-expect-early-data-reason":          ignored(true), // BoringSSL's words for its own reasons
 	"-fips-202205":                       on(func(o *options) *bool { return &o.fips }),
 	"-wpa-202304":                        on(func(o *options) *bool { return &o.wpa }),
+	"-enable-ocsp-stapling":              on(func(o *options) *bool { return &o.ocspStapling }),
+	"-enable-signed-cert-timestamps":     on(func(o *options) *bool { return &o.sctEnabled }),
+	"-ocsp-response":                     octets(func(o *options) *[]byte { return &o.ocspResponse }),
+	"-expect-ocsp-response":              octets(func(o *options) *[]byte { return &o.expectOCSP }),
+	"-signed-cert-timestamps":            octets(func(o *options) *[]byte { return &o.scts }),
+	"-expect-signed-cert-timestamps":     octets(func(o *options) *[]byte { return &o.expectSCTs }),
+	"-decline-ocsp-callback":             on(func(o *options) *bool { return &o.declineOCSP }),
+	"-fail-ocsp-callback":                on(func(o *options) *bool { return &o.failOCSP }),
+	"-install-cert-compression-algs":     on(func(o *options) *bool { return &o.compressAll }),
+	"-install-one-cert-compression-alg":  number(func(o *options) *int { return &o.compressOne }),
+	"-fail-early-callback":               on(func(o *options) *bool { return &o.failEarly }),
+	"-fail-ddos-callback":                on(func(o *options) *bool { return &o.failDDoS }),
+	"-read-with-unfinished-write":        on(func(o *options) *bool { return &o.unfinished }),
+	"-early-write-after-message":         number(func(o *options) *int { return &o.earlyWriteAfter }),
+	"-enable-grease":                     on(func(o *options) *bool { return &o.grease }),
 	"-handshake-never-done":              on(func(o *options) *bool { return &o.handshakeNeverDone }),
 }
 

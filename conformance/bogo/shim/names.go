@@ -108,6 +108,7 @@ var names = []name{
 	{"CERTIFICATE_VERIFY_FAILED", attls.FailCertificateUnknown, 0, ""},
 	{"CERT_CB_ERROR", attls.FailInternal, 0, ""},
 	{"OCSP_CB_ERROR", attls.FailInternal, 0, ""},
+	{"OCSP_CB_ERROR", attls.FailCertificateStatus, 0, ""},
 	{"PEER_DID_NOT_RETURN_A_CERTIFICATE", attls.FailCertificateRequired, 0, ""},
 	{"PEER_DID_NOT_RETURN_A_CERTIFICATE", attls.FailDecode, attls.KindCertificate, "certificate_list"},
 	{"CERT_DECOMPRESSION_FAILED", attls.FailBadCertificate, attls.KindCompressedCertificate, ""},

@@ -1,0 +1,173 @@
+package handshake
+
+import (
+	"attls"
+	"attls/extensions"
+	"attls/negotiation"
+)
+
+// certificateTypes is what the two ends have agreed on about the types of their
+// certificates, indexed by the role that shows one.
+type certificateTypes struct {
+	offered [2][]attls.CertificateType // a client's
+	offer   [2][]byte                  // the client's, as a server reads it; nil: no extension
+	answer  [2]*attls.CertificateType  // the server's, as a client reads it
+	agreed  [2]attls.CertificateType
+}
+
+var bothRoles = [...]attls.Role{attls.RoleClient, attls.RoleServer}
+
+// typeExtension is the extension about the certificate of a role.
+func typeExtension(shows attls.Role) attls.ExtensionType {
+	if shows == attls.RoleServer {
+		return attls.ExtServerCertificateType
+	}
+	return attls.ExtClientCertificateType
+}
+
+// configuredTypes are the types for the certificate of a role; nil: X.509.
+func (c *Config) configuredTypes(shows attls.Role) []attls.CertificateType {
+	if shows == attls.RoleServer {
+		return c.ServerCertificateTypes
+	}
+	return c.ClientCertificateTypes
+}
+
+// offerCertificateTypes adds RFC 7250's extensions to a ClientHello.
+func (e *Engine) offerCertificateTypes() {
+	for _, shows := range bothRoles {
+		list := negotiation.OfferCertificateTypes(e.typesOnOffer(shows), e.cfg.configuredTypes(shows))
+		e.types.offered[shows] = list
+		if list == nil {
+			continue
+		}
+		e.ext.body(typeExtension(shows), func(b []byte) []byte {
+			b = append(b, byte(len(list)))
+			for _, t := range list {
+				b = append(b, byte(t))
+			}
+			return b
+		})
+	}
+}
+
+// typesOnOffer are the types that the offered schemes of an attester need.
+func (e *Engine) typesOnOffer(attester attls.Role) (list []attls.CertificateType) {
+	p := e.cfg.Profile
+	if p == nil {
+		return nil
+	}
+	for i := range p.Slots {
+		if p.Slots[i].Attester != attester {
+			continue
+		}
+		for _, s := range e.att.offered.Offers[i] {
+			if c, ok := p.Credential(s.Credential); ok && c.Negotiated {
+				list = append(list, c.CertificateType)
+			}
+		}
+	}
+	return list
+}
+
+// typeNeeded is the type that the chosen scheme of an attester needs, or nil.
+func (e *Engine) typeNeeded(attester attls.Role) *attls.CertificateType {
+	_, s := e.chosen(attester)
+	if s == nil {
+		return nil
+	}
+	if c, ok := e.cfg.Profile.Credential(s.Credential); ok && c.Negotiated {
+		return &c.CertificateType
+	}
+	return nil
+}
+
+// readCertificateTypes reads the offers of a ClientHello.
+func (e *Engine) readCertificateTypes(l extensions.List) *attls.Error {
+	for _, shows := range bothRoles {
+		x, ok := l.Find(typeExtension(shows))
+		if !ok {
+			continue
+		}
+		list, err := extensions.ParseCertificateTypes(x.Body)
+		if err != nil {
+			return in(err, x)
+		}
+		e.types.offer[shows] = append([]byte(nil), list...)
+	}
+	return nil
+}
+
+// agreeCertificateTypes is the server's choice. The client's type matters only
+// where the client is asked for a certificate.
+func (e *Engine) agreeCertificateTypes() *attls.Error {
+	for _, shows := range bothRoles {
+		if shows == attls.RoleClient && !e.requests() {
+			continue
+		}
+		t, err := negotiation.SelectCertificateType(e.types.offer[shows], e.cfg.configuredTypes(shows), e.typeNeeded(shows))
+		if err != nil {
+			return err.Under("extensions." + typeExtension(shows).String()).In(attls.KindClientHello)
+		}
+		e.types.agreed[shows] = t
+	}
+	return nil
+}
+
+// answerCertificateTypes adds the choice to EncryptedExtensions.
+func (e *Engine) answerCertificateTypes() {
+	for _, shows := range bothRoles {
+		if e.types.offer[shows] != nil && (shows == attls.RoleServer || e.requests()) {
+			e.ext.add(typeExtension(shows), []byte{byte(e.types.agreed[shows])})
+		}
+	}
+}
+
+// readCertificateType reads an answer of EncryptedExtensions.
+func (e *Engine) readCertificateType(x *extensions.Extension) *attls.Error {
+	t, err := extensions.ParseCertificateType(x.Body)
+	if err != nil {
+		return err
+	}
+	shows := attls.RoleClient
+	if x.Type == attls.ExtServerCertificateType {
+		shows = attls.RoleServer
+	}
+	e.types.answer[shows] = &t
+	return nil
+}
+
+// checkCertificateTypes holds the server's answers against the offers and the
+// chosen schemes, once the server's parameters are complete.
+func (e *Engine) checkCertificateTypes() *attls.Error {
+	for _, shows := range bothRoles {
+		if shows == attls.RoleClient && !e.nego.requested {
+			continue
+		}
+		place := func(err *attls.Error) *attls.Error {
+			return err.Under("extensions." + typeExtension(shows).String()).In(attls.KindEncryptedExtensions)
+		}
+		needed := e.typeNeeded(shows)
+		got, err := negotiation.CheckCertificateType(e.types.offered[shows], e.types.answer[shows])
+		if err != nil && needed == nil {
+			return place(err)
+		}
+		if needed != nil && *needed != got || needed == nil && e.addedType(shows, got) {
+			if err := e.attestationFailure(attls.FailCertTypeMismatch, "certificate type %v does not go with the chosen scheme", got); err != nil {
+				return place(err)
+			}
+		}
+		e.types.agreed[shows] = got
+	}
+	return nil
+}
+
+// addedType reports whether a type is one that only a scheme can need.
+func (e *Engine) addedType(shows attls.Role, t attls.CertificateType) bool {
+	for _, own := range e.cfg.configuredTypes(shows) {
+		if own == t {
+			return false
+		}
+	}
+	return t != attls.CertificateX509
+}

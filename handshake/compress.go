@@ -1,0 +1,99 @@
+package handshake
+
+import (
+	"attls"
+	"attls/extensions"
+	"attls/handshake/message"
+)
+
+// CertificateCompressor is an algorithm of RFC 8879. The engine brings none, so
+// that it depends on no compressor.
+type CertificateCompressor interface {
+	// Algorithm is its number: 1 zlib, 2 brotli, 3 zstd.
+	Algorithm() uint16
+	Compress(message []byte) ([]byte, error)
+	// Decompress must make no more than size octets of its input, whatever that
+	// is, and give an error for anything but exactly size octets.
+	Decompress(compressed []byte, size int) ([]byte, error)
+}
+
+// offerCompression adds compress_certificate to ClientHello or CertificateRequest.
+func (e *Engine) offerCompression() {
+	if list := e.cfg.CertificateCompression; len(list) > 0 {
+		e.ext.body(attls.ExtCompressCertificate, func(b []byte) []byte {
+			b = append(b, byte(2*len(list)))
+			for _, c := range list {
+				b = append(b, byte(c.Algorithm()>>8), byte(c.Algorithm()))
+			}
+			return b
+		})
+	}
+}
+
+// readCompression reads compress_certificate and takes the first of our
+// algorithms that the peer can undo.
+func (e *Engine) readCompression(l extensions.List) *attls.Error {
+	e.nego.compressor = nil
+	x, ok := l.Find(attls.ExtCompressCertificate)
+	if !ok {
+		return nil
+	}
+	list, err := extensions.ParseCompressionAlgorithms(x.Body)
+	if err != nil {
+		return in(err, x)
+	}
+	for _, c := range e.cfg.CertificateCompression {
+		if list.Contains(c.Algorithm()) {
+			e.nego.compressor = c
+			break
+		}
+	}
+	return nil
+}
+
+// compressed is the CompressedCertificate in the place of a Certificate, where
+// the peer can undo it and it is not longer.
+func (e *Engine) compressed(certificate []byte) ([]byte, *attls.Error) {
+	c := e.nego.compressor
+	if c == nil {
+		return certificate, nil
+	}
+	body := certificate[4:]
+	out, err := c.Compress(body)
+	if err != nil {
+		return nil, attls.Errorf(attls.Local, attls.FailInternal, "certificate compression %d: %v", c.Algorithm(), err)
+	}
+	return (&message.CompressedCertificate{Algorithm: c.Algorithm(), UncompressedLength: len(body), Compressed: out}).Append(nil), nil
+}
+
+// decompress returns the body of the Certificate that a message carries: its
+// own, or the one inside a CompressedCertificate (RFC 8879 section 4).
+func (e *Engine) decompress(m *message.Raw) ([]byte, *attls.Error) {
+	if m.Kind == attls.KindCertificate {
+		return m.Body(), nil
+	}
+	var cc message.CompressedCertificate
+	if err := cc.Unmarshal(m.Body()); err != nil {
+		return nil, err
+	}
+	for _, c := range e.cfg.CertificateCompression {
+		if c.Algorithm() != cc.Algorithm {
+			continue
+		}
+		if limit := e.maxMessage(); cc.UncompressedLength > limit {
+			return nil, attls.Errorf(attls.Violation, attls.FailLimit, "%d octets; the limit is %d", cc.UncompressedLength, limit).Under("uncompressed_length")
+		}
+		body, err := c.Decompress(cc.Compressed, cc.UncompressedLength)
+		if err != nil || len(body) != cc.UncompressedLength {
+			return nil, attls.Errorf(attls.Malformed, attls.FailBadCertificate, "does not decompress to %d octets: %v", cc.UncompressedLength, err).
+				Under("compressed_certificate_message").By("RFC 8879 4")
+		}
+		return body, nil
+	}
+	return nil, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d was not offered", cc.Algorithm).Under("algorithm").By("RFC 8879 4")
+}
+
+// certificateKind reports whether a message is where a Certificate belongs.
+func (e *Engine) certificateKind(m *message.Raw) bool {
+	return m.Kind == attls.KindCertificate || m.Kind == attls.KindCompressedCertificate && len(e.cfg.CertificateCompression) > 0
+}
