@@ -98,21 +98,23 @@ func startOpenSSL(t *testing.T, args ...string) *program {
 	return p
 }
 
-// await waits until the program has printed what matches and returns the match.
+// await waits until the program has printed what matches and returns the match,
+// which has at most a thousand octets.
 func (p *program) await(pattern string) []string {
 	p.t.Helper()
 	re := regexp.MustCompile(pattern)
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
-	for {
+	for from := 0; ; {
 		text, ended, changed := p.out.snapshot()
-		if m := re.FindSubmatch(text); m != nil {
+		if m := re.FindSubmatch(text[from:]); m != nil {
 			list := make([]string, len(m))
 			for i := range m {
 				list[i] = string(m[i])
 			}
 			return list
 		}
+		from = max(0, len(text)-1000)
 		if ended {
 			p.t.Fatalf("openssl ended without %q:\n%.3000s", pattern, text)
 		}
