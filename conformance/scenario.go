@@ -174,9 +174,6 @@ func Forbidden(p *profile.Profile, a Attesters, m profile.Model, k profile.Crede
 }
 
 func forbidden(p *profile.Profile, attester attls.Role, m profile.Model, k profile.CredentialKind) string {
-	if _, ok := p.Credential(k); !ok {
-		return fmt.Sprintf("%s has no credential of kind %s: %s.", p.ID, CredentialName(k), otherKind(k))
-	}
 	slots := 0
 	var models, kinds bool
 	for i := range p.Slots {
@@ -188,9 +185,12 @@ func forbidden(p *profile.Profile, attester attls.Role, m profile.Model, k profi
 		hasModel, hasKind := slices.Contains(s.Models, m), slices.Contains(s.Kinds, k)
 		models, kinds = models || hasModel, kinds || hasModel && hasKind
 	}
+	_, credential := p.Credential(k)
 	switch {
 	case slots == 0:
 		return fmt.Sprintf("%s has no list in which the attestation of the %v could be offered.", p.ID, attester)
+	case !credential:
+		return fmt.Sprintf("%s has no credential of kind %s: %s.", p.ID, CredentialName(k), otherKind(k))
 	case !models:
 		return fmt.Sprintf("No list of %s for the %v takes %s.", p.ID, attester, modelName(m))
 	case !kinds:

@@ -1,0 +1,274 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"testing"
+
+	"attls"
+	"attls/extensions/profile"
+	"attls/handshake/message"
+	"attls/negotiation"
+)
+
+// runWith runs a scenario whose ends were changed; both ends must have been built.
+func runWith(t *testing.T, s Scenario, change func(*setup)) *Result {
+	t.Helper()
+	set, _, err := prepare(&s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(set)
+	result := &Result{Scenario: s, Profile: set.p}
+	var r runner
+	ctx, cancel := context.WithTimeout(context.Background(), runTimeout)
+	defer cancel()
+	if err := r.connect(ctx, set, result); err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+// forEachDesign runs a test for every profile with a wire format of its own, on
+// a connection that it allows.
+func forEachDesign(t *testing.T, test func(t *testing.T, s Scenario, p *profile.Profile)) {
+	for _, name := range distinct {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := load(t, name)
+			test(t, Scenario{Profile: name, Compiled: p}, p)
+		})
+	}
+}
+
+// added lists the profile's extensions in the messages of a sender.
+func added(r *Result, from attls.Role, what attls.MessageKind) (list []StepExtension) {
+	for _, s := range r.Ladder {
+		if s.From != from.String() || s.What != what.String() {
+			continue
+		}
+		for _, x := range s.Extensions {
+			if x.Added {
+				list = append(list, x)
+			}
+		}
+	}
+	return list
+}
+
+func sound(t *testing.T, r *Result) {
+	t.Helper()
+	for _, role := range bothRoles {
+		if e := r.Claims[role].Error; e != nil {
+			t.Errorf("the %v failed: %s, %s", role, e.Failure, e.Detail)
+		}
+	}
+}
+
+// TestUnawareServer: a server that does not know the profile answers none of its
+// extensions, and a client that demands nothing goes on.
+func TestUnawareServer(t *testing.T) {
+	forEachDesign(t, func(t *testing.T, s Scenario, p *profile.Profile) {
+		r := runWith(t, s, func(set *setup) {
+			set.ends[attls.RoleClient].config.Policy.Demand = false
+			set.unaware(attls.RoleServer)
+		})
+		sound(t, r)
+		if x := added(r, attls.RoleServer, attls.KindEncryptedExtensions); len(x) > 0 || len(r.Claims[0].Attestation) > 0 {
+			t.Errorf("the server answered %v", x)
+		}
+		if x := added(r, attls.RoleClient, attls.KindClientHello); len(x) == 0 {
+			t.Error("the client offered nothing")
+		}
+	})
+}
+
+// TestUnawareClient: a server serves a client that offers nothing, and sends it
+// none of the profile's extensions. Where a profile has one sent unasked, as the
+// proof of concept does, such a client must refuse it.
+func TestUnawareClient(t *testing.T) {
+	forEachDesign(t, func(t *testing.T, s Scenario, p *profile.Profile) {
+		r := runWith(t, s, func(set *setup) {
+			set.ends[attls.RoleServer].config.Policy.Demand = false
+			set.unaware(attls.RoleClient)
+		})
+		if p.Rules.NoSchemeThen == profile.ThenNullChoice {
+			if e := r.Claims[0].Error; e == nil || e.Failure != string(attls.FailUnsolicited) {
+				t.Errorf("the client: %+v", e)
+			}
+			return
+		}
+		sound(t, r)
+		if x := added(r, attls.RoleServer, attls.KindEncryptedExtensions); len(x) > 0 {
+			t.Errorf("the server sent %+v", x)
+		}
+	})
+}
+
+// TestOfferOnlyWhatCanBe: what a client can neither produce nor have appraised is
+// not offered; a list without elements is left out or sent empty, as the profile
+// says.
+func TestOfferOnlyWhatCanBe(t *testing.T) {
+	forEachDesign(t, func(t *testing.T, s Scenario, p *profile.Profile) {
+		c, _ := Default(p)
+		s.Attester, s.Model, s.Credential = c.Attester, c.Model, c.Credential
+		r := runWith(t, s, func(*setup) {})
+		sound(t, r)
+		model, _ := ParseModel(c.Model)
+		kind, _ := ParseCredential(c.Credential)
+		used := findSlot(p, c.Attester.Roles()[0], model, kind)
+		f := p.NewFields()
+		for _, step := range r.Ladder {
+			if step.kind != attls.KindClientHello {
+				continue
+			}
+			var ch message.ClientHello
+			if err := ch.Unmarshal(step.bytes[4:]); err != nil {
+				t.Fatal(err)
+			}
+			for _, x := range ch.Extensions {
+				if _, ok := p.Extension(x.Type); ok {
+					if err := p.Decode(attls.KindClientHello, attls.RoleClient, x.Type, x.Body, f); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+		for i := range p.Slots {
+			if n := len(f.Offers[i]); (n > 0) != (i == used) {
+				t.Errorf("slot %s: %d elements", p.Slots[i].Name, n)
+			}
+			if i != used && f.Offered[i] != p.Rules.OfferEmptyList {
+				t.Errorf("slot %s: a list stands there: %v", p.Slots[i].Name, f.Offered[i])
+			}
+		}
+	})
+}
+
+// TestPreference: of two schemes in common, the one that is first in the order of
+// the end whose preference decides is chosen.
+func TestPreference(t *testing.T) {
+	forEachDesign(t, func(t *testing.T, s Scenario, p *profile.Profile) {
+		s.Model = ModelEvidence
+		if err := s.Complete(p); err != nil {
+			t.Fatal(err)
+		}
+		attester := s.Attester.Roles()[0]
+		kind, _ := ParseCredential(s.Credential)
+		one := DemoScheme(p, profile.ModelEvidence, kind)
+		two := one
+		two.Format = profile.Format{MediaType: "application/eat+cwt"}
+		slot := findSlot(p, attester, profile.ModelEvidence, kind)
+		if _, ok := p.EncodeScheme(slot, two); !ok || p.Rules.OfferFirst != nil {
+			t.Skip("the profile has one format, or wants one first")
+		}
+		a, _ := p.EncodeScheme(slot, one)
+		if b, _ := p.EncodeScheme(slot, two); bytes.Equal(a.Wire, b.Wire) {
+			t.Skip("the profile does not tell the two formats apart")
+		}
+		r := runWith(t, s, func(set *setup) {
+			for _, role := range bothRoles {
+				list := []negotiation.Scheme{one, two}
+				if role == attls.RoleServer {
+					list = []negotiation.Scheme{two, one}
+				}
+				policy := &set.ends[role].config.Policy
+				if role == attester {
+					policy.Produce = list
+				} else {
+					policy.Accept = list
+				}
+			}
+		})
+		sound(t, r)
+		want := FormatName(one.Format)
+		if p.Rules.ServerOrder {
+			want = FormatName(two.Format)
+		}
+		if got := r.Claims[0].Attestation[0].Format; got != want {
+			t.Errorf("chosen: %s, want %s", got, want)
+		}
+	})
+}
+
+// TestRetryRepeatsOffer: the second ClientHello carries the same offer, nonces
+// included.
+func TestRetryRepeatsOffer(t *testing.T) {
+	forEachDesign(t, func(t *testing.T, s Scenario, p *profile.Profile) {
+		s.HelloRetry = true
+		r := runWith(t, s, func(*setup) {})
+		sound(t, r)
+		x := added(r, attls.RoleClient, attls.KindClientHello)
+		if len(x) == 0 || len(x)%2 != 0 {
+			t.Fatalf("%d extensions in two ClientHellos", len(x))
+		}
+		for i := range x[:len(x)/2] {
+			first, second := x[i], x[i+len(x)/2]
+			if first.Type != second.Type || len(first.Fields) != len(second.Fields) {
+				t.Fatalf("%+v and %+v", first, second)
+			}
+			for k := range first.Fields {
+				if first.Fields[k] != second.Fields[k] {
+					t.Errorf("%+v and %+v", first.Fields[k], second.Fields[k])
+				}
+			}
+		}
+	})
+}
+
+// TestClientChoiceComesWithRequest: a server that wants the client attested sends
+// CertificateRequest, and one that does not neither chooses nor asks.
+func TestClientChoiceComesWithRequest(t *testing.T) {
+	forEachDesign(t, func(t *testing.T, s Scenario, p *profile.Profile) {
+		for _, a := range []Attesters{AttestClient, AttestServer} {
+			s := s
+			s.Attester, s.Model, s.Credential = a, "", ""
+			if s.Complete(p) != nil {
+				continue // poc: the server does not attest
+			}
+			r := runWith(t, s, func(*setup) {})
+			sound(t, r)
+			asked := false
+			for _, step := range r.Ladder {
+				asked = asked || step.kind == attls.KindCertificateRequest
+			}
+			if asked != (a == AttestClient) {
+				t.Errorf("%s attests, CertificateRequest: %v", a, asked)
+			}
+			if got := r.Claims[0].Attestation; len(got) != 1 || got[0].Attester != string(a) {
+				t.Errorf("%s attests, chosen: %+v", a, got)
+			}
+		}
+	})
+}
+
+// TestOwnCertificateNeeded: where client attestation goes beside a certificate, a
+// client without one does not offer it; nothing is sent.
+func TestOwnCertificateNeeded(t *testing.T) {
+	p := load(t, "early-attestation-06")
+	r := runWith(t, Scenario{Profile: p.ID, Compiled: p, Attester: AttestClient}, func(set *setup) {
+		set.ends[attls.RoleClient].config.CanAuthenticate = false
+	})
+	if e := r.Claims[0].Error; e == nil || e.Failure != string(attls.FailConfiguration) {
+		t.Errorf("the client: %+v", e)
+	}
+	if len(added(r, attls.RoleClient, attls.KindClientHello)) > 0 {
+		t.Error("something was offered")
+	}
+}
+
+// TestTwoSerializations: Evidence as a CBOR and as a JSON CMW is accepted.
+func TestTwoSerializations(t *testing.T) {
+	for _, json := range []bool{false, true} {
+		r := runWith(t, Scenario{Profile: "early-attestation-06"}, func(set *setup) {
+			software, _ := DemoAttestation(nil)
+			software.Offers = software.Offers[:1]
+			software.Offers[0].JSON = json
+			set.ends[attls.RoleServer].attester = software
+		})
+		sound(t, r)
+		if !r.Attested() {
+			t.Errorf("JSON %v: not attested", json)
+		}
+	}
+}
