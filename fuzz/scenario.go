@@ -11,7 +11,11 @@
 //
 // The targets are native Go fuzz targets. They run against the real provider of
 // cryptography and the null one, under which a changed message fails for what
-// it says. `go run ./fuzz/short` runs each for a short time.
+// it says. One runs with
+//
+//	go test -run '^$' -fuzz '^FuzzEngine$' ./fuzz
+//
+// and all of them, for a moment each, in .ci/run.
 package fuzz
 
 import (

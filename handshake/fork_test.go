@@ -276,3 +276,27 @@ func deliver(w *handshake.Writer, r *handshake.Reader) string {
 		}
 	}
 }
+
+// TestForkClosed: a fork knows what was received before it.
+func TestForkClosed(t *testing.T) {
+	p, _ := established(t, nil)
+	p.Engine(attls.RoleClient).CloseNotify()
+	if err := p.Run(); err != nil {
+		t.Fatal(err)
+	}
+	f, err := p.Fork([2]handshake.ForkOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Engine(attls.RoleServer).InputEOF(); err != nil {
+		t.Errorf("close_notify is forgotten: %v", err)
+	}
+	if err := f.Engine(attls.RoleClient).Write([]byte("x")); err == nil {
+		t.Error("the fork writes after close_notify")
+	}
+	if err := p.Engine(attls.RoleClient).InputEOF(); err == nil {
+		t.Error("truncation of the original is not seen")
+	} else if f.Engine(attls.RoleClient).Err() != nil {
+		t.Error("the fork fails with the original")
+	}
+}
