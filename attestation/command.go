@@ -52,8 +52,11 @@ const (
 	waitDelay      = time.Second
 )
 
+// Schemes is what Offered says.
 func (c *Command) Schemes() []negotiation.Scheme { return c.Offered }
-func (c *Command) ChallengeSize() int            { return c.Size }
+
+// ChallengeSize is what Size says.
+func (c *Command) ChallengeSize() int { return c.Size }
 
 // Attest runs the program with the action attest. Errors are *attls.Error,
 // FailAttesterUnavailable or FailTimeout.
@@ -106,8 +109,8 @@ func (s *commandSigner) Public() crypto.PublicKey { return s.pub }
 
 func (s *commandSigner) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	r := &Request{Action: ActionSign, SPKI: s.spki, Digest: digest}
-	if h := opts.HashFunc(); h != 0 {
-		r.Hash = h.String()
+	if opts != nil && opts.HashFunc() != 0 {
+		r.Hash = opts.HashFunc().String()
 	}
 	var answer SignResponse
 	if err := s.c.ask(context.Background(), r, &answer); err != nil {

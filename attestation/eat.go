@@ -11,6 +11,7 @@ import (
 	"attls"
 	"attls/extensions/profile"
 
+	"github.com/fxamacker/cbor/v2"
 	"github.com/veraison/eat"
 )
 
@@ -238,7 +239,7 @@ func (c claims) setConfirmation(pub crypto.PublicKey) error {
 	if err != nil {
 		return err
 	}
-	c.set(claimConfirmation, map[int64]any{confirmationKey: raw(key)})
+	c.set(claimConfirmation, map[int64]any{confirmationKey: cbor.RawMessage(key)})
 	return nil
 }
 

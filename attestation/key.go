@@ -15,7 +15,6 @@ import (
 	"attls"
 	"attls/internal/provider"
 
-	"github.com/fxamacker/cbor/v2"
 	"github.com/veraison/go-cose"
 )
 
@@ -238,6 +237,3 @@ func (t *token) verify(pub crypto.PublicKey) error {
 	}
 	return t.sign1.Verify(nil, v)
 }
-
-// raw makes a claim out of octets that are CBOR already.
-func raw(b []byte) cbor.RawMessage { return b }

@@ -228,7 +228,7 @@ func TestResultsNegative(t *testing.T) {
 		{"another verifier", another, jwa.ES256(), nil, attls.FailVerifierMismatch, `issued by "other.example", chosen was "verifier.example"`},
 		{"a stranger", must(deriveKey(nil, "a stranger")), jwa.ES256(), nil, attls.FailAppraisal, "does not verify under the key"},
 		{"a secret", []byte("secret"), jwa.HS256(), nil, attls.FailAppraisal, "does not verify"},
-		{"unknown choice", another, jwa.ES256(), func(r *negotiation.EvidenceRequest) { r.Scheme.Verifier = []byte("nobody") }, attls.FailVerifierMismatch, "no verifier of this identity"},
+		{"unknown choice", another, jwa.ES256(), func(r *negotiation.EvidenceRequest) { r.Scheme.Verifier = []byte("nobody") }, attls.FailVerifierMismatch, `no verifier of the identity "nobody"`},
 	} {
 		r := r
 		if test.scene != nil {

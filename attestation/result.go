@@ -109,7 +109,7 @@ func (a *appraisal) issuer(jwt []byte) (payload []byte, by *TrustedVerifier, fai
 		}
 	}
 	if chosen == nil {
-		return nil, nil, refused(attls.FailVerifierMismatch, ruleEAR, "%q: %s", a.r.Scheme.Verifier, verifierMissing)
+		return nil, nil, refused(attls.FailVerifierMismatch, ruleEAR, "no verifier of the identity %q is trusted", a.r.Scheme.Verifier)
 	}
 	if other != nil {
 		return nil, nil, refused(attls.FailVerifierMismatch, ruleEAR, "the result was issued by %q, chosen was %q", other.Identity, chosen.Identity)

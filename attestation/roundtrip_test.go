@@ -106,6 +106,18 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// TestJSONBundle: a KAT and a PAT in a JSON collection.
+func TestJSONBundle(t *testing.T) {
+	s, v := testDemo()
+	s.Offers = []Offer{{Format: profile.Format{MediaType: MediaTypeCWT}, Tokens: KATAndPAT, JSON: true}}
+	r := negotiation.EvidenceRequest{Scheme: s.Schemes()[0], Challenge: testChallenge}
+	ev := attest(t, s, r)
+	if !bytes.HasPrefix(ev.CMW, []byte(`{"__cmwc_t":"tag:ietf.org`)) {
+		t.Errorf("%.40q is no JSON collection", ev.CMW)
+	}
+	accepted(t, appraise(t, v, r, ev.CMW))
+}
+
 // TestKeyTypes: the keys a TIK can be.
 func TestKeyTypes(t *testing.T) {
 	s, v := testDemo()

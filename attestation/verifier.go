@@ -181,22 +181,21 @@ func refused(f attls.Failure, rule, format string, args ...any) *attls.Error {
 
 // Names of the checks.
 const (
-	CheckCMW        = "cmw"
-	CheckFormat     = "format"
-	CheckTokens     = "tokens"
-	CheckPlatform   = "platform-signature"
-	CheckLinkage    = "linkage"
-	CheckReference  = "reference-values"
-	CheckKeySigned  = "key-attestation-signature"
-	CheckChallenge  = "challenge"
-	CheckKey        = "key"
-	CheckClaims     = "claims"
-	CheckResult     = "result-signature"
-	CheckVerifier   = "verifier"
-	CheckProfile    = "profile"
-	CheckFreshness  = "freshness"
-	CheckStatus     = "status"
-	verifierMissing = "no verifier of this identity is trusted"
+	CheckCMW       = "cmw"
+	CheckFormat    = "format"
+	CheckTokens    = "tokens"
+	CheckPlatform  = "platform-signature"
+	CheckLinkage   = "linkage"
+	CheckReference = "reference-values"
+	CheckKeySigned = "key-attestation-signature"
+	CheckChallenge = "challenge"
+	CheckKey       = "key"
+	CheckClaims    = "claims"
+	CheckResult    = "result-signature"
+	CheckVerifier  = "verifier"
+	CheckProfile   = "profile"
+	CheckFreshness = "freshness"
+	CheckStatus    = "status"
 )
 
 // tokens is Evidence taken apart: what says the key, what says the platform,
