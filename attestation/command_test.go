@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -224,7 +225,8 @@ func TestCommandFailures(t *testing.T) {
 	}
 	// An answer without a private key or the promise to sign.
 	spki := testSPKI(t)
-	for _, r := range []AttestResponse{{CMW: []byte{1}, SPKI: spki}, {CMW: []byte{1}, SPKI: spki, PrivateKey: []byte{1}}} {
+	foreign := must(x509.MarshalPKCS8PrivateKey(must(deriveKey(nil, "foreign"))))
+	for _, r := range []AttestResponse{{CMW: []byte{1}, SPKI: spki, PrivateKey: foreign}, {CMW: []byte{1}, SPKI: spki}, {CMW: []byte{1}, SPKI: spki, PrivateKey: []byte{1}}} {
 		b := must(json.Marshal(r))
 		if _, err := (&Command{}).evidence(b, true); err == nil {
 			t.Errorf("%s is taken", b)

@@ -109,6 +109,21 @@ func TestClaimsNegative(t *testing.T) {
 	}
 }
 
+// TestWellFormed: the limits inside one CBOR item.
+func TestWellFormed(t *testing.T) {
+	for _, depth := range []int{maxDepth, maxDepth + 1, 100000} {
+		b := append(bytes.Repeat([]byte{0x81}, depth), 0)
+		if err := wellFormed(b); (err == nil) != (depth <= maxDepth) || err != nil && err.Offset != maxDepth+1 {
+			t.Errorf("%d arrays in each other: %v", depth, err)
+		}
+	}
+	for _, b := range [][]byte{{}, {0x1c}, {0xff}, {0xf8, 0x1f}, {0xa1, 0x80, 0xa1}, {0x99, 0x01, 0x01}} {
+		if wellFormed(b) == nil {
+			t.Errorf("%x is well formed", b)
+		}
+	}
+}
+
 // TestBundleNegative: collections that are no KAT and PAT.
 func TestBundleNegative(t *testing.T) {
 	s, v := testDemo()

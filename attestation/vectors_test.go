@@ -164,6 +164,18 @@ func TestPrototypeRoundTrip(t *testing.T) {
 	if link := sha256.Sum256(must(pointOf(ev.Signer.Public()))); !bytes.Contains(ev.CMW, link[:]) {
 		t.Error("the platform token does not hold the hash of the key")
 	}
+	// A stranger signs a fresh key token beside the recorded platform token.
+	stranger := *s
+	stranger.PlatformKey = must(deriveKey(nil, "a stranger"))
+	r.SPKI = ev.SPKI
+	forged := attest(t, &stranger, r).CMW
+	katEnd := func(b []byte) int { return 3 + int(b[1])<<8 + int(b[2]) }
+	mixed := append(forged[:katEnd(forged):katEnd(forged)], ev.CMW[katEnd(ev.CMW):]...)
+	verdict := appraise(t, v, r, mixed)
+	if verdict.Failure != attls.FailAppraisal || verdict.Checks[1].Name != CheckPlatform || verdict.Checks[1].OK {
+		t.Errorf("a stranger's key token: %q, %+v", verdict.Failure, verdict.Checks)
+	}
+	r.SPKI = nil
 	short := r
 	short.Challenge = r.Challenge[:3]
 	accepted(t, appraise(t, v, short, attest(t, s, short).CMW))
