@@ -23,30 +23,85 @@ func load(t *testing.T, name string) *profile.Profile {
 // connection and has the others refused with a sentence.
 func TestGrid(t *testing.T) {
 	for _, name := range profile.Names() {
+		t.Run(name, func(t *testing.T) { grid(t, name, load(t, name)) })
+	}
+}
+
+// TestRenamedGrid runs the same under other names of every extension, field,
+// type and alert, and other code points: nothing stands on a name or a number.
+func TestRenamedGrid(t *testing.T) {
+	for _, name := range profile.Names() {
 		t.Run(name, func(t *testing.T) {
-			p := load(t, name)
-			allowed := 0
-			for _, c := range Combinations(p) {
-				s := Scenario{Profile: name, Compiled: p, Attester: c.Attester, Model: c.Model, Credential: c.Credential}
-				if c.Reason != "" {
-					var forbidden *ForbiddenError
-					if r := Run(context.Background(), s); !errors.As(r.Err, &forbidden) || !strings.HasSuffix(r.Err.Error(), ".") {
-						t.Errorf("%v: %v; want a sentence that forbids it", s, r.Err)
-					}
-					continue
-				}
-				allowed++
-				r := Run(context.Background(), s)
-				if r.Err != nil {
-					t.Errorf("%v: %v", s, r.Err)
-					continue
-				}
-				compareClaims(t, &r)
+			src, err := profile.Rename(name, profile.Options{}, 1)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if allowed == 0 {
-				t.Error("no combination is allowed")
+			p, err := profile.Parse("renamed.yaml", src, profile.Options{})
+			if err != nil {
+				t.Fatal(err)
 			}
+			grid(t, name, p)
 		})
+	}
+}
+
+func grid(t *testing.T, name string, p *profile.Profile) {
+	t.Helper()
+	allowed := 0
+	for _, c := range Combinations(p) {
+		s := Scenario{Profile: name, Compiled: p, Attester: c.Attester, Model: c.Model, Credential: c.Credential}
+		if c.Reason != "" {
+			var forbidden *ForbiddenError
+			if r := Run(context.Background(), s); !errors.As(r.Err, &forbidden) || !strings.HasSuffix(r.Err.Error(), ".") {
+				t.Errorf("%v: %v; want a sentence that forbids it", s, r.Err)
+			}
+			continue
+		}
+		allowed++
+		r := Run(context.Background(), s)
+		if r.Err != nil {
+			t.Errorf("%v: %v", s, r.Err)
+			continue
+		}
+		compareClaims(t, &r)
+	}
+	if allowed == 0 {
+		t.Error("no combination is allowed")
+	}
+}
+
+// TestAllowed holds the combinations against what the texts define.
+func TestAllowed(t *testing.T) {
+	alone, beside := "evidence alone", "evidence beside a certificate"
+	results, resultsBeside := "results alone", "results beside a certificate"
+	for names, kinds := range map[string][]string{
+		"tls-attestation-00 tls-attestation-01": {alone, results}, // an element does not tell the model
+		"tls-attestation-02":                    {alone},
+		"tls-attestation-03":                    {alone, beside},
+		"tls-attestation-04 tls-attestation-05 tls-attestation-06 tls-attestation-07 tls-attestation-08 tls-attestation-09": {alone, beside, results},
+		"early-attestation-00 early-attestation-01 early-attestation-02 early-attestation-03 early-attestation-04 early-attestation-05 " +
+			"early-attestation-06 early-attestation-07 early-attestation-08pre": {beside, resultsBeside},
+	} {
+		want := map[string]bool{}
+		for _, k := range kinds {
+			want[k] = true
+		}
+		for _, name := range strings.Fields(names) {
+			for _, c := range Combinations(load(t, name)) {
+				kind := c.Model + " alone"
+				if c.Credential == CredentialName(profile.KindX509) {
+					kind = c.Model + " beside a certificate"
+				}
+				if allowed := c.Reason == ""; allowed != want[kind] {
+					t.Errorf("%s, %v attesting, %s: allowed %v (%s)", name, c.Attester, kind, allowed, c.Reason)
+				}
+			}
+		}
+	}
+	for _, c := range Combinations(load(t, "mbedtls-poc")) {
+		if allowed := c.Reason == ""; allowed != (c.Attester == AttestClient && c.Model == "evidence" && c.Credential == CredentialName(profile.KindAlone)) {
+			t.Errorf("mbedtls-poc: %+v", c)
+		}
 	}
 }
 

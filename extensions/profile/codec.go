@@ -1,6 +1,11 @@
 package profile
 
-import "attls"
+import (
+	"slices"
+
+	"attls"
+	"attls/extensions/profile/binder"
+)
 
 // codecs are the compiled schemas of a profile; the loader sets them.
 type codecs interface {
@@ -87,4 +92,53 @@ func (p *Profile) Extension(t attls.ExtensionType) (*Extension, bool) {
 		}
 	}
 	return nil, false
+}
+
+// CheckKey refuses a key that the binder cannot take, before a connection is
+// made with it: spki is the DER SubjectPublicKeyInfo of the attester's
+// end-entity key. In some revisions the whole key is an HKDF context, which
+// holds 255 octets.
+func (p *Profile) CheckKey(attester attls.Role, spki []byte) *attls.Error {
+	b := &p.Binder
+	if b.Program == nil {
+		return nil
+	}
+	for i := range p.Slots {
+		if p.Slots[i].Attester != attester {
+			continue
+		}
+		for _, m := range p.Slots[i].Models {
+			name, s := b.Challenge[m][KindX509], p.setting(m)
+			if name == "" {
+				continue
+			}
+			s.KeySize[attester] = len(spki)
+			for _, f := range b.Program.Check(name, attester, s, binder.PointKeyExchange) {
+				if f.Kind == binder.FindingError {
+					return attls.Errorf(attls.Local, attls.FailBinderUndefined, "a key of %d octets cannot be bound: %s", len(spki), f.Msg).By(p.ID)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// setting is what the slots say about nonces for a model.
+func (p *Profile) setting(m Model) (s binder.Setting) {
+	for _, slot := range p.Slots {
+		if slot.Nonce.Message == attls.KindNone || !slices.Contains(slot.Models, m) {
+			continue
+		}
+		n := binder.Nonce{Exists: true, Min: slot.NonceMin, Max: slot.NonceMax}
+		switch slot.Nonce.Message {
+		case attls.KindClientHello:
+			n.At = binder.PointCH
+		case attls.KindEncryptedExtensions:
+			n.At = binder.PointEE
+		default:
+			n.At = binder.PointCR
+		}
+		s.Nonce[slot.Attester] = n
+	}
+	return s
 }

@@ -102,3 +102,24 @@ func TestFindReadings(t *testing.T) {
 		t.Errorf("a mistaken role: %v", found)
 	}
 }
+
+// TestCheckKey: the whole key as HKDF context takes small keys only.
+func TestCheckKey(t *testing.T) {
+	for _, w := range []struct {
+		profile  string
+		readings map[string]string
+		size     int
+		ok       bool
+	}{
+		{"early-attestation-00", nil, 91, true}, {"early-attestation-00", nil, 158, true}, {"early-attestation-00", nil, 294, false},
+		{"early-attestation-00", map[string]string{"public_key": "hash"}, 294, true},
+		{"early-attestation-03", nil, 294, false}, {"early-attestation-04", nil, 1974, true}, {"tls-attestation-07", nil, 1974, true},
+	} {
+		p := mustLoad(t, w.profile, Options{Readings: w.readings})
+		for _, r := range []attls.Role{client, server} {
+			if err := p.CheckKey(r, make([]byte, w.size)); (err == nil) != w.ok {
+				t.Errorf("%s %v: %d octets: %v", w.profile, r, w.size, err)
+			}
+		}
+	}
+}

@@ -368,32 +368,12 @@ func (c *compiler) carrierPoint(k CredentialKind, r attls.Role) binder.Point {
 	return points[r]
 }
 
-// setting is what the slots say about nonces for a model.
-func (c *compiler) setting(m Model) (s binder.Setting) {
-	for _, slot := range c.p.Slots {
-		if slot.Nonce.Message == attls.KindNone || !slices.Contains(slot.Models, m) {
-			continue
-		}
-		n := binder.Nonce{Exists: true, Min: slot.NonceMin, Max: slot.NonceMax}
-		switch slot.Nonce.Message {
-		case attls.KindClientHello:
-			n.At = binder.PointCH
-		case attls.KindEncryptedExtensions:
-			n.At = binder.PointEE
-		default:
-			n.At = binder.PointCR
-		}
-		s.Nonce[slot.Attester] = n
-	}
-	return s
-}
-
 func (c *compiler) availableAt(p *binder.Program, name string, s Slot, m Model, k CredentialKind, texts map[string]*value, told map[string]bool, later bool) {
 	carrier := c.carrierPoint(k, s.Attester)
 	if later {
 		carrier = binder.PointKeyExchange
 	}
-	for _, f := range p.Check(name, s.Attester, c.setting(m), carrier) {
+	for _, f := range p.Check(name, s.Attester, c.p.setting(m), carrier) {
 		text := texts[f.Name]
 		key := f.Name + f.Msg
 		if told[key] {

@@ -10,6 +10,7 @@ import (
 // Setting is what a profile says about the values that a program asks for.
 type Setting struct {
 	Nonce         [2]Nonce // by the role of the attester
+	KeySize       [2]int   // octets of the role's SubjectPublicKeyInfo; 0: any
 	Authenticator bool     // the credential travels in an exported authenticator
 }
 
@@ -142,6 +143,9 @@ func (c *checker) terminal(n *node, owner attls.Role) bounds {
 			c.find(FindingError, n.at, "no slot whose attester is the %s has a nonce", owner)
 		}
 		return bounds{c.s.Nonce[owner].Min, c.s.Nonce[owner].Max}
+	}
+	if size := c.s.KeySize[owner]; n.name == "spki" && size > 0 {
+		return bounds{size, size}
 	}
 	b := bounds{n.terminal.min, n.terminal.max}
 	if b.min == hashLength {
