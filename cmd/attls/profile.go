@@ -16,11 +16,11 @@ import (
 func profileCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "profile",
-		Short: "Show the revisions of the drafts that this program knows",
+		Short: "Show, check, compare and begin profiles: revisions of the drafts as data",
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(profileListCommand(), profileShowCommand())
+	c.AddCommand(profileListCommand(), profileShowCommand(), lintCommand(), diffCommand(), newProfileCommand(), referenceCommand())
 	return c
 }
 

@@ -15,11 +15,12 @@ import (
 	"attls/extensions/schema"
 )
 
-// Limits of a file; a profile that is not hostile stays far below them.
-const (
-	maxFile    = 1 << 18 // octets
-	maxNesting = 12      // maps and lists in each other
-)
+// MaxFile bounds the text of a profile, in octets; one that is not hostile stays
+// far below it.
+const MaxFile = 1 << 18
+
+// maxNesting bounds maps and lists in each other.
+const maxNesting = 12
 
 // form says what a value of a document is.
 type form uint8
@@ -154,8 +155,8 @@ func nearest(p *schema.Problem, word string, known []string) *schema.Problem {
 
 // readDocument parses one file into a value without looking at its meaning.
 func readDocument(file string, src []byte) (*value, schema.Problems) {
-	if len(src) > maxFile {
-		return nil, schema.Problems{problem(schema.Position{File: file, Line: 1, Column: 1}, ProblemFile, "%d octets; a profile has at most %d", len(src), maxFile)}
+	if len(src) > MaxFile {
+		return nil, schema.Problems{problem(schema.Position{File: file, Line: 1, Column: 1}, ProblemFile, "%d octets; a profile has at most %d", len(src), MaxFile)}
 	}
 	r := &reader{file: file, lines: strings.Split(string(src), "\n")}
 	d := yaml.NewDecoder(bytes.NewReader(src))

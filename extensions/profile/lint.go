@@ -2,6 +2,7 @@ package profile
 
 import (
 	"fmt"
+	"path/filepath"
 	"sort"
 	"strings"
 
@@ -20,8 +21,12 @@ type Flaw struct {
 // what Load refuses, under every reading of every switch (one at a time, the
 // others at their defaults), what it warns of, and the flaws that the profile
 // acknowledges. name is as for Load. Warnings do not keep it from loading.
-func Lint(name string) schema.Problems {
-	doc, problems := readChain(name)
+func Lint(name string) schema.Problems { return lint(readChain(name)) }
+
+// LintText is Lint for the text of a profile; file is its name in positions.
+func LintText(file string, src []byte) schema.Problems { return lint(parseChain(file, src, nil)) }
+
+func lint(doc *value, problems schema.Problems) schema.Problems {
 	if problems.Err() != nil {
 		return problems
 	}
@@ -92,17 +97,41 @@ func before(a, b schema.Position) bool {
 	return a.Column < b.Column
 }
 
-// New returns the text of a profile that changes another one, to be edited.
+// New returns the text of a profile that changes another one, to be edited: what
+// the base says stands in it as comments, each part under what it is for.
 func New(id, base string) (string, error) {
 	p, err := Load(base, Options{})
 	if err != nil {
 		return "", err
 	}
+	if isFile(base) && !filepath.IsAbs(base) && !strings.HasPrefix(base, ".") {
+		base = "./" + base
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Maps merge into those of the base, scalars and lists replace, null deletes, a\n# type replaces the type of its name. What the base says stands below.\n")
-	fmt.Fprintf(&b, "profile: %s\nbase: %s\ndraft: {name: %s, status: experiment}\n\n", id, base, id)
+	fmt.Fprintf(&b, `# A draft that changes %s. What that says stands below as comments: remove
+# the "# " from the lines that you change and from the keys above them, and leave
+# the rest, which is inherited. Maps merge into those of the base, scalars and
+# lists replace, null deletes, a type replaces the type of its name.
+profile: %s
+base: %s
+draft: {name: %s, status: experiment}
+`, p.ID, id, base, id)
 	for _, line := range strings.Split(strings.TrimSuffix(p.Source(), "\n"), "\n") {
-		b.WriteString(strings.TrimRight("# "+line, " ") + "\n")
+		if name, _, ok := strings.Cut(line, ":"); ok && !strings.ContainsAny(line[:1], " #") {
+			if name == "profile" {
+				continue
+			}
+			if k := root.find(name); k != nil {
+				fmt.Fprintf(&b, "\n## %s\n", k.text)
+			}
+		}
+		switch {
+		case strings.HasSuffix(line, ": null"):
+			continue // in a file with a base it would delete what is inherited
+		case line != "":
+			line = "# " + line
+		}
+		b.WriteString(line + "\n")
 	}
 	return b.String(), nil
 }

@@ -43,7 +43,7 @@ func Names() []string {
 // Load reads, checks and compiles a profile. name is the identifier of an
 // embedded profile, a draft's name with its revision
 // (draft-fossati-seat-early-attestation-06), or, when it contains a slash or
-// ends in .yaml, a file. The error is a schema.Problems with the position of
+// ends in .yaml or .yml, a file. The error is a schema.Problems with the position of
 // everything that is wrong.
 func Load(name string, o Options) (*Profile, error) {
 	doc, problems := readChain(name)
@@ -63,7 +63,7 @@ func Parse(file string, src []byte, o Options) (*Profile, error) {
 }
 
 func isFile(name string) bool {
-	return strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".yaml")
+	return strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
 }
 
 // source finds the text of a profile and a name for it in positions.
@@ -73,8 +73,8 @@ func source(name string) (file string, src []byte, err error) {
 			return name, nil, err
 		} else if !info.Mode().IsRegular() {
 			return name, nil, fmt.Errorf("is no file")
-		} else if info.Size() > maxFile {
-			return name, nil, fmt.Errorf("%d octets; a profile has at most %d", info.Size(), maxFile)
+		} else if info.Size() > MaxFile {
+			return name, nil, fmt.Errorf("%d octets; a profile has at most %d", info.Size(), MaxFile)
 		}
 		src, err = os.ReadFile(name)
 		return name, src, err

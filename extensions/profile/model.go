@@ -9,6 +9,8 @@
 package profile
 
 import (
+	"slices"
+
 	"attls"
 	"attls/extensions/profile/binder"
 	"attls/extensions/schema"
@@ -333,7 +335,11 @@ type Profile struct {
 
 // Source is the profile's document with its bases merged in, as YAML; it loads
 // to the same profile.
-func (p *Profile) Source() string { return p.doc.print() }
+func (p *Profile) Source() string {
+	whole := &value{form: formMap, entries: slices.Clone(p.doc.entries)}
+	whole.remove("base") // or its null readings would delete those of the base
+	return whole.print()
+}
 
 // Fields is what the profile's extensions (or added message) of one handshake
 // message mean. The slices are indexed like Profile.Slots.

@@ -86,41 +86,69 @@ func Causes() []Meaning {
 	return list
 }
 
-// WriteReference writes the reference of all keys, words and causes, and of the
-// binder language, as Markdown.
+// Reference is everything that can stand in a profile.
+type Reference struct {
+	Messages []string  `json:"messages"` // what MESSAGE in a path stands for
+	Keys     []Key     `json:"keys"`
+	Switch   []Meaning `json:"switch"` // the keys of a switch that are no readings
+	Flaws    []Meaning `json:"flaws"`  // of accepted_flaws
+	Causes   []Meaning `json:"causes"` // with the alert of each that a profile does not name
+	Binder   []Meaning `json:"binder"` // words of the binder language
+}
+
+// MakeReference collects the reference out of the tables of the loader.
+func MakeReference() Reference {
+	r := Reference{Messages: messageNames(), Keys: Keys(), Causes: Causes()}
+	for _, name := range sortedKeys(switchWords) {
+		r.Switch = append(r.Switch, Meaning{name, switchWords[name]})
+	}
+	for _, f := range flawWords {
+		r.Flaws = append(r.Flaws, Meaning{f.name, f.text})
+	}
+	for _, x := range binder.Words() {
+		r.Binder = append(r.Binder, Meaning{x.Usage, x.Meaning})
+	}
+	return r
+}
+
+// WriteReference writes the reference as Markdown.
 func WriteReference(w io.Writer) error {
+	r := MakeReference()
 	var b strings.Builder
-	b.WriteString("# Keys of a profile\n\nNAME stands for a name that the profile gives. MESSAGE is one of " + strings.Join(messageNames(), ", ") +
-		". Keys marked ° change neither the wire nor a verdict.\n\n")
-	for _, k := range Keys() {
-		mark := ""
-		if k.Metadata {
-			mark = "°"
-		}
-		fmt.Fprintf(&b, "* `%s`%s (%s): %s\n", k.Path, mark, k.Form, k.Meaning)
+	b.WriteString("# Keys of a profile\n\nWritten by `attls profile reference --markdown`.\n\nNAME stands for a name that the profile gives. MESSAGE is one of " +
+		strings.Join(r.Messages, ", ") + ". Keys marked ° change neither the wire nor a verdict.\n\n")
+	for _, k := range r.Keys {
+		fmt.Fprintf(&b, "* `%s`%s (%s): %s\n", k.Path, k.Mark(), k.Form, k.Meaning)
 		for _, v := range k.Values {
 			if v.Meaning != "" {
 				fmt.Fprintf(&b, "  * `%s`: %s\n", v.Word, v.Meaning)
 			}
 		}
 	}
-	b.WriteString("\n# Keys of a switch\n\n")
-	for _, name := range sortedKeys(switchWords) {
-		fmt.Fprintf(&b, "* `%s`: %s\n", name, switchWords[name])
-	}
-	b.WriteString("* any other key is a reading, with the value that `$NAME` stands for; null deletes the key that says `$NAME`, and `$NAME.PART` takes one value of a reading that is a map\n")
-	b.WriteString("\n# Flaws that a profile may acknowledge\n\n")
-	for _, f := range flawWords {
-		fmt.Fprintf(&b, "* `%s`: %s\n", f.name, f.text)
-	}
-	b.WriteString("\n# Causes and the alert of each that the profile does not name\n\n")
-	for _, c := range Causes() {
-		fmt.Fprintf(&b, "* `%s`: %s\n", c.Word, c.Meaning)
-	}
-	b.WriteString("\n# Binder language\n\n")
-	for _, x := range binder.Words() {
-		fmt.Fprintf(&b, "* `%s`: %s\n", x.Usage, x.Meaning)
+	for _, part := range []struct {
+		title string
+		words []Meaning
+		last  string
+	}{
+		{"Keys of a switch", r.Switch, "* any other key is a reading, with the value that `$NAME` stands for; null deletes the key that says `$NAME`, and `$NAME.PART` takes one value of a reading that is a map\n"},
+		{"Flaws that a profile may acknowledge", r.Flaws, ""},
+		{"Causes and the alert of each that the profile does not name", r.Causes, ""},
+		{"Binder language", r.Binder, ""},
+	} {
+		fmt.Fprintf(&b, "\n## %s\n\n", part.title)
+		for _, m := range part.words {
+			fmt.Fprintf(&b, "* `%s`: %s\n", m.Word, m.Meaning)
+		}
+		b.WriteString(part.last)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// Mark is the sign of a key that changes neither the wire nor a verdict.
+func (k *Key) Mark() string {
+	if k.Metadata {
+		return "°"
+	}
+	return ""
 }

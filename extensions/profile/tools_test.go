@@ -2,6 +2,7 @@ package profile
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 )
@@ -51,17 +52,67 @@ func TestLintReadings(t *testing.T) {
 	}
 }
 
+// TestNew: a new file says what its base says, as it is and with everything in it
+// uncommented.
 func TestNew(t *testing.T) {
-	text, err := New("mine", "early-attestation-06")
+	for _, base := range Names() {
+		text, err := New("mine", base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(text, "\n## numbers; every one can be overridden for a run\n# code_points:\n") && base != "mbedtls-poc" || strings.Contains(text, "# profile:") {
+			t.Error(text)
+		}
+		head, body, _ := strings.Cut(text, "\ndraft: {")
+		_, body, _ = strings.Cut(body, "\n")
+		var lines []string
+		for _, l := range strings.Split(body, "\n") {
+			lines = append(lines, strings.TrimPrefix(l, "# "))
+		}
+		want := fingerprint(t, mustLoad(t, base, Options{}))
+		for _, text := range []string{text, head + "\n" + strings.Join(lines, "\n")} {
+			p, err := Parse("mine.yaml", []byte(text), Options{})
+			if err != nil || p.ID != "mine" || fingerprint(t, p) != want {
+				t.Errorf("%s: %v\n%s", base, err, text)
+			}
+		}
+	}
+}
+
+// TestNewOnFile: the base of a new file may be a file in the same directory.
+func TestNewOnFile(t *testing.T) {
+	t.Chdir(write(t, map[string]string{"first.yaml": "profile: first\nbase: early-attestation-06\n"}))
+	text, err := New("second", "first.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := Parse("mine.yaml", []byte(text), Options{})
-	if err != nil || p.ID != "mine" || fingerprint(t, p) != fingerprint(t, mustLoad(t, "early-attestation-06", Options{})) {
-		t.Errorf("%v\n%s", err, text)
+	if err := os.WriteFile("second.yaml", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if !strings.Contains(text, "# extensions:") {
-		t.Error(text)
+	if p := mustLoad(t, "second.yaml", Options{}); p.ID != "second" {
+		t.Error(p.ID)
+	}
+}
+
+// TestLintText: a text that is in no file is told of like one that is.
+func TestLintText(t *testing.T) {
+	problems := LintText("-", []byte("profile: a\nbase: early-attestation-06\nbindder: {}\n"))
+	if got := problems.Err(); got == nil || !strings.HasPrefix(got.Error(), "-:3:1: a profile has no key bindder; did you mean binder?") {
+		t.Error(got)
+	}
+	if problems = LintText("-", []byte("profile: a\nbase: early-attestation-06\n")); problems.Err() != nil {
+		t.Error(problems)
+	}
+}
+
+// TestReferenceUpToDate: docs/profile-reference.md is what WriteReference writes.
+func TestReferenceUpToDate(t *testing.T) {
+	var b strings.Builder
+	if err := WriteReference(&b); err != nil {
+		t.Fatal(err)
+	}
+	if have, err := os.ReadFile("../../docs/profile-reference.md"); err != nil || string(have) != b.String() {
+		t.Errorf("docs/profile-reference.md is out of date (%v): attls profile reference --markdown > docs/profile-reference.md", err)
 	}
 }
 

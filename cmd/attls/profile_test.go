@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"attls/extensions/profile"
+	"attls/extensions/schema"
+)
+
+// withInput runs the command with a standard input.
+func withInput(t *testing.T, input string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	code = run(context.Background(), args, strings.NewReader(input), &out, &err)
+	return code, out.String(), err.String()
+}
+
+// TestLintUnacknowledged: the defects of a published text are errors in a profile
+// that does not acknowledge them, several at once, and warnings in one that does.
+func TestLintUnacknowledged(t *testing.T) {
+	p, err := profile.Load("early-attestation-03", profile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := regexp.MustCompile(`(?m)^accepted_flaws:\n(  .*\n)*`).ReplaceAllString(p.Source(), "")
+	code, stdout, _ := withInput(t, text, "profile", "lint", "-", "--json")
+	var found schema.Problems
+	if err := json.Unmarshal([]byte(stdout), &found); err != nil || code != exitFailed {
+		t.Fatalf("exit code %d, %v: %s", code, err, stdout)
+	}
+	for _, want := range []string{"large keys cannot be bound", "the ceiling of cmw_payload is 16777215 octets", "answers what was offered under another number"} {
+		ok := false
+		for _, x := range found {
+			ok = ok || strings.Contains(x.Text, want) && !x.Warning && x.Pos.Line > 1 && strings.Contains(x.Advice, "accepted_flaws")
+		}
+		if !ok {
+			t.Errorf("no error says %q: %s", want, stdout)
+		}
+	}
+	code, stdout, stderr := command(t, "profile", "lint", "early-attestation-03", "tls-attestation-09")
+	if code != exitOK || !strings.Contains(stdout, "profiles/tls-attestation-03.yaml:") || !strings.Contains(stdout, ": warning: attestation_evidence has the number 60") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	if code, _, _ := command(t, "profile", "lint", "--strict", "early-attestation-03"); code != exitFailed {
+		t.Errorf("strict: exit code %d", code)
+	}
+}
+
+// TestLintSuggests: an unknown key is told with the place and the key that was meant.
+func TestLintSuggests(t *testing.T) {
+	t.Chdir(t.TempDir())
+	os.WriteFile("mine.yaml", []byte("profile: mine\nbase: early-attestation-06\nalrts: {}\nbinder: {transcipt: as_sent}\n"), 0o600)
+	code, stdout, stderr := command(t, "profile", "lint", "mine.yaml")
+	for _, want := range []string{"mine.yaml:3:1: error: a profile has no key alrts\n    did you mean alerts?\n", "mine.yaml:4:10: error: binder has no key transcipt\n    did you mean transcript?\n"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("not told: %q in %s", want, stdout)
+		}
+	}
+	if code != exitFailed || !strings.Contains(stderr, "2 errors, 0 warnings") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	if code, stdout, _ = command(t, "profile", "lint", "nowhere.yaml"); code != exitFailed || !strings.Contains(stdout, "nowhere.yaml:1:1: error: ") {
+		t.Errorf("exit code %d: %s", code, stdout)
+	}
+}
+
+// TestProfileDiff: what changed between two revisions, as text and as JSON.
+func TestProfileDiff(t *testing.T) {
+	code, stdout, stderr := command(t, "profile", "diff", "early-attestation-04", "early-attestation-05")
+	for _, want := range []string{
+		"--- early-attestation-04", "  code_points.extensions.remoteAttestation\n    + 0xFF06\n",
+		"    +         case certificate_request: AttestationScheme chosen_client_scheme;\n", "  server    evidence  x509        ClientHello",
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("missing: %q", want)
+		}
+	}
+	if code != exitOK || stderr != "" || strings.Contains(stdout, "\x1b") {
+		t.Errorf("exit code %d, %q\n%s", code, stderr, stdout)
+	}
+	code, stdout, _ = command(t, "profile", "diff", "early-attestation-06", "early-attestation-06", "--reading-b", "hrr=b", "--json")
+	var d jsonDiff
+	if err := json.Unmarshal([]byte(stdout), &d); err != nil || code != exitOK || d.A.ID != "early-attestation-06" {
+		t.Fatalf("exit code %d, %v: %s", code, err, stdout)
+	}
+	if len(d.Changes) != 2 || d.Changes[0] != (profile.Change{Section: "binder", Path: "binder.transcript", A: "rfc8446", B: "as_sent"}) {
+		t.Errorf("%+v", d.Changes)
+	}
+	if code, stdout, _ = command(t, "profile", "diff", "early-attestation-05", "early-attestation-06"); code != exitOK || !strings.Contains(stdout, "They say the same.") {
+		t.Errorf("exit code %d: %s", code, stdout)
+	}
+	if code, _, stderr = command(t, "profile", "diff", "early-attestation-05", "early-atestation-6"); code != exitUsage || !strings.Contains(stderr, "did you mean early-attestation-0") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}
+
+func TestCompareLines(t *testing.T) {
+	var b strings.Builder
+	for _, l := range compareLines([]string{"a", "b", "c", "d"}, []string{"a", "x", "c", "d", "e"}) {
+		b.WriteString(string(l.mark) + l.text + " ")
+	}
+	if got, want := b.String(), " a -b +x  c  d +e "; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestProfileNew: a new file loads wherever a profile is named.
+func TestProfileNew(t *testing.T) {
+	t.Chdir(t.TempDir())
+	code, text, stderr := command(t, "profile", "new", "--base", "tls-attestation-07", "--name", "mine")
+	if code != exitOK || !strings.Contains(text, "\nprofile: mine\nbase: tls-attestation-07\n") {
+		t.Fatalf("exit code %d: %s%s", code, text, stderr)
+	}
+	if err := os.MkdirAll("drafts", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	os.WriteFile(filepath.Join("drafts", "mine.yaml"), []byte(text), 0o600)
+	for _, args := range [][]string{
+		{"demo", "-q", "--profile", "drafts/mine.yaml"}, {"profile", "show", "drafts/mine.yaml"}, {"profile", "lint", "drafts/mine.yaml"},
+		{"profile", "diff", "tls-attestation-07", "drafts/mine.yaml"}, {"demo", "--fail", "help", "--profile", "drafts/mine.yaml"},
+		{"demo", "-q", "--profile", "drafts/mine.yaml", "--record", "run.json"}, {"replay", "-q", "run.json"},
+	} {
+		if code, stdout, stderr := command(t, args...); code != exitOK {
+			t.Errorf("%v: exit code %d: %s%s", args, code, stdout, stderr)
+		}
+	}
+	if code, _, stderr := command(t, "profile", "new", "--base", "tls-atestation-07"); code != exitUsage || !strings.Contains(stderr, "did you mean tls-attestation-07?") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}
+
+func TestProfileReference(t *testing.T) {
+	for _, w := range []struct{ key, want string }{
+		{"negotiation.no_scheme", "negotiation.no_scheme.scope  (one of slot, model, all)\n"},
+		{"offered_by", "extensions.NAME.MESSAGE.offered_by  ("},
+		{"binder", "expand_label(secret, label, context, length): "},
+		{"alerts", "binder_mismatch: bad_certificate"},
+	} {
+		if code, stdout, stderr := command(t, "profile", "reference", w.key); code != exitOK || !strings.Contains(stdout, w.want) {
+			t.Errorf("%s: exit code %d: %s%s", w.key, code, stdout, stderr)
+		}
+	}
+	if code, _, stderr := command(t, "profile", "reference", "ofered_by"); code != exitUsage || !strings.Contains(stderr, "did you mean offered_by?") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	code, stdout, _ := command(t, "profile", "reference", "--json")
+	var r profile.Reference
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != exitOK || len(r.Keys) < 100 || len(r.Causes) < 10 || len(r.Binder) < 20 {
+		t.Errorf("exit code %d, %v: %d keys", code, err, len(r.Keys))
+	}
+}
