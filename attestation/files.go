@@ -90,6 +90,7 @@ type referenceFile struct {
 	Debug      debugState         `yaml:"debug,omitempty"` // the least accepted
 	Profile    string             `yaml:"profile,omitempty"`
 	Components []referencePartial `yaml:"components,omitempty"`
+	Prototype  bool               `yaml:"prototype,omitempty"` // for the prototype's tokens only
 }
 
 type referencePartial struct {
@@ -382,7 +383,7 @@ func LoadVerifier(name string) (*Verifier, error) {
 }
 
 func (r *referenceFile) reference() Reference {
-	out := Reference{Name: r.Name, OEMID: r.OEMID, Profile: r.Profile, Debug: eat.Debug(r.Debug)}
+	out := Reference{Name: r.Name, OEMID: r.OEMID, Profile: r.Profile, Debug: eat.Debug(r.Debug), Prototype: r.Prototype}
 	if r.Model != "" {
 		out.Model = []byte(r.Model)
 	}
@@ -439,7 +440,7 @@ func (v *Verifier) File() ([]byte, error) {
 }
 
 func (r *Reference) file() referenceFile {
-	out := referenceFile{Name: r.Name, OEMID: r.OEMID, Model: string(r.Model), Profile: r.Profile, Debug: debugState(r.Debug)}
+	out := referenceFile{Name: r.Name, OEMID: r.OEMID, Model: string(r.Model), Profile: r.Profile, Debug: debugState(r.Debug), Prototype: r.Prototype}
 	for _, u := range r.UEIDs {
 		out.UEIDs = append(out.UEIDs, u)
 	}

@@ -30,6 +30,7 @@ func TestFiles(t *testing.T) {
 	s, v := testDemo()
 	s.Offers = []Offer{{Format: profile.Format{ContentFormat: FormatCWT}}, {Format: PrototypeFormat, Tokens: Combined, JSON: false}}
 	v.Formats = []profile.Format{{ContentFormat: FormatCWT}, {MediaType: MediaTypeCWT}, PrototypeFormat}
+	v.References = append(v.References, Reference{Name: "prototype", Prototype: true})
 	v.Validity, v.MaxAge, v.Skew, v.Limits.Size = time.Minute, time.Hour, time.Second, 5000
 	verifier, err := v.File()
 	if err != nil {
@@ -54,8 +55,8 @@ func TestFiles(t *testing.T) {
 	if again, err := loaded.File(map[string]string{DemoVerifier: "verifier.yaml"}); err != nil || !bytes.Equal(again, attester) {
 		t.Errorf("the attester's file changes:\n%s\n%s", attester, again)
 	}
-	if !reflect.DeepEqual(loaded.Schemes(), s.Schemes()) || !reflect.DeepEqual(v2.Schemes(), v.Schemes()) {
-		t.Errorf("schemes %v and %v", loaded.Schemes(), v2.Schemes())
+	if !reflect.DeepEqual(loaded.Schemes(), s.Schemes()) || !reflect.DeepEqual(v2.Schemes(), v.Schemes()) || !v2.References[1].Prototype {
+		t.Errorf("schemes %v and %v, references %+v", loaded.Schemes(), v2.Schemes(), v2.References)
 	}
 	loaded.Clock, v2.Clock, loaded.Relays[0].Verifier.(*Verifier).Clock = testClock, testClock, testClock
 	for _, scheme := range s.Schemes() {

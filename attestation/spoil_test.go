@@ -66,7 +66,7 @@ func TestSpoilPrototype(t *testing.T) {
 	s, v := testDemo()
 	s.Offers = []Offer{{Format: PrototypeFormat, Tokens: Prototype}}
 	v.Formats = []profile.Format{PrototypeFormat}
-	v.References = append(v.References, Reference{Name: "prototype", UEIDs: [][]byte{s.Platform.UEID}})
+	v.References = append(v.References, Reference{Name: "prototype", UEIDs: [][]byte{s.Platform.UEID}, Prototype: true})
 	possible := map[string]bool{"binder": true, "key": true, "signature": true, "endorsement": true, "reference-value": true,
 		"truncated": true, "trailing": true, "huge": true, "empty": true}
 	r := negotiation.EvidenceRequest{Scheme: s.Schemes()[0], Challenge: testChallenge, SPKI: testSPKI(t)}

@@ -107,7 +107,7 @@ func TestPrototypeCapture(t *testing.T) {
 	}
 	v := &Verifier{Clock: testClock, Formats: []profile.Format{PrototypeFormat},
 		Endorsements: []Endorsement{{"key of the prototype's source", parsed.kak}},
-		References:   []Reference{{Name: "prototype", UEIDs: [][]byte{[]byte("ueid_ueid")}}}}
+		References:   []Reference{{Name: "prototype", UEIDs: [][]byte{[]byte("ueid_ueid")}, Prototype: true}}}
 	r := negotiation.EvidenceRequest{Scheme: negotiation.Scheme{Format: PrototypeFormat}, Challenge: unhex(t, "0001020304050607"), Fit: profile.FitPadRight}
 	accepted(t, appraise(t, v, r, bundle))
 
@@ -144,7 +144,7 @@ func TestPrototypeCapture(t *testing.T) {
 	} {
 		v, r := *v, r
 		v.Endorsements = slices.Clone(v.Endorsements)
-		v.References = []Reference{{Name: "prototype", UEIDs: [][]byte{[]byte("ueid_ueid")}}}
+		v.References = []Reference{{Name: "prototype", UEIDs: [][]byte{[]byte("ueid_ueid")}, Prototype: true}}
 		b := test.change(&v, &r, bytes.Clone(bundle))
 		if verdict := appraise(t, &v, r, b); verdict.Failure != test.want {
 			t.Errorf("%s: %q (%s), want %q", name, verdict.Failure, verdict.Reason, test.want)
@@ -157,7 +157,7 @@ func TestPrototypeRoundTrip(t *testing.T) {
 	s, v := testDemo()
 	s.Offers = []Offer{{Format: PrototypeFormat, Tokens: Prototype}}
 	v.Formats = []profile.Format{PrototypeFormat}
-	v.References = []Reference{{Name: "prototype", UEIDs: [][]byte{s.Platform.UEID}}}
+	v.References = []Reference{{Name: "prototype", UEIDs: [][]byte{s.Platform.UEID}, Prototype: true}}
 	r := negotiation.EvidenceRequest{Scheme: s.Schemes()[0], Challenge: []byte{0, 1, 2, 3, 4, 5, 6, 7}}
 	ev := attest(t, s, r)
 	accepted(t, appraise(t, v, r, ev.CMW))

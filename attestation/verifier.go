@@ -34,6 +34,9 @@ type Reference struct {
 	Profile    string    // empty: any
 	Debug      eat.Debug // the least accepted
 	Components []ReferenceComponent
+	// Prototype makes it a reference for the tokens of the 2022 prototype, which
+	// measure nothing, and for no others; without it, for all others.
+	Prototype bool
 }
 
 // ReferenceComponent is a component with the measurements accepted of it. The
@@ -228,7 +231,7 @@ func (a *appraisal) evidence() {
 		a.check(CheckLinkage, linkage(t), "the platform token vouches for the key that signed the key token")
 	}
 	a.vector.Executables = ear.ContraindicatedRuntimeClaim
-	if a.check(CheckReference, a.reference(&t.platform), "a reference value matches") {
+	if a.check(CheckReference, a.reference(t), "a reference value matches") {
 		a.vector.Executables = ear.ApprovedRuntimeClaim
 	}
 	if t.kak != nil {
@@ -494,10 +497,10 @@ func (a *appraisal) claims(c claims) *attls.Error {
 
 // reference finds a Reference that the platform meets. The reason is that of
 // the one that went furthest.
-func (a *appraisal) reference(p *Platform) *attls.Error {
+func (a *appraisal) reference(t *tokens) *attls.Error {
 	best, reason := -1, "there is none"
 	for i := range a.References {
-		passed, why := a.References[i].admits(p)
+		passed, why := a.References[i].admits(t)
 		if why == "" {
 			return nil
 		}
@@ -510,11 +513,13 @@ func (a *appraisal) reference(p *Platform) *attls.Error {
 
 // admits compares a platform with a Reference: how many comparisons it passed,
 // and why the next one failed.
-func (ref *Reference) admits(p *Platform) (passed int, why string) {
+func (ref *Reference) admits(t *tokens) (passed int, why string) {
+	p := &t.platform
 	for _, c := range []struct {
 		ok  bool
 		why string
 	}{
+		{ref.Prototype == (t.form == Prototype), "it is for other tokens"},
 		{ref.Profile == "" || ref.Profile == p.Profile, fmt.Sprintf("eat_profile is %q, not %q", p.Profile, ref.Profile)},
 		{ref.UEIDs == nil || contains(ref.UEIDs, p.UEID), fmt.Sprintf("ueid %x is not listed", []byte(p.UEID))},
 		{ref.OEMID == nil || bytes.Equal(ref.OEMID, p.OEMID), fmt.Sprintf("oemid is %x, not %x", p.OEMID, ref.OEMID)},

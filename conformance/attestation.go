@@ -27,8 +27,8 @@ func DemoAttestation(clock func() time.Time) (*attestation.Software, *attestatio
 	for _, o := range software.Offers {
 		verifier.Formats = append(verifier.Formats, o.Format)
 	}
-	prototype := attestation.Platform{UEID: software.Platform.UEID}
-	verifier.References = append(verifier.References, prototype.Reference("demo platform as a prototype"))
+	verifier.References = append(verifier.References, attestation.Reference{Name: "demo platform as a prototype",
+		UEIDs: [][]byte{software.Platform.UEID}, Prototype: true})
 	return software, verifier
 }
 
