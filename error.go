@@ -190,14 +190,20 @@ type Error struct {
 	Rule    string      // "RFC 8446 4.2.8", or a requirement id such as "profile/R14"
 	Detail  string      // one sentence, no trailing period
 	Alert   AlertDescription
+	// AlertName is a profile's name for an alert that it adds; empty: the
+	// standard's holds.
+	AlertName string
 	// HasAlert is set once an alert was sent or received for this error.
 	HasAlert bool
 	Err      error
 }
 
+// prefix begins every Error, once.
+const prefix = "attls: "
+
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString("attls: ")
+	b.WriteString(prefix)
 	if e.Message != KindNone {
 		b.WriteString(e.Message.String())
 		if e.Field != "" {
@@ -215,14 +221,18 @@ func (e *Error) Error() string {
 		if e.Detail != "" {
 			b.WriteString(": ")
 		}
-		b.WriteString(e.Err.Error())
+		b.WriteString(strings.TrimPrefix(e.Err.Error(), prefix))
 	}
 	b.WriteString(" [" + string(e.Failure))
 	if e.Rule != "" {
 		b.WriteString(", " + e.Rule)
 	}
 	if e.HasAlert {
-		b.WriteString(", alert " + e.Alert.String())
+		name := e.AlertName
+		if name == "" {
+			name = e.Alert.String()
+		}
+		b.WriteString(", alert " + strings.TrimPrefix(name, "alert "))
 	}
 	b.WriteString("]")
 	return b.String()

@@ -1,6 +1,8 @@
 package handshake
 
 import (
+	"strings"
+
 	"attls"
 	"attls/extensions"
 	"attls/extensions/profile/binder"
@@ -447,19 +449,25 @@ func (e *Engine) readAlert(b []byte) (closed bool, _ *attls.Error) {
 		return false, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "alert level %d", level).By("RFC 8446 6")
 	}
 	// RFC 8446 section 6: every other alert is fatal whatever its level says.
-	err := attls.Errorf(attls.FromPeer, attls.FailPeerAlert, "the peer sent the alert %s", e.AlertName(a))
-	err.Alert, err.HasAlert = a, true
+	err := attls.Errorf(attls.FromPeer, attls.FailPeerAlert, "the peer sent the alert %s", strings.TrimPrefix(e.AlertName(a), "alert "))
+	err.Alert, err.HasAlert, err.AlertName = a, true, e.addedAlert(a)
 	return false, err
 }
 
 // AlertName names an alert with the profile's names for the ones it adds.
 func (e *Engine) AlertName(a attls.AlertDescription) string {
-	if p := e.cfg.Profile; p != nil {
-		if n, ok := p.AlertNames[a]; ok {
-			return n
-		}
+	if n := e.addedAlert(a); n != "" {
+		return n
 	}
 	return a.String()
+}
+
+// addedAlert is the profile's name for an alert that it adds, or empty.
+func (e *Engine) addedAlert(a attls.AlertDescription) string {
+	if e.cfg.Profile == nil {
+		return ""
+	}
+	return e.cfg.Profile.AlertNames[a]
 }
 
 // fail ends the connection: the failure becomes an alert here and nowhere else.
@@ -491,7 +499,7 @@ func (e *Engine) alertFor(err *attls.Error) bool {
 		a, send = action.Alert, !action.Close
 	}
 	if send {
-		err.Alert, err.HasAlert = a, true
+		err.Alert, err.HasAlert, err.AlertName = a, true, e.addedAlert(a)
 	}
 	return send
 }

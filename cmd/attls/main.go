@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -65,7 +66,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "attls: %v\n", err)
+	fmt.Fprintf(stderr, "attls: %s\n", strings.TrimPrefix(err.Error(), "attls: "))
 	var coded *exitError
 	var forbidden *conformance.ForbiddenError
 	switch {
