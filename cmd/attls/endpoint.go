@@ -392,16 +392,25 @@ func (e *endpoint) dump(s conformance.Step) {
 	}
 }
 
-// hub hands standard input to every connection that is open.
+// hub hands standard input to every connection that is open. While there is
+// none the input waits, so that what is piped in reaches the first.
 type hub struct {
-	mu    sync.Mutex
-	conns []net.Conn
+	mu     sync.Mutex
+	opened sync.Cond
+	conns  []net.Conn
+}
+
+func newHub() *hub {
+	h := new(hub)
+	h.opened.L = &h.mu
+	return h
 }
 
 func (h *hub) add(c net.Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.conns = append(h.conns, c)
+	h.opened.Signal()
 }
 
 func (h *hub) remove(c net.Conn) {
@@ -412,6 +421,9 @@ func (h *hub) remove(c net.Conn) {
 
 func (h *hub) Write(b []byte) (int, error) {
 	h.mu.Lock()
+	for len(h.conns) == 0 {
+		h.opened.Wait()
+	}
 	conns := slices.Clone(h.conns)
 	h.mu.Unlock()
 	for _, c := range conns {

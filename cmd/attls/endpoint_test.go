@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,11 +50,17 @@ type running struct {
 // start runs the server and waits until it says its port.
 func start(t *testing.T, args ...string) *running {
 	t.Helper()
+	return startWith(t, strings.NewReader(""), args...)
+}
+
+// startWith is start with a standard input.
+func startWith(t *testing.T, input io.Reader, args ...string) *running {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	s := &running{stop: stop, code: make(chan int, 1)}
 	r, w := io.Pipe()
 	go func() {
-		s.code <- run(ctx, append([]string{"server", "--port", "0"}, args...), strings.NewReader(""), &s.out, w)
+		s.code <- run(ctx, append([]string{"server", "--port", "0"}, args...), input, &s.out, w)
 		w.Close()
 	}()
 	lines := bufio.NewReader(r)
@@ -131,6 +139,9 @@ func TestEndpoints(t *testing.T) {
 func TestRequireAttestation(t *testing.T) {
 	s := start(t, "--profile", "none", "--www", "--json")
 	code, stdout, stderr := command(t, "client", "--json", "--require-attestation", "--http-get", "/", s.address)
+	if want := "attls: Certificate: the server must attest and chose no scheme [attestation.demanded_by_client, early-attestation-06, alert attestation_required]\n"; stderr != want {
+		t.Errorf("standard error is %q, want %q", stderr, want)
+	}
 	if c := claims(t, stdout); code != exitFailed || c[0].Error == nil || c[0].Error.Failure != "attestation.demanded_by_client" || c[0].AlertSent.Name != "attestation_required" {
 		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 	}
@@ -141,6 +152,67 @@ func TestRequireAttestation(t *testing.T) {
 	s.stop()
 	if code := s.wait(t); code != exitOK {
 		t.Errorf("interrupted: exit code %d", code)
+	}
+}
+
+// writerFunc is a Writer.
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
+// TestPipedInput: what is piped into a server waits for a connection.
+func TestPipedInput(t *testing.T) {
+	s := startWith(t, strings.NewReader("piped in"), "--max-connections", "1")
+	more, end := io.Pipe() // the client's input, open until it has heard the server
+	var heard, log bytes.Buffer
+	out := writerFunc(func(b []byte) (int, error) {
+		end.Close()
+		return heard.Write(b)
+	})
+	if code := run(context.Background(), []string{"client", "-q", s.address}, more, out, &log); code != exitOK || heard.String() != "piped in" {
+		t.Errorf("exit code %d, %q, %s", code, heard.String(), log.String())
+	}
+	if code := s.wait(t); code != exitOK {
+		t.Errorf("server: exit code %d, %s", code, s.log.String())
+	}
+}
+
+// shortListener has no descriptor for the first connections.
+type shortListener struct {
+	net.Listener
+	short []error
+}
+
+func (l *shortListener) Accept() (net.Conn, error) {
+	if len(l.short) == 0 {
+		return l.Listener.Accept()
+	}
+	err := l.short[0]
+	l.short = l.short[1:]
+	return nil, &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", err)}
+}
+
+// TestShortOfDescriptors: a server outlives what passes, and nothing else.
+func TestShortOfDescriptors(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inner.Close()
+	l := &shortListener{inner, []error{syscall.EMFILE, syscall.ECONNABORTED}}
+	nc, err := net.Dial("tcp", inner.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	taken, err := accept(context.Background(), l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken.Close()
+	l.short = []error{syscall.EBADF}
+	if _, err := accept(context.Background(), l); !errors.Is(err, syscall.EBADF) {
+		t.Errorf("a broken listener: %v", err)
 	}
 }
 

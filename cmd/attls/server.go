@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,6 +25,9 @@ const (
 	maxRequest = 1 << 14
 	// drainTimeout is how long open connections may go on after an interrupt.
 	drainTimeout = 5 * time.Second
+	// acceptPause is the time between two tries when the system is short of
+	// descriptors.
+	acceptPause = 50 * time.Millisecond
 )
 
 type serverFlags struct {
@@ -93,7 +97,7 @@ func (f *serverFlags) run(c *cobra.Command) error {
 		return unavailable(err)
 	}
 	fmt.Fprintf(c.ErrOrStderr(), "attls: listening on %s\n", l.Addr())
-	s := &server{endpoint: e, flags: f, input: &hub{}}
+	s := &server{endpoint: e, flags: f, input: newHub()}
 	if !f.www && !f.echo {
 		go io.Copy(s.input, c.InOrStdin())
 	}
@@ -118,7 +122,7 @@ func (s *server) serve(ctx context.Context, l net.Listener) error {
 	defer stop()
 	defer l.Close()
 	for n := 0; s.flags.maxConnections == 0 || n < s.flags.maxConnections; n++ {
-		nc, err := l.Accept()
+		nc, err := accept(ctx, l)
 		if err != nil {
 			if ctx.Err() != nil {
 				break
@@ -138,6 +142,22 @@ func (s *server) serve(ctx context.Context, l net.Listener) error {
 		return failed("%d connections failed", s.failed)
 	}
 	return nil
+}
+
+// accept takes the next connection. That the system has no descriptor for it, or
+// that it is gone already, is no reason to give up.
+func accept(ctx context.Context, l net.Listener) (net.Conn, error) {
+	for {
+		nc, err := l.Accept()
+		if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) && !errors.Is(err, syscall.ECONNABORTED) {
+			return nc, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(acceptPause):
+		}
+	}
 }
 
 // drain waits for the open connections; after an interrupt not for ever.
