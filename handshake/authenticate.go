@@ -46,34 +46,45 @@ func (e *Engine) needsCertificate() bool {
 
 func (e *Engine) askCredential() {
 	_, scheme := e.chosen(e.role)
-	e.ask(gateNow, &Wait{Kind: WaitCredential, Due: attls.KindCertificate, Credential: &CredentialRequest{Role: e.role, Type: e.types.agreed[e.role],
-		ServerName: e.nego.serverName, Schemes: e.nego.peerSchemes, SchemesCert: e.nego.peerCert,
-		Authorities: e.nego.authorities, Attests: scheme != nil}})
+	e.ask(gateNow, &Wait{Kind: WaitCredential, Due: attls.KindCertificate, Credential: e.credentialRequest(scheme != nil)})
+}
+
+func (e *Engine) credentialRequest(attests bool) *CredentialRequest {
+	return &CredentialRequest{Role: e.role, Type: e.types.agreed[e.role], ServerName: e.nego.serverName,
+		Schemes: e.nego.peerSchemes, SchemesCert: e.nego.peerCert, Authorities: e.nego.authorities, Attests: attests}
 }
 
 // takeCredential reads the answer and chooses the signature scheme.
-func (e *Engine) takeCredential() *attls.Error {
-	w := e.take(WaitCredential)
-	if w == nil || w.answer.Credential == nil || len(w.answer.Credential.Chain) == 0 {
-		return nil
+func (e *Engine) takeCredential() (err *attls.Error) {
+	if w := e.take(WaitCredential); w != nil {
+		e.own, err = e.chooseOwn(w.answer.Credential)
 	}
-	c, want := w.answer.Credential, e.types.agreed[e.role]
+	return err
+}
+
+// chooseOwn makes our credential usable: its key and the scheme to sign under.
+// The zero value: there is none.
+func (e *Engine) chooseOwn(c *Credential) (ownCredential, *attls.Error) {
+	if c == nil || len(c.Chain) == 0 {
+		return ownCredential{}, nil
+	}
+	want := e.types.agreed[e.role]
 	if c.Type != want && !(c.Type == attls.CertificateX509 && want == attls.CertificateRawPublicKey) {
 		if e.role == attls.RoleClient {
-			return nil
+			return ownCredential{}, nil
 		}
-		return attls.Errorf(attls.Local, attls.FailConfiguration, "a credential of type %v where %v was agreed on", c.Type, want).Under("Credential.Type")
+		return ownCredential{}, attls.Errorf(attls.Local, attls.FailConfiguration, "a credential of type %v where %v was agreed on", c.Type, want).Under("Credential.Type")
 	}
 	spki := c.Chain[0]
 	if c.Type == attls.CertificateX509 {
 		var err *attls.Error
 		if spki, err = provider.SPKIFromCertificate(c.Chain[0]); err != nil {
-			return attls.Errorf(attls.Local, attls.FailConfiguration, "our certificate: %v", err)
+			return ownCredential{}, attls.Errorf(attls.Local, attls.FailConfiguration, "our certificate: %v", err)
 		}
 	}
 	if len(c.SCT) > 0 {
 		if err := extensions.ParseSCTList(c.SCT); err != nil {
-			return attls.Errorf(attls.Local, attls.FailConfiguration, "%s", err.Detail).Under("Credential.SCT").By("RFC 6962 3.3")
+			return ownCredential{}, attls.Errorf(attls.Local, attls.FailConfiguration, "%s", err.Detail).Under("Credential.SCT").By("RFC 6962 3.3")
 		}
 	}
 	schemes := c.Schemes
@@ -83,12 +94,11 @@ func (e *Engine) takeCredential() *attls.Error {
 	scheme, err := negotiation.SelectSignatureScheme(schemes, e.nego.peerSchemes)
 	if err != nil {
 		if e.role == attls.RoleClient {
-			return nil // RFC 8446 section 4.4.2: a client without a usable certificate sends none
+			return ownCredential{}, nil // RFC 8446 section 4.4.2: a client without a usable certificate sends none
 		}
-		return err
+		return ownCredential{}, err
 	}
-	e.own = ownCredential{credential: c, scheme: scheme, spki: spki}
-	return nil
+	return ownCredential{credential: c, scheme: scheme, spki: spki}, nil
 }
 
 // proveCredential follows the Credential wait.
@@ -326,6 +336,33 @@ func (s waitCertificate) receive(e *Engine, m *message.Raw) (state, *attls.Error
 	if !e.certificateKind(m) {
 		return nil, unexpected(m, s)
 	}
+	ct, err := e.readCertificate(m, false)
+	if err != nil {
+		return nil, err
+	}
+	if len(ct.Context) != 0 {
+		return nil, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d octets, but the handshake's context is empty", len(ct.Context)).
+			Under("certificate_request_context").By("RFC 8446 4.4.2")
+	}
+	if len(ct.Entries) == 0 {
+		return e.emptyCertificate(m)
+	}
+	if err := e.readCredential(ct); err != nil {
+		return nil, err
+	}
+	peer := e.role.Peer()
+	e.transcribe(m, peer)
+	if e.carriedInMessage(peer) == nil {
+		if err := e.askAppraisal(); err != nil {
+			return nil, err
+		}
+	}
+	return waitCertificateVerify{}, nil
+}
+
+// readCertificate reads a Certificate, compressed or not, and checks what stands
+// where in it.
+func (e *Engine) readCertificate(m *message.Raw, postHandshake bool) (*message.Certificate, *attls.Error) {
 	body, err := e.decompress(m)
 	if err != nil {
 		return nil, err
@@ -334,32 +371,15 @@ func (s waitCertificate) receive(e *Engine, m *message.Raw) (state, *attls.Error
 	if err := ct.Unmarshal(body); err != nil {
 		return nil, err
 	}
-	peer := e.role.Peer()
-	if len(ct.Context) != 0 {
-		return nil, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d octets, but the handshake's context is empty", len(ct.Context)).
-			Under("certificate_request_context").By("RFC 8446 4.4.2")
-	}
 	if len(ct.Entries) > e.cfg.maxCertificates() {
 		return nil, attls.Errorf(attls.Violation, attls.FailLimit, "%d entries; the limit is %d", len(ct.Entries), e.cfg.maxCertificates()).Under("certificate_list")
 	}
 	for i := range ct.Entries {
-		if err := e.table.Check(attls.KindCertificate, peer, i, false, ct.Entries[i].Extensions, &e.sent); err != nil {
+		if err := e.table.Check(attls.KindCertificate, e.role.Peer(), i, postHandshake, ct.Entries[i].Extensions, &e.sent); err != nil {
 			return nil, err
 		}
 	}
-	if len(ct.Entries) == 0 {
-		return e.emptyCertificate(m)
-	}
-	if err := e.readCredential(ct); err != nil {
-		return nil, err
-	}
-	e.transcribe(m, peer)
-	if e.carriedInMessage(peer) == nil {
-		if err := e.askAppraisal(); err != nil {
-			return nil, err
-		}
-	}
-	return waitCertificateVerify{}, nil
+	return ct, nil
 }
 
 // emptyCertificate handles a peer that shows no certificate.
@@ -394,6 +414,19 @@ func (e *Engine) readCredential(ct *message.Certificate) *attls.Error {
 	if c != nil && c.Carrier == profile.CarrierCertData {
 		return nil // the key comes with the verdict
 	}
+	if err := e.readChain(ct, &e.peer); err != nil {
+		return err
+	}
+	if c == nil || c.PKIX {
+		e.ask(gateCertificateVerify, &Wait{Kind: WaitCertificateVerdict, Certificate: &CertificateVerdictRequest{
+			Peer: peer, Type: e.types.agreed[peer], Chain: e.peer.chain, OCSP: e.peer.ocsp, SCT: e.peer.sct, ServerName: e.cfg.ServerName}})
+	}
+	return nil
+}
+
+// readChain takes the certificates, what stands beside them and the end entity's
+// key out of Certificate.
+func (e *Engine) readChain(ct *message.Certificate, to *authenticated) *attls.Error {
 	chain := make([][]byte, len(ct.Entries))
 	total := 0
 	for i := range ct.Entries {
@@ -405,7 +438,7 @@ func (e *Engine) readCredential(ct *message.Certificate) *attls.Error {
 		store = append(store, ct.Entries[i].Data...)
 		chain[i] = store[start:len(store):len(store)]
 	}
-	if err := e.readStatus(ct.Entries); err != nil {
+	if err := readStatus(ct.Entries, to); err != nil {
 		return err
 	}
 	spki, err := e.endEntityKey(chain)
@@ -416,11 +449,7 @@ func (e *Engine) readCredential(ct *message.Certificate) *attls.Error {
 	if cause != nil {
 		return attls.Errorf(attls.Refused, attls.FailUnsupportedCert, "%v", cause).Under("certificate_list[0].cert_data")
 	}
-	e.peer.chain, e.peer.spki, e.peer.key = chain, spki, key
-	if c == nil || c.PKIX {
-		e.ask(gateCertificateVerify, &Wait{Kind: WaitCertificateVerdict, Certificate: &CertificateVerdictRequest{
-			Peer: peer, Type: e.types.agreed[peer], Chain: chain, OCSP: e.peer.ocsp, SCT: e.peer.sct, ServerName: e.cfg.ServerName}})
-	}
+	to.chain, to.spki, to.key = chain, spki, key
 	return nil
 }
 
@@ -453,9 +482,25 @@ func (s waitCertificateVerify) receive(e *Engine, m *message.Raw) (state, *attls
 		return nil, unexpected(m, s)
 	}
 	e.take(WaitCertificateVerdict)
+	var sum [maxHash]byte
+	scheme, err := e.checkSignature(m, e.peer.key, e.transcript.sum(sum[:0]))
+	if err != nil {
+		return nil, err
+	}
+	peer := e.role.Peer()
+	e.peer.scheme = scheme
+	e.transcribe(m, peer)
+	if e.carriedInMessage(peer) != nil {
+		return waitAdded{}, nil
+	}
+	return waitFinished{}, nil
+}
+
+// checkSignature checks a CertificateVerify over a transcript hash.
+func (e *Engine) checkSignature(m *message.Raw, key *provider.PublicKey, hash []byte) (attls.SignatureScheme, *attls.Error) {
 	cv := &e.scratch.verify
 	if err := cv.Unmarshal(m.Body()); err != nil {
-		return nil, err
+		return 0, err
 	}
 	peer := e.role.Peer()
 	accepted := e.cfg.signatureSchemes()
@@ -466,32 +511,26 @@ func (s waitCertificateVerify) receive(e *Engine, m *message.Raw) (state, *attls
 		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...).Under("algorithm").By("RFC 8446 4.4.3")
 	}
 	if !slices.Contains(accepted, cv.Scheme) {
-		return nil, illegal("%v was not offered", cv.Scheme)
+		return 0, illegal("%v was not offered", cv.Scheme)
 	}
-	if e.peer.key == nil {
-		return nil, attls.Errorf(attls.Refused, attls.FailAttestationKey, "there is no key to check the signature with")
+	if key == nil {
+		return 0, attls.Errorf(attls.Refused, attls.FailAttestationKey, "there is no key to check the signature with")
 	}
-	if !slices.Contains(e.prov.Schemes(e.peer.key), cv.Scheme) {
-		return nil, illegal("%v does not fit a key of type %s", cv.Scheme, e.peer.key.Algorithm)
+	if !slices.Contains(e.prov.Schemes(key), cv.Scheme) {
+		return 0, illegal("%v does not fit a key of type %s", cv.Scheme, key.Algorithm)
 	}
 	signature := cv.Signature
 	if e.cfg.quirks().SignatureEncoding[peer] == profile.SignatureRaw {
 		der, err := provider.DERFromRaw(signature, cv.Scheme)
 		if err != nil {
-			return nil, attls.Errorf(attls.Violation, attls.FailSignature, "%v", err).Under("signature")
+			return 0, attls.Errorf(attls.Violation, attls.FailSignature, "%v", err).Under("signature")
 		}
 		signature = der
 	}
-	var sum [maxHash]byte
-	if err := e.prov.Verify(e.peer.key, cv.Scheme, signedContent(peer, e.transcript.sum(sum[:0])), signature); err != nil {
-		return nil, attls.Errorf(attls.Violation, attls.FailSignature, "%v signature: %v", cv.Scheme, err).Under("signature").By("RFC 8446 4.4.3")
+	if err := e.prov.Verify(key, cv.Scheme, signedContent(peer, hash), signature); err != nil {
+		return 0, attls.Errorf(attls.Violation, attls.FailSignature, "%v signature: %v", cv.Scheme, err).Under("signature").By("RFC 8446 4.4.3")
 	}
-	e.peer.scheme = cv.Scheme
-	e.transcribe(m, peer)
-	if e.carriedInMessage(peer) != nil {
-		return waitAdded{}, nil
-	}
-	return waitFinished{}, nil
+	return cv.Scheme, nil
 }
 
 // waitAdded takes the handshake message that a profile adds.
@@ -598,6 +637,9 @@ func (connected) name() string { return "CONNECTED" }
 func (connected) due() gate    { return gateNone }
 
 func (s connected) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
+	if e.authenticates(m) {
+		return s, e.afterwards(m, &e.reader.secret)
+	}
 	ev, err := e.reader.postHandshake(m)
 	if err != nil {
 		return nil, err

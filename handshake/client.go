@@ -144,6 +144,9 @@ func (e *Engine) clientExtensions(shares []share) {
 	if c.PSK {
 		b.body(attls.ExtPSKKeyExchangeModes, func(buf []byte) []byte { return extensions.AppendPSKKeyExchangeModes(buf, c.pskModes()) })
 	}
+	if c.PostHandshakeAuthentication {
+		b.add(attls.ExtPostHandshakeAuth, nil)
+	}
 	e.requestStatus()
 	e.offerCompression()
 	e.offerCertificateTypes()
@@ -561,16 +564,7 @@ func (e *Engine) receiveRequest(m *message.Raw) *attls.Error {
 		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d octets; it is empty in the handshake", len(cr.Context)).
 			Under("certificate_request_context").By("RFC 8446 4.3.2")
 	}
-	x, ok := cr.Extensions.Find(attls.ExtSignatureAlgorithms)
-	if !ok {
-		return missing(attls.ExtSignatureAlgorithms).By("RFC 8446 4.3.2")
-	}
-	list, err := extensions.ParseSignatureAlgorithms(x.Body)
-	if err != nil {
-		return in(err, x)
-	}
-	e.nego.peerSchemes = schemes(list)
-	if err := e.readCertificateWishes(attls.KindCertificateRequest, cr.Extensions); err != nil {
+	if err := e.readRequest(cr.Extensions); err != nil {
 		return err
 	}
 	e.nego.requested = true
@@ -580,6 +574,20 @@ func (e *Engine) receiveRequest(m *message.Raw) *attls.Error {
 	}
 	e.transcribe(m, attls.RoleServer)
 	return nil
+}
+
+// readRequest reads the RFCs' extensions of a CertificateRequest.
+func (e *Engine) readRequest(l extensions.List) *attls.Error {
+	x, ok := l.Find(attls.ExtSignatureAlgorithms)
+	if !ok {
+		return missing(attls.ExtSignatureAlgorithms).By("RFC 8446 4.3.2")
+	}
+	list, err := extensions.ParseSignatureAlgorithms(x.Body)
+	if err != nil {
+		return in(err, x)
+	}
+	e.nego.peerSchemes = schemes(list)
+	return e.readCertificateWishes(attls.KindCertificateRequest, l)
 }
 
 // readCertificateWishes reads what ClientHello and CertificateRequest share.

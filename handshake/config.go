@@ -93,6 +93,9 @@ type Config struct {
 	// ClientAuthentication is a server's. A profile under which a client is to
 	// attest raises NoClientCertificate to OptionalClientCertificate.
 	ClientAuthentication ClientAuthentication
+	// PostHandshakeAuthentication lets a client be asked for a certificate after
+	// the handshake, and a server ask (RFC 8446 section 4.6.2).
+	PostHandshakeAuthentication bool
 	// RecordSizeLimit is the largest protected record accepted, content type
 	// octet included (RFC 8449). 0: the extension is not sent.
 	RecordSizeLimit uint16

@@ -42,6 +42,7 @@ type Engine struct {
 	att        attestation
 	psk        pskState
 	early      earlyData
+	post       postAuthentication
 	types      certificateTypes
 
 	ticketsAsked uint16 // numbers the tickets of a server
@@ -376,6 +377,8 @@ func (e *Engine) nextMessage() (message.Raw, bool, *attls.Error) {
 				if err := e.receiveEarly(len(item.Data)); err != nil {
 					return message.Raw{}, false, err
 				}
+			case e.post.reading():
+				return message.Raw{}, false, unexpectedData()
 			case !e.done:
 				return message.Raw{}, false, attls.Errorf(attls.Violation, attls.FailUnexpectedMessage,
 					"application data before the handshake is complete, in state %s", e.state.name()).By("RFC 8446 5")
@@ -477,7 +480,7 @@ func (e *Engine) fail(err *attls.Error) {
 	}
 	e.err = err
 	e.state = failed{}
-	if e.alertFor(err) {
+	if e.alertFor(err) && !e.split { // otherwise the alert is for the holder of the Writer to send
 		if err.Alert == attls.AlertUserCanceled { // RFC 8446 section 6.1: a warning, and close_notify after it
 			e.sendAlert(1, err.Alert)
 			e.sendAlert(1, attls.AlertCloseNotify)

@@ -30,13 +30,20 @@ const (
 	// EventEarlyData tells a client what may become and what became of its early
 	// data: Event.Early is EarlyDataOpen, then EarlyDataAccepted or EarlyDataRejected.
 	EventEarlyData
+	// EventAuthenticated tells a server that the client has answered a request of
+	// RequestAuthentication; Event.Data is its context. The client may have shown
+	// no certificate: State says.
+	EventAuthenticated
+	// EventPostHandshake is what a Reader makes of a message that the Engine has
+	// to handle: give it to Engine.HandlePost.
+	EventPostHandshake
 	// EventClosed: the peer sent close_notify; no data follows.
 	EventClosed
 	// EventError: the connection failed; Err says why. It is the last event.
 	EventError
 )
 
-var eventNames = [...]string{"none", "wait", "done", "data", "ticket", "key update", "verdict", "early data", "closed", "error"}
+var eventNames = [...]string{"none", "wait", "done", "data", "ticket", "key update", "verdict", "early data", "authenticated", "post-handshake", "closed", "error"}
 
 func (k EventKind) String() string { return eventNames[k] }
 
@@ -50,6 +57,8 @@ type Event struct {
 	// handshake was complete: it may be a replay.
 	Early   EarlyDataStatus
 	Session *Session
+
+	secret *secret // under which the peer sent the message of an EventPostHandshake
 }
 
 // WaitKind names what a wait asks for.

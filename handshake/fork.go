@@ -35,6 +35,7 @@ func (e *Engine) Fork(o ForkOptions) (*Engine, error) {
 	}
 	f.seen = 0
 	f.waits = append([]waiting(nil), e.waits...)
+	f.post = e.post.clone(f.waits)
 	f.inserted = append([][]byte(nil), e.inserted...)
 	f.flight, f.ext, f.scratch = nil, extensionBuilder{}, scratch{}
 	f.att = e.att.clone()

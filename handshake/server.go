@@ -492,6 +492,17 @@ func (e *Engine) sendRequest() *attls.Error {
 		return nil
 	}
 	e.nego.requested = true
+	e.requestExtensions()
+	if err := e.profileExtensions(attls.KindCertificateRequest); err != nil {
+		return err
+	}
+	m := message.CertificateRequest{Extensions: e.ext.list(e.cfg.ExtensionOrder)}
+	e.note(attls.RoleServer, attls.KindCertificateRequest, m.Extensions)
+	return e.write(&m)
+}
+
+// requestExtensions are the RFCs' extensions of a CertificateRequest.
+func (e *Engine) requestExtensions() {
 	e.ext.reset()
 	e.ext.body(attls.ExtSignatureAlgorithms, func(b []byte) []byte { return extensions.AppendUint16s(b, e.cfg.signatureSchemes()) })
 	if e.cfg.SignatureSchemesCert != nil {
@@ -504,10 +515,4 @@ func (e *Engine) sendRequest() *attls.Error {
 	}
 	e.requestStatus()
 	e.offerCompression()
-	if err := e.profileExtensions(attls.KindCertificateRequest); err != nil {
-		return err
-	}
-	m := message.CertificateRequest{Extensions: e.ext.list(e.cfg.ExtensionOrder)}
-	e.note(attls.RoleServer, attls.KindCertificateRequest, m.Extensions)
-	return e.write(&m)
 }

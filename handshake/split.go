@@ -38,6 +38,8 @@ type Reader struct {
 	tap    Tap
 	engine *Engine // reads alerts, with the profile's names for them
 
+	authenticating bool // a client's answer is not complete
+
 	generation int      // KeyUpdates so far
 	updates    int      // KeyUpdates since the last application data
 	inserted   [][]byte // messages that a tap put in, to be handled next
@@ -102,6 +104,8 @@ func (e *Engine) Split() (*Reader, *Writer) {
 // postHandshake handles a handshake message after the handshake.
 func (r *Reader) postHandshake(m *message.Raw) (Event, *attls.Error) {
 	switch {
+	case r.engine.split && r.forwards(m):
+		return Event{Kind: EventPostHandshake, Data: append([]byte(nil), m.Bytes...), secret: &secret{r.secret.b, r.secret.n}}, nil
 	case m.Kind == attls.KindKeyUpdate:
 		var u message.KeyUpdate
 		if err := u.Unmarshal(m.Body()); err != nil {
@@ -137,6 +141,25 @@ func (r *Reader) postHandshake(m *message.Raw) (Event, *attls.Error) {
 	return Event{}, unexpected(m, connected{}).In(m.Kind)
 }
 
+// forwards reports whether a message is the Engine's to handle.
+func (r *Reader) forwards(m *message.Raw) bool {
+	if !r.engine.cfg.PostHandshakeAuthentication {
+		return false
+	}
+	if r.role == attls.RoleClient {
+		return m.Kind == attls.KindCertificateRequest
+	}
+	switch m.Kind {
+	case attls.KindCertificate, attls.KindCompressedCertificate, attls.KindCertificateVerify:
+		r.authenticating = true
+		return true
+	case attls.KindFinished:
+		r.authenticating = false
+		return true
+	}
+	return false
+}
+
 // Reserve returns input space; see Engine.Reserve. Reserve, Commit and Next are
 // for one goroutine at a time.
 func (r *Reader) Reserve(n int) []byte { return r.in.Reserve(n) }
@@ -165,6 +188,10 @@ func (r *Reader) Next() (Event, *attls.Error) {
 		}
 		switch item.Type {
 		case attls.ContentTypeApplicationData:
+			if r.authenticating {
+				r.err = unexpectedData()
+				break
+			}
 			if len(item.Data) > 0 {
 				r.updates = 0
 				return Event{Kind: EventData, Data: item.Data}, nil

@@ -59,7 +59,7 @@ func (e *Engine) addStatus(entry *message.CertificateEntry) {
 
 // readStatus reads what stands beside the certificates of a peer. Only the end
 // entity's is kept.
-func (e *Engine) readStatus(entries []message.CertificateEntry) *attls.Error {
+func readStatus(entries []message.CertificateEntry, to *authenticated) *attls.Error {
 	for i := range entries {
 		l := entries[i].Extensions
 		if x, ok := l.Find(attls.ExtStatusRequest); ok {
@@ -68,7 +68,7 @@ func (e *Engine) readStatus(entries []message.CertificateEntry) *attls.Error {
 				return in(err, x)
 			}
 			if i == 0 {
-				e.peer.ocsp = append([]byte(nil), response...)
+				to.ocsp = append([]byte(nil), response...)
 			}
 		}
 		if x, ok := l.Find(attls.ExtSignedCertificateTimestamp); ok {
@@ -76,7 +76,7 @@ func (e *Engine) readStatus(entries []message.CertificateEntry) *attls.Error {
 				return in(err, x)
 			}
 			if i == 0 {
-				e.peer.sct = append([]byte(nil), x.Body...)
+				to.sct = append([]byte(nil), x.Body...)
 			}
 		}
 	}

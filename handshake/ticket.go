@@ -19,11 +19,16 @@ type TicketRequest struct {
 	NotAfter time.Time
 }
 
-// askTickets asks for as many tickets as the configuration says, where the
-// client can use them.
+// issues reports whether this server issues tickets that the client can use.
+func (e *Engine) issues() bool {
+	_, usable := e.pskMode()
+	return usable && e.cfg.PSK && negotiation.AllowTickets(e.cfg.Profile) &&
+		!slices.Contains(e.cfg.quirks().NeverSend, attls.KindNewSessionTicket)
+}
+
+// askTickets asks for as many tickets as the configuration says.
 func (e *Engine) askTickets() {
-	if _, usable := e.pskMode(); !usable || !e.cfg.PSK || !negotiation.AllowTickets(e.cfg.Profile) ||
-		slices.Contains(e.cfg.quirks().NeverSend, attls.KindNewSessionTicket) {
+	if !e.issues() {
 		return
 	}
 	for range e.cfg.Tickets {
@@ -44,7 +49,7 @@ func (e *Engine) askTicket(g gate) {
 		s.MaxEarlyData = e.cfg.MaxEarlyData
 	}
 	w := e.ask(g, &Wait{Kind: WaitTicket, Due: attls.KindNewSessionTicket, Ticket: &TicketRequest{Session: s, NotAfter: e.ticketsUntil(s)}})
-	w.slot = int(n)
+	w.slot, w.after = int(n), g == gateNever
 }
 
 // ticketsUntil is the end of the verdict's validity, where it bounds a ticket.
@@ -58,7 +63,14 @@ func (e *Engine) ticketsUntil(s *Session) time.Time {
 // sendTickets sends the tickets that are there.
 func (e *Engine) sendTickets() *attls.Error {
 	for w := e.take(WaitTicket); w != nil; w = e.take(WaitTicket) {
-		if err := e.sendTicket(w); err != nil {
+		raw, err := e.ticket(w)
+		if err != nil {
+			return err
+		}
+		if raw == nil {
+			continue
+		}
+		if err := e.writer.send(raw); err != nil {
 			return err
 		}
 	}
@@ -66,22 +78,22 @@ func (e *Engine) sendTickets() *attls.Error {
 	return nil
 }
 
-func (e *Engine) sendTicket(w *waiting) *attls.Error {
+// ticket is the NewSessionTicket that an answer makes; nil: none.
+func (e *Engine) ticket(w *waiting) ([]byte, *attls.Error) {
 	s, a := w.wait.Ticket.Session, w.answer
 	if len(a.Ticket) == 0 || a.TicketLifetime <= 0 {
-		return nil // none is to be issued
+		return nil, nil
 	}
 	m := message.NewSessionTicket{Lifetime: uint32(min(a.TicketLifetime, negotiation.MaxTicketLifetime).Seconds()),
 		AgeAdd: s.AgeAdd, Nonce: []byte{byte(w.slot >> 8), byte(w.slot)}, Ticket: a.Ticket}
 	if len(a.Ticket) > 1<<16-1 {
-		return attls.Errorf(attls.Local, attls.FailLimit, "a ticket of %d octets", len(a.Ticket)).By("RFC 8446 4.6.1")
+		return nil, attls.Errorf(attls.Local, attls.FailLimit, "a ticket of %d octets", len(a.Ticket)).By("RFC 8446 4.6.1")
 	}
 	if n := s.MaxEarlyData; n > 0 {
 		m.Extensions = extensions.List{{Type: attls.ExtEarlyData, Body: []byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}}}
 	}
 	m.Extensions = e.greaseTicketExtension(m.Extensions)
-	e.flight = m.Append(e.flight[:0])
-	return e.writer.send(e.flight)
+	return m.Append(nil), nil
 }
 
 // receivedTicket makes the session out of a NewSessionTicket; nil when it is not

@@ -25,6 +25,8 @@ type waiting struct {
 	wait     *Wait
 	gate     gate
 	slot     int
+	auth     *authAnswer // of a post-handshake authentication
+	after    bool        // of something after the handshake
 	answered bool
 	answer   Answer
 }
@@ -105,6 +107,13 @@ func (e *Engine) Answer(id WaitID, a Answer) error {
 		return fmt.Errorf("attls: wait %d is not open", id)
 	}
 	w.answer, w.answered = a, true
+	if w.after {
+		if err := e.afterAnswer(w); err != nil {
+			e.fail(err.In(e.concerns(w.wait)))
+		}
+		e.run()
+		return e.failure()
+	}
 	if err := e.settle(w); err != nil {
 		e.fail(err)
 	}
@@ -122,7 +131,10 @@ func (e *Engine) Fail(id WaitID, err *attls.Error) error {
 	if w == nil {
 		return fmt.Errorf("attls: wait %d is not open", id)
 	}
-	if w.gate == gateNever { // it blocks nothing, so it ends nothing
+	if w.after && w.wait.Kind == WaitTicket {
+		return e.Answer(id, Answer{})
+	}
+	if w.gate == gateNever && !w.after { // it blocks nothing, so it ends nothing
 		return e.Answer(id, Answer{Verdict: &negotiation.Verdict{Failure: err.Failure, Reason: err.Error()}})
 	}
 	w.answered = true

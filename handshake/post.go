@@ -1,0 +1,417 @@
+package handshake
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"slices"
+
+	"attls"
+	"attls/handshake/message"
+)
+
+// Post-handshake authentication of the client, RFC 8446 section 4.6.2. A server
+// may ask several times before the first answer is there; the client answers
+// one after the other:
+//
+//	server: RequestAuthentication -> CertificateRequest ... Certificate -> CertificateVerify -> Finished [CertificateVerdict]
+//	client: CertificateRequest -> [Credential] -> [Signature] -> Certificate, CertificateVerify, Finished
+//
+// Each exchange has a transcript of its own: the one of the handshake with this
+// CertificateRequest and what answers it. Finished is made with the client's
+// application traffic secret of the moment, so the Writer makes it.
+
+// maxRequests bounds the requests that are open at once.
+const maxRequests = 16
+
+// postAuthentication is the state of both roles.
+type postAuthentication struct {
+	requests []authRequest // a client: to be answered, the first is under way; a server: not answered yet
+	asked    uint16        // numbers a server's requests
+	under    *authAnswer   // the answer that is being made or read
+	ready    []flight      // to be sent by the Writer
+}
+
+// authRequest is a CertificateRequest.
+type authRequest struct {
+	context []byte
+	raw     []byte // the whole message
+}
+
+// authAnswer is an answer as it comes into being.
+type authAnswer struct {
+	request    authRequest
+	transcript transcript
+	own        ownCredential // a client's
+	messages   [][]byte
+	peer       authenticated // a server's
+	verified   bool          // CertificateVerify was checked
+	complete   bool          // Finished was checked
+	judged     bool          // no verdict is needed any more
+	receiving  bool          // a server's: it began to arrive
+}
+
+// flight is what a Writer sends in one piece: messages, and a Finished over a
+// transcript hash where there is one.
+type flight struct {
+	messages [][]byte
+	finish   []byte
+}
+
+// RequestAuthentication asks the client for a certificate after the handshake.
+// The client must have offered it. EventAuthenticated tells of the answer.
+func (e *Engine) RequestAuthentication() error {
+	bad := func(format string, args ...any) error {
+		return attls.Errorf(attls.Local, attls.FailConfiguration, format, args...).By("RFC 8446 4.6.2")
+	}
+	switch {
+	case e.err != nil:
+		return e.err
+	case e.role != attls.RoleServer || !e.done:
+		return bad("only a server asks, and after the handshake")
+	case !e.sent.Has(attls.RoleClient, attls.KindClientHello, attls.ExtPostHandshakeAuth):
+		return bad("the client did not offer post_handshake_auth")
+	case len(e.post.requests) >= maxRequests:
+		return bad("%d requests are open already", maxRequests)
+	}
+	context := []byte{byte(e.post.asked >> 8), byte(e.post.asked)}
+	e.post.asked++
+	e.requestExtensions()
+	m := message.CertificateRequest{Context: context, Extensions: e.ext.list(e.cfg.ExtensionOrder)}
+	e.note(attls.RoleServer, attls.KindCertificateRequest, m.Extensions)
+	raw := m.Append(nil)
+	e.post.requests = append(e.post.requests, authRequest{context, raw})
+	return asGoError(e.release(flight{messages: [][]byte{raw}}))
+}
+
+// IssueTicket lets a server send one more ticket: the Ticket wait asks for it.
+func (e *Engine) IssueTicket() error {
+	if e.role != attls.RoleServer || !e.done || !e.issues() {
+		return attls.Errorf(attls.Local, attls.FailConfiguration, "tickets are issued by a server, with Config.PSK, to a client that can use them")
+	}
+	e.askTicket(gateNever)
+	return nil
+}
+
+// asGoError keeps a nil *attls.Error from becoming an error that is not nil.
+func asGoError(err *attls.Error) error {
+	if err == nil {
+		return nil
+	}
+	return err
+}
+
+// release sends a flight, or lets the holder of the Writer do so.
+func (e *Engine) release(f flight) *attls.Error {
+	if e.split {
+		e.post.ready = append(e.post.ready, f)
+		return nil
+	}
+	return e.writer.sendFlight(f)
+}
+
+// sendFlight sends a flight in one piece.
+func (w *Writer) sendFlight(f flight) *attls.Error {
+	if w.closed {
+		return attls.Errorf(attls.Local, attls.FailCanceled, "a handshake message after close_notify")
+	}
+	for _, raw := range f.messages {
+		if err := w.send(raw); err != nil {
+			return err
+		}
+	}
+	if f.finish != nil {
+		m := message.Finished{VerifyData: w.suite.FinishedMAC(nil, w.secret.bytes(), f.finish)}
+		if err := w.send(m.Append(nil)); err != nil {
+			return err
+		}
+	}
+	w.out.Flush()
+	return nil
+}
+
+// authenticates reports whether a message belongs to post-handshake authentication.
+func (e *Engine) authenticates(m *message.Raw) bool {
+	if e.role == attls.RoleClient {
+		return m.Kind == attls.KindCertificateRequest && e.cfg.PostHandshakeAuthentication
+	}
+	if e.post.reading() {
+		return true
+	}
+	return e.certificateKind(m) && len(e.post.requests) > 0
+}
+
+// afterwards handles a message of post-handshake authentication; secret is the
+// one under which the peer sends at this moment.
+func (e *Engine) afterwards(m *message.Raw, secret *secret) *attls.Error {
+	if e.role == attls.RoleClient {
+		return e.requestedAgain(m)
+	}
+	a := e.post.under
+	switch {
+	case !e.post.reading():
+		return e.answerCertificate(m)
+	case m.Kind == attls.KindCertificateVerify && !a.verified && len(a.peer.chain) > 0:
+		return e.answerVerify(a, m)
+	case m.Kind == attls.KindFinished && (a.verified || len(a.peer.chain) == 0):
+		return e.answerFinished(a, m, secret)
+	}
+	return unexpected(m, connected{})
+}
+
+// startAnswer clones the transcript of the handshake and adds the request.
+func (e *Engine) startAnswer(r authRequest) *authAnswer {
+	a := &authAnswer{request: r, transcript: transcript{suite: e.nego.suite, hash: cloneHash(e.transcript.hash)}}
+	a.transcript.hash.Write(r.raw)
+	return a
+}
+
+// requestedAgain takes a client's CertificateRequest.
+func (e *Engine) requestedAgain(m *message.Raw) *attls.Error {
+	cr := &e.scratch.request
+	if err := cr.Unmarshal(m.Body()); err != nil {
+		return err
+	}
+	if err := e.table.Check(m.Kind, attls.RoleServer, 0, true, cr.Extensions, &e.sent); err != nil {
+		return err
+	}
+	illegal := func(format string, args ...any) *attls.Error {
+		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...).Under("certificate_request_context").By("RFC 8446 4.3.2")
+	}
+	switch {
+	case len(cr.Context) == 0:
+		return illegal("is empty after the handshake")
+	case slices.ContainsFunc(e.post.requests, func(r authRequest) bool { return bytes.Equal(r.context, cr.Context) }):
+		return illegal("is that of a request which is open")
+	case len(e.post.requests) >= maxRequests:
+		return attls.Errorf(attls.Violation, attls.FailLimit, "more than %d requests are open", maxRequests)
+	}
+	e.post.requests = append(e.post.requests, authRequest{bytes.Clone(cr.Context), bytes.Clone(m.Bytes)})
+	if len(e.post.requests) == 1 {
+		return e.nextRequest()
+	}
+	return nil
+}
+
+// nextRequest asks for the credential for the first open request.
+func (e *Engine) nextRequest() *attls.Error {
+	if len(e.post.requests) == 0 {
+		e.post.under = nil
+		return nil
+	}
+	r := e.post.requests[0]
+	cr := &e.scratch.request
+	if err := cr.Unmarshal(r.raw[4:]); err != nil {
+		return err
+	}
+	e.nego.peerSchemes, e.nego.peerCert, e.nego.authorities = nil, nil, nil
+	if err := e.readRequest(cr.Extensions); err != nil {
+		return err
+	}
+	e.note(attls.RoleServer, attls.KindCertificateRequest, cr.Extensions)
+	a := e.startAnswer(r)
+	e.post.under = a
+	w := e.ask(gateNever, &Wait{Kind: WaitCredential, Due: attls.KindCertificate, Credential: e.credentialRequest(false)})
+	w.after, w.auth = true, a
+	return nil
+}
+
+// afterAnswer goes on with an answer of a client's, or a server's verdict.
+func (e *Engine) afterAnswer(w *waiting) *attls.Error {
+	done := *w
+	w, a := &done, w.auth
+	e.drop(w.wait.ID)
+	switch w.wait.Kind {
+	case WaitTicket:
+		raw, err := e.ticket(w)
+		if raw == nil || err != nil {
+			return err
+		}
+		return e.release(flight{messages: [][]byte{raw}})
+	case WaitCertificateVerdict:
+		a.judged = true
+		return e.finishAnswer(a)
+	case WaitCredential:
+		own, err := e.chooseOwn(w.answer.Credential)
+		if err != nil {
+			return err
+		}
+		a.own = own
+		return e.makeCertificate(a)
+	case WaitSignature:
+		m := message.CertificateVerify{Scheme: a.own.scheme, Signature: w.answer.Signature}
+		a.add(m.Append(nil))
+		return e.sendAnswer(a)
+	}
+	return nil
+}
+
+func (a *authAnswer) add(raw []byte) {
+	a.messages = append(a.messages, raw)
+	a.transcript.hash.Write(raw)
+}
+
+// makeCertificate begins the client's answer.
+func (e *Engine) makeCertificate(a *authAnswer) *attls.Error {
+	m := message.Certificate{Context: a.request.context}
+	if a.own.credential != nil {
+		e.own = a.own
+		m.Entries = e.entries()
+	}
+	raw, err := e.compressed(m.Append(nil))
+	if err != nil {
+		return err
+	}
+	a.add(raw)
+	if a.own.credential == nil {
+		return e.sendAnswer(a)
+	}
+	var sum [maxHash]byte
+	w := e.ask(gateNever, &Wait{Kind: WaitSignature, Due: attls.KindCertificateVerify, Signature: &SignatureRequest{Role: e.role,
+		Scheme: a.own.scheme, Content: signedContent(e.role, a.transcript.sum(sum[:0])), Credential: a.own.credential}})
+	w.after, w.auth = true, a
+	return nil
+}
+
+// sendAnswer sends the client's answer and turns to the next request.
+func (e *Engine) sendAnswer(a *authAnswer) *attls.Error {
+	if err := e.release(flight{a.messages, a.transcript.sum(nil)}); err != nil {
+		return err
+	}
+	e.post.requests = e.post.requests[1:]
+	return e.nextRequest()
+}
+
+// answerCertificate takes the Certificate of a client that was asked.
+func (e *Engine) answerCertificate(m *message.Raw) *attls.Error {
+	if !e.certificateKind(m) {
+		return unexpected(m, connected{})
+	}
+	ct, err := e.readCertificate(m, true)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(e.post.requests, func(r authRequest) bool { return bytes.Equal(r.context, ct.Context) })
+	if i < 0 {
+		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "is that of no request which is open").
+			Under("certificate_request_context").By("RFC 8446 4.4.2")
+	}
+	a := e.startAnswer(e.post.requests[i])
+	e.post.requests = slices.Delete(e.post.requests, i, i+1)
+	e.post.under, a.receiving = a, true
+	a.transcript.hash.Write(m.Bytes)
+	if len(ct.Entries) == 0 {
+		if e.cfg.ClientAuthentication == RequireClientCertificate {
+			return attls.Errorf(attls.Refused, attls.FailCertificateRequired, "the client sent no certificate").By("RFC 8446 4.4.2.4")
+		}
+		a.judged = true
+		return nil
+	}
+	return e.readChain(ct, &a.peer)
+}
+
+// answerVerify checks the client's CertificateVerify.
+func (e *Engine) answerVerify(a *authAnswer, m *message.Raw) *attls.Error {
+	var sum [maxHash]byte
+	scheme, err := e.checkSignature(m, a.peer.key, a.transcript.sum(sum[:0]))
+	if err != nil {
+		return err
+	}
+	a.peer.scheme, a.verified = scheme, true
+	a.transcript.hash.Write(m.Bytes)
+	return nil
+}
+
+// answerFinished checks the client's Finished and asks for the verdict.
+func (e *Engine) answerFinished(a *authAnswer, m *message.Raw, secret *secret) *attls.Error {
+	want := e.nego.suite.FinishedMAC(nil, secret.bytes(), a.transcript.sum(nil))
+	switch got := m.Body(); {
+	case len(got) != len(want):
+		return attls.Errorf(attls.Malformed, attls.FailDecode, "%d octets instead of %d", len(got), len(want)).Under("verify_data").By("RFC 8446 4.4.4")
+	case subtle.ConstantTimeCompare(got, want) != 1:
+		return attls.Errorf(attls.Violation, attls.FailFinished, "does not match the transcript").Under("verify_data").By("RFC 8446 4.4.4")
+	}
+	a.complete = true
+	if a.judged {
+		return e.finishAnswer(a)
+	}
+	w := e.ask(gateNever, &Wait{Kind: WaitCertificateVerdict, Due: attls.KindFinished, Certificate: &CertificateVerdictRequest{
+		Peer: attls.RoleClient, Type: e.types.agreed[attls.RoleClient], Chain: a.peer.chain, OCSP: a.peer.ocsp, SCT: a.peer.sct}})
+	w.after, w.auth = true, a
+	return nil
+}
+
+// finishAnswer tells of a client that has authenticated, or that will not.
+func (e *Engine) finishAnswer(a *authAnswer) *attls.Error {
+	if len(a.peer.chain) > 0 {
+		e.peer = a.peer
+	}
+	e.emit(Event{Kind: EventAuthenticated, Data: a.request.context})
+	return nil
+}
+
+// drop forgets a wait.
+func (e *Engine) drop(id WaitID) {
+	e.waits = slices.DeleteFunc(e.waits, func(w waiting) bool { return w.wait.ID == id })
+}
+
+// reading reports whether an answer of a client's is read: nothing else may come
+// between its messages.
+func (p *postAuthentication) reading() bool {
+	return p.under != nil && p.under.receiving && !p.under.complete
+}
+
+func unexpectedData() *attls.Error {
+	return attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "application data in the middle of an authentication").By("RFC 8446 4.6.2")
+}
+
+// HandlePost handles an EventPostHandshake of a Reader. What is to be sent is in
+// Flights afterwards.
+func (e *Engine) HandlePost(ev Event) error {
+	if e.err != nil {
+		return e.err
+	}
+	m, err := message.ParseRaw(ev.Data)
+	if err == nil {
+		if err = unexpected(&m, connected{}); e.authenticates(&m) {
+			err = e.afterwards(&m, ev.secret)
+		}
+	}
+	if err != nil {
+		e.fail(err.In(m.Kind))
+	}
+	return e.failure()
+}
+
+// SendFlights sends through the Writer what the Engine has made since Split. The
+// caller holds the Writer's lock and sees to it that nothing else uses the Engine.
+func (e *Engine) SendFlights() *attls.Error {
+	ready := e.post.ready
+	e.post.ready = nil
+	for _, f := range ready {
+		if err := e.writer.sendFlight(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clone copies the state for a fork, and the answers that open waits are about.
+func (p *postAuthentication) clone(waits []waiting) postAuthentication {
+	c := *p
+	c.requests, c.ready = slices.Clone(p.requests), slices.Clone(p.ready)
+	copies := map[*authAnswer]*authAnswer{}
+	answer := func(a *authAnswer) *authAnswer {
+		if a == nil || copies[a] != nil {
+			return copies[a]
+		}
+		f := *a
+		f.transcript, f.messages = a.transcript.clone(), slices.Clone(a.messages)
+		copies[a] = &f
+		return &f
+	}
+	c.under = answer(p.under)
+	for i := range waits {
+		waits[i].auth = answer(waits[i].auth)
+	}
+	return c
+}
