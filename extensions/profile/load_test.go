@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"attls"
 )
 
 // TestEveryProfileLoads also knows every warning.
@@ -115,6 +117,8 @@ accepted_flaws: {answer_not_offered: this is an experiment}
 		"again.yaml": "profile: again\nbase: mine.yaml\ndraft: {status: experiment}\n",
 		"loop.yaml":  "profile: loop\nbase: ./loop.yaml\n",
 		"null.yaml":  "profile: bad\nbase: early-attestation-06\nquirks: null\n",
+		"nonce.yaml": "profile: bad\nbase: tls-attestation-07\nnonce: {default: 0x01}\n",
+		"text.yaml":  "profile: bad\nbase: early-attestation-00\nswitches: {labels: {published: {main: [main]}}}\n",
 	})
 	p := mustLoad(t, filepath.Join(dir, "again.yaml"), Options{})
 	if p.ID != "again" || p.Status != "experiment" || len(p.Warnings) != 0 {
@@ -135,12 +139,63 @@ accepted_flaws: {answer_not_offered: this is an experiment}
 		t.Errorf("%x, %v", list, err)
 	}
 	for name, want := range map[string]string{
-		"loop.yaml": "2:7: " + filepath.Join(dir, "loop.yaml") + " is its own base",
-		"null.yaml": "3:1: null deletes quirks, and the base has none",
+		"loop.yaml":  "2:7: " + filepath.Join(dir, "loop.yaml") + " is its own base",
+		"null.yaml":  "3:1: null deletes quirks, and the base has none",
+		"nonce.yaml": "3:18: a nonce of 1 octets; slot evidence_request takes 8 to 255",
+		"text.yaml":  "$labels.main is a list and stands inside a text",
+		"":           "is no file",
 	} {
-		if _, err := Load(filepath.Join(dir, name), Options{}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Load(dir+"/"+name, Options{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestAlertPrecedence: the alert of one model stands above that of both.
+func TestAlertPrecedence(t *testing.T) {
+	for _, alerts := range []string{"no_scheme: decode_error, no_scheme.results: access_denied", "no_scheme.results: access_denied, no_scheme: decode_error"} {
+		p, err := Parse("alerts.yaml", []byte("profile: x\nbase: early-attestation-05\nalerts: {no_scheme: null}\n"), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		src := strings.Replace(p.Source(), "alerts:\n", "alerts:\n  "+strings.ReplaceAll(alerts, ", ", "\n  ")+"\n", 1)
+		src = strings.Replace(strings.Replace(src, "\nbase:", "\n#", 1), "unsupported_attestation_schemes: 224, ", "", 1)
+		src = strings.ReplaceAll(src, ": unsupported_attestation_schemes", ": decode_error")
+		if p, err = Parse("alerts.yaml", []byte(src), Options{}); err != nil {
+			t.Fatalf("%v\n%s", err, src)
+		}
+		if e, r := p.AlertFor(attls.FailNoSchemeEvidence).Alert, p.AlertFor(attls.FailNoSchemeResults).Alert; e != attls.AlertDecodeError || r != attls.AlertAccessDenied {
+			t.Errorf("%s: %v and %v", alerts, e, r)
+		}
+	}
+}
+
+// TestUnplacedArm warns of a case for a message that never carries the extension.
+func TestUnplacedArm(t *testing.T) {
+	p, err := Parse("arm.yaml", []byte(`profile: x
+base: early-attestation-04
+types: |
+  struct {
+      select (Handshake.msg_type) {
+          case client_hello:         EvidenceType supported_evidence_types<1..2^8-1>;
+          case server_hello:         uint8 nothing;
+          case encrypted_extensions: EvidenceType selected_evidence_type;
+      };
+  } evidenceTypeExtension;
+  struct { uint8 x; } Unused;
+`), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := p.Warnings.Error()
+	for _, want := range []string{"arm.yaml:7:", "arm.yaml:11:23: warning: nothing uses the type Unused"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is not told:\n%s", want, text)
+		}
+	}
+	x, _ := p.Extension(typeOf(t, p, "attestation"))
+	if len(x.Placements) != 1 || !x.Placements[0].PostHandshake || x.Placements[0].Entries != EntriesFirst {
+		t.Errorf("%+v", x)
 	}
 }
 

@@ -56,6 +56,13 @@ func TestMistakes(t *testing.T) {
 		{"alone without appraisal", "credential: x509", "credential: alone", "server_attester:\n", "slot server_attester has schemes of kind alone and bind.credentials does not say where they travel"},
 		{"nonce without a slot", "negotiation:", "nonce: {receive_at_most: 32}\nnegotiation:", "nonce: {receive", "no slot has a nonce; remove nonce, or name a field in a slot"},
 		{"key twice", "negotiation:", "binder: {}\nnegotiation:", "binder:\n", "binder stands twice, first at line 65"},
+		{"flaw of another field", "media_type, verifier_identity]", "media_type, verifier_identity, cmw_payload]", "cmw_payload]", "cmw_payload does not have the flaw element_bound; remove it"},
+		{"alone with a certificate's key", "    x509: {carried_in: certificate.remoteAttestation.cmw_payload, certificate_type: X509", "    alone: {carried_in: certificate.cert_data", "alone: {", "without a certificate the key comes from the appraisal and no path is validated; say key_from: appraisal, pkix: none"},
+		{"null choice without a value", "then: abort}", "then: null_choice}", "{scope: $no_scheme_scope, then", "then: null_choice and the value null_choice belong together"},
+		{"later binder too late", `pha: 'expand_label(zero, "attestation base", hash(CH..CR(pha)), Hash.length)'`, "pha: next.main_secret", "next.main_secret", "base: next.main_secret exists at the attesting client from key exchange on, and is needed before key exchange"},
+		{"switch with one reading", "    pad_right: pad_right\n    pad_left: pad_left\n    hash: sha512\n    exact: exact\n", "    pad_right: pad_right\n", "challenge_fit:\n", "the switch challenge_fit has 1 readings; it needs two at least"},
+		{"list inside a text", "    c: rfc8446\n", "    c: [rfc8446]\n", "[rfc8446]", "binder.transcript is a value, not a list"},
+		{"nested too deep", "negotiation:", "quirks: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: 1}}}}}}}}}}}}}}\nnegotiation:", "{a: {a: 1}}", "maps and lists are nested more than 12 deep"},
 		{"anchor", "after: #", "after: &x #", "&x #", "anchors and aliases are not read; use base or a switch"},
 	} {
 		text := strings.Replace(string(embedded), m.old, m.new, 1)

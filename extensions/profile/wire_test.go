@@ -145,6 +145,9 @@ func TestWire(t *testing.T) {
 				t.Errorf("%s %s %s: %s, %v; want %s", name, w.kind, w.body, show(p, f), err, w.want)
 				continue
 			}
+			if err := p.Decode(w.kind, w.sender, ext, body, f); err != nil || show(p, f) != w.want {
+				t.Errorf("%s %s %s read twice: %s, %v", name, w.kind, w.body, show(p, f), err)
+			}
 			list, err := p.Encode(w.kind, w.sender, f)
 			if err != nil || len(list) != 1 || list[0].Type != ext || !bytes.Equal(list[0].Body, body) {
 				t.Errorf("%s %s: %x, %v; want %s", name, w.kind, list, err, w.body)
@@ -286,6 +289,11 @@ func TestOfferOfTheCarrier(t *testing.T) {
 	list, err := p.Encode(ch, client, f)
 	if err != nil || len(list) != 2 || list[1].Type != 60 || len(list[1].Body) != 0 {
 		t.Errorf("%x, %v", list, err)
+	}
+	g := p.NewFields()
+	g.Choices[1] = &s
+	if list, err := p.Encode(cr, server, g); err != nil || len(list) != 1 || list[0].Type != 60 || len(list[0].Body) != 0 {
+		t.Errorf("in CertificateRequest: %x, %v", list, err)
 	}
 	if list, err = p.Encode(ch, client, p.NewFields()); err != nil || len(list) != 0 {
 		t.Errorf("without an offer: %x, %v", list, err)

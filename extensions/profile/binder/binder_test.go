@@ -135,7 +135,7 @@ func TestMoments(t *testing.T) {
 
 func TestRetain(t *testing.T) {
 	p := program(t, programs["early-attestation-03"]+"\nmain = derive_secret(main_secret, \"x\", CH..SH)")
-	r := p.Retain([]Use{{Name: "binder", Attester: server, Carrier: PointServerCT}, {Name: "main", Attester: server, Carrier: PointServerAT}, {Name: "main", Attester: client, Carrier: PointClientAT}})
+	r := p.Retain([]Use{{Name: "binder", Attester: server, Carrier: PointServerCT}, {Name: "main", Attester: client, Carrier: PointClientAT}, {Name: "main", Attester: server, Carrier: PointServerAT}})
 	if !slices.Equal(r.Ranges, []Range{{End: PointEE}, {End: PointSH}}) || len(r.Secrets) != 1 || r.Secrets[MainSecret] != PointClientAT || r.Messages {
 		t.Errorf("%+v", r)
 	}
@@ -184,6 +184,21 @@ func TestBounded(t *testing.T) {
 		t.Error(err)
 	}
 	if f := p.Check("a59", server, bound, PointServerCT); len(f) == 0 || f[0].Kind != FindingError {
+		t.Error(f)
+	}
+}
+
+// TestOnce: a definition is computed once however often it is named.
+func TestOnce(t *testing.T) {
+	text := "a0 = zero\n"
+	for i := 1; i < 60; i++ {
+		text += fmt.Sprintf("a%d = hash(concat(a%d, a%d))\n", i, i-1, i-1)
+	}
+	p := program(t, text)
+	if _, err := p.Eval("a59", server, vectorInputs(t)); err != nil {
+		t.Error(err)
+	}
+	if f := p.Check("a59", server, bound, PointServerCT); len(f) != 0 {
 		t.Error(f)
 	}
 }
