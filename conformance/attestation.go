@@ -17,6 +17,10 @@ import (
 // that demonstrations use. It is public: what they attest proves nothing.
 var DemoSeed = []byte("attls demonstration root of trust (its keys are public)")
 
+// DemoChallengeSize is the length, in octets, that the challenge has where a
+// reading leaves it to the Attester. It takes others as well.
+const DemoChallengeSize = 32
+
 // DemoAttestation returns the software root of trust and the verifier of
 // demonstrations. Both know the private format of the 2022 prototype as well,
 // whose platform token names the device and nothing else. A nil clock is
@@ -48,6 +52,7 @@ func (s *setup) attestation() error {
 		scheme := s.scheme(model, kind)
 		mine, theirs := s.ends[attester], s.ends[attester.Peer()]
 		mine.attester, theirs.appraiser = software, verifier
+		mine.config.AttesterSize, theirs.config.AppraiserSize = DemoChallengeSize, DemoChallengeSize
 		mine.config.Policy.Produce = append(mine.config.Policy.Produce, scheme)
 		theirs.config.Policy.Accept = append(theirs.config.Policy.Accept, scheme)
 		theirs.config.Policy.Demand = true

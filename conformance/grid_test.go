@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,116 +20,103 @@ func load(t *testing.T, name string) *profile.Profile {
 	return p
 }
 
-// TestGrid runs every combination that each profile allows over a real
-// connection and has the others refused with a sentence.
+// distinct leaves out the profiles that differ from another in name and date only.
+var distinct = []string{"tls-attestation-00", "tls-attestation-02", "tls-attestation-03", "tls-attestation-04", "tls-attestation-05",
+	"tls-attestation-07", "early-attestation-00", "early-attestation-03", "early-attestation-04", "early-attestation-06",
+	"early-attestation-08pre", "mbedtls-poc"}
+
+// TestGrid runs the grid of every profile. Of those that differ from another in
+// name and date only, the faults are left to that one.
 func TestGrid(t *testing.T) {
+	var cases []GridCase
 	for _, name := range profile.Names() {
-		t.Run(name, func(t *testing.T) { grid(t, name, load(t, name)) })
-	}
-}
-
-// TestRenamedGrid runs the same under other names of every extension, field,
-// type and alert, and other code points: nothing stands on a name or a number.
-func TestRenamedGrid(t *testing.T) {
-	for _, name := range profile.Names() {
-		t.Run(name, func(t *testing.T) {
-			src, err := profile.Rename(name, profile.Options{}, 1)
-			if err != nil {
-				t.Fatal(err)
-			}
-			p, err := profile.Parse("renamed.yaml", src, profile.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			grid(t, name, p)
-		})
-	}
-}
-
-func grid(t *testing.T, name string, p *profile.Profile) {
-	t.Helper()
-	allowed := 0
-	for _, c := range Combinations(p) {
-		s := Scenario{Profile: name, Compiled: p, Attester: c.Attester, Model: c.Model, Credential: c.Credential}
-		if c.Reason != "" {
-			var forbidden *ForbiddenError
-			if r := Run(context.Background(), s); !errors.As(r.Err, &forbidden) || !strings.HasSuffix(r.Err.Error(), ".") {
-				t.Errorf("%v: %v; want a sentence that forbids it", s, r.Err)
-			}
-			continue
+		list, err := Grid(Scenario{Profile: name})
+		if err != nil {
+			t.Fatal(err)
 		}
-		allowed++
-		r := Run(context.Background(), s)
-		if r.Err != nil {
-			t.Errorf("%v: %v", s, r.Err)
-			continue
+		for _, c := range list {
+			if slices.Contains(distinct, name) || c.Kind == GridAllowed || c.Kind == GridForbidden {
+				cases = append(cases, c)
+			}
 		}
-		compareClaims(t, &r)
 	}
-	if allowed == 0 {
-		t.Error("no combination is allowed")
+	for _, r := range RunGrid(context.Background(), cases, 2, nil) {
+		if r.Error != "" {
+			t.Errorf("%v: %s", &r.GridCase, r.Error)
+		}
 	}
 }
 
-// TestAllowed holds the combinations against what the texts define.
-func TestAllowed(t *testing.T) {
-	alone, beside := "evidence alone", "evidence beside a certificate"
-	results, resultsBeside := "results alone", "results beside a certificate"
-	for names, kinds := range map[string][]string{
-		"tls-attestation-00 tls-attestation-01": {alone, results}, // an element does not tell the model
-		"tls-attestation-02":                    {alone},
-		"tls-attestation-03":                    {alone, beside},
-		"tls-attestation-04 tls-attestation-05 tls-attestation-06 tls-attestation-07 tls-attestation-08 tls-attestation-09": {alone, beside, results},
-		"early-attestation-00 early-attestation-01 early-attestation-02 early-attestation-03 early-attestation-04 early-attestation-05 " +
-			"early-attestation-06 early-attestation-07 early-attestation-08pre": {beside, resultsBeside},
+// TestGridIsWhole: the grid of a profile has every combination, every reading and
+// every fault.
+func TestGridIsWhole(t *testing.T) {
+	for _, name := range distinct {
+		p := load(t, name)
+		cases, err := Grid(Scenario{Profile: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		readings := map[string]bool{}
+		n := map[string]int{}
+		for _, c := range cases {
+			n[c.Kind]++
+			for s, o := range c.Scenario.Readings {
+				readings[s+"="+o] = true
+			}
+		}
+		options := 0
+		for _, r := range p.Readings {
+			options += len(r.Options) - 1
+		}
+		if n[GridAllowed]+n[GridForbidden] != 12 || n[GridAllowed] == 0 || len(readings) != options ||
+			n[GridFault] != len(Faults(p, Scenario{Profile: name, Compiled: p})) || n[GridFault] < 10 {
+			t.Errorf("%s: %v, %d of %d readings", name, n, len(readings), options)
+		}
+	}
+}
+
+// TestGridFails: a case that does not end as it has to is told.
+func TestGridFails(t *testing.T) {
+	fault := Scenario{Profile: "early-attestation-06", Fail: "binder"}
+	cases := []GridCase{
+		{"a", GridForbidden, Scenario{Profile: "early-attestation-06"}},
+		{"a", GridAllowed, Scenario{Profile: "mbedtls-poc", Attester: AttestServer}},
+		{"a", GridAllowed, Scenario{Profile: "early-attestation-06", Suite: "none"}},
+		{"b", GridFault, fault},
+	}
+	results := RunGrid(context.Background(), cases, 2, nil)
+	for i, want := range []string{"completed, though the profile forbids it", "mbedtls-poc has no list", `no cipher suite is called "none"`, ""} {
+		if got := results[i].Error; !strings.HasPrefix(got, want) || want == "" && got != "" {
+			t.Errorf("case %d: %q, want %q", i, got, want)
+		}
+	}
+	sums := SummarizeGrid(results)
+	if len(sums) != 2 || sums[0].Failed != 3 || sums[1].Failed != 0 || sums[0].Cases[GridAllowed] != 2 {
+		t.Errorf("%+v", sums)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if r := RunGrid(ctx, cases[3:], 1, nil); r[0].Error != context.Canceled.Error() {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestAgree: claims that do not fit each other are told.
+func TestAgree(t *testing.T) {
+	for _, spoil := range []func(*Claims){
+		func(c *Claims) { c.TranscriptHash = "00" },
+		func(c *Claims) { c.PeerKey = "00" },
+		func(c *Claims) { c.HelloRetry = true },
+		func(c *Claims) { c.Attestation = nil },
+		func(c *Claims) { c.Attestation[0].Challenge = "00" },
+		func(c *Claims) { c.Attestation[0].Verdict = nil },
 	} {
-		want := map[string]bool{}
-		for _, k := range kinds {
-			want[k] = true
+		r := Run(context.Background(), Scenario{Profile: "early-attestation-06", Attester: AttestServer})
+		if err := errors.Join(r.Err, r.Agree()); err != nil {
+			t.Fatal(err)
 		}
-		for _, name := range strings.Fields(names) {
-			for _, c := range Combinations(load(t, name)) {
-				kind := c.Model + " alone"
-				if c.Credential == CredentialName(profile.KindX509) {
-					kind = c.Model + " beside a certificate"
-				}
-				if allowed := c.Reason == ""; allowed != want[kind] {
-					t.Errorf("%s, %v attesting, %s: allowed %v (%s)", name, c.Attester, kind, allowed, c.Reason)
-				}
-			}
-		}
-	}
-	for _, c := range Combinations(load(t, "mbedtls-poc")) {
-		if allowed := c.Reason == ""; allowed != (c.Attester == AttestClient && c.Model == "evidence" && c.Credential == CredentialName(profile.KindAlone)) {
-			t.Errorf("mbedtls-poc: %+v", c)
-		}
-	}
-}
-
-// compareClaims holds what both ends claim against each other.
-func compareClaims(t *testing.T, r *Result) {
-	t.Helper()
-	client, server := &r.Claims[0], &r.Claims[1]
-	if client.TranscriptHash == "" || client.TranscriptHash != server.TranscriptHash {
-		t.Errorf("%v: transcript hashes %q and %q", r.Scenario, client.TranscriptHash, server.TranscriptHash)
-	}
-	if client.PeerKey != server.OwnKey || server.PeerKey != client.OwnKey {
-		t.Errorf("%v: the ends disagree on their keys", r.Scenario)
-	}
-	if client.Suite != server.Suite || client.Group != server.Group || client.HelloRetry != server.HelloRetry {
-		t.Errorf("%v: the ends disagree on suite, group or HelloRetryRequest", r.Scenario)
-	}
-	if want := len(r.Scenario.Attester.Roles()); len(client.Attestation) != want || len(server.Attestation) != want {
-		t.Fatalf("%v: %d and %d attesters; want %d", r.Scenario, len(client.Attestation), len(server.Attestation), want)
-	}
-	for i := range client.Attestation {
-		a, b := client.Attestation[i], server.Attestation[i]
-		if a.Verdict == nil && b.Verdict == nil {
-			t.Errorf("%v: no verdict on the %s", r.Scenario, a.Attester)
-		}
-		a.Verdict, b.Verdict = nil, nil
-		if a != b {
-			t.Errorf("%v: the ends claim %+v and %+v", r.Scenario, a, b)
+		if spoil(&r.Claims[0]); r.Agree() == nil {
+			t.Errorf("the claims of the client %+v agree with the server's", r.Claims[0])
 		}
 	}
 }
@@ -172,7 +160,9 @@ func TestVariations(t *testing.T) {
 				t.Fatal(r.Err)
 			}
 			if r.Profile != nil {
-				compareClaims(t, &r)
+				if err := r.Agree(); err != nil {
+					t.Error(err)
+				}
 			}
 			c := &r.Claims[0]
 			if c.HelloRetry != s.HelloRetry || c.ALPN != s.ALPN || s.Suite != "" && c.Suite != s.Suite || s.Group != "" && c.Group != s.Group {

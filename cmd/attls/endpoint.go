@@ -169,6 +169,7 @@ func (f *endpointFlags) attestation(e *endpoint) error {
 		return usage("--require-attestation, but only the %s is to attest; see --attester", s.Attester)
 	}
 	e.config.Policy.Demand = f.require
+	e.config.AttesterSize, e.config.AppraiserSize = conformance.DemoChallengeSize, conformance.DemoChallengeSize
 	return nil
 }
 

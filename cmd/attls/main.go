@@ -97,7 +97,7 @@ and "attls client".`,
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.AddCommand(demoCommand(), replayCommand(), serverCommand(), clientCommand(), evidenceCommand(), profileCommand(),
+	root.AddCommand(demoCommand(), gridCommand(), replayCommand(), serverCommand(), clientCommand(), evidenceCommand(), profileCommand(),
 		benchCommand(), versionCommand(), exitCodesTopic())
 	return root
 }

@@ -10,9 +10,10 @@ import (
 
 // painter writes to a terminal or to a file; colour only to a terminal.
 type painter struct {
-	w      io.Writer
-	colour bool
-	width  int // columns
+	w        io.Writer
+	terminal bool
+	colour   bool
+	width    int // columns
 }
 
 const (
@@ -28,10 +29,11 @@ func newPainter(w io.Writer) *painter {
 	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
 		p.width = min(max(n, minWidth), maxWidth)
 	}
-	if f, ok := w.(*os.File); ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" {
+	if f, ok := w.(*os.File); ok && os.Getenv("TERM") != "dumb" {
 		info, err := f.Stat()
-		p.colour = err == nil && info.Mode()&os.ModeCharDevice != 0
+		p.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
 	}
+	p.colour = p.terminal && os.Getenv("NO_COLOR") == ""
 	return p
 }
 

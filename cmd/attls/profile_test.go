@@ -156,3 +156,25 @@ func TestProfileReference(t *testing.T) {
 		t.Errorf("exit code %d, %v: %d keys", code, err, len(r.Keys))
 	}
 }
+
+// TestGrid: the command exits 0 for a profile whose grid is as expected, 1 where a
+// case is not, and 2 for a profile that does not load.
+func TestGrid(t *testing.T) {
+	code, stdout, stderr := command(t, "grid", "--profile", "mbedtls-poc")
+	if code != exitOK || !regexp.MustCompile(`mbedtls-poc +1 +\d+ +11 +\d+ +0`).MatchString(stdout) || !strings.Contains(stdout, "all as expected") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var out, errs bytes.Buffer
+	if code := run(ctx, []string{"grid", "--json", "--profile", "mbedtls-poc"}, strings.NewReader(""), &out, &errs); code != exitFailed {
+		t.Errorf("exit code %d: %s", code, errs.String())
+	}
+	var g jsonGrid
+	if err := json.Unmarshal(out.Bytes(), &g); err != nil || g.OK || len(g.Profiles) != 1 || g.Profiles[0].Failed != len(g.Results) {
+		t.Errorf("%v: %s", err, out.String())
+	}
+	if code, _, stderr := command(t, "grid", "--profile", "nowhere.yaml"); code != exitUsage || !strings.Contains(stderr, "nowhere.yaml:1:1: ") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"attls/conformance"
+	"attls/extensions/profile"
+)
+
+// gridFlags are the flags of "attls grid".
+type gridFlags struct {
+	profileFlags
+	all, asJSON, verbose bool
+	parallel             int
+}
+
+// jsonGrid is what "grid --json" prints.
+type jsonGrid struct {
+	OK       bool                      `json:"ok"`
+	Seconds  float64                   `json:"seconds"`
+	Profiles []conformance.GridSummary `json:"profiles"`
+	Results  []conformance.GridResult  `json:"results"`
+}
+
+func gridCommand() *cobra.Command {
+	var f gridFlags
+	c := &cobra.Command{
+		Use:   "grid",
+		Short: "Run everything that a profile allows, and have everything else refused",
+		Long: `grid makes real connections for everything a profile says: each combination of
+attester, model and credential that it allows must complete with both ends agreeing,
+also under each reading of each switch; each that it forbids must be refused with a
+reason; and each fault that can be provoked must be rejected by the right side with
+the right alert at the right message. It exits 1 when anything is not as expected.`,
+		Example: `  attls grid
+  attls grid --profile mine.yaml
+  attls grid --all --json > grid.json`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cases, err := f.cases()
+			if err != nil {
+				return err
+			}
+			started := time.Now()
+			p := newProgress(c.ErrOrStderr(), len(cases))
+			results := conformance.RunGrid(c.Context(), cases, f.parallel, p.step)
+			p.clear()
+			took := time.Since(started)
+			sums := conformance.SummarizeGrid(results)
+			bad := 0
+			for _, s := range sums {
+				bad += s.Failed
+			}
+			if f.asJSON {
+				if err := writeJSON(c.OutOrStdout(), jsonGrid{bad == 0, took.Seconds(), sums, results}); err != nil {
+					return unavailable(err)
+				}
+			} else {
+				newPainter(c.OutOrStdout()).grid(results, sums, f.verbose)
+			}
+			if bad > 0 {
+				return failed("%d of %d cases are not as expected", bad, len(cases))
+			}
+			if !f.asJSON {
+				fmt.Fprintf(c.OutOrStdout(), "\n%d cases, all as expected, in %.1f s\n", len(cases), took.Seconds())
+			}
+			return nil
+		},
+	}
+	f.register(c, defaultProfile)
+	c.Flags().BoolVar(&f.all, "all", false, "every profile of this program")
+	c.Flags().IntVar(&f.parallel, "parallel", 2, "connections at a time")
+	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "list every case")
+	c.Flags().BoolVar(&f.asJSON, "json", false, "print a JSON object")
+	c.MarkFlagsMutuallyExclusive("all", "profile")
+	return c
+}
+
+// cases are those of all profiles that the flags name.
+func (f *gridFlags) cases() ([]conformance.GridCase, error) {
+	names := []string{f.name}
+	if f.all {
+		names = profile.Names()
+	}
+	numbers, err := parseCodePoints(f.codePoints)
+	if err != nil {
+		return nil, usage("%w", err)
+	}
+	var cases []conformance.GridCase
+	for _, name := range names {
+		list, err := conformance.Grid(conformance.Scenario{Profile: name, Readings: f.readings, CodePoints: numbers})
+		if err != nil {
+			return nil, usage("%w", err)
+		}
+		cases = append(cases, list...)
+	}
+	return cases, nil
+}
+
+func (p *painter) grid(results []conformance.GridResult, sums []conformance.GridSummary, verbose bool) {
+	for i := range results {
+		r := &results[i]
+		switch {
+		case r.Error != "":
+			p.line(p.in(red, "✗ "+r.String()))
+			p.paragraph("    ", r.Error)
+		case verbose:
+			p.line(p.in(green, "✓ "), r.String())
+			if r.Note != "" {
+				p.paragraph("    ", r.Note)
+			}
+		}
+	}
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(t, "PROFILE\t%s\tNOT AS EXPECTED\t\n", strings.ToUpper(strings.Join(conformance.GridKinds, "\t")))
+	for _, s := range sums {
+		fmt.Fprintf(t, "%s\t", s.Profile)
+		for _, k := range conformance.GridKinds {
+			fmt.Fprintf(t, "%d\t", s.Cases[k])
+		}
+		fmt.Fprintf(t, "%d\t\n", s.Failed)
+	}
+	t.Flush()
+	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+	for i, l := range lines {
+		switch {
+		case i == 0:
+			l = p.in(bold, l)
+		case sums[i-1].Failed > 0:
+			l = p.in(red, l)
+		}
+		p.line(l)
+	}
+}
+
+// progress counts on one line of a terminal, and is silent elsewhere.
+type progress struct {
+	p           *painter
+	done, total int
+	failed      int
+}
+
+func newProgress(w io.Writer, total int) *progress { return &progress{p: newPainter(w), total: total} }
+
+func (g *progress) step(r *conformance.GridResult) {
+	if g.done++; r.Error != "" {
+		g.failed++
+	}
+	if g.p.terminal {
+		fmt.Fprintf(g.p.w, "\r\x1b[K%d/%d, %d not as expected  %s", g.done, g.total, g.failed, cut(r.String(), g.p.width-40))
+	}
+}
+
+func (g *progress) clear() {
+	if g.p.terminal {
+		io.WriteString(g.p.w, "\r\x1b[K")
+	}
+}
