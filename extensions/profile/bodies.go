@@ -158,7 +158,7 @@ func (c *codec) element(slot int, s Scheme) (schema.Value, *attls.Error) {
 	return t.codec.Decode(s.Wire)
 }
 
-// malformed brings an error of a codec into the vocabulary of profiles.
+// malformedExtension brings an error of a codec into the vocabulary of profiles.
 func malformedExtension(name string, err *attls.Error) *attls.Error {
 	if err.Failure == attls.FailDecode || err.Failure == attls.FailTrailing {
 		err.Failure = attls.FailAttestationExtension

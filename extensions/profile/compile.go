@@ -20,7 +20,6 @@ type compiler struct {
 	types    *schema.Schema
 	codec    *codec
 	flaws    []flaw
-	asks     *expander
 }
 
 // codePoint is a number with its place.
@@ -53,7 +52,7 @@ func compileDocument(doc *value, o Options) (*Profile, error) {
 			found = append(found, root.check(work, "")...)
 		}
 		if found.Err() == nil {
-			c := &compiler{doc: work, p: &Profile{Readings: readings, doc: doc, settled: work}, asks: x}
+			c := &compiler{doc: work, p: &Profile{Readings: readings, doc: doc, settled: work}}
 			c.run(o)
 			found = append(found, c.problems...)
 			if found.Err() == nil {

@@ -2,6 +2,7 @@ package profile
 
 import (
 	"encoding/hex"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -291,7 +292,7 @@ func (k *key) checkEntry(e *entry, path string) schema.Problems {
 	at := strings.TrimPrefix(path+"."+e.key, ".")
 	if child == nil && k.each != nil {
 		child = k.each
-		if k.names != nil && !contains(k.names(), e.key) {
+		if k.names != nil && !slices.Contains(k.names(), e.key) {
 			child = nil
 		}
 	}
@@ -311,21 +312,11 @@ func (k *key) checkEntry(e *entry, path string) schema.Problems {
 	return child.check(e.value, at)
 }
 
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
-}
-
 func (k *key) checkScalar(v *value, path string) *schema.Problem {
 	switch {
 	case k.words != nil && k.words.find(v.text) == nil:
 		names := k.words.names()
-		p := nearest(problem(v.pos, ProblemValue, "%s is one of %s, not %s", path, strings.Join(names, ", "), v.text), v.text, names)
-		return p
+		return nearest(problem(v.pos, ProblemValue, "%s is one of %s, not %s", path, strings.Join(names, ", "), v.text), v.text, names)
 	case k.scalar == scalarNumber:
 		if _, err := strconv.ParseUint(v.text, 0, 32); err != nil {
 			return problem(v.pos, ProblemValue, "%s is a number, not %s", path, v.text)
