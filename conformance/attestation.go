@@ -48,7 +48,7 @@ func (s *setup) attestation() error {
 		if err != nil {
 			return err
 		}
-		software, verifier := DemoAttestation(nil)
+		software, verifier := DemoAttestation(s.lab.clock)
 		scheme := s.scheme(model, kind)
 		mine, theirs := s.ends[attester], s.ends[attester.Peer()]
 		mine.attester, theirs.appraiser = software, verifier

@@ -19,17 +19,25 @@ type InProcess struct {
 // NewInProcess builds both ends of a scenario, drawing from the sources of
 // randomness, which are indexed by role.
 func NewInProcess(s Scenario, random [2]handshake.Random) (*InProcess, error) {
-	set, fault, err := prepare(&s)
+	lab, err := newLaboratory()
 	if err != nil {
 		return nil, err
 	}
-	authority, err := NewDemoAuthority()
+	return lab.inProcess(s, random, nil)
+}
+
+// inProcess is NewInProcess with the ends changed once they are built.
+func (l *laboratory) inProcess(s Scenario, random [2]handshake.Random, change func(*setup)) (*InProcess, error) {
+	set, fault, err := prepare(&s, l)
 	if err != nil {
 		return nil, err
+	}
+	if change != nil {
+		change(set)
 	}
 	in := &InProcess{Fault: fault, Options: pair.Options{Send: [2][]byte{[]byte(request), []byte(response)}, KeepWire: true}}
 	for _, role := range bothRoles {
-		answerer, err := set.answerer(role, authority, &tape{})
+		answerer, err := set.answerer(role, &tape{})
 		if err != nil {
 			return nil, err
 		}

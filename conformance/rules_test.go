@@ -14,7 +14,11 @@ import (
 // runWith runs a scenario whose ends were changed; both ends must have been built.
 func runWith(t *testing.T, s Scenario, change func(*setup)) *Result {
 	t.Helper()
-	set, _, err := prepare(&s)
+	lab, err := newLaboratory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, _, err := prepare(&s, lab)
 	if err != nil {
 		t.Fatal(err)
 	}

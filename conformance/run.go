@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -94,7 +95,35 @@ type runner struct {
 type setup struct {
 	p    *profile.Profile
 	s    *Scenario
+	lab  *laboratory
 	ends [2]*endSetup
+}
+
+// laboratory is what runs have around them.
+type laboratory struct {
+	authority *DemoAuthority
+	clock     func() time.Time // of Evidence and verdicts; nil: time.Now
+	// kept, when it is not nil, holds each credential that was issued, so that
+	// every run shows the same.
+	kept map[string]*handshake.Credential
+}
+
+func newLaboratory() (*laboratory, error) {
+	authority, err := NewDemoAuthority()
+	return &laboratory{authority: authority}, err
+}
+
+// issue makes an end's credential.
+func (l *laboratory) issue(role attls.Role, t KeyType, name string) (*handshake.Credential, error) {
+	key := fmt.Sprint(role, t, name)
+	if c := l.kept[key]; c != nil {
+		return c, nil
+	}
+	c, err := l.authority.Issue(t, name)
+	if l.kept != nil {
+		l.kept[key] = c
+	}
+	return c, err
 }
 
 type endSetup struct {
@@ -102,6 +131,7 @@ type endSetup struct {
 	attester  negotiation.Attester
 	appraiser negotiation.Appraiser
 	rsa       bool // the certificate's key
+	distrust  bool // of whoever certified the peer
 }
 
 // tap puts a tap before those there are.
@@ -112,7 +142,12 @@ func (s *setup) tap(r attls.Role, t handshake.Tap) {
 
 func (r *runner) run(ctx context.Context, s Scenario) Result {
 	result := Result{Scenario: s}
-	set, fault, err := prepare(&s)
+	lab, err := newLaboratory()
+	if err != nil {
+		result.Err = err
+		return result
+	}
+	set, fault, err := prepare(&s, lab)
 	result.Scenario, result.Fault = s, fault
 	if err != nil {
 		result.Err = err
@@ -129,7 +164,7 @@ func (r *runner) run(ctx context.Context, s Scenario) Result {
 }
 
 // prepare completes a scenario and builds both of its ends, with its fault.
-func prepare(s *Scenario) (*setup, *Fault, error) {
+func prepare(s *Scenario, lab *laboratory) (*setup, *Fault, error) {
 	p, err := s.Load()
 	if err != nil {
 		return nil, nil, err
@@ -147,7 +182,7 @@ func prepare(s *Scenario) (*setup, *Fault, error) {
 	if err := s.Complete(p); err != nil {
 		return nil, nil, err
 	}
-	set, err := newSetup(p, s)
+	set, err := newSetup(p, s, lab)
 	if err == nil && fault != nil {
 		fault.apply(set)
 	}
@@ -171,8 +206,8 @@ func (r *Result) judge() error {
 }
 
 // newSetup builds both ends of a scenario.
-func newSetup(p *profile.Profile, s *Scenario) (*setup, error) {
-	set := &setup{p: p, s: s}
+func newSetup(p *profile.Profile, s *Scenario, lab *laboratory) (*setup, error) {
+	set := &setup{p: p, s: s, lab: lab}
 	for _, role := range bothRoles {
 		config, err := s.config(p, role)
 		if err != nil {
@@ -221,10 +256,6 @@ func (s *Scenario) serverName() string {
 
 // connect runs both ends to the end.
 func (r *runner) connect(ctx context.Context, set *setup, result *Result) error {
-	authority, err := NewDemoAuthority()
-	if err != nil {
-		return err
-	}
 	client, server, err := loopback(ctx)
 	if err != nil {
 		return err
@@ -234,7 +265,7 @@ func (r *runner) connect(ctx context.Context, set *setup, result *Result) error 
 	defer server.Close()
 	var conns [2]*handshake.Conn
 	for _, role := range bothRoles {
-		answerer, err := r.answerer(set, role, authority)
+		answerer, err := r.answerer(set, role)
 		if err != nil {
 			return err
 		}
@@ -287,7 +318,7 @@ func (r *runner) collect(set *setup, conns [2]*handshake.Conn, errs [2]error, ne
 }
 
 // answerer makes the Answerer of one end, recording or playing back.
-func (r *runner) answerer(set *setup, role attls.Role, authority *DemoAuthority) (*handshake.Answerer, error) {
+func (r *runner) answerer(set *setup, role attls.Role) (*handshake.Answerer, error) {
 	if r.replay != nil {
 		r.tapes[role] = playback(r.replay.end(role).Answers)
 		r.random[role] = r.replay.end(role).Random
@@ -295,21 +326,25 @@ func (r *runner) answerer(set *setup, role attls.Role, authority *DemoAuthority)
 	}
 	r.tapes[role] = &tape{}
 	r.random[role] = handshake.RecordRandom(handshake.SystemRandom{})
-	return set.answerer(role, authority, r.tapes[role])
+	return set.answerer(role, r.tapes[role])
 }
 
 // answerer makes an Answerer whose answers a tape takes down.
-func (s *setup) answerer(role attls.Role, authority *DemoAuthority, t *tape) (*handshake.Answerer, error) {
+func (s *setup) answerer(role attls.Role, t *tape) (*handshake.Answerer, error) {
 	end := s.ends[role]
 	key := KeyP256
 	if end.rsa {
 		key = KeyRSA
 	}
-	credential, err := authority.Issue(key, s.s.serverName())
+	credential, err := s.lab.issue(role, key, s.s.serverName())
 	if err != nil {
 		return nil, err
 	}
-	return &handshake.Answerer{Trust: handshake.Trust{Roots: authority.Pool()}, Attester: end.attester, Appraiser: end.appraiser,
+	roots := s.lab.authority.Pool()
+	if end.distrust {
+		roots = x509.NewCertPool()
+	}
+	return &handshake.Answerer{Trust: handshake.Trust{Roots: roots}, Attester: end.attester, Appraiser: end.appraiser,
 		Credentials: []*handshake.Credential{credential}, Around: t.around,
 		Sequential: !s.s.Concurrent}, nil
 }
