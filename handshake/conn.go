@@ -40,6 +40,8 @@ type Conn struct {
 	end  context.CancelFunc
 	late sync.WaitGroup // answers to waits that block nothing
 
+	early []byte // to be sent as early data
+
 	shaking  sync.Mutex // held by whoever runs the handshake
 	complete atomic.Bool
 	err      error // of the handshake, under shaking
@@ -166,6 +168,13 @@ func (c *Conn) receive() error {
 		c.readErr = io.EOF
 	case EventKeyUpdate:
 		c.answerUpdate()
+	case EventTicket:
+		c.keep(ev.Session)
+	case EventPostHandshake:
+		if err := c.post(ev); err != nil {
+			c.readErr = c.abandon(asError(err))
+			return c.readErr
+		}
 	}
 	return nil
 }

@@ -117,7 +117,13 @@ func (h *shake) progress() (done bool, failure *attls.Error) {
 		switch ev.Kind {
 		case EventWait:
 			h.ask(ev.Wait)
-		case EventData: // behind the last handshake message in the same input
+		case EventTicket:
+			c.keep(ev.Session)
+		case EventEarlyData:
+			if ev.Early == EarlyDataOpen {
+				c.writeEarly()
+			}
+		case EventData: // early, or behind the last handshake message in the same input
 			c.backlog = append(c.backlog, ev.Data...)
 		}
 	}
@@ -292,6 +298,7 @@ func (h *shake) establish() error {
 		c.pending = h.pump.results
 	}
 	c.reader, c.writer = c.engine.Split()
+	c.askLater()                           // what came behind the last handshake message
 	if err := c.engine.Err(); err != nil { // in what followed the last handshake message
 		c.readErr = err
 		c.dead.Store(err)

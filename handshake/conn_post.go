@@ -1,0 +1,106 @@
+package handshake
+
+import (
+	"attls"
+)
+
+// SetEarlyData gives a client data to send as early data, if a session allows
+// it; call it before the handshake. It is sent whole or not at all, and what
+// became of it State tells after the handshake: unless it was accepted, it is
+// for the caller to send again. Early data can be replayed by an attacker.
+//
+// A server's Conn hands early data to Read after the handshake is complete, as
+// if it had come then.
+func (c *Conn) SetEarlyData(b []byte) { c.early = b }
+
+// writeEarly sends the early data once that may be. The caller holds c.mu.
+func (c *Conn) writeEarly() {
+	if n := len(c.early); n > 0 && n <= c.engine.EarlyDataLeft() {
+		c.engine.Write(c.early) // an error is the engine's own
+	}
+}
+
+// keep hands a ticket to whoever keeps them.
+func (c *Conn) keep(s *Session) {
+	if s != nil && c.answerer.ClientSessions != nil {
+		c.answerer.ClientSessions.Put(s)
+	}
+}
+
+// RequestAuthentication asks the client for a certificate (RFC 8446 section
+// 4.6.2). The answer arrives while Read runs; State then shows the chain.
+func (c *Conn) RequestAuthentication() error {
+	if err := c.Handshake(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	err := c.engine.RequestAuthentication()
+	c.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return c.sendFlights()
+}
+
+// IssueTicket lets a server send one more ticket.
+func (c *Conn) IssueTicket() error {
+	if err := c.Handshake(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	err := c.engine.IssueTicket()
+	c.askLater()
+	c.mu.Unlock()
+	return err
+}
+
+// post handles a message of post-handshake authentication.
+func (c *Conn) post(ev Event) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.engine.HandlePost(ev); err != nil {
+		return err
+	}
+	c.askLater()
+	return nil
+}
+
+// askLater lets the engine's waits be answered without holding up Read. The
+// caller holds c.mu.
+func (c *Conn) askLater() {
+	for ev, ok := c.engine.Next(); ok; ev, ok = c.engine.Next() {
+		if ev.Kind != EventWait {
+			continue
+		}
+		w := ev.Wait
+		c.late.Add(1)
+		go func() {
+			defer c.late.Done()
+			answer, err := c.answerer.Answer(c.life, w)
+			if c.life.Err() != nil {
+				return
+			}
+			c.mu.Lock()
+			c.settle(w, answer, err)
+			c.askLater()
+			failure := c.engine.Err()
+			c.mu.Unlock()
+			if failure != nil {
+				c.abandon(failure)
+				return
+			}
+			c.sendFlights()
+		}()
+	}
+}
+
+// sendFlights sends what the engine has made since the handshake.
+func (c *Conn) sendFlights() error {
+	c.writer.Lock()
+	defer c.writer.Unlock()
+	return c.send(func() *attls.Error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.engine.SendFlights()
+	})
+}
