@@ -361,6 +361,8 @@ func TestUnavailable(t *testing.T) {
 		{"server", "--port", "0", "--cert", missing},
 		{"client", "--ca", missing},
 		{"evidence", "appraise", missing},
+		{"client", "--timeout", "100ms", "--attester-cmd", missing, "127.0.0.1:" + port},
+		{"client", "--timeout", "100ms", "--appraiser-cmd", missing + " and arguments", "127.0.0.1:" + port},
 	} {
 		if code, _, stderr := command(t, args...); code != exitUnavailable {
 			t.Errorf("%v: exit code %d, %s", args, code, stderr)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -366,18 +367,31 @@ func (f *endpointFlags) tools() (negotiation.Attester, negotiation.Appraiser, er
 	var attester negotiation.Attester = software
 	var appraiser negotiation.Appraiser = verifier
 	if f.attesterCommand != "" {
-		args := strings.Fields(f.attesterCommand)
-		if len(args) == 0 {
-			return nil, nil, usage("--attester-cmd names no program")
+		args, err := program("--attester-cmd", f.attesterCommand)
+		if err != nil {
+			return nil, nil, err
 		}
 		attester = &attestation.Command{Args: args, Timeout: f.timeout, Offered: software.Schemes()}
 	}
 	if f.appraiserCommand != "" {
-		args := strings.Fields(f.appraiserCommand)
-		if len(args) == 0 {
-			return nil, nil, usage("--appraiser-cmd names no program")
+		args, err := program("--appraiser-cmd", f.appraiserCommand)
+		if err != nil {
+			return nil, nil, err
 		}
 		appraiser = &attestation.Command{Args: args, Timeout: f.timeout, Offered: verifier.Schemes(), AskNonce: true}
 	}
 	return attester, appraiser, nil
+}
+
+// program splits a command line and looks for its program now, rather than in
+// the first handshake.
+func program(flag, line string) ([]string, error) {
+	args := strings.Fields(line)
+	if len(args) == 0 {
+		return nil, usage("%s names no program", flag)
+	}
+	if _, err := exec.LookPath(args[0]); err != nil {
+		return nil, unavailable(fmt.Errorf("%s: %w", flag, err))
+	}
+	return args, nil
 }
