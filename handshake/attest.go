@@ -1,6 +1,8 @@
 package handshake
 
 import (
+	"bytes"
+	"crypto"
 	"errors"
 	"slices"
 
@@ -482,6 +484,12 @@ func (e *Engine) judged(w *waiting) *attls.Error {
 	if v == nil {
 		return attls.Errorf(attls.Local, attls.FailVerifierUnreachable, "the Appraiser gave no verdict")
 	}
+	c, _ := e.cfg.Profile.Credential(w.wait.Appraisal.Scheme.Credential)
+	if v.Failure == "" && len(v.SPKI) > 0 && c.KeyFrom == profile.KeyFromX509 && !e.isPeerKey(v.SPKI) {
+		refused := *v
+		refused.Failure, refused.Reason = attls.FailTIKMismatch, "the verdict is about another key than that of the certificate"
+		v, w.answer.Verdict = &refused, &refused
+	}
 	e.att.verdict[peer] = v
 	if w.gate == gateNever {
 		e.emit(Event{Kind: EventVerdict, Wait: w.wait})
@@ -492,7 +500,6 @@ func (e *Engine) judged(w *waiting) *attls.Error {
 		}
 		return attls.Errorf(attls.Refused, v.Failure, "%s", v.Reason).Under("attestation of the " + peer.String())
 	}
-	c, _ := e.cfg.Profile.Credential(w.wait.Appraisal.Scheme.Credential)
 	if c.KeyFrom != profile.KeyFromAppraisal {
 		return nil
 	}
@@ -505,6 +512,20 @@ func (e *Engine) judged(w *waiting) *attls.Error {
 	}
 	e.peer.key, e.peer.spki = key, v.SPKI
 	return nil
+}
+
+// isPeerKey reports whether a SubjectPublicKeyInfo holds the key of the peer's
+// certificate, in whatever encoding.
+func (e *Engine) isPeerKey(spki []byte) bool {
+	if bytes.Equal(spki, e.peer.spki) {
+		return true
+	}
+	key, err := e.prov.ParseSPKI(spki)
+	if err != nil {
+		return false
+	}
+	own, ok := key.Key.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && own.Equal(e.peer.key.Key)
 }
 
 // asError brings any error into the project's type.

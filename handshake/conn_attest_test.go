@@ -10,6 +10,7 @@ import (
 	"attls"
 	"attls/extensions/profile"
 	"attls/handshake"
+	"attls/internal/enginetest"
 	"attls/negotiation"
 )
 
@@ -103,6 +104,45 @@ func TestVerdicts(t *testing.T) {
 			}
 			if s := client.ConnectionState().Attestation; len(s) != 1 || s[0].Verdict != accept || string(s[0].Payload) != "payload" {
 				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// TestVerdictOnAnotherKey: a verdict that names a key other than that of the
+// certificate accepts nothing, whatever else it says.
+func TestVerdictOnAnotherKey(t *testing.T) {
+	_, other := enginetest.ECDSA()
+	for name, due := range map[string]profile.VerdictBefore{"finished": profile.BeforeFinished, "later": profile.BeforeNothing} {
+		t.Run(name, func(t *testing.T) {
+			var key []byte
+			judge := func(context.Context) (*negotiation.Verdict, error) {
+				return &negotiation.Verdict{Status: "affirming", SPKI: key}, nil
+			}
+			connect := func() (*handshake.Conn, error) {
+				client, server, _ := attested(t, due, &handshake.Answerer{Appraiser: attesting{judge: judge}}, &handshake.Answerer{Attester: attesting{}})
+				ce, _ := both(client, server)
+				if ce == nil {
+					ce = client.Settled(t.Context())
+				}
+				return client, ce
+			}
+			client, err := connect()
+			if err != nil {
+				t.Fatal(err)
+			}
+			key = client.ConnectionState().PeerSPKI
+			if _, err := connect(); err != nil {
+				t.Errorf("the certificate's key: %v", err)
+			}
+			key = other
+			client, err = connect()
+			var failure *attls.Error
+			if errors.As(err, &failure); due == profile.BeforeFinished && (failure == nil || failure.Failure != attls.FailTIKMismatch) {
+				t.Errorf("another key: %v", err)
+			}
+			if v := client.ConnectionState().Attestation[0].Verdict; v.Failure != attls.FailTIKMismatch {
+				t.Errorf("another key: %+v", v)
 			}
 		})
 	}
