@@ -12,7 +12,7 @@ version=14.0.0+r45
 sha256=f9223e8c15ad5d9e3f1cd50861f4c272658864661e2332bea5d60952aa0930cd
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/attls/bogo
-key=$(cat "$here/fetch.sh" "$here/list.go.txt" | sha256sum | cut -c1-12)
+key=$(cat "$here/fetch.sh" "$here/list.go" | sha256sum | cut -c1-12)
 out=$cache/$version-$key
 if [ -f "$out/tests.json" ]; then
   echo "$out"
@@ -61,8 +61,8 @@ tar -xf "$tarball" -C "$work" --strip-components=1 --wildcards \
 cd "$work/src/ssl/test/runner"
 # The runner tells nothing of its tests but their names, so a test of ours is
 # built into it. It needs the functions that fill the list of tests.
-sed "s|//FILL|$(sed -n '/^func main() {/,/^}/s/^\t\(add[A-Za-z0-9]*Tests()\)$/\1;/p' runner.go | tr -d '\n')|" \
-  "$here/list.go.txt" | gofmt > attls_test.go
+sed "/^\/\/go:build ignore$/d; s|//FILL.*|$(sed -n '/^func main() {/,/^}/s/^\t\(add[A-Za-z0-9]*Tests()\)$/\1;/p' runner.go | tr -d '\n')|" \
+  "$here/list.go" | gofmt > attls_test.go
 GOFLAGS="-mod=mod -trimpath -buildvcs=false" go test -c -o runner . >&2
 ATTLS_BOGO_LIST=$PWD/tests.json ./runner -test.run '^TestList$' > /dev/null
 rm -rf "$out.new"

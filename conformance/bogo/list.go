@@ -1,3 +1,8 @@
+//go:build ignore
+
+// This file is no part of the command beside it: fetch.sh builds it into
+// BoringSSL's runner, which alone knows its tests.
+
 package runner
 
 import (
@@ -14,7 +19,7 @@ func TestList(t *testing.T) {
 		t.Skip("ATTLS_BOGO_LIST names no file")
 	}
 	initCertificates()
-	//FILL
+	//FILL with the calls that fill testCases
 	type entry struct {
 		Name          string   `json:"name"`
 		Transport     string   `json:"transport"`
