@@ -154,7 +154,7 @@ type Step struct {
 	Alert      *AlertClaim     `json:"alert,omitempty"`
 	Details    []string        `json:"details,omitempty"` // what was agreed, in words
 	Extensions []StepExtension `json:"extensions,omitempty"`
-	Raw        string          `json:"raw,omitempty"` // hexadecimal, on request
+	Raw        string          `json:"raw,omitempty"` // hexadecimal, of a handshake message
 	kind       attls.MessageKind
 	bytes      []byte
 }
@@ -197,7 +197,7 @@ func (t *Trace) step(e *traceEntry) Step {
 	case e.raw == nil:
 		s.What, s.Octets = stepData, e.data
 	default:
-		s.What, s.Octets = e.kind.String(), len(e.raw)
+		s.What, s.Octets, s.Raw = e.kind.String(), len(e.raw), hex.EncodeToString(e.raw)
 		d := decoder{p: t.Profile, from: e.from, step: &s}
 		d.message(e.raw)
 	}

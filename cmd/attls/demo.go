@@ -78,7 +78,7 @@ func demoCommand() *cobra.Command {
 	var p profileFlags
 	var f schemeFlags
 	var s conformance.Scenario
-	var asJSON, quiet bool
+	var v view
 	var recordFile string
 	c := &cobra.Command{
 		Use:   "demo",
@@ -111,13 +111,13 @@ only when the right side rejects it with the right alert at the right message.
 				s.Profile = ""
 			}
 			if s.Fail == "help" {
-				return listFaults(c.OutOrStdout(), s, asJSON)
+				return listFaults(c.OutOrStdout(), s, v.json)
 			}
 			result := conformance.Run(c.Context(), s)
 			if result.Claims[0].Schema == "" { // it did not begin
 				return cannotRun(result.Err)
 			}
-			show(c.OutOrStdout(), &result, asJSON, quiet)
+			v.show(c.OutOrStdout(), &result)
 			if recordFile != "" {
 				if err := result.Recording().WriteFile(recordFile); err != nil {
 					return unavailable(err)
@@ -140,13 +140,23 @@ only when the right side rejects it with the right alert at the right message.
 	flags.StringVar(&s.ALPN, "alpn", "", "application protocol to negotiate")
 	flags.IntVar(&s.Split, "split", 0, "read at most so many octets at once from the network (0: no limit)")
 	flags.StringVar(&recordFile, "record", "", `write a recording that "attls replay" repeats octet for octet`)
-	flags.BoolVar(&asJSON, "json", false, "print one JSON object instead of the drawing")
-	flags.BoolVarP(&quiet, "quiet", "q", false, "print the last line only")
+	v.register(c)
 	return c
 }
 
+// view is how a run is shown.
+type view struct{ json, quiet, raw, secrets bool }
+
+func (v *view) register(c *cobra.Command) {
+	flags := c.Flags()
+	flags.BoolVar(&v.json, "json", false, "print one JSON object instead of the drawing")
+	flags.BoolVarP(&v.quiet, "quiet", "q", false, "print the last line only")
+	flags.BoolVar(&v.raw, "raw", false, "show the octets of each message in hexadecimal")
+	flags.BoolVar(&v.secrets, "secrets", false, "show the secrets of the key schedule, as the client derived them")
+}
+
 func replayCommand() *cobra.Command {
-	var asJSON, quiet bool
+	var v view
 	c := &cobra.Command{
 		Use:   "replay FILE",
 		Short: "Repeat a recorded demonstration octet for octet",
@@ -166,18 +176,17 @@ sends. It exits 1 and names the first octet that differs.`,
 				return cannotRun(err)
 			}
 			result.Err = err
-			show(c.OutOrStdout(), &result, asJSON, quiet)
+			v.show(c.OutOrStdout(), &result)
 			if err != nil {
 				return failed("%w", err)
 			}
-			if !asJSON {
+			if !v.json {
 				fmt.Fprintf(c.OutOrStdout(), "Replayed octet for octet: %d of the client, %d of the server.\n", len(result.Sent[0]), len(result.Sent[1]))
 			}
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object instead of the drawing")
-	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print the last line only")
+	v.register(c)
 	return c
 }
 
@@ -229,12 +238,21 @@ type jsonResult struct {
 	Binders  []conformance.Binder `json:"binders,omitempty"`
 	Client   *conformance.Claims  `json:"client"`
 	Server   *conformance.Claims  `json:"server"`
+	Secrets  []conformance.Secret `json:"secrets,omitempty"`
 }
 
-func show(w io.Writer, r *conformance.Result, asJSON, quiet bool) {
-	if asJSON {
+func (v *view) show(w io.Writer, r *conformance.Result) {
+	if !v.raw {
+		for i := range r.Ladder {
+			r.Ladder[i].Raw = ""
+		}
+	}
+	if !v.secrets {
+		r.Secrets = nil
+	}
+	if v.json {
 		out := jsonResult{OK: r.Err == nil, Scenario: r.Scenario, Fault: r.Fault, Ladder: r.Ladder, Binders: r.Binders,
-			Client: &r.Claims[0], Server: &r.Claims[1]}
+			Client: &r.Claims[0], Server: &r.Claims[1], Secrets: r.Secrets}
 		if r.Err != nil {
 			out.Error = r.Err.Error()
 		}
@@ -242,22 +260,33 @@ func show(w io.Writer, r *conformance.Result, asJSON, quiet bool) {
 		return
 	}
 	p := newPainter(w)
-	if !quiet {
-		p.line(p.in(bold, title(r)))
-		if r.Fault != nil {
-			p.line(p.in(yellow, "Fault "+r.Fault.Name+": "), r.Fault.Does)
-		}
-		p.line()
-		p.ladder(r.Ladder)
-		for i := range r.Binders {
-			p.binder(&r.Binders[i])
-		}
-		for i := range r.Claims {
-			p.verdicts(&r.Claims[i])
-		}
-		p.ends(&r.Claims[0], &r.Claims[1])
+	if !v.quiet {
+		p.run(r)
 	}
 	p.line(p.conclusion(r))
+}
+
+// run draws everything about a run but its conclusion.
+func (p *painter) run(r *conformance.Result) {
+	p.line(p.in(bold, title(r)))
+	if r.Fault != nil {
+		p.line(p.in(yellow, "Fault "+r.Fault.Name+": "), r.Fault.Does)
+	}
+	p.line()
+	p.ladder(r.Ladder)
+	for _, s := range r.Secrets {
+		p.line(pad(s.Name, 34), " ", p.in(green, s.Value))
+	}
+	if len(r.Secrets) > 0 {
+		p.line()
+	}
+	for i := range r.Binders {
+		p.binder(&r.Binders[i])
+	}
+	for i := range r.Claims {
+		p.verdicts(&r.Claims[i])
+	}
+	p.ends(&r.Claims[0], &r.Claims[1])
 }
 
 func title(r *conformance.Result) string {

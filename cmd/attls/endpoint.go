@@ -203,6 +203,22 @@ func (f *endpointFlags) certificate(e *endpoint) error {
 	}
 	e.answerer.Credentials = []*handshake.Credential{credential}
 	e.config.CanAuthenticate = true
+	return e.checkKey(credential)
+}
+
+// checkKey refuses a key that the profile's binder cannot take before a
+// connection fails over it.
+func (e *endpoint) checkKey(c *handshake.Credential) error {
+	if len(e.config.Policy.Produce) == 0 || e.config.Policy.Produce[0].Credential != profile.KindX509 {
+		return nil
+	}
+	cert, err := handshake.ParseCertificate(c.Chain[0])
+	if err != nil {
+		return usage("%w", err)
+	}
+	if err := e.profile.CheckKey(e.flags.role, cert.RawSubjectPublicKeyInfo); err != nil {
+		return usage("%w", err)
+	}
 	return nil
 }
 

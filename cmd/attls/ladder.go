@@ -41,7 +41,15 @@ func (p *painter) rung(s *conformance.Step) {
 		p.note(plain, "    ", d)
 	}
 	p.extensions(s.Extensions)
+	for octets := s.Raw; octets != ""; {
+		n := min(len(octets), 2*rawOctets)
+		p.note(faint, "    ", octets[:n])
+		octets = octets[n:]
+	}
 }
+
+// rawOctets is how many octets of --raw stand in a line.
+const rawOctets = 32
 
 // extensions names RFC 8446's extensions in a paragraph, and gives each of the
 // profile's its own lines.
@@ -85,31 +93,53 @@ func (p *painter) note(s style, indent, text string) {
 
 // binder draws what an attestation binder was computed from.
 func (p *painter) binder(b *conformance.Binder) {
-	p.line(p.in(bold, "Challenge of the "+b.Attester), ": ", b.Value)
+	p.line(p.in(bold, "Challenge of the "+b.Attester+": "), b.Value)
 	if b.Tree != nil {
 		p.tree(b.Tree, "", "")
 	}
 	p.line()
 }
 
+// tree draws an expression, what it came to, and below it its parts. A name
+// stands in one line with what it is defined as.
 func (p *painter) tree(n *conformance.BinderNode, first, rest string) {
 	text := n.Expr
-	if n.Name != "" && n.Name != n.Expr {
-		text = n.Name
+	parts := n.Parts
+	if n.Name != "" && len(parts) == 1 && len(parts[0].Parts) > 0 {
+		text, parts = n.Name+" = "+parts[0].Expr, parts[0].Parts
 	}
-	value := ""
+	value, colour := short(n.Value), green
 	switch {
 	case n.Error != "":
-		value = " ✗ " + n.Error
+		value, colour = n.Error, red
 	case n.Literal:
-	default:
-		value = " = " + short(n.Value)
+		value = ""
 	}
-	room := p.width - utf8.RuneCountInString(first) - utf8.RuneCountInString(value)
-	p.line(p.in(faint, first), cut(text, max(room, 20)), p.in(green, value))
-	for i, part := range n.Parts {
+	indent := rest
+	if len(parts) > 0 {
+		indent += "│  "
+	} else {
+		indent += "   "
+	}
+	lines := wrap(text, p.width-utf8.RuneCountInString(first), "  ")
+	if last := len(lines) - 1; value != "" {
+		room := p.width - utf8.RuneCountInString(first) - utf8.RuneCountInString(lines[last]) - utf8.RuneCountInString(value) - 3
+		if room >= 0 {
+			lines[last] += p.in(colour, " → "+value)
+		} else {
+			lines = append(lines, "  "+p.in(colour, "→ "+value))
+		}
+	}
+	for i, l := range lines {
+		if i == 0 {
+			p.line(p.in(faint, first), l)
+		} else {
+			p.line(p.in(faint, indent), l)
+		}
+	}
+	for i, part := range parts {
 		branch, below := "├─ ", "│  "
-		if i == len(n.Parts)-1 {
+		if i == len(parts)-1 {
 			branch, below = "└─ ", "   "
 		}
 		p.tree(part, rest+branch, rest+below)
