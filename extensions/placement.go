@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"attls"
+	"attls/internal/rule"
 )
 
 // Offer names what a peer must have sent for an extension to be an answer.
@@ -40,7 +41,14 @@ func (r *Row) in(k attls.MessageKind) *Placement {
 }
 
 // Table says which extension may stand where. It is immutable.
-type Table struct{ rows map[attls.ExtensionType]*Row }
+type Table struct {
+	rows map[attls.ExtensionType]*Row
+	off  rule.Rule // not enforced
+}
+
+// Without returns a table that does not enforce a rule: a tool for proving that
+// cases check what they name. The type of the rule is internal.
+func (t *Table) Without(r rule.Rule) *Table { return &Table{t.rows, r} }
 
 // Lookup returns the row of an extension.
 func (t *Table) Lookup(x attls.ExtensionType) (*Row, bool) {
@@ -51,7 +59,7 @@ func (t *Table) Lookup(x attls.ExtensionType) (*Row, bool) {
 // With returns a table with more rows. A number that is taken by an extension
 // of another name is an error.
 func (t *Table) With(rows ...Row) (*Table, error) {
-	n := &Table{rows: make(map[attls.ExtensionType]*Row, len(t.rows)+len(rows))}
+	n := &Table{make(map[attls.ExtensionType]*Row, len(t.rows)+len(rows)), t.off}
 	for k, r := range t.rows {
 		n.rows[k] = r
 	}
@@ -214,7 +222,7 @@ func (t *Table) Check(kind attls.MessageKind, sender attls.Role, entry int, post
 	for i := range l {
 		x := &l[i]
 		err := t.checkOne(kind, sender, entry, postHandshake, x, s)
-		if err == nil && kind == attls.KindClientHello && x.Type == attls.ExtPreSharedKey && i != len(l)-1 {
+		if err == nil && kind == attls.KindClientHello && x.Type == attls.ExtPreSharedKey && i != len(l)-1 && t.off != rule.PSKLast {
 			err = attls.Errorf(attls.Violation, attls.FailIllegalParameter, "is not the last extension").By("RFC 8446 4.2.11")
 		}
 		if err != nil {
@@ -234,7 +242,8 @@ func (t *Table) name(x attls.ExtensionType) string {
 func (t *Table) checkOne(kind attls.MessageKind, sender attls.Role, entry int, postHandshake bool, x *Extension, s *Sent) *attls.Error {
 	row, known := t.rows[x.Type]
 	if !known {
-		if response(kind) && !s.Has(sender.Peer(), attls.KindClientHello, x.Type) {
+		unsolicited := response(kind) && !s.Has(sender.Peer(), attls.KindClientHello, x.Type) && t.off != rule.ExtensionKnown
+		if unsolicited || kind == attls.KindClientHello && t.off == rule.UnknownIgnored {
 			return attls.Errorf(attls.Violation, attls.FailUnsolicited, "was not offered").By("RFC 8446 4.2")
 		}
 		return nil // ClientHello, CertificateRequest, NewSessionTicket: ignored

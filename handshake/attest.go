@@ -10,6 +10,7 @@ import (
 	"attls/extensions"
 	"attls/extensions/profile"
 	"attls/handshake/message"
+	"attls/internal/rule"
 	"attls/negotiation"
 )
 
@@ -254,7 +255,7 @@ func (e *Engine) chosen(attester attls.Role) (int, *profile.Scheme) {
 // requests reports whether this server asks for a client's credential.
 func (e *Engine) requests() bool {
 	_, scheme := e.chosen(attls.RoleClient)
-	return e.cfg.ClientAuthentication != NoClientCertificate || scheme != nil
+	return e.cfg.ClientAuthentication != NoClientCertificate || scheme != nil && e.obeys(rule.RequestSent)
 }
 
 // carriedInMessage is the credential of an attester whose payload travels in an
@@ -283,6 +284,25 @@ func carrierName(c *profile.Credential) string {
 // tolerated reports whether the profile lets a failure pass (alert: none).
 func (e *Engine) tolerated(f attls.Failure) bool {
 	return e.cfg.Profile != nil && f.Attestation() && e.cfg.Profile.AlertFor(f).None
+}
+
+// obeys reports whether a rule is in force; see profile.Profile.Without.
+func (e *Engine) obeys(r rule.Rule) bool { return e.cfg.Profile.Obeys(r) }
+
+// enforce returns the error of a broken rule, or nil where the rule is off.
+func (e *Engine) enforce(r rule.Rule, err *attls.Error) *attls.Error {
+	if !e.obeys(r) {
+		return nil
+	}
+	return err
+}
+
+// letPass returns an error unless the profile tolerates its failure.
+func (e *Engine) letPass(err *attls.Error) *attls.Error {
+	if err != nil && e.tolerated(err.Failure) {
+		return nil
+	}
+	return err
 }
 
 // attestationFailure makes the error of a failure, or nil where the profile
@@ -383,8 +403,11 @@ func (e *Engine) bind(attester attls.Role, s *profile.Scheme) (challenge []byte,
 // askEvidence asks our Attester for the payload.
 func (e *Engine) askEvidence(slot int, s *profile.Scheme) *attls.Error {
 	challenge, claims, err := e.bind(e.role, s)
-	if err != nil {
+	if err != nil && !e.tolerated(err.Failure) {
 		return err.In(attls.KindCertificate)
+	}
+	if !e.obeys(rule.EvidenceBound) {
+		challenge, claims = nil, nil
 	}
 	var spki []byte
 	if s.Credential == profile.KindX509 {
@@ -408,7 +431,9 @@ func (e *Engine) takeEvidence() *attls.Error {
 	if ev == nil || len(ev.CMW) == 0 {
 		return attls.Errorf(attls.Local, attls.FailAttesterUnavailable, "the Attester gave no payload")
 	}
-	e.att.payload[e.role] = ev.CMW
+	if e.obeys(rule.CredentialSent) {
+		e.att.payload[e.role] = ev.CMW
+	}
 	if w.wait.Evidence.Scheme.Credential != profile.KindAlone {
 		return nil
 	}
@@ -505,7 +530,7 @@ func (e *Engine) judged(w *waiting) *attls.Error {
 	}
 	key, err := e.prov.ParseSPKI(v.SPKI)
 	if err != nil {
-		return attls.Errorf(attls.Refused, attls.FailAttestationKey, "the verdict's key: %v", err)
+		return e.letPass(attls.Errorf(attls.Refused, attls.FailAttestationKey, "the verdict's key: %v", err))
 	}
 	if len(c.Keys) > 0 && !slices.Contains(c.Keys, key.Curve) {
 		return attls.Errorf(attls.Refused, attls.FailAttestationKey, "a key of type %s %s; the profile permits %v", key.Algorithm, key.Curve, c.Keys)

@@ -9,6 +9,7 @@ import (
 	"attls/extensions/profile"
 	"attls/handshake/message"
 	"attls/internal/provider"
+	"attls/internal/rule"
 	"attls/negotiation"
 )
 
@@ -340,7 +341,7 @@ func (s waitCertificate) receive(e *Engine, m *message.Raw) (state, *attls.Error
 	if err != nil {
 		return nil, err
 	}
-	if len(ct.Context) != 0 {
+	if len(ct.Context) != 0 && e.obeys(rule.ContextEmpty) {
 		return nil, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d octets, but the handshake's context is empty", len(ct.Context)).
 			Under("certificate_request_context").By("RFC 8446 4.4.2")
 	}
@@ -478,6 +479,9 @@ func (waitCertificateVerify) name() string { return "WAIT_CV" }
 func (waitCertificateVerify) due() gate    { return gateCertificateVerify }
 
 func (s waitCertificateVerify) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
+	if m.Kind == attls.KindAdded && !e.obeys(rule.AddedInPlace) {
+		return s, nil
+	}
 	if m.Kind != attls.KindCertificateVerify {
 		return nil, unexpected(m, s)
 	}
@@ -510,13 +514,13 @@ func (e *Engine) checkSignature(m *message.Raw, key *provider.PublicKey, hash []
 	illegal := func(format string, args ...any) *attls.Error {
 		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...).Under("algorithm").By("RFC 8446 4.4.3")
 	}
-	if !slices.Contains(accepted, cv.Scheme) {
+	if !slices.Contains(accepted, cv.Scheme) && e.obeys(rule.SchemeOffered) {
 		return 0, illegal("%v was not offered", cv.Scheme)
 	}
 	if key == nil {
 		return 0, attls.Errorf(attls.Refused, attls.FailAttestationKey, "there is no key to check the signature with")
 	}
-	if !slices.Contains(e.prov.Schemes(key), cv.Scheme) {
+	if !slices.Contains(e.prov.Schemes(key), cv.Scheme) && e.obeys(rule.SchemeFits) {
 		return 0, illegal("%v does not fit a key of type %s", cv.Scheme, key.Algorithm)
 	}
 	signature := cv.Signature
@@ -527,7 +531,7 @@ func (e *Engine) checkSignature(m *message.Raw, key *provider.PublicKey, hash []
 		}
 		signature = der
 	}
-	if err := e.prov.Verify(key, cv.Scheme, signedContent(peer, hash), signature); err != nil {
+	if err := e.prov.Verify(key, cv.Scheme, signedContent(peer, hash), signature); err != nil && e.obeys(rule.SignatureVerified) {
 		return 0, attls.Errorf(attls.Violation, attls.FailSignature, "%v signature: %v", cv.Scheme, err).Under("signature").By("RFC 8446 4.4.3")
 	}
 	return cv.Scheme, nil
@@ -581,7 +585,7 @@ func (s waitFinished) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
 	}
 	var sum, mac [maxHash]byte
 	want := e.keys.kdf.FinishedMAC(mac[:0], e.keys.handshakeSecret(peer).bytes(), e.transcript.sum(sum[:0]))
-	if subtle.ConstantTimeCompare(want, f.VerifyData) != 1 {
+	if subtle.ConstantTimeCompare(want, f.VerifyData) != 1 && e.obeys(rule.FinishedVerified) {
 		return nil, attls.Errorf(attls.Violation, attls.FailFinished, "does not match the transcript").Under("verify_data").By("RFC 8446 4.4.4")
 	}
 	e.transcribe(m, peer)

@@ -8,6 +8,7 @@ import (
 	"attls"
 	"attls/extensions"
 	"attls/handshake/message"
+	"attls/internal/rule"
 	"attls/record"
 )
 
@@ -411,7 +412,7 @@ func (s clientWaitServerHello) retry(e *Engine, m *message.Raw, hrr *message.Ser
 		next.replace(attls.ExtCookie, x.Body)
 		changed = true
 	}
-	if !changed {
+	if !changed && e.obeys(rule.RetryNeeded) {
 		return nil, attls.Errorf(attls.Violation, attls.FailRetryUnchanged, "it would change nothing in ClientHello").By("RFC 8446 4.1.4")
 	}
 	e.nego.retried = true
@@ -493,7 +494,7 @@ func (e *Engine) readEncryptedExtension(x *extensions.Extension) *attls.Error {
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(e.cfg.ALPN, string(name)) {
+		if !slices.Contains(e.cfg.ALPN, string(name)) && e.obeys(rule.ALPNOffered) {
 			return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "protocol %q was not offered", name).By("RFC 7301 3.1")
 		}
 		e.nego.alpn = string(name)
@@ -560,7 +561,7 @@ func (e *Engine) receiveRequest(m *message.Raw) *attls.Error {
 	if err := e.table.Check(m.Kind, attls.RoleServer, 0, false, cr.Extensions, &e.sent); err != nil {
 		return err
 	}
-	if len(cr.Context) != 0 {
+	if len(cr.Context) != 0 && e.obeys(rule.RequestContext) {
 		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d octets; it is empty in the handshake", len(cr.Context)).
 			Under("certificate_request_context").By("RFC 8446 4.3.2")
 	}

@@ -9,6 +9,7 @@ import (
 	"attls/extensions"
 	"attls/extensions/profile"
 	"attls/internal/provider"
+	"attls/internal/rule"
 	"attls/negotiation"
 	"attls/record"
 )
@@ -255,12 +256,20 @@ func (c *Config) maxCertificates() int {
 	return c.MaxCertificates
 }
 
+// tableRules are the rules that the table itself enforces.
+var tableRules = []rule.Rule{rule.UnknownIgnored, rule.ExtensionKnown, rule.PSKLast}
+
 // placement returns RFC 8446's table with the profile's rows, made once.
 func (c *Config) placement() (*extensions.Table, *attls.Error) {
 	c.once.Do(func() {
 		c.table = extensions.RFC8446()
 		if c.Profile == nil {
 			return
+		}
+		for _, r := range tableRules {
+			if !c.Profile.Obeys(r) {
+				c.table = c.table.Without(r)
+			}
 		}
 		rows := make([]extensions.Row, 0, len(c.Profile.Extensions))
 		for _, x := range c.Profile.Extensions {

@@ -6,6 +6,7 @@ import (
 
 	"attls"
 	"attls/extensions/profile"
+	"attls/internal/rule"
 )
 
 // newSlots makes room for every slot of a profile.
@@ -17,9 +18,12 @@ func newSlots(p *profile.Profile) Slots {
 // usable returns the schemes of policy that serve a slot, in order: what this
 // end can produce for its own slots, what it can have appraised for the peer's.
 func usable(p *profile.Profile, slot int, self attls.Role, policy Policy) []Scheme {
-	list := policy.Accept
+	list, other, limited := policy.Accept, policy.Produce, rule.OfferAppraisable
 	if p.Slots[slot].Attester == self {
-		list = policy.Produce
+		list, other, limited = policy.Produce, policy.Accept, rule.OfferProducible
+	}
+	if !p.Obeys(limited) {
+		list = slices.Concat(list, other)
 	}
 	var out []Scheme
 	for _, s := range list {
@@ -47,6 +51,9 @@ func Offer(p *profile.Profile, policy Policy, canAuthenticate bool) (Slots, *att
 			slices.SortStableFunc(out.Offers[i], func(a, b Scheme) int {
 				return rank(bytes.Equal(a.Wire, first.Wire)) - rank(bytes.Equal(b.Wire, first.Wire))
 			})
+		}
+		if !p.Obeys(rule.OfferOrder) {
+			slices.Reverse(out.Offers[i])
 		}
 		total += len(out.Offers[i])
 		out.Present[i] = len(out.Offers[i]) > 0 || p.Rules.OfferEmptyList
@@ -78,7 +85,10 @@ func Choose(p *profile.Profile, offered Slots, policy Policy) (Slots, *attls.Err
 		took = took || offered.Present[i]
 		own := usable(p, i, attls.RoleServer, policy)
 		willing = willing || len(own) > 0
-		if len(own) == 0 || len(offered.Offers[i]) == 0 || p.Rules.OnePerAttester && attests[slot.Attester] {
+		if len(own) == 0 && !p.Obeys(rule.ChooseWanted) {
+			own = offered.Offers[i]
+		}
+		if !p.Obeys(rule.ChooseAnswered) || len(own) == 0 || len(offered.Offers[i]) == 0 || p.Rules.OnePerAttester && attests[slot.Attester] {
 			continue
 		}
 		first, second := offered.Offers[i], own
@@ -86,6 +96,9 @@ func Choose(p *profile.Profile, offered Slots, policy Policy) (Slots, *attls.Err
 			first, second = own, offered.Offers[i]
 		}
 		s := find(own, common(first, second))
+		if s == nil && !p.Obeys(rule.ChooseCommon) {
+			s = &own[0]
+		}
 		if s == nil {
 			for _, o := range offered.Offers[i] {
 				failed[o.Model] = true

@@ -14,6 +14,7 @@ import (
 	"attls"
 	"attls/extensions/profile/binder"
 	"attls/extensions/schema"
+	"attls/internal/rule"
 )
 
 // Model is one of the two models of RFC 9334 section 5.
@@ -331,6 +332,8 @@ type Profile struct {
 	doc     *value // with its bases merged in
 	settled *value // the same without switches
 	codec   codecs // the compiled structures
+
+	off rule.Rule // not enforced; see Without
 }
 
 // Source is the profile's document with its bases merged in, as YAML; it loads

@@ -23,6 +23,13 @@ type Codec struct {
 	ctx      Context
 }
 
+// WithoutBounds is the codec with IgnoreBounds in its Context.
+func (c *Codec) WithoutBounds() *Codec {
+	n := *c
+	n.ctx.IgnoreBounds = true
+	return &n
+}
+
 // TypeName is the name of the type.
 func (c *Codec) TypeName() string { return c.typeName }
 
@@ -55,7 +62,7 @@ func (c *Codec) DecodePrefix(body []byte) (Value, int, *attls.Error) {
 	if len(body) > size {
 		return Value{}, 0, attls.Errorf(attls.Violation, attls.FailLimit, "%s; at most %d are read", octets(len(body)), size).At(0)
 	}
-	d := decoder{b: body, end: len(body), left: elements, lax: c.ctx.IgnoreConstants, stack: make([]Value, 0, min(12, 2+len(body)))}
+	d := decoder{b: body, end: len(body), left: elements, lax: c.ctx.IgnoreConstants, unbound: c.ctx.IgnoreBounds, stack: make([]Value, 0, min(12, 2+len(body)))}
 	if err := d.value(c.root, ""); err != nil {
 		return Value{}, 0, err
 	}
@@ -76,8 +83,9 @@ type decoder struct {
 	registers []register
 	stack     []Value
 	arena     []Value
-	left      int // Values that may still be made
-	lax       bool
+	left      int  // Values that may still be made
+	lax       bool // constants
+	unbound   bool
 }
 
 func malformed(offset int, format string, args ...any) *attls.Error {
@@ -298,6 +306,7 @@ func (d *decoder) sizeOf(n *node, regs []register) (int, *attls.Error) {
 	switch {
 	case size > uint64(d.end-d.pos):
 		return 0, malformed(at, "announces %s and %d are left", octets(size), d.end-d.pos)
+	case d.unbound:
 	case size < n.floor:
 		return 0, malformed(at, "%s; at least %d are required", octets(size), n.floor)
 	case size > n.ceiling:

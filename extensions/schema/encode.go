@@ -21,7 +21,7 @@ func (c *Codec) Encode(v Value) ([]byte, *attls.Error) { return c.Append(nil, v)
 // that the type does not have, a value of another kind, a number or a length
 // out of bounds, arms that cannot be told apart.
 func (c *Codec) Append(dst []byte, v Value) ([]byte, *attls.Error) {
-	e := encoder{b: dst, left: maxEncoded}
+	e := encoder{b: dst, left: maxEncoded, unbound: c.ctx.IgnoreBounds}
 	if err := e.value(c.root, &v, nil); err != nil {
 		return nil, err
 	}
@@ -32,8 +32,9 @@ func (c *Codec) Append(dst []byte, v Value) ([]byte, *attls.Error) {
 const maxEncoded = 1 << 20
 
 type encoder struct {
-	b    []byte
-	left int
+	b       []byte
+	left    int
+	unbound bool
 }
 
 // spend counts one field or element.
@@ -261,7 +262,7 @@ func (end *ending) finish(e *encoder, mark int) *attls.Error {
 		if size != end.fixed {
 			return unfit("%s where %d are needed", octets(size), end.fixed)
 		}
-	case size < n.floor || size > n.ceiling:
+	case size>>(8*n.prefix) != 0 || !e.unbound && (size < n.floor || size > n.ceiling):
 		return unfit("%s; %d to %d are allowed", octets(size), n.floor, n.ceiling)
 	default:
 		e.patch(end.at, n.prefix, size)

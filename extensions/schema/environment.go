@@ -97,7 +97,9 @@ type Context struct {
 	IgnoreTrailing bool
 	// IgnoreConstants accepts another number than the constant of a field.
 	IgnoreConstants bool
-	Limits          Limits
+	// IgnoreBounds accepts and writes vectors outside their floor and ceiling.
+	IgnoreBounds bool
+	Limits       Limits
 }
 
 // Limits bound what decoding may cost. Zero fields stand for the defaults.
