@@ -263,14 +263,15 @@ func (v *view) show(w io.Writer, r *conformance.Result) {
 	if !v.quiet {
 		p.run(r)
 	}
-	p.line(p.conclusion(r))
+	colour, text := conclusion(r)
+	p.titled("", colour, text)
 }
 
 // run draws everything about a run but its conclusion.
 func (p *painter) run(r *conformance.Result) {
-	p.line(p.in(bold, title(r)))
+	p.titled(title(r), plain, "")
 	if r.Fault != nil {
-		p.line(p.in(yellow, "Fault "+r.Fault.Name+": "), r.Fault.Does)
+		p.titled("Fault "+r.Fault.Name+": ", yellow, r.Fault.Does)
 	}
 	p.line()
 	p.ladder(r.Ladder)
@@ -307,18 +308,19 @@ func title(r *conformance.Result) string {
 	return fmt.Sprintf("%s: %s, %s %s", r.Profile.ID, who, what, how)
 }
 
-func (p *painter) conclusion(r *conformance.Result) string {
+// conclusion is the last line of a run.
+func conclusion(r *conformance.Result) (style, string) {
 	switch {
 	case r.Err != nil:
-		return p.in(red, "Not as it should be: "+r.Err.Error())
+		return red, "Not as it should be: " + r.Err.Error()
 	case r.Fault != nil && r.Fault.Alert != nil:
-		return p.in(green, fmt.Sprintf("Rejected as it must be: by the %s, at %s, with %s.", r.Fault.Rejects, r.Fault.At, r.Fault.Alert.Name))
-	case r.Profile == nil:
-		return p.in(green, "Application data went both ways; nobody attested.")
+		return green, fmt.Sprintf("Rejected as it must be: by the %s, at %s, with %s.", r.Fault.Rejects, r.Fault.At, r.Fault.Alert.Name)
 	case r.Fault != nil:
-		return p.in(green, fmt.Sprintf("Rejected as it must be: by the %s, at %s, without an alert.", r.Fault.Rejects, r.Fault.At))
+		return green, fmt.Sprintf("Rejected as it must be: by the %s, at %s, without an alert.", r.Fault.Rejects, r.Fault.At)
+	case r.Profile == nil:
+		return green, "Application data went both ways; nobody attested."
 	}
-	return p.in(green, "Attested: application data went both ways over a connection whose peer was appraised.")
+	return green, "Attested: application data went both ways over a connection whose peer was appraised."
 }
 
 func writeJSON(w io.Writer, v any) error {

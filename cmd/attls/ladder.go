@@ -93,7 +93,7 @@ func (p *painter) note(s style, indent, text string) {
 
 // binder draws what an attestation binder was computed from.
 func (p *painter) binder(b *conformance.Binder) {
-	p.line(p.in(bold, "Challenge of the "+b.Attester+": "), b.Value)
+	p.titled("Challenge of the "+b.Attester+": ", plain, b.Value)
 	if b.Tree != nil {
 		p.tree(b.Tree, "", "")
 	}
@@ -166,12 +166,7 @@ func (p *painter) verdict(title string, v *conformance.VerdictClaim) {
 	if v.ValidUntil != "" {
 		word += ", valid until " + v.ValidUntil
 	}
-	for i, l := range wrap(title+word, p.width, "  ") {
-		if rest, ok := strings.CutPrefix(l, title); ok && i == 0 {
-			l = p.in(bold, title) + p.in(colour, rest)
-		}
-		p.line(l)
-	}
+	p.titled(title, colour, word)
 	for _, check := range v.Checks {
 		mark, colour := "✓", green
 		if !check.OK {

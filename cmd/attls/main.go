@@ -98,7 +98,7 @@ and "attls client".`,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.AddCommand(demoCommand(), gridCommand(), replayCommand(), serverCommand(), clientCommand(), evidenceCommand(), profileCommand(),
-		benchCommand(), versionCommand(), exitCodesTopic())
+		specCommand(), benchCommand(), versionCommand(), exitCodesTopic())
 	return root
 }
 

@@ -234,7 +234,7 @@ func TestUsage(t *testing.T) {
 // TestHelp: every command explains itself.
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{{}, {"demo"}, {"replay"}, {"server"}, {"client"}, {"evidence"}, {"evidence", "make"}, {"evidence", "appraise"},
-		{"evidence", "serve"}, {"profile"}, {"profile", "list"}, {"profile", "show"}, {"bench"}, {"bench", "handshake"}, {"bench", "record"}, {"version"}} {
+		{"evidence", "serve"}, {"profile"}, {"profile", "list"}, {"profile", "show"}, {"spec"}, {"bench"}, {"bench", "handshake"}, {"bench", "record"}, {"version"}} {
 		if code, stdout, stderr := command(t, append(args, "--help")...); code != exitOK || !strings.Contains(stdout, "Usage:") {
 			t.Errorf("%v: exit code %d, %s", args, code, stderr)
 		}
@@ -247,6 +247,39 @@ func TestHelp(t *testing.T) {
 	}
 	if code, stdout, _ := command(t, "completion", "bash"); code != exitOK || !strings.Contains(stdout, "attls") {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestSpec prints the registry, whole and for one text.
+func TestSpec(t *testing.T) {
+	code, stdout, stderr := command(t, "spec")
+	if code != exitOK || !strings.Contains(stdout, "mbedtls-poc") || !strings.Contains(stdout, "fault:binder") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	code, stdout, _ = command(t, "spec", "--profile", "early-attestation-06", "--json")
+	var list []map[string]any
+	if err := json.Unmarshal([]byte(stdout), &list); err != nil || code != exitOK || len(list) != 1 {
+		t.Errorf("exit code %d, %v: %s", code, err, stdout)
+	}
+	if code, _, _ := command(t, "spec", "--profile", "nothing"); code != exitUsage {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestNarrow draws for a terminal of 72 columns.
+func TestNarrow(t *testing.T) {
+	t.Setenv("COLUMNS", "72")
+	for _, args := range [][]string{{"demo", "--attester", "both"}, {"demo", "--fail", "reference-value"}, {"spec"},
+		{"profile", "show", "tls-attestation-07"}, {"demo", "--profile", "tls-attestation-04", "--credential", "x509", "--raw"}} {
+		code, stdout, stderr := command(t, args...)
+		if code != exitOK {
+			t.Errorf("%v: exit code %d, %s", args, code, stderr)
+		}
+		for i, line := range strings.Split(stdout, "\n") {
+			if n := len([]rune(line)); n > 72 {
+				t.Errorf("%v: line %d has %d columns: %s", args, i+1, n, line)
+			}
+		}
 	}
 }
 

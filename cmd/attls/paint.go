@@ -59,6 +59,17 @@ func (p *painter) in(s style, text string) string {
 
 func (p *painter) line(parts ...string) { io.WriteString(p.w, strings.Join(parts, "")+"\n") }
 
+// titled writes a paragraph that begins with a title in bold.
+func (p *painter) titled(title string, s style, text string) {
+	for i, l := range wrap(title+text, p.width, "  ") {
+		if rest, ok := strings.CutPrefix(l, title); ok && i == 0 {
+			p.line(p.in(bold, title), p.in(s, rest))
+		} else {
+			p.line(p.in(s, l))
+		}
+	}
+}
+
 // cut shortens a text to so many columns.
 func cut(text string, columns int) string {
 	if utf8.RuneCountInString(text) <= columns {

@@ -217,7 +217,7 @@ func actionText(p *profile.Profile, f attls.Failure) string {
 
 func (d *profileDetail) print(w io.Writer) {
 	p := newPainter(w)
-	p.line(p.in(bold, d.ID), fmt.Sprintf("  %s-%s %s, %s", d.Draft, d.Revision, d.Date, d.Status))
+	p.titled(d.ID, plain, fmt.Sprintf(": %s-%s %s, %s", d.Draft, d.Revision, d.Date, d.Status))
 	section := func(title string, lines []string) {
 		if len(lines) == 0 {
 			return
