@@ -81,8 +81,10 @@ func source(name string) (file string, src []byte, err error) {
 	}
 	names := Names()
 	id := name
-	if !slices.Contains(names, id) {
-		id = strings.TrimPrefix(strings.TrimPrefix(name, "draft-fossati-seat-"), "draft-fossati-")
+	for _, n := range names { // a draft's name is draft-, who wrote it for whom, and the profile's
+		if strings.HasPrefix(name, "draft-") && strings.HasSuffix(name, "-"+n) {
+			id = n
+		}
 	}
 	if !slices.Contains(names, id) {
 		if s := schema.Nearest(name, names); s != "" {
