@@ -3,9 +3,11 @@ package handshake
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -141,6 +143,23 @@ func chainFailure(err error) attls.Failure {
 		}
 	}
 	return attls.FailBadCertificate
+}
+
+// ParsePrivateKey reads a DER PrivateKeyInfo (PKCS #8) as crypto/x509 does, and a
+// key of type id-RSASSA-PSS as well.
+func ParsePrivateKey(der []byte) (crypto.Signer, error) {
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		if pss, failure := provider.ParsePSSPrivateKey(der); failure == nil {
+			return pss, nil
+		}
+		return nil, err
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("a key of type %T makes no signatures", key)
+	}
+	return signer, nil
 }
 
 // ParseCertificate is x509.ParseCertificate, with the key where crypto/x509

@@ -331,7 +331,7 @@ func parseKey(b *pem.Block) crypto.Signer {
 	var err error
 	switch b.Type {
 	case "PRIVATE KEY":
-		key, err = x509.ParsePKCS8PrivateKey(b.Bytes)
+		key, err = handshake.ParsePrivateKey(b.Bytes)
 	case "EC PRIVATE KEY":
 		key, err = x509.ParseECPrivateKey(b.Bytes)
 	case "RSA PRIVATE KEY":

@@ -6,7 +6,9 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/asn1"
+	"errors"
 	"math/big"
 
 	"attls"
@@ -118,6 +120,20 @@ func (k *PublicKey) rsa(der []byte) error {
 	}
 	k.Bits, k.Key = n.BitLen(), &rsa.PublicKey{N: n, E: int(e)}
 	return nil
+}
+
+// ParsePSSPrivateKey reads a DER PrivateKeyInfo (RFC 5958) with a key of the type
+// id-RSASSA-PSS, for which crypto/x509 has no parser either.
+func ParsePSSPrivateKey(der []byte) (*rsa.PrivateKey, error) {
+	in := cryptobyte.String(der)
+	var info, alg, key cryptobyte.String
+	var version int
+	var oid asn1.ObjectIdentifier
+	if !in.ReadASN1(&info, cbasn1.SEQUENCE) || !in.Empty() || !info.ReadASN1Integer(&version) || !info.ReadASN1(&alg, cbasn1.SEQUENCE) ||
+		!alg.ReadASN1ObjectIdentifier(&oid) || !oid.Equal(oidRSAPSS) || !info.ReadASN1(&key, cbasn1.OCTET_STRING) {
+		return nil, errors.New("no PrivateKeyInfo of an RSASSA-PSS key")
+	}
+	return x509.ParsePKCS1PrivateKey(key)
 }
 
 // pss reads RSASSA-PSS-params (RFC 4055 section 3.1). Without parameters any
