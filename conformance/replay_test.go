@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"attls"
@@ -116,8 +117,9 @@ func TestReplayDiffers(t *testing.T) {
 	}
 }
 
-// TestForks forks every demonstration of every profile at every event; the
-// fork must end like the original, octet for octet.
+// TestForks forks every demonstration of every profile, and every fault of the
+// four designs, at every event; the fork must end like the original, octet for
+// octet.
 func TestForks(t *testing.T) {
 	for _, name := range profile.Names() {
 		t.Run(name, func(t *testing.T) {
@@ -127,6 +129,12 @@ func TestForks(t *testing.T) {
 				if c.Reason == "" {
 					forkEverywhere(t, Scenario{Profile: name, Compiled: p, Attester: c.Attester, Model: c.Model, Credential: c.Credential})
 				}
+			}
+			if !slices.Contains(replayed, name) {
+				return
+			}
+			for _, f := range Faults(p, Scenario{Profile: name, Compiled: p}) {
+				forkEverywhere(t, f.Scenario)
 			}
 		})
 	}
@@ -159,15 +167,13 @@ func forkEverywhere(t *testing.T, s Scenario) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.Run(); err != nil {
-			t.Fatalf("%v: fork %d: %v", s, len(forks), err)
-		}
+		f.Run()
 		forks = append(forks, f)
 	}
-	if err := original.Err(); err != nil {
+	if err := original.Err(); (err != nil) != (s.Fail != "") {
 		t.Fatalf("%v: %v", s, err)
 	}
-	if len(forks) < 5 {
+	if len(forks) < 2 {
 		t.Fatalf("%v: %d events", s, len(forks))
 	}
 	for i, f := range forks {
@@ -175,7 +181,13 @@ func forkEverywhere(t *testing.T, s Scenario) {
 			if !bytes.Equal(f.Wire(role), original.Wire(role)) || !bytes.Equal(f.Received(role), original.Received(role)) {
 				t.Errorf("%v: fork %d: the %v ends with other octets", s, i, role)
 			}
+			if a, b := f.Engine(role).StateName(), original.Engine(role).StateName(); a != b {
+				t.Errorf("%v: fork %d: the %v ends in %s, not in %s", s, i, role, a, b)
+			}
 		}
+	}
+	if s.Fail != "" {
+		return
 	}
 	if got := string(original.Received(attls.RoleServer)); got != request {
 		t.Errorf("%v: the server received %q", s, got)

@@ -1,0 +1,76 @@
+package conformance
+
+import (
+	"context"
+	"testing"
+
+	"attls"
+)
+
+// TestJudge: a run is held against everything that a fault promises.
+func TestJudge(t *testing.T) {
+	sound := Run(context.Background(), Scenario{Profile: "early-attestation-06"})
+	if sound.Err != nil {
+		t.Fatal(sound.Err)
+	}
+	r := Run(context.Background(), Scenario{Profile: "early-attestation-06", Fail: "binder"})
+	if r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	if err := r.Fault.Judge(&sound); err == nil {
+		t.Error("a connection that nobody rejected passes")
+	}
+	for name, change := range map[string]func(f *Fault, r *Result){
+		"another end":            func(f *Fault, _ *Result) { f.rejects = f.rejects.Peer() },
+		"another failure":        func(f *Fault, _ *Result) { f.Failure = attls.FailTIKMismatch },
+		"another message":        func(f *Fault, _ *Result) { f.at = attls.KindFinished },
+		"another alert":          func(f *Fault, _ *Result) { f.action.Alert = attls.AlertBadCertificate },
+		"no alert wanted":        func(f *Fault, _ *Result) { f.action.Close = true },
+		"no alert sent":          func(_ *Fault, r *Result) { r.Claims[attls.RoleClient].AlertSent = nil },
+		"no alert received":      func(_ *Fault, r *Result) { r.Claims[attls.RoleServer].AlertReceived = nil },
+		"another alert received": func(_ *Fault, r *Result) { r.Claims[attls.RoleServer].AlertReceived = &AlertClaim{Code: 1} },
+	} {
+		f, changed := *r.Fault, r
+		change(&f, &changed)
+		if f.Judge(&changed) == nil {
+			t.Errorf("%s passes", name)
+		}
+	}
+	if err := r.Fault.Judge(&r); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAttested: what a run must have to count as attested.
+func TestAttested(t *testing.T) {
+	r := Run(context.Background(), Scenario{Profile: "early-attestation-06", Attester: AttestBoth})
+	if !r.Attested() {
+		t.Fatal(r.Err)
+	}
+	for name, change := range map[string]func(r *Result){
+		"no data one way":   func(r *Result) { r.Claims[attls.RoleServer].DataSent = 0 },
+		"nothing received":  func(r *Result) { r.Claims[attls.RoleClient].DataReceived = 0 },
+		"an error":          func(r *Result) { r.Claims[attls.RoleClient].Error = &ErrorClaim{} },
+		"no attester":       func(r *Result) { r.Claims[attls.RoleServer].Attestation = nil },
+		"one attester only": func(r *Result) { r.Claims[attls.RoleClient].Attestation = r.Claims[attls.RoleClient].Attestation[1:] },
+		"a refusal": func(r *Result) {
+			c := &r.Claims[attls.RoleClient]
+			a := c.Attestation[0]
+			a.Verdict = &VerdictClaim{Failure: "attestation.appraisal_failed"}
+			c.Attestation = []AttestationClaim{a, c.Attestation[1]}
+		},
+	} {
+		changed := r
+		change(&changed)
+		if changed.Attested() || changed.judge() == nil {
+			t.Errorf("%s passes", name)
+		}
+	}
+	unaware := runWith(t, Scenario{Profile: "early-attestation-06"}, func(set *setup) {
+		set.ends[attls.RoleClient].config.Policy.Demand = false
+		set.unaware(attls.RoleServer)
+	})
+	if unaware.Attested() {
+		t.Error("a server that does not know the profile counts as attested")
+	}
+}
