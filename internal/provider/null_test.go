@@ -38,7 +38,7 @@ func TestNull(t *testing.T) {
 			t.Errorf("%v derives %x", id, got)
 		}
 	}
-	if _, ok := p.Suite(0x1304); ok {
+	if _, ok := p.Suite(0x1306); ok {
 		t.Error("a suite that the real provider does not have")
 	}
 	if _, ok := p.Group(0x0100); ok {

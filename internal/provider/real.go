@@ -29,6 +29,9 @@ func gcm(key []byte) (cipher.AEAD, error) {
 // key; ChaCha20-Poly1305 reaches the end of the sequence numbers first.
 const gcmRecords = 1 << 24
 
+// RFC 9147 section 4.5.3 gives AES-CCM 2^23 records; RFC 8446 says nothing.
+const ccmRecords = 1 << 23
+
 var suites = [...]Suite{
 	{ID: attls.TLS_AES_128_GCM_SHA256, Hash: crypto.SHA256, HashName: "SHA-256", HashLen: 32, KeyLen: 16, NonceLen: 12, Overhead: 16,
 		RecordLimit: gcmRecords, New: sha256.New, AEAD: gcm},
@@ -36,6 +39,10 @@ var suites = [...]Suite{
 		RecordLimit: gcmRecords, New: sha512.New384, AEAD: gcm},
 	{ID: attls.TLS_CHACHA20_POLY1305_SHA256, Hash: crypto.SHA256, HashName: "SHA-256", HashLen: 32, KeyLen: 32, NonceLen: 12, Overhead: 16,
 		New: sha256.New, AEAD: chacha20poly1305.New},
+	{ID: attls.TLS_AES_128_CCM_SHA256, Hash: crypto.SHA256, HashName: "SHA-256", HashLen: 32, KeyLen: 16, NonceLen: 12, Overhead: 16,
+		RecordLimit: ccmRecords, New: sha256.New, AEAD: newCCM(16, 12)},
+	{ID: attls.TLS_AES_128_CCM_8_SHA256, Hash: crypto.SHA256, HashName: "SHA-256", HashLen: 32, KeyLen: 16, NonceLen: 12, Overhead: 8,
+		RecordLimit: ccmRecords, New: sha256.New, AEAD: newCCM(8, 12)},
 }
 
 func (real) Suite(id attls.CipherSuite) (*Suite, bool) {

@@ -13,6 +13,11 @@ import (
 
 	"attls"
 
+	"github.com/cloudflare/circl/sign/ed448"
+	"github.com/cloudflare/circl/sign/mldsa/mldsa44"
+	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
+	"github.com/cloudflare/circl/sign/mldsa/mldsa87"
+
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
@@ -37,6 +42,10 @@ var signatures = [...]signature{
 	{attls.RSA_PSS_PSS_SHA256, "RSASSA-PSS", "", crypto.SHA256, 0},
 	{attls.RSA_PSS_PSS_SHA384, "RSASSA-PSS", "", crypto.SHA384, 0},
 	{attls.RSA_PSS_PSS_SHA512, "RSASSA-PSS", "", crypto.SHA512, 0},
+	{attls.ED448, "Ed448", "", 0, 0},
+	{attls.MLDSA44, "ML-DSA-44", "", 0, 0},
+	{attls.MLDSA65, "ML-DSA-65", "", 0, 0},
+	{attls.MLDSA87, "ML-DSA-87", "", 0, 0},
 }
 
 func find(s attls.SignatureScheme) (*signature, error) {
@@ -85,6 +94,14 @@ func (real) Verify(k *PublicKey, s attls.SignatureScheme, message, sig []byte) e
 	switch pub := k.Key.(type) {
 	case ed25519.PublicKey:
 		ok = ed25519.Verify(pub, message, sig)
+	case ed448.PublicKey:
+		ok = ed448.Verify(pub, message, sig, "")
+	case *mldsa44.PublicKey: // pure, with an empty context (draft-ietf-tls-mldsa section 4)
+		ok = mldsa44.Verify(pub, message, nil, sig)
+	case *mldsa65.PublicKey:
+		ok = mldsa65.Verify(pub, message, nil, sig)
+	case *mldsa87.PublicKey:
+		ok = mldsa87.Verify(pub, message, nil, sig)
 	case *ecdsa.PublicKey:
 		ok = ecdsa.VerifyASN1(pub, digest(d.hash, message), sig)
 	case *rsa.PublicKey:
@@ -108,7 +125,7 @@ func Sign(signer crypto.Signer, s attls.SignatureScheme, message []byte) ([]byte
 }
 
 // SignFrom is Sign with the randomness of a reader: the same reader gives the
-// same signature with keys of crypto/ecdsa (RFC 6979), crypto/ed25519 (neither
+// same signature with keys of crypto/ecdsa (RFC 6979), of EdDSA and ML-DSA (none
 // draws anything) and crypto/rsa (the salt of RSA-PSS).
 func SignFrom(random io.Reader, signer crypto.Signer, s attls.SignatureScheme, message []byte) ([]byte, error) {
 	d, err := find(s)
@@ -116,7 +133,7 @@ func SignFrom(random io.Reader, signer crypto.Signer, s attls.SignatureScheme, m
 		return nil, err
 	}
 	switch d.algorithm {
-	case "Ed25519":
+	case "Ed25519", "Ed448", "ML-DSA-44", "ML-DSA-65", "ML-DSA-87":
 		return signer.Sign(random, message, crypto.Hash(0))
 	case "ECDSA":
 		if k, ok := signer.(*ecdsa.PrivateKey); ok {

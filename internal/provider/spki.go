@@ -13,6 +13,11 @@ import (
 
 	"attls"
 
+	"github.com/cloudflare/circl/sign/ed448"
+	"github.com/cloudflare/circl/sign/mldsa/mldsa44"
+	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
+	"github.com/cloudflare/circl/sign/mldsa/mldsa87"
+
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
@@ -23,6 +28,10 @@ var (
 	oidMGF1    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 8}
 	oidECDSA   = asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}
 	oidEd25519 = asn1.ObjectIdentifier{1, 3, 101, 112}
+	oidEd448   = asn1.ObjectIdentifier{1, 3, 101, 113}
+	oidMLDSA44 = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 3, 17}
+	oidMLDSA65 = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 3, 18}
+	oidMLDSA87 = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 3, 19}
 	oidP256    = asn1.ObjectIdentifier{1, 2, 840, 10045, 3, 1, 7}
 	oidP384    = asn1.ObjectIdentifier{1, 3, 132, 0, 34}
 	oidP521    = asn1.ObjectIdentifier{1, 3, 132, 0, 35}
@@ -80,7 +89,43 @@ func parseSPKI(der []byte) (*PublicKey, error) {
 		k.Algorithm, k.Bits, k.Key = "Ed25519", 256, ed25519.PublicKey(bits.Bytes)
 		return k, nil
 	}
+	for i := range plainKeys {
+		if p := &plainKeys[i]; oid.Equal(p.oid) {
+			if !alg.Empty() || len(bits.Bytes) != p.size {
+				return nil, badKey("%s with parameters, or a key of %d octets", p.name, len(bits.Bytes))
+			}
+			key, err := p.parse(bits.Bytes)
+			if err != nil {
+				return nil, badKey("%s: %v", p.name, err)
+			}
+			k.Algorithm, k.Bits, k.Key = p.name, 8*p.size, key
+			return k, nil
+		}
+	}
 	return nil, badKey("keys of type %v are not supported", oid)
+}
+
+// plainKeys are the types without parameters whose BIT STRING is the key itself
+// (RFC 8410, RFC 9881).
+var plainKeys = [...]struct {
+	oid   asn1.ObjectIdentifier
+	name  string
+	size  int
+	parse func([]byte) (crypto.PublicKey, error)
+}{
+	{oidEd448, "Ed448", ed448.PublicKeySize, func(b []byte) (crypto.PublicKey, error) { return ed448.PublicKey(b), nil }},
+	{oidMLDSA44, "ML-DSA-44", mldsa44.PublicKeySize, func(b []byte) (crypto.PublicKey, error) {
+		k := new(mldsa44.PublicKey)
+		return k, k.UnmarshalBinary(b)
+	}},
+	{oidMLDSA65, "ML-DSA-65", mldsa65.PublicKeySize, func(b []byte) (crypto.PublicKey, error) {
+		k := new(mldsa65.PublicKey)
+		return k, k.UnmarshalBinary(b)
+	}},
+	{oidMLDSA87, "ML-DSA-87", mldsa87.PublicKeySize, func(b []byte) (crypto.PublicKey, error) {
+		k := new(mldsa87.PublicKey)
+		return k, k.UnmarshalBinary(b)
+	}},
 }
 
 func (k *PublicKey) ecdsa(params cryptobyte.String, point []byte) error {
