@@ -276,3 +276,46 @@ func TestTwoSerializations(t *testing.T) {
 		}
 	}
 }
+
+// TestDemandOverTolerance: a profile may let every failure pass (alert none). An
+// end whose policy demands attestation still completes no handshake without an
+// accepted verdict; one that demands nothing goes on after some of them.
+func TestDemandOverTolerance(t *testing.T) {
+	for _, name := range []string{"tls-attestation-07", "early-attestation-06", "early-attestation-00", "mbedtls-poc"} {
+		p := load(t, name)
+		lenient := *p
+		lenient.Alerts = map[attls.Failure]profile.AlertAction{}
+		for _, f := range attls.AttestationFailures {
+			lenient.Alerts[f] = profile.AlertAction{None: true}
+		}
+		passed := 0
+		for _, f := range Faults(p, Scenario{Profile: name, Compiled: p}) {
+			for _, demand := range []bool{true, false} {
+				s := f.Scenario
+				s.Compiled, s.Fail = &lenient, ""
+				r := runWith(t, s, func(set *setup) {
+					f.apply(set)
+					for _, role := range s.Attester.Roles() {
+						set.ends[role.Peer()].config.Policy.Demand = demand
+					}
+				})
+				for _, attester := range s.Attester.Roles() {
+					c := &r.Claims[attester.Peer()]
+					through := c.Error == nil && c.DataReceived > 0 && !accepted(c, attester)
+					switch {
+					case through && demand:
+						t.Errorf("%s, %s: the %v received data although the %v had to attest and did not", name, f.Name, attester.Peer(), attester)
+					case through:
+						passed++
+					}
+					if c.AlertSent != nil && c.AlertSent.Name == "close_notify" {
+						t.Errorf("%s, %s: a failure ended the connection with close_notify", name, f.Name)
+					}
+				}
+			}
+		}
+		if passed == 0 {
+			t.Errorf("%s: nothing is tolerated", name)
+		}
+	}
+}

@@ -539,6 +539,32 @@ func (e *Engine) judged(w *waiting) *attls.Error {
 	return nil
 }
 
+// checkDemand is the last word of a policy that demands attestation: whatever a
+// profile lets pass, the handshake goes past a gate only with a peer that was
+// accepted, or whose verdict is not due yet.
+func (e *Engine) checkDemand(passing gate) *attls.Error {
+	p, peer := e.cfg.Profile, e.role.Peer()
+	if p == nil || !e.cfg.Policy.Demand {
+		return nil
+	}
+	if s := e.psk.session; s != nil && s.Attestation != nil {
+		return nil // what was accepted then holds, or the session would not be in use
+	}
+	if v := e.att.verdict[peer]; v != nil && (v.Failure == "" || p.Rules.Verdict == profile.BeforeNothing) {
+		return nil
+	}
+	for i := range e.waits {
+		if w := &e.waits[i]; w.wait.Kind == WaitAppraisal && !w.answered && w.gate > passing {
+			return nil
+		}
+	}
+	failure := attls.FailDemandedByClient
+	if e.role == attls.RoleServer {
+		failure = attls.FailDemandedByServer
+	}
+	return attls.Errorf(attls.Refused, failure, "the %v must attest and was not accepted", peer).By(p.ID)
+}
+
 // isPeerKey reports whether a SubjectPublicKeyInfo holds the key of the peer's
 // certificate, in whatever encoding.
 func (e *Engine) isPeerKey(spki []byte) bool {

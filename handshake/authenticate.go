@@ -624,6 +624,9 @@ func (finish) name() string { return "FINISH" }
 func (finish) due() gate    { return gateData }
 
 func (s finish) step(e *Engine) (state, *attls.Error) {
+	if err := e.checkDemand(gateData); err != nil {
+		return nil, err
+	}
 	if e.writer == nil {
 		e.startHalves()
 	}

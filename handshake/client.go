@@ -627,6 +627,9 @@ func (clientFlight) due() gate    { return gateFinished }
 
 func (s clientFlight) step(e *Engine) (state, *attls.Error) {
 	e.take(WaitCertificateVerdict) // of a resumed chain
+	if err := e.checkDemand(gateFinished); err != nil {
+		return nil, err
+	}
 	e.sendCCS()
 	if err := e.endEarlyData(); err != nil {
 		return nil, err

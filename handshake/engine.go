@@ -499,7 +499,9 @@ func (e *Engine) alertFor(err *attls.Error) bool {
 	a, send := attls.DefaultAlert(err.Failure), true
 	if p := e.cfg.Profile; p != nil && err.Failure.Attestation() {
 		action := p.AlertFor(err.Failure)
-		a, send = action.Alert, !action.Close
+		if !action.None { // of one that cannot be let pass after all, the default remains
+			a, send = action.Alert, !action.Close
+		}
 	}
 	if send {
 		err.Alert, err.HasAlert, err.AlertName = a, true, e.addedAlert(a)

@@ -23,7 +23,9 @@ type Policy struct {
 	Produce []Scheme
 	// Accept lists what this end can have appraised, in order of preference.
 	Accept []Scheme
-	// Demand makes the handshake fail unless the peer attests.
+	// Demand makes the handshake fail unless the peer attests and is accepted,
+	// even where the profile lets a failure pass. A verdict that by the profile
+	// blocks nothing counts as accepted here.
 	Demand bool
 }
 
