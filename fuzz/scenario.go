@@ -134,7 +134,10 @@ func (s *Scenario) Answer(r attls.Role, null bool) pair.Answer {
 			key, spki := keyOnCurve()
 			return handshake.Answer{Evidence: &negotiation.Evidence{CMW: []byte("payload"), Signer: key, SPKI: spki}}, nil
 		case handshake.WaitAppraisal:
-			_, spki := keyOnCurve()
+			spki := w.Appraisal.SPKI // a verdict is about the certificate's key, where there is one
+			if spki == nil {
+				_, spki = keyOnCurve()
+			}
 			return handshake.Answer{Verdict: &negotiation.Verdict{Status: "affirming", SPKI: spki}}, nil
 		case handshake.WaitSignature:
 			if null {
