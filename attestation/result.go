@@ -209,9 +209,7 @@ func (a *appraisal) boundTo(r *result) *attls.Error {
 	if r.Nonce == nil {
 		return refused(attls.FailBinderMismatch, ruleEAR, "the result has no eat_nonce and results are bound to the handshake")
 	}
-	// Verifiers differ in the alphabet of base64 and in padding.
-	text := strings.NewReplacer("+", "-", "/", "_", "=", "").Replace(*r.Nonce)
-	got, e := base64.RawURLEncoding.DecodeString(text)
+	got, e := decodeNonce(*r.Nonce)
 	if e != nil || !bytes.Equal(got, want) {
 		return refused(attls.FailBinderMismatch, ruleEAR, "the result's eat_nonce is %q, the challenge of this connection is %x", *r.Nonce, want)
 	}

@@ -9,6 +9,7 @@ import (
 	"attls"
 	"attls/attestation"
 	"attls/extensions/profile"
+	"attls/extensions/profile/binder"
 	"attls/handshake"
 	"attls/negotiation"
 )
@@ -40,6 +41,10 @@ type Claims struct {
 	OwnKey         string `json:"own_key,omitempty"`
 
 	Attestation []AttestationClaim `json:"attestation"`
+
+	// BinderInputs is what any known binder can ask of the handshake; secrets
+	// included, so it is there on request only.
+	BinderInputs *BinderInputs `json:"binder_inputs,omitempty"`
 
 	AlertSent     *AlertClaim `json:"alert_sent,omitempty"`
 	AlertReceived *AlertClaim `json:"alert_received,omitempty"`
@@ -75,6 +80,11 @@ type VerdictClaim struct {
 	Status     string              `json:"status,omitempty"`
 	ValidUntil string              `json:"valid_until,omitempty"` // RFC 3339
 	Checks     []negotiation.Check `json:"checks,omitempty"`
+	// PeerChallenge is the challenge in the payload where it is another than the
+	// expected one, and PeerReadings are the readings, of this profile and of the
+	// others, under which it would have come out; none when no known one gives it.
+	PeerChallenge string          `json:"peer_challenge,omitempty"`
+	PeerReadings  []profile.Match `json:"peer_readings,omitempty"`
 }
 
 // AlertClaim is an alert.
@@ -102,6 +112,10 @@ type Outcome struct {
 	AlertSent, AlertReceived *attls.AlertDescription
 	DataSent, DataReceived   int64
 	Closed                   bool
+	// Inputs, when set, lets the claims name the readings under which a peer would
+	// have got another binder; KeepInputs puts them into the claims as well.
+	Inputs     binder.Inputs
+	KeepInputs bool
 }
 
 // MakeClaims says what one end knows of a connection.
@@ -126,7 +140,14 @@ func MakeClaims(p *profile.Profile, s handshake.ConnectionState, o Outcome) Clai
 		c.Profile, c.Readings = p.ID, Readings(p)
 	}
 	for i := range s.Attestation {
-		c.Attestation = append(c.Attestation, attestationClaim(&s.Attestation[i]))
+		a := attestationClaim(&s.Attestation[i])
+		if p != nil && o.Inputs != nil && a.Verdict != nil && a.Verdict.Failure == string(attls.FailBinderMismatch) {
+			nameReadings(p, &s.Attestation[i], o.Inputs, a.Verdict)
+		}
+		c.Attestation = append(c.Attestation, a)
+	}
+	if p != nil && o.Inputs != nil && o.KeepInputs {
+		c.BinderInputs = TakeBinderInputs(p, o.Inputs)
 	}
 	c.AlertSent, c.AlertReceived = alertClaim(p, o.AlertSent), alertClaim(p, o.AlertReceived)
 	switch {

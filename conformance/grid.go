@@ -107,13 +107,7 @@ func (g *grid) readings(s Scenario) error {
 			if option == r.Chosen {
 				continue
 			}
-			under := s
-			under.Compiled = nil
-			under.Readings = maps.Clone(s.Readings)
-			if under.Readings == nil {
-				under.Readings = map[string]string{}
-			}
-			under.Readings[r.Switch] = option
+			under := s.reading(map[string]string{r.Switch: option})
 			p, err := under.Load()
 			if err != nil {
 				return fmt.Errorf("with %s=%s: %w", r.Switch, option, err)

@@ -89,6 +89,8 @@ type runner struct {
 	tapes  [2]*tape
 	traces [2]*Trace
 	random [2]*handshake.RecordedRandom
+
+	keepInputs bool // in the claims
 }
 
 // setup is what both ends are made of; a fault changes it.
@@ -209,7 +211,15 @@ func (r *Result) judge() error {
 func newSetup(p *profile.Profile, s *Scenario, lab *laboratory) (*setup, error) {
 	set := &setup{p: p, s: s, lab: lab}
 	for _, role := range bothRoles {
-		config, err := s.config(p, role)
+		read := p
+		if role == attls.RoleClient && len(s.ClientReadings) > 0 {
+			var err error
+			other := s.reading(s.ClientReadings)
+			if read, err = other.Load(); err != nil {
+				return nil, err
+			}
+		}
+		config, err := s.config(read, role)
 		if err != nil {
 			return nil, err
 		}
@@ -299,7 +309,7 @@ func (r *runner) connect(ctx context.Context, set *setup, result *Result) error 
 func (r *runner) collect(set *setup, conns [2]*handshake.Conn, errs [2]error, nets [2]*wire, result *Result) {
 	rec := &Recording{Format: RecordingFormat, Scenario: *set.s}
 	for _, role := range bothRoles {
-		o := Outcome{Closed: true}
+		o := Outcome{Closed: true, Inputs: conns[role].Inputs(), KeepInputs: r.keepInputs}
 		errors.As(errs[role], &o.Err)
 		if errs[role] != nil && o.Err == nil {
 			o.Err = attls.Errorf(attls.Local, attls.FailInternal, "%v", errs[role])

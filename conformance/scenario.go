@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -49,17 +50,19 @@ type Scenario struct {
 	Profile    string            `json:"profile"`               // id, alias or file
 	Readings   map[string]string `json:"readings,omitempty"`    // switch: reading
 	CodePoints map[string]uint64 `json:"code_points,omitempty"` // "extensions.name": number
-	Attester   Attesters         `json:"attester"`
-	Model      string            `json:"model,omitempty"`
-	Credential string            `json:"credential,omitempty"`
-	Suite      string            `json:"suite,omitempty"` // IANA name; both ends offer it alone
-	Group      string            `json:"group,omitempty"` // IANA name; the share that is sent
-	HelloRetry bool              `json:"hello_retry,omitempty"`
-	Cookie     bool              `json:"cookie,omitempty"` // a cookie in the HelloRetryRequest
-	ALPN       string            `json:"alpn,omitempty"`
-	ServerName string            `json:"server_name,omitempty"` // "": localhost
-	Split      int               `json:"split,omitempty"`       // octets handed to the peer's engine at once; 0: as they come
-	Fail       string            `json:"fail,omitempty"`        // a Fault's name
+	// ClientReadings are those of a client that reads the text otherwise.
+	ClientReadings map[string]string `json:"client_readings,omitempty"`
+	Attester       Attesters         `json:"attester"`
+	Model          string            `json:"model,omitempty"`
+	Credential     string            `json:"credential,omitempty"`
+	Suite          string            `json:"suite,omitempty"` // IANA name; both ends offer it alone
+	Group          string            `json:"group,omitempty"` // IANA name; the share that is sent
+	HelloRetry     bool              `json:"hello_retry,omitempty"`
+	Cookie         bool              `json:"cookie,omitempty"` // a cookie in the HelloRetryRequest
+	ALPN           string            `json:"alpn,omitempty"`
+	ServerName     string            `json:"server_name,omitempty"` // "": localhost
+	Split          int               `json:"split,omitempty"`       // octets handed to the peer's engine at once; 0: as they come
+	Fail           string            `json:"fail,omitempty"`        // a Fault's name
 	// Concurrent takes the answers of an end in whatever order they come; such a
 	// run need not repeat octet for octet.
 	Concurrent bool `json:"concurrent,omitempty"`
@@ -74,6 +77,16 @@ func (s *Scenario) Load() (*profile.Profile, error) {
 		return s.Compiled, nil
 	}
 	return profile.Load(s.Profile, profile.Options{Readings: s.Readings, CodePoints: s.CodePoints})
+}
+
+// reading is the scenario under further readings.
+func (s Scenario) reading(more map[string]string) Scenario {
+	s.Compiled, s.Readings = nil, maps.Clone(s.Readings)
+	if s.Readings == nil {
+		s.Readings = map[string]string{}
+	}
+	maps.Copy(s.Readings, more)
+	return s
 }
 
 // String names the scenario: early-attestation-06/server/evidence/x509.

@@ -26,11 +26,16 @@ type profileFlags struct {
 
 func (f *profileFlags) register(c *cobra.Command, fallback string) {
 	c.Flags().StringVarP(&f.name, "profile", "p", fallback, `profile: an id (see "attls profile list") or a YAML file`)
-	c.Flags().StringToStringVar(&f.readings, "reading", nil, `reading of an ambiguity, as switch=value (see "attls profile show")`)
-	c.Flags().StringArrayVar(&f.codePoints, "code-point", nil, "number of a code point, as extensions.remoteAttestation=0xff06 (also alerts., messages., certificate_types.)")
+	f.registerAdjustments(c)
 	c.RegisterFlagCompletionFunc("profile", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return profile.Names(), cobra.ShellCompDirectiveDefault
 	})
+}
+
+// registerAdjustments registers what adjusts a profile that is named otherwise.
+func (f *profileFlags) registerAdjustments(c *cobra.Command) {
+	c.Flags().StringToStringVar(&f.readings, "reading", nil, `reading of an ambiguity, as switch=value (see "attls profile show")`)
+	c.Flags().StringArrayVar(&f.codePoints, "code-point", nil, "number of a code point, as extensions.remoteAttestation=0xff06 (also alerts., messages., certificate_types.)")
 }
 
 // schemeFlags say who attests how.
@@ -136,6 +141,7 @@ only when the right side rejects it with the right alert at the right message.
 	flags.StringVar(&s.Suite, "suite", "", "cipher suite, by its IANA name")
 	flags.StringVar(&s.Group, "group", "", "key exchange group, by its IANA name")
 	flags.BoolVar(&s.HelloRetry, "hello-retry", false, "let the server send HelloRetryRequest")
+	flags.StringToStringVar(&s.ClientReadings, "client-reading", nil, "reading of the client alone, as switch=value: two ends that read the text differently")
 	flags.BoolVar(&s.Cookie, "cookie", false, "put a cookie into the HelloRetryRequest")
 	flags.StringVar(&s.ALPN, "alpn", "", "application protocol to negotiate")
 	flags.IntVar(&s.Split, "split", 0, "read at most so many octets at once from the network (0: no limit)")

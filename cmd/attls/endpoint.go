@@ -40,6 +40,7 @@ type endpointFlags struct {
 	serverName                        string
 	keyLog                            string
 	messages, asJSON, quiet           bool
+	binderInputs                      bool
 	require                           bool
 	attesterCommand, appraiserCommand string
 	roots                             rootFiles
@@ -64,6 +65,7 @@ func (f *endpointFlags) register(c *cobra.Command) {
 	flags.StringVar(&f.keyLog, "keylog", "", "append secrets to this file in the NSS key log format (default: $SSLKEYLOGFILE)")
 	flags.BoolVar(&f.messages, "msg", false, "print every message with a hexadecimal dump to standard error")
 	flags.BoolVar(&f.asJSON, "json", false, "print one line of claims per connection to standard output; received data is counted only")
+	flags.BoolVar(&f.binderInputs, "binder-inputs", false, `with --json: put into the claims what binders are computed from, secrets included, for "attls profile explain --from-claims"`)
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "print no summary of connections")
 	flags.BoolVar(&f.require, "require-attestation", false, "fail unless the peer attests")
 	flags.StringVar(&f.attesterCommand, "attester-cmd", "", "program that makes our Evidence (default: the software root of trust)")
@@ -375,7 +377,7 @@ func (c *connection) shake(ctx context.Context) error {
 
 // report prints the claims of a connection that is over.
 func (c *connection) report(err error, closed bool) *conformance.Claims {
-	o := conformance.Outcome{Closed: closed}
+	o := conformance.Outcome{Closed: closed, Inputs: c.Inputs(), KeepInputs: c.end.flags.binderInputs}
 	if err != nil && !errors.As(err, &o.Err) {
 		o.Err = attls.Errorf(attls.Local, attls.FailInternal, "%v", err)
 	}

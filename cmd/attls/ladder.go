@@ -108,7 +108,7 @@ func (p *painter) tree(n *conformance.BinderNode, first, rest string) {
 	if n.Name != "" && len(parts) == 1 && len(parts[0].Parts) > 0 {
 		text, parts = n.Name+" = "+parts[0].Expr, parts[0].Parts
 	}
-	value, colour := short(n.Value), green
+	value, colour := p.short(n.Value), green
 	switch {
 	case n.Error != "":
 		value, colour = n.Error, red
@@ -125,9 +125,13 @@ func (p *painter) tree(n *conformance.BinderNode, first, rest string) {
 	if last := len(lines) - 1; value != "" {
 		room := p.width - utf8.RuneCountInString(first) - utf8.RuneCountInString(lines[last]) - utf8.RuneCountInString(value) - 3
 		if room >= 0 {
-			lines[last] += p.in(colour, " → "+value)
+			lines[last] += " → " + p.in(colour, value)
 		} else {
-			lines = append(lines, "  "+p.in(colour, "→ "+value))
+			mark := "→ "
+			for _, piece := range pieces(value, p.width-utf8.RuneCountInString(indent)-4) {
+				lines = append(lines, "  "+mark+p.in(colour, piece))
+				mark = "  "
+			}
 		}
 	}
 	for i, l := range lines {
@@ -179,7 +183,30 @@ func (p *painter) verdict(title string, v *conformance.VerdictClaim) {
 		lines := wrap(text, p.width-4, "")
 		p.line("  ", p.in(colour, mark), " ", strings.Join(lines, "\n      "))
 	}
+	p.peerReadings(v)
 	p.line()
+}
+
+// maxReadings bounds how many readings are named of a binder that is another.
+const maxReadings = 3
+
+// peerReadings says what the peer may have meant by another challenge.
+func (p *painter) peerReadings(v *conformance.VerdictClaim) {
+	if v.PeerChallenge == "" {
+		return
+	}
+	if len(v.PeerReadings) == 0 {
+		p.paragraph("  ", "No known reading of any profile gives the peer's value, "+short(v.PeerChallenge)+".")
+		return
+	}
+	p.line("  The peer's value, ", short(v.PeerChallenge), ", comes out under")
+	for i, m := range v.PeerReadings {
+		if i == maxReadings {
+			p.line("    ", count(len(v.PeerReadings)-i, "more reading"))
+			break
+		}
+		p.line("    ", p.in(yellow, m.String()))
+	}
 }
 
 // ends sums up what both ends claim.

@@ -13,7 +13,8 @@ type painter struct {
 	w        io.Writer
 	terminal bool
 	colour   bool
-	width    int // columns
+	width    int  // columns
+	full     bool // long values are not shortened
 }
 
 const (
@@ -97,6 +98,23 @@ func wrap(text string, columns int, indent string) []string {
 
 func pad(text string, columns int) string {
 	return text + strings.Repeat(" ", max(0, columns-utf8.RuneCountInString(text)))
+}
+
+// pieces cuts a long word into pieces of so many columns.
+func pieces(word string, columns int) (list []string) {
+	for runes := []rune(word); len(runes) > 0; {
+		n := min(len(runes), max(columns, minWidth/2))
+		list, runes = append(list, string(runes[:n])), runes[n:]
+	}
+	return list
+}
+
+// short is short, unless the painter shows values whole.
+func (p *painter) short(hexadecimal string) string {
+	if p.full {
+		return hexadecimal
+	}
+	return short(hexadecimal)
 }
 
 // short shows the ends of a long hexadecimal value.

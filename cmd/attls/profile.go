@@ -20,7 +20,7 @@ func profileCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(profileListCommand(), profileShowCommand(), lintCommand(), diffCommand(), newProfileCommand(), referenceCommand())
+	c.AddCommand(profileListCommand(), profileShowCommand(), lintCommand(), diffCommand(), explainCommand(), newProfileCommand(), referenceCommand())
 	return c
 }
 
@@ -125,8 +125,7 @@ func profileShowCommand() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringToStringVar(&f.readings, "reading", nil, "reading of an ambiguity, as switch=value")
-	c.Flags().StringArrayVar(&f.codePoints, "code-point", nil, "number of a code point, as extensions.name=number")
+	f.registerAdjustments(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
 	return c
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"attls/conformance"
 	"attls/extensions/profile"
 	"attls/extensions/schema"
 )
@@ -177,4 +178,64 @@ func TestGrid(t *testing.T) {
 	if code, _, stderr := command(t, "grid", "--profile", "nowhere.yaml"); code != exitUsage || !strings.Contains(stderr, "nowhere.yaml:1:1: ") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
+}
+
+// TestProfileExplain: the tree of a run, and the reading of a peer out of claims.
+func TestProfileExplain(t *testing.T) {
+	code, stdout, stderr := command(t, "profile", "explain", "early-attestation-06", "--attester", "both")
+	for _, want := range []string{"the server attests with evidence", "the client attests with evidence", "├─ base = ", "hash(CH..SH) → ", "A claim of the Evidence, tik_pub_hash:"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("missing: %q in %s", want, stdout)
+		}
+	}
+	if code != exitOK || stderr != "" || strings.Contains(stdout, "…") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	// The claims of a real pair of endpoints.
+	server := start(t, "--max-connections", "1", "--json", "--quiet")
+	code, line, stderr := command(t, "client", "--json", "--binder-inputs", server.address)
+	if code != exitOK || server.wait(t) != exitOK {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	if strings.Contains(server.out.String(), "binder_inputs") {
+		t.Error("inputs in claims without --binder-inputs")
+	}
+	code, stdout, stderr = withInput(t, line, "profile", "explain", "early-attestation-00", "--from-claims", "-", "--json")
+	var e conformance.Explanation
+	if err := json.Unmarshal([]byte(stdout), &e); err != nil || code != exitOK || e.Attesters[0].Challenge.Value == "" {
+		t.Fatalf("exit code %d, %v: %s%s", code, err, stdout, stderr)
+	}
+	file := filepath.Join(t.TempDir(), "claims.json")
+	os.WriteFile(file, []byte(line), 0o600)
+	code, stdout, stderr = command(t, "profile", "explain", "early-attestation-06", "--from-claims", file, "--peer-binder", e.Attesters[0].Challenge.Value)
+	if code != exitOK || !strings.Contains(stdout, "comes out under\n  early-attestation-0") || !strings.Contains(stdout, ", server attesting\n") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	code, stdout, _ = command(t, "profile", "explain", "early-attestation-06", "--from-claims", file, "--peer-binder", "00")
+	if code != exitOK || !strings.Contains(stdout, "No known reading") {
+		t.Errorf("exit code %d: %s", code, stdout)
+	}
+	for _, args := range [][]string{{"early-attestation-06", "--peer-binder", "00"}, {"early-attestation-06", "--peer-binder", "0", "--from-claims", file}, {"mbedtls-poc", "--attester", "server"}} {
+		if code, _, stderr := command(t, append([]string{"profile", "explain"}, args...)...); code != exitUsage {
+			t.Errorf("%v: exit code %d: %s", args, code, stderr)
+		}
+	}
+	if code, _, _ := command(t, "profile", "explain", "early-attestation-06", "--from-claims", "nowhere.json"); code != exitUnavailable {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestMismatchNamesReading: ends that read the text differently fail, and the
+// drawing names the reading of the peer.
+func TestMismatchNamesReading(t *testing.T) {
+	code, stdout, _ := command(t, "demo", "--hello-retry", "--client-reading", "hrr=b")
+	if code != exitFailed || !strings.Contains(stdout, "comes out under\n    early-attestation-06, server attesting, hrr=c\n") {
+		t.Errorf("exit code %d: %s", code, stdout)
+	}
+	server := start(t, "--max-connections", "1", "--profile", "early-attestation-00")
+	code, _, stderr := command(t, "client", "--profile", "early-attestation-00", "--reading", "public_key=point", server.address)
+	if code != exitFailed || !strings.Contains(stderr, "early-attestation-00, server attesting, public_key=spki\n") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	server.wait(t)
 }

@@ -2,8 +2,10 @@ package profile
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"attls"
 	"attls/extensions/profile/binder"
@@ -32,21 +34,71 @@ const maxTries = 256
 // nearest to the readings in force, then those of the embedded ones. The role
 // is tried the other way round as well, for a peer that mistook it.
 func (p *Profile) FindReadings(attester attls.Role, m Model, k CredentialKind, in binder.Inputs, challenge []byte) []Match {
+	return p.FindReadingsThat(attester, m, k, in, func(got []byte, _ ChallengeFit) bool { return bytes.Equal(got, challenge) })
+}
+
+// FindReadingsThat is FindReadings for a challenge that stands in a field which
+// may have changed it: is says whether a computed one, entered as the fit says,
+// is that.
+func (p *Profile) FindReadingsThat(attester attls.Role, m Model, k CredentialKind, in binder.Inputs, is func(challenge []byte, fit ChallengeFit) bool) []Match {
 	inForce := map[string]string{}
 	for _, r := range p.Readings {
 		inForce[r.Switch] = r.Chosen
 	}
-	found := search(p.doc, inForce, attester, m, k, in, challenge)
-	seen := map[string]bool{p.doc.binding(): true}
-	for _, name := range Names() {
-		doc, problems := readChain(name)
-		if problems.Err() != nil || seen[doc.binding()] {
-			continue // an alias says the same
+	own := p.doc.binding()
+	found := search(alternatives(p.doc, inForce), attester, m, k, in, is)
+	for _, list := range embeddedAlternatives() {
+		if list.binding != own { // an alias says the same
+			found = append(found, search(list.of, attester, m, k, in, is)...)
 		}
-		seen[doc.binding()] = true
-		found = append(found, search(doc, nil, attester, m, k, in, challenge)...)
 	}
 	return found
+}
+
+// alternative is the binder of a profile under readings that depart from those
+// to start with.
+type alternative struct {
+	profile    string
+	departures map[string]string
+	binder     BinderRules
+}
+
+type knownBinder struct {
+	binding string
+	of      []alternative
+}
+
+// embeddedAlternatives are those of every embedded profile that binds to
+// something else than the ones before it.
+var embeddedAlternatives = sync.OnceValue(func() (list []knownBinder) {
+	for _, name := range Names() {
+		doc, problems := readChain(name)
+		if problems.Err() != nil {
+			continue
+		}
+		b := doc.binding()
+		if !slices.ContainsFunc(list, func(x knownBinder) bool { return x.binding == b }) {
+			list = append(list, knownBinder{b, alternatives(doc, nil)})
+		}
+	}
+	return list
+})
+
+// alternatives compiles a document under the readings to start with and under
+// every departure from them that its binder can tell.
+func alternatives(doc *value, start map[string]string) (list []alternative) {
+	for _, departures := range combinations(doc, start) {
+		readings := maps.Clone(departures)
+		for name, r := range start {
+			if _, other := departures[name]; !other {
+				readings[name] = r
+			}
+		}
+		if p, err := compileDocument(doc, Options{Readings: readings}); err == nil {
+			list = append(list, alternative{p.ID, departures, p.Binder})
+		}
+	}
+	return list
 }
 
 // binding is what of a document decides a challenge.
@@ -60,30 +112,33 @@ func (v *value) binding() string {
 	return s
 }
 
-// search tries the readings of a document's binder.
-func search(doc *value, start map[string]string, attester attls.Role, m Model, k CredentialKind, in binder.Inputs, challenge []byte) []Match {
+// search tries alternatives, of one profile.
+func search(list []alternative, attester attls.Role, m Model, k CredentialKind, in binder.Inputs, is func([]byte, ChallengeFit) bool) []Match {
 	var found []Match
-	for _, departures := range combinations(doc, start) {
-		readings := map[string]string{}
-		for name, r := range start {
-			readings[name] = r
-		}
-		for name, r := range departures {
-			readings[name] = r
-		}
-		p, err := compileDocument(doc, Options{Readings: readings})
-		if err != nil || p.Binder.Program == nil || p.Binder.Challenge[m][k] == "" {
-			continue
+	for _, a := range list {
+		name := a.binder.Challenge[m][k]
+		if a.binder.Program == nil || name == "" || slices.ContainsFunc(found, func(m Match) bool { return within(m.Readings, a.departures) }) {
+			continue // nothing is bound, or fewer departures do
 		}
 		for _, r := range []attls.Role{attester, attester.Peer()} {
-			got, err := p.Binder.Program.Eval(p.Binder.Challenge[m][k], r, in)
-			if err == nil && bytes.Equal(got, challenge) {
-				found = append(found, Match{p.ID, r.String(), departures})
+			got, err := a.binder.Program.Eval(name, r, in)
+			if err == nil && is(got, a.binder.Fit) {
+				found = append(found, Match{a.profile, r.String(), a.departures})
 				break // a binder without a role in it is the same for both
 			}
 		}
 	}
 	return found
+}
+
+// within reports whether all of the readings are among the others.
+func within(readings, others map[string]string) bool {
+	for name, r := range readings {
+		if others[name] != r {
+			return false
+		}
+	}
+	return true
 }
 
 // combinations are the departures from the readings to start with, of the
