@@ -3,9 +3,11 @@ package conformance
 import (
 	"bytes"
 	"context"
+	"slices"
 	"testing"
 
 	"attls"
+	"attls/extensions"
 	"attls/extensions/profile"
 	"attls/handshake/message"
 	"attls/negotiation"
@@ -318,4 +320,46 @@ func TestDemandOverTolerance(t *testing.T) {
 			t.Errorf("%s: nothing is tolerated", name)
 		}
 	}
+}
+
+// TestOfferInSecondHello: after HelloRetryRequest the offer is that of the first
+// ClientHello. Whether it is changed, added or left out, the profile's alert for
+// a changed offer answers it, or, where the profile lets that pass, nothing does.
+func TestOfferInSecondHello(t *testing.T) {
+	forEachDesign(t, func(t *testing.T, s Scenario, p *profile.Profile) {
+		offer := func(x extensions.Extension) bool { _, ok := p.Extension(x.Type); return ok }
+		lenient := *p
+		lenient.Alerts = map[attls.Failure]profile.AlertAction{attls.FailOfferChanged: {None: true}}
+		s.HelloRetry = true
+		for name, tap := range map[string]*edit{
+			"left out": editList(attls.KindClientHello, 1, func(l extensions.List) extensions.List { return slices.DeleteFunc(slices.Clone(l), offer) }),
+			"added":    editList(attls.KindClientHello, 0, func(l extensions.List) extensions.List { return slices.DeleteFunc(slices.Clone(l), offer) }),
+			"moved": editList(attls.KindClientHello, 1, func(l extensions.List) extensions.List {
+				l = slices.Clone(l)
+				slices.SortStableFunc(l, func(a, b extensions.Extension) int { return rank(offer(b)) - rank(offer(a)) })
+				return l
+			}),
+		} {
+			for _, compiled := range []*profile.Profile{p, &lenient} {
+				s.Compiled = compiled
+				r := runWith(t, s, func(set *setup) {
+					for _, role := range bothRoles {
+						set.ends[role].config.Policy.Demand = false
+					}
+					set.tap(attls.RoleClient, tap.Fork())
+				})
+				e := r.Claims[attls.RoleServer].Error
+				if refused := e != nil && e.Failure == string(attls.FailOfferChanged); refused != (compiled == p) {
+					t.Errorf("%s, tolerated %v: %+v", name, compiled != p, e)
+				}
+			}
+		}
+	})
+}
+
+func rank(last bool) int {
+	if last {
+		return 1
+	}
+	return 0
 }

@@ -245,14 +245,64 @@ func (e *Engine) mayChange(t attls.ExtensionType) bool {
 	return false
 }
 
+// changed is the error of a field that the second ClientHello may not change.
+func changed(field string) *attls.Error {
+	return attls.Errorf(attls.Violation, attls.FailRetryMismatch, "differs from the first ClientHello").Under(field).By("RFC 8446 4.1.2")
+}
+
+// sameExtensions holds the extensions that must not change against each other.
+// What a profile's extension does is the profile's to judge; where it lets the
+// change pass, the comparison goes on without the extension.
+func (e *Engine) sameExtensions(first, second extensions.List) *attls.Error {
+	var passed []attls.ExtensionType
+	fixed := func(l extensions.List) (out extensions.List) {
+		for _, x := range l {
+			if !e.mayChange(x.Type) && !slices.Contains(passed, x.Type) {
+				out = append(out, x)
+			}
+		}
+		return out
+	}
+	for {
+		t, differ := difference(fixed(first), fixed(second))
+		if !differ {
+			return nil
+		}
+		if p := e.cfg.Profile; p != nil {
+			if x, ok := p.Extension(t); ok {
+				if err := e.attestationFailure(attls.FailOfferChanged, "differs from the first ClientHello"); err != nil {
+					return err.Under("extensions." + x.Name)
+				}
+				passed = append(passed, t)
+				continue
+			}
+		}
+		return changed("extensions." + t.String())
+	}
+}
+
+// difference finds the extension by which two lists differ first.
+func difference(first, second extensions.List) (attls.ExtensionType, bool) {
+	for i := range first {
+		_, kept := second.Find(first[i].Type)
+		switch {
+		case i == len(second) || !kept:
+			return first[i].Type, true
+		case first[i].Type != second[i].Type || !bytes.Equal(first[i].Body, second[i].Body):
+			return second[i].Type, true
+		}
+	}
+	if len(second) > len(first) {
+		return second[len(first)].Type, true
+	}
+	return 0, false
+}
+
 // checkSecond holds the second ClientHello against the first, field by field.
 func (s serverWaitClientHello) checkSecond(e *Engine, ch *message.ClientHello) *attls.Error {
 	var first message.ClientHello
 	if err := first.Unmarshal(s.first); err != nil {
 		return err
-	}
-	changed := func(field string) *attls.Error {
-		return attls.Errorf(attls.Violation, attls.FailRetryMismatch, "differs from the first ClientHello").Under(field).By("RFC 8446 4.1.2")
 	}
 	switch {
 	case first.LegacyVersion != ch.LegacyVersion:
@@ -264,33 +314,8 @@ func (s serverWaitClientHello) checkSecond(e *Engine, ch *message.ClientHello) *
 	case !bytes.Equal(first.CipherSuites, ch.CipherSuites):
 		return changed("cipher_suites")
 	}
-	i := 0
-	for k := range ch.Extensions {
-		x := &ch.Extensions[k]
-		if e.mayChange(x.Type) {
-			continue
-		}
-		for i < len(first.Extensions) && e.mayChange(first.Extensions[i].Type) {
-			i++
-		}
-		if i == len(first.Extensions) || first.Extensions[i].Type != x.Type || !bytes.Equal(first.Extensions[i].Body, x.Body) {
-			if p := e.cfg.Profile; p != nil {
-				if _, ok := p.Extension(x.Type); ok {
-					if err := e.attestationFailure(attls.FailOfferChanged, "differs from the first ClientHello"); err != nil {
-						return in(err, x)
-					}
-					i++
-					continue
-				}
-			}
-			return changed("extensions." + x.Type.String())
-		}
-		i++
-	}
-	for ; i < len(first.Extensions); i++ {
-		if !e.mayChange(first.Extensions[i].Type) {
-			return changed("extensions." + first.Extensions[i].Type.String())
-		}
+	if err := e.sameExtensions(first.Extensions, ch.Extensions); err != nil {
+		return err
 	}
 	if _, ok := ch.Extensions.Find(attls.ExtEarlyData); ok {
 		return changed("extensions.early_data")
