@@ -60,9 +60,10 @@ func (s *screen) snapshot() (text []byte, ended bool, changed chan struct{}) {
 	return s.b[:len(s.b):len(s.b)], s.ended, s.changed
 }
 
-// program is a running openssl.
+// program is a running program, openssl or another.
 type program struct {
 	t      *testing.T
+	name   string
 	in     io.WriteCloser
 	out    screen
 	status chan error
@@ -71,11 +72,17 @@ type program struct {
 // startOpenSSL runs openssl until the test ends.
 func startOpenSSL(t *testing.T, args ...string) *program {
 	t.Helper()
-	path, err := exec.LookPath("openssl")
+	return startProgram(t, "openssl", args...)
+}
+
+// startProgram runs a program until the test ends; without it the test is skipped.
+func startProgram(t *testing.T, name string, args ...string) *program {
+	t.Helper()
+	path, err := exec.LookPath(name)
 	if err != nil {
-		t.Skip("openssl is not installed")
+		t.Skip(name + " is not installed")
 	}
-	p := &program{t: t, status: make(chan error, 1), out: screen{changed: make(chan struct{})}}
+	p := &program{t: t, name: name, status: make(chan error, 1), out: screen{changed: make(chan struct{})}}
 	cmd := exec.Command(path, args...)
 	cmd.Stdout, cmd.Stderr = &p.out, &p.out
 	if p.in, err = cmd.StdinPipe(); err != nil {
@@ -116,12 +123,12 @@ func (p *program) await(pattern string) []string {
 		}
 		from = max(0, len(text)-1000)
 		if ended {
-			p.t.Fatalf("openssl ended without %q:\n%.3000s", pattern, text)
+			p.t.Fatalf("%s ended without %q:\n%.3000s", p.name, pattern, text)
 		}
 		select {
 		case <-changed:
 		case <-timer.C:
-			p.t.Fatalf("openssl does not print %q:\n%.3000s", pattern, text)
+			p.t.Fatalf("%s does not print %q:\n%.3000s", p.name, pattern, text)
 		}
 	}
 }
@@ -141,7 +148,7 @@ func (p *program) exit() error {
 	case err := <-p.status:
 		return err
 	case <-time.After(patience):
-		p.t.Fatal("openssl does not end")
+		p.t.Fatalf("%s does not end", p.name)
 		return nil
 	}
 }
