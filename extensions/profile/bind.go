@@ -292,8 +292,28 @@ func (c *compiler) slotPath(e *entry, key string, slot int, m meaning, elem stri
 		c.fail(v.pos, ProblemPath, "%s is %s, and stands in %s; an element for %s must be %s", v.text, f.Kind, b.kind.Name(), key, wrong)
 		return Place{}, ""
 	}
-	c.bind(b, binding{m, slot, path}, v)
+	x := binding{m, slot, path, m == meansChoice && f.Kind == schema.KindList}
+	if m == meansChoice {
+		c.alone(b, x, f, v)
+	}
+	c.bind(b, x, v)
 	return Place{b.kind, b.ext}, f.Type
+}
+
+// alone checks that a choice can be left out: it stands alone in its body, which
+// is then not sent, or is a list that may be empty.
+func (c *compiler) alone(b *body, x binding, f schema.Field, v *value) {
+	if x.list && f.Floor > 0 {
+		c.fail(v.pos, ProblemPath, "%s has %d octets at least, so that it cannot say that nothing was chosen", v.text, f.Floor).Advice = "let the list begin at 0 octets"
+		return
+	}
+	for _, y := range b.bindings {
+		if y.means == meansChoice && !(x.list && y.list) {
+			c.fail(v.pos, ProblemPath, "%s and %s stand in the same body, and neither can be left out where only the other was chosen", y.path, x.path).Advice =
+				"make both lists, as <0..2^8-1>, or give one of them an extension of its own"
+			return
+		}
+	}
 }
 
 // bind ties a field and refuses to tie it twice.

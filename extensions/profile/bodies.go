@@ -31,6 +31,7 @@ type binding struct {
 	means meaning
 	slot  int // into Profile.Slots; not for the payload
 	path  string
+	list  bool // a choice that is a list of none or one
 }
 
 // body is an extension in one message, or an added message, with its codec and
@@ -132,6 +133,9 @@ func (c *codec) value(x binding, f *Fields) (schema.Value, bool, *attls.Error) {
 			return schema.Value{}, false, nil
 		}
 		v, err := c.element(x.slot, *f.Choices[x.slot])
+		if x.list {
+			v = schema.List(v)
+		}
 		return v, true, err
 	}
 	list := schema.List()
@@ -178,13 +182,12 @@ func (c *codec) decode(kind attls.MessageKind, sender attls.Role, t attls.Extens
 		}
 		return malformedExtension(b.name, err)
 	}
-	c.read(b, &v, f)
-	return nil
+	return c.read(b, &v, f)
 }
 
 // read fills in what the fields of a body mean. The result keeps no view of
 // the octets.
-func (c *codec) read(b *body, v *schema.Value, f *Fields) {
+func (c *codec) read(b *body, v *schema.Value, f *Fields) error {
 	for _, x := range b.bindings {
 		field := v.Get(x.path)
 		if field == nil {
@@ -199,6 +202,15 @@ func (c *codec) read(b *body, v *schema.Value, f *Fields) {
 		case meansPayload:
 			f.Payload = bytes.Clone(field.Octets)
 		case meansChoice:
+			if x.list {
+				if len(field.Items) > 1 {
+					return attls.Errorf(attls.Violation, attls.FailTwoChoices, "%d schemes where one is chosen", len(field.Items)).Under(x.path).Under(b.name).By(c.p.ID)
+				}
+				if len(field.Items) == 0 {
+					continue
+				}
+				field = &field.Items[0]
+			}
 			s := c.slots[x.slot].scheme(field)
 			f.Choices[x.slot] = &s
 		case meansOffer:
@@ -209,6 +221,7 @@ func (c *codec) read(b *body, v *schema.Value, f *Fields) {
 			}
 		}
 	}
+	return nil
 }
 
 func (c *codec) message(index int, sender attls.Role) (*body, error) {
@@ -235,8 +248,7 @@ func (c *codec) decodeMessage(index int, sender attls.Role, raw []byte, f *Field
 	if failure != nil {
 		return malformedExtension(b.name, failure)
 	}
-	c.read(b, &v, f)
-	return nil
+	return c.read(b, &v, f)
 }
 
 // schemeType is how an element of one type becomes a scheme.

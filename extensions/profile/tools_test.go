@@ -1,10 +1,13 @@
 package profile
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
+
+	"attls"
 )
 
 // TestLintFindsTheDefects of the published texts.
@@ -203,5 +206,46 @@ func TestReference(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(b.String())
+	}
+}
+
+// TestChoiceInList: a choice may be a list of none or one; of two it is refused.
+func TestChoiceInList(t *testing.T) {
+	p := mustLoad(t, "../../cmd/attls/testdata/mine.yaml", Options{})
+	place := p.Slots[0].Choice
+	f := p.NewFields()
+	s, ok := p.EncodeScheme(1, Scheme{Credential: KindX509, Format: Format{ContentFormat: 263}})
+	if f.Choices[1] = &s; !ok {
+		t.Fatal("no scheme")
+	}
+	list, err := p.Encode(place.Message, server, f)
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	if got, want := fmt.Sprintf("%x", list[0].Body), fmt.Sprintf("00%02x%x", len(s.Wire), s.Wire); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	read := p.NewFields()
+	if err := p.Decode(place.Message, server, place.Extension, list[0].Body, read); err != nil || read.Choices[0] != nil || read.Choices[1] == nil {
+		t.Errorf("%v: %v", err, read.Choices)
+	}
+	two := append([]byte{0, byte(2 * len(s.Wire))}, append(append([]byte(nil), s.Wire...), s.Wire...)...)
+	var failure *attls.Error
+	if err := p.Decode(place.Message, server, place.Extension, two, read); !errors.As(err, &failure) || failure.Failure != attls.FailTwoChoices {
+		t.Errorf("two elements: %v", err)
+	}
+	for _, m := range []struct{ old, new, want string }{
+		{"chosen_client_scheme<0..2^8-1>", "chosen_client_scheme", "chosen_server_scheme and chosen_client_scheme stand in the same body"},
+		{"chosen_server_scheme<0..2^8-1>", "chosen_server_scheme", "chosen_server_scheme and chosen_client_scheme stand in the same body"},
+		{"chosen_client_scheme<0..2^8-1>", "chosen_client_scheme<1..2^8-1>", "octets at least, so that it cannot say that nothing was chosen"},
+	} {
+		src, err := os.ReadFile("../../cmd/attls/testdata/mine.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Parse("mine.yaml", []byte(strings.Replace(string(src), m.old, m.new, 1)), Options{})
+		if err == nil || !strings.Contains(err.Error(), m.want) {
+			t.Errorf("%s: %v", m.new, err)
+		}
 	}
 }
