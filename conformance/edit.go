@@ -66,6 +66,12 @@ func withList(m *message.Raw, change func(extensions.List) extensions.List) []by
 			v.Extensions = change(v.Extensions)
 			return v.Append(nil)
 		}
+	case attls.KindServerHello, attls.KindHelloRetryRequest:
+		var v message.ServerHello
+		if v.Unmarshal(m.Body()) == nil {
+			v.Extensions = change(v.Extensions)
+			return v.Append(nil)
+		}
 	case attls.KindEncryptedExtensions:
 		var v message.EncryptedExtensions
 		if v.Unmarshal(m.Body()) == nil {

@@ -3,6 +3,9 @@ package conformance
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,7 +14,9 @@ import (
 	"attls"
 	"attls/extensions"
 	"attls/extensions/profile"
+	"attls/handshake"
 	"attls/handshake/message"
+	"attls/internal/rule"
 	"attls/negotiation"
 )
 
@@ -31,6 +36,7 @@ type Fault struct {
 	rejects attls.Role
 	at      attls.MessageKind
 	action  profile.AlertAction
+	rule    rule.Rule
 	apply   func(*setup)
 }
 
@@ -48,7 +54,8 @@ type attempt struct {
 // room for the fault.
 type faultKind struct {
 	failure attls.Failure
-	name    string // "": the failure's, without its subject
+	name    string    // "": the failure's, without its subject
+	rule    rule.Rule // "": the one whose breach is the failure
 	does    string
 	try     func(c *circumstance) *attempt
 }
@@ -159,7 +166,10 @@ func (k *faultKind) fault(p *profile.Profile, s Scenario) (Fault, bool) {
 			continue // the profile lets it pass
 		}
 		f := Fault{Name: k.title(), Failure: a.failure, Does: k.does, Rejects: a.rejects.String(), At: a.at.String(),
-			Scenario: tried, rejects: a.rejects, at: a.at, action: action, apply: a.apply}
+			Scenario: tried, rejects: a.rejects, at: a.at, action: action, rule: k.rule, apply: a.apply}
+		if f.rule == "" {
+			f.rule = breaches[a.failure]
+		}
 		if a.at == attls.KindAdded {
 			f.At = p.Messages[c.credential().Message].Name
 		}
@@ -170,6 +180,40 @@ func (k *faultKind) fault(p *profile.Profile, s Scenario) (Fault, bool) {
 		return f, true
 	}
 	return Fault{}, false
+}
+
+// breaches are the rules whose breach a failure tells of.
+var breaches = map[attls.Failure]rule.Rule{
+	attls.FailNoSchemeEvidence:     rule.NoEvidence,
+	attls.FailNoSchemeResults:      rule.NoResults,
+	attls.FailNothingOffered:       rule.NothingOffered,
+	attls.FailUnwilling:            rule.Unwilling,
+	attls.FailDemandedByClient:     rule.DemandByClient,
+	attls.FailDemandedByServer:     rule.DemandByServer,
+	attls.FailChoiceNotOffered:     rule.ChoiceOffered,
+	attls.FailTwoChoices:           rule.ChoiceOne,
+	attls.FailChoiceNone:           rule.ChoiceSome,
+	attls.FailChoiceWithoutRequest: rule.ChoiceRequest,
+	attls.FailNotChosen:            rule.CredentialChosen,
+	attls.FailOfferChanged:         rule.OfferUnchanged,
+	attls.FailMisplaced:            rule.CredentialFirst,
+	attls.FailMissing:              rule.CredentialThere,
+	attls.FailNonceSize:            rule.NonceBound,
+	attls.FailAttestationExtension: rule.GrammarComplete,
+	attls.FailCertTypeMismatch:     rule.TypeAgreed,
+	attls.FailBinderUndefined:      rule.BinderDefined,
+	attls.FailAttestationKey:       rule.KeyUsable,
+	attls.FailVerifierUnreachable:  rule.VerdictNeeded,
+	attls.FailBinderMismatch:       rule.BinderCompared,
+	attls.FailTIKMismatch:          rule.KeyCompared,
+	attls.FailAppraisal:            rule.Appraised,
+	attls.FailMalformedCMW:         rule.WellFormed,
+	attls.FailFormatMismatch:       rule.FormatCompared,
+	attls.FailVerifierMismatch:     rule.IssuerCompared,
+	attls.FailSignature:            rule.SignatureVerified,
+	attls.FailUnsolicited:          rule.ExtensionSolicited,
+	attls.FailWrongMessage:         rule.ExtensionInPlace,
+	attls.FailUnexpectedMessage:    rule.AddedInPlace,
 }
 
 // Judge says whether a run was rejected as it had to be; nil when it was.
@@ -233,6 +277,16 @@ var protocolFaults = []faultKind{
 	{failure: attls.FailBinderUndefined, does: "The attester's certificate holds an RSA key, for which the profile's binder is not defined.", try: tryBinderUndefined},
 	{failure: attls.FailAttestationKey, does: "The verdict names a key that cannot verify a CertificateVerify.", try: tryKeyUnusable},
 	{failure: attls.FailVerifierUnreachable, does: "The relying party's Verifier does not answer.", try: tryVerifierUnreachable},
+	{failure: attls.FailDemandedByClient, name: "answer-dropped", does: "A tap drops the server's choice for its own attestation.", try: tryAnswerDropped},
+	{failure: attls.FailUnsolicited, name: "unsolicited", does: "A tap adds an answer to an extension that the client did not send.", try: tryUnsolicited},
+	{failure: attls.FailUnsolicited, name: "code-point", rule: rule.ExtensionKnown, does: "A tap gives the extension with the server's choice another number.", try: tryCodePoint},
+	{failure: attls.FailWrongMessage, name: "wrong-message", does: "A tap moves the extension with the server's choice into ServerHello.", try: tryWrongMessage},
+	{failure: attls.FailAttestationExtension, name: "empty-list", rule: rule.GrammarBounds, does: "A tap empties a list that must not be empty.", try: tryEmptyList},
+	{failure: attls.FailAttestationExtension, name: "short-nonce", rule: rule.GrammarBounds, does: "A tap shortens the nonce below the floor of the grammar.", try: tryShortNonce},
+	{failure: attls.FailMisplaced, name: "second-entry", does: "A tap puts the payload into the second CertificateEntry as well.", try: trySecondEntry},
+	{failure: attls.FailUnexpectedMessage, name: "message-early", does: "A tap moves the added message before CertificateVerify.", try: tryMessageEarly},
+	{failure: attls.FailUnexpectedMessage, name: "message-unasked", does: "A tap adds the message of the profile where no scheme was chosen.", try: tryMessageUnasked},
+	{failure: attls.FailAttestationKey, name: "key-type", rule: rule.KeyPermitted, does: "The attested key is of a type that the profile does not permit.", try: tryKeyType},
 	{failure: attls.FailAttesterUnavailable, does: "The Attester has no Evidence to give.", try: tryAttesterUnavailable},
 }
 
@@ -303,7 +357,7 @@ func tryUnwilling(c *circumstance) *attempt {
 
 // unaware makes an end a plain TLS 1.3 peer.
 func (s *setup) unaware(r attls.Role) {
-	s.ends[r].config.Profile = nil
+	s.ends[r].config.Profile = s.p.Unaware()
 	s.ends[r].config.Policy = negotiation.Policy{}
 }
 
@@ -409,7 +463,7 @@ func tryNotChosen(c *circumstance) *attempt {
 		s.ends[attls.RoleServer].config.Policy.Produce = nil
 		s.tap(attls.RoleServer, editCertificate(func(m *message.Certificate) {
 			f := s.p.NewFields()
-			f.Payload = []byte{0x82, 0x19, 0x01, 0x07, 0x41, 0x00} // a CMW of one octet
+			f.Payload = oneOctetCMW
 			list, err := s.p.Encode(attls.KindCertificate, attls.RoleServer, f)
 			if err != nil || len(m.Entries) == 0 {
 				return
@@ -608,4 +662,180 @@ type mute struct{ negotiation.Attester }
 
 func (mute) Attest(context.Context, *negotiation.EvidenceRequest) (*negotiation.Evidence, error) {
 	return nil, errors.New("the root of trust gives no Evidence")
+}
+
+// tryAnswerDropped needs a client that sees only by the missing choice that the
+// server will not attest.
+func tryAnswerDropped(c *circumstance) *attempt {
+	if c.s.Attester != AttestServer {
+		return nil
+	}
+	slot := &c.p.Slots[c.slot()]
+	return &attempt{rejects: attls.RoleClient, at: attls.KindCertificate, apply: func(s *setup) {
+		s.tap(attls.RoleServer, editList(slot.Choice.Message, 0, func(l extensions.List) extensions.List {
+			return without(l, func(t attls.ExtensionType) bool { return t == slot.Choice.Extension })
+		}))
+	}}
+}
+
+// tryUnsolicited needs a list that the client did not send and that is answered
+// in an extension of its own.
+func tryUnsolicited(c *circumstance) *attempt {
+	first := c.slot()
+	if c.s.Attester == AttestBoth || c.p.Rules.OfferEmptyList {
+		return nil
+	}
+	second := slices.IndexFunc(c.p.Slots, func(s profile.Slot) bool {
+		return s.Choice.Message == attls.KindEncryptedExtensions && s.Choice.Extension != c.p.Slots[first].Choice.Extension && slices.Contains(s.Kinds, c.kind)
+	})
+	if second < 0 {
+		return nil
+	}
+	scheme, ok := c.p.EncodeScheme(second, DemoScheme(c.p, c.p.Slots[second].Models[0], c.kind))
+	if !ok {
+		return nil
+	}
+	return &attempt{rejects: attls.RoleClient, at: attls.KindEncryptedExtensions, apply: func(s *setup) {
+		s.tap(attls.RoleServer, editField(s.p, attls.KindEncryptedExtensions, 0, attls.RoleServer, func(f *profile.Fields) {
+			f.Choices[second] = &scheme
+			if s.p.Slots[second].Nonce.Message == attls.KindEncryptedExtensions {
+				f.Nonces[second] = bytes.Repeat([]byte{7}, 32)
+			}
+		}))
+	}}
+}
+
+// unknownExtension is a number that no profile and no RFC uses.
+const unknownExtension = attls.ExtensionType(0xfefe)
+
+func tryCodePoint(c *circumstance) *attempt {
+	slot := &c.p.Slots[c.slot()]
+	if slot.Choice.Message != attls.KindEncryptedExtensions {
+		return nil
+	}
+	return &attempt{rejects: attls.RoleClient, at: attls.KindEncryptedExtensions, apply: func(s *setup) {
+		s.tap(attls.RoleServer, editList(attls.KindEncryptedExtensions, 0, func(l extensions.List) extensions.List {
+			for i := range l {
+				if l[i].Type == slot.Choice.Extension {
+					l[i].Type = unknownExtension
+				}
+			}
+			return l
+		}))
+	}}
+}
+
+func tryWrongMessage(c *circumstance) *attempt {
+	slot := &c.p.Slots[c.slot()]
+	return &attempt{rejects: attls.RoleClient, at: attls.KindServerHello, apply: func(s *setup) {
+		s.tap(attls.RoleServer, editList(attls.KindServerHello, 0, func(l extensions.List) extensions.List {
+			return append(l, extensions.Extension{Type: slot.Choice.Extension})
+		}))
+	}}
+}
+
+// tryEmptyList encodes what the grammar forbids with its bounds turned off.
+func tryEmptyList(c *circumstance) *attempt {
+	if c.p.Rules.OfferEmptyList {
+		return nil
+	}
+	return &attempt{rejects: attls.RoleServer, at: attls.KindClientHello, apply: func(s *setup) {
+		s.tap(attls.RoleClient, editField(s.p.Without(rule.GrammarBounds), attls.KindClientHello, 0, attls.RoleClient, func(f *profile.Fields) {
+			f.Offers[c.slot()] = nil
+		}))
+	}}
+}
+
+func tryShortNonce(c *circumstance) *attempt {
+	slot := &c.p.Slots[c.slot()]
+	if slot.NonceMin == 0 {
+		return nil
+	}
+	return &attempt{rejects: c.attester, at: slot.Nonce.Message, apply: func(s *setup) {
+		s.tap(c.attester.Peer(), editField(s.p.Without(rule.GrammarBounds), slot.Nonce.Message, 0, c.attester.Peer(), func(f *profile.Fields) {
+			f.Nonces[c.slot()] = bytes.Repeat([]byte{7}, slot.NonceMin-1)
+		}))
+	}}
+}
+
+func trySecondEntry(c *circumstance) *attempt {
+	if c.credential().Carrier != profile.CarrierExtension || !c.firstEntryOnly() {
+		return nil
+	}
+	return &attempt{rejects: c.attester.Peer(), at: attls.KindCertificate, apply: func(s *setup) {
+		s.tap(c.attester, editCertificate(func(m *message.Certificate) {
+			if len(m.Entries) == 1 {
+				m.Entries = append(m.Entries, m.Entries[0])
+			}
+			m.Entries[1].Extensions = m.Entries[0].Extensions
+		}))
+	}}
+}
+
+// addedMessage is a message of a profile with a payload that nobody appraises.
+func addedMessage(p *profile.Profile, index int, sender attls.Role) []byte {
+	f := p.NewFields()
+	f.Payload = oneOctetCMW
+	body, err := p.EncodeMessage(index, sender, f)
+	if err != nil {
+		return nil
+	}
+	b, mark := message.Begin(nil, p.Messages[index].Type)
+	return message.End(append(b, body...), mark)
+}
+
+// oneOctetCMW is a CMW of one octet.
+var oneOctetCMW = []byte{0x82, 0x19, 0x01, 0x07, 0x41, 0x00}
+
+func tryMessageEarly(c *circumstance) *attempt {
+	row := c.credential()
+	if row.Carrier != profile.CarrierMessage {
+		return nil
+	}
+	return &attempt{rejects: c.attester.Peer(), at: attls.KindAdded, apply: func(s *setup) {
+		s.tap(c.attester, newEdit(func(m *message.Raw, _ int, p *handshake.Plan) {
+			switch m.Kind {
+			case attls.KindCertificateVerify:
+				p.Before = [][]byte{addedMessage(s.p, row.Message, c.attester)}
+			case attls.KindAdded:
+				p.Drop = true
+			}
+		}))
+	}}
+}
+
+func tryMessageUnasked(c *circumstance) *attempt {
+	row := c.credential()
+	if row.Carrier != profile.CarrierMessage || c.s.Attester != AttestClient {
+		return nil
+	}
+	return &attempt{rejects: attls.RoleClient, at: attls.KindAdded, apply: func(s *setup) {
+		s.tap(attls.RoleServer, newEdit(func(m *message.Raw, _ int, p *handshake.Plan) {
+			if m.Kind == attls.KindCertificateVerify {
+				p.After = [][]byte{addedMessage(s.p, row.Message, attls.RoleServer)}
+			}
+		}))
+	}}
+}
+
+func tryKeyType(c *circumstance) *attempt {
+	row := c.credential()
+	if row.KeyFrom != profile.KeyFromAppraisal || len(row.Keys) == 0 || slices.Contains(row.Keys, "secp384r1") {
+		return nil
+	}
+	relying := c.attester.Peer()
+	return &attempt{rejects: relying, at: attls.KindCertificate, apply: func(s *setup) {
+		end := s.ends[relying]
+		end.appraiser = changedVerdict{end.appraiser, func(v *negotiation.Verdict) { v.SPKI = otherCurve() }}
+	}}
+}
+
+// otherCurve is a key of P-384, as DER SubjectPublicKeyInfo.
+func otherCurve() []byte {
+	key, err := ecdsa.ParseRawPrivateKey(elliptic.P384(), append(make([]byte, 47), 1))
+	if err != nil {
+		return nil
+	}
+	spki, _ := x509.MarshalPKIXPublicKey(key.Public())
+	return spki
 }

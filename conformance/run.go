@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"attls"
+	"attls/conformance/pair"
 	"attls/extensions/profile"
 	"attls/handshake"
 	"attls/negotiation"
@@ -32,6 +33,7 @@ type Result struct {
 	Err error `json:"-"`
 
 	recording *Recording
+	pair      *pair.Pair // of a run in memory
 }
 
 // Binder is the challenge of one attester as both ends computed it.

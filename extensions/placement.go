@@ -249,6 +249,9 @@ func (t *Table) checkOne(kind attls.MessageKind, sender attls.Role, entry int, p
 		return nil // ClientHello, CertificateRequest, NewSessionTicket: ignored
 	}
 	p := row.in(kind)
+	if (p == nil || postHandshake && !p.PostHandshake) && t.off == rule.ExtensionInPlace {
+		return nil
+	}
 	if p == nil || postHandshake && !p.PostHandshake {
 		return attls.Errorf(attls.Violation, attls.FailWrongMessage, "must not stand in this message").By("RFC 8446 4.2")
 	}
@@ -263,7 +266,7 @@ func (t *Table) checkOne(kind attls.MessageKind, sender attls.Role, entry int, p
 			return nil
 		}
 	}
-	if kind == attls.KindCertificateRequest {
+	if kind == attls.KindCertificateRequest || t.off == rule.ExtensionSolicited {
 		return nil // an answer nobody asked for; RFC 8446 section 4.3.2 has it ignored
 	}
 	return attls.Errorf(attls.Violation, attls.FailUnsolicited, "was not offered").By("RFC 8446 4.2")

@@ -297,6 +297,15 @@ func (e *Engine) enforce(r rule.Rule, err *attls.Error) *attls.Error {
 	return err
 }
 
+// parsed returns the error of reading a message, unless an extension stands
+// twice in it and may.
+func (e *Engine) parsed(err *attls.Error) *attls.Error {
+	if err != nil && err.Failure == attls.FailDuplicateExtension {
+		return e.enforce(rule.ExtensionOnce, err)
+	}
+	return err
+}
+
 // letPass returns an error unless the profile tolerates its failure.
 func (e *Engine) letPass(err *attls.Error) *attls.Error {
 	if err != nil && e.tolerated(err.Failure) {

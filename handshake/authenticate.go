@@ -385,7 +385,7 @@ func (e *Engine) readCertificate(m *message.Raw, postHandshake bool) (*message.C
 
 // emptyCertificate handles a peer that shows no certificate.
 func (e *Engine) emptyCertificate(m *message.Raw) (state, *attls.Error) {
-	if e.role == attls.RoleClient {
+	if e.role == attls.RoleClient && e.obeys(rule.CertificateShown) {
 		return nil, attls.Errorf(attls.Violation, attls.FailDecode, "a server must show a certificate").Under("certificate_list").By("RFC 8446 4.4.2.4")
 	}
 	if _, scheme := e.chosen(attls.RoleClient); scheme != nil && e.cfg.Policy.Demand {
@@ -393,7 +393,7 @@ func (e *Engine) emptyCertificate(m *message.Raw) (state, *attls.Error) {
 			return nil, err
 		}
 	}
-	if e.cfg.ClientAuthentication == RequireClientCertificate {
+	if e.cfg.ClientAuthentication == RequireClientCertificate && e.obeys(rule.CertificateRequired) {
 		return nil, attls.Errorf(attls.Refused, attls.FailCertificateRequired, "the client sent no certificate").By("RFC 8446 4.4.2.4")
 	}
 	e.peer.none = true
@@ -479,7 +479,7 @@ func (waitCertificateVerify) name() string { return "WAIT_CV" }
 func (waitCertificateVerify) due() gate    { return gateCertificateVerify }
 
 func (s waitCertificateVerify) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
-	if m.Kind == attls.KindAdded && !e.obeys(rule.AddedInPlace) {
+	if e.skips(m) {
 		return s, nil
 	}
 	if m.Kind != attls.KindCertificateVerify {
@@ -537,6 +537,11 @@ func (e *Engine) checkSignature(m *message.Raw, key *provider.PublicKey, hash []
 	return cv.Scheme, nil
 }
 
+// skips reports whether a message that a profile adds may stand anywhere.
+func (e *Engine) skips(m *message.Raw) bool {
+	return m.Kind == attls.KindAdded && !e.obeys(rule.AddedInPlace)
+}
+
 // waitAdded takes the handshake message that a profile adds.
 type waitAdded struct{}
 
@@ -571,6 +576,9 @@ func (waitFinished) name() string { return "WAIT_FINISHED" }
 func (waitFinished) due() gate    { return gateNone }
 
 func (s waitFinished) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
+	if e.skips(m) {
+		return s, nil
+	}
 	if m.Kind != attls.KindFinished {
 		return nil, unexpected(m, s)
 	}

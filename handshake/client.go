@@ -343,7 +343,7 @@ func (e *Engine) checkServerVersion(k attls.MessageKind, sh *message.ServerHello
 	if err != nil {
 		return in(err, x)
 	}
-	if v != attls.VersionTLS13 {
+	if v != attls.VersionTLS13 && e.obeys(rule.VersionOffered) {
 		return in(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "version 0x%04x was not offered", v).By("RFC 8446 4.2.1"), x)
 	}
 	return nil
@@ -453,7 +453,7 @@ func (s clientWaitEncryptedExtensions) receive(e *Engine, m *message.Raw) (state
 		return nil, unexpected(m, s)
 	}
 	ee := &e.scratch.encrypted
-	if err := ee.Unmarshal(m.Body()); err != nil {
+	if err := e.parsed(ee.Unmarshal(m.Body())); err != nil {
 		return nil, err
 	}
 	if err := e.table.Check(m.Kind, attls.RoleServer, 0, false, ee.Extensions, &e.sent); err != nil {
@@ -581,7 +581,7 @@ func (e *Engine) receiveRequest(m *message.Raw) *attls.Error {
 func (e *Engine) readRequest(l extensions.List) *attls.Error {
 	x, ok := l.Find(attls.ExtSignatureAlgorithms)
 	if !ok {
-		return missing(attls.ExtSignatureAlgorithms).By("RFC 8446 4.3.2")
+		return e.enforce(rule.RequestAlgorithms, missing(attls.ExtSignatureAlgorithms).By("RFC 8446 4.3.2"))
 	}
 	list, err := extensions.ParseSignatureAlgorithms(x.Body)
 	if err != nil {

@@ -258,7 +258,7 @@ func (c *Config) maxCertificates() int {
 }
 
 // tableRules are the rules that the table itself enforces.
-var tableRules = []rule.Rule{rule.UnknownIgnored, rule.ExtensionKnown, rule.PSKLast}
+var tableRules = []rule.Rule{rule.UnknownIgnored, rule.ExtensionKnown, rule.ExtensionInPlace, rule.ExtensionSolicited, rule.PSKLast}
 
 // placement returns RFC 8446's table with the profile's rows, made once.
 func (c *Config) placement() (*extensions.Table, *attls.Error) {

@@ -7,6 +7,7 @@ import (
 	"attls"
 	"attls/extensions"
 	"attls/handshake/message"
+	"attls/internal/rule"
 	"attls/negotiation"
 )
 
@@ -56,7 +57,7 @@ func (s serverWaitClientHello) receive(e *Engine, m *message.Raw) (state, *attls
 		return nil, unexpected(m, s)
 	}
 	ch := &e.scratch.clientHello
-	if err := ch.Unmarshal(m.Body()); err != nil {
+	if err := e.parsed(ch.Unmarshal(m.Body())); err != nil {
 		return nil, err
 	}
 	if err := e.checkClientVersion(ch); err != nil {
@@ -70,7 +71,7 @@ func (s serverWaitClientHello) receive(e *Engine, m *message.Raw) (state, *attls
 			Under("legacy_compression_methods").By("RFC 8446 4.1.2")
 	}
 	if s.first != nil {
-		if err := s.checkSecond(e, ch); err != nil {
+		if err := e.enforce(rule.HelloRepeated, s.checkSecond(e, ch)); err != nil {
 			return nil, err
 		}
 		e.in.SkipUndecryptable(0)
@@ -148,7 +149,7 @@ func (e *Engine) selectGroup(ch *message.ClientHello) (attls.NamedGroup, []byte,
 	case !haveShares:
 		return 0, nil, missing(attls.ExtKeyShare)
 	}
-	if _, ok := ch.Extensions.Find(attls.ExtSignatureAlgorithms); !ok {
+	if _, ok := ch.Extensions.Find(attls.ExtSignatureAlgorithms); !ok && e.obeys(rule.HelloComplete) {
 		return 0, nil, missing(attls.ExtSignatureAlgorithms)
 	}
 	groups, err := extensions.ParseSupportedGroups(groupsX.Body)
@@ -339,7 +340,7 @@ func (s serverWaitClientHello) checkSecond(e *Engine, ch *message.ClientHello) *
 // readClientHello reads the rest of an acceptable ClientHello.
 func (e *Engine) readClientHello(ch *message.ClientHello, keyOffered bool) *attls.Error {
 	x, ok := ch.Extensions.Find(attls.ExtSignatureAlgorithms)
-	if !ok && !keyOffered { // RFC 8446 section 9.2
+	if !ok && !keyOffered && e.obeys(rule.HelloComplete) { // RFC 8446 section 9.2
 		return missing(attls.ExtSignatureAlgorithms)
 	}
 	if ok {

@@ -6,6 +6,7 @@ import (
 
 	"attls"
 	"attls/extensions/profile"
+	"attls/internal/rule"
 	"attls/negotiation"
 )
 
@@ -139,7 +140,7 @@ func (e *Engine) Fail(id WaitID, err *attls.Error) error {
 	}
 	w.answered = true
 	// Going on without an answer makes sense for a verdict only.
-	if w.wait.Kind == WaitAppraisal && e.tolerated(err.Failure) {
+	if w.wait.Kind == WaitAppraisal && e.tolerated(err.Failure) || w.wait.Kind == WaitCertificateVerdict && !e.obeys(rule.ChainTrusted) {
 		w.answer = Answer{}
 		e.run()
 		return e.failure()

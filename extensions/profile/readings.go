@@ -170,3 +170,28 @@ func combinations(doc *value, start map[string]string) []map[string]string {
 	slices.SortStableFunc(list, func(a, b map[string]string) int { return len(a) - len(b) })
 	return list
 }
+
+// DecidesBinder reports whether the binder names a switch, so that its readings
+// are readings of the binder.
+func (p *Profile) DecidesBinder(name string) bool {
+	text := p.doc.get("binder", "define").line() + p.doc.get("binder", "transcript").line()
+	return strings.Contains(text, "$"+name)
+}
+
+// Reread compiles the profile again with another reading of one switch.
+func (p *Profile) Reread(name, reading string) (*Profile, error) {
+	readings := map[string]string{}
+	for _, r := range p.Readings {
+		readings[r.Switch] = r.Chosen
+	}
+	readings[name] = reading
+	return compileDocument(p.doc, Options{Readings: readings})
+}
+
+// WithBinder is the profile with the binder of another, for an end that reads
+// the text in another way and for nothing else.
+func (p *Profile) WithBinder(other *Profile) *Profile {
+	q := *p
+	q.Binder = other.Binder
+	return &q
+}

@@ -104,7 +104,6 @@ var parameters = map[rule.Rule]func(*Profile){
 	rule.OneMessage:       func(p *Profile) { p.Quirks.MessagesPerRecord = 0 },
 	rule.Padded:           func(p *Profile) { p.Quirks.PadTo = 0 },
 	rule.RestrictedAnswer: func(p *Profile) { p.Quirks.RestrictEncryptedExtensions = false },
-	rule.NeverSent:        func(p *Profile) { p.Quirks.NeverSend = nil },
 }
 
 func (p *Profile) eachCredential(change func(*Credential)) {

@@ -78,7 +78,6 @@ const (
 	FormatCompared Rule = "verdict.format"    // another format than the chosen one is refused
 	IssuerCompared Rule = "verdict.verifier"  // results of another Verifier than the chosen one are refused
 	VerdictNeeded  Rule = "verdict.needed"    // a relying party without a verdict does not go on
-	AttesterNeeded Rule = "attester.needed"   // an attester without a payload does not go on
 	ExporterApart  Rule = "exporter.named"    // the profile's exporters can be used under their names
 )
 
@@ -89,27 +88,25 @@ const (
 	OneMessage       Rule = "quirk.messages_per_record"
 	Padded           Rule = "quirk.pad_to"
 	RestrictedAnswer Rule = "quirk.encrypted_extensions_only"
-	NeverSent        Rule = "quirk.never_send"
 )
 
 // TLS 1.3 itself, as far as extensions and certificates are concerned.
 const (
-	CertificateShown  Rule = "certificate.shown"   // a server's Certificate is not empty
-	ContextEmpty      Rule = "certificate.context" // certificate_request_context is empty in the handshake
-	RequestAlgorithms Rule = "request.algorithms"  // CertificateRequest has signature_algorithms
-	RequestContext    Rule = "request.context"     // and an empty context
-	SchemeOffered     Rule = "signature.offered"   // CertificateVerify uses a scheme that was offered
-	SchemeFits        Rule = "signature.fits"      // and one that goes with the key
-	SignatureVerified Rule = "signature.verified"  // and verifies
-	FinishedVerified  Rule = "finished.verified"   // Finished matches the transcript
-	PSKLast           Rule = "extension.psk_last"  // pre_shared_key is the last extension
-	HelloComplete     Rule = "hello.complete"      // the extensions that ClientHello must have
-	HelloRepeated     Rule = "hello.repeated"      // the second ClientHello differs where it may
-	GroupOffered      Rule = "key_share.offered"   // a share is of an offered group
-	VersionOffered    Rule = "version.offered"     // the selected version was offered
-	ALPNOffered       Rule = "alpn.offered"        // so was the protocol
-	RetryNeeded       Rule = "retry.needed"        // HelloRetryRequest changes something
-	CookieReturned    Rule = "cookie.returned"     // the cookie comes back as it was
-	KeyUsage          Rule = "certificate.usage"   // the key may be used for signatures
-	TypeOffered       Rule = "certificate_type.offered"
+	CertificateShown    Rule = "certificate.shown"    // a server's Certificate is not empty
+	ContextEmpty        Rule = "certificate.context"  // certificate_request_context is empty in the handshake
+	RequestAlgorithms   Rule = "request.algorithms"   // CertificateRequest has signature_algorithms
+	RequestContext      Rule = "request.context"      // and an empty context
+	SchemeOffered       Rule = "signature.offered"    // CertificateVerify uses a scheme that was offered
+	SchemeFits          Rule = "signature.fits"       // and one that goes with the key
+	SignatureVerified   Rule = "signature.verified"   // and verifies
+	FinishedVerified    Rule = "finished.verified"    // Finished matches the transcript
+	ExtensionOnce       Rule = "extension.once"       // no extension stands twice in a message
+	CertificateRequired Rule = "certificate.required" // a client that must show a certificate does
+	ChainTrusted        Rule = "certificate.trusted"  // a certificate that is not trusted is refused
+	PSKLast             Rule = "extension.psk_last"   // pre_shared_key is the last extension
+	HelloComplete       Rule = "hello.complete"       // the extensions that ClientHello must have
+	HelloRepeated       Rule = "hello.repeated"       // the second ClientHello differs where it may
+	VersionOffered      Rule = "version.offered"      // the selected version was offered
+	ALPNOffered         Rule = "alpn.offered"         // so was the protocol
+	RetryNeeded         Rule = "retry.needed"         // HelloRetryRequest changes something
 )

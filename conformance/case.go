@@ -1,0 +1,250 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"attls"
+	"attls/conformance/pair"
+	"attls/extensions/profile"
+	"attls/handshake"
+	"attls/internal/rule"
+)
+
+// Case is one named check of one rule under one profile: a fault that must be
+// rejected, by whom, at which message and with which alert, or a connection
+// that must go well and in which one end must have behaved as it should.
+type Case struct {
+	Name     string    `json:"name"`
+	Rule     rule.Rule `json:"rule"`
+	Does     string    `json:"does"`
+	Fault    *Fault    `json:"fault,omitempty"` // nil: a connection that is looked at
+	Scenario Scenario  `json:"scenario"`
+
+	p     *profile.Profile
+	apply func(*setup)
+	judge func(*Result) error
+}
+
+// Cases lists every case of a profile; nil: those of TLS 1.3 itself.
+func Cases(p *profile.Profile) []Case {
+	if p == nil {
+		return tlsCases()
+	}
+	open := Scenario{Profile: p.ID, Compiled: p}
+	var list []Case
+	for _, f := range Faults(p, open) {
+		if f.rule == "" {
+			continue // a fault of our own, which no rule of a text is about
+		}
+		list = append(list, Case{Name: f.Name, Rule: f.rule, Does: f.Does, Fault: &f, Scenario: f.Scenario, p: p, apply: f.apply, judge: f.Judge})
+	}
+	for i := range checks {
+		if c, ok := checks[i].find(p, open); ok {
+			list = append(list, c)
+		}
+	}
+	return append(list, readingCases(p)...)
+}
+
+// NotRunError says that a case could not be run at all.
+type NotRunError struct{ Err error }
+
+func (e *NotRunError) Error() string { return "it could not be run: " + e.Err.Error() }
+func (e *NotRunError) Unwrap() error { return e.Err }
+
+// Run runs the case in memory. It is nil when everything went as it must.
+func (c *Case) Run() error { return c.run(c.p) }
+
+// RunWithoutRule runs the case with its rule turned off at both ends; a case
+// that checks its rule fails then.
+func (c *Case) RunWithoutRule() error {
+	p := c.p
+	if p == nil {
+		p = &profile.Profile{}
+	}
+	return c.run(p.Without(c.Rule))
+}
+
+func (c *Case) run(p *profile.Profile) error {
+	s := c.Scenario
+	set, err := newCaseSetup(p, &s)
+	if err != nil {
+		return &NotRunError{err}
+	}
+	if c.apply != nil {
+		c.apply(set)
+	}
+	r, err := set.inMemory()
+	if err != nil {
+		return &NotRunError{err}
+	}
+	r.Profile = c.p // which names the alerts
+	return c.judge(r)
+}
+
+// bench is what all cases have around them; it is made once.
+var bench = sync.OnceValues(newLaboratory)
+
+// newCaseSetup builds both ends of a case.
+func newCaseSetup(p *profile.Profile, s *Scenario) (*setup, error) {
+	lab, err := bench()
+	if err != nil {
+		return nil, err
+	}
+	return newSetup(p, s, lab)
+}
+
+// inMemory runs both ends in one goroutine, with application data both ways.
+func (s *setup) inMemory() (*Result, error) {
+	o := pair.Options{Send: [2][]byte{[]byte(request), []byte(response)}, KeepWire: true, Split: [2]pair.Split{}}
+	var traces [2]*Trace
+	for _, role := range bothRoles {
+		answerer, err := s.answerer(role, &tape{})
+		if err != nil {
+			return nil, err
+		}
+		traces[role] = NewTrace(role, s.ends[role].config.Profile)
+		config := s.ends[role].config
+		config.Tap = handshake.Taps(config.Tap, traces[role])
+		o.Answer[role] = func(w *handshake.Wait) (handshake.Answer, *attls.Error) {
+			return answerer.Answer(context.Background(), w)
+		}
+	}
+	o.Client, o.Server = s.ends[attls.RoleClient].config, s.ends[attls.RoleServer].config
+	both, err := pair.New(o)
+	if err != nil {
+		return nil, err
+	}
+	both.Run() // the ends say by themselves how it went
+	r := &Result{Scenario: *s.s, Ladder: Ladder(traces[attls.RoleClient], traces[attls.RoleServer]), pair: both}
+	for _, role := range bothRoles {
+		engine := both.Engine(role)
+		out := Outcome{Err: engine.Err()}
+		out.AlertSent, out.AlertReceived = traces[role].Alerts()
+		out.DataSent, out.DataReceived = traces[role].Data()
+		r.Claims[role] = MakeClaims(s.ends[role].config.Profile, engine.State(), out)
+		r.Sent[role] = both.Wire(role)
+	}
+	return r, nil
+}
+
+// attempted is a check as it is written down for one circumstance: what changes
+// before the run, and what must hold after it.
+type attempted struct {
+	apply func(*setup)
+	judge func(*Result) error
+}
+
+// check is one row of the table of checks: a connection in which one end must be
+// seen to obey a rule. try returns nil where the profile leaves no room for it.
+type check struct {
+	name string
+	rule rule.Rule
+	does string
+	try  func(c *circumstance) *attempted
+}
+
+// find takes the first combination in which the check is possible.
+func (k *check) find(p *profile.Profile, open Scenario) (Case, bool) {
+	for _, combination := range Combinations(p) {
+		if combination.Reason != "" {
+			continue
+		}
+		c, s := inCombination(p, open, combination)
+		if a := k.try(c); a != nil {
+			return Case{Name: k.name, Rule: k.rule, Does: k.does, Scenario: *s, p: p, apply: a.apply, judge: a.judge}, true
+		}
+	}
+	return Case{}, false
+}
+
+// inCombination is the circumstance of a scenario in one combination.
+func inCombination(p *profile.Profile, s Scenario, combination Combination) (*circumstance, *Scenario) {
+	s.Attester, s.Model, s.Credential = combination.Attester, combination.Model, combination.Credential
+	c := &circumstance{p: p, s: &s, attester: combination.Attester.Roles()[0]}
+	c.model, _ = ParseModel(combination.Model)
+	c.kind, _ = ParseCredential(combination.Credential)
+	return c, c.s
+}
+
+// readingCases are the connections in which the two ends read the binder in
+// different ways, each of which has to be noticed.
+func readingCases(p *profile.Profile) []Case {
+	var list []Case
+	for _, r := range p.Readings {
+		for _, option := range r.Options {
+			if option == r.Chosen || !p.DecidesBinder(r.Switch) {
+				continue
+			}
+			other, err := p.Reread(r.Switch, option)
+			if err != nil {
+				continue
+			}
+			if c, ok := readingCase(p, other, r.Switch, option); ok {
+				list = append(list, c)
+			}
+		}
+	}
+	return list
+}
+
+// readingCase finds a combination in which the attester's other reading of a
+// switch gives another binder.
+func readingCase(p, other *profile.Profile, name, option string) (Case, bool) {
+	for _, combination := range Combinations(p) {
+		if combination.Reason != "" || combination.Attester == AttestBoth {
+			continue
+		}
+		for _, retry := range []bool{false, true} {
+			c, s := inCombination(p, Scenario{Profile: p.ID, Compiled: p, HelloRetry: retry}, combination)
+			mine, theirs := p.Binder.Challenge[c.model][c.kind], other.Binder.Challenge[c.model][c.kind]
+			if mine == "" || theirs == "" {
+				continue
+			}
+			f := Fault{Name: "binder/" + name + "=" + option, Failure: attls.FailBinderMismatch, rule: rule.BinderCompared,
+				Does:    fmt.Sprintf("The attester computes the binder under the reading %s=%s.", name, option),
+				rejects: c.attester.Peer(), at: carrierMessage(c.credential()), action: p.AlertFor(attls.FailBinderMismatch)}
+			f.Rejects, f.At = f.rejects.String(), f.at.String()
+			if !f.action.Close {
+				f.Alert = alertClaim(p, &f.action.Alert)
+			}
+			f.apply = func(s *setup) { s.ends[c.attester].config.Profile = s.p.WithBinder(other) }
+			f.Scenario = *s
+			k := Case{Name: f.Name, Rule: f.rule, Does: f.Does, Fault: &f, Scenario: *s, p: p, apply: f.apply, judge: f.Judge}
+			if k.differs(c.attester) {
+				return k, true
+			}
+		}
+	}
+	return Case{}, false
+}
+
+// differs reports whether the two ends get different binders.
+func (c *Case) differs(attester attls.Role) bool {
+	s := c.Scenario
+	set, err := newCaseSetup(c.p, &s)
+	if err != nil {
+		return false
+	}
+	c.apply(set)
+	r, err := set.inMemory()
+	if err != nil {
+		return false
+	}
+	a, b := challengeOf(&r.Claims[0], attester), challengeOf(&r.Claims[1], attester)
+	return a != "" && b != "" && a != b
+}
+
+func challengeOf(c *Claims, attester attls.Role) string {
+	for i := range c.Attestation {
+		if c.Attestation[i].Attester == attester.String() {
+			return c.Attestation[i].Challenge
+		}
+	}
+	return ""
+}
+
+var errNotAttested = errors.New("the connection did not carry application data both ways under a verdict")
