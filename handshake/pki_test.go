@@ -216,3 +216,8 @@ func TestParsePrivateKey(t *testing.T) {
 		t.Error("a key that makes no signatures is accepted")
 	}
 }
+
+// pemBlock is a file in PEM.
+func pemBlock(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
