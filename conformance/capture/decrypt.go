@@ -1,6 +1,9 @@
 package capture
 
 import (
+	"encoding/binary"
+	"time"
+
 	"attls"
 	"attls/handshake"
 	"attls/handshake/message"
@@ -14,122 +17,339 @@ type Item struct {
 	Sender    attls.Role
 	Type      attls.ContentType
 	Protected bool
+	// Early says that it came under the early traffic secret (0-RTT).
+	Early bool
+	// Sealed says that the record could not be opened, for want of a secret or
+	// after an error; Bytes is then its protected payload.
+	Sealed bool
 	// Message is set for handshake messages; Bytes is the payload of all others.
 	Message message.Raw
 	Bytes   []byte
+	// Time is when the record that completed the item was captured, Offset where
+	// that record begins in what the sender sent, in octets.
+	Time   time.Time
+	Offset int
 }
 
 // Open takes the records of a connection apart and removes their protection.
-// What was read before an error is returned with it; an error says which end's
-// octets it met.
+// What cannot be opened is listed as sealed records; the error is the first one
+// met and says in which end's octets. An error of one direction does not end the
+// other.
 func (c *Connection) Open(keys KeyLog) ([]Item, *attls.Error) {
-	o := opener{keys: keys}
+	o := opener{keys: keys, suite: c.suite()}
 	for i := range o.in {
-		o.in[i] = record.NewReader(record.Settings{MaxHandshakeMessage: 1 << 24})
-		o.in[i].AcceptPlaintextAlerts(true)
+		o.in[i].reader = newReader()
 	}
-	for _, p := range c.Pieces {
-		in := o.in[p.Sender]
-		copy(in.Reserve(len(p.Data)), p.Data)
-		in.Commit(len(p.Data))
-		if err := o.drain(p.Sender); err != nil {
-			return o.items, err.Under(p.Sender.String())
+	for i := range c.Pieces {
+		o.piece(&c.Pieces[i])
+	}
+	for i := range o.in {
+		if rest := len(o.in[i].rest); rest > 0 {
+			o.fail(attls.Role(i), attls.Errorf(attls.FromPeer, attls.FailTruncated, "the capture ends %d octets into a record", rest))
 		}
 	}
-	return o.items, nil
+	return o.items, o.err
+}
+
+func newReader() *record.Reader {
+	r := record.NewReader(record.Settings{MaxHandshakeMessage: 1 << 24})
+	r.AcceptPlaintextAlerts(true)
+	return r
+}
+
+// suite looks ahead for the ServerHello: early data is protected before it is
+// on the wire. Nil when there is none of a suite that we know.
+func (c *Connection) suite() *provider.Suite {
+	r := newReader()
+	for _, p := range c.Pieces {
+		if p.Sender != attls.RoleServer {
+			continue
+		}
+		feed(r, p.Data)
+		for {
+			found, ok, err := r.Next()
+			if err != nil {
+				return nil
+			}
+			if !ok {
+				break
+			}
+			m, err := message.ParseRaw(found.Data)
+			if found.Type != attls.ContentTypeHandshake || err != nil || m.Kind != attls.KindServerHello {
+				continue
+			}
+			var sh message.ServerHello
+			if sh.Unmarshal(m.Body()) != nil {
+				return nil
+			}
+			s, _ := provider.Real().Suite(sh.CipherSuite)
+			return s
+		}
+	}
+	return nil
+}
+
+func feed(r *record.Reader, b []byte) {
+	copy(r.Reserve(len(b)), b)
+	r.Commit(len(b))
+}
+
+// epoch says under which of its secrets an end sends.
+type epoch uint8
+
+const (
+	epochPlain epoch = iota
+	epochEarly
+	epochHandshake
+	epochApplication
+)
+
+// direction is what one end sends.
+type direction struct {
+	reader  *record.Reader
+	epoch   epoch
+	traffic []byte // the current application traffic secret
+	rest    []byte // octets of an incomplete record
+	offset  int    // of rest
+	shut    bool   // records are listed unopened from here on
 }
 
 // opener follows a connection far enough to know when its keys change.
 type opener struct {
 	keys    KeyLog
+	random  [32]byte
 	secrets Secrets
 	suite   *provider.Suite
-	traffic [2][]byte // current application traffic secrets, by sender
-	in      [2]*record.Reader
+	in      [2]direction
 	items   []Item
+	err     *attls.Error
+	now     time.Time
+}
+
+// fail keeps the first error and shuts the direction in which it was met.
+func (o *opener) fail(sender attls.Role, err *attls.Error) {
+	o.in[sender].shut = true
+	if o.err == nil {
+		o.err = err.Under(sender.String())
+	}
+}
+
+const recordHeader = 5
+
+// piece cuts what arrived into records.
+func (o *opener) piece(p *Piece) {
+	d := &o.in[p.Sender]
+	o.now = p.Time
+	d.rest = append(d.rest, p.Data...)
+	for len(d.rest) >= recordHeader {
+		n := recordHeader + int(binary.BigEndian.Uint16(d.rest[3:]))
+		if t := attls.ContentType(d.rest[0]); t < attls.ContentTypeChangeCipherSpec || t > attls.ContentTypeApplicationData {
+			if !d.shut { // no record: the reader says what it is instead
+				feed(d.reader, d.rest)
+				o.drain(p.Sender)
+			}
+			d.shut, d.rest = true, nil
+			return
+		}
+		if len(d.rest) < n {
+			return
+		}
+		o.record(p.Sender, d.rest[:n])
+		d.rest, d.offset = d.rest[n:], d.offset+n
+	}
+}
+
+// record handles one whole record.
+func (o *opener) record(sender attls.Role, rec []byte) {
+	d := &o.in[sender]
+	if d.epoch == epochEarly && !o.stillEarly(d, rec) {
+		return
+	}
+	if d.shut {
+		o.sealed(sender, rec)
+		return
+	}
+	before := len(o.items)
+	feed(d.reader, rec)
+	o.drain(sender)
+	if d.shut && len(o.items) == before {
+		o.sealed(sender, rec)
+	}
+}
+
+// stillEarly finds out whether a client goes on with early data. A server that
+// refuses it need not say so before more of it arrives, so the keys are tried.
+// False: the record was listed as sealed.
+func (o *opener) stillEarly(d *direction, rec []byte) bool {
+	switch {
+	case attls.ContentType(rec[0]) == attls.ContentTypeHandshake: // the ClientHello after a HelloRetryRequest
+		*d = direction{reader: newReader(), rest: d.rest, offset: d.offset}
+		return true
+	case attls.ContentType(rec[0]) != attls.ContentTypeApplicationData || opens(d.reader, rec):
+		return true
+	}
+	later := newReader()
+	if _, err := o.protect(later, handshake.SecretClientHandshake); err == nil && opens(later, rec) {
+		d.reader, d.epoch, d.shut = later, epochHandshake, false
+		return true
+	}
+	o.sealed(attls.RoleClient, rec)
+	return false
+}
+
+// opens tries a record on a copy of a reader.
+func opens(r *record.Reader, rec []byte) bool {
+	c := r.Clone()
+	feed(c, rec)
+	_, _, err := c.Next()
+	return err == nil
+}
+
+// sealed lists a record that is not opened; what came unprotected is shown.
+func (o *opener) sealed(sender attls.Role, rec []byte) {
+	t := attls.ContentType(rec[0])
+	payload := append([]byte(nil), rec[recordHeader:]...)
+	readable := t == attls.ContentTypeChangeCipherSpec && len(payload) == 1 || t == attls.ContentTypeAlert && len(payload) == 2
+	o.add(Item{Sender: sender, Type: t, Sealed: !readable, Protected: !readable, Bytes: payload})
+}
+
+func (o *opener) add(i Item) {
+	i.Time, i.Offset = o.now, o.in[i.Sender].offset
+	o.items = append(o.items, i)
 }
 
 // drain reads what the octets of one end yield.
-func (o *opener) drain(sender attls.Role) *attls.Error {
+func (o *opener) drain(sender attls.Role) {
+	d := &o.in[sender]
 	for {
-		found, ok, err := o.in[sender].Next()
-		if err != nil || !ok {
-			return err
+		found, ok, err := d.reader.Next()
+		if err != nil {
+			o.fail(sender, err)
+			return
 		}
-		item := Item{Sender: sender, Type: found.Type, Protected: found.Protected, Bytes: append([]byte(nil), found.Data...)}
-		if found.Type == attls.ContentTypeHandshake {
-			if item.Message, err = message.ParseRaw(item.Bytes); err != nil {
-				return err
-			}
-			item.Bytes = nil
-			if err := o.follow(sender, &item.Message); err != nil {
-				return err
-			}
+		if !ok {
+			return
 		}
-		o.items = append(o.items, item)
+		item := Item{Sender: sender, Type: found.Type, Protected: found.Protected, Early: d.epoch == epochEarly && found.Protected,
+			Bytes: append([]byte(nil), found.Data...)}
+		if found.Type != attls.ContentTypeHandshake {
+			o.add(item)
+			continue
+		}
+		if item.Message, err = message.ParseRaw(item.Bytes); err != nil {
+			o.fail(sender, err)
+			return
+		}
+		item.Bytes = nil
+		o.add(item)
+		if err := o.follow(sender, &item.Message); err != nil {
+			o.fail(sender, err)
+			return
+		}
 	}
 }
 
 // follow changes the keys where RFC 8446 section 7 changes them.
 func (o *opener) follow(sender attls.Role, m *message.Raw) *attls.Error {
+	d := &o.in[sender]
 	switch m.Kind {
 	case attls.KindClientHello:
-		var ch message.ClientHello
-		if err := ch.Unmarshal(m.Body()); err != nil {
-			return err.In(m.Kind)
-		}
-		o.secrets = o.keys[[32]byte(ch.Random)]
+		return o.clientHello(m)
 	case attls.KindServerHello:
-		var sh message.ServerHello
-		if err := sh.Unmarshal(m.Body()); err != nil {
-			return err.In(m.Kind)
-		}
-		suite, ok := provider.Real().Suite(sh.CipherSuite)
-		if !ok {
-			return attls.Errorf(attls.Local, attls.FailSuite, "%v is not implemented", sh.CipherSuite).In(m.Kind)
-		}
-		o.suite = suite
-		if err := o.setKey(attls.RoleServer, handshake.SecretServerHandshake); err != nil {
-			return err
-		}
-		return o.setKey(attls.RoleClient, handshake.SecretClientHandshake)
+		return o.serverHello(m)
+	case attls.KindEndOfEarlyData:
+		return o.setKey(sender, handshake.SecretClientHandshake, epochHandshake)
 	case attls.KindFinished:
+		if d.epoch != epochHandshake { // post-handshake authentication changes no keys
+			return nil
+		}
 		name := handshake.SecretClientTraffic
 		if sender == attls.RoleServer {
 			name = handshake.SecretServerTraffic
 		}
-		o.in[sender].RetainKey()
-		return o.setKey(sender, name)
+		d.reader.RetainKey()
+		return o.setKey(sender, name, epochApplication)
 	case attls.KindKeyUpdate:
-		if o.traffic[sender] == nil {
+		if d.epoch != epochApplication {
 			return attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "KeyUpdate before the handshake has keys").In(m.Kind)
 		}
-		return o.use(sender, o.suite.ExpandLabel(nil, o.traffic[sender], "tls13 ", "traffic upd", nil, o.suite.HashLen))
+		d.traffic = o.suite.ExpandLabel(nil, d.traffic, tlsPrefix, "traffic upd", nil, o.suite.HashLen)
+		return o.use(d.reader, d.traffic)
 	}
 	return nil
 }
 
-func (o *opener) setKey(sender attls.Role, name handshake.SecretName) *attls.Error {
-	secret, ok := o.secrets[string(name)]
-	if !ok {
-		return attls.Errorf(attls.Local, attls.FailConfiguration, "the key log has no %s for this connection", name)
+func (o *opener) clientHello(m *message.Raw) *attls.Error {
+	var ch message.ClientHello
+	if err := ch.Unmarshal(m.Body()); err != nil {
+		return err.In(m.Kind)
 	}
-	if o.suite == nil {
-		return attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "Finished before ServerHello")
+	o.random = [32]byte(ch.Random)
+	o.secrets = o.keys[o.random]
+	if _, ok := ch.Extensions.Find(attls.ExtEarlyData); ok {
+		d := &o.in[attls.RoleClient]
+		d.epoch = epochEarly
+		o.protect(d.reader, handshake.SecretClientEarly) // without it, early data is listed as sealed
 	}
-	return o.use(sender, secret)
+	return nil
 }
 
-// use opens what a sender sends from here on under a traffic secret.
-func (o *opener) use(sender attls.Role, secret []byte) *attls.Error {
-	if o.suite == nil || len(secret) != o.suite.HashLen {
+func (o *opener) serverHello(m *message.Raw) *attls.Error {
+	var sh message.ServerHello
+	if err := sh.Unmarshal(m.Body()); err != nil {
+		return err.In(m.Kind)
+	}
+	suite, ok := provider.Real().Suite(sh.CipherSuite)
+	if !ok {
+		o.in[attls.RoleClient].shut = true
+		return attls.Errorf(attls.Local, attls.FailSuite, "%v is not implemented", sh.CipherSuite).In(m.Kind)
+	}
+	o.suite = suite
+	client := &o.in[attls.RoleClient]
+	if client.epoch != epochEarly && !client.shut {
+		if err := o.setKey(attls.RoleClient, handshake.SecretClientHandshake, epochHandshake); err != nil {
+			o.fail(attls.RoleClient, err)
+		}
+	}
+	return o.setKey(attls.RoleServer, handshake.SecretServerHandshake, epochHandshake)
+}
+
+// setKey opens what a sender sends from here on under a secret of the key log.
+func (o *opener) setKey(sender attls.Role, name handshake.SecretName, next epoch) *attls.Error {
+	d := &o.in[sender]
+	secret, err := o.protect(d.reader, name)
+	if err != nil {
+		return err
+	}
+	d.traffic, d.epoch = secret, next
+	return nil
+}
+
+// protect gives a reader the key of a secret of the key log.
+func (o *opener) protect(r *record.Reader, name handshake.SecretName) ([]byte, *attls.Error) {
+	secret, ok := o.secrets[string(name)]
+	switch {
+	case !ok && o.secrets == nil:
+		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the key log has no secrets of this connection, whose ClientHello.random is %x; it has those of %d others",
+			o.random, len(o.keys))
+	case !ok:
+		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the key log has no %s for this connection", name)
+	case o.suite == nil:
+		return nil, attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "protected records without a ServerHello")
+	}
+	return secret, o.use(r, secret)
+}
+
+const tlsPrefix = "tls13 "
+
+// use opens records under a traffic secret.
+func (o *opener) use(r *record.Reader, secret []byte) *attls.Error {
+	if len(secret) != o.suite.HashLen {
 		return attls.Errorf(attls.Local, attls.FailConfiguration, "a traffic secret of %d octets does not fit the cipher suite", len(secret))
 	}
-	o.traffic[sender] = secret
-	key := o.suite.ExpandLabel(nil, secret, "tls13 ", "key", nil, o.suite.KeyLen)
-	aead, err := o.suite.AEAD(key)
+	aead, iv, err := o.suite.KDF().TrafficKey(secret, tlsPrefix)
 	if err != nil {
 		return attls.Errorf(attls.Local, attls.FailInternal, "%v", err)
 	}
-	return o.in[sender].SetKey(aead, o.suite.ExpandLabel(nil, secret, "tls13 ", "iv", nil, o.suite.NonceLen))
+	return r.SetKey(aead, iv)
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"time"
 
 	"attls"
 
@@ -23,6 +24,7 @@ import (
 type Piece struct {
 	Sender attls.Role
 	Data   []byte
+	Time   time.Time // of the packet
 }
 
 // Connection is one TCP connection of a capture.
@@ -38,15 +40,16 @@ type Connection struct {
 
 // ReadFile reads the TCP connections of a pcap or pcapng file, in the order in
 // which they began, and the key log that a pcapng file may contain in
-// Decryption Secrets Blocks.
+// Decryption Secrets Blocks. Of a broken file it returns what can be read, with
+// the error.
 func ReadFile(r io.Reader) ([]*Connection, KeyLog, error) {
 	b, err := io.ReadAll(r)
 	if err != nil {
 		return nil, nil, err
 	}
-	source, keys, err := open(b)
-	if err != nil {
-		return nil, nil, err
+	source, keys, broken := open(b)
+	if source == nil {
+		return nil, nil, broken
 	}
 	asm := newAssembly()
 	for n := 1; ; n++ {
@@ -55,12 +58,15 @@ func ReadFile(r io.Reader) ([]*Connection, KeyLog, error) {
 			break
 		}
 		if err != nil {
-			return nil, nil, fmt.Errorf("packet %d: %w", n, err)
+			if broken == nil {
+				broken = fmt.Errorf("packet %d: %w", n, err)
+			}
+			break
 		}
 		asm.packet(gopacket.NewPacket(data, source.LinkType(), gopacket.DecodeOptions{Lazy: true, NoCopy: true}), info)
 	}
 	asm.FlushAll()
-	return asm.connections, keys, nil
+	return asm.connections, keys, broken
 }
 
 // packets is what the readers of both file formats have in common.
@@ -79,26 +85,27 @@ func open(b []byte) (packets, KeyLog, error) {
 		}
 		return p, KeyLog{}, nil
 	}
-	keys, err := embeddedKeys(b)
+	keys, sound, broken := embeddedKeys(b)
+	p, err := pcapgo.NewNgReader(bytes.NewReader(b[:sound]), pcapgo.DefaultNgReaderOptions)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, errors.Join(broken, err)
 	}
-	p, err := pcapgo.NewNgReader(bytes.NewReader(b), pcapgo.DefaultNgReaderOptions)
-	return p, keys, err
+	return p, keys, broken
 }
 
 // embeddedKeys walks the blocks of a pcapng file, which its reader does not
 // offer, checks that their lengths fit the file, and reads the key logs in it.
-func embeddedKeys(b []byte) (KeyLog, error) {
+// Before an error, the first sound octets are whole blocks.
+func embeddedKeys(b []byte) (keys KeyLog, sound int, _ error) {
 	const (
 		secretsBlock = 10
 		tlsKeyLog    = 0x544c534b
 	)
-	keys := KeyLog{}
+	keys = KeyLog{}
 	var order binary.ByteOrder = binary.LittleEndian
 	for at := 0; at < len(b); {
 		if len(b)-at < 12 {
-			return nil, fmt.Errorf("pcapng: %d octets at octet %d; a block has at least 12", len(b)-at, at)
+			return keys, at, fmt.Errorf("pcapng: %d octets at octet %d; a block has at least 12", len(b)-at, at)
 		}
 		if binary.BigEndian.Uint32(b[at:]) == sectionHeader {
 			if order = binary.LittleEndian; binary.BigEndian.Uint32(b[at+8:]) == 0x1a2b3c4d {
@@ -107,7 +114,7 @@ func embeddedKeys(b []byte) (KeyLog, error) {
 		}
 		size := int64(order.Uint32(b[at+4:]))
 		if size < 12 || size > int64(len(b)-at) {
-			return nil, fmt.Errorf("pcapng: the block at octet %d announces %d octets and %d are left", at, size, len(b)-at)
+			return keys, at, fmt.Errorf("pcapng: the block at octet %d announces %d octets and %d are left", at, size, len(b)-at)
 		}
 		block := b[at : at+int(size)]
 		at += int(size)
@@ -115,18 +122,18 @@ func embeddedKeys(b []byte) (KeyLog, error) {
 			continue
 		}
 		if len(block) < 20 || int64(order.Uint32(block[12:])) > int64(len(block)-20) {
-			return nil, fmt.Errorf("pcapng: the secrets of the block that ends at octet %d do not fit in it", at)
+			return keys, at, fmt.Errorf("pcapng: the secrets of the block that ends at octet %d do not fit in it", at)
 		}
 		if order.Uint32(block[8:]) != tlsKeyLog {
 			continue
 		}
 		log, err := ReadKeyLog("pcapng secrets", bytes.NewReader(block[16:16+order.Uint32(block[12:])]))
 		if err != nil {
-			return nil, err
+			return keys, at, err
 		}
 		keys.Add(log)
 	}
-	return keys, nil
+	return keys, len(b), nil
 }
 
 // assembly puts TCP segments together.
@@ -187,7 +194,7 @@ func (s *stream) Reassembled(list []tcpassembly.Reassembly) {
 			s.c.Lost += r.Skip
 		}
 		if len(r.Bytes) > 0 {
-			s.c.Pieces = append(s.c.Pieces, Piece{s.sender, append([]byte(nil), r.Bytes...)})
+			s.c.Pieces = append(s.c.Pieces, Piece{s.sender, append([]byte(nil), r.Bytes...), r.Seen})
 		}
 	}
 }
