@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"attls"
+	"attls/conformance/capture"
 	"attls/conformance/pair"
 	"attls/extensions/profile"
 	"attls/handshake"
@@ -77,20 +78,30 @@ func accepted(c *Claims, attester attls.Role) bool {
 // both ways. Result.Err is nil when it ended as it had to: attested, or, with
 // Scenario.Fail, rejected by the right side with the right alert at the right
 // message.
-func Run(ctx context.Context, s Scenario) Result {
+func Run(ctx context.Context, s Scenario, options ...Option) Result {
 	var r runner
+	for _, o := range options {
+		o(&r)
+	}
 	return r.run(ctx, s)
 }
+
+// Option is a wish for a run that does not change what happens in it.
+type Option func(*runner)
+
+// Capture records the connection, and the secrets that open it.
+func Capture(w *capture.Writer) Option { return func(r *runner) { r.capture = w } }
 
 // runTimeout bounds one run.
 const runTimeout = 30 * time.Second
 
 // runner is one run.
 type runner struct {
-	replay *Recording
-	tapes  [2]*tape
-	traces [2]*Trace
-	random [2]*handshake.RecordedRandom
+	replay  *Recording
+	capture *capture.Writer
+	tapes   [2]*tape
+	traces  [2]*Trace
+	random  [2]*handshake.RecordedRandom
 
 	keepInputs bool // in the claims
 }
@@ -272,6 +283,9 @@ func (r *runner) connect(ctx context.Context, set *setup, result *Result) error 
 	if err != nil {
 		return err
 	}
+	if r.capture != nil {
+		client = r.capture.Conn(client, attls.RoleClient)
+	}
 	nets := [2]*wire{{Conn: client, split: set.s.Split}, {Conn: server, split: set.s.Split}}
 	defer client.Close()
 	defer server.Close()
@@ -283,6 +297,9 @@ func (r *runner) connect(ctx context.Context, set *setup, result *Result) error 
 		}
 		config := set.ends[role].config
 		config.Random = r.random[role]
+		if r.capture != nil {
+			config.KeyLog = r.capture.KeyLog()
+		}
 		r.traces[role] = NewTrace(role, set.p)
 		r.traces[role].KeepSecrets = role == attls.RoleClient
 		config.Tap = handshake.Taps(config.Tap, r.traces[role])
@@ -458,7 +475,7 @@ func (w *wire) Close() error { return nil }
 
 // finish ends our direction and reads what the peer still sends.
 func (w *wire) finish() {
-	if c, ok := w.Conn.(*net.TCPConn); ok {
+	if c, ok := w.Conn.(interface{ CloseWrite() error }); ok {
 		c.CloseWrite()
 	}
 	io.Copy(io.Discard, w.Conn)

@@ -84,7 +84,7 @@ func demoCommand() *cobra.Command {
 	var f schemeFlags
 	var s conformance.Scenario
 	var v view
-	var recordFile string
+	var recordFile, pcapFile string
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Make an attested connection over loopback TCP and explain it",
@@ -103,6 +103,7 @@ only when the right side rejects it with the right alert at the right message.
   attls demo --fail reference-value
   attls demo --fail help
   attls demo --record run.json && attls replay run.json
+  attls demo --pcap run.pcapng && attls decode run.pcapng
   attls demo --json | jq .client.attestation`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -118,7 +119,14 @@ only when the right side rejects it with the right alert at the right message.
 			if s.Fail == "help" {
 				return listFaults(c.OutOrStdout(), s, v.json)
 			}
-			result := conformance.Run(c.Context(), s)
+			recorder, err := createCapture(pcapFile)
+			if err != nil {
+				return err
+			}
+			result := conformance.Run(c.Context(), s, recorder.option()...)
+			if err := recorder.close(); err != nil {
+				return err
+			}
 			if result.Claims[0].Schema == "" { // it did not begin
 				return cannotRun(result.Err)
 			}
@@ -146,6 +154,7 @@ only when the right side rejects it with the right alert at the right message.
 	flags.StringVar(&s.ALPN, "alpn", "", "application protocol to negotiate")
 	flags.IntVar(&s.Split, "split", 0, "read at most so many octets at once from the network (0: no limit)")
 	flags.StringVar(&recordFile, "record", "", `write a recording that "attls replay" repeats octet for octet`)
+	flags.StringVar(&pcapFile, "pcap", "", `write the connection to a pcapng file with its secrets, for "attls decode", Wireshark and tshark`)
 	v.register(c)
 	return c
 }

@@ -38,7 +38,7 @@ type endpointFlags struct {
 	verify                            string
 	alpn, groups, suites, sigalgs     []string
 	serverName                        string
-	keyLog                            string
+	keyLog, pcap                      string
 	messages, asJSON, quiet           bool
 	binderInputs                      bool
 	require                           bool
@@ -63,6 +63,7 @@ func (f *endpointFlags) register(c *cobra.Command) {
 	flags.StringSliceVar(&f.sigalgs, "sigalgs", nil, "signature schemes accepted of the peer, in order of preference")
 	flags.StringVar(&f.serverName, "servername", "", "a client: the name asked for and verified (default: the host); a server: the name of the demonstration certificate")
 	flags.StringVar(&f.keyLog, "keylog", "", "append secrets to this file in the NSS key log format (default: $SSLKEYLOGFILE)")
+	flags.StringVar(&f.pcap, "pcap", "", "write connections to this pcapng file with their secrets, for attls decode, Wireshark and tshark")
 	flags.BoolVar(&f.messages, "msg", false, "print every message with a hexadecimal dump to standard error")
 	flags.BoolVar(&f.asJSON, "json", false, "print one line of claims per connection to standard output; received data is counted only")
 	flags.BoolVar(&f.binderInputs, "binder-inputs", false, `with --json: put into the claims what binders are computed from, secrets included, for "attls profile explain --from-claims"`)
@@ -85,6 +86,7 @@ type endpoint struct {
 	profile  *profile.Profile
 	config   *handshake.Config
 	answerer *handshake.Answerer
+	capture  *captureFile
 	out, err io.Writer
 	printing sync.Mutex // one summary at a time
 	close    func()
@@ -96,7 +98,7 @@ func (f *endpointFlags) build(c *cobra.Command, host string) (*endpoint, error) 
 	e := &endpoint{flags: f, out: c.OutOrStdout(), err: c.ErrOrStderr(), close: func() {},
 		config: &handshake.Config{ALPN: f.alpn, RecordSizeLimit: f.recordSizeLimit, PadTo: f.padTo, NoMiddleboxCompatibility: f.noMiddlebox}}
 	e.answerer = &handshake.Answerer{Trust: handshake.Trust{}}
-	for _, step := range []func(*endpoint) error{f.algorithms, f.attestation, f.certificate, f.logKeys} {
+	for _, step := range []func(*endpoint) error{f.algorithms, f.attestation, f.certificate, f.logKeys, f.record} {
 		if err := step(e); err != nil {
 			return nil, err
 		}
@@ -292,6 +294,23 @@ func (f *endpointFlags) logKeys(e *endpoint) error {
 	return nil
 }
 
+// record prepares a capture, whose key log goes beside that of logKeys.
+func (f *endpointFlags) record(e *endpoint) error {
+	var err error
+	if e.capture, err = createCapture(f.pcap); err != nil || e.capture == nil {
+		return err
+	}
+	e.config.KeyLog = e.capture.keyLog(e.config.KeyLog)
+	closeLog := e.close
+	e.close = func() {
+		closeLog()
+		if err := e.capture.close(); err != nil {
+			fmt.Fprintf(e.err, "attls: %v\n", err)
+		}
+	}
+	return nil
+}
+
 // readCertificate reads a chain and a private key out of PEM files.
 func readCertificate(certFile, keyFile string) ([][]byte, crypto.Signer, error) {
 	blob, err := os.ReadFile(certFile)
@@ -357,6 +376,7 @@ type connection struct {
 // wrap puts TLS on a network connection.
 func (e *endpoint) wrap(nc net.Conn) *connection {
 	c := &connection{end: e, trace: conformance.NewTrace(e.flags.role, e.profile), remote: nc.RemoteAddr().String()}
+	nc = e.capture.conn(nc, e.flags.role)
 	if e.flags.messages {
 		c.trace.OnStep = e.dump
 	}

@@ -97,10 +97,7 @@ func open(b []byte) (packets, KeyLog, error) {
 // offer, checks that their lengths fit the file, and reads the key logs in it.
 // Before an error, the first sound octets are whole blocks.
 func embeddedKeys(b []byte) (keys KeyLog, sound int, _ error) {
-	const (
-		secretsBlock = 10
-		tlsKeyLog    = 0x544c534b
-	)
+	const secretsBlock = 10
 	keys = KeyLog{}
 	var order binary.ByteOrder = binary.LittleEndian
 	for at := 0; at < len(b); {

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+
+	"attls"
+	"attls/conformance"
+	"attls/conformance/capture"
+)
+
+// captureFile is the pcapng file of --pcap; nil where there is none.
+type captureFile struct {
+	file   *os.File
+	writer *capture.Writer
+}
+
+// createCapture begins a file that only its owner can read: it holds the secrets
+// of the connections. No name, no file.
+func createCapture(name string) (*captureFile, error) {
+	if name == "" {
+		return nil, nil
+	}
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	w, err := capture.NewWriter(file, nil)
+	if err != nil {
+		file.Close()
+		return nil, unavailable(err)
+	}
+	return &captureFile{file, w}, nil
+}
+
+func (f *captureFile) close() error {
+	if f == nil {
+		return nil
+	}
+	return unavailable(errors.Join(f.writer.Flush(), f.file.Close()))
+}
+
+// option records a run.
+func (f *captureFile) option() []conformance.Option {
+	if f == nil {
+		return nil
+	}
+	return []conformance.Option{conformance.Capture(f.writer)}
+}
+
+// conn records a connection of an endpoint.
+func (f *captureFile) conn(c net.Conn, local attls.Role) net.Conn {
+	if f == nil {
+		return c
+	}
+	return f.writer.Conn(c, local)
+}
+
+// keyLog adds the capture to a key log that may be nil.
+func (f *captureFile) keyLog(other io.Writer) io.Writer {
+	if other == nil {
+		return f.writer.KeyLog()
+	}
+	return io.MultiWriter(other, f.writer.KeyLog())
+}
