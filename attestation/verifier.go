@@ -240,7 +240,7 @@ func (a *appraisal) evidence() {
 	a.checkChallenge(a.challenge(t))
 	attested := a.checkKey(t.key, nil)
 	if len(a.r.Claims) > 0 {
-		a.check(CheckClaims, a.claims(t.kat.claims), fmt.Sprintf("%d further claims are as expected", len(a.r.Claims)))
+		a.check(CheckClaims, t.kat.claims.agree(a.r), fmt.Sprintf("%d further claims are as expected", len(a.r.Claims)))
 	}
 	if a.verdict.Failure == "" {
 		a.verdict.SPKI = attested
@@ -450,7 +450,7 @@ func (a *appraisal) challenge(t *tokens) *attls.Error {
 		return under(err, "eat_nonce")
 	}
 	if !bytes.Equal(got, want) {
-		return refused(attls.FailBinderMismatch, "RFC 9711 4.1", "eat_nonce is %x, the challenge of this connection is %x", got, want)
+		return mismatch(got, want)
 	}
 	return nil
 }
@@ -481,15 +481,15 @@ func fingerprint(spki []byte) string {
 	return fmt.Sprintf("%x…", h[:8])
 }
 
-// claims compares the further claims that the profile wants.
-func (a *appraisal) claims(c claims) *attls.Error {
-	for _, want := range a.r.Claims {
+// agree compares the further claims that the profile wants.
+func (c claims) agree(r *negotiation.AppraisalRequest) *attls.Error {
+	for _, want := range r.Claims {
 		got, err := c.octets(want.Name)
 		if err != nil {
 			return under(err, want.Name)
 		}
 		if !bytes.Equal(got, want.Value) {
-			return refused(attls.FailTIKMismatch, a.r.Profile, "the claim %s is %x, expected is %x", want.Name, got, want.Value)
+			return refused(attls.FailTIKMismatch, r.Profile, "the claim %s is %x, expected is %x", want.Name, got, want.Value)
 		}
 	}
 	return nil

@@ -188,6 +188,9 @@ func alertClaim(p *profile.Profile, a *attls.AlertDescription) *AlertClaim {
 	return &AlertClaim{Code: uint8(*a), Name: AlertName(p, *a)}
 }
 
+// MakeErrorClaim writes an error as claims have it.
+func MakeErrorClaim(p *profile.Profile, e *attls.Error) *ErrorClaim { return errorClaim(p, e) }
+
 func errorClaim(p *profile.Profile, e *attls.Error) *ErrorClaim {
 	c := &ErrorClaim{Class: e.Class.String(), Failure: string(e.Failure), Field: e.Field, Rule: e.Rule, Detail: e.Detail}
 	if e.Err != nil {

@@ -70,6 +70,27 @@ func (d *decoder) body(m *message.Raw) *attls.Error {
 			return err
 		}
 		d.say("%v, %d octets", cv.Scheme, len(cv.Signature))
+	case attls.KindNewSessionTicket:
+		var t message.NewSessionTicket
+		if err := t.Unmarshal(m.Body()); err != nil {
+			return err
+		}
+		d.say("ticket of %d octets, lifetime %d s", len(t.Ticket), t.Lifetime)
+		d.list(m.Kind, t.Extensions, 0)
+	case attls.KindKeyUpdate:
+		var u message.KeyUpdate
+		if err := u.Unmarshal(m.Body()); err != nil {
+			return err
+		}
+		if u.RequestUpdate {
+			d.say("asks the peer to update its keys as well")
+		}
+	case attls.KindCompressedCertificate:
+		var c message.CompressedCertificate
+		if err := c.Unmarshal(m.Body()); err != nil {
+			return err
+		}
+		d.say("algorithm %d: %d octets that are %d when decompressed", c.Algorithm, len(c.Compressed), c.UncompressedLength)
 	case attls.KindAdded, attls.KindUnknown:
 		d.added(m)
 	}
@@ -240,7 +261,20 @@ func uint16s[T ~uint16](l extensions.Uint16s) []T {
 	return out
 }
 
-func names[T fmt.Stringer](list []T) string { return strings.Join(mapped(list, T.String), " ") }
+// names spells code points that have names here, and counts the others where
+// they are many: old stacks offer a hundred.
+func names[T fmt.Stringer](list []T) string {
+	const few = 8
+	all := mapped(list, T.String)
+	if len(all) <= few {
+		return strings.Join(all, " ")
+	}
+	named := slices.DeleteFunc(slices.Clone(all), func(s string) bool { return strings.Contains(s, " 0x") })
+	if len(named) == len(all) {
+		return strings.Join(all, " ")
+	}
+	return fmt.Sprintf("%s and %d others", strings.Join(named, " "), len(all)-len(named))
+}
 
 func mapped[T any](list []T, f func(T) string) []string {
 	out := make([]string, 0, len(list))

@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"attls/conformance/capture"
 	"attls/conformance/pair"
 	"attls/extensions/profile"
+	"attls/extensions/profile/binder"
 	"attls/handshake"
 	"attls/negotiation"
 )
@@ -342,6 +344,9 @@ func (r *runner) collect(set *setup, conns [2]*handshake.Conn, errs [2]error, ne
 	}
 	result.Ladder = Ladder(r.traces[attls.RoleClient], r.traces[attls.RoleServer])
 	result.Secrets = r.traces[attls.RoleClient].Secrets()
+	if r.capture != nil {
+		LogSecrets(r.capture.KeyLog(), conns[attls.RoleClient].ConnectionState().ClientRandom, result.Secrets)
+	}
 	result.recording = rec
 	result.Binders = binders(set.p, conns)
 }
@@ -427,6 +432,25 @@ func expect(c io.Reader, want string) error {
 	return nil
 }
 
+// privateLabels are those of secrets that are not in every key log.
+var privateLabels = map[handshake.SecretName]string{handshake.SecretECDHE: capture.LabelECDHE,
+	handshake.SecretHandshake: capture.LabelHandshake, handshake.SecretMain: capture.LabelMain}
+
+// LogSecrets writes to a key log what a trace kept of the secrets that binders
+// are made from and that handshake.Config.KeyLog does not get.
+func LogSecrets(w io.Writer, clientRandom []byte, secrets []Secret) {
+	for _, s := range secrets {
+		if label, ok := privateLabels[handshake.SecretName(s.Name)]; ok {
+			fmt.Fprintf(w, "%s %x %s\n", label, clientRandom, s.Value)
+		}
+	}
+}
+
+// MakeBinder writes down an expression that was explained for an attester.
+func MakeBinder(attester attls.Role, name string, v *binder.Value) *Binder {
+	return &Binder{Attester: attester.String(), Name: name, Value: hex.EncodeToString(v.Octets), Tree: binderNode(v)}
+}
+
 // binders evaluates the challenges of both attesters, at the client.
 func binders(p *profile.Profile, conns [2]*handshake.Conn) []Binder {
 	if p == nil || p.Binder.Program == nil {
@@ -440,7 +464,7 @@ func binders(p *profile.Profile, conns [2]*handshake.Conn) []Binder {
 			continue
 		}
 		tree := p.Binder.Program.Explain(name, a.Attester, client.Inputs())
-		list = append(list, Binder{Attester: a.Attester.String(), Name: name, Value: fmt.Sprintf("%x", a.Challenge), Tree: binderNode(tree)})
+		list = append(list, *MakeBinder(a.Attester, name, tree))
 	}
 	return list
 }

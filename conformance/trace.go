@@ -150,7 +150,12 @@ type Step struct {
 	What   string `json:"what"` // the message's name, "application data" or "alert"
 	Octets int    `json:"octets"`
 	// Unread says that the receiver never handled it.
-	Unread     bool            `json:"unread,omitempty"`
+	Unread bool `json:"unread,omitempty"`
+	// Seconds, of a recorded connection, is when it came, counted from the first
+	// octets.
+	Seconds *float64 `json:"seconds,omitempty"`
+	// Broken names the rule that a recorded message breaks, and how.
+	Broken     *ErrorClaim     `json:"broken,omitempty"`
 	Alert      *AlertClaim     `json:"alert,omitempty"`
 	Details    []string        `json:"details,omitempty"` // what was agreed, in words
 	Extensions []StepExtension `json:"extensions,omitempty"`
@@ -160,6 +165,21 @@ type Step struct {
 }
 
 const stepData = "application data"
+
+// MessageStep describes one handshake message as a Trace does; p may be nil.
+func MessageStep(p *profile.Profile, from attls.Role, m *message.Raw) Step {
+	return (&Trace{Profile: p}).step(&traceEntry{from: from, raw: m.Bytes, kind: m.Kind})
+}
+
+// DataStep is application data of so many octets.
+func DataStep(from attls.Role, octets int) Step {
+	return (&Trace{}).step(&traceEntry{from: from, data: octets})
+}
+
+// AlertStep is an alert, under the name that the profile gives it.
+func AlertStep(p *profile.Profile, from attls.Role, a attls.AlertDescription) Step {
+	return (&Trace{Profile: p}).step(&traceEntry{from: from, alert: &a})
+}
 
 // StepExtension is an extension of a message; Entry is its CertificateEntry.
 type StepExtension struct {

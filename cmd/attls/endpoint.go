@@ -377,6 +377,7 @@ type connection struct {
 func (e *endpoint) wrap(nc net.Conn) *connection {
 	c := &connection{end: e, trace: conformance.NewTrace(e.flags.role, e.profile), remote: nc.RemoteAddr().String()}
 	nc = e.capture.conn(nc, e.flags.role)
+	c.trace.KeepSecrets = e.capture != nil
 	if e.flags.messages {
 		c.trace.OnStep = e.dump
 	}
@@ -404,6 +405,9 @@ func (c *connection) report(err error, closed bool) *conformance.Claims {
 	o.AlertSent, o.AlertReceived = c.trace.Alerts()
 	o.DataSent, o.DataReceived = c.trace.Data()
 	claims := conformance.MakeClaims(c.end.profile, c.ConnectionState(), o)
+	if f := c.end.capture; f != nil {
+		conformance.LogSecrets(f.writer.KeyLog(), c.ConnectionState().ClientRandom, c.trace.Secrets())
+	}
 	c.end.printing.Lock()
 	defer c.end.printing.Unlock()
 	switch {

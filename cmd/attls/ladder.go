@@ -28,6 +28,9 @@ func (p *painter) rung(s *conformance.Step) {
 		}
 	}
 	size := fmt.Sprintf(" %d ", s.Octets)
+	if s.Seconds != nil {
+		size = fmt.Sprintf(" %d, %+.4f s ", s.Octets, *s.Seconds)
+	}
 	if s.Unread {
 		what, size = what+" (not read)", size+"╳ "
 	}
@@ -41,6 +44,9 @@ func (p *painter) rung(s *conformance.Step) {
 		p.note(plain, "    ", d)
 	}
 	p.extensions(s.Extensions)
+	if s.Broken != nil {
+		p.note(red, "    ", "✗ "+claimText(s.Broken))
+	}
 	for octets := s.Raw; octets != ""; {
 		n := min(len(octets), 2*rawOctets)
 		p.note(faint, "    ", octets[:n])
@@ -228,7 +234,18 @@ func (p *painter) end(c *conformance.Claims) {
 }
 
 func errorText(c *conformance.Claims) string {
-	e := c.Error
+	text := claimText(c.Error)
+	if c.AlertSent != nil {
+		text += "; alert sent: " + c.AlertSent.Name
+	}
+	if c.AlertReceived != nil {
+		text += "; alert received: " + c.AlertReceived.Name
+	}
+	return text
+}
+
+// claimText is an error in one line.
+func claimText(e *conformance.ErrorClaim) string {
 	text := e.Failure
 	if e.Message != "" {
 		text += " at " + e.Message
@@ -241,12 +258,6 @@ func errorText(c *conformance.Claims) string {
 	text += ": " + e.Detail
 	if e.Rule != "" {
 		text += " [" + e.Rule + "]"
-	}
-	if c.AlertSent != nil {
-		text += "; alert sent: " + c.AlertSent.Name
-	}
-	if c.AlertReceived != nil {
-		text += "; alert received: " + c.AlertReceived.Name
 	}
 	return text
 }

@@ -97,8 +97,8 @@ and "attls client".`,
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.AddCommand(demoCommand(), gridCommand(), replayCommand(), serverCommand(), clientCommand(), evidenceCommand(), profileCommand(),
-		specCommand(), benchCommand(), versionCommand(), exitCodesTopic())
+	root.AddCommand(demoCommand(), gridCommand(), replayCommand(), decodeCommand(), serverCommand(), clientCommand(), evidenceCommand(),
+		profileCommand(), specCommand(), benchCommand(), versionCommand(), exitCodesTopic())
 	return root
 }
 

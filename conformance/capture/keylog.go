@@ -15,6 +15,14 @@ type Secrets map[string][]byte
 // KeyLog holds the secrets of connections by their ClientHello.random.
 type KeyLog map[[32]byte]Secrets
 
+// Labels of secrets that no key log of RFC 9850 holds and that binders are made
+// from. Captures of our own connections have them; other programs skip them.
+const (
+	LabelECDHE     = "ATTLS_ECDHE"
+	LabelHandshake = "ATTLS_HANDSHAKE_SECRET"
+	LabelMain      = "ATTLS_MAIN_SECRET"
+)
+
 // ReadKeyLog reads a key log in the NSS format: label, ClientHello.random and
 // secret on a line, the latter two in hexadecimal; lines that begin with # and
 // empty ones are skipped. Errors name the file (as given) and the line.

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"encoding/hex"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"attls/conformance"
+	"attls/conformance/capture"
+	"attls/conformance/dissect"
+	"attls/extensions/profile"
+)
+
+type decodeFlags struct {
+	profile    profileFlags
+	keys       []string
+	connection int
+	asJSON     bool
+	hex        bool
+}
+
+func decodeCommand() *cobra.Command {
+	f := &decodeFlags{}
+	c := &cobra.Command{
+		Use:   "decode FILE",
+		Short: "Explain a recorded connection message by message",
+		Long: `decode reads TLS 1.3 connections from a pcap or pcapng file, of any
+implementation, opens them with the key log that stands in the file or is given
+with --keys, and draws what was sent, with the fields of the profile decoded.
+
+It computes the attestation binder again where the secrets of a key log allow it
+and compares it with the challenge inside the Evidence, and it runs the checks of
+both receivers over what was sent: a rule that was broken is named. Whether the
+attester is to be trusted is a question for a Verifier and is not asked.
+
+Without --profile it takes the profile that fits what was sent best. It exits 1
+if a rule was broken or something could not be read.`,
+		Example: `  attls demo --pcap run.pcapng && attls decode run.pcapng
+  attls decode peer.pcap --keys peer.keys --profile tls-attestation-07
+  attls decode peer.pcap --keys peer.keys --connection 2 --hex
+  attls decode peer.pcap --keys peer.keys --json | jq '.[0].findings'`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args[0]) },
+	}
+	f.profile.register(c, "")
+	flags := c.Flags()
+	flags.StringArrayVarP(&f.keys, "keys", "k", nil, "file with secrets in the NSS key log format (may be repeated)")
+	flags.IntVarP(&f.connection, "connection", "n", 0, "only connection N, counted from 1 (0: all)")
+	flags.BoolVar(&f.asJSON, "json", false, "print a JSON array with an object for each connection instead of the drawing")
+	flags.BoolVar(&f.hex, "hex", false, "add the octets of every handshake message")
+	return c
+}
+
+func (f *decodeFlags) run(c *cobra.Command, name string) error {
+	file, err := os.Open(name)
+	if err != nil {
+		return unavailable(err)
+	}
+	defer file.Close()
+	connections, keys, broken := capture.ReadFile(file)
+	if connections == nil && broken != nil {
+		return unavailable(fmt.Errorf("%s: %w", name, broken))
+	}
+	if err := f.readKeys(keys); err != nil {
+		return err
+	}
+	if f.connection < 0 || f.connection > len(connections) {
+		return usage("--connection %d: %s holds %d", f.connection, name, len(connections))
+	}
+	all := []*dissect.Dissection{}
+	sound := true
+	for i, connection := range connections {
+		if f.connection != 0 && f.connection != i+1 {
+			continue
+		}
+		d, err := f.dissect(connection, keys)
+		if err != nil {
+			return err
+		}
+		sound = sound && d.Complete && len(d.Findings) == 0
+		if f.hex {
+			for s := range d.Ladder {
+				d.Ladder[s].Raw = hex.EncodeToString(d.Ladder[s].Bytes())
+			}
+		}
+		if !f.asJSON {
+			p := newPainter(c.OutOrStdout())
+			p.dissection(i+1, d)
+		}
+		all = append(all, d)
+	}
+	if f.asJSON {
+		writeJSON(c.OutOrStdout(), all)
+	}
+	switch {
+	case broken != nil:
+		return failed("%s: %w", name, broken)
+	case len(all) == 0:
+		return failed("%s holds no TCP connection", name)
+	case !sound:
+		return failed("not everything is as it should be")
+	}
+	return nil
+}
+
+func (f *decodeFlags) readKeys(keys capture.KeyLog) error {
+	for _, name := range f.keys {
+		file, err := os.Open(name)
+		if err != nil {
+			return unavailable(err)
+		}
+		log, err := capture.ReadKeyLog(name, file)
+		file.Close()
+		if err != nil {
+			return unavailable(err)
+		}
+		keys.Add(log)
+	}
+	return nil
+}
+
+// dissect reads a connection under the profile of the flags, or under the one
+// that fits best.
+func (f *decodeFlags) dissect(c *capture.Connection, keys capture.KeyLog) (*dissect.Dissection, error) {
+	name, others := f.profile.name, []string(nil)
+	if name == "" {
+		if others = dissect.Fitting(c, keys); len(others) > 0 {
+			name = others[len(others)-1]
+		}
+	}
+	var p *profile.Profile
+	if name != "" && name != noProfile {
+		points, err := parseCodePoints(f.profile.codePoints)
+		if err != nil {
+			return nil, usage("%v", err)
+		}
+		if p, err = profile.Load(name, profile.Options{Readings: f.profile.readings, CodePoints: points}); err != nil {
+			return nil, usage("%w", err)
+		}
+	}
+	d := dissect.Dissect(c, keys, p)
+	if f.profile.name == "" {
+		switch {
+		case p == nil:
+			d.Notes = append(d.Notes, "Nothing of an embedded profile was found; --profile names another one.")
+		case len(others) > 1:
+			d.Notes = append(d.Notes, fmt.Sprintf("What was sent fits these profiles alike, and %s was taken: %s.", name, strings.Join(others, ", ")))
+		}
+	}
+	return d, nil
+}
+
+// dissection draws a connection.
+func (p *painter) dissection(n int, d *dissect.Dissection) {
+	under := "without a profile"
+	if d.Profile != "" {
+		under = "under " + d.Profile
+	}
+	p.line(p.in(bold, fmt.Sprintf("Connection %d: %s to %s, %s", n, d.Client, d.Server, under)))
+	if !d.Began.IsZero() {
+		p.line(p.in(faint, "begun "+d.Began.UTC().Format("2006-01-02 15:04:05.000")+" UTC"))
+	}
+	p.line()
+	p.ladder(d.Ladder)
+	for i := range d.Attestation {
+		p.attestation(&d.Attestation[i])
+	}
+	for i := range d.Findings {
+		p.finding(d, &d.Findings[i])
+	}
+	for _, note := range d.Notes {
+		for _, l := range wrap("Note: "+note, p.width, "      ") {
+			p.line(p.in(yellow, l))
+		}
+	}
+	if len(d.Findings) == 0 {
+		p.line(p.in(green, "No rule is seen to be broken."))
+	}
+	p.line()
+}
+
+func (p *painter) attestation(a *dissect.Attestation) {
+	what := map[string]string{conformance.ModelEvidence: "Evidence", conformance.ModelResults: "Attestation Results"}[a.Model]
+	p.line(p.in(bold, fmt.Sprintf("%s of the %s", what, a.Attester)), ": ", a.Payload)
+	if a.Key != "" {
+		p.line("  attests the key with SHA-256 ", a.Key)
+	}
+	if a.Binder != nil {
+		p.line("  binder, computed from the recording: ", orDash(a.Binder.Value))
+		if a.Binder.Tree != nil {
+			p.tree(a.Binder.Tree, "    ", "    ")
+		}
+	}
+	if a.Challenge != "" {
+		p.line("  challenge inside the payload: ", a.Challenge)
+	}
+	mark, colour := "  ? not compared", yellow
+	switch a.Comparison {
+	case dissect.Equal:
+		mark, colour = "  ✓ the payload carries this connection's challenge", green
+	case dissect.Different:
+		mark, colour = "  ✗ the payload carries another challenge", red
+	}
+	if a.Reason != "" {
+		mark += ": " + a.Reason
+	}
+	for _, l := range wrap(mark, p.width, "    ") {
+		p.line(p.in(colour, l))
+	}
+	for _, r := range a.Readings {
+		p.line("    it would be right under ", r.String())
+	}
+	p.line()
+}
+
+// finding names a rule that was broken, by whom, and what came of it.
+func (p *painter) finding(d *dissect.Dissection, f *dissect.Finding) {
+	where := ""
+	if f.Step >= 0 {
+		where = ", with " + d.Ladder[f.Step].What
+	}
+	text := fmt.Sprintf("The %s broke a rule%s: %s", f.Sender, where, claimText(&f.ErrorClaim))
+	for _, l := range wrap(text, p.width, "  ") {
+		p.line(p.in(red, l))
+	}
+	if f.Alert == nil {
+		return
+	}
+	switch {
+	case f.Answered == nil:
+		text = fmt.Sprintf("  The %s has to refuse it with %s; no alert of it was recorded.", f.Receiver, f.Alert.Name)
+	case f.Answered.Code == f.Alert.Code:
+		text = fmt.Sprintf("  The %s refused it with %s, as it has to.", f.Receiver, f.Alert.Name)
+	default:
+		text = fmt.Sprintf("  The %s refused it with %s; it has to be %s.", f.Receiver, f.Answered.Name, f.Alert.Name)
+	}
+	p.line(text)
+	p.line()
+}

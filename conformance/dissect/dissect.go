@@ -1,0 +1,236 @@
+// Package dissect says what a recorded connection means: its messages as a
+// ladder, what the profile's fields in them say, the attestation binder
+// computed again where the secrets allow it, and each rule that an end broke.
+//
+// The rules are those of the engine itself: one engine takes the place of each
+// end, sends what that end sent, and judges what its peer sent.
+package dissect
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"attls"
+	"attls/conformance"
+	"attls/conformance/capture"
+	"attls/extensions/profile"
+	"attls/handshake/message"
+)
+
+// Dissection is what can be said of one recorded connection.
+type Dissection struct {
+	Client       string            `json:"client"` // address and port
+	Server       string            `json:"server"`
+	Began        time.Time         `json:"began"`
+	Lost         int               `json:"lost_octets"` // that the capture misses; -1: it begins amid the connection
+	ClientRandom string            `json:"client_random,omitempty"`
+	Profile      string            `json:"profile,omitempty"`
+	Readings     map[string]string `json:"readings,omitempty"`
+
+	Ladder      []conformance.Step `json:"ladder"`
+	Attestation []Attestation      `json:"attestation"`
+	Findings    []Finding          `json:"findings"`
+	// Complete says that every record could be read.
+	Complete bool `json:"complete"`
+	// Notes say what was not read or not judged, and why.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Comparison says how the challenge inside a payload compares with the binder.
+type Comparison string
+
+const (
+	Equal        Comparison = "equal"
+	Different    Comparison = "different"
+	NotComparing Comparison = "unknown" // Attestation.Reason says why
+)
+
+// Attestation is what became of one attester.
+type Attestation struct {
+	Attester   string `json:"attester"`
+	Model      string `json:"model"`
+	Credential string `json:"credential"`
+	Format     string `json:"format,omitempty"`
+	Verifier   string `json:"verifier,omitempty"`
+	Payload    string `json:"payload"`       // in a few words
+	Key        string `json:"key,omitempty"` // SHA-256 of the attested key's SubjectPublicKeyInfo
+	// Binder is computed from the recording; nil where the profile binds nothing.
+	Binder *conformance.Binder `json:"binder,omitempty"`
+	// Challenge is what the payload carries, in hexadecimal.
+	Challenge  string     `json:"challenge,omitempty"`
+	Comparison Comparison `json:"comparison"`
+	Reason     string     `json:"reason,omitempty"`
+	// Readings under which the payload's challenge would be right.
+	Readings []profile.Match `json:"readings,omitempty"`
+}
+
+// Finding is a rule that an end broke.
+type Finding struct {
+	Sender   string `json:"sender"`
+	Receiver string `json:"receiver"` // the end whose checks fail
+	Step     int    `json:"step"`     // in Ladder; -1: none
+	conformance.ErrorClaim
+	// Answered is the alert with which the receiver in the recording ended the
+	// connection; nil: it did not.
+	Answered *conformance.AlertClaim `json:"answered,omitempty"`
+}
+
+// Dissect reads a connection under a profile, which may be nil.
+func Dissect(c *capture.Connection, keys capture.KeyLog, p *profile.Profile) *Dissection {
+	items, failure := c.Open(keys)
+	d := &dissector{p: p, c: c, items: items, out: &Dissection{Client: c.Client.String(), Server: c.Server.String(), Lost: c.Lost,
+		Attestation: []Attestation{}, Findings: []Finding{}}}
+	if len(c.Pieces) > 0 {
+		d.out.Began = c.Pieces[0].Time
+	}
+	if p != nil {
+		d.out.Profile, d.out.Readings = p.ID, conformance.Readings(p)
+	}
+	for i := range items {
+		classify(p, &items[i].Message)
+	}
+	d.read(keys)
+	d.ladder()
+	d.out.Complete = failure == nil && c.Lost == 0
+	if failure != nil {
+		d.note("Not everything could be read: %v", failure)
+	}
+	if c.Lost != 0 {
+		d.note("The capture misses octets of the connection.")
+	}
+	d.judge()
+	return d.out
+}
+
+// dissector is one dissection under way.
+type dissector struct {
+	p       *profile.Profile
+	c       *capture.Connection
+	items   []capture.Item
+	steps   []int // of each item, its step; -1: none
+	secrets capture.Secrets
+	seen    flight
+	out     *Dissection
+}
+
+func (d *dissector) note(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	for _, n := range d.out.Notes {
+		if n == text {
+			return
+		}
+	}
+	d.out.Notes = append(d.out.Notes, text)
+}
+
+// classify names the messages that a profile adds.
+func classify(p *profile.Profile, m *message.Raw) {
+	if p == nil || m.Kind != attls.KindUnknown {
+		return
+	}
+	for _, a := range p.Messages {
+		if a.Type == m.Type {
+			m.Kind = attls.KindAdded
+		}
+	}
+}
+
+// ladder makes the steps. Application data and sealed records of one end that
+// follow each other are one step.
+func (d *dissector) ladder() {
+	for i := range d.items {
+		item := &d.items[i]
+		step, ok := d.step(item)
+		if !ok {
+			d.steps = append(d.steps, -1)
+			continue
+		}
+		if last := len(d.out.Ladder) - 1; last >= 0 && merges(&d.out.Ladder[last], &step) {
+			d.out.Ladder[last].Octets += step.Octets
+			d.steps = append(d.steps, last)
+			continue
+		}
+		if !item.Time.IsZero() {
+			seconds := item.Time.Sub(d.out.Began).Seconds()
+			step.Seconds = &seconds
+		}
+		d.steps = append(d.steps, len(d.out.Ladder))
+		d.out.Ladder = append(d.out.Ladder, step)
+	}
+}
+
+const stepSealed = "protected records"
+
+func (d *dissector) step(i *capture.Item) (conformance.Step, bool) {
+	switch {
+	case i.Sealed:
+		s := conformance.DataStep(i.Sender, len(i.Bytes))
+		s.What = stepSealed
+		return s, true
+	case i.Type == attls.ContentTypeHandshake:
+		return conformance.MessageStep(d.p, i.Sender, &i.Message), true
+	case i.Type == attls.ContentTypeAlert && len(i.Bytes) == 2:
+		return conformance.AlertStep(d.p, i.Sender, attls.AlertDescription(i.Bytes[1])), true
+	case i.Type == attls.ContentTypeApplicationData && len(i.Bytes) > 0:
+		s := conformance.DataStep(i.Sender, len(i.Bytes))
+		if i.Early {
+			s.What = "early data"
+		}
+		return s, true
+	}
+	return conformance.Step{}, false
+}
+
+func merges(a, b *conformance.Step) bool {
+	return a.From == b.From && a.What == b.What && a.Bytes() == nil && a.Alert == nil && b.Bytes() == nil && b.Alert == nil
+}
+
+// Fitting names the embedded profiles whose extensions and messages a
+// connection bears, the best first; none when it bears none.
+func Fitting(c *capture.Connection, keys capture.KeyLog) []string {
+	items, _ := c.Open(keys)
+	var best []string
+	most := 0
+	for _, name := range profile.Names() {
+		p, err := profile.Load(name, profile.Options{})
+		if err != nil || p.ID != name {
+			continue
+		}
+		n := bears(p, items)
+		if n > most {
+			best, most = nil, n
+		}
+		if n == most && n > 0 {
+			best = append(best, name)
+		}
+	}
+	return best
+}
+
+// bears counts what of a profile stands in messages and decodes, less what does
+// not decode.
+func bears(p *profile.Profile, items []capture.Item) (n int) {
+	for i := range items {
+		item := &items[i]
+		if item.Type != attls.ContentTypeHandshake {
+			continue
+		}
+		m := item.Message
+		classify(p, &m)
+		step := conformance.MessageStep(p, item.Sender, &m)
+		if m.Kind == attls.KindAdded {
+			n++
+		}
+		for _, x := range step.Extensions {
+			switch {
+			case !x.Added:
+			case len(x.Fields) > 0 && strings.HasPrefix(x.Fields[0].Value, "does not parse"):
+				n--
+			default:
+				n++
+			}
+		}
+	}
+	return n
+}

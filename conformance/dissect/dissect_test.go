@@ -1,0 +1,232 @@
+package dissect_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"strings"
+	"testing"
+
+	"attls"
+	"attls/conformance"
+	"attls/conformance/capture"
+	"attls/conformance/dissect"
+	"attls/extensions/profile"
+)
+
+// designs are one revision of each line of drafts.
+var designs = []string{"early-attestation-06", "early-attestation-00", "tls-attestation-07", "mbedtls-poc"}
+
+// record runs a scenario and reads its capture back.
+func record(t *testing.T, s conformance.Scenario) (*capture.Connection, capture.KeyLog, conformance.Result) {
+	t.Helper()
+	var file bytes.Buffer
+	w, err := capture.NewWriter(&file, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := conformance.Run(context.Background(), s, conformance.Capture(w))
+	if result.Err != nil {
+		t.Fatal(result.Err)
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	connections, keys, err := capture.ReadFile(&file)
+	if err != nil || len(connections) != 1 {
+		t.Fatalf("%d connections, %v", len(connections), err)
+	}
+	return connections[0], keys, result
+}
+
+func load(t *testing.T, name string) *profile.Profile {
+	t.Helper()
+	p, err := profile.Load(name, profile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// unseen are the faults that a recording does not show: what an end can or
+// wants, and what only a Verifier can tell. Those of one profile stand under
+// profile/name.
+var unseen = map[string]string{
+	"no_scheme.evidence": "what the server can do", "no_scheme.results": "what the server can do", "unwilling": "what the server wants",
+	"demanded_by_client": "what the client wants", "demanded_by_server": "what the server wants", "choice_none": "what the client wants",
+	"verifier_unreachable": "an end's own trouble", "attester_unavailable": "an end's own trouble", "binder_undefined": "an end's own trouble",
+	"key_unusable": "made by the verdict",
+	"signature":    "trust", "endorsement": "trust", "reference-value": "trust", "debug": "trust", "profile": "trust", "expired": "trust",
+	"status": "trust", "verifier": "trust", "no-key": "trust", "huge": "a limit of the Verifier",
+}
+
+// otherwise are faults that show as another failure to whoever knows less than
+// the end that rejected.
+var otherwise = map[string]attls.Failure{
+	// That the client's attestation is demanded is not seen; what follows its
+	// empty Certificate is.
+	"mbedtls-poc/missing": attls.FailUnexpectedMessage,
+}
+
+// TestFaultsAreNamed records every fault that can be provoked under a design and
+// expects its failure, at the end that rejected it, with the alert it sent.
+func TestFaultsAreNamed(t *testing.T) {
+	for _, name := range designs {
+		p := load(t, name)
+		for _, f := range conformance.Faults(p, conformance.Scenario{Profile: name}) {
+			t.Run(name+"/"+f.Name, func(t *testing.T) {
+				c, keys, _ := record(t, f.Scenario)
+				d := dissect.Dissect(c, keys, p)
+				if !d.Complete || len(d.Ladder) < 2 {
+					t.Fatalf("%d steps; %v", len(d.Ladder), d.Notes)
+				}
+				if unseen[f.Name] != "" {
+					if len(d.Findings) != 0 {
+						t.Errorf("%+v", d.Findings)
+					}
+					if f.Alert != nil && !strings.Contains(strings.Join(d.Notes, " "), "the connection with "+f.Alert.Name) {
+						t.Errorf("no note names %s: %q", f.Alert.Name, d.Notes)
+					}
+					return
+				}
+				want := f.Failure
+				if other, ok := otherwise[name+"/"+f.Name]; ok {
+					want = other
+				}
+				if len(d.Findings) != 1 {
+					t.Fatalf("%d findings; %q", len(d.Findings), d.Notes)
+				}
+				got := &d.Findings[0]
+				if got.Failure != string(want) || got.Receiver != f.Rejects || got.Sender == f.Rejects {
+					t.Errorf("%s found by the %s; want %s by the %s", got.Failure, got.Receiver, want, f.Rejects)
+				}
+				if got.Step < 0 || d.Ladder[got.Step].Broken == nil || d.Ladder[got.Step].From != got.Sender {
+					t.Errorf("step %d", got.Step)
+				}
+				if want == f.Failure && (f.Alert == nil) != (got.Answered == nil) || f.Alert != nil && *got.Answered != *f.Alert {
+					t.Errorf("answered with %+v, want %+v", got.Answered, f.Alert)
+				}
+			})
+		}
+	}
+}
+
+// TestSoundConnections records every allowed combination and expects no finding,
+// no note, and the binder that both ends had.
+func TestSoundConnections(t *testing.T) {
+	for _, name := range designs {
+		p := load(t, name)
+		for _, combination := range conformance.Combinations(p) {
+			if combination.Reason != "" {
+				continue
+			}
+			for _, retry := range []bool{false, true} {
+				s := conformance.Scenario{Profile: name, Attester: combination.Attester, Model: combination.Model, Credential: combination.Credential,
+					HelloRetry: retry, Cookie: retry, ALPN: "h2"}
+				t.Run(s.String(), func(t *testing.T) {
+					c, keys, result := record(t, s)
+					d := dissect.Dissect(c, keys, p)
+					if !d.Complete || len(d.Findings) != 0 || len(d.Notes) != 0 {
+						t.Errorf("findings %+v, notes %q", d.Findings, d.Notes)
+					}
+					if len(d.Ladder) < len(result.Ladder) {
+						t.Errorf("%d steps of %d", len(d.Ladder), len(result.Ladder))
+					}
+					compare(t, d, result)
+				})
+			}
+		}
+	}
+}
+
+func compare(t *testing.T, d *dissect.Dissection, result conformance.Result) {
+	t.Helper()
+	bound := map[string]string{}
+	for _, b := range result.Binders {
+		bound[b.Attester] = b.Value
+	}
+	if len(d.Attestation) != len(result.Scenario.Attester.Roles()) {
+		t.Fatalf("%d attesters", len(d.Attestation))
+	}
+	for _, a := range d.Attestation {
+		want, ok := bound[a.Attester]
+		switch {
+		case !ok && (a.Binder != nil || a.Comparison != dissect.NotComparing):
+			t.Errorf("the %s: nothing is bound, found %+v", a.Attester, a)
+		case ok && (a.Binder == nil || a.Binder.Value != want || a.Comparison != dissect.Equal):
+			t.Errorf("the %s: %+v; want %s", a.Attester, a, want)
+		}
+		if a.Key == "" {
+			t.Errorf("no key of the %s", a.Attester)
+		}
+	}
+}
+
+// TestOutOfReach takes the secrets that no other program logs from a key log.
+func TestOutOfReach(t *testing.T) {
+	s := conformance.Scenario{Profile: "tls-attestation-07", Attester: conformance.AttestServer, Model: "evidence", Credential: "x509"}
+	c, keys, _ := record(t, s)
+	for _, secrets := range keys {
+		delete(secrets, capture.LabelHandshake)
+	}
+	d := dissect.Dissect(c, keys, load(t, s.Profile))
+	if len(d.Findings) != 0 || len(d.Attestation) != 1 {
+		t.Fatalf("%+v", d)
+	}
+	if a := d.Attestation[0]; a.Comparison != dissect.NotComparing || !strings.Contains(a.Reason, "Handshake Secret") || a.Challenge == "" {
+		t.Errorf("%+v", a)
+	}
+}
+
+// TestWithoutKeys shows what can be read without any secret.
+func TestWithoutKeys(t *testing.T) {
+	s := conformance.Scenario{Profile: "early-attestation-06"}
+	c, _, _ := record(t, s)
+	d := dissect.Dissect(c, capture.KeyLog{}, load(t, s.Profile))
+	if d.Complete || len(d.Findings) != 0 || !strings.Contains(strings.Join(d.Notes, " "), "no secrets of this connection") {
+		t.Errorf("findings %+v, notes %q", d.Findings, d.Notes)
+	}
+	var seen []string
+	for _, step := range d.Ladder {
+		seen = append(seen, step.What)
+	}
+	if got := strings.Join(seen[:3], ", "); got != "ClientHello, ServerHello, protected records" {
+		t.Errorf("%q", seen)
+	}
+}
+
+// TestPrototype dissects what programs of others recorded.
+func TestPrototype(t *testing.T) {
+	for _, name := range []string{"648e-648e", "f4ac-85cc", "f4ac-ph"} {
+		t.Run(name, func(t *testing.T) {
+			file, err := os.Open("../capture/testdata/" + name + ".pcap")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			connections, _, err := capture.ReadFile(file)
+			if err != nil || len(connections) != 1 {
+				t.Fatalf("%d connections, %v", len(connections), err)
+			}
+			log, err := os.Open("../capture/testdata/" + name + ".keys")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer log.Close()
+			keys, err := capture.ReadKeyLog(name, log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if fits := dissect.Fitting(connections[0], keys); len(fits) != 1 || fits[0] != "mbedtls-poc" {
+				t.Errorf("fits %v", fits)
+			}
+			d := dissect.Dissect(connections[0], keys, load(t, "mbedtls-poc"))
+			if !d.Complete || len(d.Findings) != 0 || len(d.Attestation) != 1 {
+				t.Fatalf("%+v", d)
+			}
+			if a := d.Attestation[0]; a.Comparison != dissect.Equal || a.Attester != "client" || a.Binder.Value != "0001020304050607" {
+				t.Errorf("%+v", a)
+			}
+		})
+	}
+}

@@ -1,0 +1,152 @@
+package dissect
+
+import (
+	"encoding/hex"
+
+	"attls"
+	"attls/conformance/capture"
+	"attls/extensions"
+	"attls/extensions/profile"
+	"attls/handshake/message"
+)
+
+// flight is what the messages of a recording say that an engine in the place
+// of an end has to be told.
+type flight struct {
+	hello       *message.ClientHello // the first
+	retry       *message.ServerHello
+	server      *message.ServerHello
+	encrypted   *message.EncryptedExtensions
+	request     *message.CertificateRequest
+	certificate [2]*message.Certificate
+	verify      [2]*message.CertificateVerify
+	payload     [2][]byte
+	fields      *profile.Fields // offers, choices and nonces; nil without a profile
+}
+
+// read parses the messages of the first handshake. One that does not parse is
+// left out: the engine that receives it says what is wrong.
+func (d *dissector) read(keys capture.KeyLog) {
+	f := &d.seen
+	if d.p != nil {
+		f.fields = d.p.NewFields()
+	}
+	finished := 0
+	for i := range d.items {
+		item := &d.items[i]
+		if item.Type != attls.ContentTypeHandshake || finished == 2 {
+			continue
+		}
+		m := &item.Message
+		switch m.Kind {
+		case attls.KindClientHello:
+			if f.hello == nil {
+				f.hello = parse[message.ClientHello](m)
+			}
+			if f.hello != nil {
+				d.secrets = keys[[32]byte(f.hello.Random)]
+				d.out.ClientRandom = hex.EncodeToString(f.hello.Random)
+				d.fields(m.Kind, item.Sender, f.hello.Extensions)
+			}
+		case attls.KindHelloRetryRequest:
+			f.retry = parse[message.ServerHello](m)
+		case attls.KindServerHello:
+			f.server = parse[message.ServerHello](m)
+		case attls.KindEncryptedExtensions:
+			if f.encrypted = parse[message.EncryptedExtensions](m); f.encrypted != nil {
+				d.fields(m.Kind, item.Sender, f.encrypted.Extensions)
+			}
+		case attls.KindCertificateRequest:
+			if f.request = parse[message.CertificateRequest](m); f.request != nil {
+				d.fields(m.Kind, item.Sender, f.request.Extensions)
+			}
+		case attls.KindCertificate:
+			f.certificate[item.Sender] = parse[message.Certificate](m)
+			d.carried(item.Sender)
+		case attls.KindCertificateVerify:
+			f.verify[item.Sender] = parse[message.CertificateVerify](m)
+		case attls.KindAdded:
+			d.added(item.Sender, m)
+		case attls.KindFinished:
+			finished++
+		}
+	}
+}
+
+// parse reads a message; nil when it does not parse.
+func parse[T any, P interface {
+	*T
+	Unmarshal([]byte) *attls.Error
+}](m *message.Raw) *T {
+	var v T
+	if P(&v).Unmarshal(m.Body()) != nil {
+		return nil
+	}
+	return &v
+}
+
+// fields takes in what the profile's extensions of a message say.
+func (d *dissector) fields(k attls.MessageKind, sender attls.Role, l extensions.List) {
+	if d.p == nil {
+		return
+	}
+	for i := range l {
+		if _, ok := d.p.Extension(l[i].Type); ok {
+			d.p.Decode(k, sender, l[i].Type, l[i].Body, d.seen.fields) // an error is the receiving engine's to find
+		}
+	}
+}
+
+// carried takes the payload out of a Certificate.
+func (d *dissector) carried(sender attls.Role) {
+	ct := d.seen.certificate[sender]
+	if d.p == nil || ct == nil {
+		return
+	}
+	f := d.p.NewFields()
+	for i := range ct.Entries {
+		for k := range ct.Entries[i].Extensions {
+			x := &ct.Entries[i].Extensions[k]
+			if _, ok := d.p.Extension(x.Type); ok && d.p.Decode(attls.KindCertificate, sender, x.Type, x.Body, f) == nil && f.Payload != nil {
+				d.seen.payload[sender] = f.Payload
+				return
+			}
+		}
+	}
+	if s := d.choice(sender); s != nil && len(ct.Entries) > 0 {
+		if c, ok := d.p.Credential(s.Credential); ok && c.Carrier == profile.CarrierCertData {
+			d.seen.payload[sender] = ct.Entries[0].Data
+		}
+	}
+}
+
+func (d *dissector) added(sender attls.Role, m *message.Raw) {
+	f := d.p.NewFields()
+	for i, a := range d.p.Messages {
+		if a.Type == m.Type && d.p.DecodeMessage(i, sender, m.Body(), f) == nil && f.Payload != nil {
+			d.seen.payload[sender] = f.Payload
+		}
+	}
+}
+
+// choice is the scheme that was chosen for an attester, or nil.
+func (d *dissector) choice(attester attls.Role) *profile.Scheme {
+	if d.p == nil {
+		return nil
+	}
+	for i := range d.p.Slots {
+		if c := d.seen.fields.Choices[i]; c != nil && d.p.Slots[i].Attester == attester {
+			return c
+		}
+	}
+	return nil
+}
+
+// resumed reports whether the server took a pre-shared key.
+func (f *flight) resumed() bool {
+	if f.server == nil {
+		return false
+	}
+	_, ok := f.server.Extensions.Find(attls.ExtPreSharedKey)
+	return ok
+}

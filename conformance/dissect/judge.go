@@ -1,0 +1,254 @@
+package dissect
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	"attls"
+	"attls/attestation"
+	"attls/conformance"
+	"attls/extensions/profile"
+	"attls/extensions/profile/binder"
+	"attls/handshake"
+	"attls/negotiation"
+)
+
+// judge lets an engine in the place of each end judge what its peer sent.
+func (d *dissector) judge() {
+	switch {
+	case d.seen.hello == nil:
+		d.note("No ClientHello was recorded that could be read, so nothing is judged.")
+		return
+	case d.seen.resumed():
+		d.note("The connection resumes a session. Its key is not in a key log, so only the messages are shown and nothing is judged.")
+		return
+	}
+	for _, own := range []attls.Role{attls.RoleServer, attls.RoleClient} {
+		s := d.shadow(own)
+		if err := s.run(); err != nil {
+			d.judged(s, err)
+		}
+		if s.engine != nil && s.stopped == "" && s.engine.Err() == nil && !s.engine.Done() && s.got < len(s.theirs) {
+			d.note("What the %v sent is judged up to %v.", own.Peer(), d.items[s.theirs[max(s.got-1, 0)]].Message.Kind)
+		}
+		if s.stopped != "" && s.got < len(s.theirs) {
+			d.note("What the %v sent is judged in part only: %s.", own.Peer(), s.stopped)
+		}
+	}
+	slices.SortStableFunc(d.out.Findings, func(a, b Finding) int { return a.Step - b.Step })
+	d.alerts()
+}
+
+// judged sorts what ended a shadow.
+func (d *dissector) judged(s *shadow, err *attls.Error) {
+	switch {
+	case err.Class == attls.FromPeer:
+		return
+	case err.Class == attls.Local || err.Class == attls.NothingInCommon && err.Failure != attls.FailNothingOffered:
+		// What an end can and wants does not stand in a recording.
+		d.note("What the %v sent is judged in part only: an engine in the place of the %v would not have gone on as it did: %s", s.own.Peer(), s.own, err.Detail)
+		return
+	}
+	step := d.stepOf(s, err.Message)
+	f := Finding{Sender: s.own.Peer().String(), Receiver: s.own.String(), Step: step, ErrorClaim: *conformance.MakeErrorClaim(d.p, err)}
+	f.Answered = d.alertOf(s.own)
+	d.out.Findings = append(d.out.Findings, f)
+	if step >= 0 && d.out.Ladder[step].Broken == nil {
+		d.out.Ladder[step].Broken = &f.ErrorClaim
+	}
+}
+
+// stepOf is the step of the peer's message that an error is about: the last one
+// handled, or the last of its kind before.
+func (d *dissector) stepOf(s *shadow, k attls.MessageKind) int {
+	last := -1
+	for i := min(s.got, len(s.theirs)) - 1; i >= 0; i-- {
+		item := s.theirs[i]
+		if last < 0 {
+			last = item
+		}
+		if d.items[item].Message.Kind == k {
+			last = item
+			break
+		}
+	}
+	if last < 0 {
+		return -1
+	}
+	return d.steps[last]
+}
+
+// alertOf is the alert with which a role ended the recorded connection.
+func (d *dissector) alertOf(sender attls.Role) *conformance.AlertClaim {
+	for i := range d.out.Ladder {
+		s := &d.out.Ladder[i]
+		if s.Alert != nil && s.From == sender.String() && s.Alert.Code != uint8(attls.AlertCloseNotify) {
+			return s.Alert
+		}
+	}
+	return nil
+}
+
+// alerts says what is known of alerts that no finding explains.
+func (d *dissector) alerts() {
+	for _, sender := range []attls.Role{attls.RoleClient, attls.RoleServer} {
+		a := d.alertOf(sender)
+		if a == nil || slices.ContainsFunc(d.out.Findings, func(f Finding) bool { return f.Receiver == sender.String() }) {
+			continue
+		}
+		text := "The " + sender.String() + " ended the connection with " + a.Name + "; the checks that a recording allows find nothing wrong with what it had received."
+		if d.p != nil {
+			if causes := d.causes(attls.AlertDescription(a.Code)); len(causes) > 0 {
+				text += " Under " + d.p.ID + " this alert stands for " + strings.Join(causes, ", ") + "."
+			}
+		}
+		d.note("%s", text)
+	}
+}
+
+// causes are the profile's failures that have an alert.
+func (d *dissector) causes(a attls.AlertDescription) (names []string) {
+	for _, f := range attls.AttestationFailures {
+		if action := d.p.AlertFor(f); !action.None && !action.Close && action.Alert == a {
+			names = append(names, string(f))
+		}
+	}
+	return names
+}
+
+// attested is what was found out about one attester.
+type attested struct {
+	*Attestation
+	contents *attestation.Contents // nil: of a format that is not read here
+	spki     []byte
+	failure  *attls.Error // why the payload does not belong to this connection
+}
+
+// attestation describes a payload and compares the challenge in it with the
+// binder; once for each attester, by whichever end comes to it first.
+func (d *dissector) attestation(s *shadow, attester attls.Role, scheme *profile.Scheme, payload, challenge []byte, fit profile.ChallengeFit) attested {
+	a := attested{Attestation: &Attestation{Attester: attester.String(), Model: scheme.Model.String(), Credential: conformance.CredentialName(scheme.Credential),
+		Payload: conformance.DescribeCMW(payload), Comparison: NotComparing}}
+	if scheme.Model == profile.ModelEvidence {
+		a.Format = conformance.FormatName(scheme.Format)
+	} else {
+		a.Verifier = string(scheme.Verifier)
+	}
+	contents, unread := attestation.Inspect(payload, scheme.Model)
+	if a.contents = contents; contents != nil {
+		a.Challenge, a.spki = hex.EncodeToString(contents.Challenge), contents.SPKI
+	}
+	if a.spki != nil {
+		sum := sha256.Sum256(a.spki)
+		a.Key = hex.EncodeToString(sum[:])
+	}
+	if !d.compute(s, &a, attester, scheme, challenge) {
+		d.keep(&a)
+		return a
+	}
+	switch {
+	case contents != nil:
+		a.failure = contents.Carries(challenge, fit)
+		a.Comparison = Equal
+		if a.failure != nil {
+			a.Comparison, a.Reason = Different, a.failure.Detail
+			a.Readings = d.p.FindReadings(attester, scheme.Model, scheme.Credential, reach{Inputs: s.engine.Inputs(), d: d}, contents.Challenge)
+		}
+	case bytes.Contains(payload, challenge):
+		a.Comparison, a.Reason = Equal, "the payload is of a format that is not read here, but the challenge stands in it"
+	default:
+		a.Reason = "the payload is not read here: " + unread.Error()
+	}
+	d.keep(&a)
+	return a
+}
+
+func (d *dissector) keep(a *attested) {
+	for i := range d.out.Attestation {
+		if old := &d.out.Attestation[i]; old.Attester == a.Attester {
+			if old.Comparison == NotComparing {
+				*old = *a.Attestation
+			}
+			return
+		}
+	}
+	d.out.Attestation = append(d.out.Attestation, *a.Attestation)
+}
+
+// compute evaluates the binder; false where there is none or it is out of reach.
+func (d *dissector) compute(s *shadow, a *attested, attester attls.Role, scheme *profile.Scheme, challenge []byte) bool {
+	b := &d.p.Binder
+	if b.Program == nil || b.Challenge[scheme.Model][scheme.Credential] == "" {
+		a.Reason = d.p.ID + " binds nothing here"
+		return false
+	}
+	name := b.Challenge[scheme.Model][scheme.Credential]
+	in := reach{Inputs: s.engine.Inputs(), d: d, missing: new(string)}
+	v := b.Program.Explain(name, attester, in)
+	a.Binder = conformance.MakeBinder(attester, name, v)
+	if v.Err == nil {
+		return true
+	}
+	a.Reason = "the binder is out of reach: " + v.Err.Detail
+	if *in.missing != "" {
+		a.Reason = "the binder is out of reach: " + *in.missing
+	}
+	return false
+}
+
+// reach are the inputs of a binder without the secrets that the shadow made up
+// because the key log does not hold them.
+type reach struct {
+	binder.Inputs
+	d       *dissector
+	missing *string // why the first of them is missing
+}
+
+func (r reach) Secret(s binder.Secret) ([]byte, bool) {
+	need, ok := logged[s]
+	if _, have := r.d.secrets[label(need.secret)]; ok && !have {
+		if r.missing != nil && *r.missing == "" {
+			*r.missing = "it is made from " + need.name
+		}
+		return nil, false
+	}
+	return r.Inputs.Secret(s)
+}
+
+// logged are the secrets that have to come from a key log. Early Secret is not
+// among them: without a pre-shared key it is the same in every connection.
+var logged = map[binder.Secret]struct {
+	secret handshake.SecretName
+	name   string
+}{
+	binder.ECDHE:           {handshake.SecretECDHE, "the (EC)DHE shared secret, which a key log does not hold (RFC 9850)"},
+	binder.HandshakeSecret: {handshake.SecretHandshake, "the Handshake Secret, which a key log does not hold (RFC 9850)"},
+	binder.MainSecret:      {handshake.SecretMain, "the Main Secret, which a key log does not hold (RFC 9850)"},
+	binder.ExporterSecret:  {handshake.SecretExporter, "EXPORTER_SECRET, which this key log lacks"},
+}
+
+// appraise answers in the place of the relying party. What only a Verifier can
+// tell, whether the attester is to be trusted, is not asked.
+func (s *shadow) appraise(r *negotiation.AppraisalRequest) handshake.Answer {
+	if failure := attestation.CheckForm(r); failure != nil {
+		return refuse(failure)
+	}
+	a := s.d.attestation(s, r.Attester, &r.Scheme, r.CMW, r.Challenge, r.Fit)
+	if a.failure == nil && a.contents != nil {
+		a.failure = a.contents.Attests(r)
+	}
+	if a.failure != nil {
+		return refuse(a.failure)
+	}
+	if a.spki == nil && r.Scheme.Credential == profile.KindAlone {
+		s.stop("the key that the %v's payload attests is not known", r.Attester)
+	}
+	return handshake.Answer{Verdict: &negotiation.Verdict{SPKI: a.spki}}
+}
+
+func refuse(err *attls.Error) handshake.Answer {
+	return handshake.Answer{Verdict: &negotiation.Verdict{Failure: err.Failure, Reason: err.Detail}}
+}
