@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -127,8 +128,10 @@ func (f *decodeFlags) readKeys(keys capture.KeyLog) error {
 func (f *decodeFlags) dissect(c *capture.Connection, keys capture.KeyLog) (*dissect.Dissection, error) {
 	name, others := f.profile.name, []string(nil)
 	if name == "" {
-		if others = dissect.Fitting(c, keys); len(others) > 0 {
-			name = others[len(others)-1]
+		if others = dissect.Fitting(c, keys); slices.Contains(others, defaultProfile) {
+			name = defaultProfile
+		} else if len(others) > 0 {
+			name = others[len(others)-1] // the newest
 		}
 	}
 	var p *profile.Profile
@@ -176,26 +179,39 @@ func (p *painter) dissection(n int, d *dissect.Dissection) {
 			p.line(p.in(yellow, l))
 		}
 	}
-	if len(d.Findings) == 0 {
+	switch {
+	case len(d.Findings) > 0:
+	case d.Complete:
 		p.line(p.in(green, "No rule is seen to be broken."))
+	default:
+		p.line("No rule is seen to be broken in what could be read.")
 	}
 	p.line()
 }
 
 func (p *painter) attestation(a *dissect.Attestation) {
 	what := map[string]string{conformance.ModelEvidence: "Evidence", conformance.ModelResults: "Attestation Results"}[a.Model]
-	p.line(p.in(bold, fmt.Sprintf("%s of the %s", what, a.Attester)), ": ", a.Payload)
+	title := fmt.Sprintf("%s of the %s: ", what, a.Attester)
+	for _, l := range wrap(title+a.Payload, p.width, "  ") {
+		if rest, ok := strings.CutPrefix(l, title); ok {
+			l = p.in(bold, title) + rest
+		}
+		p.line(l)
+	}
 	if a.Key != "" {
-		p.line("  attests the key with SHA-256 ", a.Key)
+		p.line("  SHA-256 of the attested key:")
+		p.line("    ", a.Key)
 	}
 	if a.Binder != nil {
-		p.line("  binder, computed from the recording: ", orDash(a.Binder.Value))
+		p.line("  binder, computed from the recording:")
+		p.line("    ", orDash(a.Binder.Value))
 		if a.Binder.Tree != nil {
 			p.tree(a.Binder.Tree, "    ", "    ")
 		}
 	}
 	if a.Challenge != "" {
-		p.line("  challenge inside the payload: ", a.Challenge)
+		p.line("  challenge inside the payload:")
+		p.line("    ", a.Challenge)
 	}
 	mark, colour := "  ? not compared", yellow
 	switch a.Comparison {
@@ -237,6 +253,8 @@ func (p *painter) finding(d *dissect.Dissection, f *dissect.Finding) {
 	default:
 		text = fmt.Sprintf("  The %s refused it with %s; it has to be %s.", f.Receiver, f.Answered.Name, f.Alert.Name)
 	}
-	p.line(text)
+	for _, l := range wrap(text, p.width, "  ") {
+		p.line(l)
+	}
 	p.line()
 }

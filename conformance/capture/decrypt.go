@@ -329,6 +329,8 @@ func (o *opener) setKey(sender attls.Role, name handshake.SecretName, next epoch
 func (o *opener) protect(r *record.Reader, name handshake.SecretName) ([]byte, *attls.Error) {
 	secret, ok := o.secrets[string(name)]
 	switch {
+	case !ok && len(o.keys) == 0:
+		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "there is no key log, neither in the file nor beside it")
 	case !ok && o.secrets == nil:
 		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the key log has no secrets of this connection, whose ClientHello.random is %x; it has those of %d others",
 			o.random, len(o.keys))

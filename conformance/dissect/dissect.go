@@ -94,7 +94,7 @@ func Dissect(c *capture.Connection, keys capture.KeyLog, p *profile.Profile) *Di
 	d.ladder()
 	d.out.Complete = failure == nil && c.Lost == 0
 	if failure != nil {
-		d.note("Not everything could be read: %v", failure)
+		d.note("Not everything of the %s could be read: %s.", failure.Field, failure.Detail)
 	}
 	if c.Lost != 0 {
 		d.note("The capture misses octets of the connection.")
