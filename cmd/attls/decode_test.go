@@ -35,7 +35,7 @@ func TestDecodeDraws(t *testing.T) {
 		{[]string{"-p", "tls-attestation-07", "-a", "both"}, []string{"-p", "tls-attestation-07"}, exitOK, []string{"under tls-attestation-07", "Evidence of the client", "Evidence of the server"}},
 		{[]string{"--fail", "binder"}, nil, exitFailed, []string{"✗ the payload carries another challenge", "✗ attestation.binder_mismatch",
 			"The server broke a rule, with Certificate", "refused it with attestation_failed, as it has to"}},
-		{[]string{"--fail", "misplaced"}, []string{"--hex"}, exitFailed, []string{"attestation.misplaced", "00000000  01 00 "}},
+		{[]string{"--fail", "misplaced"}, []string{"--hex"}, exitFailed, []string{"attestation.misplaced", "│     010000"}},
 		{[]string{"-p", "none"}, nil, exitOK, []string{"without a profile", "Nothing of an embedded profile was found"}},
 	} {
 		name := recorded(t, test.demo...)
