@@ -34,6 +34,11 @@ type Retry struct {
 	// Preferred asks for our first group in common even when a share of another
 	// was sent.
 	Preferred bool
+	// Secrets make the cookie carry what the server would otherwise keep, so that
+	// any server with one of them can take the second ClientHello; every
+	// HelloRetryRequest then has a cookie. The first secret protects new cookies.
+	// A cookie is good for as long as its secret is among them.
+	Secrets [][32]byte
 	// CookieSize is the length of a cookie in octets. 0: 32.
 	CookieSize uint16
 }
@@ -371,6 +376,9 @@ func (c *Config) check() *attls.Error {
 	}
 	if c.Retry.CookieSize > maxCookie {
 		return bad("Retry.CookieSize", "%d octets; the limit is %d", c.Retry.CookieSize, maxCookie)
+	}
+	if c.Retry.stateless() && c.Profile != nil && c.Profile.Binder.Program != nil {
+		return bad("Retry.Secrets", "profile %s binds to the first ClientHello's octets, which a cookie does not carry", c.Profile.ID)
 	}
 	if c.MaxFragment < 0 || c.MaxFragment > record.MaxPlaintext {
 		return bad("MaxFragment", "%d octets; a record holds 1 to %d", c.MaxFragment, record.MaxPlaintext)

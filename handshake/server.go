@@ -70,12 +70,22 @@ func (s serverWaitClientHello) receive(e *Engine, m *message.Raw) (state, *attls
 		return nil, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "must be the one octet 0").
 			Under("legacy_compression_methods").By("RFC 8446 4.1.2")
 	}
-	if s.first != nil {
+	cookie, haveCookie := ch.Extensions.Find(attls.ExtCookie)
+	switch {
+	case s.first != nil:
 		if err := e.enforce(rule.HelloRepeated, s.checkSecond(e, ch)); err != nil {
 			return nil, err
 		}
 		e.in.SkipUndecryptable(0)
-	} else {
+	case haveCookie && e.cfg.Retry.stateless(): // another engine has sent HelloRetryRequest
+		if err := e.resumeRetry(ch, cookie); err != nil {
+			return nil, err
+		}
+		copy(e.nego.random[attls.RoleClient][:], ch.Random)
+		e.note(attls.RoleClient, m.Kind, ch.Extensions)
+		e.ccsAllowed = true
+		e.in.SkipUndecryptable(0)
+	default:
 		copy(e.nego.random[attls.RoleClient][:], ch.Random)
 		e.nego.sessionID = append([]byte(nil), ch.SessionID...)
 		id, err := negotiation.SelectSuite(e.cfg.suites(), ch.CipherSuites, e.cfg.ClientSuites)
@@ -98,7 +108,7 @@ func (s serverWaitClientHello) receive(e *Engine, m *message.Raw) (state, *attls
 		return nil, err
 	}
 	retry := theirs == nil && !keyOnly || e.cfg.Retry.Always
-	if s.first == nil && retry {
+	if !e.nego.retried && retry {
 		e.transcribe(m, attls.RoleClient)
 		return s.retry(e, m, g, theirs != nil)
 	}
@@ -191,21 +201,20 @@ func (s serverWaitClientHello) retry(e *Engine, m *message.Raw, g attls.NamedGro
 			g, haveShare = other, false
 		}
 	}
-	e.ext.reset()
-	e.ext.add(attls.ExtSupportedVersions, []byte{3, 4})
-	if !haveShare {
-		e.ext.add(attls.ExtKeyShare, []byte{byte(g >> 8), byte(g)})
-		e.nego.group = g
+	if haveShare {
+		g = 0
 	}
-	if e.cfg.Retry.Cookie || haveShare {
+	e.nego.group = g
+	switch {
+	case e.cfg.Retry.stateless():
+		next.cookie = e.sealCookie(&e.scratch.clientHello, g, e.transcript.sum(nil))
+	case e.cfg.Retry.Cookie || haveShare:
 		next.cookie = make([]byte, e.cfg.Retry.cookieSize())
 		e.random.Fill(UseCookie, 0, next.cookie)
-		e.ext.body(attls.ExtCookie, func(b []byte) []byte { return extensions.AppendCookie(b, next.cookie) })
 	}
 	e.nego.retried = true
 	e.transcript.retry(m.Bytes)
-	hrr := message.ServerHello{LegacyVersion: attls.VersionTLS12, Random: message.HelloRetryRequestRandom[:],
-		SessionID: e.nego.sessionID, CipherSuite: e.nego.suite.ID, Extensions: e.ext.list(e.cfg.ExtensionOrder)}
+	hrr := e.helloRetryRequest(g, next.cookie)
 	e.note(attls.RoleServer, attls.KindHelloRetryRequest, hrr.Extensions)
 	if err := e.write(&hrr); err != nil {
 		return nil, err

@@ -87,6 +87,15 @@ func (t *transcript) checkpoint(p binder.Point) {
 // sum appends the hash of everything so far.
 func (t *transcript) sum(dst []byte) []byte { return append(dst, t.hash.Sum(t.last[:0])...) }
 
+// restore begins the transcript behind a HelloRetryRequest that another engine
+// has sent, from the hash of the first ClientHello.
+func (t *transcript) restore(s *provider.Suite, first, retry []byte) {
+	t.start(s)
+	t.hash.Write([]byte{byte(attls.TypeMessageHash), 0, 0, byte(len(first))})
+	t.hash.Write(first)
+	t.hash.Write(retry)
+}
+
 // with appends the hash, by a suite's hash function, of everything so far and
 // of more octets that are not added. Before a suite is chosen nothing but
 // ClientHello1 has been added.

@@ -1,0 +1,144 @@
+package handshake
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+
+	"attls"
+	"attls/extensions"
+	"attls/handshake/message"
+)
+
+// A server that keeps nothing over HelloRetryRequest, RFC 8446 section 4.2.2:
+// everything that the second ClientHello is checked against, and the hash of the
+// first one that the transcript needs, travels in the cookie. Any engine with one
+// of the secrets can go on with a second ClientHello as if it were the first
+// message that it sees. As no field of the first ClientHello is kept but hashes,
+// an error says less than where it is.
+//
+//	struct {
+//	    CipherSuite suite;
+//	    NamedGroup selected_group;          // 0: none was asked for
+//	    opaque fields[32];                  // SHA-256 of what must not change
+//	    opaque offer[32];                   // SHA-256 of the profile's extensions
+//	    opaque transcript_hash[Hash.length];// of ClientHello1
+//	    opaque mac[32];                     // HMAC-SHA256 over all before
+//	} Cookie;
+
+const cookieFixed = 2 + 2 + 32 + 32
+
+// stateless reports whether the cookie carries the state.
+func (r *Retry) stateless() bool { return len(r.Secrets) > 0 }
+
+// sealCookie makes the cookie for a first ClientHello, the hash of which is given.
+func (e *Engine) sealCookie(ch *message.ClientHello, g attls.NamedGroup, hash []byte) []byte {
+	b := binary.BigEndian.AppendUint16(nil, uint16(e.nego.suite.ID))
+	b = binary.BigEndian.AppendUint16(b, uint16(g))
+	b = append(b, e.unchanging(ch)...)
+	b = append(append(b, e.profileOffer(ch)...), hash...)
+	return append(b, cookieMAC(e.cfg.Retry.Secrets[0], b)...)
+}
+
+func cookieMAC(secret [32]byte, b []byte) []byte {
+	m := hmac.New(sha256.New, secret[:])
+	m.Write(b)
+	return m.Sum(nil)
+}
+
+// unchanging hashes what RFC 8446 section 4.1.2 has unchanged in the second
+// ClientHello; profileOffer does so for the extensions of a profile.
+func (e *Engine) unchanging(ch *message.ClientHello) []byte {
+	h := sha256.New()
+	kept := message.ClientHello{LegacyVersion: ch.LegacyVersion, Random: ch.Random, SessionID: ch.SessionID,
+		CipherSuites: ch.CipherSuites, CompressionMethods: ch.CompressionMethods}
+	for _, x := range ch.Extensions {
+		if !e.mayChange(x.Type) && !e.ofProfile(x.Type) {
+			kept.Extensions = append(kept.Extensions, x)
+		}
+	}
+	h.Write(kept.Append(nil))
+	return h.Sum(nil)
+}
+
+func (e *Engine) profileOffer(ch *message.ClientHello) []byte {
+	h := sha256.New()
+	for _, x := range ch.Extensions {
+		if e.ofProfile(x.Type) {
+			h.Write(extensions.Append(nil, x.Type, x.Body))
+		}
+	}
+	return h.Sum(nil)
+}
+
+func (e *Engine) ofProfile(x attls.ExtensionType) bool {
+	if e.cfg.Profile == nil {
+		return false
+	}
+	_, ok := e.cfg.Profile.Extension(x)
+	return ok
+}
+
+// resumeRetry takes a second ClientHello from its cookie on.
+func (e *Engine) resumeRetry(ch *message.ClientHello, x *extensions.Extension) *attls.Error {
+	cookie, err := extensions.ParseCookie(x.Body)
+	if err != nil {
+		return in(err, x)
+	}
+	body, ok := e.openCookie(cookie)
+	if !ok {
+		return in(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "is no cookie of ours").By("RFC 8446 4.2.2"), x)
+	}
+	suite := attls.CipherSuite(binary.BigEndian.Uint16(body))
+	group := attls.NamedGroup(binary.BigEndian.Uint16(body[2:]))
+	if e.nego.suite, ok = e.prov.Suite(suite); !ok || len(body) != cookieFixed+e.nego.suite.HashLen {
+		return in(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "names a suite that is not implemented here").By("RFC 8446 4.2.2"), x)
+	}
+	e.nego.retried, e.nego.group = true, group
+	if string(body[4:36]) != string(e.unchanging(ch)) {
+		return changed("ClientHello")
+	}
+	if string(body[36:68]) != string(e.profileOffer(ch)) {
+		if err := e.attestationFailure(attls.FailOfferChanged, "differs from the first ClientHello"); err != nil {
+			return err.Under("extensions")
+		}
+	}
+	if _, ok := ch.Extensions.Find(attls.ExtEarlyData); ok {
+		return changed("extensions.early_data")
+	}
+	e.nego.sessionID = append([]byte(nil), ch.SessionID...)
+	e.ccsSent = len(ch.SessionID) > 0
+	hrr := e.helloRetryRequest(group, cookie)
+	e.note(attls.RoleServer, attls.KindHelloRetryRequest, hrr.Extensions)
+	e.transcript.restore(e.nego.suite, body[cookieFixed:], hrr.Append(nil))
+	return nil
+}
+
+// openCookie returns what a cookie holds, without its MAC.
+func (e *Engine) openCookie(cookie []byte) ([]byte, bool) {
+	if len(cookie) < cookieFixed+sha256.Size {
+		return nil, false
+	}
+	body, mac := cookie[:len(cookie)-sha256.Size], cookie[len(cookie)-sha256.Size:]
+	for _, s := range e.cfg.Retry.Secrets {
+		if hmac.Equal(cookieMAC(s, body), mac) {
+			return body, true
+		}
+	}
+	return nil, false
+}
+
+// helloRetryRequest builds a HelloRetryRequest; the same arguments give the same
+// octets. Without a group none is asked for, without a cookie there is none.
+func (e *Engine) helloRetryRequest(g attls.NamedGroup, cookie []byte) message.ServerHello {
+	e.ext.reset()
+	e.ext.add(attls.ExtSupportedVersions, []byte{3, 4})
+	if g != 0 {
+		e.ext.add(attls.ExtKeyShare, []byte{byte(g >> 8), byte(g)})
+	}
+	if cookie != nil {
+		e.ext.body(attls.ExtCookie, func(b []byte) []byte { return extensions.AppendCookie(b, cookie) })
+	}
+	return message.ServerHello{LegacyVersion: attls.VersionTLS12, Random: message.HelloRetryRequestRandom[:],
+		SessionID: e.nego.sessionID, CipherSuite: e.nego.suite.ID, Extensions: e.ext.list(e.cfg.ExtensionOrder)}
+}
