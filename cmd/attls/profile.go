@@ -20,7 +20,7 @@ func profileCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(profileListCommand(), profileShowCommand(), lintCommand(), diffCommand(), explainCommand(), newProfileCommand(), referenceCommand())
+	c.AddCommand(profileListCommand(), profileShowCommand(), headerCommand(), lintCommand(), diffCommand(), explainCommand(), newProfileCommand(), referenceCommand())
 	return c
 }
 

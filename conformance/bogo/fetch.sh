@@ -6,6 +6,7 @@
 # Everything stays in the user's cache directory.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../debian-source.sh"
 package=android-platform-external-boringssl
 suite=trixie
 version=14.0.0+r45
@@ -21,42 +22,12 @@ fi
 for tool in apt-get go tar; do
   command -v $tool > /dev/null || { echo "fetch.sh: $tool is needed" >&2; exit 3; }
 done
-mkdir -p "$cache"
-tarball=$cache/${package}_$version.orig.tar.xz
-
-checked() { echo "$sha256  $tarball" | sha256sum --check --status 2> /dev/null; }
-
-fetch() {
-  local state system
-  state=$(mktemp -d)
-  mkdir -p "$state"/{parts,preferences,lists,cache,state}
-  : > "$state/status"
-  # The mirror and its key are the ones that the system itself uses.
-  system=$(grep -ls '^Types:' /etc/apt/sources.list.d/debian.sources || true)
-  {
-    printf 'Types: deb-src\nSuites: %s\nComponents: main\n' "$suite"
-    if [ -n "$system" ]; then
-      grep -m1 '^URIs:' "$system"
-      grep -m1 '^Signed-By:' "$system" || true
-    else
-      awk '$1 == "deb" && $0 ~ /debian/ { for (i = 2; i <= NF; i++) if ($i ~ /^https?:/) { print "URIs: " $i; exit } }' /etc/apt/sources.list
-    fi
-  } > "$state/parts/source.sources"
-  local options=(-qq -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$state/parts"
-    -o Dir::Etc::Preferences=/dev/null -o Dir::Etc::PreferencesParts="$state/preferences"
-    -o Dir::State="$state/state" -o Dir::State::Lists="$state/lists" -o Dir::State::Status="$state/status"
-    -o Dir::Cache="$state/cache" -o APT::Sandbox::User=root)
-  apt-get "${options[@]}" update
-  (cd "$cache" && apt-get "${options[@]}" source --download-only --tar-only "$package")
-  rm -rf "$state"
-}
-
-checked || fetch >&2
-checked || { echo "fetch.sh: $tarball is not the archive that is expected" >&2; exit 1; }
+tarball=${package}_$version.orig.tar.xz
+debian_source "$cache" $package $suite "$tarball" $sha256
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-tar -xf "$tarball" -C "$work" --strip-components=1 --wildcards \
+tar -xf "$cache/$tarball" -C "$work" --strip-components=1 --wildcards \
   '*/src/go.mod' '*/src/go.sum' '*/src/ssl/test/runner/*' '*/src/util/testresult/*'
 cd "$work/src/ssl/test/runner"
 # The runner tells nothing of its tests but their names, so a test of ours is

@@ -1,0 +1,223 @@
+/* One line of JSON for each connection, as docs/claims.md describes it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "mbedtls/error.h"
+#include "mbedtls/sha256.h"
+#include "mbedtls/version.h"
+
+#include "peer.h"
+
+static const struct {
+    int number;
+    const char *name;
+} suites[] = {
+    { MBEDTLS_TLS1_3_AES_128_GCM_SHA256, "TLS_AES_128_GCM_SHA256" },
+    { MBEDTLS_TLS1_3_AES_256_GCM_SHA384, "TLS_AES_256_GCM_SHA384" },
+    { MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256, "TLS_CHACHA20_POLY1305_SHA256" },
+    { MBEDTLS_TLS1_3_AES_128_CCM_SHA256, "TLS_AES_128_CCM_SHA256" },
+    { MBEDTLS_TLS1_3_AES_128_CCM_8_SHA256, "TLS_AES_128_CCM_8_SHA256" },
+}, groups[] = {
+    { MBEDTLS_SSL_IANA_TLS_GROUP_X25519, "x25519" },
+    { MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1, "secp256r1" },
+    { MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1, "secp384r1" },
+    { MBEDTLS_SSL_IANA_TLS_GROUP_SECP521R1, "secp521r1" },
+    { MBEDTLS_SSL_IANA_TLS_GROUP_X448, "x448" },
+    { MBEDTLS_SSL_IANA_TLS_GROUP_FFDHE2048, "ffdhe2048" },
+};
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+const char *suite_name(int suite)
+{
+    for (size_t i = 0; i < COUNT(suites); i++) {
+        if (suites[i].number == suite) {
+            return suites[i].name;
+        }
+    }
+    return NULL;
+}
+
+const char *group_name(uint16_t group)
+{
+    for (size_t i = 0; i < COUNT(groups); i++) {
+        if (groups[i].number == group) {
+            return groups[i].name;
+        }
+    }
+    return NULL;
+}
+
+int suite_by_name(const char *name, size_t len)
+{
+    for (size_t i = 0; i < COUNT(suites); i++) {
+        if (strlen(suites[i].name) == len && memcmp(suites[i].name, name, len) == 0) {
+            return suites[i].number;
+        }
+    }
+    return 0;
+}
+
+uint16_t group_by_name(const char *name, size_t len)
+{
+    for (size_t i = 0; i < COUNT(groups); i++) {
+        if (strlen(groups[i].name) == len && memcmp(groups[i].name, name, len) == 0) {
+            return (uint16_t) groups[i].number;
+        }
+    }
+    return 0;
+}
+
+const char *role_name(enum role r)
+{
+    return r == SERVER ? "server" : "client";
+}
+
+static void add_text(struct text *t, const char *member, const char *value)
+{
+    if (value != NULL && *value != '\0') {
+        text_printf(t, ",\"%s\":", member);
+        text_json(t, value);
+    }
+}
+
+static void add_hex(struct text *t, const char *member, const unsigned char *p, size_t len)
+{
+    if (len > 0) {
+        text_printf(t, ",\"%s\":\"", member);
+        text_hex(t, p, len);
+        text_printf(t, "\"");
+    }
+}
+
+static void add_fingerprint(struct text *t, const char *member, const struct octets *o)
+{
+    unsigned char sum[32];
+
+    if (o->len > 0 && mbedtls_sha256(o->p, o->len, sum, 0) == 0) {
+        add_hex(t, member, sum, sizeof(sum));
+    }
+}
+
+static void add_alert(struct text *t, const struct options *o, const char *member, int alert)
+{
+    if (alert >= 0) {
+        text_printf(t, ",\"%s\":{\"code\":%d,\"name\":\"%s\"}", member, alert, alert_name(o, alert));
+    }
+}
+
+static void add_format(struct text *t, const struct scheme *s)
+{
+    char number[64];
+
+    if (s->media_type != NULL) {
+        add_text(t, "format", s->media_type);
+        return;
+    }
+    snprintf(number, sizeof(number), "content format %u%s", s->content_format,
+             s->content_format == 263 ? " (application/eat+cwt)" : "");
+    add_text(t, "format", number);
+}
+
+static void add_attestation(struct text *t, const struct options *o, const struct attestation *a)
+{
+    const struct scheme *s = &o->scheme;
+
+    text_printf(t, "{\"attester\":\"%s\",\"slot\":\"%s\",\"model\":\"%s\",\"credential\":\"%s\"",
+                role_name(a->attester), a->slot, s->model == EVIDENCE ? "evidence" : "results",
+                s->credential == ALONE ? "attestation" : "x509");
+    add_hex(t, "scheme", a->scheme.p, a->scheme.len);
+    if (s->model == EVIDENCE) {
+        add_format(t, s);
+    } else {
+        add_text(t, "verifier", s->verifier);
+    }
+    add_hex(t, "nonce", a->nonce.p, a->nonce.len);
+    add_hex(t, "challenge", a->challenge.p, a->challenge.len);
+    add_fingerprint(t, "payload", &a->payload);
+    text_printf(t, ",\"payload_octets\":%zu", a->payload.len);
+    if (a->judged) {
+        text_printf(t, ",\"verdict\":");
+        text_add(t, a->verdict.p, a->verdict.len);
+    }
+    text_printf(t, "}");
+}
+
+static void add_attestations(struct text *t, const struct connection *c)
+{
+    int first = 1;
+
+    text_printf(t, ",\"attestation\":[");
+    for (int role = SERVER; role >= CLIENT; role--) {
+        if (c->attestations[role].chosen) {
+            text_printf(t, first ? "" : ",");
+            add_attestation(t, c->options, &c->attestations[role]);
+            first = 0;
+        }
+    }
+    text_printf(t, "]");
+}
+
+static void add_error(struct text *t, const struct connection *c, int ret)
+{
+    char detail[128];
+
+    text_printf(t, ",\"error\":{\"class\":\"%s\",\"failure\":\"%s\"",
+                c->alert_received >= 0 ? "from peer" : c->failure != NO_FAILURE ? "violation" : "local",
+                c->failure != NO_FAILURE ? failure_name(c->failure) :
+                c->alert_received >= 0 ? "alert" : "mbedtls");
+    add_text(t, "message", c->message);
+    mbedtls_strerror(ret, detail, sizeof(detail));
+    add_text(t, "detail", c->failure != NO_FAILURE ? c->detail : detail);
+    add_alert(t, c->options, "alert", c->alert_received >= 0 ? c->alert_received : c->alert_sent);
+    text_printf(t, "}");
+}
+
+/* The key behind a CertificateVerify: the attested one where the attestation is
+ * the credential. */
+static const struct octets *key_of(const struct connection *c, enum role role)
+{
+    const struct attestation *a = &c->attestations[role];
+
+    if (a->chosen && c->options->scheme.credential == ALONE) {
+        return &a->spki;
+    }
+    return role == c->options->role ? &c->own_spki : &c->peer_spki;
+}
+
+void claims_print(const struct connection *c, int ret)
+{
+    const struct options *o = c->options;
+    struct text t = { 0 };
+
+    text_printf(&t, "{\"schema\":\"attls-claims/1\",\"stack\":\"mbedtls\",\"stack_version\":\"%s\",\"role\":\"%s\",\"profile\":\"%s\",\"protocol\":\"TLS 1.3\"",
+                MBEDTLS_VERSION_STRING, role_name(o->role), o->draft != NULL ? o->draft->id : "");
+    add_text(&t, "suite", suite_name(c->suite));
+    add_text(&t, "group", group_name(c->group));
+    text_printf(&t, ",\"hello_retry\":%s", c->hello_retry ? "true" : "false");
+    add_text(&t, "alpn", mbedtls_ssl_get_alpn_protocol(&c->ssl));
+    if (o->role == CLIENT) {
+        add_text(&t, "server_name", o->server_name);
+    }
+    add_hex(&t, "transcript_hash", c->transcript, c->transcript_len);
+    add_fingerprint(&t, "peer_key", key_of(c, !o->role));
+    if (o->role == SERVER || c->attestations[CLIENT].chosen) {
+        add_fingerprint(&t, "own_key", key_of(c, o->role));
+    }
+    add_attestations(&t, c);
+    add_alert(&t, o, "alert_sent", c->alert_sent);
+    add_alert(&t, o, "alert_received", c->alert_received);
+    text_printf(&t, ",\"data_sent\":%zu,\"data_received\":%zu,\"state\":\"%s\"", c->data_sent, c->data_received,
+                ret != 0 ? "failed" : c->closed ? "closed" : "connected");
+    if (ret != 0) {
+        add_error(&t, c, ret);
+    }
+    text_printf(&t, "}\n");
+    if (t.failed) {
+        fprintf(stderr, "mbedtls-peer: out of memory\n");
+    } else {
+        fwrite(t.p, 1, t.len, stdout);
+        fflush(stdout);
+    }
+    text_free(&t);
+}

@@ -1,0 +1,202 @@
+/* Evidence and results: made and judged by programs, or read from a file. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "json.h"
+#include "peer.h"
+
+enum { MAX_PAYLOAD = 1 << 20 };
+
+static void add_member(struct text *t, const char *name, const struct octets *value)
+{
+    if (value->p == NULL) {
+        return;
+    }
+    text_printf(t, ",\"%s\":\"", name);
+    text_base64(t, value->p, value->len);
+    text_printf(t, "\"");
+}
+
+/* The members that attest and appraise have in common. */
+static void begin_request(const struct connection *c, const struct attestation *a,
+                          const char *action, struct text *t)
+{
+    const struct scheme *s = &c->options->scheme;
+
+    text_printf(t, "{\"action\":\"%s\",\"profile\":\"%s\",\"attester\":\"%s\",\"scheme\":{\"model\":\"%s\",\"credential\":\"%s\"",
+                action, c->options->draft->id, role_name(a->attester),
+                s->model == EVIDENCE ? "evidence" : "results", s->credential == ALONE ? "alone" : "x509");
+    if (s->model == RESULTS) {
+        struct octets v = { (unsigned char *) s->verifier, strlen(s->verifier) };
+        add_member(t, "verifier", &v);
+    } else if (s->media_type != NULL) {
+        text_printf(t, ",\"media_type\":");
+        text_json(t, s->media_type);
+    } else {
+        text_printf(t, ",\"content_format\":%u", s->content_format);
+    }
+    text_printf(t, "},\"fit\":\"%s\"", c->options->draft->fit);
+    add_member(t, "challenge", &a->challenge);
+    add_member(t, "spki", &a->spki);
+}
+
+static int from_file(const char *name, struct octets *out)
+{
+    FILE *f = fopen(name, "rb");
+    unsigned char *p = malloc(MAX_PAYLOAD);
+    size_t n = 0;
+    int ret = -1;
+
+    if (f != NULL && p != NULL) {
+        n = fread(p, 1, MAX_PAYLOAD, f);
+        ret = ferror(f) || n == 0 ? -1 : octets_set(out, p, n);
+    }
+    if (f != NULL) {
+        fclose(f);
+    }
+    free(p);
+    return ret;
+}
+
+/* The answer is the CMW by itself, or an object. */
+static int parse_attest(struct connection *c, const struct text *answer, const char *message)
+{
+    struct attestation *a = own(c);
+    struct octets key = { 0 };
+    int bad, ret = 0;
+    struct json cmw = json_member(answer->p, answer->len, "cmw", &bad);
+
+    if (c->options->scheme.credential == BESIDE_X509 && (bad || cmw.p == NULL)) {
+        return octets_set(&a->payload, (unsigned char *) answer->p, answer->len) != 0 ?
+               MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
+    }
+    if (bad || json_base64(cmw, &a->payload) != 0) {
+        return fail(c, FAIL_ATTESTER_UNAVAILABLE, message, "the program's answer has no cmw");
+    }
+    if (c->options->scheme.credential == ALONE) {
+        if (json_base64(json_member(answer->p, answer->len, "spki", &bad), &a->spki) != 0 ||
+            json_base64(json_member(answer->p, answer->len, "private_key", &bad), &key) != 0 ||
+            mbedtls_pk_parse_key(&c->attested_key, key.p, key.len, NULL, 0,
+                                 mbedtls_ctr_drbg_random, c->random) != 0) {
+            ret = fail(c, FAIL_ATTESTER_UNAVAILABLE, message, "the program's answer has no usable key");
+        }
+        if (key.p != NULL) {
+            mbedtls_platform_zeroize(key.p, key.len);
+        }
+        octets_free(&key);
+    }
+    return ret;
+}
+
+/* The key that is attested beside X.509 is the certificate's. */
+static int prepare(struct connection *c, struct attestation *a, const struct octets *spki)
+{
+    if (c->options->scheme.credential == BESIDE_X509 &&
+        (spki->p == NULL || octets_set(&a->spki, spki->p, spki->len) != 0)) {
+        return MBEDTLS_ERR_SSL_INTERNAL_ERROR;
+    }
+    return c->options->draft->challenge(c, a);
+}
+
+int evidence_make(struct connection *c, const char *message)
+{
+    struct attestation *a = own(c);
+    struct text request = { 0 }, answer = { 0 };
+    const char *reason = "neither --attester-cmd nor --evidence was given";
+    int ret = prepare(c, a, &c->own_spki);
+
+    if (ret != 0) {
+        return ret;
+    }
+    if (c->options->evidence != NULL && c->options->scheme.credential == BESIDE_X509) {
+        return from_file(c->options->evidence, &a->payload) == 0 ? 0 :
+               fail(c, FAIL_ATTESTER_UNAVAILABLE, message, "%s cannot be read", c->options->evidence);
+    }
+    begin_request(c, a, "attest", &request);
+    text_printf(&request, "}\n");
+    if (request.failed || c->options->attester_cmd == NULL ||
+        command_run(c->options->attester_cmd, &request, c->options->timeout, &answer, &reason) != 0 ||
+        answer.len == 0) {
+        ret = fail(c, FAIL_ATTESTER_UNAVAILABLE, message, "the attester: %s", reason);
+    } else {
+        ret = parse_attest(c, &answer, message);
+    }
+    text_free(&request);
+    text_free(&answer);
+    return ret;
+}
+
+/* Copies a member of the answer into the verdict as it stands. */
+static void copy_member(struct text *verdict, const struct text *answer, const char *name)
+{
+    int bad;
+    struct json v = json_member(answer->p, answer->len, name, &bad);
+
+    if (v.p != NULL) {
+        text_printf(verdict, ",\"%s\":", name);
+        text_add(verdict, v.p, v.len);
+    }
+}
+
+static int parse_verdict(struct connection *c, const struct text *answer, const char *message)
+{
+    struct attestation *a = peers(c);
+    int bad, unaffirmed;
+    struct json status = json_member(answer->p, answer->len, "status", &bad);
+    struct json failure = json_member(answer->p, answer->len, "failure", &unaffirmed);
+    enum failure f = NO_FAILURE;
+
+    if (bad || status.p == NULL) {
+        return fail(c, FAIL_VERIFIER_UNREACHABLE, message, "the appraiser's answer has no status");
+    }
+    if (failure.p != NULL && failure.len > 2) {
+        f = failure_by_name(failure.p + 1, failure.len - 2);
+    }
+    if (f == NO_FAILURE && (failure.p != NULL || !json_is(status, "affirming"))) {
+        f = FAIL_APPRAISAL;
+    }
+    a->judged = 1;
+    text_printf(&a->verdict, "{\"accepted\":%s", f == NO_FAILURE ? "true" : "false");
+    if (f != NO_FAILURE) {
+        text_printf(&a->verdict, ",\"failure\":\"%s\"", failure_name(f));
+    }
+    copy_member(&a->verdict, answer, "reason");
+    copy_member(&a->verdict, answer, "status");
+    copy_member(&a->verdict, answer, "valid_until");
+    copy_member(&a->verdict, answer, "checks");
+    text_printf(&a->verdict, "}");
+    if (f != NO_FAILURE) {
+        return fail(c, f, message, "the appraiser refuses the attestation");
+    }
+    if (a->spki.p == NULL &&
+        json_base64(json_member(answer->p, answer->len, "spki", &bad), &a->spki) != 0) {
+        return fail(c, FAIL_KEY_UNUSABLE, message, "the appraiser's answer has no key");
+    }
+    return 0;
+}
+
+int evidence_judge(struct connection *c, const char *message)
+{
+    struct attestation *a = peers(c);
+    struct text request = { 0 }, answer = { 0 };
+    const char *reason = "no --appraiser-cmd was given";
+    int ret = prepare(c, a, &c->peer_spki);
+
+    if (ret != 0) {
+        return ret;
+    }
+    begin_request(c, a, "appraise", &request);
+    add_member(&request, "cmw", &a->payload);
+    text_printf(&request, ",\"match\":\"%s\"}\n", c->options->draft->match);
+    if (request.failed || c->options->appraiser_cmd == NULL ||
+        command_run(c->options->appraiser_cmd, &request, c->options->timeout, &answer, &reason) != 0) {
+        ret = fail(c, FAIL_VERIFIER_UNREACHABLE, message, "the appraiser: %s", reason);
+    } else {
+        ret = parse_verdict(c, &answer, message);
+    }
+    text_free(&request);
+    text_free(&answer);
+    return ret;
+}

@@ -1,0 +1,134 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "peer.h"
+
+#include "codepoints/early-attestation-06.h"
+#include "codepoints/tls-attestation-07.h"
+
+static const struct {
+    const char *name;
+    uint8_t alert; /* where a draft names none */
+} failures[FAILURES] = {
+    [FAIL_NO_SCHEME_EVIDENCE] = { "attestation.no_scheme.evidence", MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE },
+    [FAIL_NO_SCHEME_RESULTS] = { "attestation.no_scheme.results", MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE },
+    [FAIL_NOTHING_OFFERED] = { "attestation.nothing_offered", MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE },
+    [FAIL_UNWILLING] = { "attestation.unwilling", MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE },
+    [FAIL_DEMANDED_BY_CLIENT] = { "attestation.demanded_by_client", MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE },
+    [FAIL_DEMANDED_BY_SERVER] = { "attestation.demanded_by_server", MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE },
+    [FAIL_CHOICE_NOT_OFFERED] = { "attestation.choice_not_offered", MBEDTLS_SSL_ALERT_MSG_ILLEGAL_PARAMETER },
+    [FAIL_TWO_CHOICES] = { "attestation.two_choices", MBEDTLS_SSL_ALERT_MSG_ILLEGAL_PARAMETER },
+    [FAIL_CHOICE_WITHOUT_REQUEST] = { "attestation.choice_without_request", MBEDTLS_SSL_ALERT_MSG_UNEXPECTED_MESSAGE },
+    [FAIL_NOT_CHOSEN] = { "attestation.not_chosen", MBEDTLS_SSL_ALERT_MSG_ILLEGAL_PARAMETER },
+    [FAIL_OFFER_CHANGED] = { "attestation.offer_changed", MBEDTLS_SSL_ALERT_MSG_ILLEGAL_PARAMETER },
+    [FAIL_MISPLACED] = { "attestation.misplaced", MBEDTLS_SSL_ALERT_MSG_ILLEGAL_PARAMETER },
+    [FAIL_MISSING] = { "attestation.missing", MBEDTLS_SSL_ALERT_MSG_MISSING_EXTENSION },
+    [FAIL_NONCE_SIZE] = { "attestation.nonce_size", MBEDTLS_SSL_ALERT_MSG_DECODE_ERROR },
+    [FAIL_MALFORMED_CMW] = { "attestation.malformed_cmw", MBEDTLS_SSL_ALERT_MSG_BAD_CERT },
+    [FAIL_BINDER_MISMATCH] = { "attestation.binder_mismatch", MBEDTLS_SSL_ALERT_MSG_BAD_CERT },
+    [FAIL_TIK_MISMATCH] = { "attestation.tik_mismatch", MBEDTLS_SSL_ALERT_MSG_BAD_CERT },
+    [FAIL_APPRAISAL] = { "attestation.appraisal_failed", MBEDTLS_SSL_ALERT_MSG_BAD_CERT },
+    [FAIL_FORMAT_MISMATCH] = { "attestation.format_mismatch", MBEDTLS_SSL_ALERT_MSG_BAD_CERT },
+    [FAIL_VERIFIER_MISMATCH] = { "attestation.verifier_mismatch", MBEDTLS_SSL_ALERT_MSG_BAD_CERT },
+    [FAIL_VERIFIER_UNREACHABLE] = { "attestation.verifier_unreachable", MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR },
+    [FAIL_ATTESTER_UNAVAILABLE] = { "attestation.attester_unavailable", MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR },
+    [FAIL_KEY_UNUSABLE] = { "attestation.key_unusable", MBEDTLS_SSL_ALERT_MSG_BAD_CERT },
+    [FAIL_MALFORMED_EXTENSION] = { "attestation.malformed_extension", MBEDTLS_SSL_ALERT_MSG_DECODE_ERROR },
+    [FAIL_UNSOLICITED] = { "extension.unsolicited", MBEDTLS_SSL_ALERT_MSG_UNSUPPORTED_EXT },
+};
+
+const char *failure_name(enum failure f)
+{
+    return failures[f].name;
+}
+
+enum failure failure_by_name(const char *name, size_t len)
+{
+    for (int f = 1; f < FAILURES; f++) {
+        if (strlen(failures[f].name) == len && memcmp(failures[f].name, name, len) == 0) {
+            return (enum failure) f;
+        }
+    }
+    return NO_FAILURE;
+}
+
+int fail(struct connection *c, enum failure f, const char *message, const char *format, ...)
+{
+    const struct draft *draft = c->options->draft;
+    uint8_t alert = draft->alerts[f] != 0 ? draft->alerts[f] : failures[f].alert;
+    va_list args;
+
+    c->failure = f;
+    c->message = message;
+    va_start(args, format);
+    vsnprintf(c->detail, sizeof(c->detail), format, args);
+    va_end(args);
+    mbedtls_ssl_set_fatal_alert(&c->ssl, alert, MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE);
+    return MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE;
+}
+
+static const struct {
+    int alert;
+    const char *name;
+} alerts[] = {
+    { MBEDTLS_SSL_ALERT_MSG_CLOSE_NOTIFY, "close_notify" },
+    { MBEDTLS_SSL_ALERT_MSG_UNEXPECTED_MESSAGE, "unexpected_message" },
+    { MBEDTLS_SSL_ALERT_MSG_BAD_RECORD_MAC, "bad_record_mac" },
+    { MBEDTLS_SSL_ALERT_MSG_RECORD_OVERFLOW, "record_overflow" },
+    { MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE, "handshake_failure" },
+    { MBEDTLS_SSL_ALERT_MSG_NO_CERT, "no_certificate" },
+    { MBEDTLS_SSL_ALERT_MSG_BAD_CERT, "bad_certificate" },
+    { MBEDTLS_SSL_ALERT_MSG_UNSUPPORTED_CERT, "unsupported_certificate" },
+    { MBEDTLS_SSL_ALERT_MSG_CERT_REVOKED, "certificate_revoked" },
+    { MBEDTLS_SSL_ALERT_MSG_CERT_EXPIRED, "certificate_expired" },
+    { MBEDTLS_SSL_ALERT_MSG_CERT_UNKNOWN, "certificate_unknown" },
+    { MBEDTLS_SSL_ALERT_MSG_ILLEGAL_PARAMETER, "illegal_parameter" },
+    { MBEDTLS_SSL_ALERT_MSG_UNKNOWN_CA, "unknown_ca" },
+    { MBEDTLS_SSL_ALERT_MSG_ACCESS_DENIED, "access_denied" },
+    { MBEDTLS_SSL_ALERT_MSG_DECODE_ERROR, "decode_error" },
+    { MBEDTLS_SSL_ALERT_MSG_DECRYPT_ERROR, "decrypt_error" },
+    { MBEDTLS_SSL_ALERT_MSG_PROTOCOL_VERSION, "protocol_version" },
+    { MBEDTLS_SSL_ALERT_MSG_INSUFFICIENT_SECURITY, "insufficient_security" },
+    { MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR, "internal_error" },
+    { MBEDTLS_SSL_ALERT_MSG_INAPROPRIATE_FALLBACK, "inappropriate_fallback" },
+    { MBEDTLS_SSL_ALERT_MSG_USER_CANCELED, "user_canceled" },
+    { MBEDTLS_SSL_ALERT_MSG_MISSING_EXTENSION, "missing_extension" },
+    { MBEDTLS_SSL_ALERT_MSG_UNSUPPORTED_EXT, "unsupported_extension" },
+    { MBEDTLS_SSL_ALERT_MSG_UNRECOGNIZED_NAME, "unrecognized_name" },
+    { MBEDTLS_SSL_ALERT_MSG_UNKNOWN_PSK_IDENTITY, "unknown_psk_identity" },
+    { MBEDTLS_SSL_ALERT_MSG_CERT_REQUIRED, "certificate_required" },
+    { MBEDTLS_SSL_ALERT_MSG_NO_APPLICATION_PROTOCOL, "no_application_protocol" },
+};
+
+const char *alert_name(const struct options *o, int alert)
+{
+    if (o->draft == &draft_early_attestation_06) {
+        switch (alert) {
+            case EARLY_ATTESTATION_06_ALERT_UNSUPPORTED_ATTESTATION_SCHEMES:
+                return "unsupported_attestation_schemes";
+            case EARLY_ATTESTATION_06_ALERT_ATTESTATION_REQUIRED:
+                return "attestation_required";
+            case EARLY_ATTESTATION_06_ALERT_ATTESTATION_FAILED:
+                return "attestation_failed";
+            default:
+                break;
+        }
+    }
+    if (o->draft == &draft_tls_attestation_07) {
+        switch (alert) {
+            case TLS_ATTESTATION_07_ALERT_UNSUPPORTED_EVIDENCE:
+                return "unsupported_evidence";
+            case TLS_ATTESTATION_07_ALERT_UNSUPPORTED_VERIFIERS:
+                return "unsupported_verifiers";
+            default:
+                break;
+        }
+    }
+    for (size_t i = 0; i < sizeof(alerts) / sizeof(alerts[0]); i++) {
+        if (alerts[i].alert == alert) {
+            return alerts[i].name;
+        }
+    }
+    return "unknown";
+}

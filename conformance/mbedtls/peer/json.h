@@ -1,0 +1,20 @@
+/* Just enough JSON to read the answers of a program. */
+#ifndef JSON_H
+#define JSON_H
+
+#include "octets.h"
+
+/* A value as it stands in the text, not terminated; p is NULL when missing. */
+struct json {
+    const char *p;
+    size_t len;
+};
+
+/* The member of an object. Sets *bad when the text is not one JSON object. */
+struct json json_member(const char *text, size_t len, const char *name, int *bad);
+/* Whether the value is this string (without escapes). */
+int json_is(struct json v, const char *s);
+/* Decodes a string with base64. Returns 0, or -1 when it is not that. */
+int json_base64(struct json v, struct octets *out);
+
+#endif

@@ -1,0 +1,295 @@
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "binder.h"
+#include "peer.h"
+
+static const char usage[] =
+    "usage: mbedtls-peer --server|--client [option...]\n"
+    "  --profile P         early-attestation-06, tls-attestation-07, mbedtls-poc, none\n"
+    "  --attester WHO      client, server, both, none\n"
+    "  --model M           evidence, results\n"
+    "  --credential C      x509, attestation\n"
+    "  --format F          content format (a number) or media type of Evidence; default 263\n"
+    "  --verifier V        verifier_identity of results\n"
+    "  --require-attestation  fail unless the peer attests\n"
+    "  --attester-cmd P, --appraiser-cmd P  programs that make and judge Evidence\n"
+    "  --evidence F        file with the CMW to send instead\n"
+    "  --nonce-size N      octets of our nonces; default 32\n"
+    "  --host H, --port P  default 127.0.0.1 and 0\n"
+    "  --servername N      name asked for and verified; default localhost\n"
+    "  --cert F, --key F, --ca F  PEM files\n"
+    "  --ask-certificate   a server asks for a certificate\n"
+    "  --groups L, --suites L, --alpn L  in order of preference, separated by commas\n"
+    "  --sigalgs L         likewise: SignatureScheme numbers\n"
+    "  --keylog F          append secrets in the NSS key log format\n"
+    "  --json              print one line of claims for each connection\n"
+    "  --connections N     stop after so many; 0: never; default 1\n"
+    "  --timeout S         seconds for each read and each program; default 20\n"
+    "  --data N            octets that a client sends and expects back; default 64\n"
+    "  --binder-vectors    check the binders against known values\n";
+
+/* A number for long options without a letter of their own. */
+enum option_id {
+    OPT_SERVER = 256, OPT_CLIENT, OPT_PROFILE, OPT_ATTESTER, OPT_MODEL, OPT_CREDENTIAL, OPT_FORMAT,
+    OPT_VERIFIER, OPT_REQUIRE, OPT_ATTESTER_CMD, OPT_APPRAISER_CMD, OPT_EVIDENCE, OPT_NONCE_SIZE,
+    OPT_HOST, OPT_PORT, OPT_SERVERNAME, OPT_CERT, OPT_KEY, OPT_CA, OPT_ASK, OPT_GROUPS, OPT_SUITES,
+    OPT_ALPN, OPT_SIGALGS, OPT_KEYLOG, OPT_JSON, OPT_CONNECTIONS, OPT_TIMEOUT, OPT_DATA, OPT_VECTORS,
+    OPT_HELP
+};
+
+static const struct option long_options[] = {
+    { "server", no_argument, NULL, OPT_SERVER },
+    { "client", no_argument, NULL, OPT_CLIENT },
+    { "profile", required_argument, NULL, OPT_PROFILE },
+    { "attester", required_argument, NULL, OPT_ATTESTER },
+    { "model", required_argument, NULL, OPT_MODEL },
+    { "credential", required_argument, NULL, OPT_CREDENTIAL },
+    { "format", required_argument, NULL, OPT_FORMAT },
+    { "verifier", required_argument, NULL, OPT_VERIFIER },
+    { "require-attestation", no_argument, NULL, OPT_REQUIRE },
+    { "attester-cmd", required_argument, NULL, OPT_ATTESTER_CMD },
+    { "appraiser-cmd", required_argument, NULL, OPT_APPRAISER_CMD },
+    { "evidence", required_argument, NULL, OPT_EVIDENCE },
+    { "nonce-size", required_argument, NULL, OPT_NONCE_SIZE },
+    { "host", required_argument, NULL, OPT_HOST },
+    { "port", required_argument, NULL, OPT_PORT },
+    { "servername", required_argument, NULL, OPT_SERVERNAME },
+    { "cert", required_argument, NULL, OPT_CERT },
+    { "key", required_argument, NULL, OPT_KEY },
+    { "ca", required_argument, NULL, OPT_CA },
+    { "ask-certificate", no_argument, NULL, OPT_ASK },
+    { "groups", required_argument, NULL, OPT_GROUPS },
+    { "suites", required_argument, NULL, OPT_SUITES },
+    { "alpn", required_argument, NULL, OPT_ALPN },
+    { "sigalgs", required_argument, NULL, OPT_SIGALGS },
+    { "keylog", required_argument, NULL, OPT_KEYLOG },
+    { "json", no_argument, NULL, OPT_JSON },
+    { "connections", required_argument, NULL, OPT_CONNECTIONS },
+    { "timeout", required_argument, NULL, OPT_TIMEOUT },
+    { "data", required_argument, NULL, OPT_DATA },
+    { "binder-vectors", no_argument, NULL, OPT_VECTORS },
+    { "help", no_argument, NULL, OPT_HELP },
+    { NULL, 0, NULL, 0 },
+};
+
+static int bad_value(const char *option, const char *value)
+{
+    fprintf(stderr, "mbedtls-peer: --%s cannot be %s\n", option, value);
+    return -1;
+}
+
+/* The value's place in a list of names that ends with NULL. */
+static int find(const char *option, const char *value, const char *const *names, int *place)
+{
+    for (*place = 0; names[*place] != NULL; (*place)++) {
+        if (strcmp(names[*place], value) == 0) {
+            return 0;
+        }
+    }
+    return bad_value(option, value);
+}
+
+static int number(const char *option, const char *value, long min, long max, long *out)
+{
+    char *end;
+
+    *out = strtol(value, &end, 0);
+    return *end != '\0' || end == value || *out < min || *out > max ? bad_value(option, value) : 0;
+}
+
+static int set_profile(struct options *o, const char *value)
+{
+    static const char *const names[] = { "none", "early-attestation-06", "tls-attestation-07", "mbedtls-poc", NULL };
+    static const struct draft *const drafts[] = { NULL, &draft_early_attestation_06, &draft_tls_attestation_07, &draft_mbedtls_poc };
+    int place, ret = find("profile", value, names, &place);
+
+    if (ret == 0) {
+        o->draft = drafts[place];
+    }
+    return ret;
+}
+
+static int set_attester(struct options *o, const char *value)
+{
+    static const char *const names[] = { "none", "client", "server", "both", NULL };
+    int place, ret = find("attester", value, names, &place);
+
+    o->attests[CLIENT] = place & 1;
+    o->attests[SERVER] = place >> 1 & 1;
+    return ret;
+}
+
+static int set_model(struct options *o, const char *value)
+{
+    static const char *const names[] = { "evidence", "results", NULL };
+    int place, ret = find("model", value, names, &place);
+
+    o->scheme.model = (enum model) place;
+    return ret;
+}
+
+static int set_credential(struct options *o, const char *value)
+{
+    static const char *const names[] = { "x509", "attestation", NULL };
+    int place, ret = find("credential", value, names, &place);
+
+    o->scheme.credential = (enum credential) place;
+    return ret;
+}
+
+static int set_format(struct options *o, const char *value)
+{
+    long n;
+
+    if (strchr(value, '/') != NULL) {
+        o->scheme.media_type = value;
+        return strlen(value) < 1000 ? 0 : bad_value("format", value);
+    }
+    o->scheme.media_type = NULL;
+    if (number("format", value, 0, 0xffff, &n) != 0) {
+        return -1;
+    }
+    o->scheme.content_format = (uint16_t) n;
+    return 0;
+}
+
+/* Calls add for each part of a list with commas. */
+static int each(const char *list, size_t max, int (*add)(struct options *, size_t, const char *, size_t),
+                struct options *o)
+{
+    for (size_t i = 0;; i++) {
+        size_t len = strcspn(list, ",");
+        if (i >= max || add(o, i, list, len) != 0) {
+            fprintf(stderr, "mbedtls-peer: %.*s cannot be used\n", (int) len, list);
+            return -1;
+        }
+        if (list[len] == '\0') {
+            return 0;
+        }
+        list += len + 1;
+    }
+}
+
+static int add_group(struct options *o, size_t i, const char *name, size_t len)
+{
+    o->groups[i] = group_by_name(name, len);
+    return o->groups[i] != 0 ? 0 : -1;
+}
+
+static int add_suite(struct options *o, size_t i, const char *name, size_t len)
+{
+    o->suites[i] = suite_by_name(name, len);
+    return o->suites[i] != 0 ? 0 : -1;
+}
+
+static int add_sigalg(struct options *o, size_t i, const char *name, size_t len)
+{
+    (void) len;
+    o->sigalgs[i] = (uint16_t) strtol(name, NULL, 0);
+    return o->sigalgs[i] != 0 ? 0 : -1;
+}
+
+static int add_alpn(struct options *o, size_t i, const char *name, size_t len)
+{
+    o->alpn[i] = strndup(name, len); /* kept to the end of the process */
+    return o->alpn[i] != NULL ? 0 : -1;
+}
+
+static int set(struct options *o, enum option_id id, const char *value)
+{
+    long n = 0;
+    int ret = 0;
+
+    switch (id) {
+        case OPT_SERVER: o->role = SERVER; break;
+        case OPT_CLIENT: o->role = CLIENT; break;
+        case OPT_PROFILE: return set_profile(o, value);
+        case OPT_ATTESTER: return set_attester(o, value);
+        case OPT_MODEL: return set_model(o, value);
+        case OPT_CREDENTIAL: return set_credential(o, value);
+        case OPT_FORMAT: return set_format(o, value);
+        case OPT_VERIFIER: o->scheme.verifier = value; return strlen(value) < 250 ? 0 : bad_value("verifier", value);
+        case OPT_REQUIRE: o->require = 1; break;
+        case OPT_ATTESTER_CMD: o->attester_cmd = value; break;
+        case OPT_APPRAISER_CMD: o->appraiser_cmd = value; break;
+        case OPT_EVIDENCE: o->evidence = value; break;
+        case OPT_NONCE_SIZE: ret = number("nonce-size", value, 8, 255, &n); o->nonce_size = (size_t) n; break;
+        case OPT_HOST: o->host = value; break;
+        case OPT_PORT: o->port = value; break;
+        case OPT_SERVERNAME: o->server_name = value; break;
+        case OPT_CERT: o->cert = value; break;
+        case OPT_KEY: o->key = value; break;
+        case OPT_CA: o->ca = value; break;
+        case OPT_ASK: o->ask_certificate = 1; break;
+        case OPT_GROUPS: return each(value, 15, add_group, o);
+        case OPT_SUITES: return each(value, 7, add_suite, o);
+        case OPT_ALPN: return each(value, 7, add_alpn, o);
+        case OPT_SIGALGS: return each(value, 15, add_sigalg, o);
+        case OPT_KEYLOG: o->keylog = value; break;
+        case OPT_JSON: o->json = 1; break;
+        case OPT_CONNECTIONS: ret = number("connections", value, 0, 1000000, &n); o->connections = (int) n; break;
+        case OPT_TIMEOUT: ret = number("timeout", value, 1, 3600, &n); o->timeout = (int) n; break;
+        case OPT_DATA: ret = number("data", value, 0, 1 << 30, &n); o->data = (size_t) n; break;
+        case OPT_VECTORS: exit(binder_vectors());
+        case OPT_HELP: fputs(usage, stdout); return 1;
+    }
+    return ret;
+}
+
+static int check(const struct options *o)
+{
+    const char *wrong = NULL;
+
+    if (o->role == SERVER && o->cert == NULL &&
+        !(o->attests[SERVER] && o->scheme.credential == ALONE)) {
+        wrong = "a server needs --cert";
+    } else if (o->role == CLIENT && o->attests[CLIENT] && o->scheme.credential == BESIDE_X509 && o->cert == NULL) {
+        wrong = "a client that attests beside X.509 needs --cert";
+    } else if (o->draft == &draft_early_attestation_06 && o->scheme.credential == ALONE) {
+        wrong = "early-attestation-06 has no credential of attestation alone";
+    } else if (o->draft == &draft_early_attestation_06 && o->role == CLIENT && !o->attests[CLIENT] && !o->attests[SERVER]) {
+        wrong = "a client of early-attestation-06 must offer a scheme";
+    } else if (o->draft == &draft_mbedtls_poc &&
+               (o->attests[SERVER] || o->scheme.model == RESULTS || o->scheme.credential == BESIDE_X509)) {
+        wrong = "in mbedtls-poc, the client attests with Evidence, alone";
+    } else if (o->draft == &draft_tls_attestation_07 && o->scheme.model == RESULTS && o->scheme.credential == BESIDE_X509) {
+        wrong = "in tls-attestation-07, results are read as a credential of their own";
+    } else if (o->scheme.model == RESULTS && o->scheme.verifier == NULL) {
+        wrong = "results need --verifier";
+    }
+    if (wrong != NULL) {
+        fprintf(stderr, "mbedtls-peer: %s\n", wrong);
+    }
+    return wrong == NULL ? 0 : -1;
+}
+
+int options_parse(struct options *o, int argc, char **argv)
+{
+    int id, ret;
+
+    memset(o, 0, sizeof(*o));
+    o->host = "127.0.0.1";
+    o->port = "0";
+    o->server_name = "localhost";
+    o->scheme.content_format = 263;
+    o->nonce_size = 32;
+    o->connections = 1;
+    o->timeout = 20;
+    o->data = 64;
+    while ((id = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        if (id == '?') {
+            return -1;
+        }
+        ret = set(o, (enum option_id) id, optarg);
+        if (ret != 0) {
+            return ret;
+        }
+    }
+    if (optind != argc) {
+        return bad_value("", argv[optind]);
+    }
+    return check(o);
+}

@@ -1,0 +1,183 @@
+/*
+ * The peer: what its parts share.
+ *
+ * main.c      connections and application data
+ * options.c   the command line
+ * session.c   callbacks of the library to the draft in force
+ * early.c, background.c, prototype.c   the drafts, each with its own encoding
+ * evidence.c  making and judging Evidence through programs
+ * binder.c    attestation binders
+ * failure.c   what can fail and which alert says so
+ * observe.c   what only the library's private state tells
+ * claims.c, keylog.c   what is written down
+ */
+#ifndef PEER_H
+#define PEER_H
+
+#include "mbedtls/ssl.h"
+#include "mbedtls/ctr_drbg.h"
+#include "mbedtls/entropy.h"
+
+#include "octets.h"
+
+enum role { CLIENT, SERVER };
+enum model { EVIDENCE, RESULTS };
+enum credential { BESIDE_X509, ALONE };
+
+/* Spelt as in docs/claims.md. */
+enum failure {
+    NO_FAILURE,
+    FAIL_NO_SCHEME_EVIDENCE, FAIL_NO_SCHEME_RESULTS, FAIL_NOTHING_OFFERED, FAIL_UNWILLING,
+    FAIL_DEMANDED_BY_CLIENT, FAIL_DEMANDED_BY_SERVER, FAIL_CHOICE_NOT_OFFERED,
+    FAIL_TWO_CHOICES, FAIL_CHOICE_WITHOUT_REQUEST, FAIL_NOT_CHOSEN, FAIL_OFFER_CHANGED,
+    FAIL_MISPLACED, FAIL_MISSING, FAIL_NONCE_SIZE, FAIL_MALFORMED_CMW, FAIL_BINDER_MISMATCH,
+    FAIL_TIK_MISMATCH, FAIL_APPRAISAL, FAIL_FORMAT_MISMATCH, FAIL_VERIFIER_MISMATCH,
+    FAIL_VERIFIER_UNREACHABLE, FAIL_ATTESTER_UNAVAILABLE, FAIL_KEY_UNUSABLE,
+    FAIL_MALFORMED_EXTENSION, FAIL_UNSOLICITED, FAILURES
+};
+
+/* An attestation scheme: a format of Evidence, or the Verifier of results. */
+struct scheme {
+    enum model model;
+    enum credential credential;
+    uint16_t content_format;
+    const char *media_type;   /* instead of content_format, or NULL */
+    const char *verifier;
+};
+
+struct draft;
+
+struct options {
+    enum role role;
+    const struct draft *draft; /* NULL: plain TLS */
+    int attests[2];            /* by role */
+    struct scheme scheme;
+    int require;               /* the peer must attest */
+
+    const char *host, *port, *server_name;
+    const char *cert, *key, *ca;
+    int ask_certificate;       /* a server asks for a certificate */
+    uint16_t groups[16], sigalgs[16];
+    int suites[8];
+    const char *alpn[8];
+    const char *attester_cmd, *appraiser_cmd, *evidence;
+    size_t nonce_size;
+    const char *keylog;
+    int json, connections, timeout;
+    size_t data;               /* octets that a client sends and gets back */
+};
+
+/* Reads the command line. Returns 0, 1 when there is nothing more to do, or -1
+ * after an error message. */
+int options_parse(struct options *o, int argc, char **argv);
+
+/* What became of one attester. */
+struct attestation {
+    enum role attester;
+    int offered, chosen;
+    const char *slot;          /* name of the list in which it was offered */
+    struct octets scheme;      /* the element on the wire */
+    struct octets nonce;       /* on the wire */
+    struct octets challenge;   /* what the Evidence had to hold */
+    struct octets payload;     /* the CMW */
+    struct octets spki;        /* the attested key */
+    int judged;
+    struct text verdict;       /* as claims have it */
+};
+
+enum { MAX_EXTENSIONS = 8 };
+
+/* One connection. */
+struct connection {
+    const struct options *options;
+    mbedtls_ssl_context ssl;
+    mbedtls_ctr_drbg_context *random;
+    struct octets own_spki;    /* of the X.509 certificate, if there is one */
+    struct octets peer_spki;   /* likewise, the peer's */
+    mbedtls_pk_context attested_key; /* ours, where there is no X.509 */
+
+    struct attestation attestations[2]; /* by role */
+    struct octets hellos[MAX_EXTENSIONS]; /* bodies in the first ClientHello */
+    int seen[MAX_EXTENSIONS];  /* how many ClientHello messages had it */
+    int attested_entry;        /* the peer's Certificate had the extension */
+
+    mbedtls_md_type_t hash;    /* of the cipher suite */
+    unsigned char transcript[MBEDTLS_MD_MAX_SIZE]; /* through ServerHello */
+    size_t transcript_len;     /* 0 before ServerHello */
+    unsigned char exporter[MBEDTLS_MD_MAX_SIZE];   /* tls-attestation-07 */
+
+    enum failure failure;
+    const char *message;       /* the handshake message concerned */
+    char detail[256];
+    int alert_sent, alert_received; /* -1: none */
+    uint16_t group;
+    int suite, hello_retry;
+    size_t data_sent, data_received;
+    int closed;
+};
+
+/* One revision of the drafts. Where the library asks, a draft writes and reads
+ * the bodies of its extensions; done is called after each message. */
+struct draft {
+    const char *id;
+    const mbedtls_ssl_custom_ext *extensions;
+    size_t extension_count;
+    uint8_t certificate_type;  /* of a credential alone; 0: there is none */
+    int raw_signature;         /* CertificateVerify of such a client is r || s */
+    const char *fit, *match;   /* as docs/attester-command.md has them */
+    const uint8_t *alerts;     /* by failure; 0: the general one */
+    /* Returns 0, MBEDTLS_SSL_CUSTOM_EXT_OMIT or an error. */
+    int (*write)(struct connection *c, int message, unsigned type, size_t entry, struct writer *w);
+    int (*read)(struct connection *c, int message, unsigned type, size_t entry, struct reader r);
+    int (*done)(struct connection *c, int message, int received);
+    /* Fills challenge; leaves it empty where nothing is bound. */
+    int (*challenge)(struct connection *c, struct attestation *a);
+};
+
+extern const struct draft draft_early_attestation_06;
+extern const struct draft draft_tls_attestation_07;
+extern const struct draft draft_mbedtls_poc;
+
+/* session.c */
+int session_configure(mbedtls_ssl_config *conf, const struct options *o);
+void connection_init(struct connection *c, const struct options *o);
+void connection_free(struct connection *c);
+/* After mbedtls_ssl_setup(). */
+void session_attach(struct connection *c);
+struct attestation *own(struct connection *c);
+struct attestation *peers(struct connection *c);
+/* The check of both ends once all choices are known. */
+int check_demand(struct connection *c, const char *message);
+/* Server: ask for a client certificate in this handshake. */
+void ask_client(struct connection *c);
+int choose(struct attestation *a, const char *slot, const struct octets *element);
+
+/* failure.c */
+const char *failure_name(enum failure f);
+enum failure failure_by_name(const char *name, size_t len);
+int fail(struct connection *c, enum failure f, const char *message, const char *format, ...)
+__attribute__((format(printf, 4, 5)));
+const char *alert_name(const struct options *o, int alert);
+
+/* evidence.c */
+int evidence_make(struct connection *c, const char *message);
+int evidence_judge(struct connection *c, const char *message);
+
+/* observe.c */
+void observe_handshake(struct connection *c);
+void observe_end(struct connection *c, int ret);
+
+/* claims.c */
+void claims_print(const struct connection *c, int ret);
+const char *suite_name(int suite);
+const char *group_name(uint16_t group);
+uint16_t group_by_name(const char *name, size_t len);
+int suite_by_name(const char *name, size_t len);
+const char *role_name(enum role r);
+
+/* keylog.c: a mbedtls_ssl_export_keys_t whose context is the file's name. */
+void keylog_export(void *file, mbedtls_ssl_key_export_type type, const unsigned char *secret,
+                   size_t secret_len, const unsigned char client_random[32],
+                   const unsigned char server_random[32], mbedtls_tls_prf_types prf);
+
+#endif

@@ -1,0 +1,285 @@
+/* The library's callbacks, handed on to the draft in force. */
+#include <stdio.h>
+#include <string.h>
+
+#include "mbedtls/psa_util.h"
+
+#include "binder.h"
+#include "peer.h"
+
+static struct connection *of(mbedtls_ssl_context *ssl)
+{
+    return mbedtls_ssl_get_user_data_p(ssl);
+}
+
+struct attestation *own(struct connection *c)
+{
+    return &c->attestations[c->options->role];
+}
+
+struct attestation *peers(struct connection *c)
+{
+    return &c->attestations[!c->options->role];
+}
+
+void connection_init(struct connection *c, const struct options *o)
+{
+    memset(c, 0, sizeof(*c));
+    c->options = o;
+    c->alert_sent = c->alert_received = -1;
+    c->attestations[CLIENT].attester = CLIENT;
+    c->attestations[SERVER].attester = SERVER;
+    mbedtls_ssl_init(&c->ssl);
+    mbedtls_pk_init(&c->attested_key);
+}
+
+void connection_free(struct connection *c)
+{
+    mbedtls_ssl_free(&c->ssl);
+    mbedtls_pk_free(&c->attested_key);
+    octets_free(&c->own_spki);
+    octets_free(&c->peer_spki);
+    for (int i = 0; i < 2; i++) {
+        struct attestation *a = &c->attestations[i];
+        octets_free(&a->scheme);
+        octets_free(&a->nonce);
+        octets_free(&a->challenge);
+        octets_free(&a->payload);
+        octets_free(&a->spki);
+        text_free(&a->verdict);
+    }
+    for (int i = 0; i < MAX_EXTENSIONS; i++) {
+        octets_free(&c->hellos[i]);
+    }
+    mbedtls_platform_zeroize(c->exporter, sizeof(c->exporter));
+}
+
+int choose(struct attestation *a, const char *slot, const struct octets *element)
+{
+    a->chosen = 1;
+    a->slot = slot;
+    return octets_set(&a->scheme, element->p, element->len) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
+}
+
+void ask_client(struct connection *c)
+{
+    mbedtls_ssl_set_hs_authmode(&c->ssl, MBEDTLS_SSL_VERIFY_REQUIRED);
+}
+
+int check_demand(struct connection *c, const char *message)
+{
+    if (!c->options->require || peers(c)->chosen) {
+        return 0;
+    }
+    return fail(c, c->options->role == CLIENT ? FAIL_DEMANDED_BY_CLIENT : FAIL_DEMANDED_BY_SERVER,
+                message, "no scheme was chosen for the %s, who must attest", role_name(peers(c)->attester));
+}
+
+/* A second ClientHello repeats what the first one offered. */
+static int same_offer(struct connection *c, unsigned type, const unsigned char *buf, size_t len)
+{
+    const struct draft *d = c->options->draft;
+
+    for (size_t i = 0; i < d->extension_count; i++) {
+        if (d->extensions[i].type != type) {
+            continue;
+        }
+        c->seen[i]++;
+        if (c->seen[i] == 1) {
+            return octets_set(&c->hellos[i], buf, len) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
+        }
+        if (!octets_equal(&c->hellos[i], buf, len)) {
+            return fail(c, FAIL_OFFER_CHANGED, "client_hello",
+                        "the offer differs from that of the first ClientHello");
+        }
+    }
+    return 0;
+}
+
+static int complete_offer(struct connection *c)
+{
+    if (!c->hello_retry) {
+        return 0;
+    }
+    for (size_t i = 0; i < c->options->draft->extension_count; i++) {
+        if (c->seen[i] == 1) {
+            return fail(c, FAIL_OFFER_CHANGED, "client_hello",
+                        "only one of the two ClientHello messages has the offer");
+        }
+    }
+    return 0;
+}
+
+static int on_write(void *ctx, mbedtls_ssl_context *ssl, int message, unsigned int type,
+                    size_t entry, unsigned char *buf, size_t size, size_t *len)
+{
+    struct connection *c = of(ssl);
+    struct writer w = write_into(buf, size);
+    int ret = c->options->draft->write(c, message, type, entry, &w);
+
+    (void) ctx;
+    if (ret == 0 && w.bad) {
+        ret = MBEDTLS_ERR_SSL_BUFFER_TOO_SMALL;
+    }
+    *len = writer_len(&w);
+    return ret;
+}
+
+static int on_read(void *ctx, mbedtls_ssl_context *ssl, int message, unsigned int type,
+                   size_t entry, const unsigned char *buf, size_t len)
+{
+    struct connection *c = of(ssl);
+    int ret = message == MBEDTLS_SSL_HS_CLIENT_HELLO ? same_offer(c, type, buf, len) : 0;
+
+    (void) ctx;
+    return ret != 0 ? ret : c->options->draft->read(c, message, type, entry, read_all(buf, len));
+}
+
+static int on_done(void *ctx, mbedtls_ssl_context *ssl, int message, int received)
+{
+    struct connection *c = of(ssl);
+
+    (void) ctx;
+    observe_handshake(c);
+    if (message == MBEDTLS_SSL_HS_CLIENT_HELLO) {
+        int ret = complete_offer(c);
+        if (ret != 0) {
+            return ret;
+        }
+    }
+    return c->options->draft->done(c, message, received);
+}
+
+static int on_secrets(void *ctx, mbedtls_ssl_context *ssl, psa_algorithm_t hash,
+                      const unsigned char *transcript, size_t len)
+{
+    struct connection *c = of(ssl);
+
+    (void) ctx;
+    observe_handshake(c);
+    c->hash = hash == PSA_ALG_SHA_384 ? MBEDTLS_MD_SHA384 : MBEDTLS_MD_SHA256;
+    memcpy(c->transcript, transcript, len);
+    c->transcript_len = len;
+    return mbedtls_ssl_derive_handshake_secret(ssl, "h exp master", 12, c->exporter, sizeof(c->exporter));
+}
+
+/* Keeps the key of the peer's end-entity certificate. */
+static int on_verify(void *ctx, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
+{
+    struct connection *c = ctx;
+
+    (void) flags;
+    if (depth == 0 && octets_set(&c->peer_spki, crt->pk_raw.p, crt->pk_raw.len) != 0) {
+        return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    }
+    return 0;
+}
+
+/* ---- a credential alone: cert_data is the CMW ---- */
+
+static int on_certificate_write(void *ctx, mbedtls_ssl_context *ssl, unsigned char *buf,
+                                size_t size, size_t *len)
+{
+    struct connection *c = of(ssl);
+    struct writer w = write_into(buf, size);
+    int ret = evidence_make(c, "certificate");
+
+    (void) ctx;
+    *len = 0;
+    if (ret != 0) {
+        return ret;
+    }
+    mbedtls_ssl_set_own_key(ssl, &c->attested_key);
+    write_octets(&w, own(c)->payload.p, own(c)->payload.len);
+    *len = writer_len(&w);
+    return w.bad ? MBEDTLS_ERR_SSL_BUFFER_TOO_SMALL : 0;
+}
+
+static int on_certificate_read(void *ctx, mbedtls_ssl_context *ssl, const unsigned char *buf,
+                               size_t len, mbedtls_pk_context *key)
+{
+    struct connection *c = of(ssl);
+    struct attestation *a = peers(c);
+    int ret;
+
+    (void) ctx;
+    if (octets_set(&a->payload, buf, len) != 0) {
+        return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    }
+    ret = evidence_judge(c, "certificate");
+    if (ret != 0) {
+        return ret;
+    }
+    if (mbedtls_pk_parse_public_key(key, a->spki.p, a->spki.len) != 0) {
+        return fail(c, FAIL_KEY_UNUSABLE, "certificate", "the attested key cannot be used");
+    }
+    return 0;
+}
+
+/* The prototype's client sends r || s in place of DER. */
+static int on_encode_signature(void *ctx, mbedtls_ssl_context *ssl, uint16_t sig_alg,
+                               unsigned char *sig, size_t size, size_t *len)
+{
+    unsigned char raw[2 * 66];
+    size_t raw_len;
+    int ret;
+
+    (void) ctx;
+    (void) sig_alg;
+    if (!of(ssl)->options->draft->raw_signature) {
+        return 0;
+    }
+    ret = mbedtls_ecdsa_der_to_raw(256, sig, *len, raw, sizeof(raw), &raw_len);
+    if (ret != 0 || raw_len > size) {
+        return ret != 0 ? ret : MBEDTLS_ERR_SSL_BUFFER_TOO_SMALL;
+    }
+    memcpy(sig, raw, raw_len);
+    *len = raw_len;
+    return 0;
+}
+
+static int on_decode_signature(void *ctx, mbedtls_ssl_context *ssl, uint16_t sig_alg,
+                               const unsigned char *sig, size_t len,
+                               unsigned char *out, size_t size, size_t *olen)
+{
+    (void) ctx;
+    (void) sig_alg;
+    if (!of(ssl)->options->draft->raw_signature) {
+        if (len > size) {
+            return MBEDTLS_ERR_SSL_BUFFER_TOO_SMALL;
+        }
+        memcpy(out, sig, len);
+        *olen = len;
+        return 0;
+    }
+    return mbedtls_ecdsa_raw_to_der(256, sig, len, out, size, olen);
+}
+
+static mbedtls_ssl_certificate_type credential_alone = {
+    .write = on_certificate_write,
+    .read = on_certificate_read,
+    .encode_signature = on_encode_signature,
+    .decode_signature = on_decode_signature,
+};
+
+int session_configure(mbedtls_ssl_config *conf, const struct options *o)
+{
+    const struct draft *d = o->draft;
+
+    if (d == NULL) {
+        return 0;
+    }
+    if (d->certificate_type != 0) {
+        credential_alone.type = d->certificate_type;
+        mbedtls_ssl_conf_certificate_types(conf, &credential_alone, 1, NULL);
+    }
+    mbedtls_ssl_conf_handshake_secrets_cb(conf, on_secrets, NULL);
+    return mbedtls_ssl_conf_custom_extensions(conf, d->extensions, d->extension_count,
+                                              on_write, on_read, on_done, NULL);
+}
+
+void session_attach(struct connection *c)
+{
+    mbedtls_ssl_set_user_data_p(&c->ssl, c);
+    mbedtls_ssl_set_verify(&c->ssl, on_verify, c);
+}
