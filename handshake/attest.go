@@ -567,9 +567,12 @@ func (e *Engine) checkDemand(passing gate) *attls.Error {
 			return nil
 		}
 	}
-	failure := attls.FailDemandedByClient
+	failure, of := attls.FailDemandedByClient, rule.DemandByClient
 	if e.role == attls.RoleServer {
-		failure = attls.FailDemandedByServer
+		failure, of = attls.FailDemandedByServer, rule.DemandByServer
+	}
+	if !p.Obeys(of) {
+		return nil
 	}
 	return attls.Errorf(attls.Refused, failure, "the %v must attest and was not accepted", peer).By(p.ID)
 }

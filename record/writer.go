@@ -50,9 +50,6 @@ func (w *Writer) FirstVersion() { w.first = true }
 // SetMaxPlaintext bounds the content of records; see WriterSettings.
 func (w *Writer) SetMaxPlaintext(n int) { w.Flush(); w.set.MaxPlaintext = min(n, MaxPlaintext) }
 
-// SetPadding changes WriterSettings.PadTo.
-func (w *Writer) SetPadding(to int) { w.Flush(); w.set.PadTo = to }
-
 // SetKey flushes and protects what follows under a new key with sequence number 0.
 func (w *Writer) SetKey(aead cipher.AEAD, iv []byte) {
 	w.Flush()
