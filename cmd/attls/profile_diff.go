@@ -7,12 +7,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"attls/conformance"
 	"attls/extensions/profile"
 )
 
 // diffFlags are the flags of "profile diff".
 type diffFlags struct {
 	readings [2]map[string]string
+	scheme   schemeFlags
+	retry    bool
+	run      bool
 	asJSON   bool
 }
 
@@ -21,6 +25,7 @@ type jsonDiff struct {
 	A profileSummary `json:"a"`
 	B profileSummary `json:"b"`
 	profile.Difference
+	Run *conformance.RunDifference `json:"run,omitempty"`
 }
 
 func diffCommand() *cobra.Command {
@@ -29,10 +34,14 @@ func diffCommand() *cobra.Command {
 		Use:   "diff A B",
 		Short: "Compare two profiles: structures, numbers, placement, rules, binder, alerts",
 		Long: `diff compares what two profiles say, as their readings settle it, and how many
-octets their extensions take in each message.`,
+octets their extensions take in each message.
+
+With --run it also makes one handshake under each, with the same recorded random
+octets and certificates, and tells the first octet, field, secret and verdict in
+which the two part, and the octets of every message.`,
 		Example: `  attls profile diff early-attestation-04 early-attestation-05
   attls profile diff early-attestation-06 mine.yaml
-  attls profile diff early-attestation-06 early-attestation-06 --reading-b hrr=b`,
+  attls profile diff early-attestation-06 early-attestation-06 --reading-b hrr=b --run --hello-retry`,
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: cobra.FixedCompletions(profile.Names(), cobra.ShellCompDirectiveDefault),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -44,17 +53,99 @@ octets their extensions take in each message.`,
 				}
 			}
 			d := jsonDiff{A: summary(p[0]), B: summary(p[1]), Difference: profile.Diff(p[0], p[1])}
+			if f.run {
+				var err error
+				if d.Run, err = f.compare(p, args); err != nil {
+					return err
+				}
+			}
 			if f.asJSON {
 				return writeJSON(c.OutOrStdout(), d)
 			}
-			newPainter(c.OutOrStdout()).difference(&d)
+			w := newPainter(c.OutOrStdout())
+			w.difference(&d)
+			w.parting(&d)
 			return nil
 		},
 	}
 	c.Flags().StringToStringVar(&f.readings[0], "reading-a", nil, "reading of an ambiguity of A, as switch=value")
 	c.Flags().StringToStringVar(&f.readings[1], "reading-b", nil, "reading of an ambiguity of B")
+	c.Flags().BoolVar(&f.run, "run", false, "make a handshake under each, with the same random octets")
+	c.Flags().BoolVar(&f.retry, "hello-retry", false, "with --run: let the server send HelloRetryRequest")
+	f.scheme.register(c)
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print a JSON object")
 	return c
+}
+
+// compare runs both profiles in the same combination: the one asked for, or the
+// first that both allow.
+func (f *diffFlags) compare(p [2]*profile.Profile, names []string) (*conformance.RunDifference, error) {
+	s, err := f.scheme.scenario(&profileFlags{})
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range conformance.Combinations(p[0]) {
+		a, b := s, s
+		a.Attester, a.Model, a.Credential = c.Attester, c.Model, c.Credential
+		if c.Reason != "" || s.Attester != "" && s.Attester != a.Attester || s.Model != "" && s.Model != a.Model || s.Credential != "" && s.Credential != a.Credential {
+			continue
+		}
+		b.Attester, b.Model, b.Credential = a.Attester, a.Model, a.Credential
+		a.Profile, a.Compiled, b.Profile, b.Compiled = names[0], p[0], names[1], p[1]
+		a.HelloRetry, b.HelloRetry = f.retry, f.retry
+		if b.Complete(p[1]) != nil {
+			continue
+		}
+		d, err := conformance.CompareRuns(a, b)
+		if err != nil {
+			return nil, failed("%w", err)
+		}
+		return d, nil
+	}
+	return nil, usage("no combination of attester, model and credential, or not the one asked for, is allowed by both")
+}
+
+// parting tells where two runs part.
+func (p *painter) parting(d *jsonDiff) {
+	r := d.Run
+	if r == nil {
+		return
+	}
+	p.line()
+	p.line(p.in(bold, "run with the same random octets"))
+	if r.Octet == nil {
+		p.line("  Every octet is the same.")
+	} else {
+		p.sides(fmt.Sprintf("first octet: %d of the %s", r.Octet.Offset, r.Octet.Sender), r.Octet.Want, r.Octet.Got)
+	}
+	if f := r.Field; f != nil {
+		title := fmt.Sprintf("first field: %s of the %s, octet %d", f.Message, f.From, f.Offset)
+		if f.Field != "" {
+			title += ", " + f.Field
+		}
+		p.sides(title, f.A, f.B)
+	}
+	if s := r.Secret; s != nil {
+		p.sides("first secret: "+s.Name, s.A, s.B)
+	}
+	if v := r.Verdict; v != nil {
+		p.sides("first verdict: "+v.Of, v.A, v.B)
+	} else {
+		p.line("  Both ends come to the same verdicts.")
+	}
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "  octets\t\t%s\t%s\n", d.A.ID, d.B.ID)
+	for _, m := range r.Messages {
+		fmt.Fprintf(t, "  %s\t%s\t%d\t%d\n", m.From, m.Message, m.A, m.B)
+	}
+	t.Flush()
+	p.line(strings.TrimSuffix(b.String(), "\n"))
+}
+
+func (p *painter) sides(title, a, b string) {
+	p.line("  ", p.in(cyan, title))
+	p.change(a, b)
 }
 
 func (p *painter) difference(d *jsonDiff) {

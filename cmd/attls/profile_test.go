@@ -239,3 +239,24 @@ func TestMismatchNamesReading(t *testing.T) {
 	}
 	server.wait(t)
 }
+
+// TestProfileDiffRun: both revisions are run, and where they part is told.
+func TestProfileDiffRun(t *testing.T) {
+	code, stdout, stderr := command(t, "profile", "diff", "--run", "early-attestation-04", "early-attestation-05", "--attester", "client")
+	for _, want := range []string{"run with the same random octets", "first octet: ", "first field: ClientHello of the client, octet ", "first secret: CLIENT_HANDSHAKE_TRAFFIC_SECRET", "first verdict: client, attesting", "  client  CertificateVerify "} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("missing: %q in %s", want, stdout)
+		}
+	}
+	if code != exitOK {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	code, stdout, _ = command(t, "profile", "diff", "--run", "early-attestation-06", "early-attestation-07", "--json")
+	var d jsonDiff
+	if err := json.Unmarshal([]byte(stdout), &d); err != nil || code != exitOK || d.Run == nil || d.Run.Octet != nil || d.Run.Verdict != nil || len(d.Run.Messages) < 7 {
+		t.Errorf("exit code %d, %v: %s", code, err, stdout)
+	}
+	if code, _, stderr := command(t, "profile", "diff", "--run", "early-attestation-06", "tls-attestation-02"); code != exitUsage || !strings.Contains(stderr, "allowed by both") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}

@@ -1,0 +1,51 @@
+package conformance
+
+import (
+	"strings"
+	"testing"
+
+	"attls"
+)
+
+// TestCompareRuns: two runs with the same random octets are the same where the
+// profiles are, and part where they are not.
+func TestCompareRuns(t *testing.T) {
+	compare := func(a, b Scenario) *RunDifference {
+		t.Helper()
+		d, err := CompareRuns(a, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(d.Messages) < 7 {
+			t.Errorf("%+v", d.Messages)
+		}
+		return d
+	}
+	x509 := Scenario{Attester: AttestServer, Model: ModelEvidence, Credential: CredentialX509}
+	alone := Scenario{Attester: AttestServer, Model: ModelEvidence, Credential: CredentialAttestation}
+	under := func(s Scenario, name string) Scenario { s.Profile = name; return s }
+	for _, s := range []Scenario{x509, alone} {
+		if d := compare(under(s, "tls-attestation-07"), under(s, "tls-attestation-08")); d.Octet != nil || d.Field != nil || d.Secret != nil || d.Verdict != nil {
+			t.Errorf("%s: %+v", s.Credential, d)
+		}
+	}
+	// Another binder: the payload parts, the handshake's secrets do not.
+	d := compare(under(x509, "tls-attestation-06"), under(x509, "tls-attestation-07"))
+	if d.Octet == nil || d.Octet.Sender != "server" || d.Field == nil || d.Field.Message != "Certificate" || d.Field.A == d.Field.B ||
+		d.Secret == nil || !strings.HasSuffix(d.Secret.Name, "TRAFFIC_SECRET_0") || d.Verdict == nil || d.Verdict.Of != "server, attesting" {
+		t.Errorf("%+v %+v %+v %+v", d.Octet, d.Field, d.Secret, d.Verdict)
+	}
+	// Another extension: the first flight parts, in length too.
+	d = compare(under(x509, "early-attestation-04"), under(x509, "early-attestation-05"))
+	if d.Octet == nil || d.Octet.Sender != "client" || d.Field == nil || d.Field.Message != "ClientHello" || d.Field.Field != "extensions" ||
+		!strings.HasPrefix(d.Field.A, "evidence_request ") || !strings.HasPrefix(d.Field.B, "remoteAttestation ") || d.Messages[0].B != d.Messages[0].A+4 {
+		t.Errorf("%+v %+v %+v", d.Octet, d.Field, d.Messages[0])
+	}
+	// A fault in the second: the ends fare differently.
+	fault := under(x509, "early-attestation-05")
+	fault.Fail = "reference-value"
+	d = compare(under(x509, "early-attestation-05"), fault)
+	if d.Verdict == nil || !strings.HasPrefix(d.Verdict.A, "accepted, ") || !strings.HasPrefix(d.Verdict.B, "refused, "+string(attls.FailAppraisal)) {
+		t.Errorf("%+v", d.Verdict)
+	}
+}
