@@ -1,0 +1,141 @@
+// Package report holds the results of runs between stacks: as JSON, which can be
+// merged, and as one HTML page that needs nothing beside it.
+package report
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"attls/conformance"
+)
+
+// Schema names the shape of a Report.
+const Schema = "attls-report/1"
+
+// Report is what a set of runs came to.
+type Report struct {
+	Schema  string    `json:"schema"`
+	Title   string    `json:"title"`
+	Version string    `json:"version,omitempty"` // of attls
+	Began   time.Time `json:"began"`
+	Seconds float64   `json:"seconds"`
+	Command string    `json:"command,omitempty"` // that made the report
+	Runs    []Run     `json:"runs"`
+}
+
+// Outcome is what a run came to.
+type Outcome string
+
+const (
+	Passed    Outcome = "passed"
+	Failed    Outcome = "failed"
+	Deviation Outcome = "deviation" // failed as it is known to; Reason says why that is expected
+	Limit     Outcome = "limit"     // an end cannot do what the scenario asks for
+	Skipped   Outcome = "skipped"   // an end is not here
+)
+
+// Outcomes lists them, the ones to look at first.
+var Outcomes = []Outcome{Failed, Deviation, Passed, Limit, Skipped}
+
+// Run is one connection between two stacks, or the reason why there was none.
+type Run struct {
+	// ID is unique in a report: the stacks and the scenario.
+	ID       string               `json:"id"`
+	Client   string               `json:"client"` // stack
+	Server   string               `json:"server"`
+	Scenario conformance.Scenario `json:"scenario"`
+	Outcome  Outcome              `json:"outcome"`
+	// Reason says why a run did not pass, in a sentence.
+	Reason       string               `json:"reason,omitempty"`
+	ClientClaims *conformance.Claims  `json:"client_claims,omitempty"`
+	ServerClaims *conformance.Claims  `json:"server_claims,omitempty"`
+	Ladder       []conformance.Step   `json:"ladder,omitempty"`
+	Binders      []conformance.Binder `json:"binders,omitempty"`
+	Fault        *conformance.Fault   `json:"fault,omitempty"` // that was injected
+	Capture      string               `json:"capture,omitempty"`
+	Command      string               `json:"command,omitempty"` // that repeats exactly this run
+	Seconds      float64              `json:"seconds"`
+}
+
+// New begins a report.
+func New(title string) *Report {
+	return &Report{Schema: Schema, Title: title, Version: conformance.StackVersion(), Runs: []Run{}}
+}
+
+// Add takes in a run of the in-process stack against itself.
+func (r *Report) Add(result *conformance.Result, took time.Duration) *Run {
+	run := Run{Client: "attls", Server: "attls", Scenario: result.Scenario, Outcome: Passed, Ladder: result.Ladder,
+		Binders: result.Binders, Fault: result.Fault, Seconds: took.Seconds()}
+	run.ID = run.Client + "-" + run.Server + "/" + run.Scenario.String()
+	if result.Err != nil {
+		run.Outcome, run.Reason = Failed, result.Err.Error()
+	}
+	if result.Claims[0].Schema != "" {
+		run.ClientClaims, run.ServerClaims = &result.Claims[0], &result.Claims[1]
+	}
+	r.Runs = append(r.Runs, run)
+	return &r.Runs[len(r.Runs)-1]
+}
+
+// Count counts the runs of an outcome.
+func (r *Report) Count(o Outcome) (n int) {
+	for i := range r.Runs {
+		if r.Runs[i].Outcome == o {
+			n++
+		}
+	}
+	return n
+}
+
+// Line is the one line that runners of tests read. A deviation has passed: it is
+// as it is known to be.
+func (r *Report) Line() string {
+	return fmt.Sprintf("%d passed, %d failed, %d skipped", r.Count(Passed)+r.Count(Deviation), r.Count(Failed), r.Count(Limit)+r.Count(Skipped))
+}
+
+// Write writes the report as JSON.
+func (r *Report) Write(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", " ")
+	return e.Encode(r)
+}
+
+// Read reads a report.
+func Read(name string, in io.Reader) (*Report, error) {
+	var r Report
+	if err := json.NewDecoder(in).Decode(&r); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if r.Schema != Schema {
+		return nil, fmt.Errorf("%s has the schema %q; this program reads %q", name, r.Schema, Schema)
+	}
+	return &r, nil
+}
+
+// Merge puts the reports of shards together, in the order of the runs' IDs. Two
+// runs of one ID are an error.
+func Merge(list ...*Report) (*Report, error) {
+	if len(list) == 0 {
+		return nil, fmt.Errorf("no report to merge")
+	}
+	all := *list[0]
+	all.Runs = nil
+	for _, r := range list {
+		all.Runs = append(all.Runs, r.Runs...)
+		all.Seconds = max(all.Seconds, r.Seconds)
+		if r.Began.Before(all.Began) {
+			all.Began = r.Began
+		}
+	}
+	slices.SortFunc(all.Runs, func(a, b Run) int { return cmp.Compare(a.ID, b.ID) })
+	for i := 1; i < len(all.Runs); i++ {
+		if all.Runs[i].ID == all.Runs[i-1].ID {
+			return nil, fmt.Errorf("two reports have a run %s", all.Runs[i].ID)
+		}
+	}
+	return &all, nil
+}

@@ -1,0 +1,206 @@
+package report_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"attls/conformance"
+	"attls/conformance/report"
+
+	"golang.org/x/net/html"
+)
+
+const attack = `"><script>alert(1)</script><img src=x onerror=alert(2)>`
+
+// sample is a report of a few real runs, with other stacks' names on them.
+func sample(t testing.TB) *report.Report {
+	t.Helper()
+	r := report.New("Interoperation of a sample")
+	r.Began, r.Seconds = time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC), 12.3
+	r.Command, r.Version = "attls conform --full", "v1.2.3"
+	for _, s := range []conformance.Scenario{
+		{Profile: "early-attestation-06"},
+		{Profile: "early-attestation-06", Attester: conformance.AttestBoth, HelloRetry: true, Group: "secp256r1"},
+		{Profile: "early-attestation-06", Fail: "binder"},
+		{Profile: "tls-attestation-07", Suite: "TLS_AES_256_GCM_SHA384"},
+		{Profile: "mbedtls-poc"},
+	} {
+		result := conformance.Run(context.Background(), s)
+		if result.Err != nil {
+			t.Fatal(result.Err)
+		}
+		run := r.Add(&result, 12*time.Millisecond)
+		run.Command = "attls conform --filter '" + run.ID + "'"
+	}
+	// The second is a failure: the server claims another challenge, and a text of
+	// an attacker.
+	bad := &r.Runs[1]
+	bad.Server, bad.Outcome, bad.Reason = "mbedtls", report.Failed, "the claims differ: challenge "+attack
+	claims := *bad.ServerClaims
+	claims.Attestation = append([]conformance.AttestationClaim(nil), claims.Attestation...)
+	claims.Attestation[0].Challenge = strings.Repeat("00", 32)
+	claims.ALPN, claims.Group = attack, ""
+	other := *bad.ClientClaims
+	other.ALPN = "h2"
+	bad.ClientClaims, bad.ServerClaims, bad.Capture = &other, &claims, "out/"+attack+".pcapng"
+	r.Runs[3].Client, r.Runs[3].Outcome, r.Runs[3].Reason = "mbedtls", report.Deviation, "mbedTLS sends decode_error where the draft wants illegal_parameter."
+	r.Runs[4].Server = "openssl"
+	r.Runs = append(r.Runs,
+		report.Run{ID: "gnutls-attls/plain", Client: "gnutls", Server: "attls", Outcome: report.Skipped, Reason: "gnutls-cli is not installed."},
+		report.Run{ID: "openssl-attls/early", Client: "openssl", Server: "attls", Scenario: conformance.Scenario{Profile: "early-attestation-06"},
+			Outcome: report.Limit, Reason: "OpenSSL sends no extension of the user's in CertificateEntry."})
+	return r
+}
+
+func page(t testing.TB, r *report.Report) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := r.WriteHTML(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// walk visits every element of the page.
+func walk(n *html.Node, f func(*html.Node)) {
+	f(n)
+	for c := n.FirstChild; c != nil; c = c.NextSibling {
+		walk(c, f)
+	}
+}
+
+// TestPage holds what the page must show, that it is the same each time, that
+// nothing of a claim becomes markup, and that it needs no other file.
+func TestPage(t *testing.T) {
+	r := sample(t)
+	text := page(t, r)
+	if text != page(t, r) {
+		t.Error("the same report gives two pages")
+	}
+	for _, want := range []string{"Interoperation of a sample", "2 January 2026, 15:04 UTC", "attls conform --full", "peer limit", "expected deviation",
+		"mbedTLS sends decode_error", "remoteAttestation", "hash(CH..SH)", "attestation_failed", "2 claims differ", "does not say", "✓"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	root, err := html.Parse(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := map[string]int{}
+	ids := map[string]bool{}
+	walk(root, func(n *html.Node) {
+		if n.Type != html.ElementNode {
+			return
+		}
+		count[n.Data]++
+		for _, a := range n.Attr {
+			switch {
+			case a.Key == "src" || a.Key == "href" || strings.HasPrefix(a.Key, "on"):
+				t.Errorf("<%s %s=%q>", n.Data, a.Key, a.Val)
+			case a.Key == "id" && ids[a.Val]:
+				t.Errorf("the id %s stands twice", a.Val)
+			case a.Key == "id":
+				ids[a.Val] = true
+			}
+		}
+	})
+	if count["script"] != 1 || count["img"] != 0 || count["link"] != 0 || count["style"] != 1 {
+		t.Errorf("elements: %v", count)
+	}
+	if count["details"] != len(r.Runs) {
+		t.Errorf("%d runs shown of %d", count["details"], len(r.Runs))
+	}
+	if external := regexp.MustCompile(`(url\(|@import|https?:)`).FindString(text); external != "" {
+		t.Errorf("the page refers to something outside: %s", external)
+	}
+}
+
+// open lists the tags that are opened and closed, without those that have no end.
+var open = regexp.MustCompile(`(?s)<(/?)([a-z0-9]+)[^>]*>`)
+
+// TestStructure checks that every element is closed in the order in which they
+// were opened, which a parser of HTML would mend silently.
+func TestStructure(t *testing.T) {
+	text := page(t, sample(t))
+	text = regexp.MustCompile(`(?s)<(style|script)>.*?</(style|script)>`).ReplaceAllString(text, "")
+	void := map[string]bool{"meta": true, "input": true}
+	var stack []string
+	for _, tag := range open.FindAllStringSubmatch(text, -1) {
+		switch {
+		case void[tag[2]]:
+		case tag[1] == "":
+			stack = append(stack, tag[2])
+		case len(stack) == 0 || stack[len(stack)-1] != tag[2]:
+			t.Fatalf("</%s> closes %v", tag[2], stack[max(0, len(stack)-3):])
+		default:
+			stack = stack[:len(stack)-1]
+		}
+	}
+	if len(stack) != 0 {
+		t.Errorf("never closed: %v", stack)
+	}
+}
+
+func TestEmptyReport(t *testing.T) {
+	if text := page(t, report.New("Nothing")); !strings.Contains(text, "<h1>Nothing</h1>") {
+		t.Error(text)
+	}
+}
+
+func TestJSON(t *testing.T) {
+	r := sample(t)
+	if want := "4 passed, 1 failed, 2 skipped"; r.Line() != want {
+		t.Errorf("%q, want %q", r.Line(), want)
+	}
+	var b bytes.Buffer
+	if err := r.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	again, err := report.Read("r.json", bytes.NewReader(b.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if page(t, again) != page(t, r) {
+		t.Error("a report that was written and read gives another page")
+	}
+	first, second := *r, *r
+	first.Runs, second.Runs = r.Runs[:3], r.Runs[3:]
+	second.Seconds, second.Began = 20, r.Began.Add(-time.Hour)
+	merged, err := report.Merge(&first, &second)
+	if err != nil || len(merged.Runs) != len(r.Runs) || merged.Seconds != 20 || !merged.Began.Equal(second.Began) {
+		t.Errorf("%+v, %v", merged, err)
+	}
+	if _, err := report.Merge(r, &second); err == nil {
+		t.Error("runs that stand in two reports are merged")
+	}
+	if _, err := report.Merge(); err == nil {
+		t.Error("no report is merged")
+	}
+	for _, text := range []string{"", `{"schema": "other/1"}`} {
+		if _, err := report.Read("r.json", strings.NewReader(text)); err == nil {
+			t.Errorf("%q is read", text)
+		}
+	}
+	var plain struct{ Runs []json.RawMessage }
+	if err := json.Unmarshal(b.Bytes(), &plain); err != nil || len(plain.Runs) != len(r.Runs) {
+		t.Errorf("%d runs in JSON, %v", len(plain.Runs), err)
+	}
+}
+
+// TestWritePage writes the sample where ATTLS_REPORT_PAGE says, to look at it.
+func TestWritePage(t *testing.T) {
+	name := os.Getenv("ATTLS_REPORT_PAGE")
+	if name == "" {
+		t.Skip("ATTLS_REPORT_PAGE names no file")
+	}
+	if err := os.WriteFile(name, []byte(page(t, sample(t))), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
