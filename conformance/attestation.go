@@ -118,6 +118,13 @@ func (largeKey) RequestContext(attls.Role) ([]byte, bool) { return nil, true }
 func (largeKey) AttesterSize(attls.Role) (int, bool)      { return 32, true }
 func (largeKey) Later(binder.Later) ([]byte, bool)        { return make([]byte, sha256.Size), true }
 
+// longNonce is a handshake with small keys and a nonce of 65 octets.
+type longNonce struct{ largeKey }
+
+func (longNonce) SPKI(attls.Role) ([]byte, bool)        { return make([]byte, 91), true }
+func (longNonce) Certificate(attls.Role) ([]byte, bool) { return make([]byte, 91), true }
+func (longNonce) Nonce(attls.Role) ([]byte, bool)       { return unbindable, true }
+
 var (
 	_ binder.Inputs        = largeKey{}
 	_ negotiation.Attester = (*attestation.Software)(nil)

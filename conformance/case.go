@@ -191,6 +191,12 @@ func readingCases(p *profile.Profile) []Case {
 	return list
 }
 
+// variant is what may have to happen for two readings to differ.
+type variant struct {
+	retry bool // a HelloRetryRequest
+	asks  bool // a CertificateRequest
+}
+
 // readingCase finds a combination in which the attester's other reading of a
 // switch gives another binder.
 func readingCase(p, other *profile.Profile, name, option string) (Case, bool) {
@@ -198,8 +204,8 @@ func readingCase(p, other *profile.Profile, name, option string) (Case, bool) {
 		if combination.Reason != "" || combination.Attester == AttestBoth {
 			continue
 		}
-		for _, retry := range []bool{false, true} {
-			c, s := inCombination(p, Scenario{Profile: p.ID, Compiled: p, HelloRetry: retry}, combination)
+		for _, v := range []variant{{}, {retry: true}, {asks: true}} {
+			c, s := inCombination(p, Scenario{Profile: p.ID, Compiled: p, HelloRetry: v.retry}, combination)
 			mine, theirs := p.Binder.Challenge[c.model][c.kind], other.Binder.Challenge[c.model][c.kind]
 			if mine == "" || theirs == "" {
 				continue
@@ -211,7 +217,12 @@ func readingCase(p, other *profile.Profile, name, option string) (Case, bool) {
 			if !f.action.Close {
 				f.Alert = alertClaim(p, &f.action.Alert)
 			}
-			f.apply = func(s *setup) { s.ends[c.attester].config.Profile = s.p.WithBinder(other) }
+			f.apply = func(s *setup) {
+				s.ends[c.attester].config.Profile = s.p.WithBinder(other)
+				if v.asks {
+					s.ends[attls.RoleServer].config.ClientAuthentication = handshake.OptionalClientCertificate
+				}
+			}
 			f.Scenario = *s
 			k := Case{Name: f.Name, Rule: f.rule, Does: f.Does, Fault: &f, Scenario: *s, p: p, apply: f.apply, judge: f.Judge}
 			if k.differs(c.attester) {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 
 	"attls"
 	"attls/extensions"
@@ -28,7 +29,8 @@ var checks = []check{
 	{"offer-without-certificate", rule.OfferNeedsCertificate, "A client without a certificate does not offer to attest beside one, and sends nothing.", tryOfferWithoutCertificate},
 	{"offer-first", rule.OfferFirst, "The scheme that the profile wants first stands first, whatever the client prefers.", tryOfferFirst},
 	{"choose-order", rule.ChooseOrder, "Of two schemes in common, the one first in the order that decides is chosen.", tryChooseOrder},
-	{"choose-unmatched", rule.ChooseCommon, "For the client nothing is in common, for the server something is: the client's answer is left out.", tryChooseUnmatched},
+	{"choose-unmatched.evidence", rule.ChooseCommon, "For the client no format is in common, for the server one is: the client's answer is left out.", tryChooseUnmatched(profile.ModelEvidence)},
+	{"choose-unmatched.results", rule.ChooseCommon, "For the client no Verifier is in common, for the server one is: the client's answer is left out.", tryChooseUnmatched(profile.ModelResults)},
 	{"choose-unwanted.client", rule.ChooseWanted, "The client offers to attest, the server does not want it: neither a choice nor a CertificateRequest.", tryChooseUnwanted(attls.RoleClient)},
 	{"choose-unwanted.server", rule.ChooseWanted, "The client asks the server to attest, the server does not: no choice.", tryChooseUnwanted(attls.RoleServer)},
 	{"choose-answer.client.evidence", rule.ChooseAnswered, "A server that wants the client's Evidence answers with one value of the client's list.", tryChooseAnswer(AttestClient, profile.ModelEvidence)},
@@ -36,7 +38,8 @@ var checks = []check{
 	{"choose-answer.client.results", rule.ChooseAnswered, "A server that wants the client's results answers with one value of the client's list.", tryChooseAnswer(AttestClient, profile.ModelResults)},
 	{"choose-answer.server.results", rule.ChooseAnswered, "A server that attests with results answers with one value of the client's list.", tryChooseAnswer(AttestServer, profile.ModelResults)},
 	{"null-choice", rule.ChooseNull, "Nothing is in common: the server sends the fixed answer that stands for no choice.", tryNullChoice},
-	{"request-sent", rule.RequestSent, "A server that chose a scheme for the client sends CertificateRequest.", tryRequestSent},
+	{"request-sent.evidence", rule.RequestSent, "A server that wants the client's Evidence sends CertificateRequest.", tryRequestSent(profile.ModelEvidence)},
+	{"request-sent.results", rule.RequestSent, "A server that wants the client's results sends CertificateRequest.", tryRequestSent(profile.ModelResults)},
 	{"unaware-server", rule.UnknownIgnored, "A server that does not know the profile ignores its extensions, and the handshake goes on.", tryUnawareServer},
 	{"credential.client", rule.CredentialSent, "A client for which a scheme was chosen sends the payload and is accepted.", tryCredential(AttestClient)},
 	{"credential.server", rule.CredentialSent, "A server for which a scheme was chosen sends the payload and is accepted.", tryCredential(AttestServer)},
@@ -123,6 +126,15 @@ func (r *Result) offer(p *profile.Profile) (*profile.Fields, error) {
 	return f, nil
 }
 
+// wires lists schemes as they stand on the wire.
+func wires(list []profile.Scheme) string {
+	var out []string
+	for _, s := range list {
+		out = append(out, hex.EncodeToString(s.Wire))
+	}
+	return strings.Join(out, ", ")
+}
+
 func hasScheme(list []profile.Scheme, s profile.Scheme) bool {
 	return slices.ContainsFunc(list, func(x profile.Scheme) bool { return bytes.Equal(x.Wire, s.Wire) })
 }
@@ -177,15 +189,12 @@ func tryOmitsEmpty(a Attesters) func(*circumstance) *attempted {
 	}
 }
 
-// two are the demonstration scheme of a slot and another one, for policies.
+// two are the demonstration scheme of a slot and the same one in other words,
+// for policies.
 func (c *circumstance) two() (first, second profile.Scheme, ok bool) {
 	first = DemoScheme(c.p, c.model, c.kind)
 	second = first
-	if c.model == profile.ModelEvidence {
-		second.Format = profile.Format{MediaType: "application/eat+cwt"}
-	} else {
-		second.Verifier = []byte("another-verifier.example")
-	}
+	second.Format = profile.Format{MediaType: "application/eat+cwt"}
 	a, fits := c.p.EncodeScheme(c.slot(), first)
 	b, also := c.p.EncodeScheme(c.slot(), second)
 	return a, b, fits && also && !bytes.Equal(a.Wire, b.Wire)
@@ -193,8 +202,13 @@ func (c *circumstance) two() (first, second profile.Scheme, ok bool) {
 
 func tryOfferOrder(m profile.Model) func(*circumstance) *attempted {
 	return func(c *circumstance) *attempted {
-		first, second, ok := c.two()
-		if !ok || c.s.Attester == AttestBoth || c.model != m || c.p.Rules.OfferFirst != nil {
+		if c.s.Attester == AttestBoth || c.model != m || c.p.Rules.OfferFirst != nil {
+			return nil
+		}
+		first := DemoScheme(c.p, c.model, c.kind)
+		second, ok := otherScheme(c.p, c.slot(), first)
+		first, fits := c.p.EncodeScheme(c.slot(), first)
+		if !ok || !fits {
 			return nil
 		}
 		return &attempted{func(s *setup) {
@@ -211,7 +225,7 @@ func tryOfferOrder(m profile.Model) func(*circumstance) *attempted {
 			}
 			got := f.Offers[c.slot()]
 			if len(got) != 2 || !bytes.Equal(got[0].Wire, first.Wire) || !bytes.Equal(got[1].Wire, second.Wire) {
-				return fmt.Errorf("the list is %v", got)
+				return fmt.Errorf("the list is %s", wires(got))
 			}
 			return attested(r)
 		})}
@@ -258,7 +272,7 @@ func tryOfferFirst(c *circumstance) *attempted {
 	}, goodAnd(func(r *Result) error {
 		f, err := r.offer(c.p)
 		if err == nil && (len(f.Offers[c.slot()]) != 2 || !bytes.Equal(f.Offers[c.slot()][0].Wire, first.Wire)) {
-			err = fmt.Errorf("the list is %v", f.Offers[c.slot()])
+			err = fmt.Errorf("the list is %s", wires(f.Offers[c.slot()]))
 		}
 		return err
 	})}
@@ -322,19 +336,21 @@ func neither(c *circumstance, role attls.Role) func(*Result) error {
 	}
 }
 
-func tryChooseUnmatched(c *circumstance) *attempted {
-	if c.s.Attester != AttestBoth {
-		return nil
+func tryChooseUnmatched(m profile.Model) func(*circumstance) *attempted {
+	return func(c *circumstance) *attempted {
+		if c.s.Attester != AttestBoth || c.model != m {
+			return nil
+		}
+		slot := findSlot(c.p, attls.RoleClient, c.model, c.kind)
+		other, ok := otherScheme(c.p, slot, DemoScheme(c.p, c.model, c.kind))
+		if !ok {
+			return nil
+		}
+		return &attempted{func(s *setup) {
+			policy := &s.ends[attls.RoleServer].config.Policy
+			policy.Accept, policy.Demand = []negotiation.Scheme{other}, false
+		}, goodAnd(neither(c, attls.RoleClient))}
 	}
-	slot := findSlot(c.p, attls.RoleClient, c.model, c.kind)
-	other, ok := otherScheme(c.p, slot, DemoScheme(c.p, c.model, c.kind))
-	if !ok {
-		return nil
-	}
-	return &attempted{func(s *setup) {
-		policy := &s.ends[attls.RoleServer].config.Policy
-		policy.Accept, policy.Demand = []negotiation.Scheme{other}, false
-	}, goodAnd(neither(c, attls.RoleClient))}
 }
 
 func tryChooseUnwanted(role attls.Role) func(*circumstance) *attempted {
@@ -366,7 +382,7 @@ func tryChooseAnswer(a Attesters, m profile.Model) func(*circumstance) *attempte
 			}
 			got := r.choice(c.p, c.slot())
 			if got == nil || !hasScheme(f.Offers[c.slot()], *got) {
-				return fmt.Errorf("%v answers slot %s", got, c.p.Slots[c.slot()].Name)
+				return fmt.Errorf("slot %s is not answered, or with what was not offered", c.p.Slots[c.slot()].Name)
 			}
 			return attested(r)
 		})}
@@ -395,16 +411,18 @@ func tryNullChoice(c *circumstance) *attempted {
 	})}
 }
 
-func tryRequestSent(c *circumstance) *attempted {
-	if c.s.Attester != AttestClient {
-		return nil
-	}
-	return &attempted{nil, goodAnd(func(r *Result) error {
-		if !r.requested() {
-			return fmt.Errorf("there is no CertificateRequest")
+func tryRequestSent(m profile.Model) func(*circumstance) *attempted {
+	return func(c *circumstance) *attempted {
+		if c.s.Attester != AttestClient || c.model != m {
+			return nil
 		}
-		return attested(r)
-	})}
+		return &attempted{nil, goodAnd(func(r *Result) error {
+			if !r.requested() {
+				return fmt.Errorf("there is no CertificateRequest")
+			}
+			return attested(r)
+		})}
+	}
 }
 
 func tryUnawareServer(c *circumstance) *attempted {

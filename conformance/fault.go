@@ -275,6 +275,7 @@ var protocolFaults = []faultKind{
 	{failure: attls.FailAttestationExtension, does: "A tap cuts the last octet off the profile's extension in ClientHello.", try: tryMalformedExtension},
 	{failure: attls.FailCertTypeMismatch, does: "A tap takes the certificate type out of EncryptedExtensions.", try: tryCertificateType},
 	{failure: attls.FailBinderUndefined, does: "The attester's certificate holds an RSA key, for which the profile's binder is not defined.", try: tryBinderUndefined},
+	{failure: attls.FailBinderUndefined, name: "nonce-unbindable", does: "A tap lets the relying party send a nonce that the grammar allows and the binder does not.", try: tryNonceUnbindable},
 	{failure: attls.FailAttestationKey, does: "The verdict names a key that cannot verify a CertificateVerify.", try: tryKeyUnusable},
 	{failure: attls.FailVerifierUnreachable, does: "The relying party's Verifier does not answer.", try: tryVerifierUnreachable},
 	{failure: attls.FailDemandedByClient, name: "answer-dropped", does: "A tap drops the server's choice for its own attestation.", try: tryAnswerDropped},
@@ -605,6 +606,30 @@ func tryBinderUndefined(c *circumstance) *attempt {
 	}
 	return &attempt{rejects: c.attester, at: attls.KindCertificate, apply: func(s *setup) { s.ends[c.attester].rsa = true }}
 }
+
+// tryNonceUnbindable needs a binder with narrower bounds for the nonce than the
+// grammar has.
+func tryNonceUnbindable(c *circumstance) *attempt {
+	name := c.p.Binder.Challenge[c.model][c.kind]
+	if c.kind != profile.KindX509 || name == "" || c.s.Attester == AttestBoth {
+		return nil
+	}
+	slot := &c.p.Slots[c.slot()]
+	if slot.NonceMax < len(unbindable) {
+		return nil
+	}
+	if _, err := c.p.Binder.Program.Eval(name, c.attester, longNonce{}); err == nil {
+		return nil
+	}
+	return &attempt{rejects: c.attester, at: attls.KindCertificate, apply: func(s *setup) {
+		s.tap(c.attester.Peer(), editField(s.p, slot.Nonce.Message, 0, c.attester.Peer(), func(f *profile.Fields) {
+			f.Nonces[c.slot()] = unbindable
+		}))
+	}}
+}
+
+// unbindable is a nonce of more octets than 64.
+var unbindable = make([]byte, 65)
 
 func tryKeyUnusable(c *circumstance) *attempt {
 	if c.credential().KeyFrom != profile.KeyFromAppraisal {

@@ -253,7 +253,7 @@ func TestHelp(t *testing.T) {
 // TestSpec prints the registry, whole and for one text.
 func TestSpec(t *testing.T) {
 	code, stdout, stderr := command(t, "spec")
-	if code != exitOK || !strings.Contains(stdout, "mbedtls-poc") || !strings.Contains(stdout, "fault:binder") {
+	if code != exitOK || !strings.Contains(stdout, "mbedtls-poc") || !strings.Contains(stdout, "binder-formula") {
 		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 	}
 	code, stdout, _ = command(t, "spec", "--profile", "early-attestation-06", "--json")
@@ -261,8 +261,19 @@ func TestSpec(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &list); err != nil || code != exitOK || len(list) != 1 {
 		t.Errorf("exit code %d, %v: %s", code, err, stdout)
 	}
-	if code, _, _ := command(t, "spec", "--profile", "nothing"); code != exitUsage {
-		t.Errorf("exit code %d", code)
+	for _, args := range [][]string{{"--profile", "nothing"}, {"--prove", "--profile", "nothing"}, {"--row", "R1"},
+		{"--prove", "--profile", "early-attestation-06", "--row", "R77"}} {
+		if code, _, _ := command(t, append([]string{"spec"}, args...)...); code != exitUsage {
+			t.Errorf("%v: exit code %d", args, code)
+		}
+	}
+}
+
+// TestSpecProve turns off the rules behind one row.
+func TestSpecProve(t *testing.T) {
+	code, stdout, stderr := command(t, "spec", "--prove", "--profile", "early-attestation-06", "--row", "R15")
+	if code != exitOK || !strings.Contains(stdout, "without credential.first_entry misplaced fails: the client did not reject") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 	}
 }
 

@@ -1,8 +1,14 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -10,21 +16,36 @@ import (
 )
 
 func specCommand() *cobra.Command {
-	var name string
-	var asJSON bool
+	var name, row string
+	var asJSON, prove, coverage bool
 	c := &cobra.Command{
 		Use:   "spec",
-		Short: "Print the registry of requirements: what is enforced where, and what checks it",
+		Short: "Print the registry of requirements, or prove that its cases check it",
 		Long: `spec prints one row for each normative statement of the texts that are held in the
 registry: enforced by our code, a duty of an Attester or a Verifier, or not
-implemented, with the place and the cases that check it. SPEC.md holds the same.`,
+implemented, with the place, the rules and the cases that check it, and then how
+many rows of each class there are. The ambiguities of a text are rows as well.
+SPEC.md holds the same.
+
+With --prove it turns off the rule behind each case of each enforced row, one at
+a time, at both ends of a connection in memory, and shows that the case then
+fails. It exits 1 when a case fails as it is or still passes without its rule.`,
 		Example: `  attls spec
-  attls spec --profile early-attestation-06 --json`,
+  attls spec --coverage
+  attls spec --profile early-attestation-06 --json
+  attls spec --prove
+  attls spec --prove --profile early-attestation-06 --row R16`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			all, err := requirements.Load()
 			if err != nil {
 				return failed("%w", err)
+			}
+			if prove {
+				return proveSpec(c.Context(), c.OutOrStdout(), all, name, row, asJSON)
+			}
+			if row != "" {
+				return usage("--row goes with --prove")
 			}
 			if name != "" {
 				all = slices.DeleteFunc(all, func(d requirements.Document) bool { return d.Profile != name })
@@ -36,37 +57,140 @@ implemented, with the place and the cases that check it. SPEC.md holds the same.
 				return writeJSON(c.OutOrStdout(), all)
 			}
 			p := newPainter(c.OutOrStdout())
-			for _, d := range all {
-				n := d.Count()
-				p.line(p.in(bold, d.Profile), fmt.Sprintf("  %d enforced, %d duties, %d later", n[requirements.Enforced], n[requirements.Duty], n[requirements.Later]))
-				for i := range d.Rows {
-					p.requirement(&d.Rows[i])
+			for i := range all {
+				if d := &all[i]; !coverage {
+					p.document(d, name != "")
 				}
-				p.line()
 			}
-			return nil
+			return printCoverage(c.OutOrStdout(), all)
 		},
 	}
 	c.Flags().StringVarP(&name, "profile", "p", "", "the statements of one profile's text")
+	c.Flags().StringVar(&row, "row", "", "with --prove: the rows of one id")
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON array")
+	c.Flags().BoolVar(&prove, "prove", false, "turn off each enforced rule in turn and show that its cases fail")
+	c.Flags().BoolVar(&coverage, "coverage", false, "count the rows only")
 	return c
 }
 
-func (p *painter) requirement(r *requirements.Row) {
-	for i, l := range wrap(pad(r.ID, 4)+r.Text, p.width-2, "      ") {
-		if i == 0 {
-			l = p.in(cyan, l[:4]) + l[4:]
+// printCoverage counts the rows of each class.
+func printCoverage(w io.Writer, all []requirements.Document) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "TEXT\tENFORCED\tPROVABLE\tDUTY\tLATER\tREADINGS")
+	for i := range all {
+		d := &all[i]
+		n := d.Count()
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\n", d.Title(), n[requirements.Enforced], d.Provable(), n[requirements.Duty], n[requirements.Later], len(d.Readings))
+	}
+	return t.Flush()
+}
+
+// document lists the rows of a text; those of its base by their ids only, unless
+// it is to be whole.
+func (p *painter) document(d *requirements.Document, whole bool) {
+	p.line(p.in(bold, d.Title()))
+	for _, l := range wrap("  "+d.Source, p.width, "  ") {
+		p.line(p.in(faint, l))
+	}
+	var shared []string
+	for i := range d.Rows {
+		r := &d.Rows[i]
+		if r.Inherited() && !whole {
+			shared = append(shared, r.ID)
+			continue
+		}
+		p.requirement(r.ID, r.Text, consequence(r))
+	}
+	if len(shared) > 0 {
+		for _, l := range wrap("  as in "+d.Base+": "+strings.Join(shared, " "), p.width, "      ") {
+			p.line(l)
+		}
+	}
+	for _, r := range d.Readings {
+		text := fmt.Sprintf("switch %s: %s (default %s)", r.Switch, strings.Join(r.Options, ", "), r.Default)
+		p.requirement(r.AMB, text, "because "+r.Why)
+	}
+	p.line()
+}
+
+// consequence says what becomes of a statement.
+func consequence(r *requirements.Row) string {
+	if r.Class == requirements.Later {
+		return string(r.Class) + ": " + r.Reason
+	}
+	return fmt.Sprintf("%s in %s: %s", r.Class, r.Where, strings.Join(r.Cases, " "))
+}
+
+func (p *painter) requirement(id, text, consequence string) {
+	column := max(4, len(id)+1)
+	for i, l := range wrap(pad(id, column)+text, p.width-2, "      ") {
+		if i == 0 && len(l) >= column {
+			l = p.in(cyan, l[:column]) + l[column:]
 		}
 		p.line("  ", l)
 	}
-	text := string(r.Class) + ": " + r.Reason
-	if r.Class != requirements.Later {
-		text = fmt.Sprintf("%s in %s:", r.Class, r.Where)
-		for _, s := range r.Cases {
-			text += " " + s
+	for _, l := range wrap("      "+consequence, p.width, "        ") {
+		p.line(p.in(faint, l))
+	}
+}
+
+// proveSpec is "attls spec --prove".
+func proveSpec(ctx context.Context, w io.Writer, all []requirements.Document, name, row string, asJSON bool) error {
+	if name == "" {
+		name = requirements.Everything
+	}
+	start := time.Now()
+	var proofs []requirements.Proof
+	err := requirements.Prove(ctx, all, name, row, func(p requirements.Proof) { proofs = append(proofs, p) })
+	if err != nil {
+		if errors.Is(err, ctx.Err()) {
+			return failed("%w", err)
+		}
+		return usage("%w", err)
+	}
+	unproven := 0
+	for _, p := range proofs {
+		if !p.Proven {
+			unproven++
 		}
 	}
-	for _, l := range wrap("      "+text, p.width, "        ") {
-		p.line(p.in(faint, l))
+	if asJSON {
+		if err := writeJSON(w, proofs); err != nil {
+			return err
+		}
+	} else {
+		printProofs(newPainter(w), all, proofs)
+		fmt.Fprintf(w, "%d cases checked with and without their rules in %.1f s; %d do not check what they are cited for.\n",
+			len(proofs), time.Since(start).Seconds(), unproven)
+	}
+	if unproven > 0 {
+		return failed("%d of %d cases do not check the rule that they are cited for", unproven, len(proofs))
+	}
+	return nil
+}
+
+// printProofs lists the proofs by text, in the registry's order.
+func printProofs(p *painter, all []requirements.Document, proofs []requirements.Proof) {
+	for i := range all {
+		d := &all[i]
+		mine := slices.DeleteFunc(slices.Clone(proofs), func(x requirements.Proof) bool { return d.Common || x.Profile != d.Profile })
+		if len(mine) == 0 {
+			continue
+		}
+		slices.SortFunc(mine, func(a, b requirements.Proof) int { return a.Place - b.Place })
+		p.line(p.in(bold, d.Title()))
+		for _, x := range mine {
+			mark, what := p.in(green, "proven"), "without "+string(x.Rule)+" "+x.Case+" fails: "+x.Text
+			if !x.Proven {
+				mark, what = p.in(red, "NOT PROVEN"), x.Case+", which checks "+string(x.Rule)+": "+x.Text
+			}
+			for i, l := range wrap("  "+strings.Join(x.Rows, ", ")+": "+what, p.width-9, "      ") {
+				if i == 0 {
+					p.line(mark, l)
+					continue
+				}
+				p.line(l)
+			}
+		}
 	}
 }

@@ -1,6 +1,7 @@
 // Package requirements is the registry of the normative statements that the
 // project implements, each with its class and the cases that check it. SPEC.md
-// is generated from it.
+// is generated from it, and Prove shows that the cases notice when a rule is
+// not enforced.
 package requirements
 
 //go:generate go run ./generate ../../SPEC.md
@@ -9,11 +10,14 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
+	"attls/conformance"
 	"attls/extensions/profile"
+	"attls/internal/rule"
 )
 
 //go:embed requirements.yaml
@@ -28,24 +32,65 @@ const (
 	Later    Class = "later"    // not implemented
 )
 
+// Classes in the order in which they are counted.
+var Classes = []Class{Enforced, Duty, Later}
+
 // Row is one statement.
 type Row struct {
 	ID     string   `yaml:"id" json:"id"`
 	Text   string   `yaml:"text" json:"text"`
-	Class  Class    `yaml:"class" json:"class"`
+	Class  Class    `yaml:"class" json:"class"`             // "" in the file: enforced
 	Where  string   `yaml:"where" json:"where,omitempty"`   // PACKAGE.FUNCTION or profile:KEY
-	Cases  []string `yaml:"cases" json:"cases,omitempty"`   // fault:NAME or test:PACKAGE.NAME
+	Cases  []string `yaml:"cases" json:"cases,omitempty"`   // NAME of a conformance.Case, or test:PACKAGE.NAME
 	Reason string   `yaml:"reason" json:"reason,omitempty"` // of Later
+	// Rules are those that the row's cases check, by the names under which Prove
+	// turns them off.
+	Rules []rule.Rule `yaml:"-" json:"rules,omitempty"`
+
+	inherited bool // from the document's base
 }
 
-// Document is the statements of one profile's text.
+// Inherited reports whether the row is its document's base's.
+func (r *Row) Inherited() bool { return r.inherited }
+
+// Reading is an ambiguity of a text and what becomes of it.
+type Reading struct {
+	AMB     string   `json:"ambiguity"`
+	Switch  string   `json:"switch"`
+	Options []string `json:"readings"`
+	Default string   `json:"default"`
+	Why     string   `json:"why"`
+	Cases   []string `json:"cases,omitempty"` // a peer under each other reading of the binder
+}
+
+// Document is the statements of one profile's text, those of TLS 1.3, or those
+// that hold under every profile.
 type Document struct {
-	Profile string `yaml:"profile" json:"profile"`
-	Source  string `yaml:"source" json:"source"`
-	Rows    []Row  `yaml:"rows" json:"rows"`
+	Profile  string    `yaml:"profile" json:"profile,omitempty"`
+	TLS      bool      `yaml:"tls" json:"tls,omitempty"`
+	Common   bool      `yaml:"common" json:"common,omitempty"`
+	Source   string    `yaml:"source" json:"source"`
+	Base     string    `yaml:"base" json:"base,omitempty"`
+	Without  []string  `yaml:"without" json:"without,omitempty"`
+	Rows     []Row     `yaml:"rows" json:"rows"`
+	Readings []Reading `yaml:"-" json:"readings,omitempty"`
+
+	cases map[string]*conformance.Case
 }
 
-// Load reads the registry. Unknown keys are errors.
+// Title names a document.
+func (d *Document) Title() string {
+	switch {
+	case d.TLS:
+		return "TLS 1.3"
+	case d.Common:
+		return "every profile"
+	}
+	return d.Profile
+}
+
+// Load reads the registry: rows of a base are there, each row has its class and
+// its rules, and the ambiguities are those of the profiles. Unknown keys are errors.
 func Load() ([]Document, error) {
 	d := yaml.NewDecoder(bytes.NewReader(registry))
 	d.KnownFields(true)
@@ -53,8 +98,125 @@ func Load() ([]Document, error) {
 	if err := d.Decode(&all); err != nil {
 		return nil, fmt.Errorf("requirements.yaml: %w", err)
 	}
+	for i := range all {
+		if err := all[i].complete(all[:i]); err != nil {
+			return nil, fmt.Errorf("requirements.yaml: %s: %w", all[i].Title(), err)
+		}
+	}
 	return all, nil
 }
+
+// complete fills in what a document leaves to its base, to its cases and to its profile.
+func (d *Document) complete(before []Document) error {
+	if err := d.inherit(before); err != nil {
+		return err
+	}
+	if err := d.findCases(); err != nil {
+		return err
+	}
+	for i := range d.Rows {
+		r := &d.Rows[i]
+		if r.Class == "" {
+			r.Class = Enforced
+		}
+		if r.inherited {
+			r.Cases = slices.DeleteFunc(slices.Clone(r.Cases), func(s string) bool { return !isTest(s) && d.cases[s] == nil })
+		}
+		r.Rules = nil
+		for _, name := range r.Cases {
+			if c := d.cases[name]; c != nil && !slices.Contains(r.Rules, c.Rule) {
+				r.Rules = append(r.Rules, c.Rule)
+			}
+		}
+		if r.Where == "" && len(r.Rules) > 0 {
+			r.Where = places[r.Rules[0]]
+		}
+	}
+	return nil
+}
+
+// inherit puts the base's rows before the document's own.
+func (d *Document) inherit(before []Document) error {
+	if d.Base == "" {
+		return nil
+	}
+	i := slices.IndexFunc(before, func(b Document) bool { return b.Profile == d.Base })
+	if i < 0 {
+		return fmt.Errorf("its base %s does not stand before it", d.Base)
+	}
+	own := d.Rows
+	d.Rows = nil
+	for _, r := range before[i].source() {
+		if slices.Contains(d.Without, r.ID) {
+			continue
+		}
+		if k := slices.IndexFunc(own, func(o Row) bool { return o.ID == r.ID }); k >= 0 {
+			r = own[k]
+			own = slices.Delete(slices.Clone(own), k, k+1)
+		} else {
+			r.inherited = true
+		}
+		d.Rows = append(d.Rows, r)
+	}
+	d.Rows = append(d.Rows, own...)
+	return nil
+}
+
+// source is a document's rows with the places that the file gives them.
+func (d *Document) source() []Row {
+	rows := slices.Clone(d.Rows)
+	for i := range rows {
+		if len(rows[i].Rules) > 0 && rows[i].Where == places[rows[i].Rules[0]] {
+			rows[i].Where = ""
+		}
+	}
+	return rows
+}
+
+// findCases lists the cases that the document's rows may cite, by name.
+func (d *Document) findCases() error {
+	d.cases = map[string]*conformance.Case{}
+	switch {
+	case d.TLS:
+		d.add(conformance.Cases(nil))
+		return nil
+	case d.Common:
+		for _, name := range profile.Names() {
+			p, err := profile.Load(name, profile.Options{})
+			if err != nil {
+				return err
+			}
+			d.add(conformance.Cases(p))
+		}
+		return nil
+	}
+	p, err := profile.Load(d.Profile, profile.Options{})
+	if err != nil {
+		return err
+	}
+	d.add(conformance.Cases(p))
+	for _, r := range p.Readings {
+		reading := Reading{AMB: r.AMB, Switch: r.Switch, Options: r.Options, Default: r.Default, Why: r.Why}
+		for _, o := range r.Options {
+			if name := "binder/" + r.Switch + "=" + o; d.cases[name] != nil {
+				reading.Cases = append(reading.Cases, name)
+			}
+		}
+		d.Readings = append(d.Readings, reading)
+	}
+	return nil
+}
+
+func (d *Document) add(cases []conformance.Case) {
+	for i := range cases {
+		if c := &cases[i]; d.cases[c.Name] == nil {
+			d.cases[c.Name] = c
+		}
+	}
+}
+
+// isTest reports whether a case is a Go test.
+func isTest(name string) bool { return strings.HasPrefix(name, "test:") }
 
 // Count counts the rows of each class.
 func (d *Document) Count() map[Class]int {
@@ -65,55 +227,14 @@ func (d *Document) Count() map[Class]int {
 	return n
 }
 
-// Markdown is SPEC.md: a table for each document, and after it the ambiguities
-// of its text with the readings that the profile offers.
-func Markdown() (string, error) {
-	all, err := Load()
-	if err != nil {
-		return "", err
-	}
-	var b strings.Builder
-	b.WriteString(`# What is implemented of which text
-
-Generated from conformance/requirements; do not edit. Each row is one normative statement in our words. *Enforced* means that
-our code obeys it or holds a peer to it and that the cases named show so; *duty* means that it binds an Attester or a Verifier;
-*later* means that it is not implemented, with the reason. A case is a fault (` + "`attls demo --profile P --fail NAME`" + `) or a Go test.
-Where a text leaves more than one reading open, the profile has a switch (` + "`--reading SWITCH=VALUE`" + `); the default is justified.
-
-| profile | enforced | duty | later |
-|---|---|---|---|
-`)
-	for _, d := range all {
-		n := d.Count()
-		fmt.Fprintf(&b, "| [%s](#%s) | %d | %d | %d |\n", d.Profile, d.Profile, n[Enforced], n[Duty], n[Later])
-	}
-	for _, d := range all {
-		if err := d.markdown(&b); err != nil {
-			return "", err
+// Provable counts the enforced rows that Prove turns off, and not those that Go
+// tests alone check.
+func (d *Document) Provable() int {
+	n := 0
+	for i := range d.Rows {
+		if r := &d.Rows[i]; r.Class == Enforced && len(r.Rules) > 0 {
+			n++
 		}
 	}
-	return b.String(), nil
-}
-
-func (d *Document) markdown(b *strings.Builder) error {
-	fmt.Fprintf(b, "\n## %s\n\nSource: %s.\n\n| id | statement | class | where | cases |\n|---|---|---|---|---|\n", d.Profile, d.Source)
-	for _, r := range d.Rows {
-		cases := strings.Join(r.Cases, ", ")
-		if r.Class == Later {
-			cases = r.Reason
-		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", r.ID, r.Text, r.Class, r.Where, cases)
-	}
-	p, err := profile.Load(d.Profile, profile.Options{})
-	if err != nil {
-		return err
-	}
-	if len(p.Readings) == 0 {
-		return nil
-	}
-	b.WriteString("\n| ambiguity | switch | readings | default | why |\n|---|---|---|---|---|\n")
-	for _, r := range p.Readings {
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", r.AMB, r.Switch, strings.Join(r.Options, ", "), r.Default, r.Why)
-	}
-	return nil
+	return n
 }

@@ -1,11 +1,13 @@
 package requirements
 
 import (
+	"context"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,9 +44,9 @@ func functions(t *testing.T, dir string, tests bool) map[string]bool {
 
 // checker remembers what it has looked up.
 type checker struct {
-	t      *testing.T
-	known  map[string]map[string]bool
-	faults map[string]bool
+	t     *testing.T
+	known map[string]map[string]bool
+	cases map[string]*conformance.Case
 }
 
 func (c *checker) has(pkg, name string, tests bool) bool {
@@ -86,12 +88,8 @@ func (c *checker) problem(r *Row) string {
 		return "there is no " + r.Where
 	}
 	for _, s := range r.Cases {
-		kind, name, _ := strings.Cut(s, ":")
-		pkg, test := split(name)
-		switch {
-		case kind == "fault" && c.faults[name]:
-		case kind == "test" && pkg != "" && strings.HasPrefix(test, "Test") && c.has(pkg, test, true):
-		default:
+		pkg, test := split(strings.TrimPrefix(s, "test:"))
+		if !isTest(s) && c.cases[s] == nil || isTest(s) && (pkg == "" || !strings.HasPrefix(test, "Test") || !c.has(pkg, test, true)) {
 			return "there is no case " + s
 		}
 	}
@@ -99,43 +97,118 @@ func (c *checker) problem(r *Row) string {
 }
 
 // TestRegistry: every enforced row and every duty names a place and cases that
-// exist, every other a reason.
+// exist, every other a reason; every case of a profile is cited.
 func TestRegistry(t *testing.T) {
 	all, err := Load()
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := checker{t: t, known: map[string]map[string]bool{}}
-	for _, d := range all {
-		p, err := profile.Load(d.Profile, profile.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.faults = map[string]bool{}
-		for _, f := range conformance.Faults(p, conformance.Scenario{Profile: d.Profile}) {
-			c.faults[f.Name] = true
-		}
+	common := slices.IndexFunc(all, func(d Document) bool { return d.Common })
+	for i := range all {
+		d := &all[i]
+		c.cases = d.cases
 		seen := map[string]bool{}
 		for i := range d.Rows {
 			r := &d.Rows[i]
 			if r.ID == "" || r.Text == "" || seen[r.ID] {
-				t.Errorf("%s/%s: the id or the text is missing, or the id stands twice", d.Profile, r.ID)
+				t.Errorf("%s/%s: the id or the text is missing, or the id stands twice", d.Title(), r.ID)
 			}
 			seen[r.ID] = true
 			if why := c.problem(r); why != "" {
-				t.Errorf("%s/%s: %s", d.Profile, r.ID, why)
+				t.Errorf("%s/%s: %s", d.Title(), r.ID, why)
 			}
 		}
-		for _, bad := range []Row{
-			{Class: Enforced, Where: "negotiation.Offer"},
-			{Class: Enforced, Where: "negotiation.Offer", Cases: []string{"fault:nonsense"}},
-			{Class: Enforced, Where: "negotiation.Offer", Cases: []string{"test:negotiation.TestNonsense"}},
-			{Class: Enforced, Where: "negotiation.Nonsense", Cases: []string{"test:negotiation.TestFirst"}},
-			{Class: Later}, {Class: "maybe"},
-		} {
-			if c.problem(&bad) == "" {
-				t.Errorf("%+v passes", bad)
+		cited := citations(d)
+		if !d.TLS {
+			for name := range citations(&all[common]) {
+				cited[name] = true
 			}
+		}
+		for name := range d.cases {
+			if !cited[name] && !d.Common {
+				t.Errorf("%s: no row cites the case %s", d.Title(), name)
+			}
+		}
+		for _, id := range d.Without {
+			if slices.ContainsFunc(d.Rows, func(r Row) bool { return r.ID == id && r.inherited }) {
+				t.Errorf("%s: row %s was to be left out", d.Title(), id)
+			}
+		}
+	}
+	for _, p := range profile.Names() {
+		if !slices.ContainsFunc(all, func(d Document) bool { return d.Profile == p }) {
+			t.Errorf("there are no statements of %s", p)
+		}
+	}
+	for _, bad := range []Row{
+		{Class: Enforced, Where: "negotiation.Offer"},
+		{Class: Enforced, Where: "negotiation.Offer", Cases: []string{"nonsense"}},
+		{Class: Enforced, Where: "negotiation.Offer", Cases: []string{"test:negotiation.TestNonsense"}},
+		{Class: Enforced, Where: "negotiation.Nonsense", Cases: []string{"test:negotiation.TestFirst"}},
+		{Class: Enforced, Cases: []string{"test:negotiation.TestFirst"}},
+		{Class: Later}, {Class: "maybe"},
+	} {
+		if c.problem(&bad) == "" {
+			t.Errorf("%+v passes", bad)
+		}
+	}
+	for r, where := range places {
+		if why := c.problem(&Row{Class: Enforced, Where: where, Cases: []string{"test:negotiation.TestFirst"}}); why != "" {
+			t.Errorf("%s: %s", r, why)
+		}
+	}
+}
+
+// citations are the cases that a document cites.
+func citations(d *Document) map[string]bool {
+	cited := map[string]bool{}
+	for _, r := range d.Rows {
+		for _, s := range r.Cases {
+			cited[s] = true
+		}
+	}
+	for _, r := range d.Readings {
+		for _, s := range r.Cases {
+			cited[s] = true
+		}
+	}
+	return cited
+}
+
+// TestProve runs every case of every profile with its rule and without it, and
+// holds what ran against what is cited.
+func TestProve(t *testing.T) {
+	all, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran := map[string]bool{}
+	err = Prove(context.Background(), all, Everything, "", func(p Proof) {
+		ran[p.Profile+" "+p.Case] = true
+		if !p.Proven {
+			t.Errorf("%s %v: %s without %s: %s", p.Profile, p.Rows, p.Case, p.Rule, p.Text)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range all {
+		d := &all[i]
+		if d.Common {
+			continue // its cases ran under every profile that has them
+		}
+		for _, r := range d.Rows {
+			for _, s := range r.Cases {
+				if !isTest(s) && !ran[d.Profile+" "+s] {
+					t.Errorf("%s/%s: the case %s did not run", d.Title(), r.ID, s)
+				}
+			}
+		}
+	}
+	for _, name := range []string{"nonsense", ""} {
+		if err := Prove(context.Background(), all, name, "R77", func(Proof) {}); err == nil {
+			t.Errorf("row R77 of %q can be proven", name)
 		}
 	}
 }

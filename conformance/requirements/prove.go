@@ -1,0 +1,150 @@
+package requirements
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+
+	"attls/conformance"
+	"attls/extensions/profile"
+	"attls/internal/rule"
+)
+
+// Proof is what became of one case of one enforced row: as it is, and with the
+// rule that it checks turned off.
+type Proof struct {
+	Profile string    `json:"profile,omitempty"` // under which it ran; "" is TLS 1.3
+	Rows    []string  `json:"rows"`              // of the profile's own text, of every profile or of TLS 1.3
+	Rule    rule.Rule `json:"rule"`
+	Case    string    `json:"case"`
+	Proven  bool      `json:"proven"`
+	// Text says how the case failed without the rule, or what is wrong.
+	Text string `json:"text"`
+	// Place orders proofs as the registry does.
+	Place int `json:"-"`
+}
+
+// unit is a case to run once, for all rows that cite it.
+type unit struct {
+	profile string
+	rows    []string
+	c       *conformance.Case
+	place   int
+}
+
+// Prove runs every case of the enforced rows of a profile ("" for TLS 1.3; "all"
+// for everything) and of the rows that hold under every profile, turns the
+// case's rule off and runs it again. A case that fails as it is, or passes
+// without its rule, is not proven. report is called for each, in no order and
+// from one goroutine at a time. An id leaves only the row of that name.
+func Prove(ctx context.Context, all []Document, name, id string, report func(Proof)) error {
+	units, err := units(all, name, id)
+	if err != nil {
+		return err
+	}
+	work := make(chan *unit)
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	for range runtime.GOMAXPROCS(0) {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			for u := range work {
+				p := u.prove()
+				mu.Lock()
+				report(p)
+				mu.Unlock()
+			}
+		}()
+	}
+	for i := range units {
+		if ctx.Err() != nil {
+			break
+		}
+		work <- units[i]
+	}
+	close(work)
+	wait.Wait()
+	return ctx.Err()
+}
+
+// Everything stands for all profiles and TLS 1.3 in Prove.
+const Everything = "all"
+
+// units lists what is to be proven.
+func units(all []Document, name, id string) ([]*unit, error) {
+	var list []*unit
+	found := map[string]*unit{}
+	add := func(under string, cases map[string]*conformance.Case, d *Document) {
+		for i := range d.Rows {
+			r := &d.Rows[i]
+			if r.Class != Enforced || id != "" && id != r.ID {
+				continue
+			}
+			for _, s := range r.Cases {
+				c := cases[s]
+				if c == nil {
+					continue
+				}
+				key := under + " " + s
+				if found[key] == nil {
+					found[key] = &unit{profile: under, c: c, place: len(list)}
+					list = append(list, found[key])
+				}
+				found[key].rows = append(found[key].rows, r.ID)
+			}
+		}
+		for _, r := range d.Readings {
+			for _, s := range r.Cases {
+				key := under + " " + s
+				if found[key] == nil && (id == "" || id == r.AMB) {
+					found[key] = &unit{profile: under, c: cases[s], rows: []string{r.AMB}, place: len(list)}
+					list = append(list, found[key])
+				}
+			}
+		}
+	}
+	common := slices.IndexFunc(all, func(d Document) bool { return d.Common })
+	known := false
+	for i := range all {
+		d := &all[i]
+		if d.Common || name != Everything && name != d.Profile {
+			continue
+		}
+		known = true
+		add(d.Profile, d.cases, d)
+		if common >= 0 && !d.TLS {
+			add(d.Profile, d.cases, &all[common])
+		}
+	}
+	if !known {
+		return nil, fmt.Errorf("the registry holds no statements of %q; it holds those of %v", name, profile.Names())
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("no enforced row is called %q, or none of its cases can be run here", id)
+	}
+	return list, nil
+}
+
+// prove runs a case with its rule and without it.
+func (u *unit) prove() Proof {
+	p := Proof{Profile: u.profile, Rows: u.rows, Rule: u.c.Rule, Case: u.c.Name, Place: u.place}
+	if err := u.c.Run(); err != nil {
+		p.Text = "it fails with the rule in force: " + err.Error()
+		return p
+	}
+	err := u.c.RunWithoutRule()
+	var not *conformance.NotRunError
+	switch {
+	case err == nil:
+		p.Text = "it passes without the rule"
+	case errors.As(err, &not):
+		p.Text = err.Error()
+	default:
+		p.Proven, p.Text = true, err.Error()
+	}
+	return p
+}
