@@ -97,7 +97,7 @@ and "attls client".`,
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.AddCommand(demoCommand(), gridCommand(), replayCommand(), decodeCommand(), serverCommand(), clientCommand(), evidenceCommand(),
+	root.AddCommand(demoCommand(), gridCommand(), conformCommand(), replayCommand(), decodeCommand(), serverCommand(), clientCommand(), evidenceCommand(),
 		profileCommand(), specCommand(), benchCommand(), versionCommand(), exitCodesTopic())
 	return root
 }

@@ -257,6 +257,8 @@ static int check(const struct options *o)
         wrong = "in mbedtls-poc, the client attests with Evidence, alone";
     } else if (o->draft == &draft_tls_attestation_07 && o->scheme.model == RESULTS && o->scheme.credential == BESIDE_X509) {
         wrong = "in tls-attestation-07, results are read as a credential of their own";
+    } else if (o->require && !o->attests[!o->role]) {
+        wrong = "--require-attestation, but the peer is not to attest";
     } else if (o->scheme.model == RESULTS && o->scheme.verifier == NULL) {
         wrong = "results need --verifier";
     }
@@ -289,7 +291,11 @@ int options_parse(struct options *o, int argc, char **argv)
         }
     }
     if (optind != argc) {
-        return bad_value("", argv[optind]);
+        fprintf(stderr, "mbedtls-peer: %s is not an option\n", argv[optind]);
+        return -1;
+    }
+    if (o->draft == &draft_mbedtls_poc) {
+        o->scheme.content_format = 1; /* its own number of the only format */
     }
     return check(o);
 }

@@ -1,0 +1,117 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"attls"
+	"attls/extensions/profile"
+	"attls/handshake"
+)
+
+// End is one end of a scenario whose other end is another program. It sends back
+// what it receives as a server; as a client it sends a request and expects it
+// back. Both close with close_notify.
+type End struct {
+	Scenario Scenario // completed
+	Role     attls.Role
+	Profile  *profile.Profile
+	Fault    *Fault // of Scenario.Fail
+	Config   *handshake.Config
+
+	set *setup
+}
+
+// NewEnd makes the end that a scenario describes. A fault of the scenario acts as
+// far as it is this end's to provoke.
+func NewEnd(s Scenario, role attls.Role) (*End, error) {
+	lab, err := newLaboratory()
+	if err != nil {
+		return nil, err
+	}
+	set, fault, err := prepare(&s, lab)
+	if err != nil {
+		return nil, err
+	}
+	return &End{Scenario: s, Role: role, Profile: set.p, Fault: fault, Config: set.ends[role].config, set: set}, nil
+}
+
+// Exchange makes the connection and closes it. It is called once.
+func (e *End) Exchange(ctx context.Context, nc net.Conn) (Claims, error) {
+	defer nc.Close()
+	answerer, err := e.set.answerer(e.Role, &tape{})
+	if err != nil {
+		return Claims{}, err
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		nc.SetDeadline(deadline)
+	}
+	w := &wire{Conn: nc, split: e.Scenario.Split}
+	trace := NewTrace(e.Role, e.Profile)
+	e.Config.Tap = handshake.Taps(e.Config.Tap, trace)
+	var c *handshake.Conn
+	if e.Role == attls.RoleClient {
+		c = handshake.Client(w, e.Config, answerer)
+	} else {
+		c = handshake.Server(w, e.Config, answerer)
+	}
+	err = e.talk(ctx, c)
+	w.finish()
+	o := Outcome{Closed: err == nil}
+	if err != nil && !errors.As(err, &o.Err) {
+		o.Err = attls.Errorf(attls.Local, attls.FailInternal, "%v", err)
+	}
+	o.AlertSent, o.AlertReceived = trace.Alerts()
+	o.DataSent, o.DataReceived = trace.Data()
+	return MakeClaims(e.Profile, c.ConnectionState(), o), nil
+}
+
+func (e *End) talk(ctx context.Context, c *handshake.Conn) error {
+	if err := c.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	if e.Role == attls.RoleServer {
+		if _, err := io.Copy(c, c); err != nil {
+			return err
+		}
+		return c.CloseWrite()
+	}
+	if _, err := c.Write([]byte(request)); err != nil {
+		return err
+	}
+	if err := expect(c, request); err != nil {
+		return err
+	}
+	if err := c.CloseWrite(); err != nil {
+		return err
+	}
+	_, err := io.Copy(io.Discard, c)
+	return err
+}
+
+// IssuePEM makes a certificate as Issue does, for programs that read files: the
+// certificate and its private key.
+func (a *DemoAuthority) IssuePEM(t KeyType, names ...string) (chain, key []byte, err error) {
+	credential, err := a.Issue(t, names...)
+	if err != nil {
+		return nil, nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(credential.Signer)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the private key: %w", err)
+	}
+	var b bytes.Buffer
+	pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: credential.Chain[0]})
+	return b.Bytes(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+// PEM is the authority's certificate.
+func (a *DemoAuthority) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate.Raw})
+}

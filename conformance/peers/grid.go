@@ -1,0 +1,205 @@
+package peers
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"attls"
+	"attls/conformance"
+	"attls/extensions/profile"
+)
+
+// Options choose the cases of a grid.
+type Options struct {
+	// Pairs are the stacks that meet, client and server.
+	Pairs    [][2]string
+	Profiles []string
+	Suites   []string
+	Groups   []string
+	// Full takes every combination; otherwise a selection holds every pair of
+	// values of two different dimensions that occurs in one of them.
+	Full bool
+	// Faults adds, for each pair and combination, what one end must reject.
+	Faults bool
+}
+
+// Defaults are the dimensions that our engine and mbedTLS share.
+func Defaults() Options {
+	return Options{
+		Pairs:    [][2]string{{"attls", "mbedtls"}, {"mbedtls", "attls"}},
+		Profiles: []string{"early-attestation-06", "tls-attestation-07", "mbedtls-poc"},
+		Suites:   []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"},
+		Groups:   []string{"x25519", "secp256r1", "secp384r1", "secp521r1"},
+	}
+}
+
+// point is a case as the values of its dimensions.
+type point struct {
+	pair, combination, suite, group, retry int
+}
+
+// values lists a point's coordinates.
+func (p point) values() [5]int { return [5]int{p.pair, p.combination, p.suite, p.group, p.retry} }
+
+// Cases lists the cases in a fixed order.
+func Cases(o Options) ([]Case, error) {
+	combinations, err := allowed(o.Profiles)
+	if err != nil {
+		return nil, err
+	}
+	var points []point
+	for pair := range o.Pairs {
+		for c := range combinations {
+			for s := range o.Suites {
+				for g := range o.Groups {
+					for retry := range 2 {
+						points = append(points, point{pair, c, s, g, retry})
+					}
+				}
+			}
+		}
+	}
+	if !o.Full {
+		points = cover(points)
+	}
+	var cases []Case
+	for _, p := range points {
+		s := combinations[p.combination]
+		s.Suite, s.Group, s.HelloRetry = o.Suites[p.suite], o.Groups[p.group], p.retry == 1
+		cases = append(cases, Case{o.Pairs[p.pair][0], o.Pairs[p.pair][1], s})
+	}
+	if o.Faults {
+		cases = append(cases, faults(o.Pairs, combinations)...)
+	}
+	return cases, nil
+}
+
+// allowed are the combinations that the profiles allow, as scenarios.
+func allowed(profiles []string) ([]conformance.Scenario, error) {
+	var list []conformance.Scenario
+	for _, name := range profiles {
+		p, err := profile.Load(name, profile.Options{})
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range conformance.Combinations(p) {
+			if c.Reason == "" {
+				list = append(list, conformance.Scenario{Profile: p.ID, Attester: c.Attester, Model: c.Model, Credential: c.Credential})
+			}
+		}
+	}
+	return list, nil
+}
+
+// pairOfValues is one value of each of two dimensions.
+type pairOfValues struct{ i, j, a, b int }
+
+// cover selects points until every pair of values is in one: always the first
+// point that brings the most new pairs.
+func cover(points []point) []point {
+	open := map[pairOfValues]bool{}
+	pairs := func(p point, each func(pairOfValues)) {
+		v := p.values()
+		for i := range v {
+			for j := i + 1; j < len(v); j++ {
+				each(pairOfValues{i, j, v[i], v[j]})
+			}
+		}
+	}
+	for _, p := range points {
+		pairs(p, func(q pairOfValues) { open[q] = true })
+	}
+	var chosen []point
+	for len(open) > 0 {
+		best, most := point{}, 0
+		for _, p := range points {
+			n := 0
+			pairs(p, func(q pairOfValues) {
+				if open[q] {
+					n++
+				}
+			})
+			if n > most {
+				best, most = p, n
+			}
+		}
+		pairs(best, func(q pairOfValues) { delete(open, q) })
+		chosen = append(chosen, best)
+	}
+	return chosen
+}
+
+// faults are the faults that our engine can provoke and the other stack must
+// reject.
+func faults(pairs [][2]string, combinations []conformance.Scenario) []Case {
+	var cases []Case
+	for _, pair := range pairs {
+		for _, s := range combinations {
+			p, err := s.Load()
+			if err != nil {
+				continue // allowed loaded it
+			}
+			for _, f := range conformance.Faults(p, s) {
+				c := Case{pair[0], pair[1], s}
+				c.Scenario.Fail = f.Name
+				rejects := attls.RoleClient
+				if f.Rejects == attls.RoleServer.String() {
+					rejects = attls.RoleServer
+				}
+				if c.Stack(rejects) != (InProcess{}).Name() && c.Stack(rejects.Peer()) == (InProcess{}).Name() {
+					cases = append(cases, c)
+				}
+			}
+		}
+	}
+	return cases
+}
+
+// RunAll runs cases, so many at a time, and hands on each result as it comes.
+// The results are in the order of the cases.
+func RunAll(ctx context.Context, cases []Case, peers []Peer, parallel int, each func(*Result)) []Result {
+	byName := map[string]Peer{}
+	for _, p := range peers {
+		byName[p.Name()] = p
+	}
+	results := make([]Result, len(cases))
+	next := make(chan int)
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	for range max(1, parallel) {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			for i := range next {
+				r := Run(ctx, cases[i], byName)
+				mu.Lock()
+				results[i] = r
+				each(&r)
+				mu.Unlock()
+			}
+		}()
+	}
+	done := 0
+	for ; done < len(cases) && ctx.Err() == nil; done++ {
+		next <- done
+	}
+	close(next)
+	wait.Wait()
+	return slices.Clip(results[:done])
+}
+
+// Count counts results by status.
+func Count(results []Result) (passed, failed, skipped int) {
+	for i := range results {
+		switch results[i].Status {
+		case Passed:
+			passed++
+		case Failed:
+			failed++
+		default:
+			skipped++
+		}
+	}
+	return passed, failed, skipped
+}

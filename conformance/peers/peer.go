@@ -1,0 +1,94 @@
+// Package peers lets TLS stacks meet: programs and engines behind one contract,
+// the grid of what two of them can do together, and the comparison of what both
+// ends claim.
+package peers
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	"attls"
+	"attls/conformance"
+)
+
+// Peer is a stack that can be an end of a connection.
+type Peer interface {
+	Name() string
+	// Missing says why the stack cannot be had here; empty when it can.
+	Missing() string
+	// Limit says why the stack cannot be this end of the scenario; empty when it
+	// can.
+	Limit(s *conformance.Scenario, r attls.Role) string
+	// Start starts one end of one connection. A server listens when Start
+	// returns.
+	Start(ctx context.Context, t *Task) (Process, error)
+}
+
+// Process is a started end.
+type Process interface {
+	// Address is where a server listens.
+	Address() string
+	// Claims waits for the end of the connection.
+	Claims() (conformance.Claims, error)
+	// Stop ends the process if it has not ended, and waits for it.
+	Stop()
+}
+
+// Task is one end of one connection.
+type Task struct {
+	Scenario  conformance.Scenario
+	Role      attls.Role
+	Address   string // a client's: where the server listens
+	Directory string // for files; the run's own
+}
+
+// Files of a run's directory.
+const (
+	fileAuthority = "ca.pem"
+	fileKeyLog    = "keys.log"
+)
+
+func (t *Task) certificate() string { return filepath.Join(t.Directory, t.Role.String()+".pem") }
+func (t *Task) key() string         { return filepath.Join(t.Directory, t.Role.String()+".key") }
+func (t *Task) authority() string   { return filepath.Join(t.Directory, fileAuthority) }
+func (t *Task) keyLog() string      { return filepath.Join(t.Directory, t.Role.String()+"-"+fileKeyLog) }
+
+// writeFiles puts certificates for both roles into a run's directory.
+func writeFiles(directory string) error {
+	authority, err := conformance.NewDemoAuthority()
+	if err != nil {
+		return err
+	}
+	files := map[string][]byte{fileAuthority: authority.PEM()}
+	for _, r := range []attls.Role{attls.RoleClient, attls.RoleServer} {
+		chain, key, err := authority.IssuePEM(conformance.KeyP256, serverName)
+		if err != nil {
+			return err
+		}
+		files[r.String()+".pem"], files[r.String()+".key"] = chain, key
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(directory, name), content, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serverName is the name in all certificates.
+const serverName = "localhost"
+
+// groups are those that an end offers: the scenario's, after another one for
+// which a client sends a share where a HelloRetryRequest is to come.
+func groups(s *conformance.Scenario, r attls.Role) []string {
+	switch {
+	case s.Group == "":
+		return nil
+	case !s.HelloRetry || r == attls.RoleServer:
+		return []string{s.Group}
+	case s.Group == "x25519":
+		return []string{"secp256r1", s.Group}
+	}
+	return []string{"x25519", s.Group}
+}

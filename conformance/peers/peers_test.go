@@ -1,0 +1,160 @@
+package peers
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"attls"
+	"attls/attestation"
+	"attls/conformance"
+)
+
+// evidenceHelper makes this test binary a program that makes and judges Evidence.
+const evidenceHelper = "ATTLS_TEST_EVIDENCE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(evidenceHelper) == "" {
+		os.Exit(m.Run())
+	}
+	software, verifier := conformance.DemoAttestation(nil)
+	if err := attestation.Serve(context.Background(), software, verifier, os.Stdin, os.Stdout); err != nil {
+		io.WriteString(os.Stderr, err.Error())
+		os.Exit(1)
+	}
+}
+
+func stacks(t *testing.T) []Peer {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(evidenceHelper, "1") // of the programs that our peers start
+	return []Peer{InProcess{}, MbedTLS{Path: FindMbedTLS(), Evidence: self}}
+}
+
+// TestMbedTLS: every combination of each profile, in both directions, with both
+// ends' claims equal; and some of what mbedTLS must reject.
+func TestMbedTLS(t *testing.T) {
+	all := stacks(t)
+	if reason := all[1].Missing(); reason != "" {
+		t.Skip(reason)
+	}
+	o := Defaults()
+	o.Suites, o.Groups = o.Suites[1:2], o.Groups[:2]
+	cases, err := Cases(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := RunAll(t.Context(), cases, all, 2, func(*Result) {})
+	if len(results) != len(cases) || len(cases) < 32 {
+		t.Errorf("%d of %d cases were run", len(results), len(cases))
+	}
+	for _, r := range results {
+		if r.Status != Passed {
+			t.Errorf("%s: %s: %s", r.String(), r.Status, r.Reason)
+		}
+	}
+}
+
+// TestInProcess: the driver by itself, without another stack, and a judge that
+// notices a difference in any claim that both ends make.
+func TestInProcess(t *testing.T) {
+	c := Case{"attls", "attls", conformance.Scenario{Profile: "early-attestation-06", Attester: conformance.AttestBoth,
+		Model: conformance.ModelEvidence, Credential: conformance.CredentialX509, Group: "secp256r1", HelloRetry: true}}
+	r := Run(t.Context(), c, map[string]Peer{"attls": InProcess{}})
+	if r.Status != Passed {
+		t.Fatal(r.Reason)
+	}
+	for name, spoil := range map[string]func(*conformance.Claims){
+		"suite":      func(c *conformance.Claims) { c.Suite = "TLS_AES_128_CCM_SHA256" },
+		"group":      func(c *conformance.Claims) { c.Group = "x25519" },
+		"transcript": func(c *conformance.Claims) { c.TranscriptHash = "00" },
+		"peer_key":   func(c *conformance.Claims) { c.PeerKey = "00" },
+		"own_key":    func(c *conformance.Claims) { c.OwnKey = "00" },
+		"retry":      func(c *conformance.Claims) { c.HelloRetry = false },
+		"challenge":  func(c *conformance.Claims) { c.Attestation[1].Challenge = "00" },
+		"payload":    func(c *conformance.Claims) { c.Attestation[0].Payload = "00" },
+		"scheme":     func(c *conformance.Claims) { c.Attestation[0].Scheme = "00" },
+		"unattested": func(c *conformance.Claims) { c.Attestation = c.Attestation[:1] },
+		"data":       func(c *conformance.Claims) { c.DataReceived = 0 },
+		"open":       func(c *conformance.Claims) { c.State = "connected" },
+		"verdict": func(c *conformance.Claims) {
+			for i := range c.Attestation {
+				c.Attestation[i].Verdict = nil
+			}
+		},
+	} {
+		for role := range r.Ends {
+			var ends []conformance.Claims
+			blob, err := json.Marshal(r.Ends)
+			if err == nil {
+				err = json.Unmarshal(blob, &ends)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			spoil(&ends[role])
+			if Judge(&c, &ends[attls.RoleClient], &ends[attls.RoleServer]) == nil {
+				t.Errorf("%s of end %d: no difference was noticed", name, role)
+			}
+		}
+	}
+}
+
+// TestCover: the selection holds every pair of values, with far fewer cases.
+func TestCover(t *testing.T) {
+	o := Defaults()
+	selected, err := Cases(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Full = true
+	full, err := Cases(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pairs := func(cases []Case) map[[2]string]bool {
+		m := map[[2]string]bool{}
+		for _, c := range cases {
+			s := c.Scenario
+			v := []string{c.Client, s.Profile + string(s.Attester) + s.Model + s.Credential, s.Suite, s.Group, map[bool]string{true: "retry"}[s.HelloRetry]}
+			for i := range v {
+				for j := range i {
+					m[[2]string{v[j], v[i]}] = true
+				}
+			}
+		}
+		return m
+	}
+	if got, want := len(pairs(selected)), len(pairs(full)); got != want {
+		t.Errorf("%d of %d pairs of values", got, want)
+	}
+	if len(selected)*5 > len(full) {
+		t.Errorf("%d of %d cases were selected", len(selected), len(full))
+	}
+}
+
+// TestSkip: a limit or a missing stack skips a case with its reason, and reports
+// tell it.
+func TestSkip(t *testing.T) {
+	cases := []Case{{"attls", "mbedtls", conformance.Scenario{Profile: "early-attestation-00"}}, {"attls", "nobody", conformance.Scenario{}}}
+	results := RunAll(t.Context(), cases, []Peer{InProcess{}, MbedTLS{Path: os.Args[0]}}, 1, func(*Result) {})
+	for i, want := range []string{"implements early-attestation-06", "no peer is called nobody"} {
+		if results[i].Status != Skipped || !strings.Contains(results[i].Reason, want) {
+			t.Errorf("%s: %s", results[i].Status, results[i].Reason)
+		}
+	}
+	var b bytes.Buffer
+	if err := WriteJUnit(&b, results); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.String(); !strings.Contains(s, `skipped="2"`) || !strings.Contains(s, "nobody") {
+		t.Error(s)
+	}
+}

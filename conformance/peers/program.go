@@ -1,0 +1,190 @@
+package peers
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"attls"
+	"attls/conformance"
+)
+
+// maxOutput bounds what is kept of a program's output, in octets.
+const maxOutput = 1 << 20
+
+// listening is what a server writes, before its address, once it listens.
+const listening = "listening on "
+
+// program is an end that is a process of its own. It says on standard error
+// where it listens, and its claims are the only line of its standard output.
+type program struct {
+	cmd     *exec.Cmd
+	cancel  context.CancelFunc
+	address string
+	ready   chan struct{} // closed when it listens or its standard error ends
+	stderr  limited
+	stdout  limited
+	wait    func() error
+}
+
+// start starts a program; a server's Start returns when it listens.
+func start(ctx context.Context, server bool, name string, args ...string) (*program, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	p := &program{cmd: exec.CommandContext(ctx, name, args...), cancel: cancel, ready: make(chan struct{})}
+	p.cmd.WaitDelay = time.Second
+	p.cmd.Stdout = &p.stdout
+	p.cmd.Stdin = strings.NewReader("Is this channel bound to what was attested?\n")
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		cancel()
+		return nil, err
+	}
+	read := make(chan struct{})
+	go p.follow(stderr, read)
+	p.wait = sync.OnceValue(func() error {
+		<-read // before Wait, which closes the pipe
+		return p.cmd.Wait()
+	})
+	if !server {
+		return p, nil
+	}
+	<-p.ready
+	if p.address == "" {
+		p.Stop()
+		return nil, fmt.Errorf("it did not listen: %s", p.stderr.String())
+	}
+	return p, nil
+}
+
+// follow reads standard error to its end.
+func (p *program) follow(stderr io.Reader, read chan struct{}) {
+	defer close(read)
+	said := false
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		line := lines.Text()
+		if _, address, ok := strings.Cut(line, listening); ok && !said {
+			p.address, said = strings.TrimSpace(address), true
+			close(p.ready)
+			continue
+		}
+		p.stderr.Write([]byte(line + "\n"))
+	}
+	if !said {
+		close(p.ready)
+	}
+	io.Copy(io.Discard, stderr)
+}
+
+func (p *program) Address() string { return p.address }
+
+// Claims reads the line of claims. A program that fails and prints one is
+// believed.
+func (p *program) Claims() (conformance.Claims, error) {
+	var c conformance.Claims
+	err := p.wait()
+	if e := json.Unmarshal(bytes.TrimSpace(p.stdout.kept.Bytes()), &c); e != nil {
+		return c, errors.Join(err, fmt.Errorf("no claims: %w; it says: %s", e, p.stderr.String()))
+	}
+	return c, nil
+}
+
+func (p *program) Stop() {
+	p.cancel()
+	p.wait()
+}
+
+// limited keeps the first octets it is given.
+type limited struct {
+	mu   sync.Mutex
+	kept bytes.Buffer
+}
+
+func (l *limited) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kept.Write(b[:min(len(b), maxOutput-l.kept.Len())])
+	return len(b), nil
+}
+
+func (l *limited) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.TrimSpace(l.kept.String())
+}
+
+// common are the flags that our command and our mbedTLS peer share.
+func common(t *Task) []string {
+	s := &t.Scenario
+	args := []string{"--json", "--cert", t.certificate(), "--key", t.key(), "--ca", t.authority(), "--keylog", t.keyLog(), "--profile", or(s.Profile, "none")}
+	if s.Profile != "" {
+		args = append(args, "--attester", string(s.Attester), "--model", s.Model, "--credential", s.Credential)
+		if s.Attester.Has(t.Role.Peer()) {
+			args = append(args, "--require-attestation")
+		}
+	}
+	if s.Suite != "" {
+		args = append(args, "--suites", s.Suite)
+	}
+	if g := groups(s, t.Role); g != nil {
+		args = append(args, "--groups", strings.Join(g, ","))
+	}
+	if s.ALPN != "" {
+		args = append(args, "--alpn", s.ALPN)
+	}
+	return args
+}
+
+func or(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a
+}
+
+// Command is this stack as the program attls.
+type Command struct{ Path string }
+
+func (Command) Name() string { return "attls-command" }
+
+// Missing implements Peer.
+func (c Command) Missing() string { return missingProgram(c.Path, "attls") }
+
+func missingProgram(path, what string) string {
+	if path == "" {
+		return "the program " + what + " is not here"
+	}
+	if _, err := exec.LookPath(path); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// Limit implements Peer.
+func (Command) Limit(s *conformance.Scenario, _ attls.Role) string {
+	if s.Fail != "" || len(s.CodePoints) > 0 || len(s.Readings) > 0 {
+		return "the command is run without faults, readings and code points"
+	}
+	return ""
+}
+
+// Start implements Peer.
+func (c Command) Start(ctx context.Context, t *Task) (Process, error) {
+	args := common(t)
+	if t.Role == attls.RoleServer {
+		return start(ctx, true, c.Path, append([]string{"server", "--port", "0", "--echo", "--max-connections", "1"}, args...)...)
+	}
+	return start(ctx, false, c.Path, append(append([]string{"client", "--servername", serverName}, args...), t.Address)...)
+}

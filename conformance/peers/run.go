@@ -1,0 +1,249 @@
+package peers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"attls"
+	"attls/conformance"
+)
+
+// Case is a scenario between two stacks, named by role.
+type Case struct {
+	Client   string               `json:"client"`
+	Server   string               `json:"server"`
+	Scenario conformance.Scenario `json:"scenario"`
+}
+
+// Stack names the stack of a role.
+func (c *Case) Stack(r attls.Role) string {
+	if r == attls.RoleClient {
+		return c.Client
+	}
+	return c.Server
+}
+
+func (c *Case) String() string {
+	return c.Client + ">" + c.Server + "/" + c.Scenario.String()
+}
+
+// The values of Result.Status.
+const (
+	Passed  = "passed"
+	Failed  = "failed"
+	Skipped = "skipped" // a peer is missing or cannot do it
+)
+
+// Result is what became of a case.
+type Result struct {
+	Case
+	Status  string               `json:"status"`
+	Reason  string               `json:"reason,omitempty"`
+	Seconds float64              `json:"seconds"`
+	Ends    []conformance.Claims `json:"ends,omitempty"` // client, server
+}
+
+// caseTimeout bounds one case.
+const caseTimeout = 30 * time.Second
+
+// Run runs a case with the stacks that peers has under their names.
+func Run(ctx context.Context, c Case, peers map[string]Peer) Result {
+	r := Result{Case: c, Status: Skipped}
+	for _, role := range roles {
+		p, ok := peers[c.Stack(role)]
+		if !ok {
+			r.Reason = "no peer is called " + c.Stack(role)
+			return r
+		}
+		if reason := or(p.Missing(), p.Limit(&c.Scenario, role)); reason != "" {
+			r.Reason = fmt.Sprintf("peer limit of %s as %v: %s", p.Name(), role, reason)
+			return r
+		}
+	}
+	started := time.Now()
+	ends, err := connect(ctx, &c, peers)
+	if err == nil {
+		r.Ends = ends[:]
+		err = Judge(&c, &ends[attls.RoleClient], &ends[attls.RoleServer])
+	}
+	r.Seconds, r.Status = time.Since(started).Seconds(), Passed
+	if err != nil {
+		r.Status, r.Reason = Failed, err.Error()
+	}
+	return r
+}
+
+var roles = [...]attls.Role{attls.RoleClient, attls.RoleServer}
+
+// connect makes the connection and collects both claims, indexed by role.
+func connect(ctx context.Context, c *Case, peers map[string]Peer) (ends [2]conformance.Claims, err error) {
+	ctx, cancel := context.WithTimeout(ctx, caseTimeout)
+	defer cancel()
+	directory, err := os.MkdirTemp("", "attls-conform-")
+	if err != nil {
+		return ends, err
+	}
+	defer os.RemoveAll(directory)
+	if err := writeFiles(directory); err != nil {
+		return ends, err
+	}
+	task := Task{Scenario: c.Scenario, Directory: directory}
+	var processes [2]Process
+	for _, role := range []attls.Role{attls.RoleServer, attls.RoleClient} {
+		t := task
+		t.Role = role
+		if role == attls.RoleClient {
+			t.Address = processes[attls.RoleServer].Address()
+		}
+		if processes[role], err = peers[c.Stack(role)].Start(ctx, &t); err != nil {
+			return ends, fmt.Errorf("the %v: %w", role, err)
+		}
+		defer processes[role].Stop()
+	}
+	for _, role := range roles {
+		claims, e := processes[role].Claims()
+		if e != nil {
+			err = errors.Join(err, fmt.Errorf("the %v: %w", role, e))
+		}
+		ends[role] = claims
+	}
+	return ends, err
+}
+
+// Judge compares what both ends claim with each other and with the scenario; nil
+// when the connection ended as it had to.
+func Judge(c *Case, client, server *conformance.Claims) error {
+	if c.Scenario.Fail != "" {
+		return judgeFault(c, client, server)
+	}
+	var wrong differences
+	for _, end := range []*conformance.Claims{client, server} {
+		if end.Error != nil {
+			wrong.add("the %s failed: %s (%s)", end.Role, or(end.Error.Detail, "no detail"), end.Error.Failure)
+		} else if end.State != "closed" || end.DataSent == 0 || end.DataReceived == 0 {
+			wrong.add("the %s is %s after %d octets sent and %d received", end.Role, end.State, end.DataSent, end.DataReceived)
+		}
+	}
+	if len(wrong) > 0 {
+		return wrong.err()
+	}
+	s := &c.Scenario
+	wrong.equal("suite", client.Suite, server.Suite)
+	wrong.equal("group", client.Group, server.Group)
+	wrong.equal("application protocol", client.ALPN, server.ALPN)
+	wrong.equal("transcript hash", client.TranscriptHash, server.TranscriptHash)
+	wrong.equal("key of the server", client.PeerKey, server.OwnKey)
+	wrong.equal("key of the client", client.OwnKey, server.PeerKey)
+	wrong.wanted("suite", s.Suite, client.Suite)
+	wrong.wanted("group", s.Group, client.Group)
+	if client.HelloRetry != server.HelloRetry || client.HelloRetry != (s.HelloRetry || s.Cookie) {
+		wrong.add("HelloRetryRequest: the client says %t, the server %t, wanted was %t", client.HelloRetry, server.HelloRetry, s.HelloRetry)
+	}
+	wrong.attestation(s, client, server)
+	return wrong.err()
+}
+
+// differences are what two ends do not agree on.
+type differences []string
+
+func (d *differences) add(format string, args ...any) { *d = append(*d, fmt.Sprintf(format, args...)) }
+
+func (d *differences) equal(what, client, server string) {
+	if client != server {
+		d.add("%s: the client says %q, the server %q", what, client, server)
+	}
+}
+
+func (d *differences) wanted(what, want, got string) {
+	if want != "" && got != want {
+		d.add("%s: %q was wanted, %q negotiated", what, want, got)
+	}
+}
+
+func (d differences) err() error {
+	if len(d) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(d, "; "))
+}
+
+// attestation compares what both ends say of each attester.
+func (d *differences) attestation(s *conformance.Scenario, client, server *conformance.Claims) {
+	for _, role := range roles {
+		c, v := claimOf(client, role), claimOf(server, role)
+		if !s.Attester.Has(role) {
+			if c != nil || v != nil {
+				d.add("the %v attested unasked", role)
+			}
+			continue
+		}
+		if c == nil || v == nil {
+			d.add("the %v did not attest", role)
+			continue
+		}
+		for _, f := range []struct{ what, client, server, want string }{
+			{"model", c.Model, v.Model, s.Model},
+			{"credential", c.Credential, v.Credential, s.Credential},
+			{"slot", c.Slot, v.Slot, c.Slot},
+			{"scheme", c.Scheme, v.Scheme, c.Scheme},
+			{"format", c.Format, v.Format, c.Format},
+			{"verifier", c.Verifier, v.Verifier, c.Verifier},
+			{"nonce", c.Nonce, v.Nonce, c.Nonce},
+			{"challenge", c.Challenge, v.Challenge, c.Challenge},
+			{"payload", c.Payload, v.Payload, c.Payload},
+		} {
+			d.equal(f.what+" of the "+role.String(), f.client, f.server)
+			d.wanted(f.what, f.want, f.client)
+		}
+		if c.Scheme == "" || c.Payload == "" || (s.Model == conformance.ModelEvidence && c.Challenge == "") {
+			d.add("the attestation of the %v is not described", role)
+		}
+		relying := v
+		if role == attls.RoleServer {
+			relying = c
+		}
+		if relying.Verdict == nil || !relying.Verdict.Accepted {
+			d.add("the attestation of the %v was not accepted", role)
+		}
+	}
+}
+
+func claimOf(c *conformance.Claims, attester attls.Role) *conformance.AttestationClaim {
+	for i := range c.Attestation {
+		if c.Attestation[i].Attester == attester.String() {
+			return &c.Attestation[i]
+		}
+	}
+	return nil
+}
+
+// judgeFault holds the end that must reject to the alert that it must send.
+func judgeFault(c *Case, client, server *conformance.Claims) error {
+	p, err := c.Scenario.Load()
+	if err != nil {
+		return err
+	}
+	f, err := conformance.FindFault(p, c.Scenario, c.Scenario.Fail)
+	if err != nil {
+		return err
+	}
+	end := client
+	if f.Rejects == attls.RoleServer.String() {
+		end = server
+	}
+	switch {
+	case end.Error == nil:
+		return fmt.Errorf("the %s did not reject: %s", f.Rejects, f.Does)
+	case f.Alert == nil:
+		return nil
+	case end.AlertSent == nil:
+		return fmt.Errorf("the %s sent no alert, not %s: %s", f.Rejects, f.Alert.Name, end.Error.Detail)
+	case end.AlertSent.Code != f.Alert.Code:
+		return fmt.Errorf("the %s sent %s, not %s: %s (%s)", f.Rejects, end.AlertSent.Name, f.Alert.Name, end.Error.Detail, end.Error.Failure)
+	}
+	return nil
+}
