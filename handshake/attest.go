@@ -242,6 +242,17 @@ func (e *Engine) checkAnswers() *attls.Error {
 	return err
 }
 
+// checkNoChoice refuses a choice where a pre-shared key authenticates: no
+// Certificate follows that could bear the payload.
+func (e *Engine) checkNoChoice() *attls.Error {
+	for _, attester := range []attls.Role{attls.RoleServer, attls.RoleClient} {
+		if _, scheme := e.chosen(attester); scheme != nil {
+			return e.attestationFailure(attls.FailChoiceWithoutRequest, "a scheme was chosen for the %v, but with a pre-shared key nobody shows a certificate", attester)
+		}
+	}
+	return nil
+}
+
 // chosen is the scheme under which a role attests, or nil.
 func (e *Engine) chosen(attester attls.Role) (int, *profile.Scheme) {
 	p := e.cfg.Profile

@@ -478,6 +478,9 @@ func (s clientWaitEncryptedExtensions) receive(e *Engine, m *message.Raw) (state
 	}
 	e.transcribe(m, attls.RoleServer)
 	if e.psk.session != nil { // the key authenticates the server (RFC 8446 section 2.2)
+		if err := e.checkNoChoice(); err != nil {
+			return nil, err
+		}
 		e.reverify()
 		return waitFinished{}, nil
 	}

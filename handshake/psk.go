@@ -86,9 +86,10 @@ func (e *Engine) takeOffers() ([]PSK, *attls.Error) {
 const maxOffered = 1 << 15
 
 // demandsMore reports whether the policy wants the peer attested and the session
-// knows nothing of an attestation.
+// knows of no attestation under this profile.
 func (e *Engine) demandsMore(s *Session) bool {
-	return e.cfg.Profile != nil && e.cfg.Policy.Demand && s.Attestation == nil
+	p := e.cfg.Profile
+	return p != nil && e.cfg.Policy.Demand && (s.Attestation == nil || s.Attestation.Profile != p.ID)
 }
 
 // enablesHash reports whether some enabled suite has the hash of another.
@@ -356,7 +357,7 @@ func (e *Engine) session(nonce []byte) *Session {
 	}
 	if v := e.att.verdict[e.role.Peer()]; v != nil && v.Failure == "" {
 		_, scheme := e.chosen(e.role.Peer())
-		s.Attestation = &AttestedPeer{Model: scheme.Model, Credential: scheme.Credential, Wire: scheme.Wire,
+		s.Attestation = &AttestedPeer{Profile: e.cfg.Profile.ID, Model: scheme.Model, Credential: scheme.Credential, Wire: scheme.Wire,
 			Status: v.Status, ValidUntil: v.ValidUntil}
 	}
 	return s

@@ -13,6 +13,7 @@ import (
 	"attls/extensions"
 	"attls/extensions/profile"
 	"attls/handshake"
+	"attls/handshake/message"
 	"attls/internal/enginetest"
 	"attls/internal/provider"
 	"attls/negotiation"
@@ -604,6 +605,71 @@ func TestProfileResumption(t *testing.T) {
 	})
 }
 
+// TestAttestedUnderAnotherProfile: what was accepted under one profile meets no
+// demand under another.
+func TestAttestedUnderAnotherProfile(t *testing.T) {
+	for id, failure := range map[string]attls.Failure{"a": "", "b": attls.FailDemandedByClient} {
+		m := newMeeting()
+		m.mustMeet(t, nil)
+		m.answer[attls.RoleClient] = func(w *handshake.Wait, a handshake.Answer) handshake.Answer {
+			for i := range a.PSKs {
+				a.PSKs[i].Session.Attestation = &handshake.AttestedPeer{Profile: "a"}
+			}
+			return a
+		}
+		p, _ := m.meet(t, func(c, s *handshake.Config) {
+			c.Profile, c.Policy.Demand = &profile.Profile{ID: id, Resumption: profile.Resumption{Accept: "policy"}}, true
+		})
+		client := p.Engine(attls.RoleClient)
+		switch err := client.Err(); {
+		case failure == "" && (err != nil || client.State().Session == nil):
+			t.Errorf("under %s: %v, resumed %v", id, err, client.State().Session != nil)
+		case failure != "" && (err == nil || err.Failure != failure):
+			t.Errorf("under %s: %v, want %s", id, err, failure)
+		}
+	}
+}
+
+// TestChoiceUnderAKey: a scheme that is chosen although a pre-shared key
+// authenticates would need a Certificate that does not come.
+func TestChoiceUnderAKey(t *testing.T) {
+	p, err := profile.Load("early-attestation-06", profile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	scheme := negotiation.Scheme{Model: profile.ModelEvidence, Credential: profile.KindX509, Format: profile.Format{ContentFormat: 263}}
+	chosen := []byte{8, 0, 0, 10, 0, 8, 0xff, 6, 0, 4, 0, 0, 1, 7} // EncryptedExtensions
+	m := newMeeting()
+	m.mustMeet(t, nil)
+	for _, tap := range []handshake.Tap{nil, &replacing{kind: attls.KindEncryptedExtensions, raw: chosen}} {
+		met, _ := m.meet(t, func(c, s *handshake.Config) {
+			c.Profile, c.Policy.Accept = p, []negotiation.Scheme{scheme}
+			s.Tap = tap
+		})
+		client := met.Engine(attls.RoleClient)
+		switch failure := client.Err(); {
+		case tap == nil && (failure != nil || client.State().Session == nil):
+			t.Errorf("without a choice: %v", failure)
+		case tap != nil && (failure == nil || failure.Failure != attls.FailChoiceWithoutRequest || failure.Alert != attls.AlertUnexpectedMessage):
+			t.Errorf("with a choice: %v", failure)
+		}
+	}
+}
+
+// replacing sends other octets in the place of messages of a kind.
+type replacing struct {
+	handshake.NopTap
+	kind attls.MessageKind
+	raw  []byte
+}
+
+func (r *replacing) Message(d handshake.Direction, m *message.Raw, p *handshake.Plan) {
+	if d == handshake.Sent && m.Kind == r.kind {
+		p.Replace = r.raw
+	}
+}
+func (r *replacing) Fork() handshake.Tap { return r }
+
 // TestTicketKeys rotates the keys of tickets.
 func TestTicketKeys(t *testing.T) {
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -611,7 +677,7 @@ func TestTicketKeys(t *testing.T) {
 	s := &handshake.Session{Identity: []byte("id"), Secret: []byte("secret"), Suite: attls.TLS_AES_128_GCM_SHA256, Lifetime: 7,
 		AgeAdd: 1 << 31, MaxEarlyData: 9, ALPN: "attls", ServerName: "server", Chain: [][]byte{{1}, {2, 3}}, Created: now,
 		Type: attls.CertificateRawPublicKey, Scheme: attls.ED25519, OCSP: []byte("ocsp"), SCT: []byte("sct"),
-		Attestation: &handshake.AttestedPeer{Model: profile.ModelResults, Credential: profile.KindX509, Wire: []byte{4}, Status: "affirming", ValidUntil: now.Add(time.Hour)}}
+		Attestation: &handshake.AttestedPeer{Profile: "p", Model: profile.ModelResults, Credential: profile.KindX509, Wire: []byte{4}, Status: "affirming", ValidUntil: now.Add(time.Hour)}}
 	ticket, err := k.Seal(s)
 	if err != nil {
 		t.Fatal(err)

@@ -47,6 +47,7 @@ type Session struct {
 
 // AttestedPeer is what a session keeps of the verdict on a peer.
 type AttestedPeer struct {
+	Profile    string // under which it was said; it counts under no other
 	Model      profile.Model
 	Credential profile.CredentialKind
 	Wire       []byte // the scheme as it stood on the wire
@@ -72,7 +73,7 @@ type PSK struct {
 }
 
 // sessionVersion is the first octet of a marshalled session.
-const sessionVersion = 1
+const sessionVersion = 2
 
 // Marshal writes a session. Whoever reads the octets can pass for either end,
 // so they are to be encrypted, as TicketKeys does.
@@ -114,6 +115,7 @@ func (s *Session) Marshal() []byte {
 	w.vector(s.OCSP, 3)
 	w.vector(s.SCT, 2)
 	w.flag(s.Attestation != nil)
+	w.vector([]byte(a.Profile), 2)
 	w.number(uint64(a.Model), 1)
 	w.number(uint64(a.Credential), 1)
 	w.vector(a.Wire, 2)
@@ -138,6 +140,7 @@ func ParseSession(b []byte) (*Session, *attls.Error) {
 	s.Type, s.Scheme = attls.CertificateType(r.number(1)), attls.SignatureScheme(r.number(2))
 	s.OCSP, s.SCT = r.vector(3), r.vector(2)
 	attested := r.number(1) == 1
+	a.Profile = string(r.vector(2))
 	a.Model, a.Credential = profile.Model(r.number(1)), profile.CredentialKind(r.number(1))
 	a.Wire, a.Status = r.vector(2), string(r.vector(2))
 	if attested {
