@@ -22,9 +22,13 @@ import (
 // decrypted. It may be used by several connections at once.
 //
 // A program that reads the file once needs the secrets before the packets, so
-// packets are held until their connection is closed, Flush is called or
-// maxHeld octets are at hand.
+// packets are held until a connection is closed, Flush is called or maxHeld
+// octets are at hand.
 type Writer struct {
+	// Hold keeps packets until Flush although connections are closed, for secrets
+	// that are known only afterwards.
+	Hold bool
+
 	mu      sync.Mutex
 	ng      *pcapgo.NgWriter
 	clock   func() time.Time
@@ -170,7 +174,9 @@ func (r *recorded) CloseWrite() error {
 func (r *recorded) Close() error {
 	err := r.Conn.Close()
 	r.finish(r.local)
-	r.w.Flush()
+	if !r.w.Hold {
+		r.w.Flush()
+	}
 	return err
 }
 

@@ -230,3 +230,37 @@ func TestPrototype(t *testing.T) {
 		})
 	}
 }
+
+// FuzzDissect changes octets of what the ends of a recording sent, under the
+// record protection where there is one: nothing may panic.
+func FuzzDissect(f *testing.F) {
+	file, err := os.ReadFile("../capture/testdata/648e-648e.pcap")
+	if err != nil {
+		f.Fatal(err)
+	}
+	log, err := os.ReadFile("../capture/testdata/648e-648e.keys")
+	if err != nil {
+		f.Fatal(err)
+	}
+	p, err := profile.Load("mbedtls-poc", profile.Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	keys, err := capture.ReadKeyLog("keys", bytes.NewReader(log))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(uint16(0), uint16(120), byte(1))
+	f.Add(uint16(1), uint16(44), byte(0xff))
+	f.Fuzz(func(t *testing.T, piece, at uint16, with byte) {
+		connections, _, err := capture.ReadFile(bytes.NewReader(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := connections[0]
+		data := c.Pieces[int(piece)%len(c.Pieces)].Data
+		data[int(at)%len(data)] ^= with
+		dissect.Dissect(c, keys, p)
+		dissect.Dissect(c, keys, nil)
+	})
+}
