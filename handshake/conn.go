@@ -21,7 +21,10 @@ const (
 	lingerTimeout = time.Second
 	// writeChunk is how much data is protected before it is handed to the net.Conn.
 	writeChunk = 1 << 16
-	maxRead    = 1 << 16
+	// Reads of an established connection ask for firstRead octets and, where so
+	// many come, for more.
+	firstRead = 1 << 10
+	maxRead   = 1 << 16
 )
 
 // Conn is one end of a TLS 1.3 connection over a net.Conn, whose calls of Read
@@ -88,7 +91,7 @@ func newConn(nc net.Conn, cfg *Config, a *Answerer, role attls.Role, taps []Tap)
 	if a == nil {
 		a = &Answerer{}
 	}
-	c := &Conn{nc: nc, answerer: a, wake: make(chan struct{}, 1), readSize: 4096}
+	c := &Conn{nc: nc, answerer: a, wake: make(chan struct{}, 1), readSize: firstRead}
 	c.life, c.end = context.WithCancel(context.Background())
 	var log keyLogger
 	if cfg.KeyLog != nil {
@@ -148,7 +151,9 @@ func (c *Conn) Read(b []byte) (int, error) {
 		}
 	}
 	n := copy(b, c.data)
-	c.data = c.data[n:]
+	if c.data = c.data[n:]; len(c.data) == 0 {
+		c.data = nil // it would hold on to the buffer
+	}
 	return n, nil
 }
 

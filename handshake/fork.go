@@ -23,6 +23,7 @@ func (e *Engine) Fork(o ForkOptions) (*Engine, error) {
 	}
 	f.in, f.out = e.in.Clone(), e.out.Clone()
 	f.transcript = e.transcript.clone()
+	f.keys.own = nil
 	if e.keys.kdf != nil {
 		f.keys.kdf = e.keys.kdf.Suite().KDF()
 	}

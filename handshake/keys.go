@@ -20,6 +20,7 @@ func (s *secret) wipe() { *s = secret{} }
 // schedule is the key schedule of RFC 8446 section 7.1.
 type schedule struct {
 	kdf *provider.KDF
+	own *provider.KDF // the last one made; see hkdf
 	tap Tap
 	log func(SecretName, []byte) // the key log; nil: none
 
@@ -50,9 +51,17 @@ func (k *schedule) named(name SecretName, s *secret) {
 // zeros is where RFC 8446 section 7.1 has Hash.length zero octets.
 var zeros [maxHash]byte
 
+// hkdf returns a KDF of a suite, made once for the binder and what follows it.
+func (k *schedule) hkdf(suite *provider.Suite) *provider.KDF {
+	if k.own == nil || k.own.Suite() != suite {
+		k.own = suite.KDF()
+	}
+	return k.own
+}
+
 // start derives Early Secret from a pre-shared key, or from none.
 func (k *schedule) start(suite *provider.Suite, psk []byte) {
-	k.kdf = suite.KDF()
+	k.kdf = k.hkdf(suite)
 	if psk == nil {
 		psk = zeros[:suite.HashLen]
 	}

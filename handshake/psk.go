@@ -23,7 +23,9 @@ import (
 type pskState struct {
 	session  *Session // the one in use; nil: a full handshake
 	standing negotiation.Standing
-	index    int     // of the identity that a server selects
+	index    int  // of the identity that a server selects
+	wait     Wait // the one for keys
+	request  PSKRequest
 	modes    [2]bool // by mode: what the client offers, as the server reads it
 	// resumption is resumption_secret, from which tickets are made.
 	resumption secret
@@ -51,8 +53,7 @@ func (c *Config) pskModes() []attls.PSKKeyExchangeMode {
 // askOffers asks a client's holder of sessions for keys to offer.
 func (e *Engine) askOffers() {
 	if e.cfg.PSK {
-		e.ask(gateNow, &Wait{Kind: WaitPSK, Due: attls.KindClientHello, PSK: &PSKRequest{ServerName: e.cfg.ServerName,
-			ALPN: e.cfg.ALPN, EarlyData: e.cfg.MaxEarlyData > 0}})
+		e.askPSK(attls.KindClientHello, PSKRequest{ServerName: e.cfg.ServerName, ALPN: e.cfg.ALPN, EarlyData: e.cfg.MaxEarlyData > 0})
 	}
 }
 
@@ -126,22 +127,22 @@ func (e *Engine) fillBinders(raw []byte, bindersLen int, offers []PSK) {
 	for i := range offers {
 		suite, _ := e.prov.Suite(offers[i].Session.Suite)
 		var sum [maxHash]byte
-		b := pskBinder(suite, offers[i].Session, e.transcript.with(sum[:0], suite, partial))
+		b := pskBinder(e.keys.hkdf(suite), offers[i].Session, e.transcript.with(sum[:0], suite, partial))
 		at += 1 + copy(raw[at+1:], b)
 	}
 }
 
 // pskBinder is a PskBinderEntry over a transcript hash.
-func pskBinder(suite *provider.Suite, s *Session, hash []byte) []byte {
+func pskBinder(kdf *provider.KDF, s *Session, hash []byte) []byte {
 	label := "res binder"
 	if s.External {
 		label = "ext binder"
 	}
-	kdf := suite.KDF()
+	n := kdf.Suite().HashLen
 	var early, empty, key [maxHash]byte
 	kdf.Extract(early[:0], nil, s.Secret)
-	kdf.ExpandLabel(key[:0], early[:suite.HashLen], labelPrefix, label, kdf.Hash(empty[:0], nil), suite.HashLen)
-	return kdf.FinishedMAC(nil, key[:suite.HashLen], hash)
+	kdf.ExpandLabel(key[:0], early[:n], labelPrefix, label, kdf.Hash(empty[:0], nil), n)
+	return kdf.FinishedMAC(nil, key[:n], hash)
 }
 
 // selected handles the key that a ServerHello selects, or that it selects none.
@@ -245,8 +246,15 @@ func (e *Engine) readOffers(ch *message.ClientHello, raw []byte) (*pskOffer, *at
 
 // askKey asks a server's holder of sessions for the key behind an identity.
 func (e *Engine) askKey(o *pskOffer) {
-	e.ask(gateNow, &Wait{Kind: WaitPSK, Due: attls.KindServerHello, PSK: &PSKRequest{ServerName: e.nego.serverName,
-		Identities: o.identities, EarlyData: o.early}})
+	e.askPSK(attls.KindServerHello, PSKRequest{ServerName: e.nego.serverName, Identities: o.identities, EarlyData: o.early})
+}
+
+// askPSK asks for keys. A connection asks once, so that the wait lives in the
+// Engine and a handshake without keys allocates nothing for it.
+func (e *Engine) askPSK(due attls.MessageKind, r PSKRequest) {
+	e.psk.request = r
+	e.psk.wait = Wait{Kind: WaitPSK, Due: due, PSK: &e.psk.request}
+	e.ask(gateNow, &e.psk.wait)
 }
 
 // pskMode is the first of our modes that the client offers.
@@ -303,7 +311,7 @@ func (s serverSelectPSK) accept(e *Engine) *attls.Error {
 	if err != nil || !accepted {
 		return err
 	}
-	want := pskBinder(e.nego.suite, p.Session, s.offer.partial)
+	want := pskBinder(e.keys.hkdf(e.nego.suite), p.Session, s.offer.partial)
 	if subtle.ConstantTimeCompare(want, s.offer.binders[p.Index]) != 1 {
 		return attls.Errorf(attls.Violation, attls.FailBinder, "does not match the key").
 			Under("extensions.pre_shared_key.binders").By("RFC 8446 4.2.11.2")

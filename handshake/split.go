@@ -98,6 +98,7 @@ func (e *Engine) Split() (*Reader, *Writer) {
 		e.reader.tap, e.writer.tap = shared, shared
 	}
 	e.split = true
+	e.message, e.flight, e.ext, e.scratch = message.Raw{}, nil, extensionBuilder{}, scratch{} // they hold on to buffers
 	return e.reader, e.writer
 }
 

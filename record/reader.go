@@ -37,6 +37,9 @@ type Reader struct {
 	err      *attls.Error
 }
 
+// minRoom is the smallest input buffer in octets.
+const minRoom = 1 << 10
+
 // NewReader returns a Reader for plaintext records.
 func NewReader(s Settings) *Reader {
 	s.MaxHandshakeMessage = orDefault(s.MaxHandshakeMessage, DefaultMaxHandshakeMessage)
@@ -47,7 +50,8 @@ func NewReader(s Settings) *Reader {
 }
 
 // Reserve returns at least n octets of room. Views handed out before are
-// invalid afterwards.
+// invalid afterwards. Room that is much larger is given back when nothing is in
+// it, as connections may be idle for long.
 func (r *Reader) Reserve(n int) []byte {
 	if n < 1 {
 		n = 1
@@ -60,12 +64,15 @@ func (r *Reader) Reserve(n int) []byte {
 		r.message = append(r.message, r.inPlace...)
 		r.inPlace = nil
 	}
+	if r.end == 0 && len(r.buf) >= 4*n && n >= minRoom {
+		r.buf, r.inPlace = nil, nil
+	}
 	if len(r.buf)-r.end < n && r.start > 0 {
 		r.end = copy(r.buf, r.buf[r.start:r.end])
 		r.start = 0
 	}
 	if len(r.buf)-r.end < n {
-		size := max(r.end+n, 2*len(r.buf), 1024)
+		size := max(r.end+n, 2*len(r.buf), minRoom)
 		grown := make([]byte, size)
 		copy(grown, r.buf[:r.end])
 		r.buf = grown

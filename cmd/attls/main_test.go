@@ -234,7 +234,8 @@ func TestUsage(t *testing.T) {
 // TestHelp: every command explains itself.
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{{}, {"demo"}, {"replay"}, {"server"}, {"client"}, {"evidence"}, {"evidence", "make"}, {"evidence", "appraise"},
-		{"evidence", "serve"}, {"profile"}, {"profile", "list"}, {"profile", "show"}, {"spec"}, {"bench"}, {"bench", "handshake"}, {"bench", "record"}, {"version"}} {
+		{"evidence", "serve"}, {"profile"}, {"profile", "list"}, {"profile", "show"}, {"spec"}, {"bench"}, {"bench", "handshake"}, {"bench", "record"}, {"bench", "attestation"},
+		{"bench", "sessions"}, {"bench", "connections"}, {"version"}} {
 		if code, stdout, stderr := command(t, append(args, "--help")...); code != exitOK || !strings.Contains(stdout, "Usage:") {
 			t.Errorf("%v: exit code %d, %s", args, code, stderr)
 		}
@@ -295,11 +296,33 @@ func TestNarrow(t *testing.T) {
 }
 
 func TestBench(t *testing.T) {
-	for _, what := range []string{"handshake", "record"} {
+	for _, what := range []string{"handshake", "record", "attestation", "sessions"} {
 		code, stdout, stderr := command(t, "bench", what, "--rounds", "1", "--repeats", "1", "--json")
 		var list []map[string]any
 		if err := json.Unmarshal([]byte(stdout), &list); err != nil || code != exitOK || len(list) == 0 {
 			t.Errorf("%s: exit code %d, %v, %s", what, code, err, stderr)
 		}
+	}
+}
+
+// TestMain lets this binary be the "attls server" that bench connections starts.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "server" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+func TestBenchConnections(t *testing.T) {
+	code, stdout, stderr := command(t, "bench", "connections", "--in-a-row", "40", "--at-once", "30", "--idle", "20", "--json")
+	var r connectionResult
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != exitOK {
+		t.Fatalf("exit code %d, %v, %s%s", code, err, stdout, stderr)
+	}
+	if r.InARow.Connections != 40 || r.AtOnce.Connections != 30 || r.InARow.Lost+r.AtOnce.Lost != 0 || r.ServerFailed || r.Idle.Ours <= r.Idle.TCP {
+		t.Errorf("%s", stdout)
+	}
+	if !strings.Contains(stderr, "in a row: 40 of 40") {
+		t.Errorf("progress: %s", stderr)
 	}
 }

@@ -85,15 +85,15 @@ func attestationSubjects(c AttestationCase) (with, without, binding *subject, er
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	one, err := attested.pair(id)
+	one, err := attested.pair(&id.answerer)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("bench: %s: %w", c.Name, err)
 	}
 	if s := one.ends[c.Attester].State().Attestation; len(s) != 1 || s[0].Attester != c.Attester {
 		return nil, nil, nil, fmt.Errorf("bench: %s: the %v did not attest", c.Name, c.Attester)
 	}
-	with = newSubject("with attestation", 1, func() error { _, err := attested.pair(id); return err })
-	without = newSubject("without attestation", 1, func() error { _, err := plain.pair(id); return err })
+	with = newSubject("with attestation", 1, func() error { _, err := attested.pair(&id.answerer); return err })
+	without = newSubject("without attestation", 1, func() error { _, err := plain.pair(&id.answerer); return err })
 	return with, without, newSubject("binder", 2, c.bind(p, one)), nil
 }
 

@@ -3,6 +3,9 @@ package bench
 import (
 	"fmt"
 	"testing"
+
+	"attls"
+	"attls/handshake"
 )
 
 func BenchmarkHandshake(b *testing.B) {
@@ -45,11 +48,18 @@ func TestHandshake(t *testing.T) {
 		if c.Mutual {
 			signatures = 2
 		}
-		if counts["signature"] != signatures || counts["chain verification"] != signatures {
-			t.Errorf("%s: %v; want %d signatures", c.Name, counts, signatures)
+		chains, steps := signatures, 4
+		if c.Resumed {
+			signatures, chains, steps = 0, 0, 1 // the ticket
+		}
+		if c.VerifiedAgain {
+			chains, steps = 1, 3
+		}
+		if counts["signature"] != signatures || counts["chain verification"] != chains {
+			t.Errorf("%s: %v; want %d signatures and %d chains", c.Name, counts, signatures, chains)
 		}
 		// Two flights are protected, each in one record.
-		if n := len(r.Primitives); n != 3+4+3+1+2*2 {
+		if n := len(r.Primitives); n != 3+steps+3+1+2*2 {
 			t.Errorf("%s: %d primitives", c.Name, n)
 		}
 		if r.Ours.Allocations <= 0 || r.CryptoTLS.Allocations <= 0 || r.Sum.Allocations <= 0 {
@@ -82,6 +92,9 @@ func TestHandshakeAllocations(t *testing.T) {
 		if c.Mutual {
 			ceiling = 110
 		}
+		if c.Resumed { // session and ticket besides
+			ceiling = 105
+		}
 		ours, _, sum, err := handshakeSubjects(c.withDefaults())
 		if err != nil {
 			t.Fatal(err)
@@ -101,6 +114,34 @@ func TestHandshakeAllocations(t *testing.T) {
 		if n > primitives+ceiling {
 			t.Errorf("%s: %v allocations, the primitives have %v; at most %v more are allowed", c.Name, n, primitives, ceiling)
 		}
+	}
+}
+
+// TestSessions: Config.PSK alone adds no allocation to a full handshake. The
+// handshake is one whose allocations are the same every time.
+func TestSessions(t *testing.T) {
+	c := Case{Scheme: attls.ED25519}.withDefaults()
+	id, err := newIdentity(c.Scheme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := id.answerer
+	a.ClientSessions, a.ServerSessions = &handshake.ClientSessions{}, &handshake.ServerSessions{}
+	count := func(psk bool) float64 {
+		ends := c.configs()
+		ends[attls.RoleClient].PSK, ends[attls.RoleServer].PSK = psk, psk
+		return testing.AllocsPerRun(50, func() {
+			if _, err := ends.pair(&a); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if without, with := count(false), count(true); with > without {
+		t.Errorf("%v allocations, with PSK %v", without, with)
+	}
+	r, err := Sessions(c, Options{Rounds: 1, Repeats: 2})
+	if err != nil || r.Without <= 0 || r.Ticket <= 0 {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
 

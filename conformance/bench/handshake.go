@@ -14,6 +14,9 @@ type Case struct {
 	Group  attls.NamedGroup      // 0: x25519
 	Scheme attls.SignatureScheme // of the certificates' keys; 0: ecdsa_secp256r1_sha256
 	Mutual bool
+	// Resumed is a handshake with psk_dhe_ke and a ticket. VerifiedAgain lets its
+	// client validate the server's chain once more, which TLS does not ask for.
+	Resumed, VerifiedAgain bool
 }
 
 // Cases are the handshakes that are worth comparing.
@@ -26,6 +29,10 @@ func Cases() []Case {
 		{Name: "X25519MLKEM768", Group: attls.GroupX25519MLKEM768},
 		{Name: "X25519MLKEM768, mutual", Group: attls.GroupX25519MLKEM768, Mutual: true},
 		{Name: "x25519, Ed25519 certificates", Scheme: attls.ED25519},
+		{Name: "x25519, resumed", Resumed: true},
+		{Name: "x25519, resumed, chain verified again", Resumed: true, VerifiedAgain: true},
+		{Name: "secp256r1, resumed", Group: attls.GroupSecp256r1, Resumed: true},
+		{Name: "X25519MLKEM768, resumed", Group: attls.GroupX25519MLKEM768, Resumed: true},
 	}
 }
 
@@ -45,7 +52,7 @@ func (c Case) withDefaults() Case {
 func (c Case) configs() configs {
 	var ends configs
 	for i := range ends {
-		ends[i] = &handshake.Config{CipherSuites: []attls.CipherSuite{c.Suite}, Groups: []attls.NamedGroup{c.Group}}
+		ends[i] = &handshake.Config{CipherSuites: []attls.CipherSuite{c.Suite}, Groups: []attls.NamedGroup{c.Group}, PSK: c.Resumed}
 	}
 	ends[attls.RoleClient].ServerName = serverName
 	if c.Mutual {
@@ -82,12 +89,15 @@ func handshakeSubjects(c Case) (ours, theirs *subject, sum []*subject, err error
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	if c.Resumed {
+		return resumedSubjects(c, id)
+	}
 	if sum, err = primitives(c, id); err != nil {
 		return nil, nil, nil, err
 	}
 	ends := c.configs()
 	client, server := tlsConfigs(c, id)
-	ours = newSubject("attls", 1, func() error { _, err := ends.pair(id); return err })
+	ours = newSubject("attls", 1, func() error { _, err := ends.pair(&id.answerer); return err })
 	theirs = newSubject("crypto/tls", 1, func() error { return tlsHandshake(client, server) })
 	return ours, theirs, sum, nil
 }

@@ -16,7 +16,7 @@ type pair struct{ ends [2]*handshake.Engine }
 // configs are the two ends' configurations, made once.
 type configs [2]*handshake.Config
 
-func (c configs) pair(id *identity) (*pair, error) {
+func (c configs) pair(a *handshake.Answerer) (*pair, error) {
 	client, err := handshake.NewClient(c[attls.RoleClient])
 	if err != nil {
 		return nil, err
@@ -27,15 +27,15 @@ func (c configs) pair(id *identity) (*pair, error) {
 	}
 	p := &pair{}
 	p.ends[attls.RoleClient], p.ends[attls.RoleServer] = client, server
-	return p, p.handshake(id)
+	return p, p.handshake(a)
 }
 
 // handshake runs both ends in turn until both are done.
-func (p *pair) handshake(id *identity) error {
+func (p *pair) handshake(a *handshake.Answerer) error {
 	for !p.ends[0].Done() || !p.ends[1].Done() {
 		moved := false
 		for i, e := range p.ends {
-			if err := answer(e, &id.answerer); err != nil {
+			if err := answer(e, a); err != nil {
 				return err
 			}
 			if out := e.Output(); len(out) > 0 {

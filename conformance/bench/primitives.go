@@ -13,17 +13,26 @@ import (
 	"attls/record"
 )
 
-// HKDF and HMAC of both ends of one handshake without a PSK (RFC 8446 sections
-// 4.4.4 and 7.1 to 7.3).
-const (
-	extracts = 2 * 3 // Early, Handshake and Main Secret
+// derivations count HKDF and HMAC of both ends of one handshake (RFC 8446
+// sections 4.2.11.2, 4.4.4 and 7.1 to 7.3).
+type derivations struct{ extracts, expands, macs int }
+
+// fullDerivation is without a PSK.
+var fullDerivation = derivations{
+	extracts: 2 * 3, // Early, Handshake and Main Secret
 	// Two "derived", four traffic secrets, the exporter secret; key and iv of
 	// each of four traffic secrets; the two Finished keys.
-	expands = 2 * (2 + 4 + 1 + 4*2 + 2)
-	macs    = 2 * 2 // each Finished is computed at both ends
-	// Each end seals and opens under handshake and application traffic keys.
-	aeadKeys = 2 * 4
-)
+	expands: 2 * (2 + 4 + 1 + 4*2 + 2),
+	macs:    2 * 2, // each Finished is computed at both ends
+}
+
+// resumedDerivation has the binder besides: its key, the Finished key of that, the
+// MAC; and resumption_secret, as the next session may be wanted.
+var resumedDerivation = derivations{extracts: fullDerivation.extracts, expands: fullDerivation.expands + 2*3, macs: fullDerivation.macs + 2}
+
+// aeadKeys counts the keys of both ends: each seals and opens under handshake and
+// application traffic keys.
+const aeadKeys = 2 * 4
 
 // recordSizes collects the sizes of the protected records of a handshake.
 type recordSizes struct {
@@ -40,13 +49,13 @@ func (t recordSizes) Message(handshake.Direction, *message.Raw, *handshake.Plan)
 func (t recordSizes) Fork() handshake.Tap                                        { return t }
 
 // protectedSizes runs one handshake and returns the sizes of TLSInnerPlaintext.
-func protectedSizes(c Case, id *identity) ([]int, error) {
+func protectedSizes(c Case, a *handshake.Answerer) ([]int, error) {
 	var sizes []int
 	ends := c.configs()
 	for _, end := range ends {
 		end.Tap = recordSizes{sizes: &sizes}
 	}
-	_, err := ends.pair(id)
+	_, err := ends.pair(a)
 	return sizes, err
 }
 
@@ -67,7 +76,7 @@ func primitives(c Case, id *identity) ([]*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	sizes, err := protectedSizes(c, id)
+	sizes, err := protectedSizes(c, &id.answerer)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +85,7 @@ func primitives(c Case, id *identity) ([]*subject, error) {
 		return nil, err
 	}
 	list := append(exchange, authentication...)
-	return append(append(list, derivation(suite)...), protection...), nil
+	return append(append(list, derivation(suite, fullDerivation)...), protection...), nil
 }
 
 func keyExchange(group provider.Group) ([]*subject, error) {
@@ -114,32 +123,42 @@ func authentication(c Case, id *identity) ([]*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	leaf, err := x509.ParseCertificate(id.chain[0])
-	if err != nil {
-		return nil, err
-	}
 	n := 1
 	if c.Mutual {
 		n = 2
 	}
-	return []*subject{
+	chain, err := chainVerification(id, n)
+	if err != nil {
+		return nil, err
+	}
+	return append([]*subject{
 		newSubject("signature", n, func() error { _, err := provider.Sign(id.signer, id.scheme, content); return err }),
 		newSubject("signature verification", n, func() error { return p.Verify(key, id.scheme, content, signature) }),
+	}, chain...), nil
+}
+
+// chainVerification is what a relying party does with n chains.
+func chainVerification(id *identity, n int) ([]*subject, error) {
+	leaf, err := x509.ParseCertificate(id.chain[0])
+	if err != nil {
+		return nil, err
+	}
+	return []*subject{
 		newSubject("certificate parsing", n, func() error { _, err := x509.ParseCertificate(id.chain[0]); return err }),
 		newSubject("chain verification", n, func() error { return id.verify(leaf, attls.RoleServer) }),
 	}, nil
 }
 
-func derivation(suite *provider.Suite) []*subject {
+func derivation(suite *provider.Suite, n derivations) []*subject {
 	kdf, secret, context := suite.KDF(), make([]byte, suite.HashLen), make([]byte, suite.HashLen)
 	var out [64]byte
 	return []*subject{
-		newSubject("HKDF-Extract", extracts, func() error { kdf.Extract(out[:0], secret, context); return nil }),
-		newSubject("HKDF-Expand-Label", expands, func() error {
+		newSubject("HKDF-Extract", n.extracts, func() error { kdf.Extract(out[:0], secret, context); return nil }),
+		newSubject("HKDF-Expand-Label", n.expands, func() error {
 			kdf.ExpandLabel(out[:0], secret, "tls13 ", "c hs traffic", context, suite.HashLen)
 			return nil
 		}),
-		newSubject("Finished HMAC", macs, func() error { kdf.Extract(out[:0], secret, context); return nil }),
+		newSubject("Finished HMAC", n.macs, func() error { kdf.Extract(out[:0], secret, context); return nil }),
 	}
 }
 

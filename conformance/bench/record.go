@@ -106,7 +106,7 @@ func newRecordSubjects(c RecordCase) (*recordSubjects, error) {
 		return nil, err
 	}
 	data := make([]byte, c.Octets)
-	p, err := hs.configs().pair(id)
+	p, err := hs.configs().pair(&id.answerer)
 	if err != nil {
 		return nil, err
 	}
