@@ -305,15 +305,8 @@ func TestBench(t *testing.T) {
 	}
 }
 
-// TestMain lets this binary be the "attls server" that bench connections starts.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "server" {
-		main()
-	}
-	os.Exit(m.Run())
-}
-
 func TestBenchConnections(t *testing.T) {
+	t.Setenv(runAsCommand, "1") // it starts attls server
 	code, stdout, stderr := command(t, "bench", "connections", "--in-a-row", "40", "--at-once", "30", "--idle", "20", "--json")
 	var r connectionResult
 	if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != exitOK {
