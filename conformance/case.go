@@ -33,20 +33,71 @@ func Cases(p *profile.Profile) []Case {
 	if p == nil {
 		return tlsCases()
 	}
-	open := Scenario{Profile: p.ID, Compiled: p}
+	list := ownCases(p, allFaults(), nil)
+	list = append(list, readingCases(p)...)
+	return append(list, otherCases(p, list)...)
+}
+
+// ownCases are those of a profile as it is: faults out of a table and checks. A
+// name that is known already is passed over.
+func ownCases(p *profile.Profile, faults []faultKind, known map[string]bool) []Case {
+	open := Scenario{Profile: p.ID, Compiled: p, Readings: departures(p)}
 	var list []Case
-	for _, f := range Faults(p, open) {
-		if f.rule == "" {
-			continue // a fault of our own, which no rule of a text is about
+	for i := range faults {
+		if known[faults[i].title()] {
+			continue
+		}
+		f, ok := faults[i].fault(p, open)
+		if !ok || f.rule == "" {
+			continue // not possible, or a fault of our own, which no rule of a text is about
 		}
 		list = append(list, Case{Name: f.Name, Rule: f.rule, Does: f.Does, Fault: &f, Scenario: f.Scenario, p: p, apply: f.apply, judge: f.Judge})
 	}
 	for i := range checks {
+		if known[checks[i].name] {
+			continue
+		}
 		if c, ok := checks[i].find(p, open); ok {
 			list = append(list, c)
 		}
 	}
-	return append(list, readingCases(p)...)
+	return list
+}
+
+// otherCases are those that only another reading of one switch makes room for.
+func otherCases(p *profile.Profile, have []Case) []Case {
+	known := map[string]bool{}
+	for i := range have {
+		known[have[i].Name] = true
+	}
+	var list []Case
+	for _, r := range p.Readings {
+		for _, option := range r.Options {
+			other, err := p.Reread(r.Switch, option)
+			if option == r.Chosen || err != nil {
+				continue
+			}
+			for _, c := range ownCases(other, protocolFaults, known) {
+				c.Name += "@" + r.Switch + "=" + option
+				list = append(list, c)
+			}
+		}
+	}
+	return list
+}
+
+// departures are the readings of a profile that are not its defaults.
+func departures(p *profile.Profile) map[string]string {
+	var m map[string]string
+	for _, r := range p.Readings {
+		if r.Chosen != r.Default {
+			if m == nil {
+				m = map[string]string{}
+			}
+			m[r.Switch] = r.Chosen
+		}
+	}
+	return m
 }
 
 // NotRunError says that a case could not be run at all.

@@ -60,7 +60,7 @@ type Reading struct {
 	Options []string `json:"readings"`
 	Default string   `json:"default"`
 	Why     string   `json:"why"`
-	Cases   []string `json:"cases,omitempty"` // a peer under each other reading of the binder
+	Cases   []string `json:"cases,omitempty"` // a peer under another reading of the binder, and what only another reading makes room for
 }
 
 // Document is the statements of one profile's text, those of TLS 1.3, or those
@@ -198,10 +198,13 @@ func (d *Document) findCases() error {
 	for _, r := range p.Readings {
 		reading := Reading{AMB: r.AMB, Switch: r.Switch, Options: r.Options, Default: r.Default, Why: r.Why}
 		for _, o := range r.Options {
-			if name := "binder/" + r.Switch + "=" + o; d.cases[name] != nil {
-				reading.Cases = append(reading.Cases, name)
+			for name := range d.cases {
+				if strings.HasSuffix(name, "/"+r.Switch+"="+o) || strings.HasSuffix(name, "@"+r.Switch+"="+o) {
+					reading.Cases = append(reading.Cases, name)
+				}
 			}
 		}
+		slices.Sort(reading.Cases)
 		d.Readings = append(d.Readings, reading)
 	}
 	return nil

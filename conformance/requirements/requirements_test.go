@@ -13,6 +13,7 @@ import (
 
 	"attls/conformance"
 	"attls/extensions/profile"
+	"attls/internal/rule"
 )
 
 const root = "../.."
@@ -157,6 +158,38 @@ func TestRegistry(t *testing.T) {
 		if why := c.problem(&Row{Class: Enforced, Where: where, Cases: []string{"test:negotiation.TestFirst"}}); why != "" {
 			t.Errorf("%s: %s", r, why)
 		}
+	}
+}
+
+// TestRules: every rule of the closed list has its place, and a case that checks it.
+func TestRules(t *testing.T) {
+	all, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := map[rule.Rule]bool{}
+	for _, d := range all {
+		for _, c := range d.cases {
+			checked[c.Rule] = true
+		}
+	}
+	f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "internal/rule/rule.go"), nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	ast.Inspect(f, func(x ast.Node) bool {
+		if lit, ok := x.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+			r := rule.Rule(strings.Trim(lit.Value, `"`))
+			n++
+			if places[r] == "" || !checked[r] {
+				t.Errorf("%s: its place is %q, a case checks it: %v", r, places[r], checked[r])
+			}
+		}
+		return true
+	})
+	if n == 0 || n != len(places) {
+		t.Errorf("%d rules and %d places", n, len(places))
 	}
 }
 
