@@ -169,8 +169,13 @@ func (s *setup) inMemory() (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	both.Run() // the ends say by themselves how it went
-	r := &Result{Scenario: *s.s, Ladder: Ladder(traces[attls.RoleClient], traces[attls.RoleServer]), pair: both}
+	r := &Result{Scenario: *s.s, pair: both}
+	for step, ok := both.Step(); ok; step, ok = both.Step() {
+		if step.Action == pair.Happened && step.Event.Kind == handshake.EventTicket {
+			r.session = step.Event.Session
+		}
+	}
+	r.Ladder = Ladder(traces[attls.RoleClient], traces[attls.RoleServer])
 	for _, role := range bothRoles {
 		engine := both.Engine(role)
 		out := Outcome{Err: engine.Err()}

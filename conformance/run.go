@@ -36,7 +36,8 @@ type Result struct {
 	Err error `json:"-"`
 
 	recording *Recording
-	pair      *pair.Pair // of a run in memory
+	pair      *pair.Pair         // of a run in memory
+	session   *handshake.Session // that the client of such a run got with a ticket
 }
 
 // Binder is the challenge of one attester as both ends computed it.
@@ -149,6 +150,8 @@ type endSetup struct {
 	appraiser negotiation.Appraiser
 	rsa       bool // the certificate's key
 	distrust  bool // of whoever certified the peer
+	servers   *handshake.ServerSessions
+	clients   *handshake.ClientSessions
 }
 
 // tap puts a tap before those there are.
@@ -378,7 +381,7 @@ func (s *setup) answerer(role attls.Role, t *tape) (*handshake.Answerer, error) 
 	if end.distrust {
 		roots = x509.NewCertPool()
 	}
-	return &handshake.Answerer{Trust: handshake.Trust{Roots: roots}, Attester: end.attester, Appraiser: end.appraiser,
+	return &handshake.Answerer{ServerSessions: end.servers, ClientSessions: end.clients, Trust: handshake.Trust{Roots: roots}, Attester: end.attester, Appraiser: end.appraiser,
 		Credentials: []*handshake.Credential{credential}, Around: t.around,
 		Sequential: !s.s.Concurrent}, nil
 }

@@ -99,11 +99,14 @@ var parameters = map[rule.Rule]func(*Profile){
 			p.Slots[i].NonceMin = 0
 		}
 	},
-	rule.SignatureRaw:     func(p *Profile) { p.Quirks.SignatureEncoding = [2]SignatureEncoding{} },
-	rule.NoCCS:            func(p *Profile) { p.Quirks.NoCCS = false },
-	rule.OneMessage:       func(p *Profile) { p.Quirks.MessagesPerRecord = 0 },
-	rule.Padded:           func(p *Profile) { p.Quirks.PadTo = 0 },
-	rule.RestrictedAnswer: func(p *Profile) { p.Quirks.RestrictEncryptedExtensions = false },
+	rule.ResumptionDue:      func(p *Profile) { p.Resumption.Accept = "policy" },
+	rule.ResumptionExternal: func(p *Profile) { p.Resumption.ExternalPSK = true },
+	rule.TicketBounded:      func(p *Profile) { p.Resumption.Tickets = "allow" },
+	rule.SignatureRaw:       func(p *Profile) { p.Quirks.SignatureEncoding = [2]SignatureEncoding{} },
+	rule.NoCCS:              func(p *Profile) { p.Quirks.NoCCS = false },
+	rule.OneMessage:         func(p *Profile) { p.Quirks.MessagesPerRecord = 0 },
+	rule.Padded:             func(p *Profile) { p.Quirks.PadTo = 0 },
+	rule.RestrictedAnswer:   func(p *Profile) { p.Quirks.RestrictEncryptedExtensions = false },
 }
 
 func (p *Profile) eachCredential(change func(*Credential)) {

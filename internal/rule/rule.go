@@ -81,6 +81,13 @@ const (
 	ExporterApart  Rule = "exporter.named"    // the profile's exporters can be used under their names
 )
 
+// Sessions.
+const (
+	ResumptionDue      Rule = "resumption.due"      // a session is resumed only while its attestation stands
+	ResumptionExternal Rule = "resumption.external" // no connection begins with an external pre-shared key alone
+	TicketBounded      Rule = "resumption.ticket"   // a ticket does not outlive the verdict
+)
+
 // How one end must speak to a peer with quirks.
 const (
 	SignatureRaw     Rule = "quirk.signature_encoding"
