@@ -54,6 +54,7 @@ func (e *End) Exchange(ctx context.Context, nc net.Conn) (Claims, error) {
 	}
 	w := &wire{Conn: nc, split: e.Scenario.Split}
 	trace := NewTrace(e.Role, e.Profile)
+	trace.KeepSecrets = e.Config.KeyLog != nil
 	e.Config.Tap = handshake.Taps(e.Config.Tap, trace)
 	var c *handshake.Conn
 	if e.Role == attls.RoleClient {
@@ -63,6 +64,9 @@ func (e *End) Exchange(ctx context.Context, nc net.Conn) (Claims, error) {
 	}
 	err = e.talk(ctx, c)
 	w.finish()
+	if trace.KeepSecrets {
+		LogSecrets(e.Config.KeyLog, c.ConnectionState().ClientRandom, trace.Secrets())
+	}
 	o := Outcome{Closed: err == nil}
 	if err != nil && !errors.As(err, &o.Err) {
 		o.Err = attls.Errorf(attls.Local, attls.FailInternal, "%v", err)

@@ -588,11 +588,13 @@ func (e *Engine) insert(raw []byte, secretly bool) *attls.Error {
 	return e.out.Handshake(raw)
 }
 
-// resend lets the placement bookkeeping follow a replaced ClientHello.
+// resend lets the state follow a replaced ClientHello: what it offers, and what
+// the server will repeat of it.
 func (e *Engine) resend(k attls.MessageKind, raw []byte) {
 	var ch message.ClientHello
 	if k == attls.KindClientHello && len(raw) >= 4 && ch.Unmarshal(raw[4:]) == nil {
 		e.note(e.role, k, ch.Extensions)
+		e.nego.sessionID = append([]byte(nil), ch.SessionID...)
 	}
 }
 

@@ -57,7 +57,7 @@ type Plan struct {
 	// was sent (or is handled).
 	TranscriptOriginal bool
 	// Reparse lets a sender's state follow the replacement: which extensions
-	// count as offered is then read from it.
+	// count as offered, and the session id to be repeated, are then read from it.
 	Reparse bool
 }
 

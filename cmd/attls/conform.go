@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,10 +15,11 @@ import (
 
 type conformFlags struct {
 	profiles                     []string
-	filter                       string
+	filter, exact                string
 	full, faults, list           bool
 	parallel                     int
 	jsonFile, junitFile, mbedtls string
+	htmlFile, pcap               string
 }
 
 func conformCommand() *cobra.Command {
@@ -43,19 +46,22 @@ credential, cipher suite, group, HelloRetryRequest.`,
 	flags := c.Flags()
 	flags.StringSliceVarP(&f.profiles, "profile", "p", nil, "profiles (default: those that our mbedTLS peer implements)")
 	flags.StringVar(&f.filter, "filter", "", "run only cases whose name holds this text")
+	flags.StringVar(&f.exact, "case", "", "run exactly the case of this name (see --list --full --faults)")
 	flags.BoolVar(&f.full, "full", false, "every combination of all dimensions")
 	flags.BoolVar(&f.faults, "faults", false, "also what our engine can do wrong and the other stack must reject")
 	flags.BoolVar(&f.list, "list", false, "list the cases and run none")
 	flags.IntVar(&f.parallel, "parallel", 2, "connections at a time")
 	flags.StringVar(&f.jsonFile, "json", "", "write the results with both ends' claims to this file, as JSON")
 	flags.StringVar(&f.junitFile, "junit", "", "write the results to this file, as JUnit's XML")
+	flags.StringVar(&f.htmlFile, "html", "", "write a page to look at to this file: matrix, messages, claims, rules that were broken")
+	flags.StringVar(&f.pcap, "pcap", "", "write every connection to this directory as pcapng with its secrets, for attls decode, Wireshark and tshark")
 	flags.StringVar(&f.mbedtls, "mbedtls", "", "our mbedTLS peer (default: $ATTLS_MBEDTLS_PEER, or what build.sh built last)")
 	return c
 }
 
 func (f *conformFlags) run(c *cobra.Command) error {
 	o := peers.Defaults()
-	o.Full, o.Faults = f.full, f.faults
+	o.Full, o.Faults = f.full || f.exact != "", f.faults || f.exact != ""
 	if f.profiles != nil {
 		o.Profiles = f.profiles
 	}
@@ -63,7 +69,12 @@ func (f *conformFlags) run(c *cobra.Command) error {
 	if err != nil {
 		return usage("%w", err)
 	}
-	cases = slices.DeleteFunc(cases, func(k peers.Case) bool { return !strings.Contains(k.String(), f.filter) })
+	cases = slices.DeleteFunc(cases, func(k peers.Case) bool {
+		return !strings.Contains(k.String(), f.filter) || f.exact != "" && k.String() != f.exact
+	})
+	if f.exact != "" && len(cases) == 0 {
+		return usage("no case is called %s", f.exact)
+	}
 	if f.list {
 		for _, k := range cases {
 			fmt.Fprintln(c.OutOrStdout(), k.String())
@@ -79,9 +90,14 @@ func (f *conformFlags) run(c *cobra.Command) error {
 	}
 	stacks := []peers.Peer{peers.InProcess{}, peers.Command{Path: self},
 		peers.MbedTLS{Path: f.mbedtls, Evidence: self + " evidence serve"}}
+	recorder, err := f.recorder()
+	if err != nil {
+		return unavailable(err)
+	}
+	began := time.Now()
 	p := newPainter(c.ErrOrStderr())
 	done, bad := 0, 0
-	results := peers.RunAll(c.Context(), cases, stacks, f.parallel, func(r *peers.Result) {
+	results := peers.RunAll(c.Context(), cases, stacks, f.parallel, recorder, func(r *peers.Result) {
 		if done++; r.Status == peers.Failed {
 			bad++
 		}
@@ -92,7 +108,7 @@ func (f *conformFlags) run(c *cobra.Command) error {
 	if p.terminal {
 		fmt.Fprint(p.w, "\r\x1b[K")
 	}
-	if err := f.write(results); err != nil {
+	if err := errors.Join(f.write(results), f.page(results, began)); err != nil {
 		return unavailable(err)
 	}
 	newPainter(c.OutOrStdout()).conform(results)
@@ -100,6 +116,35 @@ func (f *conformFlags) run(c *cobra.Command) error {
 		return failed("%d of %d cases failed, %d were not run", failures, len(cases), len(cases)-len(results))
 	}
 	return nil
+}
+
+// recorder records where a page or captures are wanted.
+func (f *conformFlags) recorder() (*peers.Recorder, error) {
+	if f.pcap == "" && f.htmlFile == "" {
+		return nil, nil
+	}
+	if f.pcap != "" {
+		if err := os.MkdirAll(f.pcap, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	return &peers.Recorder{Directory: f.pcap}, nil
+}
+
+// page writes the page of --html.
+func (f *conformFlags) page(results []peers.Result, began time.Time) error {
+	if f.htmlFile == "" {
+		return nil
+	}
+	r := peers.Report("Interoperation of attested TLS 1.3", results, func(r *peers.Result) string {
+		return "attls conform --case '" + r.String() + "' --html run.html --pcap ."
+	})
+	r.Began, r.Seconds = began, time.Since(began).Seconds()
+	file, err := os.Create(f.htmlFile)
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.WriteHTML(file), file.Close())
 }
 
 // write writes the files that were asked for.
@@ -135,7 +180,8 @@ func (p *painter) conform(results []peers.Result) {
 		case peers.Failed:
 			p.line(p.in(red, "✗ "+r.String()))
 			p.paragraph("    ", r.Reason)
-		case peers.Skipped:
+		case peers.Passed:
+		default:
 			if reasons[r.Reason]++; reasons[r.Reason] == 1 {
 				order = append(order, r.Reason)
 			}

@@ -169,7 +169,9 @@ func (d *dissector) step(i *capture.Item) (conformance.Step, bool) {
 		s.What = stepSealed
 		return s, true
 	case i.Type == attls.ContentTypeHandshake:
-		return conformance.MessageStep(d.p, i.Sender, &i.Message), true
+		s := conformance.MessageStep(d.p, i.Sender, &i.Message)
+		s.Raw = "" // Bytes has them
+		return s, true
 	case i.Type == attls.ContentTypeAlert && len(i.Bytes) == 2:
 		return conformance.AlertStep(d.p, i.Sender, attls.AlertDescription(i.Bytes[1])), true
 	case i.Type == attls.ContentTypeApplicationData && len(i.Bytes) > 0:

@@ -55,8 +55,8 @@ var unseen = map[string]string{
 	"no_scheme.evidence": "what the server can do", "no_scheme.results": "what the server can do", "unwilling": "what the server wants",
 	"demanded_by_client": "what the client wants", "demanded_by_server": "what the server wants", "choice_none": "what the client wants",
 	"verifier_unreachable": "an end's own trouble", "attester_unavailable": "an end's own trouble", "binder_undefined": "an end's own trouble",
-	"key_unusable": "made by the verdict",
-	"signature":    "trust", "endorsement": "trust", "reference-value": "trust", "debug": "trust", "profile": "trust", "expired": "trust",
+	"key_unusable": "made by the verdict", "key-type": "made by the verdict",
+	"signature": "trust", "endorsement": "trust", "reference-value": "trust", "debug": "trust", "profile": "trust", "expired": "trust",
 	"status": "trust", "verifier": "trust", "no-key": "trust", "huge": "a limit of the Verifier",
 }
 
@@ -66,6 +66,11 @@ var otherwise = map[string]attls.Failure{
 	// That the client's attestation is demanded is not seen; what follows its
 	// empty Certificate is.
 	"mbedtls-poc/missing": attls.FailUnexpectedMessage,
+	// That the server's attestation is demanded is not seen either; what it sends
+	// although its choice was dropped is.
+	"early-attestation-06/answer-dropped": attls.FailNotChosen,
+	"tls-attestation-07/answer-dropped":   attls.FailNotChosen,
+	"early-attestation-00/answer-dropped": attls.FailUnexpectedMessage,
 }
 
 // TestFaultsAreNamed records every fault that can be provoked under a design and

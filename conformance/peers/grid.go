@@ -157,8 +157,8 @@ func faults(pairs [][2]string, combinations []conformance.Scenario) []Case {
 }
 
 // RunAll runs cases, so many at a time, and hands on each result as it comes.
-// The results are in the order of the cases.
-func RunAll(ctx context.Context, cases []Case, peers []Peer, parallel int, each func(*Result)) []Result {
+// The results are in the order of the cases. rec, which may be nil, records them.
+func RunAll(ctx context.Context, cases []Case, peers []Peer, parallel int, rec *Recorder, each func(*Result)) []Result {
 	byName := map[string]Peer{}
 	for _, p := range peers {
 		byName[p.Name()] = p
@@ -172,7 +172,7 @@ func RunAll(ctx context.Context, cases []Case, peers []Peer, parallel int, each 
 		go func() {
 			defer wait.Done()
 			for i := range next {
-				r := Run(ctx, cases[i], byName)
+				r := Run(ctx, cases[i], byName, rec)
 				mu.Lock()
 				results[i] = r
 				each(&r)

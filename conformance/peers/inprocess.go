@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 
 	"attls"
 	"attls/conformance"
@@ -27,9 +28,14 @@ func (InProcess) Start(ctx context.Context, t *Task) (Process, error) {
 	if end.Config.Groups, err = groupNumbers(groups(&t.Scenario, t.Role)); err != nil {
 		return nil, err
 	}
+	keyLog, err := os.Create(t.keyLog())
+	if err != nil {
+		return nil, err
+	}
+	end.Config.KeyLog = keyLog
 	end.Config.Retry = handshake.Retry{Cookie: t.Scenario.Cookie}
 	ctx, cancel := context.WithCancel(ctx)
-	p := &inProcess{end: end, cancel: cancel, done: make(chan struct{})}
+	p := &inProcess{end: end, cancel: cancel, done: make(chan struct{}), keyLog: keyLog}
 	if t.Role == attls.RoleClient {
 		go p.run(func() (net.Conn, error) { return (&net.Dialer{}).DialContext(ctx, "tcp", t.Address) }, ctx)
 		return p, nil
@@ -37,6 +43,7 @@ func (InProcess) Start(ctx context.Context, t *Task) (Process, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		cancel()
+		keyLog.Close()
 		return nil, err
 	}
 	p.address = l.Addr().String()
@@ -65,6 +72,7 @@ type inProcess struct {
 	end     *conformance.End
 	address string
 	cancel  context.CancelFunc
+	keyLog  *os.File
 	done    chan struct{}
 	claims  conformance.Claims
 	err     error
@@ -72,6 +80,7 @@ type inProcess struct {
 
 func (p *inProcess) run(connect func() (net.Conn, error), ctx context.Context) {
 	defer close(p.done)
+	defer p.keyLog.Close()
 	nc, err := connect()
 	if err != nil {
 		p.err = err

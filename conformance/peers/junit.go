@@ -35,9 +35,10 @@ func WriteJUnit(w io.Writer, results []Result) error {
 		r := &results[i]
 		c := junitCase{Class: r.Client + ">" + r.Server, Name: r.Scenario.String(), Seconds: fmt.Sprintf("%.3f", r.Seconds)}
 		switch r.Status {
+		case Passed:
 		case Failed:
 			c.Failure = &junitMessage{r.Reason}
-		case Skipped:
+		default:
 			c.Skipped = &junitMessage{r.Reason}
 		}
 		s.Cases = append(s.Cases, c)

@@ -12,6 +12,7 @@ import (
 	"attls"
 	"attls/attestation"
 	"attls/conformance"
+	"attls/conformance/capture"
 )
 
 // evidenceHelper makes this test binary a program that makes and judges Evidence.
@@ -51,13 +52,16 @@ func TestMbedTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	results := RunAll(t.Context(), cases, all, 2, func(*Result) {})
+	results := RunAll(t.Context(), cases, all, 2, &Recorder{}, func(*Result) {})
 	if len(results) != len(cases) || len(cases) < 32 {
 		t.Errorf("%d of %d cases were run", len(results), len(cases))
 	}
 	for _, r := range results {
 		if r.Status != Passed {
 			t.Errorf("%s: %s: %s", r.String(), r.Status, r.Reason)
+		}
+		if len(r.Ladder) < 10 || len(r.Findings) > 0 || r.Unrecorded != "" {
+			t.Errorf("%s: recorded %d messages, findings %+v, %s", r.String(), len(r.Ladder), r.Findings, r.Unrecorded)
 		}
 	}
 }
@@ -67,7 +71,7 @@ func TestMbedTLS(t *testing.T) {
 func TestInProcess(t *testing.T) {
 	c := Case{"attls", "attls", conformance.Scenario{Profile: "early-attestation-06", Attester: conformance.AttestBoth,
 		Model: conformance.ModelEvidence, Credential: conformance.CredentialX509, Group: "secp256r1", HelloRetry: true}}
-	r := Run(t.Context(), c, map[string]Peer{"attls": InProcess{}})
+	r := Run(t.Context(), c, map[string]Peer{"attls": InProcess{}}, nil)
 	if r.Status != Passed {
 		t.Fatal(r.Reason)
 	}
@@ -140,19 +144,53 @@ func TestCover(t *testing.T) {
 	}
 }
 
+// TestRecorder: a sound and a faulty connection, each with its file and what was
+// seen on the wire.
+func TestRecorder(t *testing.T) {
+	rec := &Recorder{Directory: t.TempDir()}
+	for fail, want := range map[string]string{"": "", "misplaced": "attestation.misplaced"} {
+		c := Case{"attls", "attls", conformance.Scenario{Profile: "early-attestation-06", Attester: conformance.AttestServer,
+			Model: conformance.ModelEvidence, Credential: conformance.CredentialX509, Fail: fail}}
+		r := Run(t.Context(), c, map[string]Peer{"attls": InProcess{}}, rec)
+		if r.Status != Passed || r.Unrecorded != "" || len(r.Ladder) < 7 {
+			t.Errorf("%s: %s %s, %d messages, %s", fail, r.Status, r.Reason, len(r.Ladder), r.Unrecorded)
+		}
+		if (want == "") != (len(r.Findings) == 0) || want != "" && r.Findings[0].Failure != want {
+			t.Errorf("%s: %+v", fail, r.Findings)
+		}
+		file, err := os.Open(r.Capture)
+		if err != nil {
+			t.Fatal(err)
+		}
+		connections, keys, err := capture.ReadFile(file)
+		file.Close()
+		if err != nil || len(connections) != 1 || len(keys) != 1 {
+			t.Errorf("%s: %d connections, %d secrets, %v", r.Capture, len(connections), len(keys), err)
+		}
+		if page := Report("", []Result{r}, (*Result).String); page.Runs[0].Fault == nil != (fail == "") || len(page.Runs[0].Ladder) != len(r.Ladder) {
+			t.Errorf("%+v", page.Runs[0])
+		}
+	}
+}
+
 // TestSkip: a limit or a missing stack skips a case with its reason, and reports
 // tell it.
 func TestSkip(t *testing.T) {
 	cases := []Case{{"attls", "mbedtls", conformance.Scenario{Profile: "early-attestation-00"}}, {"attls", "nobody", conformance.Scenario{}}}
-	results := RunAll(t.Context(), cases, []Peer{InProcess{}, MbedTLS{Path: os.Args[0]}}, 1, func(*Result) {})
+	results := RunAll(t.Context(), cases, []Peer{InProcess{}, MbedTLS{Path: os.Args[0]}}, 1, nil, func(*Result) {})
+	status := []string{Limit, Skipped}
 	for i, want := range []string{"implements early-attestation-06", "no peer is called nobody"} {
-		if results[i].Status != Skipped || !strings.Contains(results[i].Reason, want) {
+		if results[i].Status != status[i] || !strings.Contains(results[i].Reason, want) {
 			t.Errorf("%s: %s", results[i].Status, results[i].Reason)
 		}
 	}
 	var b bytes.Buffer
 	if err := WriteJUnit(&b, results); err != nil {
 		t.Fatal(err)
+	}
+	page := Report("what was skipped", results, (*Result).String)
+	if page.Count("limit") != 1 || page.Count("skipped") != 1 || page.Runs[1].Command != results[1].String() {
+		t.Errorf("%+v", page)
 	}
 	if s := b.String(); !strings.Contains(s, `skipped="2"`) || !strings.Contains(s, "nobody") {
 		t.Error(s)

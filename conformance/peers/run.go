@@ -10,6 +10,7 @@ import (
 
 	"attls"
 	"attls/conformance"
+	"attls/conformance/dissect"
 )
 
 // Case is a scenario between two stacks, named by role.
@@ -35,7 +36,8 @@ func (c *Case) String() string {
 const (
 	Passed  = "passed"
 	Failed  = "failed"
-	Skipped = "skipped" // a peer is missing or cannot do it
+	Skipped = "skipped" // a peer is missing
+	Limit   = "limit"   // a peer cannot do it
 )
 
 // Result is what became of a case.
@@ -45,13 +47,20 @@ type Result struct {
 	Reason  string               `json:"reason,omitempty"`
 	Seconds float64              `json:"seconds"`
 	Ends    []conformance.Claims `json:"ends,omitempty"` // client, server
+	// What a Recorder saw on the way, and the file that it was written to.
+	Ladder   []conformance.Step `json:"ladder,omitempty"`
+	Findings []dissect.Finding  `json:"findings,omitempty"`
+	Capture  string             `json:"capture,omitempty"`
+	// Unrecorded says why there is no recording although one was wanted.
+	Unrecorded string `json:"unrecorded,omitempty"`
 }
 
 // caseTimeout bounds one case.
 const caseTimeout = 30 * time.Second
 
-// Run runs a case with the stacks that peers has under their names.
-func Run(ctx context.Context, c Case, peers map[string]Peer) Result {
+// Run runs a case with the stacks that peers has under their names. rec, which
+// may be nil, records it.
+func Run(ctx context.Context, c Case, peers map[string]Peer, rec *Recorder) Result {
 	r := Result{Case: c, Status: Skipped}
 	for _, role := range roles {
 		p, ok := peers[c.Stack(role)]
@@ -59,13 +68,16 @@ func Run(ctx context.Context, c Case, peers map[string]Peer) Result {
 			r.Reason = "no peer is called " + c.Stack(role)
 			return r
 		}
-		if reason := or(p.Missing(), p.Limit(&c.Scenario, role)); reason != "" {
-			r.Reason = fmt.Sprintf("peer limit of %s as %v: %s", p.Name(), role, reason)
+		if r.Reason = p.Missing(); r.Reason != "" {
+			return r
+		}
+		if reason := p.Limit(&c.Scenario, role); reason != "" {
+			r.Status, r.Reason = Limit, fmt.Sprintf("peer limit of %s as %v: %s", p.Name(), role, reason)
 			return r
 		}
 	}
 	started := time.Now()
-	ends, err := connect(ctx, &c, peers)
+	ends, err := connect(ctx, &r, peers, rec)
 	if err == nil {
 		r.Ends = ends[:]
 		err = Judge(&c, &ends[attls.RoleClient], &ends[attls.RoleServer])
@@ -80,7 +92,7 @@ func Run(ctx context.Context, c Case, peers map[string]Peer) Result {
 var roles = [...]attls.Role{attls.RoleClient, attls.RoleServer}
 
 // connect makes the connection and collects both claims, indexed by role.
-func connect(ctx context.Context, c *Case, peers map[string]Peer) (ends [2]conformance.Claims, err error) {
+func connect(ctx context.Context, r *Result, peers map[string]Peer, rec *Recorder) (ends [2]conformance.Claims, err error) {
 	ctx, cancel := context.WithTimeout(ctx, caseTimeout)
 	defer cancel()
 	directory, err := os.MkdirTemp("", "attls-conform-")
@@ -91,15 +103,19 @@ func connect(ctx context.Context, c *Case, peers map[string]Peer) (ends [2]confo
 	if err := writeFiles(directory); err != nil {
 		return ends, err
 	}
-	task := Task{Scenario: c.Scenario, Directory: directory}
+	task := Task{Scenario: r.Scenario, Directory: directory}
+	recording := rec.recording(r, directory)
+	defer recording.finish()
 	var processes [2]Process
 	for _, role := range []attls.Role{attls.RoleServer, attls.RoleClient} {
 		t := task
 		t.Role = role
 		if role == attls.RoleClient {
-			t.Address = processes[attls.RoleServer].Address()
+			if t.Address, err = recording.begin(ctx, processes[attls.RoleServer].Address()); err != nil {
+				return ends, err
+			}
 		}
-		if processes[role], err = peers[c.Stack(role)].Start(ctx, &t); err != nil {
+		if processes[role], err = peers[r.Stack(role)].Start(ctx, &t); err != nil {
 			return ends, fmt.Errorf("the %v: %w", role, err)
 		}
 		defer processes[role].Stop()

@@ -298,6 +298,9 @@ func (s shown) Search() string {
 	for _, e := range s.Errors() {
 		text = append(text, e.Failure, e.Rule)
 	}
+	for i := range s.Findings {
+		text = append(text, s.Findings[i].Failure, s.Findings[i].Rule)
+	}
 	return strings.ToLower(strings.Join(text, " "))
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"attls/conformance"
+	"attls/conformance/dissect"
 )
 
 // Schema names the shape of a Report.
@@ -56,9 +57,11 @@ type Run struct {
 	Ladder       []conformance.Step   `json:"ladder,omitempty"`
 	Binders      []conformance.Binder `json:"binders,omitempty"`
 	Fault        *conformance.Fault   `json:"fault,omitempty"` // that was injected
-	Capture      string               `json:"capture,omitempty"`
-	Command      string               `json:"command,omitempty"` // that repeats exactly this run
-	Seconds      float64              `json:"seconds"`
+	// Findings are the rules that were seen to be broken in a recording of the run.
+	Findings []dissect.Finding `json:"findings,omitempty"`
+	Capture  string            `json:"capture,omitempty"`
+	Command  string            `json:"command,omitempty"` // that repeats exactly this run
+	Seconds  float64           `json:"seconds"`
 }
 
 // New begins a report.

@@ -1,0 +1,121 @@
+package peers
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"attls/conformance/capture"
+	"attls/conformance/dissect"
+)
+
+// Recorder records connections by a relay between the two ends, and says of each
+// what was sent and which rule was broken.
+type Recorder struct {
+	// Directory gets a pcapng file for each case, with the secrets in it. Empty:
+	// files are not kept.
+	Directory string
+}
+
+// recording is one case under way; nil records nothing.
+type recording struct {
+	rec       *Recorder
+	result    *Result
+	directory string // of the case, where the ends leave their key logs
+	file      bytes.Buffer
+	writer    *capture.Writer
+	relay     *capture.Relay
+}
+
+func (r *Recorder) recording(result *Result, directory string) *recording {
+	if r == nil {
+		return nil
+	}
+	return &recording{rec: r, result: result, directory: directory}
+}
+
+// begin puts a relay before a server and returns the address for the client.
+func (r *recording) begin(ctx context.Context, server string) (string, error) {
+	if r == nil {
+		return server, nil
+	}
+	var err error
+	if r.writer, err = capture.NewWriter(&r.file, nil); err != nil {
+		return "", err
+	}
+	r.writer.Hold = true // the key logs are complete when both ends are done
+	if r.relay, err = r.writer.Relay(ctx, server); err != nil {
+		return "", err
+	}
+	return r.relay.Address(), nil
+}
+
+// finish ends the relay and reads what it recorded. A recording that fails says
+// so in the result and changes nothing else of it.
+func (r *recording) finish() {
+	if r == nil || r.relay == nil {
+		return
+	}
+	r.relay.Stop()
+	if err := r.read(); err != nil {
+		r.result.Unrecorded = err.Error()
+	}
+}
+
+func (r *recording) read() error {
+	for _, role := range roles {
+		t := Task{Role: role, Directory: r.directory}
+		log, err := os.ReadFile(t.keyLog())
+		if err != nil && !os.IsNotExist(err) { // an end that failed early has written none
+			return err
+		}
+		for line := range bytes.Lines(log) {
+			if _, err := r.writer.KeyLog().Write(line); err != nil {
+				return err
+			}
+		}
+	}
+	if err := r.writer.Flush(); err != nil {
+		return err
+	}
+	if r.rec.Directory != "" {
+		name := filepath.Join(r.rec.Directory, captureName(r.result.String()))
+		if err := os.WriteFile(name, r.file.Bytes(), 0o600); err != nil { // it holds secrets
+			return err
+		}
+		r.result.Capture = name
+	}
+	return r.dissect()
+}
+
+// dissect reads the one connection of the recording.
+func (r *recording) dissect() error {
+	connections, keys, err := capture.ReadFile(bytes.NewReader(r.file.Bytes()))
+	if err != nil {
+		return err
+	}
+	if len(connections) != 1 {
+		return fmt.Errorf("%d connections were recorded", len(connections))
+	}
+	p, err := r.result.Scenario.Load()
+	if err != nil {
+		return err
+	}
+	d := dissect.Dissect(connections[0], keys, p)
+	r.result.Ladder, r.result.Findings = d.Ladder, d.Findings
+	return nil
+}
+
+// captureName makes a file name of a case's name.
+func captureName(name string) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == '.':
+			return c
+		}
+		return '_'
+	}, strings.ReplaceAll(name, ">", "-to-")) + ".pcapng"
+}

@@ -1,0 +1,38 @@
+package peers
+
+import (
+	"attls/conformance"
+	"attls/conformance/report"
+)
+
+// Report takes results into a report. repeat gives the command that repeats
+// exactly one case.
+func Report(title string, results []Result, repeat func(*Result) string) *report.Report {
+	out := report.New(title)
+	for i := range results {
+		r := &results[i]
+		run := report.Run{ID: r.String(), Client: r.Client, Server: r.Server, Scenario: r.Scenario, Outcome: report.Outcome(r.Status), Reason: r.Reason,
+			Ladder: r.Ladder, Findings: r.Findings, Capture: r.Capture, Command: repeat(r), Seconds: r.Seconds}
+		if len(r.Ends) == len(roles) {
+			run.ClientClaims, run.ServerClaims = &r.Ends[0], &r.Ends[1]
+		}
+		if r.Scenario.Fail != "" {
+			run.Fault = fault(&r.Scenario)
+		}
+		out.Runs = append(out.Runs, run)
+	}
+	return out
+}
+
+// fault is what a scenario injects; nil when it cannot be had.
+func fault(s *conformance.Scenario) *conformance.Fault {
+	p, err := s.Load()
+	if err != nil || p == nil {
+		return nil
+	}
+	f, err := conformance.FindFault(p, *s, s.Fail)
+	if err != nil {
+		return nil
+	}
+	return f
+}
