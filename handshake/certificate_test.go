@@ -35,6 +35,14 @@ func (p prefix) Decompress(b []byte, size int) ([]byte, error) {
 	return out, nil
 }
 
+// short is a compressor that does not keep to the size.
+type short struct{ prefix }
+
+func (s short) Decompress(b []byte, size int) ([]byte, error) {
+	out, err := s.prefix.Decompress(b, size)
+	return out[:len(out)-1], err
+}
+
 // raw is a credential as a raw public key.
 func raw(c *handshake.Credential) *handshake.Credential {
 	spki, err := x509.MarshalPKIXPublicKey(c.Signer.Public())
@@ -333,6 +341,13 @@ func TestCompressionFields(t *testing.T) {
 			disturb(t, o, cc, test.plan, test.want)
 		})
 	}
+	t.Run("compressor that gives too little", func(t *testing.T) {
+		o := direct(func(c, s *handshake.Config) {
+			c.CertificateCompression = []handshake.CertificateCompressor{short{prefix{9}}}
+			s.CertificateCompression = []handshake.CertificateCompressor{prefix{9}}
+		})
+		disturb(t, o, cc, func(*message.Raw, *handshake.Plan) {}, outcome{attls.FailBadCertificate, attls.AlertBadCertificate, cc.kind, ""})
+	})
 	t.Run("not offered", func(t *testing.T) {
 		disturb(t, direct(nil), at{attls.RoleServer, attls.KindCertificate, 0}, func(m *message.Raw, p *handshake.Plan) {
 			p.Replace = (&message.CompressedCertificate{Algorithm: 1, UncompressedLength: 1, Compressed: []byte{1}}).Append(nil)

@@ -160,7 +160,7 @@ func (e *Engine) endEarlyData() *attls.Error {
 // with the key, unless something rules it out.
 func (e *Engine) considerEarlyData(p *PSK, binder []byte) {
 	s := p.Session
-	if p.Index != 0 || !p.EarlyData || e.cfg.MaxEarlyData == 0 || s.MaxEarlyData == 0 || e.nego.retried ||
+	if p.Index != 0 || !p.EarlyData || e.cfg.MaxEarlyData == 0 || s.MaxEarlyData == 0 ||
 		s.Suite != e.nego.suite.ID || s.ALPN != e.nego.alpn || !negotiation.AllowEarlyData(e.cfg.Profile, p.Standing) {
 		return
 	}

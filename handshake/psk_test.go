@@ -160,6 +160,11 @@ func TestResumption(t *testing.T) {
 		"server does not resume": {second: func(c, s *handshake.Config) { s.PSK, s.Tickets = false, 0 }},
 		"ticket expired":         {between: func(m *meeting) { m.now = m.now.Add(25 * time.Hour) }},
 		"ticket almost expired":  {between: func(m *meeting) { m.now = m.now.Add(23 * time.Hour) }, resumes: true},
+		"ticket expired, and the client does not know": {between: func(m *meeting) {
+			told := m.now
+			m.clients.Now = func() time.Time { return told }
+			m.now = m.now.Add(25 * time.Hour)
+		}},
 		"the server's key is gone": {between: func(m *meeting) {
 			m.servers.Keys.SetKeys([32]byte{2})
 		}},
