@@ -262,8 +262,12 @@ func (s shown) Claims() (rows []claim) {
 	return rows
 }
 
-// Differences counts what the ends disagree about.
+// Differences counts what the ends disagree about. With a fault in it a run ends
+// before both know the same.
 func (s shown) Differences() (n int) {
+	if s.Fault != nil {
+		return 0
+	}
 	for _, a := range s.Agreements() {
 		if a.Differs() {
 			n++
