@@ -28,10 +28,13 @@ type Claims struct {
 	Profile  string            `json:"profile"`
 	Readings map[string]string `json:"readings,omitempty"`
 
-	Protocol       string `json:"protocol"`
-	Suite          string `json:"suite,omitempty"`
-	Group          string `json:"group,omitempty"`
-	HelloRetry     bool   `json:"hello_retry"`
+	Protocol   string `json:"protocol"`
+	Suite      string `json:"suite,omitempty"`
+	Group      string `json:"group,omitempty"`
+	HelloRetry bool   `json:"hello_retry"`
+	// Resumed says that a pre-shared key was used, be it of a session or external.
+	Resumed        bool   `json:"resumed"`
+	EarlyData      string `json:"early_data,omitempty"` // accepted or rejected
 	ALPN           string `json:"alpn,omitempty"`
 	ServerName     string `json:"server_name,omitempty"`
 	PeerSignature  string `json:"peer_signature,omitempty"`
@@ -39,6 +42,8 @@ type Claims struct {
 	TranscriptHash string `json:"transcript_hash,omitempty"` // Transcript-Hash(ClientHello...ServerHello)
 	PeerKey        string `json:"peer_key,omitempty"`        // SHA-256 of the DER SubjectPublicKeyInfo
 	OwnKey         string `json:"own_key,omitempty"`
+	PeerType       string `json:"peer_certificate_type,omitempty"`
+	OwnType        string `json:"own_certificate_type,omitempty"`
 
 	Attestation []AttestationClaim `json:"attestation"`
 
@@ -124,6 +129,16 @@ func MakeClaims(p *profile.Profile, s handshake.ConnectionState, o Outcome) Clai
 		HelloRetry: s.HelloRetry, ALPN: s.ALPN, ServerName: s.ServerName, TranscriptHash: hex.EncodeToString(s.TranscriptHash),
 		PeerKey: fingerprint(s.PeerSPKI), OwnKey: fingerprint(s.OwnSPKI), DataSent: o.DataSent, DataReceived: o.DataReceived,
 		State: "connected", Engine: s.State, Attestation: []AttestationClaim{}}
+	c.Resumed = s.Session != nil
+	if s.EarlyData == handshake.EarlyDataAccepted || s.EarlyData == handshake.EarlyDataRejected {
+		c.EarlyData = s.EarlyData.String()
+	}
+	if len(s.PeerChain) > 0 {
+		c.PeerType = s.PeerType.String()
+	}
+	if len(s.OwnSPKI) > 0 {
+		c.OwnType = s.OwnType.String()
+	}
 	if s.CipherSuite != 0 {
 		c.Suite = s.CipherSuite.String()
 	}

@@ -83,6 +83,24 @@ func NewCredential(chain [][]byte, signer crypto.Signer) (*Credential, error) {
 	return &Credential{Chain: chain, Schemes: pr.Schemes(key), Signer: signer}, nil
 }
 
+// NewRawCredential makes a Credential of a key without a certificate, for an end
+// that shows raw public keys (RFC 7250).
+func NewRawCredential(signer crypto.Signer) (*Credential, error) {
+	bad := func(err error) error {
+		return attls.Errorf(attls.Local, attls.FailConfiguration, "%v", err).Under("Credential")
+	}
+	spki, err := x509.MarshalPKIXPublicKey(signer.Public())
+	if err != nil {
+		return nil, bad(err)
+	}
+	pr := provider.Real()
+	key, failure := pr.ParseSPKI(spki)
+	if failure != nil {
+		return nil, bad(failure)
+	}
+	return &Credential{Chain: [][]byte{spki}, Type: attls.CertificateRawPublicKey, Schemes: pr.Schemes(key), Signer: signer}, nil
+}
+
 // Answer answers a wait. It returns when the context ends even if an Attester,
 // Appraiser or Signer does not.
 func (a *Answerer) Answer(ctx context.Context, w *Wait) (Answer, *attls.Error) {

@@ -116,6 +116,35 @@ func (h *ServerSessions) answer(w *Wait) (a Answer) {
 	return a
 }
 
+// SingleUse is anti-replay by single-use ClientHellos (RFC 8446 section 8.2) for
+// one process: it accepts early data with each binder once. It is safe for
+// concurrent use; its zero value is ready.
+type SingleUse struct {
+	// Max is how many it remembers; it accepts none after so many. 0: 65536.
+	Max int
+
+	mu   sync.Mutex
+	seen map[string]struct{}
+}
+
+// Accept is for ServerSessions.EarlyData.
+func (u *SingleUse) Accept(r *EarlyDataRequest) bool {
+	limit := u.Max
+	if limit == 0 {
+		limit = 1 << 16
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if _, again := u.seen[string(r.Binder)]; again || len(u.seen) >= limit {
+		return false
+	}
+	if u.seen == nil {
+		u.seen = map[string]struct{}{}
+	}
+	u.seen[string(r.Binder)] = struct{}{}
+	return true
+}
+
 // ClientSessions keeps a client's tickets and answers its PSK waits. It is safe
 // for concurrent use; its zero value is ready.
 type ClientSessions struct {
@@ -145,7 +174,9 @@ func (c *ClientSessions) now() time.Time {
 // Put keeps a session.
 func (c *ClientSessions) Put(s *Session) {
 	kept := *s
-	kept.Created = c.now()
+	if kept.Created.IsZero() { // otherwise it has been kept elsewhere meanwhile
+		kept.Created = c.now()
+	}
 	limit := c.Max
 	if limit == 0 {
 		limit = 4

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"attls"
+	"attls/handshake"
 )
 
 type clientFlags struct {
@@ -35,7 +36,8 @@ server that does not attest is accepted unless --require-attestation is given.`,
 		Example: `  attls client
   attls client --require-attestation --http-get / localhost:4433
   attls client --profile none example.com:443 --http-get /
-  attls client --attester both --model results --json </dev/null`,
+  attls client --attester both --model results --json </dev/null
+  attls client --sess-out session </dev/null && attls client --sess-in session --early-data request </dev/null`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			address := "localhost"
@@ -83,21 +85,30 @@ func (f *clientFlags) run(c *cobra.Command, address string) error {
 	}
 	conn.Close()
 	conn.report(err, closed)
-	if err != nil && c.Context().Err() == nil {
+	switch {
+	case c.Context().Err() != nil:
+		return nil
+	case err != nil:
 		return failed("%w", err)
 	}
-	return nil
+	return e.saveSession(f.session.sessOut)
 }
 
 // talk sends and receives until the server closes.
 func (f *clientFlags) talk(c *connection, input io.Reader) error {
 	sending := make(chan error, 1)
+	if early := c.end.early; len(early) > 0 && c.ConnectionState().EarlyData != handshake.EarlyDataAccepted {
+		if _, err := c.Write(early); err != nil { // once more, without the risk
+			return err
+		}
+	}
 	if f.httpGet != "" {
 		_, err := fmt.Fprintf(c, "GET %s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n", f.httpGet, c.end.config.ServerName)
 		sending <- err
 	} else {
 		go func() { // ends with the input, or with the process
-			_, err := io.Copy(c, input)
+			err := f.session.feed(c.destination(), input)
+			c.settle(context.Background())
 			if err == nil {
 				err = c.CloseWrite()
 			}

@@ -33,6 +33,7 @@ type endpointFlags struct {
 	role    attls.Role
 	profile profileFlags
 	scheme  schemeFlags
+	session sessionFlags
 
 	cert, key, ca                     string
 	verify                            string
@@ -53,6 +54,7 @@ type endpointFlags struct {
 func (f *endpointFlags) register(c *cobra.Command) {
 	f.profile.register(c, defaultProfile)
 	f.scheme.register(c)
+	f.session.register(c, f.role)
 	flags := c.Flags()
 	flags.StringVar(&f.cert, "cert", "", "PEM file with our certificate chain, end entity first (default: a fresh demonstration certificate)")
 	flags.StringVar(&f.key, "key", "", "PEM file with its private key (default: the file of --cert)")
@@ -87,6 +89,7 @@ type endpoint struct {
 	config   *handshake.Config
 	answerer *handshake.Answerer
 	capture  *captureFile
+	early    []byte // a client's early data
 	out, err io.Writer
 	printing sync.Mutex // one summary at a time
 	close    func()
@@ -98,7 +101,7 @@ func (f *endpointFlags) build(c *cobra.Command, host string) (*endpoint, error) 
 	e := &endpoint{flags: f, out: c.OutOrStdout(), err: c.ErrOrStderr(), close: func() {},
 		config: &handshake.Config{ALPN: f.alpn, RecordSizeLimit: f.recordSizeLimit, PadTo: f.padTo, NoMiddleboxCompatibility: f.noMiddlebox}}
 	e.answerer = &handshake.Answerer{Trust: handshake.Trust{}}
-	for _, step := range []func(*endpoint) error{f.algorithms, f.attestation, f.certificate, f.logKeys, f.record} {
+	for _, step := range []func(*endpoint) error{f.algorithms, f.attestation, f.certificate, f.session.apply, f.logKeys, f.record} {
 		if err := step(e); err != nil {
 			return nil, err
 		}
@@ -188,6 +191,14 @@ func (f *endpointFlags) certificate(e *endpoint) error {
 			return unavailable(err)
 		}
 		if credential, err = handshake.NewCredential(chain, key); err != nil {
+			return usage("%w", err)
+		}
+	case f.key != "" && f.session.rawKeys:
+		key, err := readKey(f.key)
+		if err != nil {
+			return unavailable(err)
+		}
+		if credential, err = handshake.NewRawCredential(key); err != nil {
 			return usage("%w", err)
 		}
 	case f.role == attls.RoleServer || len(e.config.Policy.Produce) > 0:
@@ -335,13 +346,28 @@ func readCertificate(certFile, keyFile string) ([][]byte, crypto.Signer, error) 
 	} else if blob, err = os.ReadFile(keyFile); err != nil {
 		return nil, nil, err
 	}
+	key, err := findKey(blob, keyFile)
+	return chain, key, err
+}
+
+// readKey reads a private key out of a PEM file.
+func readKey(file string) (crypto.Signer, error) {
+	blob, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return findKey(blob, file)
+}
+
+// findKey returns the first private key in what a file holds.
+func findKey(blob []byte, file string) (crypto.Signer, error) {
 	for rest := blob; ; {
 		var b *pem.Block
 		if b, rest = pem.Decode(rest); b == nil {
-			return nil, nil, fmt.Errorf("%s holds no private key", keyFile)
+			return nil, fmt.Errorf("%s holds no private key", file)
 		}
 		if key := parseKey(b); key != nil {
-			return chain, key, nil
+			return key, nil
 		}
 	}
 }
@@ -385,6 +411,7 @@ func (e *endpoint) wrap(nc net.Conn) *connection {
 		c.Conn = handshake.Server(nc, e.config, e.answerer, c.trace)
 	} else {
 		c.Conn = handshake.Client(nc, e.config, e.answerer, c.trace)
+		c.SetEarlyData(e.early)
 	}
 	return c
 }
@@ -394,6 +421,14 @@ func (c *connection) shake(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.end.flags.timeout)
 	defer cancel()
 	return c.HandshakeContext(ctx)
+}
+
+// settle waits for answers that are under way: to a request for a certificate
+// after the handshake, or a verdict on one.
+func (c *connection) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, c.end.flags.timeout)
+	defer cancel()
+	c.Settled(ctx)
 }
 
 // report prints the claims of a connection that is over.

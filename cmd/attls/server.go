@@ -99,7 +99,7 @@ func (f *serverFlags) run(c *cobra.Command) error {
 	fmt.Fprintf(c.ErrOrStderr(), "attls: listening on %s\n", l.Addr())
 	s := &server{endpoint: e, flags: f, input: newHub()}
 	if !f.www && !f.echo {
-		go io.Copy(s.input, c.InOrStdin())
+		go f.session.feed(s.input, c.InOrStdin())
 	}
 	return s.serve(c.Context(), l)
 }
@@ -185,6 +185,11 @@ func (s *server) connection(ctx context.Context, nc net.Conn) {
 	closed := false
 	if err == nil {
 		closed, err = s.talk(c)
+		c.settle(ctx)
+	}
+	if closed { // behind what standard input may be writing
+		nc.SetWriteDeadline(time.Now().Add(drainTimeout))
+		c.CloseWrite()
 	}
 	c.Close()
 	if err != nil {
@@ -203,8 +208,9 @@ func (s *server) talk(c *connection) (closed bool, err error) {
 	case s.flags.echo:
 		_, err = io.Copy(c, c)
 	default:
-		s.input.add(c)
-		defer s.input.remove(c)
+		to := c.destination()
+		s.input.add(to)
+		defer s.input.remove(to)
 		_, err = io.Copy(s.sink(), c)
 	}
 	return err == nil, err

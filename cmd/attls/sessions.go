@@ -1,0 +1,235 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"attls"
+	"attls/handshake"
+)
+
+// sessionBlock is the type of the PEM block that --sess-out writes.
+const sessionBlock = "ATTLS SESSION"
+
+// sessionFlags are about what outlasts one handshake, and about pre-shared and raw
+// public keys.
+type sessionFlags struct {
+	sessOut, sessIn  string // a client's
+	earlyFile        string
+	tickets          int // a server's
+	takeEarly        bool
+	maxEarly         uint32
+	psk, pskIdentity string
+	rawKeys          bool
+	peerKeys         []string
+	postHandshake    bool
+	commands         bool
+}
+
+func (f *sessionFlags) register(c *cobra.Command, role attls.Role) {
+	flags := c.Flags()
+	if role == attls.RoleClient {
+		flags.StringVar(&f.sessOut, "sess-out", "", "write the last ticket received, with its secret, to this file")
+		flags.StringVar(&f.sessIn, "sess-in", "", "resume the session in this file")
+		flags.StringVar(&f.earlyFile, "early-data", "", "file to send as early data, which can be replayed; needs --sess-in or --psk")
+		flags.BoolVar(&f.postHandshake, "pha", false, "let the server ask for a certificate after the handshake")
+	} else {
+		flags.IntVar(&f.tickets, "tickets", 2, "tickets issued after a handshake; 0: no resumption")
+		flags.BoolVar(&f.takeEarly, "early-data", false, "take early data, each ClientHello once")
+		flags.Uint32Var(&f.maxEarly, "max-early-data", 1<<14, "octets of early data announced in tickets")
+		flags.BoolVar(&f.postHandshake, "pha", false, "ask clients for a certificate after the handshake, by the command c; see --commands")
+	}
+	flags.StringVar(&f.psk, "psk", "", "external pre-shared key in hexadecimal, used with SHA-256")
+	flags.StringVar(&f.pskIdentity, "psk-identity", "Client_identity", "identity of --psk")
+	flags.BoolVar(&f.rawKeys, "raw-public-key", false, "prefer raw public keys (RFC 7250) to certificates, both ways; --key needs no --cert then")
+	flags.StringSliceVar(&f.peerKeys, "peer-key", nil, "PEM files with the raw public keys accepted of the peer")
+	flags.BoolVar(&f.commands, "commands", false, "a line of standard input that is one letter is a command: k updates our key, K the peer's as well, c asks clients for a certificate")
+}
+
+// apply configures an endpoint.
+func (f *sessionFlags) apply(e *endpoint) error {
+	e.config.PostHandshakeAuthentication = f.postHandshake
+	if err := f.rawPublicKeys(e); err != nil {
+		return err
+	}
+	external, err := f.external()
+	if err != nil {
+		return err
+	}
+	if e.flags.role == attls.RoleServer {
+		e.config.PSK = f.tickets > 0 || external != nil
+		e.config.Tickets = f.tickets
+		if e.config.PSK && f.takeEarly {
+			e.config.MaxEarlyData = f.maxEarly
+		}
+		e.answerer.ServerSessions = &handshake.ServerSessions{External: external, EarlyData: new(handshake.SingleUse).Accept}
+		return nil
+	}
+	sessions := &handshake.ClientSessions{External: external}
+	e.answerer.ClientSessions = sessions
+	e.config.PSK = external != nil || f.sessIn != "" || f.sessOut != ""
+	if f.sessIn != "" {
+		s, err := readSession(f.sessIn)
+		if err != nil {
+			return unavailable(err)
+		}
+		sessions.Put(s)
+	}
+	if f.earlyFile == "" {
+		return nil
+	}
+	if e.early, err = os.ReadFile(f.earlyFile); err != nil {
+		return unavailable(err)
+	}
+	if !e.config.PSK {
+		return usage("--early-data needs a key: --sess-in or --psk")
+	}
+	e.config.MaxEarlyData = uint32(min(len(e.early), 1<<24))
+	return nil
+}
+
+// external is the key of --psk, if there is one.
+func (f *sessionFlags) external() ([]*handshake.Session, error) {
+	if f.psk == "" {
+		return nil, nil
+	}
+	key, err := hex.DecodeString(f.psk)
+	if err != nil || len(key) == 0 || f.pskIdentity == "" {
+		return nil, usage("--psk is a key in hexadecimal, and --psk-identity is not empty")
+	}
+	return []*handshake.Session{{Identity: []byte(f.pskIdentity), Secret: key, External: true, Suite: attls.TLS_AES_128_GCM_SHA256}}, nil
+}
+
+// rawPublicKeys turns the types of certificates to raw public keys.
+func (f *sessionFlags) rawPublicKeys(e *endpoint) error {
+	if !f.rawKeys {
+		if len(f.peerKeys) > 0 {
+			return usage("--peer-key goes with --raw-public-key")
+		}
+		return nil
+	}
+	types := []attls.CertificateType{attls.CertificateRawPublicKey, attls.CertificateX509}
+	e.config.ServerCertificateTypes, e.config.ClientCertificateTypes = types, types
+	if len(e.answerer.Credentials) > 0 && e.answerer.Credentials[0].Type == attls.CertificateRawPublicKey {
+		if e.flags.role == attls.RoleServer {
+			e.config.ServerCertificateTypes = types[:1]
+		} else {
+			e.config.ClientCertificateTypes = types[:1]
+		}
+	}
+	for _, file := range f.peerKeys {
+		blob, err := os.ReadFile(file)
+		if err != nil {
+			return unavailable(err)
+		}
+		b, _ := pem.Decode(blob)
+		if b == nil || b.Type != "PUBLIC KEY" {
+			return unavailable(fmt.Errorf("%s holds no public key", file))
+		}
+		e.answerer.Trust.RawKeys = append(e.answerer.Trust.RawKeys, b.Bytes)
+	}
+	return nil
+}
+
+func readSession(file string) (*handshake.Session, error) {
+	blob, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	b, _ := pem.Decode(blob)
+	if b == nil || b.Type != sessionBlock {
+		return nil, fmt.Errorf("%s holds no session of attls", file)
+	}
+	s, failure := handshake.ParseSession(b.Bytes)
+	if failure != nil {
+		return nil, fmt.Errorf("%s: %w", file, failure)
+	}
+	return s, nil
+}
+
+// saveSession writes the newest ticket for the next connection.
+func (e *endpoint) saveSession(file string) error {
+	if file == "" {
+		return nil
+	}
+	for _, p := range e.answerer.ClientSessions.Offers(&handshake.PSKRequest{ServerName: e.config.ServerName}) {
+		if !p.Session.External {
+			return unavailable(os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: sessionBlock, Bytes: p.Session.Marshal()}), 0o600))
+		}
+	}
+	return failed("there is no session to save: no ticket that can be used has arrived")
+}
+
+// command carries a letter of --commands out on a connection; false when the
+// line is none.
+func (c *connection) command(line []byte) (bool, error) {
+	switch string(bytes.TrimRight(line, "\r\n")) {
+	case "k":
+		return true, c.KeyUpdate(false)
+	case "K":
+		return true, c.KeyUpdate(true)
+	case "c":
+		return true, c.RequestAuthentication()
+	}
+	return false, nil
+}
+
+// copyLines writes what is read, a line at a time.
+func copyLines(w io.Writer, r io.Reader) error {
+	for in := bufio.NewReader(r); ; {
+		line, err := in.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) { // a part of a long line
+			err = nil
+		}
+		if _, failure := w.Write(line); len(line) > 0 && failure != nil {
+			return failure
+		}
+		if err != nil {
+			if err == io.EOF {
+				err = nil
+			}
+			return err
+		}
+	}
+}
+
+// commanded writes to a connection, but carries commands out.
+type commanded struct{ *connection }
+
+func (c commanded) Write(line []byte) (int, error) {
+	is, err := c.command(line)
+	if err != nil {
+		fmt.Fprintf(c.end.err, "attls: %s\n", strings.TrimPrefix(err.Error(), "attls: "))
+	}
+	if is {
+		return len(line), nil
+	}
+	return c.connection.Write(line)
+}
+
+// destination is where standard input goes.
+func (c *connection) destination() net.Conn {
+	if c.end.flags.session.commands {
+		return commanded{c}
+	}
+	return c
+}
+
+// feed copies standard input to a connection, or to all of a server's.
+func (f *sessionFlags) feed(w io.Writer, input io.Reader) error {
+	if f.commands {
+		return copyLines(w, input)
+	}
+	_, err := io.Copy(w, input)
+	return err
+}
