@@ -188,7 +188,7 @@ func (p *painter) conform(results []peers.Result) {
 		}
 	}
 	for _, reason := range order {
-		p.line(p.in(faint, fmt.Sprintf("%d skipped: %s", reasons[reason], reason)))
+		p.line(p.in(faint, fmt.Sprintf("%d: %s", reasons[reason], reason)))
 	}
 	passed, failures, skipped := peers.Count(results)
 	p.line(fmt.Sprintf("%d passed, %d failed, %d skipped", passed, failures, skipped))

@@ -68,8 +68,44 @@ func (MbedTLS) Limit(s *conformance.Scenario, r attls.Role) string {
 		return "the code points of our mbedTLS peer are compiled in"
 	case len(s.Readings) > 0:
 		return "our mbedTLS peer has the default readings only"
+	case slices.Contains(unprovoked, s.Fail):
+		return "the fault " + s.Fail + " lies in a verdict that our mbedTLS peer does not get"
 	case s.Cookie && r == attls.RoleServer:
 		return "mbedTLS sends no cookie"
+	}
+	return ""
+}
+
+// unprovoked are faults of the rejecting end's own Appraiser.
+var unprovoked = []string{"key_unusable", "key-type"}
+
+// ownFaults are faults that lie in the settings of the end that must reject; so
+// our peer is set as the fault has it. A later flag wins.
+var ownFaults = map[string][]string{
+	"attester_unavailable": {"--attester-cmd", "false"},
+	"verifier_unreachable": {"--appraiser-cmd", "false"},
+	"no_scheme.evidence":   {"--format", "65000"},
+	"no_scheme.results":    {"--verifier", "nobody.example"},
+	"unwilling":            {"--attester", "none", "--no-require-attestation"},
+	"not_chosen":           {"--no-require-attestation"},
+}
+
+// Deviation implements Deviator: how mbedTLS 3.6 rejects otherwise than RFC 8446
+// and the drafts have it.
+func (MbedTLS) Deviation(s *conformance.Scenario) string {
+	switch s.Fail {
+	case "code-point":
+		return "an extension that was not offered and that it does not know is answered with illegal_parameter, not unsupported_extension (RFC 8446 4.2)"
+	case "huge":
+		return "a message of more than 16 KB does not fit its buffer, and it closes without an alert"
+	case "two_choices":
+		if s.Profile == "tls-attestation-07" {
+			return "our peer offers one model at a time, so that a second choice is unsupported_extension before it is two choices"
+		}
+	case "missing":
+		if s.Credential == conformance.CredentialAttestation && s.Attester == conformance.AttestClient {
+			return "an empty Certificate of a client is answered with no_certificate (41), which TLS 1.3 does not have, not certificate_required"
+		}
 	}
 	return ""
 }
@@ -80,6 +116,7 @@ func (m MbedTLS) Start(ctx context.Context, t *Task) (Process, error) {
 	if t.Scenario.Model == conformance.ModelResults {
 		args = append(args, "--verifier", attestation.DemoVerifier)
 	}
+	args = append(args, ownFaults[t.Scenario.Fail]...)
 	if t.Role == attls.RoleServer {
 		return start(ctx, true, m.Path, append(args, "--server")...)
 	}

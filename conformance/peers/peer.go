@@ -25,6 +25,12 @@ type Peer interface {
 	Start(ctx context.Context, t *Task) (Process, error)
 }
 
+// Deviator is a Peer that is known to answer a fault otherwise than it should.
+type Deviator interface {
+	// Deviation says what it does instead; empty when nothing is known.
+	Deviation(s *conformance.Scenario) string
+}
+
 // Process is a started end.
 type Process interface {
 	// Address is where a server listens.

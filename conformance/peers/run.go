@@ -38,6 +38,8 @@ const (
 	Failed  = "failed"
 	Skipped = "skipped" // a peer is missing
 	Limit   = "limit"   // a peer cannot do it
+	// Deviation: a stack broke a rule as it is known to.
+	Deviation = "deviation"
 )
 
 // Result is what became of a case.
@@ -82,11 +84,33 @@ func Run(ctx context.Context, c Case, peers map[string]Peer, rec *Recorder) Resu
 		r.Ends = ends[:]
 		err = Judge(&c, &ends[attls.RoleClient], &ends[attls.RoleServer])
 	}
-	r.Seconds, r.Status = time.Since(started).Seconds(), Passed
-	if err != nil {
-		r.Status, r.Reason = Failed, err.Error()
-	}
+	r.Seconds = time.Since(started).Seconds()
+	r.Status, r.Reason = verdict(&c, peers, err)
 	return r
+}
+
+// verdict is the status of a case that ended with err, and the reason. An
+// expected deviation that does not occur is a failure, so that a change is
+// noticed either way.
+func verdict(c *Case, peers map[string]Peer, err error) (status, reason string) {
+	for _, role := range roles {
+		d, ok := peers[c.Stack(role)].(Deviator)
+		if !ok || c.Scenario.Fail == "" {
+			continue
+		}
+		expected := d.Deviation(&c.Scenario)
+		switch {
+		case expected == "":
+		case err == nil:
+			return Failed, "an expected deviation did not occur: " + expected
+		default:
+			return Deviation, "expected deviation of " + c.Stack(role) + ": " + expected
+		}
+	}
+	if err != nil {
+		return Failed, err.Error()
+	}
+	return Passed, ""
 }
 
 var roles = [...]attls.Role{attls.RoleClient, attls.RoleServer}

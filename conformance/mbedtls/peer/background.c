@@ -255,7 +255,9 @@ static int read_credential(struct connection *c, size_t entry, struct reader r)
     struct attestation *a = peers(c);
 
     if (!a->chosen || c->options->scheme.credential != BESIDE_X509) {
-        return fail(c, FAIL_UNSOLICITED, "certificate", "attestation_evidence was not asked for");
+        /* A client's list asks for it, a server's choice does. */
+        return fail(c, c->options->role == CLIENT && a->offered ? FAIL_NOT_CHOSEN : FAIL_UNSOLICITED,
+                    "certificate", "attestation_evidence was not chosen");
     }
     if (entry != 0) {
         return fail(c, FAIL_MISPLACED, "certificate", "attestation_evidence stands in entry %zu", entry);

@@ -14,7 +14,7 @@ static const char usage[] =
     "  --credential C      x509, attestation\n"
     "  --format F          content format (a number) or media type of Evidence; default 263\n"
     "  --verifier V        verifier_identity of results\n"
-    "  --require-attestation  fail unless the peer attests\n"
+    "  --[no-]require-attestation  whether to fail unless the peer attests\n"
     "  --attester-cmd P, --appraiser-cmd P  programs that make and judge Evidence\n"
     "  --evidence F        file with the CMW to send instead\n"
     "  --nonce-size N      octets of our nonces; default 32\n"
@@ -34,7 +34,7 @@ static const char usage[] =
 /* A number for long options without a letter of their own. */
 enum option_id {
     OPT_SERVER = 256, OPT_CLIENT, OPT_PROFILE, OPT_ATTESTER, OPT_MODEL, OPT_CREDENTIAL, OPT_FORMAT,
-    OPT_VERIFIER, OPT_REQUIRE, OPT_ATTESTER_CMD, OPT_APPRAISER_CMD, OPT_EVIDENCE, OPT_NONCE_SIZE,
+    OPT_VERIFIER, OPT_REQUIRE, OPT_NO_REQUIRE, OPT_ATTESTER_CMD, OPT_APPRAISER_CMD, OPT_EVIDENCE, OPT_NONCE_SIZE,
     OPT_HOST, OPT_PORT, OPT_SERVERNAME, OPT_CERT, OPT_KEY, OPT_CA, OPT_ASK, OPT_GROUPS, OPT_SUITES,
     OPT_ALPN, OPT_SIGALGS, OPT_KEYLOG, OPT_JSON, OPT_CONNECTIONS, OPT_TIMEOUT, OPT_DATA, OPT_VECTORS,
     OPT_HELP
@@ -50,6 +50,7 @@ static const struct option long_options[] = {
     { "format", required_argument, NULL, OPT_FORMAT },
     { "verifier", required_argument, NULL, OPT_VERIFIER },
     { "require-attestation", no_argument, NULL, OPT_REQUIRE },
+    { "no-require-attestation", no_argument, NULL, OPT_NO_REQUIRE },
     { "attester-cmd", required_argument, NULL, OPT_ATTESTER_CMD },
     { "appraiser-cmd", required_argument, NULL, OPT_APPRAISER_CMD },
     { "evidence", required_argument, NULL, OPT_EVIDENCE },
@@ -213,6 +214,7 @@ static int set(struct options *o, enum option_id id, const char *value)
         case OPT_FORMAT: return set_format(o, value);
         case OPT_VERIFIER: o->scheme.verifier = value; return strlen(value) < 250 ? 0 : bad_value("verifier", value);
         case OPT_REQUIRE: o->require = 1; break;
+        case OPT_NO_REQUIRE: o->require = 0; break;
         case OPT_ATTESTER_CMD: o->attester_cmd = value; break;
         case OPT_APPRAISER_CMD: o->appraiser_cmd = value; break;
         case OPT_EVIDENCE: o->evidence = value; break;

@@ -140,7 +140,6 @@ static void set_certificate_types(struct connection *c)
 
 static int prototype_done(struct connection *c, int message, int received)
 {
-    (void) received;
     switch (message) {
         case MBEDTLS_SSL_HS_CLIENT_HELLO:
             if (c->attestations[CLIENT].chosen) {
@@ -150,6 +149,12 @@ static int prototype_done(struct connection *c, int message, int received)
             return check_demand(c, "client_hello");
         case MBEDTLS_SSL_HS_ENCRYPTED_EXTENSIONS:
             set_certificate_types(c);
+            return 0;
+        case MBEDTLS_SSL_HS_CERTIFICATE_REQUEST:
+            if (!received && own(c)->chosen) {
+                return fail(c, FAIL_CHOICE_WITHOUT_REQUEST, "certificate",
+                            "our attestation was chosen, but no CertificateRequest came");
+            }
             return 0;
         case MBEDTLS_SSL_HS_CERTIFICATE:
             if (peers(c)->chosen && !peers(c)->judged) {
