@@ -51,7 +51,7 @@ func ownCases(p *profile.Profile, faults []faultKind, known map[string]bool) []C
 		if !ok || f.rule == "" {
 			continue // not possible, or a fault of our own, which no rule of a text is about
 		}
-		list = append(list, Case{Name: f.Name, Rule: f.rule, Does: f.Does, Fault: &f, Scenario: f.Scenario, p: p, apply: f.apply, judge: f.Judge})
+		list = append(list, f.asCase(p))
 	}
 	for i := range checks {
 		if known[checks[i].name] {
@@ -98,6 +98,11 @@ func departures(p *profile.Profile) map[string]string {
 		}
 	}
 	return m
+}
+
+// asCase is a fault as a case of a profile; nil: of TLS 1.3 itself.
+func (f *Fault) asCase(p *profile.Profile) Case {
+	return Case{Name: f.Name, Rule: f.rule, Does: f.Does, Fault: f, Scenario: f.Scenario, p: p, apply: f.apply, judge: f.Judge}
 }
 
 // NotRunError says that a case could not be run at all.
@@ -267,21 +272,16 @@ func readingCase(p, other *profile.Profile, name, option string) (Case, bool) {
 				continue
 			}
 			f := Fault{Name: "binder/" + name + "=" + option, Failure: attls.FailBinderMismatch, rule: rule.BinderCompared,
-				Does:    fmt.Sprintf("The attester computes the binder under the reading %s=%s.", name, option),
-				rejects: c.attester.Peer(), at: carrierMessage(c.credential()), action: p.AlertFor(attls.FailBinderMismatch)}
-			f.Rejects, f.At = f.rejects.String(), f.at.String()
-			if !f.action.Close {
-				f.Alert = alertClaim(p, &f.action.Alert)
-			}
+				Does:     fmt.Sprintf("The attester computes the binder under the reading %s=%s.", name, option),
+				Scenario: *s, rejects: c.attester.Peer(), at: carrierMessage(c.credential())}
 			f.apply = func(s *setup) {
 				s.ends[c.attester].config.Profile = s.p.WithBinder(other)
 				if v.asks {
 					s.ends[attls.RoleServer].config.ClientAuthentication = handshake.OptionalClientCertificate
 				}
 			}
-			f.Scenario = *s
-			k := Case{Name: f.Name, Rule: f.rule, Does: f.Does, Fault: &f, Scenario: *s, p: p, apply: f.apply, judge: f.Judge}
-			if k.differs(c.attester) {
+			f.expect(p, p.AlertFor(f.Failure))
+			if k := f.asCase(p); k.differs(c.attester) {
 				return k, true
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"attls"
 	"attls/extensions"
 	"attls/extensions/profile"
+	"attls/handshake"
 	"attls/handshake/message"
 	"attls/internal/rule"
 	"attls/negotiation"
@@ -54,6 +55,7 @@ var checks = []check{
 	{"external-key", rule.ResumptionExternal, "The ends have an external pre-shared key: a full handshake all the same.", tryExternalKey},
 	{"ticket-lifetime", rule.TicketBounded, "A ticket may not be used for longer than the verdict on the client is valid.", tryTicketLifetime},
 	{"raw-signature", rule.SignatureRaw, "The signature in CertificateVerify has 64 octets, r and s.", tryRawSignature},
+	{"never-sent", rule.NeverSent, "A server that could issue tickets sends none.", tryNeverSent},
 	{"no-ccs", rule.NoCCS, "No record of type change_cipher_spec is sent.", tryNoCCS},
 	{"one-message-a-record", rule.OneMessage, "No record holds two handshake messages.", tryOneMessage},
 	{"padded", rule.Padded, "Protected records are padded to a multiple.", tryPadded},
@@ -579,6 +581,20 @@ func tryRawSignature(c *circumstance) *attempted {
 		}
 		if err := cv.Unmarshal(s.bytes[4:]); err != nil || len(cv.Signature) != 64 {
 			return fmt.Errorf("a signature of %d octets", len(cv.Signature))
+		}
+		return nil
+	})}
+}
+
+func tryNeverSent(c *circumstance) *attempted {
+	if !slices.Contains(c.p.Quirks.NeverSend, attls.KindNewSessionTicket) {
+		return nil
+	}
+	return &attempted{func(s *setup) {
+		s.resumable(&handshake.ServerSessions{}, &handshake.ClientSessions{})
+	}, goodAnd(func(r *Result) error {
+		if r.sent(attls.RoleServer, attls.KindNewSessionTicket) != nil {
+			return fmt.Errorf("the server sent NewSessionTicket")
 		}
 		return nil
 	})}

@@ -165,21 +165,26 @@ func (k *faultKind) fault(p *profile.Profile, s Scenario) (Fault, bool) {
 		if action.None {
 			continue // the profile lets it pass
 		}
-		f := Fault{Name: k.title(), Failure: a.failure, Does: k.does, Rejects: a.rejects.String(), At: a.at.String(),
-			Scenario: tried, rejects: a.rejects, at: a.at, action: action, rule: k.rule, apply: a.apply}
+		f := Fault{Name: k.title(), Failure: a.failure, Does: k.does, Scenario: tried, rejects: a.rejects, at: a.at, rule: k.rule, apply: a.apply}
+		f.expect(p, action)
 		if f.rule == "" {
 			f.rule = breaches[a.failure]
 		}
 		if a.at == attls.KindAdded {
 			f.At = p.Messages[c.credential().Message].Name
 		}
-		if !action.Close {
-			f.Alert = alertClaim(p, &action.Alert)
-		}
 		f.Scenario.Fail = f.Name
 		return f, true
 	}
 	return Fault{}, false
+}
+
+// expect says who must reject, where, and with which alert.
+func (f *Fault) expect(p *profile.Profile, action profile.AlertAction) {
+	f.Rejects, f.At, f.action = f.rejects.String(), f.at.String(), action
+	if !action.Close {
+		f.Alert = alertClaim(p, &action.Alert)
+	}
 }
 
 // breaches are the rules whose breach a failure tells of.

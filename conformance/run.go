@@ -220,7 +220,7 @@ func (r *Result) judge() error {
 		}
 	}
 	if !r.Attested() {
-		return errors.New("the connection did not carry application data both ways under a verdict")
+		return errNotAttested
 	}
 	return nil
 }

@@ -29,17 +29,16 @@ func tlsCases() []Case {
 	list := make([]Case, 0, len(tlsFaults))
 	for i := range tlsFaults {
 		k := &tlsFaults[i]
-		f := Fault{Name: k.name, Failure: k.failure, Does: k.does, Rejects: k.rejects.String(), At: k.at.String(),
-			rejects: k.rejects, at: k.at, action: profile.AlertAction{Alert: attls.DefaultAlert(k.failure)}, rule: k.rule, apply: k.apply}
-		f.Alert = alertClaim(nil, &f.action.Alert)
-		s := Scenario{Attester: AttestNone}
+		f := &Fault{Name: k.name, Failure: k.failure, Does: k.does, Scenario: Scenario{Attester: AttestNone},
+			rejects: k.rejects, at: k.at, rule: k.rule, apply: k.apply}
+		f.expect(nil, profile.AlertAction{Alert: attls.DefaultAlert(k.failure)})
 		if k.set != nil {
-			k.set(&s)
+			k.set(&f.Scenario)
 		}
-		f.Scenario = s
-		list = append(list, Case{Name: k.name, Rule: k.rule, Does: k.does, Fault: &f, Scenario: s, apply: k.apply, judge: f.Judge})
+		list = append(list, f.asCase(nil))
 	}
-	return list
+	return append(list, Case{Name: "unknown-ignored", Rule: rule.UnknownIgnored, Does: "ClientHello holds an extension that the server does not know.",
+		Scenario: Scenario{Attester: AttestNone}, apply: clientHello(0, with(unknownExtension)), judge: good})
 }
 
 // serverEdits is a fault in the extensions of a server's message.
@@ -128,6 +127,10 @@ var tlsFaults = []tlsFault{
 		}), nil},
 	{"no-signature-algorithms", rule.HelloComplete, "ClientHello lacks signature_algorithms.", attls.FailMissingExtension, server, attls.KindClientHello,
 		clientHello(0, drop(attls.ExtSignatureAlgorithms)), nil},
+	{"share-unlisted", rule.ShareListed, "ClientHello has a share of a group that supported_groups lacks.", attls.FailIllegalParameter, server, attls.KindClientHello,
+		clientHello(0, func(l extensions.List) extensions.List {
+			return with(attls.ExtSupportedGroups, 0, 2, 0, 30)(drop(attls.ExtSupportedGroups)(l))
+		}), nil},
 	{"second-hello", rule.HelloRepeated, "The second ClientHello has another extension than the first.", attls.FailRetryMismatch, server, attls.KindClientHello,
 		clientHello(1, with(unknownExtension)), func(s *Scenario) { s.HelloRetry = true }},
 	{"cookie-dropped", rule.HelloRepeated, "The second ClientHello lacks the cookie.", attls.FailRetryMismatch, server, attls.KindClientHello,

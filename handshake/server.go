@@ -171,7 +171,7 @@ func (e *Engine) selectGroup(ch *message.ClientHello) (attls.NamedGroup, []byte,
 		return 0, nil, in(err, sharesX)
 	}
 	for g := range shares.All() {
-		if !groups.Contains(uint16(g)) {
+		if !groups.Contains(uint16(g)) && e.obeys(rule.ShareListed) {
 			return 0, nil, in(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "a share of %v, which supported_groups lacks", g).By("RFC 8446 4.2.8"), sharesX)
 		}
 	}

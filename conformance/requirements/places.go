@@ -60,6 +60,8 @@ var places = map[rule.Rule]string{
 	rule.ResumptionExternal:    "negotiation.AcceptResumption",
 	rule.TicketBounded:         "negotiation.TicketsWithinValidity",
 	rule.SignatureRaw:          "handshake.step",
+	rule.NeverSent:             "handshake.issues",
+	rule.ShareListed:           "handshake.selectGroup",
 	rule.NoCCS:                 "handshake.sendCCS",
 	rule.OneMessage:            "record.Handshake",
 	rule.Padded:                "handshake.newEngine",

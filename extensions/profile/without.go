@@ -103,6 +103,7 @@ var parameters = map[rule.Rule]func(*Profile){
 	rule.ResumptionExternal: func(p *Profile) { p.Resumption.ExternalPSK = true },
 	rule.TicketBounded:      func(p *Profile) { p.Resumption.Tickets = "allow" },
 	rule.SignatureRaw:       func(p *Profile) { p.Quirks.SignatureEncoding = [2]SignatureEncoding{} },
+	rule.NeverSent:          func(p *Profile) { p.Quirks.NeverSend = nil },
 	rule.NoCCS:              func(p *Profile) { p.Quirks.NoCCS = false },
 	rule.OneMessage:         func(p *Profile) { p.Quirks.MessagesPerRecord = 0 },
 	rule.Padded:             func(p *Profile) { p.Quirks.PadTo = 0 },

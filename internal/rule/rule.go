@@ -91,6 +91,7 @@ const (
 // How one end must speak to a peer with quirks.
 const (
 	SignatureRaw     Rule = "quirk.signature_encoding"
+	NeverSent        Rule = "quirk.never_send" // messages that the profile never sends
 	NoCCS            Rule = "quirk.no_ccs"
 	OneMessage       Rule = "quirk.messages_per_record"
 	Padded           Rule = "quirk.pad_to"
@@ -112,6 +113,7 @@ const (
 	ChainTrusted        Rule = "certificate.trusted"  // a certificate that is not trusted is refused
 	PSKLast             Rule = "extension.psk_last"   // pre_shared_key is the last extension
 	HelloComplete       Rule = "hello.complete"       // the extensions that ClientHello must have
+	ShareListed         Rule = "key_share.listed"     // a share is of a group that supported_groups lists
 	HelloRepeated       Rule = "hello.repeated"       // the second ClientHello differs where it may
 	VersionOffered      Rule = "version.offered"      // the selected version was offered
 	ALPNOffered         Rule = "alpn.offered"         // so was the protocol
