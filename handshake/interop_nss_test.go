@@ -42,6 +42,10 @@ func (nss) lacks(w *wish, theirs attls.Role) string {
 		return "tstclnt and selfserv do not announce record_size_limit"
 	case w.early && !w.rejected && theirs == attls.RoleServer:
 		return "selfserv refuses early data in its first seconds, as it cannot know what it took before"
+	case w.later && w.resume && theirs == attls.RoleClient:
+		return "tstclnt sends what is in its file and leaves before it could be asked"
+	case w.suite != 0 && w.resume && theirs == attls.RoleClient:
+		return "tstclnt has used up its list of suites when it connects again"
 	case w.external && theirs == attls.RoleServer:
 		return "selfserv does not use its external key, not even with tstclnt"
 	}
@@ -169,7 +173,7 @@ func (nss) says(w *wish, theirs attls.Role) []string {
 	add(server && w.resume, `1 stateless resumes`)
 	add(server && (w.mutual || w.later), `Subject: CN=client\n.*\n.*Certificate Validated`)
 	add(!server && w.resume, `1 cache hits`)
-	add(!server && w.rejected, `Early data rejected`)
+	add(!server && w.rejected && !w.retry, `Early data rejected`)
 	add(!server && w.external, `Signature Scheme: none`)
 	return list
 }
