@@ -200,6 +200,9 @@ func TestWriterAddresses(t *testing.T) {
 			var said [2]string
 			for _, p := range connections[0].Pieces {
 				said[p.Sender] += string(p.Data)
+				if len(p.Data) > maxSegment {
+					t.Errorf("a segment of %d octets", len(p.Data))
+				}
 				if p.Time.Unix() != 1700000000 {
 					t.Errorf("a packet at %v", p.Time)
 				}

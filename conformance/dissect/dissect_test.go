@@ -92,6 +92,9 @@ func TestFaultsAreNamed(t *testing.T) {
 					if f.Alert != nil && !strings.Contains(strings.Join(d.Notes, " "), "the connection with "+f.Alert.Name) {
 						t.Errorf("no note names %s: %q", f.Alert.Name, d.Notes)
 					}
+					if f.At == "ClientHello" && len(d.Notes) != 1 {
+						t.Errorf("%d notes on one message: %q", len(d.Notes), d.Notes)
+					}
 					return
 				}
 				want := f.Failure
@@ -107,6 +110,9 @@ func TestFaultsAreNamed(t *testing.T) {
 				}
 				if got.Step < 0 || d.Ladder[got.Step].Broken == nil || d.Ladder[got.Step].From != got.Sender {
 					t.Errorf("step %d", got.Step)
+				}
+				if want == attls.FailBinderMismatch && (len(d.Attestation) == 0 || d.Attestation[0].Comparison != dissect.Different || d.Attestation[0].Reason == "") {
+					t.Errorf("compared: %+v", d.Attestation)
 				}
 				if want == f.Failure && (f.Alert == nil) != (got.Answered == nil) || f.Alert != nil && *got.Answered != *f.Alert {
 					t.Errorf("answered with %+v, want %+v", got.Answered, f.Alert)
