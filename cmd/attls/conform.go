@@ -63,7 +63,7 @@ func (f *conformFlags) run(c *cobra.Command) error {
 	o := peers.Defaults()
 	o.Full, o.Faults = f.full || f.exact != "", f.faults || f.exact != ""
 	if f.profiles != nil {
-		o.Profiles = f.profiles
+		o.Profiles, o.Plain = f.profiles, nil
 	}
 	cases, err := peers.Cases(o)
 	if err != nil {
@@ -88,7 +88,7 @@ func (f *conformFlags) run(c *cobra.Command) error {
 	if f.mbedtls == "" {
 		f.mbedtls = peers.FindMbedTLS()
 	}
-	stacks := []peers.Peer{peers.InProcess{}, peers.Command{Path: self},
+	stacks := []peers.Peer{peers.InProcess{}, peers.Command{Path: self}, peers.CryptoTLS{},
 		peers.MbedTLS{Path: f.mbedtls, Evidence: self + " evidence serve"}}
 	recorder, err := f.recorder()
 	if err != nil {

@@ -13,7 +13,10 @@ import (
 // Options choose the cases of a grid.
 type Options struct {
 	// Pairs are the stacks that meet, client and server.
-	Pairs    [][2]string
+	Pairs [][2]string
+	// Plain are stacks that meet in plain TLS, in every group, with and without
+	// HelloRetryRequest.
+	Plain    [][2]string
 	Profiles []string
 	Suites   []string
 	Groups   []string
@@ -27,7 +30,9 @@ type Options struct {
 // Defaults are the dimensions that our engine and mbedTLS share.
 func Defaults() Options {
 	return Options{
-		Pairs:    [][2]string{{"attls", "mbedtls"}, {"mbedtls", "attls"}},
+		Pairs: [][2]string{{"attls", "mbedtls"}, {"mbedtls", "attls"}},
+		Plain: [][2]string{{"attls", "mbedtls"}, {"mbedtls", "attls"}, {"attls", "crypto/tls"}, {"crypto/tls", "attls"},
+			{"mbedtls", "crypto/tls"}, {"crypto/tls", "mbedtls"}},
 		Profiles: []string{"early-attestation-06", "tls-attestation-07", "mbedtls-poc"},
 		Suites:   []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"},
 		Groups:   []string{"x25519", "secp256r1", "secp384r1", "secp521r1"},
@@ -69,10 +74,23 @@ func Cases(o Options) ([]Case, error) {
 		s.Suite, s.Group, s.HelloRetry = o.Suites[p.suite], o.Groups[p.group], p.retry == 1
 		cases = append(cases, Case{o.Pairs[p.pair][0], o.Pairs[p.pair][1], s})
 	}
+	cases = append(cases, plain(o)...)
 	if o.Faults {
 		cases = append(cases, faults(o.Pairs, combinations)...)
 	}
 	return cases, nil
+}
+
+func plain(o Options) []Case {
+	var cases []Case
+	for _, pair := range o.Plain {
+		for _, g := range o.Groups {
+			for _, retry := range []bool{false, true} {
+				cases = append(cases, Case{pair[0], pair[1], conformance.Scenario{Attester: conformance.AttestNone, Group: g, HelloRetry: retry}})
+			}
+		}
+	}
+	return cases
 }
 
 // allowed are the combinations that the profiles allow, as scenarios.

@@ -3,6 +3,7 @@ package peers
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 
@@ -28,16 +29,26 @@ func (InProcess) Start(ctx context.Context, t *Task) (Process, error) {
 	if end.Config.Groups, err = groupNumbers(groups(&t.Scenario, t.Role)); err != nil {
 		return nil, err
 	}
+	end.Config.Retry = handshake.Retry{Cookie: t.Scenario.Cookie}
+	return startHere(ctx, t, func(ctx context.Context, nc net.Conn, keyLog io.Writer) (conformance.Claims, error) {
+		end.Config.KeyLog = keyLog
+		return end.Exchange(ctx, nc)
+	})
+}
+
+// exchange is the part of an end that has its connection.
+type exchange func(ctx context.Context, nc net.Conn, keyLog io.Writer) (conformance.Claims, error)
+
+// startHere starts an end that is a function of its connection.
+func startHere(ctx context.Context, t *Task, f exchange) (Process, error) {
 	keyLog, err := os.Create(t.keyLog())
 	if err != nil {
 		return nil, err
 	}
-	end.Config.KeyLog = keyLog
-	end.Config.Retry = handshake.Retry{Cookie: t.Scenario.Cookie}
 	ctx, cancel := context.WithCancel(ctx)
-	p := &inProcess{end: end, cancel: cancel, done: make(chan struct{}), keyLog: keyLog}
+	p := &inProcess{exchange: f, cancel: cancel, keyLog: keyLog, done: make(chan struct{})}
 	if t.Role == attls.RoleClient {
-		go p.run(func() (net.Conn, error) { return (&net.Dialer{}).DialContext(ctx, "tcp", t.Address) }, ctx)
+		go p.run(ctx, func() (net.Conn, error) { return (&net.Dialer{}).DialContext(ctx, "tcp", t.Address) })
 		return p, nil
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
@@ -51,7 +62,7 @@ func (InProcess) Start(ctx context.Context, t *Task) (Process, error) {
 	go func() {
 		defer stop()
 		defer l.Close()
-		p.run(l.Accept, ctx)
+		p.run(ctx, l.Accept)
 	}()
 	return p, nil
 }
@@ -69,16 +80,16 @@ func groupNumbers(names []string) ([]attls.NamedGroup, error) {
 }
 
 type inProcess struct {
-	end     *conformance.End
-	address string
-	cancel  context.CancelFunc
-	keyLog  *os.File
-	done    chan struct{}
-	claims  conformance.Claims
-	err     error
+	exchange exchange
+	address  string
+	cancel   context.CancelFunc
+	keyLog   *os.File
+	done     chan struct{}
+	claims   conformance.Claims
+	err      error
 }
 
-func (p *inProcess) run(connect func() (net.Conn, error), ctx context.Context) {
+func (p *inProcess) run(ctx context.Context, connect func() (net.Conn, error)) {
 	defer close(p.done)
 	defer p.keyLog.Close()
 	nc, err := connect()
@@ -88,7 +99,7 @@ func (p *inProcess) run(connect func() (net.Conn, error), ctx context.Context) {
 	}
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	defer stop()
-	p.claims, p.err = p.end.Exchange(ctx, nc)
+	p.claims, p.err = p.exchange(ctx, nc, p.keyLog)
 }
 
 func (p *inProcess) Address() string { return p.address }

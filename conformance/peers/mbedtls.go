@@ -70,6 +70,8 @@ func (MbedTLS) Limit(s *conformance.Scenario, r attls.Role) string {
 		return "our mbedTLS peer has the default readings only"
 	case slices.Contains(unprovoked, s.Fail):
 		return "the fault " + s.Fail + " lies in a verdict that our mbedTLS peer does not get"
+	case s.Fail == "two_choices" && s.Profile == "tls-attestation-07":
+		return "our peer offers one model at a time, so that a second choice is unsupported_extension before it is two choices"
 	case s.Cookie && r == attls.RoleServer:
 		return "mbedTLS sends no cookie"
 	}
@@ -92,23 +94,24 @@ var ownFaults = map[string][]string{
 
 // Deviation implements Deviator: how mbedTLS 3.6 rejects otherwise than RFC 8446
 // and the drafts have it.
-func (MbedTLS) Deviation(s *conformance.Scenario) string {
+func (MbedTLS) Deviation(s *conformance.Scenario) *Deviant {
 	switch s.Fail {
 	case "code-point":
-		return "an extension that was not offered and that it does not know is answered with illegal_parameter, not unsupported_extension (RFC 8446 4.2)"
+		return &Deviant{Alert: attls.AlertIllegalParameter,
+			Does: "an extension that was not offered and that it does not know is answered with illegal_parameter, not unsupported_extension (RFC 8446 4.2)"}
 	case "huge":
-		return "a message of more than 16 KB does not fit its buffer, and it closes without an alert"
-	case "two_choices":
-		if s.Profile == "tls-attestation-07" {
-			return "our peer offers one model at a time, so that a second choice is unsupported_extension before it is two choices"
-		}
+		return &Deviant{None: true, Does: "a message of more than 16 KB does not fit its buffer, and it closes without an alert"}
 	case "missing":
 		if s.Credential == conformance.CredentialAttestation && s.Attester == conformance.AttestClient {
-			return "an empty Certificate of a client is answered with no_certificate (41), which TLS 1.3 does not have, not certificate_required"
+			return &Deviant{Alert: noCertificate,
+				Does: "an empty Certificate of a client is answered with no_certificate (41), which TLS 1.3 does not have, not certificate_required"}
 		}
 	}
-	return ""
+	return nil
 }
+
+// noCertificate is an alert of SSL 3.0.
+const noCertificate attls.AlertDescription = 41
 
 // Start implements Peer.
 func (m MbedTLS) Start(ctx context.Context, t *Task) (Process, error) {

@@ -27,8 +27,26 @@ type Peer interface {
 
 // Deviator is a Peer that is known to answer a fault otherwise than it should.
 type Deviator interface {
-	// Deviation says what it does instead; empty when nothing is known.
-	Deviation(s *conformance.Scenario) string
+	// Deviation says what it does instead; nil when nothing is known.
+	Deviation(s *conformance.Scenario) *Deviant
+}
+
+// Deviant is how a stack deviates.
+type Deviant struct {
+	Does  string                 // one sentence
+	Alert attls.AlertDescription // the alert that it sends in place of the right one
+	None  bool                   // it sends none
+}
+
+// shows reports whether the claims of the end that had to reject show it.
+func (d *Deviant) shows(c *conformance.Claims) bool {
+	switch {
+	case c.Error == nil:
+		return false
+	case c.AlertSent == nil:
+		return d.None
+	}
+	return !d.None && c.AlertSent.Code == uint8(d.Alert)
 }
 
 // Process is a started end.

@@ -47,7 +47,7 @@ func TestMbedTLS(t *testing.T) {
 		t.Skip(reason)
 	}
 	o := Defaults()
-	o.Suites, o.Groups = o.Suites[1:2], o.Groups[:2]
+	o.Suites, o.Groups, o.Plain = o.Suites[1:2], o.Groups[:2], nil
 	cases, err := Cases(o)
 	if err != nil {
 		t.Fatal(err)
@@ -201,5 +201,27 @@ func TestSkip(t *testing.T) {
 	}
 	if s := b.String(); !strings.Contains(s, `skipped="2"`) || !strings.Contains(s, "nobody") {
 		t.Error(s)
+	}
+}
+
+// TestPlain: crypto/tls with us and with mbedTLS, without attestation.
+func TestPlain(t *testing.T) {
+	all := append(stacks(t), CryptoTLS{})
+	plain := conformance.Scenario{Attester: conformance.AttestNone, Group: "secp256r1", ALPN: "conform"}
+	retry := plain
+	retry.HelloRetry = true
+	var cases []Case
+	for _, s := range []conformance.Scenario{plain, retry} {
+		for _, other := range []string{"attls", "mbedtls"} {
+			if other == "mbedtls" && all[1].Missing() != "" {
+				continue
+			}
+			cases = append(cases, Case{"crypto/tls", other, s}, Case{other, "crypto/tls", s})
+		}
+	}
+	for _, r := range RunAll(t.Context(), cases, all, 2, nil, func(*Result) {}) {
+		if r.Status != Passed {
+			t.Errorf("%s: %s: %s", r.String(), r.Status, r.Reason)
+		}
 	}
 }

@@ -85,26 +85,25 @@ func Run(ctx context.Context, c Case, peers map[string]Peer, rec *Recorder) Resu
 		err = Judge(&c, &ends[attls.RoleClient], &ends[attls.RoleServer])
 	}
 	r.Seconds = time.Since(started).Seconds()
-	r.Status, r.Reason = verdict(&c, peers, err)
+	r.Status, r.Reason = verdict(&c, peers, r.Ends, err)
 	return r
 }
 
 // verdict is the status of a case that ended with err, and the reason. An
 // expected deviation that does not occur is a failure, so that a change is
 // noticed either way.
-func verdict(c *Case, peers map[string]Peer, err error) (status, reason string) {
+func verdict(c *Case, peers map[string]Peer, ends []conformance.Claims, err error) (status, reason string) {
 	for _, role := range roles {
 		d, ok := peers[c.Stack(role)].(Deviator)
-		if !ok || c.Scenario.Fail == "" {
+		if !ok || c.Scenario.Fail == "" || len(ends) == 0 {
 			continue
 		}
-		expected := d.Deviation(&c.Scenario)
-		switch {
-		case expected == "":
+		switch expected := d.Deviation(&c.Scenario); {
+		case expected == nil:
 		case err == nil:
-			return Failed, "an expected deviation did not occur: " + expected
-		default:
-			return Deviation, "expected deviation of " + c.Stack(role) + ": " + expected
+			return Failed, "an expected deviation did not occur: " + expected.Does
+		case expected.shows(&ends[role]):
+			return Deviation, "expected deviation of " + c.Stack(role) + ": " + expected.Does
 		}
 	}
 	if err != nil {
