@@ -260,3 +260,17 @@ func TestSpec(t *testing.T) {
 		t.Error("SPEC.md is not up to date; run go generate ./conformance/requirements")
 	}
 }
+
+// TestNotProven: a case that passes without the rule it names, or fails with it,
+// is told apart from a proof.
+func TestNotProven(t *testing.T) {
+	cases := conformance.Cases(nil)
+	wrong, broken := cases[0], cases[0]
+	wrong.Rule = rule.OfferOrder
+	broken.Scenario.Suite = "TLS_NONSENSE"
+	for want, c := range map[string]*conformance.Case{"it passes without the rule": &wrong, "it fails with the rule in force": &broken} {
+		if p := (&unit{c: c}).prove(); p.Proven || !strings.HasPrefix(p.Text, want) {
+			t.Errorf("%+v, want: %s", p, want)
+		}
+	}
+}
