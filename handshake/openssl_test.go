@@ -123,7 +123,7 @@ func (p *program) await(pattern string) []string {
 		}
 		from = max(0, len(text)-1000)
 		if ended {
-			p.t.Fatalf("%s ended without %q:\n%.3000s", p.name, pattern, text)
+			p.t.Fatalf("%s ended without %q:\n%s", p.name, pattern, text[max(0, len(text)-1500):])
 		}
 		select {
 		case <-changed:
