@@ -17,14 +17,18 @@ import (
 // attestation is what a profile adds to a connection. Everything in it follows
 // the compiled profile; nothing in it knows a revision.
 type attestation struct {
-	offered negotiation.Slots
-	chosen  negotiation.Slots
-	fields  *profile.Fields // nonces and, at a server, the offer as read
-	// Indexed by the role of the attester.
-	payload   [2][]byte
-	challenge [2][]byte
-	verdict   [2]*negotiation.Verdict
-	answered  bool // CheckAnswers has run
+	offered  negotiation.Slots
+	chosen   negotiation.Slots
+	fields   *profile.Fields // nonces and, at a server, the offer as read
+	proofs   [2]proof        // indexed by the role of the attester
+	answered bool            // CheckAnswers has run
+}
+
+// proof is what one attester shows in one authentication.
+type proof struct {
+	payload   []byte
+	challenge []byte
+	verdict   *negotiation.Verdict // at the relying party
 }
 
 // startAttestation prepares the state of a profile.
@@ -134,7 +138,12 @@ func (e *Engine) profileExtensions(k attls.MessageKind) *attls.Error {
 	} else {
 		copy(f.Choices, e.att.chosen.Choices)
 	}
-	list, err := p.Encode(k, e.role, f)
+	return e.addExtensions(k, f)
+}
+
+// addExtensions adds what the profile makes of fields to the message being built.
+func (e *Engine) addExtensions(k attls.MessageKind, f *profile.Fields) *attls.Error {
+	list, err := e.cfg.Profile.Encode(k, e.role, f)
 	if err != nil {
 		return asLocal(err)
 	}
@@ -156,6 +165,20 @@ func (e *Engine) readProfile(k attls.MessageKind, l extensions.List) *attls.Erro
 			f.Choices[i] = nil
 		}
 	}
+	if err := e.decodeFields(k, l, f); err != nil {
+		return err
+	}
+	if k == attls.KindClientHello {
+		copy(e.att.offered.Present, f.Offered)
+		copy(e.att.offered.Offers, f.Offers)
+		return nil
+	}
+	return e.checkChoices(k, f, e.att.chosen)
+}
+
+// decodeFields reads the profile's extensions of a message into fields.
+func (e *Engine) decodeFields(k attls.MessageKind, l extensions.List, f *profile.Fields) *attls.Error {
+	p := e.cfg.Profile
 	for i := range l {
 		x := &l[i]
 		if _, ok := p.Extension(x.Type); !ok || k == attls.KindCertificateRequest && !e.asked(k, x.Type) {
@@ -172,11 +195,12 @@ func (e *Engine) readProfile(k attls.MessageKind, l extensions.List) *attls.Erro
 			return failure.Under("extensions").In(k)
 		}
 	}
-	if k == attls.KindClientHello {
-		copy(e.att.offered.Present, f.Offered)
-		copy(e.att.offered.Offers, f.Offers)
-		return nil
-	}
+	return nil
+}
+
+// checkChoices takes the choices that a message brought, if they were offered.
+func (e *Engine) checkChoices(k attls.MessageKind, f *profile.Fields, to negotiation.Slots) *attls.Error {
+	p := e.cfg.Profile
 	for i, c := range f.Choices {
 		if c == nil || negotiation.IsNullChoice(p, c) {
 			continue
@@ -188,8 +212,7 @@ func (e *Engine) readProfile(k attls.MessageKind, l extensions.List) *attls.Erro
 			}
 			return err.Under("extensions." + p.Slots[i].Name).In(k)
 		}
-		e.att.chosen.Choices[i] = own
-		e.att.chosen.Present[i] = true
+		to.Choices[i], to.Present[i] = own, true
 	}
 	return nil
 }
@@ -336,7 +359,7 @@ func (e *Engine) attestationFailure(f attls.Failure, format string, args ...any)
 
 // readPayload takes the payload out of a Certificate and checks that it is
 // there if and only if it was chosen.
-func (e *Engine) readPayload(ct *message.Certificate, c *profile.Credential) *attls.Error {
+func (e *Engine) readPayload(ct *message.Certificate, c *profile.Credential, to *proof) *attls.Error {
 	p := e.cfg.Profile
 	if p == nil {
 		return nil
@@ -366,7 +389,7 @@ func (e *Engine) readPayload(ct *message.Certificate, c *profile.Credential) *at
 				}
 				return in(failure, x)
 			}
-			e.att.payload[peer] = append([]byte(nil), f.Payload...)
+			to.payload = append([]byte(nil), f.Payload...)
 		}
 	}
 	if c == nil {
@@ -379,9 +402,9 @@ func (e *Engine) readPayload(ct *message.Certificate, c *profile.Credential) *at
 				return err.Under("certificate_list")
 			}
 		}
-		e.att.payload[peer] = append([]byte(nil), ct.Entries[0].Data...)
+		to.payload = append([]byte(nil), ct.Entries[0].Data...)
 	case profile.CarrierExtension:
-		if e.att.payload[peer] == nil {
+		if to.payload == nil {
 			if err := e.attestationFailure(attls.FailMissing, "the chosen scheme's payload is not in the Certificate"); err != nil {
 				return err.Under("certificate_list[0].extensions")
 			}
@@ -391,26 +414,25 @@ func (e *Engine) readPayload(ct *message.Certificate, c *profile.Credential) *at
 }
 
 // bind computes the challenge and the claims of an attester.
-func (e *Engine) bind(attester attls.Role, s *profile.Scheme) (challenge []byte, claims []negotiation.ClaimValue, err *attls.Error) {
-	b := &e.cfg.Profile.Binder
-	if b.Program == nil {
+func (e *Engine) bind(inputs binderInputs, attester attls.Role, s *profile.Scheme) (challenge []byte, claims []negotiation.ClaimValue, err *attls.Error) {
+	b, program := &e.cfg.Profile.Binder, inputs.program()
+	if program == nil {
 		return nil, nil, nil
 	}
-	inputs := binderInputs{e}
 	if name := b.Challenge[s.Model][s.Credential]; name != "" {
-		v, cause := b.Program.Eval(name, attester, inputs)
+		v, cause := program.Eval(name, attester, inputs)
 		if cause != nil {
 			return nil, nil, asError(cause)
 		}
 		challenge = v
-		e.att.challenge[attester] = v
+		inputs.proof(attester).challenge = v
 	}
 	if s.Model == profile.ModelEvidence && s.Credential == profile.KindX509 {
 		for _, c := range b.Claims {
 			if c.InChallenge {
 				continue
 			}
-			v, cause := b.Program.Eval(c.Expr, attester, inputs)
+			v, cause := program.Eval(c.Expr, attester, inputs)
 			if cause != nil {
 				return nil, nil, asError(cause)
 			}
@@ -422,21 +444,40 @@ func (e *Engine) bind(attester attls.Role, s *profile.Scheme) (challenge []byte,
 
 // askEvidence asks our Attester for the payload.
 func (e *Engine) askEvidence(slot int, s *profile.Scheme) *attls.Error {
-	challenge, claims, err := e.bind(e.role, s)
+	r, err := e.evidenceRequest(binderInputs{e: e}, s)
+	if err != nil {
+		return err
+	}
+	w := e.ask(gateNow, &Wait{Kind: WaitEvidence, Due: attls.KindCertificate, Evidence: r})
+	w.slot = slot
+	return nil
+}
+
+// evidenceRequest is what our Attester is asked.
+func (e *Engine) evidenceRequest(inputs binderInputs, s *profile.Scheme) (*negotiation.EvidenceRequest, *attls.Error) {
+	challenge, claims, err := e.bind(inputs, e.role, s)
 	if err != nil && !e.tolerated(err.Failure) {
-		return err.In(attls.KindCertificate)
+		return nil, err.In(attls.KindCertificate)
 	}
 	if !e.obeys(rule.EvidenceBound) {
 		challenge, claims = nil, nil
 	}
-	var spki []byte
+	r := &negotiation.EvidenceRequest{Profile: e.cfg.Profile.ID, Attester: e.role, Scheme: *s, Challenge: challenge,
+		Fit: e.cfg.Profile.Binder.Fit, Claims: claims}
 	if s.Credential == profile.KindX509 {
-		spki = e.own.spki
+		r.SPKI, _ = inputs.SPKI(e.role)
 	}
-	w := e.ask(gateNow, &Wait{Kind: WaitEvidence, Due: attls.KindCertificate, Evidence: &negotiation.EvidenceRequest{
-		Profile: e.cfg.Profile.ID, Attester: e.role, Scheme: *s, Challenge: challenge, Fit: e.cfg.Profile.Binder.Fit,
-		Claims: claims, SPKI: spki}})
-	w.slot = slot
+	return r, nil
+}
+
+// takePayload takes the payload out of the Attester's answer.
+func (e *Engine) takePayload(ev *negotiation.Evidence, to *proof) *attls.Error {
+	if ev == nil || len(ev.CMW) == 0 {
+		return attls.Errorf(attls.Local, attls.FailAttesterUnavailable, "the Attester gave no payload")
+	}
+	if e.obeys(rule.CredentialSent) {
+		to.payload = ev.CMW
+	}
 	return nil
 }
 
@@ -448,11 +489,8 @@ func (e *Engine) takeEvidence() *attls.Error {
 		return nil
 	}
 	ev := w.answer.Evidence
-	if ev == nil || len(ev.CMW) == 0 {
-		return attls.Errorf(attls.Local, attls.FailAttesterUnavailable, "the Attester gave no payload")
-	}
-	if e.obeys(rule.CredentialSent) {
-		e.att.payload[e.role] = ev.CMW
+	if err := e.takePayload(ev, &e.att.proofs[e.role]); err != nil {
+		return err
 	}
 	if w.wait.Evidence.Scheme.Credential != profile.KindAlone {
 		return nil
@@ -477,29 +515,14 @@ func (e *Engine) takeEvidence() *attls.Error {
 func (e *Engine) askAppraisal() *attls.Error {
 	peer := e.role.Peer()
 	slot, s := e.chosen(peer)
-	if s == nil || e.att.payload[peer] == nil {
+	if s == nil || e.att.proofs[peer].payload == nil {
 		return nil
 	}
-	p := e.cfg.Profile
-	challenge, claims, err := e.bind(peer, s)
+	r, err := e.appraisalRequest(binderInputs{e: e}, s)
 	if err != nil {
-		if e.tolerated(err.Failure) {
-			return nil
-		}
-		return err
+		return e.letPass(err)
 	}
-	r := &negotiation.AppraisalRequest{Profile: p.ID, Attester: peer, Scheme: *s, CMW: e.att.payload[peer], Challenge: challenge,
-		Fit: p.Binder.Fit, Match: p.Rules.Match, Claims: claims}
-	for _, name := range p.Binder.HandOver {
-		v, cause := p.Binder.Program.Eval(name, peer, binderInputs{e})
-		if cause != nil {
-			continue // not defined for this credential kind
-		}
-		if r.HandOver == nil {
-			r.HandOver = map[string][]byte{}
-		}
-		r.HandOver[name] = v
-	}
+	p := e.cfg.Profile
 	c, _ := p.Credential(s.Credential)
 	g := gateFinished
 	switch {
@@ -515,32 +538,59 @@ func (e *Engine) askAppraisal() *attls.Error {
 	case p.Rules.Verdict == profile.BeforeNothing:
 		g = gateNever
 	}
-	if c.KeyFrom == profile.KeyFromX509 {
-		r.SPKI = e.peer.spki
-	}
 	w := e.ask(g, &Wait{Kind: WaitAppraisal, Appraisal: r})
 	w.slot = slot
 	return nil
 }
 
+// appraisalRequest is what our Appraiser is asked about the peer's payload.
+func (e *Engine) appraisalRequest(inputs binderInputs, s *profile.Scheme) (*negotiation.AppraisalRequest, *attls.Error) {
+	p, peer := e.cfg.Profile, e.role.Peer()
+	challenge, claims, err := e.bind(inputs, peer, s)
+	if err != nil {
+		return nil, err
+	}
+	r := &negotiation.AppraisalRequest{Profile: p.ID, Attester: peer, Scheme: *s, CMW: inputs.proof(peer).payload, Challenge: challenge,
+		Fit: p.Binder.Fit, Match: p.Rules.Match, Claims: claims}
+	for _, name := range p.Binder.HandOver {
+		v, cause := inputs.program().Eval(name, peer, inputs)
+		if cause != nil {
+			continue // not defined for this credential kind
+		}
+		if r.HandOver == nil {
+			r.HandOver = map[string][]byte{}
+		}
+		r.HandOver[name] = v
+	}
+	if c, _ := p.Credential(s.Credential); c.KeyFrom == profile.KeyFromX509 {
+		r.SPKI, _ = inputs.SPKI(peer)
+	}
+	return r, nil
+}
+
 // judged takes a verdict in, at whatever moment it comes.
 func (e *Engine) judged(w *waiting) *attls.Error {
 	v, peer := w.answer.Verdict, e.role.Peer()
+	inputs := binderInputs{e, w.auth}
 	if v == nil {
 		return attls.Errorf(attls.Local, attls.FailVerifierUnreachable, "the Appraiser gave no verdict")
 	}
 	c, _ := e.cfg.Profile.Credential(w.wait.Appraisal.Scheme.Credential)
-	if v.Failure == "" && len(v.SPKI) > 0 && c.KeyFrom == profile.KeyFromX509 && !e.isPeerKey(v.SPKI) {
+	if v.Failure == "" && len(v.SPKI) > 0 && c.KeyFrom == profile.KeyFromX509 && !e.isKey(v.SPKI, inputs.peer()) {
 		refused := *v
 		refused.Failure, refused.Reason = attls.FailTIKMismatch, "the verdict is about another key than that of the certificate"
 		v, w.answer.Verdict = &refused, &refused
 	}
-	e.att.verdict[peer] = v
-	if w.gate == gateNever {
+	inputs.proof(peer).verdict = v
+	later := w.gate == gateNever && !w.after
+	if later {
+		if w.auth != nil && w.auth == e.post.shown {
+			e.att.proofs[peer] = w.auth.proof
+		}
 		e.emit(Event{Kind: EventVerdict, Wait: w.wait})
 	}
 	if v.Failure != "" {
-		if e.tolerated(v.Failure) || w.gate == gateNever {
+		if e.tolerated(v.Failure) || later {
 			return nil
 		}
 		return attls.Errorf(attls.Refused, v.Failure, "%s", v.Reason).Under("attestation of the " + peer.String())
@@ -570,7 +620,7 @@ func (e *Engine) checkDemand(passing gate) *attls.Error {
 	if s := e.psk.session; s != nil && s.Attestation != nil {
 		return nil // what was accepted then holds, or the session would not be in use
 	}
-	if v := e.att.verdict[peer]; v != nil && (v.Failure == "" || p.Rules.Verdict == profile.BeforeNothing) {
+	if v := e.att.proofs[peer].verdict; v != nil && (v.Failure == "" || p.Rules.Verdict == profile.BeforeNothing) {
 		return nil
 	}
 	for i := range e.waits {
@@ -588,10 +638,10 @@ func (e *Engine) checkDemand(passing gate) *attls.Error {
 	return attls.Errorf(attls.Refused, failure, "the %v must attest and was not accepted", peer).By(p.ID)
 }
 
-// isPeerKey reports whether a SubjectPublicKeyInfo holds the key of the peer's
+// isKey reports whether a SubjectPublicKeyInfo holds the key of the peer's
 // certificate, in whatever encoding.
-func (e *Engine) isPeerKey(spki []byte) bool {
-	if bytes.Equal(spki, e.peer.spki) {
+func (e *Engine) isKey(spki []byte, of *authenticated) bool {
+	if bytes.Equal(spki, of.spki) {
 		return true
 	}
 	key, err := e.prov.ParseSPKI(spki)
@@ -599,7 +649,7 @@ func (e *Engine) isPeerKey(spki []byte) bool {
 		return false
 	}
 	own, ok := key.Key.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && own.Equal(e.peer.key.Key)
+	return ok && own.Equal(of.key.Key)
 }
 
 // asError brings any error into the project's type.

@@ -127,10 +127,14 @@ func (s proveEvidence) step(e *Engine) (state, *attls.Error) {
 		return proveCertificate{}, nil
 	}
 	if scheme.Credential == profile.KindX509 && e.own.credential == nil {
-		return nil, attls.Errorf(attls.Local, attls.FailAttesterUnavailable,
-			"the scheme goes beside an X.509 certificate, and there is none that the peer accepts")
+		return nil, nothingBeside()
 	}
 	return proveCertificate{}, e.askEvidence(slot, scheme)
+}
+
+func nothingBeside() *attls.Error {
+	return attls.Errorf(attls.Local, attls.FailAttesterUnavailable,
+		"the scheme goes beside an X.509 certificate, and there is none that the peer accepts")
 }
 
 // proveCertificate sends Certificate and asks for the signature over it.
@@ -173,27 +177,35 @@ func (e *Engine) sendCertificate() *attls.Error {
 	if c.EmptyContext {
 		m.Context = nil
 	}
-	if err := e.checkRoom(c); err != nil {
+	if err := checkRoom(c, e.att.proofs[e.role].payload); err != nil {
 		return err
 	}
 	switch c.Carrier {
 	case profile.CarrierCertData:
-		m.Entries = []message.CertificateEntry{{Data: e.att.payload[e.role]}}
+		m.Entries = []message.CertificateEntry{{Data: e.att.proofs[e.role].payload}}
 	case profile.CarrierExtension:
 		m.Entries = e.entries()
-		f := e.cfg.Profile.NewFields()
-		f.Payload = e.att.payload[e.role]
-		list, err := e.cfg.Profile.Encode(attls.KindCertificate, e.role, f)
-		if err != nil {
-			return asLocal(err)
-		}
-		for _, x := range list {
-			m.Entries[0].Extensions = append(m.Entries[0].Extensions, extensions.Extension{Type: x.Type, Body: x.Body})
+		if err := e.attachPayload(&m.Entries[0], e.att.proofs[e.role].payload); err != nil {
+			return err
 		}
 	case profile.CarrierMessage:
 		m.Entries = e.entries()
 	}
 	return e.writeCertificate(m)
+}
+
+// attachPayload puts a payload into the extensions of a CertificateEntry.
+func (e *Engine) attachPayload(to *message.CertificateEntry, payload []byte) *attls.Error {
+	f := e.cfg.Profile.NewFields()
+	f.Payload = payload
+	list, err := e.cfg.Profile.Encode(attls.KindCertificate, e.role, f)
+	if err != nil {
+		return asLocal(err)
+	}
+	for _, x := range list {
+		to.Extensions = append(to.Extensions, extensions.Extension{Type: x.Type, Body: x.Body})
+	}
+	return nil
 }
 
 // writeCertificate sends Certificate, compressed where that was agreed on.
@@ -207,8 +219,8 @@ func (e *Engine) writeCertificate(m *message.Certificate) *attls.Error {
 }
 
 // checkRoom refuses a payload that its carrier cannot hold.
-func (e *Engine) checkRoom(c *profile.Credential) *attls.Error {
-	if n := len(e.att.payload[e.role]); c.MaxPayload > 0 && n > c.MaxPayload {
+func checkRoom(c *profile.Credential, payload []byte) *attls.Error {
+	if n := len(payload); c.MaxPayload > 0 && n > c.MaxPayload {
 		return attls.Errorf(attls.Local, attls.FailLimit, "a payload of %d octets; %s has room for %d", n, carrierName(c), c.MaxPayload)
 	}
 	return nil
@@ -276,11 +288,11 @@ func (e *Engine) sendAdded() *attls.Error {
 	if c == nil {
 		return nil
 	}
-	if err := e.checkRoom(c); err != nil {
+	if err := checkRoom(c, e.att.proofs[e.role].payload); err != nil {
 		return err
 	}
 	f := e.cfg.Profile.NewFields()
-	f.Payload = e.att.payload[e.role]
+	f.Payload = e.att.proofs[e.role].payload
 	body, err := e.cfg.Profile.EncodeMessage(c.Message, e.role, f)
 	if err != nil {
 		return asLocal(err)
@@ -409,7 +421,7 @@ func (e *Engine) readCredential(ct *message.Certificate) *attls.Error {
 	if scheme != nil {
 		c, _ = e.cfg.Profile.Credential(scheme.Credential)
 	}
-	if err := e.readPayload(ct, c); err != nil {
+	if err := e.readPayload(ct, c, &e.att.proofs[peer]); err != nil {
 		return err
 	}
 	if c != nil && c.Carrier == profile.CarrierCertData {
@@ -564,7 +576,7 @@ func (s waitAdded) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
 	if err := e.cfg.Profile.DecodeMessage(c.Message, peer, m.Body(), f); err != nil {
 		return nil, asError(err)
 	}
-	e.att.payload[peer] = append([]byte(nil), f.Payload...)
+	e.att.proofs[peer].payload = append([]byte(nil), f.Payload...)
 	e.transcribe(m, peer)
 	return waitFinished{}, e.askAppraisal()
 }

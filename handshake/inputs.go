@@ -8,7 +8,41 @@ import (
 )
 
 // binderInputs lets a profile's binder read the handshake.
-type binderInputs struct{ e *Engine }
+type binderInputs struct {
+	e *Engine
+	a *authAnswer // of a post-handshake authentication; nil: the handshake's own
+}
+
+// program is the binder of the authentication, or nil.
+func (i binderInputs) program() *binder.Program {
+	b := &i.e.cfg.Profile.Binder
+	if i.a != nil && b.PostHandshake != nil {
+		return b.PostHandshake
+	}
+	return b.Program
+}
+
+// proof is what an attester shows in the authentication.
+func (i binderInputs) proof(attester attls.Role) *proof {
+	if i.a != nil {
+		return &i.a.proof
+	}
+	return &i.e.att.proofs[attester]
+}
+
+func (i binderInputs) own() *ownCredential {
+	if i.a != nil && i.e.role == attls.RoleClient {
+		return &i.a.own
+	}
+	return &i.e.own
+}
+
+func (i binderInputs) peer() *authenticated {
+	if i.a != nil && i.e.role == attls.RoleServer {
+		return &i.a.peer
+	}
+	return &i.e.peer
+}
 
 var _ binder.Inputs = binderInputs{}
 
@@ -37,20 +71,25 @@ func (i binderInputs) Secret(s binder.Secret) ([]byte, bool) {
 	return b, len(b) > 0
 }
 
-func (i binderInputs) Transcript(r binder.Range) ([]byte, bool) { return i.e.transcript.over(r) }
+func (i binderInputs) Transcript(r binder.Range) ([]byte, bool) {
+	if i.a != nil {
+		return i.a.transcript.over(r)
+	}
+	return i.e.transcript.over(r)
+}
 
 func (i binderInputs) SPKI(r attls.Role) ([]byte, bool) {
-	b := i.e.peer.spki
+	b := i.peer().spki
 	if r == i.e.role {
-		b = i.e.own.spki
+		b = i.own().spki
 	}
 	return b, len(b) > 0
 }
 
 func (i binderInputs) Certificate(r attls.Role) ([]byte, bool) {
-	chain := i.e.peer.chain
-	if r == i.e.role && i.e.own.credential != nil {
-		chain = i.e.own.credential.Chain
+	chain := i.peer().chain
+	if own := i.own(); r == i.e.role && own.credential != nil {
+		chain = own.credential.Chain
 	}
 	if len(chain) == 0 {
 		return nil, false
@@ -61,6 +100,9 @@ func (i binderInputs) Certificate(r attls.Role) ([]byte, bool) {
 func (i binderInputs) Nonce(attester attls.Role) ([]byte, bool) {
 	p := i.e.cfg.Profile
 	slot, _ := i.e.chosen(attester)
+	if i.a != nil && attester == attls.RoleClient {
+		slot = i.a.request.slot
+	}
 	if slot < 0 || p.Slots[slot].Nonce.Message == attls.KindNone {
 		return nil, false
 	}
@@ -69,6 +111,9 @@ func (i binderInputs) Nonce(attester attls.Role) ([]byte, bool) {
 }
 
 func (i binderInputs) RequestContext(r attls.Role) ([]byte, bool) {
+	if i.a != nil {
+		return i.a.request.context, r == attls.RoleClient
+	}
 	return i.e.nego.context, i.e.nego.requested && r == attls.RoleClient
 }
 
@@ -84,7 +129,7 @@ func (i binderInputs) AttesterSize(r attls.Role) (int, bool) {
 func (i binderInputs) Later(binder.Later) ([]byte, bool) { return nil, false }
 
 // Inputs lets tools evaluate the profile's binder expressions on a connection.
-func (e *Engine) Inputs() binder.Inputs { return binderInputs{e} }
+func (e *Engine) Inputs() binder.Inputs { return binderInputs{e: e} }
 
 // AttestationState is what became of one attester.
 type AttestationState struct {
@@ -149,8 +194,8 @@ func (e *Engine) State() ConnectionState {
 			continue
 		}
 		s.Attestation = append(s.Attestation, AttestationState{Attester: attester, Slot: e.cfg.Profile.Slots[slot].Name,
-			Scheme: *scheme, Nonce: e.att.fields.Nonces[slot], Challenge: e.att.challenge[attester],
-			Payload: e.att.payload[attester], Verdict: e.att.verdict[attester]})
+			Scheme: *scheme, Nonce: e.att.fields.Nonces[slot], Challenge: e.att.proofs[attester].challenge,
+			Payload: e.att.proofs[attester].payload, Verdict: e.att.proofs[attester].verdict})
 	}
 	return s
 }

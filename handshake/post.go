@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"attls"
+	"attls/extensions/profile"
+	"attls/extensions/profile/binder"
 	"attls/handshake/message"
 )
 
@@ -29,12 +31,15 @@ type postAuthentication struct {
 	asked    uint16        // numbers a server's requests
 	under    *authAnswer   // the answer that is being made or read
 	ready    []flight      // to be sent by the Writer
+	shown    *authAnswer   // whose attestation State tells of
 }
 
 // authRequest is a CertificateRequest.
 type authRequest struct {
 	context []byte
-	raw     []byte // the whole message
+	raw     []byte          // the whole message
+	slot    int             // of scheme
+	scheme  *profile.Scheme // the client attests under it; nil: it does not attest
 }
 
 // authAnswer is an answer as it comes into being.
@@ -46,7 +51,8 @@ type authAnswer struct {
 	peer       authenticated // a server's
 	verified   bool          // CertificateVerify was checked
 	complete   bool          // Finished was checked
-	judged     bool          // no verdict is needed any more
+	proof      proof         // the client's attestation
+	verdicts   int           // that EventAuthenticated waits for
 	receiving  bool          // a server's: it began to arrive
 }
 
@@ -73,14 +79,17 @@ func (e *Engine) RequestAuthentication() error {
 	case len(e.post.requests) >= maxRequests:
 		return bad("%d requests are open already", maxRequests)
 	}
-	context := []byte{byte(e.post.asked >> 8), byte(e.post.asked)}
-	e.post.asked++
+	r := authRequest{context: []byte{byte(e.post.asked >> 8), byte(e.post.asked)}}
 	e.requestExtensions()
-	m := message.CertificateRequest{Context: context, Extensions: e.ext.list(e.cfg.ExtensionOrder)}
+	if err := e.requestAttestation(&r); err != nil {
+		return err
+	}
+	e.post.asked++
+	m := message.CertificateRequest{Context: r.context, Extensions: e.ext.list(e.cfg.ExtensionOrder)}
 	e.note(attls.RoleServer, attls.KindCertificateRequest, m.Extensions)
-	raw := m.Append(nil)
-	e.post.requests = append(e.post.requests, authRequest{context, raw})
-	return asGoError(e.release(flight{messages: [][]byte{raw}}))
+	r.raw = m.Append(nil)
+	e.post.requests = append(e.post.requests, r)
+	return asGoError(e.release(flight{messages: [][]byte{r.raw}}))
 }
 
 // IssueTicket lets a server send one more ticket: the Ticket wait asks for it.
@@ -160,8 +169,8 @@ func (e *Engine) afterwards(m *message.Raw, secret *secret) *attls.Error {
 
 // startAnswer clones the transcript of the handshake and adds the request.
 func (e *Engine) startAnswer(r authRequest) *authAnswer {
-	a := &authAnswer{request: r, transcript: transcript{suite: e.nego.suite, hash: cloneHash(e.transcript.hash)}}
-	a.transcript.hash.Write(r.raw)
+	a := &authAnswer{request: r, transcript: e.transcript.clone()}
+	a.transcript.add(binder.PointPostHandshakeCR, r.raw)
 	return a
 }
 
@@ -185,7 +194,7 @@ func (e *Engine) requestedAgain(m *message.Raw) *attls.Error {
 	case len(e.post.requests) >= maxRequests:
 		return attls.Errorf(attls.Violation, attls.FailLimit, "more than %d requests are open", maxRequests)
 	}
-	e.post.requests = append(e.post.requests, authRequest{bytes.Clone(cr.Context), bytes.Clone(m.Bytes)})
+	e.post.requests = append(e.post.requests, authRequest{context: bytes.Clone(cr.Context), raw: bytes.Clone(m.Bytes)})
 	if len(e.post.requests) == 1 {
 		return e.nextRequest()
 	}
@@ -208,9 +217,12 @@ func (e *Engine) nextRequest() *attls.Error {
 		return err
 	}
 	e.note(attls.RoleServer, attls.KindCertificateRequest, cr.Extensions)
+	if err := e.readLaterChoice(&r, cr.Extensions); err != nil {
+		return err
+	}
 	a := e.startAnswer(r)
 	e.post.under = a
-	w := e.ask(gateNever, &Wait{Kind: WaitCredential, Due: attls.KindCertificate, Credential: e.credentialRequest(false)})
+	w := e.ask(gateNever, &Wait{Kind: WaitCredential, Due: attls.KindCertificate, Credential: e.credentialRequest(r.scheme != nil)})
 	w.after, w.auth = true, a
 	return nil
 }
@@ -228,14 +240,26 @@ func (e *Engine) afterAnswer(w *waiting) *attls.Error {
 		}
 		return e.release(flight{messages: [][]byte{raw}})
 	case WaitCertificateVerdict:
-		a.judged = true
-		return e.finishAnswer(a)
+		return e.verdictCame(a)
+	case WaitAppraisal:
+		if err := e.judged(w); err != nil {
+			return err
+		}
+		return e.verdictCame(a)
 	case WaitCredential:
 		own, err := e.chooseOwn(w.answer.Credential)
 		if err != nil {
 			return err
 		}
 		a.own = own
+		if a.request.scheme != nil {
+			return e.askLaterEvidence(a)
+		}
+		return e.makeCertificate(a)
+	case WaitEvidence:
+		if err := e.takePayload(w.answer.Evidence, &a.proof); err != nil {
+			return err
+		}
 		return e.makeCertificate(a)
 	case WaitSignature:
 		m := message.CertificateVerify{Scheme: a.own.scheme, Signature: w.answer.Signature}
@@ -257,6 +281,14 @@ func (e *Engine) makeCertificate(a *authAnswer) *attls.Error {
 		e.own = a.own
 		m.Entries = e.entries()
 	}
+	if c := e.credentialOf(&a.request); c != nil {
+		if err := checkRoom(c, a.proof.payload); err != nil {
+			return err
+		}
+		if err := e.attachPayload(&m.Entries[0], a.proof.payload); err != nil {
+			return err
+		}
+	}
 	raw, err := e.compressed(m.Append(nil))
 	if err != nil {
 		return err
@@ -277,6 +309,7 @@ func (e *Engine) sendAnswer(a *authAnswer) *attls.Error {
 	if err := e.release(flight{a.messages, a.transcript.sum(nil)}); err != nil {
 		return err
 	}
+	e.showProof(a)
 	e.post.requests = e.post.requests[1:]
 	return e.nextRequest()
 }
@@ -300,11 +333,18 @@ func (e *Engine) answerCertificate(m *message.Raw) *attls.Error {
 	e.post.under, a.receiving = a, true
 	a.transcript.hash.Write(m.Bytes)
 	if len(ct.Entries) == 0 {
+		if a.request.scheme != nil && e.cfg.Policy.Demand {
+			if err := e.attestationFailure(attls.FailMissing, "the client is to attest and sent no certificate"); err != nil {
+				return err
+			}
+		}
 		if e.cfg.ClientAuthentication == RequireClientCertificate {
 			return attls.Errorf(attls.Refused, attls.FailCertificateRequired, "the client sent no certificate").By("RFC 8446 4.4.2.4")
 		}
-		a.judged = true
 		return nil
+	}
+	if err := e.readPayload(ct, e.credentialOf(&a.request), &a.proof); err != nil {
+		return err
 	}
 	return e.readChain(ct, &a.peer)
 }
@@ -321,7 +361,7 @@ func (e *Engine) answerVerify(a *authAnswer, m *message.Raw) *attls.Error {
 	return nil
 }
 
-// answerFinished checks the client's Finished and asks for the verdict.
+// answerFinished checks the client's Finished and asks for the verdicts.
 func (e *Engine) answerFinished(a *authAnswer, m *message.Raw, secret *secret) *attls.Error {
 	want := e.nego.suite.FinishedMAC(nil, secret.bytes(), a.transcript.sum(nil))
 	switch got := m.Body(); {
@@ -331,19 +371,45 @@ func (e *Engine) answerFinished(a *authAnswer, m *message.Raw, secret *secret) *
 		return attls.Errorf(attls.Violation, attls.FailFinished, "does not match the transcript").Under("verify_data").By("RFC 8446 4.4.4")
 	}
 	a.complete = true
-	if a.judged {
+	if len(a.peer.chain) == 0 {
 		return e.finishAnswer(a)
 	}
+	if c := e.credentialOf(&a.request); c == nil || c.PKIX {
+		e.askLaterVerdict(a)
+	}
+	if err := e.askLaterAppraisal(a); err != nil {
+		return err
+	}
+	if a.verdicts == 0 {
+		return e.finishAnswer(a)
+	}
+	return nil
+}
+
+// askLaterVerdict asks for a verdict on the client's certificate.
+func (e *Engine) askLaterVerdict(a *authAnswer) {
 	w := e.ask(gateNever, &Wait{Kind: WaitCertificateVerdict, Due: attls.KindFinished, Certificate: &CertificateVerdictRequest{
 		Peer: attls.RoleClient, Type: e.types.agreed[attls.RoleClient], Chain: a.peer.chain, OCSP: a.peer.ocsp, SCT: a.peer.sct}})
 	w.after, w.auth = true, a
-	return nil
+	a.verdicts++
+}
+
+// verdictCame goes on once the last verdict on an answer is there.
+func (e *Engine) verdictCame(a *authAnswer) *attls.Error {
+	if a.verdicts--; a.verdicts > 0 {
+		return nil
+	}
+	return e.finishAnswer(a)
 }
 
 // finishAnswer tells of a client that has authenticated, or that will not.
 func (e *Engine) finishAnswer(a *authAnswer) *attls.Error {
+	if err := e.checkLaterDemand(a); err != nil {
+		return err
+	}
 	if len(a.peer.chain) > 0 {
 		e.peer = a.peer
+		e.showProof(a)
 	}
 	e.emit(Event{Kind: EventAuthenticated, Data: a.request.context})
 	return nil
@@ -409,7 +475,7 @@ func (p *postAuthentication) clone(waits []waiting) postAuthentication {
 		copies[a] = &f
 		return &f
 	}
-	c.under = answer(p.under)
+	c.under, c.shown = answer(p.under), answer(p.shown)
 	for i := range waits {
 		waits[i].auth = answer(waits[i].auth)
 	}

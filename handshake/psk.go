@@ -363,7 +363,7 @@ func (e *Engine) session(nonce []byte) *Session {
 	if e.psk.session != nil {
 		s.Attestation = e.psk.session.Attestation
 	}
-	if v := e.att.verdict[e.role.Peer()]; v != nil && v.Failure == "" {
+	if v := e.att.proofs[e.role.Peer()].verdict; v != nil && v.Failure == "" {
 		_, scheme := e.chosen(e.role.Peer())
 		s.Attestation = &AttestedPeer{Profile: e.cfg.Profile.ID, Model: scheme.Model, Credential: scheme.Credential, Wire: scheme.Wire,
 			Status: v.Status, ValidUntil: v.ValidUntil}

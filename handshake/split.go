@@ -462,7 +462,7 @@ func (e *Engine) ExportNamed(exporter, label string, context []byte, length int)
 	if e.keys.kdf == nil {
 		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "exporter %q has no secret before ServerHello", exporter)
 	}
-	base, err := p.Binder.Program.Eval(p.Binder.Exporters[exporter], e.role, binderInputs{e})
+	base, err := p.Binder.Program.Eval(p.Binder.Exporters[exporter], e.role, binderInputs{e: e})
 	if err != nil {
 		return nil, err
 	}

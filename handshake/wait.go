@@ -135,12 +135,13 @@ func (e *Engine) Fail(id WaitID, err *attls.Error) error {
 	if w.after && w.wait.Kind == WaitTicket {
 		return e.Answer(id, Answer{})
 	}
-	if w.gate == gateNever && !w.after { // it blocks nothing, so it ends nothing
+	tolerated := w.wait.Kind == WaitAppraisal && e.tolerated(err.Failure)
+	if w.gate == gateNever && (!w.after || tolerated) { // it blocks nothing, or its failure passes, so it ends nothing
 		return e.Answer(id, Answer{Verdict: &negotiation.Verdict{Failure: err.Failure, Reason: err.Error()}})
 	}
 	w.answered = true
 	// Going on without an answer makes sense for a verdict only.
-	if w.wait.Kind == WaitAppraisal && e.tolerated(err.Failure) || w.wait.Kind == WaitCertificateVerdict && !e.obeys(rule.ChainTrusted) {
+	if tolerated || w.wait.Kind == WaitCertificateVerdict && !e.obeys(rule.ChainTrusted) {
 		w.answer = Answer{}
 		e.run()
 		return e.failure()
@@ -156,6 +157,9 @@ func (e *Engine) settle(w *waiting) *attls.Error {
 	}
 	if err := e.judged(w); err != nil {
 		return err.In(e.concerns(w.wait))
+	}
+	if w.auth != nil {
+		e.drop(w.wait.ID)
 	}
 	return nil
 }
