@@ -109,8 +109,9 @@ func (e *Engine) Answer(id WaitID, a Answer) error {
 	}
 	w.answer, w.answered = a, true
 	if w.after {
+		wait := w.wait // afterAnswer forgets w
 		if err := e.afterAnswer(w); err != nil {
-			e.fail(err.In(e.concerns(w.wait)))
+			e.fail(err.In(e.concerns(wait)))
 		}
 		e.run()
 		return e.failure()
