@@ -37,6 +37,7 @@ type experiment struct {
 	scenario Scenario
 	change   func(*setup) // nil: nothing
 	delay    func(attls.Role, *handshake.Wait) int
+	again    bool // the server asks once more after the handshake
 }
 
 func newBehaviour(t *testing.T, p *profile.Profile) *behaviour {
@@ -74,6 +75,9 @@ func experiments(s Scenario) []experiment {
 		list = append(list, experiment{name: name + " " + s.String(), scenario: s, change: change})
 	}
 	list = append(list, experiment{name: retried.String(), scenario: retried})
+	list = append(list, experiment{name: "asked again " + s.String(), scenario: s, again: true, change: func(set *setup) {
+		set.ends[attls.RoleClient].config.PostHandshakeAuthentication = true
+	}})
 	add("nobody vouches for the attester's certificate", func(set *setup) { set.ends[relying].distrust = true })
 	add("two formats, the ends prefer different ones", func(set *setup) { preferDifferently(set) })
 	add("the server attests to another format than is asked, the client to the right one", func(set *setup) {
@@ -233,6 +237,10 @@ func (b *behaviour) outcome(p *profile.Profile, x experiment) string {
 		return err.Error()
 	}
 	run.Run()
+	if x.again {
+		run.Engine(attls.RoleServer).RequestAuthentication() // it may refuse: that shows as well
+		run.Run()
+	}
 	var out strings.Builder
 	for _, role := range bothRoles {
 		e := run.Engine(role)
@@ -325,8 +333,7 @@ var unseen = []struct{ profile, path, reason string }{
 	{"", "draft", "describes the text"},
 	{"", "accepted_flaws", "acknowledges flaws; the loader refuses what is not acknowledged"},
 	{"", "types", "its numbers are held by extensions/profile.TestNoDeadKey and the tests of extensions/schema"},
-	{"", "after", "concerns later connections and later exchanges"},
-	{"", "binder.post_handshake", "concerns post-handshake authentication"},
+	{"", "after.resumption", "concerns later connections"},
 	{"", "binder.exporters", "is asked for by applications: handshake.TestNamedExporter"},
 	{"tls-attestation-07", "code_points.certificate_types.attestation", "under certificate_type=implied the number is not sent; under rfc7250 it is"},
 	{"early-attestation-06", "binder.claims.tik_pub_hash.value", "under tik_claim=challenge the challenge implies it; under separate it is a claim"},
@@ -394,7 +401,7 @@ func TestEveryReadingShows(t *testing.T) {
 			for _, r := range old.Readings {
 				for _, option := range r.Options {
 					reading := r.Switch + "=" + option
-					if option == r.Default || laterReadings[reading] || laterReadings[r.Switch] {
+					if option == r.Default {
 						continue
 					}
 					changed, err := profile.Load(name, profile.Options{Readings: map[string]string{r.Switch: option}})
@@ -411,9 +418,6 @@ func TestEveryReadingShows(t *testing.T) {
 		})
 	}
 }
-
-// laterReadings concern exchanges that a single connection does not have.
-var laterReadings = map[string]bool{"pha_base": true, "pha_choice": true}
 
 func oneGoroutine(t *testing.T) {
 	if raceDetector {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/hkdf"
 	"crypto/sha256"
+	"maps"
 	"slices"
 	"testing"
 
@@ -28,6 +29,7 @@ type laterAttesting struct {
 	credential *handshake.Credential // the client's
 	payload    func(challenge []byte) []byte
 	verdict    func() *negotiation.Verdict
+	unable     *attls.Error // of the server's, to judge: payload or certificate
 }
 
 // flow is a tap that keeps every message in the order of the connection.
@@ -85,6 +87,9 @@ func (l *laterAttesting) client(w *handshake.Wait) (handshake.Answer, *attls.Err
 }
 
 func (l *laterAttesting) server(w *handshake.Wait) (handshake.Answer, *attls.Error) {
+	if l.unable != nil && (w.Kind == handshake.WaitAppraisal) == l.unable.Failure.Attestation() {
+		return handshake.Answer{}, l.unable
+	}
 	if w.Kind == handshake.WaitAppraisal {
 		l.challenges[attls.RoleServer] = append(l.challenges[attls.RoleServer], w.Appraisal.Challenge)
 		if !bytes.Equal(w.Appraisal.CMW, w.Appraisal.Challenge) {
@@ -249,6 +254,15 @@ func TestPostHandshakeAttestationRules(t *testing.T) {
 		"choice that was not offered": {at: at{server, attls.KindCertificateRequest, 1}, plan: func(m *message.Raw, p *handshake.Plan) {
 			p.Replace = bytes.Replace(m.Bytes, []byte{0xff, 6, 0, 4, 0, 0, 1, 7}, []byte{0xff, 6, 0, 4, 0, 0, 1, 8}, 1)
 		}, victim: client, want: outcome{attls.FailChoiceNotOffered, attls.AlertIllegalParameter, attls.KindCertificateRequest, ""}},
+		"no certificate, but demanded": {change: func(l *laterAttesting) { l.o.Server.Policy.Demand = true },
+			at: at{client, attls.KindCertificate, 1}, plan: certificate(func(ct *message.Certificate) { ct.Entries = nil }),
+			victim: server, want: outcome{attls.FailMissing, failed, attls.KindCertificate, ""}},
+		"certificate refused": {after: func(l *laterAttesting) { l.unable = attls.Errorf(attls.Refused, attls.FailUnknownCA, "unknown") },
+			victim: server, want: outcome{attls.FailUnknownCA, attls.AlertUnknownCA, attls.KindCertificate, ""}},
+		"nobody to judge": {after: func(l *laterAttesting) { l.unable = attls.Errorf(attls.Local, attls.FailVerifierUnreachable, "away") },
+			victim: server, want: outcome{attls.FailVerifierUnreachable, attls.AlertInternalError, attls.KindCertificate, ""}},
+		"payload too long": {after: func(l *laterAttesting) { l.payload = func([]byte) []byte { return make([]byte, 1<<16) } },
+			victim: client, want: outcome{attls.FailLimit, attls.AlertIllegalParameter, attls.KindCertificate, ""}},
 		"no certificate to go beside": {after: func(l *laterAttesting) { l.credential = nil },
 			victim: client, want: outcome{attls.FailAttesterUnavailable, attls.AlertInternalError, attls.KindCertificate, ""}},
 	} {
@@ -327,6 +341,24 @@ func TestPostHandshakeVerdict(t *testing.T) {
 	}
 }
 
+// TestPostHandshakeVerdictTolerated goes on where the profile lets it pass that
+// nobody judges.
+func TestPostHandshakeVerdictTolerated(t *testing.T) {
+	changed := *loaded(t, "early-attestation-07", nil)
+	changed.Alerts = maps.Clone(changed.Alerts)
+	changed.Alerts[attls.FailVerifierUnreachable] = profile.AlertAction{None: true}
+	l := newLaterAttesting(&changed)
+	p := l.connect(t)
+	l.unable = attls.Errorf(attls.Local, attls.FailVerifierUnreachable, "away")
+	request(t, p)
+	if n := len(authenticated(p)); n != 1 || p.Err() != nil {
+		t.Fatalf("%d answers: %v", n, p.Err())
+	}
+	if s := p.Engine(attls.RoleServer).State().Attestation; s[0].Verdict == nil || s[0].Verdict.Failure != attls.FailVerifierUnreachable {
+		t.Errorf("the server shows %+v", s[0].Verdict)
+	}
+}
+
 // TestPostHandshakeAttestationOff leaves everything as it is where the profile
 // has no such rule, and where its client does not attest.
 func TestPostHandshakeAttestationOff(t *testing.T) {
@@ -355,8 +387,18 @@ func TestPostHandshakeAttestationOff(t *testing.T) {
 // TestPostHandshakeAttestationFork forks both ends at every step of an answer;
 // both halves come to the same end.
 func TestPostHandshakeAttestationFork(t *testing.T) {
-	l := newLaterAttesting(loaded(t, "early-attestation-07", nil))
+	for name, due := range map[string]profile.VerdictBefore{"finished": profile.BeforeFinished, "later": profile.BeforeNothing} {
+		t.Run(name, func(t *testing.T) { forkLaterAttestation(t, due) })
+	}
+}
+
+func forkLaterAttestation(t *testing.T, due profile.VerdictBefore) {
+	changed := *loaded(t, "early-attestation-07", nil)
+	changed.Rules.Verdict = due
+	l := newLaterAttesting(&changed)
 	p := l.connect(t)
+	second := &negotiation.Verdict{Status: "warning"}
+	l.verdict = func() *negotiation.Verdict { return second }
 	request(t, p)
 	var want []byte
 	for step := 0; ; step++ {
@@ -366,7 +408,7 @@ func TestPostHandshakeAttestationFork(t *testing.T) {
 		}
 		f.Run()
 		s := f.Engine(attls.RoleServer).State().Attestation
-		if f.Err() != nil || len(s) != 1 || s[0].Verdict == nil {
+		if f.Err() != nil || len(s) != 1 || s[0].Verdict != second {
 			t.Fatalf("forked at step %d: %v, %+v", step, f.Err(), s)
 		}
 		if want == nil {
