@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/hkdf"
 	"crypto/sha256"
+	"crypto/x509"
 	"maps"
 	"slices"
 	"testing"
@@ -27,6 +28,7 @@ type laterAttesting struct {
 	seen       *flow
 	challenges [2][][]byte           // that each end worked with, by role
 	credential *handshake.Credential // the client's
+	attests    []bool                // what the client was told when it was asked for one
 	payload    func(challenge []byte) []byte
 	verdict    func() *negotiation.Verdict
 	unable     *attls.Error // of the server's, to judge: payload or certificate
@@ -82,6 +84,9 @@ func (l *laterAttesting) client(w *handshake.Wait) (handshake.Answer, *attls.Err
 	if w.Kind == handshake.WaitEvidence {
 		l.challenges[attls.RoleClient] = append(l.challenges[attls.RoleClient], w.Evidence.Challenge)
 		return handshake.Answer{Evidence: &negotiation.Evidence{CMW: l.payload(w.Evidence.Challenge)}}, nil
+	}
+	if w.Kind == handshake.WaitCredential {
+		l.attests = append(l.attests, w.Credential.Attests)
 	}
 	return enginetest.Answer(l.credential)(w)
 }
@@ -155,6 +160,7 @@ func TestPostHandshakeAttestation(t *testing.T) {
 		{profile: "early-attestation-04", readings: map[string]string{"pha_base": "same"}, same: true},
 		{profile: "early-attestation-05", again: true},
 		{profile: "early-attestation-06", readings: map[string]string{"pha_base": "same"}, again: true, same: true},
+		{profile: "early-attestation-08pre", again: true},
 		{profile: "early-attestation-07", readings: map[string]string{"pha_choice": "carried_over"}},
 		{profile: "early-attestation-07", readings: map[string]string{"pha_choice": "carried_over", "pha_base": "same"}, same: true},
 	} {
@@ -170,6 +176,9 @@ func TestPostHandshakeAttestation(t *testing.T) {
 			request(t, p)
 			if n := len(authenticated(p)); n != 2 || p.Err() != nil {
 				t.Fatalf("%d answers: %v", n, p.Err())
+			}
+			if !slices.Equal(l.attests, []bool{true, true, true}) {
+				t.Errorf("the client attests beside its certificates: %v", l.attests)
 			}
 			requests := l.seen.of(attls.KindCertificateRequest)
 			spki := p.Engine(attls.RoleServer).State().PeerSPKI
@@ -196,6 +205,28 @@ func TestPostHandshakeAttestation(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestPostHandshakeAttestationAnotherKey: a client may show another certificate
+// than in the handshake; its payload and the verdict are then about that one.
+func TestPostHandshakeAttestationAnotherKey(t *testing.T) {
+	l := newLaterAttesting(loaded(t, "early-attestation-07", nil))
+	p := l.connect(t)
+	l.credential = enginetest.Credential("another client")
+	cert, err := x509.ParseCertificate(l.credential.Chain[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.verdict = func() *negotiation.Verdict {
+		return &negotiation.Verdict{Status: "affirming", SPKI: cert.RawSubjectPublicKeyInfo}
+	}
+	request(t, p)
+	if n := len(authenticated(p)); n != 1 || p.Err() != nil {
+		t.Fatalf("%d answers: %v", n, p.Err())
+	}
+	if !bytes.Equal(p.Engine(attls.RoleServer).State().PeerSPKI, cert.RawSubjectPublicKeyInfo) {
+		t.Error("the server knows another key")
 	}
 }
 
@@ -261,7 +292,7 @@ func TestPostHandshakeAttestationRules(t *testing.T) {
 			victim: server, want: outcome{attls.FailUnknownCA, attls.AlertUnknownCA, attls.KindCertificate, ""}},
 		"nobody to judge": {after: func(l *laterAttesting) { l.unable = attls.Errorf(attls.Local, attls.FailVerifierUnreachable, "away") },
 			victim: server, want: outcome{attls.FailVerifierUnreachable, attls.AlertInternalError, attls.KindCertificate, ""}},
-		"payload too long": {after: func(l *laterAttesting) { l.payload = func([]byte) []byte { return make([]byte, 1<<16) } },
+		"payload too long": {after: func(l *laterAttesting) { l.payload = func([]byte) []byte { return make([]byte, 65530) } },
 			victim: client, want: outcome{attls.FailLimit, attls.AlertIllegalParameter, attls.KindCertificate, ""}},
 		"no certificate to go beside": {after: func(l *laterAttesting) { l.credential = nil },
 			victim: client, want: outcome{attls.FailAttesterUnavailable, attls.AlertInternalError, attls.KindCertificate, ""}},
