@@ -226,3 +226,35 @@ func TestTimeouts(t *testing.T) {
 type silentJudge struct{ source }
 
 func (silentJudge) Nonce(context.Context, int) ([]byte, error) { return nil, nil }
+
+// TestConnPostHandshakeAttestation attests in the handshake and, asked on the
+// running connection, once more.
+func TestConnPostHandshakeAttestation(t *testing.T) {
+	o := newLaterAttesting(loaded(t, "early-attestation-07", nil)).o
+	second := &negotiation.Verdict{Status: "warning"}
+	asked := 0
+	ca, sa := trusting("client"), trusting("server")
+	ca.Attester = attesting{}
+	sa.Appraiser = attesting{judge: func(context.Context) (*negotiation.Verdict, error) {
+		if asked++; asked == 2 {
+			return second, nil
+		}
+		return accept, nil
+	}}
+	a, b := loopback(t)
+	client, server := conns(t, a, b, o.Client, o.Server, ca, sa)
+	if ce, se := both(client, server); ce != nil || se != nil {
+		t.Fatal(ce, se)
+	}
+	if err := server.RequestAuthentication(); err != nil {
+		t.Fatal(err)
+	}
+	say(t, server, client, "and now?")
+	// The answer comes in front of the client's next line, or after it.
+	for server.ConnectionState().Attestation[0].Verdict != second {
+		say(t, client, server, "well")
+	}
+	if err := server.Settled(t.Context()); err != nil || asked != 2 {
+		t.Errorf("%d verdicts: %v", asked, err)
+	}
+}
