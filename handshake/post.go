@@ -94,6 +94,9 @@ func (e *Engine) RequestAuthentication() error {
 
 // IssueTicket lets a server send one more ticket: the Ticket wait asks for it.
 func (e *Engine) IssueTicket() error {
+	if e.err != nil {
+		return e.err
+	}
 	if e.role != attls.RoleServer || !e.done || !e.issues() {
 		return attls.Errorf(attls.Local, attls.FailConfiguration, "tickets are issued by a server, with Config.PSK, to a client that can use them")
 	}

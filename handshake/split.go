@@ -423,6 +423,9 @@ func (e *Engine) CloseNotify() {
 
 // KeyUpdate changes the sending key on an engine that is not split.
 func (e *Engine) KeyUpdate(request bool) error {
+	if e.err != nil {
+		return e.err
+	}
 	if !e.done {
 		return attls.Errorf(attls.Local, attls.FailConfiguration, "the handshake is not complete")
 	}
