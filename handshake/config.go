@@ -313,6 +313,16 @@ func duplicate[T comparable](list []T) (T, bool) {
 	return none, false
 }
 
+// Check refuses what cannot work, as NewClient and NewServer do, and names the
+// field. The Config may not change
+// afterwards.
+func (c *Config) Check() error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	return nil
+}
+
 // check refuses what cannot work before anything is sent.
 func (c *Config) check() *attls.Error {
 	bad := func(field, format string, args ...any) *attls.Error {

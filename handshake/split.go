@@ -267,8 +267,15 @@ func trafficName(sender attls.Role, generation int) SecretName {
 	return SecretName(strings.TrimSuffix(string(first), "0") + strconv.Itoa(generation))
 }
 
+// maxGeneration is the last generation of a sending key: application data starts
+// in epoch 3, and no sender goes beyond epoch 2^48-1 (RFC 9846 section 4.7.3).
+const maxGeneration = 1<<48 - 1 - 3
+
 // keyUpdate sends KeyUpdate and moves to the next key.
 func (w *Writer) keyUpdate(request bool) *attls.Error {
+	if int64(w.generation) >= maxGeneration {
+		return attls.Errorf(attls.Local, attls.FailCanceled, "no sending key comes after the epoch 2^48-1")
+	}
 	request = request && w.shared.awaiting.CompareAndSwap(false, true)
 	var b [8]byte
 	if err := w.send((&message.KeyUpdate{RequestUpdate: request}).Append(b[:0])); err != nil {

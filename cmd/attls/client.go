@@ -69,6 +69,9 @@ func (f *clientFlags) run(c *cobra.Command, address string) error {
 	if e.config.KeyShares, err = named(f.keyShares, attls.GroupByName, "group"); err != nil {
 		return err
 	}
+	if err := e.config.Check(); err != nil {
+		return usage("%w", err)
+	}
 	d := net.Dialer{Timeout: f.timeout}
 	nc, err := d.DialContext(c.Context(), "tcp", net.JoinHostPort(host, port))
 	if err != nil {

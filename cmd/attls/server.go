@@ -92,6 +92,9 @@ func (f *serverFlags) run(c *cobra.Command) error {
 	}
 	e.config.Retry = handshake.Retry{Always: f.helloRetry, Cookie: f.cookie}
 	e.config.AcknowledgeServerName = true
+	if err := e.config.Check(); err != nil {
+		return usage("%w", err)
+	}
 	l, err := (&net.ListenConfig{}).Listen(c.Context(), "tcp", net.JoinHostPort(f.bind, strconv.Itoa(f.port)))
 	if err != nil {
 		return unavailable(err)

@@ -178,6 +178,17 @@ var registries = map[string]struct {
 	}},
 }
 
+// given is the place of what an Option says: none in any file.
+var given schema.Position
+
+// nameOf is the profile key of a document.
+func nameOf(doc *value) string {
+	if id := doc.get("profile"); id != nil {
+		return id.text
+	}
+	return "the profile"
+}
+
 func (c *compiler) codePoints(o Options) {
 	c.numbers = map[string]map[string]*codePoint{}
 	var known []string
@@ -193,10 +204,10 @@ func (c *compiler) codePoints(o Options) {
 	for _, name := range sortedKeys(o.CodePoints) {
 		registry, key, _ := strings.Cut(name, ".")
 		if p := c.numbers[registry][key]; p != nil {
-			p.n = o.CodePoints[name]
+			*p = codePoint{n: o.CodePoints[name], pos: given}
 			continue
 		}
-		nearest(c.fail(c.doc.pos, ProblemCodePoint, "the profile has no code point %s", name), name, known)
+		nearest(c.fail(given, ProblemCodePoint, "%s has no code point %s", nameOf(c.doc), name), name, known)
 	}
 	for _, registry := range sortedKeys(registries) {
 		c.registry(registry)

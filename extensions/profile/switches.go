@@ -46,7 +46,7 @@ func readSwitches(doc *value, chosen map[string]string) (*expander, []Reading) {
 	}
 	sort.Strings(unknown)
 	for _, name := range unknown {
-		x.problems = append(x.problems, nearest(problem(doc.pos, ProblemSwitch, "the profile has no switch %s", name), name, names))
+		x.problems = append(x.problems, nearest(problem(given, ProblemSwitch, "%s has no switch %s", nameOf(doc), name), name, names))
 	}
 	doc.remove("switches")
 	return x, list
