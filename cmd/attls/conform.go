@@ -14,7 +14,8 @@ import (
 )
 
 type conformFlags struct {
-	profiles                     []string
+	profiles, peers              []string
+	listPeers                    bool
 	filter, exact                string
 	full, faults, list           bool
 	parallel                     int
@@ -39,12 +40,16 @@ credential, cipher suite, group, HelloRetryRequest.`,
 		Example: `  conformance/mbedtls/build.sh && attls conform
   attls conform --full --junit conform.xml
   attls conform --profile tls-attestation-07 --filter secp384r1 --list
-  attls conform --faults --filter fail-`,
+  attls conform --faults --filter fail-
+  attls conform --list-peers
+  attls conform --peer crypto/tls`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
 	flags := c.Flags()
 	flags.StringSliceVarP(&f.profiles, "profile", "p", nil, "profiles (default: those that our mbedTLS peer implements)")
+	flags.StringSliceVar(&f.peers, "peer", nil, "run only cases in which one of these stacks takes part (see --list-peers)")
+	flags.BoolVar(&f.listPeers, "list-peers", false, "list the stacks, their versions and where they are, and run none")
 	flags.StringVar(&f.filter, "filter", "", "run only cases whose name holds this text")
 	flags.StringVar(&f.exact, "case", "", "run exactly the case of this name (see --list --full --faults)")
 	flags.BoolVar(&f.full, "full", false, "every combination of all dimensions")
@@ -60,6 +65,14 @@ credential, cipher suite, group, HelloRetryRequest.`,
 }
 
 func (f *conformFlags) run(c *cobra.Command) error {
+	stacks, err := f.stacks()
+	if err != nil {
+		return err
+	}
+	if f.listPeers {
+		newPainter(c.OutOrStdout()).stacks(c.Context(), stacks)
+		return nil
+	}
 	o := peers.Defaults()
 	o.Full, o.Faults = f.full || f.exact != "", f.faults || f.exact != ""
 	if f.profiles != nil {
@@ -70,7 +83,7 @@ func (f *conformFlags) run(c *cobra.Command) error {
 		return usage("%w", err)
 	}
 	cases = slices.DeleteFunc(cases, func(k peers.Case) bool {
-		return !strings.Contains(k.String(), f.filter) || f.exact != "" && k.String() != f.exact
+		return !f.takesPart(&k) || !strings.Contains(k.String(), f.filter) || f.exact != "" && k.String() != f.exact
 	})
 	if f.exact != "" && len(cases) == 0 {
 		return usage("no case is called %s", f.exact)
@@ -81,15 +94,6 @@ func (f *conformFlags) run(c *cobra.Command) error {
 		}
 		return nil
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return unavailable(err)
-	}
-	if f.mbedtls == "" {
-		f.mbedtls = peers.FindMbedTLS()
-	}
-	stacks := []peers.Peer{peers.InProcess{}, peers.Command{Path: self}, peers.CryptoTLS{},
-		peers.MbedTLS{Path: f.mbedtls, Evidence: self + " evidence serve"}}
 	recorder, err := f.recorder()
 	if err != nil {
 		return unavailable(err)

@@ -100,6 +100,14 @@ func pad(text string, columns int) string {
 	return text + strings.Repeat(" ", max(0, columns-utf8.RuneCountInString(text)))
 }
 
+// longest is the number of columns of the longest text.
+func longest(texts []string) (n int) {
+	for _, t := range texts {
+		n = max(n, utf8.RuneCountInString(t))
+	}
+	return n
+}
+
 // pieces cuts a long word into pieces of so many columns.
 func pieces(word string, columns int) (list []string) {
 	for runes := []rune(word); len(runes) > 0; {

@@ -22,6 +22,11 @@ type CryptoTLS struct{}
 func (CryptoTLS) Name() string    { return "crypto/tls" }
 func (CryptoTLS) Missing() string { return "" }
 
+// Identify implements Identifier.
+func (CryptoTLS) Identify(context.Context) (version, where string, err error) {
+	return runtime.Version(), "", nil
+}
+
 // Limit implements Peer.
 func (CryptoTLS) Limit(s *conformance.Scenario, r attls.Role) string {
 	switch {

@@ -18,6 +18,11 @@ type InProcess struct{}
 func (InProcess) Name() string    { return "attls" }
 func (InProcess) Missing() string { return "" }
 
+// Identify implements Identifier.
+func (InProcess) Identify(context.Context) (version, where string, err error) {
+	return conformance.StackVersion(), "", nil
+}
+
 func (InProcess) Limit(*conformance.Scenario, attls.Role) string { return "" }
 
 // Start implements Peer.

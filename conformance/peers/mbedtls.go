@@ -48,6 +48,12 @@ func (m MbedTLS) Missing() string {
 	return missingProgram(m.Path, "mbedtls-peer")
 }
 
+// Identify implements Identifier.
+func (m MbedTLS) Identify(ctx context.Context) (version, where string, err error) {
+	version, err = versionOf(ctx, m.Path, "--version")
+	return version, m.Path, err
+}
+
 // What the peer can do.
 var (
 	mbedTLSProfiles = []string{"", "early-attestation-06", "tls-attestation-07", "mbedtls-poc"}

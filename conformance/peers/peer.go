@@ -25,6 +25,35 @@ type Peer interface {
 	Start(ctx context.Context, t *Task) (Process, error)
 }
 
+// Identifier is a Peer that can say which version it is, and where.
+type Identifier interface {
+	// Identify is called where nothing is missing. where is the path of its
+	// program; empty when it has none.
+	Identify(ctx context.Context) (version, where string, err error)
+}
+
+// Identity is what is known of a stack on this machine.
+type Identity struct {
+	Name    string `json:"name"`
+	Version string `json:"version,omitempty"`
+	Where   string `json:"where,omitempty"`   // the path of its program
+	Missing string `json:"missing,omitempty"` // why it cannot be had
+}
+
+// Identify says what is known of a stack.
+func Identify(ctx context.Context, p Peer) Identity {
+	id := Identity{Name: p.Name(), Missing: p.Missing()}
+	i, ok := p.(Identifier)
+	if !ok || id.Missing != "" {
+		return id
+	}
+	var err error
+	if id.Version, id.Where, err = i.Identify(ctx); err != nil {
+		id.Version = "unknown: " + err.Error()
+	}
+	return id
+}
+
 // Deviator is a Peer that is known to answer a fault otherwise than it should.
 type Deviator interface {
 	// Deviation says what it does instead; nil when nothing is known.

@@ -162,6 +162,21 @@ func (Command) Name() string { return "attls-command" }
 // Missing implements Peer.
 func (c Command) Missing() string { return missingProgram(c.Path, "attls") }
 
+// versionTimeout bounds the question for a version.
+const versionTimeout = 10 * time.Second
+
+// versionOf is the first line that a program prints about its version.
+func versionOf(ctx context.Context, path string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
+	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w: %s", path, strings.Join(args, " "), err, line)
+	}
+	return line, nil
+}
+
 func missingProgram(path, what string) string {
 	if path == "" {
 		return "the program " + what + " is not here"
@@ -170,6 +185,11 @@ func missingProgram(path, what string) string {
 		return err.Error()
 	}
 	return ""
+}
+
+// Identify implements Identifier.
+func (c Command) Identify(context.Context) (version, where string, err error) {
+	return conformance.StackVersion(), c.Path, nil
 }
 
 // Limit implements Peer.

@@ -29,7 +29,8 @@ static const char usage[] =
     "  --connections N     stop after so many; 0: never; default 1\n"
     "  --timeout S         seconds for each read and each program; default 20\n"
     "  --data N            octets that a client sends and expects back; default 64\n"
-    "  --binder-vectors    check the binders against known values\n";
+    "  --binder-vectors    check the binders against known values\n"
+    "  --version           print the version of the library\n";
 
 /* A number for long options without a letter of their own. */
 enum option_id {
@@ -37,7 +38,7 @@ enum option_id {
     OPT_VERIFIER, OPT_REQUIRE, OPT_NO_REQUIRE, OPT_ATTESTER_CMD, OPT_APPRAISER_CMD, OPT_EVIDENCE, OPT_NONCE_SIZE,
     OPT_HOST, OPT_PORT, OPT_SERVERNAME, OPT_CERT, OPT_KEY, OPT_CA, OPT_ASK, OPT_GROUPS, OPT_SUITES,
     OPT_ALPN, OPT_SIGALGS, OPT_KEYLOG, OPT_JSON, OPT_CONNECTIONS, OPT_TIMEOUT, OPT_DATA, OPT_VECTORS,
-    OPT_HELP
+    OPT_VERSION, OPT_HELP
 };
 
 static const struct option long_options[] = {
@@ -72,6 +73,7 @@ static const struct option long_options[] = {
     { "timeout", required_argument, NULL, OPT_TIMEOUT },
     { "data", required_argument, NULL, OPT_DATA },
     { "binder-vectors", no_argument, NULL, OPT_VECTORS },
+    { "version", no_argument, NULL, OPT_VERSION },
     { "help", no_argument, NULL, OPT_HELP },
     { NULL, 0, NULL, 0 },
 };
@@ -236,6 +238,7 @@ static int set(struct options *o, enum option_id id, const char *value)
         case OPT_TIMEOUT: ret = number("timeout", value, 1, 3600, &n); o->timeout = (int) n; break;
         case OPT_DATA: ret = number("data", value, 0, 1 << 30, &n); o->data = (size_t) n; break;
         case OPT_VECTORS: exit(binder_vectors());
+        case OPT_VERSION: puts(MBEDTLS_VERSION_STRING_FULL); return 1;
         case OPT_HELP: fputs(usage, stdout); return 1;
     }
     return ret;
