@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ type conformFlags struct {
 	filter, exact                string
 	full, faults, list           bool
 	parallel                     int
+	timeout                      time.Duration
 	jsonFile, junitFile, mbedtls string
 	htmlFile, pcap               string
 }
@@ -55,7 +57,8 @@ credential, cipher suite, group, HelloRetryRequest.`,
 	flags.BoolVar(&f.full, "full", false, "every combination of all dimensions")
 	flags.BoolVar(&f.faults, "faults", false, "also what our engine can do wrong and the other stack must reject")
 	flags.BoolVar(&f.list, "list", false, "list the cases and run none")
-	flags.IntVar(&f.parallel, "parallel", 2, "connections at a time")
+	flags.IntVar(&f.parallel, "parallel", runtime.NumCPU(), "connections at a time")
+	flags.DurationVar(&f.timeout, "timeout", peers.DefaultTimeout, "how long one case may take")
 	flags.StringVar(&f.jsonFile, "json", "", "write the results with both ends' claims to this file, as JSON")
 	flags.StringVar(&f.junitFile, "junit", "", "write the results to this file, as JUnit's XML")
 	flags.StringVar(&f.htmlFile, "html", "", "write a page to look at to this file: matrix, messages, claims, rules that were broken")
@@ -101,7 +104,7 @@ func (f *conformFlags) run(c *cobra.Command) error {
 	began := time.Now()
 	p := newPainter(c.ErrOrStderr())
 	done, bad := 0, 0
-	results := peers.RunAll(c.Context(), cases, stacks, f.parallel, recorder, func(r *peers.Result) {
+	results := peers.RunAll(c.Context(), cases, stacks, peers.Settings{Parallel: f.parallel, Timeout: f.timeout, Recorder: recorder}, func(r *peers.Result) {
 		if done++; r.Status == peers.Failed {
 			bad++
 		}

@@ -2,7 +2,6 @@ package peers
 
 import (
 	"context"
-	"slices"
 	"sync"
 
 	"attls"
@@ -176,37 +175,48 @@ func faults(pairs [][2]string, combinations []conformance.Scenario) []Case {
 	return cases
 }
 
-// RunAll runs cases, so many at a time, and hands on each result as it comes.
-// The results are in the order of the cases. rec, which may be nil, records them.
-func RunAll(ctx context.Context, cases []Case, peers []Peer, parallel int, rec *Recorder, each func(*Result)) []Result {
+// RunAll runs cases and hands on each result as it comes, one at a time. Where
+// ctx ends, it stops what is under way and returns; a case that this ended has no
+// result. The results are in the order of the cases.
+func RunAll(ctx context.Context, cases []Case, peers []Peer, settings Settings, each func(*Result)) []Result {
 	byName := map[string]Peer{}
 	for _, p := range peers {
 		byName[p.Name()] = p
 	}
-	results := make([]Result, len(cases))
+	results := make([]*Result, len(cases))
 	next := make(chan int)
 	var mu sync.Mutex
 	var wait sync.WaitGroup
-	for range max(1, parallel) {
+	for range settings.parallel() {
 		wait.Add(1)
 		go func() {
 			defer wait.Done()
 			for i := range next {
-				r := Run(ctx, cases[i], byName, rec)
+				r := Run(ctx, cases[i], byName, settings)
 				mu.Lock()
-				results[i] = r
-				each(&r)
+				if ctx.Err() == nil || r.Status != Failed {
+					results[i] = &r
+					each(&r)
+				}
 				mu.Unlock()
 			}
 		}()
 	}
-	done := 0
-	for ; done < len(cases) && ctx.Err() == nil; done++ {
-		next <- done
+	for i := 0; i < len(cases) && ctx.Err() == nil; i++ {
+		select {
+		case next <- i:
+		case <-ctx.Done():
+		}
 	}
 	close(next)
 	wait.Wait()
-	return slices.Clip(results[:done])
+	list := make([]Result, 0, len(results))
+	for _, r := range results {
+		if r != nil {
+			list = append(list, *r)
+		}
+	}
+	return list
 }
 
 // Count counts results. An expected deviation has passed: it is as it is known to

@@ -59,7 +59,7 @@ func TestMbedTLS(t *testing.T) {
 	if allowed < 32 || len(cases) < allowed+20 {
 		t.Errorf("%d cases, %d of them faults", len(cases), len(cases)-allowed)
 	}
-	results := RunAll(t.Context(), cases, all, 2, &Recorder{}, func(*Result) {})
+	results := RunAll(t.Context(), cases, all, Settings{Recorder: &Recorder{}}, func(*Result) {})
 	if len(results) != len(cases) {
 		t.Errorf("%d of %d cases were run", len(results), len(cases))
 	}
@@ -78,7 +78,7 @@ func TestMbedTLS(t *testing.T) {
 func TestInProcess(t *testing.T) {
 	c := Case{"attls", "attls", conformance.Scenario{Profile: "early-attestation-06", Attester: conformance.AttestBoth,
 		Model: conformance.ModelEvidence, Credential: conformance.CredentialX509, Group: "secp256r1", HelloRetry: true}}
-	r := Run(t.Context(), c, map[string]Peer{"attls": InProcess{}}, nil)
+	r := Run(t.Context(), c, map[string]Peer{"attls": InProcess{}}, Settings{})
 	if r.Status != Passed {
 		t.Fatal(r.Reason)
 	}
@@ -158,7 +158,7 @@ func TestRecorder(t *testing.T) {
 	for fail, want := range map[string]string{"": "", "misplaced": "attestation.misplaced"} {
 		c := Case{"attls", "attls", conformance.Scenario{Profile: "early-attestation-06", Attester: conformance.AttestServer,
 			Model: conformance.ModelEvidence, Credential: conformance.CredentialX509, Fail: fail}}
-		r := Run(t.Context(), c, map[string]Peer{"attls": InProcess{}}, rec)
+		r := Run(t.Context(), c, map[string]Peer{"attls": InProcess{}}, Settings{Recorder: rec})
 		if r.Status != Passed || r.Unrecorded != "" || len(r.Ladder) < 7 {
 			t.Errorf("%s: %s %s, %d messages, %s", fail, r.Status, r.Reason, len(r.Ladder), r.Unrecorded)
 		}
@@ -184,7 +184,7 @@ func TestRecorder(t *testing.T) {
 // tell it.
 func TestSkip(t *testing.T) {
 	cases := []Case{{"attls", "mbedtls", conformance.Scenario{Profile: "early-attestation-00"}}, {"attls", "nobody", conformance.Scenario{}}}
-	results := RunAll(t.Context(), cases, []Peer{InProcess{}, MbedTLS{Path: os.Args[0]}}, 1, nil, func(*Result) {})
+	results := RunAll(t.Context(), cases, []Peer{InProcess{}, MbedTLS{Path: os.Args[0]}}, Settings{}, func(*Result) {})
 	status := []string{Limit, Skipped}
 	for i, want := range []string{"implements early-attestation-06", "no peer is called nobody"} {
 		if results[i].Status != status[i] || !strings.Contains(results[i].Reason, want) {
@@ -219,7 +219,7 @@ func TestPlain(t *testing.T) {
 			cases = append(cases, Case{"crypto/tls", other, s}, Case{other, "crypto/tls", s})
 		}
 	}
-	for _, r := range RunAll(t.Context(), cases, all, 2, nil, func(*Result) {}) {
+	for _, r := range RunAll(t.Context(), cases, all, Settings{}, func(*Result) {}) {
 		if r.Status != Passed {
 			t.Errorf("%s: %s: %s", r.String(), r.Status, r.Reason)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"time"
 
@@ -57,12 +58,32 @@ type Result struct {
 	Unrecorded string `json:"unrecorded,omitempty"`
 }
 
-// caseTimeout bounds one case.
-const caseTimeout = 30 * time.Second
+// DefaultTimeout bounds a case that Settings do not bound.
+const DefaultTimeout = 30 * time.Second
 
-// Run runs a case with the stacks that peers has under their names. rec, which
-// may be nil, records it.
-func Run(ctx context.Context, c Case, peers map[string]Peer, rec *Recorder) Result {
+// Settings say how cases are run.
+type Settings struct {
+	Parallel int           // cases at a time; 0: as many as there are processors
+	Timeout  time.Duration // of a case; 0: DefaultTimeout
+	Recorder *Recorder     // nil: nothing is recorded
+}
+
+func (s *Settings) parallel() int {
+	if s.Parallel > 0 {
+		return s.Parallel
+	}
+	return runtime.NumCPU()
+}
+
+func (s *Settings) timeout() time.Duration {
+	if s.Timeout > 0 {
+		return s.Timeout
+	}
+	return DefaultTimeout
+}
+
+// Run runs a case with the stacks that peers has under their names.
+func Run(ctx context.Context, c Case, peers map[string]Peer, settings Settings) Result {
 	r := Result{Case: c, Status: Skipped}
 	for _, role := range roles {
 		p, ok := peers[c.Stack(role)]
@@ -79,7 +100,7 @@ func Run(ctx context.Context, c Case, peers map[string]Peer, rec *Recorder) Resu
 		}
 	}
 	started := time.Now()
-	ends, err := connect(ctx, &r, peers, rec)
+	ends, err := connect(ctx, &r, peers, settings)
 	if err == nil {
 		r.Ends = ends[:]
 		err = Judge(&c, &ends[attls.RoleClient], &ends[attls.RoleServer])
@@ -115,8 +136,8 @@ func verdict(c *Case, peers map[string]Peer, ends []conformance.Claims, err erro
 var roles = [...]attls.Role{attls.RoleClient, attls.RoleServer}
 
 // connect makes the connection and collects both claims, indexed by role.
-func connect(ctx context.Context, r *Result, peers map[string]Peer, rec *Recorder) (ends [2]conformance.Claims, err error) {
-	ctx, cancel := context.WithTimeout(ctx, caseTimeout)
+func connect(ctx context.Context, r *Result, peers map[string]Peer, settings Settings) (ends [2]conformance.Claims, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, settings.timeout(), fmt.Errorf("the case took longer than %v", settings.timeout()))
 	defer cancel()
 	directory, err := os.MkdirTemp("", "attls-conform-")
 	if err != nil {
@@ -127,7 +148,7 @@ func connect(ctx context.Context, r *Result, peers map[string]Peer, rec *Recorde
 		return ends, err
 	}
 	task := Task{Scenario: r.Scenario, Directory: directory}
-	recording := rec.recording(r, directory)
+	recording := settings.Recorder.recording(r, directory)
 	defer recording.finish()
 	var processes [2]Process
 	for _, role := range []attls.Role{attls.RoleServer, attls.RoleClient} {
@@ -149,6 +170,9 @@ func connect(ctx context.Context, r *Result, peers map[string]Peer, rec *Recorde
 			err = errors.Join(err, fmt.Errorf("the %v: %w", role, e))
 		}
 		ends[role] = claims
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = errors.Join(context.Cause(ctx), err)
 	}
 	return ends, err
 }
