@@ -36,6 +36,18 @@ func DemoAttestation(clock func() time.Time) (*attestation.Software, *attestatio
 	return software, verifier
 }
 
+// Root makes the root of trust that attests and the Verifier that appraises what
+// the other end sends. A nil clock is time.Now.
+type Root func(clock func() time.Time) (*attestation.Software, *attestation.Verifier)
+
+// attestation is the root of trust of the laboratory, with the Verifier.
+func (l *laboratory) attestation() (*attestation.Software, *attestation.Verifier) {
+	if l.root != nil {
+		return l.root(l.clock)
+	}
+	return DemoAttestation(l.clock)
+}
+
 // attestation gives the ends of a scenario their Attesters, Appraisers and
 // policies: who relies on the peer's attestation demands it.
 func (s *setup) attestation() error {
@@ -48,7 +60,7 @@ func (s *setup) attestation() error {
 		if err != nil {
 			return err
 		}
-		software, verifier := DemoAttestation(s.lab.clock)
+		software, verifier := s.lab.attestation()
 		scheme := s.scheme(model, kind)
 		mine, theirs := s.ends[attester], s.ends[attester.Peer()]
 		mine.attester, theirs.appraiser = software, verifier

@@ -24,17 +24,22 @@ type End struct {
 	Profile  *profile.Profile
 	Fault    *Fault // of Scenario.Fail
 	Config   *handshake.Config
+	// OwnAnswer says that a server answers the request with what it likes and
+	// closes, rather than with what it received.
+	OwnAnswer bool
 
 	set *setup
 }
 
-// NewEnd makes the end that a scenario describes. A fault of the scenario acts as
-// far as it is this end's to provoke.
-func NewEnd(s Scenario, role attls.Role) (*End, error) {
+// NewEnd makes the end that a scenario describes, with the root of trust and the
+// Verifier of root. A fault of the scenario acts as far as it is this end's to
+// provoke.
+func NewEnd(s Scenario, role attls.Role, root Root) (*End, error) {
 	lab, err := newLaboratory()
 	if err != nil {
 		return nil, err
 	}
+	lab.root = root
 	set, fault, err := prepare(&s, lab)
 	if err != nil {
 		return nil, err
@@ -88,6 +93,12 @@ func (e *End) talk(ctx context.Context, c *handshake.Conn) error {
 	}
 	if _, err := c.Write([]byte(request)); err != nil {
 		return err
+	}
+	if e.OwnAnswer {
+		if _, err := io.Copy(io.Discard, c); err != nil {
+			return err
+		}
+		return c.CloseWrite()
 	}
 	if err := expect(c, request); err != nil {
 		return err

@@ -121,6 +121,7 @@ type setup struct {
 type laboratory struct {
 	authority *DemoAuthority
 	clock     func() time.Time // of Evidence and verdicts; nil: time.Now
+	root      Root             // nil: DemoAttestation
 	// kept, when it is not nil, holds each credential that was issued, so that
 	// every run shows the same.
 	kept map[string]*handshake.Credential

@@ -27,13 +27,14 @@ func (InProcess) Limit(*conformance.Scenario, attls.Role) string { return "" }
 
 // Start implements Peer.
 func (InProcess) Start(ctx context.Context, t *Task) (Process, error) {
-	end, err := conformance.NewEnd(t.Scenario, t.Role)
+	end, err := conformance.NewEnd(t.Scenario, t.Role, t.Root)
 	if err != nil {
 		return nil, err
 	}
 	if end.Config.Groups, err = groupNumbers(groups(&t.Scenario, t.Role)); err != nil {
 		return nil, err
 	}
+	end.OwnAnswer = t.OwnAnswer
 	end.Config.Retry = handshake.Retry{Cookie: t.Scenario.Cookie}
 	return startHere(ctx, t, func(ctx context.Context, nc net.Conn, keyLog io.Writer) (conformance.Claims, error) {
 		end.Config.KeyLog = keyLog

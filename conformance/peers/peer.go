@@ -60,6 +60,18 @@ type Deviator interface {
 	Deviation(s *conformance.Scenario) *Deviant
 }
 
+// Rooted is a Peer that has another root of trust than the demonstration's: the
+// other end attests by it, and appraises by it what this one sends.
+type Rooted interface {
+	Root() conformance.Root
+}
+
+// Answerer is a Peer that as a server answers a request with what it likes, rather
+// than with what it received.
+type Answerer interface {
+	OwnAnswer()
+}
+
 // Deviant is how a stack deviates.
 type Deviant struct {
 	Does  string                 // one sentence
@@ -94,6 +106,10 @@ type Task struct {
 	Role      attls.Role
 	Address   string // a client's: where the server listens
 	Directory string // for files; the run's own
+	// Root attests and appraises; nil: the demonstration's.
+	Root conformance.Root
+	// OwnAnswer tells a client that the server answers with what it likes.
+	OwnAnswer bool
 }
 
 // Files of a run's directory.

@@ -147,7 +147,8 @@ func connect(ctx context.Context, r *Result, peers map[string]Peer, settings Set
 	if err := writeFiles(directory); err != nil {
 		return ends, err
 	}
-	task := Task{Scenario: r.Scenario, Directory: directory}
+	task := Task{Scenario: r.Scenario, Directory: directory, Root: rootOf(r, peers)}
+	_, task.OwnAnswer = peers[r.Server].(Answerer)
 	recording := settings.Recorder.recording(r, directory)
 	defer recording.finish()
 	var processes [2]Process
@@ -175,6 +176,16 @@ func connect(ctx context.Context, r *Result, peers map[string]Peer, settings Set
 		err = errors.Join(context.Cause(ctx), err)
 	}
 	return ends, err
+}
+
+// rootOf is the root of trust of the stack that has one of its own.
+func rootOf(r *Result, peers map[string]Peer) conformance.Root {
+	for _, role := range roles {
+		if p, ok := peers[r.Stack(role)].(Rooted); ok {
+			return p.Root()
+		}
+	}
+	return nil
 }
 
 // Judge compares what both ends claim with each other and with the scenario; nil
