@@ -45,6 +45,9 @@ type Claims struct {
 	PeerType       string `json:"peer_certificate_type,omitempty"`
 	OwnType        string `json:"own_certificate_type,omitempty"`
 
+	// Exporter is ExporterSize octets under ExporterLabel (RFC 8446 section 7.5).
+	Exporter string `json:"exporter,omitempty"`
+
 	Attestation []AttestationClaim `json:"attestation"`
 
 	// BinderInputs is what any known binder can ask of the handshake; secrets
@@ -55,6 +58,9 @@ type Claims struct {
 	AlertReceived *AlertClaim `json:"alert_received,omitempty"`
 	DataSent      int64       `json:"data_sent"`
 	DataReceived  int64       `json:"data_received"`
+	// Unclaimed names the members of which this stack can say nothing, so that
+	// their being empty, zero or false means nothing.
+	Unclaimed []string `json:"unclaimed,omitempty"`
 	// State is connected, closed or failed; Engine names the engine's own state.
 	State  string      `json:"state"`
 	Engine string      `json:"engine_state,omitempty"`
@@ -111,12 +117,30 @@ type ErrorClaim struct {
 	Alert   *AlertClaim `json:"alert,omitempty"`
 }
 
+// Claims of a connection compare what both ends export under ExporterLabel with an
+// empty context: ExporterSize octets.
+const (
+	ExporterLabel = "EXPERIMENTAL attls claims"
+	ExporterSize  = 32
+)
+
+// Exported is the value for Outcome.Exported of a connection whose handshake has
+// been tried; nil when it failed.
+func Exported(c *handshake.Conn) []byte {
+	b, err := c.Export(ExporterLabel, nil, ExporterSize)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
 // Outcome is what the caller of a connection knows besides its state.
 type Outcome struct {
 	Err                      *attls.Error
 	AlertSent, AlertReceived *attls.AlertDescription
 	DataSent, DataReceived   int64
 	Closed                   bool
+	Exported                 []byte // see Exported
 	// Inputs, when set, lets the claims name the readings under which a peer would
 	// have got another binder; KeepInputs puts them into the claims as well.
 	Inputs     binder.Inputs
@@ -128,12 +152,12 @@ func MakeClaims(p *profile.Profile, s handshake.ConnectionState, o Outcome) Clai
 	c := Claims{Schema: ClaimsSchema, Stack: "attls", Version: StackVersion(), Role: s.Role.String(), Protocol: "TLS 1.3",
 		HelloRetry: s.HelloRetry, ALPN: s.ALPN, ServerName: s.ServerName, TranscriptHash: hex.EncodeToString(s.TranscriptHash),
 		PeerKey: fingerprint(s.PeerSPKI), OwnKey: fingerprint(s.OwnSPKI), DataSent: o.DataSent, DataReceived: o.DataReceived,
-		State: "connected", Engine: s.State, Attestation: []AttestationClaim{}}
+		Exporter: hex.EncodeToString(o.Exported), State: "connected", Engine: s.State, Attestation: []AttestationClaim{}}
 	c.Resumed = s.Session != nil
 	if s.EarlyData == handshake.EarlyDataAccepted || s.EarlyData == handshake.EarlyDataRejected {
 		c.EarlyData = s.EarlyData.String()
 	}
-	if len(s.PeerChain) > 0 {
+	if len(s.PeerSPKI) > 0 {
 		c.PeerType = s.PeerType.String()
 	}
 	if len(s.OwnSPKI) > 0 {

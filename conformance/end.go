@@ -76,6 +76,7 @@ func (e *End) Exchange(ctx context.Context, nc net.Conn) (Claims, error) {
 	if err != nil && !errors.As(err, &o.Err) {
 		o.Err = attls.Errorf(attls.Local, attls.FailInternal, "%v", err)
 	}
+	o.Exported = Exported(c)
 	o.AlertSent, o.AlertReceived = trace.Alerts()
 	o.DataSent, o.DataReceived = trace.Data()
 	return MakeClaims(e.Profile, c.ConnectionState(), o), nil

@@ -272,6 +272,9 @@ func (s *Scenario) config(p *profile.Profile, role attls.Role) (*handshake.Confi
 	}
 	if role == attls.RoleServer {
 		c.Retry = handshake.Retry{Always: s.HelloRetry, Cookie: s.Cookie}
+		if s.ClientCertificate {
+			c.ClientAuthentication = handshake.RequireClientCertificate
+		}
 	}
 	return c, nil
 }
@@ -339,6 +342,7 @@ func (r *runner) collect(set *setup, conns [2]*handshake.Conn, errs [2]error, ne
 		if errs[role] != nil && o.Err == nil {
 			o.Err = attls.Errorf(attls.Local, attls.FailInternal, "%v", errs[role])
 		}
+		o.Exported = Exported(conns[role])
 		o.AlertSent, o.AlertReceived = r.traces[role].Alerts()
 		o.DataSent, o.DataReceived = r.traces[role].Data()
 		result.Claims[role] = MakeClaims(set.ends[role].config.Profile, conns[role].ConnectionState(), o)

@@ -60,9 +60,11 @@ type Scenario struct {
 	HelloRetry     bool              `json:"hello_retry,omitempty"`
 	Cookie         bool              `json:"cookie,omitempty"` // a cookie in the HelloRetryRequest
 	ALPN           string            `json:"alpn,omitempty"`
-	ServerName     string            `json:"server_name,omitempty"` // "": localhost
-	Split          int               `json:"split,omitempty"`       // octets handed to the peer's engine at once; 0: as they come
-	Fail           string            `json:"fail,omitempty"`        // a Fault's name
+	// ClientCertificate has the server ask for a certificate and insist on it.
+	ClientCertificate bool   `json:"client_certificate,omitempty"`
+	ServerName        string `json:"server_name,omitempty"` // "": localhost
+	Split             int    `json:"split,omitempty"`       // octets handed to the peer's engine at once; 0: as they come
+	Fail              string `json:"fail,omitempty"`        // a Fault's name
 	// Concurrent takes the answers of an end in whatever order they come; such a
 	// run need not repeat octet for octet.
 	Concurrent bool `json:"concurrent,omitempty"`
@@ -102,6 +104,9 @@ func (s Scenario) String() string {
 	}
 	if s.Cookie {
 		parts = append(parts, "cookie")
+	}
+	if s.ClientCertificate {
+		parts = append(parts, "client_certificate")
 	}
 	if s.Split > 0 {
 		parts = append(parts, fmt.Sprintf("split-%d", s.Split))

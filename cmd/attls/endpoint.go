@@ -437,6 +437,7 @@ func (c *connection) report(err error, closed bool) *conformance.Claims {
 	if err != nil && !errors.As(err, &o.Err) {
 		o.Err = attls.Errorf(attls.Local, attls.FailInternal, "%v", err)
 	}
+	o.Exported = conformance.Exported(c.Conn)
 	o.AlertSent, o.AlertReceived = c.trace.Alerts()
 	o.DataSent, o.DataReceived = c.trace.Data()
 	claims := conformance.MakeClaims(c.end.profile, c.ConnectionState(), o)

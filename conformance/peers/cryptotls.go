@@ -66,6 +66,9 @@ func cryptoTLSConfig(t *Task) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS13, ServerName: serverName, RootCAs: x509.NewCertPool(),
 		Certificates: []tls.Certificate{cert}, SessionTicketsDisabled: true}
 	c.RootCAs.AppendCertsFromPEM(blob)
+	if t.Scenario.ClientCertificate {
+		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, c.RootCAs
+	}
 	numbers, err := groupNumbers(groups(&t.Scenario, t.Role))
 	for _, g := range numbers {
 		c.CurvePreferences = append(c.CurvePreferences, tls.CurveID(g))
@@ -78,16 +81,22 @@ func cryptoTLSConfig(t *Task) (*tls.Config, error) {
 
 func exchangeCryptoTLS(nc net.Conn, config *tls.Config, role attls.Role) conformance.Claims {
 	defer nc.Close()
-	claims := conformance.Claims{Schema: conformance.ClaimsSchema, Stack: "crypto/tls", Version: runtime.Version(), Role: role.String(),
-		Protocol: "TLS 1.3", State: "closed", Attestation: []conformance.AttestationClaim{}}
+	claims := newClaims("crypto/tls", runtime.Version(), role)
+	claims.Unclaimed = []string{"transcript_hash", "peer_signature", "own_signature"}
 	var c *tls.Conn
 	var err error
+	own := &config.Certificates[0]
+	shown := role == attls.RoleServer
 	if role == attls.RoleServer {
 		c = tls.Server(nc, config)
 		claims.DataReceived, err = io.Copy(c, c)
 		claims.DataSent = claims.DataReceived
 		err = errors.Join(err, c.CloseWrite())
 	} else {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			shown = true
+			return own, nil
+		}
 		c = tls.Client(nc, config)
 		claims.DataSent, claims.DataReceived, err = askCryptoTLS(c)
 	}
@@ -99,11 +108,14 @@ func exchangeCryptoTLS(nc net.Conn, config *tls.Config, role attls.Role) conform
 	claims.Suite, claims.Group = attls.CipherSuite(s.CipherSuite).String(), attls.NamedGroup(s.CurveID).String()
 	claims.HelloRetry, claims.ALPN = s.HelloRetryRequest, s.NegotiatedProtocol
 	if len(s.PeerCertificates) > 0 {
-		claims.PeerKey = keyName(s.PeerCertificates[0])
+		claims.PeerKey, claims.PeerType = keyName(s.PeerCertificates[0]), attls.CertificateX509.String()
 	}
-	if role == attls.RoleServer {
-		if own, err := x509.ParseCertificate(config.Certificates[0].Certificate[0]); err == nil {
-			claims.OwnKey = keyName(own)
+	if shown {
+		claims.OwnKey, claims.OwnType = keyName(own.Leaf), attls.CertificateX509.String()
+	}
+	if s.HandshakeComplete {
+		if value, err := s.ExportKeyingMaterial(conformance.ExporterLabel, nil, conformance.ExporterSize); err == nil {
+			claims.Exporter = hex.EncodeToString(value)
 		}
 	}
 	return claims

@@ -127,6 +127,9 @@ func (m MbedTLS) Start(ctx context.Context, t *Task) (Process, error) {
 	}
 	args = append(args, ownFaults[t.Scenario.Fail]...)
 	if t.Role == attls.RoleServer {
+		if t.Scenario.ClientCertificate {
+			args = append(args, "--ask-certificate")
+		}
 		return start(ctx, true, m.Path, append(args, "--server")...)
 	}
 	host, port, err := net.SplitHostPort(t.Address)

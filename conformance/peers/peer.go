@@ -148,6 +148,12 @@ func writeFiles(directory string) error {
 // serverName is the name in all certificates.
 const serverName = "localhost"
 
+// newClaims are the claims of a stack that says nothing of attestation.
+func newClaims(stack, version string, role attls.Role) conformance.Claims {
+	return conformance.Claims{Schema: conformance.ClaimsSchema, Stack: stack, Version: version, Role: role.String(), Protocol: "TLS 1.3",
+		State: "closed", Attestation: []conformance.AttestationClaim{}}
+}
+
 // groups are those that an end offers: the scenario's, after another one for
 // which a client sends a share where a HelloRetryRequest is to come.
 func groups(s *conformance.Scenario, r attls.Role) []string {

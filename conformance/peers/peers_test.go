@@ -94,6 +94,11 @@ func TestInProcess(t *testing.T) {
 		"scheme":     func(c *conformance.Claims) { c.Attestation[0].Scheme = "00" },
 		"unattested": func(c *conformance.Claims) { c.Attestation = c.Attestation[:1] },
 		"data":       func(c *conformance.Claims) { c.DataReceived = 0 },
+		"sent":       func(c *conformance.Claims) { c.DataSent++ },
+		"exporter":   func(c *conformance.Claims) { c.Exporter = "00" },
+		"unexported": func(c *conformance.Claims) { c.Exporter = "" },
+		"signed":     func(c *conformance.Claims) { c.OwnSignature = "" },
+		"type":       func(c *conformance.Claims) { c.PeerType = "RawPublicKey" },
 		"open":       func(c *conformance.Claims) { c.State = "connected" },
 		"verdict": func(c *conformance.Claims) {
 			for i := range c.Attestation {
@@ -115,6 +120,63 @@ func TestInProcess(t *testing.T) {
 				t.Errorf("%s of end %d: no difference was noticed", name, role)
 			}
 		}
+	}
+}
+
+// TestUnclaimed: of what one end cannot tell, the other one is believed, and what
+// neither tells is not compared; but what the scenario asks for is still held to.
+func TestUnclaimed(t *testing.T) {
+	c := Case{"attls", "attls", conformance.Scenario{Attester: conformance.AttestNone, ClientCertificate: true, ALPN: "conform"}}
+	r := Run(t.Context(), c, map[string]Peer{"attls": InProcess{}}, Settings{})
+	if r.Status != Passed || r.Ends[attls.RoleServer].PeerKey == "" {
+		t.Fatal(r.Reason)
+	}
+	for i := range comparisons {
+		k := &comparisons[i]
+		if k.due != nil && !k.due(&c.Scenario) {
+			continue
+		}
+		silent := func(members ...string) error {
+			ends := [2]conformance.Claims{r.Ends[0], r.Ends[1]}
+			server := &ends[attls.RoleServer]
+			server.Unclaimed = members
+			silence(t, server, k.server.member)
+			return Judge(&c, &ends[attls.RoleClient], server)
+		}
+		if strings.HasPrefix(k.server.member, "data") {
+			continue // is always told
+		}
+		if err := silent(k.server.member); err != nil {
+			t.Errorf("%s: %v", k.what, err)
+		}
+		if k.server.member != "hello_retry" && silent() == nil {
+			t.Errorf("%s: that the server says nothing was not noticed", k.what)
+		}
+	}
+	wanted := c
+	wanted.Scenario.ALPN = "other"
+	ends := [2]conformance.Claims{r.Ends[0], r.Ends[1]}
+	ends[attls.RoleServer].Unclaimed = []string{"alpn"}
+	if Judge(&wanted, &ends[0], &ends[1]) == nil {
+		t.Error("another protocol than was wanted was not noticed")
+	}
+}
+
+// silence takes a member out of claims.
+func silence(t *testing.T, c *conformance.Claims, member string) {
+	t.Helper()
+	members := map[string]any{}
+	blob, err := json.Marshal(c)
+	if err == nil {
+		err = json.Unmarshal(blob, &members)
+	}
+	delete(members, member)
+	if blob, err = json.Marshal(members); err != nil {
+		t.Fatal(err)
+	}
+	*c = conformance.Claims{}
+	if err := json.Unmarshal(blob, c); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -208,10 +270,10 @@ func TestSkip(t *testing.T) {
 func TestPlain(t *testing.T) {
 	all := append(stacks(t), CryptoTLS{})
 	plain := conformance.Scenario{Attester: conformance.AttestNone, Group: "secp256r1", ALPN: "conform"}
-	retry := plain
-	retry.HelloRetry = true
+	retry, mutual := plain, plain
+	retry.HelloRetry, mutual.ClientCertificate = true, true
 	var cases []Case
-	for _, s := range []conformance.Scenario{plain, retry} {
+	for _, s := range []conformance.Scenario{plain, retry, mutual} {
 		for _, other := range []string{"attls", "mbedtls"} {
 			if other == "mbedtls" && all[1].Missing() != "" {
 				continue

@@ -204,6 +204,9 @@ func (Command) Limit(s *conformance.Scenario, _ attls.Role) string {
 func (c Command) Start(ctx context.Context, t *Task) (Process, error) {
 	args := common(t)
 	if t.Role == attls.RoleServer {
+		if t.Scenario.ClientCertificate {
+			args = append(args, "--verify", "require")
+		}
 		return start(ctx, true, c.Path, append([]string{"server", "--port", "0", "--echo", "--max-connections", "1"}, args...)...)
 	}
 	return start(ctx, false, c.Path, append(append([]string{"client", "--servername", serverName}, args...), t.Address)...)

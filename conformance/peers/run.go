@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -198,7 +200,7 @@ func Judge(c *Case, client, server *conformance.Claims) error {
 	for _, end := range []*conformance.Claims{client, server} {
 		if end.Error != nil {
 			wrong.add("the %s failed: %s (%s)", end.Role, or(end.Error.Detail, "no detail"), end.Error.Failure)
-		} else if end.State != "closed" || end.DataSent == 0 || end.DataReceived == 0 {
+		} else if end.State != "closed" || end.DataSent <= 0 || end.DataReceived <= 0 {
 			wrong.add("the %s is %s after %d octets sent and %d received", end.Role, end.State, end.DataSent, end.DataReceived)
 		}
 	}
@@ -206,19 +208,101 @@ func Judge(c *Case, client, server *conformance.Claims) error {
 		return wrong.err()
 	}
 	s := &c.Scenario
-	wrong.equal("suite", client.Suite, server.Suite)
-	wrong.equal("group", client.Group, server.Group)
-	wrong.equal("application protocol", client.ALPN, server.ALPN)
-	wrong.equal("transcript hash", client.TranscriptHash, server.TranscriptHash)
-	wrong.equal("key of the server", client.PeerKey, server.OwnKey)
-	wrong.equal("key of the client", client.OwnKey, server.PeerKey)
-	wrong.wanted("suite", s.Suite, client.Suite)
-	wrong.wanted("group", s.Group, client.Group)
-	if client.HelloRetry != server.HelloRetry || client.HelloRetry != (s.HelloRetry || s.Cookie) {
-		wrong.add("HelloRetryRequest: the client says %t, the server %t, wanted was %t", client.HelloRetry, server.HelloRetry, s.HelloRetry)
+	for i := range comparisons {
+		comparisons[i].judge(&wrong, s, client, server)
 	}
 	wrong.attestation(s, client, server)
 	return wrong.err()
+}
+
+// comparison is one thing that both ends of a connection have to say alike.
+type comparison struct {
+	what string
+	// of the client and of the server: names and values of the members of claims
+	client, server claim
+	// want is what the scenario asks for; empty: nothing.
+	want func(*conformance.Scenario) string
+	// due says whether an end that can tell has to; nil: always.
+	due func(*conformance.Scenario) bool
+}
+
+// claim is a member of claims.
+type claim struct {
+	member string
+	value  func(*conformance.Claims) string
+}
+
+// of is the value in an end's claims, and whether that end can tell.
+func (c claim) of(end *conformance.Claims) (value string, told bool) {
+	return c.value(end), !slices.Contains(end.Unclaimed, c.member)
+}
+
+// The members of claims that are compared.
+var (
+	claimSuite      = claim{"suite", func(c *conformance.Claims) string { return c.Suite }}
+	claimGroup      = claim{"group", func(c *conformance.Claims) string { return c.Group }}
+	claimRetry      = claim{"hello_retry", func(c *conformance.Claims) string { return strconv.FormatBool(c.HelloRetry) }}
+	claimALPN       = claim{"alpn", func(c *conformance.Claims) string { return c.ALPN }}
+	claimTranscript = claim{"transcript_hash", func(c *conformance.Claims) string { return c.TranscriptHash }}
+	claimExporter   = claim{"exporter", func(c *conformance.Claims) string { return c.Exporter }}
+	claimPeerKey    = claim{"peer_key", func(c *conformance.Claims) string { return c.PeerKey }}
+	claimOwnKey     = claim{"own_key", func(c *conformance.Claims) string { return c.OwnKey }}
+	claimPeerScheme = claim{"peer_signature", func(c *conformance.Claims) string { return c.PeerSignature }}
+	claimOwnScheme  = claim{"own_signature", func(c *conformance.Claims) string { return c.OwnSignature }}
+	claimPeerType   = claim{"peer_certificate_type", func(c *conformance.Claims) string { return c.PeerType }}
+	claimOwnType    = claim{"own_certificate_type", func(c *conformance.Claims) string { return c.OwnType }}
+	claimSent       = claim{"data_sent", func(c *conformance.Claims) string { return strconv.FormatInt(c.DataSent, 10) }}
+	claimReceived   = claim{"data_received", func(c *conformance.Claims) string { return strconv.FormatInt(c.DataReceived, 10) }}
+)
+
+var comparisons = []comparison{
+	{what: "suite", client: claimSuite, server: claimSuite, want: func(s *conformance.Scenario) string { return s.Suite }},
+	{what: "group", client: claimGroup, server: claimGroup, want: func(s *conformance.Scenario) string { return s.Group }},
+	{what: "HelloRetryRequest", client: claimRetry, server: claimRetry,
+		want: func(s *conformance.Scenario) string { return strconv.FormatBool(s.HelloRetry || s.Cookie) }},
+	{what: "application protocol", client: claimALPN, server: claimALPN, want: func(s *conformance.Scenario) string { return s.ALPN },
+		due: func(s *conformance.Scenario) bool { return s.ALPN != "" }},
+	{what: "transcript hash", client: claimTranscript, server: claimTranscript, due: attested},
+	{what: "exported value", client: claimExporter, server: claimExporter},
+	{what: "key of the server", client: claimPeerKey, server: claimOwnKey},
+	{what: "key of the client", client: claimOwnKey, server: claimPeerKey, due: clientAuthenticates},
+	{what: "signature of the server", client: claimPeerScheme, server: claimOwnScheme},
+	{what: "signature of the client", client: claimOwnScheme, server: claimPeerScheme, due: clientAuthenticates},
+	{what: "type of the server's certificate", client: claimPeerType, server: claimOwnType},
+	{what: "type of the client's certificate", client: claimOwnType, server: claimPeerType, due: clientAuthenticates},
+	{what: "data to the server", client: claimSent, server: claimReceived},
+	{what: "data to the client", client: claimReceived, server: claimSent},
+}
+
+func attested(s *conformance.Scenario) bool { return len(s.Attester.Roles()) > 0 }
+
+func clientAuthenticates(s *conformance.Scenario) bool {
+	return s.ClientCertificate || s.Attester.Has(attls.RoleClient)
+}
+
+// judge compares what both ends can tell; an end that can tell must, where it is
+// due.
+func (c *comparison) judge(d *differences, s *conformance.Scenario, client, server *conformance.Claims) {
+	clients, clientTells := c.client.of(client)
+	servers, serverTells := c.server.of(server)
+	due := c.due == nil || c.due(s)
+	for _, end := range []struct {
+		role, value string
+		tells       bool
+	}{{client.Role, clients, clientTells}, {server.Role, servers, serverTells}} {
+		if !end.tells {
+			continue
+		}
+		if due && end.value == "" {
+			d.add("%s: the %s says nothing", c.what, end.role)
+		}
+		if c.want != nil {
+			d.wanted(c.what, c.want(s), end.value)
+		}
+	}
+	if clientTells && serverTells {
+		d.equal(c.what, clients, servers)
+	}
 }
 
 // differences are what two ends do not agree on.

@@ -185,7 +185,19 @@ static const struct octets *key_of(const struct connection *c, enum role role)
     return role == c->options->role ? &c->own_spki : &c->peer_spki;
 }
 
-void claims_print(const struct connection *c, int ret)
+/* What both ends can compare of their secrets; absent before the handshake is done. */
+static void add_exporter(struct text *t, struct connection *c)
+{
+    static const char label[] = "EXPERIMENTAL attls claims";
+    unsigned char value[32];
+
+    if (mbedtls_ssl_is_handshake_over(&c->ssl) &&
+        mbedtls_ssl_export_keying_material(&c->ssl, value, sizeof(value), label, sizeof(label) - 1, NULL, 0, 1) == 0) {
+        add_hex(t, "exporter", value, sizeof(value));
+    }
+}
+
+void claims_print(struct connection *c, int ret)
 {
     const struct options *o = c->options;
     struct text t = { 0 };
@@ -201,10 +213,12 @@ void claims_print(const struct connection *c, int ret)
     }
     add_hex(&t, "transcript_hash", c->transcript, c->transcript_len);
     add_fingerprint(&t, "peer_key", key_of(c, !o->role));
-    if (o->role == SERVER || c->attestations[CLIENT].chosen) {
+    if (o->role == SERVER || c->attestations[CLIENT].chosen || c->asked) {
         add_fingerprint(&t, "own_key", key_of(c, o->role));
     }
+    add_exporter(&t, c);
     add_attestations(&t, c);
+    text_printf(&t, ",\"unclaimed\":[\"peer_signature\",\"own_signature\",\"peer_certificate_type\",\"own_certificate_type\"]");
     add_alert(&t, o, "alert_sent", c->alert_sent);
     add_alert(&t, o, "alert_received", c->alert_received);
     text_printf(&t, ",\"data_sent\":%zu,\"data_received\":%zu,\"state\":\"%s\"", c->data_sent, c->data_received,

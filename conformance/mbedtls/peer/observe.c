@@ -13,6 +13,9 @@ void observe_handshake(struct connection *c)
     }
     c->hello_retry = hs->hello_retry_request_flag;
     c->group = hs->offered_group_id;
+    if (hs->client_auth) {
+        c->asked = 1;
+    }
     if (hs->ciphersuite_info != NULL) {
         c->suite = hs->ciphersuite_info->id;
     }

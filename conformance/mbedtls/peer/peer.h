@@ -112,6 +112,7 @@ struct connection {
     int alert_sent, alert_received; /* -1: none */
     uint16_t group;
     int suite, hello_retry;
+    int asked;                 /* the server asked for a certificate */
     size_t data_sent, data_received;
     int closed;
 };
@@ -168,7 +169,7 @@ void observe_handshake(struct connection *c);
 void observe_end(struct connection *c, int ret);
 
 /* claims.c */
-void claims_print(const struct connection *c, int ret);
+void claims_print(struct connection *c, int ret);
 const char *suite_name(int suite);
 const char *group_name(uint16_t group);
 uint16_t group_by_name(const char *name, size_t len);
