@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -10,19 +12,34 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"attls/conformance/peers"
+	"attls/conformance/report"
 )
 
+// conformFlags are the flags of "attls conform", by what they are about.
 type conformFlags struct {
-	profiles, peers              []string
-	listPeers                    bool
-	filter, exact                string
-	full, faults, list           bool
-	parallel                     int
-	timeout                      time.Duration
-	jsonFile, junitFile, mbedtls string
-	htmlFile, pcap               string
+	// Which cases are run. A report says these, and what merges has to agree on
+	// them.
+	choice struct {
+		profiles, peers []string
+		filter, exact   string
+		full, faults    bool
+		flags           *pflag.FlagSet
+	}
+	// Where the stacks are. The command that repeats a run says these.
+	stack struct {
+		mbedtls string
+		flags   *pflag.FlagSet
+	}
+	list, listPeers bool
+	shard           string
+	parallel        int
+	timeout         time.Duration
+	failFast        bool
+	pcap            string
+	files           reportFiles
 }
 
 func conformCommand() *cobra.Command {
@@ -38,33 +55,57 @@ where one is due. What a stack cannot do is skipped and the reason is said.
 
 Without --full a selection is run that holds every pair of values of two
 dimensions: pair of stacks, combination of profile, attester, model and
-credential, cipher suite, group, HelloRetryRequest.`,
+credential, cipher suite, group, HelloRetryRequest.
+
+A grid is divided between machines with --shard, which takes 1/8 to 8/8, and
+"attls conform merge" puts the results together.
+
+An interrupt (Ctrl-C) stops what is under way; what was done until then is written
+and printed, and the exit code is 130.`,
 		Example: `  conformance/mbedtls/build.sh && attls conform
   attls conform --full --junit conform.xml
   attls conform --profile tls-attestation-07 --filter secp384r1 --list
   attls conform --faults --filter fail-
   attls conform --list-peers
-  attls conform --peer crypto/tls`,
+  attls conform --peer crypto/tls
+  attls conform --full --shard 2/8 --json 2.json
+  attls conform merge 1.json 2.json --html conform.html`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
+	f.choice.flags, f.stack.flags = f.choiceFlags(), f.stackFlags()
 	flags := c.Flags()
-	flags.StringSliceVarP(&f.profiles, "profile", "p", nil, "profiles (default: those that our mbedTLS peer implements)")
-	flags.StringSliceVar(&f.peers, "peer", nil, "run only cases in which one of these stacks takes part (see --list-peers)")
-	flags.BoolVar(&f.listPeers, "list-peers", false, "list the stacks, their versions and where they are, and run none")
-	flags.StringVar(&f.filter, "filter", "", "run only cases whose name holds this text")
-	flags.StringVar(&f.exact, "case", "", "run exactly the case of this name (see --list --full --faults)")
-	flags.BoolVar(&f.full, "full", false, "every combination of all dimensions")
-	flags.BoolVar(&f.faults, "faults", false, "also what our engine can do wrong and the other stack must reject")
+	flags.AddFlagSet(f.choice.flags)
+	flags.AddFlagSet(f.stack.flags)
 	flags.BoolVar(&f.list, "list", false, "list the cases and run none")
+	flags.BoolVar(&f.listPeers, "list-peers", false, "list the stacks, their versions and where they are, and run none")
+	flags.StringVar(&f.shard, "shard", "", "run one part of the cases: 2/8 is the second of eight")
 	flags.IntVar(&f.parallel, "parallel", runtime.NumCPU(), "connections at a time")
 	flags.DurationVar(&f.timeout, "timeout", peers.DefaultTimeout, "how long one case may take")
-	flags.StringVar(&f.jsonFile, "json", "", "write the results with both ends' claims to this file, as JSON")
-	flags.StringVar(&f.junitFile, "junit", "", "write the results to this file, as JUnit's XML")
-	flags.StringVar(&f.htmlFile, "html", "", "write a page to look at to this file: matrix, messages, claims, rules that were broken")
+	flags.BoolVar(&f.failFast, "fail-fast", false, "stop at the first failure")
 	flags.StringVar(&f.pcap, "pcap", "", "write every connection to this directory as pcapng with its secrets, for attls decode, Wireshark and tshark")
-	flags.StringVar(&f.mbedtls, "mbedtls", "", "our mbedTLS peer (default: $ATTLS_MBEDTLS_PEER, or what build.sh built last)")
+	f.files.register(flags)
+	c.AddCommand(conformMergeCommand())
 	return c
+}
+
+// choiceFlags are those that choose the cases.
+func (f *conformFlags) choiceFlags() *pflag.FlagSet {
+	flags, o := pflag.NewFlagSet("choice", pflag.ContinueOnError), &f.choice
+	flags.StringSliceVarP(&o.profiles, "profile", "p", nil, "profiles (default: those that our mbedTLS peer implements)")
+	flags.StringSliceVar(&o.peers, "peer", nil, "run only cases in which one of these stacks takes part (see --list-peers)")
+	flags.StringVar(&o.filter, "filter", "", "run only cases whose name holds this text")
+	flags.StringVar(&o.exact, "case", "", "run exactly the case of this name, of all that any other flag would choose, and show it")
+	flags.BoolVar(&o.full, "full", false, "every combination of all dimensions")
+	flags.BoolVar(&o.faults, "faults", false, "also what our engine can do wrong and the other stack must reject")
+	return flags
+}
+
+// stackFlags are those that say where stacks are.
+func (f *conformFlags) stackFlags() *pflag.FlagSet {
+	flags := pflag.NewFlagSet("stack", pflag.ContinueOnError)
+	flags.StringVar(&f.stack.mbedtls, "mbedtls", "", "our mbedTLS peer (default: $ATTLS_MBEDTLS_PEER, or what build.sh built last)")
+	return flags
 }
 
 func (f *conformFlags) run(c *cobra.Command) error {
@@ -76,127 +117,197 @@ func (f *conformFlags) run(c *cobra.Command) error {
 		newPainter(c.OutOrStdout()).stacks(c.Context(), stacks)
 		return nil
 	}
-	o := peers.Defaults()
-	o.Full, o.Faults = f.full || f.exact != "", f.faults || f.exact != ""
-	if f.profiles != nil {
-		o.Profiles, o.Plain = f.profiles, nil
-	}
-	cases, err := peers.Cases(o)
+	grid, err := f.cases()
 	if err != nil {
-		return usage("%w", err)
+		return err
 	}
-	cases = slices.DeleteFunc(cases, func(k peers.Case) bool {
-		return !f.takesPart(&k) || !strings.Contains(k.String(), f.filter) || f.exact != "" && k.String() != f.exact
-	})
-	if f.exact != "" && len(cases) == 0 {
-		return usage("no case is called %s", f.exact)
+	shard, cases, err := f.part(grid)
+	if err != nil {
+		return err
 	}
 	if f.list {
-		for _, k := range cases {
-			fmt.Fprintln(c.OutOrStdout(), k.String())
+		for i := range cases {
+			fmt.Fprintln(c.OutOrStdout(), cases[i].String())
 		}
 		return nil
 	}
-	recorder, err := f.recorder()
+	settings, err := f.settings()
 	if err != nil {
+		return err
+	}
+	if err := f.files.create(); err != nil {
 		return unavailable(err)
 	}
+	identities := identify(c.Context(), stacks, grid)
 	began := time.Now()
-	p := newPainter(c.ErrOrStderr())
-	done, bad := 0, 0
-	results := peers.RunAll(c.Context(), cases, stacks, peers.Settings{Parallel: f.parallel, Timeout: f.timeout, Recorder: recorder}, func(r *peers.Result) {
-		if done++; r.Status == peers.Failed {
-			bad++
+	results := f.meet(c, stacks, cases, settings)
+	r := peers.Report("Interoperation of attested TLS 1.3", grid, results)
+	r.Began, r.Seconds = began, time.Since(began).Seconds()
+	r.Shards, r.Stacks = []report.Shard{shard}, identities
+	f.describe(c, r, grid)
+	if err := f.files.write(r); err != nil {
+		return unavailable(err)
+	}
+	p := newPainter(c.OutOrStdout())
+	if f.choice.exact != "" {
+		p.runs(r)
+	}
+	p.report(r)
+	return verdict(c.Context(), r)
+}
+
+// options are the dimensions of the grid.
+func (f *conformFlags) options() peers.Options {
+	o := peers.Defaults()
+	o.Full, o.Faults = f.choice.full, f.choice.faults
+	if f.choice.exact != "" {
+		o.Full, o.Faults = true, true // everything that any flag adds
+	}
+	if f.choice.profiles != nil {
+		o.Profiles, o.Plain = f.choice.profiles, nil
+	}
+	return o
+}
+
+// cases are those that the flags choose.
+func (f *conformFlags) cases() ([]peers.Case, error) {
+	cases, err := peers.Cases(f.options())
+	if err != nil {
+		return nil, usage("%w", err)
+	}
+	cases = slices.DeleteFunc(cases, func(k peers.Case) bool { return !f.chosen(&k) })
+	if len(cases) == 0 {
+		return nil, f.nothing()
+	}
+	return cases, nil
+}
+
+// chosen reports whether a case is one of those that are wanted.
+func (f *conformFlags) chosen(k *peers.Case) bool {
+	o, name := &f.choice, k.String()
+	return (o.exact == "" || name == o.exact) && strings.Contains(name, o.filter) &&
+		(len(o.peers) == 0 || slices.Contains(o.peers, k.Client) || slices.Contains(o.peers, k.Server))
+}
+
+// nothing says that there is no case, and why.
+func (f *conformFlags) nothing() error {
+	if f.choice.exact != "" {
+		return usage("no case is called %s", f.choice.exact)
+	}
+	return usage("these flags choose no case; --list shows which there are, more with --full and --faults")
+}
+
+// part is the shard that was asked for, and its cases.
+func (f *conformFlags) part(grid []peers.Case) (report.Shard, []peers.Case, error) {
+	shard := report.Whole
+	if f.shard != "" {
+		var err error
+		if shard, err = report.ParseShard(f.shard); err != nil {
+			return shard, nil, usage("--shard: %w", err)
 		}
-		if p.terminal {
-			fmt.Fprintf(p.w, "\r\x1b[K%d/%d, %d failed  %s", done, len(cases), bad, cut(r.String(), p.width-40))
+	}
+	var cases []peers.Case
+	for i := range grid {
+		if shard.Has(i) {
+			cases = append(cases, grid[i])
+		}
+	}
+	shard.Cases = len(cases)
+	return shard, cases, nil
+}
+
+// settings are how the cases are run. Recorded are the connections where a file
+// is wanted that can show them.
+func (f *conformFlags) settings() (peers.Settings, error) {
+	s := peers.Settings{Parallel: f.parallel, Timeout: f.timeout}
+	switch {
+	case f.parallel < 1:
+		return s, usage("--parallel %d: at least one case is run at a time", f.parallel)
+	case f.timeout <= 0:
+		return s, usage("--timeout %v: a case takes some time", f.timeout)
+	}
+	if f.pcap != "" || f.files.html != "" || f.files.json != "" || f.choice.exact != "" {
+		s.Recorder = &peers.Recorder{Directory: f.pcap}
+	}
+	return s, unavailable(writable(f.pcap))
+}
+
+// writable makes a directory, if there is to be one, and reports whether files can be
+// made in it.
+func writable(directory string) error {
+	if directory == "" {
+		return nil
+	}
+	if err := os.MkdirAll(directory, 0o700); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(directory, ".attls-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Close(), os.Remove(file.Name()))
+}
+
+// meet runs the cases and tells how far it is.
+func (f *conformFlags) meet(c *cobra.Command, stacks []peers.Peer, cases []peers.Case, settings peers.Settings) []peers.Result {
+	ctx, stop := context.WithCancel(c.Context())
+	defer stop()
+	p := newProgress(c.ErrOrStderr(), len(cases), "failed")
+	defer p.clear()
+	return peers.RunAll(ctx, cases, stacks, settings, func(r *peers.Result) {
+		bad := r.Status == peers.Failed
+		p.step(r.String(), bad)
+		if bad && f.failFast {
+			stop()
 		}
 	})
-	if p.terminal {
-		fmt.Fprint(p.w, "\r\x1b[K")
+}
+
+// describe says of a report what was run, with what and how.
+func (f *conformFlags) describe(c *cobra.Command, r *report.Report, grid []peers.Case) {
+	names := make([]string, len(grid))
+	for i := range grid {
+		names[i] = grid[i].String()
 	}
-	if err := errors.Join(f.write(results), f.page(results, began)); err != nil {
-		return unavailable(err)
+	r.Grid = report.NewGrid(changed(f.choice.flags), names)
+	r.Program = invocation()
+	r.Command = r.Program + " " + commandLine(c)
+	for i := range r.Runs {
+		r.Runs[i].Command = f.repeat(&r.Runs[i])
 	}
-	newPainter(c.OutOrStdout()).conform(results)
-	if _, failures, _ := peers.Count(results); failures > 0 || c.Context().Err() != nil {
-		return failed("%d of %d cases failed, %d were not run", failures, len(cases), len(cases)-len(results))
+}
+
+// repeat are the arguments that repeat exactly one run, from any directory.
+func (f *conformFlags) repeat(run *report.Run) string {
+	args := []string{"conform"}
+	stacks := changed(f.stack.flags)
+	for _, name := range slices.Sorted(maps.Keys(stacks)) {
+		args = append(args, "--"+name, absolute(stacks[name]))
+	}
+	if f.choice.profiles != nil {
+		args = append(args, "--profile", run.Scenario.Profile)
+	}
+	return shellWords(append(args, "--case", run.ID))
+}
+
+// verdict is the error of a run that has failures or did not come to its end.
+func verdict(ctx context.Context, r *report.Report) error {
+	_, failures, _ := r.Counts()
+	unrun := r.Unrun()
+	total := unrun + len(r.Runs)
+	if unrun > 0 && ctx.Err() != nil {
+		return &exitError{exitInterrupted, fmt.Errorf("interrupted; %d of %d cases were not run", unrun, total)}
+	}
+	return shortfall(failures, unrun, total)
+}
+
+// shortfall is the error of cases that failed or were not run; nil if there are none.
+func shortfall(failures, unrun, total int) error {
+	switch {
+	case unrun > 0:
+		return failed("%d of %d cases failed, %d were not run", failures, total, unrun)
+	case failures > 0:
+		return failed("%d of %d cases failed", failures, total)
 	}
 	return nil
-}
-
-// recorder records where a page or captures are wanted.
-func (f *conformFlags) recorder() (*peers.Recorder, error) {
-	if f.pcap == "" && f.htmlFile == "" {
-		return nil, nil
-	}
-	if f.pcap != "" {
-		if err := os.MkdirAll(f.pcap, 0o700); err != nil {
-			return nil, err
-		}
-	}
-	return &peers.Recorder{Directory: f.pcap}, nil
-}
-
-// page writes the page of --html.
-func (f *conformFlags) page(results []peers.Result, began time.Time) error {
-	if f.htmlFile == "" {
-		return nil
-	}
-	r := peers.Report("Interoperation of attested TLS 1.3", results, func(r *peers.Result) string {
-		return "attls conform --case '" + r.String() + "' --html run.html --pcap ."
-	})
-	r.Began, r.Seconds = began, time.Since(began).Seconds()
-	file, err := os.Create(f.htmlFile)
-	if err != nil {
-		return err
-	}
-	return errors.Join(r.WriteHTML(file), file.Close())
-}
-
-// write writes the files that were asked for.
-func (f *conformFlags) write(results []peers.Result) error {
-	if f.jsonFile != "" {
-		file, err := os.Create(f.jsonFile)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		if err := writeJSON(file, results); err != nil {
-			return err
-		}
-	}
-	if f.junitFile == "" {
-		return nil
-	}
-	file, err := os.Create(f.junitFile)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	return peers.WriteJUnit(file, results)
-}
-
-// conform prints what failed, why cases were skipped, and the counts.
-func (p *painter) conform(results []peers.Result) {
-	reasons := map[string]int{}
-	var order []string
-	for i := range results {
-		r := &results[i]
-		switch r.Status {
-		case peers.Failed:
-			p.line(p.in(red, "✗ "+r.String()))
-			p.paragraph("    ", r.Reason)
-		case peers.Passed:
-		default:
-			if reasons[r.Reason]++; reasons[r.Reason] == 1 {
-				order = append(order, r.Reason)
-			}
-		}
-	}
-	for _, reason := range order {
-		p.line(p.in(faint, fmt.Sprintf("%d: %s", reasons[reason], reason)))
-	}
-	passed, failures, skipped := peers.Count(results)
-	p.line(fmt.Sprintf("%d passed, %d failed, %d skipped", passed, failures, skipped))
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"attls/conformance/peers"
+	"attls/conformance/report"
 )
 
 // stacks are all that can be met. A name of --peer that none of them has is a
@@ -16,16 +17,16 @@ func (f *conformFlags) stacks() ([]peers.Peer, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	if f.mbedtls == "" {
-		f.mbedtls = peers.FindMbedTLS()
+	if f.stack.mbedtls == "" {
+		f.stack.mbedtls = peers.FindMbedTLS()
 	}
 	stacks := []peers.Peer{peers.InProcess{}, peers.Command{Path: self}, peers.CryptoTLS{},
-		peers.MbedTLS{Path: f.mbedtls, Evidence: self + " evidence serve"}}
+		peers.MbedTLS{Path: f.stack.mbedtls, Evidence: self + " evidence serve"}}
 	var known []string
 	for _, p := range stacks {
 		known = append(known, p.Name())
 	}
-	for _, name := range f.peers {
+	for _, name := range f.choice.peers {
 		if !slices.Contains(known, name) {
 			return nil, usage("no peer is called %q; there are %s", name, strings.Join(known, ", "))
 		}
@@ -33,9 +34,18 @@ func (f *conformFlags) stacks() ([]peers.Peer, error) {
 	return stacks, nil
 }
 
-// takesPart reports whether a stack of --peer is an end of a case.
-func (f *conformFlags) takesPart(k *peers.Case) bool {
-	return len(f.peers) == 0 || slices.Contains(f.peers, k.Client) || slices.Contains(f.peers, k.Server)
+// identify says what is known of the stacks that have a part in cases.
+func identify(ctx context.Context, stacks []peers.Peer, cases []peers.Case) (list []report.Stack) {
+	part := map[string]bool{}
+	for i := range cases {
+		part[cases[i].Client], part[cases[i].Server] = true, true
+	}
+	for _, s := range stacks {
+		if part[s.Name()] {
+			list = append(list, peers.Identify(ctx, s))
+		}
+	}
+	return list
 }
 
 // stacks prints what is known of each stack.

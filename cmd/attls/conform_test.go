@@ -1,8 +1,17 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"attls/conformance/peers"
+	"attls/conformance/report"
 )
 
 // TestConformPeers: a stack's cases are those in which it is the client or the
@@ -55,5 +64,302 @@ func TestConformListPeers(t *testing.T) {
 		if code != exitOK || !strings.Contains(stdout, want) {
 			t.Errorf("exit code %d: %q lacks %q; %s", code, stdout, want, stderr)
 		}
+	}
+}
+
+// hereOnly chooses eight cases that need no other program.
+var hereOnly = []string{"--filter", "attls>crypto/tls"}
+
+// conform runs attls conform over hereOnly.
+func conform(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	return command(t, append(append([]string{"conform"}, hereOnly...), args...)...)
+}
+
+func readRuns(t *testing.T, name string) *report.Report {
+	t.Helper()
+	r, err := readReport(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestConformShards: shards are disjoint, of the same size but for one, and
+// together are the whole.
+func TestConformShards(t *testing.T) {
+	var f conformFlags
+	whole, err := f.cases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{1, 2, 7, 8, len(whole) + 3} {
+		seen := map[string]int{}
+		for i := 1; i <= n; i++ {
+			f.shard = fmt.Sprintf("%d/%d", i, n)
+			shard, part, err := f.part(whole)
+			if err != nil || shard.Index != i || shard.Count != n || shard.Cases != len(part) {
+				t.Fatalf("%s is %+v: %v", f.shard, shard, err)
+			}
+			if len(part) < len(whole)/n || len(part) > len(whole)/n+1 {
+				t.Errorf("shard %s of %d cases has %d", f.shard, len(whole), len(part))
+			}
+			for k := range part {
+				seen[part[k].String()]++
+			}
+		}
+		for i := range whole {
+			if name := whole[i].String(); seen[name] != 1 {
+				t.Errorf("%d shards: %s is in %d", n, name, seen[name])
+			}
+		}
+		if len(seen) != len(whole) {
+			t.Errorf("%d shards have %d cases, not %d", n, len(seen), len(whole))
+		}
+	}
+	code, stdout, _ := command(t, "conform", "--list", "--shard", "2/7")
+	f.shard = "2/7"
+	if _, part, _ := f.part(whole); code != exitOK || len(strings.Fields(stdout)) != len(part) || !strings.HasPrefix(stdout, part[0].String()+"\n") {
+		t.Errorf("shard 2/7 lists %s", stdout)
+	}
+	for _, wrong := range []string{"0/8", "9/8", "1", "1/", "/8", "1/0", "-1/8", "1/8/2", "1/8 ", "a/b", "1/10001"} {
+		f.shard = wrong
+		if shard, _, err := f.part(whole); err == nil || !strings.HasPrefix(err.Error(), "--shard: ") {
+			t.Errorf("%q is %+v: %v", wrong, shard, err)
+		}
+	}
+	if code, stdout, stderr := conform(t, "--shard", "9/9"); code != exitOK || stdout != "0 passed, 0 failed, 0 skipped\n" {
+		t.Errorf("an empty shard: exit code %d, %s%s", code, stdout, stderr)
+	}
+}
+
+// TestConformMerge: shards put together are what one run would have been, and
+// what does not belong together or is missing is told.
+func TestConformMerge(t *testing.T) {
+	directory := t.TempDir()
+	file := func(name string) string { return filepath.Join(directory, name) }
+	made := map[string][]string{
+		"whole":   nil,
+		"1":       {"--shard", "1/3"},
+		"2":       {"--shard", "2/3"},
+		"3":       {"--shard", "3/3"},
+		"other":   {"--shard", "1/3", "--filter", "crypto/tls>attls"},
+		"half":    {"--shard", "1/2"},
+		"failing": {"--shard", "3/3", "--timeout", "1ns"},
+		"stopped": {"--shard", "3/3", "--timeout", "1ns", "--fail-fast", "--parallel", "1"},
+	}
+	for name, args := range made {
+		code, stdout, stderr := conform(t, append(args, "--json", file(name))...)
+		if wrong := name == "failing" || name == "stopped"; wrong != (code == exitFailed) {
+			t.Fatalf("%s: exit code %d: %s%s", name, code, stdout, stderr)
+		}
+	}
+	for _, test := range []struct {
+		names []string
+		code  int
+		want  string
+	}{
+		{[]string{"1", "2", "3"}, exitOK, "8 passed, 0 failed, 0 skipped\n"},
+		{[]string{"3", "1", "2"}, exitOK, "8 passed, 0 failed, 0 skipped\n"},
+		{[]string{"whole"}, exitOK, "8 passed, 0 failed, 0 skipped\n"},
+		{[]string{"1", "3"}, exitFailed, "Shard 2/3 is missing."},
+		{[]string{"1"}, exitFailed, "Shards 2/3, 3/3 are missing."},
+		{[]string{"1", "2", "failing"}, exitFailed, "5 passed, 3 failed, 0 skipped\n"},
+		{[]string{"1", "2", "stopped"}, exitFailed, "2 of 3 cases of shard 3/3 were not run."},
+		{[]string{"1", "2", "1"}, exitFailed, "shard 1/3 is there twice"},
+		{[]string{"whole", "1"}, exitFailed, "different divisions: 1/1 and 1/3"},
+		{[]string{"1", "half"}, exitFailed, "different divisions: 1/3 and 1/2"},
+		{[]string{"1", "other"}, exitFailed, "different options: --filter=attls>crypto/tls and --filter=crypto/tls>attls"},
+		{[]string{"nothing"}, exitUnavailable, "nothing"},
+	} {
+		var args []string
+		for _, n := range test.names {
+			args = append(args, file(n))
+		}
+		code, stdout, stderr := command(t, append([]string{"conform", "merge"}, args...)...)
+		if code != test.code || !strings.Contains(stdout+stderr, test.want) {
+			t.Errorf("%v: exit code %d: %s%s", test.names, code, stdout, stderr)
+		}
+	}
+	code, _, stderr := command(t, "conform", "merge", file("2"), file("3"), file("1"), "--json", file("merged"), "--junit", file("junit"), "--html", file("page"))
+	if code != exitOK {
+		t.Fatal(stderr)
+	}
+	whole, merged := readRuns(t, file("whole")), readRuns(t, file("merged"))
+	if len(merged.Runs) != len(whole.Runs) || len(merged.Shards) != 3 {
+		t.Fatalf("%d runs, %v", len(merged.Runs), merged.Shards)
+	}
+	for i := range whole.Runs {
+		a, b := &whole.Runs[i], &merged.Runs[i]
+		if a.ID != b.ID || a.Number != b.Number || a.Command != b.Command || a.Outcome != b.Outcome || len(b.Ladder) != len(a.Ladder) || b.ClientClaims == nil {
+			t.Errorf("run %d is %s, not %s", i, b.ID, a.ID)
+		}
+	}
+	for name, want := range map[string]string{"junit": `tests="8" failures="0" skipped="0"`, "page": "<!doctype html>"} {
+		if text, err := os.ReadFile(file(name)); err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s lacks %q: %v", name, want, err)
+		}
+	}
+}
+
+// TestConformInterrupt: what was not run is counted, what was asked for is
+// written, and the exit code tells it from a failure.
+func TestConformInterrupt(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "results.json")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	code := run(ctx, append([]string{"conform", "--json", name}, hereOnly...), strings.NewReader(""), &stdout, &stderr)
+	if want := "attls: interrupted; 8 of 8 cases were not run\n"; code != exitInterrupted || stderr.String() != want {
+		t.Errorf("exit code %d: %s", code, stderr.String())
+	}
+	if r := readRuns(t, name); r.Unrun() != 8 || r.Grid.Cases != 8 {
+		t.Errorf("%d cases were not run of %+v", r.Unrun(), r.Grid)
+	}
+}
+
+// TestConformFiles: a file that cannot be written is told before any case is run,
+// and one that was there is replaced whole.
+func TestConformFiles(t *testing.T) {
+	directory := t.TempDir()
+	for _, flag := range []string{"--json", "--junit", "--html", "--pcap"} {
+		code, stdout, stderr := conform(t, flag, filepath.Join(os.DevNull, "file"))
+		if code != exitUnavailable || stdout != "" || !strings.Contains(stderr, os.DevNull) {
+			t.Errorf("%s: exit code %d: %s%s", flag, code, stdout, stderr)
+		}
+	}
+	name := filepath.Join(directory, "old.json")
+	if err := os.WriteFile(name, bytes.Repeat([]byte("old "), 1<<16), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := conform(t, "--json", filepath.Join(directory, "missing", "new.json"), "--junit", name); code != exitUnavailable {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	if text, err := os.ReadFile(name); err != nil || !strings.HasPrefix(string(text), "old ") {
+		t.Errorf("%.20s, %v: a file was emptied before there was a report", text, err)
+	}
+	if code, _, stderr := conform(t, "--shard", "9/9", "--json", name); code != exitOK {
+		t.Fatal(stderr)
+	}
+	if r := readRuns(t, name); r.Total() != 8 || len(r.Runs) != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestConformUsage: what cannot be meant is refused.
+func TestConformUsage(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--parallel", "0"}, "--parallel 0"},
+		{[]string{"--timeout", "0s"}, "--timeout 0s"},
+		{[]string{"--filter", "nowhere"}, "choose no case"},
+		{[]string{"--case", "nothing"}, "no case is called nothing"},
+		{[]string{"--profile", "nothing"}, "nothing"},
+		{[]string{"murge"}, "murge"},
+		{[]string{"merge"}, "at least 1 arg"},
+	} {
+		if code, stdout, stderr := command(t, append([]string{"conform"}, test.args...)...); code != exitUsage || stdout != "" || !strings.Contains(stderr, test.want) {
+			t.Errorf("%v: exit code %d: %s%s", test.args, code, stdout, stderr)
+		}
+	}
+}
+
+// TestConformCase: every case that any flags choose is found by its name alone,
+// and the command in a report is of that shape.
+func TestConformCase(t *testing.T) {
+	exact := conformFlags{}
+	exact.choice.exact = "all"
+	known := map[string]bool{}
+	o := exact.options()
+	cases, err := peers.Cases(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range cases {
+		known[cases[i].String()] = true
+	}
+	for _, args := range [][]string{{"--faults"}, {"--peer", "mbedtls", "--full"}} {
+		_, stdout, _ := command(t, append([]string{"conform", "--list"}, args...)...)
+		for name := range strings.Lines(stdout) {
+			if name = strings.TrimSpace(name); !known[name] {
+				t.Errorf("%v: --case %s finds nothing", args, name)
+			}
+		}
+	}
+	name := filepath.Join(t.TempDir(), "results.json")
+	if code, _, stderr := conform(t, "--json", name, "--mbedtls", "./a b", "--shard", "1/8"); code != exitOK {
+		t.Fatal(stderr)
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := readRuns(t, name)
+	want := "conform --mbedtls '" + filepath.Join(here, "a b") + "' --case '" + r.Runs[0].ID + "'"
+	if r.Runs[0].Command != want {
+		t.Errorf("%s, not %s", r.Runs[0].Command, want)
+	}
+	code, stdout, stderr := command(t, "conform", "--case", r.Runs[0].ID)
+	if code != exitOK || !strings.Contains(stdout, "ClientHello") || !strings.Contains(stdout, "key of the server") || !strings.HasSuffix(stdout, "\n1 passed, 0 failed, 0 skipped\n") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+}
+
+// TestInvocation: how a command is called again.
+func TestInvocation(t *testing.T) {
+	for _, test := range []struct{ word, executable, module, want string }{
+		{"attls", "/usr/local/bin/attls", "", "attls"},
+		{"./attls", "/home/a user/attls", "/home/a user", "'/home/a user/attls'"},
+		{"/root/.cache/go-build/e4/e4-d/attls", "/root/.cache/go-build/e4/e4-d/attls", "/src/attls", "go run -C /src/attls ./cmd/attls"},
+		{"/tmp/go-build1/b001/exe/attls", "/tmp/go-build1/b001/exe/attls", "/src/it's", `go run -C '/src/it'\''s' ./cmd/attls`},
+	} {
+		if got := invocationOf(test.word, test.executable, test.module); got != test.want {
+			t.Errorf("%s, not %s", got, test.want)
+		}
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if root := moduleRoot(here); root != filepath.Dir(filepath.Dir(here)) {
+		t.Errorf("the module is in %s", root)
+	}
+	if root := moduleRoot(t.TempDir()); root != "" {
+		t.Errorf("a module in %s", root)
+	}
+}
+
+// TestProgress: a log has a line for each tenth at most, and none when it is
+// quick; a terminal has one line.
+func TestProgress(t *testing.T) {
+	var log bytes.Buffer
+	now := time.Unix(0, 0)
+	slow := newProgress(&log, 40, "failed")
+	slow.now = func() time.Time { now = now.Add(3 * time.Second); return now }
+	slow.began, slow.told = now, now
+	for i := range 40 {
+		slow.step("case", i == 0)
+	}
+	slow.clear()
+	lines := strings.Split(log.String(), "\n")
+	if len(lines) != 11 || lines[0] != "4/40, 1 failed, about 2 min left" || lines[8] != "36/40, 1 failed, about 13 s left" || lines[9] != "40/40, 1 failed" {
+		t.Errorf("%d lines: %q", len(lines), lines)
+	}
+	log.Reset()
+	quick := newProgress(&log, 40, "failed")
+	quick.now = func() time.Time { return quick.began }
+	for range 40 {
+		quick.step("case", false)
+	}
+	if log.Len() != 0 {
+		t.Errorf("%q", log.String())
+	}
+	quick.p.terminal, quick.done = true, 0
+	quick.step("case", false)
+	quick.clear()
+	if want := "\r\x1b[K1/40, 0 failed  case\r\x1b[K"; log.String() != want {
+		t.Errorf("%q", log.String())
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -48,8 +47,8 @@ the right alert at the right message. It exits 1 when anything is not as expecte
 				return err
 			}
 			started := time.Now()
-			p := newProgress(c.ErrOrStderr(), len(cases))
-			results := conformance.RunGrid(c.Context(), cases, f.parallel, p.step)
+			p := newProgress(c.ErrOrStderr(), len(cases), "not as expected")
+			results := conformance.RunGrid(c.Context(), cases, f.parallel, func(r *conformance.GridResult) { p.step(r.String(), r.Error != "") })
 			p.clear()
 			took := time.Since(started)
 			sums := conformance.SummarizeGrid(results)
@@ -137,29 +136,5 @@ func (p *painter) grid(results []conformance.GridResult, sums []conformance.Grid
 			l = p.in(red, l)
 		}
 		p.line(l)
-	}
-}
-
-// progress counts on one line of a terminal, and is silent elsewhere.
-type progress struct {
-	p           *painter
-	done, total int
-	failed      int
-}
-
-func newProgress(w io.Writer, total int) *progress { return &progress{p: newPainter(w), total: total} }
-
-func (g *progress) step(r *conformance.GridResult) {
-	if g.done++; r.Error != "" {
-		g.failed++
-	}
-	if g.p.terminal {
-		fmt.Fprintf(g.p.w, "\r\x1b[K%d/%d, %d not as expected  %s", g.done, g.total, g.failed, cut(r.String(), g.p.width-40))
-	}
-}
-
-func (g *progress) clear() {
-	if g.p.terminal {
-		io.WriteString(g.p.w, "\r\x1b[K")
 	}
 }

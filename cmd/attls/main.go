@@ -20,9 +20,10 @@ import (
 // Exit codes; "attls help exit-codes" documents them.
 const (
 	exitOK          = 0
-	exitFailed      = 1 // a handshake, a verdict or a comparison failed
-	exitUsage       = 2 // wrong flags, or a combination that a profile forbids
-	exitUnavailable = 3 // a file, a port or a program could not be used
+	exitFailed      = 1   // a handshake, a verdict or a comparison failed
+	exitUsage       = 2   // wrong flags, or a combination that a profile forbids
+	exitUnavailable = 3   // a file, a port or a program could not be used
+	exitInterrupted = 130 // a signal came before the work was done
 )
 
 // exitError is an error with its exit code.
@@ -51,7 +52,7 @@ func unavailable(err error) error {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -115,6 +116,7 @@ func exitCodesTopic() *cobra.Command {
   1  it did not: a handshake failed, a peer or its Evidence was refused, a
      replay differs from its recording
   2  the command line is wrong, or the profile forbids the combination asked for
-  3  something local is not available: a file, a port, a program`,
+  3  something local is not available: a file, a port, a program
+130  interrupted by SIGINT or SIGTERM: attls conform has written what was done`,
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"attls"
 	"attls/conformance"
+	"attls/conformance/report"
 )
 
 // Peer is a stack that can be an end of a connection.
@@ -32,17 +33,9 @@ type Identifier interface {
 	Identify(ctx context.Context) (version, where string, err error)
 }
 
-// Identity is what is known of a stack on this machine.
-type Identity struct {
-	Name    string `json:"name"`
-	Version string `json:"version,omitempty"`
-	Where   string `json:"where,omitempty"`   // the path of its program
-	Missing string `json:"missing,omitempty"` // why it cannot be had
-}
-
-// Identify says what is known of a stack.
-func Identify(ctx context.Context, p Peer) Identity {
-	id := Identity{Name: p.Name(), Missing: p.Missing()}
+// Identify says what is known of a stack on this machine.
+func Identify(ctx context.Context, p Peer) report.Stack {
+	id := report.Stack{Name: p.Name(), Missing: p.Missing()}
 	i, ok := p.(Identifier)
 	if !ok || id.Missing != "" {
 		return id

@@ -13,6 +13,7 @@ import (
 	"attls/attestation"
 	"attls/conformance"
 	"attls/conformance/capture"
+	"attls/conformance/report"
 )
 
 // evidenceHelper makes this test binary a program that makes and judges Evidence.
@@ -236,7 +237,7 @@ func TestRecorder(t *testing.T) {
 		if err != nil || len(connections) != 1 || len(keys) != 1 {
 			t.Errorf("%s: %d connections, %d secrets, %v", r.Capture, len(connections), len(keys), err)
 		}
-		if page := Report("", []Result{r}, (*Result).String); page.Runs[0].Fault == nil != (fail == "") || len(page.Runs[0].Ladder) != len(r.Ladder) {
+		if page := Report("", []Case{{}, c}, []Result{r}); page.Runs[0].Number != 2 || page.Runs[0].Fault == nil != (fail == "") || len(page.Runs[0].Ladder) != len(r.Ladder) {
 			t.Errorf("%+v", page.Runs[0])
 		}
 	}
@@ -253,13 +254,13 @@ func TestSkip(t *testing.T) {
 			t.Errorf("%s: %s", results[i].Status, results[i].Reason)
 		}
 	}
-	var b bytes.Buffer
-	if err := WriteJUnit(&b, results); err != nil {
-		t.Fatal(err)
-	}
-	page := Report("what was skipped", results, (*Result).String)
-	if page.Count("limit") != 1 || page.Count("skipped") != 1 || page.Runs[1].Command != results[1].String() {
+	page := Report("what was skipped", cases, results)
+	if page.Count(report.Limit) != 1 || page.Count(report.Skipped) != 1 || page.Runs[1].Number != 2 {
 		t.Errorf("%+v", page)
+	}
+	var b bytes.Buffer
+	if err := page.WriteJUnit(&b); err != nil {
+		t.Fatal(err)
 	}
 	if s := b.String(); !strings.Contains(s, `skipped="2"`) || !strings.Contains(s, "nobody") {
 		t.Error(s)

@@ -5,14 +5,18 @@ import (
 	"attls/conformance/report"
 )
 
-// Report takes results into a report. repeat gives the command that repeats
-// exactly one case.
-func Report(title string, results []Result, repeat func(*Result) string) *report.Report {
+// Report takes results into a report. grid is the list of cases of which they are
+// the results or a part.
+func Report(title string, grid []Case, results []Result) *report.Report {
+	numbers := map[string]int{}
+	for i := range grid {
+		numbers[grid[i].String()] = i + 1
+	}
 	out := report.New(title)
 	for i := range results {
 		r := &results[i]
-		run := report.Run{ID: r.String(), Client: r.Client, Server: r.Server, Scenario: r.Scenario, Outcome: report.Outcome(r.Status), Reason: r.Reason,
-			Ladder: r.Ladder, Findings: r.Findings, Capture: r.Capture, Command: repeat(r), Seconds: r.Seconds}
+		run := report.Run{ID: r.String(), Number: numbers[r.String()], Client: r.Client, Server: r.Server, Scenario: r.Scenario, Outcome: report.Outcome(r.Status), Reason: r.Reason,
+			Ladder: r.Ladder, Findings: r.Findings, Capture: r.Capture, Seconds: r.Seconds}
 		if len(r.Ends) == len(roles) {
 			run.ClientClaims, run.ServerClaims = &r.Ends[0], &r.Ends[1]
 		}

@@ -130,7 +130,7 @@ func verdict(c *Case, peers map[string]Peer, ends []conformance.Claims, err erro
 		}
 	}
 	if err != nil {
-		return Failed, err.Error()
+		return Failed, strings.ReplaceAll(err.Error(), "\n", "; ") // joined errors
 	}
 	return Passed, ""
 }

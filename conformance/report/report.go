@@ -3,11 +3,9 @@
 package report
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"attls/conformance"
@@ -17,15 +15,30 @@ import (
 // Schema names the shape of a Report.
 const Schema = "attls-report/1"
 
-// Report is what a set of runs came to.
+// Report is what a set of runs came to. It is also what runs of a part of a grid
+// leave to be merged.
 type Report struct {
 	Schema  string    `json:"schema"`
 	Title   string    `json:"title"`
 	Version string    `json:"version,omitempty"` // of attls
 	Began   time.Time `json:"began"`
 	Seconds float64   `json:"seconds"`
+	Program string    `json:"program,omitempty"` // attls as it was called; begins the command of each run
 	Command string    `json:"command,omitempty"` // that made the report
+	Grid    *Grid     `json:"grid,omitempty"`    // nil: the runs are no part of one
+	Shards  []Shard   `json:"shards,omitempty"`  // of the grid, that are in the report
+	Stacks  []Stack   `json:"stacks,omitempty"`
 	Runs    []Run     `json:"runs"`
+
+	name string // of the file it was read from
+}
+
+// Stack is what is known of a stack that takes part.
+type Stack struct {
+	Name    string `json:"name"`
+	Version string `json:"version,omitempty"`
+	Where   string `json:"where,omitempty"`   // the path of its program
+	Missing string `json:"missing,omitempty"` // why it cannot be had
 }
 
 // Outcome is what a run came to.
@@ -46,7 +59,8 @@ var Outcomes = []Outcome{Failed, Deviation, Passed, Limit, Skipped}
 type Run struct {
 	// ID is unique in a report: the stacks and the scenario.
 	ID       string               `json:"id"`
-	Client   string               `json:"client"` // stack
+	Number   int                  `json:"number,omitempty"` // in the grid, from 1
+	Client   string               `json:"client"`           // stack
 	Server   string               `json:"server"`
 	Scenario conformance.Scenario `json:"scenario"`
 	Outcome  Outcome              `json:"outcome"`
@@ -60,8 +74,9 @@ type Run struct {
 	// Findings are the rules that were seen to be broken in a recording of the run.
 	Findings []dissect.Finding `json:"findings,omitempty"`
 	Capture  string            `json:"capture,omitempty"`
-	Command  string            `json:"command,omitempty"` // that repeats exactly this run
-	Seconds  float64           `json:"seconds"`
+	// Command repeats exactly this run: the arguments of the report's Program.
+	Command string  `json:"command,omitempty"`
+	Seconds float64 `json:"seconds"`
 }
 
 // New begins a report.
@@ -94,10 +109,16 @@ func (r *Report) Count(o Outcome) (n int) {
 	return n
 }
 
-// Line is the one line that runners of tests read. A deviation has passed: it is
-// as it is known to be.
+// Counts counts the runs as runners of tests do. A deviation has passed: it is as
+// it is known to be.
+func (r *Report) Counts() (passed, failed, skipped int) {
+	return r.Count(Passed) + r.Count(Deviation), r.Count(Failed), r.Count(Limit) + r.Count(Skipped)
+}
+
+// Line is the one line that runners of tests read.
 func (r *Report) Line() string {
-	return fmt.Sprintf("%d passed, %d failed, %d skipped", r.Count(Passed)+r.Count(Deviation), r.Count(Failed), r.Count(Limit)+r.Count(Skipped))
+	passed, failed, skipped := r.Counts()
+	return fmt.Sprintf("%d passed, %d failed, %d skipped", passed, failed, skipped)
 }
 
 // Write writes the report as JSON.
@@ -116,29 +137,9 @@ func Read(name string, in io.Reader) (*Report, error) {
 	if r.Schema != Schema {
 		return nil, fmt.Errorf("%s has the schema %q; this program reads %q", name, r.Schema, Schema)
 	}
+	if err := r.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	r.name = name
 	return &r, nil
-}
-
-// Merge puts the reports of shards together, in the order of the runs' IDs. Two
-// runs of one ID are an error.
-func Merge(list ...*Report) (*Report, error) {
-	if len(list) == 0 {
-		return nil, fmt.Errorf("no report to merge")
-	}
-	all := *list[0]
-	all.Runs = nil
-	for _, r := range list {
-		all.Runs = append(all.Runs, r.Runs...)
-		all.Seconds = max(all.Seconds, r.Seconds)
-		if r.Began.Before(all.Began) {
-			all.Began = r.Began
-		}
-	}
-	slices.SortFunc(all.Runs, func(a, b Run) int { return cmp.Compare(a.ID, b.ID) })
-	for i := 1; i < len(all.Runs); i++ {
-		if all.Runs[i].ID == all.Runs[i-1].ID {
-			return nil, fmt.Errorf("two reports have a run %s", all.Runs[i].ID)
-		}
-	}
-	return &all, nil
 }

@@ -104,7 +104,7 @@ func New(id, base string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if isFile(base) && !filepath.IsAbs(base) && !strings.HasPrefix(base, ".") {
+	if IsFile(base) && !filepath.IsAbs(base) && !strings.HasPrefix(base, ".") {
 		base = "./" + base
 	}
 	var b strings.Builder

@@ -62,13 +62,14 @@ func Parse(file string, src []byte, o Options) (*Profile, error) {
 	return compileDocument(doc, o)
 }
 
-func isFile(name string) bool {
+// IsFile reports whether Load takes a name for that of a file.
+func IsFile(name string) bool {
 	return strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
 }
 
 // source finds the text of a profile and a name for it in positions.
 func source(name string) (file string, src []byte, err error) {
-	if isFile(name) {
+	if IsFile(name) {
 		if info, err := os.Stat(name); err != nil {
 			return name, nil, err
 		} else if !info.Mode().IsRegular() {
@@ -123,9 +124,9 @@ func parseChain(file string, src []byte, below []string) (*value, schema.Problem
 		return nil, append(problems, problem(base.pos, ProblemValue, "base is the name of a profile or a file"))
 	}
 	name := base.text
-	if isFile(name) && !filepath.IsAbs(name) {
+	if IsFile(name) && !filepath.IsAbs(name) {
 		name = filepath.Join(filepath.Dir(file), name)
-		if !isFile(name) {
+		if !IsFile(name) {
 			name = "./" + name
 		}
 	}

@@ -1,4 +1,4 @@
-package peers
+package report
 
 import (
 	"encoding/xml"
@@ -12,6 +12,8 @@ type junitSuite struct {
 	Tests    int         `xml:"tests,attr"`
 	Failures int         `xml:"failures,attr"`
 	Skipped  int         `xml:"skipped,attr"`
+	Seconds  string      `xml:"time,attr"`
+	Began    string      `xml:"timestamp,attr,omitempty"`
 	Cases    []junitCase `xml:"testcase"`
 }
 
@@ -27,19 +29,22 @@ type junitMessage struct {
 	Message string `xml:"message,attr"`
 }
 
-// WriteJUnit writes results as JUnit's XML.
-func WriteJUnit(w io.Writer, results []Result) error {
-	s := junitSuite{Name: "attls conform", Tests: len(results)}
-	_, s.Failures, s.Skipped = Count(results)
-	for i := range results {
-		r := &results[i]
-		c := junitCase{Class: r.Client + ">" + r.Server, Name: r.Scenario.String(), Seconds: fmt.Sprintf("%.3f", r.Seconds)}
-		switch r.Status {
+// WriteJUnit writes the report as JUnit's XML.
+func (r *Report) WriteJUnit(w io.Writer) error {
+	s := junitSuite{Name: "attls conform", Tests: len(r.Runs), Seconds: junitSeconds(r.Seconds)}
+	_, s.Failures, s.Skipped = r.Counts()
+	if !r.Began.IsZero() {
+		s.Began = r.Began.UTC().Format("2006-01-02T15:04:05")
+	}
+	for i := range r.Runs {
+		run := &r.Runs[i]
+		c := junitCase{Class: run.Client + ">" + run.Server, Name: run.Scenario.String(), Seconds: junitSeconds(run.Seconds)}
+		switch run.Outcome {
 		case Passed, Deviation:
 		case Failed:
-			c.Failure = &junitMessage{r.Reason}
+			c.Failure = &junitMessage{run.Reason}
 		default:
-			c.Skipped = &junitMessage{r.Reason}
+			c.Skipped = &junitMessage{run.Reason}
 		}
 		s.Cases = append(s.Cases, c)
 	}
@@ -50,3 +55,5 @@ func WriteJUnit(w io.Writer, results []Result) error {
 	e.Indent("", "  ")
 	return e.Encode(s)
 }
+
+func junitSeconds(s float64) string { return fmt.Sprintf("%.3f", s) }

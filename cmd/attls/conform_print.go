@@ -1,0 +1,121 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"attls/conformance"
+	"attls/conformance/report"
+)
+
+// report prints what failed, why cases were skipped, the table of stacks and
+// profiles, and the counts.
+func (p *painter) report(r *report.Report) {
+	reasons := map[string]int{}
+	var order []string
+	for i := range r.Runs {
+		run := &r.Runs[i]
+		switch run.Outcome {
+		case report.Failed:
+			p.line(p.in(red, "✗ "+run.ID))
+			p.paragraph("    ", run.Reason)
+		case report.Passed:
+		default:
+			if reasons[run.Reason]++; reasons[run.Reason] == 1 {
+				order = append(order, run.Reason)
+			}
+		}
+	}
+	for _, reason := range order {
+		p.line(p.in(faint, fmt.Sprintf("%d: %s", reasons[reason], reason)))
+	}
+	if len(r.Runs) > 0 {
+		p.table(r)
+	}
+	p.line(r.Line())
+}
+
+// table has a line for each pair of stacks and profile.
+func (p *painter) table(r *report.Report) {
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "CLIENT\tSERVER\tPROFILE\tPASSED\tFAILED\tDEVIATION\tLIMIT\tSKIPPED")
+	styles := []style{bold}
+	for _, row := range r.Matrix() {
+		for i := range row.Cells {
+			cell := &row.Cells[i]
+			if cell.Total == 0 {
+				continue
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s", row.Client, row.Server, cell.Profile)
+			for _, o := range []report.Outcome{report.Passed, report.Failed, report.Deviation, report.Limit, report.Skipped} {
+				number := "·"
+				if n := cell.Count(o); n > 0 {
+					number = strconv.Itoa(n)
+				}
+				fmt.Fprintf(t, "\t%s", number)
+			}
+			fmt.Fprintln(t)
+			styles = append(styles, map[report.Outcome]style{report.Failed: red, report.Limit: faint, report.Skipped: faint}[cell.Worst()])
+		}
+	}
+	t.Flush()
+	for i, l := range strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n") {
+		p.line(p.in(styles[i], strings.TrimRight(l, " ")))
+	}
+	p.line()
+}
+
+// runs shows each run whole: its messages, what both ends claim, and what was seen
+// to be wrong.
+func (p *painter) runs(r *report.Report) {
+	for i := range r.Runs {
+		run := &r.Runs[i]
+		p.line(p.in(bold, run.ID), "  ", string(run.Outcome))
+		p.line()
+		if len(run.Ladder) > 0 {
+			p.ladder(run.Ladder)
+		}
+		if run.ClientClaims != nil && run.ServerClaims != nil {
+			p.agreements(conformance.Agreements(run.ClientClaims, run.ServerClaims), run.Fault != nil)
+		}
+		for k := range run.Findings {
+			f := &run.Findings[k]
+			p.note(red, "", fmt.Sprintf("The %s broke a rule that the %s checks: %s", f.Sender, f.Receiver, claimText(&f.ErrorClaim)))
+		}
+		if run.Capture != "" {
+			p.line("Capture, with its secrets: ", run.Capture)
+		}
+		p.line()
+	}
+}
+
+// agreements are what both ends claim; what differs is marked, unless a fault
+// makes it.
+func (p *painter) agreements(list []conformance.Agreement, fault bool) {
+	names := make([]string, len(list))
+	for i := range list {
+		names[i] = list[i].What
+	}
+	width := longest(names) + 2
+	for i := range list {
+		a := &list[i]
+		client, server := p.short(a.Client), p.short(a.Server)
+		switch {
+		case a.Differs():
+			s := red
+			if fault {
+				s = plain
+			}
+			p.line(p.in(s, pad(a.What, width)+"client "+client+" ≠ server "+server))
+		case a.Client == "" || a.Server == "":
+			end := map[bool]string{true: "server", false: "client"}[a.Client == ""]
+			p.line(pad(a.What, width), p.in(faint, "only the "+end+" says: "), cmp.Or(client, server))
+		default:
+			p.line(pad(a.What, width), client)
+		}
+	}
+}

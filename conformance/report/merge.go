@@ -1,0 +1,162 @@
+package report
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Merge puts the parts of a grid together, in the order of the grid. Reports of
+// different runs, and a run that stands in two of them, are an error. What is
+// missing is not: see Missing.
+func Merge(list ...*Report) (*Report, error) {
+	if len(list) == 0 {
+		return nil, errors.New("no report to merge")
+	}
+	all := *list[0]
+	all.Runs, all.Shards, all.Stacks = []Run{}, nil, nil
+	from := map[string]*Report{}
+	for _, r := range list {
+		if err := sameGrid(list[0], r); err != nil {
+			return nil, err
+		}
+		for i := range r.Runs {
+			id := r.Runs[i].ID
+			if other := from[id]; other != nil {
+				return nil, twice(other, r, &r.Runs[i])
+			}
+			from[id] = r
+		}
+		all.take(r)
+	}
+	slices.SortFunc(all.Runs, func(a, b Run) int { return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(all.Shards, func(a, b Shard) int { return cmp.Compare(a.Index, b.Index) })
+	return &all, nil
+}
+
+// take adds the runs of a report.
+func (r *Report) take(other *Report) {
+	r.Runs = append(r.Runs, other.Runs...)
+	r.Shards = append(r.Shards, other.Shards...)
+	r.Seconds = max(r.Seconds, other.Seconds)
+	if other.Began.Before(r.Began) {
+		r.Began = other.Began
+	}
+	for _, s := range other.Stacks {
+		if !slices.ContainsFunc(r.Stacks, s.same) {
+			r.Stacks = append(r.Stacks, s)
+		}
+	}
+}
+
+// same compares stacks wherever they are.
+func (s Stack) same(other Stack) bool {
+	return s.Name == other.Name && s.Version == other.Version && s.Missing == other.Missing
+}
+
+// sameGrid refuses reports that are not parts of one run.
+func sameGrid(a, b *Report) error {
+	which := a.file() + " and " + b.file()
+	switch {
+	case a.Version != b.Version:
+		return fmt.Errorf("%s are of different versions of attls: %s and %s", which, a.Version, b.Version)
+	case (a.Grid == nil) != (b.Grid == nil):
+		return fmt.Errorf("%s: only one of them is a part of a grid", which)
+	case a.Grid == nil:
+		return nil
+	case !maps.Equal(a.Grid.Options, b.Grid.Options):
+		return fmt.Errorf("%s were made with different options: %s and %s", which, a.Grid.flags(), b.Grid.flags())
+	case a.Grid.Digest != b.Grid.Digest:
+		return fmt.Errorf("%s are parts of different lists of cases: one of %d, one of %d", which, a.Grid.Cases, b.Grid.Cases)
+	}
+	if len(a.Shards) > 0 && len(b.Shards) > 0 && a.Shards[0].Count != b.Shards[0].Count {
+		return fmt.Errorf("%s are shards of different divisions: %s and %s", which, a.Shards[0], b.Shards[0])
+	}
+	return nil
+}
+
+// twice tells that a run stands in two reports, because a shard does where so.
+func twice(a, b *Report, run *Run) error {
+	for _, s := range b.Shards {
+		if slices.Contains(a.Shards, s) {
+			return fmt.Errorf("shard %s is there twice: %s and %s", s, a.file(), b.file())
+		}
+	}
+	return fmt.Errorf("%s and %s both have the run %s", a.file(), b.file(), run.ID)
+}
+
+func (r *Report) file() string { return cmp.Or(r.name, "a report") }
+
+// Unrun is the number of cases of the report's own shards that have no run.
+func (r *Report) Unrun() (n int) {
+	for _, s := range r.Shards {
+		n += s.Cases - r.ran(s)
+	}
+	return n
+}
+
+// ran is the number of runs of a shard.
+func (r *Report) ran(s Shard) (n int) {
+	for i := range r.Runs {
+		if s.Has(r.Runs[i].Number - 1) {
+			n++
+		}
+	}
+	return n
+}
+
+// Total is the number of cases of the whole grid.
+func (r *Report) Total() int {
+	if r.Grid == nil {
+		return len(r.Runs)
+	}
+	return r.Grid.Cases
+}
+
+// Missing says, a sentence each, what of the grid has no run: shards that are not
+// there, and cases of those that are.
+func (r *Report) Missing() (list []string) {
+	if len(r.Shards) == 0 {
+		return nil
+	}
+	var absent []string
+	for s := (Shard{1, r.Shards[0].Count, 0}); s.Index <= s.Count; s.Index++ {
+		if !slices.ContainsFunc(r.Shards, func(here Shard) bool { return here.Index == s.Index }) {
+			absent = append(absent, s.String())
+		}
+	}
+	switch len(absent) {
+	case 0:
+	case 1:
+		list = append(list, "Shard "+absent[0]+" is missing.")
+	default:
+		list = append(list, "Shards "+strings.Join(absent, ", ")+" are missing.")
+	}
+	for _, s := range r.Shards {
+		of := ""
+		if s.Count > 1 {
+			of = " of shard " + s.String()
+		}
+		if n := s.Cases - r.ran(s); n > 0 {
+			list = append(list, fmt.Sprintf("%d of %d cases%s were not run.", n, s.Cases, of))
+		}
+	}
+	return list
+}
+
+// Mixed says, a sentence each, of which stacks the shards met different versions.
+func (r *Report) Mixed() (list []string) {
+	kinds := map[string][]string{}
+	for _, s := range r.Stacks {
+		kinds[s.Name] = append(kinds[s.Name], cmp.Or(s.Version, "none"))
+	}
+	for _, name := range slices.Sorted(maps.Keys(kinds)) {
+		if k := kinds[name]; len(k) > 1 {
+			list = append(list, fmt.Sprintf("The shards met different versions of %s: %q.", name, k))
+		}
+	}
+	return list
+}
