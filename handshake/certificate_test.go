@@ -406,13 +406,15 @@ func TestKeyUsage(t *testing.T) {
 // and a server that does not mind.
 func TestGREASE(t *testing.T) {
 	w := &watch{}
-	o := full(func(c, s *handshake.Config) { c.GREASE, c.Tap = true, w })
-	p, err := pair.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Run(); err != nil {
-		t.Fatal(err)
+	for range 8 { // the system's randomness gives no value twice
+		*w = watch{}
+		p, err := pair.New(full(func(c, s *handshake.Config) { c.GREASE, c.Tap, c.Random = true, w, handshake.SystemRandom{} }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Run(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	var ch message.ClientHello
 	if err := ch.Unmarshal(w.messages[handshake.Sent][0].Body()); err != nil {

@@ -45,7 +45,8 @@ type Engine struct {
 	post       postAuthentication
 	types      certificateTypes
 
-	ticketsAsked uint16 // numbers the tickets of a server
+	ticketsAsked uint16            // numbers the tickets of a server
+	grease       [numGrease]uint16 // the reserved values of this connection, as far as drawn
 
 	message  message.Raw // the one being handled
 	inserted [][]byte    // messages that a tap inserted, to be handled next

@@ -9,15 +9,20 @@ import (
 // ignore the unknown are found. A value is chosen per registry and connection.
 
 // greaseValue is one of the reserved values 0x0a0a to 0xfafa. n numbers the
-// registries, and two extensions of a message.
+// registries, and two extensions of a message. A value once drawn stays: a share
+// goes with the group that is listed, and a second ClientHello with the first.
 func (e *Engine) greaseValue(n uint32) uint16 {
+	if e.grease[n] != 0 {
+		return e.grease[n]
+	}
 	var b [1]byte
 	e.random.Fill(UseGREASE, n, b[:])
 	high := b[0]&0xf0 | 0x0a
 	if n == greaseLastExtension && uint16(high)<<8|uint16(high) == e.greaseValue(greaseExtension) {
 		high ^= 0x10
 	}
-	return uint16(high)<<8 | uint16(high)
+	e.grease[n] = uint16(high)<<8 | uint16(high)
+	return e.grease[n]
 }
 
 const (
@@ -27,6 +32,7 @@ const (
 	greaseExtension
 	greaseLastExtension
 	greaseTicket
+	numGrease
 )
 
 // greaseUint16s puts a value in front of a list of two-octet values that begins
