@@ -34,7 +34,7 @@ func Cases(p *profile.Profile) []Case {
 		return tlsCases()
 	}
 	list := ownCases(p, allFaults(), nil)
-	list = append(list, readingCases(p)...)
+	list = append(list, readingCases(p, Scenario{Profile: p.ID, Compiled: p})...)
 	return append(list, otherCases(p, list)...)
 }
 
@@ -231,9 +231,34 @@ func inCombination(p *profile.Profile, s Scenario, combination Combination) (*ci
 	return c, c.s
 }
 
+// readingPrefix begins the names of faults in which an attester reads the text
+// otherwise.
+const readingPrefix = "binder/"
+
+// ReadingFaults are the faults in which an attester computes the binder under
+// another reading of the text. A scenario that sets attester, model or credential
+// keeps only those that fit.
+func ReadingFaults(p *profile.Profile, s Scenario) []Fault {
+	var list []Fault
+	for _, c := range readingCases(p, s) {
+		list = append(list, *c.Fault)
+	}
+	return list
+}
+
+// findReadingFault looks up one of ReadingFaults.
+func findReadingFault(p *profile.Profile, s Scenario, name string) (*Fault, error) {
+	for _, f := range ReadingFaults(p, s) {
+		if f.Name == name {
+			return &f, nil
+		}
+	}
+	return nil, fmt.Errorf("nothing called %q can be provoked under %s", name, p.ID)
+}
+
 // readingCases are the connections in which the two ends read the binder in
 // different ways, each of which has to be noticed.
-func readingCases(p *profile.Profile) []Case {
+func readingCases(p *profile.Profile, open Scenario) []Case {
 	var list []Case
 	for _, r := range p.Readings {
 		for _, option := range r.Options {
@@ -244,7 +269,7 @@ func readingCases(p *profile.Profile) []Case {
 			if err != nil {
 				continue
 			}
-			if c, ok := readingCase(p, other, r.Switch, option); ok {
+			if c, ok := readingCase(p, other, open, r.Switch, option); ok {
 				list = append(list, c)
 			}
 		}
@@ -260,18 +285,20 @@ type variant struct {
 
 // readingCase finds a combination in which the attester's other reading of a
 // switch gives another binder.
-func readingCase(p, other *profile.Profile, name, option string) (Case, bool) {
+func readingCase(p, other *profile.Profile, open Scenario, name, option string) (Case, bool) {
 	for _, combination := range Combinations(p) {
-		if combination.Reason != "" || combination.Attester == AttestBoth {
+		if combination.Reason != "" || combination.Attester == AttestBoth || !open.leavesOpen(combination) {
 			continue
 		}
 		for _, v := range []variant{{}, {retry: true}, {asks: true}} {
-			c, s := inCombination(p, Scenario{Profile: p.ID, Compiled: p, HelloRetry: v.retry}, combination)
+			tried := open
+			tried.HelloRetry = open.HelloRetry || v.retry
+			c, s := inCombination(p, tried, combination)
 			mine, theirs := p.Binder.Challenge[c.model][c.kind], other.Binder.Challenge[c.model][c.kind]
 			if mine == "" || theirs == "" {
 				continue
 			}
-			f := Fault{Name: "binder/" + name + "=" + option, Failure: attls.FailBinderMismatch, rule: rule.BinderCompared,
+			f := Fault{Name: readingPrefix + name + "=" + option, Failure: attls.FailBinderMismatch, rule: rule.BinderCompared,
 				Does:     fmt.Sprintf("The attester computes the binder under the reading %s=%s.", name, option),
 				Scenario: *s, rejects: c.attester.Peer(), at: carrierMessage(c.credential())}
 			f.apply = func(s *setup) {
@@ -281,6 +308,7 @@ func readingCase(p, other *profile.Profile, name, option string) (Case, bool) {
 				}
 			}
 			f.expect(p, p.AlertFor(f.Failure))
+			f.Scenario.Fail = f.Name
 			if k := f.asCase(p); k.differs(c.attester) {
 				return k, true
 			}

@@ -20,16 +20,25 @@ import (
 	"attls/negotiation"
 )
 
-// Fault is one way to make a handshake fail, with what must follow.
+// Fault is one way in which an end can behave wrongly or oddly, with what must
+// follow: the other end rejects it, or, where Takes is set, takes it as it is.
 type Fault struct {
 	Name    string        `json:"name"`
-	Failure attls.Failure `json:"failure"`
+	Failure attls.Failure `json:"failure,omitempty"`
 	// Does says in one sentence what is done.
 	Does string `json:"does"`
-	// Rejects is the end that must reject, At the message at which it does.
-	Rejects string      `json:"rejects"`
-	At      string      `json:"at"`
+	// Rejects is the end that must reject, At the message at which it does; ""
+	// where a record is what it rejects.
+	Rejects string      `json:"rejects,omitempty"`
+	At      string      `json:"at,omitempty"`
 	Alert   *AlertClaim `json:"alert,omitempty"` // nil: the connection is closed without one
+	// AnyAlert says that the text names no alert; the one given is ours.
+	AnyAlert bool `json:"any_alert,omitempty"`
+	// MayPass says that the text lets the receiver go without the check.
+	MayPass bool `json:"may_pass,omitempty"`
+	// Takes is the end that must go on as if nothing were unusual. Nothing is
+	// rejected then.
+	Takes string `json:"takes,omitempty"`
 
 	Scenario Scenario `json:"scenario"`
 
@@ -106,10 +115,17 @@ func Faults(p *profile.Profile, s Scenario) []Fault {
 }
 
 // FindFault looks a fault up by its name or by its failure, whose subject may be
-// left out: binder, attestation.binder_mismatch, binder_mismatch.
+// left out: binder, attestation.binder_mismatch, binder_mismatch. Without a
+// profile it is one of TLS 1.3 itself.
 func FindFault(p *profile.Profile, s Scenario, name string) (*Fault, error) {
+	if p == nil {
+		return findTLSFault(s, name)
+	}
 	open := s
 	open.Attester, open.Model, open.Credential = "", "", ""
+	if strings.HasPrefix(name, readingPrefix) {
+		return findReadingFault(p, s, name)
+	}
 	var other *Fault
 	for _, k := range allFaults() {
 		if !k.named(name) {
@@ -145,8 +161,7 @@ func (k *faultKind) title() string {
 // open, and takes the first in which the fault can be provoked.
 func (k *faultKind) fault(p *profile.Profile, s Scenario) (Fault, bool) {
 	for _, combination := range Combinations(p) {
-		if combination.Reason != "" || s.Attester != "" && s.Attester != combination.Attester ||
-			s.Model != "" && s.Model != combination.Model || s.Credential != "" && s.Credential != combination.Credential {
+		if combination.Reason != "" || !s.leavesOpen(combination) {
 			continue
 		}
 		tried := s
@@ -182,10 +197,16 @@ func (k *faultKind) fault(p *profile.Profile, s Scenario) (Fault, bool) {
 // expect says who must reject, where, and with which alert.
 func (f *Fault) expect(p *profile.Profile, action profile.AlertAction) {
 	f.Rejects, f.At, f.action = f.rejects.String(), f.at.String(), action
+	if f.at == attls.KindNone {
+		f.At = ""
+	}
 	if !action.Close {
 		f.Alert = alertClaim(p, &action.Alert)
 	}
 }
+
+// Receiver is the end that has to deal with the fault.
+func (f *Fault) Receiver() attls.Role { return f.rejects }
 
 // breaches are the rules whose breach a failure tells of.
 var breaches = map[attls.Failure]rule.Rule{
@@ -221,8 +242,12 @@ var breaches = map[attls.Failure]rule.Rule{
 	attls.FailUnexpectedMessage:    rule.AddedInPlace,
 }
 
-// Judge says whether a run was rejected as it had to be; nil when it was.
+// Judge says whether a run was rejected, or taken, as it had to be; nil when it
+// was.
 func (f *Fault) Judge(r *Result) error {
+	if f.Takes != "" {
+		return goodAnd(attested)(r)
+	}
 	mine, theirs := &r.Claims[f.rejects], &r.Claims[f.rejects.Peer()]
 	switch {
 	case mine.Error == nil:

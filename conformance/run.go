@@ -191,11 +191,8 @@ func prepare(s *Scenario, lab *laboratory) (*setup, *Fault, error) {
 		return nil, nil, err
 	}
 	var fault *Fault
-	if s.Fail != "" {
-		if p == nil {
-			return nil, nil, errors.New("faults belong to a profile")
-		}
-		if fault, err = FindFault(p, *s, s.Fail); err != nil {
+	if name := s.Injected(); name != "" {
+		if fault, err = FindFault(p, *s, name); err != nil {
 			return nil, nil, err
 		}
 		*s = fault.Scenario

@@ -64,7 +64,8 @@ type Scenario struct {
 	ClientCertificate bool   `json:"client_certificate,omitempty"`
 	ServerName        string `json:"server_name,omitempty"` // "": localhost
 	Split             int    `json:"split,omitempty"`       // octets handed to the peer's engine at once; 0: as they come
-	Fail              string `json:"fail,omitempty"`        // a Fault's name
+	Fail              string `json:"fail,omitempty"`        // name of a Fault that must be rejected
+	Tolerate          string `json:"tolerate,omitempty"`    // name of one that must be taken as it is
 	// Concurrent takes the answers of an end in whatever order they come; such a
 	// run need not repeat octet for octet.
 	Concurrent bool `json:"concurrent,omitempty"`
@@ -114,7 +115,19 @@ func (s Scenario) String() string {
 	if s.Fail != "" {
 		parts = append(parts, "fail-"+s.Fail)
 	}
+	if s.Tolerate != "" {
+		parts = append(parts, "tolerate-"+s.Tolerate)
+	}
 	return strings.Join(parts, "/")
+}
+
+// Injected is the name of the fault that a scenario holds, one to be rejected or
+// one to be taken; "" when there is none.
+func (s *Scenario) Injected() string {
+	if s.Fail != "" {
+		return s.Fail
+	}
+	return s.Tolerate
 }
 
 // ParseModel reads Scenario.Model.
@@ -164,6 +177,12 @@ type Combination struct {
 	// Reason is empty when the profile allows the combination, and otherwise one
 	// sentence that says why not.
 	Reason string `json:"reason,omitempty"`
+}
+
+// leavesOpen reports whether a combination agrees with what the scenario says of
+// attester, model and credential.
+func (s *Scenario) leavesOpen(c Combination) bool {
+	return (s.Attester == "" || s.Attester == c.Attester) && (s.Model == "" || s.Model == c.Model) && (s.Credential == "" || s.Credential == c.Credential)
 }
 
 // Combinations lists every combination of attester, model and credential, the
@@ -254,7 +273,7 @@ func (s *Scenario) Complete(p *profile.Profile) error {
 	}
 	var first string
 	for _, c := range Combinations(p) {
-		if s.Attester != "" && s.Attester != c.Attester || s.Model != "" && s.Model != c.Model || s.Credential != "" && s.Credential != c.Credential {
+		if !s.leavesOpen(c) {
 			continue
 		}
 		if c.Reason == "" {

@@ -225,7 +225,11 @@ func listFaults(w io.Writer, s conformance.Scenario, asJSON bool) error {
 	if asJSON {
 		return writeJSON(w, faults)
 	}
-	fmt.Fprintf(w, "What can be made to fail under %s:\n\n", p.ID)
+	under := "TLS 1.3"
+	if p != nil {
+		under = p.ID
+	}
+	fmt.Fprintf(w, "What can be made to fail under %s:\n\n", under)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "  NAME\tFAILURE\tREJECTS\tAT\tALERT")
 	for _, f := range faults {
@@ -328,6 +332,10 @@ func conclusion(r *conformance.Result) (style, string) {
 	switch {
 	case r.Err != nil:
 		return red, "Not as it should be: " + r.Err.Error()
+	case r.Fault != nil && r.Fault.Takes != "":
+		return green, fmt.Sprintf("Taken as it must be: by the %s.", r.Fault.Takes)
+	case r.Fault != nil && r.Fault.At == "":
+		return green, fmt.Sprintf("Rejected as it must be: by the %s, with %s.", r.Fault.Rejects, r.Fault.Alert.Name)
 	case r.Fault != nil && r.Fault.Alert != nil:
 		return green, fmt.Sprintf("Rejected as it must be: by the %s, at %s, with %s.", r.Fault.Rejects, r.Fault.At, r.Fault.Alert.Name)
 	case r.Fault != nil:

@@ -20,8 +20,8 @@ func Markdown() (string, error) {
 Generated from conformance/requirements; do not edit. Each row is one normative statement in our words. *Enforced* means that
 our code obeys it or holds a peer to it and that the cases named show so; *duty* means that it binds an Attester or a Verifier;
 *later* means that it is not implemented, with the reason. A case is a connection that is made to go wrong, or looked at, in
-one way; ` + "`attls spec --prove`" + ` turns off the rule that each case checks and shows that the case then fails. What begins with
-test: is a Go test. *Provable* counts the enforced rows with such cases. A row that a later revision shares with an earlier one
+one way; ` + "`attls spec --prove`" + ` turns off the rule that each case checks and shows that the case then fails. Cases of the record layer and of
+codecs have no rule that could be turned off; the tests run them. What begins with test: is a Go test. *Provable* counts the enforced rows with such cases. A row that a later revision shares with an earlier one
 has the earlier one's number. Where a text leaves more than one reading open, the profile has a switch
 (` + "`--reading SWITCH=VALUE`" + `); the default is justified, and a peer under each other reading of the binder is noticed.
 

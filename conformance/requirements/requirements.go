@@ -124,7 +124,7 @@ func (d *Document) complete(before []Document) error {
 		}
 		r.Rules = nil
 		for _, name := range r.Cases {
-			if c := d.cases[name]; c != nil && !slices.Contains(r.Rules, c.Rule) {
+			if c := d.cases[name]; c != nil && c.Rule != "" && !slices.Contains(r.Rules, c.Rule) {
 				r.Rules = append(r.Rules, c.Rule)
 			}
 		}

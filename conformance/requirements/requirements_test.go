@@ -233,7 +233,7 @@ func TestProve(t *testing.T) {
 		}
 		for _, r := range d.Rows {
 			for _, s := range r.Cases {
-				if !isTest(s) && !ran[d.Profile+" "+s] {
+				if !isTest(s) && d.cases[s].Rule != "" && !ran[d.Profile+" "+s] {
 					t.Errorf("%s/%s: the case %s did not run", d.Title(), r.ID, s)
 				}
 			}
