@@ -15,6 +15,7 @@ import (
 
 	"attls"
 	"attls/handshake"
+	"attls/internal/console"
 )
 
 // These tests meet the programs of other stacks, in both roles. ATTLS_INTEROP=full
@@ -220,21 +221,18 @@ func (m *encounter) program(name string, args ...string) {
 // Somebody else may take the port in between, so it tries another then.
 func (m *encounter) serveAt(name, ready, taken string, args func(port string) []string) string {
 	m.t.Helper()
-	for range 5 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			m.t.Fatal(err)
-		}
-		address := l.Addr().String()
-		_, port, _ := net.SplitHostPort(address)
-		l.Close()
-		m.program(name, args(port)...)
-		if found := m.peer.await("(" + ready + ")|" + taken); found[1] != "" {
-			return address
-		}
+	path := lookProgram(m.t, name)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	p, address, err := console.StartServer(ctx, ready, taken, func(port string) (*console.Program, error) {
+		return console.Start(context.Background(), nil, path, args(port)...)
+	})
+	if err != nil {
+		m.t.Fatal(err)
 	}
-	m.t.Fatal("every port was taken")
-	return ""
+	m.t.Cleanup(p.Stop)
+	m.peer = &program{p, m.t, name}
+	return address
 }
 
 // run makes the connections and holds both sides to the wish.
@@ -314,7 +312,7 @@ func (m *encounter) connect(address string, i int) {
 // failed ends the test and shows what the program has printed.
 func (m *encounter) failed(format string, args ...any) {
 	m.t.Helper()
-	text, _, _ := m.peer.out.snapshot()
+	text := m.peer.Printed()
 	m.t.Fatalf("%s\n%s", fmt.Sprintf(format, args...), text[max(0, len(text)-3000):])
 }
 

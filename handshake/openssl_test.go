@@ -3,6 +3,7 @@ package handshake_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -15,58 +16,22 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"attls"
 	"attls/handshake"
+	"attls/internal/console"
 )
 
 // patience bounds every wait for a program; nothing is decided by it.
 const patience = 30 * time.Second
 
-// screen collects what a program prints.
-type screen struct {
-	mu      sync.Mutex
-	b       []byte
-	ended   bool
-	changed chan struct{}
-}
-
-func (s *screen) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.b = append(s.b, b...)
-	s.tell()
-	return len(b), nil
-}
-
-func (s *screen) tell() {
-	close(s.changed)
-	s.changed = make(chan struct{})
-}
-
-func (s *screen) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ended = true
-	s.tell()
-}
-
-func (s *screen) snapshot() (text []byte, ended bool, changed chan struct{}) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b[:len(s.b):len(s.b)], s.ended, s.changed
-}
-
 // program is a running program, openssl or another.
 type program struct {
-	t      *testing.T
-	name   string
-	in     io.WriteCloser
-	out    screen
-	status chan error
+	*console.Program
+	t    *testing.T
+	name string
 }
 
 // startOpenSSL runs openssl until the test ends.
@@ -78,65 +43,43 @@ func startOpenSSL(t *testing.T, args ...string) *program {
 // startProgram runs a program until the test ends; without it the test is skipped.
 func startProgram(t *testing.T, name string, args ...string) *program {
 	t.Helper()
+	path := lookProgram(t, name)
+	p, err := console.Start(context.Background(), nil, path, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Stop)
+	return &program{p, t, name}
+}
+
+// lookProgram finds a program; without it the test is skipped.
+func lookProgram(t *testing.T, name string) string {
+	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
 		t.Skip(name + " is not installed")
 	}
-	p := &program{t: t, name: name, status: make(chan error, 1), out: screen{changed: make(chan struct{})}}
-	cmd := exec.Command(path, args...)
-	cmd.Stdout, cmd.Stderr = &p.out, &p.out
-	if p.in, err = cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		err := cmd.Wait()
-		p.out.end()
-		p.status <- err
-		close(ended)
-	}()
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		<-ended
-	})
-	return p
+	return path
 }
 
 // await waits until the program has printed what matches and returns the match,
 // which has at most a thousand octets.
 func (p *program) await(pattern string) []string {
 	p.t.Helper()
-	re := regexp.MustCompile(pattern)
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	for from := 0; ; {
-		text, ended, changed := p.out.snapshot()
-		if m := re.FindSubmatch(text[from:]); m != nil {
-			list := make([]string, len(m))
-			for i := range m {
-				list[i] = string(m[i])
-			}
-			return list
-		}
-		from = max(0, len(text)-1000)
-		if ended {
-			p.t.Fatalf("%s ended without %q:\n%s", p.name, pattern, text[max(0, len(text)-1500):])
-		}
-		select {
-		case <-changed:
-		case <-timer.C:
-			p.t.Fatalf("%s does not print %q:\n%.3000s", p.name, pattern, text)
-		}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	list, err := p.Await(ctx, regexp.MustCompile(pattern))
+	if err != nil {
+		text := p.Printed()
+		p.t.Fatalf("%s: %v:\n%s", p.name, err, text[max(0, len(text)-1500):])
 	}
+	return list
 }
 
 // say types a line.
 func (p *program) say(format string, args ...any) {
 	p.t.Helper()
-	if _, err := fmt.Fprintf(p.in, format+"\n", args...); err != nil {
+	if err := p.Type(fmt.Sprintf(format+"\n", args...)); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -144,13 +87,13 @@ func (p *program) say(format string, args ...any) {
 // exit waits until the program has ended by itself.
 func (p *program) exit() error {
 	p.t.Helper()
-	select {
-	case err := <-p.status:
-		return err
-	case <-time.After(patience):
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err := p.Wait(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
 		p.t.Fatalf("%s does not end", p.name)
-		return nil
 	}
+	return err
 }
 
 // withOpenSSL is a connection of a Conn with s_server or s_client.
@@ -398,7 +341,7 @@ func TestOpenSSL(t *testing.T) {
 				w := newWithOpenSSL(t, role, ca, server)
 				test.setup(w)
 				if err := w.start(); err != nil {
-					text, _, _ := w.peer.out.snapshot()
+					text := w.peer.Printed()
 					t.Fatalf("%v\n%.3000s", err, text)
 				}
 				w.echo("a line")
@@ -503,7 +446,7 @@ func TestOpenSSLTransfer(t *testing.T) {
 				errs <- err
 			}()
 			go func() {
-				_, err := w.peer.in.Write(digits)
+				_, err := w.peer.Write(digits)
 				errs <- err
 			}()
 			go func() {
@@ -520,7 +463,7 @@ func TestOpenSSLTransfer(t *testing.T) {
 				}
 			}
 			w.peer.await("<end>")
-			text, _, _ := w.peer.out.snapshot()
+			text := w.peer.Printed()
 			_, text, _ = bytes.Cut(text, []byte("<begin>"))
 			if text, _, _ = bytes.Cut(text, []byte("<end>")); !bytes.Equal(text, digits) {
 				t.Errorf("other data arrived at openssl: %d octets of %d", len(text), len(digits))
