@@ -34,8 +34,8 @@ func (CryptoTLS) Limit(s *conformance.Scenario, r attls.Role) string {
 		return "crypto/tls has no extensions of applications"
 	case s.Suite != "":
 		return "crypto/tls does not let its user choose a cipher suite of TLS 1.3"
-	case s.HelloRetry && r == attls.RoleClient && s.Group == "x25519":
-		return "crypto/tls orders groups itself and sends a share of x25519 at once"
+	case s.HelloRetry && r == attls.RoleClient && (s.Group == "x25519" || s.Group == "X25519MLKEM768"):
+		return "crypto/tls orders groups itself and sends shares of x25519 and X25519MLKEM768 at once"
 	case s.Cookie:
 		return "crypto/tls sends no cookie"
 	}
@@ -108,10 +108,10 @@ func exchangeCryptoTLS(nc net.Conn, config *tls.Config, role attls.Role) conform
 	claims.Suite, claims.Group = attls.CipherSuite(s.CipherSuite).String(), attls.NamedGroup(s.CurveID).String()
 	claims.HelloRetry, claims.ALPN = s.HelloRetryRequest, s.NegotiatedProtocol
 	if len(s.PeerCertificates) > 0 {
-		claims.PeerKey, claims.PeerType = keyName(s.PeerCertificates[0]), attls.CertificateX509.String()
+		claims.PeerKey, claims.PeerType = keyName(s.PeerCertificates[0].RawSubjectPublicKeyInfo), attls.CertificateX509.String()
 	}
 	if shown {
-		claims.OwnKey, claims.OwnType = keyName(own.Leaf), attls.CertificateX509.String()
+		claims.OwnKey, claims.OwnType = keyName(own.Leaf.RawSubjectPublicKeyInfo), attls.CertificateX509.String()
 	}
 	if s.HandshakeComplete {
 		if value, err := s.ExportKeyingMaterial(conformance.ExporterLabel, nil, conformance.ExporterSize); err == nil {
@@ -121,19 +121,19 @@ func exchangeCryptoTLS(nc net.Conn, config *tls.Config, role attls.Role) conform
 	return claims
 }
 
-func keyName(c *x509.Certificate) string {
-	sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
+// keyName names a key as claims do, by its DER SubjectPublicKeyInfo.
+func keyName(spki []byte) string {
+	sum := sha256.Sum256(spki)
 	return hex.EncodeToString(sum[:])
 }
 
 // askCryptoTLS is a client's part of the conversation.
 func askCryptoTLS(c *tls.Conn) (sent, received int64, err error) {
-	const request = "Is this channel bound to what was attested?\n"
-	n, err := io.WriteString(c, request)
+	n, err := io.WriteString(c, question)
 	if err != nil {
 		return int64(n), 0, err
 	}
-	m, err := io.ReadFull(c, make([]byte, len(request)))
+	m, err := io.ReadFull(c, make([]byte, len(question)))
 	if err == nil {
 		err = c.CloseWrite()
 	}

@@ -138,6 +138,9 @@ func writeFiles(directory string) error {
 	return nil
 }
 
+// question is what a client that can choose sends and expects back.
+const question = "Is this channel bound to what was attested?\n"
+
 // serverName is the name in all certificates.
 const serverName = "localhost"
 

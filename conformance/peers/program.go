@@ -41,7 +41,7 @@ func start(ctx context.Context, server bool, name string, args ...string) (*prog
 	p := &program{cmd: exec.CommandContext(ctx, name, args...), cancel: cancel, ready: make(chan struct{})}
 	p.cmd.WaitDelay = time.Second
 	p.cmd.Stdout = &p.stdout
-	p.cmd.Stdin = strings.NewReader("Is this channel bound to what was attested?\n")
+	p.cmd.Stdin = strings.NewReader(question)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		cancel()

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"regexp"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -35,7 +36,8 @@ func Start(ctx context.Context, env []string, name string, args ...string) (*Pro
 	p := &Program{cmd: exec.CommandContext(ctx, name, args...), cancel: cancel, changed: make(chan struct{}), ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = (*screen)(p), (*screen)(p)
-	p.cmd.WaitDelay = time.Second // for the output of what it has started itself
+	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) } // so that it can print what it still holds
+	p.cmd.WaitDelay = time.Second                                                 // then it is killed
 	var err error
 	if p.in, err = p.cmd.StdinPipe(); err == nil {
 		err = p.cmd.Start()

@@ -1,0 +1,171 @@
+package peers
+
+import (
+	"crypto/x509"
+
+	"attls"
+	"attls/conformance"
+	"attls/extensions"
+	"attls/handshake"
+	"attls/handshake/message"
+)
+
+// shown is what the messages say that a program prints of its connection.
+type shown struct {
+	role           attls.Role
+	suite          attls.CipherSuite
+	group          attls.NamedGroup
+	retry, resumed bool
+	alpn           string
+	alerts         [2]*attls.AlertDescription // the first each way, close_notify apart
+	closed         [2]bool                    // close_notify each way
+	ends           [2]shownEnd                // by role
+}
+
+// shownEnd is what one end showed.
+type shownEnd struct {
+	kind   attls.CertificateType
+	key    []byte // SubjectPublicKeyInfo
+	scheme attls.SignatureScheme
+}
+
+// add takes the octets of a handshake message, or of an alert.
+func (s *shown) add(d handshake.Direction, t attls.ContentType, octets []byte) error {
+	switch t {
+	case attls.ContentTypeHandshake:
+		m, err := message.ParseRaw(octets)
+		if err == nil {
+			err = s.handshake(d, &m)
+		}
+		if err != nil {
+			return err
+		}
+	case attls.ContentTypeAlert:
+		if len(octets) != 2 {
+			return nil
+		}
+		switch a := attls.AlertDescription(octets[1]); {
+		case a == attls.AlertCloseNotify:
+			s.closed[d] = true
+		case s.alerts[d] == nil:
+			s.alerts[d] = &a
+		}
+	}
+	return nil
+}
+
+// sender is the end that sent what was seen in a direction.
+func (s *shown) sender(d handshake.Direction) *shownEnd {
+	if d == handshake.Sent {
+		return &s.ends[s.role]
+	}
+	return &s.ends[s.role.Peer()]
+}
+
+func (s *shown) handshake(d handshake.Direction, m *message.Raw) *attls.Error {
+	switch m.Kind {
+	case attls.KindHelloRetryRequest:
+		s.retry = true
+	case attls.KindServerHello:
+		return s.serverHello(m.Body())
+	case attls.KindEncryptedExtensions:
+		return s.encryptedExtensions(m.Body())
+	case attls.KindCertificate:
+		return s.sender(d).certificate(m.Body())
+	case attls.KindCertificateVerify:
+		var v message.CertificateVerify
+		err := v.Unmarshal(m.Body())
+		s.sender(d).scheme = v.Scheme
+		return err
+	}
+	return nil
+}
+
+func (s *shown) serverHello(body []byte) *attls.Error {
+	var m message.ServerHello
+	if err := m.Unmarshal(body); err != nil {
+		return err
+	}
+	s.suite = m.CipherSuite
+	_, s.resumed = m.Extensions.Get(attls.ExtPreSharedKey)
+	share, ok := m.Extensions.Get(attls.ExtKeyShare)
+	if !ok {
+		return nil
+	}
+	entry, err := extensions.ParseKeyShareEntry(share)
+	s.group = entry.Group
+	return err
+}
+
+func (s *shown) encryptedExtensions(body []byte) *attls.Error {
+	var m message.EncryptedExtensions
+	if err := m.Unmarshal(body); err != nil {
+		return err
+	}
+	if b, ok := m.Extensions.Get(attls.ExtALPN); ok {
+		name, err := extensions.ParseALPNSelected(b)
+		if err != nil {
+			return err
+		}
+		s.alpn = string(name)
+	}
+	for role, t := range map[attls.Role]attls.ExtensionType{attls.RoleClient: attls.ExtClientCertificateType, attls.RoleServer: attls.ExtServerCertificateType} {
+		b, ok := m.Extensions.Get(t)
+		if !ok {
+			continue
+		}
+		var err *attls.Error
+		if s.ends[role].kind, err = extensions.ParseCertificateType(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *shownEnd) certificate(body []byte) *attls.Error {
+	var m message.Certificate
+	if err := m.Unmarshal(body); err != nil || len(m.Entries) == 0 {
+		return err
+	}
+	e.key = m.Entries[0].Data
+	if e.kind == attls.CertificateX509 {
+		c, err := x509.ParseCertificate(e.key)
+		if err != nil {
+			return attls.Errorf(attls.Malformed, attls.FailDecode, "%v", err).In(attls.KindCertificate)
+		}
+		e.key = c.RawSubjectPublicKeyInfo
+	}
+	return nil
+}
+
+// claim says what was shown.
+func (s *shown) claim(c *conformance.Claims) {
+	if s.suite != 0 {
+		c.Suite = s.suite.String()
+	}
+	if s.group != 0 {
+		c.Group = s.group.String()
+	}
+	c.HelloRetry, c.Resumed, c.ALPN = s.retry, s.resumed, s.alpn
+	own, peer := &s.ends[s.role], &s.ends[s.role.Peer()]
+	c.OwnKey, c.OwnType, c.OwnSignature = own.claim()
+	c.PeerKey, c.PeerType, c.PeerSignature = peer.claim()
+	c.AlertSent, c.AlertReceived = alertClaim(s.alerts[handshake.Sent]), alertClaim(s.alerts[handshake.Received])
+}
+
+func (e *shownEnd) claim() (key, kind, scheme string) {
+	if e.key != nil {
+		key, kind = keyName(e.key), e.kind.String()
+	}
+	if e.scheme != 0 {
+		scheme = e.scheme.String()
+	}
+	return key, kind, scheme
+}
+
+func alertClaim(a *attls.AlertDescription) *conformance.AlertClaim {
+	if a == nil {
+		return nil
+	}
+	return &conformance.AlertClaim{Code: uint8(*a), Name: a.String()}
+}

@@ -1,0 +1,224 @@
+package peers
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"attls"
+	"attls/conformance"
+	"attls/handshake"
+	"attls/internal/console"
+)
+
+// OpenSSL is the program openssl, as s_client and s_server.
+type OpenSSL struct {
+	name    string
+	path    string
+	version func() (text string, number int)
+}
+
+// NewOpenSSL makes a peer of a program; path may be that of a script that runs it.
+func NewOpenSSL(name, path string) *OpenSSL {
+	return &OpenSSL{name: name, path: path, version: sync.OnceValues(func() (string, int) {
+		text, err := versionOf(context.Background(), path, "version")
+		if err != nil {
+			return "", 0
+		}
+		return text, opensslNumber(text)
+	})}
+}
+
+var opensslVersion = regexp.MustCompile(`^OpenSSL (\d+)\.(\d+)`)
+
+// opensslNumber is 305 for version 3.5; 0 when the text is of another program.
+func opensslNumber(text string) int {
+	m := opensslVersion.FindStringSubmatch(text)
+	if m == nil {
+		return 0
+	}
+	major, _ := strconv.Atoi(m[1])
+	minor, _ := strconv.Atoi(m[2])
+	return 100*major + minor
+}
+
+// The versions that brought something.
+const (
+	opensslFirst       = 300 // all that is asked of it here
+	opensslCompression = 302 // of certificates
+	opensslMLKEM       = 305 // ML-KEM and its hybrids
+)
+
+func (o *OpenSSL) Name() string { return o.name }
+
+// Missing implements Peer.
+func (o *OpenSSL) Missing() string {
+	if reason := missingProgram(o.path, o.name); reason != "" {
+		return reason
+	}
+	if text, number := o.version(); number < opensslFirst {
+		return fmt.Sprintf("%s is not OpenSSL 3 (it says %q)", o.path, text)
+	}
+	return ""
+}
+
+// Identify implements Identifier.
+func (o *OpenSSL) Identify(ctx context.Context) (version, where string, err error) {
+	version, err = versionOf(ctx, o.path, "version")
+	return version, o.path, err
+}
+
+var hybrids = []string{"X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024"}
+
+// Limit implements Peer.
+func (o *OpenSSL) Limit(s *conformance.Scenario, r attls.Role) string {
+	_, number := o.version()
+	switch {
+	case s.Profile != "":
+		return "openssl has no extensions of applications with a content of their own"
+	case number < opensslMLKEM && slices.Contains(hybrids, s.Group):
+		return "OpenSSL has no ML-KEM before 3.5"
+	case s.Cookie && r == attls.RoleServer:
+		return "s_server sends a cookie only with -stateless, which fails over TCP"
+	}
+	return ""
+}
+
+// Start implements Peer.
+func (o *OpenSSL) Start(ctx context.Context, t *Task) (Process, error) {
+	messages := filepath.Join(t.Directory, t.Role.String()+"-messages")
+	args := o.arguments(t, messages)
+	p, err := console.Start(ctx, nil, o.path, args...)
+	if err != nil {
+		return nil, err
+	}
+	address, talk := "", conversation(ask)
+	if t.Role == attls.RoleServer {
+		talk = answer
+		if address, err = listensAt(ctx, p, regexp.MustCompile(`ACCEPT (127\.0\.0\.1:\d+)`)); err != nil {
+			return nil, err
+		}
+	}
+	text, _ := o.version()
+	return follow(ctx, p, address, talk, func(printed string) (conformance.Claims, error) {
+		c := newClaims(o.name, text, t.Role)
+		return c, readOpenSSL(&c, t.Role, printed, messages)
+	}), nil
+}
+
+// listensAt waits until a server says where it listens.
+func listensAt(ctx context.Context, p *console.Program, pattern *regexp.Regexp) (string, error) {
+	m, err := p.Await(ctx, pattern)
+	if err != nil {
+		p.Stop()
+		return "", fmt.Errorf("it did not listen: %w: %s", err, p.Printed())
+	}
+	return m[1], nil
+}
+
+func (o *OpenSSL) arguments(t *Task, messages string) []string {
+	s := &t.Scenario
+	args := []string{"s_client", "-connect", t.Address, "-servername", serverName, "-verify_hostname", serverName}
+	if t.Role == attls.RoleServer {
+		args = []string{"s_server", "-accept", "127.0.0.1:0", "-naccept", "1"}
+		if s.ClientCertificate {
+			args = append(args, "-Verify", "1")
+		}
+	}
+	args = append(args, "-tls1_3", "-CAfile", t.authority(), "-verify_return_error", "-cert", t.certificate(), "-key", t.key(), "-keylogfile", t.keyLog(),
+		"-msg", "-msgfile", messages, "-keymatexport", conformance.ExporterLabel, "-keymatexportlen", strconv.Itoa(conformance.ExporterSize))
+	if _, number := o.version(); number >= opensslCompression {
+		args = append(args, "-no_tx_cert_comp", "-no_rx_cert_comp") // so that we can read the Certificate messages that it shows
+	}
+	if s.Suite != "" {
+		args = append(args, "-ciphersuites", s.Suite)
+	}
+	if g := groups(s, t.Role); g != nil {
+		args = append(args, "-groups", strings.Join(g, ":"))
+	}
+	if s.ALPN != "" {
+		args = append(args, "-alpn", s.ALPN)
+	}
+	return args
+}
+
+// What openssl says in words, a server and a client with different ones.
+var (
+	opensslSuite    = regexp.MustCompile(`(?:CIPHER is|Cipher is) (TLS_\w+)`)
+	opensslALPN     = regexp.MustCompile(`(?:ALPN protocol:|ALPN protocols selected:) (\S+)`)
+	opensslGroup    = regexp.MustCompile(`(?:Negotiated TLS1\.3 group: |Server Temp Key: (?:ECDH, )?)(\w+)`)
+	opensslExported = regexp.MustCompile(`Keying material: ([0-9A-F]+)`)
+	opensslError    = regexp.MustCompile(`(?m)^[0-9A-F]+:(error:.*)$`)
+)
+
+// readOpenSSL makes claims of what openssl printed, and of the messages that it
+// wrote to a file.
+func readOpenSSL(c *conformance.Claims, role attls.Role, printed, messages string) error {
+	seen := &shown{role: role}
+	if err := seen.readOpenSSL(messages); err != nil {
+		return err
+	}
+	seen.claim(c)
+	c.Exporter = strings.ToLower(said(printed, opensslExported))
+	c.Unclaimed = []string{"transcript_hash"}
+	if complaint := said(printed, opensslError); complaint != "" {
+		fail(c, errors.New(complaint))
+	} else if !seen.closed[handshake.Sent] {
+		fail(c, errors.New("it did not send close_notify"))
+	}
+	group := strings.ToLower(said(printed, opensslGroup))
+	if group == "prime256v1" { // as X9.62 calls it
+		group = attls.GroupSecp256r1.String()
+	}
+	return errors.Join(confirm("suite", said(printed, opensslSuite), c.Suite), confirm("application protocol", said(printed, opensslALPN), c.ALPN),
+		confirm("group", group, strings.ToLower(c.Group)))
+}
+
+// opensslMessage heads a message in the file of -msgfile. Its octets follow, in
+// lines that begin with a space.
+var opensslMessage = regexp.MustCompile(`^(<<<|>>>) TLS 1\.\d, (Handshake|Alert) \[length [0-9a-f]+\]`)
+
+func (s *shown) readOpenSSL(file string) error {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var head []string
+	var octets []byte
+	end := func() error {
+		if head == nil {
+			return nil
+		}
+		d, t := handshake.Received, attls.ContentTypeHandshake
+		if head[1] == ">>>" {
+			d = handshake.Sent
+		}
+		if head[2] == "Alert" {
+			t = attls.ContentTypeAlert
+		}
+		return s.add(d, t, octets)
+	}
+	for line := range strings.Lines(string(content)) {
+		if strings.HasPrefix(line, " ") {
+			b, err := hex.DecodeString(strings.Join(strings.Fields(line), ""))
+			if err != nil {
+				return fmt.Errorf("a message that openssl shows: %w", err)
+			}
+			octets = append(octets, b...)
+			continue
+		}
+		if err := end(); err != nil {
+			return err
+		}
+		head, octets = opensslMessage.FindStringSubmatch(line), nil
+	}
+	return end()
+}

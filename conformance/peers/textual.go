@@ -1,0 +1,117 @@
+package peers
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"attls"
+	"attls/conformance"
+	"attls/internal/console"
+)
+
+// textual is an end that is a program which talks to people: its claims are read
+// out of what it prints.
+type textual struct {
+	*console.Program
+	address string
+	done    chan struct{}
+	claims  conformance.Claims
+	err     error
+}
+
+// conversation is one end's part in a connection, by typing and reading. It
+// returns how many octets of application data went each way as far as their
+// content was seen.
+type conversation func(ctx context.Context, p *console.Program) (sent, received int64, err error)
+
+// reading makes claims of what a program has printed.
+type reading func(printed string) (conformance.Claims, error)
+
+// follow has a conversation with a program that has started, and makes claims of
+// what it has printed then.
+func follow(ctx context.Context, p *console.Program, address string, talk conversation, read reading) *textual {
+	t := &textual{Program: p, address: address, done: make(chan struct{})}
+	go func() {
+		defer close(t.done)
+		sent, received, err := talk(ctx, p)
+		t.claims, t.err = read(string(p.Printed()))
+		t.claims.DataSent, t.claims.DataReceived = sent, received
+		if err != nil {
+			fail(&t.claims, err)
+		}
+	}()
+	return t
+}
+
+// fail says in claims that a conversation came to nothing, unless they say why.
+func fail(c *conformance.Claims, err error) {
+	c.State = "failed"
+	if c.Error != nil {
+		return
+	}
+	c.Error = &conformance.ErrorClaim{Class: attls.Local.String(), Failure: c.Stack, Detail: err.Error()}
+	if c.AlertReceived != nil {
+		c.Error.Class, c.Error.Alert = attls.FromPeer.String(), c.AlertReceived
+	} else if c.AlertSent != nil {
+		c.Error.Class, c.Error.Alert = attls.Violation.String(), c.AlertSent
+	}
+}
+
+func (t *textual) Address() string { return t.address }
+
+func (t *textual) Claims() (conformance.Claims, error) {
+	<-t.done
+	return t.claims, t.err
+}
+
+func (t *textual) Stop() {
+	t.Program.Stop()
+	<-t.done
+}
+
+// asked is the question as a program prints it when it arrives.
+var asked = regexp.MustCompile(regexp.QuoteMeta(strings.TrimSpace(question)))
+
+// ask types the question, waits for it to come back, and closes.
+func ask(ctx context.Context, p *console.Program) (sent, received int64, err error) {
+	if err := p.Type(question); err != nil {
+		return 0, 0, err
+	}
+	if _, err := p.Await(ctx, asked); err != nil {
+		return 0, 0, err
+	}
+	p.CloseInput()
+	return int64(len(question)), int64(len(question)), p.Wait(ctx)
+}
+
+// answer waits for the question and types it back; the client closes.
+func answer(ctx context.Context, p *console.Program) (sent, received int64, err error) {
+	if _, err := p.Await(ctx, asked); err != nil {
+		return 0, 0, err
+	}
+	received = int64(len(question))
+	if err := p.Type(question); err != nil {
+		return 0, received, err
+	}
+	return int64(len(question)), received, p.Wait(ctx)
+}
+
+// said is a part of what a program printed; empty when it did not say that.
+func said(printed string, pattern *regexp.Regexp) string {
+	m := pattern.FindStringSubmatch(printed)
+	if m == nil {
+		return ""
+	}
+	return m[1]
+}
+
+// confirm holds what a program says in words to what the messages show that it
+// prints.
+func confirm(what, words, shown string) error {
+	if words != "" && words != shown {
+		return fmt.Errorf("%s: the program says %q and shows messages with %q", what, words, shown)
+	}
+	return nil
+}
