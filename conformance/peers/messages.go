@@ -127,15 +127,23 @@ func (e *shownEnd) certificate(body []byte) *attls.Error {
 	if err := m.Unmarshal(body); err != nil || len(m.Entries) == 0 {
 		return err
 	}
-	e.key = m.Entries[0].Data
-	if e.kind == attls.CertificateX509 {
-		c, err := x509.ParseCertificate(e.key)
-		if err != nil {
-			return attls.Errorf(attls.Malformed, attls.FailDecode, "%v", err).In(attls.KindCertificate)
-		}
-		e.key = c.RawSubjectPublicKeyInfo
+	var err error
+	if e.key, err = keyOf(e.kind, m.Entries[0].Data); err != nil {
+		return attls.Errorf(attls.Malformed, attls.FailDecode, "%v", err).In(attls.KindCertificate)
 	}
 	return nil
+}
+
+// keyOf is the SubjectPublicKeyInfo in what an end shows of a type.
+func keyOf(t attls.CertificateType, shown []byte) ([]byte, error) {
+	if t == attls.CertificateRawPublicKey {
+		return shown, nil
+	}
+	c, err := x509.ParseCertificate(shown)
+	if err != nil {
+		return nil, err
+	}
+	return c.RawSubjectPublicKeyInfo, nil
 }
 
 // claim says what was shown.

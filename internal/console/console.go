@@ -37,7 +37,7 @@ func Start(ctx context.Context, env []string, name string, args ...string) (*Pro
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = (*screen)(p), (*screen)(p)
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) } // so that it can print what it still holds
-	p.cmd.WaitDelay = time.Second                                                 // then it is killed
+	p.cmd.WaitDelay = time.Second                                                // then it is killed
 	var err error
 	if p.in, err = p.cmd.StdinPipe(); err == nil {
 		err = p.cmd.Start()
