@@ -52,6 +52,9 @@ func (e *Engine) unchanging(ch *message.ClientHello) []byte {
 	h := sha256.New()
 	kept := message.ClientHello{LegacyVersion: ch.LegacyVersion, Random: ch.Random, SessionID: ch.SessionID,
 		CipherSuites: ch.CipherSuites, CompressionMethods: ch.CompressionMethods}
+	if e.cfg.quirks().AcceptNewRandom {
+		kept.Random = nil
+	}
 	for _, x := range ch.Extensions {
 		if !e.mayChange(x.Type) && !e.ofProfile(x.Type) {
 			kept.Extensions = append(kept.Extensions, x)

@@ -87,7 +87,11 @@ func TestStatelessRetry(t *testing.T) {
 		"other suite order": {change: func(c, first, second *handshake.Config) {
 			second.CipherSuites = []attls.CipherSuite{attls.TLS_CHACHA20_POLY1305_SHA256}
 		}},
-		"random":       {second: func(ch *message.ClientHello) { ch.Random = make([]byte, 32) }, failure: attls.FailRetryMismatch},
+		"random": {second: func(ch *message.ClientHello) { ch.Random = make([]byte, 32) }, failure: attls.FailRetryMismatch},
+		"random that may be new": {change: func(c, first, second *handshake.Config) {
+			first.Profile = &profile.Profile{ID: "quirks", Quirks: profile.Quirks{AcceptNewRandom: true}}
+			second.Profile = first.Profile
+		}, second: func(ch *message.ClientHello) { ch.Random = make([]byte, 32) }, failure: attls.FailPeerAlert},
 		"session id":   {second: func(ch *message.ClientHello) { ch.SessionID = make([]byte, 32) }, failure: attls.FailRetryMismatch},
 		"suites":       {second: func(ch *message.ClientHello) { ch.CipherSuites = ch.CipherSuites[:4] }, failure: attls.FailRetryMismatch},
 		"extension":    {second: func(ch *message.ClientHello) { ch.Extensions = without(attls.ExtALPN)(ch.Extensions) }, failure: attls.FailRetryMismatch},

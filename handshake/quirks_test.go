@@ -449,3 +449,26 @@ func TestQuirkAcceptPlaintextAlerts(t *testing.T) {
 		}
 	}
 }
+
+// TestQuirkAcceptNewRandom: the second ClientHello may then have another random,
+// and nothing else that is new.
+func TestQuirkAcceptNewRandom(t *testing.T) {
+	second := at{attls.RoleClient, attls.KindClientHello, 1}
+	base := func(on bool) func(func(c, s *handshake.Config)) pair.Options {
+		return func(change func(c, s *handshake.Config)) pair.Options {
+			o := full(change)
+			o.Server.Profile = &profile.Profile{ID: "quirks", Quirks: profile.Quirks{AcceptNewRandom: on}}
+			return o
+		}
+	}
+	random := clientHello(func(m *message.ClientHello) { m.Random = flipLast(m.Random) })
+	mismatch := func(field string) outcome {
+		return outcome{attls.FailRetryMismatch, attls.AlertIllegalParameter, attls.KindClientHello, field}
+	}
+	runFieldTests(t, base(false), []fieldTest{{name: "off", at: second, plan: random, want: mismatch("random")}})
+	runFieldTests(t, base(true), []fieldTest{
+		{name: "on", at: second, plan: random, want: outcome{}},
+		{name: "session id", at: second, want: mismatch("legacy_session_id"),
+			plan: clientHello(func(m *message.ClientHello) { m.SessionID = flipLast(m.SessionID) })},
+	})
+}

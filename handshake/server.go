@@ -317,7 +317,7 @@ func (s serverWaitClientHello) checkSecond(e *Engine, ch *message.ClientHello) *
 	switch {
 	case first.LegacyVersion != ch.LegacyVersion:
 		return changed("legacy_version")
-	case !bytes.Equal(first.Random, ch.Random):
+	case !bytes.Equal(first.Random, ch.Random) && !e.cfg.quirks().AcceptNewRandom:
 		return changed("random")
 	case !bytes.Equal(first.SessionID, ch.SessionID):
 		return changed("legacy_session_id")

@@ -274,6 +274,7 @@ type Quirks struct {
 	EncryptedExtensionsOnly     []attls.ExtensionType // nil: no restriction
 	RestrictEncryptedExtensions bool
 	EmptySessionID              bool
+	AcceptNewRandom             bool // in a second ClientHello, against RFC 8446 section 4.1.2
 }
 
 // Resumption are the rules of `after.resumption`.

@@ -208,6 +208,7 @@ func (c *compiler) quirks() {
 	q.MessagesPerRecord, q.PadTo = c.number("quirks", "messages_per_record"), c.number("quirks", "pad_to")
 	q.RetainHandshakeReadKey = c.flag("quirks", "retain_handshake_read_key")
 	q.AcceptPlaintextAlerts = c.flag("quirks", "accept_plaintext_alerts")
+	q.AcceptNewRandom = c.flag("quirks", "accept_new_random")
 	q.EmptySessionID = c.flag("quirks", "empty_session_id")
 	if v := c.doc.get("quirks", "never_send"); v != nil {
 		for _, x := range v.items {
