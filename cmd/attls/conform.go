@@ -30,8 +30,9 @@ type conformFlags struct {
 	}
 	// Where the stacks are. The command that repeats a run says these.
 	stack struct {
-		mbedtls string
-		flags   *pflag.FlagSet
+		mbedtls                           string
+		pocClient, pocServer, pocVerifier string
+		flags                             *pflag.FlagSet
 	}
 	list, listPeers bool
 	shard           string
@@ -105,6 +106,9 @@ func (f *conformFlags) choiceFlags() *pflag.FlagSet {
 func (f *conformFlags) stackFlags() *pflag.FlagSet {
 	flags := pflag.NewFlagSet("stack", pflag.ContinueOnError)
 	flags.StringVar(&f.stack.mbedtls, "mbedtls", "", "our mbedTLS peer (default: $ATTLS_MBEDTLS_PEER, or what build.sh built last)")
+	flags.StringVar(&f.stack.pocClient, "poc-client", "", "ssl_client2 of the proof of concept (default: $ATTLS_POC_CLIENT)")
+	flags.StringVar(&f.stack.pocServer, "poc-server", "", "ssl_server2 of the proof of concept (default: $ATTLS_POC_SERVER)")
+	flags.StringVar(&f.stack.pocVerifier, "poc-verifier", "", "verifier file for the Evidence of a --poc-client that uses Parsec (default: $ATTLS_POC_VERIFIER)")
 	return flags
 }
 

@@ -20,8 +20,12 @@ func (f *conformFlags) stacks() ([]peers.Peer, error) {
 	if f.stack.mbedtls == "" {
 		f.stack.mbedtls = peers.FindMbedTLS()
 	}
+	prototype, err := peers.NewPrototype(f.stack.pocClient, f.stack.pocServer, f.stack.pocVerifier)
+	if err != nil {
+		return nil, usage("%w", err)
+	}
 	stacks := []peers.Peer{peers.InProcess{}, peers.Command{Path: self}, peers.CryptoTLS{},
-		peers.MbedTLS{Path: f.stack.mbedtls, Evidence: self + " evidence serve"}}
+		peers.MbedTLS{Path: f.stack.mbedtls, Evidence: self + " evidence serve"}, prototype}
 	var known []string
 	for _, p := range stacks {
 		known = append(known, p.Name())

@@ -79,9 +79,6 @@ if [ ! -x "$peer" ]; then
   mv "$peer.new" "$peer"
 fi
 case $print in
-  peer)
-    touch "$peer" # what was asked for last is the one that attls finds
-    echo "$peer"
-    ;;
+  peer) echo "$peer" ;;
   tree) echo "$out" ;;
 esac

@@ -32,8 +32,14 @@ type Program struct {
 // Start runs a program until it ends, Stop is called, or the context ends. env
 // is added to the environment.
 func Start(ctx context.Context, env []string, name string, args ...string) (*Program, error) {
+	return StartIn(ctx, "", env, name, args...)
+}
+
+// StartIn runs a program in a directory, as Start does.
+func StartIn(ctx context.Context, directory string, env []string, name string, args ...string) (*Program, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	p := &Program{cmd: exec.CommandContext(ctx, name, args...), cancel: cancel, changed: make(chan struct{}), ended: make(chan struct{})}
+	p.cmd.Dir = directory
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = (*screen)(p), (*screen)(p)
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) } // so that it can print what it still holds

@@ -1,0 +1,223 @@
+package peers
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"attls"
+	"attls/attestation"
+	"attls/conformance"
+	"attls/internal/console"
+)
+
+// Prototype is the proof of concept's own programs: ssl_client2 and ssl_server2 of
+// the mbedTLS that was patched for it in 2022 and 2023. They are not built here.
+// A server that asks a Veraison verifier gets one of ours.
+type Prototype struct {
+	Client, Server string // paths; either may be empty
+	// Verifier has the endorsed keys and the reference values of a client whose
+	// Evidence comes from Parsec; nil: none.
+	Verifier *attestation.Verifier
+}
+
+// NewPrototype takes paths and the name of a verifier's file (as "attls evidence
+// init" writes it); what is empty comes from the environment: ATTLS_POC_CLIENT,
+// ATTLS_POC_SERVER and ATTLS_POC_VERIFIER.
+func NewPrototype(client, server, verifier string) (Prototype, error) {
+	p := Prototype{Client: absolute(or(client, os.Getenv("ATTLS_POC_CLIENT"))), Server: absolute(or(server, os.Getenv("ATTLS_POC_SERVER")))}
+	var err error
+	if verifier = or(verifier, os.Getenv("ATTLS_POC_VERIFIER")); verifier != "" {
+		p.Verifier, err = attestation.LoadVerifier(verifier)
+	}
+	return p, err
+}
+
+// absolute is the path of a program that is run in another directory than ours.
+func absolute(name string) string {
+	path, err := exec.LookPath(name)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		return name // it is missing, which is said where it is wanted
+	}
+	return path
+}
+
+// prototypeProfile is the profile that the programs speak.
+const prototypeProfile = "mbedtls-poc"
+
+// prototypePairs are the stacks that meet the programs.
+var prototypePairs = [][2]string{{InProcess{}.Name(), Prototype{}.Name()}, {Prototype{}.Name(), InProcess{}.Name()}}
+
+// prototypeOptions are the dimensions that our engine and the programs share.
+func prototypeOptions(o Options) Options {
+	return Options{Pairs: o.Prototype, Profiles: []string{prototypeProfile}, Suites: mbedTLSSuites[1:], Groups: o.Groups,
+		Full: o.Full, Faults: o.Faults}
+}
+
+func (Prototype) Name() string { return "poc" }
+
+// OwnAnswer implements Answerer: the server answers with a page.
+func (Prototype) OwnAnswer() {}
+
+// Missing implements Peer.
+func (p Prototype) Missing() string {
+	if p.Client == "" && p.Server == "" {
+		return "the proof of concept's ssl_client2 and ssl_server2 are not here (--poc-client, --poc-server)"
+	}
+	for _, path := range []string{p.Client, p.Server} {
+		if path == "" {
+			continue
+		}
+		if reason := missingProgram(path, path); reason != "" {
+			return reason
+		}
+	}
+	return ""
+}
+
+// Identify implements Identifier.
+func (p Prototype) Identify(context.Context) (version, where string, err error) {
+	var paths []string
+	for _, path := range []string{p.Client, p.Server} {
+		if path != "" {
+			paths = append(paths, path)
+		}
+	}
+	return "mbedTLS 3.1-dev, patched", strings.Join(paths, " "), nil
+}
+
+// Limit implements Peer.
+func (p Prototype) Limit(s *conformance.Scenario, r attls.Role) string {
+	switch {
+	case r == attls.RoleClient && p.Client == "":
+		return "its ssl_client2 is not here (--poc-client)"
+	case r == attls.RoleServer && p.Server == "":
+		return "its ssl_server2 is not here (--poc-server)"
+	case s.Profile != prototypeProfile:
+		return "the proof of concept's programs speak " + prototypeProfile + " only"
+	case !slices.Contains(mbedTLSGroups, s.Group):
+		return "mbedTLS 3.1 has no group " + s.Group
+	case !slices.Contains(mbedTLSSuites, s.Suite):
+		return "mbedTLS 3.1 has no cipher suite " + s.Suite
+	case len(s.CodePoints) > 0 || len(s.Readings) > 0:
+		return "the proof of concept's programs are compiled with their code points and one reading"
+	case s.Cookie && r == attls.RoleServer:
+		return "mbedTLS sends no cookie"
+	}
+	return ""
+}
+
+// prototypeSuite is the name that mbedTLS 3 has for a suite of TLS 1.3.
+func prototypeSuite(name string) string {
+	return "TLS1-3-" + strings.ReplaceAll(strings.TrimPrefix(name, "TLS_"), "_", "-")
+}
+
+// Start implements Peer.
+func (p Prototype) Start(ctx context.Context, t *Task) (Process, error) {
+	if t.Role == attls.RoleServer {
+		return p.startServer(ctx, t)
+	}
+	host, port, err := net.SplitHostPort(t.Address)
+	if err != nil {
+		return nil, err
+	}
+	program, err := p.run(ctx, t, p.Client, "client_att_type=eat", "server_name="+serverName, "server_addr="+host, "server_port="+port)
+	if err != nil {
+		return nil, err
+	}
+	return follow(ctx, program, "", prototypeClient, readPrototype(t)), nil
+}
+
+// run runs one of the programs, in the directory of the connection, since it keeps
+// files of keys in its own.
+func (p Prototype) run(ctx context.Context, t *Task, path string, more ...string) (*console.Program, error) {
+	args := append(more, "debug_level=4", "ca_file="+t.authority()) // the level at which it prints every message
+	if t.Scenario.Suite != "" {
+		args = append(args, "force_ciphersuite="+prototypeSuite(t.Scenario.Suite))
+	}
+	if list := groups(&t.Scenario, t.Role); list != nil {
+		args = append(args, "curves="+strings.Join(list, ","))
+	}
+	return console.StartIn(ctx, t.Directory, nil, path, args...)
+}
+
+// startServer starts the server, with a Verifier where it asks one.
+func (p Prototype) startServer(ctx context.Context, t *Task) (Process, error) {
+	args := []string{"attestation_callback=1", "force_version=tls13", "auth_mode=required", "server_addr=127.0.0.1",
+		"crt_file=" + t.certificate(), "key_file=" + t.key()}
+	asks, err := asksVerifier(p.Server)
+	if err != nil {
+		return nil, err
+	}
+	var verifier *veraison
+	if asks {
+		_, appraiser := p.Root()(nil)
+		if verifier, err = startVeraison(appraiser); err != nil {
+			return nil, err
+		}
+		args = append(args, "veraison_endpoint="+verifier.url())
+		if t.Scenario.Fail == "verifier_unreachable" {
+			verifier.stop()
+		}
+	}
+	program, address, err := console.StartServer(ctx, waiting, "mbedtls_net_bind returned", func(port string) (*console.Program, error) {
+		return p.run(ctx, t, p.Server, append(args, "server_port="+port)...)
+	})
+	if err != nil {
+		verifier.stop()
+		return nil, err
+	}
+	return &prototypeServer{follow(ctx, program, address, prototypeServes, readPrototype(t)), verifier}, nil
+}
+
+// prototypeServer is the server with the Verifier that it asks, if it does.
+type prototypeServer struct {
+	*textual
+	verifier *veraison
+}
+
+func (p *prototypeServer) Stop() {
+	p.textual.Stop()
+	p.verifier.stop()
+}
+
+// waiting is what the server prints whenever it is ready for a connection.
+const waiting = "Waiting for a remote connection"
+
+// prototypeServed is what it prints when it is ready again.
+var prototypeServed = regexp.MustCompile(`(?s)(<= write close notify|Last error was).{0,800}` + waiting)
+
+// prototypeClient lets the client send its request and read until it has enough.
+func prototypeClient(ctx context.Context, p *console.Program) (sent, received int64, err error) {
+	err = p.Wait(ctx)
+	sent, received = prototypeData(p)
+	return sent, received, err
+}
+
+// prototypeServes lets the server have one connection.
+func prototypeServes(ctx context.Context, p *console.Program) (sent, received int64, err error) {
+	_, err = p.Await(ctx, prototypeServed)
+	p.Stop()
+	sent, received = prototypeData(p)
+	return sent, received, err
+}
+
+// asksVerifier reports whether a server is one of those that ask a Verifier, and
+// not the one that has a Verifier built in: they have an option for its address.
+func asksVerifier(path string) (bool, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return false, fmt.Errorf("which variant of the server it is: %w", err)
+	}
+	return bytes.Contains(b, []byte("veraison_endpoint")), nil
+}
