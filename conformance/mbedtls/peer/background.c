@@ -280,18 +280,10 @@ static int background_read(struct connection *c, int message, unsigned type, siz
     }
 }
 
-/* The choice of a credential alone is the choice of its certificate type. */
-static void set_certificate_types(struct connection *c)
-{
-    uint8_t type = c->options->scheme.credential == ALONE ? c->options->draft->certificate_type : 0;
-
-    mbedtls_ssl_set_certificate_types(&c->ssl, own(c)->chosen ? type : MBEDTLS_SSL_CERTIFICATE_TYPE_X509,
-                                      peers(c)->chosen ? type : MBEDTLS_SSL_CERTIFICATE_TYPE_X509);
-}
-
 static int after_client_hello(struct connection *c)
 {
     const struct attestation *client = &c->attestations[CLIENT], *server = &c->attestations[SERVER];
+    int ret;
 
     if ((client->offered || server->offered) && !client->chosen && !server->chosen) {
         return fail(c, c->options->scheme.model == EVIDENCE ? FAIL_NO_SCHEME_EVIDENCE : FAIL_NO_SCHEME_RESULTS,
@@ -300,20 +292,21 @@ static int after_client_hello(struct connection *c)
     if (client->chosen) {
         ask_client(c);
     }
-    set_certificate_types(c);
-    return check_demand(c, "client_hello");
+    ret = settle_certificate_types(c);
+    return ret != 0 ? ret : check_demand(c, "client_hello");
 }
 
 static int background_done(struct connection *c, int message, int received)
 {
     struct attestation *a = peers(c);
+    int ret;
 
     switch (message) {
         case MBEDTLS_SSL_HS_CLIENT_HELLO:
             return after_client_hello(c);
         case MBEDTLS_SSL_HS_ENCRYPTED_EXTENSIONS:
-            set_certificate_types(c);
-            return check_demand(c, "encrypted_extensions");
+            ret = settle_certificate_types(c);
+            return ret != 0 ? ret : check_demand(c, "encrypted_extensions");
         case MBEDTLS_SSL_HS_CERTIFICATE_REQUEST:
             if (!received && own(c)->chosen) {
                 return fail(c, FAIL_CHOICE_WITHOUT_REQUEST, "certificate",

@@ -149,6 +149,8 @@ struct attestation *own(struct connection *c);
 struct attestation *peers(struct connection *c);
 /* The check of both ends once all choices are known. */
 int check_demand(struct connection *c, const char *message);
+/* The choice of a credential alone is the choice of its certificate type. */
+int settle_certificate_types(struct connection *c);
 /* Server: ask for a client certificate in this handshake. */
 void ask_client(struct connection *c);
 int choose(struct attestation *a, const char *slot, const struct octets *element);

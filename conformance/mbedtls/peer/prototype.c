@@ -129,27 +129,19 @@ static int prototype_read(struct connection *c, int message, unsigned type, size
     return message == MBEDTLS_SSL_HS_CLIENT_HELLO ? read_offer(c, r) : read_choice(c, r);
 }
 
-static void set_certificate_types(struct connection *c)
-{
-    uint8_t type = c->attestations[CLIENT].chosen ? PRIVATE_CERTIFICATE_TYPE : MBEDTLS_SSL_CERTIFICATE_TYPE_X509;
-    int server = c->options->role == SERVER;
-
-    mbedtls_ssl_set_certificate_types(&c->ssl, server ? MBEDTLS_SSL_CERTIFICATE_TYPE_X509 : type,
-                                      server ? type : MBEDTLS_SSL_CERTIFICATE_TYPE_X509);
-}
-
 static int prototype_done(struct connection *c, int message, int received)
 {
+    int ret;
+
     switch (message) {
         case MBEDTLS_SSL_HS_CLIENT_HELLO:
             if (c->attestations[CLIENT].chosen) {
                 ask_client(c);
             }
-            set_certificate_types(c);
-            return check_demand(c, "client_hello");
+            ret = settle_certificate_types(c);
+            return ret != 0 ? ret : check_demand(c, "client_hello");
         case MBEDTLS_SSL_HS_ENCRYPTED_EXTENSIONS:
-            set_certificate_types(c);
-            return 0;
+            return settle_certificate_types(c);
         case MBEDTLS_SSL_HS_CERTIFICATE_REQUEST:
             if (!received && own(c)->chosen) {
                 return fail(c, FAIL_CHOICE_WITHOUT_REQUEST, "certificate",

@@ -75,6 +75,16 @@ int check_demand(struct connection *c, const char *message)
                 message, "no scheme was chosen for the %s, who must attest", role_name(peers(c)->attester));
 }
 
+int settle_certificate_types(struct connection *c)
+{
+    int alone = c->options->scheme.credential == ALONE;
+    uint8_t type = c->options->draft->certificate_type;
+
+    return mbedtls_ssl_set_certificate_types(
+        &c->ssl, alone && own(c)->chosen ? type : mbedtls_ssl_get_own_certificate_type(&c->ssl),
+        alone && peers(c)->chosen ? type : mbedtls_ssl_get_peer_certificate_type(&c->ssl));
+}
+
 /* A second ClientHello repeats what the first one offered. */
 static int same_offer(struct connection *c, unsigned type, const unsigned char *buf, size_t len)
 {
@@ -265,13 +275,17 @@ static mbedtls_ssl_certificate_type credential_alone = {
 int session_configure(mbedtls_ssl_config *conf, const struct options *o)
 {
     const struct draft *d = o->draft;
+    int ret = 0;
 
     if (d == NULL) {
         return 0;
     }
     if (d->certificate_type != 0) {
         credential_alone.type = d->certificate_type;
-        mbedtls_ssl_conf_certificate_types(conf, &credential_alone, 1, NULL);
+        ret = mbedtls_ssl_conf_certificate_types(conf, &credential_alone, 1, NULL);
+    }
+    if (ret != 0) {
+        return ret;
     }
     mbedtls_ssl_conf_handshake_secrets_cb(conf, on_secrets, NULL);
     return mbedtls_ssl_conf_custom_extensions(conf, d->extensions, d->extension_count,
