@@ -431,11 +431,14 @@ func tryRequestSent(m profile.Model) func(*circumstance) *attempted {
 	}
 }
 
+// unawareServer makes the server a plain one, for a client that demands nothing.
+func unawareServer(s *setup) {
+	s.ends[attls.RoleClient].config.Policy.Demand = false
+	s.unaware(attls.RoleServer)
+}
+
 func tryUnawareServer(c *circumstance) *attempted {
-	return &attempted{func(s *setup) {
-		s.ends[attls.RoleClient].config.Policy.Demand = false
-		s.unaware(attls.RoleServer)
-	}, goodAnd(func(r *Result) error {
+	return &attempted{unawareServer, goodAnd(func(r *Result) error {
 		if f, err := r.offer(c.p); err != nil || !slices.Contains(f.Offered, true) {
 			return fmt.Errorf("the client offered nothing")
 		}

@@ -39,6 +39,8 @@ type Fault struct {
 	// Takes is the end that must go on as if nothing were unusual. Nothing is
 	// rejected then.
 	Takes string `json:"takes,omitempty"`
+	// Unattested says that nobody attests in a connection that is taken.
+	Unattested bool `json:"unattested,omitempty"`
 
 	Scenario Scenario `json:"scenario"`
 
@@ -126,6 +128,11 @@ func FindFault(p *profile.Profile, s Scenario, name string) (*Fault, error) {
 	if strings.HasPrefix(name, readingPrefix) {
 		return findReadingFault(p, s, name)
 	}
+	for _, f := range Tolerances(p, s) {
+		if f.Name == name {
+			return &f, nil
+		}
+	}
 	var other *Fault
 	for _, k := range allFaults() {
 		if !k.named(name) {
@@ -143,6 +150,21 @@ func FindFault(p *profile.Profile, s Scenario, name string) (*Fault, error) {
 			other.Name, other.Scenario.Attester, other.Scenario.Model, other.Scenario.Credential)
 	}
 	return nil, fmt.Errorf("nothing called %q can be provoked under %s", name, p.ID)
+}
+
+// Tolerances lists what an end must take although it is not as under the profile.
+func Tolerances(p *profile.Profile, s Scenario) []Fault {
+	for _, combination := range Combinations(p) {
+		if combination.Reason != "" || !s.leavesOpen(combination) {
+			continue
+		}
+		_, tried := inCombination(p, s, combination)
+		f := Fault{Name: "unaware-server", Does: "ClientHello holds the offer of a profile that the server does not know.", Takes: attls.RoleServer.String(),
+			Unattested: true, Scenario: *tried, rejects: attls.RoleServer, rule: rule.UnknownIgnored, apply: unawareServer}
+		f.Scenario.Tolerate = f.Name
+		return []Fault{f}
+	}
+	return nil
 }
 
 func (k *faultKind) named(name string) bool {
@@ -245,6 +267,9 @@ var breaches = map[attls.Failure]rule.Rule{
 // Judge says whether a run was rejected, or taken, as it had to be; nil when it
 // was.
 func (f *Fault) Judge(r *Result) error {
+	if f.Unattested {
+		return good(r)
+	}
 	if f.Takes != "" {
 		return goodAnd(attested)(r)
 	}

@@ -20,6 +20,7 @@ type tlsFault struct {
 	at      attls.MessageKind
 	apply   func(*setup)
 	set     func(*Scenario)
+	several bool // groups in ClientHello; otherwise one to a server, so that it asks for no other
 	any     bool // the text names no alert
 	may     bool // the text lets the receiver go without the check
 }
@@ -47,6 +48,9 @@ func anyAlert(k *tlsFault) { k.any = true }
 
 // mayPass: the text lets the receiver go without the check.
 func mayPass(k *tlsFault) { k.any, k.may = true, true }
+
+// severalGroups: the client offers all groups that it has.
+func severalGroups(k *tlsFault) { k.several = true }
 
 // in makes the connection one of a certain sort.
 func in(set ...func(*Scenario)) tlsOption {
@@ -86,6 +90,9 @@ func (k *tlsFault) fault(s Scenario) Fault {
 	s.Attester, s.Model, s.Credential = AttestNone, "", ""
 	if k.set != nil {
 		k.set(&s)
+	}
+	if k.by == server && !k.several && s.Group == "" && !s.HelloRetry {
+		s.Group = attls.GroupX25519.String()
 	}
 	f := Fault{Name: k.name, Failure: k.failure, Does: k.does, AnyAlert: k.any, MayPass: k.may, Scenario: s,
 		rejects: k.by, at: k.at, rule: k.rule, apply: k.apply}

@@ -23,8 +23,8 @@ func tolerances() []tlsFault {
 			func(s *setup) { s.ends[client].config.KeyShares = []attls.NamedGroup{} }, in(retried, second)),
 		taken("two-shares", "", "key_share of ClientHello has shares of two groups.", server,
 			func(s *setup) {
-				s.ends[client].config.KeyShares = []attls.NamedGroup{attls.GroupX25519, attls.GroupSecp256r1}
-			}),
+				s.ends[client].config.KeyShares = []attls.NamedGroup{attls.GroupX25519, attls.GroupX25519MLKEM768}
+			}, severalGroups),
 		taken("padded-hello", "", "ClientHello has 4096 octets of padding (RFC 7685).", server, clientHello(0, with(attls.ExtPadding, make([]byte, 4096)...))),
 		taken("request-unknown", "", "CertificateRequest holds an extension that the client does not know.", client,
 			serverEdits(attls.KindCertificateRequest, with(unknownExtension)), in(mutual)),
@@ -32,7 +32,7 @@ func tolerances() []tlsFault {
 			s.resumable(&handshake.ServerSessions{}, &handshake.ClientSessions{})
 			s.ends[server].config.GREASE = true
 		}),
-		taken("cookie", "", "HelloRetryRequest holds a cookie and no group.", client, func(*setup) {}, in(cookied)),
+		taken("cookie", "", "HelloRetryRequest holds a cookie and no group.", client, func(*setup) {}, in(cookied, firstGroup)),
 		taken("name-acknowledged", "", "EncryptedExtensions acknowledges server_name (RFC 6066).", client, func(s *setup) { s.ends[server].config.AcknowledgeServerName = true }),
 		taken("groups-announced", "", "EncryptedExtensions lists the server's groups.", client, func(s *setup) { s.ends[server].config.AnnounceGroups = true }),
 	}

@@ -36,10 +36,32 @@ func (CryptoTLS) Limit(s *conformance.Scenario, r attls.Role) string {
 		return "crypto/tls does not let its user choose a cipher suite of TLS 1.3"
 	case s.HelloRetry && r == attls.RoleClient && (s.Group == "x25519" || s.Group == "X25519MLKEM768"):
 		return "crypto/tls orders groups itself and sends shares of x25519 and X25519MLKEM768 at once"
-	case s.Cookie:
+	case s.Cookie && r == attls.RoleServer:
 		return "crypto/tls sends no cookie"
 	}
 	return ""
+}
+
+// Deviation implements Deviator.
+func (CryptoTLS) Deviation(s *conformance.Scenario, _ attls.Role) *Deviant {
+	return cryptoTLSDeviations.of(s)
+}
+
+// cryptoTLSDeviations were found in the crypto/tls of Go 1.26.
+var cryptoTLSDeviations = deviations{
+	takes("extensions that it does not know or did not ask for are passed over in whatever message they stand (RFC 8446 4.2)",
+		"hello-unknown", "hello-elsewhere", "retry-unknown", "answer-unknown", "answer-unsolicited", "elsewhere", "certificate-unsolicited", "client-certificate-unsolicited"),
+	takes("it does not look for an extension that stands twice in CertificateRequest (RFC 8446 4.2)", "request-twice"),
+	takes("pre_shared_key without psk_key_exchange_modes is passed over where sessions are turned off (RFC 8446 4.2.9)", "psk-without-modes"),
+	breaksOff("a session id of more than 32 octets is echoed, and it is the client that gives up (RFC 8446 4.1.2)", "long-session-id"),
+	takes("a ClientHello without key_share is answered as one with an empty list of shares (RFC 8446 9.2)", "no-key-share"),
+	takes("a protected change_cipher_spec is dropped like an unprotected one, not answered with unexpected_message (RFC 8446 5)", bySender("protected-ccs")...),
+	answers(attls.AlertDecodeError, "what it finds while it parses a message or a record is decode_error, whatever it is",
+		append(bySender("ccs-value", "key-update-value"), "psk-not-last", "request-after")...),
+	answers(attls.AlertHandshakeFailure, "what is missing in a hello is a thing without anything in common, handshake_failure", "no-groups", "no-suites", "request-without-algorithms"),
+	answers(attls.AlertProtocolVersion, "a version that was not offered is protocol_version, not illegal_parameter (RFC 8446 4.2.1)", "version"),
+	answers(attls.AlertIllegalParameter, "a pre-shared key that was not offered is illegal_parameter, not unsupported_extension (RFC 8446 4.2)", "key-not-offered"),
+	breaksOff("a first record that is no handshake record is taken for another protocol, and it closes without an alert", append(bySender("unknown-type"), "ccs-first")...),
 }
 
 // Start implements Peer.
@@ -102,7 +124,7 @@ func exchangeCryptoTLS(nc net.Conn, config *tls.Config, role attls.Role) conform
 	}
 	if err != nil {
 		claims.State = "failed"
-		claims.Error = &conformance.ErrorClaim{Class: attls.Local.String(), Failure: "crypto/tls", Detail: err.Error()}
+		claims.Error = &conformance.ErrorClaim{Class: class(err).String(), Failure: "crypto/tls", Detail: err.Error()}
 	}
 	s := c.ConnectionState()
 	claims.Suite, claims.Group = attls.CipherSuite(s.CipherSuite).String(), attls.NamedGroup(s.CurveID).String()
@@ -119,6 +141,15 @@ func exchangeCryptoTLS(nc net.Conn, config *tls.Config, role attls.Role) conform
 		}
 	}
 	return claims
+}
+
+// class is whose fault an error is: the peer's where it sent an alert.
+func class(err error) attls.Class {
+	var remote *net.OpError
+	if errors.As(err, &remote) && remote.Op == "remote error" {
+		return attls.FromPeer
+	}
+	return attls.Local
 }
 
 // keyName names a key as claims do, by its DER SubjectPublicKeyInfo.

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 
-	"attls"
 	"attls/conformance"
 	"attls/extensions/profile"
 )
@@ -27,7 +26,8 @@ type Options struct {
 	// Full takes every combination; otherwise a selection holds every pair of
 	// values of two different dimensions that occurs in one of them.
 	Full bool
-	// Faults adds, for each pair and combination, what one end must reject.
+	// Faults adds, for each pair and combination, what our engine can do wrong or
+	// oddly and the other end must reject or take.
 	Faults bool
 }
 
@@ -81,7 +81,11 @@ func Cases(o Options) ([]Case, error) {
 	}
 	cases = append(cases, plain(o)...)
 	if o.Faults {
-		cases = append(cases, faults(o.Pairs, combinations)...)
+		list := append(faults(o.Pairs, combinations), plainFaults(o.Plain)...)
+		if !o.Full {
+			list = coverFaults(list)
+		}
+		cases = append(cases, list...)
 	}
 	if len(o.Prototype) > 0 && slices.Contains(o.Profiles, prototypeProfile) {
 		more, err := Cases(prototypeOptions(o))
@@ -164,34 +168,6 @@ func cover(points []point) []point {
 		chosen = append(chosen, best)
 	}
 	return chosen
-}
-
-// faults are the faults that our engine can provoke and the other stack must
-// reject.
-func faults(pairs [][2]string, combinations []conformance.Scenario) []Case {
-	var cases []Case
-	for _, pair := range pairs {
-		for _, s := range combinations {
-			p, err := s.Load()
-			if err != nil {
-				continue // allowed loaded it
-			}
-			for _, f := range conformance.Faults(p, s) {
-				c := Case{pair[0], pair[1], f.Scenario}
-				if c.Scenario.HelloRetry {
-					c.Scenario.Group = "secp256r1" // after another one
-				}
-				rejects := attls.RoleClient
-				if f.Rejects == attls.RoleServer.String() {
-					rejects = attls.RoleServer
-				}
-				if c.Stack(rejects) != (InProcess{}).Name() && c.Stack(rejects.Peer()) == (InProcess{}).Name() {
-					cases = append(cases, c)
-				}
-			}
-		}
-	}
-	return cases
 }
 
 // RunAll runs cases and hands on each result as it comes, one at a time. Where

@@ -35,7 +35,7 @@ func (InProcess) Start(ctx context.Context, t *Task) (Process, error) {
 		return nil, err
 	}
 	end.OwnAnswer = t.OwnAnswer
-	end.Config.Retry = handshake.Retry{Cookie: t.Scenario.Cookie}
+	end.Config.Retry = handshake.Retry{Always: t.Scenario.Cookie, Cookie: t.Scenario.Cookie}
 	return startHere(ctx, t, func(ctx context.Context, nc net.Conn, keyLog io.Writer) (conformance.Claims, error) {
 		end.Config.KeyLog = keyLog
 		return end.Exchange(ctx, nc)

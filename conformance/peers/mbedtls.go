@@ -96,28 +96,55 @@ var ownFaults = map[string][]string{
 	"no_scheme.results":    {"--verifier", "nobody.example"},
 	"unwilling":            {"--attester", "none", "--no-require-attestation"},
 	"not_chosen":           {"--no-require-attestation"},
+	"unaware-server":       {"--profile", "none", "--attester", "none", "--no-require-attestation"},
 }
 
 // Deviation implements Deviator: how mbedTLS 3.6 rejects otherwise than RFC 8446
 // and the drafts have it.
-func (MbedTLS) Deviation(s *conformance.Scenario) *Deviant {
-	switch s.Fail {
-	case "code-point":
-		return &Deviant{Alert: attls.AlertIllegalParameter,
-			Does: "an extension that was not offered and that it does not know is answered with illegal_parameter, not unsupported_extension (RFC 8446 4.2)"}
-	case "huge":
-		return &Deviant{None: true, Does: "a message of more than 16 KB does not fit its buffer, and it closes without an alert"}
-	case "missing":
-		if s.Credential == conformance.CredentialAttestation && s.Attester == conformance.AttestClient {
-			return &Deviant{Alert: noCertificate,
-				Does: "an empty Certificate of a client is answered with no_certificate (41), which TLS 1.3 does not have, not certificate_required"}
-		}
-	}
-	return nil
+func (MbedTLS) Deviation(s *conformance.Scenario, _ attls.Role) *Deviant {
+	return mbedTLSDeviations.of(s)
 }
 
 // noCertificate is an alert of SSL 3.0.
 const noCertificate attls.AlertDescription = 41
+
+// mbedTLSDeviations were found in mbedTLS 3.6.6 and read in its source.
+var mbedTLSDeviations = deviations{
+	answers(attls.AlertIllegalParameter, "an extension that it does not know is illegal_parameter wherever it stands, not unsupported_extension (RFC 8446 4.2): the mask of what a message may hold is asked before what was offered",
+		"code-point", "hello-unknown", "retry-unknown", "answer-unknown"),
+	breaksOff("a message of more than 16 KB does not fit its buffer, and it closes without an alert", "huge"),
+	{[]string{"missing", "client-certificate-empty"}, func(s *conformance.Scenario) bool {
+		return s.Profile == "" || s.Credential == conformance.CredentialAttestation && s.Attester == conformance.AttestClient
+	}, Deviant{Alert: noCertificate, Does: "an empty Certificate of a client is answered with no_certificate (41), which TLS 1.3 does not have, not certificate_required"}},
+	answers(noCertificate, "an empty Certificate of a server is answered with no_certificate (41), which TLS 1.3 does not have, not decode_error", "certificate-empty"),
+
+	breaksOff("an error of the record layer ends the connection without an alert: mbedtls_ssl_read_record returns it, and nothing behind it sends one but for a failed MAC",
+		slices.Concat(bySender("overflow-plain", "overflow", "empty-handshake", "empty-alert", "inner-type", "no-inner-type", "ccs-value", "unknown-type",
+			"boundary-hello", "boundary-finished"))...),
+	takes("a protected change_cipher_spec is dropped like an unprotected one, not answered with unexpected_message (RFC 8446 5)", bySender("protected-ccs")...),
+	takes("a change_cipher_spec before ClientHello is dropped, not answered with unexpected_message (RFC 8446 5)", "ccs-first"),
+	breaksOff("a message that is not due after the handshake, KeyUpdate among them, ends the connection without an alert", append(bySender("key-update-value", "message-late"), "ticket-of-client", "request-after")...),
+	breaksOff("between its Finished and the client's, a server's alert is protected with the handshake keys, and the client cannot read it (RFC 8446 appendix A.2)", "bad-mac.client", "untrusted.client"),
+
+	takes("it does not look for an extension that stands twice, and the last one counts (RFC 8446 4.2)", "twice.client_hello", "twice.server_hello", "twice.encrypted_extensions", "request-twice"),
+	takes("it does not look for octets behind the last field of this message (RFC 8446 6.2)", "trailing.server_hello", "trailing.certificate_verify", "trailing.client.certificate_verify"),
+	breaksOff("it passes over octets behind the last field of ClientHello and leaves them out of the transcript, so that the keys of both ends differ (RFC 8446 6.2)", "trailing.client_hello"),
+	takes("a list of supported_groups may be empty; the share decides (RFC 8446 4.2.7)", "empty-groups"),
+	answers(attls.AlertHandshakeFailure, "an empty list is one without anything in common, handshake_failure, not decode_error (RFC 8446 6.2)", "no-suites", "empty-schemes"),
+	breaksOff("the error of a share that cannot be used is returned without an alert, where illegal_parameter is due (RFC 8446 4.2.8.2, 7.4.2)", "share-short", "share-zero", "share-off-curve"),
+	breaksOff("where no group is in common it closes without an alert (RFC 8446 4.1.1)", "no-common-group"),
+	breaksOff("a session id of more than 32 octets is refused without an alert (RFC 8446 6.2)", "long-session-id"),
+	answers(attls.AlertDecryptError, "a scheme in CertificateVerify that was not offered is answered as a signature that does not verify, decrypt_error (RFC 8446 4.4.3)", bySender("signature-legacy")...),
+	answers(attls.AlertIllegalParameter, "a ServerHello of an older version is illegal_parameter, not protocol_version", "version-old"),
+	answers(attls.AlertHandshakeFailure, "a share of another group than its own is handshake_failure, not illegal_parameter (RFC 8446 4.2.8)", "group-not-offered", "group-without-share", "retry-group-changed"),
+	takes("a HelloRetryRequest that changes nothing is followed by the same ClientHello once more (RFC 8446 4.1.4)", "retry-unchanged"),
+	takes("the check of the group in HelloRetryRequest is satisfied by any group in its list that is another one, so that it takes one that it did not offer (RFC 8446 4.2.8)", "retry-group-not-offered"),
+	answers(attls.AlertUnsupportedExtension, "a cookie in HelloRetryRequest is refused as an extension that was not offered, although RFC 8446 4.2 excepts it", "cookie"),
+	breaksOff("a protocol that was not offered is refused without an alert (RFC 7301 3.1)", "protocol-not-offered"),
+	takes("of several protocols in the answer, the first counts (RFC 7301 3.1)", "two-protocols"),
+	answers(attls.AlertDecodeError, "CertificateRequest without signature_algorithms is decode_error, not missing_extension (RFC 8446 4.3.2)", "request-without-algorithms"),
+	takes("a context in the CertificateRequest of the handshake is taken and sent back (RFC 8446 4.3.2)", "request-context"),
+}
 
 // Start implements Peer.
 func (m MbedTLS) Start(ctx context.Context, t *Task) (Process, error) {
@@ -125,7 +152,7 @@ func (m MbedTLS) Start(ctx context.Context, t *Task) (Process, error) {
 	if t.Scenario.Model == conformance.ModelResults {
 		args = append(args, "--verifier", attestation.DemoVerifier)
 	}
-	args = append(args, ownFaults[t.Scenario.Fail]...)
+	args = append(args, ownFaults[t.Scenario.Injected()]...)
 	if t.Role == attls.RoleServer {
 		if t.Scenario.ClientCertificate {
 			args = append(args, "--ask-certificate")

@@ -49,8 +49,8 @@ func Identify(ctx context.Context, p Peer) report.Stack {
 
 // Deviator is a Peer that is known to answer a fault otherwise than it should.
 type Deviator interface {
-	// Deviation says what it does instead; nil when nothing is known.
-	Deviation(s *conformance.Scenario) *Deviant
+	// Deviation says what it does in a role instead; nil when nothing is known.
+	Deviation(s *conformance.Scenario, r attls.Role) *Deviant
 }
 
 // Rooted is a Peer that has another root of trust than the demonstration's: the
@@ -68,19 +68,23 @@ type Answerer interface {
 // Deviant is how a stack deviates.
 type Deviant struct {
 	Does  string                 // one sentence
-	Alert attls.AlertDescription // the alert that it sends in place of the right one
-	None  bool                   // it sends none
+	Alert attls.AlertDescription // the alert that it sends, in place of the right one or of none
+	None  bool                   // it rejects without an alert
+	// Accepts says that it takes what it must reject.
+	Accepts bool
 }
 
-// shows reports whether the claims of the end that had to reject show it.
-func (d *Deviant) shows(c *conformance.Claims) bool {
+// shows reports whether the claims of the end that had to deal with the fault,
+// and those of the other, show it.
+func (d *Deviant) shows(mine, theirs *conformance.Claims) bool {
+	alert := alertOf(mine, theirs)
 	switch {
-	case c.Error == nil:
-		return false
-	case c.AlertSent == nil:
+	case !rejected(mine, theirs):
+		return d.Accepts
+	case alert == nil:
 		return d.None
 	}
-	return !d.None && c.AlertSent.Code == uint8(d.Alert)
+	return !d.None && !d.Accepts && alert.Code == uint8(d.Alert)
 }
 
 // Process is a started end.
@@ -113,8 +117,16 @@ const (
 
 func (t *Task) certificate() string { return filepath.Join(t.Directory, t.Role.String()+".pem") }
 func (t *Task) key() string         { return filepath.Join(t.Directory, t.Role.String()+".key") }
-func (t *Task) authority() string   { return filepath.Join(t.Directory, fileAuthority) }
 func (t *Task) keyLog() string      { return filepath.Join(t.Directory, t.Role.String()+"-"+fileKeyLog) }
+
+// authority is the file of who is trusted: the authority behind both certificates,
+// unless the scenario wants this end to trust nobody who vouches for the other's.
+func (t *Task) authority() string {
+	if t.Scenario.Fail == "untrusted."+t.Role.Peer().String() {
+		return t.certificate()
+	}
+	return filepath.Join(t.Directory, fileAuthority)
+}
 
 // writeFiles puts certificates for both roles into a run's directory.
 func writeFiles(directory string) error {

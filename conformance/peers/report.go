@@ -1,7 +1,6 @@
 package peers
 
 import (
-	"attls/conformance"
 	"attls/conformance/report"
 )
 
@@ -20,23 +19,10 @@ func Report(title string, grid []Case, results []Result) *report.Report {
 		if len(r.Ends) == len(roles) {
 			run.ClientClaims, run.ServerClaims = &r.Ends[0], &r.Ends[1]
 		}
-		if r.Scenario.Fail != "" {
-			run.Fault = fault(&r.Scenario)
+		if r.Scenario.Injected() != "" {
+			run.Fault, _ = findFault(&r.Scenario) // Run has found it
 		}
 		out.Runs = append(out.Runs, run)
 	}
 	return out
-}
-
-// fault is what a scenario injects; nil when it cannot be had.
-func fault(s *conformance.Scenario) *conformance.Fault {
-	p, err := s.Load()
-	if err != nil || p == nil {
-		return nil
-	}
-	f, err := conformance.FindFault(p, *s, s.Fail)
-	if err != nil {
-		return nil
-	}
-	return f
 }

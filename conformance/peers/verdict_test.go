@@ -28,7 +28,7 @@ func TestVerdict(t *testing.T) {
 		{"code-point", client(&conformance.AlertClaim{Code: uint8(attls.AlertUnsupportedExtension)}), nil, Failed},
 		{"code-point", nil, wrong, Failed},
 		{"huge", client(nil), wrong, Deviation},
-		{"huge", client(&conformance.AlertClaim{}), wrong, Failed},
+		{"huge", client(&conformance.AlertClaim{Code: uint8(attls.AlertInternalError)}), wrong, Failed},
 		{"huge", []conformance.Claims{{}, {}}, wrong, Failed},
 		{"binder", client(nil), wrong, Failed},
 		{"binder", client(nil), nil, Passed},
@@ -58,13 +58,102 @@ func TestJudgeFault(t *testing.T) {
 	if err := Judge(&c, &right, &server); err != nil {
 		t.Error(err)
 	}
+	silent := conformance.Claims{Role: "client", Error: &conformance.ErrorClaim{}}
+	told := conformance.Claims{Role: "server", AlertReceived: f.Alert}
+	if err := Judge(&c, &silent, &told); err != nil {
+		t.Errorf("the alert that the other end received: %v", err)
+	}
 	for name, wrong := range map[string]conformance.Claims{
-		"accepted":    {Role: "client", AlertSent: f.Alert},
+		"accepted":    {Role: "client"},
+		"told":        {Role: "client", AlertReceived: f.Alert, Error: &conformance.ErrorClaim{Class: attls.FromPeer.String()}},
 		"silent":      {Role: "client", Error: &conformance.ErrorClaim{}},
 		"other alert": {Role: "client", Error: &conformance.ErrorClaim{}, AlertSent: &conformance.AlertClaim{Code: f.Alert.Code + 1}},
 	} {
 		if Judge(&c, &wrong, &server) == nil {
 			t.Errorf("%s: nothing was noticed", name)
+		}
+	}
+}
+
+// TestJudgeLeniently: where the text names no alert any will do, and where it
+// lets the receiver go without the check, going on will.
+func TestJudgeLeniently(t *testing.T) {
+	other := &conformance.AlertClaim{Code: uint8(attls.AlertInternalError), Name: "internal_error"}
+	closing := &conformance.AlertClaim{Code: uint8(attls.AlertCloseNotify)}
+	client := conformance.Claims{Role: "client"}
+	for _, test := range []struct {
+		fail   string
+		server conformance.Claims
+		passes bool
+	}{
+		{"compression", conformance.Claims{AlertSent: other, Error: &conformance.ErrorClaim{}}, false},
+		{"share-zero", conformance.Claims{AlertSent: other, Error: &conformance.ErrorClaim{}}, true},
+		{"share-zero", conformance.Claims{AlertSent: closing, Error: &conformance.ErrorClaim{}}, false},
+		{"share-zero", conformance.Claims{}, false},
+		{"share-twice", conformance.Claims{AlertSent: other, Error: &conformance.ErrorClaim{}}, true},
+		{"share-twice", conformance.Claims{}, true},
+	} {
+		c := Case{"attls", "mbedtls", conformance.Scenario{Attester: conformance.AttestNone, Fail: test.fail}}
+		if err := Judge(&c, &client, &test.server); (err == nil) != test.passes {
+			t.Errorf("%s: %v", test.fail, err)
+		}
+	}
+}
+
+// TestDeviant: what a stack is known to do is held against what both ends say.
+func TestDeviant(t *testing.T) {
+	alert := &conformance.AlertClaim{Code: uint8(attls.AlertDecodeError)}
+	failed, silent, told := conformance.Claims{AlertSent: alert, Error: &conformance.ErrorClaim{}}, conformance.Claims{Error: &conformance.ErrorClaim{}}, conformance.Claims{AlertReceived: alert}
+	sound := conformance.Claims{}
+	for name, test := range map[string]struct {
+		d            Deviant
+		mine, theirs *conformance.Claims
+		shows        bool
+	}{
+		"the alert":         {Deviant{Alert: attls.AlertDecodeError}, &failed, &sound, true},
+		"it arrived":        {Deviant{Alert: attls.AlertDecodeError}, &silent, &told, true},
+		"another":           {Deviant{Alert: attls.AlertDecryptError}, &failed, &sound, false},
+		"none":              {Deviant{None: true}, &silent, &sound, true},
+		"none, and one is":  {Deviant{None: true}, &failed, &sound, false},
+		"takes":             {Deviant{Accepts: true}, &sound, &sound, true},
+		"takes, and not so": {Deviant{Accepts: true}, &failed, &sound, false},
+		"refuses in vain":   {Deviant{Alert: attls.AlertDecodeError}, &sound, &sound, false},
+	} {
+		if got := test.d.shows(test.mine, test.theirs); got != test.shows {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestDeviations: each deviation that is known is of a fault that there is, once,
+// and of a receiver that the stack can be.
+func TestDeviations(t *testing.T) {
+	for name, list := range map[string]deviations{"mbedtls": mbedTLSDeviations, "crypto/tls": cryptoTLSDeviations} {
+		faults := map[string]bool{}
+		for _, f := range conformance.TLSFaults(conformance.Scenario{}) {
+			faults[f.Name] = true
+		}
+		combinations, err := allowed(mbedTLSProfiles[1:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range combinations {
+			p, err := s.Load()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range conformance.Faults(p, s) {
+				faults[f.Name] = true
+			}
+		}
+		seen := map[string]bool{}
+		for _, d := range list {
+			for _, f := range d.faults {
+				if !faults[f] || seen[f] || d.Does == "" {
+					t.Errorf("%s: %s: there is such a fault: %v, it stands twice: %v", name, f, faults[f], seen[f])
+				}
+				seen[f] = true
+			}
 		}
 	}
 }

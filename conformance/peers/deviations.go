@@ -1,0 +1,52 @@
+package peers
+
+import (
+	"slices"
+
+	"attls"
+	"attls/conformance"
+)
+
+// deviation is how a stack answers some faults otherwise than it should.
+type deviation struct {
+	faults []string
+	// when narrows the scenarios; nil: all.
+	when func(*conformance.Scenario) bool
+	Deviant
+}
+
+// deviations are what is known of a stack.
+type deviations []deviation
+
+// of is what is known for a scenario; nil: nothing.
+func (l deviations) of(s *conformance.Scenario) *Deviant {
+	for i := range l {
+		if d := &l[i]; slices.Contains(d.faults, s.Injected()) && (d.when == nil || d.when(s)) {
+			return &d.Deviant
+		}
+	}
+	return nil
+}
+
+// answers is a deviation in the alert, takes one in what must be rejected, and
+// breaksOff one without an alert. does says why, in a sentence.
+func answers(alert attls.AlertDescription, does string, faults ...string) deviation {
+	return deviation{faults: faults, Deviant: Deviant{Alert: alert, Does: does}}
+}
+
+func takes(does string, faults ...string) deviation {
+	return deviation{faults: faults, Deviant: Deviant{Accepts: true, Does: does}}
+}
+
+func breaksOff(does string, faults ...string) deviation {
+	return deviation{faults: faults, Deviant: Deviant{None: true, Does: does}}
+}
+
+// bySender are the names of a fault of both directions.
+func bySender(names ...string) []string {
+	var list []string
+	for _, n := range names {
+		list = append(list, n+".client", n+".server")
+	}
+	return list
+}

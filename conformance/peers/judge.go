@@ -1,0 +1,89 @@
+package peers
+
+import (
+	"fmt"
+
+	"attls"
+	"attls/conformance"
+)
+
+// findFault is what a scenario injects.
+func findFault(s *conformance.Scenario) (*conformance.Fault, error) {
+	p, err := s.Load()
+	if err != nil {
+		return nil, err
+	}
+	return conformance.FindFault(p, *s, s.Injected())
+}
+
+// judgeFault holds the end that has to deal with a fault to what it must do.
+func judgeFault(c *Case, client, server *conformance.Claims) error {
+	f, err := findFault(&c.Scenario)
+	if err != nil {
+		return err
+	}
+	switch {
+	case f.Unattested:
+		return judgeUnattested(c.Scenario, *client, *server)
+	case f.Takes != "":
+		return judgeSound(&c.Scenario, client, server)
+	}
+	return judgeRejection(f, client, server)
+}
+
+// judgeUnattested compares the claims of two ends of which one does not know the
+// profile, nor what its binders are made of.
+func judgeUnattested(s conformance.Scenario, client, server conformance.Claims) error {
+	s.Attester = conformance.AttestNone
+	client.TranscriptHash, server.TranscriptHash = "", ""
+	return judgeSound(&s, &client, &server)
+}
+
+// judgeRejection wants the alert that the fault calls for, where the text names
+// one.
+func judgeRejection(f *conformance.Fault, client, server *conformance.Claims) error {
+	mine, theirs := client, server
+	if f.Receiver() == attls.RoleServer {
+		mine, theirs = server, client
+	}
+	alert := alertOf(mine, theirs)
+	switch {
+	case !rejected(mine, theirs):
+		if f.MayPass {
+			return nil
+		}
+		return fmt.Errorf("the %s did not reject: %s", f.Rejects, f.Does)
+	case f.Alert == nil:
+		return nil
+	case alert == nil:
+		return fmt.Errorf("the %s sent no alert, not %s: %s", f.Rejects, f.Alert.Name, detail(mine))
+	case !f.AnyAlert && alert.Code != f.Alert.Code:
+		return fmt.Errorf("the %s sent %s, not %s: %s", f.Rejects, alert.Name, f.Alert.Name, detail(mine))
+	}
+	return nil
+}
+
+// alertOf is the alert with which an end rejected, by its own claims or, where
+// these do not say, by those of the end that received it; nil: none.
+func alertOf(mine, theirs *conformance.Claims) *conformance.AlertClaim {
+	for _, a := range []*conformance.AlertClaim{mine.AlertSent, theirs.AlertReceived} {
+		if a != nil && a.Code != uint8(attls.AlertCloseNotify) {
+			return a
+		}
+	}
+	return nil
+}
+
+// rejected reports whether an end broke the connection off of itself. One that
+// received an alert took what it was sent, and the other gave up.
+func rejected(mine, theirs *conformance.Claims) bool {
+	failed := mine.Error != nil && mine.Error.Class != attls.FromPeer.String() && mine.AlertReceived == nil
+	return failed || alertOf(mine, theirs) != nil
+}
+
+func detail(c *conformance.Claims) string {
+	if c.Error == nil {
+		return "it says nothing"
+	}
+	return fmt.Sprintf("%s (%s)", c.Error.Detail, c.Error.Failure)
+}
