@@ -79,6 +79,9 @@ if [ ! -x "$peer" ]; then
   mv "$peer.new" "$peer"
 fi
 case $print in
-  peer) echo "$peer" ;;
+  peer)
+    touch "$peer" # what was asked for last is the one that attls finds
+    echo "$peer"
+    ;;
   tree) echo "$out" ;;
 esac

@@ -173,12 +173,36 @@ static void add_error(struct text *t, const struct connection *c, int ret)
     text_printf(t, "}");
 }
 
+/* What the session that is resumed knows of the peer's attestation. */
+static void add_kept(struct text *t, const struct connection *c)
+{
+    const struct kept *k = &c->kept;
+
+    if (c->psk_mode == 0 || k->draft == NULL) {
+        return;
+    }
+    text_printf(t, ",\"resumed_attestation\":{\"attester\":\"%s\",\"profile\":\"%s\",\"model\":\"%s\",\"credential\":\"%s\"",
+                role_name(!c->options->role), k->draft->id, k->model == EVIDENCE ? "evidence" : "results",
+                k->credential == ALONE ? "attestation" : "x509");
+    add_hex(t, "scheme", k->scheme.p, k->scheme.len);
+    if (k->status.p != NULL) {
+        text_printf(t, ",\"status\":%.*s", (int) k->status.len, (const char *) k->status.p);
+    }
+    if (k->valid_until.p != NULL) {
+        text_printf(t, ",\"valid_until\":%.*s", (int) k->valid_until.len, (const char *) k->valid_until.p);
+    }
+    text_printf(t, "}");
+}
+
 /* The key behind a CertificateVerify: the attested one where the attestation is
- * the credential. */
+ * the credential. With a pre-shared key, the one of the earlier connection. */
 static const struct octets *key_of(const struct connection *c, enum role role)
 {
     const struct attestation *a = &c->attestations[role];
 
+    if (c->psk_mode != 0) {
+        return &c->kept.spki;
+    }
     if (a->chosen && c->options->scheme.credential == ALONE) {
         return &a->spki;
     }
@@ -206,19 +230,24 @@ void claims_print(struct connection *c, int ret)
                 MBEDTLS_VERSION_STRING, role_name(o->role), o->draft != NULL ? o->draft->id : "");
     add_text(&t, "suite", suite_name(c->suite));
     add_text(&t, "group", group_name(c->group));
-    text_printf(&t, ",\"hello_retry\":%s", c->hello_retry ? "true" : "false");
+    text_printf(&t, ",\"hello_retry\":%s,\"resumed\":%s", c->hello_retry ? "true" : "false",
+                c->psk_mode != 0 ? "true" : "false");
+    if (c->psk_mode != 0) {
+        add_text(&t, "psk_mode", c->psk_mode == MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK ? "psk_ke" : "psk_dhe_ke");
+    }
     add_text(&t, "alpn", mbedtls_ssl_get_alpn_protocol(&c->ssl));
     if (o->role == CLIENT) {
         add_text(&t, "server_name", o->server_name);
     }
     add_hex(&t, "transcript_hash", c->transcript, c->transcript_len);
     add_fingerprint(&t, "peer_key", key_of(c, !o->role));
-    if (o->role == SERVER || c->attestations[CLIENT].chosen || c->asked) {
+    if (c->psk_mode == 0 && (o->role == SERVER || c->attestations[CLIENT].chosen || c->asked)) {
         add_fingerprint(&t, "own_key", key_of(c, o->role));
     }
     add_exporter(&t, c);
     add_attestations(&t, c);
     text_printf(&t, ",\"unclaimed\":[\"peer_signature\",\"own_signature\",\"peer_certificate_type\",\"own_certificate_type\"]");
+    add_kept(&t, c);
     add_alert(&t, o, "alert_sent", c->alert_sent);
     add_alert(&t, o, "alert_received", c->alert_received);
     text_printf(&t, ",\"data_sent\":%zu,\"data_received\":%zu,\"state\":\"%s\"", c->data_sent, c->data_received,

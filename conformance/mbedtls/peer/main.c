@@ -21,6 +21,7 @@ struct end {
     mbedtls_ssl_config config;
     mbedtls_x509_crt chain, anchors;
     mbedtls_pk_context key;
+    struct tickets tickets;
 };
 
 static int trouble(const char *what, int ret)
@@ -41,11 +42,13 @@ static void end_init(struct end *e)
     mbedtls_x509_crt_init(&e->chain);
     mbedtls_x509_crt_init(&e->anchors);
     mbedtls_pk_init(&e->key);
+    mbedtls_ssl_ticket_init(&e->tickets.context);
 }
 
 static void end_free(struct end *e)
 {
     mbedtls_ssl_config_free(&e->config);
+    tickets_free(&e->tickets);
     mbedtls_x509_crt_free(&e->chain);
     mbedtls_x509_crt_free(&e->anchors);
     mbedtls_pk_free(&e->key);
@@ -78,6 +81,24 @@ static int load_files(struct end *e)
     return ret;
 }
 
+/* Pre-shared keys come from tickets only. */
+static int configure_tickets(struct end *e)
+{
+    const struct options *o = &e->options;
+    mbedtls_ssl_config *conf = &e->config;
+
+    mbedtls_ssl_conf_tls13_key_exchange_modes(conf, MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL | o->psk_modes);
+    if (o->psk_modes == 0) {
+        return 0;
+    }
+    if (o->role == SERVER) {
+        return tickets_setup(&e->tickets, conf, &e->random);
+    }
+    mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
+        conf, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
+    return 0;
+}
+
 static int configure(struct end *e)
 {
     const struct options *o = &e->options;
@@ -98,7 +119,6 @@ static int configure(struct end *e)
     mbedtls_ssl_conf_rng(conf, mbedtls_ctr_drbg_random, &e->random);
     mbedtls_ssl_conf_min_tls_version(conf, MBEDTLS_SSL_VERSION_TLS1_3);
     mbedtls_ssl_conf_max_tls_version(conf, MBEDTLS_SSL_VERSION_TLS1_3);
-    mbedtls_ssl_conf_tls13_key_exchange_modes(conf, MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL);
     mbedtls_ssl_conf_read_timeout(conf, (uint32_t) o->timeout * 1000);
     if (o->role == CLIENT || o->ask_certificate) {
         mbedtls_ssl_conf_authmode(conf, MBEDTLS_SSL_VERIFY_REQUIRED);
@@ -117,6 +137,9 @@ static int configure(struct end *e)
     }
     if ((ret = load_files(e)) != 0) {
         return ret;
+    }
+    if ((ret = configure_tickets(e)) != 0) {
+        return trouble("tickets", ret);
     }
     return session_configure(conf, o);
 }
@@ -152,6 +175,13 @@ static int receive(struct connection *c, unsigned char *buf, size_t size)
     for (;;) {
         int n = mbedtls_ssl_read(&c->ssl, buf, size);
         if (n == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) {
+            n = c->options->sess_out != NULL ? session_save(c) : 0;
+            if (n != 0) {
+                return n;
+            }
+            continue;
+        }
+        if (n == MBEDTLS_ERR_SSL_WANT_READ) { /* a ticket has begun */
             continue;
         }
         if (n == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY) {
@@ -228,8 +258,14 @@ static int run(struct end *e, mbedtls_net_context *net)
     if (ret == 0 && e->chain.pk_raw.p != NULL) {
         ret = octets_set(&c.own_spki, e->chain.pk_raw.p, e->chain.pk_raw.len);
     }
+    if (ret == 0 && e->options.sess_in != NULL) {
+        ret = session_load(&c);
+    }
     if (ret == 0) {
         session_attach(&c);
+        if (e->options.role == SERVER) {
+            tickets_begin(&e->tickets, &e->config, &c);
+        }
         if (e->options.keylog != NULL) {
             mbedtls_ssl_set_export_keys_cb(&c.ssl, keylog_export, (void *) e->options.keylog);
         }

@@ -12,10 +12,11 @@ void observe_handshake(struct connection *c)
         return;
     }
     c->hello_retry = hs->hello_retry_request_flag;
-    c->group = hs->offered_group_id;
     if (hs->client_auth) {
         c->asked = 1;
     }
+    c->psk_mode = hs->key_exchange_mode & MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK_ALL;
+    c->group = c->psk_mode != MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK ? hs->offered_group_id : 0;
     if (hs->ciphersuite_info != NULL) {
         c->suite = hs->ciphersuite_info->id;
     }

@@ -29,6 +29,9 @@ static const char usage[] =
     "  --connections N     stop after so many; 0: never; default 1\n"
     "  --timeout S         seconds for each read and each program; default 20\n"
     "  --data N            octets that a client sends and expects back; default 64\n"
+    "  --psk-modes L       use tickets, in these modes: psk_dhe_ke, psk_ke\n"
+    "  --sess-out F, --sess-in F  client: file for the session, file with the session to resume\n"
+    "  --refuse-tickets    server: issue tickets and take none\n"
     "  --binder-vectors    check the binders against known values\n"
     "  --version           print the version of the library\n";
 
@@ -37,7 +40,8 @@ enum option_id {
     OPT_SERVER = 256, OPT_CLIENT, OPT_PROFILE, OPT_ATTESTER, OPT_MODEL, OPT_CREDENTIAL, OPT_FORMAT,
     OPT_VERIFIER, OPT_REQUIRE, OPT_NO_REQUIRE, OPT_ATTESTER_CMD, OPT_APPRAISER_CMD, OPT_EVIDENCE, OPT_NONCE_SIZE,
     OPT_HOST, OPT_PORT, OPT_SERVERNAME, OPT_CERT, OPT_KEY, OPT_CA, OPT_ASK, OPT_GROUPS, OPT_SUITES,
-    OPT_ALPN, OPT_SIGALGS, OPT_KEYLOG, OPT_JSON, OPT_CONNECTIONS, OPT_TIMEOUT, OPT_DATA, OPT_VECTORS,
+    OPT_ALPN, OPT_SIGALGS, OPT_KEYLOG, OPT_JSON, OPT_CONNECTIONS, OPT_TIMEOUT, OPT_DATA,
+    OPT_PSK_MODES, OPT_SESS_OUT, OPT_SESS_IN, OPT_REFUSE_TICKETS, OPT_VECTORS,
     OPT_VERSION, OPT_HELP
 };
 
@@ -72,6 +76,10 @@ static const struct option long_options[] = {
     { "connections", required_argument, NULL, OPT_CONNECTIONS },
     { "timeout", required_argument, NULL, OPT_TIMEOUT },
     { "data", required_argument, NULL, OPT_DATA },
+    { "psk-modes", required_argument, NULL, OPT_PSK_MODES },
+    { "sess-out", required_argument, NULL, OPT_SESS_OUT },
+    { "sess-in", required_argument, NULL, OPT_SESS_IN },
+    { "refuse-tickets", no_argument, NULL, OPT_REFUSE_TICKETS },
     { "binder-vectors", no_argument, NULL, OPT_VECTORS },
     { "version", no_argument, NULL, OPT_VERSION },
     { "help", no_argument, NULL, OPT_HELP },
@@ -201,6 +209,19 @@ static int add_alpn(struct options *o, size_t i, const char *name, size_t len)
     return o->alpn[i] != NULL ? 0 : -1;
 }
 
+static int add_psk_mode(struct options *o, size_t i, const char *name, size_t len)
+{
+    (void) i;
+    if (len == 10 && memcmp(name, "psk_dhe_ke", len) == 0) {
+        o->psk_modes |= MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK_EPHEMERAL;
+    } else if (len == 6 && memcmp(name, "psk_ke", len) == 0) {
+        o->psk_modes |= MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK;
+    } else {
+        return -1;
+    }
+    return 0;
+}
+
 static int set(struct options *o, enum option_id id, const char *value)
 {
     long n = 0;
@@ -237,6 +258,10 @@ static int set(struct options *o, enum option_id id, const char *value)
         case OPT_CONNECTIONS: ret = number("connections", value, 0, 1000000, &n); o->connections = (int) n; break;
         case OPT_TIMEOUT: ret = number("timeout", value, 1, 3600, &n); o->timeout = (int) n; break;
         case OPT_DATA: ret = number("data", value, 0, 1 << 30, &n); o->data = (size_t) n; break;
+        case OPT_PSK_MODES: return each(value, 2, add_psk_mode, o);
+        case OPT_SESS_OUT: o->sess_out = value; break;
+        case OPT_SESS_IN: o->sess_in = value; break;
+        case OPT_REFUSE_TICKETS: o->refuse_tickets = 1; break;
         case OPT_VECTORS: exit(binder_vectors());
         case OPT_VERSION: puts(MBEDTLS_VERSION_STRING_FULL); return 1;
         case OPT_HELP: fputs(usage, stdout); return 1;
@@ -266,6 +291,10 @@ static int check(const struct options *o)
         wrong = "--require-attestation, but the peer is not to attest";
     } else if (o->scheme.model == RESULTS && o->scheme.verifier == NULL) {
         wrong = "results need --verifier";
+    } else if (o->draft == &draft_mbedtls_poc && o->psk_modes != 0) {
+        wrong = "mbedtls-poc has no tickets";
+    } else if ((o->sess_in != NULL || o->sess_out != NULL) && (o->role != CLIENT || o->psk_modes == 0)) {
+        wrong = "--sess-in and --sess-out are a client's, and need --psk-modes";
     }
     if (wrong != NULL) {
         fprintf(stderr, "mbedtls-peer: %s\n", wrong);

@@ -4,6 +4,7 @@
  * main.c      connections and application data
  * options.c   the command line
  * session.c   callbacks of the library to the draft in force
+ * resume.c    sessions that are resumed, and their tickets
  * early.c, background.c, prototype.c   the drafts, each with its own encoding
  * evidence.c  making and judging Evidence through programs
  * binder.c    attestation binders
@@ -17,6 +18,7 @@
 #include "mbedtls/ssl.h"
 #include "mbedtls/ctr_drbg.h"
 #include "mbedtls/entropy.h"
+#include "mbedtls/ssl_ticket.h"
 
 #include "octets.h"
 
@@ -65,6 +67,10 @@ struct options {
     const char *keylog;
     int json, connections, timeout;
     size_t data;               /* octets that a client sends and gets back */
+
+    int psk_modes;             /* MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK...; 0: no tickets */
+    const char *sess_in, *sess_out; /* a client's */
+    int refuse_tickets;        /* a server's */
 };
 
 /* Reads the command line. Returns 0, 1 when there is nothing more to do, or -1
@@ -83,6 +89,15 @@ struct attestation {
     struct octets spki;        /* the attested key */
     int judged;
     struct text verdict;       /* as claims have it */
+};
+
+/* What a session keeps of the peer. */
+struct kept {
+    const struct draft *draft; /* under which its attestation was accepted; NULL: it was not */
+    enum model model;
+    enum credential credential;
+    struct octets scheme, spki;
+    struct octets status, valid_until; /* as they stand in the verdict */
 };
 
 enum { MAX_EXTENSIONS = 8 };
@@ -113,6 +128,8 @@ struct connection {
     uint16_t group;
     int suite, hello_retry;
     int asked;                 /* the server asked for a certificate */
+    int psk_mode;              /* as in options; 0: a full handshake */
+    struct kept kept;          /* of the session that is resumed */
     size_t data_sent, data_received;
     int closed;
 };
@@ -154,6 +171,34 @@ int settle_certificate_types(struct connection *c);
 /* Server: ask for a client certificate in this handshake. */
 void ask_client(struct connection *c);
 int choose(struct attestation *a, const char *slot, const struct octets *element);
+
+/* resume.c */
+enum { MAX_ISSUED = 16 };
+
+/* The tickets of a server. */
+struct tickets {
+    mbedtls_ssl_ticket_context context;
+    struct connection *current;
+    struct issued {
+        unsigned char name[32]; /* SHA-256 of the ticket */
+        struct kept kept;
+    } issued[MAX_ISSUED];      /* the last ones */
+    size_t count;              /* of all that were issued */
+};
+
+void kept_free(struct kept *k);
+int tickets_setup(struct tickets *t, mbedtls_ssl_config *conf, mbedtls_ctr_drbg_context *random);
+void tickets_free(struct tickets *t);
+/* Before each connection of a server. */
+void tickets_begin(struct tickets *t, mbedtls_ssl_config *conf, struct connection *c);
+mbedtls_ssl_ticket_write_t tickets_write;
+mbedtls_ssl_ticket_parse_t tickets_parse;
+/* A client's: writes the session to the file, or offers the one in the file
+ * where it may be resumed. */
+int session_save(struct connection *c);
+int session_load(struct connection *c);
+/* Once a pre-shared key was chosen: nothing is attested in this connection. */
+int session_resumed(struct connection *c);
 
 /* failure.c */
 const char *failure_name(enum failure f);

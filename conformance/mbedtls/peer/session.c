@@ -39,6 +39,7 @@ void connection_free(struct connection *c)
     mbedtls_pk_free(&c->attested_key);
     octets_free(&c->own_spki);
     octets_free(&c->peer_spki);
+    kept_free(&c->kept);
     for (int i = 0; i < 2; i++) {
         struct attestation *a = &c->attestations[i];
         octets_free(&a->scheme);
@@ -156,6 +157,9 @@ static int on_done(void *ctx, mbedtls_ssl_context *ssl, int message, int receive
         if (ret != 0) {
             return ret;
         }
+    }
+    if (c->psk_mode != 0) {
+        return session_resumed(c);
     }
     return c->options->draft->done(c, message, received);
 }
