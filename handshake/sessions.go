@@ -28,6 +28,9 @@ type ServerSessions struct {
 	// Standing says how the attestation in a session stands. Nil: by the end of
 	// the verdict's validity.
 	Standing func(*Session) negotiation.Standing
+	// Accept lets a policy pass over a session, which means a full handshake. Nil:
+	// none is passed over.
+	Accept func(*Session) bool
 }
 
 const (
@@ -45,7 +48,7 @@ func (h *ServerSessions) Find(r *PSKRequest) (PSK, bool) {
 			return PSK{Session: h.External[k], Index: i}, true
 		}
 		s, ok := h.Keys.Open(id.Identity)
-		if !ok {
+		if !ok || h.Accept != nil && !h.Accept(s) {
 			continue
 		}
 		age := now.Sub(s.Created)

@@ -30,6 +30,8 @@ type sessionFlags struct {
 	takeEarly        bool
 	maxEarly         uint32
 	psk, pskIdentity string
+	pskModes         []string
+	refuse           bool // a server's
 	rawKeys          bool
 	peerKeys         []string
 	postHandshake    bool
@@ -45,12 +47,14 @@ func (f *sessionFlags) register(c *cobra.Command, role attls.Role) {
 		flags.BoolVar(&f.postHandshake, "pha", false, "let the server ask for a certificate after the handshake")
 	} else {
 		flags.IntVar(&f.tickets, "tickets", 2, "tickets issued after a handshake; 0: no resumption")
+		flags.BoolVar(&f.refuse, "refuse-tickets", false, "issue tickets and take none back, as a policy that wants every client afresh")
 		flags.BoolVar(&f.takeEarly, "early-data", false, "take early data, each ClientHello once")
 		flags.Uint32Var(&f.maxEarly, "max-early-data", 1<<14, "octets of early data announced in tickets")
 		flags.BoolVar(&f.postHandshake, "pha", false, "ask clients for a certificate after the handshake, by the command c; see --commands")
 	}
 	flags.StringVar(&f.psk, "psk", "", "external pre-shared key in hexadecimal, used with SHA-256")
 	flags.StringVar(&f.pskIdentity, "psk-identity", "Client_identity", "identity of --psk")
+	flags.StringSliceVar(&f.pskModes, "psk-modes", nil, "modes of pre-shared keys, preferred first: psk_dhe_ke (default), psk_ke")
 	flags.BoolVar(&f.rawKeys, "raw-public-key", false, "prefer raw public keys (RFC 7250) to certificates, both ways; --key needs no --cert then")
 	flags.StringSliceVar(&f.peerKeys, "peer-key", nil, "PEM files with the raw public keys accepted of the peer")
 	flags.BoolVar(&f.commands, "commands", false, "a line of standard input that is one letter is a command: k updates our key, K the peer's as well, c asks clients for a certificate")
@@ -60,6 +64,9 @@ func (f *sessionFlags) register(c *cobra.Command, role attls.Role) {
 func (f *sessionFlags) apply(e *endpoint) error {
 	e.config.PostHandshakeAuthentication = f.postHandshake
 	if err := f.rawPublicKeys(e); err != nil {
+		return err
+	}
+	if err := f.modes(e.config); err != nil {
 		return err
 	}
 	external, err := f.external()
@@ -73,6 +80,9 @@ func (f *sessionFlags) apply(e *endpoint) error {
 			e.config.MaxEarlyData = f.maxEarly
 		}
 		e.answerer.ServerSessions = &handshake.ServerSessions{External: external, EarlyData: new(handshake.SingleUse).Accept}
+		if f.refuse {
+			e.answerer.ServerSessions.Accept = func(*handshake.Session) bool { return false }
+		}
 		return nil
 	}
 	sessions := &handshake.ClientSessions{External: external}
@@ -95,6 +105,21 @@ func (f *sessionFlags) apply(e *endpoint) error {
 		return usage("--early-data needs a key: --sess-in or --psk")
 	}
 	e.config.MaxEarlyData = uint32(min(len(e.early), 1<<24))
+	return nil
+}
+
+// modes reads --psk-modes.
+func (f *sessionFlags) modes(c *handshake.Config) error {
+	for _, name := range f.pskModes {
+		switch name {
+		case attls.PSKOnly.String():
+			c.PSKModes = append(c.PSKModes, attls.PSKOnly)
+		case attls.PSKWithDHE.String():
+			c.PSKModes = append(c.PSKModes, attls.PSKWithDHE)
+		default:
+			return usage("--psk-modes: %q is neither psk_dhe_ke nor psk_ke", name)
+		}
+	}
 	return nil
 }
 

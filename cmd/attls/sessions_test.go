@@ -76,6 +76,24 @@ func TestSessions(t *testing.T) {
 	if c := claims(t, stdout)[0]; code != exitOK || !c.Resumed || c.EarlyData != "" || c.DataReceived != 10 {
 		t.Errorf("without early data: exit code %d, %s", code, stdout)
 	}
+	for _, test := range []struct {
+		server  []string
+		resumed bool
+		mode    string
+	}{{[]string{"--refuse-tickets"}, false, ""}, {[]string{"--psk-modes", "psk_ke"}, true, "psk_ke"}, {nil, true, "psk_dhe_ke"}} {
+		other := start(t, append([]string{"--profile", "none", "--echo"}, test.server...)...)
+		converse(t, other, "--psk-modes", "psk_dhe_ke,psk_ke", "--sess-out", session)
+		code, stdout, stderr := converse(t, other, "--psk-modes", "psk_dhe_ke,psk_ke", "--sess-in", session)
+		if code != exitOK {
+			t.Fatal(stderr)
+		}
+		if c := claims(t, stdout)[0]; c.Resumed != test.resumed || c.PSKMode != test.mode {
+			t.Errorf("%v: %s", test.server, stdout)
+		}
+	}
+	if code, _, _ := converse(t, s, "--psk-modes", "psk"); code != exitUsage {
+		t.Errorf("an unknown mode: exit code %d", code)
+	}
 	if code, _, stderr := converse(t, start(t, "--profile", "none", "--echo", "--tickets", "0"), "--sess-out", session); code != exitFailed || !strings.Contains(stderr, "no session to save") {
 		t.Errorf("no tickets: exit code %d, %s", code, stderr)
 	}
