@@ -34,6 +34,7 @@ type Claims struct {
 	HelloRetry bool   `json:"hello_retry"`
 	// Resumed says that a pre-shared key was used, be it of a session or external.
 	Resumed        bool   `json:"resumed"`
+	PSKMode        string `json:"psk_mode,omitempty"`   // psk_dhe_ke or psk_ke, where it was
 	EarlyData      string `json:"early_data,omitempty"` // accepted or rejected
 	ALPN           string `json:"alpn,omitempty"`
 	ServerName     string `json:"server_name,omitempty"`
@@ -49,6 +50,8 @@ type Claims struct {
 	Exporter string `json:"exporter,omitempty"`
 
 	Attestation []AttestationClaim `json:"attestation"`
+	// ResumedAttestation is what the session that was resumed keeps of the peer.
+	ResumedAttestation *ResumedClaim `json:"resumed_attestation,omitempty"`
 
 	// BinderInputs is what any known binder can ask of the handshake; secrets
 	// included, so it is there on request only.
@@ -81,6 +84,18 @@ type AttestationClaim struct {
 	Payload    string        `json:"payload,omitempty"`   // SHA-256 of the CMW
 	Octets     int           `json:"payload_octets"`
 	Verdict    *VerdictClaim `json:"verdict,omitempty"` // at the relying party
+}
+
+// ResumedClaim is the attestation of an earlier connection on which a resumed
+// one stands.
+type ResumedClaim struct {
+	Attester   string `json:"attester"`
+	Profile    string `json:"profile"`
+	Model      string `json:"model"`
+	Credential string `json:"credential"`
+	Scheme     string `json:"scheme"` // the element on the wire
+	Status     string `json:"status,omitempty"`
+	ValidUntil string `json:"valid_until,omitempty"` // RFC 3339
 }
 
 // VerdictClaim is an Appraiser's answer.
@@ -153,7 +168,7 @@ func MakeClaims(p *profile.Profile, s handshake.ConnectionState, o Outcome) Clai
 		HelloRetry: s.HelloRetry, ALPN: s.ALPN, ServerName: s.ServerName, TranscriptHash: hex.EncodeToString(s.TranscriptHash),
 		PeerKey: fingerprint(s.PeerSPKI), OwnKey: fingerprint(s.OwnSPKI), DataSent: o.DataSent, DataReceived: o.DataReceived,
 		Exporter: hex.EncodeToString(o.Exported), State: "connected", Engine: s.State, Attestation: []AttestationClaim{}}
-	c.Resumed = s.Session != nil
+	c.resumed(&s)
 	if s.EarlyData == handshake.EarlyDataAccepted || s.EarlyData == handshake.EarlyDataRejected {
 		c.EarlyData = s.EarlyData.String()
 	}
@@ -196,6 +211,24 @@ func MakeClaims(p *profile.Profile, s handshake.ConnectionState, o Outcome) Clai
 		c.State = "closed"
 	}
 	return c
+}
+
+// resumed says which key was used and what its session keeps.
+func (c *Claims) resumed(s *handshake.ConnectionState) {
+	if s.Session == nil {
+		return
+	}
+	c.Resumed, c.PSKMode = true, attls.PSKWithDHE.String()
+	if s.Group == 0 {
+		c.PSKMode = attls.PSKOnly.String()
+	}
+	if a := s.Session.Attestation; a != nil {
+		c.ResumedAttestation = &ResumedClaim{Attester: s.Role.Peer().String(), Profile: a.Profile, Model: a.Model.String(),
+			Credential: CredentialName(a.Credential), Scheme: hex.EncodeToString(a.Wire), Status: a.Status}
+		if !a.ValidUntil.IsZero() {
+			c.ResumedAttestation.ValidUntil = a.ValidUntil.UTC().Format(time.RFC3339)
+		}
+	}
 }
 
 func attestationClaim(a *handshake.AttestationState) AttestationClaim {

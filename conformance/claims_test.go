@@ -13,7 +13,7 @@ func TestClaimsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, v := range []any{Claims{}, AttestationClaim{}, VerdictClaim{}, AlertClaim{}, ErrorClaim{}} {
+	for _, v := range []any{Claims{}, AttestationClaim{}, ResumedClaim{}, VerdictClaim{}, AlertClaim{}, ErrorClaim{}} {
 		typ := reflect.TypeOf(v)
 		for i := range typ.NumField() {
 			member, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")

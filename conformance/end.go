@@ -40,14 +40,30 @@ func NewEnd(s Scenario, role attls.Role, root Root) (*End, error) {
 		return nil, err
 	}
 	lab.root = root
+	lab.kept = map[string]*handshake.Credential{} // a server shows the same again
 	set, fault, err := prepare(&s, lab)
 	if err != nil {
 		return nil, err
 	}
+	if s.Resumption != "" {
+		set.resumption(s.Resumption)
+	}
 	return &End{Scenario: s, Role: role, Profile: set.p, Fault: fault, Config: set.ends[role].config, set: set}, nil
 }
 
-// Exchange makes the connection and closes it. It is called once.
+// Resume lets a client bring back a session.
+func (e *End) Resume(s *handshake.Session) { e.set.ends[e.Role].clients.Put(s) }
+
+// Session takes the session that a client has got a ticket for; nil: none.
+func (e *End) Session() *handshake.Session {
+	for _, p := range e.set.ends[e.Role].clients.Offers(&handshake.PSKRequest{ServerName: e.Config.ServerName}) {
+		return p.Session
+	}
+	return nil
+}
+
+// Exchange makes a connection and closes it; a server may make several, one after
+// another.
 func (e *End) Exchange(ctx context.Context, nc net.Conn) (Claims, error) {
 	defer nc.Close()
 	answerer, err := e.set.answerer(e.Role, &tape{})
@@ -60,7 +76,9 @@ func (e *End) Exchange(ctx context.Context, nc net.Conn) (Claims, error) {
 	w := &wire{Conn: nc, split: e.Scenario.Split}
 	trace := NewTrace(e.Role, e.Profile)
 	trace.KeepSecrets = e.Config.KeyLog != nil
-	e.Config.Tap = handshake.Taps(e.Config.Tap, trace)
+	tap := e.Config.Tap
+	e.Config.Tap = handshake.Taps(tap, trace)
+	defer func() { e.Config.Tap = tap }()
 	var c *handshake.Conn
 	if e.Role == attls.RoleClient {
 		c = handshake.Client(w, e.Config, answerer)

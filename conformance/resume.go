@@ -18,6 +18,20 @@ func (s *setup) resumable(servers *handshake.ServerSessions, clients *handshake.
 	}
 }
 
+// resumption prepares both ends for what a scenario wants to become of a ticket.
+func (s *setup) resumption(r Resumption) {
+	servers := &handshake.ServerSessions{}
+	if r == ResumeRefused {
+		servers.Accept = func(*handshake.Session) bool { return false }
+	}
+	s.resumable(servers, &handshake.ClientSessions{})
+	if r == ResumePSKOnly {
+		for _, role := range bothRoles {
+			s.ends[role].config.PSKModes = []attls.PSKKeyExchangeMode{attls.PSKOnly}
+		}
+	}
+}
+
 // earlier makes a connection of the same kind before this one and returns the
 // session that its ticket stands for.
 func (s *setup) earlier(servers *handshake.ServerSessions) (*handshake.Session, error) {

@@ -20,6 +20,15 @@ const (
 	AttestBoth   Attesters = "both"
 )
 
+// Resumption says what becomes of a ticket.
+type Resumption string
+
+const (
+	ResumeWithDHE Resumption = "psk_dhe_ke" // the session is resumed, with (EC)DHE (RFC 8446 section 4.2.9)
+	ResumePSKOnly Resumption = "psk_ke"     // without
+	ResumeRefused Resumption = "refused"    // the server does not take it: a full handshake
+)
+
 // Roles lists the attesting roles, the server first as on the wire.
 func (a Attesters) Roles() []attls.Role {
 	switch a {
@@ -59,7 +68,10 @@ type Scenario struct {
 	Group          string            `json:"group,omitempty"` // IANA name; the share that is sent
 	HelloRetry     bool              `json:"hello_retry,omitempty"`
 	Cookie         bool              `json:"cookie,omitempty"` // a cookie in the HelloRetryRequest
-	ALPN           string            `json:"alpn,omitempty"`
+	// Resumption makes an earlier connection of the same kind first, whose ticket
+	// the client brings back. Runs between stacks do so (package peers).
+	Resumption Resumption `json:"resumption,omitempty"`
+	ALPN       string     `json:"alpn,omitempty"`
 	// ClientCertificate has the server ask for a certificate and insist on it.
 	ClientCertificate bool   `json:"client_certificate,omitempty"`
 	ServerName        string `json:"server_name,omitempty"` // "": localhost
@@ -102,6 +114,9 @@ func (s Scenario) String() string {
 	}
 	if s.HelloRetry {
 		parts = append(parts, "hello_retry")
+	}
+	if s.Resumption != "" {
+		parts = append(parts, "resume-"+string(s.Resumption))
 	}
 	if s.Cookie {
 		parts = append(parts, "cookie")

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -38,6 +39,8 @@ func (CryptoTLS) Limit(s *conformance.Scenario, r attls.Role) string {
 		return "crypto/tls orders groups itself and sends shares of x25519 and X25519MLKEM768 at once"
 	case s.Cookie && r == attls.RoleServer:
 		return "crypto/tls sends no cookie"
+	case s.Resumption == conformance.ResumePSKOnly:
+		return "crypto/tls resumes with (EC)DHE only"
 	}
 	return ""
 }
@@ -70,10 +73,71 @@ func (CryptoTLS) Start(ctx context.Context, t *Task) (Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t.Resumes {
+		if err := bringBackCryptoTLS(config, t.session()); err != nil {
+			return nil, err
+		}
+	}
 	return startHere(ctx, t, func(_ context.Context, nc net.Conn, keyLog io.Writer) (conformance.Claims, error) {
 		config.KeyLogWriter = keyLog
-		return exchangeCryptoTLS(nc, config, t.Role), nil
+		claims := exchangeCryptoTLS(nc, config, t.Role)
+		if !t.keeps() {
+			return claims, nil
+		}
+		return claims, keepCryptoTLS(config, t.session())
 	})
+}
+
+// oneSession is a tls.ClientSessionCache that holds the last session.
+type oneSession struct{ state *tls.ClientSessionState }
+
+func (o *oneSession) Get(string) (*tls.ClientSessionState, bool)  { return o.state, o.state != nil }
+func (o *oneSession) Put(_ string, state *tls.ClientSessionState) { o.state = state }
+
+// sessionFile is what keepCryptoTLS writes.
+type sessionFile struct{ Ticket, State []byte }
+
+// keepCryptoTLS writes a client's session; without a ticket, nothing.
+func keepCryptoTLS(config *tls.Config, file string) error {
+	state, ok := config.ClientSessionCache.Get("")
+	if !ok {
+		return nil
+	}
+	ticket, session, err := state.ResumptionState()
+	if err != nil {
+		return err
+	}
+	f := sessionFile{Ticket: ticket}
+	if f.State, err = session.Bytes(); err != nil {
+		return err
+	}
+	blob, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, blob, 0o600)
+}
+
+// bringBackCryptoTLS lets a client resume the session in a file.
+func bringBackCryptoTLS(config *tls.Config, file string) error {
+	var f sessionFile
+	blob, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(blob, &f)
+	}
+	if err != nil {
+		return err
+	}
+	session, err := tls.ParseSessionState(f.State)
+	if err != nil {
+		return err
+	}
+	state, err := tls.NewResumptionState(f.Ticket, session)
+	if err != nil {
+		return err
+	}
+	config.ClientSessionCache.Put("", state)
+	return nil
 }
 
 func cryptoTLSConfig(t *Task) (*tls.Config, error) {
@@ -86,7 +150,10 @@ func cryptoTLSConfig(t *Task) (*tls.Config, error) {
 		return nil, err
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS13, ServerName: serverName, RootCAs: x509.NewCertPool(),
-		Certificates: []tls.Certificate{cert}, SessionTicketsDisabled: true}
+		Certificates: []tls.Certificate{cert}, SessionTicketsDisabled: t.Scenario.Resumption == "", ClientSessionCache: &oneSession{}}
+	if t.Scenario.Resumption == conformance.ResumeRefused {
+		c.UnwrapSession = func([]byte, tls.ConnectionState) (*tls.SessionState, error) { return nil, nil }
+	}
 	c.RootCAs.AppendCertsFromPEM(blob)
 	if t.Scenario.ClientCertificate {
 		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, c.RootCAs
@@ -129,10 +196,13 @@ func exchangeCryptoTLS(nc net.Conn, config *tls.Config, role attls.Role) conform
 	s := c.ConnectionState()
 	claims.Suite, claims.Group = attls.CipherSuite(s.CipherSuite).String(), attls.NamedGroup(s.CurveID).String()
 	claims.HelloRetry, claims.ALPN = s.HelloRetryRequest, s.NegotiatedProtocol
+	if claims.Resumed = s.DidResume; claims.Resumed {
+		claims.PSKMode = attls.PSKWithDHE.String()
+	}
 	if len(s.PeerCertificates) > 0 {
 		claims.PeerKey, claims.PeerType = keyName(s.PeerCertificates[0].RawSubjectPublicKeyInfo), attls.CertificateX509.String()
 	}
-	if shown {
+	if shown && !s.DidResume {
 		claims.OwnKey, claims.OwnType = keyName(own.Leaf.RawSubjectPublicKeyInfo), attls.CertificateX509.String()
 	}
 	if s.HandshakeComplete {

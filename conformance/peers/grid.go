@@ -15,7 +15,7 @@ type Options struct {
 	// Pairs are the stacks that meet, client and server.
 	Pairs [][2]string
 	// Plain are stacks that meet in plain TLS, in every group, with and without
-	// HelloRetryRequest.
+	// HelloRetryRequest, and with whatever becomes of a ticket.
 	Plain [][2]string
 	// Prototype are stacks that meet under the proof of concept's profile, if that
 	// is among Profiles, in the suites and groups that its programs have.
@@ -23,6 +23,8 @@ type Options struct {
 	Profiles  []string
 	Suites    []string
 	Groups    []string
+	// Resumptions are what becomes of a ticket; "", and an empty list: there is none.
+	Resumptions []conformance.Resumption
 	// Full takes every combination; otherwise a selection holds every pair of
 	// values of two different dimensions that occurs in one of them.
 	Full bool
@@ -37,46 +39,41 @@ func Defaults() Options {
 		Pairs: [][2]string{{"attls", "mbedtls"}, {"mbedtls", "attls"}},
 		Plain: [][2]string{{"attls", "mbedtls"}, {"mbedtls", "attls"}, {"attls", "crypto/tls"}, {"crypto/tls", "attls"},
 			{"mbedtls", "crypto/tls"}, {"crypto/tls", "mbedtls"}},
-		Prototype: prototypePairs,
-		Profiles:  []string{"early-attestation-06", "tls-attestation-07", prototypeProfile},
-		Suites:    []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"},
-		Groups:    []string{"x25519", "secp256r1", "secp384r1", "secp521r1"},
+		Prototype:   prototypePairs,
+		Profiles:    []string{"early-attestation-06", "tls-attestation-07", prototypeProfile},
+		Suites:      []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"},
+		Groups:      []string{"x25519", "secp256r1", "secp384r1", "secp521r1"},
+		Resumptions: []conformance.Resumption{"", conformance.ResumeWithDHE, conformance.ResumePSKOnly, conformance.ResumeRefused},
 	}
 }
 
 // point is a case as the values of its dimensions.
 type point struct {
-	pair, combination, suite, group, retry int
+	pair, combination, suite, group, retry, resumption int
 }
 
 // values lists a point's coordinates.
-func (p point) values() [5]int { return [5]int{p.pair, p.combination, p.suite, p.group, p.retry} }
+func (p point) values() [6]int {
+	return [6]int{p.pair, p.combination, p.suite, p.group, p.retry, p.resumption}
+}
 
 // Cases lists the cases in a fixed order.
 func Cases(o Options) ([]Case, error) {
+	if len(o.Resumptions) == 0 {
+		o.Resumptions = []conformance.Resumption{""}
+	}
 	combinations, err := allowed(o.Profiles)
 	if err != nil {
 		return nil, err
 	}
-	var points []point
-	for pair := range o.Pairs {
-		for c := range combinations {
-			for s := range o.Suites {
-				for g := range o.Groups {
-					for retry := range 2 {
-						points = append(points, point{pair, c, s, g, retry})
-					}
-				}
-			}
-		}
-	}
+	points := points(&o, combinations)
 	if !o.Full {
 		points = cover(points)
 	}
 	var cases []Case
 	for _, p := range points {
 		s := combinations[p.combination]
-		s.Suite, s.Group, s.HelloRetry = o.Suites[p.suite], o.Groups[p.group], p.retry == 1
+		s.Suite, s.Group, s.HelloRetry, s.Resumption = o.Suites[p.suite], o.Groups[p.group], p.retry == 1, o.Resumptions[p.resumption]
 		cases = append(cases, Case{o.Pairs[p.pair][0], o.Pairs[p.pair][1], s})
 	}
 	cases = append(cases, plain(o)...)
@@ -97,12 +94,44 @@ func Cases(o Options) ([]Case, error) {
 	return cases, nil
 }
 
+// points are all combinations of values that can occur together.
+func points(o *Options, combinations []conformance.Scenario) []point {
+	var points []point
+	for pair := range o.Pairs {
+		for c := range combinations {
+			for s := range o.Suites {
+				for g := range o.Groups {
+					for retry := range 2 {
+						for r := range o.Resumptions {
+							if o.Resumptions[r] == "" || resumable(&combinations[c]) || s+g+retry == 0 && r == 1 { // once, to say why not
+								points = append(points, point{pair, c, s, g, retry, r})
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	return points
+}
+
+// resumable reports whether a scenario's profile has tickets.
+func resumable(s *conformance.Scenario) bool {
+	p, err := s.Load()
+	return err != nil || p == nil || ticketed(p)
+}
+
 func plain(o Options) []Case {
 	var cases []Case
 	for _, pair := range o.Plain {
 		for _, g := range o.Groups {
 			for _, retry := range []bool{false, true} {
 				cases = append(cases, Case{pair[0], pair[1], conformance.Scenario{Attester: conformance.AttestNone, Group: g, HelloRetry: retry}})
+			}
+		}
+		for i, r := range o.Resumptions {
+			if r != "" {
+				cases = append(cases, Case{pair[0], pair[1], conformance.Scenario{Attester: conformance.AttestNone, Group: o.Groups[i%len(o.Groups)], Resumption: r}})
 			}
 		}
 	}

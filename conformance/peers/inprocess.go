@@ -6,10 +6,13 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 
 	"attls"
 	"attls/conformance"
+	"attls/extensions/profile"
 	"attls/handshake"
+	"attls/negotiation"
 )
 
 // InProcess is this stack, in the process that runs the grid.
@@ -23,7 +26,19 @@ func (InProcess) Identify(context.Context) (version, where string, err error) {
 	return conformance.StackVersion(), "", nil
 }
 
-func (InProcess) Limit(*conformance.Scenario, attls.Role) string { return "" }
+// Limit implements Peer.
+func (InProcess) Limit(s *conformance.Scenario, _ attls.Role) string {
+	if p, err := s.Load(); err == nil && p != nil && s.Resumption != "" && !ticketed(p) {
+		return p.ID + " has no tickets, hence no resumption"
+	}
+	return ""
+}
+
+// ticketed reports whether servers send tickets under a profile, and clients keep
+// them.
+func ticketed(p *profile.Profile) bool {
+	return negotiation.AllowTickets(p) && negotiation.KeepTickets(p) && !slices.Contains(p.Quirks.NeverSend, attls.KindNewSessionTicket)
+}
 
 // Start implements Peer.
 func (InProcess) Start(ctx context.Context, t *Task) (Process, error) {
@@ -36,10 +51,42 @@ func (InProcess) Start(ctx context.Context, t *Task) (Process, error) {
 	}
 	end.OwnAnswer = t.OwnAnswer
 	end.Config.Retry = handshake.Retry{Always: t.Scenario.Cookie, Cookie: t.Scenario.Cookie}
+	if t.Resumes {
+		if err := bringBack(end, t.session()); err != nil {
+			return nil, err
+		}
+	}
 	return startHere(ctx, t, func(ctx context.Context, nc net.Conn, keyLog io.Writer) (conformance.Claims, error) {
 		end.Config.KeyLog = keyLog
-		return end.Exchange(ctx, nc)
+		claims, err := end.Exchange(ctx, nc)
+		if err == nil && t.keeps() {
+			err = keep(end, t.session())
+		}
+		return claims, err
 	})
+}
+
+// keep writes the session of a client's ticket; without a ticket, nothing.
+func keep(end *conformance.End, file string) error {
+	s := end.Session()
+	if s == nil {
+		return nil
+	}
+	return os.WriteFile(file, s.Marshal(), 0o600)
+}
+
+// bringBack lets a client resume the session in a file.
+func bringBack(end *conformance.End, file string) error {
+	blob, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	s, failure := handshake.ParseSession(blob)
+	if failure != nil {
+		return failure
+	}
+	end.Resume(s)
+	return nil
 }
 
 // exchange is the part of an end that has its connection.
@@ -47,13 +94,15 @@ type exchange func(ctx context.Context, nc net.Conn, keyLog io.Writer) (conforma
 
 // startHere starts an end that is a function of its connection.
 func startHere(ctx context.Context, t *Task, f exchange) (Process, error) {
-	keyLog, err := os.Create(t.keyLog())
+	keyLog, err := os.OpenFile(t.keyLog(), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	p := &inProcess{exchange: f, cancel: cancel, keyLog: keyLog, done: make(chan struct{})}
+	p := &inProcess{exchange: f, cancel: cancel, keyLog: keyLog, connections: t.connections(), done: make(chan struct{})}
+	p.claims = make(chan claimed, p.connections)
 	if t.Role == attls.RoleClient {
+		p.connections = 1
 		go p.run(ctx, func() (net.Conn, error) { return (&net.Dialer{}).DialContext(ctx, "tcp", t.Address) })
 		return p, nil
 	}
@@ -86,33 +135,46 @@ func groupNumbers(names []string) ([]attls.NamedGroup, error) {
 }
 
 type inProcess struct {
-	exchange exchange
-	address  string
-	cancel   context.CancelFunc
-	keyLog   *os.File
-	done     chan struct{}
-	claims   conformance.Claims
-	err      error
+	exchange    exchange
+	address     string
+	cancel      context.CancelFunc
+	keyLog      *os.File
+	connections int
+	claims      chan claimed
+	done        chan struct{}
+}
+
+// claimed is what became of one connection.
+type claimed struct {
+	claims conformance.Claims
+	err    error
 }
 
 func (p *inProcess) run(ctx context.Context, connect func() (net.Conn, error)) {
 	defer close(p.done)
 	defer p.keyLog.Close()
+	for range p.connections {
+		p.claims <- p.one(ctx, connect)
+	}
+}
+
+// one makes one connection.
+func (p *inProcess) one(ctx context.Context, connect func() (net.Conn, error)) (c claimed) {
 	nc, err := connect()
 	if err != nil {
-		p.err = err
-		return
+		return claimed{err: err}
 	}
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	defer stop()
-	p.claims, p.err = p.exchange(ctx, nc, p.keyLog)
+	c.claims, c.err = p.exchange(ctx, nc, p.keyLog)
+	return c
 }
 
 func (p *inProcess) Address() string { return p.address }
 
 func (p *inProcess) Claims() (conformance.Claims, error) {
-	<-p.done
-	return p.claims, p.err
+	c := <-p.claims
+	return c.claims, c.err
 }
 
 func (p *inProcess) Stop() {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"attls"
@@ -78,6 +79,8 @@ func (MbedTLS) Limit(s *conformance.Scenario, r attls.Role) string {
 		return "the fault " + s.Fail + " lies in a verdict that our mbedTLS peer does not get"
 	case s.Fail == "two_choices" && s.Profile == "tls-attestation-07":
 		return "our peer offers one model at a time, so that a second choice is unsupported_extension before it is two choices"
+	case s.Resumption != "" && s.Profile == "mbedtls-poc":
+		return "mbedtls-poc has no tickets, hence no resumption"
 	case s.Cookie && r == attls.RoleServer:
 		return "mbedTLS sends no cookie"
 	}
@@ -157,7 +160,7 @@ func (m MbedTLS) Start(ctx context.Context, t *Task) (Process, error) {
 		if t.Scenario.ClientCertificate {
 			args = append(args, "--ask-certificate")
 		}
-		return start(ctx, true, m.Path, append(args, "--server")...)
+		return start(ctx, true, m.Path, append(args, "--server", "--connections", strconv.Itoa(t.connections()))...)
 	}
 	host, port, err := net.SplitHostPort(t.Address)
 	if err != nil {

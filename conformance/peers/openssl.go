@@ -86,6 +86,8 @@ func (o *OpenSSL) Limit(s *conformance.Scenario, r attls.Role) string {
 		return "openssl has no extensions of applications with a content of their own"
 	case number < opensslMLKEM && slices.Contains(hybrids, s.Group):
 		return "OpenSSL has no ML-KEM before 3.5"
+	case s.Resumption != "":
+		return "s_client and s_server are run for one connection"
 	case s.Cookie && r == attls.RoleServer:
 		return "s_server sends a cookie only with -stateless, which fails over TCP"
 	}

@@ -91,7 +91,8 @@ func (d *Deviant) shows(mine, theirs *conformance.Claims) bool {
 type Process interface {
 	// Address is where a server listens.
 	Address() string
-	// Claims waits for the end of the connection.
+	// Claims waits for the end of the next connection. A server makes as many as its
+	// Task says.
 	Claims() (conformance.Claims, error)
 	// Stop ends the process if it has not ended, and waits for it.
 	Stop()
@@ -107,12 +108,40 @@ type Task struct {
 	Root conformance.Root
 	// OwnAnswer tells a client that the server answers with what it likes.
 	OwnAnswer bool
+	// Resumes says that a client brings back the session that the client before it
+	// has left in the run's directory.
+	Resumes bool
+}
+
+// connections is how many a server makes.
+func (t *Task) connections() int {
+	if t.Scenario.Resumption != "" {
+		return 2
+	}
+	return 1
+}
+
+// keeps says that a client leaves its session for the next one.
+func (t *Task) keeps() bool {
+	return t.Role == attls.RoleClient && t.connections() > 1 && !t.Resumes
+}
+
+// pskModes is what a flag --psk-modes is given; empty: no tickets are used.
+func (t *Task) pskModes() string {
+	if t.Scenario.Resumption == conformance.ResumePSKOnly {
+		return attls.PSKOnly.String()
+	}
+	if t.Scenario.Resumption != "" {
+		return attls.PSKWithDHE.String()
+	}
+	return ""
 }
 
 // Files of a run's directory.
 const (
 	fileAuthority = "ca.pem"
 	fileKeyLog    = "keys.log"
+	fileSession   = "session" // of a client, in its stack's own form
 )
 
 func (t *Task) certificate() string { return filepath.Join(t.Directory, t.Role.String()+".pem") }
@@ -127,6 +156,7 @@ func (t *Task) authority() string {
 	}
 	return filepath.Join(t.Directory, fileAuthority)
 }
+func (t *Task) session() string { return filepath.Join(t.Directory, fileSession) }
 
 // writeFiles puts certificates for both roles into a run's directory.
 func writeFiles(directory string) error {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -24,7 +25,7 @@ const maxOutput = 1 << 20
 const listening = "listening on "
 
 // program is an end that is a process of its own. It says on standard error
-// where it listens, and its claims are the only line of its standard output.
+// where it listens, and its claims are the lines of its standard output.
 type program struct {
 	cmd     *exec.Cmd
 	cancel  context.CancelFunc
@@ -33,6 +34,7 @@ type program struct {
 	stderr  limited
 	stdout  limited
 	wait    func() error
+	read    int // how many lines of claims
 }
 
 // start starts a program; a server's Start returns when it listens.
@@ -90,12 +92,17 @@ func (p *program) follow(stderr io.Reader, read chan struct{}) {
 
 func (p *program) Address() string { return p.address }
 
-// Claims reads the line of claims. A program that fails and prints one is
-// believed.
+// Claims waits for the program's end and reads the next line of claims. A program
+// that fails and prints one is believed.
 func (p *program) Claims() (conformance.Claims, error) {
 	var c conformance.Claims
 	err := p.wait()
-	if e := json.Unmarshal(bytes.TrimSpace(p.stdout.kept.Bytes()), &c); e != nil {
+	var line []byte
+	if lines := bytes.Split(p.stdout.kept.Bytes(), []byte("\n")); p.read < len(lines) {
+		line = lines[p.read]
+	}
+	p.read++
+	if e := json.Unmarshal(line, &c); e != nil {
 		return c, errors.Join(err, fmt.Errorf("no claims: %w; it says: %s", e, p.stderr.String()))
 	}
 	return c, nil
@@ -143,6 +150,23 @@ func common(t *Task) []string {
 	}
 	if s.ALPN != "" {
 		args = append(args, "--alpn", s.ALPN)
+	}
+	return append(args, t.ticketFlags()...)
+}
+
+// ticketFlags are those about tickets.
+func (t *Task) ticketFlags() []string {
+	if t.connections() == 1 {
+		return nil
+	}
+	args := []string{"--psk-modes", t.pskModes()}
+	switch {
+	case t.keeps():
+		args = append(args, "--sess-out", t.session())
+	case t.Resumes:
+		args = append(args, "--sess-in", t.session())
+	case t.Scenario.Resumption == conformance.ResumeRefused:
+		args = append(args, "--refuse-tickets")
 	}
 	return args
 }
@@ -207,7 +231,7 @@ func (c Command) Start(ctx context.Context, t *Task) (Process, error) {
 		if t.Scenario.ClientCertificate {
 			args = append(args, "--verify", "require")
 		}
-		return start(ctx, true, c.Path, append([]string{"server", "--port", "0", "--echo", "--max-connections", "1"}, args...)...)
+		return start(ctx, true, c.Path, append([]string{"server", "--port", "0", "--echo", "--max-connections", strconv.Itoa(t.connections())}, args...)...)
 	}
 	return start(ctx, false, c.Path, append(append([]string{"client", "--servername", serverName}, args...), t.Address)...)
 }

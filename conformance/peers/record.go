@@ -3,7 +3,7 @@ package peers
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -91,21 +91,24 @@ func (r *recording) read() error {
 	return r.dissect()
 }
 
-// dissect reads the one connection of the recording.
+// dissect reads the connections of the recording: the messages of the last one,
+// and what was broken in any.
 func (r *recording) dissect() error {
 	connections, keys, err := capture.ReadFile(bytes.NewReader(r.file.Bytes()))
 	if err != nil {
 		return err
 	}
-	if len(connections) != 1 {
-		return fmt.Errorf("%d connections were recorded", len(connections))
+	if len(connections) == 0 {
+		return errors.New("no connection was recorded")
 	}
 	p, err := r.result.Scenario.Load()
 	if err != nil {
 		return err
 	}
-	d := dissect.Dissect(connections[0], keys, p)
-	r.result.Ladder, r.result.Findings = d.Ladder, d.Findings
+	for _, c := range connections {
+		d := dissect.Dissect(c, keys, p)
+		r.result.Ladder, r.result.Findings = d.Ladder, append(r.result.Findings, d.Findings...)
+	}
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"attls"
@@ -52,6 +53,8 @@ type Result struct {
 	Reason  string               `json:"reason,omitempty"`
 	Seconds float64              `json:"seconds"`
 	Ends    []conformance.Claims `json:"ends,omitempty"` // client, server
+	// Earlier is what both claim of the connection before, where there was one.
+	Earlier []conformance.Claims `json:"earlier,omitempty"`
 	// What a Recorder saw on the way, and the file that it was written to.
 	Ladder   []conformance.Step `json:"ladder,omitempty"`
 	Findings []dissect.Finding  `json:"findings,omitempty"`
@@ -102,10 +105,13 @@ func Run(ctx context.Context, c Case, peers map[string]Peer, settings Settings) 
 		}
 	}
 	started := time.Now()
-	ends, err := connect(ctx, &r, peers, settings)
-	if err == nil {
-		r.Ends = ends[:]
-		err = Judge(&c, &ends[attls.RoleClient], &ends[attls.RoleServer])
+	list, err := connect(ctx, &r, peers, settings)
+	if n := len(list); err == nil {
+		r.Ends = list[n-1][:]
+		if n > 1 {
+			r.Earlier = list[0][:]
+		}
+		err = judge(&c, r.Earlier, r.Ends)
 	}
 	r.Seconds = time.Since(started).Seconds()
 	r.Status, r.Reason = verdict(&c, peers, r.Ends, err)
@@ -156,47 +162,76 @@ func deviant(c *Case, peers map[string]Peer) *expected {
 
 var roles = [...]attls.Role{attls.RoleClient, attls.RoleServer}
 
-// connect makes the connection and collects both claims, indexed by role.
-func connect(ctx context.Context, r *Result, peers map[string]Peer, settings Settings) (ends [2]conformance.Claims, err error) {
+// connect makes the connections of a case and collects the claims of each,
+// indexed by role.
+func connect(ctx context.Context, r *Result, peers map[string]Peer, settings Settings) ([][2]conformance.Claims, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, settings.timeout(), fmt.Errorf("the case took longer than %v", settings.timeout()))
 	defer cancel()
 	directory, err := os.MkdirTemp("", "attls-conform-")
 	if err != nil {
-		return ends, err
+		return nil, err
 	}
 	defer os.RemoveAll(directory)
 	if err := writeFiles(directory); err != nil {
-		return ends, err
+		return nil, err
 	}
 	task := Task{Scenario: r.Scenario, Directory: directory, Root: rootOf(r, peers)}
 	_, task.OwnAnswer = peers[r.Server].(Answerer)
 	recording := settings.Recorder.recording(r, directory)
 	defer recording.finish()
-	var processes [2]Process
-	for _, role := range []attls.Role{attls.RoleServer, attls.RoleClient} {
-		t := task
-		t.Role = role
-		if role == attls.RoleClient {
-			if t.Address, err = recording.begin(ctx, processes[attls.RoleServer].Address()); err != nil {
-				return ends, err
-			}
-		}
-		if processes[role], err = peers[r.Stack(role)].Start(ctx, &t); err != nil {
-			return ends, fmt.Errorf("the %v: %w", role, err)
-		}
-		defer processes[role].Stop()
-	}
-	for _, role := range roles {
-		claims, e := processes[role].Claims()
-		if e != nil {
-			err = errors.Join(err, fmt.Errorf("the %v: %w", role, e))
-		}
-		ends[role] = claims
-	}
+	list, err := converse(ctx, r, peers, &task, recording)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = errors.Join(context.Cause(ctx), err)
 	}
-	return ends, err
+	return list, err
+}
+
+// converse makes the connections of a case, one after another.
+func converse(ctx context.Context, r *Result, peers map[string]Peer, task *Task, recording *recording) (list [][2]conformance.Claims, err error) {
+	serving, t := *task, *task
+	serving.Role, t.Role = attls.RoleServer, attls.RoleClient
+	server, err := peers[r.Server].Start(ctx, &serving)
+	if err != nil {
+		return nil, fmt.Errorf("the server: %w", err)
+	}
+	stop := sync.OnceFunc(server.Stop)
+	defer stop()
+	if t.Address, err = recording.begin(ctx, server.Address()); err != nil {
+		return nil, err
+	}
+	for range t.connections() {
+		claims, e := visit(ctx, peers[r.Client], t)
+		list = append(list, [2]conformance.Claims{attls.RoleClient: claims})
+		if e == nil && t.keeps() {
+			e = t.kept(&claims)
+		}
+		if e != nil {
+			err = fmt.Errorf("the client: %w", e)
+			break
+		}
+		t.Resumes = true
+	}
+	if err != nil { // the server would wait for more
+		stop()
+	}
+	for i := range list {
+		claims, e := server.Claims()
+		if e != nil {
+			return list, errors.Join(err, fmt.Errorf("the server: %w", e))
+		}
+		list[i][attls.RoleServer] = claims
+	}
+	return list, err
+}
+
+// visit makes one connection of a client.
+func visit(ctx context.Context, p Peer, t Task) (conformance.Claims, error) {
+	client, err := p.Start(ctx, &t)
+	if err != nil {
+		return conformance.Claims{}, err
+	}
+	defer client.Stop()
+	return client.Claims()
 }
 
 // rootOf is the root of trust of the stack that has one of its own.
@@ -209,8 +244,9 @@ func rootOf(r *Result, peers map[string]Peer) conformance.Root {
 	return nil
 }
 
-// Judge compares what both ends claim with each other and with the scenario; nil
-// when the connection ended as it had to.
+// Judge compares what both ends claim of one connection with each other and with
+// the scenario; nil when it ended as it had to. A scenario with resumption is one
+// whose session is resumed.
 func Judge(c *Case, client, server *conformance.Claims) error {
 	if c.Scenario.Injected() != "" {
 		return judgeFault(c, client, server)
@@ -264,6 +300,8 @@ func (c claim) of(end *conformance.Claims) (value string, told bool) {
 var (
 	claimSuite      = claim{"suite", func(c *conformance.Claims) string { return c.Suite }}
 	claimGroup      = claim{"group", func(c *conformance.Claims) string { return c.Group }}
+	claimResumed    = claim{"resumed", func(c *conformance.Claims) string { return strconv.FormatBool(c.Resumed) }}
+	claimPSKMode    = claim{"psk_mode", func(c *conformance.Claims) string { return c.PSKMode }}
 	claimRetry      = claim{"hello_retry", func(c *conformance.Claims) string { return strconv.FormatBool(c.HelloRetry) }}
 	claimALPN       = claim{"alpn", func(c *conformance.Claims) string { return c.ALPN }}
 	claimTranscript = claim{"transcript_hash", func(c *conformance.Claims) string { return c.TranscriptHash }}
@@ -280,18 +318,24 @@ var (
 
 var comparisons = []comparison{
 	{what: "suite", client: claimSuite, server: claimSuite, want: func(s *conformance.Scenario) string { return s.Suite }},
-	{what: "group", client: claimGroup, server: claimGroup, want: func(s *conformance.Scenario) string { return s.Group }},
+	{what: "group", client: claimGroup, server: claimGroup, want: func(s *conformance.Scenario) string { return s.Group },
+		due: func(s *conformance.Scenario) bool { return s.Resumption != conformance.ResumePSKOnly }},
+	{what: "resumption", client: claimResumed, server: claimResumed,
+		want: func(s *conformance.Scenario) string { return strconv.FormatBool(s.Resumption != "") }},
+	{what: "mode of the pre-shared key", client: claimPSKMode, server: claimPSKMode,
+		want: func(s *conformance.Scenario) string { return string(s.Resumption) },
+		due:  func(s *conformance.Scenario) bool { return s.Resumption != "" }},
 	{what: "HelloRetryRequest", client: claimRetry, server: claimRetry,
 		want: func(s *conformance.Scenario) string { return strconv.FormatBool(s.HelloRetry || s.Cookie) }},
 	{what: "application protocol", client: claimALPN, server: claimALPN, want: func(s *conformance.Scenario) string { return s.ALPN },
 		due: func(s *conformance.Scenario) bool { return s.ALPN != "" }},
 	{what: "transcript hash", client: claimTranscript, server: claimTranscript, due: attested},
 	{what: "exported value", client: claimExporter, server: claimExporter},
-	{what: "key of the server", client: claimPeerKey, server: claimOwnKey},
+	{what: "key of the server", client: claimPeerKey, server: claimOwnKey, due: serverAuthenticates},
 	{what: "key of the client", client: claimOwnKey, server: claimPeerKey, due: clientAuthenticates},
-	{what: "signature of the server", client: claimPeerScheme, server: claimOwnScheme},
+	{what: "signature of the server", client: claimPeerScheme, server: claimOwnScheme, due: serverAuthenticates},
 	{what: "signature of the client", client: claimOwnScheme, server: claimPeerScheme, due: clientAuthenticates},
-	{what: "type of the server's certificate", client: claimPeerType, server: claimOwnType},
+	{what: "type of the server's certificate", client: claimPeerType, server: claimOwnType, due: serverAuthenticates},
 	{what: "type of the client's certificate", client: claimOwnType, server: claimPeerType, due: clientAuthenticates},
 	{what: "data to the server", client: claimSent, server: claimReceived},
 	{what: "data to the client", client: claimReceived, server: claimSent},
@@ -299,8 +343,11 @@ var comparisons = []comparison{
 
 func attested(s *conformance.Scenario) bool { return len(s.Attester.Roles()) > 0 }
 
+// serverAuthenticates: with the key of a session nobody shows a certificate.
+func serverAuthenticates(s *conformance.Scenario) bool { return s.Resumption == "" }
+
 func clientAuthenticates(s *conformance.Scenario) bool {
-	return s.ClientCertificate || s.Attester.Has(attls.RoleClient)
+	return serverAuthenticates(s) && (s.ClientCertificate || s.Attester.Has(attls.RoleClient))
 }
 
 // judge compares what both ends can tell; an end that can tell must, where it is
