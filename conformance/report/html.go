@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"attls/conformance"
 )
@@ -14,22 +16,26 @@ import (
 //go:embed page.html page.css page.js
 var files embed.FS
 
+// page is the template without what indents it, which would be a third of a page.
 var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
-	"short": short, "seconds": seconds, "outcomeName": outcomeName, "percent": percent,
-}).ParseFS(files, "page.html"))
+	"seconds": seconds, "outcomeName": outcomeName, "noteName": noteName, "percent": percent,
+}).Parse(indentation.ReplaceAllString(text("page.html"), "\n")))
+
+var indentation = regexp.MustCompile(`\n\s+`)
+
+// text is one of our own files, which are the same for every report.
+func text(name string) string {
+	blob, err := files.ReadFile(name)
+	if err != nil {
+		panic(err) // it is compiled in
+	}
+	return string(blob)
+}
 
 // WriteHTML writes the report as a page that needs no other file. The same
 // report gives the same octets.
 func (r *Report) WriteHTML(w io.Writer) error {
-	css, err := files.ReadFile("page.css")
-	if err != nil {
-		return err
-	}
-	js, err := files.ReadFile("page.js")
-	if err != nil {
-		return err
-	}
-	return page.Execute(w, view{Report: r, CSS: template.CSS(css), JS: template.JS(js)}) // our own files, the same for every report
+	return page.Execute(w, view{Report: r, CSS: template.CSS(text("page.css")), JS: template.JS(text("page.js"))})
 }
 
 // view is what the template reads.
@@ -39,26 +45,44 @@ type view struct {
 	JS  template.JS
 }
 
-// Deviations are the reasons of expected deviations, with their runs.
-func (v view) Deviations() (list []deviation) {
-	for i := range v.Runs {
-		r := &v.Runs[i]
-		if r.Outcome != Deviation {
-			continue
+// Part says which shards the report has, where that is not all.
+func (v view) Part() string {
+	if len(v.Shards) == 0 || v.Shards[0].Count == 1 || len(v.Shards) == v.Shards[0].Count {
+		return ""
+	}
+	var list []string
+	for _, s := range v.Shards {
+		list = append(list, s.String())
+	}
+	return "shard " + strings.Join(list, ", ")
+}
+
+// Notices are what a reader has to know of the whole.
+func (v view) Notices() []string { return append(v.Missing(), v.Mixed()...) }
+
+// Reasons are why runs deviate, or could not be made, with their number.
+func (v view) Reasons() (list []reason) {
+	for _, o := range []Outcome{Deviation, Limit, Skipped} {
+		for i := range v.Runs {
+			r := &v.Runs[i]
+			if r.Outcome != o {
+				continue
+			}
+			at := slices.IndexFunc(list, func(known reason) bool { return known.Outcome == o && known.Text == r.Reason })
+			if at < 0 {
+				at = len(list)
+				list = append(list, reason{Outcome: o, Text: r.Reason})
+			}
+			list[at].Count++
 		}
-		at := slices.IndexFunc(list, func(d deviation) bool { return d.Reason == r.Reason })
-		if at < 0 {
-			at = len(list)
-			list = append(list, deviation{Reason: r.Reason})
-		}
-		list[at].Runs = append(list[at].Runs, r.ID)
 	}
 	return list
 }
 
-type deviation struct {
-	Reason string
-	Runs   []string
+type reason struct {
+	Outcome Outcome
+	Text    string
+	Count   int
 }
 
 // Shown are the runs in the order of the page: by outcome, then as they are.
@@ -67,7 +91,7 @@ func (v view) Shown() []shown {
 	for _, o := range Outcomes {
 		for i := range v.Runs {
 			if v.Runs[i].Outcome == o {
-				list = append(list, shown{&v.Runs[i], len(list)})
+				list = append(list, shown{&v.Runs[i], len(list), v.Program})
 			}
 		}
 	}
@@ -77,11 +101,19 @@ func (v view) Shown() []shown {
 // shown is a run on the page.
 type shown struct {
 	*Run
-	N int
+	N       int
+	program string
 }
 
-func (s shown) Pair() string    { return pairOf(s.Run) }
 func (s shown) Profile() string { return profileOf(s.Run) }
+
+// Repeat is the command that repeats the run.
+func (s shown) Repeat() string {
+	if s.Command == "" {
+		return ""
+	}
+	return strings.TrimSpace(s.program + " " + s.Command)
+}
 
 // What says in a few words how the run attests.
 func (s shown) What() string {
@@ -196,18 +228,6 @@ type verdict struct {
 	*conformance.VerdictClaim
 }
 
-// Search is what the filter of the page looks through.
-func (s shown) Search() string {
-	text := []string{s.ID, s.Reason, s.What(), strings.Join(s.Tags(), " ")}
-	for _, e := range s.Errors() {
-		text = append(text, e.Failure, e.Rule)
-	}
-	for i := range s.Findings {
-		text = append(text, s.Findings[i].Failure, s.Findings[i].Rule)
-	}
-	return strings.ToLower(strings.Join(text, " "))
-}
-
 func outcomeName(o Outcome) string {
 	switch o {
 	case Deviation:
@@ -218,20 +238,23 @@ func outcomeName(o Outcome) string {
 	return string(o)
 }
 
-// short keeps the ends of a long hexadecimal value.
-func short(s string) string {
-	const longest = 32
-	if len(s) <= longest || strings.Trim(s, "0123456789abcdef") != "" {
-		return s
+// noteName is a short name after a number.
+func noteName(t Tally) string {
+	if (t.Outcome == Deviation || t.Outcome == Limit) && t.Count != 1 {
+		return string(t.Outcome) + "s"
 	}
-	return s[:16] + "…" + s[len(s)-8:]
+	return string(t.Outcome)
 }
 
 func seconds(s float64) string {
-	if s < 1 {
-		return fmt.Sprintf("%.0f ms", 1000*s)
+	switch d := time.Duration(s * float64(time.Second)); {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.1f s", s)
+	default:
+		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
 	}
-	return fmt.Sprintf("%.1f s", s)
 }
 
 func percent(n, of int) string {

@@ -56,6 +56,20 @@ func (c *Cell) Worst() Outcome {
 	return ""
 }
 
+// Colour is that of the cell: what is known of a stack does not colour all that
+// passed.
+func (c *Cell) Colour() Outcome {
+	if c.Count(Failed) == 0 && c.Count(Passed) > 0 {
+		return Passed
+	}
+	return c.Worst()
+}
+
+// Notes are the outcomes other than a pass.
+func (c *Cell) Notes() []Tally {
+	return slices.DeleteFunc(c.Tallies(), func(t Tally) bool { return t.Outcome == Passed })
+}
+
 // Passed counts the runs that ended as they are known to.
 func (c *Cell) Passed() int { return c.Count(Passed) + c.Count(Deviation) }
 

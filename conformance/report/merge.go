@@ -18,17 +18,23 @@ func Merge(list ...*Report) (*Report, error) {
 	}
 	all := *list[0]
 	all.Runs, all.Shards, all.Stacks = []Run{}, nil, nil
-	from := map[string]*Report{}
+	shards, runs := map[int]*Report{}, map[string]*Report{} // and the report that each is from
 	for _, r := range list {
 		if err := sameGrid(list[0], r); err != nil {
 			return nil, err
 		}
+		for _, s := range r.Shards {
+			if other := shards[s.Index]; other != nil {
+				return nil, fmt.Errorf("shard %s is there twice: %s and %s", s, other.file(), r.file())
+			}
+			shards[s.Index] = r
+		}
 		for i := range r.Runs {
 			id := r.Runs[i].ID
-			if other := from[id]; other != nil {
-				return nil, twice(other, r, &r.Runs[i])
+			if other := runs[id]; other != nil {
+				return nil, fmt.Errorf("%s and %s both have the run %s", other.file(), r.file(), id)
 			}
-			from[id] = r
+			runs[id] = r
 		}
 		all.take(r)
 	}
@@ -76,16 +82,6 @@ func sameGrid(a, b *Report) error {
 		return fmt.Errorf("%s are shards of different divisions: %s and %s", which, a.Shards[0], b.Shards[0])
 	}
 	return nil
-}
-
-// twice tells that a run stands in two reports, because a shard does where so.
-func twice(a, b *Report, run *Run) error {
-	for _, s := range b.Shards {
-		if slices.Contains(a.Shards, s) {
-			return fmt.Errorf("shard %s is there twice: %s and %s", s, a.file(), b.file())
-		}
-	}
-	return fmt.Errorf("%s and %s both have the run %s", a.file(), b.file(), run.ID)
 }
 
 func (r *Report) file() string { return cmp.Or(r.name, "a report") }
@@ -151,11 +147,11 @@ func (r *Report) Missing() (list []string) {
 func (r *Report) Mixed() (list []string) {
 	kinds := map[string][]string{}
 	for _, s := range r.Stacks {
-		kinds[s.Name] = append(kinds[s.Name], cmp.Or(s.Version, "none"))
+		kinds[s.Name] = append(kinds[s.Name], cmp.Or(s.Version, "not here"))
 	}
 	for _, name := range slices.Sorted(maps.Keys(kinds)) {
 		if k := kinds[name]; len(k) > 1 {
-			list = append(list, fmt.Sprintf("The shards met different versions of %s: %q.", name, k))
+			list = append(list, fmt.Sprintf("The shards met different versions of %s: %s.", name, strings.Join(k, "; ")))
 		}
 	}
 	return list

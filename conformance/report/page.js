@@ -1,60 +1,86 @@
 "use strict";
 (() => {
+  document.documentElement.classList.add("scripted");
   const runs = [...document.querySelectorAll(".run")];
   const search = document.getElementById("search");
-  const chosen = { outcome: "", pair: "", profile: "" };
+  const chosen = { outcome: "", pair: "", profile: "", reason: "" };
+  const text = (run, selector) => [...run.querySelectorAll(selector)].map((e) => e.textContent).join(" ");
+
+  // What the filters look at, read from the page when a filter is first used.
+  let read;
+  const facts = () => read ??= runs.map((run) => ({
+    run,
+    outcome: run.classList[1],
+    pair: text(run, "summary .pair"),
+    profile: text(run, "summary .profile"),
+    reason: text(run, "summary .reason"),
+    words: text(run, "summary, .fault, .error, .command code").toLowerCase(),
+  }));
 
   function apply() {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const wanted = Object.entries(chosen).filter(([, value]) => value);
     let count = 0;
-    for (const run of runs) {
-      const d = run.dataset;
-      const on = (!chosen.outcome || d.outcome === chosen.outcome) && (!chosen.pair || d.pair === chosen.pair) &&
-        (!chosen.profile || d.profile === chosen.profile) && words.every((w) => d.search.includes(w));
-      run.hidden = !on;
+    for (const fact of facts()) {
+      const on = wanted.every(([key, value]) => fact[key] === value) && words.every((w) => fact.words.includes(w));
+      fact.run.hidden = !on;
       if (on) count++;
     }
     document.getElementById("shown").value = count;
-    const names = document.getElementById("chosen");
-    names.replaceChildren(...[chosen.outcome, chosen.pair, chosen.profile].filter(Boolean).map((text) => {
+    document.getElementById("chosen").replaceChildren(...wanted.map(([, value]) => {
       const e = document.createElement("em");
-      e.textContent = text;
+      e.textContent = value;
       return e;
     }));
     document.getElementById("clear").hidden = count === runs.length;
-    for (const b of document.querySelectorAll(".count")) b.setAttribute("aria-pressed", b.dataset.outcome === chosen.outcome);
-    for (const b of document.querySelectorAll(".cell")) b.setAttribute("aria-pressed", b.dataset.pair === chosen.pair && b.dataset.profile === chosen.profile);
+    for (const b of document.querySelectorAll("[data-outcome], [data-pair], [data-reason]")) b.setAttribute("aria-pressed", isChosen(b));
   }
 
-  for (const b of document.querySelectorAll(".count")) {
+  // The buttons carry what they choose; a second press takes it back.
+  const keys = (b) => Object.keys(chosen).filter((key) => key in b.dataset);
+  const isChosen = (b) => keys(b).every((key) => chosen[key] === b.dataset[key]);
+  for (const b of document.querySelectorAll("[data-outcome], [data-pair], [data-reason]")) {
     b.addEventListener("click", () => {
-      chosen.outcome = chosen.outcome === b.dataset.outcome ? "" : b.dataset.outcome;
+      const back = isChosen(b);
+      for (const key of keys(b)) chosen[key] = back ? "" : b.dataset[key];
       apply();
+      if (!back && !b.dataset.outcome) document.querySelector(".filter").scrollIntoView({ behavior: "smooth" });
     });
   }
-  for (const b of document.querySelectorAll(".cell")) {
-    b.addEventListener("click", () => {
-      const same = chosen.pair === b.dataset.pair && chosen.profile === b.dataset.profile;
-      chosen.pair = same ? "" : b.dataset.pair;
-      chosen.profile = same ? "" : b.dataset.profile;
-      apply();
-      if (!same) document.querySelector(".filter").scrollIntoView({ behavior: "smooth" });
-    });
-  }
-  search.addEventListener("input", apply);
-  document.getElementById("clear").addEventListener("click", () => {
-    chosen.outcome = chosen.pair = chosen.profile = search.value = "";
+  const clear = () => {
+    for (const key in chosen) chosen[key] = "";
+    search.value = "";
     apply();
+  };
+  search.addEventListener("input", apply);
+  document.getElementById("clear").addEventListener("click", clear);
+  addEventListener("keydown", (e) => {
+    if (e.key === "/" && document.activeElement !== search) {
+      e.preventDefault();
+      search.focus();
+    } else if (e.key === "Escape" && document.activeElement === search) clear();
   });
-  for (const b of document.querySelectorAll(".copy")) {
+
+  // Each command gets a button that copies it, a run's when the run is opened.
+  function copying(line) {
+    const code = line.querySelector("code");
+    const b = document.createElement("button");
+    b.type = "button";
+    b.className = "copy";
+    b.textContent = "copy";
+    const done = () => { b.textContent = "copied"; setTimeout(() => { b.textContent = "copy"; }, 1200); };
+    const select = () => { const r = document.createRange(); r.selectNodeContents(code); getSelection().removeAllRanges(); getSelection().addRange(r); };
     b.addEventListener("click", () => {
-      const code = b.parentElement.querySelector("code");
-      const done = () => { b.textContent = "copied"; setTimeout(() => { b.textContent = "copy"; }, 1200); };
-      const select = () => { const r = document.createRange(); r.selectNodeContents(code); getSelection().removeAllRanges(); getSelection().addRange(r); };
       if (navigator.clipboard) navigator.clipboard.writeText(code.textContent).then(done, select);
       else select();
     });
+    line.append(b);
   }
+  document.querySelectorAll("header .command").forEach(copying);
+  document.getElementById("runs").addEventListener("toggle", (e) => {
+    for (const line of e.target.querySelectorAll(".command:not(:has(button))")) copying(line);
+  }, true);
+
   document.getElementById("theme").addEventListener("click", () => {
     const root = document.documentElement;
     const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;

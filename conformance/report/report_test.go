@@ -23,7 +23,8 @@ func sample(t testing.TB) *report.Report {
 	t.Helper()
 	r := report.New("Interoperation of a sample")
 	r.Began, r.Seconds = time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC), 12.3
-	r.Command, r.Version = "attls conform --full", "v1.2.3"
+	r.Program, r.Command, r.Version = "/opt/attls", "attls conform --full", "v1.2.3"
+	r.Stacks = []report.Stack{{Name: "attls", Version: "v1.2.3"}, {Name: "mbedtls", Version: "Mbed TLS 3.6.6"}, {Name: "gnutls", Missing: "gnutls-cli is not installed."}}
 	for _, s := range []conformance.Scenario{
 		{Profile: "early-attestation-06"},
 		{Profile: "early-attestation-06", Attester: conformance.AttestBoth, HelloRetry: true, Group: "secp256r1"},
@@ -36,7 +37,7 @@ func sample(t testing.TB) *report.Report {
 			t.Fatal(result.Err)
 		}
 		run := r.Add(&result, 12*time.Millisecond)
-		run.Command = "attls conform --filter '" + run.ID + "'"
+		run.Command = "conform --case '" + run.ID + "'"
 	}
 	// The second is a failure: the server claims another challenge, and a text of
 	// an attacker.
@@ -84,7 +85,9 @@ func TestPage(t *testing.T) {
 		t.Error("the same report gives two pages")
 	}
 	for _, want := range []string{"Interoperation of a sample", "2 January 2026, 15:04 UTC", "attls conform --full", "peer limit", "expected deviation",
-		"mbedTLS sends decode_error", "remoteAttestation", "hash(CH..SH)", "attestation_failed", "2 claims differ", "does not say", "✓"} {
+		"mbedTLS sends decode_error", "remoteAttestation", "hash(CH..SH)", "attestation_failed", "2 claims differ",
+		"<code>/opt/attls conform --case &#39;attls-attls/mbedtls-poc", "Mbed TLS 3.6.6", "not here: gnutls-cli", `data-reason="OpenSSL sends no extension`, "1 deviation<",
+		"<title>Interoperation of a sample: 4 passed, 1 failed, 2 skipped</title>"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page lacks %q", want)
 		}
@@ -123,6 +126,43 @@ func TestPage(t *testing.T) {
 	}
 	if external := regexp.MustCompile(`(url\(|@import|https?:)`).FindString(text); external != "" {
 		t.Errorf("the page refers to something outside: %s", external)
+	}
+}
+
+// TestPageParts: a page of a part says so, and what is missing or mixed.
+func TestPageParts(t *testing.T) {
+	r := sample(t)
+	r.Grid = report.NewGrid(nil, make([]string, 12))
+	r.Shards = []report.Shard{{Index: 1, Count: 3, Cases: 4}, {Index: 2, Count: 3, Cases: 4}}
+	r.Stacks = append(r.Stacks, report.Stack{Name: "mbedtls", Version: "Mbed TLS 3.6.5"})
+	for i := range r.Runs {
+		r.Runs[i].Number = i + 1
+	}
+	text := page(t, r)
+	for _, want := range []string{"shard 1/3, 2/3", "Shard 3/3 is missing.", "2 of 4 cases of shard 1/3 were not run.", "2 of 4 cases of shard 2/3 were not run.",
+		"The shards met different versions of mbedtls: Mbed TLS 3.6.6; Mbed TLS 3.6.5."} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+}
+
+// TestPageSize: a page of 1500 runs must have less than 10 MB.
+func TestPageSize(t *testing.T) {
+	r := sample(t)
+	empty := *r
+	empty.Runs = nil
+	few := r.Runs[:5] // with messages and claims
+	for i := range few {
+		few[i].Binders = nil // another stack tells none
+	}
+	r.Runs = nil
+	const copies = 20
+	for range copies {
+		r.Runs = append(r.Runs, few...)
+	}
+	if each := (len(page(t, r)) - len(page(t, &empty))) / (copies * len(few)); each > 10_000_000/1500 {
+		t.Errorf("%d octets for each run", each)
 	}
 }
 
