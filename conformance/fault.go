@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -690,13 +691,7 @@ func tryKeyUnusable(c *circumstance) *attempt {
 	if c.credential().KeyFrom != profile.KeyFromAppraisal {
 		return nil
 	}
-	relying := c.attester.Peer()
-	return &attempt{rejects: relying, at: attls.KindCertificate, apply: func(s *setup) {
-		end := s.ends[relying]
-		end.appraiser = changedVerdict{end.appraiser, func(v *negotiation.Verdict) {
-			v.SPKI = []byte{0x30, 0x00}
-		}}
-	}}
+	return lying(c, "key_unusable")
 }
 
 func tryVerifierUnreachable(c *circumstance) *attempt {
@@ -903,10 +898,33 @@ func tryKeyType(c *circumstance) *attempt {
 	if row.KeyFrom != profile.KeyFromAppraisal || len(row.Keys) == 0 || slices.Contains(row.Keys, "secp384r1") {
 		return nil
 	}
+	return lying(c, "key-type")
+}
+
+// lies are the faults that lie in what the rejecting end's own Appraiser says.
+var lies = map[string]func(*negotiation.Verdict){
+	"key_unusable": func(v *negotiation.Verdict) { v.SPKI = []byte{0x30, 0x00} },
+	"key-type":     func(v *negotiation.Verdict) { v.SPKI = otherCurve() },
+}
+
+// Lies are the names of the faults that Lying can have an Appraiser commit.
+func Lies() []string { return slices.Sorted(maps.Keys(lies)) }
+
+// Lying is an Appraiser whose verdicts are wrong as the fault of this name wants
+// them, for a relying party in another program.
+func Lying(name string, a negotiation.Appraiser) (negotiation.Appraiser, error) {
+	change, ok := lies[name]
+	if !ok {
+		return nil, fmt.Errorf("no lie is called %q; there are %s", name, strings.Join(Lies(), ", "))
+	}
+	return changedVerdict{a, change}, nil
+}
+
+func lying(c *circumstance, name string) *attempt {
 	relying := c.attester.Peer()
 	return &attempt{rejects: relying, at: attls.KindCertificate, apply: func(s *setup) {
 		end := s.ends[relying]
-		end.appraiser = changedVerdict{end.appraiser, func(v *negotiation.Verdict) { v.SPKI = otherCurve() }}
+		end.appraiser = changedVerdict{end.appraiser, lies[name]}
 	}}
 }
 

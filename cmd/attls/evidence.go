@@ -335,13 +335,15 @@ func readPayload(name string, stdin io.Reader) ([]byte, error) {
 }
 
 func serveCommand(files *rootFiles) *cobra.Command {
-	return &cobra.Command{
+	var lie string
+	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Answer one JSON request, as --attester-cmd and --appraiser-cmd ask it",
 		Long: `serve reads one JSON request from standard input and answers it on standard
 output with the software root of trust or the embedded verifier. It shows what a
 program of your own has to do to take their place; docs/attester-command.md
-describes the requests.`,
+describes the requests. With --lie its verdicts are wrong in one way, to see whether
+a relying party notices.`,
 		Example: `  attls server --attester-cmd "attls evidence serve"
   attls client --appraiser-cmd "attls evidence serve" --require-attestation`,
 		Args: cobra.NoArgs,
@@ -350,12 +352,21 @@ describes the requests.`,
 			if err != nil {
 				return err
 			}
-			if err := attestation.Serve(c.Context(), software, verifier, c.InOrStdin(), c.OutOrStdout()); err != nil {
+			var appraiser negotiation.Appraiser = verifier
+			if lie != "" {
+				if appraiser, err = conformance.Lying(lie, verifier); err != nil {
+					return usage("--lie: %w", err)
+				}
+			}
+			if err := attestation.Serve(c.Context(), software, appraiser, c.InOrStdin(), c.OutOrStdout()); err != nil {
 				return failed("%w", err)
 			}
 			return nil
 		},
 	}
+	c.Flags().StringVar(&lie, "lie", "", "name the wrong key in each verdict: "+strings.Join(conformance.Lies(), ", "))
+	complete(c, "lie", conformance.Lies()...)
+	return c
 }
 
 // tools returns the Attester and the Appraiser of an endpoint.

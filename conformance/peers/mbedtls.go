@@ -75,8 +75,6 @@ func (MbedTLS) Limit(s *conformance.Scenario, r attls.Role) string {
 		return "the code points of our mbedTLS peer are compiled in"
 	case len(s.Readings) > 0:
 		return "our mbedTLS peer has the default readings only"
-	case slices.Contains(unprovoked, s.Fail):
-		return "the fault " + s.Fail + " lies in a verdict that our mbedTLS peer does not get"
 	case s.Fail == "two_choices" && s.Profile == "tls-attestation-07":
 		return "our peer offers one model at a time, so that a second choice is unsupported_extension before it is two choices"
 	case s.Resumption != "" && s.Profile == "mbedtls-poc":
@@ -86,9 +84,6 @@ func (MbedTLS) Limit(s *conformance.Scenario, r attls.Role) string {
 	}
 	return ""
 }
-
-// unprovoked are faults of the rejecting end's own Appraiser.
-var unprovoked = []string{"key_unusable", "key-type"}
 
 // ownFaults are faults that lie in the settings of the end that must reject; so
 // our peer is set as the fault has it. A later flag wins.
@@ -156,6 +151,9 @@ func (m MbedTLS) Start(ctx context.Context, t *Task) (Process, error) {
 		args = append(args, "--verifier", attestation.DemoVerifier)
 	}
 	args = append(args, ownFaults[t.Scenario.Injected()]...)
+	if slices.Contains(conformance.Lies(), t.Scenario.Fail) {
+		args = append(args, "--appraiser-cmd", m.Evidence+" --lie "+t.Scenario.Fail)
+	}
 	if t.Role == attls.RoleServer {
 		if t.Scenario.ClientCertificate {
 			args = append(args, "--ask-certificate")

@@ -14,6 +14,7 @@ import (
 	"attls/conformance"
 	"attls/conformance/capture"
 	"attls/conformance/report"
+	"attls/negotiation"
 )
 
 // evidenceHelper makes this test binary a program that makes and judges Evidence.
@@ -26,11 +27,23 @@ func TestMain(m *testing.M) {
 	if os.Getenv(evidenceHelper) == "" {
 		os.Exit(m.Run())
 	}
-	software, verifier := conformance.DemoAttestation(nil)
-	if err := attestation.Serve(context.Background(), software, verifier, os.Stdin, os.Stdout); err != nil {
+	if err := serveEvidence(os.Args[1:]); err != nil {
 		io.WriteString(os.Stderr, err.Error())
 		os.Exit(1)
 	}
+}
+
+// serveEvidence is "attls evidence serve".
+func serveEvidence(args []string) error {
+	software, verifier := conformance.DemoAttestation(nil)
+	var appraiser negotiation.Appraiser = verifier
+	if len(args) == 2 && args[0] == "--lie" {
+		var err error
+		if appraiser, err = conformance.Lying(args[1], verifier); err != nil {
+			return err
+		}
+	}
+	return attestation.Serve(context.Background(), software, appraiser, os.Stdin, os.Stdout)
 }
 
 func stacks(t *testing.T) []Peer {
