@@ -227,6 +227,10 @@ static int on_certificate_read(void *ctx, mbedtls_ssl_context *ssl, const unsign
     if (mbedtls_pk_parse_public_key(key, a->spki.p, a->spki.len) != 0) {
         return fail(c, FAIL_KEY_UNUSABLE, "certificate", "the attested key cannot be used");
     }
+    if (c->options->draft->raw_signature && /* of 64 octets */
+        (!mbedtls_pk_can_do(key, MBEDTLS_PK_ECKEY) || mbedtls_pk_get_bitlen(key) != 256)) {
+        return fail(c, FAIL_KEY_UNUSABLE, "certificate", "the attested key is not on secp256r1");
+    }
     return 0;
 }
 
