@@ -6,6 +6,7 @@ require (
 	github.com/andybalholm/brotli v1.2.0
 	github.com/cloudflare/circl v1.6.5
 	github.com/fxamacker/cbor/v2 v2.10.0
+	github.com/google/go-tpm v0.9.8
 	github.com/gopacket/gopacket v1.4.0
 	github.com/klauspost/compress v1.18.0
 	github.com/lestrrat-go/jwx/v3 v3.4.0

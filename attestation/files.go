@@ -90,7 +90,8 @@ type referenceFile struct {
 	Debug      debugState         `yaml:"debug,omitempty"` // the least accepted
 	Profile    string             `yaml:"profile,omitempty"`
 	Components []referencePartial `yaml:"components,omitempty"`
-	Prototype  bool               `yaml:"prototype,omitempty"` // for the prototype's tokens only
+	Prototype  bool               `yaml:"prototype,omitempty"`   // for the prototype's tokens only
+	PCRDigests []sha256Octets     `yaml:"pcr_digests,omitempty"` // for Parsec's Evidence of a TPM only
 }
 
 type referencePartial struct {
@@ -390,6 +391,9 @@ func (r *referenceFile) reference() Reference {
 	for _, u := range r.UEIDs {
 		out.UEIDs = append(out.UEIDs, u)
 	}
+	for _, d := range r.PCRDigests {
+		out.PCRDigests = append(out.PCRDigests, d)
+	}
 	for _, c := range r.Components {
 		component := ReferenceComponent{Name: c.Name, Versions: c.Versions}
 		for _, d := range c.Digests {
@@ -443,6 +447,9 @@ func (r *Reference) file() referenceFile {
 	out := referenceFile{Name: r.Name, OEMID: r.OEMID, Model: string(r.Model), Profile: r.Profile, Debug: debugState(r.Debug), Prototype: r.Prototype}
 	for _, u := range r.UEIDs {
 		out.UEIDs = append(out.UEIDs, u)
+	}
+	for _, d := range r.PCRDigests {
+		out.PCRDigests = append(out.PCRDigests, d)
 	}
 	for _, c := range r.Components {
 		component := referencePartial{Name: c.Name, Versions: c.Versions}

@@ -30,7 +30,7 @@ func TestFiles(t *testing.T) {
 	s, v := testDemo()
 	s.Offers = []Offer{{Format: profile.Format{ContentFormat: FormatCWT}}, {Format: PrototypeFormat, Tokens: Combined, JSON: false}}
 	v.Formats = []profile.Format{{ContentFormat: FormatCWT}, {MediaType: MediaTypeCWT}, PrototypeFormat}
-	v.References = append(v.References, Reference{Name: "prototype", Prototype: true})
+	v.References = append(v.References, Reference{Name: "prototype", Prototype: true}, Reference{Name: "TPM", PCRDigests: [][]byte{make([]byte, 32)}})
 	v.Validity, v.MaxAge, v.Skew, v.Limits.Size = time.Minute, time.Hour, time.Second, 5000
 	verifier, err := v.File()
 	if err != nil {

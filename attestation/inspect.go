@@ -37,8 +37,10 @@ func Inspect(payload []byte, model profile.Model) (*Contents, *attls.Error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Contents{Platform: t.platform, least: t.form.leastNonce(), claims: t.kat.claims}
-	if nonce, err := t.kat.claims.octets(claimNonce); err == nil {
+	c := &Contents{Platform: t.platform, least: t.leastNonce(), claims: t.claims()}
+	if t.tpm != nil {
+		c.Challenge = t.tpm.kat.attest.ExtraData.Buffer
+	} else if nonce, err := c.claims.octets(claimNonce); err == nil {
 		c.Challenge = nonce
 	}
 	return c, c.setKey(t.key)

@@ -37,6 +37,9 @@ type Reference struct {
 	// Prototype makes it a reference for the tokens of the 2022 prototype, which
 	// measure nothing, and for no others; without it, for all others.
 	Prototype bool
+	// PCRDigests make it a reference for Parsec's Evidence of a TPM, and for no
+	// other: the digests of quoted PCRs that are accepted.
+	PCRDigests [][]byte
 }
 
 // ReferenceComponent is a component with the measurements accepted of it. The
@@ -210,6 +213,33 @@ type tokens struct {
 	kak      crypto.PublicKey // signs the KAT; nil when one token is both
 	linked   []byte           // what the PAT's nonce must be the hash of
 	platform Platform
+	tpm      *parsecTPM // in place of kat and pat
+}
+
+// claims are those of the key token; none where a TPM speaks.
+func (t *tokens) claims() claims {
+	if t.kat == nil {
+		return nil
+	}
+	return t.kat.claims
+}
+
+// leastNonce is the length of the shortest challenge, in octets.
+func (t *tokens) leastNonce() int {
+	if t.tpm != nil {
+		return 0
+	}
+	return t.form.leastNonce()
+}
+
+// verifies checks what the platform key signs under an endorsed key. The
+// prototype's PAT vouches for no other key, so the same one must have signed its
+// KAT.
+func (t *tokens) verifies(key crypto.PublicKey) bool {
+	if t.tpm != nil {
+		return t.tpm.verify(key) == nil
+	}
+	return t.pat.verify(key) == nil && (t.form != Prototype || sameKey(key, t.kak))
 }
 
 // evidence runs the checks of draft-bft-rats-kat: the platform token's
@@ -227,7 +257,10 @@ func (a *appraisal) evidence() {
 		a.vector.InstanceIdentity = ear.TrustworthyInstanceClaim
 		a.vector.Hardware = ear.GenuineHardwareClaim
 	}
-	if t.kak != nil {
+	switch {
+	case t.tpm != nil:
+		a.check(CheckLinkage, t.tpm.linkage(), "the TPM certifies the public area, and made the key")
+	case t.kak != nil:
 		a.check(CheckLinkage, linkage(t), "the platform token vouches for the key that signed the key token")
 	}
 	a.vector.Executables = ear.ContraindicatedRuntimeClaim
@@ -240,7 +273,7 @@ func (a *appraisal) evidence() {
 	a.checkChallenge(a.challenge(t))
 	attested := a.checkKey(t.key, nil)
 	if len(a.r.Claims) > 0 {
-		a.check(CheckClaims, t.kat.claims.agree(a.r), fmt.Sprintf("%d further claims are as expected", len(a.r.Claims)))
+		a.check(CheckClaims, t.claims().agree(a.r), fmt.Sprintf("%d further claims are as expected", len(a.r.Claims)))
 	}
 	if a.verdict.Failure == "" {
 		a.verdict.SPKI = attested
@@ -276,8 +309,12 @@ func (a *appraisal) unwrap() (*CMW, bool) {
 	return c, a.check(CheckCMW, err, fmt.Sprintf("%d octets", len(a.r.CMW)))
 }
 
-// parseTokens finds a KAT and a PAT in a collection, or one token in a record.
+// parseTokens finds a KAT and a PAT in a collection, or one token or the statements
+// of a TPM in a record.
 func parseTokens(c *CMW) (*tokens, *attls.Error) {
+	if c.Form == CBORRecord && c.Format == FormatParsecTPM {
+		return parseParsecTPM(c.Value)
+	}
 	if c.Form != CBORCollection && c.Form != JSONCollection {
 		t, err := parseToken(c.Value)
 		if err != nil {
@@ -381,11 +418,10 @@ func prototypeKey(point []byte) (crypto.PublicKey, *attls.Error) {
 	return nil, malformed(-1, "SEC 1 2.3.4", "%d octets are no uncompressed point of P-256 or P-384", len(point))
 }
 
-// platformSignature finds the endorsed key of the PAT. The prototype's PAT
-// vouches for no other key, so the same one must have signed its KAT.
+// platformSignature finds the endorsed key of the platform's statement.
 func (a *appraisal) platformSignature(t *tokens) *attls.Error {
 	for _, e := range a.Endorsements {
-		if t.pat.verify(e.Key) == nil && (t.form != Prototype || sameKey(e.Key, t.kak)) {
+		if t.verifies(e.Key) {
 			return nil
 		}
 	}
@@ -441,9 +477,12 @@ func (a *appraisal) challenge(t *tokens) *attls.Error {
 	if a.r.Challenge == nil {
 		return nil
 	}
-	want, err := PlaceChallenge(a.r.Challenge, t.form.leastNonce(), maxNonce, a.r.Fit)
+	want, err := PlaceChallenge(a.r.Challenge, t.leastNonce(), maxNonce, a.r.Fit)
 	if err != nil {
 		return err
+	}
+	if t.tpm != nil {
+		return t.tpm.challenge(want)
 	}
 	got, err := t.kat.claims.octets(claimNonce)
 	if err != nil {
@@ -519,7 +558,8 @@ func (ref *Reference) admits(t *tokens) (passed int, why string) {
 		ok  bool
 		why string
 	}{
-		{ref.Prototype == (t.form == Prototype), "it is for other tokens"},
+		{ref.Prototype == (t.form == Prototype) && (ref.PCRDigests != nil) == (t.tpm != nil), "it is for other tokens"},
+		{t.tpm == nil || contains(ref.PCRDigests, t.tpm.pcrs()), fmt.Sprintf("the digest of the PCRs is %x", t.tpm.pcrs())},
 		{ref.Profile == "" || ref.Profile == p.Profile, fmt.Sprintf("eat_profile is %q, not %q", p.Profile, ref.Profile)},
 		{ref.UEIDs == nil || contains(ref.UEIDs, p.UEID), fmt.Sprintf("ueid %x is not listed", []byte(p.UEID))},
 		{ref.OEMID == nil || bytes.Equal(ref.OEMID, p.OEMID), fmt.Sprintf("oemid is %x, not %x", p.OEMID, ref.OEMID)},

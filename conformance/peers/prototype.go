@@ -3,7 +3,6 @@ package peers
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -103,6 +102,8 @@ func (p Prototype) Limit(s *conformance.Scenario, r attls.Role) string {
 		return "its ssl_client2 is not here (--poc-client)"
 	case r == attls.RoleServer && p.Server == "":
 		return "its ssl_server2 is not here (--poc-server)"
+	case r == attls.RoleClient && p.Verifier == nil && holds(p.Client, "psa_generate_key returned"):
+		return "its Evidence comes from Parsec, and --poc-verifier does not say by which key and for which platform"
 	case s.Profile != prototypeProfile:
 		return "the proof of concept's programs speak " + prototypeProfile + " only"
 	case !slices.Contains(mbedTLSGroups, s.Group):
@@ -155,13 +156,10 @@ func (p Prototype) run(ctx context.Context, t *Task, path string, more ...string
 func (p Prototype) startServer(ctx context.Context, t *Task) (Process, error) {
 	args := []string{"attestation_callback=1", "force_version=tls13", "auth_mode=required", "server_addr=127.0.0.1",
 		"crt_file=" + t.certificate(), "key_file=" + t.key()}
-	asks, err := asksVerifier(p.Server)
-	if err != nil {
-		return nil, err
-	}
 	var verifier *veraison
-	if asks {
+	if p.asksVerifier() {
 		_, appraiser := p.Root()(nil)
+		var err error
 		if verifier, err = startVeraison(appraiser); err != nil {
 			return nil, err
 		}
@@ -212,12 +210,13 @@ func prototypeServes(ctx context.Context, p *console.Program) (sent, received in
 	return sent, received, err
 }
 
-// asksVerifier reports whether a server is one of those that ask a Verifier, and
+// asksVerifier reports whether the server is one of those that ask a Verifier, and
 // not the one that has a Verifier built in: they have an option for its address.
-func asksVerifier(path string) (bool, error) {
+func (p Prototype) asksVerifier() bool { return holds(p.Server, "veraison_endpoint") }
+
+// holds reports whether a program has a text in it, by which its variants are told
+// apart.
+func holds(path, text string) bool {
 	b, err := os.ReadFile(path)
-	if err != nil {
-		return false, fmt.Errorf("which variant of the server it is: %w", err)
-	}
-	return bytes.Contains(b, []byte("veraison_endpoint")), nil
+	return err == nil && bytes.Contains(b, []byte(text))
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -131,6 +132,17 @@ func TestPrototypeClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := prototypeCase("poc", "attls")
+	// This program holds the text by which a client that uses Parsec is known.
+	if reason := p.Limit(&c.Scenario, attls.RoleClient); !strings.Contains(reason, "--poc-verifier") {
+		t.Error(reason)
+	}
+	verifier := filepath.Join(t.TempDir(), "verifier.yaml")
+	if err := os.WriteFile(verifier, []byte("references: [{name: zeros, pcr_digests: ["+strings.Repeat("00", 32)+"]}]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if p, err = NewPrototype(self, "", verifier); err != nil {
+		t.Fatal(err)
+	}
 	stacks := map[string]Peer{"poc": p, "attls": InProcess{}}
 	r := Run(t.Context(), c, stacks, Settings{Recorder: &Recorder{}})
 	if r.Status != Passed || r.Unrecorded != "" {
