@@ -169,7 +169,7 @@ func TestUnclaimed(t *testing.T) {
 		if err := silent(k.server.member); err != nil {
 			t.Errorf("%s: %v", k.what, err)
 		}
-		if k.server.member != "hello_retry" && silent() == nil {
+		if k.server.member != "hello_retry" && k.server.member != "resumed" && silent() == nil { // false says something
 			t.Errorf("%s: that the server says nothing was not noticed", k.what)
 		}
 	}
