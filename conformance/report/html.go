@@ -91,7 +91,7 @@ func (v view) Shown() []shown {
 	for _, o := range Outcomes {
 		for i := range v.Runs {
 			if v.Runs[i].Outcome == o {
-				list = append(list, shown{&v.Runs[i], len(list), v.Program})
+				list = append(list, shown{&v.Runs[i], len(list), v.Report})
 			}
 		}
 	}
@@ -101,19 +101,14 @@ func (v view) Shown() []shown {
 // shown is a run on the page.
 type shown struct {
 	*Run
-	N       int
-	program string
+	N      int
+	report *Report
 }
 
 func (s shown) Profile() string { return profileOf(s.Run) }
 
 // Repeat is the command that repeats the run.
-func (s shown) Repeat() string {
-	if s.Command == "" {
-		return ""
-	}
-	return strings.TrimSpace(s.program + " " + s.Command)
-}
+func (s shown) Repeat() string { return s.report.repeat(s.Run) }
 
 // What says in a few words how the run attests.
 func (s shown) What() string {

@@ -27,6 +27,7 @@ type junitCase struct {
 
 type junitMessage struct {
 	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
 }
 
 // WriteJUnit writes the report as JUnit's XML.
@@ -42,9 +43,9 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 		switch run.Outcome {
 		case Passed, Deviation:
 		case Failed:
-			c.Failure = &junitMessage{run.Reason}
+			c.Failure = &junitMessage{run.Reason, r.repeat(run)}
 		default:
-			c.Skipped = &junitMessage{run.Reason}
+			c.Skipped = &junitMessage{Message: run.Reason}
 		}
 		s.Cases = append(s.Cases, c)
 	}

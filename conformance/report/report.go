@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"attls/conformance"
@@ -113,6 +114,14 @@ func (r *Report) Count(o Outcome) (n int) {
 // it is known to be.
 func (r *Report) Counts() (passed, failed, skipped int) {
 	return r.Count(Passed) + r.Count(Deviation), r.Count(Failed), r.Count(Limit) + r.Count(Skipped)
+}
+
+// repeat is the command that repeats a run; empty where none is known.
+func (r *Report) repeat(run *Run) string {
+	if run.Command == "" {
+		return ""
+	}
+	return strings.TrimSpace(r.Program + " " + run.Command)
 }
 
 // Line is the one line that runners of tests read.
