@@ -110,6 +110,16 @@ func (p Prototype) Limit(s *conformance.Scenario, r attls.Role) string {
 		return "mbedTLS 3.1 has no group " + s.Group
 	case !slices.Contains(mbedTLSSuites, s.Suite):
 		return "mbedTLS 3.1 has no cipher suite " + s.Suite
+	case s.Resumption != "":
+		return "the proof of concept has no tickets, hence no resumption"
+	case r == attls.RoleClient && s.Fail == "attester_unavailable":
+		return "its client makes its Evidence itself"
+	case r == attls.RoleServer && s.Fail == "verifier_unreachable" && !p.asksVerifier():
+		return "its server has its verifier built in"
+	case r == attls.RoleServer && slices.Contains(conformance.Lies(), s.Fail):
+		return "the fault " + s.Fail + " lies in a verdict inside its server"
+	case r == attls.RoleServer && s.Injected() == "unaware-server":
+		return "its server always demands attestation"
 	case len(s.CodePoints) > 0 || len(s.Readings) > 0:
 		return "the proof of concept's programs are compiled with their code points and one reading"
 	case s.Cookie && r == attls.RoleServer:

@@ -91,7 +91,7 @@ func playPrototype() int {
 	}
 	claims, err := end.Exchange(context.Background(), nc)
 	if err != nil || claims.Error != nil {
-		fmt.Println("mbedtls_ssl_handshake returned -0x1 or\nLast error was: -0x1 - something")
+		fmt.Printf("mbedtls_ssl_handshake returned -0x1\nLast error was: -0x1 - %v %+v\n", err, claims.Error)
 		return 1
 	}
 	fmt.Printf("\n %d bytes written in 1 fragments\n\n %d bytes read\n<= write close notify\n", claims.DataSent, claims.DataReceived)
@@ -123,6 +123,9 @@ func prototypeCase(client, server string) Case {
 // does is started as it is, and believed as far as what it prints is true.
 func TestPrototypeClient(t *testing.T) {
 	t.Setenv(prototypeHelper, "1")
+	for _, name := range []string{"ATTLS_POC_CLIENT", "ATTLS_POC_SERVER", "ATTLS_POC_VERIFIER"} {
+		t.Setenv(name, "") // the programs themselves are another test's
+	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -364,6 +367,48 @@ func call(t *testing.T, method, address string, body []byte, status int, answer 
 		return ""
 	}
 	return location.String()
+}
+
+// TestPrototypeLimits: what the programs cannot do is told by role.
+func TestPrototypeLimits(t *testing.T) {
+	p := Prototype{Client: "client", Server: "server"} // not there, hence of no variant that asks a Verifier or uses Parsec
+	for name, change := range map[string]func(*conformance.Scenario){
+		"mbedtls-poc only":      func(s *conformance.Scenario) { s.Profile = "early-attestation-06" },
+		"no group":              func(s *conformance.Scenario) { s.Group = "X25519MLKEM768" },
+		"no cipher suite":       func(s *conformance.Scenario) { s.Suite = "TLS_SHA256_SHA256" },
+		"no tickets":            func(s *conformance.Scenario) { s.Resumption = conformance.ResumePSKOnly },
+		"Evidence itself":       func(s *conformance.Scenario) { s.Fail = "attester_unavailable" },
+		"built in":              func(s *conformance.Scenario) { s.Fail = "verifier_unreachable" },
+		"verdict inside":        func(s *conformance.Scenario) { s.Fail = conformance.Lies()[0] },
+		"demands attestation":   func(s *conformance.Scenario) { s.Tolerate = "unaware-server" },
+		"one reading":           func(s *conformance.Scenario) { s.Readings = map[string]string{"a": "b"} },
+		"mbedTLS sends no cook": func(s *conformance.Scenario) { s.Cookie = true },
+	} {
+		s := prototypeCase("", "").Scenario
+		if said := p.Limit(&s, attls.RoleClient) + p.Limit(&s, attls.RoleServer); said != "" {
+			t.Fatal(said)
+		}
+		change(&s)
+		if said := p.Limit(&s, attls.RoleClient) + p.Limit(&s, attls.RoleServer); !strings.Contains(said, name) {
+			t.Errorf("%s: %q", name, said)
+		}
+	}
+}
+
+// TestPrototypeDeviations: those of the built-in verifier are not those of a server
+// that asks one.
+func TestPrototypeDeviations(t *testing.T) {
+	self, err := os.Executable() // holds the name of the option for a Verifier's address
+	if err != nil {
+		t.Fatal(err)
+	}
+	for fail, want := range map[string][2]bool{"trailing": {true, false}, "reference-value": {true, false}, "offer_changed": {true, true}, "binder": {}} {
+		for i, p := range []Prototype{{Server: "server"}, {Server: self}} {
+			if d := p.Deviation(&conformance.Scenario{Fail: fail}, attls.RoleServer); (d != nil) != want[i] {
+				t.Errorf("%s of %+v: %+v", fail, p, d)
+			}
+		}
+	}
 }
 
 // TestPrototypePrograms meets the programs themselves.

@@ -128,7 +128,8 @@ func TestDeviant(t *testing.T) {
 // TestDeviations: each deviation that is known is of a fault that there is, once,
 // and of a receiver that the stack can be.
 func TestDeviations(t *testing.T) {
-	for name, list := range map[string]deviations{"mbedtls": mbedTLSDeviations, "crypto/tls": cryptoTLSDeviations} {
+	for name, list := range map[string]deviations{"mbedtls": mbedTLSDeviations, "crypto/tls": cryptoTLSDeviations,
+		"poc": prototypeDeviations, "verifier of poc": prototypeVerifierDeviations} {
 		faults := map[string]bool{}
 		for _, f := range conformance.TLSFaults(conformance.Scenario{}) {
 			faults[f.Name] = true
