@@ -62,6 +62,12 @@ var checks = []check{
 	{"restricted-answer", rule.RestrictedAnswer, "EncryptedExtensions holds only what the profile lists, no answer to server_name.", tryRestrictedAnswer},
 }
 
+// Looks reports whether a case of this name is a look at a good connection, rather
+// than a fault.
+func Looks(name string) bool {
+	return slices.ContainsFunc(checks, func(k check) bool { return k.name == name })
+}
+
 // good says why a connection did not go well.
 func good(r *Result) error {
 	for _, role := range bothRoles {

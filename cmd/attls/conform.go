@@ -39,6 +39,7 @@ type conformFlags struct {
 	parallel        int
 	timeout         time.Duration
 	failFast        bool
+	requirements    bool // each row of the registry is printed
 	pcap            string
 	files           reportFiles
 }
@@ -83,6 +84,7 @@ and printed, and the exit code is 130.`,
 	flags.StringVar(&f.shard, "shard", "", "run one part of the cases: 2/8 is the second of eight")
 	flags.IntVar(&f.parallel, "parallel", runtime.NumCPU(), "connections at a time")
 	flags.DurationVar(&f.timeout, "timeout", peers.DefaultTimeout, "how long one case may take")
+	flags.BoolVar(&f.requirements, "requirements", false, "with --faults: print each requirement and what each stack made of it")
 	flags.BoolVar(&f.failFast, "fail-fast", false, "stop at the first failure")
 	flags.StringVar(&f.pcap, "pcap", "", "write every connection to this directory as pcapng with its secrets, for attls decode, Wireshark and tshark")
 	f.files.register(flags)
@@ -149,6 +151,9 @@ func (f *conformFlags) run(c *cobra.Command) error {
 	r.Began, r.Seconds = began, time.Since(began).Seconds()
 	r.Shards, r.Stacks = []report.Shard{shard}, identities
 	f.describe(c, r, grid)
+	if err := peers.Requirements(r, f.options()); err != nil {
+		return unavailable(err)
+	}
 	if err := f.files.write(r); err != nil {
 		return unavailable(err)
 	}
@@ -156,6 +161,7 @@ func (f *conformFlags) run(c *cobra.Command) error {
 	if f.choice.exact != "" {
 		p.runs(r)
 	}
+	p.requirements(r, f.requirements)
 	p.report(r)
 	return verdict(c.Context(), r)
 }

@@ -49,6 +49,7 @@ func merge(c *cobra.Command, names []string, files *reportFiles) error {
 		return unavailable(err)
 	}
 	p := newPainter(c.OutOrStdout())
+	p.requirements(r, false)
 	p.report(r)
 	warn := newPainter(c.ErrOrStderr())
 	for _, text := range r.Mixed() {

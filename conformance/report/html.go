@@ -18,7 +18,7 @@ var files embed.FS
 
 // page is the template without what indents it, which would be a third of a page.
 var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
-	"seconds": seconds, "outcomeName": outcomeName, "noteName": noteName, "percent": percent,
+	"seconds": seconds, "outcomeName": outcomeName, "noteName": noteName, "rowName": rowName, "percent": percent,
 }).Parse(indentation.ReplaceAllString(text("page.html"), "\n")))
 
 var indentation = regexp.MustCompile(`\n\s+`)
@@ -85,6 +85,66 @@ type reason struct {
 	Count   int
 }
 
+// group is the requirements of one document.
+type group struct {
+	Document  string
+	Receivers []Receiver
+	Rows      []Covered
+	Sent      int // rows
+	counts    counts
+}
+
+// Tallies counts the rows by what became of them at the receiver that did worst.
+func (g group) Tallies() []Tally { return g.counts.tallies() }
+
+// Groups are the requirements by document.
+func (v view) Groups() (list []group) {
+	receivers := v.Receivers()
+	for _, row := range v.Coverage() {
+		if row.First {
+			list = append(list, group{Document: row.Document, Receivers: receivers})
+		}
+		g := &list[len(list)-1]
+		g.Rows = append(g.Rows, row)
+		if o := row.Worst(); o != "" {
+			g.Sent++
+			g.counts.add(o)
+		}
+	}
+	return list
+}
+
+// rowName says what a number of rows is.
+func rowName(o Outcome) string {
+	return map[Outcome]string{Passed: "held", Deviation: "with deviations", Failed: "failed", Limit: "beyond a peer", Skipped: "skipped"}[o]
+}
+
+// Must says what has to follow a fault.
+func (s shown) Must() string {
+	f := s.Fault
+	at := ""
+	if f.At != "" {
+		at = " at " + f.At
+	}
+	switch {
+	case f.Takes != "":
+		return "The " + f.Takes + " must take it."
+	case f.MayPass:
+		return "The " + f.Rejects + " may reject it" + at + "."
+	case f.AnyAlert:
+		return "The " + f.Rejects + " must reject it" + at + "."
+	case f.Alert == nil:
+		return "The " + f.Rejects + " must reject it" + at + " without an alert."
+	}
+	return "The " + f.Rejects + " must reject it" + at + " with " + f.Alert.Name + "."
+}
+
+// To is the end that has to deal with the fault.
+func (s shown) To() string {
+	to, _ := s.Receiver()
+	return to.String()
+}
+
 // Shown are the runs in the order of the page: by outcome, then as they are.
 func (v view) Shown() []shown {
 	var list []shown
@@ -130,7 +190,7 @@ func (s shown) Tags() (tags []string) {
 		text string
 	}{
 		{c.Suite != "", strings.TrimPrefix(c.Suite, "TLS_")}, {c.Group != "", c.Group}, {c.HelloRetry, "HelloRetryRequest"}, {c.Cookie, "cookie"},
-		{c.ALPN != "", "ALPN " + c.ALPN}, {c.Split > 0, fmt.Sprintf("split %d", c.Split)}, {c.Fail != "", "fault: " + c.Fail},
+		{c.ALPN != "", "ALPN " + c.ALPN}, {c.Split > 0, fmt.Sprintf("split %d", c.Split)}, {c.Fail != "", "fault: " + c.Fail}, {c.Tolerate != "", "to be taken: " + c.Tolerate},
 	} {
 		if t.on {
 			tags = append(tags, t.text)

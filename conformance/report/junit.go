@@ -21,8 +21,30 @@ type junitCase struct {
 	Class   string        `xml:"classname,attr"`
 	Name    string        `xml:"name,attr"`
 	Seconds string        `xml:"time,attr"`
+	Rows    *junitRows    `xml:"properties,omitempty"`
 	Failure *junitMessage `xml:"failure,omitempty"`
 	Skipped *junitMessage `xml:"skipped,omitempty"`
+}
+
+// junitRows name the requirements that a case is about.
+type junitRows struct {
+	List []junitProperty `xml:"property"`
+}
+
+type junitProperty struct {
+	Name  string `xml:"name,attr"`
+	Value string `xml:"value,attr"`
+}
+
+func junitRequirements(ids []string) *junitRows {
+	if len(ids) == 0 {
+		return nil
+	}
+	rows := &junitRows{}
+	for _, id := range ids {
+		rows.List = append(rows.List, junitProperty{"requirement", id})
+	}
+	return rows
 }
 
 type junitMessage struct {
@@ -39,7 +61,7 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 	}
 	for i := range r.Runs {
 		run := &r.Runs[i]
-		c := junitCase{Class: run.Client + ">" + run.Server, Name: run.Scenario.String(), Seconds: junitSeconds(run.Seconds)}
+		c := junitCase{Class: run.Client + ">" + run.Server, Name: run.Scenario.String(), Seconds: junitSeconds(run.Seconds), Rows: junitRequirements(run.Requirements)}
 		switch run.Outcome {
 		case Passed, Deviation:
 		case Failed:

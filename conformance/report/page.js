@@ -3,7 +3,8 @@
   document.documentElement.classList.add("scripted");
   const runs = [...document.querySelectorAll(".run")];
   const search = document.getElementById("search");
-  const chosen = { outcome: "", pair: "", profile: "", reason: "" };
+  const chosen = { outcome: "", pair: "", profile: "", reason: "", requirement: "", receiver: "" };
+  const buttons = document.querySelectorAll("[data-outcome], [data-pair], [data-reason], [data-requirement]");
   const text = (run, selector) => [...run.querySelectorAll(selector)].map((e) => e.textContent).join(" ");
 
   // What the filters look at, read from the page when a filter is first used.
@@ -14,6 +15,8 @@
     pair: text(run, "summary .pair"),
     profile: text(run, "summary .profile"),
     reason: text(run, "summary .reason"),
+    receiver: text(run, ".fault .receiver"),
+    requirement: [...run.querySelectorAll(".fault .row")].map((e) => e.textContent),
     words: text(run, "summary, .fault, .error, .command code").toLowerCase(),
   }));
 
@@ -22,7 +25,7 @@
     const wanted = Object.entries(chosen).filter(([, value]) => value);
     let count = 0;
     for (const fact of facts()) {
-      const on = wanted.every(([key, value]) => fact[key] === value) && words.every((w) => fact.words.includes(w));
+      const on = wanted.every(([key, value]) => key === "requirement" ? fact.requirement.includes(value) : fact[key] === value) && words.every((w) => fact.words.includes(w));
       fact.run.hidden = !on;
       if (on) count++;
     }
@@ -33,13 +36,13 @@
       return e;
     }));
     document.getElementById("clear").hidden = count === runs.length;
-    for (const b of document.querySelectorAll("[data-outcome], [data-pair], [data-reason]")) b.setAttribute("aria-pressed", isChosen(b));
+    for (const b of buttons) b.setAttribute("aria-pressed", isChosen(b));
   }
 
   // The buttons carry what they choose; a second press takes it back.
   const keys = (b) => Object.keys(chosen).filter((key) => key in b.dataset);
   const isChosen = (b) => keys(b).every((key) => chosen[key] === b.dataset[key]);
-  for (const b of document.querySelectorAll("[data-outcome], [data-pair], [data-reason]")) {
+  for (const b of buttons) {
     b.addEventListener("click", () => {
       const back = isChosen(b);
       for (const key of keys(b)) chosen[key] = back ? "" : b.dataset[key];

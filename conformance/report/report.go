@@ -30,6 +30,9 @@ type Report struct {
 	Shards  []Shard   `json:"shards,omitempty"`  // of the grid, that are in the report
 	Stacks  []Stack   `json:"stacks,omitempty"`
 	Runs    []Run     `json:"runs"`
+	// Requirements are the rows of the texts behind the cases, where faults are
+	// among them.
+	Requirements []Requirement `json:"requirements,omitempty"`
 
 	name string // of the file it was read from
 }
@@ -72,6 +75,8 @@ type Run struct {
 	Ladder       []conformance.Step   `json:"ladder,omitempty"`
 	Binders      []conformance.Binder `json:"binders,omitempty"`
 	Fault        *conformance.Fault   `json:"fault,omitempty"` // that was injected
+	// Requirements are the rows that the fault is about.
+	Requirements []string `json:"requirements,omitempty"`
 	// Findings are the rules that were seen to be broken in a recording of the run.
 	Findings []dissect.Finding `json:"findings,omitempty"`
 	Capture  string            `json:"capture,omitempty"`

@@ -92,18 +92,40 @@ func (d *Document) Title() string {
 // Load reads the registry: rows of a base are there, each row has its class and
 // its rules, and the ambiguities are those of the profiles. Unknown keys are errors.
 func Load() ([]Document, error) {
+	all, err := read()
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		if err := all[i].complete(all[:i]); err != nil {
+			return nil, all[i].wrong(err)
+		}
+	}
+	return all, nil
+}
+
+// read decodes the file.
+func read() ([]Document, error) {
 	d := yaml.NewDecoder(bytes.NewReader(registry))
 	d.KnownFields(true)
 	var all []Document
 	if err := d.Decode(&all); err != nil {
 		return nil, fmt.Errorf("requirements.yaml: %w", err)
 	}
-	for i := range all {
-		if err := all[i].complete(all[:i]); err != nil {
-			return nil, fmt.Errorf("requirements.yaml: %s: %w", all[i].Title(), err)
+	return all, nil
+}
+
+func (d *Document) wrong(err error) error {
+	return fmt.Errorf("requirements.yaml: %s: %w", d.Title(), err)
+}
+
+// classify gives each row its class.
+func (d *Document) classify() {
+	for i := range d.Rows {
+		if d.Rows[i].Class == "" {
+			d.Rows[i].Class = Enforced
 		}
 	}
-	return all, nil
 }
 
 // complete fills in what a document leaves to its base, to its cases and to its profile.
@@ -114,11 +136,9 @@ func (d *Document) complete(before []Document) error {
 	if err := d.findCases(); err != nil {
 		return err
 	}
+	d.classify()
 	for i := range d.Rows {
 		r := &d.Rows[i]
-		if r.Class == "" {
-			r.Class = Enforced
-		}
 		if r.inherited {
 			r.Cases = slices.DeleteFunc(slices.Clone(r.Cases), func(s string) bool { return !isTest(s) && d.cases[s] == nil })
 		}
