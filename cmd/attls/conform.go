@@ -81,12 +81,12 @@ and printed, and the exit code is 130.`,
 	flags.AddFlagSet(f.stack.flags)
 	flags.BoolVar(&f.list, "list", false, "list the cases and run none")
 	flags.BoolVar(&f.listPeers, "list-peers", false, "list the stacks, their versions and where they are, and run none")
-	flags.StringVar(&f.shard, "shard", "", "run one part of the cases: 2/8 is the second of eight")
-	flags.IntVar(&f.parallel, "parallel", runtime.NumCPU(), "connections at a time")
-	flags.DurationVar(&f.timeout, "timeout", peers.DefaultTimeout, "how long one case may take")
+	flags.StringVar(&f.shard, "shard", "", "run one `part` of the cases: 2/8 is the second of eight")
+	flags.IntVar(&f.parallel, "parallel", runtime.NumCPU(), "this `number` of connections at a time")
+	flags.DurationVar(&f.timeout, "timeout", peers.DefaultTimeout, "the longest `time` that one case may take")
 	flags.BoolVar(&f.requirements, "requirements", false, "with --faults: print each requirement and what each stack made of it")
 	flags.BoolVar(&f.failFast, "fail-fast", false, "stop at the first failure")
-	flags.StringVar(&f.pcap, "pcap", "", "write every connection to this directory as pcapng with its secrets, for attls decode, Wireshark and tshark")
+	flags.StringVar(&f.pcap, "pcap", "", "write every connection to this `directory` as pcapng with its secrets, for attls decode, Wireshark and tshark")
 	f.files.register(flags)
 	c.AddCommand(conformMergeCommand())
 	return c
@@ -95,10 +95,10 @@ and printed, and the exit code is 130.`,
 // choiceFlags are those that choose the cases.
 func (f *conformFlags) choiceFlags() *pflag.FlagSet {
 	flags, o := pflag.NewFlagSet("choice", pflag.ContinueOnError), &f.choice
-	flags.StringSliceVarP(&o.profiles, "profile", "p", nil, "profiles (default: those that our mbedTLS peer implements)")
-	flags.StringSliceVar(&o.peers, "peer", nil, "run only cases in which one of these stacks takes part (see --list-peers)")
-	flags.StringVar(&o.filter, "filter", "", "run only cases whose name holds this text")
-	flags.StringVar(&o.exact, "case", "", "run exactly the case of this name, of all that any other flag would choose, and show it")
+	flags.StringSliceVarP(&o.profiles, "profile", "p", nil, "`profiles` (default: those that our mbedTLS peer implements)")
+	flags.StringSliceVar(&o.peers, "peer", nil, "run only cases in which one of these `stacks` takes part (see --list-peers)")
+	flags.StringVar(&o.filter, "filter", "", "run only cases whose name holds this `text`")
+	flags.StringVar(&o.exact, "case", "", "run exactly the case of this `name`, of all that any other flag would choose, and show it")
 	flags.BoolVar(&o.full, "full", false, "every combination of all dimensions")
 	flags.BoolVar(&o.faults, "faults", false, "also what our engine can do wrong and the other stack must reject")
 	return flags
@@ -107,10 +107,10 @@ func (f *conformFlags) choiceFlags() *pflag.FlagSet {
 // stackFlags are those that say where stacks are.
 func (f *conformFlags) stackFlags() *pflag.FlagSet {
 	flags := pflag.NewFlagSet("stack", pflag.ContinueOnError)
-	flags.StringVar(&f.stack.mbedtls, "mbedtls", "", "our mbedTLS peer (default: $ATTLS_MBEDTLS_PEER, or what build.sh built last)")
-	flags.StringVar(&f.stack.pocClient, "poc-client", "", "ssl_client2 of the proof of concept (default: $ATTLS_POC_CLIENT)")
-	flags.StringVar(&f.stack.pocServer, "poc-server", "", "ssl_server2 of the proof of concept (default: $ATTLS_POC_SERVER)")
-	flags.StringVar(&f.stack.pocVerifier, "poc-verifier", "", "verifier file for the Evidence of a --poc-client that uses Parsec (default: $ATTLS_POC_VERIFIER)")
+	flags.StringVar(&f.stack.mbedtls, "mbedtls", "", "our mbedTLS peer, a `program` (default: $ATTLS_MBEDTLS_PEER, or what build.sh built last)")
+	flags.StringVar(&f.stack.pocClient, "poc-client", "", "the proof of concept's `program` ssl_client2 (default: $ATTLS_POC_CLIENT)")
+	flags.StringVar(&f.stack.pocServer, "poc-server", "", "the proof of concept's `program` ssl_server2 (default: $ATTLS_POC_SERVER)")
+	flags.StringVar(&f.stack.pocVerifier, "poc-verifier", "", "verifier `file` for the Evidence of a --poc-client that uses Parsec (default: $ATTLS_POC_VERIFIER)")
 	return flags
 }
 

@@ -15,9 +15,9 @@
     pair: text(run, "summary .pair"),
     profile: text(run, "summary .profile"),
     reason: text(run, "summary .reason"),
-    receiver: text(run, ".fault .receiver"),
-    requirement: [...run.querySelectorAll(".fault .row")].map((e) => e.textContent),
-    words: text(run, "summary, .fault, .error, .command code").toLowerCase(),
+    receiver: run.dataset.to ?? "",
+    requirement: (run.dataset.rows ?? "").split("|"),
+    words: text(run, "summary").toLowerCase() + " " + run.dataset.words,
   }));
 
   function apply() {
@@ -80,9 +80,27 @@
     line.append(b);
   }
   document.querySelectorAll("header .command").forEach(copying);
-  document.getElementById("runs").addEventListener("toggle", (e) => {
-    for (const line of e.target.querySelectorAll(".command:not(:has(button))")) copying(line);
-  }, true);
+
+  // What a run shows when it is opened lies in blocks, compressed.
+  const list = document.getElementById("runs");
+  const perBlock = Number(list.dataset.block);
+  const blocks = [...document.querySelectorAll(".block")];
+  const unpack = async (block) => {
+    const octets = Uint8Array.from(atob(block.textContent), (c) => c.charCodeAt(0));
+    const plain = new Blob([octets]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return JSON.parse(await new Response(plain).text());
+  };
+  const unpacked = new Map();
+  async function fill(run) {
+    if (run.dataset.filled) return;
+    run.dataset.filled = "yes";
+    const n = Number(run.id.slice("run-".length));
+    const at = Math.floor(n / perBlock);
+    if (!unpacked.has(at)) unpacked.set(at, unpack(blocks[at]));
+    run.insertAdjacentHTML("beforeend", (await unpacked.get(at))[n % perBlock]);
+    run.querySelectorAll(".command").forEach(copying);
+  }
+  list.addEventListener("toggle", (e) => { if (e.target.open) fill(e.target); }, true);
 
   document.getElementById("theme").addEventListener("click", () => {
     const root = document.documentElement;
@@ -92,7 +110,10 @@
   // A link to #run-12 opens that run.
   const open = () => {
     const run = document.getElementById(location.hash.slice(1));
-    if (run instanceof HTMLDetailsElement) { run.open = true; run.scrollIntoView(); }
+    if (run instanceof HTMLDetailsElement) {
+      run.open = true;
+      fill(run).then(() => run.scrollIntoView());
+    }
   };
   addEventListener("hashchange", open);
   open();
