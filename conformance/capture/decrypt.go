@@ -284,8 +284,10 @@ func (o *opener) clientHello(m *message.Raw) *attls.Error {
 	if err := ch.Unmarshal(m.Body()); err != nil {
 		return err.In(m.Kind)
 	}
-	o.random = [32]byte(ch.Random)
-	o.secrets = o.keys[o.random]
+	if o.secrets == nil { // a second ClientHello should have the random of the first, and some have not
+		o.random = [32]byte(ch.Random)
+		o.secrets = o.keys[o.random]
+	}
 	if _, ok := ch.Extensions.Find(attls.ExtEarlyData); ok {
 		d := &o.in[attls.RoleClient]
 		d.epoch = epochEarly

@@ -57,6 +57,27 @@ func (d dumps) Alert(dir handshake.Direction, a attls.AlertDescription) {
 }
 func (d dumps) Fork() handshake.Tap { return d }
 
+// newRandom changes the random of a second ClientHello, as the proof of concept's
+// client does.
+type newRandom struct {
+	dumps
+	hellos *int
+}
+
+func (n newRandom) Message(dir handshake.Direction, m *message.Raw, p *handshake.Plan) {
+	if dir == handshake.Sent && m.Kind == attls.KindClientHello {
+		if *n.hellos++; *n.hellos == 2 {
+			changed := *m
+			changed.Bytes = bytes.Clone(m.Bytes)
+			changed.Bytes[6] ^= 1 // behind the header and legacy_version
+			m, p.Replace = &changed, changed.Bytes
+		}
+	}
+	n.dumps.Message(dir, m, p)
+}
+
+func (n newRandom) Fork() handshake.Tap { return n }
+
 // prototypeHelper makes this test binary a client that prints what the proof of
 // concept's prints, or with "server" a server that fails.
 const prototypeHelper = "ATTLS_TEST_POC"
@@ -82,7 +103,7 @@ func playPrototype() int {
 		return 1
 	}
 	suite, _ := attls.SuiteByName("TLS_" + strings.ReplaceAll(strings.TrimPrefix(options["force_ciphersuite"], "TLS1-3-"), "-", "_"))
-	end.Config.Groups, end.Config.CipherSuites, end.Config.Tap = list, []attls.CipherSuite{suite}, dumps{os.Stdout}
+	end.Config.Groups, end.Config.CipherSuites, end.Config.Tap = list, []attls.CipherSuite{suite}, newRandom{dumps{os.Stdout}, new(int)}
 	os.WriteFile("key.psa_its", nil, 0o600) // it leaves files where it runs
 	nc, err := net.Dial("tcp", address)
 	if err != nil {
@@ -150,6 +171,9 @@ func TestPrototypeClient(t *testing.T) {
 	r := Run(t.Context(), c, stacks, Settings{Recorder: &Recorder{}})
 	if r.Status != Passed || r.Unrecorded != "" {
 		t.Fatal(r.Reason, r.Unrecorded)
+	}
+	if len(r.Findings) > 0 || len(r.Ladder) < 13 {
+		t.Errorf("%d messages were recorded, findings %+v", len(r.Ladder), r.Findings)
 	}
 	client, server := r.Ends[0], r.Ends[1]
 	for _, v := range []struct{ what, got, want string }{
@@ -433,6 +457,9 @@ func TestPrototypePrograms(t *testing.T) {
 		}
 		if r.Status == Passed {
 			passed++
+		}
+		if r.Status == Passed && r.Scenario.Injected() == "" && (len(r.Findings) > 0 || len(r.Ladder) < 13 || r.Unrecorded != "") {
+			t.Errorf("%s: recorded %d messages, findings %+v, %s", r.String(), len(r.Ladder), r.Findings, r.Unrecorded)
 		}
 	}
 	if passed < 10 {
