@@ -1,5 +1,5 @@
-# Fetches the tarball of a Debian source package, through a private state of apt
-# that leaves the system's own alone. To be sourced.
+# Fetches Debian packages, the tarball of a source package or a binary one, through
+# a private state of apt that leaves the system's own alone. To be sourced.
 #
 # debian_source DIRECTORY PACKAGE SUITE FILE SHA256: have DIRECTORY/FILE with
 # that hash. The mirror and its key are the ones that the system itself uses.
@@ -17,26 +17,51 @@ debian_source() {
 }
 
 debian_source_fetch() {
-  local directory=$1 package=$2 suite=$3 state system status=0
+  local directory=$1 package=$2 suite=$3 state status=0
   state=$(mktemp -d)
-  mkdir -p "$state"/{parts,preferences,lists,cache,state}
+  debian_state "$state" deb-src "$suite"
+  "${debian_apt[@]}" update &&
+    (cd "$directory" && "${debian_apt[@]}" source --download-only --tar-only "$package") || status=$?
+  rm -rf "$state"
+  return $status
+}
+
+# debian_binary DIRECTORY PACKAGE SUITE: unpack a binary package and all that it
+# depends on into DIRECTORY, without installing anything. apt checks the hashes.
+debian_binary() {
+  local directory=$1 package=$2 suite=$3 state status=0 archive
+  command -v apt-get > /dev/null && command -v dpkg-deb > /dev/null || { echo "apt-get is needed to fetch $package" >&2; return 3; }
+  state=$(mktemp -d)
+  debian_state "$state" deb "$suite"
+  "${debian_apt[@]}" update &&
+    "${debian_apt[@]}" install -y --no-install-recommends --download-only "$package" || status=3
+  if [ $status -eq 0 ]; then
+    for archive in "$state"/cache/archives/*.deb; do
+      dpkg-deb -x "$archive" "$directory" || status=$?
+    done
+  fi
+  rm -rf "$state"
+  return $status
+}
+
+# debian_state STATE TYPE SUITE: a private state of apt in the directory STATE, for
+# the archive of a suite; the array debian_apt is the command that uses it.
+debian_state() {
+  local state=$1 type=$2 suite=$3 system
+  mkdir -p "$state"/{parts,preferences,lists,cache/archives/partial,state}
   : > "$state/status"
   system=$(grep -ls '^Types:' /etc/apt/sources.list.d/debian.sources || true)
   {
-    printf 'Types: deb-src\nSuites: %s\nComponents: main\n' "$suite"
+    printf 'Types: %s\nSuites: %s\nComponents: main\n' "$type" "$suite"
     if [ -n "$system" ]; then
       grep -m1 '^URIs:' "$system"
       grep -m1 '^Signed-By:' "$system" || true
     else
       awk '$1 == "deb" && $0 ~ /debian/ { for (i = 2; i <= NF; i++) if ($i ~ /^https?:/) { print "URIs: " $i; exit } }' /etc/apt/sources.list
     fi
-  } > "$state/parts/source.sources"
-  local options=(-qq -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$state/parts"
+  } > "$state/parts/debian.sources"
+  debian_apt=(apt-get -qq -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$state/parts"
     -o Dir::Etc::Preferences=/dev/null -o Dir::Etc::PreferencesParts="$state/preferences"
     -o Dir::State="$state/state" -o Dir::State::Lists="$state/lists" -o Dir::State::Status="$state/status"
     -o Dir::Cache="$state/cache" -o APT::Sandbox::User=root)
-  apt-get "${options[@]}" update &&
-    (cd "$directory" && apt-get "${options[@]}" source --download-only --tar-only "$package") || status=$?
-  rm -rf "$state"
-  return $status
 }
