@@ -80,7 +80,7 @@ func (CryptoTLS) Start(ctx context.Context, t *Task) (Process, error) {
 	}
 	return startHere(ctx, t, func(_ context.Context, nc net.Conn, keyLog io.Writer) (conformance.Claims, error) {
 		config.KeyLogWriter = keyLog
-		claims := exchangeCryptoTLS(nc, config, t.Role)
+		claims := exchangeCryptoTLS(nc, config, t)
 		if !t.keeps() {
 			return claims, nil
 		}
@@ -168,8 +168,9 @@ func cryptoTLSConfig(t *Task) (*tls.Config, error) {
 	return c, err
 }
 
-func exchangeCryptoTLS(nc net.Conn, config *tls.Config, role attls.Role) conformance.Claims {
+func exchangeCryptoTLS(nc net.Conn, config *tls.Config, t *Task) conformance.Claims {
 	defer nc.Close()
+	role := t.Role
 	claims := newClaims("crypto/tls", runtime.Version(), role)
 	claims.Unclaimed = []string{"transcript_hash", "peer_signature", "own_signature"}
 	var c *tls.Conn
@@ -187,7 +188,7 @@ func exchangeCryptoTLS(nc net.Conn, config *tls.Config, role attls.Role) conform
 			return own, nil
 		}
 		c = tls.Client(nc, config)
-		claims.DataSent, claims.DataReceived, err = askCryptoTLS(c)
+		claims.DataSent, claims.DataReceived, err = askCryptoTLS(c, t.OwnAnswer)
 	}
 	if err != nil {
 		claims.State = "failed"
@@ -229,12 +230,20 @@ func keyName(spki []byte) string {
 }
 
 // askCryptoTLS is a client's part of the conversation.
-func askCryptoTLS(c *tls.Conn) (sent, received int64, err error) {
+func askCryptoTLS(c *tls.Conn, ownAnswer bool) (sent, received int64, err error) {
 	n, err := io.WriteString(c, question)
 	if err != nil {
 		return int64(n), 0, err
 	}
-	m, err := io.ReadFull(c, make([]byte, len(question)))
+	if ownAnswer {
+		received, err = io.Copy(io.Discard, c)
+		return int64(n), received, errors.Join(err, c.CloseWrite())
+	}
+	answer := make([]byte, len(question))
+	m, err := io.ReadFull(c, answer)
+	if err == nil && string(answer) != question {
+		err = errors.New("what came back is not what was sent")
+	}
 	if err == nil {
 		err = c.CloseWrite()
 	}

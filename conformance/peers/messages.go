@@ -20,6 +20,8 @@ type shown struct {
 	alerts         [2]*attls.AlertDescription // the first each way, close_notify apart
 	closed         [2]bool                    // close_notify each way
 	ends           [2]shownEnd                // by role
+	streams        [2][]byte                  // octets of handshake messages that are not complete, each way
+	finished       [2]bool                    // each way
 }
 
 // shownEnd is what one end showed.
@@ -53,6 +55,38 @@ func (s *shown) add(d handshake.Direction, t attls.ContentType, octets []byte) e
 	}
 	return nil
 }
+
+// record takes the content of a record of the handshake, which may hold a part of
+// a message or several. What follows Finished is left out.
+func (s *shown) record(d handshake.Direction, content []byte) error {
+	if s.finished[d] {
+		return nil
+	}
+	b := append(s.streams[d], content...)
+	for len(b) >= headerLen {
+		n := headerLen + int(b[1])<<16 + int(b[2])<<8 + int(b[3])
+		if len(b) < n {
+			break
+		}
+		if err := s.add(d, attls.ContentTypeHandshake, b[:n:n]); err != nil {
+			return err
+		}
+		if attls.HandshakeType(b[0]) == attls.TypeFinished {
+			s.finished[d] = true
+			return nil
+		}
+		b = b[n:]
+	}
+	s.streams[d] = b
+	return nil
+}
+
+// headerLen is the length of the header of a handshake message and recordHeaderLen
+// that of a record, in octets.
+const (
+	headerLen       = 4
+	recordHeaderLen = 5
+)
 
 // sender is the end that sent what was seen in a direction.
 func (s *shown) sender(d handshake.Direction) *shownEnd {

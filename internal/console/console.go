@@ -92,7 +92,12 @@ var ErrEnded = errors.New("the program has ended")
 // Await waits until the program has printed what matches, and returns the match
 // with its groups. A match has at most 1000 octets.
 func (p *Program) Await(ctx context.Context, pattern *regexp.Regexp) ([]string, error) {
-	for from := 0; ; {
+	return p.AwaitAfter(ctx, 0, pattern)
+}
+
+// AwaitAfter is Await for what is printed after the first octets.
+func (p *Program) AwaitAfter(ctx context.Context, octets int, pattern *regexp.Regexp) ([]string, error) {
+	for from := octets; ; {
 		over := p.over()
 		text, changed := p.snapshot()
 		if m := pattern.FindSubmatch(text[from:]); m != nil {
@@ -105,7 +110,7 @@ func (p *Program) Await(ctx context.Context, pattern *regexp.Regexp) ([]string, 
 		if over {
 			return nil, fmt.Errorf("%w without printing %q", ErrEnded, pattern)
 		}
-		from = max(0, len(text)-longestMatch)
+		from = max(octets, len(text)-longestMatch)
 		select {
 		case <-changed:
 		case <-p.ended:
