@@ -30,7 +30,7 @@ type conformFlags struct {
 	}
 	// Where the stacks are. The command that repeats a run says these.
 	stack struct {
-		mbedtls                           string
+		mbedtls, programs, openssl        string
 		pocClient, pocServer, pocVerifier string
 		flags                             *pflag.FlagSet
 	}
@@ -111,6 +111,8 @@ func (f *conformFlags) stackFlags() *pflag.FlagSet {
 	flags.StringVar(&f.stack.pocClient, "poc-client", "", "the proof of concept's `program` ssl_client2 (default: $ATTLS_POC_CLIENT)")
 	flags.StringVar(&f.stack.pocServer, "poc-server", "", "the proof of concept's `program` ssl_server2 (default: $ATTLS_POC_SERVER)")
 	flags.StringVar(&f.stack.pocVerifier, "poc-verifier", "", "verifier `file` for the Evidence of a --poc-client that uses Parsec (default: $ATTLS_POC_VERIFIER)")
+	flags.StringVar(&f.stack.programs, "mbedtls-programs", "", "`directory` of mbedTLS's own ssl_client2 and ssl_server2 (default: $ATTLS_MBEDTLS_PROGRAMS, or what programs.sh built)")
+	flags.StringVar(&f.stack.openssl, "openssl", "", "another openssl beside the system's, or a script that runs it, a `program` (default: $ATTLS_OPENSSL, or what conformance/openssl/fetch.sh has fetched)")
 	return flags
 }
 
@@ -123,7 +125,7 @@ func (f *conformFlags) run(c *cobra.Command) error {
 		newPainter(c.OutOrStdout()).stacks(c.Context(), stacks)
 		return nil
 	}
-	grid, err := f.cases()
+	grid, err := f.cases(stacks)
 	if err != nil {
 		return err
 	}
@@ -167,8 +169,9 @@ func (f *conformFlags) run(c *cobra.Command) error {
 }
 
 // options are the dimensions of the grid.
-func (f *conformFlags) options() peers.Options {
-	o := peers.Defaults()
+func (f *conformFlags) options(stacks []peers.Peer) peers.Options {
+	o := peers.Defaults(peers.NextOpenSSL(f.stack.openssl).Name())
+	o.Stacks = stacks
 	o.Full, o.Faults = f.choice.full, f.choice.faults
 	if f.choice.exact != "" {
 		o.Full, o.Faults = true, true // everything that any flag adds
@@ -180,8 +183,8 @@ func (f *conformFlags) options() peers.Options {
 }
 
 // cases are those that the flags choose.
-func (f *conformFlags) cases() ([]peers.Case, error) {
-	cases, err := peers.Cases(f.options())
+func (f *conformFlags) cases(stacks []peers.Peer) ([]peers.Case, error) {
+	cases, err := peers.Cases(f.options(stacks))
 	if err != nil {
 		return nil, usage("%w", err)
 	}

@@ -20,12 +20,19 @@ func (f *conformFlags) stacks() ([]peers.Peer, error) {
 	if f.stack.mbedtls == "" {
 		f.stack.mbedtls = peers.FindMbedTLS()
 	}
+	if f.stack.programs == "" {
+		f.stack.programs = peers.FindMbedTLSPrograms()
+	}
+	if f.stack.openssl == "" {
+		f.stack.openssl = peers.FindOpenSSL()
+	}
 	prototype, err := peers.NewPrototype(f.stack.pocClient, f.stack.pocServer, f.stack.pocVerifier)
 	if err != nil {
 		return nil, usage("%w", err)
 	}
 	stacks := []peers.Peer{peers.InProcess{}, peers.Command{Path: self}, peers.CryptoTLS{},
-		peers.MbedTLS{Path: f.stack.mbedtls, Evidence: self + " evidence serve"}, prototype}
+		peers.MbedTLS{Path: f.stack.mbedtls, Evidence: self + " evidence serve"}, peers.MbedTLSPrograms{Directory: f.stack.programs},
+		peers.NewOpenSSL("openssl", "openssl"), peers.NextOpenSSL(f.stack.openssl), peers.GnuTLS{Client: "gnutls-cli", Server: "gnutls-serv"}, prototype}
 	var known []string
 	for _, p := range stacks {
 		known = append(known, p.Name())

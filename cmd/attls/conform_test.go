@@ -101,7 +101,7 @@ func readRuns(t *testing.T, name string) *report.Report {
 // together are the whole.
 func TestConformShards(t *testing.T) {
 	var f conformFlags
-	whole, err := f.cases()
+	whole, err := f.cases(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +290,7 @@ func TestConformCase(t *testing.T) {
 	exact := conformFlags{}
 	exact.choice.exact = "all"
 	known := map[string]bool{}
-	o := exact.options()
+	o := exact.options(nil)
 	cases, err := peers.Cases(o)
 	if err != nil {
 		t.Fatal(err)

@@ -39,6 +39,8 @@ func (GnuTLS) Limit(s *conformance.Scenario, r attls.Role) string {
 	switch {
 	case s.Profile != "":
 		return "gnutls-cli and gnutls-serv have no extensions of applications"
+	case s.Resumption != "":
+		return adapterLimit
 	case !slices.Contains(gnutlsGroups, s.Group):
 		return "GnuTLS 3.7 and 3.8 as Debian has them have no group " + s.Group
 	case s.Resumption != "":

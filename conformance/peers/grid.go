@@ -14,9 +14,12 @@ import (
 type Options struct {
 	// Pairs are the stacks that meet, client and server.
 	Pairs [][2]string
-	// Plain are stacks that meet in plain TLS, in every group, with and without
-	// HelloRetryRequest, and with whatever becomes of a ticket.
+	// Plain are stacks that meet in plain TLS, in suites and groups of their own,
+	// with and without a client's certificate.
 	Plain [][2]string
+	// Stacks are asked what they cannot do, so that a selection is made of what
+	// they can. None: everything can be selected.
+	Stacks []Peer
 	// Prototype are stacks that meet under the proof of concept's profile, if that
 	// is among Profiles, in the suites and groups that its programs have.
 	Prototype [][2]string
@@ -33,12 +36,13 @@ type Options struct {
 	Faults bool
 }
 
-// Defaults are the dimensions that our engine and mbedTLS share.
-func Defaults() Options {
+// Defaults are the dimensions that our engine and mbedTLS share. others are stacks
+// that meet ours in plain TLS beside those that always do.
+func Defaults(others ...string) Options {
+	plain := append(with("attls-command", "mbedtls", "mbedtls-unpatched", "crypto/tls", "openssl", "gnutls"), with(others...)...)
 	return Options{
-		Pairs: [][2]string{{"attls", "mbedtls"}, {"mbedtls", "attls"}},
-		Plain: [][2]string{{"attls", "mbedtls"}, {"mbedtls", "attls"}, {"attls", "crypto/tls"}, {"crypto/tls", "attls"},
-			{"mbedtls", "crypto/tls"}, {"crypto/tls", "mbedtls"}},
+		Pairs:       append(with("mbedtls", "attls-command"), [][2]string{{"attls-command", "mbedtls"}, {"mbedtls", "attls-command"}}...),
+		Plain:       append(plain, [][2]string{{"mbedtls", "crypto/tls"}, {"crypto/tls", "mbedtls"}}...),
 		Prototype:   prototypePairs,
 		Profiles:    []string{"early-attestation-06", "tls-attestation-07", prototypeProfile},
 		Suites:      []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"},
@@ -53,8 +57,8 @@ type point struct {
 }
 
 // values lists a point's coordinates.
-func (p point) values() [6]int {
-	return [6]int{p.pair, p.combination, p.suite, p.group, p.retry, p.resumption}
+func (p point) values() []int {
+	return []int{p.pair, p.combination, p.suite, p.group, p.retry, p.resumption}
 }
 
 // Cases lists the cases in a fixed order.
@@ -76,7 +80,7 @@ func Cases(o Options) ([]Case, error) {
 		s.Suite, s.Group, s.HelloRetry, s.Resumption = o.Suites[p.suite], o.Groups[p.group], p.retry == 1, o.Resumptions[p.resumption]
 		cases = append(cases, Case{o.Pairs[p.pair][0], o.Pairs[p.pair][1], s})
 	}
-	cases = append(cases, plain(o)...)
+	cases = append(cases, plain(&o)...)
 	if o.Faults {
 		list := append(faults(o.Pairs, combinations), plainFaults(o.Plain)...)
 		if !o.Full {
@@ -122,23 +126,6 @@ func resumable(s *conformance.Scenario) bool {
 	return err != nil || p == nil || ticketed(p)
 }
 
-func plain(o Options) []Case {
-	var cases []Case
-	for _, pair := range o.Plain {
-		for _, g := range o.Groups {
-			for _, retry := range []bool{false, true} {
-				cases = append(cases, Case{pair[0], pair[1], conformance.Scenario{Attester: conformance.AttestNone, Group: g, HelloRetry: retry}})
-			}
-		}
-		for i, r := range o.Resumptions {
-			if r != "" {
-				cases = append(cases, Case{pair[0], pair[1], conformance.Scenario{Attester: conformance.AttestNone, Group: o.Groups[i%len(o.Groups)], Resumption: r}})
-			}
-		}
-	}
-	return cases
-}
-
 // allowed are the combinations that the profiles allow, as scenarios.
 func allowed(profiles []string) ([]conformance.Scenario, error) {
 	var list []conformance.Scenario
@@ -165,37 +152,54 @@ func allowed(profiles []string) ([]conformance.Scenario, error) {
 // pairOfValues is one value of each of two dimensions.
 type pairOfValues struct{ i, j, a, b int }
 
+// coordinates is a case as the values of its dimensions.
+type coordinates interface{ values() []int }
+
+// pairsOf lists the pairs of values that a point holds.
+func pairsOf[P coordinates](p P) (list []pairOfValues) {
+	v := p.values()
+	for i := range v {
+		for j := i + 1; j < len(v); j++ {
+			list = append(list, pairOfValues{i, j, v[i], v[j]})
+		}
+	}
+	return list
+}
+
 // cover selects points until every pair of values is in one: always the first
 // point that brings the most new pairs.
-func cover(points []point) []point {
+func cover[P coordinates](points []P) []P {
 	open := map[pairOfValues]bool{}
-	pairs := func(p point, each func(pairOfValues)) {
-		v := p.values()
-		for i := range v {
-			for j := i + 1; j < len(v); j++ {
-				each(pairOfValues{i, j, v[i], v[j]})
-			}
+	pairs := make([][]pairOfValues, len(points))
+	most := make([]int, len(points)) // that each can bring; it never grows
+	for i, p := range points {
+		pairs[i] = pairsOf(p)
+		most[i] = len(pairs[i])
+		for _, q := range pairs[i] {
+			open[q] = true
 		}
 	}
-	for _, p := range points {
-		pairs(p, func(q pairOfValues) { open[q] = true })
-	}
-	var chosen []point
+	var chosen []P
 	for len(open) > 0 {
-		best, most := point{}, 0
-		for _, p := range points {
-			n := 0
-			pairs(p, func(q pairOfValues) {
+		best := -1
+		for i := range points {
+			if best >= 0 && most[i] <= most[best] {
+				continue
+			}
+			most[i] = 0
+			for _, q := range pairs[i] {
 				if open[q] {
-					n++
+					most[i]++
 				}
-			})
-			if n > most {
-				best, most = p, n
+			}
+			if most[i] > 0 && (best < 0 || most[i] > most[best]) {
+				best = i
 			}
 		}
-		pairs(best, func(q pairOfValues) { delete(open, q) })
-		chosen = append(chosen, best)
+		for _, q := range pairs[best] {
+			delete(open, q)
+		}
+		chosen = append(chosen, points[best])
 	}
 	return chosen
 }

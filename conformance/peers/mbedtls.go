@@ -33,6 +33,7 @@ func FindMbedTLS() string {
 		return ""
 	}
 	found, _ := filepath.Glob(filepath.Join(cache, "attls", "mbedtls", "*-plain", "mbedtls-peer-*"))
+	found = slices.DeleteFunc(found, func(name string) bool { return filepath.Ext(name) != "" }) // is being built
 	if len(found) == 0 {
 		return ""
 	}

@@ -23,7 +23,7 @@ import (
 type MbedTLSPrograms struct{ Directory string }
 
 // FindMbedTLSPrograms returns the directory that ATTLS_MBEDTLS_PROGRAMS names, or
-// the one of the programs that build.sh --unpatched has built last; empty if there
+// the one of the programs that programs.sh has built; empty if there
 // is none.
 func FindMbedTLSPrograms() string {
 	if directory := os.Getenv("ATTLS_MBEDTLS_PROGRAMS"); directory != "" {
@@ -45,7 +45,7 @@ func (MbedTLSPrograms) Name() string { return "mbedtls-unpatched" }
 // Missing implements Peer.
 func (m MbedTLSPrograms) Missing() string {
 	if m.Directory == "" {
-		return "conformance/mbedtls/build.sh --unpatched has not built ssl_client2 and ssl_server2"
+		return "conformance/mbedtls/programs.sh has not built ssl_client2 and ssl_server2"
 	}
 	return or(missingProgram(m.program(attls.RoleClient), "ssl_client2"), missingProgram(m.program(attls.RoleServer), "ssl_server2"))
 }
@@ -68,6 +68,9 @@ func (m MbedTLSPrograms) Identify(ctx context.Context) (version, where string, e
 func (m MbedTLSPrograms) Limit(s *conformance.Scenario, r attls.Role) string {
 	if s.Profile != "" {
 		return "ssl_client2 and ssl_server2 have no extensions of applications"
+	}
+	if s.Resumption != "" {
+		return adapterLimit
 	}
 	return MbedTLS{}.Limit(s, r)
 }

@@ -26,6 +26,37 @@ type OpenSSL struct {
 	version func() (text string, number int)
 }
 
+// FindOpenSSL returns the path of another openssl than the system's: the one that
+// ATTLS_OPENSSL names, or the one that conformance/openssl/fetch.sh has fetched;
+// empty if there is none.
+func FindOpenSSL() string {
+	if path := os.Getenv("ATTLS_OPENSSL"); path != "" {
+		return path
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	path := filepath.Join(cache, "attls", "openssl", "trixie", "openssl")
+	if modified(path).IsZero() {
+		return ""
+	}
+	return path
+}
+
+// nextOpenSSL is the name of an openssl beside the system's that is missing.
+const nextOpenSSL = "openssl-3.5"
+
+// NextOpenSSL makes a peer of an openssl beside the system's, named after its
+// version.
+func NextOpenSSL(path string) *OpenSSL {
+	o := NewOpenSSL(nextOpenSSL, path)
+	if _, number := o.version(); path != "" && number > 0 {
+		o.name = fmt.Sprintf("openssl-%d.%d", number/100, number%100)
+	}
+	return o
+}
+
 // NewOpenSSL makes a peer of a program; path may be that of a script that runs it.
 func NewOpenSSL(name, path string) *OpenSSL {
 	return &OpenSSL{name: name, path: path, version: sync.OnceValues(func() (string, int) {
@@ -61,6 +92,9 @@ func (o *OpenSSL) Name() string { return o.name }
 
 // Missing implements Peer.
 func (o *OpenSSL) Missing() string {
+	if o.path == "" {
+		return "conformance/openssl/fetch.sh has not fetched another openssl"
+	}
 	if reason := missingProgram(o.path, o.name); reason != "" {
 		return reason
 	}
@@ -84,7 +118,9 @@ func (o *OpenSSL) Limit(s *conformance.Scenario, r attls.Role) string {
 	switch {
 	case s.Profile != "":
 		return "openssl has no extensions of applications with a content of their own"
-	case number < opensslMLKEM && slices.Contains(hybrids, s.Group):
+	case s.Resumption != "":
+		return adapterLimit
+	case number > 0 && number < opensslMLKEM && slices.Contains(hybrids, s.Group):
 		return "OpenSSL has no ML-KEM before 3.5"
 	case s.Resumption != "":
 		return "s_client and s_server are run for one connection"
@@ -142,6 +178,9 @@ func (o *OpenSSL) arguments(t *Task, messages string) []string {
 	}
 	if s.Suite != "" {
 		args = append(args, "-ciphersuites", s.Suite)
+		if s.Suite == attls.TLS_AES_128_CCM_8_SHA256.String() { // too weak for any other level
+			args = append(args, "-cipher", "DEFAULT:@SECLEVEL=0")
+		}
 	}
 	if g := groups(s, t.Role); g != nil {
 		args = append(args, "-groups", strings.Join(g, ":"))

@@ -21,6 +21,9 @@ type textual struct {
 	err     error
 }
 
+// adapterLimit says that the programs can what we do not ask of them.
+const adapterLimit = "the adapter makes one connection with a program, and brings no session back"
+
 // conversation is one end's part in a connection, by typing and reading. It
 // returns how many octets of application data went each way as far as their
 // content was seen.
