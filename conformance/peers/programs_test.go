@@ -1,0 +1,127 @@
+package peers
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"attls"
+	"attls/conformance"
+)
+
+// programs are the stacks that are programs which talk to people.
+func programs() []Peer {
+	return []Peer{NewOpenSSL("openssl", "openssl"), NextOpenSSL(FindOpenSSL()), GnuTLS{"gnutls-cli", "gnutls-serv"}, MbedTLSPrograms{FindMbedTLSPrograms()}}
+}
+
+// TestPrograms: each program with our engine, in both roles; what it claims is
+// held to ours, and the recording holds the whole connection.
+func TestPrograms(t *testing.T) {
+	plain := conformance.Scenario{Attester: conformance.AttestNone, Group: "x25519"}
+	mutual := conformance.Scenario{Attester: conformance.AttestNone, Group: "secp384r1", Suite: "TLS_AES_256_GCM_SHA384", ALPN: "conform",
+		ClientCertificate: true, HelloRetry: true}
+	hybrid := conformance.Scenario{Attester: conformance.AttestNone, Group: "X25519MLKEM768", Suite: "TLS_AES_128_CCM_8_SHA256"}
+	for _, p := range programs() {
+		t.Run(p.Name(), func(t *testing.T) {
+			if reason := p.Missing(); reason != "" {
+				t.Skip(reason)
+			}
+			var cases []Case
+			for _, s := range []conformance.Scenario{plain, mutual, hybrid} {
+				for _, pair := range with(p.Name()) {
+					cases = append(cases, Case{pair[0], pair[1], s})
+				}
+			}
+			for _, r := range RunAll(t.Context(), cases, []Peer{InProcess{}, p}, Settings{Recorder: &Recorder{}}, func(*Result) {}) {
+				holdToProgram(t, p, &r)
+			}
+		})
+	}
+}
+
+func holdToProgram(t *testing.T, p Peer, r *Result) {
+	t.Helper()
+	role := attls.RoleClient
+	if r.Server == p.Name() {
+		role = attls.RoleServer
+	}
+	if r.Status == Limit {
+		if r.Scenario.Group != "X25519MLKEM768" {
+			t.Errorf("%s: %s", r.String(), r.Reason)
+		}
+		return
+	}
+	if r.Status != Passed || len(r.Ladder) < 8 || len(r.Findings) > 0 || r.Unrecorded != "" {
+		t.Errorf("%s: %s: %s; %d messages, %+v, %s", r.String(), r.Status, r.Reason, len(r.Ladder), r.Findings, r.Unrecorded)
+		return
+	}
+	for _, member := range []claim{claimSuite, claimGroup, claimExporter, claimSent, claimReceived} {
+		if value, told := member.of(&r.Ends[role]); value == "" || !told {
+			t.Errorf("%s: it says nothing of %s", r.String(), member.member)
+		}
+	}
+}
+
+// TestProgramsRefuse: a program that does not trust our engine's certificate says
+// so by its alert, and one that is refused says that too.
+func TestProgramsRefuse(t *testing.T) {
+	for _, p := range programs() {
+		t.Run(p.Name(), func(t *testing.T) {
+			if reason := p.Missing(); reason != "" {
+				t.Skip(reason)
+			}
+			all := map[string]Peer{p.Name(): p, "attls": InProcess{}}
+			c := Case{p.Name(), "attls", conformance.Scenario{Attester: conformance.AttestNone, Fail: "untrusted.server"}}
+			r := Run(t.Context(), c, all, Settings{})
+			if r.Status != Passed || len(r.Ends) != 2 {
+				t.Fatalf("%s: %s", r.Status, r.Reason)
+			}
+			client, server := &r.Ends[attls.RoleClient], &r.Ends[attls.RoleServer]
+			if client.Error == nil || client.AlertSent == nil || server.AlertReceived == nil || client.AlertSent.Code != server.AlertReceived.Code ||
+				client.AlertSent.Code != uint8(attls.AlertUnknownCA) && client.AlertSent.Code != uint8(attls.AlertBadCertificate) {
+				t.Errorf("the client: %+v, %+v; the server: %+v", client.Error, client.AlertSent, server.AlertReceived)
+			}
+		})
+	}
+}
+
+// TestReadPrograms: what programs print, as claims; words that the messages do
+// not bear out are an error.
+func TestReadPrograms(t *testing.T) {
+	c := newClaims("gnutls", "", attls.RoleClient)
+	const text = "|<4>| HSK[0x1]: HELLO RETRY REQUEST (1025) was received. Length 84\n" +
+		"- Description: (TLS1.3-X.509)-(ECDHE-X25519)-(EdDSA-Ed25519)-(CHACHA20-POLY1305)\n- Server Signature: EdDSA-Ed25519\n" +
+		"- Application protocol: conform\n- Key material: 0a0b\n|<5>| REC: Sending Alert[1|0] - Close notify\n|<5>| REC[0x1]: Alert[2|40] - Handshake failed - was received\n"
+	if err := readGnuTLS(&c, text); err != nil {
+		t.Fatal(err)
+	}
+	if c.Suite != "TLS_CHACHA20_POLY1305_SHA256" || c.Group != "x25519" || !c.HelloRetry || c.PeerSignature != "ed25519" || c.OwnSignature != "" ||
+		c.ALPN != "conform" || c.Exporter != "0a0b" || c.AlertSent != nil || c.AlertReceived == nil || c.AlertReceived.Code != 40 {
+		t.Errorf("%+v", c)
+	}
+	if confirm("suite", "a", "b") == nil || confirm("suite", "", "b") != nil || confirm("suite", "b", "b") != nil {
+		t.Error("what is said is not held to what is shown")
+	}
+	file := t.TempDir() + "/messages"
+	content := ">>> TLS 1.3, Handshake [length 0005], EncryptedExtensions\n    08 00 00 02\n    00 00\n<<< TLS 1.3, Alert [length 0002], fatal decode_error\n    02 32\n" +
+		"<<< TLS 1.2, RecordHeader [length 0005]\n    17 03 03 00 13\n"
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c = newClaims("openssl", "", attls.RoleServer)
+	if err := readOpenSSL(&c, attls.RoleServer, "", file); err != nil || c.AlertReceived == nil || c.AlertReceived.Code != 50 || c.State != "failed" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if err := readOpenSSL(&c, attls.RoleServer, "CIPHER is TLS_AES_128_GCM_SHA256\n", file); err == nil {
+		t.Error("a suite that no ServerHello shows was believed")
+	}
+	c = newClaims("mbedtls", "", attls.RoleClient)
+	dump := "ssl_msg.c:1: |4| dumping 'input payload after decrypt' (6 bytes)\nssl_msg.c:1: |4| 0000:  08 00 00 02 00 00      ......\n" +
+		"ssl_msg.c:1: |2| got an alert message, type: [2:48]\n  ! mbedtls_ssl_handshake returned -0x7780\n"
+	if err := readMbedTLS(&c, attls.RoleClient, dump); err != nil || c.AlertReceived == nil || c.AlertReceived.Code != 48 || c.Error == nil {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if err := readMbedTLS(&c, attls.RoleClient, strings.Replace(dump, "08 00 00 02 00 00", "08 00 00 02 00 01", 1)); err == nil {
+		t.Error("a message that does not parse was not noticed")
+	}
+}
