@@ -97,6 +97,32 @@ func readRuns(t *testing.T, name string) *report.Report {
 	return r
 }
 
+// TestConformCommand: attls as a process of its own, attested with our engine in
+// this process and with the patched mbedTLS.
+func TestConformCommand(t *testing.T) {
+	t.Setenv(runAsCommand, "1") // the processes are this test
+	file := filepath.Join(t.TempDir(), "results.json")
+	code, _, stderr := command(t, "conform", "--peer", "attls-command", "--filter", "early-attestation-06/both", "--json", file)
+	if code != exitOK {
+		t.Fatalf("exit code %d, %s", code, stderr)
+	}
+	passed := map[string]int{}
+	for _, r := range readRuns(t, file).Runs {
+		if r.Outcome == report.Passed {
+			passed[r.Client+">"+r.Server]++
+		}
+	}
+	mbedtls := []string{"attls-command>mbedtls", "mbedtls>attls-command"}
+	if (peers.MbedTLS{Path: peers.FindMbedTLS()}).Missing() != "" {
+		mbedtls = nil
+	}
+	for _, pair := range append(mbedtls, "attls-command>attls", "attls>attls-command") {
+		if passed[pair] == 0 {
+			t.Errorf("%s: nothing passed, %v", pair, passed)
+		}
+	}
+}
+
 // TestConformShards: shards are disjoint, of the same size but for one, and
 // together are the whole.
 func TestConformShards(t *testing.T) {

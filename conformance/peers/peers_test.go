@@ -64,7 +64,7 @@ func TestMbedTLS(t *testing.T) {
 		t.Skip(reason)
 	}
 	o := Defaults()
-	o.Suites, o.Groups, o.Plain, o.Prototype = o.Suites[1:2], o.Groups[:2], nil, nil
+	o.Pairs, o.Suites, o.Groups, o.Plain, o.Prototype = with("mbedtls"), o.Suites[1:2], o.Groups[:2], nil, nil
 	cases, err := Cases(o)
 	if err != nil {
 		t.Fatal(err)
