@@ -153,7 +153,7 @@ func (f *conformFlags) run(c *cobra.Command) error {
 	r.Began, r.Seconds = began, time.Since(began).Seconds()
 	r.Shards, r.Stacks = []report.Shard{shard}, identities
 	f.describe(c, r, grid)
-	if err := peers.Requirements(r, f.options()); err != nil {
+	if err := peers.Requirements(r, f.options(stacks)); err != nil {
 		return unavailable(err)
 	}
 	if err := f.files.write(r); err != nil {
