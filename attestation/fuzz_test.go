@@ -60,6 +60,12 @@ func FuzzAppraise(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(uint8(3), capture)
+	statements, err := os.ReadFile("../conformance/capture/testdata/cmw-f4ac.bin")
+	if err != nil {
+		f.Fatal(err)
+	}
+	schemes = append(schemes, negotiation.Scheme{Format: FormatParsecTPM})
+	f.Add(uint8(len(schemes)-1), statements)
 	f.Fuzz(func(t *testing.T, i uint8, b []byte) {
 		scheme := schemes[int(i)%len(schemes)]
 		verdict, err := v.Appraise(context.Background(), &negotiation.AppraisalRequest{Scheme: scheme, CMW: b, Challenge: testChallenge, SPKI: request.SPKI})
