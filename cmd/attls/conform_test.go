@@ -383,6 +383,16 @@ func TestInvocation(t *testing.T) {
 	}
 }
 
+// TestAbout: an estimate is rounded up, and 60 is of the next unit.
+func TestAbout(t *testing.T) {
+	for d, want := range map[time.Duration]string{0: "1 s", 58 * time.Second: "59 s", 59500 * time.Millisecond: "1 min", 61 * time.Second: "2 min",
+		59*time.Minute + 30*time.Second: "1.0 h", 90 * time.Minute: "1.5 h"} {
+		if got := about(d); got != want {
+			t.Errorf("%v is about %s, not %s", d, got, want)
+		}
+	}
+}
+
 // TestProgress: a log has a line for each tenth at most, and none when it is
 // quick; a terminal has one line.
 func TestProgress(t *testing.T) {

@@ -58,9 +58,9 @@ func (g *progress) text(now time.Time) string {
 // about rounds a duration to what an estimate is worth.
 func about(d time.Duration) string {
 	switch {
-	case d < time.Minute:
+	case d < 59*time.Second:
 		return fmt.Sprintf("%d s", int(d.Seconds())+1)
-	case d < time.Hour:
+	case d < 59*time.Minute:
 		return fmt.Sprintf("%d min", int(d.Minutes())+1)
 	}
 	return fmt.Sprintf("%.1f h", d.Hours())
