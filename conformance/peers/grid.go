@@ -101,14 +101,17 @@ func Cases(o Options) ([]Case, error) {
 // points are all combinations of values that can occur together.
 func points(o *Options, combinations []conformance.Scenario) []point {
 	var points []point
+	tickets := make([]bool, len(combinations))
+	for c := range combinations {
+		tickets[c] = resumable(&combinations[c])
+	}
 	for pair := range o.Pairs {
 		for c := range combinations {
-			tickets := resumable(&combinations[c])
 			for s := range o.Suites {
 				for g := range o.Groups {
 					for retry := range 2 {
 						for r := range o.Resumptions {
-							if o.Resumptions[r] == "" || tickets || s+g+retry == 0 && r == 1 { // once, to say why not
+							if o.Resumptions[r] == "" || tickets[c] || s+g+retry == 0 && r == 1 { // once, to say why not
 								points = append(points, point{pair, c, s, g, retry, r})
 							}
 						}
@@ -169,26 +172,31 @@ func pairsOf[P coordinates](p P) (list []pairOfValues) {
 // cover selects points until every pair of values is in one: always the first
 // point that brings the most new pairs.
 func cover[P coordinates](points []P) []P {
-	open := map[pairOfValues]bool{}
-	pairs := make([][]pairOfValues, len(points))
+	var open []bool // by the number of a pair
+	numbers := map[pairOfValues]int{}
+	pairs := make([][]int, len(points))
 	most := make([]int, len(points)) // that each can bring; it never grows
 	for i, p := range points {
-		pairs[i] = pairsOf(p)
-		most[i] = len(pairs[i])
-		for _, q := range pairs[i] {
-			open[q] = true
+		for _, q := range pairsOf(p) {
+			n, ok := numbers[q]
+			if !ok {
+				n = len(open)
+				numbers[q], open = n, append(open, true)
+			}
+			pairs[i] = append(pairs[i], n)
 		}
+		most[i] = len(pairs[i])
 	}
 	var chosen []P
-	for len(open) > 0 {
+	for left := len(open); left > 0; {
 		best := -1
 		for i := range points {
 			if best >= 0 && most[i] <= most[best] {
 				continue
 			}
 			most[i] = 0
-			for _, q := range pairs[i] {
-				if open[q] {
+			for _, n := range pairs[i] {
+				if open[n] {
 					most[i]++
 				}
 			}
@@ -196,9 +204,10 @@ func cover[P coordinates](points []P) []P {
 				best = i
 			}
 		}
-		for _, q := range pairs[best] {
-			delete(open, q)
+		for _, n := range pairs[best] {
+			open[n] = false
 		}
+		left -= most[best]
 		chosen = append(chosen, points[best])
 	}
 	return chosen
