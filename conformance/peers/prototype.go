@@ -116,7 +116,7 @@ func (p Prototype) Limit(s *conformance.Scenario, r attls.Role) string {
 		return "its client makes its Evidence itself"
 	case r == attls.RoleServer && s.Fail == "verifier_unreachable" && !p.asksVerifier():
 		return "its server has its verifier built in"
-	case r == attls.RoleServer && slices.Contains(conformance.Lies(), s.Fail):
+	case r == attls.RoleServer && slices.Contains(conformance.Lies(), s.Fail) && !p.asksVerifier():
 		return "the fault " + s.Fail + " lies in a verdict inside its server"
 	case r == attls.RoleServer && s.Injected() == "unaware-server":
 		return "its server always demands attestation"
@@ -170,7 +170,7 @@ func (p Prototype) startServer(ctx context.Context, t *Task) (Process, error) {
 	if p.asksVerifier() {
 		_, appraiser := p.Root()(nil)
 		var err error
-		if verifier, err = startVeraison(appraiser); err != nil {
+		if verifier, err = startVeraison(appraiser, lieOf(&t.Scenario)); err != nil {
 			return nil, err
 		}
 		args = append(args, "veraison_endpoint="+verifier.url())
@@ -186,6 +186,14 @@ func (p Prototype) startServer(ctx context.Context, t *Task) (Process, error) {
 		return nil, err
 	}
 	return &prototypeServer{follow(ctx, program, address, prototypeServes, readPrototype(t)), verifier}, nil
+}
+
+// lieOf is the lie that a scenario wants of a Verifier; empty: none.
+func lieOf(s *conformance.Scenario) string {
+	if slices.Contains(conformance.Lies(), s.Fail) {
+		return s.Fail
+	}
+	return ""
 }
 
 // prototypeServer is the server with the Verifier that it asks, if it does.

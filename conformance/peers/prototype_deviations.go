@@ -8,8 +8,12 @@ import (
 // Deviation implements Deviator: what the proof of concept's programs are known to do
 // otherwise than RFC 8446 and their own profile have it.
 func (p Prototype) Deviation(s *conformance.Scenario, r attls.Role) *Deviant {
-	if r == attls.RoleServer && !p.asksVerifier() {
-		if d := prototypeVerifierDeviations.of(s); d != nil {
+	if r == attls.RoleServer {
+		own := prototypeVerifierDeviations
+		if p.asksVerifier() {
+			own = prototypeResultDeviations
+		}
+		if d := own.of(s); d != nil {
 			return d
 		}
 	}
@@ -32,4 +36,10 @@ var prototypeDeviations = deviations{
 var prototypeVerifierDeviations = deviations{
 	takes("the built-in verifier looks at signatures and nonce and compares no reference value", "reference-value"),
 	takes("the built-in verifier ignores what follows the tokens", "trailing"),
+}
+
+// prototypeResultDeviations are those of a server that asks a Verifier.
+var prototypeResultDeviations = deviations{
+	answers(attls.AlertUnexpectedMessage, "the error of importing an attested key that is not on P-256 is lost, and no CertificateVerify is expected then: a client that sends none is let in", "key-type"),
+	breaksOff("an attested key that cannot be read ends the connection without an alert", "key_unusable"),
 }

@@ -305,7 +305,7 @@ func printedBy(t *testing.T, role attls.Role, c *Case, w io.Writer) (claims [2]c
 // Verifier of ours takes for good Evidence and for no other.
 func TestVeraison(t *testing.T) {
 	software, verifier := Prototype{}.Root()(nil)
-	service, err := startVeraison(verifier)
+	service, err := startVeraison(verifier, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,7 +327,11 @@ func TestVeraison(t *testing.T) {
 	for _, size := range []string{"", "7", "65", "x"} {
 		call(t, http.MethodPost, newSession+"?nonceSize="+size, nil, http.StatusBadRequest, nil)
 	}
-	for _, bad := range []bool{false, true} {
+	for _, test := range []struct {
+		bad bool
+		lie string
+	}{{}, {bad: true}, {lie: "key-type"}} {
+		service.lie = test.lie
 		var session struct {
 			Nonce          []byte
 			Status, Result string
@@ -336,7 +340,7 @@ func TestVeraison(t *testing.T) {
 		if session.Status != "waiting" || !bytes.Equal(session.Nonce, []byte{0, 1, 2, 3, 4, 5, 6, 7}) {
 			t.Fatalf("%+v", session)
 		}
-		if bad {
+		if test.bad {
 			session.Nonce[0] ^= 1
 		}
 		scheme := negotiation.Scheme{Model: profile.ModelEvidence, Format: attestation.PrototypeFormat}
@@ -358,8 +362,8 @@ func TestVeraison(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if accepted := verdict.Failure == "" && bytes.Equal(verdict.SPKI, evidence.SPKI); accepted == bad {
-			t.Errorf("bad Evidence %t: %+v", bad, verdict)
+		if accepted := verdict.Failure == ""; accepted == test.bad || accepted && bytes.Equal(verdict.SPKI, evidence.SPKI) != (test.lie == "") {
+			t.Errorf("%+v: %+v", test, verdict)
 		}
 	}
 	call(t, http.MethodPost, service.url()+"/challenge-response/v1/session/9", nil, http.StatusNotFound, nil)
@@ -426,7 +430,7 @@ func TestPrototypeDeviations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for fail, want := range map[string][2]bool{"trailing": {true, false}, "reference-value": {true, false}, "offer_changed": {true, true}, "binder": {}} {
+	for fail, want := range map[string][2]bool{"trailing": {true, false}, "reference-value": {true, false}, "key-type": {false, true}, "offer_changed": {true, true}, "binder": {}} {
 		for i, p := range []Prototype{{Server: "server"}, {Server: self}} {
 			if d := p.Deviation(&conformance.Scenario{Fail: fail}, attls.RoleServer); (d != nil) != want[i] {
 				t.Errorf("%s of %+v: %+v", fail, p, d)
@@ -464,5 +468,56 @@ func TestPrototypePrograms(t *testing.T) {
 	}
 	if passed < 10 {
 		t.Errorf("%d of %d cases passed", passed, len(cases))
+	}
+}
+
+// withoutCertificateVerify leaves it out.
+type withoutCertificateVerify struct{ dumps }
+
+func (w withoutCertificateVerify) Message(dir handshake.Direction, m *message.Raw, p *handshake.Plan) {
+	p.Drop = dir == handshake.Sent && m.Kind == attls.KindCertificateVerify
+}
+
+func (w withoutCertificateVerify) Fork() handshake.Tap { return w }
+
+// TestPrototypeUnproven: a server that asks a Verifier lets in a client that proves no
+// key, where the result attests one on P-384. Should it no longer do so, what is
+// known of it has to be changed.
+func TestPrototypeUnproven(t *testing.T) {
+	p, err := NewPrototype("", "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Server == "" || !p.asksVerifier() {
+		t.Skip("there is no ssl_server2 of the proof of concept that asks a Verifier")
+	}
+	for fail, want := range map[string]bool{"": false, "key-type": true} {
+		s := prototypeCase("", "").Scenario
+		end, err := conformance.NewEnd(s, attls.RoleClient, p.Root())
+		if err != nil {
+			t.Fatal(err)
+		}
+		end.OwnAnswer, end.Config.Tap = true, withoutCertificateVerify{dumps{io.Discard}}
+		s.Fail = fail // the server's verifier lies
+		task := Task{Scenario: s, Role: attls.RoleServer, Directory: t.TempDir()}
+		if err := writeFiles(task.Directory); err != nil {
+			t.Fatal(err)
+		}
+		server, err := p.Start(t.Context(), &task)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer server.Stop()
+		nc, err := net.Dial("tcp", server.Address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		claims, err := end.Exchange(t.Context(), nc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := claims.State == "closed" && claims.DataReceived > 0; got != want {
+			t.Errorf("%q: let in %t: %+v", fail, got, claims.Error)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"encoding/base64"
 	"encoding/json"
@@ -16,8 +17,12 @@ import (
 
 	"attls"
 	"attls/attestation"
+	"attls/conformance"
 	"attls/extensions/profile"
 	"attls/negotiation"
+
+	"github.com/lestrrat-go/jwx/v3/jwa"
+	"github.com/veraison/ear"
 )
 
 // veraison is a test double of Veraison's verification service for programs that
@@ -25,6 +30,7 @@ import (
 // attestation.Verifier behind it, which makes the Attestation Results (EAR).
 type veraison struct {
 	verifier *attestation.Verifier
+	lie      string // see conformance.Lying; empty: none
 	server   *http.Server
 	listener net.Listener
 
@@ -68,13 +74,14 @@ const (
 var veraisonTypes = []string{"application/cmw", "application/vnd.veraison.cmw", "application/cmw+cbor", "application/vnd.veraison.cmw+cbor"}
 
 // startVeraison starts the service at a port of its own. The Verifier must have a
-// P-256 key for its results.
-func startVeraison(v *attestation.Verifier) (*veraison, error) {
+// P-256 key for its results. They lie as the fault of a name wants them, if one is
+// given.
+func startVeraison(v *attestation.Verifier, lie string) (*veraison, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	s := &veraison{verifier: v, listener: l, sessions: map[string]*veraisonSession{}}
+	s := &veraison{verifier: v, lie: lie, listener: l, sessions: map[string]*veraisonSession{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+veraisonDiscovery, s.discovery)
 	mux.HandleFunc("POST "+veraisonNewSession, s.newSession)
@@ -153,7 +160,7 @@ func (s *veraison) evidence(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, err)
 		return
 	}
-	verdict, err := s.verifier.Appraise(r.Context(), &negotiation.AppraisalRequest{Profile: prototypeProfile, Attester: attls.RoleClient,
+	result, err := s.appraise(r.Context(), &negotiation.AppraisalRequest{Profile: prototypeProfile, Attester: attls.RoleClient,
 		Scheme: negotiation.Scheme{Model: profile.ModelEvidence, Credential: profile.KindAlone, Format: attestation.PrototypeFormat},
 		Match:  profile.MatchIgnore, CMW: cmw, Challenge: session.Nonce})
 	if err != nil {
@@ -161,11 +168,43 @@ func (s *veraison) evidence(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mu.Lock()
-	session.Status, session.Result = "complete", string(verdict.Result)
+	session.Status, session.Result = "complete", string(result)
 	session.Evidence = &veraisonEvidence{Type: r.Header.Get("Content-Type"), Value: cmw}
 	done := *session
 	s.mu.Unlock()
 	reply(w, http.StatusOK, typeSession, &done)
+}
+
+// appraise gives the Attestation Result for Evidence.
+func (s *veraison) appraise(ctx context.Context, r *negotiation.AppraisalRequest) ([]byte, error) {
+	if s.lie == "" {
+		verdict, err := s.verifier.Appraise(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		return verdict.Result, nil
+	}
+	liar, err := conformance.Lying(s.lie, s.verifier)
+	if err != nil {
+		return nil, err
+	}
+	verdict, err := liar.Appraise(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return s.reissue(verdict)
+}
+
+// reissue signs the result of a verdict again, with the key that the verdict names.
+func (s *veraison) reissue(v *negotiation.Verdict) ([]byte, error) {
+	var result ear.AttestationResult
+	if err := result.Verify(v.Result, jwa.ES256(), s.verifier.Key.Public()); err != nil {
+		return nil, err
+	}
+	for _, appraisal := range result.Submods {
+		appraisal.VeraisonKeyAttestation = &map[string]any{"akpub": base64.RawURLEncoding.EncodeToString(v.SPKI)}
+	}
+	return result.Sign(jwa.ES256(), s.verifier.Key)
 }
 
 func reply(w http.ResponseWriter, status int, mediaType string, body any) {

@@ -129,7 +129,7 @@ func TestDeviant(t *testing.T) {
 // and of a receiver that the stack can be.
 func TestDeviations(t *testing.T) {
 	for name, list := range map[string]deviations{"mbedtls": mbedTLSDeviations, "crypto/tls": cryptoTLSDeviations,
-		"poc": prototypeDeviations, "verifier of poc": prototypeVerifierDeviations} {
+		"poc": prototypeDeviations, "verifier of poc": prototypeVerifierDeviations, "results of poc": prototypeResultDeviations} {
 		faults := map[string]bool{}
 		for _, f := range conformance.TLSFaults(conformance.Scenario{}) {
 			faults[f.Name] = true
