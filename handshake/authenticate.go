@@ -221,7 +221,7 @@ func (e *Engine) writeCertificate(m *message.Certificate) *attls.Error {
 // checkRoom refuses a payload that its carrier cannot hold.
 func checkRoom(c *profile.Credential, payload []byte) *attls.Error {
 	if n := len(payload); c.MaxPayload > 0 && n > c.MaxPayload {
-		return attls.Errorf(attls.Local, attls.FailLimit, "a payload of %d octets; %s has room for %d", n, carrierName(c), c.MaxPayload)
+		return attls.Errorf(attls.Local, attls.FailTooLarge, "a payload of %d octets; %s has room for %d", n, carrierName(c), c.MaxPayload)
 	}
 	return nil
 }

@@ -217,7 +217,7 @@ func TestQuirkNeverFragment(t *testing.T) {
 		t.Errorf("without the quirk: %v", err)
 	}
 	e := run(profile.Quirks{NeverFragment: true}).Engine(attls.RoleServer).Err()
-	if e == nil || e.Class != attls.Local || e.Failure != attls.FailLimit {
+	if e == nil || e.Class != attls.Local || e.Failure != attls.FailTooLarge || e.Alert != attls.AlertInternalError {
 		t.Errorf("%v; want a local error that names the limit", e)
 	}
 	// Messages that fit are not cut, though they share a flight.

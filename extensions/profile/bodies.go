@@ -113,7 +113,7 @@ func (c *codec) write(b *body, f *Fields) ([]byte, error) {
 	}
 	raw, err := b.codec.Encode(v)
 	if err == nil && len(raw) > b.limit {
-		err = attls.Errorf(attls.Local, attls.FailLimit, "%d octets; there is room for %d", len(raw), b.limit)
+		err = attls.Errorf(attls.Local, attls.FailTooLarge, "%d octets; there is room for %d", len(raw), b.limit)
 	}
 	if err != nil {
 		return nil, err.Under(b.name)
