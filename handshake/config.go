@@ -110,6 +110,9 @@ type Config struct {
 	NoMiddleboxCompatibility bool
 	// MaxFragment bounds the content of the records that are sent, in octets. 0: 16384.
 	MaxFragment int
+	// MessagesPerRecord bounds how many handshake messages share a record. 0: as
+	// many as fit.
+	MessagesPerRecord int
 	// PadTo pads TLSInnerPlaintext to a multiple of so many octets. 0: no padding.
 	PadTo int
 	// Retry is a server's policy on HelloRetryRequest.
@@ -244,6 +247,14 @@ func (c *Config) maxFragment() int {
 		return record.MaxPlaintext
 	}
 	return c.MaxFragment
+}
+
+// messagesPerRecord is the bound, or that of the profile's peers.
+func (c *Config) messagesPerRecord() int {
+	if c.MessagesPerRecord == 0 {
+		return c.quirks().MessagesPerRecord
+	}
+	return c.MessagesPerRecord
 }
 
 func (c *Config) quirks() *profile.Quirks {
@@ -392,6 +403,9 @@ func (c *Config) check() *attls.Error {
 	}
 	if c.MaxFragment < 0 || c.MaxFragment > record.MaxPlaintext {
 		return bad("MaxFragment", "%d octets; a record holds 1 to %d", c.MaxFragment, record.MaxPlaintext)
+	}
+	if c.MessagesPerRecord < 0 {
+		return bad("MessagesPerRecord", "%d messages", c.MessagesPerRecord)
 	}
 	if len(c.ServerName) > 255 {
 		return bad("ServerName", "%d octets are longer than a host name", len(c.ServerName))

@@ -154,7 +154,7 @@ func newEngine(c *Config, role attls.Role, tap Tap, log keyLogger) (*Engine, err
 	e := &Engine{cfg: c, role: role, table: table, prov: c.provider(), random: c.random(),
 		in: record.NewReader(c.Limits),
 		out: record.NewWriter(record.WriterSettings{MaxPlaintext: c.MaxFragment, PadTo: padTo, NeverFragment: q.NeverFragment,
-			MessagesPerRecord: q.MessagesPerRecord}),
+			MessagesPerRecord: c.messagesPerRecord()}),
 		events: make([]Event, 0, 4), flight: make([]byte, 0, 1024),
 	}
 	// RFC 8446 section 6: an alert is protected as its sender's state is, and a
