@@ -182,7 +182,7 @@ func TestCommandFailures(t *testing.T) {
 	}{
 		{how: "exit", appraise: attls.FailVerifierUnreachable, attest: attls.FailAttesterUnavailable, says: "exit status 7; it says: the enclave is on holiday"},
 		{how: "hang", timeout: 50 * time.Millisecond, appraise: attls.FailTimeout, attest: attls.FailTimeout, says: "deadline exceeded"},
-		{how: "flood", appraise: attls.FailVerifierUnreachable, attest: attls.FailAttesterUnavailable, says: "more than 1048576 octets"},
+		{how: "flood", appraise: attls.FailVerifierUnreachable, attest: attls.FailAttesterUnavailable, says: "more than 4194304 octets"},
 		{how: "{}", appraise: attls.FailVerifierUnreachable, attest: attls.FailAttesterUnavailable},
 		{how: `{"status":"fine"}`, appraise: attls.FailVerifierUnreachable, says: "affirming, warning"},
 		{how: `{"status":"none","failure":"bad"}`, appraise: attls.FailVerifierUnreachable, says: "closed list"},
@@ -253,7 +253,7 @@ func TestServeRefuses(t *testing.T) {
 		`{"action":"attest","scheme":{"model":"evidence","content_format":70000}}`:                                "70000",
 		`{"action":"attest","challenge":"AA","scheme":{"model":"evidence","content_format":263}}`:                 "base64",
 		`{"action":"attest","challenge":"AA==","fit":"exact","scheme":{"model":"evidence","content_format":263}}`: "a challenge of 1 octets",
-		strings.Repeat(" ", maxRequest+1):                                                                         "more than 1048576 octets",
+		strings.Repeat(" ", maxRequest+1):                                                                         "more than 4194304 octets",
 	} {
 		var out bytes.Buffer
 		if err := Serve(context.Background(), s, v, strings.NewReader(in), &out); err == nil || !strings.Contains(err.Error(), says) || out.Len() > 0 {

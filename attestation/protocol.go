@@ -230,7 +230,7 @@ func (r *AppraiseResponse) Verdict() (*negotiation.Verdict, error) {
 	return v, nil
 }
 
-const maxRequest = 1 << 20 // octets of a JSON request or answer
+const maxRequest = 1 << 22 // octets of a JSON request or answer
 
 // readJSON reads one JSON object and nothing else.
 func readJSON(b []byte, v any) error {

@@ -336,6 +336,7 @@ func readPayload(name string, stdin io.Reader) ([]byte, error) {
 
 func serveCommand(files *rootFiles) *cobra.Command {
 	var lie string
+	var opaque int
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Answer one JSON request, as --attester-cmd and --appraiser-cmd ask it",
@@ -352,13 +353,17 @@ a relying party notices.`,
 			if err != nil {
 				return err
 			}
+			var attester negotiation.Attester = software
 			var appraiser negotiation.Appraiser = verifier
+			if opaque > 0 {
+				attester, appraiser = attestation.Opaque{Size: opaque}, attestation.Opaque{Size: opaque}
+			}
 			if lie != "" {
-				if appraiser, err = conformance.Lying(lie, verifier); err != nil {
+				if appraiser, err = conformance.Lying(lie, appraiser); err != nil {
 					return usage("--lie: %w", err)
 				}
 			}
-			if err := attestation.Serve(c.Context(), software, appraiser, c.InOrStdin(), c.OutOrStdout()); err != nil {
+			if err := attestation.Serve(c.Context(), attester, appraiser, c.InOrStdin(), c.OutOrStdout()); err != nil {
 				return failed("%w", err)
 			}
 			return nil
@@ -366,6 +371,7 @@ a relying party notices.`,
 	}
 	c.Flags().StringVar(&lie, "lie", "", "name the wrong key in each verdict: "+strings.Join(conformance.Lies(), ", "))
 	complete(c, "lie", conformance.Lies()...)
+	c.Flags().IntVar(&opaque, "opaque", 0, "Evidence without a format, of exactly so many octets, and its appraisal: to look at sizes")
 	return c
 }
 

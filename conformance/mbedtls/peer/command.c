@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_ARGUMENTS = 64, MAX_OUTPUT = 1 << 20 };
+enum { MAX_ARGUMENTS = 64, MAX_OUTPUT = 1 << 22 };
 
 struct child {
     pid_t pid;
@@ -120,7 +120,7 @@ static const char *talk(struct child *c, const struct text *input,
                 return "its output cannot be read";
             }
             if (output->len + (size_t) n > MAX_OUTPUT) {
-                return "it wrote more than 1 MiB";
+                return "it wrote more than 4 MiB";
             }
             text_add(output, buffer, (size_t) n);
         }
