@@ -60,16 +60,23 @@ func (s *setup) attestation() error {
 		if err != nil {
 			return err
 		}
-		software, verifier := s.lab.attestation()
 		scheme := s.scheme(model, kind)
 		mine, theirs := s.ends[attester], s.ends[attester.Peer()]
-		mine.attester, theirs.appraiser = software, verifier
+		mine.attester, theirs.appraiser = s.roots()
 		mine.config.AttesterSize, theirs.config.AppraiserSize = DemoChallengeSize, DemoChallengeSize
 		mine.config.Policy.Produce = append(mine.config.Policy.Produce, scheme)
 		theirs.config.Policy.Accept = append(theirs.config.Policy.Accept, scheme)
 		theirs.config.Policy.Demand = true
 	}
 	return nil
+}
+
+// roots are what attests and what appraises.
+func (s *setup) roots() (negotiation.Attester, negotiation.Appraiser) {
+	if n := s.s.Payload; n > 0 {
+		return attestation.Opaque{Size: n}, attestation.Opaque{Size: n}
+	}
+	return s.lab.attestation()
 }
 
 // scheme is the scheme under which demonstrations attest.

@@ -246,7 +246,10 @@ func newSetup(p *profile.Profile, s *Scenario, lab *laboratory) (*setup, error) 
 
 // config is what a scenario says of one end's TLS.
 func (s *Scenario) config(p *profile.Profile, role attls.Role) (*handshake.Config, error) {
-	c := &handshake.Config{Profile: p, CanAuthenticate: true}
+	c := &handshake.Config{Profile: p, CanAuthenticate: true, MaxFragment: s.Fragment}
+	if s.Fragment > 0 {
+		c.MessagesPerRecord = 1
+	}
 	if role == attls.RoleClient {
 		c.ServerName = s.serverName()
 	}
@@ -474,8 +477,8 @@ func binders(p *profile.Profile, conns [2]*handshake.Conn) []Binder {
 	return list
 }
 
-// wire is a connection that keeps what is sent and may hand out what arrives in
-// small pieces.
+// wire is a connection that keeps what is sent, and may write and hand out what
+// arrives in small pieces.
 type wire struct {
 	net.Conn
 	split int
@@ -491,11 +494,26 @@ func (w *wire) Read(b []byte) (int, error) {
 }
 
 func (w *wire) Write(b []byte) (int, error) {
-	n, err := w.Conn.Write(b)
+	n, err := w.pieces(b)
 	w.mu.Lock()
 	w.sent = append(w.sent, b[:n]...)
 	w.mu.Unlock()
 	return n, err
+}
+
+// pieces writes one piece after another. TCP makes a segment of each, unless the
+// network is slower than we are.
+func (w *wire) pieces(b []byte) (n int, err error) {
+	for w.split > 0 && len(b)-n > w.split && err == nil {
+		var m int
+		m, err = w.Conn.Write(b[n : n+w.split])
+		n += m
+	}
+	if err != nil {
+		return n, err
+	}
+	m, err := w.Conn.Write(b[n:])
+	return n + m, err
 }
 
 // Close does nothing: the run closes both ends when both are done, so that an

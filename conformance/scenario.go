@@ -75,9 +75,18 @@ type Scenario struct {
 	// ClientCertificate has the server ask for a certificate and insist on it.
 	ClientCertificate bool   `json:"client_certificate,omitempty"`
 	ServerName        string `json:"server_name,omitempty"` // "": localhost
-	Split             int    `json:"split,omitempty"`       // octets handed to the peer's engine at once; 0: as they come
-	Fail              string `json:"fail,omitempty"`        // name of a Fault that must be rejected
-	Tolerate          string `json:"tolerate,omitempty"`    // name of one that must be taken as it is
+	// Payload is the size of the Evidence in octets, which is opaque then
+	// (attestation.Opaque); 0: that of the root of trust.
+	Payload int `json:"payload,omitempty"`
+	// Fragment bounds the content of the records that this stack sends, in octets,
+	// and each handshake message begins a record; 0: up to 2^14, with as many
+	// messages as fit.
+	Fragment int `json:"fragment,omitempty"`
+	// Split bounds the octets that this stack writes to the network, and reads from
+	// it, at once; 0: as they come.
+	Split    int    `json:"split,omitempty"`
+	Fail     string `json:"fail,omitempty"`     // name of a Fault that must be rejected
+	Tolerate string `json:"tolerate,omitempty"` // name of one that must be taken as it is
 	// Concurrent takes the answers of an end in whatever order they come; such a
 	// run need not repeat octet for octet.
 	Concurrent bool `json:"concurrent,omitempty"`
@@ -123,6 +132,12 @@ func (s Scenario) String() string {
 	}
 	if s.ClientCertificate {
 		parts = append(parts, "client_certificate")
+	}
+	if s.Payload > 0 {
+		parts = append(parts, fmt.Sprintf("payload-%d", s.Payload))
+	}
+	if s.Fragment > 0 {
+		parts = append(parts, fmt.Sprintf("fragment-%d", s.Fragment))
 	}
 	if s.Split > 0 {
 		parts = append(parts, fmt.Sprintf("split-%d", s.Split))

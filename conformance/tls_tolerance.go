@@ -36,7 +36,7 @@ func tolerances() []tlsFault {
 		taken("name-acknowledged", "", "EncryptedExtensions acknowledges server_name (RFC 6066).", client, func(s *setup) { s.ends[server].config.AcknowledgeServerName = true }),
 		taken("groups-announced", "", "EncryptedExtensions lists the server's groups.", client, func(s *setup) { s.ends[server].config.AnnounceGroups = true }),
 	}
-	for _, of := range []func(attls.Role) tlsFault{moreCCS, noCCS, padding, emptyData, fragments, apart} {
+	for _, of := range []func(attls.Role) tlsFault{moreCCS, noCCS, padding, emptyData, fragments, splinters, apart} {
 		list = append(list, bothWays(of)...)
 	}
 	return list
@@ -69,7 +69,16 @@ func emptyData(sender attls.Role) tlsFault {
 const fragmentSize = 64
 
 func fragments(sender attls.Role) tlsFault {
-	return taken("fragments", "", "No record has more than 64 octets of content, the hello's included.", sender.Peer(), func(s *setup) { s.ends[sender].config.MaxFragment = fragmentSize })
+	return taken("fragments", "", "No record has more than 64 octets of content, the hello's included, and each message begins a record.", sender.Peer(), func(s *setup) {
+		s.ends[sender].config.MaxFragment, s.ends[sender].config.MessagesPerRecord = fragmentSize, 1
+	})
+}
+
+// splinterSize cuts the header of a handshake message.
+const splinterSize = 3
+
+func splinters(sender attls.Role) tlsFault {
+	return taken("splinters", "", "No record has more than 3 octets of content, so that the header of a message spreads over two.", sender.Peer(), func(s *setup) { s.ends[sender].config.MaxFragment = splinterSize })
 }
 
 func apart(sender attls.Role) tlsFault {

@@ -26,6 +26,7 @@ type conformFlags struct {
 		profiles, peers []string
 		filter, exact   string
 		full, faults    bool
+		sizes           bool
 		flags           *pflag.FlagSet
 	}
 	// Where the stacks are. The command that repeats a run says these.
@@ -101,6 +102,7 @@ func (f *conformFlags) choiceFlags() *pflag.FlagSet {
 	flags.StringVar(&o.exact, "case", "", "run exactly the case of this `name`, of all that any other flag would choose, and show it")
 	flags.BoolVar(&o.full, "full", false, "every combination of all dimensions")
 	flags.BoolVar(&o.faults, "faults", false, "also what our engine can do wrong and the other stack must reject")
+	flags.BoolVar(&o.sizes, "sizes", false, "also Evidence of 1 octet to 1 MB, to see where each stack's limit lies")
 	return flags
 }
 
@@ -176,6 +178,9 @@ func (f *conformFlags) options(stacks []peers.Peer) peers.Options {
 	if f.choice.exact != "" {
 		o.Full, o.Faults = true, true // everything that any flag adds
 	}
+	if f.choice.sizes || f.choice.exact != "" {
+		o.Sizes = peers.PayloadSizes
+	}
 	if f.choice.profiles != nil {
 		o.Profiles, o.Plain = f.choice.profiles, nil
 	}
@@ -207,7 +212,7 @@ func (f *conformFlags) nothing() error {
 	if f.choice.exact != "" {
 		return usage("no case is called %s", f.choice.exact)
 	}
-	return usage("these flags choose no case; --list shows which there are, more with --full and --faults")
+	return usage("these flags choose no case; --list shows which there are, more with --full, --faults and --sizes")
 }
 
 // part is the shard that was asked for, and its cases.

@@ -28,12 +28,24 @@ type Options struct {
 	Groups    []string
 	// Resumptions are what becomes of a ticket; "", and an empty list: there is none.
 	Resumptions []conformance.Resumption
+	// Splittings are how handshake messages and records are cut. With Full they take
+	// turns instead of multiplying the cases.
+	Splittings []Splitting
 	// Full takes every combination; otherwise a selection holds every pair of
 	// values of two different dimensions that occurs in one of them.
 	Full bool
 	// Faults adds, for each pair and combination, what our engine can do wrong or
 	// oddly and the other end must reject or take.
 	Faults bool
+	// Sizes adds, for each pair and each combination in which one end sends
+	// Evidence, Evidence of so many octets.
+	Sizes []int
+}
+
+// Splitting is how this stack cuts what it sends, in process.
+type Splitting struct {
+	Fragment int // as Scenario.Fragment
+	Split    int // as Scenario.Split
 }
 
 // Defaults are the dimensions that our engine and mbedTLS share. others are stacks
@@ -48,17 +60,18 @@ func Defaults(others ...string) Options {
 		Suites:      []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"},
 		Groups:      []string{"x25519", "secp256r1", "secp384r1", "secp521r1"},
 		Resumptions: []conformance.Resumption{"", conformance.ResumeWithDHE, conformance.ResumePSKOnly, conformance.ResumeRefused},
+		Splittings:  []Splitting{{}, {Fragment: 64}, {Split: 7}, {Fragment: 16, Split: 3}},
 	}
 }
 
 // point is a case as the values of its dimensions.
 type point struct {
-	pair, combination, suite, group, retry, resumption int
+	pair, combination, suite, group, retry, resumption, splitting int
 }
 
 // values lists a point's coordinates.
 func (p point) values() []int {
-	return []int{p.pair, p.combination, p.suite, p.group, p.retry, p.resumption}
+	return []int{p.pair, p.combination, p.suite, p.group, p.retry, p.resumption, p.splitting}
 }
 
 // Cases lists the cases in a fixed order.
@@ -70,19 +83,24 @@ func Cases(o Options) ([]Case, error) {
 	if err != nil {
 		return nil, err
 	}
-	points := points(&o, combinations)
-	if !o.Full {
-		points = cover(points)
+	all := points(&o, combinations)
+	selected := cover(all)
+	if o.Full {
+		selected = o.full(all, selected, combinations)
 	}
 	var cases []Case
-	for _, p := range points {
-		s := combinations[p.combination]
+	for _, p := range selected {
+		s := combinations[p.combination].Scenario
 		s.Suite, s.Group, s.HelloRetry, s.Resumption = o.Suites[p.suite], o.Groups[p.group], p.retry == 1, o.Resumptions[p.resumption]
+		if len(o.Splittings) > 0 {
+			s.Fragment, s.Split = o.Splittings[p.splitting].Fragment, o.Splittings[p.splitting].Split
+		}
 		cases = append(cases, Case{o.Pairs[p.pair][0], o.Pairs[p.pair][1], s})
 	}
 	cases = append(cases, plain(&o)...)
+	cases = append(cases, sized(&o, combinations)...)
 	if o.Faults {
-		list := append(faults(o.Pairs, combinations), plainFaults(o.Plain)...)
+		list := append(faults(o.Pairs, scenarios(combinations)), plainFaults(o.Plain)...)
 		if !o.Full {
 			list = coverFaults(list)
 		}
@@ -99,20 +117,18 @@ func Cases(o Options) ([]Case, error) {
 }
 
 // points are all combinations of values that can occur together.
-func points(o *Options, combinations []conformance.Scenario) []point {
+func points(o *Options, combinations []combination) []point {
 	var points []point
-	tickets := make([]bool, len(combinations))
-	for c := range combinations {
-		tickets[c] = resumable(&combinations[c])
-	}
 	for pair := range o.Pairs {
 		for c := range combinations {
 			for s := range o.Suites {
 				for g := range o.Groups {
 					for retry := range 2 {
 						for r := range o.Resumptions {
-							if o.Resumptions[r] == "" || tickets[c] || s+g+retry == 0 && r == 1 { // once, to say why not
-								points = append(points, point{pair, c, s, g, retry, r})
+							if o.Resumptions[r] == "" || combinations[c].resumable || s+g+retry == 0 && r == 1 { // once, to say why not
+								for cut := range o.splittings(pair, &combinations[c]) {
+									points = append(points, point{pair, c, s, g, retry, r, cut})
+								}
 							}
 						}
 					}
@@ -123,15 +139,46 @@ func points(o *Options, combinations []conformance.Scenario) []point {
 	return points
 }
 
-// resumable reports whether a scenario's profile has tickets.
-func resumable(s *conformance.Scenario) bool {
-	p, err := s.Load()
-	return err != nil || p == nil || ticketed(p)
+// splittings are how many ways of cutting there are for a scenario: it is the stack
+// in this process that cuts.
+func (o *Options) splittings(pair int, c *combination) int {
+	if !c.fragmentable || !slices.Contains(o.Pairs[pair][:], (InProcess{}).Name()) {
+		return 1
+	}
+	return max(1, len(o.Splittings))
 }
 
-// allowed are the combinations that the profiles allow, as scenarios.
-func allowed(profiles []string) ([]conformance.Scenario, error) {
+// full leaves out those points that are not selected and whose splitting it is not
+// the turn of.
+func (o *Options) full(points, selected []point, combinations []combination) []point {
+	chosen := map[point]bool{}
+	for _, p := range selected {
+		chosen[p] = true
+	}
+	return slices.DeleteFunc(points, func(p point) bool {
+		turn := (p.combination + p.suite + p.group + p.retry + p.resumption) % o.splittings(p.pair, &combinations[p.combination])
+		return p.splitting != turn && !chosen[p]
+	})
+}
+
+func scenarios(combinations []combination) []conformance.Scenario {
 	var list []conformance.Scenario
+	for i := range combinations {
+		list = append(list, combinations[i].Scenario)
+	}
+	return list
+}
+
+// combination is one that a profile allows, as a scenario.
+type combination struct {
+	conformance.Scenario
+	resumable    bool // the profile has tickets
+	fragmentable bool // and lets messages spread over several records
+}
+
+// allowed are the combinations that the profiles allow.
+func allowed(profiles []string) ([]combination, error) {
+	var list []combination
 	for _, name := range profiles {
 		p, err := profile.Load(name, profile.Options{})
 		if err != nil {
@@ -145,7 +192,8 @@ func allowed(profiles []string) ([]conformance.Scenario, error) {
 		}
 		for _, c := range conformance.Combinations(p) {
 			if c.Reason == "" {
-				list = append(list, conformance.Scenario{Profile: id, Attester: c.Attester, Model: c.Model, Credential: c.Credential})
+				list = append(list, combination{conformance.Scenario{Profile: id, Attester: c.Attester, Model: c.Model, Credential: c.Credential},
+					ticketed(p), !p.Quirks.NeverFragment})
 			}
 		}
 	}

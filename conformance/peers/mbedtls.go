@@ -120,6 +120,7 @@ var mbedTLSDeviations = deviations{
 	breaksOff("an error of the record layer ends the connection without an alert: mbedtls_ssl_read_record returns it, and nothing behind it sends one but for a failed MAC",
 		slices.Concat(bySender("overflow-plain", "overflow", "empty-handshake", "empty-alert", "inner-type", "no-inner-type", "ccs-value", "unknown-type",
 			"boundary-hello", "boundary-finished"))...),
+	breaksOff("the header of a handshake message has to stand in one record, and otherwise the connection ends without an alert (RFC 8446 5.1)", bySender("splinters")...),
 	takes("a protected change_cipher_spec is dropped like an unprotected one, not answered with unexpected_message (RFC 8446 5)", bySender("protected-ccs")...),
 	takes("a change_cipher_spec before ClientHello is dropped, not answered with unexpected_message (RFC 8446 5)", "ccs-first"),
 	breaksOff("a message that is not due after the handshake, KeyUpdate among them, ends the connection without an alert", append(bySender("key-update-value", "message-late"), "ticket-of-client", "request-after")...),
@@ -147,7 +148,11 @@ var mbedTLSDeviations = deviations{
 
 // Start implements Peer.
 func (m MbedTLS) Start(ctx context.Context, t *Task) (Process, error) {
-	args := append(common(t), "--attester-cmd", m.Evidence, "--appraiser-cmd", m.Evidence)
+	evidence := m.Evidence
+	if n := t.Scenario.Payload; n > 0 {
+		evidence += " --opaque " + strconv.Itoa(n)
+	}
+	args := append(common(t), "--attester-cmd", evidence, "--appraiser-cmd", evidence)
 	if t.Scenario.Model == conformance.ModelResults {
 		args = append(args, "--verifier", attestation.DemoVerifier)
 	}

@@ -53,6 +53,20 @@ type Deviator interface {
 	Deviation(s *conformance.Scenario, r attls.Role) *Deviant
 }
 
+// Bounded is a Peer that does not send, or take, payloads of every size.
+type Bounded interface {
+	// Bound says what becomes of the scenario's payload at an end that sends or
+	// receives it; nil: it passes.
+	Bound(s *conformance.Scenario, r attls.Role) *Bound
+}
+
+// Bound is how a stack fails over a payload that is too large for it.
+type Bound struct {
+	Deviant
+	// Rule says that the profile or TLS draws the line, not the stack.
+	Rule bool
+}
+
 // Rooted is a Peer that has another root of trust than the demonstration's: the
 // other end attests by it, and appraises by it what this one sends.
 type Rooted interface {

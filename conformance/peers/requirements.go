@@ -63,7 +63,7 @@ func sendable(o Options) (map[sentFault]bool, error) {
 		return nil, err
 	}
 	list := map[sentFault]bool{}
-	for _, c := range slices.Concat(faults(o.Pairs, combinations), plainFaults(o.Plain)) {
+	for _, c := range slices.Concat(faults(o.Pairs, scenarios(combinations)), plainFaults(o.Plain)) {
 		list[sentFault{c.Scenario.Profile, c.Scenario.Injected()}] = true
 	}
 	return list, nil

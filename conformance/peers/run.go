@@ -122,6 +122,9 @@ func Run(ctx context.Context, c Case, peers map[string]Peer, settings Settings) 
 // expected deviation that does not occur is a failure, so that a change is
 // noticed either way.
 func verdict(c *Case, peers map[string]Peer, ends []conformance.Claims, err error) (status, reason string) {
+	if b := bounded(c, peers); b != nil && len(ends) > 0 {
+		return b.verdict(c, ends, err)
+	}
 	if expected := deviant(c, peers); expected != nil && len(ends) > 0 {
 		role := expected.role
 		switch {
@@ -423,6 +426,7 @@ func (d *differences) attestation(s *conformance.Scenario, client, server *confo
 			{"nonce", c.Nonce, v.Nonce, c.Nonce},
 			{"challenge", c.Challenge, v.Challenge, c.Challenge},
 			{"payload", c.Payload, v.Payload, c.Payload},
+			{"octets", strconv.Itoa(c.Octets), strconv.Itoa(v.Octets), payloadSize(s, c)},
 		} {
 			d.equal(f.what+" of the "+role.String(), f.client, f.server)
 			d.wanted(f.what, f.want, f.client)
@@ -438,6 +442,14 @@ func (d *differences) attestation(s *conformance.Scenario, client, server *confo
 			d.add("the attestation of the %v was not accepted", role)
 		}
 	}
+}
+
+// payloadSize is what a payload's size has to be.
+func payloadSize(s *conformance.Scenario, c *conformance.AttestationClaim) string {
+	if s.Payload > 0 {
+		return strconv.Itoa(s.Payload)
+	}
+	return strconv.Itoa(c.Octets)
 }
 
 func claimOf(c *conformance.Claims, attester attls.Role) *conformance.AttestationClaim {

@@ -138,7 +138,7 @@ func TestDeviations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, s := range combinations {
+		for _, s := range scenarios(combinations) {
 			p, err := s.Load()
 			if err != nil {
 				t.Fatal(err)

@@ -234,7 +234,7 @@ func (s shown) Tags() (tags []string) {
 		text string
 	}{
 		{c.Suite != "", strings.TrimPrefix(c.Suite, "TLS_")}, {c.Group != "", c.Group}, {c.HelloRetry, "HelloRetryRequest"}, {c.Cookie, "cookie"},
-		{c.ALPN != "", "ALPN " + c.ALPN}, {c.Split > 0, fmt.Sprintf("split %d", c.Split)}, {c.Fail != "", "fault: " + c.Fail}, {c.Tolerate != "", "to be taken: " + c.Tolerate},
+		{c.ALPN != "", "ALPN " + c.ALPN}, {c.Resumption != "", "resumption " + string(c.Resumption)}, {c.Fragment > 0, fmt.Sprintf("fragment %d", c.Fragment)}, {c.Split > 0, fmt.Sprintf("split %d", c.Split)}, {c.Fail != "", "fault: " + c.Fail}, {c.Tolerate != "", "to be taken: " + c.Tolerate},
 	} {
 		if t.on {
 			tags = append(tags, t.text)

@@ -1,0 +1,71 @@
+package peers
+
+import (
+	"errors"
+	"testing"
+
+	"attls"
+	"attls/conformance"
+)
+
+// TestSizes: Evidence of every size between this stack and itself, and where it
+// must not pass.
+func TestSizes(t *testing.T) {
+	o := Options{Profiles: mbedTLSProfiles[1:], Sizes: PayloadSizes}
+	combinations, err := allowed(o.Profiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := sized(&o, combinations)
+	if len(cases) != 7*len(PayloadSizes) {
+		t.Errorf("%d cases", len(cases))
+	}
+	largest := map[string]int{}
+	for _, r := range RunAll(t.Context(), cases, []Peer{InProcess{}}, Settings{}, func(*Result) {}) {
+		if r.Status != Passed && r.Status != Deviation {
+			t.Errorf("%s: %s: %s", r.String(), r.Status, r.Reason)
+		}
+		if r.Ends[0].Error == nil {
+			name := r.Scenario.Profile + "/" + r.Scenario.Credential
+			largest[name] = max(largest[name], r.Scenario.Payload)
+		}
+	}
+	for name, want := range map[string]int{"early-attestation-06/x509": 60 << 10, "tls-attestation-07/x509": 60 << 10,
+		"tls-attestation-07/attestation": 60 << 10, "mbedtls-poc/attestation": 15 << 10} {
+		if largest[name] != want {
+			t.Errorf("%s: the largest that passes has %d octets, not %d", name, largest[name], want)
+		}
+	}
+}
+
+// TestBound: a payload fails where and how it is known to, or the case fails.
+func TestBound(t *testing.T) {
+	all := map[string]Peer{"attls": InProcess{}, "mbedtls": MbedTLS{}}
+	failed := func(alert *conformance.AlertClaim) conformance.Claims {
+		return conformance.Claims{Error: &conformance.ErrorClaim{Class: attls.Local.String()}, AlertSent: alert}
+	}
+	internal := &conformance.AlertClaim{Code: uint8(attls.AlertInternalError)}
+	fine, broke := conformance.Claims{}, errors.New("it failed")
+	for _, test := range []struct {
+		name           string
+		payload        int
+		client, server conformance.Claims
+		err            error
+		want           string
+	}{
+		{"passes", 15 << 10, fine, fine, nil, Passed},
+		{"should pass", 15 << 10, fine, failed(nil), broke, Failed},
+		{"not read", 60 << 10, fine, failed(nil), broke, Deviation},
+		{"not read, with an alert", 60 << 10, fine, failed(internal), broke, Failed},
+		{"refused by another", 60 << 10, failed(nil), fine, broke, Failed},
+		{"should not pass", 60 << 10, fine, fine, nil, Failed},
+		{"not sent", 1 << 20, failed(internal), fine, broke, Passed},
+		{"sent", 1 << 20, fine, failed(nil), broke, Failed},
+	} {
+		c := Case{"attls", "mbedtls", conformance.Scenario{Profile: "tls-attestation-07", Attester: conformance.AttestClient,
+			Model: conformance.ModelEvidence, Credential: conformance.CredentialX509, Payload: test.payload}}
+		if got, reason := verdict(&c, all, []conformance.Claims{test.client, test.server}, test.err); got != test.want {
+			t.Errorf("%s: %s (%s), not %s", test.name, got, reason, test.want)
+		}
+	}
+}
