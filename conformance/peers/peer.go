@@ -6,6 +6,7 @@ package peers
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"attls"
@@ -43,6 +44,9 @@ func Identify(ctx context.Context, p Peer) report.Stack {
 	var err error
 	if id.Version, id.Where, err = i.Identify(ctx); err != nil {
 		id.Version = "unknown: " + err.Error()
+	}
+	if path, err := exec.LookPath(id.Where); err == nil {
+		id.Where = path
 	}
 	return id
 }

@@ -3,6 +3,7 @@ package peers
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -91,6 +92,9 @@ func TestInterrupt(t *testing.T) {
 // TestIdentify: a stack whose version cannot be had is not missing.
 func TestIdentify(t *testing.T) {
 	if id := Identify(t.Context(), idle{}); id.Missing != "" || !strings.Contains(id.Version, "does not say") {
+		t.Errorf("%+v", id)
+	}
+	if id := Identify(t.Context(), Command{Path: "go"}); !filepath.IsAbs(id.Where) { // found in the PATH
 		t.Errorf("%+v", id)
 	}
 	if id := Identify(t.Context(), MbedTLS{}); id.Missing == "" || id.Version != "" {
