@@ -2,6 +2,7 @@ package peers
 
 import (
 	"slices"
+	"strings"
 
 	"attls/conformance"
 )
@@ -61,7 +62,7 @@ func plainFaults(pairs [][2]string) []Case {
 	return cases
 }
 
-// aspect is what a selection of faults has to hold once: a fault from one stack
+// aspect is what a selection of faults has to hold once: a fault from one library
 // to another, under a profile, and one value of the rest of the combination.
 type aspect struct {
 	client, server, profile, fault string
@@ -70,7 +71,7 @@ type aspect struct {
 
 func aspects(c *Case) []aspect {
 	s := &c.Scenario
-	a := aspect{client: c.Client, server: c.Server, profile: s.Profile, fault: s.Injected()}
+	a := aspect{client: library(c.Client), server: library(c.Server), profile: s.Profile, fault: s.Injected()}
 	list := []aspect{a}
 	if s.Attester == conformance.AttestBoth {
 		return list // one end is as where it attests alone
@@ -81,6 +82,12 @@ func aspects(c *Case) []aspect {
 		list = append(list, b)
 	}
 	return list
+}
+
+// library is what a stack has in common with its other versions and programs.
+func library(stack string) string {
+	name, _, _ := strings.Cut(stack, "-")
+	return name
 }
 
 // coverFaults selects, in order, the cases that hold something new.

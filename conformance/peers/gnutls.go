@@ -41,6 +41,8 @@ func (GnuTLS) Limit(s *conformance.Scenario, r attls.Role) string {
 		return "gnutls-cli and gnutls-serv have no extensions of applications"
 	case s.Resumption != "":
 		return adapterLimit
+	case r == attls.RoleServer && slices.Contains(gnutlsDeaf, s.Fail):
+		return "gnutls-serv neither answers nor closes after an error past the handshake"
 	case !slices.Contains(gnutlsGroups, s.Group):
 		return "GnuTLS 3.7 and 3.8 as Debian has them have no group " + s.Group
 	case s.Resumption != "":
@@ -50,6 +52,10 @@ func (GnuTLS) Limit(s *conformance.Scenario, r attls.Role) string {
 	}
 	return ""
 }
+
+// gnutlsDeaf are faults of a client past its Finished.
+var gnutlsDeaf = []string{"ticket-of-client", "overflow.client", "empty-alert.client", "inner-type.client", "no-inner-type.client",
+	"boundary-finished.client", "key-update-value.client", "message-late.client"}
 
 // gnutlsLevel is the level of its debugging output that tells of a
 // HelloRetryRequest and of alerts.

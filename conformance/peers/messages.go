@@ -39,7 +39,7 @@ func (s *shown) add(d handshake.Direction, t attls.ContentType, octets []byte) e
 		if err == nil {
 			err = s.handshake(d, &m)
 		}
-		if err != nil {
+		if err != nil && d == handshake.Sent { // what the other end sent wrongly is for the program to find
 			return err
 		}
 	case attls.ContentTypeAlert:

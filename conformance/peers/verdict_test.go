@@ -129,6 +129,7 @@ func TestDeviant(t *testing.T) {
 // and of a receiver that the stack can be.
 func TestDeviations(t *testing.T) {
 	for name, list := range map[string]deviations{"mbedtls": mbedTLSDeviations, "crypto/tls": cryptoTLSDeviations,
+		"openssl": openSSLDeviations, "openssl before 3.5": openSSL30Deviations, "gnutls": gnuTLSDeviations, "mbedtls-unpatched": mbedTLSProgramsDeviations,
 		"poc": prototypeDeviations, "verifier of poc": prototypeVerifierDeviations, "results of poc": prototypeResultDeviations} {
 		faults := map[string]bool{}
 		for _, f := range conformance.TLSFaults(conformance.Scenario{}) {
