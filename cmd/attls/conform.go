@@ -58,7 +58,8 @@ where one is due. What a stack cannot do is skipped and the reason is said.
 
 Without --full a selection is run that holds every pair of values of two
 dimensions: pair of stacks, combination of profile, attester, model and
-credential, cipher suite, group, HelloRetryRequest.
+credential, cipher suite, group, HelloRetryRequest, resumption, and how this stack
+cuts messages and records.
 
 A grid is divided between machines with --shard, which takes 1/8 to 8/8, and
 "attls conform merge" puts the results together.
@@ -69,6 +70,7 @@ and printed, and the exit code is 130.`,
   attls conform --full --junit conform.xml
   attls conform --profile tls-attestation-07 --filter secp384r1 --list
   attls conform --faults --filter fail-
+  attls conform --sizes --filter payload-
   attls conform --list-peers
   attls conform --peer crypto/tls
   attls conform --full --shard 2/8 --json 2.json

@@ -35,7 +35,38 @@ func (p *painter) report(r *report.Report) {
 	if len(r.Runs) > 0 {
 		p.table(r)
 	}
+	p.sizes(r.Sizes())
+	for _, a := range r.Attested() {
+		p.line(a.String())
+	}
 	p.line(r.Line())
+}
+
+// sizes shows which sizes of Evidence passed.
+func (p *painter) sizes(s *report.Sizes) {
+	if s == nil {
+		return
+	}
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprint(t, "ATTESTER\tRELYING PARTY\tPROFILE\tEVIDENCE")
+	for _, n := range s.Octets {
+		fmt.Fprint(t, "\t", report.SizeName(n))
+	}
+	fmt.Fprintln(t)
+	for i := range s.Rows {
+		row := &s.Rows[i]
+		fmt.Fprintf(t, "%s (%s)\t%s\t%s\t%s", row.Sender, row.Attester, row.Receiver, row.Profile, row.Way())
+		for _, c := range row.Cells {
+			fmt.Fprint(t, "\t", c.String())
+		}
+		fmt.Fprintln(t)
+	}
+	t.Flush()
+	for i, l := range strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n") {
+		p.line(p.in(map[bool]style{true: bold}[i == 0], strings.TrimRight(l, " ")))
+	}
+	p.line()
 }
 
 // table has a line for each pair of stacks and profile.

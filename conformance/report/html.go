@@ -23,7 +23,7 @@ var files embed.FS
 
 // page is the template without what indents it, which would be a third of a page.
 var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
-	"seconds": seconds, "outcomeName": outcomeName, "noteName": noteName, "rowName": rowName, "percent": percent,
+	"seconds": seconds, "outcomeName": outcomeName, "noteName": noteName, "rowName": rowName, "percent": percent, "sizeName": SizeName,
 }).Parse(indentation.ReplaceAllString(text("page.html"), "\n")))
 
 var indentation = regexp.MustCompile(`\n\s+`)
