@@ -3,6 +3,7 @@ package conformance
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -59,6 +60,18 @@ func (e *End) Session() *handshake.Session {
 	for _, p := range e.set.ends[e.Role].clients.Offers(&handshake.PSKRequest{ServerName: e.Config.ServerName}) {
 		return p.Session
 	}
+	return nil
+}
+
+// UseRawKeys replaces the raw public keys of a scenario that has them: our private
+// key, and the DER SubjectPublicKeyInfo that the peer must show.
+func (e *End) UseRawKeys(own crypto.Signer, peer []byte) error {
+	credential, err := handshake.NewRawCredential(own)
+	if err != nil {
+		return err
+	}
+	e.set.raw[e.Role] = credential
+	e.set.raw[e.Role.Peer()] = &handshake.Credential{Type: attls.CertificateRawPublicKey, Chain: [][]byte{peer}}
 	return nil
 }
 

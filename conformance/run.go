@@ -2,6 +2,9 @@ package conformance
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
@@ -115,6 +118,8 @@ type setup struct {
 	s    *Scenario
 	lab  *laboratory
 	ends [2]*endSetup
+	// raw are the credentials of both ends where these are raw public keys.
+	raw [2]*handshake.Credential
 }
 
 // laboratory is what runs have around them.
@@ -240,8 +245,21 @@ func newSetup(p *profile.Profile, s *Scenario, lab *laboratory) (*setup, error) 
 			return nil, err
 		}
 		set.ends[role] = &endSetup{config: config}
+		if s.RawPublicKeys {
+			if set.raw[role], err = newRawCredential(); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return set, set.attestation()
+}
+
+func newRawCredential() (*handshake.Credential, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return handshake.NewRawCredential(key)
 }
 
 // config is what a scenario says of one end's TLS.
@@ -269,6 +287,10 @@ func (s *Scenario) config(p *profile.Profile, role attls.Role) (*handshake.Confi
 			return nil, fmt.Errorf("no group is called %q", s.Group)
 		}
 		c.Groups = []attls.NamedGroup{group}
+	}
+	if s.RawPublicKeys {
+		types := []attls.CertificateType{attls.CertificateRawPublicKey}
+		c.ServerCertificateTypes, c.ClientCertificateTypes = types, types
 	}
 	if role == attls.RoleServer {
 		c.Retry = handshake.Retry{Always: s.HelloRetry, Cookie: s.Cookie}
@@ -386,9 +408,17 @@ func (s *setup) answerer(role attls.Role, t *tape) (*handshake.Answerer, error) 
 	if end.distrust {
 		roots = x509.NewCertPool()
 	}
-	return &handshake.Answerer{ServerSessions: end.servers, ClientSessions: end.clients, Trust: handshake.Trust{Roots: roots}, Attester: end.attester, Appraiser: end.appraiser,
+	a := &handshake.Answerer{ServerSessions: end.servers, ClientSessions: end.clients, Trust: handshake.Trust{Roots: roots}, Attester: end.attester, Appraiser: end.appraiser,
 		Credentials: []*handshake.Credential{credential}, Around: t.around,
-		Sequential: !s.s.Concurrent}, nil
+		Sequential: !s.s.Concurrent}
+	if s.s.RawPublicKeys {
+		a.Credentials = []*handshake.Credential{s.raw[role]}
+		a.Trust = handshake.Trust{}
+		if !end.distrust {
+			a.Trust.RawKeys = [][]byte{s.raw[role.Peer()].Chain[0]}
+		}
+	}
+	return a, nil
 }
 
 // The application data of a run.

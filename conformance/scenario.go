@@ -73,8 +73,11 @@ type Scenario struct {
 	Resumption Resumption `json:"resumption,omitempty"`
 	ALPN       string     `json:"alpn,omitempty"`
 	// ClientCertificate has the server ask for a certificate and insist on it.
-	ClientCertificate bool   `json:"client_certificate,omitempty"`
-	ServerName        string `json:"server_name,omitempty"` // "": localhost
+	ClientCertificate bool `json:"client_certificate,omitempty"`
+	// RawPublicKeys has both ends show raw public keys (RFC 7250) in place of X.509,
+	// and attest beside them where Credential is CredentialX509.
+	RawPublicKeys bool   `json:"raw_public_keys,omitempty"`
+	ServerName    string `json:"server_name,omitempty"` // "": localhost
 	// Payload is the size of the Evidence in octets, which is opaque then
 	// (attestation.Opaque); 0: that of the root of trust.
 	Payload int `json:"payload,omitempty"`
@@ -138,6 +141,9 @@ func (s Scenario) String() string {
 	}
 	if s.Fragment > 0 {
 		parts = append(parts, fmt.Sprintf("fragment-%d", s.Fragment))
+	}
+	if s.RawPublicKeys {
+		parts = append(parts, "raw_public_keys")
 	}
 	if s.Split > 0 {
 		parts = append(parts, fmt.Sprintf("split-%d", s.Split))

@@ -20,6 +20,9 @@ type Options struct {
 	// Stacks are asked what they cannot do, so that a selection is made of what
 	// they can. None: everything can be selected.
 	Stacks []Peer
+	// RawKeys are stacks that meet with raw public keys (RFC 7250), in plain TLS and
+	// with an attestation beside them.
+	RawKeys [][2]string
 	// Prototype are stacks that meet under the proof of concept's profile, if that
 	// is among Profiles, in the suites and groups that its programs have.
 	Prototype [][2]string
@@ -55,6 +58,7 @@ func Defaults(others ...string) Options {
 	return Options{
 		Pairs:       append(with("mbedtls", "attls-command"), [][2]string{{"attls-command", "mbedtls"}, {"mbedtls", "attls-command"}}...),
 		Plain:       append(plain, [][2]string{{"mbedtls", "crypto/tls"}, {"crypto/tls", "mbedtls"}}...),
+		RawKeys:     with("mbedtls", "attls-command"),
 		Prototype:   prototypePairs,
 		Profiles:    []string{"early-attestation-06", "tls-attestation-07", prototypeProfile},
 		Suites:      []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"},
@@ -99,6 +103,7 @@ func Cases(o Options) ([]Case, error) {
 	}
 	cases = append(cases, plain(&o)...)
 	cases = append(cases, sized(&o, combinations)...)
+	cases = append(cases, rawKeys(&o, scenarios(combinations))...)
 	if o.Faults {
 		list := append(faults(o.Pairs, scenarios(combinations)), plainFaults(o.Plain)...)
 		if !o.Full {
@@ -146,6 +151,22 @@ func (o *Options) splittings(pair int, c *combination) int {
 		return 1
 	}
 	return max(1, len(o.Splittings))
+}
+
+// rawKeys are the cases with raw public keys: of the server, of both ends, and
+// beside each attestation that can go beside an X.509 certificate.
+func rawKeys(o *Options, combinations []conformance.Scenario) []Case {
+	var cases []Case
+	for _, pair := range o.RawKeys {
+		for i, s := range append([]conformance.Scenario{{Attester: conformance.AttestNone}, {Attester: conformance.AttestNone, ClientCertificate: true}}, combinations...) {
+			if len(s.Attester.Roles()) > 0 && s.Credential != conformance.CredentialX509 {
+				continue
+			}
+			s.RawPublicKeys, s.Group, s.HelloRetry = true, o.Groups[i%len(o.Groups)], i%2 == 1
+			cases = append(cases, Case{pair[0], pair[1], s})
+		}
+	}
+	return cases
 }
 
 // full leaves out those points that are not selected and whose splitting it is not

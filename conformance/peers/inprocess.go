@@ -2,6 +2,7 @@ package peers
 
 import (
 	"context"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
@@ -51,6 +52,11 @@ func (InProcess) Start(ctx context.Context, t *Task) (Process, error) {
 	}
 	end.OwnAnswer = t.OwnAnswer
 	end.Config.Retry = handshake.Retry{Always: t.Scenario.Cookie, Cookie: t.Scenario.Cookie}
+	if t.Scenario.RawPublicKeys {
+		if err := useRawKeys(end, t); err != nil {
+			return nil, err
+		}
+	}
 	if t.Resumes {
 		if err := bringBack(end, t.session()); err != nil {
 			return nil, err
@@ -64,6 +70,27 @@ func (InProcess) Start(ctx context.Context, t *Task) (Process, error) {
 		}
 		return claims, err
 	})
+}
+
+// useRawKeys takes the keys in the run's directory, which the peer has as well.
+func useRawKeys(end *conformance.End, t *Task) error {
+	private, err := os.ReadFile(t.key())
+	if err != nil {
+		return err
+	}
+	own, err := parseKey(private)
+	if err != nil {
+		return err
+	}
+	public, err := os.ReadFile(t.peerKey())
+	if err != nil {
+		return err
+	}
+	block, _ := pem.Decode(public)
+	if block == nil {
+		return fmt.Errorf("no PEM block in %s", t.peerKey())
+	}
+	return end.UseRawKeys(own, block.Bytes)
 }
 
 // keep writes the session of a client's ticket; without a ticket, nothing.

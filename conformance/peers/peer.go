@@ -5,6 +5,10 @@ package peers
 
 import (
 	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -164,6 +168,7 @@ const (
 
 func (t *Task) certificate() string { return filepath.Join(t.Directory, t.Role.String()+".pem") }
 func (t *Task) key() string         { return filepath.Join(t.Directory, t.Role.String()+".key") }
+func (t *Task) peerKey() string     { return filepath.Join(t.Directory, t.Role.Peer().String()+".pub") }
 func (t *Task) keyLog() string      { return filepath.Join(t.Directory, t.Role.String()+"-"+fileKeyLog) }
 
 // authority is the file of who is trusted: the authority behind both certificates,
@@ -176,7 +181,8 @@ func (t *Task) authority() string {
 }
 func (t *Task) session() string { return filepath.Join(t.Directory, fileSession) }
 
-// writeFiles puts certificates for both roles into a run's directory.
+// writeFiles puts certificates for both roles, their private keys and their public
+// keys alone into a run's directory.
 func writeFiles(directory string) error {
 	authority, err := conformance.NewDemoAuthority()
 	if err != nil {
@@ -189,6 +195,9 @@ func writeFiles(directory string) error {
 			return err
 		}
 		files[r.String()+".pem"], files[r.String()+".key"] = chain, key
+		if files[r.String()+".pub"], err = publicPEM(key); err != nil {
+			return err
+		}
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(directory, name), content, 0o600); err != nil {
@@ -196,6 +205,33 @@ func writeFiles(directory string) error {
 		}
 	}
 	return nil
+}
+
+// publicPEM is the public half of a private key.
+func publicPEM(private []byte) ([]byte, error) {
+	signer, err := parseKey(private)
+	if err != nil {
+		return nil, err
+	}
+	spki, err := x509.MarshalPKIXPublicKey(signer.Public())
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki}), err
+}
+
+// parseKey reads a private key (PKCS #8) as writeFiles writes it.
+func parseKey(private []byte) (crypto.Signer, error) {
+	block, _ := pem.Decode(private)
+	if block == nil {
+		return nil, errors.New("no PEM block in a private key")
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, errors.New("a private key that cannot sign")
+	}
+	return signer, nil
 }
 
 // question is what a client that can choose sends and expects back.

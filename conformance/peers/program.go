@@ -135,7 +135,7 @@ func (l *limited) String() string {
 // common are the flags that our command and our mbedTLS peer share.
 func common(t *Task) []string {
 	s := &t.Scenario
-	args := []string{"--json", "--cert", t.certificate(), "--key", t.key(), "--ca", t.authority(), "--keylog", t.keyLog(), "--profile", or(s.Profile, "none")}
+	args := append([]string{"--json", "--key", t.key(), "--keylog", t.keyLog(), "--profile", or(s.Profile, "none")}, t.credentialFlags()...)
 	if s.Profile != "" {
 		args = append(args, "--attester", string(s.Attester), "--model", s.Model, "--credential", s.Credential)
 		if s.Attester.Has(t.Role.Peer()) {
@@ -152,6 +152,15 @@ func common(t *Task) []string {
 		args = append(args, "--alpn", s.ALPN)
 	}
 	return append(args, t.ticketFlags()...)
+}
+
+// credentialFlags are those about what an end shows beside its key, and what it
+// takes.
+func (t *Task) credentialFlags() []string {
+	if t.Scenario.RawPublicKeys {
+		return []string{"--raw-public-key", "--peer-key", t.peerKey()}
+	}
+	return []string{"--cert", t.certificate(), "--ca", t.authority()}
 }
 
 // ticketFlags are those about tickets.

@@ -348,10 +348,25 @@ var comparisons = []comparison{
 	{what: "key of the client", client: claimOwnKey, server: claimPeerKey, due: clientAuthenticates},
 	{what: "signature of the server", client: claimPeerScheme, server: claimOwnScheme, due: serverAuthenticates},
 	{what: "signature of the client", client: claimOwnScheme, server: claimPeerScheme, due: clientAuthenticates},
-	{what: "type of the server's certificate", client: claimPeerType, server: claimOwnType, due: serverAuthenticates},
-	{what: "type of the client's certificate", client: claimOwnType, server: claimPeerType, due: clientAuthenticates},
+	{what: "type of the server's certificate", client: claimPeerType, server: claimOwnType, want: rawType, due: serverAuthenticates},
+	{what: "type of the client's certificate", client: claimOwnType, server: claimPeerType, want: rawTypeOfClient, due: clientAuthenticates},
 	{what: "data to the server", client: claimSent, server: claimReceived},
 	{what: "data to the client", client: claimReceived, server: claimSent},
+}
+
+// rawType is the type of certificates that a scenario insists on.
+func rawType(s *conformance.Scenario) string {
+	if s.RawPublicKeys {
+		return attls.CertificateRawPublicKey.String()
+	}
+	return ""
+}
+
+func rawTypeOfClient(s *conformance.Scenario) string {
+	if !clientAuthenticates(s) {
+		return ""
+	}
+	return rawType(s)
 }
 
 func attested(s *conformance.Scenario) bool { return len(s.Attester.Roles()) > 0 }

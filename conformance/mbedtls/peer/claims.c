@@ -17,6 +17,13 @@ static const struct {
     { MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256, "TLS_CHACHA20_POLY1305_SHA256" },
     { MBEDTLS_TLS1_3_AES_128_CCM_SHA256, "TLS_AES_128_CCM_SHA256" },
     { MBEDTLS_TLS1_3_AES_128_CCM_8_SHA256, "TLS_AES_128_CCM_8_SHA256" },
+}, signatures[] = {
+    { MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256, "ecdsa_secp256r1_sha256" },
+    { MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384, "ecdsa_secp384r1_sha384" },
+    { MBEDTLS_TLS1_3_SIG_ECDSA_SECP521R1_SHA512, "ecdsa_secp521r1_sha512" },
+    { MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA256, "rsa_pss_rsae_sha256" },
+    { MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA384, "rsa_pss_rsae_sha384" },
+    { MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA512, "rsa_pss_rsae_sha512" },
 }, groups[] = {
     { MBEDTLS_SSL_IANA_TLS_GROUP_X25519, "x25519" },
     { MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1, "secp256r1" },
@@ -43,6 +50,16 @@ const char *group_name(uint16_t group)
     for (size_t i = 0; i < COUNT(groups); i++) {
         if (groups[i].number == group) {
             return groups[i].name;
+        }
+    }
+    return NULL;
+}
+
+static const char *signature_name(uint16_t scheme)
+{
+    for (size_t i = 0; i < COUNT(signatures); i++) {
+        if (signatures[i].number == scheme) {
+            return signatures[i].name;
         }
     }
     return NULL;
@@ -209,6 +226,32 @@ static const struct octets *key_of(const struct connection *c, enum role role)
     return role == c->options->role ? &c->own_spki : &c->peer_spki;
 }
 
+static void add_type(struct text *t, const char *member, uint8_t type)
+{
+    char number[32];
+
+    snprintf(number, sizeof(number), "certificate type %u", type);
+    add_text(t, member, type == MBEDTLS_SSL_CERTIFICATE_TYPE_X509 ? "X509" :
+             type == MBEDTLS_SSL_CERTIFICATE_TYPE_RAW_PUBLIC_KEY ? "RawPublicKey" : number);
+}
+
+/* What the two ends showed of themselves. */
+static void add_credentials(struct text *t, const struct connection *c)
+{
+    const struct octets *peer = key_of(c, !c->options->role);
+
+    add_fingerprint(t, "peer_key", peer);
+    if (peer->len > 0 && c->psk_mode == 0) {
+        add_type(t, "peer_certificate_type", c->peer_type);
+    }
+    add_text(t, "peer_signature", signature_name(c->peer_signature));
+    if (c->psk_mode == 0 && (c->options->role == SERVER || c->attestations[CLIENT].chosen || c->asked)) {
+        add_fingerprint(t, "own_key", key_of(c, c->options->role));
+        add_type(t, "own_certificate_type", c->own_type);
+    }
+    add_text(t, "own_signature", signature_name(c->own_signature));
+}
+
 /* What both ends can compare of their secrets; absent before the handshake is done. */
 static void add_exporter(struct text *t, struct connection *c)
 {
@@ -240,13 +283,9 @@ void claims_print(struct connection *c, int ret)
         add_text(&t, "server_name", o->server_name);
     }
     add_hex(&t, "transcript_hash", c->transcript, c->transcript_len);
-    add_fingerprint(&t, "peer_key", key_of(c, !o->role));
-    if (c->psk_mode == 0 && (o->role == SERVER || c->attestations[CLIENT].chosen || c->asked)) {
-        add_fingerprint(&t, "own_key", key_of(c, o->role));
-    }
+    add_credentials(&t, c);
     add_exporter(&t, c);
     add_attestations(&t, c);
-    text_printf(&t, ",\"unclaimed\":[\"peer_signature\",\"own_signature\",\"peer_certificate_type\",\"own_certificate_type\"]");
     add_kept(&t, c);
     add_alert(&t, o, "alert_sent", c->alert_sent);
     add_alert(&t, o, "alert_received", c->alert_received);

@@ -21,6 +21,7 @@ struct end {
     mbedtls_ssl_config config;
     mbedtls_x509_crt chain, anchors;
     mbedtls_pk_context key;
+    struct octets own_key, peer_key; /* raw public keys */
     struct tickets tickets;
 };
 
@@ -52,15 +53,51 @@ static void end_free(struct end *e)
     mbedtls_x509_crt_free(&e->chain);
     mbedtls_x509_crt_free(&e->anchors);
     mbedtls_pk_free(&e->key);
+    octets_free(&e->own_key);
+    octets_free(&e->peer_key);
     mbedtls_ctr_drbg_free(&e->random);
     mbedtls_entropy_free(&e->entropy);
     mbedtls_psa_crypto_free();
+}
+
+static int public_key(mbedtls_pk_context *key, struct octets *out)
+{
+    unsigned char der[1024];
+    int len = mbedtls_pk_write_pubkey_der(key, der, sizeof(der));
+
+    if (len < 0) {
+        return len;
+    }
+    return octets_set(out, der + sizeof(der) - len, (size_t) len) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
+}
+
+static int load_raw_keys(struct end *e)
+{
+    const struct options *o = &e->options;
+    mbedtls_pk_context peer;
+    int ret;
+
+    if ((ret = mbedtls_pk_parse_keyfile(&e->key, o->key, NULL, mbedtls_ctr_drbg_random, &e->random)) != 0 ||
+        (ret = public_key(&e->key, &e->own_key)) != 0) {
+        return trouble(o->key, ret);
+    }
+    mbedtls_pk_init(&peer);
+    if ((ret = mbedtls_pk_parse_public_keyfile(&peer, o->peer_key)) != 0 ||
+        (ret = public_key(&peer, &e->peer_key)) != 0) {
+        trouble(o->peer_key, ret);
+    }
+    mbedtls_pk_free(&peer);
+    return ret;
 }
 
 static int load_files(struct end *e)
 {
     const struct options *o = &e->options;
     int ret = 0;
+
+    if (o->raw_keys) {
+        return load_raw_keys(e);
+    }
 
     if (o->cert != NULL) {
         const char *key = o->key != NULL ? o->key : o->cert;
@@ -255,7 +292,11 @@ static int run(struct end *e, mbedtls_net_context *net)
     if (ret == 0 && e->options.role == CLIENT) {
         ret = mbedtls_ssl_set_hostname(&c.ssl, e->options.server_name);
     }
-    if (ret == 0 && e->chain.pk_raw.p != NULL) {
+    c.key = &e->key;
+    c.accepted_key = &e->peer_key;
+    if (ret == 0 && e->options.raw_keys) {
+        ret = octets_set(&c.own_spki, e->own_key.p, e->own_key.len);
+    } else if (ret == 0 && e->chain.pk_raw.p != NULL) {
         ret = octets_set(&c.own_spki, e->chain.pk_raw.p, e->chain.pk_raw.len);
     }
     if (ret == 0 && e->options.sess_in != NULL) {

@@ -21,6 +21,8 @@ static const char usage[] =
     "  --host H, --port P  default 127.0.0.1 and 0\n"
     "  --servername N      name asked for and verified; default localhost\n"
     "  --cert F, --key F, --ca F  PEM files\n"
+    "  --raw-public-key    show the public half of --key (RFC 7250) instead of --cert\n"
+    "  --peer-key F        PEM file with the raw public key accepted of the peer\n"
     "  --ask-certificate   a server asks for a certificate\n"
     "  --groups L, --suites L, --alpn L  in order of preference, separated by commas\n"
     "  --sigalgs L         likewise: SignatureScheme numbers\n"
@@ -39,7 +41,7 @@ static const char usage[] =
 enum option_id {
     OPT_SERVER = 256, OPT_CLIENT, OPT_PROFILE, OPT_ATTESTER, OPT_MODEL, OPT_CREDENTIAL, OPT_FORMAT,
     OPT_VERIFIER, OPT_REQUIRE, OPT_NO_REQUIRE, OPT_ATTESTER_CMD, OPT_APPRAISER_CMD, OPT_EVIDENCE, OPT_NONCE_SIZE,
-    OPT_HOST, OPT_PORT, OPT_SERVERNAME, OPT_CERT, OPT_KEY, OPT_CA, OPT_ASK, OPT_GROUPS, OPT_SUITES,
+    OPT_HOST, OPT_PORT, OPT_SERVERNAME, OPT_CERT, OPT_KEY, OPT_CA, OPT_RAW_KEYS, OPT_PEER_KEY, OPT_ASK, OPT_GROUPS, OPT_SUITES,
     OPT_ALPN, OPT_SIGALGS, OPT_KEYLOG, OPT_JSON, OPT_CONNECTIONS, OPT_TIMEOUT, OPT_DATA,
     OPT_PSK_MODES, OPT_SESS_OUT, OPT_SESS_IN, OPT_REFUSE_TICKETS, OPT_VECTORS,
     OPT_VERSION, OPT_HELP
@@ -66,6 +68,8 @@ static const struct option long_options[] = {
     { "cert", required_argument, NULL, OPT_CERT },
     { "key", required_argument, NULL, OPT_KEY },
     { "ca", required_argument, NULL, OPT_CA },
+    { "raw-public-key", no_argument, NULL, OPT_RAW_KEYS },
+    { "peer-key", required_argument, NULL, OPT_PEER_KEY },
     { "ask-certificate", no_argument, NULL, OPT_ASK },
     { "groups", required_argument, NULL, OPT_GROUPS },
     { "suites", required_argument, NULL, OPT_SUITES },
@@ -248,6 +252,8 @@ static int set(struct options *o, enum option_id id, const char *value)
         case OPT_CERT: o->cert = value; break;
         case OPT_KEY: o->key = value; break;
         case OPT_CA: o->ca = value; break;
+        case OPT_RAW_KEYS: o->raw_keys = 1; break;
+        case OPT_PEER_KEY: o->peer_key = value; break;
         case OPT_ASK: o->ask_certificate = 1; break;
         case OPT_GROUPS: return each(value, 15, add_group, o);
         case OPT_SUITES: return each(value, 7, add_suite, o);
@@ -273,10 +279,15 @@ static int check(const struct options *o)
 {
     const char *wrong = NULL;
 
-    if (o->role == SERVER && o->cert == NULL &&
-        !(o->attests[SERVER] && o->scheme.credential == ALONE)) {
+    if (o->raw_keys && (o->key == NULL || o->peer_key == NULL)) {
+        wrong = "--raw-public-key needs --key and --peer-key";
+    } else if (o->peer_key != NULL && !o->raw_keys) {
+        wrong = "--peer-key goes with --raw-public-key";
+    } else if (o->role == SERVER && o->cert == NULL && !o->raw_keys &&
+               !(o->attests[SERVER] && o->scheme.credential == ALONE)) {
         wrong = "a server needs --cert";
-    } else if (o->role == CLIENT && o->attests[CLIENT] && o->scheme.credential == BESIDE_X509 && o->cert == NULL) {
+    } else if (o->role == CLIENT && o->attests[CLIENT] && o->scheme.credential == BESIDE_X509 &&
+               o->cert == NULL && !o->raw_keys) {
         wrong = "a client that attests beside X.509 needs --cert";
     } else if (o->draft == &draft_early_attestation_06 && o->scheme.credential == ALONE) {
         wrong = "early-attestation-06 has no credential of attestation alone";

@@ -58,6 +58,8 @@ struct options {
 
     const char *host, *port, *server_name;
     const char *cert, *key, *ca;
+    int raw_keys;              /* raw public keys of both ends (RFC 7250) */
+    const char *peer_key;      /* the one accepted of the peer */
     int ask_certificate;       /* a server asks for a certificate */
     uint16_t groups[16], sigalgs[16];
     int suites[8];
@@ -107,8 +109,10 @@ struct connection {
     const struct options *options;
     mbedtls_ssl_context ssl;
     mbedtls_ctr_drbg_context *random;
-    struct octets own_spki;    /* of the X.509 certificate, if there is one */
-    struct octets peer_spki;   /* likewise, the peer's */
+    mbedtls_pk_context *key;   /* of --key, owned by main.c */
+    const struct octets *accepted_key; /* of --peer-key, likewise */
+    struct octets own_spki;    /* of --cert or, for a raw public key, --key */
+    struct octets peer_spki;   /* of the peer's X.509 certificate or raw public key */
     mbedtls_pk_context attested_key; /* ours, where there is no X.509 */
 
     struct attestation attestations[2]; /* by role */
@@ -128,6 +132,9 @@ struct connection {
     uint16_t group;
     int suite, hello_retry;
     int asked;                 /* the server asked for a certificate */
+    int state;                 /* of the library, after the last step */
+    uint8_t own_type, peer_type; /* of certificates */
+    uint16_t own_signature, peer_signature; /* schemes of CertificateVerify; 0: none */
     int psk_mode;              /* as in options; 0: a full handshake */
     struct kept kept;          /* of the session that is resumed */
     size_t data_sent, data_received;

@@ -78,12 +78,14 @@ int check_demand(struct connection *c, const char *message)
 
 int settle_certificate_types(struct connection *c)
 {
-    int alone = c->options->scheme.credential == ALONE;
-    uint8_t type = c->options->draft->certificate_type;
+    uint8_t own_type = mbedtls_ssl_get_own_certificate_type(&c->ssl);
+    uint8_t peer_type = mbedtls_ssl_get_peer_certificate_type(&c->ssl);
 
-    return mbedtls_ssl_set_certificate_types(
-        &c->ssl, alone && own(c)->chosen ? type : mbedtls_ssl_get_own_certificate_type(&c->ssl),
-        alone && peers(c)->chosen ? type : mbedtls_ssl_get_peer_certificate_type(&c->ssl));
+    if (c->options->scheme.credential == ALONE) {
+        own_type = own(c)->chosen ? c->options->draft->certificate_type : own_type;
+        peer_type = peers(c)->chosen ? c->options->draft->certificate_type : peer_type;
+    }
+    return mbedtls_ssl_set_certificate_types(&c->ssl, own_type, peer_type);
 }
 
 /* A second ClientHello repeats what the first one offered. */
@@ -273,26 +275,51 @@ static int on_decode_signature(void *ctx, mbedtls_ssl_context *ssl, uint16_t sig
     return mbedtls_ecdsa_raw_to_der(256, sig, len, out, size, olen);
 }
 
-static mbedtls_ssl_certificate_type credential_alone = {
-    .write = on_certificate_write,
-    .read = on_certificate_read,
-    .encode_signature = on_encode_signature,
-    .decode_signature = on_decode_signature,
+/* ---- raw public keys ---- */
+
+static int on_raw_key_read(void *ctx, mbedtls_ssl_context *ssl, const unsigned char *buf,
+                           size_t len, mbedtls_pk_context *key)
+{
+    struct connection *c = of(ssl);
+
+    (void) ctx;
+    (void) key;
+    if (!octets_equal(c->accepted_key, buf, len)) {
+        mbedtls_ssl_set_fatal_alert(ssl, MBEDTLS_SSL_ALERT_MSG_CERT_UNKNOWN, MBEDTLS_ERR_X509_CERT_VERIFY_FAILED);
+        return MBEDTLS_ERR_X509_CERT_VERIFY_FAILED;
+    }
+    return octets_set(&c->peer_spki, buf, len) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
+}
+
+static const uint8_t raw_key_only[] = { MBEDTLS_SSL_CERTIFICATE_TYPE_RAW_PUBLIC_KEY };
+
+static mbedtls_ssl_certificate_type certificate_types[] = {
+    { .type = MBEDTLS_SSL_CERTIFICATE_TYPE_RAW_PUBLIC_KEY, .read = on_raw_key_read },
+    { .write = on_certificate_write, .read = on_certificate_read,
+      .encode_signature = on_encode_signature, .decode_signature = on_decode_signature },
 };
+
+static int configure_certificate_types(mbedtls_ssl_config *conf, const struct options *o)
+{
+    int alone = o->draft != NULL && o->draft->certificate_type != 0, ret;
+
+    if (alone) {
+        certificate_types[1].type = o->draft->certificate_type;
+    }
+    ret = mbedtls_ssl_conf_certificate_types(conf, certificate_types, alone ? 2 : 1, NULL);
+    if (ret == 0 && o->raw_keys) {
+        ret = mbedtls_ssl_conf_certificate_type_lists(conf, raw_key_only, sizeof(raw_key_only),
+                                                      raw_key_only, sizeof(raw_key_only));
+    }
+    return ret;
+}
 
 int session_configure(mbedtls_ssl_config *conf, const struct options *o)
 {
     const struct draft *d = o->draft;
-    int ret = 0;
+    int ret = configure_certificate_types(conf, o);
 
-    if (d == NULL) {
-        return 0;
-    }
-    if (d->certificate_type != 0) {
-        credential_alone.type = d->certificate_type;
-        ret = mbedtls_ssl_conf_certificate_types(conf, &credential_alone, 1, NULL);
-    }
-    if (ret != 0) {
+    if (ret != 0 || d == NULL) {
         return ret;
     }
     mbedtls_ssl_conf_handshake_secrets_cb(conf, on_secrets, NULL);
@@ -304,4 +331,7 @@ void session_attach(struct connection *c)
 {
     mbedtls_ssl_set_user_data_p(&c->ssl, c);
     mbedtls_ssl_set_verify(&c->ssl, on_verify, c);
+    if (c->options->raw_keys) {
+        mbedtls_ssl_set_own_key(&c->ssl, c->key);
+    }
 }
