@@ -227,11 +227,15 @@ func (e *endpoint) checkKey(c *handshake.Credential) error {
 	if len(e.config.Policy.Produce) == 0 || e.config.Policy.Produce[0].Credential != profile.KindX509 {
 		return nil
 	}
-	cert, err := handshake.ParseCertificate(c.Chain[0])
-	if err != nil {
-		return usage("%w", err)
+	spki := c.Chain[0]
+	if c.Type == attls.CertificateX509 {
+		cert, err := handshake.ParseCertificate(c.Chain[0])
+		if err != nil {
+			return usage("%w", err)
+		}
+		spki = cert.RawSubjectPublicKeyInfo
 	}
-	if err := e.profile.CheckKey(e.flags.role, cert.RawSubjectPublicKeyInfo); err != nil {
+	if err := e.profile.CheckKey(e.flags.role, spki); err != nil {
 		return usage("%w", err)
 	}
 	return nil

@@ -172,6 +172,21 @@ func TestRawPublicKeys(t *testing.T) {
 	}
 }
 
+// TestAttestedRawPublicKey: the Evidence goes beside a key without a certificate.
+func TestAttestedRawPublicKey(t *testing.T) {
+	serverKey, serverPublic := keyFiles(t)
+	clientKey, clientPublic := keyFiles(t)
+	flags := []string{"--profile", "early-attestation-06", "--attester", "server", "--credential", "x509", "--json", "--raw-public-key"}
+	s := start(t, append(flags, "--echo", "--key", serverKey, "--peer-key", clientPublic)...)
+	code, stdout, stderr := converse(t, s, append(flags, "--require-attestation", "--key", clientKey, "--peer-key", serverPublic)...)
+	if code != exitOK {
+		t.Fatalf("exit code %d, %s", code, stderr)
+	}
+	if c := claims(t, stdout)[0]; c.PeerType != "RawPublicKey" || len(c.Attestation) != 1 {
+		t.Errorf("the client claims %s", stdout)
+	}
+}
+
 // certificateFiles writes a certificate of the demonstration authority and its key.
 func certificateFiles(t *testing.T) (cert, key string) {
 	t.Helper()
