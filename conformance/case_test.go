@@ -50,3 +50,32 @@ func TestReadingCases(t *testing.T) {
 		t.Errorf("%v", found)
 	}
 }
+
+// TestTLSFaults: each fault of TLS 1.3 has a name of its own, is found by it with
+// the scenario that it needs, and can be had over a network.
+func TestTLSFaults(t *testing.T) {
+	seen := map[string]bool{}
+	for _, f := range Faults(nil, Scenario{ALPN: "no"}) {
+		found, err := FindFault(nil, f.Scenario, f.Name)
+		if err != nil || seen[f.Name] || found.Scenario.String() != f.Scenario.String() || f.Scenario.Injected() != f.Name {
+			t.Errorf("%s: %+v, %v", f.Name, found, err)
+		}
+		seen[f.Name] = true
+		if (f.Takes == "") == (f.Rejects == "") || (f.Takes == "") != (f.Scenario.Fail == f.Name) || f.Does == "" {
+			t.Errorf("%+v", f)
+		}
+	}
+	if _, err := FindFault(nil, Scenario{}, "binder"); err == nil {
+		t.Error("there is an attestation binder without a profile")
+	}
+	for _, s := range []Scenario{{Fail: "finished.client"}, {Tolerate: "apart.server"}, {Fail: "no-share"}, {Fail: "boundary-finished.client"}} {
+		if r := Run(t.Context(), s); r.Err != nil || r.Fault == nil {
+			t.Errorf("%+v: %v", s, r.Err)
+		}
+	}
+	var r Result
+	r.Claims[0].Error = &ErrorClaim{}
+	if f, _ := FindFault(nil, Scenario{}, "apart.server"); f.Judge(&r) == nil {
+		t.Error("what had to be taken was rejected, and nothing was noticed")
+	}
+}

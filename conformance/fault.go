@@ -106,8 +106,11 @@ func carrierMessage(c *profile.Credential) attls.MessageKind {
 
 // Faults lists what can be provoked under a profile. A scenario that leaves
 // attester, model or credential open lets each fault choose; one that sets them
-// keeps only the faults that fit.
+// keeps only the faults that fit. Without a profile they are those of TLS 1.3 itself.
 func Faults(p *profile.Profile, s Scenario) []Fault {
+	if p == nil {
+		return TLSFaults(s)
+	}
 	var list []Fault
 	for _, k := range allFaults() {
 		if f, ok := k.fault(p, s); ok {
@@ -162,7 +165,7 @@ func Tolerances(p *profile.Profile, s Scenario) []Fault {
 		_, tried := inCombination(p, s, combination)
 		f := Fault{Name: "unaware-server", Does: "ClientHello holds the offer of a profile that the server does not know.", Takes: attls.RoleServer.String(),
 			Unattested: true, Scenario: *tried, rejects: attls.RoleServer, rule: rule.UnknownIgnored, apply: unawareServer}
-		f.Scenario.Tolerate = f.Name
+		f.Scenario.Tolerate, f.Scenario.Fail = f.Name, ""
 		return []Fault{f}
 	}
 	return nil

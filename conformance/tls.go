@@ -103,11 +103,11 @@ func (k *tlsFault) fault(s Scenario) Fault {
 		}
 	}
 	if k.failure == "" {
-		f.Takes, f.Scenario.Tolerate = k.by.String(), k.name
+		f.Takes, f.Scenario.Tolerate, f.Scenario.Fail = k.by.String(), k.name, ""
 		return f
 	}
 	f.expect(nil, profile.AlertAction{Alert: attls.DefaultAlert(k.failure)})
-	f.Scenario.Fail = k.name
+	f.Scenario.Fail, f.Scenario.Tolerate = k.name, ""
 	return f
 }
 

@@ -166,8 +166,9 @@ func (f *conformFlags) run(c *cobra.Command) error {
 	p := newPainter(c.OutOrStdout())
 	if f.choice.exact != "" {
 		p.runs(r)
+	} else {
+		p.requirements(r, f.requirements)
 	}
-	p.requirements(r, f.requirements)
 	p.report(r)
 	return verdict(c.Context(), r)
 }

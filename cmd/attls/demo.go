@@ -234,7 +234,11 @@ func listFaults(w io.Writer, s conformance.Scenario, asJSON bool) error {
 	fmt.Fprintln(t, "  NAME\tFAILURE\tREJECTS\tAT\tALERT")
 	for _, f := range faults {
 		alert := "(closes without)"
-		if f.Alert != nil {
+		switch {
+		case f.Takes != "":
+			fmt.Fprintf(t, "  %s\t(the %s must take it)\n", f.Name, f.Takes)
+			continue
+		case f.Alert != nil:
 			alert = f.Alert.Name
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\n", f.Name, f.Failure, f.Rejects, f.At, alert)
