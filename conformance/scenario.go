@@ -27,6 +27,9 @@ const (
 	ResumeWithDHE Resumption = "psk_dhe_ke" // the session is resumed, with (EC)DHE (RFC 8446 section 4.2.9)
 	ResumePSKOnly Resumption = "psk_ke"     // without
 	ResumeRefused Resumption = "refused"    // the server does not take it: a full handshake
+	// The connection before was plain TLS, so that the session keeps no attestation
+	// and the client, which demands the server's, does not offer it.
+	ResumeUnattested Resumption = "unattested"
 )
 
 // Roles lists the attesting roles, the server first as on the wire.

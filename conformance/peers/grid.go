@@ -63,7 +63,7 @@ func Defaults(others ...string) Options {
 		Profiles:    []string{"early-attestation-06", "tls-attestation-07", prototypeProfile},
 		Suites:      []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"},
 		Groups:      []string{"x25519", "secp256r1", "secp384r1", "secp521r1"},
-		Resumptions: []conformance.Resumption{"", conformance.ResumeWithDHE, conformance.ResumePSKOnly, conformance.ResumeRefused},
+		Resumptions: []conformance.Resumption{"", conformance.ResumeWithDHE, conformance.ResumePSKOnly, conformance.ResumeRefused, conformance.ResumeUnattested},
 		Splittings:  []Splitting{{}, {Fragment: 64}, {Split: 7}, {Fragment: 16, Split: 3}},
 	}
 }
@@ -130,7 +130,7 @@ func points(o *Options, combinations []combination) []point {
 				for g := range o.Groups {
 					for retry := range 2 {
 						for r := range o.Resumptions {
-							if o.Resumptions[r] == "" || combinations[c].resumable || s+g+retry == 0 && r == 1 { // once, to say why not
+							if combinations[c].resumes(o.Resumptions[r]) || s+g+retry == 0 && r == 1 { // once, to say why not
 								for cut := range o.splittings(pair, &combinations[c]) {
 									points = append(points, point{pair, c, s, g, retry, r, cut})
 								}
@@ -195,6 +195,17 @@ type combination struct {
 	conformance.Scenario
 	resumable    bool // the profile has tickets
 	fragmentable bool // and lets messages spread over several records
+}
+
+// resumes reports whether something can become of a ticket so.
+func (c *combination) resumes(r conformance.Resumption) bool {
+	switch r {
+	case "":
+		return true
+	case conformance.ResumeUnattested: // a server that relies on the client has it attest at once
+		return c.resumable && c.Attester == conformance.AttestServer
+	}
+	return c.resumable
 }
 
 // allowed are the combinations that the profiles allow.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"attls"
 	"attls/conformance"
@@ -25,16 +26,29 @@ func (t *Task) kept(c *conformance.Claims) error {
 func judge(c *Case, earlier, ends []conformance.Claims) error {
 	full := *c
 	full.Scenario.Resumption = ""
+	first := full
+	if c.Scenario.Resumption == conformance.ResumeUnattested {
+		first.Scenario = unattested(first.Scenario)
+		earlier = slices.Clone(earlier)
+		earlier[attls.RoleServer].TranscriptHash = "" // which a client of plain TLS does not claim
+	}
 	if len(earlier) == 0 {
 		return Judge(&full, &ends[attls.RoleClient], &ends[attls.RoleServer])
 	}
-	if err := Judge(&full, &earlier[attls.RoleClient], &earlier[attls.RoleServer]); err != nil {
+	if err := Judge(&first, &earlier[attls.RoleClient], &earlier[attls.RoleServer]); err != nil {
 		return fmt.Errorf("the first connection: %w", err)
 	}
-	if c.Scenario.Resumption == conformance.ResumeRefused {
-		return Judge(&full, &ends[attls.RoleClient], &ends[attls.RoleServer])
+	switch c.Scenario.Resumption {
+	case conformance.ResumeWithDHE, conformance.ResumePSKOnly:
+		return judgeResumed(c, earlier, ends)
 	}
-	return judgeResumed(c, earlier, ends)
+	return Judge(&full, &ends[attls.RoleClient], &ends[attls.RoleServer])
+}
+
+// unattested is a scenario of a client that knows of no attestation.
+func unattested(s conformance.Scenario) conformance.Scenario {
+	s.Profile, s.Attester, s.Model, s.Credential = "", conformance.AttestNone, "", ""
+	return s
 }
 
 // judgeResumed: with a pre-shared key nobody shows a certificate, hence nothing

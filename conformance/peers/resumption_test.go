@@ -19,11 +19,14 @@ func resumption(r conformance.Resumption) Case {
 // follows, under a profile and in plain TLS.
 func TestResumption(t *testing.T) {
 	all := map[string]Peer{"attls": InProcess{}, "crypto/tls": CryptoTLS{}}
-	for _, r := range []conformance.Resumption{conformance.ResumeWithDHE, conformance.ResumePSKOnly, conformance.ResumeRefused} {
+	for _, r := range []conformance.Resumption{conformance.ResumeWithDHE, conformance.ResumePSKOnly, conformance.ResumeRefused, conformance.ResumeUnattested} {
 		plain := conformance.Scenario{Attester: conformance.AttestNone, Group: "secp256r1", Resumption: r}
 		for _, c := range []Case{resumption(r), {"attls", "crypto/tls", plain}, {"crypto/tls", "attls", plain}} {
-			if c.Scenario.Profile == "" && r == conformance.ResumePSKOnly {
-				continue // crypto/tls has it not
+			if c.Scenario.Profile == "" && (r == conformance.ResumePSKOnly || r == conformance.ResumeUnattested) {
+				continue // crypto/tls has it not; nothing is attested
+			}
+			if r == conformance.ResumeUnattested {
+				c.Scenario.Attester = conformance.AttestServer
 			}
 			result := Run(t.Context(), c, all, Settings{Recorder: &Recorder{}})
 			if result.Status != Passed || len(result.Earlier) != 2 || result.Unrecorded != "" || len(result.Findings) > 0 {
@@ -31,7 +34,7 @@ func TestResumption(t *testing.T) {
 				continue
 			}
 			for role := range result.Ends {
-				if end := &result.Ends[role]; end.Resumed == (r == conformance.ResumeRefused) || result.Earlier[role].Resumed {
+				if end := &result.Ends[role]; end.Resumed != (r == conformance.ResumeWithDHE || r == conformance.ResumePSKOnly) || result.Earlier[role].Resumed {
 					t.Errorf("%s: the %s resumed: %t, %t", result.String(), end.Role, result.Earlier[role].Resumed, end.Resumed)
 				}
 			}

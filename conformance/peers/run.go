@@ -202,6 +202,10 @@ func converse(ctx context.Context, r *Result, peers map[string]Peer, task *Task,
 	if t.Address, err = recording.begin(ctx, server.Address()); err != nil {
 		return nil, err
 	}
+	wanted := t.Scenario
+	if wanted.Resumption == conformance.ResumeUnattested {
+		t.Scenario = unattested(wanted)
+	}
 	for range t.connections() {
 		claims, e := visit(ctx, peers[r.Client], t)
 		e = heard(&r.Scenario, &claims, e)
@@ -213,7 +217,7 @@ func converse(ctx context.Context, r *Result, peers map[string]Peer, task *Task,
 			err = fmt.Errorf("the client: %w", e)
 			break
 		}
-		t.Resumes = true
+		t.Resumes, t.Scenario = true, wanted
 	}
 	if err != nil { // the server would wait for more
 		stop()
