@@ -198,7 +198,8 @@ func (c Command) Missing() string { return missingProgram(c.Path, "attls") }
 // versionTimeout bounds the question for a version.
 const versionTimeout = 10 * time.Second
 
-// versionOf is the first line that a program prints about its version.
+// versionOf is the first line that a program prints about its version, without
+// what it says about its build.
 func versionOf(ctx context.Context, path string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
@@ -207,6 +208,7 @@ func versionOf(ctx context.Context, path string, args ...string) (string, error)
 	if err != nil {
 		return "", fmt.Errorf("%s %s: %w: %s", path, strings.Join(args, " "), err, line)
 	}
+	line, _, _ = strings.Cut(strings.TrimPrefix(line, "build version: "), " (")
 	return line, nil
 }
 

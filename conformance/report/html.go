@@ -104,29 +104,42 @@ func (v view) Part() string {
 // Notices are what a reader has to know of the whole.
 func (v view) Notices() []string { return append(v.Missing(), v.Mixed()...) }
 
-// Reasons are why runs deviate, or could not be made, with their number.
-func (v view) Reasons() (list []reason) {
+// Reasons are why runs deviate or could not be made, by outcome.
+func (v view) Reasons() (list []reasons) {
 	for _, o := range []Outcome{Deviation, Limit, Skipped} {
+		all := reasons{Outcome: o}
 		for i := range v.Runs {
-			r := &v.Runs[i]
-			if r.Outcome != o {
-				continue
+			if v.Runs[i].Outcome == o {
+				all.add(v.Runs[i].Reason)
 			}
-			at := slices.IndexFunc(list, func(known reason) bool { return known.Outcome == o && known.Text == r.Reason })
-			if at < 0 {
-				at = len(list)
-				list = append(list, reason{Outcome: o, Text: r.Reason})
-			}
-			list[at].Count++
+		}
+		if all.Runs > 0 {
+			list = append(list, all)
 		}
 	}
 	return list
 }
 
-type reason struct {
+// reasons are those of the runs of an outcome.
+type reasons struct {
 	Outcome Outcome
-	Text    string
-	Count   int
+	Runs    int
+	Texts   []reason
+}
+
+type reason struct {
+	Text string
+	Runs int
+}
+
+func (r *reasons) add(text string) {
+	r.Runs++
+	at := slices.IndexFunc(r.Texts, func(known reason) bool { return known.Text == text })
+	if at < 0 {
+		at = len(r.Texts)
+		r.Texts = append(r.Texts, reason{Text: text})
+	}
+	r.Texts[at].Runs++
 }
 
 // group is the requirements of one document.

@@ -47,7 +47,7 @@
       const back = isChosen(b);
       for (const key of keys(b)) chosen[key] = back ? "" : b.dataset[key];
       apply();
-      if (!back && !b.dataset.outcome) document.querySelector(".filter").scrollIntoView({ behavior: "smooth" });
+      if (!back) document.querySelector(".filter").scrollIntoView({ behavior: "smooth" });
     });
   }
   const clear = () => {
