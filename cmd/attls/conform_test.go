@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"attls/conformance/peers"
 	"attls/conformance/report"
 )
@@ -332,11 +334,24 @@ func TestConformCase(t *testing.T) {
 	for i := range cases {
 		known[cases[i].String()] = true
 	}
-	for _, args := range [][]string{{"--faults"}, {"--peer", "mbedtls", "--full"}} {
-		_, stdout, _ := command(t, append([]string{"conform", "--list"}, args...)...)
-		for name := range strings.Lines(stdout) {
-			if name = strings.TrimSpace(name); !known[name] {
-				t.Errorf("%v: --case %s finds nothing", args, name)
+	var names []string
+	new(conformFlags).choiceFlags().VisitAll(func(flag *pflag.Flag) {
+		if flag.Value.Type() == "bool" && flag.Name != "full" { // it is in no need of others
+			names = append(names, flag.Name)
+		}
+	})
+	for _, name := range names {
+		var f conformFlags
+		if err := f.choiceFlags().Set(name, "true"); err != nil {
+			t.Fatal(err)
+		}
+		cases, err := f.cases(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range cases {
+			if !known[cases[i].String()] {
+				t.Errorf("--%s: --case %s finds nothing", name, cases[i].String())
 			}
 		}
 	}
