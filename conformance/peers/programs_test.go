@@ -121,7 +121,12 @@ func TestReadPrograms(t *testing.T) {
 	if err := readMbedTLS(&c, attls.RoleClient, dump); err != nil || c.AlertReceived == nil || c.AlertReceived.Code != 48 || c.Error == nil {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if err := readMbedTLS(&c, attls.RoleClient, strings.Replace(dump, "08 00 00 02 00 00", "08 00 00 02 00 01", 1)); err == nil {
-		t.Error("a message that does not parse was not noticed")
+	spoilt := strings.Replace(dump, "08 00 00 02 00 00", "08 00 00 02 00 01", 1)
+	if err := readMbedTLS(&c, attls.RoleClient, spoilt); err != nil {
+		t.Errorf("what was received wrongly is for the program to find: %v", err)
+	}
+	sent := strings.Replace(spoilt, "input payload after decrypt", "before encrypt: output payload", 1)
+	if err := readMbedTLS(&c, attls.RoleClient, sent); err == nil {
+		t.Error("a message that was sent and does not parse was not noticed")
 	}
 }
