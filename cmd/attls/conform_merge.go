@@ -50,7 +50,6 @@ func merge(c *cobra.Command, names []string, files *reportFiles) error {
 	}
 	p := newPainter(c.OutOrStdout())
 	p.requirements(r, false)
-	p.requirements(r, false)
 	p.report(r)
 	warn := newPainter(c.ErrOrStderr())
 	for _, text := range r.Mixed() {

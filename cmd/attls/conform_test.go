@@ -255,6 +255,31 @@ func TestConformMerge(t *testing.T) {
 	}
 }
 
+// TestConformMergePrints: what merge prints is what one run prints, requirements
+// and table included.
+func TestConformMergePrints(t *testing.T) {
+	directory := t.TempDir()
+	run := func(args ...string) string {
+		t.Helper()
+		code, stdout, stderr := command(t, append([]string{"conform"}, args...)...)
+		if code != exitOK {
+			t.Fatalf("%v: exit code %d: %s%s", args, code, stdout, stderr)
+		}
+		return stdout
+	}
+	faults := []string{"--faults", "--filter", "attls>crypto/tls//none/x25519/fail-no-"}
+	whole := run(faults...)
+	parts := []string{"merge"}
+	for _, shard := range []string{"1/2", "2/2"} {
+		name := filepath.Join(directory, shard[:1])
+		run(append(faults, "--shard", shard, "--json", name)...)
+		parts = append(parts, name)
+	}
+	if merged := run(parts...); merged != whole || !strings.Contains(whole, "REQUIREMENTS") {
+		t.Errorf("merged:\n%swhole:\n%s", merged, whole)
+	}
+}
+
 // TestConformInterrupt: what was not run is counted, what was asked for is
 // written, and the exit code tells it from a failure.
 func TestConformInterrupt(t *testing.T) {
