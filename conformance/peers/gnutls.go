@@ -41,10 +41,6 @@ func (GnuTLS) Limit(s *conformance.Scenario, r attls.Role) string {
 		return "gnutls-cli and gnutls-serv have no extensions of applications"
 	case s.Resumption != "":
 		return adapterLimit
-	case r == attls.RoleServer && slices.Contains(gnutlsDeaf, s.Fail):
-		return "gnutls-serv neither answers nor closes after an error past the handshake"
-	case r == attls.RoleClient && s.Tolerate == "splinters.server":
-		return "gnutls-cli prints what it received record by record, where the adapter does not find the answer again"
 	case !slices.Contains(gnutlsGroups, s.Group):
 		return "GnuTLS 3.7 and 3.8 as Debian has them have no group " + s.Group
 	case s.Resumption != "":
@@ -54,10 +50,6 @@ func (GnuTLS) Limit(s *conformance.Scenario, r attls.Role) string {
 	}
 	return ""
 }
-
-// gnutlsDeaf are faults of a client past its Finished.
-var gnutlsDeaf = []string{"ticket-of-client", "overflow.client", "empty-alert.client", "inner-type.client", "no-inner-type.client",
-	"boundary-finished.client", "key-update-value.client", "message-late.client"}
 
 // gnutlsLevel is the level of its debugging output that tells of a
 // HelloRetryRequest and of alerts.
@@ -135,7 +127,7 @@ func gnutlsCipher(suite string) string {
 var (
 	gnutlsEcho   = regexp.MustCompile(`received cmd: ` + asked.String())
 	gnutlsClosed = regexp.MustCompile(`Close notify - was received(?s:.*)Epoch #\d+ freed`) // it has answered, and freed the session
-	gnutlsOver   = regexp.MustCompile(gnutlsEcho.String() + `|(Error in handshake.*)`)
+	gnutlsOver   = regexp.MustCompile(gnutlsEcho.String() + `|(?m:^(Error(?: in handshake)?: .*)$)(?s:.*)Epoch #\d+ freed`)
 )
 
 // watchGnuTLS waits until gnutls-serv has sent the question back and the client
@@ -163,7 +155,7 @@ var (
 	gnutlsRetry       = regexp.MustCompile(`HELLO RETRY REQUEST .*was (received|queued)`)
 	gnutlsSignatures  = regexp.MustCompile(`- Server Signature: (\S+)(?:\n- Client Signature: (\S+))?`)
 	gnutlsAlert       = regexp.MustCompile(`(Sending )?Alert\[2\|(\d+)\]`)
-	gnutlsComplaint   = regexp.MustCompile(`(?:\*\*\* Fatal error|Error in handshake): (.*)`)
+	gnutlsComplaint   = regexp.MustCompile(`(?m:^)(?:\*\*\* Fatal error|Error(?: in handshake)?): (.*)`)
 )
 
 // readGnuTLS makes claims of what one of the programs printed.

@@ -214,11 +214,13 @@ func readMbedTLS(c *conformance.Claims, role attls.Role, printed string) error {
 		}
 		fail(c, errors.New(complaint))
 	}
-	suite := ""
-	if c.Suite != "" {
-		suite = mbedTLSSuite(c.Suite)
+	suite := said(printed, mbedTLSSuiteIs)
+	for _, name := range mbedTLSSuites {
+		if name != "" && mbedTLSSuite(name) == suite {
+			suite = name
+		}
 	}
-	return errors.Join(confirm("suite", said(printed, mbedTLSSuiteIs), suite), confirm("application protocol", said(printed, mbedTLSALPN), c.ALPN))
+	return errors.Join(settle("suite", &c.Suite, suite), settle("application protocol", &c.ALPN, said(printed, mbedTLSALPN)))
 }
 
 // mbedTLSDump heads the octets of a record, which follow in lines of sixteen.
@@ -246,9 +248,7 @@ func (s *shown) readMbedTLS(printed string) error {
 		if m[1] != "" {
 			d = handshake.Sent
 		}
-		if err := s.add(d, attls.ContentTypeAlert, []byte{0, byte(code)}); err != nil {
-			return err
-		}
+		s.alert(d, attls.AlertDescription(code))
 	}
 	var name string
 	var octets []byte
@@ -262,33 +262,31 @@ func (s *shown) readMbedTLS(printed string) error {
 			continue
 		}
 		if m := mbedTLSDump.FindStringSubmatch(line); m != nil || octets != nil {
-			if err := s.dumped(name, octets); err != nil {
-				return err
-			}
+			s.dumped(name, octets)
 			name, octets = "", nil
 			if m != nil {
 				name = m[1]
 			}
 		}
 	}
-	return s.dumped(name, octets)
+	s.dumped(name, octets)
+	return nil
 }
 
 // dumped takes what was dumped under a name. The content type of a record that was
 // protected is not said; an alert has two octets.
-func (s *shown) dumped(name string, octets []byte) error {
+func (s *shown) dumped(name string, octets []byte) {
 	dump, ok := mbedTLSNames[name]
 	if !ok {
-		return nil
+		return
 	}
 	if dump.record {
 		if len(octets) < recordHeaderLen || attls.ContentType(octets[0]) != attls.ContentTypeHandshake {
-			return nil
+			return
 		}
 		octets = octets[recordHeaderLen:]
 	}
-	if len(octets) == 2 {
-		return nil
+	if len(octets) != 2 {
+		s.record(dump.direction, octets)
 	}
-	return s.record(dump.direction, octets)
 }

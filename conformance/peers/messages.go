@@ -10,7 +10,8 @@ import (
 	"attls/handshake/message"
 )
 
-// shown is what the messages say that a program prints of its connection.
+// shown is what the messages say that a program prints of its connection. One that
+// does not parse says nothing: it may be the other end's fault.
 type shown struct {
 	role           attls.Role
 	suite          attls.CipherSuite
@@ -32,35 +33,31 @@ type shownEnd struct {
 }
 
 // add takes the octets of a handshake message, or of an alert.
-func (s *shown) add(d handshake.Direction, t attls.ContentType, octets []byte) error {
-	switch t {
-	case attls.ContentTypeHandshake:
-		m, err := message.ParseRaw(octets)
-		if err == nil {
-			err = s.handshake(d, &m)
+func (s *shown) add(d handshake.Direction, t attls.ContentType, octets []byte) {
+	switch {
+	case t == attls.ContentTypeHandshake:
+		if m, err := message.ParseRaw(octets); err == nil {
+			s.handshake(d, &m)
 		}
-		if err != nil && d == handshake.Sent { // what the other end sent wrongly is for the program to find
-			return err
-		}
-	case attls.ContentTypeAlert:
-		if len(octets) != 2 {
-			return nil
-		}
-		switch a := attls.AlertDescription(octets[1]); {
-		case a == attls.AlertCloseNotify:
-			s.closed[d] = true
-		case s.alerts[d] == nil:
-			s.alerts[d] = &a
-		}
+	case t == attls.ContentTypeAlert && len(octets) == 2:
+		s.alert(d, attls.AlertDescription(octets[1]))
 	}
-	return nil
+}
+
+func (s *shown) alert(d handshake.Direction, a attls.AlertDescription) {
+	switch {
+	case a == attls.AlertCloseNotify:
+		s.closed[d] = true
+	case s.alerts[d] == nil:
+		s.alerts[d] = &a
+	}
 }
 
 // record takes the content of a record of the handshake, which may hold a part of
 // a message or several. What follows Finished is left out.
-func (s *shown) record(d handshake.Direction, content []byte) error {
+func (s *shown) record(d handshake.Direction, content []byte) {
 	if s.finished[d] {
-		return nil
+		return
 	}
 	b := append(s.streams[d], content...)
 	for len(b) >= headerLen {
@@ -68,17 +65,14 @@ func (s *shown) record(d handshake.Direction, content []byte) error {
 		if len(b) < n {
 			break
 		}
-		if err := s.add(d, attls.ContentTypeHandshake, b[:n:n]); err != nil {
-			return err
-		}
+		s.add(d, attls.ContentTypeHandshake, b[:n:n])
 		if attls.HandshakeType(b[0]) == attls.TypeFinished {
 			s.finished[d] = true
-			return nil
+			return
 		}
 		b = b[n:]
 	}
 	s.streams[d] = b
-	return nil
 }
 
 // headerLen is the length of the header of a handshake message and recordHeaderLen
@@ -96,76 +90,65 @@ func (s *shown) sender(d handshake.Direction) *shownEnd {
 	return &s.ends[s.role.Peer()]
 }
 
-func (s *shown) handshake(d handshake.Direction, m *message.Raw) *attls.Error {
+func (s *shown) handshake(d handshake.Direction, m *message.Raw) {
 	switch m.Kind {
 	case attls.KindHelloRetryRequest:
 		s.retry = true
 	case attls.KindServerHello:
-		return s.serverHello(m.Body())
+		s.serverHello(m.Body())
 	case attls.KindEncryptedExtensions:
-		return s.encryptedExtensions(m.Body())
+		s.encryptedExtensions(m.Body())
 	case attls.KindCertificate:
-		return s.sender(d).certificate(m.Body())
+		s.sender(d).certificate(m.Body())
 	case attls.KindCertificateVerify:
 		var v message.CertificateVerify
-		err := v.Unmarshal(m.Body())
-		s.sender(d).scheme = v.Scheme
-		return err
+		if v.Unmarshal(m.Body()) == nil {
+			s.sender(d).scheme = v.Scheme
+		}
 	}
-	return nil
 }
 
-func (s *shown) serverHello(body []byte) *attls.Error {
+func (s *shown) serverHello(body []byte) {
 	var m message.ServerHello
-	if err := m.Unmarshal(body); err != nil {
-		return err
+	if m.Unmarshal(body) != nil {
+		return
 	}
 	s.suite = m.CipherSuite
 	_, s.resumed = m.Extensions.Get(attls.ExtPreSharedKey)
-	share, ok := m.Extensions.Get(attls.ExtKeyShare)
-	if !ok {
-		return nil
+	if share, ok := m.Extensions.Get(attls.ExtKeyShare); ok {
+		if entry, err := extensions.ParseKeyShareEntry(share); err == nil {
+			s.group = entry.Group
+		}
 	}
-	entry, err := extensions.ParseKeyShareEntry(share)
-	s.group = entry.Group
-	return err
 }
 
-func (s *shown) encryptedExtensions(body []byte) *attls.Error {
+func (s *shown) encryptedExtensions(body []byte) {
 	var m message.EncryptedExtensions
-	if err := m.Unmarshal(body); err != nil {
-		return err
+	if m.Unmarshal(body) != nil {
+		return
 	}
 	if b, ok := m.Extensions.Get(attls.ExtALPN); ok {
-		name, err := extensions.ParseALPNSelected(b)
-		if err != nil {
-			return err
+		if name, err := extensions.ParseALPNSelected(b); err == nil {
+			s.alpn = string(name)
 		}
-		s.alpn = string(name)
 	}
 	for role, t := range map[attls.Role]attls.ExtensionType{attls.RoleClient: attls.ExtClientCertificateType, attls.RoleServer: attls.ExtServerCertificateType} {
-		b, ok := m.Extensions.Get(t)
-		if !ok {
-			continue
-		}
-		var err *attls.Error
-		if s.ends[role].kind, err = extensions.ParseCertificateType(b); err != nil {
-			return err
+		if b, ok := m.Extensions.Get(t); ok {
+			if kind, err := extensions.ParseCertificateType(b); err == nil {
+				s.ends[role].kind = kind
+			}
 		}
 	}
-	return nil
 }
 
-func (e *shownEnd) certificate(body []byte) *attls.Error {
+func (e *shownEnd) certificate(body []byte) {
 	var m message.Certificate
-	if err := m.Unmarshal(body); err != nil || len(m.Entries) == 0 {
-		return err
+	if m.Unmarshal(body) != nil || len(m.Entries) == 0 {
+		return
 	}
-	var err error
-	if e.key, err = keyOf(e.kind, m.Entries[0].Data); err != nil {
-		return attls.Errorf(attls.Malformed, attls.FailDecode, "%v", err).In(attls.KindCertificate)
+	if key, err := keyOf(e.kind, m.Entries[0].Data); err == nil {
+		e.key = key
 	}
-	return nil
 }
 
 // keyOf is the SubjectPublicKeyInfo in what an end shows of a type.

@@ -58,6 +58,7 @@ var gnuTLSDeviations = deviations{
 	answers(attls.AlertDecodeError, "Finished in the place of a Certificate is decode_error, not unexpected_message (RFC 8446 4)", "no-client-certificate"),
 	answers(attls.AlertDecodeError, "octets behind ServerHello in its record are decode_error, not unexpected_message (RFC 8446 5.1)", "boundary-hello.server"),
 	takes("a change_cipher_spec before ClientHello is dropped, not answered with unexpected_message (RFC 8446 5)", "ccs-first"),
+	answers(attls.AlertBadRecordMAC, "a TLSInnerPlaintext without a content type is bad_record_mac at the server, not unexpected_message (RFC 8446 5.4)", "no-inner-type.client"),
 	breaksOff("gnutls-cli closes without an alert after an error past the handshake", "request-after", "overflow.server", "empty-alert.server", "inner-type.server", "no-inner-type.server",
 		"boundary-finished.server", "key-update-value.server", "message-late.server"),
 	answers(attls.AlertIllegalParameter, "a HelloRetryRequest with a cookie and no group is illegal_parameter, although either is enough of a change (RFC 8446 4.1.4)", "cookie"),

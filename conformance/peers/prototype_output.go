@@ -134,7 +134,8 @@ func (o *prototypeOutput) message(d handshake.Direction, m message.Raw) error {
 		}
 		return nil
 	}
-	return o.add(d, attls.ContentTypeHandshake, m.Bytes)
+	o.add(d, attls.ContentTypeHandshake, m.Bytes)
+	return nil
 }
 
 // evidenceProposal is the extension of the proof of concept.

@@ -110,11 +110,15 @@ func said(printed string, pattern *regexp.Regexp) string {
 	return m[1]
 }
 
-// confirm holds what a program says in words to what the messages show that it
-// prints.
-func confirm(what, words, shown string) error {
-	if words != "" && words != shown {
-		return fmt.Errorf("%s: the program says %q and shows messages with %q", what, words, shown)
+// settle holds a claim out of the messages that a program shows to what it says in
+// words; where they do not tell, the words are the claim.
+func settle(what string, claim *string, words string) error {
+	switch {
+	case words == "" || strings.EqualFold(words, *claim):
+	case *claim == "":
+		*claim = words
+	default:
+		return fmt.Errorf("%s: the program says %q and shows messages with %q", what, words, *claim)
 	}
 	return nil
 }
