@@ -94,8 +94,8 @@ func (g GnuTLS) arguments(t *Task) []string {
 	}
 	switch {
 	case t.Role == attls.RoleClient:
-		// --verbose shows the certificate; two shares would spare a HelloRetryRequest.
-		return append(args, "--verbose", "--sni-hostname", serverName, "--verify-hostname", serverName, "--single-key-share")
+		// Two shares would spare a HelloRetryRequest.
+		return append(args, "--print-cert", "--single-key-share", "--sni-hostname", serverName, "--verify-hostname", serverName)
 	case s.ClientCertificate:
 		return append(args, "--echo", "--require-client-cert", "--verify-client-cert")
 	}
@@ -153,7 +153,8 @@ var (
 	gnutlsALPN        = regexp.MustCompile(`- Application protocol: (\S+)`)
 	gnutlsExported    = regexp.MustCompile(`- Key material: ([0-9a-f]+)`)
 	gnutlsRetry       = regexp.MustCompile(`HELLO RETRY REQUEST .*was (received|queued)`)
-	gnutlsSignatures  = regexp.MustCompile(`- Server Signature: (\S+)(?:\n- Client Signature: (\S+))?`)
+	gnutlsSigns       = regexp.MustCompile(`signing TLS 1\.3 handshake data: using (\S+)`)
+	gnutlsVerifies    = regexp.MustCompile(`verifying TLS 1\.3 handshake data using (\S+)`)
 	gnutlsAlert       = regexp.MustCompile(`(Sending )?Alert\[2\|(\d+)\]`)
 	gnutlsComplaint   = regexp.MustCompile(`(?m:^)(?:\*\*\* Fatal error|Error(?: in handshake)?): (.*)`)
 )
@@ -189,7 +190,7 @@ func readGnuTLS(c *conformance.Claims, printed string) error {
 			c.Suite = suite
 		}
 	}
-	c.OwnSignature, c.PeerSignature = gnutlsSchemes(c.Role, printed)
+	c.OwnSignature, c.PeerSignature = gnutlsScheme(said(printed, gnutlsSigns)), gnutlsScheme(said(printed, gnutlsVerifies))
 	return gnutlsPeer(c, printed)
 }
 
@@ -203,19 +204,10 @@ func gnutlsName(name string, among []string) string {
 	return name
 }
 
-// gnutlsSchemes are the signature schemes of the CertificateVerify messages.
-func gnutlsSchemes(role, printed string) (own, peer string) {
-	m := gnutlsSignatures.FindStringSubmatch(printed)
-	if m == nil {
-		return "", ""
-	}
-	scheme := func(name string) string { // ECDSA-SECP256R1-SHA256, EdDSA-Ed25519
-		return strings.TrimPrefix(strings.ReplaceAll(strings.ToLower(name), "-", "_"), "eddsa_")
-	}
-	if role == attls.RoleServer.String() {
-		return scheme(m[1]), scheme(m[2])
-	}
-	return scheme(m[2]), scheme(m[1])
+// gnutlsScheme is a signature scheme by its name in GnuTLS, such as
+// ECDSA-SECP256R1-SHA256 or EdDSA-Ed25519.
+func gnutlsScheme(name string) string {
+	return strings.TrimPrefix(strings.ReplaceAll(strings.ToLower(name), "-", "_"), "eddsa_")
 }
 
 // gnutlsPeer reads the peer's certificate or raw public key, the first of the

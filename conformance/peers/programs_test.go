@@ -89,7 +89,7 @@ func TestProgramsRefuse(t *testing.T) {
 func TestReadPrograms(t *testing.T) {
 	c := newClaims("gnutls", "", attls.RoleClient)
 	const text = "|<4>| HSK[0x1]: HELLO RETRY REQUEST (1025) was received. Length 84\n" +
-		"- Description: (TLS1.3-X.509)-(ECDHE-X25519)-(EdDSA-Ed25519)-(CHACHA20-POLY1305)\n- Server Signature: EdDSA-Ed25519\n" +
+		"- Description: (TLS1.3-X.509)-(ECDHE-X25519)-(EdDSA-Ed25519)-(CHACHA20-POLY1305)\n|<4>| HSK[0x1]: verifying TLS 1.3 handshake data using EdDSA-Ed25519\n" +
 		"- Application protocol: conform\n- Key material: 0a0b\n|<5>| REC: Sending Alert[1|0] - Close notify\n|<5>| REC[0x1]: Alert[2|40] - Handshake failed - was received\n"
 	if err := readGnuTLS(&c, text); err != nil {
 		t.Fatal(err)

@@ -82,7 +82,7 @@ func ask(ctx context.Context, p *console.Program) (sent, received int64, err err
 	if err := p.Type(question); err != nil {
 		return 0, 0, err
 	}
-	if _, err := p.Await(ctx, asked); err != nil {
+	if _, err := p.AwaitOutput(ctx, asked); err != nil {
 		return 0, 0, err
 	}
 	p.CloseInput()

@@ -23,7 +23,8 @@ type Program struct {
 	cancel context.CancelFunc
 
 	mu      sync.Mutex
-	printed []byte
+	printed []byte        // on both outputs
+	output  []byte        // on standard output
 	changed chan struct{} // closed and replaced when something was printed
 	ended   chan struct{}
 	status  error // once ended
@@ -41,7 +42,7 @@ func StartIn(ctx context.Context, directory string, env []string, name string, a
 	p := &Program{cmd: exec.CommandContext(ctx, name, args...), cancel: cancel, changed: make(chan struct{}), ended: make(chan struct{})}
 	p.cmd.Dir = directory
 	p.cmd.Env = append(os.Environ(), env...)
-	p.cmd.Stdout, p.cmd.Stderr = (*screen)(p), (*screen)(p)
+	p.cmd.Stdout, p.cmd.Stderr = &screen{p, true}, &screen{p, false}
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) } // so that it can print what it still holds
 	p.cmd.WaitDelay = time.Second                                                // then it is killed
 	var err error
@@ -59,28 +60,35 @@ func StartIn(ctx context.Context, directory string, env []string, name string, a
 	return p, nil
 }
 
-// screen is the writing side of a Program.
-type screen Program
+// screen is the writing side of a Program, of standard output or of errors.
+type screen struct {
+	*Program
+	output bool
+}
 
 func (s *screen) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.printed = append(s.printed, b...)
-	close(s.changed)
-	s.changed = make(chan struct{})
+	p := s.Program
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.printed = append(p.printed, b...)
+	if s.output {
+		p.output = append(p.output, b...)
+	}
+	close(p.changed)
+	p.changed = make(chan struct{})
 	return len(b), nil
 }
 
 // Printed is what the program has printed so far, on both outputs.
 func (p *Program) Printed() []byte {
-	text, _ := p.snapshot()
+	text, _ := p.snapshot(&p.printed)
 	return text
 }
 
-func (p *Program) snapshot() (text []byte, changed chan struct{}) {
+func (p *Program) snapshot(of *[]byte) (text []byte, changed chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.printed[:len(p.printed):len(p.printed)], p.changed
+	return (*of)[:len(*of):len(*of)], p.changed
 }
 
 // longestMatch bounds what a pattern of Await matches, in octets.
@@ -92,14 +100,24 @@ var ErrEnded = errors.New("the program has ended")
 // Await waits until the program has printed what matches, and returns the match
 // with its groups. A match has at most 1000 octets.
 func (p *Program) Await(ctx context.Context, pattern *regexp.Regexp) ([]string, error) {
-	return p.AwaitAfter(ctx, 0, pattern)
+	return p.await(ctx, &p.printed, 0, pattern)
 }
 
 // AwaitAfter is Await for what is printed after the first octets.
 func (p *Program) AwaitAfter(ctx context.Context, octets int, pattern *regexp.Regexp) ([]string, error) {
+	return p.await(ctx, &p.printed, octets, pattern)
+}
+
+// AwaitOutput is Await for standard output alone, where nothing that a program says
+// meanwhile comes between.
+func (p *Program) AwaitOutput(ctx context.Context, pattern *regexp.Regexp) ([]string, error) {
+	return p.await(ctx, &p.output, 0, pattern)
+}
+
+func (p *Program) await(ctx context.Context, in *[]byte, octets int, pattern *regexp.Regexp) ([]string, error) {
 	for from := octets; ; {
 		over := p.over()
-		text, changed := p.snapshot()
+		text, changed := p.snapshot(in)
 		if m := pattern.FindSubmatch(text[from:]); m != nil {
 			list := make([]string, len(m))
 			for i := range m {
