@@ -74,6 +74,7 @@ func TestMbedTLS(t *testing.T) {
 		t.Skip(reason)
 	}
 	o := Defaults()
+	o.RawKeys = with("mbedtls")
 	o.Pairs, o.Suites, o.Groups, o.Plain, o.Prototype = with("mbedtls"), o.Suites[1:2], o.Groups[:2], nil, nil
 	cases, err := Cases(o)
 	if err != nil {
