@@ -232,43 +232,51 @@ func allowed(profiles []string) ([]combination, error) {
 	return list, nil
 }
 
-// pairOfValues is one value of each of two dimensions.
-type pairOfValues struct{ i, j, a, b int }
-
 // coordinates is a case as the values of its dimensions.
 type coordinates interface{ values() []int }
 
-// pairsOf lists the pairs of values that a point holds.
-func pairsOf[P coordinates](p P) (list []pairOfValues) {
-	v := p.values()
-	for i := range v {
-		for j := i + 1; j < len(v); j++ {
-			list = append(list, pairOfValues{i, j, v[i], v[j]})
+// pairNumbers gives each pair of values of two dimensions a number: first come the
+// pairs of the first two dimensions.
+func pairNumbers[P coordinates](points []P) (pairs [][]int, numbers int) {
+	values := make([][]int, len(points))
+	var sizes []int // of the dimensions
+	for i, p := range points {
+		values[i] = p.values()
+		if sizes == nil {
+			sizes = make([]int, len(values[i]))
+		}
+		for d, v := range values[i] {
+			sizes[d] = max(sizes[d], v+1)
 		}
 	}
-	return list
+	pairs = make([][]int, len(points))
+	for i := range sizes {
+		for j := i + 1; j < len(sizes); j++ {
+			for k, v := range values {
+				pairs[k] = append(pairs[k], numbers+v[i]*sizes[j]+v[j])
+			}
+			numbers += sizes[i] * sizes[j]
+		}
+	}
+	return pairs, numbers
 }
 
 // cover selects points until every pair of values is in one: always the first
 // point that brings the most new pairs.
 func cover[P coordinates](points []P) []P {
-	var open []bool // by the number of a pair
-	numbers := map[pairOfValues]int{}
-	pairs := make([][]int, len(points))
+	pairs, numbers := pairNumbers(points)
+	open, left := make([]bool, numbers), 0
 	most := make([]int, len(points)) // that each can bring; it never grows
-	for i, p := range points {
-		for _, q := range pairsOf(p) {
-			n, ok := numbers[q]
-			if !ok {
-				n = len(open)
-				numbers[q], open = n, append(open, true)
-			}
-			pairs[i] = append(pairs[i], n)
-		}
+	for i := range points {
 		most[i] = len(pairs[i])
+		for _, n := range pairs[i] {
+			if !open[n] {
+				open[n], left = true, left+1
+			}
+		}
 	}
 	var chosen []P
-	for left := len(open); left > 0; {
+	for left > 0 {
 		best := -1
 		for i := range points {
 			if best >= 0 && most[i] <= most[best] {
