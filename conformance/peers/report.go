@@ -18,6 +18,7 @@ func Report(title string, grid []Case, results []Result) *report.Report {
 			Ladder: r.Ladder, Findings: r.Findings, Capture: r.Capture, Seconds: r.Seconds}
 		if len(r.Ends) == len(roles) {
 			run.ClientClaims, run.ServerClaims = &r.Ends[0], &r.Ends[1]
+			run.Earlier = r.Earlier
 		}
 		if r.Scenario.Injected() != "" {
 			run.Fault, _ = findFault(&r.Scenario) // Run has found it

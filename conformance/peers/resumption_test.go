@@ -33,6 +33,9 @@ func TestResumption(t *testing.T) {
 				t.Errorf("%s: %s: %s %s %+v", result.String(), result.Status, result.Reason, result.Unrecorded, result.Findings)
 				continue
 			}
+			if run := Report("", []Case{c}, []Result{result}).Runs[0]; len(run.Earlier) != 2 {
+				t.Error("the report lacks the first connection")
+			}
 			for role := range result.Ends {
 				if end := &result.Ends[role]; end.Resumed != (r == conformance.ResumeWithDHE || r == conformance.ResumePSKOnly) || result.Earlier[role].Resumed {
 					t.Errorf("%s: the %s resumed: %t, %t", result.String(), end.Role, result.Earlier[role].Resumed, end.Resumed)

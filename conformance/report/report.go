@@ -69,12 +69,15 @@ type Run struct {
 	Scenario conformance.Scenario `json:"scenario"`
 	Outcome  Outcome              `json:"outcome"`
 	// Reason says why a run did not pass, in a sentence.
-	Reason       string               `json:"reason,omitempty"`
-	ClientClaims *conformance.Claims  `json:"client_claims,omitempty"`
-	ServerClaims *conformance.Claims  `json:"server_claims,omitempty"`
-	Ladder       []conformance.Step   `json:"ladder,omitempty"`
-	Binders      []conformance.Binder `json:"binders,omitempty"`
-	Fault        *conformance.Fault   `json:"fault,omitempty"` // that was injected
+	Reason       string              `json:"reason,omitempty"`
+	ClientClaims *conformance.Claims `json:"client_claims,omitempty"`
+	ServerClaims *conformance.Claims `json:"server_claims,omitempty"`
+	// Earlier is what client and server claim of the connection whose session this
+	// one brings back.
+	Earlier []conformance.Claims `json:"earlier,omitempty"`
+	Ladder  []conformance.Step   `json:"ladder,omitempty"`
+	Binders []conformance.Binder `json:"binders,omitempty"`
+	Fault   *conformance.Fault   `json:"fault,omitempty"` // that was injected
 	// Requirements are the rows that the fault is about.
 	Requirements []string `json:"requirements,omitempty"`
 	// Findings are the rules that were seen to be broken in a recording of the run.
