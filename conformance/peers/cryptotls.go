@@ -33,6 +33,8 @@ func (CryptoTLS) Limit(s *conformance.Scenario, r attls.Role) string {
 	switch {
 	case s.Profile != "":
 		return "crypto/tls has no extensions of applications"
+	case s.RawPublicKeys:
+		return "crypto/tls has no raw public keys"
 	case s.Suite != "":
 		return "crypto/tls does not let its user choose a cipher suite of TLS 1.3"
 	case s.HelloRetry && r == attls.RoleClient && (s.Group == "x25519" || s.Group == "X25519MLKEM768"):

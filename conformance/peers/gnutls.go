@@ -87,12 +87,21 @@ func (g GnuTLS) Start(ctx context.Context, t *Task) (Process, error) {
 
 func (g GnuTLS) arguments(t *Task) []string {
 	s := &t.Scenario
-	args := []string{"--debug", gnutlsLevel, "--priority", gnutlsPriority(t), "--x509cafile", t.authority(), "--x509certfile", t.certificate(), "--x509keyfile", t.key(),
-		"--keymatexport", conformance.ExporterLabel, "--keymatexportsize", strconv.Itoa(conformance.ExporterSize)}
+	args := []string{"--debug", gnutlsLevel, "--priority", gnutlsPriority(t), "--keymatexport", conformance.ExporterLabel, "--keymatexportsize", strconv.Itoa(conformance.ExporterSize)}
 	if s.ALPN != "" {
 		args = append(args, "--alpn", s.ALPN)
 	}
+	if s.RawPublicKeys {
+		args = append(args, "--rawpkfile", t.ownPublicKey(), "--rawpkkeyfile", t.key())
+	} else {
+		args = append(args, "--x509cafile", t.authority(), "--x509certfile", t.certificate(), "--x509keyfile", t.key())
+	}
 	switch {
+	case t.Role == attls.RoleClient && s.RawPublicKeys:
+		// It knows no other way to take a raw public key than to take any.
+		return append(args, "--print-cert", "--single-key-share", "--sni-hostname", serverName, "--insecure")
+	case s.RawPublicKeys && s.ClientCertificate:
+		return append(args, "--echo", "--require-client-cert")
 	case t.Role == attls.RoleClient:
 		// Two shares would spare a HelloRetryRequest.
 		return append(args, "--print-cert", "--single-key-share", "--sni-hostname", serverName, "--verify-hostname", serverName)
@@ -107,6 +116,11 @@ func gnutlsPriority(t *Task) string {
 	p := "NORMAL:-VERS-ALL:+VERS-TLS1.3"
 	if s := t.Scenario.Suite; s != "" {
 		p += ":-CIPHER-ALL:+" + gnutlsCipher(s)
+	}
+	if t.Scenario.RawPublicKeys {
+		// Of the client too, although it may not be asked: gnutls-serv refuses an
+		// offer that it has nothing for.
+		p += ":-CTYPE-SRV-ALL:+CTYPE-SRV-RAWPK:-CTYPE-CLI-ALL:+CTYPE-CLI-RAWPK"
 	}
 	if g := groups(&t.Scenario, t.Role); g != nil {
 		p += ":-GROUP-ALL"

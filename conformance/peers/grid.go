@@ -58,7 +58,7 @@ func Defaults(others ...string) Options {
 	return Options{
 		Pairs:       append(with("mbedtls", "attls-command"), [][2]string{{"attls-command", "mbedtls"}, {"mbedtls", "attls-command"}}...),
 		Plain:       append(plain, [][2]string{{"mbedtls", "crypto/tls"}, {"crypto/tls", "mbedtls"}}...),
-		RawKeys:     with("mbedtls", "attls-command"),
+		RawKeys:     with(append([]string{"mbedtls", "attls-command", "gnutls"}, others...)...),
 		Prototype:   prototypePairs,
 		Profiles:    []string{"early-attestation-06", "tls-attestation-07", prototypeProfile},
 		Suites:      []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"},
@@ -163,7 +163,9 @@ func rawKeys(o *Options, combinations []conformance.Scenario) []Case {
 				continue
 			}
 			s.RawPublicKeys, s.Group, s.HelloRetry = true, o.Groups[i%len(o.Groups)], i%2 == 1
-			cases = append(cases, Case{pair[0], pair[1], s})
+			if c := (Case{pair[0], pair[1], s}); s.Profile == "" || o.limit(&c) == "" {
+				cases = append(cases, c)
+			}
 		}
 	}
 	return cases

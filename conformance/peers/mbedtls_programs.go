@@ -69,6 +69,9 @@ func (m MbedTLSPrograms) Limit(s *conformance.Scenario, r attls.Role) string {
 	if s.Profile != "" {
 		return "ssl_client2 and ssl_server2 have no extensions of applications"
 	}
+	if s.RawPublicKeys {
+		return "mbedTLS has no raw public keys without our patches"
+	}
 	if s.Resumption != "" {
 		return adapterLimit
 	}

@@ -3,6 +3,7 @@ package peers
 import (
 	"context"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -85,6 +86,7 @@ func opensslNumber(text string) int {
 const (
 	opensslFirst       = 300 // all that is asked of it here
 	opensslCompression = 302 // of certificates
+	opensslRawKeys     = 302
 	opensslMLKEM       = 305 // ML-KEM and its hybrids
 )
 
@@ -120,6 +122,8 @@ func (o *OpenSSL) Limit(s *conformance.Scenario, r attls.Role) string {
 		return "openssl has no extensions of applications with a content of their own"
 	case s.Resumption != "":
 		return adapterLimit
+	case s.RawPublicKeys && number > 0 && number < opensslRawKeys:
+		return "OpenSSL has no raw public keys before 3.2"
 	case number > 0 && number < opensslMLKEM && slices.Contains(hybrids, s.Group):
 		return "OpenSSL has no ML-KEM before 3.5"
 	case s.Resumption != "":
@@ -133,7 +137,10 @@ func (o *OpenSSL) Limit(s *conformance.Scenario, r attls.Role) string {
 // Start implements Peer.
 func (o *OpenSSL) Start(ctx context.Context, t *Task) (Process, error) {
 	messages := filepath.Join(t.Directory, t.Role.String()+"-messages")
-	args := o.arguments(t, messages)
+	args, err := o.arguments(t, messages)
+	if err != nil {
+		return nil, err
+	}
 	p, err := console.Start(ctx, nil, o.path, args...)
 	if err != nil {
 		return nil, err
@@ -162,16 +169,20 @@ func listensAt(ctx context.Context, p *console.Program, pattern *regexp.Regexp) 
 	return m[1], nil
 }
 
-func (o *OpenSSL) arguments(t *Task, messages string) []string {
+func (o *OpenSSL) arguments(t *Task, messages string) ([]string, error) {
 	s := &t.Scenario
-	args := []string{"s_client", "-connect", t.Address, "-servername", serverName, "-verify_hostname", serverName}
+	trust, err := opensslTrust(t)
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"s_client", "-connect", t.Address, "-servername", serverName}
 	if t.Role == attls.RoleServer {
 		args = []string{"s_server", "-accept", "127.0.0.1:0", "-naccept", "1"}
 		if s.ClientCertificate {
 			args = append(args, "-Verify", "1")
 		}
 	}
-	args = append(args, "-tls1_3", "-CAfile", t.authority(), "-verify_return_error", "-cert", t.certificate(), "-key", t.key(), "-keylogfile", t.keyLog(),
+	args = append(append(args, trust...), "-tls1_3", "-cert", t.certificate(), "-key", t.key(), "-keylogfile", t.keyLog(),
 		"-msg", "-msgfile", messages, "-keymatexport", conformance.ExporterLabel, "-keymatexportlen", strconv.Itoa(conformance.ExporterSize))
 	if _, number := o.version(); number >= opensslCompression {
 		args = append(args, "-no_tx_cert_comp", "-no_rx_cert_comp") // so that we can read the Certificate messages that it shows
@@ -188,7 +199,35 @@ func (o *OpenSSL) arguments(t *Task, messages string) []string {
 	if s.ALPN != "" {
 		args = append(args, "-alpn", s.ALPN)
 	}
-	return args
+	return args, nil
+}
+
+// opensslTrust says how an end verifies the other. s_client takes a raw public key
+// that a TLSA record names (RFC 7671 section 5.1); s_server verifies none.
+func opensslTrust(t *Task) ([]string, error) {
+	if !t.Scenario.RawPublicKeys {
+		args := []string{"-CAfile", t.authority(), "-verify_return_error"}
+		if t.Role == attls.RoleClient {
+			args = append(args, "-verify_hostname", serverName)
+		}
+		return args, nil
+	}
+	args := []string{"-enable_server_rpk"}
+	if t.Scenario.ClientCertificate {
+		args = append(args, "-enable_client_rpk")
+	}
+	if t.Role == attls.RoleServer {
+		return args, nil
+	}
+	blob, err := os.ReadFile(t.peerKey())
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(blob)
+	if block == nil {
+		return nil, fmt.Errorf("%s holds no key", t.peerKey())
+	}
+	return append(args, "-verify_return_error", "-dane_tlsa_domain", serverName, "-dane_tlsa_rrdata", "3 1 1 "+keyName(block.Bytes)), nil
 }
 
 // What openssl says in words, a server and a client with different ones.

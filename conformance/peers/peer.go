@@ -166,10 +166,11 @@ const (
 	fileSession   = "session" // of a client, in its stack's own form
 )
 
-func (t *Task) certificate() string { return filepath.Join(t.Directory, t.Role.String()+".pem") }
-func (t *Task) key() string         { return filepath.Join(t.Directory, t.Role.String()+".key") }
-func (t *Task) peerKey() string     { return filepath.Join(t.Directory, t.Role.Peer().String()+".pub") }
-func (t *Task) keyLog() string      { return filepath.Join(t.Directory, t.Role.String()+"-"+fileKeyLog) }
+func (t *Task) certificate() string  { return filepath.Join(t.Directory, t.Role.String()+".pem") }
+func (t *Task) key() string          { return filepath.Join(t.Directory, t.Role.String()+".key") }
+func (t *Task) ownPublicKey() string { return filepath.Join(t.Directory, t.Role.String()+".pub") }
+func (t *Task) peerKey() string      { return filepath.Join(t.Directory, t.Role.Peer().String()+".pub") }
+func (t *Task) keyLog() string       { return filepath.Join(t.Directory, t.Role.String()+"-"+fileKeyLog) }
 
 // authority is the file of who is trusted: the authority behind both certificates,
 // unless the scenario wants this end to trust nobody who vouches for the other's.

@@ -20,13 +20,14 @@ func TestPrograms(t *testing.T) {
 	mutual := conformance.Scenario{Attester: conformance.AttestNone, Group: "secp384r1", Suite: "TLS_AES_256_GCM_SHA384", ALPN: "conform",
 		ClientCertificate: true, HelloRetry: true}
 	hybrid := conformance.Scenario{Attester: conformance.AttestNone, Group: "X25519MLKEM768", Suite: "TLS_AES_128_CCM_8_SHA256"}
+	raw := conformance.Scenario{Attester: conformance.AttestNone, Group: "secp256r1", ClientCertificate: true, RawPublicKeys: true}
 	for _, p := range programs() {
 		t.Run(p.Name(), func(t *testing.T) {
 			if reason := p.Missing(); reason != "" {
 				t.Skip(reason)
 			}
 			var cases []Case
-			for _, s := range []conformance.Scenario{plain, mutual, hybrid} {
+			for _, s := range []conformance.Scenario{plain, mutual, hybrid, raw} {
 				for _, pair := range with(p.Name()) {
 					cases = append(cases, Case{pair[0], pair[1], s})
 				}
@@ -45,7 +46,7 @@ func holdToProgram(t *testing.T, p Peer, r *Result) {
 		role = attls.RoleServer
 	}
 	if r.Status == Limit {
-		if r.Scenario.Group != "X25519MLKEM768" {
+		if r.Scenario.Group != "X25519MLKEM768" && !r.Scenario.RawPublicKeys {
 			t.Errorf("%s: %s", r.String(), r.Reason)
 		}
 		return
