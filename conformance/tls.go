@@ -82,7 +82,7 @@ func bothWays(of func(sender attls.Role) tlsFault) []tlsFault {
 
 // tlsFaults is the whole table.
 func tlsFaults() []tlsFault {
-	return slices.Concat(helloFaults, answerFaults, retryFaults, flightFaults(), recordFaults(), tolerances())
+	return slices.Concat(helloFaults, answerFaults, retryFaults, sessionFaults, flightFaults(), recordFaults(), tolerances())
 }
 
 // fault is the row in a scenario of plain TLS.

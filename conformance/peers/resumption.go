@@ -35,11 +35,13 @@ func judge(c *Case, earlier, ends []conformance.Claims) error {
 	if len(earlier) == 0 {
 		return Judge(&full, &ends[attls.RoleClient], &ends[attls.RoleServer])
 	}
+	first.Scenario.Fail, first.Scenario.Tolerate = "", "" // a fault is in the second one
 	if err := Judge(&first, &earlier[attls.RoleClient], &earlier[attls.RoleServer]); err != nil {
 		return fmt.Errorf("the first connection: %w", err)
 	}
-	switch c.Scenario.Resumption {
-	case conformance.ResumeWithDHE, conformance.ResumePSKOnly:
+	switch r := c.Scenario.Resumption; {
+	case c.Scenario.Injected() != "":
+	case r == conformance.ResumeWithDHE, r == conformance.ResumePSKOnly:
 		return judgeResumed(c, earlier, ends)
 	}
 	return Judge(&full, &ends[attls.RoleClient], &ends[attls.RoleServer])
