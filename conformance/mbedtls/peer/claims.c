@@ -226,10 +226,15 @@ static const struct octets *key_of(const struct connection *c, enum role role)
     return role == c->options->role ? &c->own_spki : &c->peer_spki;
 }
 
-static void add_type(struct text *t, const char *member, uint8_t type)
+/* The type that was negotiated (RFC 7250). These drafts negotiate none for an
+ * attestation in a certificate's place; the library's name for it stays ours. */
+static void add_type(struct text *t, const struct draft *draft, const char *member, uint8_t type)
 {
     char number[32];
 
+    if (draft != NULL && type == draft->certificate_type) {
+        type = MBEDTLS_SSL_CERTIFICATE_TYPE_X509;
+    }
     snprintf(number, sizeof(number), "certificate type %u", type);
     add_text(t, member, type == MBEDTLS_SSL_CERTIFICATE_TYPE_X509 ? "X509" :
              type == MBEDTLS_SSL_CERTIFICATE_TYPE_RAW_PUBLIC_KEY ? "RawPublicKey" : number);
@@ -242,12 +247,12 @@ static void add_credentials(struct text *t, const struct connection *c)
 
     add_fingerprint(t, "peer_key", peer);
     if (peer->len > 0 && c->psk_mode == 0) {
-        add_type(t, "peer_certificate_type", c->peer_type);
+        add_type(t, c->options->draft, "peer_certificate_type", c->peer_type);
     }
     add_text(t, "peer_signature", signature_name(c->peer_signature));
     if (c->psk_mode == 0 && (c->options->role == SERVER || c->attestations[CLIENT].chosen || c->asked)) {
         add_fingerprint(t, "own_key", key_of(c, c->options->role));
-        add_type(t, "own_certificate_type", c->own_type);
+        add_type(t, c->options->draft, "own_certificate_type", c->own_type);
     }
     add_text(t, "own_signature", signature_name(c->own_signature));
 }
