@@ -43,8 +43,6 @@ func (GnuTLS) Limit(s *conformance.Scenario, r attls.Role) string {
 		return adapterLimit
 	case !slices.Contains(gnutlsGroups, s.Group):
 		return "GnuTLS 3.7 and 3.8 as Debian has them have no group " + s.Group
-	case s.Resumption != "":
-		return "gnutls-cli and gnutls-serv are run for one connection"
 	case s.Cookie && r == attls.RoleServer:
 		return "gnutls-serv sends no cookie over TCP"
 	}

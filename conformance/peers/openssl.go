@@ -126,8 +126,6 @@ func (o *OpenSSL) Limit(s *conformance.Scenario, r attls.Role) string {
 		return "OpenSSL has no raw public keys before 3.2"
 	case number > 0 && number < opensslMLKEM && slices.Contains(hybrids, s.Group):
 		return "OpenSSL has no ML-KEM before 3.5"
-	case s.Resumption != "":
-		return "s_client and s_server are run for one connection"
 	case s.Cookie && r == attls.RoleServer:
 		return "s_server sends a cookie only with -stateless, which fails over TCP"
 	}
