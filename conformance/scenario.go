@@ -145,6 +145,9 @@ func (s Scenario) String() string {
 	if s.Fragment > 0 {
 		parts = append(parts, fmt.Sprintf("fragment-%d", s.Fragment))
 	}
+	if len(s.CodePoints) > 0 {
+		parts = append(parts, "code_points")
+	}
 	if s.RawPublicKeys {
 		parts = append(parts, "raw_public_keys")
 	}

@@ -23,6 +23,8 @@ type Options struct {
 	// RawKeys are stacks that meet with raw public keys (RFC 7250), in plain TLS and
 	// with an attestation beside them.
 	RawKeys [][2]string
+	// Renumbered are stacks that meet with other code points than the texts'.
+	Renumbered [][2]string
 	// Prototype are stacks that meet under the proof of concept's profile, if that
 	// is among Profiles, in the suites and groups that its programs have.
 	Prototype [][2]string
@@ -58,6 +60,7 @@ func Defaults(others ...string) Options {
 	return Options{
 		Pairs:       append(with("mbedtls", "attls-command"), [][2]string{{"attls-command", "mbedtls"}, {"mbedtls", "attls-command"}}...),
 		Plain:       append(plain, [][2]string{{"mbedtls", "crypto/tls"}, {"crypto/tls", "mbedtls"}}...),
+		Renumbered:  with("mbedtls"),
 		RawKeys:     with(append([]string{"mbedtls", "attls-command", "gnutls"}, others...)...),
 		Prototype:   prototypePairs,
 		Profiles:    []string{"early-attestation-06", "tls-attestation-07", prototypeProfile},
@@ -103,6 +106,7 @@ func Cases(o Options) ([]Case, error) {
 	}
 	cases = append(cases, plain(&o)...)
 	cases = append(cases, sized(&o, combinations)...)
+	cases = append(cases, renumbered(&o, scenarios(combinations))...)
 	cases = append(cases, rawKeys(&o, scenarios(combinations))...)
 	if o.Faults {
 		list := append(faults(o.Pairs, scenarios(combinations)), plainFaults(o.Plain)...)
@@ -151,6 +155,39 @@ func (o *Options) splittings(pair int, c *combination) int {
 		return 1
 	}
 	return max(1, len(o.Splittings))
+}
+
+// renumbered are the cases in which every code point of a profile has another
+// number than the text's, one for each combination.
+func renumbered(o *Options, combinations []conformance.Scenario) []Case {
+	var cases []Case
+	for _, pair := range o.Renumbered {
+		for _, s := range combinations {
+			p, err := s.Load()
+			if err != nil {
+				continue // allowed loaded it
+			}
+			s.CodePoints = otherCodePoints(p)
+			cases = append(cases, Case{pair[0], pair[1], s})
+		}
+	}
+	return cases
+}
+
+// otherCodePoints gives each code point of a profile a number for private use that
+// it does not have yet.
+func otherCodePoints(p *profile.Profile) map[string]uint64 {
+	points := map[string]uint64{}
+	for i, x := range p.Extensions {
+		points["extensions."+x.Name] = 0xff80 + uint64(i)
+	}
+	for n, name := range p.AlertNames {
+		points["alerts."+name] = uint64(n) ^ 0x10
+	}
+	for n, name := range p.CertificateTypes {
+		points["certificate_types."+name] = uint64(n) ^ 0x10
+	}
+	return points
 }
 
 // rawKeys are the cases with raw public keys: of the server, of both ends, and

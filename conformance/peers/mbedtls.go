@@ -2,6 +2,8 @@ package peers
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -72,8 +74,6 @@ func (MbedTLS) Limit(s *conformance.Scenario, r attls.Role) string {
 		return "mbedTLS 3.6 has no group " + s.Group
 	case !slices.Contains(mbedTLSSuites, s.Suite):
 		return "mbedTLS 3.6 has no cipher suite " + s.Suite
-	case len(s.CodePoints) > 0:
-		return "the code points of our mbedTLS peer are compiled in"
 	case len(s.Readings) > 0:
 		return "our mbedTLS peer has the default readings only"
 	case s.Fail == "two_choices" && s.Profile == "tls-attestation-07":
@@ -155,6 +155,9 @@ func (m MbedTLS) Start(ctx context.Context, t *Task) (Process, error) {
 	args := append(common(t), "--attester-cmd", evidence, "--appraiser-cmd", evidence)
 	if t.Scenario.Model == conformance.ModelResults {
 		args = append(args, "--verifier", attestation.DemoVerifier)
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Scenario.CodePoints)) {
+		args = append(args, "--code-point", fmt.Sprintf("%s=%d", name, t.Scenario.CodePoints[name]))
 	}
 	args = append(args, ownFaults[t.Scenario.Injected()]...)
 	if slices.Contains(conformance.Lies(), t.Scenario.Fail) {

@@ -232,7 +232,7 @@ static void add_type(struct text *t, const struct draft *draft, const char *memb
 {
     char number[32];
 
-    if (draft != NULL && type == draft->certificate_type) {
+    if (draft != NULL && code_point_received(draft, CERTIFICATE_TYPES, type) == draft->certificate_type) {
         type = MBEDTLS_SSL_CERTIFICATE_TYPE_X509;
     }
     snprintf(number, sizeof(number), "certificate type %u", type);

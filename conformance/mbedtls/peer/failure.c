@@ -4,9 +4,6 @@
 
 #include "peer.h"
 
-#include "codepoints/early-attestation-06.h"
-#include "codepoints/tls-attestation-07.h"
-
 static const struct {
     const char *name;
     uint8_t alert; /* where a draft names none */
@@ -64,6 +61,7 @@ int fail(struct connection *c, enum failure f, const char *message, const char *
     va_start(args, format);
     vsnprintf(c->detail, sizeof(c->detail), format, args);
     va_end(args);
+    alert = (uint8_t) code_point_sent(draft, ALERTS, alert);
     mbedtls_ssl_set_fatal_alert(&c->ssl, alert, MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE);
     return MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE;
 }
@@ -103,27 +101,10 @@ static const struct {
 
 const char *alert_name(const struct options *o, int alert)
 {
-    if (o->draft == &draft_early_attestation_06) {
-        switch (alert) {
-            case EARLY_ATTESTATION_06_ALERT_UNSUPPORTED_ATTESTATION_SCHEMES:
-                return "unsupported_attestation_schemes";
-            case EARLY_ATTESTATION_06_ALERT_ATTESTATION_REQUIRED:
-                return "attestation_required";
-            case EARLY_ATTESTATION_06_ALERT_ATTESTATION_FAILED:
-                return "attestation_failed";
-            default:
-                break;
-        }
-    }
-    if (o->draft == &draft_tls_attestation_07) {
-        switch (alert) {
-            case TLS_ATTESTATION_07_ALERT_UNSUPPORTED_EVIDENCE:
-                return "unsupported_evidence";
-            case TLS_ATTESTATION_07_ALERT_UNSUPPORTED_VERIFIERS:
-                return "unsupported_verifiers";
-            default:
-                break;
-        }
+    const char *added = code_point_name(o->draft, ALERTS, (unsigned) alert);
+
+    if (added != NULL) {
+        return added;
     }
     for (size_t i = 0; i < sizeof(alerts) / sizeof(alerts[0]); i++) {
         if (alerts[i].alert == alert) {

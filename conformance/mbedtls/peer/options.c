@@ -17,6 +17,7 @@ static const char usage[] =
     "  --[no-]require-attestation  whether to fail unless the peer attests\n"
     "  --attester-cmd P, --appraiser-cmd P  programs that make and judge Evidence\n"
     "  --evidence F        file with the CMW to send instead\n"
+    "  --code-point N=V    another number of a code point, as extensions.name=0xff00\n"
     "  --nonce-size N      octets of our nonces; default 32\n"
     "  --host H, --port P  default 127.0.0.1 and 0\n"
     "  --servername N      name asked for and verified; default localhost\n"
@@ -41,7 +42,7 @@ static const char usage[] =
 enum option_id {
     OPT_SERVER = 256, OPT_CLIENT, OPT_PROFILE, OPT_ATTESTER, OPT_MODEL, OPT_CREDENTIAL, OPT_FORMAT,
     OPT_VERIFIER, OPT_REQUIRE, OPT_NO_REQUIRE, OPT_ATTESTER_CMD, OPT_APPRAISER_CMD, OPT_EVIDENCE, OPT_NONCE_SIZE,
-    OPT_HOST, OPT_PORT, OPT_SERVERNAME, OPT_CERT, OPT_KEY, OPT_CA, OPT_RAW_KEYS, OPT_PEER_KEY, OPT_ASK, OPT_GROUPS, OPT_SUITES,
+    OPT_HOST, OPT_PORT, OPT_SERVERNAME, OPT_CERT, OPT_KEY, OPT_CA, OPT_CODE_POINT, OPT_RAW_KEYS, OPT_PEER_KEY, OPT_ASK, OPT_GROUPS, OPT_SUITES,
     OPT_ALPN, OPT_SIGALGS, OPT_KEYLOG, OPT_JSON, OPT_CONNECTIONS, OPT_TIMEOUT, OPT_DATA,
     OPT_PSK_MODES, OPT_SESS_OUT, OPT_SESS_IN, OPT_REFUSE_TICKETS, OPT_VECTORS,
     OPT_VERSION, OPT_HELP
@@ -68,6 +69,7 @@ static const struct option long_options[] = {
     { "cert", required_argument, NULL, OPT_CERT },
     { "key", required_argument, NULL, OPT_KEY },
     { "ca", required_argument, NULL, OPT_CA },
+    { "code-point", required_argument, NULL, OPT_CODE_POINT },
     { "raw-public-key", no_argument, NULL, OPT_RAW_KEYS },
     { "peer-key", required_argument, NULL, OPT_PEER_KEY },
     { "ask-certificate", no_argument, NULL, OPT_ASK },
@@ -226,6 +228,26 @@ static int add_psk_mode(struct options *o, size_t i, const char *name, size_t le
     return 0;
 }
 
+static int add_code_point(struct options *o, const char *value)
+{
+    if (o->code_point_count == sizeof(o->code_points) / sizeof(o->code_points[0])) {
+        return bad_value("code-point", value);
+    }
+    o->code_points[o->code_point_count++] = value;
+    return 0;
+}
+
+/* Once the draft is known. */
+static int set_code_points(const struct options *o)
+{
+    for (size_t i = 0; i < o->code_point_count; i++) {
+        if (o->draft == NULL || code_point_set(o->draft, o->code_points[i]) != 0) {
+            return bad_value("code-point", o->code_points[i]);
+        }
+    }
+    return 0;
+}
+
 static int set(struct options *o, enum option_id id, const char *value)
 {
     long n = 0;
@@ -252,6 +274,7 @@ static int set(struct options *o, enum option_id id, const char *value)
         case OPT_CERT: o->cert = value; break;
         case OPT_KEY: o->key = value; break;
         case OPT_CA: o->ca = value; break;
+        case OPT_CODE_POINT: return add_code_point(o, value);
         case OPT_RAW_KEYS: o->raw_keys = 1; break;
         case OPT_PEER_KEY: o->peer_key = value; break;
         case OPT_ASK: o->ask_certificate = 1; break;
@@ -341,6 +364,9 @@ int options_parse(struct options *o, int argc, char **argv)
     }
     if (o->draft == &draft_mbedtls_poc) {
         o->scheme.content_format = 1; /* its own number of the only format */
+    }
+    if (set_code_points(o) != 0) {
+        return -1;
     }
     return check(o);
 }

@@ -8,6 +8,7 @@
  * early.c, background.c, prototype.c   the drafts, each with its own encoding
  * evidence.c  making and judging Evidence through programs
  * binder.c    attestation binders
+ * codepoints.c numbers that may differ from the draft's
  * failure.c   what can fail and which alert says so
  * observe.c   what only the library's private state tells
  * claims.c, keylog.c   what is written down
@@ -58,6 +59,8 @@ struct options {
 
     const char *host, *port, *server_name;
     const char *cert, *key, *ca;
+    const char *code_points[16];
+    size_t code_point_count;
     int raw_keys;              /* raw public keys of both ends (RFC 7250) */
     const char *peer_key;      /* the one accepted of the peer */
     int ask_certificate;       /* a server asks for a certificate */
@@ -206,6 +209,15 @@ int session_save(struct connection *c);
 int session_load(struct connection *c);
 /* Once a pre-shared key was chosen: nothing is attested in this connection. */
 int session_resumed(struct connection *c);
+
+/* codepoints.c: the code of a draft uses its standard numbers; these stand on the
+ * wire. set takes "extensions.name=number" and returns 0, or -1. */
+enum code_point_kind { EXTENSIONS, ALERTS, CERTIFICATE_TYPES };
+int code_point_set(const struct draft *d, const char *setting);
+unsigned code_point_sent(const struct draft *d, enum code_point_kind kind, unsigned standard);
+unsigned code_point_received(const struct draft *d, enum code_point_kind kind, unsigned number);
+/* The profile's name for a number on the wire, NULL if it is none of the draft's. */
+const char *code_point_name(const struct draft *d, enum code_point_kind kind, unsigned number);
 
 /* failure.c */
 const char *failure_name(enum failure f);

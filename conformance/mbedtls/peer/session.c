@@ -76,14 +76,20 @@ int check_demand(struct connection *c, const char *message)
                 message, "no scheme was chosen for the %s, who must attest", role_name(peers(c)->attester));
 }
 
+/* The certificate type of a credential alone. */
+static uint8_t alone_type(const struct draft *d)
+{
+    return (uint8_t) code_point_sent(d, CERTIFICATE_TYPES, d->certificate_type);
+}
+
 int settle_certificate_types(struct connection *c)
 {
     uint8_t own_type = mbedtls_ssl_get_own_certificate_type(&c->ssl);
     uint8_t peer_type = mbedtls_ssl_get_peer_certificate_type(&c->ssl);
 
     if (c->options->scheme.credential == ALONE) {
-        own_type = own(c)->chosen ? c->options->draft->certificate_type : own_type;
-        peer_type = peers(c)->chosen ? c->options->draft->certificate_type : peer_type;
+        own_type = own(c)->chosen ? alone_type(c->options->draft) : own_type;
+        peer_type = peers(c)->chosen ? alone_type(c->options->draft) : peer_type;
     }
     return mbedtls_ssl_set_certificate_types(&c->ssl, own_type, peer_type);
 }
@@ -128,9 +134,11 @@ static int on_write(void *ctx, mbedtls_ssl_context *ssl, int message, unsigned i
 {
     struct connection *c = of(ssl);
     struct writer w = write_into(buf, size);
-    int ret = c->options->draft->write(c, message, type, entry, &w);
+    int ret;
 
     (void) ctx;
+    type = code_point_received(c->options->draft, EXTENSIONS, type);
+    ret = c->options->draft->write(c, message, type, entry, &w);
     if (ret == 0 && w.bad) {
         ret = MBEDTLS_ERR_SSL_BUFFER_TOO_SMALL;
     }
@@ -142,9 +150,11 @@ static int on_read(void *ctx, mbedtls_ssl_context *ssl, int message, unsigned in
                    size_t entry, const unsigned char *buf, size_t len)
 {
     struct connection *c = of(ssl);
-    int ret = message == MBEDTLS_SSL_HS_CLIENT_HELLO ? same_offer(c, type, buf, len) : 0;
+    int ret;
 
     (void) ctx;
+    type = code_point_received(c->options->draft, EXTENSIONS, type);
+    ret = message == MBEDTLS_SSL_HS_CLIENT_HELLO ? same_offer(c, type, buf, len) : 0;
     return ret != 0 ? ret : c->options->draft->read(c, message, type, entry, read_all(buf, len));
 }
 
@@ -304,7 +314,7 @@ static int configure_certificate_types(mbedtls_ssl_config *conf, const struct op
     int alone = o->draft != NULL && o->draft->certificate_type != 0, ret;
 
     if (alone) {
-        certificate_types[1].type = o->draft->certificate_type;
+        certificate_types[1].type = alone_type(o->draft);
     }
     ret = mbedtls_ssl_conf_certificate_types(conf, certificate_types, alone ? 2 : 1, NULL);
     if (ret == 0 && o->raw_keys) {
@@ -316,6 +326,7 @@ static int configure_certificate_types(mbedtls_ssl_config *conf, const struct op
 
 int session_configure(mbedtls_ssl_config *conf, const struct options *o)
 {
+    static mbedtls_ssl_custom_ext extensions[MAX_EXTENSIONS];
     const struct draft *d = o->draft;
     int ret = configure_certificate_types(conf, o);
 
@@ -323,7 +334,11 @@ int session_configure(mbedtls_ssl_config *conf, const struct options *o)
         return ret;
     }
     mbedtls_ssl_conf_handshake_secrets_cb(conf, on_secrets, NULL);
-    return mbedtls_ssl_conf_custom_extensions(conf, d->extensions, d->extension_count,
+    for (size_t i = 0; i < d->extension_count; i++) {
+        extensions[i] = d->extensions[i];
+        extensions[i].type = (uint16_t) code_point_sent(d, EXTENSIONS, extensions[i].type);
+    }
+    return mbedtls_ssl_conf_custom_extensions(conf, extensions, d->extension_count,
                                               on_write, on_read, on_done, NULL);
 }
 
