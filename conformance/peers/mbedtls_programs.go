@@ -226,7 +226,8 @@ func readMbedTLS(c *conformance.Claims, role attls.Role, printed string) error {
 	return errors.Join(settle("suite", &c.Suite, suite), settle("application protocol", &c.ALPN, said(printed, mbedTLSALPN)))
 }
 
-// mbedTLSDump heads the octets of a record, which follow in lines of sixteen.
+// mbedTLSDump heads the octets of a record, which follow in lines of sixteen;
+// mbedTLSNames are what those dumps are called that hold messages.
 var (
 	mbedTLSDump  = regexp.MustCompile(`\|4\| dumping '([^']+)' \(\d+ bytes\)`)
 	mbedTLSLine  = regexp.MustCompile(`\|4\| [0-9a-f]{4,}:  ((?:[0-9a-f]{2} )+)`)

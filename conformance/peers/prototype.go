@@ -128,11 +128,6 @@ func (p Prototype) Limit(s *conformance.Scenario, r attls.Role) string {
 	return ""
 }
 
-// prototypeSuite is the name that mbedTLS 3 has for a suite of TLS 1.3.
-func prototypeSuite(name string) string {
-	return "TLS1-3-" + strings.ReplaceAll(strings.TrimPrefix(name, "TLS_"), "_", "-")
-}
-
 // Start implements Peer.
 func (p Prototype) Start(ctx context.Context, t *Task) (Process, error) {
 	if t.Role == attls.RoleServer {
@@ -154,7 +149,7 @@ func (p Prototype) Start(ctx context.Context, t *Task) (Process, error) {
 func (p Prototype) run(ctx context.Context, t *Task, path string, more ...string) (*console.Program, error) {
 	args := append(more, "debug_level=4", "ca_file="+t.authority()) // the level at which it prints every message
 	if t.Scenario.Suite != "" {
-		args = append(args, "force_ciphersuite="+prototypeSuite(t.Scenario.Suite))
+		args = append(args, "force_ciphersuite="+mbedTLSSuite(t.Scenario.Suite))
 	}
 	if list := groups(&t.Scenario, t.Role); list != nil {
 		args = append(args, "curves="+strings.Join(list, ","))
@@ -178,7 +173,7 @@ func (p Prototype) startServer(ctx context.Context, t *Task) (Process, error) {
 			verifier.stop()
 		}
 	}
-	program, address, err := console.StartServer(ctx, waiting, "mbedtls_net_bind returned", func(port string) (*console.Program, error) {
+	program, address, err := console.StartServer(ctx, mbedTLSWaits.String(), "mbedtls_net_bind returned", func(port string) (*console.Program, error) {
 		return p.run(ctx, t, p.Server, append(args, "server_port="+port)...)
 	})
 	if err != nil {
@@ -207,11 +202,8 @@ func (p *prototypeServer) Stop() {
 	p.verifier.stop()
 }
 
-// waiting is what the server prints whenever it is ready for a connection.
-const waiting = "Waiting for a remote connection"
-
-// prototypeServed is what it prints when it is ready again.
-var prototypeServed = regexp.MustCompile(`(?s)(<= write close notify|Last error was).{0,800}` + waiting)
+// prototypeServed is what the server prints when it is ready again.
+var prototypeServed = regexp.MustCompile(`(?s)(<= write close notify|Last error was).{0,800}` + mbedTLSWaits.String())
 
 // prototypeClient lets the client send its request and read until it has enough.
 func prototypeClient(ctx context.Context, p *console.Program) (sent, received int64, err error) {

@@ -73,40 +73,26 @@ func (o *prototypeOutput) read() error {
 	return nil
 }
 
-// dumpsOfRecords are the dumps that hold a message, with the record header where
-// the message is not protected.
-var dumpsOfRecords = map[string]struct {
-	direction handshake.Direction
-	plain     bool
-}{
-	"output record sent to network":  {handshake.Sent, true},
-	"before encrypt: output payload": {handshake.Sent, false},
-	"input record from network":      {handshake.Received, true},
-	"input payload after decrypt":    {handshake.Received, false},
-}
-
-const recordHeader = 5
-
 func (o *prototypeOutput) dumped(name string, dump []byte) error {
 	if _, ok := o.dumps[name]; !ok {
 		o.dumps[name] = dump
 	}
-	record, ok := dumpsOfRecords[name]
+	shows, ok := mbedTLSNames[name]
 	if !ok {
 		return nil
 	}
-	if record.plain {
-		if len(dump) < recordHeader || dump[0] != byte(attls.ContentTypeHandshake) {
+	if shows.record {
+		if len(dump) < recordHeaderLen || dump[0] != byte(attls.ContentTypeHandshake) {
 			return nil
 		}
-		dump = dump[recordHeader:]
+		dump = dump[recordHeaderLen:]
 	}
 	// What is no handshake message does not have the length of one.
 	m, err := message.ParseRaw(dump)
 	if err != nil {
 		return nil
 	}
-	return o.message(record.direction, m)
+	return o.message(shows.direction, m)
 }
 
 // message takes a handshake message. The client's Certificate holds Evidence, not
@@ -209,7 +195,6 @@ var (
 	alertReceived = regexp.MustCompile(`got an alert message, type: \[\d+:(\d+)\]`)
 	octetsWritten = regexp.MustCompile(`(?m)^ (\d+) bytes written in`)
 	octetsRead    = regexp.MustCompile(`(?m)^ (\d+) bytes read`)
-	lastError     = regexp.MustCompile(`Last error was: (.*)`)
 	returned      = regexp.MustCompile(`(mbedtls_ssl_\w+ returned -0x[0-9a-fA-F]+)`)
 )
 
@@ -226,7 +211,7 @@ func (o *prototypeOutput) alert(pattern *regexp.Regexp) *conformance.AlertClaim 
 
 // complaint is why the connection was not closed as it should be; nil when it was.
 func (o *prototypeOutput) complaint() error {
-	switch why := or(said(o.text, lastError), said(o.text, returned)); {
+	switch why := or(said(o.text, mbedTLSReason), said(o.text, returned)); {
 	case why != "":
 		return errors.New(why)
 	case !strings.Contains(o.text, "<= write close notify"):
