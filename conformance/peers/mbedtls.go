@@ -167,13 +167,13 @@ func (m MbedTLS) Start(ctx context.Context, t *Task) (Process, error) {
 		if t.Scenario.ClientCertificate {
 			args = append(args, "--ask-certificate")
 		}
-		return start(ctx, true, m.Path, append(args, "--server", "--connections", strconv.Itoa(t.connections()))...)
+		return start(ctx, t.connections(), m.Path, append(args, "--server", "--connections", strconv.Itoa(t.connections()))...)
 	}
 	host, port, err := net.SplitHostPort(t.Address)
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, false, m.Path, append(args, "--client", "--host", host, "--port", port)...)
+	return start(ctx, 0, m.Path, append(args, "--client", "--host", host, "--port", port)...)
 }
 
 func modified(name string) time.Time {

@@ -34,13 +34,17 @@ type program struct {
 	stderr  limited
 	stdout  limited
 	wait    func() error
-	read    int // how many lines of claims
+	ended   chan struct{} // closed when wait returns
+	due     int           // how many lines of claims are to come
+	read    int           // how many of them were read
 }
 
-// start starts a program; a server's Start returns when it listens.
-func start(ctx context.Context, server bool, name string, args ...string) (*program, error) {
+// start starts a program; one that serves so many connections has started when
+// it listens. A client serves none.
+func start(ctx context.Context, serves int, name string, args ...string) (*program, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	p := &program{cmd: exec.CommandContext(ctx, name, args...), cancel: cancel, ready: make(chan struct{})}
+	p := &program{cmd: exec.CommandContext(ctx, name, args...), cancel: cancel, ready: make(chan struct{}), ended: make(chan struct{}), due: max(serves, 1)}
+	p.stdout.grown = make(chan struct{}, 1)
 	p.cmd.WaitDelay = time.Second
 	p.cmd.Stdout = &p.stdout
 	p.cmd.Stdin = strings.NewReader(question)
@@ -59,7 +63,11 @@ func start(ctx context.Context, server bool, name string, args ...string) (*prog
 		<-read // before Wait, which closes the pipe
 		return p.cmd.Wait()
 	})
-	if !server {
+	go func() {
+		defer close(p.ended)
+		p.wait()
+	}()
+	if serves == 0 {
 		return p, nil
 	}
 	<-p.ready
@@ -92,20 +100,33 @@ func (p *program) follow(stderr io.Reader, read chan struct{}) {
 
 func (p *program) Address() string { return p.address }
 
-// Claims waits for the program's end and reads the next line of claims. A program
-// that fails and prints one is believed.
+// Claims reads the next line of claims, and waits for the program's end where it
+// is the last. A program that fails and prints one is believed.
 func (p *program) Claims() (conformance.Claims, error) {
 	var c conformance.Claims
-	err := p.wait()
-	var line []byte
-	if lines := bytes.Split(p.stdout.kept.Bytes(), []byte("\n")); p.read < len(lines) {
-		line = lines[p.read]
-	}
+	line, err := p.line()
 	p.read++
 	if e := json.Unmarshal(line, &c); e != nil {
 		return c, errors.Join(err, fmt.Errorf("no claims: %w; it says: %s", e, p.stderr.String()))
 	}
 	return c, nil
+}
+
+// line is the next line of claims; the error is that of a program that has ended.
+func (p *program) line() ([]byte, error) {
+	for p.read+1 < p.due {
+		if line, ok := p.stdout.line(p.read); ok {
+			return line, nil
+		}
+		select {
+		case <-p.stdout.grown:
+		case <-p.ended:
+			p.due = 0 // no other comes
+		}
+	}
+	err := p.wait()
+	line, _ := p.stdout.line(p.read)
+	return line, err
 }
 
 func (p *program) Stop() {
@@ -115,15 +136,31 @@ func (p *program) Stop() {
 
 // limited keeps the first octets it is given.
 type limited struct {
-	mu   sync.Mutex
-	kept bytes.Buffer
+	mu    sync.Mutex
+	kept  bytes.Buffer
+	grown chan struct{} // told of each Write; nil: nobody listens
 }
 
 func (l *limited) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.kept.Write(b[:min(len(b), maxOutput-l.kept.Len())])
+	select {
+	case l.grown <- struct{}{}:
+	default:
+	}
 	return len(b), nil
+}
+
+// line is the line of that number, from 0, and whether its end has come.
+func (l *limited) line(n int) ([]byte, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lines := bytes.Split(bytes.Clone(l.kept.Bytes()), []byte("\n"))
+	if n >= len(lines) {
+		return nil, false
+	}
+	return lines[n], n+1 < len(lines)
 }
 
 func (l *limited) String() string {
@@ -242,7 +279,7 @@ func (c Command) Start(ctx context.Context, t *Task) (Process, error) {
 		if t.Scenario.ClientCertificate {
 			args = append(args, "--verify", "require")
 		}
-		return start(ctx, true, c.Path, append([]string{"server", "--port", "0", "--echo", "--max-connections", strconv.Itoa(t.connections())}, args...)...)
+		return start(ctx, t.connections(), c.Path, append([]string{"server", "--port", "0", "--echo", "--max-connections", strconv.Itoa(t.connections())}, args...)...)
 	}
-	return start(ctx, false, c.Path, append(append([]string{"client", "--servername", serverName}, args...), t.Address)...)
+	return start(ctx, 0, c.Path, append(append([]string{"client", "--servername", serverName}, args...), t.Address)...)
 }

@@ -212,23 +212,21 @@ func converse(ctx context.Context, r *Result, peers map[string]Peer, task *Task,
 		if e == nil && t.keeps() {
 			e = t.kept(&claims)
 		}
-		if e != nil {
+		if e != nil { // the server would wait for more
 			err = fmt.Errorf("the client: %w", e)
-			break
+			stop()
+		}
+		// Before another client comes, so that the claims are of this connection.
+		if claims, e = server.Claims(); e != nil {
+			return list, errors.Join(err, fmt.Errorf("the server: %w", e))
+		}
+		list[len(list)-1][attls.RoleServer] = claims
+		if err != nil {
+			return list, err
 		}
 		t.Resumes, t.Scenario = true, wanted
 	}
-	if err != nil { // the server would wait for more
-		stop()
-	}
-	for i := range list {
-		claims, e := server.Claims()
-		if e != nil {
-			return list, errors.Join(err, fmt.Errorf("the server: %w", e))
-		}
-		list[i][attls.RoleServer] = claims
-	}
-	return list, err
+	return list, nil
 }
 
 // visit makes one connection of a client.
