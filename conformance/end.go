@@ -14,6 +14,8 @@ import (
 	"attls"
 	"attls/extensions/profile"
 	"attls/handshake"
+	"attls/handshake/message"
+	"attls/record"
 )
 
 // End is one end of a scenario whose other end is another program. It sends back
@@ -29,8 +31,37 @@ type End struct {
 	// closes, rather than with what it received.
 	OwnAnswer bool
 
-	set *setup
+	set      *setup
+	provoked bool
 }
+
+// Provoked reports whether what the scenario injects was done in the last
+// Exchange. What lies in settings alone counts as done.
+func (e *End) Provoked() bool { return e.provoked }
+
+// provocation is a tap that notes whether the one behind it changes anything.
+type provocation struct {
+	handshake.Tap
+	done *bool
+}
+
+func (t provocation) Message(d handshake.Direction, m *message.Raw, p *handshake.Plan) {
+	t.Tap.Message(d, m, p)
+	*t.done = *t.done || p.Drop || len(p.Before)+len(p.After) > 0 || p.Replace != nil && !bytes.Equal(p.Replace, m.Bytes)
+}
+
+func (t provocation) Record(d handshake.Direction, r *record.Raw, p *record.Plan) {
+	t.Tap.Record(d, r, p)
+	*t.done = *t.done || p.Drop || len(p.Before)+len(p.After) > 0 || p.Padding > 0 || p.Replace != nil && !bytes.Equal(p.Replace, r.Payload)
+}
+
+func (t provocation) Derived(name handshake.SecretName, secret []byte) []byte {
+	derived := t.Tap.Derived(name, secret)
+	*t.done = *t.done || !bytes.Equal(derived, secret)
+	return derived
+}
+
+func (t provocation) Fork() handshake.Tap { return provocation{t.Tap.Fork(), t.done} }
 
 // NewEnd makes the end that a scenario describes, with the root of trust and the
 // Verifier of root. A fault of the scenario acts as far as it is this end's to
@@ -90,7 +121,12 @@ func (e *End) Exchange(ctx context.Context, nc net.Conn) (Claims, error) {
 	trace := NewTrace(e.Role, e.Profile)
 	trace.KeepSecrets = e.Config.KeyLog != nil
 	tap := e.Config.Tap
-	e.Config.Tap = handshake.Taps(tap, trace)
+	e.provoked = tap == nil
+	if tap != nil {
+		e.Config.Tap = handshake.Taps(provocation{tap, &e.provoked}, trace)
+	} else {
+		e.Config.Tap = trace
+	}
 	defer func() { e.Config.Tap = tap }()
 	var c *handshake.Conn
 	if e.Role == attls.RoleClient {

@@ -81,8 +81,9 @@ func splinters(sender attls.Role) tlsFault {
 	return taken("splinters", "", "No record has more than 3 octets of content, so that the header of a message spreads over two.", sender.Peer(), func(s *setup) { s.ends[sender].config.MaxFragment = splinterSize })
 }
 
+// apart: a client without a certificate has only Finished to send.
 func apart(sender attls.Role) tlsFault {
-	return taken("apart", "", "Each handshake message has a record of its own.", sender.Peer(), everyRecord(sender, func(r *record.Raw, _ int, p *record.Plan) {
+	return authenticated(sender, taken("apart", "", "Each handshake message has a record of its own.", sender.Peer(), everyRecord(sender, func(r *record.Raw, _ int, p *record.Plan) {
 		if r.Type != attls.ContentTypeHandshake {
 			return
 		}
@@ -92,7 +93,7 @@ func apart(sender attls.Role) tlsFault {
 			p.Before = append(p.Before, record.Raw{Type: r.Type, Payload: m})
 		}
 		p.Replace = messages[last]
-	}))
+	})))
 }
 
 // cutMessages cuts a record's payload into its handshake messages; the last one

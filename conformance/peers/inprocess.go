@@ -62,14 +62,30 @@ func (InProcess) Start(ctx context.Context, t *Task) (Process, error) {
 			return nil, err
 		}
 	}
+	made := 0 // connections
 	return startHere(ctx, t, func(ctx context.Context, nc net.Conn, keyLog io.Writer) (conformance.Claims, error) {
 		end.Config.KeyLog = keyLog
 		claims, err := end.Exchange(ctx, nc)
-		if err == nil && t.keeps() {
+		made++
+		switch {
+		case err != nil:
+		case t.keeps():
 			err = keep(end, t.session())
+		case !end.Provoked() && (t.Role == attls.RoleClient || made == t.connections()):
+			err = unprovoked(t, &claims)
 		}
 		return claims, err
 	})
+}
+
+// unprovoked says that a connection ended before the fault in it was sent, so that
+// nothing that the other end claims is about the fault.
+func unprovoked(t *Task, c *conformance.Claims) error {
+	why := "the connection was closed"
+	if c.Error != nil {
+		why = fmt.Sprintf("%s (%s)", or(c.Error.Detail, "no detail"), c.Error.Failure)
+	}
+	return fmt.Errorf("%s was not sent: %s", t.Scenario.Injected(), why)
 }
 
 // useRawKeys takes the keys in the run's directory, which the peer has as well.

@@ -2,6 +2,7 @@ package peers
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"attls"
@@ -111,6 +112,18 @@ func TestJudgeLeniently(t *testing.T) {
 	}
 }
 
+// TestUnprovoked: a connection in which the fault found no place says nothing of
+// the other end.
+func TestUnprovoked(t *testing.T) {
+	for _, asked := range []bool{true, false} { // for the certificate in which the fault is
+		c := Case{"attls", "crypto/tls", conformance.Scenario{Attester: conformance.AttestNone, Group: "x25519", ClientCertificate: asked, Tolerate: "apart.client"}}
+		r := Run(t.Context(), c, map[string]Peer{"attls": InProcess{}, "crypto/tls": CryptoTLS{}}, Settings{})
+		if asked && r.Status != Passed || !asked && (r.Status != Failed || !strings.Contains(r.Reason, "apart.client was not sent")) {
+			t.Errorf("asked for: %v, %s: %s", asked, r.Status, r.Reason)
+		}
+	}
+}
+
 // TestDeviant: what a stack is known to do is held against what both ends say.
 func TestDeviant(t *testing.T) {
 	alert := &conformance.AlertClaim{Code: uint8(attls.AlertDecodeError)}
@@ -139,26 +152,26 @@ func TestDeviant(t *testing.T) {
 // TestDeviations: each deviation that is known is of a fault that there is, once,
 // and of a receiver that the stack can be.
 func TestDeviations(t *testing.T) {
-	for name, list := range map[string]deviations{"mbedtls": mbedTLSDeviations, "crypto/tls": cryptoTLSDeviations,
-		"openssl": openSSLDeviations, "openssl before 3.5": openSSL30Deviations, "gnutls": gnuTLSDeviations, "mbedtls-unpatched": mbedTLSProgramsDeviations,
-		"poc": prototypeDeviations, "verifier of poc": prototypeVerifierDeviations, "results of poc": prototypeResultDeviations} {
-		faults := map[string]bool{}
-		for _, f := range conformance.TLSFaults(conformance.Scenario{}) {
-			faults[f.Name] = true
-		}
-		combinations, err := allowed(mbedTLSProfiles[1:])
+	faults := map[string]bool{}
+	for _, f := range conformance.TLSFaults(conformance.Scenario{}) {
+		faults[f.Name] = true
+	}
+	combinations, err := allowed(mbedTLSProfiles[1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range scenarios(combinations) {
+		p, err := s.Load()
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, s := range scenarios(combinations) {
-			p, err := s.Load()
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, f := range conformance.Faults(p, s) {
-				faults[f.Name] = true
-			}
+		for _, f := range conformance.Faults(p, s) {
+			faults[f.Name] = true
 		}
+	}
+	for name, list := range map[string]deviations{"mbedtls": mbedTLSDeviations, "crypto/tls": cryptoTLSDeviations,
+		"openssl": openSSLDeviations, "openssl before 3.5": openSSL30Deviations, "gnutls": gnuTLSDeviations, "mbedtls-unpatched": mbedTLSProgramsDeviations,
+		"poc": prototypeDeviations, "verifier of poc": prototypeVerifierDeviations, "results of poc": prototypeResultDeviations} {
 		seen := map[string]bool{}
 		for _, d := range list {
 			for _, f := range d.faults {
