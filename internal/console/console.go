@@ -60,6 +60,9 @@ func StartIn(ctx context.Context, directory string, env []string, name string, a
 	return p, nil
 }
 
+// maxPrinted bounds what is kept of what a program prints, in octets.
+const maxPrinted = 16 << 20
+
 // screen is the writing side of a Program, of standard output or of errors.
 type screen struct {
 	*Program
@@ -70,16 +73,21 @@ func (s *screen) Write(b []byte) (int, error) {
 	p := s.Program
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.printed = append(p.printed, b...)
+	p.printed = appendPrinted(p.printed, b)
 	if s.output {
-		p.output = append(p.output, b...)
+		p.output = appendPrinted(p.output, b)
 	}
 	close(p.changed)
 	p.changed = make(chan struct{})
 	return len(b), nil
 }
 
-// Printed is what the program has printed so far, on both outputs.
+func appendPrinted(kept, b []byte) []byte {
+	return append(kept, b[:min(len(b), maxPrinted-len(kept))]...)
+}
+
+// Printed is what the program has printed so far, on both outputs; of what it prints
+// without end, the first 16 MB.
 func (p *Program) Printed() []byte {
 	text, _ := p.snapshot(&p.printed)
 	return text

@@ -56,6 +56,20 @@ func TestProgram(t *testing.T) {
 	}
 }
 
+// TestPrintedIsBounded: a program that prints without end does not fill the memory.
+func TestPrintedIsBounded(t *testing.T) {
+	p := &Program{changed: make(chan struct{})}
+	line := make([]byte, maxPrinted/3)
+	for range 4 {
+		if n, err := (&screen{p, true}).Write(line); n != len(line) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if len(p.printed) != maxPrinted || len(p.output) != maxPrinted {
+		t.Errorf("%d and %d octets are kept", len(p.printed), len(p.output))
+	}
+}
+
 // TestStop: a program that does not end is ended, and may say something then; who
 // waits for it is told when the time is over.
 func TestStop(t *testing.T) {
