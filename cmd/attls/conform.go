@@ -176,7 +176,13 @@ func (f *conformFlags) run(c *cobra.Command) error {
 
 // options are the dimensions of the grid.
 func (f *conformFlags) options(stacks []peers.Peer) peers.Options {
-	o := peers.Defaults(peers.NextOpenSSL(f.stack.openssl).Name())
+	var others []string
+	for _, p := range stacks {
+		if o, ok := p.(*peers.OpenSSL); ok && o.Name() != systemOpenSSL {
+			others = append(others, o.Name())
+		}
+	}
+	o := peers.Defaults(others...)
 	o.Stacks = stacks
 	o.Full, o.Faults = f.choice.full, f.choice.faults
 	if f.choice.exact != "" {

@@ -10,6 +10,9 @@ import (
 	"attls/conformance/report"
 )
 
+// systemOpenSSL is the program openssl in the PATH, and the name of its stack.
+const systemOpenSSL = "openssl"
+
 // stacks are all that can be met. A name of --peer that none of them has is a
 // wrong flag.
 func (f *conformFlags) stacks() ([]peers.Peer, error) {
@@ -32,7 +35,7 @@ func (f *conformFlags) stacks() ([]peers.Peer, error) {
 	}
 	stacks := []peers.Peer{peers.InProcess{}, peers.Command{Path: self}, peers.CryptoTLS{},
 		peers.MbedTLS{Path: f.stack.mbedtls, Evidence: self + " evidence serve"}, peers.MbedTLSPrograms{Directory: f.stack.programs},
-		peers.NewOpenSSL("openssl", "openssl"), peers.NextOpenSSL(f.stack.openssl), peers.GnuTLS{Client: "gnutls-cli", Server: "gnutls-serv"}, prototype}
+		peers.NewOpenSSL(systemOpenSSL, systemOpenSSL), peers.NextOpenSSL(f.stack.openssl), peers.GnuTLS{Client: "gnutls-cli", Server: "gnutls-serv"}, prototype}
 	var known []string
 	for _, p := range stacks {
 		known = append(known, p.Name())

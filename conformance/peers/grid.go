@@ -160,22 +160,31 @@ func (o *Options) splittings(pair int, c *combination) int {
 // renumbered are the cases in which every code point of a profile has another
 // number than the text's, one for each combination.
 func renumbered(o *Options, combinations []conformance.Scenario) []Case {
+	if len(o.Renumbered) == 0 {
+		return nil
+	}
+	points := map[string]map[string]uint64{} // of each profile
+	for i := range combinations {
+		s := &combinations[i]
+		if points[s.Profile] != nil {
+			continue
+		}
+		if p, err := s.Load(); err == nil { // as allowed has
+			points[s.Profile] = otherCodePoints(p)
+		}
+	}
 	var cases []Case
 	for _, pair := range o.Renumbered {
 		for _, s := range combinations {
-			p, err := s.Load()
-			if err != nil {
-				continue // allowed loaded it
-			}
-			s.CodePoints = otherCodePoints(p)
+			s.CodePoints = points[s.Profile]
 			cases = append(cases, Case{pair[0], pair[1], s})
 		}
 	}
 	return cases
 }
 
-// otherCodePoints gives each code point of a profile a number for private use that
-// it does not have yet.
+// otherCodePoints gives each code point of a profile another number: extensions one
+// for private use, alerts and types of certificates one that differs in a bit.
 func otherCodePoints(p *profile.Profile) map[string]uint64 {
 	points := map[string]uint64{}
 	for i, x := range p.Extensions {

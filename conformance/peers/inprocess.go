@@ -29,7 +29,10 @@ func (InProcess) Identify(context.Context) (version, where string, err error) {
 
 // Limit implements Peer.
 func (InProcess) Limit(s *conformance.Scenario, _ attls.Role) string {
-	if p, err := s.Load(); err == nil && p != nil && s.Resumption != "" && !ticketed(p) {
+	if s.Resumption == "" {
+		return ""
+	}
+	if p, err := s.Load(); err == nil && p != nil && !ticketed(p) {
 		return p.ID + " has no tickets, hence no resumption"
 	}
 	return ""
