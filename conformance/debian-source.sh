@@ -1,6 +1,14 @@
 # Fetches Debian packages, the tarball of a source package or a binary one, through
 # a private state of apt that leaves the system's own alone. To be sourced.
-#
+
+# lock PATH: wait until no other script makes something in the directory of PATH,
+# which is what is locked until this script ends.
+lock() {
+  mkdir -p "$(dirname "$1")"
+  exec 9< "$(dirname "$1")"
+  flock 9
+}
+
 # debian_source DIRECTORY PACKAGE SUITE FILE SHA256: have DIRECTORY/FILE with
 # that hash. The mirror and its key are the ones that the system itself uses.
 debian_source() {
@@ -8,7 +16,7 @@ debian_source() {
   if ! echo "$sha256  $file" | sha256sum --check --status 2> /dev/null; then
     command -v apt-get > /dev/null || { echo "apt-get is needed to fetch $package" >&2; return 3; }
     mkdir -p "$directory"
-    debian_source_fetch "$directory" "$package" "$suite" >&2 || return 3
+    debian_source_fetch "$file" "$package" "$suite" >&2 || return 3
     echo "$sha256  $file" | sha256sum --check --status || {
       echo "$file is not the archive that is expected" >&2
       return 1
@@ -16,12 +24,14 @@ debian_source() {
   fi
 }
 
+# The file is fetched beside its place and moved: other scripts may read it.
 debian_source_fetch() {
-  local directory=$1 package=$2 suite=$3 state status=0
-  state=$(mktemp -d)
+  local file=$1 package=$2 suite=$3 state status=0
+  state=$(mktemp -d "$(dirname "$file")/new.XXXXXX")
   debian_state "$state" deb-src "$suite"
   "${debian_apt[@]}" update &&
-    (cd "$directory" && "${debian_apt[@]}" source --download-only --tar-only "$package") || status=$?
+    (cd "$state" && "${debian_apt[@]}" source --download-only --tar-only "$package") &&
+    mv "$state/$(basename "$file")" "$file" || status=$?
   rm -rf "$state"
   return $status
 }
@@ -57,7 +67,7 @@ debian_state() {
       grep -m1 '^URIs:' "$system"
       grep -m1 '^Signed-By:' "$system" || true
     else
-      awk '$1 == "deb" && $0 ~ /debian/ { for (i = 2; i <= NF; i++) if ($i ~ /^https?:/) { print "URIs: " $i; exit } }' /etc/apt/sources.list
+      awk '$1 == "deb" && $0 ~ /debian/ { for (i = 2; i <= NF; i++) if ($i ~ /^https?:/) { print "URIs: " $i; exit } }' /etc/apt/sources.list || true
     fi
   } > "$state/parts/debian.sources"
   debian_apt=(apt-get -qq -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$state/parts"

@@ -36,7 +36,10 @@ key=$(cd "$here" && { cat build.sh source.sh patches/* config.h; } | sha256sum |
 out=$cache/$(source_key "$source")-$key-$variant
 peer=$(cd "$here" && cat peer/*.[ch] peer/codepoints/*.h | sha256sum | cut -c1-12)
 peer=$out/mbedtls-peer-$peer
-[ -x "$peer" ] || need gcc make patch tar bzip2
+if [ ! -x "$peer" ]; then
+  need gcc make patch tar bzip2 flock
+  lock "$out"
+fi
 
 flags=(-O1)
 [ $variant = plain ] || flags=(-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined)
@@ -58,9 +61,9 @@ library() {
 [ -f "$out/library/libmbedtls.a" ] || library >&2
 if [ ! -x "$peer" ]; then
   gcc -std=c11 -D_GNU_SOURCE "${flags[@]}" -Wall -Wextra "-DMBEDTLS_USER_CONFIG_FILE=\"$here/config.h\"" -I"$here/peer" \
-    -isystem "$out/include" -isystem "$out/library" "$here"/peer/*.c -o "$peer.new" \
+    -isystem "$out/include" -isystem "$out/library" "$here"/peer/*.c -o "$out/new-peer" \
     -L"$out/library" -lmbedtls -lmbedx509 -lmbedcrypto >&2
-  mv "$peer.new" "$peer"
+  mv "$out/new-peer" "$peer"
 fi
 case $print in
   peer)

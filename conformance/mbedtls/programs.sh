@@ -15,11 +15,14 @@ archive=mbedtls_$version.orig.tar.bz2
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/attls/mbedtls
 out=$cache/$version-unpatched
 programs=$out/programs/ssl
-if ! [ -x "$programs/ssl_client2" ] || ! [ -x "$programs/ssl_server2" ]; then
-  for tool in gcc make tar bzip2 python3; do
+lacking() { [ ! -x "$programs/ssl_client2" ] || [ ! -x "$programs/ssl_server2" ]; }
+if lacking; then
+  for tool in gcc make tar bzip2 python3 flock; do
     command -v $tool > /dev/null || { echo "programs.sh: $tool is needed" >&2; exit 3; }
   done
-  mkdir -p "$cache"
+  lock "$out"
+fi
+if lacking; then
   new=$(mktemp -d "$cache/new.XXXXXX")
   trap 'rm -rf "$new"' EXIT
   debian_source "$cache" mbedtls trixie $archive $sha256

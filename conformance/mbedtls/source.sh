@@ -40,7 +40,7 @@ check_source() {
 # source_key DIRECTORY: a name for what is in a tree; the version for "".
 source_key() {
   [ -n "$1" ] || { echo "$version"; return; }
-  echo "src-$(cd "$1" && cat include/*/*.h library/*.[ch] | sha256sum | cut -c1-12)"
+  echo "src-$(cd "$1" && find 3rdparty include library -name '*.[ch]' -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12)"
 }
 
 # source_tree DIRECTORY SOURCE: put the sources there, of SOURCE, or of Debian's
@@ -48,7 +48,8 @@ source_key() {
 source_tree() {
   mkdir -p "$1" || return
   if [ -n "$2" ]; then
-    check_source "$2" && cp -r "$2/." "$1"
+    check_source "$2" && cp -r "$2/." "$1" &&
+      find "$1" -name '*.[oa]' -delete # they know nothing of our switches
     return
   fi
   debian_source "$cache" $package $suite ${package}_$version.orig.tar.bz2 $sha256 &&

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Has the openssl of Debian 13 (3.5: raw public keys, ML-KEM) beside the system's own, and
-# prints the path of a script that runs it.
+# Fetches the openssl of Debian 13 (3.5: raw public keys, ML-KEM), to stand beside the
+# system's own, and prints the path of a script that runs it.
 #
 #   fetch.sh [--update]
 #
@@ -14,8 +14,10 @@ suite=trixie
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/attls/openssl
 out=$cache/$suite
-if [ ! -x "$out/openssl" ] || [ "${1:-}" = --update ]; then
-  mkdir -p "$cache"
+update=${1:-}
+wanted() { [ ! -x "$out/openssl" ] || [ "$update" = --update ]; }
+if wanted; then lock "$out"; fi
+if wanted; then
   new=$(mktemp -d "$cache/new.XXXXXX")
   trap 'rm -rf "$new"' EXIT
   debian_binary "$new/root" openssl $suite >&2
