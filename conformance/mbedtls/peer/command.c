@@ -127,6 +127,25 @@ static const char *talk(struct child *c, const struct text *input,
     }
 }
 
+/* Waits until the child has ended, or ends it once the time is over. Returns
+ * whether it ended by itself. */
+static int wait_for(pid_t pid, const struct timespec *deadline, int *status)
+{
+    const struct timespec pause = { 0, 1000000 };
+    pid_t ended;
+
+    while ((ended = waitpid(pid, status, WNOHANG)) == 0 && milliseconds_left(deadline) > 0) {
+        nanosleep(&pause, NULL);
+    }
+    if (ended != 0) {
+        return 1;
+    }
+    kill(pid, SIGKILL);
+    while (waitpid(pid, status, 0) < 0 && errno == EINTR) {
+    }
+    return 0;
+}
+
 int command_run(const char *command, const struct text *input, int seconds,
                 struct text *output, const char **reason)
 {
@@ -151,7 +170,8 @@ int command_run(const char *command, const struct text *input, int seconds,
     if (*reason != NULL) {
         kill(c.pid, SIGKILL);
     }
-    while (waitpid(c.pid, &status, 0) < 0 && errno == EINTR) {
+    if (!wait_for(c.pid, &deadline, &status) && *reason == NULL) {
+        *reason = "it took too long";
     }
     free(line);
     if (*reason == NULL && !(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {

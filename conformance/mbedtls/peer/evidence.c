@@ -128,15 +128,24 @@ int evidence_make(struct connection *c, const char *message)
     return ret;
 }
 
-/* Copies a member of the answer into the verdict as it stands. */
+/* Copies a member of the answer into the verdict as it stands, but on one line,
+ * as claims are. */
 static void copy_member(struct text *verdict, const struct text *answer, const char *name)
 {
     int bad;
     struct json v = json_member(answer->p, answer->len, name, &bad);
 
     if (v.p != NULL) {
+        size_t begin;
+
         text_printf(verdict, ",\"%s\":", name);
+        begin = verdict->len;
         text_add(verdict, v.p, v.len);
+        for (size_t i = begin; i < verdict->len; i++) {
+            if (verdict->p[i] == '\n' || verdict->p[i] == '\r') {
+                verdict->p[i] = ' ';
+            }
+        }
     }
 }
 

@@ -321,7 +321,7 @@ static int check(const struct options *o)
         wrong = "in mbedtls-poc, the client attests with Evidence, alone";
     } else if (o->draft == &draft_tls_attestation_07 && o->scheme.model == RESULTS && o->scheme.credential == BESIDE_X509) {
         wrong = "in tls-attestation-07, results are read as a credential of their own";
-    } else if (o->require && !o->attests[!o->role]) {
+    } else if (o->require && (o->draft == NULL || !o->attests[!o->role])) {
         wrong = "--require-attestation, but the peer is not to attest";
     } else if (o->scheme.model == RESULTS && o->scheme.verifier == NULL) {
         wrong = "results need --verifier";

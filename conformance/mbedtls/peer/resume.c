@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "mbedtls/sha256.h"
@@ -218,7 +219,7 @@ static int read_kept(struct reader *r, struct kept *k)
 static int write_file(const char *name, const unsigned char *p, size_t len)
 {
     int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    int ret = fd >= 0 && write(fd, p, len) == (ssize_t) len ? 0 : -1;
+    int ret = fd >= 0 && fchmod(fd, 0600) == 0 && write(fd, p, len) == (ssize_t) len ? 0 : -1;
 
     if (fd >= 0 && close(fd) != 0) {
         ret = -1;
