@@ -288,8 +288,6 @@ type comparison struct {
 	want func(*conformance.Scenario) string
 	// due says whether an end that can tell has to; nil: always.
 	due func(*conformance.Scenario) bool
-	// idle says where nothing is compared; nil: nowhere.
-	idle func(*conformance.Scenario) bool
 }
 
 // claim is a member of claims.
@@ -342,16 +340,10 @@ var comparisons = []comparison{
 	{what: "key of the client", client: claimOwnKey, server: claimPeerKey, due: clientAuthenticates},
 	{what: "signature of the server", client: claimPeerScheme, server: claimOwnScheme, due: serverAuthenticates},
 	{what: "signature of the client", client: claimOwnScheme, server: claimPeerScheme, due: clientAuthenticates},
-	{what: "type of the server's certificate", client: claimPeerType, server: claimOwnType, want: rawType, due: serverAuthenticates, idle: attestationAlone},
-	{what: "type of the client's certificate", client: claimOwnType, server: claimPeerType, want: rawTypeOfClient, due: clientAuthenticates, idle: attestationAlone},
+	{what: "type of the server's certificate", client: claimPeerType, server: claimOwnType, want: rawType, due: serverAuthenticates},
+	{what: "type of the client's certificate", client: claimOwnType, server: claimPeerType, want: rawTypeOfClient, due: clientAuthenticates},
 	{what: "data to the server", client: claimSent, server: claimReceived},
 	{what: "data to the client", client: claimReceived, server: claimSent},
-}
-
-// attestationAlone reports whether the attestation is the credential. Not every
-// draft gives that a certificate type on the wire, and each stack names it within.
-func attestationAlone(s *conformance.Scenario) bool {
-	return s.Credential == conformance.CredentialAttestation
 }
 
 // rawType is the type of certificates that a scenario insists on.
@@ -381,9 +373,6 @@ func clientAuthenticates(s *conformance.Scenario) bool {
 // judge compares what both ends can tell; an end that can tell must, where it is
 // due.
 func (c *comparison) judge(d *differences, s *conformance.Scenario, client, server *conformance.Claims) {
-	if c.idle != nil && c.idle(s) {
-		return
-	}
 	clients, clientTells := c.client.of(client)
 	servers, serverTells := c.server.of(server)
 	due := c.due == nil || c.due(s)
