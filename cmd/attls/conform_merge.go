@@ -18,7 +18,7 @@ shards, prints it as attls conform does, and writes it in the other forms.
 
 The files have to be of one run: the same version of attls, the same flags that
 choose cases, the same division, and each shard once. A shard that is missing or
-was interrupted is said, and then, as where a case failed, the exit code is 1.`,
+was interrupted is named, and the exit code is then 1, as after a failure.`,
 		Example: `  attls conform merge results/*.json --html conform.html --junit conform.xml
   attls conform merge all.json`,
 		Args: cobra.MinimumNArgs(1),
