@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/ecdsa"
+	"errors"
 	"fmt"
 	"math/big"
 
@@ -159,7 +160,7 @@ func (s *tpmStatement) verify(key *ecdsa.PublicKey) error {
 	digest.Write(s.octets)
 	r, v := new(big.Int).SetBytes(sig.SignatureR.Buffer), new(big.Int).SetBytes(sig.SignatureS.Buffer)
 	if !ecdsa.Verify(key, digest.Sum(nil), r, v) {
-		return fmt.Errorf("the signature does not verify")
+		return errors.New("the signature does not verify")
 	}
 	return nil
 }
@@ -186,9 +187,12 @@ func (p *parsecTPM) linkage() *attls.Error {
 
 // challenge holds the qualifying data of both statements against a challenge.
 func (p *parsecTPM) challenge(want []byte) *attls.Error {
-	for label, s := range map[string]*tpmStatement{labelKAT: &p.kat, labelPAT: &p.pat} {
+	for _, s := range []struct {
+		label string
+		*tpmStatement
+	}{{labelKAT, &p.kat}, {labelPAT, &p.pat}} {
 		if got := s.attest.ExtraData.Buffer; !bytes.Equal(got, want) {
-			return refused(attls.FailBinderMismatch, ruleParsec, "extraData is %x, the challenge of this connection is %x", got, want).Under(label)
+			return refused(attls.FailBinderMismatch, ruleParsec, "extraData is %x, the challenge of this connection is %x", got, want).Under(s.label)
 		}
 	}
 	return nil

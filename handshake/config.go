@@ -325,8 +325,7 @@ func duplicate[T comparable](list []T) (T, bool) {
 }
 
 // Check refuses what cannot work, as NewClient and NewServer do, and names the
-// field. The Config may not change
-// afterwards.
+// field. The Config may not change afterwards.
 func (c *Config) Check() error {
 	if err := c.check(); err != nil {
 		return err
