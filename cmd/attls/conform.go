@@ -57,8 +57,8 @@ transcript hash, same scheme, same binder, same payload, same keys, and a verdic
 where one is due. What a stack cannot do is skipped and the reason is said. In
 plain TLS it meets OpenSSL, GnuTLS, mbedTLS without the patches and crypto/tls.
 
-Without --full a selection is run that holds every pair of values of two
-dimensions: pair of stacks, combination of profile, attester, model and
+Without --full a selection is run that holds, between each two stacks, every pair
+of values of two dimensions: combination of profile, attester, model and
 credential, cipher suite, group, HelloRetryRequest, resumption, and how this stack
 cuts messages and records.
 
@@ -68,6 +68,7 @@ A grid is divided between machines with --shard, which takes 1/8 to 8/8, and
 An interrupt (Ctrl-C) stops what is under way; what was done until then is written
 and printed, and the exit code is 130.`,
 		Example: `  conformance/mbedtls/build.sh && attls conform
+  attls conform --faults --html report.html
   attls conform --full --junit conform.xml
   attls conform --profile tls-attestation-07 --filter secp384r1 --list
   attls conform --faults --filter fail-
@@ -170,7 +171,7 @@ func (f *conformFlags) run(c *cobra.Command) error {
 	} else {
 		p.requirements(r, f.requirements)
 	}
-	p.report(r)
+	p.report(r, &f.files)
 	return verdict(c.Context(), r)
 }
 

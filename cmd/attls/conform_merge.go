@@ -50,7 +50,7 @@ func merge(c *cobra.Command, names []string, files *reportFiles) error {
 	}
 	p := newPainter(c.OutOrStdout())
 	p.requirements(r, false)
-	p.report(r)
+	p.report(r, files)
 	warn := newPainter(c.ErrOrStderr())
 	for _, text := range r.Mixed() {
 		warn.line(warn.in(yellow, text))

@@ -12,8 +12,8 @@ import (
 )
 
 // report prints what failed, why cases were skipped, the table of stacks and
-// profiles, and the counts.
-func (p *painter) report(r *report.Report) {
+// profiles, where the page is, and the counts.
+func (p *painter) report(r *report.Report, files *reportFiles) {
 	reasons := map[string]int{}
 	var order []string
 	for i := range r.Runs {
@@ -39,6 +39,7 @@ func (p *painter) report(r *report.Report) {
 	for _, a := range r.Attested() {
 		p.line(a.String())
 	}
+	p.page(files)
 	p.line(r.Line())
 }
 

@@ -136,6 +136,20 @@ func TestConformCommand(t *testing.T) {
 	}
 }
 
+// TestConformPage: what is printed ends with where the page is, and the counts.
+func TestConformPage(t *testing.T) {
+	t.Chdir(t.TempDir())
+	directory, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := conform(t, "--shard", "99/99", "--html", "page.html")
+	want := "Page to open in a browser: " + filepath.Join(directory, "page.html") + "\n0 passed, 0 failed, 0 skipped\n"
+	if code != exitOK || !strings.HasSuffix(stdout, want) {
+		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
+	}
+}
+
 // TestConformShards: shards are disjoint, of the same size but for one, and
 // together are the whole.
 func TestConformShards(t *testing.T) {

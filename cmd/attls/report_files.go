@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/pflag"
 
@@ -53,6 +54,18 @@ func (f *reportFiles) write(r *report.Report) error {
 		errs = append(errs, file.truncate(), file.write(r, file))
 	}
 	return errors.Join(append(errs, f.close())...)
+}
+
+// page says where the page is that somebody can open now.
+func (p *painter) page(f *reportFiles) {
+	if f.html == "" {
+		return
+	}
+	path, err := filepath.Abs(f.html)
+	if err != nil {
+		path = f.html
+	}
+	p.line("Page to open in a browser: ", path)
 }
 
 // truncate empties a file; a pipe has nothing to empty.

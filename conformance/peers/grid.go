@@ -36,8 +36,8 @@ type Options struct {
 	// Splittings are how handshake messages and records are cut. With Full they take
 	// turns instead of multiplying the cases.
 	Splittings []Splitting
-	// Full takes every combination; otherwise a selection holds every pair of
-	// values of two different dimensions that occurs in one of them.
+	// Full takes every combination; otherwise a selection holds, for each of Pairs,
+	// every pair of values of two different dimensions that occurs in one of them.
 	Full bool
 	// Faults adds, for each pair and combination, what our engine can do wrong or
 	// oddly and the other end must reject or take.
@@ -91,7 +91,7 @@ func Cases(o Options) ([]Case, error) {
 		return nil, err
 	}
 	all := points(&o, combinations)
-	selected := cover(all)
+	selected := o.cover(all)
 	if o.Full {
 		selected = o.full(all, selected, combinations)
 	}
@@ -146,6 +146,14 @@ func points(o *Options, combinations []combination) []point {
 		}
 	}
 	return points
+}
+
+// cover selects points of each pair of stacks by itself.
+func (o *Options) cover(points []point) (selected []point) {
+	for pair := range o.Pairs {
+		selected = append(selected, cover(slices.DeleteFunc(slices.Clone(points), func(p point) bool { return p.pair != pair }))...)
+	}
+	return selected
 }
 
 // splittings are how many ways of cutting there are for a scenario: it is the stack

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -73,15 +74,21 @@ func TestMbedTLS(t *testing.T) {
 	if reason := all[1].Missing(); reason != "" {
 		t.Skip(reason)
 	}
-	o := Defaults()
-	o.RawKeys = with("mbedtls")
-	o.Pairs, o.Suites, o.Groups, o.Plain, o.Prototype = with("mbedtls"), o.Suites[1:2], o.Groups[:2], nil, nil
-	cases, err := Cases(o)
-	if err != nil {
-		t.Fatal(err)
+	pairs := with("mbedtls")
+	var cases []Case
+	for i, resumptions := range [][]conformance.Resumption{ // shared between the directions
+		{"", conformance.ResumeWithDHE, conformance.ResumeRefused}, {"", conformance.ResumePSKOnly, conformance.ResumeUnattested}} {
+		o := Defaults()
+		o.Pairs, o.RawKeys, o.Resumptions = pairs[i:i+1], pairs[i:i+1], resumptions
+		o.Suites, o.Groups, o.Plain, o.Prototype = o.Suites[1:2], o.Groups[:2], nil, nil
+		more, err := Cases(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cases = append(cases, more...)
 	}
 	for _, size := range []int{1, 15 << 10, 60 << 10} {
-		for _, pair := range o.Pairs {
+		for _, pair := range pairs {
 			cases = append(cases, Case{pair[0], pair[1], conformance.Scenario{Profile: "tls-attestation-07", Attester: conformance.AttestServer,
 				Model: conformance.ModelEvidence, Credential: conformance.CredentialX509, Payload: size}})
 		}
@@ -89,7 +96,7 @@ func TestMbedTLS(t *testing.T) {
 	mutual := []conformance.Scenario{{Profile: "early-attestation-06", Attester: conformance.AttestBoth,
 		Model: conformance.ModelEvidence, Credential: conformance.CredentialX509}}
 	allowed := len(cases)
-	cases = append(cases, faults(o.Pairs, mutual)...)
+	cases = append(cases, faults(pairs, mutual)...)
 	if allowed < 32 || len(cases) < allowed+20 {
 		t.Errorf("%d cases, %d of them faults", len(cases), len(cases)-allowed)
 	}
@@ -220,7 +227,8 @@ func silence(t *testing.T, c *conformance.Claims, member string) {
 	}
 }
 
-// TestCover: the selection holds every pair of values, with far fewer cases.
+// TestCover: the selection holds every pair of values between each two stacks, with
+// far fewer cases, and hundreds of attested scenarios between this stack and mbedTLS.
 func TestCover(t *testing.T) {
 	o := Defaults()
 	selected, err := Cases(o)
@@ -232,15 +240,18 @@ func TestCover(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pairs := func(cases []Case) map[[2]string]bool {
-		m := map[[2]string]bool{}
+	pairs := func(cases []Case) map[[3]string]bool {
+		m := map[[3]string]bool{}
 		for _, c := range cases {
-			s := c.Scenario
-			v := []string{c.Client, s.Profile + string(s.Attester) + s.Model + s.Credential, s.Suite, s.Group, map[bool]string{true: "retry"}[s.HelloRetry],
+			s, stacks, client := c.Scenario, c.Client+">"+c.Server, ""
+			if s.Profile == "" { // one selection for all stacks
+				stacks, client = "", c.Client
+			}
+			v := []string{client, s.Profile + string(s.Attester) + s.Model + s.Credential, s.Suite, s.Group, map[bool]string{true: "retry"}[s.HelloRetry],
 				string(s.Resumption), fmt.Sprint(s.Fragment, s.Split)}
 			for i := range v {
 				for j := range i {
-					m[[2]string{v[j], v[i]}] = true
+					m[[3]string{stacks, v[j], v[i]}] = true
 				}
 			}
 		}
@@ -251,6 +262,14 @@ func TestCover(t *testing.T) {
 	}
 	if len(selected)*5 > len(full) {
 		t.Errorf("%d of %d cases were selected", len(selected), len(full))
+	}
+	var passed []Result
+	for _, c := range selected {
+		passed = append(passed, Result{Case: c, Status: Passed})
+	}
+	attested := Report("", selected, passed).Attested()
+	if !slices.ContainsFunc(attested, func(a report.Attested) bool { return a.Stacks == [2]string{"attls", "mbedtls"} && a.Passed >= 250 }) {
+		t.Errorf("selected are %v", attested)
 	}
 }
 
