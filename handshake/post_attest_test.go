@@ -293,7 +293,7 @@ func TestPostHandshakeAttestationRules(t *testing.T) {
 		"nobody to judge": {after: func(l *laterAttesting) { l.unable = attls.Errorf(attls.Local, attls.FailVerifierUnreachable, "away") },
 			victim: server, want: outcome{attls.FailVerifierUnreachable, attls.AlertInternalError, attls.KindCertificate, ""}},
 		"payload too long": {after: func(l *laterAttesting) { l.payload = func([]byte) []byte { return make([]byte, 65530) } },
-			victim: client, want: outcome{attls.FailLimit, attls.AlertIllegalParameter, attls.KindCertificate, ""}},
+			victim: client, want: outcome{attls.FailTooLarge, attls.AlertInternalError, attls.KindCertificate, ""}},
 		"no certificate to go beside": {after: func(l *laterAttesting) { l.credential = nil },
 			victim: client, want: outcome{attls.FailAttesterUnavailable, attls.AlertInternalError, attls.KindCertificate, ""}},
 	} {
