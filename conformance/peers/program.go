@@ -1,13 +1,11 @@
 package peers
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -48,20 +46,15 @@ func start(ctx context.Context, serves int, name string, args ...string) (*progr
 	p.cmd.WaitDelay = time.Second
 	p.cmd.Stdout = &p.stdout
 	p.cmd.Stdin = strings.NewReader(question)
-	stderr, err := p.cmd.StderrPipe()
-	if err != nil {
-		cancel()
-		return nil, err
-	}
+	heard := &announcement{program: p}
+	p.cmd.Stderr = heard
 	if err := p.cmd.Start(); err != nil {
 		cancel()
 		return nil, err
 	}
-	read := make(chan struct{})
-	go p.follow(stderr, read)
 	p.wait = sync.OnceValue(func() error {
-		<-read // before Wait, which closes the pipe
-		return p.cmd.Wait()
+		defer heard.end()
+		return p.cmd.Wait() // WaitDelay bounds it where a child of the program lives on
 	})
 	go func() {
 		defer close(p.ended)
@@ -78,24 +71,37 @@ func start(ctx context.Context, serves int, name string, args ...string) (*progr
 	return p, nil
 }
 
-// follow reads standard error to its end.
-func (p *program) follow(stderr io.Reader, read chan struct{}) {
-	defer close(read)
-	said := false
-	lines := bufio.NewScanner(stderr)
-	for lines.Scan() {
-		line := lines.Text()
-		if _, address, ok := strings.Cut(line, listening); ok && !said {
-			p.address, said = strings.TrimSpace(address), true
-			close(p.ready)
+// announcement takes a program's standard error and finds the line that says
+// where it listens.
+type announcement struct {
+	program *program
+	line    []byte // begun and not ended
+	said    bool
+}
+
+func (a *announcement) Write(b []byte) (int, error) {
+	for part := range bytes.Lines(b) {
+		a.line = append(a.line, part[:min(len(part), maxOutput-len(a.line))]...)
+		if !bytes.HasSuffix(part, []byte("\n")) {
 			continue
 		}
-		p.stderr.Write([]byte(line + "\n"))
+		if _, address, ok := strings.Cut(string(a.line), listening); ok && !a.said {
+			a.program.address, a.said = strings.TrimSpace(address), true
+			close(a.program.ready)
+		} else {
+			a.program.stderr.Write(a.line)
+		}
+		a.line = a.line[:0]
 	}
-	if !said {
-		close(p.ready)
+	return len(b), nil
+}
+
+// end is called when nothing more comes.
+func (a *announcement) end() {
+	a.program.stderr.Write(a.line)
+	if !a.said {
+		close(a.program.ready)
 	}
-	io.Copy(io.Discard, stderr)
 }
 
 func (p *program) Address() string { return p.address }

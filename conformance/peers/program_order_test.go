@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
@@ -9,17 +10,43 @@ import (
 	"attls/conformance"
 )
 
-// TestClaimsInTurn: the claims of a server's first connection are there before
-// its second one, since a program may print those of two that overlap in any order.
-func TestClaimsInTurn(t *testing.T) {
+// pipe makes a named pipe, which nobody writes to.
+func pipe(t *testing.T) string {
+	t.Helper()
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip(err)
 	}
-	fifo := filepath.Join(t.TempDir(), "fifo")
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+	name := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(name, 0o600); err != nil {
 		t.Skip(err)
 	}
-	p, err := start(t.Context(), 2, "sh", "-c", `echo "listening on here" >&2; echo '{"role":"first"}'; read line < "$0"; echo '{"role":"second"}'`, fifo)
+	return name
+}
+
+// TestChildLivesOn: a program has ended although a child of its has not, and
+// holds its output.
+func TestChildLivesOn(t *testing.T) {
+	name := pipe(t)
+	p, err := start(t.Context(), 1, "sh", "-c", `echo "listening on here" >&2; (read line < "$0") & echo '{"role":"parent"}'`, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := p.Claims(); err != nil || c.Role != "parent" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	p.Stop()
+	if f, err := os.OpenFile(name, os.O_RDWR, 0); err != nil { // lets the child go
+		t.Error(err)
+	} else {
+		f.Close()
+	}
+}
+
+// TestClaimsInTurn: the claims of a server's first connection are there before
+// its second one, since a program may print those of two that overlap in any order.
+func TestClaimsInTurn(t *testing.T) {
+	name := pipe(t)
+	p, err := start(t.Context(), 2, "sh", "-c", `echo "listening on here" >&2; echo '{"role":"first"}'; read line < "$0"; echo '{"role":"second"}'`, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +60,7 @@ func TestClaimsInTurn(t *testing.T) {
 	if got := role(p.Claims()); got != "first" {
 		t.Errorf("the first claims are %q", got)
 	}
-	if out, err := exec.CommandContext(t.Context(), "sh", "-c", `echo > "$0"`, fifo).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "sh", "-c", `echo > "$0"`, name).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	if got := role(p.Claims()); got != "second" {
