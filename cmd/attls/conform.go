@@ -123,6 +123,9 @@ func (f *conformFlags) stackFlags() *pflag.FlagSet {
 }
 
 func (f *conformFlags) run(c *cobra.Command) error {
+	if f.requirements && !f.choice.faults && f.choice.exact == "" {
+		return usage("--requirements prints what faults were answered with; add --faults")
+	}
 	stacks, err := f.stacks()
 	if err != nil {
 		return err

@@ -346,6 +346,7 @@ func TestConformUsage(t *testing.T) {
 		want string
 	}{
 		{[]string{"--parallel", "0"}, "--parallel 0"},
+		{[]string{"--requirements"}, "add --faults"},
 		{[]string{"--timeout", "0s"}, "--timeout 0s"},
 		{[]string{"--filter", "nowhere"}, "choose no case"},
 		{[]string{"--case", "nothing"}, "no case is called nothing"},
