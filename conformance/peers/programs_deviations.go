@@ -18,7 +18,7 @@ func (o *OpenSSL) Deviation(s *conformance.Scenario, _ attls.Role) *Deviant {
 // opensslStrict is the version from which what openSSL30Deviations lists is right.
 const opensslStrict = 305 // 3.5
 
-// openSSLDeviations were found in OpenSSL 3.0.22 and 3.5.9.
+// openSSLDeviations were found in OpenSSL 3.0.17, 3.0.20, 3.0.22 and 3.5.9.
 var openSSLDeviations = deviations{
 	takes("extensions that it does not know are passed over in an answer (RFC 8446 4.2)", "hello-unknown", "retry-unknown", "answer-unknown"),
 	takes("signed_certificate_timestamp in a client's Certificate is passed over, asked for or not (RFC 8446 4.2)", "client-certificate-unsolicited"),
