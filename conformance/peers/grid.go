@@ -134,7 +134,9 @@ func points(o *Options, combinations []combination) []point {
 				for g := range o.Groups {
 					for retry := range 2 {
 						for r := range o.Resumptions {
-							if combinations[c].resumes(o.Resumptions[r]) || s+g+retry == 0 && r == 1 { // once, to say why not
+							// A combination that resumes nothing has one case, which says why.
+							why := s == 0 && g == 0 && retry == 0 && r == 1
+							if why || combinations[c].resumes(o.Resumptions[r]) {
 								for cut := range o.splittings(pair, &combinations[c]) {
 									points = append(points, point{pair, c, s, g, retry, r, cut})
 								}

@@ -32,9 +32,6 @@ const (
 	Later    Class = "later"    // not implemented
 )
 
-// Classes in the order in which they are counted.
-var Classes = []Class{Enforced, Duty, Later}
-
 // Row is one statement.
 type Row struct {
 	ID     string   `yaml:"id" json:"id"`
