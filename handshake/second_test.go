@@ -1,0 +1,84 @@
+package handshake
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"attls"
+	"attls/extensions"
+)
+
+// TestSecondHelloDifference names the extension in which a second ClientHello
+// differs, and whether it differs by the order alone.
+func TestSecondHelloDifference(t *testing.T) {
+	list := func(types ...attls.ExtensionType) (l extensions.List) {
+		for _, x := range types {
+			l = append(l, extensions.Extension{Type: x, Body: []byte{byte(x)}})
+		}
+		return l
+	}
+	other := list(1, 2, 3)
+	other[1].Body = []byte("another")
+	empty := list(1, 2, 3)
+	empty[1].Body = nil
+	for name, c := range map[string]struct {
+		second extensions.List
+		t      attls.ExtensionType
+		how    comparison
+	}{
+		"the same list":                          {list(1, 2, 3), 0, sameLists},
+		"no list":                                {nil, 1, otherExtension},
+		"the last is missing":                    {list(1, 2), 3, otherExtension},
+		"the first is missing":                   {list(2, 3), 1, otherExtension},
+		"one more at the end":                    {list(1, 2, 3, 4), 4, otherExtension},
+		"one more at the beginning":              {list(4, 1, 2, 3), 4, otherExtension},
+		"another body":                           {other, 2, otherExtension},
+		"a body that became empty":               {empty, 2, otherExtension},
+		"two are exchanged":                      {list(1, 3, 2), 3, otherOrder},
+		"the reverse order":                      {list(3, 2, 1), 3, otherOrder},
+		"exchanged, and one is missing":          {list(2, 1), 3, otherExtension},
+		"exchanged, and one takes another place": {list(2, 1, 4), 3, otherExtension},
+		"exchanged, and another body":            {slices.Concat(other[1:], other[:1]), 2, otherExtension},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if x, how := difference(list(1, 2, 3), c.second); x != c.t || how != c.how {
+				t.Errorf("differs in %v (%d), want %v (%d)", x, how, c.t, c.how)
+			}
+		})
+	}
+}
+
+// TestSecondHelloIsLinear compares long lists in about the time that short ones
+// of the same number in all take. A comparison of each with each needs 128 times as long.
+func TestSecondHelloIsLinear(t *testing.T) {
+	list := func(n int, reverse bool) extensions.List {
+		l := make(extensions.List, n)
+		for i := range l {
+			l[i].Type = attls.ExtensionType(i)
+		}
+		if reverse {
+			slices.Reverse(l)
+		}
+		return l
+	}
+	for name, reverse := range map[string]bool{"in the same order": false, "in reverse order": true} {
+		t.Run(name, func(t *testing.T) {
+			fastest := func(n, times int) time.Duration {
+				first, second := list(n, false), list(n, reverse)
+				best := time.Duration(1<<63 - 1)
+				for range 7 {
+					began := time.Now()
+					for range times {
+						difference(first, second)
+					}
+					best = min(best, time.Since(began))
+				}
+				return best
+			}
+			if short, long := fastest(500, 128), fastest(64000, 1); long > 30*short {
+				t.Errorf("128 lists of 500 extensions take %v, one of 64,000 %v", short, long)
+			}
+		})
+	}
+}
