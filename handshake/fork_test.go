@@ -212,36 +212,40 @@ func TestForkRandom(t *testing.T) {
 }
 
 // TestForkHalves forks connections whose halves are in use, and uses original
-// and fork at the same time.
+// and fork at the same time, under every cipher suite.
 func TestForkHalves(t *testing.T) {
-	p, err := pair.New(direct(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Run(); err != nil {
-		t.Fatal(err)
-	}
-	p.Engine(attls.RoleServer).Split()
-	_, w := p.Engine(attls.RoleClient).Split()
-	if err := w.Write([]byte("before")); err != nil {
-		t.Fatal(err)
-	}
-	f, err := p.Fork([2]handshake.ForkOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	var got, answered [2]string
-	for i, side := range []*pair.Pair{p, f} {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			got[i], answered[i] = useHalves(side.Engine(attls.RoleClient), side.Engine(attls.RoleServer))
-		}()
-	}
-	wg.Wait()
-	if got[0] != "before, after" || answered[0] != "answer" || got[0] != got[1] || answered[0] != answered[1] {
-		t.Errorf("received %q and %q", got, answered)
+	for _, suite := range []attls.CipherSuite{attls.TLS_AES_128_GCM_SHA256, attls.TLS_AES_256_GCM_SHA384,
+		attls.TLS_CHACHA20_POLY1305_SHA256, attls.TLS_AES_128_CCM_SHA256, attls.TLS_AES_128_CCM_8_SHA256} {
+		t.Run(suite.String(), func(t *testing.T) {
+			p, err := pair.New(direct(func(c, s *handshake.Config) {
+				c.CipherSuites = []attls.CipherSuite{suite}
+				s.CipherSuites = c.CipherSuites
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Run(); err != nil {
+				t.Fatal(err)
+			}
+			p.Engine(attls.RoleServer).Split()
+			_, w := p.Engine(attls.RoleClient).Split()
+			if err := w.Write([]byte("before")); err != nil {
+				t.Fatal(err)
+			}
+			f, err := p.Fork([2]handshake.ForkOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var wg sync.WaitGroup
+			var got, answered [2]string
+			for i, side := range []*pair.Pair{p, f} {
+				wg.Go(func() { got[i], answered[i] = useHalves(side.Engine(attls.RoleClient), side.Engine(attls.RoleServer)) })
+			}
+			wg.Wait()
+			if got[0] != "before, after" || answered[0] != "answer" || got[0] != got[1] || answered[0] != answered[1] {
+				t.Errorf("received %q and %q", got, answered)
+			}
+		})
 	}
 }
 

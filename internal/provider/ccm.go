@@ -6,19 +6,40 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
+	"sync"
 )
 
 // ccm is AES-CCM (RFC 3610). TLS 1.3 uses it with a nonce of twelve octets and so
 // a length field of three (RFC 6655). Neither the standard library nor x/crypto
-// has it. It keeps scratch space, so that a record costs no
-// allocation, and is not safe for concurrent use.
+// has it. Like the AEADs that these have, it is safe for concurrent use: the
+// forks of an engine share it.
 type ccm struct {
 	block   cipher.Block
-	tagSize int                 // M of RFC 3610
-	nonce   int                 // octets; 15 less L
+	tagSize int       // M of RFC 3610
+	nonce   int       // octets; 15 less L
+	idle    sync.Pool // of *ccmCall, so that a record costs no allocation
+}
+
+// ccmCall is the state of one call of Seal or Open.
+type ccmCall struct {
+	*ccm
 	mac     [aes.BlockSize]byte // of CBC-MAC
 	counter [aes.BlockSize]byte // A_i
 	stream  [aes.BlockSize]byte // S_i
+}
+
+func (c *ccm) begin() *ccmCall {
+	if call, ok := c.idle.Get().(*ccmCall); ok {
+		return call
+	}
+	return &ccmCall{ccm: c}
+}
+
+// end puts the state aside without what it was used for.
+func (c *ccmCall) end() {
+	clear(c.mac[:])
+	clear(c.stream[:])
+	c.idle.Put(c)
 }
 
 // ccmMaxAD bounds the additional data; longer ones have another encoding, which
@@ -43,7 +64,7 @@ func (c *ccm) Overhead() int  { return c.tagSize }
 
 // absorb puts octets, padded with zeros to whole blocks, into the CBC-MAC. The
 // first block has some octets already.
-func (c *ccm) absorb(used int, b []byte) {
+func (c *ccmCall) absorb(used int, b []byte) {
 	for len(b) > 0 {
 		n := subtle.XORBytes(c.mac[used:], c.mac[used:], b)
 		b, used = b[n:], 0
@@ -53,7 +74,7 @@ func (c *ccm) absorb(used int, b []byte) {
 
 // authenticate computes the CBC-MAC over B_0, the additional data and the
 // plaintext (RFC 3610 section 2.2).
-func (c *ccm) authenticate(nonce, plaintext, ad []byte) {
+func (c *ccmCall) authenticate(nonce, plaintext, ad []byte) {
 	flags := byte((c.tagSize-2)/2<<3 | (14 - c.nonce))
 	if len(ad) > 0 {
 		flags |= 1 << 6
@@ -71,14 +92,14 @@ func (c *ccm) authenticate(nonce, plaintext, ad []byte) {
 }
 
 // start sets the counter block A_0 and its key stream block S_0.
-func (c *ccm) start(nonce []byte) {
+func (c *ccmCall) start(nonce []byte) {
 	c.counter = [aes.BlockSize]byte{byte(14 - c.nonce)}
 	copy(c.counter[1:], nonce)
 	c.block.Encrypt(c.stream[:], c.counter[:])
 }
 
 // crypt encrypts or decrypts with S_1 and on (RFC 3610 section 2.3).
-func (c *ccm) crypt(dst, src []byte) {
+func (c *ccmCall) crypt(dst, src []byte) {
 	for len(src) > 0 {
 		for i := len(c.counter) - 1; ; i-- {
 			if c.counter[i]++; c.counter[i] != 0 {
@@ -92,7 +113,7 @@ func (c *ccm) crypt(dst, src []byte) {
 }
 
 // tag leaves the authentication tag in mac.
-func (c *ccm) tag(nonce []byte) []byte {
+func (c *ccmCall) tag(nonce []byte) []byte {
 	c.start(nonce)
 	subtle.XORBytes(c.mac[:], c.mac[:], c.stream[:])
 	return c.mac[:c.tagSize]
@@ -107,10 +128,12 @@ func (c *ccm) check(nonce []byte, length, ad int) {
 // Seal encrypts; dst and plaintext may share their storage from its beginning.
 func (c *ccm) Seal(dst, nonce, plaintext, ad []byte) []byte {
 	c.check(nonce, len(plaintext), len(ad))
-	c.authenticate(nonce, plaintext, ad)
-	tag := c.tag(nonce)
+	call := c.begin()
+	defer call.end()
+	call.authenticate(nonce, plaintext, ad)
+	tag := call.tag(nonce)
 	out, start := grow(dst, len(plaintext)+c.tagSize)
-	c.crypt(out[start:], plaintext)
+	call.crypt(out[start:], plaintext)
 	copy(out[start+len(plaintext):], tag)
 	return out
 }
@@ -125,10 +148,12 @@ func (c *ccm) Open(dst, nonce, ciphertext, ad []byte) ([]byte, error) {
 	var received [aes.BlockSize]byte
 	copy(received[:], ciphertext[n:])
 	out, start := grow(dst, n)
-	c.start(nonce)
-	c.crypt(out[start:], ciphertext[:n])
-	c.authenticate(nonce, out[start:], ad)
-	if subtle.ConstantTimeCompare(c.tag(nonce), received[:c.tagSize]) != 1 {
+	call := c.begin()
+	defer call.end()
+	call.start(nonce)
+	call.crypt(out[start:], ciphertext[:n])
+	call.authenticate(nonce, out[start:], ad)
+	if subtle.ConstantTimeCompare(call.tag(nonce), received[:c.tagSize]) != 1 {
 		clear(out[start:])
 		return nil, errCCM
 	}

@@ -3,6 +3,7 @@ package provider
 import (
 	"bytes"
 	"encoding/hex"
+	"sync"
 	"testing"
 )
 
@@ -66,6 +67,34 @@ func TestCCM(t *testing.T) {
 		if _, err := a.Open(nil, nonce, want, append(ad, 0)); err == nil {
 			t.Errorf("%s: opens with other additional data", v.name)
 		}
+	}
+}
+
+// TestAEADsAreShared lets two goroutines use one AEAD of each suite at once, as
+// forks of an engine do.
+func TestAEADsAreShared(t *testing.T) {
+	for _, s := range suites {
+		t.Run(s.ID.String(), func(t *testing.T) {
+			a, err := s.AEAD(make([]byte, s.KeyLen))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var wg sync.WaitGroup
+			for g := range 2 {
+				wg.Go(func() {
+					nonce, plain := make([]byte, a.NonceSize()), bytes.Repeat([]byte{byte(g)}, 1000)
+					for i := range 500 {
+						nonce[0] = byte(i)
+						sealed := a.Seal(nil, nonce, plain, nonce[:5])
+						if got, err := a.Open(nil, nonce, sealed, nonce[:5]); err != nil || !bytes.Equal(got, plain) {
+							t.Errorf("record %d of goroutine %d: %v", i, g, err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+		})
 	}
 }
 
