@@ -103,7 +103,8 @@ type Config struct {
 	// the handshake, and a server ask (RFC 8446 section 4.6.2).
 	PostHandshakeAuthentication bool
 	// RecordSizeLimit is the largest protected record accepted, content type
-	// octet included (RFC 8449). 0: the extension is not sent.
+	// octet included (RFC 8449). Early data, which a client sends before it knows a
+	// server's limit, may come in records of any size. 0: the extension is not sent.
 	RecordSizeLimit uint16
 	// NoMiddleboxCompatibility turns off the session id and the dummy
 	// change_cipher_spec of RFC 8446 appendix D.4.
@@ -146,8 +147,10 @@ type Config struct {
 	// Tickets is how many tickets a server with PSK issues after a handshake.
 	Tickets int
 	// MaxEarlyData is how many octets of 0-RTT data a client may send, and how
-	// many a server announces in its tickets and takes. Early data can be
-	// replayed. 0: none.
+	// many a server announces in its tickets and takes. Of early data that it
+	// rejects, a server skips as many; a client that sends more has broken RFC 8446
+	// section 4.2.10. Early data can be replayed. 0: none is announced or taken, and
+	// what fits in one record of 16384 octets is skipped.
 	MaxEarlyData uint32
 	// Limits bound what a peer can make us hold.
 	Limits record.Settings

@@ -1,6 +1,8 @@
 package handshake
 
 import (
+	"math"
+
 	"attls"
 	"attls/handshake/message"
 	"attls/negotiation"
@@ -47,9 +49,24 @@ type EarlyDataRequest struct {
 	Binder []byte
 }
 
-// maxSkipped bounds the octets of records that are passed over after early data
-// was rejected: a full early_data allowance and what protects it.
-const maxSkipped = 1 << 14
+// unannounced is how many octets of rejected early data are skipped where this
+// server announces none, as tickets may be from an earlier configuration: what
+// fits in one record of 16384 octets. BoringSSL skips as much.
+const unannounced = 1<<14 - 17
+
+// skipEarlyData lets a server skip the early data that it rejects, as much of it
+// as was announced (RFC 8446 section 4.2.10). The session is the one that it was
+// offered with, nil where that is not known.
+func (e *Engine) skipEarlyData(s *Session) {
+	n := e.cfg.MaxEarlyData
+	if s != nil {
+		n = max(n, s.MaxEarlyData)
+	}
+	if n == 0 {
+		n = unannounced
+	}
+	e.in.SkipUndecryptable(int(min(uint64(n), math.MaxInt)))
+}
 
 // offersEarlyData reports whether a client sends early_data with its first key.
 func (e *Engine) offersEarlyData(psks []PSK) bool {
@@ -104,7 +121,7 @@ func (e *Engine) EarlyDataLeft() int {
 	if !e.early.writing {
 		return 0
 	}
-	return int(e.early.limit - e.early.moved)
+	return int(min(uint64(e.early.limit-e.early.moved), math.MaxInt))
 }
 
 // writeEarly protects a client's early data.
@@ -176,7 +193,7 @@ func (e *Engine) decideEarlyData() {
 	if w == nil || !w.answer.AcceptEarlyData {
 		e.early.status = EarlyDataRejected
 		if !e.nego.retried {
-			e.in.SkipUndecryptable(maxSkipped)
+			e.skipEarlyData(e.psk.session)
 		}
 		return
 	}
@@ -210,5 +227,8 @@ func (s serverWaitEndOfEarlyData) receive(e *Engine, m *message.Raw) (state, *at
 	e.transcribe(m, attls.RoleClient)
 	e.early.reading = false
 	e.early.traffic.wipe()
+	if e.cfg.RecordSizeLimit != 0 && e.sent.Has(attls.RoleServer, attls.KindEncryptedExtensions, attls.ExtRecordSizeLimit) {
+		e.enforceRecordLimit()
+	}
 	return waitFinished{}, e.setReadKey(e.keys.handshakeSecret(attls.RoleClient))
 }

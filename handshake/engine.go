@@ -173,7 +173,7 @@ func newEngine(c *Config, role attls.Role, tap Tap, log keyLogger) (*Engine, err
 		if c.Retry.stateless() {
 			// A second ClientHello is the first here, with what a client may send
 			// before it: RFC 8446 section 5 lets stateless servers allow this.
-			e.in.SkipUndecryptable(maxSkipped)
+			e.skipEarlyData(nil)
 			e.ccsAllowed = true
 		}
 	}

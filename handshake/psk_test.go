@@ -3,6 +3,7 @@ package handshake_test
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"attls/internal/enginetest"
 	"attls/internal/provider"
 	"attls/negotiation"
+	"attls/record"
 )
 
 // meeting is a client and a server that meet again and again, on a clock that
@@ -486,6 +488,116 @@ func TestEarlyData(t *testing.T) {
 				t.Error("the server has an early exporter without early data")
 			}
 		})
+	}
+}
+
+// TestRejectedEarlyData skips as much early data as was announced, in records of
+// any size, whichever way it is rejected, and no more (RFC 8446 section 4.2.10).
+func TestRejectedEarlyData(t *testing.T) {
+	retry := func(_, s *handshake.Config) { s.Retry.Always = true }
+	refuse := func(m *meeting) { m.servers.EarlyData = func(*handshake.EarlyDataRequest) bool { return false } }
+	unknown := func(m *meeting) { m.servers.Keys.SetKeys([32]byte{2}) }
+	for name, test := range map[string]struct {
+		announced uint32
+		sent      int
+		second    func(c, s *handshake.Config)
+		between   func(*meeting)
+		failure   attls.Failure
+	}{
+		"all, refused by the application":         {announced: 16384, sent: 16384, between: refuse},
+		"all, with a ticket that is not known":    {announced: 16384, sent: 16384, between: unknown},
+		"all, before HelloRetryRequest":           {announced: 16384, sent: 16384, second: retry},
+		"many records, refused":                   {announced: 65536, sent: 60000, between: refuse},
+		"many records, before HelloRetryRequest":  {announced: 65536, sent: 60000, second: retry},
+		"the largest announcement":                {announced: math.MaxUint32, sent: 60000, between: refuse},
+		"the largest, before HelloRetryRequest":   {announced: math.MaxUint32, sent: 60000, second: retry},
+		"records of one octet, refused":           {announced: 3000, sent: 3000, between: refuse, second: func(c, _ *handshake.Config) { c.MaxFragment = 1 }},
+		"records of one octet, HelloRetryRequest": {announced: 3000, sent: 3000, second: func(c, s *handshake.Config) { c.MaxFragment = 1; retry(c, s) }},
+		"the ticket announced more than the configuration has now": {announced: 100, sent: 100, between: refuse,
+			second: func(_, s *handshake.Config) { s.MaxEarlyData = 10 }},
+		"the configuration has no early data any more": {announced: 60000, sent: 60000, second: func(_, s *handshake.Config) { s.MaxEarlyData = 0 }},
+		"more than the configuration has, and the ticket is not known": {announced: 100, sent: 100, between: unknown,
+			second: func(_, s *handshake.Config) { s.MaxEarlyData = 99 }, failure: attls.FailEarlyDataLimit},
+		"more than the configuration has, before HelloRetryRequest": {announced: 100, sent: 100,
+			second: func(c, s *handshake.Config) { retry(c, s); s.MaxEarlyData = 99 }, failure: attls.FailEarlyDataLimit},
+		"nothing is announced, before HelloRetryRequest": {announced: 16384, sent: 16384,
+			second: func(c, s *handshake.Config) { retry(c, s); s.MaxEarlyData = 0 }, failure: attls.FailEarlyDataLimit},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMeeting()
+			early := func(c, s *handshake.Config) { c.MaxEarlyData, s.MaxEarlyData = test.announced, test.announced }
+			m.mustMeet(t, early)
+			if test.between != nil {
+				test.between(m)
+			}
+			m.early = make([]byte, test.sent)
+			p, _ := m.meet(t, func(c, s *handshake.Config) {
+				early(c, s)
+				if test.second != nil {
+					test.second(c, s)
+				}
+			})
+			err := p.Engine(attls.RoleServer).Err()
+			if test.failure == "" {
+				if err != nil || !p.Done() || len(m.replayed) > 0 {
+					t.Errorf("%v, done: %v, %d octets were taken", err, p.Done(), len(m.replayed))
+				}
+				return
+			}
+			if err == nil || err.Failure != test.failure || err.Alert != attls.AlertUnexpectedMessage {
+				t.Errorf("%v, want %s", err, test.failure)
+			}
+		})
+	}
+}
+
+// TestEarlyDataRecordLimit: a client does not know the server's
+// record_size_limit when it sends early data, which so may come in full records;
+// the limit holds from the handshake keys on.
+func TestEarlyDataRecordLimit(t *testing.T) {
+	m := newMeeting()
+	change := func(c, s *handshake.Config) {
+		c.MaxEarlyData, s.MaxEarlyData = 20000, 20000
+		c.RecordSizeLimit, s.RecordSizeLimit = 16385, 64
+	}
+	m.mustMeet(t, change)
+	m.early = make([]byte, 20000)
+	if m.mustMeet(t, change); len(m.replayed) != 20000 {
+		t.Errorf("%d octets of early data were taken", len(m.replayed))
+	}
+	tap := &recordTap{typ: attls.ContentTypeApplicationData, n: 1, plan: func(r *record.Raw, p *record.Plan) { p.Replace = make([]byte, 64) }}
+	m.early = []byte("early")
+	p, _ := m.meet(t, func(c, s *handshake.Config) { change(c, s); c.Tap = tap })
+	p.Engine(attls.RoleClient).Write([]byte("late"))
+	p.Run()
+	if err := p.Engine(attls.RoleServer).Err(); err == nil || err.Failure != attls.FailRecordOverflow {
+		t.Errorf("a record above the limit after early data: %v", err)
+	}
+}
+
+// TestSkippingEnds: a stateless server that awaits a second ClientHello and gets
+// a first one without early data skips nothing any more.
+func TestSkippingEnds(t *testing.T) {
+	server, err := handshake.NewServer(&handshake.Config{Retry: handshake.Retry{Secrets: [][32]byte{{1}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := handshake.NewClient(&handshake.Config{ServerName: "server"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	move(client, server)
+	for ev, ok := server.Next(); ok; ev, ok = server.Next() {
+		if ev.Kind == handshake.EventWait {
+			a, _ := enginetest.Answer(serverCredential)(ev.Wait)
+			server.Answer(ev.Wait.ID, a)
+		}
+	}
+	b := append([]byte{23, 3, 3, 0, 50}, make([]byte, 50)...)
+	copy(server.Reserve(len(b)), b)
+	server.Commit(len(b))
+	if err := server.Err(); err == nil || err.Failure != attls.FailBadRecordMAC {
+		t.Errorf("a record that does not open: %v", err)
 	}
 }
 

@@ -95,6 +95,7 @@ func (s serverWaitClientHello) receive(e *Engine, m *message.Raw) (state, *attls
 		e.nego.suite, _ = e.prov.Suite(id)
 		e.note(attls.RoleClient, m.Kind, ch.Extensions)
 		e.ccsAllowed = true
+		e.in.SkipUndecryptable(0)
 		e.transcript.start(e.nego.suite)
 	}
 	offer, err := e.readOffers(ch, m.Bytes)
@@ -224,7 +225,7 @@ func (s serverWaitClientHello) retry(e *Engine, m *message.Raw, g attls.NamedGro
 		e.sendCCS()
 	}
 	if e.sent.Has(attls.RoleClient, attls.KindClientHello, attls.ExtEarlyData) {
-		e.in.SkipUndecryptable(maxSkipped) // until the second ClientHello
+		e.skipEarlyData(nil) // until the second ClientHello
 	}
 	return next, nil
 }
@@ -535,7 +536,9 @@ func (e *Engine) sendEncryptedExtensions() *attls.Error {
 		}
 		e.ext.items = kept
 	}
-	if e.cfg.RecordSizeLimit != 0 && e.ext.has(attls.ExtRecordSizeLimit) {
+	// A client sends early data before it knows the limit, which so holds from the
+	// handshake keys on.
+	if e.cfg.RecordSizeLimit != 0 && e.ext.has(attls.ExtRecordSizeLimit) && e.early.status != EarlyDataAccepted {
 		e.enforceRecordLimit()
 	}
 	if err := e.profileExtensions(attls.KindEncryptedExtensions); err != nil {

@@ -20,8 +20,9 @@ type Reader struct {
 	accept    bool // a plaintext alert is accepted until a protected record arrives
 	opened    bool // a record was opened under the present key
 	engaged   bool // a record was opened under any key
-	skip      int  // octets of undecryptable records that may still be skipped
-	skipping  bool // such records were announced
+	skip      int  // octets of content that may still be skipped
+	hollow    int  // skipped records that may still have no content
+	skipping  bool // records that do not open were announced
 	maxRecord int
 
 	// message is the handshake message being collected. inPlace views the
@@ -117,9 +118,22 @@ func (r *Reader) AcceptPlaintextAlerts(on bool) { r.accept = on }
 // SetMaxRecord bounds the content of protected records; see Settings.MaxRecord.
 func (r *Reader) SetMaxRecord(n int) { r.maxRecord = n }
 
-// SkipUndecryptable lets records that do not open pass, up to a total of
-// octets, until one opens (rejected early data, RFC 8446 section 4.2.10).
-func (r *Reader) SkipUndecryptable(octets int) { r.skip, r.skipping = octets, octets > 0 }
+// Where the cipher suite of skipped records is not known, their content is
+// counted as if they had usualExpansion: the content type and a tag of 16 octets.
+// Every TLSCiphertext has at least leastExpansion, with the tag of AES-CCM-8.
+const (
+	usualExpansion = 1 + 16
+	leastExpansion = 1 + 8
+)
+
+// SkipUndecryptable discards records that do not open, until one opens: early
+// data that a server rejects, of which it skips as many octets as it announced
+// (RFC 8446 section 4.2.10). Protection is not counted. A record that can hold
+// nothing else counts as one octet once there were Settings.MaxEmptyRecords of
+// them. 0 or less ends the skipping.
+func (r *Reader) SkipUndecryptable(octets int) {
+	r.skip, r.hollow, r.skipping = octets, r.set.MaxEmptyRecords, octets > 0
+}
 
 // Sequence returns the sequence number of the next protected record.
 func (r *Reader) Sequence() uint64 { return r.key.seq }
@@ -281,7 +295,7 @@ func (r *Reader) checkHeader(h []byte) *attls.Error {
 	}
 	n := int(binary.BigEndian.Uint16(h[3:]))
 	limit := MaxPlaintext
-	if r.key.aead != nil && t == attls.ContentTypeApplicationData {
+	if t == attls.ContentTypeApplicationData { // a TLSCiphertext, whether or not there is a key to open it
 		limit = MaxPlaintext + maxExpansion
 	}
 	if n > limit {
@@ -306,7 +320,7 @@ func (r *Reader) open(rec *Raw, head []byte) (skipped bool, err *attls.Error) {
 	}
 	if r.key.aead == nil {
 		if rec.Type == attls.ContentTypeApplicationData {
-			if r.skipping {
+			if r.skippable(rec.Payload) {
 				return true, r.pass(len(rec.Payload))
 			}
 			return false, violation(attls.FailUnexpectedRecord, "5", "application data without protection")
@@ -335,7 +349,7 @@ func (r *Reader) open(rec *Raw, head []byte) (skipped bool, err *attls.Error) {
 				return false, violation(attls.FailUnexpectedRecord, "5.2", "a record under the previous key that is no alert")
 			}
 		}
-	case r.skipping:
+	case r.skippable(rec.Payload):
 		return true, r.pass(len(rec.Payload))
 	}
 	if !ok {
@@ -354,12 +368,25 @@ func (r *Reader) open(rec *Raw, head []byte) (skipped bool, err *attls.Error) {
 	return false, nil
 }
 
-// pass lets a record of rejected early data pass.
-func (r *Reader) pass(octets int) *attls.Error {
-	if octets > r.skip {
+// skippable reports whether a record may be one of rejected early data.
+func (r *Reader) skippable(ciphertext []byte) bool {
+	return r.skipping && len(ciphertext) >= leastExpansion
+}
+
+// pass discards a record of rejected early data.
+func (r *Reader) pass(ciphertext int) *attls.Error {
+	content := ciphertext - usualExpansion
+	if content <= 0 {
+		if r.hollow > 0 {
+			r.hollow--
+			return nil
+		}
+		content = 1
+	}
+	if content > r.skip {
 		return attls.Errorf(attls.Violation, attls.FailEarlyDataLimit, "more early data than can be passed over").By("RFC 8446 4.2.10").Under("record")
 	}
-	r.skip -= octets
+	r.skip -= content
 	return nil
 }
 
