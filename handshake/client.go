@@ -82,7 +82,7 @@ func (s clientHello) step(e *Engine) (state, *attls.Error) {
 		r.Fill(UseSessionID, 0, e.nego.sessionID)
 	}
 	var shares []share
-	for i, g := range c.keyShares() {
+	for i, g := range c.sharesWith(psks) {
 		k, err := e.generate(g, i)
 		if err != nil {
 			return nil, err
@@ -397,7 +397,7 @@ func (s clientWaitServerHello) retry(e *Engine, m *message.Raw, hrr *message.Ser
 				return nil, in(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "a share of %v was sent already", g).By("RFC 8446 4.2.8"), x)
 			}
 		}
-		k, err := e.generate(g, len(e.cfg.keyShares()))
+		k, err := e.generate(g, len(s.shares))
 		if err != nil {
 			return nil, err
 		}

@@ -75,8 +75,11 @@ type Config struct {
 	// Groups in order of preference. Nil: x25519, X25519MLKEM768, secp256r1, secp384r1, secp521r1.
 	Groups []attls.NamedGroup
 	// KeyShares are the groups for which a client sends a share at once; they are
-	// sent in the order of Groups. Nil: the first of Groups. An empty non-nil slice sends none and so asks for a
-	// HelloRetryRequest.
+	// sent in the order of Groups. Nil: the group of the session that is offered
+	// first, so that the server need not ask for another share and early data can
+	// be accepted (RFC 8446 section 4.2.10), and without a session, or when its
+	// group is not among Groups, the first of Groups. An empty non-nil slice sends
+	// none and so asks for a HelloRetryRequest.
 	KeyShares []attls.NamedGroup
 	// SignatureSchemes are accepted in the peer's CertificateVerify. Nil: every
 	// scheme implemented, ECDSA first.
@@ -236,6 +239,14 @@ func (c *Config) keyShares() []attls.NamedGroup {
 		return slices.Index(c.groups(), a) - slices.Index(c.groups(), b)
 	})
 	return shares
+}
+
+// sharesWith returns the groups to send shares of beside some keys on offer.
+func (c *Config) sharesWith(psks []PSK) []attls.NamedGroup {
+	if c.KeyShares == nil && len(psks) > 0 && slices.Contains(c.groups(), psks[0].Session.Group) {
+		return []attls.NamedGroup{psks[0].Session.Group}
+	}
+	return c.keyShares()
 }
 
 func (c *Config) signatureSchemes() []attls.SignatureScheme {

@@ -354,7 +354,7 @@ func (e *Engine) deriveResumption() {
 // session makes the session that a ticket stands for.
 func (e *Engine) session(nonce []byte) *Session {
 	suite := e.nego.suite
-	s := &Session{Suite: suite.ID, ALPN: e.nego.alpn, ServerName: e.nego.serverName, Chain: e.peer.chain, Type: e.types.agreed[e.role.Peer()], Scheme: e.peer.scheme,
+	s := &Session{Suite: suite.ID, Group: e.nego.group, ALPN: e.nego.alpn, ServerName: e.nego.serverName, Chain: e.peer.chain, Type: e.types.agreed[e.role.Peer()], Scheme: e.peer.scheme,
 		OCSP: e.peer.ocsp, SCT: e.peer.sct,
 		Secret: suite.ExpandLabel(nil, e.psk.resumption.bytes(), labelPrefix, "resumption", nonce, suite.HashLen)}
 	if e.role == attls.RoleClient {
@@ -362,6 +362,9 @@ func (e *Engine) session(nonce []byte) *Session {
 	}
 	if e.psk.session != nil {
 		s.Attestation = e.psk.session.Attestation
+		if s.Group == 0 { // psk_ke has used none
+			s.Group = e.psk.session.Group
+		}
 	}
 	if v := e.att.proofs[e.role.Peer()].verdict; v != nil && v.Failure == "" {
 		_, scheme := e.chosen(e.role.Peer())

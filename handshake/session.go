@@ -24,6 +24,10 @@ type Session struct {
 	// Suite is the cipher suite of the connection. Its hash goes with the key;
 	// early data needs the very suite.
 	Suite attls.CipherSuite
+	// Group is the group of the connection that the session comes from. A client
+	// that offers the session sends a share of it (see Config.KeyShares), so that
+	// the server need not ask for another one. 0: not known.
+	Group attls.NamedGroup
 	// Lifetime is how many seconds a ticket may be used for.
 	Lifetime uint32
 	// AgeAdd obscures the age of a ticket.
@@ -72,16 +76,21 @@ type PSK struct {
 	Standing negotiation.Standing
 }
 
-// sessionVersion is the first octet of a marshalled session.
-const sessionVersion = 2
+// The first octet of a marshalled session. Older releases wrote sessionGroupless, which
+// is still read.
+const (
+	sessionVersion   = 3
+	sessionGroupless = 2
+)
 
 // Marshal writes a session. Whoever reads the octets can pass for either end,
 // so they are to be encrypted, as TicketKeys does.
 //
 //	struct {
-//	    uint8 version = 1;
+//	    uint8 version = 3;
 //	    uint8 external;
 //	    CipherSuite suite;
+//	    NamedGroup group;                        // not in version 2
 //	    uint32 lifetime, age_add, max_early_data;
 //	    int64 created, valid_until;              // Unix milliseconds; valid_until 0: none
 //	    opaque identity<0..2^16-1>, secret<0..2^16-1>, alpn<0..2^16-1>, server_name<0..2^16-1>;
@@ -97,6 +106,7 @@ func (s *Session) Marshal() []byte {
 	w.number(sessionVersion, 1)
 	w.flag(s.External)
 	w.number(uint64(s.Suite), 2)
+	w.number(uint64(s.Group), 2)
 	w.number(uint64(s.Lifetime), 4)
 	w.number(uint64(s.AgeAdd), 4)
 	w.number(uint64(s.MaxEarlyData), 4)
@@ -129,11 +139,15 @@ func (s *Session) Marshal() []byte {
 // ParseSession reads what Marshal wrote; the octets are copied.
 func ParseSession(b []byte) (*Session, *attls.Error) {
 	r := sessionReader{b: append([]byte(nil), b...)}
-	if v := r.number(1); r.err == nil && v != sessionVersion {
-		return nil, attls.Errorf(attls.Malformed, attls.FailDecode, "a session of version %d", v)
+	version := r.number(1)
+	if r.err == nil && version != sessionVersion && version != sessionGroupless {
+		return nil, attls.Errorf(attls.Malformed, attls.FailDecode, "a session of version %d", version)
 	}
-	s := &Session{External: r.number(1) == 1, Suite: attls.CipherSuite(r.number(2)), Lifetime: uint32(r.number(4)),
-		AgeAdd: uint32(r.number(4)), MaxEarlyData: uint32(r.number(4)), Created: r.time()}
+	s := &Session{External: r.number(1) == 1, Suite: attls.CipherSuite(r.number(2))}
+	if version != sessionGroupless {
+		s.Group = attls.NamedGroup(r.number(2))
+	}
+	s.Lifetime, s.AgeAdd, s.MaxEarlyData, s.Created = uint32(r.number(4)), uint32(r.number(4)), uint32(r.number(4)), r.time()
 	a := &AttestedPeer{ValidUntil: r.time()}
 	s.Identity, s.Secret = r.vector(2), r.vector(2)
 	s.ALPN, s.ServerName = string(r.vector(2)), string(r.vector(2))
