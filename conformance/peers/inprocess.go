@@ -53,6 +53,9 @@ func (InProcess) Start(ctx context.Context, t *Task) (Process, error) {
 	if end.Config.Groups, err = groupNumbers(groups(&t.Scenario, t.Role)); err != nil {
 		return nil, err
 	}
+	if t.Scenario.HelloRetry && t.Role == attls.RoleClient && len(end.Config.Groups) > 0 {
+		end.Config.KeyShares = end.Config.Groups[:1] // whatever group a session had
+	}
 	end.OwnAnswer = t.OwnAnswer
 	end.Config.Retry = handshake.Retry{Always: t.Scenario.Cookie, Cookie: t.Scenario.Cookie}
 	if t.Scenario.RawPublicKeys {
