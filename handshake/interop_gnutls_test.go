@@ -26,7 +26,7 @@ func (gnutls) lacks(w *wish, theirs attls.Role) string {
 		return "gnutls-serv has no command for KeyUpdate"
 	case w.rejected && !w.retry && theirs == attls.RoleServer:
 		return "gnutls-serv cannot announce early data and refuse it"
-	case w.early && w.retry:
+	case w.early && w.retry && !w.learned:
 		return "neither end of GnuTLS goes on when HelloRetryRequest refuses early data, not with openssl either"
 	case w.later && w.resume && theirs == attls.RoleClient:
 		return "gnutls-cli leaves the first connection before it could be asked"

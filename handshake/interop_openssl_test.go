@@ -25,7 +25,7 @@ func (openssl) lacks(w *wish, theirs attls.Role) string {
 		return "openssl 3.0 has no raw public keys"
 	case w.limit != 0:
 		return "openssl has no record_size_limit"
-	case w.early && w.retry && theirs == attls.RoleServer:
+	case w.early && w.retry && !w.learned && theirs == attls.RoleServer:
 		return "s_server has forgotten a session for early data when the second ClientHello offers it, to s_client as well"
 	case w.asked:
 		return "TestOpenSSLKeyUpdate does it"

@@ -34,6 +34,7 @@ type wish struct {
 	later    bool              // the client authenticates after the handshake
 	external bool              // under an external key
 	retry    bool              // HelloRetryRequest
+	learned  bool              // only the first connection: the second sends a share of its group
 	limit    uint16            // record_size_limit, of both
 	update   bool              // we change our key and ask for the same
 	asked    bool              // they ask us
@@ -50,6 +51,8 @@ var wishes = func() []wish {
 		{name: "early data, rejected", resume: true, early: true, rejected: true},
 		{name: "resumption after HelloRetryRequest", resume: true, retry: true},
 		{name: "early data after HelloRetryRequest", resume: true, early: true, rejected: true, retry: true, wide: true},
+		{name: "resumption in the session's group", resume: true, retry: true, learned: true},
+		{name: "early data in the session's group", resume: true, early: true, retry: true, learned: true},
 		{name: "post-handshake authentication", later: true},
 		{name: "post-handshake authentication, resumed", later: true, resume: true, wide: true},
 		{name: "raw public keys", raw: true},
@@ -183,8 +186,11 @@ func (m *encounter) configure() {
 	}
 	if m.retry { // of the first shares none fits
 		c.Groups = []attls.NamedGroup{attls.GroupX25519, attls.GroupSecp384r1}
-		if m.role == attls.RoleServer {
+		switch {
+		case m.role == attls.RoleServer:
 			c.Groups = c.Groups[1:]
+		case !m.learned:
+			c.KeyShares = c.Groups[:1]
 		}
 	}
 	c.RecordSizeLimit = m.limit
@@ -406,7 +412,7 @@ func (m *encounter) check(c *handshake.Conn, i int) {
 			t.Errorf("connection %d: another certificate than expected", i)
 		}
 	}
-	if m.suite != 0 && s.CipherSuite != m.suite || m.group != 0 && s.Group != m.group || s.HelloRetry != m.retry || m.limit != 0 && s.PeerRecordLimit == 0 {
+	if m.suite != 0 && s.CipherSuite != m.suite || m.group != 0 && s.Group != m.group || s.HelloRetry != (m.retry && !(m.learned && again)) || m.limit != 0 && s.PeerRecordLimit == 0 {
 		t.Errorf("connection %d: %v, %v, HelloRetryRequest %v, limit %d", i, s.CipherSuite, s.Group, s.HelloRetry, s.PeerRecordLimit)
 	}
 }
@@ -420,6 +426,9 @@ func testStack(t *testing.T, s stack) {
 			continue
 		}
 		for _, role := range bothEnds {
+			if w.learned && role == attls.RoleServer {
+				continue // about our client
+			}
 			t.Run(fmt.Sprintf("%s/%v", w.name, role), func(t *testing.T) {
 				if why := s.lacks(w, role.Peer()); why != "" {
 					t.Skip(why)
