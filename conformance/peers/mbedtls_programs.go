@@ -98,7 +98,7 @@ func (m MbedTLSPrograms) Start(ctx context.Context, t *Task) (Process, error) {
 		if err != nil {
 			return nil, err
 		}
-		return follow(ctx, p, address, serveMbedTLS(len(p.Printed())), read), nil
+		return follow(ctx, p, address, serveMbedTLS(p.Mark()), read), nil
 	}
 	host, port, err := net.SplitHostPort(t.Address)
 	if err != nil {
@@ -176,7 +176,7 @@ func askMbedTLS(otherAnswer bool) conversation {
 
 // serveMbedTLS waits until ssl_server2 waits for another connection, as it did
 // when it had printed so many octets, and stops it.
-func serveMbedTLS(before int) conversation {
+func serveMbedTLS(before console.Mark) conversation {
 	return func(ctx context.Context, p *console.Program) (sent, received int64, err error) {
 		_, err = p.AwaitAfter(ctx, before, mbedTLSWaits)
 		p.Stop()

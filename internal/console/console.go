@@ -3,6 +3,7 @@
 package console
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -23,12 +25,24 @@ type Program struct {
 	cancel context.CancelFunc
 
 	mu      sync.Mutex
-	printed []byte        // on both outputs
-	output  []byte        // on standard output
+	whole   []byte        // lines of both outputs, in the order in which they were ended
+	outputs [2]output     // standard output and standard error
 	changed chan struct{} // closed and replaced when something was printed
 	ended   chan struct{}
 	status  error // once ended
 }
+
+// output is what came from one of a program's outputs.
+type output struct {
+	text  []byte
+	begun int // where the line begins that is not ended yet
+}
+
+// The outputs of a Program.
+const (
+	standard = iota
+	errorOutput
+)
 
 // Start runs a program until it ends, Stop is called, or the context ends. env
 // is added to the environment.
@@ -42,7 +56,7 @@ func StartIn(ctx context.Context, directory string, env []string, name string, a
 	p := &Program{cmd: exec.CommandContext(ctx, name, args...), cancel: cancel, changed: make(chan struct{}), ended: make(chan struct{})}
 	p.cmd.Dir = directory
 	p.cmd.Env = append(os.Environ(), env...)
-	p.cmd.Stdout, p.cmd.Stderr = &screen{p, true}, &screen{p, false}
+	p.cmd.Stdout, p.cmd.Stderr = &screen{p, standard}, &screen{p, errorOutput}
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) } // so that it can print what it still holds
 	p.cmd.WaitDelay = time.Second                                                // then it is killed
 	var err error
@@ -63,19 +77,24 @@ func StartIn(ctx context.Context, directory string, env []string, name string, a
 // maxPrinted bounds what is kept of what a program prints, in octets.
 const maxPrinted = 16 << 20
 
-// screen is the writing side of a Program, of standard output or of errors.
+// screen is the writing side of a Program, of one of its outputs.
 type screen struct {
 	*Program
-	output bool
+	output int
 }
 
+// Write keeps what was printed. A line joins those of the other output when it is
+// whole: a program writes the parts of a line one by one, and nothing says how the
+// parts that it writes to two pipes follow each other.
 func (s *screen) Write(b []byte) (int, error) {
 	p := s.Program
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.printed = appendPrinted(p.printed, b)
-	if s.output {
-		p.output = appendPrinted(p.output, b)
+	o := &p.outputs[s.output]
+	o.text = appendPrinted(o.text, b)
+	if end := bytes.LastIndexByte(o.text[o.begun:], '\n') + 1; end > 0 {
+		p.whole = appendPrinted(p.whole, o.text[o.begun:o.begun+end])
+		o.begun += end
 	}
 	close(p.changed)
 	p.changed = make(chan struct{})
@@ -86,57 +105,104 @@ func appendPrinted(kept, b []byte) []byte {
 	return append(kept, b[:min(len(b), maxPrinted-len(kept))]...)
 }
 
-// Printed is what the program has printed so far, on both outputs; of what it prints
-// without end, the first 16 MB.
+// Printed is what the program has printed so far, on both outputs: whole lines in the
+// order in which they came, then the lines that are not ended yet. Of what it prints
+// without end, it is the first 16 MB of each output.
 func (p *Program) Printed() []byte {
-	text, _ := p.snapshot(&p.printed)
+	text, _ := p.snapshot(0)
 	return text
 }
 
-func (p *Program) snapshot(of *[]byte) (text []byte, changed chan struct{}) {
+// snapshot is Printed without the first octets of the whole lines; lines is how many
+// octets of these there are.
+func (p *Program) snapshot(from int) (text []byte, lines int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return (*of)[:len(*of):len(*of)], p.changed
+	text = slices.Clone(p.whole[min(from, len(p.whole)):])
+	for i := range p.outputs {
+		text = append(text, p.outputs[i].text[p.outputs[i].begun:]...)
+	}
+	return text, len(p.whole)
+}
+
+// Mark is a moment in what a program prints.
+type Mark [2]int
+
+// Mark marks what the program has printed until now.
+func (p *Program) Mark() (m Mark) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.outputs {
+		m[i] = len(p.outputs[i].text)
+	}
+	return m
+}
+
+// after is what one output has brought since a moment.
+func (p *Program) after(m Mark, i int) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	text := p.outputs[i].text
+	return text[min(m[i], len(text)):len(text):len(text)]
 }
 
 // longestMatch bounds what a pattern of Await matches, in octets.
-const longestMatch = 1000
+const longestMatch = 64 << 10
 
 // ErrEnded says that a program ended without printing what was awaited.
 var ErrEnded = errors.New("the program has ended")
 
 // Await waits until the program has printed what matches, and returns the match
-// with its groups. A match has at most 1000 octets.
+// with its groups. Nothing of one output comes into a line of the other. A match has at
+// most 64 KB.
 func (p *Program) Await(ctx context.Context, pattern *regexp.Regexp) ([]string, error) {
-	return p.await(ctx, &p.printed, 0, pattern)
+	from := 0
+	return p.await(ctx, pattern, func() []string {
+		text, lines := p.snapshot(from)
+		from = max(from, lines-longestMatch)
+		return match(pattern, text)
+	})
 }
 
-// AwaitAfter is Await for what is printed after the first octets.
-func (p *Program) AwaitAfter(ctx context.Context, octets int, pattern *regexp.Regexp) ([]string, error) {
-	return p.await(ctx, &p.printed, octets, pattern)
+// AwaitAfter is Await for what one of the outputs brings after a moment.
+func (p *Program) AwaitAfter(ctx context.Context, m Mark, pattern *regexp.Regexp) ([]string, error) {
+	return p.await(ctx, pattern, func() []string {
+		if found := match(pattern, p.after(m, standard)); found != nil {
+			return found
+		}
+		return match(pattern, p.after(m, errorOutput))
+	})
 }
 
 // AwaitOutput is Await for standard output alone, where nothing that a program says
 // meanwhile comes between.
 func (p *Program) AwaitOutput(ctx context.Context, pattern *regexp.Regexp) ([]string, error) {
-	return p.await(ctx, &p.output, 0, pattern)
+	return p.await(ctx, pattern, func() []string { return match(pattern, p.after(Mark{}, standard)) })
 }
 
-func (p *Program) await(ctx context.Context, in *[]byte, octets int, pattern *regexp.Regexp) ([]string, error) {
-	for from := octets; ; {
-		over := p.over()
-		text, changed := p.snapshot(in)
-		if m := pattern.FindSubmatch(text[from:]); m != nil {
-			list := make([]string, len(m))
-			for i := range m {
-				list[i] = string(m[i])
-			}
-			return list, nil
+// match is a match with its groups; nil if there is none.
+func match(pattern *regexp.Regexp, text []byte) []string {
+	m := pattern.FindSubmatch(text)
+	if m == nil {
+		return nil
+	}
+	list := make([]string, len(m))
+	for i := range m {
+		list[i] = string(m[i])
+	}
+	return list
+}
+
+// await looks again whenever something was printed.
+func (p *Program) await(ctx context.Context, pattern *regexp.Regexp, look func() []string) ([]string, error) {
+	for {
+		over, changed := p.over(), p.changes() // before the look, so that nothing comes between unseen
+		if m := look(); m != nil {
+			return m, nil
 		}
 		if over {
 			return nil, fmt.Errorf("%w without printing %q", ErrEnded, pattern)
 		}
-		from = max(octets, len(text)-longestMatch)
 		select {
 		case <-changed:
 		case <-p.ended:
@@ -144,6 +210,13 @@ func (p *Program) await(ctx context.Context, in *[]byte, octets int, pattern *re
 			return nil, fmt.Errorf("%q was not printed: %w", pattern, ctx.Err())
 		}
 	}
+}
+
+// changes is closed when more is printed.
+func (p *Program) changes() chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.changed
 }
 
 // over reports whether the program has ended and everything that it printed is there.
@@ -225,4 +298,4 @@ func freeAddress() (string, error) {
 	return l.Addr().String(), nil
 }
 
-func tail(b []byte) []byte { return b[max(0, len(b)-longestMatch):] }
+func tail(b []byte) []byte { return b[max(0, len(b)-1000):] }

@@ -39,7 +39,7 @@ func TestProgram(t *testing.T) {
 	if _, err := p.Await(ctx, regexp.MustCompile("between\n")); err != nil {
 		t.Error(err)
 	}
-	before := len(p.Printed())
+	before := p.Mark()
 	if err := p.Type("typed\n"); err != nil {
 		t.Error(err)
 	}
@@ -61,12 +61,69 @@ func TestPrintedIsBounded(t *testing.T) {
 	p := &Program{changed: make(chan struct{})}
 	line := make([]byte, maxPrinted/3)
 	for range 4 {
-		if n, err := (&screen{p, true}).Write(line); n != len(line) || err != nil {
+		if n, err := (&screen{p, standard}).Write(line); n != len(line) || err != nil {
 			t.Fatal(n, err)
 		}
 	}
-	if len(p.printed) != maxPrinted || len(p.output) != maxPrinted {
-		t.Errorf("%d and %d octets are kept", len(p.printed), len(p.output))
+	if len(p.Printed()) != maxPrinted || len(p.after(Mark{}, standard)) != maxPrinted {
+		t.Errorf("%d and %d octets are kept", len(p.Printed()), len(p.after(Mark{}, standard)))
+	}
+}
+
+// TestOutputs: two outputs come through two pipes, and nothing says how the parts of
+// their lines follow each other.
+func TestOutputs(t *testing.T) {
+	long := strings.Repeat("between\n", 1000)
+	for name, test := range map[string]struct {
+		printed []string // "1" and "2" before the text name the output
+		pattern string
+		found   bool
+	}{
+		"a line of one output, parts of which came after those of the other": {[]string{"2depth=0 ", "1ACCEPT\n", "2CN = client\n"}, `depth=0 CN = client`, true},
+		"a line that is not ended":                      {[]string{"1Waiting for", "2noise\n", "1 a connection"}, `Waiting for a connection`, true},
+		"lines that follow each other on two outputs":   {[]string{"1received cmd\n", "2closed\n"}, `received cmd(?s:.*)closed`, true},
+		"lines far from each other":                     {[]string{"1received cmd\n", "2" + long, "2closed\n"}, `received cmd(?s:.*)closed`, true},
+		"the parts of a line that was never one":        {[]string{"1depth=0 ", "2CN = client\n", "1ACCEPT\n"}, `depth=0 CN = client`, false},
+		"lines in the order in which they did not come": {[]string{"2closed\n", "1received cmd\n"}, `received cmd(?s:.*)closed`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &Program{changed: make(chan struct{}), ended: make(chan struct{})}
+			write := func(text string) {
+				(&screen{p, int(text[0] - '1')}).Write([]byte(text[1:]))
+			}
+			got := make(chan error)
+			go func() { // it looks after each part, or after several
+				_, err := p.Await(t.Context(), regexp.MustCompile(test.pattern))
+				got <- err
+			}()
+			for _, text := range test.printed {
+				write(text)
+			}
+			close(p.ended)
+			if err := <-got; (err == nil) != test.found {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestMark: what was printed before is not found again, whichever output brings more.
+func TestMark(t *testing.T) {
+	p := &Program{changed: make(chan struct{}), ended: make(chan struct{})}
+	out, errs := &screen{p, standard}, &screen{p, errorOutput}
+	ready := regexp.MustCompile("ready")
+	out.Write([]byte("ready"))
+	m := p.Mark()
+	errs.Write([]byte("noise\n"))
+	out.Write([]byte(" ok\n"))
+	short, cancel := context.WithCancel(t.Context())
+	cancel()
+	if found, err := p.AwaitAfter(short, m, ready); err == nil {
+		t.Errorf("%q was found again", found)
+	}
+	errs.Write([]byte("ready\n"))
+	if _, err := p.AwaitAfter(t.Context(), m, ready); err != nil {
+		t.Error(err)
 	}
 }
 
