@@ -48,12 +48,14 @@ func (CryptoTLS) Limit(s *conformance.Scenario, r attls.Role) string {
 }
 
 // Deviation implements Deviator.
-func (CryptoTLS) Deviation(s *conformance.Scenario, _ attls.Role) *Deviant {
+func (CryptoTLS) Deviation(s *conformance.Scenario, _ attls.Role) []Deviant {
 	return cryptoTLSDeviations.of(s)
 }
 
-// cryptoTLSDeviations were found in the crypto/tls of Go 1.26.
-var cryptoTLSDeviations = deviations{
+// cryptoTLSTried are the versions of Go that were tried.
+var cryptoTLSTried = history{"1.26", "1.26.8"}
+
+var cryptoTLSDeviations = cryptoTLSTried.all(
 	takes("extensions that it does not know or did not ask for are passed over in whatever message they stand (RFC 8446 4.2)",
 		"hello-unknown", "hello-elsewhere", "retry-unknown", "answer-unknown", "answer-unsolicited", "elsewhere", "certificate-unsolicited", "client-certificate-unsolicited"),
 	takes("it does not look for an extension that stands twice in CertificateRequest (RFC 8446 4.2)", "request-twice"),
@@ -67,7 +69,7 @@ var cryptoTLSDeviations = deviations{
 	answers(attls.AlertProtocolVersion, "a version that was not offered is protocol_version, not illegal_parameter (RFC 8446 4.2.1)", "version"),
 	answers(attls.AlertIllegalParameter, "a pre-shared key that was not offered is illegal_parameter, not unsupported_extension (RFC 8446 4.2)", "key-not-offered"),
 	breaksOff("a first record that is no handshake record is taken for another protocol, and it closes without an alert", append(bySender("unknown-type"), "ccs-first")...),
-}
+)
 
 // Start implements Peer.
 func (CryptoTLS) Start(ctx context.Context, t *Task) (Process, error) {

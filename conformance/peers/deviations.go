@@ -19,14 +19,29 @@ type deviation struct {
 type deviations []deviation
 
 // of is what is known for a scenario; nil: nothing.
-func (l deviations) of(s *conformance.Scenario) *Deviant {
+func (l deviations) of(s *conformance.Scenario) (list []Deviant) {
 	for i := range l {
 		if d := &l[i]; slices.Contains(d.faults, s.Injected()) && (d.when == nil || d.when(s)) {
-			return &d.Deviant
+			list = append(list, d.Deviant)
 		}
 	}
-	return nil
+	return list
 }
+
+// history is a stack's versions that were tried, the oldest first.
+type history []string
+
+// seen are deviations that the tried versions from first to last have, and the others
+// have not.
+func (h history) seen(first, last string, list ...deviation) deviations {
+	for i := range list {
+		list[i].Releases = Releases{first, last, h}
+	}
+	return list
+}
+
+// all are deviations of every version that was tried.
+func (h history) all(list ...deviation) deviations { return h.seen(h[0], h[len(h)-1], list...) }
 
 // answers is a deviation in the alert, takes one in what must be rejected, and
 // breaksOff one without an alert. does says why, in a sentence.

@@ -367,6 +367,9 @@ func RunAll(ctx context.Context, cases []Case, peers []Peer, settings Settings, 
 	for _, p := range peers {
 		byName[p.Name()] = p
 	}
+	if settings.versions == nil {
+		settings.versions = &versions{}
+	}
 	results := make([]*Result, len(cases))
 	next := make(chan int)
 	var mu sync.Mutex

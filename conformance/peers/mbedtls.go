@@ -100,26 +100,31 @@ var ownFaults = map[string][]string{
 
 // Deviation implements Deviator: how mbedTLS 3.6 rejects otherwise than RFC 8446
 // and the drafts have it.
-func (MbedTLS) Deviation(s *conformance.Scenario, _ attls.Role) *Deviant {
+func (MbedTLS) Deviation(s *conformance.Scenario, _ attls.Role) []Deviant {
 	return mbedTLSDeviations.of(s)
 }
 
 // noCertificate is an alert of SSL 3.0.
 const noCertificate attls.AlertDescription = 41
 
+// mbedTLSTried are the versions that were tried.
+var mbedTLSTried = history{"3.6.6", "3.6.7"}
+
 // mbedTLSDeviations were found in mbedTLS 3.6.6 and read in its source.
-var mbedTLSDeviations = deviations{
+var mbedTLSDeviations = slices.Concat(mbedTLSTried.seen("3.6.6", "3.6.6",
+	breaksOff("octets behind a message that must end its record end the connection without an alert (RFC 8446 5.1): mbedtls_ssl_read_record returns the error, and nothing behind it sends one", bySender("boundary-hello", "boundary-finished")...),
+	takes("the check of the group in HelloRetryRequest is satisfied by any group in its list that is another one, so that it takes one that it did not offer (RFC 8446 4.2.8)", "retry-group-not-offered"),
+), mbedTLSTried.all(
 	answers(attls.AlertIllegalParameter, "an extension that it does not know is illegal_parameter wherever it stands, not unsupported_extension (RFC 8446 4.2): the mask of what a message may hold is asked before what was offered",
 		"code-point", "hello-unknown", "retry-unknown", "answer-unknown"),
 	breaksOff("a message of more than 16 KB does not fit its buffer, and it closes without an alert", "huge"),
-	{[]string{"missing", "client-certificate-empty"}, func(s *conformance.Scenario) bool {
+	deviation{[]string{"missing", "client-certificate-empty"}, func(s *conformance.Scenario) bool {
 		return s.Profile == "" || s.Credential == conformance.CredentialAttestation && s.Attester == conformance.AttestClient
 	}, Deviant{Alert: noCertificate, Does: "an empty Certificate of a client is answered with no_certificate (41), which TLS 1.3 does not have, not certificate_required"}},
 	answers(noCertificate, "an empty Certificate of a server is answered with no_certificate (41), which TLS 1.3 does not have, not decode_error", "certificate-empty"),
 
 	breaksOff("an error of the record layer ends the connection without an alert: mbedtls_ssl_read_record returns it, and nothing behind it sends one but for a failed MAC",
-		slices.Concat(bySender("overflow-plain", "overflow", "empty-handshake", "empty-alert", "inner-type", "no-inner-type", "ccs-value", "unknown-type",
-			"boundary-hello", "boundary-finished"))...),
+		slices.Concat(bySender("overflow-plain", "overflow", "empty-handshake", "empty-alert", "inner-type", "no-inner-type", "ccs-value", "unknown-type"))...),
 	breaksOff("the header of a handshake message has to stand in one record, and otherwise the connection ends without an alert (RFC 8446 5.1)", bySender("splinters")...),
 	takes("a protected change_cipher_spec is dropped like an unprotected one, not answered with unexpected_message (RFC 8446 5)", bySender("protected-ccs")...),
 	takes("a change_cipher_spec before ClientHello is dropped, not answered with unexpected_message (RFC 8446 5)", "ccs-first"),
@@ -138,13 +143,12 @@ var mbedTLSDeviations = deviations{
 	answers(attls.AlertIllegalParameter, "a ServerHello of an older version is illegal_parameter, not protocol_version", "version-old"),
 	answers(attls.AlertHandshakeFailure, "a share of another group than its own is handshake_failure, not illegal_parameter (RFC 8446 4.2.8)", "group-not-offered", "group-without-share", "retry-group-changed"),
 	takes("a HelloRetryRequest that changes nothing is followed by the same ClientHello once more (RFC 8446 4.1.4)", "retry-unchanged"),
-	takes("the check of the group in HelloRetryRequest is satisfied by any group in its list that is another one, so that it takes one that it did not offer (RFC 8446 4.2.8)", "retry-group-not-offered"),
 	answers(attls.AlertUnsupportedExtension, "a cookie in HelloRetryRequest is refused as an extension that was not offered, although RFC 8446 4.2 excepts it", "cookie"),
 	breaksOff("a protocol that was not offered is refused without an alert (RFC 7301 3.1)", "protocol-not-offered"),
 	takes("of several protocols in the answer, the first counts (RFC 7301 3.1)", "two-protocols"),
 	answers(attls.AlertDecodeError, "CertificateRequest without signature_algorithms is decode_error, not missing_extension (RFC 8446 4.3.2)", "request-without-algorithms"),
 	takes("a context in the CertificateRequest of the handshake is taken and sent back (RFC 8446 4.3.2)", "request-context"),
-}
+))
 
 // Start implements Peer.
 func (m MbedTLS) Start(ctx context.Context, t *Task) (Process, error) {

@@ -57,8 +57,8 @@ func Identify(ctx context.Context, p Peer) report.Stack {
 
 // Deviator is a Peer that is known to answer a fault otherwise than it should.
 type Deviator interface {
-	// Deviation says what it does in a role instead; nil when nothing is known.
-	Deviation(s *conformance.Scenario, r attls.Role) *Deviant
+	// Deviation says what its releases do in a role instead; nil when nothing is known.
+	Deviation(s *conformance.Scenario, r attls.Role) []Deviant
 }
 
 // Bounded is a Peer that does not send, or take, payloads of every size.
@@ -94,6 +94,8 @@ type Deviant struct {
 	None  bool                   // it rejects without an alert
 	// Accepts says that it takes what it must reject.
 	Accepts bool
+	// Releases are those that were seen to deviate.
+	Releases Releases
 }
 
 // shows reports whether the claims of the end that had to deal with the fault,

@@ -1,46 +1,45 @@
 package peers
 
 import (
+	"slices"
+
 	"attls"
 	"attls/conformance"
 )
 
 // Deviation implements Deviator.
-func (o *OpenSSL) Deviation(s *conformance.Scenario, _ attls.Role) *Deviant {
-	if _, number := o.version(); number < opensslStrict {
-		if d := openSSL30Deviations.of(s); d != nil {
-			return d
-		}
-	}
+func (o *OpenSSL) Deviation(s *conformance.Scenario, _ attls.Role) []Deviant {
 	return openSSLDeviations.of(s)
 }
 
-// opensslStrict is the version from which what openSSL30Deviations lists is right.
-const opensslStrict = 305 // 3.5
+// openSSLTried are the versions that were tried.
+var openSSLTried = history{"3.0.17", "3.0.20", "3.0.22", "3.5.9", "3.6.5"}
 
-// openSSLDeviations were found in OpenSSL 3.0.17, 3.0.20, 3.0.22 and 3.5.9.
-var openSSLDeviations = deviations{
+var openSSLDeviations = slices.Concat(openSSLTried.all(
 	takes("extensions that it does not know are passed over in an answer (RFC 8446 4.2)", "hello-unknown", "retry-unknown", "answer-unknown"),
 	takes("signed_certificate_timestamp in a client's Certificate is passed over, asked for or not (RFC 8446 4.2)", "client-certificate-unsolicited"),
 	takes("it does not look for an unknown extension that stands twice (RFC 8446 4.2)", "twice.client_hello", "request-twice"),
 	takes("a context in the CertificateRequest of the handshake is taken and sent back (RFC 8446 4.3.2)", "request-context"),
 	answers(attls.AlertBadCertificate, "an empty cert_data of a server is a certificate that does not parse, bad_certificate, not decode_error (RFC 8446 4.4.2)", "certificate-data-empty.server"),
-}
-
-// openSSL30Deviations are those of the older one alone.
-var openSSL30Deviations = deviations{
+), openSSLTried.seen("3.0.17", "3.0.22",
 	answers(attls.AlertIllegalParameter, "an empty list of cipher suites is illegal_parameter, not decode_error (RFC 8446 6.2)", "no-suites"),
 	answers(attls.AlertIllegalParameter, "a change_cipher_spec of another value is illegal_parameter, not unexpected_message (RFC 8446 5)", bySender("ccs-value")...),
-}
+))
 
 // Deviation implements Deviator.
-func (GnuTLS) Deviation(s *conformance.Scenario, _ attls.Role) *Deviant {
+func (GnuTLS) Deviation(s *conformance.Scenario, _ attls.Role) []Deviant {
 	return gnuTLSDeviations.of(s)
 }
 
-// gnuTLSDeviations were found in GnuTLS 3.7.9.
-var gnuTLSDeviations = deviations{
-	takes("it does not look for an extension that stands twice (RFC 8446 4.2)", "twice.client_hello", "twice.server_hello", "twice.encrypted_extensions", "request-twice"),
+// gnuTLSTried are the versions that were tried.
+var gnuTLSTried = history{"3.7.9", "3.8.9", "3.8.13"}
+
+var gnuTLSDeviations = slices.Concat(gnuTLSTried.seen("3.7.9", "3.7.9",
+	takes("it does not look for an extension that stands twice in ServerHello (RFC 8446 4.2)", "twice.server_hello"),
+), gnuTLSTried.seen("3.8.9", "3.8.13",
+	takes("a change_cipher_spec of another value is dropped like one of the right value, not answered with unexpected_message (RFC 8446 5)", bySender("ccs-value")...),
+), gnuTLSTried.all(
+	takes("it does not look for an extension that stands twice (RFC 8446 4.2)", "twice.client_hello", "twice.encrypted_extensions", "request-twice"),
 	takes("extensions that it does not know are passed over in an answer (RFC 8446 4.2)", "hello-unknown", "retry-unknown", "answer-unknown"),
 	answers(attls.AlertUnsupportedExtension, "an extension in a message that the table does not give it is unsupported_extension, not illegal_parameter (RFC 8446 4.2)", "hello-elsewhere", "elsewhere"),
 	answers(attls.AlertHandshakeFailure, "what is missing or empty in ClientHello is a thing without anything in common, handshake_failure (RFC 8446 6.2, 9.2)",
@@ -62,10 +61,10 @@ var gnuTLSDeviations = deviations{
 	breaksOff("gnutls-cli closes without an alert after an error past the handshake", "request-after", "overflow.server", "empty-alert.server", "inner-type.server", "no-inner-type.server",
 		"boundary-finished.server", "key-update-value.server", "message-late.server"),
 	answers(attls.AlertIllegalParameter, "a HelloRetryRequest with a cookie and no group is illegal_parameter, although either is enough of a change (RFC 8446 4.1.4)", "cookie"),
-}
+))
 
 // Deviation implements Deviator: what mbedTLS does without our patches.
-func (MbedTLSPrograms) Deviation(s *conformance.Scenario, _ attls.Role) *Deviant {
+func (MbedTLSPrograms) Deviation(s *conformance.Scenario, _ attls.Role) []Deviant {
 	if d := mbedTLSProgramsDeviations.of(s); d != nil {
 		return d
 	}
@@ -75,6 +74,6 @@ func (MbedTLSPrograms) Deviation(s *conformance.Scenario, _ attls.Role) *Deviant
 	return mbedTLSDeviations.of(s)
 }
 
-var mbedTLSProgramsDeviations = deviations{
+var mbedTLSProgramsDeviations = mbedTLSTried.all(
 	answers(attls.AlertBadRecordMAC, "it passes over octets behind the last field of ClientHello and leaves them out of the transcript, so that the keys of both ends differ (RFC 8446 6.2)", "trailing.client_hello"),
-}
+)

@@ -71,6 +71,8 @@ type Settings struct {
 	Parallel int           // cases at a time; 0: as many as there are processors
 	Timeout  time.Duration // of a case; 0: DefaultTimeout
 	Recorder *Recorder     // nil: nothing is recorded
+
+	versions *versions // of the stacks; nil: they are asked in each case
 }
 
 func (s *Settings) parallel() int {
@@ -114,53 +116,56 @@ func Run(ctx context.Context, c Case, peers map[string]Peer, settings Settings) 
 		err = judge(&c, r.Earlier, r.Ends)
 	}
 	r.Seconds = time.Since(started).Seconds()
-	r.Status, r.Reason = verdict(&c, peers, r.Ends, err)
+	said := settings.versions
+	if said == nil {
+		said = &versions{}
+	}
+	r.Status, r.Reason = verdict(&c, peers, r.Ends, err, func(p Peer) string { return said.of(ctx, p) })
 	return r
 }
 
 // verdict is the status of a case that ended with err, and the reason. An
-// expected deviation that does not occur is a failure, so that a change is
-// noticed either way.
-func verdict(c *Case, peers map[string]Peer, ends []conformance.Claims, err error) (status, reason string) {
+// expected deviation that does not occur is a failure in the releases that are known to
+// deviate, so that a change is noticed either way. In others it passes with a reason,
+// which says what these do.
+func verdict(c *Case, peers map[string]Peer, ends []conformance.Claims, err error, version func(Peer) string) (status, reason string) {
 	if b := bounded(c, peers); b != nil && len(ends) > 0 {
-		return b.verdict(c, ends, err)
+		return b.verdict(c, version(peers[c.Stack(b.role)]), ends, err)
 	}
-	if expected := deviant(c, peers); expected != nil && len(ends) > 0 {
-		role := expected.role
-		switch {
-		case err == nil:
-			return Failed, "an expected deviation did not occur: " + expected.Does
-		case expected.shows(&ends[role], &ends[role.Peer()]):
-			return Deviation, "expected deviation of " + c.Stack(role) + ": " + expected.Does
+	why := ""
+	if role, list := deviant(c, peers); len(list) > 0 && len(ends) > 0 {
+		p := peers[c.Stack(role)]
+		var ok bool
+		status, why, ok = judgeDeviations(p.Name(), version(p), list, err == nil, func(d *Deviant) bool { return d.shows(&ends[role], &ends[role.Peer()]) })
+		if ok {
+			return status, why
 		}
 	}
 	if err != nil {
-		return Failed, strings.ReplaceAll(err.Error(), "\n", "; ") // joined errors
+		reason = strings.ReplaceAll(err.Error(), "\n", "; ") // joined errors
+		if why != "" {
+			reason += "; " + why
+		}
+		return Failed, reason
 	}
 	return Passed, ""
 }
 
-// expected is how the end that has to deal with a fault is known to deviate.
-type expected struct {
-	*Deviant
-	role attls.Role
-}
-
-func deviant(c *Case, peers map[string]Peer) *expected {
+// deviant is the end that has to deal with a fault, and how it is known to deviate.
+func deviant(c *Case, peers map[string]Peer) (attls.Role, []Deviant) {
 	if c.Scenario.Injected() == "" {
-		return nil
+		return 0, nil
 	}
 	f, err := findFault(&c.Scenario)
 	if err != nil {
-		return nil
+		return 0, nil
 	}
 	role := f.Receiver()
-	if d, ok := peers[c.Stack(role)].(Deviator); ok {
-		if known := d.Deviation(&c.Scenario, role); known != nil {
-			return &expected{known, role}
-		}
+	d, ok := peers[c.Stack(role)].(Deviator)
+	if !ok {
+		return 0, nil
 	}
-	return nil
+	return role, d.Deviation(&c.Scenario, role)
 }
 
 var roles = [...]attls.Role{attls.RoleClient, attls.RoleServer}

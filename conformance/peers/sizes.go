@@ -62,13 +62,18 @@ func bounded(c *Case, peers map[string]Peer) *bound {
 
 // verdict: a payload that is too large fails where and how it is known to, so that
 // a change is noticed either way.
-func (b *bound) verdict(c *Case, ends []conformance.Claims, err error) (status, reason string) {
+func (b *bound) verdict(c *Case, version string, ends []conformance.Claims, err error) (status, reason string) {
 	stack := c.Stack(b.role)
+	where := b.Releases.standing(version)
 	switch {
+	case err == nil && where == within:
+		return Failed, fmt.Sprintf("%d octets passed, which %s is known to refuse: %s", c.Scenario.Payload, or(version, stack), b.Does)
 	case err == nil:
-		return Failed, fmt.Sprintf("%d octets passed, which %s is known to refuse: %s", c.Scenario.Payload, stack, b.Does)
+		return Passed, fmt.Sprintf("%s takes %d octets, unlike %s: %s", or(version, stack), c.Scenario.Payload, b.Releases.String(), b.Does)
 	case ends[b.role].Error == nil || !b.shows(&ends[b.role], &ends[b.role.Peer()]):
 		return Failed, "it did not fail as it is known to (" + b.Does + "): " + err.Error()
+	case where != within && where != untried:
+		return Failed, fmt.Sprintf("%s does what only %s is known to do: %s", version, b.Releases.String(), b.Does)
 	case b.Rule:
 		return Passed, ""
 	}
@@ -110,11 +115,12 @@ func (InProcess) Bound(s *conformance.Scenario, r attls.Role) *Bound {
 // Bound implements Bounded.
 func (MbedTLS) Bound(s *conformance.Scenario, r attls.Role) *Bound {
 	const largest = 16 << 10
+	all := Releases{mbedTLSTried[0], mbedTLSTried[len(mbedTLSTried)-1], mbedTLSTried}
 	switch {
 	case sends(s, r) && s.Payload >= largest:
-		return &Bound{Deviant{Does: "a handshake message is written into one buffer of 16 KB", Alert: attls.AlertInternalError}, false}
+		return &Bound{Deviant{Does: "a handshake message is written into one buffer of 16 KB", Alert: attls.AlertInternalError, Releases: all}, false}
 	case !sends(s, r) && (s.Payload > largest || s.Payload == largest && s.Credential == conformance.CredentialX509):
-		return &Bound{Deviant{Does: "a handshake message is read into one buffer of 16 KB, and one that does not fit ends the connection without an alert", None: true}, false}
+		return &Bound{Deviant{Does: "a handshake message is read into one buffer of 16 KB, and one that does not fit ends the connection without an alert", None: true, Releases: all}, false}
 	}
 	return nil
 }

@@ -47,24 +47,28 @@ func TestBound(t *testing.T) {
 	internal := &conformance.AlertClaim{Code: uint8(attls.AlertInternalError)}
 	fine, broke := conformance.Claims{}, errors.New("it failed")
 	for _, test := range []struct {
-		name           string
+		name, version  string
 		payload        int
 		client, server conformance.Claims
 		err            error
 		want           string
 	}{
-		{"passes", 15 << 10, fine, fine, nil, Passed},
-		{"should pass", 15 << 10, fine, failed(nil), broke, Failed},
-		{"not read", 60 << 10, fine, failed(nil), broke, Deviation},
-		{"not read, with an alert", 60 << 10, fine, failed(internal), broke, Failed},
-		{"refused by another", 60 << 10, failed(nil), fine, broke, Failed},
-		{"should not pass", 60 << 10, fine, fine, nil, Failed},
-		{"not sent", 1 << 20, failed(internal), fine, broke, Passed},
-		{"sent", 1 << 20, fine, failed(nil), broke, Failed},
+		{"passes", "3.6.6", 15 << 10, fine, fine, nil, Passed},
+		{"should pass", "3.6.6", 15 << 10, fine, failed(nil), broke, Failed},
+		{"not read", "3.6.6", 60 << 10, fine, failed(nil), broke, Deviation},
+		{"not read, with an alert", "3.6.6", 60 << 10, fine, failed(internal), broke, Failed},
+		{"refused by another", "3.6.6", 60 << 10, failed(nil), fine, broke, Failed},
+		{"should not pass", "3.6.6", 60 << 10, fine, fine, nil, Failed},
+		{"not sent", "3.6.6", 1 << 20, failed(internal), fine, broke, Passed},
+		{"sent", "3.6.6", 1 << 20, fine, failed(nil), broke, Failed},
+		{"should not pass in the last release that was tried", "3.6.7", 60 << 10, fine, fine, nil, Failed},
+		{"passes in a later release", "3.6.9", 60 << 10, fine, fine, nil, Passed},
+		{"not read by a later release", "3.6.9", 60 << 10, fine, failed(nil), broke, Deviation},
+		{"our own limit knows no release", "3.6.9", 1 << 20, fine, fine, nil, Failed},
 	} {
 		c := Case{"attls", "mbedtls", conformance.Scenario{Profile: "tls-attestation-07", Attester: conformance.AttestClient,
 			Model: conformance.ModelEvidence, Credential: conformance.CredentialX509, Payload: test.payload}}
-		if got, reason := verdict(&c, all, []conformance.Claims{test.client, test.server}, test.err); got != test.want {
+		if got, reason := verdict(&c, all, []conformance.Claims{test.client, test.server}, test.err, func(Peer) string { return test.version }); got != test.want {
 			t.Errorf("%s: %s (%s), not %s", test.name, got, reason, test.want)
 		}
 	}

@@ -1,7 +1,9 @@
 package peers
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,35 +11,137 @@ import (
 	"attls/conformance"
 )
 
-// TestVerdict: an expected deviation passes as such, another one fails, and so
-// does one that does not occur.
+// TestVerdict: an expected deviation passes as such in the releases that are known for
+// it, and there the right behaviour fails; in a release that has mended it, it is the
+// other way round, and of a release that nobody tried both pass.
 func TestVerdict(t *testing.T) {
-	all := map[string]Peer{"attls": InProcess{}, "mbedtls": MbedTLS{}}
-	client := func(alert *conformance.AlertClaim) []conformance.Claims {
-		return []conformance.Claims{{Role: "client", AlertSent: alert, Error: &conformance.ErrorClaim{}}, {Role: "server"}}
+	all := map[string]Peer{"attls": InProcess{}, "mbedtls": MbedTLS{}, "gnutls": GnuTLS{}}
+	client := func(alert attls.AlertDescription) []conformance.Claims {
+		return []conformance.Claims{{Role: "client", AlertSent: &conformance.AlertClaim{Code: uint8(alert)}, Error: &conformance.ErrorClaim{}}, {Role: "server"}}
 	}
+	silent := []conformance.Claims{{Role: "client", Error: &conformance.ErrorClaim{}}, {Role: "server"}}
+	accepts := []conformance.Claims{{Role: "client"}, {Role: "server"}}
 	wrong := errors.New("the wrong alert")
 	for _, test := range []struct {
-		fail string
-		ends []conformance.Claims
-		err  error
-		want string
+		name          string
+		peer, version string
+		fail          string
+		ends          []conformance.Claims
+		err           error
+		want, reason  string
 	}{
-		{"code-point", client(&conformance.AlertClaim{Code: uint8(attls.AlertIllegalParameter)}), wrong, Deviation},
-		{"code-point", client(&conformance.AlertClaim{Code: uint8(attls.AlertDecodeError)}), wrong, Failed},
-		{"code-point", client(nil), wrong, Failed},
-		{"code-point", client(&conformance.AlertClaim{Code: uint8(attls.AlertUnsupportedExtension)}), nil, Failed},
-		{"code-point", nil, wrong, Failed},
-		{"huge", client(nil), wrong, Deviation},
-		{"huge", client(&conformance.AlertClaim{Code: uint8(attls.AlertInternalError)}), wrong, Failed},
-		{"huge", []conformance.Claims{{}, {}}, wrong, Failed},
-		{"binder", client(nil), wrong, Failed},
-		{"binder", client(nil), nil, Passed},
-		{"", client(nil), nil, Passed},
+		{"a known deviation", "mbedtls", "Mbed TLS 3.6.6", "code-point", client(attls.AlertIllegalParameter), wrong, Deviation, "expected deviation of mbedtls"},
+		{"and in the last release that was tried", "mbedtls", "Mbed TLS 3.6.7", "code-point", client(attls.AlertIllegalParameter), wrong, Deviation, ""},
+		{"another alert than the known one", "mbedtls", "Mbed TLS 3.6.6", "code-point", client(attls.AlertDecodeError), wrong, Failed, "the wrong alert"},
+		{"no alert in place of the known one", "mbedtls", "Mbed TLS 3.6.6", "code-point", silent, wrong, Failed, ""},
+		{"the right alert, of a release that is known to deviate", "mbedtls", "Mbed TLS 3.6.6", "code-point", client(attls.AlertUnsupportedExtension), nil, Failed, "did not occur in Mbed TLS 3.6.6"},
+		{"the right alert of a release that nobody tried", "mbedtls", "Mbed TLS 3.6.9", "code-point", client(attls.AlertUnsupportedExtension), nil, Passed, "mended in Mbed TLS 3.6.9"},
+		{"a known deviation in a release that nobody tried", "mbedtls", "Mbed TLS 3.6.9", "code-point", client(attls.AlertIllegalParameter), wrong, Deviation, ""},
+		{"another alert of a release that nobody tried", "mbedtls", "Mbed TLS 3.6.9", "code-point", client(attls.AlertDecodeError), wrong, Failed, ""},
+		{"a known deviation of a stack that does not say its version", "mbedtls", "", "code-point", client(attls.AlertIllegalParameter), wrong, Deviation, ""},
+		{"the right alert of a stack that does not say its version", "mbedtls", "", "code-point", client(attls.AlertUnsupportedExtension), nil, Passed, "mbedtls of an unknown version"},
+		{"claims that cannot be had", "mbedtls", "Mbed TLS 3.6.6", "code-point", nil, wrong, Failed, ""},
+		{"a known silence", "mbedtls", "Mbed TLS 3.6.6", "huge", silent, wrong, Deviation, ""},
+		{"an alert in place of it", "mbedtls", "Mbed TLS 3.6.6", "huge", client(attls.AlertInternalError), wrong, Failed, ""},
+		{"acceptance in place of it", "mbedtls", "Mbed TLS 3.6.6", "huge", accepts, wrong, Failed, ""},
+		{"a fault of which no deviation is known", "mbedtls", "Mbed TLS 3.6.6", "binder", silent, wrong, Failed, ""},
+		{"and one that was rejected", "mbedtls", "Mbed TLS 3.6.6", "binder", silent, nil, Passed, ""},
+		{"no fault", "mbedtls", "Mbed TLS 3.6.6", "", silent, nil, Passed, ""},
+
+		{"a mended deviation before it was mended", "mbedtls", "Mbed TLS 3.6.6", "retry-group-not-offered", accepts, wrong, Deviation, ""},
+		{"the right alert before it was mended", "mbedtls", "Mbed TLS 3.6.6", "retry-group-not-offered", client(attls.AlertIllegalParameter), nil, Failed, ""},
+		{"a mended deviation in the release that mended it", "mbedtls", "Mbed TLS 3.6.7", "retry-group-not-offered", client(attls.AlertIllegalParameter), nil, Passed, "mended in Mbed TLS 3.6.7, a deviation of 3.6.6"},
+		{"and later", "mbedtls", "Mbed TLS 3.6.10", "retry-group-not-offered", client(attls.AlertIllegalParameter), nil, Passed, "mended"},
+		{"a mended deviation that comes back", "mbedtls", "Mbed TLS 3.6.7", "retry-group-not-offered", accepts, wrong, Failed, "Mbed TLS 3.6.7 does what only 3.6.6 is known to do"},
+		{"and comes back later", "mbedtls", "Mbed TLS 3.6.10", "retry-group-not-offered", accepts, wrong, Failed, "is known to do"},
+		{"a deviation older than any release that was tried", "mbedtls", "Mbed TLS 3.6.2", "retry-group-not-offered", accepts, wrong, Deviation, ""},
+
+		{"a deviation of later releases only", "gnutls", "gnutls-cli 3.8.9", "ccs-value.server", accepts, wrong, Deviation, ""},
+		{"and between two that were tried", "gnutls", "gnutls-cli 3.8.11", "ccs-value.server", accepts, wrong, Deviation, ""},
+		{"the right alert there", "gnutls", "gnutls-cli 3.8.11", "ccs-value.server", client(attls.AlertUnexpectedMessage), nil, Failed, ""},
+		{"the right alert of a release before it began", "gnutls", "gnutls-cli 3.7.9", "ccs-value.server", client(attls.AlertUnexpectedMessage), nil, Passed, "right in gnutls-cli 3.7.9, unlike 3.8.9 to 3.8.13"},
+		{"the deviation in a release before it began", "gnutls", "gnutls-cli 3.7.9", "ccs-value.server", accepts, wrong, Failed, ""},
+		{"either, where it may have begun: the right alert", "gnutls", "gnutls-cli 3.8.0", "ccs-value.server", client(attls.AlertUnexpectedMessage), nil, Passed, ""},
+		{"either, where it may have begun: the deviation", "gnutls", "gnutls-cli 3.8.0", "ccs-value.server", accepts, wrong, Deviation, ""},
 	} {
-		c := Case{"mbedtls", "attls", conformance.Scenario{Profile: "early-attestation-06", Fail: test.fail}}
-		if got, reason := verdict(&c, all, test.ends, test.err); got != test.want {
-			t.Errorf("%s: %s (%s), not %s", test.fail, got, reason, test.want)
+		t.Run(test.name, func(t *testing.T) {
+			c := Case{test.peer, "attls", conformance.Scenario{Profile: "early-attestation-06", Fail: test.fail}}
+			if _, err := findFault(&c.Scenario); test.fail != "" && err != nil {
+				c.Scenario.Profile = "" // a fault of TLS itself
+			}
+			got, reason := verdict(&c, all, test.ends, test.err, func(p Peer) string {
+				if p.Name() != test.peer {
+					t.Errorf("the version of %s is asked for", p.Name())
+				}
+				return test.version
+			})
+			if got != test.want || !strings.Contains(reason, test.reason) {
+				t.Errorf("%s (%s), not %s (%s)", got, reason, test.want, test.reason)
+			}
+		})
+	}
+}
+
+// TestParseRelease: the versions as the programs print them.
+func TestParseRelease(t *testing.T) {
+	for text, want := range map[string]release{
+		"OpenSSL 3.0.17 1 Jul 2025 (Library: OpenSSL 3.0.17 1 Jul 2025)": {3, 0, 17},
+		"OpenSSL 3.6.0-beta1 16 Sep 2025":                                {3, 6, 0, -1},
+		"OpenSSL 1.1.1w  11 Sep 2023":                                    {1, 1, 1, 'w'},
+		"gnutls-cli 3.7.9":                                               {3, 7, 9},
+		"Mbed TLS 3.6.6":                                                 {3, 6, 6},
+		"build version: Mbed TLS 3.6.6 (build 50726400)":                 {3, 6, 6},
+		"go1.26.8":          {1, 26, 8},
+		"go1.27rc2":         {1, 27, 0, -1},
+		"go1.27-devel_0123": {1, 27, 0, -1},
+		"1.26":              {1, 26},
+	} {
+		if got, ok := parseRelease(text); !ok || got != want {
+			t.Errorf("%s: %v, %v; want %v", text, got, ok, want)
+		}
+	}
+	for _, text := range []string{"", "devel", "version 4"} {
+		if got, ok := parseRelease(text); ok {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+	ordered := []string{"1.1.1", "1.1.1w", "3.0.9", "3.0.17", "3.5.0-beta1", "3.5.0", "3.5.9", "3.10.0"}
+	for i := range ordered[1:] {
+		a, _ := parseRelease(ordered[i])
+		b, _ := parseRelease(ordered[i+1])
+		if a.compare(b) >= 0 || b.compare(a) <= 0 {
+			t.Errorf("%s does not come before %s", ordered[i], ordered[i+1])
+		}
+	}
+}
+
+// identified is a Peer that says which version it is.
+type identified struct {
+	Peer
+	version string
+	err     error
+	asked   *int
+}
+
+func (i identified) Identify(context.Context) (version, where string, err error) {
+	*i.asked++
+	return i.version, "", i.err
+}
+
+// TestVersions: a stack is asked once, also when it cannot say.
+func TestVersions(t *testing.T) {
+	for _, p := range []identified{{Peer: MbedTLS{}, version: "3.6.6", asked: new(int)}, {Peer: GnuTLS{}, version: "3.7.9", err: errors.New("no"), asked: new(int)}} {
+		v, want := versions{}, p.version
+		if p.err != nil {
+			want = ""
+		}
+		for range 3 {
+			if got := v.of(t.Context(), p); got != want {
+				t.Errorf("%s: %q", p.Name(), got)
+			}
+		}
+		if *p.asked != 1 {
+			t.Errorf("%s was asked %d times", p.Name(), *p.asked)
 		}
 	}
 }
@@ -170,15 +274,25 @@ func TestDeviations(t *testing.T) {
 		}
 	}
 	for name, list := range map[string]deviations{"mbedtls": mbedTLSDeviations, "crypto/tls": cryptoTLSDeviations,
-		"openssl": openSSLDeviations, "openssl before 3.5": openSSL30Deviations, "gnutls": gnuTLSDeviations, "mbedtls-unpatched": mbedTLSProgramsDeviations,
+		"openssl": openSSLDeviations, "gnutls": gnuTLSDeviations, "mbedtls-unpatched": mbedTLSProgramsDeviations,
 		"poc": prototypeDeviations, "verifier of poc": prototypeVerifierDeviations, "results of poc": prototypeResultDeviations} {
-		seen := map[string]bool{}
-		for _, d := range list {
+		seen := map[string][]*Releases{}
+		for i := range list {
+			d := &list[i]
+			r := &d.Releases
+			if r.First != "" && (r.standing(r.First) != within || r.standing(r.Last) != within || !slices.Contains(r.Tried, r.First) || !slices.Contains(r.Tried, r.Last)) {
+				t.Errorf("%s: %v: the releases %s are not of those that were tried", name, d.faults, r)
+			}
 			for _, f := range d.faults {
-				if !faults[f] || seen[f] || d.Does == "" {
-					t.Errorf("%s: %s: there is such a fault: %v, it stands twice: %v", name, f, faults[f], seen[f])
+				if !faults[f] || d.Does == "" {
+					t.Errorf("%s: %s: there is no such fault, or it is not said what happens", name, f)
 				}
-				seen[f] = true
+				for _, other := range seen[f] {
+					if other.standing(r.First) == within || r.standing(other.First) == within {
+						t.Errorf("%s: %s has two deviations in %s", name, f, r)
+					}
+				}
+				seen[f] = append(seen[f], r)
 			}
 		}
 	}

@@ -23,7 +23,7 @@ var files embed.FS
 
 // page is the template without what indents it, which would be a third of a page.
 var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
-	"seconds": seconds, "outcomeName": outcomeName, "noteName": noteName, "rowName": rowName, "percent": percent, "sizeName": SizeName,
+	"seconds": seconds, "outcomeName": outcomeName, "reasonName": reasonName, "noteName": noteName, "rowName": rowName, "percent": percent, "sizeName": SizeName,
 }).Parse(indentation.ReplaceAllString(text("page.html"), "\n")))
 
 var indentation = regexp.MustCompile(`\n\s+`)
@@ -104,12 +104,13 @@ func (v view) Part() string {
 // Notices are what a reader has to know of the whole.
 func (v view) Notices() []string { return append(v.Missing(), v.Mixed()...) }
 
-// Reasons are why runs deviate or could not be made, by outcome.
+// Reasons are why runs deviate, could not be made, or passed unlike other releases of a
+// stack, by outcome.
 func (v view) Reasons() (list []reasons) {
-	for _, o := range []Outcome{Deviation, Limit, Skipped} {
+	for _, o := range []Outcome{Deviation, Passed, Limit, Skipped} {
 		all := reasons{Outcome: o}
 		for i := range v.Runs {
-			if v.Runs[i].Outcome == o {
+			if v.Runs[i].Outcome == o && v.Runs[i].Reason != "" {
 				all.add(v.Runs[i].Reason)
 			}
 		}
@@ -365,6 +366,14 @@ func outcomeName(o Outcome) string {
 		return "peer limit"
 	}
 	return string(o)
+}
+
+// reasonName heads the reasons of an outcome.
+func reasonName(o Outcome) string {
+	if o == Passed {
+		return "mended"
+	}
+	return outcomeName(o)
 }
 
 // noteName is a short name after a number.

@@ -24,6 +24,7 @@ type junitCase struct {
 	Rows    *junitRows    `xml:"properties,omitempty"`
 	Failure *junitMessage `xml:"failure,omitempty"`
 	Skipped *junitMessage `xml:"skipped,omitempty"`
+	Output  string        `xml:"system-out,omitempty"`
 }
 
 // junitRows name the requirements that a case is about.
@@ -64,6 +65,7 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 		c := junitCase{Class: run.Client + ">" + run.Server, Name: run.Scenario.String(), Seconds: junitSeconds(run.Seconds), Rows: junitRequirements(run.Requirements)}
 		switch run.Outcome {
 		case Passed, Deviation:
+			c.Output = run.Reason
 		case Failed:
 			c.Failure = &junitMessage{run.Reason, r.repeat(run)}
 		default:

@@ -3,6 +3,7 @@ package report_test
 import (
 	"bytes"
 	"encoding/xml"
+	"errors"
 	"strings"
 	"testing"
 
@@ -48,5 +49,30 @@ func TestJUnit(t *testing.T) {
 		if failed && (c.Failure.Message != run.Reason || !strings.HasPrefix(c.Failure.Text, "/opt/attls conform --case ")) {
 			t.Errorf("%s: %+v", run.ID, c.Failure)
 		}
+	}
+}
+
+// TestMended: a run that passed unlike other releases of a stack says so in every form.
+func TestMended(t *testing.T) {
+	r := sample(t)
+	const reason = "mended in Example 2.0, a deviation of example 1.0"
+	for i := range r.Runs {
+		if r.Runs[i].Outcome == report.Passed {
+			r.Runs[i].Reason = reason
+			break
+		}
+	}
+	var page, suite bytes.Buffer
+	if err := errors.Join(r.WriteHTML(&page), r.WriteJUnit(&suite)); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"the page": page.String(), "JUnit's XML": suite.String()} {
+		want := map[string]string{"the page": `data-reason="` + reason, "JUnit's XML": "<system-out>" + reason}[name]
+		if !strings.Contains(text, want) {
+			t.Errorf("%s does not say %q", name, want)
+		}
+	}
+	if !strings.Contains(page.String(), "<span>mended</span>") || strings.Contains(suite.String(), "<skipped message=\"mended") {
+		t.Error("it does not count as mended")
 	}
 }

@@ -68,7 +68,8 @@ type Run struct {
 	Server   string               `json:"server"`
 	Scenario conformance.Scenario `json:"scenario"`
 	Outcome  Outcome              `json:"outcome"`
-	// Reason says why a run did not pass, in a sentence.
+	// Reason says why a run did not pass, in a sentence. Of one that passed it says that
+	// it does what other releases of the stack do not.
 	Reason       string              `json:"reason,omitempty"`
 	ClientClaims *conformance.Claims `json:"client_claims,omitempty"`
 	ServerClaims *conformance.Claims `json:"server_claims,omitempty"`
