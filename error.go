@@ -202,6 +202,7 @@ type Error struct {
 // prefix begins every Error, once.
 const prefix = "attls: "
 
+// Error is the error in one line. What a peer chose of its text is made Printable.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(prefix)
@@ -236,7 +237,7 @@ func (e *Error) Error() string {
 		b.WriteString(", alert " + strings.TrimPrefix(name, "alert "))
 	}
 	b.WriteString("]")
-	return b.String()
+	return Printable(b.String())
 }
 
 func (e *Error) Unwrap() error { return e.Err }

@@ -194,7 +194,8 @@ func (p *painter) attestation(a *dissect.Attestation) {
 	title := fmt.Sprintf("%s of the %s: ", what, a.Attester)
 	for _, l := range wrap(title+a.Payload, p.width, "  ") {
 		if rest, ok := strings.CutPrefix(l, title); ok {
-			l = p.in(bold, title) + rest
+			p.line(p.in(bold, title), rest)
+			continue
 		}
 		p.line(l)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"attls/conformance"
 	"attls/extensions/profile"
+	"attls/internal/gate"
 )
 
 // defaultProfile is the profile of commands that are given none.
@@ -351,10 +353,15 @@ func conclusion(r *conformance.Result) (style, string) {
 }
 
 func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := gate.Raw(w).Write(gate.JSON(b.Bytes()))
+	return err
 }
 
 // parseCodePoints reads "extensions.name=0xff06".

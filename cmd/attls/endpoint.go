@@ -22,6 +22,7 @@ import (
 	"attls/conformance"
 	"attls/extensions/profile"
 	"attls/handshake"
+	"attls/internal/gate"
 	"attls/negotiation"
 )
 
@@ -89,8 +90,9 @@ type endpoint struct {
 	config   *handshake.Config
 	answerer *handshake.Answerer
 	capture  *captureFile
-	early    []byte // a client's early data
-	out, err io.Writer
+	early    []byte    // a client's early data
+	out      io.Writer // standard output as it is: application data, or claims
+	err      io.Writer
 	printing sync.Mutex // one summary at a time
 	close    func()
 }
@@ -98,7 +100,7 @@ type endpoint struct {
 // build makes the endpoint that the flags describe. host is the peer's, a
 // client's to verify.
 func (f *endpointFlags) build(c *cobra.Command, host string) (*endpoint, error) {
-	e := &endpoint{flags: f, out: c.OutOrStdout(), err: c.ErrOrStderr(), close: func() {},
+	e := &endpoint{flags: f, out: gate.Raw(c.OutOrStdout()), err: c.ErrOrStderr(), close: func() {},
 		config: &handshake.Config{ALPN: f.alpn, RecordSizeLimit: f.recordSizeLimit, PadTo: f.padTo, NoMiddleboxCompatibility: f.noMiddlebox}}
 	e.answerer = &handshake.Answerer{Trust: handshake.Trust{}}
 	for _, step := range []func(*endpoint) error{f.algorithms, f.attestation, f.certificate, f.session.apply, f.logKeys, f.record} {
@@ -453,7 +455,7 @@ func (c *connection) report(err error, closed bool) *conformance.Claims {
 	switch {
 	case c.end.flags.asJSON:
 		if line, err := json.Marshal(&claims); err == nil {
-			c.end.out.Write(append(line, '\n'))
+			c.end.out.Write(append(gate.JSON(line), '\n'))
 		}
 	case !c.end.flags.quiet:
 		p := newPainter(c.end.err)

@@ -21,6 +21,7 @@ import (
 	"attls/attestation"
 	"attls/conformance"
 	"attls/extensions/profile"
+	"attls/internal/gate"
 	"attls/negotiation"
 )
 
@@ -243,7 +244,7 @@ half --key-out takes.`,
 			if asJSON {
 				return writeJSON(c.OutOrStdout(), attestation.AttestResponse{CMW: ev.CMW, SPKI: ev.SPKI})
 			}
-			_, err = c.OutOrStdout().Write(ev.CMW)
+			_, err = gate.Raw(c.OutOrStdout()).Write(ev.CMW)
 			return unavailable(err)
 		},
 	}
@@ -363,7 +364,7 @@ a relying party notices.`,
 					return usage("--lie: %w", err)
 				}
 			}
-			if err := attestation.Serve(c.Context(), attester, appraiser, c.InOrStdin(), c.OutOrStdout()); err != nil {
+			if err := attestation.Serve(c.Context(), attester, appraiser, c.InOrStdin(), gate.Raw(c.OutOrStdout())); err != nil {
 				return failed("%w", err)
 			}
 			return nil

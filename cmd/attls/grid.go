@@ -129,12 +129,13 @@ func (p *painter) grid(results []conformance.GridResult, sums []conformance.Grid
 	t.Flush()
 	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 	for i, l := range lines {
+		s := plain
 		switch {
 		case i == 0:
-			l = p.in(bold, l)
+			s = bold
 		case sums[i-1].Failed > 0:
-			l = p.in(red, l)
+			s = red
 		}
-		p.line(l)
+		p.line(p.in(s, l))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"attls"
 	"attls/conformance"
 )
 
@@ -20,9 +21,9 @@ func (p *painter) ladder(steps []conformance.Step) {
 // rung is one message: its arrow, and below it what it says.
 func (p *painter) rung(s *conformance.Step) {
 	inner := p.width - 4
-	what, colour := s.What, cyan
+	what, colour := attls.Printable(s.What), cyan
 	if s.Alert != nil {
-		what, colour = "alert "+s.Alert.Name, red
+		what, colour = "alert "+attls.Printable(s.Alert.Name), red
 		if s.Alert.Name == "close_notify" {
 			colour = plain
 		}
@@ -109,15 +110,15 @@ func (p *painter) binder(b *conformance.Binder) {
 // tree draws an expression, what it came to, and below it its parts. A name
 // stands in one line with what it is defined as.
 func (p *painter) tree(n *conformance.BinderNode, first, rest string) {
-	text := n.Expr
+	text := attls.Printable(n.Expr)
 	parts := n.Parts
 	if n.Name != "" && len(parts) == 1 && len(parts[0].Parts) > 0 {
 		text, parts = n.Name+" = "+parts[0].Expr, parts[0].Parts
 	}
-	value, colour := p.short(n.Value), green
+	value, colour := attls.Printable(p.short(n.Value)), green
 	switch {
 	case n.Error != "":
-		value, colour = n.Error, red
+		value, colour = attls.Printable(n.Error), red
 	case n.Literal:
 		value = ""
 	}
@@ -128,24 +129,33 @@ func (p *painter) tree(n *conformance.BinderNode, first, rest string) {
 		indent += "   "
 	}
 	lines := wrap(text, p.width-utf8.RuneCountInString(first), "  ")
-	if last := len(lines) - 1; value != "" {
+	last := len(lines) - 1
+	var mark string // before a piece of the value
+	var values []painted
+	if value != "" {
 		room := p.width - utf8.RuneCountInString(first) - utf8.RuneCountInString(lines[last]) - utf8.RuneCountInString(value) - 3
 		if room >= 0 {
-			lines[last] += " → " + p.in(colour, value)
+			lines[last] += " → "
+			mark, values = "", []painted{p.in(colour, value)}
 		} else {
-			mark := "→ "
+			mark = "  → "
 			for _, piece := range pieces(value, p.width-utf8.RuneCountInString(indent)-4) {
-				lines = append(lines, "  "+mark+p.in(colour, piece))
-				mark = "  "
+				values = append(values, p.in(colour, piece))
 			}
 		}
 	}
+	before := first
 	for i, l := range lines {
-		if i == 0 {
-			p.line(p.in(faint, first), l)
-		} else {
-			p.line(p.in(faint, indent), l)
+		end := painted("")
+		if i == last && mark == "" && len(values) > 0 {
+			end, values = values[0], nil
 		}
+		p.line(p.in(faint, before), l, end)
+		before = indent
+	}
+	for _, v := range values {
+		p.line(p.in(faint, indent), mark, v)
+		mark = "    "
 	}
 	for i, part := range parts {
 		branch, below := "├─ ", "│  "
@@ -186,8 +196,13 @@ func (p *painter) verdict(title string, v *conformance.VerdictClaim) {
 		if check.Text != "" {
 			text += ": " + check.Text
 		}
-		lines := wrap(text, p.width-4, "")
-		p.line("  ", p.in(colour, mark), " ", strings.Join(lines, "\n      "))
+		for i, l := range wrap(text, p.width-4, "") {
+			if i == 0 {
+				p.line("  ", p.in(colour, mark), " ", l)
+			} else {
+				p.line("      ", l)
+			}
+		}
 	}
 	p.peerReadings(v)
 	p.line()

@@ -14,7 +14,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"attls"
 	"attls/conformance"
+	"attls/extensions/schema"
+	"attls/internal/gate"
 )
 
 // Exit codes; "attls help exit-codes" documents them.
@@ -61,13 +64,16 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root := rootCommand()
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	out, log := gate.New(stdout), gate.New(stderr)
+	root.SetOut(out)
+	root.SetErr(log)
 	err := root.ExecuteContext(ctx)
+	out.Flush()
+	log.Flush()
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "attls: %s\n", strings.TrimPrefix(err.Error(), "attls: "))
+	fmt.Fprintf(stderr, "attls: %s\n", strings.TrimPrefix(errorLines(err), "attls: "))
 	var coded *exitError
 	var forbidden *conformance.ForbiddenError
 	switch {
@@ -77,6 +83,23 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitUsage
 	}
 	return exitUsage // what cobra refuses
+}
+
+// errorLines is the text of an error: one line, or one for each problem of a profile.
+func errorLines(err error) string {
+	var problems schema.Problems
+	if !errors.As(err, &problems) {
+		return attls.Printable(err.Error())
+	}
+	lines := make([]string, len(problems))
+	for i, p := range problems {
+		lines[i] = attls.Printable(p.Error())
+	}
+	text := strings.Join(lines, "\n")
+	if before, ok := strings.CutSuffix(err.Error(), problems.Error()); ok {
+		text = attls.Printable(before) + text
+	}
+	return text
 }
 
 func rootCommand() *cobra.Command {

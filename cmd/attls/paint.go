@@ -6,9 +6,14 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"attls"
+	"attls/internal/gate"
 )
 
-// painter writes to a terminal or to a file; colour only to a terminal.
+// painter writes to a terminal or to a file; colour only to a terminal. Every text
+// passes attls.Printable: a string that is given to a painter never reaches the
+// terminal as it is.
 type painter struct {
 	w        io.Writer
 	terminal bool
@@ -26,6 +31,7 @@ const (
 // newPainter looks at where the output goes. NO_COLOR turns colour off, COLUMNS
 // sets the width.
 func newPainter(w io.Writer) *painter {
+	w = gate.Raw(w) // which would take our own escape sequences away
 	p := &painter{w: w, width: defaultWidth}
 	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
 		p.width = min(max(n, minWidth), maxWidth)
@@ -51,14 +57,40 @@ const (
 	cyan   style = "36"
 )
 
-func (p *painter) in(s style, text string) string {
+// painted is printable text with the escape sequences of a style around it.
+type painted string
+
+func (p *painter) in(s style, text string) painted {
+	text = attls.Printable(text)
 	if !p.colour || s == plain || text == "" {
-		return text
+		return painted(text)
 	}
-	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
+	return painted("\x1b[" + string(s) + "m" + text + "\x1b[0m")
 }
 
-func (p *painter) line(parts ...string) { io.WriteString(p.w, strings.Join(parts, "")+"\n") }
+// line writes one line of parts, each a string or what in returned.
+func (p *painter) line(parts ...any) {
+	var b strings.Builder
+	for _, part := range parts {
+		switch part := part.(type) {
+		case painted:
+			b.WriteString(string(part))
+		case string:
+			b.WriteString(attls.Printable(part))
+		default:
+			panic("a part of a line is a string or painted")
+		}
+	}
+	b.WriteByte('\n')
+	io.WriteString(p.w, b.String())
+}
+
+// lines writes a text of several lines that is our own.
+func (p *painter) lines(text string) {
+	for _, l := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
+		p.line(l)
+	}
+}
 
 // titled writes a paragraph that begins with a title in bold.
 func (p *painter) titled(title string, s style, text string) {
@@ -73,6 +105,7 @@ func (p *painter) titled(title string, s style, text string) {
 
 // cut shortens a text to so many columns.
 func cut(text string, columns int) string {
+	text = attls.Printable(text)
 	if utf8.RuneCountInString(text) <= columns {
 		return text
 	}
@@ -84,6 +117,7 @@ func cut(text string, columns int) string {
 // indented.
 func wrap(text string, columns int, indent string) []string {
 	var lines []string
+	text = attls.Printable(text)
 	for utf8.RuneCountInString(text) > columns {
 		runes := []rune(text)
 		at := strings.LastIndex(string(runes[:columns+1]), " ")
@@ -97,6 +131,7 @@ func wrap(text string, columns int, indent string) []string {
 }
 
 func pad(text string, columns int) string {
+	text = attls.Printable(text)
 	return text + strings.Repeat(" ", max(0, columns-utf8.RuneCountInString(text)))
 }
 

@@ -140,7 +140,7 @@ func (p *painter) parting(d *jsonDiff) {
 		fmt.Fprintf(t, "  %s\t%s\t%d\t%d\n", m.From, m.Message, m.A, m.B)
 	}
 	t.Flush()
-	p.line(strings.TrimSuffix(b.String(), "\n"))
+	p.lines(b.String())
 }
 
 func (p *painter) sides(title, a, b string) {
@@ -240,10 +240,11 @@ func (p *painter) octets(d *jsonDiff) {
 	}
 	t.Flush()
 	for i, l := range strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n") {
+		s := plain
 		if i > 0 && d.Octets[i-1].A != d.Octets[i-1].B {
-			l = p.in(yellow, l)
+			s = yellow
 		}
-		p.line(l)
+		p.line(p.in(s, l))
 	}
 }
 

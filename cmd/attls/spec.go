@@ -125,7 +125,8 @@ func (p *painter) requirement(id, text, consequence string) {
 	column := max(4, len(id)+1)
 	for i, l := range wrap(pad(id, column)+text, p.width-2, "      ") {
 		if i == 0 && len(l) >= column {
-			l = p.in(cyan, l[:column]) + l[column:]
+			p.line("  ", p.in(cyan, l[:column]), l[column:])
+			continue
 		}
 		p.line("  ", l)
 	}

@@ -15,7 +15,9 @@ import (
 	"strings"
 	"time"
 
+	"attls"
 	"attls/conformance"
+	"attls/internal/gate"
 )
 
 //go:embed page.html page.css page.js
@@ -38,9 +40,9 @@ func text(name string) string {
 }
 
 // WriteHTML writes the report as a page that needs no other file. The same
-// report gives the same octets.
+// report gives the same octets. Text of peers is made printable.
 func (r *Report) WriteHTML(w io.Writer) error {
-	return page.Execute(w, view{Report: r, CSS: template.CSS(text("page.css")), JS: template.JS(text("page.js"))})
+	return page.Execute(gate.New(w), view{Report: r, CSS: template.CSS(text("page.css")), JS: template.JS(text("page.js"))})
 }
 
 // view is what the template reads.
@@ -66,7 +68,7 @@ func (v view) Blocks() (list []template.HTML, err error) {
 			if err := page.ExecuteTemplate(&b, "body", runs[i]); err != nil {
 				return nil, err
 			}
-			bodies[i] = b.String()
+			bodies[i] = attls.PrintableLines(b.String())
 		}
 		block, err := compress(bodies)
 		if err != nil {

@@ -4,6 +4,8 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+
+	"attls/internal/gate"
 )
 
 type junitSuite struct {
@@ -53,7 +55,7 @@ type junitMessage struct {
 	Text    string `xml:",chardata"`
 }
 
-// WriteJUnit writes the report as JUnit's XML.
+// WriteJUnit writes the report as JUnit's XML. Text of peers is made printable.
 func (r *Report) WriteJUnit(w io.Writer) error {
 	s := junitSuite{Name: "attls conform", Tests: len(r.Runs), Seconds: junitSeconds(r.Seconds)}
 	_, s.Failures, s.Skipped = r.Counts()
@@ -73,6 +75,7 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 		}
 		s.Cases = append(s.Cases, c)
 	}
+	w = gate.New(w)
 	if _, err := io.WriteString(w, xml.Header); err != nil {
 		return err
 	}
