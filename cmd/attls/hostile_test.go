@@ -147,9 +147,9 @@ func TestHostilePeers(t *testing.T) {
 	t.Run("a server's certificate", func(t *testing.T) {
 		t.Parallel()
 		s := start(t, "--profile", "none", "--cert", hostileCertificate(t), "--www")
-		_, stdout, stderr := command(t, "client", "--profile", "none", "--msg", "--verify", "none", "--http-get", "/", s.address)
-		harmless(t, "client", stdout+stderr, `\x1b]0;PWNED`)
-		_, stdout, stderr = command(t, "client", "--profile", "none", "--msg", s.address)
+		_, _, stderr := command(t, "client", "--profile", "none", "--msg", "--verify", "none", "--http-get", "/", s.address)
+		harmless(t, "client", stderr, `\x1b]0;PWNED`)
+		_, stdout, stderr := command(t, "client", "--profile", "none", "--msg", s.address)
 		harmless(t, "client that refuses", stdout+stderr, `\x1b]0;PWNED`)
 	})
 	t.Run("a client's certificate", func(t *testing.T) {
@@ -185,7 +185,7 @@ func TestHostilePeers(t *testing.T) {
 		_, stdout, stderr = command(t, "evidence", "appraise", cmw)
 		harmless(t, "evidence appraise", stdout+stderr, `\x1b]0;PWNED`)
 		_, stdout, _ = command(t, "evidence", "appraise", "--json", cmw)
-		harmless(t, "evidence appraise --json", stdout, `\u001b]0;PWNED`)
+		harmless(t, "evidence appraise --json", stdout, `]0;PWNED`)
 	})
 	t.Run("the words of an appraiser and of a program that fails", func(t *testing.T) {
 		t.Parallel()
