@@ -78,10 +78,18 @@ func (e *Engine) askNonces(k attls.MessageKind) {
 			e.att.fields.Nonces[i] = p.Rules.NonceFixed
 			continue
 		}
-		w := e.ask(gateNow, &Wait{Kind: WaitNonce, Due: k, Nonce: &NonceRequest{Attester: s.Attester,
-			Min: s.NonceMin, Max: s.NonceMax, Default: s.NonceDefault}})
+		w := e.ask(gateNow, e.nonceWait(s))
 		w.slot = i
 	}
+}
+
+// nonceWait asks for the nonce of a slot.
+func (e *Engine) nonceWait(s *profile.Slot) *Wait {
+	most := s.NonceMax
+	if n := e.cfg.Profile.Rules.NonceReceiveAtMost; n > 0 {
+		most = min(most, n)
+	}
+	return &Wait{Kind: WaitNonce, Due: s.Nonce.Message, Nonce: &NonceRequest{Attester: s.Attester, Min: s.NonceMin, Max: most, Default: s.NonceDefault}}
 }
 
 // slotInUse reports whether a slot's nonce has a meaning in a message.
@@ -95,29 +103,39 @@ func (e *Engine) slotInUse(i int, k attls.MessageKind) bool {
 // takeNonces reads the answers, drawing random octets where there are none.
 func (e *Engine) takeNonces() *attls.Error {
 	for w := e.take(WaitNonce); w != nil; w = e.take(WaitNonce) {
-		r, nonce := w.wait.Nonce, w.answer.Nonce
-		if nonce == nil {
-			nonce = make([]byte, r.Default)
-			e.random.Fill(UseNonce, uint32(w.slot), nonce)
+		nonce, err := e.takeNonce(w, uint32(w.slot))
+		if err != nil {
+			return err
 		}
-		if len(nonce) < r.Min || len(nonce) > r.Max {
-			return attls.Errorf(attls.Local, attls.FailNonceSize, "a nonce of %d octets; the grammar allows %d to %d", len(nonce), r.Min, r.Max)
-		}
-		e.att.fields.Nonces[w.slot] = append([]byte(nil), nonce...)
+		e.att.fields.Nonces[w.slot] = nonce
 	}
 	return nil
 }
 
-// checkNonces bounds the nonces that a message brought for slots in use.
-func (e *Engine) checkNonces(k attls.MessageKind) *attls.Error {
+// takeNonce is the answer to a wait for a nonce; where there is none, random
+// octets, drawn under the index.
+func (e *Engine) takeNonce(w *waiting, index uint32) ([]byte, *attls.Error) {
+	r, nonce := w.wait.Nonce, w.answer.Nonce
+	if nonce == nil {
+		nonce = make([]byte, r.Default)
+		e.random.Fill(UseNonce, index, nonce)
+	}
+	if len(nonce) < r.Min || len(nonce) > r.Max {
+		return nil, attls.Errorf(attls.Local, attls.FailNonceSize, "a nonce of %d octets; the profile takes %d to %d", len(nonce), r.Min, r.Max)
+	}
+	return bytes.Clone(nonce), nil
+}
+
+// checkNonces bounds the nonces that a message brought for our own slots.
+func (e *Engine) checkNonces(k attls.MessageKind, f *profile.Fields) *attls.Error {
 	p := e.cfg.Profile
-	if p == nil || p.Rules.NonceReceiveAtMost == 0 {
+	if p.Rules.NonceReceiveAtMost == 0 {
 		return nil
 	}
 	for i := range p.Slots {
-		if n := len(e.att.fields.Nonces[i]); p.Slots[i].Nonce.Message == k && p.Slots[i].Attester == e.role && n > p.Rules.NonceReceiveAtMost {
+		if n := len(f.Nonces[i]); p.Slots[i].Nonce.Message == k && p.Slots[i].Attester == e.role && n > p.Rules.NonceReceiveAtMost {
 			if err := e.attestationFailure(attls.FailNonceSize, "a nonce of %d octets; the profile accepts %d", n, p.Rules.NonceReceiveAtMost); err != nil {
-				return err.Under(p.Slots[i].Name)
+				return err.Under(p.Slots[i].Name).In(k)
 			}
 		}
 	}
@@ -195,7 +213,7 @@ func (e *Engine) decodeFields(k attls.MessageKind, l extensions.List, f *profile
 			return failure.Under("extensions").In(k)
 		}
 	}
-	return nil
+	return e.checkNonces(k, f)
 }
 
 // checkChoices takes the choices that a message brought, if they were offered.
@@ -217,11 +235,12 @@ func (e *Engine) checkChoices(k attls.MessageKind, f *profile.Fields, to negotia
 	return nil
 }
 
-// asked reports whether this client offered a slot that is answered in an
+// asked reports whether this client offered a slot whose choice or nonce is in an
 // extension; a CertificateRequest may bring one that was not, to be ignored.
 func (e *Engine) asked(k attls.MessageKind, t attls.ExtensionType) bool {
+	here := profile.Place{Message: k, Extension: t}
 	for i, s := range e.cfg.Profile.Slots {
-		if s.Choice == (profile.Place{Message: k, Extension: t}) && e.att.offered.Present[i] {
+		if (s.Choice == here || s.Nonce == here) && e.att.offered.Present[i] {
 			return true
 		}
 	}

@@ -281,6 +281,9 @@ func (s clientWaitServerHello) receive(e *Engine, m *message.Raw) (state, *attls
 		return s.retry(e, m, sh)
 	}
 	copy(e.nego.random[attls.RoleServer][:], sh.Random)
+	if err := e.readProfile(m.Kind, sh.Extensions); err != nil {
+		return nil, err
+	}
 	if e.transcript.hash == nil {
 		e.transcript.start(e.nego.suite)
 	}
@@ -467,9 +470,6 @@ func (s clientWaitEncryptedExtensions) receive(e *Engine, m *message.Raw) (state
 	}
 	e.note(attls.RoleServer, m.Kind, ee.Extensions)
 	if err := e.readProfile(m.Kind, ee.Extensions); err != nil {
-		return nil, err
-	}
-	if err := e.checkNonces(m.Kind); err != nil {
 		return nil, err
 	}
 	_, early := ee.Extensions.Find(attls.ExtEarlyData)

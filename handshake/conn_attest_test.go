@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"attls"
+	"attls/conformance/pair"
 	"attls/extensions/profile"
 	"attls/handshake"
 	"attls/internal/enginetest"
@@ -230,7 +231,17 @@ func (silentJudge) Nonce(context.Context, int) ([]byte, error) { return nil, nil
 // TestConnPostHandshakeAttestation attests in the handshake and, asked on the
 // running connection, once more.
 func TestConnPostHandshakeAttestation(t *testing.T) {
-	o := newLaterAttesting(loaded(t, "early-attestation-07", nil)).o
+	for name, p := range map[string]*profile.Profile{
+		"without a nonce":                   loaded(t, "early-attestation-07", nil),
+		"with a nonce in each request":      noncePlaces[0].load(t, ""),
+		"with the nonce of the handshake":   noncePlaces[2].load(t, ""),
+		"with a nonce beside a choice kept": noncePlaces[4].load(t, ""),
+	} {
+		t.Run(name, func(t *testing.T) { connPostHandshakeAttestation(t, newLaterAttesting(p).o) })
+	}
+}
+
+func connPostHandshakeAttestation(t *testing.T, o pair.Options) {
 	second := &negotiation.Verdict{Status: "warning"}
 	asked := 0
 	ca, sa := trusting("client"), trusting("server")

@@ -28,18 +28,36 @@ func (c *Conn) keep(s *Session) {
 }
 
 // RequestAuthentication asks the client for a certificate (RFC 8446 section
-// 4.6.2). The answer arrives while Read runs; State then shows the chain.
+// 4.6.2). The answer arrives while Read runs; State then shows the chain. Where the
+// profile puts a nonce into the request, the source of nonces is asked first.
 func (c *Conn) RequestAuthentication() error {
 	if err := c.Handshake(); err != nil {
 		return err
 	}
 	c.mu.Lock()
 	err := c.engine.RequestAuthentication()
+	ev, _ := c.engine.Next()
 	c.mu.Unlock()
+	if err == nil && ev.Wait != nil { // the nonce that the request carries
+		err = c.answerNonce(ev.Wait)
+	}
 	if err != nil {
 		return err
 	}
 	return c.sendFlights()
+}
+
+// answerNonce answers the wait that holds a request back.
+func (c *Conn) answerNonce(w *Wait) error {
+	answer, failure := c.answerer.Answer(c.life, w)
+	c.mu.Lock()
+	c.settle(w, answer, failure)
+	err := c.engine.Err()
+	c.mu.Unlock()
+	if err != nil {
+		return c.abandon(err)
+	}
+	return nil
 }
 
 // IssueTicket lets a server send one more ticket.

@@ -1,6 +1,8 @@
 package handshake
 
 import (
+	"fmt"
+
 	"attls"
 	"attls/extensions/profile"
 	"attls/extensions/profile/binder"
@@ -107,7 +109,33 @@ func (i binderInputs) Nonce(attester attls.Role) ([]byte, bool) {
 		return nil, false
 	}
 	n := i.e.att.fields.Nonces[slot]
+	if i.a != nil && attester == attls.RoleClient && p.Slots[slot].Nonce.Message == attls.KindCertificateRequest {
+		n = i.a.request.nonce
+	}
 	return n, n != nil
+}
+
+var _ binder.Explainer = binderInputs{}
+
+// Absent says why a nonce is missing.
+func (i binderInputs) Absent(terminal string, attester attls.Role) string {
+	if terminal != "nonce" {
+		return ""
+	}
+	p := i.e.cfg.Profile
+	slot, _ := i.e.chosen(attester)
+	if i.a != nil && attester == attls.RoleClient {
+		slot = i.a.request.slot
+	}
+	switch {
+	case slot < 0:
+		return fmt.Sprintf("no scheme was chosen for the %s", attester)
+	case p.Slots[slot].Nonce.Message == attls.KindNone:
+		return fmt.Sprintf("slot %s has no nonce", p.Slots[slot].Name)
+	case i.e.role == attester:
+		return fmt.Sprintf("slot %s has its nonce in %s, and the %s sent none there", p.Slots[slot].Name, p.Slots[slot].NoncePath, attester.Peer())
+	}
+	return fmt.Sprintf("slot %s has its nonce in %s, where this end, the %s, had to draw one and did not", p.Slots[slot].Name, p.Slots[slot].NoncePath, attester.Peer())
 }
 
 func (i binderInputs) RequestContext(r attls.Role) ([]byte, bool) {

@@ -15,7 +15,7 @@ import (
 // may ask several times before the first answer is there; the client answers
 // one after the other:
 //
-//	server: RequestAuthentication -> CertificateRequest ... Certificate -> CertificateVerify -> Finished [CertificateVerdict]
+//	server: RequestAuthentication -> [Nonce] -> CertificateRequest ... Certificate -> CertificateVerify -> Finished [CertificateVerdict]
 //	client: CertificateRequest -> [Credential] -> [Signature] -> Certificate, CertificateVerify, Finished
 //
 // Each exchange has a transcript of its own: the one of the handshake with this
@@ -29,6 +29,7 @@ const maxRequests = 16
 type postAuthentication struct {
 	requests []authRequest // a client: to be answered, the first is under way; a server: not answered yet
 	asked    uint16        // numbers a server's requests
+	pending  int           // of these, those that wait for a nonce
 	under    *authAnswer   // the answer that is being made or read
 	ready    []flight      // to be sent by the Writer
 	shown    *authAnswer   // whose attestation State tells of
@@ -40,6 +41,7 @@ type authRequest struct {
 	raw     []byte          // the whole message
 	slot    int             // of scheme
 	scheme  *profile.Scheme // the client attests under it; nil: it does not attest
+	nonce   []byte          // for that attestation, where a CertificateRequest carries it
 }
 
 // authAnswer is an answer as it comes into being.
@@ -64,7 +66,8 @@ type flight struct {
 }
 
 // RequestAuthentication asks the client for a certificate after the handshake.
-// The client must have offered it. EventAuthenticated tells of the answer.
+// The client must have offered it. EventAuthenticated tells of the answer. Where
+// the request carries a nonce it is sent once the Nonce wait is answered.
 func (e *Engine) RequestAuthentication() error {
 	bad := func(format string, args ...any) error {
 		return attls.Errorf(attls.Local, attls.FailConfiguration, format, args...).By("RFC 8446 4.6.2")
@@ -76,20 +79,31 @@ func (e *Engine) RequestAuthentication() error {
 		return bad("only a server asks, and after the handshake")
 	case !e.sent.Has(attls.RoleClient, attls.KindClientHello, attls.ExtPostHandshakeAuth):
 		return bad("the client did not offer post_handshake_auth")
-	case len(e.post.requests) >= maxRequests:
+	case len(e.post.requests)+e.post.pending >= maxRequests:
 		return bad("%d requests are open already", maxRequests)
 	}
 	r := authRequest{context: []byte{byte(e.post.asked >> 8), byte(e.post.asked)}}
-	e.requestExtensions()
 	if err := e.requestAttestation(&r); err != nil {
 		return err
 	}
 	e.post.asked++
+	if e.askLaterNonce(&r) {
+		return nil
+	}
+	return asGoError(e.sendRequestAgain(r))
+}
+
+// sendRequestAgain sends the CertificateRequest of a server after the handshake.
+func (e *Engine) sendRequestAgain(r authRequest) *attls.Error {
+	e.requestExtensions()
+	if err := e.attestationOf(&r); err != nil {
+		return err
+	}
 	m := message.CertificateRequest{Context: r.context, Extensions: e.ext.list(e.cfg.ExtensionOrder)}
 	e.note(attls.RoleServer, attls.KindCertificateRequest, m.Extensions)
 	r.raw = m.Append(nil)
 	e.post.requests = append(e.post.requests, r)
-	return asGoError(e.release(flight{messages: [][]byte{r.raw}}))
+	return e.release(flight{messages: [][]byte{r.raw}})
 }
 
 // IssueTicket lets a server send one more ticket: the Ticket wait asks for it.
@@ -242,6 +256,8 @@ func (e *Engine) afterAnswer(w *waiting) *attls.Error {
 			return err
 		}
 		return e.release(flight{messages: [][]byte{raw}})
+	case WaitNonce:
+		return e.nonceCame(w)
 	case WaitCertificateVerdict:
 		return e.verdictCame(a)
 	case WaitAppraisal:

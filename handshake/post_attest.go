@@ -15,6 +15,8 @@ import (
 //	client: CertificateRequest -> [Credential] -> [Evidence] -> [Signature] -> Certificate, CertificateVerify, Finished
 //	server: Certificate -> CertificateVerify -> Finished [CertificateVerdict] [Appraisal]
 //
+// A nonce that travels in CertificateRequest is another one in each request.
+//
 // The server sends nothing after the client's Finished, so a verdict that is due
 // before anything holds back EventAuthenticated.
 
@@ -37,46 +39,96 @@ func (e *Engine) attestUnder(r *authRequest, chosen negotiation.Slots) {
 }
 
 // requestAttestation settles how the client attests in its answer to a server's
-// request, and adds what the request says of it.
-func (e *Engine) requestAttestation(r *authRequest) *attls.Error {
+// request.
+func (e *Engine) requestAttestation(r *authRequest) error {
 	p := e.cfg.Profile
 	switch {
 	case !e.attestsLater():
 		return nil
 	case p.PostHandshake.ChoiceCarriedOver:
 		e.attestUnder(r, e.att.chosen)
+	default:
+		chosen, err := negotiation.Choose(p, e.att.offered, e.cfg.Policy)
+		if err != nil {
+			return asGoError(e.letPass(err))
+		}
+		e.attestUnder(r, chosen)
+	}
+	if r.scheme == nil {
 		return nil
 	}
-	chosen, err := negotiation.Choose(p, e.att.offered, e.cfg.Policy)
-	if err != nil {
-		return e.letPass(err)
+	s := &p.Slots[r.slot]
+	if m := s.Nonce.Message; m != attls.KindNone && m != attls.KindCertificateRequest && e.att.fields.Nonces[r.slot] == nil {
+		return attls.Errorf(attls.Local, attls.FailNonceSize, "the client attests with a nonce that travels in %s, and none was sent there in this handshake", s.NoncePath).By(p.ID)
 	}
-	e.attestUnder(r, chosen)
+	return nil
+}
+
+// attestationOf adds what a server's request says of the client's attestation.
+func (e *Engine) attestationOf(r *authRequest) *attls.Error {
+	if r.scheme == nil {
+		return nil
+	}
+	p := e.cfg.Profile
 	f := p.NewFields()
-	copy(f.Choices, chosen.Choices)
+	f.Nonces[r.slot] = r.nonce
+	if !p.PostHandshake.ChoiceCarriedOver {
+		f.Choices[r.slot] = r.scheme
+	}
 	return e.addExtensions(attls.KindCertificateRequest, f)
+}
+
+// askLaterNonce asks for the nonce that a server's request carries; false: the
+// request can be sent at once.
+func (e *Engine) askLaterNonce(r *authRequest) bool {
+	p := e.cfg.Profile
+	if r.scheme == nil || p.Slots[r.slot].Nonce.Message != attls.KindCertificateRequest {
+		return false
+	}
+	if r.nonce = p.Rules.NonceFixed; r.nonce != nil {
+		return false
+	}
+	w := e.ask(gateNever, e.nonceWait(&p.Slots[r.slot]))
+	w.slot, w.after, w.auth = r.slot, true, &authAnswer{request: *r}
+	e.post.pending++
+	return true
+}
+
+// nonceCame sends the request that waited for its nonce. The numbers of random
+// nonces go on behind those of the handshake.
+func (e *Engine) nonceCame(w *waiting) *attls.Error {
+	e.post.pending--
+	r := w.auth.request
+	number := 1 + int(r.context[0])<<8 + int(r.context[1])
+	nonce, err := e.takeNonce(w, uint32(number*len(e.cfg.Profile.Slots)+w.slot))
+	if err != nil {
+		return err
+	}
+	r.nonce = nonce
+	return e.sendRequestAgain(r)
 }
 
 // readLaterChoice settles how this client attests in its answer to a request.
 func (e *Engine) readLaterChoice(r *authRequest, l extensions.List) *attls.Error {
-	p := e.cfg.Profile
-	switch {
-	case !e.attestsLater():
-		return nil
-	case p.PostHandshake.ChoiceCarriedOver:
-		e.attestUnder(r, e.att.chosen)
+	if !e.attestsLater() {
 		return nil
 	}
+	p := e.cfg.Profile
 	f := p.NewFields()
 	if err := e.decodeFields(attls.KindCertificateRequest, l, f); err != nil {
 		return err
 	}
-	n := len(p.Slots)
-	chosen := negotiation.Slots{Present: make([]bool, n), Choices: make([]*profile.Scheme, n)}
-	if err := e.checkChoices(attls.KindCertificateRequest, f, chosen); err != nil {
-		return err
+	chosen := e.att.chosen
+	if !p.PostHandshake.ChoiceCarriedOver {
+		n := len(p.Slots)
+		chosen = negotiation.Slots{Present: make([]bool, n), Choices: make([]*profile.Scheme, n)}
+		if err := e.checkChoices(attls.KindCertificateRequest, f, chosen); err != nil {
+			return err
+		}
 	}
-	e.attestUnder(r, chosen)
+	if e.attestUnder(r, chosen); r.scheme != nil {
+		r.nonce = f.Nonces[r.slot]
+	}
 	return nil
 }
 
@@ -145,6 +197,9 @@ func (e *Engine) showProof(a *authAnswer) {
 		}
 	}
 	chosen.Choices[a.request.slot], chosen.Present[a.request.slot] = a.request.scheme, true
+	if a.request.nonce != nil {
+		e.att.fields.Nonces[a.request.slot] = a.request.nonce
+	}
 	e.att.proofs[attls.RoleClient] = a.proof
 	e.post.shown = a
 }

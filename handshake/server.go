@@ -427,9 +427,6 @@ func (serverNegotiate) name() string { return "RECVD_CH" }
 func (serverNegotiate) due() gate    { return gateNow }
 
 func (s serverNegotiate) step(e *Engine) (state, *attls.Error) {
-	if err := e.checkNonces(attls.KindClientHello); err != nil {
-		return nil, err
-	}
 	if e.psk.session == nil { // with a key there is no credential to choose for
 		if err := e.chooseAttestation(); err != nil {
 			return nil, err
@@ -438,12 +435,18 @@ func (s serverNegotiate) step(e *Engine) (state, *attls.Error) {
 			return nil, err
 		}
 	}
-	e.askNonces(attls.KindEncryptedExtensions)
+	for _, k := range nonceMessages {
+		e.askNonces(k)
+	}
 	if e.needsCertificate() {
 		e.askCredential()
 	}
 	return serverHello(s), nil
 }
+
+// nonceMessages are the messages in which a server sends a nonce: all of one
+// flight, so that all nonces are asked for at once.
+var nonceMessages = [...]attls.MessageKind{attls.KindServerHello, attls.KindEncryptedExtensions, attls.KindCertificateRequest}
 
 // serverHello sends ServerHello up to CertificateRequest.
 type serverHello struct{ share []byte }
@@ -480,6 +483,9 @@ func (s serverHello) step(e *Engine) (state, *attls.Error) {
 		e.ext.add(attls.ExtPreSharedKey, []byte{byte(e.psk.index >> 8), byte(e.psk.index)})
 	}
 	e.ext.add(attls.ExtSupportedVersions, []byte{3, 4})
+	if err := e.profileExtensions(attls.KindServerHello); err != nil {
+		return nil, err
+	}
 	sh := &e.scratch.serverHello
 	*sh = message.ServerHello{LegacyVersion: attls.VersionTLS12, Random: e.nego.random[attls.RoleServer][:],
 		SessionID: e.nego.sessionID, CipherSuite: e.nego.suite.ID, Extensions: e.ext.list(e.cfg.ExtensionOrder)}

@@ -51,7 +51,9 @@ func (d *dissector) read(keys capture.KeyLog) {
 		case attls.KindHelloRetryRequest:
 			f.retry = parse[message.ServerHello](m)
 		case attls.KindServerHello:
-			f.server = parse[message.ServerHello](m)
+			if f.server = parse[message.ServerHello](m); f.server != nil {
+				d.fields(m.Kind, item.Sender, f.server.Extensions)
+			}
 		case attls.KindEncryptedExtensions:
 			if f.encrypted = parse[message.EncryptedExtensions](m); f.encrypted != nil {
 				d.fields(m.Kind, item.Sender, f.encrypted.Extensions)

@@ -210,6 +210,7 @@ func (c *compiler) slots() {
 		s.Choice, _ = c.slotPath(e, "choice", slot, meansChoice, elem)
 		if e.value.get("nonce") != nil {
 			s.Nonce, _ = c.slotPath(e, "nonce", slot, meansNonce, "")
+			s.NoncePath = e.value.get("nonce").text
 			c.nonceBounds(&s, e.value.get("nonce"))
 		}
 		t := c.codec.schemes[elem]
@@ -275,6 +276,7 @@ func (c *compiler) slotPath(e *entry, key string, slot int, m meaning, elem stri
 	if !ok {
 		return Place{}, ""
 	}
+	x := binding{means: m, slot: slot, path: path, list: m == meansChoice && f.Kind == schema.KindList}
 	wrong := ""
 	switch {
 	case m == meansOffer && f.Kind != schema.KindList:
@@ -292,27 +294,42 @@ func (c *compiler) slotPath(e *entry, key string, slot int, m meaning, elem stri
 		c.fail(v.pos, ProblemPath, "%s is %s, and stands in %s; an element for %s must be %s", v.text, f.Kind, b.kind.Name(), key, wrong)
 		return Place{}, ""
 	}
-	x := binding{m, slot, path, m == meansChoice && f.Kind == schema.KindList}
-	if m == meansChoice {
-		c.alone(b, x, f, v)
-	}
+	x.floor = f.Floor
+	c.alone(b, x, v)
 	c.bind(b, x, v)
 	return Place{b.kind, b.ext}, f.Type
 }
 
-// alone checks that a choice can be left out: it stands alone in its body, which
-// is then not sent, or is a list that may be empty.
-func (c *compiler) alone(b *body, x binding, f schema.Field, v *value) {
-	if x.list && f.Floor > 0 {
-		c.fail(v.pos, ProblemPath, "%s has %d octets at least, so that it cannot say that nothing was chosen", v.text, f.Floor).Advice = "let the list begin at 0 octets"
+// alone checks that a field can be left out where another one of its body is
+// sent: a choice stands alone in the body, which is then not sent, beside the
+// nonce of its slot, or is a list that may be empty; and so is an offer.
+func (c *compiler) alone(b *body, x binding, v *value) {
+	if x.means == meansChoice && x.list && x.floor > 0 {
+		c.fail(v.pos, ProblemPath, "%s has %d octets at least, so that it cannot say that nothing was chosen", v.text, x.floor).Advice = "let the list begin at 0 octets"
 		return
 	}
 	for _, y := range b.bindings {
-		if y.means == meansChoice && !(x.list && y.list) {
+		if y.slot == x.slot {
+			continue
+		}
+		switch {
+		case x.means == meansChoice && y.means == meansChoice && !(x.list && y.list):
 			c.fail(v.pos, ProblemPath, "%s and %s stand in the same body, and neither can be left out where only the other was chosen", y.path, x.path).Advice =
 				"make both lists, as <0..2^8-1>, or give one of them an extension of its own"
-			return
+		case x.means == meansNonce && y.means == meansChoice && !y.list, x.means == meansChoice && y.means == meansNonce && !x.list:
+			choice, nonce := y, x
+			if x.means == meansChoice {
+				choice, nonce = x, y
+			}
+			c.fail(v.pos, ProblemPath, "%s and %s stand in the same body, and the choice cannot be left out where only the nonce is sent", choice.path, nonce.path).Advice =
+				"make the choice a list, as <0..2^8-1>, or give the nonce an extension of its own"
+		case x.means != meansChoice && y.means != meansChoice && (x.means == meansOffer && x.floor > 0 || y.means == meansOffer && y.floor > 0):
+			c.fail(v.pos, ProblemPath, "%s and %s stand in the same body, and a list that may not be empty cannot be left out where only the other slot is used", y.path, x.path).Advice =
+				"let the lists begin at 0 octets, or give one of them an extension of its own"
+		default:
+			continue
 		}
+		return
 	}
 }
 
@@ -335,6 +352,9 @@ func (c *compiler) nonceBounds(s *Slot, v *value) {
 	}
 	s.NonceMin, s.NonceMax = f.Floor, min(f.Ceiling, f.Fits)
 	s.NonceDefault = 32
+	if most := c.number("nonce", "receive_at_most"); most > 0 {
+		s.NonceDefault = min(s.NonceDefault, most) // or our own attester would refuse it
+	}
 	if n := c.number("nonce", "size"); n > 0 {
 		s.NonceDefault = n
 		if n < s.NonceMin || n > s.NonceMax {
@@ -342,8 +362,20 @@ func (c *compiler) nonceBounds(s *Slot, v *value) {
 		}
 	}
 	s.NonceDefault = max(s.NonceMin, min(s.NonceDefault, s.NonceMax))
-	if from := s.Attester; senders(s.Nonce.Message)[0] == from {
-		c.fail(v.pos, ProblemPath, "the relying party sends the nonce, and the attesting %s sends %s", from, s.Nonce.Message.Name())
+	c.nonceMessage(s, v)
+}
+
+// nonceMessage refuses a message in which no nonce can reach the attester before
+// it attests.
+func (c *compiler) nonceMessage(s *Slot, v *value) {
+	const there = "a nonce travels in client_hello, or in server_hello, encrypted_extensions or certificate_request"
+	switch k := s.Nonce.Message; {
+	case k == attls.KindHelloRetryRequest:
+		c.fail(v.pos, ProblemPath, "%s: most handshakes have no hello_retry_request, so the nonce would be missing", v.text).Advice = there
+	case k == attls.KindCertificate, k == attls.KindNewSessionTicket:
+		c.fail(v.pos, ProblemPath, "%s: nobody sends a nonce in %s", v.text, k.Name()).Advice = there
+	case senders(k)[0] == s.Attester:
+		c.fail(v.pos, ProblemPath, "the relying party sends the nonce, and the attesting %s sends %s", s.Attester, k.Name()).Advice = there
 	}
 }
 
@@ -462,42 +494,7 @@ func (c *compiler) payload(k *Credential, b *body, path string, v *value) {
 		return
 	}
 	k.MaxPayload = min(f.Ceiling, f.Fits)
-	c.bind(b, binding{means: meansPayload, path: path}, v)
-}
-
-// companions finds bodies without a meaning of their own that are the offer of
-// an extension in Certificate: they are sent with the slots whose credential it
-// carries.
-func (c *compiler) companions() {
-	for _, b := range c.codec.order {
-		if b.kind == attls.KindAdded || len(b.bindings) > 0 || b.kind == attls.KindCertificate {
-			continue
-		}
-		for _, r := range []attls.Role{attls.RoleClient, attls.RoleServer} {
-			if c.offersCertificate(b, r) {
-				for i, s := range c.p.Slots {
-					if s.Attester == r {
-						b.companions = append(b.companions, i)
-					}
-				}
-			}
-		}
-		if len(b.companions) == 0 {
-			c.fail(b.pos, ProblemUnbound, "nothing says what %s in %s means, so it would never be sent", b.name, b.kind.Name()).Advice = "name a field of it in bind, or remove it"
-		}
-	}
-}
-
-// offersCertificate reports whether a body is what lets the role answer with
-// the same extension in its Certificate.
-func (c *compiler) offersCertificate(b *body, r attls.Role) bool {
-	x, _ := c.p.Extension(b.ext)
-	for _, p := range x.Placements {
-		if p.Message == attls.KindCertificate && slices.Contains(p.OfferedBy[r], Offer{b.kind, b.ext}) {
-			return true
-		}
-	}
-	return false
+	c.bind(b, binding{means: meansPayload, slot: -1, path: path}, v)
 }
 
 // bounds holds every field against the room it has and warns of fields that

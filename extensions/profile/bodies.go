@@ -29,9 +29,10 @@ const (
 // binding ties a field of a body to the vocabulary of the engine.
 type binding struct {
 	means meaning
-	slot  int // into Profile.Slots; not for the payload
+	slot  int // into Profile.Slots; -1 for the payload
 	path  string
 	list  bool // a choice that is a list of none or one
+	floor int  // least octets of the field
 }
 
 // body is an extension in one message, or an added message, with its codec and
@@ -70,6 +71,7 @@ func (b *body) says(f *Fields) bool {
 		switch {
 		case x.means == meansOffer && f.Offered[x.slot],
 			x.means == meansChoice && f.Choices[x.slot] != nil,
+			x.means == meansNonce && f.Nonces[x.slot] != nil,
 			x.means == meansPayload && f.Payload != nil:
 			return true
 		}

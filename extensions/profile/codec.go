@@ -129,16 +129,32 @@ func (p *Profile) setting(m Model) (s binder.Setting) {
 		if slot.Nonce.Message == attls.KindNone || !slices.Contains(slot.Models, m) {
 			continue
 		}
-		n := binder.Nonce{Exists: true, Min: slot.NonceMin, Max: slot.NonceMax}
-		switch slot.Nonce.Message {
-		case attls.KindClientHello:
-			n.At = binder.PointCH
-		case attls.KindEncryptedExtensions:
-			n.At = binder.PointEE
-		default:
-			n.At = binder.PointCR
-		}
-		s.Nonce[slot.Attester] = n
+		s.Nonce[slot.Attester] = slot.nonce()
 	}
 	return s
+}
+
+// settingOf is setting for one slot, which may be the one without a nonce.
+func (p *Profile) settingOf(slot *Slot, m Model) binder.Setting {
+	s := p.setting(m)
+	s.Nonce[slot.Attester] = slot.nonce()
+	return s
+}
+
+// nonce is what the binder must know of the slot's nonce.
+func (s *Slot) nonce() binder.Nonce {
+	n := binder.Nonce{Exists: true, Min: s.NonceMin, Max: s.NonceMax}
+	switch s.Nonce.Message {
+	case attls.KindNone:
+		return binder.Nonce{}
+	case attls.KindClientHello:
+		n.At = binder.PointCH
+	case attls.KindServerHello:
+		n.At = binder.PointSH
+	case attls.KindEncryptedExtensions:
+		n.At = binder.PointEE
+	default:
+		n.At = binder.PointCR
+	}
+	return n
 }

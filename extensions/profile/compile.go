@@ -75,6 +75,13 @@ func (c *compiler) warn(pos schema.Position, kind schema.ProblemKind, format str
 	c.fail(pos, kind, format, args...).Warning = true
 }
 
+// remark is for the linter alone: the profile works, and may not do what was meant.
+func (c *compiler) remark(pos schema.Position, text, advice string) {
+	p := problem(pos, ProblemRemark, "%s", text)
+	p.Warning, p.Advice = true, advice
+	c.p.remarks = append(c.p.remarks, p)
+}
+
 func (c *compiler) flaw(kind, field string, pos schema.Position, format string, args ...any) {
 	c.flaws = append(c.flaws, flaw{kind, field, problem(pos, ProblemFlaw, format, args...)})
 }
@@ -132,6 +139,8 @@ func (c *compiler) run(o Options) {
 	}
 	c.p.codec = c.codec
 	c.companions()
+	c.sent()
+	c.answerable()
 	c.unplaced()
 	c.bounds()
 	c.rules()
@@ -139,6 +148,7 @@ func (c *compiler) run(o Options) {
 	c.alerts()
 	c.certificateTypes()
 	c.afterwards()
+	c.later()
 	c.quirks()
 	c.unusedNumbers()
 	c.acknowledge(o)
@@ -425,6 +435,9 @@ func (c *compiler) offers(x *Extension, v *value, kind attls.MessageKind, sender
 			continue
 		}
 		o := Offer{m, x.Type}
+		if !c.offerable(o, x, kind, sender, i) {
+			continue
+		}
 		if other && ext != x.Name {
 			y, ok := c.extension(ext, i)
 			if !ok {

@@ -139,6 +139,7 @@ const (
 	ProblemFlaw      schema.ProblemKind = "accepted_flaw" // a flaw of the text that nothing acknowledges
 	ProblemUnbound   schema.ProblemKind = "unbound_field" // a field that no path names
 	ProblemRule      schema.ProblemKind = "rule"          // rules that contradict each other
+	ProblemRemark    schema.ProblemKind = "remark"        // what works and weakens the protocol, or may not be meant
 )
 
 func problem(pos schema.Position, kind schema.ProblemKind, format string, args ...any) *schema.Problem {

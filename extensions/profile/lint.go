@@ -62,6 +62,7 @@ func (l *linter) load(o Options, prefix string) *Profile {
 	}
 	if p != nil {
 		l.add(p.Warnings, prefix)
+		l.add(p.remarks, prefix)
 	}
 	return p
 }

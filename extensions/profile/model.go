@@ -109,8 +109,9 @@ type Slot struct {
 	Attester     attls.Role
 	Offer        Place
 	Choice       Place
-	Nonce        Place // Message is KindNone where the slot has no nonce
-	NonceMin     int   // bounds of the grammar, octets
+	Nonce        Place  // Message is KindNone where the slot has no nonce
+	NoncePath    string // message.extension.field of the nonce, as the profile says it
+	NonceMin     int    // bounds of the grammar, octets
 	NonceMax     int
 	NonceDefault int // octets asked of a nonce source when it has no wish of its own
 	Models       []Model
@@ -329,6 +330,8 @@ type Profile struct {
 	Warnings schema.Problems
 	// Flaws are the defects of the text that the profile acknowledges.
 	Flaws []Flaw
+
+	remarks schema.Problems // for Lint
 
 	doc     *value // with its bases merged in
 	settled *value // the same without switches

@@ -53,6 +53,15 @@ func (c *compiler) consistent(r *Rules) {
 			continue
 		}
 		nonces++
+		switch most := r.NonceReceiveAtMost; {
+		case c.doc.get("nonce", "receive_at_most") == nil:
+		case most < s.NonceMin || most == 0:
+			c.fail(at("nonce", "receive_at_most"), ProblemRule, "an attester that takes %d octets takes no nonce of slot %s, which has %d to %d", most, s.Name, s.NonceMin, s.NonceMax)
+		case r.NonceFixed != nil && len(r.NonceFixed) > most:
+			c.fail(at("nonce", "default"), ProblemRule, "a nonce of %d octets; receive_at_most is %d", len(r.NonceFixed), most)
+		case r.NonceFixed == nil && s.NonceDefault > most && c.number("nonce", "size") > 0:
+			c.fail(at("nonce", "size"), ProblemRule, "a nonce of %d octets; receive_at_most is %d", s.NonceDefault, most)
+		}
 		if n := len(r.NonceFixed); r.NonceFixed != nil && (n < s.NonceMin || n > s.NonceMax) {
 			c.fail(at("nonce", "default"), ProblemValue, "a nonce of %d octets; slot %s takes %d to %d", n, s.Name, s.NonceMin, s.NonceMax)
 		}
@@ -374,7 +383,7 @@ func (c *compiler) availableAt(p *binder.Program, name string, s Slot, m Model, 
 	if later {
 		carrier = binder.PointKeyExchange
 	}
-	for _, f := range p.Check(name, s.Attester, c.p.setting(m), carrier) {
+	for _, f := range p.Check(name, s.Attester, c.p.settingOf(&s, m), carrier) {
 		text := texts[f.Name]
 		key := f.Name + f.Msg
 		if told[key] {

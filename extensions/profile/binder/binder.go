@@ -94,6 +94,12 @@ const (
 	RekeyResponseBody
 )
 
+// Explainer may be implemented by Inputs. Absent says why a terminal has no value,
+// and who had to supply it; "" where there is nothing to say.
+type Explainer interface {
+	Absent(terminal string, r attls.Role) string
+}
+
 // Inputs is what an evaluation may ask of a handshake. Every method reports
 // false when the value does not exist (yet).
 type Inputs interface {

@@ -139,7 +139,9 @@ func (c *checker) size(n *node, role attls.Role) bounds {
 
 func (c *checker) terminal(n *node, owner attls.Role) bounds {
 	if n.name == "nonce" {
-		if !c.s.Nonce[owner].Exists {
+		if owner != c.attester {
+			c.find(FindingError, n.at, "the nonce for the %s exists only where it attests too, and this is the binder of the %s", owner, c.attester)
+		} else if !c.s.Nonce[owner].Exists {
 			c.find(FindingError, n.at, "no slot whose attester is the %s has a nonce", owner)
 		}
 		return bounds{c.s.Nonce[owner].Min, c.s.Nonce[owner].Max}

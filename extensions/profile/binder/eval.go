@@ -116,6 +116,11 @@ func (e *evaluation) eval(text string, n *node, role attls.Role) *Value {
 		var ok bool
 		if v.Octets, v.Number, ok = n.terminal.get(e, roleOf(n.role, role)); !ok {
 			v.Err = undefined(attls.Local, "%s does not exist (yet)", expr)
+			if x, ok := e.in.(Explainer); ok {
+				if why := x.Absent(n.name, roleOf(n.role, role)); why != "" {
+					v.Err = undefined(attls.Local, "%s does not exist: %s", expr, why)
+				}
+			}
 		}
 	case opRange:
 		v.Kind = KindRange

@@ -1,0 +1,238 @@
+package profile
+
+import (
+	"slices"
+
+	"attls"
+)
+
+// What a profile places somewhere is sent at some time, and what answers comes
+// after what it answers: the checks here refuse everything else, since nothing
+// at run time would tell of it.
+
+// order is when a message of a sender stands in a handshake.
+func order(k attls.MessageKind, sender attls.Role) int {
+	switch k {
+	case attls.KindClientHello:
+		return 1
+	case attls.KindHelloRetryRequest, attls.KindServerHello:
+		return 2
+	case attls.KindEncryptedExtensions:
+		return 3
+	case attls.KindCertificateRequest:
+		return 4
+	case attls.KindCertificate:
+		if sender == attls.RoleServer {
+			return 5
+		}
+		return 6
+	}
+	return 7
+}
+
+// offerable refuses what cannot have been sent before the answer to it.
+func (c *compiler) offerable(o Offer, x *Extension, kind attls.MessageKind, sender attls.Role, v *value) bool {
+	switch {
+	case o.Message == attls.KindHelloRetryRequest:
+		c.fail(v.pos, ProblemPath, "%s: most handshakes have no hello_retry_request, so it can offer nothing", v.text)
+	case order(o.Message, sender.Peer()) >= order(kind, sender):
+		c.fail(v.pos, ProblemPath, "%s in the %s's %s cannot answer %s, which comes later", x.Name, sender, kind.Name(), o.Message.Name())
+	default:
+		return true
+	}
+	return false
+}
+
+// uses reports whether a body is sent whenever a slot is in use.
+func (b *body) uses(slot int) bool {
+	return slices.Contains(b.companions, slot) ||
+		slices.ContainsFunc(b.bindings, func(x binding) bool { return x.means != meansPayload && x.slot == slot })
+}
+
+// slotsOf are the slots that a body says something about.
+func (c *codec) slotsOf(b *body) []int {
+	list := slices.Clone(b.companions)
+	for _, x := range b.bindings {
+		if x.means != meansPayload && !slices.Contains(list, x.slot) {
+			list = append(list, x.slot)
+		}
+	}
+	return list
+}
+
+// answerable checks that whatever is answered was offered: for each slot that an
+// extension speaks of, and each that it carries the payload of, one of its
+// offers is sent as well.
+func (c *compiler) answerable() {
+	for _, b := range c.codec.order {
+		if b.kind == attls.KindAdded {
+			continue
+		}
+		x, _ := c.p.Extension(b.ext)
+		p := x.placement(b.kind)
+		offers := p.OfferedBy[b.sender]
+		if p.Unsolicited || len(offers) == 0 {
+			continue
+		}
+		need := c.codec.slotsOf(b)
+		if b.kind == attls.KindCertificate {
+			need = c.carriedFor(b)
+		}
+		for _, slot := range need {
+			if s := &c.p.Slots[slot]; !slices.ContainsFunc(offers, func(o Offer) bool { return c.isSent(o, b.sender.Peer(), slot) }) {
+				c.fail(b.pos, ProblemPath, "%s in %s answers nothing that is sent where only slot %s is used, so the peer would refuse it", b.name, b.kind.Name(), s.Name).Advice =
+					"name in offered_by what is sent with " + s.Name + ", or say offered_by: any"
+			}
+		}
+	}
+}
+
+func (x *Extension) placement(k attls.MessageKind) *Placement {
+	for i := range x.Placements {
+		if x.Placements[i].Message == k {
+			return &x.Placements[i]
+		}
+	}
+	return nil
+}
+
+// isSent reports whether an offer is sent whenever a slot is in use.
+func (c *compiler) isSent(o Offer, sender attls.Role, slot int) bool {
+	b := c.codec.bodies[site{o.Message, sender, o.Extension}]
+	return b != nil && b.uses(slot)
+}
+
+// carriedFor are the slots whose payload stands in an extension of the sender's
+// Certificate.
+func (c *compiler) carriedFor(b *body) (list []int) {
+	for i, s := range c.p.Slots {
+		if s.Attester != b.sender {
+			continue
+		}
+		for _, k := range s.Kinds {
+			if row, ok := c.p.Credential(k); ok && row.Carrier == CarrierExtension && row.Extension == b.ext {
+				list = append(list, i)
+				break
+			}
+		}
+	}
+	return list
+}
+
+// companions finds bodies without a meaning of their own that are the offer of
+// something that has one: they are sent with the slots that it is about.
+func (c *compiler) companions() {
+	for _, b := range c.codec.order {
+		if b.kind == attls.KindAdded || len(b.bindings) > 0 {
+			continue
+		}
+		for _, answer := range c.codec.order {
+			if answer.kind == attls.KindAdded || len(answer.bindings) == 0 || answer.sender == b.sender {
+				continue
+			}
+			x, _ := c.p.Extension(answer.ext)
+			if !slices.Contains(x.placement(answer.kind).OfferedBy[answer.sender], Offer{b.kind, b.ext}) {
+				continue
+			}
+			for _, slot := range append(c.codec.slotsOf(answer), c.carriedFor(answer)...) {
+				if !slices.Contains(b.companions, slot) {
+					b.companions = append(b.companions, slot)
+				}
+			}
+		}
+	}
+}
+
+// sent refuses what would never be sent.
+func (c *compiler) sent() {
+	told := map[string]bool{}
+	for _, b := range c.codec.order {
+		key := b.name + b.kind.Name()
+		switch {
+		case told[key]:
+		case b.kind == attls.KindAdded:
+			if len(b.bindings) == 0 {
+				c.fail(b.pos, ProblemUnbound, "no payload travels in %s, so it would never be sent", b.name).Advice = "name a field of it as carried_in of a credential, or remove it"
+				told[key] = true
+			}
+		case b.kind == attls.KindHelloRetryRequest || b.kind == attls.KindNewSessionTicket:
+			c.fail(b.pos, ProblemUnbound, "nothing of a profile is sent in %s", b.kind.Name()).Advice = "remove it"
+			told[key] = true
+		case len(b.bindings) == 0 && len(b.companions) == 0:
+			c.fail(b.pos, ProblemUnbound, "nothing says what %s in %s means, so it would never be sent", b.name, b.kind.Name()).Advice = "name a field of it in bind, or remove it"
+			told[key] = true
+		}
+	}
+	for i, e := range c.doc.under("bind", "credentials") {
+		k := c.p.Credentials[i].Kind
+		if !slices.ContainsFunc(c.p.Slots, func(s Slot) bool { return slices.Contains(s.Kinds, k) }) {
+			c.fail(e.pos, ProblemRule, "no slot has schemes of kind %s, so this credential would never be shown", k).Advice = "remove it, or name the kind in bind.schemes"
+		}
+	}
+}
+
+// later checks that what post-handshake authentication needs may stand in its
+// messages.
+func (c *compiler) later() {
+	v := c.doc.get("after", "post_handshake", "client_authentication")
+	if !c.p.PostHandshake.ClientAuthentication {
+		return
+	}
+	carried := c.p.PostHandshake.ChoiceCarriedOver
+	able := false
+	for i, e := range c.doc.under("bind", "slots") {
+		s := &c.p.Slots[i]
+		if s.Attester != attls.RoleClient || !c.attestsLater(s) {
+			continue
+		}
+		if !carried && s.Choice.Message != attls.KindCertificateRequest {
+			c.fail(e.value.get("choice").pos, ProblemRule, "a later request cannot carry the choice of %s, which stands in %s", s.Name, s.Choice.Message.Name()).Advice =
+				"say after: {post_handshake: {choice: carried_over}}, or client_authentication: false"
+			continue
+		}
+		able = true
+		if !carried {
+			c.standsLater(s.Choice, "the choice of "+s.Name, e.value.get("choice"))
+		}
+		if s.Nonce.Message == attls.KindCertificateRequest {
+			c.standsLater(s.Nonce, "the nonce of "+s.Name, e.value.get("nonce"))
+			if carried && s.Nonce == s.Choice && !c.codec.bodies[site{s.Choice.Message, attls.RoleServer, s.Choice.Extension}].emptyChoice(i) {
+				c.fail(e.value.get("nonce").pos, ProblemRule, "a later request carries the nonce of %s without a choice, and %s cannot leave the choice out", s.Name, s.NoncePath).Advice =
+					"say after: {post_handshake: {choice: in_request}}, make the choice a list, as <0..2^8-1>, or give the nonce an extension of its own"
+			}
+		}
+	}
+	if !able {
+		c.remark(v.pos, "no client can attest after the handshake: that takes a payload beside an X.509 certificate, in an extension of certificate with also_in: [post_handshake]",
+			"add that, or say client_authentication: false")
+	}
+}
+
+// emptyChoice reports whether the choice of a slot may be left out of its body.
+func (b *body) emptyChoice(slot int) bool {
+	return slices.ContainsFunc(b.bindings, func(x binding) bool { return x.means == meansChoice && x.slot == slot && x.list })
+}
+
+// attestsLater reports whether a client of the slot can show its payload after
+// the handshake.
+func (c *compiler) attestsLater(s *Slot) bool {
+	for _, k := range s.Kinds {
+		row, ok := c.p.Credential(k)
+		if !ok || k != KindX509 || row.Carrier != CarrierExtension {
+			continue
+		}
+		x, _ := c.p.Extension(row.Extension)
+		if p := x.placement(attls.KindCertificate); p != nil && p.PostHandshake {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *compiler) standsLater(at Place, what string, v *value) {
+	x, _ := c.p.Extension(at.Extension)
+	if p := x.placement(at.Message); !p.PostHandshake {
+		c.fail(v.pos, ProblemRule, "%s is sent again after the handshake, where %s has no place in %s", what, x.Name, at.Message.Name()).Advice =
+			"say also_in: [post_handshake] there"
+	}
+}
