@@ -144,6 +144,11 @@ func (longNonce) SPKI(attls.Role) ([]byte, bool)        { return make([]byte, 91
 func (longNonce) Certificate(attls.Role) ([]byte, bool) { return make([]byte, 91), true }
 func (longNonce) Nonce(attls.Role) ([]byte, bool)       { return unbindable, true }
 
+// noNonce is a handshake with small keys in which no nonce was sent.
+type noNonce struct{ longNonce }
+
+func (noNonce) Nonce(attls.Role) ([]byte, bool) { return nil, false }
+
 var (
 	_ binder.Inputs        = largeKey{}
 	_ negotiation.Attester = (*attestation.Software)(nil)

@@ -330,11 +330,14 @@ var protocolFaults = []faultKind{
 	{failure: attls.FailOfferChanged, does: "After HelloRetryRequest a tap adds a scheme to the offer of the second ClientHello.", try: tryOfferChanged},
 	{failure: attls.FailMisplaced, does: "A tap moves the payload from the first CertificateEntry to the second.", try: tryMisplaced},
 	{failure: attls.FailMissing, does: "A tap leaves the payload of the chosen scheme out.", try: tryMissing},
-	{failure: attls.FailNonceSize, does: "A tap lets the server send a nonce that is longer than the profile accepts.", try: tryNonceSize},
+	{failure: attls.FailNonceSize, does: "A tap lets the server send a nonce that is longer than the profile accepts.", try: tryNonceSize(attls.RoleClient)},
+	{failure: attls.FailNonceSize, name: "nonce-size.server", does: "A tap lets the client send a nonce that is longer than the profile accepts.", try: tryNonceSize(attls.RoleServer)},
 	{failure: attls.FailAttestationExtension, does: "A tap cuts the last octet off the profile's extension in ClientHello.", try: tryMalformedExtension},
 	{failure: attls.FailCertTypeMismatch, does: "A tap takes the certificate type out of EncryptedExtensions.", try: tryCertificateType},
 	{failure: attls.FailBinderUndefined, does: "The attester's certificate holds an RSA key, for which the profile's binder is not defined.", try: tryBinderUndefined},
 	{failure: attls.FailBinderUndefined, name: "nonce-unbindable", does: "A tap lets the relying party send a nonce that the grammar allows and the binder does not.", try: tryNonceUnbindable},
+	{failure: attls.FailBinderUndefined, name: "nonce-missing.client", does: "A tap takes the extension out that holds the server's nonce and nothing else.", try: tryNonceMissing(attls.RoleClient)},
+	{failure: attls.FailBinderUndefined, name: "nonce-missing.server", does: "A tap takes the extension out that holds the client's nonce and nothing else.", try: tryNonceMissing(attls.RoleServer)},
 	{failure: attls.FailAttestationKey, does: "The verdict names a key that cannot verify a CertificateVerify.", try: tryKeyUnusable},
 	{failure: attls.FailVerifierUnreachable, does: "The relying party's Verifier does not answer.", try: tryVerifierUnreachable},
 	{failure: attls.FailDemandedByClient, name: "answer-dropped", does: "A tap drops the server's choice for its own attestation.", try: tryAnswerDropped},
@@ -612,19 +615,44 @@ func tryMissing(c *circumstance) *attempt {
 
 // tryNonceSize makes the nonce longer than nonce.receive_at_most, by hand:
 // nothing that encodes a profile's fields would send it.
-func tryNonceSize(c *circumstance) *attempt {
-	if c.attester != attls.RoleClient || c.p.Rules.NonceReceiveAtMost == 0 {
-		return nil
+func tryNonceSize(attester attls.Role) func(*circumstance) *attempt {
+	return func(c *circumstance) *attempt {
+		slot, most := &c.p.Slots[c.slot()], c.p.Rules.NonceReceiveAtMost
+		if c.attester != attester || slot.Nonce.Message == attls.KindNone || most == 0 || slot.NonceMax <= most {
+			return nil
+		}
+		return &attempt{rejects: attester, at: slot.Nonce.Message, apply: func(s *setup) {
+			s.tap(attester.Peer(), editField(s.p, slot.Nonce.Message, 0, attester.Peer(), func(f *profile.Fields) {
+				f.Nonces[c.slot()] = bytes.Repeat([]byte{7}, most+1)
+			}))
+		}}
 	}
-	slot := &c.p.Slots[c.slot()]
-	if slot.Nonce.Message != attls.KindEncryptedExtensions {
-		return nil
+}
+
+// tryNonceMissing needs a challenge that takes the nonce, in an extension that
+// carries nothing else.
+func tryNonceMissing(attester attls.Role) func(*circumstance) *attempt {
+	return func(c *circumstance) *attempt {
+		i, name := c.slot(), c.p.Binder.Challenge[c.model][c.kind]
+		slot := &c.p.Slots[i]
+		if c.attester != attester || c.s.Attester == AttestBoth || slot.Nonce.Message == attls.KindNone || name == "" || c.p.Rules.NonceFixed != nil {
+			return nil
+		}
+		for k := range c.p.Slots {
+			other := &c.p.Slots[k]
+			if other.Offer == slot.Nonce || other.Choice == slot.Nonce || k != i && other.Nonce == slot.Nonce {
+				return nil
+			}
+		}
+		if _, err := c.p.Binder.Program.Eval(name, c.attester, noNonce{}); err == nil {
+			return nil
+		}
+		return &attempt{rejects: attester, at: attls.KindCertificate, apply: func(s *setup) {
+			s.tap(attester.Peer(), editList(slot.Nonce.Message, 0, func(l extensions.List) extensions.List {
+				return without(l, func(t attls.ExtensionType) bool { return t == slot.Nonce.Extension })
+			}))
+		}}
 	}
-	return &attempt{rejects: attls.RoleClient, at: attls.KindEncryptedExtensions, apply: func(s *setup) {
-		s.tap(attls.RoleServer, editField(s.p, slot.Nonce.Message, 0, attls.RoleServer, func(f *profile.Fields) {
-			f.Nonces[c.slot()] = bytes.Repeat([]byte{7}, s.p.Rules.NonceReceiveAtMost+1)
-		}))
-	}}
 }
 
 func tryMalformedExtension(c *circumstance) *attempt {
@@ -826,8 +854,8 @@ func tryEmptyList(c *circumstance) *attempt {
 
 func tryShortNonce(c *circumstance) *attempt {
 	slot := &c.p.Slots[c.slot()]
-	if slot.NonceMin == 0 {
-		return nil
+	if slot.NonceMin == 0 || slot.NonceMin == slot.NonceMax {
+		return nil // no length to shorten, or none that is told
 	}
 	return &attempt{rejects: c.attester, at: slot.Nonce.Message, apply: func(s *setup) {
 		s.tap(c.attester.Peer(), editField(s.p.Without(rule.GrammarBounds), slot.Nonce.Message, 0, c.attester.Peer(), func(f *profile.Fields) {

@@ -237,4 +237,3 @@ func TestNonceMissing(t *testing.T) {
 		t.Errorf("%v", e)
 	}
 }
-

@@ -63,14 +63,17 @@ type Reading struct {
 // Document is the statements of one profile's text, those of TLS 1.3, or those
 // that hold under every profile.
 type Document struct {
-	Profile  string    `yaml:"profile" json:"profile,omitempty"`
-	TLS      bool      `yaml:"tls" json:"tls,omitempty"`
-	Common   bool      `yaml:"common" json:"common,omitempty"`
-	Source   string    `yaml:"source" json:"source"`
-	Base     string    `yaml:"base" json:"base,omitempty"`
-	Without  []string  `yaml:"without" json:"without,omitempty"`
-	Rows     []Row     `yaml:"rows" json:"rows"`
-	Readings []Reading `yaml:"-" json:"readings,omitempty"`
+	Profile string `yaml:"profile" json:"profile,omitempty"`
+	TLS     bool   `yaml:"tls" json:"tls,omitempty"`
+	Common  bool   `yaml:"common" json:"common,omitempty"`
+	// Definition is the text of a profile that is not among the embedded ones: it
+	// does what no revision does and any profile may.
+	Definition string    `yaml:"definition" json:"definition,omitempty"`
+	Source     string    `yaml:"source" json:"source"`
+	Base       string    `yaml:"base" json:"base,omitempty"`
+	Without    []string  `yaml:"without" json:"without,omitempty"`
+	Rows       []Row     `yaml:"rows" json:"rows"`
+	Readings   []Reading `yaml:"-" json:"readings,omitempty"`
 
 	cases map[string]*conformance.Case
 }
@@ -130,7 +133,7 @@ func (d *Document) complete(before []Document) error {
 	if err := d.inherit(before); err != nil {
 		return err
 	}
-	if err := d.findCases(); err != nil {
+	if err := d.findCases(before); err != nil {
 		return err
 	}
 	d.classify()
@@ -191,23 +194,23 @@ func (d *Document) source() []Row {
 }
 
 // findCases lists the cases that the document's rows may cite, by name.
-func (d *Document) findCases() error {
+func (d *Document) findCases(before []Document) error {
 	d.cases = map[string]*conformance.Case{}
 	switch {
 	case d.TLS:
 		d.add(conformance.Cases(nil))
 		return nil
 	case d.Common:
-		for _, name := range profile.Names() {
-			p, err := profile.Load(name, profile.Options{})
-			if err != nil {
-				return err
+		for i := range before {
+			if b := &before[i]; b.Profile != "" {
+				for _, c := range b.cases {
+					d.cases[c.Name] = c
+				}
 			}
-			d.add(conformance.Cases(p))
 		}
 		return nil
 	}
-	p, err := profile.Load(d.Profile, profile.Options{})
+	p, err := d.load()
 	if err != nil {
 		return err
 	}
@@ -225,6 +228,14 @@ func (d *Document) findCases() error {
 		d.Readings = append(d.Readings, reading)
 	}
 	return nil
+}
+
+// load loads the document's profile.
+func (d *Document) load() (*profile.Profile, error) {
+	if d.Definition != "" {
+		return profile.Parse(d.Profile+".yaml", []byte(d.Definition), profile.Options{})
+	}
+	return profile.Load(d.Profile, profile.Options{})
 }
 
 func (d *Document) add(cases []conformance.Case) {

@@ -7,6 +7,7 @@ import (
 
 	"attls"
 	"attls/extensions/schema"
+	"attls/internal/rule"
 )
 
 // site is an extension in a message of one sender.
@@ -174,6 +175,9 @@ func malformedExtension(name string, err *attls.Error) *attls.Error {
 
 func (c *codec) decode(kind attls.MessageKind, sender attls.Role, t attls.ExtensionType, raw []byte, f *Fields) error {
 	b := c.bodies[site{kind, sender, t}]
+	if b == nil && !c.p.Obeys(rule.ExtensionInPlace) {
+		return nil
+	}
 	if b == nil {
 		return attls.Errorf(attls.Violation, attls.FailWrongMessage, "must not stand in this message").By(c.p.ID)
 	}
