@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -15,11 +16,22 @@ import (
 // Trace is a tap that keeps what one end saw, in order. It changes nothing;
 // behind other taps it sees what they made of a message. It may be read while
 // the connection runs.
+//
+// A trace has a bound, however long the connection is and whatever the peer sends:
+// of what follows the handshake it keeps the first 512 steps with 1 MiB of messages,
+// then it adds application data up and counts the other messages.
 type Trace struct {
 	mu      sync.Mutex
 	role    attls.Role
 	entries []traceEntry
 	secrets []Secret
+	data    [2]int64                   // octets of application data, by sender
+	alerts  [2]*attls.AlertDescription // the first alert but close_notify, by sender
+	after   int                        // entries behind the handshake
+	kept    int                        // octets of messages in them
+	over    bool                       // the handshake is, as far as this end knows
+	sums    [2]int                     // one more than the index of the entry that sums up data, by sender
+	more    int                        // the same, of the entry that counts messages
 	// KeepSecrets lets the trace keep the secrets of the key schedule.
 	KeepSecrets bool
 	// OnStep, when set, is called for each step as it happens.
@@ -43,7 +55,16 @@ type traceEntry struct {
 	data  int
 	raw   []byte // a handshake message, header included
 	kind  attls.MessageKind
+	more  int // messages that were not kept
 }
+
+// What a Trace keeps of what follows the handshake, and of the key schedule, which
+// every KeyUpdate prolongs.
+const (
+	maxEntries = 512
+	maxOctets  = 1 << 20
+	maxSecrets = 1 << 12
+)
 
 func (t *Trace) from(d handshake.Direction) attls.Role {
 	if d == handshake.Sent {
@@ -54,11 +75,44 @@ func (t *Trace) from(d handshake.Direction) attls.Role {
 
 func (t *Trace) add(e traceEntry) {
 	t.mu.Lock()
-	t.entries = append(t.entries, e)
+	t.keep(e)
 	t.mu.Unlock()
 	if t.OnStep != nil {
 		t.OnStep(t.step(&e))
 	}
+}
+
+// keep adds an entry as long as there is room. The caller holds t.mu.
+func (t *Trace) keep(e traceEntry) {
+	t.data[e.from] += int64(e.data)
+	if e.alert != nil && *e.alert != attls.AlertCloseNotify && t.alerts[e.from] == nil {
+		t.alerts[e.from] = e.alert
+	}
+	if t.over {
+		if t.after == maxEntries || t.kept+len(e.raw) > maxOctets {
+			t.sum(&e)
+			return
+		}
+		t.after++
+		t.kept += len(e.raw)
+	}
+	t.over = t.over || e.kind == attls.KindFinished && e.from == attls.RoleClient
+	t.entries = append(t.entries, e)
+}
+
+// sum adds an entry for which there is no room to what was summed up.
+func (t *Trace) sum(e *traceEntry) {
+	at, total := &t.more, traceEntry{from: e.from, more: 1}
+	if e.data > 0 {
+		at, total = &t.sums[e.from], traceEntry{from: e.from, data: e.data}
+	}
+	if *at == 0 {
+		t.entries = append(t.entries, total)
+		*at = len(t.entries)
+		return
+	}
+	t.entries[*at-1].data += total.data
+	t.entries[*at-1].more += total.more
 }
 
 func (t *Trace) Message(d handshake.Direction, m *message.Raw, p *handshake.Plan) {
@@ -88,7 +142,9 @@ func (t *Trace) Record(d handshake.Direction, r *record.Raw, _ *record.Plan) {
 func (t *Trace) Derived(name handshake.SecretName, secret []byte) []byte {
 	if t.KeepSecrets {
 		t.mu.Lock()
-		t.secrets = append(t.secrets, Secret{string(name), hex.EncodeToString(secret)})
+		if len(t.secrets) < maxSecrets {
+			t.secrets = append(t.secrets, Secret{string(name), hex.EncodeToString(secret)})
+		}
 		t.mu.Unlock()
 	}
 	return secret
@@ -102,7 +158,8 @@ func (t *Trace) Alert(d handshake.Direction, a attls.AlertDescription) {
 func (t *Trace) Fork() handshake.Tap {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return &Trace{role: t.role, entries: slices.Clone(t.entries), secrets: slices.Clone(t.secrets), KeepSecrets: t.KeepSecrets, Profile: t.Profile}
+	return &Trace{role: t.role, entries: slices.Clone(t.entries), secrets: slices.Clone(t.secrets), data: t.data, alerts: t.alerts,
+		after: t.after, kept: t.kept, over: t.over, sums: t.sums, more: t.more, KeepSecrets: t.KeepSecrets, Profile: t.Profile}
 }
 
 // Secrets returns what KeepSecrets kept.
@@ -117,30 +174,14 @@ func (t *Trace) Secrets() []Secret {
 func (t *Trace) Alerts() (sent, received *attls.AlertDescription) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, e := range t.entries {
-		switch {
-		case e.alert == nil || *e.alert == attls.AlertCloseNotify:
-		case e.from == t.role && sent == nil:
-			sent = e.alert
-		case e.from != t.role && received == nil:
-			received = e.alert
-		}
-	}
-	return sent, received
+	return t.alerts[t.role], t.alerts[t.role.Peer()]
 }
 
 // Data returns the octets of application data in each direction.
 func (t *Trace) Data() (sent, received int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, e := range t.entries {
-		if e.from == t.role {
-			sent += int64(e.data)
-		} else {
-			received += int64(e.data)
-		}
-	}
-	return sent, received
+	return t.data[t.role], t.data[t.role.Peer()]
 }
 
 // Step is one rung of the ladder: a handshake message, application data or an
@@ -214,6 +255,8 @@ func (t *Trace) step(e *traceEntry) Step {
 	switch {
 	case e.alert != nil:
 		s.What, s.Octets, s.Alert = "alert", 2, alertClaim(t.Profile, e.alert)
+	case e.more > 0:
+		s.What = fmt.Sprintf("%d more messages", e.more)
 	case e.raw == nil:
 		s.What, s.Octets = stepData, e.data
 	default:
