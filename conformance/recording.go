@@ -14,6 +14,7 @@ import (
 
 	"attls"
 	"attls/handshake"
+	"attls/internal/private"
 	"attls/negotiation"
 )
 
@@ -103,13 +104,14 @@ func ReadRecording(name string) (*Recording, error) {
 	return &r, nil
 }
 
-// WriteFile writes the recording as indented JSON.
+// WriteFile writes the recording as indented JSON. It holds private keys, so only
+// the owner of the file can read it.
 func (r *Recording) WriteFile(name string) error {
 	b, err := json.MarshalIndent(r, "", " ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(name, append(b, '\n'), 0o644)
+	return private.WriteFile(name, append(b, '\n'))
 }
 
 // tape takes down the answers of one end and gives them back when the same wait

@@ -23,6 +23,7 @@ import (
 	"attls/extensions/profile"
 	"attls/handshake"
 	"attls/internal/gate"
+	"attls/internal/private"
 	"attls/negotiation"
 )
 
@@ -302,7 +303,7 @@ func (f *endpointFlags) logKeys(e *endpoint) error {
 	if name == "" {
 		return nil
 	}
-	file, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	file, err := private.Append(name)
 	if err != nil {
 		return unavailable(err)
 	}

@@ -22,6 +22,7 @@ import (
 	"attls/conformance"
 	"attls/extensions/profile"
 	"attls/internal/gate"
+	"attls/internal/private"
 	"attls/negotiation"
 )
 
@@ -260,7 +261,7 @@ func writeKey(name string, key crypto.Signer) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
+	return private.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
 func appraiseCommand(files *rootFiles) *cobra.Command {

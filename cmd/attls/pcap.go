@@ -9,6 +9,7 @@ import (
 	"attls"
 	"attls/conformance"
 	"attls/conformance/capture"
+	"attls/internal/private"
 )
 
 // captureFile is the pcapng file of --pcap; nil where there is none.
@@ -23,7 +24,7 @@ func createCapture(name string) (*captureFile, error) {
 	if name == "" {
 		return nil, nil
 	}
-	file, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	file, err := private.Create(name)
 	if err != nil {
 		return nil, unavailable(err)
 	}

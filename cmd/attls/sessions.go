@@ -16,6 +16,7 @@ import (
 
 	"attls"
 	"attls/handshake"
+	"attls/internal/private"
 )
 
 // sessionBlock is the type of the PEM block that --sess-out writes.
@@ -189,7 +190,7 @@ func (e *endpoint) saveSession(file string) error {
 	}
 	for _, p := range e.answerer.ClientSessions.Offers(&handshake.PSKRequest{ServerName: e.config.ServerName}) {
 		if !p.Session.External {
-			return unavailable(os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: sessionBlock, Bytes: p.Session.Marshal()}), 0o600))
+			return unavailable(private.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: sessionBlock, Bytes: p.Session.Marshal()})))
 		}
 	}
 	return failed("there is no session to save: no ticket that can be used has arrived")

@@ -12,6 +12,7 @@ import (
 	"attls"
 	"attls/conformance/capture"
 	"attls/conformance/dissect"
+	"attls/internal/private"
 )
 
 // Recorder records connections by a relay between the two ends, and says of each
@@ -85,7 +86,7 @@ func (r *recording) read() error {
 	}
 	if r.rec.Directory != "" {
 		name := filepath.Join(r.rec.Directory, captureName(r.result.String()))
-		if err := os.WriteFile(name, r.file.Bytes(), 0o600); err != nil { // it holds secrets
+		if err := private.WriteFile(name, r.file.Bytes()); err != nil { // it holds secrets
 			return err
 		}
 		r.result.Capture = name
