@@ -16,6 +16,8 @@ const (
 	unknownValue = 0xfe   // either octet of a suite, group, scheme or version
 	versionOther = 0x05   // of 0x0305, which is no version
 	groupMissing = 0x001e // x448, which this stack does not offer
+
+	unknownGroups = 0x4000 // the first of many groups that are assigned to nothing
 )
 
 // unknownFirst puts a value that nobody knows first into a list of two-octet

@@ -2,8 +2,10 @@ package conformance
 
 import (
 	"attls"
+	"attls/extensions"
 	"attls/handshake"
 	"attls/handshake/message"
+	"attls/internal/rule"
 )
 
 // sessionFaults are in a connection that brings back the ticket of another one.
@@ -23,6 +25,50 @@ var sessionFaults = []tlsFault{
 				v.Extensions = drop(attls.ExtKeyShare)(v.Extensions)
 			}
 		})), in(withSession), anyAlert),
+	refused("psk-groups-without-share", rule.HelloComplete, "A client that offers a pre-shared key without (EC)DHE sends supported_groups and no key_share.", attls.FailMissingExtension, server, attls.KindClientHello,
+		keyAlone(reboundHello(drop(attls.ExtKeyShare))), in(withSession)),
+	refused("psk-share-without-groups", rule.HelloComplete, "A client that offers a pre-shared key without (EC)DHE sends key_share and no supported_groups.", attls.FailMissingExtension, server, attls.KindClientHello,
+		keyAlone(reboundHello(drop(attls.ExtSupportedGroups))), in(withSession)),
+	refused("psk-unknown-without-schemes", rule.SchemesNeeded, "ClientHello offers a pre-shared key that the server does not know, and lacks signature_algorithms.", attls.FailMissingExtension, server, attls.KindClientHello,
+		clientHello(0, func(l extensions.List) extensions.List {
+			return with(attls.ExtPreSharedKey, pskOffer...)(with(attls.ExtPSKKeyExchangeModes, 1, 1)(drop(attls.ExtSignatureAlgorithms)(l)))
+		})),
+}
+
+// keyTolerances are ClientHellos that leave out what a pre-shared key makes
+// unnecessary.
+var keyTolerances = []tlsFault{
+	taken("psk-without-schemes", rule.SchemesOptional, "A client that offers a pre-shared key with (EC)DHE sends no signature_algorithms.", server,
+		resumed(reboundHello(drop(attls.ExtSignatureAlgorithms))), in(withSession)),
+	taken("psk-without-schemes-retried", rule.SchemesOptional, "A client that offers a pre-shared key with (EC)DHE sends no signature_algorithms and an empty list of shares.", server,
+		resumed(func(s *setup) {
+			s.ends[client].config.KeyShares = []attls.NamedGroup{}
+			reboundHello(drop(attls.ExtSignatureAlgorithms))(s)
+		}), in(withSession)),
+	taken("psk-without-exchange", "", "A client that offers a pre-shared key without (EC)DHE sends neither supported_groups nor key_share.", server,
+		keyAlone(reboundHello(func(l extensions.List) extensions.List {
+			return drop(attls.ExtSupportedGroups)(drop(attls.ExtKeyShare)(l))
+		})), in(withSession)),
+}
+
+// keyAlone is resumed without a key exchange.
+func keyAlone(apply func(*setup)) func(*setup) {
+	return resumed(func(s *setup) {
+		for _, role := range bothRoles {
+			s.ends[role].config.PSKModes = []attls.PSKKeyExchangeMode{attls.PSKOnly}
+		}
+		apply(s)
+	})
+}
+
+// reboundHello is a fault in the extensions of every ClientHello of a client that
+// offers a key, with binders that go with it.
+func reboundHello(change func(extensions.List) extensions.List) func(*setup) {
+	return tapped(client, func(m *message.Raw, _ int, p *handshake.Plan) {
+		if m.Kind == attls.KindClientHello {
+			p.Replace, p.Rebind = withList(m, change), true
+		}
+	})
 }
 
 func withSession(s *Scenario) { s.Resumption, s.Group = ResumeWithDHE, attls.GroupX25519.String() }

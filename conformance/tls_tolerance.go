@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"attls"
+	"attls/extensions"
 	"attls/handshake"
 	"attls/internal/rule"
 	"attls/record"
@@ -25,6 +26,7 @@ func tolerances() []tlsFault {
 			func(s *setup) {
 				s.ends[client].config.KeyShares = []attls.NamedGroup{attls.GroupX25519, attls.GroupX25519MLKEM768}
 			}, severalGroups),
+		taken("many-shares", "", "key_share of ClientHello has shares of 200 groups that nobody knows after the client's own.", server, clientHello(0, manyShares)),
 		taken("padded-hello", "", "ClientHello has 4096 octets of padding (RFC 7685).", server, clientHello(0, with(attls.ExtPadding, make([]byte, 4096)...))),
 		taken("request-unknown", "", "CertificateRequest holds an extension that the client does not know.", client,
 			serverEdits(attls.KindCertificateRequest, with(unknownExtension)), in(mutual)),
@@ -36,10 +38,25 @@ func tolerances() []tlsFault {
 		taken("name-acknowledged", "", "EncryptedExtensions acknowledges server_name (RFC 6066).", client, func(s *setup) { s.ends[server].config.AcknowledgeServerName = true }),
 		taken("groups-announced", "", "EncryptedExtensions lists the server's groups.", client, func(s *setup) { s.ends[server].config.AnnounceGroups = true }),
 	}
+	list = append(list, keyTolerances...)
 	for _, of := range []func(attls.Role) tlsFault{moreCCS, noCCS, padding, emptyData, fragments, splinters, apart} {
 		list = append(list, bothWays(of)...)
 	}
 	return list
+}
+
+// manyShares lists 200 groups that nobody knows, and sends a share of each.
+func manyShares(l extensions.List) extensions.List {
+	var groups, shares []byte
+	for i := range 200 {
+		g := attls.NamedGroup(unknownGroups + i)
+		groups = append(groups, byte(g>>8), byte(g))
+		shares = append(shares, shareOf(g, []byte{7})...)
+	}
+	longer := func(more []byte) func([]byte) []byte {
+		return func(body []byte) []byte { return clientShare(append(body[2:], more...)) }
+	}
+	return replace(attls.ExtKeyShare, longer(shares))(replace(attls.ExtSupportedGroups, longer(groups))(l))
 }
 
 func moreCCS(sender attls.Role) tlsFault {

@@ -3,6 +3,7 @@ package extensions
 import (
 	"bytes"
 	"iter"
+	"slices"
 
 	"attls"
 )
@@ -243,7 +244,43 @@ func (l KeyShares) Find(g attls.NamedGroup) ([]byte, bool) {
 	return nil, false
 }
 
-// ParseKeyShares reads the shares of a ClientHello; a group must not stand twice.
+// few is up to how many shares are compared pairwise: clients send one or two.
+const few = 8
+
+// groupSet is a set of all groups that there can be.
+type groupSet [1 << 16 / 64]uint64
+
+// add puts a group into the set and reports whether it was in it.
+func (s *groupSet) add(g uint16) bool {
+	had := s.has(g)
+	s[g/64] |= 1 << (g % 64)
+	return had
+}
+
+func (s *groupSet) has(g uint16) bool { return s[g/64]>>(g%64)&1 == 1 }
+
+// Beyond returns the first share of a group that a list of groups lacks; false
+// when there is none. Its time is linear in both lists, of which a peer can make
+// each as long as its extension.
+func (l KeyShares) Beyond(groups Uint16s) (attls.NamedGroup, bool) {
+	listed := groups.Contains
+	if l.Len() > few {
+		var set groupSet
+		for i := range groups.Len() {
+			set.add(groups.At(i))
+		}
+		listed = set.has
+	}
+	for g := range l.All() {
+		if !listed(uint16(g)) {
+			return g, true
+		}
+	}
+	return 0, false
+}
+
+// ParseKeyShares reads the shares of a ClientHello, as many as there are (RFC 8446
+// section 9.3 has unknown groups ignored); a group must not appear twice.
 func ParseKeyShares(body []byte) (KeyShares, *attls.Error) {
 	c := cursor{b: body}
 	list, err := c.vector("client_shares", 2, 0)
@@ -251,7 +288,8 @@ func ParseKeyShares(body []byte) (KeyShares, *attls.Error) {
 		return nil, err
 	}
 	in := cursor{b: list}
-	var seen [32]uint16
+	var first [few]uint16
+	var seen *groupSet // of all groups, once there are more than few
 	n := 0
 	for in.pos < len(list) {
 		at := in.pos
@@ -263,15 +301,22 @@ func ParseKeyShares(body []byte) (KeyShares, *attls.Error) {
 			err.Offset += 2
 			return nil, err.Under("client_shares")
 		}
-		for _, s := range seen[:n] {
-			if s == uint16(g) {
-				return nil, illegal(2+at, "two shares of %v", attls.NamedGroup(g)).Under("client_shares").By("RFC 8446 4.2.8")
+		if n == few {
+			seen = new(groupSet)
+			for _, f := range first {
+				seen.add(f)
 			}
 		}
-		if n == len(seen) {
-			return nil, attls.Errorf(attls.Violation, attls.FailLimit, "more than %d shares", len(seen)).At(2 + at).Under("client_shares")
+		twice := false
+		if n < few {
+			twice = slices.Contains(first[:n], uint16(g))
+			first[n] = uint16(g)
+		} else {
+			twice = seen.add(uint16(g))
 		}
-		seen[n] = uint16(g)
+		if twice {
+			return nil, illegal(2+at, "two shares of %v", attls.NamedGroup(g)).Under("client_shares").By("RFC 8446 4.2.8")
+		}
 		n++
 	}
 	return KeyShares(list), c.end()

@@ -196,6 +196,7 @@ func (e *Engine) writeClientHello(s *clientWaitServerHello) *attls.Error {
 	if e.ext.has(attls.ExtPreSharedKey) { // of Config.ExtraExtensions, to go out as it is
 		offers = nil
 	}
+	e.psk.offers = offers
 	if len(offers) > 0 {
 		e.ext.body(attls.ExtPreSharedKey, func(buf []byte) (b []byte) {
 			b, bindersLen = e.appendOffers(buf, offers)
@@ -584,7 +585,7 @@ func (e *Engine) receiveRequest(m *message.Raw) *attls.Error {
 func (e *Engine) readRequest(l extensions.List) *attls.Error {
 	x, ok := l.Find(attls.ExtSignatureAlgorithms)
 	if !ok {
-		return e.enforce(rule.RequestAlgorithms, missing(attls.ExtSignatureAlgorithms).By("RFC 8446 4.3.2"))
+		return e.enforce(rule.RequestAlgorithms, missingBy(attls.ExtSignatureAlgorithms, "RFC 8446 4.3.2"))
 	}
 	list, err := extensions.ParseSignatureAlgorithms(x.Body)
 	if err != nil {
@@ -609,6 +610,7 @@ func (e *Engine) readCertificateWishes(k attls.MessageKind, l extensions.List) *
 		}
 		e.nego.peerCert = schemes(list)
 	}
+	e.nego.authorities = nil
 	if x, ok := l.Find(attls.ExtCertificateAuthorities); ok {
 		names, err := extensions.ParseCertificateAuthorities(x.Body)
 		if err != nil {

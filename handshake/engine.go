@@ -554,6 +554,9 @@ func (e *Engine) sendTapped(m message.Raw) *attls.Error {
 	if p.Replace != nil {
 		wire = p.Replace
 	}
+	if p.Rebind {
+		e.rebind(m.Kind, wire)
+	}
 	for _, b := range p.Before {
 		if err := e.insert(b, p.TranscriptOriginal); err != nil {
 			return err

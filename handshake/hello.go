@@ -151,8 +151,11 @@ func (e *Engine) helloKeys(shared []byte) *attls.Error {
 }
 
 // missing is the error for an extension that RFC 8446 section 9.2 demands.
-func missing(t attls.ExtensionType) *attls.Error {
-	return attls.Errorf(attls.Violation, attls.FailMissingExtension, "the extension is missing").Under("extensions." + t.String()).By("RFC 8446 9.2")
+func missing(t attls.ExtensionType) *attls.Error { return missingBy(t, "RFC 8446 9.2") }
+
+// missingBy is the error for an extension that another rule demands.
+func missingBy(t attls.ExtensionType, rule string) *attls.Error {
+	return attls.Errorf(attls.Violation, attls.FailMissingExtension, "the extension is missing").Under("extensions." + t.String()).By(rule)
 }
 
 // in adds the place of an extension to an error.

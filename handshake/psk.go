@@ -8,6 +8,7 @@ import (
 	"attls/extensions"
 	"attls/handshake/message"
 	"attls/internal/provider"
+	"attls/internal/rule"
 	"attls/negotiation"
 )
 
@@ -27,6 +28,7 @@ type pskState struct {
 	wait     Wait // the one for keys
 	request  PSKRequest
 	modes    [2]bool // by mode: what the client offers, as the server reads it
+	offers   []PSK   // that a client's last ClientHello holds
 	// resumption is resumption_secret, from which tickets are made.
 	resumption secret
 }
@@ -132,6 +134,26 @@ func (e *Engine) fillBinders(raw []byte, bindersLen int, offers []PSK) {
 	}
 }
 
+// rebind fills the binders of a ClientHello that a tap has changed.
+func (e *Engine) rebind(k attls.MessageKind, raw []byte) {
+	var ch message.ClientHello
+	if k != attls.KindClientHello || len(raw) < 4 || ch.Unmarshal(raw[4:]) != nil {
+		return
+	}
+	body, _ := ch.Extensions.Get(attls.ExtPreSharedKey)
+	o, err := extensions.ParsePreSharedKeyOffer(body)
+	if err != nil || len(o.Binders) > len(e.psk.offers) {
+		return
+	}
+	for i, b := range o.Binders {
+		suite, _ := e.prov.Suite(e.psk.offers[i].Session.Suite)
+		if len(b) != suite.HashLen {
+			return
+		}
+	}
+	e.fillBinders(raw, o.BindersLen, e.psk.offers[:len(o.Binders)])
+}
+
 // pskBinder is a PskBinderEntry over a transcript hash.
 func pskBinder(kdf *provider.KDF, s *Session, hash []byte) []byte {
 	label := "res binder"
@@ -225,7 +247,7 @@ func (e *Engine) readOffers(ch *message.ClientHello, raw []byte) (*pskOffer, *at
 	case !ok:
 		return nil, nil
 	case !haveModes:
-		return nil, missing(attls.ExtPSKKeyExchangeModes).By("RFC 8446 4.2.9")
+		return nil, missingBy(attls.ExtPSKKeyExchangeModes, "RFC 8446 4.2.9")
 	}
 	list, err := extensions.ParsePreSharedKeyOffer(x.Body)
 	if err != nil {
@@ -242,6 +264,12 @@ func (e *Engine) readOffers(ch *message.ClientHello, raw []byte) (*pskOffer, *at
 		o.identities[i].Identity = slices.Clone(o.identities[i].Identity)
 	}
 	return o, nil
+}
+
+// keyAlone reports whether one of the keys on offer could be used without a key
+// exchange.
+func (e *Engine) keyAlone(o *pskOffer) bool {
+	return o != nil && e.psk.modes[attls.PSKOnly] && slices.Contains(e.cfg.pskModes(), attls.PSKOnly)
 }
 
 // askKey asks a server's holder of sessions for the key behind an identity.
@@ -269,8 +297,11 @@ func (e *Engine) pskMode() (attls.PSKKeyExchangeMode, bool) {
 
 // serverSelectPSK takes the key that the holder of sessions has found.
 type serverSelectPSK struct {
-	share []byte // of the client; nil: none that is usable
-	offer *pskOffer
+	share   []byte // of the client; nil: none that is usable
+	offer   *pskOffer
+	group   attls.NamedGroup // that a full handshake would use
+	lacking *attls.Error     // why there is no such group; nil: there is one
+	hello   []byte           // the ClientHello, where a HelloRetryRequest could still bring a share
 }
 
 func (serverSelectPSK) name() string { return "RECVD_CH" }
@@ -280,17 +311,34 @@ func (s serverSelectPSK) step(e *Engine) (state, *attls.Error) {
 	if err := s.accept(e); err != nil {
 		return nil, err.In(attls.KindClientHello)
 	}
-	if e.psk.session == nil {
-		if e.nego.peerSchemes == nil {
-			return nil, missing(attls.ExtSignatureAlgorithms).In(attls.KindClientHello)
+	if e.psk.session != nil {
+		if mode, _ := e.pskMode(); mode == attls.PSKOnly || s.share == nil {
+			s.share, e.nego.group = nil, 0
 		}
-		if s.share == nil {
-			return nil, missing(attls.ExtKeyShare).In(attls.KindClientHello)
-		}
-	} else if mode, _ := e.pskMode(); mode == attls.PSKOnly {
-		s.share, e.nego.group = nil, 0
+		return serverNegotiate{share: s.share}, nil
+	}
+	switch {
+	case e.nego.peerSchemes == nil && e.obeys(rule.SchemesNeeded):
+		return nil, noSchemes().In(attls.KindClientHello)
+	case s.lacking != nil:
+		return nil, s.lacking.In(attls.KindClientHello)
+	case s.hello != nil:
+		return s.retry(e)
 	}
 	return serverNegotiate{share: s.share}, nil
+}
+
+// retry asks for a share after all: the client offered to do without one under a
+// key that this server does not use.
+func (s serverSelectPSK) retry(e *Engine) (state, *attls.Error) {
+	m, err := message.ParseRaw(s.hello)
+	if err == nil {
+		err = e.scratch.clientHello.Unmarshal(m.Body())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return serverWaitClientHello{}.retry(e, &m, s.group, false)
 }
 
 // accept checks the binder of the key that is to be used. A key that does not

@@ -98,16 +98,19 @@ func (s serverWaitClientHello) receive(e *Engine, m *message.Raw) (state, *attls
 		e.in.SkipUndecryptable(0)
 		e.transcript.start(e.nego.suite)
 	}
+	if err := e.enforce(rule.HelloComplete, completeHello(ch, e.obeys(rule.SchemesOptional))); err != nil {
+		return nil, err
+	}
 	offer, err := e.readOffers(ch, m.Bytes)
 	if err != nil {
 		return nil, err
 	}
 	mode, _ := e.pskMode()
-	keyOnly := offer != nil && mode == attls.PSKOnly // the key may do without a share
-	g, theirs, err := e.selectGroup(ch)
-	if err != nil && !(keyOnly && err.Failure == attls.FailMissingExtension) {
-		return nil, err
+	g, theirs, lacking := e.selectGroup(ch)
+	if lacking != nil && !(e.keyAlone(offer) && (lacking.Failure == attls.FailMissingExtension || lacking.Failure == attls.FailGroup)) {
+		return nil, lacking
 	}
+	keyOnly := lacking != nil || offer != nil && mode == attls.PSKOnly // the key may do without a share
 	retry := theirs == nil && !keyOnly || e.cfg.Retry.Always
 	if !e.nego.retried && retry {
 		e.transcribe(m, attls.RoleClient)
@@ -125,7 +128,11 @@ func (s serverWaitClientHello) receive(e *Engine, m *message.Raw) (state, *attls
 	e.transcribe(m, attls.RoleClient)
 	if offer != nil {
 		e.askKey(offer)
-		return serverSelectPSK{share, offer}, nil
+		next := serverSelectPSK{share: share, offer: offer, group: g, lacking: lacking}
+		if theirs == nil && lacking == nil && !e.nego.retried {
+			next.hello = bytes.Clone(m.Bytes)
+		}
+		return next, nil
 	}
 	return serverNegotiate{share: share}, nil
 }
@@ -150,6 +157,23 @@ func (e *Engine) checkClientVersion(ch *message.ClientHello) *attls.Error {
 	return nil
 }
 
+// completeHello refuses a ClientHello that lacks an extension which RFC 8446
+// section 9.2 demands of it. With a pre-shared key a client may do without
+// signature_algorithms, where that suffices, and without a key exchange.
+func completeHello(ch *message.ClientHello, keySuffices bool) *attls.Error {
+	has := func(t attls.ExtensionType) bool { _, ok := ch.Extensions.Find(t); return ok }
+	key, groups, shares := has(attls.ExtPreSharedKey), has(attls.ExtSupportedGroups), has(attls.ExtKeyShare)
+	switch {
+	case !groups && (shares || !key):
+		return missing(attls.ExtSupportedGroups)
+	case groups && !shares:
+		return missing(attls.ExtKeyShare)
+	case !(key && keySuffices) && !has(attls.ExtSignatureAlgorithms):
+		return missing(attls.ExtSignatureAlgorithms)
+	}
+	return nil
+}
+
 // selectGroup chooses the group; the share is nil when the client sent none for it.
 func (e *Engine) selectGroup(ch *message.ClientHello) (attls.NamedGroup, []byte, *attls.Error) {
 	groupsX, haveGroups := ch.Extensions.Find(attls.ExtSupportedGroups)
@@ -160,9 +184,6 @@ func (e *Engine) selectGroup(ch *message.ClientHello) (attls.NamedGroup, []byte,
 	case !haveShares:
 		return 0, nil, missing(attls.ExtKeyShare)
 	}
-	if _, ok := ch.Extensions.Find(attls.ExtSignatureAlgorithms); !ok && e.obeys(rule.HelloComplete) {
-		return 0, nil, missing(attls.ExtSignatureAlgorithms)
-	}
 	groups, err := extensions.ParseSupportedGroups(groupsX.Body)
 	if err != nil {
 		return 0, nil, in(err, groupsX)
@@ -171,10 +192,8 @@ func (e *Engine) selectGroup(ch *message.ClientHello) (attls.NamedGroup, []byte,
 	if err != nil {
 		return 0, nil, in(err, sharesX)
 	}
-	for g := range shares.All() {
-		if !groups.Contains(uint16(g)) && e.obeys(rule.ShareListed) {
-			return 0, nil, in(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "a share of %v, which supported_groups lacks", g).By("RFC 8446 4.2.8"), sharesX)
-		}
+	if g, ok := shares.Beyond(groups); ok && e.obeys(rule.ShareListed) {
+		return 0, nil, in(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "a share of %v, which supported_groups lacks", g).By("RFC 8446 4.2.8"), sharesX)
 	}
 	if e.nego.retried && e.nego.group != 0 {
 		theirs, _ := shares.Find(e.nego.group)
@@ -209,7 +228,7 @@ func (s serverWaitClientHello) retry(e *Engine, m *message.Raw, g attls.NamedGro
 	switch {
 	case e.cfg.Retry.stateless():
 		next.cookie = e.sealCookie(&e.scratch.clientHello, g, e.transcript.sum(nil))
-	case e.cfg.Retry.Cookie || haveShare:
+	case e.cfg.Retry.Cookie || g == 0: // without a group there must be a cookie, or nothing would change
 		next.cookie = make([]byte, e.cfg.Retry.cookieSize())
 		e.random.Fill(UseCookie, 0, next.cookie)
 	}
@@ -373,11 +392,15 @@ func (s serverWaitClientHello) checkSecond(e *Engine, ch *message.ClientHello) *
 	return nil
 }
 
+// noSchemes is the error of a client that cannot be shown a certificate: either it
+// offers no pre-shared key, or none that this server uses.
+func noSchemes() *attls.Error { return missingBy(attls.ExtSignatureAlgorithms, "RFC 8446 4.2.3") }
+
 // readClientHello reads the rest of an acceptable ClientHello.
 func (e *Engine) readClientHello(ch *message.ClientHello, keyOffered bool) *attls.Error {
 	x, ok := ch.Extensions.Find(attls.ExtSignatureAlgorithms)
-	if !ok && !keyOffered && e.obeys(rule.HelloComplete) { // RFC 8446 section 9.2
-		return missing(attls.ExtSignatureAlgorithms)
+	if _, key := ch.Extensions.Find(attls.ExtPreSharedKey); !ok && key && !keyOffered && e.obeys(rule.SchemesNeeded) {
+		return noSchemes() // otherwise completeHello has found it
 	}
 	if ok {
 		list, err := extensions.ParseSignatureAlgorithms(x.Body)

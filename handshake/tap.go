@@ -59,6 +59,10 @@ type Plan struct {
 	// Reparse lets a sender's state follow the replacement: which extensions
 	// count as offered, and the session id to be repeated, are then read from it.
 	Reparse bool
+	// Rebind computes the binders in a client's replaced ClientHello again, for
+	// the keys that the client offers, so that the change and not its shadow in
+	// the binders is what the server meets.
+	Rebind bool
 }
 
 // Tap sees everything in order and may change it. It is the one seam for

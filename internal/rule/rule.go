@@ -113,6 +113,8 @@ const (
 	ChainTrusted        Rule = "certificate.trusted"  // a certificate that is not trusted is refused
 	PSKLast             Rule = "extension.psk_last"   // pre_shared_key is the last extension
 	HelloComplete       Rule = "hello.complete"       // the extensions that ClientHello must have
+	SchemesNeeded       Rule = "hello.schemes"        // without a usable key the server needs signature_algorithms
+	SchemesOptional     Rule = "hello.schemes_ok"     // and with one it does not
 	ShareListed         Rule = "key_share.listed"     // a share is of a group that supported_groups lists
 	HelloRepeated       Rule = "hello.repeated"       // the second ClientHello differs where it may
 	VersionOffered      Rule = "version.offered"      // the selected version was offered
