@@ -321,10 +321,23 @@ func fingerprint(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// StackVersion is the version of the module, as the build recorded it.
+// commit is what the linker is told where the build does not see the repository:
+//
+//	go build -ldflags "-X attls/conformance.commit=$(git rev-parse HEAD)" ./cmd/attls
+var commit string
+
+// develop is the version of a build that knows of no commit.
+const develop = "(devel)"
+
+// StackVersion is the version of the module, as the build recorded it: with the commit
+// where the build saw the repository ("go build -buildvcs=true") or the linker was told
+// it, otherwise "(devel)".
 func StackVersion() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != develop {
 		return info.Main.Version
 	}
-	return "(devel)"
+	if commit != "" {
+		return "devel-" + commit
+	}
+	return develop
 }

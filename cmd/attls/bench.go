@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -33,10 +34,11 @@ side in one process. The ratios hold on any machine; times alone say little.`,
 	measure := func(use, short string, run func(w io.Writer) error) *cobra.Command {
 		m := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error {
-				if err := run(c.OutOrStdout()); err != nil {
-					return failed("%w", err)
+				err := run(c.OutOrStdout())
+				if coded := (*exitError)(nil); err == nil || errors.As(err, &coded) {
+					return err
 				}
-				return nil
+				return failed("%w", err)
 			}}
 		m.Flags().IntVar(&o.Rounds, "rounds", 0, "rounds in which all take turns (0: 20)")
 		m.Flags().IntVar(&o.Repeats, "repeats", 0, "runs of each in a round (0: 10)")
@@ -66,6 +68,9 @@ func benchHandshake(w io.Writer, o bench.Options, match string, asJSON bool) err
 			return err
 		}
 		list = append(list, r)
+	}
+	if len(list) == 0 {
+		return usage("no handshake has a name with %q", match)
 	}
 	if asJSON {
 		return writeJSON(w, list)

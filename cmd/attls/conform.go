@@ -65,6 +65,10 @@ cuts messages and records.
 A grid is divided between machines with --shard, which takes 1/8 to 8/8, and
 "attls conform merge" puts the results together.
 
+What was asked for and not tried is a failure: a stack that --peer or a flag with its
+path names and that is not here, a choice of cases of which none could be run, and
+--faults where none was sent. A shard of such cases is none; merge judges the whole.
+
 An interrupt (Ctrl-C) stops what is under way; what was done until then is written
 and printed, and the exit code is 130.`,
 		Example: `  conformance/mbedtls/build.sh && attls conform
@@ -126,13 +130,18 @@ func (f *conformFlags) run(c *cobra.Command) error {
 	if f.requirements && !f.choice.faults && f.choice.exact == "" {
 		return usage("--requirements prints what faults were answered with; add --faults")
 	}
+	for _, name := range []string{"peer", "profile"} {
+		if flag := c.Flags().Lookup(name); flag.Changed && flagValue(flag) == "" {
+			return usage("--%s names nothing", name)
+		}
+	}
 	stacks, err := f.stacks()
 	if err != nil {
 		return err
 	}
 	if f.listPeers {
 		newPainter(c.OutOrStdout()).stacks(c.Context(), stacks)
-		return nil
+		return f.absent(c.Context(), stacks, nil)
 	}
 	grid, err := f.cases(stacks)
 	if err != nil {
@@ -147,6 +156,9 @@ func (f *conformFlags) run(c *cobra.Command) error {
 			fmt.Fprintln(c.OutOrStdout(), cases[i].String())
 		}
 		return nil
+	}
+	if err := f.absent(c.Context(), stacks, grid); err != nil {
+		return err
 	}
 	settings, err := f.settings()
 	if err != nil {
@@ -187,7 +199,7 @@ func (f *conformFlags) options(stacks []peers.Peer) peers.Options {
 		}
 	}
 	o := peers.Defaults(others...)
-	o.Stacks = stacks
+	o.Stacks, o.Chosen = stacks, f.chosen
 	o.Full, o.Faults = f.choice.full, f.choice.faults
 	if f.choice.exact != "" {
 		o.Full, o.Faults = true, true // everything that any flag adds
@@ -211,7 +223,32 @@ func (f *conformFlags) cases(stacks []peers.Peer) ([]peers.Case, error) {
 	if len(cases) == 0 {
 		return nil, f.nothing()
 	}
-	return cases, nil
+	return cases, f.unsent(cases)
+}
+
+// unsent refuses a choice of cases in which a stack of --peer has no part, or to which
+// --faults adds nothing.
+func (f *conformFlags) unsent(cases []peers.Case) error {
+	part, faulty := map[string]bool{}, map[string]bool{}
+	for i := range cases {
+		k := &cases[i]
+		for _, name := range []string{"", k.Client, k.Server} {
+			part[name] = true
+			faulty[name] = faulty[name] || k.Scenario.Injected() != ""
+		}
+	}
+	for _, name := range f.choice.peers {
+		if !part[name] {
+			return usage("--peer %s: the other flags choose no case in which it takes part", name)
+		}
+		if f.choice.faults && f.choice.exact == "" && !faulty[name] {
+			return usage("--faults sends nothing to %s in the cases that the other flags choose", name)
+		}
+	}
+	if f.choice.faults && f.choice.exact == "" && !faulty[""] {
+		return usage("--faults sends nothing in the cases that the other flags choose")
+	}
+	return nil
 }
 
 // chosen reports whether a case is one of those that are wanted.
@@ -330,16 +367,20 @@ func verdict(ctx context.Context, r *report.Report) error {
 	if unrun > 0 && ctx.Err() != nil {
 		return &exitError{exitInterrupted, fmt.Errorf("interrupted; %d of %d cases were not run", unrun, total)}
 	}
-	return shortfall(failures, unrun, total)
+	return shortfall(r, failures, unrun, total)
 }
 
-// shortfall is the error of cases that failed or were not run; nil if there are none.
-func shortfall(failures, unrun, total int) error {
+// shortfall is the error of a report in which cases failed or were not run, or of which
+// nothing could be run that was asked for; nil otherwise.
+func shortfall(r *report.Report, failures, unrun, total int) error {
 	switch {
 	case unrun > 0:
 		return failed("%d of %d cases failed, %d were not run", failures, total, unrun)
 	case failures > 0:
 		return failed("%d of %d cases failed", failures, total)
+	}
+	if idle := r.Idle(); len(idle) > 0 {
+		return failed("%s", strings.Join(idle, " "))
 	}
 	return nil
 }

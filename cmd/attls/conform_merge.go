@@ -18,7 +18,8 @@ shards, prints it as attls conform does, and writes it in the other forms.
 
 The files have to be of one run: the same version of attls, the same flags that
 choose cases, the same division, and each shard once. A shard that is missing or
-was interrupted is named, and the exit code is then 1, as after a failure.`,
+was interrupted is named, and the exit code is then 1, as after a failure. So it is
+when no case of the whole was run, or none with a stack that --peer named.`,
 		Example: `  attls conform merge results/*.json --html conform.html --junit conform.xml
   attls conform merge all.json`,
 		Args: cobra.MinimumNArgs(1),
@@ -52,6 +53,9 @@ func merge(c *cobra.Command, names []string, files *reportFiles) error {
 	p.requirements(r, false)
 	p.report(r, files)
 	warn := newPainter(c.ErrOrStderr())
+	if text := r.Unidentified(); text != "" {
+		warn.line(warn.in(yellow, text))
+	}
 	for _, text := range r.Mixed() {
 		warn.line(warn.in(yellow, text))
 	}
@@ -59,7 +63,7 @@ func merge(c *cobra.Command, names []string, files *reportFiles) error {
 		warn.line(warn.in(red, text))
 	}
 	_, failures, _ := r.Counts()
-	return shortfall(failures, r.Total()-len(r.Runs), r.Total())
+	return shortfall(r, failures, r.Total()-len(r.Runs), r.Total())
 }
 
 func readReport(name string) (*report.Report, error) {

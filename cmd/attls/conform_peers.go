@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -46,6 +47,62 @@ func (f *conformFlags) stacks() ([]peers.Peer, error) {
 		}
 	}
 	return stacks, nil
+}
+
+// absent is the error of a stack that --peer, a flag with a path, or a variable of the
+// environment names and that is not here, or is another program. What a variable names
+// counts only where it takes part in cases.
+func (f *conformFlags) absent(ctx context.Context, stacks []peers.Peer, cases []peers.Case) error {
+	part := map[string]bool{}
+	for i := range cases {
+		part[cases[i].Client], part[cases[i].Server] = true, true
+	}
+	for _, s := range stacks {
+		by := f.namedBy(s)
+		if by == "" || strings.HasPrefix(by, "$") && !part[s.Name()] && !slices.Contains(f.choice.peers, s.Name()) {
+			continue
+		}
+		id := peers.Identify(ctx, s)
+		switch {
+		case id.Missing != "":
+			return unavailable(fmt.Errorf("%s names %s, which is not here: %s", by, s.Name(), id.Missing))
+		case by != "--peer" && !peers.HasVersion(id.Version): // our own need not know one
+			return unavailable(fmt.Errorf("%s names %s, which does not say what it is; its version is %q", by, s.Name(), id.Version))
+		}
+	}
+	return nil
+}
+
+// namedBy is the flag or the variable of the environment that names a stack; empty:
+// nothing does.
+func (f *conformFlags) namedBy(s peers.Peer) string {
+	var flags []string
+	switch s.(type) {
+	case peers.MbedTLS:
+		flags = []string{"mbedtls", "ATTLS_MBEDTLS_PEER"}
+	case peers.MbedTLSPrograms:
+		flags = []string{"mbedtls-programs", "ATTLS_MBEDTLS_PROGRAMS"}
+	case *peers.OpenSSL:
+		if s.Name() != systemOpenSSL {
+			flags = []string{"openssl", "ATTLS_OPENSSL"}
+		}
+	case peers.Prototype:
+		flags = []string{"poc-client", "ATTLS_POC_CLIENT", "poc-server", "ATTLS_POC_SERVER"}
+	}
+	for i := 0; i < len(flags); i += 2 {
+		if f.stack.flags.Changed(flags[i]) {
+			return "--" + flags[i]
+		}
+	}
+	for i := 1; i < len(flags); i += 2 {
+		if os.Getenv(flags[i]) != "" {
+			return "$" + flags[i]
+		}
+	}
+	if slices.Contains(f.choice.peers, s.Name()) {
+		return "--peer"
+	}
+	return ""
 }
 
 // identify says what is known of the stacks that have a part in cases.

@@ -360,6 +360,107 @@ func TestConformUsage(t *testing.T) {
 	}
 }
 
+// standIn writes a program that prints a version and can do nothing else.
+func standIn(t *testing.T, path, version string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte("#!/bin/sh\necho '"+version+"'\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestConformAbsent: a stack that somebody named and that is not here, or is another
+// program, is an error before anything is run.
+func TestConformAbsent(t *testing.T) {
+	directory := t.TempDir()
+	nowhere, other := filepath.Join(directory, "nowhere"), filepath.Join(directory, "other")
+	standIn(t, other, "hello")
+	for _, variable := range []string{"ATTLS_MBEDTLS_PEER", "ATTLS_MBEDTLS_PROGRAMS", "ATTLS_OPENSSL", "ATTLS_POC_CLIENT", "ATTLS_POC_SERVER", "ATTLS_POC_VERIFIER"} {
+		t.Setenv(variable, "")
+	}
+	t.Setenv("XDG_CACHE_HOME", directory) // where the scripts leave what they build
+	t.Setenv("PATH", directory)
+	for _, test := range []struct {
+		name     string
+		args     []string
+		variable string // of the environment, that names nowhere
+		want     string // empty: nothing is missing
+	}{
+		{"a stack of --peer that is not installed", []string{"--peer", "gnutls"}, "", "--peer names gnutls, which is not here"},
+		{"one of two", []string{"--peer", "crypto/tls,openssl"}, "", "--peer names openssl, which is not here"},
+		{"one that no script has built", []string{"--peer", "mbedtls"}, "", "build.sh has not built"},
+		{"the programs without patches", []string{"--peer", "mbedtls-unpatched"}, "", "programs.sh has not built"},
+		{"another openssl", []string{"--peer", "openssl-3.5"}, "", "fetch.sh has not fetched"},
+		{"the proof of concept", []string{"--peer", "poc"}, "", "--poc-client"},
+		{"the path of a flag, in another choice", []string{"--mbedtls", nowhere, "--peer", "crypto/tls"}, "", "--mbedtls names mbedtls, which is not here"},
+		{"a directory of programs", []string{"--mbedtls-programs", nowhere}, "", "--mbedtls-programs names mbedtls-unpatched"},
+		{"the path of another openssl", []string{"--openssl", nowhere}, "", "--openssl names openssl-3.5"},
+		{"the proof of concept's client", []string{"--poc-client", nowhere}, "", "--poc-client names poc"},
+		{"the proof of concept's server", []string{"--poc-server", nowhere}, "", "--poc-server names poc"},
+		{"a program that is not the peer", []string{"--mbedtls", other}, "", "does not say what it is"},
+		{"a program that is not openssl", []string{"--openssl", other}, "", "is not OpenSSL 3"},
+		{"a variable of the environment", nil, "ATTLS_MBEDTLS_PEER", "$ATTLS_MBEDTLS_PEER names mbedtls"},
+		{"a variable for programs", nil, "ATTLS_MBEDTLS_PROGRAMS", "$ATTLS_MBEDTLS_PROGRAMS names mbedtls-unpatched"},
+		{"a variable for openssl", nil, "ATTLS_OPENSSL", "$ATTLS_OPENSSL names openssl-3.5"},
+		{"a variable for the proof of concept", nil, "ATTLS_POC_SERVER", "$ATTLS_POC_SERVER names poc"},
+		{"a variable for a stack that takes no part", []string{"--peer", "crypto/tls", "--filter", hereOnly[1]}, "ATTLS_OPENSSL", ""},
+		{"a shard", []string{"--peer", "gnutls", "--shard", "9999/10000"}, "", "--peer names gnutls"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if test.variable != "" {
+				t.Setenv(test.variable, nowhere)
+			}
+			code, stdout, stderr := command(t, append([]string{"conform"}, test.args...)...)
+			if want := map[bool]int{true: exitOK, false: exitUnavailable}[test.want == ""]; code != want || !strings.Contains(stderr, test.want) {
+				t.Errorf("exit code %d, not %d: %s%s", code, want, stdout, stderr)
+			}
+		})
+	}
+}
+
+// TestConformNothing: flags that choose nothing, or send nothing, are an error, and so is
+// a choice of cases of which none could be run.
+func TestConformNothing(t *testing.T) {
+	directory := t.TempDir()
+	old, new := filepath.Join(directory, "old"), filepath.Join(directory, "new")
+	standIn(t, old, "OpenSSL 3.0.17 1 Jul 2025 (Library: OpenSSL 3.0.17 1 Jul 2025)")
+	standIn(t, new, "OpenSSL 3.5.9 29 Sep 2026 (Library: OpenSSL 3.5.9 29 Sep 2026)")
+	t.Setenv("XDG_CACHE_HOME", directory)
+	t.Setenv("ATTLS_MBEDTLS_PEER", "")
+	limits := []string{"--openssl", old, "--peer", "openssl-3.0", "--filter", "X25519MLKEM768"}
+	for _, test := range []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"no stack in --peer", []string{"--peer="}, exitUsage, "--peer names nothing"},
+		{"no profile in --profile", []string{"--profile="}, exitUsage, "--profile names nothing"},
+		{"a stack that the other flags leave out", []string{"--peer", "attls,gnutls", "--filter", "mbedtls"}, exitUsage, "--peer gnutls: the other flags choose no case"},
+		{"faults for a stack that is sent none", []string{"--peer", "attls-command", "--faults"}, exitUsage, "--faults sends nothing to attls-command"},
+		{"faults that a filter leaves out", []string{"--peer", "crypto/tls", "--faults", "--filter", "TLS_AES_128_GCM_SHA256"}, exitUsage, "--faults sends nothing"},
+		{"limits of a peer only", limits, exitFailed, "No case was run (skipped: "},
+		{"a shard of such cases", append([]string{"--shard", "1/2", "--json", filepath.Join(directory, "1.json")}, limits...), exitOK, ""},
+		{"the other shard", append([]string{"--shard", "2/2", "--json", filepath.Join(directory, "2.json")}, limits...), exitOK, ""},
+		{"both shards together", []string{"merge", filepath.Join(directory, "1.json"), filepath.Join(directory, "2.json")}, exitFailed, "No case was run (skipped: "},
+		{"stacks that nobody named and that are missing", []string{"--filter", "mbedtls>attls/early"}, exitFailed, "No case was run (skipped: "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			code, stdout, stderr := command(t, append([]string{"conform"}, test.args...)...)
+			if code != test.code || !strings.Contains(stderr, test.want) {
+				t.Errorf("exit code %d, not %d: %s%s", code, test.code, stdout, stderr)
+			}
+		})
+	}
+	for _, choice := range [][]string{{"--peer", "openssl-3.5"}, {"--filter", "openssl-3.5"}} {
+		code, stdout, stderr := command(t, append([]string{"conform", "--openssl", new, "--faults", "--list"}, choice...)...)
+		for _, want := range []string{"openssl-3.5>attls//none/fail-", "attls>openssl-3.5//none/x25519/fail-"} {
+			if n := strings.Count(stdout, want); code != exitOK || n < 30 {
+				t.Errorf("%v: exit code %d, %d cases of %s; %s", choice, code, n, want, stderr)
+			}
+		}
+	}
+}
+
 // TestConformCase: every case that any flags choose is found by its name alone,
 // and the command in a report is of that shape.
 func TestConformCase(t *testing.T) {
@@ -395,13 +496,12 @@ func TestConformCase(t *testing.T) {
 			}
 		}
 	}
+	here := t.TempDir()
+	t.Chdir(here)
+	standIn(t, filepath.Join(here, "a b"), "Mbed TLS 3.6.6")
 	name := filepath.Join(t.TempDir(), "results.json")
 	if code, _, stderr := conform(t, "--json", name, "--mbedtls", "./a b", "--shard", "7/7"); code != exitOK {
 		t.Fatal(stderr)
-	}
-	here, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
 	}
 	r := readRuns(t, name)
 	want := "conform --mbedtls '" + filepath.Join(here, "a b") + "' --case '" + r.Runs[0].ID + "'"

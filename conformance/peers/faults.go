@@ -90,15 +90,33 @@ func library(stack string) string {
 	return name
 }
 
-// coverFaults selects, in order, the cases that hold something new.
-func coverFaults(cases []Case) []Case {
+// coverFaults selects, of the cases that are wanted, those that hold something new, in
+// their order. Where one of a library's versions and programs cannot take part, another
+// one does that can.
+func coverFaults(o *Options, cases []Case) []Case {
 	seen := map[aspect]bool{}
-	return slices.DeleteFunc(cases, func(c Case) bool {
-		news := false
-		for _, a := range aspects(&c) {
-			news = news || !seen[a]
-			seen[a] = true
+	missing := map[string]bool{}
+	for _, p := range o.Stacks {
+		missing[p.Name()] = p.Missing() != ""
+	}
+	taken := make([]bool, len(cases))
+	for _, able := range []bool{true, false} {
+		for i := range cases {
+			c := &cases[i]
+			if o.Chosen != nil && !o.Chosen(c) || able && (missing[c.Client] || missing[c.Server] || o.limit(c) != "") {
+				continue
+			}
+			for _, a := range aspects(c) {
+				taken[i] = taken[i] || !seen[a]
+				seen[a] = true
+			}
 		}
-		return !news
-	})
+	}
+	var list []Case
+	for i := range cases {
+		if taken[i] {
+			list = append(list, cases[i])
+		}
+	}
+	return list
 }

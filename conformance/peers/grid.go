@@ -42,6 +42,9 @@ type Options struct {
 	// Faults adds, for each pair and combination, what our engine can do wrong or
 	// oddly and the other end must reject or take.
 	Faults bool
+	// Chosen reports whether a case is wanted, so that a selection of faults is made of
+	// the cases that are; nil: all are.
+	Chosen func(*Case) bool
 	// Sizes adds, for each pair and each combination in which one end sends
 	// Evidence, Evidence of so many octets.
 	Sizes []int
@@ -111,7 +114,7 @@ func Cases(o Options) ([]Case, error) {
 	if o.Faults {
 		list := append(faults(o.Pairs, scenarios(combinations)), plainFaults(o.Plain)...)
 		if !o.Full {
-			list = coverFaults(list)
+			list = coverFaults(&o, list)
 		}
 		cases = append(cases, list...)
 	}

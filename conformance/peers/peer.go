@@ -47,13 +47,16 @@ func Identify(ctx context.Context, p Peer) report.Stack {
 	}
 	var err error
 	if id.Version, id.Where, err = i.Identify(ctx); err != nil {
-		id.Version = "unknown: " + err.Error()
+		id.Version = unknownVersion + err.Error()
 	}
 	if path, err := exec.LookPath(id.Where); err == nil {
 		id.Where = path
 	}
 	return id
 }
+
+// unknownVersion begins the version of a stack that could not say it.
+const unknownVersion = "unknown: "
 
 // Deviator is a Peer that is known to answer a fault otherwise than it should.
 type Deviator interface {

@@ -3,6 +3,7 @@ package peers
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -33,10 +34,23 @@ type Prototype struct {
 func NewPrototype(client, server, verifier string) (Prototype, error) {
 	p := Prototype{Client: absolute(or(client, os.Getenv("ATTLS_POC_CLIENT"))), Server: absolute(or(server, os.Getenv("ATTLS_POC_SERVER")))}
 	var err error
+	for _, program := range []struct{ path, flag, own, other string }{
+		{p.Client, "--poc-client", "ssl_client2", "ssl_server2"}, {p.Server, "--poc-server", "ssl_server2", "ssl_client2"},
+	} {
+		if isOther(program.path, program.own, program.other) {
+			return p, fmt.Errorf("%s wants %s, and %s is %s", program.flag, program.own, program.path, program.other)
+		}
+	}
 	if verifier = or(verifier, os.Getenv("ATTLS_POC_VERIFIER")); verifier != "" {
 		p.Verifier, err = attestation.LoadVerifier(verifier)
 	}
 	return p, err
+}
+
+// isOther reports whether a program is mbedTLS's other program than the one that is
+// wanted, by the line with which both explain how they are used.
+func isOther(path, own, other string) bool {
+	return path != "" && !holds(path, "usage: "+own+" param=") && holds(path, "usage: "+other+" param=")
 }
 
 // absolute is the path of a program that is run in another directory than ours.
@@ -60,7 +74,7 @@ var prototypePairs = [][2]string{{InProcess{}.Name(), Prototype{}.Name()}, {Prot
 // prototypeOptions are the dimensions that our engine and the programs share.
 func prototypeOptions(o Options) Options {
 	return Options{Pairs: o.Prototype, Profiles: []string{prototypeProfile}, Suites: mbedTLSSuites[1:], Groups: o.Groups,
-		Full: o.Full, Faults: o.Faults}
+		Full: o.Full, Faults: o.Faults, Chosen: o.Chosen, Stacks: o.Stacks}
 }
 
 func (Prototype) Name() string { return "poc" }

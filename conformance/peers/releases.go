@@ -36,6 +36,12 @@ func parseRelease(text string) (r release, ok bool) {
 	return r, true
 }
 
+// HasVersion reports whether a stack's version, as Identify has it, is one.
+func HasVersion(said string) bool {
+	_, ok := parseRelease(said)
+	return ok && !strings.HasPrefix(said, unknownVersion)
+}
+
 func (r release) compare(other release) int { return slices.Compare(r[:], other[:]) }
 
 // Releases are the versions of a stack in which something was seen, both included. The

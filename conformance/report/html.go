@@ -104,7 +104,7 @@ func (v view) Part() string {
 }
 
 // Notices are what a reader has to know of the whole.
-func (v view) Notices() []string { return append(v.Missing(), v.Mixed()...) }
+func (v view) Notices() []string { return slices.Concat(v.Missing(), v.Idle(), v.Mixed()) }
 
 // Reasons are why runs deviate, could not be made, or passed unlike other releases of a
 // stack, by outcome.

@@ -143,6 +143,72 @@ func (r *Report) Missing() (list []string) {
 	return list
 }
 
+// Idle says, a sentence each, what was asked for and not tried at all in a report that is
+// whole: any case, any with a stack of --peer, any fault under --faults. A part of a grid
+// is not judged.
+func (r *Report) Idle() (list []string) {
+	if len(r.Shards) > 0 && len(r.Shards) < r.Shards[0].Count {
+		return nil
+	}
+	var options map[string]string
+	if r.Grid != nil {
+		options = r.Grid.Options
+	}
+	named := []string{""} // any
+	if peers := options["peer"]; peers != "" {
+		named = append(named, strings.Split(peers, ",")...)
+	}
+	for _, stack := range named {
+		with := ""
+		if stack != "" {
+			with = " with " + stack
+		}
+		tried, faults, all := r.tried(stack)
+		switch {
+		case tried == 0:
+			list = append(list, fmt.Sprintf("No case%s was run (skipped: %d).", with, all))
+		case faults == 0 && options["faults"] == "true" && options["case"] == "":
+			list = append(list, fmt.Sprintf("No fault%s was sent.", with))
+		}
+		if len(list) > 0 && stack == "" {
+			break // the others say the same
+		}
+	}
+	return list
+}
+
+// tried counts the runs in which a stack was an end, if one is named: those that were
+// made, and of these those with a fault.
+func (r *Report) tried(stack string) (made, faults, all int) {
+	for i := range r.Runs {
+		run := &r.Runs[i]
+		if stack != "" && run.Client != stack && run.Server != stack {
+			continue
+		}
+		all++
+		if run.Outcome == Limit || run.Outcome == Skipped {
+			continue
+		}
+		made++
+		if run.Scenario.Injected() != "" {
+			faults++
+		}
+	}
+	return made, faults, all
+}
+
+// Unidentified says, in a sentence, that the commit of attls is not known or not all that
+// it was built of.
+func (r *Report) Unidentified() string {
+	switch {
+	case r.Version == "" || r.Version == "(devel)":
+		return "The report does not name the commit of attls; a build with go build -buildvcs=true does."
+	case strings.HasSuffix(r.Version, "+dirty"):
+		return "attls was built of a tree with changes that are in no commit."
+	}
+	return ""
+}
+
 // Mixed says, a sentence each, of which stacks the shards met different versions.
 func (r *Report) Mixed() (list []string) {
 	kinds := map[string][]string{}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"attls/conformance"
 	"attls/conformance/report"
 )
 
@@ -146,6 +147,77 @@ func TestContradictions(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := report.Read("shard.json", &b); err == nil || !strings.HasPrefix(err.Error(), "shard.json: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestIdle: what was asked for and not tried at all is said of a whole grid, not of a
+// part of one.
+func TestIdle(t *testing.T) {
+	sound, faulty := conformance.Scenario{}, conformance.Scenario{Fail: "binder"}
+	run := func(server string, s conformance.Scenario, o report.Outcome) report.Run {
+		return report.Run{ID: server + string(o) + s.Fail, Client: "attls", Server: server, Scenario: s, Outcome: o}
+	}
+	for _, test := range []struct {
+		name    string
+		options map[string]string
+		runs    []report.Run
+		part    bool
+		want    string
+	}{
+		{name: "nothing", want: "No case was run (skipped: 0)."},
+		{name: "a run", runs: []report.Run{run("openssl", sound, report.Passed)}},
+		{name: "a failure", runs: []report.Run{run("openssl", sound, report.Failed)}},
+		{name: "a deviation", runs: []report.Run{run("openssl", sound, report.Deviation)}},
+		{name: "skips and limits", runs: []report.Run{run("openssl", sound, report.Skipped), run("gnutls", sound, report.Limit)}, want: "No case was run (skipped: 2)."},
+		{name: "a shard of skips", runs: []report.Run{run("openssl", sound, report.Skipped)}, part: true},
+		{name: "a named stack without a run", options: map[string]string{"peer": "openssl,gnutls"},
+			runs: []report.Run{run("openssl", sound, report.Passed), run("gnutls", sound, report.Skipped)}, want: "No case with gnutls was run (skipped: 1)."},
+		{name: "named stacks with runs", options: map[string]string{"peer": "openssl,gnutls"},
+			runs: []report.Run{run("openssl", sound, report.Passed), run("gnutls", sound, report.Passed)}},
+		{name: "no fault", options: map[string]string{"faults": "true"},
+			runs: []report.Run{run("openssl", sound, report.Passed), run("openssl", faulty, report.Limit)}, want: "No fault was sent."},
+		{name: "a fault", options: map[string]string{"faults": "true"}, runs: []report.Run{run("openssl", faulty, report.Deviation)}},
+		{name: "a fault for one of two named", options: map[string]string{"faults": "true", "peer": "openssl,gnutls"},
+			runs: []report.Run{run("openssl", faulty, report.Passed), run("gnutls", sound, report.Passed)}, want: "No fault with gnutls was sent."},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := report.New("idle")
+			r.Runs, r.Grid, r.Shards = test.runs, report.NewGrid(test.options, nil), []report.Shard{report.Whole}
+			if test.part {
+				r.Shards[0].Count = 2
+			}
+			if got := strings.Join(r.Idle(), " "); got != test.want {
+				t.Errorf("%q, not %q", got, test.want)
+			}
+		})
+	}
+}
+
+// TestUnidentified: a report that does not name a commit says so.
+func TestUnidentified(t *testing.T) {
+	for version, known := range map[string]bool{"": false, "(devel)": false, "v0.0.0-20261129112221-06d29a773ffc": true,
+		"v0.0.0-20261129112221-06d29a773ffc+dirty": false, "devel-06d29a773ffc": true, "v1.2.3": true} {
+		r := report.New("version")
+		r.Version = version
+		if got := r.Unidentified(); (got == "") != known {
+			t.Errorf("%q: %q", version, got)
+		}
+	}
+}
+
+// TestRead: what is not a whole report is not read.
+func TestRead(t *testing.T) {
+	for name, test := range map[string]struct{ text, want string }{
+		"nothing":                  {"", "EOF"},
+		"another object":           {"{}", "schema"},
+		"an outcome of its own":    {`{"schema":"attls-report/1","runs":[{"id":"x","outcome":"great"}]}`, `run "x" has the outcome "great"`},
+		"no outcome":               {`{"schema":"attls-report/1","runs":[{"id":"x"}]}`, `outcome ""`},
+		"a second report behind":   {`{"schema":"attls-report/1","runs":[]}{}`, "something follows"},
+		"a report that is cut off": {`{"schema":"attls-report/1","runs":[`, "unexpected EOF"},
+	} {
+		if _, err := report.Read("shard.json", strings.NewReader(test.text)); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -149,8 +149,12 @@ func (r *Report) Write(w io.Writer) error {
 // Read reads a report.
 func Read(name string, in io.Reader) (*Report, error) {
 	var r Report
-	if err := json.NewDecoder(in).Decode(&r); err != nil {
+	d := json.NewDecoder(in)
+	if err := d.Decode(&r); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, fmt.Errorf("%s: something follows the report", name)
 	}
 	if r.Schema != Schema {
 		return nil, fmt.Errorf("%s has the schema %q; this program reads %q", name, r.Schema, Schema)

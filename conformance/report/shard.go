@@ -92,6 +92,11 @@ func (r *Report) check() error {
 	if len(r.Shards) > 0 && r.Grid == nil {
 		return errors.New("it has a shard of no grid")
 	}
+	for i := range r.Runs {
+		if o := r.Runs[i].Outcome; !slices.Contains(Outcomes, o) {
+			return fmt.Errorf("run %q has the outcome %q, which there is not", r.Runs[i].ID, o)
+		}
+	}
 	for _, s := range r.Shards {
 		if err := s.check(); err != nil {
 			return fmt.Errorf("shard %s: %w", s, err)
