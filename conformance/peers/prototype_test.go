@@ -521,3 +521,33 @@ func TestPrototypeUnproven(t *testing.T) {
 		}
 	}
 }
+
+// TestSwapped: a client in the server's place, or the other way round, is told from the
+// right one by how it explains itself; nothing is said of what explains nothing.
+func TestSwapped(t *testing.T) {
+	directory := t.TempDir()
+	program := func(name, text string) string {
+		path := filepath.Join(directory, name)
+		if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	client, server := program("client", "\n usage: ssl_client2 param=<>...\n"), program("server", "\n usage: ssl_server2 param=<>...\n usage: ssl_client2 [param=value] [...]\n")
+	silent := program("silent", "#!/bin/sh\n")
+	for _, test := range []struct{ name, client, server, want string }{
+		{"as they have to be", client, server, ""},
+		{"only one of them", client, "", ""},
+		{"programs that explain nothing", silent, silent, ""},
+		{"both swapped", server, client, "--poc-client wants ssl_client2, and " + server + " is ssl_server2"},
+		{"a server as client", server, server, "--poc-client wants ssl_client2"},
+		{"a client as server", client, client, "--poc-server wants ssl_server2, and " + client + " is ssl_client2"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := NewPrototype(test.client, test.server, "")
+			if got := fmt.Sprint(err); test.want == "" && err != nil || !strings.Contains(got, test.want) {
+				t.Errorf("%v, not %s", err, test.want)
+			}
+		})
+	}
+}
