@@ -21,16 +21,21 @@ type decodeFlags struct {
 	connection int
 	asJSON     bool
 	hex        bool
+
+	search dissect.Search
+	loaded map[string]*profile.Profile // by name
 }
 
 func decodeCommand() *cobra.Command {
 	f := &decodeFlags{}
 	c := &cobra.Command{
-		Use:   "decode FILE",
+		Use:   "decode FILE|-",
 		Short: "Explain a recorded connection message by message",
-		Long: `decode reads TLS 1.3 connections from a pcap or pcapng file, of any
-implementation, opens them with the key log that stands in the file or is given
-with --keys, and draws what was sent, with the fields of the profile decoded.
+		Long: `decode reads TLS 1.3 connections from a pcap or pcapng file, gzipped or not, of
+any implementation, or from standard input (-), opens them with the key log that
+is in the file or is given with --keys, and draws what was sent, with the fields
+of the profile decoded. What it could not read of the file it says on standard
+error: packets, tunnels, lines of a key log.
 
 It computes the attestation binder again where the secrets of a key log allow it
 and compares it with the challenge inside the Evidence, and it runs the checks of
@@ -42,7 +47,8 @@ if a rule was broken or something could not be read.`,
 		Example: `  attls demo --pcap run.pcapng && attls decode run.pcapng
   attls decode peer.pcap --keys peer.keys --profile tls-attestation-07
   attls decode peer.pcap --keys peer.keys --connection 2 --hex
-  attls decode peer.pcap --keys peer.keys --json | jq '.[0].findings'`,
+  attls decode peer.pcap --keys peer.keys --json | jq '.[0].findings'
+  tcpdump -i lo -c 40 -w - tcp port 4433 | attls decode - --keys peer.keys`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args[0]) },
 	}
@@ -56,16 +62,15 @@ if a rule was broken or something could not be read.`,
 }
 
 func (f *decodeFlags) run(c *cobra.Command, name string) error {
-	file, err := os.Open(name)
-	if err != nil {
-		return unavailable(err)
-	}
-	defer file.Close()
-	connections, keys, broken := capture.ReadFile(file)
-	if connections == nil && broken != nil {
+	file, broken := f.read(c, name)
+	if file == nil {
 		return unavailable(fmt.Errorf("%s: %w", name, broken))
 	}
-	if err := f.readKeys(keys); err != nil {
+	connections, keys := file.Connections, file.Keys
+	for _, note := range file.Notes {
+		f.warn(c, name+": "+note)
+	}
+	if err := f.readKeys(c, keys); err != nil {
 		return err
 	}
 	if f.connection < 0 || f.connection > len(connections) {
@@ -107,20 +112,60 @@ func (f *decodeFlags) run(c *cobra.Command, name string) error {
 	return nil
 }
 
-func (f *decodeFlags) readKeys(keys capture.KeyLog) error {
+// read reads a capture file, or standard input for a name of "-".
+func (f *decodeFlags) read(c *cobra.Command, name string) (*capture.File, error) {
+	if name == "-" {
+		return capture.Read(c.InOrStdin())
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return capture.Read(file)
+}
+
+func (f *decodeFlags) warn(c *cobra.Command, text string) {
+	fmt.Fprintln(c.ErrOrStderr(), "attls: "+text)
+}
+
+func (f *decodeFlags) readKeys(c *cobra.Command, keys capture.KeyLog) error {
 	for _, name := range f.keys {
 		file, err := os.Open(name)
 		if err != nil {
 			return unavailable(err)
 		}
-		log, err := capture.ReadKeyLog(name, file)
+		log, passedOver, err := capture.ReadKeyLog(name, file)
 		file.Close()
 		if err != nil {
 			return unavailable(err)
 		}
+		for _, line := range passedOver {
+			f.warn(c, line)
+		}
 		keys.Add(log)
 	}
 	return nil
+}
+
+// load loads a profile with the settings of the flags, once.
+func (f *decodeFlags) load(name string) (*profile.Profile, error) {
+	if p := f.loaded[name]; p != nil {
+		return p, nil
+	}
+	points, err := parseCodePoints(f.profile.codePoints)
+	if err != nil {
+		return nil, usage("%v", err)
+	}
+	p, err := profile.Load(name, profile.Options{Readings: f.profile.readings, CodePoints: points})
+	if err != nil {
+		return nil, usage("%w", err)
+	}
+	if f.loaded == nil {
+		f.loaded = map[string]*profile.Profile{}
+	}
+	f.loaded[name] = p
+	return p, nil
 }
 
 // dissect reads a connection under the profile of the flags, or under the one
@@ -128,7 +173,7 @@ func (f *decodeFlags) readKeys(keys capture.KeyLog) error {
 func (f *decodeFlags) dissect(c *capture.Connection, keys capture.KeyLog) (*dissect.Dissection, error) {
 	name, others := f.profile.name, []string(nil)
 	if name == "" {
-		if others = dissect.Fitting(c, keys); slices.Contains(others, defaultProfile) {
+		if others = f.search.Fitting(c, keys); slices.Contains(others, defaultProfile) {
 			name = defaultProfile
 		} else if len(others) > 0 {
 			name = others[len(others)-1] // the newest
@@ -136,12 +181,9 @@ func (f *decodeFlags) dissect(c *capture.Connection, keys capture.KeyLog) (*diss
 	}
 	var p *profile.Profile
 	if name != "" && name != noProfile {
-		points, err := parseCodePoints(f.profile.codePoints)
-		if err != nil {
-			return nil, usage("%v", err)
-		}
-		if p, err = profile.Load(name, profile.Options{Readings: f.profile.readings, CodePoints: points}); err != nil {
-			return nil, usage("%w", err)
+		var err error
+		if p, err = f.load(name); err != nil {
+			return nil, err
 		}
 	}
 	d := dissect.Dissect(c, keys, p)

@@ -107,8 +107,8 @@ func TestDecodeRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cut, text := filepath.Join(t.TempDir(), "cut.pcapng"), filepath.Join(t.TempDir(), "text")
-	for file, b := range map[string][]byte{cut: whole[:len(whole)-400], text: []byte("not a capture")} {
+	cut, text, empty := filepath.Join(t.TempDir(), "cut.pcapng"), filepath.Join(t.TempDir(), "text"), filepath.Join(t.TempDir(), "empty")
+	for file, b := range map[string][]byte{cut: whole[:len(whole)-400], text: []byte("not a capture"), empty: nil} {
 		if err := os.WriteFile(file, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -122,7 +122,11 @@ func TestDecodeRefuses(t *testing.T) {
 		{[]string{text}, exitUnavailable, "neither pcap nor pcapng"},
 		{[]string{cut}, exitFailed, "announces"},
 		{[]string{name, "-n", "2"}, exitUsage, "holds 1"},
-		{[]string{name, "-k", text}, exitUnavailable, "is no ClientHello.random"},
+		{[]string{name, "-k", text}, exitOK, "text:1: passed over: its second field is not a ClientHello.random"}, // RFC 9850 section 2
+		{[]string{name, "-k", "/no/such/keys"}, exitUnavailable, "no such file"},
+		{[]string{name, "-k", filepath.Dir(text)}, exitUnavailable, "is a directory"},
+		{[]string{filepath.Dir(text)}, exitUnavailable, "is a directory"},
+		{[]string{empty}, exitUnavailable, "the file is empty"},
 		{[]string{name, "-p", "no-such-draft"}, exitUsage, "no-such-draft"},
 	} {
 		code, stdout, stderr := command(t, append([]string{"decode"}, test.args...)...)

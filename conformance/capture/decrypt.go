@@ -2,9 +2,11 @@ package capture
 
 import (
 	"encoding/binary"
+	"fmt"
 	"time"
 
 	"attls"
+	"attls/extensions"
 	"attls/handshake"
 	"attls/handshake/message"
 	"attls/internal/provider"
@@ -44,7 +46,7 @@ func (c *Connection) Open(keys KeyLog) ([]Item, *attls.Error) {
 		o.piece(&c.Pieces[i])
 	}
 	for i := range o.in {
-		if rest := len(o.in[i].rest); rest > 0 {
+		if rest := len(o.in[i].rest); rest > 0 && !o.in[i].amid {
 			o.fail(attls.Role(i), attls.Errorf(attls.FromPeer, attls.FailTruncated, "the capture ends %d octets into a record", rest))
 		}
 	}
@@ -64,6 +66,9 @@ func (c *Connection) suite() *provider.Suite {
 	for _, p := range c.Pieces {
 		if p.Sender != attls.RoleServer {
 			continue
+		}
+		if p.Lost != 0 {
+			return nil
 		}
 		feed(r, p.Data)
 		for {
@@ -112,6 +117,7 @@ type direction struct {
 	rest    []byte // octets of an incomplete record
 	offset  int    // of rest
 	shut    bool   // records are listed unopened from here on
+	amid    bool   // where the next record begins is not known
 }
 
 // opener follows a connection far enough to know when its keys change.
@@ -121,6 +127,7 @@ type opener struct {
 	secrets Secrets
 	suite   *provider.Suite
 	in      [2]direction
+	hello   [2]bool // ClientHello, ServerHello: they were read
 	items   []Item
 	err     *attls.Error
 	now     time.Time
@@ -140,6 +147,16 @@ const recordHeader = 5
 func (o *opener) piece(p *Piece) {
 	d := &o.in[p.Sender]
 	o.now = p.Time
+	if p.Lost != 0 {
+		d.offset += len(d.rest)
+		d.rest, d.amid = nil, true
+		o.fail(p.Sender, o.lost(p))
+	}
+	if d.amid && !isRecord(p.Data) {
+		d.offset += len(p.Data)
+		return
+	}
+	d.amid = false
 	d.rest = append(d.rest, p.Data...)
 	for len(d.rest) >= recordHeader {
 		n := recordHeader + int(binary.BigEndian.Uint16(d.rest[3:]))
@@ -148,7 +165,8 @@ func (o *opener) piece(p *Piece) {
 				feed(d.reader, d.rest)
 				o.drain(p.Sender)
 			}
-			d.shut, d.rest = true, nil
+			d.offset += len(d.rest)
+			d.shut, d.amid, d.rest = true, true, nil
 			return
 		}
 		if len(d.rest) < n {
@@ -159,6 +177,21 @@ func (o *opener) piece(p *Piece) {
 	}
 }
 
+// lost says what octets that the capture misses mean.
+func (o *opener) lost(p *Piece) *attls.Error {
+	what, end := "ServerHello", ""
+	if p.Sender == attls.RoleClient {
+		what = "ClientHello"
+	}
+	if !o.hello[p.Sender] {
+		end = ", and what is protected cannot be opened without the " + what + " among them"
+	}
+	if p.Lost < 0 {
+		return attls.Errorf(attls.FromPeer, attls.FailTruncated, "the capture begins amid what it sent%s", end)
+	}
+	return attls.Errorf(attls.FromPeer, attls.FailTruncated, "the capture misses %d octets of what it sent%s", p.Lost, end)
+}
+
 // record handles one whole record.
 func (o *opener) record(sender attls.Role, rec []byte) {
 	d := &o.in[sender]
@@ -166,6 +199,11 @@ func (o *opener) record(sender attls.Role, rec []byte) {
 		return
 	}
 	if d.shut {
+		o.sealed(sender, rec)
+		return
+	}
+	if d.epoch == epochPlain && attls.ContentType(rec[0]) == attls.ContentTypeApplicationData && !o.hello[attls.RoleServer] {
+		o.fail(sender, attls.Errorf(attls.FromPeer, attls.FailTruncated, "protected records cannot be opened without the ServerHello, which the capture does not have before them"))
 		o.sealed(sender, rec)
 		return
 	}
@@ -284,6 +322,7 @@ func (o *opener) clientHello(m *message.Raw) *attls.Error {
 	if err := ch.Unmarshal(m.Body()); err != nil {
 		return err.In(m.Kind)
 	}
+	o.hello[attls.RoleClient] = true
 	if o.secrets == nil { // a second ClientHello should have the random of the first, and some have not
 		o.random = [32]byte(ch.Random)
 		o.secrets = o.keys[o.random]
@@ -298,6 +337,11 @@ func (o *opener) clientHello(m *message.Raw) *attls.Error {
 
 func (o *opener) serverHello(m *message.Raw) *attls.Error {
 	var sh message.ServerHello
+	o.hello[attls.RoleServer] = true
+	if v := NegotiatedVersion(m.Body()); v != 0 && v != attls.VersionTLS13 {
+		o.in[attls.RoleClient].shut = true
+		return attls.Errorf(attls.Local, attls.FailVersion, "the ServerHello chooses %s, and only TLS 1.3 is read here", VersionName(v)).In(m.Kind)
+	}
 	if err := sh.Unmarshal(m.Body()); err != nil {
 		return err.In(m.Kind)
 	}
@@ -331,6 +375,8 @@ func (o *opener) setKey(sender attls.Role, name handshake.SecretName, next epoch
 func (o *opener) protect(r *record.Reader, name handshake.SecretName) ([]byte, *attls.Error) {
 	secret, ok := o.secrets[string(name)]
 	switch {
+	case !o.hello[attls.RoleClient]:
+		return nil, attls.Errorf(attls.FromPeer, attls.FailTruncated, "protected records cannot be opened without the ClientHello, whose random names the secrets")
 	case !ok && len(o.keys) == 0:
 		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "there is no key log, neither in the file nor beside it")
 	case !ok && o.secrets == nil:
@@ -341,6 +387,11 @@ func (o *opener) protect(r *record.Reader, name handshake.SecretName) ([]byte, *
 	case o.suite == nil:
 		return nil, attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "protected records without a ServerHello")
 	}
+	// Some programs log a buffer that is longer than the secret.
+	if len(secret) < o.suite.HashLen {
+		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the %s in the key log has %d octets, and the cipher suite has secrets of %d", name, len(secret), o.suite.HashLen)
+	}
+	secret = secret[:o.suite.HashLen]
 	return secret, o.use(r, secret)
 }
 
@@ -348,12 +399,48 @@ const tlsPrefix = "tls13 "
 
 // use opens records under a traffic secret.
 func (o *opener) use(r *record.Reader, secret []byte) *attls.Error {
-	if len(secret) != o.suite.HashLen {
-		return attls.Errorf(attls.Local, attls.FailConfiguration, "a traffic secret of %d octets does not fit the cipher suite", len(secret))
-	}
 	aead, iv, err := o.suite.KDF().TrafficKey(secret, tlsPrefix)
 	if err != nil {
 		return attls.Errorf(attls.Local, attls.FailInternal, "%v", err)
 	}
 	return r.SetKey(aead, iv)
+}
+
+// NegotiatedVersion is the version that the body of a ServerHello or
+// HelloRetryRequest chooses, in supported_versions or without that extension
+// in legacy_version; 0 when it cannot be told.
+func NegotiatedVersion(body []byte) uint16 {
+	if len(body) < 2 {
+		return 0
+	}
+	legacy := binary.BigEndian.Uint16(body)
+	var sh message.ServerHello
+	if sh.Unmarshal(body) != nil {
+		if legacy == attls.VersionTLS12 {
+			return 0
+		}
+		return legacy // an old draft of TLS 1.3 has another form
+	}
+	x, ok := sh.Extensions.Find(attls.ExtSupportedVersions)
+	if !ok {
+		return legacy
+	}
+	v, err := extensions.ParseSelectedVersion(x.Body)
+	if err != nil {
+		return 0
+	}
+	return v
+}
+
+// VersionName names a version of TLS.
+func VersionName(v uint16) string {
+	switch {
+	case v == 0x0300:
+		return "SSL 3.0"
+	case v > 0x0300 && v <= attls.VersionTLS13:
+		return fmt.Sprintf("TLS 1.%d", v-attls.VersionTLS10)
+	case v>>8 == 0x7f:
+		return fmt.Sprintf("draft %d of TLS 1.3", v&0xff)
+	}
+	return fmt.Sprintf("version 0x%04x", v)
 }

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -23,39 +24,116 @@ const (
 	LabelMain      = "ATTLS_MAIN_SECRET"
 )
 
-// ReadKeyLog reads a key log in the NSS format: label, ClientHello.random and
-// secret on a line, the latter two in hexadecimal; lines that begin with # and
-// empty ones are skipped. Errors name the file (as given) and the line.
-func ReadKeyLog(file string, r io.Reader) (KeyLog, error) {
-	log := KeyLog{}
-	lines := bufio.NewScanner(r)
-	for n := 1; lines.Scan(); n++ {
-		text := strings.TrimSpace(lines.Text())
-		if text == "" || strings.HasPrefix(text, "#") {
-			continue
+// Limits of a key log. A line that is longer than any secret needs is passed
+// over, and only the first lines that do not fit are named.
+const (
+	maxKeyLogLine = 64 << 10 // octets
+	maxNamedLines = 5
+)
+
+// ReadKeyLog reads a key log in the NSS format (RFC 9850 section 2): label,
+// ClientHello.random and secret on a line, the latter two in hexadecimal. Lines
+// end with LF, CR or CRLF; empty ones and those that begin with # are skipped.
+// A line that does not fit is passed over, since a file that is still written,
+// or was damaged, should yield its other secrets; passedOver names the file (as
+// given), the line and the reason. The error is one of reading.
+func ReadKeyLog(file string, r io.Reader) (log KeyLog, passedOver []string, _ error) {
+	k := keyLogReader{file: file, log: KeyLog{}}
+	lines := bufio.NewReaderSize(r, 1<<16)
+	var line []byte
+	long, cr := false, false
+	for {
+		c, err := lines.ReadByte()
+		if err != nil && err != io.EOF {
+			return k.log, k.warnings(), fmt.Errorf("%s: %w", file, err)
 		}
-		fields := strings.Fields(text)
-		if len(fields) != 3 {
-			return nil, fmt.Errorf("%s:%d: %d fields; a key log line has a label, a random and a secret", file, n, len(fields))
+		switch {
+		case err == nil && c == '\n' && cr: // the second half of CRLF
+			cr = false
+		case err == io.EOF && len(line) == 0 && !long:
+			return k.log, k.warnings(), nil
+		case err == io.EOF || c == '\n' || c == '\r':
+			k.line(line, long)
+			if err == io.EOF {
+				return k.log, k.warnings(), nil
+			}
+			line, long, cr = line[:0], false, c == '\r'
+		case len(line) == maxKeyLogLine:
+			long, cr = true, false
+		default:
+			line, cr = append(line, c), false
 		}
-		random, err := hex.DecodeString(fields[1])
-		if err != nil || len(random) != 32 {
-			return nil, fmt.Errorf("%s:%d: %q is no ClientHello.random of 32 octets in hexadecimal", file, n, fields[1])
-		}
-		secret, err := hex.DecodeString(fields[2])
-		if err != nil || len(secret) == 0 {
-			return nil, fmt.Errorf("%s:%d: the secret of %s is not hexadecimal", file, n, fields[0])
-		}
-		id := [32]byte(random)
-		if log[id] == nil {
-			log[id] = Secrets{}
-		}
-		log[id][fields[0]] = secret
 	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+}
+
+// keyLogReader takes a key log in line by line.
+type keyLogReader struct {
+	file   string
+	log    KeyLog
+	number int // of the line at hand
+	bad    []string
+	more   int // lines that do not fit and are not named
+}
+
+func (k *keyLogReader) line(b []byte, long bool) {
+	if k.number++; k.number == 1 {
+		b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")) // editors add a byte order mark
 	}
-	return log, nil
+	text := strings.TrimSpace(strings.Trim(string(b), "\x00"))
+	if text == "" || text[0] == '#' {
+		return
+	}
+	fields := strings.Fields(text)
+	switch {
+	case long:
+		k.passOver("it has more than %d octets", maxKeyLogLine)
+		return
+	case len(fields) != 3:
+		k.passOver("it has %d fields; a key log line has a label, a random and a secret", len(fields))
+		return
+	case !isLabel(fields[0]):
+		k.passOver("its label is not of letters, digits and _")
+		return
+	}
+	random, err := hex.DecodeString(fields[1])
+	if err != nil || len(random) != 32 {
+		k.passOver("its second field is not a ClientHello.random of 32 octets in hexadecimal")
+		return
+	}
+	secret, err := hex.DecodeString(fields[2])
+	if err != nil || len(secret) == 0 {
+		k.passOver("the secret of %s is not hexadecimal", fields[0])
+		return
+	}
+	id := [32]byte(random)
+	if k.log[id] == nil {
+		k.log[id] = Secrets{}
+	}
+	k.log[id][fields[0]] = secret
+}
+
+func isLabel(s string) bool {
+	for _, c := range s {
+		if c != '_' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return len(s) <= 64
+}
+
+func (k *keyLogReader) passOver(format string, args ...any) {
+	if len(k.bad) == maxNamedLines {
+		k.more++
+		return
+	}
+	k.bad = append(k.bad, fmt.Sprintf("%s:%d: passed over: %s", k.file, k.number, fmt.Sprintf(format, args...)))
+}
+
+func (k *keyLogReader) warnings() []string {
+	if k.more > 0 {
+		return append(k.bad, fmt.Sprintf("%s: %d more lines were passed over", k.file, k.more))
+	}
+	return k.bad
 }
 
 // Add takes over the secrets of another log.

@@ -8,6 +8,7 @@ import (
 	"attls/extensions/profile"
 	"attls/handshake"
 	"attls/handshake/message"
+	"attls/internal/certcompress"
 	"attls/internal/provider"
 	"attls/negotiation"
 )
@@ -20,7 +21,8 @@ func (d *dissector) config(own attls.Role) *handshake.Config {
 	if d.takesPart(own) {
 		c.Profile, c.Policy = d.p, d.policy(own)
 	}
-	c.Limits.MaxHandshakeMessage = 1 << 24
+	c.Limits.MaxHandshakeMessage = maxMessage
+	c.CertificateCompression = d.compression(own)
 	hello := f.hello.Extensions
 	c.NoMiddleboxCompatibility = own == attls.RoleClient && len(f.hello.SessionID) == 0
 	if own == attls.RoleClient {
@@ -29,6 +31,34 @@ func (d *dissector) config(own attls.Role) *handshake.Config {
 		d.serverConfig(c)
 	}
 	return c
+}
+
+// maxMessage is the largest handshake message there is, in octets.
+const maxMessage = 1<<24 - 1
+
+// compression is what a role said that it can undo, as far as it can be done here.
+func (d *dissector) compression(own attls.Role) (list []handshake.CertificateCompressor) {
+	var l extensions.List
+	switch f := &d.seen; {
+	case own == attls.RoleClient:
+		l = f.hello.Extensions
+	case f.request != nil:
+		l = f.request.Extensions
+	}
+	x, ok := l.Find(attls.ExtCompressCertificate)
+	if !ok {
+		return nil
+	}
+	offered, err := extensions.ParseCompressionAlgorithms(x.Body)
+	if err != nil {
+		return nil
+	}
+	for _, c := range certcompress.All() {
+		if offered.Contains(c.Algorithm()) {
+			list = append(list, c)
+		}
+	}
+	return list
 }
 
 // takesPart reports whether an end shows that it knows the profile: a client by
@@ -98,9 +128,14 @@ func (d *dissector) serverConfig(c *handshake.Config) {
 	if first == nil {
 		return
 	}
-	c.CipherSuites = []attls.CipherSuite{first.CipherSuite}
+	real := provider.Real()
+	if _, ok := real.Suite(first.CipherSuite); ok {
+		c.CipherSuites = []attls.CipherSuite{first.CipherSuite}
+	}
 	if g := selectedGroup(first, f.retry != nil); g != 0 {
-		c.Groups = []attls.NamedGroup{g}
+		if _, ok := real.Group(g); ok {
+			c.Groups = []attls.NamedGroup{g}
+		}
 	}
 	if f.request != nil {
 		c.ClientAuthentication = handshake.OptionalClientCertificate

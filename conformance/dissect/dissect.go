@@ -8,6 +8,7 @@ package dissect
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,8 +97,14 @@ func Dissect(c *capture.Connection, keys capture.KeyLog, p *profile.Profile) *Di
 	if failure != nil {
 		d.note("Not everything of the %s could be read: %s.", failure.Field, failure.Detail)
 	}
-	if c.Lost != 0 {
+	switch {
+	case c.Lost < 0:
+		d.note("The capture begins amid the connection.")
+	case c.Lost > 0:
 		d.note("The capture misses octets of the connection.")
+	}
+	if c.Preamble > 0 {
+		d.note("Before the ClientHello, %d octets of another protocol went through the connection; they are not shown.", c.Preamble)
 	}
 	d.judge()
 	return d.out
@@ -111,6 +118,7 @@ type dissector struct {
 	steps   []int // of each item, its step; -1: none
 	secrets capture.Secrets
 	seen    flight
+	horizon horizon
 	out     *Dissection
 }
 
@@ -191,20 +199,45 @@ func merges(a, b *conformance.Step) bool {
 // Fitting names the embedded profiles whose extensions and messages a
 // connection bears, the best first; none when it bears none.
 func Fitting(c *capture.Connection, keys capture.KeyLog) []string {
+	return new(Search).Fitting(c, keys)
+}
+
+// Search is Fitting for many connections: it loads the profiles once, with the
+// first connection that has a handshake message. It is not for several
+// goroutines at once.
+type Search struct {
+	// Compared counts how often the messages of a connection were compared with a
+	// profile.
+	Compared int
+	profiles []*profile.Profile
+}
+
+// Fitting names the profiles that fit a connection; see the function.
+func (s *Search) Fitting(c *capture.Connection, keys capture.KeyLog) []string {
+	if len(c.Pieces) == 0 {
+		return nil
+	}
 	items, _ := c.Open(keys)
+	if !slices.ContainsFunc(items, func(i capture.Item) bool { return i.Type == attls.ContentTypeHandshake && !i.Sealed }) {
+		return nil
+	}
+	if s.profiles == nil {
+		for _, name := range profile.Names() {
+			if p, err := profile.Load(name, profile.Options{}); err == nil && p.ID == name {
+				s.profiles = append(s.profiles, p)
+			}
+		}
+	}
 	var best []string
 	most := 0
-	for _, name := range profile.Names() {
-		p, err := profile.Load(name, profile.Options{})
-		if err != nil || p.ID != name {
-			continue
-		}
+	for _, p := range s.profiles {
+		s.Compared++
 		n := bears(p, items)
 		if n > most {
 			best, most = nil, n
 		}
 		if n == most && n > 0 {
-			best = append(best, name)
+			best = append(best, p.ID)
 		}
 	}
 	return best

@@ -224,7 +224,7 @@ func TestPrototype(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer log.Close()
-			keys, err := capture.ReadKeyLog(name, log)
+			keys, _, err := capture.ReadKeyLog(name, log)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -257,7 +257,7 @@ func FuzzDissect(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	keys, err := capture.ReadKeyLog("keys", bytes.NewReader(log))
+	keys, _, err := capture.ReadKeyLog("keys", bytes.NewReader(log))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -7,7 +7,9 @@ import (
 	"attls/conformance/capture"
 	"attls/extensions"
 	"attls/extensions/profile"
+	"attls/handshake"
 	"attls/handshake/message"
+	"attls/internal/certcompress"
 )
 
 // flight is what the messages of a recording say that an engine in the place
@@ -65,6 +67,9 @@ func (d *dissector) read(keys capture.KeyLog) {
 		case attls.KindCertificate:
 			f.certificate[item.Sender] = parse[message.Certificate](m)
 			d.carried(item.Sender)
+		case attls.KindCompressedCertificate:
+			f.certificate[item.Sender] = decompressed(m)
+			d.carried(item.Sender)
 		case attls.KindCertificateVerify:
 			f.verify[item.Sender] = parse[message.CertificateVerify](m)
 		case attls.KindAdded:
@@ -85,6 +90,38 @@ func parse[T any, P interface {
 		return nil
 	}
 	return &v
+}
+
+// decompressed is the Certificate in a CompressedCertificate; nil when it does
+// not decompress or parse.
+func decompressed(m *message.Raw) *message.Certificate {
+	cc := parse[message.CompressedCertificate](m)
+	if cc == nil {
+		return nil
+	}
+	c := compressor(cc.Algorithm)
+	if c == nil || cc.UncompressedLength > maxMessage {
+		return nil
+	}
+	body, err := c.Decompress(cc.Compressed, cc.UncompressedLength)
+	if err != nil || len(body) != cc.UncompressedLength {
+		return nil
+	}
+	var ct message.Certificate
+	if ct.Unmarshal(body) != nil {
+		return nil
+	}
+	return &ct
+}
+
+// compressor is the implementation of an algorithm of RFC 8879, or nil.
+func compressor(algorithm uint16) handshake.CertificateCompressor {
+	for _, c := range certcompress.All() {
+		if c.Algorithm() == algorithm {
+			return c
+		}
+	}
+	return nil
 }
 
 // fields takes in what the profile's extensions of a message say.

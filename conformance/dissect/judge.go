@@ -25,6 +25,17 @@ func (d *dissector) judge() {
 	case d.seen.resumed():
 		d.note("The connection resumes a session. Its key is not in a key log, so only the messages are shown and nothing is judged.")
 		return
+	case d.c.Differing > 0:
+		d.note("%d octets were sent again with other values. Which of them the receiver took is not seen, so nothing is judged.", d.c.Differing)
+		return
+	}
+	if d.findHorizon(); d.horizon.item < len(d.items) {
+		kind := d.items[d.horizon.item].Message.Kind
+		if kind == attls.KindClientHello {
+			d.note("Nothing is judged: %s.", d.horizon.why)
+			return
+		}
+		d.note("What is sent from %v on is not judged: %s.", kind, d.horizon.why)
 	}
 	for _, own := range []attls.Role{attls.RoleServer, attls.RoleClient} {
 		s := d.shadow(own)
@@ -45,7 +56,10 @@ func (d *dissector) judge() {
 // judged sorts what ended a shadow.
 func (d *dissector) judged(s *shadow, err *attls.Error) {
 	switch {
-	case err.Class == attls.FromPeer:
+	case err.Class == attls.FromPeer || d.reached(s) >= d.horizon.item:
+		return
+	case slices.Contains(ownLimits, err.Failure):
+		d.note("What the %v sent is judged in part only: %s", s.own.Peer(), err.Detail)
 		return
 	case err.Class == attls.Local || err.Class == attls.NothingInCommon && err.Failure != attls.FailNothingOffered:
 		// What an end can and wants does not stand in a recording.
@@ -59,6 +73,19 @@ func (d *dissector) judged(s *shadow, err *attls.Error) {
 	if step >= 0 && d.out.Ladder[step].Broken == nil {
 		d.out.Ladder[step].Broken = &f.ErrorClaim
 	}
+}
+
+// ownLimits are failures of what is read here, not of the peer: it may send
+// more than the engine takes, a certificate of a kind that the engine does not
+// know, or something that the wrong key opens.
+var ownLimits = []attls.Failure{attls.FailLimit, attls.FailEarlyDataLimit, attls.FailUnsupportedCert, attls.FailAttestationKey, attls.FailBadRecordMAC}
+
+// reached is the item of the peer's message that a shadow handled last.
+func (d *dissector) reached(s *shadow) int {
+	if n := min(s.got, len(s.theirs)); n > 0 {
+		return s.theirs[n-1]
+	}
+	return 0
 }
 
 // stepOf is the step of the peer's message that an error is about: the last one
@@ -209,13 +236,14 @@ type reach struct {
 
 func (r reach) Secret(s binder.Secret) ([]byte, bool) {
 	need, ok := logged[s]
-	if _, have := r.d.secrets[label(need.secret)]; ok && !have {
+	own, known := r.Inputs.Secret(s)
+	if _, have := r.d.recorded(need.secret, len(own)); ok && known && !have {
 		if r.missing != nil && *r.missing == "" {
 			*r.missing = "it is made from " + need.name
 		}
 		return nil, false
 	}
-	return r.Inputs.Secret(s)
+	return own, known
 }
 
 // logged are the secrets that have to come from a key log. Early Secret is not

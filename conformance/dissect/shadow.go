@@ -80,10 +80,20 @@ func (s *shadow) Record(handshake.Direction, *record.Raw, *record.Plan) {}
 func (s *shadow) Alert(handshake.Direction, attls.AlertDescription)     {}
 func (s *shadow) Fork() handshake.Tap                                   { return s }
 func (s *shadow) Derived(n handshake.SecretName, secret []byte) []byte {
-	if recorded, ok := s.d.secrets[label(n)]; ok && len(recorded) == len(secret) {
+	if recorded, ok := s.d.recorded(n, len(secret)); ok {
 		return recorded
 	}
 	return secret
+}
+
+// recorded is a secret of the key log. Some programs log a buffer that is longer
+// than the secret; one that is shorter was cut.
+func (d *dissector) recorded(n handshake.SecretName, size int) ([]byte, bool) {
+	secret := d.secrets[label(n)]
+	if len(secret) < size || len(secret) > size && n == handshake.SecretECDHE {
+		return nil, false
+	}
+	return secret[:size], size > 0
 }
 
 // label is the name of a secret in a key log.
@@ -135,10 +145,13 @@ func (s *shadow) run() *attls.Error {
 	s.settle()
 	left := s.readable()
 	for _, p := range s.d.c.Pieces {
-		data := p.Data[:min(len(p.Data), left)]
-		if p.Sender == s.own || len(data) == 0 || s.over() {
+		if p.Sender == s.own || left == 0 {
 			continue
 		}
+		if p.Lost != 0 || s.over() {
+			break
+		}
+		data := p.Data[:min(len(p.Data), left)]
 		left -= len(data)
 		copy(e.Reserve(len(data)), data)
 		e.Commit(len(data)) // the error stays with the engine
