@@ -92,8 +92,10 @@ func under(err *attls.Error, field any) *attls.Error {
 }
 
 // ParseCMW reads one CMW in any of its unsigned forms, told apart by the first
-// octet. It is stricter than the library that writes them: nothing may follow,
-// labels are unique, heads are of the shortest form, and the limits hold.
+// octet. CBOR is read as RFC 8949 has it, indefinite lengths and longer heads
+// included (the first octets 9f and bf of section 3.4). It is stricter than the
+// library that writes them: nothing may follow, labels are unique, and the limits
+// hold.
 // Errors are FailMalformedCMW with the offset and the path of the member.
 func ParseCMW(b []byte, limits Limits) (*CMW, *attls.Error) {
 	limits = limits.withDefaults()
@@ -142,7 +144,7 @@ func (s *scanner) cmw(limits Limits, depth int) (*CMW, *attls.Error) {
 		return s.collection(limits, depth)
 	}
 	start := s.off
-	major, _, err := s.head()
+	major, _, _, err := s.head()
 	if err != nil {
 		return nil, err
 	}
@@ -152,31 +154,48 @@ func (s *scanner) cmw(limits Limits, depth int) (*CMW, *attls.Error) {
 // record reads [type, value, ? ind].
 func (s *scanner) record() (*CMW, *attls.Error) {
 	start := s.off
-	n, err := s.count(majorArray)
+	e, err := s.begin(majorArray)
 	if err != nil {
 		return nil, err
 	}
-	if n < 2 || n > 3 {
-		return nil, malformed(start, ruleRecord, "a record of %d elements; it has two or three", n)
+	if e.left >= 0 && (e.left < 2 || e.left > 3) {
+		return nil, elements(start, e.left)
 	}
 	c := &CMW{Form: CBORRecord}
-	if c.Format, err = s.recordType(); err != nil {
-		return nil, under(err, "type").By(ruleRecord)
-	}
-	if c.Value, err = s.bytes(); err != nil {
-		return nil, under(err, "value").By(ruleRecord)
-	}
-	if n == 3 {
-		at := s.off
-		ind, err := s.want(majorUnsigned)
-		if err != nil {
-			return nil, under(err, "ind").By(ruleRecord)
-		}
-		if c.Indicator, err = indicator(at, ind); err != nil {
+	for {
+		more, err := s.more(e)
+		switch {
+		case err != nil:
 			return nil, err
+		case !more && e.read < 2, e.read > 3:
+			return nil, elements(start, e.read)
+		case !more:
+			return c, nil
+		}
+		at := s.off
+		switch e.read {
+		case 1:
+			if c.Format, err = s.recordType(); err != nil {
+				return nil, under(err, "type").By(ruleRecord)
+			}
+		case 2:
+			if c.Value, err = s.bytes(); err != nil {
+				return nil, under(err, "value").By(ruleRecord)
+			}
+		case 3:
+			ind, err := s.number(majorUnsigned)
+			if err != nil {
+				return nil, under(err, "ind").By(ruleRecord)
+			}
+			if c.Indicator, err = indicator(at, ind); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return c, nil
+}
+
+func elements(offset, n int) *attls.Error {
+	return malformed(offset, ruleRecord, "a record of %d elements; it has two or three", n)
 }
 
 // recordType reads a content format or a media type.
@@ -189,7 +208,7 @@ func (s *scanner) recordType() (f profile.Format, err *attls.Error) {
 		}
 		return mediaType(start, text)
 	}
-	n, err := s.want(majorUnsigned)
+	n, err := s.number(majorUnsigned)
 	if err != nil {
 		return f, err
 	}
@@ -223,7 +242,7 @@ func indicator(offset int, v uint64) (uint32, *attls.Error) {
 // tag reads #6.<TN>(bytes).
 func (s *scanner) tag() (*CMW, *attls.Error) {
 	start := s.off
-	n, err := s.want(majorTag)
+	n, err := s.number(majorTag)
 	if err != nil {
 		return nil, err
 	}
@@ -252,19 +271,22 @@ func contentFormat(tag uint64) (uint16, bool) {
 // collection reads {? "__cmwc_t": type, + label: cmw}.
 func (s *scanner) collection(limits Limits, depth int) (*CMW, *attls.Error) {
 	start := s.off
-	n, err := s.count(majorMap)
+	e, err := s.begin(majorMap)
 	if err != nil {
 		return nil, err
 	}
 	c := &CMW{Form: CBORCollection}
-	if err := c.admits(start, n, depth, limits); err != nil {
+	if err := c.admits(start, max(e.left, 1), depth, limits); err != nil {
 		return nil, err
 	}
-	err = s.pairs(n, func(key []byte) *attls.Error {
+	err = s.pairs(e, func(key []byte) *attls.Error {
+		if err := c.admits(start, e.read, depth, limits); err != nil {
+			return err
+		}
 		at := s.off - len(key)
 		label, err := labelOf(at, key)
 		if err != nil {
-			return err
+			return err.By(ruleCollection)
 		}
 		if label == collectionLabel {
 			at = s.off
@@ -301,17 +323,6 @@ func (c *CMW) notEmpty(offset int) *attls.Error {
 		return malformed(offset, ruleCollection, "a collection without a member")
 	}
 	return nil
-}
-
-func labelOf(offset int, key []byte) (any, *attls.Error) {
-	if m := key[0] >> 5; m != majorUnsigned && m != majorNegative && m != majorText {
-		return nil, malformed(offset, ruleCollection, "%s as label; it is an integer or text", majorNames[m])
-	}
-	var label any
-	if err := decoding.Unmarshal(key, &label); err != nil {
-		return nil, malformed(offset, ruleCollection, "the label: %v", err)
-	}
-	return label, nil
 }
 
 var (
@@ -439,7 +450,7 @@ func (r jsonReader) collection(limits Limits, depth int) (*CMW, *attls.Error) {
 			return nil, err
 		}
 		if seen[label] {
-			return nil, malformed(r.at(), ruleCollection, "the label %q stands twice", label)
+			return nil, malformed(r.at(), ruleCollection, "the label %q appears twice", label)
 		}
 		seen[label] = true
 		if label == collectionLabel {

@@ -47,7 +47,7 @@ func Demo(seed []byte, clock func() time.Time) (*Software, *Verifier) {
 	}
 	verifierKey := key("verifier key")
 	v := &Verifier{
-		Endorsements: []Endorsement{{"demo platform", s.PlatformKey.Public()}},
+		Endorsements: []Endorsement{{Name: "demo platform", Key: s.PlatformKey.Public(), UEIDs: [][]byte{s.Platform.UEID}}},
 		References:   []Reference{s.Platform.Reference("demo platform")},
 		Trusted:      []TrustedVerifier{{Identity: []byte(DemoVerifier), Key: verifierKey.Public()}},
 		Identity:     DemoVerifier,
@@ -66,7 +66,8 @@ var (
 
 // Reference is the reference value that admits this platform and no other state.
 func (p *Platform) Reference(name string) Reference {
-	ref := Reference{Name: name, UEIDs: [][]byte{p.UEID}, OEMID: p.OEMID, Model: p.Model, Profile: p.Profile, Debug: p.Debug}
+	ref := Reference{Name: name, UEIDs: [][]byte{p.UEID}, OEMID: p.OEMID, OEMPEN: p.OEMPEN, Model: p.Model, Profile: p.Profile,
+		Debug: p.Debug, AllowDebug: p.Debug == eat.DebugNotDisabled}
 	for _, c := range p.Components {
 		ref.Components = append(ref.Components, ReferenceComponent{Name: c.Name, Versions: []string{c.Version}, Digests: [][]byte{c.Digest}})
 	}

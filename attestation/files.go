@@ -9,9 +9,11 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +40,7 @@ type attesterFile struct {
 type platformFile struct {
 	UEID       octets          `yaml:"ueid"`
 	OEMID      octets          `yaml:"oemid,omitempty"`
+	OEMPEN     uint32          `yaml:"oem_pen,omitempty"`
 	Model      string          `yaml:"model,omitempty"`
 	Debug      debugState      `yaml:"debug"`
 	Profile    string          `yaml:"profile"`
@@ -71,27 +74,37 @@ type verifierFile struct {
 	Validity     time.Duration     `yaml:"validity,omitempty"`
 	MaxResultAge time.Duration     `yaml:"max_result_age,omitempty"`
 	ClockSkew    time.Duration     `yaml:"clock_skew,omitempty"`
-	MaxSize      int               `yaml:"max_size,omitempty"` // octets of a CMW
+	MaxSize      int               `yaml:"max_size,omitempty"`  // octets of a CMW
+	Audiences    []string          `yaml:"audiences,omitempty"` // names besides identity
 	Endorsements []endorsementFile `yaml:"endorsements,omitempty"`
 	References   []referenceFile   `yaml:"references,omitempty"`
 	Trusted      []trustedFile     `yaml:"trusted_verifiers,omitempty"`
 }
 
+// endorsementFile is a key and the platforms for which it may speak; one of the
+// last five members must be there.
 type endorsementFile struct {
-	Name string    `yaml:"name"`
-	Key  publicKey `yaml:"key"`
+	Name       string    `yaml:"name"`
+	Key        publicKey `yaml:"key"`
+	UEIDs      []octets  `yaml:"ueids,omitempty"`
+	OEMID      octets    `yaml:"oemid,omitempty"`
+	OEMPEN     uint32    `yaml:"oem_pen,omitempty"`
+	Model      string    `yaml:"model,omitempty"`
+	References []string  `yaml:"references,omitempty"`
 }
 
 type referenceFile struct {
 	Name       string             `yaml:"name"`
 	UEIDs      []octets           `yaml:"ueids,omitempty"`
 	OEMID      octets             `yaml:"oemid,omitempty"`
+	OEMPEN     uint32             `yaml:"oem_pen,omitempty"`
 	Model      string             `yaml:"model,omitempty"`
-	Debug      debugState         `yaml:"debug,omitempty"` // the least accepted
+	Debug      *debugState        `yaml:"debug,omitempty"` // the least accepted; absent: disabled
 	Profile    string             `yaml:"profile,omitempty"`
 	Components []referencePartial `yaml:"components,omitempty"`
 	Prototype  bool               `yaml:"prototype,omitempty"`   // for the prototype's tokens only
-	PCRDigests []sha256Octets     `yaml:"pcr_digests,omitempty"` // for Parsec's Evidence of a TPM only
+	PCRs       pcrSelection       `yaml:"pcrs,omitempty"`        // for Parsec's Evidence of a TPM only
+	PCRDigests []sha256Octets     `yaml:"pcr_digests,omitempty"` // the same; of exactly those PCRs
 }
 
 type referencePartial struct {
@@ -116,7 +129,7 @@ type octets []byte
 func (o *octets) UnmarshalYAML(n *yaml.Node) error {
 	b, err := hex.DecodeString(strings.ReplaceAll(n.Value, " ", ""))
 	if err != nil || n.Kind != yaml.ScalarNode || len(b) == 0 {
-		return at(n, "%q is no octet string in hexadecimal", n.Value)
+		return at(n, "%q is not an octet string in hexadecimal", n.Value)
 	}
 	*o = b
 	return nil
@@ -138,6 +151,21 @@ func (o *sha256Octets) UnmarshalYAML(n *yaml.Node) error {
 }
 
 func (o sha256Octets) MarshalYAML() (any, error) { return octets(o).MarshalYAML() }
+
+// pcrSelection is a bank and its PCRs, as in sha256:0,1,2.
+type pcrSelection PCRSelection
+
+func (s *pcrSelection) UnmarshalYAML(n *yaml.Node) error {
+	selection, err := ParsePCRSelection(n.Value)
+	if err != nil || n.Kind != yaml.ScalarNode {
+		return at(n, "pcrs: %w", err)
+	}
+	*s = pcrSelection(selection)
+	return nil
+}
+
+func (s pcrSelection) IsZero() bool              { return len(s) == 0 }
+func (s pcrSelection) MarshalYAML() (any, error) { return PCRSelection(s).String(), nil }
 
 // derOf reads PEM of the given type, or base64.
 func derOf(n *yaml.Node, typ string) ([]byte, error) {
@@ -283,19 +311,74 @@ func ParseFormat(s string) (profile.Format, error) {
 
 const maxFile = 1 << 20 // octets
 
-// readFile decodes a file into v.
-func readFile(name string, v any) error {
-	b, err := os.ReadFile(name)
+// readFile decodes a file into v, and returns it for the lines of its members.
+func readFile(name string, v any) (*document, error) {
+	f, err := os.Open(name)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
 	}
 	if len(b) > maxFile {
-		return fmt.Errorf("%s: %d octets; at most %d are read", name, len(b), maxFile)
+		return nil, fmt.Errorf("%s: more than %d octets; at most so many are read", name, maxFile)
 	}
 	d := yaml.NewDecoder(bytes.NewReader(b))
 	d.KnownFields(true)
-	if err := d.Decode(v); err != nil {
-		return place(name, err)
+	if err := d.Decode(v); err == io.EOF {
+		return nil, fmt.Errorf("%s: the file is empty", name)
+	} else if err != nil {
+		return nil, place(name, err)
+	}
+	var second yaml.Node
+	if err := d.Decode(&second); err != io.EOF {
+		if err != nil {
+			return nil, place(name, err)
+		}
+		return nil, fmt.Errorf("%s:%d: a second document, which nobody would read", name, second.Line)
+	}
+	doc := &document{name: name}
+	if err := yaml.Unmarshal(b, &doc.root); err != nil {
+		return nil, place(name, err)
+	}
+	return doc, nil
+}
+
+// document is a file that was decoded, kept for its lines.
+type document struct {
+	name string
+	root yaml.Node
+}
+
+// fail is an error at the item i of a list, at one of its members where there is
+// such a member.
+func (d *document) fail(list string, i int, member, format string, args ...any) error {
+	text := fmt.Sprintf(format, args...)
+	if len(d.root.Content) == 0 {
+		return fmt.Errorf("%s: %s", d.name, text)
+	}
+	n := child(d.root.Content[0], list)
+	if n == nil || i >= len(n.Content) {
+		return fmt.Errorf("%s: %s", d.name, text)
+	}
+	n = n.Content[i]
+	if m := child(n, member); m != nil {
+		n = m
+	}
+	return fmt.Errorf("%s:%d: %s", d.name, n.Line, text)
+}
+
+// child is the value of a member of a mapping; nil where there is none.
+func child(n *yaml.Node, member string) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == member {
+			return n.Content[i+1]
+		}
 	}
 	return nil
 }
@@ -318,14 +401,14 @@ func place(name string, err error) error {
 // whose results it relays from theirs.
 func LoadSoftware(name string) (*Software, error) {
 	var f attesterFile
-	if err := readFile(name, &f); err != nil {
+	if _, err := readFile(name, &f); err != nil {
 		return nil, err
 	}
 	if f.PlatformKey.Signer == nil || f.KeyAttestationKey.Signer == nil {
 		return nil, fmt.Errorf("%s: platform_key and key_attestation_key are needed", name)
 	}
 	s := &Software{PlatformKey: f.PlatformKey.Signer, KeyAttestationKey: f.KeyAttestationKey.Signer, Clock: time.Now,
-		Platform: Platform{UEID: eat.UEID(f.Platform.UEID), OEMID: f.Platform.OEMID, Debug: eat.Debug(f.Platform.Debug), Profile: f.Platform.Profile}}
+		Platform: Platform{UEID: eat.UEID(f.Platform.UEID), OEMID: f.Platform.OEMID, OEMPEN: f.Platform.OEMPEN, Debug: eat.Debug(f.Platform.Debug), Profile: f.Platform.Profile}}
 	if f.Platform.Model != "" {
 		s.Platform.Model = []byte(f.Platform.Model)
 	}
@@ -351,10 +434,11 @@ func LoadSoftware(name string) (*Software, error) {
 // LoadVerifier reads a Verifier from a file.
 func LoadVerifier(name string) (*Verifier, error) {
 	var f verifierFile
-	if err := readFile(name, &f); err != nil {
+	doc, err := readFile(name, &f)
+	if err != nil {
 		return nil, err
 	}
-	v := &Verifier{Identity: f.Identity, Build: f.Build, Key: f.SigningKey.Signer,
+	v := &Verifier{Identity: f.Identity, Build: f.Build, Key: f.SigningKey.Signer, Audiences: f.Audiences,
 		Validity: f.Validity, MaxAge: f.MaxResultAge, Skew: f.ClockSkew, Limits: Limits{Size: f.MaxSize}}
 	if v.Validity < 0 || v.MaxAge < 0 || v.Skew < 0 || v.Limits.Size < 0 {
 		return nil, fmt.Errorf("%s: a negative duration or size", name)
@@ -365,26 +449,92 @@ func LoadVerifier(name string) (*Verifier, error) {
 	for _, format := range f.Formats {
 		v.Formats = append(v.Formats, profile.Format(format))
 	}
-	for _, e := range f.Endorsements {
-		if e.Key.PublicKey == nil {
-			return nil, fmt.Errorf("%s: the endorsement %q has no key", name, e.Name)
+	for i := range f.References {
+		r := &f.References[i]
+		if err := r.check(doc, i, f.References[:i]); err != nil {
+			return nil, err
 		}
-		v.Endorsements = append(v.Endorsements, Endorsement{e.Name, e.Key.PublicKey})
-	}
-	for _, r := range f.References {
 		v.References = append(v.References, r.reference())
 	}
-	for _, t := range f.Trusted {
+	for i := range f.Endorsements {
+		e := &f.Endorsements[i]
+		if err := e.check(doc, i, f.References); err != nil {
+			return nil, err
+		}
+		v.Endorsements = append(v.Endorsements, e.endorsement())
+	}
+	for i, t := range f.Trusted {
 		if t.Key.PublicKey == nil || t.Identity == "" {
-			return nil, fmt.Errorf("%s: the trusted verifier %q needs an identity and a key", name, t.Identity)
+			return nil, doc.fail("trusted_verifiers", i, "", "the trusted verifier %q needs an identity and a key", t.Identity)
 		}
 		v.Trusted = append(v.Trusted, TrustedVerifier{[]byte(t.Identity), t.Developer, t.Key.PublicKey})
 	}
 	return v, nil
 }
 
+// check refuses a reference that would mean less than it says.
+func (r *referenceFile) check(doc *document, i int, before []referenceFile) error {
+	fail := func(member, format string, args ...any) error {
+		return doc.fail("references", i, member, "the reference %q "+format, append([]any{r.Name}, args...)...)
+	}
+	for _, other := range before {
+		if r.Name != "" && r.Name == other.Name {
+			return fail("name", "appears twice; an endorsement that lists it would mean both")
+		}
+	}
+	switch {
+	case r.PCRDigests != nil && len(r.PCRs) == 0:
+		return fail("pcr_digests", "has pcr_digests and does not say what they are digests of; add pcrs with the bank and the PCRs, as in pcrs: sha256:0,1,2,3")
+	case r.PCRDigests == nil && len(r.PCRs) > 0:
+		return fail("pcrs", "selects PCRs and accepts no value of them; add pcr_digests with the digests of the quote that are accepted")
+	case r.PCRDigests != nil && r.Prototype:
+		return fail("prototype", "is for a TPM (pcr_digests) and for the prototype's tokens; make two of it")
+	case (r.PCRDigests != nil || r.Prototype) && r.Debug != nil:
+		return fail("debug", "states debug, which its tokens do not claim; remove it")
+	}
+	return nil
+}
+
+// check refuses an endorsement that does not say for whom its key may speak.
+func (e *endorsementFile) check(doc *document, i int, references []referenceFile) error {
+	fail := func(member, format string, args ...any) error {
+		return doc.fail("endorsements", i, member, "the endorsement %q "+format, append([]any{e.Name}, args...)...)
+	}
+	if e.Key.PublicKey == nil {
+		return fail("", "has no key")
+	}
+	out := e.endorsement()
+	if !out.namesPlatform() {
+		return fail("", "names no platform for which its key may speak; add ueids (devices), oemid or oem_pen and model (an implementation), or references (names of references)")
+	}
+	for _, name := range e.References {
+		if !slices.ContainsFunc(references, func(r referenceFile) bool { return r.Name != "" && r.Name == name }) {
+			return fail("references", "lists the reference %q, and there is none of that name", name)
+		}
+	}
+	return nil
+}
+
+func (e *endorsementFile) endorsement() Endorsement {
+	out := Endorsement{Name: e.Name, Key: e.Key.PublicKey, OEMID: e.OEMID, OEMPEN: e.OEMPEN, References: e.References}
+	if e.Model != "" {
+		out.Model = []byte(e.Model)
+	}
+	for _, u := range e.UEIDs {
+		out.UEIDs = append(out.UEIDs, u)
+	}
+	if len(out.References) == 0 {
+		out.References = nil
+	}
+	return out
+}
+
 func (r *referenceFile) reference() Reference {
-	out := Reference{Name: r.Name, OEMID: r.OEMID, Profile: r.Profile, Debug: eat.Debug(r.Debug), Prototype: r.Prototype}
+	out := Reference{Name: r.Name, OEMID: r.OEMID, OEMPEN: r.OEMPEN, Profile: r.Profile, Prototype: r.Prototype, PCRs: PCRSelection(r.PCRs)}
+	if r.Debug != nil {
+		out.Debug = eat.Debug(*r.Debug)
+		out.AllowDebug = out.Debug == eat.DebugNotDisabled
+	}
 	if r.Model != "" {
 		out.Model = []byte(r.Model)
 	}
@@ -408,7 +558,7 @@ func (r *referenceFile) reference() Reference {
 // verifiers in relays, by identity, are looked for in the files named there.
 func (s *Software) File(relays map[string]string) ([]byte, error) {
 	f := attesterFile{PlatformKey: privateKey{s.PlatformKey}, KeyAttestationKey: privateKey{s.KeyAttestationKey},
-		Platform: platformFile{UEID: octets(s.Platform.UEID), OEMID: s.Platform.OEMID, Model: string(s.Platform.Model),
+		Platform: platformFile{UEID: octets(s.Platform.UEID), OEMID: s.Platform.OEMID, OEMPEN: s.Platform.OEMPEN, Model: string(s.Platform.Model),
 			Debug: debugState(s.Platform.Debug), Profile: s.Platform.Profile}}
 	for _, c := range s.Platform.Components {
 		f.Platform.Components = append(f.Platform.Components, componentFile{c.Name, c.Version, c.Digest})
@@ -426,13 +576,17 @@ func (s *Software) File(relays map[string]string) ([]byte, error) {
 
 // File writes a Verifier as LoadVerifier reads it.
 func (v *Verifier) File() ([]byte, error) {
-	f := verifierFile{Identity: v.Identity, Build: v.Build, SigningKey: privateKey{v.Key},
+	f := verifierFile{Identity: v.Identity, Build: v.Build, SigningKey: privateKey{v.Key}, Audiences: v.Audiences,
 		Validity: v.Validity, MaxResultAge: v.MaxAge, ClockSkew: v.Skew, MaxSize: v.Limits.Size}
 	for _, format := range v.Formats {
 		f.Formats = append(f.Formats, formatName(format))
 	}
 	for _, e := range v.Endorsements {
-		f.Endorsements = append(f.Endorsements, endorsementFile{e.Name, publicKey{e.Key}})
+		out := endorsementFile{Name: e.Name, Key: publicKey{e.Key}, OEMID: e.OEMID, OEMPEN: e.OEMPEN, Model: string(e.Model), References: e.References}
+		for _, u := range e.UEIDs {
+			out.UEIDs = append(out.UEIDs, u)
+		}
+		f.Endorsements = append(f.Endorsements, out)
 	}
 	for i := range v.References {
 		f.References = append(f.References, v.References[i].file())
@@ -444,7 +598,11 @@ func (v *Verifier) File() ([]byte, error) {
 }
 
 func (r *Reference) file() referenceFile {
-	out := referenceFile{Name: r.Name, OEMID: r.OEMID, Model: string(r.Model), Profile: r.Profile, Debug: debugState(r.Debug), Prototype: r.Prototype}
+	out := referenceFile{Name: r.Name, OEMID: r.OEMID, OEMPEN: r.OEMPEN, Model: string(r.Model), Profile: r.Profile, Prototype: r.Prototype, PCRs: pcrSelection(r.PCRs)}
+	if r.Debug != eat.DebugNotDisabled || r.AllowDebug {
+		debug := debugState(r.Debug)
+		out.Debug = &debug
+	}
 	for _, u := range r.UEIDs {
 		out.UEIDs = append(out.UEIDs, u)
 	}

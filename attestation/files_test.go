@@ -13,6 +13,7 @@ import (
 	"attls/extensions/profile"
 	"attls/negotiation"
 
+	"github.com/veraison/eat"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -30,7 +31,12 @@ func TestFiles(t *testing.T) {
 	s, v := testDemo()
 	s.Offers = []Offer{{Format: profile.Format{ContentFormat: FormatCWT}}, {Format: PrototypeFormat, Tokens: Combined, JSON: false}}
 	v.Formats = []profile.Format{{ContentFormat: FormatCWT}, {MediaType: MediaTypeCWT}, PrototypeFormat}
-	v.References = append(v.References, Reference{Name: "prototype", Prototype: true}, Reference{Name: "TPM", PCRDigests: [][]byte{make([]byte, 32)}})
+	v.References = append(v.References, Reference{Name: "prototype", Prototype: true}, Reference{Name: "TPM", PCRDigests: [][]byte{make([]byte, 32)}, PCRs: must(ParsePCRSelection("sha256:0,1,7+sha384:4"))},
+		Reference{Name: "debug", OEMPEN: 32473, AllowDebug: true}, Reference{Name: "never debugged", Debug: eat.DebugPermanentDisable})
+	v.Endorsements = append(v.Endorsements, Endorsement{Name: "TPM", Key: s.KeyAttestationKey.Public(), References: []string{"TPM"}},
+		Endorsement{Name: "implementation", Key: s.KeyAttestationKey.Public(), OEMID: []byte{1, 2, 3}, Model: []byte("model")},
+		Endorsement{Name: "maker", Key: s.KeyAttestationKey.Public(), OEMPEN: 32473})
+	v.Audiences = []string{"a", "b"}
 	v.Validity, v.MaxAge, v.Skew, v.Limits.Size = time.Minute, time.Hour, time.Second, 5000
 	verifier, err := v.File()
 	if err != nil {
@@ -55,7 +61,7 @@ func TestFiles(t *testing.T) {
 	if again, err := loaded.File(map[string]string{DemoVerifier: "verifier.yaml"}); err != nil || !bytes.Equal(again, attester) {
 		t.Errorf("the attester's file changes:\n%s\n%s", attester, again)
 	}
-	if !reflect.DeepEqual(loaded.Schemes(), s.Schemes()) || !reflect.DeepEqual(v2.Schemes(), v.Schemes()) || !v2.References[1].Prototype {
+	if !reflect.DeepEqual(loaded.Schemes(), s.Schemes()) || !reflect.DeepEqual(v2.Schemes(), v.Schemes()) || !reflect.DeepEqual(v2.References, v.References) {
 		t.Errorf("schemes %v and %v, references %+v", loaded.Schemes(), v2.Schemes(), v2.References)
 	}
 	loaded.Clock, v2.Clock, loaded.Relays[0].Verifier.(*Verifier).Clock = testClock, testClock, testClock
@@ -78,23 +84,41 @@ func TestFileErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	attester := string(must(s.File(nil)))
+	public, zeros := block(t, publicKey{s.PlatformKey.Public()}), strings.Repeat("00", 32)
 	for _, test := range []struct{ name, file, says string }{
 		{"unknown member", "identity: x\nidentiti: y\n", "f.yaml:2: field identiti not found"},
 		{"syntax", "identity: [x\n", "f.yaml:"},
 		{"endorsement without a key", "endorsements:\n- name: x\n  key: not a key\n", "f.yaml:3: a key is PEM or base64"},
 		{"private for public", "endorsements:\n- name: x\n  key: |\n" + block(t, privateKey{s.PlatformKey}), `f.yaml:3: PEM of type "PRIVATE KEY"`},
 		{"no SPKI", "endorsements:\n- name: x\n  key: AAAA\n", "f.yaml:3: attls: subjectPublicKeyInfo"},
-		{"digest", "references:\n- name: x\n  components:\n  - name: c\n    digests: [xyz]\n", `f.yaml:5: "xyz" is no octet string`},
+		{"digest", "references:\n- name: x\n  components:\n  - name: c\n    digests: [xyz]\n", `f.yaml:5: "xyz" is not an octet string`},
 		{"digest's length", "references:\n- name: x\n  components:\n  - name: c\n    digests: [0102]\n", `f.yaml:5: a digest of 2 octets`},
-		{"endorsement with no key", "endorsements:\n- name: x\n", `the endorsement "x" has no key`},
-		{"trusted with no key", "trusted_verifiers:\n- identity: x\n", `the trusted verifier "x" needs`},
+		{"endorsement with no key", "endorsements:\n- name: x\n", `f.yaml:2: the endorsement "x" has no key`},
+		{"endorsement for no platform", "references: []\nendorsements:\n- name: x\n  key: |\n" + public, `f.yaml:3: the endorsement "x" names no platform for which its key may speak; add ueids`},
+		{"endorsement for an empty list", "endorsements:\n- name: x\n  references: []\n  key: |\n" + public, `f.yaml:2: the endorsement "x" names no platform`},
+		{"endorsement for an unknown reference", "endorsements:\n- name: x\n  references: [y]\n  key: |\n" + public, `f.yaml:3: the endorsement "x" lists the reference "y", and there is none`},
+		{"endorsement for a reference without a name", "references: [{}]\nendorsements:\n- name: x\n  references: [\"\"]\n  key: |\n" + public, `f.yaml:4: the endorsement "x" lists the reference ""`},
+		{"two references of one name", "references:\n- name: x\n- name: x\n", `f.yaml:3: the reference "x" appears twice`},
+		{"digests of unnamed PCRs", "references:\n- name: x\n  pcr_digests: [" + zeros + "]\n", `f.yaml:3: the reference "x" has pcr_digests and does not say what they are digests of; add pcrs`},
+		{"PCRs without digests", "references:\n- name: x\n  pcrs: sha256:0\n", `f.yaml:3: the reference "x" selects PCRs and accepts no value`},
+		{"PCRs without a bank", "references:\n- name: x\n  pcrs: 0,1\n", `f.yaml:3: pcrs: "0,1" is not a bank and its PCRs, as in sha256:0,1,2`},
+		{"PCRs of an unknown bank", "references:\n- name: x\n  pcrs: md5:0\n", `f.yaml:3: pcrs: "md5:0" is not a bank`},
+		{"a bank without PCRs", "references:\n- name: x\n  pcrs: 'sha256:'\n", `f.yaml:3: pcrs: "" is not the number of a PCR`},
+		{"a PCR that does not exist", "references:\n- name: x\n  pcrs: sha256:32\n", `f.yaml:3: pcrs: "32" is not the number of a PCR (0 to 31)`},
+		{"a PCR twice", "references:\n- name: x\n  pcrs: sha256:1,1\n", `f.yaml:3: pcrs: the PCR 1 appears twice`},
+		{"debug of a TPM", "references:\n- name: x\n  debug: disabled\n  pcrs: sha256:0\n  pcr_digests: [" + zeros + "]\n", `f.yaml:3: the reference "x" states debug`},
+		{"a TPM's prototype", "references:\n- name: x\n  prototype: true\n  pcrs: sha256:0\n  pcr_digests: [" + zeros + "]\n", `f.yaml:3: the reference "x" is for a TPM`},
+		{"trusted with no key", "trusted_verifiers:\n- identity: x\n", `f.yaml:2: the trusted verifier "x" needs`},
+		{"a second document", "identity: x\n---\nreferences: []\n", "f.yaml:2: a second document"},
+		{"a member twice", "identity: x\nidentity: y\n", "f.yaml:2: mapping key \"identity\" already defined at line 1"},
+		{"an empty file", "", "f.yaml: the file is empty"},
 		{"key for results", "signing_key: |\n" + block(t, privateKey{ed}), "signing_key: results are signed with ES256"},
 		{"debug", "references:\n- name: x\n  debug: maybe\n", `f.yaml:3: "maybe" is none of enabled, disabled`},
 		{"format", "formats: [70000]\n", `f.yaml:1: "70000" is neither a content format`},
 		{"duration", "validity: soon\n", "f.yaml:1: cannot unmarshal"},
 		{"negative", "validity: -1h\n", "f.yaml: a negative duration"},
 		{"two errors", "formats: [x]\nvalidity: soon\n", "f.yaml:"},
-		{"too long", strings.Repeat("#", maxFile+1), "at most 1048576"},
+		{"too long", strings.Repeat("#", maxFile+1), "more than 1048576"},
 	} {
 		name := write(t, filepath.Join(t.TempDir(), "f.yaml"), []byte(test.file))
 		if _, err := LoadVerifier(name); err == nil || !strings.Contains(err.Error(), test.says) {

@@ -9,20 +9,20 @@ import (
 	"attls"
 	"attls/extensions/profile"
 	"attls/negotiation"
-
-	"github.com/lestrrat-go/jwx/v3/jws"
 )
 
 // Contents is what a payload says, read without a judgement: no signature in it
 // is verified.
 type Contents struct {
-	// Challenge is eat_nonce, as it stands there; nil where there is none.
+	// Challenge is eat_nonce, as it is there, the first where there are several;
+	// nil where there is none.
 	Challenge []byte
 	// SPKI is the attested key as DER SubjectPublicKeyInfo; nil where there is none.
 	SPKI []byte
 	// Platform describes what Evidence says of the platform; zero for results.
 	Platform Platform
 
+	nonces [][]byte
 	least  int // octets of the shortest challenge
 	claims claims
 }
@@ -39,11 +39,17 @@ func Inspect(payload []byte, model profile.Model) (*Contents, *attls.Error) {
 	}
 	c := &Contents{Platform: t.platform, least: t.leastNonce(), claims: t.claims()}
 	if t.tpm != nil {
-		c.Challenge = t.tpm.kat.attest.ExtraData.Buffer
-	} else if nonce, err := c.claims.octets(claimNonce); err == nil {
-		c.Challenge = nonce
+		c.setNonces([][]byte{t.tpm.kat.attest.ExtraData.Buffer})
+	} else {
+		c.setNonces(t.nonces)
 	}
 	return c, c.setKey(t.key)
+}
+
+func (c *Contents) setNonces(list [][]byte) {
+	if c.nonces = list; len(list) > 0 {
+		c.Challenge = list[0]
+	}
 }
 
 func inspectEvidence(payload []byte) (*tokens, *attls.Error) {
@@ -62,18 +68,16 @@ func inspectResult(payload []byte) (*Contents, *attls.Error) {
 	if err != nil {
 		return nil, err
 	}
-	signed, cause := jws.Parse(w.Value)
+	signed, cause := parseJWT(w.Value)
 	if cause != nil {
-		return nil, malformed(-1, ruleEAR, "the result is no JWS: %v", cause)
+		return nil, malformed(-1, ruleEAR, "the result is not a JWT: %v", cause)
 	}
-	r, err := parseResult(signed.Payload())
+	r, err := parseResult(signed.payload)
 	if err != nil {
 		return nil, err
 	}
 	c := &Contents{least: minNonce}
-	if r.Nonce != nil {
-		c.Challenge, _ = decodeNonce(*r.Nonce)
-	}
+	c.setNonces(r.nonces)
 	key, err := r.key()
 	if err != nil {
 		return c, nil // a result need not attest a key to be read
@@ -107,15 +111,15 @@ func CheckForm(r *negotiation.AppraisalRequest) *attls.Error {
 	return err
 }
 
-// Carries says why a challenge does not stand in the payload as an Attester
-// places it; nil when it does.
+// Carries says why a challenge is not in the payload as an Attester places it; nil
+// when it is.
 func (c *Contents) Carries(challenge []byte, fit profile.ChallengeFit) *attls.Error {
 	want, err := PlaceChallenge(challenge, c.least, maxNonce, fit)
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(c.Challenge, want) {
-		return mismatch(c.Challenge, want)
+	if !contains(c.nonces, want) {
+		return mismatch(c.nonces, want)
 	}
 	return nil
 }
@@ -132,8 +136,8 @@ func (c *Contents) Attests(r *negotiation.AppraisalRequest) *attls.Error {
 	return c.claims.agree(r)
 }
 
-func mismatch(got, want []byte) *attls.Error {
-	return refused(attls.FailBinderMismatch, "RFC 9711 4.1", "eat_nonce is %x, the challenge of this connection is %x", got, want)
+func mismatch(got [][]byte, want []byte) *attls.Error {
+	return refused(attls.FailBinderMismatch, "RFC 9711 4.1", "eat_nonce is %s, the challenge of this connection is %x", nonceText(got), want)
 }
 
 // CarriedChallenge returns the challenge that a payload carries, for telling what

@@ -9,7 +9,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
-	"io"
 	"math/big"
 
 	"attls"
@@ -22,13 +21,24 @@ import (
 // 8230 section 4).
 const (
 	coseKty     = 1
+	coseAlg     = 3
+	coseKeyOps  = 4
 	coseCurve   = -1 // n for RSA
 	coseX       = -2 // e for RSA
 	coseY       = -3
+	coseD       = -4 // the private half of EC2 and OKP
+	coseRSAD    = -3 // the private half of RSA
 	ktyOKP      = 1
 	ktyEC2      = 2
 	ktyRSA      = 3
 	coseEd25519 = 6
+
+	// Values of key_ops.
+	opSign   = 1
+	opVerify = 2
+
+	cborFalse = 0xf4
+	cborTrue  = 0xf5
 )
 
 var coseCurves = map[int64]elliptic.Curve{1: elliptic.P256(), 2: elliptic.P384(), 3: elliptic.P521()}
@@ -63,20 +73,82 @@ func EncodeCOSEKey(pub crypto.PublicKey) ([]byte, error) {
 	return encoding.Marshal(m)
 }
 
-// ParseCOSEKey reads the public key of a COSE_Key. Parameters that do not make
-// the key (kid, alg, key_ops) are ignored; a compressed point is refused.
+// coseKey is a COSE_Key: a public key and the one algorithm that it may be used
+// with, 0 where any will do.
+type coseKey struct {
+	public    crypto.PublicKey
+	algorithm cose.Algorithm
+}
+
+// ParseCOSEKey reads the public key of a COSE_Key (RFC 9052 section 7). A point
+// may be compressed (RFC 9053 section 7.1.1). The parameters that restrict a key
+// are enforced: alg must be an algorithm for such a key, and key_ops must allow
+// signatures. kid and what is unknown is ignored; private parameters are refused.
 func ParseCOSEKey(b []byte) (crypto.PublicKey, *attls.Error) {
+	k, err := parseCOSEKey(b)
+	return k.public, err
+}
+
+func parseCOSEKey(b []byte) (k coseKey, err *attls.Error) {
 	c, err := parseClaims(b)
 	if err != nil {
-		return nil, err
+		return k, err
 	}
-	var kty, curve int64
+	var kty int64
 	if ok, err := c.read(int64(coseKty), &kty); err != nil || !ok {
-		return nil, malformed(0, ruleKey, "no key type (kty)")
+		return k, malformed(0, ruleKey, "no key type (kty)")
 	}
 	if kty == ktyRSA {
-		return rsaKey(c)
+		k.public, err = rsaKey(c)
+	} else {
+		k.public, err = curveKey(c, kty)
 	}
+	if err != nil {
+		return k, err
+	}
+	private := int64(coseD)
+	if kty == ktyRSA {
+		private = coseRSAD
+	}
+	if _, ok := c[private]; ok {
+		return coseKey{}, malformed(0, ruleKey, "the private half of the key (%d) is in it", private)
+	}
+	if err := c.restrict(&k); err != nil {
+		return coseKey{}, err
+	}
+	return k, nil
+}
+
+// restrict reads what limits the use of a key: alg and key_ops.
+func (c claims) restrict(k *coseKey) *attls.Error {
+	if raw, ok := c[int64(coseAlg)]; ok {
+		alg, err := algorithmNamed(raw)
+		if err == nil && !suits(alg, k.public) {
+			err = fmt.Errorf("%v is not an algorithm for %s", alg, describeKey(k.public))
+		}
+		if err != nil {
+			return malformed(0, ruleKey, "alg: %v", err)
+		}
+		k.algorithm = alg
+	}
+	raw, ok := c[int64(coseKeyOps)]
+	if !ok {
+		return nil
+	}
+	var operations []any
+	if err := decoding.Unmarshal(shortest(raw), &operations); err != nil || len(operations) == 0 {
+		return malformed(0, ruleKey, "key_ops is not a list of operations")
+	}
+	for _, o := range operations {
+		if o == int64(opSign) || o == int64(opVerify) {
+			return nil
+		}
+	}
+	return malformed(0, ruleKey, "key_ops %v allows no signatures", operations)
+}
+
+func curveKey(c claims, kty int64) (crypto.PublicKey, *attls.Error) {
+	var curve int64
 	if ok, err := c.read(int64(coseCurve), &curve); err != nil || !ok {
 		return nil, malformed(0, ruleKey, "no curve (crv)")
 	}
@@ -88,17 +160,33 @@ func ParseCOSEKey(b []byte) (crypto.PublicKey, *attls.Error) {
 	case kty == ktyOKP && curve == coseEd25519 && len(x) == ed25519.PublicKeySize:
 		return ed25519.PublicKey(x), nil
 	case kty == ktyEC2 && coseCurves[curve] != nil:
-		y, err := c.octets(int64(coseY))
-		if err != nil {
-			return nil, err
-		}
-		n := (coseCurves[curve].Params().BitSize + 7) / 8
-		if len(x) != n || len(y) != n {
-			return nil, malformed(0, "RFC 9053 7.1.1", "coordinates of %d and %d octets; the curve has %d", len(x), len(y), n)
-		}
-		return ecPoint(coseCurves[curve], bytes.Join([][]byte{{4}, x, y}, nil))
+		return pointKey(c, coseCurves[curve], x)
 	}
-	return nil, malformed(0, ruleKey, "kty %d with curve %d and %d octets is no key supported here", kty, curve, len(x))
+	return nil, malformed(0, ruleKey, "kty %d with curve %d and %d octets is not a key supported here", kty, curve, len(x))
+}
+
+// pointKey reads y, which is an octet string or, for a compressed point, the bit
+// that tells the two values apart.
+func pointKey(c claims, curve elliptic.Curve, x []byte) (crypto.PublicKey, *attls.Error) {
+	n := (curve.Params().BitSize + 7) / 8
+	if raw := c[int64(coseY)]; len(raw) == 1 && (raw[0] == cborFalse || raw[0] == cborTrue) {
+		if len(x) != n {
+			return nil, malformed(0, "RFC 9053 7.1.1", "a coordinate of %d octets; the curve has %d", len(x), n)
+		}
+		px, py := elliptic.UnmarshalCompressed(curve, append([]byte{2 + raw[0] - cborFalse}, x...))
+		if px == nil {
+			return nil, malformed(0, ruleKey, "the point is not on %s", curve.Params().Name)
+		}
+		return ecPoint(curve, bytes.Join([][]byte{{4}, x, py.FillBytes(make([]byte, n))}, nil))
+	}
+	y, err := c.octets(int64(coseY))
+	if err != nil {
+		return nil, err
+	}
+	if len(x) != n || len(y) != n {
+		return nil, malformed(0, "RFC 9053 7.1.1", "coordinates of %d and %d octets; the curve has %d", len(x), len(y), n)
+	}
+	return ecPoint(curve, bytes.Join([][]byte{{4}, x, y}, nil))
 }
 
 func ecPoint(curve elliptic.Curve, point []byte) (crypto.PublicKey, *attls.Error) {
@@ -143,97 +231,3 @@ func sameKey(a, b crypto.PublicKey) bool {
 
 // spkiOf writes a public key as DER SubjectPublicKeyInfo.
 func spkiOf(pub crypto.PublicKey) ([]byte, error) { return x509.MarshalPKIXPublicKey(pub) }
-
-// algorithmOf is the COSE algorithm of a key: one per type of key.
-func algorithmOf(pub crypto.PublicKey) (cose.Algorithm, error) {
-	switch k := pub.(type) {
-	case *ecdsa.PublicKey:
-		switch k.Curve {
-		case elliptic.P256():
-			return cose.AlgorithmES256, nil
-		case elliptic.P384():
-			return cose.AlgorithmES384, nil
-		case elliptic.P521():
-			return cose.AlgorithmES512, nil
-		}
-	case ed25519.PublicKey:
-		return cose.AlgorithmEdDSA, nil
-	case *rsa.PublicKey:
-		return cose.AlgorithmPS256, nil
-	}
-	return 0, fmt.Errorf("no COSE algorithm for a key of type %T", pub)
-}
-
-// deterministic makes ECDSA signatures a function of key and message (RFC
-// 6979), so that Evidence can be made again octet by octet. Go does so when it
-// is given no source of randomness; the libraries above it always give one.
-type deterministic struct{ crypto.Signer }
-
-func (d deterministic) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if _, ok := d.Public().(*ecdsa.PublicKey); !ok {
-		return d.Signer.Sign(rand, digest, opts)
-	}
-	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512} {
-		if h.Size() == len(digest) {
-			opts = h
-		}
-	}
-	return d.Signer.Sign(nil, digest, opts)
-}
-
-// signToken makes an untagged COSE_Sign1 over a payload.
-func signToken(key crypto.Signer, payload []byte) ([]byte, error) {
-	alg, err := algorithmOf(key.Public())
-	if err != nil {
-		return nil, err
-	}
-	signer, err := cose.NewSigner(alg, deterministic{key})
-	if err != nil {
-		return nil, err
-	}
-	headers := cose.Headers{Protected: cose.ProtectedHeader{cose.HeaderLabelAlgorithm: alg}}
-	return cose.Sign1Untagged(randomness, signer, headers, payload, nil)
-}
-
-// token is a COSE_Sign1 taken apart, not yet verified.
-type token struct {
-	sign1  cose.Sign1Message
-	claims claims
-}
-
-const (
-	tagSign1 = 0xd2 // tag 18
-	tagCWT   = 61
-)
-
-// parseToken reads a COSE_Sign1. Untagged is the form of the formats carried
-// here; tag 18, and tag 61 before it, are accepted (RFC 8392 section 6).
-func parseToken(b []byte) (*token, *attls.Error) {
-	if err := wellFormed(b); err != nil {
-		return nil, err
-	}
-	b = bytes.TrimPrefix(b, []byte{0xd8, tagCWT})
-	b = bytes.TrimPrefix(b, []byte{tagSign1})
-	var m cose.UntaggedSign1Message
-	if err := m.UnmarshalCBOR(b); err != nil {
-		return nil, malformed(0, "RFC 9052 4.2", "%v", err)
-	}
-	c, err := parseClaims(m.Payload)
-	if err != nil {
-		return nil, under(err, "payload")
-	}
-	return &token{cose.Sign1Message(m), c}, nil
-}
-
-// verify checks the signature under a key; the algorithm is the key's own.
-func (t *token) verify(pub crypto.PublicKey) error {
-	alg, err := algorithmOf(pub)
-	if err != nil {
-		return err
-	}
-	v, err := cose.NewVerifier(alg, pub)
-	if err != nil {
-		return err
-	}
-	return t.sign1.Verify(nil, v)
-}

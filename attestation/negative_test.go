@@ -11,6 +11,7 @@ import (
 	"attls/extensions/profile"
 	"attls/negotiation"
 
+	"github.com/fxamacker/cbor/v2"
 	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jws"
 )
@@ -50,6 +51,13 @@ func TestClaimsNegative(t *testing.T) {
 	measured := func(format uint16, body []byte) func(claims) {
 		return component(func(c claims) { c.set(claimMeasurements, []measurement{{Format: format, Body: body}}) })
 	}
+	submod := func(raw []byte) func(claims) {
+		return func(c claims) {
+			submods, _ := parseClaims(c[claimSubmods])
+			submods["gpu"] = raw
+			c[claimSubmods] = submods.encode()
+		}
+	}
 	for _, test := range []struct {
 		name   string
 		change func(c claims)
@@ -57,23 +65,49 @@ func TestClaimsNegative(t *testing.T) {
 		says   string
 	}{
 		{"sound", func(claims) {}, "", ""},
+		{"cnf with a key identifier only", func(c claims) { c.set(claimConfirmation, map[int][]byte{3: {1}}) }, attls.FailMalformedCMW, "no COSE_Key"},
 		{"no cnf", func(c claims) { delete(c, claimConfirmation) }, attls.FailMalformedCMW, "no cnf claim"},
 		{"cnf without a key", func(c claims) { c.set(claimConfirmation, map[int]any{3: []byte("kid")}) }, attls.FailMalformedCMW, "no COSE_Key"},
 		{"cnf a number", func(c claims) { c.set(claimConfirmation, 7) }, attls.FailMalformedCMW, "an unsigned integer where the claims set"},
 		{"no nonce", func(c claims) { delete(c, claimNonce) }, attls.FailBinderMismatch, "eat_nonce is ,"},
 		{"nonce a text", func(c claims) { c.set(claimNonce, "nonce nonce") }, attls.FailMalformedCMW, "eat_nonce"},
-		{"two nonces", func(c claims) { c.set(claimNonce, [][]byte{testChallenge, testChallenge}) }, attls.FailMalformedCMW, "an array where a byte string"},
+		{"two nonces, the challenge first", func(c claims) { c.set(claimNonce, [][]byte{testChallenge, testChallenge[:8]}) }, "", ""},
+		{"two nonces, the challenge second", func(c claims) { c.set(claimNonce, [][]byte{testChallenge[:8], testChallenge}) }, "", ""},
+		{"two nonces, the challenge absent", func(c claims) { c.set(claimNonce, [][]byte{testChallenge[:8], testChallenge[:9]}) }, attls.FailBinderMismatch, "a5a5a5a5a5a5a5a5 or a5a5a5a5a5a5a5a5a5,"},
+		{"an array of one nonce", func(c claims) { c.set(claimNonce, [][]byte{testChallenge}) }, attls.FailMalformedCMW, "an array of 1 nonces"},
+		{"an array of no nonce", func(c claims) { c.set(claimNonce, [][]byte{}) }, attls.FailMalformedCMW, "an array of 0 nonces"},
+		{"a text among nonces", func(c claims) { c.set(claimNonce, []any{testChallenge, "nonce nonce"}) }, attls.FailMalformedCMW, "a text string where a byte string"},
+		{"a short nonce", func(c claims) { c.set(claimNonce, testChallenge[:7]) }, attls.FailMalformedCMW, "a nonce of 7 octets"},
+		{"a short nonce beside the challenge", func(c claims) { c.set(claimNonce, [][]byte{testChallenge, {1}}) }, attls.FailMalformedCMW, "a nonce of 1 octets"},
+		{"a long nonce", func(c claims) { c.set(claimNonce, make([]byte, 65)) }, attls.FailMalformedCMW, "a nonce of 65 octets"},
 		{"prefix of the challenge", func(c claims) { c.set(claimNonce, testChallenge[:31]) }, attls.FailBinderMismatch, "the challenge of this connection"},
 		{"no ueid", func(c claims) { delete(c, claimUEID) }, attls.FailMalformedCMW, "ueid"},
-		{"ueid of an unknown type", func(c claims) { c.set(claimUEID, []byte{9, 1, 2, 3, 4, 5, 6}) }, attls.FailMalformedCMW, "ueid"},
-		{"another device", func(c claims) { c.set(claimUEID, append([]byte{1}, testChallenge[:16]...)) }, attls.FailAppraisal, "is not listed"},
+		{"ueid of an unknown type", func(c claims) { c.set(claimUEID, []byte{9, 1, 2, 3, 4, 5, 6}) }, attls.FailAppraisal, "is not for the device with the ueid 09010203040506"},
+		{"ueid of 6 octets", func(c claims) { c.set(claimUEID, []byte{1, 1, 2, 3, 4, 5}) }, attls.FailMalformedCMW, "a ueid of 6 octets"},
+		{"ueid of 34 octets", func(c claims) { c.set(claimUEID, make([]byte, 34)) }, attls.FailMalformedCMW, "a ueid of 34 octets"},
+		{"another device", func(c claims) { c.set(claimUEID, append([]byte{1}, testChallenge[:16]...)) }, attls.FailAppraisal, "is not for the device"},
 		{"another oemid", func(c claims) { c.set(claimOEMID, []byte{1, 2, 3}) }, attls.FailAppraisal, "oemid is 010203"},
-		{"oemid a number", func(c claims) { c.set(claimOEMID, 3) }, attls.FailMalformedCMW, "an unsigned integer"},
+		{"oemid a number", func(c claims) { c.set(claimOEMID, 3) }, attls.FailAppraisal, "oemid is the enterprise number 3, not"},
+		{"oemid of 16 octets", func(c claims) { c.set(claimOEMID, testChallenge[:16]) }, attls.FailAppraisal, "oemid is a5a5"},
+		{"oemid of 4 octets", func(c claims) { c.set(claimOEMID, testChallenge[:4]) }, attls.FailMalformedCMW, "an oemid of 4 octets"},
+		{"oemid negative", func(c claims) { c.set(claimOEMID, -3) }, attls.FailMalformedCMW, "oemid"},
+		{"oemid zero", func(c claims) { c.set(claimOEMID, 0) }, attls.FailMalformedCMW, "Private Enterprise Number"},
+		{"oemid of 33 bits", func(c claims) { c.set(claimOEMID, uint64(1)<<32) }, attls.FailMalformedCMW, "Private Enterprise Number"},
+		{"oemid a text", func(c claims) { c.set(claimOEMID, "abc") }, attls.FailMalformedCMW, "oemid"},
+		{"hwmodel empty", func(c claims) { c.set(claimModel, []byte{}) }, attls.FailMalformedCMW, "a hwmodel of 0 octets"},
+		{"hwmodel of 33 octets", func(c claims) { c.set(claimModel, make([]byte, 33)) }, attls.FailMalformedCMW, "a hwmodel of 33 octets"},
 		{"another model", func(c claims) { c.set(claimModel, []byte{1}) }, attls.FailAppraisal, "hwmodel is 01"},
 		{"no dbgstat", func(c claims) { delete(c, claimDebug) }, attls.FailAppraisal, "dbgstat is 0"},
 		{"dbgstat unknown", func(c claims) { c.set(claimDebug, 5) }, attls.FailMalformedCMW, "dbgstat"},
+		{"dbgstat null", func(c claims) { c.set(claimDebug, nil) }, attls.FailMalformedCMW, "null"},
+		{"dbgstat tagged", func(c claims) { c.set(claimDebug, cbor.Tag{Number: 5, Content: 2}) }, attls.FailMalformedCMW, "263"},
 		{"dbgstat a text", func(c claims) { c.set(claimDebug, "off") }, attls.FailMalformedCMW, "263"},
 		{"eat_profile a number", func(c claims) { c.set(claimProfile, 1) }, attls.FailMalformedCMW, "265"},
+		{"eat_profile null", func(c claims) { c.set(claimProfile, nil) }, attls.FailMalformedCMW, "265"},
+		{"eat_profile an object identifier", func(c claims) { c.set(claimProfile, []byte{0x2b, 6, 1, 4, 1}) }, attls.FailAppraisal, `eat_profile is "1.3.6.1.4.1", not`},
+		{"eat_profile an object identifier that is cut off", func(c claims) { c.set(claimProfile, []byte{0x2b, 0x86}) }, attls.FailMalformedCMW, "265"},
+		{"eat_profile an object identifier as text", func(c claims) { c.set(claimProfile, "1.3.6.1") }, attls.FailMalformedCMW, "265"},
+		{"eat_profile a relative reference", func(c claims) { c.set(claimProfile, "profile") }, attls.FailMalformedCMW, "265"},
 		{"no submods", func(c claims) { delete(c, claimSubmods) }, attls.FailAppraisal, `"application" is not measured`},
 		{"one component more", func(c claims) {
 			submods, _ := parseClaims(c[claimSubmods])
@@ -81,12 +115,25 @@ func TestClaimsNegative(t *testing.T) {
 			c[claimSubmods] = submods.encode()
 		}, attls.FailAppraisal, "3 components are measured, not 2"},
 		{"submods a list", func(c claims) { c.set(claimSubmods, []int{1}) }, attls.FailMalformedCMW, "submods"},
+		{"a nested CWT in octets", submod(must(encoding.Marshal([]byte{0xd2, 0x84}))), attls.FailAppraisal, `submodule "gpu" is a nested token`},
+		{"a nested CWT with its tag", submod([]byte{0xd8, 61, 0xd2, 0x80}), attls.FailAppraisal, `submodule "gpu" is a nested token`},
+		{"a nested JWT", submod(must(encoding.Marshal("eyJ"))), attls.FailAppraisal, `submodule "gpu" is a nested token`},
+		{"a detached claims set", submod(must(encoding.Marshal([]any{-16, testChallenge}))), attls.FailAppraisal, `submodule "gpu" is the digest of a detached`},
+		{"a detached claims set, its hash by name", submod(must(encoding.Marshal([]any{"sha-256", testChallenge}))), attls.FailAppraisal, `submodule "gpu" is the digest of a detached`},
+		{"a detached claims set without a digest", submod(must(encoding.Marshal([]any{-16}))), attls.FailMalformedCMW, "not 1 elements"},
+		{"a detached claims set whose digest is text", submod(must(encoding.Marshal([]any{-16, "x"}))), attls.FailMalformedCMW, "digest"},
+		{"a submodule that is a number", submod([]byte{7}), attls.FailMalformedCMW, "where the claims set belongs"},
+		{"a submodule without claims", submod([]byte{0xa0}), attls.FailAppraisal, `submodule "gpu" has 0 measurements`},
+		{"submodules in a submodule", component(func(c claims) { c.set(claimSubmods, map[string]int{}) }), attls.FailAppraisal, "has submodules of its own"},
+		{"a submodule that can be debugged", component(func(c claims) { c.set(claimDebug, 0) }), attls.FailAppraisal, "dbgstat is 0"},
+		{"a submodule that expired", component(func(c claims) { c.set(claimExpires, 1) }), attls.FailAppraisal, "submodule application: expired at 1970"},
 		{"component with a number for a name", func(c claims) { c.set(claimSubmods, map[int]int{1: 1}) }, attls.FailMalformedCMW, "the name of a submodule"},
 		{"another version", component(func(c claims) { c.set(claimVersion, []string{"2.0"}) }), attls.FailAppraisal, `has version "2.0"`},
 		{"no version", component(func(c claims) { delete(c, claimVersion) }), attls.FailAppraisal, `has version ""`},
 		{"version a text", component(func(c claims) { c.set(claimVersion, "2.1.0") }), attls.FailMalformedCMW, "271"},
-		{"no measurement", component(func(c claims) { delete(c, claimMeasurements) }), attls.FailMalformedCMW, "0 measurements"},
-		{"measurement of another format", measured(258, []byte{0xa0}), attls.FailMalformedCMW, "content format 60"},
+		{"no measurement", component(func(c claims) { delete(c, claimMeasurements) }), attls.FailAppraisal, "0 measurements"},
+		{"measurement of another format", measured(258, []byte{0xa0}), attls.FailAppraisal, "content format 60"},
+		{"measurement with names in another case", measured(formatCBOR, must(encoding.Marshal(map[string]any{"Digest": []any{"sha-256", testChallenge}}))), attls.FailMalformedCMW, `a digest ""`},
 		{"measurement no CBOR", measured(formatCBOR, []byte{0xff}), attls.FailMalformedCMW, "measurements"},
 		{"measurement without a digest", measured(formatCBOR, []byte{0xa0}), attls.FailMalformedCMW, `a digest "" of 0 octets`},
 		{"measurement with another hash", measured(formatCBOR, must(encoding.Marshal(measurementBody{digest{Algorithm: "sha-512", Value: testChallenge}}))),
@@ -186,8 +233,14 @@ func TestResultsNegative(t *testing.T) {
 		{"sound", func(map[string]any) {}, "", ""},
 		{"padded base64 nonce", func(m map[string]any) { m["eat_nonce"] = strings.Replace(m["eat_nonce"].(string), "-", "+", -1) + "=" }, "", ""},
 		{"no nonce", func(m map[string]any) { delete(m, "eat_nonce") }, attls.FailBinderMismatch, "has no eat_nonce"},
-		{"another nonce", func(m map[string]any) { m["eat_nonce"] = "AAAAAAAAAAAAAAAA" }, attls.FailBinderMismatch, "AAAAAAAAAAAAAAAA"},
-		{"short nonce", func(m map[string]any) { m["eat_nonce"] = "AA" }, attls.FailAppraisal, "eat_nonce (2 bytes)"},
+		{"another nonce", func(m map[string]any) { m["eat_nonce"] = "AAAAAAAAAAAAAAAA" }, attls.FailBinderMismatch, "is 000000000000000000000000,"},
+		{"short nonce", func(m map[string]any) { m["eat_nonce"] = "AA" }, attls.FailAppraisal, "AA is not a text of 8 to 88"},
+		{"long nonce", func(m map[string]any) { m["eat_nonce"] = strings.Repeat("A", 89) }, attls.FailAppraisal, "is not a text of 8 to 88"},
+		{"nonces, the challenge first", func(m map[string]any) { m["eat_nonce"] = []any{m["eat_nonce"], "AAAAAAAAAAAAAAAA"} }, "", ""},
+		{"nonces, the challenge second", func(m map[string]any) { m["eat_nonce"] = []any{"AAAAAAAAAAAAAAAA", m["eat_nonce"]} }, "", ""},
+		{"nonces, the challenge absent", func(m map[string]any) { m["eat_nonce"] = []any{"AAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAB"} }, attls.FailBinderMismatch, "000000000000000000000000 or 000000000000000000000001"},
+		{"an array of one nonce", func(m map[string]any) { m["eat_nonce"] = []any{m["eat_nonce"]} }, attls.FailAppraisal, "an array of 1 nonces"},
+		{"a number among nonces", func(m map[string]any) { m["eat_nonce"] = []any{m["eat_nonce"], 7} }, attls.FailAppraisal, "7 is not a text"},
 		{"no profile", func(m map[string]any) { delete(m, "eat_profile") }, attls.FailAppraisal, "eat_profile"},
 		{"unknown profile", func(m map[string]any) { m["eat_profile"] = "tag:x" }, attls.FailAppraisal, "tag:x"},
 		{"no iat", func(m map[string]any) { delete(m, "iat") }, attls.FailAppraisal, "iat"},

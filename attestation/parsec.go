@@ -209,3 +209,15 @@ func (p *parsecTPM) pcrs() []byte {
 	}
 	return quote.PCRDigest.Buffer
 }
+
+// quoted is what the digest of the PCRs is a digest of.
+func (p *parsecTPM) quoted() PCRSelection {
+	if p == nil {
+		return nil
+	}
+	quote, err := p.pat.attest.Attested.Quote()
+	if err != nil {
+		return nil // read has seen that it is one
+	}
+	return selectionOf(quote.PCRSelect)
+}

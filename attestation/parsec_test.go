@@ -28,8 +28,8 @@ func parsecCapture(t *testing.T) ([]byte, *Verifier, negotiation.EvidenceRequest
 	if failure != nil {
 		t.Fatal(failure)
 	}
-	v := &Verifier{Clock: testClock, Formats: []profile.Format{FormatParsecTPM}, Endorsements: []Endorsement{{"attestation key", key}},
-		References: []Reference{{Name: "zeros", PCRDigests: [][]byte{unhex(t, "66687aadf862bd776c8fc18b8e9f8e20089714856ee233b3902a591d0d5f2925")}}}}
+	v := &Verifier{Clock: testClock, Formats: []profile.Format{FormatParsecTPM}, Endorsements: []Endorsement{{Name: "attestation key", Key: key, References: []string{"zeros"}}},
+		References: []Reference{{Name: "zeros", PCRs: must(ParsePCRSelection("sha256:0,1,2,3,4,5,6,7")), PCRDigests: [][]byte{unhex(t, "66687aadf862bd776c8fc18b8e9f8e20089714856ee233b3902a591d0d5f2925")}}}}
 	return evidence, v, negotiation.EvidenceRequest{Scheme: negotiation.Scheme{Format: FormatParsecTPM}, Challenge: unhex(t, "0001020304050607")}
 }
 
@@ -49,7 +49,7 @@ func TestParsecCapture(t *testing.T) {
 		}, attls.FailBinderMismatch},
 		"key": {func(_ *Verifier, r *negotiation.EvidenceRequest) []byte { r.SPKI = testSPKI(t); return evidence }, attls.FailTIKMismatch},
 		"endorsement": {func(v *Verifier, _ *negotiation.EvidenceRequest) []byte {
-			v.Endorsements = []Endorsement{{"other", must(deriveKey(nil, "x")).Public()}}
+			v.Endorsements = []Endorsement{{Name: "other", Key: must(deriveKey(nil, "x")).Public(), References: []string{"zeros"}}}
 			return evidence
 		}, attls.FailAppraisal},
 		"PCRs": {func(v *Verifier, _ *negotiation.EvidenceRequest) []byte {

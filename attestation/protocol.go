@@ -1,7 +1,6 @@
 package attestation
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/x509"
@@ -232,19 +231,6 @@ func (r *AppraiseResponse) Verdict() (*negotiation.Verdict, error) {
 
 const maxRequest = 1 << 22 // octets of a JSON request or answer
 
-// readJSON reads one JSON object and nothing else.
-func readJSON(b []byte, v any) error {
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		return err
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return errors.New("more follows the JSON object")
-	}
-	return nil
-}
-
 // Serve answers one Request: it is the other end of Command, with an Attester
 // or an Appraiser in the place of the program. Either may be nil.
 func Serve(ctx context.Context, attester negotiation.Attester, appraiser negotiation.Appraiser, in io.Reader, out io.Writer) error {
@@ -308,10 +294,8 @@ func (r *Request) attest(ctx context.Context, attester negotiation.Attester) (*A
 // evidence reads an answer to attest: a bare CMW, or a JSON object whose
 // member cmw is text (the members of a JSON CMW never are).
 func (c *Command) evidence(answer []byte, wantKey bool) (*negotiation.Evidence, error) {
-	var probe struct {
-		CMW string `json:"cmw"`
-	}
-	if json.Unmarshal(answer, &probe) != nil || probe.CMW == "" {
+	object, _ := strictObject(answer)
+	if text, ok := object["cmw"].(string); !ok || text == "" {
 		if wantKey {
 			return nil, errors.New("the answer is a bare CMW, but the request wants a key with it")
 		}

@@ -6,11 +6,16 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"math"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,6 +29,7 @@ import (
 
 const (
 	ruleEAR = "draft-fv-rats-ear"
+	ruleJWS = "RFC 7515 4.1"
 	// submodule names the one appraisal in a result of ours.
 	submodule = "attls-software"
 	policyID  = "policy:attls/endorsed-keys-and-reference-values"
@@ -117,52 +123,291 @@ func (a *appraisal) issuer(jwt []byte) (payload []byte, by *TrustedVerifier, fai
 	return nil, nil, failure
 }
 
+// verifyJWT checks the signature of a JWT under a key, with the algorithm that the
+// header names, which must be one for such a key, and returns its claims.
 func verifyJWT(jwt []byte, key crypto.PublicKey) ([]byte, error) {
-	var alg jwa.SignatureAlgorithm
+	t, err := parseJWT(jwt)
+	if err != nil {
+		return nil, err
+	}
+	alg, err := t.algorithm(key)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := jws.Verify(jwt, jws.WithKey(alg, key)); err != nil {
+		return nil, err
+	}
+	return t.payload, nil
+}
+
+// jwt is a JSON Web Token taken apart, not yet verified.
+type jwt struct {
+	header  map[string]any
+	payload []byte
+	claims  map[string]any
+}
+
+// parseJWT reads a JWT: a JWS in compact serialization, which is the one form that
+// RFC 7519 section 3 allows, of three parts in base64url without padding.
+func parseJWT(b []byte) (*jwt, error) {
+	parts := bytes.Split(b, []byte("."))
+	if len(parts) != 3 {
+		return nil, fmt.Errorf("a JWT is a JWS in compact serialization with three parts (RFC 7519 3), not %d", len(parts))
+	}
+	for i, part := range parts {
+		if bytes.ContainsAny(part, "\r\n") {
+			return nil, fmt.Errorf("part %d of the JWT is not base64url without padding (RFC 7515 2)", i+1)
+		}
+	}
+	decode := base64.RawURLEncoding.Strict()
+	header, err1 := decode.DecodeString(string(parts[0]))
+	payload, err2 := decode.DecodeString(string(parts[1]))
+	signature, err3 := decode.DecodeString(string(parts[2]))
+	for i, err := range []error{err1, err2, err3} {
+		if err != nil {
+			return nil, fmt.Errorf("part %d of the JWT is not base64url without padding (RFC 7515 2)", i+1)
+		}
+	}
+	if len(signature) == 0 {
+		return nil, errors.New("the JWT has no signature")
+	}
+	t := &jwt{payload: payload}
+	var err error
+	if t.header, err = strictObject(header); err != nil {
+		return nil, fmt.Errorf("the header of the JWT: %w", err)
+	}
+	if t.claims, err = strictObject(payload); err != nil {
+		return nil, fmt.Errorf("the claims of the JWT: %w", err)
+	}
+	return t, t.checkHeader()
+}
+
+// checkHeader refuses what a header restricts and nothing here obeys. Keys and
+// certificates that it offers or points at (jwk, jku, x5c, x5u, kid) are ignored:
+// the keys are those of the trusted verifiers.
+func (t *jwt) checkHeader() error {
+	if v, ok := t.header["crit"]; ok {
+		return fmt.Errorf("crit lists the header parameters %v, which are not understood here (%s.11)", v, ruleJWS)
+	}
+	if _, ok := t.header["b64"]; ok {
+		return errors.New("the header has b64, and no crit for it (RFC 7797 6)")
+	}
+	for name, allowed := range map[string][]string{"typ": {"jwt", "eat+jwt", "ear+jwt"}, "cty": {"json"}} {
+		v, ok := t.header[name]
+		if !ok {
+			continue
+		}
+		text, isText := v.(string)
+		short := strings.TrimPrefix(strings.ToLower(text), "application/")
+		if short, _, _ = strings.Cut(short, ";"); !isText || !slices.Contains(allowed, strings.TrimSpace(short)) {
+			return fmt.Errorf("%s is %v; the claims of a JWT are expected (%s)", name, v, ruleJWS)
+		}
+	}
+	for _, name := range []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti"} {
+		if v, ok := t.header[name]; ok && !reflect.DeepEqual(v, t.claims[name]) {
+			return fmt.Errorf("the header repeats %s with another value than the claims have (RFC 7519 5.3)", name)
+		}
+	}
+	return nil
+}
+
+// algorithm is the one that the header names (RFC 7515 section 4.1.1), if it is
+// one for the key: each curve has its own (RFC 7518 section 3.4).
+func (t *jwt) algorithm(key crypto.PublicKey) (jwa.SignatureAlgorithm, error) {
+	name, ok := t.header["alg"].(string)
+	if !ok {
+		return jwa.NoSignature(), fmt.Errorf("the header names no algorithm (%s.1)", ruleJWS)
+	}
+	var fitting []jwa.SignatureAlgorithm
 	switch k := key.(type) {
 	case *ecdsa.PublicKey:
-		alg = jwa.ES256()
-		if k.Curve == elliptic.P384() {
-			alg = jwa.ES384()
+		switch k.Curve {
+		case elliptic.P256():
+			fitting = append(fitting, jwa.ES256())
+		case elliptic.P384():
+			fitting = append(fitting, jwa.ES384())
+		case elliptic.P521():
+			fitting = append(fitting, jwa.ES512())
 		}
 	case ed25519.PublicKey:
-		alg = jwa.EdDSA()
-	default:
-		alg = jwa.PS256()
+		if name == "Ed25519" { // RFC 9864
+			name = jwa.EdDSA().String()
+		}
+		fitting = append(fitting, jwa.EdDSA())
+	case *rsa.PublicKey:
+		fitting = append(fitting, jwa.PS256(), jwa.PS384(), jwa.PS512())
 	}
-	return jws.Verify(jwt, jws.WithKey(alg, key))
+	for _, alg := range fitting {
+		if alg.String() == name {
+			return alg, nil
+		}
+	}
+	return jwa.NoSignature(), fmt.Errorf("the header names %q, which is not for %s", name, describeKey(key))
 }
 
-// result is an EAR whose signature holds, with the dates that the library's
-// type leaves out.
+// result is an EAR whose signature holds, with the claims that the library's type
+// leaves out or reads with less care.
 type result struct {
 	ear.AttestationResult
-	dates
-}
-
-type dates struct {
-	Expires   *int64 `json:"exp"`
-	NotBefore *int64 `json:"nbf"`
+	limit  restriction
+	nonces [][]byte
 }
 
 func parseResult(payload []byte) (*result, *attls.Error) {
-	bad := func(err error) *attls.Error {
-		return refused(attls.FailAppraisal, ruleEAR, "the result: %v", err)
+	r, err := readResult(payload)
+	if err != nil {
+		return nil, refused(attls.FailAppraisal, ruleEAR, "the result: %v", err)
 	}
-	var r result
-	if err := json.Unmarshal(payload, &r.AttestationResult); err != nil {
-		return nil, bad(err)
-	}
-	if err := json.Unmarshal(payload, &r.dates); err != nil {
-		return nil, bad(err)
-	}
-	if *r.Profile != ear.EatProfile {
-		return nil, bad(fmt.Errorf("eat_profile is %q, not %q", *r.Profile, ear.EatProfile))
-	}
-	return &r, nil
+	return r, nil
 }
 
-func (r *result) issued() time.Time { return time.Unix(*r.IssuedAt, 0) }
+func readResult(payload []byte) (*result, error) {
+	m, err := strictObject(payload)
+	if err != nil {
+		return nil, err
+	}
+	r := &result{}
+	if err := r.readLimits(m); err != nil {
+		return nil, err
+	}
+	if r.nonces, err = resultNonces(m["eat_nonce"]); err != nil {
+		return nil, fmt.Errorf("eat_nonce: %w", err)
+	}
+	if err := checkAppraisals(m["submods"]); err != nil {
+		return nil, err
+	}
+	// The library reads the rest. It has no nonces in an array, and takes numbers
+	// through floating point, so it gets what it knows and dates as read here.
+	known := map[string]any{}
+	for _, name := range []string{"eat_profile", "ear.verifier-id", "ear.raw-evidence", "submods"} {
+		if v, ok := m[name]; ok {
+			known[name] = v
+		}
+	}
+	if r.limit.dates.issued != nil {
+		known["iat"] = r.limit.dates.issued.Unix()
+	}
+	b, err := json.Marshal(known)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(b, &r.AttestationResult); err != nil {
+		return nil, err
+	}
+	if *r.Profile != ear.EatProfile {
+		return nil, fmt.Errorf("eat_profile is %q, not %q", *r.Profile, ear.EatProfile)
+	}
+	return r, nil
+}
+
+// readLimits reads exp, nbf, iat, aud and intuse.
+func (r *result) readLimits(m map[string]any) error {
+	r.limit.where = "the result"
+	for _, x := range []struct {
+		name  string
+		to    **time.Time
+		round func(float64) float64
+	}{{"exp", &r.limit.dates.expires, math.Floor}, {"nbf", &r.limit.dates.notBefore, math.Ceil}, {"iat", &r.limit.dates.issued, nil}} {
+		v, ok := m[x.name]
+		if !ok {
+			continue
+		}
+		var err error
+		if *x.to, err = jsonDate(v, x.round); err != nil {
+			return fmt.Errorf("%s is %v: %w", x.name, v, err)
+		}
+	}
+	if v, ok := m["aud"]; ok {
+		list, isList := v.([]any)
+		if !isList {
+			list = []any{v}
+		}
+		r.limit.audience = []string{}
+		for _, x := range list {
+			text, ok := x.(string)
+			if !ok {
+				return errors.New("aud is text or a list of texts (RFC 7519 4.1.3)")
+			}
+			r.limit.audience = append(r.limit.audience, text)
+		}
+	}
+	if v, ok := m["intuse"]; ok {
+		n, _ := v.(json.Number)
+		use, err := strconv.ParseUint(n.String(), 10, 64)
+		if err != nil || use == 0 {
+			return fmt.Errorf("intuse is %v; it is an integer from 1 (RFC 9711 4.3.3)", v)
+		}
+		r.limit.use = use
+	}
+	return nil
+}
+
+// resultNonces reads eat_nonce: text of 8 to 88 characters, or two or more of them
+// (RFC 9711 section 4.1).
+func resultNonces(v any) (out [][]byte, err error) {
+	if v == nil {
+		return nil, nil
+	}
+	list, isList := v.([]any)
+	if !isList {
+		list = []any{v}
+	} else if len(list) < 2 {
+		return nil, fmt.Errorf("an array of %d nonces; one has two or more (RFC 9711 4.1)", len(list))
+	}
+	for _, x := range list {
+		text, ok := x.(string)
+		if n := len(text); !ok || n < minNonce || n > maxNonceText {
+			return nil, fmt.Errorf("%v is not a text of %d to %d characters (RFC 9711 4.1)", x, minNonce, maxNonceText)
+		}
+		nonce, err := decodeNonce(text)
+		if err != nil {
+			continue // text that is not base64 is a nonce, and no challenge of ours
+		}
+		out = append(out, nonce)
+	}
+	return out, nil
+}
+
+// maxNonceText is the length of the longest nonce in JSON, in characters.
+const maxNonceText = 88
+
+// checkAppraisals checks the types that the library is lax about: a status is a
+// name, and a claim of a trustworthiness vector an integer.
+func checkAppraisals(v any) error {
+	submods, ok := v.(map[string]any)
+	if !ok {
+		return errors.New("submods is not an object of appraisals")
+	}
+	for _, name := range slices.Sorted(maps.Keys(submods)) {
+		a, ok := submods[name].(map[string]any)
+		if !ok {
+			return fmt.Errorf("submods: %s is not an appraisal", name)
+		}
+		if _, ok := a["ear.status"].(string); !ok {
+			return fmt.Errorf("submods: %s: ear.status is %v; it is one of %s", name, a["ear.status"], strings.Join(tiers, ", "))
+		}
+		if !slices.Contains(tiers, a["ear.status"].(string)) {
+			return fmt.Errorf("submods: %s: ear.status is %q; it is one of %s", name, a["ear.status"], strings.Join(tiers, ", "))
+		}
+		vector, ok := a["ear.trustworthiness-vector"]
+		if !ok {
+			continue
+		}
+		claims, ok := vector.(map[string]any)
+		if !ok || len(claims) == 0 {
+			return fmt.Errorf("submods: %s: ear.trustworthiness-vector is not an object with a claim", name)
+		}
+		for claim, value := range claims {
+			n, _ := value.(json.Number)
+			if _, err := strconv.ParseInt(n.String(), 10, 8); err != nil {
+				return fmt.Errorf("submods: %s: %s is %v; a claim is an integer of -128 to 127", name, claim, value)
+			}
+		}
+	}
+	return nil
+}
+
+func (r *result) issued() time.Time { return *r.limit.dates.issued }
 
 // from compares the issuer that the result names.
 func (r *result) from(t *TrustedVerifier) *attls.Error {
@@ -175,29 +420,21 @@ func (r *result) from(t *TrustedVerifier) *attls.Error {
 
 // expiry is the end of a result's validity: the greatest age, or exp if sooner.
 func (a *appraisal) expiry(r *result) time.Time {
-	end := r.issued().Add(or(a.MaxAge, defaultMaxAge))
-	if r.Expires != nil && time.Unix(*r.Expires, 0).Before(end) {
-		end = time.Unix(*r.Expires, 0)
-	}
-	return end
+	return r.limit.dates.soonest(r.issued().Add(or(a.MaxAge, defaultMaxAge)))
 }
 
 func (a *appraisal) fresh(r *result) *attls.Error {
-	skew := or(a.Skew, defaultSkew)
-	begins := r.issued()
-	if r.NotBefore != nil && time.Unix(*r.NotBefore, 0).After(begins) {
-		begins = time.Unix(*r.NotBefore, 0)
+	if err := a.allows(&r.limit); err != nil {
+		return err
 	}
-	if begins.After(a.at.Add(skew)) {
-		return refused(attls.FailAppraisal, "RFC 8392 3.1", "the result is valid from %v, which is not yet", begins.UTC())
-	}
-	if end := a.expiry(r); a.at.After(end.Add(skew)) {
-		return refused(attls.FailAppraisal, "RFC 8392 3.1", "the result expired at %v", end.UTC())
+	if end := r.issued().Add(or(a.MaxAge, defaultMaxAge)); a.at.After(end.Add(or(a.Skew, defaultSkew))) {
+		return refused(attls.FailAppraisal, ruleDates, "the result expired at %v, the greatest age that is accepted", end.UTC())
 	}
 	return nil
 }
 
-// boundTo compares the result's nonce where the profile binds results.
+// boundTo looks for the challenge among the result's nonces where the profile binds
+// results.
 func (a *appraisal) boundTo(r *result) *attls.Error {
 	if a.r.Challenge == nil {
 		return nil
@@ -206,22 +443,47 @@ func (a *appraisal) boundTo(r *result) *attls.Error {
 	if err != nil {
 		return err
 	}
-	if r.Nonce == nil {
-		return refused(attls.FailBinderMismatch, ruleEAR, "the result has no eat_nonce and results are bound to the handshake")
+	if r.nonces == nil {
+		return refused(attls.FailBinderMismatch, ruleEAR, "the result has no eat_nonce in base64 and results are bound to the handshake")
 	}
-	got, e := decodeNonce(*r.Nonce)
-	if e != nil || !bytes.Equal(got, want) {
-		return refused(attls.FailBinderMismatch, ruleEAR, "the result's eat_nonce is %q, the challenge of this connection is %x", *r.Nonce, want)
+	if !contains(r.nonces, want) {
+		return refused(attls.FailBinderMismatch, ruleEAR, "the result's eat_nonce is %s, the challenge of this connection is %x", nonceText(r.nonces), want)
 	}
 	return nil
 }
 
-// affirming wants every appraisal to be so, and gives the worst tier.
+// contradiction is a claim of the trustworthiness vector that is worse than the
+// status, which must not be of higher trust than any claim (draft-fv-rats-ear,
+// status; AR4SI section 2.3). A claim of 0 says nothing; -1 and 1 say that the
+// Verifier failed, or did not understand the Evidence, so that no status can
+// affirm anything.
+func contradiction(a *ear.Appraisal) string {
+	if a.TrustVector == nil {
+		return ""
+	}
+	claims := a.TrustVector.AsMap()
+	for _, name := range slices.Sorted(maps.Keys(claims)) {
+		claim := claims[name]
+		if claim == ear.NoClaim {
+			continue
+		}
+		if tier := claim.GetTier(); tier == ear.TrustTierNone || tier > *a.Status {
+			return fmt.Sprintf("%s is %d (%s)", name, claim, ear.TrustTierToString[tier])
+		}
+	}
+	return ""
+}
+
+// affirming wants every appraisal to be so, and gives the worst tier. A status that
+// its own trustworthiness vector contradicts counts as contraindicated.
 func (r *result) affirming() (ear.TrustTier, *attls.Error) {
 	worst := ear.TrustTierAffirming
 	var names []string
 	for name, a := range r.Submods {
-		if *a.Status != ear.TrustTierAffirming {
+		if why := contradiction(a); why != "" && *a.Status != ear.TrustTierNone {
+			names = append(names, fmt.Sprintf("%s claims to be %s although %s", name, ear.TrustTierToString[*a.Status], why))
+			*a.Status = ear.TrustTierContraindicated
+		} else if *a.Status != ear.TrustTierAffirming {
 			names = append(names, fmt.Sprintf("%s is %s", name, ear.TrustTierToString[*a.Status]))
 		}
 		if *a.Status == ear.TrustTierNone || worst != ear.TrustTierNone && *a.Status > worst {

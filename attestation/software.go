@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"attls"
@@ -82,6 +83,11 @@ type Software struct {
 	NewKey func(attester attls.Role) (crypto.Signer, error)
 	// Clock dates tokens (claim iat); nil: they bear no date.
 	Clock func() time.Time
+	// Lifetime is after how long tokens expire (claim exp); 0: never. It needs a
+	// Clock.
+	Lifetime time.Duration
+
+	header claims // further parameters of the protected header of tokens, for Spoil
 }
 
 // Schemes lists Evidence in the order of Offers, then results by Relays.
@@ -194,6 +200,11 @@ func (s *Software) evidence(r *negotiation.EvidenceRequest, spki []byte) ([]byte
 	if s.Clock != nil {
 		pat.set(claimIssuedAt, s.Clock().Unix())
 	}
+	if s.Lifetime != 0 && s.Clock != nil {
+		expires := s.Clock().Add(s.Lifetime).Unix()
+		kat.set(claimExpires, expires)
+		pat.set(claimExpires, expires)
+	}
 	var c *CMW
 	if o.Tokens == Combined {
 		c, err = s.combined(o, kat, pat)
@@ -224,6 +235,22 @@ func (t Tokens) leastNonce() int {
 	return minNonce
 }
 
+// sign makes a token of claims.
+func (s *Software) sign(key crypto.Signer, c claims) ([]byte, error) {
+	if s.header == nil {
+		return signToken(key, c.encode())
+	}
+	alg, err := algorithmOf(key.Public())
+	if err != nil {
+		return nil, err
+	}
+	header := maps.Clone(s.header)
+	if _, ok := header[coseHeaderAlg]; !ok {
+		header.set(coseHeaderAlg, alg)
+	}
+	return signUnder(key, header.encode(), claims{}.encode(), c.encode())
+}
+
 // bundle signs a KAT and a PAT and puts them into a collection.
 func (s *Software) bundle(o *Offer, kat, pat claims) (*CMW, error) {
 	kak, err := EncodeCOSEKey(s.KeyAttestationKey.Public())
@@ -233,11 +260,11 @@ func (s *Software) bundle(o *Offer, kat, pat claims) (*CMW, error) {
 	kat[claimKAK] = kak
 	link := sha256.Sum256(kak)
 	pat.set(claimNonce, link[:])
-	katToken, err := signToken(s.KeyAttestationKey, kat.encode())
+	katToken, err := s.sign(s.KeyAttestationKey, kat)
 	if err != nil {
 		return nil, err
 	}
-	patToken, err := signToken(s.PlatformKey, pat.encode())
+	patToken, err := s.sign(s.PlatformKey, pat)
 	if err != nil {
 		return nil, err
 	}
@@ -257,7 +284,7 @@ func (s *Software) combined(o *Offer, kat, pat claims) (*CMW, error) {
 	for key, value := range pat {
 		kat[key] = value
 	}
-	token, err := signToken(s.PlatformKey, kat.encode())
+	token, err := s.sign(s.PlatformKey, kat)
 	if err != nil {
 		return nil, err
 	}
@@ -296,12 +323,12 @@ func (s *Software) prototype(tik crypto.PublicKey, nonce []byte) ([]byte, error)
 	pat.set(prototypeUEID, []byte(s.Platform.UEID))
 	out := []byte{prototypeFirst}
 	for _, c := range []claims{kat, pat} {
-		token, err := signToken(s.PlatformKey, c.encode())
+		token, err := s.sign(s.PlatformKey, c)
 		if err != nil {
 			return nil, err
 		}
 		out = binary.BigEndian.AppendUint16(out, uint16(len(token)+3))
-		out = append(append(out, 0xd8, tagCWT, tagSign1), token...)
+		out = append(appendHead(appendHead(out, majorTag, tagCWT), majorTag, tagSign1), token...)
 	}
 	return out, nil
 }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,9 +16,9 @@ import (
 	"attls/negotiation"
 
 	"github.com/lestrrat-go/jwx/v3/jwa"
-	"github.com/lestrrat-go/jwx/v3/jws"
 	"github.com/veraison/ear"
 	"github.com/veraison/eat"
+	"github.com/veraison/go-cose"
 )
 
 // Spoilage is one way in which a payload is bad, and what a sound relying party
@@ -52,7 +54,10 @@ var Spoilages = []Spoilage{
 	{Kind: "reference-value", Text: "a component has a measurement that no reference value lists", Failure: attls.FailAppraisal, Models: bothModels, request: spoilMeasurement},
 	{Kind: "debug", Text: "the platform says that it can be debugged", Failure: attls.FailAppraisal, Models: bothModels, request: spoilDebug},
 	{Kind: "profile", Text: "eat_profile names another profile", Failure: attls.FailAppraisal, Models: bothModels, request: spoilPlatformProfile, payload: spoilResultProfile},
-	{Kind: "expired", Text: "the result is older than it may be", Failure: attls.FailAppraisal, Models: resultsOnly, payload: spoilDate},
+	{Kind: "expired", Text: "the tokens have expired, or the result is older than it may be", Failure: attls.FailAppraisal, Models: bothModels, request: spoilLifetime, payload: spoilDate},
+	{Kind: "critical", Text: "a signed header lists a parameter as critical that nobody knows", Failure: attls.FailAppraisal, Models: bothModels, request: spoilCritical, payload: spoilResultCritical},
+	{Kind: "algorithm", Text: "a signed header names another algorithm than the signature's", Failure: attls.FailAppraisal, Models: bothModels, request: spoilAlgorithm, payload: spoilResultAlgorithm},
+	{Kind: "vector", Text: "the result affirms what its trustworthiness vector denies", Failure: attls.FailAppraisal, Models: resultsOnly, payload: spoilVector},
 	{Kind: "status", Text: "the result is signed and not affirming", Failure: attls.FailAppraisal, Models: resultsOnly, payload: spoilStatus},
 	{Kind: "no-key", Text: "the result attests no key", Failure: attls.FailTIKMismatch, Models: resultsOnly, payload: spoilResultKey},
 	{Kind: "verifier", Text: "another verifier issued the result", Failure: attls.FailVerifierMismatch, Models: resultsOnly, payload: spoilIssuer},
@@ -60,7 +65,7 @@ var Spoilages = []Spoilage{
 	{Kind: "indicator", Text: "ind says that the CMW holds the other model", Failure: attls.FailFormatMismatch, Models: bothModels, payload: spoilIndicator},
 	{Kind: "truncated", Text: "the last octet is missing", Failure: attls.FailMalformedCMW, Models: bothModels, payload: spoilEnd},
 	{Kind: "trailing", Text: "an octet follows the CMW", Failure: attls.FailMalformedCMW, Models: bothModels, payload: spoilTrailing},
-	{Kind: "non-canonical", Text: "a length stands in a longer form than it needs", Failure: attls.FailMalformedCMW, Models: bothModels, payload: spoilHead},
+	{Kind: "unclosed", Text: "an indefinite length is never closed", Failure: attls.FailMalformedCMW, Models: bothModels, payload: spoilHead},
 	{Kind: "huge", Text: "the payload is one octet longer than a Verifier takes", Failure: attls.FailMalformedCMW, Models: bothModels, payload: spoilSize},
 	{Kind: "empty", Text: "there is no payload; an engine refuses to send it", Failure: attls.FailMalformedCMW, Models: bothModels, payload: spoilAll},
 }
@@ -260,12 +265,12 @@ func spoilEnd(_ *spoilt, b []byte) ([]byte, error)      { return b[:len(b)-1], n
 func spoilTrailing(_ *spoilt, b []byte) ([]byte, error) { return append(bytes.Clone(b), 0), nil }
 func spoilAll(*spoilt, []byte) ([]byte, error)          { return nil, nil }
 
-// spoilHead writes the outermost length into an octet of its own.
+// spoilHead makes the outermost length indefinite and writes no break.
 func spoilHead(_ *spoilt, b []byte) ([]byte, error) {
 	if m := b[0] >> 5; m != majorArray && m != majorMap {
 		return nil, fmt.Errorf("the payload does not begin with a CBOR array or map")
 	}
-	return append([]byte{b[0]&0xe0 | 24, b[0] & 0x1f}, b[1:]...), nil
+	return append([]byte{b[0]&0xe0 | 31}, b[1:]...), nil
 }
 
 func spoilSize(s *spoilt, b []byte) ([]byte, error) {
@@ -280,13 +285,19 @@ func spoilSize(s *spoilt, b []byte) ([]byte, error) {
 
 // reissue changes the claims of a result and has its Verifier sign it again.
 func (s *spoilt) reissue(b []byte, change func(map[string]any)) ([]byte, error) {
+	return s.reissueUnder(b, nil, change)
+}
+
+// reissueUnder changes members of the header as well; what the header says then
+// need not be true.
+func (s *spoilt) reissueUnder(b []byte, header map[string]any, change func(map[string]any)) ([]byte, error) {
 	i := slices.IndexFunc(s.Relays, func(r Relay) bool { return bytes.Equal(r.Identity, s.verifier) })
 	v, ok := s.Relays[i].Verifier.(*Verifier)
 	if !ok {
 		return nil, fmt.Errorf("only results of the embedded Verifier can be signed again")
 	}
 	return edit(b, func(r *CMW) error {
-		payload, err := jws.Verify(r.Value, jws.WithKey(jwa.ES256(), v.Key.Public()))
+		payload, err := verifyJWT(r.Value, v.Key.Public())
 		if err != nil {
 			return err
 		}
@@ -298,9 +309,75 @@ func (s *spoilt) reissue(b []byte, change func(map[string]any)) ([]byte, error) 
 		if payload, err = json.Marshal(m); err != nil {
 			return err
 		}
-		r.Value, err = jws.Sign(payload, jws.WithKey(jwa.ES256(), deterministic{v.Key}))
+		signed := map[string]any{"alg": jwa.ES256().String()}
+		maps.Copy(signed, header)
+		r.Value, err = signJWT(v.Key, must(json.Marshal(signed)), payload)
 		return err
 	})
+}
+
+// signJWT signs any header and payload with a P-256 key.
+func signJWT(key crypto.Signer, header, payload []byte) ([]byte, error) {
+	encode := base64.RawURLEncoding.EncodeToString
+	signed := encode(header) + "." + encode(payload)
+	signer, err := cose.NewSigner(cose.AlgorithmES256, deterministic{key}) // the signature has the same form
+	if err != nil {
+		return nil, err
+	}
+	signature, err := signer.Sign(randomness, []byte(signed))
+	return []byte(signed + "." + encode(signature)), err
+}
+
+// unknownParameter is a header parameter that nobody knows.
+const unknownParameter = "attls-unknown"
+
+func spoilCritical(s *spoilt, _ *negotiation.EvidenceRequest) error {
+	if s.model == profile.ModelEvidence {
+		s.header = claims{}
+		s.header.set(coseHeaderCrit, []string{unknownParameter})
+		s.header.set(unknownParameter, true)
+	}
+	return nil
+}
+
+func spoilResultCritical(s *spoilt, b []byte) ([]byte, error) {
+	if s.model == profile.ModelEvidence {
+		return b, nil
+	}
+	return s.reissueUnder(b, map[string]any{"crit": []string{unknownParameter}, unknownParameter: true}, func(map[string]any) {})
+}
+
+func spoilAlgorithm(s *spoilt, _ *negotiation.EvidenceRequest) error {
+	if s.model == profile.ModelEvidence {
+		s.header = claims{}
+		s.header.set(coseHeaderAlg, int64(cose.AlgorithmES384))
+	}
+	return nil
+}
+
+func spoilResultAlgorithm(s *spoilt, b []byte) ([]byte, error) {
+	if s.model == profile.ModelEvidence {
+		return b, nil
+	}
+	return s.reissueUnder(b, map[string]any{"alg": jwa.ES384().String()}, func(map[string]any) {})
+}
+
+// spoilLifetime makes tokens that expired a year ago.
+func spoilLifetime(s *spoilt, _ *negotiation.EvidenceRequest) error {
+	if s.model == profile.ModelEvidence {
+		s.Lifetime = -365 * 24 * time.Hour
+		if s.Clock == nil {
+			s.Clock = time.Now
+		}
+		return s.hasClaims()
+	}
+	return nil
+}
+
+func spoilVector(s *spoilt, b []byte) ([]byte, error) {
+	return s.reissue(b, eachAppraisal(func(a map[string]any) {
+		a["ear.trustworthiness-vector"] = map[string]any{"executables": ear.ContraindicatedRuntimeClaim}
+	}))
 }
 
 func spoilResultProfile(s *spoilt, b []byte) ([]byte, error) {
@@ -311,6 +388,9 @@ func spoilResultProfile(s *spoilt, b []byte) ([]byte, error) {
 }
 
 func spoilDate(s *spoilt, b []byte) ([]byte, error) {
+	if s.model == profile.ModelEvidence {
+		return b, nil
+	}
 	return s.reissue(b, func(m map[string]any) {
 		issued, _ := m["iat"].(float64)
 		m["iat"] = int64(issued) - int64((10 * 365 * 24 * time.Hour).Seconds())

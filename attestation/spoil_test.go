@@ -68,7 +68,7 @@ func TestSpoilPrototype(t *testing.T) {
 	v.Formats = []profile.Format{PrototypeFormat}
 	v.References = append(v.References, Reference{Name: "prototype", UEIDs: [][]byte{s.Platform.UEID}, Prototype: true})
 	possible := map[string]bool{"binder": true, "key": true, "signature": true, "endorsement": true, "reference-value": true,
-		"truncated": true, "trailing": true, "huge": true, "empty": true}
+		"truncated": true, "trailing": true, "huge": true, "empty": true, "critical": true, "algorithm": true}
 	r := negotiation.EvidenceRequest{Scheme: s.Schemes()[0], Challenge: testChallenge, SPKI: testSPKI(t)}
 	for _, row := range Spoilages {
 		bad, err := Spoil(row.Kind, s)
@@ -94,7 +94,8 @@ func TestCauseOfSpoilage(t *testing.T) {
 	for kind, says := range map[string]string{
 		"signature": "verifies under none", "reference-value": `component "application" has digest`, "debug": "dbgstat is 0",
 		"profile": "another-profile", "truncated": "a string of", "trailing": "follow", "huge": "at most 32768", "empty": "empty",
-		"non-canonical": "longer form", "format": "application/octet-stream", "indicator": "ind is 8",
+		"unclosed": "ends where an item should begin", "expired": "expired at 2025-03-01", "critical": "crit lists the header parameters [attls-unknown]",
+		"algorithm": "names ES384, which is not for a key on P-256", "format": "application/octet-stream", "indicator": "ind is 8",
 	} {
 		bad, err := Spoil(kind, s)
 		if err != nil {

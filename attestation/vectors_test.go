@@ -30,11 +30,11 @@ func TestLinkageVector(t *testing.T) {
 	}
 	pat := claims{}
 	pat.set(claimNonce, want)
-	tokens := &tokens{pat: &token{claims: pat}, linked: key}
+	tokens := &tokens{pat: &token{claims: pat}, linked: key, links: [][]byte{want}}
 	if err := linkage(tokens); err != nil {
 		t.Error(err)
 	}
-	pat.set(claimNonce, flipped(want))
+	tokens.links = [][]byte{flipped(want)}
 	if err := linkage(tokens); err == nil || err.Failure != attls.FailAppraisal {
 		t.Errorf("a nonce that is another hash: %v", err)
 	}
@@ -71,22 +71,42 @@ func TestCOSEKeyNegative(t *testing.T) {
 	if _, err := ParseCOSEKey(unhex(t, "a401022001"+x+y)); err != nil {
 		t.Fatal(err)
 	}
+	base, _ := ParseCOSEKey(unhex(t, "a401022001"+x+y))
+	for name, good := range map[string]string{"compressed": "a401022001" + x + "22f5", "alg ES256": "a50102 0326 2001" + x + y, "alg ESP256": "a50102 0328 2001" + x + y,
+		"key_ops": "a50102 048102 2001" + x + y, "kid": "a50102 024101 2001" + x + y, "indefinite": "bf0102200121 5f 5820" + strings.TrimPrefix(x, "215820") + "ff" + y + "ff"} {
+		key, err := ParseCOSEKey(unhex(t, good))
+		if err != nil || !sameKey(key, base) {
+			t.Errorf("%s: %v, %v", name, key, err)
+		}
+	}
+	if key, err := ParseCOSEKey(unhex(t, "a401022001"+x+"22f4")); err != nil || sameKey(key, base) {
+		t.Errorf("the other point of the same x: %v, %v", key, err)
+	}
 	for name, test := range map[string]struct{ hex, says string }{
-		"no key type":        {"a32001" + x + y, "no key type"},
-		"key type unknown":   {"a401092001" + x + y, "no key supported"},
-		"no curve":           {"a30102" + x + y, "no curve"},
-		"curve no integer":   {"a40102204101" + x + y, "no curve"}, // at which a type assertion in go-cose v1.3.0 panics
-		"curve unknown":      {"a401022005" + x + y, "no key supported"},
-		"compressed":         {"a401022001" + x + "22f5", "a simple value where a byte string belongs"},
-		"no y":               {"a301022001" + x, "coordinates of 32 and 0"},
-		"off the curve":      {"a401022001" + x + strings.Replace(y, "f5", "f6", 1), "not on"},
-		"short x":            {"a401022001 2141aa" + y, "coordinates of 1 and 32"},
-		"Ed25519 too short":  {"a301012006 2141aa", "no key supported"},
-		"RSA too short":      {"a30103204401020304 2143010001", "an RSA key of 25 bits"},
-		"no map":             {"01", "where the claims set belongs"},
-		"more than a key":    {"a401022001" + x + y + "00", "follow"},
-		"duplicate":          {"a50102010220 01" + x + y, "stands twice"},
-		"private parameters": {"a401022001" + x, "the CBOR ends"},
+		"no key type":                {"a32001" + x + y, "no key type"},
+		"key type unknown":           {"a401092001" + x + y, "is not a key supported"},
+		"no curve":                   {"a30102" + x + y, "no curve"},
+		"curve no integer":           {"a40102204101" + x + y, "no curve"}, // at which a type assertion in go-cose v1.3.0 panics
+		"curve unknown":              {"a401022005" + x + y, "is not a key supported"},
+		"compressed, short x":        {"a401022001 2141aa 22f5", "a coordinate of 1 octets"},
+		"compressed, off":            {"a401022001 215820" + strings.Repeat("ff", 32) + "22f5", "not on"},
+		"y null":                     {"a401022001" + x + "22f6", "a simple value where a byte string belongs"},
+		"alg of another curve":       {"a50102 033822 2001" + x + y, "ES384 is not an algorithm for a key on P-256"},
+		"alg unknown":                {"a50102 0301 2001" + x + y, "algorithm 1 is not supported"},
+		"alg a text":                 {"a50102 036178 2001" + x + y, "named by an integer"},
+		"key_ops without signatures": {"a50102 04810a 2001" + x + y, "key_ops [10] allows no signatures"},
+		"key_ops empty":              {"a50102 0480 2001" + x + y, "key_ops is not a list"},
+		"key_ops a number":           {"a50102 0402 2001" + x + y, "key_ops is not a list"},
+		"private half":               {"a50102 2001" + x + y + "234101", "the private half of the key (-4)"},
+		"no y":                       {"a301022001" + x, "coordinates of 32 and 0"},
+		"off the curve":              {"a401022001" + x + strings.Replace(y, "f5", "f6", 1), "not on"},
+		"short x":                    {"a401022001 2141aa" + y, "coordinates of 1 and 32"},
+		"Ed25519 too short":          {"a301012006 2141aa", "is not a key supported"},
+		"RSA too short":              {"a30103204401020304 2143010001", "an RSA key of 25 bits"},
+		"no map":                     {"01", "where the claims set belongs"},
+		"more than a key":            {"a401022001" + x + y + "00", "follow"},
+		"duplicate":                  {"a50102010220 01" + x + y, "appears twice"},
+		"private parameters":         {"a401022001" + x, "the CBOR ends"},
 	} {
 		if _, err := ParseCOSEKey(unhex(t, test.hex)); err == nil || !strings.Contains(err.Detail, test.says) {
 			t.Errorf("%s: %v, want %q", name, err, test.says)
@@ -106,7 +126,7 @@ func TestPrototypeCapture(t *testing.T) {
 		t.Fatal(failure)
 	}
 	v := &Verifier{Clock: testClock, Formats: []profile.Format{PrototypeFormat},
-		Endorsements: []Endorsement{{"key of the prototype's source", parsed.kak}},
+		Endorsements: []Endorsement{{Name: "key of the prototype's source", Key: parsed.kak, References: []string{"prototype"}}},
 		References:   []Reference{{Name: "prototype", UEIDs: [][]byte{[]byte("ueid_ueid")}, Prototype: true}}}
 	r := negotiation.EvidenceRequest{Scheme: negotiation.Scheme{Format: PrototypeFormat}, Challenge: unhex(t, "0001020304050607"), Fit: profile.FitPadRight}
 	accepted(t, appraise(t, v, r, bundle))

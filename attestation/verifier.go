@@ -7,8 +7,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"attls"
@@ -17,29 +19,70 @@ import (
 
 	"github.com/veraison/ear"
 	"github.com/veraison/eat"
+	"github.com/veraison/go-cose"
 )
 
-// Endorsement is a platform key that a Verifier trusts: PATs verify under it.
+// Endorsement is a platform key that a Verifier trusts, and the platforms for which
+// it may speak: PATs verify under it. What is stated must all agree with the
+// platform; an Endorsement that states nothing speaks for none (RFC 9334 section
+// 8.2: an Endorsement is about an Attester, not about a key).
 type Endorsement struct {
 	Name string
 	Key  crypto.PublicKey
+
+	UEIDs      [][]byte // devices, by ueid
+	OEMID      []byte   // the maker, by oemid
+	OEMPEN     uint32   // the maker, by an oemid that is a Private Enterprise Number
+	Model      []byte   // the implementation, by hwmodel
+	References []string // names of the References that it can meet
+}
+
+// namesPlatform reports whether the Endorsement says for whom its key speaks.
+func (e *Endorsement) namesPlatform() bool {
+	return e.UEIDs != nil || e.OEMID != nil || e.OEMPEN != 0 || e.Model != nil || e.References != nil
+}
+
+// speaksFor says why the key may not speak for a platform; empty when it may. Its
+// References are compared later, with the one that the platform meets.
+func (e *Endorsement) speaksFor(p *Platform) string {
+	switch {
+	case !e.namesPlatform():
+		return "names no platform"
+	case e.UEIDs != nil && !contains(e.UEIDs, p.UEID):
+		return fmt.Sprintf("is not for the device with the ueid %x", []byte(p.UEID))
+	case e.OEMID != nil && !bytes.Equal(e.OEMID, p.OEMID):
+		return fmt.Sprintf("is not for the maker with the oemid %x", p.OEMID)
+	case e.OEMPEN != 0 && e.OEMPEN != p.OEMPEN:
+		return fmt.Sprintf("is not for the maker with the enterprise number %d", p.OEMPEN)
+	case e.Model != nil && !bytes.Equal(e.Model, p.Model):
+		return fmt.Sprintf("is not for the hwmodel %x", p.Model)
+	}
+	return ""
 }
 
 // Reference is one state of a platform that a Verifier accepts.
 type Reference struct {
-	Name       string
-	UEIDs      [][]byte  // devices; nil: any
-	OEMID      []byte    // nil: any
-	Model      []byte    // nil: any
-	Profile    string    // empty: any
-	Debug      eat.Debug // the least accepted
+	Name    string
+	UEIDs   [][]byte // devices; nil: any
+	OEMID   []byte   // nil: any
+	OEMPEN  uint32   // oemid as a Private Enterprise Number; 0: any
+	Model   []byte   // nil: any
+	Profile string   // empty: any
+	// Debug is the least dbgstat that is accepted. Zero is eat.DebugDisabled, which
+	// tokens that have the claim must reach; platforms with debugging enabled are
+	// accepted where AllowDebug says so, and nowhere else.
+	Debug      eat.Debug
+	AllowDebug bool
 	Components []ReferenceComponent
 	// Prototype makes it a reference for the tokens of the 2022 prototype, which
 	// measure nothing, and for no others; without it, for all others.
 	Prototype bool
 	// PCRDigests make it a reference for Parsec's Evidence of a TPM, and for no
-	// other: the digests of quoted PCRs that are accepted.
+	// other: the digests of quoted PCRs that are accepted. A digest says nothing
+	// without what it is a digest of: the TPM must have quoted exactly PCRs, which
+	// must not be empty.
 	PCRDigests [][]byte
+	PCRs       PCRSelection
 }
 
 // ReferenceComponent is a component with the measurements accepted of it. The
@@ -73,6 +116,9 @@ type Verifier struct {
 	Identity string
 	Build    string
 	Key      crypto.Signer
+	// Audiences are further names under which this Verifier accepts tokens that say
+	// for whom they are (claim aud). A token for somebody else is refused.
+	Audiences []string
 
 	Clock    func() time.Time // nil: time.Now
 	Validity time.Duration    // of a verdict on Evidence; default an hour
@@ -214,6 +260,11 @@ type tokens struct {
 	linked   []byte           // what the PAT's nonce must be the hash of
 	platform Platform
 	tpm      *parsecTPM // in place of kat and pat
+
+	kakAlgorithm cose.Algorithm // the only one that kak-pub is for; 0: any
+	nonces       [][]byte       // of the key token
+	links        [][]byte       // nonces of the platform token
+	limits       []restriction  // of all claims sets
 }
 
 // claims are those of the key token; none where a TPM speaks.
@@ -235,16 +286,23 @@ func (t *tokens) leastNonce() int {
 // verifies checks what the platform key signs under an endorsed key. The
 // prototype's PAT vouches for no other key, so the same one must have signed its
 // KAT.
-func (t *tokens) verifies(key crypto.PublicKey) bool {
+func (t *tokens) verifies(key crypto.PublicKey) error {
 	if t.tpm != nil {
-		return t.tpm.verify(key) == nil
+		return t.tpm.verify(key)
 	}
-	return t.pat.verify(key) == nil && (t.form != Prototype || sameKey(key, t.kak))
+	if err := t.pat.verify(key); err != nil {
+		return err
+	}
+	if t.form == Prototype && !sameKey(key, t.kak) {
+		return errors.New("the key token names another key")
+	}
+	return nil
 }
 
 // evidence runs the checks of draft-bft-rats-kat: the platform token's
-// signature, the link between the tokens, the platform's claims, the key
-// token's signature, its nonce, its key, and the claims the profile wants.
+// signature, the link between the tokens, the platform's claims, the key token's
+// signature, what restricts the tokens, the nonce, the key, and the claims the
+// profile wants.
 func (a *appraisal) evidence() {
 	t, ok := a.take()
 	if !ok {
@@ -253,7 +311,8 @@ func (a *appraisal) evidence() {
 		return
 	}
 	a.vector.InstanceIdentity = ear.CryptoValidationFailedClaim
-	if a.check(CheckPlatform, a.platformSignature(t), "the platform key is endorsed") {
+	endorsements, err := a.platformSignature(t)
+	if a.check(CheckPlatform, err, "the platform key is endorsed") {
 		a.vector.InstanceIdentity = ear.TrustworthyInstanceClaim
 		a.vector.Hardware = ear.GenuineHardwareClaim
 	}
@@ -264,11 +323,14 @@ func (a *appraisal) evidence() {
 		a.check(CheckLinkage, linkage(t), "the platform token vouches for the key that signed the key token")
 	}
 	a.vector.Executables = ear.ContraindicatedRuntimeClaim
-	if a.check(CheckReference, a.reference(t), "a reference value matches") {
+	if a.check(CheckReference, a.reference(t, endorsements), "a reference value matches") {
 		a.vector.Executables = ear.ApprovedRuntimeClaim
 	}
 	if t.kak != nil {
 		a.check(CheckKeySigned, keySignature(t), "the key token verifies under kak-pub")
+	}
+	if t.tpm == nil {
+		a.check(CheckFreshness, a.restrictions(t), "no date, audience or intended use is against it")
 	}
 	a.checkChallenge(a.challenge(t))
 	attested := a.checkKey(t.key, nil)
@@ -278,10 +340,24 @@ func (a *appraisal) evidence() {
 	if a.verdict.Failure == "" {
 		a.verdict.SPKI = attested
 		a.verdict.ValidUntil = a.at.Add(or(a.Validity, defaultValidity))
+		for i := range t.limits {
+			a.verdict.ValidUntil = t.limits[i].dates.soonest(a.verdict.ValidUntil)
+		}
 	} else if a.vector.InstanceIdentity == ear.TrustworthyInstanceClaim && a.vector.Executables == ear.ApprovedRuntimeClaim {
 		a.vector.InstanceIdentity = ear.CryptoValidationFailedClaim // a sound platform, but not this connection
 	}
 	a.conclude()
+}
+
+// restrictions checks what the tokens say of when, for whom and for what they may
+// be used.
+func (a *appraisal) restrictions(t *tokens) *attls.Error {
+	for i := range t.limits {
+		if err := a.allows(&t.limits[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // take reads the CMW down to claims.
@@ -338,10 +414,11 @@ func parseTokens(c *CMW) (*tokens, *attls.Error) {
 	if !ok {
 		return nil, malformed(-1, ruleKAT, "no kak-pub claim (%d)", claimKAK).Under(labelKAT)
 	}
-	if out.kak, err = ParseCOSEKey(kak); err != nil {
+	key, err := parseCOSEKey(kak)
+	if err != nil {
 		return nil, under(under(err, "kak-pub"), labelKAT)
 	}
-	out.linked = kak
+	out.kak, out.kakAlgorithm, out.linked = key.public, key.algorithm, kak
 	return out, out.read()
 }
 
@@ -355,13 +432,43 @@ func (c *CMW) tokenAt(label string) (*token, *attls.Error) {
 	return t, under(err, label)
 }
 
-// read takes the attested key and the platform out of the claims.
+// read takes the attested key, the nonces, the platform and the restrictions out
+// of the claims.
 func (t *tokens) read() (err *attls.Error) {
 	if t.key, err = t.kat.claims.confirmation(); err != nil {
 		return under(err, labelKAT)
 	}
-	t.platform, err = platformOf(t.pat.claims)
+	if err := t.readCommon(); err != nil {
+		return err
+	}
+	var limits []restriction
+	t.platform, limits, err = platformOf(t.pat.claims)
+	t.limits = append(t.limits, limits...)
 	return under(err, labelPAT)
+}
+
+// readCommon reads what every form of tokens has.
+func (t *tokens) readCommon() (err *attls.Error) {
+	if t.nonces, err = t.kat.claims.nonces(t.leastNonce()); err != nil {
+		return under(err, labelKAT)
+	}
+	if t.links, err = t.pat.claims.nonces(t.leastNonce()); err != nil {
+		return under(err, labelPAT)
+	}
+	for _, x := range []struct {
+		where string
+		*token
+	}{{labelKAT, t.kat}, {labelPAT, t.pat}} {
+		if x.where == labelPAT && t.pat == t.kat {
+			break // one token is both
+		}
+		limit, err := readRestriction(x.where, x.claims)
+		if err != nil {
+			return err
+		}
+		t.limits = append(t.limits, limit)
+	}
+	return nil
 }
 
 // parsePrototype reads 01, KAT and PAT, each token after 16 bits of length.
@@ -405,8 +512,10 @@ func parsePrototype(b []byte, limit int) (*tokens, *attls.Error) {
 	if err != nil {
 		return nil, err
 	}
-	out.kak, err = prototypeKey(kak)
-	return out, under(err, "kak-pub")
+	if out.kak, err = prototypeKey(kak); err != nil {
+		return nil, under(err, "kak-pub")
+	}
+	return out, out.readCommon()
 }
 
 func prototypeKey(point []byte) (crypto.PublicKey, *attls.Error) {
@@ -415,36 +524,68 @@ func prototypeKey(point []byte) (crypto.PublicKey, *attls.Error) {
 			return k, nil
 		}
 	}
-	return nil, malformed(-1, "SEC 1 2.3.4", "%d octets are no uncompressed point of P-256 or P-384", len(point))
+	return nil, malformed(-1, "SEC 1 2.3.4", "%d octets are not an uncompressed point of P-256 or P-384", len(point))
 }
 
-// platformSignature finds the endorsed key of the platform's statement.
-func (a *appraisal) platformSignature(t *tokens) *attls.Error {
-	for _, e := range a.Endorsements {
-		if t.verifies(e.Key) {
-			return nil
+// platformSignature finds the Endorsements whose key signed the platform's
+// statement and may speak for that platform.
+func (a *appraisal) platformSignature(t *tokens) (found []*Endorsement, failure *attls.Error) {
+	if t.pat != nil {
+		if _, err := t.pat.algorithm(); err != nil {
+			return nil, refused(attls.FailAppraisal, ruleHeader, "the platform token: %v", err)
 		}
 	}
-	return refused(attls.FailAppraisal, ruleKAT, "the platform token verifies under none of %d endorsed keys", len(a.Endorsements))
+	reason := fmt.Sprintf("the platform token verifies under none of %d endorsed keys", len(a.Endorsements))
+	for i := range a.Endorsements {
+		e := &a.Endorsements[i]
+		err := t.verifies(e.Key)
+		if err != nil {
+			if len(a.Endorsements) == 1 {
+				reason += fmt.Sprintf(" (%v)", err)
+			}
+			continue
+		}
+		if why := e.speaksFor(&t.platform); why != "" {
+			reason = fmt.Sprintf("the key that signed is endorsed (%q), but the endorsement %s", e.Name, why)
+			continue
+		}
+		found = append(found, e)
+	}
+	if found == nil {
+		return nil, refused(attls.FailAppraisal, ruleKAT, "%s", reason)
+	}
+	return found, nil
 }
 
-// linkage compares the PAT's nonce with the hash of kak-pub, over its octets
-// as they stand in the KAT. No text names the hash; SHA-256 gives the example
-// of draft-bft-rats-kat. The prototype hashes the attested key instead.
+// linkage looks for the hash of kak-pub, over its octets as they are in the KAT,
+// among the PAT's nonces. No text names the hash; SHA-256 gives the example of
+// draft-bft-rats-kat. The prototype hashes the attested key instead.
 func linkage(t *tokens) *attls.Error {
-	nonce, err := t.pat.claims.octets(claimNonce)
-	if err != nil {
-		return under(err, labelPAT)
-	}
 	want := sha256.Sum256(t.linked)
-	if !bytes.Equal(nonce, want[:]) {
-		return refused(attls.FailAppraisal, ruleKAT, "the platform token's eat_nonce is %x, the hash of the key %x", nonce, want)
+	if !contains(t.links, want[:]) {
+		return refused(attls.FailAppraisal, ruleKAT, "the platform token's eat_nonce is %s, the hash of the key %x", nonceText(t.links), want)
 	}
 	return nil
 }
 
+// nonceText prints nonces.
+func nonceText(list [][]byte) string {
+	var texts []string
+	for _, n := range list {
+		texts = append(texts, fmt.Sprintf("%x", n))
+	}
+	return strings.Join(texts, " or ")
+}
+
 func keySignature(t *tokens) *attls.Error {
-	if err := t.kat.verify(t.kak); err != nil {
+	alg, err := t.kat.algorithm()
+	if err == nil && t.kakAlgorithm != 0 && algorithms[alg].library != algorithms[t.kakAlgorithm].library {
+		err = fmt.Errorf("it is signed with %s, and kak-pub is for %s only", algorithmName(alg), algorithmName(t.kakAlgorithm))
+	}
+	if err == nil {
+		err = t.kat.verify(t.kak)
+	}
+	if err != nil {
 		return refused(attls.FailAppraisal, ruleKAT, "the key token does not verify under kak-pub: %v", err)
 	}
 	return nil
@@ -472,7 +613,8 @@ func (a *appraisal) checkKey(attested crypto.PublicKey, err *attls.Error) (spki 
 	return spki
 }
 
-// challenge compares eat_nonce with the challenge as it is placed.
+// challenge looks for the challenge, as it is placed, among the values of
+// eat_nonce.
 func (a *appraisal) challenge(t *tokens) *attls.Error {
 	if a.r.Challenge == nil {
 		return nil
@@ -484,12 +626,8 @@ func (a *appraisal) challenge(t *tokens) *attls.Error {
 	if t.tpm != nil {
 		return t.tpm.challenge(want)
 	}
-	got, err := t.kat.claims.octets(claimNonce)
-	if err != nil {
-		return under(err, "eat_nonce")
-	}
-	if !bytes.Equal(got, want) {
-		return mismatch(got, want)
+	if !contains(t.nonces, want) {
+		return mismatch(t.nonces, want)
 	}
 	return nil
 }
@@ -534,37 +672,59 @@ func (c claims) agree(r *negotiation.AppraisalRequest) *attls.Error {
 	return nil
 }
 
-// reference finds a Reference that the platform meets. The reason is that of
-// the one that went furthest.
-func (a *appraisal) reference(t *tokens) *attls.Error {
+// reference finds a Reference that the platform meets, among those for which one
+// of the Endorsements of its key is good. The reason is that of the one that went
+// furthest.
+func (a *appraisal) reference(t *tokens, endorsements []*Endorsement) *attls.Error {
 	best, reason := -1, "there is none"
 	for i := range a.References {
-		passed, why := a.References[i].admits(t)
+		ref := &a.References[i]
+		passed, why := ref.admits(t)
+		if why == "" && endorsements != nil && !slices.ContainsFunc(endorsements, func(e *Endorsement) bool {
+			return e.References == nil || slices.Contains(e.References, ref.Name)
+		}) {
+			why = "the endorsement of the platform key does not list it"
+		}
 		if why == "" {
 			return nil
 		}
 		if passed > best {
-			best, reason = passed, fmt.Sprintf("%q: %s", a.References[i].Name, why)
+			best, reason = passed, fmt.Sprintf("%q: %s", ref.Name, why)
 		}
 	}
 	return refused(attls.FailAppraisal, "RFC 9334 4.1", "no reference value matches: %s", reason)
+}
+
+// leastDebug is the least dbgstat that is accepted of tokens. Those of the
+// prototype and of a TPM do not have the claim, so there only what is stated
+// counts, and refuses them.
+func (ref *Reference) leastDebug(t *tokens) eat.Debug {
+	if ref.Debug == 0 && !ref.AllowDebug && t.tpm == nil && t.form != Prototype {
+		return eat.DebugDisabled
+	}
+	return ref.Debug
 }
 
 // admits compares a platform with a Reference: how many comparisons it passed,
 // and why the next one failed.
 func (ref *Reference) admits(t *tokens) (passed int, why string) {
 	p := &t.platform
+	least := ref.leastDebug(t)
 	for _, c := range []struct {
 		ok  bool
 		why string
 	}{
 		{ref.Prototype == (t.form == Prototype) && (ref.PCRDigests != nil) == (t.tpm != nil), "it is for other tokens"},
+		{t.tpm == nil || len(ref.PCRs) > 0, "it has digests of PCRs and does not say of which PCRs"},
+		{t.tpm == nil || ref.PCRs.equal(t.tpm.quoted()), fmt.Sprintf("the quote is over the PCRs %v, not %v", t.tpm.quoted(), ref.PCRs)},
 		{t.tpm == nil || contains(ref.PCRDigests, t.tpm.pcrs()), fmt.Sprintf("the digest of the PCRs is %x", t.tpm.pcrs())},
 		{ref.Profile == "" || ref.Profile == p.Profile, fmt.Sprintf("eat_profile is %q, not %q", p.Profile, ref.Profile)},
 		{ref.UEIDs == nil || contains(ref.UEIDs, p.UEID), fmt.Sprintf("ueid %x is not listed", []byte(p.UEID))},
-		{ref.OEMID == nil || bytes.Equal(ref.OEMID, p.OEMID), fmt.Sprintf("oemid is %x, not %x", p.OEMID, ref.OEMID)},
+		{ref.OEMID == nil || bytes.Equal(ref.OEMID, p.OEMID), fmt.Sprintf("oemid is %s, not %x", p.maker(), ref.OEMID)},
+		{ref.OEMPEN == 0 || ref.OEMPEN == p.OEMPEN, fmt.Sprintf("oemid is %s, not the enterprise number %d", p.maker(), ref.OEMPEN)},
 		{ref.Model == nil || bytes.Equal(ref.Model, p.Model), fmt.Sprintf("hwmodel is %x, not %x", p.Model, ref.Model)},
-		{p.Debug >= ref.Debug, fmt.Sprintf("dbgstat is %d, at least %d is wanted", p.Debug, ref.Debug)},
+		{p.Debug >= least, fmt.Sprintf("dbgstat is %d (%s), at least %d is wanted", p.Debug, debugNames[p.Debug], least)},
+		{len(p.Unknown) == 0, strings.Join(p.Unknown, "; ")},
 	} {
 		if !c.ok {
 			return passed, c.why
@@ -581,6 +741,14 @@ func (ref *Reference) admits(t *tokens) (passed int, why string) {
 		return passed, fmt.Sprintf("%d components are measured, not %d", len(p.Components), len(ref.Components))
 	}
 	return passed, ""
+}
+
+// maker prints oemid.
+func (p *Platform) maker() string {
+	if p.OEMPEN != 0 {
+		return fmt.Sprintf("the enterprise number %d", p.OEMPEN)
+	}
+	return fmt.Sprintf("%x", p.OEMID)
 }
 
 func (want *ReferenceComponent) admits(p *Platform) string {

@@ -23,14 +23,14 @@ const (
 // that believes them.
 func (p Prototype) Root() conformance.Root {
 	return func(clock func() time.Time) (*attestation.Software, *attestation.Verifier) {
-		key := prototypeSigner()
+		key, device := prototypeSigner(), [][]byte{[]byte(prototypeUEID)}
 		software := &attestation.Software{PlatformKey: key, KeyAttestationKey: key, Clock: clock,
 			Platform: attestation.Platform{UEID: []byte(prototypeUEID)},
 			Offers:   []attestation.Offer{{Format: attestation.PrototypeFormat, Tokens: attestation.Prototype}}}
 		verifier := &attestation.Verifier{Identity: "attls conform", Build: conformance.StackVersion(), Key: key, Clock: clock,
 			Formats:      []profile.Format{attestation.PrototypeFormat},
-			Endorsements: []attestation.Endorsement{{Name: "proof of concept", Key: key.Public()}},
-			References:   []attestation.Reference{{Name: "proof of concept", UEIDs: [][]byte{[]byte(prototypeUEID)}, Prototype: true}}}
+			Endorsements: []attestation.Endorsement{{Name: "proof of concept", Key: key.Public(), UEIDs: device}},
+			References:   []attestation.Reference{{Name: "proof of concept", UEIDs: device, Prototype: true}}}
 		if p.Verifier != nil {
 			verifier.Endorsements = append(verifier.Endorsements, p.Verifier.Endorsements...)
 			verifier.References = append(verifier.References, p.Verifier.References...)

@@ -161,7 +161,7 @@ func TestPrototypeClient(t *testing.T) {
 		t.Error(reason)
 	}
 	verifier := filepath.Join(t.TempDir(), "verifier.yaml")
-	if err := os.WriteFile(verifier, []byte("references: [{name: zeros, pcr_digests: ["+strings.Repeat("00", 32)+"]}]"), 0o600); err != nil {
+	if err := os.WriteFile(verifier, []byte("references: [{name: zeros, pcrs: 'sha256:0,1,2,3,4,5,6,7', pcr_digests: ["+strings.Repeat("00", 32)+"]}]"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if p, err = NewPrototype(self, "", verifier); err != nil {
