@@ -94,6 +94,8 @@ func (a *appraisal) results() {
 		a.verdict.SPKI = attested
 		a.verdict.Result = c.Value
 		a.verdict.ValidUntil = a.expiry(result)
+	} else if status == ear.TrustTierAffirming {
+		a.verdict.Status = ear.TrustTierToString[ear.TrustTierNone] // what is refused affirms nothing, whatever it says
 	}
 }
 

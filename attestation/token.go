@@ -192,6 +192,8 @@ type token struct {
 	payload   []byte
 	signature []byte
 	claims    claims
+	// critical is why the token must not be processed further, though it can be read.
+	critical *attls.Error
 }
 
 const (
@@ -302,7 +304,7 @@ func (t *token) readHeaders(unprotected []byte) (err *attls.Error) {
 		return malformed(-1, ruleHeader, "%v", err)
 	}
 	if raw, ok := t.header[coseHeaderCrit]; ok {
-		return under(critical(raw), "protected")
+		t.critical = critical(raw).Under("protected")
 	}
 	for _, label := range []int64{coseHeaderContentType, coseHeaderType} {
 		for _, h := range []claims{t.header, open} {

@@ -275,6 +275,17 @@ func (t *tokens) claims() claims {
 	return t.kat.claims
 }
 
+// critical is why one of the tokens must not be processed; nil when both may be.
+func (t *tokens) critical() *attls.Error {
+	switch {
+	case t.tpm != nil:
+		return nil
+	case t.kat.critical != nil:
+		return under(t.kat.critical, labelKAT)
+	}
+	return under(t.pat.critical, labelPAT)
+}
+
 // leastNonce is the length of the shortest challenge, in octets.
 func (t *tokens) leastNonce() int {
 	if t.tpm != nil {
@@ -364,6 +375,9 @@ func (a *appraisal) restrictions(t *tokens) *attls.Error {
 func (a *appraisal) take() (*tokens, bool) {
 	if len(a.r.CMW) > 0 && a.r.CMW[0] == prototypeFirst && Matches(PrototypeFormat, a.r.Scheme.Format, a.r.Match) == nil {
 		t, err := parsePrototype(a.r.CMW, or(a.Limits.Size, defaultSize))
+		if err == nil {
+			err = t.critical()
+		}
 		return t, a.check(CheckTokens, err, "the prototype's key and platform tokens parse")
 	}
 	c, ok := a.unwrap()
@@ -371,6 +385,9 @@ func (a *appraisal) take() (*tokens, bool) {
 		return nil, false
 	}
 	t, err := parseTokens(c)
+	if err == nil {
+		err = t.critical()
+	}
 	return t, a.check(CheckTokens, err, "key and platform claims parse")
 }
 

@@ -57,6 +57,7 @@ var unseen = map[string]string{
 	"verifier_unreachable": "an end's own trouble", "attester_unavailable": "an end's own trouble", "binder_undefined": "an end's own trouble",
 	"key_unusable": "made by the verdict", "key-type": "made by the verdict",
 	"signature": "trust", "endorsement": "trust", "reference-value": "trust", "debug": "trust", "profile": "trust", "expired": "trust",
+	"critical": "trust", "algorithm": "trust", "vector": "trust",
 	"status": "trust", "verifier": "trust", "no-key": "trust", "huge": "a limit of the Verifier",
 }
 
