@@ -227,7 +227,7 @@ func (a sized) Attest(ctx context.Context, r *negotiation.EvidenceRequest) (*neg
 func (b *behaviour) outcome(p *profile.Profile, x experiment) string {
 	s := x.scenario
 	s.Profile, s.Compiled = p.ID, p
-	in, err := b.lab.inProcess(s, seeded(), x.change)
+	in, err := b.lab.inProcess(s, seeded(), FindInjection, x.change)
 	if err != nil {
 		return err.Error()
 	}

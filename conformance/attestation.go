@@ -1,15 +1,10 @@
 package conformance
 
 import (
-	"crypto/sha256"
-	"fmt"
-	"strings"
 	"time"
 
-	"attls"
 	"attls/attestation"
 	"attls/extensions/profile"
-	"attls/extensions/profile/binder"
 	"attls/negotiation"
 )
 
@@ -79,6 +74,11 @@ func (s *setup) roots() (negotiation.Attester, negotiation.Appraiser) {
 	return s.lab.attestation()
 }
 
+// attesting are the software root of trust and the Verifier of the run.
+func (s *setup) attesting() (*attestation.Software, *attestation.Verifier) {
+	return s.lab.attestation()
+}
+
 // scheme is the scheme under which demonstrations attest.
 func (s *setup) scheme(m profile.Model, k profile.CredentialKind) profile.Scheme {
 	return DemoScheme(s.p, m, k)
@@ -98,58 +98,4 @@ func DemoScheme(p *profile.Profile, m profile.Model, k profile.CredentialKind) p
 	return scheme
 }
 
-// DescribeCMW says in a few words what a payload is.
-func DescribeCMW(b []byte) string {
-	c, err := attestation.ParseCMW(b, attestation.Limits{})
-	if err != nil {
-		return fmt.Sprintf("%d octets", len(b))
-	}
-	return fmt.Sprintf("CMW, %d octets: %s", len(b), describeCMW(c))
-}
-
-var formNames = map[attestation.Form]string{attestation.CBORRecord: "CBOR record", attestation.CBORTag: "CBOR tag",
-	attestation.CBORCollection: "CBOR collection", attestation.JSONRecord: "JSON record", attestation.JSONCollection: "JSON collection"}
-
-func describeCMW(c *attestation.CMW) string {
-	if len(c.Members) == 0 {
-		return fmt.Sprintf("%s of %s, %d octets", formNames[c.Form], attestation.FormatString(c.Format), len(c.Value))
-	}
-	var members []string
-	for _, m := range c.Members {
-		members = append(members, fmt.Sprintf("%v: %s", m.Label, describeCMW(m.CMW)))
-	}
-	return fmt.Sprintf("%s (%s)", formNames[c.Form], strings.Join(members, "; "))
-}
-
-// largeKey is a handshake whose end-entity keys have 294 octets as
-// SubjectPublicKeyInfo, as an RSA key of 2048 bits has.
-type largeKey struct{}
-
-func (largeKey) Hash() string { return "SHA-256" }
-func (largeKey) Secret(binder.Secret) ([]byte, bool) {
-	return make([]byte, sha256.Size), true
-}
-func (largeKey) Transcript(binder.Range) ([]byte, bool)   { return make([]byte, sha256.Size), true }
-func (largeKey) SPKI(attls.Role) ([]byte, bool)           { return make([]byte, 294), true }
-func (largeKey) Certificate(attls.Role) ([]byte, bool)    { return make([]byte, 512), true }
-func (largeKey) Nonce(attls.Role) ([]byte, bool)          { return make([]byte, 32), true }
-func (largeKey) RequestContext(attls.Role) ([]byte, bool) { return nil, true }
-func (largeKey) AttesterSize(attls.Role) (int, bool)      { return 32, true }
-func (largeKey) Later(binder.Later) ([]byte, bool)        { return make([]byte, sha256.Size), true }
-
-// longNonce is a handshake with small keys and a nonce of 65 octets.
-type longNonce struct{ largeKey }
-
-func (longNonce) SPKI(attls.Role) ([]byte, bool)        { return make([]byte, 91), true }
-func (longNonce) Certificate(attls.Role) ([]byte, bool) { return make([]byte, 91), true }
-func (longNonce) Nonce(attls.Role) ([]byte, bool)       { return unbindable, true }
-
-// noNonce is a handshake with small keys in which no nonce was sent.
-type noNonce struct{ longNonce }
-
-func (noNonce) Nonce(attls.Role) ([]byte, bool) { return nil, false }
-
-var (
-	_ binder.Inputs        = largeKey{}
-	_ negotiation.Attester = (*attestation.Software)(nil)
-)
+var _ negotiation.Attester = (*attestation.Software)(nil)

@@ -101,20 +101,3 @@ func (a *DemoAuthority) Issue(t KeyType, names ...string) (*handshake.Credential
 	}
 	return handshake.NewCredential([][]byte{der, a.Certificate.Raw}, signer)
 }
-
-// describeCertificate says in a few words what a certificate is; empty when the
-// octets are none.
-func describeCertificate(der []byte) string {
-	c, err := x509.ParseCertificate(der)
-	if err != nil {
-		return ""
-	}
-	subject := c.Subject.CommonName
-	if len(c.DNSNames) > 0 {
-		subject = c.DNSNames[0]
-	}
-	if c.IsCA {
-		subject = "authority"
-	}
-	return fmt.Sprintf("X.509 %s, %v, %d octets", subject, c.PublicKeyAlgorithm, len(der))
-}

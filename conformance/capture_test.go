@@ -32,7 +32,7 @@ func recordRun(t testing.TB, s Scenario) ([]byte, Result) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	result := Run(context.Background(), s, Capture(w))
+	result := Run(context.Background(), s, Capture(w), Find(FindInjection))
 	if result.Err != nil {
 		t.Fatal(result.Err)
 	}

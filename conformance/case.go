@@ -1,13 +1,9 @@
 package conformance
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"sync"
 
 	"attls"
-	"attls/conformance/pair"
 	"attls/extensions/profile"
 	"attls/handshake"
 	"attls/internal/rule"
@@ -126,7 +122,7 @@ func (c *Case) RunWithoutRule() error {
 
 func (c *Case) run(p *profile.Profile) error {
 	s := c.Scenario
-	set, err := newCaseSetup(p, &s)
+	set, err := newMemorySetup(p, &s)
 	if err != nil {
 		return &NotRunError{err}
 	}
@@ -139,57 +135,6 @@ func (c *Case) run(p *profile.Profile) error {
 	}
 	r.Profile = c.p // which names the alerts
 	return c.judge(r)
-}
-
-// bench is what all cases have around them; it is made once.
-var bench = sync.OnceValues(newLaboratory)
-
-// newCaseSetup builds both ends of a case.
-func newCaseSetup(p *profile.Profile, s *Scenario) (*setup, error) {
-	lab, err := bench()
-	if err != nil {
-		return nil, err
-	}
-	return newSetup(p, s, lab)
-}
-
-// inMemory runs both ends in one goroutine, with application data both ways.
-func (s *setup) inMemory() (*Result, error) {
-	o := pair.Options{Send: [2][]byte{[]byte(request), []byte(response)}, KeepWire: true, Split: [2]pair.Split{}}
-	var traces [2]*Trace
-	for _, role := range bothRoles {
-		answerer, err := s.answerer(role, &tape{})
-		if err != nil {
-			return nil, err
-		}
-		traces[role] = NewTrace(role, s.ends[role].config.Profile)
-		config := s.ends[role].config
-		config.Tap = handshake.Taps(config.Tap, traces[role])
-		o.Answer[role] = func(w *handshake.Wait) (handshake.Answer, *attls.Error) {
-			return answerer.Answer(context.Background(), w)
-		}
-	}
-	o.Client, o.Server = s.ends[attls.RoleClient].config, s.ends[attls.RoleServer].config
-	both, err := pair.New(o)
-	if err != nil {
-		return nil, err
-	}
-	r := &Result{Scenario: *s.s, pair: both}
-	for step, ok := both.Step(); ok; step, ok = both.Step() {
-		if step.Action == pair.Happened && step.Event.Kind == handshake.EventTicket {
-			r.session = step.Event.Session
-		}
-	}
-	r.Ladder = Ladder(traces[attls.RoleClient], traces[attls.RoleServer])
-	for _, role := range bothRoles {
-		engine := both.Engine(role)
-		out := Outcome{Err: engine.Err()}
-		out.AlertSent, out.AlertReceived = traces[role].Alerts()
-		out.DataSent, out.DataReceived = traces[role].Data()
-		r.Claims[role] = MakeClaims(s.ends[role].config.Profile, engine.State(), out)
-		r.Sent[role] = both.Wire(role)
-	}
-	return r, nil
 }
 
 // attempted is a check as it is written down for one circumstance: what changes
@@ -320,7 +265,7 @@ func readingCase(p, other *profile.Profile, open Scenario, name, option string) 
 // differs reports whether the two ends get different binders.
 func (c *Case) differs(attester attls.Role) bool {
 	s := c.Scenario
-	set, err := newCaseSetup(c.p, &s)
+	set, err := newMemorySetup(c.p, &s)
 	if err != nil {
 		return false
 	}
@@ -341,5 +286,3 @@ func challengeOf(c *Claims, attester attls.Role) string {
 	}
 	return ""
 }
-
-var errNotAttested = errors.New("the connection did not carry application data both ways under a verdict")

@@ -69,7 +69,7 @@ func TestTLSFaults(t *testing.T) {
 		t.Error("there is an attestation binder without a profile")
 	}
 	for _, s := range []Scenario{{Fail: "finished.client"}, {Tolerate: "apart.server"}, {Fail: "no-share"}, {Fail: "boundary-finished.client"}} {
-		if r := Run(t.Context(), s); r.Err != nil || r.Fault == nil {
+		if r := Run(t.Context(), s, Find(FindInjection)); r.Err != nil || FaultOf(&r) == nil {
 			t.Errorf("%+v: %v", s, r.Err)
 		}
 	}

@@ -440,7 +440,7 @@ func tryRequestSent(m profile.Model) func(*circumstance) *attempted {
 // unawareServer makes the server a plain one, for a client that demands nothing.
 func unawareServer(s *setup) {
 	s.ends[attls.RoleClient].config.Policy.Demand = false
-	s.unaware(attls.RoleServer)
+	unaware(s, attls.RoleServer)
 }
 
 func tryUnawareServer(c *circumstance) *attempted {

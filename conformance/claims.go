@@ -341,3 +341,11 @@ func StackVersion() string {
 	}
 	return develop
 }
+
+// CredentialName is the inverse of ParseCredential.
+func CredentialName(k profile.CredentialKind) string {
+	if k == profile.KindX509 {
+		return CredentialX509
+	}
+	return CredentialAttestation
+}

@@ -67,7 +67,7 @@ type sideRun struct {
 
 // CompareRuns runs both scenarios in this process with the same recorded
 // randomness and tells where they part.
-func CompareRuns(a, b Scenario) (*RunDifference, error) {
+func CompareRuns(a, b Scenario, options ...Option) (*RunDifference, error) {
 	lab, err := newLaboratory()
 	if err != nil {
 		return nil, err
@@ -80,15 +80,15 @@ func CompareRuns(a, b Scenario) (*RunDifference, error) {
 	}
 	var sides [2]*sideRun
 	for i, s := range []Scenario{a, b} {
-		if sides[i], err = lab.runSide(s, random); err != nil {
+		if sides[i], err = lab.runSide(s, random, newRunner(options).find); err != nil {
 			return nil, fmt.Errorf("%v: %w", s, err)
 		}
 	}
 	return compareSides(sides[0], sides[1]), nil
 }
 
-func (l *laboratory) runSide(s Scenario, random [2]handshake.Random) (*sideRun, error) {
-	in, err := l.inProcess(s, random, nil)
+func (l *laboratory) runSide(s Scenario, random [2]handshake.Random, find Finder) (*sideRun, error) {
+	in, err := l.inProcess(s, random, find, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 func TestCompareRuns(t *testing.T) {
 	compare := func(a, b Scenario) *RunDifference {
 		t.Helper()
-		d, err := CompareRuns(a, b)
+		d, err := CompareRuns(a, b, Find(FindInjection))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -25,7 +25,7 @@ type End struct {
 	Scenario Scenario // completed
 	Role     attls.Role
 	Profile  *profile.Profile
-	Fault    *Fault // of Scenario.Fail
+	Injected Injection // of Scenario.Fail or Scenario.Tolerate; nil: nothing
 	Config   *handshake.Config
 	// OwnAnswer says that a server answers the request with what it likes and
 	// closes, rather than with what it received.
@@ -66,21 +66,21 @@ func (t provocation) Fork() handshake.Tap { return provocation{t.Tap.Fork(), t.d
 // NewEnd makes the end that a scenario describes, with the root of trust and the
 // Verifier of root. A fault of the scenario acts as far as it is this end's to
 // provoke.
-func NewEnd(s Scenario, role attls.Role, root Root) (*End, error) {
+func NewEnd(s Scenario, role attls.Role, root Root, options ...Option) (*End, error) {
 	lab, err := newLaboratory()
 	if err != nil {
 		return nil, err
 	}
 	lab.root = root
 	lab.kept = map[string]*handshake.Credential{} // a server shows the same again
-	set, fault, err := prepare(&s, lab)
+	set, injected, err := prepare(&s, lab, newRunner(options).find)
 	if err != nil {
 		return nil, err
 	}
 	if s.Resumption != "" {
 		set.resumption(s.Resumption)
 	}
-	return &End{Scenario: s, Role: role, Profile: set.p, Fault: fault, Config: set.ends[role].config, set: set}, nil
+	return &End{Scenario: s, Role: role, Profile: set.p, Injected: injected, Config: set.ends[role].config, set: set}, nil
 }
 
 // Resume lets a client bring back a session.

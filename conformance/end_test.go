@@ -7,7 +7,7 @@ import "testing"
 func TestFaultsAct(t *testing.T) {
 	for _, c := range tlsCases() {
 		s := c.Scenario
-		set, err := newCaseSetup(c.p, &s)
+		set, err := newMemorySetup(c.p, &s)
 		if err != nil {
 			t.Fatal(err)
 		}

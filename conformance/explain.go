@@ -1,12 +1,8 @@
 package conformance
 
 import (
-	"bufio"
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"attls"
@@ -44,31 +40,6 @@ type OtherReading struct {
 	Reading string `json:"reading"`
 	Value   string `json:"value,omitempty"` // empty when nothing is bound
 	Error   string `json:"error,omitempty"`
-}
-
-// RunWithInputs is Run, with what binders ask of the handshake in the claims.
-func RunWithInputs(ctx context.Context, s Scenario) Result {
-	r := runner{keepInputs: true}
-	return r.run(ctx, s)
-}
-
-// ReadClaims reads one line of claims, the last of several.
-func ReadClaims(r io.Reader) (*Claims, error) {
-	d := json.NewDecoder(bufio.NewReader(io.LimitReader(r, maxRecording)))
-	var last *Claims
-	for {
-		var c Claims
-		if err := d.Decode(&c); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return nil, fmt.Errorf("no line of claims: %w", err)
-		}
-		last = &c
-	}
-	if last == nil || last.Schema != ClaimsSchema {
-		return nil, fmt.Errorf("no claims of the schema %s", ClaimsSchema)
-	}
-	return last, nil
 }
 
 // Explain computes the binder of a scenario's profile out of what one end claims

@@ -231,6 +231,27 @@ func (f *Fault) expect(p *profile.Profile, action profile.AlertAction) {
 	}
 }
 
+// FindInjection is FindFault as a scenario's runner wants it.
+func FindInjection(p *profile.Profile, s Scenario, name string) (Injection, error) {
+	f, err := FindFault(p, s, name)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// FaultOf returns the fault of a run; nil when nothing of the table was injected.
+func FaultOf(r *Result) *Fault {
+	f, _ := r.Injected.(*Fault)
+	return f
+}
+
+// Where returns the scenario in which the fault happens.
+func (f *Fault) Where() Scenario { return f.Scenario }
+
+// Apply changes the ends so that the fault happens.
+func (f *Fault) Apply(s *setup) { f.apply(s) }
+
 // Receiver is the end that has to deal with the fault.
 func (f *Fault) Receiver() attls.Role { return f.rejects }
 
@@ -419,7 +440,7 @@ func tryUnwilling(c *circumstance) *attempt {
 }
 
 // unaware makes an end a plain TLS 1.3 peer.
-func (s *setup) unaware(r attls.Role) {
+func unaware(s *setup, r attls.Role) {
 	s.ends[r].config.Profile = s.p.Unaware()
 	s.ends[r].config.Policy = negotiation.Policy{}
 }
@@ -430,7 +451,7 @@ func tryDemandedByClient(c *circumstance) *attempt {
 	}
 	return &attempt{rejects: attls.RoleClient, at: attls.KindCertificate, apply: func(s *setup) {
 		s.ends[attls.RoleClient].config.Policy.Demand = true
-		s.unaware(attls.RoleServer)
+		unaware(s, attls.RoleServer)
 	}}
 }
 
@@ -440,7 +461,7 @@ func tryDemandedByServer(c *circumstance) *attempt {
 	}
 	return &attempt{rejects: attls.RoleServer, at: attls.KindClientHello, apply: func(s *setup) {
 		s.ends[attls.RoleServer].config.Policy.Demand = true
-		s.unaware(attls.RoleClient)
+		unaware(s, attls.RoleClient)
 	}}
 }
 
@@ -450,7 +471,7 @@ func tryChoiceNone(c *circumstance) *attempt {
 	}
 	return &attempt{rejects: attls.RoleClient, at: attls.KindCertificate, apply: func(s *setup) {
 		s.ends[attls.RoleClient].config.Policy.Demand = false
-		s.unaware(attls.RoleServer)
+		unaware(s, attls.RoleServer)
 	}}
 }
 

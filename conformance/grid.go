@@ -83,11 +83,6 @@ func (g *grid) add(kind string, s Scenario) {
 	g.cases = append(g.cases, GridCase{g.p.ID, kind, s})
 }
 
-func (s Scenario) with(c Combination) Scenario {
-	s.Attester, s.Model, s.Credential = c.Attester, c.Model, c.Credential
-	return s
-}
-
 func (g *grid) combinations(s Scenario) {
 	for _, c := range Combinations(g.p) {
 		kind := GridAllowed
@@ -148,7 +143,7 @@ func widest(p *profile.Profile) []Combination {
 // Run runs the case over a real connection.
 func (c *GridCase) Run(ctx context.Context) GridResult {
 	result := GridResult{GridCase: *c}
-	r := Run(ctx, c.Scenario)
+	r := Run(ctx, c.Scenario, Find(FindInjection))
 	err := r.Err
 	var forbidden *ForbiddenError
 	switch {

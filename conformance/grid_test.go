@@ -111,7 +111,7 @@ func TestAgree(t *testing.T) {
 		func(c *Claims) { c.Attestation[0].Challenge = "00" },
 		func(c *Claims) { c.Attestation[0].Verdict = nil },
 	} {
-		r := Run(context.Background(), Scenario{Profile: "early-attestation-06", Attester: AttestServer})
+		r := Run(context.Background(), Scenario{Profile: "early-attestation-06", Attester: AttestServer}, Find(FindInjection))
 		if err := errors.Join(r.Err, r.Agree()); err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +155,7 @@ func TestVariations(t *testing.T) {
 			t.Parallel()
 			s := base
 			vary(&s)
-			r := Run(context.Background(), s)
+			r := Run(context.Background(), s, Find(FindInjection))
 			if r.Err != nil {
 				t.Fatal(r.Err)
 			}
@@ -197,7 +197,7 @@ func TestRenamed(t *testing.T) {
 			}
 			for _, s := range everyRun(p, p.ID) {
 				s.Compiled = p
-				if r := Run(context.Background(), s); r.Err != nil {
+				if r := Run(context.Background(), s, Find(FindInjection)); r.Err != nil {
 					t.Errorf("%v: %v", s, r.Err)
 				}
 			}

@@ -11,31 +11,31 @@ import (
 // InProcess is a scenario's two ends for the in-process driver. Its answers are
 // remembered, so that forks of the pair are answered alike.
 type InProcess struct {
-	Options pair.Options
-	Fault   *Fault // of Scenario.Fail
-	traces  [2]*Trace
+	Options  pair.Options
+	Injected Injection // of Scenario.Fail or Scenario.Tolerate; nil: nothing
+	traces   [2]*Trace
 }
 
 // NewInProcess builds both ends of a scenario, drawing from the sources of
 // randomness, which are indexed by role.
-func NewInProcess(s Scenario, random [2]handshake.Random) (*InProcess, error) {
+func NewInProcess(s Scenario, random [2]handshake.Random, options ...Option) (*InProcess, error) {
 	lab, err := newLaboratory()
 	if err != nil {
 		return nil, err
 	}
-	return lab.inProcess(s, random, nil)
+	return lab.inProcess(s, random, newRunner(options).find, nil)
 }
 
 // inProcess is NewInProcess with the ends changed once they are built.
-func (l *laboratory) inProcess(s Scenario, random [2]handshake.Random, change func(*setup)) (*InProcess, error) {
-	set, fault, err := prepare(&s, l)
+func (l *laboratory) inProcess(s Scenario, random [2]handshake.Random, find Finder, change func(*setup)) (*InProcess, error) {
+	set, injected, err := prepare(&s, l, find)
 	if err != nil {
 		return nil, err
 	}
 	if change != nil {
 		change(set)
 	}
-	in := &InProcess{Fault: fault, Options: pair.Options{Send: [2][]byte{[]byte(request), []byte(response)}, KeepWire: true}}
+	in := &InProcess{Injected: injected, Options: pair.Options{Send: [2][]byte{[]byte(request), []byte(response)}, KeepWire: true}}
 	for _, role := range bothRoles {
 		answerer, err := set.answerer(role, &tape{})
 		if err != nil {

@@ -9,15 +9,15 @@ import (
 
 // TestJudge: a run is held against everything that a fault promises.
 func TestJudge(t *testing.T) {
-	sound := Run(context.Background(), Scenario{Profile: "early-attestation-06"})
+	sound := Run(context.Background(), Scenario{Profile: "early-attestation-06"}, Find(FindInjection))
 	if sound.Err != nil {
 		t.Fatal(sound.Err)
 	}
-	r := Run(context.Background(), Scenario{Profile: "early-attestation-06", Fail: "binder"})
+	r := Run(context.Background(), Scenario{Profile: "early-attestation-06", Fail: "binder"}, Find(FindInjection))
 	if r.Err != nil {
 		t.Fatal(r.Err)
 	}
-	if err := r.Fault.Judge(&sound); err == nil {
+	if err := FaultOf(&r).Judge(&sound); err == nil {
 		t.Error("a connection that nobody rejected passes")
 	}
 	for name, change := range map[string]func(f *Fault, r *Result){
@@ -30,20 +30,20 @@ func TestJudge(t *testing.T) {
 		"no alert received":      func(_ *Fault, r *Result) { r.Claims[attls.RoleServer].AlertReceived = nil },
 		"another alert received": func(_ *Fault, r *Result) { r.Claims[attls.RoleServer].AlertReceived = &AlertClaim{Code: 1} },
 	} {
-		f, changed := *r.Fault, r
+		f, changed := *FaultOf(&r), r
 		change(&f, &changed)
 		if f.Judge(&changed) == nil {
 			t.Errorf("%s passes", name)
 		}
 	}
-	if err := r.Fault.Judge(&r); err != nil {
+	if err := FaultOf(&r).Judge(&r); err != nil {
 		t.Error(err)
 	}
 }
 
 // TestAttested: what a run must have to count as attested.
 func TestAttested(t *testing.T) {
-	r := Run(context.Background(), Scenario{Profile: "early-attestation-06", Attester: AttestBoth})
+	r := Run(context.Background(), Scenario{Profile: "early-attestation-06", Attester: AttestBoth}, Find(FindInjection))
 	if !r.Attested() {
 		t.Fatal(r.Err)
 	}
@@ -68,7 +68,7 @@ func TestAttested(t *testing.T) {
 	}
 	unaware := runWith(t, Scenario{Profile: "early-attestation-06"}, func(set *setup) {
 		set.ends[attls.RoleClient].config.Policy.Demand = false
-		set.unaware(attls.RoleServer)
+		unaware(set, attls.RoleServer)
 	})
 	if unaware.Attested() {
 		t.Error("a server that does not know the profile counts as attested")

@@ -17,7 +17,7 @@ func TestRawPublicKeys(t *testing.T) {
 		{Profile: "tls-attestation-07", Attester: AttestBoth, Model: ModelEvidence, Credential: CredentialX509, RawPublicKeys: true},
 	} {
 		t.Run(s.String(), func(t *testing.T) {
-			r := Run(context.Background(), s)
+			r := Run(context.Background(), s, Find(FindInjection))
 			if r.Err != nil {
 				t.Fatal(r.Err)
 			}

@@ -29,7 +29,7 @@ func TestPeerReadings(t *testing.T) {
 			attls.RoleClient, profile.Match{Profile: "tls-attestation-07", Attester: "server", Readings: map[string]string{"exporter_secret": "formula"}}},
 	} {
 		t.Run(w.name, func(t *testing.T) {
-			r := Run(context.Background(), w.s)
+			r := Run(context.Background(), w.s, Find(FindInjection))
 			v := verdictOf(t, &r, w.finder)
 			if v.Failure != string(attls.FailBinderMismatch) || v.PeerChallenge == "" || len(v.PeerReadings) == 0 || v.PeerReadings[0].String() != w.want.String() {
 				t.Errorf("%+v; want %v", v, w.want)
@@ -37,7 +37,7 @@ func TestPeerReadings(t *testing.T) {
 		})
 	}
 	// A value that is wrong under every reading is told without one.
-	r := Run(context.Background(), Scenario{Profile: "early-attestation-06", Attester: AttestServer, Fail: "binder"})
+	r := Run(context.Background(), Scenario{Profile: "early-attestation-06", Attester: AttestServer, Fail: "binder"}, Find(FindInjection))
 	if v := verdictOf(t, &r, attls.RoleClient); r.Err != nil || v.PeerChallenge == "" || len(v.PeerReadings) > 0 {
 		t.Errorf("%v, %+v", r.Err, v)
 	}
@@ -61,7 +61,7 @@ func TestExplain(t *testing.T) {
 		p := load(t, name)
 		for n, c := range widest(p) {
 			s := Scenario{Profile: name, Compiled: p}.with(c)
-			r := RunWithInputs(context.Background(), s)
+			r := Run(context.Background(), s, KeepInputs(), Find(FindInjection))
 			if r.Err != nil {
 				t.Errorf("%v: %v", s, r.Err)
 				continue
@@ -115,7 +115,7 @@ func findAgain(t *testing.T, s Scenario, c *Claims, attester int, o OtherReading
 // TestExplainNeedsInputs: claims that cannot be explained say why.
 func TestExplainNeedsInputs(t *testing.T) {
 	s := Scenario{Profile: "early-attestation-06"}
-	r := Run(context.Background(), s)
+	r := Run(context.Background(), s, Find(FindInjection))
 	if _, err := Explain(s, &r.Claims[0], nil); r.Err != nil || err == nil {
 		t.Errorf("%v, %v", r.Err, err)
 	}

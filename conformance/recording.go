@@ -295,8 +295,9 @@ func compare(role attls.Role, want, got []byte) *Difference {
 
 // Replay repeats a recorded run over a new connection and compares every octet
 // that either end sends. The error is a *Difference when octets differ.
-func Replay(ctx context.Context, rec *Recording) (Result, error) {
-	r := runner{replay: rec}
+func Replay(ctx context.Context, rec *Recording, options ...Option) (Result, error) {
+	r := newRunner(options)
+	r.replay = rec
 	result := r.run(ctx, rec.Scenario)
 	if result.Err != nil {
 		return result, result.Err

@@ -40,7 +40,7 @@ func TestReplay(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			for _, s := range everyRun(load(t, name), name) {
-				first := Run(context.Background(), s)
+				first := Run(context.Background(), s, Find(FindInjection))
 				if first.Err != nil {
 					t.Errorf("%v: %v", s, first.Err)
 					continue
@@ -53,7 +53,7 @@ func TestReplay(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				again, err := Replay(context.Background(), rec)
+				again, err := Replay(context.Background(), rec, Find(FindInjection))
 				if err != nil {
 					t.Errorf("%v: %v", s, err)
 					continue
@@ -88,7 +88,7 @@ func comparable(t *testing.T, c Claims) []byte {
 
 // TestReplayDiffers changes one octet of what was recorded.
 func TestReplayDiffers(t *testing.T) {
-	r := Run(context.Background(), Scenario{Profile: "early-attestation-06"})
+	r := Run(context.Background(), Scenario{Profile: "early-attestation-06"}, Find(FindInjection))
 	if r.Err != nil {
 		t.Fatal(r.Err)
 	}
@@ -102,7 +102,7 @@ func TestReplayDiffers(t *testing.T) {
 		const at = 30
 		sent[at] ^= 1
 		end.Sent = lines(sent)
-		_, err = Replay(context.Background(), &rec)
+		_, err = Replay(context.Background(), &rec, Find(FindInjection))
 		var d *Difference
 		if !errors.As(err, &d) || d.Offset != at || d.Sender != role.String() {
 			t.Errorf("%v: %v; want the difference in octet %d", role, err, at)
@@ -112,7 +112,7 @@ func TestReplayDiffers(t *testing.T) {
 	}
 	rec := *r.Recording()
 	rec.Server.Answers = rec.Server.Answers[:1]
-	if _, err := Replay(context.Background(), &rec); err == nil {
+	if _, err := Replay(context.Background(), &rec, Find(FindInjection)); err == nil {
 		t.Error("a recording that lacks answers is replayed")
 	}
 }
@@ -146,7 +146,7 @@ func seeded() [2]handshake.Random {
 
 func forkEverywhere(t *testing.T, s Scenario) {
 	t.Helper()
-	in, err := NewInProcess(s, seeded())
+	in, err := NewInProcess(s, seeded(), Find(FindInjection))
 	if err != nil {
 		t.Fatal(err)
 	}

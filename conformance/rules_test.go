@@ -20,7 +20,7 @@ func runWith(t *testing.T, s Scenario, change func(*setup)) *Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, _, err := prepare(&s, lab)
+	set, _, err := prepare(&s, lab, FindInjection)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestUnawareServer(t *testing.T) {
 	forEachDesign(t, func(t *testing.T, s Scenario, p *profile.Profile) {
 		r := runWith(t, s, func(set *setup) {
 			set.ends[attls.RoleClient].config.Policy.Demand = false
-			set.unaware(attls.RoleServer)
+			unaware(set, attls.RoleServer)
 		})
 		sound(t, r)
 		if x := added(r, attls.RoleServer, attls.KindEncryptedExtensions); len(x) > 0 || len(r.Claims[0].Attestation) > 0 {
@@ -96,7 +96,7 @@ func TestUnawareClient(t *testing.T) {
 	forEachDesign(t, func(t *testing.T, s Scenario, p *profile.Profile) {
 		r := runWith(t, s, func(set *setup) {
 			set.ends[attls.RoleServer].config.Policy.Demand = false
-			set.unaware(attls.RoleClient)
+			unaware(set, attls.RoleClient)
 		})
 		if p.Rules.NoSchemeThen == profile.ThenNullChoice {
 			if e := r.Claims[0].Error; e == nil || e.Failure != string(attls.FailUnsolicited) {

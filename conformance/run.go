@@ -32,9 +32,10 @@ type Result struct {
 	Claims   [2]Claims        `json:"-"`
 	Ladder   []Step           `json:"ladder"`
 	Binders  []Binder         `json:"binders,omitempty"`
-	Fault    *Fault           `json:"fault,omitempty"`
-	Secrets  []Secret         `json:"secrets,omitempty"`
-	Sent     [2][]byte        `json:"-"` // the octets each end put on the network
+	// Injected is what Scenario.Fail or Scenario.Tolerate named; nil: nothing.
+	Injected Injection `json:"fault,omitempty"`
+	Secrets  []Secret  `json:"secrets,omitempty"`
+	Sent     [2][]byte `json:"-"` // the octets each end put on the network
 	// Err says why the scenario could not be run, or did not end as it had to.
 	Err error `json:"-"`
 
@@ -71,6 +72,8 @@ func (r *Result) Attested() bool {
 	return true
 }
 
+var errNotAttested = errors.New("the connection did not carry application data both ways under a verdict")
+
 func accepted(c *Claims, attester attls.Role) bool {
 	for _, a := range c.Attestation {
 		if a.Attester == attester.String() && a.Verdict != nil && a.Verdict.Accepted {
@@ -85,15 +88,18 @@ func accepted(c *Claims, attester attls.Role) bool {
 // Scenario.Fail, rejected by the right side with the right alert at the right
 // message.
 func Run(ctx context.Context, s Scenario, options ...Option) Result {
-	var r runner
-	for _, o := range options {
-		o(&r)
-	}
-	return r.run(ctx, s)
+	return newRunner(options).run(ctx, s)
 }
 
-// Option is a wish for a run that does not change what happens in it.
+// Option is a setting of a run that is not part of its scenario.
 type Option func(*runner)
+
+// Find says where to look up what the scenario names in Fail or Tolerate.
+func Find(f Finder) Option { return func(r *runner) { r.find = f } }
+
+// KeepInputs keeps what binders ask of the handshake in the claims. They hold
+// secrets.
+func KeepInputs() Option { return func(r *runner) { r.keepInputs = true } }
 
 // Capture records the connection, and the secrets that open it.
 func Capture(w *capture.Writer) Option { return func(r *runner) { r.capture = w } }
@@ -109,7 +115,16 @@ type runner struct {
 	traces  [2]*Trace
 	random  [2]*handshake.RecordedRandom
 
+	find       Finder
 	keepInputs bool // in the claims
+}
+
+func newRunner(options []Option) *runner {
+	r := &runner{find: noFinder}
+	for _, o := range options {
+		o(r)
+	}
+	return r
 }
 
 // setup is what both ends are made of; a fault changes it.
@@ -173,8 +188,8 @@ func (r *runner) run(ctx context.Context, s Scenario) Result {
 		result.Err = err
 		return result
 	}
-	set, fault, err := prepare(&s, lab)
-	result.Scenario, result.Fault = s, fault
+	set, injected, err := prepare(&s, lab, r.find)
+	result.Scenario, result.Injected = s, injected
 	if err != nil {
 		result.Err = err
 		return result
@@ -189,33 +204,34 @@ func (r *runner) run(ctx context.Context, s Scenario) Result {
 	return result
 }
 
-// prepare completes a scenario and builds both of its ends, with its fault.
-func prepare(s *Scenario, lab *laboratory) (*setup, *Fault, error) {
+// prepare completes a scenario and builds both of its ends, changed by what it
+// injects.
+func prepare(s *Scenario, lab *laboratory, find Finder) (*setup, Injection, error) {
 	p, err := s.Load()
 	if err != nil {
 		return nil, nil, err
 	}
-	var fault *Fault
+	var injected Injection
 	if name := s.Injected(); name != "" {
-		if fault, err = FindFault(p, *s, name); err != nil {
+		if injected, err = find(p, *s, name); err != nil {
 			return nil, nil, err
 		}
-		*s = fault.Scenario
+		*s = injected.Where()
 	}
 	if err := s.Complete(p); err != nil {
 		return nil, nil, err
 	}
 	set, err := newSetup(p, s, lab)
-	if err == nil && fault != nil {
-		fault.apply(set)
+	if err == nil && injected != nil {
+		injected.Apply(set)
 	}
-	return set, fault, err
+	return set, injected, err
 }
 
 // judge says why a run did not end as it had to.
 func (r *Result) judge() error {
-	if r.Fault != nil {
-		return r.Fault.Judge(r)
+	if r.Injected != nil {
+		return r.Injected.Judge(r)
 	}
 	for _, role := range bothRoles {
 		if e := r.Claims[role].Error; e != nil && e.Class != attls.FromPeer.String() {

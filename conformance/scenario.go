@@ -194,14 +194,6 @@ func ParseCredential(name string) (profile.CredentialKind, error) {
 	return 0, fmt.Errorf("credential %q: it is attestation or x509", name)
 }
 
-// CredentialName is the inverse of ParseCredential.
-func CredentialName(k profile.CredentialKind) string {
-	if k == profile.KindX509 {
-		return CredentialX509
-	}
-	return CredentialAttestation
-}
-
 // ParseAttesters reads Scenario.Attester.
 func ParseAttesters(name string) (Attesters, error) {
 	switch a := Attesters(name); a {
@@ -225,6 +217,12 @@ type Combination struct {
 // attester, model and credential.
 func (s *Scenario) leavesOpen(c Combination) bool {
 	return (s.Attester == "" || s.Attester == c.Attester) && (s.Model == "" || s.Model == c.Model) && (s.Credential == "" || s.Credential == c.Credential)
+}
+
+// with is the scenario in one combination.
+func (s Scenario) with(c Combination) Scenario {
+	s.Attester, s.Model, s.Credential = c.Attester, c.Model, c.Credential
+	return s
 }
 
 // Combinations lists every combination of attester, model and credential, the

@@ -33,7 +33,7 @@ func trySpoil(c *circumstance, x *attestation.Spoilage) *attempt {
 	}
 	relying := c.attester.Peer()
 	a := &attempt{rejects: relying, at: carrierMessage(c.credential()), apply: func(s *setup) {
-		software, _ := s.lab.attestation()
+		software, _ := s.attesting()
 		if bad, err := attestation.Spoil(x.Kind, software); err == nil {
 			s.ends[c.attester].attester = bad
 		}

@@ -98,7 +98,7 @@ func (k *tlsFault) fault(s Scenario) Fault {
 		rejects: k.by, at: k.at, rule: k.rule, apply: k.apply}
 	if s.HelloRetry && s.Group != "" {
 		f.apply = func(set *setup) {
-			set.retryTo(s.Group)
+			retryTo(set, s.Group)
 			k.apply(set)
 		}
 	}
@@ -113,7 +113,7 @@ func (k *tlsFault) fault(s Scenario) Fault {
 
 // retryTo lets the client offer a group after one that the server does not have,
 // of which it sends a share.
-func (s *setup) retryTo(group string) {
+func retryTo(s *setup, group string) {
 	g, _ := attls.GroupByName(group)
 	s.ends[client].config.Groups = []attls.NamedGroup{attls.GroupX25519, g}
 	s.ends[server].config.Groups = []attls.NamedGroup{g}

@@ -125,7 +125,7 @@ only when the right side rejects it with the right alert at the right message.
 			if err != nil {
 				return err
 			}
-			result := conformance.Run(c.Context(), s, recorder.option()...)
+			result := conformance.Run(c.Context(), s, append(recorder.option(), conformance.Find(conformance.FindInjection))...)
 			if err := recorder.close(); err != nil {
 				return err
 			}
@@ -188,7 +188,7 @@ sends. It exits 1 and names the first octet that differs.`,
 			if err != nil {
 				return unavailable(err)
 			}
-			result, err := conformance.Replay(c.Context(), rec)
+			result, err := conformance.Replay(c.Context(), rec, conformance.Find(conformance.FindInjection))
 			if result.Claims[0].Schema == "" {
 				return cannotRun(err)
 			}
@@ -276,7 +276,7 @@ func (v *view) show(w io.Writer, r *conformance.Result) {
 		r.Secrets = nil
 	}
 	if v.json {
-		out := jsonResult{OK: r.Err == nil, Scenario: r.Scenario, Fault: r.Fault, Ladder: r.Ladder, Binders: r.Binders,
+		out := jsonResult{OK: r.Err == nil, Scenario: r.Scenario, Fault: conformance.FaultOf(r), Ladder: r.Ladder, Binders: r.Binders,
 			Client: &r.Claims[0], Server: &r.Claims[1], Secrets: r.Secrets}
 		if r.Err != nil {
 			out.Error = r.Err.Error()
@@ -295,8 +295,8 @@ func (v *view) show(w io.Writer, r *conformance.Result) {
 // run draws everything about a run but its conclusion.
 func (p *painter) run(r *conformance.Result) {
 	p.titled(title(r), plain, "")
-	if r.Fault != nil {
-		p.titled("Fault "+r.Fault.Name+": ", yellow, r.Fault.Does)
+	if f := conformance.FaultOf(r); f != nil {
+		p.titled("Fault "+f.Name+": ", yellow, f.Does)
 	}
 	p.line()
 	p.ladder(r.Ladder)
@@ -335,17 +335,18 @@ func title(r *conformance.Result) string {
 
 // conclusion is the last line of a run.
 func conclusion(r *conformance.Result) (style, string) {
+	f := conformance.FaultOf(r)
 	switch {
 	case r.Err != nil:
 		return red, "Not as it should be: " + r.Err.Error()
-	case r.Fault != nil && r.Fault.Takes != "":
-		return green, fmt.Sprintf("Taken as it must be: by the %s.", r.Fault.Takes)
-	case r.Fault != nil && r.Fault.At == "":
-		return green, fmt.Sprintf("Rejected as it must be: by the %s, with %s.", r.Fault.Rejects, r.Fault.Alert.Name)
-	case r.Fault != nil && r.Fault.Alert != nil:
-		return green, fmt.Sprintf("Rejected as it must be: by the %s, at %s, with %s.", r.Fault.Rejects, r.Fault.At, r.Fault.Alert.Name)
-	case r.Fault != nil:
-		return green, fmt.Sprintf("Rejected as it must be: by the %s, at %s, without an alert.", r.Fault.Rejects, r.Fault.At)
+	case f != nil && f.Takes != "":
+		return green, fmt.Sprintf("Taken as it must be: by the %s.", f.Takes)
+	case f != nil && f.At == "":
+		return green, fmt.Sprintf("Rejected as it must be: by the %s, with %s.", f.Rejects, f.Alert.Name)
+	case f != nil && f.Alert != nil:
+		return green, fmt.Sprintf("Rejected as it must be: by the %s, at %s, with %s.", f.Rejects, f.At, f.Alert.Name)
+	case f != nil:
+		return green, fmt.Sprintf("Rejected as it must be: by the %s, at %s, without an alert.", f.Rejects, f.At)
 	case r.Profile == nil:
 		return green, "Application data went both ways; nobody attested."
 	}

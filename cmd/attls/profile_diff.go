@@ -96,7 +96,7 @@ func (f *diffFlags) compare(p [2]*profile.Profile, names []string) (*conformance
 		if b.Complete(p[1]) != nil {
 			continue
 		}
-		d, err := conformance.CompareRuns(a, b)
+		d, err := conformance.CompareRuns(a, b, conformance.Find(conformance.FindInjection))
 		if err != nil {
 			return nil, failed("%w", err)
 		}

@@ -91,7 +91,7 @@ func (f *explainFlags) run(c *cobra.Command, args []string) error {
 // take reads the claims, or makes a connection of its own.
 func (f *explainFlags) take(c *cobra.Command, s conformance.Scenario) (*conformance.Claims, error) {
 	if f.claims == "" {
-		r := conformance.RunWithInputs(c.Context(), s)
+		r := conformance.Run(c.Context(), s, conformance.KeepInputs(), conformance.Find(conformance.FindInjection))
 		if r.Claims[0].Schema == "" {
 			return nil, cannotRun(r.Err)
 		}

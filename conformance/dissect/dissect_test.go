@@ -25,7 +25,7 @@ func record(t *testing.T, s conformance.Scenario) (*capture.Connection, capture.
 	if err != nil {
 		t.Fatal(err)
 	}
-	result := conformance.Run(context.Background(), s, conformance.Capture(w))
+	result := conformance.Run(context.Background(), s, conformance.Capture(w), conformance.Find(conformance.FindInjection))
 	if result.Err != nil {
 		t.Fatal(result.Err)
 	}

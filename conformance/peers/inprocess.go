@@ -46,7 +46,7 @@ func ticketed(p *profile.Profile) bool {
 
 // Start implements Peer.
 func (InProcess) Start(ctx context.Context, t *Task) (Process, error) {
-	end, err := conformance.NewEnd(t.Scenario, t.Role, t.Root)
+	end, err := conformance.NewEnd(t.Scenario, t.Role, t.Root, conformance.Find(conformance.FindInjection))
 	if err != nil {
 		return nil, err
 	}

@@ -92,7 +92,7 @@ func playPrototype() int {
 	if options["client_att_type"] == "" {
 		return playPrototypeServer(address)
 	}
-	end, err := conformance.NewEnd(conformance.Scenario{Profile: prototypeProfile}, attls.RoleClient, Prototype{}.Root())
+	end, err := conformance.NewEnd(conformance.Scenario{Profile: prototypeProfile}, attls.RoleClient, Prototype{}.Root(), conformance.Find(conformance.FindInjection))
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -264,7 +264,7 @@ func printedBy(t *testing.T, role attls.Role, c *Case, w io.Writer) (claims [2]c
 	directory := t.TempDir()
 	var ends [2]*conformance.End
 	for _, r := range roles {
-		end, err := conformance.NewEnd(c.Scenario, r, Prototype{}.Root())
+		end, err := conformance.NewEnd(c.Scenario, r, Prototype{}.Root(), conformance.Find(conformance.FindInjection))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -493,7 +493,7 @@ func TestPrototypeUnproven(t *testing.T) {
 	}
 	for fail, want := range map[string]bool{"": false, "key-type": true} {
 		s := prototypeCase("", "").Scenario
-		end, err := conformance.NewEnd(s, attls.RoleClient, p.Root())
+		end, err := conformance.NewEnd(s, attls.RoleClient, p.Root(), conformance.Find(conformance.FindInjection))
 		if err != nil {
 			t.Fatal(err)
 		}

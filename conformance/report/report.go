@@ -97,7 +97,7 @@ func New(title string) *Report {
 // Add takes in a run of the in-process stack against itself.
 func (r *Report) Add(result *conformance.Result, took time.Duration) *Run {
 	run := Run{Client: "attls", Server: "attls", Scenario: result.Scenario, Outcome: Passed, Ladder: result.Ladder,
-		Binders: result.Binders, Fault: result.Fault, Seconds: took.Seconds()}
+		Binders: result.Binders, Fault: conformance.FaultOf(result), Seconds: took.Seconds()}
 	run.ID = run.Client + "-" + run.Server + "/" + run.Scenario.String()
 	if result.Err != nil {
 		run.Outcome, run.Reason = Failed, result.Err.Error()

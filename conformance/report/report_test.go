@@ -34,7 +34,7 @@ func sample(t testing.TB) *report.Report {
 		{Profile: "tls-attestation-07", Suite: "TLS_AES_256_GCM_SHA384"},
 		{Profile: "mbedtls-poc"},
 	} {
-		result := conformance.Run(context.Background(), s)
+		result := conformance.Run(context.Background(), s, conformance.Find(conformance.FindInjection))
 		if result.Err != nil {
 			t.Fatal(result.Err)
 		}
