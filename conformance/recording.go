@@ -40,7 +40,7 @@ type RecordedEnd struct {
 // RecordedAnswer is the answer to a wait. The private keys behind signatures
 // are not recorded.
 type RecordedAnswer struct {
-	Wait  uint32 `json:"wait"` // the WaitID
+	Wait  uint64 `json:"wait"` // the WaitID
 	Kind  string `json:"kind"`
 	Nonce string `json:"nonce,omitempty"`
 	// Chain and Schemes are a credential's; SPKI and CMW an attester's.
@@ -150,7 +150,7 @@ func (t *tape) find(w *handshake.Wait) *RecordedAnswer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := range t.answers {
-		if r := t.answers[i]; r.Wait == uint32(w.ID) && r.Kind == w.Kind.String() {
+		if r := t.answers[i]; r.Wait == uint64(w.ID) && r.Kind == w.Kind.String() {
 			return &r
 		}
 	}
@@ -179,7 +179,7 @@ func (r *RecordedAnswer) give() (handshake.Answer, *attls.Error) {
 }
 
 func takeDown(w *handshake.Wait, a handshake.Answer, err *attls.Error) RecordedAnswer {
-	r := RecordedAnswer{Wait: uint32(w.ID), Kind: w.Kind.String(), Nonce: hex.EncodeToString(a.Nonce), Signature: hex.EncodeToString(a.Signature)}
+	r := RecordedAnswer{Wait: uint64(w.ID), Kind: w.Kind.String(), Nonce: hex.EncodeToString(a.Nonce), Signature: hex.EncodeToString(a.Signature)}
 	if c := a.Credential; c != nil {
 		for _, der := range c.Chain {
 			r.Chain = append(r.Chain, hex.EncodeToString(der))

@@ -664,15 +664,27 @@ func (connected) name() string { return "CONNECTED" }
 func (connected) due() gate    { return gateNone }
 
 func (s connected) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
-	if e.authenticates(m) {
-		return s, e.afterwards(m, &e.reader.secret)
-	}
-	ev, err := e.reader.postHandshake(m)
-	if err != nil {
+	if err := e.reader.follow(m); err != nil {
 		return nil, err
 	}
-	if ev.Kind != EventNone {
-		e.emit(ev)
+	if m.Kind != attls.KindKeyUpdate {
+		return s, e.postHandshake(m, &e.reader.secret)
 	}
-	return s, nil // a KeyUpdate that the peer asks for goes out before the next data (RFC 8446 section 4.6.3)
+	if err := e.reader.keyUpdate(m); err != nil {
+		return nil, err
+	}
+	e.emit(Event{Kind: EventKeyUpdate})
+	return s, nil // one that the peer asks for goes out before the next data (RFC 8446 section 4.6.3)
+}
+
+// postHandshake handles a message after the handshake that is no KeyUpdate;
+// secret is the one under which the peer sends at this moment.
+func (e *Engine) postHandshake(m *message.Raw, secret *secret) *attls.Error {
+	switch {
+	case e.authenticates(m):
+		return e.afterwards(m, secret)
+	case m.Kind == attls.KindNewSessionTicket && e.role == attls.RoleClient:
+		return e.receiveTicket(m)
+	}
+	return unexpected(m, connected{})
 }

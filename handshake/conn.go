@@ -39,9 +39,8 @@ type Conn struct {
 	nc       net.Conn
 	answerer *Answerer
 
-	life context.Context // until Close
+	life context.Context // until Close or a failure
 	end  context.CancelFunc
-	late sync.WaitGroup // answers to waits that block nothing
 
 	early []byte // to be sent as early data
 
@@ -49,9 +48,13 @@ type Conn struct {
 	complete atomic.Bool
 	err      error // of the handshake, under shaking
 
-	mu     sync.Mutex // guards engine
-	engine *Engine
-	wake   chan struct{} // a wait was answered
+	mu      sync.Mutex // guards engine and what follows
+	engine  *Engine
+	late    int           // answers to waits that block nothing and are not there yet
+	settled chan struct{} // closed when late comes down to 0
+	dropped bool          // such an answer was not waited for, as the Conn was closed
+
+	wake chan struct{} // a wait was answered
 
 	reading  sync.Mutex
 	reader   *Reader
@@ -59,18 +62,26 @@ type Conn struct {
 	backlog  []byte        // data that came together with the end of the handshake
 	pending  chan received // a read that the handshake began and did not need
 	readErr  error
+	discard  bool // readErr overtook the data at hand
 	readSize int
 
 	writer   *Writer
-	writeErr error // under the Writer's lock
-	updating atomic.Bool
+	writeErr error       // under the Writer's lock
+	sending  atomic.Bool // a goroutine waits for the Writer's lock; see sendLater
 
 	// calls is twice the number of Writes under way, plus one once closed.
 	calls atomic.Int32
-	dead  atomic.Pointer[attls.Error]
+
+	// dead is why the connection failed: nothing is read or written any more. It is
+	// set under mu, with broken and drained.
+	dead   atomic.Pointer[attls.Error]
+	broken chan struct{} // closed with it
 	// drained is closed once the peer has ended its direction after an alert of
-	// ours; nil while the connection is well.
+	// ours; nil while the connection is well, and where no alert is sent.
 	drained atomic.Pointer[chan struct{}]
+
+	deadlines sync.Mutex
+	frozen    bool // the deadlines are ours to set, under deadlines
 }
 
 var _ net.Conn = (*Conn)(nil)
@@ -91,7 +102,7 @@ func newConn(nc net.Conn, cfg *Config, a *Answerer, role attls.Role, taps []Tap)
 	if a == nil {
 		a = &Answerer{}
 	}
-	c := &Conn{nc: nc, answerer: a, wake: make(chan struct{}, 1), readSize: firstRead}
+	c := &Conn{nc: nc, answerer: a, wake: make(chan struct{}, 1), broken: make(chan struct{}), readSize: firstRead}
 	c.life, c.end = context.WithCancel(context.Background())
 	var log keyLogger
 	if cfg.KeyLog != nil {
@@ -128,7 +139,8 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 
 // Read reads application data. It returns io.EOF after the peer's close_notify
 // and an error that wraps io.ErrUnexpectedEOF when the connection ended without
-// one.
+// one. Once the connection has failed, for whatever reason, it returns that
+// reason and none of the peer's data.
 func (c *Conn) Read(b []byte) (int, error) {
 	if err := c.Handshake(); err != nil {
 		return 0, err
@@ -138,7 +150,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 	}
 	c.reading.Lock()
 	defer c.reading.Unlock()
-	for len(c.data) == 0 {
+	for len(c.data) == 0 && !c.overtaken() {
 		if len(c.backlog) > 0 {
 			c.data, c.backlog = c.backlog, nil
 			break
@@ -146,15 +158,30 @@ func (c *Conn) Read(b []byte) (int, error) {
 		if c.readErr != nil {
 			return 0, c.readErr
 		}
-		if err := c.receive(); err != nil {
+		if err := c.receive(); err != nil && !c.overtaken() {
 			return 0, err
 		}
+	}
+	if c.overtaken() {
+		return 0, c.readErr
 	}
 	n := copy(b, c.data)
 	if c.data = c.data[n:]; len(c.data) == 0 {
 		c.data = nil // it would hold on to the buffer
 	}
 	return n, nil
+}
+
+// overtaken reports whether the connection has failed for a reason that is not
+// in what the peer sent behind the data at hand, which is then thrown away. The
+// caller holds c.reading.
+func (c *Conn) overtaken() bool {
+	dead := c.dead.Load()
+	if dead == nil || c.readErr == error(dead) && !c.discard {
+		return false
+	}
+	c.readErr, c.data, c.backlog, c.discard = dead, nil, nil, true
+	return true
 }
 
 // receive handles one event of the peer's.
@@ -172,9 +199,9 @@ func (c *Conn) receive() error {
 	case EventClosed:
 		c.readErr = io.EOF
 	case EventKeyUpdate:
-		c.answerUpdate()
-	case EventTicket:
-		c.keep(ev.Session)
+		if c.reader.UpdateRequested() {
+			c.sendLater()
+		}
 	case EventPostHandshake:
 		if err := c.post(ev); err != nil {
 			c.readErr = c.abandon(asError(err))
@@ -198,7 +225,7 @@ func (c *Conn) fill() error {
 	case err == io.EOF:
 		failure := c.reader.InputEOF()
 		failure.Err = io.ErrUnexpectedEOF
-		c.readErr = failure
+		c.readErr = c.abandon(failure)
 	default:
 		c.readErr = err
 	}
@@ -222,17 +249,32 @@ func (c *Conn) fetch() (int, error) {
 	return n, err
 }
 
-// answerUpdate lets the KeyUpdate that the peer asked for be sent without
-// waiting for it: a Write may be blocked.
-func (c *Conn) answerUpdate() {
-	if !c.reader.UpdateRequested() || !c.updating.CompareAndSwap(false, true) {
+// sendLater lets the KeyUpdate that the peer asked for, and what the Engine has
+// made, be sent without waiting for it: a Write may be blocked. No more than two
+// goroutines do so, one that sends and one that waits for it.
+func (c *Conn) sendLater() {
+	if !c.sending.CompareAndSwap(false, true) {
 		return
 	}
 	go func() {
 		c.writer.Lock()
 		defer c.writer.Unlock()
-		c.updating.Store(false)
-		c.send(c.writer.AnswerUpdate)
+		c.sending.Store(false) // what comes from now on needs another
+		if c.writer.closed {   // by a CloseWrite, after which the peer gets no answers
+			c.mu.Lock()
+			c.engine.post.ready = nil
+			c.mu.Unlock()
+			return
+		}
+		err := c.send(func() *attls.Error {
+			if err := c.writer.AnswerUpdate(); err != nil {
+				return err
+			}
+			return c.flights()
+		})
+		if failure, ok := err.(*attls.Error); ok { // there is nobody else to tell
+			c.abandon(failure)
+		}
 	}()
 }
 
@@ -283,13 +325,10 @@ func (c *Conn) send(f func() *attls.Error) error {
 }
 
 func (c *Conn) writable() error {
-	if c.writeErr != nil {
-		return c.writeErr
-	}
 	if err := c.dead.Load(); err != nil {
 		return err
 	}
-	return nil
+	return c.writeErr
 }
 
 // flush sends what the Writer holds. An error is final: how much of a record
@@ -300,7 +339,7 @@ func (c *Conn) flush() error {
 		c.writer.Wrote(n)
 		if err != nil {
 			c.writeErr = err
-			return err
+			return c.writable()
 		}
 	}
 	return nil
@@ -352,7 +391,7 @@ func (c *Conn) Close() error {
 		}
 		var notify error
 		if calls == 0 && c.complete.Load() && c.dead.Load() == nil {
-			c.nc.SetWriteDeadline(time.Now().Add(alertTimeout))
+			c.freeze(func() { c.nc.SetWriteDeadline(time.Now().Add(alertTimeout)) })
 			notify = c.CloseWrite()
 		}
 		if err := c.nc.Close(); err != nil {
@@ -362,47 +401,97 @@ func (c *Conn) Close() error {
 	}
 }
 
-// abandon ends an established connection with an error: the peer is told, and
-// nothing can be written any more.
-func (c *Conn) abandon(err *attls.Error) error {
-	if !c.dead.CompareAndSwap(nil, err) {
-		return err
-	}
+// abandon ends an established connection with an error, from whichever goroutine
+// it comes: the peer is told, both directions are over, and who is blocked in
+// Read or Write is woken. It returns why the connection ended, which is another
+// error if that one came first. The alert is sent when it returns, unless it
+// cannot be sent at once.
+func (c *Conn) abandon(err *attls.Error) *attls.Error {
 	c.mu.Lock()
-	alert := c.engine.alertFor(err)
+	reason, first := c.failed(err)
 	c.mu.Unlock()
-	if !alert {
-		return err
+	if first {
+		c.tell(reason)
 	}
-	c.drain(alertTimeout)
-	tell := func() {
+	return reason
+}
+
+// failed makes the connection fail; first says that the caller has to tell of it
+// once it has let go of c.mu.
+func (c *Conn) failed(err *attls.Error) (reason *attls.Error, first bool) {
+	if reason := c.dead.Load(); reason != nil {
+		return reason, false
+	}
+	c.engine.fail(err) // completes the error
+	reason = c.engine.err
+	if alerts(reason) {
+		drained := make(chan struct{})
+		c.drained.Store(&drained)
+	}
+	c.dead.Store(reason)
+	close(c.broken)
+	c.end()
+	return reason, true
+}
+
+// alerts reports whether the peer is told of an error.
+func alerts(err *attls.Error) bool { return err.Class != attls.FromPeer && err.HasAlert }
+
+// tell ends both directions after a failure. A record that a Write is sending is
+// given the time to get through where an alert has to follow it.
+func (c *Conn) tell(reason *attls.Error) {
+	past := time.Unix(1, 0)
+	if !alerts(reason) {
+		c.freeze(func() { c.nc.SetDeadline(past) })
+		return
+	}
+	c.freeze(func() {
+		c.nc.SetReadDeadline(past)
+		c.nc.SetWriteDeadline(time.Now().Add(alertTimeout))
+	})
+	go func() {
+		c.reading.Lock() // a Read that is blocked leaves first
+		pending := c.pending
+		c.pending = nil
+		c.reading.Unlock()
+		if pending != nil {
+			<-pending
+		}
+		c.nc.SetReadDeadline(time.Now().Add(alertTimeout))
+		c.drain()
+	}()
+	send := func() {
 		defer c.writer.Unlock()
-		if c.writeErr == nil && c.writer.Alert(err.Alert) == nil {
+		if c.writeErr == nil && c.writer.Alert(reason.Alert) == nil {
 			c.flush()
 		}
 		c.closeWriteSide()
 	}
-	if c.writer.TryLock() {
-		tell()
-		return err
+	if !c.writer.TryLock() {
+		go func() { // behind a Write, which the deadline frees
+			c.writer.Lock()
+			send()
+		}()
+		return
 	}
-	go func() { // behind a Write, which the deadline frees
-		c.writer.Lock()
-		tell()
+	sent := make(chan struct{})
+	go func() {
+		send()
+		close(sent)
 	}()
-	return err
+	timer := time.NewTimer(hurry) // the peer may not be reading
+	defer timer.Stop()
+	select {
+	case <-sent:
+	case <-timer.C:
+	}
 }
 
-// drain reads and forgets, for a limited time, what the peer still sends, so that
-// our side's closing is no reset and an alert of ours arrives.
-func (c *Conn) drain(limit time.Duration) {
-	c.nc.SetDeadline(time.Now().Add(limit))
-	done := make(chan struct{})
-	c.drained.Store(&done)
-	go func() {
-		defer close(done)
-		io.Copy(io.Discard, onlyReader{c.nc})
-	}()
+// drain reads and forgets what the peer still sends, so that our side's closing
+// is no reset and an alert of ours arrives.
+func (c *Conn) drain() {
+	defer close(*c.drained.Load())
+	io.Copy(io.Discard, onlyReader{c.nc})
 }
 
 // onlyReader hides the fast paths of a net.Conn.
@@ -423,7 +512,7 @@ func (c *Conn) ConnectionState() ConnectionState {
 		return ConnectionState{}
 	}
 	s := c.engine.State()
-	if c.dead.Load() != nil {
+	if c.dead.Load() != nil { // of which the engine need not know
 		s.State = failed{}.name()
 	}
 	return s
@@ -452,19 +541,67 @@ func (c *Conn) export(f func(*Engine) ([]byte, error)) ([]byte, error) {
 	return f(c.engine)
 }
 
-// Settled waits until the verdicts that block nothing are there; they then
-// stand in ConnectionState. It returns early when the context ends.
+// Settled waits until the verdicts that block nothing are there; they are then
+// in ConnectionState. It returns early, with the reason, when the connection has
+// failed, with net.ErrClosed when Close did not wait for a verdict, and when the
+// context ends.
 func (c *Conn) Settled(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() {
-		c.late.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	c.mu.Lock()
+	late, settled := c.late > 0, c.settled
+	c.mu.Unlock()
+	if late {
+		select {
+		case <-settled:
+		case <-c.broken:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.dead.Load(); err != nil {
+		return err
+	}
+	if c.dropped {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// expect counts an answer that blocks nothing. The caller holds c.mu.
+func (c *Conn) expect() {
+	if c.late == 0 {
+		c.settled = make(chan struct{})
+	}
+	c.late++
+}
+
+// settleLate takes an answer that blocks nothing and goes on with what the
+// engine makes of it.
+func (c *Conn) settleLate(w *Wait, a Answer, failure *attls.Error) {
+	c.mu.Lock()
+	if c.life.Err() == nil {
+		c.settle(w, a, failure)
+	} else if c.dead.Load() == nil {
+		c.dropped = true
+	}
+	established, first := c.reader != nil, false
+	var reason *attls.Error
+	if established {
+		c.askLater()
+		if err := c.engine.Err(); err != nil {
+			reason, first = c.failed(err)
+		}
+	}
+	if c.late--; c.late == 0 {
+		close(c.settled)
+	}
+	c.mu.Unlock()
+	switch {
+	case first:
+		c.tell(reason)
+	case established:
+		c.sendLater()
 	}
 }
 
@@ -478,11 +615,29 @@ func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
 func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 
 // SetDeadline sets both deadlines; see SetReadDeadline and SetWriteDeadline.
-func (c *Conn) SetDeadline(t time.Time) error { return c.nc.SetDeadline(t) }
+// Once the connection has failed or is being closed, deadlines change nothing.
+func (c *Conn) SetDeadline(t time.Time) error { return c.set(t, c.nc.SetDeadline) }
 
 // SetReadDeadline bounds Reads. A Read that ran into it can be repeated.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.nc.SetReadDeadline(t) }
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.set(t, c.nc.SetReadDeadline) }
 
 // SetWriteDeadline bounds Writes. After a Write that ran into it, the state of
 // the stream is unknown and every further Write fails.
-func (c *Conn) SetWriteDeadline(t time.Time) error { return c.nc.SetWriteDeadline(t) }
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.set(t, c.nc.SetWriteDeadline) }
+
+func (c *Conn) set(t time.Time, f func(time.Time) error) error {
+	c.deadlines.Lock()
+	defer c.deadlines.Unlock()
+	if c.frozen {
+		return nil
+	}
+	return f(t)
+}
+
+// freeze sets deadlines that the user's do not replace any more.
+func (c *Conn) freeze(f func()) {
+	c.deadlines.Lock()
+	defer c.deadlines.Unlock()
+	c.frozen = true
+	f()
+}

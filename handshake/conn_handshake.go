@@ -143,25 +143,29 @@ func (h *shake) ask(w *Wait) {
 		c.settle(w, answer, err)
 		return
 	}
-	ctx := h.ctx
-	if w.Blocks == BlocksNothing {
-		ctx = c.life
-		c.late.Add(1)
-	}
-	go func() {
-		answer, err := c.answerer.Answer(ctx, w)
-		if ctx.Err() == nil { // else the handshake says itself why it ended
-			c.mu.Lock()
-			c.settle(w, answer, err)
-			c.mu.Unlock()
-		}
-		if w.Blocks == BlocksNothing {
-			c.late.Done()
-		}
+	wake := func() {
 		select {
 		case c.wake <- struct{}{}:
 		default:
 		}
+	}
+	if w.Blocks == BlocksNothing {
+		c.expect()
+		go func() {
+			answer, err := c.answerer.Answer(c.life, w)
+			c.settleLate(w, answer, err)
+			wake()
+		}()
+		return
+	}
+	go func() {
+		answer, err := c.answerer.Answer(h.ctx, w)
+		if h.ctx.Err() == nil { // else the handshake says itself why it ended
+			c.mu.Lock()
+			c.settle(w, answer, err)
+			c.mu.Unlock()
+		}
+		wake()
 	}()
 }
 
@@ -293,15 +297,19 @@ func (h *shake) abort(err *attls.Error) *attls.Error {
 func (h *shake) establish() error {
 	c := h.c
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if h.pump.busy {
 		c.pending = h.pump.results
 	}
 	c.reader, c.writer = c.engine.Split()
-	c.askLater()                           // what came behind the last handshake message
+	c.askLater() // what came behind the last handshake message
+	first := false
 	if err := c.engine.Err(); err != nil { // in what followed the last handshake message
 		c.readErr = err
-		c.dead.Store(err)
+		_, first = c.failed(err)
+	}
+	c.mu.Unlock()
+	if first {
+		c.tell(c.dead.Load())
 	}
 	return nil
 }
@@ -309,15 +317,25 @@ func (h *shake) establish() error {
 // fail tells the peer of the failure.
 func (h *shake) fail(failure *attls.Error) error {
 	c := h.c
+	told := failure.Class != attls.FromPeer && (h.broken == nil || h.ctx.Err() != nil)
+	c.mu.Lock()
+	if told {
+		drained := make(chan struct{})
+		c.drained.Store(&drained)
+	}
 	c.dead.Store(failure)
-	if failure.Class == attls.FromPeer || h.broken != nil && h.ctx.Err() == nil {
+	close(c.broken)
+	c.end()
+	c.mu.Unlock()
+	if !told {
 		return failure
 	}
 	grace := alertTimeout
 	if failure.Failure == attls.FailTimeout || failure.Failure == attls.FailCanceled {
 		grace = hurry
 	}
-	c.drain(grace)
+	c.freeze(func() { c.nc.SetDeadline(time.Now().Add(grace)) })
+	go c.drain()
 	c.writeOutput()
 	c.closeWriteSide()
 	return failure

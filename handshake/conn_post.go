@@ -44,7 +44,9 @@ func (c *Conn) RequestAuthentication() error {
 	if err != nil {
 		return err
 	}
-	return c.sendFlights()
+	c.writer.Lock()
+	defer c.writer.Unlock()
+	return c.send(c.flights)
 }
 
 // answerNonce answers the wait that holds a request back.
@@ -72,7 +74,7 @@ func (c *Conn) IssueTicket() error {
 	return err
 }
 
-// post handles a message of post-handshake authentication.
+// post hands a message to the engine.
 func (c *Conn) post(ev Event) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -83,42 +85,27 @@ func (c *Conn) post(ev Event) error {
 	return nil
 }
 
-// askLater lets the engine's waits be answered without holding up Read. The
-// caller holds c.mu.
+// askLater lets the engine's waits be answered without holding up Read, and
+// keeps the tickets that arrived. The caller holds c.mu.
 func (c *Conn) askLater() {
 	for ev, ok := c.engine.Next(); ok; ev, ok = c.engine.Next() {
-		if ev.Kind != EventWait {
-			continue
+		switch ev.Kind {
+		case EventTicket:
+			c.keep(ev.Session)
+		case EventWait:
+			c.expect()
+			go func() {
+				answer, err := c.answerer.Answer(c.life, ev.Wait)
+				c.settleLate(ev.Wait, answer, err)
+			}()
 		}
-		w := ev.Wait
-		c.late.Add(1)
-		go func() {
-			defer c.late.Done()
-			answer, err := c.answerer.Answer(c.life, w)
-			if c.life.Err() != nil {
-				return
-			}
-			c.mu.Lock()
-			c.settle(w, answer, err)
-			c.askLater()
-			failure := c.engine.Err()
-			c.mu.Unlock()
-			if failure != nil {
-				c.abandon(failure)
-				return
-			}
-			c.sendFlights()
-		}()
 	}
 }
 
-// sendFlights sends what the engine has made since the handshake.
-func (c *Conn) sendFlights() error {
-	c.writer.Lock()
-	defer c.writer.Unlock()
-	return c.send(func() *attls.Error {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return c.engine.SendFlights()
-	})
+// flights hands what the engine has made since the handshake to the Writer,
+// whose lock the caller holds.
+func (c *Conn) flights() *attls.Error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.engine.SendFlights()
 }

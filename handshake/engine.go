@@ -45,7 +45,7 @@ type Engine struct {
 	post       postAuthentication
 	types      certificateTypes
 
-	ticketsAsked uint16            // numbers the tickets of a server
+	ticketsAsked uint32            // numbers the tickets of a server
 	grease       [numGrease]uint16 // the reserved values of this connection, as far as drawn
 
 	message  message.Raw // the one being handled
@@ -292,7 +292,13 @@ func (e *Engine) emit(ev Event) { e.events = append(e.events, ev) }
 func (e *Engine) Output() []byte { return e.out.Output() }
 
 // Wrote says that the first n octets of Output were sent.
-func (e *Engine) Wrote(n int) { e.out.Wrote(n) }
+func (e *Engine) Wrote(n int) {
+	if e.writer != nil {
+		e.writer.Wrote(n)
+		return
+	}
+	e.out.Wrote(n)
+}
 
 // run goes on until input, an answer or the connection ends.
 func (e *Engine) run() {
@@ -384,14 +390,14 @@ func (e *Engine) nextMessage() (message.Raw, bool, *attls.Error) {
 				if err := e.receiveEarly(len(item.Data)); err != nil {
 					return message.Raw{}, false, err
 				}
-			case e.post.reading():
-				return message.Raw{}, false, unexpectedData()
 			case !e.done:
 				return message.Raw{}, false, attls.Errorf(attls.Violation, attls.FailUnexpectedMessage,
 					"application data before the handshake is complete, in state %s", e.state.name()).By("RFC 8446 5")
 			}
+			if err := e.reader.takeData(len(item.Data)); err != nil {
+				return message.Raw{}, false, err
+			}
 			if len(item.Data) > 0 {
-				e.reader.updates = 0
 				ev := Event{Kind: EventData, Data: item.Data}
 				if e.early.reading {
 					ev.Early = EarlyDataAccepted
@@ -399,7 +405,7 @@ func (e *Engine) nextMessage() (message.Raw, bool, *attls.Error) {
 				e.emit(ev)
 			}
 		case attls.ContentTypeAlert:
-			closed, err := e.readAlert(item.Data)
+			closed, err := readAlert(e.cfg, e.tap(), item.Data)
 			if err == nil && closed && !e.done {
 				err = attls.Errorf(attls.FromPeer, attls.FailPeerAlert, "the peer closed during the handshake, in state %s", e.state.name())
 				err.Alert, err.HasAlert = attls.AlertCloseNotify, true
@@ -443,11 +449,10 @@ func (e *Engine) tapReceived(m message.Raw) (message.Raw, bool) {
 	return m, unchanged
 }
 
-// readAlert reads the two octets of an alert; closed reports close_notify. It
-// changes nothing, so that a Reader may call it beside the engine.
-func (e *Engine) readAlert(b []byte) (closed bool, _ *attls.Error) {
+// readAlert reads the two octets of an alert; closed reports close_notify.
+func readAlert(c *Config, t Tap, b []byte) (closed bool, _ *attls.Error) {
 	level, a := b[0], attls.AlertDescription(b[1])
-	if t := e.tap(); t != nil {
+	if t != nil {
 		t.Alert(Received, a)
 	}
 	switch {
@@ -459,25 +464,27 @@ func (e *Engine) readAlert(b []byte) (closed bool, _ *attls.Error) {
 		return false, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "alert level %d", level).By("RFC 8446 6")
 	}
 	// RFC 8446 section 6: every other alert is fatal whatever its level says.
-	err := attls.Errorf(attls.FromPeer, attls.FailPeerAlert, "the peer sent the alert %s", strings.TrimPrefix(e.AlertName(a), "alert "))
-	err.Alert, err.HasAlert, err.AlertName = a, true, e.addedAlert(a)
+	err := attls.Errorf(attls.FromPeer, attls.FailPeerAlert, "the peer sent the alert %s", strings.TrimPrefix(c.alertName(a), "alert "))
+	err.Alert, err.HasAlert, err.AlertName = a, true, c.addedAlert(a)
 	return false, err
 }
 
 // AlertName names an alert with the profile's names for the ones it adds.
-func (e *Engine) AlertName(a attls.AlertDescription) string {
-	if n := e.addedAlert(a); n != "" {
+func (e *Engine) AlertName(a attls.AlertDescription) string { return e.cfg.alertName(a) }
+
+func (c *Config) alertName(a attls.AlertDescription) string {
+	if n := c.addedAlert(a); n != "" {
 		return n
 	}
 	return a.String()
 }
 
 // addedAlert is the profile's name for an alert that it adds, or empty.
-func (e *Engine) addedAlert(a attls.AlertDescription) string {
-	if e.cfg.Profile == nil {
+func (c *Config) addedAlert(a attls.AlertDescription) string {
+	if c.Profile == nil {
 		return ""
 	}
-	return e.cfg.Profile.AlertNames[a]
+	return c.Profile.AlertNames[a]
 }
 
 // fail ends the connection: the failure becomes an alert here and nowhere else.
@@ -485,14 +492,15 @@ func (e *Engine) fail(err *attls.Error) {
 	if e.err != nil {
 		return
 	}
+	alert := e.alertFor(err) // first, so that nobody sees an incomplete error
 	e.err = err
 	e.state = failed{}
-	if e.alertFor(err) && !e.split { // otherwise the alert is for the holder of the Writer to send
-		if err.Alert == attls.AlertUserCanceled { // RFC 8446 section 6.1: a warning, and close_notify after it
-			e.sendAlert(1, err.Alert)
-			e.sendAlert(1, attls.AlertCloseNotify)
-		} else {
-			e.sendAlert(2, err.Alert)
+	if alert && !e.split { // otherwise the alert is for the holder of the Writer to send
+		for _, x := range lastAlerts(err.Alert) {
+			e.sendAlert(x.level, x.alert)
+		}
+		if e.writer != nil {
+			e.writer.closed = true
 		}
 	}
 	e.emit(Event{Kind: EventError, Err: err})
@@ -510,8 +518,9 @@ func (e *Engine) alertFor(err *attls.Error) bool {
 			a, send = action.Alert, !action.Close
 		}
 	}
+	err.Alert, err.HasAlert, err.AlertName = 0, send, ""
 	if send {
-		err.Alert, err.HasAlert, err.AlertName = a, true, e.addedAlert(a)
+		err.Alert, err.AlertName = a, e.cfg.addedAlert(a)
 	}
 	return send
 }

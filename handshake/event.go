@@ -35,7 +35,7 @@ const (
 	// no certificate: State says.
 	EventAuthenticated
 	// EventPostHandshake is what a Reader makes of a message that the Engine has
-	// to handle: give it to Engine.HandlePost.
+	// to handle, every one but KeyUpdate: give it to Engine.HandlePost.
 	EventPostHandshake
 	// EventClosed: the peer sent close_notify; no data follows.
 	EventClosed
@@ -95,7 +95,7 @@ var blocksNames = [...]string{"flight", "handshake", "application data", "nothin
 func (b Blocks) String() string { return blocksNames[b] }
 
 // WaitID identifies a wait of one engine and of its forks.
-type WaitID uint32
+type WaitID uint64
 
 // Wait is a request of the engine. Exactly one of the request fields is set,
 // the one that belongs to Kind.

@@ -44,16 +44,16 @@ func (e *Engine) Fork(o ForkOptions) (*Engine, error) {
 	if tap == nil && e.tap() != nil {
 		tap = e.tap().Fork()
 	}
+	if tap != nil && e.split { // the halves share it
+		tap = serial(tap)
+	}
 	f.attach(tap)
 	if e.reader != nil {
 		shared := &half{}
 		shared.updateRequested.Store(e.reader.shared.updateRequested.Load())
 		shared.awaiting.Store(e.reader.shared.awaiting.Load())
-		f.reader = &Reader{in: f.in, suite: e.reader.suite, secret: e.reader.secret, role: e.role, shared: shared,
-			closed: e.reader.closed, err: e.reader.err, tap: tap, engine: &f, generation: e.reader.generation, updates: e.reader.updates,
-			inserted: append([][]byte(nil), e.reader.inserted...)}
-		f.writer = &Writer{out: f.out, suite: e.writer.suite, secret: e.writer.secret, shared: shared, limit: e.writer.limit,
-			closed: e.writer.closed, quiet: e.writer.quiet, tap: tap, role: e.role, generation: e.writer.generation}
+		shared.unwritten.Store(e.reader.shared.unwritten.Load())
+		f.reader, f.writer = e.reader.fork(f.in, shared, tap), e.writer.fork(f.out, shared, tap)
 	}
 	return &f, nil
 }

@@ -3,6 +3,8 @@ package handshake
 import (
 	"bytes"
 	"crypto/subtle"
+	"encoding/binary"
+	"math"
 	"slices"
 
 	"attls"
@@ -22,13 +24,18 @@ import (
 // CertificateRequest and what answers it. Finished is made with the client's
 // application traffic secret of the moment, so the Writer makes it.
 
-// maxRequests bounds the requests that are open at once.
+// maxRequests bounds the requests that are open at once. A client's request is
+// open until the answer is written.
 const maxRequests = 16
+
+// maxUnwritten bounds the tickets that a server has asked for or made and that
+// are not written yet.
+const maxUnwritten = 64
 
 // postAuthentication is the state of both roles.
 type postAuthentication struct {
 	requests []authRequest // a client: to be answered, the first is under way; a server: not answered yet
-	asked    uint16        // numbers a server's requests
+	asked    uint32        // numbers a server's requests
 	pending  int           // of these, those that wait for a nonce
 	under    *authAnswer   // the answer that is being made or read
 	ready    []flight      // to be sent by the Writer
@@ -81,8 +88,10 @@ func (e *Engine) RequestAuthentication() error {
 		return bad("the client did not offer post_handshake_auth")
 	case len(e.post.requests)+e.post.pending >= maxRequests:
 		return bad("%d requests are open already", maxRequests)
+	case e.post.asked == math.MaxUint32:
+		return attls.Errorf(attls.Local, attls.FailLimit, "no certificate_request_context is left").By("RFC 8446 4.3.2")
 	}
-	r := authRequest{context: []byte{byte(e.post.asked >> 8), byte(e.post.asked)}}
+	r := authRequest{context: numbered(e.post.asked)}
 	if err := e.requestAttestation(&r); err != nil {
 		return err
 	}
@@ -106,6 +115,14 @@ func (e *Engine) sendRequestAgain(r authRequest) *attls.Error {
 	return e.release(flight{messages: [][]byte{r.raw}})
 }
 
+// numbered makes unique octets of a number: two while they suffice, then four.
+func numbered(n uint32) []byte {
+	if n <= math.MaxUint16 {
+		return binary.BigEndian.AppendUint16(nil, uint16(n))
+	}
+	return binary.BigEndian.AppendUint32(nil, n)
+}
+
 // IssueTicket lets a server send one more ticket: the Ticket wait asks for it.
 func (e *Engine) IssueTicket() error {
 	if e.err != nil {
@@ -114,8 +131,27 @@ func (e *Engine) IssueTicket() error {
 	if e.role != attls.RoleServer || !e.done || !e.issues() {
 		return attls.Errorf(attls.Local, attls.FailConfiguration, "tickets are issued by a server, with Config.PSK, to a client that can use them")
 	}
+	if e.ticketsAsked == math.MaxUint32 {
+		return attls.Errorf(attls.Local, attls.FailLimit, "no ticket_nonce is left").By("RFC 8446 4.6.1")
+	}
+	if e.split && e.unwritten()+e.openTickets() >= maxUnwritten {
+		return attls.Errorf(attls.Local, attls.FailLimit, "%d tickets are not written yet", maxUnwritten)
+	}
 	e.askTicket(gateNever)
 	return nil
+}
+
+// unwritten is how many flights are made and not written yet.
+func (e *Engine) unwritten() int { return len(e.post.ready) + int(e.writer.shared.unwritten.Load()) }
+
+// openTickets is how many Ticket waits are not answered yet.
+func (e *Engine) openTickets() (n int) {
+	for i := range e.waits {
+		if e.waits[i].wait.Kind == WaitTicket {
+			n++
+		}
+	}
+	return n
 }
 
 // asGoError keeps a nil *attls.Error from becoming an error that is not nil.
@@ -140,6 +176,7 @@ func (w *Writer) sendFlight(f flight) *attls.Error {
 	if w.closed {
 		return attls.Errorf(attls.Local, attls.FailCanceled, "a handshake message after close_notify")
 	}
+	w.shared.unwritten.Add(1)
 	for _, raw := range f.messages {
 		if err := w.send(raw); err != nil {
 			return err
@@ -208,7 +245,7 @@ func (e *Engine) requestedAgain(m *message.Raw) *attls.Error {
 		return illegal("is empty after the handshake")
 	case slices.ContainsFunc(e.post.requests, func(r authRequest) bool { return bytes.Equal(r.context, cr.Context) }):
 		return illegal("is that of a request which is open")
-	case len(e.post.requests) >= maxRequests:
+	case len(e.post.requests)+e.unwritten() >= maxRequests:
 		return attls.Errorf(attls.Violation, attls.FailLimit, "more than %d requests are open", maxRequests)
 	}
 	e.post.requests = append(e.post.requests, authRequest{context: bytes.Clone(cr.Context), raw: bytes.Clone(m.Bytes)})
@@ -445,21 +482,16 @@ func (p *postAuthentication) reading() bool {
 	return p.under != nil && p.under.receiving && !p.under.complete
 }
 
-func unexpectedData() *attls.Error {
-	return attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "application data in the middle of an authentication").By("RFC 8446 4.6.2")
-}
-
-// HandlePost handles an EventPostHandshake of a Reader. What is to be sent is in
-// Flights afterwards.
+// HandlePost handles an EventPostHandshake of a Reader: a message of
+// authentication or a ticket, which then is an EventTicket of the Engine's. What
+// is to be sent goes to the Writer with SendFlights.
 func (e *Engine) HandlePost(ev Event) error {
 	if e.err != nil {
 		return e.err
 	}
 	m, err := message.ParseRaw(ev.Data)
 	if err == nil {
-		if err = unexpected(&m, connected{}); e.authenticates(&m) {
-			err = e.afterwards(&m, ev.secret)
-		}
+		err = e.postHandshake(&m, ev.secret)
 	}
 	if err != nil {
 		e.fail(err.In(m.Kind))

@@ -99,8 +99,11 @@ func (e *Engine) askLaterNonce(r *authRequest) bool {
 func (e *Engine) nonceCame(w *waiting) *attls.Error {
 	e.post.pending--
 	r := w.auth.request
-	number := 1 + int(r.context[0])<<8 + int(r.context[1])
-	nonce, err := e.takeNonce(w, uint32(number*len(e.cfg.Profile.Slots)+w.slot))
+	number := uint32(0)
+	for _, o := range r.context {
+		number = number<<8 | uint32(o)
+	}
+	nonce, err := e.takeNonce(w, (number+1)*uint32(len(e.cfg.Profile.Slots))+uint32(w.slot))
 	if err != nil {
 		return err
 	}

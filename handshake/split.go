@@ -22,10 +22,14 @@ type half struct {
 	// awaiting is set while a KeyUpdate of the peer's that we asked for is
 	// outstanding; another must not be asked for meanwhile (RFC 9846 section 4.7.3).
 	awaiting atomic.Bool
+	// unwritten counts the flights that the Writer holds, from the moment that it
+	// gets them until all of its output is written.
+	unwritten atomic.Int32
 }
 
 // Reader is the receiving half of a connection. It has its own lock, so a
-// blocked Writer never holds it up.
+// blocked Writer never holds it up, and nothing of the Engine's that can change:
+// what needs the Engine becomes an EventPostHandshake.
 type Reader struct {
 	mu     sync.Mutex
 	in     *record.Reader
@@ -36,13 +40,21 @@ type Reader struct {
 	closed bool // close_notify was received
 	err    *attls.Error
 	tap    Tap
-	engine *Engine // reads alerts, with the profile's names for them
+	cfg    *Config // immutable
 
-	authenticating bool // a client's answer is not complete
+	// answering says that a client's answer to a CertificateRequest began to
+	// arrive and is not complete.
+	answering bool
 
 	generation int      // KeyUpdates so far
 	updates    int      // KeyUpdates since the last application data
 	inserted   [][]byte // messages that a tap put in, to be handled next
+}
+
+// fork copies what a fork of the engine goes on from, with halves of its own.
+func (r *Reader) fork(in *record.Reader, shared *half, tap Tap) *Reader {
+	return &Reader{in: in, suite: r.suite, secret: r.secret, role: r.role, shared: shared, closed: r.closed, err: r.err, tap: tap, cfg: r.cfg,
+		answering: r.answering, generation: r.generation, updates: r.updates, inserted: append([][]byte(nil), r.inserted...)}
 }
 
 // maxUpdates bounds KeyUpdate messages between which no application data comes:
@@ -65,6 +77,12 @@ type Writer struct {
 	generation int // KeyUpdates so far
 }
 
+// fork is as that of a Reader.
+func (w *Writer) fork(out *record.Writer, shared *half, tap Tap) *Writer {
+	return &Writer{out: out, suite: w.suite, secret: w.secret, shared: shared, limit: w.limit, closed: w.closed, quiet: w.quiet, tap: tap,
+		role: w.role, generation: w.generation}
+}
+
 // establish opens the connection once the handshake is complete.
 func (e *Engine) establish() {
 	e.done = true
@@ -82,7 +100,7 @@ func (e *Engine) startHalves() {
 	}
 	e.reader, e.writer = &halves.reader, &halves.writer
 	*e.reader = Reader{in: e.in, suite: e.nego.suite, secret: *e.keys.trafficSecret(e.role.Peer()), role: e.role, shared: &halves.shared,
-		tap: e.tap(), engine: e}
+		tap: e.tap(), cfg: e.cfg}
 	*e.writer = Writer{out: e.out, suite: e.nego.suite, secret: *e.keys.trafficSecret(e.role), shared: &halves.shared,
 		limit: e.nego.suite.RecordLimit, tap: e.tap(), role: e.role,
 		quiet: slices.Contains(e.cfg.quirks().NeverSend, attls.KindKeyUpdate)}
@@ -93,7 +111,7 @@ func (e *Engine) startHalves() {
 // that block nothing. A tap is called by one half at a time.
 func (e *Engine) Split() (*Reader, *Writer) {
 	if t := e.tap(); t != nil && !e.split {
-		shared := serialTap{new(sync.Mutex), t}
+		shared := serial(t)
 		e.attach(shared)
 		e.reader.tap, e.writer.tap = shared, shared
 	}
@@ -102,63 +120,58 @@ func (e *Engine) Split() (*Reader, *Writer) {
 	return e.reader, e.writer
 }
 
-// postHandshake handles a handshake message after the handshake.
-func (r *Reader) postHandshake(m *message.Raw) (Event, *attls.Error) {
-	switch {
-	case r.engine.split && r.forwards(m):
-		return Event{Kind: EventPostHandshake, Data: append([]byte(nil), m.Bytes...), secret: &secret{r.secret.b, r.secret.n}}, nil
-	case m.Kind == attls.KindKeyUpdate:
-		var u message.KeyUpdate
-		if err := u.Unmarshal(m.Body()); err != nil {
-			return Event{}, err
-		}
-		if r.updates++; r.updates > maxUpdates {
-			return Event{}, attls.Errorf(attls.Violation, attls.FailLimit, "more than %d in a row", maxUpdates).In(m.Kind)
-		}
-		r.generation++
-		aead, iv, err := update(r.suite, &r.secret, r.tap, trafficName(r.role.Peer(), r.generation))
-		if err != nil {
-			return Event{}, err
-		}
-		if err := r.in.SetKey(aead, iv); err != nil {
-			return Event{}, err
-		}
-		r.shared.awaiting.Store(false)
-		if u.RequestUpdate {
-			r.shared.updateRequested.Store(true)
-		}
-		return Event{Kind: EventKeyUpdate}, nil
-	case m.Kind == attls.KindNewSessionTicket && r.role == attls.RoleClient:
-		var t message.NewSessionTicket
-		if err := t.Unmarshal(m.Body()); err != nil {
-			return Event{}, err
-		}
-		s, err := r.engine.receivedTicket(&t)
-		if err != nil {
-			return Event{}, err
-		}
-		return Event{Kind: EventTicket, Data: m.Body(), Session: s}, nil
-	}
-	return Event{}, unexpected(m, connected{}).In(m.Kind)
-}
-
-// forwards reports whether a message is the Engine's to handle.
-func (r *Reader) forwards(m *message.Raw) bool {
-	if !r.engine.cfg.PostHandshakeAuthentication {
-		return false
-	}
-	if r.role == attls.RoleClient {
-		return m.Kind == attls.KindCertificateRequest
+// follow keeps the messages of a client's answer to a CertificateRequest
+// together: no other message may come between them, of whatever kind.
+func (r *Reader) follow(m *message.Raw) *attls.Error {
+	if r.role != attls.RoleServer || !r.cfg.PostHandshakeAuthentication {
+		return nil
 	}
 	switch m.Kind {
 	case attls.KindCertificate, attls.KindCompressedCertificate, attls.KindCertificateVerify:
-		r.authenticating = true
-		return true
+		r.answering = true
 	case attls.KindFinished:
-		r.authenticating = false
-		return true
+		r.answering = false
+	default:
+		if r.answering {
+			return attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "%v in the middle of an authentication", m.Kind).By("RFC 8446 4.6.2")
+		}
 	}
-	return false
+	return nil
+}
+
+// data takes application data of so many octets.
+func (r *Reader) takeData(n int) *attls.Error {
+	if r.answering {
+		return attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "application data in the middle of an authentication").By("RFC 8446 4.6.2")
+	}
+	if n > 0 {
+		r.updates = 0
+	}
+	return nil
+}
+
+// keyUpdate moves to the peer's next key.
+func (r *Reader) keyUpdate(m *message.Raw) *attls.Error {
+	var u message.KeyUpdate
+	if err := u.Unmarshal(m.Body()); err != nil {
+		return err
+	}
+	if r.updates++; r.updates > maxUpdates {
+		return attls.Errorf(attls.Violation, attls.FailLimit, "more than %d in a row", maxUpdates).In(m.Kind)
+	}
+	r.generation++
+	aead, iv, err := update(r.suite, &r.secret, r.tap, trafficName(r.role.Peer(), r.generation))
+	if err != nil {
+		return err
+	}
+	if err := r.in.SetKey(aead, iv); err != nil {
+		return err
+	}
+	r.shared.awaiting.Store(false)
+	if u.RequestUpdate {
+		r.shared.updateRequested.Store(true)
+	}
+	return nil
 }
 
 // Reserve returns input space; see Engine.Reserve. Reserve, Commit and Next are
@@ -189,12 +202,7 @@ func (r *Reader) Next() (Event, *attls.Error) {
 		}
 		switch item.Type {
 		case attls.ContentTypeApplicationData:
-			if r.authenticating {
-				r.err = unexpectedData()
-				break
-			}
-			if len(item.Data) > 0 {
-				r.updates = 0
+			if r.err = r.takeData(len(item.Data)); r.err == nil && len(item.Data) > 0 {
 				return Event{Kind: EventData, Data: item.Data}, nil
 			}
 		case attls.ContentTypeHandshake:
@@ -202,7 +210,7 @@ func (r *Reader) Next() (Event, *attls.Error) {
 				return ev, err
 			}
 		case attls.ContentTypeAlert:
-			r.closed, r.err = r.engine.readAlert(item.Data)
+			r.closed, r.err = readAlert(r.cfg, r.tap, item.Data)
 		default:
 			r.err = attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "%v after the handshake", item.Type).By("RFC 8446 5")
 		}
@@ -213,8 +221,8 @@ func (r *Reader) Next() (Event, *attls.Error) {
 	return Event{Kind: EventError, Err: r.err}, r.err
 }
 
-// handle handles a handshake message after the tap has seen it. EventNone says
-// that the tap took it away.
+// handle handles a handshake message after the tap has seen it: a KeyUpdate
+// itself, and the Engine all others. EventNone says that the tap took it away.
 func (r *Reader) handle(raw []byte, tapped bool) (Event, *attls.Error) {
 	m, err := message.ParseRaw(raw)
 	if err == nil && tapped && r.tap != nil {
@@ -223,9 +231,16 @@ func (r *Reader) handle(raw []byte, tapped bool) (Event, *attls.Error) {
 			return Event{}, nil
 		}
 	}
-	var ev Event
 	if err == nil {
-		ev, err = r.postHandshake(&m)
+		err = r.follow(&m)
+	}
+	ev := Event{Kind: EventKeyUpdate}
+	switch {
+	case err != nil:
+	case m.Kind == attls.KindKeyUpdate:
+		err = r.keyUpdate(&m)
+	default:
+		ev = Event{Kind: EventPostHandshake, Data: append([]byte(nil), m.Bytes...), secret: &secret{r.secret.b, r.secret.n}}
 	}
 	if err != nil {
 		r.err = err.In(m.Kind)
@@ -372,13 +387,34 @@ func (w *Writer) CloseNotify() *attls.Error {
 	return w.alert(1, attls.AlertCloseNotify)
 }
 
-// Alert sends a fatal alert.
+// Alert sends a fatal alert, or user_canceled with a close_notify after it, and
+// ends our direction.
 func (w *Writer) Alert(a attls.AlertDescription) *attls.Error {
 	if w.closed {
 		return nil
 	}
 	w.closed = true
-	return w.alert(2, a)
+	for _, x := range lastAlerts(a) {
+		if err := w.alert(x.level, x.alert); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leveledAlert is an alert with its level: 1 warning, 2 fatal.
+type leveledAlert struct {
+	level byte
+	alert attls.AlertDescription
+}
+
+// lastAlerts are what is sent where an alert ends the connection: user_canceled
+// is a warning, and close_notify follows it (RFC 8446 section 6.1).
+func lastAlerts(a attls.AlertDescription) []leveledAlert {
+	if a == attls.AlertUserCanceled {
+		return []leveledAlert{{1, a}, {1, attls.AlertCloseNotify}}
+	}
+	return []leveledAlert{{2, a}}
 }
 
 func (w *Writer) alert(level byte, a attls.AlertDescription) *attls.Error {
@@ -392,7 +428,12 @@ func (w *Writer) alert(level byte, a attls.AlertDescription) *attls.Error {
 
 // Output returns the octets to send and Wrote says how many were sent.
 func (w *Writer) Output() []byte { return w.out.Output() }
-func (w *Writer) Wrote(n int)    { w.out.Wrote(n) }
+func (w *Writer) Wrote(n int) {
+	w.out.Wrote(n)
+	if len(w.out.Output()) == 0 {
+		w.shared.unwritten.Store(0)
+	}
+}
 
 // Write protects application data on an engine that is not split. Before the
 // handshake is complete a client can write early data, once EventEarlyData says

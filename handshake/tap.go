@@ -107,6 +107,8 @@ type serialTap struct {
 	t  Tap
 }
 
+func serial(t Tap) Tap { return serialTap{new(sync.Mutex), t} }
+
 func (s serialTap) Message(d Direction, m *message.Raw, p *Plan) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -40,10 +40,9 @@ func (e *Engine) askTickets() {
 func (e *Engine) askTicket(g gate) {
 	n := e.ticketsAsked
 	e.ticketsAsked++
-	nonce := []byte{byte(n >> 8), byte(n)}
-	s := e.session(nonce)
+	s := e.session(numbered(n))
 	var add [4]byte
-	e.random.Fill(UseTicketAge, uint32(n), add[:])
+	e.random.Fill(UseTicketAge, n, add[:])
 	s.AgeAdd = uint32(add[0])<<24 | uint32(add[1])<<16 | uint32(add[2])<<8 | uint32(add[3])
 	if negotiation.AllowEarlyData(e.cfg.Profile, e.psk.standing) {
 		s.MaxEarlyData = e.cfg.MaxEarlyData
@@ -85,7 +84,7 @@ func (e *Engine) ticket(w *waiting) ([]byte, *attls.Error) {
 		return nil, nil
 	}
 	m := message.NewSessionTicket{Lifetime: uint32(min(a.TicketLifetime, negotiation.MaxTicketLifetime).Seconds()),
-		AgeAdd: s.AgeAdd, Nonce: []byte{byte(w.slot >> 8), byte(w.slot)}, Ticket: a.Ticket}
+		AgeAdd: s.AgeAdd, Nonce: numbered(uint32(w.slot)), Ticket: a.Ticket}
 	if len(a.Ticket) > 1<<16-1 {
 		return nil, attls.Errorf(attls.Local, attls.FailLimit, "a ticket of %d octets", len(a.Ticket)).By("RFC 8446 4.6.1")
 	}
@@ -96,8 +95,22 @@ func (e *Engine) ticket(w *waiting) ([]byte, *attls.Error) {
 	return m.Append(nil), nil
 }
 
+// receiveTicket takes a NewSessionTicket.
+func (e *Engine) receiveTicket(m *message.Raw) *attls.Error {
+	var t message.NewSessionTicket
+	if err := t.Unmarshal(m.Body()); err != nil {
+		return err
+	}
+	s, err := e.receivedTicket(&t)
+	if err != nil {
+		return err
+	}
+	e.emit(Event{Kind: EventTicket, Data: m.Body(), Session: s})
+	return nil
+}
+
 // receivedTicket makes the session out of a NewSessionTicket; nil when it is not
-// to be kept. It changes nothing, so that a Reader may call it beside the engine.
+// to be kept.
 func (e *Engine) receivedTicket(t *message.NewSessionTicket) (*Session, *attls.Error) {
 	if err := e.table.Check(attls.KindNewSessionTicket, attls.RoleServer, 0, true, t.Extensions, &e.sent); err != nil {
 		return nil, err
