@@ -168,20 +168,59 @@ func TestBadKeys(t *testing.T) {
 	}
 }
 
-// FuzzReadFile feeds any octets: neither reading nor opening may panic.
+// FuzzReadFile feeds any octets: neither reading nor opening may panic, and what
+// is read is no more than what was fed.
 func FuzzReadFile(f *testing.F) {
 	for _, name := range recordings {
 		f.Add(read(f, name+".pcap"))
 	}
+	list := stampedPackets(f, recordings[0])
+	write := func(i int, p stamped) []byte {
+		return enhanced(little, uint32(i%2), uint64(p.at.UnixMicro()), ethernet(p.ip))
+	}
+	newest := newer(list, write, section(little, 0), description(little, linkEthernet, 0), description(little, linkEthernet, 0, uint16(9), uint16(1), uint8(9), make([]byte, 3)),
+		block(little, blockSecrets, uint32(tlsKeyLog), uint32(30), "CLIENT_TRAFFIC_SECRET_0 00 00\r"))
+	f.Add(newest)
+	f.Add(zipped(f, newest))
+	for _, w := range wrappers {
+		f.Add(oldFile{order: big, magic: magicModified, major: 2, minor: 2, link: uint32(w.link), swapped: true}.write(list[:6], w.wrap))
+	}
 	_, keys, _ := recording(f, recordings[0])
 	f.Fuzz(func(t *testing.T, b []byte) {
-		connections, embedded, err := ReadFile(bytes.NewReader(b))
-		if err != nil {
+		file, err := Read(bytes.NewReader(b))
+		if file == nil {
+			if err == nil {
+				t.Fatal("neither a file nor an error")
+			}
 			return
 		}
-		embedded.Add(keys)
-		for _, c := range connections {
-			c.Open(embedded)
+		octets := 0
+		file.Keys.Add(keys)
+		for _, c := range file.Connections {
+			for _, p := range c.Pieces {
+				octets += len(p.Data)
+			}
+			c.Open(file.Keys)
+		}
+		if octets > len(b) && !bytes.HasPrefix(b, []byte{0x1f, 0x8b}) {
+			t.Errorf("%d octets of TCP in a file of %d", octets, len(b))
+		}
+	})
+}
+
+// FuzzReadKeyLog feeds any text: what fits is kept, and lines are counted alike
+// whatever ends them.
+func FuzzReadKeyLog(f *testing.F) {
+	f.Add(read(f, recordings[0]+".keys"))
+	f.Add([]byte("# x\r\nA B\rCLIENT_RANDOM " + strings.Repeat("aB", 32) + " 00\x00\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		log, over, err := ReadKeyLog("f", bytes.NewReader(b))
+		if err != nil || len(over) > maxNamedLines+1 {
+			t.Fatalf("%d warnings, %v", len(over), err)
+		}
+		again, _, _ := ReadKeyLog("f", bytes.NewReader(bytes.ReplaceAll(b, []byte("\n"), []byte("\r"))))
+		if len(log) != len(again) {
+			t.Errorf("%d connections with LF, %d with CR", len(log), len(again))
 		}
 	})
 }
