@@ -105,11 +105,7 @@ func (k *keyLogReader) line(b []byte, long bool) {
 		k.passOver("the secret of %s is not hexadecimal", fields[0])
 		return
 	}
-	id := [32]byte(random)
-	if k.log[id] == nil {
-		k.log[id] = Secrets{}
-	}
-	k.log[id][fields[0]] = secret
+	k.log.set([32]byte(random), fields[0], secret)
 }
 
 func isLabel(s string) bool {
@@ -139,11 +135,18 @@ func (k *keyLogReader) warnings() []string {
 // Add takes over the secrets of another log.
 func (k KeyLog) Add(other KeyLog) {
 	for random, secrets := range other {
-		if k[random] == nil {
-			k[random] = Secrets{}
-		}
 		for label, secret := range secrets {
-			k[random][label] = secret
+			k.set(random, label, secret)
 		}
+	}
+}
+
+// set keeps a secret; one that is shorter than what is there was cut.
+func (k KeyLog) set(random [32]byte, label string, secret []byte) {
+	if k[random] == nil {
+		k[random] = Secrets{}
+	}
+	if len(secret) >= len(k[random][label]) {
+		k[random][label] = secret
 	}
 }

@@ -1,6 +1,8 @@
 package capture
 
 import (
+	"bytes"
+	"container/heap"
 	"net/netip"
 	"slices"
 	"sort"
@@ -256,34 +258,44 @@ func (c *tcp) connection() *Connection {
 	return out
 }
 
-// pieces puts what a side sent in order. lost is how many octets of it were not
-// captured, differing how many came again with other values, and whole is false
-// where the capture begins amid it.
+// pieces puts what a side sent in order; of octets that came twice, the first
+// count. lost is how many octets of it were not captured, differing how many came
+// again with other values, and whole is false where the capture begins amid it.
 func (h *side) pieces(peer *side) (list []ordered, lost, differing int, whole bool) {
 	slices.SortStableFunc(h.segments, func(a, b placed) int {
-		switch {
-		case a.position != b.position:
+		if a.position != b.position {
 			return sign(a.position - b.position)
-		default:
-			return a.order - b.order
 		}
+		return a.order - b.order
 	})
 	next, whole := h.start(peer)
-	for i := range h.segments {
-		s := &h.segments[i]
-		data, at := s.data, s.position
-		if at < next {
-			again := data[:min(int64(len(data)), next-at)]
-			if len(again) > 1 { // one octet is a probe that keeps a connection alive
-				differing += differ(list, at, again)
-			}
-			data, at = data[len(again):], at+int64(len(again))
+	var open byOrder // segments that reach over next
+	last := -1       // the segment of the last piece
+	for i := 0; i < len(h.segments) || len(open) > 0; {
+		at := next
+		if len(open) == 0 {
+			at = max(next, h.segments[i].position)
 		}
-		if len(data) == 0 {
+		for ; i < len(h.segments) && h.segments[i].position <= at; i++ {
+			heap.Push(&open, &h.segments[i])
+		}
+		s := open[0]
+		if s.end() <= at {
+			heap.Pop(&open)
 			continue
 		}
-		p := ordered{Piece: Piece{Data: data, Time: s.at, Lost: int(at - next)}, position: at, order: s.order, begin: h.seq(at), ack: s.ack, acks: s.flags&flagACK != 0}
-		next = at + int64(len(data))
+		end := s.end()
+		if i < len(h.segments) { // which may have come earlier
+			end = min(end, h.segments[i].position)
+		}
+		if n := len(list); n > 0 && last == s.order && at == next { // the same segment goes on
+			p := &list[n-1]
+			p.Data = s.data[p.position-s.position : end-s.position]
+			next = end
+			continue
+		}
+		p := ordered{Piece: Piece{Data: s.data[at-s.position : end-s.position], Time: s.at, Lost: int(at - next)},
+			position: at, order: s.order, begin: h.seq(at), ack: s.ack, acks: s.flags&flagACK != 0}
 		if len(list) == 0 && !whole {
 			p.Lost = -1
 		} else {
@@ -292,9 +304,31 @@ func (h *side) pieces(peer *side) (list []ordered, lost, differing int, whole bo
 		if n := len(list); n > 0 {
 			p.order = max(p.order, list[n-1].order)
 		}
-		list = append(list, p)
+		list, next, last = append(list, p), end, s.order
+	}
+	for i := range h.segments {
+		if s := &h.segments[i]; len(s.data) > 1 { // one octet is a probe that keeps a connection alive
+			differing += differ(list, s.position, s.data)
+		}
 	}
 	return list, lost + h.missing(next), differing, whole
+}
+
+// end is the position after what was captured of a segment.
+func (s *placed) end() int64 { return s.position + int64(len(s.data)) }
+
+// byOrder is a heap of segments, the one that was captured first on top.
+type byOrder []*placed
+
+func (l byOrder) Len() int           { return len(l) }
+func (l byOrder) Less(i, j int) bool { return l[i].order < l[j].order }
+func (l byOrder) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
+func (l *byOrder) Push(x any)        { *l = append(*l, x.(*placed)) }
+func (l *byOrder) Pop() any {
+	last := len(*l) - 1
+	x := (*l)[last]
+	*l = (*l)[:last]
+	return x
 }
 
 func sign(n int64) int {
@@ -455,6 +489,9 @@ func isRecord(b []byte) bool {
 func (c *Connection) skipPreamble() {
 	for i := range c.Pieces {
 		p := &c.Pieces[i]
+		if n := proxyHeader(p.Data); n > 0 && isHello(p.Data[n:], kindClientHello) {
+			p.Data, c.Preamble = p.Data[n:], c.Preamble+n
+		}
 		switch {
 		case isHello(p.Data, kindClientHello):
 			if i == 0 {
@@ -476,6 +513,24 @@ func (c *Connection) skipPreamble() {
 			return
 		}
 	}
+}
+
+// proxyHeader is the length of a header of the PROXY protocol of HAProxy, of
+// version 1 or 2; 0 when there is none.
+func proxyHeader(b []byte) int {
+	const maxLine, head = 107, 16
+	if bytes.HasPrefix(b, []byte("PROXY ")) {
+		if n := bytes.Index(b[:min(len(b), maxLine)], []byte("\r\n")); n > 0 {
+			return n + 2
+		}
+		return 0
+	}
+	if len(b) >= head && bytes.HasPrefix(b, []byte("\r\n\r\n\x00\r\nQUIT\n")) {
+		if n := head + int(b[14])<<8 + int(b[15]); n <= len(b) {
+			return n
+		}
+	}
+	return 0
 }
 
 // recount leaves what the capture misses of the preamble out of Lost, where the
