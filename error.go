@@ -171,7 +171,7 @@ func DefaultAlert(f Failure) AlertDescription {
 		return AlertUnknownCA
 	case FailCertificateRequired:
 		return AlertCertificateRequired
-	case FailCanceled:
+	case FailCanceled, FailTimeout: // RFC 8446 6.1: for a reason unrelated to a protocol failure
 		return AlertUserCanceled
 	}
 	return AlertInternalError

@@ -612,6 +612,8 @@ func (s waitFinished) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
 	e.ccsAllowed = false
 	if e.cfg.quirks().RetainHandshakeReadKey {
 		e.in.RetainKey()
+	} else {
+		e.in.RecallKey()
 	}
 	if e.role == attls.RoleServer {
 		e.deriveResumption()

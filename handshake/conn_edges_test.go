@@ -158,6 +158,9 @@ func TestHandshakeDeadline(t *testing.T) {
 	if state := client.ConnectionState().State; state != "FAILED" {
 		t.Errorf("state %s", state)
 	}
+	if !e.HasAlert || e.Alert != attls.AlertUserCanceled {
+		t.Errorf("the alert is %v", e.Alert)
+	}
 }
 
 // TestBadConfiguration is reported by the handshake.

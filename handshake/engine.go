@@ -518,6 +518,9 @@ func (e *Engine) alertFor(err *attls.Error) bool {
 			a, send = action.Alert, !action.Close
 		}
 	}
+	if err.Failure == attls.FailTimeout && e.split { // user_canceled is for the handshake (RFC 8446 section 6.1)
+		a = attls.AlertInternalError
+	}
 	err.Alert, err.HasAlert, err.AlertName = 0, send, ""
 	if send {
 		err.Alert, err.AlertName = a, e.cfg.addedAlert(a)

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"slices"
+	"strings"
 	"testing"
 
 	"attls"
@@ -372,6 +373,8 @@ func lateAlert(t *testing.T, retain bool) *attls.Error {
 func TestQuirkRetainHandshakeReadKey(t *testing.T) {
 	if e := lateAlert(t, false); e == nil || e.Failure != attls.FailBadRecordMAC {
 		t.Errorf("without the quirk: %v", e)
+	} else if !strings.Contains(e.Detail, "alert unknown_ca") || !strings.Contains(e.Detail, "retain_handshake_read_key") {
+		t.Errorf("the error does not say what the record is: %v", e)
 	}
 	if e := lateAlert(t, true); e == nil || e.Failure != attls.FailPeerAlert || e.Alert != attls.AlertUnknownCA {
 		t.Errorf("with the quirk: %v", e)

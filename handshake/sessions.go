@@ -162,6 +162,9 @@ type ClientSessions struct {
 	Standing func(*Session) negotiation.Standing
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
+	// Added, when set, is called with every session that Put keeps, so that it can
+	// be stored as soon as its ticket has arrived. It must not change the session.
+	Added func(*Session)
 
 	mu      sync.Mutex
 	tickets map[string][]*Session // by server name, the newest last
@@ -183,6 +186,9 @@ func (c *ClientSessions) Put(s *Session) {
 	limit := c.Max
 	if limit == 0 {
 		limit = 4
+	}
+	if c.Added != nil {
+		defer c.Added(&kept)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -3,6 +3,7 @@ package record
 import (
 	"crypto/cipher"
 	"encoding/binary"
+	"strings"
 
 	"attls"
 )
@@ -15,8 +16,10 @@ type Reader struct {
 	start, end int
 
 	key       protection
-	previous  protection // kept by RetainKey
+	previous  protection // kept by RetainKey or RecallKey
 	retain    bool
+	recall    bool
+	hint      bool // previous only explains errors
 	accept    bool // a plaintext alert is accepted until a protected record arrives
 	opened    bool // a record was opened under the present key
 	engaged   bool // a record was opened under any key
@@ -37,6 +40,10 @@ type Reader struct {
 	inserted []Raw
 	err      *attls.Error
 }
+
+// maxAlertRecord is the longest record that is looked at as an alert under the key
+// before, in octets.
+const maxAlertRecord = 256
 
 // minRoom is the smallest input buffer in octets.
 const minRoom = 1 << 10
@@ -97,8 +104,9 @@ func (r *Reader) SetKey(aead cipher.AEAD, iv []byte) *attls.Error {
 		return violation(attls.FailMessageBoundary, "5.1", "%d octets of handshake data follow in the same record where the key changes", len(r.message)+len(r.inPlace))
 	}
 	r.previous = protection{}
-	if r.retain {
-		r.previous, r.retain = r.key, false
+	if r.retain || r.recall {
+		r.previous, r.hint = r.key, !r.retain
+		r.retain, r.recall = false, false
 	}
 	r.key = newProtection(aead, iv)
 	r.opened = false
@@ -109,6 +117,22 @@ func (r *Reader) SetKey(aead cipher.AEAD, iv []byte) *attls.Error {
 // record opens under the new one; under it only an alert is accepted. It serves peers that send an alert
 // under the key they should have left.
 func (r *Reader) RetainKey() { r.retain = true }
+
+// RecallKey is RetainKey for the error alone: the first record, if it does not open
+// under the new key and is an alert under the one before, is refused as ever, and the
+// error says what it is.
+func (r *Reader) RecallKey() { r.recall = true }
+
+// recalled says what a record is under the key before; empty when it is no alert.
+func (r *Reader) recalled(head, payload []byte) string {
+	plain, ok := r.unseal(&r.previous, head, payload)
+	inner := stripPadding(plain)
+	if !ok || len(inner) != 3 || attls.ContentType(inner[2]) != attls.ContentTypeAlert {
+		return ""
+	}
+	return "; under the key before it, the one of the handshake, it is the alert " + strings.TrimPrefix(attls.AlertDescription(inner[1]).String(), "alert ") +
+		": the peer has not changed its key (the quirk retain_handshake_read_key reads such alerts)"
+}
 
 // AcceptPlaintextAlerts accepts an unprotected alert although a key is set,
 // until the first protected record arrives: a peer that could not make sense of
@@ -285,8 +309,8 @@ func (r *Reader) checkHeader(h []byte) *attls.Error {
 	switch t {
 	case attls.ContentTypeChangeCipherSpec, attls.ContentTypeAlert, attls.ContentTypeHandshake, attls.ContentTypeApplicationData:
 	default:
-		if printable(h) {
-			return violation(attls.FailUnexpectedRecord, "5.1", "the peer does not speak TLS: its octets begin with %q", h)
+		if like := foreign(h); like != "" && r.key.aead == nil {
+			return violation(attls.FailUnexpectedRecord, "5.1", "the peer does not speak TLS: %s", like)
 		}
 		return violation(attls.FailUnexpectedRecord, "5.1", "content type %d", h[0])
 	}
@@ -335,14 +359,14 @@ func (r *Reader) open(rec *Raw, head []byte) (skipped bool, err *attls.Error) {
 	}
 	previous := r.previous.aead != nil && !r.opened
 	var backup []byte
-	if previous { // decryption in place destroys the ciphertext when it fails
+	if previous && (!r.hint || len(rec.Payload) <= maxAlertRecord) { // decryption in place destroys the ciphertext when it fails
 		backup = append([]byte(nil), rec.Payload...)
 	}
 	plain, ok := r.unseal(&r.key, head, rec.Payload)
 	switch {
 	case ok:
 		r.opened, r.engaged, r.skipping, r.previous = true, true, false, protection{}
-	case previous:
+	case previous && !r.hint:
 		if plain, ok = r.unseal(&r.previous, head, backup); ok {
 			inner := stripPadding(plain)
 			if len(inner) == 0 || attls.ContentType(inner[len(inner)-1]) != attls.ContentTypeAlert {
@@ -353,7 +377,11 @@ func (r *Reader) open(rec *Raw, head []byte) (skipped bool, err *attls.Error) {
 		return true, r.pass(len(rec.Payload))
 	}
 	if !ok {
-		return false, violation(attls.FailBadRecordMAC, "5.2", "record %d does not open under the present key", r.key.seq)
+		recalled := ""
+		if previous && r.hint {
+			recalled = r.recalled(head, backup)
+		}
+		return false, violation(attls.FailBadRecordMAC, "5.2", "record %d does not open under the present key%s", r.key.seq, recalled)
 	}
 	if len(plain) > min(r.maxRecord, MaxPlaintext)+1 {
 		return false, violation(attls.FailRecordOverflow, "5.4", "%d octets of TLSInnerPlaintext; the limit is %d", len(plain), min(r.maxRecord, MaxPlaintext)+1)
