@@ -432,7 +432,7 @@ func (e *Engine) readCredential(ct *message.Certificate) *attls.Error {
 	}
 	if c == nil || c.PKIX {
 		e.ask(gateCertificateVerify, &Wait{Kind: WaitCertificateVerdict, Certificate: &CertificateVerdictRequest{
-			Peer: peer, Type: e.types.agreed[peer], Chain: e.peer.chain, OCSP: e.peer.ocsp, SCT: e.peer.sct, ServerName: e.cfg.ServerName}})
+			Peer: peer, Type: e.types.agreed[peer], Chain: e.peer.chain, OCSP: e.peer.ocsp, SCT: e.peer.sct, ServerName: e.cfg.serverName()}})
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package handshake
 
 import (
 	"bytes"
-	"net/netip"
 	"slices"
 
 	"attls"
@@ -117,8 +116,8 @@ func (s clientHello) step(e *Engine) (state, *attls.Error) {
 func (e *Engine) clientExtensions(shares []share) {
 	c, b := e.cfg, &e.ext
 	// RFC 6066 section 3: a literal address is no HostName.
-	if _, err := netip.ParseAddr(c.ServerName); c.ServerName != "" && err != nil {
-		b.body(attls.ExtServerName, func(buf []byte) []byte { return extensions.AppendServerName(buf, c.ServerName) })
+	if name := c.serverName(); name != "" && !isAddress(name) {
+		b.body(attls.ExtServerName, func(buf []byte) []byte { return extensions.AppendServerName(buf, name) })
 	}
 	b.body(attls.ExtSupportedGroups, func(buf []byte) []byte {
 		return e.greaseUint16s(extensions.AppendUint16s(buf, c.groups()), len(buf), 2, greaseGroup)

@@ -63,7 +63,9 @@ type Config struct {
 	// Random supplies every random octet. Nil: SystemRandom.
 	Random Random
 	// ServerName is sent as server_name and given to the CertificateVerdict
-	// wait. Empty, or an IP address: the extension is not sent.
+	// wait, both without the dot at the end of an absolute name. A name outside
+	// ASCII is given as A-labels (RFC 5890). Empty, or an IP address: the extension
+	// is not sent.
 	ServerName string
 	// ALPN lists protocols in order of preference. Empty: not negotiated.
 	ALPN []string
@@ -420,8 +422,8 @@ func (c *Config) check() *attls.Error {
 	if c.MessagesPerRecord < 0 {
 		return bad("MessagesPerRecord", "%d messages", c.MessagesPerRecord)
 	}
-	if len(c.ServerName) > 255 {
-		return bad("ServerName", "%d octets are longer than a host name", len(c.ServerName))
+	if err := checkServerName(c.ServerName); err != nil {
+		return err.Under("Config.ServerName")
 	}
 	for _, name := range c.ALPN {
 		if len(name) == 0 || len(name) > 255 {

@@ -207,7 +207,7 @@ func (e *Engine) State() ConnectionState {
 		ClientRandom: n.random[attls.RoleClient][:], PeerRecordLimit: n.recordLimit}
 	s.Session, s.EarlyData, s.PeerOCSP, s.PeerSCT = e.psk.session, e.early.status, e.peer.ocsp, e.peer.sct
 	if e.role == attls.RoleClient {
-		s.ServerName = e.cfg.ServerName
+		s.ServerName = e.cfg.serverName()
 	}
 	if n.suite != nil {
 		s.CipherSuite = n.suite.ID

@@ -55,7 +55,7 @@ func (c *Config) pskModes() []attls.PSKKeyExchangeMode {
 // askOffers asks a client's holder of sessions for keys to offer.
 func (e *Engine) askOffers() {
 	if e.cfg.PSK {
-		e.askPSK(attls.KindClientHello, PSKRequest{ServerName: e.cfg.ServerName, ALPN: e.cfg.ALPN, EarlyData: e.cfg.MaxEarlyData > 0})
+		e.askPSK(attls.KindClientHello, PSKRequest{ServerName: e.cfg.serverName(), ALPN: e.cfg.ALPN, EarlyData: e.cfg.MaxEarlyData > 0})
 	}
 }
 
@@ -201,7 +201,7 @@ func (s clientWaitServerHello) selected(e *Engine, sh *message.ServerHello) *att
 func (e *Engine) reverify() {
 	if s := e.psk.session; len(s.Chain) > 0 {
 		e.ask(gateFinished, &Wait{Kind: WaitCertificateVerdict, Certificate: &CertificateVerdictRequest{Peer: e.role.Peer(),
-			Type: s.Type, Chain: s.Chain, OCSP: s.OCSP, SCT: s.SCT, ServerName: e.cfg.ServerName, Resumed: true}})
+			Type: s.Type, Chain: s.Chain, OCSP: s.OCSP, SCT: s.SCT, ServerName: e.cfg.serverName(), Resumed: true}})
 	}
 }
 
@@ -406,7 +406,7 @@ func (e *Engine) session(nonce []byte) *Session {
 		OCSP: e.peer.ocsp, SCT: e.peer.sct,
 		Secret: suite.ExpandLabel(nil, e.psk.resumption.bytes(), labelPrefix, "resumption", nonce, suite.HashLen)}
 	if e.role == attls.RoleClient {
-		s.ServerName = e.cfg.ServerName
+		s.ServerName = e.cfg.serverName()
 	}
 	if e.psk.session != nil {
 		s.Attestation = e.psk.session.Attestation

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"attls"
@@ -92,6 +93,7 @@ func (t *Trust) validate(r *CertificateVerdictRequest) *attls.Error {
 		if o.DNSName = t.ServerName; o.DNSName == "" {
 			o.DNSName = r.ServerName
 		}
+		o.DNSName = strings.TrimSuffix(o.DNSName, ".")
 		if o.DNSName == "" {
 			return attls.Errorf(attls.Local, attls.FailConfiguration, "there is no server name to compare with; set Config.ServerName, or AnyName")
 		}

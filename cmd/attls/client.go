@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,7 +28,12 @@ func clientCommand() *cobra.Command {
 		Short: "Make a TLS 1.3 connection, attested or not",
 		Long: fmt.Sprintf(`client connects to HOST:PORT (default localhost:%d), sends standard input and
 prints what arrives. At the end of its input it sends close_notify and reads on
-until the server closes.
+until the server closes, or has been silent for --timeout.
+
+A connection that ends without the server's close_notify is a failure, however much
+has arrived, unless --tolerate-truncation is given: somebody may have cut it off.
+After SIGINT or SIGTERM the client sends close_notify, prints what it knows and ends
+with exit code 130.
 
 On this machine it trusts the demonstration authority unless --ca is given,
 elsewhere the system's trust anchors. It offers the profile's attestation; a
@@ -56,16 +61,16 @@ server that does not attest is accepted unless --require-attestation is given.`,
 	return c
 }
 
-func (f *clientFlags) run(c *cobra.Command, address string) error {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		host, port = address, strconv.Itoa(defaultPort)
-	}
-	e, err := f.build(c, host)
+func (f *clientFlags) run(c *cobra.Command, address string) (failure error) {
+	to, err := parseTarget(address)
 	if err != nil {
 		return err
 	}
-	defer e.close()
+	e, err := f.build(c, to.name)
+	if err != nil {
+		return err
+	}
+	defer func() { failure = e.finish(failure) }()
 	if e.config.KeyShares, err = named(f.keyShares, attls.GroupByName, "group"); err != nil {
 		return err
 	}
@@ -73,28 +78,65 @@ func (f *clientFlags) run(c *cobra.Command, address string) error {
 		return usage("%w", err)
 	}
 	d := net.Dialer{Timeout: f.timeout}
-	nc, err := d.DialContext(c.Context(), "tcp", net.JoinHostPort(host, port))
+	nc, err := d.DialContext(c.Context(), "tcp", to.dial)
 	if err != nil {
-		return unavailable(err)
+		return f.result(c.Context(), e, unavailable(err))
 	}
-	stop := context.AfterFunc(c.Context(), func() { nc.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
 	conn := e.wrap(nc)
 	err = conn.shake(c.Context())
 	closed := false
 	if err == nil {
+		stop := context.AfterFunc(c.Context(), conn.interrupt)
 		err = f.talk(conn, c.InOrStdin())
+		stop()
+		if why := conn.transport.cause.Load(); err == nil && why != nil { // the peer answered our close_notify in time
+			err = why
+		}
 		closed = err == nil
+	}
+	if err = conn.explain(err); f.tolerate && truncated(err) {
+		err = nil
 	}
 	conn.Close()
 	conn.report(err, closed)
+	return f.result(c.Context(), e, err)
+}
+
+// result is the error of the command after a connection that ended with err, which
+// may be nil.
+func (f *clientFlags) result(ctx context.Context, e *endpoint, err error) error {
+	saved := f.session.saved.result(err)
+	var output *outputError
+	var coded *exitError
 	switch {
-	case c.Context().Err() != nil:
-		return nil
+	case err != nil && ctx.Err() != nil:
+		return &exitError{exitInterrupted, err}
+	case errors.As(err, &output):
+		return unavailable(err)
+	case errors.As(err, &coded):
+		return err
 	case err != nil:
 		return failed("%w", err)
+	case saved != nil:
+		return saved
 	}
-	return e.saveSession(f.session.sessOut)
+	return e.logging.failed()
+}
+
+// closing is how long the peer may be silent after our close_notify.
+func (f *clientFlags) closing() time.Duration {
+	if f.idle > 0 {
+		return min(f.idle, f.timeout)
+	}
+	return f.timeout
+}
+
+// hostHeader is a name as the Host of a request has it.
+func hostHeader(name string) string {
+	if strings.Contains(name, ":") {
+		return "[" + name + "]"
+	}
+	return strings.TrimSuffix(name, ".")
 }
 
 // talk sends and receives until the server closes.
@@ -106,7 +148,7 @@ func (f *clientFlags) talk(c *connection, input io.Reader) error {
 		}
 	}
 	if f.httpGet != "" {
-		_, err := fmt.Fprintf(c, "GET %s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n", f.httpGet, c.end.config.ServerName)
+		_, err := fmt.Fprintf(c, "GET %s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n", f.httpGet, hostHeader(c.end.config.ServerName))
 		sending <- err
 	} else {
 		go func() { // ends with the input, or with the process
@@ -114,6 +156,7 @@ func (f *clientFlags) talk(c *connection, input io.Reader) error {
 			c.settle(context.Background())
 			if err == nil {
 				err = c.CloseWrite()
+				c.transport.bound(f.closing(), attls.FailTruncated, "the peer sent nothing, and no close_notify, within %v of ours")
 			}
 			sending <- err
 		}()

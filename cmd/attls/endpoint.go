@@ -12,8 +12,8 @@ import (
 	"io"
 	"net"
 	"os"
-	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,7 +50,8 @@ type endpointFlags struct {
 	noMiddlebox                       bool
 	recordSizeLimit                   uint16
 	padTo                             int
-	timeout                           time.Duration
+	timeout, idle                     time.Duration
+	tolerate                          bool
 }
 
 func (f *endpointFlags) register(c *cobra.Command) {
@@ -79,7 +80,9 @@ func (f *endpointFlags) register(c *cobra.Command) {
 	flags.BoolVar(&f.noMiddlebox, "no-middlebox", false, "no middlebox compatibility: no session id, no change_cipher_spec")
 	flags.Uint16Var(&f.recordSizeLimit, "record-size-limit", 0, "announce record_size_limit (octets)")
 	flags.IntVar(&f.padTo, "pad-to", 0, "pad records to a multiple of so many octets")
-	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "time for a handshake")
+	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "time for a handshake, for the head of an HTTP request, and for the answer to our close_notify")
+	flags.DurationVar(&f.idle, "idle-timeout", 5*time.Minute, "end a connection on which nothing was sent or received for so long, or whose peer does not read (0: never)")
+	flags.BoolVar(&f.tolerate, "tolerate-truncation", false, "a connection that ends without close_notify has not failed; what it brought may be cut off")
 	complete(c, "groups", "x25519", "secp256r1", "secp384r1", "secp521r1", "X25519MLKEM768")
 	complete(c, "suites", "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
 }
@@ -95,13 +98,26 @@ type endpoint struct {
 	out      io.Writer // standard output as it is: application data, or claims
 	err      io.Writer
 	printing sync.Mutex // one summary at a time
-	close    func()
+	logging  *keyLogFile
+	close    func() error // closes the files
+}
+
+// finish closes the files after a command that ended with err.
+func (e *endpoint) finish(err error) error {
+	failure := e.close()
+	if err == nil {
+		return unavailable(failure)
+	}
+	if failure != nil {
+		fmt.Fprintf(e.err, "attls: %v\n", failure)
+	}
+	return err
 }
 
 // build makes the endpoint that the flags describe. host is the peer's, a
 // client's to verify.
 func (f *endpointFlags) build(c *cobra.Command, host string) (*endpoint, error) {
-	e := &endpoint{flags: f, out: gate.Raw(c.OutOrStdout()), err: c.ErrOrStderr(), close: func() {},
+	e := &endpoint{flags: f, out: gate.Raw(c.OutOrStdout()), err: c.ErrOrStderr(), close: func() error { return nil },
 		config: &handshake.Config{ALPN: f.alpn, RecordSizeLimit: f.recordSizeLimit, PadTo: f.padTo, NoMiddleboxCompatibility: f.noMiddlebox}}
 	e.answerer = &handshake.Answerer{Trust: handshake.Trust{}}
 	for _, step := range []func(*endpoint) error{f.algorithms, f.attestation, f.certificate, f.session.apply, f.logKeys, f.record} {
@@ -262,10 +278,13 @@ func (f *endpointFlags) trust(e *endpoint, host string) error {
 		return usage("--verify %q: it is none, optional or require", f.verify)
 	}
 	if f.role == attls.RoleClient {
-		if ip := net.ParseIP(host); f.serverName == "" && ip != nil {
-			t.ServerName = host
-		} else if e.config.ServerName = f.serverName; f.serverName == "" {
-			e.config.ServerName = host
+		e.config.ServerName = host
+		if f.serverName != "" {
+			name, err := hostName(f.serverName)
+			if err != nil {
+				return err
+			}
+			e.config.ServerName = name
 		}
 	}
 	if f.ca != "" {
@@ -290,11 +309,6 @@ func (f *endpointFlags) trust(e *endpoint, host string) error {
 	return nil
 }
 
-func local(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
 func (f *endpointFlags) logKeys(e *endpoint) error {
 	name := f.keyLog
 	if name == "" {
@@ -307,9 +321,39 @@ func (f *endpointFlags) logKeys(e *endpoint) error {
 	if err != nil {
 		return unavailable(err)
 	}
-	e.config.KeyLog = file
-	e.close = func() { file.Close() }
+	e.logging = &keyLogFile{file: file, log: e.err}
+	e.config.KeyLog = e.logging
+	e.close = file.Close
 	return nil
+}
+
+// keyLogFile is the file of --keylog. That it cannot be written ends no connection,
+// but it is said once, and the command fails.
+type keyLogFile struct {
+	file *os.File
+	log  io.Writer
+	once sync.Once
+	err  error
+}
+
+func (f *keyLogFile) Write(b []byte) (int, error) {
+	n, err := f.file.Write(b)
+	if err != nil {
+		f.once.Do(func() {
+			f.err = fmt.Errorf("the key log lacks secrets: %w", err)
+			fmt.Fprintf(f.log, "attls: %v\n", f.err)
+		})
+	}
+	return n, err
+}
+
+// failed is the error of a key log that could not be written; nil is a file, too.
+func (f *keyLogFile) failed() error {
+	if f == nil {
+		return nil
+	}
+	f.once.Do(func() {}) // a Write may be under way
+	return unavailable(f.err)
 }
 
 // record prepares a capture, whose key log goes beside that of logKeys.
@@ -320,12 +364,7 @@ func (f *endpointFlags) record(e *endpoint) error {
 	}
 	e.config.KeyLog = e.capture.keyLog(e.config.KeyLog)
 	closeLog := e.close
-	e.close = func() {
-		closeLog()
-		if err := e.capture.close(); err != nil {
-			fmt.Fprintf(e.err, "attls: %v\n", err)
-		}
-	}
+	e.close = func() error { return errors.Join(closeLog(), e.capture.close()) }
 	return nil
 }
 
@@ -401,15 +440,16 @@ func parseKey(b *pem.Block) crypto.Signer {
 // connection is one connection of an endpoint.
 type connection struct {
 	*handshake.Conn
-	end    *endpoint
-	trace  *conformance.Trace
-	remote string
+	end       *endpoint
+	trace     *conformance.Trace
+	transport *transport
+	remote    string
 }
 
 // wrap puts TLS on a network connection.
 func (e *endpoint) wrap(nc net.Conn) *connection {
-	c := &connection{end: e, trace: conformance.NewTrace(e.flags.role, e.profile), remote: nc.RemoteAddr().String()}
-	nc = e.capture.conn(nc, e.flags.role)
+	c := &connection{end: e, trace: conformance.NewTrace(e.flags.role, e.profile), remote: nc.RemoteAddr().String(), transport: newTransport(nc, e.flags.idle)}
+	nc = e.capture.conn(c.transport, e.flags.role)
 	c.trace.KeepSecrets = e.capture != nil
 	if e.flags.messages {
 		c.trace.OnStep = e.dump
@@ -436,6 +476,67 @@ func (c *connection) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, c.end.flags.timeout)
 	defer cancel()
 	c.Settled(ctx)
+}
+
+// explain says why a connection ended, in the terms of the protocol.
+func (c *connection) explain(err error) error {
+	var named *attls.Error
+	var local *outputError
+	cause := c.transport.cause.Load()
+	switch {
+	case err == nil || errors.As(err, &local):
+		return err
+	case errors.As(err, &named) && (cause == nil || named.Class != attls.Local):
+		return err
+	case cause != nil:
+		return cause
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return because(err, attls.Local, attls.FailTimeout, "the peer does not read")
+	case errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNABORTED):
+		return because(err, attls.FromPeer, attls.FailTruncated, "the peer broke the connection off")
+	}
+	return err
+}
+
+func because(cause error, class attls.Class, f attls.Failure, text string) *attls.Error {
+	e := attls.Errorf(class, f, "%s", text)
+	e.Err = cause
+	return e
+}
+
+// truncated reports whether a connection has ended without the peer's close_notify,
+// and nothing else was wrong.
+func truncated(err error) bool {
+	var e *attls.Error
+	return errors.As(err, &e) && e.Class == attls.FromPeer && e.Failure == attls.FailTruncated
+}
+
+// interrupt ends an established connection because a signal came.
+func (c *connection) interrupt() {
+	why := attls.Errorf(attls.Local, attls.FailCanceled, "interrupted by a signal")
+	c.transport.cause.CompareAndSwap(nil, why)
+	c.transport.SetWriteDeadline(time.Now().Add(interruptTimeout)) // a Write may be under way
+	c.CloseWrite()
+	c.transport.end(why)
+}
+
+// interruptTimeout is the time for close_notify after a signal.
+const interruptTimeout = time.Second
+
+// outputError is an error of standard output, which no peer is to blame for.
+type outputError struct{ error }
+
+func (e *outputError) Unwrap() error { return e.error }
+
+// output is standard output, whose errors can be told from those of a connection.
+type output struct{ w io.Writer }
+
+func (o output) Write(b []byte) (int, error) {
+	n, err := o.w.Write(b)
+	if err != nil {
+		err = &outputError{fmt.Errorf("standard output: %w", err)}
+	}
+	return n, err
 }
 
 // report prints the claims of a connection that is over.
@@ -476,44 +577,4 @@ func (e *endpoint) dump(s conformance.Step) {
 	if b := s.Bytes(); b != nil {
 		io.WriteString(e.err, hex.Dump(b))
 	}
-}
-
-// hub hands standard input to every connection that is open. While there is
-// none the input waits, so that what is piped in reaches the first.
-type hub struct {
-	mu     sync.Mutex
-	opened sync.Cond
-	conns  []net.Conn
-}
-
-func newHub() *hub {
-	h := new(hub)
-	h.opened.L = &h.mu
-	return h
-}
-
-func (h *hub) add(c net.Conn) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.conns = append(h.conns, c)
-	h.opened.Signal()
-}
-
-func (h *hub) remove(c net.Conn) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.conns = slices.DeleteFunc(h.conns, func(o net.Conn) bool { return o == c })
-}
-
-func (h *hub) Write(b []byte) (int, error) {
-	h.mu.Lock()
-	for len(h.conns) == 0 {
-		h.opened.Wait()
-	}
-	conns := slices.Clone(h.conns)
-	h.mu.Unlock()
-	for _, c := range conns {
-		c.Write(b) // a connection that fails reports it itself
-	}
-	return len(b), nil
 }

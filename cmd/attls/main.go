@@ -137,8 +137,8 @@ func exitCodesTopic() *cobra.Command {
      data both ways, or, with --fail, the right side rejected with the right
      alert at the right message
   1  it did not: a handshake failed, a peer or its Evidence was refused, a
-     replay differs from its recording. It also means that nothing came of it:
-     attls conform could run no case of those that were chosen, none with a stack
+     connection ended without close_notify, a replay differs from its recording.
+     It also means that nothing came of it: attls conform could run no case of those that were chosen, none with a stack
      that --peer names, or sent no fault although --faults was given. A shard of
      such cases is not judged; attls conform merge judges the whole
   2  the command line is wrong, the profile forbids the combination asked for, or
@@ -146,6 +146,8 @@ func exitCodesTopic() *cobra.Command {
   3  something local is not available: a file, a port, a program, among them a
      stack that --peer, a flag such as --mbedtls, or a variable such as
      ATTLS_MBEDTLS_PEER names
-130  interrupted by SIGINT or SIGTERM: attls conform has written what was done`,
+130  interrupted by SIGINT or SIGTERM: attls conform has written what was done,
+     attls client has sent close_notify and kept the tickets that had arrived. For
+     attls server a signal is the usual end: 0`,
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,6 +37,7 @@ type serverFlags struct {
 	port           int
 	www, echo      bool
 	maxConnections int
+	maxOpen        int
 	helloRetry     bool
 	cookie         bool
 }
@@ -53,7 +55,11 @@ trusts both. Clients that know nothing of attestation are served as well unless
 
 What clients send goes to standard output, and standard input goes to every open
 connection; --www answers HTTP requests with a page about the connection instead
-and --echo sends everything back.`,
+and --echo sends everything back. A client that does not read while others wait for
+the same input is disconnected.
+
+A signal ends it: connections that are open may go on for five seconds, and the
+exit code is 0.`,
 		Example: `  attls server --www
   attls server --profile tls-attestation-07 --attester both --require-attestation --json
   attls server --cert server.pem --ca clients.pem --verify require
@@ -69,6 +75,7 @@ and --echo sends everything back.`,
 	flags.BoolVar(&f.www, "www", false, "answer HTTP requests with a page about the connection")
 	flags.BoolVar(&f.echo, "echo", false, "send back what arrives")
 	flags.IntVar(&f.maxConnections, "max-connections", 0, "stop after so many connections, and fail if one of them failed (0: no limit)")
+	flags.IntVar(&f.maxOpen, "max-open", 1024, "connections at once; more wait until one is over (0: no limit)")
 	flags.BoolVar(&f.helloRetry, "hello-retry", false, "always send HelloRetryRequest")
 	flags.BoolVar(&f.cookie, "cookie", false, "put a cookie into a HelloRetryRequest")
 	complete(c, "verify", "none", "optional", "require")
@@ -76,7 +83,7 @@ and --echo sends everything back.`,
 	return c
 }
 
-func (f *serverFlags) run(c *cobra.Command) error {
+func (f *serverFlags) run(c *cobra.Command) (failure error) {
 	// A server that asks for no certificate has none to refuse.
 	verify := f.verify
 	if verify == "none" {
@@ -86,7 +93,7 @@ func (f *serverFlags) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	defer e.close()
+	defer func() { failure = e.finish(failure) }()
 	if verify == "none" {
 		e.config.ClientAuthentication = handshake.NoClientCertificate
 	}
@@ -113,11 +120,35 @@ type server struct {
 	input  *hub
 	mu     sync.Mutex
 	failed int
+	broken error // standard output's
 	open   sync.WaitGroup
+	room   chan struct{} // a place for each open connection; nil: no limit
+}
+
+// enter waits for a place for one more connection; false when the context ends first.
+func (s *server) enter(ctx context.Context) bool {
+	if s.room == nil {
+		return true
+	}
+	select {
+	case s.room <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (s *server) leave() {
+	if s.room != nil {
+		<-s.room
+	}
 }
 
 // serve takes connections until the context ends or there were enough.
 func (s *server) serve(ctx context.Context, l net.Listener) error {
+	if s.flags.maxOpen > 0 {
+		s.room = make(chan struct{}, s.flags.maxOpen)
+	}
 	// Open connections outlive the context by drainTimeout.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
@@ -125,6 +156,9 @@ func (s *server) serve(ctx context.Context, l net.Listener) error {
 	defer stop()
 	defer l.Close()
 	for n := 0; s.flags.maxConnections == 0 || n < s.flags.maxConnections; n++ {
+		if !s.enter(ctx) {
+			break
+		}
 		nc, err := accept(ctx, l)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -135,12 +169,19 @@ func (s *server) serve(ctx context.Context, l net.Listener) error {
 		s.open.Add(1)
 		go func() {
 			defer s.open.Done()
+			defer s.leave()
 			s.connection(life, nc)
 		}()
 	}
 	s.drain(ctx, end)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.broken != nil {
+		return unavailable(s.broken)
+	}
+	if err := s.logging.failed(); err != nil {
+		return err
+	}
 	if s.flags.maxConnections > 0 && s.failed > 0 {
 		return failed("%d connections failed", s.failed)
 	}
@@ -182,13 +223,18 @@ func (s *server) drain(ctx context.Context, end context.CancelFunc) {
 
 func (s *server) connection(ctx context.Context, nc net.Conn) {
 	c := s.wrap(nc)
-	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() {
+		c.transport.end(attls.Errorf(attls.Local, attls.FailCanceled, "the server was interrupted, and the connection went on"))
+	})
 	defer stop()
 	err := c.shake(ctx)
 	closed := false
 	if err == nil {
 		closed, err = s.talk(c)
 		c.settle(ctx)
+	}
+	if err = c.explain(err); s.flags.tolerate && truncated(err) {
+		err = nil
 	}
 	if closed { // behind what standard input may be writing
 		nc.SetWriteDeadline(time.Now().Add(drainTimeout))
@@ -198,6 +244,10 @@ func (s *server) connection(ctx context.Context, nc net.Conn) {
 	if err != nil {
 		s.mu.Lock()
 		s.failed++
+		var output *outputError
+		if errors.As(err, &output) {
+			s.broken = err
+		}
 		s.mu.Unlock()
 	}
 	c.report(err, closed)
@@ -211,10 +261,16 @@ func (s *server) talk(c *connection) (closed bool, err error) {
 	case s.flags.echo:
 		_, err = io.Copy(c, c)
 	default:
-		to := c.destination()
-		s.input.add(to)
-		defer s.input.remove(to)
+		m := s.input.add(c.destination(), func() {
+			c.transport.end(attls.Errorf(attls.Local, attls.FailTimeout, "the client does not read the standard input that others wait for"))
+		})
 		_, err = io.Copy(s.sink(), c)
+		if err != nil {
+			c.transport.SetWriteDeadline(past) // nothing more is worth waiting for
+		} else {
+			c.transport.SetWriteDeadline(time.Now().Add(drainTimeout))
+		}
+		s.input.remove(m)
 	}
 	return err == nil, err
 }
@@ -224,26 +280,31 @@ func (e *endpoint) sink() io.Writer {
 	if e.flags.asJSON {
 		return io.Discard
 	}
-	return e.out
+	return output{e.out}
 }
 
 // page answers one HTTP request with what is known of the connection.
 func (s *server) page(c *connection) error {
 	var head strings.Builder
 	buf := make([]byte, 1024)
+	c.SetReadDeadline(time.Now().Add(s.flags.timeout))
 	for !strings.Contains(head.String(), "\n\r\n") && !strings.Contains(head.String(), "\n\n") {
 		n, err := c.Read(buf)
 		head.Write(buf[:n])
 		if errors.Is(err, io.EOF) {
 			break
 		}
+		if errors.Is(err, os.ErrDeadlineExceeded) && c.transport.cause.Load() == nil {
+			return attls.Errorf(attls.Local, attls.FailTimeout, "the head of the request did not end within %v", s.flags.timeout)
+		}
 		if err != nil {
 			return err
 		}
 		if head.Len() > maxRequest {
-			return fmt.Errorf("the head of the request is longer than %d octets", maxRequest)
+			return attls.Errorf(attls.Refused, attls.FailLimit, "the head of the request is longer than %d octets", maxRequest)
 		}
 	}
+	c.SetReadDeadline(time.Time{})
 	var body strings.Builder
 	claims := conformance.MakeClaims(s.profile, c.ConnectionState(), conformance.Outcome{})
 	writeJSON(&body, &claims)

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -37,12 +38,13 @@ type sessionFlags struct {
 	peerKeys         []string
 	postHandshake    bool
 	commands         bool
+	saved            *savedSession // of --sess-out
 }
 
 func (f *sessionFlags) register(c *cobra.Command, role attls.Role) {
 	flags := c.Flags()
 	if role == attls.RoleClient {
-		flags.StringVar(&f.sessOut, "sess-out", "", "write the last ticket received, with its secret, to this file")
+		flags.StringVar(&f.sessOut, "sess-out", "", "write each ticket received, with its secret, to this file as soon as it arrives; the last one stays, and none after a fatal alert")
 		flags.StringVar(&f.sessIn, "sess-in", "", "resume the session in this file")
 		flags.StringVar(&f.earlyFile, "early-data", "", "file to send as early data, which can be replayed; needs --sess-in or --psk")
 		flags.BoolVar(&f.postHandshake, "pha", false, "let the server ask for a certificate after the handshake")
@@ -95,6 +97,10 @@ func (f *sessionFlags) apply(e *endpoint) error {
 			return unavailable(err)
 		}
 		sessions.Put(s)
+	}
+	if f.sessOut != "" {
+		f.saved = &savedSession{file: f.sessOut}
+		sessions.Added = f.saved.write
 	}
 	if f.earlyFile == "" {
 		return nil
@@ -183,17 +189,41 @@ func readSession(file string) (*handshake.Session, error) {
 	return s, nil
 }
 
-// saveSession writes the newest ticket for the next connection.
-func (e *endpoint) saveSession(file string) error {
-	if file == "" {
+// savedSession is the file of --sess-out. It is written with every ticket, so that
+// however the connection ends, the last one is there.
+type savedSession struct {
+	file    string
+	mu      sync.Mutex
+	written bool
+	err     error
+}
+
+func (f *savedSession) write(s *handshake.Session) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = private.WriteFile(f.file, pem.EncodeToMemory(&pem.Block{Type: sessionBlock, Bytes: s.Marshal()}))
+	f.written = true
+}
+
+// result is the error of a connection that ended with err, which may be nil. A
+// session whose connection failed with a fatal alert is discarded (RFC 8446 section
+// 6.2).
+func (f *savedSession) result(err error) error {
+	if f == nil {
 		return nil
 	}
-	for _, p := range e.answerer.ClientSessions.Offers(&handshake.PSKRequest{ServerName: e.config.ServerName}) {
-		if !p.Session.External {
-			return unavailable(private.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: sessionBlock, Bytes: p.Session.Marshal()})))
-		}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var e *attls.Error
+	switch {
+	case f.err != nil:
+		return unavailable(f.err)
+	case f.written && errors.As(err, &e) && e.HasAlert && e.Alert != attls.AlertUserCanceled && e.Alert != attls.AlertCloseNotify:
+		return unavailable(os.Remove(f.file))
+	case !f.written && err == nil:
+		return failed("there is no session to save: no ticket that can be used has arrived")
 	}
-	return failed("there is no session to save: no ticket that can be used has arrived")
+	return nil
 }
 
 // command carries a letter of --commands out on a connection; false when the
