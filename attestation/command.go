@@ -21,6 +21,12 @@ import (
 // answer to standard output and exits with status 0. Anything else is an error
 // that quotes what the program wrote to standard error.
 //
+// On Unix the program runs in a process group of its own. When the request is over,
+// because the program has ended, its time is up, the context is cancelled or it
+// wrote too much, whatever is left of the group is killed, so that a peer cannot
+// make processes pile up. A program that wants to leave something running must start
+// it in a session of its own. Elsewhere only the program itself is killed.
+//
 // A program that attests may be as little as one that prints a CMW:
 //
 //	{"action":"attest","profile":"early-attestation-06","attester":"server",
@@ -49,7 +55,9 @@ type Command struct {
 const (
 	defaultTimeout = 30 * time.Second
 	maxStderr      = 4096 // octets quoted of standard error
-	waitDelay      = time.Second
+	// waitDelay is how long output is read after the program has ended, while
+	// something that it started holds the pipe.
+	waitDelay = time.Second
 )
 
 // Schemes is what Offered says.
@@ -152,7 +160,12 @@ func (c *Command) run(ctx context.Context, r *Request) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
 	cmd.Dir, cmd.Env, cmd.WaitDelay = c.Dir, c.Env, waitDelay
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(request), stdout, stderr
+	end := ownGroup(cmd)
 	err = cmd.Run()
+	end()
+	if errors.Is(err, exec.ErrWaitDelay) {
+		err = nil // the program has written its answer and ended; what it started has not
+	}
 	switch {
 	case stdout.over:
 		return nil, fmt.Errorf("it wrote more than %d octets", maxRequest)

@@ -66,6 +66,10 @@ func program(how string, in io.Reader, out, errs io.Writer) int {
 				return 8
 			}
 		}
+	case "family hangs", "family floods", "family fails", "family answers":
+		return family(how, out)
+	case "grandchild":
+		return grandchild()
 	default:
 		io.WriteString(out, how)
 	}
