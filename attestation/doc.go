@@ -20,7 +20,9 @@
 // Results are a record of application/eat+jwt (264) whatever the scheme says,
 // since a results scheme names a Verifier and no format.
 //
-// What arrives is read strictly: one item and nothing after it, heads of the
-// shortest form, no indefinite lengths, no duplicate keys, limits on size,
-// nesting and members. Only the order of map keys is free.
+// What arrives is read strictly: one item and nothing after it, no duplicate keys,
+// limits on size, nesting and members. CBOR need not be deterministic; the octets
+// that arrived are what is hashed and verified. Whatever a token restricts (dates,
+// audience, critical header parameters, the algorithm) is enforced or refused;
+// docs/evidence.md lists the rules.
 package attestation

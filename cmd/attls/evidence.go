@@ -74,7 +74,9 @@ func initCommand() *cobra.Command {
 		Long: `init writes attester.yaml (keys and what the platform claims) and verifier.yaml
 (endorsed keys, reference values, trusted verifiers) that fit each other, with
 keys of their own. Edit them and name them with --attester-file and
---verifier-file. attester.yaml and verifier.yaml hold private keys.`,
+--verifier-file. Each endorsement says for which platforms its key may speak, and
+a reference without "debug" admits none that can be debugged; docs/evidence.md
+describes every key. attester.yaml and verifier.yaml hold private keys.`,
 		Example: `  attls evidence init roots
   attls server --attester-file roots/attester.yaml
   attls client --verifier-file roots/verifier.yaml --require-attestation`,
@@ -273,7 +275,8 @@ func appraiseCommand(files *rootFiles) *cobra.Command {
 		Short: "Judge a CMW with the embedded verifier",
 		Long: `appraise reads a CMW from FILE (- for standard input) and judges it: against the
 challenge and the key, reference values and endorsed keys, or, with --model
-results, against the trusted verifiers. It exits 0 when the CMW is accepted and
+results, against the trusted verifiers. What a token restricts (exp, nbf, aud,
+crit) is enforced. It exits 0 when the CMW is accepted and
 1 when it is refused; the first check that failed is the reason.`,
 		Example: `  attls evidence appraise --challenge 00112233445566778899aabbccddeeff --key server.pem evidence.cmw
   attls evidence appraise --key server.pem --ear result.jwt evidence.cmw`,
