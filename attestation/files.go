@@ -35,6 +35,8 @@ type attesterFile struct {
 	Platform          platformFile `yaml:"platform"`
 	Offers            []offerFile  `yaml:"offers,omitempty"`
 	Relays            []relayFile  `yaml:"relays,omitempty"`
+	// TokenLifetime is after how long tokens expire; absent: never.
+	TokenLifetime time.Duration `yaml:"token_lifetime,omitempty"`
 }
 
 type platformFile struct {
@@ -370,6 +372,67 @@ func (d *document) fail(list string, i int, member, format string, args ...any) 
 	return fmt.Errorf("%s:%d: %s", d.name, n.Line, text)
 }
 
+// member is a member of the file itself.
+func (d *document) member(name string) *yaml.Node {
+	if len(d.root.Content) == 0 {
+		return nil
+	}
+	return child(d.root.Content[0], name)
+}
+
+// stated refuses members of a Verifier's file that are there and say nothing: an
+// empty list of devices would admit every device, an age of zero the default.
+func (d *document) stated() error {
+	for _, name := range []string{"validity", "max_result_age", "max_size"} {
+		if n := d.member(name); n != nil && strings.Trim(n.Value, "0hmsnuµ.") == "" {
+			return fmt.Errorf("%s:%d: %s is %q, with which nothing would be accepted; remove it for the default", d.name, n.Line, name, n.Value)
+		}
+	}
+	for _, name := range []string{"formats", "audiences"} {
+		if n := d.member(name); n != nil && len(n.Content) == 0 {
+			return fmt.Errorf("%s:%d: %s lists nothing; remove it for the default", d.name, n.Line, name)
+		}
+	}
+	for _, list := range []string{"references", "endorsements"} {
+		if n := d.member(list); n != nil {
+			if err := d.filled(n, list, 0); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// filled refuses empty members of the items of a list, at any depth.
+func (d *document) filled(n *yaml.Node, name string, depth int) error {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	empty := n.Kind == yaml.ScalarNode && (n.Value == "" || n.Tag == "!!null") || n.Kind != yaml.ScalarNode && len(n.Content) == 0
+	if empty && name != "name" && depth > 0 || name == "oem_pen" && n.Value == "0" {
+		return fmt.Errorf("%s:%d: %s says nothing; fill it, or remove it", d.name, n.Line, name)
+	}
+	if depth > maxDepth {
+		return nil
+	}
+	for i, c := range n.Content {
+		if n.Kind == yaml.MappingNode {
+			if i%2 == 0 {
+				continue
+			}
+			name = n.Content[i-1].Value
+		}
+		next := depth + 1
+		if n.Kind == yaml.SequenceNode && depth == 0 {
+			next = 0 // an item may be empty: it restricts nothing, and says so
+		}
+		if err := d.filled(c, name, next); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // child is the value of a member of a mapping; nil where there is none.
 func child(n *yaml.Node, member string) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
@@ -407,7 +470,10 @@ func LoadSoftware(name string) (*Software, error) {
 	if f.PlatformKey.Signer == nil || f.KeyAttestationKey.Signer == nil {
 		return nil, fmt.Errorf("%s: platform_key and key_attestation_key are needed", name)
 	}
-	s := &Software{PlatformKey: f.PlatformKey.Signer, KeyAttestationKey: f.KeyAttestationKey.Signer, Clock: time.Now,
+	if f.TokenLifetime < 0 {
+		return nil, fmt.Errorf("%s: token_lifetime: a negative duration", name)
+	}
+	s := &Software{PlatformKey: f.PlatformKey.Signer, KeyAttestationKey: f.KeyAttestationKey.Signer, Clock: time.Now, Lifetime: f.TokenLifetime,
 		Platform: Platform{UEID: eat.UEID(f.Platform.UEID), OEMID: f.Platform.OEMID, OEMPEN: f.Platform.OEMPEN, Debug: eat.Debug(f.Platform.Debug), Profile: f.Platform.Profile}}
 	if f.Platform.Model != "" {
 		s.Platform.Model = []byte(f.Platform.Model)
@@ -440,6 +506,12 @@ func LoadVerifier(name string) (*Verifier, error) {
 	}
 	v := &Verifier{Identity: f.Identity, Build: f.Build, Key: f.SigningKey.Signer, Audiences: f.Audiences,
 		Validity: f.Validity, MaxAge: f.MaxResultAge, Skew: f.ClockSkew, Limits: Limits{Size: f.MaxSize}}
+	if err := doc.stated(); err != nil {
+		return nil, err
+	}
+	if v.Skew == 0 && doc.member("clock_skew") != nil {
+		v.Skew = 1 // none; zero is the default
+	}
 	if v.Validity < 0 || v.MaxAge < 0 || v.Skew < 0 || v.Limits.Size < 0 {
 		return nil, fmt.Errorf("%s: a negative duration or size", name)
 	}
@@ -557,7 +629,7 @@ func (r *referenceFile) reference() Reference {
 // File writes a root of trust as LoadSoftware reads it. The results of the
 // verifiers in relays, by identity, are looked for in the files named there.
 func (s *Software) File(relays map[string]string) ([]byte, error) {
-	f := attesterFile{PlatformKey: privateKey{s.PlatformKey}, KeyAttestationKey: privateKey{s.KeyAttestationKey},
+	f := attesterFile{PlatformKey: privateKey{s.PlatformKey}, KeyAttestationKey: privateKey{s.KeyAttestationKey}, TokenLifetime: s.Lifetime,
 		Platform: platformFile{UEID: octets(s.Platform.UEID), OEMID: s.Platform.OEMID, OEMPEN: s.Platform.OEMPEN, Model: string(s.Platform.Model),
 			Debug: debugState(s.Platform.Debug), Profile: s.Platform.Profile}}
 	for _, c := range s.Platform.Components {

@@ -29,6 +29,7 @@ func write(t *testing.T, name string, b []byte) string {
 func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	s, v := testDemo()
+	s.Lifetime = time.Hour
 	s.Offers = []Offer{{Format: profile.Format{ContentFormat: FormatCWT}}, {Format: PrototypeFormat, Tokens: Combined, JSON: false}}
 	v.Formats = []profile.Format{{ContentFormat: FormatCWT}, {MediaType: MediaTypeCWT}, PrototypeFormat}
 	v.References = append(v.References, Reference{Name: "prototype", Prototype: true}, Reference{Name: "TPM", PCRDigests: [][]byte{make([]byte, 32)}, PCRs: must(ParsePCRSelection("sha256:0,1,7+sha384:4"))},
@@ -95,9 +96,22 @@ func TestFileErrors(t *testing.T) {
 		{"digest's length", "references:\n- name: x\n  components:\n  - name: c\n    digests: [0102]\n", `f.yaml:5: a digest of 2 octets`},
 		{"endorsement with no key", "endorsements:\n- name: x\n", `f.yaml:2: the endorsement "x" has no key`},
 		{"endorsement for no platform", "references: []\nendorsements:\n- name: x\n  key: |\n" + public, `f.yaml:3: the endorsement "x" names no platform for which its key may speak; add ueids`},
-		{"endorsement for an empty list", "endorsements:\n- name: x\n  references: []\n  key: |\n" + public, `f.yaml:2: the endorsement "x" names no platform`},
+		{"endorsement for an empty list", "endorsements:\n- name: x\n  references: []\n  key: |\n" + public, `f.yaml:3: references says nothing`},
+		{"endorsement for no device", "endorsements:\n- name: x\n  oem_pen: 7\n  ueids: []\n  key: |\n" + public, `f.yaml:4: ueids says nothing`},
+		{"endorsement for the maker 0", "endorsements:\n- name: x\n  oem_pen: 0\n  key: |\n" + public, `f.yaml:3: oem_pen says nothing`},
+		{"reference for no device", "references:\n- name: x\n  ueids: []\n", `f.yaml:3: ueids says nothing`},
+		{"reference for no debug state", "references:\n- name: x\n  debug:\n", `f.yaml:3: debug says nothing`},
+		{"reference for no model", "references:\n- model: ''\n", `f.yaml:2: model says nothing`},
+		{"reference for no digest", "references:\n- components:\n  - name: x\n    digests: []\n", `f.yaml:4: digests says nothing`},
+		{"reference for no version", "references:\n- components:\n  - name: x\n    versions: []\n    digests: [" + zeros + "]\n", `f.yaml:4: versions says nothing`},
+		{"no digests of PCRs", "references:\n- name: x\n  pcrs: sha256:0\n  pcr_digests: []\n", `f.yaml:4: pcr_digests says nothing`},
+		{"no formats", "formats: []\n", `f.yaml:1: formats lists nothing`},
+		{"no audiences", "audiences:\n", `f.yaml:1: audiences lists nothing`},
+		{"no age", "max_result_age: 0s\n", `f.yaml:1: max_result_age is "0s", with which nothing would be accepted`},
+		{"no validity", "validity: 0h0m\n", `f.yaml:1: validity is "0h0m"`},
+		{"no size", "max_size: 0\n", `f.yaml:1: max_size is "0"`},
 		{"endorsement for an unknown reference", "endorsements:\n- name: x\n  references: [y]\n  key: |\n" + public, `f.yaml:3: the endorsement "x" lists the reference "y", and there is none`},
-		{"endorsement for a reference without a name", "references: [{}]\nendorsements:\n- name: x\n  references: [\"\"]\n  key: |\n" + public, `f.yaml:4: the endorsement "x" lists the reference ""`},
+		{"endorsement for a reference without a name", "references: [{}]\nendorsements:\n- name: x\n  references: [\"\"]\n  key: |\n" + public, `f.yaml:4: references says nothing`},
 		{"two references of one name", "references:\n- name: x\n- name: x\n", `f.yaml:3: the reference "x" appears twice`},
 		{"digests of unnamed PCRs", "references:\n- name: x\n  pcr_digests: [" + zeros + "]\n", `f.yaml:3: the reference "x" has pcr_digests and does not say what they are digests of; add pcrs`},
 		{"PCRs without digests", "references:\n- name: x\n  pcrs: sha256:0\n", `f.yaml:3: the reference "x" selects PCRs and accepts no value`},
@@ -137,6 +151,9 @@ func TestFileErrors(t *testing.T) {
 		if _, err := LoadSoftware(name); err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.says)
 		}
+	}
+	if v, err := LoadVerifier(write(t, filepath.Join(t.TempDir(), "f.yaml"), []byte("clock_skew: 0s\n"))); err != nil || v.Skew > time.Nanosecond {
+		t.Errorf("no skew: %v, %v", v, err)
 	}
 	if _, err := LoadVerifier(filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("a file that is not there is read")

@@ -875,3 +875,23 @@ func TestResultKeys(t *testing.T) {
 }
 
 func eatDebug(n uint8) eat.Debug { return eat.Debug(n) }
+
+// TestResultExpires: a result on tokens that expire is not good for longer.
+func TestResultExpires(t *testing.T) {
+	s, v := testDemo()
+	s.Lifetime = 10 * time.Minute
+	r := negotiation.EvidenceRequest{Scheme: negotiation.Scheme{Model: profile.ModelResults, Verifier: []byte(DemoVerifier)}, Challenge: testChallenge, SPKI: testSPKI(t)}
+	verdict := appraise(t, v, r, attest(t, s, r).CMW)
+	accepted(t, verdict)
+	if !verdict.ValidUntil.Equal(testTime.Add(10 * time.Minute)) {
+		t.Errorf("valid until %v", verdict.ValidUntil)
+	}
+}
+
+// TestParsecInJSON: the statements of a TPM in a JSON record.
+func TestParsecInJSON(t *testing.T) {
+	evidence, v, r := parsecCapture(t)
+	c := must2(ParseCMW(evidence, Limits{}))
+	c.Form = JSONRecord
+	wants(t, appraise(t, v, r, must(c.Encode())), "", "")
+}

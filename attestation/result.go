@@ -25,6 +25,7 @@ import (
 	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jws"
 	"github.com/veraison/ear"
+	"github.com/veraison/go-cose"
 )
 
 const (
@@ -35,8 +36,9 @@ const (
 	policyID  = "policy:attls/endorsed-keys-and-reference-values"
 )
 
-// conclude sets the status and issues the result, if this Verifier does.
-func (a *appraisal) conclude() {
+// conclude sets the status and issues the result, if this Verifier does. A result on
+// tokens that expire does so with them; otherwise its age decides.
+func (a *appraisal) conclude(expires time.Time) {
 	status := ear.TrustTierNone
 	appraised := &ear.Appraisal{Status: &status, TrustVector: &a.vector}
 	appraised.UpdateStatusFromTrustVector()
@@ -57,12 +59,44 @@ func (a *appraisal) conclude() {
 		text := base64.RawURLEncoding.EncodeToString(nonce)
 		result.Nonce = &text
 	}
-	jwt, err := result.Sign(jwa.ES256(), deterministic{a.Key})
+	jwt, err := a.signResult(result, expires)
 	if err != nil {
 		a.check(CheckResult, refused(attls.FailVerifierUnreachable, ruleEAR, "the result could not be signed: %v", err), "")
 		return
 	}
 	a.verdict.Result = jwt
+}
+
+// signResult signs a result. The library's type has no exp, so that is added to its
+// claims.
+func (a *appraisal) signResult(r ear.AttestationResult, expires time.Time) ([]byte, error) {
+	b, err := r.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	claims, err := strictObject(b)
+	if err != nil {
+		return nil, err
+	}
+	if !expires.IsZero() {
+		claims["exp"] = expires.Unix()
+	}
+	if b, err = json.Marshal(claims); err != nil {
+		return nil, err
+	}
+	return signJWT(a.Key, []byte(`{"alg":"ES256","typ":"JWT"}`), b)
+}
+
+// signJWT signs a header and a payload with a P-256 key, whatever they say.
+func signJWT(key crypto.Signer, header, payload []byte) ([]byte, error) {
+	encode := base64.RawURLEncoding.EncodeToString
+	signed := encode(header) + "." + encode(payload)
+	signer, err := cose.NewSigner(cose.AlgorithmES256, deterministic{key}) // the signature has the same form
+	if err != nil {
+		return nil, err
+	}
+	signature, err := signer.Sign(randomness, []byte(signed))
+	return []byte(signed + "." + encode(signature)), err
 }
 
 // results judges an EAR that the peer relays.

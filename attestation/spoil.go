@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -314,18 +313,6 @@ func (s *spoilt) reissueUnder(b []byte, header map[string]any, change func(map[s
 		r.Value, err = signJWT(v.Key, must(json.Marshal(signed)), payload)
 		return err
 	})
-}
-
-// signJWT signs any header and payload with a P-256 key.
-func signJWT(key crypto.Signer, header, payload []byte) ([]byte, error) {
-	encode := base64.RawURLEncoding.EncodeToString
-	signed := encode(header) + "." + encode(payload)
-	signer, err := cose.NewSigner(cose.AlgorithmES256, deterministic{key}) // the signature has the same form
-	if err != nil {
-		return nil, err
-	}
-	signature, err := signer.Sign(randomness, []byte(signed))
-	return []byte(signed + "." + encode(signature)), err
 }
 
 // unknownParameter is a header parameter that nobody knows.

@@ -318,7 +318,7 @@ func (a *appraisal) evidence() {
 	t, ok := a.take()
 	if !ok {
 		a.vector.SetAll(ear.UnexpectedEvidenceClaim)
-		a.conclude()
+		a.conclude(time.Time{})
 		return
 	}
 	a.vector.InstanceIdentity = ear.CryptoValidationFailedClaim
@@ -350,14 +350,23 @@ func (a *appraisal) evidence() {
 	}
 	if a.verdict.Failure == "" {
 		a.verdict.SPKI = attested
-		a.verdict.ValidUntil = a.at.Add(or(a.Validity, defaultValidity))
-		for i := range t.limits {
-			a.verdict.ValidUntil = t.limits[i].dates.soonest(a.verdict.ValidUntil)
-		}
+		a.verdict.ValidUntil = t.expiry(a.at.Add(or(a.Validity, defaultValidity)))
 	} else if a.vector.InstanceIdentity == ear.TrustworthyInstanceClaim && a.vector.Executables == ear.ApprovedRuntimeClaim {
 		a.vector.InstanceIdentity = ear.CryptoValidationFailedClaim // a sound platform, but not this connection
 	}
-	a.conclude()
+	a.conclude(t.expiry(time.Time{}))
+}
+
+// expiry is the earliest exp of all claims sets, or end if that is sooner or there
+// is none.
+func (t *tokens) expiry(end time.Time) time.Time {
+	for i := range t.limits {
+		if end.IsZero() && t.limits[i].dates.expires != nil {
+			end = *t.limits[i].dates.expires
+		}
+		end = t.limits[i].dates.soonest(end)
+	}
+	return end
 }
 
 // restrictions checks what the tokens say of when, for whom and for what they may
@@ -405,7 +414,7 @@ func (a *appraisal) unwrap() (*CMW, bool) {
 // parseTokens finds a KAT and a PAT in a collection, or one token or the statements
 // of a TPM in a record.
 func parseTokens(c *CMW) (*tokens, *attls.Error) {
-	if c.Form == CBORRecord && c.Format == FormatParsecTPM {
+	if (c.Form == CBORRecord || c.Form == JSONRecord) && Matches(c.Format, FormatParsecTPM, profile.MatchEqual) == nil {
 		return parseParsecTPM(c.Value)
 	}
 	if c.Form != CBORCollection && c.Form != JSONCollection {
