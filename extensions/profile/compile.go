@@ -16,6 +16,7 @@ type compiler struct {
 	doc      *value
 	p        *Profile
 	problems schema.Problems
+	errors   int                              // found, and told up to maxProblems
 	numbers  map[string]map[string]*codePoint // by registry and name
 	types    *schema.Schema
 	codec    *codec
@@ -67,12 +68,16 @@ func compileDocument(doc *value, o Options) (*Profile, error) {
 
 func (c *compiler) fail(pos schema.Position, kind schema.ProblemKind, format string, args ...any) *schema.Problem {
 	p := problem(pos, kind, format, args...)
-	c.problems = append(c.problems, p)
+	if c.errors++; c.errors <= maxProblems {
+		c.problems = append(c.problems, p)
+	}
 	return p
 }
 
 func (c *compiler) warn(pos schema.Position, kind schema.ProblemKind, format string, args ...any) {
-	c.fail(pos, kind, format, args...).Warning = true
+	p := problem(pos, kind, format, args...)
+	p.Warning = true
+	c.problems = append(c.problems, p)
 }
 
 // remark is for the linter alone: the profile works, and may not do what was meant.

@@ -19,8 +19,16 @@ import (
 // far below it.
 const MaxFile = 1 << 18
 
-// maxNesting bounds maps and lists in each other.
-const maxNesting = 12
+// Bounds of a document, so that every pass over it is quick even where it compares
+// each with each.
+const (
+	maxNesting  = 12      // maps and lists in each other
+	maxKeys     = 512     // of one map
+	maxItems    = 1024    // of one list
+	maxValues   = 1 << 14 // of a document
+	maxProblems = 100     // told of one profile
+	maxTold     = 400     // octets of the text of a problem
+)
 
 // form says what a value of a document is.
 type form uint8
@@ -143,7 +151,11 @@ const (
 )
 
 func problem(pos schema.Position, kind schema.ProblemKind, format string, args ...any) *schema.Problem {
-	return &schema.Problem{Pos: pos, Kind: kind, Text: fmt.Sprintf(format, args...)}
+	text := fmt.Sprintf(format, args...)
+	if len(text) > maxTold {
+		text = strings.ToValidUTF8(text[:maxTold], "") + "…"
+	}
+	return &schema.Problem{Pos: pos, Kind: kind, Text: text}
 }
 
 // nearest advises the known name that may have been meant.
@@ -180,7 +192,16 @@ func readDocument(file string, src []byte) (*value, schema.Problems) {
 type reader struct {
 	file     string
 	lines    []string
+	values   int
 	problems schema.Problems
+}
+
+// full reports whether so much was found that the rest is not looked at.
+func (r *reader) full(n *yaml.Node) bool {
+	if r.values++; r.values == maxValues+1 {
+		r.fail(n, "more than %d values", maxValues)
+	}
+	return r.values > maxValues || len(r.problems) >= maxProblems
 }
 
 var yamlLine = regexp.MustCompile(`line (\d+): (.*)`)
@@ -190,11 +211,21 @@ func (r *reader) syntax(err error) *schema.Problem {
 	p := problem(schema.Position{File: r.file, Line: 1, Column: 1}, ProblemFile, "%s", strings.TrimPrefix(err.Error(), "yaml: "))
 	if errors.Is(err, io.EOF) {
 		p.Text = "the file is empty"
+		return p
+	}
+	if f := diagnose(r.lines); f != nil {
+		p.Pos.Line, p.Pos.Column, p.Text, p.Advice = f.line, f.column, f.text, f.advice
+		return p
 	}
 	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
 		p.Pos.Line, _ = strconv.Atoi(m[1])
 		p.Text = m[2]
 	}
+	if n := p.Pos.Line; n <= len(r.lines) {
+		line := r.lines[n-1]
+		p.Pos.Column = len(line) - len(strings.TrimLeft(line, " ")) + 1
+	}
+	p.Advice = "the file is no YAML from there on: see that keys which belong together begin in one column, and that every bracket and quotation mark is closed"
 	return p
 }
 
@@ -212,6 +243,9 @@ func (r *reader) value(n *yaml.Node, depth int) *value {
 		r.fail(n, "maps and lists are nested more than %d deep", maxNesting)
 		return v
 	}
+	if r.full(n) {
+		return v
+	}
 	if n.Anchor != "" {
 		r.fail(n, "anchors and aliases are not read; use base or a switch")
 		return v
@@ -223,11 +257,19 @@ func (r *reader) value(n *yaml.Node, depth int) *value {
 		}
 	case yaml.SequenceNode:
 		v.form = formList
+		if len(n.Content) > maxItems {
+			r.fail(n, "%d values in a list; at most %d are read", len(n.Content), maxItems)
+			return v
+		}
 		for _, x := range n.Content {
 			v.items = append(v.items, r.value(x, depth+1))
 		}
 	case yaml.MappingNode:
 		v.form = formMap
+		if len(n.Content)/2 > maxKeys {
+			r.fail(n, "%d keys in a map; at most %d are read", len(n.Content)/2, maxKeys)
+			return v
+		}
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			r.entry(v, n.Content[i], n.Content[i+1], depth)
 		}

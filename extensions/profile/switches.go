@@ -20,10 +20,18 @@ var switchWords = map[string]string{
 // are maps, $name.part for one of its values.
 var reference = regexp.MustCompile(`\$[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?`)
 
+// Bounds of what switches put into a profile, counted before it is put there.
+const (
+	maxExpanded = 1 << 13 // octets of one text
+	maxReadings = 1 << 8  // keys in all switches: each reading is compiled on its own
+	maxInserted = 1 << 15 // values and octets of all readings, each as often as it is used
+)
+
 // expander puts the chosen readings in the places of their switches.
 type expander struct {
 	readings map[string]*value // by switch
-	used     map[string]bool   // switches, and switch.part
+	used     map[string]bool   // switches
+	inserted int               // against maxInserted
 	problems schema.Problems
 }
 
@@ -32,8 +40,13 @@ func readSwitches(doc *value, chosen map[string]string) (*expander, []Reading) {
 	x := &expander{readings: map[string]*value{}, used: map[string]bool{}}
 	var list []Reading
 	names := make([]string, 0, 8)
+	readings := 0
 	for _, e := range doc.under("switches") {
 		names = append(names, e.key)
+		if readings += len(e.value.entries); readings > maxReadings {
+			x.problems = append(x.problems, problem(e.pos, ProblemSwitch, "more than %d readings and words of switches", maxReadings))
+			break
+		}
 		if r, ok := x.readSwitch(e, chosen); ok {
 			list = append(list, r)
 		}
@@ -141,9 +154,17 @@ func (x *expander) scalar(v *value) *value {
 	if !strings.Contains(v.text, "$") {
 		return v
 	}
+	size := len(v.text)
 	text := reference.ReplaceAllStringFunc(v.text, func(name string) string {
+		if size > maxExpanded {
+			return name
+		}
 		r := x.resolve(v, name)
 		if r == nil {
+			return name
+		}
+		if size += len(r.text); size > maxExpanded {
+			x.problems = append(x.problems, problem(v.pos, ProblemSwitch, "with the readings of its switches the text has more than %d octets", maxExpanded))
 			return name
 		}
 		if r.form != formScalar {
@@ -170,14 +191,38 @@ func (x *expander) resolve(v *value, name string) *value {
 	}
 	x.used[name] = true
 	if part == "" {
-		return r
+		return x.insert(v, r)
 	}
 	e := r.entry(part)
 	if e == nil {
 		x.problems = append(x.problems, problem(v.pos, ProblemSwitch, "the reading of %s in force has no part %s", name, part))
 		return nil
 	}
-	return e.value
+	return x.insert(v, e.value)
+}
+
+// insert counts a reading against the bound of all.
+func (x *expander) insert(v, r *value) *value {
+	if x.inserted > maxInserted {
+		return nil
+	}
+	if x.inserted += r.weight(); x.inserted > maxInserted {
+		x.problems = append(x.problems, problem(v.pos, ProblemSwitch, "switches put more than %d values and octets into the profile", maxInserted))
+		return nil
+	}
+	return r
+}
+
+// weight is how many values and octets a value has.
+func (v *value) weight() int {
+	n := 1 + len(v.text)
+	for _, i := range v.items {
+		n += i.weight()
+	}
+	for _, e := range v.entries {
+		n += len(e.key) + e.value.weight()
+	}
+	return n
 }
 
 // unused reports switches that nothing refers to.

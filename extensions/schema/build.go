@@ -26,6 +26,9 @@ type builder struct {
 }
 
 func (b *builder) report(p *Problem) {
+	if b.errors >= maxProblems {
+		return
+	}
 	b.found = append(b.found, p)
 	if !p.Warning {
 		b.errors++

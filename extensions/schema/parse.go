@@ -9,6 +9,11 @@ const (
 	maxSource   = 1 << 18 // octets of a text
 	maxNesting  = 16      // selects inside selects, parentheses inside parentheses
 	maxProblems = 20      // reported for one text
+
+	// Some steps compare each with each, so these bound their work.
+	maxDefinitions = 512  // in one text
+	maxMembers     = 512  // fields, arms or enumerators of one definition
+	maxAll         = 4096 // of all definitions of a text
 )
 
 // Parse reads a text. at is the position of its first character, whose column
@@ -32,6 +37,9 @@ func Parse(src []byte, at Position) (*File, error) {
 		if problem == nil {
 			d, problem = p.definition()
 		}
+		if problem == nil && (len(f.Definitions) == maxDefinitions || p.all > maxAll) {
+			return f, append(found, p.tooMany())
+		}
 		if problem == nil {
 			f.Definitions = append(f.Definitions, d)
 			continue
@@ -54,6 +62,21 @@ type parser struct {
 	tok    token
 	braces int // open braces before tok
 	deep   int
+	own    int // members of the definition
+	all    int // members of all
+}
+
+// count counts one member more.
+func (p *parser) count() *Problem {
+	p.own++
+	if p.all++; p.own > maxMembers || p.all > maxAll {
+		return p.tooMany()
+	}
+	return nil
+}
+
+func (p *parser) tooMany() *Problem {
+	return problem(p.tok.pos, ProblemDepth, "a text has at most %d definitions, each of at most %d members, and %d members in all", maxDefinitions, maxMembers, maxAll)
 }
 
 func (p *parser) advance() *Problem {
@@ -119,7 +142,7 @@ func (p *parser) nest() *Problem {
 }
 
 func (p *parser) definition() (*Definition, *Problem) {
-	p.deep = 0
+	p.deep, p.own = 0, 0
 	switch {
 	case p.isWord("enum"):
 		return p.enum()
@@ -176,6 +199,9 @@ func (p *parser) enum() (*Definition, *Problem) {
 }
 
 func (p *parser) enumerator() (e Enumerator, bad *Problem) {
+	if bad = p.count(); bad != nil {
+		return e, bad
+	}
 	e.Pos = p.tok.pos
 	if !p.is("(") {
 		if e.Name, _, bad = p.name("the name of an enumerator"); bad != nil || !p.is("(") {
@@ -229,6 +255,9 @@ func (p *parser) structure() (*Definition, *Problem) {
 func (p *parser) members(arm bool) (list []Member, bad *Problem) {
 	for !p.is("}") && !(arm && p.isWord("case")) {
 		var m Member
+		if bad = p.count(); bad != nil {
+			return nil, bad
+		}
 		if p.isWord("select") {
 			m.Select, bad = p.choice()
 		} else {
@@ -367,6 +396,9 @@ func (p *parser) arm() (a Arm, bad *Problem) {
 		return a, p.expected(`"case" or "}"`)
 	}
 	for p.isWord("case") {
+		if bad = p.count(); bad != nil {
+			return a, bad
+		}
 		if bad = p.advance(); bad != nil {
 			return a, bad
 		}

@@ -116,11 +116,20 @@ func (p *Problem) suggest(name string, known []string) *Problem {
 	return p
 }
 
+// maxName is the longest name that is compared with others.
+const maxName = 128
+
 // Nearest returns the known name that is closest to the one given, "" when
 // none is close enough to be meant. Ties go to the name that stands first.
 func Nearest(name string, known []string) string {
 	best, least := "", len(name)/3+2
+	if len(name) > maxName {
+		return ""
+	}
 	for _, k := range known {
+		if len(k) > maxName {
+			continue
+		}
 		if d := distance(strings.ToLower(name), strings.ToLower(k), least); d < least {
 			best, least = k, d
 		}
