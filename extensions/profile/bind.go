@@ -215,7 +215,7 @@ func (c *compiler) slots() {
 		}
 		t := c.codec.schemes[elem]
 		if t == nil && elem != "" {
-			nearest(c.fail(e.pos, ProblemPath, "bind.schemes does not say what an %s means", elem), elem, sortedKeys(c.codec.schemes))
+			nearest(c.fail(e.pos, ProblemPath, "bind.schemes does not say what %s means", elem), elem, sortedKeys(c.codec.schemes))
 		}
 		if t != nil {
 			s.Models, s.Kinds = t.models, t.kinds
@@ -290,14 +290,25 @@ func (c *compiler) slotPath(e *entry, key string, slot int, m meaning, elem stri
 	case m == meansChoice && b.kind != attls.KindEncryptedExtensions && b.kind != attls.KindCertificateRequest:
 		wrong = "in encrypted_extensions or certificate_request"
 	}
-	if wrong != "" {
-		c.fail(v.pos, ProblemPath, "%s is %s, and stands in %s; an element for %s must be %s", v.text, f.Kind, b.kind.Name(), key, wrong)
+	switch {
+	case strings.HasPrefix(wrong, "in "):
+		c.fail(v.pos, ProblemPath, "%s: %s stands %s, not in %s", v.text, article(key), wrong, b.kind.Name())
+		return Place{}, ""
+	case wrong != "":
+		c.fail(v.pos, ProblemPath, "%s is %s; %s must be %s", v.text, f.Kind, article(key), wrong)
 		return Place{}, ""
 	}
 	x.floor = f.Floor
 	c.alone(b, x, v)
 	c.bind(b, x, v)
 	return Place{b.kind, b.ext}, f.Type
+}
+
+func article(word string) string {
+	if strings.IndexByte("aeiou", word[0]) >= 0 {
+		return "an " + word
+	}
+	return "a " + word
 }
 
 // alone checks that a field can be left out where another one of its body is
@@ -574,11 +585,11 @@ func (c *compiler) acknowledge(o Options) {
 		return // another number or reading may have mended a flaw
 	}
 	for _, e := range accepted.entries {
-		if !used[e.key] {
+		if !used[e.key] && !c.dead(e.pos, "accepted_flaws", e.key) {
 			c.fail(e.pos, ProblemFlaw, "nothing in the profile has the flaw %s", e.key).Advice = "remove it"
 		}
 		for _, x := range e.value.items {
-			if used[e.key] && !used[e.key+"."+x.text] {
+			if used[e.key] && !used[e.key+"."+x.text] && !c.deadItem(x) {
 				c.fail(x.pos, ProblemFlaw, "%s does not have the flaw %s", x.text, e.key).Advice = "remove it"
 			}
 		}

@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"fmt"
 	"slices"
 	"sort"
 	"strconv"
@@ -26,6 +27,7 @@ type compiler struct {
 // codePoint is a number with its place.
 type codePoint struct {
 	n    uint64
+	text string // as it is written
 	pos  schema.Position
 	used bool
 }
@@ -46,22 +48,29 @@ func compileDocument(doc *value, o Options) (*Profile, error) {
 		x, readings := readSwitches(work, o.Readings)
 		found = append(found, x.problems...)
 		if found.Err() == nil {
-			x.problems = nil
+			x.problems, x.deleted = nil, doc.get("switches").deletions()
 			work = x.expand(work)
-			x.unused(readings, switches)
 			found = append(found, x.problems...)
 			found = append(found, root.check(work, "")...)
 		}
 		if found.Err() == nil {
 			c := &compiler{doc: work, p: &Profile{Readings: readings, doc: doc, settled: work}}
 			c.run(o)
-			found = append(found, c.problems...)
+			x.problems = nil
+			x.unused(readings, switches)
+			found = append(append(found, x.problems...), c.problems...)
 			if found.Err() == nil {
-				c.p.Warnings = found
+				c.p.Warnings = doc.inherited(found)
+				c.p.remarks = doc.inherited(c.p.remarks)
+				for i := range c.p.Flaws {
+					f := &c.p.Flaws[i]
+					f.Problem = doc.inherited(schema.Problems{f.Problem})[0]
+				}
 				return c.p, nil
 			}
 		}
 	}
+	found = doc.inherited(found)
 	sort.SliceStable(found, func(i, k int) bool { return before(found[i].Pos, found[k].Pos) })
 	return nil, found.Err()
 }
@@ -211,7 +220,7 @@ func (c *compiler) codePoints(o Options) {
 		c.numbers[registry] = map[string]*codePoint{}
 		for _, e := range c.doc.under("code_points", registry) {
 			n, _ := strconv.ParseUint(e.value.text, 0, 64)
-			c.numbers[registry][e.key] = &codePoint{n: n, pos: e.value.pos}
+			c.numbers[registry][e.key] = &codePoint{n: n, text: e.value.text, pos: e.value.pos}
 			known = append(known, registry+"."+e.key)
 		}
 	}
@@ -219,7 +228,7 @@ func (c *compiler) codePoints(o Options) {
 	for _, name := range sortedKeys(o.CodePoints) {
 		registry, key, _ := strings.Cut(name, ".")
 		if p := c.numbers[registry][key]; p != nil {
-			*p = codePoint{n: o.CodePoints[name], pos: given}
+			*p = codePoint{n: o.CodePoints[name], text: fmt.Sprint(o.CodePoints[name]), pos: given}
 			continue
 		}
 		nearest(c.fail(given, ProblemCodePoint, "%s has no code point %s", nameOf(c.doc), name), name, known)
@@ -239,18 +248,30 @@ func (c *compiler) registry(name string) {
 		taken, isTaken := r.taken(p.n)
 		switch {
 		case p.n > r.max:
-			c.fail(p.pos, ProblemCodePoint, "%s is %d; the registry ends at %d", e.key, p.n, r.max)
+			c.fail(p.pos, ProblemCodePoint, "%s is %s; the registry ends at %s", e.key, p.text, p.like(r.max))
 		case owner[p.n] != "":
-			c.fail(p.pos, ProblemCodePoint, "%s has the number %d of %s", e.key, p.n, owner[p.n])
+			mine, theirs := e.key, owner[p.n]
+			if q := c.numbers[name][theirs]; c.isInherited(p.pos) && !c.isInherited(q.pos) { // told at the change
+				mine, theirs, p = theirs, mine, q
+			}
+			c.fail(p.pos, ProblemCodePoint, "%s has the number %s of %s", mine, p.text, theirs)
 		case isTaken && taken == e.key:
-			c.fail(p.pos, ProblemCodePoint, "%s is registered with the number %d and needs no code point", e.key, p.n)
+			c.fail(p.pos, ProblemCodePoint, "%s is registered with the number %s and needs no code point", e.key, p.text)
 		case isTaken && name == "extensions":
-			c.flaw("number_taken", e.key, p.pos, "%s has the number %d, which IANA gave to %s", e.key, p.n, taken)
+			c.flaw("number_taken", e.key, p.pos, "%s has the number %s, which IANA gave to %s", e.key, p.text, taken)
 		case isTaken:
-			c.fail(p.pos, ProblemCodePoint, "%s has the number %d of %s", e.key, p.n, taken)
+			c.fail(p.pos, ProblemCodePoint, "%s has the number %s of %s", e.key, p.text, taken)
 		}
 		owner[p.n] = e.key
 	}
+}
+
+// like writes a number in the base in which the code point is written.
+func (p *codePoint) like(n uint64) string {
+	if strings.HasPrefix(strings.ToLower(p.text), "0x") {
+		return fmt.Sprintf("0x%X", n)
+	}
+	return fmt.Sprint(n)
 }
 
 // numberOf finds a code point by name and marks it as used.
@@ -274,7 +295,14 @@ func nearestOr(word string, known []string, otherwise string) string {
 func (c *compiler) unusedNumbers() {
 	for _, registry := range sortedKeys(c.numbers) {
 		for _, e := range c.doc.under("code_points", registry) {
-			if !c.numbers[registry][e.key].used {
+			p := c.numbers[registry][e.key]
+			if !p.used && c.dead(e.pos, "code_points", registry, e.key) {
+				if registry == "alerts" {
+					delete(c.p.AlertNames, attls.AlertDescription(p.n))
+				}
+				continue
+			}
+			if !p.used {
 				c.fail(e.pos, ProblemCodePoint, "nothing in the profile uses the number of %s", e.key).Advice = "remove it"
 			}
 		}

@@ -59,6 +59,7 @@ type value struct {
 	origin  *origin // formScalar: where its text begins
 	items   []*value
 	entries []*entry // formMap, in order
+	deleted []*entry // formMap: keys of the base that a null took away, with the place of the null
 }
 
 // origin is where the characters of a scalar stand in its file.
@@ -325,7 +326,7 @@ func (r *reader) covers(p schema.Position, text string) bool {
 // replaces the one of its name.
 func merge(base, over *value) (*value, schema.Problems) {
 	var problems schema.Problems
-	out := &value{form: formMap, pos: over.pos, entries: append([]*entry(nil), base.entries...)}
+	out := &value{form: formMap, pos: over.pos, entries: append([]*entry(nil), base.entries...), deleted: slices.Clone(base.deleted)}
 	for _, e := range over.entries {
 		old := out.entry(e.key)
 		switch {
@@ -333,6 +334,7 @@ func merge(base, over *value) (*value, schema.Problems) {
 			problems = append(problems, problem(e.pos, ProblemKey, "null deletes %s, and the base has none", e.key))
 		case e.value.form == formNull:
 			out.remove(e.key)
+			out.deleted = append(out.deleted, e)
 		case old == nil:
 			out.entries = append(out.entries, e)
 		case old.value.form == formTypes && e.value.form == formTypes:
@@ -447,6 +449,9 @@ func (v *value) structures() *schema.File {
 
 // everyScalar visits the texts of a document: keys as well as values.
 func (v *value) everyScalar(visit func(*value)) {
+	if v == nil {
+		return
+	}
 	if v.form == formScalar {
 		visit(v)
 	}

@@ -88,7 +88,11 @@ func (l *linter) acknowledged(f Flaw) {
 	l.found = append(l.found, &p)
 }
 
+// before orders places: the profile's own file first.
 func before(a, b schema.Position) bool {
+	if x, y := strings.HasPrefix(a.File, inheritedFrom), strings.HasPrefix(b.File, inheritedFrom); x != y {
+		return y
+	}
 	if a.File != b.File {
 		return a.File < b.File
 	}

@@ -145,5 +145,6 @@ func parseChain(file string, src []byte, below []string) (*value, schema.Problem
 		return nil, problems
 	}
 	merged, p := merge(under, doc)
+	merged.dropDead()
 	return merged, append(problems, p...)
 }

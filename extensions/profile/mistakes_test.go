@@ -48,7 +48,7 @@ func TestMistakes(t *testing.T) {
 		{"default that is no reading", "    default: c\n", "    default: e\n", "e\n    a: ch1_sh", "e is no reading of hrr; did you mean a?"},
 		{"number twice", "attestation_required: 225", "attestation_required: 224", "224, attestation_failed", "attestation_required has the number 224 of unsupported_attestation_schemes"},
 		{"number of another", "remoteAttestation: 0xFF06", "remoteAttestation: 51", "51}", "remoteAttestation has the number 51, which IANA gave to key_share; mend it, or acknowledge it in accepted_flaws: {number_taken: [remoteAttestation]}"},
-		{"number too large", "remoteAttestation: 0xFF06", "remoteAttestation: 0x1FF06", "0x1FF06", "remoteAttestation is 130822; the registry ends at 65535"},
+		{"number too large", "remoteAttestation: 0xFF06", "remoteAttestation: 0x1FF06", "0x1FF06", "remoteAttestation is 0x1FF06; the registry ends at 0xFFFF"},
 		{"no number for an extension", "{remoteAttestation: 0xFF06}", "{}", "remoteAttestation:\n", "code_points.extensions has no number for remoteAttestation; give it one"},
 		{"number nothing uses", "{remoteAttestation: 0xFF06}", "{remoteAttestation: 0xFF06, other: 0xFF07}", "other: 0xFF07", "nothing in the profile uses the number of other; remove it"},
 		{"flaw not acknowledged", "  payload_bound: AMB-17\n", "", "opaque cmw_payload", "the ceiling of cmw_payload is 16777215 octets, and remoteAttestation in certificate has room for 65528; mend it, or acknowledge it in accepted_flaws: {payload_bound: [cmw_payload]}"},

@@ -9,8 +9,6 @@
 package profile
 
 import (
-	"slices"
-
 	"attls"
 	"attls/extensions/profile/binder"
 	"attls/extensions/schema"
@@ -332,6 +330,8 @@ type Profile struct {
 	Flaws []Flaw
 
 	remarks schema.Problems // for Lint
+	dead    [][]string      // keys that are inherited and that a change left without effect
+	unused  []*value        // items of inherited lists, likewise
 
 	doc     *value // with its bases merged in
 	settled *value // the same without switches
@@ -343,7 +343,7 @@ type Profile struct {
 // Source is the profile's document with its bases merged in, as YAML; it loads
 // to the same profile.
 func (p *Profile) Source() string {
-	whole := &value{form: formMap, entries: slices.Clone(p.doc.entries)}
+	whole := p.doc.withoutDead()
 	whole.remove("base") // or its null readings would delete those of the base
 	return whole.print()
 }

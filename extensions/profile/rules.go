@@ -304,8 +304,16 @@ func (c *compiler) binder() {
 	if b.Program = c.program(defs, texts, variant); b.Program == nil {
 		return
 	}
-	for _, name := range b.Program.Unused(roots) {
+	unused := b.Program.Unused(roots)
+	for _, name := range unused {
+		if c.dead(texts[name].pos, "binder", "define", name) {
+			continue
+		}
 		c.fail(texts[name].pos, ProblemBinder, "nothing uses %s", name).Advice = "remove it"
+	}
+	if len(unused) > 0 && c.problems.Err() == nil {
+		defs = slices.DeleteFunc(defs, func(d binder.Definition) bool { return slices.Contains(unused, d.Name) })
+		b.Program = c.program(defs, texts, variant)
 	}
 	c.available(b.Program, texts, false)
 	c.postHandshakeBinder(defs, texts, variant)
@@ -410,14 +418,22 @@ func (c *compiler) postHandshakeBinder(defs []binder.Definition, texts map[strin
 		return
 	}
 	later := slices.Clone(defs)
+	replaced := 0
 	for _, e := range over {
 		i := slices.IndexFunc(later, func(d binder.Definition) bool { return d.Name == e.key })
+		if i < 0 && c.dead(e.pos, "binder", "post_handshake", "define", e.key) {
+			continue
+		}
 		if i < 0 {
 			c.fail(e.pos, ProblemBinder, "binder.define has no %s that post_handshake could replace", e.key)
 			return
 		}
+		replaced++
 		later[i].Text = e.value.text
 		texts[e.key] = e.value
+	}
+	if replaced == 0 {
+		return
 	}
 	if c.p.Binder.PostHandshake = c.program(later, texts, v); c.p.Binder.PostHandshake != nil {
 		c.available(c.p.Binder.PostHandshake, texts, true)

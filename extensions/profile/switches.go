@@ -31,7 +31,8 @@ const (
 type expander struct {
 	readings map[string]*value // by switch
 	used     map[string]bool   // switches
-	inserted int               // against maxInserted
+	deleted  map[string]schema.Position
+	inserted int // against maxInserted
 	problems schema.Problems
 }
 
@@ -186,6 +187,11 @@ func (x *expander) resolve(v *value, name string) *value {
 			known = append(known, n)
 		}
 		sort.Strings(known)
+		if at, ok := x.deleted[name]; ok {
+			x.problems = append(x.problems, problem(at, ProblemSwitch, "the switch %s is deleted here, and $%s still stands at %s", name, name, placeWords(v.pos)).
+				Advise("give that key another value or null, or leave the switch"))
+			return nil
+		}
 		x.problems = append(x.problems, nearest(problem(v.pos, ProblemSwitch, "no switch is named %s", name), name, known))
 		return nil
 	}

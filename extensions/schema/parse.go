@@ -61,6 +61,7 @@ type parser struct {
 	lex    lexer
 	tok    token
 	braces int // open braces before tok
+	begins []begin
 	deep   int
 	own    int // members of the definition
 	all    int // members of all
@@ -77,6 +78,29 @@ func (p *parser) count() *Problem {
 
 func (p *parser) tooMany() *Problem {
 	return problem(p.tok.pos, ProblemDepth, "a text has at most %d definitions, each of at most %d members, and %d members in all", maxDefinitions, maxMembers, maxAll)
+}
+
+// begin is where a struct, an enum or a select of the definition begins whose brace
+// is open.
+type begin struct {
+	what string
+	pos  Position
+}
+
+// unclosed says what is not closed, in front of a token that shows it.
+func (p *parser) unclosed() *Problem {
+	b := p.begins[len(p.begins)-1]
+	return problem(b.pos, ProblemSyntax, "the %s that begins here is not closed before %s in line %d", b.what, p.tok, p.tok.pos.Line).
+		advise("close it with } in front of that")
+}
+
+// missesBrace reports whether a token shows that a brace was forgotten.
+func (p *parser) missesBrace() bool {
+	if len(p.begins) == 0 || p.tok.kind == tokenEnd {
+		return len(p.begins) > 0
+	}
+	at, first := p.tok.pos, p.begins[0].pos
+	return (p.isWord("struct") || p.isWord("enum")) && at.Line > first.Line && at.Column <= first.Column
 }
 
 func (p *parser) advance() *Problem {
@@ -142,7 +166,7 @@ func (p *parser) nest() *Problem {
 }
 
 func (p *parser) definition() (*Definition, *Problem) {
-	p.deep, p.own = 0, 0
+	p.deep, p.own, p.begins = 0, 0, nil
 	switch {
 	case p.isWord("enum"):
 		return p.enum()
@@ -176,6 +200,7 @@ func (p *parser) closing(d *Definition) (*Definition, *Problem) {
 
 func (p *parser) enum() (*Definition, *Problem) {
 	d := &EnumDecl{Pos: p.tok.pos}
+	p.begins = append(p.begins, begin{"enum", p.tok.pos})
 	if bad := p.advance(); bad != nil {
 		return nil, bad
 	}
@@ -183,6 +208,9 @@ func (p *parser) enum() (*Definition, *Problem) {
 		return nil, bad
 	}
 	for !p.is("}") {
+		if p.missesBrace() {
+			return nil, p.unclosed()
+		}
 		e, bad := p.enumerator()
 		if bad != nil {
 			return nil, bad
@@ -237,6 +265,7 @@ func (p *parser) enumerator() (e Enumerator, bad *Problem) {
 
 func (p *parser) structure() (*Definition, *Problem) {
 	d := &StructDecl{Pos: p.tok.pos}
+	p.begins = append(p.begins, begin{"struct", p.tok.pos})
 	bad := p.advance()
 	if bad == nil {
 		bad = p.take("{")
@@ -254,6 +283,9 @@ func (p *parser) structure() (*Definition, *Problem) {
 // case inside an arm.
 func (p *parser) members(arm bool) (list []Member, bad *Problem) {
 	for !p.is("}") && !(arm && p.isWord("case")) {
+		if p.missesBrace() {
+			return nil, p.unclosed()
+		}
 		var m Member
 		if bad = p.count(); bad != nil {
 			return nil, bad
@@ -262,6 +294,11 @@ func (p *parser) members(arm bool) (list []Member, bad *Problem) {
 			m.Select, bad = p.choice()
 		} else {
 			m.Field, bad = p.field()
+			if bad == nil && m.Field.Name == "" && !arm && p.missesBrace() {
+				b := p.begins[len(p.begins)-1]
+				return nil, problem(b.pos, ProblemSyntax, "the %s that begins here is not closed before its name %s in line %d", b.what, m.Field.Type, m.Field.Pos.Line).
+					advise("write } %s;", m.Field.Type)
+			}
 			if bad == nil && m.Field.Name == "" && !arm {
 				bad = problem(m.Field.Pos, ProblemSyntax, "a field of type %s without a name", m.Field.Type).
 					advise("name it; only an arm of a select takes a bare type")
@@ -338,6 +375,7 @@ func (p *parser) choice() (*SelectDecl, *Problem) {
 	if bad := p.nest(); bad != nil {
 		return nil, bad
 	}
+	p.begins = append(p.begins, begin{"select", p.tok.pos})
 	defer func() { p.deep-- }()
 	bad := p.advance()
 	if bad == nil {
@@ -363,6 +401,7 @@ func (p *parser) choice() (*SelectDecl, *Problem) {
 	if bad != nil {
 		return nil, bad
 	}
+	p.begins = p.begins[:len(p.begins)-1]
 	if bad = p.advance(); bad != nil {
 		return nil, bad
 	}
@@ -392,6 +431,9 @@ func (p *parser) label(s *SelectDecl) *Problem {
 
 func (p *parser) arm() (a Arm, bad *Problem) {
 	a.Pos = p.tok.pos
+	if p.missesBrace() {
+		return a, p.unclosed()
+	}
 	if !p.isWord("case") {
 		return a, p.expected(`"case" or "}"`)
 	}

@@ -99,6 +99,12 @@ func problem(pos Position, kind ProblemKind, format string, args ...any) *Proble
 	return &Problem{Pos: pos, Kind: kind, Text: fmt.Sprintf(format, args...)}
 }
 
+// Advise is for other packages: it sets what to do about the problem and returns it.
+func (p *Problem) Advise(s string) *Problem {
+	p.Advice = s
+	return p
+}
+
 // advise sets what to do about the problem and returns it.
 func (p *Problem) advise(format string, args ...any) *Problem {
 	p.Advice = fmt.Sprintf(format, args...)

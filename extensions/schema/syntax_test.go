@@ -149,3 +149,23 @@ func TestOrigin(t *testing.T) {
 		t.Error("a text of any size is read")
 	}
 }
+
+// TestUnclosed: a brace that was forgotten is told at the struct, enum or select that
+// it was to close.
+func TestUnclosed(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"a struct in front of its name", "struct {\n  uint8 a;\nA;\n", "t:1:1: the struct that begins here is not closed before its name A in line 3; write } A;"},
+		{"a struct in front of another", "struct {\n  uint8 a;\n\nstruct { uint8 b; } B;\n", `t:1:1: the struct that begins here is not closed before "struct" in line 4; close it with } in front of that`},
+		{"a struct at the end", "struct { uint8 b; } B;\nstruct {\n  uint8 a;\n", "t:2:1: the struct that begins here is not closed before the end of the text in line 4; close it with } in front of that"},
+		{"a select", "struct {\n  uint8 x;\n  select (x) {\n    case 1: uint8 a;\n} A;\n", "t:1:1: the struct that begins here is not closed before the end of the text in line 6"},
+		{"a select in front of an enum", "struct {\n  select (x) {\n    case 1: uint8 a;\n\nenum { b(1) } B;\n", `t:2:3: the select that begins here is not closed before "enum" in line 5`},
+		{"an enum", "enum { a(1), b(2),\nstruct { uint8 x; } X;\n", `t:1:1: the enum that begins here is not closed before "struct" in line 2`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Parse([]byte(c.text), Position{File: "t"})
+			if err == nil || !strings.HasPrefix(err.Error(), c.want) {
+				t.Errorf("got %v\nwant %s", err, c.want)
+			}
+		})
+	}
+}

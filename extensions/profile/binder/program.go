@@ -111,6 +111,13 @@ func (p *Program) kindOf(name string, n *node, state map[string]int) (Kind, *Err
 	case opTerminal:
 		return n.terminal.kind, nil
 	case opName:
+		if _, ok := p.tree[n.name]; !ok && rangeEnds[n.name].point != PointNone {
+			role := ""
+			if rangeEnds[n.name].both {
+				role = "(role)"
+			}
+			return fail(n.at, "%s is a message; what can be hashed is a range that begins with ClientHello, as CH..%s%s", n.name, n.name, role)
+		}
 		if _, ok := p.tree[n.name]; !ok {
 			known := append(append(names(terminals), names(functions)...), p.order...)
 			return fail(n.at, "nothing defines %q%s", n.name, nearest(n.name, known))
