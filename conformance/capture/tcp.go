@@ -206,8 +206,10 @@ func (c *tcp) add(s *segment, order int) {
 	if s.flags&flagFIN != 0 && !h.fin {
 		h.fin, h.finAt = true, end
 	}
-	if s.size > 0 {
+	if len(s.data) > 0 {
 		h.segments = append(h.segments, placed{*s, at, order})
+	}
+	if s.size > 0 {
 		h.high = max(h.high, end)
 	}
 	h.reached = max(h.reached, at)

@@ -117,6 +117,8 @@ func TestReassembly(t *testing.T) {
 			said('a', 4, ack, 1010, 5001, "def")), []string{"40000 c:abc c:<6>def lost 6"}},
 		{"octets of the last segment that the snap length cut off", after(opening(0), segment{at: time.UnixMilli(1700000000003), from: alice, to: bob, flags: ack, seq: 1001, ack: 5001, data: []byte("abc"), size: 9}),
 			[]string{"40000 c:abc lost 6"}},
+		{"segments of which nothing was captured", after(opening(0), segment{at: time.UnixMilli(1700000000003), from: alice, to: bob, flags: ack, seq: 1011, ack: 5001, size: 9}, said('a', 4, ack, 1011, 5001, "def")),
+			[]string{"40000 c:<10>def lost 16"}},
 		{"without the handshake of TCP", []segment{said('a', 3, ack, 1001, 5001, "abc"), said('b', 4, ack, 5001, 1004, "xyz")}, []string{"40000 c:<-1>abc s:<-1>xyz lost -1"}},
 		{"without the handshake of TCP, and TLS begins", []segment{said('a', 3, ack, 1001, 5001, client), said('b', 4, ack, 5001, 1001+n, server)}, []string{"40000 c:H1one s:H2two"}},
 		{"without the handshake of TCP, the server's octets first in the file", []segment{said('b', 4, ack, 5001, 1001+n, server), said('a', 3, ack, 1001, 5001, client)}, []string{"40000 c:H1one s:H2two"}},
