@@ -103,6 +103,53 @@ func failureOf(err *attls.Error) attls.Failure {
 	return err.Failure
 }
 
+// TestSelfSignedSignature: the signature of a self-signed certificate counts for nothing
+// (RFC 8446 section 4.4.2.2), of an end entity or of an anchor that is sent along; that of
+// any other certificate does.
+func TestSelfSignedSignature(t *testing.T) {
+	authority := func(keyType string) *identity {
+		return issue(nil, keyType+" authority", keys[keyType](), func(c *x509.Certificate) {
+			c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign
+		})
+	}
+	ecdsa, ed := authority("P-256"), authority("Ed25519")
+	middle := issue(ecdsa, "intermediate", keys["Ed25519"](), func(c *x509.Certificate) {
+		c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign
+	})
+	chain := func(list ...*identity) *handshake.Credential {
+		var ders [][]byte
+		for _, id := range list {
+			ders = append(ders, id.der)
+		}
+		return must(handshake.NewCredential(ders, list[0].key))
+	}
+	refused := issue(ecdsa, "signed by ECDSA", keys["P-256"](), nil)
+	accepted := issue(ed, "signed by Ed25519", keys["P-256"](), nil)
+	self := issue(nil, "signs itself with ECDSA", keys["P-256"](), nil)
+	for name, test := range map[string]struct {
+		better *handshake.Credential // than one whose signature is not accepted
+		equal  bool                  // it is not better
+	}{
+		"a self-signed end entity":                                {chain(self), false},
+		"an accepted signature":                                   {chain(accepted), false},
+		"an accepted signature, with the anchor":                  {chain(accepted, ed), false},
+		"an accepted signature, with an anchor of another scheme": {chain(accepted, ecdsa), false},
+		"another signature that is not accepted":                  {chain(issue(ecdsa, "as well", keys["P-256"](), nil), ecdsa), true},
+		"an intermediate with a signature that is not accepted":   {chain(issue(middle, "deep", keys["P-256"](), nil), middle), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first := chain(refused, ecdsa)
+			a := handshake.Answerer{Credentials: []*handshake.Credential{first, test.better}}
+			request := handshake.CredentialRequest{Role: attls.RoleServer, Schemes: []attls.SignatureScheme{attls.ECDSA_SECP256R1_SHA256},
+				SchemesCert: []attls.SignatureScheme{attls.ED25519}}
+			got, err := a.Answer(t.Context(), &handshake.Wait{Kind: handshake.WaitCredential, Credential: &request})
+			if err != nil || (got.Credential == first) != test.equal {
+				t.Errorf("the one with the refused signature is shown: %v, %v", got.Credential == first, err)
+			}
+		})
+	}
+}
+
 // TestCredentialChoice shows which of several certificates is chosen.
 func TestCredentialChoice(t *testing.T) {
 	ca, other := newAuthority("authority"), newAuthority("another authority")
