@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"attls"
 	"attls/extensions"
@@ -371,6 +372,8 @@ var protocolFaults = []faultKind{
 	{failure: attls.FailUnexpectedMessage, name: "message-early", does: "A tap moves the added message before CertificateVerify.", try: tryMessageEarly},
 	{failure: attls.FailUnexpectedMessage, name: "message-unasked", does: "A tap adds the message of the profile where no scheme was chosen.", try: tryMessageUnasked},
 	{failure: attls.FailAttestationKey, name: "key-type", rule: rule.KeyPermitted, does: "The attested key is of a type that the profile does not permit.", try: tryKeyType},
+	{failure: attls.FailAppraisal, name: "verdict-status", rule: rule.VerdictAccepts, does: "The relying party's Appraiser names no failure and gives the status warning.", try: tryVerdict("verdict-status")},
+	{failure: attls.FailAppraisal, name: "verdict-expired", rule: rule.VerdictAccepts, does: "The relying party's Appraiser gives a verdict whose validity is over.", try: tryVerdict("verdict-expired")},
 	{failure: attls.FailAttesterUnavailable, does: "The Attester has no Evidence to give.", try: tryAttesterUnavailable},
 }
 
@@ -953,10 +956,17 @@ func tryKeyType(c *circumstance) *attempt {
 	return lying(c, "key-type")
 }
 
+func tryVerdict(lie string) func(*circumstance) *attempt {
+	return func(c *circumstance) *attempt { return lying(c, lie) }
+}
+
 // lies are the faults that lie in what the rejecting end's own Appraiser says.
 var lies = map[string]func(*negotiation.Verdict){
 	"key_unusable": func(v *negotiation.Verdict) { v.SPKI = []byte{0x30, 0x00} },
 	"key-type":     func(v *negotiation.Verdict) { v.SPKI = otherCurve() },
+	// The others are about what a verdict says of itself.
+	"verdict-status":  func(v *negotiation.Verdict) { v.Status = negotiation.StatusWarning },
+	"verdict-expired": func(v *negotiation.Verdict) { v.ValidUntil = time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC) },
 }
 
 // Lies are the names of the faults that Lying can have an Appraiser commit.
@@ -974,7 +984,7 @@ func Lying(name string, a negotiation.Appraiser) (negotiation.Appraiser, error) 
 
 func lying(c *circumstance, name string) *attempt {
 	relying := c.attester.Peer()
-	return &attempt{rejects: relying, at: attls.KindCertificate, apply: func(s *setup) {
+	return &attempt{rejects: relying, at: carrierMessage(c.credential()), apply: func(s *setup) {
 		end := s.ends[relying]
 		end.appraiser = changedVerdict{end.appraiser, lies[name]}
 	}}

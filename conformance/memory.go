@@ -39,6 +39,9 @@ func (s *setup) inMemory() (*Result, error) {
 		o.Answer[role] = func(w *handshake.Wait) (handshake.Answer, *attls.Error) {
 			return answerer.Answer(context.Background(), w)
 		}
+		if role == attls.RoleClient && s.laterCredential {
+			o.Answer[role] = s.showOther(o.Answer[role])
+		}
 	}
 	o.Client, o.Server = s.ends[attls.RoleClient].config, s.ends[attls.RoleServer].config
 	both, err := pair.New(o)
@@ -61,4 +64,22 @@ func (s *setup) inMemory() (*Result, error) {
 		r.Sent[role] = both.Wire(role)
 	}
 	return r, nil
+}
+
+// showOther answers with a certificate of another key whenever one is asked for
+// again.
+func (s *setup) showOther(first pair.Answer) pair.Answer {
+	asked := 0
+	return func(w *handshake.Wait) (handshake.Answer, *attls.Error) {
+		if w.Kind == handshake.WaitCredential {
+			if asked++; asked > 1 {
+				other, err := s.lab.authority.Issue(KeyP256, s.s.serverName())
+				if err != nil {
+					return handshake.Answer{}, attls.Errorf(attls.Local, attls.FailInternal, "%v", err)
+				}
+				return handshake.Answer{Credential: other}, nil
+			}
+		}
+		return first(w)
+	}
 }

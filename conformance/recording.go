@@ -50,7 +50,9 @@ type RecordedAnswer struct {
 	CMW       string                  `json:"cmw,omitempty"`
 	SPKI      string                  `json:"spki,omitempty"`
 	Verdict   *recordedVerdict        `json:"verdict,omitempty"`
-	Error     *recordedError          `json:"error,omitempty"`
+	// Conditional is a certificate verdict's: see handshake.Answer.
+	Conditional bool           `json:"conditional,omitempty"`
+	Error       *recordedError `json:"error,omitempty"`
 }
 
 type recordedVerdict struct {
@@ -60,6 +62,8 @@ type recordedVerdict struct {
 	SPKI       string              `json:"spki,omitempty"`
 	ValidUntil time.Time           `json:"valid_until,omitzero"`
 	Checks     []negotiation.Check `json:"checks,omitempty"`
+	// At is the moment of the answer, with which ValidUntil is compared.
+	At time.Time `json:"at,omitzero"`
 }
 
 type recordedError struct {
@@ -190,7 +194,10 @@ func takeDown(w *handshake.Wait, a handshake.Answer, err *attls.Error) RecordedA
 		r.CMW, r.SPKI = hex.EncodeToString(e.CMW), hex.EncodeToString(e.SPKI)
 	}
 	if v := a.Verdict; v != nil {
-		r.Verdict = &recordedVerdict{string(v.Failure), v.Reason, v.Status, hex.EncodeToString(v.SPKI), v.ValidUntil, v.Checks}
+		r.Verdict = &recordedVerdict{string(v.Failure), v.Reason, v.Status, hex.EncodeToString(v.SPKI), v.ValidUntil, v.Checks, a.Time}
+	}
+	if a.Conditional {
+		r.Conditional = true
 	}
 	if err != nil {
 		detail := err.Detail
@@ -224,7 +231,11 @@ func (r *RecordedAnswer) answer() (handshake.Answer, error) {
 	if v := r.Verdict; v != nil {
 		a.Verdict = &negotiation.Verdict{Failure: attls.Failure(v.Failure), Reason: v.Reason, Status: v.Status, SPKI: h.octets(v.SPKI),
 			ValidUntil: v.ValidUntil, Checks: v.Checks}
+		if a.Time = v.At; v.At.IsZero() && !v.ValidUntil.IsZero() {
+			a.Time = v.ValidUntil.Add(-1) // of an older recording: the verdict counted then
+		}
 	}
+	a.Conditional = r.Conditional
 	return a, h.err
 }
 

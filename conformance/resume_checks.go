@@ -1,37 +1,98 @@
 package conformance
 
 import (
+	"fmt"
+	"slices"
+	"time"
+
 	"attls"
+	"attls/extensions/profile"
 	"attls/handshake"
 	"attls/negotiation"
-	"fmt"
-	"time"
 )
 
 // tryNotResumed is a session whose attestation does not stand any more when the
 // client comes back.
-func tryNotResumed(accept string, standing negotiation.Standing) func(*circumstance) *attempted {
+func tryNotResumed(accept string, attester Attesters, standing negotiation.Standing) func(*circumstance) *attempted {
 	return func(c *circumstance) *attempted {
-		if c.p.Resumption.Accept != accept || c.s.Attester != AttestClient {
+		if !c.resumes() || accept != "" && c.p.Resumption.Accept != accept || c.s.Attester != attester {
 			return nil
 		}
-		var failed error
-		return &attempted{func(s *setup) {
-			servers, clients := &handshake.ServerSessions{}, &handshake.ClientSessions{}
-			session, err := s.earlier(servers)
-			if failed = err; err != nil {
-				return
+		return comingBack(func(s *handshake.Session, servers *handshake.ServerSessions, clients *handshake.ClientSessions) {
+			is := func(*handshake.Session) negotiation.Standing { return standing }
+			if attester == AttestClient {
+				servers.Standing = is
+			} else {
+				clients.Standing = is
 			}
-			clients.Put(session)
-			servers.Standing = func(*handshake.Session) negotiation.Standing { return standing }
-			s.resumable(servers, clients)
-		}, func(r *Result) error {
-			if failed != nil {
-				return failed
-			}
-			return goodAnd(fullHandshake)(r)
-		}}
+		})
 	}
+}
+
+// resumes reports whether sessions are resumed under the profile at all.
+func (c *circumstance) resumes() bool {
+	r := &c.p.Resumption
+	return r.Accept != "never" && r.Tickets != "never" && r.Received != "discard" && !slices.Contains(c.p.Quirks.NeverSend, attls.KindNewSessionTicket)
+}
+
+// comingBack is a client that brings back the session of an earlier connection,
+// which the other end, or it itself, must pass over.
+func comingBack(change func(*handshake.Session, *handshake.ServerSessions, *handshake.ClientSessions)) *attempted {
+	var failed error
+	return &attempted{func(s *setup) {
+		servers, clients := &handshake.ServerSessions{}, &handshake.ClientSessions{}
+		session, err := s.earlier(servers)
+		if failed = err; err != nil {
+			return
+		}
+		change(session, servers, clients)
+		clients.Put(session)
+		s.resumable(servers, clients)
+	}, func(r *Result) error {
+		if failed != nil {
+			return failed
+		}
+		return goodAnd(fullHandshake)(r)
+	}}
+}
+
+// tryOtherScheme is a session of a server that attested otherwise than the client
+// accepts by now.
+func tryOtherScheme(c *circumstance) *attempted {
+	if !c.resumes() || c.s.Attester != AttestServer {
+		return nil
+	}
+	return comingBack(func(s *handshake.Session, _ *handshake.ServerSessions, _ *handshake.ClientSessions) {
+		if s.Attestation != nil {
+			other := *s.Attestation
+			other.Wire = append([]byte{0}, other.Wire...)
+			s.Attestation = &other
+		}
+	})
+}
+
+// tryLaterKey asks an attested client for a certificate after the handshake, and
+// has it show one of another key, with which nothing goes.
+func tryLaterKey(c *circumstance) *attempted {
+	if c.s.Attester != AttestClient || c.kind != profile.KindX509 || c.p.PostHandshake.ClientAuthentication {
+		return nil
+	}
+	return &attempted{func(s *setup) {
+		for _, role := range bothRoles {
+			s.ends[role].config.PostHandshakeAuthentication = true
+		}
+		s.laterCredential = true
+	}, goodAnd(func(r *Result) error {
+		server := r.pair.Engine(attls.RoleServer)
+		if err := server.RequestAuthentication(); err != nil {
+			return err
+		}
+		r.pair.Run()
+		if err := server.Err(); err == nil || err.Failure != attls.FailDemandedByServer {
+			return fmt.Errorf("the server goes on with a client of another key: %v", server.State().Attested)
+		}
+		return nil
+	})}
 }
 
 // fullHandshake says why a connection was resumed instead.
@@ -58,7 +119,7 @@ func tryExternalKey(c *circumstance) *attempted {
 
 // tryTicketLifetime looks at a ticket of a server that relies on the client's attestation.
 func tryTicketLifetime(c *circumstance) *attempted {
-	if c.p.Resumption.Tickets != "within_validity" || c.s.Attester != AttestClient {
+	if !c.resumes() || c.s.Attester != AttestClient {
 		return nil
 	}
 	const validity = time.Hour // of the demonstration verifier's verdicts

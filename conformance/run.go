@@ -135,6 +135,9 @@ type setup struct {
 	ends [2]*endSetup
 	// raw are the credentials of both ends where these are raw public keys.
 	raw [2]*handshake.Credential
+	// laterCredential lets the client show another certificate whenever it is asked
+	// again, in a run in memory.
+	laterCredential bool
 }
 
 // laboratory is what runs have around them.
@@ -424,7 +427,7 @@ func (s *setup) answerer(role attls.Role, t *tape) (*handshake.Answerer, error) 
 	if end.distrust {
 		roots = x509.NewCertPool()
 	}
-	a := &handshake.Answerer{ServerSessions: end.servers, ClientSessions: end.clients, Trust: handshake.Trust{Roots: roots}, Attester: end.attester, Appraiser: end.appraiser,
+	a := &handshake.Answerer{ServerSessions: end.servers, ClientSessions: end.clients, Trust: handshake.Trust{Roots: roots, AcceptAttested: true}, Time: s.lab.clock, Attester: end.attester, Appraiser: end.appraiser,
 		Credentials: []*handshake.Credential{credential}, Around: t.around,
 		Sequential: !s.s.Concurrent}
 	if s.s.RawPublicKeys {

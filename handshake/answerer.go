@@ -38,6 +38,9 @@ type Answerer struct {
 	// found, offered or kept.
 	ServerSessions *ServerSessions
 	ClientSessions *ClientSessions
+	// Time is the clock with which the validity of a verdict is compared. Nil:
+	// time.Now.
+	Time func() time.Time
 	// Timeouts bound the time for an answer, by the kind of the wait. A kind
 	// without an entry has 30 seconds for Nonce, Evidence and Appraisal and no
 	// bound otherwise.
@@ -104,10 +107,21 @@ func NewRawCredential(signer crypto.Signer) (*Credential, error) {
 // Answer answers a wait. It returns when the context ends even if an Attester,
 // Appraiser or Signer does not.
 func (a *Answerer) Answer(ctx context.Context, w *Wait) (Answer, *attls.Error) {
-	if a.Around != nil {
-		return a.Around(ctx, w, a.bounded)
+	if a.Around == nil {
+		return a.bounded(ctx, w)
 	}
-	return a.bounded(ctx, w)
+	answer, err := a.Around(ctx, w, a.bounded)
+	if answer.Verdict != nil && answer.Time.IsZero() {
+		answer.Time = a.now()
+	}
+	return answer, err
+}
+
+func (a *Answerer) now() time.Time {
+	if a.Time != nil {
+		return a.Time()
+	}
+	return time.Now()
 }
 
 // bounded answers within the time-out of the wait's kind.
@@ -176,7 +190,8 @@ func (a *Answerer) answer(ctx context.Context, w *Wait) (Answer, *attls.Error) {
 	case WaitSignature:
 		return a.sign(w.Signature)
 	case WaitCertificateVerdict:
-		return Answer{}, a.Trust.check(ctx, w.Certificate)
+		conditional, err := a.Trust.check(ctx, w.Certificate)
+		return Answer{Conditional: conditional}, err
 	case WaitNonce:
 		return a.nonce(ctx, w)
 	case WaitPSK, WaitTicket, WaitEarlyData:
@@ -241,7 +256,7 @@ func (a *Answerer) appraise(ctx context.Context, w *Wait) (Answer, *attls.Error)
 	if err != nil {
 		return Answer{}, unanswered(ctx, w.Kind, err)
 	}
-	return Answer{Verdict: v}, nil
+	return Answer{Verdict: v, Time: a.now()}, nil
 }
 
 // unanswered makes the failure of a wait whose source gave an error, or no

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"slices"
+	"time"
 
 	"attls"
 	"attls/extensions"
@@ -20,16 +21,25 @@ type attestation struct {
 	offered  negotiation.Slots
 	chosen   negotiation.Slots
 	fields   *profile.Fields // nonces and, at a server, the offer as read
-	proofs   [2]proof        // indexed by the role of the attester
 	answered bool            // CheckAnswers has run
 }
 
-// proof is what one attester shows in one authentication.
+// proof is what one attester shows in one authentication. It belongs to the key
+// that was shown there, and is kept with it: see authenticated and ownCredential.
 type proof struct {
 	payload   []byte
 	challenge []byte
 	verdict   *negotiation.Verdict // at the relying party
+	// Under which scheme an authentication after the handshake was made; the one
+	// of the handshake is what was chosen there.
+	later  bool
+	slot   int
+	scheme *profile.Scheme // nil: without attestation
+	nonce  []byte          // of the request, where it carries one
 }
+
+// accepted reports whether a verdict accepts.
+func (p *proof) accepted() bool { return p.verdict != nil && p.verdict.Failure == "" }
 
 // startAttestation prepares the state of a profile.
 func (e *Engine) startAttestation() {
@@ -508,7 +518,7 @@ func (e *Engine) takeEvidence() *attls.Error {
 		return nil
 	}
 	ev := w.answer.Evidence
-	if err := e.takePayload(ev, &e.att.proofs[e.role]); err != nil {
+	if err := e.takePayload(ev, &e.own.proof); err != nil {
 		return err
 	}
 	if w.wait.Evidence.Scheme.Credential != profile.KindAlone {
@@ -526,7 +536,7 @@ func (e *Engine) takeEvidence() *attls.Error {
 	if failure != nil {
 		return failure
 	}
-	e.own = ownCredential{credential: &Credential{Schemes: fits, Signer: ev.Signer}, scheme: scheme, spki: ev.SPKI}
+	e.own.credential, e.own.scheme, e.own.spki = &Credential{Schemes: fits, Signer: ev.Signer}, scheme, ev.SPKI
 	return nil
 }
 
@@ -534,7 +544,7 @@ func (e *Engine) takeEvidence() *attls.Error {
 func (e *Engine) askAppraisal() *attls.Error {
 	peer := e.role.Peer()
 	slot, s := e.chosen(peer)
-	if s == nil || e.att.proofs[peer].payload == nil {
+	if s == nil || e.peer.proof.payload == nil {
 		return nil
 	}
 	r, err := e.appraisalRequest(binderInputs{e: e}, s)
@@ -587,25 +597,39 @@ func (e *Engine) appraisalRequest(inputs binderInputs, s *profile.Scheme) (*nego
 	return r, nil
 }
 
-// judged takes a verdict in, at whatever moment it comes.
+// weigh returns a verdict with its Failure set where it does not accept the key
+// that it was asked about.
+func (e *Engine) weigh(v *negotiation.Verdict, now time.Time, c *profile.Credential, of *authenticated) *negotiation.Verdict {
+	if v.Failure != "" {
+		return v
+	}
+	failure, reason := v.Refusal(now)
+	if !e.obeys(rule.VerdictAccepts) {
+		failure = ""
+	}
+	if failure == "" && len(v.SPKI) > 0 && c.KeyFrom == profile.KeyFromX509 && !e.isKey(v.SPKI, of) {
+		failure, reason = attls.FailTIKMismatch, "the verdict is about another key than that of the certificate"
+	}
+	if failure == "" {
+		return v
+	}
+	refused := *v
+	refused.Failure, refused.Reason = failure, reason
+	return &refused
+}
+
+// judged takes a verdict in, at whatever moment it comes. It goes to the proof
+// that was judged, which the peer may have replaced meanwhile.
 func (e *Engine) judged(w *waiting) *attls.Error {
-	v, peer := w.answer.Verdict, e.role.Peer()
-	inputs := binderInputs{e, w.auth}
+	v, peer, of := w.answer.Verdict, e.role.Peer(), w.peer
 	if v == nil {
 		return attls.Errorf(attls.Local, attls.FailVerifierUnreachable, "the Appraiser gave no verdict")
 	}
 	c, _ := e.cfg.Profile.Credential(w.wait.Appraisal.Scheme.Credential)
-	if v.Failure == "" && len(v.SPKI) > 0 && c.KeyFrom == profile.KeyFromX509 && !e.isKey(v.SPKI, inputs.peer()) {
-		refused := *v
-		refused.Failure, refused.Reason = attls.FailTIKMismatch, "the verdict is about another key than that of the certificate"
-		v, w.answer.Verdict = &refused, &refused
-	}
-	inputs.proof(peer).verdict = v
+	v = e.weigh(v, w.answer.Time, c, of)
+	w.answer.Verdict, of.proof.verdict = v, v
 	later := w.gate == gateNever && !w.after
 	if later {
-		if w.auth != nil && w.auth == e.post.shown {
-			e.att.proofs[peer] = w.auth.proof
-		}
 		e.emit(Event{Kind: EventVerdict, Wait: w.wait})
 	}
 	if v.Failure != "" {
@@ -624,7 +648,7 @@ func (e *Engine) judged(w *waiting) *attls.Error {
 	if len(c.Keys) > 0 && !slices.Contains(c.Keys, key.Curve) {
 		return attls.Errorf(attls.Refused, attls.FailAttestationKey, "a key of type %s %s; the profile permits %v", key.Algorithm, key.Curve, c.Keys)
 	}
-	e.peer.key, e.peer.spki = key, v.SPKI
+	of.key, of.spki = key, v.SPKI
 	return nil
 }
 
@@ -633,19 +657,22 @@ func (e *Engine) judged(w *waiting) *attls.Error {
 // accepted, or whose verdict is not due yet.
 func (e *Engine) checkDemand(passing gate) *attls.Error {
 	p, peer := e.cfg.Profile, e.role.Peer()
-	if p == nil || !e.cfg.Policy.Demand {
+	if p == nil {
 		return nil
 	}
-	if s := e.psk.session; s != nil && s.Attestation != nil {
-		return nil // what was accepted then holds, or the session would not be in use
-	}
-	if v := e.att.proofs[peer].verdict; v != nil && (v.Failure == "" || p.Rules.Verdict == profile.BeforeNothing) {
-		return nil
-	}
-	for i := range e.waits {
-		if w := &e.waits[i]; w.wait.Kind == WaitAppraisal && !w.answered && w.gate > passing {
-			return nil
+	open := slices.ContainsFunc(e.waits, func(w waiting) bool {
+		return w.wait.Kind == WaitAppraisal && !w.answered && w.gate > passing
+	})
+	if passing == gateData || !open {
+		if err := e.checkVouched(e.peer); err != nil {
+			return err
 		}
+	}
+	if !e.cfg.Policy.Demand || e.peer.kept != nil || e.peer.proof.accepted() || open {
+		return nil // kept: what a session in use keeps holds, see lacks
+	}
+	if e.peer.proof.verdict != nil && p.Rules.Verdict == profile.BeforeNothing {
+		return nil
 	}
 	failure, of := attls.FailDemandedByClient, rule.DemandByClient
 	if e.role == attls.RoleServer {
@@ -655,6 +682,62 @@ func (e *Engine) checkDemand(passing gate) *attls.Error {
 		return nil
 	}
 	return attls.Errorf(attls.Refused, failure, "the %v must attest and was not accepted", peer).By(p.ID)
+}
+
+// checkVouched refuses a peer whose certificate was accepted on condition that
+// its key is attested, and is not.
+func (e *Engine) checkVouched(of *authenticated) *attls.Error {
+	if !of.conditional || e.vouched(of) {
+		return nil
+	}
+	return attls.Errorf(attls.Refused, attls.FailUnknownCA, "no path of the certificate was validated, and no verdict accepts its key").Under("certificate_list")
+}
+
+// vouched reports whether a verdict that names the key accepts it.
+func (e *Engine) vouched(of *authenticated) bool {
+	if of.kept != nil {
+		return len(of.kept.SPKI) > 0 && e.sameKey(of.kept.SPKI, of.spki)
+	}
+	return of.proof.accepted() && e.sameKey(of.proof.verdict.SPKI, of.spki)
+}
+
+// attested is what was accepted of the peer, in this connection or in the one
+// whose session it resumes; nil: nothing.
+func (e *Engine) attested(of *authenticated) *AttestedPeer {
+	if of.kept != nil {
+		return of.kept
+	}
+	_, s := e.attests(e.role.Peer(), of.proof)
+	if s == nil || !of.proof.accepted() {
+		return nil
+	}
+	v := of.proof.verdict
+	return &AttestedPeer{Profile: e.cfg.Profile.ID, Model: s.Model, Credential: s.Credential, Format: s.Format, Verifier: s.Verifier,
+		Wire: s.Wire, SPKI: of.spki, Status: v.Status, ValidUntil: v.ValidUntil}
+}
+
+// attests is the slot and the scheme of a proof, or of the one that a role is to
+// give in the handshake; -1 and nil: there is none.
+func (e *Engine) attests(attester attls.Role, p *proof) (int, *profile.Scheme) {
+	switch {
+	case !p.later:
+		return e.chosen(attester)
+	case p.scheme == nil:
+		return -1, nil
+	}
+	return p.slot, p.scheme
+}
+
+// sameKey reports whether two SubjectPublicKeyInfo hold the same key.
+func (e *Engine) sameKey(a, b []byte) bool {
+	if len(a) == 0 || len(b) == 0 {
+		return false
+	}
+	if bytes.Equal(a, b) {
+		return true
+	}
+	key, err := e.prov.ParseSPKI(b)
+	return err == nil && e.isKey(a, &authenticated{spki: b, key: key})
 }
 
 // isKey reports whether a SubjectPublicKeyInfo holds the key of the peer's

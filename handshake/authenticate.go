@@ -58,7 +58,9 @@ func (e *Engine) credentialRequest(attests bool) *CredentialRequest {
 // takeCredential reads the answer and chooses the signature scheme.
 func (e *Engine) takeCredential() (err *attls.Error) {
 	if w := e.take(WaitCredential); w != nil {
+		proof := e.own.proof
 		e.own, err = e.chooseOwn(w.answer.Credential)
+		e.own.proof = proof
 	}
 	return err
 }
@@ -166,7 +168,7 @@ func (e *Engine) sendCertificate() *attls.Error {
 	_, scheme := e.chosen(e.role)
 	if scheme == nil {
 		if e.own.credential != nil {
-			m.Entries = e.entries()
+			m.Entries = e.entries(&e.own)
 		}
 		return e.writeCertificate(m)
 	}
@@ -177,19 +179,19 @@ func (e *Engine) sendCertificate() *attls.Error {
 	if c.EmptyContext {
 		m.Context = nil
 	}
-	if err := checkRoom(c, e.att.proofs[e.role].payload); err != nil {
+	if err := checkRoom(c, e.own.proof.payload); err != nil {
 		return err
 	}
 	switch c.Carrier {
 	case profile.CarrierCertData:
-		m.Entries = []message.CertificateEntry{{Data: e.att.proofs[e.role].payload}}
+		m.Entries = []message.CertificateEntry{{Data: e.own.proof.payload}}
 	case profile.CarrierExtension:
-		m.Entries = e.entries()
-		if err := e.attachPayload(&m.Entries[0], e.att.proofs[e.role].payload); err != nil {
+		m.Entries = e.entries(&e.own)
+		if err := e.attachPayload(&m.Entries[0], e.own.proof.payload); err != nil {
 			return err
 		}
 	case profile.CarrierMessage:
-		m.Entries = e.entries()
+		m.Entries = e.entries(&e.own)
 	}
 	return e.writeCertificate(m)
 }
@@ -227,16 +229,16 @@ func checkRoom(c *profile.Credential, payload []byte) *attls.Error {
 }
 
 // entries are our certificates with what goes beside the first.
-func (e *Engine) entries() []message.CertificateEntry {
-	c := e.own.credential
+func (e *Engine) entries(own *ownCredential) []message.CertificateEntry {
+	c := own.credential
 	if e.types.agreed[e.role] == attls.CertificateRawPublicKey {
-		return []message.CertificateEntry{{Data: e.own.spki}}
+		return []message.CertificateEntry{{Data: own.spki}}
 	}
 	list := make([]message.CertificateEntry, len(c.Chain))
 	for i, der := range c.Chain {
 		list[i].Data = der
 	}
-	e.addStatus(&list[0])
+	e.addStatus(c, &list[0])
 	return list
 }
 
@@ -288,11 +290,11 @@ func (e *Engine) sendAdded() *attls.Error {
 	if c == nil {
 		return nil
 	}
-	if err := checkRoom(c, e.att.proofs[e.role].payload); err != nil {
+	if err := checkRoom(c, e.own.proof.payload); err != nil {
 		return err
 	}
 	f := e.cfg.Profile.NewFields()
-	f.Payload = e.att.proofs[e.role].payload
+	f.Payload = e.own.proof.payload
 	body, err := e.cfg.Profile.EncodeMessage(c.Message, e.role, f)
 	if err != nil {
 		return asLocal(err)
@@ -421,19 +423,18 @@ func (e *Engine) readCredential(ct *message.Certificate) *attls.Error {
 	if scheme != nil {
 		c, _ = e.cfg.Profile.Credential(scheme.Credential)
 	}
-	if err := e.readPayload(ct, c, &e.att.proofs[peer]); err != nil {
+	if err := e.readPayload(ct, c, e.peer.proof); err != nil {
 		return err
 	}
 	if c != nil && c.Carrier == profile.CarrierCertData {
 		return nil // the key comes with the verdict
 	}
-	if err := e.readChain(ct, &e.peer); err != nil {
+	if err := e.readChain(ct, e.peer); err != nil {
 		return err
 	}
-	if c == nil || c.PKIX {
-		e.ask(gateCertificateVerify, &Wait{Kind: WaitCertificateVerdict, Certificate: &CertificateVerdictRequest{
-			Peer: peer, Type: e.types.agreed[peer], Chain: e.peer.chain, OCSP: e.peer.ocsp, SCT: e.peer.sct, ServerName: e.cfg.serverName()}})
-	}
+	e.ask(gateCertificateVerify, &Wait{Kind: WaitCertificateVerdict, Certificate: &CertificateVerdictRequest{
+		Peer: peer, Type: e.types.agreed[peer], Chain: e.peer.chain, OCSP: e.peer.ocsp, SCT: e.peer.sct, ServerName: e.cfg.serverName(),
+		Optional: c != nil && !c.PKIX}})
 	return nil
 }
 
@@ -576,7 +577,7 @@ func (s waitAdded) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
 	if err := e.cfg.Profile.DecodeMessage(c.Message, peer, m.Body(), f); err != nil {
 		return nil, asError(err)
 	}
-	e.att.proofs[peer].payload = append([]byte(nil), f.Payload...)
+	e.peer.proof.payload = append([]byte(nil), f.Payload...)
 	e.transcribe(m, peer)
 	return waitFinished{}, e.askAppraisal()
 }
@@ -635,6 +636,20 @@ func (serverAccept) due() gate    { return gateFinished }
 
 func (s serverAccept) step(e *Engine) (state, *attls.Error) {
 	e.take(WaitCertificateVerdict) // of a resumed chain
+	if e.held(gateData) {          // a ticket keeps what the verdict says
+		return serverIssue{}, nil
+	}
+	return serverIssue{}.step(e)
+}
+
+// serverIssue asks for the tickets once the verdicts are there that application
+// data waits for.
+type serverIssue struct{}
+
+func (serverIssue) name() string { return "ISSUE" }
+func (serverIssue) due() gate    { return gateData }
+
+func (serverIssue) step(e *Engine) (state, *attls.Error) {
 	e.askTickets()
 	return finish{}, nil
 }

@@ -410,6 +410,9 @@ func (c *Config) check() *attls.Error {
 	if !c.PSK && (c.Tickets > 0 || c.MaxEarlyData > 0) {
 		return bad("PSK", "tickets and early data need it")
 	}
+	if c.Profile == nil && (c.Policy.Demand || len(c.Policy.Produce) > 0 || len(c.Policy.Accept) > 0) {
+		return bad("Policy", "attestation is configured, and there is no Profile under which it could take place")
+	}
 	if c.Retry.CookieSize > maxCookie {
 		return bad("Retry.CookieSize", "%d octets; the limit is %d", c.Retry.CookieSize, maxCookie)
 	}

@@ -242,7 +242,7 @@ func TestConnPostHandshakeAttestation(t *testing.T) {
 }
 
 func connPostHandshakeAttestation(t *testing.T, o pair.Options) {
-	second := &negotiation.Verdict{Status: "warning"}
+	second := &negotiation.Verdict{Status: "affirming", Reason: "the second"}
 	asked := 0
 	ca, sa := trusting("client"), trusting("server")
 	ca.Attester = attesting{}

@@ -37,7 +37,7 @@ type Engine struct {
 	keys       schedule
 	sent       extensions.Sent
 	nego       negotiated
-	peer       authenticated
+	peer       *authenticated
 	own        ownCredential
 	att        attestation
 	psk        pskState
@@ -95,7 +95,8 @@ type negotiated struct {
 	random      [2][32]byte
 }
 
-// authenticated is what the peer has shown.
+// authenticated is who the peer has shown to be, with what was said of exactly
+// this key. Whoever authenticates again replaces all of it.
 type authenticated struct {
 	chain  [][]byte
 	spki   []byte
@@ -104,13 +105,20 @@ type authenticated struct {
 	none   bool // an empty Certificate
 	ocsp   []byte
 	sct    []byte
+	proof  *proof        // its attestation
+	kept   *AttestedPeer // what the session that is resumed keeps of its attestation
+	// conditional: the chain counts only with an accepted verdict on its key.
+	conditional bool
 }
+
+func newAuthenticated() *authenticated { return &authenticated{proof: &proof{}} }
 
 // ownCredential is what this end shows.
 type ownCredential struct {
 	credential *Credential
 	scheme     attls.SignatureScheme
 	spki       []byte
+	proof      proof
 }
 
 // state is one state of RFC 8446 appendix A. States are immutable values, so a
@@ -151,7 +159,7 @@ func newEngine(c *Config, role attls.Role, tap Tap, log keyLogger) (*Engine, err
 	if q.PadTo > padTo {
 		padTo = q.PadTo
 	}
-	e := &Engine{cfg: c, role: role, table: table, prov: c.provider(), random: c.random(),
+	e := &Engine{cfg: c, role: role, table: table, prov: c.provider(), random: c.random(), peer: newAuthenticated(),
 		in: record.NewReader(c.Limits),
 		out: record.NewWriter(record.WriterSettings{MaxPlaintext: c.MaxFragment, PadTo: padTo, NeverFragment: q.NeverFragment,
 			MessagesPerRecord: c.messagesPerRecord()}),

@@ -169,6 +169,9 @@ type CertificateVerdictRequest struct {
 	// Resumed says that the chain was shown, and accepted, in the connection
 	// whose session is resumed.
 	Resumed bool
+	// Optional says that the profile does not ask for path validation beside the
+	// attestation (pkix: none). Whoever answers decides; see Answer.Conditional.
+	Optional bool
 }
 
 // Answer answers a wait; the field that belongs to the wait's kind counts.
@@ -180,6 +183,14 @@ type Answer struct {
 	Signature  []byte
 	Evidence   *negotiation.Evidence
 	Verdict    *negotiation.Verdict
+	// Time is the moment of the answer, with which the end of a verdict's validity
+	// is compared: the engine has no clock. Answerer sets it. Without it, a verdict
+	// that has an end of validity is refused.
+	Time time.Time
+	// Conditional accepts a chain whose path was not validated, on condition that
+	// a verdict which names the end entity's key accepts it before application
+	// data; the engine refuses the peer otherwise, whatever the profile lets pass.
+	Conditional bool
 	// PSKs are the keys that a client offers, in order of preference, or the one
 	// that a server uses. Empty: none.
 	PSKs []PSK
@@ -189,5 +200,5 @@ type Answer struct {
 	// It may be used for TicketLifetime, whole seconds of which count.
 	Ticket         []byte
 	TicketLifetime time.Duration
-	// A CertificateVerdict wait needs nothing: any Answer accepts the chain.
+	// A CertificateVerdict wait needs nothing more: any Answer accepts the chain.
 }

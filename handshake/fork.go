@@ -1,6 +1,8 @@
 package handshake
 
 import (
+	"slices"
+
 	"attls/extensions/profile"
 	"attls/negotiation"
 )
@@ -36,7 +38,12 @@ func (e *Engine) Fork(o ForkOptions) (*Engine, error) {
 	}
 	f.seen = 0
 	f.waits = append([]waiting(nil), e.waits...)
-	f.post = e.post.clone(f.waits)
+	c := copies{map[*authAnswer]*authAnswer{}, map[*authenticated]*authenticated{}, map[*proof]*proof{}}
+	f.peer = c.peer(e.peer)
+	f.post = e.post.clone(&c)
+	for i := range f.waits {
+		f.waits[i].auth, f.waits[i].peer = c.answer(f.waits[i].auth), c.peer(f.waits[i].peer)
+	}
 	f.inserted = append([][]byte(nil), e.inserted...)
 	f.flight, f.ext, f.scratch = nil, extensionBuilder{}, scratch{}
 	f.att = e.att.clone()
@@ -56,6 +63,38 @@ func (e *Engine) Fork(o ForkOptions) (*Engine, error) {
 		f.reader, f.writer = e.reader.fork(f.in, shared, tap), e.writer.fork(f.out, shared, tap)
 	}
 	return &f, nil
+}
+
+// copies are what a fork shares with nobody although several point to it: open
+// waits to the answers, identities and proofs that they are about.
+type copies struct {
+	answers map[*authAnswer]*authAnswer
+	peers   map[*authenticated]*authenticated
+	proofs  map[*proof]*proof
+}
+
+func (c *copies) answer(a *authAnswer) *authAnswer {
+	if a == nil || c.answers[a] != nil {
+		return c.answers[a]
+	}
+	f := *a
+	f.transcript, f.messages, f.peer = a.transcript.clone(), slices.Clone(a.messages), c.peer(a.peer)
+	c.answers[a] = &f
+	return &f
+}
+
+func (c *copies) peer(p *authenticated) *authenticated {
+	if p == nil || c.peers[p] != nil {
+		return c.peers[p]
+	}
+	f := *p
+	if c.proofs[p.proof] == nil {
+		proof := *p.proof
+		c.proofs[p.proof] = &proof
+	}
+	f.proof = c.proofs[p.proof]
+	c.peers[p] = &f
+	return &f
 }
 
 func (a *attestation) clone() attestation {

@@ -26,10 +26,10 @@ func (i binderInputs) program() *binder.Program {
 
 // proof is what an attester shows in the authentication.
 func (i binderInputs) proof(attester attls.Role) *proof {
-	if i.a != nil {
-		return &i.a.proof
+	if attester == i.e.role {
+		return &i.own().proof
 	}
-	return &i.e.att.proofs[attester]
+	return i.peer().proof
 }
 
 func (i binderInputs) own() *ownCredential {
@@ -41,9 +41,9 @@ func (i binderInputs) own() *ownCredential {
 
 func (i binderInputs) peer() *authenticated {
 	if i.a != nil && i.e.role == attls.RoleServer {
-		return &i.a.peer
+		return i.a.peer
 	}
-	return &i.e.peer
+	return i.e.peer
 }
 
 var _ binder.Inputs = binderInputs{}
@@ -100,17 +100,14 @@ func (i binderInputs) Certificate(r attls.Role) ([]byte, bool) {
 }
 
 func (i binderInputs) Nonce(attester attls.Role) ([]byte, bool) {
-	p := i.e.cfg.Profile
-	slot, _ := i.e.chosen(attester)
-	if i.a != nil && attester == attls.RoleClient {
-		slot = i.a.request.slot
-	}
+	p, shown := i.e.cfg.Profile, i.proof(attester)
+	slot, _ := i.e.attests(attester, shown)
 	if slot < 0 || p.Slots[slot].Nonce.Message == attls.KindNone {
 		return nil, false
 	}
 	n := i.e.att.fields.Nonces[slot]
-	if i.a != nil && attester == attls.RoleClient && p.Slots[slot].Nonce.Message == attls.KindCertificateRequest {
-		n = i.a.request.nonce
+	if shown.later && p.Slots[slot].Nonce.Message == attls.KindCertificateRequest {
+		n = shown.nonce
 	}
 	return n, n != nil
 }
@@ -123,10 +120,7 @@ func (i binderInputs) Absent(terminal string, attester attls.Role) string {
 		return ""
 	}
 	p := i.e.cfg.Profile
-	slot, _ := i.e.chosen(attester)
-	if i.a != nil && attester == attls.RoleClient {
-		slot = i.a.request.slot
-	}
+	slot, _ := i.e.attests(attester, i.proof(attester))
 	switch {
 	case slot < 0:
 		return fmt.Sprintf("no scheme was chosen for the %s", attester)
@@ -191,8 +185,13 @@ type ConnectionState struct {
 	ClientRandom    []byte
 	Attestation     []AttestationState
 	PeerRecordLimit uint16
-	// Session is the one that was resumed, or the external key; nil in a full handshake.
-	Session   *Session
+	// Session is the one that was resumed, or the external key; nil in a full
+	// handshake. Its Attestation is nil where it does not count: its validity was
+	// over, or the peer has shown another key since.
+	Session *Session
+	// Attested is what was accepted about the key PeerSPKI, in this connection or
+	// in the one whose session it resumes. Nil: nothing, or no verdict is there yet.
+	Attested  *AttestedPeer
 	EarlyData EarlyDataStatus
 	PeerOCSP  []byte
 	PeerSCT   []byte
@@ -205,7 +204,7 @@ func (e *Engine) State() ConnectionState {
 		ServerName: n.serverName, PeerChain: e.peer.chain, PeerType: e.types.agreed[e.role.Peer()], OwnType: e.types.agreed[e.role], PeerSPKI: e.peer.spki, OwnSPKI: e.own.spki,
 		PeerScheme: e.peer.scheme, OwnScheme: e.own.scheme, ClientRequested: n.requested,
 		ClientRandom: n.random[attls.RoleClient][:], PeerRecordLimit: n.recordLimit}
-	s.Session, s.EarlyData, s.PeerOCSP, s.PeerSCT = e.psk.session, e.early.status, e.peer.ocsp, e.peer.sct
+	s.Session, s.EarlyData, s.PeerOCSP, s.PeerSCT = e.resumed(), e.early.status, e.peer.ocsp, e.peer.sct
 	if e.role == attls.RoleClient {
 		s.ServerName = e.cfg.serverName()
 	}
@@ -213,17 +212,33 @@ func (e *Engine) State() ConnectionState {
 		s.CipherSuite = n.suite.ID
 	}
 	s.TranscriptHash, _ = e.transcript.over(binder.Range{End: binder.PointSH})
+	s.Attested = e.attested(e.peer)
 	if e.cfg.Profile == nil {
 		return s
 	}
 	for _, attester := range []attls.Role{attls.RoleServer, attls.RoleClient} {
-		slot, scheme := e.chosen(attester)
+		shown := binderInputs{e: e}.proof(attester)
+		slot, scheme := e.attests(attester, shown)
 		if scheme == nil {
 			continue
 		}
+		nonce := e.att.fields.Nonces[slot]
+		if shown.nonce != nil {
+			nonce = shown.nonce
+		}
 		s.Attestation = append(s.Attestation, AttestationState{Attester: attester, Slot: e.cfg.Profile.Slots[slot].Name,
-			Scheme: *scheme, Nonce: e.att.fields.Nonces[slot], Challenge: e.att.proofs[attester].challenge,
-			Payload: e.att.proofs[attester].payload, Verdict: e.att.proofs[attester].verdict})
+			Scheme: *scheme, Nonce: nonce, Challenge: shown.challenge, Payload: shown.payload, Verdict: shown.verdict})
 	}
 	return s
+}
+
+// resumed is the session in use, without an attestation that does not count.
+func (e *Engine) resumed() *Session {
+	s := e.psk.session
+	if s == nil || s.Attestation == nil || e.peer.kept == s.Attestation {
+		return s
+	}
+	c := *s
+	c.Attestation = nil
+	return &c
 }

@@ -39,7 +39,8 @@ type postAuthentication struct {
 	pending  int           // of these, those that wait for a nonce
 	under    *authAnswer   // the answer that is being made or read
 	ready    []flight      // to be sent by the Writer
-	shown    *authAnswer   // whose attestation State tells of
+	answers  uint32        // numbers the answers of a client
+	shown    uint32        // the last one whose identity State shows
 }
 
 // authRequest is a CertificateRequest.
@@ -54,15 +55,15 @@ type authRequest struct {
 // authAnswer is an answer as it comes into being.
 type authAnswer struct {
 	request    authRequest
+	number     uint32
 	transcript transcript
 	own        ownCredential // a client's
 	messages   [][]byte
-	peer       authenticated // a server's
-	verified   bool          // CertificateVerify was checked
-	complete   bool          // Finished was checked
-	proof      proof         // the client's attestation
-	verdicts   int           // that EventAuthenticated waits for
-	receiving  bool          // a server's: it began to arrive
+	peer       *authenticated // a server's
+	verified   bool           // CertificateVerify was checked
+	complete   bool           // Finished was checked
+	verdicts   int            // that EventAuthenticated waits for
+	receiving  bool           // a server's: it began to arrive
 }
 
 // flight is what a Writer sends in one piece: messages, and a Finished over a
@@ -129,7 +130,8 @@ func (e *Engine) IssueTicket() error {
 		return e.err
 	}
 	if e.role != attls.RoleServer || !e.done || !e.issues() {
-		return attls.Errorf(attls.Local, attls.FailConfiguration, "tickets are issued by a server, with Config.PSK, to a client that can use them")
+		return attls.Errorf(attls.Local, attls.FailConfiguration,
+			"tickets are issued by a server, with Config.PSK, to a client that can use them; under Policy.Demand, to one whose verdict has an end of validity")
 	}
 	if e.ticketsAsked == math.MaxUint32 {
 		return attls.Errorf(attls.Local, attls.FailLimit, "no ticket_nonce is left").By("RFC 8446 4.6.1")
@@ -223,7 +225,8 @@ func (e *Engine) afterwards(m *message.Raw, secret *secret) *attls.Error {
 
 // startAnswer clones the transcript of the handshake and adds the request.
 func (e *Engine) startAnswer(r authRequest) *authAnswer {
-	a := &authAnswer{request: r, transcript: e.transcript.clone()}
+	e.post.answers++
+	a := &authAnswer{request: r, number: e.post.answers, transcript: e.transcript.clone(), peer: newAuthenticated()}
 	a.transcript.add(binder.PointPostHandshakeCR, r.raw)
 	return a
 }
@@ -296,6 +299,7 @@ func (e *Engine) afterAnswer(w *waiting) *attls.Error {
 	case WaitNonce:
 		return e.nonceCame(w)
 	case WaitCertificateVerdict:
+		a.peer.conditional = w.answer.Conditional
 		return e.verdictCame(a)
 	case WaitAppraisal:
 		if err := e.judged(w); err != nil {
@@ -308,12 +312,13 @@ func (e *Engine) afterAnswer(w *waiting) *attls.Error {
 			return err
 		}
 		a.own = own
+		a.request.shows(&a.own.proof)
 		if a.request.scheme != nil {
 			return e.askLaterEvidence(a)
 		}
 		return e.makeCertificate(a)
 	case WaitEvidence:
-		if err := e.takePayload(w.answer.Evidence, &a.proof); err != nil {
+		if err := e.takePayload(w.answer.Evidence, &a.own.proof); err != nil {
 			return err
 		}
 		return e.makeCertificate(a)
@@ -334,14 +339,13 @@ func (a *authAnswer) add(raw []byte) {
 func (e *Engine) makeCertificate(a *authAnswer) *attls.Error {
 	m := message.Certificate{Context: a.request.context}
 	if a.own.credential != nil {
-		e.own = a.own
-		m.Entries = e.entries()
+		m.Entries = e.entries(&a.own)
 	}
 	if c := e.credentialOf(&a.request); c != nil {
-		if err := checkRoom(c, a.proof.payload); err != nil {
+		if err := checkRoom(c, a.own.proof.payload); err != nil {
 			return err
 		}
-		if err := e.attachPayload(&m.Entries[0], a.proof.payload); err != nil {
+		if err := e.attachPayload(&m.Entries[0], a.own.proof.payload); err != nil {
 			return err
 		}
 	}
@@ -365,7 +369,12 @@ func (e *Engine) sendAnswer(a *authAnswer) *attls.Error {
 	if err := e.release(flight{a.messages, a.transcript.sum(nil)}); err != nil {
 		return err
 	}
-	e.showProof(a)
+	if a.own.credential != nil {
+		if a.request.scheme == nil && e.sameKey(a.own.spki, e.own.spki) {
+			a.own.proof = e.own.proof
+		}
+		e.own = a.own
+	}
 	e.post.requests = e.post.requests[1:]
 	return e.nextRequest()
 }
@@ -385,6 +394,7 @@ func (e *Engine) answerCertificate(m *message.Raw) *attls.Error {
 			Under("certificate_request_context").By("RFC 8446 4.4.2")
 	}
 	a := e.startAnswer(e.post.requests[i])
+	a.request.shows(a.peer.proof)
 	e.post.requests = slices.Delete(e.post.requests, i, i+1)
 	e.post.under, a.receiving = a, true
 	a.transcript.hash.Write(m.Bytes)
@@ -399,10 +409,10 @@ func (e *Engine) answerCertificate(m *message.Raw) *attls.Error {
 		}
 		return nil
 	}
-	if err := e.readPayload(ct, e.credentialOf(&a.request), &a.proof); err != nil {
+	if err := e.readPayload(ct, e.credentialOf(&a.request), a.peer.proof); err != nil {
 		return err
 	}
-	return e.readChain(ct, &a.peer)
+	return e.readChain(ct, a.peer)
 }
 
 // answerVerify checks the client's CertificateVerify.
@@ -430,9 +440,7 @@ func (e *Engine) answerFinished(a *authAnswer, m *message.Raw, secret *secret) *
 	if len(a.peer.chain) == 0 {
 		return e.finishAnswer(a)
 	}
-	if c := e.credentialOf(&a.request); c == nil || c.PKIX {
-		e.askLaterVerdict(a)
-	}
+	e.askLaterVerdict(a)
 	if err := e.askLaterAppraisal(a); err != nil {
 		return err
 	}
@@ -444,9 +452,11 @@ func (e *Engine) answerFinished(a *authAnswer, m *message.Raw, secret *secret) *
 
 // askLaterVerdict asks for a verdict on the client's certificate.
 func (e *Engine) askLaterVerdict(a *authAnswer) {
+	c := e.credentialOf(&a.request)
 	w := e.ask(gateNever, &Wait{Kind: WaitCertificateVerdict, Due: attls.KindFinished, Certificate: &CertificateVerdictRequest{
-		Peer: attls.RoleClient, Type: e.types.agreed[attls.RoleClient], Chain: a.peer.chain, OCSP: a.peer.ocsp, SCT: a.peer.sct}})
-	w.after, w.auth = true, a
+		Peer: attls.RoleClient, Type: e.types.agreed[attls.RoleClient], Chain: a.peer.chain, OCSP: a.peer.ocsp, SCT: a.peer.sct,
+		Optional: c != nil && !c.PKIX}})
+	w.after, w.auth, w.peer = true, a, a.peer
 	a.verdicts++
 }
 
@@ -460,12 +470,13 @@ func (e *Engine) verdictCame(a *authAnswer) *attls.Error {
 
 // finishAnswer tells of a client that has authenticated, or that will not.
 func (e *Engine) finishAnswer(a *authAnswer) *attls.Error {
+	e.keepProof(a)
 	if err := e.checkLaterDemand(a); err != nil {
 		return err
 	}
-	if len(a.peer.chain) > 0 {
-		e.peer = a.peer
-		e.showProof(a)
+	// The verdicts on an earlier answer may come after those on a later one.
+	if len(a.peer.chain) > 0 && a.number > e.post.shown {
+		e.peer, e.post.shown = a.peer, a.number
 	}
 	e.emit(Event{Kind: EventAuthenticated, Data: a.request.context})
 	return nil
@@ -512,23 +523,10 @@ func (e *Engine) SendFlights() *attls.Error {
 	return nil
 }
 
-// clone copies the state for a fork, and the answers that open waits are about.
-func (p *postAuthentication) clone(waits []waiting) postAuthentication {
-	c := *p
-	c.requests, c.ready = slices.Clone(p.requests), slices.Clone(p.ready)
-	copies := map[*authAnswer]*authAnswer{}
-	answer := func(a *authAnswer) *authAnswer {
-		if a == nil || copies[a] != nil {
-			return copies[a]
-		}
-		f := *a
-		f.transcript, f.messages = a.transcript.clone(), slices.Clone(a.messages)
-		copies[a] = &f
-		return &f
-	}
-	c.under, c.shown = answer(p.under), answer(p.shown)
-	for i := range waits {
-		waits[i].auth = answer(waits[i].auth)
-	}
-	return c
+// clone copies the state for a fork.
+func (p *postAuthentication) clone(c *copies) postAuthentication {
+	f := *p
+	f.requests, f.ready = slices.Clone(p.requests), slices.Clone(p.ready)
+	f.under = c.answer(p.under)
+	return f
 }

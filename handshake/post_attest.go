@@ -151,7 +151,7 @@ func (e *Engine) askLaterEvidence(a *authAnswer) *attls.Error {
 
 // askLaterAppraisal asks our Appraiser for a verdict on the payload of an answer.
 func (e *Engine) askLaterAppraisal(a *authAnswer) *attls.Error {
-	if a.request.scheme == nil || a.proof.payload == nil {
+	if a.request.scheme == nil || a.peer.proof.payload == nil {
 		return nil
 	}
 	r, err := e.appraisalRequest(binderInputs{e, a}, a.request.scheme)
@@ -159,7 +159,7 @@ func (e *Engine) askLaterAppraisal(a *authAnswer) *attls.Error {
 		return e.letPass(err.In(attls.KindCertificate))
 	}
 	w := e.ask(gateNever, &Wait{Kind: WaitAppraisal, Due: attls.KindFinished, Appraisal: r})
-	w.slot, w.auth = a.request.slot, a
+	w.slot, w.auth, w.peer = a.request.slot, a, a.peer
 	if e.cfg.Profile.Rules.Verdict != profile.BeforeNothing {
 		w.after = true
 		a.verdicts++
@@ -176,33 +176,41 @@ func (e *Engine) credentialOf(r *authRequest) *profile.Credential {
 	return c
 }
 
-// checkLaterDemand is checkDemand for an answer.
+// shows says under which scheme of a request the proof in its answer is made.
+func (r *authRequest) shows(p *proof) {
+	p.later, p.slot, p.scheme, p.nonce = true, r.slot, r.scheme, r.nonce
+}
+
+// keepProof lets a client that shows its key again keep what was said of this
+// key, unless it was to attest anew. What was said of another key does not count.
+func (e *Engine) keepProof(a *authAnswer) {
+	if a.request.scheme == nil && e.sameKey(e.peer.spki, a.peer.spki) {
+		a.peer.proof, a.peer.kept = e.peer.proof, e.peer.kept
+	}
+}
+
+// checkLaterDemand is checkDemand for an answer: who authenticates is an attested
+// client still, whatever the request has asked for.
 func (e *Engine) checkLaterDemand(a *authAnswer) *attls.Error {
-	p, v := e.cfg.Profile, a.proof.verdict
-	if a.request.scheme == nil || !e.cfg.Policy.Demand || !p.Obeys(rule.DemandByServer) {
+	if err := e.checkVouched(a.peer); err != nil {
+		return err
+	}
+	p, of := e.cfg.Profile, a.peer
+	declined := len(of.chain) == 0 && a.request.scheme == nil // the client stays who it was
+	if p == nil || !e.cfg.Policy.Demand || declined || of.kept != nil || of.proof.accepted() {
 		return nil
 	}
-	if v != nil && v.Failure == "" || p.Rules.Verdict == profile.BeforeNothing && a.proof.payload != nil {
+	if p.Rules.Verdict == profile.BeforeNothing && of.proof.payload != nil {
+		return nil
+	}
+	if a.request.scheme == nil {
+		if !e.obeys(rule.KeyAttested) {
+			return nil
+		}
+		return attls.Errorf(attls.Refused, attls.FailDemandedByServer, "the client must attest, and shows after the handshake another key than the attested one").By(p.ID)
+	}
+	if !e.obeys(rule.DemandByServer) {
 		return nil
 	}
 	return attls.Errorf(attls.Refused, attls.FailDemandedByServer, "the client must attest and was not accepted").By(p.ID)
-}
-
-// showProof lets State tell what the client has shown in an answer.
-func (e *Engine) showProof(a *authAnswer) {
-	if a.request.scheme == nil {
-		return
-	}
-	chosen := &e.att.chosen
-	for i := range e.cfg.Profile.Slots {
-		if e.cfg.Profile.Slots[i].Attester == attls.RoleClient {
-			chosen.Choices[i], chosen.Present[i] = nil, false
-		}
-	}
-	chosen.Choices[a.request.slot], chosen.Present[a.request.slot] = a.request.scheme, true
-	if a.request.nonce != nil {
-		e.att.fields.Nonces[a.request.slot] = a.request.nonce
-	}
-	e.att.proofs[attls.RoleClient] = a.proof
-	e.post.shown = a
 }

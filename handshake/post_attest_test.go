@@ -32,6 +32,8 @@ type laterAttesting struct {
 	payload    func(challenge []byte) []byte
 	verdict    func() *negotiation.Verdict
 	unable     *attls.Error // of the server's, to judge: payload or certificate
+
+	anyChallenge bool // the server compares none
 }
 
 // flow is a tap that keeps every message in the order of the connection.
@@ -97,7 +99,7 @@ func (l *laterAttesting) server(w *handshake.Wait) (handshake.Answer, *attls.Err
 	}
 	if w.Kind == handshake.WaitAppraisal {
 		l.challenges[attls.RoleServer] = append(l.challenges[attls.RoleServer], w.Appraisal.Challenge)
-		if !bytes.Equal(w.Appraisal.CMW, w.Appraisal.Challenge) {
+		if !l.anyChallenge && !bytes.Equal(w.Appraisal.CMW, w.Appraisal.Challenge) {
 			return handshake.Answer{Verdict: &negotiation.Verdict{Failure: attls.FailBinderMismatch, Reason: "another challenge"}}, nil
 		}
 		return handshake.Answer{Verdict: l.verdict()}, nil
@@ -279,7 +281,7 @@ func TestPostHandshakeAttestationRules(t *testing.T) {
 			after: func(l *laterAttesting) { l.o.Server.Policy.Accept = nil },
 			at:    at{client, attls.KindCertificate, 1}, plan: add,
 			victim: server, want: outcome{attls.FailNotChosen, attls.AlertIllegalParameter, attls.KindCertificate, ""}},
-		"payload that nothing asked for": {change: func(l *laterAttesting) { l.o.Client.Profile = nil },
+		"payload that nothing asked for": {change: func(l *laterAttesting) { l.o.Client.Profile, l.o.Client.Policy = nil, negotiation.Policy{} },
 			at: at{client, attls.KindCertificate, 0}, plan: add,
 			victim: server, want: outcome{attls.FailUnsolicited, attls.AlertUnsupportedExtension, attls.KindCertificate, ""}},
 		"choice that was not offered": {at: at{server, attls.KindCertificateRequest, 1}, plan: func(m *message.Raw, p *handshake.Plan) {
@@ -346,7 +348,7 @@ func TestPostHandshakeVerdict(t *testing.T) {
 				return 0
 			}
 			p := l.connect(t)
-			second := &negotiation.Verdict{Status: "warning"}
+			second := &negotiation.Verdict{Status: "affirming", Reason: "the second"}
 			l.verdict = func() *negotiation.Verdict { return second }
 			request(t, p)
 			var order []string
@@ -428,7 +430,7 @@ func forkLaterAttestation(t *testing.T, due profile.VerdictBefore) {
 	changed.Rules.Verdict = due
 	l := newLaterAttesting(&changed)
 	p := l.connect(t)
-	second := &negotiation.Verdict{Status: "warning"}
+	second := &negotiation.Verdict{Status: "affirming", Reason: "the second"}
 	l.verdict = func() *negotiation.Verdict { return second }
 	request(t, p)
 	var want []byte

@@ -6,6 +6,7 @@ import (
 
 	"attls"
 	"attls/extensions"
+	"attls/extensions/profile"
 	"attls/handshake/message"
 	"attls/internal/provider"
 	"attls/internal/rule"
@@ -70,13 +71,13 @@ func (e *Engine) takeOffers() ([]PSK, *attls.Error) {
 	size := 0
 	for _, p := range w.answer.PSKs {
 		suite, ok := e.prov.Suite(p.Session.Suite)
-		if !ok || !e.enablesHash(suite) || e.demandsMore(p.Session) {
+		if !ok || !e.enablesHash(suite) || e.lacks(p.Session, p.standing()) {
 			continue
 		}
 		if size += len(p.Session.Identity); len(p.Session.Identity) == 0 || size > maxOffered {
 			continue
 		}
-		if accepted, err := negotiation.AcceptResumption(e.cfg.Profile, p.Standing, p.Session.External); err != nil {
+		if accepted, err := negotiation.AcceptResumption(e.cfg.Profile, p.standing(), p.Session.External); err != nil {
 			return nil, err
 		} else if accepted {
 			offers = append(offers, p)
@@ -88,11 +89,44 @@ func (e *Engine) takeOffers() ([]PSK, *attls.Error) {
 // maxOffered bounds the octets of all identities that a client offers.
 const maxOffered = 1 << 15
 
-// demandsMore reports whether the policy wants the peer attested and the session
-// knows of no attestation under this profile.
-func (e *Engine) demandsMore(s *Session) bool {
+// lacks reports whether the policy demands that the peer attests and a session
+// does not count as its attestation: it must keep one of this profile, said of
+// the key that the session keeps, under a scheme that the policy accepts, and it
+// must stand, whatever the profile lets be resumed.
+func (e *Engine) lacks(s *Session, standing negotiation.Standing) bool {
 	p := e.cfg.Profile
-	return p != nil && e.cfg.Policy.Demand && (s.Attestation == nil || s.Attestation.Profile != p.ID)
+	if p == nil || !e.cfg.Policy.Demand {
+		return false
+	}
+	a := s.Attestation
+	switch {
+	case a == nil || !a.complete() || a.Profile != p.ID || !e.isAbout(a, s):
+		return true
+	case standing != negotiation.StandingHolds && e.obeys(rule.ResumptionDue):
+		return true
+	}
+	scheme := negotiation.Scheme{Model: a.Model, Credential: a.Credential, Format: a.Format, Verifier: a.Verifier, Wire: a.Wire}
+	return !negotiation.Accepts(p, e.cfg.Policy, e.role, &scheme) && e.obeys(rule.ResumptionScheme)
+}
+
+// isAbout reports whether an attestation was said of the key that a session keeps.
+func (e *Engine) isAbout(a *AttestedPeer, s *Session) bool {
+	if len(s.Chain) == 0 {
+		return a.Credential == profile.KindAlone
+	}
+	return a.SPKI == nil || e.sameKey(a.SPKI, s.spki())
+}
+
+// spki is the key of the end entity, as SubjectPublicKeyInfo; nil: there is none.
+func (s *Session) spki() []byte {
+	switch {
+	case len(s.Chain) == 0:
+		return nil
+	case s.Type == attls.CertificateRawPublicKey:
+		return s.Chain[0]
+	}
+	spki, _ := provider.SPKIFromCertificate(s.Chain[0])
+	return spki
 }
 
 // enablesHash reports whether some enabled suite has the hash of another.
@@ -191,7 +225,7 @@ func (s clientWaitServerHello) selected(e *Engine, sh *message.ServerHello) *att
 	if e.early.offered && i != 0 {
 		e.early.impossible = true // whether that is an error, EncryptedExtensions tells
 	}
-	e.psk.session, e.psk.standing = p.Session, p.Standing
+	e.psk.session, e.psk.standing = p.Session, p.standing()
 	e.keys.start(e.nego.suite, p.Session.Secret)
 	e.resumePeer()
 	return nil
@@ -201,8 +235,19 @@ func (s clientWaitServerHello) selected(e *Engine, sh *message.ServerHello) *att
 func (e *Engine) reverify() {
 	if s := e.psk.session; len(s.Chain) > 0 {
 		e.ask(gateFinished, &Wait{Kind: WaitCertificateVerdict, Certificate: &CertificateVerdictRequest{Peer: e.role.Peer(),
-			Type: s.Type, Chain: s.Chain, OCSP: s.OCSP, SCT: s.SCT, ServerName: e.cfg.serverName(), Resumed: true}})
+			Type: s.Type, Chain: s.Chain, OCSP: s.OCSP, SCT: s.SCT, ServerName: e.cfg.serverName(), Resumed: true, Optional: e.keptAlone()}})
 	}
+}
+
+// keptAlone reports whether the profile asks for no path validation beside the
+// attestation that the session in use keeps.
+func (e *Engine) keptAlone() bool {
+	p, a := e.cfg.Profile, e.peer.kept
+	if p == nil || a == nil || a.Profile != p.ID {
+		return false
+	}
+	c, ok := p.Credential(a.Credential)
+	return ok && !c.PKIX
 }
 
 // resumePeer shows what the session knows of the peer as if it had been shown again.
@@ -211,12 +256,12 @@ func (e *Engine) resumePeer() {
 	e.peer.chain, e.peer.scheme, e.peer.ocsp, e.peer.sct = s.Chain, s.Scheme, s.OCSP, s.SCT
 	e.peer.none = len(s.Chain) == 0
 	e.types.agreed[e.role.Peer()] = s.Type
-	switch {
-	case len(s.Chain) == 0:
-	case s.Type == attls.CertificateRawPublicKey:
-		e.peer.spki = s.Chain[0]
-	default:
-		e.peer.spki, _ = provider.SPKIFromCertificate(s.Chain[0])
+	e.peer.spki = s.spki()
+	if a := s.Attestation; a != nil && e.psk.standing != negotiation.StandingExpired && e.isAbout(a, s) {
+		e.peer.kept = a
+		if e.peer.spki == nil { // the attestation was the whole credential
+			e.peer.spki = a.SPKI
+		}
 	}
 }
 
@@ -355,8 +400,8 @@ func (s serverSelectPSK) accept(e *Engine) *attls.Error {
 	if !e.fits(p.Session) {
 		return nil
 	}
-	accepted, err := negotiation.AcceptResumption(e.cfg.Profile, p.Standing, p.Session.External)
-	if err != nil || !accepted {
+	accepted, err := negotiation.AcceptResumption(e.cfg.Profile, p.standing(), p.Session.External)
+	if err != nil || !accepted || e.lacks(p.Session, p.standing()) {
 		return err
 	}
 	want := pskBinder(e.keys.hkdf(e.nego.suite), p.Session, s.offer.partial)
@@ -364,7 +409,7 @@ func (s serverSelectPSK) accept(e *Engine) *attls.Error {
 		return attls.Errorf(attls.Violation, attls.FailBinder, "does not match the key").
 			Under("extensions.pre_shared_key.binders").By("RFC 8446 4.2.11.2")
 	}
-	e.psk.session, e.psk.standing, e.psk.index = p.Session, p.Standing, p.Index
+	e.psk.session, e.psk.standing, e.psk.index = p.Session, p.standing(), p.Index
 	e.keys.start(e.nego.suite, p.Session.Secret)
 	e.resumePeer()
 	e.reverify()
@@ -376,10 +421,10 @@ func (s serverSelectPSK) accept(e *Engine) *attls.Error {
 
 // fits reports whether a session may be resumed in this connection: the hash of
 // its suite (RFC 8446 section 4.2.11), the name of the server (RFC 6066 section
-// 3), and what is demanded of the client.
+// 3), and the client's certificate.
 func (e *Engine) fits(s *Session) bool {
 	suite, ok := e.prov.Suite(s.Suite)
-	if !ok || suite.Hash != e.nego.suite.Hash || e.demandsMore(s) {
+	if !ok || suite.Hash != e.nego.suite.Hash {
 		return false
 	}
 	if s.External {
@@ -408,16 +453,14 @@ func (e *Engine) session(nonce []byte) *Session {
 	if e.role == attls.RoleClient {
 		s.ServerName = e.cfg.serverName()
 	}
-	if e.psk.session != nil {
-		s.Attestation = e.psk.session.Attestation
-		if s.Group == 0 { // psk_ke has used none
-			s.Group = e.psk.session.Group
-		}
+	if s.Group == 0 && e.psk.session != nil { // psk_ke has used none
+		s.Group = e.psk.session.Group
 	}
-	if v := e.att.proofs[e.role.Peer()].verdict; v != nil && v.Failure == "" {
-		_, scheme := e.chosen(e.role.Peer())
-		s.Attestation = &AttestedPeer{Profile: e.cfg.Profile.ID, Model: scheme.Model, Credential: scheme.Credential, Wire: scheme.Wire,
-			Status: v.Status, ValidUntil: v.ValidUntil}
+	if a := e.attested(e.peer); a != nil && a.complete() {
+		s.Attestation = a
+		if e.obeys(rule.TicketBounded) && (e.cfg.Policy.Demand || negotiation.TicketsWithinValidity(e.cfg.Profile)) {
+			s.NotAfter = a.ValidUntil
+		}
 	}
 	return s
 }

@@ -680,7 +680,9 @@ func TestProfileResumption(t *testing.T) {
 		resumes  bool
 		failure  attls.Failure
 	}{
-		"policy":                     {profile.Resumption{Accept: "policy"}, negotiation.StandingExpired, true, ""},
+		"policy, holds":              {profile.Resumption{Accept: "policy"}, negotiation.StandingHolds, true, ""},
+		"policy, due":                {profile.Resumption{Accept: "policy"}, negotiation.StandingDue, false, ""},
+		"policy, over":               {profile.Resumption{Accept: "policy"}, negotiation.StandingExpired, false, ""},
 		"never":                      {profile.Resumption{Accept: "never"}, negotiation.StandingHolds, false, ""},
 		"unless_due, holds":          {profile.Resumption{Accept: "unless_due"}, negotiation.StandingHolds, true, ""},
 		"unless_due, due":            {profile.Resumption{Accept: "unless_due"}, negotiation.StandingDue, false, ""},
@@ -720,31 +722,6 @@ func TestProfileResumption(t *testing.T) {
 			}
 		}
 	})
-}
-
-// TestAttestedUnderAnotherProfile: what was accepted under one profile meets no
-// demand under another.
-func TestAttestedUnderAnotherProfile(t *testing.T) {
-	for id, failure := range map[string]attls.Failure{"a": "", "b": attls.FailDemandedByClient} {
-		m := newMeeting()
-		m.mustMeet(t, nil)
-		m.answer[attls.RoleClient] = func(w *handshake.Wait, a handshake.Answer) handshake.Answer {
-			for i := range a.PSKs {
-				a.PSKs[i].Session.Attestation = &handshake.AttestedPeer{Profile: "a"}
-			}
-			return a
-		}
-		p, _ := m.meet(t, func(c, s *handshake.Config) {
-			c.Profile, c.Policy.Demand = &profile.Profile{ID: id, Resumption: profile.Resumption{Accept: "policy"}}, true
-		})
-		client := p.Engine(attls.RoleClient)
-		switch err := client.Err(); {
-		case failure == "" && (err != nil || client.State().Session == nil):
-			t.Errorf("under %s: %v, resumed %v", id, err, client.State().Session != nil)
-		case failure != "" && (err == nil || err.Failure != failure):
-			t.Errorf("under %s: %v, want %s", id, err, failure)
-		}
-	}
 }
 
 // TestChoiceUnderAKey: a scheme that is chosen although a pre-shared key

@@ -45,18 +45,32 @@ type Session struct {
 	OCSP, SCT []byte
 	// Created is when the session was made or received.
 	Created time.Time
-	// Attestation is what an Appraiser has said of the peer; nil: nothing.
+	// Attestation is what an Appraiser has said of the key of Chain, or of its own
+	// where there is no chain; nil: nothing.
 	Attestation *AttestedPeer
+	// NotAfter is the end of the session's use, where the profile or Policy.Demand
+	// ties it to the validity of the verdict. Zero: Lifetime alone bounds it.
+	NotAfter time.Time
 }
 
-// AttestedPeer is what a session keeps of the verdict on a peer.
+// AttestedPeer is what a session keeps of the verdict on a peer. One without a
+// scheme (Wire), without an end of validity or with another status than affirming
+// counts as none: it meets no demand, and Marshal and ParseSession drop it.
 type AttestedPeer struct {
 	Profile    string // under which it was said; it counts under no other
 	Model      profile.Model
 	Credential profile.CredentialKind
-	Wire       []byte // the scheme as it stood on the wire
-	Status     string // of the verdict
+	Format     profile.Format // of the Evidence
+	Verifier   []byte         // of the Attestation Results
+	Wire       []byte         // the scheme as it stood on the wire
+	SPKI       []byte         // the key of which it was said, as DER SubjectPublicKeyInfo
+	Status     string         // of the verdict
 	ValidUntil time.Time
+}
+
+// complete reports whether an attestation says all that it can be judged by later.
+func (a *AttestedPeer) complete() bool {
+	return a.Profile != "" && len(a.Wire) > 0 && a.Status == negotiation.StatusAffirming && !a.ValidUntil.IsZero()
 }
 
 // PSK is a pre-shared key in the answer to a PSK wait.
@@ -76,10 +90,24 @@ type PSK struct {
 	Standing negotiation.Standing
 }
 
-// The first octet of a marshalled session. Older releases wrote sessionGroupless, which
-// is still read.
+// standing is what was said of the standing; an attestation of which nobody has
+// said anything does not hold.
+func (p *PSK) standing() negotiation.Standing {
+	switch {
+	case p.Standing != negotiation.StandingUnknown:
+		return p.Standing
+	case p.Session.Attestation != nil:
+		return negotiation.StandingDue
+	}
+	return negotiation.StandingHolds
+}
+
+// The first octet of a marshalled session. Older releases wrote sessionGroupless or
+// sessionKeyless, which did not say of which key an attestation was said; they are
+// read without it.
 const (
-	sessionVersion   = 3
+	sessionVersion   = 4
+	sessionKeyless   = 3
 	sessionGroupless = 2
 )
 
@@ -87,18 +115,21 @@ const (
 // so they are to be encrypted, as TicketKeys does.
 //
 //	struct {
-//	    uint8 version = 3;
+//	    uint8 version = 4;
 //	    uint8 external;
 //	    CipherSuite suite;
 //	    NamedGroup group;                        // not in version 2
 //	    uint32 lifetime, age_add, max_early_data;
-//	    int64 created, valid_until;              // Unix milliseconds; valid_until 0: none
+//	    int64 created, valid_until;              // Unix milliseconds; 0: none
+//	    int64 not_after;                         // in version 4
 //	    opaque identity<0..2^16-1>, secret<0..2^16-1>, alpn<0..2^16-1>, server_name<0..2^16-1>;
 //	    uint8 certificate_type;
 //	    SignatureScheme scheme;
 //	    opaque ocsp<0..2^24-1>, sct<0..2^16-1>;
 //	    uint8 attested, model, credential;
 //	    opaque wire<0..2^16-1>, status<0..2^16-1>;
+//	    uint16 content_format;                   // in version 4
+//	    opaque media_type<0..2^16-1>, verifier<0..2^16-1>, spki<0..2^24-1>; // in version 4
 //	    opaque chain<0..2^24-1> ... to the end;
 //	} Session;
 func (s *Session) Marshal() []byte {
@@ -112,10 +143,12 @@ func (s *Session) Marshal() []byte {
 	w.number(uint64(s.MaxEarlyData), 4)
 	w.time(s.Created)
 	a := s.Attestation
-	if a == nil {
+	attested := a != nil && a.complete()
+	if !attested {
 		a = &AttestedPeer{}
 	}
 	w.time(a.ValidUntil)
+	w.time(s.NotAfter)
 	w.vector(s.Identity, 2)
 	w.vector(s.Secret, 2)
 	w.vector([]byte(s.ALPN), 2)
@@ -124,23 +157,30 @@ func (s *Session) Marshal() []byte {
 	w.number(uint64(s.Scheme), 2)
 	w.vector(s.OCSP, 3)
 	w.vector(s.SCT, 2)
-	w.flag(s.Attestation != nil)
+	w.flag(attested)
 	w.vector([]byte(a.Profile), 2)
 	w.number(uint64(a.Model), 1)
 	w.number(uint64(a.Credential), 1)
 	w.vector(a.Wire, 2)
 	w.vector([]byte(a.Status), 2)
+	w.number(uint64(a.Format.ContentFormat), 2)
+	w.vector([]byte(a.Format.MediaType), 2)
+	w.vector(a.Verifier, 2)
+	w.vector(a.SPKI, 3)
 	for _, der := range s.Chain {
 		w.vector(der, 3)
 	}
 	return w.b
 }
 
-// ParseSession reads what Marshal wrote; the octets are copied.
+// ParseSession reads what Marshal wrote, in earlier versions as well; the octets are
+// copied. An attestation that does not say all of its scheme, its status and its end
+// of validity, or of which key it was said, is left out: the session counts as
+// unattested.
 func ParseSession(b []byte) (*Session, *attls.Error) {
 	r := sessionReader{b: append([]byte(nil), b...)}
 	version := r.number(1)
-	if r.err == nil && version != sessionVersion && version != sessionGroupless {
+	if r.err == nil && (version < sessionGroupless || version > sessionVersion) {
 		return nil, attls.Errorf(attls.Malformed, attls.FailDecode, "a session of version %d", version)
 	}
 	s := &Session{External: r.number(1) == 1, Suite: attls.CipherSuite(r.number(2))}
@@ -149,6 +189,9 @@ func ParseSession(b []byte) (*Session, *attls.Error) {
 	}
 	s.Lifetime, s.AgeAdd, s.MaxEarlyData, s.Created = uint32(r.number(4)), uint32(r.number(4)), uint32(r.number(4)), r.time()
 	a := &AttestedPeer{ValidUntil: r.time()}
+	if version > sessionKeyless {
+		s.NotAfter = r.time()
+	}
 	s.Identity, s.Secret = r.vector(2), r.vector(2)
 	s.ALPN, s.ServerName = string(r.vector(2)), string(r.vector(2))
 	s.Type, s.Scheme = attls.CertificateType(r.number(1)), attls.SignatureScheme(r.number(2))
@@ -157,7 +200,11 @@ func ParseSession(b []byte) (*Session, *attls.Error) {
 	a.Profile = string(r.vector(2))
 	a.Model, a.Credential = profile.Model(r.number(1)), profile.CredentialKind(r.number(1))
 	a.Wire, a.Status = r.vector(2), string(r.vector(2))
-	if attested {
+	if version > sessionKeyless {
+		a.Format = profile.Format{ContentFormat: uint16(r.number(2)), MediaType: string(r.vector(2))}
+		a.Verifier, a.SPKI = r.vector(2), r.vector(3)
+	}
+	if attested && version > sessionKeyless && a.complete() {
 		s.Attestation = a
 	}
 	for r.err == nil && len(r.b) > 0 {

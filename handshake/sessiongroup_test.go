@@ -119,16 +119,20 @@ func TestOlderSession(t *testing.T) {
 		t.Fatal("the session has no group")
 	}
 	b := s.Marshal()
-	old := slices.Concat([]byte{2}, b[1:4], b[6:]) // version 2 has no group
-	got, err := handshake.ParseSession(old)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.Group != 0 {
-		t.Errorf("group %v", got.Group)
-	}
-	if got.Group = s.Group; !bytes.Equal(got.Marshal(), b) {
-		t.Errorf("read %+v, want %+v", got, s)
+	// Up to version 3 there is no not_after and nothing behind the status; version 2
+	// has no group. The session has no chain, which would follow.
+	attested := b[42 : len(b)-9]
+	for _, old := range [][]byte{slices.Concat([]byte{2}, b[1:4], b[6:34], attested), slices.Concat([]byte{3}, b[1:34], attested)} {
+		got, err := handshake.ParseSession(old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if had := old[0] == 3; (got.Group != 0) != had {
+			t.Errorf("version %d: group %v", old[0], got.Group)
+		}
+		if got.Group = s.Group; !bytes.Equal(got.Marshal(), b) {
+			t.Errorf("version %d: read %+v, want %+v", old[0], got, s)
+		}
 	}
 	if _, err := handshake.ParseSession(append([]byte{1}, b[1:]...)); err == nil {
 		t.Error("a session of an unknown version is read")

@@ -25,8 +25,8 @@ type ServerSessions struct {
 	// EarlyData decides on early data; it is the place for anti-replay. Nil: none
 	// is accepted.
 	EarlyData func(*EarlyDataRequest) bool
-	// Standing says how the attestation in a session stands. Nil: by the end of
-	// the verdict's validity.
+	// Standing says how the attestation in a session stands. Nil: it holds. It is
+	// asked while the verdict is valid; one whose end has come is expired.
 	Standing func(*Session) negotiation.Standing
 	// Accept lets a policy pass over a session, which means a full handshake. Nil:
 	// none is passed over.
@@ -45,14 +45,14 @@ func (h *ServerSessions) Find(r *PSKRequest) (PSK, bool) {
 	for i, id := range r.Identities {
 		k := slices.IndexFunc(h.External, func(s *Session) bool { return bytes.Equal(s.Identity, id.Identity) })
 		if k >= 0 {
-			return PSK{Session: h.External[k], Index: i}, true
+			return PSK{Session: h.External[k], Index: i, Standing: standing(h.Standing, h.External[k], now)}, true
 		}
 		s, ok := h.Keys.Open(id.Identity)
 		if !ok || h.Accept != nil && !h.Accept(s) {
 			continue
 		}
 		age := now.Sub(s.Created)
-		if age < -h.skew() || age > time.Duration(s.Lifetime)*time.Second {
+		if age < -h.skew() || age > time.Duration(s.Lifetime)*time.Second || s.over(now) {
 			continue
 		}
 		told := time.Duration(id.ObfuscatedTicketAge-s.AgeAdd) * time.Millisecond
@@ -70,16 +70,20 @@ func (h *ServerSessions) skew() time.Duration {
 	return h.MaxSkew
 }
 
-// standing asks for the standing of an attestation, or reads it off the clock.
+// standing reads the standing of an attestation off the clock, and asks about one
+// that is valid.
 func standing(ask func(*Session) negotiation.Standing, s *Session, now time.Time) negotiation.Standing {
-	switch {
-	case ask != nil:
-		return ask(s)
-	case s.Attestation != nil && !s.Attestation.ValidUntil.IsZero() && now.After(s.Attestation.ValidUntil):
+	if a := s.Attestation; a != nil && !a.ValidUntil.IsZero() && !now.Before(a.ValidUntil) {
 		return negotiation.StandingExpired
+	}
+	if ask != nil {
+		return ask(s)
 	}
 	return negotiation.StandingHolds
 }
+
+// over reports whether the use of a session has ended with a verdict's validity.
+func (s *Session) over(now time.Time) bool { return !s.NotAfter.IsZero() && !now.Before(s.NotAfter) }
 
 // Ticket makes a ticket and says how long it lives; no octets: none is issued.
 func (h *ServerSessions) Ticket(r *TicketRequest) (ticket []byte, lifetime time.Duration) {
@@ -91,6 +95,7 @@ func (h *ServerSessions) Ticket(r *TicketRequest) (ticket []byte, lifetime time.
 	}
 	lifetime = min(lifetime, negotiation.MaxTicketLifetime)
 	if !r.NotAfter.IsZero() {
+		s.NotAfter = r.NotAfter
 		lifetime = min(lifetime, r.NotAfter.Sub(s.Created))
 	}
 	if lifetime < time.Second {
@@ -210,7 +215,7 @@ func (c *ClientSessions) Offers(r *PSKRequest) []PSK {
 		s := list[len(list)-1]
 		list = list[:len(list)-1]
 		age := now.Sub(s.Created)
-		if age < 0 || age > time.Duration(s.Lifetime)*time.Second {
+		if age < 0 || age > time.Duration(s.Lifetime)*time.Second || s.over(now) {
 			continue
 		}
 		offers = append(offers, PSK{Session: s, ObfuscatedAge: uint32(age.Milliseconds()) + s.AgeAdd, EarlyData: true,
@@ -221,7 +226,7 @@ func (c *ClientSessions) Offers(r *PSKRequest) []PSK {
 	}
 	c.mu.Unlock()
 	for _, s := range c.External {
-		offers = append(offers, PSK{Session: s, EarlyData: true})
+		offers = append(offers, PSK{Session: s, EarlyData: true, Standing: standing(c.Standing, s, now)})
 	}
 	return offers
 }

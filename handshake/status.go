@@ -42,8 +42,7 @@ func checkStatusRequest(k attls.MessageKind, l extensions.List) *attls.Error {
 
 // addStatus adds to our first entry what the peer has asked for and our
 // credential brings.
-func (e *Engine) addStatus(entry *message.CertificateEntry) {
-	c := e.own.credential
+func (e *Engine) addStatus(c *Credential, entry *message.CertificateEntry) {
 	request := attls.KindClientHello
 	if e.role == attls.RoleClient {
 		request = attls.KindCertificateRequest

@@ -15,13 +15,18 @@ import (
 type TicketRequest struct {
 	Session *Session
 	// NotAfter bounds the life of the ticket where a profile ties it to the
-	// validity of the verdict on the client. Zero: no bound.
+	// validity of the verdict on the client, or Policy.Demand does. Zero: no bound.
 	NotAfter time.Time
 }
 
 // issues reports whether this server issues tickets that the client can use.
 func (e *Engine) issues() bool {
 	_, usable := e.pskMode()
+	if e.cfg.Profile != nil && e.cfg.Policy.Demand {
+		if a := e.attested(e.peer); a == nil || !a.complete() {
+			return false // it would resume nothing
+		}
+	}
 	return usable && e.cfg.PSK && negotiation.AllowTickets(e.cfg.Profile) &&
 		!slices.Contains(e.cfg.quirks().NeverSend, attls.KindNewSessionTicket)
 }
@@ -47,16 +52,8 @@ func (e *Engine) askTicket(g gate) {
 	if negotiation.AllowEarlyData(e.cfg.Profile, e.psk.standing) {
 		s.MaxEarlyData = e.cfg.MaxEarlyData
 	}
-	w := e.ask(g, &Wait{Kind: WaitTicket, Due: attls.KindNewSessionTicket, Ticket: &TicketRequest{Session: s, NotAfter: e.ticketsUntil(s)}})
+	w := e.ask(g, &Wait{Kind: WaitTicket, Due: attls.KindNewSessionTicket, Ticket: &TicketRequest{Session: s, NotAfter: s.NotAfter}})
 	w.slot, w.after = int(n), g == gateNever
-}
-
-// ticketsUntil is the end of the verdict's validity, where it bounds a ticket.
-func (e *Engine) ticketsUntil(s *Session) time.Time {
-	if s.Attestation == nil || !negotiation.TicketsWithinValidity(e.cfg.Profile) {
-		return time.Time{}
-	}
-	return s.Attestation.ValidUntil
 }
 
 // sendTickets sends the tickets that are there.

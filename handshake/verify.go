@@ -39,19 +39,30 @@ type Trust struct {
 	// InsecureSkipVerify accepts every chain. CertificateVerify is checked all
 	// the same; nothing ties its key to a name.
 	InsecureSkipVerify bool
+	// AcceptAttested accepts a chain without path validation where the profile does
+	// not ask for it beside the attestation (pkix: none), on condition that an
+	// affirming verdict names the end entity's key. False: every chain is validated,
+	// whatever the profile says.
+	AcceptAttested bool
 	// Verify, when set, has the last word on a chain that was accepted so far
 	// (DER, end entity first). An *attls.Error it returns names the failure; any
 	// other error is certificate.bad.
 	Verify func(ctx context.Context, peer attls.Role, chain [][]byte) error
 }
 
-// check decides on a chain.
-func (t *Trust) check(ctx context.Context, r *CertificateVerdictRequest) *attls.Error {
-	if !t.InsecureSkipVerify {
+// check decides on a chain; conditional: see Answer.Conditional.
+func (t *Trust) check(ctx context.Context, r *CertificateVerdictRequest) (conditional bool, _ *attls.Error) {
+	conditional = t.AcceptAttested && r.Optional && !t.InsecureSkipVerify
+	if !t.InsecureSkipVerify && !conditional {
 		if err := t.validate(r); err != nil {
-			return err.Under("certificate_list").In(attls.KindCertificate)
+			return false, err.Under("certificate_list").In(attls.KindCertificate)
 		}
 	}
+	return conditional, t.verify(ctx, r)
+}
+
+// verify lets Verify have the last word.
+func (t *Trust) verify(ctx context.Context, r *CertificateVerdictRequest) *attls.Error {
 	if t.Verify == nil {
 		return nil
 	}

@@ -26,8 +26,9 @@ type waiting struct {
 	wait     *Wait
 	gate     gate
 	slot     int
-	auth     *authAnswer // of a post-handshake authentication
-	after    bool        // of something after the handshake
+	auth     *authAnswer    // of a post-handshake authentication
+	peer     *authenticated // whom a verdict is about
+	after    bool           // of something after the handshake
 	answered bool
 	answer   Answer
 }
@@ -48,7 +49,7 @@ func (e *Engine) ask(g gate, w *Wait) *waiting {
 	case gateNever:
 		w.Blocks = BlocksNothing
 	}
-	e.waits = append(e.waits, waiting{wait: w, gate: g})
+	e.waits = append(e.waits, waiting{wait: w, gate: g, peer: e.peer})
 	e.emit(Event{Kind: EventWait, Wait: w})
 	return &e.waits[len(e.waits)-1]
 }
@@ -151,8 +152,12 @@ func (e *Engine) Fail(id WaitID, err *attls.Error) error {
 	return e.failure()
 }
 
-// settle handles the verdicts, whose effect does not depend on the state.
+// settle handles the verdicts, whose effect does not depend on the state. Each is
+// about whom the peer had shown to be when it was asked for.
 func (e *Engine) settle(w *waiting) *attls.Error {
+	if w.wait.Kind == WaitCertificateVerdict {
+		w.peer.conditional = w.answer.Conditional
+	}
 	if w.wait.Kind != WaitAppraisal {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package negotiation
 
 import (
+	"bytes"
 	"time"
 
 	"attls"
@@ -12,9 +13,12 @@ import (
 type Standing uint8
 
 const (
-	StandingHolds   Standing = iota // within the validity of the verdict, or nothing was attested
-	StandingDue                     // local policy wants the peer to attest anew
-	StandingExpired                 // the validity of the verdict is over
+	// StandingUnknown: nobody has said. A session that keeps an attestation then
+	// counts as one whose peer is due to attest anew, any other as StandingHolds.
+	StandingUnknown Standing = iota
+	StandingHolds            // within the validity of the verdict, or nothing was attested
+	StandingDue              // local policy wants the peer to attest anew
+	StandingExpired          // the validity of the verdict is over
 )
 
 // AcceptResumption decides under a profile whether a pre-shared key is used. A
@@ -32,7 +36,8 @@ func AcceptResumption(p *profile.Profile, standing Standing, external bool) (boo
 		refused, reason = !r.ExternalPSK, "the profile lets no external pre-shared key start a connection"
 	case r.Accept == "never":
 		refused = true
-	case r.Accept == "unless_due" && standing != StandingHolds:
+	// What the text leaves to policy, whoever keeps the sessions decides.
+	case (r.Accept == "unless_due" || r.Accept == "policy") && standing != StandingHolds:
 		refused, reason = true, "the peer has to attest anew"
 	case r.Accept == "within_validity" && standing == StandingExpired:
 		refused, reason = true, "the verdict on the peer is valid no longer"
@@ -57,6 +62,25 @@ func permitted(rule string, standing Standing) bool {
 // AllowEarlyData decides under a profile whether 0-RTT data is offered or accepted.
 func AllowEarlyData(p *profile.Profile, standing Standing) bool {
 	return p == nil || permitted(p.Resumption.EarlyData, standing)
+}
+
+// Accepts reports whether policy has a scheme among those that this end, self,
+// can have appraised of its peer: the same octets on the wire, of the same model
+// and credential. A format or a Verifier that the scheme names is the policy's
+// too, since a profile may give several formats one number.
+func Accepts(p *profile.Profile, policy Policy, self attls.Role, s *Scheme) bool {
+	for i := range p.Slots {
+		if p.Slots[i].Attester == self {
+			continue
+		}
+		for _, own := range usable(p, i, self, policy) {
+			if own.Model == s.Model && own.Credential == s.Credential && bytes.Equal(own.Wire, s.Wire) &&
+				(s.Format == (profile.Format{}) || s.Format == own.Format) && (s.Verifier == nil || bytes.Equal(s.Verifier, own.Verifier)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // AllowTickets decides under a profile whether a server issues tickets at all.

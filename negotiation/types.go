@@ -81,16 +81,61 @@ type Check struct {
 	Text string `json:"text,omitempty"`
 }
 
-// Verdict is an Appraiser's answer. Failure is empty when the Evidence is accepted.
+// The values of Verdict.Status: the trust tiers of an EAR (draft-ietf-rats-ear).
+const (
+	StatusAffirming       = "affirming"
+	StatusWarning         = "warning"
+	StatusContraindicated = "contraindicated"
+	StatusNone            = "none"
+)
+
+// Verdict is an Appraiser's answer. It accepts the peer only if it says so: with
+// an empty Failure, the status affirming and an end of validity, where it has
+// one, that is still to come. Its zero value is a refusal; see Refusal.
 type Verdict struct {
-	Failure    attls.Failure
-	Reason     string
-	Status     string // tier of the EAR: affirming, warning, contraindicated, none
-	SPKI       []byte // the attested key as DER SubjectPublicKeyInfo, where there is one
+	Failure attls.Failure
+	Reason  string
+	Status  string // StatusAffirming, StatusWarning, StatusContraindicated or StatusNone
+	SPKI    []byte // the attested key as DER SubjectPublicKeyInfo, where there is one
+	// ValidUntil is the first moment at which the verdict does not hold any more.
+	// Zero: the Appraiser gives no end. Such a verdict counts for the connection
+	// for which it was asked and for no later one.
 	ValidUntil time.Time
 	Checks     []Check
 	Result     []byte // the Attestation Result itself (an EAR as JWT), where there is one
 }
+
+// Refusal says why a verdict does not accept the peer at a moment: the failure
+// and, for people, the reason. Both are empty when it does. A status other than
+// affirming, or none, is FailAppraisal, as in the answer of an appraiser command,
+// and so is a validity that is over. A zero moment means that nobody knows the
+// time: a verdict with an end of validity is refused then.
+func (v *Verdict) Refusal(now time.Time) (attls.Failure, string) {
+	reason := v.Reason
+	or := func(text string) (attls.Failure, string) {
+		if reason != "" {
+			text += " (" + reason + ")"
+		}
+		return attls.FailAppraisal, text
+	}
+	switch {
+	case v.Failure != "":
+		return v.Failure, v.Reason
+	case v.Status == "":
+		return or("the verdict has no status; only " + StatusAffirming + " accepts")
+	case v.Status != StatusAffirming:
+		return or("the status is " + v.Status)
+	case v.ValidUntil.IsZero():
+		return "", ""
+	case now.IsZero():
+		return or("the verdict is valid until " + timestamp(v.ValidUntil) + ", and the answer does not say what time it is (Answer.Time)")
+	case !now.Before(v.ValidUntil):
+		return or("the verdict was valid until " + timestamp(v.ValidUntil) + ", and it is " + timestamp(now))
+	}
+	return "", ""
+}
+
+func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // Attester makes Evidence or relays Attestation Results.
 type Attester interface {

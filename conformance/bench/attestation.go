@@ -111,7 +111,7 @@ func (c AttestationCase) attested(hs Case, id *identity, p *profile.Profile) (co
 	if err != nil {
 		return ends, err
 	}
-	canned := &canned{evidence: negotiation.Evidence{CMW: make([]byte, payloadSize)}}
+	canned := &canned{evidence: negotiation.Evidence{CMW: make([]byte, payloadSize)}, verdict: negotiation.Verdict{Status: negotiation.StatusAffirming}}
 	rand.Read(canned.evidence.CMW)
 	if c.Credential == profile.KindAlone {
 		canned.evidence.Signer, canned.evidence.SPKI = id.signer, leaf.RawSubjectPublicKeyInfo

@@ -274,7 +274,7 @@ func (s *shadow) appraise(r *negotiation.AppraisalRequest) handshake.Answer {
 	if a.spki == nil && r.Scheme.Credential == profile.KindAlone {
 		s.stop("the key that the %v's payload attests is not known", r.Attester)
 	}
-	return handshake.Answer{Verdict: &negotiation.Verdict{SPKI: a.spki}}
+	return handshake.Answer{Verdict: &negotiation.Verdict{Status: negotiation.StatusAffirming, SPKI: a.spki}}
 }
 
 func refuse(err *attls.Error) handshake.Answer {

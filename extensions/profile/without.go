@@ -99,7 +99,7 @@ var parameters = map[rule.Rule]func(*Profile){
 			p.Slots[i].NonceMin = 0
 		}
 	},
-	rule.ResumptionDue:      func(p *Profile) { p.Resumption.Accept = "policy" },
+	rule.ResumptionDue:      func(p *Profile) { p.Resumption.Accept = "" },
 	rule.ResumptionExternal: func(p *Profile) { p.Resumption.ExternalPSK = true },
 	rule.TicketBounded:      func(p *Profile) { p.Resumption.Tickets = "allow" },
 	rule.SignatureRaw:       func(p *Profile) { p.Quirks.SignatureEncoding = [2]SignatureEncoding{} },

@@ -78,12 +78,15 @@ const (
 	FormatCompared Rule = "verdict.format"    // another format than the chosen one is refused
 	IssuerCompared Rule = "verdict.verifier"  // results of another Verifier than the chosen one are refused
 	VerdictNeeded  Rule = "verdict.needed"    // a relying party without a verdict does not go on
+	VerdictAccepts Rule = "verdict.accepts"   // a verdict accepts only when it is affirming and its validity is not over
+	KeyAttested    Rule = "demand.later_key"  // a client that must attest shows no other key after the handshake
 	ExporterApart  Rule = "exporter.named"    // the profile's exporters can be used under their names
 )
 
 // Sessions.
 const (
 	ResumptionDue      Rule = "resumption.due"      // a session is resumed only while its attestation stands
+	ResumptionScheme   Rule = "resumption.scheme"   // and, where attestation is demanded, only under a scheme that the policy accepts
 	ResumptionExternal Rule = "resumption.external" // no connection begins with an external pre-shared key alone
 	TicketBounded      Rule = "resumption.ticket"   // a ticket does not outlive the verdict
 )
