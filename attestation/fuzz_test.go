@@ -10,6 +10,8 @@ import (
 	"attls"
 	"attls/extensions/profile"
 	"attls/negotiation"
+
+	"github.com/fxamacker/cbor/v2"
 )
 
 // FuzzParseCMW: any octets are read or refused with a place inside them, and
@@ -115,7 +117,80 @@ func FuzzToken(f *testing.F) {
 			t.Fatal(err)
 		}
 		if verdict.Failure == "" {
+			withinSkew(verdict)
 			accepted(t, verdict)
+		}
+	})
+}
+
+// withinSkew counts a token that expired less than the skew ago as one that has
+// not: it is accepted, and its verdict ends with it.
+func withinSkew(v *negotiation.Verdict) {
+	if v.ValidUntil.Before(testTime) && v.ValidUntil.After(testTime.Add(-defaultSkew)) {
+		v.ValidUntil = testTime
+	}
+}
+
+// FuzzResult: a result that the trusted verifier signs, whatever its claims are.
+func FuzzResult(f *testing.F) {
+	s, v := testDemo()
+	scheme := negotiation.Scheme{Model: profile.ModelResults, Verifier: []byte(DemoVerifier)}
+	ev, err := s.Attest(context.Background(), &negotiation.EvidenceRequest{Scheme: scheme, Challenge: testChallenge, SPKI: testSPKI(f)})
+	if err != nil {
+		f.Fatal(err)
+	}
+	c, failure := ParseCMW(ev.CMW, Limits{})
+	if failure != nil {
+		f.Fatal(failure)
+	}
+	payload, err := verifyJWT(c.Value, v.Key.Public())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(`{"alg":"ES256"}`), payload)
+	f.Add([]byte(`{"alg":"ES256","typ":"JWT","crit":["x"]}`), []byte(`{"exp":1.5,"aud":["x"],"eat_nonce":["AAAAAAAA","AAAAAAAA"]}`))
+	f.Fuzz(func(t *testing.T, header, payload []byte) {
+		jwt, err := signJWT(v.Key, header, payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmw, err := (&CMW{Format: c.Format, Value: jwt}).Encode()
+		if err != nil {
+			return
+		}
+		verdict, err := v.Appraise(context.Background(), &negotiation.AppraisalRequest{Scheme: scheme, CMW: cmw, Challenge: testChallenge})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if verdict.Failure == "" {
+			withinSkew(verdict)
+			accepted(t, verdict)
+		} else if verdict.Status == "affirming" {
+			t.Fatalf("%+v", verdict)
+		}
+	})
+}
+
+// FuzzShortest: what is well-formed has one shortest form, which another library
+// finds well-formed as well.
+func FuzzShortest(f *testing.F) {
+	for _, seed := range []string{"9f01ff", "bf6161f5ff", "5f41aa4100ff", "7f6161ff", "1b0000000000000001", "d9003dd28443a10126a04040", "f97e00", "a1190001f6"} {
+		b, _ := hex.DecodeString(seed)
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if wellFormed(b) != nil {
+			return
+		}
+		short := shortest(b)
+		if err := wellFormed(short); err != nil {
+			t.Fatalf("%x becomes %x: %v", b, short, err)
+		}
+		if again := shortest(short); !bytes.Equal(again, short) || len(short) > len(b) {
+			t.Fatalf("%x becomes %x, then %x", b, short, again)
+		}
+		if err := cbor.Wellformed(short); err != nil {
+			t.Fatalf("%x becomes %x: %v", b, short, err)
 		}
 	})
 }

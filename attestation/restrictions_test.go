@@ -821,6 +821,8 @@ func TestResultClaims(t *testing.T) {
 		{"an empty vector", vector(`{}`), "trustworthiness-vector"},
 		{"a vector that is null", vector(`null`), "trustworthiness-vector"},
 		{"a second appraisal that contradicts itself", strings.Replace(payload, `"submods":{`, `"submods":{"gpu":{"ear.status":"affirming","ear.trustworthiness-vector":{"hardware":97}},`, 1), "gpu claims to be affirming although hardware is 97"},
+		{"an appraisal that expired", strings.Replace(payload, status, status+`,"exp":1`, 1), "expired at 1970"},
+		{"an appraisal for somebody else", strings.Replace(payload, status, status+`,"aud":"x"`, 1), "meant for"},
 		{"a second appraisal that is null", strings.Replace(payload, `"submods":{`, `"submods":{"gpu":null,`, 1), "gpu is not an appraisal"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -285,7 +285,7 @@ func (t *jwt) algorithm(key crypto.PublicKey) (jwa.SignatureAlgorithm, error) {
 // leaves out or reads with less care.
 type result struct {
 	ear.AttestationResult
-	limit  restriction
+	limits []restriction // of the result, then of its appraisals
 	nonces [][]byte
 }
 
@@ -303,13 +303,15 @@ func readResult(payload []byte) (*result, error) {
 		return nil, err
 	}
 	r := &result{}
-	if err := r.readLimits(m); err != nil {
+	limit, err := resultLimits("the result", m)
+	if err != nil {
 		return nil, err
 	}
+	r.limits = []restriction{limit}
 	if r.nonces, err = resultNonces(m["eat_nonce"]); err != nil {
 		return nil, fmt.Errorf("eat_nonce: %w", err)
 	}
-	if err := checkAppraisals(m["submods"]); err != nil {
+	if err := r.checkAppraisals(m["submods"]); err != nil {
 		return nil, err
 	}
 	// The library reads the rest. It has no nonces in an array, and takes numbers
@@ -320,8 +322,8 @@ func readResult(payload []byte) (*result, error) {
 			known[name] = v
 		}
 	}
-	if r.limit.dates.issued != nil {
-		known["iat"] = r.limit.dates.issued.Unix()
+	if limit.dates.issued != nil {
+		known["iat"] = limit.dates.issued.Unix()
 	}
 	b, err := json.Marshal(known)
 	if err != nil {
@@ -336,21 +338,20 @@ func readResult(payload []byte) (*result, error) {
 	return r, nil
 }
 
-// readLimits reads exp, nbf, iat, aud and intuse.
-func (r *result) readLimits(m map[string]any) error {
-	r.limit.where = "the result"
+// resultLimits reads exp, nbf, iat, aud and intuse.
+func resultLimits(where string, m map[string]any) (r restriction, err error) {
+	r.where = where
 	for _, x := range []struct {
 		name  string
 		to    **time.Time
 		round func(float64) float64
-	}{{"exp", &r.limit.dates.expires, math.Floor}, {"nbf", &r.limit.dates.notBefore, math.Ceil}, {"iat", &r.limit.dates.issued, nil}} {
+	}{{"exp", &r.dates.expires, math.Floor}, {"nbf", &r.dates.notBefore, math.Ceil}, {"iat", &r.dates.issued, nil}} {
 		v, ok := m[x.name]
 		if !ok {
 			continue
 		}
-		var err error
 		if *x.to, err = jsonDate(v, x.round); err != nil {
-			return fmt.Errorf("%s is %v: %w", x.name, v, err)
+			return r, fmt.Errorf("%s: %s is %v: %w", where, x.name, v, err)
 		}
 	}
 	if v, ok := m["aud"]; ok {
@@ -358,24 +359,22 @@ func (r *result) readLimits(m map[string]any) error {
 		if !isList {
 			list = []any{v}
 		}
-		r.limit.audience = []string{}
+		r.audience = []string{}
 		for _, x := range list {
 			text, ok := x.(string)
 			if !ok {
-				return errors.New("aud is text or a list of texts (RFC 7519 4.1.3)")
+				return r, fmt.Errorf("%s: aud is text or a list of texts (RFC 7519 4.1.3)", where)
 			}
-			r.limit.audience = append(r.limit.audience, text)
+			r.audience = append(r.audience, text)
 		}
 	}
 	if v, ok := m["intuse"]; ok {
 		n, _ := v.(json.Number)
-		use, err := strconv.ParseUint(n.String(), 10, 64)
-		if err != nil || use == 0 {
-			return fmt.Errorf("intuse is %v; it is an integer from 1 (RFC 9711 4.3.3)", v)
+		if r.use, err = strconv.ParseUint(n.String(), 10, 64); err != nil || r.use == 0 {
+			return r, fmt.Errorf("%s: intuse is %v; it is an integer from 1 (RFC 9711 4.3.3)", where, v)
 		}
-		r.limit.use = use
 	}
-	return nil
+	return r, nil
 }
 
 // resultNonces reads eat_nonce: text of 8 to 88 characters, or two or more of them
@@ -408,8 +407,9 @@ func resultNonces(v any) (out [][]byte, err error) {
 const maxNonceText = 88
 
 // checkAppraisals checks the types that the library is lax about: a status is a
-// name, and a claim of a trustworthiness vector an integer.
-func checkAppraisals(v any) error {
+// name, and a claim of a trustworthiness vector an integer. An appraisal can have
+// limits of its own.
+func (r *result) checkAppraisals(v any) error {
 	submods, ok := v.(map[string]any)
 	if !ok {
 		return errors.New("submods is not an object of appraisals")
@@ -425,6 +425,11 @@ func checkAppraisals(v any) error {
 		if !slices.Contains(tiers, a["ear.status"].(string)) {
 			return fmt.Errorf("submods: %s: ear.status is %q; it is one of %s", name, a["ear.status"], strings.Join(tiers, ", "))
 		}
+		limit, err := resultLimits("submods: "+name, a)
+		if err != nil {
+			return err
+		}
+		r.limits = append(r.limits, limit)
 		vector, ok := a["ear.trustworthiness-vector"]
 		if !ok {
 			continue
@@ -443,7 +448,7 @@ func checkAppraisals(v any) error {
 	return nil
 }
 
-func (r *result) issued() time.Time { return *r.limit.dates.issued }
+func (r *result) issued() time.Time { return *r.limits[0].dates.issued }
 
 // from compares the issuer that the result names.
 func (r *result) from(t *TrustedVerifier) *attls.Error {
@@ -456,12 +461,18 @@ func (r *result) from(t *TrustedVerifier) *attls.Error {
 
 // expiry is the end of a result's validity: the greatest age, or exp if sooner.
 func (a *appraisal) expiry(r *result) time.Time {
-	return r.limit.dates.soonest(r.issued().Add(or(a.MaxAge, defaultMaxAge)))
+	end := r.issued().Add(or(a.MaxAge, defaultMaxAge))
+	for i := range r.limits {
+		end = r.limits[i].dates.soonest(end)
+	}
+	return end
 }
 
 func (a *appraisal) fresh(r *result) *attls.Error {
-	if err := a.allows(&r.limit); err != nil {
-		return err
+	for i := range r.limits {
+		if err := a.allows(&r.limits[i]); err != nil {
+			return err
+		}
 	}
 	if end := r.issued().Add(or(a.MaxAge, defaultMaxAge)); a.at.After(end.Add(or(a.Skew, defaultSkew))) {
 		return refused(attls.FailAppraisal, ruleDates, "the result expired at %v, the greatest age that is accepted", end.UTC())
