@@ -315,7 +315,9 @@ func TestClosure(t *testing.T) {
 		}
 		server := p.Engine(attls.RoleServer)
 		for !p.Engine(attls.RoleClient).Done() {
-			p.Step()
+			if _, ok := p.Step(); !ok {
+				t.Fatalf("the handshake stands still: %v", p.Err())
+			}
 		}
 		p.Engine(attls.RoleClient).CloseNotify()
 		for verdict == nil || len(p.Engine(attls.RoleClient).Output()) > 0 {

@@ -76,10 +76,10 @@ func TestVerdicts(t *testing.T) {
 				_, err := io.ReadFull(client, make([]byte, 4))
 				got <- err
 			}()
-			<-asked
+			within(t, asked, "the question for a verdict")
 			finish := func(c chan error, who string) {
 				t.Helper()
-				if err := <-c; err != nil {
+				if err := within(t, c, "the end of the "+who); err != nil {
 					t.Fatalf("%s: %v", who, err)
 				}
 			}

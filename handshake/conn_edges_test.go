@@ -271,7 +271,7 @@ func TestAlertArrives(t *testing.T) {
 		t.Errorf("client: %v", err)
 	}
 	client.Close()
-	<-wrote
+	within(t, wrote, "the end of what is written")
 	server.Close()
 	if want := "half-closed: true, read to the end: true"; b.closed != want {
 		t.Errorf("when closed, the server's transport was %s", b.closed)

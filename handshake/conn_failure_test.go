@@ -187,7 +187,7 @@ func TestFailureEndsBothDirections(t *testing.T) {
 				if err := s.server.Close(); err != nil {
 					t.Errorf("Close: %v", err)
 				}
-				<-ended
+				within(t, ended, "the end")
 			})
 			t.Run("a Read that is blocked", func(t *testing.T) {
 				a, b := loopback(t)
@@ -282,7 +282,7 @@ func TestSettledAfterClose(t *testing.T) {
 	if ce, se := both(client, server); ce != nil || se != nil {
 		t.Fatalf("client: %v, server: %v", ce, se)
 	}
-	<-asked
+	within(t, asked, "the question for a verdict")
 	settled := make(chan error, 1)
 	go func() { settled <- client.Settled(context.Background()) }()
 	client.Close()
@@ -369,7 +369,7 @@ func TestUnreadUpdatesAreBounded(t *testing.T) {
 	if _, err := io.ReadFull(client, make([]byte, 501)); err != nil {
 		t.Fatal(err)
 	}
-	<-sent
+	within(t, sent, "what is sent")
 	if n := runtime.NumGoroutine() - before; n > 10 {
 		t.Errorf("%d goroutines more", n)
 	}
@@ -589,7 +589,7 @@ func TestTicketBesideVerdict(t *testing.T) {
 	}()
 	close(release)
 	io.Copy(io.Discard, client)
-	<-done
+	within(t, done, "the end of the server")
 	if err := client.Settled(t.Context()); err != nil {
 		t.Error(err)
 	}

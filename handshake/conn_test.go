@@ -28,7 +28,7 @@ func trusting(name string) *handshake.Answerer {
 func conns(t *testing.T, a, b net.Conn, cc, sc *handshake.Config, ca, sa *handshake.Answerer) (client, server *handshake.Conn) {
 	t.Helper()
 	client, server = handshake.Client(a, cc, ca), handshake.Server(b, sc, sa)
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := latest(t)
 	a.SetDeadline(deadline)
 	b.SetDeadline(deadline)
 	t.Cleanup(func() { a.Close(); b.Close() })

@@ -91,7 +91,7 @@ func (c *counter) seen() [2]int {
 // await waits until n KeyUpdates went in a direction.
 func (c *counter) await(t *testing.T, d handshake.Direction, n int) {
 	t.Helper()
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(time.Until(latest(t)))
 	defer timer.Stop()
 	for {
 		c.mu.Lock()
@@ -159,7 +159,7 @@ func (a *against) start(t *testing.T) (ours, theirs error) {
 		x, y = a.wrap(x), a.wrap(y)
 	}
 	t.Cleanup(func() { x.Close(); y.Close() })
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := latest(t)
 	x.SetDeadline(deadline)
 	y.SetDeadline(deadline)
 	if a.role == attls.RoleClient {

@@ -117,7 +117,7 @@ func (openssl) talk(m *encounter, c *handshake.Conn, connection int) {
 		m.peer.await("depth=0 CN = client")
 	}
 	m.peer.say("their line")
-	<-done
+	within(m.t, done, "their line")
 }
 
 func (openssl) says(w *wish, theirs attls.Role) []string {

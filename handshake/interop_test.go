@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"attls"
 	"attls/handshake"
@@ -228,7 +227,7 @@ func (m *encounter) program(name string, args ...string) {
 func (m *encounter) serveAt(name, ready, taken string, args func(port string) []string) string {
 	m.t.Helper()
 	path := lookProgram(m.t, name)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithDeadline(context.Background(), latest(m.t))
 	defer cancel()
 	p, address, err := console.StartServer(ctx, ready, taken, func(port string) (*console.Program, error) {
 		return console.Start(context.Background(), nil, path, args(port)...)
@@ -255,7 +254,7 @@ func (m *encounter) run() {
 		}
 		m.listener, address = l, l.Addr().String()
 		defer l.Close()
-		l.(*net.TCPListener).SetDeadline(time.Now().Add(patience))
+		l.(*net.TCPListener).SetDeadline(latest(t))
 	}
 	for i := range m.connections() {
 		m.connect(address, i)
@@ -281,7 +280,7 @@ func (m *encounter) connect(address string, i int) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	nc.SetDeadline(time.Now().Add(patience))
+	nc.SetDeadline(latest(t))
 	make := handshake.Client
 	if m.role == attls.RoleServer {
 		make = handshake.Server
@@ -369,7 +368,7 @@ func (m *encounter) authenticateLater(c *handshake.Conn) {
 	}
 	m.typed(c, "asked")
 	m.typed(c, "answered")
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithDeadline(context.Background(), latest(m.t))
 	defer cancel()
 	if err := c.Settled(ctx); err != nil {
 		m.failed("%v", err)

@@ -24,9 +24,6 @@ import (
 	"attls/internal/console"
 )
 
-// patience bounds every wait for a program; nothing is decided by it.
-const patience = 30 * time.Second
-
 // program is a running program, openssl or another.
 type program struct {
 	*console.Program
@@ -66,7 +63,7 @@ func lookProgram(t *testing.T, name string) string {
 // which has at most a thousand octets.
 func (p *program) await(pattern string) []string {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithDeadline(context.Background(), latest(p.t))
 	defer cancel()
 	list, err := p.Await(ctx, regexp.MustCompile(pattern))
 	if err != nil {
@@ -87,7 +84,7 @@ func (p *program) say(format string, args ...any) {
 // exit waits until the program has ended by itself.
 func (p *program) exit() error {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithDeadline(context.Background(), latest(p.t))
 	defer cancel()
 	err := p.Wait(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -154,7 +151,7 @@ func (w *withOpenSSL) start() error {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		l.(*net.TCPListener).SetDeadline(time.Now().Add(patience))
+		l.(*net.TCPListener).SetDeadline(latest(t))
 		w.peer = startOpenSSL(t, append([]string{"s_client", "-connect", l.Addr().String(), "-servername", "server",
 			"-verify_hostname", "server"}, args...)...)
 		nc, err = l.Accept()
@@ -163,7 +160,7 @@ func (w *withOpenSSL) start() error {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	nc.SetDeadline(time.Now().Add(patience))
+	nc.SetDeadline(latest(t))
 	if w.role == attls.RoleClient {
 		w.conn = handshake.Client(nc, &w.cfg, &w.answerer)
 	} else {
@@ -399,7 +396,7 @@ func TestOpenSSLKeyUpdate(t *testing.T) {
 				}
 				w.peer.await(step.name + " to openssl")
 				w.peer.say("%s from openssl", step.name)
-				if got := <-lines; got != step.name+" from openssl" {
+				if got := within(t, lines, "a line"); got != step.name+" from openssl" {
 					t.Fatalf("%s: got %q", step.name, got)
 				}
 				// openssl answers with its next data, we at once.
