@@ -8,7 +8,7 @@ import (
 
 // patience bounds every wait for a program or for the other end; nothing is decided by
 // it, and a machine may be busy.
-const patience = 20 * time.Second
+const patience = 15 * time.Second
 
 // impatient is set once something was waited for in vain. What is broken for one test is
 // broken for the others too, and a run has to end soon.
