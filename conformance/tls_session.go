@@ -1,11 +1,14 @@
 package conformance
 
 import (
+	"slices"
+
 	"attls"
 	"attls/extensions"
 	"attls/handshake"
 	"attls/handshake/message"
 	"attls/internal/rule"
+	"attls/record"
 )
 
 // sessionFaults are in a connection that brings back the ticket of another one.
@@ -33,6 +36,24 @@ var sessionFaults = []tlsFault{
 		clientHello(0, func(l extensions.List) extensions.List {
 			return with(attls.ExtPreSharedKey, pskOffer...)(with(attls.ExtPSKKeyExchangeModes, 1, 1)(drop(attls.ExtSignatureAlgorithms)(l)))
 		})),
+	refused("early-data-beyond", rule.EarlyDataBounded, "A client sends early data that the server rejects, and more of it than any was announced.", attls.FailEarlyDataLimit, server, attls.KindNone,
+		rejectedEarlyData(4, record.MaxPlaintext), in(withSession), mayPass),
+}
+
+// rejectedEarlyData lets a client offer early data with a ticket that does not
+// permit it, and send so many records that no key opens after ClientHello.
+func rejectedEarlyData(records, octets int) func(*setup) {
+	return resumed(func(s *setup) {
+		reboundHello(func(l extensions.List) extensions.List {
+			last := len(l) - 1 // pre_shared_key
+			return append(with(attls.ExtEarlyData)(slices.Clone(l[:last])), l[last])
+		})(s)
+		oneRecord(client, atHello, func(_ *record.Raw, p *record.Plan) {
+			for range records {
+				p.After = append(p.After, record.Raw{Type: attls.ContentTypeApplicationData, Payload: make([]byte, octets)})
+			}
+		})(s)
+	})
 }
 
 // keyTolerances are ClientHellos that leave out what a pre-shared key makes
@@ -45,6 +66,8 @@ var keyTolerances = []tlsFault{
 			s.ends[client].config.KeyShares = []attls.NamedGroup{}
 			reboundHello(drop(attls.ExtSignatureAlgorithms))(s)
 		}), in(withSession)),
+	taken("early-data-rejected", rule.EarlyDataSkipped, "A client offers early data with a ticket that does not permit it, and sends some.", server,
+		rejectedEarlyData(3, 300), in(withSession)),
 	taken("psk-without-exchange", "", "A client that offers a pre-shared key without (EC)DHE sends neither supported_groups nor key_share.", server,
 		keyAlone(reboundHello(func(l extensions.List) extensions.List {
 			return drop(attls.ExtSupportedGroups)(drop(attls.ExtKeyShare)(l))

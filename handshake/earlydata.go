@@ -5,6 +5,7 @@ import (
 
 	"attls"
 	"attls/handshake/message"
+	"attls/internal/rule"
 	"attls/negotiation"
 )
 
@@ -64,6 +65,12 @@ func (e *Engine) skipEarlyData(s *Session) {
 	}
 	if n == 0 {
 		n = unannounced
+	}
+	switch {
+	case !e.obeys(rule.EarlyDataSkipped):
+		n = 0
+	case !e.obeys(rule.EarlyDataBounded):
+		n = math.MaxUint32
 	}
 	e.in.SkipUndecryptable(int(min(uint64(n), math.MaxInt)))
 }

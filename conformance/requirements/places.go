@@ -87,4 +87,6 @@ var places = map[rule.Rule]string{
 	rule.VersionOffered:        "handshake.checkServerVersion",
 	rule.ALPNOffered:           "handshake.readEncryptedExtension",
 	rule.RetryNeeded:           "handshake.retry",
+	rule.EarlyDataSkipped:      "handshake.skipEarlyData",
+	rule.EarlyDataBounded:      "handshake.skipEarlyData",
 }

@@ -122,5 +122,7 @@ const (
 	HelloRepeated       Rule = "hello.repeated"       // the second ClientHello differs where it may
 	VersionOffered      Rule = "version.offered"      // the selected version was offered
 	ALPNOffered         Rule = "alpn.offered"         // so was the protocol
+	EarlyDataSkipped    Rule = "early_data.skipped"   // early data that is rejected is skipped
+	EarlyDataBounded    Rule = "early_data.bounded"   // as much of it as was announced
 	RetryNeeded         Rule = "retry.needed"         // HelloRetryRequest changes something
 )
