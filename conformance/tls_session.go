@@ -43,12 +43,23 @@ var sessionFaults = []tlsFault{
 // rejectedEarlyData lets a client offer early data with a ticket that does not
 // permit it, and send so many records that no key opens after ClientHello.
 func rejectedEarlyData(records, octets int) func(*setup) {
+	offers := func(l extensions.List) bool {
+		_, ok := l.Find(attls.ExtPreSharedKey)
+		return ok
+	}
 	return resumed(func(s *setup) {
 		reboundHello(func(l extensions.List) extensions.List {
-			last := len(l) - 1 // pre_shared_key
+			last := len(l) - 1
+			if !offers(l) { // the connection that the ticket is of
+				return l
+			}
 			return append(with(attls.ExtEarlyData)(slices.Clone(l[:last])), l[last])
 		})(s)
-		oneRecord(client, atHello, func(_ *record.Raw, p *record.Plan) {
+		oneRecord(client, atHello, func(r *record.Raw, p *record.Plan) {
+			var hello message.ClientHello
+			if hello.Unmarshal(r.Payload[4:]) != nil || !offers(hello.Extensions) {
+				return
+			}
 			for range records {
 				p.After = append(p.After, record.Raw{Type: attls.ContentTypeApplicationData, Payload: make([]byte, octets)})
 			}

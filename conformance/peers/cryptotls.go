@@ -68,6 +68,7 @@ var cryptoTLSDeviations = cryptoTLSTried.all(
 	answers(attls.AlertHandshakeFailure, "what is missing in a hello is a thing without anything in common, handshake_failure", "no-groups", "no-suites", "request-without-algorithms"),
 	answers(attls.AlertProtocolVersion, "a version that was not offered is protocol_version, not illegal_parameter (RFC 8446 4.2.1)", "version"),
 	answers(attls.AlertIllegalParameter, "a pre-shared key that was not offered is illegal_parameter, not unsupported_extension (RFC 8446 4.2)", "key-not-offered"),
+	answers(attls.AlertUnsupportedExtension, "early_data, which it has for QUIC alone, is refused instead of skipped (RFC 8446 4.2.10)", "early-data-rejected"),
 	breaksOff("a first record that is no handshake record is taken for another protocol, and it closes without an alert", append(bySender("unknown-type"), "ccs-first")...),
 )
 
