@@ -166,6 +166,9 @@ func (c *compiler) run(o Options) {
 	c.quirks()
 	c.unusedNumbers()
 	c.acknowledge(o)
+	if c.problems.Err() == nil {
+		c.weaknesses()
+	}
 }
 
 func (c *compiler) identity() {

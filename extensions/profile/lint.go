@@ -62,7 +62,9 @@ func (l *linter) load(o Options, prefix string) *Profile {
 	}
 	if p != nil {
 		l.add(p.Warnings, prefix)
-		l.add(p.remarks, prefix)
+		if prefix == "" { // of the readings in force
+			l.add(p.remarks, prefix)
+		}
 	}
 	return p
 }
