@@ -225,5 +225,14 @@ func Words() []Word {
 	for _, n := range names(functions) {
 		list = append(list, Word{functions[n].usage(n), functions[n].text})
 	}
-	return list
+	return append(list, ranges...)
+}
+
+// ranges are the words of a transcript range.
+var ranges = []Word{
+	{"CH..X", "a transcript range: the handshake messages, with their headers, from ClientHello to X; it stands where a hash is taken, and is the Transcript-Hash there"},
+	{"CH..<X", "the messages in front of X"},
+	{"X = CH, SH, EE, CR", "ClientHello, ServerHello, EncryptedExtensions, CertificateRequest; without a CertificateRequest, CH..CR ends with EncryptedExtensions"},
+	{"X = CR(pha)", "the CertificateRequest of post-handshake authentication, behind the whole handshake"},
+	{"X = CT(r), CV(r), AT(r), Fin(r)", "Certificate, CertificateVerify, the added message, Finished of r: role (the attester that is bound), client or server"},
 }
