@@ -92,7 +92,7 @@ func NewRawCredential(signer crypto.Signer) (*Credential, error) {
 	bad := func(err error) error {
 		return attls.Errorf(attls.Local, attls.FailConfiguration, "%v", err).Under("Credential")
 	}
-	spki, err := x509.MarshalPKIXPublicKey(signer.Public())
+	spki, err := provider.MarshalSPKI(signer.Public())
 	if err != nil {
 		return nil, bad(err)
 	}
@@ -368,6 +368,9 @@ func signedUnder(cert *x509.Certificate, s attls.SignatureScheme) bool {
 		return s == attls.RSA_PSS_RSAE_SHA384 || s == attls.RSA_PSS_PSS_SHA384
 	case x509.SHA512WithRSAPSS:
 		return s == attls.RSA_PSS_RSAE_SHA512 || s == attls.RSA_PSS_PSS_SHA512
+	case x509.UnknownSignatureAlgorithm:
+		own, ok := provider.CertificateSignature(cert.Raw)
+		return ok && s == own
 	}
 	return false
 }

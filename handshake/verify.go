@@ -7,7 +7,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -19,9 +18,13 @@ import (
 // Trust decides which certificate chains of a peer are accepted: path
 // validation of RFC 5280 with crypto/x509.
 type Trust struct {
-	// Roots are the trust anchors. Nil: the system's. Certificates with a key of
-	// type RSASSA-PSS have to come from ParseCertificate.
+	// Roots are the trust anchors. Nil: the system's, unless there are Anchors.
+	// Certificates with a key of type RSASSA-PSS have to come from ParseCertificate.
 	Roots *x509.CertPool
+	// Anchors are trust anchors beside Roots. Their keys may be of any type that
+	// signs under a scheme of this module: crypto/x509 passes over those of Ed448 and
+	// ML-DSA in a pool. A certificate is in Roots or here, not in both.
+	Anchors []*x509.Certificate
 	// ServerName is compared with a server's certificate: a DNS name or an IP
 	// address. Empty: Config.ServerName.
 	ServerName string
@@ -87,10 +90,7 @@ func (t *Trust) validate(r *CertificateVerdictRequest) *attls.Error {
 		}
 		return attls.Errorf(attls.Refused, attls.FailCertificateUnknown, "the raw public key is not among those that are trusted").By("RFC 7250 6")
 	}
-	o := x509.VerifyOptions{Roots: t.Roots, KeyUsages: t.KeyUsages}
-	if len(r.Chain) > 1 {
-		o.Intermediates = x509.NewCertPool()
-	}
+	o := x509.VerifyOptions{KeyUsages: t.KeyUsages}
 	if t.Time != nil {
 		o.CurrentTime = t.Time()
 	}
@@ -110,6 +110,7 @@ func (t *Trust) validate(r *CertificateVerdictRequest) *attls.Error {
 		}
 	}
 	var leaf *x509.Certificate
+	var intermediates []*x509.Certificate
 	for i, der := range r.Chain {
 		cert, err := ParseCertificate(der)
 		switch {
@@ -118,9 +119,10 @@ func (t *Trust) validate(r *CertificateVerdictRequest) *attls.Error {
 		case i == 0:
 			leaf = cert
 		case err == nil: // what does not parse can be no part of a path
-			o.Intermediates.AddCert(cert)
+			intermediates = append(intermediates, cert)
 		}
 	}
+	leaf = t.path(&o, leaf, intermediates)
 	if _, err := leaf.Verify(o); err != nil {
 		return refused(chainFailure(err), err)
 	}
@@ -158,22 +160,18 @@ func chainFailure(err error) attls.Failure {
 	return attls.FailBadCertificate
 }
 
-// ParsePrivateKey reads a DER PrivateKeyInfo (PKCS #8) as crypto/x509 does, and a
-// key of type id-RSASSA-PSS as well.
-func ParsePrivateKey(der []byte) (crypto.Signer, error) {
-	key, err := x509.ParsePKCS8PrivateKey(der)
-	if err != nil {
-		if pss, failure := provider.ParsePSSPrivateKey(der); failure == nil {
-			return pss, nil
-		}
-		return nil, err
-	}
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, fmt.Errorf("a key of type %T makes no signatures", key)
-	}
-	return signer, nil
-}
+// ParsePrivateKey reads a DER PrivateKeyInfo (PKCS #8) of a type that signs under a
+// scheme of this module: as crypto/x509 does, and a key of type id-RSASSA-PSS, Ed448
+// or ML-DSA (RFC 4055, 8410, 9881) as well. The error names what it is instead.
+func ParsePrivateKey(der []byte) (crypto.Signer, error) { return provider.ParsePrivateKey(der) }
+
+// ParseECPrivateKey reads a DER ECPrivateKey (RFC 5915), as crypto/x509 does; the
+// error names a curve that TLS 1.3 does not sign with.
+func ParseECPrivateKey(der []byte) (crypto.Signer, error) { return provider.ParseECPrivateKey(der) }
+
+// MarshalPublicKey writes a public key of any type that ParsePrivateKey knows as DER
+// SubjectPublicKeyInfo.
+func MarshalPublicKey(key crypto.PublicKey) ([]byte, error) { return provider.MarshalSPKI(key) }
 
 // ParseCertificate is x509.ParseCertificate, with the key where crypto/x509
 // yields none: one of type id-RSASSA-PSS (RFC 4055). Such a certificate can then

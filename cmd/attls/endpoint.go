@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"crypto"
-	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -288,15 +285,9 @@ func (f *endpointFlags) trust(e *endpoint, host string) error {
 		}
 	}
 	if f.ca != "" {
-		blob, err := os.ReadFile(f.ca)
-		if err != nil {
-			return unavailable(err)
-		}
-		t.Roots = x509.NewCertPool()
-		if !t.Roots.AppendCertsFromPEM(blob) {
-			return unavailable(fmt.Errorf("%s holds no certificate", f.ca))
-		}
-		return nil
+		var err error
+		t.Roots, t.Anchors, err = readAnchors(f.ca, e.err)
+		return unavailable(err)
 	}
 	if f.role == attls.RoleClient && !local(host) {
 		return nil
@@ -366,75 +357,6 @@ func (f *endpointFlags) record(e *endpoint) error {
 	closeLog := e.close
 	e.close = func() error { return errors.Join(closeLog(), e.capture.close()) }
 	return nil
-}
-
-// readCertificate reads a chain and a private key out of PEM files.
-func readCertificate(certFile, keyFile string) ([][]byte, crypto.Signer, error) {
-	blob, err := os.ReadFile(certFile)
-	if err != nil {
-		return nil, nil, err
-	}
-	var chain [][]byte
-	for rest := blob; ; {
-		var b *pem.Block
-		if b, rest = pem.Decode(rest); b == nil {
-			break
-		}
-		if b.Type == "CERTIFICATE" {
-			chain = append(chain, b.Bytes)
-		}
-	}
-	if len(chain) == 0 {
-		return nil, nil, fmt.Errorf("%s holds no certificate", certFile)
-	}
-	if keyFile == "" {
-		keyFile = certFile
-	} else if blob, err = os.ReadFile(keyFile); err != nil {
-		return nil, nil, err
-	}
-	key, err := findKey(blob, keyFile)
-	return chain, key, err
-}
-
-// readKey reads a private key out of a PEM file.
-func readKey(file string) (crypto.Signer, error) {
-	blob, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	return findKey(blob, file)
-}
-
-// findKey returns the first private key in what a file holds.
-func findKey(blob []byte, file string) (crypto.Signer, error) {
-	for rest := blob; ; {
-		var b *pem.Block
-		if b, rest = pem.Decode(rest); b == nil {
-			return nil, fmt.Errorf("%s holds no private key", file)
-		}
-		if key := parseKey(b); key != nil {
-			return key, nil
-		}
-	}
-}
-
-// parseKey reads a private key; nil when the block holds none.
-func parseKey(b *pem.Block) crypto.Signer {
-	var key any
-	var err error
-	switch b.Type {
-	case "PRIVATE KEY":
-		key, err = handshake.ParsePrivateKey(b.Bytes)
-	case "EC PRIVATE KEY":
-		key, err = x509.ParseECPrivateKey(b.Bytes)
-	case "RSA PRIVATE KEY":
-		key, err = x509.ParsePKCS1PrivateKey(b.Bytes)
-	}
-	signer, ok := key.(crypto.Signer)
-	if err != nil || !ok {
-		return nil
-	}
-	return signer
 }
 
 // connection is one connection of an endpoint.

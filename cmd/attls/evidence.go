@@ -172,33 +172,6 @@ func (f *evidenceFlags) request() (*negotiation.AppraisalRequest, error) {
 	return r, nil
 }
 
-// readPublicKey reads a key as DER SubjectPublicKeyInfo out of a PEM file.
-func readPublicKey(name string) ([]byte, error) {
-	blob, err := os.ReadFile(name)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		var b *pem.Block
-		if b, blob = pem.Decode(blob); b == nil {
-			return nil, fmt.Errorf("%s holds no certificate and no key", name)
-		}
-		switch b.Type {
-		case "PUBLIC KEY":
-			return b.Bytes, nil
-		case "CERTIFICATE":
-			cert, err := x509.ParseCertificate(b.Bytes)
-			if err != nil {
-				return nil, err
-			}
-			return cert.RawSubjectPublicKeyInfo, nil
-		}
-		if key := parseKey(b); key != nil {
-			return x509.MarshalPKIXPublicKey(crypto.PublicKey(key.Public()))
-		}
-	}
-}
-
 func makeCommand(files *rootFiles) *cobra.Command {
 	var f evidenceFlags
 	var spoil, keyOut string

@@ -138,9 +138,10 @@ func exitCodesTopic() *cobra.Command {
      alert at the right message
   1  it did not: a handshake failed, a peer or its Evidence was refused, a
      connection ended without close_notify, a replay differs from its recording.
-     It also means that nothing came of it: attls conform could run no case of those that were chosen, none with a stack
-     that --peer names, or sent no fault although --faults was given. A shard of
-     such cases is not judged; attls conform merge judges the whole
+     It also means that nothing came of it: attls conform could run no case of
+     those that were chosen, none with a stack that --peer names, or sent no fault
+     although --faults was given. A shard of such cases is not judged; attls conform
+     merge judges the whole
   2  the command line is wrong, the profile forbids the combination asked for, or
      flags that choose (--peer, --filter, --faults, --match, --row) choose nothing
   3  something local is not available: a file, a port, a program, among them a

@@ -59,7 +59,7 @@ func (f *sessionFlags) register(c *cobra.Command, role attls.Role) {
 	flags.StringVar(&f.pskIdentity, "psk-identity", "Client_identity", "identity of --psk")
 	flags.StringSliceVar(&f.pskModes, "psk-modes", nil, "modes of pre-shared keys, preferred first: psk_dhe_ke (default), psk_ke")
 	flags.BoolVar(&f.rawKeys, "raw-public-key", false, "prefer raw public keys (RFC 7250) to certificates, both ways; --key needs no --cert then")
-	flags.StringSliceVar(&f.peerKeys, "peer-key", nil, "PEM files with the raw public keys accepted of the peer")
+	flags.StringSliceVar(&f.peerKeys, "peer-key", nil, "PEM files with the raw public keys accepted of the peer (public keys, or certificates whose keys are meant)")
 	flags.BoolVar(&f.commands, "commands", false, "a line of standard input that is one letter is a command: k updates our key, K the peer's as well, c asks clients for a certificate")
 }
 
@@ -160,15 +160,11 @@ func (f *sessionFlags) rawPublicKeys(e *endpoint) error {
 		}
 	}
 	for _, file := range f.peerKeys {
-		blob, err := os.ReadFile(file)
+		spki, err := readPublicKey(file)
 		if err != nil {
 			return unavailable(err)
 		}
-		b, _ := pem.Decode(blob)
-		if b == nil || b.Type != "PUBLIC KEY" {
-			return unavailable(fmt.Errorf("%s holds no public key", file))
-		}
-		e.answerer.Trust.RawKeys = append(e.answerer.Trust.RawKeys, b.Bytes)
+		e.answerer.Trust.RawKeys = append(e.answerer.Trust.RawKeys, spki)
 	}
 	return nil
 }

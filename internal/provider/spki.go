@@ -6,9 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
-	"crypto/x509"
 	"encoding/asn1"
-	"errors"
 	"math/big"
 
 	"attls"
@@ -167,20 +165,6 @@ func (k *PublicKey) rsa(der []byte) error {
 	return nil
 }
 
-// ParsePSSPrivateKey reads a DER PrivateKeyInfo (RFC 5958) with a key of the type
-// id-RSASSA-PSS, for which crypto/x509 has no parser either.
-func ParsePSSPrivateKey(der []byte) (*rsa.PrivateKey, error) {
-	in := cryptobyte.String(der)
-	var info, alg, key cryptobyte.String
-	var version int
-	var oid asn1.ObjectIdentifier
-	if !in.ReadASN1(&info, cbasn1.SEQUENCE) || !in.Empty() || !info.ReadASN1Integer(&version) || !info.ReadASN1(&alg, cbasn1.SEQUENCE) ||
-		!alg.ReadASN1ObjectIdentifier(&oid) || !oid.Equal(oidRSAPSS) || !info.ReadASN1(&key, cbasn1.OCTET_STRING) {
-		return nil, errors.New("no PrivateKeyInfo of an RSASSA-PSS key")
-	}
-	return x509.ParsePKCS1PrivateKey(key)
-}
-
 // pss reads RSASSA-PSS-params (RFC 4055 section 3.1). Without parameters any
 // hash may be used; with them, the one they name.
 func (k *PublicKey) pss(alg cryptobyte.String) error {
@@ -320,4 +304,25 @@ func SPKIFromCertificate(cert []byte) ([]byte, *attls.Error) {
 		return nil, bad(tbs, "subjectPublicKeyInfo")
 	}
 	return spki, nil
+}
+
+// CertificateSignature is the scheme of the signature on a DER certificate, where it
+// is one that crypto/x509 does not verify: Ed448 (RFC 8410) or ML-DSA (RFC 9881).
+func CertificateSignature(cert []byte) (attls.SignatureScheme, bool) {
+	in := cryptobyte.String(cert)
+	var body, alg cryptobyte.String
+	var oid asn1.ObjectIdentifier
+	if !in.ReadASN1(&body, cbasn1.SEQUENCE) || !body.SkipASN1(cbasn1.SEQUENCE) || !body.ReadASN1(&alg, cbasn1.SEQUENCE) ||
+		!alg.ReadASN1ObjectIdentifier(&oid) || !alg.Empty() { // both texts forbid parameters
+		return 0, false
+	}
+	for _, s := range [...]struct {
+		oid    asn1.ObjectIdentifier
+		scheme attls.SignatureScheme
+	}{{oidEd448, attls.ED448}, {oidMLDSA44, attls.MLDSA44}, {oidMLDSA65, attls.MLDSA65}, {oidMLDSA87, attls.MLDSA87}} {
+		if oid.Equal(s.oid) {
+			return s.scheme, true
+		}
+	}
+	return 0, false
 }
