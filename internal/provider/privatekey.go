@@ -3,6 +3,7 @@ package provider
 import (
 	"bytes"
 	"crypto"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
@@ -59,20 +60,17 @@ var otherCurves = []struct {
 // (RFC 8410) and ML-DSA in each form of RFC 9881 section 6, and in the two that
 // OpenSSL writes without a tag, bare-seed and bare-priv.
 func ParsePrivateKey(der []byte) (crypto.Signer, error) {
-	in := cryptobyte.String(der)
-	var info, alg, key cryptobyte.String
-	var version int
-	var oid asn1.ObjectIdentifier
-	if !in.ReadASN1(&info, cbasn1.SEQUENCE) || !in.Empty() || !info.ReadASN1Integer(&version) || !info.ReadASN1(&alg, cbasn1.SEQUENCE) ||
-		!alg.ReadASN1ObjectIdentifier(&oid) || !info.ReadASN1(&key, cbasn1.OCTET_STRING) {
-		return nil, errors.New("not a PrivateKeyInfo of PKCS #8")
-	}
-	if version != 0 && version != 1 {
-		return nil, fmt.Errorf("PrivateKeyInfo of version %d", version)
+	oid, alg, key, err := privateKeyInfo(der)
+	if err != nil {
+		return nil, err
 	}
 	switch {
 	case oid.Equal(oidRSAPSS):
-		return x509.ParsePKCS1PrivateKey(key)
+		pss, err := ParsePSSPrivateKey(der)
+		if err != nil {
+			return nil, err
+		}
+		return pss, nil
 	case oid.Equal(oidEd448):
 		return parseEd448(alg, key)
 	case oid.Equal(oidECDSA):
@@ -99,6 +97,34 @@ func ParsePrivateKey(der []byte) (crypto.Signer, error) {
 		return nil, fmt.Errorf("a key of type %T makes no signatures", parsed)
 	}
 	return signer, nil
+}
+
+// privateKeyInfo reads the type of a key, its parameters and the key itself.
+func privateKeyInfo(der []byte) (oid asn1.ObjectIdentifier, params, key cryptobyte.String, _ error) {
+	in := cryptobyte.String(der)
+	var info cryptobyte.String
+	var version int
+	if !in.ReadASN1(&info, cbasn1.SEQUENCE) || !in.Empty() || !info.ReadASN1Integer(&version) || !info.ReadASN1(&params, cbasn1.SEQUENCE) ||
+		!params.ReadASN1ObjectIdentifier(&oid) || !info.ReadASN1(&key, cbasn1.OCTET_STRING) {
+		return nil, nil, nil, errors.New("not a PrivateKeyInfo of PKCS #8")
+	}
+	if version != 0 && version != 1 {
+		return nil, nil, nil, fmt.Errorf("PrivateKeyInfo of version %d", version)
+	}
+	return oid, params, key, nil
+}
+
+// ParsePSSPrivateKey reads a DER PrivateKeyInfo with a key of the type id-RSASSA-PSS
+// (RFC 4055), for which crypto/x509 has no parser.
+func ParsePSSPrivateKey(der []byte) (*rsa.PrivateKey, error) {
+	oid, _, key, err := privateKeyInfo(der)
+	switch {
+	case err != nil:
+		return nil, err
+	case !oid.Equal(oidRSAPSS):
+		return nil, fmt.Errorf("a key of type %v, not RSASSA-PSS", oid)
+	}
+	return x509.ParsePKCS1PrivateKey(key)
 }
 
 // ParseECPrivateKey reads a DER ECPrivateKey (RFC 5915).

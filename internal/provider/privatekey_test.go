@@ -44,9 +44,9 @@ func element(tag cbasn1.Tag, contents ...[]byte) []byte {
 	return b.BytesOrPanic()
 }
 
-// signs makes a signature with a key and verifies it under its public key as it
+// signsAndVerifies makes a signature with a key and verifies it under its public key as it
 // stands in a certificate.
-func signs(t *testing.T, name string, signer crypto.Signer) {
+func signsAndVerifies(t *testing.T, name string, signer crypto.Signer) {
 	t.Helper()
 	spki, err := MarshalSPKI(signer.Public())
 	if err != nil {
@@ -92,7 +92,7 @@ func TestPrivateKeys(t *testing.T) {
 			if own, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !own.Equal(key.Public()) {
 				t.Errorf("%s, %s: another key", s.Name(), form)
 			}
-			signs(t, s.Name()+", "+form, signer)
+			signsAndVerifies(t, s.Name()+", "+form, signer)
 		}
 		other := bytes.Clone(seed)
 		other[0]++
@@ -120,7 +120,7 @@ func TestPrivateKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signs(t, "Ed448", signer)
+	signsAndVerifies(t, "Ed448", signer)
 	for _, der := range [][]byte{pkcs8(oidEd448, seed), pkcs8(oidEd448, element(cbasn1.OCTET_STRING, seed[1:])), pkcs8(oidEd448, element(cbasn1.OCTET_STRING, seed), 5, 0)} {
 		if _, err := ParsePrivateKey(der); err == nil {
 			t.Errorf("%x is read as an Ed448 key", der)
@@ -139,13 +139,13 @@ func TestPrivateKeys(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%T: %v", key, err)
 		}
-		signs(t, "PKCS #8", signer)
+		signsAndVerifies(t, "PKCS #8", signer)
 	}
 	sec1, _ := x509.MarshalECPrivateKey(p256)
 	if signer, err = ParseECPrivateKey(sec1); err != nil {
 		t.Fatal(err)
 	}
-	signs(t, "SEC 1", signer)
+	signsAndVerifies(t, "SEC 1", signer)
 	if signer, err = ParsePrivateKey(pkcs8(oidRSAPSS, x509.MarshalPKCS1PrivateKey(rsaKey))); err != nil {
 		t.Fatal(err)
 	}
