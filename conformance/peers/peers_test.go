@@ -54,7 +54,35 @@ func serveEvidence(args []string) error {
 			return err
 		}
 	}
-	return attestation.Serve(context.Background(), attester, appraiser, os.Stdin, os.Stdout)
+	if os.Getenv(evidenceHelper) != evidenceTwice {
+		return attestation.Serve(context.Background(), attester, appraiser, os.Stdin, os.Stdout)
+	}
+	var answer bytes.Buffer
+	if err := attestation.Serve(context.Background(), attester, appraiser, os.Stdin, &answer); err != nil {
+		return err
+	}
+	_, err := os.Stdout.WriteString(`{"status":"contraindicated",` + answer.String()[1:])
+	return err
+}
+
+// evidenceTwice as the value of evidenceHelper makes an appraiser whose answers have
+// two statuses: one that refuses, and the one it would have given.
+const evidenceTwice = "twice"
+
+// TestTwoStatuses: neither stack takes the verdict that it likes better out of an
+// answer that has two.
+func TestTwoStatuses(t *testing.T) {
+	all := stacks(t)
+	if reason := all[1].Missing(); reason != "" {
+		t.Skip(reason)
+	}
+	t.Setenv(evidenceHelper, evidenceTwice)
+	c := Case{"mbedtls", "attls", conformance.Scenario{Profile: "early-attestation-06", Attester: conformance.AttestServer,
+		Model: conformance.ModelEvidence, Credential: conformance.CredentialX509}}
+	r := Run(t.Context(), c, map[string]Peer{"attls": all[0], "mbedtls": all[1]}, Settings{})
+	if r.Status != Failed || !strings.Contains(r.Reason, string(attls.FailVerifierUnreachable)) {
+		t.Errorf("%s: %s", r.Status, r.Reason)
+	}
 }
 
 func stacks(t *testing.T) []Peer {

@@ -46,6 +46,7 @@ static int start(char **arguments, struct child *c)
     }
     c->pid = fork();
     if (c->pid == 0) {
+        setpgid(0, 0); /* a group of its own, which is ended whole */
         dup2(in[0], STDIN_FILENO);
         dup2(out[1], STDOUT_FILENO);
         for (int fd = 3; fd < 64; fd++) {
@@ -62,6 +63,7 @@ static int start(char **arguments, struct child *c)
         close(out[0]);
         return -1;
     }
+    setpgid(c->pid, c->pid); /* whoever comes first */
     c->in = in[1];
     c->out = out[0];
     fcntl(c->in, F_SETFL, O_NONBLOCK);
@@ -140,7 +142,7 @@ static int wait_for(pid_t pid, const struct timespec *deadline, int *status)
     if (ended != 0) {
         return 1;
     }
-    kill(pid, SIGKILL);
+    kill(-pid, SIGKILL);
     while (waitpid(pid, status, 0) < 0 && errno == EINTR) {
     }
     return 0;
@@ -168,11 +170,12 @@ int command_run(const char *command, const struct text *input, int seconds,
     }
     close(c.out);
     if (*reason != NULL) {
-        kill(c.pid, SIGKILL);
+        kill(-c.pid, SIGKILL);
     }
     if (!wait_for(c.pid, &deadline, &status) && *reason == NULL) {
         *reason = "it took too long";
     }
+    kill(-c.pid, SIGKILL); /* what it has left behind, if anything */
     free(line);
     if (*reason == NULL && !(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
         *reason = "it failed";

@@ -152,12 +152,20 @@ static void copy_member(struct text *verdict, const struct text *answer, const c
 static int parse_verdict(struct connection *c, const struct text *answer, const char *message)
 {
     struct attestation *a = peers(c);
-    int bad, unaffirmed;
-    struct json status = json_member(answer->p, answer->len, "status", &bad);
-    struct json failure = json_member(answer->p, answer->len, "failure", &unaffirmed);
+    static const char *const members[] = { "status", "failure", "reason", "spki", "valid_until", "checks" };
+    int bad = 0;
+    struct json status, failure;
     enum failure f = NO_FAILURE;
 
-    if (bad || status.p == NULL) {
+    for (size_t i = 0; !bad && i < sizeof(members) / sizeof(members[0]); i++) {
+        json_member(answer->p, answer->len, members[i], &bad); /* bad where it appears twice */
+    }
+    if (bad) {
+        return fail(c, FAIL_VERIFIER_UNREACHABLE, message, "the appraiser's answer is not an object, or has a member twice");
+    }
+    status = json_member(answer->p, answer->len, "status", &bad);
+    failure = json_member(answer->p, answer->len, "failure", &bad);
+    if (status.p == NULL) {
         return fail(c, FAIL_VERIFIER_UNREACHABLE, message, "the appraiser's answer has no status");
     }
     if (failure.p != NULL && failure.len > 2) {

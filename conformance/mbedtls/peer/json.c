@@ -125,6 +125,9 @@ struct json json_member(const char *text, size_t len, const char *name, int *bad
             }
             value.len = (size_t) (c.p - value.p);
             if (json_is(key, name)) {
+                if (found.p != NULL) { /* twice, so that two readers may see two values */
+                    return (struct json) { NULL, 0 };
+                }
                 found = value;
             }
         } while (take(&c, ','));

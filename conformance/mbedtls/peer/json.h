@@ -10,7 +10,8 @@ struct json {
     size_t len;
 };
 
-/* The member of an object. Sets *bad when the text is not one JSON object. */
+/* The member of an object. Sets *bad when the text is not one JSON object, or has
+ * the member twice. */
 struct json json_member(const char *text, size_t len, const char *name, int *bad);
 /* Whether the value is this string (without escapes). */
 int json_is(struct json v, const char *s);
