@@ -27,7 +27,7 @@ import (
 // behaviour runs scenarios in a world that never changes: what comes out is a
 // function of the profile.
 type behaviour struct {
-	lab  *laboratory
+	env  *Environment
 	list []experiment
 }
 
@@ -42,13 +42,13 @@ type experiment struct {
 
 func newBehaviour(t *testing.T, p *profile.Profile) *behaviour {
 	t.Helper()
-	lab, err := newLaboratory()
+	env, err := NewEnvironment()
 	if err != nil {
 		t.Fatal(err)
 	}
-	lab.clock = func() time.Time { return demoEpoch }
-	lab.kept = map[string]*handshake.Credential{}
-	b := &behaviour{lab: lab}
+	env.Clock = func() time.Time { return demoEpoch }
+	env.Keep()
+	b := &behaviour{env: env}
 	for _, s := range everyRun(p, p.ID) {
 		b.list = append(b.list, experiment{name: s.String(), scenario: s})
 	}
@@ -227,7 +227,7 @@ func (a sized) Attest(ctx context.Context, r *negotiation.EvidenceRequest) (*neg
 func (b *behaviour) outcome(p *profile.Profile, x experiment) string {
 	s := x.scenario
 	s.Profile, s.Compiled = p.ID, p
-	in, err := b.lab.inProcess(s, seeded(), FindInjection, x.change)
+	in, err := NewInProcess(s, seeded(), In(b.env), Find(FindInjection), Change(x.change))
 	if err != nil {
 		return err.Error()
 	}

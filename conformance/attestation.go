@@ -35,12 +35,12 @@ func DemoAttestation(clock func() time.Time) (*attestation.Software, *attestatio
 // the other end sends. A nil clock is time.Now.
 type Root func(clock func() time.Time) (*attestation.Software, *attestation.Verifier)
 
-// attestation is the root of trust of the laboratory, with the Verifier.
-func (l *laboratory) attestation() (*attestation.Software, *attestation.Verifier) {
-	if l.root != nil {
-		return l.root(l.clock)
+// attestation is the root of trust of the environment, with the Verifier.
+func (e *Environment) attestation() (*attestation.Software, *attestation.Verifier) {
+	if e.Root != nil {
+		return e.Root(e.Clock)
 	}
-	return DemoAttestation(l.clock)
+	return DemoAttestation(e.Clock)
 }
 
 // attestation gives the ends of a scenario their Attesters, Appraisers and
@@ -71,12 +71,12 @@ func (s *setup) roots() (negotiation.Attester, negotiation.Appraiser) {
 	if n := s.s.Payload; n > 0 {
 		return attestation.Opaque{Size: n}, attestation.Opaque{Size: n}
 	}
-	return s.lab.attestation()
+	return s.env.attestation()
 }
 
 // attesting are the software root of trust and the Verifier of the run.
 func (s *setup) attesting() (*attestation.Software, *attestation.Verifier) {
-	return s.lab.attestation()
+	return s.env.attestation()
 }
 
 // scheme is the scheme under which demonstrations attest.

@@ -68,27 +68,28 @@ type sideRun struct {
 // CompareRuns runs both scenarios in this process with the same recorded
 // randomness and tells where they part.
 func CompareRuns(a, b Scenario, options ...Option) (*RunDifference, error) {
-	lab, err := newLaboratory()
+	env, err := NewEnvironment()
 	if err != nil {
 		return nil, err
 	}
 	now := time.Now()
-	lab.kept, lab.clock = map[string]*handshake.Credential{}, func() time.Time { return now }
+	env.Clock = func() time.Time { return now }
+	env.Keep()
 	var random [2]handshake.Random
 	for _, role := range bothRoles {
 		random[role] = handshake.RecordRandom(handshake.SystemRandom{})
 	}
 	var sides [2]*sideRun
 	for i, s := range []Scenario{a, b} {
-		if sides[i], err = lab.runSide(s, random, newRunner(options).find); err != nil {
+		if sides[i], err = runSide(s, random, append(options, In(env))); err != nil {
 			return nil, fmt.Errorf("%v: %w", s, err)
 		}
 	}
 	return compareSides(sides[0], sides[1]), nil
 }
 
-func (l *laboratory) runSide(s Scenario, random [2]handshake.Random, find Finder) (*sideRun, error) {
-	in, err := l.inProcess(s, random, find, nil)
+func runSide(s Scenario, random [2]handshake.Random, options []Option) (*sideRun, error) {
+	in, err := NewInProcess(s, random, options...)
 	if err != nil {
 		return nil, err
 	}

@@ -67,13 +67,13 @@ func (t provocation) Fork() handshake.Tap { return provocation{t.Tap.Fork(), t.d
 // Verifier of root. A fault of the scenario acts as far as it is this end's to
 // provoke.
 func NewEnd(s Scenario, role attls.Role, root Root, options ...Option) (*End, error) {
-	lab, err := newLaboratory()
+	env, err := NewEnvironment()
 	if err != nil {
 		return nil, err
 	}
-	lab.root = root
-	lab.kept = map[string]*handshake.Credential{} // a server shows the same again
-	set, injected, err := prepare(&s, lab, newRunner(options).find)
+	env.Root = root
+	env.Keep() // a server shows the same again
+	set, injected, err := newRunner(append(options, In(env))).prepare(&s)
 	if err != nil {
 		return nil, err
 	}

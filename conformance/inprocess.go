@@ -19,21 +19,9 @@ type InProcess struct {
 // NewInProcess builds both ends of a scenario, drawing from the sources of
 // randomness, which are indexed by role.
 func NewInProcess(s Scenario, random [2]handshake.Random, options ...Option) (*InProcess, error) {
-	lab, err := newLaboratory()
+	set, injected, err := newRunner(options).prepare(&s)
 	if err != nil {
 		return nil, err
-	}
-	return lab.inProcess(s, random, newRunner(options).find, nil)
-}
-
-// inProcess is NewInProcess with the ends changed once they are built.
-func (l *laboratory) inProcess(s Scenario, random [2]handshake.Random, find Finder, change func(*setup)) (*InProcess, error) {
-	set, injected, err := prepare(&s, l, find)
-	if err != nil {
-		return nil, err
-	}
-	if change != nil {
-		change(set)
 	}
 	in := &InProcess{Injected: injected, Options: pair.Options{Send: [2][]byte{[]byte(request), []byte(response)}, KeepWire: true}}
 	for _, role := range bothRoles {

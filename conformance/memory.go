@@ -12,16 +12,16 @@ import (
 
 // shared is what runs in memory have around them; it is made once, since making
 // keys takes longer than such a run.
-var shared = sync.OnceValues(newLaboratory)
+var shared = sync.OnceValues(NewEnvironment)
 
 // newMemorySetup builds both ends of a scenario for a run in memory. A profile is
 // given apart from the scenario's own, since the ends of a proof go without a rule.
 func newMemorySetup(p *profile.Profile, s *Scenario) (*setup, error) {
-	lab, err := shared()
+	env, err := shared()
 	if err != nil {
 		return nil, err
 	}
-	return newSetup(p, s, lab)
+	return newSetup(p, s, env)
 }
 
 // inMemory runs both ends in one goroutine, with application data both ways.
@@ -73,7 +73,7 @@ func (s *setup) showOther(first pair.Answer) pair.Answer {
 	return func(w *handshake.Wait) (handshake.Answer, *attls.Error) {
 		if w.Kind == handshake.WaitCredential {
 			if asked++; asked > 1 {
-				other, err := s.lab.authority.Issue(KeyP256, s.s.serverName())
+				other, err := s.env.Authority.Issue(KeyP256, s.s.serverName())
 				if err != nil {
 					return handshake.Answer{}, attls.Errorf(attls.Local, attls.FailInternal, "%v", err)
 				}

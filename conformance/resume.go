@@ -34,7 +34,7 @@ func (s *setup) resumption(r Resumption) {
 // session that its ticket stands for.
 func (s *setup) earlier(servers *handshake.ServerSessions) (*handshake.Session, error) {
 	scenario := *s.s
-	first, err := newSetup(s.p, &scenario, s.lab)
+	first, err := newSetup(s.p, &scenario, s.env)
 	if err != nil {
 		return nil, err
 	}

@@ -16,23 +16,11 @@ import (
 // runWith runs a scenario whose ends were changed; both ends must have been built.
 func runWith(t *testing.T, s Scenario, change func(*setup)) *Result {
 	t.Helper()
-	lab, err := newLaboratory()
-	if err != nil {
-		t.Fatal(err)
+	result := Run(context.Background(), s, Find(FindInjection), Change(change))
+	if result.Profile == nil && s.Profile != "" || result.Claims[0].Schema == "" {
+		t.Fatal(result.Err)
 	}
-	set, _, err := prepare(&s, lab, FindInjection)
-	if err != nil {
-		t.Fatal(err)
-	}
-	change(set)
-	result := &Result{Scenario: s, Profile: set.p}
-	var r runner
-	ctx, cancel := context.WithTimeout(context.Background(), runTimeout)
-	defer cancel()
-	if err := r.connect(ctx, set, result); err != nil {
-		t.Fatal(err)
-	}
-	return result
+	return &result
 }
 
 // forEachDesign runs a test for every profile with a wire format of its own, on

@@ -94,6 +94,13 @@ func Run(ctx context.Context, s Scenario, options ...Option) Result {
 // Option is a setting of a run that is not part of its scenario.
 type Option func(*runner)
 
+// In runs the scenario in an environment that several runs share.
+func In(e *Environment) Option { return func(r *runner) { r.env = e } }
+
+// Change changes both ends before they start, after what the scenario injects. The
+// run is judged as if nothing had been changed.
+func Change(change func(*setup)) Option { return func(r *runner) { r.change = change } }
+
 // Find says where to look up what the scenario names in Fail or Tolerate.
 func Find(f Finder) Option { return func(r *runner) { r.find = f } }
 
@@ -115,8 +122,10 @@ type runner struct {
 	traces  [2]*Trace
 	random  [2]*handshake.RecordedRandom
 
+	env        *Environment // nil: one of its own
 	find       Finder
-	keepInputs bool // in the claims
+	change     func(*setup) // nil: nothing
+	keepInputs bool         // in the claims
 }
 
 func newRunner(options []Option) *runner {
@@ -131,7 +140,7 @@ func newRunner(options []Option) *runner {
 type setup struct {
 	p    *profile.Profile
 	s    *Scenario
-	lab  *laboratory
+	env  *Environment
 	ends [2]*endSetup
 	// raw are the credentials of both ends where these are raw public keys.
 	raw [2]*handshake.Credential
@@ -140,28 +149,32 @@ type setup struct {
 	laterCredential bool
 }
 
-// laboratory is what runs have around them.
-type laboratory struct {
-	authority *DemoAuthority
-	clock     func() time.Time // of Evidence and verdicts; nil: time.Now
-	root      Root             // nil: DemoAttestation
-	// kept, when it is not nil, holds each credential that was issued, so that
-	// every run shows the same.
+// Environment is what runs have around them: who certifies and what attests.
+type Environment struct {
+	Authority *DemoAuthority
+	Clock     func() time.Time // of Evidence and verdicts; nil: time.Now
+	Root      Root             // nil: DemoAttestation
+
 	kept map[string]*handshake.Credential
 }
 
-func newLaboratory() (*laboratory, error) {
+// NewEnvironment makes one with an authority of its own.
+func NewEnvironment() (*Environment, error) {
 	authority, err := NewDemoAuthority()
-	return &laboratory{authority: authority}, err
+	return &Environment{Authority: authority}, err
 }
 
+// Keep keeps each credential that is issued, so that every run in the environment
+// shows the same. Such runs may not overlap.
+func (l *Environment) Keep() { l.kept = map[string]*handshake.Credential{} }
+
 // issue makes an end's credential.
-func (l *laboratory) issue(role attls.Role, t KeyType, name string) (*handshake.Credential, error) {
+func (l *Environment) issue(role attls.Role, t KeyType, name string) (*handshake.Credential, error) {
 	key := fmt.Sprint(role, t, name)
 	if c := l.kept[key]; c != nil {
 		return c, nil
 	}
-	c, err := l.authority.Issue(t, name)
+	c, err := l.Authority.Issue(t, name)
 	if l.kept != nil {
 		l.kept[key] = c
 	}
@@ -186,12 +199,7 @@ func (s *setup) tap(r attls.Role, t handshake.Tap) {
 
 func (r *runner) run(ctx context.Context, s Scenario) Result {
 	result := Result{Scenario: s}
-	lab, err := newLaboratory()
-	if err != nil {
-		result.Err = err
-		return result
-	}
-	set, injected, err := prepare(&s, lab, r.find)
+	set, injected, err := r.prepare(&s)
 	result.Scenario, result.Injected = s, injected
 	if err != nil {
 		result.Err = err
@@ -209,14 +217,14 @@ func (r *runner) run(ctx context.Context, s Scenario) Result {
 
 // prepare completes a scenario and builds both of its ends, changed by what it
 // injects.
-func prepare(s *Scenario, lab *laboratory, find Finder) (*setup, Injection, error) {
+func (r *runner) prepare(s *Scenario) (*setup, Injection, error) {
 	p, err := s.Load()
 	if err != nil {
 		return nil, nil, err
 	}
 	var injected Injection
 	if name := s.Injected(); name != "" {
-		if injected, err = find(p, *s, name); err != nil {
+		if injected, err = r.find(p, *s, name); err != nil {
 			return nil, nil, err
 		}
 		*s = injected.Where()
@@ -224,9 +232,17 @@ func prepare(s *Scenario, lab *laboratory, find Finder) (*setup, Injection, erro
 	if err := s.Complete(p); err != nil {
 		return nil, nil, err
 	}
-	set, err := newSetup(p, s, lab)
+	if r.env == nil {
+		if r.env, err = NewEnvironment(); err != nil {
+			return nil, nil, err
+		}
+	}
+	set, err := newSetup(p, s, r.env)
 	if err == nil && injected != nil {
 		injected.Apply(set)
+	}
+	if err == nil && r.change != nil {
+		r.change(set)
 	}
 	return set, injected, err
 }
@@ -248,8 +264,8 @@ func (r *Result) judge() error {
 }
 
 // newSetup builds both ends of a scenario.
-func newSetup(p *profile.Profile, s *Scenario, lab *laboratory) (*setup, error) {
-	set := &setup{p: p, s: s, lab: lab}
+func newSetup(p *profile.Profile, s *Scenario, env *Environment) (*setup, error) {
+	set := &setup{p: p, s: s, env: env}
 	for _, role := range bothRoles {
 		read := p
 		if role == attls.RoleClient && len(s.ClientReadings) > 0 {
@@ -419,15 +435,15 @@ func (s *setup) answerer(role attls.Role, t *tape) (*handshake.Answerer, error) 
 	if end.rsa {
 		key = KeyRSA
 	}
-	credential, err := s.lab.issue(role, key, s.s.serverName())
+	credential, err := s.env.issue(role, key, s.s.serverName())
 	if err != nil {
 		return nil, err
 	}
-	roots := s.lab.authority.Pool()
+	roots := s.env.Authority.Pool()
 	if end.distrust {
 		roots = x509.NewCertPool()
 	}
-	a := &handshake.Answerer{ServerSessions: end.servers, ClientSessions: end.clients, Trust: handshake.Trust{Roots: roots, AcceptAttested: true}, Time: s.lab.clock, Attester: end.attester, Appraiser: end.appraiser,
+	a := &handshake.Answerer{ServerSessions: end.servers, ClientSessions: end.clients, Trust: handshake.Trust{Roots: roots, AcceptAttested: true}, Time: s.env.Clock, Attester: end.attester, Appraiser: end.appraiser,
 		Credentials: []*handshake.Credential{credential}, Around: t.around,
 		Sequential: !s.s.Concurrent}
 	if s.s.RawPublicKeys {
