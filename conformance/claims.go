@@ -342,6 +342,14 @@ func StackVersion() string {
 	return develop
 }
 
+// The words for models and credentials, in claims as in scenarios.
+const (
+	ModelEvidence         = "evidence"    // background-check model (RFC 9334 section 5.2)
+	ModelResults          = "results"     // passport model (RFC 9334 section 5.1)
+	CredentialAttestation = "attestation" // the CMW takes the certificate's place
+	CredentialX509        = "x509"        // the CMW goes beside an X.509 certificate
+)
+
 // CredentialName is the inverse of ParseCredential.
 func CredentialName(k profile.CredentialKind) string {
 	if k == profile.KindX509 {

@@ -8,9 +8,12 @@ import (
 	"io"
 )
 
+// maxClaims bounds what ReadClaims reads, in octets.
+const maxClaims = 64 << 20
+
 // ReadClaims reads one line of claims, the last of several.
 func ReadClaims(r io.Reader) (*Claims, error) {
-	d := json.NewDecoder(bufio.NewReader(io.LimitReader(r, maxRecording)))
+	d := json.NewDecoder(bufio.NewReader(io.LimitReader(r, maxClaims)))
 	var last *Claims
 	for {
 		var c Claims

@@ -48,14 +48,6 @@ func (a Attesters) Roles() []attls.Role {
 // Has reports whether a role attests.
 func (a Attesters) Has(r attls.Role) bool { return slices.Contains(a.Roles(), r) }
 
-// The values of Scenario.Model and Scenario.Credential.
-const (
-	ModelEvidence         = "evidence"    // background-check model (RFC 9334 section 5.2)
-	ModelResults          = "results"     // passport model (RFC 9334 section 5.1)
-	CredentialAttestation = "attestation" // the CMW takes the certificate's place
-	CredentialX509        = "x509"        // the CMW goes beside an X.509 certificate
-)
-
 // Scenario is one connection as data. The zero value of a field leaves the
 // choice to Run; Profile "" is plain TLS 1.3.
 type Scenario struct {
