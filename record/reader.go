@@ -144,11 +144,7 @@ func (r *Reader) SetMaxRecord(n int) { r.maxRecord = n }
 
 // Where the cipher suite of skipped records is not known, their content is
 // counted as if they had usualExpansion: the content type and a tag of 16 octets.
-// Every TLSCiphertext has at least leastExpansion, with the tag of AES-CCM-8.
-const (
-	usualExpansion = 1 + 16
-	leastExpansion = 1 + 8
-)
+const usualExpansion = 1 + 16
 
 // SkipUndecryptable discards records that do not open, until one opens: early
 // data that a server rejects, of which it skips as many octets as it announced
@@ -396,9 +392,11 @@ func (r *Reader) open(rec *Raw, head []byte) (skipped bool, err *attls.Error) {
 	return false, nil
 }
 
-// skippable reports whether a record may be one of rejected early data.
+// skippable reports whether a record may be one of rejected early data: any that does not
+// open is (RFC 8446 section 4.2.10), be it too short for a tag, but not an empty one, which
+// costs its sender next to nothing.
 func (r *Reader) skippable(ciphertext []byte) bool {
-	return r.skipping && len(ciphertext) >= leastExpansion
+	return r.skipping && len(ciphertext) > 0
 }
 
 // pass discards a record of rejected early data.

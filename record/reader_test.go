@@ -73,7 +73,8 @@ func TestSkippedRecords(t *testing.T) {
 		"a full record with all the expansion that may be":   {1 << 20, []int{16384 + 256}, 1, ""},
 		"a record above what may be":                         {1 << 20, []int{16384 + 257}, 1, attls.FailRecordOverflow},
 		"an empty record":                                    {16384, []int{0}, 1, attls.FailUnexpectedRecord},
-		"a record that is shorter than any tag":              {16384, []int{8}, 1, attls.FailUnexpectedRecord},
+		"a record that is shorter than any tag":              {16384, []int{4}, 1, ""},
+		"such records and no end":                            {16384, []int{4}, 32 + 16384 + 1, attls.FailEarlyDataLimit},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for phase, r := range map[string]*Reader{"before there is a key": NewReader(Settings{}), "under a key": with(NewReader(Settings{}))} {

@@ -18,8 +18,7 @@ func TestList(t *testing.T) {
 	if file == "" {
 		t.Skip("ATTLS_BOGO_LIST names no file")
 	}
-	initCertificates()
-	//FILL with the calls that fill testCases
+	//FILL with the calls that make certificates and fill testCases
 	type entry struct {
 		Name          string   `json:"name"`
 		Transport     string   `json:"transport"`

@@ -3,10 +3,11 @@
 //
 //	go run ./conformance/bogo               # all of it; the last line is the result
 //	go run ./conformance/bogo -test 'Pat*'  # some, with what the runner says of failures
+//	go run ./conformance/bogo -src DIR      # with the runner of a tree of BoringSSL
 //
 // fetch.sh builds the runner; config.json says what lies outside the project's
-// scope, and which tests are disabled and why. The exit code is 1 after an unexpected failure and 3 when
-// the runner cannot be had here.
+// scope, and which tests are disabled and why. The exit code is 1 after an unexpected failure, 2 when no test was run, and 3
+// when the runner cannot be had here.
 package main
 
 import (
@@ -144,8 +145,13 @@ func execute(dir, shim, work string, c *config, p *plan, only string, out *os.Fi
 		return results{}, err
 	}
 	output := filepath.Join(work, "results.json")
-	cmd := exec.Command(filepath.Join(dir, "runner"), "-test.run", "^TestAll$", "-shim-path", shim, "-shim-config", file,
-		"-resource-dir", dir, "-json-output", output, "-pipe", "-allow-unimplemented", "-test", only)
+	args := []string{"-test.run", "^TestAll$", "-shim-path", shim, "-shim-config", file, "-json-output", output, "-pipe", "-allow-unimplemented", "-test", only}
+	if known, err := os.ReadFile(filepath.Join(dir, "flags")); err != nil {
+		return results{}, err
+	} else if slices.Contains(strings.Fields(string(known)), "-resource-dir") { // newer runners hold their keys themselves
+		args = append(args, "-resource-dir", dir)
+	}
+	cmd := exec.Command(filepath.Join(dir, "runner"), args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
 	failure := cmd.Run()
 	b, err = os.ReadFile(output)
@@ -180,15 +186,16 @@ func main() {
 	only := flag.String("test", "", "run only the tests that match these globs, separated by semicolons")
 	log := flag.String("log", "", "file for what the runner prints; empty: standard output with -test, nothing otherwise")
 	names := flag.String("results", "", "file for one line a test: its name and PASS, FAIL or SKIP")
+	source := flag.String("src", "", "directory of a tree of BoringSSL; empty: Debian's source package")
 	flag.Parse()
-	code, err := run(*only, *log, *names)
+	code, err := run(*only, *log, *names, *source)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bogo:", err)
 	}
 	os.Exit(code)
 }
 
-func run(only, log, names string) (int, error) {
+func run(only, log, names, source string) (int, error) {
 	var c config
 	dec := json.NewDecoder(bytes.NewReader(configFile))
 	dec.DisallowUnknownFields()
@@ -196,6 +203,9 @@ func run(only, log, names string) (int, error) {
 		return 2, fmt.Errorf("config.json: %w", err)
 	}
 	fetch := exec.Command("bash", "conformance/bogo/fetch.sh")
+	if source != "" {
+		fetch.Args = append(fetch.Args, "--src", source)
+	}
 	fetch.Stderr = os.Stderr
 	place, err := fetch.Output()
 	if err != nil {
@@ -236,6 +246,9 @@ func run(only, log, names string) (int, error) {
 	r, err := execute(dir, shim, work, &c, &p, only, out)
 	if err != nil {
 		return 2, err
+	}
+	if len(r.names) == 0 {
+		return 2, fmt.Errorf("no test within scope has a name that matches %q", only)
 	}
 	if names != "" {
 		if err := os.WriteFile(names, r.table(), 0o644); err != nil {

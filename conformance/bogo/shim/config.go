@@ -48,6 +48,12 @@ func (c *connection) config() (*handshake.Config, error) {
 	if c.cred != nil && (o.fips || o.wpa) {
 		c.cred.Schemes = slices.DeleteFunc(c.cred.Schemes, func(s attls.SignatureScheme) bool { return !slices.Contains(cfg.SignatureSchemes, s) })
 	}
+	if o.expectHRR && !o.server && len(cfg.KeyShares) == 0 { // not the group of the session, with which none would come
+		cfg.KeyShares = []attls.NamedGroup{attls.GroupX25519}
+		if len(cfg.Groups) > 0 {
+			cfg.KeyShares[0] = cfg.Groups[0]
+		}
+	}
 	cfg.PSK = !o.noTicket
 	if cfg.PSK && o.server {
 		cfg.Tickets = 2

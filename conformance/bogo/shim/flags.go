@@ -160,6 +160,7 @@ var flags = map[string]flagSpec{
 	"-expect-no-secure-renegotiation":       ignored(false),
 	"-allow-hint-mismatch":                  ignored(false),
 
+	"-trust-cert":         ignored(true), // -verify-fail says what is not trusted
 	"-cert-file":          text(func(o *options) *string { return &o.certFile }),
 	"-key-file":           text(func(o *options) *string { return &o.keyFile }),
 	"-signing-prefs":      numbers(func(o *options) *[]attls.SignatureScheme { return &o.signingPrefs }),
