@@ -72,6 +72,9 @@ func (e *Engine) chooseOwn(c *Credential) (ownCredential, *attls.Error) {
 		return ownCredential{}, nil
 	}
 	want := e.types.agreed[e.role]
+	if own := e.cfg.configuredTypes(e.role); e.done && own != nil && !slices.Contains(own, want) {
+		return ownCredential{}, nil // asked after the handshake, without a type that this end permits
+	}
 	if c.Type != want && !(c.Type == attls.CertificateX509 && want == attls.CertificateRawPublicKey) {
 		if e.role == attls.RoleClient {
 			return ownCredential{}, nil
@@ -433,7 +436,7 @@ func (e *Engine) readCredential(ct *message.Certificate) *attls.Error {
 		return err
 	}
 	e.ask(gateCertificateVerify, &Wait{Kind: WaitCertificateVerdict, Certificate: &CertificateVerdictRequest{
-		Peer: peer, Type: e.types.agreed[peer], Chain: e.peer.chain, OCSP: e.peer.ocsp, SCT: e.peer.sct, ServerName: e.cfg.serverName(),
+		Peer: peer, Type: e.peerType(e.peer), Chain: e.peer.chain, OCSP: e.peer.ocsp, SCT: e.peer.sct, ServerName: e.cfg.serverName(),
 		Optional: c != nil && !c.PKIX}})
 	return nil
 }
@@ -463,7 +466,8 @@ func (e *Engine) readChain(ct *message.Certificate, to *authenticated) *attls.Er
 	if cause != nil {
 		return attls.Errorf(attls.Refused, attls.FailUnsupportedCert, "%v", cause).Under("certificate_list[0].cert_data")
 	}
-	to.chain, to.spki, to.key = chain, spki, key
+	kind := e.types.agreed[e.role.Peer()]
+	to.chain, to.kind, to.spki, to.key = chain, &kind, spki, key
 	return nil
 }
 

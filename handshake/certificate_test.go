@@ -3,6 +3,7 @@ package handshake_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math/big"
 	"testing"
 	"time"
@@ -445,5 +446,75 @@ func TestGREASE(t *testing.T) {
 	}
 	if n != 2 {
 		t.Errorf("%d extensions of reserved types, want 2", n)
+	}
+}
+
+// TestLaterCertificateTypes asks the client after the handshake, of a full and of
+// a resumed connection: both ends know the type of its certificate from this
+// connection, whatever the session has.
+func TestLaterCertificateTypes(t *testing.T) {
+	const x, r = attls.CertificateX509, attls.CertificateRawPublicKey
+	type list = []attls.CertificateType
+	for name, test := range map[string]struct {
+		first, cc, sc list // the client's list in the first connection; both ends' in the next
+		shows         bool // a certificate in the first connection
+		want          attls.CertificateType
+		none          bool // the client shows none
+	}{
+		"X.509":                          {want: x},
+		"raw only":                       {first: list{r}, cc: list{r}, sc: list{r, x}, want: r},
+		"raw only, and shown before":     {first: list{r}, cc: list{r}, sc: list{r, x}, shows: true, want: r},
+		"raw in the session, X.509 now":  {first: list{r}, shows: true, want: x},
+		"X.509 in the session, raw now":  {cc: list{r}, sc: list{r}, shows: true, want: r},
+		"the server does not know it":    {cc: list{r}, none: true},
+		"the client prefers raw":         {cc: list{r, x}, sc: list{r, x}, want: r},
+		"the server has X.509 alone":     {cc: list{r, x}, sc: list{x}, want: x},
+		"nothing in common, and no harm": {cc: list{r}, sc: list{x}, none: true},
+	} {
+		for _, resumed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, resumed %v", name, resumed), func(t *testing.T) {
+				m := newMeeting()
+				later := func(c, s *handshake.Config) {
+					c.PostHandshakeAuthentication, s.PostHandshakeAuthentication = true, true
+				}
+				if resumed {
+					m.mustMeet(t, func(c, s *handshake.Config) {
+						later(c, s)
+						c.ClientCertificateTypes, s.ClientCertificateTypes = test.first, list{r, x}
+						if test.shows {
+							s.ClientAuthentication = handshake.RequireClientCertificate
+						}
+					})
+				}
+				p, was := m.mustMeet(t, func(c, s *handshake.Config) {
+					later(c, s)
+					s.Tickets = 0
+					c.ClientCertificateTypes, s.ClientCertificateTypes = test.cc, test.sc
+				})
+				if was != resumed {
+					t.Fatalf("resumed: %v", was)
+				}
+				server := p.Engine(attls.RoleServer)
+				if s := server.State(); resumed && test.shows && (s.PeerType == r) != (test.first != nil) {
+					t.Errorf("the session's certificate has the type %v", s.PeerType)
+				}
+				if err := server.RequestAuthentication(); err != nil {
+					t.Fatal(err)
+				}
+				if n := len(authenticated(p)); n != 1 {
+					t.Fatalf("%d answers; %v", n, p.Err())
+				}
+				s := server.State()
+				if test.none {
+					if len(s.PeerChain) > 0 && !test.shows {
+						t.Errorf("the client shows %d certificates", len(s.PeerChain))
+					}
+					return
+				}
+				if len(s.PeerChain) != 1 || s.PeerType != test.want || (test.want == r) != bytes.Equal(s.PeerChain[0], s.PeerSPKI) || p.Engine(attls.RoleClient).State().OwnType != test.want {
+					t.Errorf("%d certificates of type %v at the server, %v at the client; want %v", len(s.PeerChain), s.PeerType, p.Engine(attls.RoleClient).State().OwnType, test.want)
+				}
+			})
+		}
 	}
 }

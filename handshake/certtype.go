@@ -13,6 +13,7 @@ type certificateTypes struct {
 	offer   [2][]byte                  // the client's, as a server reads it; nil: no extension
 	answer  [2]*attls.CertificateType  // the server's, as a client reads it
 	agreed  [2]attls.CertificateType
+	later   bool // a server's: the client's was agreed on for requests after the handshake
 }
 
 var bothRoles = [...]attls.Role{attls.RoleClient, attls.RoleServer}
@@ -98,11 +99,34 @@ func (e *Engine) readCertificateTypes(l extensions.List) *attls.Error {
 	return nil
 }
 
+// peerType is the type of the peer's certificate: the one of the handshake that
+// showed it, which may be another than this, and otherwise what was agreed on.
+func (e *Engine) peerType(p *authenticated) attls.CertificateType {
+	if p.kind != nil {
+		return *p.kind
+	}
+	return e.types.agreed[e.role.Peer()]
+}
+
+// agreeLaterType is the server's choice for a client that is not asked in the
+// handshake and may be asked after it, resumed or not. Without a type in common
+// the client is not answered, and shows X.509 if anything.
+func (e *Engine) agreeLaterType() {
+	if !e.cfg.PostHandshakeAuthentication || !e.sent.Has(attls.RoleClient, attls.KindClientHello, attls.ExtPostHandshakeAuth) {
+		return
+	}
+	t, err := negotiation.SelectCertificateType(e.types.offer[attls.RoleClient], e.cfg.configuredTypes(attls.RoleClient), nil)
+	if err == nil {
+		e.types.agreed[attls.RoleClient], e.types.later = t, true
+	}
+}
+
 // agreeCertificateTypes is the server's choice. The client's type matters only
 // where the client is asked for a certificate.
 func (e *Engine) agreeCertificateTypes() *attls.Error {
 	for _, shows := range bothRoles {
 		if shows == attls.RoleClient && !e.requests() {
+			e.agreeLaterType()
 			continue
 		}
 		t, err := negotiation.SelectCertificateType(e.types.offer[shows], e.cfg.configuredTypes(shows), e.typeNeeded(shows))
@@ -117,7 +141,8 @@ func (e *Engine) agreeCertificateTypes() *attls.Error {
 // answerCertificateTypes adds the choice to EncryptedExtensions.
 func (e *Engine) answerCertificateTypes() {
 	for _, shows := range bothRoles {
-		if e.types.offer[shows] != nil && (shows == attls.RoleServer || e.requests()) {
+		answers := e.psk.session == nil && (shows == attls.RoleServer || e.requests()) || shows == attls.RoleClient && e.types.later
+		if e.types.offer[shows] != nil && answers {
 			e.ext.add(typeExtension(shows), []byte{byte(e.types.agreed[shows])})
 		}
 	}
@@ -142,6 +167,9 @@ func (e *Engine) readCertificateType(x *extensions.Extension) *attls.Error {
 func (e *Engine) checkCertificateTypes() *attls.Error {
 	for _, shows := range bothRoles {
 		if shows == attls.RoleClient && !e.nego.requested {
+			if err := e.checkLaterType(); err != nil {
+				return err
+			}
 			continue
 		}
 		place := func(err *attls.Error) *attls.Error {
@@ -159,6 +187,21 @@ func (e *Engine) checkCertificateTypes() *attls.Error {
 		}
 		e.types.agreed[shows] = got
 	}
+	return nil
+}
+
+// checkLaterType checks the server's answer about the certificate of a client
+// that is not asked in the handshake: it is for requests after it.
+func (e *Engine) checkLaterType() *attls.Error {
+	const shows = attls.RoleClient
+	if e.types.answer[shows] == nil {
+		return nil
+	}
+	got, err := negotiation.CheckCertificateType(e.types.offered[shows], e.types.answer[shows])
+	if err != nil {
+		return err.Under("extensions." + typeExtension(shows).String()).In(attls.KindEncryptedExtensions)
+	}
+	e.types.agreed[shows] = got
 	return nil
 }
 

@@ -481,6 +481,9 @@ func (s clientWaitEncryptedExtensions) receive(e *Engine, m *message.Raw) (state
 		if err := e.checkNoChoice(); err != nil {
 			return nil, err
 		}
+		if err := e.checkLaterType(); err != nil {
+			return nil, err
+		}
 		e.reverify()
 		return waitFinished{}, nil
 	}

@@ -99,6 +99,7 @@ type negotiated struct {
 // this key. Whoever authenticates again replaces all of it.
 type authenticated struct {
 	chain  [][]byte
+	kind   *attls.CertificateType // of the chain; nil: none was shown yet
 	spki   []byte
 	key    *provider.PublicKey
 	scheme attls.SignatureScheme

@@ -454,7 +454,7 @@ func (e *Engine) answerFinished(a *authAnswer, m *message.Raw, secret *secret) *
 func (e *Engine) askLaterVerdict(a *authAnswer) {
 	c := e.credentialOf(&a.request)
 	w := e.ask(gateNever, &Wait{Kind: WaitCertificateVerdict, Due: attls.KindFinished, Certificate: &CertificateVerdictRequest{
-		Peer: attls.RoleClient, Type: e.types.agreed[attls.RoleClient], Chain: a.peer.chain, OCSP: a.peer.ocsp, SCT: a.peer.sct,
+		Peer: attls.RoleClient, Type: e.peerType(a.peer), Chain: a.peer.chain, OCSP: a.peer.ocsp, SCT: a.peer.sct,
 		Optional: c != nil && !c.PKIX}})
 	w.after, w.auth, w.peer = true, a, a.peer
 	a.verdicts++

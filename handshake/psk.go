@@ -255,7 +255,7 @@ func (e *Engine) resumePeer() {
 	s := e.psk.session
 	e.peer.chain, e.peer.scheme, e.peer.ocsp, e.peer.sct = s.Chain, s.Scheme, s.OCSP, s.SCT
 	e.peer.none = len(s.Chain) == 0
-	e.types.agreed[e.role.Peer()] = s.Type
+	e.peer.kind = &s.Type
 	e.peer.spki = s.spki()
 	if a := s.Attestation; a != nil && e.psk.standing != negotiation.StandingExpired && e.isAbout(a, s) {
 		e.peer.kept = a
@@ -447,7 +447,7 @@ func (e *Engine) deriveResumption() {
 // session makes the session that a ticket stands for.
 func (e *Engine) session(nonce []byte) *Session {
 	suite := e.nego.suite
-	s := &Session{Suite: suite.ID, Group: e.nego.group, ALPN: e.nego.alpn, ServerName: e.nego.serverName, Chain: e.peer.chain, Type: e.types.agreed[e.role.Peer()], Scheme: e.peer.scheme,
+	s := &Session{Suite: suite.ID, Group: e.nego.group, ALPN: e.nego.alpn, ServerName: e.nego.serverName, Chain: e.peer.chain, Type: e.peerType(e.peer), Scheme: e.peer.scheme,
 		OCSP: e.peer.ocsp, SCT: e.peer.sct,
 		Secret: suite.ExpandLabel(nil, e.psk.resumption.bytes(), labelPrefix, "resumption", nonce, suite.HashLen)}
 	if e.role == attls.RoleClient {

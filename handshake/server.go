@@ -457,6 +457,8 @@ func (s serverNegotiate) step(e *Engine) (state, *attls.Error) {
 		if err := e.agreeCertificateTypes(); err != nil {
 			return nil, err
 		}
+	} else {
+		e.agreeLaterType()
 	}
 	for _, k := range nonceMessages {
 		e.askNonces(k)
@@ -553,9 +555,7 @@ func (e *Engine) sendEncryptedExtensions() *attls.Error {
 	if e.early.status == EarlyDataAccepted {
 		e.ext.add(attls.ExtEarlyData, nil)
 	}
-	if e.psk.session == nil {
-		e.answerCertificateTypes()
-	}
+	e.answerCertificateTypes()
 	if q := e.cfg.quirks(); q.RestrictEncryptedExtensions {
 		kept := e.ext.items[:0]
 		for _, x := range e.ext.items {
