@@ -267,7 +267,8 @@ type pcapng struct {
 	order   binary.ByteOrder
 	devices []device
 	last    time.Time // of the packet before; a Simple Packet Block has none
-	first   bool
+	first   bool      // no block was read
+	foreign bool      // the section has a version that is not read
 }
 
 const (
@@ -330,31 +331,32 @@ func (n *pcapng) block() (kind uint32, body []byte, _ error) {
 		return 0, nil, err
 	}
 	section := binary.BigEndian.Uint32(head) == magicSection
-	size := [4]byte(head[4:8])
+	begin := [8]byte(head) // what is read next takes its place
 	if section {
 		if err := n.section(at); err != nil {
 			return 0, nil, err
 		}
 	}
 	n.first = false
-	kind = n.order.Uint32(head)
-	total := int64(n.order.Uint32(size[:]))
-	if section {
-		kind = magicSection
-	}
+	kind = n.order.Uint32(begin[:])
+	total := int64(n.order.Uint32(begin[4:]))
 	if total < 12 || section && total < 28 {
 		return 0, nil, fmt.Errorf("pcapng: the block at octet %d announces %d octets", at, total)
 	}
 	left := (total+3)&^3 - (n.in.at - at)
-	switch kind {
-	case blockInterface, blockPacket, blockSimple, blockEnhanced, blockSecrets:
+	switch {
+	case section || n.foreign:
+		kind, body = magicSection, nil
+		_, err = n.in.skip(left)
+	case kind == blockInterface || kind == blockPacket || kind == blockSimple || kind == blockEnhanced || kind == blockSecrets:
 		if body, err = n.in.take(left); err == nil {
-			return kind, body[:len(body)-4], nil
+			body = body[:len(body)-4]
 		}
 	default:
-		if _, err = n.in.skip(left); err == nil {
-			return kind, nil, nil
-		}
+		_, err = n.in.skip(left)
+	}
+	if err == nil {
+		return kind, body, nil
 	}
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return 0, nil, fmt.Errorf("pcapng: the block at octet %d announces %d octets and %d are left", at, total, n.in.at-at)
@@ -377,9 +379,15 @@ func (n *pcapng) section(at int64) error {
 		return fmt.Errorf("pcapng: the section header at octet %d has no byte-order magic (%x)", at, b[:4])
 	}
 	// 1.2 is read as 1.0 (draft-ietf-opsawg-pcapng section 4.1).
-	if major, minor := n.order.Uint16(b[4:]), n.order.Uint16(b[6:]); major != 1 || minor != 0 && minor != 2 {
-		return fmt.Errorf("pcapng: the section at octet %d has version %d.%d; read are 1.0 and 1.2", at, major, minor)
+	major, minor := n.order.Uint16(b[4:]), n.order.Uint16(b[6:])
+	if n.foreign = major != 1 || minor != 0 && minor != 2; !n.foreign {
+		return nil
 	}
+	text := fmt.Sprintf("the section at octet %d has version %d.%d; read are 1.0 and 1.2", at, major, minor)
+	if n.first {
+		return errors.New("pcapng: " + text)
+	}
+	n.note("A part of the file is not read: " + text + ".")
 	return nil
 }
 

@@ -360,6 +360,8 @@ func TestOddBlocks(t *testing.T) {
 		{"secrets without their fields", block(little, blockSecrets, uint32(tlsKeyLog)), ""},
 		{"secrets longer than their block", block(little, blockSecrets, uint32(tlsKeyLog), uint32(4000), "# x\n"), "announces more than it has"},
 		{"secrets of another format", block(little, blockSecrets, uint32(0x57474b4c), uint32(4), "abcd"), ""},
+		{"a section of a version to come, with blocks in it", append(append(block(little, magicSection, uint32(byteOrderMark), uint16(2), uint16(0), ^uint64(0)),
+			append(description(little, 1, 0), enhanced(little, 0, 0, make([]byte, 60))...)...), append(section(little, 0), description(little, 1, 0)...)...), "has version 2.0"},
 		{"a block without a body", block(little, 0x80000001), ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
