@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -136,5 +139,57 @@ func TestDecodeRefuses(t *testing.T) {
 		if test.args[0] == cut && !strings.Contains(stdout, "ClientHello") {
 			t.Errorf("a file that was cut shows nothing: %s", stdout)
 		}
+	}
+}
+
+// TestDecodeStandardInput reads a capture from standard input, gzipped or not.
+func TestDecodeStandardInput(t *testing.T) {
+	whole, err := os.ReadFile(recorded(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	w.Write(whole)
+	w.Close()
+	for name, b := range map[string][]byte{"pcapng": whole, "gzip": packed.Bytes()} {
+		var stdout, stderr bytes.Buffer
+		if code := run(context.Background(), []string{"decode", "-"}, bytes.NewReader(b), &stdout, &stderr); code != exitOK || !strings.Contains(stdout.String(), "No rule is seen to be broken.") {
+			t.Errorf("%s: exit code %d, %s\n%s", name, code, &stderr, &stdout)
+		}
+	}
+}
+
+// TestDecodeSaysWhatItPassedOver expects it on standard error, and the rest of
+// the file all the same.
+func TestDecodeSaysWhatItPassedOver(t *testing.T) {
+	const files = "../../conformance/capture/testdata/648e-648e"
+	log, err := os.ReadFile(files + ".keys")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := filepath.Join(t.TempDir(), "keys")
+	if err := os.WriteFile(keys, append([]byte("junk\r"), append(bytes.ReplaceAll(log, []byte("\n"), []byte("\r")), "CLIENT_TRA"...)...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := command(t, "decode", files+".pcap", "--keys", keys)
+	if code != exitOK || !strings.Contains(stdout, "✓ the payload carries") || !strings.Contains(stderr, keys+":1: passed over: it has 1 fields") || !strings.Contains(stderr, keys+":6: passed over") {
+		t.Errorf("exit code %d, %s\n%s", code, stderr, stdout)
+	}
+	name := recorded(t)
+	whole, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// An interface of a link type that is not read, and a packet of it.
+	whole = append(whole, 1, 0, 0, 0, 20, 0, 0, 0, 147, 0, 0, 0, 0, 0, 0, 0, 20, 0, 0, 0,
+		6, 0, 0, 0, 36, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 1, 2, 3, 4, 36, 0, 0, 0)
+	if err := os.WriteFile(name, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr = command(t, "decode", name, "--json")
+	var list []dissect.Dissection
+	if err := json.Unmarshal([]byte(stdout), &list); err != nil || code != exitOK || len(list) != 1 || !strings.Contains(stderr, "Left out: packets of link type 147, which is not read here (1).") {
+		t.Errorf("exit code %d, %v, %s", code, err, stderr)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -20,7 +19,7 @@ type decoder struct {
 	fragments fragments
 	at        time.Time // of the packet at hand
 	depth     int
-	unread    map[string]int // sentences with the number of packets
+	unread    map[string]int // what was left out, with the number of packets
 }
 
 // maxUnread bounds how many link types are named.
@@ -127,11 +126,11 @@ func (d *decoder) link(link uint16, b []byte) {
 }
 
 func (d *decoder) unknownLink(link uint16) {
-	text := fmt.Sprintf("%%d packets of link type %d, which is not read here, are left out.", link)
-	if d.unread[text] == 0 && len(d.unread) >= maxUnread {
-		text = "%d packets of more link types, which are not read here, are left out."
+	what := fmt.Sprintf("packets of link type %d, which is not read here", link)
+	if d.unread[what] == 0 && len(d.unread) >= maxUnread {
+		what = "packets of more link types, which are not read here"
 	}
-	d.unread[text]++
+	d.unread[what]++
 }
 
 // from is b without its first n octets; nil when it has fewer.
@@ -149,17 +148,17 @@ func (d *decoder) tooDeep() bool {
 
 // sealed counts a packet that is in a tunnel which is not opened.
 func (d *decoder) sealed(tunnel string) {
-	d.unread["%d packets are in "+tunnel+" and are not opened."]++
+	d.unread["packets in "+tunnel+", which is not opened"]++
 }
 
 // notes are the sentences on what was not read.
 func (d *decoder) notes() (list []string) {
-	for text, n := range d.unread {
-		list = append(list, strings.Replace(text, "%d", fmt.Sprint(n), 1))
+	for what, n := range d.unread {
+		list = append(list, fmt.Sprintf("Left out: %s (%d).", what, n))
 	}
 	slices.Sort(list)
 	if n := d.fragments.waiting(); n > 0 {
-		list = append(list, fmt.Sprintf("%d fragmented IP packets are left out, since not all of their fragments were captured.", n))
+		list = append(list, fmt.Sprintf("Left out: fragmented IP packets of which a part was not captured (%d).", n))
 	}
 	return list
 }
@@ -371,7 +370,7 @@ func (d *decoder) wireless(b []byte, padded bool) {
 	}
 	b = from(b, size)
 	if control&protected != 0 {
-		d.sealed("encrypted 802.11 frames")
+		d.sealed("encrypted 802.11")
 		return
 	}
 	if !aggregated {
@@ -510,7 +509,7 @@ func (d *decoder) extension(g *datagram, next byte, size int) {
 // fragment takes a part of a packet; the last one to come yields the packet.
 func (d *decoder) fragment(g *datagram, id uint32, offset int, more bool) {
 	if g.missing > 0 {
-		d.unread["%d IP fragments were cut by the snap length and are left out."]++
+		d.unread["IP fragments that the snap length cut"]++
 		return
 	}
 	if whole, ok := d.fragments.add(g, id, offset, more, d.at); ok {
@@ -614,7 +613,7 @@ func (d *decoder) tunnel(port uint16, b []byte) bool {
 		}
 		d.sealed("WireGuard")
 	case 1194:
-		d.sealed("what seems to be OpenVPN")
+		d.sealed("OpenVPN by its port")
 	default:
 		return false
 	}

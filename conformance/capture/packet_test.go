@@ -223,24 +223,24 @@ func TestWhatIsNotOpenedIsSaid(t *testing.T) {
 		wrapper
 		want string
 	}{
-		{"a link type that is not known", wrapper{link: 147, wrap: plain}, "25 packets of link type 147, which is not read here, are left out."},
-		{"ESP", wrapper{link: linkRawIP, wrap: in(protoESP)}, "25 packets are in IPsec (ESP) and are not opened."},
-		{"ESP in UDP", wrapper{link: linkRawIP, wrap: under(4500, 0, 0, 1, 0)}, "25 packets are in IPsec (ESP in UDP) and are not opened."},
-		{"IPComp", wrapper{link: linkRawIP, wrap: in(protoIPComp)}, "25 packets are in IPComp"},
-		{"L2TPv3", wrapper{link: linkRawIP, wrap: in(protoL2TP)}, "25 packets are in L2TPv3"},
-		{"L2TPv3 in UDP", wrapper{link: linkRawIP, wrap: under(1701, 0, 3, 0, 0)}, "25 packets are in L2TPv3"},
-		{"WireGuard", wrapper{link: linkRawIP, wrap: under(51820, 4, 0, 0, 0)}, "25 packets are in WireGuard"},
-		{"GUE", wrapper{link: linkRawIP, wrap: under(6080)}, "25 packets are in GUE"},
-		{"CAPWAP", wrapper{link: linkRawIP, wrap: under(5247)}, "25 packets are in CAPWAP"},
-		{"MACsec", wrapper{link: linkEthernet, wrap: join(put(big, nil, make([]byte, 12), uint16(0x88e5)), plain)}, "25 packets are in MACsec"},
-		{"encrypted 802.11", wrapper{link: link80211, wrap: join(dataFrame(0x4108, 0)[:24], plain)}, "25 packets are in encrypted 802.11"},
-		{"GRE with source routes", wrapper{link: linkRawIP, wrap: func(ip []byte) []byte { return ip4(protoGRE, join([]byte{0x40, 0, 8, 0}, plain)(ip)) }}, "25 packets are in GRE with source routes"},
-		{"PPP Multilink", wrapper{link: linkPPP, wrap: join([]byte{0, 0x3d}, plain)}, "25 packets are in PPP Multilink"},
+		{"a link type that is not known", wrapper{link: 147, wrap: plain}, "Left out: packets of link type 147, which is not read here (25)."},
+		{"ESP", wrapper{link: linkRawIP, wrap: in(protoESP)}, "packets in IPsec (ESP), which is not opened (25)."},
+		{"ESP in UDP", wrapper{link: linkRawIP, wrap: under(4500, 0, 0, 1, 0)}, "packets in IPsec (ESP in UDP), which is not opened (25)."},
+		{"IPComp", wrapper{link: linkRawIP, wrap: in(protoIPComp)}, "packets in IPComp, which is not opened (25)."},
+		{"L2TPv3", wrapper{link: linkRawIP, wrap: in(protoL2TP)}, "packets in L2TPv3, which is not opened (25)."},
+		{"L2TPv3 in UDP", wrapper{link: linkRawIP, wrap: under(1701, 0, 3, 0, 0)}, "packets in L2TPv3, which is not opened (25)."},
+		{"WireGuard", wrapper{link: linkRawIP, wrap: under(51820, 4, 0, 0, 0)}, "packets in WireGuard, which is not opened (25)."},
+		{"GUE", wrapper{link: linkRawIP, wrap: under(6080)}, "packets in GUE, which is not opened (25)."},
+		{"CAPWAP", wrapper{link: linkRawIP, wrap: under(5247)}, "packets in CAPWAP, which is not opened (25)."},
+		{"MACsec", wrapper{link: linkEthernet, wrap: join(put(big, nil, make([]byte, 12), uint16(0x88e5)), plain)}, "packets in MACsec (802.1AE), which is not opened (25)."},
+		{"encrypted 802.11", wrapper{link: link80211, wrap: join(dataFrame(0x4108, 0)[:24], plain)}, "packets in encrypted 802.11, which is not opened (25)."},
+		{"GRE with source routes", wrapper{link: linkRawIP, wrap: func(ip []byte) []byte { return ip4(protoGRE, join([]byte{0x40, 0, 8, 0}, plain)(ip)) }}, "packets in GRE with source routes, which is not opened (25)."},
+		{"PPP Multilink", wrapper{link: linkPPP, wrap: join([]byte{0, 0x3d}, plain)}, "packets in PPP Multilink, which is not opened (25)."},
 		{"fragments without their end", wrapper{link: linkRawIP, wrap: func(ip []byte) []byte {
 			ip = bytes.Clone(ip)
 			ip[6] = 0x20
 			return ip
-		}}, "fragmented IP packets are left out"},
+		}}, "fragmented IP packets of which a part was not captured"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f, err := Read(bytes.NewReader(oldFile{order: little, magic: magicMicro, major: 2, minor: 4, link: uint32(test.link)}.write(list, test.wrap)))

@@ -3,7 +3,9 @@ package dissect_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -241,6 +243,77 @@ func TestPrototype(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestProfilesAreSearchedInLinearTime counts how often connections are compared
+// with profiles: never without a message, and else once with each profile.
+func TestProfilesAreSearchedInLinearTime(t *testing.T) {
+	c, keys, _ := record(t, conformance.Scenario{Profile: "early-attestation-06"})
+	var s dissect.Search
+	for range 2000 {
+		s.Fitting(&capture.Connection{}, keys)
+		s.Fitting(&capture.Connection{Pieces: []capture.Piece{{Data: []byte("GET / HTTP/1.1\r\n")}, {Sender: attls.RoleServer, Data: make([]byte, 100)}}}, keys)
+	}
+	if s.Compared != 0 {
+		t.Errorf("connections without a message were compared %d times with a profile", s.Compared)
+	}
+	want := s.Fitting(c, keys)
+	each := s.Compared
+	if len(want) == 0 || each < len(want) || each > len(profile.Names()) {
+		t.Fatalf("%d profiles fit, %d were compared", len(want), each)
+	}
+	for range 20 {
+		if got := s.Fitting(c, keys); !slices.Equal(got, want) {
+			t.Fatalf("%q, then %q", want, got)
+		}
+	}
+	if s.Compared != 21*each {
+		t.Errorf("%d comparisons for 21 connections, %d for one", s.Compared, each)
+	}
+}
+
+// FuzzDissectFile dissects any capture, with its own secrets and those of a
+// recording: nothing may panic, and it comes to the same each time.
+func FuzzDissectFile(f *testing.F) {
+	p, err := profile.Load("mbedtls-poc", profile.Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	keys := capture.KeyLog{}
+	for _, name := range []string{"648e-648e", "f4ac-85cc", "f4ac-ph"} {
+		file, err := os.ReadFile("../capture/testdata/" + name + ".pcap")
+		if err != nil {
+			f.Fatal(err)
+		}
+		log, err := os.ReadFile("../capture/testdata/" + name + ".keys")
+		if err != nil {
+			f.Fatal(err)
+		}
+		more, _, err := capture.ReadKeyLog(name, bytes.NewReader(log))
+		if err != nil {
+			f.Fatal(err)
+		}
+		keys.Add(more)
+		f.Add(file)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		file, _ := capture.Read(bytes.NewReader(b))
+		if file == nil {
+			return
+		}
+		file.Keys.Add(keys)
+		for _, c := range file.Connections {
+			for _, p := range []*profile.Profile{p, nil} {
+				first, err := json.Marshal(dissect.Dissect(c, file.Keys, p))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if again, _ := json.Marshal(dissect.Dissect(c, file.Keys, p)); !bytes.Equal(first, again) {
+					t.Errorf("first %s, then %s", first, again)
+				}
+			}
+		}
+	})
 }
 
 // FuzzDissect changes octets of what the ends of a recording sent, under the
