@@ -9,6 +9,7 @@ import (
 	"io"
 	"regexp"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"attls"
@@ -411,7 +412,7 @@ func (r jsonReader) record() (*CMW, *attls.Error) {
 		return nil, under(err, "value").By(ruleRecord)
 	}
 	value, e := base64.RawURLEncoding.Strict().DecodeString(text)
-	if e != nil || len(value) == 0 {
+	if e != nil || len(value) == 0 || strings.ContainsAny(text, "\r\n") { // which the decoder passes over
 		return nil, malformed(r.at(), ruleRecord, "%.40q is not base64url without padding of at least one octet", text).Under("value")
 	}
 	c.Value = value

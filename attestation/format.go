@@ -2,7 +2,6 @@ package attestation
 
 import (
 	"fmt"
-	"maps"
 	"mime"
 	"strconv"
 	"strings"
@@ -80,11 +79,13 @@ func Matches(got, want profile.Format, m profile.FormatMatch) *attls.Error {
 }
 
 func fits(got, want map[string]string, m profile.FormatMatch) bool {
-	if m == profile.MatchEqual {
-		return maps.Equal(got, want)
+	if m == profile.MatchEqual && len(got) != len(want) {
+		return false
 	}
 	for k, v := range want {
-		if got[k] != v {
+		g, ok := got[k]
+		// RFC 9782 makes the value of eat_profile insensitive to case.
+		if !ok || g != v && !(k == "eat_profile" && strings.EqualFold(g, v)) {
 			return false
 		}
 	}

@@ -237,6 +237,7 @@ func TestTokenHeaders(t *testing.T) {
 		{"a certificate chain, which is ignored", pairs{1: -7}, pairs{33: []byte("certificate")}, "", ""},
 		{"an unknown parameter that is not critical", pairs{1: -7, "x": 1}, pairs{"y": 2}, "", ""},
 		{"the type of a CWT", pairs{1: -7, 16: "application/eat+cwt"}, nil, "", ""},
+		{"the type of a CWT with a profile", pairs{1: -7, 3: `application/eat+cwt; eat_profile="https://a.example/b/c"`}, nil, "", ""},
 		{"the type of a CWT by number", pairs{1: -7, 16: 263, 3: 61}, nil, "", ""},
 		{"crit with an unknown name", pairs{1: -7, 2: []any{"x"}, "x": 1}, nil, attls.FailAppraisal, "crit lists the header parameters [x]"},
 		{"crit with an unknown number", pairs{1: -7, 2: []any{99}, 99: 1}, nil, attls.FailAppraisal, "crit lists the header parameters [99]"},

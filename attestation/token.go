@@ -300,7 +300,7 @@ func (t *token) readHeaders(unprotected []byte) (err *attls.Error) {
 			return malformed(-1, ruleHeader, "the parameter %d belongs in the protected header", label).Under("unprotected")
 		}
 	}
-	if err := validHeaders(t.protected, unprotected); err != nil {
+	if err := validHeaders(t.header, open); err != nil {
 		return malformed(-1, ruleHeader, "%v", err)
 	}
 	if raw, ok := t.header[coseHeaderCrit]; ok {
@@ -316,17 +316,21 @@ func (t *token) readHeaders(unprotected []byte) (err *attls.Error) {
 	return under(t.replicated(), "protected")
 }
 
-// validHeaders has the library check the types of the parameters that it knows.
-func validHeaders(protected, unprotected []byte) error {
-	if len(protected) > 0 {
-		protected = shortest(protected)
+// validHeaders has the library check the types of the parameters that it knows, but
+// for media types, of which it does not take every one (see contentType).
+func validHeaders(protected, unprotected claims) error {
+	rest := func(c claims) []byte {
+		c = maps.Clone(c)
+		delete(c, coseHeaderContentType)
+		delete(c, coseHeaderType)
+		return shortest(c.encode())
 	}
 	var p cose.ProtectedHeader
-	if err := p.UnmarshalCBOR(must(encoding.Marshal(protected))); err != nil && len(protected) > 0 {
+	if err := p.UnmarshalCBOR(must(encoding.Marshal(rest(protected)))); err != nil {
 		return err
 	}
 	var u cose.UnprotectedHeader
-	return u.UnmarshalCBOR(shortest(unprotected))
+	return u.UnmarshalCBOR(rest(unprotected))
 }
 
 // critical refuses every crit: a token may only be processed by who understands
