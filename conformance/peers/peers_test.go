@@ -245,6 +245,9 @@ func silence(t *testing.T, c *conformance.Claims, member string) {
 	if err == nil {
 		err = json.Unmarshal(blob, &members)
 	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	delete(members, member)
 	if blob, err = json.Marshal(members); err != nil {
 		t.Fatal(err)

@@ -133,10 +133,15 @@ func (r *Report) repeat(run *Run) string {
 	return strings.TrimSpace(r.Program + " " + run.Command)
 }
 
-// Line is the one line that runners of tests read.
+// Line is the one line that runners of tests read. It says how many of those that passed
+// are expected deviations, as the tables do.
 func (r *Report) Line() string {
 	passed, failed, skipped := r.Counts()
-	return fmt.Sprintf("%d passed, %d failed, %d skipped", passed, failed, skipped)
+	line := fmt.Sprintf("%d passed, %d failed, %d skipped", passed, failed, skipped)
+	if n := r.Count(Deviation); n > 0 {
+		line += fmt.Sprintf(" (expected deviations among those that passed: %d)", n)
+	}
+	return line
 }
 
 // Write writes the report as JSON.

@@ -190,17 +190,31 @@ func TestBounded(t *testing.T) {
 
 // TestOnce: a definition is computed once however often it is named.
 func TestOnce(t *testing.T) {
-	text := "a0 = zero\n"
-	for i := 1; i < 60; i++ {
+	const deep = 12 // each would be evaluated twice as often as the one that uses it
+	text := "a0 = hash(nonce(role))\n"
+	for i := 1; i <= deep; i++ {
 		text += fmt.Sprintf("a%d = hash(concat(a%d, a%d))\n", i, i-1, i-1)
 	}
 	p := program(t, text)
-	if _, err := p.Eval("a59", server, vectorInputs(t)); err != nil {
-		t.Error(err)
+	name := fmt.Sprintf("a%d", deep)
+	in := &counting{Inputs: vectorInputs(t)}
+	if _, err := p.Eval(name, server, in); err != nil || in.nonces != 1 {
+		t.Errorf("the definition that is used 2^%d times was evaluated %d times, %v", deep, in.nonces, err)
 	}
-	if f := p.Check("a59", server, bound, PointServerCT); len(f) != 0 {
+	if f := p.Check(name, server, bound, PointServerCT); len(f) != 0 {
 		t.Error(f)
 	}
+}
+
+// counting counts how often a nonce is asked for.
+type counting struct {
+	Inputs
+	nonces int
+}
+
+func (c *counting) Nonce(r attls.Role) ([]byte, bool) {
+	c.nonces++
+	return c.Inputs.Nonce(r)
 }
 
 func TestFunctions(t *testing.T) {
