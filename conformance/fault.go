@@ -374,6 +374,7 @@ var protocolFaults = []faultKind{
 	{failure: attls.FailAttestationKey, name: "key-type", rule: rule.KeyPermitted, does: "The attested key is of a type that the profile does not permit.", try: tryKeyType},
 	{failure: attls.FailAppraisal, name: "verdict-status", rule: rule.VerdictAccepts, does: "The relying party's Appraiser names no failure and gives the status warning.", try: tryVerdict("verdict-status")},
 	{failure: attls.FailAppraisal, name: "verdict-expired", rule: rule.VerdictAccepts, does: "The relying party's Appraiser gives a verdict whose validity is over.", try: tryVerdict("verdict-expired")},
+	{failure: attls.FailTIKMismatch, name: "verdict-key", does: "The relying party's Appraiser gives a verdict on another key than that of the certificate.", try: tryVerdictKey},
 	{failure: attls.FailAttesterUnavailable, does: "The Attester has no Evidence to give.", try: tryAttesterUnavailable},
 }
 
@@ -956,6 +957,13 @@ func tryKeyType(c *circumstance) *attempt {
 	return lying(c, "key-type")
 }
 
+func tryVerdictKey(c *circumstance) *attempt {
+	if c.credential().KeyFrom != profile.KeyFromX509 {
+		return nil
+	}
+	return lying(c, "verdict-key")
+}
+
 func tryVerdict(lie string) func(*circumstance) *attempt {
 	return func(c *circumstance) *attempt { return lying(c, lie) }
 }
@@ -964,6 +972,7 @@ func tryVerdict(lie string) func(*circumstance) *attempt {
 var lies = map[string]func(*negotiation.Verdict){
 	"key_unusable": func(v *negotiation.Verdict) { v.SPKI = []byte{0x30, 0x00} },
 	"key-type":     func(v *negotiation.Verdict) { v.SPKI = otherCurve() },
+	"verdict-key":  func(v *negotiation.Verdict) { v.SPKI = otherCurve() },
 	// The others are about what a verdict says of itself.
 	"verdict-status":  func(v *negotiation.Verdict) { v.Status = negotiation.StatusWarning },
 	"verdict-expired": func(v *negotiation.Verdict) { v.ValidUntil = time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC) },

@@ -347,7 +347,7 @@ a relying party notices.`,
 			return nil
 		},
 	}
-	c.Flags().StringVar(&lie, "lie", "", "name the wrong key in each verdict: "+strings.Join(conformance.Lies(), ", "))
+	c.Flags().StringVar(&lie, "lie", "", "give verdicts that are wrong in one way: "+strings.Join(conformance.Lies(), ", "))
 	complete(c, "lie", conformance.Lies()...)
 	c.Flags().IntVar(&opaque, "opaque", 0, "Evidence without a format, of exactly so many octets, and its appraisal: to look at sizes")
 	return c

@@ -357,5 +357,6 @@ const struct draft draft_tls_attestation_07 = {
     .write = background_write,
     .read = background_read,
     .done = background_done,
+    .element = write_element,
     .challenge = background_challenge,
 };

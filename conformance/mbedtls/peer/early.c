@@ -282,5 +282,6 @@ const struct draft draft_early_attestation_06 = {
     .write = early_write,
     .read = early_read,
     .done = early_done,
+    .element = write_scheme,
     .challenge = early_challenge,
 };

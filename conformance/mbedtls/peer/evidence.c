@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "command.h"
 #include "json.h"
@@ -149,12 +150,50 @@ static void copy_member(struct text *verdict, const struct text *answer, const c
     }
 }
 
+/* Whether two SubjectPublicKeyInfo hold the same key, in whatever encoding. */
+static int same_key(const struct octets *a, const struct octets *b)
+{
+    enum { MAX_KEY = 1 << 13 };
+    unsigned char der[2][MAX_KEY];
+    const struct octets *keys[] = { a, b };
+    int len[2];
+
+    if (octets_equal(a, b->p, b->len)) {
+        return 1;
+    }
+    for (int i = 0; i < 2; i++) {
+        mbedtls_pk_context key;
+
+        mbedtls_pk_init(&key);
+        len[i] = mbedtls_pk_parse_public_key(&key, keys[i]->p, keys[i]->len) == 0 ?
+                 mbedtls_pk_write_pubkey_der(&key, der[i], MAX_KEY) : -1;
+        mbedtls_pk_free(&key);
+    }
+    return len[0] > 0 && len[0] == len[1] &&
+           memcmp(der[0] + MAX_KEY - len[0], der[1] + MAX_KEY - len[1], (size_t) len[0]) == 0;
+}
+
+/* Whether a verdict names another key than the certificate's, beside which the
+ * attestation stands. */
+static int names_another(struct connection *c, struct json spki)
+{
+    struct octets key = { 0 };
+    int other = 0;
+
+    if (spki.p != NULL && c->options->scheme.credential == BESIDE_X509) {
+        other = json_base64(spki, &key) != 0 || !same_key(&key, &peers(c)->spki);
+        octets_free(&key);
+    }
+    return other;
+}
+
 static int parse_verdict(struct connection *c, const struct text *answer, const char *message)
 {
     struct attestation *a = peers(c);
     static const char *const members[] = { "status", "failure", "reason", "spki", "valid_until", "checks" };
     int bad = 0;
-    struct json status, failure;
+    int64_t end;
+    struct json status, failure, until, spki;
     enum failure f = NO_FAILURE;
 
     for (size_t i = 0; !bad && i < sizeof(members) / sizeof(members[0]); i++) {
@@ -165,14 +204,25 @@ static int parse_verdict(struct connection *c, const struct text *answer, const 
     }
     status = json_member(answer->p, answer->len, "status", &bad);
     failure = json_member(answer->p, answer->len, "failure", &bad);
+    until = json_member(answer->p, answer->len, "valid_until", &bad);
+    spki = json_member(answer->p, answer->len, "spki", &bad);
     if (status.p == NULL) {
         return fail(c, FAIL_VERIFIER_UNREACHABLE, message, "the appraiser's answer has no status");
+    }
+    if (until.p != NULL && json_time(until, &end) != 0) {
+        return fail(c, FAIL_VERIFIER_UNREACHABLE, message, "valid_until of the appraiser's answer is not a time of RFC 3339");
     }
     if (failure.p != NULL && failure.len > 2) {
         f = failure_by_name(failure.p + 1, failure.len - 2);
     }
     if (f == NO_FAILURE && (failure.p != NULL || !json_is(status, "affirming"))) {
         f = FAIL_APPRAISAL;
+    }
+    if (f == NO_FAILURE && until.p != NULL && end <= (int64_t) time(NULL)) {
+        f = FAIL_APPRAISAL; /* it held once */
+    }
+    if (f == NO_FAILURE && names_another(c, spki)) {
+        f = FAIL_TIK_MISMATCH;
     }
     a->judged = 1;
     text_printf(&a->verdict, "{\"accepted\":%s", f == NO_FAILURE ? "true" : "false");

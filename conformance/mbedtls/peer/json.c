@@ -165,3 +165,87 @@ int json_base64(struct json v, struct octets *out)
     out->len = size;
     return 0;
 }
+
+/* Takes so many digits; -1: there are others. */
+static int digits(struct cursor *c, int count)
+{
+    int n = 0;
+
+    for (; count > 0; count--, c->p++) {
+        if (c->p == c->end || *c->p < '0' || *c->p > '9') {
+            return -1;
+        }
+        n = n * 10 + (*c->p - '0');
+    }
+    return n;
+}
+
+/* Takes a character that must come next, without space before it. */
+static int exactly(struct cursor *c, char wanted)
+{
+    if (c->p == c->end || *c->p != wanted) {
+        return 0;
+    }
+    c->p++;
+    return 1;
+}
+
+/* Days since 1970-01-01 in the Gregorian calendar, years beginning in March. */
+static int64_t days_since_1970(int year, int month, int day)
+{
+    int64_t y = month <= 2 ? year - 1 : year, m = month <= 2 ? month + 9 : month - 3;
+
+    return y * 365 + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468;
+}
+
+/* The offset from UTC in seconds. */
+static int zone(struct cursor *c, int64_t *offset)
+{
+    int sign, hours, minutes;
+
+    *offset = 0;
+    if (exactly(c, 'Z') || exactly(c, 'z')) {
+        return 0;
+    }
+    sign = exactly(c, '+') ? 1 : exactly(c, '-') ? -1 : 0;
+    hours = digits(c, 2);
+    if (sign == 0 || hours < 0 || hours > 23 || !exactly(c, ':')) {
+        return -1;
+    }
+    minutes = digits(c, 2);
+    *offset = sign * (hours * 3600 + minutes * 60);
+    return minutes < 0 || minutes > 59 ? -1 : 0;
+}
+
+int json_time(struct json v, int64_t *seconds)
+{
+    static const int last[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+    struct cursor c = { v.p, v.p + v.len };
+    int year, month, day, hour, minute, second;
+    int64_t offset;
+
+    if (v.p == NULL || v.len < 2 || !exactly(&c, '"') || v.p[v.len - 1] != '"') {
+        return -1;
+    }
+    c.end--;
+    if ((year = digits(&c, 4)) < 0 || !exactly(&c, '-') || (month = digits(&c, 2)) < 1 || month > 12 ||
+        !exactly(&c, '-') || (day = digits(&c, 2)) < 1 || day > last[month - 1] ||
+        !(exactly(&c, 'T') || exactly(&c, 't')) || (hour = digits(&c, 2)) < 0 || hour > 23 ||
+        !exactly(&c, ':') || (minute = digits(&c, 2)) < 0 || minute > 59 ||
+        !exactly(&c, ':') || (second = digits(&c, 2)) < 0 || second > 60) {
+        return -1;
+    }
+    if (exactly(&c, '.')) {
+        if (digits(&c, 1) < 0) {
+            return -1;
+        }
+        while (c.p < c.end && *c.p >= '0' && *c.p <= '9') {
+            c.p++;
+        }
+    }
+    if (zone(&c, &offset) != 0 || c.p != c.end) {
+        return -1;
+    }
+    *seconds = days_since_1970(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
+    return 0;
+}

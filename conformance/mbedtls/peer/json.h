@@ -2,6 +2,8 @@
 #ifndef JSON_H
 #define JSON_H
 
+#include <stdint.h>
+
 #include "octets.h"
 
 /* A value as it stands in the text, not terminated; p is NULL when missing. */
@@ -15,6 +17,9 @@ struct json {
 struct json json_member(const char *text, size_t len, const char *name, int *bad);
 /* Whether the value is this string (without escapes). */
 int json_is(struct json v, const char *s);
+/* Reads a string with a time as RFC 3339 has it, as seconds since 1970. Returns 0,
+ * or -1 when it is not that. */
+int json_time(struct json v, int64_t *seconds);
 /* Decodes a string with base64. Returns 0, or -1 when it is not that. */
 int json_base64(struct json v, struct octets *out);
 

@@ -158,6 +158,8 @@ struct draft {
     int (*write)(struct connection *c, int message, unsigned type, size_t entry, struct writer *w);
     int (*read)(struct connection *c, int message, unsigned type, size_t entry, struct reader r);
     int (*done)(struct connection *c, int message, int received);
+    /* Writes our scheme as it stands in a list; NULL: the draft has none. */
+    void (*element)(const struct scheme *s, struct writer *w);
     /* Fills challenge; leaves it empty where nothing is bound. */
     int (*challenge)(struct connection *c, struct attestation *a);
 };

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "mbedtls/sha256.h"
@@ -71,11 +72,45 @@ static int kept_take(struct kept *k, struct connection *c)
            copy_member(&k->valid_until, &a->verdict, "valid_until");
 }
 
+/* How many seconds the verdict is still valid; 0: it is over, or has no end. */
+static int64_t validity_left(const struct kept *k)
+{
+    struct json until = { (const char *) k->valid_until.p, k->valid_until.len };
+    int64_t end, now = (int64_t) time(NULL);
+
+    return json_time(until, &end) == 0 && end > now ? end - now : 0;
+}
+
+/* Whether an attestation was accepted under the scheme that we accept. */
+static int same_scheme(const struct kept *k, const struct options *o)
+{
+    unsigned char buffer[1024];
+    struct writer mine = write_into(buffer, sizeof(buffer));
+
+    if (o->draft->element == NULL || k->model != o->scheme.model || k->credential != o->scheme.credential) {
+        return 0;
+    }
+    o->draft->element(&o->scheme, &mine);
+    return !mine.bad && octets_equal(&k->scheme, mine.start, writer_len(&mine));
+}
+
 /* Who must attest has to have done so in the connection that is resumed, under
- * the same draft. */
+ * the same draft and the scheme that we accept, and the verdict has to hold. */
 static int suffices(const struct kept *k, const struct options *o)
 {
-    return !o->require || k->draft == o->draft;
+    struct json status = { (const char *) k->status.p, k->status.len };
+
+    return !o->require ||
+           (k->draft != NULL && k->draft == o->draft && same_scheme(k, o) && json_is(status, "affirming") &&
+            validity_left(k) > 0);
+}
+
+/* A verdict that is over counts for nothing. */
+static void drop_expired(struct kept *k)
+{
+    if (k->valid_until.p != NULL && validity_left(k) == 0) {
+        k->draft = NULL;
+    }
 }
 
 int session_resumed(struct connection *c)
@@ -135,6 +170,10 @@ int tickets_write(void *ctx, const mbedtls_ssl_session *session, unsigned char *
     if (mbedtls_sha256(start, *len, i->name, 0) != 0 || kept_take(&i->kept, t->current) != 0) {
         return MBEDTLS_ERR_SSL_ALLOC_FAILED;
     }
+    /* The ticket of a client that must attest does not outlive the verdict. */
+    if (t->current->options->require && validity_left(&i->kept) < (int64_t) *lifetime) {
+        *lifetime = (uint32_t) validity_left(&i->kept);
+    }
     t->count++;
     return 0;
 }
@@ -167,7 +206,11 @@ int tickets_parse(void *ctx, mbedtls_ssl_session *session, unsigned char *buf, s
     if (k == NULL || t->current->options->refuse_tickets || !suffices(k, t->current->options)) {
         return MBEDTLS_ERR_SSL_SESSION_TICKET_EXPIRED;
     }
-    return kept_copy(&t->current->kept, k) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
+    if (kept_copy(&t->current->kept, k) != 0) {
+        return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    }
+    drop_expired(&t->current->kept);
+    return 0;
 }
 
 /* ---- a client's session in a file ---- */
@@ -286,6 +329,7 @@ int session_load(struct connection *c)
             ret = mbedtls_ssl_session_load(&session, r.p, reader_left(&r));
         }
     }
+    drop_expired(&c->kept);
     if (ret == 0 && suffices(&c->kept, c->options)) {
         ret = mbedtls_ssl_set_session(&c->ssl, &session);
     }
