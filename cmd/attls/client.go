@@ -54,10 +54,10 @@ server that does not attest is accepted unless --require-attestation is given.`,
 	}
 	f.register(c)
 	flags := c.Flags()
-	flags.StringVar(&f.verify, "verify", "require", "the server's certificate: none (accept any) or require")
+	flags.StringVar(&f.verify, "verify", "require", "the server's certificate: none (accept any), require, or evidence (no path, but an affirming verdict on its key, under a profile with pkix: none)")
 	flags.StringVar(&f.httpGet, "http-get", "", "send a GET request for this path instead of standard input")
 	flags.StringSliceVar(&f.keyShares, "key-shares", nil, "groups for which a share is sent at once (default: the group of the session in --sess-in, or the first of --groups)")
-	complete(c, "verify", "none", "require")
+	complete(c, "verify", "none", "require", "evidence")
 	return c
 }
 

@@ -257,6 +257,31 @@ func (e *endpoint) checkKey(c *handshake.Credential) error {
 	return nil
 }
 
+// unvalidated is the profile, where it asks for no path validation of the peer's
+// certificate beside its attestation; nil otherwise.
+func (e *endpoint) unvalidated() *profile.Profile {
+	for _, s := range e.config.Policy.Accept {
+		if c, ok := e.profile.Credential(s.Credential); ok && s.Credential == profile.KindX509 && !c.PKIX {
+			return e.profile
+		}
+	}
+	return nil
+}
+
+// relyOnEvidence accepts the peer on an affirming verdict that names its key, and
+// on nothing else.
+func (e *endpoint) relyOnEvidence() error {
+	peer := e.flags.role.Peer()
+	if len(e.config.Policy.Accept) == 0 {
+		return usage("--verify evidence, but the %s is not to attest; see --profile and --attester", peer)
+	}
+	if e.config.Policy.Accept[0].Credential == profile.KindX509 && e.unvalidated() == nil {
+		return usage("profile %s asks for path validation beside the attestation (pkix: required), which --verify evidence leaves out", e.profile.ID)
+	}
+	e.config.Policy.Demand, e.answerer.Trust.AcceptAttested = true, true
+	return nil
+}
+
 // trust says which certificates of the peer are accepted. Without --ca, a client
 // trusts the demonstration authority on this machine only, and otherwise the
 // system's trust anchors.
@@ -268,11 +293,18 @@ func (f *endpointFlags) trust(e *endpoint, host string) error {
 	case "optional":
 		e.config.ClientAuthentication = handshake.OptionalClientCertificate
 	case "require":
+		if p := e.unvalidated(); p != nil {
+			return usage("profile %s asks for no path validation beside the attestation of the %s (pkix: none), so --verify require cannot hold; choose --verify evidence, or --verify none", p.ID, f.role.Peer())
+		}
 		if f.role == attls.RoleServer {
 			e.config.ClientAuthentication = handshake.RequireClientCertificate
 		}
+	case "evidence":
+		if err := e.relyOnEvidence(); err != nil {
+			return err
+		}
 	default:
-		return usage("--verify %q: it is none, optional or require", f.verify)
+		return usage("--verify %q: it is none, optional, require or evidence", f.verify)
 	}
 	if f.role == attls.RoleClient {
 		e.config.ServerName = host

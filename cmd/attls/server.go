@@ -71,14 +71,14 @@ exit code is 0.`,
 	flags := c.Flags()
 	flags.StringVar(&f.bind, "bind", "127.0.0.1", "address to listen on")
 	flags.IntVar(&f.port, "port", defaultPort, "port; 0 lets the system choose")
-	flags.StringVar(&f.verify, "verify", "none", "certificates of clients: none asked for, optional, require")
+	flags.StringVar(&f.verify, "verify", "none", "certificates of clients: none asked for, optional, require, or evidence (no path, but an affirming verdict on their key, under a profile with pkix: none)")
 	flags.BoolVar(&f.www, "www", false, "answer HTTP requests with a page about the connection")
 	flags.BoolVar(&f.echo, "echo", false, "send back what arrives")
 	flags.IntVar(&f.maxConnections, "max-connections", 0, "stop after so many connections, and fail if one of them failed (0: no limit)")
 	flags.IntVar(&f.maxOpen, "max-open", 1024, "connections at once; more wait until one is over (0: no limit)")
 	flags.BoolVar(&f.helloRetry, "hello-retry", false, "always send HelloRetryRequest")
 	flags.BoolVar(&f.cookie, "cookie", false, "put a cookie into a HelloRetryRequest")
-	complete(c, "verify", "none", "optional", "require")
+	complete(c, "verify", "none", "optional", "require", "evidence")
 	c.MarkFlagsMutuallyExclusive("www", "echo")
 	return c
 }
