@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -29,12 +30,13 @@ const noProfile = "none"
 
 // endpointFlags are what server and client have in common.
 type endpointFlags struct {
-	role    attls.Role
-	profile profileFlags
-	scheme  schemeFlags
-	session sessionFlags
+	role       attls.Role
+	profile    profileFlags
+	scheme     schemeFlags
+	session    sessionFlags
+	credential credentialFlags
 
-	cert, key, ca                     string
+	ca                                string
 	verify                            string
 	alpn, groups, suites, sigalgs     []string
 	serverName                        string
@@ -55,9 +57,8 @@ func (f *endpointFlags) register(c *cobra.Command) {
 	f.profile.register(c, defaultProfile)
 	f.scheme.register(c)
 	f.session.register(c, f.role)
+	f.credential.register(c, f.role)
 	flags := c.Flags()
-	flags.StringVar(&f.cert, "cert", "", "PEM file with our certificate chain, end entity first (default: a fresh demonstration certificate)")
-	flags.StringVar(&f.key, "key", "", "PEM file with its private key (default: the file of --cert)")
 	flags.StringVar(&f.ca, "ca", "", "PEM file with the trust anchors for the peer's certificate (default: the demonstration authority)")
 	flags.StringSliceVar(&f.alpn, "alpn", nil, "application protocols, in order of preference")
 	flags.StringSliceVar(&f.groups, "groups", nil, "key exchange groups, in order of preference (x25519, secp256r1, X25519MLKEM768, …)")
@@ -117,7 +118,7 @@ func (f *endpointFlags) build(c *cobra.Command, host string) (*endpoint, error) 
 	e := &endpoint{flags: f, out: gate.Raw(c.OutOrStdout()), err: c.ErrOrStderr(), close: func() error { return nil },
 		config: &handshake.Config{ALPN: f.alpn, RecordSizeLimit: f.recordSizeLimit, PadTo: f.padTo, NoMiddleboxCompatibility: f.noMiddlebox}}
 	e.answerer = &handshake.Answerer{Trust: handshake.Trust{}}
-	for _, step := range []func(*endpoint) error{f.algorithms, f.attestation, f.certificate, f.session.apply, f.logKeys, f.record} {
+	for _, step := range []func(*endpoint) error{f.algorithms, f.attestation, f.certificate, f.credential.extensions, f.session.apply, f.logKeys, f.record} {
 		if err := step(e); err != nil {
 			return nil, err
 		}
@@ -194,47 +195,6 @@ func (f *endpointFlags) attestation(e *endpoint) error {
 	e.config.Policy.Demand = f.require
 	e.config.AttesterSize, e.config.AppraiserSize = conformance.DemoChallengeSize, conformance.DemoChallengeSize
 	return nil
-}
-
-// certificate loads our certificate, or makes one. A client without --cert has
-// one only where it is to attest beside it.
-func (f *endpointFlags) certificate(e *endpoint) error {
-	var credential *handshake.Credential
-	switch {
-	case f.cert != "":
-		chain, key, err := readCertificate(f.cert, f.key)
-		if err != nil {
-			return unavailable(err)
-		}
-		if credential, err = handshake.NewCredential(chain, key); err != nil {
-			return usage("%w", err)
-		}
-	case f.key != "" && f.session.rawKeys:
-		key, err := readKey(f.key)
-		if err != nil {
-			return unavailable(err)
-		}
-		if credential, err = handshake.NewRawCredential(key); err != nil {
-			return usage("%w", err)
-		}
-	case f.role == attls.RoleServer || len(e.config.Policy.Produce) > 0:
-		authority, err := conformance.NewDemoAuthority()
-		if err != nil {
-			return err
-		}
-		names := []string{"localhost", "127.0.0.1", "::1"}
-		if f.serverName != "" {
-			names = append(names, f.serverName)
-		}
-		if credential, err = authority.Issue(conformance.KeyP256, names...); err != nil {
-			return err
-		}
-	default:
-		return nil
-	}
-	e.answerer.Credentials = []*handshake.Credential{credential}
-	e.config.CanAuthenticate = true
-	return e.checkKey(credential)
 }
 
 // checkKey refuses a key that the profile's binder cannot take before a
@@ -318,7 +278,11 @@ func (f *endpointFlags) trust(e *endpoint, host string) error {
 	}
 	if f.ca != "" {
 		var err error
-		t.Roots, t.Anchors, err = readAnchors(f.ca, e.err)
+		var all []*x509.Certificate
+		t.Roots, t.Anchors, all, err = readAnchors(f.ca, e.err)
+		if f.role == attls.RoleServer && f.verify != "none" {
+			e.config.CertificateAuthorities = f.credential.authorities(all, e.err)
+		}
 		return unavailable(err)
 	}
 	if f.role == attls.RoleClient && !local(host) {

@@ -108,17 +108,16 @@ func certificates(name string, blocks []pemBlock) (list []pemBlock, err error) {
 
 // readAnchors reads trust anchors. A certificate that does not parse is passed over
 // with a warning, unless it is the only one. Keys that crypto/x509 does not know go
-// into a list.
-func readAnchors(name string, warn io.Writer) (*x509.CertPool, []*x509.Certificate, error) {
+// into anchors; all are those of both.
+func readAnchors(name string, warn io.Writer) (pool *x509.CertPool, anchors, all []*x509.Certificate, _ error) {
 	blocks, err := readPEM(name)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if blocks, err = certificates(name, blocks); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	pool := x509.NewCertPool()
-	var anchors []*x509.Certificate
+	pool = x509.NewCertPool()
 	var failures []error
 	for _, b := range blocks {
 		cert, err := handshake.ParseCertificate(b.Bytes)
@@ -130,14 +129,17 @@ func readAnchors(name string, warn io.Writer) (*x509.CertPool, []*x509.Certifica
 		default:
 			pool.AddCert(cert)
 		}
+		if err == nil {
+			all = append(all, cert)
+		}
 	}
 	if len(failures) == len(blocks) {
-		return nil, nil, failures[0]
+		return nil, nil, nil, failures[0]
 	}
 	for _, err := range failures {
 		fmt.Fprintf(warn, "attls: warning: a certificate is not used: %v\n", err)
 	}
-	return pool, anchors, nil
+	return pool, anchors, all, nil
 }
 
 // readCertificate reads a chain and its private key out of PEM files. Of several

@@ -97,7 +97,7 @@ func (f *serverFlags) run(c *cobra.Command) (failure error) {
 	if verify == "none" {
 		e.config.ClientAuthentication = handshake.NoClientCertificate
 	}
-	e.config.Retry = handshake.Retry{Always: f.helloRetry, Cookie: f.cookie}
+	e.config.Retry.Always, e.config.Retry.Cookie = f.helloRetry, f.cookie
 	e.config.AcknowledgeServerName = true
 	if err := e.config.Check(); err != nil {
 		return usage("%w", err)
