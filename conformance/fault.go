@@ -424,7 +424,7 @@ func otherScheme(p *profile.Profile, slot int, s profile.Scheme) (profile.Scheme
 }
 
 func tryNothingOffered(c *circumstance) *attempt {
-	if c.p.Rules.OfferAtLeast == 0 {
+	if c.p.Rules.OfferAtLeast == 0 || !c.emptyOffer() {
 		return nil
 	}
 	return &attempt{rejects: attls.RoleServer, at: attls.KindClientHello, apply: func(s *setup) {
@@ -432,6 +432,14 @@ func tryNothingOffered(c *circumstance) *attempt {
 			clear(f.Offers)
 		}))
 	}}
+}
+
+// emptyOffer reports whether the grammar allows the slot's list to be empty.
+func (c *circumstance) emptyOffer() bool {
+	f := c.p.NewFields()
+	f.Offered[c.slot()] = true
+	_, err := c.p.Encode(attls.KindClientHello, attls.RoleClient, f)
+	return err == nil
 }
 
 func tryUnwilling(c *circumstance) *attempt {
@@ -543,7 +551,10 @@ func tryNotChosen(c *circumstance) *attempt {
 	if row.Carrier != profile.CarrierExtension || serverSlot < 0 {
 		return nil
 	}
-	if want := AttestServer; c.p.Rules.UnwillingAbort && c.s.Attester != AttestBoth || !c.p.Rules.UnwillingAbort && c.s.Attester != want {
+	if (c.p.Rules.UnwillingAbort || c.p.Rules.AnswerNoneAbort) && c.s.Attester != AttestBoth {
+		return nil // a server that attests nothing would end the handshake, or the client
+	}
+	if want := AttestServer; !c.p.Rules.AnswerNoneAbort && c.p.Rules.UnwillingAbort && c.s.Attester != AttestBoth || !c.p.Rules.UnwillingAbort && c.s.Attester != want {
 		return nil
 	}
 	return &attempt{rejects: attls.RoleClient, at: attls.KindCertificate, apply: func(s *setup) {
@@ -727,7 +738,7 @@ func tryNonceUnbindable(c *circumstance) *attempt {
 		return nil
 	}
 	slot := &c.p.Slots[c.slot()]
-	if slot.NonceMax < len(unbindable) {
+	if most := c.p.Rules.NonceReceiveAtMost; slot.NonceMax < len(unbindable) || most > 0 && most < len(unbindable) {
 		return nil
 	}
 	if _, err := c.p.Binder.Program.Eval(name, c.attester, longNonce{}); err == nil {
@@ -867,7 +878,7 @@ func tryWrongMessage(c *circumstance) *attempt {
 
 // tryEmptyList encodes what the grammar forbids with its bounds turned off.
 func tryEmptyList(c *circumstance) *attempt {
-	if c.p.Rules.OfferEmptyList {
+	if c.emptyOffer() {
 		return nil
 	}
 	return &attempt{rejects: attls.RoleServer, at: attls.KindClientHello, apply: func(s *setup) {

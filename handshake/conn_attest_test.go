@@ -234,8 +234,8 @@ func TestConnPostHandshakeAttestation(t *testing.T) {
 	for name, p := range map[string]*profile.Profile{
 		"without a nonce":                   loaded(t, "early-attestation-07", nil),
 		"with a nonce in each request":      noncePlaces[0].load(t, ""),
-		"with the nonce of the handshake":   noncePlaces[2].load(t, ""),
-		"with a nonce beside a choice kept": noncePlaces[4].load(t, ""),
+		"with the nonce of the handshake":   noncePlaces[3].load(t, ""),
+		"with a nonce beside a choice kept": noncePlaces[5].load(t, ""),
 	} {
 		t.Run(name, func(t *testing.T) { connPostHandshakeAttestation(t, newLaterAttesting(p).o) })
 	}

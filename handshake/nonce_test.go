@@ -31,6 +31,8 @@ const (
 var noncePlaces = []noncePlace{
 	{name: "in CertificateRequest beside the choice", path: "certificate_request.remoteAttestation.nonce", cr: nonceField, again: true},
 	{name: "in CertificateRequest beside the choice, of a fixed length", path: "certificate_request.remoteAttestation.nonce", cr: "opaque nonce[32];", again: true},
+	{name: "in CertificateRequest beside the choice, which is carried over", path: "certificate_request.remoteAttestation.nonce", cr: nonceField, again: true,
+		more: "after: {post_handshake: {choice: carried_over}}\nswitches: {pha_choice: null}\n"},
 	{name: "in EncryptedExtensions without a choice for the server", path: "encrypted_extensions.remoteAttestation.nonce", ee: nonceField},
 	{name: "in an extension of its own in CertificateRequest", path: "certificate_request.fresh.nonce", again: true,
 		more: fmt.Sprintf(ownExtension, "certificate_request: {also_in: [post_handshake]}")},
@@ -219,7 +221,7 @@ func TestNonceTooLong(t *testing.T) {
 // TestNonceMissing: a nonce that the server left out is named with its slot, its
 // place, and the end that had to send it.
 func TestNonceMissing(t *testing.T) {
-	n := &noncePlaces[3]
+	n := &noncePlaces[4]
 	l := drawing(newLaterAttesting(n.load(t, "")))
 	other := n.load(t, "")
 	other.Slots = slices.Clone(other.Slots)

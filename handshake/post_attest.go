@@ -1,6 +1,8 @@
 package handshake
 
 import (
+	"bytes"
+
 	"attls"
 	"attls/extensions"
 	"attls/extensions/profile"
@@ -72,8 +74,8 @@ func (e *Engine) attestationOf(r *authRequest) *attls.Error {
 	p := e.cfg.Profile
 	f := p.NewFields()
 	f.Nonces[r.slot] = r.nonce
-	if !p.PostHandshake.ChoiceCarriedOver {
-		f.Choices[r.slot] = r.scheme
+	if s := &p.Slots[r.slot]; !p.PostHandshake.ChoiceCarriedOver || r.nonce != nil && s.Nonce == s.Choice {
+		f.Choices[r.slot] = r.scheme // where the choice holds, said again beside the nonce
 	}
 	return e.addExtensions(attls.KindCertificateRequest, f)
 }
@@ -122,7 +124,11 @@ func (e *Engine) readLaterChoice(r *authRequest, l extensions.List) *attls.Error
 		return err
 	}
 	chosen := e.att.chosen
-	if !p.PostHandshake.ChoiceCarriedOver {
+	if p.PostHandshake.ChoiceCarriedOver {
+		if err := e.sameChoices(f); err != nil {
+			return err
+		}
+	} else {
 		n := len(p.Slots)
 		chosen = negotiation.Slots{Present: make([]bool, n), Choices: make([]*profile.Scheme, n)}
 		if err := e.checkChoices(attls.KindCertificateRequest, f, chosen); err != nil {
@@ -131,6 +137,19 @@ func (e *Engine) readLaterChoice(r *authRequest, l extensions.List) *attls.Error
 	}
 	if e.attestUnder(r, chosen); r.scheme != nil {
 		r.nonce = f.Nonces[r.slot]
+	}
+	return nil
+}
+
+// sameChoices refuses a later choice that is not the one that was carried over.
+func (e *Engine) sameChoices(f *profile.Fields) *attls.Error {
+	for i, c := range f.Choices {
+		if now := e.att.chosen.Choices[i]; c != nil && (now == nil || !bytes.Equal(c.Wire, now.Wire)) {
+			err := e.attestationFailure(attls.FailChoiceNotOffered, "is not the choice of the handshake, which holds")
+			if err != nil {
+				return err.Under("extensions." + e.cfg.Profile.Slots[i].Name).In(attls.KindCertificateRequest)
+			}
+		}
 	}
 	return nil
 }

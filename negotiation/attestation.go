@@ -207,6 +207,9 @@ func CheckAnswers(p *profile.Profile, offered, chosen Slots, policy Policy, sawC
 			return bad(attls.FailChoiceWithoutRequest, "a scheme was chosen for the client without a CertificateRequest")
 		}
 	}
+	if policy.Demand && n[attls.RoleServer] == 0 && !p.AlertFor(attls.FailDemandedByClient).None { // the demand says more than the profile's rule
+		return nothing(attls.FailDemandedByClient, p.ID, "the server must attest and chose no scheme")
+	}
 	if offeredAny && n[0]+n[1] == 0 && p.Rules.AnswerNoneAbort {
 		return bad(attls.FailChoiceNone, "the server chose nothing")
 	}

@@ -49,6 +49,18 @@ func (b *body) uses(slot int) bool {
 		slices.ContainsFunc(b.bindings, func(x binding) bool { return x.means != meansPayload && x.slot == slot })
 }
 
+// binding finds where a slot has its offer, choice or nonce.
+func (c *codec) binding(slot int, m meaning) (*body, *binding) {
+	for _, b := range c.order {
+		for i := range b.bindings {
+			if x := &b.bindings[i]; x.slot == slot && x.means == m {
+				return b, x
+			}
+		}
+	}
+	return nil, nil
+}
+
 // slotsOf are the slots that a body says something about.
 func (c *codec) slotsOf(b *body) []int {
 	list := slices.Clone(b.companions)
@@ -196,21 +208,12 @@ func (c *compiler) later() {
 		}
 		if s.Nonce.Message == attls.KindCertificateRequest {
 			c.standsLater(s.Nonce, "the nonce of "+s.Name, e.value.get("nonce"))
-			if carried && s.Nonce == s.Choice && !c.codec.bodies[site{s.Choice.Message, attls.RoleServer, s.Choice.Extension}].emptyChoice(i) {
-				c.fail(e.value.get("nonce").pos, ProblemRule, "a later request carries the nonce of %s without a choice, and %s cannot leave the choice out", s.Name, s.NoncePath).Advice =
-					"say after: {post_handshake: {choice: in_request}}, make the choice a list, as <0..2^8-1>, or give the nonce an extension of its own"
-			}
 		}
 	}
 	if !able {
 		c.remark(v.pos, "no client can attest after the handshake: that takes a payload beside an X.509 certificate, in an extension of certificate with also_in: [post_handshake]",
 			"add that, or say client_authentication: false")
 	}
-}
-
-// emptyChoice reports whether the choice of a slot may be left out of its body.
-func (b *body) emptyChoice(slot int) bool {
-	return slices.ContainsFunc(b.bindings, func(x binding) bool { return x.means == meansChoice && x.slot == slot && x.list })
 }
 
 // attestsLater reports whether a client of the slot can show its payload after
