@@ -154,8 +154,9 @@ type Config struct {
 	// MaxEarlyData is how many octets of 0-RTT data a client may send, and how
 	// many a server announces in its tickets and takes. Of early data that it
 	// rejects, a server skips as many; a client that sends more has broken RFC 8446
-	// section 4.2.10. Early data can be replayed. 0: none is announced or taken, and
-	// what fits in one record of 16384 octets is skipped.
+	// section 4.2.10. A server's Conn keeps what it takes until the handshake is
+	// complete. Early data can be replayed. 0: none is announced or taken, and what
+	// fits in one record of 16384 octets is skipped.
 	MaxEarlyData uint32
 	// Limits bound what a peer can make us hold.
 	Limits record.Settings

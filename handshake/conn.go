@@ -111,6 +111,8 @@ func newConn(nc net.Conn, cfg *Config, a *Answerer, role attls.Role, taps []Tap)
 	var err error
 	if c.engine, err = newEngine(cfg, role, Taps(append([]Tap{cfg.Tap}, taps...)...), log); err != nil {
 		c.err = err
+		c.dead.Store(asError(err))
+		close(c.broken)
 	}
 	return c
 }

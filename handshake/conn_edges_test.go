@@ -172,6 +172,9 @@ func TestBadConfiguration(t *testing.T) {
 	if !errors.As(err, &e) || e.Failure != attls.FailConfiguration || !strings.Contains(e.Field, "RecordSizeLimit") {
 		t.Errorf("%v", err)
 	}
+	if err := client.Settled(t.Context()); !errors.As(err, &e) || e.Failure != attls.FailConfiguration {
+		t.Errorf("Settled: %v", err)
+	}
 	if err := client.Close(); err != nil {
 		t.Error(err)
 	}

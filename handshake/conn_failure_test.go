@@ -594,3 +594,26 @@ func TestTicketBesideVerdict(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSharedError: an error that an application returns for several connections
+// is not completed in place.
+func TestSharedError(t *testing.T) {
+	shared := attls.Errorf(attls.Refused, attls.FailUnknownCA, "not trusted")
+	before := *shared
+	var wg sync.WaitGroup
+	for range 2 {
+		a, b := loopback(t)
+		ca := trusting("")
+		ca.Trust.Verify = func(context.Context, attls.Role, [][]byte) error { return shared }
+		client, server := conns(t, a, b, &handshake.Config{}, &handshake.Config{}, ca, trusting("server"))
+		wg.Go(func() {
+			if ce, _ := both(client, server); !failsWith(ce, attls.FailUnknownCA) || !strings.Contains(ce.Error(), "unknown_ca") {
+				t.Errorf("%v", ce)
+			}
+		})
+	}
+	wg.Wait()
+	if *shared != before {
+		t.Errorf("the error became %+v", *shared)
+	}
+}

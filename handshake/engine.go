@@ -550,7 +550,14 @@ func (e *Engine) sendAlert(level byte, a attls.AlertDescription) {
 }
 
 // Abort ends the connection from outside with an error of our own.
-func (e *Engine) Abort(err *attls.Error) { e.fail(err) }
+func (e *Engine) Abort(err *attls.Error) { e.fail(ours(err)) }
+
+// ours is a copy of an error that comes from outside: it is completed here, and
+// may be one that its maker gives to several connections.
+func ours(err *attls.Error) *attls.Error {
+	c := *err
+	return &c
+}
 
 // send puts a handshake message into the transcript and the flight.
 func (e *Engine) send(raw []byte) *attls.Error {

@@ -134,6 +134,7 @@ func (e *Engine) Fail(id WaitID, err *attls.Error) error {
 	if w == nil {
 		return fmt.Errorf("attls: wait %d is not open", id)
 	}
+	err = ours(err)
 	if w.after && w.wait.Kind == WaitTicket {
 		return e.Answer(id, Answer{})
 	}
