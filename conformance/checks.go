@@ -71,7 +71,8 @@ var checks = []check{
 // Looks reports whether a case of this name is a look at a good connection, rather
 // than a fault.
 func Looks(name string) bool {
-	return slices.ContainsFunc(checks, func(k check) bool { return k.name == name })
+	return slices.ContainsFunc(checks, func(k check) bool { return k.name == name }) ||
+		slices.ContainsFunc(tlsChecks, func(k Case) bool { return k.Name == name })
 }
 
 // good says why a connection did not go well.

@@ -38,6 +38,7 @@ func (s *setup) earlier(servers *handshake.ServerSessions) (*handshake.Session, 
 	if err != nil {
 		return nil, err
 	}
+	first.raw = s.raw // the keys that a session remembers
 	first.resumable(servers, &handshake.ClientSessions{})
 	r, err := first.inMemory()
 	if err == nil && r.session == nil {

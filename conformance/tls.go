@@ -147,5 +147,5 @@ func tlsCases() []Case {
 	for _, f := range TLSFaults(Scenario{}) {
 		list = append(list, f.asCase(nil))
 	}
-	return list
+	return append(list, tlsChecks...)
 }

@@ -29,7 +29,7 @@ func flightFaults() []tlsFault {
 	}
 	list = append(list, trailing("trailing.client.certificate", client, attls.KindCertificate), trailing("trailing.client.certificate_verify", client, attls.KindCertificateVerify))
 	return slices.Concat(list, bothWays(signatureFlipped), bothWays(signatureLegacy), bothWays(signatureUnfit), bothWays(verifyMissing),
-		bothWays(certificateBroken), bothWays(certificateDataEmpty), bothWays(untrusted), bothWays(finishedFlipped), bothWays(finishedLong), bothWays(unknownMessage))
+		greaseReturned(), bodiesFilled(), bothWays(certificateBroken), bothWays(certificateDataEmpty), bothWays(untrusted), bothWays(finishedFlipped), bothWays(finishedLong), bothWays(unknownMessage))
 }
 
 // trailing puts an octet behind a message's last field, within its length.
@@ -40,6 +40,86 @@ func trailing(name string, sender attls.Role, k attls.MessageKind) tlsFault {
 		in(mutual)(&f)
 	}
 	return f
+}
+
+// greaseReturned puts a reserved value of the client's, or one that it did not send,
+// into each answer of a server.
+func greaseReturned() []tlsFault {
+	var list []tlsFault
+	for _, k := range []attls.MessageKind{attls.KindServerHello, attls.KindHelloRetryRequest, attls.KindEncryptedExtensions, attls.KindCertificate} {
+		f := refused("grease-returned."+k.Name(), rule.GREASERefused, k.String()+" of the server holds an extension of a reserved type (RFC 8701), the client's own if it has sent one.",
+			attls.FailUnsolicited, client, k, func(s *setup) {
+				s.ends[client].config.GREASE = true
+				s.tap(server, &greaseEcho{edit: newEdit(func(*message.Raw, int, *handshake.Plan) {}), into: k, value: reservedType})
+			})
+		if k == attls.KindHelloRetryRequest {
+			in(retried)(&f)
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+// reservedType is an extension of RFC 8701.
+const reservedType = attls.ExtensionType(0x5a5a)
+
+// greaseEcho is a tap of a server that sends the client's reserved value back.
+type greaseEcho struct {
+	*edit
+	into  attls.MessageKind
+	value attls.ExtensionType
+}
+
+func (t *greaseEcho) Message(d handshake.Direction, m *message.Raw, p *handshake.Plan) {
+	if d == handshake.Received && m.Kind == attls.KindClientHello {
+		withList(m, func(l extensions.List) extensions.List {
+			for i := range l {
+				if attls.Grease(uint16(l[i].Type)) {
+					t.value = l[i].Type
+				}
+			}
+			return l
+		})
+	}
+	if d != handshake.Sent || m.Kind != t.into {
+		return
+	}
+	add := with(t.value)
+	if m.Kind != attls.KindCertificate {
+		p.Replace = withList(m, add)
+		return
+	}
+	var v message.Certificate
+	if v.Unmarshal(m.Body()) == nil && len(v.Entries) > 0 {
+		v.Entries[0].Extensions = add(v.Entries[0].Extensions)
+		p.Replace = v.Append(nil)
+	}
+}
+
+// Fork implements handshake.Tap.
+func (t *greaseEcho) Fork() handshake.Tap {
+	return &greaseEcho{t.edit.Fork().(*edit), t.into, t.value}
+}
+
+// bodiesFilled puts an octet into extensions whose bodies must be empty.
+func bodiesFilled() []tlsFault {
+	row := func(name string, x attls.ExtensionType, sender attls.Role, k attls.MessageKind, more ...tlsOption) tlsFault {
+		apply := serverEdits(k, func(l extensions.List) extensions.List { return with(x, 0)(drop(x)(l)) })
+		if sender == client {
+			apply = clientHello(0, func(l extensions.List) extensions.List { return with(x, 0)(drop(x)(l)) })
+		}
+		return refused("filled."+name, rule.BodyEmpty, k.String()+" has an octet in the body of "+x.String()+", which must be empty.", attls.FailTrailing, sender.Peer(), k, apply, more...)
+	}
+	return []tlsFault{
+		row("post_handshake_auth", attls.ExtPostHandshakeAuth, client, attls.KindClientHello, anyAlert),
+		row("early_data", attls.ExtEarlyData, client, attls.KindClientHello, anyAlert),
+		row("signed_certificate_timestamp", attls.ExtSignedCertificateTimestamp, client, attls.KindClientHello, mayPass),
+		row("extended_main_secret", attls.ExtExtendedMainSecret, client, attls.KindClientHello, mayPass),
+		row("encrypt_then_mac", attls.ExtEncryptThenMAC, client, attls.KindClientHello, mayPass),
+		row("server_name", attls.ExtServerName, server, attls.KindEncryptedExtensions, anyAlert),
+		row("request.status_request", attls.ExtStatusRequest, server, attls.KindCertificateRequest, in(mutual), mayPass),
+		row("request.signed_certificate_timestamp", attls.ExtSignedCertificateTimestamp, server, attls.KindCertificateRequest, in(mutual), mayPass),
+	}
 }
 
 // authenticated makes a row of the client one with a certificate of the client.

@@ -181,8 +181,19 @@ var retryFaults = []tlsFault{
 		}), in(retried), mayPass),
 	refused("second-share", "", "The second ClientHello has no share of the group that was asked for.", attls.FailRetryMismatch, server, attls.KindClientHello,
 		clientHello(1, becomes(attls.ExtKeyShare, clientShare(shareOf(attls.GroupX25519, bytes.Repeat([]byte{9}, x25519Size)))...)), in(retried, second), anyAlert),
+	refused("second-reordered", rule.RetryOrder, "The second ClientHello has supported_versions before all other extensions, as wolfSSL sends it.", attls.FailRetryMismatch, server, attls.KindClientHello,
+		clientHello(1, versionsFirst), in(retried), mayPass),
 	refused("cookie-dropped", rule.HelloRepeated, "The second ClientHello lacks the cookie.", attls.FailRetryMismatch, server, attls.KindClientHello,
 		clientHello(1, drop(attls.ExtCookie)), in(retried, cookied), anyAlert),
+}
+
+// versionsFirst moves supported_versions to the front.
+func versionsFirst(l extensions.List) extensions.List {
+	x, ok := l.Find(attls.ExtSupportedVersions)
+	if !ok {
+		return l
+	}
+	return append(extensions.List{*x}, drop(attls.ExtSupportedVersions)(l)...)
 }
 
 // otherSuite is another suite of the same hash, or of the other one.

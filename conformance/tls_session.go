@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"slices"
 
 	"attls"
@@ -29,9 +30,9 @@ var sessionFaults = []tlsFault{
 			}
 		})), in(withSession), anyAlert),
 	refused("psk-groups-without-share", rule.HelloComplete, "A client that offers a pre-shared key without (EC)DHE sends supported_groups and no key_share.", attls.FailMissingExtension, server, attls.KindClientHello,
-		keyAlone(reboundHello(drop(attls.ExtKeyShare))), in(withSession)),
+		keyAlone(reboundHello(drop(attls.ExtKeyShare))), in(withSession, withoutExchange)),
 	refused("psk-share-without-groups", rule.HelloComplete, "A client that offers a pre-shared key without (EC)DHE sends key_share and no supported_groups.", attls.FailMissingExtension, server, attls.KindClientHello,
-		keyAlone(reboundHello(drop(attls.ExtSupportedGroups))), in(withSession)),
+		keyAlone(reboundHello(drop(attls.ExtSupportedGroups))), in(withSession, withoutExchange)),
 	refused("psk-unknown-without-schemes", rule.SchemesNeeded, "ClientHello offers a pre-shared key that the server does not know, and lacks signature_algorithms.", attls.FailMissingExtension, server, attls.KindClientHello,
 		clientHello(0, func(l extensions.List) extensions.List {
 			return with(attls.ExtPreSharedKey, pskOffer...)(with(attls.ExtPSKKeyExchangeModes, 1, 1)(drop(attls.ExtSignatureAlgorithms)(l)))
@@ -76,13 +77,13 @@ var keyTolerances = []tlsFault{
 		resumed(func(s *setup) {
 			s.ends[client].config.KeyShares = []attls.NamedGroup{}
 			reboundHello(drop(attls.ExtSignatureAlgorithms))(s)
-		}), in(withSession)),
+		}), in(withSession, second, retried)),
 	taken("early-data-rejected", rule.EarlyDataSkipped, "A client offers early data with a ticket that does not permit it, and sends some.", server,
 		rejectedEarlyData(3, 300), in(withSession)),
 	taken("psk-without-exchange", "", "A client that offers a pre-shared key without (EC)DHE sends neither supported_groups nor key_share.", server,
 		keyAlone(reboundHello(func(l extensions.List) extensions.List {
 			return drop(attls.ExtSupportedGroups)(drop(attls.ExtKeyShare)(l))
-		})), in(withSession)),
+		})), in(withSession, withoutExchange)),
 }
 
 // keyAlone is resumed without a key exchange.
@@ -95,17 +96,26 @@ func keyAlone(apply func(*setup)) func(*setup) {
 	})
 }
 
-// reboundHello is a fault in the extensions of every ClientHello of a client that
-// offers a key, with binders that go with it.
+// reboundHello is a fault in the extensions of every ClientHello that offers a
+// key, with binders that go with it.
 func reboundHello(change func(extensions.List) extensions.List) func(*setup) {
 	return tapped(client, func(m *message.Raw, _ int, p *handshake.Plan) {
-		if m.Kind == attls.KindClientHello {
-			p.Replace, p.Rebind = withList(m, change), true
+		if m.Kind != attls.KindClientHello {
+			return
 		}
+		p.Rebind = true
+		p.Replace = withList(m, func(l extensions.List) extensions.List {
+			if _, ok := l.Find(attls.ExtPreSharedKey); ok { // not that of the connection before
+				return change(l)
+			}
+			return l
+		})
 	})
 }
 
 func withSession(s *Scenario) { s.Resumption, s.Group = ResumeWithDHE, attls.GroupX25519.String() }
+
+func withoutExchange(s *Scenario) { s.Resumption = ResumePSKOnly }
 
 // resumed gives both ends the session of a connection before. Ends whose other end
 // is another program make that connection themselves.
@@ -117,5 +127,47 @@ func resumed(apply func(*setup)) func(*setup) {
 		}
 		s.resumable(servers, clients)
 		apply(s)
+	}
+}
+
+// tlsChecks are looks at good connections of TLS 1.3 itself.
+var tlsChecks = []Case{
+	{Name: "resumed-name", Rule: rule.NameUnanswered, Does: "A server that resumes a session does not acknowledge server_name.",
+		apply: resumed(func(s *setup) { s.ends[server].config.AcknowledgeServerName = true }),
+		judge: goodAnd(resumedAnswer(func(l extensions.List) error {
+			if _, ok := l.Find(attls.ExtServerName); ok {
+				return fmt.Errorf("EncryptedExtensions has server_name")
+			}
+			return nil
+		})), Scenario: Scenario{Attester: AttestNone}},
+	{Name: "resumed-type", Rule: rule.TypeRepeated, Does: "A server that resumes a session tells the type of its certificate where the client has offered types.",
+		apply: resumed(func(*setup) {}),
+		judge: goodAnd(resumedAnswer(func(l extensions.List) error {
+			if b, _ := l.Get(attls.ExtServerCertificateType); !slices.Equal(b, []byte{byte(attls.CertificateRawPublicKey)}) {
+				return fmt.Errorf("EncryptedExtensions has server_certificate_type %x", b)
+			}
+			return nil
+		})), Scenario: Scenario{Attester: AttestNone, RawPublicKeys: true}},
+}
+
+// resumedAnswer judges EncryptedExtensions of a resumed connection.
+func resumedAnswer(judge func(extensions.List) error) func(*Result) error {
+	return func(r *Result) error {
+		if r.sent(server, attls.KindCertificate) != nil {
+			return fmt.Errorf("the connection was not resumed")
+		}
+		s := r.sent(server, attls.KindEncryptedExtensions)
+		if s == nil {
+			return fmt.Errorf("there is no EncryptedExtensions")
+		}
+		m, err := message.ParseRaw(s.bytes)
+		if err != nil {
+			return err
+		}
+		var v message.EncryptedExtensions
+		if err := v.Unmarshal(m.Body()); err != nil {
+			return err
+		}
+		return judge(v.Extensions)
 	}
 }

@@ -2,6 +2,7 @@ package extensions
 
 import (
 	"fmt"
+	"slices"
 
 	"attls"
 	"attls/internal/rule"
@@ -22,6 +23,7 @@ type Placement struct {
 	Unsolicited    bool // accepted though nothing offered it
 	FirstEntryOnly bool // of CertificateEntry
 	PostHandshake  bool
+	Empty          bool // the body has no octet
 }
 
 // Row is an extension with all its placements.
@@ -139,6 +141,18 @@ var rfc8446 = newTable([]struct {
 	{attls.ExtRenegotiationInfo, ch},
 })
 
+// emptyBodies are the extensions whose bodies have no octet, and where.
+var emptyBodies = map[attls.ExtensionType]int{
+	attls.ExtServerName:                 ee,      // RFC 6066 section 3
+	attls.ExtStatusRequest:              cr,      // RFC 8446 section 4.4.2.1
+	attls.ExtSignedCertificateTimestamp: ch | cr, // RFC 6962 section 3.3.1
+	attls.ExtEncryptThenMAC:             ch,      // RFC 7366 section 2
+	attls.ExtExtendedMainSecret:         ch,      // RFC 7627 section 5.1
+	attls.ExtEarlyData:                  ch | ee, // RFC 8446 section 4.2.10
+	attls.ExtPostHandshakeAuth:          ch,      // RFC 8446 section 4.2.6
+	attls.ExtTransparencyInfo:           ch | cr, // RFC 9162 section 6.5
+}
+
 func newTable(rows []struct {
 	t  attls.ExtensionType
 	in int
@@ -150,7 +164,7 @@ func newTable(rows []struct {
 			if r.in&k.bit == 0 {
 				continue
 			}
-			p := Placement{Message: k.kind, PostHandshake: true}
+			p := Placement{Message: k.kind, PostHandshake: true, Empty: emptyBodies[r.t]&k.bit != 0}
 			switch k.kind {
 			case attls.KindServerHello, attls.KindEncryptedExtensions:
 				p.OfferedBy[attls.RoleServer] = []Offer{{attls.KindClientHello, r.t}}
@@ -173,7 +187,8 @@ func newTable(rows []struct {
 // RFC8446 returns the table without any profile.
 func RFC8446() *Table { return rfc8446 }
 
-// Sent remembers which extensions each role sent in which message.
+// Sent remembers which extensions each role sent in which message, of which a
+// second ClientHello takes the place of the first.
 type Sent struct{ list []sent }
 
 type sent struct {
@@ -190,6 +205,11 @@ func (s *Sent) Add(role attls.Role, kind attls.MessageKind, t attls.ExtensionTyp
 	if !s.Has(role, kind, t) {
 		s.list = append(s.list, sent{role, kind, t})
 	}
+}
+
+// Forget forgets what a role sent in a message of a kind.
+func (s *Sent) Forget(role attls.Role, kind attls.MessageKind) {
+	s.list = slices.DeleteFunc(s.list, func(x sent) bool { return x.role == role && x.kind == kind })
 }
 
 // Has reports whether a role sent an extension in a message of a kind.
@@ -222,6 +242,9 @@ func (t *Table) Check(kind attls.MessageKind, sender attls.Role, entry int, post
 	for i := range l {
 		x := &l[i]
 		err := t.checkOne(kind, sender, entry, postHandshake, x, s)
+		if err == nil {
+			err = t.checkBody(kind, x)
+		}
 		if err == nil && kind == attls.KindClientHello && x.Type == attls.ExtPreSharedKey && i != len(l)-1 && t.off != rule.PSKLast {
 			err = attls.Errorf(attls.Violation, attls.FailIllegalParameter, "is not the last extension").By("RFC 8446 4.2.11")
 		}
@@ -230,6 +253,18 @@ func (t *Table) Check(kind attls.MessageKind, sender attls.Role, entry int, post
 		}
 	}
 	return nil
+}
+
+// checkBody refuses a body that must be empty and is not (RFC 8446 section 6.2).
+func (t *Table) checkBody(kind attls.MessageKind, x *Extension) *attls.Error {
+	row, known := t.rows[x.Type]
+	if !known || len(x.Body) == 0 || t.off == rule.BodyEmpty {
+		return nil
+	}
+	if p := row.in(kind); p == nil || !p.Empty {
+		return nil
+	}
+	return trailing(x.Offset, len(x.Body)).By("RFC 8446 6.2")
 }
 
 func (t *Table) name(x attls.ExtensionType) string {
@@ -242,6 +277,9 @@ func (t *Table) name(x attls.ExtensionType) string {
 func (t *Table) checkOne(kind attls.MessageKind, sender attls.Role, entry int, postHandshake bool, x *Extension, s *Sent) *attls.Error {
 	row, known := t.rows[x.Type]
 	if !known {
+		if response(kind) && attls.Grease(uint16(x.Type)) && t.off != rule.GREASERefused {
+			return attls.Errorf(attls.Violation, attls.FailUnsolicited, "is a reserved value, which is sent to be ignored and never answered").By("RFC 8701 3.1")
+		}
 		unsolicited := response(kind) && !s.Has(sender.Peer(), attls.KindClientHello, x.Type) && t.off != rule.ExtensionKnown
 		if unsolicited || kind == attls.KindClientHello && t.off == rule.UnknownIgnored {
 			return attls.Errorf(attls.Violation, attls.FailUnsolicited, "was not offered").By("RFC 8446 4.2")

@@ -3,6 +3,7 @@ package handshake
 import (
 	"attls"
 	"attls/extensions"
+	"attls/internal/rule"
 	"attls/negotiation"
 )
 
@@ -146,6 +147,33 @@ func (e *Engine) answerCertificateTypes() {
 			e.ext.add(typeExtension(shows), []byte{byte(e.types.agreed[shows])})
 		}
 	}
+}
+
+// repeatCertificateType tells a client that resumes a session the type of the
+// server's certificate, although none is shown: a client that takes raw public keys
+// alone would otherwise have to understand silence as X.509 (RFC 7250 section 4.2).
+func (e *Engine) repeatCertificateType() {
+	const shows = attls.RoleServer
+	if e.psk.session.External || e.types.offer[shows] == nil || !e.obeys(rule.TypeRepeated) {
+		return
+	}
+	if t, err := negotiation.SelectCertificateType(e.types.offer[shows], e.cfg.configuredTypes(shows), nil); err == nil {
+		e.ext.add(typeExtension(shows), []byte{byte(t)})
+	}
+}
+
+// checkRepeatedType compares the type that a server tells when it resumes a session
+// with the client's offer. Silence is understood.
+func (e *Engine) checkRepeatedType() *attls.Error {
+	const shows = attls.RoleServer
+	if e.types.answer[shows] == nil {
+		return nil
+	}
+	_, err := negotiation.CheckCertificateType(e.types.offered[shows], e.types.answer[shows])
+	if err != nil {
+		return err.Under("extensions." + typeExtension(shows).String()).In(attls.KindEncryptedExtensions)
+	}
+	return nil
 }
 
 // readCertificateType reads an answer of EncryptedExtensions.

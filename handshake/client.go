@@ -203,6 +203,7 @@ func (e *Engine) writeClientHello(s *clientWaitServerHello) *attls.Error {
 		})
 	}
 	m.Extensions = e.padded(m)
+	e.sent.Forget(attls.RoleClient, attls.KindClientHello) // a second one takes the place of the first
 	e.note(attls.RoleClient, attls.KindClientHello, m.Extensions)
 	e.flight = m.Append(e.flight[:0])
 	if len(offers) > 0 {
@@ -484,6 +485,9 @@ func (s clientWaitEncryptedExtensions) receive(e *Engine, m *message.Raw) (state
 		if err := e.checkLaterType(); err != nil {
 			return nil, err
 		}
+		if err := e.checkRepeatedType(); err != nil {
+			return nil, err
+		}
 		e.reverify()
 		return waitFinished{}, nil
 	}
@@ -493,12 +497,13 @@ func (s clientWaitEncryptedExtensions) receive(e *Engine, m *message.Raw) (state
 // readEncryptedExtension reads an answer to one of RFC 8446's extensions.
 func (e *Engine) readEncryptedExtension(x *extensions.Extension) *attls.Error {
 	switch x.Type {
-	case attls.ExtServerName:
-		return extensions.ParseEmpty(x.Body)
 	case attls.ExtALPN:
 		name, err := extensions.ParseALPNSelected(x.Body)
 		if err != nil {
 			return err
+		}
+		if len(name) == 2 && attls.Grease(uint16(name[0])<<8|uint16(name[1])) && e.obeys(rule.GREASERefused) {
+			return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "protocol %x is a reserved value, which is sent to be ignored", name).By("RFC 8701 3.1")
 		}
 		if !slices.Contains(e.cfg.ALPN, string(name)) && e.obeys(rule.ALPNOffered) {
 			return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "protocol %q was not offered", name).By("RFC 7301 3.1")
@@ -520,7 +525,6 @@ func (e *Engine) readEncryptedExtension(x *extensions.Extension) *attls.Error {
 		if e.early.status != EarlyDataOpen { // offered once, and not again after HelloRetryRequest
 			return attls.Errorf(attls.Violation, attls.FailUnsolicited, "was not offered").By("RFC 8446 4.2.10")
 		}
-		return extensions.ParseEmpty(x.Body)
 	}
 	return nil
 }

@@ -124,8 +124,13 @@ type Config struct {
 	// Retry is a server's policy on HelloRetryRequest.
 	Retry Retry
 	// AcknowledgeServerName makes a server answer server_name in
-	// EncryptedExtensions (RFC 6066 section 3).
+	// EncryptedExtensions, except where it resumes a session (RFC 6066 section 3).
+	// A client takes the answer in both.
 	AcknowledgeServerName bool
+	// AcceptReorderedHello makes a server accept a second ClientHello that has the
+	// extensions of the first in another order, as wolfSSL sends it; RFC 8446
+	// section 4.1.2 has it unchanged.
+	AcceptReorderedHello bool
 	// AnnounceGroups makes a server list its groups in EncryptedExtensions
 	// (RFC 8446 section 4.2.7).
 	AnnounceGroups bool
@@ -291,7 +296,7 @@ func (c *Config) maxCertificates() int {
 }
 
 // tableRules are the rules that the table itself enforces.
-var tableRules = []rule.Rule{rule.UnknownIgnored, rule.ExtensionKnown, rule.ExtensionInPlace, rule.ExtensionSolicited, rule.PSKLast}
+var tableRules = []rule.Rule{rule.UnknownIgnored, rule.ExtensionKnown, rule.ExtensionInPlace, rule.ExtensionSolicited, rule.PSKLast, rule.BodyEmpty, rule.GREASERefused}
 
 // placement returns RFC 8446's table with the profile's rows, made once.
 func (c *Config) placement() (*extensions.Table, *attls.Error) {

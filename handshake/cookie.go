@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 
 	"attls"
 	"attls/extensions"
@@ -21,12 +22,13 @@ import (
 //	    CipherSuite suite;
 //	    NamedGroup selected_group;          // 0: none was asked for
 //	    opaque fields[32];                  // SHA-256 of what must not change
+//	    opaque order[32];                   // SHA-256 of the types of the extensions, in their order
 //	    opaque offer[32];                   // SHA-256 of the profile's extensions
 //	    opaque transcript_hash[Hash.length];// of ClientHello1
 //	    opaque mac[32];                     // HMAC-SHA256 over all before
 //	} Cookie;
 
-const cookieFixed = 2 + 2 + 32 + 32
+const cookieFixed = 2 + 2 + 32 + 32 + 32
 
 // stateless reports whether the cookie carries the state.
 func (r *Retry) stateless() bool { return len(r.Secrets) > 0 }
@@ -35,7 +37,7 @@ func (r *Retry) stateless() bool { return len(r.Secrets) > 0 }
 func (e *Engine) sealCookie(ch *message.ClientHello, g attls.NamedGroup, hash []byte) []byte {
 	b := binary.BigEndian.AppendUint16(nil, uint16(e.nego.suite.ID))
 	b = binary.BigEndian.AppendUint16(b, uint16(g))
-	b = append(b, e.unchanging(ch)...)
+	b = append(append(b, e.unchanging(ch)...), e.order(ch)...)
 	b = append(append(b, e.profileOffer(ch)...), hash...)
 	return append(b, cookieMAC(e.cfg.Retry.Secrets[0], b)...)
 }
@@ -60,16 +62,38 @@ func (e *Engine) unchanging(ch *message.ClientHello) []byte {
 			kept.Extensions = append(kept.Extensions, x)
 		}
 	}
+	byType(kept.Extensions)
 	h.Write(kept.Append(nil))
 	return h.Sum(nil)
 }
 
-func (e *Engine) profileOffer(ch *message.ClientHello) []byte {
+// byType sorts extensions, so that their order has a hash of its own.
+func byType(l extensions.List) {
+	slices.SortFunc(l, func(a, b extensions.Extension) int { return int(a.Type) - int(b.Type) })
+}
+
+// order hashes the types of the extensions that both ClientHellos have.
+func (e *Engine) order(ch *message.ClientHello) []byte {
 	h := sha256.New()
 	for _, x := range ch.Extensions {
-		if e.ofProfile(x.Type) {
-			h.Write(extensions.Append(nil, x.Type, x.Body))
+		if x.Type == attls.ExtKeyShare || !e.mayChange(x.Type) {
+			h.Write([]byte{byte(x.Type >> 8), byte(x.Type)})
 		}
+	}
+	return h.Sum(nil)
+}
+
+func (e *Engine) profileOffer(ch *message.ClientHello) []byte {
+	var offer extensions.List
+	for _, x := range ch.Extensions {
+		if e.ofProfile(x.Type) {
+			offer = append(offer, x)
+		}
+	}
+	byType(offer)
+	h := sha256.New()
+	for _, x := range offer {
+		h.Write(extensions.Append(nil, x.Type, x.Body))
 	}
 	return h.Sum(nil)
 }
@@ -101,7 +125,10 @@ func (e *Engine) resumeRetry(ch *message.ClientHello, x *extensions.Extension) *
 	if string(body[4:36]) != string(e.unchanging(ch)) {
 		return changed("ClientHello")
 	}
-	if string(body[36:68]) != string(e.profileOffer(ch)) {
+	if string(body[36:68]) != string(e.order(ch)) && !e.acceptsReordered() {
+		return reordered("extensions", "the cookie does not say which")
+	}
+	if string(body[68:100]) != string(e.profileOffer(ch)) {
 		if err := e.attestationFailure(attls.FailOfferChanged, "differs from the first ClientHello"); err != nil {
 			return err.Under("extensions")
 		}

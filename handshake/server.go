@@ -295,8 +295,8 @@ func (e *Engine) sameExtensions(first, second extensions.List) *attls.Error {
 	}
 	for {
 		t, how := difference(fixed(first), fixed(second))
-		if how == sameLists {
-			return nil
+		if how != otherExtension {
+			return e.sameOrder(first, second)
 		}
 		if p := e.cfg.Profile; p != nil {
 			if x, ok := p.Extension(t); ok {
@@ -309,6 +309,47 @@ func (e *Engine) sameExtensions(first, second extensions.List) *attls.Error {
 		}
 		return changed("extensions." + t.String())
 	}
+}
+
+// sameOrder refuses a second ClientHello in which the extensions that are in both
+// stand in another order. Padding may be anywhere.
+func (e *Engine) sameOrder(first, second extensions.List) *attls.Error {
+	if e.acceptsReordered() {
+		return nil
+	}
+	a, b := inBoth(first, second), inBoth(second, first)
+	for i := range a {
+		if a[i] != b[i] {
+			return reordered("extensions."+b[i].String(), "%v stands where the first has %v", b[i], a[i])
+		}
+	}
+	return nil
+}
+
+// inBoth lists the types of a ClientHello's extensions that another one has too.
+func inBoth(l, other extensions.List) (list []attls.ExtensionType) {
+	there := make(map[attls.ExtensionType]bool, len(other))
+	for i := range other {
+		there[other[i].Type] = true
+	}
+	for i := range l {
+		if t := l[i].Type; there[t] && t != attls.ExtPadding {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+// acceptsReordered reports whether the order of extensions may change with
+// HelloRetryRequest.
+func (e *Engine) acceptsReordered() bool {
+	return e.cfg.AcceptReorderedHello || e.cfg.quirks().AcceptReorderedHello || !e.obeys(rule.RetryOrder)
+}
+
+// reordered is the error of a second ClientHello in another order.
+func reordered(field, format string, args ...any) *attls.Error {
+	return attls.Errorf(attls.Violation, attls.FailRetryMismatch, "the extensions are in another order than in the first ClientHello: "+format, args...).
+		Under(field).By("RFC 8446 4.1.2")
 }
 
 // comparison is how two lists of extensions differ.
@@ -537,10 +578,14 @@ func (s serverHello) step(e *Engine) (state, *attls.Error) {
 	return proveStart{}, nil
 }
 
+// resumes reports whether the connection resumes a session of another one: with
+// an external key it does not (RFC 8446 section 2.2).
+func (e *Engine) resumes() bool { return e.psk.session != nil && !e.psk.session.External }
+
 func (e *Engine) sendEncryptedExtensions() *attls.Error {
 	e.startExtensions()
 	offered := func(t attls.ExtensionType) bool { return e.sent.Has(attls.RoleClient, attls.KindClientHello, t) }
-	if e.cfg.AcknowledgeServerName && e.nego.serverName != "" {
+	if e.cfg.AcknowledgeServerName && e.nego.serverName != "" && !(e.resumes() && e.obeys(rule.NameUnanswered)) {
 		e.ext.add(attls.ExtServerName, nil)
 	}
 	if e.nego.alpn != "" {
@@ -556,6 +601,9 @@ func (e *Engine) sendEncryptedExtensions() *attls.Error {
 		e.ext.add(attls.ExtEarlyData, nil)
 	}
 	e.answerCertificateTypes()
+	if e.psk.session != nil {
+		e.repeatCertificateType()
+	}
 	if q := e.cfg.quirks(); q.RestrictEncryptedExtensions {
 		kept := e.ext.items[:0]
 		for _, x := range e.ext.items {

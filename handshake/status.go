@@ -32,11 +32,6 @@ func checkStatusRequest(k attls.MessageKind, l extensions.List) *attls.Error {
 			return in(err, x)
 		}
 	}
-	if x, ok := l.Find(attls.ExtSignedCertificateTimestamp); ok {
-		if err := extensions.ParseEmpty(x.Body); err != nil {
-			return in(err, x)
-		}
-	}
 	return nil
 }
 

@@ -40,6 +40,7 @@ type serverFlags struct {
 	maxOpen        int
 	helloRetry     bool
 	cookie         bool
+	reordered      bool
 }
 
 func serverCommand() *cobra.Command {
@@ -78,6 +79,7 @@ exit code is 0.`,
 	flags.IntVar(&f.maxOpen, "max-open", 1024, "connections at once; more wait until one is over (0: no limit)")
 	flags.BoolVar(&f.helloRetry, "hello-retry", false, "always send HelloRetryRequest")
 	flags.BoolVar(&f.cookie, "cookie", false, "put a cookie into a HelloRetryRequest")
+	flags.BoolVar(&f.reordered, "accept-reordered-hello", false, "accept a second ClientHello with the extensions of the first in another order, as wolfSSL sends it")
 	complete(c, "verify", "none", "optional", "require", "evidence")
 	c.MarkFlagsMutuallyExclusive("www", "echo")
 	return c
@@ -98,6 +100,7 @@ func (f *serverFlags) run(c *cobra.Command) (failure error) {
 		e.config.ClientAuthentication = handshake.NoClientCertificate
 	}
 	e.config.Retry.Always, e.config.Retry.Cookie = f.helloRetry, f.cookie
+	e.config.AcceptReorderedHello = f.reordered
 	e.config.AcknowledgeServerName = true
 	if err := e.config.Check(); err != nil {
 		return usage("%w", err)

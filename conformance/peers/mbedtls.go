@@ -116,7 +116,10 @@ var mbedTLSDeviations = slices.Concat(mbedTLSTried.seen("3.6.6", "3.6.6",
 	takes("the check of the group in HelloRetryRequest is satisfied by any group in its list that is another one, so that it takes one that it did not offer (RFC 8446 4.2.8)", "retry-group-not-offered"),
 ), mbedTLSTried.all(
 	answers(attls.AlertIllegalParameter, "an extension that it does not know is illegal_parameter wherever it stands, not unsupported_extension (RFC 8446 4.2): the mask of what a message may hold is asked before what was offered",
-		"code-point", "hello-unknown", "retry-unknown", "answer-unknown"),
+		"code-point", "hello-unknown", "retry-unknown", "answer-unknown",
+		"grease-returned.server_hello", "grease-returned.hello_retry_request", "grease-returned.encrypted_extensions", "grease-returned.certificate"),
+	takes("bodies that must be empty are not looked at (RFC 6066 3, RFC 8446 4.2.6, 4.2.10)", "filled.post_handshake_auth", "filled.early_data", "filled.server_name"),
+	takes("with a pre-shared key and no (EC)DHE, either of supported_groups and key_share may stand alone (RFC 8446 9.2)", "psk-groups-without-share", "psk-share-without-groups"),
 	breaksOff("a message of more than 16 KB does not fit its buffer, and it closes without an alert", "huge"),
 	deviation{[]string{"missing", "client-certificate-empty"}, func(s *conformance.Scenario) bool {
 		return s.Profile == "" || s.Credential == conformance.CredentialAttestation && s.Attester == conformance.AttestClient

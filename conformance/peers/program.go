@@ -287,5 +287,8 @@ func (c Command) Start(ctx context.Context, t *Task) (Process, error) {
 		}
 		return start(ctx, t.connections(), c.Path, append([]string{"server", "--port", "0", "--echo", "--max-connections", strconv.Itoa(t.connections())}, args...)...)
 	}
+	if g := groups(&t.Scenario, t.Role); g != nil && t.Scenario.HelloRetry {
+		args = append(args, "--key-shares", g[0]) // whatever group a session had
+	}
 	return start(ctx, 0, c.Path, append(append([]string{"client", "--servername", serverName}, args...), t.Address)...)
 }

@@ -16,7 +16,8 @@ func (o *OpenSSL) Deviation(s *conformance.Scenario, _ attls.Role) []Deviant {
 var openSSLTried = history{"3.0.17", "3.0.20", "3.0.22", "3.5.9", "3.6.5"}
 
 var openSSLDeviations = slices.Concat(openSSLTried.all(
-	takes("extensions that it does not know are passed over in an answer (RFC 8446 4.2)", "hello-unknown", "retry-unknown", "answer-unknown"),
+	takes("extensions that it does not know are passed over in an answer, reserved ones as well (RFC 8446 4.2, RFC 8701 3.1)", "hello-unknown", "retry-unknown", "answer-unknown",
+		"grease-returned.server_hello", "grease-returned.hello_retry_request", "grease-returned.encrypted_extensions", "grease-returned.certificate"),
 	takes("signed_certificate_timestamp in a client's Certificate is passed over, asked for or not (RFC 8446 4.2)", "client-certificate-unsolicited"),
 	takes("it does not look for an unknown extension that stands twice (RFC 8446 4.2)", "twice.client_hello", "request-twice"),
 	takes("a context in the CertificateRequest of the handshake is taken and sent back (RFC 8446 4.3.2)", "request-context"),
@@ -40,10 +41,12 @@ var gnuTLSDeviations = slices.Concat(gnuTLSTried.seen("3.7.9", "3.7.9",
 	takes("a change_cipher_spec of another value is dropped like one of the right value, not answered with unexpected_message (RFC 8446 5)", bySender("ccs-value")...),
 ), gnuTLSTried.all(
 	takes("it does not look for an extension that stands twice (RFC 8446 4.2)", "twice.client_hello", "twice.encrypted_extensions", "request-twice"),
-	takes("extensions that it does not know are passed over in an answer (RFC 8446 4.2)", "hello-unknown", "retry-unknown", "answer-unknown"),
+	takes("extensions that it does not know are passed over in an answer, reserved ones as well (RFC 8446 4.2, RFC 8701 3.1)", "hello-unknown", "retry-unknown", "answer-unknown",
+		"grease-returned.server_hello", "grease-returned.hello_retry_request", "grease-returned.encrypted_extensions"),
+	takes("bodies that must be empty are not looked at (RFC 6066 3, RFC 8446 4.2.6, 4.2.10)", "filled.post_handshake_auth", "filled.early_data", "filled.server_name"),
 	answers(attls.AlertUnsupportedExtension, "an extension in a message that the table does not give it is unsupported_extension, not illegal_parameter (RFC 8446 4.2)", "hello-elsewhere", "elsewhere"),
 	answers(attls.AlertHandshakeFailure, "what is missing or empty in ClientHello is a thing without anything in common, handshake_failure (RFC 8446 6.2, 9.2)",
-		"no-signature-algorithms", "no-groups", "no-version", "empty-groups"),
+		"no-signature-algorithms", "psk-unknown-without-schemes", "no-groups", "no-version", "empty-groups"),
 	answers(attls.AlertHandshakeFailure, "a suite or a group that was not offered is a thing without anything in common, handshake_failure, not illegal_parameter (RFC 8446 4.1.3, 4.2.8)",
 		"suite-not-offered", "retry-suite-not-offered", "retry-group-not-offered"),
 	answers(attls.AlertProtocolVersion, "a version that was not offered is protocol_version, not illegal_parameter (RFC 8446 4.2.1)", "version"),

@@ -40,7 +40,7 @@ func judge(c *Case, earlier, ends []conformance.Claims) error {
 		return fmt.Errorf("the first connection: %w", err)
 	}
 	switch r := c.Scenario.Resumption; {
-	case c.Scenario.Injected() != "":
+	case c.Scenario.Fail != "":
 	case r == conformance.ResumeWithDHE, r == conformance.ResumePSKOnly:
 		return judgeResumed(c, earlier, ends)
 	}

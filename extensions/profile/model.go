@@ -274,6 +274,7 @@ type Quirks struct {
 	RestrictEncryptedExtensions bool
 	EmptySessionID              bool
 	AcceptNewRandom             bool // in a second ClientHello, against RFC 8446 section 4.1.2
+	AcceptReorderedHello        bool // likewise
 }
 
 // Resumption are the rules of `after.resumption`.

@@ -225,6 +225,7 @@ func (c *compiler) quirks() {
 	q.RetainHandshakeReadKey = c.flag("quirks", "retain_handshake_read_key")
 	q.AcceptPlaintextAlerts = c.flag("quirks", "accept_plaintext_alerts")
 	q.AcceptNewRandom = c.flag("quirks", "accept_new_random")
+	q.AcceptReorderedHello = c.flag("quirks", "accept_reordered_hello")
 	q.EmptySessionID = c.flag("quirks", "empty_session_id")
 	if v := c.doc.get("quirks", "never_send"); v != nil {
 		for _, x := range v.items {
