@@ -226,7 +226,7 @@ func (f *connectionFlags) server(ctx context.Context) (*exec.Cmd, string, error)
 	if err != nil {
 		return nil, "", err
 	}
-	s := exec.CommandContext(ctx, self, "server", "--port", "0", "--profile", noProfile, "--echo", "--quiet",
+	s := exec.CommandContext(ctx, self, "server", "--port", "0", "--profile", noProfile, "--echo", "--quiet", "--max-open", "0",
 		"--max-connections", strconv.Itoa(f.inARow+f.atOnce))
 	r, err := s.StderrPipe()
 	if err != nil {

@@ -103,6 +103,25 @@ func TestWithoutCloseNotify(t *testing.T) {
 	}
 }
 
+// TestSessionAfterAlert: a session whose connection failed is discarded (RFC 8446
+// section 6.2).
+func TestSessionAfterAlert(t *testing.T) {
+	address := other(t, func(c *tls.Conn) {
+		c.Write([]byte("data"))
+		c.NetConn().Write(append([]byte{23, 3, 3, 0, 32}, make([]byte, 32)...)) // does not open
+		io.Copy(io.Discard, c)
+	})
+	file := filepath.Join(t.TempDir(), "session")
+	var out, log bytes.Buffer
+	code := run(context.Background(), []string{"client", "--profile", "none", "--json", "--sess-out", file, address}, blocked(t), &out, &log)
+	if c := claims(t, strings.TrimPrefix(out.String(), "data"))[0]; code != exitFailed || c.AlertSent == nil || c.AlertSent.Name != "bad_record_mac" {
+		t.Errorf("exit code %d, %s%s", code, out.String(), log.String())
+	}
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the session is kept: %v", err)
+	}
+}
+
 // TestSignals: a client that is interrupted says so, whatever it was doing, and has
 // kept its session.
 func TestSignals(t *testing.T) {
