@@ -355,6 +355,26 @@ func TestHub(t *testing.T) {
 			t.Errorf("the other has got %d octets of %d", well.got, 5*n)
 		}
 	})
+	t.Run("one, and another that comes later", func(t *testing.T) {
+		h := newHub()
+		h.patience = time.Millisecond
+		stuck, well := &gated{open: make(chan struct{})}, &gated{open: opened}
+		var once sync.Once
+		h.add(stuck, func() { once.Do(func() { close(stuck.open) }) })
+		blocked, done := make(chan struct{}), make(chan struct{})
+		go func() {
+			for i := range n {
+				if i == queued+1 { // one piece is being written, the others wait: the next has no room
+					close(blocked)
+				}
+				h.Write([]byte("piece"))
+			}
+			close(done)
+		}()
+		<-blocked
+		h.remove(h.add(well, func() { t.Error("the one that reads is ended") }))
+		<-done
+	})
 	t.Run("one", func(t *testing.T) {
 		h := newHub()
 		h.patience = 0

@@ -22,6 +22,7 @@ type hub struct {
 	mu       sync.Mutex
 	opened   sync.Cond
 	members  []*member
+	joined   chan struct{} // closed and replaced when a connection is added
 	patience time.Duration
 }
 
@@ -35,7 +36,7 @@ type member struct {
 }
 
 func newHub() *hub {
-	h := &hub{patience: patience}
+	h := &hub{patience: patience, joined: make(chan struct{})}
 	h.opened.L = &h.mu
 	return h
 }
@@ -47,6 +48,8 @@ func (h *hub) add(to io.Writer, behind func()) *member {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.members = append(h.members, m)
+	close(h.joined)
+	h.joined = make(chan struct{})
 	h.opened.Signal()
 	return m
 }
@@ -86,7 +89,7 @@ func (h *hub) Write(b []byte) (int, error) {
 	for len(h.members) == 0 {
 		h.opened.Wait()
 	}
-	members := slices.Clone(h.members)
+	members, joined := slices.Clone(h.members), h.joined
 	h.mu.Unlock()
 	piece := bytes.Clone(b)
 	var full []*member
@@ -98,22 +101,40 @@ func (h *hub) Write(b []byte) (int, error) {
 			full = append(full, m)
 		}
 	}
-	var over <-chan time.Time
-	if len(full) > 0 && len(members) > 1 {
-		timer := time.NewTimer(h.patience)
-		defer timer.Stop()
-		over = timer.C
+	if len(full) > 0 {
+		h.wait(full, piece, len(members) > 1, joined)
 	}
-	for _, m := range full {
+	return len(b), nil
+}
+
+// wait gives a piece to connections that have no room for it. As soon as there are
+// others, which wait meanwhile, its patience is bounded.
+func (h *hub) wait(full []*member, piece []byte, others bool, joined chan struct{}) {
+	timer := time.NewTimer(h.patience)
+	defer timer.Stop()
+	over := timer.C
+	if !others {
+		timer.Stop()
+		over = nil
+	}
+	for len(full) > 0 {
+		m := full[0]
 		select {
 		case m.input <- piece:
 		case <-m.leaving:
+		case <-joined:
+			joined = nil
+			if over == nil {
+				timer.Reset(h.patience)
+				over = timer.C
+			}
+			continue
 		case <-over:
 			ended := make(chan time.Time)
 			close(ended)
 			over = ended // for the others, too
 			m.give()
 		}
+		full = full[1:]
 	}
-	return len(b), nil
 }
