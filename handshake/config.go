@@ -355,6 +355,31 @@ func (c *Config) Check() error {
 	return nil
 }
 
+// unexpressed is the first scheme of a list of the policy of which no slot of the
+// profile can express any; nil: there is none.
+func (c *Config) unexpressed() (field string, _ *negotiation.Scheme) {
+	cannot := func(list []negotiation.Scheme) bool {
+		return c.Profile != nil && len(list) > 0 && !slices.ContainsFunc(list, c.expresses)
+	}
+	switch {
+	case cannot(c.Policy.Produce):
+		return "Produce", &c.Policy.Produce[0]
+	case cannot(c.Policy.Accept):
+		return "Accept", &c.Policy.Accept[0]
+	}
+	return "", nil
+}
+
+// expresses reports whether some slot of the profile can express a scheme.
+func (c *Config) expresses(s negotiation.Scheme) bool {
+	for i := range c.Profile.Slots {
+		if _, ok := c.Profile.EncodeScheme(i, s); ok {
+			return true
+		}
+	}
+	return false
+}
+
 // check refuses what cannot work before anything is sent.
 func (c *Config) check() *attls.Error {
 	bad := func(field, format string, args ...any) *attls.Error {
@@ -418,6 +443,12 @@ func (c *Config) check() *attls.Error {
 	}
 	if c.Profile == nil && (c.Policy.Demand || len(c.Policy.Produce) > 0 || len(c.Policy.Accept) > 0) {
 		return bad("Policy", "attestation is configured, and there is no Profile under which it could take place")
+	}
+	if field, s := c.unexpressed(); s != nil {
+		return bad("Policy."+field, "profile %s has no list with room for %s with the credential %s", c.Profile.ID, s.Model, s.Credential)
+	}
+	if c.Policy.Demand && len(c.Policy.Accept) == 0 {
+		return bad("Policy.Demand", "the peer must attest, and Policy.Accept has nothing that could be appraised")
 	}
 	if c.Retry.CookieSize > maxCookie {
 		return bad("Retry.CookieSize", "%d octets; the limit is %d", c.Retry.CookieSize, maxCookie)

@@ -38,6 +38,8 @@ type Engine struct {
 	sent       extensions.Sent
 	nego       negotiated
 	peer       *authenticated
+	first      authenticated // whom the peer shows to be in the handshake
+	firstProof proof
 	own        ownCredential
 	att        attestation
 	psk        pskState
@@ -160,12 +162,14 @@ func newEngine(c *Config, role attls.Role, tap Tap, log keyLogger) (*Engine, err
 	if q.PadTo > padTo {
 		padTo = q.PadTo
 	}
-	e := &Engine{cfg: c, role: role, table: table, prov: c.provider(), random: c.random(), peer: newAuthenticated(),
+	e := &Engine{cfg: c, role: role, table: table, prov: c.provider(), random: c.random(),
 		in: record.NewReader(c.Limits),
 		out: record.NewWriter(record.WriterSettings{MaxPlaintext: c.MaxFragment, PadTo: padTo, NeverFragment: q.NeverFragment,
 			MessagesPerRecord: c.messagesPerRecord()}),
 		events: make([]Event, 0, 4), flight: make([]byte, 0, 1024),
 	}
+	e.first.proof = &e.firstProof
+	e.peer = &e.first
 	// RFC 8446 section 6: an alert is protected as its sender's state is, and a
 	// client that rejects ServerHello has no keys yet.
 	e.in.AcceptPlaintextAlerts(role == attls.RoleServer || q.AcceptPlaintextAlerts)

@@ -290,10 +290,10 @@ func TestVerdictsThatAcceptNothing(t *testing.T) {
 	})
 }
 
-// kept is an attestation that meets a demand for evidence under early-attestation-06.
-func kept(t *testing.T) *handshake.AttestedPeer {
+// kept is an attestation that meets a demand for evidence under a profile.
+func kept(t *testing.T, name string) *handshake.AttestedPeer {
 	t.Helper()
-	p := loaded(t, "early-attestation-06", nil)
+	p := loaded(t, name, nil)
 	for i := range p.Slots {
 		if s, ok := p.EncodeScheme(i, evidence); ok {
 			return &handshake.AttestedPeer{Profile: p.ID, Model: s.Model, Credential: s.Credential, Format: s.Format, Wire: s.Wire,
@@ -351,7 +351,7 @@ func TestSessionUnderDemand(t *testing.T) {
 					m.mustMeet(t, first)
 					m.early = []byte("early")
 					peer := map[attls.Role]*handshake.Credential{attls.RoleClient: serverCredential, attls.RoleServer: clientCredential}[relying]
-					a := kept(t)
+					a := kept(t, "early-attestation-06")
 					a.SPKI = spkiOf(t, peer)
 					if test.change != nil {
 						test.change(a)
@@ -415,7 +415,7 @@ func TestKeepersOfSessions(t *testing.T) {
 	now := noon
 	clock := func() time.Time { return now }
 	holds := func(*handshake.Session) negotiation.Standing { return negotiation.StandingHolds }
-	a := kept(t)
+	a := kept(t, "early-attestation-06")
 	external := &handshake.Session{Identity: []byte("key"), Secret: []byte("secret"), External: true, Suite: attls.TLS_AES_128_GCM_SHA256, Attestation: a}
 	servers := &handshake.ServerSessions{Standing: holds, External: []*handshake.Session{external}}
 	servers.Keys.Now = clock
@@ -513,7 +513,7 @@ func TestTicketsUnderDemand(t *testing.T) {
 // TestSessionsOfEarlierVersions: a file that does not say all that an attestation
 // can be judged by is read, and counts as unattested.
 func TestSessionsOfEarlierVersions(t *testing.T) {
-	a := kept(t)
+	a := kept(t, "early-attestation-06")
 	a.SPKI, a.Verifier = []byte("key"), []byte("verifier")
 	s := &handshake.Session{Identity: []byte("id"), Secret: []byte("secret"), Suite: attls.TLS_AES_128_GCM_SHA256, Chain: [][]byte{{1}},
 		Created: noon, NotAfter: noon.Add(time.Hour), Attestation: a}
@@ -548,21 +548,106 @@ func TestSessionsOfEarlierVersions(t *testing.T) {
 	}
 }
 
-// TestAttestationNeedsAProfile: what cannot take place is refused, not left out.
-func TestAttestationNeedsAProfile(t *testing.T) {
+// TestAttestationThatCannotTakePlace: it is refused, not left out.
+func TestAttestationThatCannotTakePlace(t *testing.T) {
 	list := []negotiation.Scheme{evidence}
-	for sentence, policy := range map[string]negotiation.Policy{"demanded": {Demand: true}, "to be made": {Produce: list}, "to be accepted": {Accept: list}} {
-		for _, with := range []bool{false, true} {
-			c := &handshake.Config{Policy: policy, CanAuthenticate: true}
-			if with {
-				c.Profile = loaded(t, "early-attestation-06", nil)
-			}
-			err := c.Check()
-			var e *attls.Error
-			if with != (err == nil) || !with && (!errors.As(err, &e) || e.Failure != attls.FailConfiguration || e.Field != "Config.Policy") {
-				t.Errorf("%s, with a profile %v: %v", sentence, with, err)
-			}
+	alone := []negotiation.Scheme{{Format: evidence.Format}} // the zero value of Credential
+	for sentence, test := range map[string]struct {
+		profile string
+		policy  negotiation.Policy
+		field   string // "": it can
+	}{
+		"demanded without a profile":       {"", negotiation.Policy{Demand: true}, "Config.Policy"},
+		"to be made without a profile":     {"", negotiation.Policy{Produce: list}, "Config.Policy"},
+		"to be accepted without a profile": {"", negotiation.Policy{Accept: list}, "Config.Policy"},
+		"demanded of nothing":              {"early-attestation-06", negotiation.Policy{Demand: true, Produce: list}, "Config.Policy.Demand"},
+		"made as the profile has no room":  {"early-attestation-06", negotiation.Policy{Produce: alone}, "Config.Policy.Produce"},
+		"accepted as the profile has none": {"early-attestation-06", negotiation.Policy{Accept: alone}, "Config.Policy.Accept"},
+		"made in one way that has room":    {"early-attestation-06", negotiation.Policy{Produce: append(alone, list...)}, ""},
+		"demanded of what can be accepted": {"early-attestation-06", negotiation.Policy{Demand: true, Accept: list}, ""},
+		"alone where the profile has room": {"tls-attestation-07", negotiation.Policy{Demand: true, Accept: alone}, ""},
+		"nothing, and no profile":          {"", negotiation.Policy{}, ""},
+		"nothing under a profile":          {"early-attestation-06", negotiation.Policy{}, ""},
+	} {
+		c := &handshake.Config{Policy: test.policy, CanAuthenticate: true}
+		if test.profile != "" {
+			c.Profile = loaded(t, test.profile, nil)
 		}
+		err := c.Check()
+		var e *attls.Error
+		if errors.As(err, &e); (test.field == "") != (err == nil) || e != nil && (e.Failure != attls.FailConfiguration || e.Field != test.field) {
+			t.Errorf("%s: %v", sentence, err)
+		}
+	}
+}
+
+// TestAnotherKeyInAResumedConnection: what the session keeps of its peer does not
+// pass to another key either.
+func TestAnotherKeyInAResumedConnection(t *testing.T) {
+	for sentence, test := range map[string]struct {
+		shows  *handshake.Credential
+		demand bool
+		want   attls.Failure
+		keeps  bool
+	}{
+		"another key, nothing demanded":     {shows: admin},
+		"another key, attestation demanded": {shows: admin, demand: true, want: attls.FailDemandedByServer},
+		"the attested key, and demanded":    {shows: clientCredential, demand: true, keeps: true},
+		"no certificate, and demanded":      {demand: true, keeps: true},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			m := newMeeting()
+			m.now = noon
+			m.mustMeet(t, func(_, s *handshake.Config) { s.ClientAuthentication = handshake.RequireClientCertificate })
+			a := kept(t, "early-attestation-03")
+			a.SPKI = spkiOf(t, clientCredential)
+			var sealed *handshake.Session
+			m.answer[attls.RoleServer] = func(w *handshake.Wait, answer handshake.Answer) handshake.Answer {
+				for i := range answer.PSKs {
+					answer.PSKs[i].Session.Attestation = a
+				}
+				if w.Kind == handshake.WaitTicket {
+					sealed = w.Ticket.Session
+				}
+				return answer
+			}
+			m.answer[attls.RoleClient] = func(w *handshake.Wait, answer handshake.Answer) handshake.Answer {
+				if w.Kind == handshake.WaitCredential {
+					answer.Credential = test.shows
+				}
+				return answer
+			}
+			met, err := m.meet(t, func(c, s *handshake.Config) {
+				c.PostHandshakeAuthentication, s.PostHandshakeAuthentication = true, true
+				s.Profile, s.Policy = loaded(t, "early-attestation-03", nil), negotiation.Policy{Accept: []negotiation.Scheme{evidence}, Demand: test.demand}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			e := met.Engine(attls.RoleServer)
+			if s := e.State(); s.Session == nil || s.Attested == nil || s.Session.Attestation == nil {
+				t.Fatalf("resumed with %+v", s.Attested)
+			}
+			request(t, met)
+			met.Run()
+			if err := e.Err(); (test.want == "") != (err == nil) || err != nil && err.Failure != test.want {
+				t.Fatalf("%v, want %q", err, test.want)
+			}
+			if test.want != "" {
+				return
+			}
+			if s := e.State(); (s.Attested != nil) != test.keeps || (s.Session.Attestation != nil) != test.keeps {
+				t.Errorf("attested %+v, the session %+v", s.Attested, s.Session.Attestation)
+			}
+			sealed = nil
+			if err := e.IssueTicket(); err != nil {
+				t.Fatal(err)
+			}
+			met.Run()
+			if sealed == nil || (sealed.Attestation != nil) != test.keeps {
+				t.Errorf("the ticket keeps %+v", sealed)
+			}
+		})
 	}
 }
 

@@ -70,7 +70,7 @@ var (
 		{"x509", int(KeyFromX509), "the end-entity certificate"},
 		{"appraisal", int(KeyFromAppraisal), "the verdict of the appraisal, so that CertificateVerify waits for it"}}
 	pkixWords = words{
-		{"none", no, "no certification path is validated"},
+		{"none", no, "the text asks for no validation of the certification path: an end validates it all the same, unless its configuration is content with an affirming verdict on the key"},
 		{"required", yes, "the certification path must be valid"}}
 	contextWords = words{
 		{"echo", no, "as in the CertificateRequest"},
@@ -123,7 +123,7 @@ var (
 		{"sha512", int(FitSHA512), "SHA-512 of the value"},
 		{"exact", int(FitExact), "no other size is possible"}}
 	acceptWords = words{
-		{"policy", 0, "the server's policy decides"},
+		{"policy", 0, "local policy decides: a session is resumed unless its keeper wants the peer to attest anew or the verdict is over"},
 		{"unless_due", 1, "unless the policy requires attestation afresh"},
 		{"within_validity", 2, "while the earlier appraisal is valid"},
 		{"never", 3, "no session is resumed"}}
