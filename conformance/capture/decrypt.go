@@ -161,7 +161,11 @@ func (o *opener) piece(p *Piece) {
 	for len(d.rest) >= recordHeader {
 		n := recordHeader + int(binary.BigEndian.Uint16(d.rest[3:]))
 		if t := attls.ContentType(d.rest[0]); t < attls.ContentTypeChangeCipherSpec || t > attls.ContentTypeApplicationData {
-			if !d.shut { // no record: the reader says what it is instead
+			switch {
+			case d.shut:
+			case d.offset == 0 && !SpeaksTLS(d.rest):
+				o.fail(p.Sender, attls.Errorf(attls.FromPeer, attls.FailUnexpectedRecord, "it does not speak TLS: what it sent begins with %q", d.rest[:min(len(d.rest), 16)]))
+			default: // the reader says what is wrong
 				feed(d.reader, d.rest)
 				o.drain(p.Sender)
 			}
@@ -405,6 +409,10 @@ func (o *opener) use(r *record.Reader, secret []byte) *attls.Error {
 	}
 	return r.SetKey(aead, iv)
 }
+
+// SpeaksTLS reports whether the first octets of an end are those of a record, if
+// perhaps of a wrong one: their second is that of the version.
+func SpeaksTLS(b []byte) bool { return len(b) < 2 || b[1] == 3 }
 
 // NegotiatedVersion is the version that the body of a ServerHello or
 // HelloRetryRequest chooses, in supported_versions or without that extension

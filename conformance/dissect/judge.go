@@ -10,6 +10,7 @@ import (
 	"attls"
 	"attls/attestation"
 	"attls/conformance"
+	"attls/conformance/capture"
 	"attls/extensions/profile"
 	"attls/extensions/profile/binder"
 	"attls/handshake"
@@ -58,6 +59,8 @@ func (d *dissector) judged(s *shadow, err *attls.Error) {
 	switch {
 	case err.Class == attls.FromPeer || d.reached(s) >= d.horizon.item:
 		return
+	case err.Failure == attls.FailUnexpectedRecord && !d.speaksTLS(s.own.Peer()): // the capture's error says so
+		return
 	case slices.Contains(ownLimits, err.Failure):
 		d.note("What the %v sent is judged in part only: %s", s.own.Peer(), err.Detail)
 		return
@@ -79,6 +82,16 @@ func (d *dissector) judged(s *shadow, err *attls.Error) {
 // more than the engine takes, a certificate of a kind that the engine does not
 // know, or something that the wrong key opens.
 var ownLimits = []attls.Failure{attls.FailLimit, attls.FailEarlyDataLimit, attls.FailUnsupportedCert, attls.FailAttestationKey, attls.FailBadRecordMAC}
+
+// speaksTLS reports whether an end sent at least one record.
+func (d *dissector) speaksTLS(role attls.Role) bool {
+	for _, p := range d.c.Pieces {
+		if p.Sender == role {
+			return capture.SpeaksTLS(p.Data)
+		}
+	}
+	return true
+}
 
 // reached is the item of the peer's message that a shadow handled last.
 func (d *dissector) reached(s *shadow) int {

@@ -291,6 +291,28 @@ func TestNobodyIsAccusedOfTheUnknown(t *testing.T) {
 // certificateLength is the length of the one certificate in a Certificate.
 func certificateLength(body []byte) int { return len(body) - 1 - 3 - 3 - 2 }
 
+// TestAServerOfAnotherProtocol breaks no rule of TLS; one that sends a record of
+// a wrong type does.
+func TestAServerOfAnotherProtocol(t *testing.T) {
+	whole, keys, _ := record(t, conformance.Scenario{Profile: "early-attestation-06"})
+	hello := whole.Pieces[0]
+	for _, test := range []struct {
+		answer   string
+		findings int
+		note     string
+	}{
+		{"<!DOCTYPE HTML>\n\x1b[31m", 0, `it does not speak TLS: what it sent begins with "<!DOCTYPE HTML>\n"`},
+		{"\x00\x01\x02\x03\x04\x05", 0, "it does not speak TLS"},
+		{"\x63\x03\x03\x00\x01\x00", 1, "content type 99"},
+	} {
+		c := &capture.Connection{Client: whole.Client, Server: whole.Server, Pieces: []capture.Piece{hello, {Sender: attls.RoleServer, Data: []byte(test.answer)}}}
+		d := dissect.Dissect(c, keys, nil)
+		if notes := strings.Join(d.Notes, "\n"); len(d.Findings) != test.findings || !strings.Contains(notes, test.note) || strings.Contains(notes, "\x1b") {
+			t.Errorf("%q: findings %+v, notes %q", test.answer, d.Findings, d.Notes)
+		}
+	}
+}
+
 // TestSoundConnectionsOfOtherKinds expects no finding and no note of what is
 // implemented although the shadows have to be told of it.
 func TestSoundConnectionsOfOtherKinds(t *testing.T) {
