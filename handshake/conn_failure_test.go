@@ -617,3 +617,35 @@ func TestSharedError(t *testing.T) {
 		t.Errorf("the error became %+v", *shared)
 	}
 }
+
+// TestCanceledAfterTheHandshake: user_canceled is a warning, and close_notify
+// follows it (RFC 8446 section 6.1), after the handshake as in it.
+func TestCanceledAfterTheHandshake(t *testing.T) {
+	a, b := loopback(t)
+	asked := make(chan struct{})
+	sa := trusting("server")
+	sa.Trust.Verify = func(context.Context, attls.Role, [][]byte) error {
+		close(asked)
+		return attls.Errorf(attls.Local, attls.FailCanceled, "not now")
+	}
+	client, server := conns(t, a, b, &handshake.Config{PostHandshakeAuthentication: true},
+		&handshake.Config{PostHandshakeAuthentication: true}, trusting("client"), sa)
+	if ce, se := both(client, server); ce != nil || se != nil {
+		t.Fatalf("client: %v, server: %v", ce, se)
+	}
+	if err := server.RequestAuthentication(); err != nil {
+		t.Fatal(err)
+	}
+	end := make(chan error, 1)
+	go func() {
+		_, err := io.ReadAll(client)
+		end <- err
+	}()
+	if _, err := server.Read(make([]byte, 1)); !failsWith(err, attls.FailCanceled) {
+		t.Errorf("server: %v", err)
+	}
+	<-asked
+	if err := <-end; err != nil {
+		t.Errorf("the client does not read an orderly end: %v", err)
+	}
+}
