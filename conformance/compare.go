@@ -169,16 +169,30 @@ func partIn(a, b *Step) *FieldPart {
 			return p
 		case x.Octets != y.Octets || !slices.Equal(x.Fields, y.Fields):
 			p.Field, p.A, p.B = x.Name, extensionText(x), extensionText(y)
-			for k := range min(len(x.Fields), len(y.Fields)) {
-				if x.Fields[k] != y.Fields[k] {
-					p.Field, p.A, p.B = x.Name+", "+x.Fields[k].Path, x.Fields[k].Value, y.Fields[k].Value
-					break
-				}
+			if path, a, b, ok := fieldApart(x.Fields, y.Fields); ok {
+				p.Field, p.A, p.B = x.Name+", "+path, a, b
 			}
 			return p
 		}
 	}
 	return p
+}
+
+// fieldApart finds the first field of either list that the other one has with
+// another value, or has not: fields are told apart by their names.
+func fieldApart(a, b []FieldValue) (path, x, y string, ok bool) {
+	value := func(l []FieldValue, path string) string {
+		if i := slices.IndexFunc(l, func(f FieldValue) bool { return f.Path == path }); i >= 0 {
+			return l[i].Value
+		}
+		return "none"
+	}
+	for _, f := range append(slices.Clip(a), b...) {
+		if x, y := value(a, f.Path), value(b, f.Path); x != y {
+			return f.Path, x, y, true
+		}
+	}
+	return "", "", "", false
 }
 
 func extensionAt(s *Step, i int) StepExtension {

@@ -49,3 +49,25 @@ func TestCompareRuns(t *testing.T) {
 		t.Errorf("%+v", d.Verdict)
 	}
 }
+
+// TestFieldApart: fields are compared by their names, wherever they stand.
+func TestFieldApart(t *testing.T) {
+	a := []FieldValue{{"client offer", "x"}, {"client nonce", "00"}}
+	for _, test := range []struct {
+		name       string
+		b          []FieldValue
+		path, x, y string
+	}{
+		{"a field in front of the others", []FieldValue{{"server nonce", "11"}, {"client offer", "x"}, {"client nonce", "00"}}, "server nonce", "none", "11"},
+		{"another value", []FieldValue{{"client nonce", "22"}, {"client offer", "x"}}, "client nonce", "00", "22"},
+		{"one that is missing", []FieldValue{{"client nonce", "00"}}, "client offer", "x", "none"},
+		{"the same in another order", []FieldValue{{"client nonce", "00"}, {"client offer", "x"}}, "", "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path, x, y, ok := fieldApart(a, test.b)
+			if path != test.path || x != test.x || y != test.y || ok != (path != "") {
+				t.Errorf("%q: %q and %q", path, x, y)
+			}
+		})
+	}
+}

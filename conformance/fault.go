@@ -830,7 +830,7 @@ func tryUnsolicited(c *circumstance) *attempt {
 	second := slices.IndexFunc(c.p.Slots, func(s profile.Slot) bool {
 		return s.Choice.Message == attls.KindEncryptedExtensions && s.Choice.Extension != c.p.Slots[first].Choice.Extension && slices.Contains(s.Kinds, c.kind)
 	})
-	if second < 0 {
+	if second < 0 || c.unsolicited(c.p.Slots[second].Choice) {
 		return nil
 	}
 	scheme, ok := c.p.EncodeScheme(second, DemoScheme(c.p, c.p.Slots[second].Models[0], c.kind))
@@ -845,6 +845,13 @@ func tryUnsolicited(c *circumstance) *attempt {
 			}
 		}))
 	}}
+}
+
+// unsolicited reports whether an extension is accepted somewhere though nothing
+// offered it.
+func (c *circumstance) unsolicited(at profile.Place) bool {
+	x, ok := c.p.Extension(at.Extension)
+	return ok && slices.ContainsFunc(x.Placements, func(l profile.Placement) bool { return l.Message == at.Message && l.Unsolicited })
 }
 
 // unknownExtension is a number that no profile and no RFC uses.

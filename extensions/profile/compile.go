@@ -64,7 +64,9 @@ func compileDocument(doc *value, o Options) (*Profile, error) {
 				c.p.remarks = doc.inherited(c.p.remarks)
 				for i := range c.p.Flaws {
 					f := &c.p.Flaws[i]
-					f.Problem = doc.inherited(schema.Problems{f.Problem})[0]
+					told := *f.Problem
+					told.Warning = true // it is acknowledged, so no change is to blame
+					f.Problem = doc.inherited(schema.Problems{&told})[0]
 				}
 				return c.p, nil
 			}
