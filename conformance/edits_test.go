@@ -406,7 +406,8 @@ var editKinds = []editKind{
 		sw := s.pick(s.keys("switches")...)
 		var options []string
 		for _, k := range s.keys("switches", sw) {
-			if k != "amb" && k != "why" && k != "default" {
+			// A whole certificate as the context of an HkdfLabel fits in no ordinary case.
+			if k != "amb" && k != "why" && k != "default" && s.value("switches", sw, k) != "certificate(role)" {
 				options = append(options, k)
 			}
 		}
