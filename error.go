@@ -37,6 +37,7 @@ const (
 	FailDecode              Failure = "decode.malformed"             // RFC 8446 6.2 decode_error
 	FailTrailing            Failure = "decode.trailing_octets"       // octets left over after a complete value
 	FailLimit               Failure = "limit.exceeded"               // a configured limit
+	FailCapacity            Failure = "limit.capacity"               // a limit of ours on what a peer may send by right
 	FailTooLarge            Failure = "limit.own"                    // what we would send does not fit where it goes
 	FailRecordOverflow      Failure = "record.overflow"              // RFC 8446 5.1, 5.2, RFC 8449
 	FailBadRecordMAC        Failure = "record.bad_mac"               // RFC 8446 5.2

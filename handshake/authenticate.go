@@ -390,7 +390,7 @@ func (e *Engine) readCertificate(m *message.Raw, postHandshake bool) (*message.C
 		return nil, err
 	}
 	if len(ct.Entries) > e.cfg.maxCertificates() {
-		return nil, attls.Errorf(attls.Violation, attls.FailLimit, "%d entries; the limit is %d", len(ct.Entries), e.cfg.maxCertificates()).Under("certificate_list")
+		return nil, attls.Errorf(attls.Local, attls.FailCapacity, "%d entries; Config.MaxCertificates is %d", len(ct.Entries), e.cfg.maxCertificates()).Under("certificate_list")
 	}
 	for i := range ct.Entries {
 		if err := e.table.Check(attls.KindCertificate, e.role.Peer(), i, postHandshake, ct.Entries[i].Extensions, &e.sent); err != nil {

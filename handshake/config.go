@@ -8,6 +8,7 @@ import (
 	"attls"
 	"attls/extensions"
 	"attls/extensions/profile"
+	"attls/handshake/message"
 	"attls/internal/provider"
 	"attls/internal/rule"
 	"attls/negotiation"
@@ -165,7 +166,8 @@ type Config struct {
 	MaxEarlyData uint32
 	// Limits bound what a peer can make us hold.
 	Limits record.Settings
-	// MaxCertificates bounds the entries of a Certificate message. 0: 16.
+	// MaxCertificates bounds the entries of a Certificate message; more end the
+	// connection with internal_error, as the peer has broken no rule. 0: 100.
 	MaxCertificates int
 
 	// Profile adds a draft's extensions, messages and rules. Nil: none.
@@ -279,6 +281,13 @@ func (c *Config) messagesPerRecord() int {
 	return c.MessagesPerRecord
 }
 
+// limits are Limits with what is known of the lengths of messages.
+func (c *Config) limits() record.Settings {
+	s := c.Limits
+	s.Overlong = message.Overlong
+	return s
+}
+
 func (c *Config) quirks() *profile.Quirks {
 	if c.Profile == nil {
 		return &noQuirks
@@ -290,7 +299,7 @@ var noQuirks profile.Quirks
 
 func (c *Config) maxCertificates() int {
 	if c.MaxCertificates == 0 {
-		return 16
+		return 100
 	}
 	return c.MaxCertificates
 }

@@ -163,7 +163,7 @@ func newEngine(c *Config, role attls.Role, tap Tap, log keyLogger) (*Engine, err
 		padTo = q.PadTo
 	}
 	e := &Engine{cfg: c, role: role, table: table, prov: c.provider(), random: c.random(),
-		in: record.NewReader(c.Limits),
+		in: record.NewReader(c.limits()),
 		out: record.NewWriter(record.WriterSettings{MaxPlaintext: c.MaxFragment, PadTo: padTo, NeverFragment: q.NeverFragment,
 			MessagesPerRecord: c.messagesPerRecord()}),
 		events: make([]Event, 0, 4), flight: make([]byte, 0, 1024),

@@ -352,10 +352,15 @@ func TestEncryptedFields(t *testing.T) {
 			fieldTest{name: "context of the " + a.sender.String(), at: a, plan: certificateMessage(func(m *message.Certificate) { m.Context = []byte{1} }),
 				want: illegal(a.kind, "certificate_request_context")},
 			fieldTest{name: "too many from the " + a.sender.String(), at: a, plan: certificateMessage(func(m *message.Certificate) {
-				for len(m.Entries) < 17 {
+				for len(m.Entries) < 101 {
 					m.Entries = append(m.Entries, m.Entries[0])
 				}
-			}), want: outcome{attls.FailLimit, attls.AlertIllegalParameter, a.kind, "certificate_list"}},
+			}), want: outcome{attls.FailCapacity, attls.AlertInternalError, a.kind, "certificate_list"}},
+			fieldTest{name: "21 from the " + a.sender.String(), at: a, plan: certificateMessage(func(m *message.Certificate) {
+				for len(m.Entries) < 21 {
+					m.Entries = append(m.Entries, m.Entries[0])
+				}
+			})},
 			fieldTest{name: "no certificate data from the " + a.sender.String(), at: a, plan: certificateMessage(func(m *message.Certificate) { m.Entries[0].Data = nil }),
 				want: outcome{attls.FailDecode, attls.AlertDecodeError, a.kind, "certificate_list[0].cert_data"}},
 			fieldTest{name: "no X.509 from the " + a.sender.String(), at: a, plan: certificateMessage(func(m *message.Certificate) { m.Entries[0].Data = []byte{1, 2, 3} }),

@@ -122,6 +122,9 @@ func TestRecords(t *testing.T) {
 		{"33 empty records", data, 0, insert(times(33, record.Raw{Type: data})...), unexpectedRecord("record")},
 		{"a message that is too long", hs, 1, insert(record.Raw{Type: hs, Payload: []byte{11, 2, 0, 0}}),
 			outcome{attls.FailLimit, attls.AlertIllegalParameter, attls.KindNone, "record"}},
+		{"a Finished that is longer than any", hs, 1, insert(record.Raw{Type: hs, Payload: []byte{20, 2, 0, 0}}), decode},
+		{"a KeyUpdate that is longer than any", hs, 1, insert(record.Raw{Type: hs, Payload: []byte{24, 255, 255, 255}}), decode},
+		{"an EncryptedExtensions that is longer than any", hs, 1, insert(record.Raw{Type: hs, Payload: []byte{8, 2, 0, 0}}), decode},
 
 		{"alert of one octet", hs, 1, insert(record.Raw{Type: alert, Payload: []byte{2}}), decode},
 		{"two alerts in a record", hs, 1, insert(record.Raw{Type: alert, Payload: []byte{1, 90, 1, 90}}), decode},

@@ -122,9 +122,49 @@ func (t *Trust) validate(r *CertificateVerdictRequest) *attls.Error {
 			intermediates = append(intermediates, cert)
 		}
 	}
+	shown := append([]*x509.Certificate{leaf}, intermediates...)
 	leaf = t.path(&o, leaf, intermediates)
 	if _, err := leaf.Verify(o); err != nil {
-		return refused(chainFailure(err), err)
+		failure := chainFailure(err)
+		if bad := badSignature(shown); bad != nil && failure == attls.FailUnknownCA {
+			failure, err = attls.FailBadCertificate, bad
+		}
+		return refused(failure, err)
+	}
+	return nil
+}
+
+// badSignature says what is wrong with a signature on the way from the end entity
+// to an anchor, where path validation knows only that it has found no path: MD5 and
+// SHA-1 must not be relied on (RFC 8446 section 4.4.2.4), and a certificate of the
+// chain may not have signed what names it.
+func badSignature(chain []*x509.Certificate) error {
+	cert := chain[0]
+	for range chain {
+		if bytes.Equal(cert.RawSubject, cert.RawIssuer) {
+			return nil
+		}
+		switch a := cert.SignatureAlgorithm; a {
+		case x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:
+			return x509.InsecureAlgorithmError(a)
+		}
+		var issuer *x509.Certificate
+		var wrong error
+		for _, c := range chain {
+			if !bytes.Equal(c.RawSubject, cert.RawIssuer) {
+				continue
+			}
+			err := c.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature)
+			if err == nil || errors.Is(err, x509.ErrUnsupportedAlgorithm) {
+				issuer, wrong = c, nil
+				break
+			}
+			wrong = err
+		}
+		if wrong != nil || issuer == nil {
+			return wrong
+		}
+		cert = issuer
 	}
 	return nil
 }

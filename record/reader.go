@@ -230,6 +230,11 @@ func (r *Reader) nextMessage() (Item, bool, *attls.Error) {
 		return Item{}, false, nil
 	}
 	size := 4 + int(have[1])<<16 + int(have[2])<<8 + int(have[3])
+	if size > r.set.MaxHandshakeMessage && r.set.Overlong != nil {
+		if err := r.set.Overlong(have[0], size-4); err != nil {
+			return Item{}, false, err
+		}
+	}
 	if size > r.set.MaxHandshakeMessage {
 		return Item{}, false, attls.Errorf(attls.Violation, attls.FailLimit, "a handshake message of type %d with %d octets; the limit is %d",
 			have[0], size, r.set.MaxHandshakeMessage).Under("record")

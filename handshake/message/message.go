@@ -337,7 +337,7 @@ func (m *Certificate) Unmarshal(body []byte) *attls.Error {
 	for in.pos < len(body) {
 		i := len(m.Entries)
 		if i == maxEntries {
-			return attls.Errorf(attls.Violation, attls.FailLimit, "more than %d entries", maxEntries).At(in.pos).Under("certificate_list").In(attls.KindCertificate)
+			return attls.Errorf(attls.Local, attls.FailCapacity, "more than %d entries", maxEntries).At(in.pos).Under("certificate_list").In(attls.KindCertificate)
 		}
 		var e CertificateEntry
 		if i < len(old) {
