@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"attls/conformance"
+	"attls/internal/console"
 )
 
 // lockedBuffer is written by a server while a test reads it.
@@ -316,26 +318,18 @@ func TestOpenSSL(t *testing.T) {
 		}
 	})
 	t.Run("s_server", func(t *testing.T) {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		c, err := console.Start(t.Context(), nil, openssl, "s_server", "-accept", "127.0.0.1:0", "-cert", cert, "-key", key, "-tls1_3", "-www", "-naccept", "2")
 		if err != nil {
 			t.Fatal(err)
 		}
-		address := l.Addr().String()
-		l.Close()
-		c := exec.Command(openssl, "s_server", "-accept", address, "-cert", cert, "-key", key, "-tls1_3", "-www", "-naccept", "8")
-		if err := c.Start(); err != nil {
+		defer c.Stop()
+		listens, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		said, err := c.Await(listens, regexp.MustCompile(`ACCEPT 127\.0\.0\.1:(\d+)`))
+		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Wait()
-		defer c.Process.Kill()
-		_, port, _ := net.SplitHostPort(address)
-		for range 100 { // until it listens
-			if nc, err := net.Dial("tcp", address); err == nil {
-				nc.Close()
-				break
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
+		port := said[1]
 		code, stdout, stderr := command(t, "client", "--ca", cert, "--http-get", "/", "localhost:"+port)
 		if code != exitOK || !strings.Contains(stdout, "TLSv1.3") {
 			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
