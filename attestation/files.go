@@ -2,6 +2,7 @@ package attestation
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/x509"
 	"encoding/base64"
@@ -10,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -42,7 +45,7 @@ type attesterFile struct {
 type platformFile struct {
 	UEID       octets          `yaml:"ueid"`
 	OEMID      octets          `yaml:"oemid,omitempty"`
-	OEMPEN     uint32          `yaml:"oem_pen,omitempty"`
+	OEMPEN     whole           `yaml:"oem_pen,omitempty"`
 	Model      string          `yaml:"model,omitempty"`
 	Debug      debugState      `yaml:"debug"`
 	Profile    string          `yaml:"profile"`
@@ -76,7 +79,7 @@ type verifierFile struct {
 	Validity     time.Duration     `yaml:"validity,omitempty"`
 	MaxResultAge time.Duration     `yaml:"max_result_age,omitempty"`
 	ClockSkew    time.Duration     `yaml:"clock_skew,omitempty"`
-	MaxSize      int               `yaml:"max_size,omitempty"`  // octets of a CMW
+	MaxSize      whole             `yaml:"max_size,omitempty"`  // octets of a CMW
 	Audiences    []string          `yaml:"audiences,omitempty"` // names besides identity
 	Endorsements []endorsementFile `yaml:"endorsements,omitempty"`
 	References   []referenceFile   `yaml:"references,omitempty"`
@@ -90,7 +93,7 @@ type endorsementFile struct {
 	Key        publicKey `yaml:"key"`
 	UEIDs      []octets  `yaml:"ueids,omitempty"`
 	OEMID      octets    `yaml:"oemid,omitempty"`
-	OEMPEN     uint32    `yaml:"oem_pen,omitempty"`
+	OEMPEN     whole     `yaml:"oem_pen,omitempty"`
 	Model      string    `yaml:"model,omitempty"`
 	References []string  `yaml:"references,omitempty"`
 }
@@ -99,7 +102,7 @@ type referenceFile struct {
 	Name       string             `yaml:"name"`
 	UEIDs      []octets           `yaml:"ueids,omitempty"`
 	OEMID      octets             `yaml:"oemid,omitempty"`
-	OEMPEN     uint32             `yaml:"oem_pen,omitempty"`
+	OEMPEN     whole              `yaml:"oem_pen,omitempty"`
 	Model      string             `yaml:"model,omitempty"`
 	Debug      *debugState        `yaml:"debug,omitempty"` // the least accepted; absent: disabled
 	Profile    string             `yaml:"profile,omitempty"`
@@ -124,6 +127,18 @@ type trustedFile struct {
 // at puts the line of a node before an error; place makes file:line of it.
 func at(n *yaml.Node, format string, args ...any) error {
 	return fmt.Errorf("line %d: %w", n.Line, fmt.Errorf(format, args...))
+}
+
+// whole is a whole number that is not negative. The library would take 1.5 for 1.
+type whole uint32
+
+func (w *whole) UnmarshalYAML(n *yaml.Node) error {
+	var v uint32
+	if n.ShortTag() != "!!int" || n.Decode(&v) != nil {
+		return at(n, "%q is not a whole number of 0 to %d", n.Value, uint32(math.MaxUint32))
+	}
+	*w = whole(v)
+	return nil
 }
 
 type octets []byte
@@ -201,6 +216,9 @@ func (k *publicKey) UnmarshalYAML(n *yaml.Node) error {
 		return err
 	}
 	if k.PublicKey, err = parseSPKI(der); err != nil {
+		return at(n, "%w", err)
+	}
+	if _, err := algorithmOf(k.PublicKey); err != nil { // it would verify nothing
 		return at(n, "%w", err)
 	}
 	return nil
@@ -301,6 +319,9 @@ func (f formatName) MarshalYAML() (any, error) {
 
 // ParseFormat reads a content format (a number) or a media type.
 func ParseFormat(s string) (profile.Format, error) {
+	if s == "" {
+		return profile.Format{}, errors.New("a format is a content format (0 to 65535) or a media type, and this is empty")
+	}
 	if n, err := strconv.ParseUint(s, 0, 16); err == nil {
 		return profile.Format{ContentFormat: uint16(n)}, nil
 	}
@@ -345,6 +366,9 @@ func readFile(name string, v any) (*document, error) {
 	if err := yaml.Unmarshal(b, &doc.root); err != nil {
 		return nil, place(name, err)
 	}
+	if err := doc.noNull(&doc.root, ""); err != nil {
+		return nil, err
+	}
 	return doc, nil
 }
 
@@ -380,41 +404,37 @@ func (d *document) member(name string) *yaml.Node {
 	return child(d.root.Content[0], name)
 }
 
-// stated refuses members of a Verifier's file that are there and say nothing: an
-// empty list of devices would admit every device, an age of zero the default.
-func (d *document) stated() error {
-	for _, name := range []string{"validity", "max_result_age", "max_size"} {
-		if n := d.member(name); n != nil && strings.Trim(n.Value, "0hmsnuµ.") == "" {
-			return fmt.Errorf("%s:%d: %s is %q, with which nothing would be accepted; remove it for the default", d.name, n.Line, name, n.Value)
-		}
-	}
-	for _, name := range []string{"formats", "audiences"} {
-		if n := d.member(name); n != nil && len(n.Content) == 0 {
-			return fmt.Errorf("%s:%d: %s lists nothing; remove it for the default", d.name, n.Line, name)
-		}
-	}
-	for _, list := range []string{"references", "endorsements"} {
-		if n := d.member(list); n != nil {
-			if err := d.filled(n, list, 0); err != nil {
-				return err
-			}
+// fileError is an error at a node.
+func (d *document) fileError(n *yaml.Node, format string, args ...any) error {
+	return fmt.Errorf("%s:%d: %s", d.name, n.Line, fmt.Sprintf(format, args...))
+}
+
+// zero refuses the members of the file that are there although their value is
+// zero, which would mean the default.
+func (d *document) zero(members map[string]bool) error {
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		switch n := d.member(name); {
+		case n == nil || !members[name]:
+		case n.Kind == yaml.ScalarNode:
+			return d.fileError(n, "%s is %q, with which nothing would be accepted; remove it for the default", name, n.Value)
+		default:
+			return d.fileError(n, "%s lists nothing; remove it for the default", name)
 		}
 	}
 	return nil
 }
 
-// filled refuses empty members of the items of a list, at any depth.
-func (d *document) filled(n *yaml.Node, name string, depth int) error {
-	if n.Kind == yaml.AliasNode {
-		n = n.Alias
+// noNull refuses null, which the library takes for a member that is not there. A
+// name may be left open.
+func (d *document) noNull(n *yaml.Node, name string) error {
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" && name != "name" {
+		return d.fileError(n, "%s says nothing; fill it, or remove it", cmp.Or(name, "the file"))
 	}
-	empty := n.Kind == yaml.ScalarNode && (n.Value == "" || n.Tag == "!!null") || n.Kind != yaml.ScalarNode && len(n.Content) == 0
-	if empty && name != "name" && depth > 0 || name == "oem_pen" && n.Value == "0" {
-		return fmt.Errorf("%s:%d: %s says nothing; fill it, or remove it", d.name, n.Line, name)
-	}
-	if depth > maxDepth {
-		return nil
-	}
+	return d.inside(n, name, d.noNull)
+}
+
+// inside visits what a node holds, with the name of the member that it is.
+func (d *document) inside(n *yaml.Node, name string, visit func(*yaml.Node, string) error) error {
 	for i, c := range n.Content {
 		if n.Kind == yaml.MappingNode {
 			if i%2 == 0 {
@@ -422,25 +442,56 @@ func (d *document) filled(n *yaml.Node, name string, depth int) error {
 			}
 			name = n.Content[i-1].Value
 		}
-		next := depth + 1
-		if n.Kind == yaml.SequenceNode && depth == 0 {
-			next = 0 // an item may be empty: it restricts nothing, and says so
-		}
-		if err := d.filled(c, name, next); err != nil {
+		if err := visit(c, name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// child is the value of a member of a mapping; nil where there is none.
+// filled refuses members of a Verifier's file that are there and say nothing: an
+// empty list of devices would admit every device. The lists of the file itself may
+// be empty, and so may their items: those restrict nothing, and say so.
+func (d *document) filled(n *yaml.Node, name string) error {
+	for _, list := range []string{"references", "endorsements", "trusted_verifiers"} {
+		if n == d.member(list) {
+			for _, item := range n.Content {
+				if err := d.inside(item, list, d.filled); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	empty := n.Kind == yaml.ScalarNode && n.Value == "" || (n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode) && len(n.Content) == 0
+	var number float64
+	if empty && name != "name" || name == "oem_pen" && n.Decode(&number) == nil && number == 0 {
+		return d.fileError(n, "%s says nothing; fill it, or remove it", name)
+	}
+	return d.inside(n, name, d.filled)
+}
+
+// child is the value of a member of a mapping, also of one that is merged into it;
+// nil where there is none.
 func child(n *yaml.Node, member string) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
+	var merged *yaml.Node
 	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == member {
+		switch n.Content[i].Value {
+		case member:
 			return n.Content[i+1]
+		case "<<":
+			merged = n.Content[i+1]
+		}
+	}
+	if merged == nil {
+		return nil
+	}
+	for _, m := range append([]*yaml.Node{merged}, merged.Content...) {
+		if v := child(m, member); v != nil {
+			return v
 		}
 	}
 	return nil
@@ -464,17 +515,21 @@ func place(name string, err error) error {
 // whose results it relays from theirs.
 func LoadSoftware(name string) (*Software, error) {
 	var f attesterFile
-	if _, err := readFile(name, &f); err != nil {
+	doc, err := readFile(name, &f)
+	if err != nil {
 		return nil, err
 	}
 	if f.PlatformKey.Signer == nil || f.KeyAttestationKey.Signer == nil {
 		return nil, fmt.Errorf("%s: platform_key and key_attestation_key are needed", name)
 	}
-	if f.TokenLifetime < 0 {
-		return nil, fmt.Errorf("%s: token_lifetime: a negative duration", name)
+	if n := doc.member("token_lifetime"); n != nil && f.TokenLifetime <= 0 {
+		return nil, doc.fileError(n, "token_lifetime is %q; tokens that expire do so after a time, and without it they do not expire", n.Value)
+	}
+	if err := doc.zero(map[string]bool{"offers": len(f.Offers) == 0}); err != nil {
+		return nil, err
 	}
 	s := &Software{PlatformKey: f.PlatformKey.Signer, KeyAttestationKey: f.KeyAttestationKey.Signer, Clock: time.Now, Lifetime: f.TokenLifetime,
-		Platform: Platform{UEID: eat.UEID(f.Platform.UEID), OEMID: f.Platform.OEMID, OEMPEN: f.Platform.OEMPEN, Debug: eat.Debug(f.Platform.Debug), Profile: f.Platform.Profile}}
+		Platform: Platform{UEID: eat.UEID(f.Platform.UEID), OEMID: f.Platform.OEMID, OEMPEN: uint32(f.Platform.OEMPEN), Debug: eat.Debug(f.Platform.Debug), Profile: f.Platform.Profile}}
 	if f.Platform.Model != "" {
 		s.Platform.Model = []byte(f.Platform.Model)
 	}
@@ -505,18 +560,24 @@ func LoadVerifier(name string) (*Verifier, error) {
 		return nil, err
 	}
 	v := &Verifier{Identity: f.Identity, Build: f.Build, Key: f.SigningKey.Signer, Audiences: f.Audiences,
-		Validity: f.Validity, MaxAge: f.MaxResultAge, Skew: f.ClockSkew, Limits: Limits{Size: f.MaxSize}}
-	if err := doc.stated(); err != nil {
+		Validity: f.Validity, MaxAge: f.MaxResultAge, Skew: f.ClockSkew, Limits: Limits{Size: int(f.MaxSize)}}
+	if err := doc.zero(map[string]bool{"validity": v.Validity == 0, "max_result_age": v.MaxAge == 0, "max_size": v.Limits.Size == 0,
+		"formats": len(f.Formats) == 0, "audiences": len(f.Audiences) == 0}); err != nil {
 		return nil, err
+	}
+	if err := doc.filled(&doc.root, ""); err != nil {
+		return nil, err
+	}
+	for member, d := range map[string]time.Duration{"validity": v.Validity, "max_result_age": v.MaxAge, "clock_skew": v.Skew} {
+		if n := doc.member(member); n != nil && d < 0 {
+			return nil, doc.fileError(n, "%s is %q, a negative duration", member, n.Value)
+		}
 	}
 	if v.Skew == 0 && doc.member("clock_skew") != nil {
 		v.Skew = 1 // none; zero is the default
 	}
-	if v.Validity < 0 || v.MaxAge < 0 || v.Skew < 0 || v.Limits.Size < 0 {
-		return nil, fmt.Errorf("%s: a negative duration or size", name)
-	}
-	if v.Key != nil && !canSignResults(v.Key) {
-		return nil, fmt.Errorf("%s: signing_key: results are signed with ES256, which needs an ECDSA key on P-256", name)
+	if n := doc.member("signing_key"); n != nil && !canSignResults(v.Key) {
+		return nil, doc.fileError(n, "signing_key: results are signed with ES256, which needs an ECDSA key on P-256")
 	}
 	for _, format := range f.Formats {
 		v.Formats = append(v.Formats, profile.Format(format))
@@ -561,8 +622,45 @@ func (r *referenceFile) check(doc *document, i int, before []referenceFile) erro
 		return fail("pcrs", "selects PCRs and accepts no value of them; add pcr_digests with the digests of the quote that are accepted")
 	case r.PCRDigests != nil && r.Prototype:
 		return fail("prototype", "is for a TPM (pcr_digests) and for the prototype's tokens; make two of it")
-	case (r.PCRDigests != nil || r.Prototype) && r.Debug != nil:
-		return fail("debug", "states debug, which its tokens do not claim; remove it")
+	}
+	// What tokens do not claim can neither be met nor restrict them.
+	for _, x := range []struct {
+		member string
+		stated bool
+	}{
+		{"debug", r.Debug != nil}, {"oemid", r.OEMID != nil}, {"oem_pen", r.OEMPEN != 0}, {"model", r.Model != ""},
+		{"profile", r.Profile != ""}, {"components", r.Components != nil}, {"ueids", r.UEIDs != nil && !r.Prototype},
+	} {
+		if x.stated && (r.PCRDigests != nil || r.Prototype) {
+			return fail(x.member, "states %s, which its tokens do not claim; remove it", x.member)
+		}
+	}
+	if err := makerOf(r.OEMID, r.OEMPEN, r.Model, fail); err != nil {
+		return err
+	}
+	for i, c := range r.Components {
+		twice := slices.ContainsFunc(r.Components[:i], func(o referencePartial) bool { return o.Name == c.Name })
+		switch {
+		case c.Name == "":
+			return fail("components", "has a component without a name")
+		case c.Digests == nil:
+			return fail("components", "accepts no digest of the component %q; add digests", c.Name)
+		case twice:
+			return fail("components", "has the component %q twice; list what is accepted of it in one", c.Name)
+		}
+	}
+	return nil
+}
+
+// makerOf refuses a maker and a model that no platform can claim.
+func makerOf(oemid octets, pen whole, model string, fail func(member, format string, args ...any) error) error {
+	switch n := len(oemid); {
+	case n > 0 && pen != 0:
+		return fail("oem_pen", "has an oemid and an oem_pen; they are two forms of one claim")
+	case n > 0 && n != oemidIEEE && n != oemidAtRandom:
+		return fail("oemid", "has an oemid of %d octets; it has %d or %d", n, oemidIEEE, oemidAtRandom)
+	case len(model) > maxModel:
+		return fail("model", "has a model of %d octets; it has at most %d", len(model), maxModel)
 	}
 	return nil
 }
@@ -579,6 +677,9 @@ func (e *endorsementFile) check(doc *document, i int, references []referenceFile
 	if !out.namesPlatform() {
 		return fail("", "names no platform for which its key may speak; add ueids (devices), oemid or oem_pen and model (an implementation), or references (names of references)")
 	}
+	if err := makerOf(e.OEMID, e.OEMPEN, e.Model, fail); err != nil {
+		return err
+	}
 	for _, name := range e.References {
 		if !slices.ContainsFunc(references, func(r referenceFile) bool { return r.Name != "" && r.Name == name }) {
 			return fail("references", "lists the reference %q, and there is none of that name", name)
@@ -588,7 +689,7 @@ func (e *endorsementFile) check(doc *document, i int, references []referenceFile
 }
 
 func (e *endorsementFile) endorsement() Endorsement {
-	out := Endorsement{Name: e.Name, Key: e.Key.PublicKey, OEMID: e.OEMID, OEMPEN: e.OEMPEN, References: e.References}
+	out := Endorsement{Name: e.Name, Key: e.Key.PublicKey, OEMID: e.OEMID, OEMPEN: uint32(e.OEMPEN), References: e.References}
 	if e.Model != "" {
 		out.Model = []byte(e.Model)
 	}
@@ -602,7 +703,7 @@ func (e *endorsementFile) endorsement() Endorsement {
 }
 
 func (r *referenceFile) reference() Reference {
-	out := Reference{Name: r.Name, OEMID: r.OEMID, OEMPEN: r.OEMPEN, Profile: r.Profile, Prototype: r.Prototype, PCRs: PCRSelection(r.PCRs)}
+	out := Reference{Name: r.Name, OEMID: r.OEMID, OEMPEN: uint32(r.OEMPEN), Profile: r.Profile, Prototype: r.Prototype, PCRs: PCRSelection(r.PCRs)}
 	if r.Debug != nil {
 		out.Debug = eat.Debug(*r.Debug)
 		out.AllowDebug = out.Debug == eat.DebugNotDisabled
@@ -630,7 +731,7 @@ func (r *referenceFile) reference() Reference {
 // verifiers in relays, by identity, are looked for in the files named there.
 func (s *Software) File(relays map[string]string) ([]byte, error) {
 	f := attesterFile{PlatformKey: privateKey{s.PlatformKey}, KeyAttestationKey: privateKey{s.KeyAttestationKey}, TokenLifetime: s.Lifetime,
-		Platform: platformFile{UEID: octets(s.Platform.UEID), OEMID: s.Platform.OEMID, OEMPEN: s.Platform.OEMPEN, Model: string(s.Platform.Model),
+		Platform: platformFile{UEID: octets(s.Platform.UEID), OEMID: s.Platform.OEMID, OEMPEN: whole(s.Platform.OEMPEN), Model: string(s.Platform.Model),
 			Debug: debugState(s.Platform.Debug), Profile: s.Platform.Profile}}
 	for _, c := range s.Platform.Components {
 		f.Platform.Components = append(f.Platform.Components, componentFile{c.Name, c.Version, c.Digest})
@@ -649,12 +750,12 @@ func (s *Software) File(relays map[string]string) ([]byte, error) {
 // File writes a Verifier as LoadVerifier reads it.
 func (v *Verifier) File() ([]byte, error) {
 	f := verifierFile{Identity: v.Identity, Build: v.Build, SigningKey: privateKey{v.Key}, Audiences: v.Audiences,
-		Validity: v.Validity, MaxResultAge: v.MaxAge, ClockSkew: v.Skew, MaxSize: v.Limits.Size}
+		Validity: v.Validity, MaxResultAge: v.MaxAge, ClockSkew: v.Skew, MaxSize: whole(v.Limits.Size)}
 	for _, format := range v.Formats {
 		f.Formats = append(f.Formats, formatName(format))
 	}
 	for _, e := range v.Endorsements {
-		out := endorsementFile{Name: e.Name, Key: publicKey{e.Key}, OEMID: e.OEMID, OEMPEN: e.OEMPEN, Model: string(e.Model), References: e.References}
+		out := endorsementFile{Name: e.Name, Key: publicKey{e.Key}, OEMID: e.OEMID, OEMPEN: whole(e.OEMPEN), Model: string(e.Model), References: e.References}
 		for _, u := range e.UEIDs {
 			out.UEIDs = append(out.UEIDs, u)
 		}
@@ -670,7 +771,7 @@ func (v *Verifier) File() ([]byte, error) {
 }
 
 func (r *Reference) file() referenceFile {
-	out := referenceFile{Name: r.Name, OEMID: r.OEMID, OEMPEN: r.OEMPEN, Model: string(r.Model), Profile: r.Profile, Prototype: r.Prototype, PCRs: pcrSelection(r.PCRs)}
+	out := referenceFile{Name: r.Name, OEMID: r.OEMID, OEMPEN: whole(r.OEMPEN), Model: string(r.Model), Profile: r.Profile, Prototype: r.Prototype, PCRs: pcrSelection(r.PCRs)}
 	if r.Debug != eat.DebugNotDisabled || r.AllowDebug {
 		debug := debugState(r.Debug)
 		out.Debug = &debug

@@ -3,6 +3,8 @@ package attestation
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/rsa"
+	"math/big"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -85,6 +87,7 @@ func TestFileErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	attester := string(must(s.File(nil)))
+	short := publicKey{&rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 1023, 1), E: 65537}}
 	public, zeros := block(t, publicKey{s.PlatformKey.Public()}), strings.Repeat("00", 32)
 	for _, test := range []struct{ name, file, says string }{
 		{"unknown member", "identity: x\nidentiti: y\n", "f.yaml:2: field identiti not found"},
@@ -106,7 +109,7 @@ func TestFileErrors(t *testing.T) {
 		{"reference for no version", "references:\n- components:\n  - name: x\n    versions: []\n    digests: [" + zeros + "]\n", `f.yaml:4: versions says nothing`},
 		{"no digests of PCRs", "references:\n- name: x\n  pcrs: sha256:0\n  pcr_digests: []\n", `f.yaml:4: pcr_digests says nothing`},
 		{"no formats", "formats: []\n", `f.yaml:1: formats lists nothing`},
-		{"no audiences", "audiences:\n", `f.yaml:1: audiences lists nothing`},
+		{"no audiences", "audiences:\n", `f.yaml:1: audiences says nothing`},
 		{"no age", "max_result_age: 0s\n", `f.yaml:1: max_result_age is "0s", with which nothing would be accepted`},
 		{"no validity", "validity: 0h0m\n", `f.yaml:1: validity is "0h0m"`},
 		{"no size", "max_size: 0\n", `f.yaml:1: max_size is "0"`},
@@ -130,7 +133,40 @@ func TestFileErrors(t *testing.T) {
 		{"debug", "references:\n- name: x\n  debug: maybe\n", `f.yaml:3: "maybe" is none of enabled, disabled`},
 		{"format", "formats: [70000]\n", `f.yaml:1: "70000" is neither a content format`},
 		{"duration", "validity: soon\n", "f.yaml:1: cannot unmarshal"},
-		{"negative", "validity: -1h\n", "f.yaml: a negative duration"},
+		{"negative", "validity: -1h\n", `f.yaml:1: validity is "-1h", a negative duration`},
+		{"a fraction of a nanosecond", "validity: 0.4ns\n", `f.yaml:1: validity is "0.4ns", with which nothing would be accepted`},
+		{"a negative zero", "max_result_age: -0s\n", `f.yaml:1: max_result_age is "-0s"`},
+		{"no validity, null", "identity: x\nvalidity: null\n", `f.yaml:2: validity says nothing`},
+		{"no validity, a tilde", "validity: ~\n", `f.yaml:1: validity says nothing`},
+		{"no validity, merged", "<<: {validity: 0s}\n", `f.yaml:1: validity is "0s"`},
+		{"no skew, null", "clock_skew: null\n", `f.yaml:1: clock_skew says nothing`},
+		{"a negative skew", "identity: x\nclock_skew: -1ns\n", `f.yaml:2: clock_skew is "-1ns", a negative duration`},
+		{"a size of zero in hexadecimal", "max_size: 0x0\n", `f.yaml:1: max_size is "0x0"`},
+		{"a size with a fraction", "max_size: 5.5\n", `f.yaml:1: "5.5" is not a whole number`},
+		{"a negative size", "max_size: -5\n", `f.yaml:1: "-5" is not a whole number`},
+		{"a size beyond 32 bits", "max_size: 99999999999\n", `f.yaml:1: "99999999999" is not a whole number of 0 to 4294967295`},
+		{"an enterprise number with a fraction", "references:\n- oem_pen: 1.5\n", `f.yaml:2: "1.5" is not a whole number`},
+		{"the enterprise number 0 in hexadecimal", "references:\n- oem_pen: 0x0\n", `f.yaml:2: oem_pen says nothing`},
+		{"no identity", "identity: ''\n", `f.yaml:1: identity says nothing`},
+		{"an audience without a name", "audiences: [a, '']\n", `f.yaml:1: audiences says nothing`},
+		{"a format without a name", "formats: ['']\n", `f.yaml:1: a format is a content format (0 to 65535) or a media type, and this is empty`},
+		{"a format that is null", "formats: [263, null]\n", `f.yaml:1: formats says nothing`},
+		{"references that are null", "references:\n", `f.yaml:1: references says nothing`},
+		{"a reference that is null", "references:\n- name: x\n-\n", `f.yaml:3: references says nothing`},
+		{"a trusted verifier that is null", "trusted_verifiers:\n-\n", `f.yaml:2: trusted_verifiers says nothing`},
+		{"a developer without a name", "trusted_verifiers:\n- identity: x\n  developer: ''\n  key: |\n" + public, `f.yaml:3: developer says nothing`},
+		{"a signing key that is null", "signing_key: null\n", `f.yaml:1: signing_key says nothing`},
+		{"a file that is null", "null\n", `f.yaml:1: the file says nothing`},
+		{"a component twice", "references:\n- name: x\n  components:\n  - {name: c, digests: [" + zeros + "]}\n  - {name: c, digests: [" + zeros + "]}\n", `f.yaml:4: the reference "x" has the component "c" twice`},
+		{"a component without a digest", "references:\n- name: x\n  components: [{name: c}]\n", `f.yaml:3: the reference "x" accepts no digest of the component "c"`},
+		{"a component without a name", "references:\n- name: x\n  components: [{digests: [" + zeros + "]}]\n", `f.yaml:3: the reference "x" has a component without a name`},
+		{"a maker in two forms", "references:\n- name: x\n  oem_pen: 5\n  oemid: 010203\n", `f.yaml:3: the reference "x" has an oemid and an oem_pen`},
+		{"an endorsement for a maker in two forms", "endorsements:\n- name: x\n  oem_pen: 5\n  oemid: 010203\n  key: |\n" + public, `f.yaml:3: the endorsement "x" has an oemid and an oem_pen`},
+		{"a maker of one octet", "references:\n- name: x\n  oemid: 01\n", `f.yaml:3: the reference "x" has an oemid of 1 octets`},
+		{"a model of 33 octets", "references:\n- name: x\n  model: " + zeros[:33] + "\n", `f.yaml:3: the reference "x" has a model of 33 octets`},
+		{"the maker of a prototype", "references:\n- name: x\n  prototype: true\n  oemid: 010203\n", `f.yaml:4: the reference "x" states oemid, which its tokens do not claim`},
+		{"the device of a TPM", "references:\n- name: x\n  ueids: [01020304050607]\n  pcrs: sha256:0\n  pcr_digests: [" + zeros + "]\n", `f.yaml:3: the reference "x" states ueids`},
+		{"a key that signs no tokens", "endorsements:\n- name: x\n  ueids: [01020304050607]\n  key: |\n" + block(t, short), `f.yaml:4: an RSA key of 1024 bits; at least 2048 are needed`},
 		{"two errors", "formats: [x]\nvalidity: soon\n", "f.yaml:"},
 		{"too long", strings.Repeat("#", maxFile+1), "more than 1048576"},
 	} {
@@ -140,6 +176,11 @@ func TestFileErrors(t *testing.T) {
 		}
 	}
 	for _, test := range []struct{ name, old, new, says string }{
+		{"tokens that expire at once", "platform:", "token_lifetime: 0.1ns\nplatform:", `token_lifetime is "0.1ns"`},
+		{"tokens that expired", "platform:", "token_lifetime: -1s\nplatform:", `token_lifetime is "-1s"`},
+		{"no offers", "platform:", "offers: []\nplatform:", "offers lists nothing"},
+		{"offers that are null", "platform:", "offers:\nplatform:", "offers says nothing"},
+		{"a component twice", "    components:\n", "    components:\n        - {name: application, version: '0', digest: " + zeros + "}\n", `component "application": it is there twice`},
 		{"no key", attester, "platform: {ueid: 0102030405060708, debug: enabled, profile: tag:a}\n", "platform_key and key_attestation_key are needed"},
 		{"ueid", "ueid: ", "ueid: ff", "invalid UEID type 255"},
 		{"tokens", "platform:", "offers: [{format: 263, tokens: both}]\nplatform:", `"both" is none of kat-and-pat, combined, prototype`},
