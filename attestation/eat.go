@@ -38,7 +38,9 @@ const (
 	claimUse          int64 = 275
 	claimKAK          int64 = 2500
 
-	confirmationKey int64 = 1 // of the cnf claim
+	// Members of the cnf claim.
+	confirmationKey       int64 = 1
+	confirmationEncrypted int64 = 2
 )
 
 // Labels and type of the collection that holds a KAT and a PAT.
@@ -144,6 +146,9 @@ func (p *Platform) claims() (claims, error) {
 		inner.set(claimName, m.Name)
 		inner.set(claimVersion, []string{m.Version})
 		inner.set(claimMeasurements, []measurement{{Format: formatCBOR, Body: body}})
+		if _, ok := submods[m.Name]; ok {
+			return nil, fmt.Errorf("component %q: it is there twice", m.Name)
+		}
 		submods[m.Name] = inner.encode()
 	}
 	if len(submods) > 0 {
@@ -449,6 +454,9 @@ func (c claims) confirmation() (crypto.PublicKey, *attls.Error) {
 	key, ok := inner[confirmationKey]
 	if !ok {
 		return nil, malformed(-1, "RFC 8747 3.2", "no COSE_Key in the cnf claim")
+	}
+	if _, ok := inner[confirmationEncrypted]; ok {
+		return nil, malformed(-1, "RFC 8747 3.1", "a COSE_Key and an Encrypted_COSE_Key in the cnf claim; it has one of them")
 	}
 	pub, err := ParseCOSEKey(key)
 	return pub, under(err, "cnf")

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"math/big"
+	"slices"
 
 	"attls"
 	"attls/internal/provider"
@@ -33,8 +34,7 @@ const (
 	ktyRSA      = 3
 	coseEd25519 = 6
 
-	// Values of key_ops.
-	opSign   = 1
+	// Value of key_ops.
 	opVerify = 2
 
 	cborFalse = 0xf4
@@ -42,6 +42,10 @@ const (
 )
 
 var coseCurves = map[int64]elliptic.Curve{1: elliptic.P256(), 2: elliptic.P384(), 3: elliptic.P521()}
+
+// minRSA is the size of the shortest modulus that signatures of tokens may be
+// verified with, in bits (RFC 8230 section 2, RFC 7518 section 3.5).
+const minRSA = 2048
 
 const ruleKey = "RFC 9052 7"
 
@@ -83,7 +87,7 @@ type coseKey struct {
 // ParseCOSEKey reads the public key of a COSE_Key (RFC 9052 section 7). A point
 // may be compressed (RFC 9053 section 7.1.1). The parameters that restrict a key
 // are enforced: alg must be an algorithm for such a key, and key_ops must allow
-// signatures. kid and what is unknown is ignored; private parameters are refused.
+// to verify signatures. kid and what is unknown is ignored; private parameters are refused.
 func ParseCOSEKey(b []byte) (crypto.PublicKey, *attls.Error) {
 	k, err := parseCOSEKey(b)
 	return k.public, err
@@ -139,12 +143,10 @@ func (c claims) restrict(k *coseKey) *attls.Error {
 	if err := decoding.Unmarshal(shortest(raw), &operations); err != nil || len(operations) == 0 {
 		return malformed(0, ruleKey, "key_ops is not a list of operations")
 	}
-	for _, o := range operations {
-		if o == int64(opSign) || o == int64(opVerify) {
-			return nil
-		}
+	if !slices.Contains(operations, any(int64(opVerify))) { // RFC 9053 section 2.1: to verify takes verify, not sign
+		return malformed(0, ruleKey, "key_ops %v allows no signatures to be verified (%d)", operations, opVerify)
 	}
-	return malformed(0, ruleKey, "key_ops %v allows no signatures", operations)
+	return nil
 }
 
 func curveKey(c claims, kty int64) (crypto.PublicKey, *attls.Error) {
@@ -207,7 +209,7 @@ func rsaKey(c claims) (crypto.PublicKey, *attls.Error) {
 		return nil, err
 	}
 	n, e := new(big.Int).SetBytes(modulus), new(big.Int).SetBytes(exponent)
-	if n.BitLen() < 1024 || n.BitLen() > 16384 || !e.IsInt64() || e.Int64() < 3 || e.Int64() > 1<<31-1 {
+	if n.BitLen() < minRSA || n.BitLen() > 16384 || !e.IsInt64() || e.Int64() < 3 || e.Int64() > 1<<31-1 {
 		return nil, malformed(0, "RFC 8230 4", "an RSA key of %d bits with an exponent of %d bits", n.BitLen(), e.BitLen())
 	}
 	return &rsa.PublicKey{N: n, E: int(e.Int64())}, nil

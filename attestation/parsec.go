@@ -172,6 +172,9 @@ func (p *parsecTPM) linkage() *attls.Error {
 	if err != nil {
 		return malformed(-1, ruleParsec, "%v", err)
 	}
+	if h, err := p.public.NameAlg.Hash(); err != nil || h.Size() < digestSize {
+		return refused(attls.FailAppraisal, ruleParsec, "the name of the public area is made with the algorithm %04x; a hash of %d octets or more is needed", uint16(p.public.NameAlg), digestSize)
+	}
 	name, err := tpm2.ObjectName(p.public)
 	if err != nil {
 		return malformed(-1, ruleParsec, "the name of the public area: %v", err)
@@ -181,6 +184,9 @@ func (p *parsecTPM) linkage() *attls.Error {
 	}
 	if a := p.public.ObjectAttributes; !a.FixedTPM || !a.SensitiveDataOrigin {
 		return refused(attls.FailAppraisal, ruleParsec, "the key was not made in the TPM for good (fixedTPM %t, sensitiveDataOrigin %t)", a.FixedTPM, a.SensitiveDataOrigin)
+	}
+	if a := p.public.ObjectAttributes; !a.SignEncrypt || a.Restricted {
+		return refused(attls.FailAppraisal, ruleParsec, "the key may not sign a handshake (sign %t, restricted to what the TPM makes %t)", a.SignEncrypt, a.Restricted)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package attestation
 import (
 	"bytes"
 	"os"
+	"strings"
 	"testing"
 
 	"attls"
@@ -83,8 +84,8 @@ func TestParsecCapture(t *testing.T) {
 	}
 }
 
-// TestParsecKey: a key that did not originate in the TPM, or can leave it, is refused
-// although the TPM certifies it.
+// TestParsecKey: a key that did not originate in the TPM, can leave it, or may not
+// sign what comes from outside, is refused although the TPM certifies it.
 func TestParsecKey(t *testing.T) {
 	evidence, _, _ := parsecCapture(t)
 	tokens, err := inspectEvidence(evidence)
@@ -95,8 +96,8 @@ func TestParsecKey(t *testing.T) {
 		t.Error(err)
 	}
 	a := &tokens.tpm.public.ObjectAttributes
-	for _, bit := range []*bool{&a.FixedTPM, &a.SensitiveDataOrigin} {
-		*bit = false
+	for _, bit := range []*bool{&a.FixedTPM, &a.SensitiveDataOrigin, &a.SignEncrypt, &a.Restricted} {
+		*bit = !*bit
 		name, renamed := tpm2.ObjectName(tokens.tpm.public)
 		info, certified := tokens.tpm.kat.attest.Attested.Certify()
 		if renamed != nil || certified != nil {
@@ -106,7 +107,13 @@ func TestParsecKey(t *testing.T) {
 		if err := tokens.tpm.linkage(); err == nil || err.Failure != attls.FailAppraisal {
 			t.Errorf("%+v: %v", a, err)
 		}
-		*bit = true
+		*bit = !*bit
+	}
+	tokens.tpm.public.NameAlg = tpm2.TPMAlgSHA1
+	info := must(tokens.tpm.kat.attest.Attested.Certify())
+	info.Name = *must(tpm2.ObjectName(tokens.tpm.public))
+	if err := tokens.tpm.linkage(); err == nil || !strings.Contains(err.Detail, "algorithm 0004") {
+		t.Errorf("a name made with SHA-1: %v", err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"math"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -453,6 +454,43 @@ func must2[T any](v T, err *attls.Error) T {
 	return v
 }
 
+// TestShortRSAKeys: RFC 8230 section 2 and RFC 7518 section 3.5 want 2048 bits.
+func TestShortRSAKeys(t *testing.T) {
+	short := &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 2046, 1), E: 65537}
+	const says = "2047 bits"
+	if _, err := ParseCOSEKey(must(EncodeCOSEKey(short))); err == nil || !strings.Contains(err.Detail, says) {
+		t.Errorf("cnf: %v", err)
+	}
+	header := claims{coseHeaderAlg: must(encoding.Marshal(cose.AlgorithmPS256))}
+	if err := (&token{header: header, signature: make([]byte, 256)}).verify(short); err == nil || suits(cose.AlgorithmPS256, short) {
+		t.Errorf("a token: %v", err)
+	}
+	if _, err := (&jwt{header: map[string]any{"alg": "PS256"}}).algorithm(short); err == nil || !strings.Contains(err.Error(), says) {
+		t.Errorf("results: %v", err)
+	}
+}
+
+// TestReferenceWithAComponentTwice: what is listed twice does not make room for what
+// is not listed.
+func TestReferenceWithAComponentTwice(t *testing.T) {
+	s, v := testDemo()
+	v.References[0].Components[1] = v.References[0].Components[0]
+	r := evidenceRequest(t)
+	wants(t, appraise(t, v, r, attest(t, s, r).CMW), attls.FailAppraisal, "is measured, and not listed")
+}
+
+// TestConfirmationWithTwoKeys: a cnf has a key or an encrypted one (RFC 8747
+// section 3.1).
+func TestConfirmationWithTwoKeys(t *testing.T) {
+	s, v := testDemo()
+	b := changed(t, s, KATAndPAT, func(kat, _ claims) {
+		cnf := must2(parseClaims(kat[claimConfirmation]))
+		cnf.set(int64(2), []any{})
+		kat[claimConfirmation] = cnf.encode()
+	})
+	wants(t, appraise(t, v, evidenceRequest(t), b), attls.FailMalformedCMW, "Encrypted_COSE_Key")
+}
+
 // TestKeyOfTheKeyToken: kak-pub may say with which algorithm alone it is used.
 func TestKeyOfTheKeyToken(t *testing.T) {
 	s, v := testDemo()
@@ -793,6 +831,7 @@ func TestResultClaims(t *testing.T) {
 		{"exp far below", add(`"exp":-1e999`), "expired"},
 		{"exp true", add(`"exp":true`), "not a date"},
 		{"exp a list", add(`"exp":[1900000000]`), "not a date"},
+		{"a nonce that is null", strings.Replace(payload, `"eat_nonce":`, `"eat_nonce":null,"x":`, 1), "eat_nonce"},
 		{"exp null", add(`"exp":null`), "not a date"},
 		{"nbf null", add(`"nbf":null`), "not a date"},
 		{"nbf with a fraction", add(`"nbf":1772366460.5`), "not yet"},

@@ -254,6 +254,9 @@ func (t *jwt) algorithm(key crypto.PublicKey) (jwa.SignatureAlgorithm, error) {
 	if !ok {
 		return jwa.NoSignature(), fmt.Errorf("the header names no algorithm (%s.1)", ruleJWS)
 	}
+	if _, err := algorithmOf(key); err != nil {
+		return jwa.NoSignature(), err
+	}
 	var fitting []jwa.SignatureAlgorithm
 	switch k := key.(type) {
 	case *ecdsa.PublicKey:
@@ -308,8 +311,10 @@ func readResult(payload []byte) (*result, error) {
 		return nil, err
 	}
 	r.limits = []restriction{limit}
-	if r.nonces, err = resultNonces(m["eat_nonce"]); err != nil {
-		return nil, fmt.Errorf("eat_nonce: %w", err)
+	if v, ok := m["eat_nonce"]; ok {
+		if r.nonces, err = resultNonces(v); err != nil {
+			return nil, fmt.Errorf("eat_nonce: %w", err)
+		}
 	}
 	if err := r.checkAppraisals(m["submods"]); err != nil {
 		return nil, err
@@ -380,9 +385,6 @@ func resultLimits(where string, m map[string]any) (r restriction, err error) {
 // resultNonces reads eat_nonce: text of 8 to 88 characters, or two or more of them
 // (RFC 9711 section 4.1).
 func resultNonces(v any) (out [][]byte, err error) {
-	if v == nil {
-		return nil, nil
-	}
 	list, isList := v.([]any)
 	if !isList {
 		list = []any{v}
@@ -555,8 +557,8 @@ func (r *result) key() (crypto.PublicKey, *attls.Error) {
 			continue
 		}
 		text, _ := (*claim)["akpub"].(string)
-		der, err := base64.RawURLEncoding.DecodeString(text)
-		if err != nil || len(der) == 0 {
+		der, err := base64.RawURLEncoding.Strict().DecodeString(text)
+		if err != nil || len(der) == 0 || strings.ContainsAny(text, "\r\n") {
 			return nil, refused(attls.FailTIKMismatch, ruleEAR, "%s: ear.veraison.key-attestation has no akpub in base64url", name)
 		}
 		k, err := parseSPKI(der)

@@ -120,6 +120,9 @@ func algorithmOf(pub crypto.PublicKey) (cose.Algorithm, error) {
 	case ed25519.PublicKey:
 		return cose.AlgorithmEdDSA, nil
 	case *rsa.PublicKey:
+		if k.N.BitLen() < minRSA {
+			return 0, fmt.Errorf("an RSA key of %d bits; at least %d are needed (RFC 8230 2)", k.N.BitLen(), minRSA)
+		}
 		return cose.AlgorithmPS256, nil
 	}
 	return 0, fmt.Errorf("no COSE algorithm for a key of type %T", pub)

@@ -95,6 +95,7 @@ func TestCOSEKeyNegative(t *testing.T) {
 		"alg unknown":                {"a50102 0301 2001" + x + y, "algorithm 1 is not supported"},
 		"alg a text":                 {"a50102 036178 2001" + x + y, "named by an integer"},
 		"key_ops without signatures": {"a50102 04810a 2001" + x + y, "key_ops [10] allows no signatures"},
+		"key_ops for signing alone":  {"a50102 048101 2001" + x + y, "key_ops [1] allows no signatures to be verified (2)"},
 		"key_ops empty":              {"a50102 0480 2001" + x + y, "key_ops is not a list"},
 		"key_ops a number":           {"a50102 0402 2001" + x + y, "key_ops is not a list"},
 		"private half":               {"a50102 2001" + x + y + "234101", "the private half of the key (-4)"},

@@ -763,8 +763,13 @@ func (ref *Reference) admits(t *tokens) (passed int, why string) {
 		}
 		passed++
 	}
-	if len(p.Components) != len(ref.Components) {
+	if len(p.Components) > len(ref.Components) {
 		return passed, fmt.Sprintf("%d components are measured, not %d", len(p.Components), len(ref.Components))
+	}
+	for _, got := range p.Components { // a Reference may list one of its own twice
+		if !slices.ContainsFunc(ref.Components, func(c ReferenceComponent) bool { return c.Name == got.Name }) {
+			return passed, fmt.Sprintf("component %q is measured, and not listed", got.Name)
+		}
 	}
 	return passed, ""
 }
