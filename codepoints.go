@@ -13,6 +13,10 @@ const (
 	RoleServer Role = 1
 )
 
+// Roles are both roles, in the order of their values: what is kept for each end is
+// an array of two that a Role indexes.
+func Roles() [2]Role { return [2]Role{RoleClient, RoleServer} }
+
 // Peer returns the other end.
 func (r Role) Peer() Role { return r ^ 1 }
 

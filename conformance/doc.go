@@ -1,9 +1,16 @@
-// Package conformance runs attested connections and judges them: scenarios as
-// data, what each end claims afterwards, the ladder of messages, faults with
-// the alert that must follow, recordings that replay octet for octet, and the
-// registry of requirements behind SPEC.md.
+// Package conformance holds the rooms in which connections are run, described and
+// judged. It has no code of its own:
 //
-// A Scenario says who attests how under which profile. Combinations says which
-// scenarios a profile allows and, for the others, why not; both follow from the
-// compiled profile's slots and credentials, never from its name.
+//   - scenario: a connection as data, the runner of two ends, recordings, the
+//     demonstration's authority and root of trust
+//   - claims: what an end says of a connection, and whether two ends agree
+//   - trace: the messages of a connection as a ladder
+//   - tamper: changes of messages, records and secrets, as taps
+//   - cases: the table of faults, tolerances and checks, and the grid of a profile
+//   - requirements: the registry behind SPEC.md
+//   - peers, report: other stacks, and the pages about runs with them
+//   - pair: two engines in one goroutine, step by step
+//   - capture, dissect: recordings of any stack, explained
+//   - bench: measurements beside crypto/tls and the bare primitives
+//   - bogo, mbedtls, openssl: what it takes to meet those stacks
 package conformance

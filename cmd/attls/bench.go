@@ -15,8 +15,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"attls/conformance"
 	"attls/conformance/bench"
+	"attls/conformance/scenario"
 )
 
 func benchCommand() *cobra.Command {
@@ -196,7 +196,7 @@ func (f *connectionFlags) run(c *cobra.Command) error {
 	if err != nil {
 		return unavailable(err)
 	}
-	authority, err := conformance.NewDemoAuthority()
+	authority, err := scenario.NewDemoAuthority()
 	if err != nil {
 		return err
 	}

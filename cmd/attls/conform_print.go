@@ -7,7 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"attls/conformance"
+	"attls/conformance/claims"
 	"attls/conformance/report"
 )
 
@@ -116,7 +116,7 @@ func (p *painter) runs(r *report.Report) {
 			p.ladder(run.Ladder)
 		}
 		if run.ClientClaims != nil && run.ServerClaims != nil {
-			p.agreements(conformance.Agreements(run.ClientClaims, run.ServerClaims), run.Fault != nil)
+			p.agreements(claims.Agreements(run.ClientClaims, run.ServerClaims), run.Fault != nil)
 		}
 		for k := range run.Findings {
 			f := &run.Findings[k]
@@ -131,7 +131,7 @@ func (p *painter) runs(r *report.Report) {
 
 // agreements are what both ends claim; what differs is marked, unless a fault
 // makes it.
-func (p *painter) agreements(list []conformance.Agreement, fault bool) {
+func (p *painter) agreements(list []claims.Agreement, fault bool) {
 	names := make([]string, len(list))
 	for i := range list {
 		names[i] = list[i].What

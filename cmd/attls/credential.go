@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/scenario"
 	"attls/handshake"
 	"attls/internal/certcompress"
 )
@@ -130,7 +130,7 @@ func (f *credentialFlags) load(e *endpoint) (list []*handshake.Credential, _ err
 		}
 		return append(list, c), nil
 	case e.flags.role == attls.RoleServer || len(e.config.Policy.Produce) > 0:
-		authority, err := conformance.NewDemoAuthority()
+		authority, err := scenario.NewDemoAuthority()
 		if err != nil {
 			return nil, err
 		}
@@ -138,7 +138,7 @@ func (f *credentialFlags) load(e *endpoint) (list []*handshake.Credential, _ err
 		if e.flags.serverName != "" {
 			names = append(names, e.flags.serverName)
 		}
-		c, err := authority.Issue(conformance.KeyP256, names...)
+		c, err := authority.Issue(scenario.KeyP256, names...)
 		if err != nil {
 			return nil, err
 		}

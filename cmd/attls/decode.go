@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"attls/conformance"
 	"attls/conformance/capture"
+	"attls/conformance/claims"
 	"attls/conformance/dissect"
 	"attls/extensions/profile"
 )
@@ -232,7 +232,7 @@ func (p *painter) dissection(n int, d *dissect.Dissection) {
 }
 
 func (p *painter) attestation(a *dissect.Attestation) {
-	what := map[string]string{conformance.ModelEvidence: "Evidence", conformance.ModelResults: "Attestation Results"}[a.Model]
+	what := map[string]string{claims.ModelEvidence: "Evidence", claims.ModelResults: "Attestation Results"}[a.Model]
 	title := fmt.Sprintf("%s of the %s: ", what, a.Attester)
 	for _, l := range wrap(title+a.Payload, p.width, "  ") {
 		if rest, ok := strings.CutPrefix(l, title); ok {

@@ -11,7 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"attls/conformance"
+	"attls/conformance/cases"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
+	"attls/conformance/trace"
 	"attls/extensions/profile"
 	"attls/internal/gate"
 )
@@ -57,24 +60,24 @@ func complete(c *cobra.Command, flag string, values ...string) {
 }
 
 // scenario reads the flags into a scenario.
-func (f *schemeFlags) scenario(p *profileFlags) (conformance.Scenario, error) {
-	s := conformance.Scenario{Profile: p.name, Readings: p.readings, Model: f.model, Credential: f.credential}
+func (f *schemeFlags) scenario(p *profileFlags) (scenario.Scenario, error) {
+	s := scenario.Scenario{Profile: p.name, Readings: p.readings, Model: f.model, Credential: f.credential}
 	var err error
 	if s.CodePoints, err = parseCodePoints(p.codePoints); err != nil {
 		return s, usage("%v", err)
 	}
 	if f.attester != "" {
-		if s.Attester, err = conformance.ParseAttesters(f.attester); err != nil {
+		if s.Attester, err = scenario.ParseAttesters(f.attester); err != nil {
 			return s, usage("%v", err)
 		}
 	}
 	if f.model != "" {
-		if _, err := conformance.ParseModel(f.model); err != nil {
+		if _, err := scenario.ParseModel(f.model); err != nil {
 			return s, usage("%v", err)
 		}
 	}
 	if f.credential != "" {
-		if _, err := conformance.ParseCredential(f.credential); err != nil {
+		if _, err := scenario.ParseCredential(f.credential); err != nil {
 			return s, usage("%v", err)
 		}
 	}
@@ -84,7 +87,7 @@ func (f *schemeFlags) scenario(p *profileFlags) (conformance.Scenario, error) {
 func demoCommand() *cobra.Command {
 	var p profileFlags
 	var f schemeFlags
-	var s conformance.Scenario
+	var s scenario.Scenario
 	var v view
 	var recordFile, pcapFile string
 	c := &cobra.Command{
@@ -125,7 +128,7 @@ only when the right side rejects it with the right alert at the right message.
 			if err != nil {
 				return err
 			}
-			result := conformance.Run(c.Context(), s, append(recorder.option(), conformance.Find(conformance.FindInjection))...)
+			result := scenario.Run(c.Context(), s, append(recorder.option(), scenario.Find(cases.Find))...)
 			if err := recorder.close(); err != nil {
 				return err
 			}
@@ -184,11 +187,11 @@ sends. It exits 1 and names the first octet that differs.`,
 		Example: "  attls demo --record run.json && attls replay run.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			rec, err := conformance.ReadRecording(args[0])
+			rec, err := scenario.ReadRecording(args[0])
 			if err != nil {
 				return unavailable(err)
 			}
-			result, err := conformance.Replay(c.Context(), rec, conformance.Find(conformance.FindInjection))
+			result, err := scenario.Replay(c.Context(), rec, scenario.Find(cases.Find))
 			if result.Claims[0].Schema == "" {
 				return cannotRun(err)
 			}
@@ -209,7 +212,7 @@ sends. It exits 1 and names the first octet that differs.`,
 
 // cannotRun gives the error of a run that did not begin its exit code.
 func cannotRun(err error) error {
-	var forbidden *conformance.ForbiddenError
+	var forbidden *scenario.ForbiddenError
 	if errors.As(err, &forbidden) {
 		return err
 	}
@@ -217,13 +220,13 @@ func cannotRun(err error) error {
 }
 
 // listFaults is "--fail help".
-func listFaults(w io.Writer, s conformance.Scenario, asJSON bool) error {
+func listFaults(w io.Writer, s scenario.Scenario, asJSON bool) error {
 	s.Fail = ""
 	p, err := s.Load()
 	if err != nil {
 		return cannotRun(err)
 	}
-	faults := conformance.Faults(p, s)
+	faults := cases.Faults(p, s)
 	if asJSON {
 		return writeJSON(w, faults)
 	}
@@ -255,18 +258,18 @@ func listFaults(w io.Writer, s conformance.Scenario, asJSON bool) error {
 
 // jsonResult is what --json prints of a run.
 type jsonResult struct {
-	OK       bool                 `json:"ok"`
-	Error    string               `json:"error,omitempty"`
-	Scenario conformance.Scenario `json:"scenario"`
-	Fault    *conformance.Fault   `json:"fault,omitempty"`
-	Ladder   []conformance.Step   `json:"ladder"`
-	Binders  []conformance.Binder `json:"binders,omitempty"`
-	Client   *conformance.Claims  `json:"client"`
-	Server   *conformance.Claims  `json:"server"`
-	Secrets  []conformance.Secret `json:"secrets,omitempty"`
+	OK       bool              `json:"ok"`
+	Error    string            `json:"error,omitempty"`
+	Scenario scenario.Scenario `json:"scenario"`
+	Fault    *cases.Fault      `json:"fault,omitempty"`
+	Ladder   []trace.Step      `json:"ladder"`
+	Binders  []scenario.Binder `json:"binders,omitempty"`
+	Client   *claims.Claims    `json:"client"`
+	Server   *claims.Claims    `json:"server"`
+	Secrets  []trace.Secret    `json:"secrets,omitempty"`
 }
 
-func (v *view) show(w io.Writer, r *conformance.Result) {
+func (v *view) show(w io.Writer, r *scenario.Result) {
 	if !v.raw {
 		for i := range r.Ladder {
 			r.Ladder[i].Raw = ""
@@ -276,7 +279,7 @@ func (v *view) show(w io.Writer, r *conformance.Result) {
 		r.Secrets = nil
 	}
 	if v.json {
-		out := jsonResult{OK: r.Err == nil, Scenario: r.Scenario, Fault: conformance.FaultOf(r), Ladder: r.Ladder, Binders: r.Binders,
+		out := jsonResult{OK: r.Err == nil, Scenario: r.Scenario, Fault: cases.FaultOf(r), Ladder: r.Ladder, Binders: r.Binders,
 			Client: &r.Claims[0], Server: &r.Claims[1], Secrets: r.Secrets}
 		if r.Err != nil {
 			out.Error = r.Err.Error()
@@ -293,9 +296,9 @@ func (v *view) show(w io.Writer, r *conformance.Result) {
 }
 
 // run draws everything about a run but its conclusion.
-func (p *painter) run(r *conformance.Result) {
+func (p *painter) run(r *scenario.Result) {
 	p.titled(title(r), plain, "")
-	if f := conformance.FaultOf(r); f != nil {
+	if f := cases.FaultOf(r); f != nil {
 		p.titled("Fault "+f.Name+": ", yellow, f.Does)
 	}
 	p.line()
@@ -315,27 +318,27 @@ func (p *painter) run(r *conformance.Result) {
 	p.ends(&r.Claims[0], &r.Claims[1])
 }
 
-func title(r *conformance.Result) string {
+func title(r *scenario.Result) string {
 	s := &r.Scenario
 	if r.Profile == nil {
 		return "TLS 1.3 without attestation"
 	}
-	who := map[conformance.Attesters]string{conformance.AttestClient: "the client attests", conformance.AttestServer: "the server attests",
-		conformance.AttestBoth: "both attest", conformance.AttestNone: "nobody attests"}[s.Attester]
+	who := map[scenario.Attesters]string{scenario.AttestClient: "the client attests", scenario.AttestServer: "the server attests",
+		scenario.AttestBoth: "both attest", scenario.AttestNone: "nobody attests"}[s.Attester]
 	what := "Evidence"
-	if s.Model == conformance.ModelResults {
+	if s.Model == claims.ModelResults {
 		what = "Attestation Results"
 	}
 	how := "beside an X.509 certificate"
-	if s.Credential == conformance.CredentialAttestation {
+	if s.Credential == claims.CredentialAttestation {
 		how = "in the certificate's place"
 	}
 	return fmt.Sprintf("%s: %s, %s %s", r.Profile.ID, who, what, how)
 }
 
 // conclusion is the last line of a run.
-func conclusion(r *conformance.Result) (style, string) {
-	f := conformance.FaultOf(r)
+func conclusion(r *scenario.Result) (style, string) {
+	f := cases.FaultOf(r)
 	switch {
 	case r.Err != nil:
 		return red, "Not as it should be: " + r.Err.Error()

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"attls/conformance"
+	"attls/conformance/scenario"
 	"attls/handshake"
 )
 
@@ -22,11 +22,11 @@ import (
 // each connection after its handshake as do says.
 func other(t *testing.T, do func(*tls.Conn)) (address string) {
 	t.Helper()
-	authority, err := conformance.NewDemoAuthority()
+	authority, err := scenario.NewDemoAuthority()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := authority.Issue(conformance.KeyP256, "localhost")
+	c, err := authority.Issue(scenario.KeyP256, "localhost")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestWithoutCloseNotify(t *testing.T) {
 			go func() { w.Write([]byte("x")) }() // open: the server ends it
 			code := run(context.Background(), args, r, io.MultiWriter(&out, heard), &log)
 			w.Close()
-			c := claims(t, out.String())[0]
+			c := claimsIn(t, out.String())[0]
 			if code != want || (c.Error == nil) != tolerate || strings.Contains(log.String(), "internal") {
 				t.Errorf("%s, tolerated %v: exit code %d, %s", name, tolerate, code, log.String())
 			}
@@ -114,7 +114,7 @@ func TestSessionAfterAlert(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "session")
 	var out, log bytes.Buffer
 	code := run(context.Background(), []string{"client", "--profile", "none", "--json", "--sess-out", file, address}, blocked(t), &out, &log)
-	if c := claims(t, strings.TrimPrefix(out.String(), "data"))[0]; code != exitFailed || c.AlertSent == nil || c.AlertSent.Name != "bad_record_mac" {
+	if c := claimsIn(t, strings.TrimPrefix(out.String(), "data"))[0]; code != exitFailed || c.AlertSent == nil || c.AlertSent.Name != "bad_record_mac" {
 		t.Errorf("exit code %d, %s%s", code, out.String(), log.String())
 	}
 	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
@@ -200,7 +200,7 @@ func canceled(t *testing.T, sent []byte) {
 func TestHandshakeTimeout(t *testing.T) {
 	address, got := mute(t, func() {})
 	code, stdout, stderr := command(t, "client", "--profile", "none", "--json", "--timeout", "50ms", address)
-	c := claims(t, stdout)[0]
+	c := claimsIn(t, stdout)[0]
 	if code != exitFailed || c.Error == nil || c.Error.Failure != "timeout" || c.AlertSent == nil || c.AlertSent.Name != "user_canceled" {
 		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
 	}
@@ -219,7 +219,7 @@ func TestSilence(t *testing.T) {
 		if code := s.wait(t); code != exitFailed {
 			t.Errorf("exit code %d", code)
 		}
-		if c := claims(t, s.out.String())[0]; c.Error == nil || c.Error.Failure != "timeout" || !strings.Contains(c.Error.Detail, "1s") {
+		if c := claimsIn(t, s.out.String())[0]; c.Error == nil || c.Error.Failure != "timeout" || !strings.Contains(c.Error.Detail, "1s") {
 			t.Errorf("%s", s.out.String())
 		}
 	})
@@ -229,11 +229,11 @@ func TestSilence(t *testing.T) {
 		var out, log bytes.Buffer
 		code := run(context.Background(), []string{"client", "--json", "--profile", "none", "--idle-timeout", "1s", s.address}, blocked(t), &out, &log)
 		stdout, stderr := out.String(), log.String()
-		if c := claims(t, stdout)[0]; code != exitFailed || c.Error == nil || c.Error.Failure != "timeout" {
+		if c := claimsIn(t, stdout)[0]; code != exitFailed || c.Error == nil || c.Error.Failure != "timeout" {
 			t.Errorf("exit code %d, %s%s", code, stdout, stderr)
 		}
 		s.wait(t)
-		if c := claims(t, s.out.String())[0]; c.State != "closed" {
+		if c := claimsIn(t, s.out.String())[0]; c.State != "closed" {
 			t.Errorf("the server saw no close_notify: %s", s.out.String())
 		}
 	})
@@ -242,7 +242,7 @@ func TestSilence(t *testing.T) {
 		address := other(t, func(c *tls.Conn) { <-t.Context().Done() })
 		for tolerate, want := range map[string]int{"--tolerate-truncation=false": exitFailed, "--tolerate-truncation": exitOK} {
 			code, stdout, stderr := command(t, "client", "--json", "--profile", "none", "--idle-timeout", "1s", tolerate, address)
-			if code != want || want == exitFailed && (!strings.Contains(stderr, "no close_notify") || claims(t, stdout)[0].Error.Failure != "peer.truncated") {
+			if code != want || want == exitFailed && (!strings.Contains(stderr, "no close_notify") || claimsIn(t, stdout)[0].Error.Failure != "peer.truncated") {
 				t.Errorf("%s: exit code %d, %s%s", tolerate, code, stdout, stderr)
 			}
 		}
@@ -256,7 +256,7 @@ func TestSilence(t *testing.T) {
 			t.Errorf("%d octets, %v", n, err)
 		}
 		s.wait(t)
-		if c := claims(t, s.out.String())[0]; c.Error == nil || c.Error.Failure != "timeout" || !strings.Contains(c.Error.Detail, "head") {
+		if c := claimsIn(t, s.out.String())[0]; c.Error == nil || c.Error.Failure != "timeout" || !strings.Contains(c.Error.Detail, "head") {
 			t.Errorf("%s", s.out.String())
 		}
 	})
@@ -266,7 +266,7 @@ func TestSilence(t *testing.T) {
 		c := connect(t, s.address)
 		go c.Write(make([]byte, 64<<20)) // more than any buffer
 		s.wait(t)
-		if c := claims(t, s.out.String())[0]; c.Error == nil || c.Error.Failure != "timeout" {
+		if c := claimsIn(t, s.out.String())[0]; c.Error == nil || c.Error.Failure != "timeout" {
 			t.Errorf("%s", s.out.String())
 		}
 	})

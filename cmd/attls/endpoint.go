@@ -17,7 +17,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
+	"attls/conformance/trace"
 	"attls/extensions/profile"
 	"attls/handshake"
 	"attls/internal/gate"
@@ -170,15 +172,15 @@ func (f *endpointFlags) attestation(e *endpoint) error {
 		return err
 	}
 	e.config.Profile = e.profile
-	model, err := conformance.ParseModel(s.Model)
+	model, err := scenario.ParseModel(s.Model)
 	if err != nil {
 		return err
 	}
-	kind, err := conformance.ParseCredential(s.Credential)
+	kind, err := scenario.ParseCredential(s.Credential)
 	if err != nil {
 		return err
 	}
-	scheme := conformance.DemoScheme(e.profile, model, kind)
+	scheme := scenario.DemoScheme(e.profile, model, kind)
 	attester, appraiser, err := f.tools()
 	if err != nil {
 		return err
@@ -193,7 +195,7 @@ func (f *endpointFlags) attestation(e *endpoint) error {
 		return usage("--require-attestation, but only the %s is to attest; see --attester", s.Attester)
 	}
 	e.config.Policy.Demand = f.require
-	e.config.AttesterSize, e.config.AppraiserSize = conformance.DemoChallengeSize, conformance.DemoChallengeSize
+	e.config.AttesterSize, e.config.AppraiserSize = scenario.DemoChallengeSize, scenario.DemoChallengeSize
 	return nil
 }
 
@@ -288,7 +290,7 @@ func (f *endpointFlags) trust(e *endpoint, host string) error {
 	if f.role == attls.RoleClient && !local(host) {
 		return nil
 	}
-	authority, err := conformance.NewDemoAuthority()
+	authority, err := scenario.NewDemoAuthority()
 	if err != nil {
 		return err
 	}
@@ -359,14 +361,14 @@ func (f *endpointFlags) record(e *endpoint) error {
 type connection struct {
 	*handshake.Conn
 	end       *endpoint
-	trace     *conformance.Trace
+	trace     *trace.Trace
 	transport *transport
 	remote    string
 }
 
 // wrap puts TLS on a network connection.
 func (e *endpoint) wrap(nc net.Conn) *connection {
-	c := &connection{end: e, trace: conformance.NewTrace(e.flags.role, e.profile), remote: nc.RemoteAddr().String(), transport: newTransport(nc, e.flags.idle)}
+	c := &connection{end: e, trace: trace.New(e.flags.role, e.profile), remote: nc.RemoteAddr().String(), transport: newTransport(nc, e.flags.idle)}
 	nc = e.capture.conn(c.transport, e.flags.role)
 	c.trace.KeepSecrets = e.capture != nil
 	if e.flags.messages {
@@ -458,17 +460,17 @@ func (o output) Write(b []byte) (int, error) {
 }
 
 // report prints the claims of a connection that is over.
-func (c *connection) report(err error, closed bool) *conformance.Claims {
-	o := conformance.Outcome{Closed: closed, Inputs: c.Inputs(), KeepInputs: c.end.flags.binderInputs}
+func (c *connection) report(err error, closed bool) *claims.Claims {
+	o := claims.Outcome{Closed: closed, Inputs: c.Inputs(), KeepInputs: c.end.flags.binderInputs}
 	if err != nil && !errors.As(err, &o.Err) {
 		o.Err = attls.Errorf(attls.Local, attls.FailInternal, "%v", err)
 	}
-	o.Exported = conformance.Exported(c.Conn)
+	o.Exported = claims.Exported(c.Conn)
 	o.AlertSent, o.AlertReceived = c.trace.Alerts()
 	o.DataSent, o.DataReceived = c.trace.Data()
-	claims := conformance.MakeClaims(c.end.profile, c.ConnectionState(), o)
+	claims := claims.MakeClaims(c.end.profile, c.ConnectionState(), o)
 	if f := c.end.capture; f != nil {
-		conformance.LogSecrets(f.writer.KeyLog(), c.ConnectionState().ClientRandom, c.trace.Secrets())
+		scenario.LogSecrets(f.writer.KeyLog(), c.ConnectionState().ClientRandom, c.trace.Secrets())
 	}
 	c.end.printing.Lock()
 	defer c.end.printing.Unlock()
@@ -487,7 +489,7 @@ func (c *connection) report(err error, closed bool) *conformance.Claims {
 }
 
 // dump prints a message for --msg.
-func (e *endpoint) dump(s conformance.Step) {
+func (e *endpoint) dump(s trace.Step) {
 	e.printing.Lock()
 	defer e.printing.Unlock()
 	p := newPainter(e.err)

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"attls/conformance"
+	"attls/conformance/claims"
 	"attls/internal/console"
 )
 
@@ -94,10 +94,10 @@ func (s *running) wait(t *testing.T) int {
 }
 
 // claims reads the lines of --json.
-func claims(t *testing.T, text string) (list []conformance.Claims) {
+func claimsIn(t *testing.T, text string) (list []claims.Claims) {
 	t.Helper()
 	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
-		var c conformance.Claims
+		var c claims.Claims
 		if err := json.Unmarshal([]byte(line), &c); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
@@ -128,7 +128,7 @@ func TestEndpoints(t *testing.T) {
 			if code := s.wait(t); code != exitOK {
 				t.Errorf("server: exit code %d, %s", code, s.log.String())
 			}
-			c := claims(t, s.out.String())
+			c := claimsIn(t, s.out.String())
 			if len(c) != 1 || c[0].Role != "server" || c[0].DataReceived != 14 || c[0].DataSent != 14 || c[0].Error != nil {
 				t.Errorf("the server claims %+v", c)
 			}
@@ -144,7 +144,7 @@ func TestRequireAttestation(t *testing.T) {
 	if want := "attls: Certificate: the server must attest and chose no scheme [attestation.demanded_by_client, early-attestation-06, alert attestation_required]\n"; stderr != want {
 		t.Errorf("standard error is %q, want %q", stderr, want)
 	}
-	if c := claims(t, stdout); code != exitFailed || c[0].Error == nil || c[0].Error.Failure != "attestation.demanded_by_client" || c[0].AlertSent.Name != "attestation_required" {
+	if c := claimsIn(t, stdout); code != exitFailed || c[0].Error == nil || c[0].Error.Failure != "attestation.demanded_by_client" || c[0].AlertSent.Name != "attestation_required" {
 		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 	}
 	code, stdout, stderr = command(t, "client", "--http-get", "/", s.address)
@@ -244,7 +244,7 @@ func TestManyConnections(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	served := 0
-	for _, c := range claims(t, s.out.String()) {
+	for _, c := range claimsIn(t, s.out.String()) {
 		if c.State == "closed" && len(c.Attestation) == 1 {
 			served++
 		}
@@ -285,7 +285,7 @@ func TestPrograms(t *testing.T) {
 	} {
 		s := start(t, append(args, "--www", "--attester-cmd", program+" evidence serve")...)
 		code, stdout, stderr := command(t, append(append([]string{"client", "--json", "--require-attestation", "--http-get", "/", "--appraiser-cmd", program + " evidence serve"}, args...), s.address)...)
-		if c := claims(t, stdout); code != exitOK || len(c[0].Attestation) != 1 || !c[0].Attestation[0].Verdict.Accepted {
+		if c := claimsIn(t, stdout); code != exitOK || len(c[0].Attestation) != 1 || !c[0].Attestation[0].Verdict.Accepted {
 			t.Errorf("%v: exit code %d: %s%s%s", args, code, stdout, stderr, s.log.String())
 		}
 	}

@@ -19,7 +19,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"attls/attestation"
-	"attls/conformance"
+	"attls/conformance/cases"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 	"attls/extensions/profile"
 	"attls/internal/gate"
 	"attls/internal/private"
@@ -52,7 +54,7 @@ func (f *rootFiles) register(flags *pflag.FlagSet) {
 }
 
 func (f *rootFiles) load() (*attestation.Software, *attestation.Verifier, error) {
-	software, verifier := conformance.DemoAttestation(nil)
+	software, verifier := scenario.DemoAttestation(nil)
 	var err error
 	if f.attester != "" {
 		if software, err = attestation.LoadSoftware(f.attester); err != nil {
@@ -138,7 +140,7 @@ var fitNames = []string{"pad_right", "pad_left", "sha512", "exact"}
 func (f *evidenceFlags) request() (*negotiation.AppraisalRequest, error) {
 	r := &negotiation.AppraisalRequest{}
 	var err error
-	if r.Scheme.Model, err = conformance.ParseModel(f.model); err != nil {
+	if r.Scheme.Model, err = scenario.ParseModel(f.model); err != nil {
 		return nil, usage("%v", err)
 	}
 	if r.Scheme.Model == profile.ModelResults {
@@ -281,7 +283,7 @@ crit) is enforced. It exits 0 when the CMW is accepted and
 				}
 			} else {
 				p := newPainter(c.OutOrStdout())
-				p.verdict("Verdict: ", conformance.MakeVerdictClaim(v))
+				p.verdict("Verdict: ", claims.MakeVerdictClaim(v))
 			}
 			if v.Failure != "" {
 				return failed("refused: %s", v.Failure)
@@ -337,7 +339,7 @@ a relying party notices.`,
 				attester, appraiser = attestation.Opaque{Size: opaque}, attestation.Opaque{Size: opaque}
 			}
 			if lie != "" {
-				if appraiser, err = conformance.Lying(lie, appraiser); err != nil {
+				if appraiser, err = cases.Lying(lie, appraiser); err != nil {
 					return usage("--lie: %w", err)
 				}
 			}
@@ -347,8 +349,8 @@ a relying party notices.`,
 			return nil
 		},
 	}
-	c.Flags().StringVar(&lie, "lie", "", "give verdicts that are wrong in one way: "+strings.Join(conformance.Lies(), ", "))
-	complete(c, "lie", conformance.Lies()...)
+	c.Flags().StringVar(&lie, "lie", "", "give verdicts that are wrong in one way: "+strings.Join(cases.Lies(), ", "))
+	complete(c, "lie", cases.Lies()...)
 	c.Flags().IntVar(&opaque, "opaque", 0, "Evidence without a format, of exactly so many octets, and its appraisal: to look at sizes")
 	return c
 }

@@ -8,7 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"attls/conformance"
+	"attls/conformance/cases"
+	"attls/conformance/scenario"
 	"attls/extensions/profile"
 )
 
@@ -21,10 +22,10 @@ type gridFlags struct {
 
 // jsonGrid is what "grid --json" prints.
 type jsonGrid struct {
-	OK       bool                      `json:"ok"`
-	Seconds  float64                   `json:"seconds"`
-	Profiles []conformance.GridSummary `json:"profiles"`
-	Results  []conformance.GridResult  `json:"results"`
+	OK       bool                `json:"ok"`
+	Seconds  float64             `json:"seconds"`
+	Profiles []cases.GridSummary `json:"profiles"`
+	Results  []cases.GridResult  `json:"results"`
 }
 
 func gridCommand() *cobra.Command {
@@ -42,16 +43,16 @@ the right alert at the right message. It exits 1 when anything is not as expecte
   attls grid --all --json > grid.json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cases, err := f.cases()
+			selected, err := f.cases()
 			if err != nil {
 				return err
 			}
 			started := time.Now()
-			p := newProgress(c.ErrOrStderr(), len(cases), "not as expected")
-			results := conformance.RunGrid(c.Context(), cases, f.parallel, func(r *conformance.GridResult) { p.step(r.String(), r.Error != "") })
+			p := newProgress(c.ErrOrStderr(), len(selected), "not as expected")
+			results := cases.RunGrid(c.Context(), selected, f.parallel, func(r *cases.GridResult) { p.step(r.String(), r.Error != "") })
 			p.clear()
 			took := time.Since(started)
-			sums := conformance.SummarizeGrid(results)
+			sums := cases.SummarizeGrid(results)
 			bad := 0
 			for _, s := range sums {
 				bad += s.Failed
@@ -64,10 +65,10 @@ the right alert at the right message. It exits 1 when anything is not as expecte
 				newPainter(c.OutOrStdout()).grid(results, sums, f.verbose)
 			}
 			if bad > 0 {
-				return failed("%d of %d cases are not as expected", bad, len(cases))
+				return failed("%d of %d cases are not as expected", bad, len(selected))
 			}
 			if !f.asJSON {
-				fmt.Fprintf(c.OutOrStdout(), "\n%d cases, all as expected, in %.1f s\n", len(cases), took.Seconds())
+				fmt.Fprintf(c.OutOrStdout(), "\n%d cases, all as expected, in %.1f s\n", len(selected), took.Seconds())
 			}
 			return nil
 		},
@@ -82,7 +83,7 @@ the right alert at the right message. It exits 1 when anything is not as expecte
 }
 
 // cases are those of all profiles that the flags name.
-func (f *gridFlags) cases() ([]conformance.GridCase, error) {
+func (f *gridFlags) cases() ([]cases.GridCase, error) {
 	names := []string{f.name}
 	if f.all {
 		names = profile.Names()
@@ -91,18 +92,18 @@ func (f *gridFlags) cases() ([]conformance.GridCase, error) {
 	if err != nil {
 		return nil, usage("%w", err)
 	}
-	var cases []conformance.GridCase
+	var selected []cases.GridCase
 	for _, name := range names {
-		list, err := conformance.Grid(conformance.Scenario{Profile: name, Readings: f.readings, CodePoints: numbers})
+		list, err := cases.Grid(scenario.Scenario{Profile: name, Readings: f.readings, CodePoints: numbers})
 		if err != nil {
 			return nil, usage("%w", err)
 		}
-		cases = append(cases, list...)
+		selected = append(selected, list...)
 	}
-	return cases, nil
+	return selected, nil
 }
 
-func (p *painter) grid(results []conformance.GridResult, sums []conformance.GridSummary, verbose bool) {
+func (p *painter) grid(results []cases.GridResult, sums []cases.GridSummary, verbose bool) {
 	for i := range results {
 		r := &results[i]
 		switch {
@@ -118,10 +119,10 @@ func (p *painter) grid(results []conformance.GridResult, sums []conformance.Grid
 	}
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "PROFILE\t%s\tNOT AS EXPECTED\t\n", strings.ToUpper(strings.Join(conformance.GridKinds, "\t")))
+	fmt.Fprintf(t, "PROFILE\t%s\tNOT AS EXPECTED\t\n", strings.ToUpper(strings.Join(cases.GridKinds, "\t")))
 	for _, s := range sums {
 		fmt.Fprintf(t, "%s\t", s.Profile)
-		for _, k := range conformance.GridKinds {
+		for _, k := range cases.GridKinds {
 			fmt.Fprintf(t, "%d\t", s.Cases[k])
 		}
 		fmt.Fprintf(t, "%d\t\n", s.Failed)

@@ -21,8 +21,10 @@ import (
 	"time"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
 	"attls/conformance/report"
+	"attls/conformance/scenario"
+	"attls/conformance/trace"
 	"attls/extensions/profile"
 	"attls/handshake"
 )
@@ -252,10 +254,10 @@ func TestHostilePeers(t *testing.T) {
 	})
 	t.Run("reports of runs", func(t *testing.T) {
 		t.Parallel()
-		e := &conformance.ErrorClaim{Failure: hostile, Message: hostile, Field: hostile, Rule: hostile, Detail: hostile}
-		claims := conformance.Claims{Role: hostile, Suite: hostile, ALPN: hostile, ServerName: hostile, Error: e, Attestation: []conformance.AttestationClaim{{Attester: hostile,
-			Verdict: &conformance.VerdictClaim{Failure: hostile, Reason: hostile, Status: hostile}}}}
-		r := &report.Report{Runs: []report.Run{{ID: hostile, Client: hostile, Server: hostile, Outcome: report.Failed, Reason: hostile, ClientClaims: &claims, ServerClaims: &claims}}}
+		e := &claims.ErrorClaim{Failure: hostile, Message: hostile, Field: hostile, Rule: hostile, Detail: hostile}
+		claimed := claims.Claims{Role: hostile, Suite: hostile, ALPN: hostile, ServerName: hostile, Error: e, Attestation: []claims.AttestationClaim{{Attester: hostile,
+			Verdict: &claims.VerdictClaim{Failure: hostile, Reason: hostile, Status: hostile}}}}
+		r := &report.Report{Runs: []report.Run{{ID: hostile, Client: hostile, Server: hostile, Outcome: report.Failed, Reason: hostile, ClientClaims: &claimed, ServerClaims: &claimed}}}
 		for name, write := range map[string]func(*report.Report, *bytes.Buffer) error{
 			"page":  func(r *report.Report, b *bytes.Buffer) error { return r.WriteHTML(b) },
 			"JUnit": func(r *report.Report, b *bytes.Buffer) error { return r.WriteJUnit(b) },
@@ -268,11 +270,11 @@ func TestHostilePeers(t *testing.T) {
 		}
 		var b bytes.Buffer
 		p := &painter{w: &b, width: defaultWidth, colour: true, terminal: true}
-		p.end(&claims)
-		p.verdict("Verdict: ", claims.Attestation[0].Verdict)
-		p.ladder([]conformance.Step{{From: "client", What: hostile, Details: []string{hostile}, Extensions: []conformance.StepExtension{{Name: hostile, Added: true,
-			Fields: []conformance.FieldValue{{Path: hostile, Value: hostile}}}, {Name: hostile, Fields: []conformance.FieldValue{{Value: hostile}}}}, Alert: &conformance.AlertClaim{Name: hostile}, Broken: e}})
-		p.binder(&conformance.Binder{Attester: hostile, Value: hostile, Tree: &conformance.BinderNode{Expr: hostile, Value: hostile, Error: hostile}})
+		p.end(&claimed)
+		p.verdict("Verdict: ", claimed.Attestation[0].Verdict)
+		p.ladder([]trace.Step{{From: "client", What: hostile, Details: []string{hostile}, Extensions: []trace.StepExtension{{Name: hostile, Added: true,
+			Fields: []trace.FieldValue{{Path: hostile, Value: hostile}}}, {Name: hostile, Fields: []trace.FieldValue{{Value: hostile}}}}, Alert: &claims.AlertClaim{Name: hostile}, Broken: e}})
+		p.binder(&scenario.Binder{Attester: hostile, Value: hostile, Tree: &claims.BinderNode{Expr: hostile, Value: hostile, Error: hostile}})
 		p.problems(nil)
 		own := regexp.MustCompile("\x1b\\[(1|2|31|32|33|36|0)m")
 		if !own.MatchString(b.String()) {

@@ -6,11 +6,13 @@ import (
 	"unicode/utf8"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
+	"attls/conformance/trace"
 )
 
 // ladder draws the messages between client and server from top to bottom.
-func (p *painter) ladder(steps []conformance.Step) {
+func (p *painter) ladder(steps []trace.Step) {
 	p.line(p.in(bold, pad("client", p.width-6)), p.in(bold, "server"))
 	for i := range steps {
 		p.rung(&steps[i])
@@ -19,7 +21,7 @@ func (p *painter) ladder(steps []conformance.Step) {
 }
 
 // rung is one message: its arrow, and below it what it says.
-func (p *painter) rung(s *conformance.Step) {
+func (p *painter) rung(s *trace.Step) {
 	inner := p.width - 4
 	what, colour := attls.Printable(s.What), cyan
 	if s.Alert != nil {
@@ -60,7 +62,7 @@ const rawOctets = 32
 
 // extensions names RFC 8446's extensions in a paragraph, and gives each of the
 // profile's its own lines.
-func (p *painter) extensions(list []conformance.StepExtension) {
+func (p *painter) extensions(list []trace.StepExtension) {
 	var names []string
 	for _, x := range list {
 		if x.Added {
@@ -99,7 +101,7 @@ func (p *painter) note(s style, indent, text string) {
 }
 
 // binder draws what an attestation binder was computed from.
-func (p *painter) binder(b *conformance.Binder) {
+func (p *painter) binder(b *scenario.Binder) {
 	p.titled("Challenge of the "+b.Attester+": ", plain, b.Value)
 	if b.Tree != nil {
 		p.tree(b.Tree, "", "")
@@ -109,7 +111,7 @@ func (p *painter) binder(b *conformance.Binder) {
 
 // tree draws an expression, what it came to, and below it its parts. A name
 // stands in one line with what it is defined as.
-func (p *painter) tree(n *conformance.BinderNode, first, rest string) {
+func (p *painter) tree(n *claims.BinderNode, first, rest string) {
 	text := attls.Printable(n.Expr)
 	parts := n.Parts
 	if n.Name != "" && len(parts) == 1 && len(parts[0].Parts) > 0 {
@@ -167,7 +169,7 @@ func (p *painter) tree(n *conformance.BinderNode, first, rest string) {
 }
 
 // verdicts shows what each relying party found.
-func (p *painter) verdicts(c *conformance.Claims) {
+func (p *painter) verdicts(c *claims.Claims) {
 	for i := range c.Attestation {
 		if a := &c.Attestation[i]; a.Verdict != nil {
 			p.verdict(fmt.Sprintf("Verdict of the %s on the %s: ", c.Role, a.Attester), a.Verdict)
@@ -175,7 +177,7 @@ func (p *painter) verdicts(c *conformance.Claims) {
 	}
 }
 
-func (p *painter) verdict(title string, v *conformance.VerdictClaim) {
+func (p *painter) verdict(title string, v *claims.VerdictClaim) {
 	word, colour := "accepted", green
 	if !v.Accepted {
 		word, colour = "refused: "+v.Failure, red
@@ -212,7 +214,7 @@ func (p *painter) verdict(title string, v *conformance.VerdictClaim) {
 const maxReadings = 3
 
 // peerReadings says what the peer may have meant by another challenge.
-func (p *painter) peerReadings(v *conformance.VerdictClaim) {
+func (p *painter) peerReadings(v *claims.VerdictClaim) {
 	if v.PeerChallenge == "" {
 		return
 	}
@@ -231,12 +233,12 @@ func (p *painter) peerReadings(v *conformance.VerdictClaim) {
 }
 
 // ends sums up what both ends claim.
-func (p *painter) ends(client, server *conformance.Claims) {
+func (p *painter) ends(client, server *claims.Claims) {
 	p.end(client)
 	p.end(server)
 }
 
-func (p *painter) end(c *conformance.Claims) {
+func (p *painter) end(c *claims.Claims) {
 	colour := green
 	text := fmt.Sprintf("%s: %s, %s, %s; %d octets of application data sent, %d received", c.Role, c.State, orDash(c.Suite), orDash(c.Group), c.DataSent, c.DataReceived)
 	if c.Error != nil {
@@ -248,7 +250,7 @@ func (p *painter) end(c *conformance.Claims) {
 	}
 }
 
-func errorText(c *conformance.Claims) string {
+func errorText(c *claims.Claims) string {
 	text := claimText(c.Error)
 	if c.AlertSent != nil {
 		text += "; alert sent: " + c.AlertSent.Name
@@ -260,7 +262,7 @@ func errorText(c *conformance.Claims) string {
 }
 
 // claimText is an error in one line.
-func claimText(e *conformance.ErrorClaim) string {
+func claimText(e *claims.ErrorClaim) string {
 	text := e.Failure
 	if e.Message != "" {
 		text += " at " + e.Message

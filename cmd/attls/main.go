@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/scenario"
 	"attls/extensions/schema"
 	"attls/internal/gate"
 )
@@ -75,7 +75,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	fmt.Fprintf(stderr, "attls: %s\n", strings.TrimPrefix(errorLines(err), "attls: "))
 	var coded *exitError
-	var forbidden *conformance.ForbiddenError
+	var forbidden *scenario.ForbiddenError
 	switch {
 	case errors.As(err, &coded):
 		return coded.code

@@ -9,7 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"attls/conformance"
+	"attls/conformance/cases"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
+	"attls/conformance/trace"
 	"attls/extensions/profile"
 )
 
@@ -32,7 +35,7 @@ func TestDemo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, c := range conformance.Combinations(p) {
+		for _, c := range scenario.Combinations(p) {
 			args := []string{"demo", "--profile", name, "--attester", string(c.Attester), "--model", c.Model, "--credential", c.Credential}
 			code, stdout, stderr := command(t, args...)
 			if c.Reason != "" {
@@ -78,14 +81,14 @@ func TestDemoJSON(t *testing.T) {
 	}
 	var r struct {
 		OK             bool
-		Client, Server conformance.Claims
-		Ladder         []conformance.Step
-		Binders        []conformance.Binder
+		Client, Server claims.Claims
+		Ladder         []trace.Step
+		Binders        []scenario.Binder
 	}
 	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
 		t.Fatal(err)
 	}
-	if !r.OK || r.Client.Schema != conformance.ClaimsSchema || len(r.Client.Attestation) != 2 || len(r.Ladder) < 10 || len(r.Binders) != 2 {
+	if !r.OK || r.Client.Schema != claims.ClaimsSchema || len(r.Client.Attestation) != 2 || len(r.Ladder) < 10 || len(r.Binders) != 2 {
 		t.Errorf("%s", stdout)
 	}
 	if r.Client.TranscriptHash != r.Server.TranscriptHash || r.Binders[0].Value != r.Server.Attestation[0].Challenge {
@@ -100,7 +103,7 @@ func TestFail(t *testing.T) {
 	if code != exitOK {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
-	var list []conformance.Fault
+	var list []cases.Fault
 	if err := json.Unmarshal([]byte(stdout), &list); err != nil {
 		t.Fatal(err)
 	}

@@ -7,8 +7,8 @@ import (
 	"os"
 
 	"attls"
-	"attls/conformance"
 	"attls/conformance/capture"
+	"attls/conformance/scenario"
 	"attls/internal/private"
 )
 
@@ -44,11 +44,11 @@ func (f *captureFile) close() error {
 }
 
 // option records a run.
-func (f *captureFile) option() []conformance.Option {
+func (f *captureFile) option() []scenario.Option {
 	if f == nil {
 		return nil
 	}
-	return []conformance.Option{conformance.Capture(f.writer)}
+	return []scenario.Option{scenario.Capture(f.writer)}
 }
 
 // conn records a connection of an endpoint.

@@ -9,7 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 	"attls/extensions/profile"
 )
 
@@ -70,14 +71,14 @@ func profileListCommand() *cobra.Command {
 // profileDetail is what "profile show" prints as JSON.
 type profileDetail struct {
 	profileSummary
-	Extensions   []string                  `json:"extensions"`
-	Messages     []string                  `json:"messages"`
-	Slots        []string                  `json:"slots"`
-	Credentials  []string                  `json:"credentials"`
-	Binder       []binderText              `json:"binder"`
-	Alerts       []alertText               `json:"alerts"`
-	Readings     []readingText             `json:"readings"`
-	Combinations []conformance.Combination `json:"combinations"`
+	Extensions   []string               `json:"extensions"`
+	Messages     []string               `json:"messages"`
+	Slots        []string               `json:"slots"`
+	Credentials  []string               `json:"credentials"`
+	Binder       []binderText           `json:"binder"`
+	Alerts       []alertText            `json:"alerts"`
+	Readings     []readingText          `json:"readings"`
+	Combinations []scenario.Combination `json:"combinations"`
 }
 
 type binderText struct {
@@ -131,7 +132,7 @@ func profileShowCommand() *cobra.Command {
 }
 
 func detail(p *profile.Profile) *profileDetail {
-	d := &profileDetail{profileSummary: summary(p), Combinations: conformance.Combinations(p)}
+	d := &profileDetail{profileSummary: summary(p), Combinations: scenario.Combinations(p)}
 	for _, x := range p.Extensions {
 		var where []string
 		for _, l := range x.Placements {
@@ -175,7 +176,7 @@ func slotText(p *profile.Profile, s *profile.Slot) string {
 		models = append(models, m.String())
 	}
 	for _, k := range s.Kinds {
-		kinds = append(kinds, conformance.CredentialName(k))
+		kinds = append(kinds, claims.CredentialName(k))
 	}
 	text := fmt.Sprintf("%s: the %v attests with %s, credential %s; offered in %s, chosen in %s", s.Name, s.Attester,
 		strings.Join(models, " or "), strings.Join(kinds, " or "), place(s.Offer), place(s.Choice))
@@ -200,7 +201,7 @@ func credentialText(p *profile.Profile, c *profile.Credential) string {
 	if c.KeyFrom == profile.KeyFromAppraisal {
 		key = "the key comes from the appraisal"
 	}
-	return fmt.Sprintf("%s: the payload stands %s, at most %d octets; %s", conformance.CredentialName(c.Kind), where, c.MaxPayload, key)
+	return fmt.Sprintf("%s: the payload stands %s, at most %d octets; %s", claims.CredentialName(c.Kind), where, c.MaxPayload, key)
 }
 
 func actionText(p *profile.Profile, f attls.Failure) string {
@@ -210,7 +211,7 @@ func actionText(p *profile.Profile, f attls.Failure) string {
 	case a.Close:
 		return "none: the connection is closed"
 	default:
-		return fmt.Sprintf("%s (%d)", conformance.AlertName(p, a.Alert), a.Alert)
+		return fmt.Sprintf("%s (%d)", claims.AlertName(p, a.Alert), a.Alert)
 	}
 }
 

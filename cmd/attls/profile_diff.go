@@ -7,7 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"attls/conformance"
+	"attls/conformance/cases"
+	"attls/conformance/scenario"
 	"attls/extensions/profile"
 )
 
@@ -25,7 +26,7 @@ type jsonDiff struct {
 	A profileSummary `json:"a"`
 	B profileSummary `json:"b"`
 	profile.Difference
-	Run *conformance.RunDifference `json:"run,omitempty"`
+	Run *scenario.RunDifference `json:"run,omitempty"`
 }
 
 func diffCommand() *cobra.Command {
@@ -79,12 +80,12 @@ which the two part, and the octets of every message.`,
 
 // compare runs both profiles in the same combination: the one asked for, or the
 // first that both allow.
-func (f *diffFlags) compare(p [2]*profile.Profile, names []string) (*conformance.RunDifference, error) {
+func (f *diffFlags) compare(p [2]*profile.Profile, names []string) (*scenario.RunDifference, error) {
 	s, err := f.scheme.scenario(&profileFlags{})
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range conformance.Combinations(p[0]) {
+	for _, c := range scenario.Combinations(p[0]) {
 		a, b := s, s
 		a.Attester, a.Model, a.Credential = c.Attester, c.Model, c.Credential
 		if c.Reason != "" || s.Attester != "" && s.Attester != a.Attester || s.Model != "" && s.Model != a.Model || s.Credential != "" && s.Credential != a.Credential {
@@ -96,7 +97,7 @@ func (f *diffFlags) compare(p [2]*profile.Profile, names []string) (*conformance
 		if b.Complete(p[1]) != nil {
 			continue
 		}
-		d, err := conformance.CompareRuns(a, b, conformance.Find(conformance.FindInjection))
+		d, err := scenario.CompareRuns(a, b, scenario.Find(cases.Find))
 		if err != nil {
 			return nil, failed("%w", err)
 		}

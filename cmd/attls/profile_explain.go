@@ -11,7 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"attls/conformance"
+	"attls/conformance/cases"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 	"attls/extensions/profile"
 )
 
@@ -77,7 +79,7 @@ func (f *explainFlags) run(c *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	e, err := conformance.Explain(s, claims, peer)
+	e, err := scenario.Explain(s, claims, peer)
 	if err != nil {
 		return usage("%w", err)
 	}
@@ -89,9 +91,9 @@ func (f *explainFlags) run(c *cobra.Command, args []string) error {
 }
 
 // take reads the claims, or makes a connection of its own.
-func (f *explainFlags) take(c *cobra.Command, s conformance.Scenario) (*conformance.Claims, error) {
+func (f *explainFlags) take(c *cobra.Command, s scenario.Scenario) (*claims.Claims, error) {
 	if f.claims == "" {
-		r := conformance.Run(c.Context(), s, conformance.KeepInputs(), conformance.Find(conformance.FindInjection))
+		r := scenario.Run(c.Context(), s, scenario.KeepInputs(), scenario.Find(cases.Find))
 		if r.Claims[0].Schema == "" {
 			return nil, cannotRun(r.Err)
 		}
@@ -106,11 +108,11 @@ func (f *explainFlags) take(c *cobra.Command, s conformance.Scenario) (*conforma
 		defer file.Close()
 		in = file
 	}
-	claims, err := conformance.ReadClaims(in)
+	claims, err := claims.ReadClaims(in)
 	return claims, unavailable(err)
 }
 
-func (p *painter) explanation(e *conformance.Explanation) {
+func (p *painter) explanation(e *scenario.Explanation) {
 	p.full = true
 	for i := range e.Attesters {
 		a := &e.Attesters[i]
@@ -146,7 +148,7 @@ func (p *painter) explanation(e *conformance.Explanation) {
 	}
 }
 
-func (p *painter) named(title string, trees map[string]*conformance.BinderNode) {
+func (p *painter) named(title string, trees map[string]*claims.BinderNode) {
 	for _, name := range slices.Sorted(maps.Keys(trees)) {
 		p.line()
 		p.line(title, ", ", p.in(bold, name), ":")
@@ -154,7 +156,7 @@ func (p *painter) named(title string, trees map[string]*conformance.BinderNode) 
 	}
 }
 
-func (p *painter) matches(a *conformance.AttesterExplained) {
+func (p *painter) matches(a *scenario.AttesterExplained) {
 	if a.Peer == "" {
 		return
 	}

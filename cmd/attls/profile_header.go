@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"attls/conformance"
 	"attls/extensions/profile"
 )
 
@@ -27,7 +26,7 @@ func headerCommand() *cobra.Command {
 			if err != nil {
 				return usage("%w", err)
 			}
-			_, err = io.WriteString(c.OutOrStdout(), conformance.Header(p))
+			_, err = io.WriteString(c.OutOrStdout(), profile.Header(p))
 			return err
 		},
 	}

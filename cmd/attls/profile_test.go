@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"attls/conformance"
+	"attls/conformance/scenario"
 	"attls/extensions/profile"
 	"attls/extensions/schema"
 )
@@ -201,7 +201,7 @@ func TestProfileExplain(t *testing.T) {
 		t.Error("inputs in claims without --binder-inputs")
 	}
 	code, stdout, stderr = withInput(t, line, "profile", "explain", "early-attestation-00", "--from-claims", "-", "--json")
-	var e conformance.Explanation
+	var e scenario.Explanation
 	if err := json.Unmarshal([]byte(stdout), &e); err != nil || code != exitOK || e.Attesters[0].Challenge.Value == "" {
 		t.Fatalf("exit code %d, %v: %s%s", code, err, stdout, stderr)
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
 	"attls/handshake"
 )
 
@@ -309,7 +309,7 @@ func (s *server) page(c *connection) error {
 	}
 	c.SetReadDeadline(time.Time{})
 	var body strings.Builder
-	claims := conformance.MakeClaims(s.profile, c.ConnectionState(), conformance.Outcome{})
+	claims := claims.MakeClaims(s.profile, c.ConnectionState(), claims.Outcome{})
 	writeJSON(&body, &claims)
 	_, err := fmt.Fprintf(c, "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", body.Len(), body.String())
 	return err

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"attls/conformance"
+	"attls/conformance/scenario"
 )
 
 // converse has a client send a word to an echoing server, and returns the claims
@@ -50,7 +50,7 @@ func TestSessions(t *testing.T) {
 		if code != exitOK {
 			t.Fatalf("step %d: exit code %d, %s", i, code, stderr)
 		}
-		c := claims(t, stdout)[0]
+		c := claimsIn(t, stdout)[0]
 		if c.Resumed != step.resumed || c.EarlyData != step.early || c.DataReceived != step.received {
 			t.Errorf("step %d: the client claims %s", i, stdout)
 		}
@@ -58,7 +58,7 @@ func TestSessions(t *testing.T) {
 	s.stop()
 	s.wait(t)
 	resumed, taken := 0, 0
-	for _, c := range claims(t, s.out.String()) { // in any order
+	for _, c := range claimsIn(t, s.out.String()) { // in any order
 		if c.Resumed {
 			resumed++
 		}
@@ -73,7 +73,7 @@ func TestSessions(t *testing.T) {
 	refusing := start(t, "--profile", "none", "--echo", "--json")
 	converse(t, refusing, "--sess-out", session)
 	code, stdout, _ := converse(t, refusing, "--sess-in", session, "--early-data", early)
-	if c := claims(t, stdout)[0]; code != exitOK || !c.Resumed || c.EarlyData != "" || c.DataReceived != 10 {
+	if c := claimsIn(t, stdout)[0]; code != exitOK || !c.Resumed || c.EarlyData != "" || c.DataReceived != 10 {
 		t.Errorf("without early data: exit code %d, %s", code, stdout)
 	}
 	for _, test := range []struct {
@@ -87,7 +87,7 @@ func TestSessions(t *testing.T) {
 		if code != exitOK {
 			t.Fatal(stderr)
 		}
-		if c := claims(t, stdout)[0]; c.Resumed != test.resumed || c.PSKMode != test.mode {
+		if c := claimsIn(t, stdout)[0]; c.Resumed != test.resumed || c.PSKMode != test.mode {
 			t.Errorf("%v: %s", test.server, stdout)
 		}
 	}
@@ -118,7 +118,7 @@ func TestPreSharedKey(t *testing.T) {
 		if code != test.code {
 			t.Errorf("%v: exit code %d, want %d, %s", test.args, code, test.code, stderr)
 		}
-		if code == exitOK && claims(t, stdout)[0].Resumed != test.resumed {
+		if code == exitOK && claimsIn(t, stdout)[0].Resumed != test.resumed {
 			t.Errorf("%v: %s", test.args, stdout)
 		}
 	}
@@ -161,7 +161,7 @@ func TestRawPublicKeys(t *testing.T) {
 	if code != exitOK {
 		t.Fatalf("exit code %d, %s", code, stderr)
 	}
-	if c := claims(t, stdout)[0]; c.PeerType != "RawPublicKey" || c.OwnType != "RawPublicKey" {
+	if c := claimsIn(t, stdout)[0]; c.PeerType != "RawPublicKey" || c.OwnType != "RawPublicKey" {
 		t.Errorf("the client claims %s", stdout)
 	}
 	if code, _, stderr := converse(t, s, "--raw-public-key", "--key", clientKey, "--peer-key", clientPublic); code != exitFailed || !strings.Contains(stderr, "RFC 7250") {
@@ -182,7 +182,7 @@ func TestAttestedRawPublicKey(t *testing.T) {
 	if code != exitOK {
 		t.Fatalf("exit code %d, %s", code, stderr)
 	}
-	if c := claims(t, stdout)[0]; c.PeerType != "RawPublicKey" || len(c.Attestation) != 1 {
+	if c := claimsIn(t, stdout)[0]; c.PeerType != "RawPublicKey" || len(c.Attestation) != 1 {
 		t.Errorf("the client claims %s", stdout)
 	}
 }
@@ -190,11 +190,11 @@ func TestAttestedRawPublicKey(t *testing.T) {
 // certificateFiles writes a certificate of the demonstration authority and its key.
 func certificateFiles(t *testing.T) (cert, key string) {
 	t.Helper()
-	authority, err := conformance.NewDemoAuthority()
+	authority, err := scenario.NewDemoAuthority()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := authority.Issue(conformance.KeyP256, "localhost")
+	c, err := authority.Issue(scenario.KeyP256, "localhost")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestCommands(t *testing.T) {
 	if got := out.String(); got != "who are you?\n" {
 		t.Errorf("the client got %q", got)
 	}
-	c := claims(t, s.out.String())[0]
+	c := claimsIn(t, s.out.String())[0]
 	if c.PeerKey == "" || c.PeerType != "X509" || c.DataReceived != int64(len("it is me\n")) {
 		t.Errorf("the server claims %s", s.out.String())
 	}

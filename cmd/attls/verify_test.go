@@ -135,7 +135,7 @@ func TestExpiredVerdict(t *testing.T) {
 		if code != exitOK {
 			t.Fatalf("%s: exit code %d, %s", test.sentence, code, stderr)
 		}
-		c := claims(t, stdout)[0]
+		c := claimsIn(t, stdout)[0]
 		if c.Resumed != test.resumes || (c.ResumedAttestation != nil) != test.resumes || (len(c.Attestation) == 1) == test.resumes {
 			t.Errorf("%s: resumed %v, %s", test.sentence, c.Resumed, stdout)
 		}

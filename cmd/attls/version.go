@@ -6,7 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"attls/conformance"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 )
 
 func versionCommand() *cobra.Command {
@@ -17,10 +18,10 @@ func versionCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if asJSON {
-				return writeJSON(c.OutOrStdout(), map[string]string{"attls": conformance.StackVersion(), "go": runtime.Version(),
-					"claims": conformance.ClaimsSchema, "recording": conformance.RecordingFormat})
+				return writeJSON(c.OutOrStdout(), map[string]string{"attls": claims.StackVersion(), "go": runtime.Version(),
+					"claims": claims.ClaimsSchema, "recording": scenario.RecordingFormat})
 			}
-			fmt.Fprintf(c.OutOrStdout(), "attls %s (%s)\n", conformance.StackVersion(), runtime.Version())
+			fmt.Fprintf(c.OutOrStdout(), "attls %s (%s)\n", claims.StackVersion(), runtime.Version())
 			return nil
 		},
 	}

@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"attls"
-	"attls/conformance"
 	"attls/conformance/capture"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
+	"attls/conformance/trace"
 	"attls/extensions/profile"
 	"attls/handshake/message"
 )
@@ -29,9 +31,9 @@ type Dissection struct {
 	Profile      string            `json:"profile,omitempty"`
 	Readings     map[string]string `json:"readings,omitempty"`
 
-	Ladder      []conformance.Step `json:"ladder"`
-	Attestation []Attestation      `json:"attestation"`
-	Findings    []Finding          `json:"findings"`
+	Ladder      []trace.Step  `json:"ladder"`
+	Attestation []Attestation `json:"attestation"`
+	Findings    []Finding     `json:"findings"`
 	// Complete says that every record could be read.
 	Complete bool `json:"complete"`
 	// Notes say what was not read or not judged, and why.
@@ -57,7 +59,7 @@ type Attestation struct {
 	Payload    string `json:"payload"`       // in a few words
 	Key        string `json:"key,omitempty"` // SHA-256 of the attested key's SubjectPublicKeyInfo
 	// Binder is computed from the recording; nil where the profile binds nothing.
-	Binder *conformance.Binder `json:"binder,omitempty"`
+	Binder *scenario.Binder `json:"binder,omitempty"`
 	// Challenge is what the payload carries, in hexadecimal.
 	Challenge  string     `json:"challenge,omitempty"`
 	Comparison Comparison `json:"comparison"`
@@ -71,10 +73,10 @@ type Finding struct {
 	Sender   string `json:"sender"`
 	Receiver string `json:"receiver"` // the end whose checks fail
 	Step     int    `json:"step"`     // in Ladder; -1: none
-	conformance.ErrorClaim
+	claims.ErrorClaim
 	// Answered is the alert with which the receiver in the recording ended the
 	// connection; nil: it did not.
-	Answered *conformance.AlertClaim `json:"answered,omitempty"`
+	Answered *claims.AlertClaim `json:"answered,omitempty"`
 }
 
 // Dissect reads a connection under a profile, which may be nil.
@@ -86,7 +88,7 @@ func Dissect(c *capture.Connection, keys capture.KeyLog, p *profile.Profile) *Di
 		d.out.Began = c.Pieces[0].Time
 	}
 	if p != nil {
-		d.out.Profile, d.out.Readings = p.ID, conformance.Readings(p)
+		d.out.Profile, d.out.Readings = p.ID, claims.Readings(p)
 	}
 	for i := range items {
 		classify(p, &items[i].Message)
@@ -170,29 +172,29 @@ func (d *dissector) ladder() {
 
 const stepSealed = "protected records"
 
-func (d *dissector) step(i *capture.Item) (conformance.Step, bool) {
+func (d *dissector) step(i *capture.Item) (trace.Step, bool) {
 	switch {
 	case i.Sealed:
-		s := conformance.DataStep(i.Sender, len(i.Bytes))
+		s := trace.DataStep(i.Sender, len(i.Bytes))
 		s.What = stepSealed
 		return s, true
 	case i.Type == attls.ContentTypeHandshake:
-		s := conformance.MessageStep(d.p, i.Sender, &i.Message)
+		s := trace.MessageStep(d.p, i.Sender, &i.Message)
 		s.Raw = "" // Bytes has them
 		return s, true
 	case i.Type == attls.ContentTypeAlert && len(i.Bytes) == 2:
-		return conformance.AlertStep(d.p, i.Sender, attls.AlertDescription(i.Bytes[1])), true
+		return trace.AlertStep(d.p, i.Sender, attls.AlertDescription(i.Bytes[1])), true
 	case i.Type == attls.ContentTypeApplicationData && len(i.Bytes) > 0:
-		s := conformance.DataStep(i.Sender, len(i.Bytes))
+		s := trace.DataStep(i.Sender, len(i.Bytes))
 		if i.Early {
 			s.What = "early data"
 		}
 		return s, true
 	}
-	return conformance.Step{}, false
+	return trace.Step{}, false
 }
 
-func merges(a, b *conformance.Step) bool {
+func merges(a, b *trace.Step) bool {
 	return a.From == b.From && a.What == b.What && a.Bytes() == nil && a.Alert == nil && b.Bytes() == nil && b.Alert == nil
 }
 
@@ -253,7 +255,7 @@ func bears(p *profile.Profile, items []capture.Item) (n int) {
 		}
 		m := item.Message
 		classify(p, &m)
-		step := conformance.MessageStep(p, item.Sender, &m)
+		step := trace.MessageStep(p, item.Sender, &m)
 		if m.Kind == attls.KindAdded {
 			n++
 		}

@@ -10,9 +10,10 @@ import (
 	"testing"
 
 	"attls"
-	"attls/conformance"
 	"attls/conformance/capture"
+	"attls/conformance/cases"
 	"attls/conformance/dissect"
+	"attls/conformance/scenario"
 	"attls/extensions/profile"
 )
 
@@ -20,14 +21,14 @@ import (
 var designs = []string{"early-attestation-06", "early-attestation-00", "tls-attestation-07", "mbedtls-poc"}
 
 // record runs a scenario and reads its capture back.
-func record(t *testing.T, s conformance.Scenario) (*capture.Connection, capture.KeyLog, conformance.Result) {
+func record(t *testing.T, s scenario.Scenario) (*capture.Connection, capture.KeyLog, scenario.Result) {
 	t.Helper()
 	var file bytes.Buffer
 	w, err := capture.NewWriter(&file, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	result := conformance.Run(context.Background(), s, conformance.Capture(w), conformance.Find(conformance.FindInjection))
+	result := scenario.Run(context.Background(), s, scenario.Capture(w), scenario.Find(cases.Find))
 	if result.Err != nil {
 		t.Fatal(result.Err)
 	}
@@ -81,7 +82,7 @@ var otherwise = map[string]attls.Failure{
 func TestFaultsAreNamed(t *testing.T) {
 	for _, name := range designs {
 		p := load(t, name)
-		for _, f := range conformance.Faults(p, conformance.Scenario{Profile: name}) {
+		for _, f := range cases.Faults(p, scenario.Scenario{Profile: name}) {
 			t.Run(name+"/"+f.Name, func(t *testing.T) {
 				c, keys, _ := record(t, f.Scenario)
 				d := dissect.Dissect(c, keys, p)
@@ -130,12 +131,12 @@ func TestFaultsAreNamed(t *testing.T) {
 func TestSoundConnections(t *testing.T) {
 	for _, name := range designs {
 		p := load(t, name)
-		for _, combination := range conformance.Combinations(p) {
+		for _, combination := range scenario.Combinations(p) {
 			if combination.Reason != "" {
 				continue
 			}
 			for _, retry := range []bool{false, true} {
-				s := conformance.Scenario{Profile: name, Attester: combination.Attester, Model: combination.Model, Credential: combination.Credential,
+				s := scenario.Scenario{Profile: name, Attester: combination.Attester, Model: combination.Model, Credential: combination.Credential,
 					HelloRetry: retry, Cookie: retry, ALPN: "h2"}
 				t.Run(s.String(), func(t *testing.T) {
 					c, keys, result := record(t, s)
@@ -153,7 +154,7 @@ func TestSoundConnections(t *testing.T) {
 	}
 }
 
-func compare(t *testing.T, d *dissect.Dissection, result conformance.Result) {
+func compare(t *testing.T, d *dissect.Dissection, result scenario.Result) {
 	t.Helper()
 	bound := map[string]string{}
 	for _, b := range result.Binders {
@@ -178,7 +179,7 @@ func compare(t *testing.T, d *dissect.Dissection, result conformance.Result) {
 
 // TestOutOfReach takes the secrets that no other program logs from a key log.
 func TestOutOfReach(t *testing.T) {
-	s := conformance.Scenario{Profile: "tls-attestation-07", Attester: conformance.AttestServer, Model: "evidence", Credential: "x509"}
+	s := scenario.Scenario{Profile: "tls-attestation-07", Attester: scenario.AttestServer, Model: "evidence", Credential: "x509"}
 	c, keys, _ := record(t, s)
 	for _, secrets := range keys {
 		delete(secrets, capture.LabelHandshake)
@@ -194,7 +195,7 @@ func TestOutOfReach(t *testing.T) {
 
 // TestWithoutKeys shows what can be read without any secret.
 func TestWithoutKeys(t *testing.T) {
-	s := conformance.Scenario{Profile: "early-attestation-06"}
+	s := scenario.Scenario{Profile: "early-attestation-06"}
 	c, _, _ := record(t, s)
 	d := dissect.Dissect(c, capture.KeyLog{}, load(t, s.Profile))
 	if d.Complete || len(d.Findings) != 0 || !strings.Contains(strings.Join(d.Notes, " "), "there is no key log") {
@@ -248,7 +249,7 @@ func TestPrototype(t *testing.T) {
 // TestProfilesAreSearchedInLinearTime counts how often connections are compared
 // with profiles: never without a message, and else once with each profile.
 func TestProfilesAreSearchedInLinearTime(t *testing.T) {
-	c, keys, _ := record(t, conformance.Scenario{Profile: "early-attestation-06"})
+	c, keys, _ := record(t, scenario.Scenario{Profile: "early-attestation-06"})
 	var s dissect.Search
 	for range 2000 {
 		s.Fitting(&capture.Connection{}, keys)

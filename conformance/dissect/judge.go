@@ -9,8 +9,10 @@ import (
 
 	"attls"
 	"attls/attestation"
-	"attls/conformance"
 	"attls/conformance/capture"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
+	"attls/conformance/trace"
 	"attls/extensions/profile"
 	"attls/extensions/profile/binder"
 	"attls/handshake"
@@ -70,7 +72,7 @@ func (d *dissector) judged(s *shadow, err *attls.Error) {
 		return
 	}
 	step := d.stepOf(s, err.Message)
-	f := Finding{Sender: s.own.Peer().String(), Receiver: s.own.String(), Step: step, ErrorClaim: *conformance.MakeErrorClaim(d.p, err)}
+	f := Finding{Sender: s.own.Peer().String(), Receiver: s.own.String(), Step: step, ErrorClaim: *claims.MakeErrorClaim(d.p, err)}
 	f.Answered = d.alertOf(s.own)
 	d.out.Findings = append(d.out.Findings, f)
 	if step >= 0 && d.out.Ladder[step].Broken == nil {
@@ -122,7 +124,7 @@ func (d *dissector) stepOf(s *shadow, k attls.MessageKind) int {
 }
 
 // alertOf is the alert with which a role ended the recorded connection.
-func (d *dissector) alertOf(sender attls.Role) *conformance.AlertClaim {
+func (d *dissector) alertOf(sender attls.Role) *claims.AlertClaim {
 	for i := range d.out.Ladder {
 		s := &d.out.Ladder[i]
 		if s.Alert != nil && s.From == sender.String() && s.Alert.Code != uint8(attls.AlertCloseNotify) {
@@ -170,10 +172,10 @@ type attested struct {
 // attestation describes a payload and compares the challenge in it with the
 // binder; once for each attester, by whichever end comes to it first.
 func (d *dissector) attestation(s *shadow, attester attls.Role, scheme *profile.Scheme, payload, challenge []byte, fit profile.ChallengeFit) attested {
-	a := attested{Attestation: &Attestation{Attester: attester.String(), Model: scheme.Model.String(), Credential: conformance.CredentialName(scheme.Credential),
-		Payload: conformance.DescribeCMW(payload), Comparison: NotComparing}}
+	a := attested{Attestation: &Attestation{Attester: attester.String(), Model: scheme.Model.String(), Credential: claims.CredentialName(scheme.Credential),
+		Payload: trace.DescribeCMW(payload), Comparison: NotComparing}}
 	if scheme.Model == profile.ModelEvidence {
-		a.Format = conformance.FormatName(scheme.Format)
+		a.Format = claims.FormatName(scheme.Format)
 	} else {
 		a.Verifier = string(scheme.Verifier)
 	}
@@ -228,7 +230,7 @@ func (d *dissector) compute(s *shadow, a *attested, attester attls.Role, scheme 
 	name := b.Challenge[scheme.Model][scheme.Credential]
 	in := reach{Inputs: s.engine.Inputs(), d: d, missing: new(string)}
 	v := b.Program.Explain(name, attester, in)
-	a.Binder = conformance.MakeBinder(attester, name, v)
+	a.Binder = scenario.MakeBinder(attester, name, v)
 	if v.Err == nil {
 		return true
 	}

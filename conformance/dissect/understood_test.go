@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"attls"
-	"attls/conformance"
 	"attls/conformance/capture"
 	"attls/conformance/dissect"
+	"attls/conformance/scenario"
 	"attls/extensions"
 	"attls/extensions/profile"
 	"attls/handshake"
@@ -294,7 +294,7 @@ func certificateLength(body []byte) int { return len(body) - 1 - 3 - 3 - 2 }
 // TestAServerOfAnotherProtocol breaks no rule of TLS; one that sends a record of
 // a wrong type does.
 func TestAServerOfAnotherProtocol(t *testing.T) {
-	whole, keys, _ := record(t, conformance.Scenario{Profile: "early-attestation-06"})
+	whole, keys, _ := record(t, scenario.Scenario{Profile: "early-attestation-06"})
 	hello := whole.Pieces[0]
 	for _, test := range []struct {
 		answer   string
@@ -366,9 +366,9 @@ func TestNobodyIsAccusedOfWhatWasNotSeen(t *testing.T) {
 	}
 	for _, name := range designs {
 		p := load(t, name)
-		s := conformance.Scenario{Profile: name, HelloRetry: true, Cookie: true}
+		s := scenario.Scenario{Profile: name, HelloRetry: true, Cookie: true}
 		if name == "tls-attestation-07" {
-			s.Attester = conformance.AttestBoth
+			s.Attester = scenario.AttestBoth
 		}
 		t.Run(s.String(), func(t *testing.T) {
 			whole, keys, _ := record(t, s)

@@ -14,7 +14,8 @@ import (
 	"testing"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 )
 
 // TestMbedTLSVerdicts: the mbedTLS peer accepts what an appraiser says only where
@@ -72,7 +73,7 @@ func TestMbedTLSSessions(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
-			end, file := newAttestedEnd(t, conformance.ResumeWithDHE), filepath.Join(t.TempDir(), "session")
+			end, file := newAttestedEnd(t, scenario.ResumeWithDHE), filepath.Join(t.TempDir(), "session")
 			attestedBy(t, peer, end, ca, answer, "--psk-modes", "psk_dhe_ke", "--sess-out", file)
 			saved, err := os.ReadFile(file)
 			if err != nil {
@@ -124,7 +125,7 @@ func currentMbedTLS(t *testing.T) MbedTLS {
 // demoAuthority is a file with the demonstration authority.
 func demoAuthority(t *testing.T) string {
 	t.Helper()
-	authority, err := conformance.NewDemoAuthority()
+	authority, err := scenario.NewDemoAuthority()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,10 +137,10 @@ func demoAuthority(t *testing.T) string {
 }
 
 // newAttestedEnd is a server that attests beside its certificate.
-func newAttestedEnd(t *testing.T, r conformance.Resumption) *conformance.End {
+func newAttestedEnd(t *testing.T, r scenario.Resumption) *scenario.End {
 	t.Helper()
-	end, err := conformance.NewEnd(conformance.Scenario{Profile: "early-attestation-06", Attester: conformance.AttestServer,
-		Model: conformance.ModelEvidence, Credential: conformance.CredentialX509, Resumption: r}, attls.RoleServer, nil)
+	end, err := scenario.NewEnd(scenario.Scenario{Profile: "early-attestation-06", Attester: scenario.AttestServer,
+		Model: claims.ModelEvidence, Credential: claims.CredentialX509, Resumption: r}, attls.RoleServer, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +149,7 @@ func newAttestedEnd(t *testing.T, r conformance.Resumption) *conformance.End {
 
 // attestedBy lets the peer connect to a server with an appraiser that always gives
 // the same answer, and returns what it claims.
-func attestedBy(t *testing.T, peer MbedTLS, end *conformance.End, ca, answer string, args ...string) (claims conformance.Claims) {
+func attestedBy(t *testing.T, peer MbedTLS, end *scenario.End, ca, answer string, args ...string) (claims claims.Claims) {
 	t.Helper()
 	script := filepath.Join(t.TempDir(), "appraiser")
 	if err := os.WriteFile(script, []byte("cat >/dev/null; echo '"+answer+"'\n"), 0o600); err != nil {

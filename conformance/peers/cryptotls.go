@@ -14,7 +14,8 @@ import (
 	"runtime"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 )
 
 // CryptoTLS is Go's crypto/tls, for plain TLS.
@@ -29,7 +30,7 @@ func (CryptoTLS) Identify(context.Context) (version, where string, err error) {
 }
 
 // Limit implements Peer.
-func (CryptoTLS) Limit(s *conformance.Scenario, r attls.Role) string {
+func (CryptoTLS) Limit(s *scenario.Scenario, r attls.Role) string {
 	switch {
 	case s.Profile != "":
 		return "crypto/tls has no extensions of applications"
@@ -41,14 +42,14 @@ func (CryptoTLS) Limit(s *conformance.Scenario, r attls.Role) string {
 		return "crypto/tls orders groups itself and sends shares of x25519 and X25519MLKEM768 at once"
 	case s.Cookie && r == attls.RoleServer:
 		return "crypto/tls sends no cookie"
-	case s.Resumption == conformance.ResumePSKOnly:
+	case s.Resumption == scenario.ResumePSKOnly:
 		return "crypto/tls resumes with (EC)DHE only"
 	}
 	return ""
 }
 
 // Deviation implements Deviator.
-func (CryptoTLS) Deviation(s *conformance.Scenario, _ attls.Role) []Deviant {
+func (CryptoTLS) Deviation(s *scenario.Scenario, _ attls.Role) []Deviant {
 	return cryptoTLSDeviations.of(s)
 }
 
@@ -85,7 +86,7 @@ func (CryptoTLS) Start(ctx context.Context, t *Task) (Process, error) {
 			return nil, err
 		}
 	}
-	return startHere(ctx, t, func(_ context.Context, nc net.Conn, keyLog io.Writer) (conformance.Claims, error) {
+	return startHere(ctx, t, func(_ context.Context, nc net.Conn, keyLog io.Writer) (claims.Claims, error) {
 		config.KeyLogWriter = keyLog
 		claims := exchangeCryptoTLS(nc, config, t)
 		if !t.keeps() {
@@ -158,7 +159,7 @@ func cryptoTLSConfig(t *Task) (*tls.Config, error) {
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS13, ServerName: serverName, RootCAs: x509.NewCertPool(),
 		Certificates: []tls.Certificate{cert}, SessionTicketsDisabled: t.Scenario.Resumption == "", ClientSessionCache: &oneSession{}}
-	if t.Scenario.Resumption == conformance.ResumeRefused {
+	if t.Scenario.Resumption == scenario.ResumeRefused {
 		c.UnwrapSession = func([]byte, tls.ConnectionState) (*tls.SessionState, error) { return nil, nil }
 	}
 	c.RootCAs.AppendCertsFromPEM(blob)
@@ -175,19 +176,19 @@ func cryptoTLSConfig(t *Task) (*tls.Config, error) {
 	return c, err
 }
 
-func exchangeCryptoTLS(nc net.Conn, config *tls.Config, t *Task) conformance.Claims {
+func exchangeCryptoTLS(nc net.Conn, config *tls.Config, t *Task) claims.Claims {
 	defer nc.Close()
 	role := t.Role
-	claims := newClaims("crypto/tls", runtime.Version(), role)
-	claims.Unclaimed = []string{"transcript_hash", "peer_signature", "own_signature"}
+	claimed := newClaims("crypto/tls", runtime.Version(), role)
+	claimed.Unclaimed = []string{"transcript_hash", "peer_signature", "own_signature"}
 	var c *tls.Conn
 	var err error
 	own := &config.Certificates[0]
 	shown := role == attls.RoleServer
 	if role == attls.RoleServer {
 		c = tls.Server(nc, config)
-		claims.DataReceived, err = io.Copy(c, c)
-		claims.DataSent = claims.DataReceived
+		claimed.DataReceived, err = io.Copy(c, c)
+		claimed.DataSent = claimed.DataReceived
 		err = errors.Join(err, c.CloseWrite())
 	} else {
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
@@ -195,30 +196,30 @@ func exchangeCryptoTLS(nc net.Conn, config *tls.Config, t *Task) conformance.Cla
 			return own, nil
 		}
 		c = tls.Client(nc, config)
-		claims.DataSent, claims.DataReceived, err = askCryptoTLS(c, t.OwnAnswer)
+		claimed.DataSent, claimed.DataReceived, err = askCryptoTLS(c, t.OwnAnswer)
 	}
 	if err != nil {
-		claims.State = "failed"
-		claims.Error = &conformance.ErrorClaim{Class: class(err).String(), Failure: "crypto/tls", Detail: err.Error()}
+		claimed.State = "failed"
+		claimed.Error = &claims.ErrorClaim{Class: class(err).String(), Failure: "crypto/tls", Detail: err.Error()}
 	}
 	s := c.ConnectionState()
-	claims.Suite, claims.Group = attls.CipherSuite(s.CipherSuite).String(), attls.NamedGroup(s.CurveID).String()
-	claims.HelloRetry, claims.ALPN = s.HelloRetryRequest, s.NegotiatedProtocol
-	if claims.Resumed = s.DidResume; claims.Resumed {
-		claims.PSKMode = attls.PSKWithDHE.String()
+	claimed.Suite, claimed.Group = attls.CipherSuite(s.CipherSuite).String(), attls.NamedGroup(s.CurveID).String()
+	claimed.HelloRetry, claimed.ALPN = s.HelloRetryRequest, s.NegotiatedProtocol
+	if claimed.Resumed = s.DidResume; claimed.Resumed {
+		claimed.PSKMode = attls.PSKWithDHE.String()
 	}
 	if len(s.PeerCertificates) > 0 {
-		claims.PeerKey, claims.PeerType = keyName(s.PeerCertificates[0].RawSubjectPublicKeyInfo), attls.CertificateX509.String()
+		claimed.PeerKey, claimed.PeerType = keyName(s.PeerCertificates[0].RawSubjectPublicKeyInfo), attls.CertificateX509.String()
 	}
 	if shown && !s.DidResume {
-		claims.OwnKey, claims.OwnType = keyName(own.Leaf.RawSubjectPublicKeyInfo), attls.CertificateX509.String()
+		claimed.OwnKey, claimed.OwnType = keyName(own.Leaf.RawSubjectPublicKeyInfo), attls.CertificateX509.String()
 	}
 	if s.HandshakeComplete {
-		if value, err := s.ExportKeyingMaterial(conformance.ExporterLabel, nil, conformance.ExporterSize); err == nil {
-			claims.Exporter = hex.EncodeToString(value)
+		if value, err := s.ExportKeyingMaterial(claims.ExporterLabel, nil, claims.ExporterSize); err == nil {
+			claimed.Exporter = hex.EncodeToString(value)
 		}
 	}
-	return claims
+	return claimed
 }
 
 // class is whose fault an error is: the peer's where it sent an alert.

@@ -4,14 +4,14 @@ import (
 	"slices"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/scenario"
 )
 
 // deviation is how a stack answers some faults otherwise than it should.
 type deviation struct {
 	faults []string
 	// when narrows the scenarios; nil: all.
-	when func(*conformance.Scenario) bool
+	when func(*scenario.Scenario) bool
 	Deviant
 }
 
@@ -19,7 +19,7 @@ type deviation struct {
 type deviations []deviation
 
 // of is what is known for a scenario; nil: nothing.
-func (l deviations) of(s *conformance.Scenario) (list []Deviant) {
+func (l deviations) of(s *scenario.Scenario) (list []Deviant) {
 	for i := range l {
 		if d := &l[i]; slices.Contains(d.faults, s.Injected()) && (d.when == nil || d.when(s)) {
 			list = append(list, d.Deviant)

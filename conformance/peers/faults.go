@@ -4,12 +4,13 @@ import (
 	"slices"
 	"strings"
 
-	"attls/conformance"
+	"attls/conformance/cases"
+	"attls/conformance/scenario"
 )
 
 // sent reports whether our engine provokes a fault of a case and the other stack
 // has to deal with it. That our engine does is tested without other processes.
-func sent(c *Case, f *conformance.Fault) bool {
+func sent(c *Case, f *cases.Fault) bool {
 	ours := (InProcess{}).Name()
 	return c.Stack(f.Receiver()) != ours && c.Stack(f.Receiver()) != (Command{}).Name() && c.Stack(f.Receiver().Peer()) == ours && !slices.Contains(receiversOwn, f.Name)
 }
@@ -19,14 +20,14 @@ func sent(c *Case, f *conformance.Fault) bool {
 var receiversOwn = []string{"signature-not-offered"}
 
 // faults are what our engine can provoke under profiles.
-func faults(pairs [][2]string, combinations []conformance.Scenario) []Case {
-	var cases []Case
+func faults(pairs [][2]string, combinations []scenario.Scenario) []Case {
+	var selected []Case
 	for _, s := range combinations {
 		p, err := s.Load()
 		if err != nil {
 			continue // allowed loaded it
 		}
-		list := slices.Concat(conformance.Faults(p, s), conformance.ReadingFaults(p, s), conformance.Tolerances(p, s))
+		list := slices.Concat(cases.Faults(p, s), cases.ReadingFaults(p, s), cases.Tolerances(p, s))
 		for _, pair := range pairs {
 			for i := range list {
 				f := &list[i]
@@ -35,18 +36,18 @@ func faults(pairs [][2]string, combinations []conformance.Scenario) []Case {
 					c.Scenario.Group = "secp256r1" // after another one
 				}
 				if sent(&c, f) {
-					cases = append(cases, c)
+					selected = append(selected, c)
 				}
 			}
 		}
 	}
-	return cases
+	return selected
 }
 
 // plainFaults are what our engine can provoke in TLS 1.3 itself.
 func plainFaults(pairs [][2]string) []Case {
-	var cases []Case
-	list := conformance.TLSFaults(conformance.Scenario{})
+	var selected []Case
+	list := cases.TLSFaults(scenario.Scenario{})
 	for _, pair := range pairs {
 		for i := range list {
 			f := &list[i]
@@ -55,11 +56,11 @@ func plainFaults(pairs [][2]string) []Case {
 				c.Scenario.Group = "secp256r1"
 			}
 			if sent(&c, f) {
-				cases = append(cases, c)
+				selected = append(selected, c)
 			}
 		}
 	}
-	return cases
+	return selected
 }
 
 // aspect is what a selection of faults has to hold once: a fault from one library
@@ -73,7 +74,7 @@ func aspects(c *Case) []aspect {
 	s := &c.Scenario
 	a := aspect{client: library(c.Client), server: library(c.Server), profile: s.Profile, fault: s.Injected()}
 	list := []aspect{a}
-	if s.Attester == conformance.AttestBoth {
+	if s.Attester == scenario.AttestBoth {
 		return list // one end is as where it attests alone
 	}
 	for _, other := range []string{s.Model, s.Credential} {

@@ -12,7 +12,8 @@ import (
 	"strings"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 	"attls/internal/console"
 )
 
@@ -35,7 +36,7 @@ func (g GnuTLS) Identify(ctx context.Context) (version, where string, err error)
 var gnutlsGroups = []string{"", "x25519", "secp256r1", "secp384r1", "secp521r1", "x448"}
 
 // Limit implements Peer.
-func (GnuTLS) Limit(s *conformance.Scenario, r attls.Role) string {
+func (GnuTLS) Limit(s *scenario.Scenario, r attls.Role) string {
 	switch {
 	case s.Profile != "":
 		return "gnutls-cli and gnutls-serv have no extensions of applications"
@@ -55,7 +56,7 @@ const gnutlsLevel = "5"
 
 // Start implements Peer.
 func (g GnuTLS) Start(ctx context.Context, t *Task) (Process, error) {
-	read := func(printed string) (conformance.Claims, error) {
+	read := func(printed string) (claims.Claims, error) {
 		c := newClaims(g.Name(), "", t.Role)
 		return c, readGnuTLS(&c, printed)
 	}
@@ -85,7 +86,7 @@ func (g GnuTLS) Start(ctx context.Context, t *Task) (Process, error) {
 
 func (g GnuTLS) arguments(t *Task) []string {
 	s := &t.Scenario
-	args := []string{"--debug", gnutlsLevel, "--priority", gnutlsPriority(t), "--keymatexport", conformance.ExporterLabel, "--keymatexportsize", strconv.Itoa(conformance.ExporterSize)}
+	args := []string{"--debug", gnutlsLevel, "--priority", gnutlsPriority(t), "--keymatexport", claims.ExporterLabel, "--keymatexportsize", strconv.Itoa(claims.ExporterSize)}
 	if s.ALPN != "" {
 		args = append(args, "--alpn", s.ALPN)
 	}
@@ -172,7 +173,7 @@ var (
 )
 
 // readGnuTLS makes claims of what one of the programs printed.
-func readGnuTLS(c *conformance.Claims, printed string) error {
+func readGnuTLS(c *claims.Claims, printed string) error {
 	c.Unclaimed = []string{"transcript_hash", "own_key", "own_certificate_type"}
 	c.HelloRetry = said(printed, gnutlsRetry) != ""
 	c.ALPN, c.Exporter = said(printed, gnutlsALPN), said(printed, gnutlsExported)
@@ -224,7 +225,7 @@ func gnutlsScheme(name string) string {
 
 // gnutlsPeer reads the peer's certificate or raw public key, the first of the
 // blocks that are printed.
-func gnutlsPeer(c *conformance.Claims, printed string) error {
+func gnutlsPeer(c *claims.Claims, printed string) error {
 	block, _ := pem.Decode([]byte(printed))
 	if block == nil {
 		return nil

@@ -6,7 +6,8 @@ import (
 	"slices"
 	"sync"
 
-	"attls/conformance"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 	"attls/extensions/profile"
 )
 
@@ -32,7 +33,7 @@ type Options struct {
 	Suites    []string
 	Groups    []string
 	// Resumptions are what becomes of a ticket; "", and an empty list: there is none.
-	Resumptions []conformance.Resumption
+	Resumptions []scenario.Resumption
 	// Splittings are how handshake messages and records are cut. With Full they take
 	// turns instead of multiplying the cases.
 	Splittings []Splitting
@@ -69,7 +70,7 @@ func Defaults(others ...string) Options {
 		Profiles:    []string{"early-attestation-06", "tls-attestation-07", prototypeProfile},
 		Suites:      []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"},
 		Groups:      []string{"x25519", "secp256r1", "secp384r1", "secp521r1"},
-		Resumptions: []conformance.Resumption{"", conformance.ResumeWithDHE, conformance.ResumePSKOnly, conformance.ResumeRefused, conformance.ResumeUnattested},
+		Resumptions: []scenario.Resumption{"", scenario.ResumeWithDHE, scenario.ResumePSKOnly, scenario.ResumeRefused, scenario.ResumeUnattested},
 		Splittings:  []Splitting{{}, {Fragment: 64}, {Split: 7}, {Fragment: 16, Split: 3}},
 	}
 }
@@ -87,7 +88,7 @@ func (p point) values() []int {
 // Cases lists the cases in a fixed order.
 func Cases(o Options) ([]Case, error) {
 	if len(o.Resumptions) == 0 {
-		o.Resumptions = []conformance.Resumption{""}
+		o.Resumptions = []scenario.Resumption{""}
 	}
 	combinations, err := allowed(o.Profiles)
 	if err != nil {
@@ -172,7 +173,7 @@ func (o *Options) splittings(pair int, c *combination) int {
 
 // renumbered are the cases in which every code point of a profile has another
 // number than the text's, one for each combination.
-func renumbered(o *Options, combinations []conformance.Scenario) []Case {
+func renumbered(o *Options, combinations []scenario.Scenario) []Case {
 	if len(o.Renumbered) == 0 {
 		return nil
 	}
@@ -214,11 +215,11 @@ func otherCodePoints(p *profile.Profile) map[string]uint64 {
 
 // rawKeys are the cases with raw public keys: of the server, of both ends, and
 // beside each attestation that can go beside an X.509 certificate.
-func rawKeys(o *Options, combinations []conformance.Scenario) []Case {
+func rawKeys(o *Options, combinations []scenario.Scenario) []Case {
 	var cases []Case
 	for _, pair := range o.RawKeys {
-		for i, s := range append([]conformance.Scenario{{Attester: conformance.AttestNone}, {Attester: conformance.AttestNone, ClientCertificate: true}}, combinations...) {
-			if len(s.Attester.Roles()) > 0 && s.Credential != conformance.CredentialX509 {
+		for i, s := range append([]scenario.Scenario{{Attester: scenario.AttestNone}, {Attester: scenario.AttestNone, ClientCertificate: true}}, combinations...) {
+			if len(s.Attester.Roles()) > 0 && s.Credential != claims.CredentialX509 {
 				continue
 			}
 			s.RawPublicKeys, s.Group, s.HelloRetry = true, o.Groups[i%len(o.Groups)], i%2 == 1
@@ -243,8 +244,8 @@ func (o *Options) full(points, selected []point, combinations []combination) []p
 	})
 }
 
-func scenarios(combinations []combination) []conformance.Scenario {
-	var list []conformance.Scenario
+func scenarios(combinations []combination) []scenario.Scenario {
+	var list []scenario.Scenario
 	for i := range combinations {
 		list = append(list, combinations[i].Scenario)
 	}
@@ -253,18 +254,18 @@ func scenarios(combinations []combination) []conformance.Scenario {
 
 // combination is one that a profile allows, as a scenario.
 type combination struct {
-	conformance.Scenario
+	scenario.Scenario
 	resumable    bool // the profile has tickets
 	fragmentable bool // and lets messages spread over several records
 }
 
 // resumes reports whether something can become of a ticket so.
-func (c *combination) resumes(r conformance.Resumption) bool {
+func (c *combination) resumes(r scenario.Resumption) bool {
 	switch r {
 	case "":
 		return true
-	case conformance.ResumeUnattested: // a server that relies on the client has it attest at once
-		return c.resumable && c.Attester == conformance.AttestServer
+	case scenario.ResumeUnattested: // a server that relies on the client has it attest at once
+		return c.resumable && c.Attester == scenario.AttestServer
 	}
 	return c.resumable
 }
@@ -283,9 +284,9 @@ func allowed(profiles []string) ([]combination, error) {
 				return nil, err
 			}
 		}
-		for _, c := range conformance.Combinations(p) {
+		for _, c := range scenario.Combinations(p) {
 			if c.Reason == "" {
-				list = append(list, combination{conformance.Scenario{Profile: id, Attester: c.Attester, Model: c.Model, Credential: c.Credential},
+				list = append(list, combination{scenario.Scenario{Profile: id, Attester: c.Attester, Model: c.Model, Credential: c.Credential},
 					ticketed(p), !p.Quirks.NeverFragment})
 			}
 		}

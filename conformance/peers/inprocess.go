@@ -10,7 +10,9 @@ import (
 	"slices"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/cases"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 	"attls/extensions/profile"
 	"attls/handshake"
 	"attls/negotiation"
@@ -24,11 +26,11 @@ func (InProcess) Missing() string { return "" }
 
 // Identify implements Identifier.
 func (InProcess) Identify(context.Context) (version, where string, err error) {
-	return conformance.StackVersion(), "", nil
+	return claims.StackVersion(), "", nil
 }
 
 // Limit implements Peer.
-func (InProcess) Limit(s *conformance.Scenario, _ attls.Role) string {
+func (InProcess) Limit(s *scenario.Scenario, _ attls.Role) string {
 	if s.Resumption == "" {
 		return ""
 	}
@@ -46,7 +48,7 @@ func ticketed(p *profile.Profile) bool {
 
 // Start implements Peer.
 func (InProcess) Start(ctx context.Context, t *Task) (Process, error) {
-	end, err := conformance.NewEnd(t.Scenario, t.Role, t.Root, conformance.Find(conformance.FindInjection))
+	end, err := scenario.NewEnd(t.Scenario, t.Role, t.Root, scenario.Find(cases.Find))
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +71,7 @@ func (InProcess) Start(ctx context.Context, t *Task) (Process, error) {
 		}
 	}
 	made := 0 // connections
-	return startHere(ctx, t, func(ctx context.Context, nc net.Conn, keyLog io.Writer) (conformance.Claims, error) {
+	return startHere(ctx, t, func(ctx context.Context, nc net.Conn, keyLog io.Writer) (claims.Claims, error) {
 		end.Config.KeyLog = keyLog
 		claims, err := end.Exchange(ctx, nc)
 		made++
@@ -86,7 +88,7 @@ func (InProcess) Start(ctx context.Context, t *Task) (Process, error) {
 
 // unprovoked says that a connection ended before the fault in it was sent, so that
 // nothing that the other end claims is about the fault.
-func unprovoked(t *Task, c *conformance.Claims) error {
+func unprovoked(t *Task, c *claims.Claims) error {
 	why := "the connection was closed"
 	if c.Error != nil {
 		why = fmt.Sprintf("%s (%s)", or(c.Error.Detail, "no detail"), c.Error.Failure)
@@ -95,7 +97,7 @@ func unprovoked(t *Task, c *conformance.Claims) error {
 }
 
 // useRawKeys takes the keys in the run's directory, which the peer has as well.
-func useRawKeys(end *conformance.End, t *Task) error {
+func useRawKeys(end *scenario.End, t *Task) error {
 	private, err := os.ReadFile(t.key())
 	if err != nil {
 		return err
@@ -116,7 +118,7 @@ func useRawKeys(end *conformance.End, t *Task) error {
 }
 
 // keep writes the session of a client's ticket; without a ticket, nothing.
-func keep(end *conformance.End, file string) error {
+func keep(end *scenario.End, file string) error {
 	s := end.Session()
 	if s == nil {
 		return nil
@@ -125,7 +127,7 @@ func keep(end *conformance.End, file string) error {
 }
 
 // bringBack lets a client resume the session in a file.
-func bringBack(end *conformance.End, file string) error {
+func bringBack(end *scenario.End, file string) error {
 	blob, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -139,7 +141,7 @@ func bringBack(end *conformance.End, file string) error {
 }
 
 // exchange is the part of an end that has its connection.
-type exchange func(ctx context.Context, nc net.Conn, keyLog io.Writer) (conformance.Claims, error)
+type exchange func(ctx context.Context, nc net.Conn, keyLog io.Writer) (claims.Claims, error)
 
 // startHere starts an end that is a function of its connection.
 func startHere(ctx context.Context, t *Task, f exchange) (Process, error) {
@@ -195,7 +197,7 @@ type inProcess struct {
 
 // claimed is what became of one connection.
 type claimed struct {
-	claims conformance.Claims
+	claims claims.Claims
 	err    error
 }
 
@@ -221,7 +223,7 @@ func (p *inProcess) one(ctx context.Context, connect func() (net.Conn, error)) (
 
 func (p *inProcess) Address() string { return p.address }
 
-func (p *inProcess) Claims() (conformance.Claims, error) {
+func (p *inProcess) Claims() (claims.Claims, error) {
 	c := <-p.claims
 	return c.claims, c.err
 }

@@ -4,20 +4,22 @@ import (
 	"fmt"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/cases"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 )
 
 // findFault is what a scenario injects.
-func findFault(s *conformance.Scenario) (*conformance.Fault, error) {
+func findFault(s *scenario.Scenario) (*cases.Fault, error) {
 	p, err := s.Load()
 	if err != nil {
 		return nil, err
 	}
-	return conformance.FindFault(p, *s, s.Injected())
+	return cases.FindFault(p, *s, s.Injected())
 }
 
 // judgeFault holds the end that has to deal with a fault to what it must do.
-func judgeFault(c *Case, client, server *conformance.Claims) error {
+func judgeFault(c *Case, client, server *claims.Claims) error {
 	f, err := findFault(&c.Scenario)
 	if err != nil {
 		return err
@@ -33,8 +35,8 @@ func judgeFault(c *Case, client, server *conformance.Claims) error {
 
 // judgeUnattested compares the claims of two ends of which one does not know the
 // profile, nor what its binders are made of.
-func judgeUnattested(s conformance.Scenario, client, server conformance.Claims) error {
-	s.Attester = conformance.AttestNone
+func judgeUnattested(s scenario.Scenario, client, server claims.Claims) error {
+	s.Attester = scenario.AttestNone
 	client.TranscriptHash, server.TranscriptHash = "", ""
 	return judgeSound(&s, &client, &server)
 }
@@ -42,7 +44,7 @@ func judgeUnattested(s conformance.Scenario, client, server conformance.Claims) 
 // judgeRejection wants the alert that the fault calls for, where the text names
 // one. An end that may go without the check has to go on then as if nothing were
 // wrong.
-func judgeRejection(f *conformance.Fault, s *conformance.Scenario, client, server *conformance.Claims) error {
+func judgeRejection(f *cases.Fault, s *scenario.Scenario, client, server *claims.Claims) error {
 	mine, theirs := client, server
 	if f.Receiver() == attls.RoleServer {
 		mine, theirs = server, client
@@ -66,8 +68,8 @@ func judgeRejection(f *conformance.Fault, s *conformance.Scenario, client, serve
 
 // alertOf is the alert with which an end rejected, by its own claims or, where
 // these do not say, by those of the end that received it; nil: none.
-func alertOf(mine, theirs *conformance.Claims) *conformance.AlertClaim {
-	for _, a := range []*conformance.AlertClaim{mine.AlertSent, theirs.AlertReceived} {
+func alertOf(mine, theirs *claims.Claims) *claims.AlertClaim {
+	for _, a := range []*claims.AlertClaim{mine.AlertSent, theirs.AlertReceived} {
 		if a != nil && a.Code != uint8(attls.AlertCloseNotify) {
 			return a
 		}
@@ -77,12 +79,12 @@ func alertOf(mine, theirs *conformance.Claims) *conformance.AlertClaim {
 
 // rejected reports whether an end broke the connection off of itself. One that
 // received an alert took what it was sent, and the other gave up.
-func rejected(mine, theirs *conformance.Claims) bool {
+func rejected(mine, theirs *claims.Claims) bool {
 	failed := mine.Error != nil && mine.Error.Class != attls.FromPeer.String() && mine.AlertReceived == nil
 	return failed || alertOf(mine, theirs) != nil
 }
 
-func detail(c *conformance.Claims) string {
+func detail(c *claims.Claims) string {
 	if c.Error == nil {
 		return "it says nothing"
 	}

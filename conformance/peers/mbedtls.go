@@ -13,7 +13,9 @@ import (
 
 	"attls"
 	"attls/attestation"
-	"attls/conformance"
+	"attls/conformance/cases"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 )
 
 // MbedTLS is our peer on the patched mbedTLS (conformance/mbedtls).
@@ -66,7 +68,7 @@ var (
 )
 
 // Limit implements Peer.
-func (MbedTLS) Limit(s *conformance.Scenario, r attls.Role) string {
+func (MbedTLS) Limit(s *scenario.Scenario, r attls.Role) string {
 	switch {
 	case !slices.Contains(mbedTLSProfiles, s.Profile):
 		return "our mbedTLS peer implements early-attestation-06, tls-attestation-07 and mbedtls-poc only"
@@ -100,7 +102,7 @@ var ownFaults = map[string][]string{
 
 // Deviation implements Deviator: how mbedTLS 3.6 rejects otherwise than RFC 8446
 // and the drafts have it.
-func (MbedTLS) Deviation(s *conformance.Scenario, _ attls.Role) []Deviant {
+func (MbedTLS) Deviation(s *scenario.Scenario, _ attls.Role) []Deviant {
 	return mbedTLSDeviations.of(s)
 }
 
@@ -121,8 +123,8 @@ var mbedTLSDeviations = slices.Concat(mbedTLSTried.seen("3.6.6", "3.6.6",
 	takes("bodies that must be empty are not looked at (RFC 6066 3, RFC 8446 4.2.6, 4.2.10)", "filled.post_handshake_auth", "filled.early_data", "filled.server_name"),
 	takes("with a pre-shared key and no (EC)DHE, either of supported_groups and key_share may stand alone (RFC 8446 9.2)", "psk-groups-without-share", "psk-share-without-groups"),
 	breaksOff("a message of more than 16 KB does not fit its buffer, and it closes without an alert", "huge"),
-	deviation{[]string{"missing", "client-certificate-empty"}, func(s *conformance.Scenario) bool {
-		return s.Profile == "" || s.Credential == conformance.CredentialAttestation && s.Attester == conformance.AttestClient
+	deviation{[]string{"missing", "client-certificate-empty"}, func(s *scenario.Scenario) bool {
+		return s.Profile == "" || s.Credential == claims.CredentialAttestation && s.Attester == scenario.AttestClient
 	}, Deviant{Alert: noCertificate, Does: "an empty Certificate of a client is answered with no_certificate (41), which TLS 1.3 does not have, not certificate_required"}},
 	answers(noCertificate, "an empty Certificate of a server is answered with no_certificate (41), which TLS 1.3 does not have, not decode_error", "certificate-empty"),
 
@@ -161,14 +163,14 @@ func (m MbedTLS) Start(ctx context.Context, t *Task) (Process, error) {
 		evidence += " --opaque " + strconv.Itoa(n)
 	}
 	args := append(common(t), "--attester-cmd", evidence, "--appraiser-cmd", evidence)
-	if t.Scenario.Model == conformance.ModelResults {
+	if t.Scenario.Model == claims.ModelResults {
 		args = append(args, "--verifier", attestation.DemoVerifier)
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Scenario.CodePoints)) {
 		args = append(args, "--code-point", fmt.Sprintf("%s=%d", name, t.Scenario.CodePoints[name]))
 	}
 	args = append(args, ownFaults[t.Scenario.Injected()]...)
-	if slices.Contains(conformance.Lies(), t.Scenario.Fail) {
+	if slices.Contains(cases.Lies(), t.Scenario.Fail) {
 		args = append(args, "--appraiser-cmd", m.Evidence+" --lie "+t.Scenario.Fail)
 	}
 	if t.Role == attls.RoleServer {

@@ -13,7 +13,8 @@ import (
 	"strings"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 	"attls/handshake"
 	"attls/internal/console"
 )
@@ -65,7 +66,7 @@ func (m MbedTLSPrograms) Identify(ctx context.Context) (version, where string, e
 }
 
 // Limit implements Peer.
-func (m MbedTLSPrograms) Limit(s *conformance.Scenario, r attls.Role) string {
+func (m MbedTLSPrograms) Limit(s *scenario.Scenario, r attls.Role) string {
 	if s.Profile != "" {
 		return "ssl_client2 and ssl_server2 have no extensions of applications"
 	}
@@ -83,7 +84,7 @@ func (MbedTLSPrograms) OwnAnswer() {}
 
 // Start implements Peer.
 func (m MbedTLSPrograms) Start(ctx context.Context, t *Task) (Process, error) {
-	read := func(printed string) (conformance.Claims, error) {
+	read := func(printed string) (claims.Claims, error) {
 		c := newClaims(m.Name(), "", t.Role)
 		return c, readMbedTLS(&c, t.Role, printed)
 	}
@@ -118,7 +119,7 @@ const mbedTLSDumps = "debug_level=4"
 func (m MbedTLSPrograms) arguments(t *Task) []string {
 	s := &t.Scenario
 	args := []string{mbedTLSDumps, "force_version=tls13", "tickets=0", "ca_file=" + t.authority(), "crt_file=" + t.certificate(), "key_file=" + t.key(),
-		"exp_label=" + conformance.ExporterLabel, "exp_len=" + strconv.Itoa(conformance.ExporterSize)}
+		"exp_label=" + claims.ExporterLabel, "exp_len=" + strconv.Itoa(claims.ExporterSize)}
 	switch {
 	case t.Role == attls.RoleClient:
 		args = append(args, "server_name="+serverName, "auth_mode=required")
@@ -203,7 +204,7 @@ func exchanged(printed string, announced *regexp.Regexp) string {
 }
 
 // readMbedTLS makes claims of what one of the programs printed.
-func readMbedTLS(c *conformance.Claims, role attls.Role, printed string) error {
+func readMbedTLS(c *claims.Claims, role attls.Role, printed string) error {
 	seen := &shown{role: role}
 	if err := seen.readMbedTLS(printed); err != nil {
 		return err

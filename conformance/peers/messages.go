@@ -4,7 +4,7 @@ import (
 	"crypto/x509"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
 	"attls/extensions"
 	"attls/handshake"
 	"attls/handshake/message"
@@ -164,7 +164,7 @@ func keyOf(t attls.CertificateType, shown []byte) ([]byte, error) {
 }
 
 // claim says what was shown.
-func (s *shown) claim(c *conformance.Claims) {
+func (s *shown) claim(c *claims.Claims) {
 	if s.suite != 0 {
 		c.Suite = s.suite.String()
 	}
@@ -188,9 +188,9 @@ func (e *shownEnd) claim() (key, kind, scheme string) {
 	return key, kind, scheme
 }
 
-func alertClaim(a *attls.AlertDescription) *conformance.AlertClaim {
+func alertClaim(a *attls.AlertDescription) *claims.AlertClaim {
 	if a == nil {
 		return nil
 	}
-	return &conformance.AlertClaim{Code: uint8(*a), Name: a.String()}
+	return &claims.AlertClaim{Code: uint8(*a), Name: a.String()}
 }

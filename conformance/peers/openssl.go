@@ -15,7 +15,8 @@ import (
 	"sync"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 	"attls/handshake"
 	"attls/internal/console"
 )
@@ -115,7 +116,7 @@ func (o *OpenSSL) Identify(ctx context.Context) (version, where string, err erro
 var hybrids = []string{"X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024"}
 
 // Limit implements Peer.
-func (o *OpenSSL) Limit(s *conformance.Scenario, r attls.Role) string {
+func (o *OpenSSL) Limit(s *scenario.Scenario, r attls.Role) string {
 	_, number := o.version()
 	switch {
 	case s.Profile != "":
@@ -151,7 +152,7 @@ func (o *OpenSSL) Start(ctx context.Context, t *Task) (Process, error) {
 		}
 	}
 	text, _ := o.version()
-	return follow(ctx, p, address, talk, func(printed string) (conformance.Claims, error) {
+	return follow(ctx, p, address, talk, func(printed string) (claims.Claims, error) {
 		c := newClaims(o.name, text, t.Role)
 		return c, readOpenSSL(&c, t.Role, printed, messages)
 	}), nil
@@ -181,7 +182,7 @@ func (o *OpenSSL) arguments(t *Task, messages string) ([]string, error) {
 		}
 	}
 	args = append(append(args, trust...), "-tls1_3", "-cert", t.certificate(), "-key", t.key(), "-keylogfile", t.keyLog(),
-		"-msg", "-msgfile", messages, "-keymatexport", conformance.ExporterLabel, "-keymatexportlen", strconv.Itoa(conformance.ExporterSize))
+		"-msg", "-msgfile", messages, "-keymatexport", claims.ExporterLabel, "-keymatexportlen", strconv.Itoa(claims.ExporterSize))
 	if _, number := o.version(); number >= opensslCompression {
 		args = append(args, "-no_tx_cert_comp", "-no_rx_cert_comp") // so that we can read the Certificate messages that it shows
 	}
@@ -239,7 +240,7 @@ var (
 
 // readOpenSSL makes claims of what openssl printed, and of the messages that it
 // wrote to a file.
-func readOpenSSL(c *conformance.Claims, role attls.Role, printed, messages string) error {
+func readOpenSSL(c *claims.Claims, role attls.Role, printed, messages string) error {
 	seen := &shown{role: role}
 	if err := seen.readOpenSSL(messages); err != nil {
 		return err

@@ -14,8 +14,9 @@ import (
 	"path/filepath"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
 	"attls/conformance/report"
+	"attls/conformance/scenario"
 )
 
 // Peer is a stack that can be an end of a connection.
@@ -25,7 +26,7 @@ type Peer interface {
 	Missing() string
 	// Limit says why the stack cannot be this end of the scenario; empty when it
 	// can.
-	Limit(s *conformance.Scenario, r attls.Role) string
+	Limit(s *scenario.Scenario, r attls.Role) string
 	// Start starts one end of one connection. A server listens when Start
 	// returns.
 	Start(ctx context.Context, t *Task) (Process, error)
@@ -61,14 +62,14 @@ const unknownVersion = "unknown: "
 // Deviator is a Peer that is known to answer a fault otherwise than it should.
 type Deviator interface {
 	// Deviation says what its releases do in a role instead; nil when nothing is known.
-	Deviation(s *conformance.Scenario, r attls.Role) []Deviant
+	Deviation(s *scenario.Scenario, r attls.Role) []Deviant
 }
 
 // Bounded is a Peer that does not send, or take, payloads of every size.
 type Bounded interface {
 	// Bound says what becomes of the scenario's payload at an end that sends or
 	// receives it; nil: it passes.
-	Bound(s *conformance.Scenario, r attls.Role) *Bound
+	Bound(s *scenario.Scenario, r attls.Role) *Bound
 }
 
 // Bound is how a stack fails over a payload that is too large for it.
@@ -81,7 +82,7 @@ type Bound struct {
 // Rooted is a Peer that has another root of trust than the demonstration's: the
 // other end attests by it, and appraises by it what this one sends.
 type Rooted interface {
-	Root() conformance.Root
+	Root() scenario.Root
 }
 
 // Answerer is a Peer that as a server answers a request with what it likes, rather
@@ -103,7 +104,7 @@ type Deviant struct {
 
 // shows reports whether the claims of the end that had to deal with the fault,
 // and those of the other, show it.
-func (d *Deviant) shows(mine, theirs *conformance.Claims) bool {
+func (d *Deviant) shows(mine, theirs *claims.Claims) bool {
 	alert := alertOf(mine, theirs)
 	switch {
 	case !rejected(mine, theirs):
@@ -120,19 +121,19 @@ type Process interface {
 	Address() string
 	// Claims waits for the end of the next connection. A server makes as many as its
 	// Task says.
-	Claims() (conformance.Claims, error)
+	Claims() (claims.Claims, error)
 	// Stop ends the process if it has not ended, and waits for it.
 	Stop()
 }
 
 // Task is one end of one connection.
 type Task struct {
-	Scenario  conformance.Scenario
+	Scenario  scenario.Scenario
 	Role      attls.Role
 	Address   string // a client's: where the server listens
 	Directory string // for files; the run's own
 	// Root attests and appraises; nil: the demonstration's.
-	Root conformance.Root
+	Root scenario.Root
 	// OwnAnswer tells a client that the server answers with what it likes.
 	OwnAnswer bool
 	// Resumes says that a client brings back the session that the client before it
@@ -155,7 +156,7 @@ func (t *Task) keeps() bool {
 
 // pskModes is what a flag --psk-modes is given; empty: no tickets are used.
 func (t *Task) pskModes() string {
-	if t.Scenario.Resumption == conformance.ResumePSKOnly {
+	if t.Scenario.Resumption == scenario.ResumePSKOnly {
 		return attls.PSKOnly.String()
 	}
 	if t.Scenario.Resumption != "" {
@@ -190,13 +191,13 @@ func (t *Task) session() string { return filepath.Join(t.Directory, fileSession)
 // writeFiles puts certificates for both roles, their private keys and their public
 // keys alone into a run's directory.
 func writeFiles(directory string) error {
-	authority, err := conformance.NewDemoAuthority()
+	authority, err := scenario.NewDemoAuthority()
 	if err != nil {
 		return err
 	}
 	files := map[string][]byte{fileAuthority: authority.PEM()}
 	for _, r := range []attls.Role{attls.RoleClient, attls.RoleServer} {
-		chain, key, err := authority.IssuePEM(conformance.KeyP256, serverName)
+		chain, key, err := authority.IssuePEM(scenario.KeyP256, serverName)
 		if err != nil {
 			return err
 		}
@@ -247,14 +248,14 @@ const question = "Is this channel bound to what was attested?\n"
 const serverName = "localhost"
 
 // newClaims are the claims of a stack that says nothing of attestation.
-func newClaims(stack, version string, role attls.Role) conformance.Claims {
-	return conformance.Claims{Schema: conformance.ClaimsSchema, Stack: stack, Version: version, Role: role.String(), Protocol: "TLS 1.3",
-		State: "closed", Attestation: []conformance.AttestationClaim{}}
+func newClaims(stack, version string, role attls.Role) claims.Claims {
+	return claims.Claims{Schema: claims.ClaimsSchema, Stack: stack, Version: version, Role: role.String(), Protocol: "TLS 1.3",
+		State: "closed", Attestation: []claims.AttestationClaim{}}
 }
 
 // groups are those that an end offers: the scenario's, after another one for
 // which a client sends a share where a HelloRetryRequest is to come.
-func groups(s *conformance.Scenario, r attls.Role) []string {
+func groups(s *scenario.Scenario, r attls.Role) []string {
 	switch {
 	case s.Group == "":
 		return nil

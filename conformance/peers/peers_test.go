@@ -14,9 +14,11 @@ import (
 
 	"attls"
 	"attls/attestation"
-	"attls/conformance"
 	"attls/conformance/capture"
+	"attls/conformance/cases"
+	"attls/conformance/claims"
 	"attls/conformance/report"
+	"attls/conformance/scenario"
 	"attls/negotiation"
 )
 
@@ -40,7 +42,7 @@ func TestMain(m *testing.M) {
 func serveEvidence(args []string) error {
 	var attester negotiation.Attester
 	var appraiser negotiation.Appraiser
-	attester, appraiser = conformance.DemoAttestation(nil)
+	attester, appraiser = scenario.DemoAttestation(nil)
 	if len(args) == 2 && args[0] == "--opaque" {
 		size, err := strconv.Atoi(args[1])
 		if err != nil {
@@ -50,7 +52,7 @@ func serveEvidence(args []string) error {
 	}
 	if len(args) == 2 && args[0] == "--lie" {
 		var err error
-		if appraiser, err = conformance.Lying(args[1], appraiser); err != nil {
+		if appraiser, err = cases.Lying(args[1], appraiser); err != nil {
 			return err
 		}
 	}
@@ -77,8 +79,8 @@ func TestTwoStatuses(t *testing.T) {
 		t.Skip(reason)
 	}
 	t.Setenv(evidenceHelper, evidenceTwice)
-	c := Case{"mbedtls", "attls", conformance.Scenario{Profile: "early-attestation-06", Attester: conformance.AttestServer,
-		Model: conformance.ModelEvidence, Credential: conformance.CredentialX509}}
+	c := Case{"mbedtls", "attls", scenario.Scenario{Profile: "early-attestation-06", Attester: scenario.AttestServer,
+		Model: claims.ModelEvidence, Credential: claims.CredentialX509}}
 	r := Run(t.Context(), c, map[string]Peer{"attls": all[0], "mbedtls": all[1]}, Settings{})
 	if r.Status != Failed || !strings.Contains(r.Reason, string(attls.FailVerifierUnreachable)) {
 		t.Errorf("%s: %s", r.Status, r.Reason)
@@ -104,8 +106,8 @@ func TestMbedTLS(t *testing.T) {
 	}
 	pairs := with("mbedtls")
 	var cases []Case
-	for i, resumptions := range [][]conformance.Resumption{ // shared between the directions
-		{"", conformance.ResumeWithDHE, conformance.ResumeRefused}, {"", conformance.ResumePSKOnly, conformance.ResumeUnattested}} {
+	for i, resumptions := range [][]scenario.Resumption{ // shared between the directions
+		{"", scenario.ResumeWithDHE, scenario.ResumeRefused}, {"", scenario.ResumePSKOnly, scenario.ResumeUnattested}} {
 		o := Defaults()
 		o.Pairs, o.RawKeys, o.Resumptions = pairs[i:i+1], pairs[i:i+1], resumptions
 		o.Suites, o.Groups, o.Plain, o.Prototype = o.Suites[1:2], o.Groups[:2], nil, nil
@@ -117,12 +119,12 @@ func TestMbedTLS(t *testing.T) {
 	}
 	for _, size := range []int{1, 15 << 10, 60 << 10} {
 		for _, pair := range pairs {
-			cases = append(cases, Case{pair[0], pair[1], conformance.Scenario{Profile: "tls-attestation-07", Attester: conformance.AttestServer,
-				Model: conformance.ModelEvidence, Credential: conformance.CredentialX509, Payload: size}})
+			cases = append(cases, Case{pair[0], pair[1], scenario.Scenario{Profile: "tls-attestation-07", Attester: scenario.AttestServer,
+				Model: claims.ModelEvidence, Credential: claims.CredentialX509, Payload: size}})
 		}
 	}
-	mutual := []conformance.Scenario{{Profile: "early-attestation-06", Attester: conformance.AttestBoth,
-		Model: conformance.ModelEvidence, Credential: conformance.CredentialX509}}
+	mutual := []scenario.Scenario{{Profile: "early-attestation-06", Attester: scenario.AttestBoth,
+		Model: claims.ModelEvidence, Credential: claims.CredentialX509}}
 	allowed := len(cases)
 	cases = append(cases, faults(pairs, mutual)...)
 	if allowed < 32 || len(cases) < allowed+20 {
@@ -151,38 +153,38 @@ func TestMbedTLS(t *testing.T) {
 // TestInProcess: the driver by itself, without another stack, and a judge that
 // notices a difference in any claim that both ends make.
 func TestInProcess(t *testing.T) {
-	c := Case{"attls", "attls", conformance.Scenario{Profile: "early-attestation-06", Attester: conformance.AttestBoth,
-		Model: conformance.ModelEvidence, Credential: conformance.CredentialX509, Group: "secp256r1", HelloRetry: true}}
+	c := Case{"attls", "attls", scenario.Scenario{Profile: "early-attestation-06", Attester: scenario.AttestBoth,
+		Model: claims.ModelEvidence, Credential: claims.CredentialX509, Group: "secp256r1", HelloRetry: true}}
 	r := Run(t.Context(), c, map[string]Peer{"attls": InProcess{}}, Settings{})
 	if r.Status != Passed {
 		t.Fatal(r.Reason)
 	}
-	for name, spoil := range map[string]func(*conformance.Claims){
-		"suite":      func(c *conformance.Claims) { c.Suite = "TLS_AES_128_CCM_SHA256" },
-		"group":      func(c *conformance.Claims) { c.Group = "x25519" },
-		"transcript": func(c *conformance.Claims) { c.TranscriptHash = "00" },
-		"peer_key":   func(c *conformance.Claims) { c.PeerKey = "00" },
-		"own_key":    func(c *conformance.Claims) { c.OwnKey = "00" },
-		"retry":      func(c *conformance.Claims) { c.HelloRetry = false },
-		"challenge":  func(c *conformance.Claims) { c.Attestation[1].Challenge = "00" },
-		"payload":    func(c *conformance.Claims) { c.Attestation[0].Payload = "00" },
-		"scheme":     func(c *conformance.Claims) { c.Attestation[0].Scheme = "00" },
-		"unattested": func(c *conformance.Claims) { c.Attestation = c.Attestation[:1] },
-		"data":       func(c *conformance.Claims) { c.DataReceived = 0 },
-		"sent":       func(c *conformance.Claims) { c.DataSent++ },
-		"exporter":   func(c *conformance.Claims) { c.Exporter = "00" },
-		"unexported": func(c *conformance.Claims) { c.Exporter = "" },
-		"signed":     func(c *conformance.Claims) { c.OwnSignature = "" },
-		"type":       func(c *conformance.Claims) { c.PeerType = "RawPublicKey" },
-		"open":       func(c *conformance.Claims) { c.State = "connected" },
-		"verdict": func(c *conformance.Claims) {
+	for name, spoil := range map[string]func(*claims.Claims){
+		"suite":      func(c *claims.Claims) { c.Suite = "TLS_AES_128_CCM_SHA256" },
+		"group":      func(c *claims.Claims) { c.Group = "x25519" },
+		"transcript": func(c *claims.Claims) { c.TranscriptHash = "00" },
+		"peer_key":   func(c *claims.Claims) { c.PeerKey = "00" },
+		"own_key":    func(c *claims.Claims) { c.OwnKey = "00" },
+		"retry":      func(c *claims.Claims) { c.HelloRetry = false },
+		"challenge":  func(c *claims.Claims) { c.Attestation[1].Challenge = "00" },
+		"payload":    func(c *claims.Claims) { c.Attestation[0].Payload = "00" },
+		"scheme":     func(c *claims.Claims) { c.Attestation[0].Scheme = "00" },
+		"unattested": func(c *claims.Claims) { c.Attestation = c.Attestation[:1] },
+		"data":       func(c *claims.Claims) { c.DataReceived = 0 },
+		"sent":       func(c *claims.Claims) { c.DataSent++ },
+		"exporter":   func(c *claims.Claims) { c.Exporter = "00" },
+		"unexported": func(c *claims.Claims) { c.Exporter = "" },
+		"signed":     func(c *claims.Claims) { c.OwnSignature = "" },
+		"type":       func(c *claims.Claims) { c.PeerType = "RawPublicKey" },
+		"open":       func(c *claims.Claims) { c.State = "connected" },
+		"verdict": func(c *claims.Claims) {
 			for i := range c.Attestation {
 				c.Attestation[i].Verdict = nil
 			}
 		},
 	} {
 		for role := range r.Ends {
-			var ends []conformance.Claims
+			var ends []claims.Claims
 			blob, err := json.Marshal(r.Ends)
 			if err == nil {
 				err = json.Unmarshal(blob, &ends)
@@ -201,7 +203,7 @@ func TestInProcess(t *testing.T) {
 // TestUnclaimed: of what one end cannot tell, the other one is believed, and what
 // neither tells is not compared; but what the scenario asks for is still held to.
 func TestUnclaimed(t *testing.T) {
-	c := Case{"attls", "attls", conformance.Scenario{Attester: conformance.AttestNone, ClientCertificate: true, ALPN: "conform"}}
+	c := Case{"attls", "attls", scenario.Scenario{Attester: scenario.AttestNone, ClientCertificate: true, ALPN: "conform"}}
 	r := Run(t.Context(), c, map[string]Peer{"attls": InProcess{}}, Settings{})
 	if r.Status != Passed || r.Ends[attls.RoleServer].PeerKey == "" {
 		t.Fatal(r.Reason)
@@ -212,7 +214,7 @@ func TestUnclaimed(t *testing.T) {
 			continue
 		}
 		silent := func(members ...string) error {
-			ends := [2]conformance.Claims{r.Ends[0], r.Ends[1]}
+			ends := [2]claims.Claims{r.Ends[0], r.Ends[1]}
 			server := &ends[attls.RoleServer]
 			server.Unclaimed = members
 			silence(t, server, k.server.member)
@@ -230,7 +232,7 @@ func TestUnclaimed(t *testing.T) {
 	}
 	wanted := c
 	wanted.Scenario.ALPN = "other"
-	ends := [2]conformance.Claims{r.Ends[0], r.Ends[1]}
+	ends := [2]claims.Claims{r.Ends[0], r.Ends[1]}
 	ends[attls.RoleServer].Unclaimed = []string{"alpn"}
 	if Judge(&wanted, &ends[0], &ends[1]) == nil {
 		t.Error("another protocol than was wanted was not noticed")
@@ -238,7 +240,7 @@ func TestUnclaimed(t *testing.T) {
 }
 
 // silence takes a member out of claims.
-func silence(t *testing.T, c *conformance.Claims, member string) {
+func silence(t *testing.T, c *claims.Claims, member string) {
 	t.Helper()
 	members := map[string]any{}
 	blob, err := json.Marshal(c)
@@ -252,7 +254,7 @@ func silence(t *testing.T, c *conformance.Claims, member string) {
 	if blob, err = json.Marshal(members); err != nil {
 		t.Fatal(err)
 	}
-	*c = conformance.Claims{}
+	*c = claims.Claims{}
 	if err := json.Unmarshal(blob, c); err != nil {
 		t.Fatal(err)
 	}
@@ -309,8 +311,8 @@ func TestCover(t *testing.T) {
 func TestRecorder(t *testing.T) {
 	rec := &Recorder{Directory: t.TempDir()}
 	for fail, want := range map[string]string{"": "", "misplaced": "attestation.misplaced"} {
-		c := Case{"attls", "attls", conformance.Scenario{Profile: "early-attestation-06", Attester: conformance.AttestServer,
-			Model: conformance.ModelEvidence, Credential: conformance.CredentialX509, Fail: fail}}
+		c := Case{"attls", "attls", scenario.Scenario{Profile: "early-attestation-06", Attester: scenario.AttestServer,
+			Model: claims.ModelEvidence, Credential: claims.CredentialX509, Fail: fail}}
 		r := Run(t.Context(), c, map[string]Peer{"attls": InProcess{}}, Settings{Recorder: rec})
 		if r.Status != Passed || r.Unrecorded != "" || len(r.Ladder) < 7 {
 			t.Errorf("%s: %s %s, %d messages, %s", fail, r.Status, r.Reason, len(r.Ladder), r.Unrecorded)
@@ -336,7 +338,7 @@ func TestRecorder(t *testing.T) {
 // TestSkip: a limit or a missing stack skips a case with its reason, and reports
 // tell it.
 func TestSkip(t *testing.T) {
-	cases := []Case{{"attls", "mbedtls", conformance.Scenario{Profile: "early-attestation-00"}}, {"attls", "nobody", conformance.Scenario{}}}
+	cases := []Case{{"attls", "mbedtls", scenario.Scenario{Profile: "early-attestation-00"}}, {"attls", "nobody", scenario.Scenario{}}}
 	results := RunAll(t.Context(), cases, []Peer{InProcess{}, MbedTLS{Path: os.Args[0]}}, Settings{}, func(*Result) {})
 	status := []string{Limit, Skipped}
 	for i, want := range []string{"implements early-attestation-06", "no peer is called nobody"} {
@@ -360,11 +362,11 @@ func TestSkip(t *testing.T) {
 // TestPlain: crypto/tls with us and with mbedTLS, without attestation.
 func TestPlain(t *testing.T) {
 	all := append(stacks(t), CryptoTLS{})
-	plain := conformance.Scenario{Attester: conformance.AttestNone, Group: "secp256r1", ALPN: "conform"}
+	plain := scenario.Scenario{Attester: scenario.AttestNone, Group: "secp256r1", ALPN: "conform"}
 	retry, mutual := plain, plain
 	retry.HelloRetry, mutual.ClientCertificate = true, true
 	var cases []Case
-	for _, s := range []conformance.Scenario{plain, retry, mutual} {
+	for _, s := range []scenario.Scenario{plain, retry, mutual} {
 		for _, other := range []string{"attls", "mbedtls"} {
 			if other == "mbedtls" && all[1].Missing() != "" {
 				continue

@@ -2,7 +2,7 @@ package peers
 
 import (
 	"attls"
-	"attls/conformance"
+	"attls/conformance/scenario"
 )
 
 // with are the pairs of our engine with other stacks, in both directions.
@@ -32,7 +32,7 @@ func (p plainPoint) values() []int {
 }
 
 func (p plainPoint) on(o *Options) Case {
-	return Case{o.Plain[p.pair][0], o.Plain[p.pair][1], conformance.Scenario{Attester: conformance.AttestNone, Suite: plainSuites[p.suite],
+	return Case{o.Plain[p.pair][0], o.Plain[p.pair][1], scenario.Scenario{Attester: scenario.AttestNone, Suite: plainSuites[p.suite],
 		Group: plainGroups[p.group], HelloRetry: p.retry == 1, ClientCertificate: p.certificate == 1, Resumption: o.Resumptions[p.resumption]}}
 }
 
@@ -67,7 +67,7 @@ func plainPoints(o *Options) (points []plainPoint) {
 		for s := range plainSuites {
 			for g := range plainGroups {
 				for choice := range 4 * len(o.Resumptions) {
-					if o.Resumptions[choice>>2] == conformance.ResumeUnattested {
+					if o.Resumptions[choice>>2] == scenario.ResumeUnattested {
 						continue // as everything here is
 					}
 					points = append(points, plainPoint{pair, s, g, choice & 1, choice >> 1 & 1, choice >> 2})

@@ -13,7 +13,8 @@ import (
 	"time"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 )
 
 // maxOutput bounds what is kept of a program's output, in octets.
@@ -108,8 +109,8 @@ func (p *program) Address() string { return p.address }
 
 // Claims reads the next line of claims, and waits for the program's end where it
 // is the last. A program that fails and prints one is believed.
-func (p *program) Claims() (conformance.Claims, error) {
-	var c conformance.Claims
+func (p *program) Claims() (claims.Claims, error) {
+	var c claims.Claims
 	line, err := p.line()
 	p.read++
 	if e := json.Unmarshal(line, &c); e != nil {
@@ -217,7 +218,7 @@ func (t *Task) ticketFlags() []string {
 		args = append(args, "--sess-out", t.session())
 	case t.Resumes:
 		args = append(args, "--sess-in", t.session())
-	case t.Scenario.Resumption == conformance.ResumeRefused:
+	case t.Scenario.Resumption == scenario.ResumeRefused:
 		args = append(args, "--refuse-tickets")
 	}
 	return args
@@ -267,11 +268,11 @@ func missingProgram(path, what string) string {
 
 // Identify implements Identifier.
 func (c Command) Identify(context.Context) (version, where string, err error) {
-	return conformance.StackVersion(), c.Path, nil
+	return claims.StackVersion(), c.Path, nil
 }
 
 // Limit implements Peer.
-func (Command) Limit(s *conformance.Scenario, _ attls.Role) string {
+func (Command) Limit(s *scenario.Scenario, _ attls.Role) string {
 	if s.Fail != "" || len(s.CodePoints) > 0 || len(s.Readings) > 0 {
 		return "the command is run without faults, readings and code points"
 	}

@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"attls/conformance"
+	"attls/conformance/claims"
 )
 
 // pipe makes a named pipe, which nobody writes to.
@@ -51,7 +51,7 @@ func TestClaimsInTurn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Stop()
-	role := func(c conformance.Claims, err error) string {
+	role := func(c claims.Claims, err error) string {
 		if err != nil {
 			t.Fatal(err)
 		}

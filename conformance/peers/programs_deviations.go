@@ -4,11 +4,11 @@ import (
 	"slices"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/scenario"
 )
 
 // Deviation implements Deviator.
-func (o *OpenSSL) Deviation(s *conformance.Scenario, _ attls.Role) []Deviant {
+func (o *OpenSSL) Deviation(s *scenario.Scenario, _ attls.Role) []Deviant {
 	return openSSLDeviations.of(s)
 }
 
@@ -28,7 +28,7 @@ var openSSLDeviations = slices.Concat(openSSLTried.all(
 ))
 
 // Deviation implements Deviator.
-func (GnuTLS) Deviation(s *conformance.Scenario, _ attls.Role) []Deviant {
+func (GnuTLS) Deviation(s *scenario.Scenario, _ attls.Role) []Deviant {
 	return gnuTLSDeviations.of(s)
 }
 
@@ -67,7 +67,7 @@ var gnuTLSDeviations = slices.Concat(gnuTLSTried.seen("3.7.9", "3.7.9",
 ))
 
 // Deviation implements Deviator: what mbedTLS does without our patches.
-func (MbedTLSPrograms) Deviation(s *conformance.Scenario, _ attls.Role) []Deviant {
+func (MbedTLSPrograms) Deviation(s *scenario.Scenario, _ attls.Role) []Deviant {
 	if d := mbedTLSProgramsDeviations.of(s); d != nil {
 		return d
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/scenario"
 )
 
 // programs are the stacks that are programs which talk to people.
@@ -16,18 +16,18 @@ func programs() []Peer {
 // TestPrograms: each program with our engine, in both roles; what it claims is
 // held to ours, and the recording holds the whole connection.
 func TestPrograms(t *testing.T) {
-	plain := conformance.Scenario{Attester: conformance.AttestNone, Group: "x25519"}
-	mutual := conformance.Scenario{Attester: conformance.AttestNone, Group: "secp384r1", Suite: "TLS_AES_256_GCM_SHA384", ALPN: "conform",
+	plain := scenario.Scenario{Attester: scenario.AttestNone, Group: "x25519"}
+	mutual := scenario.Scenario{Attester: scenario.AttestNone, Group: "secp384r1", Suite: "TLS_AES_256_GCM_SHA384", ALPN: "conform",
 		ClientCertificate: true, HelloRetry: true}
-	hybrid := conformance.Scenario{Attester: conformance.AttestNone, Group: "X25519MLKEM768", Suite: "TLS_AES_128_CCM_8_SHA256"}
-	raw := conformance.Scenario{Attester: conformance.AttestNone, Group: "secp256r1", ClientCertificate: true, RawPublicKeys: true}
+	hybrid := scenario.Scenario{Attester: scenario.AttestNone, Group: "X25519MLKEM768", Suite: "TLS_AES_128_CCM_8_SHA256"}
+	raw := scenario.Scenario{Attester: scenario.AttestNone, Group: "secp256r1", ClientCertificate: true, RawPublicKeys: true}
 	for _, p := range programs() {
 		t.Run(p.Name(), func(t *testing.T) {
 			if reason := p.Missing(); reason != "" {
 				t.Skip(reason)
 			}
 			var cases []Case
-			for _, s := range []conformance.Scenario{plain, mutual, hybrid, raw} {
+			for _, s := range []scenario.Scenario{plain, mutual, hybrid, raw} {
 				for _, pair := range with(p.Name()) {
 					cases = append(cases, Case{pair[0], pair[1], s})
 				}
@@ -71,7 +71,7 @@ func TestProgramsRefuse(t *testing.T) {
 				t.Skip(reason)
 			}
 			all := map[string]Peer{p.Name(): p, "attls": InProcess{}}
-			c := Case{p.Name(), "attls", conformance.Scenario{Attester: conformance.AttestNone, Fail: "untrusted.server"}}
+			c := Case{p.Name(), "attls", scenario.Scenario{Attester: scenario.AttestNone, Fail: "untrusted.server"}}
 			r := Run(t.Context(), c, all, Settings{})
 			if r.Status != Passed || len(r.Ends) != 2 {
 				t.Fatalf("%s: %s", r.Status, r.Reason)

@@ -14,7 +14,8 @@ import (
 
 	"attls"
 	"attls/attestation"
-	"attls/conformance"
+	"attls/conformance/cases"
+	"attls/conformance/scenario"
 	"attls/internal/console"
 )
 
@@ -110,7 +111,7 @@ func (p Prototype) Identify(context.Context) (version, where string, err error) 
 }
 
 // Limit implements Peer.
-func (p Prototype) Limit(s *conformance.Scenario, r attls.Role) string {
+func (p Prototype) Limit(s *scenario.Scenario, r attls.Role) string {
 	switch {
 	case r == attls.RoleClient && p.Client == "":
 		return "its ssl_client2 is not here (--poc-client)"
@@ -130,7 +131,7 @@ func (p Prototype) Limit(s *conformance.Scenario, r attls.Role) string {
 		return "its client makes its Evidence itself"
 	case r == attls.RoleServer && s.Fail == "verifier_unreachable" && !p.asksVerifier():
 		return "its server has its verifier built in"
-	case r == attls.RoleServer && slices.Contains(conformance.Lies(), s.Fail) && !p.asksVerifier():
+	case r == attls.RoleServer && slices.Contains(cases.Lies(), s.Fail) && !p.asksVerifier():
 		return "the fault " + s.Fail + " lies in a verdict inside its server"
 	case r == attls.RoleServer && s.Injected() == "unaware-server":
 		return "its server always demands attestation"
@@ -198,8 +199,8 @@ func (p Prototype) startServer(ctx context.Context, t *Task) (Process, error) {
 }
 
 // lieOf is the lie that a scenario wants of a Verifier; empty: none.
-func lieOf(s *conformance.Scenario) string {
-	if slices.Contains(conformance.Lies(), s.Fail) {
+func lieOf(s *scenario.Scenario) string {
+	if slices.Contains(cases.Lies(), s.Fail) {
 		return s.Fail
 	}
 	return ""

@@ -2,12 +2,12 @@ package peers
 
 import (
 	"attls"
-	"attls/conformance"
+	"attls/conformance/scenario"
 )
 
 // Deviation implements Deviator: what the proof of concept's programs are known to do
 // otherwise than RFC 8446 and their own profile have it.
-func (p Prototype) Deviation(s *conformance.Scenario, r attls.Role) []Deviant {
+func (p Prototype) Deviation(s *scenario.Scenario, r attls.Role) []Deviant {
 	if r == attls.RoleServer {
 		own := prototypeVerifierDeviations
 		if p.asksVerifier() {

@@ -13,7 +13,7 @@ import (
 
 	"attls"
 	"attls/attestation"
-	"attls/conformance"
+	"attls/conformance/claims"
 	"attls/handshake"
 	"attls/handshake/message"
 	"attls/internal/console"
@@ -32,7 +32,7 @@ type prototypeOutput struct {
 
 // readPrototype makes claims of what an end has printed, and its key log.
 func readPrototype(t *Task) reading {
-	return func(printed string) (conformance.Claims, error) {
+	return func(printed string) (claims.Claims, error) {
 		o := &prototypeOutput{shown: shown{role: t.Role}, text: printed, dumps: map[string][]byte{}}
 		err := o.read()
 		return o.claims(), errors.Join(err, os.WriteFile(t.keyLog(), []byte(o.keyLog()), 0o600))
@@ -135,7 +135,7 @@ var prototypeUnclaimed = map[attls.Role][]string{
 }
 
 // claims says what the output supports.
-func (o *prototypeOutput) claims() conformance.Claims {
+func (o *prototypeOutput) claims() claims.Claims {
 	c := newClaims(Prototype{}.Name(), "", o.role)
 	o.claim(&c)
 	c.Unclaimed, c.Profile = prototypeUnclaimed[o.role], prototypeProfile
@@ -172,21 +172,21 @@ func (o *prototypeOutput) transcript() string {
 
 // attestation claims what EncryptedExtensions chose and the client's Certificate
 // carried; nothing where one of them is not there.
-func (o *prototypeOutput) attestation() []conformance.AttestationClaim {
+func (o *prototypeOutput) attestation() []claims.AttestationClaim {
 	const element, nonceLength = 3, 1 // type and format, then opaque nonce<0..2^8-1>
 	if len(o.choice) < element+nonceLength || o.evidence == nil {
-		return []conformance.AttestationClaim{}
+		return []claims.AttestationClaim{}
 	}
 	nonce, payload := hex.EncodeToString(o.choice[element+nonceLength:]), sha256.Sum256(o.evidence)
-	a := conformance.AttestationClaim{Attester: attls.RoleClient.String(), Slot: "evidence_proposal", Model: conformance.ModelEvidence,
-		Credential: conformance.CredentialAttestation, Scheme: hex.EncodeToString(o.choice[:element]),
-		Format: conformance.FormatName(attestation.PrototypeFormat), Nonce: nonce, Challenge: nonce,
+	a := claims.AttestationClaim{Attester: attls.RoleClient.String(), Slot: "evidence_proposal", Model: claims.ModelEvidence,
+		Credential: claims.CredentialAttestation, Scheme: hex.EncodeToString(o.choice[:element]),
+		Format: claims.FormatName(attestation.PrototypeFormat), Nonce: nonce, Challenge: nonce,
 		Payload: hex.EncodeToString(payload[:]), Octets: len(o.evidence)}
 	if o.role == attls.RoleServer {
 		// It reads CertificateVerify only once its callback has accepted.
-		a.Verdict = &conformance.VerdictClaim{Accepted: o.ends[attls.RoleClient].scheme != 0}
+		a.Verdict = &claims.VerdictClaim{Accepted: o.ends[attls.RoleClient].scheme != 0}
 	}
-	return []conformance.AttestationClaim{a}
+	return []claims.AttestationClaim{a}
 }
 
 // What the programs print of alerts, data and failures.
@@ -199,7 +199,7 @@ var (
 )
 
 // alert is the first alert that a pattern finds, close_notify apart.
-func (o *prototypeOutput) alert(pattern *regexp.Regexp) *conformance.AlertClaim {
+func (o *prototypeOutput) alert(pattern *regexp.Regexp) *claims.AlertClaim {
 	for _, m := range pattern.FindAllStringSubmatch(o.text, -1) {
 		code, err := strconv.ParseUint(m[1], 10, 8)
 		if a := attls.AlertDescription(code); err == nil && a != attls.AlertCloseNotify {

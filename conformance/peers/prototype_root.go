@@ -7,7 +7,8 @@ import (
 	"time"
 
 	"attls/attestation"
-	"attls/conformance"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 	"attls/extensions/profile"
 )
 
@@ -21,13 +22,13 @@ const (
 
 // Root implements Rooted: a root of trust that the programs believe, and a Verifier
 // that believes them.
-func (p Prototype) Root() conformance.Root {
+func (p Prototype) Root() scenario.Root {
 	return func(clock func() time.Time) (*attestation.Software, *attestation.Verifier) {
 		key, device := prototypeSigner(), [][]byte{[]byte(prototypeUEID)}
 		software := &attestation.Software{PlatformKey: key, KeyAttestationKey: key, Clock: clock,
 			Platform: attestation.Platform{UEID: []byte(prototypeUEID)},
 			Offers:   []attestation.Offer{{Format: attestation.PrototypeFormat, Tokens: attestation.Prototype}}}
-		verifier := &attestation.Verifier{Identity: "attls conform", Build: conformance.StackVersion(), Key: key, Clock: clock,
+		verifier := &attestation.Verifier{Identity: "attls conform", Build: claims.StackVersion(), Key: key, Clock: clock,
 			Formats:      []profile.Format{attestation.PrototypeFormat},
 			Endorsements: []attestation.Endorsement{{Name: "proof of concept", Key: key.Public(), UEIDs: device}},
 			References:   []attestation.Reference{{Name: "proof of concept", UEIDs: device, Prototype: true}}}

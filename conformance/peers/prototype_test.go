@@ -16,7 +16,9 @@ import (
 
 	"attls"
 	"attls/attestation"
-	"attls/conformance"
+	"attls/conformance/cases"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 	"attls/extensions/profile"
 	"attls/handshake"
 	"attls/handshake/message"
@@ -92,7 +94,7 @@ func playPrototype() int {
 	if options["client_att_type"] == "" {
 		return playPrototypeServer(address)
 	}
-	end, err := conformance.NewEnd(conformance.Scenario{Profile: prototypeProfile}, attls.RoleClient, Prototype{}.Root(), conformance.Find(conformance.FindInjection))
+	end, err := scenario.NewEnd(scenario.Scenario{Profile: prototypeProfile}, attls.RoleClient, Prototype{}.Root(), scenario.Find(cases.Find))
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -136,8 +138,8 @@ func playPrototypeServer(address string) int {
 }
 
 func prototypeCase(client, server string) Case {
-	return Case{client, server, conformance.Scenario{Profile: prototypeProfile, Attester: conformance.AttestClient, Model: conformance.ModelEvidence,
-		Credential: conformance.CredentialAttestation, Suite: "TLS_AES_256_GCM_SHA384", Group: "secp256r1", HelloRetry: true}}
+	return Case{client, server, scenario.Scenario{Profile: prototypeProfile, Attester: scenario.AttestClient, Model: claims.ModelEvidence,
+		Credential: claims.CredentialAttestation, Suite: "TLS_AES_256_GCM_SHA384", Group: "secp256r1", HelloRetry: true}}
 }
 
 // TestPrototypeClient: a program that prints what the proof of concept's client
@@ -216,9 +218,9 @@ func TestPrototypeOutput(t *testing.T) {
 	for _, role := range roles {
 		var printed bytes.Buffer
 		c := prototypeCase("attls", "attls")
-		claims := printedBy(t, role, &c, &printed)
+		claimed := printedBy(t, role, &c, &printed)
 		text := printed.String() + " 44 bytes written in 1 fragments\n 44 bytes read\n<= write close notify\n"
-		read := func(text string) conformance.Claims {
+		read := func(text string) claims.Claims {
 			task := &Task{Role: role, Directory: t.TempDir()}
 			got, err := readPrototype(task)(text)
 			if err != nil {
@@ -232,7 +234,7 @@ func TestPrototypeOutput(t *testing.T) {
 			return got
 		}
 		judge := func(text string) error {
-			ends := claims
+			ends := claimed
 			ends[role] = read(text)
 			return Judge(&c, &ends[attls.RoleClient], &ends[attls.RoleServer])
 		}
@@ -259,12 +261,12 @@ func TestPrototypeOutput(t *testing.T) {
 }
 
 // printedBy makes a connection of ours, with what one end would print of it.
-func printedBy(t *testing.T, role attls.Role, c *Case, w io.Writer) (claims [2]conformance.Claims) {
+func printedBy(t *testing.T, role attls.Role, c *Case, w io.Writer) (claimed [2]claims.Claims) {
 	t.Helper()
 	directory := t.TempDir()
-	var ends [2]*conformance.End
+	var ends [2]*scenario.End
 	for _, r := range roles {
-		end, err := conformance.NewEnd(c.Scenario, r, Prototype{}.Root(), conformance.Find(conformance.FindInjection))
+		end, err := scenario.NewEnd(c.Scenario, r, Prototype{}.Root(), scenario.Find(cases.Find))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -283,7 +285,7 @@ func printedBy(t *testing.T, role attls.Role, c *Case, w io.Writer) (claims [2]c
 		if r == attls.RoleClient {
 			task.Address = processes[attls.RoleServer].Address()
 		}
-		p, err := startHere(t.Context(), task, func(ctx context.Context, nc net.Conn, _ io.Writer) (conformance.Claims, error) {
+		p, err := startHere(t.Context(), task, func(ctx context.Context, nc net.Conn, _ io.Writer) (claims.Claims, error) {
 			return ends[r].Exchange(ctx, nc)
 		})
 		if err != nil {
@@ -294,11 +296,11 @@ func printedBy(t *testing.T, role attls.Role, c *Case, w io.Writer) (claims [2]c
 	}
 	for _, r := range roles {
 		var err error
-		if claims[r], err = processes[r].Claims(); err != nil {
+		if claimed[r], err = processes[r].Claims(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return claims
+	return claimed
 }
 
 // TestVeraison: the test double answers as the service does, with results that a
@@ -400,17 +402,17 @@ func call(t *testing.T, method, address string, body []byte, status int, answer 
 // TestPrototypeLimits: what the programs cannot do is told by role.
 func TestPrototypeLimits(t *testing.T) {
 	p := Prototype{Client: "client", Server: "server"} // not there, hence of no variant that asks a Verifier or uses Parsec
-	for name, change := range map[string]func(*conformance.Scenario){
-		"mbedtls-poc only":      func(s *conformance.Scenario) { s.Profile = "early-attestation-06" },
-		"no group":              func(s *conformance.Scenario) { s.Group = "X25519MLKEM768" },
-		"no cipher suite":       func(s *conformance.Scenario) { s.Suite = "TLS_SHA256_SHA256" },
-		"no tickets":            func(s *conformance.Scenario) { s.Resumption = conformance.ResumePSKOnly },
-		"Evidence itself":       func(s *conformance.Scenario) { s.Fail = "attester_unavailable" },
-		"built in":              func(s *conformance.Scenario) { s.Fail = "verifier_unreachable" },
-		"verdict inside":        func(s *conformance.Scenario) { s.Fail = conformance.Lies()[0] },
-		"demands attestation":   func(s *conformance.Scenario) { s.Tolerate = "unaware-server" },
-		"one reading":           func(s *conformance.Scenario) { s.Readings = map[string]string{"a": "b"} },
-		"mbedTLS sends no cook": func(s *conformance.Scenario) { s.Cookie = true },
+	for name, change := range map[string]func(*scenario.Scenario){
+		"mbedtls-poc only":      func(s *scenario.Scenario) { s.Profile = "early-attestation-06" },
+		"no group":              func(s *scenario.Scenario) { s.Group = "X25519MLKEM768" },
+		"no cipher suite":       func(s *scenario.Scenario) { s.Suite = "TLS_SHA256_SHA256" },
+		"no tickets":            func(s *scenario.Scenario) { s.Resumption = scenario.ResumePSKOnly },
+		"Evidence itself":       func(s *scenario.Scenario) { s.Fail = "attester_unavailable" },
+		"built in":              func(s *scenario.Scenario) { s.Fail = "verifier_unreachable" },
+		"verdict inside":        func(s *scenario.Scenario) { s.Fail = cases.Lies()[0] },
+		"demands attestation":   func(s *scenario.Scenario) { s.Tolerate = "unaware-server" },
+		"one reading":           func(s *scenario.Scenario) { s.Readings = map[string]string{"a": "b"} },
+		"mbedTLS sends no cook": func(s *scenario.Scenario) { s.Cookie = true },
 	} {
 		s := prototypeCase("", "").Scenario
 		if said := p.Limit(&s, attls.RoleClient) + p.Limit(&s, attls.RoleServer); said != "" {
@@ -432,7 +434,7 @@ func TestPrototypeDeviations(t *testing.T) {
 	}
 	for fail, want := range map[string][2]bool{"trailing": {true, false}, "reference-value": {true, false}, "key-type": {false, true}, "offer_changed": {true, true}, "binder": {}} {
 		for i, p := range []Prototype{{Server: "server"}, {Server: self}} {
-			if d := p.Deviation(&conformance.Scenario{Fail: fail}, attls.RoleServer); (d != nil) != want[i] {
+			if d := p.Deviation(&scenario.Scenario{Fail: fail}, attls.RoleServer); (d != nil) != want[i] {
 				t.Errorf("%s of %+v: %+v", fail, p, d)
 			}
 		}
@@ -493,7 +495,7 @@ func TestPrototypeUnproven(t *testing.T) {
 	}
 	for fail, want := range map[string]bool{"": false, "key-type": true} {
 		s := prototypeCase("", "").Scenario
-		end, err := conformance.NewEnd(s, attls.RoleClient, p.Root(), conformance.Find(conformance.FindInjection))
+		end, err := scenario.NewEnd(s, attls.RoleClient, p.Root(), scenario.Find(cases.Find))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"attls/conformance"
+	"attls/conformance/cases"
 	"attls/conformance/report"
 	"attls/conformance/requirements"
 )
@@ -92,7 +92,7 @@ func unsent(d *requirements.Document, row *requirements.Row, sendable map[sentFa
 				return ""
 			}
 		}
-		looks = looks || conformance.Looks(name)
+		looks = looks || cases.Looks(name)
 		own = own || slices.Contains(receiversOwn, name)
 		reading = reading || strings.Contains(name, "@")
 		test = test || strings.HasPrefix(name, "test:")

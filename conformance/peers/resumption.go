@@ -7,11 +7,12 @@ import (
 	"slices"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 )
 
 // kept says why a client has no session for the next connection.
-func (t *Task) kept(c *conformance.Claims) error {
+func (t *Task) kept(c *claims.Claims) error {
 	if _, err := os.Stat(t.session()); err == nil {
 		return nil
 	}
@@ -23,11 +24,11 @@ func (t *Task) kept(c *conformance.Claims) error {
 
 // judge compares what both ends claim of every connection of a case. earlier is
 // empty without resumption.
-func judge(c *Case, earlier, ends []conformance.Claims) error {
+func judge(c *Case, earlier, ends []claims.Claims) error {
 	full := *c
 	full.Scenario.Resumption = ""
 	first := full
-	if c.Scenario.Resumption == conformance.ResumeUnattested {
+	if c.Scenario.Resumption == scenario.ResumeUnattested {
 		first.Scenario = unattested(first.Scenario)
 		earlier = slices.Clone(earlier)
 		earlier[attls.RoleServer].TranscriptHash = "" // which a client of plain TLS does not claim
@@ -41,23 +42,23 @@ func judge(c *Case, earlier, ends []conformance.Claims) error {
 	}
 	switch r := c.Scenario.Resumption; {
 	case c.Scenario.Fail != "":
-	case r == conformance.ResumeWithDHE, r == conformance.ResumePSKOnly:
+	case r == scenario.ResumeWithDHE, r == scenario.ResumePSKOnly:
 		return judgeResumed(c, earlier, ends)
 	}
 	return Judge(&full, &ends[attls.RoleClient], &ends[attls.RoleServer])
 }
 
 // unattested is a scenario of a client that knows of no attestation.
-func unattested(s conformance.Scenario) conformance.Scenario {
-	s.Profile, s.Attester, s.Model, s.Credential = "", conformance.AttestNone, "", ""
+func unattested(s scenario.Scenario) scenario.Scenario {
+	s.Profile, s.Attester, s.Model, s.Credential = "", scenario.AttestNone, "", ""
 	return s
 }
 
 // judgeResumed: with a pre-shared key nobody shows a certificate, hence nothing
 // is attested, and each end knows of the other what the session keeps.
-func judgeResumed(c *Case, earlier, ends []conformance.Claims) error {
+func judgeResumed(c *Case, earlier, ends []claims.Claims) error {
 	var wrong differences
-	var rest [2]conformance.Claims
+	var rest [2]claims.Claims
 	for _, role := range roles {
 		before, now := &earlier[role], ends[role]
 		if now.PeerKey != "" {
@@ -69,8 +70,8 @@ func judgeResumed(c *Case, earlier, ends []conformance.Claims) error {
 	}
 	channel := *c
 	s := &channel.Scenario
-	s.Attester = conformance.AttestNone
-	if s.Resumption == conformance.ResumePSKOnly { // no share is asked for
+	s.Attester = scenario.AttestNone
+	if s.Resumption == scenario.ResumePSKOnly { // no share is asked for
 		s.Group, s.HelloRetry = "", false
 	}
 	if err := Judge(&channel, &rest[attls.RoleClient], &rest[attls.RoleServer]); err != nil {
@@ -81,7 +82,7 @@ func judgeResumed(c *Case, earlier, ends []conformance.Claims) error {
 
 // keeps compares the attestation that a session keeps with that of the earlier
 // connection.
-func (d *differences) keeps(role attls.Role, before, now *conformance.Claims) {
+func (d *differences) keeps(role attls.Role, before, now *claims.Claims) {
 	was, is := claimOf(before, role.Peer()), now.ResumedAttestation
 	switch {
 	case was == nil && is == nil:

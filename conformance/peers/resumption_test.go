@@ -6,27 +6,28 @@ import (
 	"testing"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 )
 
 // resumption is a case in which both ends attest.
-func resumption(r conformance.Resumption) Case {
-	return Case{"attls", "attls", conformance.Scenario{Profile: "early-attestation-06", Attester: conformance.AttestBoth,
-		Model: conformance.ModelEvidence, Credential: conformance.CredentialX509, Group: "secp256r1", HelloRetry: true, Resumption: r}}
+func resumption(r scenario.Resumption) Case {
+	return Case{"attls", "attls", scenario.Scenario{Profile: "early-attestation-06", Attester: scenario.AttestBoth,
+		Model: claims.ModelEvidence, Credential: claims.CredentialX509, Group: "secp256r1", HelloRetry: true, Resumption: r}}
 }
 
 // TestResumption: a session is resumed in either mode, or a full handshake
 // follows, under a profile and in plain TLS.
 func TestResumption(t *testing.T) {
 	all := map[string]Peer{"attls": InProcess{}, "crypto/tls": CryptoTLS{}}
-	for _, r := range []conformance.Resumption{conformance.ResumeWithDHE, conformance.ResumePSKOnly, conformance.ResumeRefused, conformance.ResumeUnattested} {
-		plain := conformance.Scenario{Attester: conformance.AttestNone, Group: "secp256r1", Resumption: r}
+	for _, r := range []scenario.Resumption{scenario.ResumeWithDHE, scenario.ResumePSKOnly, scenario.ResumeRefused, scenario.ResumeUnattested} {
+		plain := scenario.Scenario{Attester: scenario.AttestNone, Group: "secp256r1", Resumption: r}
 		for _, c := range []Case{resumption(r), {"attls", "crypto/tls", plain}, {"crypto/tls", "attls", plain}} {
-			if c.Scenario.Profile == "" && (r == conformance.ResumePSKOnly || r == conformance.ResumeUnattested) {
+			if c.Scenario.Profile == "" && (r == scenario.ResumePSKOnly || r == scenario.ResumeUnattested) {
 				continue // crypto/tls has it not; nothing is attested
 			}
-			if r == conformance.ResumeUnattested {
-				c.Scenario.Attester = conformance.AttestServer
+			if r == scenario.ResumeUnattested {
+				c.Scenario.Attester = scenario.AttestServer
 			}
 			result := Run(t.Context(), c, all, Settings{Recorder: &Recorder{}})
 			if result.Status != Passed || len(result.Earlier) != 2 || result.Unrecorded != "" || len(result.Findings) > 0 {
@@ -37,13 +38,13 @@ func TestResumption(t *testing.T) {
 				t.Error("the report lacks the first connection")
 			}
 			for role := range result.Ends {
-				if end := &result.Ends[role]; end.Resumed != (r == conformance.ResumeWithDHE || r == conformance.ResumePSKOnly) || result.Earlier[role].Resumed {
+				if end := &result.Ends[role]; end.Resumed != (r == scenario.ResumeWithDHE || r == scenario.ResumePSKOnly) || result.Earlier[role].Resumed {
 					t.Errorf("%s: the %s resumed: %t, %t", result.String(), end.Role, result.Earlier[role].Resumed, end.Resumed)
 				}
 			}
 		}
 	}
-	if reason := (InProcess{}).Limit(&conformance.Scenario{Profile: "mbedtls-poc", Resumption: conformance.ResumeWithDHE}, attls.RoleClient); !strings.Contains(reason, "no tickets") {
+	if reason := (InProcess{}).Limit(&scenario.Scenario{Profile: "mbedtls-poc", Resumption: scenario.ResumeWithDHE}, attls.RoleClient); !strings.Contains(reason, "no tickets") {
 		t.Errorf("limit %q", reason)
 	}
 }
@@ -51,34 +52,34 @@ func TestResumption(t *testing.T) {
 // TestJudgeResumption: a difference in what both ends claim of a resumed
 // connection, or of the one before, is noticed.
 func TestJudgeResumption(t *testing.T) {
-	results := map[conformance.Resumption]Result{}
-	for _, r := range []conformance.Resumption{conformance.ResumeWithDHE, conformance.ResumeRefused} {
+	results := map[scenario.Resumption]Result{}
+	for _, r := range []scenario.Resumption{scenario.ResumeWithDHE, scenario.ResumeRefused} {
 		if results[r] = Run(t.Context(), resumption(r), map[string]Peer{"attls": InProcess{}}, Settings{}); results[r].Status != Passed {
 			t.Fatal(results[r].Reason)
 		}
 	}
 	for _, test := range []struct {
 		name  string
-		r     conformance.Resumption
-		spoil func(before, now *conformance.Claims)
+		r     scenario.Resumption
+		spoil func(before, now *claims.Claims)
 	}{
-		{"not resumed", conformance.ResumeWithDHE, func(_, now *conformance.Claims) { now.Resumed = false }},
-		{"mode", conformance.ResumeWithDHE, func(_, now *conformance.Claims) { now.PSKMode = "psk_ke" }},
-		{"group", conformance.ResumeWithDHE, func(_, now *conformance.Claims) { now.Group = "x25519" }},
-		{"transcript", conformance.ResumeWithDHE, func(_, now *conformance.Claims) { now.TranscriptHash = "00" }},
-		{"retry", conformance.ResumeWithDHE, func(_, now *conformance.Claims) { now.HelloRetry = false }},
-		{"key", conformance.ResumeWithDHE, func(_, now *conformance.Claims) { now.PeerKey = "00" }},
-		{"attested again", conformance.ResumeWithDHE, func(before, now *conformance.Claims) { now.Attestation = before.Attestation }},
-		{"forgotten", conformance.ResumeWithDHE, func(_, now *conformance.Claims) { now.ResumedAttestation = nil }},
-		{"invented", conformance.ResumeWithDHE, func(before, _ *conformance.Claims) { before.Attestation = nil }},
-		{"scheme", conformance.ResumeWithDHE, func(_, now *conformance.Claims) { now.ResumedAttestation.Scheme = "00" }},
-		{"profile", conformance.ResumeWithDHE, func(_, now *conformance.Claims) { now.ResumedAttestation.Profile = "other" }},
-		{"validity", conformance.ResumeWithDHE, func(_, now *conformance.Claims) { now.ResumedAttestation.ValidUntil = "" }},
-		{"open", conformance.ResumeWithDHE, func(_, now *conformance.Claims) { now.State = "connected" }},
-		{"earlier", conformance.ResumeWithDHE, func(before, _ *conformance.Claims) { before.Suite = "TLS_AES_128_CCM_SHA256" }},
-		{"resumed at once", conformance.ResumeWithDHE, func(before, _ *conformance.Claims) { before.Resumed = true }},
-		{"taken", conformance.ResumeRefused, func(_, now *conformance.Claims) { now.Resumed = true }},
-		{"unattested", conformance.ResumeRefused, func(_, now *conformance.Claims) { now.Attestation = nil }},
+		{"not resumed", scenario.ResumeWithDHE, func(_, now *claims.Claims) { now.Resumed = false }},
+		{"mode", scenario.ResumeWithDHE, func(_, now *claims.Claims) { now.PSKMode = "psk_ke" }},
+		{"group", scenario.ResumeWithDHE, func(_, now *claims.Claims) { now.Group = "x25519" }},
+		{"transcript", scenario.ResumeWithDHE, func(_, now *claims.Claims) { now.TranscriptHash = "00" }},
+		{"retry", scenario.ResumeWithDHE, func(_, now *claims.Claims) { now.HelloRetry = false }},
+		{"key", scenario.ResumeWithDHE, func(_, now *claims.Claims) { now.PeerKey = "00" }},
+		{"attested again", scenario.ResumeWithDHE, func(before, now *claims.Claims) { now.Attestation = before.Attestation }},
+		{"forgotten", scenario.ResumeWithDHE, func(_, now *claims.Claims) { now.ResumedAttestation = nil }},
+		{"invented", scenario.ResumeWithDHE, func(before, _ *claims.Claims) { before.Attestation = nil }},
+		{"scheme", scenario.ResumeWithDHE, func(_, now *claims.Claims) { now.ResumedAttestation.Scheme = "00" }},
+		{"profile", scenario.ResumeWithDHE, func(_, now *claims.Claims) { now.ResumedAttestation.Profile = "other" }},
+		{"validity", scenario.ResumeWithDHE, func(_, now *claims.Claims) { now.ResumedAttestation.ValidUntil = "" }},
+		{"open", scenario.ResumeWithDHE, func(_, now *claims.Claims) { now.State = "connected" }},
+		{"earlier", scenario.ResumeWithDHE, func(before, _ *claims.Claims) { before.Suite = "TLS_AES_128_CCM_SHA256" }},
+		{"resumed at once", scenario.ResumeWithDHE, func(before, _ *claims.Claims) { before.Resumed = true }},
+		{"taken", scenario.ResumeRefused, func(_, now *claims.Claims) { now.Resumed = true }},
+		{"unattested", scenario.ResumeRefused, func(_, now *claims.Claims) { now.Attestation = nil }},
 	} {
 		for role := range roles {
 			var spoilt Result

@@ -13,15 +13,17 @@ import (
 	"time"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
 	"attls/conformance/dissect"
+	"attls/conformance/scenario"
+	"attls/conformance/trace"
 )
 
 // Case is a scenario between two stacks, named by role.
 type Case struct {
-	Client   string               `json:"client"`
-	Server   string               `json:"server"`
-	Scenario conformance.Scenario `json:"scenario"`
+	Client   string            `json:"client"`
+	Server   string            `json:"server"`
+	Scenario scenario.Scenario `json:"scenario"`
 }
 
 // Stack names the stack of a role.
@@ -49,16 +51,16 @@ const (
 // Result is what became of a case.
 type Result struct {
 	Case
-	Status  string               `json:"status"`
-	Reason  string               `json:"reason,omitempty"`
-	Seconds float64              `json:"seconds"`
-	Ends    []conformance.Claims `json:"ends,omitempty"` // client, server
+	Status  string          `json:"status"`
+	Reason  string          `json:"reason,omitempty"`
+	Seconds float64         `json:"seconds"`
+	Ends    []claims.Claims `json:"ends,omitempty"` // client, server
 	// Earlier is what both claim of the connection before, where there was one.
-	Earlier []conformance.Claims `json:"earlier,omitempty"`
+	Earlier []claims.Claims `json:"earlier,omitempty"`
 	// What a Recorder saw on the way, and the file that it was written to.
-	Ladder   []conformance.Step `json:"ladder,omitempty"`
-	Findings []dissect.Finding  `json:"findings,omitempty"`
-	Capture  string             `json:"capture,omitempty"`
+	Ladder   []trace.Step      `json:"ladder,omitempty"`
+	Findings []dissect.Finding `json:"findings,omitempty"`
+	Capture  string            `json:"capture,omitempty"`
 	// Unrecorded says why there is no recording although one was wanted.
 	Unrecorded string `json:"unrecorded,omitempty"`
 }
@@ -128,7 +130,7 @@ func Run(ctx context.Context, c Case, peers map[string]Peer, settings Settings) 
 // expected deviation that does not occur is a failure in the releases that are known to
 // deviate, so that a change is noticed either way. In others it passes with a reason,
 // which says what these do.
-func verdict(c *Case, peers map[string]Peer, ends []conformance.Claims, err error, version func(Peer) string) (status, reason string) {
+func verdict(c *Case, peers map[string]Peer, ends []claims.Claims, err error, version func(Peer) string) (status, reason string) {
 	if b := bounded(c, peers); b != nil && len(ends) > 0 {
 		return b.verdict(c, version(peers[c.Stack(b.role)]), ends, err)
 	}
@@ -172,7 +174,7 @@ var roles = [...]attls.Role{attls.RoleClient, attls.RoleServer}
 
 // connect makes the connections of a case and collects the claims of each,
 // indexed by role.
-func connect(ctx context.Context, r *Result, peers map[string]Peer, settings Settings) ([][2]conformance.Claims, error) {
+func connect(ctx context.Context, r *Result, peers map[string]Peer, settings Settings) ([][2]claims.Claims, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, settings.timeout(), fmt.Errorf("the case took longer than %v", settings.timeout()))
 	defer cancel()
 	directory, err := os.MkdirTemp("", "attls-conform-")
@@ -195,7 +197,7 @@ func connect(ctx context.Context, r *Result, peers map[string]Peer, settings Set
 }
 
 // converse makes the connections of a case, one after another.
-func converse(ctx context.Context, r *Result, peers map[string]Peer, task *Task, recording *recording) (list [][2]conformance.Claims, err error) {
+func converse(ctx context.Context, r *Result, peers map[string]Peer, task *Task, recording *recording) (list [][2]claims.Claims, err error) {
 	serving, t := *task, *task
 	serving.Role, t.Role = attls.RoleServer, attls.RoleClient
 	server, err := peers[r.Server].Start(ctx, &serving)
@@ -208,24 +210,24 @@ func converse(ctx context.Context, r *Result, peers map[string]Peer, task *Task,
 		return nil, err
 	}
 	wanted := t.Scenario
-	if wanted.Resumption == conformance.ResumeUnattested {
+	if wanted.Resumption == scenario.ResumeUnattested {
 		t.Scenario = unattested(wanted)
 	}
 	for range t.connections() {
-		claims, e := visit(ctx, peers[r.Client], t)
-		list = append(list, [2]conformance.Claims{attls.RoleClient: claims})
+		claimed, e := visit(ctx, peers[r.Client], t)
+		list = append(list, [2]claims.Claims{attls.RoleClient: claimed})
 		if e == nil && t.keeps() {
-			e = t.kept(&claims)
+			e = t.kept(&claimed)
 		}
 		if e != nil { // the server would wait for more
 			err = fmt.Errorf("the client: %w", e)
 			stop()
 		}
 		// Before another client comes, so that the claims are of this connection.
-		if claims, e = server.Claims(); e != nil {
+		if claimed, e = server.Claims(); e != nil {
 			return list, errors.Join(err, fmt.Errorf("the server: %w", e))
 		}
-		list[len(list)-1][attls.RoleServer] = claims
+		list[len(list)-1][attls.RoleServer] = claimed
 		if err != nil {
 			return list, err
 		}
@@ -235,17 +237,17 @@ func converse(ctx context.Context, r *Result, peers map[string]Peer, task *Task,
 }
 
 // visit makes one connection of a client.
-func visit(ctx context.Context, p Peer, t Task) (conformance.Claims, error) {
+func visit(ctx context.Context, p Peer, t Task) (claims.Claims, error) {
 	client, err := p.Start(ctx, &t)
 	if err != nil {
-		return conformance.Claims{}, err
+		return claims.Claims{}, err
 	}
 	defer client.Stop()
 	return client.Claims()
 }
 
 // rootOf is the root of trust of the stack that has one of its own.
-func rootOf(r *Result, peers map[string]Peer) conformance.Root {
+func rootOf(r *Result, peers map[string]Peer) scenario.Root {
 	for _, role := range roles {
 		if p, ok := peers[r.Stack(role)].(Rooted); ok {
 			return p.Root()
@@ -257,7 +259,7 @@ func rootOf(r *Result, peers map[string]Peer) conformance.Root {
 // Judge compares what both ends claim of one connection with each other and with
 // the scenario; nil when it ended as it had to. A scenario with resumption is one
 // whose session is resumed.
-func Judge(c *Case, client, server *conformance.Claims) error {
+func Judge(c *Case, client, server *claims.Claims) error {
 	if c.Scenario.Injected() != "" {
 		return judgeFault(c, client, server)
 	}
@@ -265,9 +267,9 @@ func Judge(c *Case, client, server *conformance.Claims) error {
 }
 
 // judgeSound compares what both ends of a connection claim that had to go well.
-func judgeSound(s *conformance.Scenario, client, server *conformance.Claims) error {
+func judgeSound(s *scenario.Scenario, client, server *claims.Claims) error {
 	var wrong differences
-	for _, end := range []*conformance.Claims{client, server} {
+	for _, end := range []*claims.Claims{client, server} {
 		if end.Error != nil {
 			wrong.add("the %s failed: %s (%s)", end.Role, or(end.Error.Detail, "no detail"), end.Error.Failure)
 		} else if end.State != "closed" || end.DataSent <= 0 || end.DataReceived <= 0 {
@@ -290,55 +292,55 @@ type comparison struct {
 	// of the client and of the server: names and values of the members of claims
 	client, server claim
 	// want is what the scenario asks for; empty: nothing.
-	want func(*conformance.Scenario) string
+	want func(*scenario.Scenario) string
 	// due says whether an end that can tell has to; nil: always.
-	due func(*conformance.Scenario) bool
+	due func(*scenario.Scenario) bool
 }
 
 // claim is a member of claims.
 type claim struct {
 	member string
-	value  func(*conformance.Claims) string
+	value  func(*claims.Claims) string
 }
 
 // of is the value in an end's claims, and whether that end can tell.
-func (c claim) of(end *conformance.Claims) (value string, told bool) {
+func (c claim) of(end *claims.Claims) (value string, told bool) {
 	return c.value(end), !slices.Contains(end.Unclaimed, c.member)
 }
 
 // The members of claims that are compared.
 var (
-	claimSuite      = claim{"suite", func(c *conformance.Claims) string { return c.Suite }}
-	claimGroup      = claim{"group", func(c *conformance.Claims) string { return c.Group }}
-	claimResumed    = claim{"resumed", func(c *conformance.Claims) string { return strconv.FormatBool(c.Resumed) }}
-	claimPSKMode    = claim{"psk_mode", func(c *conformance.Claims) string { return c.PSKMode }}
-	claimRetry      = claim{"hello_retry", func(c *conformance.Claims) string { return strconv.FormatBool(c.HelloRetry) }}
-	claimALPN       = claim{"alpn", func(c *conformance.Claims) string { return c.ALPN }}
-	claimTranscript = claim{"transcript_hash", func(c *conformance.Claims) string { return c.TranscriptHash }}
-	claimExporter   = claim{"exporter", func(c *conformance.Claims) string { return c.Exporter }}
-	claimPeerKey    = claim{"peer_key", func(c *conformance.Claims) string { return c.PeerKey }}
-	claimOwnKey     = claim{"own_key", func(c *conformance.Claims) string { return c.OwnKey }}
-	claimPeerScheme = claim{"peer_signature", func(c *conformance.Claims) string { return c.PeerSignature }}
-	claimOwnScheme  = claim{"own_signature", func(c *conformance.Claims) string { return c.OwnSignature }}
-	claimPeerType   = claim{"peer_certificate_type", func(c *conformance.Claims) string { return c.PeerType }}
-	claimOwnType    = claim{"own_certificate_type", func(c *conformance.Claims) string { return c.OwnType }}
-	claimSent       = claim{"data_sent", func(c *conformance.Claims) string { return strconv.FormatInt(c.DataSent, 10) }}
-	claimReceived   = claim{"data_received", func(c *conformance.Claims) string { return strconv.FormatInt(c.DataReceived, 10) }}
+	claimSuite      = claim{"suite", func(c *claims.Claims) string { return c.Suite }}
+	claimGroup      = claim{"group", func(c *claims.Claims) string { return c.Group }}
+	claimResumed    = claim{"resumed", func(c *claims.Claims) string { return strconv.FormatBool(c.Resumed) }}
+	claimPSKMode    = claim{"psk_mode", func(c *claims.Claims) string { return c.PSKMode }}
+	claimRetry      = claim{"hello_retry", func(c *claims.Claims) string { return strconv.FormatBool(c.HelloRetry) }}
+	claimALPN       = claim{"alpn", func(c *claims.Claims) string { return c.ALPN }}
+	claimTranscript = claim{"transcript_hash", func(c *claims.Claims) string { return c.TranscriptHash }}
+	claimExporter   = claim{"exporter", func(c *claims.Claims) string { return c.Exporter }}
+	claimPeerKey    = claim{"peer_key", func(c *claims.Claims) string { return c.PeerKey }}
+	claimOwnKey     = claim{"own_key", func(c *claims.Claims) string { return c.OwnKey }}
+	claimPeerScheme = claim{"peer_signature", func(c *claims.Claims) string { return c.PeerSignature }}
+	claimOwnScheme  = claim{"own_signature", func(c *claims.Claims) string { return c.OwnSignature }}
+	claimPeerType   = claim{"peer_certificate_type", func(c *claims.Claims) string { return c.PeerType }}
+	claimOwnType    = claim{"own_certificate_type", func(c *claims.Claims) string { return c.OwnType }}
+	claimSent       = claim{"data_sent", func(c *claims.Claims) string { return strconv.FormatInt(c.DataSent, 10) }}
+	claimReceived   = claim{"data_received", func(c *claims.Claims) string { return strconv.FormatInt(c.DataReceived, 10) }}
 )
 
 var comparisons = []comparison{
-	{what: "suite", client: claimSuite, server: claimSuite, want: func(s *conformance.Scenario) string { return s.Suite }},
-	{what: "group", client: claimGroup, server: claimGroup, want: func(s *conformance.Scenario) string { return s.Group },
-		due: func(s *conformance.Scenario) bool { return s.Resumption != conformance.ResumePSKOnly }},
+	{what: "suite", client: claimSuite, server: claimSuite, want: func(s *scenario.Scenario) string { return s.Suite }},
+	{what: "group", client: claimGroup, server: claimGroup, want: func(s *scenario.Scenario) string { return s.Group },
+		due: func(s *scenario.Scenario) bool { return s.Resumption != scenario.ResumePSKOnly }},
 	{what: "resumption", client: claimResumed, server: claimResumed,
-		want: func(s *conformance.Scenario) string { return strconv.FormatBool(s.Resumption != "") }},
+		want: func(s *scenario.Scenario) string { return strconv.FormatBool(s.Resumption != "") }},
 	{what: "mode of the pre-shared key", client: claimPSKMode, server: claimPSKMode,
-		want: func(s *conformance.Scenario) string { return string(s.Resumption) },
-		due:  func(s *conformance.Scenario) bool { return s.Resumption != "" }},
+		want: func(s *scenario.Scenario) string { return string(s.Resumption) },
+		due:  func(s *scenario.Scenario) bool { return s.Resumption != "" }},
 	{what: "HelloRetryRequest", client: claimRetry, server: claimRetry,
-		want: func(s *conformance.Scenario) string { return strconv.FormatBool(s.HelloRetry || s.Cookie) }},
-	{what: "application protocol", client: claimALPN, server: claimALPN, want: func(s *conformance.Scenario) string { return s.ALPN },
-		due: func(s *conformance.Scenario) bool { return s.ALPN != "" }},
+		want: func(s *scenario.Scenario) string { return strconv.FormatBool(s.HelloRetry || s.Cookie) }},
+	{what: "application protocol", client: claimALPN, server: claimALPN, want: func(s *scenario.Scenario) string { return s.ALPN },
+		due: func(s *scenario.Scenario) bool { return s.ALPN != "" }},
 	{what: "transcript hash", client: claimTranscript, server: claimTranscript, due: attested},
 	{what: "exported value", client: claimExporter, server: claimExporter},
 	{what: "key of the server", client: claimPeerKey, server: claimOwnKey, due: serverAuthenticates},
@@ -352,32 +354,32 @@ var comparisons = []comparison{
 }
 
 // rawType is the type of certificates that a scenario insists on.
-func rawType(s *conformance.Scenario) string {
+func rawType(s *scenario.Scenario) string {
 	if s.RawPublicKeys {
 		return attls.CertificateRawPublicKey.String()
 	}
 	return ""
 }
 
-func rawTypeOfClient(s *conformance.Scenario) string {
+func rawTypeOfClient(s *scenario.Scenario) string {
 	if !clientAuthenticates(s) {
 		return ""
 	}
 	return rawType(s)
 }
 
-func attested(s *conformance.Scenario) bool { return len(s.Attester.Roles()) > 0 }
+func attested(s *scenario.Scenario) bool { return len(s.Attester.Roles()) > 0 }
 
 // serverAuthenticates: with the key of a session nobody shows a certificate.
-func serverAuthenticates(s *conformance.Scenario) bool { return s.Resumption == "" }
+func serverAuthenticates(s *scenario.Scenario) bool { return s.Resumption == "" }
 
-func clientAuthenticates(s *conformance.Scenario) bool {
+func clientAuthenticates(s *scenario.Scenario) bool {
 	return serverAuthenticates(s) && (s.ClientCertificate || s.Attester.Has(attls.RoleClient))
 }
 
 // judge compares what both ends can tell; an end that can tell must, where it is
 // due.
-func (c *comparison) judge(d *differences, s *conformance.Scenario, client, server *conformance.Claims) {
+func (c *comparison) judge(d *differences, s *scenario.Scenario, client, server *claims.Claims) {
 	clients, clientTells := c.client.of(client)
 	servers, serverTells := c.server.of(server)
 	due := c.due == nil || c.due(s)
@@ -425,7 +427,7 @@ func (d differences) err() error {
 }
 
 // attestation compares what both ends say of each attester.
-func (d *differences) attestation(s *conformance.Scenario, client, server *conformance.Claims) {
+func (d *differences) attestation(s *scenario.Scenario, client, server *claims.Claims) {
 	for _, role := range roles {
 		c, v := claimOf(client, role), claimOf(server, role)
 		if !s.Attester.Has(role) {
@@ -453,7 +455,7 @@ func (d *differences) attestation(s *conformance.Scenario, client, server *confo
 			d.equal(f.what+" of the "+role.String(), f.client, f.server)
 			d.wanted(f.what, f.want, f.client)
 		}
-		if c.Scheme == "" || c.Payload == "" || (s.Model == conformance.ModelEvidence && c.Challenge == "") {
+		if c.Scheme == "" || c.Payload == "" || (s.Model == claims.ModelEvidence && c.Challenge == "") {
 			d.add("the attestation of the %v is not described", role)
 		}
 		relying := v
@@ -467,14 +469,14 @@ func (d *differences) attestation(s *conformance.Scenario, client, server *confo
 }
 
 // payloadSize is what a payload's size has to be.
-func payloadSize(s *conformance.Scenario, c *conformance.AttestationClaim) string {
+func payloadSize(s *scenario.Scenario, c *claims.AttestationClaim) string {
 	if s.Payload > 0 {
 		return strconv.Itoa(s.Payload)
 	}
 	return strconv.Itoa(c.Octets)
 }
 
-func claimOf(c *conformance.Claims, attester attls.Role) *conformance.AttestationClaim {
+func claimOf(c *claims.Claims, attester attls.Role) *claims.AttestationClaim {
 	for i := range c.Attestation {
 		if c.Attestation[i].Attester == attester.String() {
 			return &c.Attestation[i]

@@ -5,7 +5,8 @@ import (
 	"slices"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 )
 
 // PayloadSizes are those of which it is worth while to know whether they pass: 1
@@ -25,7 +26,7 @@ func sized(o *Options, combinations []combination) []Case {
 		}
 		for _, c := range combinations {
 			s := c.Scenario
-			if s.Model != conformance.ModelEvidence || len(s.Attester.Roles()) != 1 {
+			if s.Model != claims.ModelEvidence || len(s.Attester.Roles()) != 1 {
 				continue
 			}
 			for _, s.Payload = range o.Sizes {
@@ -62,7 +63,7 @@ func bounded(c *Case, peers map[string]Peer) *bound {
 
 // verdict: a payload that is too large fails where and how it is known to, so that
 // a change is noticed either way.
-func (b *bound) verdict(c *Case, version string, ends []conformance.Claims, err error) (status, reason string) {
+func (b *bound) verdict(c *Case, version string, ends []claims.Claims, err error) (status, reason string) {
 	stack := c.Stack(b.role)
 	where := b.Releases.standing(version)
 	switch {
@@ -81,7 +82,7 @@ func (b *bound) verdict(c *Case, version string, ends []conformance.Claims, err 
 }
 
 // sends reports whether an end sends the scenario's payload.
-func sends(s *conformance.Scenario, r attls.Role) bool { return s.Attester.Has(r) }
+func sends(s *scenario.Scenario, r attls.Role) bool { return s.Attester.Has(r) }
 
 // Bounds of the profiles, in octets.
 const (
@@ -93,7 +94,7 @@ const (
 // Bound implements Bounded: what does not fit an extension, or a record where
 // messages are never cut, is not sent; what does not fit the limit of a message is
 // not taken.
-func (InProcess) Bound(s *conformance.Scenario, r attls.Role) *Bound {
+func (InProcess) Bound(s *scenario.Scenario, r attls.Role) *Bound {
 	p, err := s.Load()
 	if err != nil || p == nil {
 		return nil
@@ -104,7 +105,7 @@ func (InProcess) Bound(s *conformance.Scenario, r attls.Role) *Bound {
 	switch {
 	case sends(s, r) && p.Quirks.NeverFragment && s.Payload > unfragmentRoom:
 		return internal("the profile never cuts a message, and one record holds 2^14 octets")
-	case sends(s, r) && s.Credential == conformance.CredentialX509 && s.Payload > extensionRoom:
+	case sends(s, r) && s.Credential == claims.CredentialX509 && s.Payload > extensionRoom:
 		return internal("an extension holds 2^16-1 octets (RFC 8446 4.2)")
 	case !sends(s, r) && s.Payload > ownMessageLimit:
 		return &Bound{Deviant{Does: "a handshake message may have 128 KB unless the application sets another limit", Alert: attls.AlertIllegalParameter}, false}
@@ -113,13 +114,13 @@ func (InProcess) Bound(s *conformance.Scenario, r attls.Role) *Bound {
 }
 
 // Bound implements Bounded.
-func (MbedTLS) Bound(s *conformance.Scenario, r attls.Role) *Bound {
+func (MbedTLS) Bound(s *scenario.Scenario, r attls.Role) *Bound {
 	const largest = 16 << 10
 	all := Releases{mbedTLSTried[0], mbedTLSTried[len(mbedTLSTried)-1], mbedTLSTried}
 	switch {
 	case sends(s, r) && s.Payload >= largest:
 		return &Bound{Deviant{Does: "a handshake message is written into one buffer of 16 KB", Alert: attls.AlertInternalError, Releases: all}, false}
-	case !sends(s, r) && (s.Payload > largest || s.Payload == largest && s.Credential == conformance.CredentialX509):
+	case !sends(s, r) && (s.Payload > largest || s.Payload == largest && s.Credential == claims.CredentialX509):
 		return &Bound{Deviant{Does: "a handshake message is read into one buffer of 16 KB, and one that does not fit ends the connection without an alert", None: true, Releases: all}, false}
 	}
 	return nil

@@ -5,7 +5,8 @@ import (
 	"testing"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 )
 
 // TestSizes: Evidence of every size between this stack and itself, and where it
@@ -41,15 +42,15 @@ func TestSizes(t *testing.T) {
 // TestBound: a payload fails where and how it is known to, or the case fails.
 func TestBound(t *testing.T) {
 	all := map[string]Peer{"attls": InProcess{}, "mbedtls": MbedTLS{}}
-	failed := func(alert *conformance.AlertClaim) conformance.Claims {
-		return conformance.Claims{Error: &conformance.ErrorClaim{Class: attls.Local.String()}, AlertSent: alert}
+	failed := func(alert *claims.AlertClaim) claims.Claims {
+		return claims.Claims{Error: &claims.ErrorClaim{Class: attls.Local.String()}, AlertSent: alert}
 	}
-	internal := &conformance.AlertClaim{Code: uint8(attls.AlertInternalError)}
-	fine, broke := conformance.Claims{}, errors.New("it failed")
+	internal := &claims.AlertClaim{Code: uint8(attls.AlertInternalError)}
+	fine, broke := claims.Claims{}, errors.New("it failed")
 	for _, test := range []struct {
 		name, version  string
 		payload        int
-		client, server conformance.Claims
+		client, server claims.Claims
 		err            error
 		want           string
 	}{
@@ -66,9 +67,9 @@ func TestBound(t *testing.T) {
 		{"not read by a later release", "3.6.9", 60 << 10, fine, failed(nil), broke, Deviation},
 		{"our own limit knows no release", "3.6.9", 1 << 20, fine, fine, nil, Failed},
 	} {
-		c := Case{"attls", "mbedtls", conformance.Scenario{Profile: "tls-attestation-07", Attester: conformance.AttestClient,
-			Model: conformance.ModelEvidence, Credential: conformance.CredentialX509, Payload: test.payload}}
-		if got, reason := verdict(&c, all, []conformance.Claims{test.client, test.server}, test.err, func(Peer) string { return test.version }); got != test.want {
+		c := Case{"attls", "mbedtls", scenario.Scenario{Profile: "tls-attestation-07", Attester: scenario.AttestClient,
+			Model: claims.ModelEvidence, Credential: claims.CredentialX509, Payload: test.payload}}
+		if got, reason := verdict(&c, all, []claims.Claims{test.client, test.server}, test.err, func(Peer) string { return test.version }); got != test.want {
 			t.Errorf("%s: %s (%s), not %s", test.name, got, reason, test.want)
 		}
 	}

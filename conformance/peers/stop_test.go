@@ -10,7 +10,8 @@ import (
 	"time"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 )
 
 // idle is a stack whose connections last until their context ends.
@@ -19,9 +20,9 @@ type idle struct {
 	stopped *int // how often Stop was called; nil: not counted
 }
 
-func (idle) Name() string                                   { return "idle" }
-func (idle) Missing() string                                { return "" }
-func (idle) Limit(*conformance.Scenario, attls.Role) string { return "" }
+func (idle) Name() string                                { return "idle" }
+func (idle) Missing() string                             { return "" }
+func (idle) Limit(*scenario.Scenario, attls.Role) string { return "" }
 func (idle) Identify(context.Context) (v, w string, e error) {
 	return "", "", errors.New("it does not say")
 }
@@ -38,9 +39,9 @@ type idling struct {
 }
 
 func (idling) Address() string { return "" }
-func (p idling) Claims() (conformance.Claims, error) {
+func (p idling) Claims() (claims.Claims, error) {
 	<-p.ctx.Done()
-	return conformance.Claims{}, p.ctx.Err()
+	return claims.Claims{}, p.ctx.Err()
 }
 func (p idling) Stop() {
 	if p.stopped != nil {
@@ -50,7 +51,7 @@ func (p idling) Stop() {
 
 func idleCases(n int) (cases []Case) {
 	for i := range n {
-		cases = append(cases, Case{"idle", "idle", conformance.Scenario{Group: strconv.Itoa(i)}})
+		cases = append(cases, Case{"idle", "idle", scenario.Scenario{Group: strconv.Itoa(i)}})
 	}
 	return cases
 }
@@ -73,7 +74,7 @@ func TestTimeout(t *testing.T) {
 func TestInterrupt(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	started, stopped := make(chan struct{}), 0
-	cases := append([]Case{{"nobody", "idle", conformance.Scenario{}}}, idleCases(3)...)
+	cases := append([]Case{{"nobody", "idle", scenario.Scenario{}}}, idleCases(3)...)
 	go func() {
 		<-started
 		<-started // both ends of the second case

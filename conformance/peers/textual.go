@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
 	"attls/internal/console"
 )
 
@@ -17,7 +17,7 @@ type textual struct {
 	*console.Program
 	address string
 	done    chan struct{}
-	claims  conformance.Claims
+	claims  claims.Claims
 	err     error
 }
 
@@ -30,7 +30,7 @@ const adapterLimit = "the adapter makes one connection with a program, and bring
 type conversation func(ctx context.Context, p *console.Program) (sent, received int64, err error)
 
 // reading makes claims of what a program has printed.
-type reading func(printed string) (conformance.Claims, error)
+type reading func(printed string) (claims.Claims, error)
 
 // follow has a conversation with a program that has started, and makes claims of
 // what it has printed then.
@@ -49,12 +49,12 @@ func follow(ctx context.Context, p *console.Program, address string, talk conver
 }
 
 // fail says in claims that a conversation came to nothing, unless they say why.
-func fail(c *conformance.Claims, err error) {
+func fail(c *claims.Claims, err error) {
 	c.State = "failed"
 	if c.Error != nil {
 		return
 	}
-	c.Error = &conformance.ErrorClaim{Class: attls.Local.String(), Failure: c.Stack, Detail: err.Error()}
+	c.Error = &claims.ErrorClaim{Class: attls.Local.String(), Failure: c.Stack, Detail: err.Error()}
 	if c.AlertReceived != nil {
 		c.Error.Class, c.Error.Alert = attls.FromPeer.String(), c.AlertReceived
 	} else if c.AlertSent != nil {
@@ -64,7 +64,7 @@ func fail(c *conformance.Claims, err error) {
 
 func (t *textual) Address() string { return t.address }
 
-func (t *textual) Claims() (conformance.Claims, error) {
+func (t *textual) Claims() (claims.Claims, error) {
 	<-t.done
 	return t.claims, t.err
 }

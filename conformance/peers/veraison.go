@@ -17,7 +17,7 @@ import (
 
 	"attls"
 	"attls/attestation"
-	"attls/conformance"
+	"attls/conformance/cases"
 	"attls/extensions/profile"
 	"attls/negotiation"
 
@@ -184,7 +184,7 @@ func (s *veraison) appraise(ctx context.Context, r *negotiation.AppraisalRequest
 		}
 		return verdict.Result, nil
 	}
-	liar, err := conformance.Lying(s.lie, s.verifier)
+	liar, err := cases.Lying(s.lie, s.verifier)
 	if err != nil {
 		return nil, err
 	}

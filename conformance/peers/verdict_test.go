@@ -8,7 +8,9 @@ import (
 	"testing"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/cases"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 )
 
 // TestVerdict: an expected deviation passes as such in the releases that are known for
@@ -16,17 +18,17 @@ import (
 // other way round, and of a release that nobody tried both pass.
 func TestVerdict(t *testing.T) {
 	all := map[string]Peer{"attls": InProcess{}, "mbedtls": MbedTLS{}, "gnutls": GnuTLS{}}
-	client := func(alert attls.AlertDescription) []conformance.Claims {
-		return []conformance.Claims{{Role: "client", AlertSent: &conformance.AlertClaim{Code: uint8(alert)}, Error: &conformance.ErrorClaim{}}, {Role: "server"}}
+	client := func(alert attls.AlertDescription) []claims.Claims {
+		return []claims.Claims{{Role: "client", AlertSent: &claims.AlertClaim{Code: uint8(alert)}, Error: &claims.ErrorClaim{}}, {Role: "server"}}
 	}
-	silent := []conformance.Claims{{Role: "client", Error: &conformance.ErrorClaim{}}, {Role: "server"}}
-	accepts := []conformance.Claims{{Role: "client"}, {Role: "server"}}
+	silent := []claims.Claims{{Role: "client", Error: &claims.ErrorClaim{}}, {Role: "server"}}
+	accepts := []claims.Claims{{Role: "client"}, {Role: "server"}}
 	wrong := errors.New("the wrong alert")
 	for _, test := range []struct {
 		name          string
 		peer, version string
 		fail          string
-		ends          []conformance.Claims
+		ends          []claims.Claims
 		err           error
 		want, reason  string
 	}{
@@ -65,7 +67,7 @@ func TestVerdict(t *testing.T) {
 		{"either, where it may have begun: the deviation", "gnutls", "gnutls-cli 3.8.0", "ccs-value.server", accepts, wrong, Deviation, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := Case{test.peer, "attls", conformance.Scenario{Profile: "early-attestation-06", Fail: test.fail}}
+			c := Case{test.peer, "attls", scenario.Scenario{Profile: "early-attestation-06", Fail: test.fail}}
 			if _, err := findFault(&c.Scenario); test.fail != "" && err != nil {
 				c.Scenario.Profile = "" // a fault of TLS itself
 			}
@@ -148,31 +150,31 @@ func TestVersions(t *testing.T) {
 
 // TestJudgeFault: the end that must reject is held to its alert.
 func TestJudgeFault(t *testing.T) {
-	s := conformance.Scenario{Profile: "early-attestation-06", Attester: conformance.AttestServer, Model: conformance.ModelEvidence,
-		Credential: conformance.CredentialX509, Fail: "binder_mismatch"}
+	s := scenario.Scenario{Profile: "early-attestation-06", Attester: scenario.AttestServer, Model: claims.ModelEvidence,
+		Credential: claims.CredentialX509, Fail: "binder_mismatch"}
 	p, err := s.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := conformance.FindFault(p, s, s.Fail)
+	f, err := cases.FindFault(p, s, s.Fail)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := Case{"mbedtls", "attls", f.Scenario}
-	right, server := conformance.Claims{Role: "client", AlertSent: f.Alert, Error: &conformance.ErrorClaim{}}, conformance.Claims{Role: "server"}
+	right, server := claims.Claims{Role: "client", AlertSent: f.Alert, Error: &claims.ErrorClaim{}}, claims.Claims{Role: "server"}
 	if err := Judge(&c, &right, &server); err != nil {
 		t.Error(err)
 	}
-	silent := conformance.Claims{Role: "client", Error: &conformance.ErrorClaim{}}
-	told := conformance.Claims{Role: "server", AlertReceived: f.Alert}
+	silent := claims.Claims{Role: "client", Error: &claims.ErrorClaim{}}
+	told := claims.Claims{Role: "server", AlertReceived: f.Alert}
 	if err := Judge(&c, &silent, &told); err != nil {
 		t.Errorf("the alert that the other end received: %v", err)
 	}
-	for name, wrong := range map[string]conformance.Claims{
+	for name, wrong := range map[string]claims.Claims{
 		"accepted":    {Role: "client"},
-		"told":        {Role: "client", AlertReceived: f.Alert, Error: &conformance.ErrorClaim{Class: attls.FromPeer.String()}},
-		"silent":      {Role: "client", Error: &conformance.ErrorClaim{}},
-		"other alert": {Role: "client", Error: &conformance.ErrorClaim{}, AlertSent: &conformance.AlertClaim{Code: f.Alert.Code + 1}},
+		"told":        {Role: "client", AlertReceived: f.Alert, Error: &claims.ErrorClaim{Class: attls.FromPeer.String()}},
+		"silent":      {Role: "client", Error: &claims.ErrorClaim{}},
+		"other alert": {Role: "client", Error: &claims.ErrorClaim{}, AlertSent: &claims.AlertClaim{Code: f.Alert.Code + 1}},
 	} {
 		if Judge(&c, &wrong, &server) == nil {
 			t.Errorf("%s: nothing was noticed", name)
@@ -183,27 +185,27 @@ func TestJudgeFault(t *testing.T) {
 // TestJudgeLeniently: where the text names no alert any will do, and where it
 // lets the receiver go without the check, going on will.
 func TestJudgeLeniently(t *testing.T) {
-	other := &conformance.AlertClaim{Code: uint8(attls.AlertInternalError), Name: "internal_error"}
-	closing := &conformance.AlertClaim{Code: uint8(attls.AlertCloseNotify)}
-	client := conformance.Claims{Role: "client"}
+	other := &claims.AlertClaim{Code: uint8(attls.AlertInternalError), Name: "internal_error"}
+	closing := &claims.AlertClaim{Code: uint8(attls.AlertCloseNotify)}
+	client := claims.Claims{Role: "client"}
 	for _, test := range []struct {
 		fail   string
-		server conformance.Claims
+		server claims.Claims
 		passes bool
 	}{
-		{"compression", conformance.Claims{AlertSent: other, Error: &conformance.ErrorClaim{}}, false},
-		{"share-zero", conformance.Claims{AlertSent: other, Error: &conformance.ErrorClaim{}}, true},
-		{"share-zero", conformance.Claims{AlertSent: closing, Error: &conformance.ErrorClaim{}}, false},
-		{"share-zero", conformance.Claims{}, false},
-		{"share-twice", conformance.Claims{AlertSent: other, Error: &conformance.ErrorClaim{}}, true},
-		{"share-twice", conformance.Claims{}, false}, // nor did it go on
+		{"compression", claims.Claims{AlertSent: other, Error: &claims.ErrorClaim{}}, false},
+		{"share-zero", claims.Claims{AlertSent: other, Error: &claims.ErrorClaim{}}, true},
+		{"share-zero", claims.Claims{AlertSent: closing, Error: &claims.ErrorClaim{}}, false},
+		{"share-zero", claims.Claims{}, false},
+		{"share-twice", claims.Claims{AlertSent: other, Error: &claims.ErrorClaim{}}, true},
+		{"share-twice", claims.Claims{}, false}, // nor did it go on
 	} {
-		c := Case{"attls", "mbedtls", conformance.Scenario{Attester: conformance.AttestNone, Fail: test.fail}}
+		c := Case{"attls", "mbedtls", scenario.Scenario{Attester: scenario.AttestNone, Fail: test.fail}}
 		if err := Judge(&c, &client, &test.server); (err == nil) != test.passes {
 			t.Errorf("%s: %v", test.fail, err)
 		}
 	}
-	sound := Case{"attls", "attls", conformance.Scenario{Attester: conformance.AttestNone, Group: "x25519"}}
+	sound := Case{"attls", "attls", scenario.Scenario{Attester: scenario.AttestNone, Group: "x25519"}}
 	r := Run(t.Context(), sound, map[string]Peer{"attls": InProcess{}}, Settings{})
 	if r.Status != Passed {
 		t.Fatal(r.Reason)
@@ -220,7 +222,7 @@ func TestJudgeLeniently(t *testing.T) {
 // the other end.
 func TestUnprovoked(t *testing.T) {
 	for _, asked := range []bool{true, false} { // for the certificate in which the fault is
-		c := Case{"attls", "crypto/tls", conformance.Scenario{Attester: conformance.AttestNone, Group: "x25519", ClientCertificate: asked, Tolerate: "apart.client"}}
+		c := Case{"attls", "crypto/tls", scenario.Scenario{Attester: scenario.AttestNone, Group: "x25519", ClientCertificate: asked, Tolerate: "apart.client"}}
 		r := Run(t.Context(), c, map[string]Peer{"attls": InProcess{}, "crypto/tls": CryptoTLS{}}, Settings{})
 		if asked && r.Status != Passed || !asked && (r.Status != Failed || !strings.Contains(r.Reason, "apart.client was not sent")) {
 			t.Errorf("asked for: %v, %s: %s", asked, r.Status, r.Reason)
@@ -230,12 +232,12 @@ func TestUnprovoked(t *testing.T) {
 
 // TestDeviant: what a stack is known to do is held against what both ends say.
 func TestDeviant(t *testing.T) {
-	alert := &conformance.AlertClaim{Code: uint8(attls.AlertDecodeError)}
-	failed, silent, told := conformance.Claims{AlertSent: alert, Error: &conformance.ErrorClaim{}}, conformance.Claims{Error: &conformance.ErrorClaim{}}, conformance.Claims{AlertReceived: alert}
-	sound := conformance.Claims{}
+	alert := &claims.AlertClaim{Code: uint8(attls.AlertDecodeError)}
+	failed, silent, told := claims.Claims{AlertSent: alert, Error: &claims.ErrorClaim{}}, claims.Claims{Error: &claims.ErrorClaim{}}, claims.Claims{AlertReceived: alert}
+	sound := claims.Claims{}
 	for name, test := range map[string]struct {
 		d            Deviant
-		mine, theirs *conformance.Claims
+		mine, theirs *claims.Claims
 		shows        bool
 	}{
 		"the alert":         {Deviant{Alert: attls.AlertDecodeError}, &failed, &sound, true},
@@ -257,7 +259,7 @@ func TestDeviant(t *testing.T) {
 // and of a receiver that the stack can be.
 func TestDeviations(t *testing.T) {
 	faults := map[string]bool{}
-	for _, f := range conformance.TLSFaults(conformance.Scenario{}) {
+	for _, f := range cases.TLSFaults(scenario.Scenario{}) {
 		faults[f.Name] = true
 	}
 	combinations, err := allowed(mbedTLSProfiles[1:])
@@ -269,7 +271,7 @@ func TestDeviations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range conformance.Faults(p, s) {
+		for _, f := range cases.Faults(p, s) {
 			faults[f.Name] = true
 		}
 	}

@@ -16,7 +16,8 @@ import (
 	"time"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 	"attls/internal/gate"
 )
 
@@ -233,12 +234,12 @@ func (s shown) Repeat() string { return s.report.repeat(s.Run) }
 // What says in a few words how the run attests.
 func (s shown) What() string {
 	c := &s.Scenario
-	if c.Attester == "" || c.Attester == conformance.AttestNone {
+	if c.Attester == "" || c.Attester == scenario.AttestNone {
 		return "nobody attests"
 	}
-	who := map[conformance.Attesters]string{conformance.AttestClient: "client attests", conformance.AttestServer: "server attests", conformance.AttestBoth: "both attest"}[c.Attester]
-	what := map[string]string{conformance.ModelEvidence: "Evidence", conformance.ModelResults: "Results"}[c.Model]
-	how := map[string]string{conformance.CredentialX509: "beside X.509", conformance.CredentialAttestation: "alone"}[c.Credential]
+	who := map[scenario.Attesters]string{scenario.AttestClient: "client attests", scenario.AttestServer: "server attests", scenario.AttestBoth: "both attest"}[c.Attester]
+	what := map[string]string{claims.ModelEvidence: "Evidence", claims.ModelResults: "Results"}[c.Model]
+	how := map[string]string{claims.CredentialX509: "beside X.509", claims.CredentialAttestation: "alone"}[c.Credential]
 	return strings.TrimSpace(who + ", " + what + " " + how)
 }
 
@@ -261,7 +262,7 @@ func (s shown) Tags() (tags []string) {
 
 // Errors are the ends that found something wrong, and what.
 func (s shown) Errors() (list []endError) {
-	for _, c := range []*conformance.Claims{s.ClientClaims, s.ServerClaims} {
+	for _, c := range []*claims.Claims{s.ClientClaims, s.ServerClaims} {
 		if c != nil && c.Error != nil {
 			list = append(list, endError{c.Role, c.Error})
 		}
@@ -271,20 +272,20 @@ func (s shown) Errors() (list []endError) {
 
 type endError struct {
 	Role string
-	*conformance.ErrorClaim
+	*claims.ErrorClaim
 }
 
 // Agreements compare the claims of both ends; none when one is missing.
-func (s shown) Agreements() []conformance.Agreement {
+func (s shown) Agreements() []claims.Agreement {
 	if s.ClientClaims == nil || s.ServerClaims == nil {
 		return nil
 	}
-	return conformance.Agreements(s.ClientClaims, s.ServerClaims)
+	return claims.Agreements(s.ClientClaims, s.ServerClaims)
 }
 
 // claim is a row of the table of claims.
 type claim struct {
-	conformance.Agreement
+	claims.Agreement
 	Group string // the heading above the row, where one begins
 	Name  string // what is claimed, without its group
 }
@@ -325,7 +326,7 @@ func (s shown) Differences() (n int) {
 
 // Verdicts are what each relying party found.
 func (s shown) Verdicts() (list []verdict) {
-	for _, c := range []*conformance.Claims{s.ClientClaims, s.ServerClaims} {
+	for _, c := range []*claims.Claims{s.ClientClaims, s.ServerClaims} {
 		if c == nil {
 			continue
 		}
@@ -340,7 +341,7 @@ func (s shown) Verdicts() (list []verdict) {
 
 type verdict struct {
 	By, On string
-	*conformance.VerdictClaim
+	*claims.VerdictClaim
 }
 
 // Rows are the requirements of the run, for the script of the page.

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"attls/conformance"
 	"attls/conformance/report"
+	"attls/conformance/scenario"
 )
 
 // TestDeal: whatever the number of shards, each case is in one, neighbours are in
@@ -155,8 +155,8 @@ func TestContradictions(t *testing.T) {
 // TestIdle: what was asked for and not tried at all is said of a whole grid, not of a
 // part of one.
 func TestIdle(t *testing.T) {
-	sound, faulty := conformance.Scenario{}, conformance.Scenario{Fail: "binder"}
-	run := func(server string, s conformance.Scenario, o report.Outcome) report.Run {
+	sound, faulty := scenario.Scenario{}, scenario.Scenario{Fail: "binder"}
+	run := func(server string, s scenario.Scenario, o report.Outcome) report.Run {
 		return report.Run{ID: server + string(o) + s.Fail, Client: "attls", Server: server, Scenario: s, Outcome: o}
 	}
 	for _, test := range []struct {

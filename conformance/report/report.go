@@ -9,8 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"attls/conformance"
+	"attls/conformance/cases"
+	"attls/conformance/claims"
 	"attls/conformance/dissect"
+	"attls/conformance/scenario"
+	"attls/conformance/trace"
 )
 
 // Schema names the shape of a Report.
@@ -62,23 +65,23 @@ var Outcomes = []Outcome{Failed, Deviation, Passed, Limit, Skipped}
 // Run is one connection between two stacks, or the reason why there was none.
 type Run struct {
 	// ID is unique in a report: the stacks and the scenario.
-	ID       string               `json:"id"`
-	Number   int                  `json:"number,omitempty"` // in the grid, from 1
-	Client   string               `json:"client"`           // stack
-	Server   string               `json:"server"`
-	Scenario conformance.Scenario `json:"scenario"`
-	Outcome  Outcome              `json:"outcome"`
+	ID       string            `json:"id"`
+	Number   int               `json:"number,omitempty"` // in the grid, from 1
+	Client   string            `json:"client"`           // stack
+	Server   string            `json:"server"`
+	Scenario scenario.Scenario `json:"scenario"`
+	Outcome  Outcome           `json:"outcome"`
 	// Reason says why a run did not pass, in a sentence. Of one that passed it says that
 	// it does what other releases of the stack do not.
-	Reason       string              `json:"reason,omitempty"`
-	ClientClaims *conformance.Claims `json:"client_claims,omitempty"`
-	ServerClaims *conformance.Claims `json:"server_claims,omitempty"`
+	Reason       string         `json:"reason,omitempty"`
+	ClientClaims *claims.Claims `json:"client_claims,omitempty"`
+	ServerClaims *claims.Claims `json:"server_claims,omitempty"`
 	// Earlier is what client and server claim of the connection whose session this
 	// one brings back.
-	Earlier []conformance.Claims `json:"earlier,omitempty"`
-	Ladder  []conformance.Step   `json:"ladder,omitempty"`
-	Binders []conformance.Binder `json:"binders,omitempty"`
-	Fault   *conformance.Fault   `json:"fault,omitempty"` // that was injected
+	Earlier []claims.Claims   `json:"earlier,omitempty"`
+	Ladder  []trace.Step      `json:"ladder,omitempty"`
+	Binders []scenario.Binder `json:"binders,omitempty"`
+	Fault   *cases.Fault      `json:"fault,omitempty"` // that was injected
 	// Requirements are the rows that the fault is about.
 	Requirements []string `json:"requirements,omitempty"`
 	// Findings are the rules that were seen to be broken in a recording of the run.
@@ -91,13 +94,13 @@ type Run struct {
 
 // New begins a report.
 func New(title string) *Report {
-	return &Report{Schema: Schema, Title: title, Version: conformance.StackVersion(), Runs: []Run{}}
+	return &Report{Schema: Schema, Title: title, Version: claims.StackVersion(), Runs: []Run{}}
 }
 
 // Add takes in a run of the in-process stack against itself.
-func (r *Report) Add(result *conformance.Result, took time.Duration) *Run {
+func (r *Report) Add(result *scenario.Result, took time.Duration) *Run {
 	run := Run{Client: "attls", Server: "attls", Scenario: result.Scenario, Outcome: Passed, Ladder: result.Ladder,
-		Binders: result.Binders, Fault: conformance.FaultOf(result), Seconds: took.Seconds()}
+		Binders: result.Binders, Fault: cases.FaultOf(result), Seconds: took.Seconds()}
 	run.ID = run.Client + "-" + run.Server + "/" + run.Scenario.String()
 	if result.Err != nil {
 		run.Outcome, run.Reason = Failed, result.Err.Error()

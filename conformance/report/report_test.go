@@ -13,8 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"attls/conformance"
+	"attls/conformance/cases"
+	"attls/conformance/claims"
 	"attls/conformance/report"
+	"attls/conformance/scenario"
 
 	"golang.org/x/net/html"
 )
@@ -28,14 +30,14 @@ func sample(t testing.TB) *report.Report {
 	r.Began, r.Seconds = time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC), 12.3
 	r.Program, r.Command, r.Version = "/opt/attls", "attls conform --full", "v1.2.3"
 	r.Stacks = []report.Stack{{Name: "attls", Version: "v1.2.3"}, {Name: "mbedtls", Version: "Mbed TLS 3.6.6"}, {Name: "gnutls", Missing: "gnutls-cli is not installed."}}
-	for _, s := range []conformance.Scenario{
+	for _, s := range []scenario.Scenario{
 		{Profile: "early-attestation-06"},
-		{Profile: "early-attestation-06", Attester: conformance.AttestBoth, HelloRetry: true, Group: "secp256r1"},
+		{Profile: "early-attestation-06", Attester: scenario.AttestBoth, HelloRetry: true, Group: "secp256r1"},
 		{Profile: "early-attestation-06", Fail: "binder"},
 		{Profile: "tls-attestation-07", Suite: "TLS_AES_256_GCM_SHA384"},
 		{Profile: "mbedtls-poc"},
 	} {
-		result := conformance.Run(context.Background(), s, conformance.Find(conformance.FindInjection))
+		result := scenario.Run(context.Background(), s, scenario.Find(cases.Find))
 		if result.Err != nil {
 			t.Fatal(result.Err)
 		}
@@ -46,18 +48,18 @@ func sample(t testing.TB) *report.Report {
 	// an attacker.
 	bad := &r.Runs[1]
 	bad.Server, bad.Outcome, bad.Reason = "mbedtls", report.Failed, "the claims differ: challenge "+attack
-	claims := *bad.ServerClaims
-	claims.Attestation = append([]conformance.AttestationClaim(nil), claims.Attestation...)
-	claims.Attestation[0].Challenge = strings.Repeat("00", 32)
-	claims.ALPN, claims.Group = attack, ""
+	claimed := *bad.ServerClaims
+	claimed.Attestation = append([]claims.AttestationClaim(nil), claimed.Attestation...)
+	claimed.Attestation[0].Challenge = strings.Repeat("00", 32)
+	claimed.ALPN, claimed.Group = attack, ""
 	other := *bad.ClientClaims
 	other.ALPN = "h2"
-	bad.ClientClaims, bad.ServerClaims, bad.Capture = &other, &claims, "out/"+attack+".pcapng"
+	bad.ClientClaims, bad.ServerClaims, bad.Capture = &other, &claimed, "out/"+attack+".pcapng"
 	r.Runs[3].Client, r.Runs[3].Outcome, r.Runs[3].Reason = "mbedtls", report.Deviation, "mbedTLS sends decode_error where the draft wants illegal_parameter."
 	r.Runs[4].Server = "openssl"
 	r.Runs = append(r.Runs,
 		report.Run{ID: "gnutls-attls/plain", Client: "gnutls", Server: "attls", Outcome: report.Skipped, Reason: "gnutls-cli is not installed."},
-		report.Run{ID: "openssl-attls/early", Client: "openssl", Server: "attls", Scenario: conformance.Scenario{Profile: "early-attestation-06"},
+		report.Run{ID: "openssl-attls/early", Client: "openssl", Server: "attls", Scenario: scenario.Scenario{Profile: "early-attestation-06"},
 			Outcome: report.Limit, Reason: "OpenSSL sends no extension of the user's in CertificateEntry."})
 	return r
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
 )
 
 // Sizes shows of which sizes Evidence passed, and otherwise which end refused it.
@@ -55,7 +55,7 @@ func (c SizeCell) Colour() Outcome {
 
 // Way says where the Evidence travels.
 func (r SizeRow) Way() string {
-	if r.Credential == conformance.CredentialX509 {
+	if r.Credential == claims.CredentialX509 {
 		return "beside X.509"
 	}
 	return "alone"
@@ -122,7 +122,7 @@ func sizeCell(run *Run) SizeCell {
 	c.Passed = run.ClientClaims.Error == nil && run.ServerClaims.Error == nil
 	for _, end := range []struct {
 		role   attls.Role
-		claims *conformance.Claims
+		claims *claims.Claims
 	}{{attls.RoleClient, run.ClientClaims}, {attls.RoleServer, run.ServerClaims}} {
 		if e := end.claims.Error; e == nil || e.Class == attls.FromPeer.String() {
 			continue

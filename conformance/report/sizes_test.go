@@ -7,29 +7,30 @@ import (
 	"testing"
 
 	"attls"
-	"attls/conformance"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
 )
 
 // sizeRun is a run in which the client attests with so many octets.
-func sizeRun(octets int, o Outcome, client, server conformance.Claims) Run {
+func sizeRun(octets int, o Outcome, client, server claims.Claims) Run {
 	return Run{Client: "attls", Server: "mbedtls", Outcome: o, ClientClaims: &client, ServerClaims: &server,
-		Scenario: conformance.Scenario{Profile: "p", Attester: conformance.AttestClient, Credential: conformance.CredentialX509, Payload: octets}}
+		Scenario: scenario.Scenario{Profile: "p", Attester: scenario.AttestClient, Credential: claims.CredentialX509, Payload: octets}}
 }
 
 // TestSizes: a row for each sender, receiver and way, a column for each size, and
 // in each cell who refused, with which alert.
 func TestSizes(t *testing.T) {
-	fine := conformance.Claims{}
-	own := conformance.Claims{Error: &conformance.ErrorClaim{Class: attls.Local.String()}}
+	fine := claims.Claims{}
+	own := claims.Claims{Error: &claims.ErrorClaim{Class: attls.Local.String()}}
 	loud := own
-	loud.AlertSent = &conformance.AlertClaim{Name: "internal_error"}
-	told := conformance.Claims{Error: &conformance.ErrorClaim{Class: attls.FromPeer.String()}}
+	loud.AlertSent = &claims.AlertClaim{Name: "internal_error"}
+	told := claims.Claims{Error: &claims.ErrorClaim{Class: attls.FromPeer.String()}}
 	r := New("sizes")
 	if r.Sizes() != nil {
 		t.Error("a table without runs")
 	}
 	alone := sizeRun(1, Skipped, fine, fine)
-	alone.Scenario.Credential, alone.Scenario.Attester = conformance.CredentialAttestation, conformance.AttestServer
+	alone.Scenario.Credential, alone.Scenario.Attester = claims.CredentialAttestation, scenario.AttestServer
 	alone.ClientClaims = nil
 	r.Runs = []Run{sizeRun(1<<20, Passed, loud, told), sizeRun(1, Passed, fine, fine), sizeRun(60<<10, Deviation, told, own), alone,
 		{Client: "attls", Server: "mbedtls", Outcome: Passed}}
@@ -67,32 +68,32 @@ func TestSizes(t *testing.T) {
 
 // TestAttested: what counts is a scenario that passed, once, whatever cuts it.
 func TestAttested(t *testing.T) {
-	s := conformance.Scenario{Profile: "p", Attester: conformance.AttestServer, Model: "evidence", Credential: "x509", Suite: "s", Group: "g"}
-	run := func(client, server string, o Outcome, change func(*conformance.Scenario)) Run {
+	s := scenario.Scenario{Profile: "p", Attester: scenario.AttestServer, Model: "evidence", Credential: "x509", Suite: "s", Group: "g"}
+	run := func(client, server string, o Outcome, change func(*scenario.Scenario)) Run {
 		run := Run{Client: client, Server: server, Outcome: o, Scenario: s}
 		change(&run.Scenario)
 		return run
 	}
-	as := func(*conformance.Scenario) {}
+	as := func(*scenario.Scenario) {}
 	r := New("")
 	r.Runs = []Run{
 		run("attls", "mbedtls", Passed, as),
 		run("mbedtls", "attls", Passed, as),
 		run("attls", "poc", Passed, as),
-		run("attls", "mbedtls", Passed, func(s *conformance.Scenario) { s.Group = "other" }),
-		run("attls", "mbedtls", Passed, func(s *conformance.Scenario) { s.Suite = "other" }),
-		run("attls", "mbedtls", Passed, func(s *conformance.Scenario) { s.HelloRetry = true }),
-		run("attls", "mbedtls", Passed, func(s *conformance.Scenario) { s.Resumption = conformance.ResumePSKOnly }),
+		run("attls", "mbedtls", Passed, func(s *scenario.Scenario) { s.Group = "other" }),
+		run("attls", "mbedtls", Passed, func(s *scenario.Scenario) { s.Suite = "other" }),
+		run("attls", "mbedtls", Passed, func(s *scenario.Scenario) { s.HelloRetry = true }),
+		run("attls", "mbedtls", Passed, func(s *scenario.Scenario) { s.Resumption = scenario.ResumePSKOnly }),
 		// the same, or not one
-		run("attls", "mbedtls", Passed, func(s *conformance.Scenario) { s.Split = 7 }),
-		run("attls", "mbedtls", Passed, func(s *conformance.Scenario) { s.Fragment = 64 }),
+		run("attls", "mbedtls", Passed, func(s *scenario.Scenario) { s.Split = 7 }),
+		run("attls", "mbedtls", Passed, func(s *scenario.Scenario) { s.Fragment = 64 }),
 		run("attls-command", "mbedtls", Passed, as),
-		run("attls", "mbedtls", Passed, func(s *conformance.Scenario) { s.Payload, s.Group = 1, "payload" }),
-		run("attls", "mbedtls", Passed, func(s *conformance.Scenario) { s.Fail, s.Group = "binder", "fail" }),
-		run("attls", "mbedtls", Passed, func(s *conformance.Scenario) { s.Tolerate, s.Group = "padding", "tolerate" }),
-		run("attls", "mbedtls", Passed, func(s *conformance.Scenario) { s.Attester, s.Profile = conformance.AttestNone, "" }),
-		run("attls", "mbedtls", Failed, func(s *conformance.Scenario) { s.Group = "failed" }),
-		run("attls", "mbedtls", Deviation, func(s *conformance.Scenario) { s.Group = "deviation" }),
+		run("attls", "mbedtls", Passed, func(s *scenario.Scenario) { s.Payload, s.Group = 1, "payload" }),
+		run("attls", "mbedtls", Passed, func(s *scenario.Scenario) { s.Fail, s.Group = "binder", "fail" }),
+		run("attls", "mbedtls", Passed, func(s *scenario.Scenario) { s.Tolerate, s.Group = "padding", "tolerate" }),
+		run("attls", "mbedtls", Passed, func(s *scenario.Scenario) { s.Attester, s.Profile = scenario.AttestNone, "" }),
+		run("attls", "mbedtls", Failed, func(s *scenario.Scenario) { s.Group = "failed" }),
+		run("attls", "mbedtls", Deviation, func(s *scenario.Scenario) { s.Group = "deviation" }),
 		run("attls", "attls-command", Passed, as),
 	}
 	list := r.Attested()

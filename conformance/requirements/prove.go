@@ -8,7 +8,7 @@ import (
 	"slices"
 	"sync"
 
-	"attls/conformance"
+	"attls/conformance/cases"
 	"attls/extensions/profile"
 	"attls/internal/rule"
 )
@@ -31,7 +31,7 @@ type Proof struct {
 type unit struct {
 	profile string
 	rows    []string
-	c       *conformance.Case
+	c       *cases.Case
 	place   int
 }
 
@@ -78,7 +78,7 @@ const Everything = "all"
 func units(all []Document, name, id string) ([]*unit, error) {
 	var list []*unit
 	found := map[string]*unit{}
-	add := func(under string, cases map[string]*conformance.Case, d *Document) {
+	add := func(under string, cases map[string]*cases.Case, d *Document) {
 		for i := range d.Rows {
 			r := &d.Rows[i]
 			if r.Class != Enforced || id != "" && id != r.ID {
@@ -137,7 +137,7 @@ func (u *unit) prove() Proof {
 		return p
 	}
 	err := u.c.RunWithoutRule()
-	var not *conformance.NotRunError
+	var not *cases.NotRunError
 	switch {
 	case err == nil:
 		p.Text = "it passes without the rule"

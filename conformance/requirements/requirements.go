@@ -15,7 +15,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"attls/conformance"
+	"attls/conformance/cases"
 	"attls/extensions/profile"
 	"attls/internal/rule"
 )
@@ -75,7 +75,7 @@ type Document struct {
 	Rows       []Row     `yaml:"rows" json:"rows"`
 	Readings   []Reading `yaml:"-" json:"readings,omitempty"`
 
-	cases map[string]*conformance.Case
+	cases map[string]*cases.Case
 }
 
 // Title names a document.
@@ -195,10 +195,10 @@ func (d *Document) source() []Row {
 
 // findCases lists the cases that the document's rows may cite, by name.
 func (d *Document) findCases(before []Document) error {
-	d.cases = map[string]*conformance.Case{}
+	d.cases = map[string]*cases.Case{}
 	switch {
 	case d.TLS:
-		d.add(conformance.Cases(nil))
+		d.add(cases.Cases(nil))
 		return nil
 	case d.Common:
 		for i := range before {
@@ -214,7 +214,7 @@ func (d *Document) findCases(before []Document) error {
 	if err != nil {
 		return err
 	}
-	d.add(conformance.Cases(p))
+	d.add(cases.Cases(p))
 	for _, r := range p.Readings {
 		reading := Reading{AMB: r.AMB, Switch: r.Switch, Options: r.Options, Default: r.Default, Why: r.Why}
 		for _, o := range r.Options {
@@ -238,7 +238,7 @@ func (d *Document) load() (*profile.Profile, error) {
 	return profile.Load(d.Profile, profile.Options{})
 }
 
-func (d *Document) add(cases []conformance.Case) {
+func (d *Document) add(cases []cases.Case) {
 	for i := range cases {
 		if c := &cases[i]; d.cases[c.Name] == nil {
 			d.cases[c.Name] = c

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"attls/conformance"
+	"attls/conformance/cases"
 	"attls/extensions/profile"
 	"attls/internal/rule"
 )
@@ -47,7 +47,7 @@ func functions(t *testing.T, dir string, tests bool) map[string]bool {
 type checker struct {
 	t     *testing.T
 	known map[string]map[string]bool
-	cases map[string]*conformance.Case
+	cases map[string]*cases.Case
 }
 
 func (c *checker) has(pkg, name string, tests bool) bool {
@@ -264,11 +264,11 @@ func TestSpec(t *testing.T) {
 // TestNotProven: a case that passes without the rule it names, or fails with it,
 // is told apart from a proof.
 func TestNotProven(t *testing.T) {
-	cases := conformance.Cases(nil)
-	wrong, broken := cases[0], cases[0]
+	selected := cases.Cases(nil)
+	wrong, broken := selected[0], selected[0]
 	wrong.Rule = rule.OfferOrder
 	broken.Scenario.Suite = "TLS_NONSENSE"
-	for want, c := range map[string]*conformance.Case{"it passes without the rule": &wrong, "it fails with the rule in force": &broken} {
+	for want, c := range map[string]*cases.Case{"it passes without the rule": &wrong, "it fails with the rule in force": &broken} {
 		if p := (&unit{c: c}).prove(); p.Proven || !strings.HasPrefix(p.Text, want) {
 			t.Errorf("%+v, want: %s", p, want)
 		}

@@ -1,0 +1,83 @@
+package cases
+
+import (
+	"errors"
+	"testing"
+
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
+	"attls/internal/rule"
+)
+
+// TestCases: the cases of TLS 1.3 itself pass, fail without their rules where
+// these can be turned off, and do not notice when another rule is off. Package
+// requirements runs those of the profiles.
+func TestCases(t *testing.T) {
+	for _, c := range Cases(nil) {
+		if err := c.Run(); err != nil {
+			t.Errorf("%s: %v", c.Name, err)
+		}
+		if c.Rule == "" {
+			continue
+		}
+		if err := c.RunWithoutRule(); err == nil {
+			t.Errorf("%s passes without %s", c.Name, c.Rule)
+		}
+		c.Rule = rule.OfferOrder
+		if err := c.RunWithoutRule(); err != nil {
+			t.Errorf("%s fails without a rule that it does not check: %v", c.Name, err)
+		}
+	}
+}
+
+// TestCaseDoesNotRun: a case that cannot be run at all is no proof of anything.
+func TestCaseDoesNotRun(t *testing.T) {
+	c := Case{Scenario: scenario.Scenario{Suite: "TLS_NONSENSE", Attester: scenario.AttestNone}}
+	var not *NotRunError
+	if err := c.Run(); !errors.As(err, &not) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestReadingCases: a switch of the binder has a case for each other reading
+// that gives another value.
+func TestReadingCases(t *testing.T) {
+	var found []string
+	for _, c := range Cases(load(t, "early-attestation-06")) {
+		if c.Rule == rule.BinderCompared && c.Fault.Name != "binder" {
+			found = append(found, c.Name)
+		}
+	}
+	if want := []string{"binder/hrr=a", "binder/hrr=b", "binder/hrr=d"}; len(found) != len(want) || found[0] != want[0] || found[2] != want[2] {
+		t.Errorf("%v", found)
+	}
+}
+
+// TestTLSFaults: each fault of TLS 1.3 has a name of its own, is found by it with
+// the scenario that it needs, and can be had over a network.
+func TestTLSFaults(t *testing.T) {
+	seen := map[string]bool{}
+	for _, f := range Faults(nil, scenario.Scenario{ALPN: "no"}) {
+		found, err := FindFault(nil, f.Scenario, f.Name)
+		if err != nil || seen[f.Name] || found.Scenario.String() != f.Scenario.String() || f.Scenario.Injected() != f.Name {
+			t.Errorf("%s: %+v, %v", f.Name, found, err)
+		}
+		seen[f.Name] = true
+		if (f.Takes == "") == (f.Rejects == "") || (f.Takes == "") != (f.Scenario.Fail == f.Name) || f.Does == "" {
+			t.Errorf("%+v", f)
+		}
+	}
+	if _, err := FindFault(nil, scenario.Scenario{}, "binder"); err == nil {
+		t.Error("there is an attestation binder without a profile")
+	}
+	for _, s := range []scenario.Scenario{{Fail: "finished.client"}, {Tolerate: "apart.server"}, {Fail: "no-share"}, {Fail: "boundary-finished.client"}} {
+		if r := scenario.Run(t.Context(), s, scenario.Find(Find)); r.Err != nil || FaultOf(&r) == nil {
+			t.Errorf("%+v: %v", s, r.Err)
+		}
+	}
+	var r scenario.Result
+	r.Claims[0].Error = &claims.ErrorClaim{}
+	if f, _ := FindFault(nil, scenario.Scenario{}, "apart.server"); f.Judge(&r) == nil {
+		t.Error("what had to be taken was rejected, and nothing was noticed")
+	}
+}

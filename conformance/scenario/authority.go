@@ -1,0 +1,103 @@
+package scenario
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
+	"net"
+	"time"
+
+	"attls/handshake"
+)
+
+// DemoAuthority issues the certificates of demonstrations. Its key is computed
+// from a public text, so that a server and a client that know nothing of each
+// other can be tried at once: it vouches for nobody.
+type DemoAuthority struct {
+	Certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+}
+
+// demoName is the subject of the demonstration authority.
+const demoName = "attls demonstration authority (its key is public)"
+
+// DemoEpoch and demoEnd bound the validity of demonstration certificates.
+var (
+	DemoEpoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+	demoEnd   = time.Date(2119, 12, 31, 0, 0, 0, 0, time.UTC)
+)
+
+// NewDemoAuthority makes the authority; every process makes the same key.
+func NewDemoAuthority() (*DemoAuthority, error) {
+	scalar := sha256.Sum256([]byte(demoName))
+	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar[:])
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: demoName}, NotBefore: DemoEpoch, NotAfter: demoEnd,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	return &DemoAuthority{cert, key}, err
+}
+
+// Pool holds the authority's certificate.
+func (a *DemoAuthority) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.Certificate)
+	return pool
+}
+
+// KeyType names the type of a demonstration certificate's key.
+type KeyType string
+
+const (
+	KeyP256 KeyType = "secp256r1"
+	KeyRSA  KeyType = "rsa2048"
+)
+
+// Issue makes a credential with a fresh key for names (DNS names or IP
+// addresses), good for servers and clients.
+func (a *DemoAuthority) Issue(t KeyType, names ...string) (*handshake.Credential, error) {
+	var signer crypto.Signer
+	var err error
+	switch t {
+	case KeyP256:
+		signer, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case KeyRSA:
+		signer, err = rsa.GenerateKey(rand.Reader, 2048)
+	default:
+		err = fmt.Errorf("no key of type %q", t)
+	}
+	if err != nil {
+		return nil, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: "attls demonstration"}, NotBefore: DemoEpoch, NotAfter: demoEnd,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+	for _, n := range names {
+		if ip := net.ParseIP(n); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, n)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.Certificate, signer.Public(), a.key)
+	if err != nil {
+		return nil, err
+	}
+	return handshake.NewCredential([][]byte{der, a.Certificate.Raw}, signer)
+}

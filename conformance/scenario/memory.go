@@ -1,0 +1,87 @@
+package scenario
+
+import (
+	"context"
+	"sync"
+
+	"attls"
+	"attls/conformance/claims"
+	"attls/conformance/pair"
+	"attls/conformance/trace"
+	"attls/extensions/profile"
+	"attls/handshake"
+)
+
+// shared is what runs in memory have around them; it is made once, since making
+// keys takes longer than such a run.
+var shared = sync.OnceValues(NewEnvironment)
+
+// NewSetup builds both ends of a scenario for a run in memory. A profile is
+// given apart from the scenario's own, since the ends of a proof go without a rule.
+func NewSetup(p *profile.Profile, s *Scenario) (*Setup, error) {
+	env, err := shared()
+	if err != nil {
+		return nil, err
+	}
+	return newSetup(p, s, env)
+}
+
+// RunInMemory runs both ends in one goroutine, with application data both ways.
+func (s *Setup) RunInMemory() (*Result, error) {
+	o := pair.Options{Send: [2][]byte{[]byte(Request), []byte(response)}, KeepWire: true, Split: [2]pair.Split{}}
+	var traces [2]*trace.Trace
+	for _, role := range attls.Roles() {
+		answerer, err := s.answerer(role, &tape{})
+		if err != nil {
+			return nil, err
+		}
+		traces[role] = trace.New(role, s.Ends[role].Config.Profile)
+		config := s.Ends[role].Config
+		config.Tap = handshake.Taps(config.Tap, traces[role])
+		o.Answer[role] = func(w *handshake.Wait) (handshake.Answer, *attls.Error) {
+			return answerer.Answer(context.Background(), w)
+		}
+		if role == attls.RoleClient && s.LaterCredential {
+			o.Answer[role] = s.showOther(o.Answer[role])
+		}
+	}
+	o.Client, o.Server = s.Ends[attls.RoleClient].Config, s.Ends[attls.RoleServer].Config
+	both, err := pair.New(o)
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{Scenario: *s.Scenario, Pair: both}
+	for step, ok := both.Step(); ok; step, ok = both.Step() {
+		if step.Action == pair.Happened && step.Event.Kind == handshake.EventTicket {
+			r.Session = step.Event.Session
+		}
+	}
+	r.Ladder = trace.Ladder(traces[attls.RoleClient], traces[attls.RoleServer])
+	for _, role := range attls.Roles() {
+		engine := both.Engine(role)
+		out := claims.Outcome{Err: engine.Err()}
+		out.AlertSent, out.AlertReceived = traces[role].Alerts()
+		out.DataSent, out.DataReceived = traces[role].Data()
+		r.Claims[role] = claims.MakeClaims(s.Ends[role].Config.Profile, engine.State(), out)
+		r.Sent[role] = both.Wire(role)
+	}
+	return r, nil
+}
+
+// showOther answers with a certificate of another key whenever one is asked for
+// again.
+func (s *Setup) showOther(first pair.Answer) pair.Answer {
+	asked := 0
+	return func(w *handshake.Wait) (handshake.Answer, *attls.Error) {
+		if w.Kind == handshake.WaitCredential {
+			if asked++; asked > 1 {
+				other, err := s.env.Authority.Issue(KeyP256, s.Scenario.serverName())
+				if err != nil {
+					return handshake.Answer{}, attls.Errorf(attls.Local, attls.FailInternal, "%v", err)
+				}
+				return handshake.Answer{Credential: other}, nil
+			}
+		}
+		return first(w)
+	}
+}

@@ -1,0 +1,329 @@
+package scenario
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"attls"
+	"attls/conformance/claims"
+	"attls/extensions/profile"
+)
+
+// Attesters says which ends attest.
+type Attesters string
+
+const (
+	AttestNone   Attesters = "none"
+	AttestClient Attesters = "client"
+	AttestServer Attesters = "server"
+	AttestBoth   Attesters = "both"
+)
+
+// Resumption says what becomes of a ticket.
+type Resumption string
+
+const (
+	ResumeWithDHE Resumption = "psk_dhe_ke" // the session is resumed, with (EC)DHE (RFC 8446 section 4.2.9)
+	ResumePSKOnly Resumption = "psk_ke"     // without
+	ResumeRefused Resumption = "refused"    // the server does not take it: a full handshake
+	// The connection before was plain TLS, so that the session keeps no attestation
+	// and the client, which demands the server's, does not offer it.
+	ResumeUnattested Resumption = "unattested"
+)
+
+// Roles lists the attesting roles, the server first as on the wire.
+func (a Attesters) Roles() []attls.Role {
+	switch a {
+	case AttestClient:
+		return []attls.Role{attls.RoleClient}
+	case AttestServer:
+		return []attls.Role{attls.RoleServer}
+	case AttestBoth:
+		return []attls.Role{attls.RoleServer, attls.RoleClient}
+	}
+	return nil
+}
+
+// Has reports whether a role attests.
+func (a Attesters) Has(r attls.Role) bool { return slices.Contains(a.Roles(), r) }
+
+// Scenario is one connection as data. The zero value of a field leaves the
+// choice to Run; Profile "" is plain TLS 1.3.
+type Scenario struct {
+	Profile    string            `json:"profile"`               // id, alias or file
+	Readings   map[string]string `json:"readings,omitempty"`    // switch: reading
+	CodePoints map[string]uint64 `json:"code_points,omitempty"` // "extensions.name": number
+	// ClientReadings are those of a client that reads the text otherwise.
+	ClientReadings map[string]string `json:"client_readings,omitempty"`
+	Attester       Attesters         `json:"attester"`
+	Model          string            `json:"model,omitempty"`
+	Credential     string            `json:"credential,omitempty"`
+	Suite          string            `json:"suite,omitempty"` // IANA name; both ends offer it alone
+	Group          string            `json:"group,omitempty"` // IANA name; the share that is sent
+	HelloRetry     bool              `json:"hello_retry,omitempty"`
+	Cookie         bool              `json:"cookie,omitempty"` // a cookie in the HelloRetryRequest
+	// Resumption makes an earlier connection of the same kind first, whose ticket
+	// the client brings back. Runs between stacks do so (package peers).
+	Resumption Resumption `json:"resumption,omitempty"`
+	ALPN       string     `json:"alpn,omitempty"`
+	// ClientCertificate has the server ask for a certificate and insist on it.
+	ClientCertificate bool `json:"client_certificate,omitempty"`
+	// RawPublicKeys has both ends show raw public keys (RFC 7250) in place of X.509,
+	// and attest beside them where Credential is CredentialX509.
+	RawPublicKeys bool   `json:"raw_public_keys,omitempty"`
+	ServerName    string `json:"server_name,omitempty"` // "": localhost
+	// Payload is the size of the Evidence in octets, which is opaque then
+	// (attestation.Opaque); 0: that of the root of trust.
+	Payload int `json:"payload,omitempty"`
+	// Fragment bounds the content of the records that this stack sends, in octets,
+	// and each handshake message begins a record; 0: up to 2^14, with as many
+	// messages as fit.
+	Fragment int `json:"fragment,omitempty"`
+	// Split bounds the octets that this stack writes to the network, and reads from
+	// it, at once; 0: as they come.
+	Split    int    `json:"split,omitempty"`
+	Fail     string `json:"fail,omitempty"`     // name of a Fault that must be rejected
+	Tolerate string `json:"tolerate,omitempty"` // name of one that must be taken as it is
+	// Concurrent takes the answers of an end in whatever order they come; such a
+	// run need not repeat octet for octet.
+	Concurrent bool `json:"concurrent,omitempty"`
+
+	// Compiled is used instead of loading Profile.
+	Compiled *profile.Profile `json:"-"`
+}
+
+// Load compiles the scenario's profile; nil for plain TLS.
+func (s *Scenario) Load() (*profile.Profile, error) {
+	if s.Compiled != nil || s.Profile == "" {
+		return s.Compiled, nil
+	}
+	return profile.Load(s.Profile, profile.Options{Readings: s.Readings, CodePoints: s.CodePoints})
+}
+
+// Reading is the scenario under further readings.
+func (s Scenario) Reading(more map[string]string) Scenario {
+	s.Compiled, s.Readings = nil, maps.Clone(s.Readings)
+	if s.Readings == nil {
+		s.Readings = map[string]string{}
+	}
+	maps.Copy(s.Readings, more)
+	return s
+}
+
+// String names the scenario: early-attestation-06/server/evidence/x509.
+func (s Scenario) String() string {
+	parts := []string{s.Profile, string(s.Attester)}
+	for _, p := range []string{s.Model, s.Credential, s.Suite, s.Group} {
+		if p != "" {
+			parts = append(parts, p)
+		}
+	}
+	if s.HelloRetry {
+		parts = append(parts, "hello_retry")
+	}
+	if s.Resumption != "" {
+		parts = append(parts, "resume-"+string(s.Resumption))
+	}
+	if s.Cookie {
+		parts = append(parts, "cookie")
+	}
+	if s.ClientCertificate {
+		parts = append(parts, "client_certificate")
+	}
+	if s.Payload > 0 {
+		parts = append(parts, fmt.Sprintf("payload-%d", s.Payload))
+	}
+	if s.Fragment > 0 {
+		parts = append(parts, fmt.Sprintf("fragment-%d", s.Fragment))
+	}
+	if len(s.CodePoints) > 0 {
+		parts = append(parts, "code_points")
+	}
+	if s.RawPublicKeys {
+		parts = append(parts, "raw_public_keys")
+	}
+	if s.Split > 0 {
+		parts = append(parts, fmt.Sprintf("split-%d", s.Split))
+	}
+	if s.Fail != "" {
+		parts = append(parts, "fail-"+s.Fail)
+	}
+	if s.Tolerate != "" {
+		parts = append(parts, "tolerate-"+s.Tolerate)
+	}
+	return strings.Join(parts, "/")
+}
+
+// Injected is the name of the fault that a scenario holds, one to be rejected or
+// one to be taken; "" when there is none.
+func (s *Scenario) Injected() string {
+	if s.Fail != "" {
+		return s.Fail
+	}
+	return s.Tolerate
+}
+
+// ParseModel reads Scenario.Model.
+func ParseModel(name string) (profile.Model, error) {
+	switch name {
+	case claims.ModelEvidence:
+		return profile.ModelEvidence, nil
+	case claims.ModelResults:
+		return profile.ModelResults, nil
+	}
+	return 0, fmt.Errorf("model %q: it is evidence or results", name)
+}
+
+// ParseCredential reads Scenario.Credential.
+func ParseCredential(name string) (profile.CredentialKind, error) {
+	switch name {
+	case claims.CredentialAttestation:
+		return profile.KindAlone, nil
+	case claims.CredentialX509:
+		return profile.KindX509, nil
+	}
+	return 0, fmt.Errorf("credential %q: it is attestation or x509", name)
+}
+
+// ParseAttesters reads Scenario.Attester.
+func ParseAttesters(name string) (Attesters, error) {
+	switch a := Attesters(name); a {
+	case AttestNone, AttestClient, AttestServer, AttestBoth:
+		return a, nil
+	}
+	return "", fmt.Errorf("attester %q: it is client, server, both or none", name)
+}
+
+// Combination is one way to attest and whether a profile allows it.
+type Combination struct {
+	Attester   Attesters `json:"attester"`
+	Model      string    `json:"model"`
+	Credential string    `json:"credential"`
+	// Reason is empty when the profile allows the combination, and otherwise one
+	// sentence that says why not.
+	Reason string `json:"reason,omitempty"`
+}
+
+// LeavesOpen reports whether a combination agrees with what the scenario says of
+// attester, model and credential.
+func (s *Scenario) LeavesOpen(c Combination) bool {
+	return (s.Attester == "" || s.Attester == c.Attester) && (s.Model == "" || s.Model == c.Model) && (s.Credential == "" || s.Credential == c.Credential)
+}
+
+// With is the scenario in one combination.
+func (s Scenario) With(c Combination) Scenario {
+	s.Attester, s.Model, s.Credential = c.Attester, c.Model, c.Credential
+	return s
+}
+
+// Combinations lists every combination of attester, model and credential, the
+// allowed ones with an empty reason.
+func Combinations(p *profile.Profile) []Combination {
+	var all []Combination
+	for _, a := range []Attesters{AttestServer, AttestClient, AttestBoth} {
+		for _, m := range []profile.Model{profile.ModelEvidence, profile.ModelResults} {
+			for _, k := range []profile.CredentialKind{profile.KindX509, profile.KindAlone} {
+				all = append(all, Combination{Attester: a, Model: m.String(), Credential: claims.CredentialName(k), Reason: Forbidden(p, a, m, k)})
+			}
+		}
+	}
+	return all
+}
+
+// Forbidden says in one sentence why a profile does not allow a combination;
+// it is empty when the profile does.
+func Forbidden(p *profile.Profile, a Attesters, m profile.Model, k profile.CredentialKind) string {
+	for _, role := range a.Roles() {
+		if reason := forbidden(p, role, m, k); reason != "" {
+			return reason
+		}
+	}
+	return ""
+}
+
+func forbidden(p *profile.Profile, attester attls.Role, m profile.Model, k profile.CredentialKind) string {
+	slots := 0
+	var models, kinds bool
+	for i := range p.Slots {
+		s := &p.Slots[i]
+		if s.Attester != attester {
+			continue
+		}
+		slots++
+		hasModel, hasKind := slices.Contains(s.Models, m), slices.Contains(s.Kinds, k)
+		models, kinds = models || hasModel, kinds || hasModel && hasKind
+	}
+	_, credential := p.Credential(k)
+	switch {
+	case slots == 0:
+		return fmt.Sprintf("%s has no list in which the attestation of the %v could be offered.", p.ID, attester)
+	case !credential:
+		return fmt.Sprintf("%s has no credential of kind %s: %s.", p.ID, claims.CredentialName(k), otherKind(k))
+	case !models:
+		return fmt.Sprintf("No list of %s for the %v takes %s.", p.ID, attester, modelName(m))
+	case !kinds:
+		return fmt.Sprintf("%s does not carry %s of the %v in a credential of kind %s.", p.ID, modelName(m), attester, claims.CredentialName(k))
+	}
+	return ""
+}
+
+func otherKind(k profile.CredentialKind) string {
+	if k == profile.KindAlone {
+		return "its payload goes beside an X.509 certificate and never in its place"
+	}
+	return "its payload takes the certificate's place and nothing goes beside an X.509 certificate"
+}
+
+func modelName(m profile.Model) string {
+	if m == profile.ModelResults {
+		return "Attestation Results (passport model)"
+	}
+	return "Evidence (background-check model)"
+}
+
+// Default is the first combination that a profile allows.
+func Default(p *profile.Profile) (Combination, bool) {
+	for _, c := range Combinations(p) {
+		if c.Reason == "" {
+			return c, true
+		}
+	}
+	return Combination{}, false
+}
+
+// Complete fills what the scenario leaves open with the first combination that
+// the profile allows, and refuses one that it forbids.
+func (s *Scenario) Complete(p *profile.Profile) error {
+	if p == nil {
+		s.Attester, s.Model, s.Credential = AttestNone, "", ""
+		return nil
+	}
+	if s.Attester == AttestNone {
+		s.Model, s.Credential = "", ""
+		return nil
+	}
+	var first string
+	for _, c := range Combinations(p) {
+		if !s.LeavesOpen(c) {
+			continue
+		}
+		if c.Reason == "" {
+			s.Attester, s.Model, s.Credential = c.Attester, c.Model, c.Credential
+			return nil
+		}
+		if first == "" {
+			first = c.Reason
+		}
+	}
+	if first == "" {
+		return fmt.Errorf("no attester, model or credential is called %q, %q, %q", s.Attester, s.Model, s.Credential)
+	}
+	return &ForbiddenError{Reason: first}
+}
+
+// ForbiddenError says that a profile does not allow a combination.
+type ForbiddenError struct{ Reason string }
+
+func (e *ForbiddenError) Error() string { return e.Reason }

@@ -1,0 +1,286 @@
+package trace
+
+import (
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"attls"
+	"attls/conformance/claims"
+	"attls/extensions"
+	"attls/extensions/profile"
+	"attls/handshake/message"
+)
+
+// decoder puts into words what a handshake message carries. A message that does
+// not parse says so and shows nothing more.
+type decoder struct {
+	p    *profile.Profile
+	from attls.Role
+	step *Step
+}
+
+func (d *decoder) say(format string, args ...any) {
+	d.step.Details = append(d.step.Details, fmt.Sprintf(format, args...))
+}
+
+func (d *decoder) message(raw []byte) {
+	m, err := message.ParseRaw(raw)
+	if err == nil {
+		err = d.body(&m)
+	}
+	if err != nil {
+		d.say("does not parse: %v", err)
+	}
+}
+
+func (d *decoder) body(m *message.Raw) *attls.Error {
+	switch m.Kind {
+	case attls.KindClientHello:
+		var ch message.ClientHello
+		if err := ch.Unmarshal(m.Body()); err != nil {
+			return err
+		}
+		d.say("suites %s", names(uint16s[attls.CipherSuite](ch.CipherSuites)))
+		d.list(m.Kind, ch.Extensions, 0)
+	case attls.KindServerHello, attls.KindHelloRetryRequest:
+		var sh message.ServerHello
+		if err := sh.Unmarshal(m.Body()); err != nil {
+			return err
+		}
+		d.say("suite %v", sh.CipherSuite)
+		d.list(m.Kind, sh.Extensions, 0)
+	case attls.KindEncryptedExtensions:
+		var ee message.EncryptedExtensions
+		if err := ee.Unmarshal(m.Body()); err != nil {
+			return err
+		}
+		d.list(m.Kind, ee.Extensions, 0)
+	case attls.KindCertificateRequest:
+		var cr message.CertificateRequest
+		if err := cr.Unmarshal(m.Body()); err != nil {
+			return err
+		}
+		d.list(m.Kind, cr.Extensions, 0)
+	case attls.KindCertificate:
+		return d.certificate(m)
+	case attls.KindCertificateVerify:
+		var cv message.CertificateVerify
+		if err := cv.Unmarshal(m.Body()); err != nil {
+			return err
+		}
+		d.say("%v, %d octets", cv.Scheme, len(cv.Signature))
+	case attls.KindNewSessionTicket:
+		var t message.NewSessionTicket
+		if err := t.Unmarshal(m.Body()); err != nil {
+			return err
+		}
+		d.say("ticket of %d octets, lifetime %d s", len(t.Ticket), t.Lifetime)
+		d.list(m.Kind, t.Extensions, 0)
+	case attls.KindKeyUpdate:
+		var u message.KeyUpdate
+		if err := u.Unmarshal(m.Body()); err != nil {
+			return err
+		}
+		if u.RequestUpdate {
+			d.say("asks the peer to update its keys as well")
+		}
+	case attls.KindCompressedCertificate:
+		var c message.CompressedCertificate
+		if err := c.Unmarshal(m.Body()); err != nil {
+			return err
+		}
+		d.say("algorithm %d: %d octets that are %d when decompressed", c.Algorithm, len(c.Compressed), c.UncompressedLength)
+	case attls.KindAdded, attls.KindUnknown:
+		d.added(m)
+	}
+	return nil
+}
+
+func (d *decoder) certificate(m *message.Raw) *attls.Error {
+	var ct message.Certificate
+	if err := ct.Unmarshal(m.Body()); err != nil {
+		return err
+	}
+	if len(ct.Entries) == 0 {
+		d.say("empty")
+	}
+	for i, e := range ct.Entries {
+		what := describeCertificate(e.Data)
+		if what == "" {
+			what = DescribeCMW(e.Data)
+		}
+		d.say("entry %d: %s", i, what)
+		d.list(m.Kind, e.Extensions, i)
+	}
+	return nil
+}
+
+// added decodes a message that the profile adds.
+func (d *decoder) added(m *message.Raw) {
+	if d.p == nil {
+		return
+	}
+	for i, a := range d.p.Messages {
+		if a.Type != m.Type {
+			continue
+		}
+		d.step.What = a.Name
+		f := d.p.NewFields()
+		if err := d.p.DecodeMessage(i, d.from, m.Body(), f); err != nil {
+			d.say("does not parse: %v", err)
+			return
+		}
+		if f.Payload != nil {
+			d.say("payload: %s", DescribeCMW(f.Payload))
+		}
+	}
+}
+
+func (d *decoder) list(k attls.MessageKind, l extensions.List, entry int) {
+	for i := range l {
+		x := &l[i]
+		out := StepExtension{Name: x.Type.String(), Type: uint16(x.Type), Octets: len(x.Body), Entry: entry}
+		if d.p != nil {
+			if px, ok := d.p.Extension(x.Type); ok {
+				out.Name, out.Added = px.Name, true
+				out.Fields = d.attestation(k, x)
+			}
+		}
+		if !out.Added {
+			if v := standard(k, x); v != "" {
+				out.Fields = []FieldValue{{Value: v}}
+			}
+		}
+		d.step.Extensions = append(d.step.Extensions, out)
+	}
+}
+
+// attestation decodes one of the profile's extensions into what it means.
+func (d *decoder) attestation(k attls.MessageKind, x *extensions.Extension) []FieldValue {
+	f := d.p.NewFields()
+	if err := d.p.Decode(k, d.from, x.Type, x.Body, f); err != nil {
+		return []FieldValue{{"", fmt.Sprintf("does not parse: %v", err)}}
+	}
+	var out []FieldValue
+	for i := range d.p.Slots {
+		s := &d.p.Slots[i]
+		here := profile.Place{Message: k, Extension: x.Type}
+		if s.Offer == here && f.Offered[i] {
+			v := "none"
+			if len(f.Offers[i]) > 0 {
+				v = strings.Join(mapped(f.Offers[i], SchemeName), ", ")
+			}
+			out = append(out, FieldValue{s.Name + " offer", v})
+		}
+		if s.Choice == here && f.Choices[i] != nil {
+			out = append(out, FieldValue{s.Name + " choice", SchemeName(*f.Choices[i])})
+		}
+		if s.Nonce == here && f.Nonces[i] != nil {
+			out = append(out, FieldValue{s.Name + " nonce", hex.EncodeToString(f.Nonces[i])})
+		}
+	}
+	if f.Payload != nil {
+		out = append(out, FieldValue{"payload", DescribeCMW(f.Payload)})
+	}
+	return out
+}
+
+// SchemeName spells a scheme in one line.
+func SchemeName(s profile.Scheme) string {
+	v := claims.FormatName(s.Format)
+	if s.Model == profile.ModelResults {
+		v = "verifier " + printable(s.Verifier)
+	}
+	return fmt.Sprintf("%s, %s, %s", s.Model, claims.CredentialName(s.Credential), v)
+}
+
+// printable shows octets as text where they are text.
+func printable(b []byte) string {
+	for _, c := range b {
+		if c < 0x20 || c > 0x7e {
+			return "0x" + hex.EncodeToString(b)
+		}
+	}
+	return fmt.Sprintf("%q", b)
+}
+
+// standard puts the choices that a reader of RFC 8446 looks for into words.
+func standard(k attls.MessageKind, x *extensions.Extension) string {
+	hello := k == attls.KindClientHello
+	switch x.Type {
+	case attls.ExtServerName:
+		if name, err := extensions.ParseServerName(x.Body); hello && err == nil {
+			return string(name)
+		}
+	case attls.ExtSupportedGroups:
+		if l, err := extensions.ParseSupportedGroups(x.Body); err == nil {
+			return names(uint16s[attls.NamedGroup](l))
+		}
+	case attls.ExtKeyShare:
+		return keyShare(k, x.Body)
+	case attls.ExtALPN:
+		if l, err := extensions.ParseALPN(x.Body); err == nil {
+			var all []string
+			for name := range l.All() {
+				all = append(all, string(name))
+			}
+			return strings.Join(all, " ")
+		}
+	}
+	return ""
+}
+
+func keyShare(k attls.MessageKind, body []byte) string {
+	switch k {
+	case attls.KindClientHello:
+		if l, err := extensions.ParseKeyShares(body); err == nil {
+			var all []attls.NamedGroup
+			for g := range l.All() {
+				all = append(all, g)
+			}
+			return names(all)
+		}
+	case attls.KindServerHello:
+		if e, err := extensions.ParseKeyShareEntry(body); err == nil {
+			return e.Group.String()
+		}
+	case attls.KindHelloRetryRequest:
+		if g, err := extensions.ParseSelectedGroup(body); err == nil {
+			return g.String()
+		}
+	}
+	return ""
+}
+
+func uint16s[T ~uint16](l extensions.Uint16s) []T {
+	out := make([]T, l.Len())
+	for i := range out {
+		out[i] = T(l.At(i))
+	}
+	return out
+}
+
+// names spells code points that have names here, and counts the others where
+// they are many: old stacks offer a hundred.
+func names[T fmt.Stringer](list []T) string {
+	const few = 8
+	all := mapped(list, T.String)
+	if len(all) <= few {
+		return strings.Join(all, " ")
+	}
+	named := slices.DeleteFunc(slices.Clone(all), func(s string) bool { return strings.Contains(s, " 0x") })
+	if len(named) == len(all) {
+		return strings.Join(all, " ")
+	}
+	return fmt.Sprintf("%s and %d others", strings.Join(named, " "), len(all)-len(named))
+}
+
+func mapped[T any](list []T, f func(T) string) []string {
+	out := make([]string, 0, len(list))
+	for _, v := range list {
+		out = append(out, f(v))
+	}
+	return slices.Clip(out)
+}
