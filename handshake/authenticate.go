@@ -466,8 +466,8 @@ func (e *Engine) readChain(ct *message.Certificate, to *authenticated) *attls.Er
 	if cause != nil {
 		return attls.Errorf(attls.Refused, attls.FailUnsupportedCert, "%v", cause).Under("certificate_list[0].cert_data")
 	}
-	kind := e.types.agreed[e.role.Peer()]
-	to.chain, to.kind, to.spki, to.key = chain, &kind, spki, key
+	to.chain, to.spki, to.key = chain, spki, key
+	to.kind, to.typed = e.types.agreed[e.role.Peer()], true
 	return nil
 }
 

@@ -103,8 +103,8 @@ func (e *Engine) readCertificateTypes(l extensions.List) *attls.Error {
 // peerType is the type of the peer's certificate: the one of the handshake that
 // showed it, which may be another than this, and otherwise what was agreed on.
 func (e *Engine) peerType(p *authenticated) attls.CertificateType {
-	if p.kind != nil {
-		return *p.kind
+	if p.typed {
+		return p.kind
 	}
 	return e.types.agreed[e.role.Peer()]
 }

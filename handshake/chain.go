@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
+	"slices"
 
 	"attls/internal/provider"
 )
@@ -47,6 +48,16 @@ func foreignKey(cert *x509.Certificate) (*provider.PublicKey, bool) {
 // path gives a chain and the trust anchors to crypto/x509, and returns the end
 // entity as it is to be verified.
 func (t *Trust) path(o *x509.VerifyOptions, leaf *x509.Certificate, intermediates []*x509.Certificate) *x509.Certificate {
+	o.Roots = t.Roots
+	if !foreign(leaf, intermediates) && len(t.Anchors) == 0 {
+		if len(intermediates) > 0 {
+			o.Intermediates = x509.NewCertPool()
+		}
+		for _, c := range intermediates {
+			o.Intermediates.AddCert(c)
+		}
+		return leaf
+	}
 	stands := map[string]*stand{} // by SubjectPublicKeyInfo
 	for _, list := range [][]*x509.Certificate{intermediates, t.Anchors} {
 		for _, c := range list {
@@ -64,7 +75,6 @@ func (t *Trust) path(o *x509.VerifyOptions, leaf *x509.Certificate, intermediate
 	budget := maxForeign
 	issuers := append(append([]*x509.Certificate(nil), intermediates...), t.Anchors...)
 	translate := func(c *x509.Certificate) *x509.Certificate { return translated(c, issuers, stands, &budget) }
-	o.Roots = t.Roots
 	if len(t.Anchors) > 0 {
 		if o.Roots = x509.NewCertPool(); t.Roots != nil {
 			o.Roots = t.Roots.Clone()
@@ -78,6 +88,14 @@ func (t *Trust) path(o *x509.VerifyOptions, leaf *x509.Certificate, intermediate
 		o.Intermediates.AddCert(translate(c))
 	}
 	return translate(leaf)
+}
+
+// foreign reports whether crypto/x509 needs help with some certificate of a chain.
+func foreign(leaf *x509.Certificate, intermediates []*x509.Certificate) bool {
+	is := func(c *x509.Certificate) bool {
+		return c.PublicKey == nil || c.SignatureAlgorithm == x509.UnknownSignatureAlgorithm
+	}
+	return is(leaf) || slices.ContainsFunc(intermediates, is)
 }
 
 // translated returns a certificate as crypto/x509 can verify it and with it: itself,

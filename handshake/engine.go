@@ -101,7 +101,8 @@ type negotiated struct {
 // this key. Whoever authenticates again replaces all of it.
 type authenticated struct {
 	chain  [][]byte
-	kind   *attls.CertificateType // of the chain; nil: none was shown yet
+	kind   attls.CertificateType // of the chain
+	typed  bool                  // kind is known; otherwise it is what was agreed on
 	spki   []byte
 	key    *provider.PublicKey
 	scheme attls.SignatureScheme

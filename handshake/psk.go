@@ -255,7 +255,7 @@ func (e *Engine) resumePeer() {
 	s := e.psk.session
 	e.peer.chain, e.peer.scheme, e.peer.ocsp, e.peer.sct = s.Chain, s.Scheme, s.OCSP, s.SCT
 	e.peer.none = len(s.Chain) == 0
-	e.peer.kind = &s.Type
+	e.peer.kind, e.peer.typed = s.Type, true
 	e.peer.spki = s.spki()
 	if a := s.Attestation; a != nil && e.psk.standing != negotiation.StandingExpired && e.isAbout(a, s) {
 		e.peer.kept = a
