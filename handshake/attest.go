@@ -658,7 +658,7 @@ func (e *Engine) judged(w *waiting) *attls.Error {
 func (e *Engine) checkDemand(passing gate) *attls.Error {
 	p, peer := e.cfg.Profile, e.role.Peer()
 	if p == nil {
-		return nil
+		return e.checkVouched(e.peer)
 	}
 	open := slices.ContainsFunc(e.waits, func(w waiting) bool {
 		return w.wait.Kind == WaitAppraisal && !w.answered && w.gate > passing

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -409,6 +410,94 @@ func TestSessionUnderDemand(t *testing.T) {
 	}
 }
 
+// TestSessionWithoutDemand: where nothing is demanded a session is resumed whatever
+// it keeps; what does not count under the present profile and policy is neither
+// shown nor kept in a ticket, and stands for no path validation.
+func TestSessionWithoutDemand(t *testing.T) {
+	results := negotiation.Scheme{Model: profile.ModelResults, Credential: profile.KindX509, Verifier: []byte("verifier.example")}
+	for sentence, test := range map[string]struct {
+		change    func(a *handshake.AttestedPeer)
+		accept    []negotiation.Scheme
+		noProfile bool
+		expired   bool
+		counts    bool
+	}{
+		"everything holds":                    {counts: true},
+		"of another profile":                  {change: func(a *handshake.AttestedPeer) { a.Profile = "early-attestation-05" }},
+		"without a profile":                   {noProfile: true},
+		"without a scheme":                    {change: func(a *handshake.AttestedPeer) { a.Wire = nil }},
+		"without an end of validity":          {change: func(a *handshake.AttestedPeer) { a.ValidUntil = time.Time{} }},
+		"with a warning":                      {change: func(a *handshake.AttestedPeer) { a.Status = "warning" }},
+		"said of another key":                 {change: func(a *handshake.AttestedPeer) { a.SPKI = spkiOf(t, admin) }},
+		"said of no key":                      {change: func(a *handshake.AttestedPeer) { a.SPKI = nil }},
+		"that was the whole credential":       {change: func(a *handshake.AttestedPeer) { a.Credential = profile.KindAlone }},
+		"under a scheme accepted then":        {accept: []negotiation.Scheme{results}},
+		"that is over":                        {expired: true},
+		"in one of the ways that are allowed": {accept: []negotiation.Scheme{results, evidence}, counts: true},
+	} {
+		for _, conditional := range []bool{false, true} {
+			for _, relying := range []attls.Role{attls.RoleClient, attls.RoleServer} {
+				t.Run(fmt.Sprintf("%s/%v/accepted on condition %v", sentence, relying, conditional), func(t *testing.T) {
+					m := newMeeting()
+					m.now = noon
+					m.mustMeet(t, func(_, s *handshake.Config) { s.ClientAuthentication = handshake.RequireClientCertificate })
+					a := kept(t, "early-attestation-06")
+					a.SPKI = spkiOf(t, map[attls.Role]*handshake.Credential{attls.RoleClient: serverCredential, attls.RoleServer: clientCredential}[relying])
+					if test.change != nil {
+						test.change(a)
+					}
+					var sealed *handshake.Session
+					m.answer[relying] = func(w *handshake.Wait, answer handshake.Answer) handshake.Answer {
+						for i := range answer.PSKs {
+							answer.PSKs[i].Session.Attestation, answer.PSKs[i].Standing = a, negotiation.StandingHolds
+							if test.expired {
+								answer.PSKs[i].Standing = negotiation.StandingExpired
+							}
+						}
+						if w.Kind == handshake.WaitTicket {
+							sealed = w.Ticket.Session
+						}
+						answer.Conditional = conditional && w.Kind == handshake.WaitCertificateVerdict
+						return answer
+					}
+					met, _ := m.meet(t, func(c, s *handshake.Config) {
+						end := map[attls.Role]*handshake.Config{attls.RoleClient: c, attls.RoleServer: s}[relying]
+						if test.noProfile {
+							return
+						}
+						p := *loaded(t, "early-attestation-06", nil)
+						p.Resumption.Accept = ""
+						end.Profile, end.Policy.Accept = &p, []negotiation.Scheme{evidence}
+						if test.accept != nil {
+							end.Policy.Accept = test.accept
+						}
+					})
+					e := met.Engine(relying)
+					if conditional && !test.counts {
+						if err := e.Err(); err == nil || err.Failure != attls.FailUnknownCA {
+							t.Errorf("%v, want %s", err, attls.FailUnknownCA)
+						}
+						return
+					}
+					if err := e.Err(); err != nil {
+						t.Fatal(err)
+					}
+					s := e.State()
+					if s.Session == nil {
+						t.Fatal("the session was not resumed")
+					}
+					if (s.Attested != nil) != test.counts || (s.Session.Attestation != nil) != test.counts {
+						t.Errorf("attested %+v, the session %+v", s.Attested, s.Session.Attestation)
+					}
+					if relying == attls.RoleServer && (sealed == nil || (sealed.Attestation != nil) != test.counts) {
+						t.Errorf("the ticket keeps %+v", sealed)
+					}
+				})
+			}
+		}
+	}
+}
+
 // TestKeepersOfSessions: both kinds read the end of a verdict off their clock
 // before they ask anybody, and of external keys as well.
 func TestKeepersOfSessions(t *testing.T) {
@@ -416,6 +505,7 @@ func TestKeepersOfSessions(t *testing.T) {
 	clock := func() time.Time { return now }
 	holds := func(*handshake.Session) negotiation.Standing { return negotiation.StandingHolds }
 	a := kept(t, "early-attestation-06")
+	a.SPKI = spkiOf(t, serverCredential)
 	external := &handshake.Session{Identity: []byte("key"), Secret: []byte("secret"), External: true, Suite: attls.TLS_AES_128_GCM_SHA256, Attestation: a}
 	servers := &handshake.ServerSessions{Standing: holds, External: []*handshake.Session{external}}
 	servers.Keys.Now = clock

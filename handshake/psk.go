@@ -94,19 +94,21 @@ const maxOffered = 1 << 15
 // the key that the session keeps, under a scheme that the policy accepts, and it
 // must stand, whatever the profile lets be resumed.
 func (e *Engine) lacks(s *Session, standing negotiation.Standing) bool {
-	p := e.cfg.Profile
-	if p == nil || !e.cfg.Policy.Demand {
+	if e.cfg.Profile == nil || !e.cfg.Policy.Demand {
 		return false
 	}
-	a := s.Attestation
-	switch {
-	case a == nil || !a.complete() || a.Profile != p.ID || !e.isAbout(a, s):
-		return true
-	case standing != negotiation.StandingHolds && e.obeys(rule.ResumptionDue):
-		return true
+	return !e.counts(s) || standing != negotiation.StandingHolds && e.obeys(rule.ResumptionDue)
+}
+
+// counts reports whether what a session keeps was said of its key, under this
+// profile and a scheme that the policy accepts.
+func (e *Engine) counts(s *Session) bool {
+	p, a := e.cfg.Profile, s.Attestation
+	if p == nil || a == nil || !a.complete() || a.Profile != p.ID || !e.isAbout(a, s) {
+		return false
 	}
 	scheme := negotiation.Scheme{Model: a.Model, Credential: a.Credential, Format: a.Format, Verifier: a.Verifier, Wire: a.Wire}
-	return !negotiation.Accepts(p, e.cfg.Policy, e.role, &scheme) && e.obeys(rule.ResumptionScheme)
+	return negotiation.Accepts(p, e.cfg.Policy, e.role, &scheme) || !e.obeys(rule.ResumptionScheme)
 }
 
 // isAbout reports whether an attestation was said of the key that a session keeps.
@@ -114,7 +116,7 @@ func (e *Engine) isAbout(a *AttestedPeer, s *Session) bool {
 	if len(s.Chain) == 0 {
 		return a.Credential == profile.KindAlone
 	}
-	return a.SPKI == nil || e.sameKey(a.SPKI, s.spki())
+	return e.sameKey(a.SPKI, s.spki())
 }
 
 // spki is the key of the end entity, as SubjectPublicKeyInfo; nil: there is none.
@@ -243,7 +245,7 @@ func (e *Engine) reverify() {
 // attestation that the session in use keeps.
 func (e *Engine) keptAlone() bool {
 	p, a := e.cfg.Profile, e.peer.kept
-	if p == nil || a == nil || a.Profile != p.ID {
+	if p == nil || a == nil {
 		return false
 	}
 	c, ok := p.Credential(a.Credential)
@@ -257,10 +259,10 @@ func (e *Engine) resumePeer() {
 	e.peer.none = len(s.Chain) == 0
 	e.peer.kind, e.peer.typed = s.Type, true
 	e.peer.spki = s.spki()
-	if a := s.Attestation; a != nil && e.psk.standing != negotiation.StandingExpired && e.isAbout(a, s) {
-		e.peer.kept = a
+	if e.psk.standing != negotiation.StandingExpired && e.counts(s) {
+		e.peer.kept = s.Attestation
 		if e.peer.spki == nil { // the attestation was the whole credential
-			e.peer.spki = a.SPKI
+			e.peer.spki = s.Attestation.SPKI
 		}
 	}
 }

@@ -54,8 +54,9 @@ type Session struct {
 }
 
 // AttestedPeer is what a session keeps of the verdict on a peer. One without a
-// scheme (Wire), without an end of validity or with another status than affirming
-// counts as none: it meets no demand, and Marshal and ParseSession drop it.
+// scheme (Wire), a key (SPKI) or an end of validity, or with another status than
+// affirming, counts as none: it meets no demand, State does not show it, and
+// Marshal and ParseSession drop it.
 type AttestedPeer struct {
 	Profile    string // under which it was said; it counts under no other
 	Model      profile.Model
@@ -70,7 +71,7 @@ type AttestedPeer struct {
 
 // complete reports whether an attestation says all that it can be judged by later.
 func (a *AttestedPeer) complete() bool {
-	return a.Profile != "" && len(a.Wire) > 0 && a.Status == negotiation.StatusAffirming && !a.ValidUntil.IsZero()
+	return a.Profile != "" && len(a.Wire) > 0 && len(a.SPKI) > 0 && a.Status == negotiation.StatusAffirming && !a.ValidUntil.IsZero()
 }
 
 // PSK is a pre-shared key in the answer to a PSK wait.
