@@ -1,11 +1,18 @@
 package peers
 
 import (
+	"context"
+	"errors"
 	"os"
+	"os/exec"
+	"regexp"
+	"strings"
 	"testing"
+	"time"
 
 	"attls"
 	"attls/conformance/scenario"
+	"attls/internal/console"
 )
 
 // programs are the stacks that are programs which talk to people.
@@ -80,6 +87,35 @@ func TestProgramsRefuse(t *testing.T) {
 			if client.Error == nil || client.AlertSent == nil || server.AlertReceived == nil || client.AlertSent.Code != server.AlertReceived.Code ||
 				client.AlertSent.Code != uint8(attls.AlertUnknownCA) && client.AlertSent.Code != uint8(attls.AlertBadCertificate) {
 				t.Errorf("the client: %+v, %+v; the server: %+v", client.Error, client.AlertSent, server.AlertReceived)
+			}
+		})
+	}
+}
+
+// TestTyped: of a program that has closed its input, everything that it says until its end
+// is there when nothing can be typed any more.
+func TestTyped(t *testing.T) {
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip(err)
+	}
+	for name, talk := range map[string]conversation{"a client": ask, "a server": func(ctx context.Context, p *console.Program) (int64, int64, error) {
+		_, err := p.Await(ctx, regexp.MustCompile("closed"))
+		return 0, 0, errors.Join(err, typed(ctx, p))
+	}} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			p, err := console.Start(ctx, nil, sh, "-c", "exec 0<&-; echo closed; sleep 0.1; echo the reason; exit 1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Stop()
+			if _, err := p.Await(ctx, regexp.MustCompile("closed")); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := talk(ctx, p); err == nil || !strings.Contains(string(p.Printed()), "the reason") {
+				t.Errorf("%v after %q", err, p.Printed())
 			}
 		})
 	}

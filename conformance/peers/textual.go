@@ -79,7 +79,7 @@ var asked = regexp.MustCompile(regexp.QuoteMeta(strings.TrimSpace(question)))
 
 // ask types the question, waits for it to come back, and closes.
 func ask(ctx context.Context, p *console.Program) (sent, received int64, err error) {
-	if err := p.Type(question); err != nil {
+	if err := typed(ctx, p); err != nil {
 		return 0, 0, err
 	}
 	if _, err := p.AwaitOutput(ctx, asked); err != nil {
@@ -89,13 +89,23 @@ func ask(ctx context.Context, p *console.Program) (sent, received int64, err err
 	return int64(len(question)), int64(len(question)), p.Wait(ctx)
 }
 
+// typed types the question. A program that does not take it has ended or is about to: it
+// is waited for, since what it says of the reason is still to come.
+func typed(ctx context.Context, p *console.Program) error {
+	err := p.Type(question)
+	if err != nil {
+		p.Wait(ctx)
+	}
+	return err
+}
+
 // answer waits for the question and types it back; the client closes.
 func answer(ctx context.Context, p *console.Program) (sent, received int64, err error) {
 	if _, err := p.Await(ctx, asked); err != nil {
 		return 0, 0, err
 	}
 	received = int64(len(question))
-	if err := p.Type(question); err != nil {
+	if err := typed(ctx, p); err != nil {
 		return 0, received, err
 	}
 	return int64(len(question)), received, p.Wait(ctx)
