@@ -82,19 +82,8 @@ func (d *dissector) clientConfig(c *handshake.Config, hello extensions.List) {
 			c.CipherSuites = append(c.CipherSuites, suite)
 		}
 	}
-	known := func(g attls.NamedGroup) bool { _, ok := real.Group(g); return ok }
-	c.Groups = slices.DeleteFunc(uint16s[attls.NamedGroup](hello, attls.ExtSupportedGroups, extensions.ParseSupportedGroups),
-		func(g attls.NamedGroup) bool { return !known(g) })
-	c.KeyShares = []attls.NamedGroup{}
-	if x, ok := hello.Find(attls.ExtKeyShare); ok {
-		if l, err := extensions.ParseKeyShares(x.Body); err == nil {
-			for g := range l.All() {
-				if slices.Contains(c.Groups, g) {
-					c.KeyShares = append(c.KeyShares, g)
-				}
-			}
-		}
-	}
+	c.Groups = slices.DeleteFunc(uint16s[attls.NamedGroup](hello, attls.ExtSupportedGroups, extensions.ParseSupportedGroups), unknownGroup)
+	c.KeyShares = slices.DeleteFunc(shared(hello), func(g attls.NamedGroup) bool { return !slices.Contains(c.Groups, g) })
 	c.SignatureSchemes = uint16s[attls.SignatureScheme](hello, attls.ExtSignatureAlgorithms, extensions.ParseSignatureAlgorithms)
 	if x, ok := hello.Find(attls.ExtServerName); ok {
 		name, _ := extensions.ParseServerName(x.Body)
@@ -118,6 +107,24 @@ func (d *dissector) clientConfig(c *handshake.Config, hello extensions.List) {
 	}
 }
 
+func unknownGroup(g attls.NamedGroup) bool {
+	_, ok := provider.Real().Group(g)
+	return !ok
+}
+
+// shared are the implemented groups of which a ClientHello has a share; not nil.
+func shared(hello extensions.List) []attls.NamedGroup {
+	list := []attls.NamedGroup{}
+	if x, ok := hello.Find(attls.ExtKeyShare); ok {
+		if l, err := extensions.ParseKeyShares(x.Body); err == nil {
+			for g := range l.All() {
+				list = append(list, g)
+			}
+		}
+	}
+	return slices.DeleteFunc(list, unknownGroup)
+}
+
 func (d *dissector) serverConfig(c *handshake.Config) {
 	f := &d.seen
 	first := f.server
@@ -127,6 +134,9 @@ func (d *dissector) serverConfig(c *handshake.Config) {
 	}
 	if first == nil {
 		return
+	}
+	if f.retry != nil && selectedGroup(f.retry, true) == 0 {
+		c.Groups = shared(f.hello.Extensions) // it asked for a cookie alone, so for no other share
 	}
 	real := provider.Real()
 	if _, ok := real.Suite(first.CipherSuite); ok {

@@ -324,6 +324,10 @@ func TestSoundConnectionsOfOtherKinds(t *testing.T) {
 		{"a compressed certificate of the client", &meeting{client: handshake.Config{CanAuthenticate: true, CertificateCompression: certcompress.All()},
 			server: handshake.Config{ClientAuthentication: handshake.RequireClientCertificate, CertificateCompression: certcompress.All()}}},
 		{"a HelloRetryRequest", &meeting{server: handshake.Config{Retry: handshake.Retry{Always: true, Cookie: true}}}},
+		{"a HelloRetryRequest for a cookie alone", &meeting{client: handshake.Config{KeyShares: []attls.NamedGroup{attls.GroupX25519}},
+			server: handshake.Config{Groups: []attls.NamedGroup{attls.GroupX25519}, Retry: handshake.Retry{Always: true, Cookie: true}}}},
+		{"a HelloRetryRequest for a cookie alone, and two shares", &meeting{client: handshake.Config{KeyShares: []attls.NamedGroup{attls.GroupX25519, attls.GroupSecp384r1}},
+			server: handshake.Config{Groups: []attls.NamedGroup{attls.GroupSecp384r1}, Retry: handshake.Retry{Always: true, Cookie: true}}}},
 		{"a record size limit", &meeting{client: handshake.Config{RecordSizeLimit: 64}, server: handshake.Config{RecordSizeLimit: 200}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
