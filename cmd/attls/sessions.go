@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
 	"sync"
 
@@ -22,6 +21,9 @@ import (
 
 // sessionBlock is the type of the PEM block that --sess-out writes.
 const sessionBlock = "ATTLS SESSION"
+
+// maxEarlyFile bounds the file of --early-data, in octets.
+const maxEarlyFile = 1 << 24
 
 // sessionFlags are about what outlasts one handshake, and about pre-shared and raw
 // public keys.
@@ -105,13 +107,13 @@ func (f *sessionFlags) apply(e *endpoint) error {
 	if f.earlyFile == "" {
 		return nil
 	}
-	if e.early, err = os.ReadFile(f.earlyFile); err != nil {
+	if e.early, err = readFile(f.earlyFile, maxEarlyFile); err != nil {
 		return unavailable(err)
 	}
 	if !e.config.PSK {
 		return usage("--early-data needs a key: --sess-in or --psk")
 	}
-	e.config.MaxEarlyData = uint32(min(len(e.early), 1<<24))
+	e.config.MaxEarlyData = uint32(len(e.early))
 	return nil
 }
 
@@ -170,7 +172,7 @@ func (f *sessionFlags) rawPublicKeys(e *endpoint) error {
 }
 
 func readSession(file string) (*handshake.Session, error) {
-	blob, err := os.ReadFile(file)
+	blob, err := readFile(file, maxKeyFile)
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +217,7 @@ func (f *savedSession) result(err error) error {
 	case f.err != nil:
 		return unavailable(f.err)
 	case f.written && errors.As(err, &e) && e.HasAlert && e.Alert != attls.AlertUserCanceled && e.Alert != attls.AlertCloseNotify:
-		return unavailable(os.Remove(f.file))
+		return unavailable(private.Remove(f.file))
 	case !f.written && err == nil:
 		return failed("there is no session to save: no ticket that can be used has arrived")
 	}

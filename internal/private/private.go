@@ -75,6 +75,20 @@ func WriteFile(name string, b []byte) error {
 	return err
 }
 
+// Remove removes a file that one of the functions above has written: the one behind
+// symbolic links, which holds the secrets. Devices, pipes and sockets are left alone,
+// and that there is no file is no error.
+func Remove(name string) error {
+	target, special, err := resolve(name)
+	if err != nil || special {
+		return err
+	}
+	if err := os.Remove(target); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 func write(file *os.File, err error) func([]byte) error {
 	return func(b []byte) error {
 		if err != nil {

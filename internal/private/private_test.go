@@ -1,6 +1,7 @@
 package private
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -145,5 +146,35 @@ func TestSpecial(t *testing.T) {
 		if err := way.write(loop, "secret"); err == nil {
 			t.Errorf("%s: a link to itself", name)
 		}
+	}
+}
+
+// TestRemove: the secrets go, wherever a link has put them, and a device stays.
+func TestRemove(t *testing.T) {
+	dir := t.TempDir()
+	target, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")
+	if err := os.Symlink(target, link); err != nil {
+		t.Skip(err)
+	}
+	if err := WriteFile(link, []byte("secret")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := Remove(link); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Stat(target); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the secrets are still there: %v", err)
+	}
+	device := filepath.Join(dir, "device")
+	if err := os.Symlink(os.DevNull, device); err != nil {
+		t.Fatal(err)
+	}
+	if err := Remove(device); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(device); err != nil {
+		t.Errorf("the device is gone: %v", err)
 	}
 }
