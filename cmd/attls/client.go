@@ -58,6 +58,7 @@ server that does not attest is accepted unless --require-attestation is given.`,
 	flags.StringVar(&f.httpGet, "http-get", "", "send a GET request for this path instead of standard input")
 	flags.StringSliceVar(&f.keyShares, "key-shares", nil, "groups for which a share is sent at once (default: the group of the session in --sess-in, or the first of --groups)")
 	complete(c, "verify", "none", "require", "evidence")
+	c.MarkFlagsMutuallyExclusive("http-get", "commands")
 	return c
 }
 

@@ -289,12 +289,6 @@ func (f *conformFlags) part(grid []peers.Case) (report.Shard, []peers.Case, erro
 // is wanted that can show them.
 func (f *conformFlags) settings() (peers.Settings, error) {
 	s := peers.Settings{Parallel: f.parallel, Timeout: f.timeout}
-	switch {
-	case f.parallel < 1:
-		return s, usage("--parallel %d: at least one case is run at a time", f.parallel)
-	case f.timeout <= 0:
-		return s, usage("--timeout %v: a case takes some time", f.timeout)
-	}
 	if f.pcap != "" || f.files.html != "" || f.files.json != "" || f.choice.exact != "" {
 		s.Recorder = &peers.Recorder{Directory: f.pcap}
 	}

@@ -433,8 +433,8 @@ func TestConformNothing(t *testing.T) {
 		code int
 		want string
 	}{
-		{"no stack in --peer", []string{"--peer="}, exitUsage, "--peer names nothing"},
-		{"no profile in --profile", []string{"--profile="}, exitUsage, "--profile names nothing"},
+		{"no stack in --peer", []string{"--peer="}, exitUsage, "--peer has an empty value"},
+		{"no profile in --profile", []string{"--profile="}, exitUsage, "--profile has an empty value"},
 		{"a stack that the other flags leave out", []string{"--peer", "attls,gnutls", "--filter", "mbedtls"}, exitUsage, "--peer gnutls: the other flags choose no case"},
 		{"faults for a stack that is sent none", []string{"--peer", "attls-command", "--faults"}, exitUsage, "--faults sends nothing to attls-command"},
 		{"faults that a filter leaves out", []string{"--peer", "crypto/tls", "--faults", "--filter", "TLS_AES_128_GCM_SHA256"}, exitUsage, "--faults sends nothing"},

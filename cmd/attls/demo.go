@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -376,8 +377,8 @@ func parseCodePoints(list []string) (map[string]uint64, error) {
 	m := map[string]uint64{}
 	for _, l := range list {
 		name, value, ok := strings.Cut(l, "=")
-		var n uint64
-		if _, err := fmt.Sscanf(value, "%v", &n); !ok || err != nil {
+		n, err := strconv.ParseUint(value, 0, 64)
+		if !ok || err != nil {
 			return nil, fmt.Errorf("--code-point %q: it is written as extensions.name=number", l)
 		}
 		m[name] = n

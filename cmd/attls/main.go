@@ -119,7 +119,9 @@ and "attls client".`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+
+		PersistentPreRunE: checkFlags,
+		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.AddCommand(demoCommand(), gridCommand(), conformCommand(), replayCommand(), decodeCommand(), serverCommand(), clientCommand(), evidenceCommand(),
 		profileCommand(), specCommand(), benchCommand(), versionCommand(), exitCodesTopic())

@@ -81,7 +81,7 @@ exit code is 0.`,
 	flags.BoolVar(&f.cookie, "cookie", false, "put a cookie into a HelloRetryRequest")
 	flags.BoolVar(&f.reordered, "accept-reordered-hello", false, "accept a second ClientHello with the extensions of the first in another order, as wolfSSL sends it")
 	complete(c, "verify", "none", "optional", "require", "evidence")
-	c.MarkFlagsMutuallyExclusive("www", "echo")
+	c.MarkFlagsMutuallyExclusive("www", "echo", "commands")
 	return c
 }
 
