@@ -130,11 +130,6 @@ func (f *conformFlags) run(c *cobra.Command) error {
 	if f.requirements && !f.choice.faults && f.choice.exact == "" {
 		return usage("--requirements prints what faults were answered with; add --faults")
 	}
-	for _, name := range []string{"peer", "profile"} {
-		if flag := c.Flags().Lookup(name); flag.Changed && flagValue(flag) == "" {
-			return usage("--%s names nothing", name)
-		}
-	}
 	stacks, err := f.stacks()
 	if err != nil {
 		return err
