@@ -68,8 +68,11 @@ func NewCredential(chain [][]byte, signer crypto.Signer) (*Credential, error) {
 	bad := func(format string, args ...any) error {
 		return attls.Errorf(attls.Local, attls.FailConfiguration, format, args...).Under("Credential")
 	}
-	if len(chain) == 0 {
+	switch {
+	case len(chain) == 0:
 		return nil, bad("a chain without certificates")
+	case isNil(signer):
+		return nil, bad("there is no private key")
 	}
 	spki, failure := provider.SPKIFromCertificate(chain[0])
 	if failure != nil {
@@ -91,6 +94,9 @@ func NewCredential(chain [][]byte, signer crypto.Signer) (*Credential, error) {
 func NewRawCredential(signer crypto.Signer) (*Credential, error) {
 	bad := func(err error) error {
 		return attls.Errorf(attls.Local, attls.FailConfiguration, "%v", err).Under("Credential")
+	}
+	if isNil(signer) {
+		return nil, bad(errors.New("there is no private key"))
 	}
 	spki, err := provider.MarshalSPKI(signer.Public())
 	if err != nil {

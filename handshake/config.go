@@ -391,8 +391,16 @@ func (c *Config) expresses(s negotiation.Scheme) bool {
 
 // check refuses what cannot work before anything is sent.
 func (c *Config) check() *attls.Error {
+	if c == nil {
+		return badField("Config", "is nil")
+	}
 	bad := func(field, format string, args ...any) *attls.Error {
-		return attls.Errorf(attls.Local, attls.FailConfiguration, format, args...).Under("Config." + field)
+		return badField("Config."+field, format, args...)
+	}
+	for _, check := range [...]func(*Config) *attls.Error{(*Config).checkHolders, (*Config).checkNumbers, (*Config).checkLists} {
+		if err := check(c); err != nil {
+			return err
+		}
 	}
 	if len(c.suites()) == 0 {
 		return bad("CipherSuites", "no cipher suite is enabled")
@@ -459,9 +467,6 @@ func (c *Config) check() *attls.Error {
 	if c.Policy.Demand && len(c.Policy.Accept) == 0 {
 		return bad("Policy.Demand", "the peer must attest, and Policy.Accept has nothing that could be appraised")
 	}
-	if c.Retry.CookieSize > maxCookie {
-		return bad("Retry.CookieSize", "%d octets; the limit is %d", c.Retry.CookieSize, maxCookie)
-	}
 	if c.Retry.stateless() && c.Profile != nil && c.Profile.Binder.Program != nil {
 		return bad("Retry.Secrets", "profile %s binds to the first ClientHello's octets, which a cookie does not carry", c.Profile.ID)
 	}
@@ -473,11 +478,6 @@ func (c *Config) check() *attls.Error {
 	}
 	if err := checkServerName(c.ServerName); err != nil {
 		return err.Under("Config.ServerName")
-	}
-	for _, name := range c.ALPN {
-		if len(name) == 0 || len(name) > 255 {
-			return bad("ALPN", "protocol name of %d octets; RFC 7301 allows 1 to 255", len(name))
-		}
 	}
 	_, err := c.placement()
 	return err

@@ -105,11 +105,14 @@ func newConn(nc net.Conn, cfg *Config, a *Answerer, role attls.Role, taps []Tap)
 	c := &Conn{nc: nc, answerer: a, wake: make(chan struct{}, 1), broken: make(chan struct{}), readSize: firstRead}
 	c.life, c.end = context.WithCancel(context.Background())
 	var log keyLogger
-	if cfg.KeyLog != nil {
+	if cfg != nil && cfg.KeyLog != nil {
 		log = cfg.keyLog
 	}
 	var err error
-	if c.engine, err = newEngine(cfg, role, Taps(append([]Tap{cfg.Tap}, taps...)...), log); err != nil {
+	if c.engine, err = newEngine(cfg, role, Taps(append([]Tap{cfg.tap()}, taps...)...), log); err == nil {
+		err = a.Check()
+	}
+	if err != nil {
 		c.err = err
 		c.dead.Store(asError(err))
 		close(c.broken)

@@ -148,10 +148,18 @@ type passive interface {
 
 // NewClient makes the client's engine; its ClientHello is ready in Output once
 // no wait blocks it.
-func NewClient(c *Config) (*Engine, error) { return newEngine(c, attls.RoleClient, c.Tap, nil) }
+func NewClient(c *Config) (*Engine, error) { return newEngine(c, attls.RoleClient, c.tap(), nil) }
 
 // NewServer makes the server's engine.
-func NewServer(c *Config) (*Engine, error) { return newEngine(c, attls.RoleServer, c.Tap, nil) }
+func NewServer(c *Config) (*Engine, error) { return newEngine(c, attls.RoleServer, c.tap(), nil) }
+
+// tap is Config.Tap; nil without a Config, which newEngine refuses.
+func (c *Config) tap() Tap {
+	if c == nil {
+		return nil
+	}
+	return c.Tap
+}
 
 func newEngine(c *Config, role attls.Role, tap Tap, log keyLogger) (*Engine, error) {
 	if err := c.check(); err != nil {

@@ -70,6 +70,9 @@ func (e *Engine) takeOffers() ([]PSK, *attls.Error) {
 	var offers []PSK
 	size := 0
 	for _, p := range w.answer.PSKs {
+		if err := p.usable(); err != nil {
+			return nil, err
+		}
 		suite, ok := e.prov.Suite(p.Session.Suite)
 		if !ok || !e.enablesHash(suite) || e.lacks(p.Session, p.standing()) {
 			continue
@@ -396,6 +399,9 @@ func (s serverSelectPSK) accept(e *Engine) *attls.Error {
 		return nil
 	}
 	p := &w.answer.PSKs[0]
+	if err := p.usable(); err != nil {
+		return err
+	}
 	if p.Index < 0 || p.Index >= len(s.offer.binders) {
 		return attls.Errorf(attls.Local, attls.FailInternal, "identity %d of %d was selected", p.Index, len(s.offer.binders))
 	}

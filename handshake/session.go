@@ -91,6 +91,17 @@ type PSK struct {
 	Standing negotiation.Standing
 }
 
+// usable refuses a key that its holder has not given.
+func (p *PSK) usable() *attls.Error {
+	switch {
+	case p.Session == nil:
+		return badField("Answer.PSKs", "there is no Session")
+	case len(p.Session.Secret) == 0:
+		return badField("Answer.PSKs", "the Session has no Secret")
+	}
+	return nil
+}
+
 // standing is what was said of the standing; an attestation of which nobody has
 // said anything does not hold.
 func (p *PSK) standing() negotiation.Standing {

@@ -189,7 +189,7 @@ func (c *ClientSessions) Put(s *Session) {
 		kept.Created = c.now()
 	}
 	limit := c.Max
-	if limit == 0 {
+	if limit <= 0 {
 		limit = 4
 	}
 	if c.Added != nil {
