@@ -157,6 +157,55 @@ func TestKeyHello(t *testing.T) {
 	}
 }
 
+// TestSecondHelloWithKeys: the second ClientHello offers no pre-shared key where the
+// first has offered none, and has the share that was asked for even where a key
+// alone would do (RFC 8446 section 4.1.2).
+func TestSecondHelloWithKeys(t *testing.T) {
+	x25519 := append([]byte{0, 36, 0, 0x1d, 0, 32}, bytes.Repeat([]byte{9}, 32)...)
+	k := attls.KindClientHello
+	for name, test := range map[string]struct {
+		first, second func(extensions.List) extensions.List
+		server        []attls.PSKKeyExchangeMode
+		want          outcome
+	}{
+		"the same key":                           {server: dheKE},
+		"the key left out":                       {second: without(attls.ExtPreSharedKey), server: dheKE},
+		"a key that is new":                      {first: without(attls.ExtPreSharedKey), server: dheKE, want: outcome{attls.FailRetryMismatch, attls.AlertIllegalParameter, k, "pre_shared_key"}},
+		"the key alone, and the share":           {server: keDHE},
+		"the key alone, and a share of no use":   {second: inPlace(attls.ExtKeyShare, x25519...), server: keDHE, want: outcome{attls.FailRetryMismatch, attls.AlertIllegalParameter, k, "key_share"}},
+		"the key alone, and no share":            {second: inPlace(attls.ExtKeyShare, 0, 0), server: keDHE, want: outcome{attls.FailRetryMismatch, attls.AlertIllegalParameter, k, "key_share"}},
+		"the key and a share of another group":   {second: inPlace(attls.ExtKeyShare, x25519...), server: dheKE, want: outcome{attls.FailRetryMismatch, attls.AlertIllegalParameter, k, "key_share"}},
+		"the key alone, without signing schemes": {first: without(attls.ExtSignatureAlgorithms), second: without(attls.ExtSignatureAlgorithms), server: keDHE},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMeeting()
+			key := &handshake.Session{Identity: []byte("key"), Secret: []byte("secret"), External: true, Suite: attls.TLS_AES_128_GCM_SHA256}
+			m.clients.External, m.servers.External = []*handshake.Session{key}, []*handshake.Session{key}
+			n := 0
+			tap := &helloTap{change: func(l extensions.List) extensions.List {
+				n++
+				if edit := map[int]func(extensions.List) extensions.List{1: test.first, 2: test.second}[n]; edit != nil {
+					return edit(l)
+				}
+				return l
+			}}
+			p, err := m.meet(t, func(c, s *handshake.Config) {
+				c.PSKModes, s.PSKModes, c.Tap = dheKE, test.server, tap
+				c.Groups, s.Groups = []attls.NamedGroup{attls.GroupX25519, attls.GroupSecp256r1}, []attls.NamedGroup{attls.GroupSecp256r1}
+				s.Retry.Always = true
+			})
+			if tap.retries() != 1 {
+				t.Fatalf("%d HelloRetryRequests", tap.retries())
+			}
+			if test.want.failure != "" {
+				checkOutcome(t, p, attls.RoleServer, err, test.want)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestManyShares: a ClientHello may have shares of any number of groups, known or
 // not (RFC 8446 sections 4.2.8 and 9.3).
 func TestManyShares(t *testing.T) {

@@ -117,8 +117,7 @@ func (s serverWaitClientHello) receive(e *Engine, m *message.Raw) (state, *attls
 		return s.retry(e, m, g, theirs != nil)
 	}
 	if theirs == nil && !keyOnly {
-		return nil, attls.Errorf(attls.Violation, attls.FailRetryMismatch, "no share of %v, which HelloRetryRequest asked for", g).
-			Under("extensions.key_share").By("RFC 8446 4.1.2")
+		return nil, noShare(g)
 	}
 	e.nego.group = g
 	if err := e.readClientHello(ch, offer != nil); err != nil {
@@ -135,6 +134,12 @@ func (s serverWaitClientHello) receive(e *Engine, m *message.Raw) (state, *attls
 		return next, nil
 	}
 	return serverNegotiate{share: share}, nil
+}
+
+// noShare is the error of a second ClientHello without the share that was asked for.
+func noShare(g attls.NamedGroup) *attls.Error {
+	return attls.Errorf(attls.Violation, attls.FailRetryMismatch, "no share of %v, which HelloRetryRequest asked for", g).
+		Under("extensions.key_share").By("RFC 8446 4.1.2")
 }
 
 // checkClientVersion refuses clients without TLS 1.3 (RFC 8446 section 4.2.1).
@@ -199,6 +204,9 @@ func (e *Engine) selectGroup(ch *message.ClientHello) (attls.NamedGroup, []byte,
 		theirs, _ := shares.Find(e.nego.group)
 		if n := shares.Len(); n != 1 {
 			return 0, nil, in(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "%d shares after HelloRetryRequest", n).By("RFC 8446 4.1.2"), sharesX)
+		}
+		if theirs == nil { // a key alone would do without one, and yet nothing else was asked for
+			return 0, nil, noShare(e.nego.group)
 		}
 		return e.nego.group, theirs, nil
 	}
@@ -416,6 +424,11 @@ func (s serverWaitClientHello) checkSecond(e *Engine, ch *message.ClientHello) *
 	}
 	if _, ok := ch.Extensions.Find(attls.ExtEarlyData); ok {
 		return changed("extensions.early_data")
+	}
+	if _, ok := ch.Extensions.Find(attls.ExtPreSharedKey); ok { // it may be left out or be made anew, and not be added
+		if _, before := first.Extensions.Find(attls.ExtPreSharedKey); !before {
+			return changed("extensions.pre_shared_key")
+		}
 	}
 	x, ok := ch.Extensions.Find(attls.ExtCookie)
 	if ok != (s.cookie != nil) {

@@ -183,6 +183,12 @@ var retryFaults = []tlsFault{
 		}), in(retried), mayPass),
 	refused("second-share", "", "The second ClientHello has no share of the group that was asked for.", attls.FailRetryMismatch, server, attls.KindClientHello,
 		clientHello(1, tamper.SetBody(attls.ExtKeyShare, clientShare(shareOf(attls.GroupX25519, bytes.Repeat([]byte{9}, x25519Size)))...)), in(retried, second), anyAlert),
+	refused("second-key", rule.HelloRepeated, "The second ClientHello offers a pre-shared key, and the first has offered none.", attls.FailRetryMismatch, server, attls.KindClientHello,
+		func(s *scenario.Setup) {
+			modes := tamper.Add(attls.ExtPSKKeyExchangeModes, 1, 1)
+			clientHello(0, modes)(s)
+			clientHello(1, func(l extensions.List) extensions.List { return tamper.Add(attls.ExtPreSharedKey, pskOffer...)(modes(l)) })(s)
+		}, in(retried), mayPass),
 	refused("second-reordered", rule.RetryOrder, "The second ClientHello has supported_versions before all other extensions, as wolfSSL sends it.", attls.FailRetryMismatch, server, attls.KindClientHello,
 		clientHello(1, versionsFirst), in(retried), mayPass),
 	refused("cookie-dropped", rule.HelloRepeated, "The second ClientHello lacks the cookie.", attls.FailRetryMismatch, server, attls.KindClientHello,
