@@ -527,7 +527,7 @@ func (c *CMW) library() (*cmw.CMW, error) {
 }
 
 // Match holds a CMW against the negotiated format. A collection has no type of
-// its own; it matches when each of its members does (reading of FORMATS AMB-F2).
+// its own; it matches when each of its members does (the reading of FORMATS 1.7).
 func (c *CMW) Match(want profile.Format, m profile.FormatMatch) *attls.Error {
 	if c.Form != CBORCollection && c.Form != JSONCollection {
 		return Matches(c.Format, want, m)
@@ -541,7 +541,7 @@ func (c *CMW) Match(want profile.Format, m profile.FormatMatch) *attls.Error {
 }
 
 // checkIndicators refuses a CMW that says it holds something else than the
-// negotiated model; without ind it says nothing (FORMATS 10, rule 7).
+// negotiated model; without ind it says nothing (FORMATS 10).
 func (c *CMW) checkIndicators(model profile.Model) *attls.Error {
 	want := uint32(IndEvidence)
 	if model == profile.ModelResults {

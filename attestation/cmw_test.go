@@ -137,7 +137,7 @@ func TestCMWMembers(t *testing.T) {
 	}
 }
 
-// TestCMWExamples holds the byte examples of FORMATS 1.6, read and written.
+// TestCMWExamples reads and writes an example of each form of a CMW.
 func TestCMWExamples(t *testing.T) {
 	cwt := profile.Format{ContentFormat: 263}
 	record := func(f profile.Format, value string, ind uint32) *CMW {
@@ -199,7 +199,7 @@ func TestCMWExamples(t *testing.T) {
 	}
 }
 
-// TestContentFormat holds the table of FORMATS 1.3: the divisor is 255 and the
+// TestContentFormat checks the TN transform of RFC 9277 4.3: the divisor is 255 and the
 // multiplier 256.
 func TestContentFormat(t *testing.T) {
 	for tag, want := range map[uint64]uint16{0x63740101: 0, 1668546877: 60, 1668547081: 263, 1668547086: 268, 1668547091: 273, 1668612070: 64999, 1668612095: 65024} {

@@ -14,7 +14,7 @@ import (
 	"attls/negotiation"
 )
 
-// TestLinkageVector is the vector of FORMATS 2: the hash of the COSE_Key in
+// TestLinkageVector is the linkage of draft-bft-rats-kat: the hash of the COSE_Key in
 // the example of draft-bft-rats-kat is the nonce of its PAT.
 func TestLinkageVector(t *testing.T) {
 	key := unhex(t, "a401022001 215820 f0fffa7ba35e76e44ca1f5446d327c8382a5a40e5f29745df948346c7c88a5d3"+
@@ -40,7 +40,7 @@ func TestLinkageVector(t *testing.T) {
 	}
 }
 
-// TestAKPubVector is the akpub of FORMATS 7: the base point of P-256.
+// TestAKPubVector is the akpub of an EAR (Veraison's key attestation): the base point of P-256.
 func TestAKPubVector(t *testing.T) {
 	const akpub = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpZP40Li_hp_m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q"
 	der, err := base64.RawURLEncoding.DecodeString(akpub)
@@ -55,7 +55,7 @@ func TestAKPubVector(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// As it stands in the UCCS of FORMATS 5.
+	// As it is in the UCCS of Parsec's CCA evidence.
 	if want := unhex(t, "a401022001215820 6b17d1f2"); !bytes.HasPrefix(key, want) || !bytes.HasSuffix(key, []byte{0x51, 0xf5}) {
 		t.Errorf("COSE_Key %x", key)
 	}

@@ -2,6 +2,7 @@ package requirements
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"attls/internal/rule"
@@ -58,8 +59,23 @@ func (d *Document) markdown(b *strings.Builder) {
 	}
 	b.WriteString("\n| ambiguity | switch | readings | default | why | cases |\n|---|---|---|---|---|---|\n")
 	for _, r := range d.Readings {
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", r.AMB, r.Switch, strings.Join(r.Options, ", "), r.Default, r.Why, strings.Join(r.Cases, ", "))
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", linked(r.AMB), r.Switch, strings.Join(r.Options, ", "), r.Default, r.Why, strings.Join(r.Cases, ", "))
 	}
+}
+
+// ambiguity is the id of an ambiguity that docs/ambiguities.md describes.
+var ambiguity = regexp.MustCompile(`[A-Z]-[0-9a-z]+/AMB-[0-9]+|(?:PROFILES|FORMATS) [0-9]+(?:\.[0-9]+)*`)
+
+// ambiguityAnchor is the place of an ambiguity in docs/ambiguities.md.
+func ambiguityAnchor(id string) string {
+	return strings.NewReplacer("/", "-", " ", "-", ".", "-").Replace(strings.ToLower(id))
+}
+
+// linked turns each id of an ambiguity into a link to its description.
+func linked(ids string) string {
+	return ambiguity.ReplaceAllStringFunc(ids, func(id string) string {
+		return "[" + id + "](docs/ambiguities.md#" + ambiguityAnchor(id) + ")"
+	})
 }
 
 func rules(list []rule.Rule) string {

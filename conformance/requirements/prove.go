@@ -100,7 +100,7 @@ func units(all []Document, name, id string) ([]*unit, error) {
 		for _, r := range d.Readings {
 			for _, s := range r.Cases {
 				key := under + " " + s
-				if found[key] == nil && (id == "" || id == r.AMB) {
+				if found[key] == nil && (id == "" || r.is(id)) {
 					found[key] = &unit{profile: under, c: cases[s], rows: []string{r.AMB}, place: len(list)}
 					list = append(list, found[key])
 				}

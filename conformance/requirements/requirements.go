@@ -60,6 +60,17 @@ type Reading struct {
 	Cases   []string `json:"cases,omitempty"` // a peer under another reading of the binder, and what only another reading makes room for
 }
 
+// is reports whether id names the ambiguity: as it is written, one of several
+// that a switch decides, or without the revision in front (AMB-9).
+func (r *Reading) is(id string) bool {
+	for _, one := range strings.Split(r.AMB, ", ") {
+		if _, short, _ := strings.Cut(one, "/"); id == one || id == short && short != "" {
+			return true
+		}
+	}
+	return id == r.AMB
+}
+
 // Document is the statements of one profile's text, those of TLS 1.3, or those
 // that hold under every profile.
 type Document struct {
