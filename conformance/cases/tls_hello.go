@@ -187,7 +187,9 @@ var retryFaults = []tlsFault{
 		func(s *scenario.Setup) {
 			modes := tamper.Add(attls.ExtPSKKeyExchangeModes, 1, 1)
 			clientHello(0, modes)(s)
-			clientHello(1, func(l extensions.List) extensions.List { return tamper.Add(attls.ExtPreSharedKey, pskOffer...)(modes(l)) })(s)
+			clientHello(1, func(l extensions.List) extensions.List {
+				return tamper.Add(attls.ExtPreSharedKey, pskOffer...)(modes(l))
+			})(s)
 		}, in(retried), mayPass),
 	refused("second-reordered", rule.RetryOrder, "The second ClientHello has supported_versions before all other extensions, as wolfSSL sends it.", attls.FailRetryMismatch, server, attls.KindClientHello,
 		clientHello(1, versionsFirst), in(retried), mayPass),
