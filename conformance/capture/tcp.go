@@ -358,8 +358,39 @@ func (h *side) start(peer *side) (int64, bool) {
 			return at, true
 		}
 	}
-	data := h.segments[0].data
+	data := h.head()
 	return first, isHello(data, kindClientHello) || isHello(data, kindServerHello) || isAlert(data)
+}
+
+// headSize is how many octets tell what an end begins with. Some programs send
+// the first octets of a ClientHello alone.
+const headSize = recordHeader + 2
+
+// head is what a side began with, at least headSize octets if they were captured.
+func (h *side) head() []byte {
+	b, next := h.segments[0].data, h.segments[0].end()
+	for i := 1; i < len(h.segments) && len(b) < headSize && h.segments[i].position <= next; i++ {
+		if s := &h.segments[i]; s.end() > next {
+			b, next = append(b[:len(b):len(b)], s.data[next-s.position:]...), s.end()
+		}
+	}
+	return b
+}
+
+// headOf is what the sender of the first piece began with there, at least headSize
+// octets if they were captured.
+func headOf(list []Piece) []byte {
+	b := list[0].Data
+	for i := 1; i < len(list) && len(b) < headSize; i++ {
+		switch p := &list[i]; {
+		case p.Sender != list[0].Sender:
+		case p.Lost != 0:
+			return b
+		default:
+			b = append(b[:len(b):len(b)], p.Data...)
+		}
+	}
+	return b
 }
 
 // missing is how many octets after a position were sent: they are acknowledged,
@@ -439,10 +470,14 @@ func (c *tcp) client(pieces [2][]ordered) int {
 		if len(list) == 0 {
 			continue
 		}
-		switch {
-		case isHello(list[0].Data, kindClientHello):
+		var first []Piece
+		for k := range min(len(list), headSize) {
+			first = append(first, list[k].Piece)
+		}
+		switch head := headOf(first); {
+		case isHello(head, kindClientHello):
 			return i
-		case isHello(list[0].Data, kindServerHello):
+		case isHello(head, kindServerHello):
 			return 1 - i
 		}
 	}
@@ -494,8 +529,8 @@ func (c *Connection) skipPreamble() {
 		if n := proxyHeader(p.Data); n > 0 && isHello(p.Data[n:], kindClientHello) {
 			p.Data, c.Preamble = p.Data[n:], c.Preamble+n
 		}
-		switch {
-		case isHello(p.Data, kindClientHello):
+		switch head := headOf(c.Pieces[i:]); {
+		case isHello(head, kindClientHello):
 			if i == 0 {
 				return
 			}
@@ -511,7 +546,7 @@ func (c *Connection) skipPreamble() {
 			c.Pieces = c.Pieces[i:]
 			c.recount()
 			return
-		case isRecord(p.Data):
+		case isRecord(head):
 			return
 		}
 	}
