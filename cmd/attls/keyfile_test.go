@@ -12,9 +12,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"attls/internal/fifo"
 )
 
 // selfSigned makes a certificate of an Ed25519 key as PEM, and the key.
@@ -115,12 +116,12 @@ func TestKeyFiles(t *testing.T) {
 		}
 	})
 	t.Run("a pipe", func(t *testing.T) {
-		fifo := filepath.Join(dir, "fifo")
-		if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		pipe := filepath.Join(dir, "fifo")
+		if err := fifo.Make(pipe, 0o600); err != nil {
 			t.Skip(err)
 		}
-		go os.WriteFile(fifo, join(cert, key), 0)
-		if _, _, err := readCertificate(fifo, ""); err != nil {
+		go os.WriteFile(pipe, join(cert, key), 0)
+		if _, _, err := readCertificate(pipe, ""); err != nil {
 			t.Error(err)
 		}
 	})

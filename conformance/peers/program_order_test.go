@@ -4,10 +4,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 
 	"attls/conformance/claims"
+	"attls/internal/fifo"
 )
 
 // pipe makes a named pipe, which nobody writes to.
@@ -17,7 +17,7 @@ func pipe(t *testing.T) string {
 		t.Skip(err)
 	}
 	name := filepath.Join(t.TempDir(), "pipe")
-	if err := syscall.Mkfifo(name, 0o600); err != nil {
+	if err := fifo.Make(name, 0o600); err != nil {
 		t.Skip(err)
 	}
 	return name

@@ -6,8 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
+
+	"attls/internal/fifo"
 )
 
 // ways are the ways to write a file, and whether what was there stays.
@@ -114,22 +115,22 @@ func TestOpenBefore(t *testing.T) {
 func TestSpecial(t *testing.T) {
 	for name, way := range ways {
 		dir := t.TempDir()
-		fifo := filepath.Join(dir, "fifo")
-		if err := syscall.Mkfifo(fifo, 0o644); err != nil {
+		pipe := filepath.Join(dir, "fifo")
+		if err := fifo.Make(pipe, 0o644); err != nil {
 			t.Skip(err)
 		}
 		got := make(chan string, 1)
 		go func() {
-			b, _ := os.ReadFile(fifo)
+			b, _ := os.ReadFile(pipe)
 			got <- string(b)
 		}()
-		if err := way.write(fifo, "secret"); err != nil {
+		if err := way.write(pipe, "secret"); err != nil {
 			t.Fatal(err)
 		}
 		if text := <-got; text != "secret" {
 			t.Errorf("%s: the pipe carries %q", name, text)
 		}
-		if info, err := os.Lstat(fifo); err != nil || info.Mode()&fs.ModeNamedPipe == 0 || info.Mode().Perm() != 0o644 {
+		if info, err := os.Lstat(pipe); err != nil || info.Mode()&fs.ModeNamedPipe == 0 || info.Mode().Perm() != 0o644 {
 			t.Errorf("%s: the pipe is %v, %v", name, info, err)
 		}
 		if err := way.write(link(t, dir, os.DevNull), "secret"); err != nil {
