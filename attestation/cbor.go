@@ -252,7 +252,7 @@ func (s *scanner) item(depth int) ([]byte, *attls.Error) {
 			return nil, err
 		}
 		if major == majorMap {
-			err = s.pairs(e, func([]byte) *attls.Error { _, err := s.item(depth + 1); return err })
+			err = s.pairs(e, depth, func([]byte) *attls.Error { _, err := s.item(depth + 1); return err })
 			break
 		}
 		for more := true; err == nil; {
@@ -270,9 +270,9 @@ func (s *scanner) item(depth int) ([]byte, *attls.Error) {
 	return s.b[start:s.off], nil
 }
 
-// pairs reads a map; value reads what follows a key. A key counts as a duplicate
+// pairs reads a map at a depth; value reads what follows a key. A key counts as a duplicate
 // when it recurs in its shortest form.
-func (s *scanner) pairs(e *entries, value func(key []byte) *attls.Error) *attls.Error {
+func (s *scanner) pairs(e *entries, depth int, value func(key []byte) *attls.Error) *attls.Error {
 	seen := make(map[string]bool, max(e.left, 0))
 	for {
 		more, err := s.more(e)
@@ -280,7 +280,7 @@ func (s *scanner) pairs(e *entries, value func(key []byte) *attls.Error) *attls.
 			return err
 		}
 		start := s.off
-		key, err := s.item(maxDepth) // keys are integers or text
+		key, err := s.item(depth + 1)
 		if err != nil {
 			return err
 		}
@@ -390,7 +390,7 @@ func parseClaims(b []byte) (claims, *attls.Error) {
 		return nil, err
 	}
 	c := claims{}
-	return c, s.pairs(e, func(key []byte) *attls.Error {
+	return c, s.pairs(e, 0, func(key []byte) *attls.Error {
 		label, err := labelOf(s.off-len(key), key)
 		if err != nil {
 			return err

@@ -280,7 +280,7 @@ func (s *scanner) collection(limits Limits, depth int) (*CMW, *attls.Error) {
 	if err := c.admits(start, max(e.left, 1), depth, limits); err != nil {
 		return nil, err
 	}
-	err = s.pairs(e, func(key []byte) *attls.Error {
+	err = s.pairs(e, depth, func(key []byte) *attls.Error {
 		if err := c.admits(start, e.read, depth, limits); err != nil {
 			return err
 		}

@@ -163,6 +163,15 @@ func TestWellFormed(t *testing.T) {
 		if err := wellFormed(b); (err == nil) != (depth <= maxDepth) || err != nil && err.Offset != maxDepth+1 {
 			t.Errorf("%d arrays in each other: %v", depth, err)
 		}
+		b = append(append(bytes.Repeat([]byte{0xa1}, depth), 0), bytes.Repeat([]byte{0}, min(depth, 100))...)
+		if err := wellFormed(b); (err == nil) != (depth <= maxDepth) || err != nil && err.Offset != maxDepth+1 {
+			t.Errorf("%d maps, each the key of another: %v", depth, err)
+		}
+	}
+	for name, b := range map[string][]byte{"an array": {0xa1, 0x81, 0x01, 0x02}, "a map": {0xa1, 0xa1, 0x01, 0x02, 0x03}, "a tag": {0xa1, 0xd8, 37, 0x41, 0x01, 0x02}} {
+		if err := wellFormed(b); err != nil {
+			t.Errorf("%s as the key of a map: %v", name, err)
+		}
 	}
 	for _, b := range [][]byte{{}, {0x1c}, {0xff}, {0xf8, 0x1f}, {0xa1, 0x80, 0xa1}, {0x99, 0x01, 0x01}} {
 		if wellFormed(b) == nil {
