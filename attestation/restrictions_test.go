@@ -738,6 +738,7 @@ func TestResultHeaders(t *testing.T) {
 		{"typ JWT", header(`{"alg":"ES256","typ":"JWT"}`), ""},
 		{"typ of an EAT", header(`{"alg":"ES256","typ":"application/eat+jwt; eat_profile=x"}`), ""},
 		{"a key identifier and an address of keys, which are ignored", header(`{"alg":"ES256","kid":"x","jku":"https://a.example"}`), ""},
+		{"keys of kinds that are not known, which are ignored", header(`{"alg":"ES256","jwk":{"kty":"AKP","alg":"x"},"x5c":["?"],"x5t":1}`), ""},
 		{"an unknown parameter that is not critical", header(`{"alg":"ES256","x":1}`), ""},
 		{"crit with an unknown name", header(`{"alg":"ES256","crit":["foo"],"foo":1}`), "crit lists"},
 		{"crit with a registered name", header(`{"alg":"ES256","crit":["exp"],"exp":1}`), "crit lists"},
@@ -863,6 +864,9 @@ func TestResultClaims(t *testing.T) {
 		{"a second appraisal that contradicts itself", strings.Replace(payload, `"submods":{`, `"submods":{"gpu":{"ear.status":"affirming","ear.trustworthiness-vector":{"hardware":97}},`, 1), "gpu claims to be affirming although hardware is 97"},
 		{"an appraisal that expired", strings.Replace(payload, status, status+`,"exp":1`, 1), "expired at 1970"},
 		{"an appraisal for somebody else", strings.Replace(payload, status, status+`,"aud":"x"`, 1), "meant for"},
+		{"an appraisal in an appraisal", strings.Replace(payload, status, status+`,"submods":{"x":{"ear.status":"contraindicated"}}`, 1), "has submods of its own"},
+		{"a status beside the appraisals", add(`"ear.status":"contraindicated"`), "ear.status is beside submods"},
+		{"a vector beside the appraisals", add(`"ear.trustworthiness-vector":{"executables":96}`), "ear.trustworthiness-vector is beside submods"},
 		{"a second appraisal that is null", strings.Replace(payload, `"submods":{`, `"submods":{"gpu":null,`, 1), "gpu is not an appraisal"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

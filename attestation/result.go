@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/elliptic"
-	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -22,8 +20,6 @@ import (
 	"attls"
 	"attls/extensions/profile"
 
-	"github.com/lestrrat-go/jwx/v3/jwa"
-	"github.com/lestrrat-go/jwx/v3/jws"
 	"github.com/veraison/ear"
 	"github.com/veraison/go-cose"
 )
@@ -170,7 +166,11 @@ func verifyJWT(jwt []byte, key crypto.PublicKey) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := jws.Verify(jwt, jws.WithKey(alg, key)); err != nil {
+	v, err := cose.NewVerifier(alg, key) // a signature of JOSE has the same form
+	if err != nil {
+		return nil, err
+	}
+	if err := v.Verify(t.signed, t.signature); err != nil {
 		return nil, err
 	}
 	return t.payload, nil
@@ -178,9 +178,11 @@ func verifyJWT(jwt []byte, key crypto.PublicKey) ([]byte, error) {
 
 // jwt is a JSON Web Token taken apart, not yet verified.
 type jwt struct {
-	header  map[string]any
-	payload []byte
-	claims  map[string]any
+	header    map[string]any
+	payload   []byte
+	claims    map[string]any
+	signed    []byte // header and payload as they arrived, which the signature covers
+	signature []byte
 }
 
 // parseJWT reads a JWT: a JWS in compact serialization, which is the one form that
@@ -207,7 +209,7 @@ func parseJWT(b []byte) (*jwt, error) {
 	if len(signature) == 0 {
 		return nil, errors.New("the JWT has no signature")
 	}
-	t := &jwt{payload: payload}
+	t := &jwt{payload: payload, signed: b[:len(b)-len(parts[2])-1], signature: signature}
 	var err error
 	if t.header, err = strictObject(header); err != nil {
 		return nil, fmt.Errorf("the header of the JWT: %w", err)
@@ -249,40 +251,25 @@ func (t *jwt) checkHeader() error {
 
 // algorithm is the one that the header names (RFC 7515 section 4.1.1), if it is
 // one for the key: each curve has its own (RFC 7518 section 3.4).
-func (t *jwt) algorithm(key crypto.PublicKey) (jwa.SignatureAlgorithm, error) {
+func (t *jwt) algorithm(key crypto.PublicKey) (cose.Algorithm, error) {
 	name, ok := t.header["alg"].(string)
 	if !ok {
-		return jwa.NoSignature(), fmt.Errorf("the header names no algorithm (%s.1)", ruleJWS)
+		return 0, fmt.Errorf("the header names no algorithm (%s.1)", ruleJWS)
 	}
 	if _, err := algorithmOf(key); err != nil {
-		return jwa.NoSignature(), err
+		return 0, err
 	}
-	var fitting []jwa.SignatureAlgorithm
-	switch k := key.(type) {
-	case *ecdsa.PublicKey:
-		switch k.Curve {
-		case elliptic.P256():
-			fitting = append(fitting, jwa.ES256())
-		case elliptic.P384():
-			fitting = append(fitting, jwa.ES384())
-		case elliptic.P521():
-			fitting = append(fitting, jwa.ES512())
-		}
-	case ed25519.PublicKey:
-		if name == "Ed25519" { // RFC 9864
-			name = jwa.EdDSA().String()
-		}
-		fitting = append(fitting, jwa.EdDSA())
-	case *rsa.PublicKey:
-		fitting = append(fitting, jwa.PS256(), jwa.PS384(), jwa.PS512())
+	if alg, ok := joseAlgorithms[name]; ok && suits(alg, key) {
+		return alg, nil
 	}
-	for _, alg := range fitting {
-		if alg.String() == name {
-			return alg, nil
-		}
-	}
-	return jwa.NoSignature(), fmt.Errorf("the header names %q, which is not for %s", name, describeKey(key))
+	return 0, fmt.Errorf("the header names %q, which is not for %s", name, describeKey(key))
 }
+
+// joseAlgorithms are the names of JOSE (RFC 7518 section 3.1, RFC 8037, RFC 9864)
+// by those of COSE.
+var joseAlgorithms = map[string]cose.Algorithm{"ES256": cose.AlgorithmES256, "ES384": cose.AlgorithmES384, "ES512": cose.AlgorithmES512,
+	"EdDSA": cose.AlgorithmEdDSA, "Ed25519": cose.AlgorithmEdDSA,
+	"PS256": cose.AlgorithmPS256, "PS384": cose.AlgorithmPS384, "PS512": cose.AlgorithmPS512}
 
 // result is an EAR whose signature holds, with the claims that the library's type
 // leaves out or reads with less care.
@@ -314,6 +301,11 @@ func readResult(payload []byte) (*result, error) {
 	if v, ok := m["eat_nonce"]; ok {
 		if r.nonces, err = resultNonces(v); err != nil {
 			return nil, fmt.Errorf("eat_nonce: %w", err)
+		}
+	}
+	for _, name := range []string{"ear.status", "ear.trustworthiness-vector"} {
+		if _, ok := m[name]; ok {
+			return nil, fmt.Errorf("%s is beside submods, where the appraisals are", name)
 		}
 	}
 	if err := r.checkAppraisals(m["submods"]); err != nil {
@@ -426,6 +418,9 @@ func (r *result) checkAppraisals(v any) error {
 		}
 		if !slices.Contains(tiers, a["ear.status"].(string)) {
 			return fmt.Errorf("submods: %s: ear.status is %q; it is one of %s", name, a["ear.status"], strings.Join(tiers, ", "))
+		}
+		if _, ok := a["submods"]; ok {
+			return fmt.Errorf("submods: %s has submods of its own, which are not understood here", name)
 		}
 		limit, err := resultLimits("submods: "+name, a)
 		if err != nil {
