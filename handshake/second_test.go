@@ -52,7 +52,7 @@ func TestSecondHelloDifference(t *testing.T) {
 // TestSecondHelloIsLinear compares long lists often enough that a comparison of each
 // extension with each would take many minutes. Nothing finer is judged by the clock.
 func TestSecondHelloIsLinear(t *testing.T) {
-	const length, times = 64000, 20
+	const length, times = 64000, 100
 	first := make(extensions.List, length)
 	for i := range first {
 		first[i].Type = attls.ExtensionType(i)
