@@ -808,6 +808,48 @@ func TestWithoutPathValidation(t *testing.T) {
 	}
 }
 
+// TestExternalKeys: the end of a key's use, the word of a policy and a clock that
+// does not know the time count for external keys as they do for tickets.
+func TestExternalKeys(t *testing.T) {
+	attestation := kept(t, "early-attestation-06")
+	attestation.SPKI = spkiOf(t, serverCredential)
+	for sentence, test := range map[string]struct {
+		now      time.Time
+		notAfter time.Time
+		accept   func(*handshake.Session) bool
+		attested bool
+		server   bool
+		client   bool
+		standing negotiation.Standing
+	}{
+		"without an end":                      {now: noon, server: true, client: true, standing: negotiation.StandingHolds},
+		"before its end":                      {now: noon, notAfter: noon.Add(1), server: true, client: true, standing: negotiation.StandingHolds},
+		"at its end":                          {now: noon, notAfter: noon},
+		"with an end, at an unknown time":     {notAfter: noon},
+		"that the policy passes over":         {now: noon, accept: func(*handshake.Session) bool { return false }, client: true, standing: negotiation.StandingHolds},
+		"attested":                            {now: noon, attested: true, server: true, client: true, standing: negotiation.StandingHolds},
+		"attested once":                       {now: noon.Add(time.Hour), attested: true, server: true, client: true, standing: negotiation.StandingExpired},
+		"attested, at an unknown time":        {attested: true, server: true, client: true, standing: negotiation.StandingDue},
+		"with nothing, and an unknown time":   {server: true, client: true, standing: negotiation.StandingHolds},
+		"attested, by a clock that went back": {now: noon.Add(-time.Hour), attested: true, server: true, client: true, standing: negotiation.StandingHolds},
+	} {
+		clock := func() time.Time { return test.now }
+		key := &handshake.Session{Identity: []byte("key"), Secret: []byte("secret"), External: true, Suite: attls.TLS_AES_128_GCM_SHA256, NotAfter: test.notAfter}
+		if test.attested {
+			key.Attestation = attestation
+		}
+		servers := &handshake.ServerSessions{External: []*handshake.Session{key}, Accept: test.accept}
+		servers.Keys.Now = clock
+		clients := &handshake.ClientSessions{External: servers.External, Now: clock}
+		if p, ok := servers.Find(&handshake.PSKRequest{Identities: identities(handshake.PSK{Session: key})}); ok != test.server || ok && p.Standing != test.standing {
+			t.Errorf("%s: a server finds %v, %v", sentence, ok, p.Standing)
+		}
+		if offers := clients.Offers(&handshake.PSKRequest{}); (len(offers) == 1) != test.client || test.client && offers[0].Standing != test.standing {
+			t.Errorf("%s: a client offers %+v", sentence, offers)
+		}
+	}
+}
+
 func identities(p handshake.PSK) []extensions.PSKIdentity {
 	return []extensions.PSKIdentity{{Identity: p.Session.Identity, ObfuscatedTicketAge: p.ObfuscatedAge}}
 }

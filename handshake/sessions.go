@@ -28,8 +28,8 @@ type ServerSessions struct {
 	// Standing says how the attestation in a session stands. Nil: it holds. It is
 	// asked while the verdict is valid; one whose end has come is expired.
 	Standing func(*Session) negotiation.Standing
-	// Accept lets a policy pass over a session, which means a full handshake. Nil:
-	// none is passed over.
+	// Accept lets a policy pass over a session or an external key, which means a full
+	// handshake. Nil: none is passed over.
 	Accept func(*Session) bool
 }
 
@@ -45,10 +45,13 @@ func (h *ServerSessions) Find(r *PSKRequest) (PSK, bool) {
 	for i, id := range r.Identities {
 		k := slices.IndexFunc(h.External, func(s *Session) bool { return bytes.Equal(s.Identity, id.Identity) })
 		if k >= 0 {
-			return PSK{Session: h.External[k], Index: i, Standing: standing(h.Standing, h.External[k], now)}, true
+			if s := h.External[k]; !s.over(now) && h.accepts(s) {
+				return PSK{Session: s, Index: i, Standing: standing(h.Standing, s, now)}, true
+			}
+			continue
 		}
 		s, ok := h.Keys.Open(id.Identity)
-		if !ok || h.Accept != nil && !h.Accept(s) {
+		if !ok || !h.accepts(s) {
 			continue
 		}
 		age := now.Sub(s.Created)
@@ -63,6 +66,8 @@ func (h *ServerSessions) Find(r *PSKRequest) (PSK, bool) {
 	return PSK{}, false
 }
 
+func (h *ServerSessions) accepts(s *Session) bool { return h.Accept == nil || h.Accept(s) }
+
 func (h *ServerSessions) skew() time.Duration {
 	if h.MaxSkew == 0 {
 		return defaultSkew
@@ -73,7 +78,12 @@ func (h *ServerSessions) skew() time.Duration {
 // standing reads the standing of an attestation off the clock, and asks about one
 // that is valid.
 func standing(ask func(*Session) negotiation.Standing, s *Session, now time.Time) negotiation.Standing {
-	if a := s.Attestation; a != nil && !a.ValidUntil.IsZero() && !now.Before(a.ValidUntil) {
+	a := s.Attestation
+	switch {
+	case a == nil:
+	case now.IsZero(): // a clock that does not know the time
+		return negotiation.StandingDue
+	case !a.ValidUntil.IsZero() && !now.Before(a.ValidUntil):
 		return negotiation.StandingExpired
 	}
 	if ask != nil {
@@ -83,7 +93,10 @@ func standing(ask func(*Session) negotiation.Standing, s *Session, now time.Time
 }
 
 // over reports whether the use of a session has ended with a verdict's validity.
-func (s *Session) over(now time.Time) bool { return !s.NotAfter.IsZero() && !now.Before(s.NotAfter) }
+// An unknown time is after any end.
+func (s *Session) over(now time.Time) bool {
+	return !s.NotAfter.IsZero() && (now.IsZero() || !now.Before(s.NotAfter))
+}
 
 // Ticket makes a ticket and says how long it lives; no octets: none is issued.
 func (h *ServerSessions) Ticket(r *TicketRequest) (ticket []byte, lifetime time.Duration) {
@@ -226,6 +239,9 @@ func (c *ClientSessions) Offers(r *PSKRequest) []PSK {
 	}
 	c.mu.Unlock()
 	for _, s := range c.External {
+		if s.over(now) {
+			continue
+		}
 		offers = append(offers, PSK{Session: s, EarlyData: true, Standing: standing(c.Standing, s, now)})
 	}
 	return offers
