@@ -400,6 +400,23 @@ func TestHub(t *testing.T) {
 	})
 }
 
+// TestLostOutput: no command succeeds whose output could not be written, and that is
+// not an error of the command line.
+func TestLostOutput(t *testing.T) {
+	full := writerFunc(func([]byte) (int, error) { return 0, errors.New("no space left on device") })
+	for _, args := range [][]string{
+		{"demo"}, {"demo", "-q"}, {"demo", "--json"}, {"demo", "--fail", "help"}, {"version"}, {"version", "--json"}, {"--help"}, {"help", "exit-codes"},
+		{"profile", "list"}, {"profile", "show", "early-attestation-06"}, {"profile", "new"}, {"profile", "reference"}, {"profile", "header", "early-attestation-06"},
+		{"profile", "lint", "early-attestation-06"}, {"profile", "diff", "early-attestation-06", "tls-attestation-07"}, {"profile", "explain", "early-attestation-06"},
+		{"spec", "--coverage"}, {"evidence", "make"}, {"evidence", "make", "--json"}, {"evidence", "make", "--spoil", "help"}, {"conform", "--list-peers"},
+	} {
+		var log bytes.Buffer
+		if code := run(context.Background(), args, strings.NewReader(""), full, &log); code != exitUnavailable || log.String() != "attls: standard output: no space left on device\n" {
+			t.Errorf("%v: exit code %d, %s", args, code, log.String())
+		}
+	}
+}
+
 // TestFullDisk: standard output or a key log that cannot be written is no fault of
 // the peer.
 func TestFullDisk(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -64,12 +65,16 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root := rootCommand()
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	out, log := gate.New(stdout), gate.New(stderr)
+	watched := &watchedOutput{w: stdout}
+	out, log := gate.New(watched), gate.New(stderr)
 	root.SetOut(out)
 	root.SetErr(log)
 	err := root.ExecuteContext(ctx)
 	out.Flush()
 	log.Flush()
+	if lost := watched.failure(); lost != nil && (err == nil || errors.Is(err, lost)) {
+		err = unavailable(&outputError{fmt.Errorf("standard output: %w", lost)})
+	}
 	if err == nil {
 		return exitOK
 	}
@@ -83,6 +88,32 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitUsage
 	}
 	return exitUsage // what cobra refuses
+}
+
+// watchedOutput is standard output. It remembers that something could not be written,
+// so that no command succeeds whose output is lost.
+type watchedOutput struct {
+	w   io.Writer
+	mu  sync.Mutex
+	err error
+}
+
+func (o *watchedOutput) Write(b []byte) (int, error) {
+	n, err := o.w.Write(b)
+	if err != nil {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if o.err == nil {
+			o.err = err
+		}
+	}
+	return n, err
+}
+
+func (o *watchedOutput) failure() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
 }
 
 // errorLines is the text of an error: one line, or one for each problem of a profile.

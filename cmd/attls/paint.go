@@ -36,7 +36,11 @@ func newPainter(w io.Writer) *painter {
 	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
 		p.width = min(max(n, minWidth), maxWidth)
 	}
-	if f, ok := w.(*os.File); ok && os.Getenv("TERM") != "dumb" {
+	file := w
+	if o, ok := w.(*watchedOutput); ok {
+		file = o.w
+	}
+	if f, ok := file.(*os.File); ok && os.Getenv("TERM") != "dumb" {
 		info, err := f.Stat()
 		p.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
 	}
