@@ -500,11 +500,17 @@ func child(n *yaml.Node, member string) *yaml.Node {
 var (
 	lineNumber = regexp.MustCompile(`line (\d+): `)
 	yamlPrefix = regexp.MustCompile(`^yaml: (unmarshal errors:\s*)?`)
+	yamlBreak  = regexp.MustCompile(`\n\s*`)
+	yamlField  = regexp.MustCompile(`field (\S+) not found in type [^\s;]+`)
+	yamlKind   = regexp.MustCompile(` into attestation\.[^\s;]+`)
 )
 
 // place writes the lines of a YAML error as file:line.
 func place(name string, err error) error {
 	text := yamlPrefix.ReplaceAllString(err.Error(), "")
+	text = yamlBreak.ReplaceAllString(text, "; ")
+	text = yamlField.ReplaceAllString(text, "field $1 not found")
+	text = yamlKind.ReplaceAllString(text, " into the map that belongs here")
 	if !lineNumber.MatchString(text) {
 		return fmt.Errorf("%s: %s", name, text)
 	}

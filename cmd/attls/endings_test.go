@@ -417,6 +417,29 @@ func TestLostOutput(t *testing.T) {
 	}
 }
 
+// TestMissingFiles: what cannot be read is not available, wherever a file is named, and
+// a file without end is not read to the end of the memory.
+func TestMissingFiles(t *testing.T) {
+	dir := t.TempDir()
+	missing := filepath.Join(dir, "missing.yaml")
+	above := filepath.Join(dir, "above.yaml")
+	if err := os.WriteFile(above, []byte("profile: above\nbase: ./missing.yaml\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	lists := [][]string{{"demo", "--profile", missing}, {"demo", "--profile", dir + "/"}, {"demo", "--profile", above}, {"demo", "--profile", missing, "--fail", "help"},
+		{"server", "--profile", missing}, {"client", "--profile", missing}, {"grid", "--profile", missing}, {"conform", "--profile", missing}, {"profile", "show", missing},
+		{"profile", "lint", missing}, {"profile", "diff", missing, "early-attestation-06"}, {"profile", "explain", missing}, {"profile", "new", "--base", missing}, {"profile", "header", missing},
+		{"decode", missing}, {"replay", missing}, {"evidence", "appraise", missing}, {"evidence", "make", "--key", missing}, {"client", "--ca", missing}, {"server", "--cert", missing}}
+	if _, err := os.Stat("/dev/zero"); err == nil {
+		lists = append(lists, []string{"replay", "/dev/zero"}, []string{"client", "--sess-in", "/dev/zero"}, []string{"client", "--psk", "2a", "--early-data", "/dev/zero"})
+	}
+	for _, args := range lists {
+		if code, _, stderr := command(t, args...); code != exitUnavailable || strings.Contains(stderr, ":1:1:") {
+			t.Errorf("%v: exit code %d, %s", args, code, stderr)
+		}
+	}
+}
+
 // TestFullDisk: standard output or a key log that cannot be written is no fault of
 // the peer.
 func TestFullDisk(t *testing.T) {

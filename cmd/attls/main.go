@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 
 	"attls"
 	"attls/conformance/scenario"
+	"attls/extensions/profile"
 	"attls/extensions/schema"
 	"attls/internal/gate"
 )
@@ -81,7 +83,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	fmt.Fprintf(stderr, "attls: %s\n", strings.TrimPrefix(errorLines(err), "attls: "))
 	var coded *exitError
 	var forbidden *scenario.ForbiddenError
+	var problems schema.Problems
 	switch {
+	case errors.As(err, &problems) && unread(problems):
+		return exitUnavailable
 	case errors.As(err, &coded):
 		return coded.code
 	case errors.As(err, &forbidden):
@@ -114,6 +119,11 @@ func (o *watchedOutput) failure() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.err
+}
+
+// unread reports whether the problem of a profile is that its file cannot be read.
+func unread(list schema.Problems) bool {
+	return slices.ContainsFunc(list, func(p *schema.Problem) bool { return p.Kind == profile.ProblemUnread })
 }
 
 // errorLines is the text of an error: one line, or one for each problem of a profile.
@@ -175,9 +185,11 @@ func exitCodesTopic() *cobra.Command {
      those that were chosen, none with a stack that --peer names, or sent no fault
      although --faults was given. A shard of such cases is not judged; attls conform
      merge judges the whole
-  2  the command line is wrong, the profile forbids the combination asked for, or
-     flags that choose (--peer, --filter, --faults, --match, --row) choose nothing
-  3  something local is not available: a file, a port, a program, among them a
+  2  the command line is wrong, a profile has errors (attls profile lint: 1) or
+     forbids the combination asked for, or flags that choose (--peer, --filter,
+     --faults, --match, --row) choose nothing
+  3  something local is not available: a file, of a profile as well, standard
+     output, a port, a program, among them a
      stack that --peer, a flag such as --mbedtls, or a variable such as
      ATTLS_MBEDTLS_PEER names
 130  interrupted by SIGINT or SIGTERM: attls conform has written what was done,

@@ -67,7 +67,7 @@ func TestLintSuggests(t *testing.T) {
 	if code != exitFailed || !strings.Contains(stderr, "2 errors, 0 warnings") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
-	if code, stdout, _ = command(t, "profile", "lint", "nowhere.yaml"); code != exitFailed || !strings.Contains(stdout, "nowhere.yaml:1:1: error: ") {
+	if code, stdout, _ = command(t, "profile", "lint", "nowhere.yaml"); code != exitUnavailable || !strings.Contains(stdout, "nowhere.yaml: error: ") {
 		t.Errorf("exit code %d: %s", code, stdout)
 	}
 }
@@ -175,7 +175,7 @@ func TestGrid(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &g); err != nil || g.OK || len(g.Profiles) != 1 || g.Profiles[0].Failed != len(g.Results) {
 		t.Errorf("%v: %s", err, out.String())
 	}
-	if code, _, stderr := command(t, "grid", "--profile", "nowhere.yaml"); code != exitUsage || !strings.Contains(stderr, "nowhere.yaml:1:1: ") {
+	if code, _, stderr := command(t, "grid", "--profile", "nowhere.yaml"); code != exitUnavailable || !strings.Contains(stderr, "nowhere.yaml: ") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }

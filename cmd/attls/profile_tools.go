@@ -45,6 +45,9 @@ named - is standard input. lint exits 1 when there are errors.`,
 			} else {
 				newPainter(c.OutOrStdout()).problems(found)
 			}
+			if unread(found) {
+				return unavailable(fmt.Errorf("%s, %s", count(errors, "error"), count(len(found)-errors, "warning")))
+			}
 			if errors > 0 || strict && len(found) > 0 {
 				return failed("%s, %s", count(errors, "error"), count(len(found)-errors, "warning"))
 			}

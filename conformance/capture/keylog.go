@@ -28,6 +28,7 @@ const (
 // over, and only the first lines that do not fit are named.
 const (
 	maxKeyLogLine = 64 << 10 // octets
+	maxKeyLog     = 64 << 20 // octets of a whole file
 	maxNamedLines = 5
 )
 
@@ -42,8 +43,11 @@ func ReadKeyLog(file string, r io.Reader) (log KeyLog, passedOver []string, _ er
 	lines := bufio.NewReaderSize(r, 1<<16)
 	var line []byte
 	long, cr := false, false
-	for {
+	for n := 0; ; n++ {
 		c, err := lines.ReadByte()
+		if err == nil && n == maxKeyLog {
+			return k.log, k.warnings(), fmt.Errorf("%s: a key log has at most %d octets", file, maxKeyLog)
+		}
 		if err != nil && err != io.EOF {
 			return k.log, k.warnings(), fmt.Errorf("%s: %w", file, err)
 		}

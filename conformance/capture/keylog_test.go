@@ -102,3 +102,15 @@ func TestSecretsOfAnotherLength(t *testing.T) {
 		}
 	}
 }
+
+// endless is a file without end, such as /dev/zero.
+type endless struct{}
+
+func (endless) Read(b []byte) (int, error) { return len(b), nil }
+
+// TestEndlessKeyLog: a key log is read up to a limit.
+func TestEndlessKeyLog(t *testing.T) {
+	if _, _, err := ReadKeyLog("endless", endless{}); err == nil || !strings.Contains(err.Error(), "endless: a key log has at most") {
+		t.Error(err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -85,16 +86,17 @@ const maxRecording = 64 << 20
 
 // ReadRecording reads a recording and checks its format.
 func ReadRecording(name string) (*Recording, error) {
-	info, err := os.Stat(name)
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > maxRecording {
-		return nil, fmt.Errorf("%s has %d octets; the limit is %d", name, info.Size(), maxRecording)
-	}
-	b, err := os.ReadFile(name)
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxRecording+1))
 	if err != nil {
 		return nil, err
+	}
+	if len(b) > maxRecording {
+		return nil, fmt.Errorf("%s has more than %d octets", name, maxRecording)
 	}
 	var r Recording
 	if err := json.Unmarshal(b, &r); err != nil {

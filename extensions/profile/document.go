@@ -138,7 +138,8 @@ func (v *value) at(offset int) schema.Position {
 
 // Kinds of problem that the loader adds to those of package schema.
 const (
-	ProblemFile      schema.ProblemKind = "file"          // not YAML, too large, or missing
+	ProblemFile      schema.ProblemKind = "file"          // not YAML, too large, or no profile of that name
+	ProblemUnread    schema.ProblemKind = "unread"        // a file that cannot be read
 	ProblemKey       schema.ProblemKind = "key"           // a key that nothing reads
 	ProblemValue     schema.ProblemKind = "value"         // a value that its key does not take
 	ProblemSwitch    schema.ProblemKind = "switch"        // a switch, a reading or a $name

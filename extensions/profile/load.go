@@ -2,6 +2,7 @@ package profile
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -73,7 +74,7 @@ func source(name string) (file string, src []byte, err error) {
 		if info, err := os.Stat(name); err != nil {
 			return name, nil, err
 		} else if !info.Mode().IsRegular() {
-			return name, nil, fmt.Errorf("is no file")
+			return name, nil, errors.New("is not a regular file")
 		} else if info.Size() > MaxFile {
 			return name, nil, fmt.Errorf("%d octets; a profile has at most %d", info.Size(), MaxFile)
 		}
@@ -98,10 +99,24 @@ func source(name string) (file string, src []byte, err error) {
 	return file, src, err
 }
 
+// unread is the problem of a text that source did not find.
+func unread(at schema.Position, name string, err error) *schema.Problem {
+	var path *fs.PathError
+	switch {
+	case !IsFile(name):
+		return problem(at, ProblemFile, "%v", err)
+	case at.File == name && errors.As(err, &path):
+		err = path.Err
+	case path == nil && at.File != name:
+		err = fmt.Errorf("%s: %w", name, err)
+	}
+	return problem(at, ProblemUnread, "%v", err)
+}
+
 func readChain(name string) (*value, schema.Problems) {
 	file, src, err := source(name)
 	if err != nil {
-		return nil, schema.Problems{problem(schema.Position{File: file, Line: 1, Column: 1}, ProblemFile, "%v", err)}
+		return nil, schema.Problems{unread(schema.Position{File: file}, name, err)}
 	}
 	return parseChain(file, src, nil)
 }
@@ -134,7 +149,7 @@ func parseChain(file string, src []byte, below []string) (*value, schema.Problem
 	below = append(below, file)
 	switch {
 	case err != nil:
-		return nil, append(problems, problem(base.pos, ProblemFile, "%v", err))
+		return nil, append(problems, unread(base.pos, name, err))
 	case slices.Contains(below, from):
 		return nil, append(problems, problem(base.pos, ProblemFile, "%s is its own base", from))
 	case len(below) > maxBases:

@@ -116,6 +116,7 @@ accepted_flaws: {answer_not_offered: this is an experiment}
 `,
 		"again.yaml": "profile: again\nbase: mine.yaml\ndraft: {status: experiment}\n",
 		"loop.yaml":  "profile: loop\nbase: ./loop.yaml\n",
+		"above.yaml": "profile: bad\nbase: ./none.yaml\n",
 		"null.yaml":  "profile: bad\nbase: early-attestation-06\nquirks: null\n",
 		"nonce.yaml": "profile: bad\nbase: tls-attestation-07\nnonce: {default: 0x01}\n",
 		"text.yaml":  "profile: bad\nbase: early-attestation-00\nswitches: {labels: {published: {main: [main]}}}\n",
@@ -143,7 +144,9 @@ accepted_flaws: {answer_not_offered: this is an experiment}
 		"null.yaml":  "3:1: null deletes quirks, and the base has none",
 		"nonce.yaml": "3:18: a nonce of 1 octets; slot evidence_request takes 8 to 255",
 		"text.yaml":  "$labels.main is a list and stands inside a text",
-		"":           "is no file",
+		"":           "is not a regular file",
+		"none.yaml":  "none.yaml: no such file or directory",
+		"above.yaml": "above.yaml:2:7: ",
 	} {
 		if _, err := Load(dir+"/"+name, Options{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)

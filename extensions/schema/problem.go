@@ -12,7 +12,14 @@ type Position struct {
 	Column int    `json:"column"`
 }
 
-func (p Position) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }
+// String is file:line:column, or the file alone where a text has no lines, because it
+// could not be read.
+func (p Position) String() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
 
 // ProblemKind names what is wrong with a text.
 type ProblemKind string
@@ -46,7 +53,7 @@ type Problem struct {
 
 func (p *Problem) Error() string {
 	s := ""
-	if p.Pos.Line > 0 {
+	if p.Pos != (Position{}) {
 		s = p.Pos.String() + ": "
 	}
 	if p.Warning {
