@@ -67,6 +67,9 @@ func (f *clientFlags) run(c *cobra.Command, address string) (failure error) {
 	if err != nil {
 		return err
 	}
+	if f.httpGet != "" && (f.httpGet[0] != '/' || strings.ContainsFunc(f.httpGet, notInPath)) {
+		return usage("--http-get %q: a path begins with / and has no space and no control character", f.httpGet)
+	}
 	e, err := f.build(c, to.name)
 	if err != nil {
 		return err
@@ -131,6 +134,9 @@ func (f *clientFlags) closing() time.Duration {
 	}
 	return f.timeout
 }
+
+// notInPath reports whether a character would end the target of a request.
+func notInPath(r rune) bool { return r <= ' ' || r == 0x7f }
 
 // hostHeader is a name as the Host of a request has it.
 func hostHeader(name string) string {

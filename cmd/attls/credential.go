@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/x509"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/crypto/cryptobyte"
 
 	"attls"
 	"attls/conformance/scenario"
@@ -90,11 +92,32 @@ func (f *credentialFlags) attach(c *handshake.Credential) (err error) {
 		if *part.to, err = readFile(part.name, 1<<16); err != nil {
 			return unavailable(err)
 		}
-		if len(*part.to) == 0 {
+		switch {
+		case len(*part.to) == 0:
 			return unavailable(fmt.Errorf("%s is empty", part.name))
+		case bytes.HasPrefix(*part.to, []byte("-----BEGIN ")):
+			return unavailable(fmt.Errorf("%s is PEM; the octets themselves are needed, as openssl writes them with -outform DER", part.name))
+		case part.to == &c.SCT && !isList(c.SCT):
+			return unavailable(fmt.Errorf("%s is not a SignedCertificateTimestampList (RFC 6962 section 3.3)", part.name))
 		}
 	}
 	return nil
+}
+
+// isList reports whether octets are a list of one or more opaque<1..2^16-1>, as RFC 6962
+// section 3.3 has it; what is in them is the peer's to judge.
+func isList(b []byte) bool {
+	s := cryptobyte.String(b)
+	var list, item cryptobyte.String
+	if !s.ReadUint16LengthPrefixed(&list) || !s.Empty() || list.Empty() {
+		return false
+	}
+	for !list.Empty() {
+		if !list.ReadUint16LengthPrefixed(&item) || item.Empty() {
+			return false
+		}
+	}
+	return true
 }
 
 func (f *credentialFlags) load(e *endpoint) (list []*handshake.Credential, _ error) {

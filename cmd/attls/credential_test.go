@@ -94,6 +94,12 @@ func TestBesideCertificates(t *testing.T) {
 	if code, _, stderr := command(t, "server", "--status-file", f[2]); code != exitUnavailable || !strings.Contains(stderr, "is empty") {
 		t.Errorf("an empty file: exit code %d, %s", code, stderr)
 	}
+	wrong := files(t, []byte("-----BEGIN OCSP RESPONSE-----\n"), []byte("\x00\x03sct"), []byte("\x00\x05\x00\x03sct?"))
+	for _, args := range [][]string{{"--status-file", wrong[0]}, {"--sct-file", wrong[0]}, {"--sct-file", wrong[1]}, {"--sct-file", wrong[2]}} {
+		if code, _, stderr := command(t, append([]string{"server", "--bind", "192.0.2.1"}, args...)...); code != exitUnavailable || !strings.Contains(stderr, args[1]) {
+			t.Errorf("%v: exit code %d, %s", args, code, stderr)
+		}
+	}
 }
 
 // TestStateless: a server that keeps nothing between the two ClientHellos.

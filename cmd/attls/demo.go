@@ -31,7 +31,7 @@ type profileFlags struct {
 }
 
 func (f *profileFlags) register(c *cobra.Command, fallback string) {
-	c.Flags().StringVarP(&f.name, "profile", "p", fallback, `profile: an id (see "attls profile list") or a YAML file`)
+	c.Flags().StringVarP(&f.name, "profile", "p", fallback, `profile: an id (see "attls profile list"), a YAML file, or none: plain TLS`)
 	f.registerAdjustments(c)
 	c.RegisterFlagCompletionFunc("profile", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return profile.Names(), cobra.ShellCompDirectiveDefault

@@ -159,6 +159,13 @@ func (f *endpointFlags) attestation(e *endpoint) error {
 		if f.require || f.scheme.attester != "" {
 			return usage("plain TLS has no attestation; choose a --profile")
 		}
+		for name, given := range map[string]bool{"model": f.scheme.model != "", "credential": f.scheme.credential != "", "reading": len(f.profile.readings) > 0,
+			"code-point": len(f.profile.codePoints) > 0, "attester-cmd": f.attesterCommand != "", "appraiser-cmd": f.appraiserCommand != "",
+			"attester-file": f.roots.attester != "", "verifier-file": f.roots.verifier != ""} {
+			if given {
+				return usage("--%s does nothing in plain TLS; choose a --profile", name)
+			}
+		}
 		return nil
 	}
 	s, err := f.scheme.scenario(&f.profile)

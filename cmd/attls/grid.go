@@ -74,6 +74,7 @@ the right alert at the right message. It exits 1 when anything is not as expecte
 		},
 	}
 	f.register(c, defaultProfile)
+	c.Flags().Lookup("profile").Usage = `profile: an id (see "attls profile list") or a YAML file`
 	c.Flags().BoolVar(&f.all, "all", false, "every profile of this program")
 	c.Flags().IntVar(&f.parallel, "parallel", 2, "connections at a time")
 	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "list every case")

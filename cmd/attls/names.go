@@ -22,8 +22,14 @@ func parseTarget(address string) (target, error) {
 	if err != nil {
 		host, port = strings.TrimSuffix(strings.TrimPrefix(address, "["), "]"), ""
 	}
+	if address == "" {
+		return target{}, usage("the address of the server is empty; leave it out for localhost:%d", defaultPort)
+	}
 	if port == "" {
 		port = strconv.Itoa(defaultPort)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return target{}, usage("%q: %q is not a port; 1 to 65535 are possible", address, port)
 	}
 	if host == "" {
 		host = "localhost"

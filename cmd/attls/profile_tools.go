@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -96,6 +98,9 @@ func (p *painter) problems(list schema.Problems) {
 	}
 }
 
+// profileName is the form of the names that profile new gives.
+var profileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
 func newProfileCommand() *cobra.Command {
 	var base, name string
 	c := &cobra.Command{
@@ -107,8 +112,13 @@ what that says as comments, so that an edit is to remove a "# " and change a lin
   attls profile lint mine.yaml && attls demo --profile mine.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if name == "" {
+			switch {
+			case name == "":
 				name = "edited"
+			case !profileName.MatchString(name):
+				return usage("--name %q: letters, digits, \".\", \"_\" and \"-\" are possible, and the first is a letter or a digit", name)
+			case name == noProfile || slices.Contains(profile.Names(), name):
+				return usage("--name %q means something else already; see \"attls profile list\"", name)
 			}
 			text, err := profile.New(name, base)
 			if err != nil {
