@@ -1,0 +1,28 @@
+package profile_test
+
+import (
+	"fmt"
+	"log"
+
+	"attls/extensions/profile"
+)
+
+// Load a profile under its default readings and under others, and compare the two.
+func ExampleDiff() {
+	a, err := profile.Load("early-attestation-06", profile.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	b, err := profile.Load("early-attestation-06", profile.Options{Readings: map[string]string{"hrr": "d", "tik_claim": "separate"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, c := range profile.Diff(a, b).Changes {
+		fmt.Printf("%s: %s, %s\n", c.Path, c.A, c.B)
+	}
+	// Output:
+	// binder.transcript: rfc8446, ch2_sh
+	// binder.claims.tik_pub_hash.where: challenge, claim
+	// switches.hrr: c, d
+	// switches.tik_claim: challenge, separate
+}
