@@ -36,7 +36,7 @@ var encoding = must(cbor.CoreDetEncOptions().EncMode())
 // shortest form. Tags are refused and names of members are compared as they stand:
 // the library would skip the one and fold the case of the other.
 var decoding = must(cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
-	FieldNameMatching: cbor.FieldNameMatchingCaseSensitive, IntDec: cbor.IntDecConvertSigned,
+	FieldNameMatching: cbor.FieldNameMatchingCaseSensitive, IntDec: cbor.IntDecConvertSignedOrFail,
 	MaxNestedLevels: maxDepth, MaxArrayElements: maxEntries, MaxMapPairs: maxEntries}.DecMode())
 
 // must unwraps a value whose error would be a mistake in this file.

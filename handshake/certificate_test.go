@@ -235,9 +235,8 @@ func TestStatusFields(t *testing.T) {
 				editExtensions(t, body(test.x, test.body...))(m, p)
 				p.Reparse = true
 			}
-			want := outcome{}
 			if test.want != "" {
-				want = outcome{test.want, attls.DefaultAlert(test.want), test.at.kind, test.x.String()}
+				want := outcome{test.want, attls.DefaultAlert(test.want), test.at.kind, test.x.String()}
 				disturb(t, direct(test.change), test.at, plan, want)
 				return
 			}

@@ -67,12 +67,6 @@ func hostName(host string) (string, error) {
 	return name, nil
 }
 
-// isAddress reports whether a name of hostName is an IP address.
-func isAddress(name string) bool {
-	_, err := netip.ParseAddr(name)
-	return err == nil
-}
-
 // local reports whether a name of hostName is this machine's for certain.
 func local(name string) bool {
 	a, err := netip.ParseAddr(name)

@@ -114,7 +114,7 @@ func walk(n *html.Node, f func(*html.Node)) {
 // nothing of a claim becomes markup, and that it needs no other file.
 func TestPage(t *testing.T) {
 	r := sample(t)
-	if page(t, r) != page(t, r) {
+	if first, second := page(t, r), page(t, r); first != second {
 		t.Error("the same report gives two pages")
 	}
 	text := opened(t, r)

@@ -146,7 +146,7 @@ func TestPrivateKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	signsAndVerifies(t, "SEC 1", signer)
-	if signer, err = ParsePrivateKey(pkcs8(oidRSAPSS, x509.MarshalPKCS1PrivateKey(rsaKey))); err != nil {
+	if _, err = ParsePrivateKey(pkcs8(oidRSAPSS, x509.MarshalPKCS1PrivateKey(rsaKey))); err != nil {
 		t.Fatal(err)
 	}
 }
