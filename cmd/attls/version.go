@@ -15,13 +15,22 @@ func versionCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Long: `Print the release, the commit where the build knows it, the version of Go and the
+system. A build knows its commit if it was made by "make release" or "make build", or by
+"go build -buildvcs=true" in the repository.`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			commit := claims.Commit()
 			if asJSON {
-				return writeJSON(c.OutOrStdout(), map[string]string{"attls": claims.StackVersion(), "go": runtime.Version(),
+				return writeJSON(c.OutOrStdout(), map[string]string{"release": claims.Release, "commit": commit,
+					"attls": claims.StackVersion(), "go": runtime.Version(), "system": runtime.GOOS + "/" + runtime.GOARCH,
 					"claims": claims.ClaimsSchema, "recording": scenario.RecordingFormat})
 			}
-			fmt.Fprintf(c.OutOrStdout(), "attls %s (%s)\n", claims.StackVersion(), runtime.Version())
+			if commit == "" {
+				commit = "unknown"
+			}
+			fmt.Fprintf(c.OutOrStdout(), "attls %s, commit %s (%s %s/%s)\n", claims.Release, commit,
+				runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return nil
 		},
 	}

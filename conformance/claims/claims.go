@@ -329,6 +329,36 @@ var commit string
 // develop is the version of a build that knows of no commit.
 const develop = "(devel)"
 
+// Release is the newest release that this source contains; CHANGELOG.md describes it.
+const Release = "v0.1.0"
+
+// Commit is the commit of this build in hexadecimal digits, with "+dirty" behind it
+// where the tree had other changes; it is empty if the build does not know. What the
+// linker was told comes first, then what the go command found in the repository.
+func Commit() string {
+	info, _ := debug.ReadBuildInfo()
+	return commitOf(commit, info)
+}
+
+func commitOf(told string, info *debug.BuildInfo) string {
+	if told != "" || info == nil {
+		return told
+	}
+	var revision, dirty string
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			revision = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			dirty = "+dirty"
+		}
+	}
+	if revision == "" {
+		return ""
+	}
+	return revision + dirty
+}
+
 // StackVersion is the version of the module, as the build recorded it: with the commit
 // where the build saw the repository ("go build -buildvcs=true") or the linker was told
 // it, otherwise "(devel)".
