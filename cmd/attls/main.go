@@ -165,7 +165,7 @@ and "attls client".`,
 		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.AddCommand(demoCommand(), gridCommand(), conformCommand(), replayCommand(), decodeCommand(), serverCommand(), clientCommand(), evidenceCommand(),
-		profileCommand(), specCommand(), benchCommand(), versionCommand(), exitCodesTopic())
+		profileCommand(), specCommand(), benchCommand(), versionCommand(), manCommand(), exitCodesTopic())
 	return root
 }
 
