@@ -1,0 +1,63 @@
+# The tasks of the project; "make help" lists them. Everything works without make as well: see the commands.
+
+# The build must not depend on where the tree is, nor on the state of git.
+export GOFLAGS ?= -buildvcs=false -trimpath
+
+STATICCHECK   = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+DEADCODE      = golang.org/x/tools/cmd/deadcode@v0.52.0
+FUZZ_TIME    ?= 10s
+
+COMMIT = $(shell git rev-parse HEAD 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help build test test-quick race lint lint-all deadcode spec interop fuzz release api
+
+help: ## list the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build ./attls, which knows its commit
+	go build -ldflags "-X attls/conformance/claims.commit=$(COMMIT)" -o attls ./cmd/attls
+
+test: ## run all tests (some minutes)
+	go test ./...
+
+test-quick: ## run the tests of the library and the comparison of the exported API
+	go test . ./attestation/... ./extensions/... ./internal/... ./negotiation/... ./record/...
+
+race: ## run all tests with the race detector (many minutes)
+	go test -race -timeout 20m ./...
+
+lint: ## gofmt, go vet for Linux, macOS and Windows, staticcheck
+	@files=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$files" ] || { echo "gofmt would change:"; echo "$$files"; exit 1; }
+	go vet ./...
+	GOOS=darwin go vet ./...
+	GOOS=windows go vet ./...
+	go run $(STATICCHECK) ./...
+
+lint-all: ## golangci-lint with .golangci.yml (building it takes minutes the first time)
+	go run $(GOLANGCI_LINT) run ./...
+
+deadcode: ## list functions that neither programs nor tests call
+	go run $(DEADCODE) -test ./...
+
+spec: ## generate SPEC.md and the other generated files, and prove that each case can fail
+	go generate ./...
+	go run ./cmd/attls spec --prove
+
+interop: ## meet other stacks: OpenSSL, GnuTLS, NSS and the patched mbedTLS where they are installed
+	ATTLS_INTEROP=full go test -count=1 -run 'Test(GnuTLS|NSS|OpenSSLSessions)$$' ./handshake
+	go run ./cmd/attls conform --faults
+
+fuzz: ## run each native fuzz target for FUZZ_TIME (10s)
+	@go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}' ./... | while read -r package directory; do \
+	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$directory"/*_test.go); do \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 1x "$$package" || exit 1; \
+	  done; \
+	done
+
+release: ## build attls for Linux, macOS and Windows into dist, with SHA256SUMS
+	./release.sh dist
+
+api: ## write docs/api.txt, the list of exported names, anew
+	go test ./internal/api -run TestAPI -count=1 -update
