@@ -124,6 +124,11 @@ func experiments(s scenario.Scenario) []experiment {
 		set.Ends[attls.RoleClient].Config.Policy.Demand = false
 		set.Ends[attls.RoleServer].Config.Policy = negotiation.Policy{}
 	})
+	add("the server does not know the profile, and nothing is demanded", func(set *scenario.Setup) {
+		set.Ends[attls.RoleClient].Config.Policy.Demand = false
+		config := set.Ends[attls.RoleServer].Config
+		config.Profile, config.Policy = nil, negotiation.Policy{}
+	})
 	add("the CMW's type has a parameter", func(set *scenario.Setup) {
 		set.Ends[attester].Attester = relabelled{set.Ends[attester].Attester}
 	})
