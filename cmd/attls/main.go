@@ -188,10 +188,9 @@ func exitCodesTopic() *cobra.Command {
   2  the command line is wrong, a profile has errors (attls profile lint: 1) or
      forbids the combination asked for, or flags that choose (--peer, --filter,
      --faults, --match, --row) choose nothing
-  3  something local is not available: a file, of a profile as well, standard
-     output, a port, a program, among them a
-     stack that --peer, a flag such as --mbedtls, or a variable such as
-     ATTLS_MBEDTLS_PEER names
+  3  something local is not available: a file (that of a profile as well), standard
+     output, a port, a program, among them a stack that --peer, a flag such as
+     --mbedtls, or a variable such as ATTLS_MBEDTLS_PEER names
 130  interrupted by SIGINT or SIGTERM: attls conform has written what was done,
      attls client has sent close_notify and kept the tickets that had arrived. For
      attls server a signal is the usual end: 0`,
