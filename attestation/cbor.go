@@ -255,7 +255,8 @@ func (s *scanner) item(depth int) ([]byte, *attls.Error) {
 			err = s.pairs(e, depth, func([]byte) *attls.Error { _, err := s.item(depth + 1); return err })
 			break
 		}
-		for more := true; err == nil; {
+		for err == nil {
+			var more bool
 			if more, err = s.more(e); !more {
 				break
 			}

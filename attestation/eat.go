@@ -386,7 +386,8 @@ func (c claims) nonces(least int) ([][]byte, *attls.Error) {
 		list = [][]byte{v}
 	} else {
 		e, err := s.begin(majorArray)
-		for more := true; err == nil; {
+		for err == nil {
+			var more bool
 			if more, err = s.more(e); !more || err != nil {
 				break
 			}
