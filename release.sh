@@ -12,12 +12,18 @@ platforms=${PLATFORMS:-linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows
   exit 1
 }
 commit=$(git rev-parse HEAD)
+# What is built is the commit, whatever somebody edits meanwhile.
+tree=$(mktemp -d)
+trap 'rm -rf "$tree"' EXIT
+git archive "$commit" | tar -x -C "$tree"
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+cd "$tree"
 version=$(sed -n 's/^const Release = "\(.*\)"$/\1/p' conformance/claims/claims.go)
 [ -n "$version" ] || { echo "release.sh: conformance/claims/claims.go names no release" >&2; exit 1; }
 
 # Nothing of the caller's environment may change the result.
 export CGO_ENABLED=0 GOFLAGS= GOEXPERIMENT= GOAMD64=v1 GOARM64=v8.0
-mkdir -p "$out"
 rm -f "$out"/attls-* "$out/SHA256SUMS"
 for platform in $platforms; do
   os=${platform%/*} arch=${platform#*/}
