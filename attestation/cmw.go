@@ -423,7 +423,7 @@ func (r jsonReader) record() (*CMW, *attls.Error) {
 	if n, ok := t.(json.Number); ok {
 		v, e := strconv.ParseUint(n.String(), 10, 64)
 		if e != nil {
-			return nil, malformed(r.at(), ruleRecord, "%s is no unsigned integer", n).Under("ind")
+			return nil, malformed(r.at(), ruleRecord, "%s is not an unsigned integer", n).Under("ind")
 		}
 		if c.Indicator, err = indicator(r.at(), v); err != nil {
 			return nil, err

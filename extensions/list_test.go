@@ -53,7 +53,7 @@ func TestParseList(t *testing.T) {
 	}
 }
 
-// TestBrokenLists: what is no list of extensions, and where it is not.
+// TestBrokenLists: what is not a list of extensions, and where it is not.
 func TestBrokenLists(t *testing.T) {
 	many := func(n int, last attls.ExtensionType) []byte {
 		var b []byte

@@ -698,7 +698,7 @@ func (s connected) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
 	return s, nil // one that the peer asks for goes out before the next data (RFC 8446 section 4.6.3)
 }
 
-// postHandshake handles a message after the handshake that is no KeyUpdate;
+// postHandshake handles a message after the handshake that is not a KeyUpdate;
 // secret is the one under which the peer sends at this moment.
 func (e *Engine) postHandshake(m *message.Raw, secret *secret) *attls.Error {
 	switch {

@@ -229,7 +229,7 @@ func TestForeignPaths(t *testing.T) {
 		want   attls.Failure
 	}{
 		"all is well":             {nil, nil, ""},
-		"the issuer is no CA":     {func(c *x509.Certificate) { c.IsCA = false }, nil, attls.FailBadCertificate},
+		"the issuer is not a CA":  {func(c *x509.Certificate) { c.IsCA = false }, nil, attls.FailBadCertificate},
 		"the issuer may not sign": {func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign }, nil, attls.FailUnknownCA},
 		"the issuer is expired": {func(c *x509.Certificate) {
 			c.NotBefore, c.NotAfter = chainTime.Add(-2*time.Hour), chainTime.Add(-time.Hour)

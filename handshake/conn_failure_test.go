@@ -116,7 +116,7 @@ func (s *sooner) begin(t *testing.T) {
 		t.Fatal(err)
 	}
 	say(t, asks, answers, "who are you?")
-	for { // the answer stands in front of one of them
+	for { // the answer comes before one of them
 		select {
 		case <-s.asked:
 			return

@@ -412,7 +412,7 @@ func TestSessionUnderDemand(t *testing.T) {
 
 // TestSessionWithoutDemand: where nothing is demanded a session is resumed whatever
 // it keeps; what does not count under the present profile and policy is neither
-// shown nor kept in a ticket, and stands for no path validation.
+// shown nor kept in a ticket, and replaces no path validation.
 func TestSessionWithoutDemand(t *testing.T) {
 	results := negotiation.Scheme{Model: profile.ModelResults, Credential: profile.KindX509, Verifier: []byte("verifier.example")}
 	for sentence, test := range map[string]struct {

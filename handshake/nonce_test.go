@@ -46,7 +46,7 @@ var noncePlaces = []noncePlace{
 		more: fmt.Sprintf(ownExtension, "client_hello: {body: Empty}, encrypted_extensions: {offered_by: [client_hello]}")},
 }
 
-// text is the profile: the client's nonce stands in the place, the server's in
+// text is the profile: the client's nonce is in the place, the server's in
 // ClientHello, and the binder is of the nonce and the key.
 func (n *noncePlace) text(rules string) string {
 	more := n.more

@@ -263,7 +263,7 @@ func TestManyShares(t *testing.T) {
 	}, tests)
 }
 
-// TestShareOrder: that shares stand in the order of supported_groups is a
+// TestShareOrder: that shares are in the order of supported_groups is a
 // client's duty, which a server need not check (RFC 8446 section 4.2.8), and this
 // one does not.
 func TestShareOrder(t *testing.T) {

@@ -320,7 +320,7 @@ func (e *Engine) sameExtensions(first, second extensions.List) *attls.Error {
 }
 
 // sameOrder refuses a second ClientHello in which the extensions that are in both
-// stand in another order. Padding may be anywhere.
+// are in another order. Padding may be anywhere.
 func (e *Engine) sameOrder(first, second extensions.List) *attls.Error {
 	if e.acceptsReordered() {
 		return nil

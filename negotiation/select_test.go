@@ -274,13 +274,13 @@ func TestNothingInCommon(t *testing.T) {
 		failedResult bool // what failed was a Result
 		want         attls.Failure
 	}{
-		"each slot for itself":                            {profile.ThenAbort, profile.ScopeSlot, true, true, false, attls.FailNoSchemeEvidence},
-		"each slot for itself, Results":                   {profile.ThenAbort, profile.ScopeSlot, true, true, true, attls.FailNoSchemeResults},
-		"the model, and it was chosen elsewhere":          {profile.ThenAbort, profile.ScopeModel, true, false, false, ""},
-		"the model, and only the other was chosen":        {profile.ThenAbort, profile.ScopeModel, false, true, false, attls.FailNoSchemeEvidence},
-		"all, and anything was chosen":                    {profile.ThenAbort, profile.ScopeAll, false, true, false, ""},
-		"all, and nothing was chosen":                     {profile.ThenAbort, profile.ScopeAll, false, false, true, attls.FailNoSchemeResults},
-		"nothing in common is no failure in this profile": {profile.ThenOmit, profile.ScopeSlot, false, false, false, ""},
+		"each slot for itself":                               {profile.ThenAbort, profile.ScopeSlot, true, true, false, attls.FailNoSchemeEvidence},
+		"each slot for itself, Results":                      {profile.ThenAbort, profile.ScopeSlot, true, true, true, attls.FailNoSchemeResults},
+		"the model, and it was chosen elsewhere":             {profile.ThenAbort, profile.ScopeModel, true, false, false, ""},
+		"the model, and only the other was chosen":           {profile.ThenAbort, profile.ScopeModel, false, true, false, attls.FailNoSchemeEvidence},
+		"all, and anything was chosen":                       {profile.ThenAbort, profile.ScopeAll, false, true, false, ""},
+		"all, and nothing was chosen":                        {profile.ThenAbort, profile.ScopeAll, false, false, true, attls.FailNoSchemeResults},
+		"nothing in common is not a failure in this profile": {profile.ThenOmit, profile.ScopeSlot, false, false, false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &profile.Profile{ID: "test", Rules: profile.Rules{NoSchemeThen: test.then, NoScheme: test.scope}}

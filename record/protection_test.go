@@ -26,7 +26,7 @@ func keyOf(t *testing.T, id attls.CipherSuite, octet byte) (cipher.AEAD, []byte)
 
 const anySuite = attls.TLS_AES_128_GCM_SHA256
 
-// pair are a Writer and a Reader under the same key; octet 0 is no key.
+// pair are a Writer and a Reader under the same key; octet 0 is not a key.
 func pair(t *testing.T, w WriterSettings, r Settings, octet byte) (*Writer, *Reader) {
 	t.Helper()
 	writer, reader := NewWriter(w), NewReader(r)

@@ -123,7 +123,7 @@ func (r *Reader) RetainKey() { r.retain = true }
 // error says what it is.
 func (r *Reader) RecallKey() { r.recall = true }
 
-// recalled says what a record is under the key before; empty when it is no alert.
+// recalled says what a record is under the key before; empty when it is not an alert.
 func (r *Reader) recalled(head, payload []byte) string {
 	plain, ok := r.unseal(&r.previous, head, payload)
 	inner := stripPadding(plain)

@@ -282,7 +282,7 @@ func TestHostilePeers(t *testing.T) {
 		}
 		harmless(t, "painter with colour", own.ReplaceAllString(b.String(), ""), `PWNED`)
 	})
-	t.Run("what is no TLS", func(t *testing.T) {
+	t.Run("what is not TLS", func(t *testing.T) {
 		t.Parallel()
 		for _, first := range []string{hostileOctets, "GET /" + hostile + " HTTP/1.1\r\n\r\n", "PROXY TCP4 " + hostile, "SSH-2.0-" + hostile} {
 			l, err := net.Listen("tcp", "127.0.0.1:0")

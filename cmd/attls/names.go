@@ -16,7 +16,7 @@ type target struct {
 	name string // for server_name and the certificate; an IP address without its zone
 }
 
-// parseTarget reads HOST[:PORT]; addresses of IPv6 may stand in brackets.
+// parseTarget reads HOST[:PORT]; addresses of IPv6 may be in brackets.
 func parseTarget(address string) (target, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

@@ -169,7 +169,7 @@ func TestBadKeys(t *testing.T) {
 }
 
 // FuzzReadFile feeds any octets: neither reading nor opening may panic, and what
-// is read is no more than what was fed.
+// is read is at most what was fed.
 func FuzzReadFile(f *testing.F) {
 	for _, name := range recordings {
 		f.Add(read(f, name+".pcap"))

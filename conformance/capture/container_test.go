@@ -305,7 +305,7 @@ func TestBrokenFiles(t *testing.T) {
 		name string
 		file []byte
 		want string // in the error
-		none bool   // it is no capture at all
+		none bool   // it is not a capture at all
 	}{
 		{"an empty file", nil, "the file is empty", true},
 		{"three octets", []byte{0xd4, 0xc3, 0xb2}, "has 3 octets", true},

@@ -53,7 +53,7 @@ type File struct {
 // Read reads a pcap or pcapng file, which may be gzipped, to its end. Packets
 // count in the order of their times, each by the link type of its interface. Of
 // a broken file it returns what can be read, with the error; the File is nil when
-// it is no capture at all.
+// it is not a capture at all.
 func Read(r io.Reader) (*File, error) {
 	f := &File{Keys: KeyLog{}}
 	r, err := unzip(r, maxExpanded, f.note)

@@ -122,7 +122,7 @@ func (s *sketch) pick(list ...string) string {
 	return list[s.r.IntN(len(list))]
 }
 
-// replace changes a word wherever it stands in a text of the tree.
+// replace changes a word wherever it appears in a text of the tree.
 func (s *sketch) replace(old, with string, under ...string) {
 	word := regexp.MustCompile(`\b` + regexp.QuoteMeta(old) + `\b`)
 	var walk func(n *yaml.Node)

@@ -137,7 +137,7 @@ var mbedTLSDeviations = slices.Concat(mbedTLSTried.seen("3.6.6", "3.6.6",
 	breaksOff("between its Finished and the client's, a server's alert is protected with the handshake keys, and the client cannot read it (RFC 8446 appendix A.2)", "bad-mac.client", "untrusted.client"),
 
 	breaksOff("a server that is built without 0-RTT does not skip early data (RFC 8446 4.2.10), and its alert, which is protected with the handshake keys, cannot be read", "early-data-rejected", "early-data-beyond"),
-	takes("it does not look for an extension that stands twice, and the last one counts (RFC 8446 4.2)", "twice.client_hello", "twice.server_hello", "twice.encrypted_extensions", "request-twice"),
+	takes("it does not look for an extension that appears twice, and the last one counts (RFC 8446 4.2)", "twice.client_hello", "twice.server_hello", "twice.encrypted_extensions", "request-twice"),
 	takes("it does not look for octets behind the last field of this message (RFC 8446 6.2)", "trailing.server_hello", "trailing.certificate_verify", "trailing.client.certificate_verify"),
 	breaksOff("it passes over octets behind the last field of ClientHello and leaves them out of the transcript, so that the keys of both ends differ (RFC 8446 6.2)", "trailing.client_hello"),
 	takes("a list of supported_groups may be empty; the share decides (RFC 8446 4.2.7)", "empty-groups"),

@@ -36,11 +36,11 @@ func (GnuTLS) Deviation(s *scenario.Scenario, _ attls.Role) []Deviant {
 var gnuTLSTried = history{"3.7.9", "3.8.9", "3.8.13"}
 
 var gnuTLSDeviations = slices.Concat(gnuTLSTried.seen("3.7.9", "3.7.9",
-	takes("it does not look for an extension that stands twice in ServerHello (RFC 8446 4.2)", "twice.server_hello"),
+	takes("it does not look for an extension that appears twice in ServerHello (RFC 8446 4.2)", "twice.server_hello"),
 ), gnuTLSTried.seen("3.8.9", "3.8.13",
 	takes("a change_cipher_spec of another value is dropped like one of the right value, not answered with unexpected_message (RFC 8446 5)", bySender("ccs-value")...),
 ), gnuTLSTried.all(
-	takes("it does not look for an extension that stands twice (RFC 8446 4.2)", "twice.client_hello", "twice.encrypted_extensions", "request-twice"),
+	takes("it does not look for an extension that appears twice (RFC 8446 4.2)", "twice.client_hello", "twice.encrypted_extensions", "request-twice"),
 	takes("extensions that it does not know are passed over in an answer, reserved ones as well (RFC 8446 4.2, RFC 8701 3.1)", "hello-unknown", "retry-unknown", "answer-unknown",
 		"grease-returned.server_hello", "grease-returned.hello_retry_request", "grease-returned.encrypted_extensions"),
 	takes("bodies that must be empty are not looked at (RFC 6066 3, RFC 8446 4.2.6, 4.2.10)", "filled.post_handshake_auth", "filled.early_data", "filled.server_name"),

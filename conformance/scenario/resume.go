@@ -31,7 +31,7 @@ func (s *Setup) resumption(r Resumption) {
 }
 
 // Earlier makes a connection of the same kind before this one and returns the
-// session that its ticket stands for.
+// session that its ticket names.
 func (s *Setup) Earlier(servers *handshake.ServerSessions) (*handshake.Session, error) {
 	scenario := *s.Scenario
 	first, err := newSetup(s.Profile, &scenario, s.env)

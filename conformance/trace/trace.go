@@ -202,7 +202,7 @@ type Step struct {
 	Details    []string           `json:"details,omitempty"` // what was agreed, in words
 	Extensions []StepExtension    `json:"extensions,omitempty"`
 	Raw        string             `json:"raw,omitempty"` // hexadecimal, of a handshake message
-	Kind       attls.MessageKind  `json:"-"`             // attls.KindNone where it is no message
+	Kind       attls.MessageKind  `json:"-"`             // attls.KindNone where it is not a message
 	bytes      []byte
 }
 

@@ -325,17 +325,17 @@ func (c *compiler) alone(b *body, x binding, v *value) {
 		}
 		switch {
 		case x.means == meansChoice && y.means == meansChoice && !(x.list && y.list):
-			c.fail(v.pos, ProblemPath, "%s and %s stand in the same body, and neither can be left out where only the other was chosen", y.path, x.path).Advice =
+			c.fail(v.pos, ProblemPath, "%s and %s are in the same body, and neither can be left out where only the other was chosen", y.path, x.path).Advice =
 				"make both lists, as <0..2^8-1>, or give one of them an extension of its own"
 		case x.means == meansNonce && y.means == meansChoice && !y.list, x.means == meansChoice && y.means == meansNonce && !x.list:
 			choice, nonce := y, x
 			if x.means == meansChoice {
 				choice, nonce = x, y
 			}
-			c.fail(v.pos, ProblemPath, "%s and %s stand in the same body, and the choice cannot be left out where only the nonce is sent", choice.path, nonce.path).Advice =
+			c.fail(v.pos, ProblemPath, "%s and %s are in the same body, and the choice cannot be left out where only the nonce is sent", choice.path, nonce.path).Advice =
 				"make the choice a list, as <0..2^8-1>, or give the nonce an extension of its own"
 		case x.means != meansChoice && y.means != meansChoice && (x.means == meansOffer && x.floor > 0 || y.means == meansOffer && y.floor > 0):
-			c.fail(v.pos, ProblemPath, "%s and %s stand in the same body, and a list that may not be empty cannot be left out where only the other slot is used", y.path, x.path).Advice =
+			c.fail(v.pos, ProblemPath, "%s and %s are in the same body, and a list that may not be empty cannot be left out where only the other slot is used", y.path, x.path).Advice =
 				"let the lists begin at 0 octets, or give one of them an extension of its own"
 		default:
 			continue

@@ -227,7 +227,7 @@ func (r *reader) syntax(err error) *schema.Problem {
 		line := r.lines[n-1]
 		p.Pos.Column = len(line) - len(strings.TrimLeft(line, " ")) + 1
 	}
-	p.Advice = "the file is no YAML from there on: see that keys which belong together begin in one column, and that every bracket and quotation mark is closed"
+	p.Advice = "the file is not YAML from there on: see that keys which belong together begin in one column, and that every bracket and quotation mark is closed"
 	return p
 }
 

@@ -48,7 +48,7 @@ func hostileTexts() map[string]hostile {
 		"indentation":        {many("%d:\n "), "keys in a map"},
 		"comments":           {fill("#\n"), "the file is empty"},
 		"aliases":            {"a: &a [x]\nb: [" + fill("*a,") + "]", "anchors and aliases are not read"},
-		"anchors":            {fill("&a "), "the file is no YAML"},
+		"anchors":            {fill("&a "), "the file is not YAML"},
 		"huge number":        {base + "nonce: {size: " + fill("9") + "}\n", "nonce.size is a number"},
 		"huge hex":           {base + "nonce: {default: 0x" + fill("ab") + "}\n", "no slot has a nonce"},
 		"huge word":          {fill("a"), "a profile is a map of keys"},

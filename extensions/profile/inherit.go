@@ -268,7 +268,7 @@ func causeOf(p *schema.Problem, list []change) *change {
 	return nil
 }
 
-// mentions reports whether a word stands in a text.
+// mentions reports whether a word appears in a text.
 func mentions(text, word string) bool {
 	for rest := text; ; {
 		i := strings.Index(rest, word)

@@ -10,7 +10,7 @@ import (
 // after what it answers: the checks here refuse everything else, since nothing
 // at run time would tell of it.
 
-// order is when a message of a sender stands in a handshake.
+// order is when a message of a sender comes in a handshake.
 func order(k attls.MessageKind, sender attls.Role) int {
 	switch k {
 	case attls.KindClientHello:
@@ -114,7 +114,7 @@ func (c *compiler) isSent(o Offer, sender attls.Role, slot int) bool {
 	return b != nil && b.uses(slot)
 }
 
-// carriedFor are the slots whose payload stands in an extension of the sender's
+// carriedFor are the slots whose payload is in an extension of the sender's
 // Certificate.
 func (c *compiler) carriedFor(b *body) (list []int) {
 	for i, s := range c.p.Slots {
@@ -183,7 +183,7 @@ func (c *compiler) sent() {
 	}
 }
 
-// later checks that what post-handshake authentication needs may stand in its
+// later checks that what post-handshake authentication needs may be in its
 // messages.
 func (c *compiler) later() {
 	v := c.doc.get("after", "post_handshake", "client_authentication")
@@ -198,7 +198,7 @@ func (c *compiler) later() {
 			continue
 		}
 		if !carried && s.Choice.Message != attls.KindCertificateRequest {
-			c.fail(e.value.get("choice").pos, ProblemRule, "a later request cannot carry the choice of %s, which stands in %s", s.Name, s.Choice.Message.Name()).Advice =
+			c.fail(e.value.get("choice").pos, ProblemRule, "a later request cannot carry the choice of %s, which is in %s", s.Name, s.Choice.Message.Name()).Advice =
 				"say after: {post_handshake: {choice: carried_over}}, or client_authentication: false"
 			continue
 		}

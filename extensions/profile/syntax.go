@@ -73,7 +73,7 @@ func (d *diagnosis) line(i int, line string) *fault {
 		return nil
 	}
 	if body[0] == '\t' && len(d.flow) == 0 {
-		return &fault{i + 1, indent + 1, "a tab stands in the indentation", "YAML is indented with spaces"}
+		return &fault{i + 1, indent + 1, "there is a tab in the indentation", "YAML is indented with spaces"}
 	}
 	if n := len(d.flow); n > 0 {
 		if first := d.flow[n-1]; indent <= first.indent && keyOf(body) != "" {
@@ -169,7 +169,7 @@ func (d *diagnosis) values(i int, line string, from, indent int) *fault {
 			start = true
 		case c == ':' && (k+1 == len(line) || line[k+1] == ' '):
 			if inValue && !flow {
-				return wrong(k, "a second colon stands in the line", "put the value into quotation marks")
+				return wrong(k, "the line has a second colon", "put the value into quotation marks")
 			}
 			inValue = inValue || !flow
 			start, empty = true, !flow || empty

@@ -235,8 +235,8 @@ func TestChoiceInList(t *testing.T) {
 		t.Errorf("two elements: %v", err)
 	}
 	for _, m := range []struct{ old, new, want string }{
-		{"chosen_client_scheme<0..2^8-1>", "chosen_client_scheme", "chosen_server_scheme and chosen_client_scheme stand in the same body"},
-		{"chosen_server_scheme<0..2^8-1>", "chosen_server_scheme", "chosen_server_scheme and chosen_client_scheme stand in the same body"},
+		{"chosen_client_scheme<0..2^8-1>", "chosen_client_scheme", "chosen_server_scheme and chosen_client_scheme are in the same body"},
+		{"chosen_server_scheme<0..2^8-1>", "chosen_server_scheme", "chosen_server_scheme and chosen_client_scheme are in the same body"},
 		{"chosen_client_scheme<0..2^8-1>", "chosen_client_scheme<1..2^8-1>", "octets at least, so that it cannot say that nothing was chosen"},
 	} {
 		src, err := os.ReadFile("../../cmd/attls/testdata/mine.yaml")

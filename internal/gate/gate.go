@@ -102,7 +102,7 @@ func JSON(encoded []byte) []byte {
 	return out
 }
 
-// hidden characters of JSON stand in strings only, but for the space around values.
+// hidden characters of JSON appear in strings only, but for the space around values.
 func hidden(r rune) bool {
 	return r != '\n' && r != '\t' && r != '\r' && !unicode.IsGraphic(r)
 }

@@ -110,7 +110,7 @@ func TestX25519(t *testing.T) {
 	}
 }
 
-// TestForbiddenPoints: shares that are no points, or that give a secret that everybody
+// TestForbiddenPoints: shares that are not points, or that give a secret that everybody
 // knows (RFC 8446 sections 4.2.8.2 and 7.4.2).
 func TestForbiddenPoints(t *testing.T) {
 	p256 := func(change func([]byte)) []byte {
@@ -153,7 +153,7 @@ func TestForbiddenPoints(t *testing.T) {
 	}
 }
 
-// TestScalars: a seed that is no scalar of the curve makes no key, and the bits of one
+// TestScalars: a seed that is not a scalar of the curve makes no key, and the bits of one
 // for secp521r1 that no scalar has do not count.
 func TestScalars(t *testing.T) {
 	for _, g := range []nistGroup{secp256r1, secp384r1} {

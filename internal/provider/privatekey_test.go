@@ -45,7 +45,7 @@ func element(tag cbasn1.Tag, contents ...[]byte) []byte {
 }
 
 // signsAndVerifies makes a signature with a key and verifies it under its public key as it
-// stands in a certificate.
+// is in a certificate.
 func signsAndVerifies(t *testing.T, name string, signer crypto.Signer) {
 	t.Helper()
 	spki, err := MarshalSPKI(signer.Public())

@@ -169,7 +169,7 @@ func TestKeyUsage(t *testing.T) {
 	}
 }
 
-// TestSPKIFromCertificate: the key of a certificate is found, and what is no certificate
+// TestSPKIFromCertificate: the key of a certificate is found, and what is not a certificate
 // is an error that says where.
 func TestSPKIFromCertificate(t *testing.T) {
 	cert, key := certificate(t, x509.KeyUsageDigitalSignature)

@@ -125,7 +125,7 @@ const (
 	EarlyDataSkipped    Rule = "early_data.skipped"   // early data that is rejected is skipped
 	EarlyDataBounded    Rule = "early_data.bounded"   // as much of it as was announced
 	BodyEmpty           Rule = "extension.empty"      // a body that must be empty is
-	GREASERefused       Rule = "grease.refused"       // a reserved value is no answer, though it was offered
+	GREASERefused       Rule = "grease.refused"       // a reserved value is not an answer, though it was offered
 	NameUnanswered      Rule = "name.resumed"         // a resumption does not acknowledge server_name
 	TypeRepeated        Rule = "type.resumed"         // and tells the type of the server's certificate
 	RetryOrder          Rule = "retry.order"          // the second ClientHello keeps the order of its extensions

@@ -13,7 +13,7 @@ type Dependencies struct {
 	Nonce   bool // of the attester
 	Context bool // certificate_request_context
 	Key     bool // the attester's key, or its certificate
-	// Bare are the secrets that stand in the value as they are, rather than under a
+	// Bare are the secrets that are in the value as they are, rather than under a
 	// hash or a key derivation.
 	Bare []Secret
 }
