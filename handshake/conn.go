@@ -271,12 +271,7 @@ func (c *Conn) sendLater() {
 			c.mu.Unlock()
 			return
 		}
-		err := c.send(func() *attls.Error {
-			if err := c.writer.AnswerUpdate(); err != nil {
-				return err
-			}
-			return c.flights()
-		})
+		err := c.send(c.sendReady)
 		if failure, ok := err.(*attls.Error); ok { // there is nobody else to tell
 			c.abandon(failure)
 		}
@@ -362,14 +357,31 @@ func (c *Conn) KeyUpdate(request bool) error {
 }
 
 // CloseWrite sends close_notify: this end writes no more and can read on (RFC
-// 8446 section 6.1). The net.Conn stays open.
+// 8446 section 6.1). The net.Conn stays open. Answers that are ready go before it;
+// who wants to wait for those that are not calls Settled first.
 func (c *Conn) CloseWrite() error {
 	if !c.complete.Load() {
 		return attls.Errorf(attls.Local, attls.FailConfiguration, "CloseWrite before the handshake is complete")
 	}
 	c.writer.Lock()
 	defer c.writer.Unlock()
-	return c.send(c.writer.CloseNotify)
+	return c.send(func() *attls.Error {
+		if !c.writer.closed { // the goroutine that sends them may not have run yet
+			if err := c.sendReady(); err != nil {
+				return err
+			}
+		}
+		return c.writer.CloseNotify()
+	})
+}
+
+// sendReady sends the KeyUpdate that the peer asked for and what the Engine has
+// made. The caller holds the Writer's lock.
+func (c *Conn) sendReady() *attls.Error {
+	if err := c.writer.AnswerUpdate(); err != nil {
+		return err
+	}
+	return c.flights()
 }
 
 // Close sends close_notify, unless a Write is under way or the connection has

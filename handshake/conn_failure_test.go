@@ -649,3 +649,47 @@ func TestCanceledAfterTheHandshake(t *testing.T) {
 		t.Errorf("the client does not read an orderly end: %v", err)
 	}
 }
+
+// TestReadyAnswerGoesBeforeCloseNotify lets a client close as soon as its answer to a
+// CertificateRequest is made: the server still gets it.
+func TestReadyAnswerGoesBeforeCloseNotify(t *testing.T) {
+	a, b := net.Pipe()
+	signed := make(chan struct{}, 1)
+	ca := trusting("client")
+	ca.Around = func(ctx context.Context, w *handshake.Wait, next handshake.AnswerFunc) (handshake.Answer, *attls.Error) {
+		if w.Kind == handshake.WaitSignature {
+			defer func() { signed <- struct{}{} }()
+		}
+		return next(ctx, w)
+	}
+	client, server := conns(t, a, b, &handshake.Config{PostHandshakeAuthentication: true}, &handshake.Config{}, ca, trusting("server"))
+	if ce, se := both(client, server); ce != nil || se != nil {
+		t.Fatalf("client: %v, server: %v", ce, se)
+	}
+	client.HoldAnswers()
+	go io.Copy(io.Discard, client)
+	if err := server.RequestAuthentication(); err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(io.Discard, server)
+		read <- err
+	}()
+	within(t, signed, "the request")
+	if err := client.Settled(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if err := within(t, read, "close_notify"); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Settled(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(server.ConnectionState().PeerChain) == 0 {
+		t.Error("the server has no certificate of the client")
+	}
+}
