@@ -329,7 +329,7 @@ func (d *decoder) radiotap(b []byte) {
 	d.wireless(body, flags&0x20 != 0)
 }
 
-// monitor takes off the header of Prism or AVS, which stand for each other.
+// monitor takes off the header of Prism or AVS; either link type is used for both.
 func (d *decoder) monitor(b []byte) {
 	if len(b) < 8 {
 		return

@@ -3,6 +3,7 @@ package cases
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"testing"
 
@@ -103,8 +104,11 @@ func TestExplain(t *testing.T) {
 // or by one that comes to the same.
 func findAgain(t *testing.T, s scenario.Scenario, c *claims.Claims, attester int, o scenario.OtherReading) {
 	t.Helper()
-	var h scenario.HexReader
-	e, err := scenario.Explain(s, c, h.Octets(o.Value))
+	value, err := hex.DecodeString(o.Value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := scenario.Explain(s, c, value)
 	if err != nil {
 		t.Fatal(err)
 	}

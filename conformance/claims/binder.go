@@ -18,6 +18,7 @@ type BinderNode struct {
 	Parts   []*BinderNode `json:"parts,omitempty"`
 }
 
+// MakeBinderNode writes down an expression that was explained, with its parts.
 func MakeBinderNode(v *binder.Value) *BinderNode {
 	n := &BinderNode{Expr: v.Expr, Name: v.Name, Value: hex.EncodeToString(v.Octets)}
 	if v.Kind == binder.KindInteger {

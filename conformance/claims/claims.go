@@ -253,6 +253,7 @@ func MakeVerdictClaim(v *negotiation.Verdict) *VerdictClaim {
 	return c
 }
 
+// MakeAlertClaim writes an alert as claims have it; nil: none.
 func MakeAlertClaim(p *profile.Profile, a *attls.AlertDescription) *AlertClaim {
 	if a == nil {
 		return nil

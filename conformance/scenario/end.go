@@ -47,6 +47,7 @@ type Provocation struct {
 	Done *bool // set when something was changed
 }
 
+// Message implements handshake.Tap, as the methods below do.
 func (t Provocation) Message(d handshake.Direction, m *message.Raw, p *handshake.Plan) {
 	t.Tap.Message(d, m, p)
 	*t.Done = *t.Done || p.Drop || len(p.Before)+len(p.After) > 0 || p.Replace != nil && !bytes.Equal(p.Replace, m.Bytes)

@@ -106,8 +106,8 @@ func explainAttester(p *profile.Profile, s Scenario, c *claims.Claims, a *claims
 		return nil, err
 	}
 	if peer == nil && a.Verdict != nil {
-		var h HexReader
-		peer = h.Octets(a.Verdict.PeerChallenge)
+		var h hexReader
+		peer = h.octets(a.Verdict.PeerChallenge)
 	}
 	if len(peer) > 0 {
 		out.Peer, out.Matches = fmt.Sprintf("%x", peer), claims.PeerReadings(p, role, model, kind, in, peer)

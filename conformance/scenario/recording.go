@@ -74,6 +74,7 @@ type recordedError struct {
 	Detail  string      `json:"detail"`
 }
 
+// End returns the recorded end of a role.
 func (r *Recording) End(role attls.Role) *RecordedEnd {
 	if role == attls.RoleServer {
 		return &r.Server
@@ -215,24 +216,24 @@ func takeDown(w *handshake.Wait, a handshake.Answer, err *attls.Error) RecordedA
 // answer is the inverse of takeDown.
 func (r *RecordedAnswer) answer() (handshake.Answer, error) {
 	var a handshake.Answer
-	var h HexReader
+	var h hexReader
 	if r.Nonce != "" {
-		a.Nonce = h.Octets(r.Nonce)
+		a.Nonce = h.octets(r.Nonce)
 	}
 	if r.Signature != "" {
-		a.Signature = h.Octets(r.Signature)
+		a.Signature = h.octets(r.Signature)
 	}
 	if r.Chain != nil {
 		a.Credential = &handshake.Credential{Schemes: r.Schemes}
 		for _, der := range r.Chain {
-			a.Credential.Chain = append(a.Credential.Chain, h.Octets(der))
+			a.Credential.Chain = append(a.Credential.Chain, h.octets(der))
 		}
 	}
 	if r.CMW != "" {
-		a.Evidence = &negotiation.Evidence{CMW: h.Octets(r.CMW), SPKI: h.Octets(r.SPKI)}
+		a.Evidence = &negotiation.Evidence{CMW: h.octets(r.CMW), SPKI: h.octets(r.SPKI)}
 	}
 	if v := r.Verdict; v != nil {
-		a.Verdict = &negotiation.Verdict{Failure: attls.Failure(v.Failure), Reason: v.Reason, Status: v.Status, SPKI: h.Octets(v.SPKI),
+		a.Verdict = &negotiation.Verdict{Failure: attls.Failure(v.Failure), Reason: v.Reason, Status: v.Status, SPKI: h.octets(v.SPKI),
 			ValidUntil: v.ValidUntil, Checks: v.Checks}
 		if a.Time = v.At; v.At.IsZero() && !v.ValidUntil.IsZero() {
 			a.Time = v.ValidUntil.Add(-1) // of an older recording: the verdict counted then
@@ -242,10 +243,10 @@ func (r *RecordedAnswer) answer() (handshake.Answer, error) {
 	return a, h.err
 }
 
-// HexReader decodes several values and keeps the first error.
-type HexReader struct{ err error }
+// hexReader decodes several values and keeps the first error.
+type hexReader struct{ err error }
 
-func (h *HexReader) Octets(s string) []byte {
+func (h *hexReader) octets(s string) []byte {
 	b, err := hex.DecodeString(s)
 	if h.err == nil {
 		h.err = err
@@ -253,7 +254,7 @@ func (h *HexReader) Octets(s string) []byte {
 	return b
 }
 
-// Lines cuts octets into lines of hexadecimal.
+// Lines cuts octets into lines of hexadecimal, as RecordedEnd.Sent has them.
 func Lines(b []byte) []string {
 	const line = 512
 	var out []string
@@ -265,11 +266,12 @@ func Lines(b []byte) []string {
 	return out
 }
 
+// Octets returns what the end sent; an error where a line is not hexadecimal.
 func (e *RecordedEnd) Octets() ([]byte, error) {
-	var h HexReader
+	var h hexReader
 	var all []byte
 	for _, l := range e.Sent {
-		all = append(all, h.Octets(l)...)
+		all = append(all, h.octets(l)...)
 	}
 	return all, h.err
 }

@@ -40,7 +40,7 @@ type Result struct {
 	Err error `json:"-"`
 
 	recording *Recording
-	// Pair is the two engines of a run in memory, session what its client got with a
+	// Pair is the two engines of a run in memory, Session what its client got with a
 	// ticket; nil otherwise.
 	Pair    *pair.Pair         `json:"-"`
 	Session *handshake.Session `json:"-"`
@@ -74,8 +74,10 @@ func (r *Result) Attested() bool {
 	return true
 }
 
+// ErrNotAttested says that a run which had to be attested was not.
 var ErrNotAttested = errors.New("the connection did not carry application data both ways under a verdict")
 
+// Accepted reports whether an end claims an accepting verdict on an attester.
 func Accepted(c *claims.Claims, attester attls.Role) bool {
 	for _, a := range c.Attestation {
 		if a.Attester == attester.String() && a.Verdict != nil && a.Verdict.Accepted {
@@ -211,6 +213,7 @@ func (l *Environment) issue(role attls.Role, t KeyType, name string) (*handshake
 	return c, err
 }
 
+// EndSetup is what one end is made of.
 type EndSetup struct {
 	Config    *handshake.Config
 	Attester  negotiation.Attester
