@@ -4,6 +4,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -67,5 +69,75 @@ func TestBuildRefusesSources(t *testing.T) {
 				t.Errorf("it leaves %v", left)
 			}
 		})
+	}
+}
+
+var (
+	comments   = regexp.MustCompile(`(?s)/\*.*?\*/|"(?:[^"\\\n]|\\.)*"`)
+	definition = regexp.MustCompile(`(?m)^(?:const struct draft (\w+) = |(?:const |struct |enum |unsigned )?\w+ \*?(\w+)\()`)
+	words      = regexp.MustCompile(`\w+`)
+)
+
+// neededFiles says of each C file which others define what it uses.
+func neededFiles(sources map[string]string) map[string][]string {
+	home := map[string]string{}
+	for name, text := range sources {
+		for _, m := range definition.FindAllStringSubmatch(text, -1) {
+			home[m[1]+m[2]] = name
+		}
+	}
+	needs := map[string][]string{}
+	for name, text := range sources {
+		for _, word := range words.FindAllString(text, -1) {
+			if at := home[word]; at != "" && at != name && !slices.Contains(needs[name], at) {
+				needs[name] = append(needs[name], at)
+			}
+		}
+		slices.Sort(needs[name])
+	}
+	return needs
+}
+
+// circle is a way from a file back to one on the way; nil if there is none.
+func circle(needs map[string][]string, way ...string) []string {
+	for _, next := range needs[way[len(way)-1]] {
+		if slices.Contains(way, next) {
+			return append(way, next)
+		}
+		if found := circle(needs, append(slices.Clone(way), next)...); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// No file of the mbedTLS peer needs one that needs it.
+func TestMbedTLSPeerHasNoCircle(t *testing.T) {
+	names, err := filepath.Glob("../mbedtls/peer/*.c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources := map[string]string{}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sources[filepath.Base(name)] = comments.ReplaceAllString(string(text), "")
+	}
+	needs := neededFiles(sources)
+	// That definitions are found at all: what each of these needs is known.
+	for name, want := range map[string]string{
+		"main.c": "session.c", "session.c": "evidence.c", "evidence.c": "connection.c", "options.c": "early.c", "resume.c": "background.c",
+		"failure.c": "codepoints.c", "early.c": "choice.c", "claims.c": "names.c",
+	} {
+		if !slices.Contains(needs[name], want) {
+			t.Errorf("%s needs %v, not %s", name, needs[name], want)
+		}
+	}
+	for _, name := range names {
+		if way := circle(needs, filepath.Base(name)); way != nil {
+			t.Fatalf("a circle: %s", strings.Join(way, " → "))
+		}
 	}
 }

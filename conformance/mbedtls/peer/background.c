@@ -346,10 +346,23 @@ static int background_challenge(struct connection *c, struct attestation *a)
     return ret;
 }
 
+static struct code_point code_points[] = {
+    CODE_POINT(EXTENSIONS, "evidence_request", TLS_ATTESTATION_07_EXTENSION_EVIDENCE_REQUEST),
+    CODE_POINT(EXTENSIONS, "evidence_proposal", TLS_ATTESTATION_07_EXTENSION_EVIDENCE_PROPOSAL),
+    CODE_POINT(EXTENSIONS, "results_request", TLS_ATTESTATION_07_EXTENSION_RESULTS_REQUEST),
+    CODE_POINT(EXTENSIONS, "results_proposal", TLS_ATTESTATION_07_EXTENSION_RESULTS_PROPOSAL),
+    CODE_POINT(EXTENSIONS, "attestation_evidence", TLS_ATTESTATION_07_EXTENSION_ATTESTATION_EVIDENCE),
+    CODE_POINT(CERTIFICATE_TYPES, "attestation", TLS_ATTESTATION_07_CERTIFICATE_TYPE_ATTESTATION),
+    CODE_POINT(ALERTS, "unsupported_evidence", TLS_ATTESTATION_07_ALERT_UNSUPPORTED_EVIDENCE),
+    CODE_POINT(ALERTS, "unsupported_verifiers", TLS_ATTESTATION_07_ALERT_UNSUPPORTED_VERIFIERS),
+};
+
 const struct draft draft_tls_attestation_07 = {
     .id = "tls-attestation-07",
     .extensions = extensions,
     .extension_count = sizeof(extensions) / sizeof(extensions[0]),
+    .code_points = code_points,
+    .code_point_count = sizeof(code_points) / sizeof(code_points[0]),
     .certificate_type = TLS_ATTESTATION_07_CERTIFICATE_TYPE_ATTESTATION,
     .fit = "pad_right",
     .match = "equal",

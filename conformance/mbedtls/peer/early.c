@@ -272,10 +272,19 @@ static int early_challenge(struct connection *c, struct attestation *a)
     return ret;
 }
 
+static struct code_point code_points[] = {
+    CODE_POINT(EXTENSIONS, "remoteAttestation", EARLY_ATTESTATION_06_EXTENSION_REMOTE_ATTESTATION),
+    CODE_POINT(ALERTS, "unsupported_attestation_schemes", EARLY_ATTESTATION_06_ALERT_UNSUPPORTED_ATTESTATION_SCHEMES),
+    CODE_POINT(ALERTS, "attestation_required", EARLY_ATTESTATION_06_ALERT_ATTESTATION_REQUIRED),
+    CODE_POINT(ALERTS, "attestation_failed", EARLY_ATTESTATION_06_ALERT_ATTESTATION_FAILED),
+};
+
 const struct draft draft_early_attestation_06 = {
     .id = "early-attestation-06",
     .extensions = extensions,
     .extension_count = sizeof(extensions) / sizeof(extensions[0]),
+    .code_points = code_points,
+    .code_point_count = sizeof(code_points) / sizeof(code_points[0]),
     .fit = "pad_right",
     .match = "equal",
     .alerts = alerts,

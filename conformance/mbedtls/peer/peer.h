@@ -8,10 +8,17 @@
  * early.c, background.c, prototype.c   the drafts, each with its own encoding
  * evidence.c  making and judging Evidence through programs
  * binder.c    attestation binders
- * codepoints.c numbers that may differ from the draft's
- * failure.c   what can fail and which alert says so
+ * choice.c    what both ends choose, for every draft
  * observe.c   what only the library's private state tells
  * claims.c, keylog.c   what is written down
+ * failure.c   what can fail and which alert says so
+ * codepoints.c numbers that may differ from the draft's
+ * connection.c what a connection starts with and owns
+ * names.c     names of numbers
+ * octets.c, json.c, command.c   octets, JSON and other programs
+ *
+ * The list goes from the top down: no file needs one that needs it, which
+ * conformance/peers/build_test.go checks.
  */
 #ifndef PEER_H
 #define PEER_H
@@ -49,6 +56,16 @@ struct scheme {
 };
 
 struct draft;
+
+/* A number of a draft. The code of the draft uses the standard one. */
+enum code_point_kind { EXTENSIONS, ALERTS, CERTIFICATE_TYPES };
+struct code_point {
+    enum code_point_kind kind;
+    const char *name;          /* as a profile has it */
+    unsigned standard;
+    unsigned number;           /* what goes over the network; the command line may change it */
+};
+#define CODE_POINT(kind, name, number) { kind, name, number, number }
 
 struct options {
     enum role role;
@@ -150,6 +167,8 @@ struct draft {
     const char *id;
     const mbedtls_ssl_custom_ext *extensions;
     size_t extension_count;
+    struct code_point *code_points;
+    size_t code_point_count;
     uint8_t certificate_type;  /* of a credential alone; 0: there is none */
     int raw_signature;         /* CertificateVerify of such a client is r || s */
     const char *fit, *match;   /* as docs/attester-command.md has them */
@@ -168,16 +187,23 @@ extern const struct draft draft_early_attestation_06;
 extern const struct draft draft_tls_attestation_07;
 extern const struct draft draft_mbedtls_poc;
 
-/* session.c */
-int session_configure(mbedtls_ssl_config *conf, const struct options *o);
+/* connection.c */
 void connection_init(struct connection *c, const struct options *o);
 void connection_free(struct connection *c);
-/* After mbedtls_ssl_setup(). */
-void session_attach(struct connection *c);
 struct attestation *own(struct connection *c);
 struct attestation *peers(struct connection *c);
+void kept_free(struct kept *k);
+
+/* session.c */
+int session_configure(mbedtls_ssl_config *conf, const struct options *o);
+/* After mbedtls_ssl_setup(). */
+void session_attach(struct connection *c);
+
+/* choice.c */
 /* The check of both ends once all choices are known. */
 int check_demand(struct connection *c, const char *message);
+/* The certificate type of a credential alone. */
+uint8_t alone_type(const struct draft *d);
 /* The choice of a credential alone is the choice of its certificate type. */
 int settle_certificate_types(struct connection *c);
 /* Server: ask for a client certificate in this handshake. */
@@ -198,7 +224,6 @@ struct tickets {
     size_t count;              /* of all that were issued */
 };
 
-void kept_free(struct kept *k);
 int tickets_setup(struct tickets *t, mbedtls_ssl_config *conf, mbedtls_ctr_drbg_context *random);
 void tickets_free(struct tickets *t);
 /* Before each connection of a server. */
@@ -212,9 +237,8 @@ int session_load(struct connection *c);
 /* Once a pre-shared key was chosen: nothing is attested in this connection. */
 int session_resumed(struct connection *c);
 
-/* codepoints.c: the code of a draft uses its standard numbers; these stand on the
- * wire. set takes "extensions.name=number" and returns 0, or -1. */
-enum code_point_kind { EXTENSIONS, ALERTS, CERTIFICATE_TYPES };
+/* codepoints.c */
+/* Takes "extensions.name=number" and returns 0, or -1. */
 int code_point_set(const struct draft *d, const char *setting);
 unsigned code_point_sent(const struct draft *d, enum code_point_kind kind, unsigned standard);
 unsigned code_point_received(const struct draft *d, enum code_point_kind kind, unsigned number);
@@ -238,8 +262,11 @@ void observe_end(struct connection *c, int ret);
 
 /* claims.c */
 void claims_print(struct connection *c, int ret);
+
+/* names.c: NULL or 0 where there is none. */
 const char *suite_name(int suite);
 const char *group_name(uint16_t group);
+const char *signature_name(uint16_t scheme);
 uint16_t group_by_name(const char *name, size_t len);
 int suite_by_name(const char *name, size_t len);
 const char *role_name(enum role r);

@@ -164,10 +164,16 @@ static int prototype_challenge(struct connection *c, struct attestation *a)
     return octets_set(&a->challenge, a->nonce.p, a->nonce.len) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
 }
 
+static struct code_point code_points[] = {
+    CODE_POINT(EXTENSIONS, "evidence_proposal", MBEDTLS_POC_EXTENSION_EVIDENCE_PROPOSAL),
+};
+
 const struct draft draft_mbedtls_poc = {
     .id = "mbedtls-poc",
     .extensions = extensions,
     .extension_count = sizeof(extensions) / sizeof(extensions[0]),
+    .code_points = code_points,
+    .code_point_count = sizeof(code_points) / sizeof(code_points[0]),
     .certificate_type = PRIVATE_CERTIFICATE_TYPE,
     .raw_signature = 1,
     .fit = "pad_right",

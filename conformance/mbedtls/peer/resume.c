@@ -18,15 +18,6 @@
 
 enum { MAX_SESSION = 1 << 16 };
 
-void kept_free(struct kept *k)
-{
-    octets_free(&k->scheme);
-    octets_free(&k->spki);
-    octets_free(&k->status);
-    octets_free(&k->valid_until);
-    k->draft = NULL;
-}
-
 static int copy(struct octets *to, const struct octets *from)
 {
     octets_free(to);

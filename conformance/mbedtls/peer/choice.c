@@ -1,0 +1,40 @@
+/* What the ends choose from what they offer, as all drafts need it. */
+#include "peer.h"
+
+int choose(struct attestation *a, const char *slot, const struct octets *element)
+{
+    a->chosen = 1;
+    a->slot = slot;
+    return octets_set(&a->scheme, element->p, element->len) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
+}
+
+void ask_client(struct connection *c)
+{
+    mbedtls_ssl_set_hs_authmode(&c->ssl, MBEDTLS_SSL_VERIFY_REQUIRED);
+}
+
+int check_demand(struct connection *c, const char *message)
+{
+    if (!c->options->require || peers(c)->chosen) {
+        return 0;
+    }
+    return fail(c, c->options->role == CLIENT ? FAIL_DEMANDED_BY_CLIENT : FAIL_DEMANDED_BY_SERVER,
+                message, "no scheme was chosen for the %s, who must attest", role_name(peers(c)->attester));
+}
+
+uint8_t alone_type(const struct draft *d)
+{
+    return (uint8_t) code_point_sent(d, CERTIFICATE_TYPES, d->certificate_type);
+}
+
+int settle_certificate_types(struct connection *c)
+{
+    uint8_t own_type = mbedtls_ssl_get_own_certificate_type(&c->ssl);
+    uint8_t peer_type = mbedtls_ssl_get_peer_certificate_type(&c->ssl);
+
+    if (c->options->scheme.credential == ALONE) {
+        own_type = own(c)->chosen ? alone_type(c->options->draft) : own_type;
+        peer_type = peers(c)->chosen ? alone_type(c->options->draft) : peer_type;
+    }
+    return mbedtls_ssl_set_certificate_types(&c->ssl, own_type, peer_type);
+}
