@@ -26,7 +26,7 @@ import (
 	"attls/conformance/pair"
 	"attls/extensions/profile"
 	"attls/handshake"
-	"attls/internal/enginetest"
+	"attls/handshake/enginetest"
 	"attls/internal/provider"
 	"attls/negotiation"
 )

@@ -1,15 +1,8 @@
 package handshake
 
 import (
-	"bytes"
 	"context"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rsa"
-	"crypto/x509"
 	"errors"
-	"slices"
 	"time"
 
 	"attls"
@@ -60,55 +53,6 @@ type Answerer struct {
 type AnswerFunc func(ctx context.Context, w *Wait) (Answer, *attls.Error)
 
 const defaultTimeout = 30 * time.Second
-
-// NewCredential makes a Credential of a chain (DER, end entity first) and its
-// key, with the signature schemes that the key can sign under. A key that is
-// not the end entity's is an error.
-func NewCredential(chain [][]byte, signer crypto.Signer) (*Credential, error) {
-	bad := func(format string, args ...any) error {
-		return attls.Errorf(attls.Local, attls.FailConfiguration, format, args...).Under("Credential")
-	}
-	switch {
-	case len(chain) == 0:
-		return nil, bad("a chain without certificates")
-	case isNil(signer):
-		return nil, bad("there is no private key")
-	}
-	spki, failure := provider.SPKIFromCertificate(chain[0])
-	if failure != nil {
-		return nil, bad("%v", failure)
-	}
-	pr := provider.Real()
-	key, err := pr.ParseSPKI(spki)
-	if err != nil {
-		return nil, bad("%v", err)
-	}
-	if own, ok := key.Key.(interface{ Equal(crypto.PublicKey) bool }); !ok || !own.Equal(signer.Public()) {
-		return nil, bad("the private key is not the one of the first certificate")
-	}
-	return &Credential{Chain: chain, Schemes: pr.Schemes(key), Signer: signer}, nil
-}
-
-// NewRawCredential makes a Credential of a key without a certificate, for an end
-// that shows raw public keys (RFC 7250).
-func NewRawCredential(signer crypto.Signer) (*Credential, error) {
-	bad := func(err error) error {
-		return attls.Errorf(attls.Local, attls.FailConfiguration, "%v", err).Under("Credential")
-	}
-	if isNil(signer) {
-		return nil, bad(errors.New("there is no private key"))
-	}
-	spki, err := provider.MarshalSPKI(signer.Public())
-	if err != nil {
-		return nil, bad(err)
-	}
-	pr := provider.Real()
-	key, failure := pr.ParseSPKI(spki)
-	if failure != nil {
-		return nil, bad(failure)
-	}
-	return &Credential{Chain: [][]byte{spki}, Type: attls.CertificateRawPublicKey, Schemes: pr.Schemes(key), Signer: signer}, nil
-}
 
 // Answer answers a wait. It returns when the context ends even if an Attester,
 // Appraiser or Signer does not.
@@ -284,13 +228,6 @@ func unanswered(ctx context.Context, k WaitKind, cause error) *attls.Error {
 	return because(cause, failure, "no answer to the %v wait", k)
 }
 
-// because makes an error of ours with its cause.
-func because(cause error, f attls.Failure, format string, args ...any) *attls.Error {
-	e := attls.Errorf(attls.Local, f, format, args...)
-	e.Err = cause
-	return e
-}
-
 // credential chooses among our certificates; nil: there is none to show.
 func (a *Answerer) credential(r *CredentialRequest) (*Credential, *attls.Error) {
 	var best *Credential
@@ -312,80 +249,4 @@ func (a *Answerer) credential(r *CredentialRequest) (*Credential, *attls.Error) 
 		return nil, refused
 	}
 	return best, nil
-}
-
-// fitness says which wishes of the peer a certificate meets. They guide the
-// choice and exclude none (RFC 8446 sections 4.2.4 and 4.4.2.2).
-type fitness struct{ name, authority, signatures bool }
-
-func (f fitness) better(g fitness) bool {
-	switch {
-	case f.name != g.name:
-		return f.name
-	case f.authority != g.authority:
-		return f.authority
-	}
-	return f.signatures && !g.signatures
-}
-
-func fit(c *Credential, r *CredentialRequest) fitness {
-	f := fitness{name: r.ServerName == "", authority: len(r.Authorities) == 0, signatures: true}
-	accepted := r.SchemesCert
-	if accepted == nil {
-		accepted = r.Schemes
-	}
-	for i, der := range c.Chain {
-		cert, err := x509.ParseCertificate(der)
-		if err != nil {
-			return fitness{}
-		}
-		if i == 0 && r.ServerName != "" {
-			f.name = cert.VerifyHostname(r.ServerName) == nil
-		}
-		f.authority = f.authority || slices.ContainsFunc(r.Authorities, func(dn []byte) bool { return bytes.Equal(dn, cert.RawIssuer) })
-		// RFC 8446 section 4.4.2.2: the signature of a self-signed certificate counts for nothing.
-		if !bytes.Equal(cert.RawIssuer, cert.RawSubject) {
-			f.signatures = f.signatures && slices.ContainsFunc(accepted, func(s attls.SignatureScheme) bool { return signedUnder(cert, s) })
-		}
-	}
-	return f
-}
-
-// signedUnder reports whether the signature on a certificate is one of a scheme.
-func signedUnder(cert *x509.Certificate, s attls.SignatureScheme) bool {
-	switch cert.SignatureAlgorithm {
-	case x509.ECDSAWithSHA256:
-		return s == attls.ECDSA_SECP256R1_SHA256
-	case x509.ECDSAWithSHA384:
-		return s == attls.ECDSA_SECP384R1_SHA384
-	case x509.ECDSAWithSHA512:
-		return s == attls.ECDSA_SECP521R1_SHA512
-	case x509.PureEd25519:
-		return s == attls.ED25519
-	case x509.SHA256WithRSA:
-		return s == attls.RSA_PKCS1_SHA256
-	case x509.SHA384WithRSA:
-		return s == attls.RSA_PKCS1_SHA384
-	case x509.SHA512WithRSA:
-		return s == attls.RSA_PKCS1_SHA512
-	case x509.SHA256WithRSAPSS:
-		return s == attls.RSA_PSS_RSAE_SHA256 || s == attls.RSA_PSS_PSS_SHA256
-	case x509.SHA384WithRSAPSS:
-		return s == attls.RSA_PSS_RSAE_SHA384 || s == attls.RSA_PSS_PSS_SHA384
-	case x509.SHA512WithRSAPSS:
-		return s == attls.RSA_PSS_RSAE_SHA512 || s == attls.RSA_PSS_PSS_SHA512
-	case x509.UnknownSignatureAlgorithm:
-		own, ok := provider.CertificateSignature(cert.Raw)
-		return ok && s == own
-	}
-	return false
-}
-
-// inProcess reports whether a key signs without leaving the process.
-func inProcess(s crypto.Signer) bool {
-	switch s.(type) {
-	case *ecdsa.PrivateKey, *rsa.PrivateKey, ed25519.PrivateKey:
-		return true
-	}
-	return false
 }

@@ -8,7 +8,6 @@ import (
 	"attls/extensions"
 	"attls/handshake/message"
 	"attls/internal/rule"
-	"attls/record"
 )
 
 /*
@@ -150,27 +149,6 @@ func (e *Engine) clientExtensions(shares []share) {
 	e.requestStatus()
 	e.offerCompression()
 	e.offerCertificateTypes()
-}
-
-// appendShares appends the shares of a first ClientHello.
-func (e *Engine) appendShares(buf []byte, shares []share) []byte {
-	if !e.cfg.GREASE {
-		return appendShares(buf, shares, nil)
-	}
-	v := attls.NamedGroup(e.greaseValue(greaseGroup))
-	return appendShares(buf, shares, extensions.AppendKeyShareEntry(nil, v, []byte{0}))
-}
-
-// appendShares appends entries as they are and the shares after them.
-func appendShares(buf []byte, shares []share, first []byte) []byte {
-	mark := len(buf)
-	buf = append(append(buf, 0, 0), first...)
-	for _, s := range shares {
-		buf = extensions.AppendKeyShareEntry(buf, s.group, s.key.Share())
-	}
-	n := len(buf) - mark - 2
-	buf[mark], buf[mark+1] = byte(n>>8), byte(n)
-	return buf
 }
 
 // noCompression is the one legacy_compression_methods of TLS 1.3.
@@ -529,17 +507,6 @@ func (e *Engine) readEncryptedExtension(x *extensions.Extension) *attls.Error {
 	return nil
 }
 
-// limitRecords obeys the peer's record_size_limit, which counts the content
-// type octet (RFC 8449 section 4).
-func (e *Engine) limitRecords(n uint16) {
-	e.nego.recordLimit = n
-	e.out.SetMaxPlaintext(min(int(n)-1, record.MaxPlaintext, e.cfg.maxFragment()))
-}
-
-// enforceRecordLimit holds the peer to our own limit, once both ends have sent
-// the extension: a server that does not know it may send records of full size.
-func (e *Engine) enforceRecordLimit() { e.in.SetMaxRecord(int(e.cfg.RecordSizeLimit) - 1) }
-
 // clientWaitCertificateOrRequest takes CertificateRequest or Certificate.
 type clientWaitCertificateOrRequest struct{}
 
@@ -599,34 +566,6 @@ func (e *Engine) readRequest(l extensions.List) *attls.Error {
 	}
 	e.nego.peerSchemes = schemes(list)
 	return e.readCertificateWishes(attls.KindCertificateRequest, l)
-}
-
-// readCertificateWishes reads what ClientHello and CertificateRequest share.
-func (e *Engine) readCertificateWishes(k attls.MessageKind, l extensions.List) *attls.Error {
-	if err := checkStatusRequest(k, l); err != nil {
-		return err
-	}
-	if err := e.readCompression(l); err != nil {
-		return err
-	}
-	if x, ok := l.Find(attls.ExtSignatureAlgorithmsCert); ok {
-		list, err := extensions.ParseSignatureAlgorithms(x.Body)
-		if err != nil {
-			return in(err, x)
-		}
-		e.nego.peerCert = schemes(list)
-	}
-	e.nego.authorities = nil
-	if x, ok := l.Find(attls.ExtCertificateAuthorities); ok {
-		names, err := extensions.ParseCertificateAuthorities(x.Body)
-		if err != nil {
-			return in(err, x)
-		}
-		for name := range names.All() {
-			e.nego.authorities = append(e.nego.authorities, append([]byte(nil), name...))
-		}
-	}
-	return nil
 }
 
 // clientFlight begins the client's second flight, once the verdicts on the

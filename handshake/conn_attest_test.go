@@ -11,7 +11,7 @@ import (
 	"attls/conformance/pair"
 	"attls/extensions/profile"
 	"attls/handshake"
-	"attls/internal/enginetest"
+	"attls/handshake/enginetest"
 	"attls/negotiation"
 )
 

@@ -12,7 +12,7 @@ import (
 
 	"attls"
 	"attls/handshake"
-	"attls/internal/enginetest"
+	"attls/handshake/enginetest"
 )
 
 // trusting is an Answerer that shows a certificate and accepts any.

@@ -9,8 +9,8 @@ import (
 	"attls/extensions/profile"
 	"attls/extensions/profile/binder"
 	"attls/handshake"
+	"attls/handshake/enginetest"
 	"attls/handshake/message"
-	"attls/internal/enginetest"
 )
 
 // statelessly makes the client's two ClientHellos and lets an engine of its own

@@ -195,74 +195,6 @@ func TestClientHelloFields(t *testing.T) {
 	runFieldTests(t, direct, tests)
 }
 
-// TestSecondClientHello is RFC 8446 section 4.1.2: what a client may change.
-func TestSecondClientHello(t *testing.T) {
-	const k = attls.KindClientHello
-	second := at{attls.RoleClient, k, 1}
-	mismatch := func(field string) outcome {
-		return outcome{attls.FailRetryMismatch, attls.AlertIllegalParameter, k, field}
-	}
-	ext := func(name string, edit func(extensions.List) extensions.List, want outcome) fieldTest {
-		return fieldTest{name: name, at: second, plan: editExtensions(t, edit), want: want}
-	}
-	field := func(name string, edit func(*message.ClientHello), want outcome) fieldTest {
-		return fieldTest{name: name, at: second, plan: clientHello(edit), want: want}
-	}
-	tests := []fieldTest{
-		field("legacy_version", func(m *message.ClientHello) { m.LegacyVersion = 0x0302 }, version(k, "legacy_version")),
-		field("random", func(m *message.ClientHello) { m.Random = flipLast(m.Random) }, mismatch("random")),
-		field("session id", func(m *message.ClientHello) { m.SessionID = flipLast(m.SessionID) }, mismatch("legacy_session_id")),
-		field("session id left out", func(m *message.ClientHello) { m.SessionID = nil }, mismatch("legacy_session_id")),
-		field("suite left out", func(m *message.ClientHello) { m.CipherSuites = m.CipherSuites[:4] }, mismatch("cipher_suites")),
-		field("suite added", func(m *message.ClientHello) { m.CipherSuites = append(slices.Clone(m.CipherSuites), 0xc0, 0x2b) }, mismatch("cipher_suites")),
-		field("compression method", func(m *message.ClientHello) { m.CompressionMethods = []byte{0, 1} }, illegal(k, "legacy_compression_methods")),
-		ext("another cookie", inPlace(attls.ExtCookie, 0, 1, 7), mismatch("cookie")),
-		ext("no cookie", without(attls.ExtCookie), mismatch("cookie")),
-		ext("early_data", body(attls.ExtEarlyData), mismatch("early_data")),
-		ext("shares of two groups", func(l extensions.List) extensions.List {
-			b, _ := l.Get(attls.ExtKeyShare)
-			more := append(slices.Clone(b), 0, 0x1d, 0, 1, 9)
-			more[1] += 5
-			return inPlace(attls.ExtKeyShare, more...)(l)
-		}, mismatch("key_share")),
-		ext("no share", inPlace(attls.ExtKeyShare, 0, 0), mismatch("key_share")),
-		ext("share of another group", inPlace(attls.ExtKeyShare, 0, 5, 0, 0x1d, 0, 1, 9), mismatch("key_share")),
-		ext("extension added", with(0x7a7a, nil), mismatch("extension 0x7a7a")),
-		ext("order changed", func(l extensions.List) extensions.List {
-			l[0], l[1] = l[1], l[0]
-			return l
-		}, mismatch("supported_groups")),
-		ext("padding added", body(attls.ExtPadding, 0, 0), outcome{}),
-	}
-	for _, x := range []attls.ExtensionType{attls.ExtServerName, attls.ExtSupportedGroups, attls.ExtSignatureAlgorithms,
-		attls.ExtSignatureAlgorithmsCert, attls.ExtCertificateAuthorities, attls.ExtALPN, attls.ExtRecordSizeLimit, attls.ExtSupportedVersions} {
-		want := mismatch("")
-		switch x {
-		case attls.ExtSupportedVersions:
-			want = version(k, "legacy_version")
-		case attls.ExtSupportedGroups, attls.ExtSignatureAlgorithms:
-			want = outcome{attls.FailRetryMismatch, attls.AlertIllegalParameter, k, ""}
-		}
-		tests = append(tests, ext("without "+x.String(), without(x), want))
-	}
-	runFieldTests(t, full, tests)
-
-	// With a cookie alone, the shares stay what they were.
-	cookie := func(change func(client, server *handshake.Config)) pair.Options {
-		o := direct(change)
-		o.Client.Groups = o.Server.Groups
-		o.Server.Retry = handshake.Retry{Always: true}
-		return o
-	}
-	runFieldTests(t, cookie, []fieldTest{
-		ext("cookie alone", func(l extensions.List) extensions.List { return l }, outcome{}),
-		ext("cookie alone, other share", func(l extensions.List) extensions.List {
-			b, _ := l.Get(attls.ExtKeyShare)
-			return inPlace(attls.ExtKeyShare, flipLast(b)...)(l)
-		}, mismatch("key_share")),
-	})
-}
-
 // TestServerHelloFields is RFC 8446 sections 4.1.3, 4.1.4 and 4.2 at a client.
 func TestServerHelloFields(t *testing.T) {
 	sh := at{attls.RoleServer, attls.KindServerHello, 0}
@@ -391,21 +323,4 @@ func TestEncryptedFields(t *testing.T) {
 			want: outcome{attls.FailFinished, attls.AlertDecryptError, a.kind, "verify_data"}})
 	}
 	runFieldTests(t, full, tests)
-}
-
-// TestOptionalClientCertificate: without one, the handshake goes on, and the
-// state says so.
-func TestOptionalClientCertificate(t *testing.T) {
-	o := full(func(_, server *handshake.Config) { server.ClientAuthentication = handshake.OptionalClientCertificate })
-	o.Answer[attls.RoleClient] = func(w *handshake.Wait) (handshake.Answer, *attls.Error) { return handshake.Answer{}, nil }
-	p, err := pair.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Run(); err != nil {
-		t.Fatal(err)
-	}
-	if s := p.Engine(attls.RoleServer).State(); !s.ClientRequested || s.PeerChain != nil || s.PeerSPKI != nil {
-		t.Errorf("requested %v, chain %v", s.ClientRequested, s.PeerChain)
-	}
 }

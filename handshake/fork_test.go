@@ -10,8 +10,8 @@ import (
 	"attls"
 	"attls/conformance/pair"
 	"attls/handshake"
+	"attls/handshake/enginetest"
 	"attls/handshake/message"
-	"attls/internal/enginetest"
 	"attls/internal/provider"
 	"attls/record"
 )

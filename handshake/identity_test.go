@@ -14,7 +14,7 @@ import (
 	"attls/extensions"
 	"attls/extensions/profile"
 	"attls/handshake"
-	"attls/internal/enginetest"
+	"attls/handshake/enginetest"
 	"attls/internal/provider"
 	"attls/negotiation"
 )

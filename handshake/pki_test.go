@@ -2,7 +2,6 @@ package handshake_test
 
 import (
 	"crypto"
-	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -21,10 +20,10 @@ import (
 	"testing"
 	"time"
 
-	"attls/handshake"
-
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"attls/handshake"
 )
 
 // The certificates of these tests are valid from 2020 to 2099.
@@ -187,34 +186,6 @@ func (id *identity) pkcs8() []byte {
 		b.AddBytes(info)
 	})
 	return b.BytesOrPanic()
-}
-
-// TestParsePrivateKey: what crypto/x509 reads, and a key of type id-RSASSA-PSS.
-func TestParsePrivateKey(t *testing.T) {
-	for name, generate := range keys {
-		signer := generate()
-		der := must(x509.MarshalPKCS8PrivateKey(signer))
-		if name == "RSA-PSS" {
-			der = must(asn1.Marshal(struct {
-				Version   int
-				Algorithm pkix.AlgorithmIdentifier
-				Key       []byte
-			}{0, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}}, x509.MarshalPKCS1PrivateKey(signer.(*rsa.PrivateKey))}))
-		}
-		key, err := handshake.ParsePrivateKey(der)
-		if err != nil || !key.Public().(interface{ Equal(crypto.PublicKey) bool }).Equal(signer.Public()) {
-			t.Errorf("%s: %v", name, err)
-		}
-		for n := range len(der) {
-			if _, err := handshake.ParsePrivateKey(der[:n]); err == nil {
-				t.Errorf("%s: %d of %d octets make a key", name, n, len(der))
-			}
-		}
-	}
-	ecdh := must(ecdh.X25519().GenerateKey(rand.Reader))
-	if _, err := handshake.ParsePrivateKey(must(x509.MarshalPKCS8PrivateKey(ecdh))); err == nil {
-		t.Error("a key that makes no signatures is accepted")
-	}
 }
 
 // pemBlock is a file in PEM.

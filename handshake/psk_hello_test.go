@@ -3,12 +3,10 @@ package handshake_test
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
 	"attls"
-	"attls/conformance/pair"
 	"attls/extensions"
 	"attls/handshake"
 	"attls/handshake/message"
@@ -155,128 +153,4 @@ func TestKeyHello(t *testing.T) {
 			})
 		}
 	}
-}
-
-// TestSecondHelloWithKeys: the second ClientHello offers no pre-shared key where the
-// first has offered none, and has the share that was asked for even where a key
-// alone would do (RFC 8446 section 4.1.2).
-func TestSecondHelloWithKeys(t *testing.T) {
-	x25519 := append([]byte{0, 36, 0, 0x1d, 0, 32}, bytes.Repeat([]byte{9}, 32)...)
-	k := attls.KindClientHello
-	for name, test := range map[string]struct {
-		first, second func(extensions.List) extensions.List
-		server        []attls.PSKKeyExchangeMode
-		want          outcome
-	}{
-		"the same key":                           {server: dheKE},
-		"the key left out":                       {second: without(attls.ExtPreSharedKey), server: dheKE},
-		"a key that is new":                      {first: without(attls.ExtPreSharedKey), server: dheKE, want: outcome{attls.FailRetryMismatch, attls.AlertIllegalParameter, k, "pre_shared_key"}},
-		"the key alone, and the share":           {server: keDHE},
-		"the key alone, and a share of no use":   {second: inPlace(attls.ExtKeyShare, x25519...), server: keDHE, want: outcome{attls.FailRetryMismatch, attls.AlertIllegalParameter, k, "key_share"}},
-		"the key alone, and no share":            {second: inPlace(attls.ExtKeyShare, 0, 0), server: keDHE, want: outcome{attls.FailRetryMismatch, attls.AlertIllegalParameter, k, "key_share"}},
-		"the key and a share of another group":   {second: inPlace(attls.ExtKeyShare, x25519...), server: dheKE, want: outcome{attls.FailRetryMismatch, attls.AlertIllegalParameter, k, "key_share"}},
-		"the key alone, without signing schemes": {first: without(attls.ExtSignatureAlgorithms), second: without(attls.ExtSignatureAlgorithms), server: keDHE},
-	} {
-		t.Run(name, func(t *testing.T) {
-			m := newMeeting()
-			key := &handshake.Session{Identity: []byte("key"), Secret: []byte("secret"), External: true, Suite: attls.TLS_AES_128_GCM_SHA256}
-			m.clients.External, m.servers.External = []*handshake.Session{key}, []*handshake.Session{key}
-			n := 0
-			tap := &helloTap{change: func(l extensions.List) extensions.List {
-				n++
-				if edit := map[int]func(extensions.List) extensions.List{1: test.first, 2: test.second}[n]; edit != nil {
-					return edit(l)
-				}
-				return l
-			}}
-			p, err := m.meet(t, func(c, s *handshake.Config) {
-				c.PSKModes, s.PSKModes, c.Tap = dheKE, test.server, tap
-				c.Groups, s.Groups = []attls.NamedGroup{attls.GroupX25519, attls.GroupSecp256r1}, []attls.NamedGroup{attls.GroupSecp256r1}
-				s.Retry.Always = true
-			})
-			if tap.retries() != 1 {
-				t.Fatalf("%d HelloRetryRequests", tap.retries())
-			}
-			if test.want.failure != "" {
-				checkOutcome(t, p, attls.RoleServer, err, test.want)
-			} else if err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
-// TestManyShares: a ClientHello may have shares of any number of groups, known or
-// not (RFC 8446 sections 4.2.8 and 9.3).
-func TestManyShares(t *testing.T) {
-	const most = 9000 // with the list of groups as many as a ClientHello holds
-	entry := func(g int) []byte { return []byte{byte(g >> 8), byte(g), 0, 1, 7} }
-	vector := func(b []byte) []byte { return append([]byte{byte(len(b) >> 8), byte(len(b))}, b...) }
-	// unknown are n groups that nobody knows, and shares of them, before or behind
-	// the client's own.
-	unknown := func(n int, own bool) func(extensions.List) extensions.List {
-		return func(l extensions.List) extensions.List {
-			var groups, shares []byte
-			for i := range n {
-				g := 0x4000 + i
-				groups, shares = append(groups, byte(g>>8), byte(g)), append(shares, entry(g)...)
-			}
-			if own {
-				g, _ := l.Get(attls.ExtSupportedGroups)
-				s, _ := l.Get(attls.ExtKeyShare)
-				groups, shares = append(groups, g[2:]...), append(shares, s[2:]...)
-			}
-			return inPlace(attls.ExtSupportedGroups, vector(groups)...)(inPlace(attls.ExtKeyShare, vector(shares)...)(slices.Clone(l)))
-		}
-	}
-	twice := func(n int) func(extensions.List) extensions.List {
-		return func(l extensions.List) extensions.List {
-			l = unknown(n, true)(l)
-			s, _ := l.Get(attls.ExtKeyShare)
-			return inPlace(attls.ExtKeyShare, vector(append(slices.Clone(s[2:]), entry(0x4000)...))...)(l)
-		}
-	}
-	unlisted := func(n int) func(extensions.List) extensions.List {
-		return func(l extensions.List) extensions.List {
-			l = unknown(n, true)(l)
-			s, _ := l.Get(attls.ExtKeyShare)
-			return inPlace(attls.ExtKeyShare, vector(append(slices.Clone(s[2:]), entry(0x3fff)...))...)(l)
-		}
-	}
-	const k = attls.KindClientHello
-	first := at{attls.RoleClient, k, 0}
-	refused := illegal(k, "key_share")
-	test := func(name string, edit func(extensions.List) extensions.List, want outcome) fieldTest {
-		return fieldTest{name: name, at: first, plan: editExtensions(t, edit), want: want}
-	}
-	var tests []fieldTest
-	for _, n := range []int{7, 8, 9, 31, 32, 33, 246, most} {
-		of := fmt.Sprintf("%d unknown groups", n)
-		tests = append(tests, test(of+" and a known one", unknown(n, true), outcome{}),
-			test(of+" alone", unknown(n, false), outcome{attls.FailGroup, attls.AlertHandshakeFailure, k, "supported_groups"}),
-			test(of+", one of them twice", twice(n), refused), test(of+" and one that is not listed", unlisted(n), refused))
-	}
-	runFieldTests(t, func(change func(c, s *handshake.Config)) pair.Options {
-		o := direct(change)
-		o.Server.Limits.MaxHandshakeMessage = 1 << 18
-		return o
-	}, tests)
-}
-
-// TestShareOrder: that shares are in the order of supported_groups is a
-// client's duty, which a server need not check (RFC 8446 section 4.2.8), and this
-// one does not.
-func TestShareOrder(t *testing.T) {
-	disturb(t, direct(func(c, s *handshake.Config) {
-		c.Groups = []attls.NamedGroup{attls.GroupX25519, attls.GroupSecp256r1}
-		c.KeyShares, s.Groups = c.Groups, []attls.NamedGroup{attls.GroupSecp256r1}
-	}), at{attls.RoleClient, attls.KindClientHello, 0}, editExtensions(t, func(l extensions.List) extensions.List {
-		b, _ := l.Get(attls.ExtKeyShare)
-		shares, _ := extensions.ParseKeyShares(b)
-		var reversed []byte
-		for g, key := range shares.All() {
-			reversed = append(extensions.AppendKeyShareEntry(nil, g, key), reversed...)
-		}
-		return inPlace(attls.ExtKeyShare, append(slices.Clone(b[:2]), reversed...)...)(l)
-	}), outcome{})
 }

@@ -12,8 +12,8 @@ import (
 	"attls/conformance/pair"
 	"attls/extensions/profile"
 	"attls/handshake"
+	"attls/handshake/enginetest"
 	"attls/handshake/message"
-	"attls/internal/enginetest"
 	"attls/internal/provider"
 	"attls/record"
 )

@@ -7,7 +7,7 @@ import (
 
 	"attls"
 	"attls/handshake"
-	"attls/internal/enginetest"
+	"attls/handshake/enginetest"
 	"attls/internal/provider"
 )
 

@@ -10,8 +10,8 @@ import (
 	"attls/conformance/pair"
 	"attls/extensions"
 	"attls/handshake"
+	"attls/handshake/enginetest"
 	"attls/handshake/message"
-	"attls/internal/enginetest"
 )
 
 // The tests of this file let one end send something wrong, through a tap, and

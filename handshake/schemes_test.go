@@ -13,7 +13,7 @@ import (
 	"attls"
 	"attls/conformance/pair"
 	"attls/handshake"
-	"attls/internal/enginetest"
+	"attls/handshake/enginetest"
 )
 
 // TestSchemesAndSuites makes mutual handshakes under the signature schemes and

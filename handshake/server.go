@@ -283,11 +283,6 @@ func (e *Engine) mayChange(t attls.ExtensionType) bool {
 	return false
 }
 
-// changed is the error of a field that the second ClientHello may not change.
-func changed(field string) *attls.Error {
-	return attls.Errorf(attls.Violation, attls.FailRetryMismatch, "differs from the first ClientHello").Under(field).By("RFC 8446 4.1.2")
-}
-
 // sameExtensions compares the extensions that the second ClientHello may not
 // change. What a profile's extension does is the profile's to judge; where it
 // accepts the change, the comparison goes on without the extension.
@@ -352,12 +347,6 @@ func inBoth(l, other extensions.List) (list []attls.ExtensionType) {
 // HelloRetryRequest.
 func (e *Engine) acceptsReordered() bool {
 	return e.cfg.AcceptReorderedHello || e.cfg.quirks().AcceptReorderedHello || !e.obeys(rule.RetryOrder)
-}
-
-// reordered is the error of a second ClientHello in another order.
-func reordered(field, format string, args ...any) *attls.Error {
-	return attls.Errorf(attls.Violation, attls.FailRetryMismatch, "the extensions are in another order than in the first ClientHello: "+format, args...).
-		Under(field).By("RFC 8446 4.1.2")
 }
 
 // comparison is how two lists of extensions differ.

@@ -402,21 +402,6 @@ func (w *Writer) Alert(a attls.AlertDescription) *attls.Error {
 	return nil
 }
 
-// leveledAlert is an alert with its level: 1 warning, 2 fatal.
-type leveledAlert struct {
-	level byte
-	alert attls.AlertDescription
-}
-
-// lastAlerts are what is sent where an alert ends the connection: user_canceled
-// is a warning, and close_notify follows it (RFC 8446 section 6.1).
-func lastAlerts(a attls.AlertDescription) []leveledAlert {
-	if a == attls.AlertUserCanceled {
-		return []leveledAlert{{1, a}, {1, attls.AlertCloseNotify}}
-	}
-	return []leveledAlert{{2, a}}
-}
-
 func (w *Writer) alert(level byte, a attls.AlertDescription) *attls.Error {
 	if w.tap != nil {
 		w.tap.Alert(Sent, a)
@@ -481,52 +466,4 @@ func (e *Engine) KeyUpdate(request bool) error {
 		return err
 	}
 	return nil
-}
-
-// Export is TLS-Exporter (RFC 8446 section 7.5): length octets bound to label
-// and context. It exists from the server's Finished on.
-func (e *Engine) Export(label string, context []byte, length int) ([]byte, error) {
-	if e.keys.exporter.n == 0 {
-		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the exporter secret does not exist yet")
-	}
-	return e.exportFrom(e.keys.exporter.bytes(), label, context, length)
-}
-
-// ExportEarly is the early exporter (RFC 8446 section 7.5). It exists where early
-// data was offered, at a server where it was accepted. Values are not unique to a
-// connection, as early data can be replayed.
-func (e *Engine) ExportEarly(label string, context []byte, length int) ([]byte, error) {
-	if e.early.exporter.n == 0 {
-		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the early exporter secret does not exist")
-	}
-	suite, _ := e.prov.Suite(e.earlySuite())
-	return exportUnder(suite, e.early.exporter.bytes(), label, context, length)
-}
-
-// ExportNamed uses an exporter that the profile defines, such as one that is
-// usable inside the handshake.
-func (e *Engine) ExportNamed(exporter, label string, context []byte, length int) ([]byte, error) {
-	p := e.cfg.Profile
-	if p == nil || p.Binder.Exporters[exporter] == "" {
-		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the profile defines no exporter %q", exporter)
-	}
-	if e.keys.kdf == nil {
-		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "exporter %q has no secret before ServerHello", exporter)
-	}
-	base, err := p.Binder.Program.Eval(p.Binder.Exporters[exporter], e.role, binderInputs{e: e})
-	if err != nil {
-		return nil, err
-	}
-	return e.exportFrom(base, label, context, length)
-}
-
-func (e *Engine) exportFrom(base []byte, label string, context []byte, length int) ([]byte, error) {
-	return exportUnder(e.nego.suite, base, label, context, length)
-}
-
-func exportUnder(suite *provider.Suite, base []byte, label string, context []byte, length int) ([]byte, error) {
-	if length < 0 || length > 255*suite.HashLen || len(label) > 249 {
-		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "an exported value of %d octets under a label of %d octets is not defined", length, len(label)).By("RFC 5869 2.3")
-	}
-	return export(suite.KDF(), base, label, context, length), nil
 }

@@ -3,8 +3,6 @@ package handshake
 import (
 	"bytes"
 	"context"
-	"crypto"
-	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"slices"
@@ -12,7 +10,6 @@ import (
 	"time"
 
 	"attls"
-	"attls/internal/provider"
 )
 
 // Trust decides which certificate chains of a peer are accepted: path
@@ -198,35 +195,4 @@ func chainFailure(err error) attls.Failure {
 		}
 	}
 	return attls.FailBadCertificate
-}
-
-// ParsePrivateKey reads a DER PrivateKeyInfo (PKCS #8) of a type that signs under a
-// scheme of this module: as crypto/x509 does, and a key of type id-RSASSA-PSS, Ed448
-// or ML-DSA (RFC 4055, 8410, 9881) as well. The error names what it is instead.
-func ParsePrivateKey(der []byte) (crypto.Signer, error) { return provider.ParsePrivateKey(der) }
-
-// ParseECPrivateKey reads a DER ECPrivateKey (RFC 5915), as crypto/x509 does; the
-// error names a curve that TLS 1.3 does not sign with.
-func ParseECPrivateKey(der []byte) (crypto.Signer, error) { return provider.ParseECPrivateKey(der) }
-
-// MarshalPublicKey writes a public key of any type that ParsePrivateKey knows as DER
-// SubjectPublicKeyInfo.
-func MarshalPublicKey(key crypto.PublicKey) ([]byte, error) { return provider.MarshalSPKI(key) }
-
-// ParseCertificate is x509.ParseCertificate, with the key where crypto/x509
-// yields none: one of type id-RSASSA-PSS (RFC 4055). Such a certificate can then
-// be a trust anchor or an intermediate.
-func ParseCertificate(der []byte) (*x509.Certificate, error) {
-	cert, err := x509.ParseCertificate(der)
-	if err != nil || cert.PublicKey != nil {
-		return cert, err
-	}
-	key, err := provider.Real().ParseSPKI(cert.RawSubjectPublicKeyInfo)
-	if err != nil {
-		return cert, nil // it may still be an end entity whose key nobody asks for
-	}
-	if pub, ok := key.Key.(*rsa.PublicKey); ok {
-		cert.PublicKey, cert.PublicKeyAlgorithm = pub, x509.RSA
-	}
-	return cert, nil
 }

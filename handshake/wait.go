@@ -1,189 +1,134 @@
 package handshake
 
 import (
-	"fmt"
-	"slices"
+	"time"
 
 	"attls"
-	"attls/extensions/profile"
-	"attls/internal/rule"
 	"attls/negotiation"
 )
 
-// gate orders the moments before which a wait must be answered.
-type gate uint8
+// WaitKind names what a wait asks for.
+type WaitKind uint8
 
 const (
-	gateNow               gate = iota // before anything more is sent
-	gateNone                          // the next message needs no answer
-	gateCertificateVerify             // before the peer's CertificateVerify is checked
-	gateFinished                      // before the peer's Finished is accepted or ours is sent
-	gateData                          // before application data
-	gateNever
+	WaitNonce WaitKind = iota
+	WaitCredential
+	WaitSignature
+	WaitEvidence
+	WaitCertificateVerdict
+	WaitAppraisal
+	WaitPSK
+	WaitEarlyData
+	WaitTicket
 )
 
-type waiting struct {
-	wait     *Wait
-	gate     gate
-	slot     int
-	auth     *authAnswer    // of a post-handshake authentication
-	peer     *authenticated // whom a verdict is about
-	after    bool           // of something after the handshake
-	answered bool
-	answer   Answer
+var waitNames = [...]string{"Nonce", "Credential", "Signature", "Evidence", "CertificateVerdict", "Appraisal", "PSK", "EarlyDataDecision", "Ticket"}
+
+func (k WaitKind) String() string { return waitNames[k] }
+
+// Blocks says what stands still until a wait is answered.
+type Blocks uint8
+
+const (
+	BlocksFlight    Blocks = iota // our next flight; nothing is sent
+	BlocksHandshake               // the handling of the peer's messages from Due on
+	BlocksData                    // application data in both directions
+	BlocksNothing                 // the answer becomes EventVerdict
+)
+
+var blocksNames = [...]string{"flight", "handshake", "application data", "nothing"}
+
+func (b Blocks) String() string { return blocksNames[b] }
+
+// WaitID identifies a wait of one engine and of its forks.
+type WaitID uint64
+
+// Wait is a request of the engine. Exactly one of the request fields is set,
+// the one that belongs to Kind.
+type Wait struct {
+	ID     WaitID
+	Kind   WaitKind
+	Blocks Blocks
+	// Due is the message before which the answer is needed.
+	Due attls.MessageKind
+
+	Nonce       *NonceRequest
+	Credential  *CredentialRequest
+	Signature   *SignatureRequest
+	Evidence    *negotiation.EvidenceRequest
+	Certificate *CertificateVerdictRequest
+	Appraisal   *negotiation.AppraisalRequest
+	PSK         *PSKRequest
+	EarlyData   *EarlyDataRequest
+	Ticket      *TicketRequest
 }
 
-// ask registers a wait and tells of it.
-func (e *Engine) ask(g gate, w *Wait) *waiting {
-	e.nextID++
-	w.ID = e.nextID
-	switch g {
-	case gateNow:
-		w.Blocks = BlocksFlight
-	case gateCertificateVerify:
-		w.Blocks, w.Due = BlocksHandshake, attls.KindCertificateVerify
-	case gateFinished:
-		w.Blocks, w.Due = BlocksHandshake, attls.KindFinished
-	case gateData:
-		w.Blocks = BlocksData
-	case gateNever:
-		w.Blocks = BlocksNothing
-	}
-	e.waits = append(e.waits, waiting{wait: w, gate: g, peer: e.peer})
-	e.emit(Event{Kind: EventWait, Wait: w})
-	return &e.waits[len(e.waits)-1]
+// NonceRequest asks for a nonce that this end, as relying party, sends.
+type NonceRequest struct {
+	Attester attls.Role
+	Min, Max int // octets that the grammar allows
+	Default  int // octets to use when the source has no wish
 }
 
-// held reports whether an open wait must be answered before the gate is passed.
-func (e *Engine) held(g gate) bool {
-	for i := range e.waits {
-		w := &e.waits[i]
-		if !w.answered && g >= w.gate {
-			return true
-		}
-	}
-	return false
+// CredentialRequest asks for our own certificate.
+type CredentialRequest struct {
+	Role        attls.Role
+	Type        attls.CertificateType
+	ServerName  string // a server's: as the client sent it
+	Schemes     []attls.SignatureScheme
+	SchemesCert []attls.SignatureScheme
+	Authorities [][]byte // DER distinguished names that the peer listed
+	Attests     bool     // a payload goes beside this certificate
 }
 
-// Waits lists the waits that are not answered yet.
-func (e *Engine) Waits() []*Wait {
-	var open []*Wait
-	for i := range e.waits {
-		if !e.waits[i].answered {
-			open = append(open, e.waits[i].wait)
-		}
-	}
-	return open
+// SignatureRequest asks for the signature of our CertificateVerify.
+type SignatureRequest struct {
+	Role       attls.Role
+	Scheme     attls.SignatureScheme
+	Content    []byte // what is signed (RFC 8446 section 4.4.3), not hashed
+	Credential *Credential
 }
 
-// take removes and returns the answered wait of a kind, or nil; it is valid
-// until the next one is taken.
-func (e *Engine) take(k WaitKind) *waiting {
-	for i := range e.waits {
-		if w := &e.waits[i]; w.answered && w.wait.Kind == k {
-			e.taken = *w
-			e.waits = slices.Delete(e.waits, i, i+1)
-			return &e.taken
-		}
-	}
-	return nil
+// CertificateVerdictRequest asks whether a peer's chain is trusted.
+type CertificateVerdictRequest struct {
+	Peer       attls.Role
+	Type       attls.CertificateType
+	Chain      [][]byte // DER, end entity first; of a raw public key, the one SubjectPublicKeyInfo
+	OCSP, SCT  []byte   // what came beside the end entity; see Credential
+	ServerName string   // a client's: the name it asked for
+	// Resumed says that the chain was shown, and accepted, in the connection
+	// whose session is resumed.
+	Resumed bool
+	// Optional says that the profile does not ask for path validation beside the
+	// attestation (pkix: none). Whoever answers decides; see Answer.Conditional.
+	Optional bool
 }
 
-func (e *Engine) find(id WaitID) *waiting {
-	for i := range e.waits {
-		if e.waits[i].wait.ID == id && !e.waits[i].answered {
-			return &e.waits[i]
-		}
-	}
-	return nil
-}
-
-// Answer answers a wait and goes on. Answering a wait that is not open is an
-// error of the caller's and changes nothing.
-func (e *Engine) Answer(id WaitID, a Answer) error {
-	if e.err != nil {
-		return e.err
-	}
-	w := e.find(id)
-	if w == nil {
-		return fmt.Errorf("attls: wait %d is not open", id)
-	}
-	w.answer, w.answered = a, true
-	if w.after {
-		wait := w.wait // afterAnswer forgets w
-		if err := e.afterAnswer(w); err != nil {
-			e.fail(err.In(e.concerns(wait)))
-		}
-		e.run()
-		return e.failure()
-	}
-	if err := e.settle(w); err != nil {
-		e.fail(err)
-	}
-	e.run()
-	return e.failure()
-}
-
-// Fail refuses a wait or says that its time is over. The error's failure
-// becomes the alert; for a profile's failures, the profile's alert.
-func (e *Engine) Fail(id WaitID, err *attls.Error) error {
-	if e.err != nil {
-		return e.err
-	}
-	w := e.find(id)
-	if w == nil {
-		return fmt.Errorf("attls: wait %d is not open", id)
-	}
-	err = ours(err)
-	if w.after && w.wait.Kind == WaitTicket {
-		return e.Answer(id, Answer{})
-	}
-	tolerated := w.wait.Kind == WaitAppraisal && e.tolerated(err.Failure)
-	if w.gate == gateNever && (!w.after || tolerated) { // it blocks nothing, or its failure passes, so it ends nothing
-		return e.Answer(id, Answer{Verdict: &negotiation.Verdict{Failure: err.Failure, Reason: err.Error()}})
-	}
-	w.answered = true
-	// Going on without an answer makes sense for a verdict only.
-	if tolerated || w.wait.Kind == WaitCertificateVerdict && !e.obeys(rule.ChainTrusted) {
-		w.answer = Answer{}
-		e.run()
-		return e.failure()
-	}
-	e.fail(err.In(e.concerns(w.wait)))
-	return e.failure()
-}
-
-// settle handles the verdicts, whose effect does not depend on the state. Each is
-// about whom the peer had shown to be when it was asked for.
-func (e *Engine) settle(w *waiting) *attls.Error {
-	if w.wait.Kind == WaitCertificateVerdict {
-		w.peer.conditional = w.answer.Conditional
-	}
-	if w.wait.Kind != WaitAppraisal {
-		return nil
-	}
-	if err := e.judged(w); err != nil {
-		return err.In(e.concerns(w.wait))
-	}
-	if w.auth != nil {
-		e.drop(w.wait.ID)
-	}
-	return nil
-}
-
-// concerns is the message that a wait is about: the one that its answer goes
-// into, or the one that brought what is to be judged.
-func (e *Engine) concerns(w *Wait) attls.MessageKind {
-	switch w.Kind {
-	case WaitNonce:
-		return w.Due
-	case WaitSignature:
-		return attls.KindCertificateVerify
-	case WaitAppraisal:
-		c, ok := e.cfg.Profile.Credential(w.Appraisal.Scheme.Credential)
-		if ok && c.Carrier == profile.CarrierMessage {
-			return attls.KindAdded
-		}
-	}
-	return attls.KindCertificate
+// Answer answers a wait; the field that belongs to the wait's kind counts.
+type Answer struct {
+	// Nonce nil lets the engine take random octets of the default size.
+	Nonce []byte
+	// Credential nil: there is none. A client then sends an empty Certificate.
+	Credential *Credential
+	Signature  []byte
+	Evidence   *negotiation.Evidence
+	Verdict    *negotiation.Verdict
+	// Time is the moment of the answer, with which the end of a verdict's validity
+	// is compared: the engine has no clock. Answerer sets it. Without it, a verdict
+	// that has an end of validity is refused.
+	Time time.Time
+	// Conditional accepts a chain whose path was not validated, on condition that
+	// a verdict which names the end entity's key accepts it before application
+	// data; the engine refuses the peer otherwise, whatever the profile lets pass.
+	Conditional bool
+	// PSKs are the keys that a client offers, in order of preference, or the one
+	// that a server uses. Empty: none.
+	PSKs []PSK
+	// AcceptEarlyData lets a server handle early data.
+	AcceptEarlyData bool
+	// Ticket stands for the session, as opaque octets; empty: none is issued.
+	// It may be used for TicketLifetime, whole seconds of which count.
+	Ticket         []byte
+	TicketLifetime time.Duration
+	// A CertificateVerdict wait needs nothing more: any Answer accepts the chain.
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"attls/handshake"
-	"attls/internal/enginetest"
+	"attls/handshake/enginetest"
 )
 
 // withoutPath is a copy of early-attestation-06 that asks for no path validation,

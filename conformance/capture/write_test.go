@@ -13,7 +13,7 @@ import (
 
 	"attls"
 	"attls/handshake"
-	"attls/internal/enginetest"
+	"attls/handshake/enginetest"
 )
 
 // link makes a TCP connection over loopback.

@@ -17,9 +17,9 @@ import (
 	"attls/extensions"
 	"attls/extensions/profile"
 	"attls/handshake"
+	"attls/handshake/enginetest"
 	"attls/handshake/message"
 	"attls/internal/certcompress"
-	"attls/internal/enginetest"
 )
 
 // edits change what an end sends, by the kind of the message.

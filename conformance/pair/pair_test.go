@@ -10,7 +10,7 @@ import (
 	"attls"
 	"attls/conformance/pair"
 	"attls/handshake"
-	"attls/internal/enginetest"
+	"attls/handshake/enginetest"
 )
 
 // options are those of a mutual handshake with fixed randomness.

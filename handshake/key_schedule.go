@@ -131,15 +131,6 @@ func (k *schedule) trafficSecret(sender attls.Role) *secret {
 	return &k.clientTraffic
 }
 
-// export is TLS-Exporter (RFC 8446 section 7.5) over any exporter secret:
-// HKDF-Expand-Label(Derive-Secret(secret, label, ""), "exporter", Hash(context), length).
-func export(kdf *provider.KDF, base []byte, label string, context []byte, length int) []byte {
-	n := kdf.Suite().HashLen
-	var sum, derived [maxHash]byte
-	kdf.ExpandLabel(derived[:0], base, labelPrefix, label, kdf.Hash(sum[:0], nil), n)
-	return kdf.ExpandLabel(nil, derived[:n], labelPrefix, "exporter", kdf.Hash(sum[:0], context), length)
-}
-
 // trafficKey makes the AEAD and IV of a traffic secret (RFC 8446 section 7.3);
 // the IV is valid until the KDF is used again.
 func trafficKey(kdf *provider.KDF, traffic []byte) (aead cipher.AEAD, iv []byte, _ *attls.Error) {
@@ -148,4 +139,23 @@ func trafficKey(kdf *provider.KDF, traffic []byte) (aead cipher.AEAD, iv []byte,
 		return nil, nil, attls.Errorf(attls.Local, attls.FailInternal, "%v: %v", kdf.Suite().ID, err)
 	}
 	return aead, iv, nil
+}
+
+// setReadKey switches the reading side to a traffic secret.
+func (e *Engine) setReadKey(s *secret) *attls.Error {
+	aead, iv, err := trafficKey(e.keys.kdf, s.bytes())
+	if err != nil {
+		return err
+	}
+	return e.in.SetKey(aead, iv)
+}
+
+// setWriteKey switches the writing side to a traffic secret.
+func (e *Engine) setWriteKey(s *secret) *attls.Error {
+	aead, iv, err := trafficKey(e.keys.kdf, s.bytes())
+	if err != nil {
+		return err
+	}
+	e.out.SetKey(aead, iv)
+	return nil
 }

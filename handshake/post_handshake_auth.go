@@ -28,10 +28,6 @@ import (
 // open until the answer is written.
 const maxRequests = 16
 
-// maxUnwritten bounds the tickets that a server has asked for or made and that
-// are not written yet.
-const maxUnwritten = 64
-
 // postAuthentication is the state of both roles.
 type postAuthentication struct {
 	requests []authRequest // a client: to be answered, the first is under way; a server: not answered yet
@@ -64,13 +60,6 @@ type authAnswer struct {
 	complete   bool           // Finished was checked
 	verdicts   int            // that EventAuthenticated waits for
 	receiving  bool           // a server's: it began to arrive
-}
-
-// flight is what a Writer sends in one piece: messages, and a Finished over a
-// transcript hash where there is one.
-type flight struct {
-	messages [][]byte
-	finish   []byte
 }
 
 // RequestAuthentication asks the client for a certificate after the handshake.
@@ -122,76 +111,6 @@ func numbered(n uint32) []byte {
 		return binary.BigEndian.AppendUint16(nil, uint16(n))
 	}
 	return binary.BigEndian.AppendUint32(nil, n)
-}
-
-// IssueTicket lets a server send one more ticket: the Ticket wait asks for it.
-func (e *Engine) IssueTicket() error {
-	if e.err != nil {
-		return e.err
-	}
-	if e.role != attls.RoleServer || !e.done || !e.issues() {
-		return attls.Errorf(attls.Local, attls.FailConfiguration,
-			"tickets are issued by a server, with Config.PSK, to a client that can use them; under Policy.Demand, to one whose verdict has an end of validity")
-	}
-	if e.ticketsAsked == math.MaxUint32 {
-		return attls.Errorf(attls.Local, attls.FailLimit, "no ticket_nonce is left").By("RFC 8446 4.6.1")
-	}
-	if e.split && e.unwritten()+e.openTickets() >= maxUnwritten {
-		return attls.Errorf(attls.Local, attls.FailLimit, "%d tickets are not written yet", maxUnwritten)
-	}
-	e.askTicket(gateNever)
-	return nil
-}
-
-// unwritten is how many flights are made and not written yet.
-func (e *Engine) unwritten() int { return len(e.post.ready) + int(e.writer.shared.unwritten.Load()) }
-
-// openTickets is how many Ticket waits are not answered yet.
-func (e *Engine) openTickets() (n int) {
-	for i := range e.waits {
-		if e.waits[i].wait.Kind == WaitTicket {
-			n++
-		}
-	}
-	return n
-}
-
-// asGoError keeps a nil *attls.Error from becoming an error that is not nil.
-func asGoError(err *attls.Error) error {
-	if err == nil {
-		return nil
-	}
-	return err
-}
-
-// release sends a flight, or lets the holder of the Writer do so.
-func (e *Engine) release(f flight) *attls.Error {
-	if e.split {
-		e.post.ready = append(e.post.ready, f)
-		return nil
-	}
-	return e.writer.sendFlight(f)
-}
-
-// sendFlight sends a flight in one piece.
-func (w *Writer) sendFlight(f flight) *attls.Error {
-	if w.closed {
-		return attls.Errorf(attls.Local, attls.FailCanceled, "a handshake message after close_notify")
-	}
-	w.shared.unwritten.Add(1)
-	for _, raw := range f.messages {
-		if err := w.send(raw); err != nil {
-			return err
-		}
-	}
-	if f.finish != nil {
-		m := message.Finished{VerifyData: w.suite.FinishedMAC(nil, w.secret.bytes(), f.finish)}
-		if err := w.send(m.Append(nil)); err != nil {
-			return err
-		}
-	}
-	w.out.Flush()
-	return nil
 }
 
 // authenticates reports whether a message belongs to post-handshake authentication.
@@ -482,45 +401,10 @@ func (e *Engine) finishAnswer(a *authAnswer) *attls.Error {
 	return nil
 }
 
-// drop forgets a wait.
-func (e *Engine) drop(id WaitID) {
-	e.waits = slices.DeleteFunc(e.waits, func(w waiting) bool { return w.wait.ID == id })
-}
-
 // reading reports whether an answer of a client's is read: nothing else may come
 // between its messages.
 func (p *postAuthentication) reading() bool {
 	return p.under != nil && p.under.receiving && !p.under.complete
-}
-
-// HandlePost handles an EventPostHandshake of a Reader: a message of
-// authentication or a ticket, which then is an EventTicket of the Engine's. What
-// is to be sent goes to the Writer with SendFlights.
-func (e *Engine) HandlePost(ev Event) error {
-	if e.err != nil {
-		return e.err
-	}
-	m, err := message.ParseRaw(ev.Data)
-	if err == nil {
-		err = e.postHandshake(&m, ev.secret)
-	}
-	if err != nil {
-		e.fail(err.In(m.Kind))
-	}
-	return e.failure()
-}
-
-// SendFlights sends through the Writer what the Engine has made since Split. The
-// caller holds the Writer's lock and sees to it that nothing else uses the Engine.
-func (e *Engine) SendFlights() *attls.Error {
-	ready := e.post.ready
-	e.post.ready = nil
-	for _, f := range ready {
-		if err := e.writer.sendFlight(f); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // clone copies the state for a fork.

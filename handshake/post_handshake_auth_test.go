@@ -8,8 +8,8 @@ import (
 	"attls"
 	"attls/conformance/pair"
 	"attls/handshake"
+	"attls/handshake/enginetest"
 	"attls/handshake/message"
-	"attls/internal/enginetest"
 )
 
 // afterwards is a pair whose client may be asked for a certificate later.

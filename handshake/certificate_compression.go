@@ -92,8 +92,3 @@ func (e *Engine) decompress(m *message.Raw) ([]byte, *attls.Error) {
 	}
 	return nil, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d was not offered", cc.Algorithm).Under("algorithm").By("RFC 8879 4")
 }
-
-// certificateKind reports whether a message is where a Certificate belongs.
-func (e *Engine) certificateKind(m *message.Raw) bool {
-	return m.Kind == attls.KindCertificate || m.Kind == attls.KindCompressedCertificate && len(e.cfg.CertificateCompression) > 0
-}

@@ -153,92 +153,31 @@ func (i binderInputs) Later(binder.Later) ([]byte, bool) { return nil, false }
 // Inputs lets tools evaluate the profile's binder expressions on a connection.
 func (e *Engine) Inputs() binder.Inputs { return binderInputs{e: e} }
 
-// AttestationState is what became of one attester.
-type AttestationState struct {
-	Attester  attls.Role
-	Slot      string
-	Scheme    profile.Scheme
-	Nonce     []byte
-	Challenge []byte
-	Payload   []byte
-	Verdict   *negotiation.Verdict // at the relying party
-}
-
-// ConnectionState is what the two ends agreed on and showed each other.
-type ConnectionState struct {
-	Role            attls.Role
-	State           string
-	CipherSuite     attls.CipherSuite
-	Group           attls.NamedGroup
-	HelloRetry      bool
-	ALPN            string
-	ServerName      string
-	PeerChain       [][]byte
-	PeerType        attls.CertificateType // of PeerChain
-	PeerSPKI        []byte
-	OwnSPKI         []byte
-	OwnType         attls.CertificateType // of what has OwnSPKI
-	PeerScheme      attls.SignatureScheme
-	OwnScheme       attls.SignatureScheme
-	ClientRequested bool
-	TranscriptHash  []byte // Transcript-Hash(ClientHello...ServerHello); kept under a profile
-	ClientRandom    []byte
-	Attestation     []AttestationState
-	PeerRecordLimit uint16
-	// Session is the one that was resumed, or the external key; nil in a full
-	// handshake. Its Attestation is nil where it does not count: its validity was
-	// over, or the peer has shown another key since.
-	Session *Session
-	// Attested is what was accepted about the key PeerSPKI, in this connection or
-	// in the one whose session it resumes. Nil: nothing, or no verdict is there yet.
-	Attested  *AttestedPeer
-	EarlyData EarlyDataStatus
-	PeerOCSP  []byte
-	PeerSCT   []byte
-}
-
-// State describes the connection as far as it has come.
-func (e *Engine) State() ConnectionState {
-	n := &e.nego
-	s := ConnectionState{Role: e.role, State: e.StateName(), Group: n.group, HelloRetry: n.retried, ALPN: n.alpn,
-		ServerName: n.serverName, PeerChain: e.peer.chain, PeerType: e.peerType(e.peer), OwnType: e.types.agreed[e.role], PeerSPKI: e.peer.spki, OwnSPKI: e.own.spki,
-		PeerScheme: e.peer.scheme, OwnScheme: e.own.scheme, ClientRequested: n.requested,
-		ClientRandom: n.random[attls.RoleClient][:], PeerRecordLimit: n.recordLimit}
-	s.Session, s.EarlyData, s.PeerOCSP, s.PeerSCT = e.resumed(), e.early.status, e.peer.ocsp, e.peer.sct
-	if e.role == attls.RoleClient {
-		s.ServerName = e.cfg.serverName()
+// bind computes the challenge and the claims of an attester.
+func (e *Engine) bind(inputs binderInputs, attester attls.Role, s *profile.Scheme) (challenge []byte, claims []negotiation.ClaimValue, err *attls.Error) {
+	b, program := &e.cfg.Profile.Binder, inputs.program()
+	if program == nil {
+		return nil, nil, nil
 	}
-	if n.suite != nil {
-		s.CipherSuite = n.suite.ID
-	}
-	s.TranscriptHash, _ = e.transcript.over(binder.Range{End: binder.PointSH})
-	s.Attested = e.attested(e.peer)
-	if e.cfg.Profile == nil {
-		return s
-	}
-	for _, attester := range []attls.Role{attls.RoleServer, attls.RoleClient} {
-		shown := binderInputs{e: e}.proof(attester)
-		slot, scheme := e.attests(attester, shown)
-		if scheme == nil {
-			continue
+	if name := b.Challenge[s.Model][s.Credential]; name != "" {
+		v, cause := program.Eval(name, attester, inputs)
+		if cause != nil {
+			return nil, nil, asError(cause)
 		}
-		nonce := e.att.fields.Nonces[slot]
-		if shown.nonce != nil {
-			nonce = shown.nonce
+		challenge = v
+		inputs.proof(attester).challenge = v
+	}
+	if s.Model == profile.ModelEvidence && s.Credential == profile.KindX509 {
+		for _, c := range b.Claims {
+			if c.InChallenge {
+				continue
+			}
+			v, cause := program.Eval(c.Expr, attester, inputs)
+			if cause != nil {
+				return nil, nil, asError(cause)
+			}
+			claims = append(claims, negotiation.ClaimValue{Name: c.Name, Value: v})
 		}
-		s.Attestation = append(s.Attestation, AttestationState{Attester: attester, Slot: e.cfg.Profile.Slots[slot].Name,
-			Scheme: *scheme, Nonce: nonce, Challenge: shown.challenge, Payload: shown.payload, Verdict: shown.verdict})
 	}
-	return s
-}
-
-// resumed is the session in use, without an attestation that does not count.
-func (e *Engine) resumed() *Session {
-	s := e.psk.session
-	if s == nil || s.Attestation == nil || e.peer.kept == s.Attestation {
-		return s
-	}
-	c := *s
-	c.Attestation = nil
-	return &c
+	return challenge, claims, nil
 }

@@ -14,8 +14,8 @@ import (
 	"attls/extensions"
 	"attls/extensions/profile"
 	"attls/handshake"
+	"attls/handshake/enginetest"
 	"attls/handshake/message"
-	"attls/internal/enginetest"
 	"attls/internal/rule"
 	"attls/negotiation"
 )

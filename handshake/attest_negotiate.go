@@ -1,0 +1,230 @@
+package handshake
+
+import (
+	"attls"
+	"attls/extensions"
+	"attls/extensions/profile"
+	"attls/internal/rule"
+	"attls/negotiation"
+)
+
+// attestation is what a profile adds to a connection. Everything in it follows
+// the compiled profile; nothing in it knows a revision.
+type attestation struct {
+	offered  negotiation.Slots
+	chosen   negotiation.Slots
+	fields   *profile.Fields // nonces and, at a server, the offer as read
+	answered bool            // CheckAnswers has run
+}
+
+// startAttestation prepares the state of a profile.
+func (e *Engine) startAttestation() {
+	p := e.cfg.Profile
+	if p == nil {
+		return
+	}
+	e.att.fields = p.NewFields()
+	n := len(p.Slots)
+	e.att.offered = negotiation.Slots{Present: make([]bool, n), Offers: make([][]profile.Scheme, n), Choices: make([]*profile.Scheme, n)}
+	e.att.chosen = negotiation.Slots{Present: make([]bool, n), Offers: make([][]profile.Scheme, n), Choices: make([]*profile.Scheme, n)}
+	if p.Binder.Program != nil {
+		e.transcript.checkpoints = true
+	}
+}
+
+// offerAttestation makes the client's offer.
+func (e *Engine) offerAttestation() *attls.Error {
+	p := e.cfg.Profile
+	if p == nil {
+		return nil
+	}
+	offered, err := negotiation.Offer(p, e.cfg.Policy, e.cfg.CanAuthenticate)
+	if err != nil {
+		return err
+	}
+	e.att.offered = offered
+	copy(e.att.fields.Offered, offered.Present)
+	copy(e.att.fields.Offers, offered.Offers)
+	return nil
+}
+
+// profileExtensions adds the profile's extensions of a message that we send.
+func (e *Engine) profileExtensions(k attls.MessageKind) *attls.Error {
+	p := e.cfg.Profile
+	if p == nil {
+		return nil
+	}
+	f := p.NewFields()
+	copy(f.Nonces, e.att.fields.Nonces)
+	if k == attls.KindClientHello {
+		copy(f.Offered, e.att.offered.Present)
+		copy(f.Offers, e.att.offered.Offers)
+	} else {
+		copy(f.Choices, e.att.chosen.Choices)
+	}
+	return e.addExtensions(k, f)
+}
+
+// addExtensions adds what the profile makes of fields to the message being built.
+func (e *Engine) addExtensions(k attls.MessageKind, f *profile.Fields) *attls.Error {
+	list, err := e.cfg.Profile.Encode(k, e.role, f)
+	if err != nil {
+		return asLocal(err)
+	}
+	for _, x := range list {
+		e.ext.add(x.Type, x.Body)
+	}
+	return nil
+}
+
+// readProfile reads the profile's extensions of a message that we received.
+func (e *Engine) readProfile(k attls.MessageKind, l extensions.List) *attls.Error {
+	p := e.cfg.Profile
+	if p == nil {
+		return nil
+	}
+	f := e.att.fields
+	if k != attls.KindClientHello {
+		for i := range f.Choices {
+			f.Choices[i] = nil
+		}
+	}
+	if err := e.decodeFields(k, l, f); err != nil {
+		return err
+	}
+	if k == attls.KindClientHello {
+		copy(e.att.offered.Present, f.Offered)
+		copy(e.att.offered.Offers, f.Offers)
+		return nil
+	}
+	return e.checkChoices(k, f, e.att.chosen)
+}
+
+// decodeFields reads the profile's extensions of a message into fields.
+func (e *Engine) decodeFields(k attls.MessageKind, l extensions.List, f *profile.Fields) *attls.Error {
+	p := e.cfg.Profile
+	for i := range l {
+		x := &l[i]
+		if _, ok := p.Extension(x.Type); !ok || k == attls.KindCertificateRequest && !e.asked(k, x.Type) {
+			continue
+		}
+		if err := p.Decode(k, e.role.Peer(), x.Type, x.Body, f); err != nil {
+			failure := asError(err)
+			if e.tolerated(failure.Failure) {
+				continue
+			}
+			if failure.Offset >= 0 {
+				failure.Offset += x.Offset
+			}
+			return failure.Under("extensions").In(k)
+		}
+	}
+	return e.checkNonces(k, f)
+}
+
+// checkChoices takes the choices that a message brought, if they were offered.
+func (e *Engine) checkChoices(k attls.MessageKind, f *profile.Fields, to negotiation.Slots) *attls.Error {
+	p := e.cfg.Profile
+	for i, c := range f.Choices {
+		if c == nil || negotiation.IsNullChoice(p, c) {
+			continue
+		}
+		own, err := negotiation.CheckChoice(p, e.att.offered, i, c)
+		if err != nil {
+			if e.tolerated(err.Failure) {
+				continue
+			}
+			return err.Under("extensions." + p.Slots[i].Name).In(k)
+		}
+		to.Choices[i], to.Present[i] = own, true
+	}
+	return nil
+}
+
+// asked reports whether this client offered a slot whose choice or nonce is in an
+// extension; a CertificateRequest may bring one that was not, to be ignored.
+func (e *Engine) asked(k attls.MessageKind, t attls.ExtensionType) bool {
+	here := profile.Place{Message: k, Extension: t}
+	for i, s := range e.cfg.Profile.Slots {
+		if (s.Choice == here || s.Nonce == here) && e.att.offered.Present[i] {
+			return true
+		}
+	}
+	return false
+}
+
+// chooseAttestation is the server's choice.
+func (e *Engine) chooseAttestation() *attls.Error {
+	p := e.cfg.Profile
+	if p == nil {
+		return nil
+	}
+	chosen, err := negotiation.Choose(p, e.att.offered, e.cfg.Policy)
+	if err != nil {
+		if e.tolerated(err.Failure) {
+			return nil
+		}
+		return err.In(attls.KindClientHello)
+	}
+	e.att.chosen = chosen
+	return nil
+}
+
+// checkAnswers runs once the server's parameters are complete.
+func (e *Engine) checkAnswers() *attls.Error {
+	if e.att.answered {
+		return nil
+	}
+	e.att.answered = true
+	if err := e.checkCertificateTypes(); err != nil {
+		return err
+	}
+	p := e.cfg.Profile
+	if p == nil {
+		return nil
+	}
+	err := negotiation.CheckAnswers(p, e.att.offered, e.att.chosen, e.cfg.Policy, e.nego.requested)
+	if err != nil && e.tolerated(err.Failure) {
+		return nil
+	}
+	return err
+}
+
+// checkNoChoice refuses a choice where a pre-shared key authenticates: no
+// Certificate follows that could bear the payload.
+func (e *Engine) checkNoChoice() *attls.Error {
+	for _, attester := range []attls.Role{attls.RoleServer, attls.RoleClient} {
+		if _, scheme := e.chosen(attester); scheme != nil {
+			return e.attestationFailure(attls.FailChoiceWithoutRequest, "a scheme was chosen for the %v, but with a pre-shared key nobody shows a certificate", attester)
+		}
+	}
+	return nil
+}
+
+// chosen is the scheme under which a role attests, or nil.
+func (e *Engine) chosen(attester attls.Role) (int, *profile.Scheme) {
+	p := e.cfg.Profile
+	if p == nil {
+		return -1, nil
+	}
+	slot, s := negotiation.ChosenFor(p, e.att.chosen, attester)
+	return slot, s
+}
+
+// requests reports whether this server asks for a client's credential.
+func (e *Engine) requests() bool {
+	_, scheme := e.chosen(attls.RoleClient)
+	return e.cfg.ClientAuthentication != NoClientCertificate || scheme != nil && e.obeys(rule.RequestSent)
+}
+
+// attests is the slot and the scheme of a proof, or of the one that a role is to
+// give in the handshake; -1 and nil: there is none.
+func (e *Engine) attests(attester attls.Role, p *proof) (int, *profile.Scheme) {
+	switch {
+	case !p.later:
+		return e.chosen(attester)
+	case p.scheme == nil:
+		return -1, nil
+	}
+	return p.slot, p.scheme
+}

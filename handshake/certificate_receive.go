@@ -1,0 +1,192 @@
+package handshake
+
+import (
+	"attls"
+	"attls/extensions/profile"
+	"attls/handshake/message"
+	"attls/internal/provider"
+	"attls/internal/rule"
+)
+
+// waitCertificate takes the peer's Certificate.
+type waitCertificate struct{}
+
+func (waitCertificate) name() string { return "WAIT_CERT" }
+func (waitCertificate) due() gate    { return gateNone }
+
+func (s waitCertificate) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
+	if !e.certificateKind(m) {
+		return nil, unexpected(m, s)
+	}
+	ct, err := e.readCertificate(m, false)
+	if err != nil {
+		return nil, err
+	}
+	if len(ct.Context) != 0 && e.obeys(rule.ContextEmpty) {
+		return nil, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d octets, but the handshake's context is empty", len(ct.Context)).
+			Under("certificate_request_context").By("RFC 8446 4.4.2")
+	}
+	if len(ct.Entries) == 0 {
+		return e.emptyCertificate(m)
+	}
+	if err := e.readCredential(ct); err != nil {
+		return nil, err
+	}
+	peer := e.role.Peer()
+	e.transcribe(m, peer)
+	if e.carriedInMessage(peer) == nil {
+		if err := e.askAppraisal(); err != nil {
+			return nil, err
+		}
+	}
+	return waitCertificateVerify{}, nil
+}
+
+// readCertificate reads a Certificate, compressed or not, and checks what stands
+// where in it.
+func (e *Engine) readCertificate(m *message.Raw, postHandshake bool) (*message.Certificate, *attls.Error) {
+	body, err := e.decompress(m)
+	if err != nil {
+		return nil, err
+	}
+	ct := &e.scratch.certificate
+	if err := ct.Unmarshal(body); err != nil {
+		return nil, err
+	}
+	if len(ct.Entries) > e.cfg.maxCertificates() {
+		return nil, attls.Errorf(attls.Local, attls.FailCapacity, "%d entries; Config.MaxCertificates is %d", len(ct.Entries), e.cfg.maxCertificates()).Under("certificate_list")
+	}
+	for i := range ct.Entries {
+		if err := e.table.Check(attls.KindCertificate, e.role.Peer(), i, postHandshake, ct.Entries[i].Extensions, &e.sent); err != nil {
+			return nil, err
+		}
+	}
+	return ct, nil
+}
+
+// certificateKind reports whether a message is where a Certificate belongs.
+func (e *Engine) certificateKind(m *message.Raw) bool {
+	return m.Kind == attls.KindCertificate || m.Kind == attls.KindCompressedCertificate && len(e.cfg.CertificateCompression) > 0
+}
+
+// emptyCertificate handles a peer that shows no certificate.
+func (e *Engine) emptyCertificate(m *message.Raw) (state, *attls.Error) {
+	if e.role == attls.RoleClient && e.obeys(rule.CertificateShown) {
+		return nil, attls.Errorf(attls.Violation, attls.FailDecode, "a server must show a certificate").Under("certificate_list").By("RFC 8446 4.4.2.4")
+	}
+	if _, scheme := e.chosen(attls.RoleClient); scheme != nil && e.cfg.Policy.Demand {
+		if err := e.attestationFailure(attls.FailMissing, "the client chose to attest and sent no certificate"); err != nil {
+			return nil, err
+		}
+	}
+	if e.cfg.ClientAuthentication == RequireClientCertificate && e.obeys(rule.CertificateRequired) {
+		return nil, attls.Errorf(attls.Refused, attls.FailCertificateRequired, "the client sent no certificate").By("RFC 8446 4.4.2.4")
+	}
+	e.peer.none = true
+	e.transcribe(m, attls.RoleClient)
+	return waitFinished{}, nil
+}
+
+// readCredential takes the end-entity key and the payload out of Certificate.
+func (e *Engine) readCredential(ct *message.Certificate) *attls.Error {
+	peer := e.role.Peer()
+	_, scheme := e.chosen(peer)
+	var c *profile.Credential
+	if scheme != nil {
+		c, _ = e.cfg.Profile.Credential(scheme.Credential)
+	}
+	if err := e.readPayload(ct, c, e.peer.proof); err != nil {
+		return err
+	}
+	if c != nil && c.Carrier == profile.CarrierCertData {
+		return nil // the key comes with the verdict
+	}
+	if err := e.readChain(ct, e.peer); err != nil {
+		return err
+	}
+	e.ask(gateCertificateVerify, &Wait{Kind: WaitCertificateVerdict, Certificate: &CertificateVerdictRequest{
+		Peer: peer, Type: e.peerType(e.peer), Chain: e.peer.chain, OCSP: e.peer.ocsp, SCT: e.peer.sct, ServerName: e.cfg.serverName(),
+		Optional: c != nil && !c.PKIX}})
+	return nil
+}
+
+// readChain takes the certificates, what stands beside them and the end entity's
+// key out of Certificate.
+func (e *Engine) readChain(ct *message.Certificate, to *authenticated) *attls.Error {
+	chain := make([][]byte, len(ct.Entries))
+	total := 0
+	for i := range ct.Entries {
+		total += len(ct.Entries[i].Data)
+	}
+	store := make([]byte, 0, total)
+	for i := range ct.Entries {
+		start := len(store)
+		store = append(store, ct.Entries[i].Data...)
+		chain[i] = store[start:len(store):len(store)]
+	}
+	if err := readStatus(ct.Entries, to); err != nil {
+		return err
+	}
+	spki, err := e.endEntityKey(chain)
+	if err != nil {
+		return err.Under("certificate_list[0].cert_data")
+	}
+	key, cause := e.prov.ParseSPKI(spki)
+	if cause != nil {
+		return attls.Errorf(attls.Refused, attls.FailUnsupportedCert, "%v", cause).Under("certificate_list[0].cert_data")
+	}
+	to.chain, to.spki, to.key = chain, spki, key
+	to.kind, to.typed = e.types.agreed[e.role.Peer()], true
+	return nil
+}
+
+// endEntityKey is the SubjectPublicKeyInfo of the key that the peer signs with.
+func (e *Engine) endEntityKey(chain [][]byte) ([]byte, *attls.Error) {
+	if e.types.agreed[e.role.Peer()] == attls.CertificateRawPublicKey {
+		if len(chain) != 1 {
+			return nil, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d entries; a raw public key is one", len(chain)).By("RFC 8446 4.4.2")
+		}
+		return chain[0], nil
+	}
+	spki, err := provider.SPKIFromCertificate(chain[0])
+	if err != nil {
+		return nil, attls.Errorf(attls.Refused, attls.FailBadCertificate, "%s", err.Detail).At(err.Offset).By("RFC 5280 4.1")
+	}
+	if provider.ForbidsSignatures(chain[0]) {
+		return nil, attls.Errorf(attls.Refused, attls.FailKeyUsage, "the key must not be used for signatures").By("RFC 8446 4.4.2.2")
+	}
+	return spki, nil
+}
+
+// waitCertificateVerify takes the peer's CertificateVerify.
+type waitCertificateVerify struct{}
+
+func (waitCertificateVerify) name() string { return "WAIT_CV" }
+func (waitCertificateVerify) due() gate    { return gateCertificateVerify }
+
+func (s waitCertificateVerify) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
+	if e.skips(m) {
+		return s, nil
+	}
+	if m.Kind != attls.KindCertificateVerify {
+		return nil, unexpected(m, s)
+	}
+	e.take(WaitCertificateVerdict)
+	var sum [maxHash]byte
+	scheme, err := e.checkSignature(m, e.peer.key, e.transcript.sum(sum[:0]))
+	if err != nil {
+		return nil, err
+	}
+	peer := e.role.Peer()
+	e.peer.scheme = scheme
+	e.transcribe(m, peer)
+	if e.carriedInMessage(peer) != nil {
+		return waitAdded{}, nil
+	}
+	return waitFinished{}, nil
+}
+
+// skips reports whether a message that a profile adds may stand anywhere.
+func (e *Engine) skips(m *message.Raw) bool {
+	return m.Kind == attls.KindAdded && !e.obeys(rule.AddedInPlace)
+}

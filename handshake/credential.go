@@ -1,0 +1,187 @@
+package handshake
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"slices"
+
+	"attls"
+	"attls/internal/provider"
+)
+
+// Credential is a certificate chain and what its key can sign with.
+type Credential struct {
+	// Chain is DER, end entity first; for a raw public key one
+	// SubjectPublicKeyInfo, with Type CertificateRawPublicKey. An X.509 chain
+	// serves where a raw public key was agreed on: its end entity's key is shown.
+	Chain   [][]byte
+	Type    attls.CertificateType
+	Schemes []attls.SignatureScheme
+	// OCSP is a DER OCSPResponse and SCT a SignedCertificateTimestampList (RFC
+	// 6962 section 3.3); a peer that asks gets them beside the end entity.
+	OCSP, SCT []byte
+	// Signer is carried for whoever answers the Signature wait; the engine does
+	// not call it.
+	Signer crypto.Signer
+}
+
+// NewCredential makes a Credential of a chain (DER, end entity first) and its
+// key, with the signature schemes that the key can sign under. A key that is
+// not the end entity's is an error.
+func NewCredential(chain [][]byte, signer crypto.Signer) (*Credential, error) {
+	bad := func(format string, args ...any) error {
+		return attls.Errorf(attls.Local, attls.FailConfiguration, format, args...).Under("Credential")
+	}
+	switch {
+	case len(chain) == 0:
+		return nil, bad("a chain without certificates")
+	case isNil(signer):
+		return nil, bad("there is no private key")
+	}
+	spki, failure := provider.SPKIFromCertificate(chain[0])
+	if failure != nil {
+		return nil, bad("%v", failure)
+	}
+	pr := provider.Real()
+	key, err := pr.ParseSPKI(spki)
+	if err != nil {
+		return nil, bad("%v", err)
+	}
+	if own, ok := key.Key.(interface{ Equal(crypto.PublicKey) bool }); !ok || !own.Equal(signer.Public()) {
+		return nil, bad("the private key is not the one of the first certificate")
+	}
+	return &Credential{Chain: chain, Schemes: pr.Schemes(key), Signer: signer}, nil
+}
+
+// NewRawCredential makes a Credential of a key without a certificate, for an end
+// that shows raw public keys (RFC 7250).
+func NewRawCredential(signer crypto.Signer) (*Credential, error) {
+	bad := func(err error) error {
+		return attls.Errorf(attls.Local, attls.FailConfiguration, "%v", err).Under("Credential")
+	}
+	if isNil(signer) {
+		return nil, bad(errors.New("there is no private key"))
+	}
+	spki, err := provider.MarshalSPKI(signer.Public())
+	if err != nil {
+		return nil, bad(err)
+	}
+	pr := provider.Real()
+	key, failure := pr.ParseSPKI(spki)
+	if failure != nil {
+		return nil, bad(failure)
+	}
+	return &Credential{Chain: [][]byte{spki}, Type: attls.CertificateRawPublicKey, Schemes: pr.Schemes(key), Signer: signer}, nil
+}
+
+// fitness says which wishes of the peer a certificate meets. They guide the
+// choice and exclude none (RFC 8446 sections 4.2.4 and 4.4.2.2).
+type fitness struct{ name, authority, signatures bool }
+
+func (f fitness) better(g fitness) bool {
+	switch {
+	case f.name != g.name:
+		return f.name
+	case f.authority != g.authority:
+		return f.authority
+	}
+	return f.signatures && !g.signatures
+}
+
+func fit(c *Credential, r *CredentialRequest) fitness {
+	f := fitness{name: r.ServerName == "", authority: len(r.Authorities) == 0, signatures: true}
+	accepted := r.SchemesCert
+	if accepted == nil {
+		accepted = r.Schemes
+	}
+	for i, der := range c.Chain {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return fitness{}
+		}
+		if i == 0 && r.ServerName != "" {
+			f.name = cert.VerifyHostname(r.ServerName) == nil
+		}
+		f.authority = f.authority || slices.ContainsFunc(r.Authorities, func(dn []byte) bool { return bytes.Equal(dn, cert.RawIssuer) })
+		// RFC 8446 section 4.4.2.2: the signature of a self-signed certificate counts for nothing.
+		if !bytes.Equal(cert.RawIssuer, cert.RawSubject) {
+			f.signatures = f.signatures && slices.ContainsFunc(accepted, func(s attls.SignatureScheme) bool { return signedUnder(cert, s) })
+		}
+	}
+	return f
+}
+
+// signedUnder reports whether the signature on a certificate is one of a scheme.
+func signedUnder(cert *x509.Certificate, s attls.SignatureScheme) bool {
+	switch cert.SignatureAlgorithm {
+	case x509.ECDSAWithSHA256:
+		return s == attls.ECDSA_SECP256R1_SHA256
+	case x509.ECDSAWithSHA384:
+		return s == attls.ECDSA_SECP384R1_SHA384
+	case x509.ECDSAWithSHA512:
+		return s == attls.ECDSA_SECP521R1_SHA512
+	case x509.PureEd25519:
+		return s == attls.ED25519
+	case x509.SHA256WithRSA:
+		return s == attls.RSA_PKCS1_SHA256
+	case x509.SHA384WithRSA:
+		return s == attls.RSA_PKCS1_SHA384
+	case x509.SHA512WithRSA:
+		return s == attls.RSA_PKCS1_SHA512
+	case x509.SHA256WithRSAPSS:
+		return s == attls.RSA_PSS_RSAE_SHA256 || s == attls.RSA_PSS_PSS_SHA256
+	case x509.SHA384WithRSAPSS:
+		return s == attls.RSA_PSS_RSAE_SHA384 || s == attls.RSA_PSS_PSS_SHA384
+	case x509.SHA512WithRSAPSS:
+		return s == attls.RSA_PSS_RSAE_SHA512 || s == attls.RSA_PSS_PSS_SHA512
+	case x509.UnknownSignatureAlgorithm:
+		own, ok := provider.CertificateSignature(cert.Raw)
+		return ok && s == own
+	}
+	return false
+}
+
+// inProcess reports whether a key signs without leaving the process.
+func inProcess(s crypto.Signer) bool {
+	switch s.(type) {
+	case *ecdsa.PrivateKey, *rsa.PrivateKey, ed25519.PrivateKey:
+		return true
+	}
+	return false
+}
+
+// ParsePrivateKey reads a DER PrivateKeyInfo (PKCS #8) of a type that signs under a
+// scheme of this module: as crypto/x509 does, and a key of type id-RSASSA-PSS, Ed448
+// or ML-DSA (RFC 4055, 8410, 9881) as well. The error names what it is instead.
+func ParsePrivateKey(der []byte) (crypto.Signer, error) { return provider.ParsePrivateKey(der) }
+
+// ParseECPrivateKey reads a DER ECPrivateKey (RFC 5915), as crypto/x509 does; the
+// error names a curve that TLS 1.3 does not sign with.
+func ParseECPrivateKey(der []byte) (crypto.Signer, error) { return provider.ParseECPrivateKey(der) }
+
+// MarshalPublicKey writes a public key of any type that ParsePrivateKey knows as DER
+// SubjectPublicKeyInfo.
+func MarshalPublicKey(key crypto.PublicKey) ([]byte, error) { return provider.MarshalSPKI(key) }
+
+// ParseCertificate is x509.ParseCertificate, with the key where crypto/x509
+// yields none: one of type id-RSASSA-PSS (RFC 4055). Such a certificate can then
+// be a trust anchor or an intermediate.
+func ParseCertificate(der []byte) (*x509.Certificate, error) {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil || cert.PublicKey != nil {
+		return cert, err
+	}
+	key, err := provider.Real().ParseSPKI(cert.RawSubjectPublicKeyInfo)
+	if err != nil {
+		return cert, nil // it may still be an end entity whose key nobody asks for
+	}
+	if pub, ok := key.Key.(*rsa.PublicKey); ok {
+		cert.PublicKey, cert.PublicKeyAlgorithm = pub, x509.RSA
+	}
+	return cert, nil
+}

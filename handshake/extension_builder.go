@@ -1,0 +1,77 @@
+package handshake
+
+import (
+	"slices"
+
+	"attls"
+	"attls/extensions"
+)
+
+// extensionBuilder collects extension bodies and puts them in order.
+type extensionBuilder struct {
+	buf     []byte
+	items   []builtExtension
+	ordered extensions.List
+}
+
+// reset begins anew. Its first allocations are enough for most messages.
+func (b *extensionBuilder) reset() {
+	if b.buf == nil {
+		b.buf, b.items, b.ordered = make([]byte, 0, 512), make([]builtExtension, 0, 12), make(extensions.List, 0, 12)
+	}
+	b.buf, b.items = b.buf[:0], b.items[:0]
+}
+
+// has reports whether a type is among the extensions already; the first of a
+// type counts.
+func (b *extensionBuilder) has(t attls.ExtensionType) bool {
+	return slices.ContainsFunc(b.items, func(x builtExtension) bool { return x.t == t })
+}
+
+// add appends an extension unless there is one of its type.
+func (b *extensionBuilder) add(t attls.ExtensionType, body []byte) {
+	b.body(t, func(buf []byte) []byte { return append(buf, body...) })
+}
+
+// body appends an extension whose body f writes, unless there is one of its type.
+func (b *extensionBuilder) body(t attls.ExtensionType, f func([]byte) []byte) {
+	if b.has(t) {
+		return
+	}
+	start := len(b.buf)
+	b.buf = f(b.buf)
+	b.items = append(b.items, builtExtension{t, start, len(b.buf)})
+}
+
+// list returns the extensions in the wanted order; it is valid until the next
+// call of list or reset.
+func (b *extensionBuilder) list(order []attls.ExtensionType) extensions.List {
+	dst := b.ordered[:0]
+	for _, t := range order {
+		for _, x := range b.items {
+			if x.t == t {
+				dst = append(dst, extensions.Extension{Type: x.t, Body: b.buf[x.start:x.end]})
+			}
+		}
+	}
+	for _, x := range b.items {
+		if !slices.Contains(order, x.t) {
+			dst = append(dst, extensions.Extension{Type: x.t, Body: b.buf[x.start:x.end]})
+		}
+	}
+	b.ordered = dst
+	return dst
+}
+
+type builtExtension struct {
+	t          attls.ExtensionType
+	start, end int
+}
+
+// startExtensions begins a message with the configured extensions.
+func (e *Engine) startExtensions() {
+	e.ext.reset()
+	for _, x := range e.cfg.ExtraExtensions {
+		e.ext.add(x.Type, x.Body)
+	}
+}

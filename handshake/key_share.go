@@ -1,0 +1,75 @@
+package handshake
+
+import (
+	"attls"
+	"attls/extensions"
+	"attls/internal/provider"
+)
+
+// share is a key share that this client generated.
+type share struct {
+	group attls.NamedGroup
+	key   provider.PrivateKey
+}
+
+// generate makes a key share from fresh octets. n numbers the shares of a
+// connection.
+func (e *Engine) generate(g attls.NamedGroup, n int) (share, *attls.Error) {
+	group, ok := e.prov.Group(g)
+	if !ok {
+		return share{}, attls.Errorf(attls.Local, attls.FailInternal, "%v is not implemented", g)
+	}
+	seed := &e.scratch.seed
+	defer clear(seed[:])
+	for attempt := 0; attempt < 8; attempt++ {
+		b := seed[:group.SeedLen()]
+		e.random.Fill(UseKeyShare, uint32(n<<8|attempt), b)
+		if k, err := group.Generate(b); err == nil {
+			return share{g, k}, nil
+		}
+	}
+	return share{}, attls.Errorf(attls.Local, attls.FailInternal, "no seed that was drawn makes a key of %v", g)
+}
+
+// respond makes the server's share and the shared secret.
+func (e *Engine) respond(g attls.NamedGroup, theirs []byte) (ours, shared []byte, _ *attls.Error) {
+	group, ok := e.prov.Group(g)
+	if !ok {
+		return nil, nil, attls.Errorf(attls.Local, attls.FailInternal, "%v is not implemented", g)
+	}
+	seed := &e.scratch.seed
+	defer clear(seed[:])
+	for attempt := 0; attempt < 8; attempt++ {
+		b := seed[:group.RespondSeedLen()]
+		e.random.Fill(UseKeyShare, uint32(attempt), b)
+		ours, shared, err := group.Respond(b, theirs)
+		if err == nil {
+			return ours, shared, nil
+		}
+		if bad, ok := err.(*attls.Error); ok {
+			return nil, nil, bad.Under("extensions.key_share").In(attls.KindClientHello)
+		}
+	}
+	return nil, nil, attls.Errorf(attls.Local, attls.FailInternal, "no seed that was drawn makes a key of %v", g)
+}
+
+// appendShares appends the shares of a first ClientHello.
+func (e *Engine) appendShares(buf []byte, shares []share) []byte {
+	if !e.cfg.GREASE {
+		return appendShares(buf, shares, nil)
+	}
+	v := attls.NamedGroup(e.greaseValue(greaseGroup))
+	return appendShares(buf, shares, extensions.AppendKeyShareEntry(nil, v, []byte{0}))
+}
+
+// appendShares appends entries as they are and the shares after them.
+func appendShares(buf []byte, shares []share, first []byte) []byte {
+	mark := len(buf)
+	buf = append(append(buf, 0, 0), first...)
+	for _, s := range shares {
+		buf = extensions.AppendKeyShareEntry(buf, s.group, s.key.Share())
+	}
+	n := len(buf) - mark - 2
+	buf[mark], buf[mark+1] = byte(n>>8), byte(n)
+	return buf
+}
