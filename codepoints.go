@@ -293,6 +293,7 @@ const (
 	AlertBadCertificateStatusResponse AlertDescription = 113
 	AlertUnknownPSKIdentity           AlertDescription = 115
 	AlertCertificateRequired          AlertDescription = 116
+	AlertGeneralError                 AlertDescription = 117 // RFC 9846; sent by profiles that name it
 	AlertNoApplicationProtocol        AlertDescription = 120
 )
 
@@ -312,6 +313,7 @@ var alertNames = map[AlertDescription]string{
 	AlertBadCertificateStatusResponse: "bad_certificate_status_response",
 	AlertUnknownPSKIdentity:           "unknown_psk_identity",
 	AlertCertificateRequired:          "certificate_required",
+	AlertGeneralError:                 "general_error",
 	AlertNoApplicationProtocol:        "no_application_protocol",
 }
 

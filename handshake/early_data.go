@@ -131,10 +131,14 @@ func (e *Engine) EarlyDataLeft() int {
 	return int(min(uint64(e.early.limit-e.early.moved), math.MaxInt))
 }
 
-// writeEarly protects a client's early data.
+// writeEarly protects a client's early data, whose key no KeyUpdate replaces
+// (RFC 9846 section 5.5).
 func (e *Engine) writeEarly(p []byte) *attls.Error {
 	if left := e.early.limit - e.early.moved; uint64(len(p)) > uint64(left) {
 		return attls.Errorf(attls.Local, attls.FailLimit, "%d octets of early data; %d of %d are left", len(p), left, e.early.limit).By("RFC 8446 4.2.10")
+	}
+	if suite, ok := e.prov.Suite(e.earlySuite()); ok && suite.RecordLimit > 0 && e.out.Sequence() >= suite.RecordLimit {
+		return exhausted(suite.RecordLimit)
 	}
 	e.early.moved += uint32(len(p))
 	return e.out.Write(attls.ContentTypeApplicationData, p)

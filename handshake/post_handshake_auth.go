@@ -76,6 +76,8 @@ func (e *Engine) RequestAuthentication() error {
 		return bad("only a server asks, and after the handshake")
 	case !e.sent.Has(attls.RoleClient, attls.KindClientHello, attls.ExtPostHandshakeAuth):
 		return bad("the client did not offer post_handshake_auth")
+	case e.psk.session != nil && e.psk.session.External:
+		return attls.Errorf(attls.Local, attls.FailConfiguration, "an external key authenticates the connection").By("RFC 9846 4.4.2")
 	case len(e.post.requests)+e.post.pending >= maxRequests:
 		return bad("%d requests are open already", maxRequests)
 	case e.post.asked == math.MaxUint32:

@@ -334,13 +334,17 @@ func (w *Writer) send(raw []byte) *attls.Error {
 }
 
 // AnswerUpdate sends the KeyUpdate that the peer waits for, if it does. Write
-// does the same before its data.
+// does the same before its data. A request that comes after the last epoch is
+// ignored (RFC 9846 section 4.7.3).
 func (w *Writer) AnswerUpdate() *attls.Error {
-	if w.closed || !w.shared.updateRequested.Load() || !w.shared.updateRequested.CompareAndSwap(true, false) || w.quiet {
+	if w.closed || !w.shared.updateRequested.Load() || !w.shared.updateRequested.CompareAndSwap(true, false) || !w.mayUpdate() {
 		return nil
 	}
 	return w.keyUpdate(false)
 }
+
+// mayUpdate reports whether this end may still send a KeyUpdate.
+func (w *Writer) mayUpdate() bool { return !w.quiet && int64(w.generation) < maxGeneration }
 
 // Lock and Unlock serialise writers: hold the lock from Write to Wrote.
 func (w *Writer) Lock()   { w.mu.Lock() }
@@ -357,13 +361,23 @@ func (w *Writer) Write(p []byte) *attls.Error {
 	if err := w.AnswerUpdate(); err != nil {
 		return err
 	}
-	// RFC 8446 section 5.5: a key protects only so many records.
-	if w.limit > 0 && w.out.Sequence() >= w.limit && !w.quiet {
+	// RFC 9846 section 5.5: a key protects only so many records, and where no
+	// other comes after it, the connection has to be closed.
+	if w.limit > 0 && w.out.Sequence() >= w.limit {
+		if !w.mayUpdate() {
+			return exhausted(w.limit)
+		}
 		if err := w.keyUpdate(false); err != nil {
 			return err
 		}
 	}
 	return w.out.Write(attls.ContentTypeApplicationData, p)
+}
+
+// exhausted is the error of data that would be protected beyond the limit of a
+// key that no other follows.
+func exhausted(limit uint64) *attls.Error {
+	return attls.Errorf(attls.Local, attls.FailLimit, "the sending key has protected %d records, and no other can follow it", limit).By("RFC 9846 5.5")
 }
 
 // KeyUpdate changes our sending key and, on request, asks the peer to change its,
