@@ -72,7 +72,7 @@ const (
 
 // MessageKind names a handshake message by what it means rather than by its
 // first octet: HelloRetryRequest shares ServerHello's number but is a kind of
-// its own, and KindAdded stands for the messages that a profile adds.
+// its own, and KindAdded is any message that a profile adds.
 type MessageKind uint8
 
 const (
@@ -464,7 +464,7 @@ func (m PSKKeyExchangeMode) String() string {
 	return number("PSK key exchange mode", uint64(m))
 }
 
-// Protocol versions as they stand on the wire.
+// Protocol versions as they are on the wire.
 const (
 	VersionTLS10 uint16 = 0x0301
 	VersionTLS12 uint16 = 0x0303

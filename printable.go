@@ -8,7 +8,7 @@ import (
 )
 
 // Printable returns a text as it may be shown in one line of a terminal, a log or a
-// page, whoever wrote it: a peer chooses names, media types and reasons, and an
+// page, no matter who wrote it: a peer chooses names, media types and reasons, and an
 // escape sequence in one of them could otherwise clear a screen or paint "accepted"
 // over "refused". Whatever is not a graphic character is replaced by an escape:
 // control characters (C0, DEL, C1; a line feed among them), format characters, the

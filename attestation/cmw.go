@@ -228,7 +228,7 @@ func mediaType(offset int, text string) (profile.Format, *attls.Error) {
 		return f, malformed(offset, ruleRecord, "an empty media type")
 	}
 	if _, err := kindOf(f); err != nil {
-		return f, malformed(offset, ruleRecord, "%q is no media type: %v", text, err)
+		return f, malformed(offset, ruleRecord, "%q is not a media type: %v", text, err)
 	}
 	return f, nil
 }
@@ -249,7 +249,7 @@ func (s *scanner) tag() (*CMW, *attls.Error) {
 	}
 	cf, ok := contentFormat(n)
 	if !ok {
-		return nil, malformed(start, ruleTN, "tag %d stands for no content format", n)
+		return nil, malformed(start, ruleTN, "tag %d does not correspond to a content format", n)
 	}
 	value, err := s.bytes()
 	if err != nil {
@@ -526,7 +526,7 @@ func (c *CMW) library() (*cmw.CMW, error) {
 	return m, nil
 }
 
-// Match holds a CMW against the negotiated format. A collection has no type of
+// Match compares a CMW with the negotiated format. A collection has no type of
 // its own; it matches when each of its members does (the reading of FORMATS 1.7).
 func (c *CMW) Match(want profile.Format, m profile.FormatMatch) *attls.Error {
 	if c.Form != CBORCollection && c.Form != JSONCollection {

@@ -78,7 +78,7 @@ type Platform struct {
 	Unknown []string
 }
 
-// Component is one measured piece of software. It stands in claim 266 as a
+// Component is one measured piece of software. It is in claim 266 as a
 // submodule of its name, with its version (claim 271) and one measurement
 // (claim 273) of content format 60: {"digest": ["sha-256", 32 octets]}.
 type Component struct {

@@ -62,7 +62,7 @@ func kindOf(f profile.Format) (kind, error) {
 	return kind{name, parameters}, nil
 }
 
-// Matches holds the type of a CMW against the negotiated format (FORMATS 1.7):
+// Matches compares the type of a CMW with the negotiated format (FORMATS 1.7):
 // equal after mapping content formats to media types; the media type with more
 // parameters than were negotiated; or not at all.
 func Matches(got, want profile.Format, m profile.FormatMatch) *attls.Error {

@@ -55,7 +55,7 @@ type Request struct {
 	Digest []byte `json:"digest,omitempty"`
 	Hash   string `json:"hash,omitempty"`
 
-	// Of nonce: the octets wished for.
+	// Of nonce: the number of octets requested.
 	Size int `json:"size,omitempty"`
 }
 

@@ -305,7 +305,7 @@ func readResult(payload []byte) (*result, error) {
 	}
 	for _, name := range []string{"ear.status", "ear.trustworthiness-vector"} {
 		if _, ok := m[name]; ok {
-			return nil, fmt.Errorf("%s is beside submods, where the appraisals are", name)
+			return nil, fmt.Errorf("%s is next to submods; it belongs into an appraisal", name)
 		}
 	}
 	if err := r.checkAppraisals(m["submods"]); err != nil {

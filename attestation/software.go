@@ -33,7 +33,7 @@ const (
 	// the challenge and the key, signed by the platform key
 	// (draft-reddy-rats-key-binding-02, combined model).
 	Combined
-	// Prototype is no CMW: 01, then a KAT and a PAT each after 16 bits of
+	// Prototype is not a CMW: 01, then a KAT and a PAT each after 16 bits of
 	// length, as the 2022 prototype of attested TLS sends them.
 	Prototype
 )
@@ -81,7 +81,7 @@ type Software struct {
 	// NewKey makes the key of a credential that is the attestation alone; nil:
 	// a fresh P-256 key each time.
 	NewKey func(attester attls.Role) (crypto.Signer, error)
-	// Clock dates tokens (claim iat); nil: they bear no date.
+	// Clock dates tokens (claim iat); nil: they have no date.
 	Clock func() time.Time
 	// Lifetime is after how long tokens expire (claim exp); 0: never. It needs a
 	// Clock.

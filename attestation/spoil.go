@@ -240,7 +240,7 @@ func spoilSignature(s *spoilt, b []byte) ([]byte, error) {
 		}
 		at := bytes.LastIndexByte(r.Value, '.') + 1
 		if at == 0 || at == len(r.Value) {
-			return fmt.Errorf("the result is no JWT")
+			return fmt.Errorf("the result is not a JWT")
 		}
 		r.Value = bytes.Clone(r.Value)
 		r.Value[at] ^= 1

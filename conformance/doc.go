@@ -11,6 +11,6 @@
 //   - peers, report: other stacks, and the pages about runs with them
 //   - pair: two engines in one goroutine, step by step
 //   - capture, dissect: recordings of any stack, explained
-//   - bench: measurements beside crypto/tls and the bare primitives
+//   - bench: measurements, compared with crypto/tls and the bare primitives
 //   - bogo, mbedtls, openssl: what it takes to meet those stacks
 package conformance

@@ -32,7 +32,7 @@ func (a *alerts) State(name string) {
 	}
 }
 
-// CheckError holds an error of an engine against the invariants.
+// CheckError checks an error of an engine for the invariants.
 func CheckError(err *attls.Error) error {
 	switch {
 	case err.Failure == "":
@@ -51,7 +51,7 @@ func CheckError(err *attls.Error) error {
 	return nil
 }
 
-// CheckEngine holds an engine that was given so many octets against the
+// CheckEngine checks an engine that was given so many octets for the
 // invariants. demand says that its peer must authenticate.
 func CheckEngine(e *handshake.Engine, tap *alerts, given int, demand bool) error {
 	if tap.fatal > 1 {

@@ -1,5 +1,5 @@
 // Package fuzz attacks the decoders and the engine with octets that a fuzzer
-// makes, and holds what happens against invariants:
+// makes, and checks these invariants:
 //
 //   - nothing panics, and everything ends within a bounded number of steps;
 //   - what is held for a peer is bounded by what the peer sent;

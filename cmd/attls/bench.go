@@ -22,7 +22,7 @@ import (
 func benchCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure handshakes and records beside crypto/tls and the bare cryptography",
+		Short: "Measure handshakes and records, compared with crypto/tls and the bare cryptography",
 		Long: `bench runs attls, crypto/tls and the primitives that neither can avoid side by
 side in one process. The ratios hold on any machine; times alone say little.`,
 		Args: cobra.NoArgs,

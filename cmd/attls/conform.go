@@ -122,7 +122,7 @@ func (f *conformFlags) stackFlags() *pflag.FlagSet {
 	flags.StringVar(&f.stack.pocServer, "poc-server", "", "the proof of concept's `program` ssl_server2 (default: $ATTLS_POC_SERVER)")
 	flags.StringVar(&f.stack.pocVerifier, "poc-verifier", "", "verifier `file` for the Evidence of a --poc-client that uses Parsec (default: $ATTLS_POC_VERIFIER)")
 	flags.StringVar(&f.stack.programs, "mbedtls-programs", "", "`directory` of mbedTLS's own ssl_client2 and ssl_server2 (default: $ATTLS_MBEDTLS_PROGRAMS, or what programs.sh built)")
-	flags.StringVar(&f.stack.openssl, "openssl", "", "`program` to use as another openssl beside the system's, or a script that runs it (default: $ATTLS_OPENSSL, or what conformance/openssl/fetch.sh has fetched)")
+	flags.StringVar(&f.stack.openssl, "openssl", "", "another openssl `program` to run in addition to the system's, or a script that runs it (default: $ATTLS_OPENSSL, or what conformance/openssl/fetch.sh has fetched)")
 	return flags
 }
 

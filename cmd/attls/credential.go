@@ -35,9 +35,9 @@ func (f *credentialFlags) register(c *cobra.Command, role attls.Role) {
 	flags.StringArrayVar(&f.certs, "cert", nil, "PEM file with our certificate chain, end entity first (may be repeated: the one that fits what the peer names is shown; default: a fresh demonstration certificate)")
 	flags.StringArrayVar(&f.keys, "key", nil, "PEM file with its private key (as often as --cert, in the same order; default: the file of --cert)")
 	flags.StringSliceVar(&f.compression, "cert-compression", nil, "algorithms for compressed certificates (RFC 8879), both ways, in order of preference: "+strings.Join(compressors, ", "))
-	flags.StringVar(&f.statusFile, "status-file", "", "file with an OCSP response (DER) that is sent beside our first certificate to a peer that asks")
+	flags.StringVar(&f.statusFile, "status-file", "", "file with an OCSP response (DER) that is sent with our first certificate to a peer that requests it")
 	flags.BoolVar(&f.statusRequest, "status-request", false, "ask the peer for an OCSP response; --msg shows it, nothing judges it")
-	flags.StringVar(&f.sctFile, "sct-file", "", "file with a SignedCertificateTimestampList (RFC 6962 section 3.3) that is sent beside our first certificate to a peer that asks")
+	flags.StringVar(&f.sctFile, "sct-file", "", "file with a SignedCertificateTimestampList (RFC 6962 section 3.3) that is sent with our first certificate to a peer that requests it")
 	flags.BoolVar(&f.sctRequest, "sct-request", false, "ask the peer for signed certificate timestamps; --msg shows them, nothing judges them")
 	if role == attls.RoleServer {
 		flags.BoolVar(&f.noAuthorities, "no-ca-names", false, "do not name the trust anchors of --ca to clients that are asked for a certificate (certificate_authorities)")
@@ -167,7 +167,7 @@ func (f *credentialFlags) load(e *endpoint) (list []*handshake.Credential, _ err
 		}
 		return append(list, c), nil
 	case f.statusFile != "" || f.sctFile != "":
-		return nil, usage("--status-file and --sct-file go beside a certificate: --cert")
+		return nil, usage("--status-file and --sct-file need a certificate: --cert")
 	}
 	return nil, nil
 }

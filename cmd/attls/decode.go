@@ -292,7 +292,7 @@ func (p *painter) finding(d *dissect.Dissection, f *dissect.Finding) {
 	case f.Answered == nil:
 		text = fmt.Sprintf("  The %s has to refuse it with %s; no alert of it was recorded.", f.Receiver, f.Alert.Name)
 	case f.Answered.Code == f.Alert.Code:
-		text = fmt.Sprintf("  The %s refused it with %s, as it has to.", f.Receiver, f.Alert.Name)
+		text = fmt.Sprintf("  The %s refused it with %s, as required.", f.Receiver, f.Alert.Name)
 	default:
 		text = fmt.Sprintf("  The %s refused it with %s; it has to be %s.", f.Receiver, f.Answered.Name, f.Alert.Name)
 	}

@@ -37,7 +37,7 @@ func TestDecodeDraws(t *testing.T) {
 			"✓ the payload carries this connection's challenge", "fits these profiles alike", "No rule is seen to be broken."}},
 		{[]string{"-p", "tls-attestation-07", "-a", "both"}, []string{"-p", "tls-attestation-07"}, exitOK, []string{"under tls-attestation-07", "Evidence of the client", "Evidence of the server"}},
 		{[]string{"--fail", "binder"}, nil, exitFailed, []string{"✗ the payload carries another challenge", "✗ attestation.binder_mismatch",
-			"The server broke a rule, with Certificate", "refused it with attestation_failed, as it has to"}},
+			"The server broke a rule, with Certificate", "refused it with attestation_failed, as required"}},
 		{[]string{"--fail", "misplaced"}, []string{"--hex"}, exitFailed, []string{"attestation.misplaced", "│     010000"}},
 		{[]string{"-p", "none"}, nil, exitOK, []string{"without a profile", "Nothing of an embedded profile was found"}},
 	} {

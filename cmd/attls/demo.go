@@ -50,7 +50,7 @@ type schemeFlags struct{ attester, model, credential string }
 func (f *schemeFlags) register(c *cobra.Command) {
 	c.Flags().StringVarP(&f.attester, "attester", "a", "", "who attests: client, server or both (default: the first that the profile allows)")
 	c.Flags().StringVarP(&f.model, "model", "m", "", "evidence (background-check model) or results (passport model)")
-	c.Flags().StringVarP(&f.credential, "credential", "c", "", "attestation (in the certificate's place) or x509 (beside an X.509 certificate)")
+	c.Flags().StringVarP(&f.credential, "credential", "c", "", "attestation (instead of a certificate) or x509 (with an X.509 certificate)")
 	complete(c, "attester", "client", "server", "both")
 	complete(c, "model", "evidence", "results")
 	complete(c, "credential", "attestation", "x509")
@@ -330,7 +330,7 @@ func title(r *scenario.Result) string {
 	if s.Model == claims.ModelResults {
 		what = "Attestation Results"
 	}
-	how := "beside an X.509 certificate"
+	how := "with an X.509 certificate"
 	if s.Credential == claims.CredentialAttestation {
 		how = "in the certificate's place"
 	}
@@ -344,13 +344,13 @@ func conclusion(r *scenario.Result) (style, string) {
 	case r.Err != nil:
 		return red, "Not as it should be: " + r.Err.Error()
 	case f != nil && f.Takes != "":
-		return green, fmt.Sprintf("Taken as it must be: by the %s.", f.Takes)
+		return green, fmt.Sprintf("Accepted as expected: by the %s.", f.Takes)
 	case f != nil && f.At == "":
-		return green, fmt.Sprintf("Rejected as it must be: by the %s, with %s.", f.Rejects, f.Alert.Name)
+		return green, fmt.Sprintf("Rejected as expected: by the %s, with %s.", f.Rejects, f.Alert.Name)
 	case f != nil && f.Alert != nil:
-		return green, fmt.Sprintf("Rejected as it must be: by the %s, at %s, with %s.", f.Rejects, f.At, f.Alert.Name)
+		return green, fmt.Sprintf("Rejected as expected: by the %s, at %s, with %s.", f.Rejects, f.At, f.Alert.Name)
 	case f != nil:
-		return green, fmt.Sprintf("Rejected as it must be: by the %s, at %s, without an alert.", f.Rejects, f.At)
+		return green, fmt.Sprintf("Rejected as expected: by the %s, at %s, without an alert.", f.Rejects, f.At)
 	case r.Profile == nil:
 		return green, "Application data went both ways; nobody attested."
 	}

@@ -245,7 +245,7 @@ func (e *endpoint) relyOnEvidence() error {
 		return usage("--verify evidence, but the %s is not to attest; see --profile and --attester", peer)
 	}
 	if e.config.Policy.Accept[0].Credential == profile.KindX509 && e.unvalidated() == nil {
-		return usage("profile %s asks for path validation beside the attestation (pkix: required), which --verify evidence leaves out", e.profile.ID)
+		return usage("profile %s requires path validation in addition to the attestation (pkix: required), which --verify evidence omits", e.profile.ID)
 	}
 	e.config.Policy.Demand, e.answerer.Trust.AcceptAttested = true, true
 	return nil
@@ -263,7 +263,7 @@ func (f *endpointFlags) trust(e *endpoint, host string) error {
 		e.config.ClientAuthentication = handshake.OptionalClientCertificate
 	case "require":
 		if p := e.unvalidated(); p != nil {
-			return usage("profile %s asks for no path validation beside the attestation of the %s (pkix: none), so --verify require cannot hold; choose --verify evidence, or --verify none", p.ID, f.role.Peer())
+			return usage("profile %s does not require path validation in addition to the attestation of the %s (pkix: none), so --verify require cannot be met; choose --verify evidence, or --verify none", p.ID, f.role.Peer())
 		}
 		if f.role == attls.RoleServer {
 			e.config.ClientAuthentication = handshake.RequireClientCertificate

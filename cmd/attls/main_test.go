@@ -96,7 +96,7 @@ func TestDemoJSON(t *testing.T) {
 	}
 }
 
-// TestFail: every name that "--fail help" lists is rejected as it must be, and
+// TestFail: every name that "--fail help" lists is rejected as expected, and
 // the short names that everybody tries are among them.
 func TestFail(t *testing.T) {
 	code, stdout, stderr := command(t, "demo", "--fail", "help", "--json")
@@ -110,7 +110,7 @@ func TestFail(t *testing.T) {
 	seen := map[string]bool{}
 	for _, f := range list {
 		seen[f.Name] = true
-		if code, stdout, _ := command(t, "demo", "-q", "--fail", f.Name); code != exitOK || !strings.HasPrefix(stdout, "Rejected as it must be: by the "+f.Rejects) {
+		if code, stdout, _ := command(t, "demo", "-q", "--fail", f.Name); code != exitOK || !strings.HasPrefix(stdout, "Rejected as expected: by the "+f.Rejects) {
 			t.Errorf("%s: exit code %d, %s", f.Name, code, stdout)
 		}
 	}

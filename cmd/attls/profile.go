@@ -201,7 +201,7 @@ func credentialText(p *profile.Profile, c *profile.Credential) string {
 	if c.KeyFrom == profile.KeyFromAppraisal {
 		key = "the key comes from the appraisal"
 	}
-	return fmt.Sprintf("%s: the payload stands %s, at most %d octets; %s", claims.CredentialName(c.Kind), where, c.MaxPayload, key)
+	return fmt.Sprintf("%s: the payload is %s, at most %d octets; %s", claims.CredentialName(c.Kind), where, c.MaxPayload, key)
 }
 
 func actionText(p *profile.Profile, f attls.Failure) string {

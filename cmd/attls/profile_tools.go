@@ -226,7 +226,7 @@ func (p *painter) reference(r profile.Reference) {
 		}
 	}
 	p.line()
-	p.paragraph("", "NAME stands for a name that the profile gives, MESSAGE for one of "+strings.Join(r.Messages, ", ")+
+	p.paragraph("", "NAME is a name that the profile chooses, MESSAGE is one of "+strings.Join(r.Messages, ", ")+
 		". Keys marked ° change neither the wire nor a verdict.")
 }
 

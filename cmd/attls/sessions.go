@@ -52,7 +52,7 @@ func (f *sessionFlags) register(c *cobra.Command, role attls.Role) {
 		flags.BoolVar(&f.postHandshake, "pha", false, "let the server ask for a certificate after the handshake")
 	} else {
 		flags.IntVar(&f.tickets, "tickets", 2, "tickets issued after a handshake; 0: no resumption")
-		flags.BoolVar(&f.refuse, "refuse-tickets", false, "issue tickets and take none back, as a policy that wants every client afresh")
+		flags.BoolVar(&f.refuse, "refuse-tickets", false, "issue tickets but never accept them, which forces a full handshake")
 		flags.BoolVar(&f.takeEarly, "early-data", false, "take early data, each ClientHello once")
 		flags.Uint32Var(&f.maxEarly, "max-early-data", 1<<14, "octets of early data announced in tickets")
 		flags.BoolVar(&f.postHandshake, "pha", false, "ask clients for a certificate after the handshake, by the command c; see --commands")

@@ -14,7 +14,7 @@ import (
 	"attls/handshake/enginetest"
 )
 
-// withoutPath is a copy of early-attestation-06 that asks for no path validation,
+// withoutPath is a copy of early-attestation-06 that does not require path validation,
 // and lets every refusal of a verdict pass.
 func withoutPath(t *testing.T) string {
 	t.Helper()
@@ -45,7 +45,7 @@ func printing(t *testing.T, text string) string {
 	return "sh " + name
 }
 
-// TestVerifyEvidence: where a profile asks for no path validation, the certificate
+// TestVerifyEvidence: where a profile does not require path validation, the certificate
 // is validated all the same, or the key is attested.
 func TestVerifyEvidence(t *testing.T) {
 	p := withoutPath(t)

@@ -32,10 +32,10 @@ func AttestationCases() []AttestationCase {
 	evidence := negotiation.Scheme{Format: profile.Format{ContentFormat: 263}} // application/eat+cwt
 	return []AttestationCase{
 		{Name: "tls-attestation-07, alone", Profile: "tls-attestation-07", Attester: attls.RoleServer, Scheme: evidence},
-		{Name: "tls-attestation-07, beside X.509", Profile: "tls-attestation-07", Attester: attls.RoleServer, Scheme: evidence, Credential: profile.KindX509},
-		{Name: "early-attestation-06, beside X.509", Profile: "early-attestation-06", Attester: attls.RoleServer, Scheme: evidence, Credential: profile.KindX509},
-		{Name: "early-attestation-06, client, beside X.509", Profile: "early-attestation-06", Attester: attls.RoleClient, Scheme: evidence, Credential: profile.KindX509},
-		{Name: "early-attestation-00, beside X.509", Profile: "early-attestation-00", Attester: attls.RoleServer, Scheme: evidence, Credential: profile.KindX509},
+		{Name: "tls-attestation-07, with X.509", Profile: "tls-attestation-07", Attester: attls.RoleServer, Scheme: evidence, Credential: profile.KindX509},
+		{Name: "early-attestation-06, with X.509", Profile: "early-attestation-06", Attester: attls.RoleServer, Scheme: evidence, Credential: profile.KindX509},
+		{Name: "early-attestation-06, client, with X.509", Profile: "early-attestation-06", Attester: attls.RoleClient, Scheme: evidence, Credential: profile.KindX509},
+		{Name: "early-attestation-00, with X.509", Profile: "early-attestation-00", Attester: attls.RoleServer, Scheme: evidence, Credential: profile.KindX509},
 		{Name: "mbedtls-poc, client, alone", Profile: "mbedtls-poc", Attester: attls.RoleClient, Scheme: negotiation.Scheme{Format: profile.Format{ContentFormat: 1}}},
 	}
 }

@@ -1,4 +1,4 @@
-// Package bench measures the engine beside crypto/tls and beside the
+// Package bench compares the engine with crypto/tls and with the
 // cryptography that neither can avoid. All that is compared runs in one process
 // and takes turns, and what counts is processor time, so that the ratios hold on
 // a machine that is busy or whose speed varies; times alone say little.

@@ -25,7 +25,7 @@ type Load struct {
 	Progress func(part string, done, total int)
 }
 
-// LoadResult says what became of the connections.
+// LoadResult is the outcome of the connections.
 type LoadResult struct {
 	InARow  Served `json:"in_a_row"`
 	AtOnce  Served `json:"at_once"` // all open at the same time, each used after the last was there

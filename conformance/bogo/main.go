@@ -7,7 +7,7 @@
 //
 // fetch.sh builds the runner; config.json says what lies outside the project's
 // scope, and which tests are disabled and why. The exit code is 1 after an unexpected failure, 2 when no test was run, and 3
-// when the runner cannot be had here.
+// when the runner is not available.
 package main
 
 import (

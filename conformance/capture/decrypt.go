@@ -382,7 +382,7 @@ func (o *opener) protect(r *record.Reader, name handshake.SecretName) ([]byte, *
 	case !o.hello[attls.RoleClient]:
 		return nil, attls.Errorf(attls.FromPeer, attls.FailTruncated, "protected records cannot be opened without the ClientHello, whose random names the secrets")
 	case !ok && len(o.keys) == 0:
-		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "there is no key log, neither in the file nor beside it")
+		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "there is no key log, neither in the file nor next to it")
 	case !ok && o.secrets == nil:
 		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the key log has no secrets of this connection, whose ClientHello.random is %x; it has those of %d others",
 			o.random, len(o.keys))

@@ -9,8 +9,8 @@ import (
 	"attls"
 )
 
-// Relay stands between clients and a server that are other programs, passes
-// everything on and records it.
+// Relay forwards everything between clients and a server that are other
+// programs, and records it.
 type Relay struct {
 	listener net.Listener
 	cancel   context.CancelFunc

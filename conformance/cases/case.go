@@ -109,7 +109,7 @@ type NotRunError struct{ Err error }
 func (e *NotRunError) Error() string { return "it could not be run: " + e.Err.Error() }
 func (e *NotRunError) Unwrap() error { return e.Err }
 
-// Run runs the case in memory. It is nil when everything went as it must.
+// Run runs the case in memory. It is nil when everything went as expected.
 func (c *Case) Run() error { return c.run(c.p) }
 
 // RunWithoutRule runs the case with its rule turned off at both ends; a case

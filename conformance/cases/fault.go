@@ -293,7 +293,7 @@ var breaches = map[attls.Failure]rule.Rule{
 	attls.FailUnexpectedMessage:    rule.AddedInPlace,
 }
 
-// Judge says whether a run was rejected, or taken, as it had to be; nil when it
+// Judge says whether a run was rejected, or accepted, as expected; nil when it
 // was.
 func (f *Fault) Judge(r *scenario.Result) error {
 	if f.Unattested {

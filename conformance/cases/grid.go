@@ -44,7 +44,7 @@ func (c *GridCase) String() string {
 	return s
 }
 
-// GridResult is what became of a case; Error is empty when it ended as it had to.
+// GridResult is the outcome of a case; Error is empty when it ended as expected.
 type GridResult struct {
 	GridCase
 	Error string `json:"error,omitempty"`

@@ -154,7 +154,7 @@ func verifyMissing(sender attls.Role) tlsFault {
 }
 
 func certificateBroken(sender attls.Role) tlsFault {
-	return authenticated(sender, refused("certificate-broken", "", "The first certificate is no certificate.", attls.FailBadCertificate,
+	return authenticated(sender, refused("certificate-broken", "", "The first certificate is not a certificate.", attls.FailBadCertificate,
 		sender.Peer(), attls.KindCertificate, certificateFields(sender, func(m *message.Certificate) { m.Entries[0].Data = []byte{0x30, 0x00} }), anyAlert))
 }
 
@@ -179,7 +179,7 @@ func finishedLong(sender attls.Role) tlsFault {
 }
 
 func unknownMessage(sender attls.Role) tlsFault {
-	return refused("unknown-message", "", "A handshake message of a type that nobody knows stands before Finished.", attls.FailUnexpectedMessage,
+	return refused("unknown-message", "", "A handshake message of an unknown type precedes Finished.", attls.FailUnexpectedMessage,
 		sender.Peer(), attls.KindUnknown, before(sender, attls.KindFinished, tamper.Message(typeUnknown, nil)...))
 }
 

@@ -32,7 +32,7 @@ type Claims struct {
 	Suite      string `json:"suite,omitempty"`
 	Group      string `json:"group,omitempty"`
 	HelloRetry bool   `json:"hello_retry"`
-	// Resumed says that a pre-shared key was used, be it of a session or external.
+	// Resumed says that a pre-shared key was used, of a session or external.
 	Resumed        bool   `json:"resumed"`
 	PSKMode        string `json:"psk_mode,omitempty"`   // psk_dhe_ke or psk_ke, where it was
 	EarlyData      string `json:"early_data,omitempty"` // accepted or rejected
@@ -70,7 +70,7 @@ type Claims struct {
 	Error  *ErrorClaim `json:"error,omitempty"`
 }
 
-// AttestationClaim is what became of one attester.
+// AttestationClaim is the outcome for one attester.
 type AttestationClaim struct {
 	Attester   string        `json:"attester"`
 	Slot       string        `json:"slot"`
@@ -87,7 +87,7 @@ type AttestationClaim struct {
 }
 
 // ResumedClaim is the attestation of an earlier connection on which a resumed
-// one stands.
+// one relies.
 type ResumedClaim struct {
 	Attester   string `json:"attester"`
 	Profile    string `json:"profile"`
@@ -378,7 +378,7 @@ const (
 	ModelEvidence         = "evidence"    // background-check model (RFC 9334 section 5.2)
 	ModelResults          = "results"     // passport model (RFC 9334 section 5.1)
 	CredentialAttestation = "attestation" // the CMW takes the certificate's place
-	CredentialX509        = "x509"        // the CMW goes beside an X.509 certificate
+	CredentialX509        = "x509"        // the CMW is sent with an X.509 certificate
 )
 
 // CredentialName is the inverse of ParseCredential.

@@ -49,7 +49,7 @@ const (
 	NotComparing Comparison = "unknown" // Attestation.Reason says why
 )
 
-// Attestation is what became of one attester.
+// Attestation is the outcome for one attester.
 type Attestation struct {
 	Attester   string `json:"attester"`
 	Model      string `json:"model"`
@@ -199,7 +199,7 @@ func merges(a, b *trace.Step) bool {
 }
 
 // Fitting names the embedded profiles whose extensions and messages a
-// connection bears, the best first; none when it bears none.
+// connection has, the best first; none when it has none.
 func Fitting(c *capture.Connection, keys capture.KeyLog) []string {
 	return new(Search).Fitting(c, keys)
 }

@@ -144,7 +144,7 @@ func (d *dissector) alerts() {
 		text := "The " + sender.String() + " ended the connection with " + a.Name + "; the checks that a recording allows find nothing wrong with what it had received."
 		if d.p != nil {
 			if causes := d.causes(attls.AlertDescription(a.Code)); len(causes) > 0 {
-				text += " Under " + d.p.ID + " this alert stands for " + strings.Join(causes, ", ") + "."
+				text += " Under " + d.p.ID + " this alert means " + strings.Join(causes, ", ") + "."
 			}
 		}
 		d.note("%s", text)
@@ -200,7 +200,7 @@ func (d *dissector) attestation(s *shadow, attester attls.Role, scheme *profile.
 			a.Readings = d.p.FindReadings(attester, scheme.Model, scheme.Credential, reach{Inputs: s.engine.Inputs(), d: d}, contents.Challenge)
 		}
 	case bytes.Contains(payload, challenge):
-		a.Comparison, a.Reason = Equal, "the payload is of a format that is not read here, but the challenge stands in it"
+		a.Comparison, a.Reason = Equal, "attls does not read this format of payload, but the payload contains the challenge"
 	default:
 		a.Reason = "the payload is not read here: " + unread.Error()
 	}

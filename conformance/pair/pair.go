@@ -180,7 +180,7 @@ func (p *Pair) Run() error {
 }
 
 // Err returns why the run failed: the error of the end that found the fault, the
-// limit of steps, or a handshake that stands still. It is nil once both are done.
+// limit of steps, or a handshake that makes no progress. It is nil once both are done.
 func (p *Pair) Err() error {
 	var first *attls.Error
 	for _, r := range roles {
@@ -195,7 +195,7 @@ func (p *Pair) Err() error {
 	case p.steps >= p.o.MaxSteps:
 		return fmt.Errorf("pair: %d steps were not enough: %s", p.steps, p.describe())
 	case !p.Done():
-		return fmt.Errorf("pair: the handshake stands still: %s", p.describe())
+		return fmt.Errorf("pair: the handshake makes no progress: %s", p.describe())
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ func (CryptoTLS) Deviation(s *scenario.Scenario, _ attls.Role) []Deviant {
 var cryptoTLSTried = history{"1.26", "1.26.8"}
 
 var cryptoTLSDeviations = cryptoTLSTried.all(
-	takes("extensions that it does not know or did not ask for are passed over in whatever message they stand (RFC 8446 4.2)",
+	takes("extensions that it does not know or did not ask for are ignored in every message (RFC 8446 4.2)",
 		"hello-unknown", "hello-elsewhere", "retry-unknown", "answer-unknown", "answer-unsolicited", "elsewhere", "certificate-unsolicited", "client-certificate-unsolicited",
 		"grease-returned.server_hello", "grease-returned.hello_retry_request", "grease-returned.encrypted_extensions", "grease-returned.certificate"),
 	takes("the body of post_handshake_auth is not looked at (RFC 8446 4.2.6)", "filled.post_handshake_auth"),
@@ -72,7 +72,7 @@ var cryptoTLSDeviations = cryptoTLSTried.all(
 	answers(attls.AlertProtocolVersion, "a version that was not offered is protocol_version, not illegal_parameter (RFC 8446 4.2.1)", "version"),
 	answers(attls.AlertIllegalParameter, "a pre-shared key that was not offered is illegal_parameter, not unsupported_extension (RFC 8446 4.2)", "key-not-offered"),
 	answers(attls.AlertUnsupportedExtension, "early_data, which it has for QUIC alone, is refused instead of skipped (RFC 8446 4.2.10)", "early-data-rejected"),
-	breaksOff("a first record that is no handshake record is taken for another protocol, and it closes without an alert", append(bySender("unknown-type"), "ccs-first")...),
+	breaksOff("a first record that is not a handshake record is taken for another protocol, and it closes without an alert", append(bySender("unknown-type"), "ccs-first")...),
 )
 
 // Start implements Peer.

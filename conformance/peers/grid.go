@@ -22,7 +22,7 @@ type Options struct {
 	// they can. None: everything can be selected.
 	Stacks []Peer
 	// RawKeys are stacks that meet with raw public keys (RFC 7250), in plain TLS and
-	// with an attestation beside them.
+	// with an attestation in addition.
 	RawKeys [][2]string
 	// Renumbered are stacks that meet with other code points than the texts'.
 	Renumbered [][2]string
@@ -32,7 +32,7 @@ type Options struct {
 	Profiles  []string
 	Suites    []string
 	Groups    []string
-	// Resumptions are what becomes of a ticket; "", and an empty list: there is none.
+	// Resumptions are the uses of a ticket; "", and an empty list: there is none.
 	Resumptions []scenario.Resumption
 	// Splittings are how handshake messages and records are cut. With Full they take
 	// turns instead of multiplying the cases.
@@ -58,7 +58,7 @@ type Splitting struct {
 }
 
 // Defaults are the dimensions that our engine and mbedTLS share. others are stacks
-// that meet ours in plain TLS beside those that always do.
+// that meet ours in plain TLS in addition to those that always do.
 func Defaults(others ...string) Options {
 	plain := append(with("attls-command", "mbedtls", "mbedtls-unpatched", "crypto/tls", "openssl", "gnutls"), with(others...)...)
 	return Options{

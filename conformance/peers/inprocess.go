@@ -35,7 +35,7 @@ func (InProcess) Limit(s *scenario.Scenario, _ attls.Role) string {
 		return ""
 	}
 	if p, err := s.Load(); err == nil && p != nil && !ticketed(p) {
-		return p.ID + " has no tickets, hence no resumption"
+		return p.ID + " has no tickets and therefore no resumption"
 	}
 	return ""
 }

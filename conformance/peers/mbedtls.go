@@ -81,7 +81,7 @@ func (MbedTLS) Limit(s *scenario.Scenario, r attls.Role) string {
 	case s.Fail == "two_choices" && s.Profile == "tls-attestation-07":
 		return "our peer offers one model at a time, so that a second choice is unsupported_extension before it is two choices"
 	case s.Resumption != "" && s.Profile == "mbedtls-poc":
-		return "mbedtls-poc has no tickets, hence no resumption"
+		return "mbedtls-poc has no tickets and therefore no resumption"
 	case s.Cookie && r == attls.RoleServer:
 		return "mbedTLS sends no cookie"
 	}
@@ -117,11 +117,11 @@ var mbedTLSDeviations = slices.Concat(mbedTLSTried.seen("3.6.6", "3.6.6",
 	breaksOff("octets behind a message that must end its record end the connection without an alert (RFC 8446 5.1): mbedtls_ssl_read_record returns the error, and nothing behind it sends one", bySender("boundary-hello", "boundary-finished")...),
 	takes("the check of the group in HelloRetryRequest is satisfied by any group in its list that is another one, so that it takes one that it did not offer (RFC 8446 4.2.8)", "retry-group-not-offered"),
 ), mbedTLSTried.all(
-	answers(attls.AlertIllegalParameter, "an extension that it does not know is illegal_parameter wherever it stands, not unsupported_extension (RFC 8446 4.2): the mask of what a message may hold is asked before what was offered",
+	answers(attls.AlertIllegalParameter, "an extension that it does not know is illegal_parameter in every message, not unsupported_extension (RFC 8446 4.2): the mask of what a message may hold is asked before what was offered",
 		"code-point", "hello-unknown", "retry-unknown", "answer-unknown",
 		"grease-returned.server_hello", "grease-returned.hello_retry_request", "grease-returned.encrypted_extensions", "grease-returned.certificate"),
 	takes("bodies that must be empty are not looked at (RFC 6066 3, RFC 8446 4.2.6, 4.2.10)", "filled.post_handshake_auth", "filled.early_data", "filled.server_name"),
-	takes("with a pre-shared key and no (EC)DHE, either of supported_groups and key_share may stand alone (RFC 8446 9.2)", "psk-groups-without-share", "psk-share-without-groups"),
+	takes("with a pre-shared key and no (EC)DHE, either of supported_groups and key_share may be without the other (RFC 8446 9.2)", "psk-groups-without-share", "psk-share-without-groups"),
 	breaksOff("a message of more than 16 KB does not fit its buffer, and it closes without an alert", "huge"),
 	deviation{[]string{"missing", "client-certificate-empty"}, func(s *scenario.Scenario) bool {
 		return s.Profile == "" || s.Credential == claims.CredentialAttestation && s.Attester == scenario.AttestClient
@@ -130,7 +130,7 @@ var mbedTLSDeviations = slices.Concat(mbedTLSTried.seen("3.6.6", "3.6.6",
 
 	breaksOff("an error of the record layer ends the connection without an alert: mbedtls_ssl_read_record returns it, and nothing behind it sends one but for a failed MAC",
 		slices.Concat(bySender("overflow-plain", "overflow", "empty-handshake", "empty-alert", "inner-type", "no-inner-type", "ccs-value", "unknown-type"))...),
-	breaksOff("the header of a handshake message has to stand in one record, and otherwise the connection ends without an alert (RFC 8446 5.1)", bySender("splinters")...),
+	breaksOff("the header of a handshake message must be in one record, and otherwise the connection ends without an alert (RFC 8446 5.1)", bySender("splinters")...),
 	takes("a protected change_cipher_spec is dropped like an unprotected one, not answered with unexpected_message (RFC 8446 5)", bySender("protected-ccs")...),
 	takes("a change_cipher_spec before ClientHello is dropped, not answered with unexpected_message (RFC 8446 5)", "ccs-first"),
 	breaksOff("a message that is not due after the handshake, KeyUpdate among them, ends the connection without an alert", append(bySender("key-update-value", "message-late"), "ticket-of-client", "request-after")...),

@@ -49,7 +49,7 @@ func FindOpenSSL() string {
 // nextOpenSSL is the name of an openssl beside the system's that is missing.
 const nextOpenSSL = "openssl-3.5"
 
-// NextOpenSSL makes a peer of an openssl beside the system's, named after its
+// NextOpenSSL makes a peer of an openssl other than the system's, named after its
 // version.
 func NextOpenSSL(path string) *OpenSSL {
 	o := NewOpenSSL(nextOpenSSL, path)

@@ -22,7 +22,7 @@ import (
 // Peer is a stack that can be an end of a connection.
 type Peer interface {
 	Name() string
-	// Missing says why the stack cannot be had here; empty when it can.
+	// Missing says why the stack is not available; empty when it can.
 	Missing() string
 	// Limit says why the stack cannot be this end of the scenario; empty when it
 	// can.
@@ -67,7 +67,7 @@ type Deviator interface {
 
 // Bounded is a Peer that does not send, or take, payloads of every size.
 type Bounded interface {
-	// Bound says what becomes of the scenario's payload at an end that sends or
+	// Bound says what happens to the scenario's payload at an end that sends or
 	// receives it; nil: it passes.
 	Bound(s *scenario.Scenario, r attls.Role) *Bound
 }

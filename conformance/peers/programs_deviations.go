@@ -19,7 +19,7 @@ var openSSLDeviations = slices.Concat(openSSLTried.all(
 	takes("extensions that it does not know are passed over in an answer, reserved ones as well (RFC 8446 4.2, RFC 8701 3.1)", "hello-unknown", "retry-unknown", "answer-unknown",
 		"grease-returned.server_hello", "grease-returned.hello_retry_request", "grease-returned.encrypted_extensions", "grease-returned.certificate"),
 	takes("signed_certificate_timestamp in a client's Certificate is passed over, asked for or not (RFC 8446 4.2)", "client-certificate-unsolicited"),
-	takes("it does not look for an unknown extension that stands twice (RFC 8446 4.2)", "twice.client_hello", "request-twice"),
+	takes("it does not look for an unknown extension that appears twice (RFC 8446 4.2)", "twice.client_hello", "request-twice"),
 	takes("a context in the CertificateRequest of the handshake is taken and sent back (RFC 8446 4.3.2)", "request-context"),
 	answers(attls.AlertBadCertificate, "an empty cert_data of a server is a certificate that does not parse, bad_certificate, not decode_error (RFC 8446 4.4.2)", "certificate-data-empty.server"),
 ), openSSLTried.seen("3.0.17", "3.0.22",

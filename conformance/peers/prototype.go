@@ -126,7 +126,7 @@ func (p Prototype) Limit(s *scenario.Scenario, r attls.Role) string {
 	case !slices.Contains(mbedTLSSuites, s.Suite):
 		return "mbedTLS 3.1 has no cipher suite " + s.Suite
 	case s.Resumption != "":
-		return "the proof of concept has no tickets, hence no resumption"
+		return "the proof of concept has no tickets and therefore no resumption"
 	case r == attls.RoleClient && s.Fail == "attester_unavailable":
 		return "its client makes its Evidence itself"
 	case r == attls.RoleServer && s.Fail == "verifier_unreachable" && !p.asksVerifier():

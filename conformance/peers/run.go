@@ -48,7 +48,7 @@ const (
 	Deviation = "deviation"
 )
 
-// Result is what became of a case.
+// Result is the outcome of a case.
 type Result struct {
 	Case
 	Status  string          `json:"status"`
@@ -257,7 +257,7 @@ func rootOf(r *Result, peers map[string]Peer) scenario.Root {
 }
 
 // Judge compares what both ends claim of one connection with each other and with
-// the scenario; nil when it ended as it had to. A scenario with resumption is one
+// the scenario; nil when it ended as expected. A scenario with resumption is one
 // whose session is resumed.
 func Judge(c *Case, client, server *claims.Claims) error {
 	if c.Scenario.Injected() != "" {

@@ -239,7 +239,7 @@ func (s shown) What() string {
 	}
 	who := map[scenario.Attesters]string{scenario.AttestClient: "client attests", scenario.AttestServer: "server attests", scenario.AttestBoth: "both attest"}[c.Attester]
 	what := map[string]string{claims.ModelEvidence: "Evidence", claims.ModelResults: "Results"}[c.Model]
-	how := map[string]string{claims.CredentialX509: "beside X.509", claims.CredentialAttestation: "alone"}[c.Credential]
+	how := map[string]string{claims.CredentialX509: "with X.509", claims.CredentialAttestation: "alone"}[c.Credential]
 	return strings.TrimSpace(who + ", " + what + " " + how)
 }
 

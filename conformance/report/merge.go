@@ -10,7 +10,7 @@ import (
 )
 
 // Merge puts the parts of a grid together, in the order of the grid. Reports of
-// different runs, and a run that stands in two of them, are an error. What is
+// different runs, and a run that is in two of them, are an error. What is
 // missing is not: see Missing.
 func Merge(list ...*Report) (*Report, error) {
 	if len(list) == 0 {

@@ -39,7 +39,7 @@
     for (const b of buttons) b.setAttribute("aria-pressed", isChosen(b));
   }
 
-  // The buttons carry what they choose; a second press takes it back.
+  // The buttons carry what they choose; a second press undoes it.
   const keys = (b) => Object.keys(chosen).filter((key) => key in b.dataset);
   const isChosen = (b) => keys(b).every((key) => chosen[key] === b.dataset[key]);
   for (const b of buttons) {

@@ -1,5 +1,5 @@
 // Package report holds the results of runs between stacks: as JSON, which can be
-// merged, and as one HTML page that needs nothing beside it.
+// merged, and as one HTML page that needs no other file.
 package report
 
 import (
@@ -29,7 +29,7 @@ type Report struct {
 	Seconds float64   `json:"seconds"`
 	Program string    `json:"program,omitempty"` // attls as it was called; begins the command of each run
 	Command string    `json:"command,omitempty"` // that made the report
-	Grid    *Grid     `json:"grid,omitempty"`    // nil: the runs are no part of one
+	Grid    *Grid     `json:"grid,omitempty"`    // nil: the runs are not part of one
 	Shards  []Shard   `json:"shards,omitempty"`  // of the grid, that are in the report
 	Stacks  []Stack   `json:"stacks,omitempty"`
 	Runs    []Run     `json:"runs"`
@@ -45,7 +45,7 @@ type Stack struct {
 	Name    string `json:"name"`
 	Version string `json:"version,omitempty"`
 	Where   string `json:"where,omitempty"`   // the path of its program
-	Missing string `json:"missing,omitempty"` // why it cannot be had
+	Missing string `json:"missing,omitempty"` // why it is not available
 }
 
 // Outcome is what a run came to.

@@ -38,7 +38,7 @@ func (r *Report) Receivers() (list []Receiver) {
 	return list
 }
 
-// Covered is a requirement and what became of what was sent of it.
+// Covered is a requirement and the outcome of what was sent of it.
 type Covered struct {
 	*Requirement
 	Cells []RequirementCell // one for each of Receivers
@@ -71,7 +71,7 @@ func (c *RequirementCell) Outcome() Outcome {
 
 func (c *RequirementCell) count(o Outcome) int { return c.counts[slices.Index(Outcomes, o)] }
 
-// Coverage is what became of each requirement at each receiver.
+// Coverage is the outcome of each requirement at each receiver.
 func (r *Report) Coverage() []Covered {
 	receivers := r.Receivers()
 	list := make([]Covered, len(r.Requirements))

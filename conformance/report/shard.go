@@ -59,7 +59,7 @@ func ParseShard(text string) (Shard, error) {
 	i, err := strconv.Atoi(index)
 	n, err2 := strconv.Atoi(count)
 	if errors.Join(err, err2) != nil {
-		return Shard{}, fmt.Errorf("%q is no shard; the second of eight is 2/8", text)
+		return Shard{}, fmt.Errorf("%q is not a shard; the second of eight is 2/8", text)
 	}
 	s := Shard{Index: i, Count: n}
 	if err := s.check(); err != nil {

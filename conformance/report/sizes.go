@@ -22,7 +22,7 @@ type SizeRow struct {
 	Cells               []SizeCell
 }
 
-// SizeCell is what became of one size.
+// SizeCell is the outcome of one size.
 type SizeCell struct {
 	Outcome Outcome // empty: there was no such run
 	Passed  bool
@@ -45,7 +45,7 @@ func (c SizeCell) String() string {
 	return c.By + ": " + c.Alert
 }
 
-// Colour is the outcome, but for a size that was refused as it has to be.
+// Colour is the outcome, except for a size that was refused as expected.
 func (c SizeCell) Colour() Outcome {
 	if c.Outcome == Passed && !c.Passed {
 		return Limit
@@ -56,7 +56,7 @@ func (c SizeCell) Colour() Outcome {
 // Way says where the Evidence travels.
 func (r SizeRow) Way() string {
 	if r.Credential == claims.CredentialX509 {
-		return "beside X.509"
+		return "with X.509"
 	}
 	return "alone"
 }

@@ -45,7 +45,7 @@ func TestSizes(t *testing.T) {
 			got = append(got, string(c.Colour())+" "+c.String())
 		}
 	}
-	want := []string{"attls>mbedtls beside X.509", "passed passes", "deviation receiver: no alert", "limit sender: internal_error",
+	want := []string{"attls>mbedtls with X.509", "passed passes", "deviation receiver: no alert", "limit sender: internal_error",
 		"mbedtls>attls alone", "skipped skipped", " ", " "}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q", got)

@@ -13,7 +13,7 @@ import (
 	"attls/internal/rule"
 )
 
-// Proof is what became of one case of one enforced row: as it is, and with the
+// Proof is the outcome of one case of one enforced row: as it is, and with the
 // rule that it checks turned off.
 type Proof struct {
 	Profile string    `json:"profile,omitempty"` // under which it ran; "" is TLS 1.3
@@ -71,7 +71,7 @@ func Prove(ctx context.Context, all []Document, name, id string, report func(Pro
 	return ctx.Err()
 }
 
-// Everything stands for all profiles and TLS 1.3 in Prove.
+// Everything means all profiles and TLS 1.3 in Prove.
 const Everything = "all"
 
 // units lists what is to be proven.

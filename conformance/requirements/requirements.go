@@ -23,7 +23,7 @@ import (
 //go:embed requirements.yaml
 var registry []byte
 
-// Class says what becomes of a statement.
+// Class says what the project does about a statement.
 type Class string
 
 const (
@@ -50,7 +50,7 @@ type Row struct {
 // Inherited reports whether the row is its document's base's.
 func (r *Row) Inherited() bool { return r.inherited }
 
-// Reading is an ambiguity of a text and what becomes of it.
+// Reading is an ambiguity of a text and how it is resolved.
 type Reading struct {
 	AMB     string   `json:"ambiguity"`
 	Switch  string   `json:"switch"`
@@ -173,7 +173,7 @@ func (d *Document) inherit(before []Document) error {
 	}
 	i := slices.IndexFunc(before, func(b Document) bool { return b.Profile == d.Base })
 	if i < 0 {
-		return fmt.Errorf("its base %s does not stand before it", d.Base)
+		return fmt.Errorf("its base %s does not precede it", d.Base)
 	}
 	own := d.Rows
 	d.Rows = nil

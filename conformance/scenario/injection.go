@@ -15,7 +15,7 @@ type Injection interface {
 	Where() Scenario
 	// Apply changes the ends before they start.
 	Apply(*Setup)
-	// Judge says why the run did not end as it must; nil when it did.
+	// Judge says why the run did not end as expected; nil when it did.
 	Judge(*Result) error
 }
 

@@ -25,7 +25,7 @@ import (
 	"attls/negotiation"
 )
 
-// Result is what became of a scenario. Arrays of two are indexed by attls.Role.
+// Result is the outcome of a scenario. Arrays of two are indexed by attls.Role.
 type Result struct {
 	Scenario Scenario         `json:"scenario"`
 	Profile  *profile.Profile `json:"-"`
@@ -36,7 +36,7 @@ type Result struct {
 	Injected Injection      `json:"fault,omitempty"`
 	Secrets  []trace.Secret `json:"secrets,omitempty"`
 	Sent     [2][]byte      `json:"-"` // the octets each end put on the network
-	// Err says why the scenario could not be run, or did not end as it had to.
+	// Err says why the scenario could not be run, or did not end as expected.
 	Err error `json:"-"`
 
 	recording *Recording
@@ -87,7 +87,7 @@ func Accepted(c *claims.Claims, attester attls.Role) bool {
 	return false
 }
 
-// Agree holds what both ends claim against each other: transcripts, keys,
+// Agree compares what both ends claim: transcripts, keys,
 // algorithms, and everything about each attester. It is for runs that completed.
 func (r *Result) Agree() error {
 	client, server := &r.Claims[attls.RoleClient], &r.Claims[attls.RoleServer]
@@ -116,7 +116,7 @@ func (r *Result) Agree() error {
 }
 
 // Run makes the scenario's connection over loopback TCP, with application data
-// both ways. Result.Err is nil when it ended as it had to: attested, or, with
+// both ways. Result.Err is nil when it ended as expected: attested, or, with
 // Scenario.Fail, rejected by the right side with the right alert at the right
 // message.
 func Run(ctx context.Context, s Scenario, options ...Option) Result {
@@ -219,7 +219,7 @@ type EndSetup struct {
 	Attester  negotiation.Attester
 	Appraiser negotiation.Appraiser
 	RSA       bool // the certificate's key
-	Distrust  bool // of whoever certified the peer
+	Distrust  bool // of the authority that certified the peer
 	Servers   *handshake.ServerSessions
 	Clients   *handshake.ClientSessions
 }
@@ -280,7 +280,7 @@ func (r *runner) prepare(s *Scenario) (*Setup, Injection, error) {
 	return set, injected, err
 }
 
-// Judge says why a run did not end as it had to.
+// Judge says why a run did not end as expected.
 func (r *Result) Judge() error {
 	if r.Injected != nil {
 		return r.Injected.Judge(r)

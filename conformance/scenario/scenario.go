@@ -21,7 +21,7 @@ const (
 	AttestBoth   Attesters = "both"
 )
 
-// Resumption says what becomes of a ticket.
+// Resumption says what is done with a ticket.
 type Resumption string
 
 const (
@@ -71,7 +71,7 @@ type Scenario struct {
 	// ClientCertificate has the server ask for a certificate and insist on it.
 	ClientCertificate bool `json:"client_certificate,omitempty"`
 	// RawPublicKeys has both ends show raw public keys (RFC 7250) in place of X.509,
-	// and attest beside them where Credential is CredentialX509.
+	// and attest in addition where Credential is CredentialX509.
 	RawPublicKeys bool   `json:"raw_public_keys,omitempty"`
 	ServerName    string `json:"server_name,omitempty"` // "": localhost
 	// Payload is the size of the Evidence in octets, which is opaque then
@@ -271,9 +271,9 @@ func forbidden(p *profile.Profile, attester attls.Role, m profile.Model, k profi
 
 func otherKind(k profile.CredentialKind) string {
 	if k == profile.KindAlone {
-		return "its payload goes beside an X.509 certificate and never in its place"
+		return "its payload accompanies an X.509 certificate and never replaces it"
 	}
-	return "its payload takes the certificate's place and nothing goes beside an X.509 certificate"
+	return "its payload replaces the certificate and never accompanies one"
 }
 
 func modelName(m profile.Model) string {

@@ -17,7 +17,7 @@ import (
 const mode = 0o600
 
 // Create makes a new, empty file. A file of that name is replaced, not emptied:
-// whoever has it open does not see what is written.
+// a program that has it open does not see what is written.
 func Create(name string) (*os.File, error) {
 	target, special, err := resolve(name)
 	if err != nil {
@@ -77,7 +77,7 @@ func WriteFile(name string, b []byte) error {
 
 // Remove removes a file that one of the functions above has written: the one behind
 // symbolic links, which holds the secrets. Devices, pipes and sockets are left alone,
-// and that there is no file is no error.
+// and a missing file is not an error.
 func Remove(name string) error {
 	target, special, err := resolve(name)
 	if err != nil || special {

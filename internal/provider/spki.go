@@ -55,7 +55,7 @@ func parseSPKI(der []byte) (*PublicKey, error) {
 	var bits asn1.BitString
 	switch {
 	case !in.ReadASN1(&spki, cbasn1.SEQUENCE):
-		return nil, badKey("is no DER SEQUENCE")
+		return nil, badKey("is not a DER SEQUENCE")
 	case !in.Empty():
 		return nil, badKey("%d octets follow the SEQUENCE", len(in))
 	case !spki.ReadASN1(&alg, cbasn1.SEQUENCE) || !alg.ReadASN1ObjectIdentifier(&oid):
@@ -144,7 +144,7 @@ func (k *PublicKey) ecdsa(params cryptobyte.String, point []byte) error {
 	}
 	pub, err := ecdsa.ParseUncompressedPublicKey(curve, point)
 	if err != nil {
-		return badKey("%d octets are no uncompressed point of %s", len(point), k.Curve)
+		return badKey("%d octets are not an uncompressed point of %s", len(point), k.Curve)
 	}
 	k.Algorithm, k.Bits, k.Key = "ECDSA", curve.Params().BitSize, pub
 	return nil
@@ -173,7 +173,7 @@ func (k *PublicKey) pss(alg cryptobyte.String) error {
 	}
 	var p cryptobyte.String
 	if !alg.ReadASN1(&p, cbasn1.SEQUENCE) || !alg.Empty() {
-		return badKey("RSASSA-PSS parameters that are no SEQUENCE")
+		return badKey("RSASSA-PSS parameters that are not a SEQUENCE")
 	}
 	hash, err := optionalHash(&p, 0)
 	if err != nil {

@@ -85,7 +85,7 @@ const (
 
 // Sessions.
 const (
-	ResumptionDue      Rule = "resumption.due"      // a session is resumed only while its attestation stands
+	ResumptionDue      Rule = "resumption.due"      // a session is resumed only while its attestation is valid
 	ResumptionScheme   Rule = "resumption.scheme"   // and, where attestation is demanded, only under a scheme that the policy accepts
 	ResumptionExternal Rule = "resumption.external" // no connection begins with an external pre-shared key alone
 	TicketBounded      Rule = "resumption.ticket"   // a ticket does not outlive the verdict
