@@ -865,8 +865,8 @@ func TestResultClaims(t *testing.T) {
 		{"an appraisal that expired", strings.Replace(payload, status, status+`,"exp":1`, 1), "expired at 1970"},
 		{"an appraisal for somebody else", strings.Replace(payload, status, status+`,"aud":"x"`, 1), "meant for"},
 		{"an appraisal in an appraisal", strings.Replace(payload, status, status+`,"submods":{"x":{"ear.status":"contraindicated"}}`, 1), "has submods of its own"},
-		{"a status beside the appraisals", add(`"ear.status":"contraindicated"`), "ear.status is beside submods"},
-		{"a vector beside the appraisals", add(`"ear.trustworthiness-vector":{"executables":96}`), "ear.trustworthiness-vector is beside submods"},
+		{"a status beside the appraisals", add(`"ear.status":"contraindicated"`), "ear.status is next to submods"},
+		{"a vector beside the appraisals", add(`"ear.trustworthiness-vector":{"executables":96}`), "ear.trustworthiness-vector is next to submods"},
 		{"a second appraisal that is null", strings.Replace(payload, `"submods":{`, `"submods":{"gpu":null,`, 1), "gpu is not an appraisal"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

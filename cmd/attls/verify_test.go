@@ -70,7 +70,7 @@ func TestVerifyEvidence(t *testing.T) {
 		code   int
 		says   string
 	}{
-		"by default it is refused":                           {s, nil, exitUsage, "--verify require cannot hold"},
+		"by default it is refused":                           {s, nil, exitUsage, "--verify require cannot be met"},
 		"and when it is asked for":                           {s, []string{"--verify", "require"}, exitUsage, "pkix: none"},
 		"an attested key is enough":                          {s, []string{"--verify", "evidence"}, exitOK, ""},
 		"a payload that is refused is not, though it passes": {garbage, []string{"--verify", "evidence"}, exitFailed, "certificate.unknown_ca"},
