@@ -111,3 +111,10 @@ func lastAlerts(a attls.AlertDescription) []leveledAlert {
 	}
 	return []leveledAlert{{2, a}}
 }
+
+func (e *Engine) failure() error {
+	if e.err != nil {
+		return e.err
+	}
+	return nil
+}

@@ -2,7 +2,10 @@ package handshake
 
 import (
 	"context"
-	"errors"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
 	"time"
 
 	"attls"
@@ -209,25 +212,6 @@ func (a *Answerer) appraise(ctx context.Context, w *Wait) (Answer, *attls.Error)
 	return Answer{Verdict: v, Time: a.now()}, nil
 }
 
-// unanswered makes the failure of a wait whose source gave an error, or no
-// answer in time. An *attls.Error of the source's says itself what failed.
-func unanswered(ctx context.Context, k WaitKind, cause error) *attls.Error {
-	var e *attls.Error
-	if errors.As(cause, &e) {
-		return e
-	}
-	failure := attls.FailTimeout
-	switch {
-	case ctx.Err() == context.Canceled:
-		failure = attls.FailCanceled
-	case k == WaitNonce || k == WaitAppraisal:
-		failure = attls.FailVerifierUnreachable
-	case k == WaitEvidence:
-		failure = attls.FailAttesterUnavailable
-	}
-	return because(cause, failure, "no answer to the %v wait", k)
-}
-
 // credential chooses among our certificates; nil: there is none to show.
 func (a *Answerer) credential(r *CredentialRequest) (*Credential, *attls.Error) {
 	var best *Credential
@@ -249,4 +233,13 @@ func (a *Answerer) credential(r *CredentialRequest) (*Credential, *attls.Error) 
 		return nil, refused
 	}
 	return best, nil
+}
+
+// inProcess reports whether a key signs without leaving the process.
+func inProcess(s crypto.Signer) bool {
+	switch s.(type) {
+	case *ecdsa.PrivateKey, *rsa.PrivateKey, ed25519.PrivateKey:
+		return true
+	}
+	return false
 }

@@ -170,26 +170,6 @@ func (e *Engine) chooseAttestation() *attls.Error {
 	return nil
 }
 
-// checkAnswers runs once the server's parameters are complete.
-func (e *Engine) checkAnswers() *attls.Error {
-	if e.att.answered {
-		return nil
-	}
-	e.att.answered = true
-	if err := e.checkCertificateTypes(); err != nil {
-		return err
-	}
-	p := e.cfg.Profile
-	if p == nil {
-		return nil
-	}
-	err := negotiation.CheckAnswers(p, e.att.offered, e.att.chosen, e.cfg.Policy, e.nego.requested)
-	if err != nil && e.tolerated(err.Failure) {
-		return nil
-	}
-	return err
-}
-
 // checkNoChoice refuses a choice where a pre-shared key authenticates: no
 // Certificate follows that could bear the payload.
 func (e *Engine) checkNoChoice() *attls.Error {

@@ -6,17 +6,6 @@ import (
 	"attls/handshake/message"
 )
 
-// CertificateCompressor is an algorithm of RFC 8879. The engine brings none, so
-// that it depends on no compressor.
-type CertificateCompressor interface {
-	// Algorithm is its number: 1 zlib, 2 brotli, 3 zstd.
-	Algorithm() uint16
-	Compress(message []byte) ([]byte, error)
-	// Decompress must make no more than size octets of its input, whatever that
-	// is, and give an error for anything but exactly size octets.
-	Decompress(compressed []byte, size int) ([]byte, error)
-}
-
 // offerCompression adds compress_certificate to ClientHello or CertificateRequest.
 func (e *Engine) offerCompression() {
 	if list := e.cfg.CertificateCompression; len(list) > 0 {
@@ -80,7 +69,7 @@ func (e *Engine) decompress(m *message.Raw) ([]byte, *attls.Error) {
 		if c.Algorithm() != cc.Algorithm {
 			continue
 		}
-		if limit := e.maxMessage(); cc.UncompressedLength > limit {
+		if limit := e.cfg.maxMessage(); cc.UncompressedLength > limit {
 			return nil, attls.Errorf(attls.Violation, attls.FailLimit, "%d octets; the limit is %d", cc.UncompressedLength, limit).Under("uncompressed_length")
 		}
 		body, err := c.Decompress(cc.Compressed, cc.UncompressedLength)

@@ -185,8 +185,3 @@ func (s waitCertificateVerify) receive(e *Engine, m *message.Raw) (state, *attls
 	}
 	return waitFinished{}, nil
 }
-
-// skips reports whether a message that a profile adds may stand anywhere.
-func (e *Engine) skips(m *message.Raw) bool {
-	return m.Kind == attls.KindAdded && !e.obeys(rule.AddedInPlace)
-}

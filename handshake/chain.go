@@ -47,9 +47,10 @@ func foreignKey(cert *x509.Certificate) (*provider.PublicKey, bool) {
 
 // path gives a chain and the trust anchors to crypto/x509, and returns the end
 // entity as it is to be verified.
-func (t *Trust) path(o *x509.VerifyOptions, leaf *x509.Certificate, intermediates []*x509.Certificate) *x509.Certificate {
-	o.Roots = t.Roots
-	if !foreign(leaf, intermediates) && len(t.Anchors) == 0 {
+func path(o *x509.VerifyOptions, roots *x509.CertPool, anchors []*x509.Certificate,
+	leaf *x509.Certificate, intermediates []*x509.Certificate) *x509.Certificate {
+	o.Roots = roots
+	if !foreign(leaf, intermediates) && len(anchors) == 0 {
 		if len(intermediates) > 0 {
 			o.Intermediates = x509.NewCertPool()
 		}
@@ -59,7 +60,7 @@ func (t *Trust) path(o *x509.VerifyOptions, leaf *x509.Certificate, intermediate
 		return leaf
 	}
 	stands := map[string]*stand{} // by SubjectPublicKeyInfo
-	for _, list := range [][]*x509.Certificate{intermediates, t.Anchors} {
+	for _, list := range [][]*x509.Certificate{intermediates, anchors} {
 		for _, c := range list {
 			key, foreign := foreignKey(c)
 			if !foreign || stands[string(c.RawSubjectPublicKeyInfo)] != nil {
@@ -73,13 +74,13 @@ func (t *Trust) path(o *x509.VerifyOptions, leaf *x509.Certificate, intermediate
 		}
 	}
 	budget := maxForeign
-	issuers := append(append([]*x509.Certificate(nil), intermediates...), t.Anchors...)
+	issuers := append(append([]*x509.Certificate(nil), intermediates...), anchors...)
 	translate := func(c *x509.Certificate) *x509.Certificate { return translated(c, issuers, stands, &budget) }
-	if len(t.Anchors) > 0 {
-		if o.Roots = x509.NewCertPool(); t.Roots != nil {
-			o.Roots = t.Roots.Clone()
+	if len(anchors) > 0 {
+		if o.Roots = x509.NewCertPool(); roots != nil {
+			o.Roots = roots.Clone()
 		}
-		for _, c := range t.Anchors {
+		for _, c := range anchors {
 			o.Roots.AddCert(translate(c))
 		}
 	}

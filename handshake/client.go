@@ -8,6 +8,7 @@ import (
 	"attls/extensions"
 	"attls/handshake/message"
 	"attls/internal/rule"
+	"attls/negotiation"
 )
 
 /*
@@ -588,4 +589,24 @@ func (s clientFlight) step(e *Engine) (state, *attls.Error) {
 		return sendFinished{}, nil
 	}
 	return proveStart{}, nil
+}
+
+// checkAnswers runs once the server's parameters are complete.
+func (e *Engine) checkAnswers() *attls.Error {
+	if e.att.answered {
+		return nil
+	}
+	e.att.answered = true
+	if err := e.checkCertificateTypes(); err != nil {
+		return err
+	}
+	p := e.cfg.Profile
+	if p == nil {
+		return nil
+	}
+	err := negotiation.CheckAnswers(p, e.att.offered, e.att.chosen, e.cfg.Policy, e.nego.requested)
+	if err != nil && e.tolerated(err.Failure) {
+		return nil
+	}
+	return err
 }

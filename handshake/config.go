@@ -3,6 +3,7 @@ package handshake
 import (
 	"io"
 	"slices"
+	"strings"
 	"sync"
 
 	"attls"
@@ -344,141 +345,44 @@ func (c *Config) placement() (*extensions.Table, *attls.Error) {
 	return c.table, c.err
 }
 
-// duplicate returns a value that stands twice in a list.
-func duplicate[T comparable](list []T) (T, bool) {
-	for i, v := range list {
-		if slices.Contains(list[:i], v) {
-			return v, true
-		}
+// serverName is ServerName as it is sent and compared: without the dot at the end
+// that marks an absolute name, which has no place in server_name (RFC 6066 section 3).
+func (c *Config) serverName() string { return strings.TrimSuffix(c.ServerName, ".") }
+
+// stateless reports whether the cookie carries the state.
+func (r *Retry) stateless() bool { return len(r.Secrets) > 0 }
+
+// pskModes are the modes that this end takes part in.
+func (c *Config) pskModes() []attls.PSKKeyExchangeMode {
+	if c.PSKModes == nil {
+		return []attls.PSKKeyExchangeMode{attls.PSKWithDHE}
 	}
-	var none T
-	return none, false
+	return c.PSKModes
 }
 
-// Check refuses what cannot work, as NewClient and NewServer do, and names the
-// field. The Config may not change afterwards.
-func (c *Config) Check() error {
-	if err := c.check(); err != nil {
-		return err
+// maxMessage bounds a handshake message without its header.
+func (c *Config) maxMessage() int {
+	if n := c.Limits.MaxHandshakeMessage; n != 0 {
+		return n
 	}
-	return nil
+	return record.DefaultMaxHandshakeMessage
 }
 
-// unexpressed is the first scheme of a list of the policy of which no slot of the
-// profile can express any; nil: there is none.
-func (c *Config) unexpressed() (field string, _ *negotiation.Scheme) {
-	cannot := func(list []negotiation.Scheme) bool {
-		return c.Profile != nil && len(list) > 0 && !slices.ContainsFunc(list, c.expresses)
-	}
-	switch {
-	case cannot(c.Policy.Produce):
-		return "Produce", &c.Policy.Produce[0]
-	case cannot(c.Policy.Accept):
-		return "Accept", &c.Policy.Accept[0]
-	}
-	return "", nil
-}
-
-// expresses reports whether some slot of the profile can express a scheme.
-func (c *Config) expresses(s negotiation.Scheme) bool {
-	for i := range c.Profile.Slots {
-		if _, ok := c.Profile.EncodeScheme(i, s); ok {
-			return true
-		}
-	}
-	return false
-}
-
-// check refuses what cannot work before anything is sent.
-func (c *Config) check() *attls.Error {
+// tap is Config.Tap; nil without a Config, which newEngine refuses.
+func (c *Config) tap() Tap {
 	if c == nil {
-		return badField("Config", "is nil")
+		return nil
 	}
-	bad := func(field, format string, args ...any) *attls.Error {
-		return badField("Config."+field, format, args...)
-	}
-	for _, check := range [...]func(*Config) *attls.Error{(*Config).checkHolders, (*Config).checkNumbers, (*Config).checkLists} {
-		if err := check(c); err != nil {
-			return err
-		}
-	}
-	if len(c.suites()) == 0 {
-		return bad("CipherSuites", "no cipher suite is enabled")
-	}
-	if len(c.groups()) == 0 {
-		return bad("Groups", "no group is enabled")
-	}
-	if len(c.signatureSchemes()) == 0 {
-		return bad("SignatureSchemes", "no signature scheme is enabled")
-	}
-	if s, twice := duplicate(c.suites()); twice {
-		return bad("CipherSuites", "%v stands twice", s)
-	}
-	if g, twice := duplicate(c.groups()); twice {
-		return bad("Groups", "%v stands twice", g)
-	}
-	if g, twice := duplicate(c.KeyShares); twice {
-		return bad("KeyShares", "%v stands twice", g)
-	}
-	pr := c.provider()
-	for _, s := range c.suites() {
-		if _, ok := pr.Suite(s); !ok {
-			return bad("CipherSuites", "%v is not implemented", s)
-		}
-	}
-	for _, g := range c.groups() {
-		if _, ok := pr.Group(g); !ok {
-			return bad("Groups", "%v is not implemented", g)
-		}
-	}
-	for _, g := range c.keyShares() {
-		if !slices.Contains(c.groups(), g) {
-			return bad("KeyShares", "%v is not among Groups", g)
-		}
-	}
-	if c.RecordSizeLimit != 0 && c.RecordSizeLimit < 64 {
-		return bad("RecordSizeLimit", "%d is below the 64 octets of RFC 8449 section 4", c.RecordSizeLimit)
-	}
-	for i, a := range c.CertificateCompression {
-		if slices.ContainsFunc(c.CertificateCompression[:i], func(b CertificateCompressor) bool { return a.Algorithm() == b.Algorithm() }) {
-			return bad("CertificateCompression", "algorithm %d stands twice", a.Algorithm())
-		}
-	}
-	for _, m := range c.PSKModes {
-		if m != attls.PSKOnly && m != attls.PSKWithDHE {
-			return bad("PSKModes", "%v is not implemented", m)
-		}
-	}
-	if c.PSK && len(c.pskModes()) == 0 {
-		return bad("PSKModes", "no mode goes with the pre-shared keys")
-	}
-	if c.Tickets < 0 || c.Tickets > maxTickets {
-		return bad("Tickets", "%d; 0 to %d are possible", c.Tickets, maxTickets)
-	}
-	if !c.PSK && (c.Tickets > 0 || c.MaxEarlyData > 0) {
-		return bad("PSK", "tickets and early data need it")
-	}
-	if c.Profile == nil && (c.Policy.Demand || len(c.Policy.Produce) > 0 || len(c.Policy.Accept) > 0) {
-		return bad("Policy", "attestation is configured, and there is no Profile under which it could take place")
-	}
-	if field, s := c.unexpressed(); s != nil {
-		return bad("Policy."+field, "profile %s has no list with room for %s with the credential %s", c.Profile.ID, s.Model, s.Credential)
-	}
-	if c.Policy.Demand && len(c.Policy.Accept) == 0 {
-		return bad("Policy.Demand", "the peer must attest, and Policy.Accept has nothing that could be appraised")
-	}
-	if c.Retry.stateless() && c.Profile != nil && c.Profile.Binder.Program != nil {
-		return bad("Retry.Secrets", "profile %s binds to the first ClientHello's octets, which a cookie does not carry", c.Profile.ID)
-	}
-	if c.MaxFragment < 0 || c.MaxFragment > record.MaxPlaintext {
-		return bad("MaxFragment", "%d octets; a record holds 1 to %d", c.MaxFragment, record.MaxPlaintext)
-	}
-	if c.MessagesPerRecord < 0 {
-		return bad("MessagesPerRecord", "%d messages", c.MessagesPerRecord)
-	}
-	if err := checkServerName(c.ServerName); err != nil {
-		return err.Under("Config.ServerName")
-	}
-	_, err := c.placement()
-	return err
+	return c.Tap
+}
+
+// CertificateCompressor is an algorithm of RFC 8879. The engine brings none, so
+// that it depends on no compressor.
+type CertificateCompressor interface {
+	// Algorithm is its number: 1 zlib, 2 brotli, 3 zstd.
+	Algorithm() uint16
+	Compress(message []byte) ([]byte, error)
+	// Decompress must make no more than size octets of its input, whatever that
+	// is, and give an error for anything but exactly size octets.
+	Decompress(compressed []byte, size int) ([]byte, error)
 }

@@ -30,9 +30,6 @@ import (
 
 const cookieFixed = 2 + 2 + 32 + 32 + 32
 
-// stateless reports whether the cookie carries the state.
-func (r *Retry) stateless() bool { return len(r.Secrets) > 0 }
-
 // sealCookie makes the cookie for a first ClientHello, the hash of which is given.
 func (e *Engine) sealCookie(ch *message.ClientHello, g attls.NamedGroup, hash []byte) []byte {
 	b := binary.BigEndian.AppendUint16(nil, uint16(e.nego.suite.ID))

@@ -13,20 +13,6 @@ import (
 // and can be replayed, so it is off unless Config.MaxEarlyData is set, a session
 // permits it, and a server's holder of sessions agrees to each connection.
 
-// EarlyDataStatus is what became of early data.
-type EarlyDataStatus uint8
-
-const (
-	EarlyDataNone     EarlyDataStatus = iota // not offered
-	EarlyDataOpen                            // a client may write it
-	EarlyDataAccepted                        // the server handles it
-	EarlyDataRejected                        // the server threw it away
-)
-
-var earlyNames = [...]string{"none", "open", "accepted", "rejected"}
-
-func (s EarlyDataStatus) String() string { return earlyNames[s] }
-
 // earlyData is the state of 0-RTT.
 type earlyData struct {
 	status     EarlyDataStatus
@@ -39,15 +25,6 @@ type earlyData struct {
 	moved      uint32 // octets sent or received
 	traffic    secret // client_early_traffic_secret
 	exporter   secret // early_exporter_secret
-}
-
-// EarlyDataRequest asks a server's application whether the early data that a
-// client sends may be handled. Whether it is a replay, only the holder of what
-// was seen before can say (RFC 8446 section 8).
-type EarlyDataRequest struct {
-	Session *Session
-	// Binder identifies the ClientHello: a replay has the same.
-	Binder []byte
 }
 
 // unannounced is how many octets of rejected early data are skipped where this

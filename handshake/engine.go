@@ -62,20 +62,6 @@ type Engine struct {
 	split  bool // the halves are in use; the engine touches no record any more
 }
 
-// scratch holds the message that is being built or read, one of each kind, so
-// that their slices are reused.
-type scratch struct {
-	clientHello message.ClientHello
-	serverHello message.ServerHello
-	encrypted   message.EncryptedExtensions
-	request     message.CertificateRequest
-	certificate message.Certificate
-	verify      message.CertificateVerify
-	finished    message.Finished
-	mac         [maxHash]byte
-	seed        [128]byte // of a key share
-}
-
 // negotiated is what the two ends have agreed on.
 type negotiated struct {
 	suite       *provider.Suite
@@ -100,14 +86,6 @@ func NewClient(c *Config) (*Engine, error) { return newEngine(c, attls.RoleClien
 
 // NewServer makes the server's engine.
 func NewServer(c *Config) (*Engine, error) { return newEngine(c, attls.RoleServer, c.tap(), nil) }
-
-// tap is Config.Tap; nil without a Config, which newEngine refuses.
-func (c *Config) tap() Tap {
-	if c == nil {
-		return nil
-	}
-	return c.Tap
-}
 
 func newEngine(c *Config, role attls.Role, tap Tap, log keyLogger) (*Engine, error) {
 	if err := c.check(); err != nil {
@@ -150,26 +128,6 @@ func newEngine(c *Config, role attls.Role, tap Tap, log keyLogger) (*Engine, err
 	e.run()
 	return e, nil
 }
-
-// maxMessage bounds a handshake message without its header.
-func (e *Engine) maxMessage() int {
-	if n := e.cfg.Limits.MaxHandshakeMessage; n != 0 {
-		return n
-	}
-	return record.DefaultMaxHandshakeMessage
-}
-
-// attach connects the tap to the record layer and the key schedule.
-func (e *Engine) attach(t Tap) {
-	e.keys.tap = t
-	if t == nil {
-		return
-	}
-	e.in.OnRecord(func(r *record.Raw, p *record.Plan) { t.Record(Received, r, p) })
-	e.out.OnRecord(func(r *record.Raw, p *record.Plan) { t.Record(Sent, r, p) })
-}
-
-func (e *Engine) tap() Tap { return e.keys.tap }
 
 // Role returns which end this is.
 func (e *Engine) Role() attls.Role { return e.role }
@@ -220,13 +178,6 @@ func (e *Engine) InputEOF() error {
 	return e.failure()
 }
 
-func (e *Engine) failure() error {
-	if e.err != nil {
-		return e.err
-	}
-	return nil
-}
-
 // Next returns the next event, or false when there is none.
 func (e *Engine) Next() (Event, bool) {
 	if e.seen == len(e.events) {
@@ -238,8 +189,6 @@ func (e *Engine) Next() (Event, bool) {
 	e.seen++
 	return ev, true
 }
-
-func (e *Engine) emit(ev Event) { e.events = append(e.events, ev) }
 
 // Output returns the octets to send. They stay valid until the next call of
 // another method.

@@ -89,3 +89,18 @@ func unexpected(m *message.Raw, s state) *attls.Error {
 func truncated() *attls.Error {
 	return attls.Errorf(attls.FromPeer, attls.FailTruncated, "the connection ended without close_notify").By("RFC 8446 6.1")
 }
+
+// badField is the error about a field.
+func badField(field, format string, args ...any) *attls.Error {
+	return attls.Errorf(attls.Local, attls.FailConfiguration, format, args...).Under(field)
+}
+
+// noSchemes is the error of a client that cannot be shown a certificate: either it
+// offers no pre-shared key, or none that this server uses.
+func noSchemes() *attls.Error { return missingBy(attls.ExtSignatureAlgorithms, "RFC 8446 4.2.3") }
+
+// exhausted is the error of data that would be protected beyond the limit of a
+// key that no other follows.
+func exhausted(limit uint64) *attls.Error {
+	return attls.Errorf(attls.Local, attls.FailLimit, "the sending key has protected %d records, and no other can follow it", limit).By("RFC 9846 5.5")
+}

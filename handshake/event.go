@@ -54,3 +54,19 @@ type Event struct {
 
 	secret *secret // under which the peer sent the message of an EventPostHandshake
 }
+
+// EarlyDataStatus is what became of early data.
+type EarlyDataStatus uint8
+
+const (
+	EarlyDataNone     EarlyDataStatus = iota // not offered
+	EarlyDataOpen                            // a client may write it
+	EarlyDataAccepted                        // the server handles it
+	EarlyDataRejected                        // the server threw it away
+)
+
+var earlyNames = [...]string{"none", "open", "accepted", "rejected"}
+
+func (s EarlyDataStatus) String() string { return earlyNames[s] }
+
+func (e *Engine) emit(ev Event) { e.events = append(e.events, ev) }

@@ -114,3 +114,11 @@ func cloneSlots(s negotiation.Slots) negotiation.Slots {
 		Offers:  append([][]profile.Scheme(nil), s.Offers...),
 		Choices: append([]*profile.Scheme(nil), s.Choices...)}
 }
+
+// clone copies the state for a fork.
+func (p *postAuthentication) clone(c *copies) postAuthentication {
+	f := *p
+	f.requests, f.ready = slices.Clone(p.requests), slices.Clone(p.ready)
+	f.under = c.answer(p.under)
+	return f
+}

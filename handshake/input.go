@@ -80,18 +80,6 @@ func (e *Engine) nextMessage() (message.Raw, bool, *attls.Error) {
 	}
 }
 
-// classify names the messages that a profile adds.
-func (e *Engine) classify(m message.Raw) message.Raw {
-	if m.Kind == attls.KindUnknown && e.cfg.Profile != nil {
-		for _, a := range e.cfg.Profile.Messages {
-			if a.Type == m.Type {
-				m.Kind = attls.KindAdded
-			}
-		}
-	}
-	return m
-}
-
 // tapReceived shows a received message to the tap; false when the message is
 // not handled itself but what the tap put in its place.
 func (e *Engine) tapReceived(m message.Raw) (message.Raw, bool) {

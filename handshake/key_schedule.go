@@ -2,6 +2,8 @@ package handshake
 
 import (
 	"crypto/cipher"
+	"strconv"
+	"strings"
 
 	"attls"
 	"attls/internal/provider"
@@ -159,3 +161,26 @@ func (e *Engine) setWriteKey(s *secret) *attls.Error {
 	e.out.SetKey(aead, iv)
 	return nil
 }
+
+// update moves a traffic secret to its next generation (RFC 8446 section 7.2).
+func update(suite *provider.Suite, s *secret, t Tap, name SecretName) (cipher.AEAD, []byte, *attls.Error) {
+	k := schedule{kdf: suite.KDF(), tap: t}
+	var next secret
+	k.expand(&next, s.bytes(), "traffic upd", nil)
+	k.named(name, &next)
+	*s = next
+	return trafficKey(k.kdf, s.bytes())
+}
+
+// trafficName names a generation of a sender's application traffic secret.
+func trafficName(sender attls.Role, generation int) SecretName {
+	first := SecretClientTraffic
+	if sender == attls.RoleServer {
+		first = SecretServerTraffic
+	}
+	return SecretName(strings.TrimSuffix(string(first), "0") + strconv.Itoa(generation))
+}
+
+// maxGeneration is the last generation of a sending key: application data starts
+// in epoch 3, and no sender goes beyond epoch 2^48-1 (RFC 9846 section 4.7.3).
+const maxGeneration = 1<<48 - 1 - 3

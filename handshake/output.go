@@ -102,3 +102,29 @@ func (e *Engine) sendCCS() {
 	e.ccsSent = true
 	e.out.ChangeCipherSpec()
 }
+
+// classify names the messages that a profile adds.
+func (e *Engine) classify(m message.Raw) message.Raw {
+	if m.Kind == attls.KindUnknown && e.cfg.Profile != nil {
+		for _, a := range e.cfg.Profile.Messages {
+			if a.Type == m.Type {
+				m.Kind = attls.KindAdded
+			}
+		}
+	}
+	return m
+}
+
+// scratch holds the message that is being built or read, one of each kind, so
+// that their slices are reused.
+type scratch struct {
+	clientHello message.ClientHello
+	serverHello message.ServerHello
+	encrypted   message.EncryptedExtensions
+	request     message.CertificateRequest
+	certificate message.Certificate
+	verify      message.CertificateVerify
+	finished    message.Finished
+	mac         [maxHash]byte
+	seed        [128]byte // of a key share
+}

@@ -92,13 +92,6 @@ func (e *Engine) openTickets() (n int) {
 	return n
 }
 
-// flight is what a Writer sends in one piece: messages, and a Finished over a
-// transcript hash where there is one.
-type flight struct {
-	messages [][]byte
-	finish   []byte
-}
-
 // release sends a flight, or lets the holder of the Writer do so.
 func (e *Engine) release(f flight) *attls.Error {
 	if e.split {
@@ -106,27 +99,6 @@ func (e *Engine) release(f flight) *attls.Error {
 		return nil
 	}
 	return e.writer.sendFlight(f)
-}
-
-// sendFlight sends a flight in one piece.
-func (w *Writer) sendFlight(f flight) *attls.Error {
-	if w.closed {
-		return attls.Errorf(attls.Local, attls.FailCanceled, "a handshake message after close_notify")
-	}
-	w.shared.unwritten.Add(1)
-	for _, raw := range f.messages {
-		if err := w.send(raw); err != nil {
-			return err
-		}
-	}
-	if f.finish != nil {
-		m := message.Finished{VerifyData: w.suite.FinishedMAC(nil, w.secret.bytes(), f.finish)}
-		if err := w.send(m.Append(nil)); err != nil {
-			return err
-		}
-	}
-	w.out.Flush()
-	return nil
 }
 
 // SendFlights sends through the Writer what the Engine has made since Split. The

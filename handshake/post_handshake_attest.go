@@ -96,23 +96,6 @@ func (e *Engine) askLaterNonce(r *authRequest) bool {
 	return true
 }
 
-// nonceCame sends the request that waited for its nonce. The numbers of random
-// nonces go on behind those of the handshake.
-func (e *Engine) nonceCame(w *waiting) *attls.Error {
-	e.post.pending--
-	r := w.auth.request
-	number := uint32(0)
-	for _, o := range r.context {
-		number = number<<8 | uint32(o)
-	}
-	nonce, err := e.takeNonce(w, (number+1)*uint32(len(e.cfg.Profile.Slots))+uint32(w.slot))
-	if err != nil {
-		return err
-	}
-	r.nonce = nonce
-	return e.sendRequestAgain(r)
-}
-
 // readLaterChoice settles how this client attests in its answer to a request.
 func (e *Engine) readLaterChoice(r *authRequest, l extensions.List) *attls.Error {
 	if !e.attestsLater() {
@@ -193,11 +176,6 @@ func (e *Engine) credentialOf(r *authRequest) *profile.Credential {
 	}
 	c, _ := e.cfg.Profile.Credential(r.scheme.Credential)
 	return c
-}
-
-// shows says under which scheme of a request the proof in its answer is made.
-func (r *authRequest) shows(p *proof) {
-	p.later, p.slot, p.scheme, p.nonce = true, r.slot, r.scheme, r.nonce
 }
 
 // keepProof lets a client that shows its key again keep what was said of this

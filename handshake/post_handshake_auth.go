@@ -3,12 +3,10 @@ package handshake
 import (
 	"bytes"
 	"crypto/subtle"
-	"encoding/binary"
 	"math"
 	"slices"
 
 	"attls"
-	"attls/extensions/profile"
 	"attls/extensions/profile/binder"
 	"attls/handshake/message"
 )
@@ -23,44 +21,6 @@ import (
 // Each exchange has a transcript of its own: the one of the handshake with this
 // CertificateRequest and what answers it. Finished is made with the client's
 // application traffic secret of the moment, so the Writer makes it.
-
-// maxRequests bounds the requests that are open at once. A client's request is
-// open until the answer is written.
-const maxRequests = 16
-
-// postAuthentication is the state of both roles.
-type postAuthentication struct {
-	requests []authRequest // a client: to be answered, the first is under way; a server: not answered yet
-	asked    uint32        // numbers a server's requests
-	pending  int           // of these, those that wait for a nonce
-	under    *authAnswer   // the answer that is being made or read
-	ready    []flight      // to be sent by the Writer
-	answers  uint32        // numbers the answers of a client
-	shown    uint32        // the last one whose identity State shows
-}
-
-// authRequest is a CertificateRequest.
-type authRequest struct {
-	context []byte
-	raw     []byte          // the whole message
-	slot    int             // of scheme
-	scheme  *profile.Scheme // the client attests under it; nil: it does not attest
-	nonce   []byte          // for that attestation, where a CertificateRequest carries it
-}
-
-// authAnswer is an answer as it comes into being.
-type authAnswer struct {
-	request    authRequest
-	number     uint32
-	transcript transcript
-	own        ownCredential // a client's
-	messages   [][]byte
-	peer       *authenticated // a server's
-	verified   bool           // CertificateVerify was checked
-	complete   bool           // Finished was checked
-	verdicts   int            // that EventAuthenticated waits for
-	receiving  bool           // a server's: it began to arrive
-}
 
 // RequestAuthentication asks the client for a certificate after the handshake.
 // The client must have offered it. EventAuthenticated tells of the answer. Where
@@ -105,14 +65,6 @@ func (e *Engine) sendRequestAgain(r authRequest) *attls.Error {
 	r.raw = m.Append(nil)
 	e.post.requests = append(e.post.requests, r)
 	return e.release(flight{messages: [][]byte{r.raw}})
-}
-
-// numbered makes unique octets of a number: two while they suffice, then four.
-func numbered(n uint32) []byte {
-	if n <= math.MaxUint16 {
-		return binary.BigEndian.AppendUint16(nil, uint16(n))
-	}
-	return binary.BigEndian.AppendUint32(nil, n)
 }
 
 // authenticates reports whether a message belongs to post-handshake authentication.
@@ -249,11 +201,6 @@ func (e *Engine) afterAnswer(w *waiting) *attls.Error {
 		return e.sendAnswer(a)
 	}
 	return nil
-}
-
-func (a *authAnswer) add(raw []byte) {
-	a.messages = append(a.messages, raw)
-	a.transcript.hash.Write(raw)
 }
 
 // makeCertificate begins the client's answer.
@@ -403,16 +350,19 @@ func (e *Engine) finishAnswer(a *authAnswer) *attls.Error {
 	return nil
 }
 
-// reading reports whether an answer of a client's is read: nothing else may come
-// between its messages.
-func (p *postAuthentication) reading() bool {
-	return p.under != nil && p.under.receiving && !p.under.complete
-}
-
-// clone copies the state for a fork.
-func (p *postAuthentication) clone(c *copies) postAuthentication {
-	f := *p
-	f.requests, f.ready = slices.Clone(p.requests), slices.Clone(p.ready)
-	f.under = c.answer(p.under)
-	return f
+// nonceCame sends the request that waited for its nonce. The numbers of random
+// nonces go on behind those of the handshake.
+func (e *Engine) nonceCame(w *waiting) *attls.Error {
+	e.post.pending--
+	r := w.auth.request
+	number := uint32(0)
+	for _, o := range r.context {
+		number = number<<8 | uint32(o)
+	}
+	nonce, err := e.takeNonce(w, (number+1)*uint32(len(e.cfg.Profile.Slots))+uint32(w.slot))
+	if err != nil {
+		return err
+	}
+	r.nonce = nonce
+	return e.sendRequestAgain(r)
 }

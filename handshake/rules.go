@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"attls"
+	"attls/handshake/message"
 	"attls/internal/rule"
 )
 
@@ -45,4 +46,9 @@ func (e *Engine) attestationFailure(f attls.Failure, format string, args ...any)
 		return nil
 	}
 	return attls.Errorf(attls.Violation, f, format, args...)
+}
+
+// skips reports whether a message that a profile adds may stand anywhere.
+func (e *Engine) skips(m *message.Raw) bool {
+	return m.Kind == attls.KindAdded && !e.obeys(rule.AddedInPlace)
 }

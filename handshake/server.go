@@ -435,10 +435,6 @@ func (s serverWaitClientHello) checkSecond(e *Engine, ch *message.ClientHello) *
 	return nil
 }
 
-// noSchemes is the error of a client that cannot be shown a certificate: either it
-// offers no pre-shared key, or none that this server uses.
-func noSchemes() *attls.Error { return missingBy(attls.ExtSignatureAlgorithms, "RFC 8446 4.2.3") }
-
 // readClientHello reads the rest of an acceptable ClientHello.
 func (e *Engine) readClientHello(ch *message.ClientHello, keyOffered bool) *attls.Error {
 	x, ok := ch.Extensions.Find(attls.ExtSignatureAlgorithms)

@@ -13,10 +13,6 @@ const (
 	maxLabel    = 63
 )
 
-// serverName is ServerName as it is sent and compared: without the dot at the end
-// that marks an absolute name, which has no place in server_name (RFC 6066 section 3).
-func (c *Config) serverName() string { return strings.TrimSuffix(c.ServerName, ".") }
-
 // isAddress reports whether a name is an IP literal, which is not sent as
 // server_name (RFC 6066 section 3).
 func isAddress(name string) bool {

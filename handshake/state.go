@@ -38,3 +38,15 @@ type failed struct{}
 
 func (failed) name() string { return "FAILED" }
 func (failed) due() gate    { return gateNow }
+
+// gate orders the moments before which a wait must be answered.
+type gate uint8
+
+const (
+	gateNow               gate = iota // before anything more is sent
+	gateNone                          // the next message needs no answer
+	gateCertificateVerify             // before the peer's CertificateVerify is checked
+	gateFinished                      // before the peer's Finished is accepted or ours is sent
+	gateData                          // before application data
+	gateNever
+)

@@ -214,3 +214,15 @@ func (l tapList) Fork() Tap {
 	}
 	return forked
 }
+
+// attach connects the tap to the record layer and the key schedule.
+func (e *Engine) attach(t Tap) {
+	e.keys.tap = t
+	if t == nil {
+		return
+	}
+	e.in.OnRecord(func(r *record.Raw, p *record.Plan) { t.Record(Received, r, p) })
+	e.out.OnRecord(func(r *record.Raw, p *record.Plan) { t.Record(Sent, r, p) })
+}
+
+func (e *Engine) tap() Tap { return e.keys.tap }

@@ -1,23 +1,15 @@
 package handshake
 
 import (
+	"encoding/binary"
+	"math"
 	"slices"
-	"time"
 
 	"attls"
 	"attls/extensions"
 	"attls/handshake/message"
 	"attls/negotiation"
 )
-
-// TicketRequest asks a server's holder of sessions for a ticket: something that
-// it can turn back into the session.
-type TicketRequest struct {
-	Session *Session
-	// NotAfter bounds the life of the ticket where a profile ties it to the
-	// validity of the verdict on the client, or Policy.Demand does. Zero: no bound.
-	NotAfter time.Time
-}
 
 // issues reports whether this server issues tickets that the client can use.
 func (e *Engine) issues() bool {
@@ -127,4 +119,12 @@ func (e *Engine) receivedTicket(t *message.NewSessionTicket) (*Session, *attls.E
 	s.Lifetime = min(t.Lifetime, uint32(negotiation.MaxTicketLifetime.Seconds()))
 	s.AgeAdd, s.MaxEarlyData = t.AgeAdd, early
 	return s, nil
+}
+
+// numbered makes unique octets of a number: two while they suffice, then four.
+func numbered(n uint32) []byte {
+	if n <= math.MaxUint16 {
+		return binary.BigEndian.AppendUint16(nil, uint16(n))
+	}
+	return binary.BigEndian.AppendUint32(nil, n)
 }

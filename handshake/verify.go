@@ -120,7 +120,7 @@ func (t *Trust) validate(r *CertificateVerdictRequest) *attls.Error {
 		}
 	}
 	shown := append([]*x509.Certificate{leaf}, intermediates...)
-	leaf = t.path(&o, leaf, intermediates)
+	leaf = path(&o, t.Roots, t.Anchors, leaf, intermediates)
 	if _, err := leaf.Verify(o); err != nil {
 		failure := chainFailure(err)
 		if bad := badSignature(shown); bad != nil && failure == attls.FailUnknownCA {

@@ -1,9 +1,12 @@
 package handshake
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"attls"
+	"attls/extensions"
 	"attls/negotiation"
 )
 
@@ -131,4 +134,52 @@ type Answer struct {
 	Ticket         []byte
 	TicketLifetime time.Duration
 	// A CertificateVerdict wait needs nothing more: any Answer accepts the chain.
+}
+
+// EarlyDataRequest asks a server's application whether the early data that a
+// client sends may be handled. Whether it is a replay, only the holder of what
+// was seen before can say (RFC 8446 section 8).
+type EarlyDataRequest struct {
+	Session *Session
+	// Binder identifies the ClientHello: a replay has the same.
+	Binder []byte
+}
+
+// PSKRequest asks for pre-shared keys.
+type PSKRequest struct {
+	// ServerName and ALPN are a client's: what it is going to ask for.
+	ServerName string
+	ALPN       []string
+	// Identities are a server's: what the client offers, in its order.
+	Identities []extensions.PSKIdentity
+	// EarlyData says that early data would be sent, or was sent, with the first.
+	EarlyData bool
+}
+
+// TicketRequest asks a server's holder of sessions for a ticket: something that
+// it can turn back into the session.
+type TicketRequest struct {
+	Session *Session
+	// NotAfter bounds the life of the ticket where a profile ties it to the
+	// validity of the verdict on the client, or Policy.Demand does. Zero: no bound.
+	NotAfter time.Time
+}
+
+// unanswered makes the failure of a wait whose source gave an error, or no
+// answer in time. An *attls.Error of the source's says itself what failed.
+func unanswered(ctx context.Context, k WaitKind, cause error) *attls.Error {
+	var e *attls.Error
+	if errors.As(cause, &e) {
+		return e
+	}
+	failure := attls.FailTimeout
+	switch {
+	case ctx.Err() == context.Canceled:
+		failure = attls.FailCanceled
+	case k == WaitNonce || k == WaitAppraisal:
+		failure = attls.FailVerifierUnreachable
+	case k == WaitEvidence:
+		failure = attls.FailAttesterUnavailable
+	}
+	return because(cause, failure, "no answer to the %v wait", k)
 }

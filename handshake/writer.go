@@ -1,0 +1,202 @@
+package handshake
+
+import (
+	"sync"
+
+	"attls"
+	"attls/handshake/message"
+	"attls/internal/provider"
+	"attls/record"
+)
+
+// Writer is the sending half of a connection, with its own lock.
+type Writer struct {
+	mu     sync.Mutex
+	out    *record.Writer
+	suite  *provider.Suite
+	secret secret
+	shared *half
+	limit  uint64 // records under one key before an update of our own
+	closed bool
+	quiet  bool // never send KeyUpdate
+	tap    Tap
+	role   attls.Role
+
+	generation int // KeyUpdates so far
+}
+
+// fork is as that of a Reader.
+func (w *Writer) fork(out *record.Writer, shared *half, tap Tap) *Writer {
+	return &Writer{out: out, suite: w.suite, secret: w.secret, shared: shared, limit: w.limit, closed: w.closed, quiet: w.quiet, tap: tap,
+		role: w.role, generation: w.generation}
+}
+
+// keyUpdate sends KeyUpdate and moves to the next key.
+func (w *Writer) keyUpdate(request bool) *attls.Error {
+	if int64(w.generation) >= maxGeneration {
+		return attls.Errorf(attls.Local, attls.FailCanceled, "no sending key comes after the epoch 2^48-1")
+	}
+	request = request && w.shared.awaiting.CompareAndSwap(false, true)
+	var b [8]byte
+	if err := w.send((&message.KeyUpdate{RequestUpdate: request}).Append(b[:0])); err != nil {
+		return err
+	}
+	w.out.Flush()
+	w.generation++
+	aead, iv, err := update(w.suite, &w.secret, w.tap, trafficName(w.role, w.generation))
+	if err != nil {
+		return err
+	}
+	w.out.SetKey(aead, iv)
+	return nil
+}
+
+// send sends a handshake message, or what the tap makes of it.
+func (w *Writer) send(raw []byte) *attls.Error {
+	if w.tap == nil {
+		return w.out.Handshake(raw)
+	}
+	m, err := message.ParseRaw(raw)
+	if err != nil {
+		return attls.Errorf(attls.Local, attls.FailInternal, "a message of ours does not parse: %v", err)
+	}
+	var p Plan
+	w.tap.Message(Sent, &m, &p)
+	list := p.Before
+	switch {
+	case p.Drop:
+	case p.Replace != nil:
+		list = append(list, p.Replace)
+	default:
+		list = append(list, raw)
+	}
+	for _, b := range append(list, p.After...) {
+		if err := w.out.Handshake(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AnswerUpdate sends the KeyUpdate that the peer waits for, if it does. Write
+// does the same before its data. A request that comes after the last epoch is
+// ignored (RFC 9846 section 4.7.3).
+func (w *Writer) AnswerUpdate() *attls.Error {
+	if w.closed || !w.shared.updateRequested.Load() || !w.shared.updateRequested.CompareAndSwap(true, false) || !w.mayUpdate() {
+		return nil
+	}
+	return w.keyUpdate(false)
+}
+
+// mayUpdate reports whether this end may still send a KeyUpdate.
+func (w *Writer) mayUpdate() bool { return !w.quiet && int64(w.generation) < maxGeneration }
+
+// Lock and Unlock serialise writers: hold the lock from Write to Wrote.
+func (w *Writer) Lock()   { w.mu.Lock() }
+func (w *Writer) Unlock() { w.mu.Unlock() }
+
+// TryLock takes the lock if nobody holds it.
+func (w *Writer) TryLock() bool { return w.mu.TryLock() }
+
+// Write protects application data; the records are then in Output.
+func (w *Writer) Write(p []byte) *attls.Error {
+	if w.closed {
+		return attls.Errorf(attls.Local, attls.FailCanceled, "write after close_notify")
+	}
+	if err := w.AnswerUpdate(); err != nil {
+		return err
+	}
+	// RFC 9846 section 5.5: a key protects only so many records, and where no
+	// other comes after it, the connection has to be closed.
+	if w.limit > 0 && w.out.Sequence() >= w.limit {
+		if !w.mayUpdate() {
+			return exhausted(w.limit)
+		}
+		if err := w.keyUpdate(false); err != nil {
+			return err
+		}
+	}
+	return w.out.Write(attls.ContentTypeApplicationData, p)
+}
+
+// KeyUpdate changes our sending key and, on request, asks the peer to change its,
+// unless the peer still owes us such a change.
+func (w *Writer) KeyUpdate(request bool) *attls.Error {
+	if w.closed {
+		return attls.Errorf(attls.Local, attls.FailCanceled, "KeyUpdate after close_notify")
+	}
+	if w.quiet {
+		return attls.Errorf(attls.Local, attls.FailConfiguration, "the profile never sends KeyUpdate")
+	}
+	return w.keyUpdate(request)
+}
+
+// CloseNotify ends our direction; nothing can be written after it.
+func (w *Writer) CloseNotify() *attls.Error {
+	if w.closed {
+		return nil
+	}
+	w.closed = true
+	return w.alert(1, attls.AlertCloseNotify)
+}
+
+// Alert sends a fatal alert, or user_canceled with a close_notify after it, and
+// ends our direction.
+func (w *Writer) Alert(a attls.AlertDescription) *attls.Error {
+	if w.closed {
+		return nil
+	}
+	w.closed = true
+	for _, x := range lastAlerts(a) {
+		if err := w.alert(x.level, x.alert); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *Writer) alert(level byte, a attls.AlertDescription) *attls.Error {
+	if w.tap != nil {
+		w.tap.Alert(Sent, a)
+	}
+	err := w.out.Write(attls.ContentTypeAlert, []byte{level, byte(a)})
+	w.out.Flush()
+	return err
+}
+
+// Output returns the octets to send and Wrote says how many were sent.
+func (w *Writer) Output() []byte { return w.out.Output() }
+func (w *Writer) Wrote(n int) {
+	w.out.Wrote(n)
+	if len(w.out.Output()) == 0 {
+		w.shared.unwritten.Store(0)
+	}
+}
+
+// flight is what a Writer sends in one piece: messages, and a Finished over a
+// transcript hash where there is one.
+type flight struct {
+	messages [][]byte
+	finish   []byte
+}
+
+// sendFlight sends a flight in one piece.
+func (w *Writer) sendFlight(f flight) *attls.Error {
+	if w.closed {
+		return attls.Errorf(attls.Local, attls.FailCanceled, "a handshake message after close_notify")
+	}
+	w.shared.unwritten.Add(1)
+	for _, raw := range f.messages {
+		if err := w.send(raw); err != nil {
+			return err
+		}
+	}
+	if f.finish != nil {
+		m := message.Finished{VerifyData: w.suite.FinishedMAC(nil, w.secret.bytes(), f.finish)}
+		if err := w.send(m.Append(nil)); err != nil {
+			return err
+		}
+	}
+	w.out.Flush()
+	return nil
+}
