@@ -48,9 +48,9 @@ type Table struct {
 	off  rule.Rule // not enforced
 }
 
-// Without returns a table that does not enforce a rule: a tool for proving that
-// cases check what they name. The type of the rule is internal.
-func (t *Table) Without(r rule.Rule) *Table { return &Table{t.rows, r} }
+func init() {
+	rule.Register(func(t *Table, r rule.Rule) *Table { return &Table{t.rows, r} })
+}
 
 // Lookup returns the row of an extension.
 func (t *Table) Lookup(x attls.ExtensionType) (*Row, bool) {

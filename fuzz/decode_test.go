@@ -51,7 +51,7 @@ func examples(t testing.TB) (messages, bodies, wires [][]byte) {
 	for i := range Scenarios() {
 		s := &Scenarios()[i]
 		tap := &collect{}
-		o := s.Options(true, [2]handshake.Tap{tap, tap})
+		o := s.options(true, [2]handshake.Tap{tap, tap})
 		o.KeepWire = true
 		p, err := pair.New(o)
 		if err != nil {

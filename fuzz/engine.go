@@ -110,8 +110,8 @@ func RunScript(script []byte, states map[string]bool) (*Outcome, error) {
 			return nil, err
 		}
 	}
-	p.answer = s.Answer(role, null)
-	c := s.Config(role, Provider(null), p.tap)
+	p.answer = s.answer(role, null)
+	c := s.config(role, null, p.tap)
 	create := handshake.NewClient
 	if role == attls.RoleServer {
 		create = handshake.NewServer

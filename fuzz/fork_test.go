@@ -14,7 +14,7 @@ import (
 func TestForkScenarios(t *testing.T) {
 	for i := range Scenarios() {
 		s := &Scenarios()[i]
-		o := s.Options(false, [2]handshake.Tap{&alerts{}, &alerts{}})
+		o := s.options(false, [2]handshake.Tap{&alerts{}, &alerts{}})
 		o.KeepWire = true
 		o.Delay = func(_ attls.Role, w *handshake.Wait) int {
 			if w.Kind == handshake.WaitAppraisal {

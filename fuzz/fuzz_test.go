@@ -14,7 +14,7 @@ import (
 // recorded is what the ends of a scenario send in an undisturbed run.
 func recorded(t testing.TB, s *Scenario, null bool) [2][]byte {
 	t.Helper()
-	o := s.Options(null, [2]handshake.Tap{})
+	o := s.options(null, [2]handshake.Tap{})
 	o.KeepWire = true
 	p, err := pair.New(o)
 	if err != nil {

@@ -194,7 +194,7 @@ func runPair(scenario int, null bool, plan []byte) (*pair.Pair, error) {
 	s := &scenarios[scenario%len(scenarios)]
 	list := readPlan(plan)
 	taps := [2]*mutator{{plan: list[0]}, {plan: list[1]}}
-	o := s.Options(null, [2]handshake.Tap{taps[0], taps[1]})
+	o := s.options(null, [2]handshake.Tap{taps[0], taps[1]})
 	o.MaxSteps, o.KeepWire = pairSteps, true
 	p, err := pair.New(o)
 	if err != nil {

@@ -98,11 +98,14 @@ var (
 	keyOnCurve  = sync.OnceValues(enginetest.ECDSA)
 )
 
-// Config makes the configuration of one end.
-func (s *Scenario) Config(r attls.Role, pr provider.Provider, tap handshake.Tap) *handshake.Config {
-	c := &handshake.Config{Random: enginetest.Random(r.String()), Provider: pr, Tap: tap, Profile: s.profile,
+// config makes the configuration of one end.
+func (s *Scenario) config(r attls.Role, null bool, tap handshake.Tap) *handshake.Config {
+	c := &handshake.Config{Random: enginetest.Random(r.String()), Tap: tap, Profile: s.profile,
 		ALPN: []string{"attls"}, RecordSizeLimit: 16385, CanAuthenticate: true, AttesterSize: 32, AppraiserSize: 32,
 		Groups: []attls.NamedGroup{attls.GroupX25519, attls.GroupSecp256r1}}
+	if null {
+		provider.Select(c, provider.Null())
+	}
 	if s.attester[r] {
 		c.Policy.Produce = []negotiation.Scheme{s.scheme()}
 	}
@@ -123,8 +126,8 @@ func (s *Scenario) Config(r attls.Role, pr provider.Provider, tap handshake.Tap)
 	return c
 }
 
-// Answer answers a wait of one end: with what lets a handshake succeed.
-func (s *Scenario) Answer(r attls.Role, null bool) pair.Answer {
+// answer answers a wait of one end: with what lets a handshake succeed.
+func (s *Scenario) answer(r attls.Role, null bool) pair.Answer {
 	plain := enginetest.Answer(credentials[r])
 	return func(w *handshake.Wait) (handshake.Answer, *attls.Error) {
 		switch w.Kind {
@@ -161,7 +164,7 @@ func (s *Scenario) exported() ([]byte, error) {
 	if v, ok := exports.Load(s.Name); ok {
 		return v.([]byte), nil
 	}
-	p, err := pair.New(s.Options(false, [2]handshake.Tap{}))
+	p, err := pair.New(s.options(false, [2]handshake.Tap{}))
 	if err != nil {
 		return nil, err
 	}
@@ -173,20 +176,12 @@ func (s *Scenario) exported() ([]byte, error) {
 	return v, err
 }
 
-// Provider returns the null provider or the real one.
-func Provider(null bool) provider.Provider {
-	if null {
-		return provider.Null()
-	}
-	return provider.Real()
-}
-
-// Options are those of a Pair that plays the scenario.
-func (s *Scenario) Options(null bool, taps [2]handshake.Tap) pair.Options {
+// options are those of a Pair that plays the scenario.
+func (s *Scenario) options(null bool, taps [2]handshake.Tap) pair.Options {
 	return pair.Options{
-		Client: s.Config(attls.RoleClient, Provider(null), taps[attls.RoleClient]),
-		Server: s.Config(attls.RoleServer, Provider(null), taps[attls.RoleServer]),
-		Answer: [2]pair.Answer{s.Answer(attls.RoleClient, null), s.Answer(attls.RoleServer, null)},
+		Client: s.config(attls.RoleClient, null, taps[attls.RoleClient]),
+		Server: s.config(attls.RoleServer, null, taps[attls.RoleServer]),
+		Answer: [2]pair.Answer{s.answer(attls.RoleClient, null), s.answer(attls.RoleServer, null)},
 		Send:   [2][]byte{[]byte("from client"), []byte("from server")},
 	}
 }

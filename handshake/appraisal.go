@@ -148,7 +148,7 @@ func (e *Engine) checkDemand(passing gate) *attls.Error {
 	if e.role == attls.RoleServer {
 		failure, of = attls.FailDemandedByServer, rule.DemandByServer
 	}
-	if !p.Obeys(of) {
+	if !rule.Obeys(p, of) {
 		return nil
 	}
 	return attls.Errorf(attls.Refused, failure, "the %v must attest and was not accepted", peer).By(p.ID)

@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -189,9 +190,8 @@ type Config struct {
 	KeyLog io.Writer
 	// Tap sees and may change everything. Nil: none.
 	Tap Tap
-	// Provider is the cryptography; its type is internal, so only this module
-	// can set it. Nil: the real one.
-	Provider provider.Provider
+
+	prov provider.Provider // nil: the real one; see provider.Select
 
 	logging sync.Mutex // one line of KeyLog at a time
 
@@ -211,6 +211,25 @@ var (
 	}
 )
 
+func init() {
+	provider.Select = func(config any, p provider.Provider) { config.(*Config).prov = p }
+	rule.Register((*Config).without)
+}
+
+// without returns a copy of the configuration of an engine that does not enforce a
+// rule.
+func (c *Config) without(r rule.Rule) *Config {
+	q := &Config{prov: c.prov}
+	from, to := reflect.ValueOf(c).Elem(), reflect.ValueOf(q).Elem()
+	for i := range to.NumField() {
+		if to.Type().Field(i).IsExported() {
+			to.Field(i).Set(from.Field(i))
+		}
+	}
+	q.Profile = rule.Without(c.Profile, r)
+	return q
+}
+
 func (c *Config) random() Random {
 	if c.Random == nil {
 		return SystemRandom{}
@@ -219,10 +238,10 @@ func (c *Config) random() Random {
 }
 
 func (c *Config) provider() provider.Provider {
-	if c.Provider == nil {
+	if c.prov == nil {
 		return provider.Real()
 	}
-	return c.Provider
+	return c.prov
 }
 
 func (c *Config) suites() []attls.CipherSuite {
@@ -316,8 +335,8 @@ func (c *Config) placement() (*extensions.Table, *attls.Error) {
 			return
 		}
 		for _, r := range tableRules {
-			if !c.Profile.Obeys(r) {
-				c.table = c.table.Without(r)
+			if !rule.Obeys(c.Profile, r) {
+				c.table = rule.Without(c.table, r)
 			}
 		}
 		rows := make([]extensions.Row, 0, len(c.Profile.Extensions))

@@ -154,8 +154,6 @@ func (c *Config) checkHolders() *attls.Error {
 		return badField("Config.KeyLog", "a nil %T", c.KeyLog)
 	case onlyNil(c.Tap):
 		return badField("Config.Tap", "a nil %T", c.Tap)
-	case onlyNil(c.Provider):
-		return badField("Config.Provider", "a nil %T", c.Provider)
 	}
 	for i, a := range c.CertificateCompression {
 		if isNil(a) {

@@ -67,7 +67,7 @@ var forked = map[string]func() pair.Options{
 		return o
 	},
 	"null provider": func() pair.Options {
-		o := direct(func(c, s *handshake.Config) { c.Provider, s.Provider = provider.Null(), provider.Null() })
+		o := direct(func(c, s *handshake.Config) { provider.Select(c, provider.Null()); provider.Select(s, provider.Null()) })
 		for r := range o.Answer {
 			o.Answer[r] = nullAnswer(o.Answer[r])
 		}

@@ -33,7 +33,7 @@ func TestKeyLimits(t *testing.T) {
 		t.Run(r.String(), func(t *testing.T) {
 			p, taps := established(t, func(c, s *handshake.Config) {
 				for _, cfg := range []*handshake.Config{c, s} {
-					cfg.Provider = tired{provider.Real(), 3}
+					provider.Select(cfg, tired{provider.Real(), 3})
 				}
 			})
 			e := p.Engine(r)

@@ -249,7 +249,7 @@ func TestPostHandshakeAttestationRules(t *testing.T) {
 	add := certificate(func(ct *message.Certificate) {
 		ct.Entries[0].Extensions = append(ct.Entries[0].Extensions, extensions.Extension{Type: 0xff06, Body: []byte{0, 0, 1, 7}})
 	})
-	withhold := func(l *laterAttesting) { l.o.Client.Profile = l.o.Client.Profile.Without(rule.CredentialSent) }
+	withhold := func(l *laterAttesting) { l.o.Client.Profile = rule.Without(l.o.Client.Profile, rule.CredentialSent) }
 	for name, test := range map[string]struct {
 		at       at
 		plan     func(*message.Raw, *handshake.Plan)

@@ -201,7 +201,7 @@ func TestRecordsUnderTheEarlyKey(t *testing.T) {
 	m.mustMeet(t, early)
 	o := direct(early)
 	o.Client.PSK, o.Server.PSK = true, true
-	o.Client.Provider = tired{provider.Real(), 3}
+	provider.Select(o.Client, tired{provider.Real(), 3})
 	o.Answer = [2]pair.Answer{m.answers(attls.RoleClient, clientCredential), m.answers(attls.RoleServer, serverCredential)}
 	p, err := pair.New(o)
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"attls/internal/rule"
 )
 
-// obeys reports whether a rule is in force; see profile.Profile.Without.
-func (e *Engine) obeys(r rule.Rule) bool { return e.cfg.Profile.Obeys(r) }
+// obeys reports whether a rule is in force; see rule.Without.
+func (e *Engine) obeys(r rule.Rule) bool { return rule.Obeys(e.cfg.Profile, r) }
 
 // enforce returns the error of a broken rule, or nil where the rule is off.
 func (e *Engine) enforce(r rule.Rule, err *attls.Error) *attls.Error {

@@ -22,7 +22,7 @@ func usable(p *profile.Profile, slot int, self attls.Role, policy Policy) []Sche
 	if p.Slots[slot].Attester == self {
 		list, other, limited = policy.Produce, policy.Accept, rule.OfferProducible
 	}
-	if !p.Obeys(limited) {
+	if !rule.Obeys(p, limited) {
 		list = slices.Concat(list, other)
 	}
 	var out []Scheme
@@ -52,7 +52,7 @@ func Offer(p *profile.Profile, policy Policy, canAuthenticate bool) (Slots, *att
 				return rank(bytes.Equal(a.Wire, first.Wire)) - rank(bytes.Equal(b.Wire, first.Wire))
 			})
 		}
-		if !p.Obeys(rule.OfferOrder) {
+		if !rule.Obeys(p, rule.OfferOrder) {
 			slices.Reverse(out.Offers[i])
 		}
 		total += len(out.Offers[i])
@@ -85,10 +85,10 @@ func Choose(p *profile.Profile, offered Slots, policy Policy) (Slots, *attls.Err
 		took = took || offered.Present[i]
 		own := usable(p, i, attls.RoleServer, policy)
 		willing = willing || len(own) > 0
-		if len(own) == 0 && !p.Obeys(rule.ChooseWanted) {
+		if len(own) == 0 && !rule.Obeys(p, rule.ChooseWanted) {
 			own = offered.Offers[i]
 		}
-		if !p.Obeys(rule.ChooseAnswered) || len(own) == 0 || len(offered.Offers[i]) == 0 || p.Rules.OnePerAttester && attests[slot.Attester] {
+		if !rule.Obeys(p, rule.ChooseAnswered) || len(own) == 0 || len(offered.Offers[i]) == 0 || p.Rules.OnePerAttester && attests[slot.Attester] {
 			continue
 		}
 		first, second := offered.Offers[i], own
@@ -96,7 +96,7 @@ func Choose(p *profile.Profile, offered Slots, policy Policy) (Slots, *attls.Err
 			first, second = own, offered.Offers[i]
 		}
 		s := find(own, common(first, second))
-		if s == nil && !p.Obeys(rule.ChooseCommon) {
+		if s == nil && !rule.Obeys(p, rule.ChooseCommon) {
 			s = &own[0]
 		}
 		if s == nil {

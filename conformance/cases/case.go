@@ -1,6 +1,7 @@
 package cases
 
 import (
+	"errors"
 	"fmt"
 
 	"attls"
@@ -16,7 +17,7 @@ import (
 // that must go well and in which one end must have behaved as it should.
 type Case struct {
 	Name     string            `json:"name"`
-	Rule     rule.Rule         `json:"rule"`
+	Rule     string            `json:"rule"` // its id; "": none that can be turned off
 	Does     string            `json:"does"`
 	Fault    *Fault            `json:"fault,omitempty"` // nil: a connection that is looked at
 	Scenario scenario.Scenario `json:"scenario"`
@@ -100,7 +101,7 @@ func departures(p *profile.Profile) map[string]string {
 
 // asCase is a fault as a case of a profile; nil: of TLS 1.3 itself.
 func (f *Fault) asCase(p *profile.Profile) Case {
-	return Case{Name: f.Name, Rule: f.rule, Does: f.Does, Fault: f, Scenario: f.Scenario, p: p, apply: f.apply, judge: f.Judge}
+	return Case{Name: f.Name, Rule: string(f.rule), Does: f.Does, Fault: f, Scenario: f.Scenario, p: p, apply: f.apply, judge: f.Judge}
 }
 
 // NotRunError says that a case could not be run at all.
@@ -110,28 +111,40 @@ func (e *NotRunError) Error() string { return "it could not be run: " + e.Err.Er
 func (e *NotRunError) Unwrap() error { return e.Err }
 
 // Run runs the case in memory. It is nil when everything went as expected.
-func (c *Case) Run() error { return c.run(c.p) }
+func (c *Case) Run() error { return c.run((*scenario.Setup).RunInMemory) }
 
-// RunWithoutRule runs the case with its rule turned off at both ends; a case
-// that checks its rule fails then.
-func (c *Case) RunWithoutRule() error {
-	p := c.p
-	if p == nil {
-		p = &profile.Profile{}
+// Prove shows that the case checks its rule: it runs the case as it is, and again with
+// the rule turned off at both ends, where it must fail. how says how it failed then;
+// an error says what is wrong.
+func (c *Case) Prove() (how string, err error) {
+	if err := c.Run(); err != nil {
+		return "", fmt.Errorf("it fails with the rule in force: %w", err)
 	}
-	return c.run(p.Without(c.Rule))
+	err = c.run(func(s *scenario.Setup) (*scenario.Result, error) {
+		result, err := rule.RunInMemory(s, rule.Rule(c.Rule))
+		r, _ := result.(*scenario.Result)
+		return r, err
+	})
+	var not *NotRunError
+	switch {
+	case err == nil:
+		return "", errors.New("it passes without the rule")
+	case errors.As(err, &not):
+		return "", err
+	}
+	return err.Error(), nil
 }
 
-func (c *Case) run(p *profile.Profile) error {
+func (c *Case) run(connect func(*scenario.Setup) (*scenario.Result, error)) error {
 	s := c.Scenario
-	set, err := scenario.NewSetup(p, &s)
+	set, err := scenario.NewSetup(c.p, &s)
 	if err != nil {
 		return &NotRunError{err}
 	}
 	if c.apply != nil {
 		c.apply(set)
 	}
-	r, err := set.RunInMemory()
+	r, err := connect(set)
 	if err != nil {
 		return &NotRunError{err}
 	}
@@ -163,7 +176,7 @@ func (k *check) find(p *profile.Profile, open scenario.Scenario) (Case, bool) {
 		}
 		c, s := inCombination(p, open, combination)
 		if a := k.try(c); a != nil {
-			return Case{Name: k.name, Rule: k.rule, Does: k.does, Scenario: *s, p: p, apply: a.apply, judge: a.judge}, true
+			return Case{Name: k.name, Rule: string(k.rule), Does: k.does, Scenario: *s, p: p, apply: a.apply, judge: a.judge}, true
 		}
 	}
 	return Case{}, false

@@ -20,12 +20,12 @@ func TestCases(t *testing.T) {
 		if c.Rule == "" {
 			continue
 		}
-		if err := c.RunWithoutRule(); err == nil {
-			t.Errorf("%s passes without %s", c.Name, c.Rule)
+		if _, err := c.Prove(); err != nil {
+			t.Errorf("%s without %s: %v", c.Name, c.Rule, err)
 		}
-		c.Rule = rule.OfferOrder
-		if err := c.RunWithoutRule(); err != nil {
-			t.Errorf("%s fails without a rule that it does not check: %v", c.Name, err)
+		c.Rule = string(rule.OfferOrder)
+		if how, err := c.Prove(); err == nil {
+			t.Errorf("%s fails without a rule that it does not check: %s", c.Name, how)
 		}
 	}
 }
@@ -44,7 +44,7 @@ func TestCaseDoesNotRun(t *testing.T) {
 func TestReadingCases(t *testing.T) {
 	var found []string
 	for _, c := range Cases(load(t, "early-attestation-06")) {
-		if c.Rule == rule.BinderCompared && c.Fault.Name != "binder" {
+		if c.Rule == string(rule.BinderCompared) && c.Fault.Name != "binder" {
 			found = append(found, c.Name)
 		}
 	}

@@ -456,7 +456,7 @@ func tryUnwilling(c *circumstance) *attempt {
 
 // unaware makes an end a plain TLS 1.3 peer.
 func unaware(s *scenario.Setup, r attls.Role) {
-	s.Ends[r].Config.Profile = s.Profile.Unaware()
+	s.Ends[r].Config.Profile = nil
 	s.Ends[r].Config.Policy = negotiation.Policy{}
 }
 
@@ -889,7 +889,7 @@ func tryEmptyList(c *circumstance) *attempt {
 		return nil
 	}
 	return &attempt{rejects: attls.RoleServer, at: attls.KindClientHello, apply: func(s *scenario.Setup) {
-		s.Tap(attls.RoleClient, tamper.Fields(s.Profile.Without(rule.GrammarBounds), attls.KindClientHello, 0, attls.RoleClient, func(f *profile.Fields) {
+		s.Tap(attls.RoleClient, tamper.Fields(rule.Without(s.Profile, rule.GrammarBounds), attls.KindClientHello, 0, attls.RoleClient, func(f *profile.Fields) {
 			f.Offers[c.slot()] = nil
 		}))
 	}}
@@ -901,7 +901,7 @@ func tryShortNonce(c *circumstance) *attempt {
 		return nil // no length to shorten, or none that is told
 	}
 	return &attempt{rejects: c.attester, at: slot.Nonce.Message, apply: func(s *scenario.Setup) {
-		s.Tap(c.attester.Peer(), tamper.Fields(s.Profile.Without(rule.GrammarBounds), slot.Nonce.Message, 0, c.attester.Peer(), func(f *profile.Fields) {
+		s.Tap(c.attester.Peer(), tamper.Fields(rule.Without(s.Profile, rule.GrammarBounds), slot.Nonce.Message, 0, c.attester.Peer(), func(f *profile.Fields) {
 			f.Nonces[c.slot()] = bytes.Repeat([]byte{7}, slot.NonceMin-1)
 		}))
 	}}

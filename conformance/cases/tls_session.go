@@ -136,7 +136,7 @@ func resumed(apply func(*scenario.Setup)) func(*scenario.Setup) {
 
 // tlsChecks are looks at good connections of TLS 1.3 itself.
 var tlsChecks = []Case{
-	{Name: "resumed-name", Rule: rule.NameUnanswered, Does: "A server that resumes a session does not acknowledge server_name.",
+	{Name: "resumed-name", Rule: string(rule.NameUnanswered), Does: "A server that resumes a session does not acknowledge server_name.",
 		apply: resumed(func(s *scenario.Setup) { s.Ends[server].Config.AcknowledgeServerName = true }),
 		judge: goodAnd(resumedAnswer(func(l extensions.List) error {
 			if _, ok := l.Find(attls.ExtServerName); ok {
@@ -144,7 +144,7 @@ var tlsChecks = []Case{
 			}
 			return nil
 		})), Scenario: scenario.Scenario{Attester: scenario.AttestNone}},
-	{Name: "resumed-type", Rule: rule.TypeRepeated, Does: "A server that resumes a session tells the type of its certificate where the client has offered types.",
+	{Name: "resumed-type", Rule: string(rule.TypeRepeated), Does: "A server that resumes a session tells the type of its certificate where the client has offered types.",
 		apply: resumed(func(*scenario.Setup) {}),
 		judge: goodAnd(resumedAnswer(func(l extensions.List) error {
 			if b, _ := l.Get(attls.ExtServerCertificateType); !slices.Equal(b, []byte{byte(attls.CertificateRawPublicKey)}) {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-
-	"attls/internal/rule"
 )
 
 // Markdown is SPEC.md: a table for each document, and after it the ambiguities
@@ -52,7 +50,7 @@ func (d *Document) markdown(b *strings.Builder) {
 		if r.Class == Later {
 			cases = r.Reason
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", r.ID, r.Text, r.Class, r.Where, rules(r.Rules), cases)
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", r.ID, r.Text, r.Class, r.Where, strings.Join(r.Rules, ", "), cases)
 	}
 	if len(d.Readings) == 0 {
 		return
@@ -76,12 +74,4 @@ func linked(ids string) string {
 	return ambiguity.ReplaceAllStringFunc(ids, func(id string) string {
 		return "[" + id + "](docs/ambiguities.md#" + ambiguityAnchor(id) + ")"
 	})
-}
-
-func rules(list []rule.Rule) string {
-	names := make([]string, len(list))
-	for i, r := range list {
-		names[i] = string(r)
-	}
-	return strings.Join(names, ", ")
 }

@@ -42,7 +42,7 @@ type Row struct {
 	Reason string   `yaml:"reason" json:"reason,omitempty"` // of Later
 	// Rules are those that the row's cases check, by the names under which Prove
 	// turns them off.
-	Rules []rule.Rule `yaml:"-" json:"rules,omitempty"`
+	Rules []string `yaml:"-" json:"rules,omitempty"`
 
 	inherited bool // from the document's base
 }
@@ -160,7 +160,7 @@ func (d *Document) complete(before []Document) error {
 			}
 		}
 		if r.Where == "" && len(r.Rules) > 0 {
-			r.Where = places[r.Rules[0]]
+			r.Where = places[rule.Rule(r.Rules[0])]
 		}
 	}
 	return nil
@@ -197,7 +197,7 @@ func (d *Document) inherit(before []Document) error {
 func (d *Document) source() []Row {
 	rows := slices.Clone(d.Rows)
 	for i := range rows {
-		if len(rows[i].Rules) > 0 && rows[i].Where == places[rows[i].Rules[0]] {
+		if len(rows[i].Rules) > 0 && rows[i].Where == places[rule.Rule(rows[i].Rules[0])] {
 			rows[i].Where = ""
 		}
 	}

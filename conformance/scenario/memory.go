@@ -10,14 +10,21 @@ import (
 	"attls/conformance/trace"
 	"attls/extensions/profile"
 	"attls/handshake"
+	"attls/internal/rule"
 )
 
 // shared is what runs in memory have around them; it is made once, since making
 // keys takes longer than such a run.
 var shared = sync.OnceValues(NewEnvironment)
 
-// NewSetup builds both ends of a scenario for a run in memory. A profile is
-// given apart from the scenario's own, since the ends of a proof go without a rule.
+func init() {
+	rule.RunInMemory = func(set any, r rule.Rule) (any, error) {
+		result, err := set.(*Setup).runInMemory(func(c *handshake.Config) *handshake.Config { return rule.Without(c, r) })
+		return result, err
+	}
+}
+
+// NewSetup builds both ends of a scenario for a run in memory.
 func NewSetup(p *profile.Profile, s *Scenario) (*Setup, error) {
 	env, err := shared()
 	if err != nil {
@@ -28,6 +35,12 @@ func NewSetup(p *profile.Profile, s *Scenario) (*Setup, error) {
 
 // RunInMemory runs both ends in one goroutine, with application data both ways.
 func (s *Setup) RunInMemory() (*Result, error) {
+	return s.runInMemory(func(c *handshake.Config) *handshake.Config { return c })
+}
+
+// runInMemory runs engines of what is made of the configurations, which nobody else
+// gets to see.
+func (s *Setup) runInMemory(configured func(*handshake.Config) *handshake.Config) (*Result, error) {
 	o := pair.Options{Send: [2][]byte{[]byte(Request), []byte(response)}, KeepWire: true, Split: [2]pair.Split{}}
 	var traces [2]*trace.Trace
 	for _, role := range attls.Roles() {
@@ -45,7 +58,7 @@ func (s *Setup) RunInMemory() (*Result, error) {
 			o.Answer[role] = s.showOther(o.Answer[role])
 		}
 	}
-	o.Client, o.Server = s.Ends[attls.RoleClient].Config, s.Ends[attls.RoleServer].Config
+	o.Client, o.Server = configured(s.Ends[attls.RoleClient].Config), configured(s.Ends[attls.RoleServer].Config)
 	both, err := pair.New(o)
 	if err != nil {
 		return nil, err

@@ -175,7 +175,7 @@ func malformedExtension(name string, err *attls.Error) *attls.Error {
 
 func (c *codec) decode(kind attls.MessageKind, sender attls.Role, t attls.ExtensionType, raw []byte, f *Fields) error {
 	b := c.bodies[site{kind, sender, t}]
-	if b == nil && !c.p.Obeys(rule.ExtensionInPlace) {
+	if b == nil && !c.p.obeys(rule.ExtensionInPlace) {
 		return nil
 	}
 	if b == nil {

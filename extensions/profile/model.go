@@ -338,7 +338,7 @@ type Profile struct {
 	settled *value // the same without switches
 	codec   codecs // the compiled structures
 
-	off rule.Rule // not enforced; see Without
+	off rule.Rule // not enforced; see without
 }
 
 // Source is the profile's document with its bases merged in, as YAML; it loads

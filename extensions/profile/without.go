@@ -8,17 +8,25 @@ import (
 	"attls/internal/rule"
 )
 
-// Obeys reports whether a rule is in force; it is unless Without turned it off.
-// A nil profile obeys every rule.
-func (p *Profile) Obeys(r rule.Rule) bool { return p == nil || p.off != r }
+func init() {
+	rule.Register((*Profile).without)
+	rule.Obeys = func(p any, r rule.Rule) bool { return p.(*Profile).obeys(r) }
+}
 
-// Without returns a copy of the profile under which one rule is not enforced. It
-// is a tool for proving that cases check the rules they name: the type of the
-// rule is internal, and no file, option or flag leads here. Rules that are
+// obeys reports whether a rule is in force; it is unless without turned it off.
+// A nil profile obeys every rule.
+func (p *Profile) obeys(r rule.Rule) bool { return p == nil || p.off != r }
+
+// without returns a copy of the profile under which one rule is not enforced. It
+// is a tool for proving that cases check the rules they name: only this module
+// reaches it, and no file, option or flag leads here. Rules that are
 // parameters of the profile are set to what permits everything; a failure that
 // its alert alone decides is let pass, as under the alert none; for the others
-// the engine asks Obeys where it enforces them.
-func (p *Profile) Without(r rule.Rule) *Profile {
+// the engine asks rule.Obeys where it enforces them. A nil profile gives an empty one.
+func (p *Profile) without(r rule.Rule) *Profile {
+	if p == nil {
+		p = &Profile{}
+	}
 	q := *p
 	q.off = r
 	if f, ok := lets[r]; ok {
@@ -133,7 +141,7 @@ func (p *Profile) eachPlacement(change func(*Placement)) {
 func (c *codec) under(p *Profile) *codec {
 	n := *c
 	n.p = p
-	if p.Obeys(rule.GrammarBounds) {
+	if p.obeys(rule.GrammarBounds) {
 		return &n
 	}
 	relaxed := map[*body]*body{}
@@ -150,13 +158,4 @@ func (c *codec) under(p *Profile) *codec {
 		n.bodies[s] = relaxed[b]
 	}
 	return &n
-}
-
-// Unaware is the profile of a peer that does not know this one: none, or, when
-// a rule is off, an empty profile under which it is off as well.
-func (p *Profile) Unaware() *Profile {
-	if p == nil || p.off == "" {
-		return nil
-	}
-	return &Profile{off: p.off}
 }

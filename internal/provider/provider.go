@@ -70,3 +70,7 @@ type Provider interface {
 	// Schemes lists the schemes this key can sign or verify under in CertificateVerify.
 	Schemes(k *PublicKey) []attls.SignatureScheme
 }
+
+// Select gives a *handshake.Config another provider than the real one. Package
+// handshake sets it: no exported name leads to the field.
+var Select func(config any, p Provider)
