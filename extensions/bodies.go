@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"attls"
+	"attls/internal/wire"
 )
 
 // Uint16s is a view of a list of two-octet values.
@@ -15,7 +16,7 @@ type Uint16s []byte
 func (l Uint16s) Len() int { return len(l) / 2 }
 
 // At returns value i.
-func (l Uint16s) At(i int) uint16 { return u16(l[2*i:]) }
+func (l Uint16s) At(i int) uint16 { return wire.Uint16(l[2*i:]) }
 
 // Contains reports whether v is in the list.
 func (l Uint16s) Contains(v uint16) bool {
@@ -28,120 +29,195 @@ func (l Uint16s) Contains(v uint16) bool {
 }
 
 // AppendUint16s appends a list of two-octet values with a 2-octet length.
-func AppendUint16s[T ~uint16](b []byte, list []T) []byte {
-	b = append(b, byte(len(list)*2>>8), byte(len(list)*2))
+func AppendUint16s[T ~uint16](b []byte, list []T) []byte { return appendUint16s(b, 2, list) }
+
+func appendUint16s[T ~uint16](b []byte, width int, list []T) []byte {
+	w := wire.Append(b)
+	mark := w.Open(width)
 	for _, v := range list {
-		b = append(b, byte(v>>8), byte(v))
+		w.Uint16(uint16(v))
 	}
-	return b
+	w.Close(mark)
+	return w.Bytes()
 }
 
-func parseUint16s(body []byte, name string, width int) (Uint16s, *attls.Error) {
-	c := cursor{b: body}
-	v, err := c.vector(name, width, 2)
-	if err != nil {
+// parseUint16s reads a list of 2 to so many octets.
+func parseUint16s(body []byte, field string, width, ceiling int) (Uint16s, *attls.Error) {
+	r := wire.NewReader(body, 0)
+	v := r.Vector(field, width, 2, ceiling)
+	if len(v)%2 != 0 {
+		r.Fail(field, 0, malformed("%d octets are not a whole number of values", len(v)))
+	}
+	return complete(&r, Uint16s(v))
+}
+
+// complete is a view of a body, nil if the body is malformed: who goes through a view
+// does not check it again.
+func complete[T ~[]byte](r *wire.Reader, view T) (T, *attls.Error) {
+	if err := r.End(); err != nil {
 		return nil, err
 	}
-	if len(v)%2 != 0 {
-		return nil, malformed(0, "%d octets are no whole number of values", len(v)).Under(name)
+	return view, nil
+}
+
+// parseUint16 reads a body that is one two-octet value.
+func parseUint16(body []byte, field string) (uint16, *attls.Error) {
+	r := wire.NewReader(body, 0)
+	v := r.Uint16(field)
+	return v, r.End()
+}
+
+// parseVector reads a body that is one vector of at least one octet.
+func parseVector(body []byte, field string, width int) ([]byte, *attls.Error) {
+	r := wire.NewReader(body, 0)
+	return complete(&r, r.Vector(field, width, 1, wire.Max(width)))
+}
+
+// appendUint16 appends a body that is one two-octet value.
+func appendUint16(b []byte, v uint16) []byte {
+	w := wire.Append(b)
+	w.Uint16(v)
+	return w.Bytes()
+}
+
+// appendVector appends a body that is one vector.
+func appendVector(b []byte, width int, v []byte) []byte {
+	w := wire.Append(b)
+	w.Vector(width, v)
+	return w.Bytes()
+}
+
+// appendVectors appends a vector of vectors.
+func appendVectors[T ~string | ~[]byte](b []byte, outer, inner int, list []T) []byte {
+	w := wire.Append(b)
+	mark := w.Open(outer)
+	for _, v := range list {
+		w.Text(inner, string(v))
 	}
-	return Uint16s(v), c.end()
+	w.Close(mark)
+	return w.Bytes()
 }
 
-// ParseSupportedGroups reads NamedGroup named_group_list<2..2^16-1> (RFC 8446 section 4.2.7).
+// parseVectors reads a body that is a vector of vectors of at least one octet.
+func parseVectors(body []byte, field string, inner, floor int) ([]byte, *attls.Error) {
+	r := wire.NewReader(body, 0)
+	list := r.Open(field, 2, floor, wire.Max(2))
+	for r.More() {
+		r.Vector("", inner, 1, wire.Max(inner))
+	}
+	r.Close()
+	return complete(&r, list)
+}
+
+// ParseSupportedGroups reads NamedGroupList (RFC 8446 section 4.2.7):
+//
+//	struct { NamedGroup named_group_list<2..2^16-1>; } NamedGroupList;
 func ParseSupportedGroups(body []byte) (Uint16s, *attls.Error) {
-	return parseUint16s(body, "named_group_list", 2)
+	return parseUint16s(body, "named_group_list", 2, wire.Max(2))
 }
 
-// ParseSignatureAlgorithms reads SignatureScheme
-// supported_signature_algorithms<2..2^16-2> (RFC 8446 section 4.2.3), also for
-// signature_algorithms_cert.
+// ParseSignatureAlgorithms reads SignatureSchemeList (RFC 8446 section 4.2.3), also of
+// signature_algorithms_cert:
+//
+//	struct { SignatureScheme supported_signature_algorithms<2..2^16-2>; } SignatureSchemeList;
 func ParseSignatureAlgorithms(body []byte) (Uint16s, *attls.Error) {
-	return parseUint16s(body, "supported_signature_algorithms", 2)
+	return parseUint16s(body, "supported_signature_algorithms", 2, 1<<16-2)
 }
 
-// ParseSupportedVersions reads ProtocolVersion versions<2..254> of a ClientHello
-// (RFC 8446 section 4.2.1).
+// ParseSupportedVersions reads SupportedVersions of a ClientHello (RFC 8446 section 4.2.1):
+//
+//	struct {
+//	    select (Handshake.msg_type) {
+//	        case client_hello: ProtocolVersion versions<2..254>;
+//	        case server_hello: ProtocolVersion selected_version; // and HelloRetryRequest
+//	    };
+//	} SupportedVersions;
 func ParseSupportedVersions(body []byte) (Uint16s, *attls.Error) {
-	return parseUint16s(body, "versions", 1)
+	return parseUint16s(body, "versions", 1, 254)
 }
 
-// ParseSelectedVersion reads the version of a ServerHello or HelloRetryRequest.
+// AppendSupportedVersions appends the SupportedVersions of a ClientHello.
+func AppendSupportedVersions(b []byte, versions []uint16) []byte {
+	return appendUint16s(b, 1, versions)
+}
+
+// ParseSelectedVersion reads SupportedVersions of a ServerHello or HelloRetryRequest.
 func ParseSelectedVersion(body []byte) (uint16, *attls.Error) {
 	return parseUint16(body, "selected_version")
 }
 
-// ParseSelectedGroup reads the group of a HelloRetryRequest (RFC 8446 section 4.2.8).
+// AppendSelectedVersion appends the SupportedVersions of a ServerHello or HelloRetryRequest.
+func AppendSelectedVersion(b []byte, version uint16) []byte { return appendUint16(b, version) }
+
+// ParseSelectedGroup reads KeyShareHelloRetryRequest (RFC 8446 section 4.2.8):
+//
+//	struct { NamedGroup selected_group; } KeyShareHelloRetryRequest;
 func ParseSelectedGroup(body []byte) (attls.NamedGroup, *attls.Error) {
 	v, err := parseUint16(body, "selected_group")
 	return attls.NamedGroup(v), err
 }
 
-// ParsePreSharedKeySelected reads the identity that a ServerHello selects
-// (RFC 8446 section 4.2.11).
-func ParsePreSharedKeySelected(body []byte) (uint16, *attls.Error) {
-	return parseUint16(body, "selected_identity")
-}
-
-func parseUint16(body []byte, name string) (uint16, *attls.Error) {
-	c := cursor{b: body}
-	v, err := c.number(name, 2)
-	if err != nil {
-		return 0, err
-	}
-	return uint16(v), c.end()
-}
+// AppendSelectedGroup appends a KeyShareHelloRetryRequest.
+func AppendSelectedGroup(b []byte, g attls.NamedGroup) []byte { return appendUint16(b, uint16(g)) }
 
 // ParseEmpty reads a body that must be empty.
 func ParseEmpty(body []byte) *attls.Error {
-	if len(body) > 0 {
-		return trailing(0, len(body))
-	}
-	return nil
+	r := wire.NewReader(body, 0)
+	return r.End()
 }
 
-// ParseServerName reads ServerNameList of a ClientHello (RFC 6066 section 3)
-// and returns its host_name, nil when there is none.
+// ParseServerName reads ServerNameList of a ClientHello (RFC 6066 section 3) and
+// returns its host_name, nil if it has none. A name of another type is skipped as a
+// vector (RFC 8446 appendix B.3.1).
+//
+//	enum { host_name(0), (255) } NameType;
+//	opaque HostName<1..2^16-1>;
+//	struct {
+//	    NameType name_type;
+//	    select (name_type) {
+//	        case host_name: HostName;
+//	    } name;
+//	} ServerName;
+//	struct { ServerName server_name_list<1..2^16-1>; } ServerNameList;
 func ParseServerName(body []byte) ([]byte, *attls.Error) {
-	c := cursor{b: body}
-	list, err := c.vector("server_name_list", 2, 1)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.end(); err != nil {
-		return nil, err
-	}
+	r := wire.NewReader(body, 0)
+	r.Open("server_name_list", 2, 1, wire.Max(2))
 	var name []byte
-	in := cursor{b: list}
-	for in.pos < len(list) {
-		at := in.pos + 2
-		kind, _ := in.number("name_type", 1)
-		value, err := in.vector("host_name", 2, 1)
-		if err != nil {
-			return nil, err.Under("server_name_list")
+	for r.More() {
+		at := r.Offset()
+		kind := r.Uint8("name_type")
+		value := r.Vector("host_name", 2, 1, wire.Max(2))
+		switch {
+		case kind != hostName || r.Err() != nil:
+		case name != nil:
+			r.Fail("", at, illegal("two names of type host_name").By("RFC 6066 3"))
+		case bytes.IndexByte(value, 0) >= 0:
+			r.Fail("", at, malformed("a host name with a NUL octet"))
+		default:
+			name = value
 		}
-		if kind != 0 {
-			continue
-		}
-		if name != nil {
-			return nil, illegal(at, "two names of type host_name").Under("server_name_list").By("RFC 6066 3")
-		}
-		if bytes.IndexByte(value, 0) >= 0 {
-			return nil, malformed(at, "a host name with a NUL octet").Under("server_name_list")
-		}
-		name = value
 	}
-	return name, nil
+	r.Close()
+	return complete(&r, name)
 }
+
+// hostName is the NameType of a DNS name.
+const hostName = 0
 
 // AppendServerName appends a ServerNameList with one host_name.
 func AppendServerName(b []byte, name string) []byte {
-	n := len(name)
-	b = append(b, byte((n+3)>>8), byte(n+3), 0, byte(n>>8), byte(n))
-	return append(b, name...)
+	w := wire.Append(b)
+	list := w.Open(2)
+	w.Uint8(hostName)
+	w.Text(2, name)
+	w.Close(list)
+	return w.Bytes()
 }
 
-// ProtocolNames is a view of ProtocolName protocol_name_list<2..2^16-1> (RFC 7301).
+// ProtocolNames is a view of the names of a ProtocolNameList (RFC 7301 section 3.1):
+//
+//	opaque ProtocolName<1..2^8-1>;
+//	struct { ProtocolName protocol_name_list<2..2^16-1>; } ProtocolNameList;
 type ProtocolNames []byte
 
 // All yields the names in order.
@@ -165,20 +241,9 @@ func (l ProtocolNames) Contains(name string) bool {
 	return false
 }
 
-// ParseALPN reads the list of a ClientHello (RFC 7301 section 3.1).
+// ParseALPN reads the ProtocolNameList of a ClientHello.
 func ParseALPN(body []byte) (ProtocolNames, *attls.Error) {
-	c := cursor{b: body}
-	list, err := c.vector("protocol_name_list", 2, 2)
-	if err != nil {
-		return nil, err
-	}
-	in := cursor{b: list}
-	for in.pos < len(list) {
-		if _, err := in.vector("protocol_name_list", 1, 1); err != nil {
-			return nil, err.At(2)
-		}
-	}
-	return ProtocolNames(list), c.end()
+	return parseVectors(body, "protocol_name_list", 1, 2)
 }
 
 // ParseALPNSelected reads the list of EncryptedExtensions: exactly one name.
@@ -188,36 +253,37 @@ func ParseALPNSelected(body []byte) ([]byte, *attls.Error) {
 		return nil, err
 	}
 	if 1+int(list[0]) != len(list) {
-		return nil, malformed(2, "more than one protocol is selected").Under("protocol_name_list").By("RFC 7301 3.1")
+		return nil, malformed("more than one protocol is selected").At(2).Under("protocol_name_list").By("RFC 7301 3.1")
 	}
 	return list[1:], nil
 }
 
-// AppendALPN appends a protocol name list.
-func AppendALPN(b []byte, names []string) []byte {
-	mark := len(b)
-	b = append(b, 0, 0)
-	for _, n := range names {
-		b = append(append(b, byte(len(n))), n...)
-	}
-	return putLength16(b, mark)
-}
+// AppendALPN appends a ProtocolNameList.
+func AppendALPN(b []byte, names []string) []byte { return appendVectors(b, 2, 1, names) }
 
-// KeyShareEntry is a group with a key_exchange value (RFC 8446 section 4.2.8).
+// KeyShareEntry is a group with a key_exchange value (RFC 8446 section 4.2.8):
+//
+//	struct {
+//	    NamedGroup group;
+//	    opaque key_exchange<1..2^16-1>;
+//	} KeyShareEntry;
+//	struct { KeyShareEntry server_share; } KeyShareServerHello;
 type KeyShareEntry struct {
 	Group attls.NamedGroup
 	Key   []byte
 }
 
-// KeyShares is a view of KeyShareEntry client_shares<0..2^16-1>.
+// KeyShares is a view of the shares of a ClientHello (RFC 8446 section 4.2.8):
+//
+//	struct { KeyShareEntry client_shares<0..2^16-1>; } KeyShareClientHello;
 type KeyShares []byte
 
 // All yields the shares in order.
 func (l KeyShares) All() iter.Seq2[attls.NamedGroup, []byte] {
 	return func(yield func(attls.NamedGroup, []byte) bool) {
 		for b := []byte(l); len(b) > 0; {
-			n := int(u16(b[2:]))
-			if !yield(attls.NamedGroup(u16(b)), b[4:4+n]) {
+			n := int(wire.Uint16(b[2:]))
+			if !yield(attls.NamedGroup(wire.Uint16(b)), b[4:4+n]) {
 				return
 			}
 			b = b[4+n:]
@@ -279,96 +345,97 @@ func (l KeyShares) Beyond(groups Uint16s) (attls.NamedGroup, bool) {
 	return 0, false
 }
 
-// ParseKeyShares reads the shares of a ClientHello, as many as there are (RFC 8446
+// ParseKeyShares reads KeyShareClientHello, as many shares as there are (RFC 8446
 // section 9.3 has unknown groups ignored); a group must not appear twice.
 func ParseKeyShares(body []byte) (KeyShares, *attls.Error) {
-	c := cursor{b: body}
-	list, err := c.vector("client_shares", 2, 0)
-	if err != nil {
-		return nil, err
+	r := wire.NewReader(body, 0)
+	list := r.Open("client_shares", 2, 0, wire.Max(2))
+	var groups distinct
+	for r.More() {
+		at := r.Offset()
+		g := r.Uint16("group")
+		r.Vector("key_exchange", 2, 1, wire.Max(2))
+		if r.Err() == nil && !groups.add(g) {
+			r.Fail("", at, illegal("two shares of %v", attls.NamedGroup(g)).By("RFC 8446 4.2.8"))
+		}
 	}
-	in := cursor{b: list}
-	var first [few]uint16
-	var seen *groupSet // of all groups, once there are more than few
-	n := 0
-	for in.pos < len(list) {
-		at := in.pos
-		g, err := in.number("group", 2)
-		if err != nil {
-			return nil, err.At(2 + at).Under("client_shares")
-		}
-		if _, err := in.vector("key_exchange", 2, 1); err != nil {
-			err.Offset += 2
-			return nil, err.Under("client_shares")
-		}
-		if n == few {
-			seen = new(groupSet)
-			for _, f := range first {
-				seen.add(f)
-			}
-		}
-		twice := false
-		if n < few {
-			twice = slices.Contains(first[:n], uint16(g))
-			first[n] = uint16(g)
-		} else {
-			twice = seen.add(uint16(g))
-		}
-		if twice {
-			return nil, illegal(2+at, "two shares of %v", attls.NamedGroup(g)).Under("client_shares").By("RFC 8446 4.2.8")
-		}
-		n++
-	}
-	return KeyShares(list), c.end()
+	r.Close()
+	return complete(&r, KeyShares(list))
 }
 
-// ParseKeyShareEntry reads the share of a ServerHello.
+// distinct finds a group that was there before. Few are compared pairwise, more go
+// through a set.
+type distinct struct {
+	first [few]uint16
+	n     int
+	seen  *groupSet // of all groups, once there are more than few
+}
+
+// add reports whether a group is new.
+func (d *distinct) add(g uint16) bool {
+	if d.n < few {
+		known := slices.Contains(d.first[:d.n], g)
+		d.first[d.n] = g
+		d.n++
+		return !known
+	}
+	if d.seen == nil {
+		d.seen = new(groupSet)
+		for _, f := range d.first {
+			d.seen.add(f)
+		}
+	}
+	return !d.seen.add(g)
+}
+
+// ParseKeyShareEntry reads KeyShareServerHello.
 func ParseKeyShareEntry(body []byte) (KeyShareEntry, *attls.Error) {
-	c := cursor{b: body}
-	g, err := c.number("group", 2)
-	if err != nil {
-		return KeyShareEntry{}, err
-	}
-	key, err := c.vector("key_exchange", 2, 1)
-	if err != nil {
-		return KeyShareEntry{}, err
-	}
-	return KeyShareEntry{attls.NamedGroup(g), key}, c.end()
+	r := wire.NewReader(body, 0)
+	e := KeyShareEntry{attls.NamedGroup(r.Uint16("group")), r.Vector("key_exchange", 2, 1, wire.Max(2))}
+	return e, r.End()
 }
 
 // AppendKeyShareEntry appends one KeyShareEntry.
 func AppendKeyShareEntry(b []byte, g attls.NamedGroup, key []byte) []byte {
-	b = append(b, byte(g>>8), byte(g), byte(len(key)>>8), byte(len(key)))
-	return append(b, key...)
+	w := wire.Append(b)
+	w.Uint16(uint16(g))
+	w.Vector(2, key)
+	return w.Bytes()
 }
 
-// ParseCookie reads opaque cookie<1..2^16-1> (RFC 8446 section 4.2.2).
-func ParseCookie(body []byte) ([]byte, *attls.Error) {
-	c := cursor{b: body}
-	v, err := c.vector("cookie", 2, 1)
-	if err != nil {
-		return nil, err
+// AppendKeyShares appends KeyShareClientHello.
+func AppendKeyShares(b []byte, shares []KeyShareEntry) []byte {
+	w := wire.Append(b)
+	mark := w.Open(2)
+	for _, s := range shares {
+		w.Uint16(uint16(s.Group))
+		w.Vector(2, s.Key)
 	}
-	return v, c.end()
+	w.Close(mark)
+	return w.Bytes()
 }
 
-// AppendCookie appends a cookie with its length.
-func AppendCookie(b, cookie []byte) []byte {
-	b = append(b, byte(len(cookie)>>8), byte(len(cookie)))
-	return append(b, cookie...)
-}
+// ParseCookie reads Cookie (RFC 8446 section 4.2.2):
+//
+//	struct { opaque cookie<1..2^16-1>; } Cookie;
+func ParseCookie(body []byte) ([]byte, *attls.Error) { return parseVector(body, "cookie", 2) }
 
-// ParseRecordSizeLimit reads RecordSizeLimit (RFC 8449 section 4): at least 64.
+// AppendCookie appends a Cookie.
+func AppendCookie(b, cookie []byte) []byte { return appendVector(b, 2, cookie) }
+
+// ParseRecordSizeLimit reads RecordSizeLimit (RFC 8449 section 4), which is at least 64:
+//
+//	uint16 RecordSizeLimit;
 func ParseRecordSizeLimit(body []byte) (uint16, *attls.Error) {
 	v, err := parseUint16(body, "record_size_limit")
 	if err == nil && v < 64 {
-		return 0, illegal(0, "%d is below 64", v).By("RFC 8449 4")
+		return 0, illegal("%d is below 64", v).At(0).By("RFC 8449 4")
 	}
 	return v, err
 }
 
 // AppendRecordSizeLimit appends a RecordSizeLimit.
-func AppendRecordSizeLimit(b []byte, n uint16) []byte { return append(b, byte(n>>8), byte(n)) }
+func AppendRecordSizeLimit(b []byte, n uint16) []byte { return appendUint16(b, n) }
 
 // Vectors16 is a view of consecutive vectors with 2-octet lengths.
 type Vectors16 []byte
@@ -377,7 +444,7 @@ type Vectors16 []byte
 func (l Vectors16) All() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for b := []byte(l); len(b) > 0; {
-			n := int(u16(b))
+			n := int(wire.Uint16(b))
 			if !yield(b[2 : 2+n]) {
 				return
 			}
@@ -386,153 +453,173 @@ func (l Vectors16) All() iter.Seq[[]byte] {
 	}
 }
 
-// ParseCertificateAuthorities reads DistinguishedName authorities<3..2^16-1>
-// (RFC 8446 section 4.2.4).
+// ParseCertificateAuthorities reads CertificateAuthoritiesExtension (RFC 8446
+// section 4.2.4):
+//
+//	opaque DistinguishedName<1..2^16-1>;
+//	struct { DistinguishedName authorities<3..2^16-1>; } CertificateAuthoritiesExtension;
 func ParseCertificateAuthorities(body []byte) (Vectors16, *attls.Error) {
-	c := cursor{b: body}
-	list, err := c.vector("authorities", 2, 3)
-	if err != nil {
-		return nil, err
-	}
-	in := cursor{b: list}
-	for in.pos < len(list) {
-		if _, err := in.vector("authorities", 2, 1); err != nil {
-			err.Offset += 2
-			return nil, err
-		}
-	}
-	return Vectors16(list), c.end()
+	return parseVectors(body, "authorities", 2, 3)
 }
 
 // AppendCertificateAuthorities appends a list of DER distinguished names.
 func AppendCertificateAuthorities(b []byte, names [][]byte) []byte {
-	mark := len(b)
-	b = append(b, 0, 0)
-	for _, n := range names {
-		b = append(append(b, byte(len(n)>>8), byte(len(n))), n...)
-	}
-	return putLength16(b, mark)
+	return appendVectors(b, 2, 2, names)
 }
 
-// ParsePSKKeyExchangeModes reads PskKeyExchangeMode ke_modes<1..255> (RFC 8446
-// section 4.2.9).
+// ParsePSKKeyExchangeModes reads PskKeyExchangeModes (RFC 8446 section 4.2.9):
+//
+//	enum { psk_ke(0), psk_dhe_ke(1), (255) } PskKeyExchangeMode;
+//	struct { PskKeyExchangeMode ke_modes<1..255>; } PskKeyExchangeModes;
 func ParsePSKKeyExchangeModes(body []byte) ([]byte, *attls.Error) {
-	return parseVector8(body, "ke_modes")
+	return parseVector(body, "ke_modes", 1)
 }
 
-// AppendPSKKeyExchangeModes appends the modes with their length.
+// AppendPSKKeyExchangeModes appends PskKeyExchangeModes.
 func AppendPSKKeyExchangeModes(b []byte, modes []attls.PSKKeyExchangeMode) []byte {
-	b = append(b, byte(len(modes)))
-	for _, m := range modes {
-		b = append(b, byte(m))
-	}
-	return b
+	return appendUint8s(b, modes)
 }
 
-func parseVector8(body []byte, name string) ([]byte, *attls.Error) {
-	c := cursor{b: body}
-	v, err := c.vector(name, 1, 1)
-	if err != nil {
-		return nil, err
+// appendUint8s appends a list of one-octet values with a 1-octet length.
+func appendUint8s[T ~uint8](b []byte, list []T) []byte {
+	w := wire.Append(b)
+	mark := w.Open(1)
+	for _, v := range list {
+		w.Uint8(uint8(v))
 	}
-	return v, c.end()
+	w.Close(mark)
+	return w.Bytes()
 }
 
-// ParseCertificateTypes reads the list of a ClientHello (RFC 7250 section 3).
+// ParseCertificateTypes reads the list of a ClientHello (RFC 7250 section 3), of
+// ClientCertTypeExtension as of ServerCertTypeExtension:
+//
+//	struct {
+//	    select (ClientOrServerExtension) {
+//	        case client: CertificateType client_certificate_types<1..2^8-1>;
+//	        case server: CertificateType client_certificate_type;
+//	    };
+//	} ClientCertTypeExtension;
 func ParseCertificateTypes(body []byte) ([]byte, *attls.Error) {
-	return parseVector8(body, "certificate_types")
+	return parseVector(body, "certificate_types", 1)
+}
+
+// AppendCertificateTypes appends the list of a ClientHello.
+func AppendCertificateTypes(b []byte, types []attls.CertificateType) []byte {
+	return appendUint8s(b, types)
 }
 
 // ParseCertificateType reads the type that a server selected.
 func ParseCertificateType(body []byte) (attls.CertificateType, *attls.Error) {
-	c := cursor{b: body}
-	v, err := c.number("certificate_type", 1)
-	if err != nil {
-		return 0, err
-	}
-	return attls.CertificateType(v), c.end()
+	r := wire.NewReader(body, 0)
+	v := attls.CertificateType(r.Uint8("certificate_type"))
+	return v, r.End()
 }
 
+// AppendCertificateType appends the type that a server selects.
+func AppendCertificateType(b []byte, t attls.CertificateType) []byte { return append(b, byte(t)) }
+
 // ParseStatusRequest checks CertificateStatusRequest of a ClientHello (RFC 6066
-// section 8). What the client says of responders is not used.
+// section 8). What the client says of responders is not used, and a request of a
+// type that is not known is not read.
+//
+//	enum { ocsp(1), (255) } CertificateStatusType;
+//	struct {
+//	    CertificateStatusType status_type;
+//	    select (status_type) {
+//	        case ocsp: OCSPStatusRequest;
+//	    } request;
+//	} CertificateStatusRequest;
+//	struct {
+//	    ResponderID responder_id_list<0..2^16-1>;
+//	    Extensions request_extensions; // opaque Extensions<0..2^16-1>
+//	} OCSPStatusRequest;
 func ParseStatusRequest(body []byte) *attls.Error {
-	c := cursor{b: body}
-	if kind, err := c.number("status_type", 1); err != nil {
-		return err
-	} else if kind != statusOCSP {
-		return nil
+	r := wire.NewReader(body, 0)
+	if kind := r.Uint8("status_type"); kind != statusOCSP {
+		return r.Err()
 	}
-	for _, field := range [...]string{"responder_id_list", "request_extensions"} {
-		if _, err := c.vector(field, 2, 0); err != nil {
-			return err
-		}
-	}
-	return c.end()
+	r.Vector("responder_id_list", 2, 0, wire.Max(2))
+	r.Vector("request_extensions", 2, 0, wire.Max(2))
+	return r.End()
 }
 
 const statusOCSP = 1
 
-// AppendStatusRequest appends a CertificateStatusRequest without wishes.
-func AppendStatusRequest(b []byte) []byte { return append(b, statusOCSP, 0, 0, 0, 0) }
+// AppendStatusRequest appends a CertificateStatusRequest with empty lists.
+func AppendStatusRequest(b []byte) []byte {
+	w := wire.Append(b)
+	w.Uint8(statusOCSP)
+	w.Vector(2, nil) // responder_id_list
+	w.Vector(2, nil) // request_extensions
+	return w.Bytes()
+}
 
 // ParseCertificateStatus reads CertificateStatus of a CertificateEntry (RFC 6066
-// section 8) and returns the OCSPResponse.
+// section 8) and returns the OCSPResponse:
+//
+//	opaque OCSPResponse<1..2^24-1>;
+//	struct {
+//	    CertificateStatusType status_type;
+//	    select (status_type) {
+//	        case ocsp: OCSPResponse;
+//	    } response;
+//	} CertificateStatus;
 func ParseCertificateStatus(body []byte) ([]byte, *attls.Error) {
-	c := cursor{b: body}
-	kind, err := c.number("status_type", 1)
-	if err != nil {
-		return nil, err
+	r := wire.NewReader(body, 0)
+	if kind := r.Uint8("status_type"); kind != statusOCSP {
+		r.Fail("status_type", 0, malformed("%d is not ocsp", kind))
 	}
-	if kind != statusOCSP {
-		return nil, malformed(0, "%d is not ocsp", kind).Under("status_type")
-	}
-	v, err := c.vector("response", 3, 1)
-	if err != nil {
-		return nil, err
-	}
-	return v, c.end()
+	return complete(&r, r.Vector("response", 3, 1, wire.Max(3)))
 }
 
 // AppendCertificateStatus appends a CertificateStatus with an OCSPResponse.
 func AppendCertificateStatus(b, response []byte) []byte {
-	n := len(response)
-	return append(append(b, statusOCSP, byte(n>>16), byte(n>>8), byte(n)), response...)
+	w := wire.Append(b)
+	w.Uint8(statusOCSP)
+	w.Vector(3, response)
+	return w.Bytes()
 }
 
 // ParseSCTList checks SignedCertificateTimestampList of a CertificateEntry (RFC
-// 6962 section 3.3): SerializedSCT sct_list<1..2^16-1>, each of at least one octet.
+// 6962 section 3.3):
+//
+//	opaque SerializedSCT<1..2^16-1>;
+//	struct { SerializedSCT sct_list<1..2^16-1>; } SignedCertificateTimestampList;
 func ParseSCTList(body []byte) *attls.Error {
-	c := cursor{b: body}
-	list, err := c.vector("sct_list", 2, 1)
-	if err != nil {
-		return err
-	}
-	in := cursor{b: list}
-	for in.pos < len(list) {
-		if _, err := in.vector("sct_list", 2, 1); err != nil {
-			err.Offset += 2
-			return err
-		}
-	}
-	return c.end()
+	_, err := parseVectors(body, "sct_list", 2, 1)
+	return err
 }
 
-// ParseCompressionAlgorithms reads CertificateCompressionAlgorithm
-// algorithms<2..2^8-2> (RFC 8879 section 3); none may stand twice.
+// ParseCompressionAlgorithms reads CertificateCompressionAlgorithms (RFC 8879
+// section 3); none may appear twice.
+//
+//	enum { zlib(1), brotli(2), zstd(3), (65535) } CertificateCompressionAlgorithm;
+//	struct { CertificateCompressionAlgorithm algorithms<2..2^8-2>; } CertificateCompressionAlgorithms;
 func ParseCompressionAlgorithms(body []byte) (Uint16s, *attls.Error) {
-	list, err := parseUint16s(body, "algorithms", 1)
+	list, err := parseUint16s(body, "algorithms", 1, 254)
 	if err != nil {
 		return nil, err
 	}
 	for i := range list.Len() {
 		if list[:2*i].Contains(list.At(i)) {
-			return nil, illegal(1+2*i, "algorithm %d stands twice", list.At(i)).Under("algorithms")
+			return nil, illegal("algorithm %d appears twice", list.At(i)).At(1 + 2*i).Under("algorithms")
 		}
 	}
 	return list, nil
 }
 
-// PSKIdentity is one entry of OfferedPsks.identities.
+// AppendCompressionAlgorithms appends CertificateCompressionAlgorithms.
+func AppendCompressionAlgorithms(b []byte, algorithms []uint16) []byte {
+	return appendUint16s(b, 1, algorithms)
+}
+
+// PSKIdentity is one entry of OfferedPsks.identities (RFC 8446 section 4.2.11):
+//
+//	struct {
+//	    opaque identity<1..2^16-1>;
+//	    uint32 obfuscated_ticket_age;
+//	} PskIdentity;
 type PSKIdentity struct {
 	Identity            []byte
 	ObfuscatedTicketAge uint32
@@ -540,6 +627,12 @@ type PSKIdentity struct {
 
 // PSKOffer is OfferedPsks (RFC 8446 section 4.2.11). BindersLen is the length
 // of the binders list with its length field, which the binders do not cover.
+//
+//	opaque PskBinderEntry<32..255>;
+//	struct {
+//	    PskIdentity identities<7..2^16-1>;
+//	    PskBinderEntry binders<33..2^16-1>;
+//	} OfferedPsks;
 type PSKOffer struct {
 	Identities []PSKIdentity
 	Binders    [][]byte
@@ -550,69 +643,82 @@ type PSKOffer struct {
 // identity.
 func ParsePreSharedKeyOffer(body []byte) (PSKOffer, *attls.Error) {
 	var o PSKOffer
-	c := cursor{b: body}
-	list, err := c.vector("identities", 2, 7)
-	if err != nil {
-		return o, err
+	r := wire.NewReader(body, 0)
+	r.Open("identities", 2, 7, wire.Max(2))
+	for r.More() {
+		id := PSKIdentity{r.Vector("identity", 2, 1, wire.Max(2)), r.Uint32("obfuscated_ticket_age")}
+		o.Identities = append(o.Identities, id)
 	}
-	in := cursor{b: list}
-	for in.pos < len(list) {
-		id, err := in.vector("identity", 2, 1)
-		if err != nil {
-			return o, err.Under("identities")
-		}
-		age, err := in.number("obfuscated_ticket_age", 4)
-		if err != nil {
-			return o, err.Under("identities")
-		}
-		o.Identities = append(o.Identities, PSKIdentity{id, uint32(age)})
+	r.Close()
+	at := r.Offset()
+	o.BindersLen = 2 + len(r.Open("binders", 2, 33, wire.Max(2)))
+	for r.More() {
+		o.Binders = append(o.Binders, r.Vector("", 1, 32, wire.Max(1)))
 	}
-	at := c.pos
-	if list, err = c.vector("binders", 2, 33); err != nil {
-		return o, err
-	}
-	o.BindersLen = c.pos - at
-	in = cursor{b: list}
-	for in.pos < len(list) {
-		b, err := in.vector("binders", 1, 32)
-		if err != nil {
-			return o, err
-		}
-		o.Binders = append(o.Binders, b)
-	}
+	r.Close()
 	if len(o.Binders) != len(o.Identities) {
-		return o, illegal(at, "%d binders for %d identities", len(o.Binders), len(o.Identities)).By("RFC 8446 4.2.11")
+		r.Fail("", at, illegal("%d binders for %d identities", len(o.Binders), len(o.Identities)).By("RFC 8446 4.2.11"))
 	}
-	return o, c.end()
+	return o, r.End()
 }
 
 // AppendPreSharedKeyOffer appends OfferedPsks with binders of zeros, to be
 // overwritten once the octets before them are there: they are the last
 // bindersLen octets, each binder after its length.
 func AppendPreSharedKeyOffer(b []byte, identities []PSKIdentity, binderLens []int) (_ []byte, bindersLen int) {
-	mark := len(b)
-	b = append(b, 0, 0)
+	w := wire.Append(b)
+	list := w.Open(2)
 	for _, id := range identities {
-		n, age := len(id.Identity), id.ObfuscatedTicketAge
-		b = append(append(b, byte(n>>8), byte(n)), id.Identity...)
-		b = append(b, byte(age>>24), byte(age>>16), byte(age>>8), byte(age))
+		w.Vector(2, id.Identity)
+		w.Uint32(id.ObfuscatedTicketAge)
 	}
-	b = putLength16(b, mark)
-	mark = len(b)
-	b = append(b, 0, 0)
+	w.Close(list)
+	at := w.Len()
+	list = w.Open(2)
 	for _, n := range binderLens {
-		b = append(append(b, byte(n)), make([]byte, n)...)
+		binder := w.Open(1)
+		w.Zeros(n)
+		w.Close(binder)
 	}
-	return putLength16(b, mark), len(b) - mark
+	w.Close(list)
+	return w.Bytes(), w.Len() - at
 }
 
-// ParseEarlyDataMax reads max_early_data_size of a NewSessionTicket (RFC 8446
-// section 4.2.10).
+// ParsePreSharedKeySelected reads the PreSharedKeyExtension of a ServerHello (RFC
+// 8446 section 4.2.11):
+//
+//	struct {
+//	    select (Handshake.msg_type) {
+//	        case client_hello: OfferedPsks;
+//	        case server_hello: uint16 selected_identity;
+//	    };
+//	} PreSharedKeyExtension;
+func ParsePreSharedKeySelected(body []byte) (uint16, *attls.Error) {
+	return parseUint16(body, "selected_identity")
+}
+
+// AppendPreSharedKeySelected appends the PreSharedKeyExtension of a ServerHello.
+func AppendPreSharedKeySelected(b []byte, identity uint16) []byte { return appendUint16(b, identity) }
+
+// ParseEarlyDataMax reads the EarlyDataIndication of a NewSessionTicket (RFC 8446
+// section 4.2.10):
+//
+//	struct {
+//	    select (Handshake.msg_type) {
+//	        case new_session_ticket: uint32 max_early_data_size;
+//	        case client_hello: Empty;
+//	        case encrypted_extensions: Empty;
+//	    };
+//	} EarlyDataIndication;
 func ParseEarlyDataMax(body []byte) (uint32, *attls.Error) {
-	c := cursor{b: body}
-	v, err := c.number("max_early_data_size", 4)
-	if err != nil {
-		return 0, err
-	}
-	return uint32(v), c.end()
+	r := wire.NewReader(body, 0)
+	v := r.Uint32("max_early_data_size")
+	return v, r.End()
+}
+
+// AppendEarlyDataMax appends the EarlyDataIndication of a NewSessionTicket.
+func AppendEarlyDataMax(b []byte, octets uint32) []byte {
+	w := wire.Append(b)
+	w.Uint32(octets)
+	return w.Bytes()
 }

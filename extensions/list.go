@@ -5,10 +5,16 @@ package extensions
 
 import (
 	"attls"
+	"attls/internal/wire"
 )
 
 // Extension is an extension with a view of its body. Offset is where the body
-// begins, in octets from the start of the message body.
+// begins, in octets from the start of the message body. RFC 8446 section 4.2:
+//
+//	struct {
+//	    ExtensionType extension_type;
+//	    opaque extension_data<0..2^16-1>;
+//	} Extension;
 type Extension struct {
 	Type   attls.ExtensionType
 	Body   []byte
@@ -45,14 +51,15 @@ func ParseList(dst List, b []byte, offset int) (List, *attls.Error) {
 	}
 	base := len(dst)
 	var low, high uint64 // types 0–63 and the second block 64–127: the common case without a search
-	for pos := 0; pos < len(b); {
-		if len(b)-pos < 4 {
-			return dst, malformed(offset+pos, "%d octets where an extension's header needs 4", len(b)-pos)
+	for r := wire.NewReader(b, offset); r.More(); {
+		at := r.Offset()
+		if n := r.Left(); n < 4 {
+			return dst, malformed("%d octets where an extension's header needs 4", n).At(at)
 		}
-		t := attls.ExtensionType(u16(b[pos:]))
-		n := int(u16(b[pos+2:]))
-		if len(b)-pos-4 < n {
-			return dst, malformed(offset+pos+2, "%v announces %d octets and %d are left", t, n, len(b)-pos-4).Under(t.String())
+		t := attls.ExtensionType(r.Uint16(""))
+		body := r.Vector("", 2, 0, wire.Max(2))
+		if err := r.Err(); err != nil {
+			return dst, err.Under(t.String())
 		}
 		seen := false
 		switch {
@@ -61,11 +68,10 @@ func ParseList(dst List, b []byte, offset int) (List, *attls.Error) {
 		case t < 128:
 			seen, high = high>>(t-64)&1 == 1, high|1<<(t-64)
 		}
-		dst = append(dst, Extension{Type: t, Body: b[pos+4 : pos+4+n : pos+4+n], Offset: offset + pos + 4})
+		dst = append(dst, Extension{Type: t, Body: body, Offset: at + 4})
 		if seen {
-			return dst, duplicate(t, offset+pos)
+			return dst, duplicate(t, at)
 		}
-		pos += 4 + n
 	}
 	return dst, findDuplicate(dst[base:])
 }
@@ -107,90 +113,33 @@ func findDuplicate(l List) *attls.Error {
 }
 
 func duplicate(t attls.ExtensionType, offset int) *attls.Error {
-	return attls.Errorf(attls.Violation, attls.FailDuplicateExtension, "stands twice").At(offset).Under(t.String()).By("RFC 8446 4.2")
+	return attls.Errorf(attls.Violation, attls.FailDuplicateExtension, "appears twice").At(offset).Under(t.String()).By("RFC 8446 4.2")
 }
 
 // Append appends one extension.
 func Append(b []byte, t attls.ExtensionType, body []byte) []byte {
-	b = append(b, byte(t>>8), byte(t), byte(len(body)>>8), byte(len(body)))
-	return append(b, body...)
+	w := wire.Append(b)
+	w.Uint16(uint16(t))
+	w.Vector(2, body)
+	return w.Bytes()
 }
 
 // AppendList appends a list with the 2-octet length in front.
 func AppendList(b []byte, l List) []byte {
-	mark := len(b)
-	b = append(b, 0, 0)
+	w := wire.Append(b)
+	mark := w.Open(2)
 	for i := range l {
-		b = Append(b, l[i].Type, l[i].Body)
+		w.Uint16(uint16(l[i].Type))
+		w.Vector(2, l[i].Body)
 	}
-	return putLength16(b, mark)
+	w.Close(mark)
+	return w.Bytes()
 }
 
-// putLength16 back-patches the length of a vector that began at mark.
-func putLength16(b []byte, mark int) []byte {
-	n := len(b) - mark - 2
-	b[mark], b[mark+1] = byte(n>>8), byte(n)
-	return b
+func malformed(format string, args ...any) *attls.Error {
+	return attls.Errorf(attls.Malformed, attls.FailDecode, format, args...)
 }
 
-func u16(b []byte) uint16 { return uint16(b[0])<<8 | uint16(b[1]) }
-
-func malformed(offset int, format string, args ...any) *attls.Error {
-	return attls.Errorf(attls.Malformed, attls.FailDecode, format, args...).At(offset)
-}
-
-func illegal(offset int, format string, args ...any) *attls.Error {
-	return attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...).At(offset)
-}
-
-func trailing(offset, n int) *attls.Error {
-	return attls.Errorf(attls.Malformed, attls.FailTrailing, "%d octets are left over", n).At(offset)
-}
-
-// cursor reads a body front to back.
-type cursor struct {
-	b   []byte
-	pos int
-}
-
-// vector reads a vector with a length of so many octets and a floor; the view
-// is its contents.
-func (c *cursor) vector(name string, width, floor int) ([]byte, *attls.Error) {
-	if len(c.b)-c.pos < width {
-		return nil, malformed(c.pos, "%d octets where the length needs %d", len(c.b)-c.pos, width).Under(name)
-	}
-	n := 0
-	for i := 0; i < width; i++ {
-		n = n<<8 | int(c.b[c.pos+i])
-	}
-	at := c.pos
-	c.pos += width
-	if len(c.b)-c.pos < n {
-		return nil, malformed(at, "announces %d octets and %d are left", n, len(c.b)-c.pos).Under(name)
-	}
-	if n < floor {
-		return nil, malformed(at, "%d octets; at least %d are required", n, floor).Under(name)
-	}
-	v := c.b[c.pos : c.pos+n : c.pos+n]
-	c.pos += n
-	return v, nil
-}
-
-func (c *cursor) number(name string, width int) (int, *attls.Error) {
-	if len(c.b)-c.pos < width {
-		return 0, malformed(c.pos, "%d octets where %d are needed", len(c.b)-c.pos, width).Under(name)
-	}
-	n := 0
-	for i := 0; i < width; i++ {
-		n = n<<8 | int(c.b[c.pos])
-		c.pos++
-	}
-	return n, nil
-}
-
-func (c *cursor) end() *attls.Error {
-	if c.pos < len(c.b) {
-		return trailing(c.pos, len(c.b)-c.pos)
-	}
-	return nil
+func illegal(format string, args ...any) *attls.Error {
+	return attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...)
 }

@@ -264,7 +264,7 @@ func (t *Table) checkBody(kind attls.MessageKind, x *Extension) *attls.Error {
 	if p := row.in(kind); p == nil || !p.Empty {
 		return nil
 	}
-	return trailing(x.Offset, len(x.Body)).By("RFC 8446 6.2")
+	return attls.Errorf(attls.Malformed, attls.FailTrailing, "%d octets are left over", len(x.Body)).At(x.Offset).By("RFC 8446 6.2")
 }
 
 func (t *Table) name(x attls.ExtensionType) string {

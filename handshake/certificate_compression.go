@@ -10,11 +10,11 @@ import (
 func (e *Engine) offerCompression() {
 	if list := e.cfg.CertificateCompression; len(list) > 0 {
 		e.ext.body(attls.ExtCompressCertificate, func(b []byte) []byte {
-			b = append(b, byte(2*len(list)))
+			algorithms := make([]uint16, 0, 4)
 			for _, c := range list {
-				b = append(b, byte(c.Algorithm()>>8), byte(c.Algorithm()))
+				algorithms = append(algorithms, c.Algorithm())
 			}
-			return b
+			return extensions.AppendCompressionAlgorithms(b, algorithms)
 		})
 	}
 }

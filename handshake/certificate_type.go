@@ -43,13 +43,7 @@ func (e *Engine) offerCertificateTypes() {
 		if list == nil {
 			continue
 		}
-		e.ext.body(typeExtension(shows), func(b []byte) []byte {
-			b = append(b, byte(len(list)))
-			for _, t := range list {
-				b = append(b, byte(t))
-			}
-			return b
-		})
+		e.ext.body(typeExtension(shows), func(b []byte) []byte { return extensions.AppendCertificateTypes(b, list) })
 	}
 }
 

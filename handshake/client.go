@@ -8,6 +8,7 @@ import (
 	"attls/extensions"
 	"attls/handshake/message"
 	"attls/internal/rule"
+	"attls/internal/wire"
 	"attls/negotiation"
 )
 
@@ -120,7 +121,7 @@ func (e *Engine) clientExtensions(shares []share) {
 		b.body(attls.ExtServerName, func(buf []byte) []byte { return extensions.AppendServerName(buf, name) })
 	}
 	b.body(attls.ExtSupportedGroups, func(buf []byte) []byte {
-		return e.greaseUint16s(extensions.AppendUint16s(buf, c.groups()), len(buf), 2, greaseGroup)
+		return extensions.AppendUint16s(buf, greased(e, c.groups(), greaseGroup))
 	})
 	b.body(attls.ExtSignatureAlgorithms, func(buf []byte) []byte { return extensions.AppendUint16s(buf, c.signatureSchemes()) })
 	if c.SignatureSchemesCert != nil {
@@ -138,7 +139,7 @@ func (e *Engine) clientExtensions(shares []share) {
 		b.body(attls.ExtRecordSizeLimit, func(buf []byte) []byte { return extensions.AppendRecordSizeLimit(buf, c.RecordSizeLimit) })
 	}
 	b.body(attls.ExtSupportedVersions, func(buf []byte) []byte {
-		return e.greaseUint16s(append(buf, 2, 3, 4), len(buf), 1, greaseVersion)
+		return extensions.AppendSupportedVersions(buf, greased(e, offeredVersions, greaseVersion))
 	})
 	b.body(attls.ExtKeyShare, func(buf []byte) []byte { return e.appendShares(buf, shares) })
 	if c.PSK {
@@ -152,6 +153,9 @@ func (e *Engine) clientExtensions(shares []share) {
 	e.offerCertificateTypes()
 }
 
+// offeredVersions are the versions that a client offers.
+var offeredVersions = []uint16{attls.VersionTLS13}
+
 // noCompression is the one legacy_compression_methods of TLS 1.3.
 var noCompression = []byte{0}
 
@@ -159,17 +163,13 @@ var noCompression = []byte{0}
 func (e *Engine) writeClientHello(s *clientWaitServerHello) *attls.Error {
 	e.ext.buf = append(e.ext.buf[:0], s.bodies...)
 	e.ext.items = append(e.ext.items[:0], s.items...)
-	suites := make([]byte, 0, 8)
-	if e.cfg.GREASE {
-		v := e.greaseValue(greaseSuite)
-		suites = append(suites, byte(v>>8), byte(v))
-	}
-	for _, id := range e.cfg.suites() {
-		suites = append(suites, byte(id>>8), byte(id))
+	suites := wire.Append(make([]byte, 0, 8))
+	for _, id := range greased(e, e.cfg.suites(), greaseSuite) {
+		suites.Uint16(uint16(id))
 	}
 	m := &e.scratch.clientHello
 	*m = message.ClientHello{LegacyVersion: attls.VersionTLS12, Random: e.nego.random[attls.RoleClient][:],
-		SessionID: e.nego.sessionID, CipherSuites: suites, CompressionMethods: noCompression}
+		SessionID: e.nego.sessionID, CipherSuites: suites.Bytes(), CompressionMethods: noCompression}
 	offers, bindersLen := s.psks, 0
 	if e.ext.has(attls.ExtPreSharedKey) { // of Config.ExtraExtensions, to go out as it is
 		offers = nil
@@ -385,7 +385,7 @@ func (s clientWaitServerHello) retry(e *Engine, m *message.Raw, hrr *message.Ser
 			return nil, err
 		}
 		next.shares = []share{k}
-		next.replace(attls.ExtKeyShare, appendShares(nil, next.shares, nil))
+		next.replace(attls.ExtKeyShare, extensions.AppendKeyShares(nil, []extensions.KeyShareEntry{{Group: g, Key: k.key.Share()}}))
 		e.nego.group, changed = g, true
 	}
 	if x, ok := hrr.Extensions.Find(attls.ExtCookie); ok {
@@ -481,7 +481,7 @@ func (e *Engine) readEncryptedExtension(x *extensions.Extension) *attls.Error {
 		if err != nil {
 			return err
 		}
-		if len(name) == 2 && attls.Grease(uint16(name[0])<<8|uint16(name[1])) && e.obeys(rule.GREASERefused) {
+		if len(name) == 2 && attls.Grease(wire.Uint16(name)) && e.obeys(rule.GREASERefused) {
 			return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "protocol %x is a reserved value, which is sent to be ignored", name).By("RFC 8701 3.1")
 		}
 		if !slices.Contains(e.cfg.ALPN, string(name)) && e.obeys(rule.ALPNOffered) {

@@ -1,14 +1,15 @@
 package handshake
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/binary"
 	"slices"
 
 	"attls"
 	"attls/extensions"
 	"attls/handshake/message"
+	"attls/internal/wire"
 )
 
 // A server that keeps nothing over HelloRetryRequest, RFC 8446 section 4.2.2:
@@ -32,11 +33,15 @@ const cookieFixed = 2 + 2 + 32 + 32 + 32
 
 // sealCookie makes the cookie for a first ClientHello, the hash of which is given.
 func (e *Engine) sealCookie(ch *message.ClientHello, g attls.NamedGroup, hash []byte) []byte {
-	b := binary.BigEndian.AppendUint16(nil, uint16(e.nego.suite.ID))
-	b = binary.BigEndian.AppendUint16(b, uint16(g))
-	b = append(append(b, e.unchanging(ch)...), e.order(ch)...)
-	b = append(append(b, e.profileOffer(ch)...), hash...)
-	return append(b, cookieMAC(e.cfg.Retry.Secrets[0], b)...)
+	w := wire.Append(nil)
+	w.Uint16(uint16(e.nego.suite.ID))
+	w.Uint16(uint16(g))
+	w.Octets(e.unchanging(ch))
+	w.Octets(e.order(ch))
+	w.Octets(e.profileOffer(ch))
+	w.Octets(hash)
+	w.Octets(cookieMAC(e.cfg.Retry.Secrets[0], w.Bytes()))
+	return w.Bytes()
 }
 
 func cookieMAC(secret [32]byte, b []byte) []byte {
@@ -71,13 +76,14 @@ func byType(l extensions.List) {
 
 // order hashes the types of the extensions that both ClientHellos have.
 func (e *Engine) order(ch *message.ClientHello) []byte {
-	h := sha256.New()
+	w := wire.Append(nil)
 	for _, x := range ch.Extensions {
 		if x.Type == attls.ExtKeyShare || !e.mayChange(x.Type) {
-			h.Write([]byte{byte(x.Type >> 8), byte(x.Type)})
+			w.Uint16(uint16(x.Type))
 		}
 	}
-	return h.Sum(nil)
+	sum := sha256.Sum256(w.Bytes())
+	return sum[:]
 }
 
 func (e *Engine) profileOffer(ch *message.ClientHello) []byte {
@@ -113,19 +119,21 @@ func (e *Engine) resumeRetry(ch *message.ClientHello, x *extensions.Extension) *
 	if !ok {
 		return in(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "is no cookie of ours").By("RFC 8446 4.2.2"), x)
 	}
-	suite := attls.CipherSuite(binary.BigEndian.Uint16(body))
-	group := attls.NamedGroup(binary.BigEndian.Uint16(body[2:]))
-	if e.nego.suite, ok = e.prov.Suite(suite); !ok || len(body) != cookieFixed+e.nego.suite.HashLen {
+	r := wire.NewReader(body, 0)
+	suite, group := attls.CipherSuite(r.Uint16("suite")), attls.NamedGroup(r.Uint16("selected_group"))
+	fields, order, offer := r.Octets("fields", sha256.Size), r.Octets("order", sha256.Size), r.Octets("offer", sha256.Size)
+	first := r.Rest()
+	if e.nego.suite, ok = e.prov.Suite(suite); !ok || len(first) != e.nego.suite.HashLen {
 		return in(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "names a suite that is not implemented here").By("RFC 8446 4.2.2"), x)
 	}
 	e.nego.retried, e.nego.group = true, group
-	if string(body[4:36]) != string(e.unchanging(ch)) {
+	if !bytes.Equal(fields, e.unchanging(ch)) {
 		return changed("ClientHello")
 	}
-	if string(body[36:68]) != string(e.order(ch)) && !e.acceptsReordered() {
+	if !bytes.Equal(order, e.order(ch)) && !e.acceptsReordered() {
 		return reordered("extensions", "the cookie does not say which")
 	}
-	if string(body[68:100]) != string(e.profileOffer(ch)) {
+	if !bytes.Equal(offer, e.profileOffer(ch)) {
 		if err := e.attestationFailure(attls.FailOfferChanged, "differs from the first ClientHello"); err != nil {
 			return err.Under("extensions")
 		}
@@ -137,7 +145,7 @@ func (e *Engine) resumeRetry(ch *message.ClientHello, x *extensions.Extension) *
 	e.ccsSent = len(ch.SessionID) > 0
 	hrr := e.helloRetryRequest(group, cookie)
 	e.note(attls.RoleServer, attls.KindHelloRetryRequest, hrr.Extensions)
-	e.transcript.restore(e.nego.suite, body[cookieFixed:], hrr.Append(nil))
+	e.transcript.restore(e.nego.suite, first, hrr.Append(nil))
 	return nil
 }
 
@@ -159,9 +167,9 @@ func (e *Engine) openCookie(cookie []byte) ([]byte, bool) {
 // octets. Without a group none is asked for, without a cookie there is none.
 func (e *Engine) helloRetryRequest(g attls.NamedGroup, cookie []byte) message.ServerHello {
 	e.ext.reset()
-	e.ext.add(attls.ExtSupportedVersions, []byte{3, 4})
+	e.ext.body(attls.ExtSupportedVersions, func(b []byte) []byte { return extensions.AppendSelectedVersion(b, attls.VersionTLS13) })
 	if g != 0 {
-		e.ext.add(attls.ExtKeyShare, []byte{byte(g >> 8), byte(g)})
+		e.ext.body(attls.ExtKeyShare, func(b []byte) []byte { return extensions.AppendSelectedGroup(b, g) })
 	}
 	if cookie != nil {
 		e.ext.body(attls.ExtCookie, func(b []byte) []byte { return extensions.AppendCookie(b, cookie) })

@@ -35,22 +35,12 @@ const (
 	numGrease
 )
 
-// greaseUint16s puts a value in front of a list of two-octet values that begins
-// at mark with its length.
-func (e *Engine) greaseUint16s(b []byte, mark, width int, n uint32) []byte {
+// greased puts a reserved value in front of a list that is offered.
+func greased[T ~uint16](e *Engine, list []T, n uint32) []T {
 	if !e.cfg.GREASE {
-		return b
+		return list
 	}
-	v := e.greaseValue(n)
-	b = append(b, 0, 0)
-	copy(b[mark+width+2:], b[mark+width:])
-	b[mark+width], b[mark+width+1] = byte(v>>8), byte(v)
-	size := len(b) - mark - width
-	if width == 2 {
-		b[mark] = byte(size >> 8)
-	}
-	b[mark+width-1] = byte(size)
-	return b
+	return append([]T{T(e.greaseValue(n))}, list...)
 }
 
 // greaseExtension adds an empty extension, or one of an octet as the last.

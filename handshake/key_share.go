@@ -53,23 +53,14 @@ func (e *Engine) respond(g attls.NamedGroup, theirs []byte) (ours, shared []byte
 	return nil, nil, attls.Errorf(attls.Local, attls.FailInternal, "no seed that was drawn makes a key of %v", g)
 }
 
-// appendShares appends the shares of a first ClientHello.
+// appendShares appends the key_share of a first ClientHello.
 func (e *Engine) appendShares(buf []byte, shares []share) []byte {
-	if !e.cfg.GREASE {
-		return appendShares(buf, shares, nil)
+	list := make([]extensions.KeyShareEntry, 0, 3)
+	if e.cfg.GREASE {
+		list = append(list, extensions.KeyShareEntry{Group: attls.NamedGroup(e.greaseValue(greaseGroup)), Key: []byte{0}})
 	}
-	v := attls.NamedGroup(e.greaseValue(greaseGroup))
-	return appendShares(buf, shares, extensions.AppendKeyShareEntry(nil, v, []byte{0}))
-}
-
-// appendShares appends entries as they are and the shares after them.
-func appendShares(buf []byte, shares []share, first []byte) []byte {
-	mark := len(buf)
-	buf = append(append(buf, 0, 0), first...)
 	for _, s := range shares {
-		buf = extensions.AppendKeyShareEntry(buf, s.group, s.key.Share())
+		list = append(list, extensions.KeyShareEntry{Group: s.group, Key: s.key.Share()})
 	}
-	n := len(buf) - mark - 2
-	buf[mark], buf[mark+1] = byte(n>>8), byte(n)
-	return buf
+	return extensions.AppendKeyShares(buf, list)
 }

@@ -544,9 +544,9 @@ func (s serverHello) step(e *Engine) (state, *attls.Error) {
 		e.ext.body(attls.ExtKeyShare, func(b []byte) []byte { return extensions.AppendKeyShareEntry(b, e.nego.group, ours) })
 	}
 	if e.psk.session != nil {
-		e.ext.add(attls.ExtPreSharedKey, []byte{byte(e.psk.index >> 8), byte(e.psk.index)})
+		e.ext.body(attls.ExtPreSharedKey, func(b []byte) []byte { return extensions.AppendPreSharedKeySelected(b, uint16(e.psk.index)) })
 	}
-	e.ext.add(attls.ExtSupportedVersions, []byte{3, 4})
+	e.ext.body(attls.ExtSupportedVersions, func(b []byte) []byte { return extensions.AppendSelectedVersion(b, attls.VersionTLS13) })
 	if err := e.profileExtensions(attls.KindServerHello); err != nil {
 		return nil, err
 	}

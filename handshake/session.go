@@ -1,11 +1,13 @@
 package handshake
 
 import (
+	"bytes"
 	"time"
 
 	"attls"
 	"attls/extensions"
 	"attls/extensions/profile"
+	"attls/internal/wire"
 	"attls/negotiation"
 )
 
@@ -138,51 +140,53 @@ const (
 //	    uint8 certificate_type;
 //	    SignatureScheme scheme;
 //	    opaque ocsp<0..2^24-1>, sct<0..2^16-1>;
-//	    uint8 attested, model, credential;
+//	    uint8 attested;
+//	    opaque profile<0..2^16-1>;
+//	    uint8 model, credential;
 //	    opaque wire<0..2^16-1>, status<0..2^16-1>;
 //	    uint16 content_format;                   // in version 4
 //	    opaque media_type<0..2^16-1>, verifier<0..2^16-1>, spki<0..2^24-1>; // in version 4
 //	    opaque chain<0..2^24-1> ... to the end;
 //	} Session;
 func (s *Session) Marshal() []byte {
-	w := sessionWriter{make([]byte, 0, 256)}
-	w.number(sessionVersion, 1)
-	w.flag(s.External)
-	w.number(uint64(s.Suite), 2)
-	w.number(uint64(s.Group), 2)
-	w.number(uint64(s.Lifetime), 4)
-	w.number(uint64(s.AgeAdd), 4)
-	w.number(uint64(s.MaxEarlyData), 4)
-	w.time(s.Created)
+	w := wire.Append(make([]byte, 0, 256))
+	w.Uint8(sessionVersion)
+	w.Flag(s.External)
+	w.Uint16(uint16(s.Suite))
+	w.Uint16(uint16(s.Group))
+	w.Uint32(s.Lifetime)
+	w.Uint32(s.AgeAdd)
+	w.Uint32(s.MaxEarlyData)
+	w.Uint64(milliseconds(s.Created))
 	a := s.Attestation
 	attested := a != nil && a.complete()
 	if !attested {
 		a = &AttestedPeer{}
 	}
-	w.time(a.ValidUntil)
-	w.time(s.NotAfter)
-	w.vector(s.Identity, 2)
-	w.vector(s.Secret, 2)
-	w.vector([]byte(s.ALPN), 2)
-	w.vector([]byte(s.ServerName), 2)
-	w.number(uint64(s.Type), 1)
-	w.number(uint64(s.Scheme), 2)
-	w.vector(s.OCSP, 3)
-	w.vector(s.SCT, 2)
-	w.flag(attested)
-	w.vector([]byte(a.Profile), 2)
-	w.number(uint64(a.Model), 1)
-	w.number(uint64(a.Credential), 1)
-	w.vector(a.Wire, 2)
-	w.vector([]byte(a.Status), 2)
-	w.number(uint64(a.Format.ContentFormat), 2)
-	w.vector([]byte(a.Format.MediaType), 2)
-	w.vector(a.Verifier, 2)
-	w.vector(a.SPKI, 3)
+	w.Uint64(milliseconds(a.ValidUntil))
+	w.Uint64(milliseconds(s.NotAfter))
+	w.Vector(2, s.Identity)
+	w.Vector(2, s.Secret)
+	w.Text(2, s.ALPN)
+	w.Text(2, s.ServerName)
+	w.Uint8(uint8(s.Type))
+	w.Uint16(uint16(s.Scheme))
+	w.Vector(3, s.OCSP)
+	w.Vector(2, s.SCT)
+	w.Flag(attested)
+	w.Text(2, a.Profile)
+	w.Uint8(uint8(a.Model))
+	w.Uint8(uint8(a.Credential))
+	w.Vector(2, a.Wire)
+	w.Text(2, a.Status)
+	w.Uint16(a.Format.ContentFormat)
+	w.Text(2, a.Format.MediaType)
+	w.Vector(2, a.Verifier)
+	w.Vector(3, a.SPKI)
 	for _, der := range s.Chain {
-		w.vector(der, 3)
+		w.Vector(3, der)
 	}
-	return w.b
+	return w.Bytes()
 }
 
 // ParseSession reads what Marshal wrote, in earlier versions as well; the octets are
@@ -190,106 +194,67 @@ func (s *Session) Marshal() []byte {
 // of validity, or of which key it was said, is left out: the session counts as
 // unattested.
 func ParseSession(b []byte) (*Session, *attls.Error) {
-	r := sessionReader{b: append([]byte(nil), b...)}
-	version := r.number(1)
-	if r.err == nil && (version < sessionGroupless || version > sessionVersion) {
+	r := sessionReader{wire.NewReader(bytes.Clone(b), 0)}
+	version := r.Uint8("version")
+	if r.Err() == nil && (version < sessionGroupless || version > sessionVersion) {
 		return nil, attls.Errorf(attls.Malformed, attls.FailDecode, "a session of version %d", version)
 	}
-	s := &Session{External: r.number(1) == 1, Suite: attls.CipherSuite(r.number(2))}
+	s := &Session{External: r.Uint8("external") == 1, Suite: attls.CipherSuite(r.Uint16("suite"))}
 	if version != sessionGroupless {
-		s.Group = attls.NamedGroup(r.number(2))
+		s.Group = attls.NamedGroup(r.Uint16("group"))
 	}
-	s.Lifetime, s.AgeAdd, s.MaxEarlyData, s.Created = uint32(r.number(4)), uint32(r.number(4)), uint32(r.number(4)), r.time()
-	a := &AttestedPeer{ValidUntil: r.time()}
+	s.Lifetime, s.AgeAdd, s.MaxEarlyData = r.Uint32("lifetime"), r.Uint32("age_add"), r.Uint32("max_early_data")
+	s.Created = r.time("created")
+	a := &AttestedPeer{ValidUntil: r.time("valid_until")}
 	if version > sessionKeyless {
-		s.NotAfter = r.time()
+		s.NotAfter = r.time("not_after")
 	}
-	s.Identity, s.Secret = r.vector(2), r.vector(2)
-	s.ALPN, s.ServerName = string(r.vector(2)), string(r.vector(2))
-	s.Type, s.Scheme = attls.CertificateType(r.number(1)), attls.SignatureScheme(r.number(2))
-	s.OCSP, s.SCT = r.vector(3), r.vector(2)
-	attested := r.number(1) == 1
-	a.Profile = string(r.vector(2))
-	a.Model, a.Credential = profile.Model(r.number(1)), profile.CredentialKind(r.number(1))
-	a.Wire, a.Status = r.vector(2), string(r.vector(2))
+	s.Identity, s.Secret = r.vector("identity", 2), r.vector("secret", 2)
+	s.ALPN, s.ServerName = string(r.vector("alpn", 2)), string(r.vector("server_name", 2))
+	s.Type, s.Scheme = attls.CertificateType(r.Uint8("certificate_type")), attls.SignatureScheme(r.Uint16("scheme"))
+	s.OCSP, s.SCT = r.vector("ocsp", 3), r.vector("sct", 2)
+	attested := r.Uint8("attested") == 1
+	a.Profile = string(r.vector("profile", 2))
+	a.Model, a.Credential = profile.Model(r.Uint8("model")), profile.CredentialKind(r.Uint8("credential"))
+	a.Wire, a.Status = r.vector("wire", 2), string(r.vector("status", 2))
 	if version > sessionKeyless {
-		a.Format = profile.Format{ContentFormat: uint16(r.number(2)), MediaType: string(r.vector(2))}
-		a.Verifier, a.SPKI = r.vector(2), r.vector(3)
+		a.Format = profile.Format{ContentFormat: r.Uint16("content_format"), MediaType: string(r.vector("media_type", 2))}
+		a.Verifier, a.SPKI = r.vector("verifier", 2), r.vector("spki", 3)
 	}
 	if attested && version > sessionKeyless && a.complete() {
 		s.Attestation = a
 	}
-	for r.err == nil && len(r.b) > 0 {
-		s.Chain = append(s.Chain, r.vector(3))
+	for r.More() {
+		s.Chain = append(s.Chain, r.vector("chain", 3))
 	}
-	return s, r.err
+	if err := r.Err(); err != nil {
+		return s, err.Under("session")
+	}
+	return s, nil
 }
 
-type sessionWriter struct{ b []byte }
-
-func (w *sessionWriter) number(v uint64, width int) {
-	for i := width - 1; i >= 0; i-- {
-		w.b = append(w.b, byte(v>>(8*i)))
-	}
-}
-
-func (w *sessionWriter) flag(on bool) {
-	if on {
-		w.number(1, 1)
-	} else {
-		w.number(0, 1)
-	}
-}
-
-func (w *sessionWriter) time(t time.Time) {
+// milliseconds is a time as a session has it.
+func milliseconds(t time.Time) uint64 {
 	if t.IsZero() {
-		w.number(0, 8)
-	} else {
-		w.number(uint64(t.UnixMilli()), 8)
+		return 0
 	}
+	return uint64(t.UnixMilli())
 }
 
-func (w *sessionWriter) vector(v []byte, width int) {
-	w.number(uint64(len(v)), width)
-	w.b = append(w.b, v...)
-}
+// sessionReader reads a session.
+type sessionReader struct{ wire.Reader }
 
-// sessionReader takes values off the front of b and remembers the first failure.
-type sessionReader struct {
-	b   []byte
-	err *attls.Error
-}
-
-func (r *sessionReader) take(n int) []byte {
-	if r.err == nil && n > len(r.b) {
-		r.err = attls.Errorf(attls.Malformed, attls.FailDecode, "a session that ends early: %d octets where %d are needed", len(r.b), n)
-	}
-	if r.err != nil {
-		return nil
-	}
-	v := r.b[:n:n]
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *sessionReader) number(width int) uint64 {
-	var v uint64
-	for _, o := range r.take(width) {
-		v = v<<8 | uint64(o)
-	}
-	return v
-}
-
-func (r *sessionReader) time() time.Time {
-	ms := int64(r.number(8))
+func (r *sessionReader) time(field string) time.Time {
+	ms := int64(r.Uint64(field))
 	if ms == 0 {
 		return time.Time{}
 	}
 	return time.UnixMilli(ms).UTC()
 }
 
-func (r *sessionReader) vector(width int) []byte {
-	v := r.take(int(r.number(width)))
+// vector is nil if it is empty.
+func (r *sessionReader) vector(field string, width int) []byte {
+	v := r.Vector(field, width, 0, wire.Max(width))
 	if len(v) == 0 {
 		return nil
 	}

@@ -40,7 +40,7 @@ func (e *Engine) askTicket(g gate) {
 	s := e.session(numbered(n))
 	var add [4]byte
 	e.random.Fill(UseTicketAge, n, add[:])
-	s.AgeAdd = uint32(add[0])<<24 | uint32(add[1])<<16 | uint32(add[2])<<8 | uint32(add[3])
+	s.AgeAdd = binary.BigEndian.Uint32(add[:])
 	if negotiation.AllowEarlyData(e.cfg.Profile, e.psk.standing) {
 		s.MaxEarlyData = e.cfg.MaxEarlyData
 	}
@@ -78,7 +78,7 @@ func (e *Engine) ticket(w *waiting) ([]byte, *attls.Error) {
 		return nil, attls.Errorf(attls.Local, attls.FailLimit, "a ticket of %d octets", len(a.Ticket)).By("RFC 8446 4.6.1")
 	}
 	if n := s.MaxEarlyData; n > 0 {
-		m.Extensions = extensions.List{{Type: attls.ExtEarlyData, Body: []byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}}}
+		m.Extensions = extensions.List{{Type: attls.ExtEarlyData, Body: extensions.AppendEarlyDataMax(nil, n)}}
 	}
 	m.Extensions = e.greaseTicketExtension(m.Extensions)
 	return m.Append(nil), nil

@@ -11,6 +11,7 @@ import (
 	"attls/handshake"
 	"attls/handshake/message"
 	"attls/internal/rule"
+	"attls/internal/wire"
 )
 
 // Values that are assigned to nothing, or not in TLS 1.3.
@@ -27,11 +28,15 @@ const (
 func unknownFirst(width int) func([]byte) []byte {
 	return func(body []byte) []byte {
 		list := append([]byte{unknownValue, unknownValue}, body[width:]...)
-		if width == 1 {
-			return append([]byte{byte(len(list))}, list...)
-		}
-		return append([]byte{byte(len(list) >> 8), byte(len(list))}, list...)
+		return vector(width, list)
 	}
+}
+
+// vector puts a length of so many octets before octets.
+func vector(width int, v []byte) []byte {
+	w := wire.Append(nil)
+	w.Vector(width, v)
+	return w.Bytes()
 }
 
 // share is a KeyShareEntry.
@@ -41,7 +46,7 @@ func shareOf(g attls.NamedGroup, key []byte) []byte {
 
 // clientShare is the body of key_share in ClientHello with one entry.
 func clientShare(entry []byte) []byte {
-	return append([]byte{byte(len(entry) >> 8), byte(len(entry))}, entry...)
+	return vector(2, entry)
 }
 
 // x25519Size is the length of a share of x25519, in octets.
@@ -216,7 +221,7 @@ func otherSuite(s attls.CipherSuite) attls.CipherSuite {
 
 // askedAgain asks for x25519, of which a client sends a share at once.
 func askedAgain(l extensions.List) extensions.List {
-	return tamper.Add(attls.ExtKeyShare, byte(attls.GroupX25519>>8), byte(attls.GroupX25519))(tamper.Remove(attls.ExtKeyShare)(l))
+	return tamper.Add(attls.ExtKeyShare, extensions.AppendSelectedGroup(nil, attls.GroupX25519)...)(tamper.Remove(attls.ExtKeyShare)(l))
 }
 
 // retryAgain sends the HelloRetryRequest in ServerHello's place.

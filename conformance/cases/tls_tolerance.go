@@ -1,6 +1,7 @@
 package cases
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"attls"
@@ -52,7 +53,7 @@ func manyShares(l extensions.List) extensions.List {
 	var groups, shares []byte
 	for i := range 200 {
 		g := attls.NamedGroup(unknownGroups + i)
-		groups = append(groups, byte(g>>8), byte(g))
+		groups = binary.BigEndian.AppendUint16(groups, uint16(g))
 		shares = append(shares, shareOf(g, []byte{7})...)
 	}
 	longer := func(more []byte) func([]byte) []byte {

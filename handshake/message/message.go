@@ -5,10 +5,9 @@
 package message
 
 import (
-	"strconv"
-
 	"attls"
 	"attls/extensions"
+	"attls/internal/wire"
 )
 
 // HelloRetryRequestRandom is the Random that marks a ServerHello as a
@@ -44,9 +43,10 @@ func ParseRaw(msg []byte) (Raw, *attls.Error) {
 	if len(msg) < headerLen {
 		return r, attls.Errorf(attls.Malformed, attls.FailDecode, "a handshake message of %d octets", len(msg))
 	}
-	r.Type = attls.HandshakeType(msg[0])
+	in := wire.NewReader(msg, 0)
+	r.Type = attls.HandshakeType(in.Uint8("msg_type"))
 	r.Kind = r.Type.Kind()
-	if n := int(msg[1])<<16 | int(msg[2])<<8 | int(msg[3]); n != len(msg)-headerLen {
+	if n := in.Uint24("length"); n != len(msg)-headerLen {
 		return r, attls.Errorf(attls.Malformed, attls.FailDecode, "the header announces %d octets and %d follow", n, len(msg)-headerLen).In(r.Kind)
 	}
 	if r.Kind == attls.KindServerHello && len(msg) >= headerLen+34 && [32]byte(msg[headerLen+2:headerLen+34]) == HelloRetryRequestRandom {
@@ -60,85 +60,65 @@ func Begin(b []byte, t attls.HandshakeType) ([]byte, int) {
 	return append(b, byte(t), 0, 0, 0), len(b)
 }
 
-// End back-patches the length of the message that began at mark.
+// End puts in the length of the message that began at mark.
 func End(b []byte, mark int) []byte {
-	n := len(b) - mark - headerLen
-	b[mark+1], b[mark+2], b[mark+3] = byte(n>>16), byte(n>>8), byte(n)
+	length := wire.Append(b[:mark+1])
+	length.Uint24(len(b) - mark - headerLen)
 	return b
 }
 
-// reader reads a body front to back and remembers the first failure.
+// writer writes one message.
+type writer struct {
+	wire.Writer
+	length wire.Mark
+}
+
+// begin starts a message after b.
+func begin(b []byte, t attls.HandshakeType) writer {
+	w := writer{Writer: wire.Append(b)}
+	w.Uint8(uint8(t))
+	w.length = w.Open(3)
+	return w
+}
+
+// extensions writes Extension extensions<0..2^16-1>.
+func (w *writer) extensions(l extensions.List) {
+	w.Writer = wire.Append(extensions.AppendList(w.Bytes(), l))
+}
+
+// end ends the message.
+func (w *writer) end() []byte {
+	w.Close(w.length)
+	return w.Bytes()
+}
+
+// reader reads the body of a message of a kind.
 type reader struct {
-	b    []byte
-	pos  int
+	wire.Reader
 	kind attls.MessageKind
-	err  *attls.Error
 }
 
-func (r *reader) fail(field string, at int, format string, args ...any) {
-	if r.err == nil {
-		r.err = attls.Errorf(attls.Malformed, attls.FailDecode, format, args...).At(at).Under(field).In(r.kind)
-	}
-}
-
-func (r *reader) octets(field string, n int) []byte {
-	if r.err != nil {
-		return nil
-	}
-	if len(r.b)-r.pos < n {
-		r.fail(field, r.pos, "%d octets where %d are needed", len(r.b)-r.pos, n)
-		return nil
-	}
-	v := r.b[r.pos : r.pos+n : r.pos+n]
-	r.pos += n
-	return v
-}
-
-func (r *reader) number(field string, width int) int {
-	n := 0
-	for _, o := range r.octets(field, width) {
-		n = n<<8 | int(o)
-	}
-	return n
-}
-
-// vector reads a vector with a length of so many octets, a floor and a ceiling.
-func (r *reader) vector(field string, width, floor, ceiling int) []byte {
-	at := r.pos
-	n := r.number(field, width)
-	if r.err != nil {
-		return nil
-	}
-	if len(r.b)-r.pos < n {
-		r.fail(field, at, "announces %d octets and %d are left", n, len(r.b)-r.pos)
-		return nil
-	}
-	if n < floor || n > ceiling {
-		r.fail(field, at, "%d octets; %d to %d are allowed", n, floor, ceiling)
-		return nil
-	}
-	return r.octets(field, n)
-}
+func read(body []byte, k attls.MessageKind) reader { return reader{wire.NewReader(body, 0), k} }
 
 // extensions reads Extension extensions<0..2^16-1>.
 func (r *reader) extensions(dst extensions.List) extensions.List {
-	block := r.vector("extensions", 2, 0, 1<<16-1)
-	if r.err != nil {
+	block := r.Vector("extensions", 2, 0, wire.Max(2))
+	if r.Err() != nil {
 		return dst[:0]
 	}
-	list, err := extensions.ParseList(dst[:0], block, r.pos-len(block))
+	list, err := extensions.ParseList(dst[:0], block, r.Offset()-len(block))
 	if err != nil {
-		r.err = err.Under("extensions").In(r.kind)
+		r.Fail("extensions", r.Offset(), err)
 	}
 	return list
 }
 
 // end refuses octets that are left over.
 func (r *reader) end() *attls.Error {
-	if r.err == nil && r.pos < len(r.b) {
-		r.err = attls.Errorf(attls.Malformed, attls.FailTrailing, "%d octets are left over", len(r.b)-r.pos).At(r.pos).In(r.kind)
+	if err := r.End(); err != nil {
+		return err.In(r.kind)
 	}
-	return r.err
+	return nil
 }
 
 // ClientHello is RFC 8446 section 4.1.2:
@@ -168,36 +148,35 @@ type ClientHello struct {
 
 // Unmarshal reads a body.
 func (m *ClientHello) Unmarshal(body []byte) *attls.Error {
-	r := reader{b: body, kind: attls.KindClientHello}
-	m.LegacyVersion = uint16(r.number("legacy_version", 2))
-	m.Random = r.octets("random", 32)
-	m.SessionID = r.vector("legacy_session_id", 1, 0, 32)
-	at := r.pos
-	m.CipherSuites = r.vector("cipher_suites", 2, 2, 1<<16-2)
+	r := read(body, attls.KindClientHello)
+	m.LegacyVersion = r.Uint16("legacy_version")
+	m.Random = r.Octets("random", 32)
+	m.SessionID = r.Vector("legacy_session_id", 1, 0, 32)
+	at := r.Offset()
+	m.CipherSuites = r.Vector("cipher_suites", 2, 2, 1<<16-2)
 	if len(m.CipherSuites)%2 != 0 {
-		r.fail("cipher_suites", at, "%d octets are no whole number of suites", len(m.CipherSuites))
+		r.Fail("cipher_suites", at, attls.Errorf(attls.Malformed, attls.FailDecode, "%d octets are not a whole number of suites", len(m.CipherSuites)))
 	}
-	m.CompressionMethods = r.vector("legacy_compression_methods", 1, 1, 255)
+	m.CompressionMethods = r.Vector("legacy_compression_methods", 1, 1, wire.Max(1))
 	m.Extensions = m.Extensions[:0]
-	if m.NoExtensions = r.err == nil && r.pos == len(body); m.NoExtensions {
-		return nil
+	if m.NoExtensions = r.Err() == nil && !r.More(); !m.NoExtensions {
+		m.Extensions = r.extensions(m.Extensions)
 	}
-	m.Extensions = r.extensions(m.Extensions)
 	return r.end()
 }
 
 // Append writes the message.
 func (m *ClientHello) Append(b []byte) []byte {
-	b, mark := Begin(b, attls.TypeClientHello)
-	b = append(b, byte(m.LegacyVersion>>8), byte(m.LegacyVersion))
-	b = append(b, m.Random...)
-	b = append(append(b, byte(len(m.SessionID))), m.SessionID...)
-	b = append(append(b, byte(len(m.CipherSuites)>>8), byte(len(m.CipherSuites))), m.CipherSuites...)
-	b = append(append(b, byte(len(m.CompressionMethods))), m.CompressionMethods...)
+	w := begin(b, attls.TypeClientHello)
+	w.Uint16(m.LegacyVersion)
+	w.Octets(m.Random)
+	w.Vector(1, m.SessionID)
+	w.Vector(2, m.CipherSuites)
+	w.Vector(1, m.CompressionMethods)
 	if !m.NoExtensions {
-		b = extensions.AppendList(b, m.Extensions)
+		w.extensions(m.Extensions)
 	}
-	return End(b, mark)
+	return w.end()
 }
 
 // ServerHello is RFC 8446 section 4.1.3, and HelloRetryRequest of 4.1.4:
@@ -222,34 +201,34 @@ type ServerHello struct {
 
 // Unmarshal reads a body.
 func (m *ServerHello) Unmarshal(body []byte) *attls.Error {
-	r := reader{b: body, kind: attls.KindServerHello}
+	r := read(body, attls.KindServerHello)
 	if len(body) >= 34 && [32]byte(body[2:34]) == HelloRetryRequestRandom {
 		r.kind = attls.KindHelloRetryRequest
 	}
-	m.LegacyVersion = uint16(r.number("legacy_version", 2))
-	m.Random = r.octets("random", 32)
-	m.SessionID = r.vector("legacy_session_id_echo", 1, 0, 32)
-	m.CipherSuite = attls.CipherSuite(r.number("cipher_suite", 2))
-	m.CompressionMethod = uint8(r.number("legacy_compression_method", 1))
+	m.LegacyVersion = r.Uint16("legacy_version")
+	m.Random = r.Octets("random", 32)
+	m.SessionID = r.Vector("legacy_session_id_echo", 1, 0, 32)
+	m.CipherSuite = attls.CipherSuite(r.Uint16("cipher_suite"))
+	m.CompressionMethod = r.Uint8("legacy_compression_method")
 	m.Extensions = m.Extensions[:0]
-	if m.NoExtensions = r.err == nil && r.pos == len(body); m.NoExtensions {
-		return nil
+	if m.NoExtensions = r.Err() == nil && !r.More(); !m.NoExtensions {
+		m.Extensions = r.extensions(m.Extensions)
 	}
-	m.Extensions = r.extensions(m.Extensions)
 	return r.end()
 }
 
 // Append writes the message.
 func (m *ServerHello) Append(b []byte) []byte {
-	b, mark := Begin(b, attls.TypeServerHello)
-	b = append(b, byte(m.LegacyVersion>>8), byte(m.LegacyVersion))
-	b = append(b, m.Random...)
-	b = append(append(b, byte(len(m.SessionID))), m.SessionID...)
-	b = append(b, byte(m.CipherSuite>>8), byte(m.CipherSuite), m.CompressionMethod)
+	w := begin(b, attls.TypeServerHello)
+	w.Uint16(m.LegacyVersion)
+	w.Octets(m.Random)
+	w.Vector(1, m.SessionID)
+	w.Uint16(uint16(m.CipherSuite))
+	w.Uint8(m.CompressionMethod)
 	if !m.NoExtensions {
-		b = extensions.AppendList(b, m.Extensions)
+		w.extensions(m.Extensions)
 	}
-	return End(b, mark)
+	return w.end()
 }
 
 // EncryptedExtensions is RFC 8446 section 4.3.1:
@@ -259,15 +238,16 @@ type EncryptedExtensions struct{ Extensions extensions.List }
 
 // Unmarshal reads a body.
 func (m *EncryptedExtensions) Unmarshal(body []byte) *attls.Error {
-	r := reader{b: body, kind: attls.KindEncryptedExtensions}
+	r := read(body, attls.KindEncryptedExtensions)
 	m.Extensions = r.extensions(m.Extensions)
 	return r.end()
 }
 
 // Append writes the message.
 func (m *EncryptedExtensions) Append(b []byte) []byte {
-	b, mark := Begin(b, attls.TypeEncryptedExtensions)
-	return End(extensions.AppendList(b, m.Extensions), mark)
+	w := begin(b, attls.TypeEncryptedExtensions)
+	w.extensions(m.Extensions)
+	return w.end()
 }
 
 // CertificateRequest is RFC 8446 section 4.3.2:
@@ -283,17 +263,18 @@ type CertificateRequest struct {
 
 // Unmarshal reads a body.
 func (m *CertificateRequest) Unmarshal(body []byte) *attls.Error {
-	r := reader{b: body, kind: attls.KindCertificateRequest}
-	m.Context = r.vector("certificate_request_context", 1, 0, 255)
+	r := read(body, attls.KindCertificateRequest)
+	m.Context = r.Vector("certificate_request_context", 1, 0, wire.Max(1))
 	m.Extensions = r.extensions(m.Extensions)
 	return r.end()
 }
 
 // Append writes the message.
 func (m *CertificateRequest) Append(b []byte) []byte {
-	b, mark := Begin(b, attls.TypeCertificateRequest)
-	b = append(append(b, byte(len(m.Context))), m.Context...)
-	return End(extensions.AppendList(b, m.Extensions), mark)
+	w := begin(b, attls.TypeCertificateRequest)
+	w.Vector(1, m.Context)
+	w.extensions(m.Extensions)
+	return w.end()
 }
 
 // CertificateEntry is one entry of a Certificate:
@@ -324,49 +305,47 @@ const maxEntries = 256
 
 // Unmarshal reads a body.
 func (m *Certificate) Unmarshal(body []byte) *attls.Error {
-	r := reader{b: body, kind: attls.KindCertificate}
-	m.Context = r.vector("certificate_request_context", 1, 0, 255)
-	list := r.vector("certificate_list", 3, 0, 1<<24-1)
-	if err := r.end(); err != nil {
-		m.Entries = m.Entries[:0]
-		return err
-	}
 	old := m.Entries[:cap(m.Entries)]
 	m.Entries = m.Entries[:0]
-	in := reader{b: body, pos: len(body) - len(list), kind: attls.KindCertificate}
-	for in.pos < len(body) {
+	r := read(body, attls.KindCertificate)
+	m.Context = r.Vector("certificate_request_context", 1, 0, wire.Max(1))
+	list := r.Open("certificate_list", 3, 0, wire.Max(3))
+	if r.Err() == nil && len(list) < len(body)-r.Offset() {
+		r.Close()
+		return r.end()
+	}
+	for r.More() {
 		i := len(m.Entries)
 		if i == maxEntries {
-			return attls.Errorf(attls.Local, attls.FailCapacity, "more than %d entries", maxEntries).At(in.pos).Under("certificate_list").In(attls.KindCertificate)
+			r.Fail("", r.Offset(), attls.Errorf(attls.Local, attls.FailCapacity, "more than %d entries", maxEntries))
+			break
 		}
+		r.Element()
 		var e CertificateEntry
 		if i < len(old) {
 			e.Extensions = old[i].Extensions[:0]
 		}
-		e.Data = in.vector("cert_data", 3, 1, 1<<24-1)
-		e.Extensions = in.extensions(e.Extensions)
-		if in.err != nil {
-			return in.err.Under("certificate_list[" + strconv.Itoa(i) + "]")
+		e.Data = r.Vector("cert_data", 3, 1, wire.Max(3))
+		e.Extensions = r.extensions(e.Extensions)
+		if r.Err() == nil {
+			m.Entries = append(m.Entries, e)
 		}
-		m.Entries = append(m.Entries, e)
 	}
-	return nil
+	r.Close()
+	return r.end()
 }
 
 // Append writes the message.
 func (m *Certificate) Append(b []byte) []byte {
-	b, mark := Begin(b, attls.TypeCertificate)
-	b = append(append(b, byte(len(m.Context))), m.Context...)
-	list := len(b)
-	b = append(b, 0, 0, 0)
+	w := begin(b, attls.TypeCertificate)
+	w.Vector(1, m.Context)
+	list := w.Open(3)
 	for i := range m.Entries {
-		n := len(m.Entries[i].Data)
-		b = append(append(b, byte(n>>16), byte(n>>8), byte(n)), m.Entries[i].Data...)
-		b = extensions.AppendList(b, m.Entries[i].Extensions)
+		w.Vector(3, m.Entries[i].Data)
+		w.extensions(m.Entries[i].Extensions)
 	}
-	n := len(b) - list - 3
-	b[list], b[list+1], b[list+2] = byte(n>>16), byte(n>>8), byte(n)
-	return End(b, mark)
+	w.Close(list)
+	return w.end()
 }
 
 // CompressedCertificate is RFC 8879 section 4:
@@ -384,21 +363,20 @@ type CompressedCertificate struct {
 
 // Unmarshal reads a body.
 func (m *CompressedCertificate) Unmarshal(body []byte) *attls.Error {
-	r := reader{b: body, kind: attls.KindCompressedCertificate}
-	m.Algorithm = uint16(r.number("algorithm", 2))
-	m.UncompressedLength = r.number("uncompressed_length", 3)
-	m.Compressed = r.vector("compressed_certificate_message", 3, 1, 1<<24-1)
+	r := read(body, attls.KindCompressedCertificate)
+	m.Algorithm = r.Uint16("algorithm")
+	m.UncompressedLength = r.Uint24("uncompressed_length")
+	m.Compressed = r.Vector("compressed_certificate_message", 3, 1, wire.Max(3))
 	return r.end()
 }
 
 // Append writes the message.
 func (m *CompressedCertificate) Append(b []byte) []byte {
-	b, mark := Begin(b, attls.TypeCompressedCertificate)
-	b = append(b, byte(m.Algorithm>>8), byte(m.Algorithm))
-	for _, n := range [...]int{m.UncompressedLength, len(m.Compressed)} {
-		b = append(b, byte(n>>16), byte(n>>8), byte(n))
-	}
-	return End(append(b, m.Compressed...), mark)
+	w := begin(b, attls.TypeCompressedCertificate)
+	w.Uint16(m.Algorithm)
+	w.Uint24(m.UncompressedLength)
+	w.Vector(3, m.Compressed)
+	return w.end()
 }
 
 // CertificateVerify is RFC 8446 section 4.4.3:
@@ -414,17 +392,18 @@ type CertificateVerify struct {
 
 // Unmarshal reads a body.
 func (m *CertificateVerify) Unmarshal(body []byte) *attls.Error {
-	r := reader{b: body, kind: attls.KindCertificateVerify}
-	m.Scheme = attls.SignatureScheme(r.number("algorithm", 2))
-	m.Signature = r.vector("signature", 2, 0, 1<<16-1)
+	r := read(body, attls.KindCertificateVerify)
+	m.Scheme = attls.SignatureScheme(r.Uint16("algorithm"))
+	m.Signature = r.Vector("signature", 2, 0, wire.Max(2))
 	return r.end()
 }
 
 // Append writes the message.
 func (m *CertificateVerify) Append(b []byte) []byte {
-	b, mark := Begin(b, attls.TypeCertificateVerify)
-	b = append(b, byte(m.Scheme>>8), byte(m.Scheme), byte(len(m.Signature)>>8), byte(len(m.Signature)))
-	return End(append(b, m.Signature...), mark)
+	w := begin(b, attls.TypeCertificateVerify)
+	w.Uint16(uint16(m.Scheme))
+	w.Vector(2, m.Signature)
+	return w.end()
 }
 
 // Finished is RFC 8446 section 4.4.4:
@@ -440,8 +419,9 @@ func (m *Finished) Unmarshal(body []byte) *attls.Error {
 
 // Append writes the message.
 func (m *Finished) Append(b []byte) []byte {
-	b, mark := Begin(b, attls.TypeFinished)
-	return End(append(b, m.VerifyData...), mark)
+	w := begin(b, attls.TypeFinished)
+	w.Octets(m.VerifyData)
+	return w.end()
 }
 
 // EndOfEarlyData is RFC 8446 section 4.5:
@@ -451,8 +431,8 @@ type EndOfEarlyData struct{}
 
 // Append writes the message.
 func (EndOfEarlyData) Append(b []byte) []byte {
-	b, mark := Begin(b, attls.TypeEndOfEarlyData)
-	return End(b, mark)
+	w := begin(b, attls.TypeEndOfEarlyData)
+	return w.end()
 }
 
 // KeyUpdate is RFC 8446 section 4.6.3:
@@ -463,8 +443,8 @@ type KeyUpdate struct{ RequestUpdate bool }
 
 // Unmarshal reads a body.
 func (m *KeyUpdate) Unmarshal(body []byte) *attls.Error {
-	r := reader{b: body, kind: attls.KindKeyUpdate}
-	v := r.number("request_update", 1)
+	r := read(body, attls.KindKeyUpdate)
+	v := r.Uint8("request_update")
 	if err := r.end(); err != nil {
 		return err
 	}
@@ -478,12 +458,9 @@ func (m *KeyUpdate) Unmarshal(body []byte) *attls.Error {
 
 // Append writes the message.
 func (m *KeyUpdate) Append(b []byte) []byte {
-	b, mark := Begin(b, attls.TypeKeyUpdate)
-	v := byte(0)
-	if m.RequestUpdate {
-		v = 1
-	}
-	return End(append(b, v), mark)
+	w := begin(b, attls.TypeKeyUpdate)
+	w.Flag(m.RequestUpdate)
+	return w.end()
 }
 
 // NewSessionTicket is RFC 8446 section 4.6.1:
@@ -505,22 +482,22 @@ type NewSessionTicket struct {
 
 // Unmarshal reads a body.
 func (m *NewSessionTicket) Unmarshal(body []byte) *attls.Error {
-	r := reader{b: body, kind: attls.KindNewSessionTicket}
-	m.Lifetime = uint32(r.number("ticket_lifetime", 4))
-	m.AgeAdd = uint32(r.number("ticket_age_add", 4))
-	m.Nonce = r.vector("ticket_nonce", 1, 0, 255)
-	m.Ticket = r.vector("ticket", 2, 1, 1<<16-1)
+	r := read(body, attls.KindNewSessionTicket)
+	m.Lifetime = r.Uint32("ticket_lifetime")
+	m.AgeAdd = r.Uint32("ticket_age_add")
+	m.Nonce = r.Vector("ticket_nonce", 1, 0, wire.Max(1))
+	m.Ticket = r.Vector("ticket", 2, 1, wire.Max(2))
 	m.Extensions = r.extensions(m.Extensions)
 	return r.end()
 }
 
 // Append writes the message.
 func (m *NewSessionTicket) Append(b []byte) []byte {
-	b, mark := Begin(b, attls.TypeNewSessionTicket)
-	for _, v := range [...]uint32{m.Lifetime, m.AgeAdd} {
-		b = append(b, byte(v>>24), byte(v>>16), byte(v>>8), byte(v))
-	}
-	b = append(append(b, byte(len(m.Nonce))), m.Nonce...)
-	b = append(append(b, byte(len(m.Ticket)>>8), byte(len(m.Ticket))), m.Ticket...)
-	return End(extensions.AppendList(b, m.Extensions), mark)
+	w := begin(b, attls.TypeNewSessionTicket)
+	w.Uint32(m.Lifetime)
+	w.Uint32(m.AgeAdd)
+	w.Vector(1, m.Nonce)
+	w.Vector(2, m.Ticket)
+	w.extensions(m.Extensions)
+	return w.end()
 }

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"crypto/cipher"
+	"encoding/binary"
 	"hash"
 )
 
@@ -91,7 +92,7 @@ func (k *KDF) Extract(dst, salt, ikm []byte) []byte {
 // must each fit in 255 octets, and length in 255 times Hash.length.
 func (k *KDF) ExpandLabel(dst, secret []byte, prefix, label string, context []byte, length int) []byte {
 	k.start(secret)
-	info := append(k.info[:0], byte(length>>8), byte(length), byte(len(prefix)+len(label)))
+	info := append(binary.BigEndian.AppendUint16(k.info[:0], uint16(length)), byte(len(prefix)+len(label)))
 	info = append(append(info, prefix...), label...)
 	info = append(append(info, byte(len(context))), context...)
 	var previous []byte
