@@ -9,14 +9,15 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"attls/conformance/bench"
 	"attls/conformance/scenario"
+	"attls/internal/columns"
 )
 
 func benchCommand() *cobra.Command {
@@ -75,20 +76,23 @@ func benchHandshake(w io.Writer, o bench.Options, match string, asJSON bool) err
 	if asJSON {
 		return writeJSON(w, list)
 	}
-	t := newTable(w, "µs\tattls\tcrypto/tls\tprimitives\tto primitives\tto crypto/tls\tallocations above\t  handshake")
+	t := newTable("attls µs", "crypto/tls µs", "primitives µs", "to primitives", "to crypto/tls", "allocations above", "handshake")
 	for _, r := range list {
-		fmt.Fprintf(t, "\t%.0f\t%.0f\t%.0f\t%.2f\t%.2f\t%.0f\t  %s\n", r.Ours.Nanoseconds/1e3, r.CryptoTLS.Nanoseconds/1e3, r.Sum.Nanoseconds/1e3,
-			r.ToPrimitives, r.ToCryptoTLS, r.AllocationsAbove, r.Case)
+		t.Add(fixed(r.Ours.Nanoseconds/1e3, 0), fixed(r.CryptoTLS.Nanoseconds/1e3, 0), fixed(r.Sum.Nanoseconds/1e3, 0),
+			fixed(r.ToPrimitives, 2), fixed(r.ToCryptoTLS, 2), fixed(r.AllocationsAbove, 0), fmt.Sprint(r.Case))
 	}
-	return t.Flush()
+	newPainter(w).table(t, everyRow(plain))
+	return nil
 }
 
-// newTable begins a table that is aligned to the right.
-func newTable(w io.Writer, head string) *tabwriter.Writer {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, head)
+// newTable begins a table of numbers, whose last column says what they are of.
+func newTable(head ...string) *columns.Table {
+	t := &columns.Table{Right: slices.Repeat([]bool{true}, len(head)-1)}
+	t.Add(head...)
 	return t
 }
+
+func fixed(x float64, decimals int) string { return strconv.FormatFloat(x, 'f', decimals, 64) }
 
 func benchRecord(w io.Writer, o bench.Options, asJSON bool) error {
 	var list []*bench.RecordResult
@@ -102,17 +106,17 @@ func benchRecord(w io.Writer, o bench.Options, asJSON bool) error {
 	if asJSON {
 		return writeJSON(w, list)
 	}
-	t := newTable(w, "octets\tengine MB/s\tConn MB/s\tcrypto/tls MB/s\tAEAD MB/s\tengine to crypto/tls\tConn to crypto/tls\tto AEAD\tallocations\t  suite")
+	t := newTable("octets", "engine MB/s", "Conn MB/s", "crypto/tls MB/s", "AEAD MB/s", "engine to crypto/tls", "Conn to crypto/tls", "to AEAD", "allocations", "suite")
 	for _, r := range list {
 		theirs, ratio, conn := "-", "-", "-"
 		if r.ToCryptoTLS > 0 {
-			theirs, ratio = fmt.Sprintf("%.0f", r.CryptoTLS.OctetsPerSecond/1e6), fmt.Sprintf("%.2f", r.ToCryptoTLS)
-			conn = fmt.Sprintf("%.2f", r.ConnToCryptoTLS)
+			theirs, ratio, conn = fixed(r.CryptoTLS.OctetsPerSecond/1e6, 0), fixed(r.ToCryptoTLS, 2), fixed(r.ConnToCryptoTLS, 2)
 		}
-		fmt.Fprintf(t, "%d\t%.0f\t%.0f\t%s\t%.0f\t%s\t%s\t%.2f\t%.2f\t  %s\n", r.Octets, r.Ours.OctetsPerSecond/1e6, r.Conn.OctetsPerSecond/1e6, theirs,
-			r.AEAD.OctetsPerSecond/1e6, ratio, conn, r.ToAEAD, r.Ours.Allocations, r.Suite)
+		t.Add(strconv.Itoa(r.Octets), fixed(r.Ours.OctetsPerSecond/1e6, 0), fixed(r.Conn.OctetsPerSecond/1e6, 0), theirs,
+			fixed(r.AEAD.OctetsPerSecond/1e6, 0), ratio, conn, fixed(r.ToAEAD, 2), fixed(r.Ours.Allocations, 2), fmt.Sprint(r.Suite))
 	}
-	return t.Flush()
+	newPainter(w).table(t, everyRow(plain))
+	return nil
 }
 
 func benchAttestation(w io.Writer, o bench.Options, asJSON bool) error {
@@ -127,12 +131,13 @@ func benchAttestation(w io.Writer, o bench.Options, asJSON bool) error {
 	if asJSON {
 		return writeJSON(w, list)
 	}
-	t := newTable(w, "µs\twith\twithout\tadded\tbinder\tto plain\tallocations added\t  attester")
+	t := newTable("with µs", "without µs", "added µs", "binder µs", "to plain", "allocations added", "attester")
 	for _, r := range list {
-		fmt.Fprintf(t, "\t%.0f\t%.0f\t%.1f\t%.1f\t%.2f\t%.0f\t  %s\n", r.With.Nanoseconds/1e3, r.Without.Nanoseconds/1e3, r.Added.Nanoseconds/1e3,
-			r.Binder.Nanoseconds/1e3, r.ToPlain, r.Added.Allocations, r.Case)
+		t.Add(fixed(r.With.Nanoseconds/1e3, 0), fixed(r.Without.Nanoseconds/1e3, 0), fixed(r.Added.Nanoseconds/1e3, 1),
+			fixed(r.Binder.Nanoseconds/1e3, 1), fixed(r.ToPlain, 2), fixed(r.Added.Allocations, 0), fmt.Sprint(r.Case))
 	}
-	return t.Flush()
+	newPainter(w).table(t, everyRow(plain))
+	return nil
 }
 
 func benchSessions(w io.Writer, o bench.Options, asJSON bool) error {
@@ -150,11 +155,12 @@ func benchSessions(w io.Writer, o bench.Options, asJSON bool) error {
 	if asJSON {
 		return writeJSON(w, list)
 	}
-	t := newTable(w, "allocations\twithout PSK\twith PSK\ta ticket\t  full handshake")
+	t := newTable("allocations without PSK", "with PSK", "of a ticket", "full handshake")
 	for _, r := range list {
-		fmt.Fprintf(t, "\t%.0f\t%.0f\t%.0f\t  %s\n", r.Without, r.Enabled, r.Ticket, r.Case)
+		t.Add(fixed(r.Without, 0), fixed(r.Enabled, 0), fixed(r.Ticket, 0), fmt.Sprint(r.Case))
 	}
-	return t.Flush()
+	newPainter(w).table(t, everyRow(plain))
+	return nil
 }
 
 // connectionFlags are those of "bench connections".
@@ -258,17 +264,18 @@ func (f *connectionFlags) print(w io.Writer, r *connectionResult) error {
 	if f.asJSON {
 		return writeJSON(w, r)
 	}
+	p := newPainter(w)
 	for _, part := range []struct {
 		name string
 		s    bench.Served
 	}{{"in a row", r.InARow}, {"at once", r.AtOnce}} {
-		fmt.Fprintf(w, "%s: %d connections, %d lost, %.1f s", part.name, part.s.Connections, part.s.Lost, part.s.Seconds)
+		text := fmt.Sprintf("%s: %d connections, %d lost, %.1f s", part.name, part.s.Connections, part.s.Lost, part.s.Seconds)
 		if part.s.Failure != "" {
-			fmt.Fprintf(w, "; the first because %s", part.s.Failure)
+			text += "; the first because " + part.s.Failure
 		}
-		fmt.Fprintln(w)
+		p.line(text)
 	}
-	_, err := fmt.Fprintf(w, "idle: %d connections of each sort; octets at a server: attls %.0f, crypto/tls %.0f, TCP alone %.0f; to crypto/tls %.2f\n",
-		r.Idle.Connections, r.Idle.Ours, r.Idle.CryptoTLS, r.Idle.TCP, r.Idle.ToCryptoTLS)
-	return err
+	p.line(fmt.Sprintf("idle: %d connections of each sort; octets at a server: attls %.0f, crypto/tls %.0f, TCP alone %.0f; to crypto/tls %.2f",
+		r.Idle.Connections, r.Idle.Ours, r.Idle.CryptoTLS, r.Idle.TCP, r.Idle.ToCryptoTLS))
+	return nil
 }

@@ -147,8 +147,9 @@ func (f *conformFlags) run(c *cobra.Command) error {
 		return err
 	}
 	if f.list {
+		p := newPainter(c.OutOrStdout())
 		for i := range cases {
-			fmt.Fprintln(c.OutOrStdout(), cases[i].String())
+			p.flow(p.limit, "  ", cases[i].String())
 		}
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 
 	"attls/conformance/peers"
 	"attls/conformance/report"
+	"attls/internal/columns"
 )
 
 // systemOpenSSL is the program openssl in the PATH, and the name of its stack.
@@ -125,7 +126,7 @@ func (p *painter) stacks(ctx context.Context, stacks []peers.Peer) {
 	for i, s := range stacks {
 		names[i] = s.Name()
 	}
-	width := longest(names) + 2
+	width := columns.Longest(names) + 2
 	for _, s := range stacks {
 		id := peers.Identify(ctx, s)
 		if id.Missing != "" {

@@ -4,11 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"strconv"
-	"strings"
-	"text/tabwriter"
 
 	"attls/conformance/claims"
 	"attls/conformance/report"
+	"attls/internal/columns"
 )
 
 // report prints what failed, why cases were skipped, what stacks have mended, the table of stacks and
@@ -37,7 +36,7 @@ func (p *painter) report(r *report.Report, files *reportFiles) {
 		p.line(p.in(faint, fmt.Sprintf("%d: %s", reasons[reason], reason)))
 	}
 	if len(r.Runs) > 0 {
-		p.table(r)
+		p.matrix(r)
 	}
 	p.sizes(r.Sizes())
 	for _, a := range r.Attested() {
@@ -52,33 +51,27 @@ func (p *painter) sizes(s *report.Sizes) {
 	if s == nil {
 		return
 	}
-	var b strings.Builder
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprint(t, "ATTESTER\tRELYING PARTY\tPROFILE\tEVIDENCE")
+	head := []string{"ATTESTER", "RELYING PARTY", "PROFILE", "EVIDENCE"}
 	for _, n := range s.Octets {
-		fmt.Fprint(t, "\t", report.SizeName(n))
+		head = append(head, report.SizeName(n))
 	}
-	fmt.Fprintln(t)
+	t := columns.Table{Rows: [][]string{head}}
 	for i := range s.Rows {
 		row := &s.Rows[i]
-		fmt.Fprintf(t, "%s (%s)\t%s\t%s\t%s", row.Sender, row.Attester, row.Receiver, row.Profile, row.Way())
+		cells := []string{fmt.Sprintf("%s (%s)", row.Sender, row.Attester), row.Receiver, row.Profile, row.Way()}
 		for _, c := range row.Cells {
-			fmt.Fprint(t, "\t", c.String())
+			cells = append(cells, c.String())
 		}
-		fmt.Fprintln(t)
+		t.Add(cells...)
 	}
-	t.Flush()
-	for i, l := range strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n") {
-		p.line(p.in(map[bool]style{true: bold}[i == 0], strings.TrimRight(l, " ")))
-	}
+	p.table(&t, everyRow(plain))
 	p.line()
 }
 
-// table has a line for each pair of stacks and profile.
-func (p *painter) table(r *report.Report) {
-	var b strings.Builder
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "CLIENT\tSERVER\tPROFILE\tPASSED\tFAILED\tDEVIATION\tLIMIT\tSKIPPED")
+// matrix has a line for each pair of stacks and profile.
+func (p *painter) matrix(r *report.Report) {
+	var t columns.Table
+	t.Add("CLIENT", "SERVER", "PROFILE", "PASSED", "FAILED", "DEVIATION", "LIMIT", "SKIPPED")
 	styles := []style{bold}
 	for _, row := range r.Matrix() {
 		for i := range row.Cells {
@@ -86,22 +79,19 @@ func (p *painter) table(r *report.Report) {
 			if cell.Total == 0 {
 				continue
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s", row.Client, row.Server, cell.Profile)
+			cells := []string{row.Client, row.Server, cell.Profile}
 			for _, o := range []report.Outcome{report.Passed, report.Failed, report.Deviation, report.Limit, report.Skipped} {
 				number := "·"
 				if n := cell.Count(o); n > 0 {
 					number = strconv.Itoa(n)
 				}
-				fmt.Fprintf(t, "\t%s", number)
+				cells = append(cells, number)
 			}
-			fmt.Fprintln(t)
+			t.Add(cells...)
 			styles = append(styles, map[report.Outcome]style{report.Failed: red, report.Limit: faint, report.Skipped: faint}[cell.Worst()])
 		}
 	}
-	t.Flush()
-	for i, l := range strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n") {
-		p.line(p.in(styles[i], strings.TrimRight(l, " ")))
-	}
+	p.table(&t, func(row int) style { return styles[row] })
 	p.line()
 }
 
@@ -136,10 +126,10 @@ func (p *painter) agreements(list []claims.Agreement, fault bool) {
 	for i := range list {
 		names[i] = list[i].What
 	}
-	width := longest(names) + 2
+	width := columns.Longest(names) + 2
 	for i := range list {
 		a := &list[i]
-		client, server := p.short(a.Client), p.short(a.Server)
+		client, server := p.short(a.Client, shortWidth), p.short(a.Server, shortWidth)
 		switch {
 		case a.Differs():
 			s := red

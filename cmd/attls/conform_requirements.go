@@ -2,10 +2,10 @@ package main
 
 import (
 	"fmt"
-	"strings"
-	"text/tabwriter"
+	"strconv"
 
 	"attls/conformance/report"
+	"attls/internal/columns"
 )
 
 // requirements prints how many rows of the registry were sent to each stack and
@@ -18,16 +18,16 @@ func (p *painter) requirements(r *report.Report, each bool) {
 	if each {
 		p.requirementRows(receivers, rows)
 	}
-	var b strings.Builder
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "REQUIREMENTS SENT TO\tAS\tROWS\tHELD\tWITH DEVIATIONS\tFAILED\tPEER LIMIT")
+	var t columns.Table
+	t.Add("REQUIREMENTS SENT TO", "AS", "ROWS", "HELD", "WITH DEVIATIONS", "FAILED", "PEER LIMIT")
 	for _, s := range report.Summaries(receivers, rows) {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\n", s.Receiver.Stack, s.Receiver.Role, s.Sent, s.Held, s.Deviations, s.Failed, s.Limits)
+		cells := []string{s.Receiver.Stack, fmt.Sprint(s.Receiver.Role)}
+		for _, n := range []int{s.Sent, s.Held, s.Deviations, s.Failed, s.Limits} {
+			cells = append(cells, strconv.Itoa(n))
+		}
+		t.Add(cells...)
 	}
-	t.Flush()
-	for i, l := range strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n") {
-		p.line(p.in(map[bool]style{true: bold}[i == 0], l))
-	}
+	p.table(&t, everyRow(plain))
 	for _, u := range unsent(rows) {
 		p.line(p.in(faint, fmt.Sprintf("%d of %d rows are not sent: %s", u.rows, len(rows), u.reason)))
 	}

@@ -217,9 +217,7 @@ func (p *painter) dissection(n int, d *dissect.Dissection) {
 		p.finding(d, &d.Findings[i])
 	}
 	for _, note := range d.Notes {
-		for _, l := range wrap("Note: "+note, p.width, "      ") {
-			p.line(p.in(yellow, l))
-		}
+		p.flow(p.width, "      ", p.in(yellow, "Note: "+note))
 	}
 	switch {
 	case len(d.Findings) > 0:
@@ -233,14 +231,7 @@ func (p *painter) dissection(n int, d *dissect.Dissection) {
 
 func (p *painter) attestation(a *dissect.Attestation) {
 	what := map[string]string{claims.ModelEvidence: "Evidence", claims.ModelResults: "Attestation Results"}[a.Model]
-	title := fmt.Sprintf("%s of the %s: ", what, a.Attester)
-	for _, l := range wrap(title+a.Payload, p.width, "  ") {
-		if rest, ok := strings.CutPrefix(l, title); ok {
-			p.line(p.in(bold, title), rest)
-			continue
-		}
-		p.line(l)
-	}
+	p.titled(fmt.Sprintf("%s of the %s: ", what, a.Attester), plain, a.Payload)
 	if a.Key != "" {
 		p.line("  SHA-256 of the attested key:")
 		p.line("    ", a.Key)
@@ -266,9 +257,7 @@ func (p *painter) attestation(a *dissect.Attestation) {
 	if a.Reason != "" {
 		mark += ": " + a.Reason
 	}
-	for _, l := range wrap(mark, p.width, "    ") {
-		p.line(p.in(colour, l))
-	}
+	p.flow(p.width, "  ", p.in(colour, mark))
 	for _, r := range a.Readings {
 		p.line("    it would be right under ", r.String())
 	}
@@ -282,9 +271,7 @@ func (p *painter) finding(d *dissect.Dissection, f *dissect.Finding) {
 		where = ", with " + d.Ladder[f.Step].What
 	}
 	text := fmt.Sprintf("The %s broke a rule%s: %s", f.Sender, where, claimText(&f.ErrorClaim))
-	for _, l := range wrap(text, p.width, "  ") {
-		p.line(p.in(red, l))
-	}
+	p.flow(p.width, "  ", p.in(red, text))
 	if f.Alert == nil {
 		return
 	}
@@ -296,8 +283,6 @@ func (p *painter) finding(d *dissect.Dissection, f *dissect.Finding) {
 	default:
 		text = fmt.Sprintf("  The %s refused it with %s; it has to be %s.", f.Receiver, f.Answered.Name, f.Alert.Name)
 	}
-	for _, l := range wrap(text, p.width, "  ") {
-		p.line(l)
-	}
+	p.flow(p.width, "", text)
 	p.line()
 }

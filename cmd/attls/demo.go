@@ -8,7 +8,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +16,7 @@ import (
 	"attls/conformance/scenario"
 	"attls/conformance/trace"
 	"attls/extensions/profile"
+	"attls/internal/columns"
 	"attls/internal/gate"
 )
 
@@ -235,24 +235,27 @@ func listFaults(w io.Writer, s scenario.Scenario, asJSON bool) error {
 	if p != nil {
 		under = p.ID
 	}
-	fmt.Fprintf(w, "What can be made to fail under %s:\n\n", under)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "  NAME\tFAILURE\tREJECTS\tAT\tALERT")
+	painter := newPainter(w)
+	painter.line("What can be made to fail under ", under, ":")
+	painter.line()
+	t := columns.Table{Indent: "  "}
+	t.Add("NAME", "FAILURE", "REJECTS", "AT", "ALERT")
 	for _, f := range faults {
 		alert := "(closes without)"
 		switch {
 		case f.Takes != "":
-			fmt.Fprintf(t, "  %s\t(the %s must take it)\n", f.Name, f.Takes)
+			t.Add(f.Name, "(the "+f.Takes+" must take it)")
 			continue
 		case f.Alert != nil:
 			alert = f.Alert.Name
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\n", f.Name, f.Failure, f.Rejects, f.At, alert)
+		t.Add(f.Name, string(f.Failure), f.Rejects, f.At, alert)
 	}
-	t.Flush()
-	fmt.Fprintln(w, "\nWhat is done:")
+	painter.table(&t, everyRow(plain))
+	painter.line()
+	painter.line("What is done:")
 	for _, f := range faults {
-		fmt.Fprintf(w, "  %s: %s\n", f.Name, f.Does)
+		painter.flow(painter.limit, "  ", "  "+f.Name+": "+f.Does)
 	}
 	return nil
 }
@@ -305,7 +308,7 @@ func (p *painter) run(r *scenario.Result) {
 	p.line()
 	p.ladder(r.Ladder)
 	for _, s := range r.Secrets {
-		p.line(pad(s.Name, 34), " ", p.in(green, s.Value))
+		p.flow(p.limit, "  ", pad(s.Name, 34), " ", p.in(green, s.Value))
 	}
 	if len(r.Secrets) > 0 {
 		p.line()

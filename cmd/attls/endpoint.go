@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -502,6 +501,6 @@ func (e *endpoint) dump(s trace.Step) {
 	p := newPainter(e.err)
 	p.rung(&s)
 	if b := s.Bytes(); b != nil {
-		io.WriteString(e.err, hex.Dump(b))
+		p.dump(b)
 	}
 }

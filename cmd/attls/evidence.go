@@ -200,8 +200,9 @@ half --key-out takes.`,
 			}
 			var attester negotiation.Attester = software
 			if spoil == "help" {
+				p := newPainter(c.OutOrStdout())
 				for _, x := range attestation.Spoilages {
-					fmt.Fprintf(c.OutOrStdout(), "%-16s %s (%s)\n", x.Kind, x.Text, x.Failure)
+					p.flow(p.limit, strings.Repeat(" ", 17), fmt.Sprintf("%-16s %s (%s)", x.Kind, x.Text, x.Failure))
 				}
 				return nil
 			}

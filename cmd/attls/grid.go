@@ -2,8 +2,9 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,6 +12,7 @@ import (
 	"attls/conformance/cases"
 	"attls/conformance/scenario"
 	"attls/extensions/profile"
+	"attls/internal/columns"
 )
 
 // gridFlags are the flags of "attls grid".
@@ -118,26 +120,22 @@ func (p *painter) grid(results []cases.GridResult, sums []cases.GridSummary, ver
 			}
 		}
 	}
-	var b strings.Builder
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "PROFILE\t%s\tNOT AS EXPECTED\t\n", strings.ToUpper(strings.Join(cases.GridKinds, "\t")))
+	t := columns.Table{Indent: "  ", Right: []bool{true}}
+	t.Add("PROFILE")
+	for _, k := range append(slices.Clone(cases.GridKinds), "not as expected") {
+		t.Rows[0], t.Right = append(t.Rows[0], strings.ToUpper(string(k))), append(t.Right, true)
+	}
 	for _, s := range sums {
-		fmt.Fprintf(t, "%s\t", s.Profile)
+		cells := []string{s.Profile}
 		for _, k := range cases.GridKinds {
-			fmt.Fprintf(t, "%d\t", s.Cases[k])
+			cells = append(cells, strconv.Itoa(s.Cases[k]))
 		}
-		fmt.Fprintf(t, "%d\t\n", s.Failed)
+		t.Add(append(cells, strconv.Itoa(s.Failed))...)
 	}
-	t.Flush()
-	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
-	for i, l := range lines {
-		s := plain
-		switch {
-		case i == 0:
-			s = bold
-		case sums[i-1].Failed > 0:
-			s = red
+	p.table(&t, func(row int) style {
+		if sums[row-1].Failed > 0 {
+			return red
 		}
-		p.line(p.in(s, l))
-	}
+		return plain
+	})
 }

@@ -3,12 +3,12 @@ package main
 import (
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"attls"
 	"attls/conformance/claims"
 	"attls/conformance/scenario"
 	"attls/conformance/trace"
+	"attls/internal/columns"
 )
 
 // ladder draws the messages between client and server from top to bottom.
@@ -37,7 +37,12 @@ func (p *painter) rung(s *trace.Step) {
 	if s.Unread {
 		what, size = what+" (not read)", size+"╳ "
 	}
-	rule := strings.Repeat("─", max(2, inner-utf8.RuneCountInString(what)-utf8.RuneCountInString(size)-4))
+	room := inner - columns.Width(size) - 4
+	if columns.Width(what) > room-2 { // it has a line of its own
+		p.note(colour, "", what)
+		what = ""
+	}
+	rule := strings.Repeat("─", max(2, room-columns.Width(what)))
 	if s.From == "client" {
 		p.line("│ ", p.in(colour, what), " ", p.in(faint, rule+size), "──▶", " │")
 	} else {
@@ -51,13 +56,13 @@ func (p *painter) rung(s *trace.Step) {
 		p.note(red, "    ", "✗ "+claimText(s.Broken))
 	}
 	for octets := s.Raw; octets != ""; {
-		n := min(len(octets), 2*rawOctets)
+		n := min(len(octets), 2*min(rawOctets, (inner-4)/2))
 		p.note(faint, "    ", octets[:n])
 		octets = octets[n:]
 	}
 }
 
-// rawOctets is how many octets of --raw stand in a line.
+// rawOctets is how many octets of --raw a line has, if it has room for them.
 const rawOctets = 32
 
 // extensions names RFC 8446's extensions in a paragraph, and gives each of the
@@ -111,13 +116,24 @@ func (p *painter) binder(b *scenario.Binder) {
 
 // tree draws an expression, what it came to, and below it its parts. A name
 // stands in one line with what it is defined as.
-func (p *painter) tree(n *claims.BinderNode, first, rest string) {
+func (p *painter) tree(n *claims.BinderNode, first, rest string) { p.branch(n, first, rest, 0) }
+
+// leafWidth is what a line of a tree leaves for its text.
+const leafWidth = 24
+
+// branch draws a tree at a depth. Where the lines at the left would leave no room, the
+// number of the level takes their place.
+func (p *painter) branch(n *claims.BinderNode, first, rest string, level int) {
+	if columns.Width(rest)+leafWidth > p.width {
+		mark := fmt.Sprintf("%d… ", level)
+		first, rest = mark, strings.Repeat(" ", len(mark))
+	}
 	text := attls.Printable(n.Expr)
 	parts := n.Parts
 	if n.Name != "" && len(parts) == 1 && len(parts[0].Parts) > 0 {
-		text, parts = n.Name+" = "+parts[0].Expr, parts[0].Parts
+		text, parts = attls.Printable(n.Name+" = "+parts[0].Expr), parts[0].Parts
 	}
-	value, colour := attls.Printable(p.short(n.Value)), green
+	value, colour := attls.Printable(p.short(n.Value, p.width-columns.Width(rest)-7)), green
 	switch {
 	case n.Error != "":
 		value, colour = attls.Printable(n.Error), red
@@ -130,41 +146,33 @@ func (p *painter) tree(n *claims.BinderNode, first, rest string) {
 	} else {
 		indent += "   "
 	}
-	lines := wrap(text, p.width-utf8.RuneCountInString(first), "  ")
+	lines := wrap(text, p.width-columns.Width(indent), "  ")
 	last := len(lines) - 1
-	var mark string // before a piece of the value
-	var values []painted
-	if value != "" {
-		room := p.width - utf8.RuneCountInString(first) - utf8.RuneCountInString(lines[last]) - utf8.RuneCountInString(value) - 3
-		if room >= 0 {
-			lines[last] += " → "
-			mark, values = "", []painted{p.in(colour, value)}
-		} else {
-			mark = "  → "
-			for _, piece := range pieces(value, p.width-utf8.RuneCountInString(indent)-4) {
-				values = append(values, p.in(colour, piece))
-			}
-		}
-	}
-	before := first
+	beside := value != "" && columns.Width(first)+columns.Width(lines[last])+columns.Width(value)+3 <= p.width
 	for i, l := range lines {
-		end := painted("")
-		if i == last && mark == "" && len(values) > 0 {
-			end, values = values[0], nil
+		before := indent
+		if i == 0 {
+			before = first
 		}
-		p.line(p.in(faint, before), l, end)
-		before = indent
+		if i == last && beside {
+			p.line(p.in(faint, before), l, " → ", p.in(colour, value))
+			continue
+		}
+		p.line(p.in(faint, before), l)
 	}
-	for _, v := range values {
-		p.line(p.in(faint, indent), mark, v)
-		mark = "    "
+	if value != "" && !beside {
+		mark := "  → "
+		for _, piece := range columns.Pieces(value, p.width-columns.Width(indent)-columns.Width(mark)) {
+			p.line(p.in(faint, indent), mark, p.in(colour, piece))
+			mark = "    "
+		}
 	}
 	for i, part := range parts {
 		branch, below := "├─ ", "│  "
 		if i == len(parts)-1 {
 			branch, below = "└─ ", "   "
 		}
-		p.tree(part, rest+branch, rest+below)
+		p.branch(part, rest+branch, rest+below, level+1)
 	}
 }
 
@@ -198,13 +206,7 @@ func (p *painter) verdict(title string, v *claims.VerdictClaim) {
 		if check.Text != "" {
 			text += ": " + check.Text
 		}
-		for i, l := range wrap(text, p.width-4, "") {
-			if i == 0 {
-				p.line("  ", p.in(colour, mark), " ", l)
-			} else {
-				p.line("      ", l)
-			}
-		}
+		p.flow(p.width, "    ", "  ", p.in(colour, mark), " ", text)
 	}
 	p.peerReadings(v)
 	p.line()
@@ -245,9 +247,7 @@ func (p *painter) end(c *claims.Claims) {
 		colour = red
 		text = fmt.Sprintf("%s: %s", c.Role, errorText(c))
 	}
-	for _, l := range wrap(text, p.width, "        ") {
-		p.line(p.in(colour, l))
-	}
+	p.flow(p.width, "        ", p.in(colour, text))
 }
 
 func errorText(c *claims.Claims) string {

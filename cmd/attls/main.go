@@ -165,7 +165,7 @@ and "attls client".`,
 		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.AddCommand(demoCommand(), gridCommand(), conformCommand(), replayCommand(), decodeCommand(), serverCommand(), clientCommand(), evidenceCommand(),
-		profileCommand(), specCommand(), benchCommand(), versionCommand(), manCommand(), exitCodesTopic())
+		profileCommand(), specCommand(), benchCommand(), versionCommand(), manCommand(), exitCodesTopic(), terminalTopic())
 	return root
 }
 
@@ -194,5 +194,23 @@ func exitCodesTopic() *cobra.Command {
 130  interrupted by SIGINT or SIGTERM: attls conform has written what was done,
      attls client has sent close_notify and kept the tickets that had arrived. For
      attls server a signal is the usual end: 0`,
+	}
+}
+
+// terminalTopic is "attls help terminal".
+func terminalTopic() *cobra.Command {
+	return &cobra.Command{
+		Use:   "terminal",
+		Short: "How wide drawings and tables are, and when there is colour",
+		Long: `Drawings, tables and lines of progress fit the terminal that they are written to,
+from 40 columns on: what is too wide goes on in the next line, a table that is too
+wide becomes a list, and "…" says where a value was shortened.
+
+A pipe or a file gets drawings and paragraphs of 96 columns, and each row of a table
+in one line, as long as it is. Programs read --json rather than either.
+
+  COLUMNS    the width, whatever the terminal says; it holds for a pipe as well
+  NO_COLOR   no colour, if it is set to anything
+  TERM=dumb  no colour, and progress in lines of its own`,
 	}
 }

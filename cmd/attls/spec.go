@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"attls/conformance/requirements"
+	"attls/internal/columns"
 )
 
 func specCommand() *cobra.Command {
@@ -62,7 +63,8 @@ fails. It exits 1 when a case fails as it is or still passes without its rule.`,
 					p.document(d, name != "")
 				}
 			}
-			return printCoverage(c.OutOrStdout(), all)
+			p.coverage(all)
+			return nil
 		},
 	}
 	c.Flags().StringVarP(&name, "profile", "p", "", "the statements of one profile's text")
@@ -73,25 +75,27 @@ fails. It exits 1 when a case fails as it is or still passes without its rule.`,
 	return c
 }
 
-// printCoverage counts the rows of each class.
-func printCoverage(w io.Writer, all []requirements.Document) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "TEXT\tENFORCED\tPROVABLE\tDUTY\tLATER\tREADINGS")
+// coverage counts the rows of each class.
+func (p *painter) coverage(all []requirements.Document) {
+	t := columns.Table{}
+	t.Add("TEXT", "ENFORCED", "PROVABLE", "DUTY", "LATER", "READINGS")
 	for i := range all {
 		d := &all[i]
+		cells := []string{d.Title()}
 		n := d.Count()
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\n", d.Title(), n[requirements.Enforced], d.Provable(), n[requirements.Duty], n[requirements.Later], len(d.Readings))
+		for _, n := range []int{n[requirements.Enforced], d.Provable(), n[requirements.Duty], n[requirements.Later], len(d.Readings)} {
+			cells = append(cells, strconv.Itoa(n))
+		}
+		t.Add(cells...)
 	}
-	return t.Flush()
+	p.table(&t, everyRow(plain))
 }
 
 // document lists the rows of a text; those of its base by their ids only, unless
 // it is to be whole.
 func (p *painter) document(d *requirements.Document, whole bool) {
 	p.line(p.in(bold, d.Title()))
-	for _, l := range wrap("  "+d.Source, p.width, "  ") {
-		p.line(p.in(faint, l))
-	}
+	p.flow(p.width, "", p.in(faint, "  "+d.Source))
 	var shared []string
 	for i := range d.Rows {
 		r := &d.Rows[i]
@@ -102,9 +106,7 @@ func (p *painter) document(d *requirements.Document, whole bool) {
 		p.requirement(r.ID, r.Text, consequence(r))
 	}
 	if len(shared) > 0 {
-		for _, l := range wrap("  as in "+d.Base+": "+strings.Join(shared, " "), p.width, "      ") {
-			p.line(l)
-		}
+		p.flow(p.width, "    ", "  as in "+d.Base+": "+strings.Join(shared, " "))
 	}
 	for _, r := range d.Readings {
 		text := fmt.Sprintf("switch %s: %s (default %s)", r.Switch, strings.Join(r.Options, ", "), r.Default)
@@ -122,17 +124,8 @@ func consequence(r *requirements.Row) string {
 }
 
 func (p *painter) requirement(id, text, consequence string) {
-	column := max(4, len(id)+1)
-	for i, l := range wrap(pad(id, column)+text, p.width-2, "      ") {
-		if i == 0 && len(l) >= column {
-			p.line("  ", p.in(cyan, l[:column]), l[column:])
-			continue
-		}
-		p.line("  ", l)
-	}
-	for _, l := range wrap("      "+consequence, p.width, "        ") {
-		p.line(p.in(faint, l))
-	}
+	p.flow(p.width, "      ", "  ", p.in(cyan, pad(id, max(4, columns.Width(id)+1))), text)
+	p.flow(p.width, "  ", p.in(faint, "      "+consequence))
 }
 
 // proveSpec is "attls spec --prove".
@@ -160,9 +153,10 @@ func proveSpec(ctx context.Context, w io.Writer, all []requirements.Document, na
 			return err
 		}
 	} else {
-		printProofs(newPainter(w), all, proofs)
-		fmt.Fprintf(w, "%d cases checked with and without their rules in %.1f s; %d do not check what they are cited for.\n",
-			len(proofs), time.Since(start).Seconds(), unproven)
+		p := newPainter(w)
+		printProofs(p, all, proofs)
+		p.line(fmt.Sprintf("%d cases checked with and without their rules in %.1f s; %d do not check what they are cited for.",
+			len(proofs), time.Since(start).Seconds(), unproven))
 	}
 	if unproven > 0 {
 		return failed("%d of %d cases do not check the rule that they are cited for", unproven, len(proofs))
@@ -185,13 +179,7 @@ func printProofs(p *painter, all []requirements.Document, proofs []requirements.
 			if !x.Proven {
 				mark, what = p.in(red, "NOT PROVEN"), x.Case+", which checks "+string(x.Rule)+": "+x.Text
 			}
-			for i, l := range wrap("  "+strings.Join(x.Rows, ", ")+": "+what, p.width-9, "      ") {
-				if i == 0 {
-					p.line(mark, l)
-					continue
-				}
-				p.line(l)
-			}
+			p.flow(p.width, "      ", mark, "  "+strings.Join(x.Rows, ", ")+": "+what)
 		}
 	}
 }

@@ -57,7 +57,7 @@ func TestTutorial(t *testing.T) {
 			line, want, _ := strings.Cut(part, "\n")
 			c := exec.Command("sh", "-c", "exec 2>&1; "+line)
 			c.Dir = dir
-			c.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), runAsCommand+"=1", "COLUMNS=96")
+			c.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), runAsCommand+"=1", "COLUMNS=")
 			out, _ := c.Output()
 			if !matches(string(out), want) {
 				t.Errorf("$ %s\n%s\nthe document has\n%s", line, out, want)
