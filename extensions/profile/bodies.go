@@ -237,6 +237,20 @@ func (c *codec) message(index int, sender attls.Role) (*body, error) {
 	return c.messages[index][sender], nil
 }
 
+func (c *codec) ofExtension(kind attls.MessageKind, sender attls.Role, t attls.ExtensionType) *schema.Codec {
+	if b := c.bodies[site{kind, sender, t}]; b != nil {
+		return b.codec
+	}
+	return nil
+}
+
+func (c *codec) ofMessage(index int, sender attls.Role) *schema.Codec {
+	if b, err := c.message(index, sender); err == nil && b != nil {
+		return b.codec
+	}
+	return nil
+}
+
 func (c *codec) encodeMessage(index int, sender attls.Role, f *Fields) ([]byte, error) {
 	b, err := c.message(index, sender)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"attls"
 	"attls/extensions/profile/binder"
+	"attls/extensions/schema"
 )
 
 // codecs are the compiled schemas of a profile; the loader sets them.
@@ -14,6 +15,8 @@ type codecs interface {
 	encodeMessage(index int, sender attls.Role, f *Fields) ([]byte, error)
 	decodeMessage(index int, sender attls.Role, body []byte, f *Fields) error
 	encodeScheme(slot int, s Scheme) (Scheme, bool)
+	ofExtension(kind attls.MessageKind, sender attls.Role, t attls.ExtensionType) *schema.Codec
+	ofMessage(index int, sender attls.Role) *schema.Codec
 }
 
 // noSchemas is the error of a Profile that no loader compiled.
@@ -55,6 +58,24 @@ func (p *Profile) DecodeMessage(index int, sender attls.Role, body []byte, f *Fi
 		return p.noSchemas()
 	}
 	return p.codec.decodeMessage(index, sender, body, f)
+}
+
+// Codec is the codec of an extension body in a message that the sender sends; nil
+// when the profile has no such extension there.
+func (p *Profile) Codec(kind attls.MessageKind, sender attls.Role, t attls.ExtensionType) *schema.Codec {
+	if p.codec == nil {
+		return nil
+	}
+	return p.codec.ofExtension(kind, sender, t)
+}
+
+// MessageCodec is the codec of an added message; index is into Messages. It is nil
+// when there is none.
+func (p *Profile) MessageCodec(index int, sender attls.Role) *schema.Codec {
+	if p.codec == nil {
+		return nil
+	}
+	return p.codec.ofMessage(index, sender)
 }
 
 // EncodeScheme returns the element of a slot's list that stands for s, with
