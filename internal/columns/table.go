@@ -27,7 +27,7 @@ const (
 	hanging = "  " // before the later lines of a row that is a list
 )
 
-// Lines lays the table out in a width; 0 is no limit. Where the table is too wide, its
+// Lines lays the table out in a width; 0 means no limit. Where the table is too wide, its
 // gaps shrink, then the cells of its widest columns are wrapped. Where even that is too
 // wide, each row becomes a list of its cells, each after its head.
 func (t *Table) Lines(width int) []Line {
