@@ -18,7 +18,7 @@ import (
 	"github.com/veraison/cmw"
 )
 
-// Form is a serialization of a CMW (draft-ietf-rats-msg-wrap-23 section 3).
+// Form is a serialization of a CMW (RFC 9999 section 3).
 type Form uint8
 
 const (
@@ -77,9 +77,9 @@ func (l Limits) withDefaults() Limits {
 }
 
 const (
-	ruleCMW         = "draft-ietf-rats-msg-wrap-23 3"
-	ruleRecord      = "draft-ietf-rats-msg-wrap-23 3.1"
-	ruleCollection  = "draft-ietf-rats-msg-wrap-23 3.3"
+	ruleCMW         = "RFC 9999 3"
+	ruleRecord      = "RFC 9999 3.1"
+	ruleCollection  = "RFC 9999 3.3"
 	ruleTN          = "RFC 9277 4.3"
 	collectionLabel = "__cmwc_t"
 )
@@ -294,7 +294,7 @@ func (s *scanner) collection(limits Limits, depth int) (*CMW, *attls.Error) {
 			if c.CollectionType, err = s.text(); err != nil {
 				return under(err, collectionLabel)
 			}
-			return collectionType(at, c.CollectionType)
+			return under(collectionType(at, c.CollectionType), collectionLabel)
 		}
 		m, err := s.cmw(limits, depth+1)
 		if err != nil {
@@ -326,14 +326,16 @@ func (c *CMW) notEmpty(offset int) *attls.Error {
 	return nil
 }
 
+// What __cmwc_t may be: an object identifier that is not relative, or an absolute
+// URI, which has no fragment (RFC 3986 section 4.3).
 var (
 	oidText = regexp.MustCompile(`^[0-2](\.0|\.[1-9][0-9]*)*$`)
-	uriText = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:[!-~]+$`)
+	uriText = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:[!"$-~]+$`)
 )
 
 func collectionType(offset int, text string) *attls.Error {
 	if !oidText.MatchString(text) && !uriText.MatchString(text) {
-		return malformed(offset, ruleCollection, "%q is neither a URI nor an object identifier", text).Under(collectionLabel)
+		return malformed(offset, ruleCollection, "%q is neither an absolute URI nor an object identifier", text)
 	}
 	return nil
 }

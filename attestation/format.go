@@ -73,7 +73,7 @@ func Matches(got, want profile.Format, m profile.FormatMatch) *attls.Error {
 	w, errWant := kindOf(want)
 	if errGot != nil || errWant != nil || g.name != w.name || !fits(g.parameters, w.parameters, m) {
 		return attls.Errorf(attls.Violation, attls.FailFormatMismatch, "the CMW holds %s, negotiated was %s", FormatString(got), FormatString(want)).
-			Under("type").By("draft-ietf-rats-msg-wrap-23 3.1")
+			Under("type").By("RFC 9999 3.1")
 	}
 	return nil
 }
