@@ -3,6 +3,7 @@ package handshake_test
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -227,5 +228,77 @@ func TestRecordsUnderTheEarlyKey(t *testing.T) {
 	}
 	if err := p.Run(); err != nil || !p.Done() {
 		t.Errorf("%v, done: %v", err, p.Done())
+	}
+}
+
+// TestReceiverCountsNoRecords: a peer may protect as many records under one key
+// as it likes; the limit is the sender's (RFC 9846 section 5.5).
+func TestReceiverCountsNoRecords(t *testing.T) {
+	for _, r := range []attls.Role{attls.RoleClient, attls.RoleServer} {
+		p, taps := established(t, func(c, s *handshake.Config) {
+			provider.Select([]*handshake.Config{c, s}[r], tired{provider.Real(), 3})
+		})
+		for range 10 {
+			if err := p.Engine(r.Peer()).Write([]byte("data")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := p.Run()
+		if n, _ := updates(taps[r.Peer()]); err != nil || n != 0 || !bytes.HasSuffix(p.Received(r), bytes.Repeat([]byte("data"), 10)) {
+			t.Errorf("to the %v: %v, %d key updates, received %q", r, err, n, p.Received(r))
+		}
+	}
+}
+
+// TestPreSharedKeyAnywhereInServerHello: only in ClientHello does it have to be
+// the last extension (RFC 9846 section 4.3).
+func TestPreSharedKeyAnywhereInServerHello(t *testing.T) {
+	for i := range 3 {
+		m := newMeeting()
+		m.mustMeet(t, nil)
+		moved := false
+		tap := &planTap{at: at{attls.RoleServer, attls.KindServerHello, 0}, hit: &moved,
+			plan: editExtensions(t, func(l extensions.List) extensions.List {
+				k := slices.IndexFunc(l, func(x extensions.Extension) bool { return x.Type == attls.ExtPreSharedKey })
+				if k < 0 || len(l) != 3 {
+					t.Fatalf("ServerHello has %d extensions, pre_shared_key at %d", len(l), k)
+				}
+				x := l[k]
+				return slices.Insert(slices.Delete(slices.Clone(l), k, k+1), i, x)
+			})}
+		if _, resumed := m.mustMeet(t, func(_, s *handshake.Config) { s.Tap = tap }); !resumed || !moved {
+			t.Errorf("in place %d: resumed %v, moved %v", i, resumed, moved)
+		}
+	}
+}
+
+// TestClosingAlertsAreWarnings: close_notify has the level warning, and so has
+// user_canceled, which close_notify follows (RFC 9846 section 6.1).
+func TestClosingAlertsAreWarnings(t *testing.T) {
+	alerts := func(w *watch) (list [][]byte) {
+		for _, r := range w.records[handshake.Sent] {
+			if r.Type == attls.ContentTypeAlert {
+				list = append(list, r.Payload)
+			}
+		}
+		return list
+	}
+	for _, r := range []attls.Role{attls.RoleClient, attls.RoleServer} {
+		p, taps := established(t, nil)
+		p.Engine(r).CloseNotify()
+		p.Run()
+		if got := alerts(taps[r]); len(got) != 1 || !bytes.Equal(got[0], []byte{1, 0}) {
+			t.Errorf("the %v closes with %v", r, got)
+		}
+		w := &watch{}
+		p, err := pair.New(direct(func(c, s *handshake.Config) { []*handshake.Config{c, s}[r].Tap = w }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Engine(r).Abort(attls.Errorf(attls.Local, attls.FailCanceled, "enough"))
+		p.Run()
+		if got := alerts(w); len(got) != 2 || !bytes.Equal(got[0], []byte{1, 90}) || !bytes.Equal(got[1], []byte{1, 0}) {
+			t.Errorf("the %v cancels with %v", r, got)
+		}
 	}
 }

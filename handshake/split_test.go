@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"attls"
+	"attls/handshake/message"
 	"attls/internal/provider"
 	"attls/record"
 )
@@ -50,5 +51,17 @@ func TestLimitWithoutAnotherKey(t *testing.T) {
 		if err := w.CloseNotify(); err != nil {
 			t.Errorf("%s: close_notify: %v", name, err)
 		}
+	}
+}
+
+// TestReceiverCountsNoEpochs: a peer may change its key as often as it likes; the
+// limit of 2^48-1 is the sender's (RFC 9846 section 4.7.3).
+func TestReceiverCountsNoEpochs(t *testing.T) {
+	suite, _ := provider.Real().Suite(attls.TLS_AES_128_GCM_SHA256)
+	r := &Reader{generation: maxGeneration + 3, suite: suite, shared: &half{}, in: record.NewReader(record.Settings{})}
+	r.secret.n = 32
+	raw := (&message.KeyUpdate{}).Append(nil)
+	if ev, err := r.handle(raw, false); err != nil || ev.Kind != EventKeyUpdate || r.generation != maxGeneration+4 {
+		t.Errorf("%v, %v, generation %d", ev.Kind, err, r.generation)
 	}
 }
