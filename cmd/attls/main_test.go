@@ -279,6 +279,25 @@ func TestSpec(t *testing.T) {
 	}
 }
 
+// TestSpecSets prints the texts that belong to no profile, by their names.
+func TestSpecSets(t *testing.T) {
+	for set, want := range map[string]string{"rfc8446": "4.1.1-1 ", "rfc9846": "6.2-1 general_error", "rfc9850": "2-5 ", "rfc9999": "3.3-3 ", "common": "", "mbedtls-poc": ""} {
+		code, stdout, stderr := command(t, "spec", "--set", set)
+		if code != exitOK || !strings.Contains(stdout, want) || strings.Count(stdout, "ENFORCED") != 1 {
+			t.Errorf("%s: exit code %d: %s%s", set, code, stdout, stderr)
+		}
+	}
+	for _, args := range [][]string{{"--set", "rfc1"}, {"--set", "rfc9846", "--profile", "mbedtls-poc"}, {"--prove", "--set", "rfc9999"}} {
+		if code, _, stderr := command(t, append([]string{"spec"}, args...)...); code != exitUsage {
+			t.Errorf("%v: exit code %d, %s", args, code, stderr)
+		}
+	}
+	code, stdout, stderr := command(t, "spec", "--prove", "--set", "rfc9846", "--row", "4.4.2-1")
+	if code != exitOK || !strings.Contains(stdout, "RFC 9846 4.4.2-1: without request.algorithms") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+}
+
 // TestSpecProve turns off the rules behind one row.
 func TestSpecProve(t *testing.T) {
 	code, stdout, stderr := command(t, "spec", "--prove", "--profile", "early-attestation-06", "--row", "R15")

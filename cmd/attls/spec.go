@@ -17,7 +17,7 @@ import (
 )
 
 func specCommand() *cobra.Command {
-	var name, row string
+	var name, set, row string
 	var asJSON, prove, coverage bool
 	c := &cobra.Command{
 		Use:   "spec",
@@ -28,12 +28,17 @@ implemented, with the place, the rules and the cases that check it, and then how
 many rows of each class there are. The ambiguities of a text are rows as well.
 SPEC.md holds the same.
 
+The texts are those of the profiles (--profile) and RFCs (--set): rfc8446, rfc9846
+(where TLS 1.3 changed), rfc9850 (key logs), rfc9999 (CMW), and common, the rows
+that hold under every profile.
+
 With --prove it turns off the rule behind each case of each enforced row, one at
 a time, at both ends of a connection in memory, and shows that the case then
 fails. It exits 1 when a case fails as it is or still passes without its rule.`,
 		Example: `  attls spec
   attls spec --coverage
   attls spec --profile early-attestation-06 --json
+  attls spec --set rfc9846
   attls spec --prove
   attls spec --prove --profile early-attestation-06 --row R16`,
 		Args: cobra.NoArgs,
@@ -42,6 +47,12 @@ fails. It exits 1 when a case fails as it is or still passes without its rule.`,
 			if err != nil {
 				return failed("%w", err)
 			}
+			if set != "" {
+				name = set
+			}
+			if name != "" && !slices.Contains(requirements.Names(all), name) {
+				return usage("the registry holds no statements of %q; it holds those of %s", name, strings.Join(requirements.Names(all), ", "))
+			}
 			if prove {
 				return proveSpec(c.Context(), c.OutOrStdout(), all, name, row, asJSON)
 			}
@@ -49,10 +60,7 @@ fails. It exits 1 when a case fails as it is or still passes without its rule.`,
 				return usage("--row goes with --prove")
 			}
 			if name != "" {
-				all = slices.DeleteFunc(all, func(d requirements.Document) bool { return d.Profile != name })
-				if len(all) == 0 {
-					return usage("the registry holds no statements of %q", name)
-				}
+				all = slices.DeleteFunc(all, func(d requirements.Document) bool { return d.Name() != name })
 			}
 			if asJSON {
 				return writeJSON(c.OutOrStdout(), all)
@@ -68,6 +76,12 @@ fails. It exits 1 when a case fails as it is or still passes without its rule.`,
 		},
 	}
 	c.Flags().StringVarP(&name, "profile", "p", "", "the statements of one profile's text")
+	c.Flags().StringVar(&set, "set", "", "the statements of one text, by its name: rfc9846, common, a profile's")
+	c.MarkFlagsMutuallyExclusive("profile", "set")
+	c.RegisterFlagCompletionFunc("set", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		all, _ := requirements.Statements()
+		return requirements.Names(all), cobra.ShellCompDirectiveNoFileComp
+	})
 	c.Flags().StringVar(&row, "row", "", "with --prove: the rows of one id")
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON array")
 	c.Flags().BoolVar(&prove, "prove", false, "turn off each enforced rule in turn and show that its cases fail")
@@ -168,7 +182,7 @@ func proveSpec(ctx context.Context, w io.Writer, all []requirements.Document, na
 func printProofs(p *painter, all []requirements.Document, proofs []requirements.Proof) {
 	for i := range all {
 		d := &all[i]
-		mine := slices.DeleteFunc(slices.Clone(proofs), func(x requirements.Proof) bool { return d.Common || x.Profile != d.Profile })
+		mine := slices.DeleteFunc(slices.Clone(proofs), func(x requirements.Proof) bool { return x.Set != d.Name() })
 		if len(mine) == 0 {
 			continue
 		}

@@ -8,12 +8,12 @@ import (
 	"sync"
 
 	"attls/conformance/cases"
-	"attls/extensions/profile"
 )
 
 // Proof is the outcome of one case of one enforced row: as it is, and with the
 // rule that it checks turned off.
 type Proof struct {
+	Set     string   `json:"set"`               // the name of the first document that cites it
 	Profile string   `json:"profile,omitempty"` // under which it ran; "" is TLS 1.3
 	Rows    []string `json:"rows"`              // of the profile's own text, of every profile or of TLS 1.3
 	Rule    string   `json:"rule"`
@@ -27,14 +27,15 @@ type Proof struct {
 
 // unit is a case to run once, for all rows that cite it.
 type unit struct {
+	set     string
 	profile string
 	rows    []string
 	c       *cases.Case
 	place   int
 }
 
-// Prove runs every case of the enforced rows of a profile ("" for TLS 1.3; "all"
-// for everything) and of the rows that hold under every profile, turns the
+// Prove runs every case of the enforced rows of a document, by its Name ("all"
+// for everything), and of the rows that hold under every profile, turns the
 // case's rule off and runs it again. A case that fails as it is, or passes
 // without its rule, is not proven. report is called for each, in no order and
 // from one goroutine at a time. An id leaves only the row of that name.
@@ -69,14 +70,14 @@ func Prove(ctx context.Context, all []Document, name, id string, report func(Pro
 	return ctx.Err()
 }
 
-// Everything means all profiles and TLS 1.3 in Prove.
+// Everything means all documents in Prove.
 const Everything = "all"
 
 // units lists what is to be proven.
 func units(all []Document, name, id string) ([]*unit, error) {
 	var list []*unit
 	found := map[string]*unit{}
-	add := func(under string, cases map[string]*cases.Case, d *Document) {
+	add := func(set, under string, cases map[string]*cases.Case, d *Document) {
 		for i := range d.Rows {
 			r := &d.Rows[i]
 			if r.Class != Enforced || id != "" && id != r.ID {
@@ -89,17 +90,17 @@ func units(all []Document, name, id string) ([]*unit, error) {
 				}
 				key := under + " " + s
 				if found[key] == nil {
-					found[key] = &unit{profile: under, c: c, place: len(list)}
+					found[key] = &unit{set: set, profile: under, c: c, place: len(list)}
 					list = append(list, found[key])
 				}
-				found[key].rows = append(found[key].rows, r.ID)
+				found[key].rows = append(found[key].rows, d.rowName(r))
 			}
 		}
 		for _, r := range d.Readings {
 			for _, s := range r.Cases {
 				key := under + " " + s
 				if found[key] == nil && (id == "" || r.is(id)) {
-					found[key] = &unit{profile: under, c: cases[s], rows: []string{r.AMB}, place: len(list)}
+					found[key] = &unit{set: set, profile: under, c: cases[s], rows: []string{r.AMB}, place: len(list)}
 					list = append(list, found[key])
 				}
 			}
@@ -109,17 +110,20 @@ func units(all []Document, name, id string) ([]*unit, error) {
 	known := false
 	for i := range all {
 		d := &all[i]
-		if d.Common || name != Everything && name != d.Profile {
+		if d.Common || name != Everything && name != d.Name() {
 			continue
 		}
 		known = true
-		add(d.Profile, d.cases, d)
-		if common >= 0 && !d.TLS {
-			add(d.Profile, d.cases, &all[common])
+		add(d.Name(), d.Profile, d.cases, d)
+		if common >= 0 && d.Profile != "" {
+			add(d.Name(), d.Profile, d.cases, &all[common])
 		}
 	}
 	if !known {
-		return nil, fmt.Errorf("the registry holds no statements of %q; it holds those of %v", name, profile.Names())
+		return nil, fmt.Errorf("the registry has no rows of %q whose cases could be proven; it has those of %v", name, Names(all))
+	}
+	if len(list) == 0 && id == "" {
+		return nil, fmt.Errorf("Go tests alone check the rows of %s", name)
 	}
 	if len(list) == 0 {
 		return nil, fmt.Errorf("no enforced row is called %q, or none of its cases can be run here", id)
@@ -129,7 +133,7 @@ func units(all []Document, name, id string) ([]*unit, error) {
 
 // prove runs a case with its rule and without it.
 func (u *unit) prove() Proof {
-	p := Proof{Profile: u.profile, Rows: u.rows, Rule: u.c.Rule, Case: u.c.Name, Place: u.place}
+	p := Proof{Set: u.set, Profile: u.profile, Rows: u.rows, Rule: u.c.Rule, Case: u.c.Name, Place: u.place}
 	how, err := u.c.Prove()
 	if err != nil {
 		how = err.Error()

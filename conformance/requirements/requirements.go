@@ -71,12 +71,15 @@ func (r *Reading) is(id string) bool {
 	return id == r.AMB
 }
 
-// Document is the statements of one profile's text, those of TLS 1.3, or those
-// that hold under every profile.
+// Document is the statements of one profile's text, of an RFC, or those that hold
+// under every profile.
 type Document struct {
 	Profile string `yaml:"profile" json:"profile,omitempty"`
-	TLS     bool   `yaml:"tls" json:"tls,omitempty"`
-	Common  bool   `yaml:"common" json:"common,omitempty"`
+	// Set is the name of a text that belongs to no profile, such as rfc9846.
+	Set string `yaml:"set" json:"set,omitempty"`
+	// TLS marks texts of TLS 1.3: their rows may cite cases that run without a profile.
+	TLS    bool `yaml:"tls" json:"tls,omitempty"`
+	Common bool `yaml:"common" json:"common,omitempty"`
 	// Definition is the text of a profile that is not among the embedded ones: it
 	// does what no revision does and any profile may.
 	Definition string    `yaml:"definition" json:"definition,omitempty"`
@@ -92,12 +95,32 @@ type Document struct {
 // Title names a document.
 func (d *Document) Title() string {
 	switch {
-	case d.TLS:
-		return "TLS 1.3"
+	case d.Set != "":
+		return strings.Replace(d.Set, "rfc", "RFC ", 1)
 	case d.Common:
 		return "every profile"
 	}
 	return d.Profile
+}
+
+// Name is what a document is chosen by: its profile, its set, or common.
+func (d *Document) Name() string {
+	switch {
+	case d.Set != "":
+		return d.Set
+	case d.Common:
+		return "common"
+	}
+	return d.Profile
+}
+
+// Names lists the documents in their order.
+func Names(all []Document) []string {
+	names := make([]string, len(all))
+	for i := range all {
+		names[i] = all[i].Name()
+	}
+	return names
 }
 
 // Load reads the registry: rows of a base are there, each row has its class and
@@ -210,6 +233,8 @@ func (d *Document) findCases(before []Document) error {
 	switch {
 	case d.TLS:
 		d.add(cases.Cases(nil))
+		return nil
+	case d.Set != "": // Go tests alone check its rows
 		return nil
 	case d.Common:
 		for i := range before {

@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -121,9 +122,9 @@ func TestRegistry(t *testing.T) {
 			}
 		}
 		cited := citations(d)
-		if !d.TLS {
-			for name := range citations(&all[common]) {
-				cited[name] = true
+		for k := range all { // what every profile, or another text of TLS 1.3, cites
+			if other := &all[k]; d.TLS && other.TLS || !d.TLS && k == common {
+				maps.Copy(cited, citations(other))
 			}
 		}
 		for name := range d.cases {

@@ -25,13 +25,19 @@ func Statements() ([]Document, error) {
 // Key names a row among those of all documents: early-attestation-06 R14, RFC
 // 8446 4.2.8-1.
 func (d *Document) Key(r *Row) string {
-	if !d.TLS {
-		return d.Title() + " " + r.ID
+	if number, rest, ok := strings.Cut(r.ID, "-"); d.TLS && ok && len(number) == 4 && !strings.Contains(number, ".") {
+		return "RFC " + number + " " + rest // of the RFC of an extension
 	}
-	if number, rest, ok := strings.Cut(r.ID, "-"); ok && len(number) == 4 && !strings.Contains(number, ".") {
-		return "RFC " + number + " " + rest // of another text than RFC 8446
+	return d.Title() + " " + r.ID
+}
+
+// rowName names a row among those of its document and of the documents whose
+// cases run in the same way: with its RFC, except in RFC 8446 itself.
+func (d *Document) rowName(r *Row) string {
+	if d.TLS && d.Set != "rfc8446" {
+		return d.Key(r)
 	}
-	return "RFC 8446 " + r.ID
+	return r.ID
 }
 
 // Citing lists the keys of the rows that cite a case under a profile: those of
