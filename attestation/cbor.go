@@ -165,7 +165,7 @@ func (s *scanner) more(e *entries) (bool, *attls.Error) {
 }
 
 // octets reads the n octets of a string whose head is at start.
-func (s *scanner) octets(start int, major byte, n uint64) ([]byte, *attls.Error) {
+func (s *scanner) Octets(start int, major byte, n uint64) ([]byte, *attls.Error) {
 	if n > uint64(len(s.b)-s.off) {
 		return nil, malformed(start, "RFC 8949 3", "a string of %d octets; %d are left", n, len(s.b)-s.off)
 	}
@@ -194,7 +194,7 @@ func (s *scanner) chunks(major byte) (v []byte, err *attls.Error) {
 		if err != nil {
 			return nil, err
 		}
-		chunk, err := s.octets(start, major, n)
+		chunk, err := s.Octets(start, major, n)
 		if err != nil {
 			return nil, err
 		}
@@ -218,7 +218,7 @@ func (s *scanner) str(major byte) ([]byte, *attls.Error) {
 	if indefinite {
 		return s.chunks(major)
 	}
-	return s.octets(start, major, n)
+	return s.Octets(start, major, n)
 }
 
 // peek is the major type of the next item, or 255 at the end.
@@ -244,7 +244,7 @@ func (s *scanner) item(depth int) ([]byte, *attls.Error) {
 		if indefinite {
 			_, err = s.chunks(major)
 		} else {
-			_, err = s.octets(start, major, arg)
+			_, err = s.Octets(start, major, arg)
 		}
 	case majorArray, majorMap:
 		var e *entries
@@ -315,7 +315,7 @@ func (s *scanner) rewrite(out []byte) []byte {
 		if indefinite {
 			v, _ = s.chunks(major)
 		} else {
-			v, _ = s.octets(start, major, arg)
+			v, _ = s.Octets(start, major, arg)
 		}
 		return append(appendHead(out, major, uint64(len(v))), v...)
 	case majorArray, majorMap:
@@ -378,6 +378,23 @@ func wellFormed(b []byte) *attls.Error {
 // hashes are taken over the original octets. Keys are int64 or string.
 type claims map[any]cbor.RawMessage
 
+// Claims is a CBOR map whose keys are integers (int64) or text, with its values as
+// they are in the octets.
+type Claims = claims
+
+// ParseClaims reads one CBOR map and nothing after it, under the limits that hold for
+// all CBOR here: no key twice, 16 levels, 256 entries. The values refer to b.
+func ParseClaims(b []byte) (Claims, *attls.Error) { return parseClaims(b) }
+
+// Encode writes a map in the core deterministic encoding (RFC 8949 section 4.2.1).
+func (c claims) Encode() []byte { return c.encode() }
+
+// Set puts a value under a key, an int64 or a string.
+func (c claims) Set(key, v any) { c.set(key, v) }
+
+// Read fills v from the value of a key; false when there is none.
+func (c claims) Read(key, v any) (bool, *attls.Error) { return c.read(key, v) }
+
 func parseClaims(b []byte) (claims, *attls.Error) {
 	if err := wellFormed(b); err != nil {
 		return nil, err
@@ -423,8 +440,8 @@ func (c claims) set(key, v any) { c[key] = must(encoding.Marshal(v)) }
 // encode gives the set in the core deterministic encoding.
 func (c claims) encode() []byte { return must(encoding.Marshal(c)) }
 
-// octets is a claim that must be a byte string; nil when it is absent.
-func (c claims) octets(key any) ([]byte, *attls.Error) {
+// Octets is a claim that must be a byte string; nil when it is absent.
+func (c claims) Octets(key any) ([]byte, *attls.Error) {
 	raw, ok := c[key]
 	if !ok {
 		return nil, nil

@@ -489,7 +489,7 @@ func (c *CMW) Encode() ([]byte, error) {
 }
 
 func (c *CMW) library() (*cmw.CMW, error) {
-	if c.Form == CBORCollection || c.Form == JSONCollection {
+	if c.IsCollection() {
 		if len(c.Members) == 0 {
 			return nil, errors.New("a collection without a member")
 		}
@@ -528,10 +528,13 @@ func (c *CMW) library() (*cmw.CMW, error) {
 	return m, nil
 }
 
+// IsCollection reports whether the CMW is a collection of others.
+func (c *CMW) IsCollection() bool { return c.Form == CBORCollection || c.Form == JSONCollection }
+
 // Match compares a CMW with the negotiated format. A collection has no type of
 // its own; it matches when each of its members does (the reading of FORMATS 1.7).
 func (c *CMW) Match(want profile.Format, m profile.FormatMatch) *attls.Error {
-	if c.Form != CBORCollection && c.Form != JSONCollection {
+	if !c.IsCollection() {
 		return Matches(c.Format, want, m)
 	}
 	for _, member := range c.Members {

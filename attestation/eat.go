@@ -76,6 +76,16 @@ type Platform struct {
 	// Unknown says of each submodule that is not a Component what it is. Nothing
 	// here can appraise it, so no Reference admits a platform that has one.
 	Unknown []string
+	// Quote is what a TPM quotes of it; nil for other Evidence.
+	Quote *Quote
+
+	prototype bool // its tokens are the prototype's, which measure nothing
+}
+
+// Quote is what a TPM quotes (TPM2_Quote).
+type Quote struct {
+	PCRs   PCRSelection // over which the digest is
+	Digest []byte
 }
 
 // Component is one measured piece of software. It is in claim 266 as a
@@ -160,7 +170,7 @@ func (p *Platform) claims() (claims, error) {
 // platformOf reads the claims of a platform, and what restricts its submodules.
 // Claims it does not know are left to the reference values of whoever does.
 func platformOf(c claims) (p Platform, limits []restriction, err *attls.Error) {
-	if p.UEID, err = c.octets(claimUEID); err != nil {
+	if p.UEID, err = c.Octets(claimUEID); err != nil {
 		return p, nil, under(err, "ueid")
 	}
 	// The type of a UEID is its maker's business: who reads it must not look into
@@ -192,12 +202,12 @@ func (p *Platform) readMaker(c claims) (err *attls.Error) {
 		if _, err := c.read(claimOEMID, &p.OEMPEN); err != nil || p.OEMPEN == 0 {
 			return malformed(-1, "RFC 9711 4.2.3.3", "an oemid that is not a Private Enterprise Number (1 to %d)", uint32(math.MaxUint32))
 		}
-	} else if p.OEMID, err = c.octets(claimOEMID); err != nil {
+	} else if p.OEMID, err = c.Octets(claimOEMID); err != nil {
 		return under(err, "oemid")
 	} else if n := len(p.OEMID); ok && n != oemidIEEE && n != oemidAtRandom {
 		return malformed(-1, "RFC 9711 4.2.3", "an oemid of %d octets; it has %d or %d", n, oemidIEEE, oemidAtRandom)
 	}
-	if p.Model, err = c.octets(claimModel); err != nil {
+	if p.Model, err = c.Octets(claimModel); err != nil {
 		return under(err, "hwmodel")
 	}
 	if n := len(p.Model); p.Model != nil && (n == 0 || n > maxModel) {

@@ -14,7 +14,6 @@ import (
 	"maps"
 	"math"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -33,8 +32,8 @@ import (
 
 // attesterFile is the file of a software root of trust.
 type attesterFile struct {
-	PlatformKey       privateKey   `yaml:"platform_key"`
-	KeyAttestationKey privateKey   `yaml:"key_attestation_key"`
+	PlatformKey       PrivateKey   `yaml:"platform_key"`
+	KeyAttestationKey PrivateKey   `yaml:"key_attestation_key"`
 	Platform          platformFile `yaml:"platform"`
 	Offers            []offerFile  `yaml:"offers,omitempty"`
 	Relays            []relayFile  `yaml:"relays,omitempty"`
@@ -43,9 +42,9 @@ type attesterFile struct {
 }
 
 type platformFile struct {
-	UEID       octets          `yaml:"ueid"`
-	OEMID      octets          `yaml:"oemid,omitempty"`
-	OEMPEN     whole           `yaml:"oem_pen,omitempty"`
+	UEID       Octets          `yaml:"ueid"`
+	OEMID      Octets          `yaml:"oemid,omitempty"`
+	OEMPEN     Whole           `yaml:"oem_pen,omitempty"`
 	Model      string          `yaml:"model,omitempty"`
 	Debug      debugState      `yaml:"debug"`
 	Profile    string          `yaml:"profile"`
@@ -53,9 +52,9 @@ type platformFile struct {
 }
 
 type componentFile struct {
-	Name    string       `yaml:"name"`
-	Version string       `yaml:"version"`
-	Digest  sha256Octets `yaml:"digest"`
+	Name    string `yaml:"name"`
+	Version string `yaml:"version"`
+	Digest  SHA256 `yaml:"digest"`
 }
 
 type offerFile struct {
@@ -74,54 +73,55 @@ type relayFile struct {
 type verifierFile struct {
 	Identity     string            `yaml:"identity,omitempty"`
 	Build        string            `yaml:"build,omitempty"`
-	SigningKey   privateKey        `yaml:"signing_key,omitempty"` // for results; ECDSA with P-256
+	SigningKey   PrivateKey        `yaml:"signing_key,omitempty"` // for results; ECDSA with P-256
 	Formats      []formatName      `yaml:"formats,omitempty"`
 	Validity     time.Duration     `yaml:"validity,omitempty"`
 	MaxResultAge time.Duration     `yaml:"max_result_age,omitempty"`
 	ClockSkew    time.Duration     `yaml:"clock_skew,omitempty"`
-	MaxSize      whole             `yaml:"max_size,omitempty"`  // octets of a CMW
+	MaxSize      Whole             `yaml:"max_size,omitempty"`  // octets of a CMW
 	Audiences    []string          `yaml:"audiences,omitempty"` // names besides identity
 	Endorsements []endorsementFile `yaml:"endorsements,omitempty"`
 	References   []referenceFile   `yaml:"references,omitempty"`
 	Trusted      []trustedFile     `yaml:"trusted_verifiers,omitempty"`
+	Roots        map[string]any    `yaml:"roots,omitempty"` // policies by the name of the format
 }
 
 // endorsementFile is a key and the platforms for which it may speak; one of the
 // last five members must be there.
 type endorsementFile struct {
 	Name       string    `yaml:"name"`
-	Key        publicKey `yaml:"key"`
-	UEIDs      []octets  `yaml:"ueids,omitempty"`
-	OEMID      octets    `yaml:"oemid,omitempty"`
-	OEMPEN     whole     `yaml:"oem_pen,omitempty"`
+	Key        PublicKey `yaml:"key"`
+	UEIDs      []Octets  `yaml:"ueids,omitempty"`
+	OEMID      Octets    `yaml:"oemid,omitempty"`
+	OEMPEN     Whole     `yaml:"oem_pen,omitempty"`
 	Model      string    `yaml:"model,omitempty"`
 	References []string  `yaml:"references,omitempty"`
 }
 
 type referenceFile struct {
 	Name       string             `yaml:"name"`
-	UEIDs      []octets           `yaml:"ueids,omitempty"`
-	OEMID      octets             `yaml:"oemid,omitempty"`
-	OEMPEN     whole              `yaml:"oem_pen,omitempty"`
+	UEIDs      []Octets           `yaml:"ueids,omitempty"`
+	OEMID      Octets             `yaml:"oemid,omitempty"`
+	OEMPEN     Whole              `yaml:"oem_pen,omitempty"`
 	Model      string             `yaml:"model,omitempty"`
 	Debug      *debugState        `yaml:"debug,omitempty"` // the least accepted; absent: disabled
 	Profile    string             `yaml:"profile,omitempty"`
 	Components []referencePartial `yaml:"components,omitempty"`
 	Prototype  bool               `yaml:"prototype,omitempty"`   // for the prototype's tokens only
 	PCRs       pcrSelection       `yaml:"pcrs,omitempty"`        // for Parsec's Evidence of a TPM only
-	PCRDigests []sha256Octets     `yaml:"pcr_digests,omitempty"` // the same; of exactly those PCRs
+	PCRDigests []SHA256           `yaml:"pcr_digests,omitempty"` // the same; of exactly those PCRs
 }
 
 type referencePartial struct {
-	Name     string         `yaml:"name"`
-	Versions []string       `yaml:"versions,omitempty"`
-	Digests  []sha256Octets `yaml:"digests"`
+	Name     string   `yaml:"name"`
+	Versions []string `yaml:"versions,omitempty"`
+	Digests  []SHA256 `yaml:"digests"`
 }
 
 type trustedFile struct {
 	Identity  string    `yaml:"identity"`
 	Developer string    `yaml:"developer,omitempty"`
-	Key       publicKey `yaml:"key"`
+	Key       PublicKey `yaml:"key"`
 }
 
 // at puts the line of a node before an error; place makes file:line of it.
@@ -129,21 +129,25 @@ func at(n *yaml.Node, format string, args ...any) error {
 	return fmt.Errorf("line %d: %w", n.Line, fmt.Errorf(format, args...))
 }
 
-// whole is a whole number that is not negative. The library would take 1.5 for 1.
-type whole uint32
+// Whole is a whole number that is not negative. The library would take 1.5 for 1.
+type Whole uint32
 
-func (w *whole) UnmarshalYAML(n *yaml.Node) error {
+// UnmarshalYAML reads 0 to 4294967295 without a fraction.
+func (w *Whole) UnmarshalYAML(n *yaml.Node) error {
 	var v uint32
 	if n.ShortTag() != "!!int" || n.Decode(&v) != nil {
 		return at(n, "%q is not a whole number of 0 to %d", n.Value, uint32(math.MaxUint32))
 	}
-	*w = whole(v)
+	*w = Whole(v)
 	return nil
 }
 
-type octets []byte
+// Octets is an octet string as a file writes it, in hexadecimal; spaces between its
+// digits are ignored, and it is not empty.
+type Octets []byte
 
-func (o *octets) UnmarshalYAML(n *yaml.Node) error {
+// UnmarshalYAML reads hexadecimal.
+func (o *Octets) UnmarshalYAML(n *yaml.Node) error {
 	b, err := hex.DecodeString(strings.ReplaceAll(n.Value, " ", ""))
 	if err != nil || n.Kind != yaml.ScalarNode || len(b) == 0 {
 		return at(n, "%q is not an octet string in hexadecimal", n.Value)
@@ -152,13 +156,15 @@ func (o *octets) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-func (o octets) MarshalYAML() (any, error) { return hex.EncodeToString(o), nil }
+// MarshalYAML writes hexadecimal.
+func (o Octets) MarshalYAML() (any, error) { return hex.EncodeToString(o), nil }
 
-// sha256Octets is a SHA-256 digest.
-type sha256Octets []byte
+// SHA256 is a SHA-256 digest as a file writes it, in hexadecimal: 32 octets.
+type SHA256 []byte
 
-func (o *sha256Octets) UnmarshalYAML(n *yaml.Node) error {
-	if err := (*octets)(o).UnmarshalYAML(n); err != nil {
+// UnmarshalYAML reads 32 octets in hexadecimal.
+func (o *SHA256) UnmarshalYAML(n *yaml.Node) error {
+	if err := (*Octets)(o).UnmarshalYAML(n); err != nil {
 		return err
 	}
 	if len(*o) != digestSize {
@@ -167,7 +173,8 @@ func (o *sha256Octets) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-func (o sha256Octets) MarshalYAML() (any, error) { return octets(o).MarshalYAML() }
+// MarshalYAML writes hexadecimal.
+func (o SHA256) MarshalYAML() (any, error) { return Octets(o).MarshalYAML() }
 
 // pcrSelection is a bank and its PCRs, as in sha256:0,1,2.
 type pcrSelection PCRSelection
@@ -208,9 +215,12 @@ func pemOf(typ string, der []byte, err error) (any, error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: typ, Bytes: der})), err
 }
 
-type publicKey struct{ crypto.PublicKey }
+// PublicKey is a public key as a file writes it: PEM, or base64 of its DER
+// SubjectPublicKeyInfo.
+type PublicKey struct{ crypto.PublicKey }
 
-func (k *publicKey) UnmarshalYAML(n *yaml.Node) error {
+// UnmarshalYAML reads PEM, or base64 of SubjectPublicKeyInfo, and refuses a key that no signature here is made with.
+func (k *PublicKey) UnmarshalYAML(n *yaml.Node) error {
 	der, err := derOf(n, pemPublic)
 	if err != nil {
 		return err
@@ -224,14 +234,17 @@ func (k *publicKey) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-func (k publicKey) MarshalYAML() (any, error) {
+// MarshalYAML writes PEM.
+func (k PublicKey) MarshalYAML() (any, error) {
 	der, err := spkiOf(k.PublicKey)
 	return pemOf(pemPublic, der, err)
 }
 
-type privateKey struct{ crypto.Signer }
+// PrivateKey is a private key as a file writes it: PEM, or base64 of its DER PKCS #8.
+type PrivateKey struct{ crypto.Signer }
 
-func (k *privateKey) UnmarshalYAML(n *yaml.Node) error {
+// UnmarshalYAML reads PEM, or base64 of PKCS #8.
+func (k *PrivateKey) UnmarshalYAML(n *yaml.Node) error {
 	der, err := derOf(n, pemPrivate)
 	if err != nil {
 		return err
@@ -251,9 +264,11 @@ func (k *privateKey) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-func (k privateKey) IsZero() bool { return k.Signer == nil }
+// IsZero reports whether there is no key.
+func (k PrivateKey) IsZero() bool { return k.Signer == nil }
 
-func (k privateKey) MarshalYAML() (any, error) {
+// MarshalYAML writes PEM.
+func (k PrivateKey) MarshalYAML() (any, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(k.Signer)
 	return pemOf(pemPrivate, der, err)
 }
@@ -411,9 +426,9 @@ func (d *document) fileError(n *yaml.Node, format string, args ...any) error {
 
 // zero refuses the members of the file that are there although their value is
 // zero, which would mean the default.
-func (d *document) zero(members map[string]bool) error {
+func (d *document) zero(of *yaml.Node, members map[string]bool) error {
 	for _, name := range slices.Sorted(maps.Keys(members)) {
-		switch n := d.member(name); {
+		switch n := child(of, name); {
 		case n == nil || !members[name]:
 		case n.Kind == yaml.ScalarNode:
 			return d.fileError(n, "%s is %q, with which nothing would be accepted; remove it for the default", name, n.Value)
@@ -525,13 +540,18 @@ func LoadSoftware(name string) (*Software, error) {
 	if err != nil {
 		return nil, err
 	}
+	return f.software(&Section{doc, doc.root.Content[0], "the file"})
+}
+
+// software makes the root of trust that the file describes.
+func (f *attesterFile) software(section *Section) (*Software, error) {
 	if f.PlatformKey.Signer == nil || f.KeyAttestationKey.Signer == nil {
-		return nil, fmt.Errorf("%s: platform_key and key_attestation_key are needed", name)
+		return nil, fmt.Errorf("%s: platform_key and key_attestation_key are needed", section.doc.name)
 	}
-	if n := doc.member("token_lifetime"); n != nil && f.TokenLifetime <= 0 {
-		return nil, doc.fileError(n, "token_lifetime is %q; tokens that expire do so after a time, and without it they do not expire", n.Value)
+	if n := child(section.node, "token_lifetime"); n != nil && f.TokenLifetime <= 0 {
+		return nil, section.Fail("token_lifetime", "token_lifetime is %q; tokens that expire do so after a time, and without it they do not expire", n.Value)
 	}
-	if err := doc.zero(map[string]bool{"offers": len(f.Offers) == 0}); err != nil {
+	if err := section.doc.zero(section.node, map[string]bool{"offers": len(f.Offers) == 0}); err != nil {
 		return nil, err
 	}
 	s := &Software{PlatformKey: f.PlatformKey.Signer, KeyAttestationKey: f.KeyAttestationKey.Signer, Clock: time.Now, Lifetime: f.TokenLifetime,
@@ -543,13 +563,13 @@ func LoadSoftware(name string) (*Software, error) {
 		s.Platform.Components = append(s.Platform.Components, Component{c.Name, c.Version, c.Digest})
 	}
 	if _, err := s.Platform.claims(); err != nil {
-		return nil, fmt.Errorf("%s: platform: %w", name, err)
+		return nil, section.Fail("platform", "platform: %v", err)
 	}
 	for _, o := range f.Offers {
 		s.Offers = append(s.Offers, Offer{profile.Format(o.Format), Tokens(o.Tokens), o.JSON})
 	}
 	for _, r := range f.Relays {
-		v, err := LoadVerifier(filepath.Join(filepath.Dir(name), r.Verifier))
+		v, err := LoadVerifier(section.File(r.Verifier), Formats{})
 		if err != nil {
 			return nil, err
 		}
@@ -558,16 +578,20 @@ func LoadSoftware(name string) (*Software, error) {
 	return s, nil
 }
 
-// LoadVerifier reads a Verifier from a file.
-func LoadVerifier(name string) (*Verifier, error) {
+// LoadVerifier reads a Verifier from a file, which may have policies for the formats
+// of a table. A zero table has the software root of trust alone.
+func LoadVerifier(name string, table Formats) (*Verifier, error) {
 	var f verifierFile
 	doc, err := readFile(name, &f)
 	if err != nil {
 		return nil, err
 	}
 	v := &Verifier{Identity: f.Identity, Build: f.Build, Key: f.SigningKey.Signer, Audiences: f.Audiences,
-		Validity: f.Validity, MaxAge: f.MaxResultAge, Skew: f.ClockSkew, Limits: Limits{Size: int(f.MaxSize)}}
-	if err := doc.zero(map[string]bool{"validity": v.Validity == 0, "max_result_age": v.MaxAge == 0, "max_size": v.Limits.Size == 0,
+		Validity: f.Validity, MaxAge: f.MaxResultAge, Skew: f.ClockSkew, Limits: Limits{Size: int(f.MaxSize)}, Table: table}
+	if v.Policies, err = v.table().policies(doc, doc.member("roots")); err != nil {
+		return nil, err
+	}
+	if err := doc.zero(doc.root.Content[0], map[string]bool{"validity": v.Validity == 0, "max_result_age": v.MaxAge == 0, "max_size": v.Limits.Size == 0,
 		"formats": len(f.Formats) == 0, "audiences": len(f.Audiences) == 0}); err != nil {
 		return nil, err
 	}
@@ -659,7 +683,7 @@ func (r *referenceFile) check(doc *document, i int, before []referenceFile) erro
 }
 
 // makerOf refuses a maker and a model that no platform can claim.
-func makerOf(oemid octets, pen whole, model string, fail func(member, format string, args ...any) error) error {
+func makerOf(oemid Octets, pen Whole, model string, fail func(member, format string, args ...any) error) error {
 	switch n := len(oemid); {
 	case n > 0 && pen != 0:
 		return fail("oem_pen", "has an oemid and an oem_pen; they are two forms of one claim")
@@ -736,8 +760,12 @@ func (r *referenceFile) reference() Reference {
 // File writes a root of trust as LoadSoftware reads it. The results of the
 // verifiers in relays, by identity, are looked for in the files named there.
 func (s *Software) File(relays map[string]string) ([]byte, error) {
-	f := attesterFile{PlatformKey: privateKey{s.PlatformKey}, KeyAttestationKey: privateKey{s.KeyAttestationKey}, TokenLifetime: s.Lifetime,
-		Platform: platformFile{UEID: octets(s.Platform.UEID), OEMID: s.Platform.OEMID, OEMPEN: whole(s.Platform.OEMPEN), Model: string(s.Platform.Model),
+	return yaml.Marshal(s.file(relays))
+}
+
+func (s *Software) file(relays map[string]string) *attesterFile {
+	f := &attesterFile{PlatformKey: PrivateKey{s.PlatformKey}, KeyAttestationKey: PrivateKey{s.KeyAttestationKey}, TokenLifetime: s.Lifetime,
+		Platform: platformFile{UEID: Octets(s.Platform.UEID), OEMID: s.Platform.OEMID, OEMPEN: Whole(s.Platform.OEMPEN), Model: string(s.Platform.Model),
 			Debug: debugState(s.Platform.Debug), Profile: s.Platform.Profile}}
 	for _, c := range s.Platform.Components {
 		f.Platform.Components = append(f.Platform.Components, componentFile{c.Name, c.Version, c.Digest})
@@ -750,18 +778,18 @@ func (s *Software) File(relays map[string]string) ([]byte, error) {
 			f.Relays = append(f.Relays, relayFile{string(r.Identity), name})
 		}
 	}
-	return yaml.Marshal(f)
+	return f
 }
 
 // File writes a Verifier as LoadVerifier reads it.
 func (v *Verifier) File() ([]byte, error) {
-	f := verifierFile{Identity: v.Identity, Build: v.Build, SigningKey: privateKey{v.Key}, Audiences: v.Audiences,
-		Validity: v.Validity, MaxResultAge: v.MaxAge, ClockSkew: v.Skew, MaxSize: whole(v.Limits.Size)}
+	f := verifierFile{Identity: v.Identity, Build: v.Build, SigningKey: PrivateKey{v.Key}, Audiences: v.Audiences,
+		Validity: v.Validity, MaxResultAge: v.MaxAge, ClockSkew: v.Skew, MaxSize: Whole(v.Limits.Size)}
 	for _, format := range v.Formats {
 		f.Formats = append(f.Formats, formatName(format))
 	}
 	for _, e := range v.Endorsements {
-		out := endorsementFile{Name: e.Name, Key: publicKey{e.Key}, OEMID: e.OEMID, OEMPEN: whole(e.OEMPEN), Model: string(e.Model), References: e.References}
+		out := endorsementFile{Name: e.Name, Key: PublicKey{e.Key}, OEMID: e.OEMID, OEMPEN: Whole(e.OEMPEN), Model: string(e.Model), References: e.References}
 		for _, u := range e.UEIDs {
 			out.UEIDs = append(out.UEIDs, u)
 		}
@@ -771,13 +799,19 @@ func (v *Verifier) File() ([]byte, error) {
 		f.References = append(f.References, v.References[i].file())
 	}
 	for _, t := range v.Trusted {
-		f.Trusted = append(f.Trusted, trustedFile{string(t.Identity), t.Developer, publicKey{t.Key}})
+		f.Trusted = append(f.Trusted, trustedFile{string(t.Identity), t.Developer, PublicKey{t.Key}})
+	}
+	for name, p := range v.Policies {
+		if f.Roots == nil {
+			f.Roots = map[string]any{}
+		}
+		f.Roots[name] = p
 	}
 	return yaml.Marshal(f)
 }
 
 func (r *Reference) file() referenceFile {
-	out := referenceFile{Name: r.Name, OEMID: r.OEMID, OEMPEN: whole(r.OEMPEN), Model: string(r.Model), Profile: r.Profile, Prototype: r.Prototype, PCRs: pcrSelection(r.PCRs)}
+	out := referenceFile{Name: r.Name, OEMID: r.OEMID, OEMPEN: Whole(r.OEMPEN), Model: string(r.Model), Profile: r.Profile, Prototype: r.Prototype, PCRs: pcrSelection(r.PCRs)}
 	if r.Debug != eat.DebugNotDisabled || r.AllowDebug {
 		debug := debugState(r.Debug)
 		out.Debug = &debug

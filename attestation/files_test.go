@@ -54,7 +54,7 @@ func TestFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v2, err := LoadVerifier(filepath.Join(dir, "verifier.yaml"))
+	v2, err := LoadVerifier(filepath.Join(dir, "verifier.yaml"), Formats{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,13 +87,13 @@ func TestFileErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	attester := string(must(s.File(nil)))
-	short := publicKey{&rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 1023, 1), E: 65537}}
-	public, zeros := block(t, publicKey{s.PlatformKey.Public()}), strings.Repeat("00", 32)
+	short := PublicKey{&rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 1023, 1), E: 65537}}
+	public, zeros := block(t, PublicKey{s.PlatformKey.Public()}), strings.Repeat("00", 32)
 	for _, test := range []struct{ name, file, says string }{
 		{"unknown member", "identity: x\nidentiti: y\n", "f.yaml:2: field identiti not found"},
 		{"syntax", "identity: [x\n", "f.yaml:"},
 		{"endorsement without a key", "endorsements:\n- name: x\n  key: not a key\n", "f.yaml:3: a key is PEM or base64"},
-		{"private for public", "endorsements:\n- name: x\n  key: |\n" + block(t, privateKey{s.PlatformKey}), `f.yaml:3: PEM of type "PRIVATE KEY"`},
+		{"private for public", "endorsements:\n- name: x\n  key: |\n" + block(t, PrivateKey{s.PlatformKey}), `f.yaml:3: PEM of type "PRIVATE KEY"`},
 		{"no SPKI", "endorsements:\n- name: x\n  key: AAAA\n", "f.yaml:3: attls: subjectPublicKeyInfo"},
 		{"digest", "references:\n- name: x\n  components:\n  - name: c\n    digests: [xyz]\n", `f.yaml:5: "xyz" is not an octet string`},
 		{"digest's length", "references:\n- name: x\n  components:\n  - name: c\n    digests: [0102]\n", `f.yaml:5: a digest of 2 octets`},
@@ -129,7 +129,7 @@ func TestFileErrors(t *testing.T) {
 		{"a second document", "identity: x\n---\nreferences: []\n", "f.yaml:2: a second document"},
 		{"a member twice", "identity: x\nidentity: y\n", "f.yaml:2: mapping key \"identity\" already defined at line 1"},
 		{"an empty file", "", "f.yaml: the file is empty"},
-		{"key for results", "signing_key: |\n" + block(t, privateKey{ed}), "signing_key: results are signed with ES256"},
+		{"key for results", "signing_key: |\n" + block(t, PrivateKey{ed}), "signing_key: results are signed with ES256"},
 		{"debug", "references:\n- name: x\n  debug: maybe\n", `f.yaml:3: "maybe" is none of enabled, disabled`},
 		{"format", "formats: [70000]\n", `f.yaml:1: "70000" is neither a content format`},
 		{"duration", "validity: soon\n", "f.yaml:1: cannot unmarshal"},
@@ -171,7 +171,7 @@ func TestFileErrors(t *testing.T) {
 		{"too long", strings.Repeat("#", maxFile+1), "more than 1048576"},
 	} {
 		name := write(t, filepath.Join(t.TempDir(), "f.yaml"), []byte(test.file))
-		if _, err := LoadVerifier(name); err == nil || !strings.Contains(err.Error(), test.says) {
+		if _, err := LoadVerifier(name, Formats{}); err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.says)
 		}
 	}
@@ -185,7 +185,7 @@ func TestFileErrors(t *testing.T) {
 		{"ueid", "ueid: ", "ueid: ff", "invalid UEID type 255"},
 		{"tokens", "platform:", "offers: [{format: 263, tokens: both}]\nplatform:", `"both" is none of kat-and-pat, combined, prototype`},
 		{"relay", "platform:", "relays: [{identity: x, verifier: missing.yaml}]\nplatform:", "missing.yaml"},
-		{"public for private", attester, "platform_key: |\n" + block(t, publicKey{s.PlatformKey.Public()}), `f.yaml:1: PEM of type "PUBLIC KEY"`},
+		{"public for private", attester, "platform_key: |\n" + block(t, PublicKey{s.PlatformKey.Public()}), `f.yaml:1: PEM of type "PUBLIC KEY"`},
 	} {
 		file := strings.Replace(attester, test.old, test.new, 1)
 		name := write(t, filepath.Join(t.TempDir(), "f.yaml"), []byte(file))
@@ -193,10 +193,11 @@ func TestFileErrors(t *testing.T) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.says)
 		}
 	}
-	if v, err := LoadVerifier(write(t, filepath.Join(t.TempDir(), "f.yaml"), []byte("clock_skew: 0s\n"))); err != nil || v.Skew > time.Nanosecond {
+	v, err := LoadVerifier(write(t, filepath.Join(t.TempDir(), "f.yaml"), []byte("clock_skew: 0s\n")), Formats{})
+	if err != nil || v.Skew > time.Nanosecond {
 		t.Errorf("no skew: %v, %v", v, err)
 	}
-	if _, err := LoadVerifier(filepath.Join(t.TempDir(), "none")); err == nil {
+	if _, err := LoadVerifier(filepath.Join(t.TempDir(), "none"), Formats{}); err == nil {
 		t.Error("a file that is not there is read")
 	}
 }

@@ -66,7 +66,7 @@ func FuzzAppraise(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	schemes = append(schemes, negotiation.Scheme{Format: FormatParsecTPM})
+	schemes = append(schemes, negotiation.Scheme{Format: profile.Format{MediaType: "application/vnd.parallaxsecond.key-attestation.tpm"}})
 	f.Add(uint8(len(schemes)-1), statements)
 	f.Fuzz(func(t *testing.T, i uint8, b []byte) {
 		scheme := schemes[int(i)%len(schemes)]

@@ -14,53 +14,65 @@ import (
 // Contents is what a payload says, read without a judgement: no signature in it
 // is verified.
 type Contents struct {
-	// Challenge is eat_nonce, as it is there, the first where there are several;
-	// nil where there is none.
+	// Format is the row of the table that read it; nil for results.
+	Format *Format
+	// Challenge is the challenge field, as it is there, the first where there are
+	// several; nil where there is none.
 	Challenge []byte
 	// SPKI is the attested key as DER SubjectPublicKeyInfo; nil where there is none.
 	SPKI []byte
 	// Platform describes what Evidence says of the platform; zero for results.
 	Platform Platform
+	// Reading is the Evidence taken apart; nil for results.
+	Reading *Reading
 
-	nonces [][]byte
-	least  int // octets of the shortest challenge
-	claims claims
+	nonces [][]byte // of results
 }
 
-// Inspect reads Evidence or an Attestation Result in one of the formats that
-// the embedded verifier knows.
-func Inspect(payload []byte, model profile.Model) (*Contents, *attls.Error) {
+// Inspect reads Evidence or an Attestation Result in one of the formats of the
+// table.
+func (t Formats) Inspect(payload []byte, model profile.Model) (*Contents, *attls.Error) {
 	if model == profile.ModelResults {
 		return inspectResult(payload)
 	}
-	t, err := inspectEvidence(payload)
+	f, r, err := t.read(payload)
 	if err != nil {
 		return nil, err
 	}
-	c := &Contents{Platform: t.platform, least: t.leastNonce(), claims: t.claims()}
-	if t.tpm != nil {
-		c.setNonces([][]byte{t.tpm.kat.attest.ExtraData.Buffer})
-	} else {
-		c.setNonces(t.nonces)
+	c := &Contents{Format: f, Reading: r, Platform: r.Platform}
+	for _, x := range r.Challenges {
+		if len(x.Values) > 0 && c.Challenge == nil {
+			c.Challenge = x.Values[0]
+		}
 	}
-	return c, c.setKey(t.key)
+	if r.Key == nil {
+		return c, nil
+	}
+	return c, c.setKey(r.Key)
+}
+
+// read reads Evidence with the reader of its format.
+func (t Formats) read(payload []byte) (*Format, *Reading, *attls.Error) {
+	if f := t.bare(payload, func(profile.Format) bool { return true }); f != nil && len(payload) <= defaultSize {
+		r, err := f.read(&CMW{Format: f.Types[0].Forms()[0], Value: payload})
+		return f, r, err
+	}
+	c, err := ParseCMW(payload, Limits{Size: defaultSize})
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := t.find(c, c.Format)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := f.read(c)
+	return f, r, err
 }
 
 func (c *Contents) setNonces(list [][]byte) {
 	if c.nonces = list; len(list) > 0 {
 		c.Challenge = list[0]
 	}
-}
-
-func inspectEvidence(payload []byte) (*tokens, *attls.Error) {
-	if len(payload) > 0 && payload[0] == prototypeFirst {
-		return parsePrototype(payload, defaultSize)
-	}
-	c, err := ParseCMW(payload, Limits{Size: defaultSize})
-	if err != nil {
-		return nil, err
-	}
-	return parseTokens(c)
 }
 
 func inspectResult(payload []byte) (*Contents, *attls.Error) {
@@ -76,7 +88,7 @@ func inspectResult(payload []byte) (*Contents, *attls.Error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Contents{least: minNonce}
+	c := &Contents{}
 	c.setNonces(r.nonces)
 	key, err := r.key()
 	if err != nil {
@@ -95,10 +107,10 @@ func (c *Contents) setKey(key crypto.PublicKey) *attls.Error {
 }
 
 // CheckForm says why a payload is not of the form that was agreed on: a CMW of
-// the chosen format whose ind fits the model, or the prototype's bundle.
-func CheckForm(r *negotiation.AppraisalRequest) *attls.Error {
-	if len(r.CMW) > 0 && r.CMW[0] == prototypeFirst && Matches(PrototypeFormat, r.Scheme.Format, r.Match) == nil {
-		_, err := parsePrototype(r.CMW, defaultSize)
+// the chosen format whose ind fits the model, or Evidence that is sent without one.
+func (t Formats) CheckForm(r *negotiation.AppraisalRequest) *attls.Error {
+	if f := t.bare(r.CMW, underType(r)); f != nil {
+		_, err := f.read(&CMW{Format: r.Scheme.Format, Value: r.CMW})
 		return err
 	}
 	c, err := ParseCMW(r.CMW, Limits{Size: 1 << 24})
@@ -114,7 +126,10 @@ func CheckForm(r *negotiation.AppraisalRequest) *attls.Error {
 // Carries says why a challenge is not in the payload as an Attester places it; nil
 // when it is.
 func (c *Contents) Carries(challenge []byte, fit profile.ChallengeFit) *attls.Error {
-	want, err := PlaceChallenge(challenge, c.least, maxNonce, fit)
+	if c.Format != nil {
+		return c.Format.carries(c.Reading, challenge, fit)
+	}
+	want, err := PlaceChallenge(challenge, minNonce, maxNonce, fit)
 	if err != nil {
 		return err
 	}
@@ -130,10 +145,10 @@ func (c *Contents) Attests(r *negotiation.AppraisalRequest) *attls.Error {
 	if r.SPKI != nil && c.SPKI != nil && !bytes.Equal(c.SPKI, r.SPKI) {
 		return refused(attls.FailTIKMismatch, ruleKAT, "the attested key %s is not the key of the handshake %s", fingerprint(c.SPKI), fingerprint(r.SPKI))
 	}
-	if c.claims == nil { // a result has none
+	if c.Reading == nil || c.Reading.Claim == nil { // a result has none
 		return nil
 	}
-	return c.claims.agree(r)
+	return agree(c.Reading.Claim, r)
 }
 
 func mismatch(got [][]byte, want []byte) *attls.Error {
@@ -142,8 +157,8 @@ func mismatch(got [][]byte, want []byte) *attls.Error {
 
 // CarriedChallenge returns the challenge that a payload carries, for telling what
 // a peer meant. False: the payload carries none, or does not parse.
-func CarriedChallenge(payload []byte, m profile.Model) ([]byte, bool) {
-	c, err := Inspect(payload, m)
+func (t Formats) CarriedChallenge(payload []byte, m profile.Model) ([]byte, bool) {
+	c, err := t.Inspect(payload, m)
 	if err != nil || c.Challenge == nil {
 		return nil, false
 	}

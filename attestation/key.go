@@ -154,7 +154,7 @@ func curveKey(c claims, kty int64) (crypto.PublicKey, *attls.Error) {
 	if ok, err := c.read(int64(coseCurve), &curve); err != nil || !ok {
 		return nil, malformed(0, ruleKey, "no curve (crv)")
 	}
-	x, err := c.octets(int64(coseX))
+	x, err := c.Octets(int64(coseX))
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ func pointKey(c claims, curve elliptic.Curve, x []byte) (crypto.PublicKey, *attl
 		}
 		return ecPoint(curve, bytes.Join([][]byte{{4}, x, py.FillBytes(make([]byte, n))}, nil))
 	}
-	y, err := c.octets(int64(coseY))
+	y, err := c.Octets(int64(coseY))
 	if err != nil {
 		return nil, err
 	}
@@ -200,11 +200,11 @@ func ecPoint(curve elliptic.Curve, point []byte) (crypto.PublicKey, *attls.Error
 }
 
 func rsaKey(c claims) (crypto.PublicKey, *attls.Error) {
-	modulus, err := c.octets(int64(coseCurve))
+	modulus, err := c.Octets(int64(coseCurve))
 	if err != nil {
 		return nil, err
 	}
-	exponent, err := c.octets(int64(coseX))
+	exponent, err := c.Octets(int64(coseX))
 	if err != nil {
 		return nil, err
 	}

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/google/go-tpm/tpm2"
 )
 
 // PCRBank is the PCRs that a TPM quotes of one bank.
@@ -22,12 +20,13 @@ type PCRSelection []PCRBank
 // maxPCR is the highest number of a PCR; the bitmap of a TPM has 24 bits or 32.
 const maxPCR = 31
 
-var pcrBanks = map[string]tpm2.TPMAlgID{"sha1": tpm2.TPMAlgSHA1, "sha256": tpm2.TPMAlgSHA256, "sha384": tpm2.TPMAlgSHA384, "sha512": tpm2.TPMAlgSHA512,
-	"sha3_256": tpm2.TPMAlgSHA3256, "sha3_384": tpm2.TPMAlgSHA3384, "sha3_512": tpm2.TPMAlgSHA3512}
+// pcrBanks are the TPM_ALG_ID of hashes (TCG Algorithm Registry) by the names of
+// tpm2-tools.
+var pcrBanks = map[string]uint16{"sha1": 0x04, "sha256": 0x0b, "sha384": 0x0c, "sha512": 0x0d, "sha3_256": 0x27, "sha3_384": 0x28, "sha3_512": 0x29}
 
 func bankName(hash uint16) string {
 	for name, id := range pcrBanks {
-		if uint16(id) == hash {
+		if id == hash {
 			return name
 		}
 	}
@@ -44,7 +43,7 @@ func ParsePCRSelection(text string) (PCRSelection, error) {
 		if !ok || !known {
 			return nil, fmt.Errorf("%q is not a bank and its PCRs, as in sha256:0,1,2", part)
 		}
-		bank := PCRBank{Hash: uint16(hash)}
+		bank := PCRBank{Hash: hash}
 		for _, field := range strings.Split(list, ",") {
 			n, err := strconv.Atoi(strings.TrimSpace(field))
 			if err != nil || n < 0 || n > maxPCR {
@@ -81,23 +80,4 @@ func (s PCRSelection) String() string {
 // the digest.
 func (s PCRSelection) equal(t PCRSelection) bool {
 	return slices.EqualFunc(s, t, func(a, b PCRBank) bool { return a.Hash == b.Hash && slices.Equal(a.PCRs, b.PCRs) })
-}
-
-// selectionOf reads the bitmaps of a TPM. A bank of which no PCR is selected adds
-// nothing to a digest and is left out.
-func selectionOf(list tpm2.TPMLPCRSelection) (out PCRSelection) {
-	for _, x := range list.PCRSelections {
-		bank := PCRBank{Hash: uint16(x.Hash)}
-		for i, octet := range x.PCRSelect {
-			for bit := range 8 {
-				if octet>>bit&1 == 1 {
-					bank.PCRs = append(bank.PCRs, 8*i+bit)
-				}
-			}
-		}
-		if bank.PCRs != nil {
-			out = append(out, bank)
-		}
-	}
-	return out
 }

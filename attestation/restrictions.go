@@ -60,11 +60,11 @@ func audience(raw []byte) ([]string, *attls.Error) {
 }
 
 // allows checks a restriction at the time of an appraisal.
-func (a *appraisal) allows(r *restriction) *attls.Error {
-	if err := r.dates.check(a.at, or(a.Skew, defaultSkew)); err != nil {
+func (v *Verifier) allows(r *restriction, at time.Time, skew time.Duration) *attls.Error {
+	if err := r.dates.check(at, skew); err != nil {
 		return under(err, r.where)
 	}
-	if r.audience != nil && !slices.ContainsFunc(r.audience, a.answersTo) {
+	if r.audience != nil && !slices.ContainsFunc(r.audience, v.answersTo) {
 		return refused(attls.FailAppraisal, "RFC 7519 4.1.3", "it is meant for %q, which is nobody here", r.audience).Under(r.where)
 	}
 	if r.use != 0 && r.use != useGeneric && r.use != useProofOfPossession {

@@ -21,7 +21,6 @@ import (
 	"attls/negotiation"
 
 	"github.com/fxamacker/cbor/v2"
-	"github.com/google/go-tpm/tpm2"
 	"github.com/veraison/eat"
 	"github.com/veraison/go-cose"
 )
@@ -637,88 +636,6 @@ func TestDebugUnlessAllowed(t *testing.T) {
 	}
 }
 
-// quoting is the recorded Evidence of a TPM with another selection of PCRs, signed
-// by a key of ours.
-func quoting(t *testing.T, evidence []byte, key *ecdsa.PrivateKey, selection ...tpm2.TPMSPCRSelection) []byte {
-	t.Helper()
-	c, failure := ParseCMW(evidence, Limits{})
-	if failure != nil {
-		t.Fatal(failure)
-	}
-	all := must2(parseClaims(c.Value))
-	for label, member := range map[string]string{labelKAT: "certInfo", labelPAT: "attestInfo"} {
-		statement := must2(parseClaims(all[label]))
-		attest := must2(tpmStructure[tpm2.TPMSAttest](must2(statement.octets(member)), member))
-		if quote, err := attest.Attested.Quote(); err == nil {
-			quote.PCRSelect.PCRSelections = selection
-		}
-		octets := tpm2.Marshal(*attest)
-		r, s, err := ecdsa.Sign(rand.Reader, key, sha256Of(octets))
-		if err != nil {
-			t.Fatal(err)
-		}
-		signature := tpm2.TPMTSignature{SigAlg: tpm2.TPMAlgECDSA, Signature: tpm2.NewTPMUSignature(tpm2.TPMAlgECDSA,
-			&tpm2.TPMSSignatureECC{Hash: tpm2.TPMAlgSHA256, SignatureR: tpm2.TPM2BECCParameter{Buffer: r.FillBytes(make([]byte, 32))},
-				SignatureS: tpm2.TPM2BECCParameter{Buffer: s.FillBytes(make([]byte, 32))}})}
-		statement.set(member, octets)
-		statement.set("sig", tpm2.Marshal(signature))
-		all[label] = statement.encode()
-	}
-	c.Value = all.encode()
-	return must(c.Encode())
-}
-
-// TestPCRSelection: a digest counts for the PCRs that a reference names, and for
-// no others.
-func TestPCRSelection(t *testing.T) {
-	evidence, v, r := parsecCapture(t)
-	key := must(deriveKey(nil, "attestation key of a TPM"))
-	v.Endorsements[0].Key = key.Public()
-	bank := func(hash tpm2.TPMAlgID, bitmap ...byte) tpm2.TPMSPCRSelection {
-		return tpm2.TPMSPCRSelection{Hash: hash, PCRSelect: bitmap}
-	}
-	sha256, sha1 := tpm2.TPMAlgSHA256, tpm2.TPMAlgSHA1
-	for _, test := range []struct {
-		name   string
-		quoted []tpm2.TPMSPCRSelection
-		wanted string // empty: nothing
-		says   string // empty: accepted
-	}{
-		{"the PCRs of the reference", []tpm2.TPMSPCRSelection{bank(sha256, 0xff, 0, 0)}, "sha256:0,1,2,3,4,5,6,7", ""},
-		{"a longer bitmap", []tpm2.TPMSPCRSelection{bank(sha256, 0xff, 0, 0, 0)}, "sha256:7,6,5,4,3,2,1,0", ""},
-		{"a bank of which nothing is selected", []tpm2.TPMSPCRSelection{bank(sha1, 0, 0, 0), bank(sha256, 0xff, 0, 0)}, "sha256:0,1,2,3,4,5,6,7", ""},
-		{"two banks", []tpm2.TPMSPCRSelection{bank(sha256, 1, 0, 0), bank(sha1, 2, 0, 0)}, "sha256:0+sha1:1", ""},
-		{"two banks in another order", []tpm2.TPMSPCRSelection{bank(sha1, 2, 0, 0), bank(sha256, 1, 0, 0)}, "sha256:0+sha1:1", "the quote is over the PCRs sha1:1+sha256:0, not sha256:0+sha1:1"},
-		{"a PCR that anybody can reset", []tpm2.TPMSPCRSelection{bank(sha256, 0, 0, 1)}, "sha256:0,1,2,3,4,5,6,7", "the quote is over the PCRs sha256:16, not"},
-		{"another such PCR", []tpm2.TPMSPCRSelection{bank(sha256, 0, 0, 0x80)}, "sha256:0,1,2,3,4,5,6,7", "the quote is over the PCRs sha256:23, not"},
-		{"another bank", []tpm2.TPMSPCRSelection{bank(sha1, 0xff, 0, 0)}, "sha256:0,1,2,3,4,5,6,7", "the quote is over the PCRs sha1:0,1,2,3,4,5,6,7, not"},
-		{"one PCR less", []tpm2.TPMSPCRSelection{bank(sha256, 0x7f, 0, 0)}, "sha256:0,1,2,3,4,5,6,7", "the quote is over"},
-		{"one PCR more", []tpm2.TPMSPCRSelection{bank(sha256, 0xff, 1, 0)}, "sha256:0,1,2,3,4,5,6,7", "the quote is over"},
-		{"a bank more", []tpm2.TPMSPCRSelection{bank(sha256, 0xff, 0, 0), bank(sha1, 1, 0, 0)}, "sha256:0,1,2,3,4,5,6,7", "the quote is over"},
-		{"no PCR", []tpm2.TPMSPCRSelection{bank(sha256, 0, 0, 0)}, "sha256:0,1,2,3,4,5,6,7", "the quote is over the PCRs (none), not"},
-		{"no bank", nil, "sha256:0,1,2,3,4,5,6,7", "the quote is over the PCRs (none), not"},
-		{"a reference that names none", []tpm2.TPMSPCRSelection{bank(sha256, 0xff, 0, 0)}, "", "does not say of which PCRs"},
-		{"a reference that names none, a quote over none", nil, "", "does not say of which PCRs"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			v.References[0].PCRs = nil
-			if test.wanted != "" {
-				v.References[0].PCRs = must(ParsePCRSelection(test.wanted))
-			}
-			want := attls.FailAppraisal
-			if test.says == "" {
-				want = ""
-			}
-			wants(t, appraise(t, v, r, quoting(t, evidence, key, test.quoted...)), want, test.says)
-		})
-	}
-	t.Run("an endorsement of devices, which a TPM does not name", func(t *testing.T) {
-		_, w, r := parsecCapture(t)
-		w.Endorsements[0].UEIDs = [][]byte{{1}}
-		wants(t, appraise(t, w, r, evidence), attls.FailAppraisal, "is not for the device")
-	})
-}
-
 // TestResultHeaders: what the header and the form of a JWT say is obeyed or refused.
 func TestResultHeaders(t *testing.T) {
 	s, v := testDemo()
@@ -932,12 +849,4 @@ func TestResultExpires(t *testing.T) {
 	if !verdict.ValidUntil.Equal(testTime.Add(10 * time.Minute)) {
 		t.Errorf("valid until %v", verdict.ValidUntil)
 	}
-}
-
-// TestParsecInJSON: the statements of a TPM in a JSON record.
-func TestParsecInJSON(t *testing.T) {
-	evidence, v, r := parsecCapture(t)
-	c := must2(ParseCMW(evidence, Limits{}))
-	c.Form = JSONRecord
-	wants(t, appraise(t, v, r, must(c.Encode())), "", "")
 }

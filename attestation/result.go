@@ -35,10 +35,19 @@ const (
 // conclude sets the status and issues the result, if this Verifier does. A result on
 // tokens that expire does so with them; otherwise its age decides.
 func (a *appraisal) conclude(expires time.Time) {
-	status := ear.TrustTierNone
+	status := tierOf(&a.vector)
 	appraised := &ear.Appraisal{Status: &status, TrustVector: &a.vector}
-	appraised.UpdateStatusFromTrustVector()
+	if len(a.unchecked) > 0 {
+		status = max(status, ear.TrustTierWarning)
+		appraised.VeraisonPolicyClaims = &map[string]any{"unchecked": a.unchecked}
+		if a.verdict.Failure == "" {
+			a.verdict.Failure, a.verdict.Reason = attls.FailAppraisal, "not checked: "+strings.Join(a.unchecked, "; ")
+		}
+	}
 	a.verdict.Status = ear.TrustTierToString[status]
+	if a.verdict.Failure == "" && status != ear.TrustTierAffirming {
+		a.verdict.Failure, a.verdict.Reason = attls.FailAppraisal, "the status of the appraisal is "+a.verdict.Status
+	}
 	if a.Key == nil {
 		return
 	}
@@ -61,6 +70,14 @@ func (a *appraisal) conclude(expires time.Time) {
 		return
 	}
 	a.verdict.Result = jwt
+}
+
+// tierOf is the status that follows from a trustworthiness vector: that of its worst
+// claim.
+func tierOf(v *ear.TrustVector) ear.TrustTier {
+	status := ear.TrustTierNone
+	(&ear.Appraisal{Status: &status, TrustVector: v}).UpdateStatusFromTrustVector()
+	return status
 }
 
 // signResult signs a result. The library's type has no exp, so that is added to its
@@ -115,7 +132,7 @@ func (a *appraisal) results() {
 	}
 	a.check(CheckVerifier, result.from(trusted), fmt.Sprintf("issued by %q", trusted.Identity))
 	a.check(CheckFreshness, a.fresh(result), fmt.Sprintf("issued %v", result.issued().UTC()))
-	a.checkChallenge(a.boundTo(result))
+	a.checkChallenge(&eatNonce, a.boundTo(result))
 	status, err := result.affirming()
 	a.check(CheckStatus, err, "every appraisal is affirming")
 	a.verdict.Status = ear.TrustTierToString[status]
@@ -467,7 +484,7 @@ func (a *appraisal) expiry(r *result) time.Time {
 
 func (a *appraisal) fresh(r *result) *attls.Error {
 	for i := range r.limits {
-		if err := a.allows(&r.limits[i]); err != nil {
+		if err := a.allows(&r.limits[i], a.at, or(a.Skew, defaultSkew)); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,6 @@
 package attestation
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -96,10 +95,7 @@ func (s *Software) Schemes() []negotiation.Scheme {
 	for _, o := range s.offers() {
 		out = append(out, negotiation.Scheme{Model: profile.ModelEvidence, Format: o.Format})
 	}
-	for _, r := range s.Relays {
-		out = append(out, negotiation.Scheme{Model: profile.ModelResults, Verifier: r.Identity})
-	}
-	return out
+	return append(out, relayed(s.Relays)...)
 }
 
 func (s *Software) offers() []Offer {
@@ -133,9 +129,9 @@ func (s *Software) Attest(ctx context.Context, r *negotiation.EvidenceRequest) (
 	}
 	var err error
 	if r.Scheme.Model == profile.ModelResults {
-		out.CMW, err = s.relay(ctx, r, spki)
+		out.CMW, err = relay(ctx, s.Relays, s.Schemes(), r, spki, s.evidence)
 	} else {
-		out.CMW, err = s.evidence(r, spki)
+		out.CMW, err = s.evidence(ctx, r, spki)
 	}
 	if err != nil {
 		return nil, unavailable(err)
@@ -169,7 +165,7 @@ func (s *Software) offer(f profile.Format) (*Offer, error) {
 	return nil, fmt.Errorf("no Evidence of the type %s can be made", FormatString(f))
 }
 
-func (s *Software) evidence(r *negotiation.EvidenceRequest, spki []byte) ([]byte, error) {
+func (s *Software) evidence(_ context.Context, r *negotiation.EvidenceRequest, spki []byte) ([]byte, error) {
 	o, err := s.offer(r.Scheme.Format)
 	if err != nil {
 		return nil, err
@@ -339,52 +335,4 @@ func pointOf(pub crypto.PublicKey) ([]byte, error) {
 		return nil, fmt.Errorf("the prototype's tokens hold points of elliptic curves, no key of type %T", pub)
 	}
 	return k.Bytes()
-}
-
-// relay has a Verifier appraise Evidence of ours and wraps its result.
-func (s *Software) relay(ctx context.Context, r *negotiation.EvidenceRequest, spki []byte) ([]byte, error) {
-	for _, relay := range s.Relays {
-		if !bytes.Equal(relay.Identity, r.Scheme.Verifier) {
-			continue
-		}
-		result, err := s.result(ctx, relay.Verifier, r, spki)
-		if err != nil {
-			return nil, fmt.Errorf("verifier %q: %w", relay.Identity, err)
-		}
-		c := &CMW{Form: CBORRecord, Format: profile.Format{ContentFormat: FormatJWT}, Value: result, Indicator: IndAttestationResults}
-		return c.Encode()
-	}
-	return nil, fmt.Errorf("no results of verifier %q can be relayed", r.Scheme.Verifier)
-}
-
-// result asks a Verifier for a result on our key. Where the handshake binds
-// results, its challenge is the nonce; else the Verifier's own, if it has one.
-func (s *Software) result(ctx context.Context, v negotiation.Appraiser, r *negotiation.EvidenceRequest, spki []byte) ([]byte, error) {
-	challenge := r.Challenge
-	if challenge == nil {
-		nonce, err := v.Nonce(ctx, digestSize)
-		if err != nil {
-			return nil, err
-		}
-		challenge = nonce
-	}
-	for _, scheme := range v.Schemes() {
-		if _, err := s.offer(scheme.Format); err != nil || scheme.Model != profile.ModelEvidence {
-			continue
-		}
-		evidence, err := s.evidence(&negotiation.EvidenceRequest{Scheme: scheme, Challenge: challenge, Fit: r.Fit, Claims: r.Claims}, spki)
-		if err != nil {
-			return nil, err
-		}
-		verdict, err := v.Appraise(ctx, &negotiation.AppraisalRequest{Profile: r.Profile, Attester: r.Attester, Scheme: scheme,
-			CMW: evidence, Challenge: challenge, Fit: r.Fit, Claims: r.Claims, SPKI: spki})
-		if err != nil {
-			return nil, err
-		}
-		if verdict.Result == nil {
-			return nil, fmt.Errorf("no result: %s", verdict.Reason)
-		}
-		return verdict.Result, nil
-	}
-	return nil, errors.New("it appraises no format of ours")
 }

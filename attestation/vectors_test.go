@@ -122,7 +122,7 @@ func TestPrototypeCapture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	parsed, failure := parsePrototype(bundle, defaultSize)
+	parsed, failure := parsePrototype(bundle)
 	if failure != nil {
 		t.Fatal(failure)
 	}

@@ -108,8 +108,13 @@ type Verifier struct {
 	References   []Reference
 	Trusted      []TrustedVerifier
 	// Formats of the Evidence that it appraises, in order of preference; nil:
-	// those of DefaultOffers.
+	// those of DefaultOffers, or those for which there are Policies.
 	Formats []profile.Format
+	// Table is what it can read; zero: the software root of trust's tokens alone.
+	Table Formats
+	// Policies judge the formats of Table by their names. Formats that are judged by
+	// Endorsements and References need none.
+	Policies map[string]Policy
 
 	// Identity names this Verifier in the results it issues; Key signs them
 	// with ES256. Without a key it issues none.
@@ -137,13 +142,7 @@ const (
 // Schemes lists the formats of Evidence, then the trusted verifiers.
 func (v *Verifier) Schemes() []negotiation.Scheme {
 	var out []negotiation.Scheme
-	formats := v.Formats
-	if formats == nil {
-		for _, o := range DefaultOffers() {
-			formats = append(formats, o.Format)
-		}
-	}
-	for _, f := range formats {
+	for _, f := range v.formats() {
 		out = append(out, negotiation.Scheme{Model: profile.ModelEvidence, Format: f})
 	}
 	for _, t := range v.Trusted {
@@ -152,8 +151,50 @@ func (v *Verifier) Schemes() []negotiation.Scheme {
 	return out
 }
 
-// ChallengeSize is 0: an eat_nonce takes any challenge of 8 to 64 octets.
-func (v *Verifier) ChallengeSize() int { return 0 }
+// formats are the formats of Evidence that it appraises.
+func (v *Verifier) formats() []profile.Format {
+	list := slices.Clone(v.Formats)
+	if list != nil {
+		return list
+	}
+	for _, f := range v.table().rows {
+		if v.Policies[f.Name] != nil {
+			for _, s := range f.Schemes() {
+				list = append(list, s.Format)
+			}
+		}
+	}
+	if list != nil {
+		return list
+	}
+	for _, o := range DefaultOffers() {
+		list = append(list, o.Format)
+	}
+	return list
+}
+
+// table is what it can read.
+func (v *Verifier) table() Formats {
+	if v.Table.rows == nil {
+		return software
+	}
+	return v.Table
+}
+
+// ChallengeSize is the length that all its formats want of a challenge; 0, any, where
+// they do not agree. An eat_nonce takes any challenge of 8 to 64 octets.
+func (v *Verifier) ChallengeSize() int {
+	size := -1
+	for _, typ := range v.formats() {
+		for _, f := range v.table().Of(typ) {
+			if size >= 0 && size != f.Challenge.Wants {
+				return 0
+			}
+			size = f.Challenge.Wants
+		}
+	}
+	return max(size, 0)
+}
 
 // Nonce supplies none: random octets do.
 func (v *Verifier) Nonce(context.Context, int) ([]byte, error) { return nil, nil }
@@ -181,6 +222,8 @@ type appraisal struct {
 	at      time.Time
 	verdict *negotiation.Verdict
 	vector  ear.TrustVector
+	// unchecked says what could not be checked, which caps the verdict.
+	unchecked []string
 }
 
 // Appraise judges what a CMW holds. Whatever its octets, the outcome is a
@@ -194,7 +237,7 @@ func (v *Verifier) Appraise(ctx context.Context, r *negotiation.AppraisalRequest
 	if r.Scheme.Model == profile.ModelResults {
 		a.results()
 	} else {
-		a.evidence()
+		a.evidence(ctx)
 	}
 	return a.verdict, nil
 }
@@ -248,6 +291,7 @@ const (
 	CheckProfile   = "profile"
 	CheckFreshness = "freshness"
 	CheckStatus    = "status"
+	CheckPolicy    = "policy"
 )
 
 // tokens is Evidence taken apart: what says the key, what says the platform,
@@ -259,7 +303,6 @@ type tokens struct {
 	kak      crypto.PublicKey // signs the KAT; nil when one token is both
 	linked   []byte           // what the PAT's nonce must be the hash of
 	platform Platform
-	tpm      *parsecTPM // in place of kat and pat
 
 	kakAlgorithm cose.Algorithm // the only one that kak-pub is for; 0: any
 	nonces       [][]byte       // of the key token
@@ -267,40 +310,21 @@ type tokens struct {
 	limits       []restriction  // of all claims sets
 }
 
-// claims are those of the key token; none where a TPM speaks.
-func (t *tokens) claims() claims {
-	if t.kat == nil {
-		return nil
-	}
-	return t.kat.claims
-}
-
 // critical is why one of the tokens must not be processed; nil when both may be.
 func (t *tokens) critical() *attls.Error {
-	switch {
-	case t.tpm != nil:
-		return nil
-	case t.kat.critical != nil:
+	if t.kat.critical != nil {
 		return under(t.kat.critical, labelKAT)
 	}
 	return under(t.pat.critical, labelPAT)
 }
 
 // leastNonce is the length of the shortest challenge, in octets.
-func (t *tokens) leastNonce() int {
-	if t.tpm != nil {
-		return 0
-	}
-	return t.form.leastNonce()
-}
+func (t *tokens) leastNonce() int { return t.form.leastNonce() }
 
 // verifies checks what the platform key signs under an endorsed key. The
 // prototype's PAT vouches for no other key, so the same one must have signed its
 // KAT.
 func (t *tokens) verifies(key crypto.PublicKey) error {
-	if t.tpm != nil {
-		return t.tpm.verify(key)
-	}
 	if err := t.pat.verify(key); err != nil {
 		return err
 	}
@@ -310,51 +334,42 @@ func (t *tokens) verifies(key crypto.PublicKey) error {
 	return nil
 }
 
-// evidence runs the checks of draft-bft-rats-kat: the platform token's
-// signature, the link between the tokens, the platform's claims, the key token's
-// signature, what restricts the tokens, the nonce, the key, and the claims the
-// profile wants.
-func (a *appraisal) evidence() {
-	t, ok := a.take()
+// evidence has the policy of its format judge Evidence, and compares the challenge,
+// the key and the further claims that the profile wants.
+func (a *appraisal) evidence(ctx context.Context) {
+	x, policy, ok := a.take()
 	if !ok {
 		a.vector.SetAll(ear.UnexpectedEvidenceClaim)
 		a.conclude(time.Time{})
 		return
 	}
-	a.vector.InstanceIdentity = ear.CryptoValidationFailedClaim
-	endorsements, err := a.platformSignature(t)
-	if a.check(CheckPlatform, err, "the platform key is endorsed") {
-		a.vector.InstanceIdentity = ear.TrustworthyInstanceClaim
-		a.vector.Hardware = ear.GenuineHardwareClaim
+	x.judge(ctx, policy)
+	f := x.Format
+	var err *attls.Error
+	if a.r.Challenge != nil {
+		err = f.carries(x.Reading, a.r.Challenge, a.r.Fit)
 	}
-	switch {
-	case t.tpm != nil:
-		a.check(CheckLinkage, t.tpm.linkage(), "the TPM certifies the public area, and made the key")
-	case t.kak != nil:
-		a.check(CheckLinkage, linkage(t), "the platform token vouches for the key that signed the key token")
-	}
-	a.vector.Executables = ear.ContraindicatedRuntimeClaim
-	if a.check(CheckReference, a.reference(t, endorsements), "a reference value matches") {
-		a.vector.Executables = ear.ApprovedRuntimeClaim
-	}
-	if t.kak != nil {
-		a.check(CheckKeySigned, keySignature(t), "the key token verifies under kak-pub")
-	}
-	if t.tpm == nil {
-		a.check(CheckFreshness, a.restrictions(t), "no date, audience or intended use is against it")
-	}
-	a.checkChallenge(a.challenge(t))
-	attested := a.checkKey(t.key, nil)
+	a.checkChallenge(&f.Challenge, err)
+	attested := a.checkNaming(x)
 	if len(a.r.Claims) > 0 {
-		a.check(CheckClaims, t.claims().agree(a.r), fmt.Sprintf("%d further claims are as expected", len(a.r.Claims)))
+		a.checkClaims(x)
 	}
-	if a.verdict.Failure == "" {
+	a.vector, a.unchecked = x.Vector, x.unchecked
+	if a.verdict.Failure == "" && len(a.unchecked) == 0 {
 		a.verdict.SPKI = attested
-		a.verdict.ValidUntil = t.expiry(a.at.Add(or(a.Validity, defaultValidity)))
-	} else if a.vector.InstanceIdentity == ear.TrustworthyInstanceClaim && a.vector.Executables == ear.ApprovedRuntimeClaim {
+		a.verdict.ValidUntil = sooner(x.Until, a.at.Add(or(a.Validity, defaultValidity)))
+	} else if a.verdict.Failure != "" && tierOf(&a.vector) <= ear.TrustTierAffirming {
 		a.vector.InstanceIdentity = ear.CryptoValidationFailedClaim // a sound platform, but not this connection
 	}
-	a.conclude(t.expiry(time.Time{}))
+	a.conclude(x.Until)
+}
+
+// sooner is the earlier of two moments, of which a zero one is none.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // expiry is the earliest exp of all claims sets, or end if that is sooner or there
@@ -369,35 +384,68 @@ func (t *tokens) expiry(end time.Time) time.Time {
 	return end
 }
 
-// restrictions checks what the tokens say of when, for whom and for what they may
-// be used.
-func (a *appraisal) restrictions(t *tokens) *attls.Error {
-	for i := range t.limits {
-		if err := a.allows(&t.limits[i]); err != nil {
-			return err
+// take reads the Evidence with the reader of its format, and finds the policy that
+// judges it.
+func (a *appraisal) take() (*Appraisal, Policy, bool) {
+	x := &Appraisal{Attester: a.r.Attester, SPKI: a.r.SPKI, Endorsements: a.Endorsements, References: a.References, Bound: a.r.KeyBound,
+		At: a.at, Skew: or(a.Skew, defaultSkew), verifier: a.Verifier, verdict: a.verdict}
+	var c *CMW
+	if x.Format = a.table().bare(a.r.CMW, underType(a.r)); x.Format != nil {
+		c = &CMW{Format: a.r.Scheme.Format, Value: a.r.CMW}
+	} else {
+		var ok bool
+		if c, ok = a.unwrap(); !ok || !a.check(CheckFormat, c.Match(a.r.Scheme.Format, a.r.Match), FormatString(a.r.Scheme.Format)) {
+			return nil, nil, false
 		}
+	}
+	err := a.size()
+	if err == nil && x.Format == nil {
+		x.Format, err = a.table().find(c, a.r.Scheme.Format)
+	}
+	if err == nil {
+		x.Type = c.Format
+		x.Reading, err = x.Format.read(c)
+	}
+	if err == nil {
+		err = x.Reading.Critical
+	}
+	text := "key and platform claims parse"
+	if x.Format != nil && x.Format.Name != EAT {
+		text = "the Evidence is of the format " + x.Format.Name
+	}
+	if !a.check(CheckTokens, err, text) {
+		return nil, nil, false
+	}
+	p, err := a.policy(x.Format)
+	if err != nil && !a.check(CheckPolicy, err, "") {
+		return nil, nil, false
+	}
+	return x, p, true
+}
+
+// size refuses a payload that is too long.
+func (a *appraisal) size() *attls.Error {
+	if limit := or(a.Limits.Size, defaultSize); len(a.r.CMW) > limit {
+		return malformed(limit, "", "%d octets; at most %d are accepted", len(a.r.CMW), limit)
 	}
 	return nil
 }
 
-// take reads the CMW down to claims.
-func (a *appraisal) take() (*tokens, bool) {
-	if len(a.r.CMW) > 0 && a.r.CMW[0] == prototypeFirst && Matches(PrototypeFormat, a.r.Scheme.Format, a.r.Match) == nil {
-		t, err := parsePrototype(a.r.CMW, or(a.Limits.Size, defaultSize))
-		if err == nil {
-			err = t.critical()
-		}
-		return t, a.check(CheckTokens, err, "the prototype's key and platform tokens parse")
+// underType reports whether a request was negotiated as a type.
+func underType(r *negotiation.AppraisalRequest) func(profile.Format) bool {
+	return func(f profile.Format) bool { return Matches(f, r.Scheme.Format, r.Match) == nil }
+}
+
+// policy is what judges a format.
+func (v *Verifier) policy(f *Format) (Policy, *attls.Error) {
+	if p := v.Policies[f.Name]; p != nil {
+		return p, nil
 	}
-	c, ok := a.unwrap()
-	if !ok || !a.check(CheckFormat, c.Match(a.r.Scheme.Format, a.r.Match), FormatString(a.r.Scheme.Format)) {
-		return nil, false
+	p, err := f.Policy(nil)
+	if err != nil || p == nil {
+		return nil, refused(attls.FailAppraisal, "RFC 9334 8.5", "this Verifier has no policy for Evidence of the format %s, so it trusts none of it", f.Name)
 	}
-	t, err := parseTokens(c)
-	if err == nil {
-		err = t.critical()
-	}
-	return t, a.check(CheckTokens, err, "key and platform claims parse")
+	return p, nil
 }
 
 // unwrap reads the CMW and holds its ind against the model.
@@ -411,13 +459,9 @@ func (a *appraisal) unwrap() (*CMW, bool) {
 	return c, a.check(CheckCMW, err, fmt.Sprintf("%d octets", len(a.r.CMW)))
 }
 
-// parseTokens finds a KAT and a PAT in a collection, or one token or the statements
-// of a TPM in a record.
+// parseTokens finds a KAT and a PAT in a collection, or one token in a record.
 func parseTokens(c *CMW) (*tokens, *attls.Error) {
-	if (c.Form == CBORRecord || c.Form == JSONRecord) && Matches(c.Format, FormatParsecTPM, profile.MatchEqual) == nil {
-		return parseParsecTPM(c.Value)
-	}
-	if c.Form != CBORCollection && c.Form != JSONCollection {
+	if !c.IsCollection() {
 		t, err := parseToken(c.Value)
 		if err != nil {
 			return nil, under(err, "token")
@@ -497,12 +541,11 @@ func (t *tokens) readCommon() (err *attls.Error) {
 	return nil
 }
 
+const rulePrototype = "prototype of 2022"
+
 // parsePrototype reads 01, KAT and PAT, each token after 16 bits of length.
-func parsePrototype(b []byte, limit int) (*tokens, *attls.Error) {
-	const rule = "prototype of 2022"
-	if len(b) > limit {
-		return nil, malformed(limit, rule, "a bundle of %d octets; at most %d are accepted", len(b), limit)
-	}
+func parsePrototype(b []byte) (*tokens, *attls.Error) {
+	const rule = rulePrototype
 	out := &tokens{form: Prototype}
 	off := 1
 	for _, to := range []**token{&out.kat, &out.pat} {
@@ -523,18 +566,18 @@ func parsePrototype(b []byte, limit int) (*tokens, *attls.Error) {
 	if off < len(b) {
 		return nil, malformed(off, rule, "%d octets follow the tokens", len(b)-off)
 	}
-	ueid, err := out.pat.claims.octets(prototypeUEID)
+	ueid, err := out.pat.claims.Octets(prototypeUEID)
 	if err != nil {
 		return nil, err
 	}
-	out.platform = Platform{UEID: ueid}
-	if out.linked, err = out.kat.claims.octets(claimConfirmation); err != nil {
+	out.platform = Platform{UEID: ueid, prototype: true}
+	if out.linked, err = out.kat.claims.Octets(claimConfirmation); err != nil {
 		return nil, err
 	}
 	if out.key, err = prototypeKey(out.linked); err != nil {
 		return nil, under(err, "cnf")
 	}
-	kak, err := out.kat.claims.octets(claimKAK)
+	kak, err := out.kat.claims.Octets(claimKAK)
 	if err != nil {
 		return nil, err
 	}
@@ -553,47 +596,6 @@ func prototypeKey(point []byte) (crypto.PublicKey, *attls.Error) {
 	return nil, malformed(-1, "SEC 1 2.3.4", "%d octets are not an uncompressed point of P-256 or P-384", len(point))
 }
 
-// platformSignature finds the Endorsements whose key signed the platform's
-// statement and may speak for that platform.
-func (a *appraisal) platformSignature(t *tokens) (found []*Endorsement, failure *attls.Error) {
-	if t.pat != nil {
-		if _, err := t.pat.algorithm(); err != nil {
-			return nil, refused(attls.FailAppraisal, ruleHeader, "the platform token: %v", err)
-		}
-	}
-	reason := fmt.Sprintf("the platform token verifies under none of %d endorsed keys", len(a.Endorsements))
-	for i := range a.Endorsements {
-		e := &a.Endorsements[i]
-		err := t.verifies(e.Key)
-		if err != nil {
-			if len(a.Endorsements) == 1 {
-				reason += fmt.Sprintf(" (%v)", err)
-			}
-			continue
-		}
-		if why := e.speaksFor(&t.platform); why != "" {
-			reason = fmt.Sprintf("the key that signed is endorsed (%q), but the endorsement %s", e.Name, why)
-			continue
-		}
-		found = append(found, e)
-	}
-	if found == nil {
-		return nil, refused(attls.FailAppraisal, ruleKAT, "%s", reason)
-	}
-	return found, nil
-}
-
-// linkage looks for the hash of kak-pub, over its octets as they are in the KAT,
-// among the PAT's nonces. No text names the hash; SHA-256 gives the example of
-// draft-bft-rats-kat. The prototype hashes the attested key instead.
-func linkage(t *tokens) *attls.Error {
-	want := sha256.Sum256(t.linked)
-	if !contains(t.links, want[:]) {
-		return refused(attls.FailAppraisal, ruleKAT, "the platform token's eat_nonce is %s, the hash of the key %x", nonceText(t.links), want)
-	}
-	return nil
-}
-
 // nonceText prints nonces.
 func nonceText(list [][]byte) string {
 	var texts []string
@@ -603,26 +605,52 @@ func nonceText(list [][]byte) string {
 	return strings.Join(texts, " or ")
 }
 
-func keySignature(t *tokens) *attls.Error {
-	alg, err := t.kat.algorithm()
-	if err == nil && t.kakAlgorithm != 0 && algorithms[alg].library != algorithms[t.kakAlgorithm].library {
-		err = fmt.Errorf("it is signed with %s, and kak-pub is for %s only", algorithmName(alg), algorithmName(t.kakAlgorithm))
-	}
-	if err == nil {
-		err = t.kat.verify(t.kak)
-	}
-	if err != nil {
-		return refused(attls.FailAppraisal, ruleKAT, "the key token does not verify under kak-pub: %v", err)
-	}
-	return nil
-}
-
-func (a *appraisal) checkChallenge(err *attls.Error) {
-	text := "eat_nonce is the challenge"
+func (a *appraisal) checkChallenge(field *ChallengeField, err *attls.Error) {
+	text := field.Name + " is the challenge"
 	if a.r.Challenge == nil {
 		text = "nothing is bound to the handshake"
 	}
 	a.check(CheckChallenge, err, text)
+}
+
+// checkNaming compares the key that Evidence names with that of the handshake. Where
+// it names none, the binder may hold the key; where that does not either, nothing
+// attests it, and the verdict says so.
+func (a *appraisal) checkNaming(x *Appraisal) (spki []byte) {
+	switch {
+	case x.Reading.Key != nil:
+		return a.checkKey(x.Reading.Key, nil)
+	case a.r.SPKI == nil:
+		a.check(CheckKey, refused(attls.FailTIKMismatch, x.Format.Source, "%s", x.Format.keyless()), "")
+		return nil
+	case x.Bound && a.r.Challenge != nil:
+		a.check(CheckKey, nil, "the Evidence names no key; the challenge is computed over the key of the handshake")
+		return a.r.SPKI
+	case x.AcceptUnattested:
+		a.check(CheckKey, nil, "nothing in this Evidence attests the key of the handshake, which the policy accepts (unattested_key)")
+		return a.r.SPKI
+	}
+	x.Unchecked(CheckKey, "nothing in this Evidence attests the key of the handshake: %s names no key, and the challenge is not computed over it", x.Format.Name)
+	return nil
+}
+
+// checkClaims compares the values that the profile wants besides the challenge. They
+// are about the key; a format that cannot carry them says the same where it attests
+// the key.
+func (a *appraisal) checkClaims(x *Appraisal) {
+	if x.Reading.Claim != nil {
+		a.check(CheckClaims, agree(x.Reading.Claim, a.r), fmt.Sprintf("%d further claims are as expected", len(a.r.Claims)))
+		return
+	}
+	names := make([]string, len(a.r.Claims))
+	for i, c := range a.r.Claims {
+		names[i] = c.Name
+	}
+	if x.Reading.Key != nil || x.Bound && a.r.Challenge != nil {
+		a.check(CheckClaims, nil, fmt.Sprintf("%s has no claim %s; the key that it is about is attested otherwise", x.Format.Name, strings.Join(names, ", ")))
+		return
+	}
+	x.Unchecked(CheckClaims, "%s has no claim %s, and nothing else attests the key", x.Format.Name, strings.Join(names, ", "))
 }
 
 // checkKey holds the attested key, or the error of finding it, against the
@@ -637,25 +665,6 @@ func (a *appraisal) checkKey(attested crypto.PublicKey, err *attls.Error) (spki 
 	}
 	a.check(CheckKey, err, text)
 	return spki
-}
-
-// challenge looks for the challenge, as it is placed, among the values of
-// eat_nonce.
-func (a *appraisal) challenge(t *tokens) *attls.Error {
-	if a.r.Challenge == nil {
-		return nil
-	}
-	want, err := PlaceChallenge(a.r.Challenge, t.leastNonce(), maxNonce, a.r.Fit)
-	if err != nil {
-		return err
-	}
-	if t.tpm != nil {
-		return t.tpm.challenge(want)
-	}
-	if !contains(t.nonces, want) {
-		return mismatch(t.nonces, want)
-	}
-	return nil
 }
 
 // sameKey compares the attested key with that of the handshake, where there is
@@ -685,9 +694,9 @@ func fingerprint(spki []byte) string {
 }
 
 // agree compares the further claims that the profile wants.
-func (c claims) agree(r *negotiation.AppraisalRequest) *attls.Error {
+func agree(claim func(name string) ([]byte, *attls.Error), r *negotiation.AppraisalRequest) *attls.Error {
 	for _, want := range r.Claims {
-		got, err := c.octets(want.Name)
+		got, err := claim(want.Name)
 		if err != nil {
 			return under(err, want.Name)
 		}
@@ -698,34 +707,11 @@ func (c claims) agree(r *negotiation.AppraisalRequest) *attls.Error {
 	return nil
 }
 
-// reference finds a Reference that the platform meets, among those for which one
-// of the Endorsements of its key is good. The reason is that of the one that went
-// furthest.
-func (a *appraisal) reference(t *tokens, endorsements []*Endorsement) *attls.Error {
-	best, reason := -1, "there is none"
-	for i := range a.References {
-		ref := &a.References[i]
-		passed, why := ref.admits(t)
-		if why == "" && endorsements != nil && !slices.ContainsFunc(endorsements, func(e *Endorsement) bool {
-			return e.References == nil || slices.Contains(e.References, ref.Name)
-		}) {
-			why = "the endorsement of the platform key does not list it"
-		}
-		if why == "" {
-			return nil
-		}
-		if passed > best {
-			best, reason = passed, fmt.Sprintf("%q: %s", ref.Name, why)
-		}
-	}
-	return refused(attls.FailAppraisal, "RFC 9334 4.1", "no reference value matches: %s", reason)
-}
-
 // leastDebug is the least dbgstat that is accepted of tokens. Those of the
 // prototype and of a TPM do not have the claim, so there only what is stated
 // counts, and refuses them.
-func (ref *Reference) leastDebug(t *tokens) eat.Debug {
-	if ref.Debug == 0 && !ref.AllowDebug && t.tpm == nil && t.form != Prototype {
+func (ref *Reference) leastDebug(p *Platform) eat.Debug {
+	if ref.Debug == 0 && !ref.AllowDebug && p.Quote == nil && !p.prototype {
 		return eat.DebugDisabled
 	}
 	return ref.Debug
@@ -733,17 +719,20 @@ func (ref *Reference) leastDebug(t *tokens) eat.Debug {
 
 // admits compares a platform with a Reference: how many comparisons it passed,
 // and why the next one failed.
-func (ref *Reference) admits(t *tokens) (passed int, why string) {
-	p := &t.platform
-	least := ref.leastDebug(t)
+func (ref *Reference) admits(p *Platform) (passed int, why string) {
+	least := ref.leastDebug(p)
+	quote := p.Quote
+	if quote == nil {
+		quote = &Quote{}
+	}
 	for _, c := range []struct {
 		ok  bool
 		why string
 	}{
-		{ref.Prototype == (t.form == Prototype) && (ref.PCRDigests != nil) == (t.tpm != nil), "it is for other tokens"},
-		{t.tpm == nil || len(ref.PCRs) > 0, "it has digests of PCRs and does not say of which PCRs"},
-		{t.tpm == nil || ref.PCRs.equal(t.tpm.quoted()), fmt.Sprintf("the quote is over the PCRs %v, not %v", t.tpm.quoted(), ref.PCRs)},
-		{t.tpm == nil || contains(ref.PCRDigests, t.tpm.pcrs()), fmt.Sprintf("the digest of the PCRs is %x", t.tpm.pcrs())},
+		{ref.Prototype == p.prototype && (ref.PCRDigests != nil) == (p.Quote != nil), "it is for other tokens"},
+		{p.Quote == nil || len(ref.PCRs) > 0, "it has digests of PCRs and does not say of which PCRs"},
+		{p.Quote == nil || ref.PCRs.equal(quote.PCRs), fmt.Sprintf("the quote is over the PCRs %v, not %v", quote.PCRs, ref.PCRs)},
+		{p.Quote == nil || contains(ref.PCRDigests, quote.Digest), fmt.Sprintf("the digest of the PCRs is %x", quote.Digest)},
 		{ref.Profile == "" || ref.Profile == p.Profile, fmt.Sprintf("eat_profile is %q, not %q", p.Profile, ref.Profile)},
 		{ref.UEIDs == nil || contains(ref.UEIDs, p.UEID), fmt.Sprintf("ueid %x is not listed", []byte(p.UEID))},
 		{ref.OEMID == nil || bytes.Equal(ref.OEMID, p.OEMID), fmt.Sprintf("oemid is %s, not %x", p.maker(), ref.OEMID)},

@@ -64,6 +64,7 @@ func (e *Engine) appraisalRequest(inputs binderInputs, s *profile.Scheme) (*nego
 	if c, _ := p.Credential(s.Credential); c.KeyFrom == profile.KeyFromX509 {
 		r.SPKI, _ = inputs.SPKI(peer)
 	}
+	r.KeyBound = challenge != nil && p.Binder.OverKey(s.Model, s.Credential, peer)
 	return r, nil
 }
 

@@ -57,6 +57,7 @@ func (e *Engine) evidenceRequest(inputs binderInputs, s *profile.Scheme) (*negot
 	if s.Credential == profile.KindX509 {
 		r.SPKI, _ = inputs.SPKI(e.role)
 	}
+	r.KeyBound = challenge != nil && e.cfg.Profile.Binder.OverKey(s.Model, s.Credential, e.role)
 	return r, nil
 }
 

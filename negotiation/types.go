@@ -47,6 +47,7 @@ type EvidenceRequest struct {
 	Fit       profile.ChallengeFit
 	Claims    []ClaimValue // further values the Evidence must carry
 	SPKI      []byte       // the TIK as DER SubjectPublicKeyInfo; nil for KindAlone, where the Attester supplies the key
+	KeyBound  bool         // the challenge is computed over that key
 }
 
 // ClaimValue is a named value that Evidence carries besides the challenge.
@@ -74,6 +75,7 @@ type AppraisalRequest struct {
 	Claims    []ClaimValue      // expected
 	HandOver  map[string][]byte // values the profile hands over besides
 	SPKI      []byte            // the end-entity key; nil for KindAlone
+	KeyBound  bool              // the challenge is computed over the attester's key, as the profile says
 }
 
 // Check is one step of an appraisal.

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"attls/attestation"
+	"attls/attestation/roots"
 	"attls/conformance/cases"
 	"attls/conformance/claims"
 	"attls/conformance/scenario"
@@ -62,7 +63,7 @@ func (f *rootFiles) load() (*attestation.Software, *attestation.Verifier, error)
 		}
 	}
 	if f.verifier != "" {
-		if verifier, err = attestation.LoadVerifier(f.verifier); err != nil {
+		if verifier, err = attestation.LoadVerifier(f.verifier, roots.All()); err != nil {
 			return nil, nil, unavailable(err)
 		}
 	}

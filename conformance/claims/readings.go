@@ -6,6 +6,7 @@ import (
 
 	"attls"
 	"attls/attestation"
+	"attls/attestation/roots"
 	"attls/extensions/profile"
 	"attls/extensions/profile/binder"
 	"attls/handshake"
@@ -17,7 +18,7 @@ const maxNonce = 64
 // nameReadings tells, of a payload that carries another challenge than the
 // expected one, which and under which readings it would have come out.
 func nameReadings(p *profile.Profile, a *handshake.AttestationState, in binder.Inputs, v *VerdictClaim) {
-	carried, ok := attestation.CarriedChallenge(a.Payload, a.Scheme.Model)
+	carried, ok := roots.All().CarriedChallenge(a.Payload, a.Scheme.Model)
 	if !ok {
 		return
 	}

@@ -9,6 +9,7 @@ import (
 
 	"attls"
 	"attls/attestation"
+	"attls/attestation/roots"
 	"attls/conformance/capture"
 	"attls/conformance/claims"
 	"attls/conformance/scenario"
@@ -179,7 +180,7 @@ func (d *dissector) attestation(s *shadow, attester attls.Role, scheme *profile.
 	} else {
 		a.Verifier = string(scheme.Verifier)
 	}
-	contents, unread := attestation.Inspect(payload, scheme.Model)
+	contents, unread := roots.All().Inspect(payload, scheme.Model)
 	if a.contents = contents; contents != nil {
 		a.Challenge, a.spki = hex.EncodeToString(contents.Challenge), contents.SPKI
 	}
@@ -276,7 +277,7 @@ var logged = map[binder.Secret]struct {
 // appraise answers in the place of the relying party. What only a Verifier can
 // tell, whether the attester is to be trusted, is not asked.
 func (s *shadow) appraise(r *negotiation.AppraisalRequest) handshake.Answer {
-	if failure := attestation.CheckForm(r); failure != nil {
+	if failure := roots.All().CheckForm(r); failure != nil {
 		return refuse(failure)
 	}
 	a := s.d.attestation(s, r.Attester, &r.Scheme, r.CMW, r.Challenge, r.Fit)

@@ -14,6 +14,7 @@ import (
 
 	"attls"
 	"attls/attestation"
+	"attls/attestation/roots"
 	"attls/conformance/cases"
 	"attls/conformance/scenario"
 	"attls/internal/console"
@@ -43,7 +44,7 @@ func NewPrototype(client, server, verifier string) (Prototype, error) {
 		}
 	}
 	if verifier = or(verifier, os.Getenv("ATTLS_POC_VERIFIER")); verifier != "" {
-		p.Verifier, err = attestation.LoadVerifier(verifier)
+		p.Verifier, err = attestation.LoadVerifier(verifier, roots.All())
 	}
 	return p, err
 }

@@ -9,6 +9,8 @@
 package profile
 
 import (
+	"slices"
+
 	"attls"
 	"attls/extensions/profile/binder"
 	"attls/extensions/schema"
@@ -242,6 +244,30 @@ type BinderRules struct {
 	// PostHandshake is the program of post-handshake authentication; nil when it
 	// is Program.
 	PostHandshake *binder.Program
+}
+
+// OverKey reports whether the challenge of a model and a credential is computed over
+// the attester's key: from the key itself, from its certificate, or from a transcript
+// that has its Certificate message. Evidence that carries such a challenge is tied to
+// the key, whether it names one or not.
+func (b *BinderRules) OverKey(m Model, k CredentialKind, attester attls.Role) bool {
+	name := b.Challenge[m][k]
+	if b.Program == nil || name == "" {
+		return false
+	}
+	d := b.Program.Depends(name, attester)
+	certificate := binder.PointServerCT
+	if attester == attls.RoleClient {
+		certificate = binder.PointClientCT
+	}
+	for _, r := range d.Ranges {
+		// The certificate of post-handshake authentication comes after all of these.
+		if r.End < binder.PointPostHandshakeCR && (r.End > certificate || r.End == certificate && !r.Exclusive) {
+			return true
+		}
+	}
+	exported := attester == attls.RoleServer && slices.Contains(d.Secrets, binder.ExporterSecret)
+	return d.Key || exported
 }
 
 // AlertAction is what a failure does to the connection.

@@ -1,0 +1,21 @@
+// Package roots is the table of the roots of trust of this project. A program that
+// has one of its own adds a row:
+//
+//	table, err := roots.All().With(mine.Format())
+package roots
+
+import (
+	"attls/attestation"
+	"attls/attestation/tpm"
+)
+
+// All is the table, the software root of trust first. Each package adds one line.
+func All() attestation.Formats {
+	table, err := attestation.NewFormats(append(attestation.SoftwareFormats(),
+		tpm.Format(),
+	)...)
+	if err != nil {
+		panic(err) // a mistake in a row, which the test of this package finds
+	}
+	return table
+}
