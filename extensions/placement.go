@@ -61,6 +61,9 @@ func (t *Table) Lookup(x attls.ExtensionType) (*Row, bool) {
 // With returns a table with more rows. A number that is taken by an extension
 // of another name is an error.
 func (t *Table) With(rows ...Row) (*Table, error) {
+	if len(rows) == 0 {
+		return t, nil
+	}
 	n := &Table{make(map[attls.ExtensionType]*Row, len(t.rows)+len(rows)), t.off}
 	for k, r := range t.rows {
 		n.rows[k] = r

@@ -38,10 +38,7 @@ func (c *Config) alertName(a attls.AlertDescription) string {
 
 // addedAlert is the profile's name for an alert that it adds, or empty.
 func (c *Config) addedAlert(a attls.AlertDescription) string {
-	if c.Profile == nil {
-		return ""
-	}
-	return c.Profile.AlertNames[a]
+	return c.profile().AlertNames[a]
 }
 
 // fail ends the connection: the failure becomes an alert here and nowhere else.
@@ -69,8 +66,8 @@ func (e *Engine) alertFor(err *attls.Error) bool {
 		return false
 	}
 	a, send := attls.DefaultAlert(err.Failure), true
-	if p := e.cfg.Profile; p != nil && err.Failure.Attestation() {
-		action := p.AlertFor(err.Failure)
+	if err.Failure.Attestation() {
+		action := e.profile().AlertFor(err.Failure)
 		if !action.None { // of one that cannot be let pass after all, the default remains
 			a, send = action.Alert, !action.Close
 		}

@@ -91,7 +91,7 @@ func (e *Engine) concerns(w *Wait) attls.MessageKind {
 	case WaitSignature:
 		return attls.KindCertificateVerify
 	case WaitAppraisal:
-		c, ok := e.cfg.Profile.Credential(w.Appraisal.Scheme.Credential)
+		c, ok := e.profile().Credential(w.Appraisal.Scheme.Credential)
 		if ok && c.Carrier == profile.CarrierMessage {
 			return attls.KindAdded
 		}

@@ -21,7 +21,7 @@ func (e *Engine) askAppraisal() *attls.Error {
 	if err != nil {
 		return e.letPass(err)
 	}
-	p := e.cfg.Profile
+	p := e.profile()
 	c, _ := p.Credential(s.Credential)
 	g := gateFinished
 	switch {
@@ -44,7 +44,7 @@ func (e *Engine) askAppraisal() *attls.Error {
 
 // appraisalRequest is what our Appraiser is asked about the peer's payload.
 func (e *Engine) appraisalRequest(inputs binderInputs, s *profile.Scheme) (*negotiation.AppraisalRequest, *attls.Error) {
-	p, peer := e.cfg.Profile, e.role.Peer()
+	p, peer := e.profile(), e.role.Peer()
 	challenge, claims, err := e.bind(inputs, peer, s)
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func (e *Engine) judged(w *waiting) *attls.Error {
 	if v == nil {
 		return attls.Errorf(attls.Local, attls.FailVerifierUnreachable, "the Appraiser gave no verdict")
 	}
-	c, _ := e.cfg.Profile.Credential(w.wait.Appraisal.Scheme.Credential)
+	c, _ := e.profile().Credential(w.wait.Appraisal.Scheme.Credential)
 	v = e.weigh(v, w.answer.Time, c, of)
 	w.answer.Verdict, of.proof.verdict = v, v
 	later := w.gate == gateNever && !w.after
@@ -127,10 +127,7 @@ func (e *Engine) weigh(v *negotiation.Verdict, now time.Time, c *profile.Credent
 // profile lets pass, the handshake goes past a gate only with a peer that was
 // accepted, or whose verdict is not due yet.
 func (e *Engine) checkDemand(passing gate) *attls.Error {
-	p, peer := e.cfg.Profile, e.role.Peer()
-	if p == nil {
-		return e.checkVouched(e.peer)
-	}
+	p, peer := e.profile(), e.role.Peer()
 	open := slices.ContainsFunc(e.waits, func(w waiting) bool {
 		return w.wait.Kind == WaitAppraisal && !w.answered && w.gate > passing
 	})
@@ -183,6 +180,6 @@ func (e *Engine) attested(of *authenticated) *AttestedPeer {
 		return nil
 	}
 	v := of.proof.verdict
-	return &AttestedPeer{Profile: e.cfg.Profile.ID, Model: s.Model, Credential: s.Credential, Format: s.Format, Verifier: s.Verifier,
+	return &AttestedPeer{Profile: e.profile().ID, Model: s.Model, Credential: s.Credential, Format: s.Format, Verifier: s.Verifier,
 		Wire: s.Wire, SPKI: of.spki, Status: v.Status, ValidUntil: v.ValidUntil}
 }

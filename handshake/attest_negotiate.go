@@ -13,20 +13,14 @@ import (
 type attestation struct {
 	offered  negotiation.Slots
 	chosen   negotiation.Slots
-	fields   *profile.Fields // nonces and, at a server, the offer as read
-	answered bool            // CheckAnswers has run
+	fields   profile.Fields // nonces and, at a server, the offer as read
+	answered bool           // CheckAnswers has run
 }
 
 // startAttestation prepares the state of a profile.
 func (e *Engine) startAttestation() {
-	p := e.cfg.Profile
-	if p == nil {
-		return
-	}
-	e.att.fields = p.NewFields()
-	n := len(p.Slots)
-	e.att.offered = negotiation.Slots{Present: make([]bool, n), Offers: make([][]profile.Scheme, n), Choices: make([]*profile.Scheme, n)}
-	e.att.chosen = negotiation.Slots{Present: make([]bool, n), Offers: make([][]profile.Scheme, n), Choices: make([]*profile.Scheme, n)}
+	p := e.profile()
+	e.att.fields, e.att.offered, e.att.chosen = *p.NewFields(), negotiation.NewSlots(p), negotiation.NewSlots(p)
 	if p.Binder.Program != nil {
 		e.transcript.checkpoints = true
 	}
@@ -34,10 +28,7 @@ func (e *Engine) startAttestation() {
 
 // offerAttestation makes the client's offer.
 func (e *Engine) offerAttestation() *attls.Error {
-	p := e.cfg.Profile
-	if p == nil {
-		return nil
-	}
+	p := e.profile()
 	offered, err := negotiation.Offer(p, e.cfg.Policy, e.cfg.CanAuthenticate)
 	if err != nil {
 		return err
@@ -50,8 +41,8 @@ func (e *Engine) offerAttestation() *attls.Error {
 
 // profileExtensions adds the profile's extensions of a message that we send.
 func (e *Engine) profileExtensions(k attls.MessageKind) *attls.Error {
-	p := e.cfg.Profile
-	if p == nil {
+	p := e.profile()
+	if len(p.Extensions) == 0 {
 		return nil
 	}
 	f := p.NewFields()
@@ -67,7 +58,7 @@ func (e *Engine) profileExtensions(k attls.MessageKind) *attls.Error {
 
 // addExtensions adds what the profile makes of fields to the message being built.
 func (e *Engine) addExtensions(k attls.MessageKind, f *profile.Fields) *attls.Error {
-	list, err := e.cfg.Profile.Encode(k, e.role, f)
+	list, err := e.profile().Encode(k, e.role, f)
 	if err != nil {
 		return asLocal(err)
 	}
@@ -79,11 +70,7 @@ func (e *Engine) addExtensions(k attls.MessageKind, f *profile.Fields) *attls.Er
 
 // readProfile reads the profile's extensions of a message that we received.
 func (e *Engine) readProfile(k attls.MessageKind, l extensions.List) *attls.Error {
-	p := e.cfg.Profile
-	if p == nil {
-		return nil
-	}
-	f := e.att.fields
+	f := &e.att.fields
 	if k != attls.KindClientHello {
 		for i := range f.Choices {
 			f.Choices[i] = nil
@@ -102,7 +89,7 @@ func (e *Engine) readProfile(k attls.MessageKind, l extensions.List) *attls.Erro
 
 // decodeFields reads the profile's extensions of a message into fields.
 func (e *Engine) decodeFields(k attls.MessageKind, l extensions.List, f *profile.Fields) *attls.Error {
-	p := e.cfg.Profile
+	p := e.profile()
 	for i := range l {
 		x := &l[i]
 		if _, ok := p.Extension(x.Type); !ok || k == attls.KindCertificateRequest && !e.asked(k, x.Type) {
@@ -124,7 +111,7 @@ func (e *Engine) decodeFields(k attls.MessageKind, l extensions.List, f *profile
 
 // checkChoices takes the choices that a message brought, if they were offered.
 func (e *Engine) checkChoices(k attls.MessageKind, f *profile.Fields, to negotiation.Slots) *attls.Error {
-	p := e.cfg.Profile
+	p := e.profile()
 	for i, c := range f.Choices {
 		if c == nil || negotiation.IsNullChoice(p, c) {
 			continue
@@ -145,7 +132,7 @@ func (e *Engine) checkChoices(k attls.MessageKind, f *profile.Fields, to negotia
 // extension; a CertificateRequest may bring one that was not, to be ignored.
 func (e *Engine) asked(k attls.MessageKind, t attls.ExtensionType) bool {
 	here := profile.Place{Message: k, Extension: t}
-	for i, s := range e.cfg.Profile.Slots {
+	for i, s := range e.profile().Slots {
 		if (s.Choice == here || s.Nonce == here) && e.att.offered.Present[i] {
 			return true
 		}
@@ -155,10 +142,7 @@ func (e *Engine) asked(k attls.MessageKind, t attls.ExtensionType) bool {
 
 // chooseAttestation is the server's choice.
 func (e *Engine) chooseAttestation() *attls.Error {
-	p := e.cfg.Profile
-	if p == nil {
-		return nil
-	}
+	p := e.profile()
 	chosen, err := negotiation.Choose(p, e.att.offered, e.cfg.Policy)
 	if err != nil {
 		if e.tolerated(err.Failure) {
@@ -183,10 +167,7 @@ func (e *Engine) checkNoChoice() *attls.Error {
 
 // chosen is the scheme under which a role attests, or nil.
 func (e *Engine) chosen(attester attls.Role) (int, *profile.Scheme) {
-	p := e.cfg.Profile
-	if p == nil {
-		return -1, nil
-	}
+	p := e.profile()
 	slot, s := negotiation.ChosenFor(p, e.att.chosen, attester)
 	return slot, s
 }

@@ -10,10 +10,7 @@ import (
 // askNonces asks for the nonces that this end sends in a message: it is the
 // relying party of those slots.
 func (e *Engine) askNonces(k attls.MessageKind) {
-	p := e.cfg.Profile
-	if p == nil {
-		return
-	}
+	p := e.profile()
 	for i := range p.Slots {
 		s := &p.Slots[i]
 		if s.Nonce.Message != k || s.Attester == e.role || !e.slotInUse(i, k) {
@@ -31,7 +28,7 @@ func (e *Engine) askNonces(k attls.MessageKind) {
 // nonceWait asks for the nonce of a slot.
 func (e *Engine) nonceWait(s *profile.Slot) *Wait {
 	most := s.NonceMax
-	if n := e.cfg.Profile.Rules.NonceReceiveAtMost; n > 0 {
+	if n := e.profile().Rules.NonceReceiveAtMost; n > 0 {
 		most = min(most, n)
 	}
 	return &Wait{Kind: WaitNonce, Due: s.Nonce.Message, Nonce: &NonceRequest{Attester: s.Attester, Min: s.NonceMin, Max: most, Default: s.NonceDefault}}
@@ -73,7 +70,7 @@ func (e *Engine) takeNonce(w *waiting, index uint32) ([]byte, *attls.Error) {
 
 // checkNonces bounds the nonces that a message brought for our own slots.
 func (e *Engine) checkNonces(k attls.MessageKind, f *profile.Fields) *attls.Error {
-	p := e.cfg.Profile
+	p := e.profile()
 	if p.Rules.NonceReceiveAtMost == 0 {
 		return nil
 	}

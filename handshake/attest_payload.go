@@ -16,7 +16,7 @@ func (e *Engine) carriedInMessage(attester attls.Role) *profile.Credential {
 	if scheme == nil {
 		return nil
 	}
-	if c, ok := e.cfg.Profile.Credential(scheme.Credential); ok && c.Carrier == profile.CarrierMessage {
+	if c, ok := e.profile().Credential(scheme.Credential); ok && c.Carrier == profile.CarrierMessage {
 		return c
 	}
 	return nil
@@ -52,8 +52,8 @@ func (e *Engine) evidenceRequest(inputs binderInputs, s *profile.Scheme) (*negot
 	if !e.obeys(rule.EvidenceBound) {
 		challenge, claims = nil, nil
 	}
-	r := &negotiation.EvidenceRequest{Profile: e.cfg.Profile.ID, Attester: e.role, Scheme: *s, Challenge: challenge,
-		Fit: e.cfg.Profile.Binder.Fit, Claims: claims}
+	r := &negotiation.EvidenceRequest{Profile: e.profile().ID, Attester: e.role, Scheme: *s, Challenge: challenge,
+		Fit: e.profile().Binder.Fit, Claims: claims}
 	if s.Credential == profile.KindX509 {
 		r.SPKI, _ = inputs.SPKI(e.role)
 	}
@@ -112,9 +112,9 @@ func checkRoom(c *profile.Credential, payload []byte) *attls.Error {
 
 // attachPayload puts a payload into the extensions of a CertificateEntry.
 func (e *Engine) attachPayload(to *message.CertificateEntry, payload []byte) *attls.Error {
-	f := e.cfg.Profile.NewFields()
+	f := e.profile().NewFields()
 	f.Payload = payload
-	list, err := e.cfg.Profile.Encode(attls.KindCertificate, e.role, f)
+	list, err := e.profile().Encode(attls.KindCertificate, e.role, f)
 	if err != nil {
 		return asLocal(err)
 	}
@@ -133,13 +133,13 @@ func (e *Engine) sendAdded() *attls.Error {
 	if err := checkRoom(c, e.own.proof.payload); err != nil {
 		return err
 	}
-	f := e.cfg.Profile.NewFields()
+	f := e.profile().NewFields()
 	f.Payload = e.own.proof.payload
-	body, err := e.cfg.Profile.EncodeMessage(c.Message, e.role, f)
+	body, err := e.profile().EncodeMessage(c.Message, e.role, f)
 	if err != nil {
 		return asLocal(err)
 	}
-	b, mark := message.Begin(e.flight[:0], e.cfg.Profile.Messages[c.Message].Type)
+	b, mark := message.Begin(e.flight[:0], e.profile().Messages[c.Message].Type)
 	b = append(b, body...)
 	e.flight = message.End(b, mark)
 	return e.send(e.flight)
@@ -148,12 +148,8 @@ func (e *Engine) sendAdded() *attls.Error {
 // readPayload takes the payload out of a Certificate and checks that it is
 // there if and only if it was chosen.
 func (e *Engine) readPayload(ct *message.Certificate, c *profile.Credential, to *proof) *attls.Error {
-	p := e.cfg.Profile
-	if p == nil {
-		return nil
-	}
+	p := e.profile()
 	peer := e.role.Peer()
-	f := p.NewFields()
 	for i := range ct.Entries {
 		for k := range ct.Entries[i].Extensions {
 			x := &ct.Entries[i].Extensions[k]
@@ -166,6 +162,7 @@ func (e *Engine) readPayload(ct *message.Certificate, c *profile.Credential, to 
 				}
 				continue
 			}
+			f := p.NewFields()
 			if err := p.Decode(attls.KindCertificate, peer, x.Type, x.Body, f); err != nil {
 				failure := asError(err)
 				if e.tolerated(failure.Failure) {
@@ -216,11 +213,11 @@ func (s waitAdded) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
 		}
 		return waitFinished{}.receive(e, m)
 	}
-	if m.Kind != attls.KindAdded || m.Type != e.cfg.Profile.Messages[c.Message].Type {
+	if m.Kind != attls.KindAdded || m.Type != e.profile().Messages[c.Message].Type {
 		return nil, unexpected(m, s)
 	}
-	f := e.cfg.Profile.NewFields()
-	if err := e.cfg.Profile.DecodeMessage(c.Message, peer, m.Body(), f); err != nil {
+	f := e.profile().NewFields()
+	if err := e.profile().DecodeMessage(c.Message, peer, m.Body(), f); err != nil {
 		return nil, asError(err)
 	}
 	e.peer.proof.payload = append([]byte(nil), f.Payload...)

@@ -17,7 +17,7 @@ type binderInputs struct {
 
 // program is the binder of the authentication, or nil.
 func (i binderInputs) program() *binder.Program {
-	b := &i.e.cfg.Profile.Binder
+	b := &i.e.profile().Binder
 	if i.a != nil && b.PostHandshake != nil {
 		return b.PostHandshake
 	}
@@ -100,7 +100,7 @@ func (i binderInputs) Certificate(r attls.Role) ([]byte, bool) {
 }
 
 func (i binderInputs) Nonce(attester attls.Role) ([]byte, bool) {
-	p, shown := i.e.cfg.Profile, i.proof(attester)
+	p, shown := i.e.profile(), i.proof(attester)
 	slot, _ := i.e.attests(attester, shown)
 	if slot < 0 || p.Slots[slot].Nonce.Message == attls.KindNone {
 		return nil, false
@@ -119,7 +119,7 @@ func (i binderInputs) Absent(terminal string, attester attls.Role) string {
 	if terminal != "nonce" {
 		return ""
 	}
-	p := i.e.cfg.Profile
+	p := i.e.profile()
 	slot, _ := i.e.attests(attester, i.proof(attester))
 	switch {
 	case slot < 0:
@@ -155,7 +155,7 @@ func (e *Engine) Inputs() binder.Inputs { return binderInputs{e: e} }
 
 // bind computes the challenge and the claims of an attester.
 func (e *Engine) bind(inputs binderInputs, attester attls.Role, s *profile.Scheme) (challenge []byte, claims []negotiation.ClaimValue, err *attls.Error) {
-	b, program := &e.cfg.Profile.Binder, inputs.program()
+	b, program := &e.profile().Binder, inputs.program()
 	if program == nil {
 		return nil, nil, nil
 	}

@@ -93,7 +93,7 @@ func (e *Engine) readCredential(ct *message.Certificate) *attls.Error {
 	_, scheme := e.chosen(peer)
 	var c *profile.Credential
 	if scheme != nil {
-		c, _ = e.cfg.Profile.Credential(scheme.Credential)
+		c, _ = e.profile().Credential(scheme.Credential)
 	}
 	if err := e.readPayload(ct, c, e.peer.proof); err != nil {
 		return err

@@ -173,7 +173,7 @@ func (e *Engine) sendCertificate() *attls.Error {
 		}
 		return e.writeCertificate(m)
 	}
-	c, ok := e.cfg.Profile.Credential(scheme.Credential)
+	c, ok := e.profile().Credential(scheme.Credential)
 	if !ok {
 		return attls.Errorf(attls.Local, attls.FailInternal, "the profile has no credential %s", scheme.Credential)
 	}

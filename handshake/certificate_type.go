@@ -49,10 +49,7 @@ func (e *Engine) offerCertificateTypes() {
 
 // typesOnOffer are the types that the offered schemes of an attester need.
 func (e *Engine) typesOnOffer(attester attls.Role) (list []attls.CertificateType) {
-	p := e.cfg.Profile
-	if p == nil {
-		return nil
-	}
+	p := e.profile()
 	for i := range p.Slots {
 		if p.Slots[i].Attester != attester {
 			continue
@@ -72,7 +69,7 @@ func (e *Engine) typeNeeded(attester attls.Role) *attls.CertificateType {
 	if s == nil {
 		return nil
 	}
-	if c, ok := e.cfg.Profile.Credential(s.Credential); ok && c.Negotiated {
+	if c, ok := e.profile().Credential(s.Credential); ok && c.Negotiated {
 		return &c.CertificateType
 	}
 	return nil

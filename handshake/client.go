@@ -600,10 +600,7 @@ func (e *Engine) checkAnswers() *attls.Error {
 	if err := e.checkCertificateTypes(); err != nil {
 		return err
 	}
-	p := e.cfg.Profile
-	if p == nil {
-		return nil
-	}
+	p := e.profile()
 	err := negotiation.CheckAnswers(p, e.att.offered, e.att.chosen, e.cfg.Policy, e.nego.requested)
 	if err != nil && e.tolerated(err.Failure) {
 		return nil

@@ -230,6 +230,14 @@ func (c *Config) without(r rule.Rule) *Config {
 	return q
 }
 
+// profile is Profile, or the one that adds nothing.
+func (c *Config) profile() *profile.Profile {
+	if c.Profile == nil {
+		return profile.None()
+	}
+	return c.Profile
+}
+
 func (c *Config) random() Random {
 	if c.Random == nil {
 		return SystemRandom{}
@@ -309,13 +317,8 @@ func (c *Config) limits() record.Settings {
 }
 
 func (c *Config) quirks() *profile.Quirks {
-	if c.Profile == nil {
-		return &noQuirks
-	}
-	return &c.Profile.Quirks
+	return &c.profile().Quirks
 }
-
-var noQuirks profile.Quirks
 
 func (c *Config) maxCertificates() int {
 	if c.MaxCertificates == 0 {
@@ -331,16 +334,13 @@ var tableRules = []rule.Rule{rule.UnknownIgnored, rule.ExtensionKnown, rule.Exte
 func (c *Config) placement() (*extensions.Table, *attls.Error) {
 	c.once.Do(func() {
 		c.table = extensions.RFC8446()
-		if c.Profile == nil {
-			return
-		}
 		for _, r := range tableRules {
-			if !rule.Obeys(c.Profile, r) {
+			if !rule.Obeys(c.profile(), r) {
 				c.table = rule.Without(c.table, r)
 			}
 		}
-		rows := make([]extensions.Row, 0, len(c.Profile.Extensions))
-		for _, x := range c.Profile.Extensions {
+		rows := make([]extensions.Row, 0, len(c.profile().Extensions))
+		for _, x := range c.profile().Extensions {
 			row := extensions.Row{Type: x.Type, Name: x.Name}
 			for _, p := range x.Placements {
 				to := extensions.Placement{Message: p.Message, Unsolicited: p.Unsolicited,
@@ -356,7 +356,7 @@ func (c *Config) placement() (*extensions.Table, *attls.Error) {
 		}
 		table, err := c.table.With(rows...)
 		if err != nil {
-			c.err = attls.Errorf(attls.Local, attls.FailConfiguration, "profile %s: %v", c.Profile.ID, err)
+			c.err = attls.Errorf(attls.Local, attls.FailConfiguration, "profile %s: %v", c.profile().ID, err)
 			return
 		}
 		c.table = table

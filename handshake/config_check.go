@@ -333,7 +333,7 @@ func (c *Config) check() *attls.Error {
 	if c.Policy.Demand && len(c.Policy.Accept) == 0 {
 		return bad("Policy.Demand", "the peer must attest, and Policy.Accept has nothing that could be appraised")
 	}
-	if c.Retry.stateless() && c.Profile != nil && c.Profile.Binder.Program != nil {
+	if c.Retry.stateless() && c.profile().Binder.Program != nil {
 		return bad("Retry.Secrets", "profile %s binds to the first ClientHello's octets, which a cookie does not carry", c.Profile.ID)
 	}
 	if c.MaxFragment < 0 || c.MaxFragment > record.MaxPlaintext {
@@ -353,7 +353,7 @@ func (c *Config) check() *attls.Error {
 // profile can express any; nil: there is none.
 func (c *Config) unexpressed() (field string, _ *negotiation.Scheme) {
 	cannot := func(list []negotiation.Scheme) bool {
-		return c.Profile != nil && len(list) > 0 && !slices.ContainsFunc(list, c.expresses)
+		return len(list) > 0 && !slices.ContainsFunc(list, c.expresses)
 	}
 	switch {
 	case cannot(c.Policy.Produce):
@@ -366,8 +366,8 @@ func (c *Config) unexpressed() (field string, _ *negotiation.Scheme) {
 
 // expresses reports whether some slot of the profile can express a scheme.
 func (c *Config) expresses(s negotiation.Scheme) bool {
-	for i := range c.Profile.Slots {
-		if _, ok := c.Profile.EncodeScheme(i, s); ok {
+	for i := range c.profile().Slots {
+		if _, ok := c.profile().EncodeScheme(i, s); ok {
 			return true
 		}
 	}

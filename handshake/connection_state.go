@@ -67,9 +67,6 @@ func (e *Engine) State() ConnectionState {
 	}
 	s.TranscriptHash, _ = e.transcript.over(binder.Range{End: binder.PointSH})
 	s.Attested = e.attested(e.peer)
-	if e.cfg.Profile == nil {
-		return s
-	}
 	for _, attester := range []attls.Role{attls.RoleServer, attls.RoleClient} {
 		shown := binderInputs{e: e}.proof(attester)
 		slot, scheme := e.attests(attester, shown)
@@ -80,7 +77,7 @@ func (e *Engine) State() ConnectionState {
 		if shown.nonce != nil {
 			nonce = shown.nonce
 		}
-		s.Attestation = append(s.Attestation, AttestationState{Attester: attester, Slot: e.cfg.Profile.Slots[slot].Name,
+		s.Attestation = append(s.Attestation, AttestationState{Attester: attester, Slot: e.profile().Slots[slot].Name,
 			Scheme: *scheme, Nonce: nonce, Challenge: shown.challenge, Payload: shown.payload, Verdict: shown.verdict})
 	}
 	return s

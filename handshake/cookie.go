@@ -102,10 +102,7 @@ func (e *Engine) profileOffer(ch *message.ClientHello) []byte {
 }
 
 func (e *Engine) ofProfile(x attls.ExtensionType) bool {
-	if e.cfg.Profile == nil {
-		return false
-	}
-	_, ok := e.cfg.Profile.Extension(x)
+	_, ok := e.profile().Extension(x)
 	return ok
 }
 

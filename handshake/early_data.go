@@ -62,7 +62,7 @@ func (e *Engine) offersEarlyData(psks []PSK) bool {
 	for _, name := range e.cfg.ALPN {
 		alpn = alpn || name == p.Session.ALPN
 	}
-	return p.EarlyData && p.Session.MaxEarlyData > 0 && alpn && negotiation.AllowEarlyData(e.cfg.Profile, p.standing())
+	return p.EarlyData && p.Session.MaxEarlyData > 0 && alpn && negotiation.AllowEarlyData(e.profile(), p.standing())
 }
 
 // startEarlyData opens a client's early data once its ClientHello is sent.
@@ -166,7 +166,7 @@ func (e *Engine) endEarlyData() *attls.Error {
 func (e *Engine) considerEarlyData(p *PSK, binder []byte) {
 	s := p.Session
 	if p.Index != 0 || !p.EarlyData || e.cfg.MaxEarlyData == 0 || s.MaxEarlyData == 0 ||
-		s.Suite != e.nego.suite.ID || s.ALPN != e.nego.alpn || !negotiation.AllowEarlyData(e.cfg.Profile, p.standing()) {
+		s.Suite != e.nego.suite.ID || s.ALPN != e.nego.alpn || !negotiation.AllowEarlyData(e.profile(), p.standing()) {
 		return
 	}
 	e.ask(gateNow, &Wait{Kind: WaitEarlyData, Due: attls.KindEncryptedExtensions, EarlyData: &EarlyDataRequest{Session: s, Binder: binder}})

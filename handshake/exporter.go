@@ -28,8 +28,8 @@ func (e *Engine) ExportEarly(label string, context []byte, length int) ([]byte, 
 // ExportNamed uses an exporter that the profile defines, such as one that is
 // usable inside the handshake.
 func (e *Engine) ExportNamed(exporter, label string, context []byte, length int) ([]byte, error) {
-	p := e.cfg.Profile
-	if p == nil || p.Binder.Exporters[exporter] == "" {
+	p := e.profile()
+	if p.Binder.Exporters[exporter] == "" {
 		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the profile defines no exporter %q", exporter)
 	}
 	if e.keys.kdf == nil {

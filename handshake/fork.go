@@ -100,19 +100,13 @@ func (c *copies) peer(p *authenticated) *authenticated {
 func (a *attestation) clone() attestation {
 	c := *a
 	c.offered, c.chosen = cloneSlots(a.offered), cloneSlots(a.chosen)
-	if a.fields != nil {
-		c.fields = &profile.Fields{Offered: append([]bool(nil), a.fields.Offered...),
-			Offers:  append([][]profile.Scheme(nil), a.fields.Offers...),
-			Choices: append([]*profile.Scheme(nil), a.fields.Choices...),
-			Nonces:  append([][]byte(nil), a.fields.Nonces...), Payload: a.fields.Payload}
-	}
+	c.fields = profile.Fields{Offered: slices.Clone(a.fields.Offered), Offers: slices.Clone(a.fields.Offers),
+		Choices: slices.Clone(a.fields.Choices), Nonces: slices.Clone(a.fields.Nonces), Payload: a.fields.Payload}
 	return c
 }
 
 func cloneSlots(s negotiation.Slots) negotiation.Slots {
-	return negotiation.Slots{Present: append([]bool(nil), s.Present...),
-		Offers:  append([][]profile.Scheme(nil), s.Offers...),
-		Choices: append([]*profile.Scheme(nil), s.Choices...)}
+	return negotiation.Slots{Present: slices.Clone(s.Present), Offers: slices.Clone(s.Offers), Choices: slices.Clone(s.Choices)}
 }
 
 // clone copies the state for a fork.

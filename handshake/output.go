@@ -105,8 +105,8 @@ func (e *Engine) sendCCS() {
 
 // classify names the messages that a profile adds.
 func (e *Engine) classify(m message.Raw) message.Raw {
-	if m.Kind == attls.KindUnknown && e.cfg.Profile != nil {
-		for _, a := range e.cfg.Profile.Messages {
+	if m.Kind == attls.KindUnknown {
+		for _, a := range e.profile().Messages {
 			if a.Type == m.Type {
 				m.Kind = attls.KindAdded
 			}

@@ -24,13 +24,13 @@ import (
 
 // attestsLater reports whether the profile lets a client attest after the handshake.
 func (e *Engine) attestsLater() bool {
-	return e.cfg.Profile != nil && e.cfg.Profile.PostHandshake.ClientAuthentication
+	return e.profile().PostHandshake.ClientAuthentication
 }
 
 // attestUnder makes the client attest in its answer to a request, if a scheme is
 // chosen that can stand there: beside an X.509 certificate, in an extension of it.
 func (e *Engine) attestUnder(r *authRequest, chosen negotiation.Slots) {
-	p := e.cfg.Profile
+	p := e.profile()
 	slot, s := negotiation.ChosenFor(p, chosen, attls.RoleClient)
 	if s == nil || !p.PostHandshake.ChoiceCarriedOver && p.Slots[slot].Choice.Message != attls.KindCertificateRequest {
 		return
@@ -43,7 +43,7 @@ func (e *Engine) attestUnder(r *authRequest, chosen negotiation.Slots) {
 // requestAttestation settles how the client attests in its answer to a server's
 // request.
 func (e *Engine) requestAttestation(r *authRequest) error {
-	p := e.cfg.Profile
+	p := e.profile()
 	switch {
 	case !e.attestsLater():
 		return nil
@@ -71,7 +71,7 @@ func (e *Engine) attestationOf(r *authRequest) *attls.Error {
 	if r.scheme == nil {
 		return nil
 	}
-	p := e.cfg.Profile
+	p := e.profile()
 	f := p.NewFields()
 	f.Nonces[r.slot] = r.nonce
 	if s := &p.Slots[r.slot]; !p.PostHandshake.ChoiceCarriedOver || r.nonce != nil && s.Nonce == s.Choice {
@@ -83,7 +83,7 @@ func (e *Engine) attestationOf(r *authRequest) *attls.Error {
 // askLaterNonce asks for the nonce that a server's request carries; false: the
 // request can be sent at once.
 func (e *Engine) askLaterNonce(r *authRequest) bool {
-	p := e.cfg.Profile
+	p := e.profile()
 	if r.scheme == nil || p.Slots[r.slot].Nonce.Message != attls.KindCertificateRequest {
 		return false
 	}
@@ -101,7 +101,7 @@ func (e *Engine) readLaterChoice(r *authRequest, l extensions.List) *attls.Error
 	if !e.attestsLater() {
 		return nil
 	}
-	p := e.cfg.Profile
+	p := e.profile()
 	f := p.NewFields()
 	if err := e.decodeFields(attls.KindCertificateRequest, l, f); err != nil {
 		return err
@@ -130,7 +130,7 @@ func (e *Engine) sameChoices(f *profile.Fields) *attls.Error {
 		if now := e.att.chosen.Choices[i]; c != nil && (now == nil || !bytes.Equal(c.Wire, now.Wire)) {
 			err := e.attestationFailure(attls.FailChoiceNotOffered, "is not the choice of the handshake, which holds")
 			if err != nil {
-				return err.Under("extensions." + e.cfg.Profile.Slots[i].Name).In(attls.KindCertificateRequest)
+				return err.Under("extensions." + e.profile().Slots[i].Name).In(attls.KindCertificateRequest)
 			}
 		}
 	}
@@ -162,7 +162,7 @@ func (e *Engine) askLaterAppraisal(a *authAnswer) *attls.Error {
 	}
 	w := e.ask(gateNever, &Wait{Kind: WaitAppraisal, Due: attls.KindFinished, Appraisal: r})
 	w.slot, w.auth, w.peer = a.request.slot, a, a.peer
-	if e.cfg.Profile.Rules.Verdict != profile.BeforeNothing {
+	if e.profile().Rules.Verdict != profile.BeforeNothing {
 		w.after = true
 		a.verdicts++
 	}
@@ -174,7 +174,7 @@ func (e *Engine) credentialOf(r *authRequest) *profile.Credential {
 	if r.scheme == nil {
 		return nil
 	}
-	c, _ := e.cfg.Profile.Credential(r.scheme.Credential)
+	c, _ := e.profile().Credential(r.scheme.Credential)
 	return c
 }
 
@@ -192,9 +192,9 @@ func (e *Engine) checkLaterDemand(a *authAnswer) *attls.Error {
 	if err := e.checkVouched(a.peer); err != nil {
 		return err
 	}
-	p, of := e.cfg.Profile, a.peer
+	p, of := e.profile(), a.peer
 	declined := len(of.chain) == 0 && a.request.scheme == nil // the client stays who it was
-	if p == nil || !e.cfg.Policy.Demand || declined || of.kept != nil || of.proof.accepted() {
+	if !e.cfg.Policy.Demand || declined || of.kept != nil || of.proof.accepted() {
 		return nil
 	}
 	if p.Rules.Verdict == profile.BeforeNothing && of.proof.payload != nil {

@@ -359,7 +359,7 @@ func (e *Engine) nonceCame(w *waiting) *attls.Error {
 	for _, o := range r.context {
 		number = number<<8 | uint32(o)
 	}
-	nonce, err := e.takeNonce(w, (number+1)*uint32(len(e.cfg.Profile.Slots))+uint32(w.slot))
+	nonce, err := e.takeNonce(w, (number+1)*uint32(len(e.profile().Slots))+uint32(w.slot))
 	if err != nil {
 		return err
 	}

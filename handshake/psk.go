@@ -37,7 +37,7 @@ const maxOffered = 1 << 15
 // the key that the session keeps, under a scheme that the policy accepts, and it
 // must stand, whatever the profile lets be resumed.
 func (e *Engine) lacks(s *Session, standing negotiation.Standing) bool {
-	if e.cfg.Profile == nil || !e.cfg.Policy.Demand {
+	if !e.cfg.Policy.Demand {
 		return false
 	}
 	return !e.counts(s) || standing != negotiation.StandingHolds && e.obeys(rule.ResumptionDue)
@@ -46,8 +46,8 @@ func (e *Engine) lacks(s *Session, standing negotiation.Standing) bool {
 // counts reports whether what a session keeps was said of its key, under this
 // profile and a scheme that the policy accepts.
 func (e *Engine) counts(s *Session) bool {
-	p, a := e.cfg.Profile, s.Attestation
-	if p == nil || a == nil || !a.complete() || a.Profile != p.ID || !e.isAbout(a, s) {
+	p, a := e.profile(), s.Attestation
+	if a == nil || !a.complete() || a.Profile != p.ID || !e.isAbout(a, s) {
 		return false
 	}
 	scheme := negotiation.Scheme{Model: a.Model, Credential: a.Credential, Format: a.Format, Verifier: a.Verifier, Wire: a.Wire}
@@ -85,8 +85,8 @@ func (e *Engine) reverify() {
 // keptAlone reports whether the profile asks for no path validation beside the
 // attestation that the session in use keeps.
 func (e *Engine) keptAlone() bool {
-	p, a := e.cfg.Profile, e.peer.kept
-	if p == nil || a == nil {
+	p, a := e.profile(), e.peer.kept
+	if a == nil {
 		return false
 	}
 	c, ok := p.Credential(a.Credential)
@@ -155,7 +155,7 @@ func (e *Engine) session(nonce []byte) *Session {
 	}
 	if a := e.attested(e.peer); a != nil && a.complete() {
 		s.Attestation = a
-		if e.obeys(rule.TicketBounded) && (e.cfg.Policy.Demand || negotiation.TicketsWithinValidity(e.cfg.Profile)) {
+		if e.obeys(rule.TicketBounded) && (e.cfg.Policy.Demand || negotiation.TicketsWithinValidity(e.profile())) {
 			s.NotAfter = a.ValidUntil
 		}
 	}

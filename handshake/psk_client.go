@@ -37,7 +37,7 @@ func (e *Engine) takeOffers() ([]PSK, *attls.Error) {
 		if size += len(p.Session.Identity); len(p.Session.Identity) == 0 || size > maxOffered {
 			continue
 		}
-		if accepted, err := negotiation.AcceptResumption(e.cfg.Profile, p.standing(), p.Session.External); err != nil {
+		if accepted, err := negotiation.AcceptResumption(e.profile(), p.standing(), p.Session.External); err != nil {
 			return nil, err
 		} else if accepted {
 			offers = append(offers, p)

@@ -141,7 +141,7 @@ func (s serverSelectPSK) accept(e *Engine) *attls.Error {
 	if !e.fits(p.Session) {
 		return nil
 	}
-	accepted, err := negotiation.AcceptResumption(e.cfg.Profile, p.standing(), p.Session.External)
+	accepted, err := negotiation.AcceptResumption(e.profile(), p.standing(), p.Session.External)
 	if err != nil || !accepted || e.lacks(p.Session, p.standing()) {
 		return err
 	}

@@ -2,12 +2,13 @@ package handshake
 
 import (
 	"attls"
+	"attls/extensions/profile"
 	"attls/handshake/message"
 	"attls/internal/rule"
 )
 
 // obeys reports whether a rule is in force; see rule.Without.
-func (e *Engine) obeys(r rule.Rule) bool { return rule.Obeys(e.cfg.Profile, r) }
+func (e *Engine) obeys(r rule.Rule) bool { return rule.Obeys(e.profile(), r) }
 
 // enforce returns the error of a broken rule, or nil where the rule is off.
 func (e *Engine) enforce(r rule.Rule, err *attls.Error) *attls.Error {
@@ -28,7 +29,7 @@ func (e *Engine) parsed(err *attls.Error) *attls.Error {
 
 // tolerated reports whether the profile lets a failure pass (alert: none).
 func (e *Engine) tolerated(f attls.Failure) bool {
-	return e.cfg.Profile != nil && f.Attestation() && e.cfg.Profile.AlertFor(f).None
+	return f.Attestation() && e.profile().AlertFor(f).None
 }
 
 // letPass returns an error unless the profile tolerates its failure.
@@ -52,3 +53,6 @@ func (e *Engine) attestationFailure(f attls.Failure, format string, args ...any)
 func (e *Engine) skips(m *message.Raw) bool {
 	return m.Kind == attls.KindAdded && !e.obeys(rule.AddedInPlace)
 }
+
+// profile is never nil.
+func (e *Engine) profile() *profile.Profile { return e.cfg.profile() }

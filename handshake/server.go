@@ -301,14 +301,12 @@ func (e *Engine) sameExtensions(first, second extensions.List) *attls.Error {
 		if how != otherExtension {
 			return e.sameOrder(first, second)
 		}
-		if p := e.cfg.Profile; p != nil {
-			if x, ok := p.Extension(t); ok {
-				if err := e.attestationFailure(attls.FailOfferChanged, "differs from the first ClientHello"); err != nil {
-					return err.Under("extensions." + x.Name)
-				}
-				passed = append(passed, t)
-				continue
+		if x, ok := e.profile().Extension(t); ok {
+			if err := e.attestationFailure(attls.FailOfferChanged, "differs from the first ClientHello"); err != nil {
+				return err.Under("extensions." + x.Name)
 			}
+			passed = append(passed, t)
+			continue
 		}
 		return changed("extensions." + t.String())
 	}

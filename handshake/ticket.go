@@ -14,12 +14,12 @@ import (
 // issues reports whether this server issues tickets that the client can use.
 func (e *Engine) issues() bool {
 	_, usable := e.pskMode()
-	if e.cfg.Profile != nil && e.cfg.Policy.Demand {
+	if e.cfg.Policy.Demand {
 		if a := e.attested(e.peer); a == nil || !a.complete() {
 			return false // it would resume nothing
 		}
 	}
-	return usable && e.cfg.PSK && negotiation.AllowTickets(e.cfg.Profile) &&
+	return usable && e.cfg.PSK && negotiation.AllowTickets(e.profile()) &&
 		!slices.Contains(e.cfg.quirks().NeverSend, attls.KindNewSessionTicket)
 }
 
@@ -41,7 +41,7 @@ func (e *Engine) askTicket(g gate) {
 	var add [4]byte
 	e.random.Fill(UseTicketAge, n, add[:])
 	s.AgeAdd = binary.BigEndian.Uint32(add[:])
-	if negotiation.AllowEarlyData(e.cfg.Profile, e.psk.standing) {
+	if negotiation.AllowEarlyData(e.profile(), e.psk.standing) {
 		s.MaxEarlyData = e.cfg.MaxEarlyData
 	}
 	w := e.ask(g, &Wait{Kind: WaitTicket, Due: attls.KindNewSessionTicket, Ticket: &TicketRequest{Session: s, NotAfter: s.NotAfter}})
@@ -111,7 +111,7 @@ func (e *Engine) receivedTicket(t *message.NewSessionTicket) (*Session, *attls.E
 			return nil, in(err, x)
 		}
 	}
-	if !e.cfg.PSK || t.Lifetime == 0 || !negotiation.KeepTickets(e.cfg.Profile) {
+	if !e.cfg.PSK || t.Lifetime == 0 || !negotiation.KeepTickets(e.profile()) {
 		return nil, nil
 	}
 	s := e.session(t.Nonce)

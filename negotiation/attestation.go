@@ -9,8 +9,8 @@ import (
 	"attls/internal/rule"
 )
 
-// newSlots makes room for every slot of a profile.
-func newSlots(p *profile.Profile) Slots {
+// NewSlots makes room for every slot of a profile.
+func NewSlots(p *profile.Profile) Slots {
 	n := len(p.Slots)
 	return Slots{Present: make([]bool, n), Offers: make([][]Scheme, n), Choices: make([]*Scheme, n)}
 }
@@ -37,7 +37,7 @@ func usable(p *profile.Profile, slot int, self attls.Role, policy Policy) []Sche
 // Offer makes the client's offer (rule `offer`). Too few schemes are an error
 // of our configuration; nothing is sent then.
 func Offer(p *profile.Profile, policy Policy, canAuthenticate bool) (Slots, *attls.Error) {
-	out := newSlots(p)
+	out := NewSlots(p)
 	total := 0
 	for i := range p.Slots {
 		out.Offers[i] = usable(p, i, attls.RoleClient, policy)
@@ -75,7 +75,7 @@ func rank(first bool) int {
 // Choose is the server's choice (rules `choose`, `no_scheme`, `unwilling` and
 // `demand`).
 func Choose(p *profile.Profile, offered Slots, policy Policy) (Slots, *attls.Error) {
-	out := newSlots(p)
+	out := NewSlots(p)
 	total, took, willing := 0, false, false
 	var failed, chosenModel [2]bool // by model: a slot had nothing in common; one was chosen
 	var attests [2]bool             // by role: a scheme was chosen

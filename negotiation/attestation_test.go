@@ -40,7 +40,7 @@ func TestChooseWithoutSchemes(t *testing.T) {
 		{"unwilling, demand", profile.Rules{}, true, wire, true, attls.FailDemandedByServer},
 	} {
 		p := twoSlots(test.rules)
-		offered := newSlots(p)
+		offered := NewSlots(p)
 		offered.Present[0], offered.Offers[0] = test.present, test.offer
 		if _, err := Choose(p, offered, Policy{Demand: test.demand}); failure(err) != test.want {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)
@@ -51,7 +51,7 @@ func TestChooseWithoutSchemes(t *testing.T) {
 func TestNullChoice(t *testing.T) {
 	null := &Scheme{Wire: []byte{0}}
 	p := twoSlots(profile.Rules{NoSchemeThen: profile.ThenNullChoice, NullChoice: null})
-	chosen, err := Choose(p, newSlots(p), Policy{})
+	chosen, err := Choose(p, NewSlots(p), Policy{})
 	if err != nil || chosen.Choices[0] != null {
 		t.Fatalf("%v, %v", chosen.Choices, err)
 	}
@@ -77,7 +77,7 @@ func TestCheckAnswers(t *testing.T) {
 		{"demanded", s, nil, true, true, attls.FailDemandedByClient},
 	} {
 		p := twoSlots(strict)
-		offered, chosen := newSlots(p), newSlots(p)
+		offered, chosen := NewSlots(p), NewSlots(p)
 		offered.Offers[0] = []Scheme{*s}
 		chosen.Choices = []*Scheme{test.client, test.server}
 		if err := CheckAnswers(p, offered, chosen, Policy{Demand: test.demand}, test.request); failure(err) != test.want {
@@ -85,7 +85,7 @@ func TestCheckAnswers(t *testing.T) {
 		}
 	}
 	p := twoSlots(strict)
-	offered := newSlots(p)
+	offered := NewSlots(p)
 	offered.Offers[1] = []Scheme{*s}
 	if got, err := CheckChoice(p, offered, 1, s); err != nil || got == nil {
 		t.Error(err)
@@ -94,7 +94,7 @@ func TestCheckAnswers(t *testing.T) {
 		t.Errorf("a scheme that was not offered: %v", err)
 	}
 	p.Slots[1].Attester = attls.RoleClient
-	chosen := newSlots(p)
+	chosen := NewSlots(p)
 	chosen.Choices = []*Scheme{s, s}
 	if err := CheckAnswers(p, offered, chosen, Policy{}, true); failure(err) != attls.FailTwoChoices {
 		t.Errorf("two choices: %v", err)

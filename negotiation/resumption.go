@@ -25,9 +25,6 @@ const (
 // refusal without an error means a full handshake. external is a key that no
 // earlier connection made.
 func AcceptResumption(p *profile.Profile, standing Standing, external bool) (bool, *attls.Error) {
-	if p == nil {
-		return true, nil
-	}
 	r := &p.Resumption
 	refused := false
 	reason := "the profile resumes no session"
@@ -61,7 +58,7 @@ func permitted(rule string, standing Standing) bool {
 
 // AllowEarlyData decides under a profile whether 0-RTT data is offered or accepted.
 func AllowEarlyData(p *profile.Profile, standing Standing) bool {
-	return p == nil || permitted(p.Resumption.EarlyData, standing)
+	return permitted(p.Resumption.EarlyData, standing)
 }
 
 // Accepts reports whether policy has a scheme among those that this end, self,
@@ -84,10 +81,10 @@ func Accepts(p *profile.Profile, policy Policy, self attls.Role, s *Scheme) bool
 }
 
 // AllowTickets decides under a profile whether a server issues tickets at all.
-func AllowTickets(p *profile.Profile) bool { return p == nil || p.Resumption.Tickets != "never" }
+func AllowTickets(p *profile.Profile) bool { return p.Resumption.Tickets != "never" }
 
 // KeepTickets decides under a profile whether a client keeps the tickets that it receives.
-func KeepTickets(p *profile.Profile) bool { return p == nil || p.Resumption.Received != "discard" }
+func KeepTickets(p *profile.Profile) bool { return p.Resumption.Received != "discard" }
 
 // MaxTicketLifetime is the bound of RFC 8446 section 4.6.1.
 const MaxTicketLifetime = 7 * 24 * time.Hour
@@ -95,5 +92,5 @@ const MaxTicketLifetime = 7 * 24 * time.Hour
 // TicketsWithinValidity says whether under a profile a ticket must not outlive the
 // validity of the verdict on the client.
 func TicketsWithinValidity(p *profile.Profile) bool {
-	return p != nil && p.Resumption.Tickets == "within_validity"
+	return p.Resumption.Tickets == "within_validity"
 }

@@ -228,7 +228,7 @@ func TestResumptionRules(t *testing.T) {
 		"an external key that may not, with abort":  {&rules{Refused: "abort"}, StandingHolds, true, false, attls.FailResumptionRefused},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var p *profile.Profile
+			p := profile.None()
 			if test.rules != nil {
 				p = &profile.Profile{ID: "test", Resumption: *test.rules}
 			}
@@ -243,17 +243,17 @@ func TestResumptionRules(t *testing.T) {
 func TestTicketRules(t *testing.T) {
 	with := func(r profile.Resumption) *profile.Profile { return &profile.Profile{Resumption: r} }
 	for name, test := range map[string]struct{ got, want bool }{
-		"early data without a profile":       {AllowEarlyData(nil, StandingExpired), true},
+		"early data without a profile":       {AllowEarlyData(profile.None(), StandingExpired), true},
 		"early data":                         {AllowEarlyData(with(profile.Resumption{EarlyData: "allow"}), StandingExpired), true},
 		"early data never":                   {AllowEarlyData(with(profile.Resumption{EarlyData: "never"}), StandingHolds), false},
 		"early data while the verdict holds": {AllowEarlyData(with(profile.Resumption{EarlyData: "within_validity"}), StandingHolds), true},
 		"early data after it":                {AllowEarlyData(with(profile.Resumption{EarlyData: "within_validity"}), StandingExpired), false},
-		"tickets without a profile":          {AllowTickets(nil), true},
+		"tickets without a profile":          {AllowTickets(profile.None()), true},
 		"tickets":                            {AllowTickets(with(profile.Resumption{Tickets: "within_validity"})), true},
 		"tickets never":                      {AllowTickets(with(profile.Resumption{Tickets: "never"})), false},
-		"tickets that are kept":              {KeepTickets(nil) && KeepTickets(with(profile.Resumption{})), true},
+		"tickets that are kept":              {KeepTickets(profile.None()) && KeepTickets(with(profile.Resumption{})), true},
 		"tickets that are discarded":         {KeepTickets(with(profile.Resumption{Received: "discard"})), false},
-		"tickets bounded without a profile":  {TicketsWithinValidity(nil), false},
+		"tickets bounded without a profile":  {TicketsWithinValidity(profile.None()), false},
 		"tickets bounded":                    {TicketsWithinValidity(with(profile.Resumption{Tickets: "within_validity"})), true},
 		"tickets not bounded":                {TicketsWithinValidity(with(profile.Resumption{Tickets: "allow"})), false},
 		"a ticket's lifetime of seven days":  {MaxTicketLifetime == 7*24*time.Hour, true},

@@ -22,10 +22,10 @@ func (p *Profile) obeys(r rule.Rule) bool { return p == nil || p.off != r }
 // reaches it, and no file, option or flag leads here. Rules that are
 // parameters of the profile are set to what permits everything; a failure that
 // its alert alone decides is let pass, as under the alert none; for the others
-// the engine asks rule.Obeys where it enforces them. A nil profile gives an empty one.
+// the engine asks rule.Obeys where it enforces them. A nil profile is None.
 func (p *Profile) without(r rule.Rule) *Profile {
 	if p == nil {
-		p = &Profile{}
+		p = None()
 	}
 	q := *p
 	q.off = r
