@@ -12,6 +12,7 @@ import (
 
 	"attls"
 	"attls/extensions/profile/binder"
+	"attls/record"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 	// writeChunk is how much data is protected before it is handed to the net.Conn.
 	writeChunk = 1 << 16
 	// Reads of an established connection ask for firstRead octets and, where so
-	// many come, for more.
+	// many come, for more, up to about maxRead.
 	firstRead = 1 << 10
 	maxRead   = 1 << 16
 )
@@ -64,6 +65,7 @@ type Conn struct {
 	readErr  error
 	discard  bool // readErr overtook the data at hand
 	readSize int
+	socket   *idleReader // reads in place of nc; nil: nc reads itself
 
 	writer   *Writer
 	writeErr error       // under the Writer's lock
@@ -246,12 +248,20 @@ func (c *Conn) fetch() (int, error) {
 			return r.n, r.err
 		} // that deadline may have been moved since
 	}
+	if c.socket != nil {
+		return c.socket.read()
+	}
 	room := c.reader.Reserve(c.readSize)
 	n, err := c.nc.Read(room)
-	if n == len(room) && c.readSize < maxRead {
-		c.readSize *= 2
-	}
+	c.adjust(n, len(room))
 	return n, err
+}
+
+// adjust lets reads ask for more than before when one has filled its room.
+func (c *Conn) adjust(n, room int) {
+	if n == room && c.readSize < maxRead {
+		c.readSize = record.RoomFor(c.readSize + 1)
+	}
 }
 
 // sendLater lets the KeyUpdate that the peer asked for, and what the Engine has

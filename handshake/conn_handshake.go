@@ -301,6 +301,7 @@ func (h *shake) establish() error {
 		c.pending = h.pump.results
 	}
 	c.reader, c.writer = c.engine.Split()
+	c.socket = newIdleReader(c)
 	c.askLater() // what came behind the last handshake message
 	first := false
 	if err := c.engine.Err(); err != nil { // in what followed the last handshake message

@@ -111,6 +111,11 @@ func (r *Reader) keyUpdate(m *message.Raw) *attls.Error {
 // for one goroutine at a time.
 func (r *Reader) Reserve(n int) []byte { return r.in.Reserve(n) }
 
+// Release gives up the input space while no input is held, which an idle
+// connection does not need; Reserve takes it again. Nothing may have been written
+// to the space of the last Reserve but what was committed.
+func (r *Reader) Release() { r.in.Release() }
+
 // Commit takes n octets of input.
 func (r *Reader) Commit(n int) { r.in.Commit(n) }
 

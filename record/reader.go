@@ -14,6 +14,7 @@ type Reader struct {
 
 	buf        []byte // buf[start:end] is not handled yet
 	start, end int
+	used       int // buf[:used] has held octets
 
 	key       protection
 	previous  protection // kept by RetainKey or RecallKey
@@ -45,9 +46,6 @@ type Reader struct {
 // before, in octets.
 const maxAlertRecord = 256
 
-// minRoom is the smallest input buffer in octets.
-const minRoom = 1 << 10
-
 // NewReader returns a Reader for plaintext records.
 func NewReader(s Settings) *Reader {
 	s.MaxHandshakeMessage = orDefault(s.MaxHandshakeMessage, DefaultMaxHandshakeMessage)
@@ -58,8 +56,8 @@ func NewReader(s Settings) *Reader {
 }
 
 // Reserve returns at least n octets of room. Views handed out before are
-// invalid afterwards. Room that is much larger is given back when nothing is in
-// it, as connections may be idle for long.
+// invalid afterwards. Room that is much larger is given up when nothing is in
+// it, as connections may be idle for long; see Release.
 func (r *Reader) Reserve(n int) []byte {
 	if n < 1 {
 		n = 1
@@ -72,20 +70,40 @@ func (r *Reader) Reserve(n int) []byte {
 		r.message = append(r.message, r.inPlace...)
 		r.inPlace = nil
 	}
-	if r.end == 0 && len(r.buf) >= 4*n && n >= minRoom {
-		r.buf, r.inPlace = nil, nil
+	if r.end == 0 && len(r.buf) >= 4*n && n >= smallRoom {
+		r.buf = nil // what was not committed may have been written to, so no pool gets it
 	}
 	if len(r.buf)-r.end < n && r.start > 0 {
 		r.end = copy(r.buf, r.buf[r.start:r.end])
 		r.start = 0
 	}
 	if len(r.buf)-r.end < n {
-		size := max(r.end+n, 2*len(r.buf), minRoom)
-		grown := make([]byte, size)
+		grown := r.room(max(r.end+n, 2*len(r.buf)))
 		copy(grown, r.buf[:r.end])
-		r.buf = grown
+		r.buf, r.used = grown, r.end
 	}
 	return r.buf[r.end:]
+}
+
+// room is storage for Reserve: pooled where a pool has exactly so much, and
+// otherwise no larger than it must be.
+func (r *Reader) room(n int) []byte {
+	if n <= smallRoom || RoomFor(n) == n {
+		return readerRooms.take(n)
+	}
+	return make([]byte, n)
+}
+
+// Release gives the storage back to the pool that Reserve takes it from, if no
+// input is held. It is for a caller that is about to wait for input. Views handed
+// out before are invalid afterwards, and so is the room of the last Reserve, of
+// which nothing may have been written to but what was committed.
+func (r *Reader) Release() {
+	if r.buf == nil || r.start < r.end || len(r.inPlace) > 0 {
+		return
+	}
+	readerRooms.give(r.buf, r.used)
+	r.buf, r.start, r.end, r.used = nil, 0, 0, 0
 }
 
 // Commit says that n octets were put at the beginning of what Reserve returned.
@@ -94,6 +112,7 @@ func (r *Reader) Commit(n int) {
 		panic("record: Commit of more octets than Reserve gave")
 	}
 	r.end += n
+	r.used = max(r.used, r.end)
 }
 
 // SetKey opens the records from here on under a new key with sequence number
@@ -175,7 +194,7 @@ func (r *Reader) OnRecord(f func(*Raw, *Plan)) { r.tap = f }
 func (r *Reader) Clone() *Reader {
 	c := *r
 	c.buf = append([]byte(nil), r.buf[r.start:r.end]...)
-	c.start, c.end = 0, len(c.buf)
+	c.start, c.end, c.used = 0, len(c.buf), len(c.buf)
 	c.message = append(append([]byte(nil), r.message...), r.inPlace...)
 	c.inPlace = nil
 	c.inserted = append([]Raw(nil), r.inserted...)
@@ -456,6 +475,7 @@ func (r *Reader) tapped(rec Raw) (Raw, bool) {
 	}
 	queue := append([]Raw(nil), p.Before...)
 	if !p.Drop {
+		rec.Payload = append([]byte(nil), rec.Payload...) // it may have to outlive the next Reserve
 		queue = append(queue, rec)
 	}
 	r.inserted = append(append(queue, p.After...), r.inserted...)

@@ -80,25 +80,24 @@ type Item struct {
 // protection is one AEAD epoch.
 type protection struct {
 	aead  cipher.AEAD
-	iv    [16]byte
-	n     int // length of the IV
 	seq   uint64
+	mask  uint64 // the last octets of the IV, which the sequence number is xored with
 	nonce [16]byte
+	n     uint8 // length of the IV, and of the nonce
 	ad    [headerLen]byte
 }
 
+// newProtection begins an epoch. The IV has 8 to 16 octets (RFC 8446 section 5.3).
 func newProtection(aead cipher.AEAD, iv []byte) protection {
 	p := protection{aead: aead}
-	p.n = copy(p.iv[:], iv)
+	p.n = uint8(copy(p.nonce[:], iv))
+	p.mask = binary.BigEndian.Uint64(p.nonce[p.n-8:])
 	return p
 }
 
 // perRecord computes the nonce of RFC 8446 section 5.3.
 func (p *protection) perRecord() []byte {
-	p.nonce = p.iv
-	for i := 0; i < 8; i++ {
-		p.nonce[p.n-1-i] ^= byte(p.seq >> (8 * i))
-	}
+	binary.BigEndian.PutUint64(p.nonce[p.n-8:], p.mask^p.seq)
 	return p.nonce[:p.n]
 }
 

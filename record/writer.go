@@ -2,7 +2,6 @@ package record
 
 import (
 	"crypto/cipher"
-	"slices"
 
 	"attls"
 )
@@ -21,17 +20,14 @@ type WriterSettings struct {
 	MessagesPerRecord int
 }
 
-// flightSize is what a Writer allocates at first, in octets: room for a flight
-// with a certificate.
-const flightSize = 1024
-
 // Writer protects what is sent and collects it for the wire.
 type Writer struct {
 	set      WriterSettings
 	key      protection
-	out      []byte
+	out      []byte // nil when there is nothing in it
 	sent     int    // out[:sent] was taken by Wrote
-	pending  []byte // handshake messages that wait to be coalesced
+	bare     bool   // there are records in out that are not encrypted
+	pending  []byte // handshake messages that wait to be coalesced; nil: none
 	messages int
 	first    bool // the very first record bears version 0x0301
 	tap      func(*Raw, *Plan)
@@ -79,10 +75,7 @@ func (w *Writer) Handshake(msg []byte) *attls.Error {
 	if full || w.set.NeverFragment && len(w.pending)+len(msg) > w.set.MaxPlaintext {
 		w.Flush()
 	}
-	if w.pending == nil {
-		w.pending = make([]byte, 0, flightSize)
-	}
-	w.pending = append(w.pending, msg...)
+	w.pending = append(enlarge(w.pending, len(msg)), msg...)
 	w.messages++
 	return nil
 }
@@ -93,8 +86,9 @@ func (w *Writer) Flush() {
 		return
 	}
 	pending := w.pending
-	w.pending, w.messages = w.pending[:0], 0
+	w.pending, w.messages = nil, 0
 	w.split(attls.ContentTypeHandshake, pending)
+	writerRooms.give(pending, len(pending))
 }
 
 // Write writes content of another type; application data is split as needed.
@@ -110,6 +104,7 @@ func (w *Writer) Write(t attls.ContentType, data []byte) *attls.Error {
 // ChangeCipherSpec writes the dummy record of RFC 8446 appendix D.4.
 func (w *Writer) ChangeCipherSpec() {
 	w.Flush()
+	w.bare = true
 	copy(w.extend(headerLen+1), []byte{byte(attls.ContentTypeChangeCipherSpec), 3, 3, 0, 1, 1})
 }
 
@@ -151,6 +146,7 @@ func (w *Writer) record(t attls.ContentType, data []byte) {
 func (w *Writer) seal(t attls.ContentType, data []byte, padding int) {
 	data = data[:min(len(data), 1<<16-1-maxExpansion)]
 	if w.key.aead == nil {
+		w.bare = true
 		version := attls.VersionTLS12
 		if w.first {
 			version, w.first = attls.VersionTLS10, false
@@ -179,25 +175,41 @@ func (w *Writer) seal(t attls.ContentType, data []byte, padding int) {
 // defined.
 func (w *Writer) extend(n int) []byte {
 	start := len(w.out)
-	if cap(w.out)-start < n {
-		w.out = slices.Grow(w.out, max(n, flightSize))
-	}
-	w.out = w.out[:start+n]
+	w.out = enlarge(w.out, n)[:start+n]
 	return w.out[start:]
+}
+
+// enlarge gives pooled storage room for n octets more.
+func enlarge(b []byte, n int) []byte {
+	if cap(b)-len(b) >= n {
+		return b
+	}
+	larger := writerRooms.take(max(len(b)+n, min(2*len(b), bulkRoom)))
+	larger = larger[:copy(larger, b)]
+	if b != nil {
+		writerRooms.give(b, len(b))
+	}
+	return larger
 }
 
 // Output returns what is to be sent. The view is valid until the next call of
 // another method.
 func (w *Writer) Output() []byte { return w.out[w.sent:] }
 
-// Wrote says that the first n octets of Output were sent.
+// Wrote says that the first n octets of Output were sent; they are gone then.
 func (w *Writer) Wrote(n int) {
 	if n < 0 || n > len(w.out)-w.sent {
 		panic("record: Wrote of more octets than Output has")
 	}
-	if w.sent += n; w.sent == len(w.out) {
-		w.out, w.sent = w.out[:0], 0
+	if w.sent += n; w.sent < len(w.out) || w.out == nil {
+		return
 	}
+	secret := 0
+	if w.bare {
+		secret = len(w.out)
+	}
+	writerRooms.give(w.out, secret)
+	w.out, w.sent, w.bare = nil, 0, false
 }
 
 // Clone returns a copy that goes its own way. The tap is not copied.
