@@ -86,7 +86,7 @@ func (e *Engine) sendAlert(level byte, a attls.AlertDescription) {
 	if t := e.tap(); t != nil {
 		t.Alert(Sent, a)
 	}
-	if e.role == attls.RoleClient && e.keys.clientHandshake.n > 0 {
+	if e.role == attls.RoleClient && e.keys.handshakeSecrets != nil && e.keys.clientHandshake.n > 0 {
 		e.sendCCS() // it comes before the first protected record, be it an alert
 	}
 	e.out.Flush()

@@ -20,6 +20,7 @@ func (e *Engine) Answer(id WaitID, a Answer) error {
 		return fmt.Errorf("attls: wait %d is not open", id)
 	}
 	w.answer, w.answered = a, true
+	e.work()
 	if w.after {
 		wait := w.wait // afterAnswer forgets w
 		if err := e.afterAnswer(w); err != nil {

@@ -22,7 +22,7 @@ func (e *Engine) startAttestation() {
 	p := e.profile()
 	e.att.fields, e.att.offered, e.att.chosen = *p.NewFields(), negotiation.NewSlots(p), negotiation.NewSlots(p)
 	if p.Binder.Program != nil {
-		e.transcript.checkpoints = true
+		e.transcript.checkpoints = &checkpoints{}
 	}
 }
 

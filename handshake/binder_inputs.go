@@ -57,6 +57,9 @@ func (i binderInputs) Hash() string {
 
 func (i binderInputs) Secret(s binder.Secret) ([]byte, bool) {
 	k := &i.e.keys
+	if k.handshakeSecrets == nil && s != binder.ExporterSecret {
+		return nil, false
+	}
 	var b []byte
 	switch s {
 	case binder.EarlySecret:

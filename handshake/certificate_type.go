@@ -10,11 +10,16 @@ import (
 // certificateTypes is what the two ends have agreed on about the types of their
 // certificates, indexed by the role that shows one.
 type certificateTypes struct {
+	agreed           [2]attls.CertificateType
+	later            bool // a server's: the client's was agreed on for requests after the handshake
+	*typeNegotiation      // nil after the handshake
+}
+
+// typeNegotiation is what the handshake's extensions say about the types.
+type typeNegotiation struct {
 	offered [2][]attls.CertificateType // a client's
 	offer   [2][]byte                  // the client's, as a server reads it; nil: no extension
 	answer  [2]*attls.CertificateType  // the server's, as a client reads it
-	agreed  [2]attls.CertificateType
-	later   bool // a server's: the client's was agreed on for requests after the handshake
 }
 
 var bothRoles = [...]attls.Role{attls.RoleClient, attls.RoleServer}

@@ -76,7 +76,7 @@ func (s clientHello) step(e *Engine) (state, *attls.Error) {
 	}
 	c, q := e.cfg, e.cfg.quirks()
 	r := e.random
-	r.Fill(UseClientRandom, 0, e.nego.random[attls.RoleClient][:])
+	r.Fill(UseClientRandom, 0, e.nego.random[:])
 	if !c.NoMiddleboxCompatibility && !q.EmptySessionID {
 		e.nego.sessionID = make([]byte, 32)
 		r.Fill(UseSessionID, 0, e.nego.sessionID)
@@ -168,7 +168,7 @@ func (e *Engine) writeClientHello(s *clientWaitServerHello) *attls.Error {
 		suites.Uint16(uint16(id))
 	}
 	m := &e.scratch.clientHello
-	*m = message.ClientHello{LegacyVersion: attls.VersionTLS12, Random: e.nego.random[attls.RoleClient][:],
+	*m = message.ClientHello{LegacyVersion: attls.VersionTLS12, Random: e.nego.random[:],
 		SessionID: e.nego.sessionID, CipherSuites: suites.Bytes(), CompressionMethods: noCompression}
 	offers, bindersLen := s.psks, 0
 	if e.ext.has(attls.ExtPreSharedKey) { // of Config.ExtraExtensions, to go out as it is
@@ -260,7 +260,6 @@ func (s clientWaitServerHello) receive(e *Engine, m *message.Raw) (state, *attls
 	if m.Kind == attls.KindHelloRetryRequest {
 		return s.retry(e, m, sh)
 	}
-	copy(e.nego.random[attls.RoleServer][:], sh.Random)
 	if err := e.readProfile(m.Kind, sh.Extensions); err != nil {
 		return nil, err
 	}

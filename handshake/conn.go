@@ -40,9 +40,6 @@ type Conn struct {
 	nc       net.Conn
 	answerer *Answerer
 
-	life context.Context // until Close or a failure
-	end  context.CancelFunc
-
 	early []byte // to be sent as early data
 
 	shaking  sync.Mutex // held by whoever runs the handshake
@@ -51,11 +48,12 @@ type Conn struct {
 
 	mu      sync.Mutex // guards engine and what follows
 	engine  *Engine
+	life    context.Context // for what is done after the handshake, until Close or a failure; see lifetime
+	cancel  context.CancelFunc
+	over    bool          // life is over
 	late    int           // answers to waits that block nothing and are not there yet
 	settled chan struct{} // closed when late comes down to 0
 	dropped bool          // such an answer was not waited for, as the Conn was closed
-
-	wake chan struct{} // a wait was answered
 
 	reading  sync.Mutex
 	reader   *Reader
@@ -77,7 +75,7 @@ type Conn struct {
 	// dead is why the connection failed: nothing is read or written any more. It is
 	// set under mu, with broken and drained.
 	dead   atomic.Pointer[attls.Error]
-	broken chan struct{} // closed with it
+	broken chan struct{} // closed with it; nil while nobody waits for it
 	// drained is closed once the peer has ended its direction after an alert of
 	// ours; nil while the connection is well, and where no alert is sent.
 	drained atomic.Pointer[chan struct{}]
@@ -104,8 +102,7 @@ func newConn(nc net.Conn, cfg *Config, a *Answerer, role attls.Role, taps []Tap)
 	if a == nil {
 		a = &Answerer{}
 	}
-	c := &Conn{nc: nc, answerer: a, wake: make(chan struct{}, 1), broken: make(chan struct{}), readSize: firstRead}
-	c.life, c.end = context.WithCancel(context.Background())
+	c := &Conn{nc: nc, answerer: a, readSize: firstRead}
 	var log keyLogger
 	if cfg != nil && cfg.KeyLog != nil {
 		log = cfg.keyLog
@@ -117,7 +114,6 @@ func newConn(nc net.Conn, cfg *Config, a *Answerer, role attls.Role, taps []Tap)
 	if err != nil {
 		c.err = err
 		c.dead.Store(asError(err))
-		close(c.broken)
 	}
 	return c
 }
@@ -406,7 +402,11 @@ func (c *Conn) Close() error {
 		if !c.calls.CompareAndSwap(calls, calls|1) {
 			continue
 		}
-		defer c.end()
+		defer func() {
+			c.mu.Lock()
+			c.end()
+			c.mu.Unlock()
+		}()
 		if drained := c.drained.Load(); drained != nil {
 			timer := time.NewTimer(lingerTimeout)
 			defer timer.Stop()
@@ -455,10 +455,35 @@ func (c *Conn) failed(err *attls.Error) (reason *attls.Error, first bool) {
 		drained := make(chan struct{})
 		c.drained.Store(&drained)
 	}
-	c.dead.Store(reason)
-	close(c.broken)
-	c.end()
+	c.die(reason)
 	return reason, true
+}
+
+// die records why the connection failed. The caller holds c.mu.
+func (c *Conn) die(reason *attls.Error) {
+	c.dead.Store(reason)
+	if c.broken != nil {
+		close(c.broken)
+	}
+	c.end()
+}
+
+// lifetime is the context of what is done after the handshake. The caller holds c.mu.
+func (c *Conn) lifetime() context.Context {
+	if c.life == nil {
+		c.life, c.cancel = context.WithCancel(context.Background())
+		if c.over {
+			c.cancel()
+		}
+	}
+	return c.life
+}
+
+// end ends the lifetime. The caller holds c.mu.
+func (c *Conn) end() {
+	if c.over = true; c.cancel != nil {
+		c.cancel()
+	}
 }
 
 // alerts reports whether the peer is told of an error.
@@ -574,12 +599,16 @@ func (c *Conn) export(f func(*Engine) ([]byte, error)) ([]byte, error) {
 // context ends.
 func (c *Conn) Settled(ctx context.Context) error {
 	c.mu.Lock()
-	late, settled := c.late > 0, c.settled
+	late, settled := c.late > 0 && c.dead.Load() == nil, c.settled
+	if late && c.broken == nil {
+		c.broken = make(chan struct{})
+	}
+	broken := c.broken
 	c.mu.Unlock()
 	if late {
 		select {
 		case <-settled:
-		case <-c.broken:
+		case <-broken:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -607,7 +636,7 @@ func (c *Conn) expect() {
 // engine makes of it.
 func (c *Conn) settleLate(w *Wait, a Answer, failure *attls.Error) {
 	c.mu.Lock()
-	if c.life.Err() == nil {
+	if !c.over {
 		c.settle(w, a, failure)
 	} else if c.dead.Load() == nil {
 		c.dropped = true

@@ -48,7 +48,8 @@ type shake struct {
 	c     *Conn
 	ctx   context.Context
 	pump  *pump
-	ended error // why the peer's direction is at its end
+	wake  chan struct{} // a wait was answered
+	ended error         // why the peer's direction is at its end
 	// broken is why writing failed; the handshake then goes on reading, as the
 	// peer's alert may say more.
 	broken error
@@ -59,7 +60,7 @@ type shake struct {
 func (c *Conn) handshake(outer context.Context) error {
 	ctx, cancel := context.WithCancel(outer)
 	defer cancel()
-	h := &shake{c: c, ctx: ctx, pump: startPump(c.nc)}
+	h := &shake{c: c, ctx: ctx, pump: startPump(c.nc), wake: make(chan struct{}, 1)}
 	defer close(h.pump.requests)
 	// A Write that is blocked does not see the context.
 	expired := make(chan struct{})
@@ -97,7 +98,7 @@ func (h *shake) run() *attls.Error {
 		select {
 		case r := <-h.pump.results:
 			h.take(r)
-		case <-h.c.wake:
+		case <-h.wake:
 		case <-h.ctx.Done():
 			h.abort(h.interrupted())
 		}
@@ -145,14 +146,15 @@ func (h *shake) ask(w *Wait) {
 	}
 	wake := func() {
 		select {
-		case c.wake <- struct{}{}:
+		case h.wake <- struct{}{}:
 		default:
 		}
 	}
 	if w.Blocks == BlocksNothing {
 		c.expect()
+		life := c.lifetime()
 		go func() {
-			answer, err := c.answerer.Answer(c.life, w)
+			answer, err := c.answerer.Answer(life, w)
 			c.settleLate(w, answer, err)
 			wake()
 		}()
@@ -324,9 +326,7 @@ func (h *shake) fail(failure *attls.Error) error {
 		drained := make(chan struct{})
 		c.drained.Store(&drained)
 	}
-	c.dead.Store(failure)
-	close(c.broken)
-	c.end()
+	c.die(failure)
 	c.mu.Unlock()
 	if !told {
 		return failure

@@ -3,7 +3,6 @@
 package handshake
 
 import (
-	"errors"
 	"io"
 	"net"
 	"os"
@@ -66,12 +65,11 @@ func (r *idleReader) attempt(fd uintptr) bool {
 func (r *idleReader) read() (int, error) {
 	r.n, r.err = 0, nil
 	err := r.raw.Read(r.try)
-	var failed *net.OpError
 	switch {
-	case errors.As(err, &failed): // a deadline, or the socket is closed
-		failed.Op = "read"
-		return 0, failed
-	case err != nil:
+	case err != nil: // a deadline, or the socket is closed
+		if failed, ok := err.(*net.OpError); ok {
+			failed.Op = "read" // it says "raw-read"
+		}
 		return 0, err
 	case r.err != nil:
 		return 0, &net.OpError{Op: "read", Net: r.c.nc.LocalAddr().Network(), Source: r.c.nc.LocalAddr(), Addr: r.c.nc.RemoteAddr(),

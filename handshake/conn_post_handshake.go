@@ -51,7 +51,10 @@ func (c *Conn) RequestAuthentication() error {
 
 // answerNonce answers the wait that holds a request back.
 func (c *Conn) answerNonce(w *Wait) error {
-	answer, failure := c.answerer.Answer(c.life, w)
+	c.mu.Lock()
+	life := c.lifetime()
+	c.mu.Unlock()
+	answer, failure := c.answerer.Answer(life, w)
 	c.mu.Lock()
 	c.settle(w, answer, failure)
 	err := c.engine.Err()
@@ -94,8 +97,9 @@ func (c *Conn) askLater() {
 			c.keep(ev.Session)
 		case EventWait:
 			c.expect()
+			life := c.lifetime()
 			go func() {
-				answer, err := c.answerer.Answer(c.life, ev.Wait)
+				answer, err := c.answerer.Answer(life, ev.Wait)
 				c.settleLate(ev.Wait, answer, err)
 			}()
 		}

@@ -57,7 +57,7 @@ func (e *Engine) State() ConnectionState {
 	s := ConnectionState{Role: e.role, State: e.StateName(), Group: n.group, HelloRetry: n.retried, ALPN: n.alpn,
 		ServerName: n.serverName, PeerChain: e.peer.chain, PeerType: e.peerType(e.peer), OwnType: e.types.agreed[e.role], PeerSPKI: e.peer.spki, OwnSPKI: e.own.spki,
 		PeerScheme: e.peer.scheme, OwnScheme: e.own.scheme, ClientRequested: n.requested,
-		ClientRandom: n.random[attls.RoleClient][:], PeerRecordLimit: n.recordLimit}
+		ClientRandom: n.random[:], PeerRecordLimit: n.recordLimit}
 	s.Session, s.EarlyData, s.PeerOCSP, s.PeerSCT = e.resumed(), e.early.status, e.peer.ocsp, e.peer.sct
 	if e.role == attls.RoleClient {
 		s.ServerName = e.cfg.serverName()

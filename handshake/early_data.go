@@ -15,16 +15,20 @@ import (
 
 // earlyData is the state of 0-RTT.
 type earlyData struct {
-	status     EarlyDataStatus
-	offered    bool
-	impossible bool // the server chose what rules it out
-	writing    bool // a client: early data may be written
-	reading    bool // a server: early data may arrive
-	session    *Session
-	limit      uint32
-	moved      uint32 // octets sent or received
-	traffic    secret // client_early_traffic_secret
-	exporter   secret // early_exporter_secret
+	status        EarlyDataStatus
+	offered       bool
+	impossible    bool // the server chose what rules it out
+	writing       bool // a client: early data may be written
+	reading       bool // a server: early data may arrive
+	session       *Session
+	limit         uint32
+	moved         uint32 // octets sent or received
+	*earlySecrets        // nil where nothing after the handshake needs them
+}
+
+type earlySecrets struct {
+	traffic  secret // client_early_traffic_secret
+	exporter secret // early_exporter_secret
 }
 
 // unannounced is how many octets of rejected early data are skipped where this

@@ -3,7 +3,6 @@ package handshake
 import (
 	"attls"
 	"attls/extensions"
-	"attls/handshake/message"
 	"attls/internal/provider"
 	"attls/record"
 )
@@ -27,10 +26,11 @@ type Engine struct {
 	events []Event
 	seen   int // events handed out
 	waits  []waiting
-	taken  waiting // the last one that was answered and used
 	nextID WaitID
 
-	transcript transcript
+	*workspace // nil while no message is handled after the handshake
+
+	transcript *transcript // nil where nothing after the handshake needs it
 	keys       schedule
 	sent       extensions.Sent
 	nego       negotiated
@@ -38,7 +38,7 @@ type Engine struct {
 	first      authenticated // whom the peer shows to be in the handshake
 	firstProof proof
 	own        ownCredential
-	att        attestation
+	att        *attestation
 	psk        pskState
 	early      earlyData
 	post       postAuthentication
@@ -47,11 +47,7 @@ type Engine struct {
 	ticketsAsked uint32            // numbers the tickets of a server
 	grease       [numGrease]uint16 // the reserved values of this connection, as far as drawn
 
-	message  message.Raw // the one being handled
-	inserted [][]byte    // messages that a tap inserted, to be handled next
-	flight   []byte      // scratch for building messages
-	ext      extensionBuilder
-	scratch  scratch
+	inserted [][]byte // messages that a tap inserted, to be handled next
 
 	ccsAllowed bool // a dummy change_cipher_spec may arrive
 	ccsSent    bool
@@ -77,7 +73,7 @@ type negotiated struct {
 	requested   bool // a CertificateRequest was sent or received
 	context     []byte
 	compressor  CertificateCompressor // for our Certificate; nil: none
-	random      [2][32]byte
+	random      [32]byte              // the client's
 }
 
 // NewClient makes the client's engine; its ClientHello is ready in Output once
@@ -101,8 +97,10 @@ func newEngine(c *Config, role attls.Role, tap Tap, log keyLogger) (*Engine, err
 		in: record.NewReader(c.limits()),
 		out: record.NewWriter(record.WriterSettings{MaxPlaintext: c.MaxFragment, PadTo: padTo, NeverFragment: q.NeverFragment,
 			MessagesPerRecord: c.messagesPerRecord()}),
-		events: make([]Event, 0, 4), flight: make([]byte, 0, 1024),
+		events: make([]Event, 0, 4),
 	}
+	e.open()
+	e.flight = make([]byte, 0, 1024)
 	e.first.proof = &e.firstProof
 	e.peer = &e.first
 	// RFC 8446 section 6: an alert is protected as its sender's state is, and a
@@ -110,7 +108,7 @@ func newEngine(c *Config, role attls.Role, tap Tap, log keyLogger) (*Engine, err
 	e.in.AcceptPlaintextAlerts(role == attls.RoleServer || q.AcceptPlaintextAlerts)
 	e.attach(tap)
 	if log != nil {
-		e.keys.log = func(name SecretName, secret []byte) { log(name, e.nego.random[attls.RoleClient][:], secret) }
+		e.keys.log = func(name SecretName, secret []byte) { log(name, e.nego.random[:], secret) }
 	}
 	e.startAttestation()
 	if role == attls.RoleClient {
@@ -181,7 +179,9 @@ func (e *Engine) InputEOF() error {
 // Next returns the next event, or false when there is none.
 func (e *Engine) Next() (Event, bool) {
 	if e.seen == len(e.events) {
-		e.events, e.seen = e.events[:0], 0
+		if e.events, e.seen = e.events[:0], 0; e.split {
+			e.events = nil
+		}
 		return Event{}, false
 	}
 	ev := e.events[e.seen]
@@ -205,6 +205,11 @@ func (e *Engine) Wrote(n int) {
 
 // run goes on until input, an answer or the connection ends.
 func (e *Engine) run() {
+	e.proceed()
+	e.rest()
+}
+
+func (e *Engine) proceed() {
 	for e.err == nil && !e.split {
 		if e.held(e.state.due()) {
 			return
@@ -212,6 +217,7 @@ func (e *Engine) run() {
 		var err *attls.Error
 		switch s := e.state.(type) {
 		case active:
+			e.work()
 			e.state, err = advance(s.step(e))
 		case passive:
 			m, ok, cause := e.nextMessage()
@@ -220,6 +226,7 @@ func (e *Engine) run() {
 				return
 			}
 			if err = cause; err == nil {
+				e.work()
 				e.message = m
 				e.state, err = advance(s.receive(e, &e.message))
 				if err != nil {

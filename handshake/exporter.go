@@ -18,7 +18,7 @@ func (e *Engine) Export(label string, context []byte, length int) ([]byte, error
 // data was offered, at a server where it was accepted. Values are not unique to a
 // connection, as early data can be replayed.
 func (e *Engine) ExportEarly(label string, context []byte, length int) ([]byte, error) {
-	if e.early.exporter.n == 0 {
+	if e.early.earlySecrets == nil || e.early.exporter.n == 0 {
 		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the early exporter secret does not exist")
 	}
 	suite, _ := e.prov.Suite(e.earlySuite())
@@ -32,7 +32,7 @@ func (e *Engine) ExportNamed(exporter, label string, context []byte, length int)
 	if p.Binder.Exporters[exporter] == "" {
 		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the profile defines no exporter %q", exporter)
 	}
-	if e.keys.kdf == nil {
+	if e.keys.kdf == nil && !e.done {
 		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "exporter %q has no secret before ServerHello", exporter)
 	}
 	base, err := p.Binder.Program.Eval(p.Binder.Exporters[exporter], e.role, binderInputs{e: e})

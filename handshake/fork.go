@@ -24,7 +24,7 @@ func (e *Engine) Fork(o ForkOptions) (*Engine, error) {
 		f.random = o.Random
 	}
 	f.in, f.out = e.in.Clone(), e.out.Clone()
-	f.transcript = e.transcript.clone()
+	e.forkOpening(&f)
 	f.keys.own = nil
 	if e.keys.kdf != nil {
 		f.keys.kdf = e.keys.kdf.Suite().KDF()
@@ -45,8 +45,6 @@ func (e *Engine) Fork(o ForkOptions) (*Engine, error) {
 		f.waits[i].auth, f.waits[i].peer = c.answer(f.waits[i].auth), c.peer(f.waits[i].peer)
 	}
 	f.inserted = append([][]byte(nil), e.inserted...)
-	f.flight, f.ext, f.scratch = nil, extensionBuilder{}, scratch{}
-	f.att = e.att.clone()
 	tap := o.Tap
 	if tap == nil && e.tap() != nil {
 		tap = e.tap().Fork()

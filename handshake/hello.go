@@ -9,7 +9,7 @@ import (
 // helloKeys derives everything that follows from ServerHello and switches the
 // keys of both directions.
 func (e *Engine) helloKeys(shared []byte) *attls.Error {
-	e.keys.extract(e.nego.suite, shared, e.transcript.checkpoints)
+	e.keys.extract(e.nego.suite, shared, e.transcript.checkpoints != nil)
 	var sum [maxHash]byte
 	e.keys.handshakeTraffic(e.transcript.sum(sum[:0]))
 	reading := e.keys.handshakeSecret(e.role.Peer())

@@ -26,10 +26,15 @@ type schedule struct {
 	tap Tap
 	log func(SecretName, []byte) // the key log; nil: none
 
+	exporter          secret
+	*handshakeSecrets // nil where nothing after the handshake needs them
+}
+
+// handshakeSecrets are those that lead to the secrets of an established connection.
+type handshakeSecrets struct {
 	handshake, main                  secret
 	clientHandshake, serverHandshake secret
 	clientTraffic, serverTraffic     secret
-	exporter                         secret
 	early                            secret
 	ecdhe                            []byte // kept only when a binder may ask for it
 }

@@ -126,5 +126,6 @@ type scratch struct {
 	verify      message.CertificateVerify
 	finished    message.Finished
 	mac         [maxHash]byte
+	random      [32]byte  // of a server
 	seed        [128]byte // of a key share
 }

@@ -48,11 +48,13 @@ func (e *Engine) HandlePost(ev Event) error {
 	}
 	m, err := message.ParseRaw(ev.Data)
 	if err == nil {
+		e.work()
 		err = e.postHandshake(&m, ev.secret)
 	}
 	if err != nil {
 		e.fail(err.In(m.Kind))
 	}
+	e.rest()
 	return e.failure()
 }
 

@@ -43,6 +43,8 @@ func (e *Engine) RequestAuthentication() error {
 	case e.post.asked == math.MaxUint32:
 		return attls.Errorf(attls.Local, attls.FailLimit, "no certificate_request_context is left").By("RFC 8446 4.3.2")
 	}
+	e.work()
+	defer e.rest()
 	r := authRequest{context: numbered(e.post.asked)}
 	if err := e.requestAttestation(&r); err != nil {
 		return err
@@ -65,6 +67,14 @@ func (e *Engine) sendRequestAgain(r authRequest) *attls.Error {
 	r.raw = m.Append(nil)
 	e.post.requests = append(e.post.requests, r)
 	return e.release(flight{messages: [][]byte{r.raw}})
+}
+
+// authenticatesLater reports whether there can be post-handshake authentication.
+func (e *Engine) authenticatesLater() bool {
+	if e.role == attls.RoleClient {
+		return e.cfg.PostHandshakeAuthentication
+	}
+	return e.sent.Has(attls.RoleClient, attls.KindClientHello, attls.ExtPostHandshakeAuth)
 }
 
 // authenticates reports whether a message belongs to post-handshake authentication.

@@ -20,13 +20,18 @@ import (
 type pskState struct {
 	session  *Session // the one in use; nil: a full handshake
 	standing negotiation.Standing
-	index    int  // of the identity that a server selects
-	wait     Wait // the one for keys
-	request  PSKRequest
+	index    int     // of the identity that a server selects
 	modes    [2]bool // by mode: what the client offers, as the server reads it
-	offers   []PSK   // that a client's last ClientHello holds
 	// resumption is resumption_secret, from which tickets are made.
-	resumption secret
+	resumption   secret
+	*keyQuestion // nil after the handshake
+}
+
+// keyQuestion is how an engine asks for pre-shared keys.
+type keyQuestion struct {
+	wait    Wait
+	request PSKRequest
+	offers  []PSK // that a client's last ClientHello holds
 }
 
 // maxOffered bounds the octets of all identities that a client offers.

@@ -81,12 +81,12 @@ func (s serverWaitClientHello) receive(e *Engine, m *message.Raw) (state, *attls
 		if err := e.resumeRetry(ch, cookie); err != nil {
 			return nil, err
 		}
-		copy(e.nego.random[attls.RoleClient][:], ch.Random)
+		copy(e.nego.random[:], ch.Random)
 		e.note(attls.RoleClient, m.Kind, ch.Extensions)
 		e.ccsAllowed = true
 		e.in.SkipUndecryptable(0)
 	default:
-		copy(e.nego.random[attls.RoleClient][:], ch.Random)
+		copy(e.nego.random[:], ch.Random)
 		e.nego.sessionID = append([]byte(nil), ch.SessionID...)
 		id, err := negotiation.SelectSuite(e.cfg.suites(), ch.CipherSuites, e.cfg.ClientSuites)
 		if err != nil {
@@ -536,7 +536,7 @@ func (s serverHello) step(e *Engine) (state, *attls.Error) {
 			return nil, err
 		}
 	}
-	e.random.Fill(UseServerRandom, 0, e.nego.random[attls.RoleServer][:])
+	e.random.Fill(UseServerRandom, 0, e.scratch.random[:])
 	e.ext.reset()
 	if s.share != nil {
 		e.ext.body(attls.ExtKeyShare, func(b []byte) []byte { return extensions.AppendKeyShareEntry(b, e.nego.group, ours) })
@@ -549,7 +549,7 @@ func (s serverHello) step(e *Engine) (state, *attls.Error) {
 		return nil, err
 	}
 	sh := &e.scratch.serverHello
-	*sh = message.ServerHello{LegacyVersion: attls.VersionTLS12, Random: e.nego.random[attls.RoleServer][:],
+	*sh = message.ServerHello{LegacyVersion: attls.VersionTLS12, Random: e.scratch.random[:],
 		SessionID: e.nego.sessionID, CipherSuite: e.nego.suite.ID, Extensions: e.ext.list(e.cfg.ExtensionOrder)}
 	e.note(attls.RoleServer, attls.KindServerHello, sh.Extensions)
 	if err := e.write(sh); err != nil {

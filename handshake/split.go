@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"attls"
-	"attls/handshake/message"
 )
 
 // establish opens the connection once the handshake is complete.
@@ -40,7 +39,9 @@ func (e *Engine) Split() (*Reader, *Writer) {
 		e.reader.tap, e.writer.tap = shared, shared
 	}
 	e.split = true
-	e.message, e.flight, e.ext, e.scratch = message.Raw{}, nil, extensionBuilder{}, scratch{} // they hold on to buffers
+	if e.seen == len(e.events) {
+		e.events, e.seen = nil, 0
+	}
 	return e.reader, e.writer
 }
 

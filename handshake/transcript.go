@@ -15,20 +15,23 @@ const maxHash = 64
 // transcript is the running Transcript-Hash of RFC 8446 section 4.4.1, with
 // the checkpoints that a profile's binder may ask for.
 type transcript struct {
-	suite *provider.Suite
-	hash  hash.Hash
-	early []byte        // ClientHello1 until the suite is known
-	last  [maxHash]byte // what sum copies from
-	// checkpoints are kept only when a profile binds something.
-	checkpoints bool
-	sums        [binder.PointPostHandshakeCR + 1][maxHash]byte
-	set         [binder.PointPostHandshakeCR + 1]bool
+	suite        *provider.Suite
+	hash         hash.Hash
+	early        []byte        // ClientHello1 until the suite is known
+	last         [maxHash]byte // what sum copies from
+	*checkpoints               // kept only when a profile binds something; otherwise nil
 	// kept are the octets of every message of a handshake with a
 	// HelloRetryRequest, for binders that read one otherwise than RFC 8446 does;
 	// without one all readings agree. first is ClientHello1 until the next message.
 	retried bool
 	first   []byte
 	kept    []keptMessage
+}
+
+// checkpoints are the hashes up to each message that a binder may name.
+type checkpoints struct {
+	sums [binder.PointPostHandshakeCR + 1][maxHash]byte
+	set  [binder.PointPostHandshakeCR + 1]bool
 }
 
 type keptMessage struct {
@@ -50,7 +53,7 @@ func (t *transcript) start(s *provider.Suite) {
 
 // add puts a message with its header into the transcript.
 func (t *transcript) add(p binder.Point, raw []byte) {
-	if t.retried && t.checkpoints {
+	if t.retried && t.checkpoints != nil {
 		t.kept = append(t.kept, keptMessage{point: p, raw: append([]byte(nil), raw...)})
 	}
 	if t.hash == nil {
@@ -70,15 +73,15 @@ func (t *transcript) retry(first []byte) {
 	b[0], b[3] = byte(attls.TypeMessageHash), byte(len(sum))
 	t.hash.Reset()
 	t.hash.Write(b[:4+len(sum)])
-	t.set[binder.PointCH] = false
 	t.retried = true
-	if t.checkpoints {
+	if t.checkpoints != nil {
+		t.set[binder.PointCH] = false
 		t.kept = append(t.kept, keptMessage{point: binder.PointCH, first: true, raw: append([]byte(nil), first...)})
 	}
 }
 
 func (t *transcript) checkpoint(p binder.Point) {
-	if t.checkpoints && p != binder.PointNone {
+	if t.checkpoints != nil && p != binder.PointNone {
 		t.hash.Sum(t.sums[p][:0])
 		t.set[p] = true
 	}
@@ -113,7 +116,7 @@ func (t *transcript) with(dst []byte, s *provider.Suite, more []byte) []byte {
 
 // over returns the hash over a range, or false while its end is not reached.
 func (t *transcript) over(r binder.Range) ([]byte, bool) {
-	if t.hash == nil {
+	if t == nil || t.hash == nil || t.checkpoints == nil {
 		return nil, false
 	}
 	last := binder.PointNone
@@ -149,6 +152,10 @@ func (t *transcript) clone() transcript {
 	}
 	c.early = append([]byte(nil), t.early...)
 	c.kept = append([]keptMessage(nil), t.kept...)
+	if t.checkpoints != nil {
+		sums := *t.checkpoints
+		c.checkpoints = &sums
+	}
 	return c
 }
 

@@ -36,7 +36,7 @@ func TestTranscriptVariants(t *testing.T) {
 			binder.VariantAsSent:  sum("hello1", "retry", "hello2", "server"),
 			binder.VariantCH2SH:   sum("hello2", "server")}},
 	} {
-		tr := transcript{checkpoints: true}
+		tr := transcript{checkpoints: &checkpoints{}}
 		tr.add(binder.PointCH, []byte("hello1"))
 		tr.start(suite)
 		if test.retry {

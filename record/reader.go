@@ -66,10 +66,8 @@ func (r *Reader) Reserve(n int) []byte {
 		r.start, r.end = 0, 0
 	}
 	// A message that still views the record it came in must outlive the move.
-	if len(r.inPlace) > 0 {
-		r.message = append(r.message, r.inPlace...)
-		r.inPlace = nil
-	}
+	r.message = append(r.message, r.inPlace...)
+	r.inPlace = nil // even an empty view would keep the storage
 	if r.end == 0 && len(r.buf) >= 4*n && n >= smallRoom {
 		r.buf = nil // what was not committed may have been written to, so no pool gets it
 	}
@@ -103,7 +101,7 @@ func (r *Reader) Release() {
 		return
 	}
 	readerRooms.give(r.buf, r.used)
-	r.buf, r.start, r.end, r.used = nil, 0, 0, 0
+	r.buf, r.inPlace, r.start, r.end, r.used = nil, nil, 0, 0, 0
 }
 
 // Commit says that n octets were put at the beginning of what Reserve returned.

@@ -12,7 +12,7 @@ import "sync"
 // flight with certificates, for a record, and for several records.
 const (
 	smallRoom  = 1 << 10
-	flightRoom = 19 << 8 // what an allocation of little more than 4096 octets takes
+	flightRoom = 19 << 8  // what an allocation of little more than 4096 octets takes
 	recordRoom = 17 << 10 // MaxPlaintext and maxExpansion fit
 	bulkRoom   = 66 << 10
 )
