@@ -71,12 +71,19 @@ func exported(dir, path string) ([]string, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	l := &lister{prefix: path + ": ", files: token.NewFileSet()}
+	l := &lister{prefix: path + ": ", files: token.NewFileSet(), closed: map[string]bool{}}
+	var files []*ast.File
 	for _, name := range p.GoFiles {
 		file, err := parser.ParseFile(l.files, filepath.Join(dir, name), nil, parser.SkipObjectResolution)
 		if err != nil {
 			return nil, err
 		}
+		files = append(files, file)
+		for _, d := range file.Decls {
+			l.note(d)
+		}
+	}
+	for _, file := range files {
 		for _, d := range file.Decls {
 			l.declaration(d)
 		}
@@ -88,6 +95,31 @@ type lister struct {
 	prefix string
 	files  *token.FileSet
 	lines  []string
+	closed map[string]bool // unexported structs; false: with exported methods
+}
+
+// note remembers the unexported structs through which nobody outside sees anything.
+func (l *lister) note(d ast.Decl) {
+	switch d := d.(type) {
+	case *ast.FuncDecl:
+		if d.Recv != nil && d.Name.IsExported() {
+			l.closed[strings.TrimLeft(l.text(d.Recv.List[0].Type), "*")] = false
+		}
+	case *ast.GenDecl:
+		for _, s := range d.Specs {
+			t, ok := s.(*ast.TypeSpec)
+			if !ok || t.Name.IsExported() {
+				continue
+			}
+			body, ok := t.Type.(*ast.StructType)
+			if _, methods := l.closed[t.Name.Name]; !ok || methods {
+				continue
+			}
+			l.closed[t.Name.Name] = !slices.ContainsFunc(body.Fields.List, func(f *ast.Field) bool {
+				return len(f.Names) == 0 || slices.ContainsFunc(f.Names, func(n *ast.Ident) bool { return n.IsExported() })
+			})
+		}
+	}
 }
 
 func (l *lister) add(format string, args ...any) {
@@ -191,11 +223,11 @@ func (l *lister) typeSpec(s *ast.TypeSpec) {
 }
 
 // fields lists exported fields and methods, and embedded types, whose names others
-// see through them. An interface with unexported methods says so: nobody outside can
+// see through them, unless there are none. An interface with unexported methods says so: nobody outside can
 // implement it.
 func (l *lister) fields(of string, f *ast.FieldList) {
 	for _, field := range f.List {
-		if len(field.Names) == 0 {
+		if len(field.Names) == 0 && !l.closed[strings.TrimLeft(l.text(field.Type), "*")] {
 			l.add("type %s, embedded %s", of, l.text(field.Type))
 		}
 		for _, n := range field.Names {
@@ -233,7 +265,9 @@ func difference(before, now []string) string {
 func TestExported(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "p.go"), []byte(`package p
-type T struct { A, b int; F func(); io.Reader }
+type T struct { A, b int; F func(); io.Reader; *hidden; u; seen }
+type hidden struct { a int }
+type seen struct { a int }
 type I interface { M(x int) error; hidden() }
 type G[K comparable] map[K]int
 type u struct{ A int }
@@ -241,6 +275,7 @@ type L = T
 func (t *T) M(a, b int) (err error) { return nil }
 func (T) m() {}
 func (u) M() {}
+func (*seen) M() {}
 func F() {}
 const ( A int = iota; B; c )
 const S = "s"
@@ -255,7 +290,7 @@ var V = map[string]int{"a": 1}
 	for i, line := range lines {
 		lines[i] = strings.TrimPrefix(line, "p: ")
 	}
-	want := []string{"type T struct", "type T, A int", "type T, F func()", "type T, embedded io.Reader", "type I interface",
+	want := []string{"type T struct", "type T, A int", "type T, F func()", "type T, embedded io.Reader", "type T, embedded u", "type T, embedded seen", "type I interface",
 		"type I, M(x int) error", "type I, unexported method", "type G[K comparable] map[K]int", "type L = T",
 		"func (*T) M(a, b int) (err error)", "func F()", "const A int = iota", "const B int", `const S = "s"`, "var V = map[string]int{…}"}
 	if d := difference(slices.Sorted(slices.Values(want)), slices.Sorted(slices.Values(lines))); d != "" {
