@@ -142,7 +142,7 @@ func (l lister) Message(d handshake.Direction, m *message.Raw, _ *handshake.Plan
 
 func (l lister) Fork() handshake.Tap { return l }
 
-// A tap of one's own sees every message and may change it.
+// A tap of your own sees every message and may change it.
 func ExampleTap() {
 	ca, credential := demoIdentity()
 	c, s := net.Pipe()

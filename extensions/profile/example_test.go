@@ -26,3 +26,20 @@ func ExampleDiff() {
 	// switches.hrr: c, d
 	// switches.tik_claim: challenge, separate
 }
+
+// Load a draft revision and see where its structures travel.
+func ExampleLoad() {
+	p, err := profile.Load("early-attestation-06", profile.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, s := range p.Slots {
+		fmt.Println("the", s.Attester, "attests: offered in", s.Offer.Message, "and chosen in", s.Choice.Message)
+	}
+	_, err = profile.Load("early-attestation-60", profile.Options{})
+	fmt.Println(err)
+	// Output:
+	// the server attests: offered in ClientHello and chosen in EncryptedExtensions
+	// the client attests: offered in ClientHello and chosen in CertificateRequest
+	// early-attestation-60: no profile is named "early-attestation-60"; did you mean early-attestation-00?
+}
