@@ -96,9 +96,9 @@ func Example_appraiser() {
 			return
 		}
 		failure, reason := v.Refusal(time.Now())
-		fmt.Printf("%s: status %q, failure %q %s\n", challenge, v.Status, failure, reason)
+		fmt.Printf("%s: status %q, failure %q, reason %q\n", challenge, v.Status, failure, reason)
 	}
 	// Output:
-	// challenge: status "affirming", failure ""
-	// another: status "", failure "attestation.binder_mismatch" the quote has another challenge
+	// challenge: status "affirming", failure "", reason ""
+	// another: status "", failure "attestation.binder_mismatch", reason "the quote has another challenge"
 }
