@@ -11,7 +11,7 @@ FUZZ_TIME    ?= 10s
 COMMIT = $(shell git rev-parse HEAD 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-quick race lint lint-all deadcode spec interop fuzz release api
+.PHONY: help build test test-quick race lint lint-all deadcode spec interop fuzz release api picture
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ fuzz: ## run each native fuzz target for FUZZ_TIME (10s)
 
 release: ## build attls for Linux, macOS and Windows into dist, with SHA256SUMS
 	./release.sh dist
+
+picture: ## draw docs/demo.svg, the picture of README.md
+	COLUMNS=96 go run ./cmd/attls demo | go run ./internal/documents/picture > docs/demo.svg.new
+	mv docs/demo.svg.new docs/demo.svg
 
 api: ## write docs/api.txt, the list of exported names, anew
 	go test ./internal/api -run TestAPI -count=1 -update

@@ -22,26 +22,59 @@ func TestMain(m *testing.M) {
 
 // varies is what differs from run to run in the output of a command, and how many
 // cases a grid has, to which every new fault adds.
-var varies = regexp.MustCompile(`in [0-9.]+ s\b|\d+ cases\b|mine( +\d+){4}\b|\b[0-9a-f]{16,}(…[0-9a-f]{8})?\b`)
+var varies = regexp.MustCompile(`in [0-9.]+ s\b|\d+ cases\b|(mine|attestation-\d+)( +\d+){4}\b|\b[0-9a-f]{16,}(…[0-9a-f]{8})?\b`)
 
 // TestTutorial runs every command of docs/profiles.md, in its order and in one
-// directory, and compares what it prints. A line … in the document stands for any
+// directory, and compares what it prints. A line … in the document means any
 // number of lines. The file that the document edits is the one in testdata.
 func TestTutorial(t *testing.T) {
-	if _, err := exec.LookPath("sed"); err != nil {
-		t.Skip("the commands of the document need sed")
-	}
-	blob, err := os.ReadFile("../../docs/profiles.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	mine, err := os.ReadFile("testdata/mine.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc := string(blob)
+	doc := document(t, "docs/profiles.md")
 	if !strings.Contains(doc, "```yaml\n"+string(mine)+"```\n") {
 		t.Error("the file in the document is not testdata/mine.yaml")
+	}
+	commands := runDocument(t, doc, func(dir, line string) {
+		if strings.HasPrefix(line, "attls profile new ") { // what the reader edits next
+			if err := os.WriteFile(filepath.Join(dir, "mine.yaml"), mine, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if commands < 10 {
+		t.Errorf("%d commands", commands)
+	}
+}
+
+// TestREADMEAndTour run the commands that README.md and docs/tour.md show with
+// their output.
+func TestREADMEAndTour(t *testing.T) {
+	for name, least := range map[string]int{"README.md": 3, "docs/tour.md": 7} {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			if n := runDocument(t, document(t, name), nil); n < least {
+				t.Errorf("%d commands", n)
+			}
+		})
+	}
+}
+
+func document(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// runDocument runs the commands of a document in a directory of their own, compares
+// what they print, and returns how many there were. after is called behind each.
+func runDocument(t *testing.T, doc string, after func(dir, line string)) (commands int) {
+	t.Helper()
+	if _, err := exec.LookPath("sed"); err != nil {
+		t.Skip("the commands of the documents need sed")
 	}
 	dir := t.TempDir()
 	self, err := os.Executable()
@@ -51,7 +84,6 @@ func TestTutorial(t *testing.T) {
 	if err := os.Symlink(self, filepath.Join(dir, "attls")); err != nil {
 		t.Skip("no symbolic links here: ", err)
 	}
-	commands := 0
 	for _, block := range regexp.MustCompile("(?s)```console\n(.*?)```").FindAllStringSubmatch(doc, -1) {
 		for _, part := range strings.Split("\n"+block[1], "\n$ ")[1:] {
 			line, want, _ := strings.Cut(part, "\n")
@@ -63,16 +95,12 @@ func TestTutorial(t *testing.T) {
 				t.Errorf("$ %s\n%s\nthe document has\n%s", line, out, want)
 			}
 			commands++
-			if strings.HasPrefix(line, "attls profile new ") { // what the reader edits next
-				if err := os.WriteFile(filepath.Join(dir, "mine.yaml"), mine, 0o600); err != nil {
-					t.Fatal(err)
-				}
+			if after != nil {
+				after(dir, line)
 			}
 		}
 	}
-	if commands < 10 {
-		t.Errorf("%d commands", commands)
-	}
+	return commands
 }
 
 // matches compares output with that of a document, where … stands for lines.
