@@ -43,7 +43,7 @@ type Format struct {
 	// (draft-ietf-rats-ar4si) that a verdict on this Evidence can set.
 	Says []string
 	// Machine says how the Evidence is shown to come from the same machine as
-	// Evidence of another format beside it; empty: it cannot be shown.
+	// accompanying Evidence of another format; empty: it cannot be shown.
 	Machine string
 	// Unsigned says which octets no signature covers, and why that does no harm;
 	// empty: none.
