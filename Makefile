@@ -11,7 +11,7 @@ FUZZ_TIME    ?= 10s
 COMMIT = $(shell git rev-parse HEAD 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-quick race lint lint-all deadcode spec interop fuzz release api picture
+.PHONY: help build test test-quick race lint lint-all deadcode spec interop pages fuzz release api picture
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ spec: ## generate SPEC.md and the other generated files, and prove that each cas
 interop: ## meet other stacks: OpenSSL, GnuTLS, NSS and the patched mbedTLS where they are installed
 	ATTLS_INTEROP=full go test -count=1 -run 'Test(GnuTLS|NSS|OpenSSLSessions)$$' ./handshake
 	go run ./cmd/attls conform --faults
+
+pages: ## try the pages of reports in headless Chromium; pictures go to ATTLS_PICTURES
+	cd conformance/report/browsertest && go test -count=1 ./...
 
 fuzz: ## run each native fuzz target for FUZZ_TIME (10s)
 	@go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}' ./... | while read -r package directory; do \

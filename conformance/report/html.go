@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"embed"
 	"encoding/base64"
 	"encoding/json"
@@ -41,16 +42,26 @@ func text(name string) string {
 }
 
 // WriteHTML writes the report as a page that needs no other file. The same
-// report gives the same octets. Text of peers is made printable.
+// report gives the same octets. Text of peers is made printable, and shortened to
+// 2000 octets; lists of a run end after 500 elements.
 func (r *Report) WriteHTML(w io.Writer) error {
-	return page.Execute(gate.New(w), view{Report: r, CSS: template.CSS(text("page.css")), JS: template.JS(text("page.js"))})
+	short, shortened := r.bounded()
+	return page.Execute(gate.New(w), view{Report: short, shortened: shortened, CSS: template.CSS(text("page.css")), JS: template.JS(text("page.js"))})
 }
 
 // view is what the template reads.
 type view struct {
 	*Report
-	CSS template.CSS
-	JS  template.JS
+	shortened map[int]bool // runs of which the page does not have everything
+	CSS       template.CSS
+	JS        template.JS
+}
+
+// ScriptHash is what the page's policy (Content Security Policy, 2.3.1) calls its one
+// script. No other one runs, whatever comes into the page.
+func (v view) ScriptHash() string {
+	sum := sha256.Sum256([]byte(v.JS))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // blockRuns is the number of runs that share a block.
@@ -212,7 +223,7 @@ func (v view) Shown() []shown {
 	for _, o := range Outcomes {
 		for i := range v.Runs {
 			if v.Runs[i].Outcome == o {
-				list = append(list, shown{&v.Runs[i], len(list), v.Report})
+				list = append(list, shown{&v.Runs[i], len(list), v.Report, v.shortened[i]})
 			}
 		}
 	}
@@ -222,8 +233,9 @@ func (v view) Shown() []shown {
 // shown is a run on the page.
 type shown struct {
 	*Run
-	N      int
-	report *Report
+	N         int
+	report    *Report
+	Shortened bool
 }
 
 func (s shown) Profile() string { return profileOf(s.Run) }

@@ -47,7 +47,7 @@
       const back = isChosen(b);
       for (const key of keys(b)) chosen[key] = back ? "" : b.dataset[key];
       apply();
-      if (!back) document.querySelector(".filter").scrollIntoView({ behavior: "smooth" });
+      if (!back) document.querySelector(".filter").scrollIntoView();
     });
   }
   const clear = () => {
@@ -58,11 +58,16 @@
   search.addEventListener("input", apply);
   document.getElementById("clear").addEventListener("click", clear);
   addEventListener("keydown", (e) => {
-    if (e.key === "/" && document.activeElement !== search) {
+    if (e.key === "/" && !e.ctrlKey && !e.metaKey && !e.altKey && document.activeElement !== search) {
       e.preventDefault();
       search.focus();
     } else if (e.key === "Escape" && document.activeElement === search) clear();
   });
+
+  // A table that a phone shows as boxes stays a table for a screen reader.
+  for (const [selector, role] of [["table", "table"], ["thead, tbody", "rowgroup"], ["tr", "row"], ["td", "cell"], ["th[scope=col]", "columnheader"], ["th[scope=row]", "rowheader"]]) {
+    for (const e of document.querySelectorAll(selector.split(", ").map((s) => s === "table" ? "table.stacked" : ".stacked " + s).join(", "))) e.setAttribute("role", role);
+  }
 
   // Each command gets a button that copies it, a run's when the run is opened.
   function copying(line) {
@@ -102,11 +107,17 @@
   }
   list.addEventListener("toggle", (e) => { if (e.target.open) fill(e.target); }, true);
 
-  document.getElementById("theme").addEventListener("click", () => {
-    const root = document.documentElement;
-    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    root.dataset.theme = dark ? "light" : "dark";
+  const theme = document.getElementById("theme");
+  const root = document.documentElement;
+  const dark = () => root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  const tell = () => theme.setAttribute("aria-pressed", dark());
+  theme.addEventListener("click", () => {
+    root.dataset.theme = dark() ? "light" : "dark";
+    tell();
   });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", tell);
+  tell();
+
   // A link to #run-12 opens that run.
   const open = () => {
     const run = document.getElementById(location.hash.slice(1));

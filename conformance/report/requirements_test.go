@@ -67,7 +67,7 @@ func TestRequirementsShown(t *testing.T) {
 	if err := r.WriteJUnit(&junit); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`class="cell deviation" data-requirement="A 2" data-receiver="mbedtls as server">1 of 2<`,
+	for _, want := range []string{`class="cell deviation" data-requirement="A 2" data-receiver="mbedtls as server" aria-pressed="false">1 of 2<`,
 		`it is about &lt;nobody&gt;`, `4 rows`[2:], `data-rows="A 1|A 2"`, `data-to="mbedtls as server"`, `<span class="rule">A 2</span>`, `The client must take it.`, `mbedtls as client`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page lacks %s", want)
