@@ -165,7 +165,7 @@ func TestProfilePlacement(t *testing.T) {
 	offer := []extensions.Offer{{Message: attls.KindClientHello, Extension: own}}
 	row := extensions.Row{Type: own, Name: "attestation", Placements: []extensions.Placement{
 		{Message: attls.KindClientHello},
-		{Message: attls.KindCertificate, FirstEntryOnly: true, OfferedBy: [2][]extensions.Offer{attls.RoleServer: offer}},
+		{Message: attls.KindCertificate, Entries: extensions.EntriesFirst, OfferedBy: [2][]extensions.Offer{attls.RoleServer: offer}},
 		{Message: attls.KindEncryptedExtensions, Unsolicited: true, OfferedBy: [2][]extensions.Offer{attls.RoleServer: offer}},
 		{Message: attls.KindCertificateRequest, PostHandshake: true, OfferedBy: [2][]extensions.Offer{attls.RoleServer: offer}},
 	}}

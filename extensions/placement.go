@@ -14,16 +14,24 @@ type Offer struct {
 	Extension attls.ExtensionType
 }
 
+// Entries says in which CertificateEntry of a Certificate an extension may appear.
+type Entries uint8
+
+const (
+	EntriesAny   Entries = iota
+	EntriesFirst         // the end-entity entry only
+)
+
 // Placement is one message in which an extension may stand.
 type Placement struct {
 	Message attls.MessageKind
 	// OfferedBy is indexed by the role of the sender: any of the offers, sent by
 	// the other role, makes the extension solicited. Empty: none is needed.
-	OfferedBy      [2][]Offer
-	Unsolicited    bool // accepted though nothing offered it
-	FirstEntryOnly bool // of CertificateEntry
-	PostHandshake  bool
-	Empty          bool // the body has no octet
+	OfferedBy     [2][]Offer
+	Unsolicited   bool    // accepted though nothing offered it
+	Entries       Entries // of CertificateEntry
+	PostHandshake bool    // also in post-handshake authentication
+	Empty         bool    // the body has no octet
 }
 
 // Row is an extension with all its placements.
@@ -33,7 +41,8 @@ type Row struct {
 	Placements []Placement
 }
 
-func (r *Row) in(k attls.MessageKind) *Placement {
+// In is the placement in a message; nil: the extension does not belong there.
+func (r *Row) In(k attls.MessageKind) *Placement {
 	for i := range r.Placements {
 		if r.Placements[i].Message == k {
 			return &r.Placements[i]
@@ -264,7 +273,7 @@ func (t *Table) checkBody(kind attls.MessageKind, x *Extension) *attls.Error {
 	if !known || len(x.Body) == 0 || t.off == rule.BodyEmpty {
 		return nil
 	}
-	if p := row.in(kind); p == nil || !p.Empty {
+	if p := row.In(kind); p == nil || !p.Empty {
 		return nil
 	}
 	return attls.Errorf(attls.Malformed, attls.FailTrailing, "%d octets are left over", len(x.Body)).At(x.Offset).By("RFC 8446 6.2")
@@ -289,14 +298,14 @@ func (t *Table) checkOne(kind attls.MessageKind, sender attls.Role, entry int, p
 		}
 		return nil // ClientHello, CertificateRequest, NewSessionTicket: ignored
 	}
-	p := row.in(kind)
+	p := row.In(kind)
 	if (p == nil || postHandshake && !p.PostHandshake) && t.off == rule.ExtensionInPlace {
 		return nil
 	}
 	if p == nil || postHandshake && !p.PostHandshake {
 		return attls.Errorf(attls.Violation, attls.FailWrongMessage, "must not stand in this message").By("RFC 8446 4.2")
 	}
-	if p.FirstEntryOnly && entry > 0 {
+	if p.Entries == EntriesFirst && entry > 0 {
 		return attls.Errorf(attls.Violation, attls.FailMisplaced, "stands in CertificateEntry %d; it belongs to the first", entry)
 	}
 	if p.Unsolicited || len(p.OfferedBy[sender]) == 0 {

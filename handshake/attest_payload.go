@@ -182,7 +182,7 @@ func (e *Engine) readPayload(ct *message.Certificate, c *profile.Credential, to 
 	}
 	switch c.Carrier {
 	case profile.CarrierCertData:
-		if c.Entries == profile.EntriesFirst && len(ct.Entries) != 1 {
+		if c.Entries == extensions.EntriesFirst && len(ct.Entries) != 1 {
 			if err := e.attestationFailure(attls.FailMisplaced, "%d entries; the payload stands in exactly one", len(ct.Entries)); err != nil {
 				return err.Under("certificate_list")
 			}

@@ -339,22 +339,7 @@ func (c *Config) placement() (*extensions.Table, *attls.Error) {
 				c.table = rule.Without(c.table, r)
 			}
 		}
-		rows := make([]extensions.Row, 0, len(c.profile().Extensions))
-		for _, x := range c.profile().Extensions {
-			row := extensions.Row{Type: x.Type, Name: x.Name}
-			for _, p := range x.Placements {
-				to := extensions.Placement{Message: p.Message, Unsolicited: p.Unsolicited,
-					FirstEntryOnly: p.Entries == profile.EntriesFirst, PostHandshake: p.PostHandshake}
-				for role, offers := range p.OfferedBy {
-					for _, o := range offers {
-						to.OfferedBy[role] = append(to.OfferedBy[role], extensions.Offer(o))
-					}
-				}
-				row.Placements = append(row.Placements, to)
-			}
-			rows = append(rows, row)
-		}
-		table, err := c.table.With(rows...)
+		table, err := c.table.With(c.profile().Extensions...)
 		if err != nil {
 			c.err = attls.Errorf(attls.Local, attls.FailConfiguration, "profile %s: %v", c.profile().ID, err)
 			return

@@ -617,11 +617,11 @@ func (c *circumstance) firstEntryOnly() bool {
 	row := c.credential()
 	switch row.Carrier {
 	case profile.CarrierCertData:
-		return row.Entries == profile.EntriesFirst
+		return row.Entries == extensions.EntriesFirst
 	case profile.CarrierExtension:
 		x, ok := c.p.Extension(row.Extension)
-		return ok && slices.ContainsFunc(x.Placements, func(l profile.Placement) bool {
-			return l.Message == attls.KindCertificate && l.Entries == profile.EntriesFirst
+		return ok && slices.ContainsFunc(x.Placements, func(l extensions.Placement) bool {
+			return l.Message == attls.KindCertificate && l.Entries == extensions.EntriesFirst
 		})
 	}
 	return false
@@ -854,7 +854,7 @@ func tryUnsolicited(c *circumstance) *attempt {
 // offered it.
 func (c *circumstance) unsolicited(at profile.Place) bool {
 	x, ok := c.p.Extension(at.Extension)
-	return ok && slices.ContainsFunc(x.Placements, func(l profile.Placement) bool { return l.Message == at.Message && l.Unsolicited })
+	return ok && slices.ContainsFunc(x.Placements, func(l extensions.Placement) bool { return l.Message == at.Message && l.Unsolicited })
 }
 
 func tryCodePoint(c *circumstance) *attempt {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"attls"
+	"attls/extensions"
 	"attls/extensions/schema"
 )
 
@@ -400,7 +401,7 @@ func (c *compiler) credentials() {
 	for _, e := range c.doc.under("bind", "credentials") {
 		get := func(key string) []string { return []string{"bind", "credentials", e.key, key} }
 		k := Credential{Kind: CredentialKind(kindWords.find(e.key).value),
-			Entries:      Entries(c.word(oneEntryWords, int(EntriesAny), get("entries")...)),
+			Entries:      extensions.Entries(c.word(oneEntryWords, int(extensions.EntriesAny), get("entries")...)),
 			Negotiated:   c.word(negotiatedWords, no, get("negotiated_by")...) == yes,
 			KeyFrom:      KeySource(c.word(keyWords, int(KeyFromX509), get("key_from")...)),
 			PKIX:         c.word(pkixWords, yes, get("pkix")...) == yes,

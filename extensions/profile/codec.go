@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"attls"
+	"attls/extensions"
 	"attls/extensions/profile/binder"
 	"attls/extensions/schema"
 )
@@ -106,7 +107,7 @@ func (p *Profile) Credential(k CredentialKind) (*Credential, bool) {
 }
 
 // Extension finds an extension by number.
-func (p *Profile) Extension(t attls.ExtensionType) (*Extension, bool) {
+func (p *Profile) Extension(t attls.ExtensionType) (*extensions.Row, bool) {
 	for i := range p.Extensions {
 		if p.Extensions[i].Type == t {
 			return &p.Extensions[i], true

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"attls"
+	"attls/extensions"
 	"attls/extensions/schema"
 )
 
@@ -378,7 +379,7 @@ func (c *compiler) extensions() {
 	for _, e := range c.doc.under("extensions") {
 		n, ok := c.numberOf("extensions", e.key, e.pos)
 		if ok {
-			c.p.Extensions = append(c.p.Extensions, Extension{Name: e.key, Type: attls.ExtensionType(n)})
+			c.p.Extensions = append(c.p.Extensions, extensions.Row{Name: e.key, Type: attls.ExtensionType(n)})
 		}
 	}
 	if c.problems.Err() != nil {
@@ -404,10 +405,10 @@ func (c *compiler) extensions() {
 	}
 }
 
-func (c *compiler) placement(x *Extension, kind attls.MessageKind, e *entry) Placement {
-	p := Placement{Message: kind}
+func (c *compiler) placement(x *extensions.Row, kind attls.MessageKind, e *entry) extensions.Placement {
+	p := extensions.Placement{Message: kind}
 	if v := e.value.get("entries"); v != nil {
-		p.Entries = Entries(entriesWords.value(v))
+		p.Entries = extensions.Entries(entriesWords.value(v))
 		if kind != attls.KindCertificate {
 			c.fail(v.pos, ProblemValue, "only certificate has entries")
 		}
@@ -458,8 +459,8 @@ func answers(k attls.MessageKind) bool {
 }
 
 // offers reads a list of message.extension; a message alone means this extension.
-func (c *compiler) offers(x *Extension, v *value, kind attls.MessageKind, sender attls.Role) []Offer {
-	var list []Offer
+func (c *compiler) offers(x *extensions.Row, v *value, kind attls.MessageKind, sender attls.Role) []extensions.Offer {
+	var list []extensions.Offer
 	own := false
 	for _, i := range v.items {
 		name, ext, other := strings.Cut(i.text, ".")
@@ -472,7 +473,7 @@ func (c *compiler) offers(x *Extension, v *value, kind attls.MessageKind, sender
 			c.fail(i.pos, ProblemPath, "%s in the %s's %s cannot answer %s: both come from the same end", x.Name, sender, kind.Name(), name)
 			continue
 		}
-		o := Offer{m, x.Type}
+		o := extensions.Offer{Message: m, Extension: x.Type}
 		if !c.offerable(o, x, kind, sender, i) {
 			continue
 		}
@@ -494,7 +495,7 @@ func (c *compiler) offers(x *Extension, v *value, kind attls.MessageKind, sender
 }
 
 // extension finds an extension of the profile by name.
-func (c *compiler) extension(name string, v *value) (*Extension, bool) {
+func (c *compiler) extension(name string, v *value) (*extensions.Row, bool) {
 	var known []string
 	for i := range c.p.Extensions {
 		if c.p.Extensions[i].Name == name {
@@ -514,7 +515,7 @@ const container = 65535 - 4
 const messageSize = 1<<24 - 1
 
 // bodiesOf makes the codecs of an extension in one message.
-func (c *compiler) bodiesOf(x *Extension, kind attls.MessageKind, m, ext *entry) {
+func (c *compiler) bodiesOf(x *extensions.Row, kind attls.MessageKind, m, ext *entry) {
 	v := m.value.get("body")
 	if v == nil {
 		v = ext.value.get("body")

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"attls"
+	"attls/extensions"
 )
 
 // TestEveryProfileLoads also knows every warning.
@@ -197,7 +198,7 @@ types: |
 		}
 	}
 	x, _ := p.Extension(typeOf(t, p, "attestation"))
-	if len(x.Placements) != 1 || !x.Placements[0].PostHandshake || x.Placements[0].Entries != EntriesFirst {
+	if len(x.Placements) != 1 || !x.Placements[0].PostHandshake || x.Placements[0].Entries != extensions.EntriesFirst {
 		t.Errorf("%+v", x)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"attls"
+	"attls/extensions"
 	"attls/extensions/profile/binder"
 	"attls/extensions/schema"
 	"attls/internal/rule"
@@ -61,36 +62,6 @@ type Scheme struct {
 	Format     Format // of the Evidence
 	Verifier   []byte // of the Attestation Results (verifier_identity)
 	Wire       []byte // the element as it stands on the wire; set by decoding and by Profile.EncodeScheme
-}
-
-// Extension is one extension of a profile with its placement.
-type Extension struct {
-	Name       string
-	Type       attls.ExtensionType
-	Placements []Placement
-}
-
-// Entries says in which CertificateEntry an extension may stand.
-type Entries uint8
-
-const (
-	EntriesAny   Entries = iota
-	EntriesFirst         // the end-entity entry only
-)
-
-// Offer names what the peer must have sent before: an extension in a message.
-type Offer struct {
-	Message   attls.MessageKind
-	Extension attls.ExtensionType
-}
-
-// Placement is one message in which an extension may stand.
-type Placement struct {
-	Message       attls.MessageKind
-	OfferedBy     [2][]Offer // by the role of the sender; any one suffices; empty: needs no offer
-	Unsolicited   bool       // `offered_by: any`: accepted though nothing offered it
-	Entries       Entries
-	PostHandshake bool // also in post-handshake authentication
 }
 
 // AddedMessage is a handshake message that a profile adds. It is sent by an
@@ -148,7 +119,7 @@ type Credential struct {
 	Extension       attls.ExtensionType // CarrierExtension
 	Message         int                 // CarrierMessage: index into Profile.Messages
 	MaxPayload      int                 // octets; the tightest bound around the field
-	Entries         Entries             // KindAlone: EntriesFirst means exactly one entry
+	Entries         extensions.Entries  // KindAlone: EntriesFirst means exactly one entry
 	CertificateType attls.CertificateType
 	Negotiated      bool // RFC 7250 extensions must agree on the type as well
 	KeyFrom         KeySource
@@ -337,7 +308,7 @@ type Profile struct {
 	Date             string
 	Status           string
 	Note             string
-	Extensions       []Extension
+	Extensions       []extensions.Row
 	Messages         []AddedMessage
 	Slots            []Slot
 	Credentials      []Credential

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"attls"
+	"attls/extensions"
 )
 
 // What a profile places somewhere is sent at some time, and what answers comes
@@ -31,7 +32,7 @@ func order(k attls.MessageKind, sender attls.Role) int {
 }
 
 // offerable refuses what cannot have been sent before the answer to it.
-func (c *compiler) offerable(o Offer, x *Extension, kind attls.MessageKind, sender attls.Role, v *value) bool {
+func (c *compiler) offerable(o extensions.Offer, x *extensions.Row, kind attls.MessageKind, sender attls.Role, v *value) bool {
 	switch {
 	case o.Message == attls.KindHelloRetryRequest:
 		c.fail(v.pos, ProblemPath, "%s: most handshakes have no hello_retry_request, so it can offer nothing", v.text)
@@ -81,7 +82,7 @@ func (c *compiler) answerable() {
 			continue
 		}
 		x, _ := c.p.Extension(b.ext)
-		p := x.placement(b.kind)
+		p := x.In(b.kind)
 		offers := p.OfferedBy[b.sender]
 		if p.Unsolicited || len(offers) == 0 {
 			continue
@@ -91,7 +92,7 @@ func (c *compiler) answerable() {
 			need = c.carriedFor(b)
 		}
 		for _, slot := range need {
-			if s := &c.p.Slots[slot]; !slices.ContainsFunc(offers, func(o Offer) bool { return c.isSent(o, b.sender.Peer(), slot) }) {
+			if s := &c.p.Slots[slot]; !slices.ContainsFunc(offers, func(o extensions.Offer) bool { return c.isSent(o, b.sender.Peer(), slot) }) {
 				c.fail(b.pos, ProblemPath, "%s in %s answers nothing that is sent where only slot %s is used, so the peer would refuse it", b.name, b.kind.Name(), s.Name).Advice =
 					"name in offered_by what is sent with " + s.Name + ", or say offered_by: any"
 			}
@@ -99,17 +100,8 @@ func (c *compiler) answerable() {
 	}
 }
 
-func (x *Extension) placement(k attls.MessageKind) *Placement {
-	for i := range x.Placements {
-		if x.Placements[i].Message == k {
-			return &x.Placements[i]
-		}
-	}
-	return nil
-}
-
 // isSent reports whether an offer is sent whenever a slot is in use.
-func (c *compiler) isSent(o Offer, sender attls.Role, slot int) bool {
+func (c *compiler) isSent(o extensions.Offer, sender attls.Role, slot int) bool {
 	b := c.codec.bodies[site{o.Message, sender, o.Extension}]
 	return b != nil && b.uses(slot)
 }
@@ -143,7 +135,7 @@ func (c *compiler) companions() {
 				continue
 			}
 			x, _ := c.p.Extension(answer.ext)
-			if !slices.Contains(x.placement(answer.kind).OfferedBy[answer.sender], Offer{b.kind, b.ext}) {
+			if !slices.Contains(x.In(answer.kind).OfferedBy[answer.sender], extensions.Offer{Message: b.kind, Extension: b.ext}) {
 				continue
 			}
 			for _, slot := range append(c.codec.slotsOf(answer), c.carriedFor(answer)...) {
@@ -225,7 +217,7 @@ func (c *compiler) attestsLater(s *Slot) bool {
 			continue
 		}
 		x, _ := c.p.Extension(row.Extension)
-		if p := x.placement(attls.KindCertificate); p != nil && p.PostHandshake {
+		if p := x.In(attls.KindCertificate); p != nil && p.PostHandshake {
 			return true
 		}
 	}
@@ -234,7 +226,7 @@ func (c *compiler) attestsLater(s *Slot) bool {
 
 func (c *compiler) standsLater(at Place, what string, v *value) {
 	x, _ := c.p.Extension(at.Extension)
-	if p := x.placement(at.Message); !p.PostHandshake {
+	if p := x.In(at.Message); !p.PostHandshake {
 		c.fail(v.pos, ProblemRule, "%s is sent again after the handshake, where %s has no place in %s", what, x.Name, at.Message.Name()).Advice =
 			"say also_in: [post_handshake] there"
 	}

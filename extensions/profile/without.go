@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"attls"
+	"attls/extensions"
 	"attls/internal/rule"
 )
 
@@ -86,19 +87,19 @@ var parameters = map[rule.Rule]func(*Profile){
 	rule.ExporterApart:         func(p *Profile) { p.Binder.Exporters = nil },
 	rule.BinderFormula:         func(p *Profile) { p.Binder.Challenge = [2][2]string{} },
 	rule.CredentialFirst: func(p *Profile) {
-		p.eachCredential(func(c *Credential) { c.Entries = EntriesAny })
-		p.eachPlacement(func(l *Placement) { l.Entries = EntriesAny })
+		p.eachCredential(func(c *Credential) { c.Entries = extensions.EntriesAny })
+		p.eachPlacement(func(l *extensions.Placement) { l.Entries = extensions.EntriesAny })
 	},
 	rule.CredentialPlaced: func(p *Profile) {
 		p.eachCredential(func(c *Credential) { c.Carrier = CarrierCertData })
 	},
 	rule.KeyPermitted:       func(p *Profile) { p.eachCredential(func(c *Credential) { c.Keys = nil }) },
-	rule.ExtensionSolicited: func(p *Profile) { p.eachPlacement(func(l *Placement) { l.Unsolicited = true }) },
+	rule.ExtensionSolicited: func(p *Profile) { p.eachPlacement(func(l *extensions.Placement) { l.Unsolicited = true }) },
 	rule.ExtensionInPlace: func(p *Profile) {
 		p.Extensions = slices.Clone(p.Extensions)
 		for i := range p.Extensions {
 			x := &p.Extensions[i]
-			x.Placements = append(slices.Clone(x.Placements), Placement{Message: attls.KindServerHello, Unsolicited: true})
+			x.Placements = append(slices.Clone(x.Placements), extensions.Placement{Message: attls.KindServerHello, Unsolicited: true})
 		}
 	},
 	rule.GrammarBounds: func(p *Profile) {
@@ -125,7 +126,7 @@ func (p *Profile) eachCredential(change func(*Credential)) {
 	}
 }
 
-func (p *Profile) eachPlacement(change func(*Placement)) {
+func (p *Profile) eachPlacement(change func(*extensions.Placement)) {
 	p.Extensions = slices.Clone(p.Extensions)
 	for i := range p.Extensions {
 		x := &p.Extensions[i]

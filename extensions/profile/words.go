@@ -1,5 +1,7 @@
 package profile
 
+import "attls/extensions"
+
 // word is one value that a key takes, with the constant it stands for.
 type word struct {
 	name  string
@@ -52,11 +54,11 @@ var (
 		{"alone", int(KindAlone), "the CMW takes the certificate's place"},
 		{"x509", int(KindX509), "the CMW goes beside an X.509 certificate"}}
 	entriesWords = words{
-		{"any", int(EntriesAny), "in any CertificateEntry"},
-		{"first", int(EntriesFirst), "in the end-entity's entry only; elsewhere it is misplaced"}}
+		{"any", int(extensions.EntriesAny), "in any CertificateEntry"},
+		{"first", int(extensions.EntriesFirst), "in the end-entity's entry only; elsewhere it is misplaced"}}
 	oneEntryWords = words{
-		{"any", int(EntriesAny), "any number of entries; the first counts"},
-		{"1", int(EntriesFirst), "exactly one CertificateEntry"}}
+		{"any", int(extensions.EntriesAny), "any number of entries; the first counts"},
+		{"1", int(extensions.EntriesFirst), "exactly one CertificateEntry"}}
 	unknownArmWords = words{
 		{"decode_error", no, "a number that selects no arm is malformed"},
 		{"ignore_extension", yes, "the whole extension counts as not received"}}
