@@ -6,33 +6,27 @@ import (
 	"attls/handshake/message"
 )
 
-// offerCompression adds compress_certificate to ClientHello or CertificateRequest.
-func (e *Engine) offerCompression() {
-	if list := e.cfg.CertificateCompression; len(list) > 0 {
-		e.ext.body(attls.ExtCompressCertificate, func(b []byte) []byte {
-			algorithms := make([]uint16, 0, 4)
-			for _, c := range list {
-				algorithms = append(algorithms, c.Algorithm())
-			}
-			return extensions.AppendCompressionAlgorithms(b, algorithms)
-		})
-	}
-}
-
-// readCompression reads compress_certificate and takes the first of our
-// algorithms that the peer can undo.
-func (e *Engine) readCompression(l extensions.List) *attls.Error {
-	e.nego.compressor = nil
-	x, ok := l.Find(attls.ExtCompressCertificate)
-	if !ok {
+// offerCompression appends the compress_certificate of ClientHello or CertificateRequest.
+func offerCompression(e *Engine, _ *sending, b []byte) []byte {
+	if len(e.cfg.CertificateCompression) == 0 {
 		return nil
 	}
-	list, err := extensions.ParseCompressionAlgorithms(x.Body)
-	if err != nil {
-		return in(err, x)
-	}
+	algorithms := make([]uint16, 0, 4)
 	for _, c := range e.cfg.CertificateCompression {
-		if list.Contains(c.Algorithm()) {
+		algorithms = append(algorithms, c.Algorithm())
+	}
+	return extensions.AppendCompressionAlgorithms(b, algorithms)
+}
+
+func readCompression(o *offers, body []byte) (err *attls.Error) {
+	o.compression, err = extensions.ParseCompressionAlgorithms(body)
+	return err
+}
+
+// takeCompression takes the first of our algorithms that the peer can undo.
+func takeCompression(e *Engine, o *offers) *attls.Error {
+	for _, c := range e.cfg.CertificateCompression {
+		if o.compression.Contains(c.Algorithm()) {
 			e.nego.compressor = c
 			break
 		}

@@ -124,7 +124,7 @@ func (e *Engine) readChain(ct *message.Certificate, to *authenticated) *attls.Er
 		store = append(store, ct.Entries[i].Data...)
 		chain[i] = store[start:len(store):len(store)]
 	}
-	if err := readStatus(ct.Entries, to); err != nil {
+	if err := e.readStatus(ct.Entries, to); err != nil {
 		return err
 	}
 	spki, err := e.endEntityKey(chain)

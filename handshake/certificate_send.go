@@ -217,7 +217,9 @@ func (e *Engine) entries(own *ownCredential) []message.CertificateEntry {
 	for i, der := range c.Chain {
 		list[i].Data = der
 	}
-	e.addStatus(c, &list[0])
+	s := &e.scratch.sending
+	*s = sending{kind: attls.KindCertificate, credential: c}
+	list[0].Extensions = e.answersApart(s)
 	return list
 }
 

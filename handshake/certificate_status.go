@@ -1,6 +1,8 @@
 package handshake
 
 import (
+	"bytes"
+
 	"attls"
 	"attls/extensions"
 	"attls/handshake/message"
@@ -10,68 +12,67 @@ import (
 // certificate timestamps (RFC 6962 section 3.3) in CertificateEntry. The engine
 // carries them; whoever answers the CertificateVerdict wait judges them.
 
-// requestStatus adds the requests to ClientHello or CertificateRequest.
-func (e *Engine) requestStatus() {
-	if e.cfg.RequestOCSP {
-		e.ext.body(attls.ExtStatusRequest, func(b []byte) []byte {
-			if e.role == attls.RoleServer {
-				return b // RFC 8446 section 4.4.2.1: empty in CertificateRequest
-			}
-			return extensions.AppendStatusRequest(b)
-		})
+// offerStatusRequest appends the request of ClientHello, or the empty one of
+// CertificateRequest (RFC 8446 section 4.4.2.1).
+func offerStatusRequest(e *Engine, s *sending, b []byte) []byte {
+	switch {
+	case !e.cfg.RequestOCSP:
+		return nil
+	case s.kind == attls.KindCertificateRequest:
+		return b
 	}
-	if e.cfg.RequestSCT {
-		e.ext.add(attls.ExtSignedCertificateTimestamp, nil)
-	}
+	return extensions.AppendStatusRequest(b)
 }
 
-// checkStatusRequest reads the requests of a peer.
-func checkStatusRequest(k attls.MessageKind, l extensions.List) *attls.Error {
-	if x, ok := l.Find(attls.ExtStatusRequest); ok && k == attls.KindClientHello {
-		if err := extensions.ParseStatusRequest(x.Body); err != nil {
-			return in(err, x)
-		}
+func readStatusRequest(o *offers, body []byte) *attls.Error {
+	if o.kind == attls.KindCertificateRequest {
+		return nil
 	}
-	return nil
+	return extensions.ParseStatusRequest(body)
 }
 
-// addStatus adds to our first entry what the peer has asked for and our
-// credential brings.
-func (e *Engine) addStatus(c *Credential, entry *message.CertificateEntry) {
-	request := attls.KindClientHello
-	if e.role == attls.RoleClient {
-		request = attls.KindCertificateRequest
+func answerStatus(_ *Engine, s *sending, b []byte) []byte {
+	if len(s.credential.OCSP) == 0 {
+		return nil
 	}
-	if len(c.OCSP) > 0 && e.sent.Has(e.role.Peer(), request, attls.ExtStatusRequest) {
-		entry.Extensions = append(entry.Extensions, extensions.Extension{Type: attls.ExtStatusRequest,
-			Body: extensions.AppendCertificateStatus(nil, c.OCSP)})
-	}
-	if len(c.SCT) > 0 && e.sent.Has(e.role.Peer(), request, attls.ExtSignedCertificateTimestamp) {
-		entry.Extensions = append(entry.Extensions, extensions.Extension{Type: attls.ExtSignedCertificateTimestamp, Body: c.SCT})
-	}
+	return extensions.AppendCertificateStatus(b, s.credential.OCSP)
 }
 
-// readStatus reads what stands beside the certificates of a peer. Only the end
-// entity's is kept.
-func readStatus(entries []message.CertificateEntry, to *authenticated) *attls.Error {
+func readStatusAnswer(_ *Engine, a *answers, body []byte) (err *attls.Error) {
+	a.ocsp, err = extensions.ParseCertificateStatus(body)
+	return err
+}
+
+func offerSCT(e *Engine, _ *sending, b []byte) []byte {
+	if !e.cfg.RequestSCT {
+		return nil
+	}
+	return b
+}
+
+func answerSCT(_ *Engine, s *sending, b []byte) []byte {
+	if len(s.credential.SCT) == 0 {
+		return nil
+	}
+	return append(b, s.credential.SCT...)
+}
+
+func readSCTAnswer(_ *Engine, a *answers, body []byte) *attls.Error {
+	a.sct = body
+	return extensions.ParseSCTList(body)
+}
+
+// readStatus reads what comes with the certificates of a peer. Only the end entity's
+// is kept.
+func (e *Engine) readStatus(entries []message.CertificateEntry, to *authenticated) *attls.Error {
 	for i := range entries {
-		l := entries[i].Extensions
-		if x, ok := l.Find(attls.ExtStatusRequest); ok {
-			response, err := extensions.ParseCertificateStatus(x.Body)
-			if err != nil {
-				return in(err, x)
-			}
-			if i == 0 {
-				to.ocsp = append([]byte(nil), response...)
-			}
+		a := &e.scratch.answers
+		*a = answers{messageExtensions: extensionsOf(attls.KindCertificate, entries[i].Extensions)}
+		if err := a.readBodies(e); err != nil {
+			return err
 		}
-		if x, ok := l.Find(attls.ExtSignedCertificateTimestamp); ok {
-			if err := extensions.ParseSCTList(x.Body); err != nil {
-				return in(err, x)
-			}
-			if i == 0 {
-				to.sct = append([]byte(nil), x.Body...)
-			}
+		if i == 0 {
+			to.ocsp, to.sct = bytes.Clone(a.ocsp), bytes.Clone(a.sct)
 		}
 	}
 	return nil

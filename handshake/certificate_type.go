@@ -1,6 +1,8 @@
 package handshake
 
 import (
+	"bytes"
+
 	"attls"
 	"attls/extensions"
 	"attls/internal/rule"
@@ -40,15 +42,35 @@ func (c *Config) configuredTypes(shows attls.Role) []attls.CertificateType {
 	return c.ClientCertificateTypes
 }
 
-// offerCertificateTypes adds RFC 7250's extensions to a ClientHello.
-func (e *Engine) offerCertificateTypes() {
-	for _, shows := range bothRoles {
-		list := negotiation.OfferCertificateTypes(e.typesOnOffer(shows), e.cfg.configuredTypes(shows))
-		e.types.offered[shows] = list
-		if list == nil {
-			continue
-		}
-		e.ext.body(typeExtension(shows), func(b []byte) []byte { return extensions.AppendCertificateTypes(b, list) })
+// certificateTypeRow is RFC 7250's extension about the certificate of a role.
+func certificateTypeRow(shows attls.Role) extensionRow {
+	return extensionRow{
+		t: typeExtension(shows),
+		offer: func(e *Engine, _ *sending, b []byte) []byte {
+			list := negotiation.OfferCertificateTypes(e.typesOnOffer(shows), e.cfg.configuredTypes(shows))
+			e.types.offered[shows] = list
+			if list == nil {
+				return nil
+			}
+			return extensions.AppendCertificateTypes(b, list)
+		},
+		readOffer: func(o *offers, body []byte) (err *attls.Error) {
+			o.types[shows], err = extensions.ParseCertificateTypes(body)
+			return err
+		},
+		takeOffer: func(e *Engine, o *offers) *attls.Error {
+			e.types.offer[shows] = bytes.Clone(o.types[shows])
+			return nil
+		},
+		answer: func(e *Engine, _ *sending, b []byte) []byte { return e.answerCertificateType(shows, b) },
+		readAnswer: func(e *Engine, _ *answers, body []byte) *attls.Error {
+			t, err := extensions.ParseCertificateType(body)
+			if err != nil {
+				return err
+			}
+			e.types.answer[shows] = &t
+			return nil
+		},
 	}
 }
 
@@ -76,22 +98,6 @@ func (e *Engine) typeNeeded(attester attls.Role) *attls.CertificateType {
 	}
 	if c, ok := e.profile().Credential(s.Credential); ok && c.Negotiated {
 		return &c.CertificateType
-	}
-	return nil
-}
-
-// readCertificateTypes reads the offers of a ClientHello.
-func (e *Engine) readCertificateTypes(l extensions.List) *attls.Error {
-	for _, shows := range bothRoles {
-		x, ok := l.Find(typeExtension(shows))
-		if !ok {
-			continue
-		}
-		list, err := extensions.ParseCertificateTypes(x.Body)
-		if err != nil {
-			return in(err, x)
-		}
-		e.types.offer[shows] = append([]byte(nil), list...)
 	}
 	return nil
 }
@@ -135,27 +141,30 @@ func (e *Engine) agreeCertificateTypes() *attls.Error {
 	return nil
 }
 
-// answerCertificateTypes adds the choice to EncryptedExtensions.
-func (e *Engine) answerCertificateTypes() {
-	for _, shows := range bothRoles {
-		answers := e.psk.session == nil && (shows == attls.RoleServer || e.requests()) || shows == attls.RoleClient && e.types.later
-		if e.types.offer[shows] != nil && answers {
-			e.ext.add(typeExtension(shows), []byte{byte(e.types.agreed[shows])})
-		}
+// answerCertificateType appends the choice.
+func (e *Engine) answerCertificateType(shows attls.Role, b []byte) []byte {
+	switch {
+	case e.psk.session == nil && (shows == attls.RoleServer || e.requests()) || shows == attls.RoleClient && e.types.later:
+		return extensions.AppendCertificateType(b, e.types.agreed[shows])
+	case e.psk.session != nil && shows == attls.RoleServer:
+		return e.repeatCertificateType(b)
 	}
+	return nil
 }
 
 // repeatCertificateType tells a client that resumes a session the type of the
 // server's certificate, although none is shown: a client that takes raw public keys
 // alone would otherwise have to understand silence as X.509 (RFC 7250 section 4.2).
-func (e *Engine) repeatCertificateType() {
+func (e *Engine) repeatCertificateType(b []byte) []byte {
 	const shows = attls.RoleServer
-	if e.psk.session.External || e.types.offer[shows] == nil || !e.obeys(rule.TypeRepeated) {
-		return
+	if e.psk.session.External || !e.obeys(rule.TypeRepeated) {
+		return nil
 	}
-	if t, err := negotiation.SelectCertificateType(e.types.offer[shows], e.cfg.configuredTypes(shows), nil); err == nil {
-		e.ext.add(typeExtension(shows), []byte{byte(t)})
+	t, err := negotiation.SelectCertificateType(e.types.offer[shows], e.cfg.configuredTypes(shows), nil)
+	if err != nil {
+		return nil
 	}
+	return extensions.AppendCertificateType(b, t)
 }
 
 // checkRepeatedType compares the type that a server tells when it resumes a session
@@ -169,20 +178,6 @@ func (e *Engine) checkRepeatedType() *attls.Error {
 	if err != nil {
 		return err.Under("extensions." + typeExtension(shows).String()).In(attls.KindEncryptedExtensions)
 	}
-	return nil
-}
-
-// readCertificateType reads an answer of EncryptedExtensions.
-func (e *Engine) readCertificateType(x *extensions.Extension) *attls.Error {
-	t, err := extensions.ParseCertificateType(x.Body)
-	if err != nil {
-		return err
-	}
-	shows := attls.RoleClient
-	if x.Type == attls.ExtServerCertificateType {
-		shows = attls.RoleServer
-	}
-	e.types.answer[shows] = &t
 	return nil
 }
 

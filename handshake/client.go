@@ -90,13 +90,7 @@ func (s clientHello) step(e *Engine) (state, *attls.Error) {
 		shares = append(shares, k)
 	}
 	e.startExtensions()
-	e.greaseExtension(greaseExtension)
-	e.clientExtensions(shares)
-	e.greaseExtension(greaseLastExtension)
-	early := e.offersEarlyData(psks)
-	if early {
-		e.ext.add(attls.ExtEarlyData, nil)
-	}
+	e.writeOffers(sending{kind: attls.KindClientHello, shares: shares, psks: psks})
 	if err := e.profileExtensions(attls.KindClientHello); err != nil {
 		return nil, err
 	}
@@ -107,54 +101,11 @@ func (s clientHello) step(e *Engine) (state, *attls.Error) {
 	if err := e.writeClientHello(&next); err != nil {
 		return nil, err
 	}
-	if early {
+	if e.offersEarlyData(psks) {
 		return next, e.startEarlyData(&psks[0])
 	}
 	return next, nil
 }
-
-// clientExtensions adds RFC 8446's own extensions of a ClientHello.
-func (e *Engine) clientExtensions(shares []share) {
-	c, b := e.cfg, &e.ext
-	// RFC 6066 section 3: a literal address is no HostName.
-	if name := c.serverName(); name != "" && !isAddress(name) {
-		b.body(attls.ExtServerName, func(buf []byte) []byte { return extensions.AppendServerName(buf, name) })
-	}
-	b.body(attls.ExtSupportedGroups, func(buf []byte) []byte {
-		return extensions.AppendUint16s(buf, greased(e, c.groups(), greaseGroup))
-	})
-	b.body(attls.ExtSignatureAlgorithms, func(buf []byte) []byte { return extensions.AppendUint16s(buf, c.signatureSchemes()) })
-	if c.SignatureSchemesCert != nil {
-		b.body(attls.ExtSignatureAlgorithmsCert, func(buf []byte) []byte { return extensions.AppendUint16s(buf, c.SignatureSchemesCert) })
-	}
-	if len(c.CertificateAuthorities) > 0 {
-		b.body(attls.ExtCertificateAuthorities, func(buf []byte) []byte {
-			return extensions.AppendCertificateAuthorities(buf, c.CertificateAuthorities)
-		})
-	}
-	if len(c.ALPN) > 0 {
-		b.body(attls.ExtALPN, func(buf []byte) []byte { return extensions.AppendALPN(buf, c.ALPN) })
-	}
-	if c.RecordSizeLimit != 0 {
-		b.body(attls.ExtRecordSizeLimit, func(buf []byte) []byte { return extensions.AppendRecordSizeLimit(buf, c.RecordSizeLimit) })
-	}
-	b.body(attls.ExtSupportedVersions, func(buf []byte) []byte {
-		return extensions.AppendSupportedVersions(buf, greased(e, offeredVersions, greaseVersion))
-	})
-	b.body(attls.ExtKeyShare, func(buf []byte) []byte { return e.appendShares(buf, shares) })
-	if c.PSK {
-		b.body(attls.ExtPSKKeyExchangeModes, func(buf []byte) []byte { return extensions.AppendPSKKeyExchangeModes(buf, c.pskModes()) })
-	}
-	if c.PostHandshakeAuthentication {
-		b.add(attls.ExtPostHandshakeAuth, nil)
-	}
-	e.requestStatus()
-	e.offerCompression()
-	e.offerCertificateTypes()
-}
-
-// offeredVersions are the versions that a client offers.
-var offeredVersions = []uint16{attls.VersionTLS13}
 
 // noCompression is the one legacy_compression_methods of TLS 1.3.
 var noCompression = []byte{0}
@@ -244,7 +195,12 @@ func (s clientWaitServerHello) receive(e *Engine, m *message.Raw) (state, *attls
 	if err := sh.Unmarshal(m.Body()); err != nil {
 		return nil, err
 	}
-	if err := e.checkServerVersion(m.Kind, sh); err != nil {
+	a := &e.scratch.answers
+	*a = answers{messageExtensions: extensionsOf(m.Kind, sh.Extensions)}
+	if err := a.readBodies(e, attls.ExtSupportedVersions); err != nil {
+		return nil, err
+	}
+	if err := e.checkServerVersion(a, sh); err != nil {
 		return nil, err
 	}
 	if m.Kind == attls.KindHelloRetryRequest && s.retried {
@@ -256,9 +212,12 @@ func (s clientWaitServerHello) receive(e *Engine, m *message.Raw) (state, *attls
 	if err := e.checkServerHello(sh); err != nil {
 		return nil, err
 	}
+	if err := a.readBodies(e); err != nil {
+		return nil, err
+	}
 	e.note(attls.RoleServer, m.Kind, sh.Extensions)
 	if m.Kind == attls.KindHelloRetryRequest {
-		return s.retry(e, m, sh)
+		return s.retry(e, m, a)
 	}
 	if err := e.readProfile(m.Kind, sh.Extensions); err != nil {
 		return nil, err
@@ -266,51 +225,52 @@ func (s clientWaitServerHello) receive(e *Engine, m *message.Raw) (state, *attls
 	if e.transcript.hash == nil {
 		e.transcript.start(e.nego.suite)
 	}
-	if err := s.selected(e, sh); err != nil {
+	if err := s.selected(e, a); err != nil {
 		return nil, err
 	}
-	x, ok := sh.Extensions.Find(attls.ExtKeyShare)
-	if !ok {
+	return s.share(e, m, a)
+}
+
+// share completes the key exchange with the share of ServerHello, or does without one.
+func (s clientWaitServerHello) share(e *Engine, m *message.Raw, a *answers) (state, *attls.Error) {
+	illegal := func(section, format string, args ...any) (state, *attls.Error) {
+		return nil, a.place(attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...).By("RFC 8446 "+section), attls.ExtKeyShare)
+	}
+	theirs := a.share
+	switch {
+	case !a.has(attls.ExtKeyShare):
 		if e.psk.session == nil || !slices.Contains(e.cfg.pskModes(), attls.PSKOnly) {
 			return nil, missing(attls.ExtKeyShare)
 		}
 		e.nego.group = 0
 		e.transcribe(m, attls.RoleServer)
 		return clientWaitEncryptedExtensions{}, e.helloKeys(nil)
-	}
-	if e.psk.session != nil && !slices.Contains(e.cfg.pskModes(), attls.PSKWithDHE) {
-		return nil, in(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "a share with a key that was offered without").By("RFC 8446 4.2.9"), x)
-	}
-	entry, err := extensions.ParseKeyShareEntry(x.Body)
-	if err != nil {
-		return nil, in(err, x)
-	}
-	if s.retried && e.nego.group != 0 && entry.Group != e.nego.group {
-		return nil, in(attls.Errorf(attls.Violation, attls.FailIllegalParameter,
-			"%v, but HelloRetryRequest asked for %v", entry.Group, e.nego.group).By("RFC 8446 4.2.8"), x)
+	case e.psk.session != nil && !slices.Contains(e.cfg.pskModes(), attls.PSKWithDHE):
+		return illegal("4.2.9", "a share with a key that was offered without")
+	case s.retried && e.nego.group != 0 && theirs.Group != e.nego.group:
+		return illegal("4.2.8", "%v, but HelloRetryRequest asked for %v", theirs.Group, e.nego.group)
 	}
 	for _, own := range s.shares {
-		if own.group != entry.Group {
+		if own.group != theirs.Group {
 			continue
 		}
-		shared, cause := own.key.Finish(entry.Key)
+		shared, cause := own.key.Finish(theirs.Key)
 		if cause != nil {
-			return nil, in(asError(cause), x)
+			return nil, a.place(asError(cause), attls.ExtKeyShare)
 		}
-		e.nego.group = entry.Group
+		e.nego.group = theirs.Group
 		e.transcribe(m, attls.RoleServer)
 		return clientWaitEncryptedExtensions{}, e.helloKeys(shared)
 	}
-	return nil, in(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%v is no group that a share was sent for", entry.Group).By("RFC 8446 4.2.8"), x)
+	return illegal("4.2.8", "%v is no group that a share was sent for", theirs.Group)
 }
 
 // checkServerVersion tells TLS 1.2 servers and downgrades apart (RFC 8446
 // sections 4.1.3 and 4.2.1) before anything else is looked at.
-func (e *Engine) checkServerVersion(k attls.MessageKind, sh *message.ServerHello) *attls.Error {
-	x, ok := sh.Extensions.Find(attls.ExtSupportedVersions)
+func (e *Engine) checkServerVersion(a *answers, sh *message.ServerHello) *attls.Error {
 	switch {
-	case ok:
-	case k == attls.KindHelloRetryRequest: // no older version has such a message
+	case a.has(attls.ExtSupportedVersions):
+	case a.kind == attls.KindHelloRetryRequest: // no older version has such a message
 		return missing(attls.ExtSupportedVersions)
 	default:
 		tail := sh.Random[24:]
@@ -321,12 +281,8 @@ func (e *Engine) checkServerVersion(k attls.MessageKind, sh *message.ServerHello
 		return attls.Errorf(attls.NothingInCommon, attls.FailVersion, "the server answered with version 0x%04x and no supported_versions", sh.LegacyVersion).
 			Under("legacy_version").By("RFC 8446 4.2.1")
 	}
-	v, err := extensions.ParseSelectedVersion(x.Body)
-	if err != nil {
-		return in(err, x)
-	}
-	if v != attls.VersionTLS13 && e.obeys(rule.VersionOffered) {
-		return in(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "version 0x%04x was not offered", v).By("RFC 8446 4.2.1"), x)
+	if v := a.version; v != attls.VersionTLS13 && e.obeys(rule.VersionOffered) {
+		return a.place(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "version 0x%04x was not offered", v).By("RFC 8446 4.2.1"), attls.ExtSupportedVersions)
 	}
 	return nil
 }
@@ -359,25 +315,22 @@ func (e *Engine) checkServerHello(sh *message.ServerHello) *attls.Error {
 }
 
 // retry answers a HelloRetryRequest with the second ClientHello.
-func (s clientWaitServerHello) retry(e *Engine, m *message.Raw, hrr *message.ServerHello) (state, *attls.Error) {
+func (s clientWaitServerHello) retry(e *Engine, m *message.Raw, a *answers) (state, *attls.Error) {
 	if e.in.InMessage() { // the server cannot know yet how it goes on
 		return nil, attls.Errorf(attls.Violation, attls.FailMessageBoundary, "more handshake data follows").By("RFC 8446 4.1.4")
 	}
 	next := clientWaitServerHello{retried: true, shares: s.shares, psks: e.keepHash(s.psks), items: append([]builtExtension(nil), s.items...),
 		bodies: append([]byte(nil), s.bodies...)}
 	changed := false
-	if x, ok := hrr.Extensions.Find(attls.ExtKeyShare); ok {
-		g, err := extensions.ParseSelectedGroup(x.Body)
-		if err != nil {
-			return nil, in(err, x)
+	if g := a.group; a.has(attls.ExtKeyShare) {
+		illegal := func(format string) (state, *attls.Error) {
+			return nil, a.place(attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, g).By("RFC 8446 4.2.8"), attls.ExtKeyShare)
 		}
-		if !slices.Contains(e.cfg.groups(), g) {
-			return nil, in(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%v was not offered", g).By("RFC 8446 4.2.8"), x)
-		}
-		for _, own := range s.shares {
-			if own.group == g {
-				return nil, in(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "a share of %v was sent already", g).By("RFC 8446 4.2.8"), x)
-			}
+		switch {
+		case !slices.Contains(e.cfg.groups(), g):
+			return illegal("%v was not offered")
+		case slices.ContainsFunc(s.shares, func(own share) bool { return own.group == g }):
+			return illegal("a share of %v was sent already")
 		}
 		k, err := e.generate(g, len(s.shares))
 		if err != nil {
@@ -387,11 +340,8 @@ func (s clientWaitServerHello) retry(e *Engine, m *message.Raw, hrr *message.Ser
 		next.replace(attls.ExtKeyShare, extensions.AppendKeyShares(nil, []extensions.KeyShareEntry{{Group: g, Key: k.key.Share()}}))
 		e.nego.group, changed = g, true
 	}
-	if x, ok := hrr.Extensions.Find(attls.ExtCookie); ok {
-		if _, err := extensions.ParseCookie(x.Body); err != nil {
-			return nil, in(err, x)
-		}
-		next.replace(attls.ExtCookie, x.Body)
+	if a.has(attls.ExtCookie) {
+		next.replace(attls.ExtCookie, extensions.AppendCookie(nil, a.cookie))
 		changed = true
 	}
 	if !changed && e.obeys(rule.RetryNeeded) {
@@ -441,18 +391,16 @@ func (s clientWaitEncryptedExtensions) receive(e *Engine, m *message.Raw) (state
 	if err := e.table.Check(m.Kind, attls.RoleServer, 0, false, ee.Extensions, &e.sent); err != nil {
 		return nil, err
 	}
-	for i := range ee.Extensions {
-		x := &ee.Extensions[i]
-		if err := e.readEncryptedExtension(x); err != nil {
-			return nil, in(err, x)
-		}
+	a := &e.scratch.answers
+	*a = answers{messageExtensions: extensionsOf(m.Kind, ee.Extensions)}
+	if err := a.readBodies(e); err != nil {
+		return nil, err
 	}
 	e.note(attls.RoleServer, m.Kind, ee.Extensions)
 	if err := e.readProfile(m.Kind, ee.Extensions); err != nil {
 		return nil, err
 	}
-	_, early := ee.Extensions.Find(attls.ExtEarlyData)
-	if err := e.checkEarlyData(early); err != nil {
+	if err := e.checkEarlyData(a.has(attls.ExtEarlyData)); err != nil {
 		return nil, err
 	}
 	e.transcribe(m, attls.RoleServer)
@@ -470,41 +418,6 @@ func (s clientWaitEncryptedExtensions) receive(e *Engine, m *message.Raw) (state
 		return waitFinished{}, nil
 	}
 	return clientWaitCertificateOrRequest{}, nil
-}
-
-// readEncryptedExtension reads an answer to one of RFC 8446's extensions.
-func (e *Engine) readEncryptedExtension(x *extensions.Extension) *attls.Error {
-	switch x.Type {
-	case attls.ExtALPN:
-		name, err := extensions.ParseALPNSelected(x.Body)
-		if err != nil {
-			return err
-		}
-		if len(name) == 2 && attls.Grease(wire.Uint16(name)) && e.obeys(rule.GREASERefused) {
-			return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "protocol %x is a reserved value, which is sent to be ignored", name).By("RFC 8701 3.1")
-		}
-		if !slices.Contains(e.cfg.ALPN, string(name)) && e.obeys(rule.ALPNOffered) {
-			return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "protocol %q was not offered", name).By("RFC 7301 3.1")
-		}
-		e.nego.alpn = string(name)
-	case attls.ExtSupportedGroups:
-		_, err := extensions.ParseSupportedGroups(x.Body)
-		return err
-	case attls.ExtRecordSizeLimit:
-		n, err := extensions.ParseRecordSizeLimit(x.Body)
-		if err != nil {
-			return err
-		}
-		e.limitRecords(n)
-		e.enforceRecordLimit()
-	case attls.ExtClientCertificateType, attls.ExtServerCertificateType:
-		return e.readCertificateType(x)
-	case attls.ExtEarlyData:
-		if e.early.status != EarlyDataOpen { // offered once, and not again after HelloRetryRequest
-			return attls.Errorf(attls.Violation, attls.FailUnsolicited, "was not offered").By("RFC 8446 4.2.10")
-		}
-	}
-	return nil
 }
 
 // clientWaitCertificateOrRequest takes CertificateRequest or Certificate.
@@ -556,16 +469,15 @@ func (e *Engine) receiveRequest(m *message.Raw) *attls.Error {
 
 // readRequest reads the RFCs' extensions of a CertificateRequest.
 func (e *Engine) readRequest(l extensions.List) *attls.Error {
-	x, ok := l.Find(attls.ExtSignatureAlgorithms)
-	if !ok {
+	o := &e.scratch.offers
+	*o = offers{messageExtensions: extensionsOf(attls.KindCertificateRequest, l)}
+	if err := o.readBodies(); err != nil {
+		return err
+	}
+	if !o.has(attls.ExtSignatureAlgorithms) {
 		return e.enforce(rule.RequestAlgorithms, missingBy(attls.ExtSignatureAlgorithms, "RFC 8446 4.3.2"))
 	}
-	list, err := extensions.ParseSignatureAlgorithms(x.Body)
-	if err != nil {
-		return in(err, x)
-	}
-	e.nego.peerSchemes = schemes(list)
-	return e.readCertificateWishes(attls.KindCertificateRequest, l)
+	return e.takeOffersOf(o)
 }
 
 // clientFlight begins the client's second flight, once the verdicts on the

@@ -60,8 +60,6 @@ func (c *Config) checkNumbers() *attls.Error {
 	switch {
 	case c.ClientAuthentication > RequireClientCertificate:
 		return badField("Config.ClientAuthentication", "%d has no meaning", c.ClientAuthentication)
-	case c.RecordSizeLimit > record.MaxPlaintext+1:
-		return badField("Config.RecordSizeLimit", "%d is above the %d octets that a record of TLS 1.3 holds", c.RecordSizeLimit, record.MaxPlaintext+1).By("RFC 8449 4")
 	case c.Retry.CookieSize > maxCookie:
 		return badField("Config.Retry.CookieSize", "%d octets; the limit is %d", c.Retry.CookieSize, maxCookie)
 	case c.Retry.CookieSize != 0 && c.Retry.stateless():
@@ -302,8 +300,12 @@ func (c *Config) check() *attls.Error {
 			return bad("KeyShares", "%v is not among Groups", g)
 		}
 	}
-	if c.RecordSizeLimit != 0 && c.RecordSizeLimit < 64 {
-		return bad("RecordSizeLimit", "%d is below the 64 octets of RFC 8449 section 4", c.RecordSizeLimit)
+	for i := range extensionTable {
+		if check := extensionTable[i].check; check != nil {
+			if err := check(c); err != nil {
+				return err
+			}
+		}
 	}
 	for i, a := range c.CertificateCompression {
 		if slices.ContainsFunc(c.CertificateCompression[:i], func(b CertificateCompressor) bool { return a.Algorithm() == b.Algorithm() }) {

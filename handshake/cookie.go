@@ -107,21 +107,20 @@ func (e *Engine) ofProfile(x attls.ExtensionType) bool {
 }
 
 // resumeRetry takes a second ClientHello from its cookie on.
-func (e *Engine) resumeRetry(ch *message.ClientHello, x *extensions.Extension) *attls.Error {
-	cookie, err := extensions.ParseCookie(x.Body)
-	if err != nil {
-		return in(err, x)
+func (e *Engine) resumeRetry(ch *message.ClientHello, o *offers) *attls.Error {
+	if err := o.readBodies(attls.ExtCookie); err != nil {
+		return err
 	}
-	body, ok := e.openCookie(cookie)
+	body, ok := e.openCookie(o.cookie)
 	if !ok {
-		return in(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "is no cookie of ours").By("RFC 8446 4.2.2"), x)
+		return o.place(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "is no cookie of ours").By("RFC 8446 4.2.2"), attls.ExtCookie)
 	}
 	r := wire.NewReader(body, 0)
 	suite, group := attls.CipherSuite(r.Uint16("suite")), attls.NamedGroup(r.Uint16("selected_group"))
 	fields, order, offer := r.Octets("fields", sha256.Size), r.Octets("order", sha256.Size), r.Octets("offer", sha256.Size)
 	first := r.Rest()
 	if e.nego.suite, ok = e.prov.Suite(suite); !ok || len(first) != e.nego.suite.HashLen {
-		return in(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "names a suite that is not implemented here").By("RFC 8446 4.2.2"), x)
+		return o.place(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "names a suite that is not implemented here").By("RFC 8446 4.2.2"), attls.ExtCookie)
 	}
 	e.nego.retried, e.nego.group = true, group
 	if !bytes.Equal(fields, e.unchanging(ch)) {
@@ -135,12 +134,12 @@ func (e *Engine) resumeRetry(ch *message.ClientHello, x *extensions.Extension) *
 			return err.Under("extensions")
 		}
 	}
-	if _, ok := ch.Extensions.Find(attls.ExtEarlyData); ok {
+	if o.has(attls.ExtEarlyData) {
 		return changed("extensions.early_data")
 	}
 	e.nego.sessionID = append([]byte(nil), ch.SessionID...)
 	e.ccsSent = len(ch.SessionID) > 0
-	hrr := e.helloRetryRequest(group, cookie)
+	hrr := e.helloRetryRequest(group, o.cookie)
 	e.note(attls.RoleServer, attls.KindHelloRetryRequest, hrr.Extensions)
 	e.transcript.restore(e.nego.suite, first, hrr.Append(nil))
 	return nil
@@ -164,13 +163,7 @@ func (e *Engine) openCookie(cookie []byte) ([]byte, bool) {
 // octets. Without a group none is asked for, without a cookie there is none.
 func (e *Engine) helloRetryRequest(g attls.NamedGroup, cookie []byte) message.ServerHello {
 	e.ext.reset()
-	e.ext.body(attls.ExtSupportedVersions, func(b []byte) []byte { return extensions.AppendSelectedVersion(b, attls.VersionTLS13) })
-	if g != 0 {
-		e.ext.body(attls.ExtKeyShare, func(b []byte) []byte { return extensions.AppendSelectedGroup(b, g) })
-	}
-	if cookie != nil {
-		e.ext.body(attls.ExtCookie, func(b []byte) []byte { return extensions.AppendCookie(b, cookie) })
-	}
+	e.writeAnswers(sending{kind: attls.KindHelloRetryRequest, group: g, cookie: cookie})
 	return message.ServerHello{LegacyVersion: attls.VersionTLS12, Random: message.HelloRetryRequestRandom[:],
 		SessionID: e.nego.sessionID, CipherSuite: e.nego.suite.ID, Extensions: e.ext.list(e.cfg.ExtensionOrder)}
 }

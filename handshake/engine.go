@@ -60,20 +60,14 @@ type Engine struct {
 
 // negotiated is what the two ends have agreed on.
 type negotiated struct {
-	suite       *provider.Suite
-	group       attls.NamedGroup
-	retried     bool
-	alpn        string
-	serverName  string
-	recordLimit uint16 // what the peer accepts; 0: no limit announced
-	peerSchemes []attls.SignatureScheme
-	peerCert    []attls.SignatureScheme
-	authorities [][]byte
-	sessionID   []byte
-	requested   bool // a CertificateRequest was sent or received
-	context     []byte
-	compressor  CertificateCompressor // for our Certificate; nil: none
-	random      [32]byte              // the client's
+	exchanged
+	suite     *provider.Suite
+	group     attls.NamedGroup
+	retried   bool
+	sessionID []byte
+	requested bool // a CertificateRequest was sent or received
+	context   []byte
+	random    [32]byte // the client's
 }
 
 // NewClient makes the client's engine; its ClientHello is ready in Output once

@@ -33,13 +33,15 @@ func (b *extensionBuilder) add(t attls.ExtensionType, body []byte) {
 	b.body(t, func(buf []byte) []byte { return append(buf, body...) })
 }
 
-// body appends an extension whose body f writes, unless there is one of its type.
+// body appends an extension whose body f writes, unless f returns nil or there is one
+// of its type.
 func (b *extensionBuilder) body(t attls.ExtensionType, f func([]byte) []byte) {
-	if b.has(t) {
+	buf := f(b.buf)
+	if buf == nil || b.has(t) {
 		return
 	}
 	start := len(b.buf)
-	b.buf = f(b.buf)
+	b.buf = buf
 	b.items = append(b.items, builtExtension{t, start, len(b.buf)})
 }
 

@@ -119,6 +119,9 @@ func (e *Engine) classify(m message.Raw) message.Raw {
 // that their slices are reused.
 type scratch struct {
 	clientHello message.ClientHello
+	offers      offers
+	answers     answers
+	sending     sending
 	serverHello message.ServerHello
 	encrypted   message.EncryptedExtensions
 	request     message.CertificateRequest

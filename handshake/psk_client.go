@@ -4,8 +4,6 @@ import (
 	"slices"
 
 	"attls"
-	"attls/extensions"
-	"attls/handshake/message"
 	"attls/internal/provider"
 	"attls/negotiation"
 )
@@ -64,18 +62,14 @@ func (e *Engine) keepHash(offers []PSK) []PSK {
 }
 
 // selected handles the key that a ServerHello selects, or that it selects none.
-func (s clientWaitServerHello) selected(e *Engine, sh *message.ServerHello) *attls.Error {
-	x, ok := sh.Extensions.Find(attls.ExtPreSharedKey)
-	if !ok {
+func (s clientWaitServerHello) selected(e *Engine, a *answers) *attls.Error {
+	if !a.has(attls.ExtPreSharedKey) {
 		e.keys.start(e.nego.suite, nil)
 		return nil
 	}
-	i, err := extensions.ParsePreSharedKeySelected(x.Body)
-	if err != nil {
-		return in(err, x)
-	}
+	i := a.identity
 	illegal := func(format string, args ...any) *attls.Error {
-		return in(attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...).By("RFC 8446 4.2.11"), x)
+		return a.place(attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...).By("RFC 8446 4.2.11"), attls.ExtPreSharedKey)
 	}
 	if int(i) >= len(s.psks) {
 		return illegal("identity %d of %d", i, len(s.psks))

@@ -20,34 +20,26 @@ type pskOffer struct {
 	early      bool   // early_data stood beside
 }
 
-// readOffers reads pre_shared_key; nil when there is none that this server takes. raw is the whole ClientHello; it is not in the transcript yet.
-func (e *Engine) readOffers(ch *message.ClientHello, raw []byte) (*pskOffer, *attls.Error) {
-	_, early := ch.Extensions.Find(attls.ExtEarlyData)
-	modesX, haveModes := ch.Extensions.Find(attls.ExtPSKKeyExchangeModes)
+// offeredKeys keeps pre_shared_key; nil if there is none that this server takes. raw is
+// the whole ClientHello; it is not in the transcript yet.
+func (e *Engine) offeredKeys(ch *offers, raw []byte) (*pskOffer, *attls.Error) {
+	haveModes := ch.has(attls.ExtPSKKeyExchangeModes)
 	if haveModes {
-		modes, err := extensions.ParsePSKKeyExchangeModes(modesX.Body)
-		if err != nil {
-			return nil, in(err, modesX)
-		}
 		for m := range e.psk.modes {
-			e.psk.modes[m] = slices.Contains(modes, byte(m))
+			e.psk.modes[m] = slices.Contains(ch.modes, byte(m))
 		}
 	}
-	x, ok := ch.Extensions.Find(attls.ExtPreSharedKey)
 	switch {
-	case !ok:
+	case !ch.has(attls.ExtPreSharedKey):
 		return nil, nil
 	case !haveModes:
 		return nil, missingBy(attls.ExtPSKKeyExchangeModes, "RFC 8446 4.2.9")
 	}
-	list, err := extensions.ParsePreSharedKeyOffer(x.Body)
-	if err != nil {
-		return nil, in(err, x)
-	}
+	list := &ch.keys
 	if _, usable := e.pskMode(); !usable || !e.cfg.PSK {
 		return nil, nil
 	}
-	o := &pskOffer{identities: list.Identities, early: early, partial: e.transcript.with(nil, e.nego.suite, raw[:len(raw)-list.BindersLen])}
+	o := &pskOffer{identities: list.Identities, early: ch.has(attls.ExtEarlyData), partial: e.transcript.with(nil, e.nego.suite, raw[:len(raw)-list.BindersLen])}
 	for _, b := range list.Binders {
 		o.binders = append(o.binders, slices.Clone(b))
 	}

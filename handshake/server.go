@@ -60,7 +60,12 @@ func (s serverWaitClientHello) receive(e *Engine, m *message.Raw) (state, *attls
 	if err := e.parsed(ch.Unmarshal(m.Body())); err != nil {
 		return nil, err
 	}
-	if err := e.checkClientVersion(ch); err != nil {
+	o := &e.scratch.offers
+	*o = offers{messageExtensions: extensionsOf(m.Kind, ch.Extensions)}
+	if err := o.readBodies(attls.ExtSupportedVersions); err != nil {
+		return nil, err
+	}
+	if err := e.checkClientVersion(ch, o); err != nil {
 		return nil, err
 	}
 	if err := e.table.Check(m.Kind, attls.RoleClient, 0, false, ch.Extensions, &e.sent); err != nil {
@@ -70,15 +75,14 @@ func (s serverWaitClientHello) receive(e *Engine, m *message.Raw) (state, *attls
 		return nil, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "must be the one octet 0").
 			Under("legacy_compression_methods").By("RFC 8446 4.1.2")
 	}
-	cookie, haveCookie := ch.Extensions.Find(attls.ExtCookie)
 	switch {
 	case s.first != nil:
-		if err := e.enforce(rule.HelloRepeated, s.checkSecond(e, ch)); err != nil {
+		if err := e.enforce(rule.HelloRepeated, s.checkSecond(e, ch, o)); err != nil {
 			return nil, err
 		}
 		e.in.SkipUndecryptable(0)
-	case haveCookie && e.cfg.Retry.stateless(): // another engine has sent HelloRetryRequest
-		if err := e.resumeRetry(ch, cookie); err != nil {
+	case o.has(attls.ExtCookie) && e.cfg.Retry.stateless(): // another engine has sent HelloRetryRequest
+		if err := e.resumeRetry(ch, o); err != nil {
 			return nil, err
 		}
 		copy(e.nego.random[:], ch.Random)
@@ -98,15 +102,18 @@ func (s serverWaitClientHello) receive(e *Engine, m *message.Raw) (state, *attls
 		e.in.SkipUndecryptable(0)
 		e.transcript.start(e.nego.suite)
 	}
-	if err := e.enforce(rule.HelloComplete, completeHello(ch, e.obeys(rule.SchemesOptional))); err != nil {
+	if err := e.enforce(rule.HelloComplete, completeHello(o, e.obeys(rule.SchemesOptional))); err != nil {
 		return nil, err
 	}
-	offer, err := e.readOffers(ch, m.Bytes)
+	if err := o.readBodies(); err != nil {
+		return nil, err
+	}
+	offer, err := e.offeredKeys(o, m.Bytes)
 	if err != nil {
 		return nil, err
 	}
 	mode, _ := e.pskMode()
-	g, theirs, lacking := e.selectGroup(ch)
+	g, theirs, lacking := e.selectGroup(o)
 	if lacking != nil && !(e.keyAlone(offer) && (lacking.Failure == attls.FailMissingExtension || lacking.Failure == attls.FailGroup)) {
 		return nil, lacking
 	}
@@ -120,7 +127,7 @@ func (s serverWaitClientHello) receive(e *Engine, m *message.Raw) (state, *attls
 		return nil, noShare(g)
 	}
 	e.nego.group = g
-	if err := e.readClientHello(ch, offer != nil); err != nil {
+	if err := e.readClientHello(o, offer != nil); err != nil {
 		return nil, err
 	}
 	share := bytes.Clone(theirs)
@@ -143,18 +150,13 @@ func noShare(g attls.NamedGroup) *attls.Error {
 }
 
 // checkClientVersion refuses clients without TLS 1.3 (RFC 8446 section 4.2.1).
-func (e *Engine) checkClientVersion(ch *message.ClientHello) *attls.Error {
-	x, ok := ch.Extensions.Find(attls.ExtSupportedVersions)
-	if !ok {
+func (e *Engine) checkClientVersion(ch *message.ClientHello, o *offers) *attls.Error {
+	if !o.has(attls.ExtSupportedVersions) {
 		return attls.Errorf(attls.NothingInCommon, attls.FailVersion, "the client offers versions up to 0x%04x and no supported_versions", ch.LegacyVersion).
 			Under("legacy_version").By("RFC 8446 4.2.1")
 	}
-	list, err := extensions.ParseSupportedVersions(x.Body)
-	if err != nil {
-		return in(err, x)
-	}
-	if !list.Contains(attls.VersionTLS13) {
-		return in(attls.Errorf(attls.NothingInCommon, attls.FailVersion, "TLS 1.3 is not offered").By("RFC 8446 4.2.1"), x)
+	if !o.versions.Contains(attls.VersionTLS13) {
+		return o.place(attls.Errorf(attls.NothingInCommon, attls.FailVersion, "TLS 1.3 is not offered").By("RFC 8446 4.2.1"), attls.ExtSupportedVersions)
 	}
 	if ch.LegacyVersion != attls.VersionTLS12 {
 		return attls.Errorf(attls.Violation, attls.FailVersion, "0x%04x instead of 0x0303", ch.LegacyVersion).Under("legacy_version").By("RFC 9846 4.2.2")
@@ -165,45 +167,35 @@ func (e *Engine) checkClientVersion(ch *message.ClientHello) *attls.Error {
 // completeHello refuses a ClientHello that lacks an extension which RFC 8446
 // section 9.2 demands of it. With a pre-shared key a client may do without
 // signature_algorithms, where that suffices, and without a key exchange.
-func completeHello(ch *message.ClientHello, keySuffices bool) *attls.Error {
-	has := func(t attls.ExtensionType) bool { _, ok := ch.Extensions.Find(t); return ok }
-	key, groups, shares := has(attls.ExtPreSharedKey), has(attls.ExtSupportedGroups), has(attls.ExtKeyShare)
+func completeHello(o *offers, keySuffices bool) *attls.Error {
+	key, groups, shares := o.has(attls.ExtPreSharedKey), o.has(attls.ExtSupportedGroups), o.has(attls.ExtKeyShare)
 	switch {
 	case !groups && (shares || !key):
 		return missing(attls.ExtSupportedGroups)
 	case groups && !shares:
 		return missing(attls.ExtKeyShare)
-	case !(key && keySuffices) && !has(attls.ExtSignatureAlgorithms):
+	case !(key && keySuffices) && !o.has(attls.ExtSignatureAlgorithms):
 		return missing(attls.ExtSignatureAlgorithms)
 	}
 	return nil
 }
 
 // selectGroup chooses the group; the share is nil when the client sent none for it.
-func (e *Engine) selectGroup(ch *message.ClientHello) (attls.NamedGroup, []byte, *attls.Error) {
-	groupsX, haveGroups := ch.Extensions.Find(attls.ExtSupportedGroups)
-	sharesX, haveShares := ch.Extensions.Find(attls.ExtKeyShare)
+func (e *Engine) selectGroup(o *offers) (attls.NamedGroup, []byte, *attls.Error) {
 	switch {
-	case !haveGroups:
+	case !o.has(attls.ExtSupportedGroups):
 		return 0, nil, missing(attls.ExtSupportedGroups)
-	case !haveShares:
+	case !o.has(attls.ExtKeyShare):
 		return 0, nil, missing(attls.ExtKeyShare)
 	}
-	groups, err := extensions.ParseSupportedGroups(groupsX.Body)
-	if err != nil {
-		return 0, nil, in(err, groupsX)
-	}
-	shares, err := extensions.ParseKeyShares(sharesX.Body)
-	if err != nil {
-		return 0, nil, in(err, sharesX)
-	}
+	groups, shares := o.groups, o.shares
 	if g, ok := shares.Beyond(groups); ok && e.obeys(rule.ShareListed) {
-		return 0, nil, in(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "a share of %v, which supported_groups lacks", g).By("RFC 8446 4.2.8"), sharesX)
+		return 0, nil, o.place(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "a share of %v, which supported_groups lacks", g).By("RFC 8446 4.2.8"), attls.ExtKeyShare)
 	}
 	if e.nego.retried && e.nego.group != 0 {
 		theirs, _ := shares.Find(e.nego.group)
 		if n := shares.Len(); n != 1 {
-			return 0, nil, in(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "%d shares after HelloRetryRequest", n).By("RFC 8446 4.1.2"), sharesX)
+			return 0, nil, o.place(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "%d shares after HelloRetryRequest", n).By("RFC 8446 4.1.2"), attls.ExtKeyShare)
 		}
 		if theirs == nil { // a key alone would do without one, and yet nothing else was asked for
 			return 0, nil, noShare(e.nego.group)
@@ -212,7 +204,7 @@ func (e *Engine) selectGroup(ch *message.ClientHello) (attls.NamedGroup, []byte,
 	}
 	g, err := negotiation.SelectGroup(e.cfg.groups(), groups, e.cfg.Retry.Preferred, func(g attls.NamedGroup) bool { _, ok := shares.Find(g); return ok })
 	if err != nil {
-		return 0, nil, in(err, groupsX)
+		return 0, nil, o.place(err, attls.ExtSupportedGroups)
 	}
 	theirs, _ := shares.Find(g)
 	return g, theirs, nil
@@ -225,7 +217,7 @@ func (s serverWaitClientHello) retry(e *Engine, m *message.Raw, g attls.NamedGro
 	}
 	next := serverWaitClientHello{first: append([]byte(nil), m.Body()...)}
 	if haveShare { // Retry.Always: another group if there is one, a cookie otherwise
-		if other, ok := e.groupWithoutShare(&e.scratch.clientHello); ok {
+		if other, ok := e.groupWithoutShare(&e.scratch.offers); ok {
 			g, haveShare = other, false
 		}
 	}
@@ -258,13 +250,9 @@ func (s serverWaitClientHello) retry(e *Engine, m *message.Raw, g attls.NamedGro
 }
 
 // groupWithoutShare finds a group in common for which no share was sent.
-func (e *Engine) groupWithoutShare(ch *message.ClientHello) (attls.NamedGroup, bool) {
-	groupBody, _ := ch.Extensions.Get(attls.ExtSupportedGroups)
-	shareBody, _ := ch.Extensions.Get(attls.ExtKeyShare)
-	groups, _ := extensions.ParseSupportedGroups(groupBody)
-	shares, _ := extensions.ParseKeyShares(shareBody)
+func (e *Engine) groupWithoutShare(o *offers) (attls.NamedGroup, bool) {
 	for _, g := range e.cfg.groups() {
-		if _, sent := shares.Find(g); !sent && groups.Contains(uint16(g)) {
+		if _, sent := o.shares.Find(g); !sent && o.groups.Contains(uint16(g)) {
 			return g, true
 		}
 	}
@@ -391,7 +379,7 @@ func difference(first, second extensions.List) (attls.ExtensionType, comparison)
 }
 
 // checkSecond compares the second ClientHello with the first, field by field.
-func (s serverWaitClientHello) checkSecond(e *Engine, ch *message.ClientHello) *attls.Error {
+func (s serverWaitClientHello) checkSecond(e *Engine, ch *message.ClientHello, o *offers) *attls.Error {
 	var first message.ClientHello
 	if err := first.Unmarshal(s.first); err != nil {
 		return err
@@ -409,75 +397,35 @@ func (s serverWaitClientHello) checkSecond(e *Engine, ch *message.ClientHello) *
 	if err := e.sameExtensions(first.Extensions, ch.Extensions); err != nil {
 		return err
 	}
-	if _, ok := ch.Extensions.Find(attls.ExtEarlyData); ok {
+	if o.has(attls.ExtEarlyData) {
 		return changed("extensions.early_data")
 	}
-	if _, ok := ch.Extensions.Find(attls.ExtPreSharedKey); ok { // it may be left out or be made anew, and not be added
+	if o.has(attls.ExtPreSharedKey) { // it may be left out or be made anew, and not be added
 		if _, before := first.Extensions.Find(attls.ExtPreSharedKey); !before {
 			return changed("extensions.pre_shared_key")
 		}
 	}
-	x, ok := ch.Extensions.Find(attls.ExtCookie)
-	if ok != (s.cookie != nil) {
-		return changed("extensions.cookie").By("RFC 8446 4.2.2")
+	if err := o.readBodies(attls.ExtCookie); err != nil {
+		return err
 	}
-	if ok {
-		got, err := extensions.ParseCookie(x.Body)
-		if err != nil {
-			return in(err, x)
-		}
-		if !bytes.Equal(got, s.cookie) {
-			return in(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "is not the cookie that was sent").By("RFC 8446 4.2.2"), x)
-		}
+	switch has := o.has(attls.ExtCookie); {
+	case has != (s.cookie != nil):
+		return changed("extensions.cookie").By("RFC 8446 4.2.2")
+	case has && !bytes.Equal(o.cookie, s.cookie):
+		return o.place(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "is not the cookie that was sent").By("RFC 8446 4.2.2"), attls.ExtCookie)
 	}
 	return nil
 }
 
 // readClientHello reads the rest of an acceptable ClientHello.
-func (e *Engine) readClientHello(ch *message.ClientHello, keyOffered bool) *attls.Error {
-	x, ok := ch.Extensions.Find(attls.ExtSignatureAlgorithms)
-	if _, key := ch.Extensions.Find(attls.ExtPreSharedKey); !ok && key && !keyOffered && e.obeys(rule.SchemesNeeded) {
+func (e *Engine) readClientHello(o *offers, keyOffered bool) *attls.Error {
+	if !o.has(attls.ExtSignatureAlgorithms) && o.has(attls.ExtPreSharedKey) && !keyOffered && e.obeys(rule.SchemesNeeded) {
 		return noSchemes() // otherwise completeHello has found it
 	}
-	if ok {
-		list, err := extensions.ParseSignatureAlgorithms(x.Body)
-		if err != nil {
-			return in(err, x)
-		}
-		e.nego.peerSchemes = schemes(list)
-	}
-	if err := e.readCertificateWishes(attls.KindClientHello, ch.Extensions); err != nil {
+	if err := e.takeOffersOf(o); err != nil {
 		return err
 	}
-	if err := e.readCertificateTypes(ch.Extensions); err != nil {
-		return err
-	}
-	if x, ok := ch.Extensions.Find(attls.ExtServerName); ok {
-		name, err := extensions.ParseServerName(x.Body)
-		if err != nil {
-			return in(err, x)
-		}
-		e.nego.serverName = string(name)
-	}
-	if x, ok := ch.Extensions.Find(attls.ExtALPN); ok {
-		names, err := extensions.ParseALPN(x.Body)
-		if err != nil {
-			return in(err, x)
-		}
-		if len(e.cfg.ALPN) > 0 {
-			if e.nego.alpn, err = negotiation.SelectALPN(e.cfg.ALPN, names); err != nil {
-				return in(err, x)
-			}
-		}
-	}
-	if x, ok := ch.Extensions.Find(attls.ExtRecordSizeLimit); ok {
-		n, err := extensions.ParseRecordSizeLimit(x.Body)
-		if err != nil {
-			return in(err, x)
-		}
-		e.limitRecords(n)
-	}
-	return e.readProfile(attls.KindClientHello, ch.Extensions)
+	return e.readProfile(attls.KindClientHello, o.list)
 }
 
 // serverNegotiate chooses attestation schemes and asks for what the flight needs.
@@ -538,13 +486,7 @@ func (s serverHello) step(e *Engine) (state, *attls.Error) {
 	}
 	e.random.Fill(UseServerRandom, 0, e.scratch.random[:])
 	e.ext.reset()
-	if s.share != nil {
-		e.ext.body(attls.ExtKeyShare, func(b []byte) []byte { return extensions.AppendKeyShareEntry(b, e.nego.group, ours) })
-	}
-	if e.psk.session != nil {
-		e.ext.body(attls.ExtPreSharedKey, func(b []byte) []byte { return extensions.AppendPreSharedKeySelected(b, uint16(e.psk.index)) })
-	}
-	e.ext.body(attls.ExtSupportedVersions, func(b []byte) []byte { return extensions.AppendSelectedVersion(b, attls.VersionTLS13) })
+	e.writeAnswers(sending{kind: attls.KindServerHello, share: ours})
 	if err := e.profileExtensions(attls.KindServerHello); err != nil {
 		return nil, err
 	}
@@ -580,26 +522,7 @@ func (e *Engine) resumes() bool { return e.psk.session != nil && !e.psk.session.
 
 func (e *Engine) sendEncryptedExtensions() *attls.Error {
 	e.startExtensions()
-	offered := func(t attls.ExtensionType) bool { return e.sent.Has(attls.RoleClient, attls.KindClientHello, t) }
-	if e.cfg.AcknowledgeServerName && e.nego.serverName != "" && !(e.resumes() && e.obeys(rule.NameUnanswered)) {
-		e.ext.add(attls.ExtServerName, nil)
-	}
-	if e.nego.alpn != "" {
-		e.ext.body(attls.ExtALPN, func(b []byte) []byte { return extensions.AppendALPN(b, []string{e.nego.alpn}) })
-	}
-	if e.cfg.AnnounceGroups {
-		e.ext.body(attls.ExtSupportedGroups, func(b []byte) []byte { return extensions.AppendUint16s(b, e.cfg.groups()) })
-	}
-	if e.cfg.RecordSizeLimit != 0 && offered(attls.ExtRecordSizeLimit) {
-		e.ext.body(attls.ExtRecordSizeLimit, func(b []byte) []byte { return extensions.AppendRecordSizeLimit(b, e.cfg.RecordSizeLimit) })
-	}
-	if e.early.status == EarlyDataAccepted {
-		e.ext.add(attls.ExtEarlyData, nil)
-	}
-	e.answerCertificateTypes()
-	if e.psk.session != nil {
-		e.repeatCertificateType()
-	}
+	e.writeAnswers(sending{kind: attls.KindEncryptedExtensions})
 	if q := e.cfg.quirks(); q.RestrictEncryptedExtensions {
 		kept := e.ext.items[:0]
 		for _, x := range e.ext.items {
@@ -641,15 +564,5 @@ func (e *Engine) sendRequest() *attls.Error {
 // requestExtensions are the RFCs' extensions of a CertificateRequest.
 func (e *Engine) requestExtensions() {
 	e.ext.reset()
-	e.ext.body(attls.ExtSignatureAlgorithms, func(b []byte) []byte { return extensions.AppendUint16s(b, e.cfg.signatureSchemes()) })
-	if e.cfg.SignatureSchemesCert != nil {
-		e.ext.body(attls.ExtSignatureAlgorithmsCert, func(b []byte) []byte { return extensions.AppendUint16s(b, e.cfg.SignatureSchemesCert) })
-	}
-	if len(e.cfg.CertificateAuthorities) > 0 {
-		e.ext.body(attls.ExtCertificateAuthorities, func(b []byte) []byte {
-			return extensions.AppendCertificateAuthorities(b, e.cfg.CertificateAuthorities)
-		})
-	}
-	e.requestStatus()
-	e.offerCompression()
+	e.writeOffers(sending{kind: attls.KindCertificateRequest})
 }

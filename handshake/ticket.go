@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"attls"
-	"attls/extensions"
 	"attls/handshake/message"
 	"attls/negotiation"
 )
@@ -77,9 +76,7 @@ func (e *Engine) ticket(w *waiting) ([]byte, *attls.Error) {
 	if len(a.Ticket) > 1<<16-1 {
 		return nil, attls.Errorf(attls.Local, attls.FailLimit, "a ticket of %d octets", len(a.Ticket)).By("RFC 8446 4.6.1")
 	}
-	if n := s.MaxEarlyData; n > 0 {
-		m.Extensions = extensions.List{{Type: attls.ExtEarlyData, Body: extensions.AppendEarlyDataMax(nil, n)}}
-	}
+	m.Extensions = e.answersApart(&sending{kind: attls.KindNewSessionTicket, session: s})
 	m.Extensions = e.greaseTicketExtension(m.Extensions)
 	return m.Append(nil), nil
 }
@@ -104,12 +101,9 @@ func (e *Engine) receivedTicket(t *message.NewSessionTicket) (*Session, *attls.E
 	if err := e.table.Check(attls.KindNewSessionTicket, attls.RoleServer, 0, true, t.Extensions, &e.sent); err != nil {
 		return nil, err
 	}
-	var early uint32
-	if x, ok := t.Extensions.Find(attls.ExtEarlyData); ok {
-		var err *attls.Error
-		if early, err = extensions.ParseEarlyDataMax(x.Body); err != nil {
-			return nil, in(err, x)
-		}
+	a := answers{messageExtensions: extensionsOf(attls.KindNewSessionTicket, t.Extensions)}
+	if err := a.readBodies(e); err != nil {
+		return nil, err
 	}
 	if !e.cfg.PSK || t.Lifetime == 0 || !negotiation.KeepTickets(e.profile()) {
 		return nil, nil
@@ -117,7 +111,7 @@ func (e *Engine) receivedTicket(t *message.NewSessionTicket) (*Session, *attls.E
 	s := e.session(t.Nonce)
 	s.Identity = append([]byte(nil), t.Ticket...)
 	s.Lifetime = min(t.Lifetime, uint32(negotiation.MaxTicketLifetime.Seconds()))
-	s.AgeAdd, s.MaxEarlyData = t.AgeAdd, early
+	s.AgeAdd, s.MaxEarlyData = t.AgeAdd, a.maxEarlyData
 	return s, nil
 }
 
