@@ -11,8 +11,17 @@ import (
 
 // NewSlots makes room for every slot of a profile.
 func NewSlots(p *profile.Profile) Slots {
+	const usual = 4 // slots
 	n := len(p.Slots)
-	return Slots{Present: make([]bool, n), Offers: make([][]Scheme, n), Choices: make([]*Scheme, n)}
+	if n > usual {
+		return Slots{Present: make([]bool, n), Offers: make([][]Scheme, n), Choices: make([]*Scheme, n)}
+	}
+	room := &struct { // all in one piece
+		present [usual]bool
+		offers  [usual][]Scheme
+		choices [usual]*Scheme
+	}{}
+	return Slots{Present: room.present[:n:n], Offers: room.offers[:n:n], Choices: room.choices[:n:n]}
 }
 
 // usable returns the schemes of policy that serve a slot, in order: what this
@@ -170,8 +179,7 @@ func find(list []Scheme, s *Scheme) *Scheme {
 	}
 	for i := range list {
 		if bytes.Equal(list[i].Wire, s.Wire) {
-			found := list[i]
-			return &found
+			return &list[i]
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"sync"
 
 	"attls"
 	"attls/extensions/schema"
@@ -62,6 +63,7 @@ type codec struct {
 	messages [][2]*body
 	schemes  map[string]*schemeType
 	slots    []*schemeType
+	known    *encodings
 }
 
 var _ codecs = (*codec)(nil)
@@ -102,8 +104,9 @@ func (c *codec) encode(kind attls.MessageKind, sender attls.Role, f *Fields) ([]
 
 // write encodes a body; what f does not say is written at its minimum.
 func (c *codec) write(b *body, f *Fields) ([]byte, error) {
-	var v schema.Value
-	for _, x := range b.bindings {
+	v := schema.Value{}
+	for i := range b.bindings {
+		x := &b.bindings[i]
 		field, ok, err := c.value(x, f)
 		if err == nil && ok {
 			if cause := v.Set(x.path, field); cause != nil {
@@ -125,7 +128,7 @@ func (c *codec) write(b *body, f *Fields) ([]byte, error) {
 }
 
 // value is what a binding puts into its field, or false for nothing.
-func (c *codec) value(x binding, f *Fields) (schema.Value, bool, *attls.Error) {
+func (c *codec) value(x *binding, f *Fields) (schema.Value, bool, *attls.Error) {
 	switch x.means {
 	case meansNonce:
 		return schema.Octets(f.Nonces[x.slot]), f.Nonces[x.slot] != nil, nil
@@ -135,21 +138,31 @@ func (c *codec) value(x binding, f *Fields) (schema.Value, bool, *attls.Error) {
 		if f.Choices[x.slot] == nil {
 			return schema.Value{}, false, nil
 		}
-		v, err := c.element(x.slot, *f.Choices[x.slot])
 		if x.list {
-			v = schema.List(v)
+			v, err := c.listed(x.slot, f.Choices[x.slot])
+			return schema.List(v), true, err
 		}
+		v, err := c.element(x.slot, *f.Choices[x.slot])
 		return v, true, err
 	}
-	list := schema.List()
-	for _, s := range f.Offers[x.slot] {
-		v, err := c.element(x.slot, s)
+	list := schema.Value{Kind: schema.KindList, Items: make([]schema.Value, 0, len(f.Offers[x.slot]))}
+	for i := range f.Offers[x.slot] {
+		v, err := c.listed(x.slot, &f.Offers[x.slot][i])
 		if err != nil {
 			return v, false, err
 		}
 		list.Items = append(list.Items, v)
 	}
 	return list, f.Offered[x.slot], nil
+}
+
+// listed is element for a place in a list: the octets as they are, where they are
+// what the scheme is encoded to.
+func (c *codec) listed(slot int, s *Scheme) (schema.Value, *attls.Error) {
+	if wire, ok := c.wire(slot, s); ok && (s.Wire == nil || bytes.Equal(wire, s.Wire)) {
+		return schema.Encoded(wire), nil
+	}
+	return c.element(slot, *s)
 }
 
 // element is the value of a scheme: out of its octets when it has been encoded.
@@ -347,12 +360,54 @@ func (c *codec) encodeScheme(slot int, s Scheme) (Scheme, bool) {
 	if slot < 0 || slot >= len(c.slots) {
 		return Scheme{}, false
 	}
-	wire, ok := c.slots[slot].encode(s)
+	wire, ok := c.wire(slot, &s)
 	s.Wire = wire
 	return s, ok
 }
 
-func (t *schemeType) encode(s Scheme) ([]byte, bool) {
+// maxEncodings bounds the schemes whose encodings are kept: those of this program's
+// policies, of which there are few.
+const maxEncodings = 256
+
+// encodings are elements as they were encoded, for many connections at once.
+type encodings struct {
+	mu    sync.RWMutex
+	wires map[schemeKey][]byte
+}
+
+// schemeKey is all of a scheme that its element depends on.
+type schemeKey struct {
+	in         *schemeType
+	model      Model
+	credential CredentialKind
+	format     Format
+	verifier   string
+}
+
+// wire is the element of a slot's list that stands for a scheme. It is not to be
+// changed.
+func (c *codec) wire(slot int, s *Scheme) ([]byte, bool) {
+	t, k := c.slots[slot], c.known
+	k.mu.RLock()
+	wire, known := k.wires[schemeKey{t, s.Model, s.Credential, s.Format, string(s.Verifier)}]
+	k.mu.RUnlock()
+	if known {
+		return wire, true
+	}
+	wire, ok := t.encode(s)
+	if !ok {
+		return nil, false
+	}
+	wire = wire[:len(wire):len(wire)]
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.wires) < maxEncodings {
+		k.wires[schemeKey{t, s.Model, s.Credential, s.Format, string(s.Verifier)}] = wire
+	}
+	return wire, true
+}
+
+func (t *schemeType) encode(s *Scheme) ([]byte, bool) {
 	if !slices.Contains(t.models, s.Model) || !slices.Contains(t.kinds, s.Credential) {
 		return nil, false
 	}

@@ -145,7 +145,7 @@ func (c *compiler) run(o Options) {
 	if !c.readTypes() {
 		return
 	}
-	c.codec = &codec{p: c.p, bodies: map[site]*body{}, schemes: map[string]*schemeType{}}
+	c.codec = &codec{p: c.p, bodies: map[site]*body{}, schemes: map[string]*schemeType{}, known: &encodings{wires: map[schemeKey][]byte{}}}
 	c.extensions()
 	c.messages()
 	c.schemes()

@@ -358,8 +358,20 @@ type Fields struct {
 
 // NewFields returns Fields with room for every slot.
 func (p *Profile) NewFields() *Fields {
+	const usual = 4 // slots
 	n := len(p.Slots)
-	return &Fields{Offered: make([]bool, n), Offers: make([][]Scheme, n), Choices: make([]*Scheme, n), Nonces: make([][]byte, n)}
+	if n > usual {
+		return &Fields{Offered: make([]bool, n), Offers: make([][]Scheme, n), Choices: make([]*Scheme, n), Nonces: make([][]byte, n)}
+	}
+	room := &struct { // all in one piece
+		Fields
+		offered [usual]bool
+		offers  [usual][]Scheme
+		choices [usual]*Scheme
+		nonces  [usual][]byte
+	}{}
+	room.Fields = Fields{Offered: room.offered[:n:n], Offers: room.offers[:n:n], Choices: room.choices[:n:n], Nonces: room.nonces[:n:n]}
+	return &room.Fields
 }
 
 // RawExtension is an extension with its body.

@@ -326,3 +326,65 @@ func TestSetErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestEncodedElements writes elements that were encoded before as they are, holds
+// the list to its bounds all the same, and refuses them anywhere else.
+func TestEncodedElements(t *testing.T) {
+	c, err := compile(t, nil, "struct { uint8 x; uint16 y; } Pair; struct { uint8 a; Pair one; Pair list<0..6>; } T;").Codec("T", Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair := Encoded([]byte{1, 0, 2})
+	for name, test := range map[string]struct {
+		v    Value
+		want string // octets, or the error
+	}{
+		"first of two":        {Struct(List(pair, Struct(Number(3).As("x"))).As("list")), "00 000000 06 010002 030000"},
+		"alone":               {Struct(List(pair).As("list")), "00 000000 03 010002"},
+		"too long a list":     {Struct(List(pair, pair, pair).As("list")), "list: 9 octets; 0 to 6 are allowed"},
+		"instead of a struct": {Struct(pair.As("one")), "one: an encoded element where a struct is needed"},
+		"instead of a list":   {Struct(pair.As("list")), "list: an encoded element where a list is needed"},
+		"instead of a number": {Struct(pair.As("a")), "a: an encoded element where a number is needed"},
+		"the whole":           {pair, "an encoded element where a struct is needed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := c.Encode(test.v)
+			if err != nil {
+				if !strings.Contains(err.Error(), test.want) {
+					t.Errorf("%v; want %s", err, test.want)
+				}
+				return
+			}
+			if want := unhex(t, test.want); !bytes.Equal(got, want) {
+				t.Errorf("%x; want %x", got, want)
+			}
+		})
+	}
+}
+
+// TestManyFields gives more fields than one word of bits counts.
+func TestManyFields(t *testing.T) {
+	var text strings.Builder
+	var v Value
+	for i := range 70 {
+		name := "f" + strings.Repeat("x", i)
+		text.WriteString("uint8 " + name + ";")
+		v.Items = append(v.Items, Number(i).As(name))
+	}
+	v.Kind = KindStruct
+	c, err := compile(t, nil, "struct { "+text.String()+" } T;").Codec("T", Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, failure := c.Encode(v)
+	if failure != nil || len(got) != 70 || got[69] != 69 {
+		t.Fatalf("%x, %v", got, failure)
+	}
+	for _, i := range []int{0, 63, 64, 69} {
+		twice := v
+		twice.Items = append(append([]Value(nil), v.Items...), v.Items[i])
+		if _, failure := c.Encode(twice); failure == nil || !strings.Contains(failure.Error(), "given twice") {
+			t.Errorf("field %d twice: %v", i, failure)
+		}
+	}
+}

@@ -9,7 +9,21 @@ import (
 )
 
 // Encode writes a Value; see Append.
-func (c *Codec) Encode(v Value) ([]byte, *attls.Error) { return c.Append(nil, v) }
+func (c *Codec) Encode(v Value) ([]byte, *attls.Error) {
+	return c.Append(make([]byte, 0, min(roughly(&v), maxHint)), v)
+}
+
+// maxHint bounds what Encode allocates before it knows how much it needs, in octets.
+const maxHint = 1 << 12
+
+// roughly is about how many octets a Value has.
+func roughly(v *Value) int {
+	n := 8 + len(v.Octets)
+	for i := range v.Items {
+		n += roughly(&v.Items[i])
+	}
+	return n
+}
 
 // Append writes a Value to dst. Fields are found by name. What the Value does
 // not say follows from the rest: a constant; a number that decides a select,
@@ -32,9 +46,10 @@ func (c *Codec) Append(dst []byte, v Value) ([]byte, *attls.Error) {
 const maxEncoded = 1 << 20
 
 type encoder struct {
-	b       []byte
-	left    int
-	unbound bool
+	b         []byte
+	registers []written // of the structs that are being written, the innermost last
+	left      int
+	unbound   bool
 }
 
 // spend counts one field or element.
@@ -57,19 +72,40 @@ func unfit(format string, args ...any) *attls.Error {
 	return attls.Errorf(attls.Local, attls.FailConfiguration, format, args...)
 }
 
-// given is the fields that the caller gave for a struct, and how many of them
-// have been used.
+// given is the fields that the caller gave for a struct, and which of them have
+// been used.
 type given struct {
 	items []Value
-	used  []bool
+	used  uint64 // the first 64, a bit each
+	more  []bool // the rest
+}
+
+func give(items []Value) given {
+	g := given{items: items}
+	if n := len(items) - 64; n > 0 {
+		g.more = make([]bool, n)
+	}
+	return g
+}
+
+func (g *given) isUsed(i int) bool {
+	if i >= 64 {
+		return g.more[i-64]
+	}
+	return g.used>>i&1 != 0
 }
 
 func (g *given) take(name string) *Value {
 	for i := range g.items {
-		if g.items[i].Name == name && !g.used[i] {
-			g.used[i] = true
-			return &g.items[i]
+		if g.items[i].Name != name || g.isUsed(i) {
+			continue
 		}
+		if i >= 64 {
+			g.more[i-64] = true
+		} else {
+			g.used |= 1 << i
+		}
+		return &g.items[i]
 	}
 	return nil
 }
@@ -85,8 +121,8 @@ func (g *given) peek(name string) *Value {
 
 // surplus is the error for fields that nothing has taken.
 func (g *given) surplus(known []string) *attls.Error {
-	for i, used := range g.used {
-		if used {
+	for i := range g.items {
+		if g.isUsed(i) {
 			continue
 		}
 		name := g.items[i].Name
@@ -126,7 +162,7 @@ func (e *encoder) value(n *node, v *Value, regs []written) *attls.Error {
 		if v.Kind != KindStruct {
 			return unfit("%v where a struct is needed", v.Kind)
 		}
-		g.items, g.used = v.Items, make([]bool, len(v.Items))
+		g = give(v.Items)
 	}
 	if err := e.structure(n, &g); err != nil {
 		return err
@@ -209,6 +245,13 @@ func (e *encoder) list(n *node, v *Value, regs []written) *attls.Error {
 		return end.finish(e, mark)
 	}
 	for i := range v.Items {
+		if v.Items[i].Kind == KindEncoded {
+			if err := e.spend(); err != nil {
+				return err
+			}
+			e.b = append(e.b, v.Items[i].Octets...)
+			continue
+		}
 		if err := e.value(n.elem, &v.Items[i], nil); err != nil {
 			return err.Under("[" + strconv.Itoa(i) + "]")
 		}
@@ -271,7 +314,14 @@ func (end *ending) finish(e *encoder, mark int) *attls.Error {
 }
 
 func (e *encoder) structure(n *node, g *given) *attls.Error {
-	return e.members(n.members, g, make([]written, n.registers))
+	base := len(e.registers)
+	for range n.registers {
+		e.registers = append(e.registers, written{})
+	}
+	// What is appended meanwhile may move the list; this struct keeps its own part.
+	err := e.members(n.members, g, e.registers[base:])
+	e.registers = e.registers[:base]
+	return err
 }
 
 func (e *encoder) members(ms []member, g *given, regs []written) (err *attls.Error) {
@@ -455,7 +505,7 @@ func (e *encoder) choice(c *choice, g *given, regs []written) *attls.Error {
 		if v.Kind != KindStruct {
 			return unfit("%v where a struct is needed", v.Kind).Under(c.label)
 		}
-		inner = given{v.Items, make([]bool, len(v.Items))}
+		inner = give(v.Items)
 	}
 	err := e.members(a.members, &inner, regs)
 	if err == nil {

@@ -11,15 +11,16 @@ type Kind uint8
 
 // The kinds of Value.
 const (
-	KindNone   Kind = iota
-	KindNumber      // uint8 … uint64, and enums
-	KindOctets      // opaque, and arrays and vectors of uint8
-	KindList        // any other array or vector
-	KindStruct      // a struct, and what a label of a select stands for
-	KindSymbol      // an enumerator by name, in Octets; taken by Encode, never made by Decode
+	KindNone    Kind = iota
+	KindNumber       // uint8 … uint64, and enums
+	KindOctets       // opaque, and arrays and vectors of uint8
+	KindList         // any other array or vector
+	KindStruct       // a struct, and what a label of a select stands for
+	KindSymbol       // an enumerator by name, in Octets; taken by Encode, never made by Decode
+	KindEncoded      // an element of a list as it goes out, in Octets; taken by Encode, never made by Decode
 )
 
-var kindNames = [...]string{"nothing", "a number", "octets", "a list", "a struct", "an enumerator"}
+var kindNames = [...]string{"nothing", "a number", "octets", "a list", "a struct", "an enumerator", "an encoded element"}
 
 func (k Kind) String() string {
 	if int(k) < len(kindNames) {
@@ -51,6 +52,10 @@ func Octets(b []byte) Value { return Value{Kind: KindOctets, Octets: b} }
 
 // Symbol makes the enumerator of that name.
 func Symbol(name string) Value { return Value{Kind: KindSymbol, Octets: []byte(name)} }
+
+// Encoded makes an element of a list out of what a Codec of its type has encoded
+// before. It goes out as it is.
+func Encoded(b []byte) Value { return Value{Kind: KindEncoded, Octets: b} }
 
 // List makes a list of elements.
 func List(elements ...Value) Value { return Value{Kind: KindList, Items: elements} }

@@ -18,12 +18,19 @@ type Dependencies struct {
 	Bare []Secret
 }
 
-// Depends collects what an expression is made of for an attester.
+// Depends collects what an expression is made of for an attester. The lists are
+// not to be changed: they are collected once.
 func (p *Program) Depends(name string, attester attls.Role) Dependencies {
-	d := dependent{p: p, attester: attester, seen: map[visited]bool{}}
-	if p.tree[name] != nil {
-		d.name(name, attester, true)
+	if p.tree[name] == nil {
+		return Dependencies{}
 	}
+	known := &p.depends[2*p.number[name]+int(attester)]
+	if d := known.Load(); d != nil {
+		return *d
+	}
+	d := dependent{p: p, attester: attester, seen: map[visited]bool{}}
+	d.name(name, attester, true)
+	known.Store(&d.Dependencies)
 	return d.Dependencies
 }
 

@@ -2,17 +2,16 @@ package binder
 
 import (
 	"bytes"
-	"crypto/hkdf"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/binary"
-	"hash"
 	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"attls"
+	"attls/internal/provider"
 )
 
 // Value is an expression with what it came to, and the same of its parts.
@@ -41,11 +40,15 @@ func (p *Program) Explain(name string, attester attls.Role, in Inputs) *Value {
 	if p.tree[name] == nil {
 		return &Value{Expr: name, Err: attls.Errorf(attls.Local, attls.FailBinderUndefined, "the binder defines no %q", name)}
 	}
-	e := &evaluation{p: p, in: in, hash: newHash(in.Hash()), done: map[defined]*Value{}}
-	if e.hash == nil {
+	suite := suites[in.Hash()]
+	if suite == nil {
 		return &Value{Expr: name, Err: attls.Errorf(attls.Local, attls.FailBinderUndefined, "the hash %q is unknown", in.Hash())}
 	}
-	e.hashLen = e.hash().Size()
+	e := &evaluation{p: p, in: in, kdf: suite.KDF(), hashLen: suite.HashLen}
+	e.values, e.parts, e.done = e.room.values[:], e.room.parts[:], e.room.done[:]
+	if n := 2 * len(p.order); n > len(e.done) {
+		e.done = make([]*Value, n)
+	}
 	v := e.definition(name, name, attester)
 	if v.Err == nil && v.Kind == KindInteger {
 		v.Err = undefined(attls.Local, "%s is an integer, not octets", name)
@@ -57,60 +60,98 @@ func undefined(c attls.Class, format string, args ...any) *attls.Error {
 	return attls.Errorf(c, attls.FailBinderUndefined, format, args...)
 }
 
-// defined is a definition for one role; each is computed once.
+// defined is a definition for one role.
 type defined struct {
 	name string
 	role attls.Role
 }
 
+// evaluation is one evaluation. It takes values, their parts and octets from room
+// that is allocated with it or in larger pieces.
 type evaluation struct {
 	p       *Program
 	in      Inputs
-	hash    func() hash.Hash
+	kdf     *provider.KDF
 	hashLen int
-	done    map[defined]*Value
-}
+	done    []*Value // by definition and role: each is computed once
 
-func (e *evaluation) sum(b []byte) []byte {
-	h := e.hash()
-	h.Write(b)
-	return h.Sum(nil)
-}
-
-func newHash(name string) func() hash.Hash {
-	switch name {
-	case "SHA-256":
-		return sha256.New
-	case "SHA-384":
-		return sha512.New384
-	case "SHA-512":
-		return sha512.New
+	values []Value
+	parts  []*Value
+	octets []byte
+	room   struct { // enough for most binders
+		values [16]Value
+		parts  [16]*Value
+		done   [16]*Value
 	}
-	return nil
+}
+
+func (e *evaluation) value(expr string) *Value {
+	if len(e.values) == 0 {
+		e.values = make([]Value, 16)
+	}
+	v := &e.values[0]
+	e.values = e.values[1:]
+	v.Expr = expr
+	return v
+}
+
+// list is room for n parts.
+func (e *evaluation) list(n int) []*Value {
+	if len(e.parts) < n {
+		e.parts = make([]*Value, max(n, 32))
+	}
+	l := e.parts[:0:n]
+	e.parts = e.parts[n:]
+	return l
+}
+
+// free is room for n octets to append.
+func (e *evaluation) free(n int) []byte {
+	if cap(e.octets)-len(e.octets) < n {
+		e.octets = make([]byte, 0, max(n, 256))
+	}
+	at := len(e.octets)
+	e.octets = e.octets[:at+n]
+	return e.octets[at : at : at+n]
+}
+
+func (e *evaluation) sum(b []byte) []byte { return e.kdf.Hash(e.free(e.hashLen), b) }
+
+// zeros is where the language has Hash.length zero octets.
+var zeros [sha512.Size]byte
+
+// suites are the hashes of the language.
+var suites = map[string]*provider.Suite{
+	"SHA-256": {HashName: "SHA-256", HashLen: sha256.Size, New: sha256.New},
+	"SHA-384": {HashName: "SHA-384", HashLen: sha512.Size384, New: sha512.New384},
+	"SHA-512": {HashName: "SHA-512", HashLen: sha512.Size, New: sha512.New},
 }
 
 // definition evaluates a name; expr is how it is written where it is used.
 func (e *evaluation) definition(name, expr string, role attls.Role) *Value {
-	key := defined{name, role}
-	if v, ok := e.done[key]; ok {
-		return v
+	done := &e.done[2*e.p.number[name]+int(role)]
+	if *done != nil {
+		return *done
 	}
 	body := e.eval(e.p.text[name], e.p.tree[name], role)
-	v := &Value{Expr: expr, Name: name, Kind: body.Kind, Octets: body.Octets, Number: body.Number, Parts: []*Value{body}, Err: body.Err}
-	e.done[key] = v
+	v := e.value(expr)
+	v.Name, v.Kind, v.Octets, v.Number, v.Err = name, body.Kind, body.Octets, body.Number, body.Err
+	v.Parts = append(e.list(1), body)
+	*done = v
 	return v
 }
 
 func (e *evaluation) eval(text string, n *node, role attls.Role) *Value {
 	expr := text[n.at:n.end]
-	v := &Value{Expr: expr}
+	if n.op == opName {
+		return e.definition(n.name, expr, roleOf(n.role, role))
+	}
+	v := e.value(expr)
 	switch n.op {
 	case opText, opHex:
 		v.Octets = n.octets
 	case opInteger:
 		v.Kind, v.Number = KindInteger, n.number
-	case opName:
-		return e.definition(n.name, expr, roleOf(n.role, role))
 	case opTerminal:
 		v.Kind = n.terminal.kind
 		var ok bool
@@ -137,9 +178,11 @@ func (e *evaluation) eval(text string, n *node, role attls.Role) *Value {
 func (e *evaluation) call(v *Value, text string, n *node, role attls.Role) {
 	if n.name == "per_role" {
 		arm := e.eval(text, n.args[role], role) // the client is role 0
-		v.Kind, v.Octets, v.Number, v.Err, v.Parts = arm.Kind, arm.Octets, arm.Number, arm.Err, []*Value{arm}
+		v.Kind, v.Octets, v.Number, v.Err = arm.Kind, arm.Octets, arm.Number, arm.Err
+		v.Parts = append(e.list(1), arm)
 		return
 	}
+	v.Parts = e.list(len(n.args))
 	for _, a := range n.args {
 		part := e.eval(text, a, role)
 		v.Parts = append(v.Parts, part)
@@ -166,7 +209,7 @@ func (e *evaluation) hashed(v *Value) []byte {
 }
 
 // expandLabel is HKDF-Expand-Label of RFC 8446 section 7.1.
-func (e *evaluation) expandLabel(secret, label, context []byte, length int) ([]byte, *attls.Error) {
+func (e *evaluation) expandLabel(secret []byte, label string, context []byte, length int) ([]byte, *attls.Error) {
 	switch {
 	case len(label) < 1 || len(label) > 249:
 		return nil, undefined(attls.Violation, "a label of %d octets; an HkdfLabel takes 1 to 249", len(label))
@@ -175,43 +218,30 @@ func (e *evaluation) expandLabel(secret, label, context []byte, length int) ([]b
 	case length < 1 || length > 255*e.hashLen:
 		return nil, undefined(attls.Violation, "a length of %d octets; HKDF-Expand gives 1 to %d", length, 255*e.hashLen)
 	}
-	info := make([]byte, 0, 10+len(label)+len(context))
-	info = binary.BigEndian.AppendUint16(info, uint16(length))
-	info = append(info, byte(6+len(label)))
-	info = append(append(info, "tls13 "...), label...)
-	info = append(append(info, byte(len(context))), context...)
-	out, err := hkdf.Expand(e.hash, secret, string(info), length)
-	if err != nil {
-		return nil, undefined(attls.Local, "HKDF-Expand: %v", err)
-	}
-	return out, nil
+	return e.kdf.ExpandLabel(e.free(length), secret, "tls13 ", label, context, length), nil
 }
 
 func callExpandLabel(e *evaluation, _ *node, a []*Value) ([]byte, int, *attls.Error) {
-	b, err := e.expandLabel(a[0].Octets, a[1].Octets, a[2].Octets, a[3].Number)
+	b, err := e.expandLabel(a[0].Octets, string(a[1].Octets), a[2].Octets, a[3].Number)
 	return b, 0, err
 }
 
 func callDeriveSecret(e *evaluation, _ *node, a []*Value) ([]byte, int, *attls.Error) {
-	b, err := e.expandLabel(a[0].Octets, a[1].Octets, e.hashed(a[2]), e.hashLen)
+	b, err := e.expandLabel(a[0].Octets, string(a[1].Octets), e.hashed(a[2]), e.hashLen)
 	return b, 0, err
 }
 
 func callExporter(e *evaluation, _ *node, a []*Value) ([]byte, int, *attls.Error) {
-	secret, err := e.expandLabel(a[0].Octets, a[1].Octets, e.sum(nil), e.hashLen)
+	secret, err := e.expandLabel(a[0].Octets, string(a[1].Octets), e.sum(nil), e.hashLen)
 	if err != nil {
 		return nil, 0, err
 	}
-	b, err := e.expandLabel(secret, []byte("exporter"), e.hashed(a[2]), a[3].Number)
+	b, err := e.expandLabel(secret, "exporter", e.hashed(a[2]), a[3].Number)
 	return b, 0, err
 }
 
 func callExtract(e *evaluation, _ *node, a []*Value) ([]byte, int, *attls.Error) {
-	b, err := hkdf.Extract(e.hash, a[1].Octets, a[0].Octets)
-	if err != nil {
-		return nil, 0, undefined(attls.Local, "HKDF-Extract: %v", err)
-	}
-	return b, 0, nil
+	return e.kdf.Extract(e.free(e.hashLen), a[0].Octets, a[1].Octets), 0, nil
 }
 
 func callHash(e *evaluation, _ *node, a []*Value) ([]byte, int, *attls.Error) {
@@ -219,7 +249,7 @@ func callHash(e *evaluation, _ *node, a []*Value) ([]byte, int, *attls.Error) {
 }
 
 func callDigest(_ *evaluation, n *node, a []*Value) ([]byte, int, *attls.Error) {
-	h := newHash(string(n.args[0].octets))()
+	h := suites[string(n.args[0].octets)].New()
 	h.Write(a[1].Octets)
 	return h.Sum(nil), 0, nil
 }

@@ -2,6 +2,7 @@ package binder
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"attls"
 )
@@ -15,7 +16,9 @@ type Program struct {
 	tree    map[string]*node
 	kind    map[string]Kind
 	order   []string
+	number  map[string]int // of a name in order
 	variant Variant
+	depends []atomic.Pointer[Dependencies] // by name and role, once they were asked for
 }
 
 // Variant is how the program reads a transcript with a HelloRetryRequest.
@@ -31,7 +34,7 @@ func (p *Program) Text(name string) string { return p.text[name] }
 // (one that is no word of the language, such as "challenge.evidence/x509") is
 // fine. The errors are those of all definitions, in order.
 func Compile(definitions []Definition, v Variant) (*Program, []*Error) {
-	p := &Program{text: map[string]string{}, tree: map[string]*node{}, kind: map[string]Kind{}, variant: v}
+	p := &Program{text: map[string]string{}, tree: map[string]*node{}, kind: map[string]Kind{}, number: map[string]int{}, variant: v}
 	if len(definitions) > maxNames {
 		d := definitions[maxNames]
 		return nil, []*Error{{Name: d.Name, Msg: fmt.Sprintf("more than %d definitions", maxNames)}}
@@ -45,6 +48,7 @@ func Compile(definitions []Definition, v Variant) (*Program, []*Error) {
 	if len(errs) > 0 {
 		return nil, errs
 	}
+	p.depends = make([]atomic.Pointer[Dependencies], 2*len(p.order))
 	state := map[string]int{}
 	for _, name := range p.order {
 		if err := p.infer(name, state); err != nil {
@@ -69,6 +73,7 @@ func (p *Program) define(d Definition) *Error {
 		return err
 	}
 	p.text[d.Name], p.tree[d.Name] = d.Text, n
+	p.number[d.Name] = len(p.order)
 	p.order = append(p.order, d.Name)
 	return nil
 }
@@ -141,7 +146,7 @@ func (p *Program) kindOf(name string, n *node, state map[string]int) (Kind, *Err
 		if !accepts(want, k) {
 			return fail(a.at, "%s stands where %s takes %s", k, n.name, article(paramNames[want]))
 		}
-		if want == paramHash && (a.op != opText || newHash(string(a.octets)) == nil) {
+		if want == paramHash && (a.op != opText || suites[string(a.octets)] == nil) {
 			return fail(a.at, `%s knows "SHA-256", "SHA-384" and "SHA-512"`, n.name)
 		}
 	}

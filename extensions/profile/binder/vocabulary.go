@@ -84,7 +84,9 @@ func init() {
 	spki := func(e *evaluation, r attls.Role) ([]byte, int, bool) { b, ok := e.in.SPKI(r); return b, 0, ok }
 	terminals = map[string]*terminal{
 		"zero": {min: hashLength, max: hashLength, at: suiteKnown, text: "Hash.length zero octets",
-			get: func(e *evaluation, _ attls.Role) ([]byte, int, bool) { return make([]byte, e.hashLen), 0, true }},
+			get: func(e *evaluation, _ attls.Role) ([]byte, int, bool) {
+				return append(e.free(e.hashLen), zeros[:e.hashLen]...), 0, true
+			}},
 		"Hash.length": {kind: KindInteger, min: hashLength, max: hashLength, at: suiteKnown, text: "the length of the suite's hash, in octets",
 			get: func(e *evaluation, _ attls.Role) ([]byte, int, bool) { return nil, e.hashLen, true }},
 		"early_secret": {min: hashLength, max: hashLength, at: suiteKnown, get: secret(EarlySecret), text: "Early Secret of RFC 8446 7.1"},
