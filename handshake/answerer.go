@@ -129,10 +129,18 @@ func (a *Answerer) immediate(w *Wait) bool {
 		return inProcess(w.Signature.Credential.Signer)
 	}
 	switch w.Kind {
-	case WaitCredential, WaitPSK, WaitTicket:
+	case WaitCredential, WaitTicket:
 		return true
+	case WaitPSK:
+		return !a.asksAboutSessions()
 	}
 	return false
+}
+
+// asksAboutSessions reports whether a function of the user's decides on sessions.
+func (a *Answerer) asksAboutSessions() bool {
+	return a.ServerSessions != nil && (a.ServerSessions.Standing != nil || a.ServerSessions.Accept != nil) ||
+		a.ClientSessions != nil && a.ClientSessions.Standing != nil
 }
 
 func (a *Answerer) answer(ctx context.Context, w *Wait) (Answer, *attls.Error) {

@@ -42,6 +42,8 @@ type Conn struct {
 
 	early []byte // to be sent as early data
 
+	// Nothing that the user has given is called with one of the locks held but
+	// shaking, since it may call the Conn; taps are called under mu.
 	shaking  sync.Mutex // held by whoever runs the handshake
 	complete atomic.Bool
 	err      error // of the handshake, under shaking
@@ -54,6 +56,8 @@ type Conn struct {
 	late    int           // answers to waits that block nothing and are not there yet
 	settled chan struct{} // closed when late comes down to 0
 	dropped bool          // such an answer was not waited for, as the Conn was closed
+	tickets []*Session    // that have arrived, for ClientSessions
+	arrived atomic.Bool   // there are tickets
 
 	reading  sync.Mutex
 	reader   *Reader
@@ -81,7 +85,9 @@ type Conn struct {
 	drained atomic.Pointer[chan struct{}]
 
 	deadlines sync.Mutex
-	frozen    bool // the deadlines are ours to set, under deadlines
+	asked     [2]time.Time // the user's deadlines, of Read and of Write
+	latest    [2]time.Time // what they are bounded to; zero: nothing
+	frozen    bool         // the user moves deadlines no more
 }
 
 var _ net.Conn = (*Conn)(nil)
@@ -128,6 +134,7 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 	if c.complete.Load() {
 		return nil
 	}
+	defer c.keepTickets()
 	c.shaking.Lock()
 	defer c.shaking.Unlock()
 	if c.err != nil || c.complete.Load() {
@@ -151,6 +158,18 @@ func (c *Conn) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
+	for {
+		n, err := c.readData(b)
+		c.keepTickets()
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+// readData is Read, and returns early, with no octets and no error, where a
+// ticket has arrived.
+func (c *Conn) readData(b []byte) (int, error) {
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	for len(c.data) == 0 && !c.overtaken() {
@@ -163,6 +182,9 @@ func (c *Conn) Read(b []byte) (int, error) {
 		}
 		if err := c.receive(); err != nil && !c.overtaken() {
 			return 0, err
+		}
+		if c.arrived.Load() {
+			return 0, nil
 		}
 	}
 	if c.overtaken() {
@@ -418,7 +440,7 @@ func (c *Conn) Close() error {
 		}
 		var notify error
 		if calls == 0 && c.complete.Load() && c.dead.Load() == nil {
-			c.freeze(func() { c.nc.SetWriteDeadline(time.Now().Add(alertTimeout)) })
+			c.freeze(writes, time.Now().Add(alertTimeout))
 			notify = c.CloseWrite()
 		}
 		if err := c.nc.Close(); err != nil {
@@ -492,15 +514,12 @@ func alerts(err *attls.Error) bool { return err.Class != attls.FromPeer && err.H
 // tell ends both directions after a failure. A record that a Write is sending is
 // given the time to get through where an alert has to follow it.
 func (c *Conn) tell(reason *attls.Error) {
-	past := time.Unix(1, 0)
+	c.freeze(reads, past)
 	if !alerts(reason) {
-		c.freeze(func() { c.nc.SetDeadline(past) })
+		c.freeze(writes, past)
 		return
 	}
-	c.freeze(func() {
-		c.nc.SetReadDeadline(past)
-		c.nc.SetWriteDeadline(time.Now().Add(alertTimeout))
-	})
+	c.freeze(writes, time.Now().Add(alertTimeout))
 	go func() {
 		c.reading.Lock() // a Read that is blocked leaves first
 		pending := c.pending
@@ -509,7 +528,7 @@ func (c *Conn) tell(reason *attls.Error) {
 		if pending != nil {
 			<-pending
 		}
-		c.nc.SetReadDeadline(time.Now().Add(alertTimeout))
+		c.freeze(reads, time.Now().Add(alertTimeout))
 		c.drain()
 	}()
 	send := func() {
@@ -645,6 +664,7 @@ func (c *Conn) settleLate(w *Wait, a Answer, failure *attls.Error) {
 	var reason *attls.Error
 	if established {
 		c.askLater()
+		defer c.keepTickets()
 		if err := c.engine.Err(); err != nil {
 			reason, first = c.failed(err)
 		}
@@ -672,28 +692,16 @@ func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 
 // SetDeadline sets both deadlines; see SetReadDeadline and SetWriteDeadline.
 // Once the connection has failed or is being closed, deadlines change nothing.
-func (c *Conn) SetDeadline(t time.Time) error { return c.set(t, c.nc.SetDeadline) }
+func (c *Conn) SetDeadline(t time.Time) error {
+	if err := c.ask(reads, t); err != nil {
+		return err
+	}
+	return c.ask(writes, t)
+}
 
 // SetReadDeadline bounds Reads. A Read that ran into it can be repeated.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.set(t, c.nc.SetReadDeadline) }
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.ask(reads, t) }
 
 // SetWriteDeadline bounds Writes. After a Write that ran into it, the state of
 // the stream is unknown and every further Write fails.
-func (c *Conn) SetWriteDeadline(t time.Time) error { return c.set(t, c.nc.SetWriteDeadline) }
-
-func (c *Conn) set(t time.Time, f func(time.Time) error) error {
-	c.deadlines.Lock()
-	defer c.deadlines.Unlock()
-	if c.frozen {
-		return nil
-	}
-	return f(t)
-}
-
-// freeze sets deadlines that the user's do not replace any more.
-func (c *Conn) freeze(f func()) {
-	c.deadlines.Lock()
-	defer c.deadlines.Unlock()
-	c.frozen = true
-	f()
-}
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.ask(writes, t) }

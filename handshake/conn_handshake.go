@@ -65,7 +65,7 @@ func (c *Conn) handshake(outer context.Context) error {
 	// A Write that is blocked does not see the context.
 	expired := make(chan struct{})
 	stop := context.AfterFunc(outer, func() {
-		c.nc.SetDeadline(time.Unix(1, 0))
+		c.interrupt()
 		close(expired)
 	})
 	failure := h.run()
@@ -107,17 +107,27 @@ func (h *shake) run() *attls.Error {
 
 // progress handles the engine's events.
 func (h *shake) progress() (done bool, failure *attls.Error) {
+	for {
+		w, done, failure := h.nextWait()
+		if w == nil {
+			return done, failure
+		}
+		h.ask(w)
+	}
+}
+
+// nextWait handles events up to the next wait. Without one there is no event left.
+func (h *shake) nextWait() (w *Wait, done bool, failure *attls.Error) {
 	c := h.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for {
-		ev, ok := c.engine.Next()
-		if !ok {
-			break
-		}
+	for ev, ok := c.engine.Next(); ok; ev, ok = c.engine.Next() {
 		switch ev.Kind {
 		case EventWait:
-			h.ask(ev.Wait)
+			if ev.Wait.Blocks == BlocksNothing {
+				c.expect()
+			}
+			return ev.Wait, false, nil
 		case EventTicket:
 			c.keep(ev.Session)
 		case EventEarlyData:
@@ -131,17 +141,19 @@ func (h *shake) progress() (done bool, failure *attls.Error) {
 	failure = c.engine.Err()
 	h.explain(failure)
 	if c.engine.Done() {
-		return true, nil
+		return nil, true, nil
 	}
-	return false, failure
+	return nil, false, failure
 }
 
-// ask answers a wait at once, or lets it be answered. The caller holds c.mu.
+// ask answers a wait at once, or lets it be answered.
 func (h *shake) ask(w *Wait) {
 	c := h.c
-	if c.answerer.immediate(w) {
+	if w.Blocks != BlocksNothing && c.answerer.immediate(w) {
 		answer, err := c.answerer.Answer(h.ctx, w)
+		c.mu.Lock()
 		c.settle(w, answer, err)
+		c.mu.Unlock()
 		return
 	}
 	wake := func() {
@@ -151,8 +163,9 @@ func (h *shake) ask(w *Wait) {
 		}
 	}
 	if w.Blocks == BlocksNothing {
-		c.expect()
+		c.mu.Lock()
 		life := c.lifetime()
+		c.mu.Unlock()
 		go func() {
 			answer, err := c.answerer.Answer(life, w)
 			c.settleLate(w, answer, err)
@@ -230,7 +243,7 @@ func (h *shake) write() {
 		h.abort(h.late(h.broken))
 		return
 	}
-	h.c.nc.SetReadDeadline(time.Now().Add(alertTimeout))
+	h.c.bound(reads, time.Now().Add(alertTimeout))
 }
 
 // writeOutput sends the engine's output.
@@ -335,7 +348,9 @@ func (h *shake) fail(failure *attls.Error) error {
 	if failure.Failure == attls.FailTimeout || failure.Failure == attls.FailCanceled {
 		grace = hurry
 	}
-	c.freeze(func() { c.nc.SetDeadline(time.Now().Add(grace)) })
+	for _, d := range bothDirections {
+		c.freeze(d, time.Now().Add(grace))
+	}
 	go c.drain()
 	c.writeOutput()
 	c.closeWriteSide()

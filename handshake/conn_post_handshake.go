@@ -20,9 +20,26 @@ func (c *Conn) writeEarly() {
 	}
 }
 
-// keep hands a ticket to whoever keeps them.
+// keep takes a ticket in for keepTickets. The caller holds c.mu.
 func (c *Conn) keep(s *Session) {
 	if s != nil && c.answerer.ClientSessions != nil {
+		c.tickets = append(c.tickets, s)
+		c.arrived.Store(true)
+	}
+}
+
+// keepTickets hands the tickets that have arrived to ClientSessions, whose
+// callback may call the Conn.
+func (c *Conn) keepTickets() {
+	if !c.arrived.Load() {
+		return
+	}
+	c.mu.Lock()
+	tickets := c.tickets
+	c.tickets = nil
+	c.arrived.Store(false)
+	c.mu.Unlock()
+	for _, s := range tickets {
 		c.answerer.ClientSessions.Put(s)
 	}
 }

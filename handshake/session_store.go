@@ -12,6 +12,9 @@ import (
 // ServerSessions answers a server's PSK, Ticket and EarlyDataDecision waits. It
 // is safe for concurrent use and must not be changed while it is used. Its zero
 // value resumes what its own tickets stand for and accepts no early data.
+//
+// Its functions may call the Conn that asks, but for what waits for the handshake:
+// Handshake, Read, Write, Export.
 type ServerSessions struct {
 	// Keys encrypt the tickets.
 	Keys TicketKeys
@@ -167,7 +170,9 @@ func (u *SingleUse) Accept(r *EarlyDataRequest) bool {
 }
 
 // ClientSessions keeps a client's tickets and answers its PSK waits. It is safe
-// for concurrent use; its zero value is ready.
+// for concurrent use; its zero value is ready. Its functions may call it, and the
+// Conn that asks, but for what waits for the handshake: Handshake, Read, Write,
+// Export. Added may call those too.
 type ClientSessions struct {
 	// External are keys that were agreed on in another way. They are offered
 	// after tickets.
@@ -231,8 +236,7 @@ func (c *ClientSessions) Offers(r *PSKRequest) []PSK {
 		if age < 0 || age > time.Duration(s.Lifetime)*time.Second || s.over(now) {
 			continue
 		}
-		offers = append(offers, PSK{Session: s, ObfuscatedAge: uint32(age.Milliseconds()) + s.AgeAdd, EarlyData: true,
-			Standing: standing(c.Standing, s, now)})
+		offers = append(offers, PSK{Session: s, ObfuscatedAge: uint32(age.Milliseconds()) + s.AgeAdd, EarlyData: true})
 	}
 	if c.tickets != nil {
 		c.tickets[r.ServerName] = list
@@ -242,7 +246,10 @@ func (c *ClientSessions) Offers(r *PSKRequest) []PSK {
 		if s.over(now) {
 			continue
 		}
-		offers = append(offers, PSK{Session: s, EarlyData: true, Standing: standing(c.Standing, s, now)})
+		offers = append(offers, PSK{Session: s, EarlyData: true})
+	}
+	for i := range offers { // without the lock, as the callback may use the holder
+		offers[i].Standing = standing(c.Standing, offers[i].Session, now)
 	}
 	return offers
 }

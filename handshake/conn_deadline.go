@@ -1,0 +1,69 @@
+package handshake
+
+import "time"
+
+// direction says which of the two deadlines is meant.
+type direction uint8
+
+const (
+	reads direction = iota
+	writes
+)
+
+var bothDirections = [...]direction{reads, writes}
+
+// past is a deadline that is over.
+var past = time.Unix(1, 0)
+
+// ask sets a deadline of the user's. A bound of the connection's own that comes
+// sooner holds on.
+func (c *Conn) ask(d direction, t time.Time) error {
+	c.deadlines.Lock()
+	defer c.deadlines.Unlock()
+	if c.frozen {
+		return nil
+	}
+	c.asked[d] = t
+	return c.apply(d)
+}
+
+// bound makes a deadline come no later than a moment, whatever the user asks for.
+func (c *Conn) bound(d direction, t time.Time) {
+	c.deadlines.Lock()
+	defer c.deadlines.Unlock()
+	c.latest[d] = t
+	c.apply(d)
+}
+
+// apply gives the earlier one of the user's deadline and the bound to the net.Conn.
+func (c *Conn) apply(d direction) error {
+	t := c.asked[d]
+	if l := c.latest[d]; !l.IsZero() && (t.IsZero() || l.Before(t)) {
+		t = l
+	}
+	if d == reads {
+		return c.nc.SetReadDeadline(t)
+	}
+	return c.nc.SetWriteDeadline(t)
+}
+
+// interrupt ends Reads and Writes that are under way, and those to come, although
+// the user may be moving the deadlines.
+func (c *Conn) interrupt() {
+	for _, d := range bothDirections {
+		c.bound(d, past)
+	}
+}
+
+// freeze gives what is left to be said or read until a moment, from when on the
+// user moves the deadline no more. One that the user has set and that is not over
+// holds if it comes sooner.
+func (c *Conn) freeze(d direction, t time.Time) {
+	c.deadlines.Lock()
+	defer c.deadlines.Unlock()
+	if c.frozen = true; !c.asked[d].After(time.Now()) {
+		c.asked[d] = time.Time{}
+	}
+	c.latest[d] = t
+	c.apply(d)
+}
