@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"attls/conformance/cases"
 	"attls/conformance/peers"
 	"attls/conformance/report"
 )
@@ -250,7 +251,7 @@ func (f *conformFlags) unsent(cases []peers.Case) error {
 // chosen reports whether a case is one of those that are wanted.
 func (f *conformFlags) chosen(k *peers.Case) bool {
 	o, name := &f.choice, k.String()
-	return (o.exact == "" || name == o.exact) && strings.Contains(name, o.filter) &&
+	return (o.exact == "" || name == cases.InName(o.exact)) && (strings.Contains(name, o.filter) || strings.Contains(name, cases.InName(o.filter))) &&
 		(len(o.peers) == 0 || slices.Contains(o.peers, k.Client) || slices.Contains(o.peers, k.Server))
 }
 

@@ -151,7 +151,7 @@ only when the right side rejects it with the right alert at the right message.
 	p.register(c, defaultProfile)
 	f.register(c)
 	flags := c.Flags()
-	flags.StringVar(&s.Fail, "fail", "", `make it fail: the name of a failure, or "help" for a list`)
+	flags.StringVar(&s.Fail, "fail", "", `make it fail: the id of a fault, or "help" for a list`)
 	flags.StringVar(&s.Suite, "suite", "", "cipher suite, by its IANA name")
 	flags.StringVar(&s.Group, "group", "", "key exchange group, by its IANA name")
 	flags.BoolVar(&s.HelloRetry, "hello-retry", false, "let the server send HelloRetryRequest")
@@ -227,7 +227,7 @@ func listFaults(w io.Writer, s scenario.Scenario, asJSON bool) error {
 	if err != nil {
 		return cannotRun(err)
 	}
-	faults := cases.Faults(p, s)
+	faults := cases.All().Faults(p, s)
 	if asJSON {
 		return writeJSON(w, faults)
 	}
@@ -244,18 +244,18 @@ func listFaults(w io.Writer, s scenario.Scenario, asJSON bool) error {
 		alert := "(closes without)"
 		switch {
 		case f.Takes != "":
-			t.Add(f.Name, "(the "+f.Takes+" must take it)")
+			t.Add(f.ID, "(the "+f.Takes+" must take it)")
 			continue
 		case f.Alert != nil:
 			alert = f.Alert.Name
 		}
-		t.Add(f.Name, string(f.Failure), f.Rejects, f.At, alert)
+		t.Add(f.ID, string(f.Failure), f.Rejects, f.At, alert)
 	}
 	painter.table(&t, everyRow(plain))
 	painter.line()
 	painter.line("What is done:")
 	for _, f := range faults {
-		painter.flow(painter.limit, "  ", "  "+f.Name+": "+f.Does)
+		painter.flow(painter.limit, "  ", "  "+f.ID+": "+f.Does)
 	}
 	return nil
 }
@@ -265,7 +265,7 @@ type jsonResult struct {
 	OK       bool              `json:"ok"`
 	Error    string            `json:"error,omitempty"`
 	Scenario scenario.Scenario `json:"scenario"`
-	Fault    *cases.Fault      `json:"fault,omitempty"`
+	Fault    *cases.Case       `json:"fault,omitempty"`
 	Ladder   []trace.Step      `json:"ladder"`
 	Binders  []scenario.Binder `json:"binders,omitempty"`
 	Client   *claims.Claims    `json:"client"`
@@ -283,7 +283,7 @@ func (v *view) show(w io.Writer, r *scenario.Result) {
 		r.Secrets = nil
 	}
 	if v.json {
-		out := jsonResult{OK: r.Err == nil, Scenario: r.Scenario, Fault: cases.FaultOf(r), Ladder: r.Ladder, Binders: r.Binders,
+		out := jsonResult{OK: r.Err == nil, Scenario: r.Scenario, Fault: cases.CaseOf(r), Ladder: r.Ladder, Binders: r.Binders,
 			Client: &r.Claims[0], Server: &r.Claims[1], Secrets: r.Secrets}
 		if r.Err != nil {
 			out.Error = r.Err.Error()
@@ -302,8 +302,8 @@ func (v *view) show(w io.Writer, r *scenario.Result) {
 // run draws everything about a run but its conclusion.
 func (p *painter) run(r *scenario.Result) {
 	p.titled(title(r), plain, "")
-	if f := cases.FaultOf(r); f != nil {
-		p.titled("Fault "+f.Name+": ", yellow, f.Does)
+	if f := cases.CaseOf(r); f != nil {
+		p.titled("Fault "+f.ID+": ", yellow, f.Does)
 	}
 	p.line()
 	p.ladder(r.Ladder)
@@ -342,7 +342,7 @@ func title(r *scenario.Result) string {
 
 // conclusion is the last line of a run.
 func conclusion(r *scenario.Result) (style, string) {
-	f := cases.FaultOf(r)
+	f := cases.CaseOf(r)
 	switch {
 	case r.Err != nil:
 		return red, "Not as it should be: " + r.Err.Error()

@@ -51,7 +51,7 @@ the right alert at the right message. It exits 1 when anything is not as expecte
 			}
 			started := time.Now()
 			p := newProgress(c.ErrOrStderr(), len(selected), "not as expected")
-			results := cases.RunGrid(c.Context(), selected, f.parallel, func(r *cases.GridResult) { p.step(r.String(), r.Error != "") })
+			results := cases.All().RunGrid(c.Context(), selected, f.parallel, func(r *cases.GridResult) { p.step(r.String(), r.Error != "") })
 			p.clear()
 			took := time.Since(started)
 			sums := cases.SummarizeGrid(results)
@@ -97,7 +97,7 @@ func (f *gridFlags) cases() ([]cases.GridCase, error) {
 	}
 	var selected []cases.GridCase
 	for _, name := range names {
-		list, err := cases.Grid(scenario.Scenario{Profile: name, Readings: f.readings, CodePoints: numbers})
+		list, err := cases.All().Grid(scenario.Scenario{Profile: name, Readings: f.readings, CodePoints: numbers})
 		if err != nil {
 			return nil, usage("%w", err)
 		}

@@ -97,6 +97,14 @@ func TestDemoJSON(t *testing.T) {
 	}
 }
 
+// ending is how the last line of a run with a fault begins.
+func ending(c *cases.Case) string {
+	if c.Takes != "" {
+		return "Accepted as expected: by the " + c.Takes
+	}
+	return "Rejected as expected: by the " + c.Rejects
+}
+
 // TestFail: every name that "--fail help" lists is rejected as expected, and
 // the short names that everybody tries are among them.
 func TestFail(t *testing.T) {
@@ -104,15 +112,15 @@ func TestFail(t *testing.T) {
 	if code != exitOK {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
-	var list []cases.Fault
+	var list []cases.Case
 	if err := json.Unmarshal([]byte(stdout), &list); err != nil {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}
 	for _, f := range list {
-		seen[f.Name] = true
-		if code, stdout, _ := command(t, "demo", "-q", "--fail", f.Name); code != exitOK || !strings.HasPrefix(stdout, "Rejected as expected: by the "+f.Rejects) {
-			t.Errorf("%s: exit code %d, %s", f.Name, code, stdout)
+		seen[f.ID] = true
+		if code, stdout, _ := command(t, "demo", "-q", "--fail", f.ID); code != exitOK || !strings.HasPrefix(stdout, ending(&f)) {
+			t.Errorf("%s: exit code %d, %s", f.ID, code, stdout)
 		}
 	}
 	for _, name := range []string{"binder", "key", "reference-value"} {
@@ -120,8 +128,16 @@ func TestFail(t *testing.T) {
 			t.Errorf("%s is not listed", name)
 		}
 	}
-	if code, _, stderr := command(t, "demo", "--fail", "nonsense"); code != exitUsage || !strings.Contains(stderr, "nonsense") {
-		t.Errorf("exit code %d, %s", code, stderr)
+	for name, want := range map[string]string{"nonsense": `no fault is called "nonsense"`, "reference_vlaue": `did you mean "reference-value"?`,
+		"binder/hrr=x": `did you mean "binder-reading@hrr=`, "offer-order-evidence": "seen of a sound connection", "twice.client_hello": "cannot be provoked under"} {
+		if code, _, stderr := command(t, "demo", "--fail", name); code != exitUsage || !strings.Contains(stderr, want) {
+			t.Errorf("--fail %s: exit code %d, %s", name, code, stderr)
+		}
+	}
+	for _, name := range []string{"binder/hrr=a", "choice_not_offered", "attestation.choice_not_offered", "binder_mismatch", "choice-not-offered"} {
+		if code, stdout, stderr := command(t, "demo", "-q", "--fail", name); code != exitOK {
+			t.Errorf("--fail %s, as in earlier versions: exit code %d, %s%s", name, code, stdout, stderr)
+		}
 	}
 	if code, _, stderr := command(t, "demo", "--fail", "unwilling", "--profile", "tls-attestation-07"); code != exitUsage {
 		t.Errorf("a fault that the profile does not have: exit code %d, %s", code, stderr)
@@ -293,7 +309,7 @@ func TestSpecSets(t *testing.T) {
 		}
 	}
 	code, stdout, stderr := command(t, "spec", "--prove", "--set", "rfc9846", "--row", "4.4.2-1")
-	if code != exitOK || !strings.Contains(stdout, "RFC 9846 4.4.2-1: without request.algorithms") {
+	if code != exitOK || !strings.Contains(stdout, "RFC 9846 4.4.2-1: without request-algorithms") {
 		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 	}
 }
@@ -301,7 +317,7 @@ func TestSpecSets(t *testing.T) {
 // TestSpecProve turns off the rules behind one row.
 func TestSpecProve(t *testing.T) {
 	code, stdout, stderr := command(t, "spec", "--prove", "--profile", "early-attestation-06", "--row", "R15")
-	if code != exitOK || !strings.Contains(stdout, "without credential.first_entry misplaced fails: the client did not reject") {
+	if code != exitOK || !strings.Contains(stdout, "without credential-first-entry misplaced fails: the client did not reject") {
 		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 	}
 }

@@ -55,7 +55,7 @@ func newBehaviour(t *testing.T, p *profile.Profile) *behaviour {
 	for _, s := range everyRun(p, p.ID) {
 		b.list = append(b.list, experiment{name: s.String(), scenario: s})
 	}
-	for _, f := range Faults(p, scenario.Scenario{Profile: p.ID, Compiled: p, Credential: claims.CredentialAttestation}) {
+	for _, f := range rejected(p, scenario.Scenario{Profile: p.ID, Compiled: p, Credential: claims.CredentialAttestation}) {
 		b.list = append(b.list, experiment{name: f.Scenario.String(), scenario: f.Scenario})
 	}
 	for _, c := range scenario.Combinations(p) {

@@ -8,101 +8,104 @@ import (
 	"attls/conformance/claims"
 	"attls/conformance/scenario"
 	"attls/extensions/profile"
-	"attls/handshake"
 	"attls/internal/rule"
 )
 
-// Case is one named check of one rule under one profile: a fault that must be
-// rejected, by whom, at which message and with which alert, or a connection
-// that must go well and in which one end must have behaved as it should.
+// Case is a row in one scenario, under one profile: what is done there, and what must follow.
+// It can be injected into a run (scenario.Injection) unless its row only observes.
 type Case struct {
-	Name     string            `json:"name"`
-	Rule     string            `json:"rule"` // its id; "": none that can be turned off
-	Does     string            `json:"does"`
-	Fault    *Fault            `json:"fault,omitempty"` // nil: a connection that is looked at
+	ID string `json:"name"`
+	// Rule is the id of the rule that the case checks; "": none that can be turned off.
+	Rule    string        `json:"rule,omitempty"`
+	Failure attls.Failure `json:"failure,omitempty"`
+	// Does says in one sentence what is done.
+	Does string `json:"does"`
+	// Rejects is the end that must reject, At the message at which it does; ""
+	// where a record is what it rejects.
+	Rejects string             `json:"rejects,omitempty"`
+	At      string             `json:"at,omitempty"`
+	Alert   *claims.AlertClaim `json:"alert,omitempty"` // nil: the connection is closed without one
+	// AnyAlert says that the text names no alert; the one given is ours.
+	AnyAlert bool `json:"any_alert,omitempty"`
+	// MayPass says that the text allows the receiver to omit the check.
+	MayPass bool `json:"may_pass,omitempty"`
+	// Takes is the end that must go on as if nothing were unusual. Nothing is
+	// rejected then.
+	Takes string `json:"takes,omitempty"`
+	// Unattested says that nobody attests in a connection that is taken.
+	Unattested bool `json:"unattested,omitempty"`
+
 	Scenario scenario.Scenario `json:"scenario"`
 
-	p     *profile.Profile
-	apply func(*scenario.Setup)
-	judge func(*scenario.Result) error
+	profile    *profile.Profile
+	expect     Expect
+	change     Change
+	action     profile.AlertAction // of what must be rejected
+	perReading bool
 }
 
-// Cases lists every case of a profile; nil: those of TLS 1.3 itself.
-func Cases(p *profile.Profile) []Case {
-	if p == nil {
-		return tlsCases()
+// rejected completes a case of what must be rejected; nil where the profile lets it pass.
+func (c *Case) rejected(in *Context, e Reject, row Expect) *Case {
+	if of, ok := row.(Reject); ok {
+		if e.Failure == "" {
+			e.Failure = of.Failure
+		}
+		e.AnyAlert, e.MayPass = e.AnyAlert || of.AnyAlert, e.MayPass || of.MayPass
 	}
-	list := ownCases(p, allFaults(), nil)
-	list = append(list, readingCases(p, scenario.Scenario{Profile: p.ID, Compiled: p})...)
-	return append(list, otherCases(p, list)...)
+	c.expect = e
+	c.action = profile.AlertAction{Alert: attls.DefaultAlert(e.Failure)}
+	if in.Profile != nil {
+		c.action = in.Profile.AlertFor(e.Failure)
+	}
+	if c.action.None {
+		return nil
+	}
+	c.Failure, c.Rejects, c.At, c.AnyAlert, c.MayPass, c.Scenario.Fail = e.Failure, e.By.String(), e.At.String(), e.AnyAlert, e.MayPass, c.ID
+	switch {
+	case e.At == attls.KindNone:
+		c.At = ""
+	case e.At == attls.KindAdded && in.Profile != nil:
+		c.At = in.Profile.Messages[in.credential().Message].Name
+	}
+	if !c.action.Close {
+		c.Alert = claims.MakeAlertClaim(in.Profile, &c.action.Alert)
+	}
+	return c
 }
 
-// ownCases are those of a profile as it is: faults out of a table and checks. A
-// name that is known already is passed over.
-func ownCases(p *profile.Profile, faults []faultKind, known map[string]bool) []Case {
-	open := scenario.Scenario{Profile: p.ID, Compiled: p, Readings: departures(p)}
-	var list []Case
-	for i := range faults {
-		if known[faults[i].title()] {
-			continue
-		}
-		f, ok := faults[i].fault(p, open)
-		if !ok || f.rule == "" {
-			continue // not possible, or a fault of our own, which no rule of a text is about
-		}
-		list = append(list, f.asCase(p))
-	}
-	for i := range checks {
-		if known[checks[i].name] {
-			continue
-		}
-		if c, ok := checks[i].find(p, open); ok {
-			list = append(list, c)
-		}
-	}
-	return list
+// CaseOf returns the case of a run; nil when nothing of a table was injected.
+func CaseOf(r *scenario.Result) *Case {
+	c, _ := r.Injected.(*Case)
+	return c
 }
 
-// otherCases are those that only another reading of one switch makes room for.
-func otherCases(p *profile.Profile, have []Case) []Case {
-	known := map[string]bool{}
-	for i := range have {
-		known[have[i].Name] = true
+// Where returns the scenario of the case.
+func (c *Case) Where() scenario.Scenario { return c.Scenario }
+
+// Apply changes the ends so that it happens.
+func (c *Case) Apply(s *scenario.Setup) {
+	if c.change.Apply != nil {
+		c.change.Apply(s)
 	}
-	var list []Case
-	for _, r := range p.Readings {
-		for _, option := range r.Options {
-			other, err := p.Reread(r.Switch, option)
-			if option == r.Chosen || err != nil {
-				continue
-			}
-			for _, c := range ownCases(other, protocolFaults, known) {
-				c.Name += "@" + r.Switch + "=" + option
-				list = append(list, c)
-			}
-		}
-	}
-	return list
 }
 
-// departures are the readings of a profile that are not its defaults.
-func departures(p *profile.Profile) map[string]string {
-	var m map[string]string
-	for _, r := range p.Readings {
-		if r.Chosen != r.Default {
-			if m == nil {
-				m = map[string]string{}
-			}
-			m[r.Switch] = r.Chosen
-		}
+// Receiver is the end that must reject or accept.
+func (c *Case) Receiver() attls.Role {
+	switch e := c.expect.(type) {
+	case Reject:
+		return e.By
+	case Accept:
+		return e.By
 	}
-	return m
+	return attls.RoleClient
 }
 
-// asCase is a fault as a case of a profile; nil: of TLS 1.3 itself.
-func (f *Fault) asCase(p *profile.Profile) Case {
-	return Case{Name: f.Name, Rule: string(f.rule), Does: f.Does, Fault: f, Scenario: f.Scenario, p: p, apply: f.apply, judge: f.Judge}
-}
+// Observes reports whether the case is a look at a sound connection, into which nothing is
+// injected.
+func (c *Case) Observes() bool { return c.expect == Observe{} }
+
+// PerReading reports whether the case is one of a row that has one for each other reading.
+func (c *Case) PerReading() bool { return c.perReading }
 
 // NotRunError says that a case could not be run at all.
 type NotRunError struct{ Err error }
@@ -115,8 +118,11 @@ func (c *Case) Run() error { return c.run((*scenario.Setup).RunInMemory) }
 
 // Prove shows that the case checks its rule: it runs the case as it is, and again with
 // the rule turned off at both ends, where it must fail. how says how it failed then;
-// an error says what is wrong.
+// an error says what is wrong. The rule is off in engines that nothing else reaches.
 func (c *Case) Prove() (how string, err error) {
+	if c.Rule == "" {
+		return "", errors.New("it names no rule")
+	}
 	if err := c.Run(); err != nil {
 		return "", fmt.Errorf("it fails with the rule in force: %w", err)
 	}
@@ -137,160 +143,103 @@ func (c *Case) Prove() (how string, err error) {
 
 func (c *Case) run(connect func(*scenario.Setup) (*scenario.Result, error)) error {
 	s := c.Scenario
-	set, err := scenario.NewSetup(c.p, &s)
+	set, err := scenario.NewSetup(c.profile, &s)
 	if err != nil {
 		return &NotRunError{err}
 	}
-	if c.apply != nil {
-		c.apply(set)
-	}
+	c.Apply(set)
 	r, err := connect(set)
 	if err != nil {
 		return &NotRunError{err}
 	}
-	r.Profile = c.p // which names the alerts
-	return c.judge(r)
+	r.Profile = c.profile // which names the alerts
+	return c.Judge(r)
 }
 
-// attempted is a check as it is written down for one circumstance: what changes
-// before the run, and what must hold after it.
-type attempted struct {
-	apply func(*scenario.Setup)
-	judge func(*scenario.Result) error
-}
-
-// check is one row of the table of checks: a connection in which one end must be
-// seen to obey a rule. try returns nil where the profile leaves no room for it.
-type check struct {
-	name string
-	rule rule.Rule
-	does string
-	try  func(c *circumstance) *attempted
-}
-
-// find takes the first combination in which the check is possible.
-func (k *check) find(p *profile.Profile, open scenario.Scenario) (Case, bool) {
-	for _, combination := range scenario.Combinations(p) {
-		if combination.Reason != "" {
-			continue
-		}
-		c, s := inCombination(p, open, combination)
-		if a := k.try(c); a != nil {
-			return Case{Name: k.name, Rule: string(k.rule), Does: k.does, Scenario: *s, p: p, apply: a.apply, judge: a.judge}, true
-		}
+// Judge says why a run did not end as it must; nil when it did.
+func (c *Case) Judge(r *scenario.Result) error {
+	if err := c.followed(r); err != nil || c.change.Judge == nil {
+		return err
 	}
-	return Case{}, false
+	return c.change.Judge(r)
 }
 
-// inCombination is the circumstance of a scenario in one combination.
-func inCombination(p *profile.Profile, s scenario.Scenario, combination scenario.Combination) (*circumstance, *scenario.Scenario) {
-	s.Attester, s.Model, s.Credential = combination.Attester, combination.Model, combination.Credential
-	c := &circumstance{p: p, s: &s, attester: combination.Attester.Roles()[0]}
-	c.model, _ = scenario.ParseModel(combination.Model)
-	c.kind, _ = scenario.ParseCredential(combination.Credential)
-	return c, c.s
-}
-
-// readingPrefix begins the names of faults in which an attester reads the text
-// otherwise.
-const readingPrefix = "binder/"
-
-// ReadingFaults are the faults in which an attester computes the binder under
-// another reading of the text. A scenario that sets attester, model or credential
-// keeps only those that fit.
-func ReadingFaults(p *profile.Profile, s scenario.Scenario) []Fault {
-	var list []Fault
-	for _, c := range readingCases(p, s) {
-		list = append(list, *c.Fault)
-	}
-	return list
-}
-
-// findReadingFault looks up one of ReadingFaults.
-func findReadingFault(p *profile.Profile, s scenario.Scenario, name string) (*Fault, error) {
-	for _, f := range ReadingFaults(p, s) {
-		if f.Name == name {
-			return &f, nil
+// followed says why what is expected did not follow.
+func (c *Case) followed(r *scenario.Result) error {
+	switch e := c.expect.(type) {
+	case Reject:
+		return c.judgeRejection(e, r)
+	case Accept:
+		if e.Unattested {
+			return Sound(r)
 		}
+		return soundAnd(attested)(r)
 	}
-	return nil, fmt.Errorf("nothing called %q can be provoked under %s", name, p.ID)
+	return nil
 }
 
-// readingCases are the connections in which the two ends read the binder in
-// different ways, each of which has to be noticed.
-func readingCases(p *profile.Profile, open scenario.Scenario) []Case {
-	var list []Case
-	for _, r := range p.Readings {
-		for _, option := range r.Options {
-			if option == r.Chosen || !p.DecidesBinder(r.Switch) {
-				continue
-			}
-			other, err := p.Reread(r.Switch, option)
-			if err != nil {
-				continue
-			}
-			if c, ok := readingCase(p, other, open, r.Switch, option); ok {
-				list = append(list, c)
-			}
+// judgeRejection says why a run was not rejected as it had to be.
+func (c *Case) judgeRejection(e Reject, r *scenario.Result) error {
+	mine, theirs := &r.Claims[e.By], &r.Claims[e.By.Peer()]
+	switch {
+	case mine.Error == nil:
+		return fmt.Errorf("the %v did not reject", e.By)
+	case mine.Error.Failure != string(e.Failure):
+		return fmt.Errorf("the %v failed with %s, not %s: %s", e.By, mine.Error.Failure, e.Failure, mine.Error.Detail)
+	case mine.Error.Message != e.At.Name() && e.At != attls.KindNone:
+		return fmt.Errorf("the %v rejected at %s, not at %s", e.By, orNone(mine.Error.Message), e.At.Name())
+	case c.action.Close:
+		if mine.AlertSent != nil {
+			return fmt.Errorf("the %v sent %s; the profile closes without an alert", e.By, mine.AlertSent.Name)
+		}
+		return nil
+	case mine.AlertSent == nil || mine.AlertSent.Code != uint8(c.action.Alert):
+		return fmt.Errorf("the %v sent %s, not %s", e.By, alertOrNone(mine.AlertSent), claims.AlertName(r.Profile, c.action.Alert))
+	case theirs.AlertReceived == nil || theirs.AlertReceived.Code != mine.AlertSent.Code:
+		return fmt.Errorf("the %v received %s, not %s", e.By.Peer(), alertOrNone(theirs.AlertReceived), mine.AlertSent.Name)
+	}
+	return nil
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "no message"
+	}
+	return s
+}
+
+func alertOrNone(a *claims.AlertClaim) string {
+	if a == nil {
+		return "no alert"
+	}
+	return a.Name
+}
+
+// Sound says why a run did not end without an error at either end.
+func Sound(r *scenario.Result) error {
+	for _, role := range attls.Roles() {
+		if e := r.Claims[role].Error; e != nil {
+			return fmt.Errorf("the %v failed: %s (%s)", role, e.Detail, e.Failure)
 		}
 	}
-	return list
+	return nil
 }
 
-// variant is what may have to happen for two readings to differ.
-type variant struct {
-	retry bool // a HelloRetryRequest
-	asks  bool // a CertificateRequest
-}
-
-// readingCase finds a combination in which the attester's other reading of a
-// switch gives another binder.
-func readingCase(p, other *profile.Profile, open scenario.Scenario, name, option string) (Case, bool) {
-	for _, combination := range scenario.Combinations(p) {
-		if combination.Reason != "" || combination.Attester == scenario.AttestBoth || !open.LeavesOpen(combination) {
-			continue
+// soundAnd is a judgement of a connection that went well.
+func soundAnd(judge func(*scenario.Result) error) func(*scenario.Result) error {
+	return func(r *scenario.Result) error {
+		if err := Sound(r); err != nil {
+			return err
 		}
-		for _, v := range []variant{{}, {retry: true}, {asks: true}} {
-			tried := open
-			tried.HelloRetry = open.HelloRetry || v.retry
-			c, s := inCombination(p, tried, combination)
-			mine, theirs := p.Binder.Challenge[c.model][c.kind], other.Binder.Challenge[c.model][c.kind]
-			if mine == "" || theirs == "" {
-				continue
-			}
-			f := Fault{Name: readingPrefix + name + "=" + option, Failure: attls.FailBinderMismatch, rule: rule.BinderCompared,
-				Does:     fmt.Sprintf("The attester computes the binder under the reading %s=%s.", name, option),
-				Scenario: *s, rejects: c.attester.Peer(), at: carrierMessage(c.credential())}
-			f.apply = func(s *scenario.Setup) {
-				s.Ends[c.attester].Config.Profile = s.Profile.WithBinder(other)
-				if v.asks {
-					s.Ends[attls.RoleServer].Config.ClientAuthentication = handshake.OptionalClientCertificate
-				}
-			}
-			f.expect(p, p.AlertFor(f.Failure))
-			f.Scenario.Fail = f.Name
-			if k := f.asCase(p); k.differs(c.attester) {
-				return k, true
-			}
-		}
+		return judge(r)
 	}
-	return Case{}, false
 }
 
-// differs reports whether the two ends get different binders.
-func (c *Case) differs(attester attls.Role) bool {
-	s := c.Scenario
-	set, err := scenario.NewSetup(c.p, &s)
-	if err != nil {
-		return false
+func attested(r *scenario.Result) error {
+	if !r.Attested() {
+		return scenario.ErrNotAttested
 	}
-	c.apply(set)
-	r, err := set.RunInMemory()
-	if err != nil {
-		return false
-	}
-	a, b := challengeOf(&r.Claims[0], attester), challengeOf(&r.Claims[1], attester)
-	return a != "" && b != "" && a != b
+	return nil
 }
 
 func challengeOf(c *claims.Claims, attester attls.Role) string {

@@ -13,19 +13,19 @@ import (
 // these can be turned off, and do not notice when another rule is off. Package
 // requirements runs those of the profiles.
 func TestCases(t *testing.T) {
-	for _, c := range Cases(nil) {
+	for _, c := range All().Cases(nil) {
 		if err := c.Run(); err != nil {
-			t.Errorf("%s: %v", c.Name, err)
+			t.Errorf("%s: %v", c.ID, err)
 		}
 		if c.Rule == "" {
 			continue
 		}
 		if _, err := c.Prove(); err != nil {
-			t.Errorf("%s without %s: %v", c.Name, c.Rule, err)
+			t.Errorf("%s without %s: %v", c.ID, c.Rule, err)
 		}
 		c.Rule = string(rule.OfferOrder)
 		if how, err := c.Prove(); err == nil {
-			t.Errorf("%s fails without a rule that it does not check: %s", c.Name, how)
+			t.Errorf("%s fails without a rule that it does not check: %s", c.ID, how)
 		}
 	}
 }
@@ -43,12 +43,12 @@ func TestCaseDoesNotRun(t *testing.T) {
 // that gives another value.
 func TestReadingCases(t *testing.T) {
 	var found []string
-	for _, c := range Cases(load(t, "early-attestation-06")) {
-		if c.Rule == string(rule.BinderCompared) && c.Fault.Name != "binder" {
-			found = append(found, c.Name)
+	for _, c := range All().Cases(load(t, "early-attestation-06")) {
+		if c.Rule == string(rule.BinderCompared) && c.ID != "binder" {
+			found = append(found, c.ID)
 		}
 	}
-	if want := []string{"binder/hrr=a", "binder/hrr=b", "binder/hrr=d"}; len(found) != len(want) || found[0] != want[0] || found[2] != want[2] {
+	if want := []string{"binder-reading@hrr=a", "binder-reading@hrr=b", "binder-reading@hrr=d"}; len(found) != len(want) || found[0] != want[0] || found[2] != want[2] {
 		t.Errorf("%v", found)
 	}
 }
@@ -57,27 +57,27 @@ func TestReadingCases(t *testing.T) {
 // the scenario that it needs, and can be had over a network.
 func TestTLSFaults(t *testing.T) {
 	seen := map[string]bool{}
-	for _, f := range Faults(nil, scenario.Scenario{ALPN: "no"}) {
-		found, err := FindFault(nil, f.Scenario, f.Name)
-		if err != nil || seen[f.Name] || found.Scenario.String() != f.Scenario.String() || f.Scenario.Injected() != f.Name {
-			t.Errorf("%s: %+v, %v", f.Name, found, err)
+	for _, f := range All().Faults(nil, scenario.Scenario{ALPN: "no"}) {
+		found, err := All().Fault(nil, f.Scenario, f.ID)
+		if err != nil || seen[f.ID] || found.Scenario.String() != f.Scenario.String() || f.Scenario.Injected() != f.ID {
+			t.Errorf("%s: %+v, %v", f.ID, found, err)
 		}
-		seen[f.Name] = true
-		if (f.Takes == "") == (f.Rejects == "") || (f.Takes == "") != (f.Scenario.Fail == f.Name) || f.Does == "" {
+		seen[f.ID] = true
+		if (f.Takes == "") == (f.Rejects == "") || (f.Takes == "") != (f.Scenario.Fail == f.ID) || f.Does == "" {
 			t.Errorf("%+v", f)
 		}
 	}
-	if _, err := FindFault(nil, scenario.Scenario{}, "binder"); err == nil {
+	if _, err := All().Fault(nil, scenario.Scenario{}, "binder"); err == nil {
 		t.Error("there is an attestation binder without a profile")
 	}
-	for _, s := range []scenario.Scenario{{Fail: "finished.client"}, {Tolerate: "apart.server"}, {Fail: "no-share"}, {Fail: "boundary-finished.client"}} {
-		if r := scenario.Run(t.Context(), s, scenario.Find(Find)); r.Err != nil || FaultOf(&r) == nil {
+	for _, s := range []scenario.Scenario{{Fail: "finished-client"}, {Tolerate: "apart-server"}, {Fail: "no-share"}, {Fail: "boundary-finished-client"}} {
+		if r := scenario.Run(t.Context(), s, scenario.Find(Find)); r.Err != nil || CaseOf(&r) == nil {
 			t.Errorf("%+v: %v", s, r.Err)
 		}
 	}
 	var r scenario.Result
 	r.Claims[0].Error = &claims.ErrorClaim{}
-	if f, _ := FindFault(nil, scenario.Scenario{}, "apart.server"); f.Judge(&r) == nil {
+	if f, _ := All().Fault(nil, scenario.Scenario{}, "apart-server"); f.Judge(&r) == nil {
 		t.Error("what had to be taken was rejected, and nothing was noticed")
 	}
 }

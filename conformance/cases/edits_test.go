@@ -598,13 +598,13 @@ func TestEdits(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		list, err := Grid(scenario.Scenario{Profile: file})
+		list, err := All().Grid(scenario.Scenario{Profile: file})
 		if err != nil {
 			t.Errorf("seed %d, %v: %v", seed, s.did, err)
 			continue
 		}
 		cases += len(list)
-		for _, r := range RunGrid(context.Background(), list, 2, nil) {
+		for _, r := range All().RunGrid(context.Background(), list, 2, nil) {
 			if r.Error != "" {
 				t.Errorf("seed %d, %v:\n%v: %s", seed, s.did, &r.GridCase, r.Error)
 			}

@@ -9,13 +9,13 @@ import (
 // TestFaultsAct: whatever is done by a tap in TLS 1.3 is done: what must be taken
 // would be without it too.
 func TestFaultsAct(t *testing.T) {
-	for _, c := range tlsCases() {
+	for _, c := range All().Cases(nil) {
 		s := c.Scenario
-		set, err := scenario.NewSetup(c.p, &s)
+		set, err := scenario.NewSetup(c.profile, &s)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.apply(set)
+		c.Apply(set)
 		tapped, done := false, false
 		for _, role := range attls.Roles() {
 			if config := set.Ends[role].Config; config.Tap != nil {
@@ -26,7 +26,7 @@ func TestFaultsAct(t *testing.T) {
 			t.Fatal(err)
 		}
 		if tapped && !done {
-			t.Errorf("%s: nothing was changed", c.Name)
+			t.Errorf("%s: nothing was changed", c.ID)
 		}
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"attls"
-	"attls/conformance/claims"
 	"attls/conformance/scenario"
 	"attls/conformance/tamper"
 	"attls/extensions"
@@ -25,74 +24,99 @@ import (
 	"attls/negotiation"
 )
 
-// Fault is one way in which an end can behave wrongly or oddly, with what must
-// follow: the other end rejects it, or, where Takes is set, takes it as it is.
-type Fault struct {
-	Name    string        `json:"name"`
-	Failure attls.Failure `json:"failure,omitempty"`
-	// Does says in one sentence what is done.
-	Does string `json:"does"`
-	// Rejects is the end that must reject, At the message at which it does; ""
-	// where a record is what it rejects.
-	Rejects string             `json:"rejects,omitempty"`
-	At      string             `json:"at,omitempty"`
-	Alert   *claims.AlertClaim `json:"alert,omitempty"` // nil: the connection is closed without one
-	// AnyAlert says that the text names no alert; the one given is ours.
-	AnyAlert bool `json:"any_alert,omitempty"`
-	// MayPass says that the text lets the receiver go without the check.
-	MayPass bool `json:"may_pass,omitempty"`
-	// Takes is the end that must go on as if nothing were unusual. Nothing is
-	// rejected then.
-	Takes string `json:"takes,omitempty"`
-	// Unattested says that nobody attests in a connection that is taken.
-	Unattested bool `json:"unattested,omitempty"`
-
-	Scenario scenario.Scenario `json:"scenario"`
-
-	rejects attls.Role
-	at      attls.MessageKind
-	action  profile.AlertAction
-	rule    rule.Rule
-	apply   func(*scenario.Setup)
+// protocolFaults are what an end can do wrong under a profile, besides a payload that is bad.
+var protocolFaults = []Row{
+	breach("no-scheme-evidence", rule.NoEvidence, attls.FailNoSchemeEvidence, "The server knows only an Evidence format that the client did not list.",
+		tryNoScheme(profile.ModelEvidence)),
+	breach("no-scheme-results", rule.NoResults, attls.FailNoSchemeResults, "The server knows only a Verifier that the client did not list.",
+		tryNoScheme(profile.ModelResults)),
+	breach("nothing-offered", rule.NothingOffered, attls.FailNothingOffered, "A tap empties every list of the client's offer.",
+		tryNothingOffered),
+	breach("unwilling", rule.Unwilling, attls.FailUnwilling, "The server knows the profile and wants attestation of no role.",
+		tryUnwilling),
+	breach("demanded-by-client", rule.DemandByClient, attls.FailDemandedByClient, "The client demands attestation and the server does not know the profile.",
+		tryDemandedByClient),
+	breach("demanded-by-server", rule.DemandByServer, attls.FailDemandedByServer, "The server demands attestation and the client does not know the profile.",
+		tryDemandedByServer),
+	breach("choice-not-offered", rule.ChoiceOffered, attls.FailChoiceNotOffered, "A tap replaces the server's choice by a scheme that the client did not offer.",
+		tryChoiceNotOffered),
+	breach("two-choices", rule.ChoiceOne, attls.FailTwoChoices, "A tap adds a second choice for the same attester.",
+		tryTwoChoices),
+	breach("choice-none", rule.ChoiceSome, attls.FailChoiceNone, "The client offers to attest and the server does not know the profile.",
+		tryChoiceNone),
+	breach("choice-without-request", rule.ChoiceRequest, attls.FailChoiceWithoutRequest, "A tap drops the server's CertificateRequest although a client scheme was chosen.",
+		tryChoiceWithoutRequest),
+	breach("not-chosen", rule.CredentialChosen, attls.FailNotChosen, "A tap adds a payload to the Certificate of a server for which nothing was chosen.",
+		tryNotChosen),
+	breach("offer-changed", rule.OfferUnchanged, attls.FailOfferChanged, "After HelloRetryRequest a tap adds a scheme to the offer of the second ClientHello.",
+		tryOfferChanged),
+	breach("misplaced", rule.CredentialFirst, attls.FailMisplaced, "A tap moves the payload from the first CertificateEntry to the second.",
+		tryMisplaced),
+	breach("missing", rule.CredentialThere, attls.FailMissing, "A tap leaves the payload of the chosen scheme out.",
+		tryMissing),
+	breach("nonce-size", rule.NonceBound, attls.FailNonceSize, "A tap lets the server send a nonce that is longer than the profile accepts.",
+		tryNonceSize(attls.RoleClient)),
+	breach("nonce-size-server", rule.NonceBound, attls.FailNonceSize, "A tap lets the client send a nonce that is longer than the profile accepts.",
+		tryNonceSize(attls.RoleServer)),
+	breach("malformed-extension", rule.GrammarComplete, attls.FailAttestationExtension, "A tap cuts the last octet off the profile's extension in ClientHello.",
+		tryMalformedExtension),
+	breach("certificate-type-mismatch", rule.TypeAgreed, attls.FailCertTypeMismatch, "A tap takes the certificate type out of EncryptedExtensions.",
+		tryCertificateType),
+	breach("binder-undefined", rule.BinderDefined, attls.FailBinderUndefined, "The attester's certificate holds an RSA key, for which the profile's binder is not defined.",
+		tryBinderUndefined),
+	breach("nonce-unbindable", rule.BinderDefined, attls.FailBinderUndefined, "A tap lets the relying party send a nonce that the grammar allows and the binder does not.",
+		tryNonceUnbindable),
+	breach("nonce-missing-client", rule.BinderDefined, attls.FailBinderUndefined, "A tap takes the extension out that holds the server's nonce and nothing else.",
+		tryNonceMissing(attls.RoleClient)),
+	breach("nonce-missing-server", rule.BinderDefined, attls.FailBinderUndefined, "A tap takes the extension out that holds the client's nonce and nothing else.",
+		tryNonceMissing(attls.RoleServer)),
+	breach("key-unusable", rule.KeyUsable, attls.FailAttestationKey, "The verdict names a key that cannot verify a CertificateVerify.",
+		tryKeyUnusable),
+	breach("verifier-unreachable", rule.VerdictNeeded, attls.FailVerifierUnreachable, "The relying party's Verifier does not answer.",
+		tryVerifierUnreachable),
+	breach("answer-dropped", rule.DemandByClient, attls.FailDemandedByClient, "A tap drops the server's choice for its own attestation.",
+		tryAnswerDropped),
+	breach("unsolicited", rule.ExtensionSolicited, attls.FailUnsolicited, "A tap adds an answer to an extension that the client did not send.",
+		tryUnsolicited),
+	breach("code-point", rule.ExtensionKnown, attls.FailUnsolicited, "A tap gives the extension with the server's choice another number.",
+		tryCodePoint),
+	breach("wrong-message", rule.ExtensionInPlace, attls.FailWrongMessage, "A tap moves the extension with the server's choice into ServerHello.",
+		tryWrongMessage),
+	breach("empty-list", rule.GrammarBounds, attls.FailAttestationExtension, "A tap empties a list that must not be empty.",
+		tryEmptyList),
+	breach("short-nonce", rule.GrammarBounds, attls.FailAttestationExtension, "A tap shortens the nonce below the floor of the grammar.",
+		tryShortNonce),
+	breach("second-entry", rule.CredentialFirst, attls.FailMisplaced, "A tap puts the payload into the second CertificateEntry as well.",
+		trySecondEntry),
+	breach("message-early", rule.AddedInPlace, attls.FailUnexpectedMessage, "A tap moves the added message before CertificateVerify.",
+		tryMessageEarly),
+	breach("message-unasked", rule.AddedInPlace, attls.FailUnexpectedMessage, "A tap adds the message of the profile where no scheme was chosen.",
+		tryMessageUnasked),
+	breach("key-type", rule.KeyPermitted, attls.FailAttestationKey, "The attested key is of a type that the profile does not permit.",
+		tryKeyType),
+	breach("verdict-status", rule.VerdictAccepts, attls.FailAppraisal, "The relying party's Appraiser names no failure and gives the status warning.",
+		tryVerdict("verdict-status")),
+	breach("verdict-expired", rule.VerdictAccepts, attls.FailAppraisal, "The relying party's Appraiser gives a verdict whose validity is over.",
+		tryVerdict("verdict-expired")),
+	breach("verdict-key", rule.KeyCompared, attls.FailTIKMismatch, "The relying party's Appraiser gives a verdict on another key than that of the certificate.",
+		tryVerdictKey),
+	breach("attester-unavailable", "", attls.FailAttesterUnavailable, "The Attester has no Evidence to give.",
+		tryAttesterUnavailable),
 }
 
-// attempt is a fault as it is written down: nil apply means that it cannot be
-// provoked in the scenario.
-type attempt struct {
-	rejects attls.Role
-	at      attls.MessageKind
-	apply   func(*scenario.Setup)
-	failure attls.Failure // where it is another than the row's
-}
-
-// faultKind is one row of the table of faults. try may adapt the scenario where
-// it leaves something open; it returns no attempt where the profile leaves no
-// room for the fault.
-type faultKind struct {
-	failure attls.Failure
-	name    string    // "": the failure's, without its subject
-	rule    rule.Rule // "": the one whose breach is the failure
-	does    string
-	try     func(c *circumstance) *attempt
-}
-
-// circumstance is the scenario in which a fault is tried.
-type circumstance struct {
-	p        *profile.Profile
-	s        *scenario.Scenario
-	attester attls.Role // the first that attests
-	model    profile.Model
-	kind     profile.CredentialKind
+// breach is a row about a connection under a profile, in which something must be rejected.
+func breach(id string, r rule.Rule, f attls.Failure, does string, try func(*Context) *Change) Row {
+	return Row{ID: id, Rule: string(r), Does: does, Expect: Reject{Failure: f}, Try: try}
 }
 
 // credential is the row of the scenario's credential kind.
-func (c *circumstance) credential() *profile.Credential {
-	row, _ := c.p.Credential(c.kind)
+func (c *Context) credential() *profile.Credential {
+	row, _ := c.Profile.Credential(c.Kind)
 	return row
 }
 
 // slot is the slot of the scenario's attester; -1 when there is none.
-func (c *circumstance) slot() int { return findSlot(c.p, c.attester, c.model, c.kind) }
+func (c *Context) slot() int { return findSlot(c.Profile, c.Attester, c.Model, c.Kind) }
 
 func findSlot(p *profile.Profile, attester attls.Role, m profile.Model, k profile.CredentialKind) int {
 	return slices.IndexFunc(p.Slots, func(s profile.Slot) bool {
@@ -108,285 +132,12 @@ func carrierMessage(c *profile.Credential) attls.MessageKind {
 	return attls.KindCertificate
 }
 
-// Faults lists what can be provoked under a profile. A scenario that leaves
-// attester, model or credential open lets each fault choose; one that sets them
-// keeps only the faults that fit. Without a profile they are those of TLS 1.3 itself.
-func Faults(p *profile.Profile, s scenario.Scenario) []Fault {
-	if p == nil {
-		return TLSFaults(s)
-	}
-	var list []Fault
-	for _, k := range allFaults() {
-		if f, ok := k.fault(p, s); ok {
-			list = append(list, f)
-		}
-	}
-	return list
-}
-
-// FindFault looks a fault up by its name or by its failure, whose subject may be
-// left out: binder, attestation.binder_mismatch, binder_mismatch. Without a
-// profile it is one of TLS 1.3 itself.
-func FindFault(p *profile.Profile, s scenario.Scenario, name string) (*Fault, error) {
-	if p == nil {
-		return findTLSFault(s, name)
-	}
-	open := s
-	open.Attester, open.Model, open.Credential = "", "", ""
-	if strings.HasPrefix(name, readingPrefix) {
-		return findReadingFault(p, s, name)
-	}
-	for _, f := range Tolerances(p, s) {
-		if f.Name == name {
-			return &f, nil
-		}
-	}
-	var other *Fault
-	for _, k := range allFaults() {
-		if !k.named(name) {
-			continue
-		}
-		if f, ok := k.fault(p, s); ok {
-			return &f, nil
-		}
-		if f, ok := k.fault(p, open); ok && other == nil {
-			other = &f
-		}
-	}
-	if other != nil {
-		return nil, fmt.Errorf("%s needs another combination than the one asked for, such as attester %s, model %s, credential %s",
-			other.Name, other.Scenario.Attester, other.Scenario.Model, other.Scenario.Credential)
-	}
-	return nil, fmt.Errorf("nothing called %q can be provoked under %s", name, p.ID)
-}
-
-// Tolerances lists what an end must take although it is not as under the profile.
-func Tolerances(p *profile.Profile, s scenario.Scenario) []Fault {
-	for _, combination := range scenario.Combinations(p) {
-		if combination.Reason != "" || !s.LeavesOpen(combination) {
-			continue
-		}
-		_, tried := inCombination(p, s, combination)
-		f := Fault{Name: "unaware-server", Does: "ClientHello holds the offer of a profile that the server does not know.", Takes: attls.RoleServer.String(),
-			Unattested: true, Scenario: *tried, rejects: attls.RoleServer, rule: rule.UnknownIgnored, apply: unawareServer}
-		f.Scenario.Tolerate, f.Scenario.Fail = f.Name, ""
-		return []Fault{f}
-	}
-	return nil
-}
-
-func (k *faultKind) named(name string) bool {
-	return name == k.title() || name == string(k.failure) || "attestation."+name == string(k.failure)
-}
-
-// title is the name under which the fault is listed.
-func (k *faultKind) title() string {
-	if k.name != "" {
-		return k.name
-	}
-	return strings.TrimPrefix(string(k.failure), "attestation.")
-}
-
-// fault tries the combinations that the profile allows and the scenario leaves
-// open, and takes the first in which the fault can be provoked.
-func (k *faultKind) fault(p *profile.Profile, s scenario.Scenario) (Fault, bool) {
-	for _, combination := range scenario.Combinations(p) {
-		if combination.Reason != "" || !s.LeavesOpen(combination) {
-			continue
-		}
-		tried := s
-		tried.Attester, tried.Model, tried.Credential = combination.Attester, combination.Model, combination.Credential
-		c := circumstance{p: p, s: &tried, attester: combination.Attester.Roles()[0]}
-		c.model, _ = scenario.ParseModel(combination.Model)
-		c.kind, _ = scenario.ParseCredential(combination.Credential)
-		a := k.try(&c)
-		if a == nil {
-			continue
-		}
-		if a.failure == "" {
-			a.failure = k.failure
-		}
-		action := p.AlertFor(a.failure)
-		if action.None {
-			continue // the profile lets it pass
-		}
-		f := Fault{Name: k.title(), Failure: a.failure, Does: k.does, Scenario: tried, rejects: a.rejects, at: a.at, rule: k.rule, apply: a.apply}
-		f.expect(p, action)
-		if f.rule == "" {
-			f.rule = breaches[a.failure]
-		}
-		if a.at == attls.KindAdded {
-			f.At = p.Messages[c.credential().Message].Name
-		}
-		f.Scenario.Fail = f.Name
-		return f, true
-	}
-	return Fault{}, false
-}
-
-// expect says who must reject, where, and with which alert.
-func (f *Fault) expect(p *profile.Profile, action profile.AlertAction) {
-	f.Rejects, f.At, f.action = f.rejects.String(), f.at.String(), action
-	if f.at == attls.KindNone {
-		f.At = ""
-	}
-	if !action.Close {
-		f.Alert = claims.MakeAlertClaim(p, &action.Alert)
-	}
-}
-
-// Find is FindFault as a scenario's runner wants it.
-func Find(p *profile.Profile, s scenario.Scenario, name string) (scenario.Injection, error) {
-	f, err := FindFault(p, s, name)
-	if err != nil {
-		return nil, err
-	}
-	return f, nil
-}
-
-// FaultOf returns the fault of a run; nil when nothing of the table was injected.
-func FaultOf(r *scenario.Result) *Fault {
-	f, _ := r.Injected.(*Fault)
-	return f
-}
-
-// Where returns the scenario in which the fault happens.
-func (f *Fault) Where() scenario.Scenario { return f.Scenario }
-
-// Apply changes the ends so that the fault happens.
-func (f *Fault) Apply(s *scenario.Setup) { f.apply(s) }
-
-// Receiver is the end that has to deal with the fault.
-func (f *Fault) Receiver() attls.Role { return f.rejects }
-
-// breaches are the rules whose breach a failure tells of.
-var breaches = map[attls.Failure]rule.Rule{
-	attls.FailNoSchemeEvidence:     rule.NoEvidence,
-	attls.FailNoSchemeResults:      rule.NoResults,
-	attls.FailNothingOffered:       rule.NothingOffered,
-	attls.FailUnwilling:            rule.Unwilling,
-	attls.FailDemandedByClient:     rule.DemandByClient,
-	attls.FailDemandedByServer:     rule.DemandByServer,
-	attls.FailChoiceNotOffered:     rule.ChoiceOffered,
-	attls.FailTwoChoices:           rule.ChoiceOne,
-	attls.FailChoiceNone:           rule.ChoiceSome,
-	attls.FailChoiceWithoutRequest: rule.ChoiceRequest,
-	attls.FailNotChosen:            rule.CredentialChosen,
-	attls.FailOfferChanged:         rule.OfferUnchanged,
-	attls.FailMisplaced:            rule.CredentialFirst,
-	attls.FailMissing:              rule.CredentialThere,
-	attls.FailNonceSize:            rule.NonceBound,
-	attls.FailAttestationExtension: rule.GrammarComplete,
-	attls.FailCertTypeMismatch:     rule.TypeAgreed,
-	attls.FailBinderUndefined:      rule.BinderDefined,
-	attls.FailAttestationKey:       rule.KeyUsable,
-	attls.FailVerifierUnreachable:  rule.VerdictNeeded,
-	attls.FailBinderMismatch:       rule.BinderCompared,
-	attls.FailTIKMismatch:          rule.KeyCompared,
-	attls.FailAppraisal:            rule.Appraised,
-	attls.FailMalformedCMW:         rule.WellFormed,
-	attls.FailFormatMismatch:       rule.FormatCompared,
-	attls.FailVerifierMismatch:     rule.IssuerCompared,
-	attls.FailSignature:            rule.SignatureVerified,
-	attls.FailUnsolicited:          rule.ExtensionSolicited,
-	attls.FailWrongMessage:         rule.ExtensionInPlace,
-	attls.FailUnexpectedMessage:    rule.AddedInPlace,
-}
-
-// Judge says whether a run was rejected, or accepted, as expected; nil when it
-// was.
-func (f *Fault) Judge(r *scenario.Result) error {
-	if f.Unattested {
-		return good(r)
-	}
-	if f.Takes != "" {
-		return goodAnd(attested)(r)
-	}
-	mine, theirs := &r.Claims[f.rejects], &r.Claims[f.rejects.Peer()]
-	switch {
-	case mine.Error == nil:
-		return fmt.Errorf("the %v did not reject", f.rejects)
-	case mine.Error.Failure != string(f.Failure):
-		return fmt.Errorf("the %v failed with %s, not %s: %s", f.rejects, mine.Error.Failure, f.Failure, mine.Error.Detail)
-	case mine.Error.Message != f.at.Name() && f.at != attls.KindNone:
-		return fmt.Errorf("the %v rejected at %s, not at %s", f.rejects, orNone(mine.Error.Message), f.at.Name())
-	case f.action.Close:
-		if mine.AlertSent != nil {
-			return fmt.Errorf("the %v sent %s; the profile closes without an alert", f.rejects, mine.AlertSent.Name)
-		}
-		return nil
-	case mine.AlertSent == nil || mine.AlertSent.Code != uint8(f.action.Alert):
-		return fmt.Errorf("the %v sent %s, not %s", f.rejects, alertOrNone(mine.AlertSent), claims.AlertName(r.Profile, f.action.Alert))
-	case theirs.AlertReceived == nil || theirs.AlertReceived.Code != mine.AlertSent.Code:
-		return fmt.Errorf("the %v received %s, not %s", f.rejects.Peer(), alertOrNone(theirs.AlertReceived), mine.AlertSent.Name)
-	}
-	return nil
-}
-
-func orNone(s string) string {
-	if s == "" {
-		return "no message"
-	}
-	return s
-}
-
-func alertOrNone(a *claims.AlertClaim) string {
-	if a == nil {
-		return "no alert"
-	}
-	return a.Name
-}
-
-// allFaults is the table; what spoils the payload itself follows.
-func allFaults() []faultKind { return append(slices.Clip(protocolFaults), spoilFaults()...) }
-
-var protocolFaults = []faultKind{
-	{failure: attls.FailNoSchemeEvidence, does: "The server knows only an Evidence format that the client did not list.", try: tryNoScheme(profile.ModelEvidence)},
-	{failure: attls.FailNoSchemeResults, does: "The server knows only a Verifier that the client did not list.", try: tryNoScheme(profile.ModelResults)},
-	{failure: attls.FailNothingOffered, does: "A tap empties every list of the client's offer.", try: tryNothingOffered},
-	{failure: attls.FailUnwilling, does: "The server knows the profile and wants attestation of no role.", try: tryUnwilling},
-	{failure: attls.FailDemandedByClient, does: "The client demands attestation and the server does not know the profile.", try: tryDemandedByClient},
-	{failure: attls.FailDemandedByServer, does: "The server demands attestation and the client does not know the profile.", try: tryDemandedByServer},
-	{failure: attls.FailChoiceNotOffered, does: "A tap replaces the server's choice by a scheme that the client did not offer.", try: tryChoiceNotOffered},
-	{failure: attls.FailTwoChoices, does: "A tap adds a second choice for the same attester.", try: tryTwoChoices},
-	{failure: attls.FailChoiceNone, does: "The client offers to attest and the server does not know the profile.", try: tryChoiceNone},
-	{failure: attls.FailChoiceWithoutRequest, does: "A tap drops the server's CertificateRequest although a client scheme was chosen.", try: tryChoiceWithoutRequest},
-	{failure: attls.FailNotChosen, does: "A tap adds a payload to the Certificate of a server for which nothing was chosen.", try: tryNotChosen},
-	{failure: attls.FailOfferChanged, does: "After HelloRetryRequest a tap adds a scheme to the offer of the second ClientHello.", try: tryOfferChanged},
-	{failure: attls.FailMisplaced, does: "A tap moves the payload from the first CertificateEntry to the second.", try: tryMisplaced},
-	{failure: attls.FailMissing, does: "A tap leaves the payload of the chosen scheme out.", try: tryMissing},
-	{failure: attls.FailNonceSize, does: "A tap lets the server send a nonce that is longer than the profile accepts.", try: tryNonceSize(attls.RoleClient)},
-	{failure: attls.FailNonceSize, name: "nonce-size.server", does: "A tap lets the client send a nonce that is longer than the profile accepts.", try: tryNonceSize(attls.RoleServer)},
-	{failure: attls.FailAttestationExtension, does: "A tap cuts the last octet off the profile's extension in ClientHello.", try: tryMalformedExtension},
-	{failure: attls.FailCertTypeMismatch, does: "A tap takes the certificate type out of EncryptedExtensions.", try: tryCertificateType},
-	{failure: attls.FailBinderUndefined, does: "The attester's certificate holds an RSA key, for which the profile's binder is not defined.", try: tryBinderUndefined},
-	{failure: attls.FailBinderUndefined, name: "nonce-unbindable", does: "A tap lets the relying party send a nonce that the grammar allows and the binder does not.", try: tryNonceUnbindable},
-	{failure: attls.FailBinderUndefined, name: "nonce-missing.client", does: "A tap takes the extension out that holds the server's nonce and nothing else.", try: tryNonceMissing(attls.RoleClient)},
-	{failure: attls.FailBinderUndefined, name: "nonce-missing.server", does: "A tap takes the extension out that holds the client's nonce and nothing else.", try: tryNonceMissing(attls.RoleServer)},
-	{failure: attls.FailAttestationKey, does: "The verdict names a key that cannot verify a CertificateVerify.", try: tryKeyUnusable},
-	{failure: attls.FailVerifierUnreachable, does: "The relying party's Verifier does not answer.", try: tryVerifierUnreachable},
-	{failure: attls.FailDemandedByClient, name: "answer-dropped", does: "A tap drops the server's choice for its own attestation.", try: tryAnswerDropped},
-	{failure: attls.FailUnsolicited, name: "unsolicited", does: "A tap adds an answer to an extension that the client did not send.", try: tryUnsolicited},
-	{failure: attls.FailUnsolicited, name: "code-point", rule: rule.ExtensionKnown, does: "A tap gives the extension with the server's choice another number.", try: tryCodePoint},
-	{failure: attls.FailWrongMessage, name: "wrong-message", does: "A tap moves the extension with the server's choice into ServerHello.", try: tryWrongMessage},
-	{failure: attls.FailAttestationExtension, name: "empty-list", rule: rule.GrammarBounds, does: "A tap empties a list that must not be empty.", try: tryEmptyList},
-	{failure: attls.FailAttestationExtension, name: "short-nonce", rule: rule.GrammarBounds, does: "A tap shortens the nonce below the floor of the grammar.", try: tryShortNonce},
-	{failure: attls.FailMisplaced, name: "second-entry", does: "A tap puts the payload into the second CertificateEntry as well.", try: trySecondEntry},
-	{failure: attls.FailUnexpectedMessage, name: "message-early", does: "A tap moves the added message before CertificateVerify.", try: tryMessageEarly},
-	{failure: attls.FailUnexpectedMessage, name: "message-unasked", does: "A tap adds the message of the profile where no scheme was chosen.", try: tryMessageUnasked},
-	{failure: attls.FailAttestationKey, name: "key-type", rule: rule.KeyPermitted, does: "The attested key is of a type that the profile does not permit.", try: tryKeyType},
-	{failure: attls.FailAppraisal, name: "verdict-status", rule: rule.VerdictAccepts, does: "The relying party's Appraiser names no failure and gives the status warning.", try: tryVerdict("verdict-status")},
-	{failure: attls.FailAppraisal, name: "verdict-expired", rule: rule.VerdictAccepts, does: "The relying party's Appraiser gives a verdict whose validity is over.", try: tryVerdict("verdict-expired")},
-	{failure: attls.FailTIKMismatch, name: "verdict-key", does: "The relying party's Appraiser gives a verdict on another key than that of the certificate.", try: tryVerdictKey},
-	{failure: attls.FailAttesterUnavailable, does: "The Attester has no Evidence to give.", try: tryAttesterUnavailable},
-}
-
-func tryNoScheme(m profile.Model) func(*circumstance) *attempt {
-	return func(c *circumstance) *attempt {
-		if c.model != m || c.p.Rules.NoSchemeThen != profile.ThenAbort || m == profile.ModelResults && !c.tellsModel() {
+func tryNoScheme(m profile.Model) func(*Context) *Change {
+	return func(c *Context) *Change {
+		if c.Model != m || c.Profile.Rules.NoSchemeThen != profile.ThenAbort || m == profile.ModelResults && !c.tellsModel() {
 			return nil
 		}
-		return &attempt{rejects: attls.RoleServer, at: attls.KindClientHello, apply: func(s *scenario.Setup) {
+		return &Change{Expect: Reject{By: attls.RoleServer, At: attls.KindClientHello}, Apply: func(s *scenario.Setup) {
 			policy := &s.Ends[attls.RoleServer].Config.Policy
 			for _, list := range []*[]profile.Scheme{&policy.Produce, &policy.Accept} {
 				for i := range *list {
@@ -398,9 +149,9 @@ func tryNoScheme(m profile.Model) func(*circumstance) *attempt {
 }
 
 // tellsModel reports whether an element of the slot's list says which model it is of.
-func (c *circumstance) tellsModel() bool {
-	evidence, _ := c.p.EncodeScheme(c.slot(), scenario.DemoScheme(c.p, profile.ModelEvidence, c.kind))
-	results, _ := c.p.EncodeScheme(c.slot(), scenario.DemoScheme(c.p, profile.ModelResults, c.kind))
+func (c *Context) tellsModel() bool {
+	evidence, _ := c.Profile.EncodeScheme(c.slot(), scenario.DemoScheme(c.Profile, profile.ModelEvidence, c.Kind))
+	results, _ := c.Profile.EncodeScheme(c.slot(), scenario.DemoScheme(c.Profile, profile.ModelResults, c.Kind))
 	return !bytes.Equal(evidence.Wire, results.Wire)
 }
 
@@ -426,11 +177,11 @@ func otherScheme(p *profile.Profile, slot int, s profile.Scheme) (profile.Scheme
 	return s, false
 }
 
-func tryNothingOffered(c *circumstance) *attempt {
-	if c.p.Rules.OfferAtLeast == 0 || !c.emptyOffer() {
+func tryNothingOffered(c *Context) *Change {
+	if c.Profile.Rules.OfferAtLeast == 0 || !c.emptyOffer() {
 		return nil
 	}
-	return &attempt{rejects: attls.RoleServer, at: attls.KindClientHello, apply: func(s *scenario.Setup) {
+	return &Change{Expect: Reject{By: attls.RoleServer, At: attls.KindClientHello}, Apply: func(s *scenario.Setup) {
 		s.Tap(attls.RoleClient, tamper.Fields(s.Profile, attls.KindClientHello, 0, attls.RoleClient, func(f *profile.Fields) {
 			clear(f.Offers)
 		}))
@@ -438,18 +189,18 @@ func tryNothingOffered(c *circumstance) *attempt {
 }
 
 // emptyOffer reports whether the grammar allows the slot's list to be empty.
-func (c *circumstance) emptyOffer() bool {
-	f := c.p.NewFields()
+func (c *Context) emptyOffer() bool {
+	f := c.Profile.NewFields()
 	f.Offered[c.slot()] = true
-	_, err := c.p.Encode(attls.KindClientHello, attls.RoleClient, f)
+	_, err := c.Profile.Encode(attls.KindClientHello, attls.RoleClient, f)
 	return err == nil
 }
 
-func tryUnwilling(c *circumstance) *attempt {
-	if !c.p.Rules.UnwillingAbort {
+func tryUnwilling(c *Context) *Change {
+	if !c.Profile.Rules.UnwillingAbort {
 		return nil
 	}
-	return &attempt{rejects: attls.RoleServer, at: attls.KindClientHello, apply: func(s *scenario.Setup) {
+	return &Change{Expect: Reject{By: attls.RoleServer, At: attls.KindClientHello}, Apply: func(s *scenario.Setup) {
 		s.Ends[attls.RoleServer].Config.Policy = negotiation.Policy{}
 	}}
 }
@@ -460,40 +211,40 @@ func unaware(s *scenario.Setup, r attls.Role) {
 	s.Ends[r].Config.Policy = negotiation.Policy{}
 }
 
-func tryDemandedByClient(c *circumstance) *attempt {
-	if c.s.Attester != scenario.AttestServer {
+func tryDemandedByClient(c *Context) *Change {
+	if c.Scenario.Attester != scenario.AttestServer {
 		return nil
 	}
-	return &attempt{rejects: attls.RoleClient, at: attls.KindCertificate, apply: func(s *scenario.Setup) {
+	return &Change{Expect: Reject{By: attls.RoleClient, At: attls.KindCertificate}, Apply: func(s *scenario.Setup) {
 		s.Ends[attls.RoleClient].Config.Policy.Demand = true
 		unaware(s, attls.RoleServer)
 	}}
 }
 
-func tryDemandedByServer(c *circumstance) *attempt {
-	if c.s.Attester != scenario.AttestClient {
+func tryDemandedByServer(c *Context) *Change {
+	if c.Scenario.Attester != scenario.AttestClient {
 		return nil
 	}
-	return &attempt{rejects: attls.RoleServer, at: attls.KindClientHello, apply: func(s *scenario.Setup) {
+	return &Change{Expect: Reject{By: attls.RoleServer, At: attls.KindClientHello}, Apply: func(s *scenario.Setup) {
 		s.Ends[attls.RoleServer].Config.Policy.Demand = true
 		unaware(s, attls.RoleClient)
 	}}
 }
 
-func tryChoiceNone(c *circumstance) *attempt {
-	if !c.p.Rules.AnswerNoneAbort {
+func tryChoiceNone(c *Context) *Change {
+	if !c.Profile.Rules.AnswerNoneAbort {
 		return nil
 	}
-	return &attempt{rejects: attls.RoleClient, at: attls.KindCertificate, apply: func(s *scenario.Setup) {
+	return &Change{Expect: Reject{By: attls.RoleClient, At: attls.KindCertificate}, Apply: func(s *scenario.Setup) {
 		s.Ends[attls.RoleClient].Config.Policy.Demand = false
 		unaware(s, attls.RoleServer)
 	}}
 }
 
-func tryChoiceNotOffered(c *circumstance) *attempt {
+func tryChoiceNotOffered(c *Context) *Change {
 	i := c.slot()
-	at := c.p.Slots[i].Choice.Message
-	return &attempt{rejects: attls.RoleClient, at: at, apply: func(s *scenario.Setup) {
+	at := c.Profile.Slots[i].Choice.Message
+	return &Change{Expect: Reject{By: attls.RoleClient, At: at}, Apply: func(s *scenario.Setup) {
 		s.Tap(attls.RoleServer, tamper.Fields(s.Profile, at, 0, attls.RoleServer, func(f *profile.Fields) {
 			if f.Choices[i] != nil {
 				if other, ok := otherScheme(s.Profile, i, *f.Choices[i]); ok {
@@ -504,24 +255,24 @@ func tryChoiceNotOffered(c *circumstance) *attempt {
 	}}
 }
 
-func tryTwoChoices(c *circumstance) *attempt {
-	if !c.p.Rules.OnePerAttester || c.s.Attester == scenario.AttestBoth {
+func tryTwoChoices(c *Context) *Change {
+	if !c.Profile.Rules.OnePerAttester || c.Scenario.Attester == scenario.AttestBoth {
 		return nil
 	}
 	first := c.slot()
-	second := findSlot(c.p, c.attester, 1-c.model, c.kind)
-	if second < 0 || first == second || c.p.Slots[first].Choice.Message != c.p.Slots[second].Choice.Message {
+	second := findSlot(c.Profile, c.Attester, 1-c.Model, c.Kind)
+	if second < 0 || first == second || c.Profile.Slots[first].Choice.Message != c.Profile.Slots[second].Choice.Message {
 		return nil
 	}
 	at := attls.KindCertificate // parameters are complete with CertificateRequest, else with Certificate
-	if c.attester == attls.RoleClient {
+	if c.Attester == attls.RoleClient {
 		at = attls.KindCertificateRequest
 	}
-	return &attempt{rejects: attls.RoleClient, at: at, apply: func(s *scenario.Setup) {
-		scheme := s.Scheme(1-c.model, c.kind)
+	return &Change{Expect: Reject{By: attls.RoleClient, At: at}, Apply: func(s *scenario.Setup) {
+		scheme := s.Scheme(1-c.Model, c.Kind)
 		policy := &s.Ends[attls.RoleClient].Config.Policy
 		list := &policy.Accept
-		if c.attester == attls.RoleClient {
+		if c.Attester == attls.RoleClient {
 			list = &policy.Produce
 		}
 		*list = append(*list, scheme)
@@ -536,31 +287,31 @@ func tryTwoChoices(c *circumstance) *attempt {
 	}}
 }
 
-func tryChoiceWithoutRequest(c *circumstance) *attempt {
-	i := findSlot(c.p, attls.RoleClient, c.model, c.kind)
-	if !c.p.Rules.ClientChoiceNeedsRequest || c.s.Attester != scenario.AttestClient || c.p.Slots[i].Choice.Message == attls.KindCertificateRequest {
+func tryChoiceWithoutRequest(c *Context) *Change {
+	i := findSlot(c.Profile, attls.RoleClient, c.Model, c.Kind)
+	if !c.Profile.Rules.ClientChoiceNeedsRequest || c.Scenario.Attester != scenario.AttestClient || c.Profile.Slots[i].Choice.Message == attls.KindCertificateRequest {
 		return nil
 	}
-	return &attempt{rejects: attls.RoleClient, at: attls.KindCertificate, apply: func(s *scenario.Setup) {
+	return &Change{Expect: Reject{By: attls.RoleClient, At: attls.KindCertificate}, Apply: func(s *scenario.Setup) {
 		s.Tap(attls.RoleServer, tamper.Drop(attls.KindCertificateRequest))
 	}}
 }
 
 // tryNotChosen lets a server that attests nothing send a payload all the same.
 // Where a wholly unwilling server must abort, it takes part for the client's.
-func tryNotChosen(c *circumstance) *attempt {
+func tryNotChosen(c *Context) *Change {
 	row := c.credential()
-	serverSlot := findSlot(c.p, attls.RoleServer, c.model, c.kind)
+	serverSlot := findSlot(c.Profile, attls.RoleServer, c.Model, c.Kind)
 	if row.Carrier != profile.CarrierExtension || serverSlot < 0 {
 		return nil
 	}
-	if (c.p.Rules.UnwillingAbort || c.p.Rules.AnswerNoneAbort) && c.s.Attester != scenario.AttestBoth {
+	if (c.Profile.Rules.UnwillingAbort || c.Profile.Rules.AnswerNoneAbort) && c.Scenario.Attester != scenario.AttestBoth {
 		return nil // a server that attests nothing would end the handshake, or the client
 	}
-	if want := scenario.AttestServer; !c.p.Rules.AnswerNoneAbort && c.p.Rules.UnwillingAbort && c.s.Attester != scenario.AttestBoth || !c.p.Rules.UnwillingAbort && c.s.Attester != want {
+	if want := scenario.AttestServer; !c.Profile.Rules.AnswerNoneAbort && c.Profile.Rules.UnwillingAbort && c.Scenario.Attester != scenario.AttestBoth || !c.Profile.Rules.UnwillingAbort && c.Scenario.Attester != want {
 		return nil
 	}
-	return &attempt{rejects: attls.RoleClient, at: attls.KindCertificate, apply: func(s *scenario.Setup) {
+	return &Change{Expect: Reject{By: attls.RoleClient, At: attls.KindCertificate}, Apply: func(s *scenario.Setup) {
 		s.Ends[attls.RoleClient].Config.Policy.Demand = false
 		s.Ends[attls.RoleServer].Config.Policy.Produce = nil
 		s.Tap(attls.RoleServer, tamper.Certificate(func(m *message.Certificate) {
@@ -577,10 +328,10 @@ func tryNotChosen(c *circumstance) *attempt {
 	}}
 }
 
-func tryOfferChanged(c *circumstance) *attempt {
+func tryOfferChanged(c *Context) *Change {
 	i := c.slot()
-	c.s.HelloRetry = true
-	return &attempt{rejects: attls.RoleServer, at: attls.KindClientHello, apply: func(s *scenario.Setup) {
+	c.Scenario.HelloRetry = true
+	return &Change{Expect: Reject{By: attls.RoleServer, At: attls.KindClientHello}, Apply: func(s *scenario.Setup) {
 		s.Tap(attls.RoleClient, tamper.Fields(s.Profile, attls.KindClientHello, 1, attls.RoleClient, func(f *profile.Fields) {
 			if len(f.Offers[i]) == 0 {
 				return
@@ -592,13 +343,13 @@ func tryOfferChanged(c *circumstance) *attempt {
 	}}
 }
 
-func tryMisplaced(c *circumstance) *attempt {
+func tryMisplaced(c *Context) *Change {
 	row := c.credential()
 	if !c.firstEntryOnly() {
 		return nil
 	}
-	return &attempt{rejects: c.attester.Peer(), at: attls.KindCertificate, apply: func(s *scenario.Setup) {
-		s.Tap(c.attester, tamper.Certificate(func(m *message.Certificate) {
+	return &Change{Expect: Reject{By: c.Attester.Peer(), At: attls.KindCertificate}, Apply: func(s *scenario.Setup) {
+		s.Tap(c.Attester, tamper.Certificate(func(m *message.Certificate) {
 			if row.Carrier == profile.CarrierCertData {
 				m.Entries = append(m.Entries, m.Entries...)
 				return
@@ -613,13 +364,13 @@ func tryMisplaced(c *circumstance) *attempt {
 
 // firstEntryOnly reports whether the payload may stand in the first
 // CertificateEntry alone.
-func (c *circumstance) firstEntryOnly() bool {
+func (c *Context) firstEntryOnly() bool {
 	row := c.credential()
 	switch row.Carrier {
 	case profile.CarrierCertData:
 		return row.Entries == extensions.EntriesFirst
 	case profile.CarrierExtension:
-		x, ok := c.p.Extension(row.Extension)
+		x, ok := c.Profile.Extension(row.Extension)
 		return ok && slices.ContainsFunc(x.Placements, func(l extensions.Placement) bool {
 			return l.Message == attls.KindCertificate && l.Entries == extensions.EntriesFirst
 		})
@@ -627,25 +378,25 @@ func (c *circumstance) firstEntryOnly() bool {
 	return false
 }
 
-func tryMissing(c *circumstance) *attempt {
+func tryMissing(c *Context) *Change {
 	row := c.credential()
-	relying := c.attester.Peer()
+	relying := c.Attester.Peer()
 	switch row.Carrier {
 	case profile.CarrierExtension:
-		return &attempt{rejects: relying, at: attls.KindCertificate, apply: func(s *scenario.Setup) {
-			s.Tap(c.attester, tamper.Certificate(func(m *message.Certificate) {
+		return &Change{Expect: Reject{By: relying, At: attls.KindCertificate}, Apply: func(s *scenario.Setup) {
+			s.Tap(c.Attester, tamper.Certificate(func(m *message.Certificate) {
 				for i := range m.Entries {
 					m.Entries[i].Extensions = tamper.Without(m.Entries[i].Extensions, func(t attls.ExtensionType) bool { return t == row.Extension })
 				}
 			}))
 		}}
 	case profile.CarrierMessage:
-		return &attempt{rejects: relying, at: attls.KindFinished, apply: func(s *scenario.Setup) { s.Tap(c.attester, tamper.Drop(attls.KindAdded)) }}
+		return &Change{Expect: Reject{By: relying, At: attls.KindFinished}, Apply: func(s *scenario.Setup) { s.Tap(c.Attester, tamper.Drop(attls.KindAdded)) }}
 	case profile.CarrierCertData:
-		if c.attester == attls.RoleClient { // a server must never send an empty Certificate
-			return &attempt{rejects: relying, at: attls.KindCertificate, apply: func(s *scenario.Setup) {
+		if c.Attester == attls.RoleClient { // a server must never send an empty Certificate
+			return &Change{Expect: Reject{By: relying, At: attls.KindCertificate}, Apply: func(s *scenario.Setup) {
 				s.Ends[attls.RoleServer].Config.Policy.Demand = true
-				s.Tap(c.attester, tamper.Certificate(func(m *message.Certificate) { m.Entries = nil }))
+				s.Tap(c.Attester, tamper.Certificate(func(m *message.Certificate) { m.Entries = nil }))
 			}}
 		}
 	}
@@ -654,13 +405,13 @@ func tryMissing(c *circumstance) *attempt {
 
 // tryNonceSize makes the nonce longer than nonce.receive_at_most, by hand:
 // nothing that encodes a profile's fields would send it.
-func tryNonceSize(attester attls.Role) func(*circumstance) *attempt {
-	return func(c *circumstance) *attempt {
-		slot, most := &c.p.Slots[c.slot()], c.p.Rules.NonceReceiveAtMost
-		if c.attester != attester || slot.Nonce.Message == attls.KindNone || most == 0 || slot.NonceMax <= most {
+func tryNonceSize(attester attls.Role) func(*Context) *Change {
+	return func(c *Context) *Change {
+		slot, most := &c.Profile.Slots[c.slot()], c.Profile.Rules.NonceReceiveAtMost
+		if c.Attester != attester || slot.Nonce.Message == attls.KindNone || most == 0 || slot.NonceMax <= most {
 			return nil
 		}
-		return &attempt{rejects: attester, at: slot.Nonce.Message, apply: func(s *scenario.Setup) {
+		return &Change{Expect: Reject{By: attester, At: slot.Nonce.Message}, Apply: func(s *scenario.Setup) {
 			s.Tap(attester.Peer(), tamper.Fields(s.Profile, slot.Nonce.Message, 0, attester.Peer(), func(f *profile.Fields) {
 				f.Nonces[c.slot()] = bytes.Repeat([]byte{7}, most+1)
 			}))
@@ -670,23 +421,23 @@ func tryNonceSize(attester attls.Role) func(*circumstance) *attempt {
 
 // tryNonceMissing needs a challenge that takes the nonce, in an extension that
 // carries nothing else.
-func tryNonceMissing(attester attls.Role) func(*circumstance) *attempt {
-	return func(c *circumstance) *attempt {
-		i, name := c.slot(), c.p.Binder.Challenge[c.model][c.kind]
-		slot := &c.p.Slots[i]
-		if c.attester != attester || c.s.Attester == scenario.AttestBoth || slot.Nonce.Message == attls.KindNone || name == "" || c.p.Rules.NonceFixed != nil {
+func tryNonceMissing(attester attls.Role) func(*Context) *Change {
+	return func(c *Context) *Change {
+		i, name := c.slot(), c.Profile.Binder.Challenge[c.Model][c.Kind]
+		slot := &c.Profile.Slots[i]
+		if c.Attester != attester || c.Scenario.Attester == scenario.AttestBoth || slot.Nonce.Message == attls.KindNone || name == "" || c.Profile.Rules.NonceFixed != nil {
 			return nil
 		}
-		for k := range c.p.Slots {
-			other := &c.p.Slots[k]
+		for k := range c.Profile.Slots {
+			other := &c.Profile.Slots[k]
 			if other.Offer == slot.Nonce || other.Choice == slot.Nonce || k != i && other.Nonce == slot.Nonce {
 				return nil
 			}
 		}
-		if _, err := c.p.Binder.Program.Eval(name, c.attester, noNonce{}); err == nil {
+		if _, err := c.Profile.Binder.Program.Eval(name, c.Attester, noNonce{}); err == nil {
 			return nil
 		}
-		return &attempt{rejects: attester, at: attls.KindCertificate, apply: func(s *scenario.Setup) {
+		return &Change{Expect: Reject{By: attester, At: attls.KindCertificate}, Apply: func(s *scenario.Setup) {
 			s.Tap(attester.Peer(), tamper.Extensions(slot.Nonce.Message, 0, func(l extensions.List) extensions.List {
 				return tamper.Without(l, func(t attls.ExtensionType) bool { return t == slot.Nonce.Extension })
 			}))
@@ -694,8 +445,8 @@ func tryNonceMissing(attester attls.Role) func(*circumstance) *attempt {
 	}
 }
 
-func tryMalformedExtension(c *circumstance) *attempt {
-	return &attempt{rejects: attls.RoleServer, at: attls.KindClientHello, apply: func(s *scenario.Setup) {
+func tryMalformedExtension(c *Context) *Change {
+	return &Change{Expect: Reject{By: attls.RoleServer, At: attls.KindClientHello}, Apply: func(s *scenario.Setup) {
 		s.Tap(attls.RoleClient, tamper.Extensions(attls.KindClientHello, 0, func(l extensions.List) extensions.List {
 			for i := range l {
 				if _, ok := s.Profile.Extension(l[i].Type); ok && len(l[i].Body) > 0 {
@@ -707,11 +458,11 @@ func tryMalformedExtension(c *circumstance) *attempt {
 	}}
 }
 
-func tryCertificateType(c *circumstance) *attempt {
+func tryCertificateType(c *Context) *Change {
 	if !c.credential().Negotiated {
 		return nil
 	}
-	return &attempt{rejects: attls.RoleClient, at: attls.KindEncryptedExtensions, apply: func(s *scenario.Setup) {
+	return &Change{Expect: Reject{By: attls.RoleClient, At: attls.KindEncryptedExtensions}, Apply: func(s *scenario.Setup) {
 		s.Tap(attls.RoleServer, tamper.Extensions(attls.KindEncryptedExtensions, 0, func(l extensions.List) extensions.List {
 			return tamper.Without(l, func(t attls.ExtensionType) bool {
 				return t == attls.ExtServerCertificateType || t == attls.ExtClientCertificateType
@@ -722,33 +473,33 @@ func tryCertificateType(c *circumstance) *attempt {
 
 // tryBinderUndefined needs a binder that takes the whole key where only 255
 // octets fit: it evaluates the binder on such a key.
-func tryBinderUndefined(c *circumstance) *attempt {
-	name := c.p.Binder.Challenge[c.model][c.kind]
-	if c.kind != profile.KindX509 || name == "" {
+func tryBinderUndefined(c *Context) *Change {
+	name := c.Profile.Binder.Challenge[c.Model][c.Kind]
+	if c.Kind != profile.KindX509 || name == "" {
 		return nil
 	}
-	if _, err := c.p.Binder.Program.Eval(name, c.attester, largeKey{}); err == nil {
+	if _, err := c.Profile.Binder.Program.Eval(name, c.Attester, largeKey{}); err == nil {
 		return nil
 	}
-	return &attempt{rejects: c.attester, at: attls.KindCertificate, apply: func(s *scenario.Setup) { s.Ends[c.attester].RSA = true }}
+	return &Change{Expect: Reject{By: c.Attester, At: attls.KindCertificate}, Apply: func(s *scenario.Setup) { s.Ends[c.Attester].RSA = true }}
 }
 
 // tryNonceUnbindable needs a binder with narrower bounds for the nonce than the
 // grammar has.
-func tryNonceUnbindable(c *circumstance) *attempt {
-	name := c.p.Binder.Challenge[c.model][c.kind]
-	if c.kind != profile.KindX509 || name == "" || c.s.Attester == scenario.AttestBoth {
+func tryNonceUnbindable(c *Context) *Change {
+	name := c.Profile.Binder.Challenge[c.Model][c.Kind]
+	if c.Kind != profile.KindX509 || name == "" || c.Scenario.Attester == scenario.AttestBoth {
 		return nil
 	}
-	slot := &c.p.Slots[c.slot()]
-	if most := c.p.Rules.NonceReceiveAtMost; slot.NonceMax < len(unbindable) || most > 0 && most < len(unbindable) {
+	slot := &c.Profile.Slots[c.slot()]
+	if most := c.Profile.Rules.NonceReceiveAtMost; slot.NonceMax < len(unbindable) || most > 0 && most < len(unbindable) {
 		return nil
 	}
-	if _, err := c.p.Binder.Program.Eval(name, c.attester, longNonce{}); err == nil {
+	if _, err := c.Profile.Binder.Program.Eval(name, c.Attester, longNonce{}); err == nil {
 		return nil
 	}
-	return &attempt{rejects: c.attester, at: attls.KindCertificate, apply: func(s *scenario.Setup) {
-		s.Tap(c.attester.Peer(), tamper.Fields(s.Profile, slot.Nonce.Message, 0, c.attester.Peer(), func(f *profile.Fields) {
+	return &Change{Expect: Reject{By: c.Attester, At: attls.KindCertificate}, Apply: func(s *scenario.Setup) {
+		s.Tap(c.Attester.Peer(), tamper.Fields(s.Profile, slot.Nonce.Message, 0, c.Attester.Peer(), func(f *profile.Fields) {
 			f.Nonces[c.slot()] = unbindable
 		}))
 	}}
@@ -757,24 +508,24 @@ func tryNonceUnbindable(c *circumstance) *attempt {
 // unbindable is a nonce of more octets than 64.
 var unbindable = make([]byte, 65)
 
-func tryKeyUnusable(c *circumstance) *attempt {
+func tryKeyUnusable(c *Context) *Change {
 	if c.credential().KeyFrom != profile.KeyFromAppraisal {
 		return nil
 	}
-	return lying(c, "key_unusable")
+	return lying(c, "key-unusable")
 }
 
-func tryVerifierUnreachable(c *circumstance) *attempt {
-	relying := c.attester.Peer()
-	return &attempt{rejects: relying, at: carrierMessage(c.credential()), apply: func(s *scenario.Setup) {
+func tryVerifierUnreachable(c *Context) *Change {
+	relying := c.Attester.Peer()
+	return &Change{Expect: Reject{By: relying, At: carrierMessage(c.credential())}, Apply: func(s *scenario.Setup) {
 		end := s.Ends[relying]
 		end.Appraiser = unreachable{end.Appraiser}
 	}}
 }
 
-func tryAttesterUnavailable(c *circumstance) *attempt {
-	return &attempt{rejects: c.attester, at: attls.KindCertificate, apply: func(s *scenario.Setup) {
-		end := s.Ends[c.attester]
+func tryAttesterUnavailable(c *Context) *Change {
+	return &Change{Expect: Reject{By: c.Attester, At: attls.KindCertificate}, Apply: func(s *scenario.Setup) {
+		end := s.Ends[c.Attester]
 		end.Attester = mute{end.Attester}
 	}}
 }
@@ -811,12 +562,12 @@ func (mute) Attest(context.Context, *negotiation.EvidenceRequest) (*negotiation.
 
 // tryAnswerDropped needs a client that sees only by the missing choice that the
 // server will not attest.
-func tryAnswerDropped(c *circumstance) *attempt {
-	if c.s.Attester != scenario.AttestServer {
+func tryAnswerDropped(c *Context) *Change {
+	if c.Scenario.Attester != scenario.AttestServer {
 		return nil
 	}
-	slot := &c.p.Slots[c.slot()]
-	return &attempt{rejects: attls.RoleClient, at: attls.KindCertificate, apply: func(s *scenario.Setup) {
+	slot := &c.Profile.Slots[c.slot()]
+	return &Change{Expect: Reject{By: attls.RoleClient, At: attls.KindCertificate}, Apply: func(s *scenario.Setup) {
 		s.Tap(attls.RoleServer, tamper.Extensions(slot.Choice.Message, 0, func(l extensions.List) extensions.List {
 			return tamper.Without(l, func(t attls.ExtensionType) bool { return t == slot.Choice.Extension })
 		}))
@@ -825,22 +576,22 @@ func tryAnswerDropped(c *circumstance) *attempt {
 
 // tryUnsolicited needs a list that the client did not send and that is answered
 // in an extension of its own.
-func tryUnsolicited(c *circumstance) *attempt {
+func tryUnsolicited(c *Context) *Change {
 	first := c.slot()
-	if c.s.Attester == scenario.AttestBoth || c.p.Rules.OfferEmptyList {
+	if c.Scenario.Attester == scenario.AttestBoth || c.Profile.Rules.OfferEmptyList {
 		return nil
 	}
-	second := slices.IndexFunc(c.p.Slots, func(s profile.Slot) bool {
-		return s.Choice.Message == attls.KindEncryptedExtensions && s.Choice.Extension != c.p.Slots[first].Choice.Extension && slices.Contains(s.Kinds, c.kind)
+	second := slices.IndexFunc(c.Profile.Slots, func(s profile.Slot) bool {
+		return s.Choice.Message == attls.KindEncryptedExtensions && s.Choice.Extension != c.Profile.Slots[first].Choice.Extension && slices.Contains(s.Kinds, c.Kind)
 	})
-	if second < 0 || c.unsolicited(c.p.Slots[second].Choice) {
+	if second < 0 || c.unsolicited(c.Profile.Slots[second].Choice) {
 		return nil
 	}
-	scheme, ok := c.p.EncodeScheme(second, scenario.DemoScheme(c.p, c.p.Slots[second].Models[0], c.kind))
+	scheme, ok := c.Profile.EncodeScheme(second, scenario.DemoScheme(c.Profile, c.Profile.Slots[second].Models[0], c.Kind))
 	if !ok {
 		return nil
 	}
-	return &attempt{rejects: attls.RoleClient, at: attls.KindEncryptedExtensions, apply: func(s *scenario.Setup) {
+	return &Change{Expect: Reject{By: attls.RoleClient, At: attls.KindEncryptedExtensions}, Apply: func(s *scenario.Setup) {
 		s.Tap(attls.RoleServer, tamper.Fields(s.Profile, attls.KindEncryptedExtensions, 0, attls.RoleServer, func(f *profile.Fields) {
 			f.Choices[second] = &scheme
 			if s.Profile.Slots[second].Nonce.Message == attls.KindEncryptedExtensions {
@@ -852,17 +603,17 @@ func tryUnsolicited(c *circumstance) *attempt {
 
 // unsolicited reports whether an extension is accepted somewhere though nothing
 // offered it.
-func (c *circumstance) unsolicited(at profile.Place) bool {
-	x, ok := c.p.Extension(at.Extension)
+func (c *Context) unsolicited(at profile.Place) bool {
+	x, ok := c.Profile.Extension(at.Extension)
 	return ok && slices.ContainsFunc(x.Placements, func(l extensions.Placement) bool { return l.Message == at.Message && l.Unsolicited })
 }
 
-func tryCodePoint(c *circumstance) *attempt {
-	slot := &c.p.Slots[c.slot()]
+func tryCodePoint(c *Context) *Change {
+	slot := &c.Profile.Slots[c.slot()]
 	if slot.Choice.Message != attls.KindEncryptedExtensions {
 		return nil
 	}
-	return &attempt{rejects: attls.RoleClient, at: attls.KindEncryptedExtensions, apply: func(s *scenario.Setup) {
+	return &Change{Expect: Reject{By: attls.RoleClient, At: attls.KindEncryptedExtensions}, Apply: func(s *scenario.Setup) {
 		s.Tap(attls.RoleServer, tamper.Extensions(attls.KindEncryptedExtensions, 0, func(l extensions.List) extensions.List {
 			for i := range l {
 				if l[i].Type == slot.Choice.Extension {
@@ -874,9 +625,9 @@ func tryCodePoint(c *circumstance) *attempt {
 	}}
 }
 
-func tryWrongMessage(c *circumstance) *attempt {
-	slot := &c.p.Slots[c.slot()]
-	return &attempt{rejects: attls.RoleClient, at: attls.KindServerHello, apply: func(s *scenario.Setup) {
+func tryWrongMessage(c *Context) *Change {
+	slot := &c.Profile.Slots[c.slot()]
+	return &Change{Expect: Reject{By: attls.RoleClient, At: attls.KindServerHello}, Apply: func(s *scenario.Setup) {
 		s.Tap(attls.RoleServer, tamper.Extensions(attls.KindServerHello, 0, func(l extensions.List) extensions.List {
 			return append(l, extensions.Extension{Type: slot.Choice.Extension})
 		}))
@@ -884,35 +635,35 @@ func tryWrongMessage(c *circumstance) *attempt {
 }
 
 // tryEmptyList encodes what the grammar forbids with its bounds turned off.
-func tryEmptyList(c *circumstance) *attempt {
+func tryEmptyList(c *Context) *Change {
 	if c.emptyOffer() {
 		return nil
 	}
-	return &attempt{rejects: attls.RoleServer, at: attls.KindClientHello, apply: func(s *scenario.Setup) {
+	return &Change{Expect: Reject{By: attls.RoleServer, At: attls.KindClientHello}, Apply: func(s *scenario.Setup) {
 		s.Tap(attls.RoleClient, tamper.Fields(rule.Without(s.Profile, rule.GrammarBounds), attls.KindClientHello, 0, attls.RoleClient, func(f *profile.Fields) {
 			f.Offers[c.slot()] = nil
 		}))
 	}}
 }
 
-func tryShortNonce(c *circumstance) *attempt {
-	slot := &c.p.Slots[c.slot()]
+func tryShortNonce(c *Context) *Change {
+	slot := &c.Profile.Slots[c.slot()]
 	if slot.NonceMin == 0 || slot.NonceMin == slot.NonceMax {
 		return nil // no length to shorten, or none that is told
 	}
-	return &attempt{rejects: c.attester, at: slot.Nonce.Message, apply: func(s *scenario.Setup) {
-		s.Tap(c.attester.Peer(), tamper.Fields(rule.Without(s.Profile, rule.GrammarBounds), slot.Nonce.Message, 0, c.attester.Peer(), func(f *profile.Fields) {
+	return &Change{Expect: Reject{By: c.Attester, At: slot.Nonce.Message}, Apply: func(s *scenario.Setup) {
+		s.Tap(c.Attester.Peer(), tamper.Fields(rule.Without(s.Profile, rule.GrammarBounds), slot.Nonce.Message, 0, c.Attester.Peer(), func(f *profile.Fields) {
 			f.Nonces[c.slot()] = bytes.Repeat([]byte{7}, slot.NonceMin-1)
 		}))
 	}}
 }
 
-func trySecondEntry(c *circumstance) *attempt {
+func trySecondEntry(c *Context) *Change {
 	if c.credential().Carrier != profile.CarrierExtension || !c.firstEntryOnly() {
 		return nil
 	}
-	return &attempt{rejects: c.attester.Peer(), at: attls.KindCertificate, apply: func(s *scenario.Setup) {
-		s.Tap(c.attester, tamper.Certificate(func(m *message.Certificate) {
+	return &Change{Expect: Reject{By: c.Attester.Peer(), At: attls.KindCertificate}, Apply: func(s *scenario.Setup) {
+		s.Tap(c.Attester, tamper.Certificate(func(m *message.Certificate) {
 			if len(m.Entries) == 1 {
 				m.Entries = append(m.Entries, m.Entries[0])
 			}
@@ -936,16 +687,16 @@ func addedMessage(p *profile.Profile, index int, sender attls.Role) []byte {
 // oneOctetCMW is a CMW of one octet.
 var oneOctetCMW = []byte{0x82, 0x19, 0x01, 0x07, 0x41, 0x00}
 
-func tryMessageEarly(c *circumstance) *attempt {
+func tryMessageEarly(c *Context) *Change {
 	row := c.credential()
 	if row.Carrier != profile.CarrierMessage {
 		return nil
 	}
-	return &attempt{rejects: c.attester.Peer(), at: attls.KindAdded, apply: func(s *scenario.Setup) {
-		s.Tap(c.attester, tamper.Messages(func(m *message.Raw, _ int, p *handshake.Plan) {
+	return &Change{Expect: Reject{By: c.Attester.Peer(), At: attls.KindAdded}, Apply: func(s *scenario.Setup) {
+		s.Tap(c.Attester, tamper.Messages(func(m *message.Raw, _ int, p *handshake.Plan) {
 			switch m.Kind {
 			case attls.KindCertificateVerify:
-				p.Before = [][]byte{addedMessage(s.Profile, row.Message, c.attester)}
+				p.Before = [][]byte{addedMessage(s.Profile, row.Message, c.Attester)}
 			case attls.KindAdded:
 				p.Drop = true
 			}
@@ -953,12 +704,12 @@ func tryMessageEarly(c *circumstance) *attempt {
 	}}
 }
 
-func tryMessageUnasked(c *circumstance) *attempt {
+func tryMessageUnasked(c *Context) *Change {
 	row := c.credential()
-	if row.Carrier != profile.CarrierMessage || c.s.Attester != scenario.AttestClient {
+	if row.Carrier != profile.CarrierMessage || c.Scenario.Attester != scenario.AttestClient {
 		return nil
 	}
-	return &attempt{rejects: attls.RoleClient, at: attls.KindAdded, apply: func(s *scenario.Setup) {
+	return &Change{Expect: Reject{By: attls.RoleClient, At: attls.KindAdded}, Apply: func(s *scenario.Setup) {
 		s.Tap(attls.RoleServer, tamper.Messages(func(m *message.Raw, _ int, p *handshake.Plan) {
 			if m.Kind == attls.KindCertificateVerify {
 				p.After = [][]byte{addedMessage(s.Profile, row.Message, attls.RoleServer)}
@@ -967,7 +718,7 @@ func tryMessageUnasked(c *circumstance) *attempt {
 	}}
 }
 
-func tryKeyType(c *circumstance) *attempt {
+func tryKeyType(c *Context) *Change {
 	row := c.credential()
 	if row.KeyFrom != profile.KeyFromAppraisal || len(row.Keys) == 0 || slices.Contains(row.Keys, "secp384r1") {
 		return nil
@@ -975,20 +726,20 @@ func tryKeyType(c *circumstance) *attempt {
 	return lying(c, "key-type")
 }
 
-func tryVerdictKey(c *circumstance) *attempt {
+func tryVerdictKey(c *Context) *Change {
 	if c.credential().KeyFrom != profile.KeyFromX509 {
 		return nil
 	}
 	return lying(c, "verdict-key")
 }
 
-func tryVerdict(lie string) func(*circumstance) *attempt {
-	return func(c *circumstance) *attempt { return lying(c, lie) }
+func tryVerdict(lie string) func(*Context) *Change {
+	return func(c *Context) *Change { return lying(c, lie) }
 }
 
 // lies are the faults that lie in what the rejecting end's own Appraiser says.
 var lies = map[string]func(*negotiation.Verdict){
-	"key_unusable": func(v *negotiation.Verdict) { v.SPKI = []byte{0x30, 0x00} },
+	"key-unusable": func(v *negotiation.Verdict) { v.SPKI = []byte{0x30, 0x00} },
 	"key-type":     func(v *negotiation.Verdict) { v.SPKI = otherCurve() },
 	"verdict-key":  func(v *negotiation.Verdict) { v.SPKI = otherCurve() },
 	// The others are about what a verdict says of itself.
@@ -1002,16 +753,16 @@ func Lies() []string { return slices.Sorted(maps.Keys(lies)) }
 // Lying is an Appraiser whose verdicts are wrong as the fault of this name wants
 // them, for a relying party in another program.
 func Lying(name string, a negotiation.Appraiser) (negotiation.Appraiser, error) {
-	change, ok := lies[name]
+	change, ok := lies[ID(name)]
 	if !ok {
 		return nil, fmt.Errorf("no lie is called %q; there are %s", name, strings.Join(Lies(), ", "))
 	}
 	return changedVerdict{a, change}, nil
 }
 
-func lying(c *circumstance, name string) *attempt {
-	relying := c.attester.Peer()
-	return &attempt{rejects: relying, at: carrierMessage(c.credential()), apply: func(s *scenario.Setup) {
+func lying(c *Context, name string) *Change {
+	relying := c.Attester.Peer()
+	return &Change{Expect: Reject{By: relying, At: carrierMessage(c.credential())}, Apply: func(s *scenario.Setup) {
 		end := s.Ends[relying]
 		end.Appraiser = changedVerdict{end.Appraiser, lies[name]}
 	}}

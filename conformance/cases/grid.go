@@ -55,7 +55,7 @@ type GridResult struct {
 // attester, model and credential, allowed or not, every reading of every switch
 // under each model and credential, and every fault that can be provoked. The
 // scenario's readings and code points hold in all of them.
-func Grid(s scenario.Scenario) ([]GridCase, error) {
+func (t *Table) Grid(s scenario.Scenario) ([]GridCase, error) {
 	p, err := s.Load()
 	if err != nil {
 		return nil, err
@@ -69,8 +69,10 @@ func Grid(s scenario.Scenario) ([]GridCase, error) {
 	if err := g.readings(s); err != nil {
 		return nil, err
 	}
-	for _, f := range Faults(p, s) {
-		g.add(GridFault, f.Scenario)
+	for _, c := range t.Faults(p, s) {
+		if c.Rejects != "" && !c.PerReading() {
+			g.add(GridFault, c.Scenario)
+		}
 	}
 	slices.SortStableFunc(g.cases, func(a, b GridCase) int { return slices.Index(GridKinds, a.Kind) - slices.Index(GridKinds, b.Kind) })
 	return g.cases, nil
@@ -142,10 +144,10 @@ func widest(p *profile.Profile) []scenario.Combination {
 	return list
 }
 
-// Run runs the case over a real connection.
-func (c *GridCase) Run(ctx context.Context) GridResult {
+// runCase runs a case over a real connection.
+func (t *Table) runCase(ctx context.Context, c *GridCase) GridResult {
 	result := GridResult{GridCase: *c}
-	r := scenario.Run(ctx, c.Scenario, scenario.Find(Find))
+	r := scenario.Run(ctx, c.Scenario, scenario.Find(t.Find))
 	err := r.Err
 	var forbidden *scenario.ForbiddenError
 	switch {
@@ -179,10 +181,10 @@ func contextTooLong(r *scenario.Result) bool {
 	})
 }
 
-// RunGrid runs cases, so many at a time, and returns their results in the order
+// RunGrid runs cases of the table's Grid, so many at a time, and returns their results in the order
 // of the cases. done, when set, is called after each, not concurrently. Cases that
 // a cancelled context leaves over have its error.
-func RunGrid(ctx context.Context, cases []GridCase, parallel int, done func(*GridResult)) []GridResult {
+func (t *Table) RunGrid(ctx context.Context, cases []GridCase, parallel int, done func(*GridResult)) []GridResult {
 	results := make([]GridResult, len(cases))
 	next := make(chan int)
 	var mu sync.Mutex
@@ -194,7 +196,7 @@ func RunGrid(ctx context.Context, cases []GridCase, parallel int, done func(*Gri
 				if err := ctx.Err(); err != nil {
 					r.Error = err.Error()
 				} else {
-					r = cases[i].Run(ctx)
+					r = t.runCase(ctx, &cases[i])
 				}
 				results[i] = r
 				if done != nil {

@@ -19,30 +19,37 @@ func TestJudge(t *testing.T) {
 	if r.Err != nil {
 		t.Fatal(r.Err)
 	}
-	if err := FaultOf(&r).Judge(&sound); err == nil {
+	if err := CaseOf(&r).Judge(&sound); err == nil {
 		t.Error("a connection that nobody rejected passes")
 	}
-	for name, change := range map[string]func(f *Fault, r *scenario.Result){
-		"another end":       func(f *Fault, _ *scenario.Result) { f.rejects = f.rejects.Peer() },
-		"another failure":   func(f *Fault, _ *scenario.Result) { f.Failure = attls.FailTIKMismatch },
-		"another message":   func(f *Fault, _ *scenario.Result) { f.at = attls.KindFinished },
-		"another alert":     func(f *Fault, _ *scenario.Result) { f.action.Alert = attls.AlertBadCertificate },
-		"no alert wanted":   func(f *Fault, _ *scenario.Result) { f.action.Close = true },
-		"no alert sent":     func(_ *Fault, r *scenario.Result) { r.Claims[attls.RoleClient].AlertSent = nil },
-		"no alert received": func(_ *Fault, r *scenario.Result) { r.Claims[attls.RoleServer].AlertReceived = nil },
-		"another alert received": func(_ *Fault, r *scenario.Result) {
+	for name, change := range map[string]func(f *Case, r *scenario.Result){
+		"another end":       func(c *Case, _ *scenario.Result) { expect(c, func(e *Reject) { e.By = e.By.Peer() }) },
+		"another failure":   func(c *Case, _ *scenario.Result) { expect(c, func(e *Reject) { e.Failure = attls.FailTIKMismatch }) },
+		"another message":   func(c *Case, _ *scenario.Result) { expect(c, func(e *Reject) { e.At = attls.KindFinished }) },
+		"another alert":     func(f *Case, _ *scenario.Result) { f.action.Alert = attls.AlertBadCertificate },
+		"no alert wanted":   func(f *Case, _ *scenario.Result) { f.action.Close = true },
+		"no alert sent":     func(_ *Case, r *scenario.Result) { r.Claims[attls.RoleClient].AlertSent = nil },
+		"no alert received": func(_ *Case, r *scenario.Result) { r.Claims[attls.RoleServer].AlertReceived = nil },
+		"another alert received": func(_ *Case, r *scenario.Result) {
 			r.Claims[attls.RoleServer].AlertReceived = &claims.AlertClaim{Code: 1}
 		},
 	} {
-		f, changed := *FaultOf(&r), r
+		f, changed := *CaseOf(&r), r
 		change(&f, &changed)
 		if f.Judge(&changed) == nil {
 			t.Errorf("%s passes", name)
 		}
 	}
-	if err := FaultOf(&r).Judge(&r); err != nil {
+	if err := CaseOf(&r).Judge(&r); err != nil {
 		t.Error(err)
 	}
+}
+
+// expect changes what a case expects.
+func expect(c *Case, change func(*Reject)) {
+	e := c.expect.(Reject)
+	change(&e)
+	c.expect = e
 }
 
 // TestAttested: what a run must have to count as attested.

@@ -25,7 +25,7 @@ func everyRun(p *profile.Profile, name string) []scenario.Scenario {
 			all = append(all, scenario.Scenario{Profile: name, Attester: c.Attester, Model: c.Model, Credential: c.Credential})
 		}
 	}
-	for _, f := range Faults(p, scenario.Scenario{Profile: name}) {
+	for _, f := range rejected(p, scenario.Scenario{Profile: name}) {
 		all = append(all, f.Scenario)
 	}
 	return all
@@ -135,7 +135,7 @@ func TestForks(t *testing.T) {
 			if !slices.Contains(replayed, name) {
 				return
 			}
-			for _, f := range Faults(p, scenario.Scenario{Profile: name, Compiled: p}) {
+			for _, f := range rejected(p, scenario.Scenario{Profile: name, Compiled: p}) {
 				forkEverywhere(t, f.Scenario)
 			}
 		})

@@ -14,9 +14,9 @@ import (
 
 // tryNotResumed is a session whose attestation does not stand any more when the
 // client comes back.
-func tryNotResumed(accept string, attester scenario.Attesters, standing negotiation.Standing) func(*circumstance) *attempted {
-	return func(c *circumstance) *attempted {
-		if !c.resumes() || accept != "" && c.p.Resumption.Accept != accept || c.s.Attester != attester {
+func tryNotResumed(accept string, attester scenario.Attesters, standing negotiation.Standing) func(*Context) *Change {
+	return func(c *Context) *Change {
+		if !c.resumes() || accept != "" && c.Profile.Resumption.Accept != accept || c.Scenario.Attester != attester {
 			return nil
 		}
 		return comingBack(func(s *handshake.Session, servers *handshake.ServerSessions, clients *handshake.ClientSessions) {
@@ -31,16 +31,16 @@ func tryNotResumed(accept string, attester scenario.Attesters, standing negotiat
 }
 
 // resumes reports whether sessions are resumed under the profile at all.
-func (c *circumstance) resumes() bool {
-	r := &c.p.Resumption
-	return r.Accept != "never" && r.Tickets != "never" && r.Received != "discard" && !slices.Contains(c.p.Quirks.NeverSend, attls.KindNewSessionTicket)
+func (c *Context) resumes() bool {
+	r := &c.Profile.Resumption
+	return r.Accept != "never" && r.Tickets != "never" && r.Received != "discard" && !slices.Contains(c.Profile.Quirks.NeverSend, attls.KindNewSessionTicket)
 }
 
 // comingBack is a client that brings back the session of an earlier connection,
 // which the other end, or it itself, must pass over.
-func comingBack(change func(*handshake.Session, *handshake.ServerSessions, *handshake.ClientSessions)) *attempted {
+func comingBack(change func(*handshake.Session, *handshake.ServerSessions, *handshake.ClientSessions)) *Change {
 	var failed error
-	return &attempted{func(s *scenario.Setup) {
+	return observing(func(s *scenario.Setup) {
 		servers, clients := &handshake.ServerSessions{}, &handshake.ClientSessions{}
 		session, err := s.Earlier(servers)
 		if failed = err; err != nil {
@@ -53,14 +53,14 @@ func comingBack(change func(*handshake.Session, *handshake.ServerSessions, *hand
 		if failed != nil {
 			return failed
 		}
-		return goodAnd(fullHandshake)(r)
-	}}
+		return soundAnd(fullHandshake)(r)
+	})
 }
 
 // tryOtherScheme is a session of a server that attested otherwise than the client
 // accepts by now.
-func tryOtherScheme(c *circumstance) *attempted {
-	if !c.resumes() || c.s.Attester != scenario.AttestServer {
+func tryOtherScheme(c *Context) *Change {
+	if !c.resumes() || c.Scenario.Attester != scenario.AttestServer {
 		return nil
 	}
 	return comingBack(func(s *handshake.Session, _ *handshake.ServerSessions, _ *handshake.ClientSessions) {
@@ -74,16 +74,16 @@ func tryOtherScheme(c *circumstance) *attempted {
 
 // tryLaterKey asks an attested client for a certificate after the handshake, and
 // has it show one of another key, with which nothing goes.
-func tryLaterKey(c *circumstance) *attempted {
-	if c.s.Attester != scenario.AttestClient || c.kind != profile.KindX509 || c.p.PostHandshake.ClientAuthentication {
+func tryLaterKey(c *Context) *Change {
+	if c.Scenario.Attester != scenario.AttestClient || c.Kind != profile.KindX509 || c.Profile.PostHandshake.ClientAuthentication {
 		return nil
 	}
-	return &attempted{func(s *scenario.Setup) {
+	return observing(func(s *scenario.Setup) {
 		for _, role := range attls.Roles() {
 			s.Ends[role].Config.PostHandshakeAuthentication = true
 		}
 		s.LaterCredential = true
-	}, goodAnd(func(r *scenario.Result) error {
+	}, soundAnd(func(r *scenario.Result) error {
 		server := r.Pair.Engine(attls.RoleServer)
 		if err := server.RequestAuthentication(); err != nil {
 			return err
@@ -93,7 +93,7 @@ func tryLaterKey(c *circumstance) *attempted {
 			return fmt.Errorf("the server goes on with a client of another key: %v", server.State().Attested)
 		}
 		return nil
-	})}
+	}))
 }
 
 // fullHandshake says why a connection was resumed instead.
@@ -105,28 +105,28 @@ func fullHandshake(r *scenario.Result) error {
 }
 
 // tryExternalKey offers a key that no earlier connection made.
-func tryExternalKey(c *circumstance) *attempted {
-	if c.p.Resumption.ExternalPSK {
+func tryExternalKey(c *Context) *Change {
+	if c.Profile.Resumption.ExternalPSK {
 		return nil
 	}
-	return &attempted{func(s *scenario.Setup) {
+	return observing(func(s *scenario.Setup) {
 		key := &handshake.Session{Identity: []byte("agreed on before"), Secret: []byte("a secret of both ends"), External: true, Suite: attls.TLS_AES_128_GCM_SHA256}
 		s.Resumable(&handshake.ServerSessions{External: []*handshake.Session{key}}, &handshake.ClientSessions{External: []*handshake.Session{key}})
 		for _, role := range attls.Roles() {
 			s.Ends[role].Config.Policy.Demand = false
 		}
-	}, goodAnd(fullHandshake)}
+	}, soundAnd(fullHandshake))
 }
 
 // tryTicketLifetime looks at a ticket of a server that relies on the client's attestation.
-func tryTicketLifetime(c *circumstance) *attempted {
-	if !c.resumes() || c.s.Attester != scenario.AttestClient {
+func tryTicketLifetime(c *Context) *Change {
+	if !c.resumes() || c.Scenario.Attester != scenario.AttestClient {
 		return nil
 	}
 	const validity = time.Hour // of the demonstration verifier's verdicts
-	return &attempted{func(s *scenario.Setup) {
+	return observing(func(s *scenario.Setup) {
 		s.Resumable(&handshake.ServerSessions{}, &handshake.ClientSessions{})
-	}, goodAnd(func(r *scenario.Result) error {
+	}, soundAnd(func(r *scenario.Result) error {
 		if r.Session == nil {
 			return fmt.Errorf("there is no ticket")
 		}
@@ -134,5 +134,5 @@ func tryTicketLifetime(c *circumstance) *attempted {
 			return fmt.Errorf("the ticket may be used for %v, the verdict is valid for %v", n, validity)
 		}
 		return nil
-	})}
+	}))
 }

@@ -284,12 +284,12 @@ func TestDemandOverTolerance(t *testing.T) {
 			lenient.Alerts[f] = profile.AlertAction{None: true}
 		}
 		passed := 0
-		for _, f := range Faults(p, scenario.Scenario{Profile: name, Compiled: p}) {
+		for _, f := range rejected(p, scenario.Scenario{Profile: name, Compiled: p}) {
 			for _, demand := range []bool{true, false} {
 				s := f.Scenario
 				s.Compiled, s.Fail = &lenient, ""
 				r := runWith(t, s, func(set *scenario.Setup) {
-					f.apply(set)
+					f.Apply(set)
 					for _, role := range s.Attester.Roles() {
 						set.Ends[role.Peer()].Config.Policy.Demand = demand
 					}
@@ -299,12 +299,12 @@ func TestDemandOverTolerance(t *testing.T) {
 					through := c.Error == nil && c.DataReceived > 0 && !scenario.Accepted(c, attester)
 					switch {
 					case through && demand:
-						t.Errorf("%s, %s: the %v received data although the %v had to attest and did not", name, f.Name, attester.Peer(), attester)
+						t.Errorf("%s, %s: the %v received data although the %v had to attest and did not", name, f.ID, attester.Peer(), attester)
 					case through:
 						passed++
 					}
 					if c.AlertSent != nil && c.AlertSent.Name == "close_notify" {
-						t.Errorf("%s, %s: a failure ended the connection with close_notify", name, f.Name)
+						t.Errorf("%s, %s: a failure ended the connection with close_notify", name, f.ID)
 					}
 				}
 			}

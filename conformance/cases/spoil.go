@@ -11,52 +11,63 @@ import (
 	"attls/attestation"
 	"attls/conformance/scenario"
 	"attls/extensions/profile"
+	"attls/internal/rule"
 	"attls/negotiation"
 )
 
 // spoilFaults are the ways in which a payload can be bad.
-func spoilFaults() []faultKind {
-	var list []faultKind
+func spoilFaults() []Row {
+	var list []Row
 	for i := range attestation.Spoilages {
 		x := &attestation.Spoilages[i]
 		if x.Kind == "empty" {
 			continue // an engine refuses to send it
 		}
-		list = append(list, faultKind{name: x.Kind, failure: x.Failure, does: "The payload is bad: " + x.Text + ".",
-			try: func(c *circumstance) *attempt { return trySpoil(c, x) }})
+		list = append(list, breach(ID(x.Kind), appraises[x.Failure], x.Failure, "The payload is bad: "+x.Text+".",
+			func(c *Context) *Change { return trySpoil(c, x) }))
 	}
 	return list
 }
 
-func trySpoil(c *circumstance, x *attestation.Spoilage) *attempt {
+// appraises are the rules by which bad payloads are refused.
+var appraises = map[attls.Failure]rule.Rule{
+	attls.FailBinderMismatch:   rule.BinderCompared,
+	attls.FailTIKMismatch:      rule.KeyCompared,
+	attls.FailAppraisal:        rule.Appraised,
+	attls.FailMalformedCMW:     rule.WellFormed,
+	attls.FailFormatMismatch:   rule.FormatCompared,
+	attls.FailVerifierMismatch: rule.IssuerCompared,
+	attls.FailSignature:        rule.SignatureVerified,
+}
+
+func trySpoil(c *Context, x *attestation.Spoilage) *Change {
 	if !shows(c, x) {
 		return nil
 	}
-	relying := c.attester.Peer()
-	a := &attempt{rejects: relying, at: carrierMessage(c.credential()), apply: func(s *scenario.Setup) {
+	expect := Reject{Failure: x.Failure, By: c.Attester.Peer(), At: carrierMessage(c.credential())}
+	if c.Kind == profile.KindAlone && x.FailureAlone != "" {
+		expect.Failure = x.FailureAlone
+	}
+	if expect.Failure == attls.FailSignature {
+		expect.At = attls.KindCertificateVerify
+	}
+	return &Change{Expect: expect, Rule: string(appraises[expect.Failure]), Apply: func(s *scenario.Setup) {
 		software, _ := s.Attesting()
 		if bad, err := attestation.Spoil(x.Kind, software); err == nil {
-			s.Ends[c.attester].Attester = bad
+			s.Ends[c.Attester].Attester = bad
 		}
 	}}
-	if c.kind == profile.KindAlone && x.FailureAlone != "" {
-		a.failure = x.FailureAlone
-	}
-	if a.failure == attls.FailSignature {
-		a.at = attls.KindCertificateVerify
-	}
-	return a
 }
 
 // shows reports whether a spoilage is possible in the scenario, changes the
 // payload there, and fits into the carrier.
-func shows(c *circumstance, x *attestation.Spoilage) bool {
-	if !slices.Contains(x.Models, c.model) {
+func shows(c *Context, x *attestation.Spoilage) bool {
+	if !slices.Contains(x.Models, c.Model) {
 		return false
 	}
-	challenge := c.p.Binder.Challenge[c.model][c.kind]
+	challenge := c.Profile.Binder.Challenge[c.Model][c.Kind]
 	var further []negotiation.ClaimValue
-	for _, claim := range c.p.Binder.Claims {
+	for _, claim := range c.Profile.Binder.Claims {
 		if !claim.InChallenge {
 			further = append(further, negotiation.ClaimValue{Name: claim.Name, Value: make([]byte, 32)})
 		}
@@ -67,11 +78,11 @@ func shows(c *circumstance, x *attestation.Spoilage) bool {
 			return false
 		}
 	case "claims besides the challenge":
-		if len(further) == 0 || c.kind != profile.KindX509 {
+		if len(further) == 0 || c.Kind != profile.KindX509 {
 			return false
 		}
 	case "that the types are compared":
-		if c.p.Rules.Match == profile.MatchIgnore {
+		if c.Profile.Rules.Match == profile.MatchIgnore {
 			return false
 		}
 	}
@@ -81,11 +92,11 @@ func shows(c *circumstance, x *attestation.Spoilage) bool {
 	if err != nil {
 		return false
 	}
-	r := &negotiation.EvidenceRequest{Attester: c.attester, Scheme: scenario.DemoScheme(c.p, c.model, c.kind), Fit: c.p.Binder.Fit, Claims: further}
+	r := &negotiation.EvidenceRequest{Attester: c.Attester, Scheme: scenario.DemoScheme(c.Profile, c.Model, c.Kind), Fit: c.Profile.Binder.Fit, Claims: further}
 	if challenge != "" {
 		r.Challenge = bytes.Repeat([]byte{7}, 32)
 	}
-	if c.kind == profile.KindX509 {
+	if c.Kind == profile.KindX509 {
 		r.SPKI = demoSPKI(software)
 	}
 	sound, err := software.Attest(context.Background(), r)
@@ -98,11 +109,11 @@ func shows(c *circumstance, x *attestation.Spoilage) bool {
 
 // fitsCarrier reports whether a payload of so many octets can be sent: within
 // the field's bound, and in one record where messages are never fragmented.
-func fitsCarrier(c *circumstance, octets int) bool {
+func fitsCarrier(c *Context, octets int) bool {
 	if limit := c.credential().MaxPayload; limit > 0 && octets > limit {
 		return false
 	}
-	return !c.p.Quirks.NeverFragment || octets < maxUnfragmented
+	return !c.Profile.Quirks.NeverFragment || octets < maxUnfragmented
 }
 
 // maxUnfragmented leaves room for the message around the payload.

@@ -19,7 +19,7 @@ const (
 )
 
 // flightFaults are in the messages after ServerHello.
-func flightFaults() []tlsFault {
+func flightFaults() []Row {
 	list := slices.Concat(serverFlightFaults, clientFlightFaults)
 	for _, k := range []attls.MessageKind{attls.KindClientHello, attls.KindServerHello, attls.KindEncryptedExtensions,
 		attls.KindCertificateRequest, attls.KindCertificate, attls.KindCertificateVerify} {
@@ -27,15 +27,15 @@ func flightFaults() []tlsFault {
 		if k == attls.KindClientHello {
 			sender = client
 		}
-		list = append(list, trailing("trailing."+k.Name(), sender, k))
+		list = append(list, trailing("trailing-"+ID(k.Name()), sender, k))
 	}
-	list = append(list, trailing("trailing.client.certificate", client, attls.KindCertificate), trailing("trailing.client.certificate_verify", client, attls.KindCertificateVerify))
+	list = append(list, trailing("trailing-client-certificate", client, attls.KindCertificate), trailing("trailing-client-certificate-verify", client, attls.KindCertificateVerify))
 	return slices.Concat(list, bothWays(signatureFlipped), bothWays(signatureLegacy), bothWays(signatureUnfit), bothWays(verifyMissing),
 		greaseReturned(), bodiesFilled(), bothWays(certificateBroken), bothWays(certificateDataEmpty), bothWays(untrusted), bothWays(finishedFlipped), bothWays(finishedLong), bothWays(unknownMessage))
 }
 
 // trailing puts an octet behind a message's last field, within its length.
-func trailing(name string, sender attls.Role, k attls.MessageKind) tlsFault {
+func trailing(name string, sender attls.Role, k attls.MessageKind) Row {
 	f := refused(name, "", k.String()+" has an octet after its last field.", attls.FailTrailing, sender.Peer(), k,
 		resized(sender, k, func(b []byte) []byte { return append(b, 0) }))
 	if sender == client && k != attls.KindClientHello || k == attls.KindCertificateRequest {
@@ -46,10 +46,10 @@ func trailing(name string, sender attls.Role, k attls.MessageKind) tlsFault {
 
 // greaseReturned puts a reserved value of the client's, or one that it did not send,
 // into each answer of a server.
-func greaseReturned() []tlsFault {
-	var list []tlsFault
+func greaseReturned() []Row {
+	var list []Row
 	for _, k := range []attls.MessageKind{attls.KindServerHello, attls.KindHelloRetryRequest, attls.KindEncryptedExtensions, attls.KindCertificate} {
-		f := refused("grease-returned."+k.Name(), rule.GREASERefused, k.String()+" of the server holds an extension of a reserved type (RFC 8701), the client's own if it has sent one.",
+		f := refused("grease-returned-"+ID(k.Name()), rule.GREASERefused, k.String()+" of the server holds an extension of a reserved type (RFC 8701), the client's own if it has sent one.",
 			attls.FailUnsolicited, client, k, func(s *scenario.Setup) {
 				s.Ends[client].Config.GREASE = true
 				s.Tap(server, &greaseEcho{into: k, value: reservedType})
@@ -105,92 +105,92 @@ func (t *greaseEcho) Fork() handshake.Tap {
 }
 
 // bodiesFilled puts an octet into extensions whose bodies must be empty.
-func bodiesFilled() []tlsFault {
-	row := func(name string, x attls.ExtensionType, sender attls.Role, k attls.MessageKind, more ...tlsOption) tlsFault {
+func bodiesFilled() []Row {
+	row := func(name string, x attls.ExtensionType, sender attls.Role, k attls.MessageKind, more ...option) Row {
 		apply := serverEdits(k, func(l extensions.List) extensions.List { return tamper.Add(x, 0)(tamper.Remove(x)(l)) })
 		if sender == client {
 			apply = clientHello(0, func(l extensions.List) extensions.List { return tamper.Add(x, 0)(tamper.Remove(x)(l)) })
 		}
-		return refused("filled."+name, rule.BodyEmpty, k.String()+" has an octet in the body of "+x.String()+", which must be empty.", attls.FailTrailing, sender.Peer(), k, apply, more...)
+		return refused("filled-"+name, rule.BodyEmpty, k.String()+" has an octet in the body of "+x.String()+", which must be empty.", attls.FailTrailing, sender.Peer(), k, apply, more...)
 	}
-	return []tlsFault{
-		row("post_handshake_auth", attls.ExtPostHandshakeAuth, client, attls.KindClientHello, anyAlert),
-		row("early_data", attls.ExtEarlyData, client, attls.KindClientHello, anyAlert),
-		row("signed_certificate_timestamp", attls.ExtSignedCertificateTimestamp, client, attls.KindClientHello, mayPass),
-		row("extended_main_secret", attls.ExtExtendedMainSecret, client, attls.KindClientHello, mayPass),
-		row("encrypt_then_mac", attls.ExtEncryptThenMAC, client, attls.KindClientHello, mayPass),
-		row("server_name", attls.ExtServerName, server, attls.KindEncryptedExtensions, anyAlert),
-		row("request.status_request", attls.ExtStatusRequest, server, attls.KindCertificateRequest, in(mutual), mayPass),
-		row("request.signed_certificate_timestamp", attls.ExtSignedCertificateTimestamp, server, attls.KindCertificateRequest, in(mutual), mayPass),
+	return []Row{
+		row("post-handshake-auth", attls.ExtPostHandshakeAuth, client, attls.KindClientHello, anyAlert),
+		row("early-data", attls.ExtEarlyData, client, attls.KindClientHello, anyAlert),
+		row("signed-certificate-timestamp", attls.ExtSignedCertificateTimestamp, client, attls.KindClientHello, mayPass),
+		row("extended-main-secret", attls.ExtExtendedMainSecret, client, attls.KindClientHello, mayPass),
+		row("encrypt-then-mac", attls.ExtEncryptThenMAC, client, attls.KindClientHello, mayPass),
+		row("server-name", attls.ExtServerName, server, attls.KindEncryptedExtensions, anyAlert),
+		row("request-status-request", attls.ExtStatusRequest, server, attls.KindCertificateRequest, in(mutual), mayPass),
+		row("request-signed-certificate-timestamp", attls.ExtSignedCertificateTimestamp, server, attls.KindCertificateRequest, in(mutual), mayPass),
 	}
 }
 
 // authenticated makes a row of the client one with a certificate of the client.
-func authenticated(sender attls.Role, f tlsFault) tlsFault {
+func authenticated(sender attls.Role, f Row) Row {
 	if sender == client {
 		in(mutual)(&f)
 	}
 	return f
 }
 
-func signatureFlipped(sender attls.Role) tlsFault {
+func signatureFlipped(sender attls.Role) Row {
 	return authenticated(sender, refused("signature", rule.SignatureVerified, "One bit of the signature in CertificateVerify is flipped.", attls.FailSignature,
 		sender.Peer(), attls.KindCertificateVerify, flipLast(sender, attls.KindCertificateVerify)))
 }
 
-func signatureLegacy(sender attls.Role) tlsFault {
+func signatureLegacy(sender attls.Role) Row {
 	return authenticated(sender, refused("signature-legacy", "", "CertificateVerify names ecdsa_sha1, which was not offered.", attls.FailIllegalParameter,
 		sender.Peer(), attls.KindCertificateVerify, verifyFields(sender, func(v *message.CertificateVerify) { v.Scheme = schemeSHA1 })))
 }
 
-func signatureUnfit(sender attls.Role) tlsFault {
+func signatureUnfit(sender attls.Role) Row {
 	return authenticated(sender, refused("signature-unfit", rule.SchemeFits, "CertificateVerify names a scheme that was offered and does not go with the key.", attls.FailIllegalParameter,
 		sender.Peer(), attls.KindCertificateVerify, verifyFields(sender, func(v *message.CertificateVerify) { v.Scheme = attls.RSA_PSS_RSAE_SHA256 }), anyAlert))
 }
 
-func verifyMissing(sender attls.Role) tlsFault {
+func verifyMissing(sender attls.Role) Row {
 	return authenticated(sender, refused("verify-missing", "", "CertificateVerify is left out.", attls.FailUnexpectedMessage,
 		sender.Peer(), attls.KindFinished, dropped(sender, attls.KindCertificateVerify)))
 }
 
-func certificateBroken(sender attls.Role) tlsFault {
+func certificateBroken(sender attls.Role) Row {
 	return authenticated(sender, refused("certificate-broken", "", "The first certificate is not a certificate.", attls.FailBadCertificate,
 		sender.Peer(), attls.KindCertificate, certificateFields(sender, func(m *message.Certificate) { m.Entries[0].Data = []byte{0x30, 0x00} }), anyAlert))
 }
 
-func certificateDataEmpty(sender attls.Role) tlsFault {
+func certificateDataEmpty(sender attls.Role) Row {
 	return authenticated(sender, refused("certificate-data-empty", "", "cert_data of the first entry is empty.", attls.FailDecode,
 		sender.Peer(), attls.KindCertificate, certificateFields(sender, func(m *message.Certificate) { m.Entries[0].Data = nil })))
 }
 
-func untrusted(sender attls.Role) tlsFault {
+func untrusted(sender attls.Role) Row {
 	return authenticated(sender, refused("untrusted", rule.ChainTrusted, "The receiver trusts nobody who vouches for the certificate.", attls.FailUnknownCA,
 		sender.Peer(), attls.KindCertificate, func(s *scenario.Setup) { s.Ends[sender.Peer()].Distrust = true }, anyAlert))
 }
 
-func finishedFlipped(sender attls.Role) tlsFault {
+func finishedFlipped(sender attls.Role) Row {
 	return refused("finished", rule.FinishedVerified, "One bit of Finished is flipped.", attls.FailFinished,
 		sender.Peer(), attls.KindFinished, flipLast(sender, attls.KindFinished))
 }
 
-func finishedLong(sender attls.Role) tlsFault {
+func finishedLong(sender attls.Role) Row {
 	return refused("finished-long", "", "Finished has an octet more than the hash.", attls.FailDecode,
 		sender.Peer(), attls.KindFinished, resized(sender, attls.KindFinished, func(b []byte) []byte { return append(b, 0) }), anyAlert)
 }
 
-func unknownMessage(sender attls.Role) tlsFault {
+func unknownMessage(sender attls.Role) Row {
 	return refused("unknown-message", "", "A handshake message of an unknown type precedes Finished.", attls.FailUnexpectedMessage,
 		sender.Peer(), attls.KindUnknown, before(sender, attls.KindFinished, tamper.Message(typeUnknown, nil)...))
 }
 
-var serverFlightFaults = []tlsFault{
+var serverFlightFaults = []Row{
 	refused("answer-unknown", rule.ExtensionKnown, "EncryptedExtensions holds an extension that nobody knows.", attls.FailUnsolicited, client, attls.KindEncryptedExtensions,
 		serverEdits(attls.KindEncryptedExtensions, tamper.Add(tamper.Unknown))),
 	refused("answer-unsolicited", rule.ExtensionSolicited, "EncryptedExtensions answers max_fragment_length, which was not offered.", attls.FailUnsolicited, client, attls.KindEncryptedExtensions,
 		serverEdits(attls.KindEncryptedExtensions, tamper.Add(attls.ExtMaxFragmentLength, 1))),
 	refused("elsewhere", rule.ExtensionInPlace, "EncryptedExtensions holds key_share.", attls.FailWrongMessage, client, attls.KindEncryptedExtensions,
 		serverEdits(attls.KindEncryptedExtensions, tamper.Add(attls.ExtKeyShare))),
-	refused("twice.encrypted_extensions", rule.ExtensionOnce, "EncryptedExtensions holds the answer to server_name twice.", attls.FailDuplicateExtension, client, attls.KindEncryptedExtensions,
+	refused("twice-encrypted-extensions", rule.ExtensionOnce, "EncryptedExtensions holds the answer to server_name twice.", attls.FailDuplicateExtension, client, attls.KindEncryptedExtensions,
 		serverEdits(attls.KindEncryptedExtensions, func(l extensions.List) extensions.List {
 			return tamper.Add(attls.ExtServerName)(tamper.Add(attls.ExtServerName)(tamper.Remove(attls.ExtServerName)(l)))
 		}), anyAlert),
@@ -251,7 +251,7 @@ func requestLate(s *scenario.Setup) {
 // emptyCertificate is a Certificate without context and entries.
 var emptyCertificate = tamper.Message(attls.TypeCertificate, []byte{0, 0, 0, 0})
 
-var clientFlightFaults = []tlsFault{
+var clientFlightFaults = []Row{
 	refused("client-certificate-empty", rule.CertificateRequired, "The client's Certificate is empty and the server requires one.", attls.FailCertificateRequired, server, attls.KindCertificate,
 		func(s *scenario.Setup) {
 			s.Tap(client, tamper.Certificate(func(m *message.Certificate) { m.Entries = nil }))

@@ -60,8 +60,8 @@ var offTheCurve = append([]byte{4}, bytes.Repeat([]byte{1}, 64)...)
 var pskOffer = slices.Concat([]byte{0, 11, 0, 5}, []byte("nokey"), []byte{0, 0, 0, 0, 0, 33, 32}, make([]byte, 32))
 
 // helloFaults are in the first ClientHello.
-var helloFaults = []tlsFault{
-	refused("twice.client_hello", rule.ExtensionOnce, "ClientHello holds an extension twice.", attls.FailDuplicateExtension, server, attls.KindClientHello, clientHello(0, tamper.AddTwice), anyAlert),
+var helloFaults = []Row{
+	refused("twice-client-hello", rule.ExtensionOnce, "ClientHello holds an extension twice.", attls.FailDuplicateExtension, server, attls.KindClientHello, clientHello(0, tamper.AddTwice), anyAlert),
 	refused("psk-not-last", rule.PSKLast, "An extension follows pre_shared_key.", attls.FailIllegalParameter, server, attls.KindClientHello,
 		clientHello(0, func(l extensions.List) extensions.List {
 			return tamper.Add(tamper.Unknown)(tamper.Add(attls.ExtPreSharedKey, pskOffer...)(tamper.Add(attls.ExtPSKKeyExchangeModes, 1, 1)(l)))
@@ -117,7 +117,7 @@ var helloFaults = []tlsFault{
 }
 
 // answerFaults are in ServerHello.
-var answerFaults = []tlsFault{
+var answerFaults = []Row{
 	refused("version", rule.VersionOffered, "ServerHello selects a version that was not offered.", attls.FailIllegalParameter, client, attls.KindServerHello,
 		serverEdits(attls.KindServerHello, tamper.SetBody(attls.ExtSupportedVersions, 3, versionOther))),
 	refused("version-old", "", "ServerHello lacks supported_versions, and the client knows only TLS 1.3.", attls.FailVersion, client, attls.KindServerHello,
@@ -146,7 +146,7 @@ var answerFaults = []tlsFault{
 		serverEdits(attls.KindServerHello, tamper.Add(tamper.Unknown))),
 	refused("hello-elsewhere", rule.ExtensionInPlace, "ServerHello holds server_name, which belongs into EncryptedExtensions.", attls.FailWrongMessage, client, attls.KindServerHello,
 		serverEdits(attls.KindServerHello, tamper.Add(attls.ExtServerName))),
-	refused("twice.server_hello", "", "ServerHello holds key_share twice.", attls.FailDuplicateExtension, client, attls.KindServerHello,
+	refused("twice-server-hello", "", "ServerHello holds key_share twice.", attls.FailDuplicateExtension, client, attls.KindServerHello,
 		serverEdits(attls.KindServerHello, func(l extensions.List) extensions.List {
 			x, _ := l.Find(attls.ExtKeyShare)
 			return append(l, *x)
@@ -159,7 +159,7 @@ func firstGroup(s *scenario.Scenario) { s.Group = "x25519" }
 func second(s *scenario.Scenario)     { s.Group = "secp256r1" }
 
 // retryFaults are in HelloRetryRequest and in what follows it.
-var retryFaults = []tlsFault{
+var retryFaults = []Row{
 	refused("retry-unchanged", rule.RetryNeeded, "HelloRetryRequest asks for nothing.", attls.FailRetryUnchanged, client, attls.KindHelloRetryRequest,
 		serverEdits(attls.KindHelloRetryRequest, func(l extensions.List) extensions.List {
 			return tamper.Remove(attls.ExtCookie)(tamper.Remove(attls.ExtKeyShare)(l))

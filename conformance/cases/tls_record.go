@@ -63,8 +63,8 @@ func recordLonger(sender attls.Role, at place, more ...byte) func(*scenario.Setu
 const typeOther = attls.ContentType(99)
 
 // recordFaults are in the record layer and in what is sent after the handshake.
-func recordFaults() []tlsFault {
-	list := []tlsFault{
+func recordFaults() []Row {
+	list := []Row{
 		refused("ccs-first", "", "change_cipher_spec comes before ClientHello.", attls.FailUnexpectedMessage, server, attls.KindNone,
 			recordBefore(client, atHello, attls.ContentTypeChangeCipherSpec, 1)),
 		refused("ticket-of-client", "", "The client sends NewSessionTicket.", attls.FailUnexpectedMessage, server, attls.KindNewSessionTicket,
@@ -72,7 +72,7 @@ func recordFaults() []tlsFault {
 		refused("request-after", "", "The server asks for a certificate after the handshake, and the client has not offered post_handshake_auth.", attls.FailUnexpectedMessage, client, attls.KindCertificateRequest,
 			recordBefore(server, atApplication, attls.ContentTypeHandshake, tamper.Message(attls.TypeCertificateRequest, []byte{1, 7, 0, 8, 0, 13, 0, 4, 0, 2, 4, 3})...)),
 	}
-	for _, of := range []func(attls.Role) tlsFault{overflowPlain, overflow, emptyHandshake, emptyAlert, innerType, noInnerType, protectedCCS, ccsValue,
+	for _, of := range []func(attls.Role) Row{overflowPlain, overflow, emptyHandshake, emptyAlert, innerType, noInnerType, protectedCCS, ccsValue,
 		unknownType, earlyData, boundaryHello, boundaryFinished, badMAC, keyUpdateValue, messageLate} {
 		list = append(list, bothWays(of)...)
 	}
@@ -82,67 +82,67 @@ func recordFaults() []tlsFault {
 // ticketBody is a NewSessionTicket with a ticket of one octet.
 var ticketBody = []byte{0, 0, 1, 0, 0, 0, 0, 0, 1, 7, 0, 1, 7, 0, 0}
 
-func overflowPlain(sender attls.Role) tlsFault {
+func overflowPlain(sender attls.Role) Row {
 	return refused("overflow-plain", "", "The first record has 16385 octets.", attls.FailRecordOverflow, sender.Peer(), attls.KindNone,
 		recordBefore(sender, atHello, attls.ContentTypeHandshake, make([]byte, record.MaxPlaintext+1)...))
 }
 
-func overflow(sender attls.Role) tlsFault {
+func overflow(sender attls.Role) Row {
 	return refused("overflow", "", "A record of application data has 16385 octets of content.", attls.FailRecordOverflow, sender.Peer(), attls.KindNone,
 		recordBefore(sender, atApplication, attls.ContentTypeApplicationData, make([]byte, record.MaxPlaintext+1)...))
 }
 
-func emptyHandshake(sender attls.Role) tlsFault {
+func emptyHandshake(sender attls.Role) Row {
 	return refused("empty-handshake", "", "A protected record of type handshake has no content.", attls.FailUnexpectedRecord, sender.Peer(), attls.KindNone,
 		recordBefore(sender, atFlight, attls.ContentTypeHandshake))
 }
 
-func emptyAlert(sender attls.Role) tlsFault {
+func emptyAlert(sender attls.Role) Row {
 	return refused("empty-alert", "", "A protected record of type alert has no content.", attls.FailUnexpectedRecord, sender.Peer(), attls.KindNone,
 		recordBefore(sender, atApplication, attls.ContentTypeAlert))
 }
 
-func innerType(sender attls.Role) tlsFault {
+func innerType(sender attls.Role) Row {
 	return refused("inner-type", "", "The content type inside the protection is one that nobody knows.", attls.FailUnexpectedRecord, sender.Peer(), attls.KindNone,
 		recordBefore(sender, atApplication, typeOther, 7))
 }
 
-func noInnerType(sender attls.Role) tlsFault {
+func noInnerType(sender attls.Role) Row {
 	return refused("no-inner-type", "", "A protected record is all padding, without a content type.", attls.FailUnexpectedRecord, sender.Peer(), attls.KindNone,
 		recordBefore(sender, atApplication, 0, 0, 0, 0))
 }
 
-func protectedCCS(sender attls.Role) tlsFault {
+func protectedCCS(sender attls.Role) Row {
 	return refused("protected-ccs", "", "change_cipher_spec is protected.", attls.FailUnexpectedRecord, sender.Peer(), attls.KindNone,
 		recordBefore(sender, atFlight, attls.ContentTypeChangeCipherSpec, 1))
 }
 
-func ccsValue(sender attls.Role) tlsFault {
+func ccsValue(sender attls.Role) Row {
 	return refused("ccs-value", "", "change_cipher_spec holds 2.", attls.FailUnexpectedRecord, sender.Peer(), attls.KindNone,
 		recordAfter(sender, atHello, attls.ContentTypeChangeCipherSpec, 2))
 }
 
-func unknownType(sender attls.Role) tlsFault {
+func unknownType(sender attls.Role) Row {
 	return refused("unknown-type", "", "The first record is of a content type that nobody knows.", attls.FailUnexpectedRecord, sender.Peer(), attls.KindNone,
 		recordBefore(sender, atHello, typeOther, 7))
 }
 
-func earlyData(sender attls.Role) tlsFault {
+func earlyData(sender attls.Role) Row {
 	return refused("early-application-data", "", "Application data comes before Finished.", attls.FailUnexpectedMessage, sender.Peer(), attls.KindNone,
 		recordBefore(sender, atFlight, attls.ContentTypeApplicationData, []byte(scenario.Request)...))
 }
 
-func boundaryHello(sender attls.Role) tlsFault {
+func boundaryHello(sender attls.Role) Row {
 	return refused("boundary-hello", "", "The record with the hello goes on with the beginning of another message.", attls.FailMessageBoundary, sender.Peer(), attls.KindNone,
 		recordLonger(sender, atHello, byte(attls.TypeEncryptedExtensions), 0, 0))
 }
 
-func boundaryFinished(sender attls.Role) tlsFault {
+func boundaryFinished(sender attls.Role) Row {
 	return refused("boundary-finished", "", "The record with Finished goes on with the beginning of another message.", attls.FailMessageBoundary, sender.Peer(), attls.KindNone,
 		recordLonger(sender, atFlight, byte(attls.TypeNewSessionTicket), 0, 0))
 }
 
-func badMAC(sender attls.Role) tlsFault {
+func badMAC(sender attls.Role) Row {
 	name := handshake.SecretClientHandshake
 	if sender == server {
 		name = handshake.SecretServerHandshake
@@ -151,12 +151,12 @@ func badMAC(sender attls.Role) tlsFault {
 		func(s *scenario.Setup) { s.Tap(sender, tamper.Secret(name)) })
 }
 
-func keyUpdateValue(sender attls.Role) tlsFault {
+func keyUpdateValue(sender attls.Role) Row {
 	return refused("key-update-value", "", "request_update of KeyUpdate is 2.", attls.FailIllegalParameter, sender.Peer(), attls.KindKeyUpdate,
 		recordBefore(sender, atApplication, attls.ContentTypeHandshake, tamper.Message(attls.TypeKeyUpdate, []byte{2})...))
 }
 
-func messageLate(sender attls.Role) tlsFault {
+func messageLate(sender attls.Role) Row {
 	return refused("message-late", "", "EncryptedExtensions comes after the handshake.", attls.FailUnexpectedMessage, sender.Peer(), attls.KindEncryptedExtensions,
 		recordBefore(sender, atApplication, attls.ContentTypeHandshake, tamper.Message(attls.TypeEncryptedExtensions, []byte{0, 0})...))
 }

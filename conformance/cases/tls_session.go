@@ -15,7 +15,7 @@ import (
 )
 
 // sessionFaults are in a connection that brings back the ticket of another one.
-var sessionFaults = []tlsFault{
+var sessionFaults = []Row{
 	refused("psk-binder", "", "One bit of the pre-shared key's binder is flipped.", attls.FailBinder, server, attls.KindClientHello,
 		resumed(clientHello(0, tamper.Change(attls.ExtPreSharedKey, func(body []byte) []byte {
 			body[len(body)-1] ^= 1
@@ -72,7 +72,7 @@ func rejectedEarlyData(records, octets int) func(*scenario.Setup) {
 
 // keyTolerances are ClientHellos that leave out what a pre-shared key makes
 // unnecessary.
-var keyTolerances = []tlsFault{
+var keyTolerances = []Row{
 	taken("psk-without-schemes", rule.SchemesOptional, "A client that offers a pre-shared key with (EC)DHE sends no signature_algorithms.", server,
 		resumed(reboundHello(tamper.Remove(attls.ExtSignatureAlgorithms))), in(withSession)),
 	taken("psk-without-schemes-retried", rule.SchemesOptional, "A client that offers a pre-shared key with (EC)DHE sends no signature_algorithms and an empty list of shares.", server,
@@ -135,23 +135,32 @@ func resumed(apply func(*scenario.Setup)) func(*scenario.Setup) {
 }
 
 // tlsChecks are looks at good connections of TLS 1.3 itself.
-var tlsChecks = []Case{
-	{Name: "resumed-name", Rule: string(rule.NameUnanswered), Does: "A server that resumes a session does not acknowledge server_name.",
-		apply: resumed(func(s *scenario.Setup) { s.Ends[server].Config.AcknowledgeServerName = true }),
-		judge: goodAnd(resumedAnswer(func(l extensions.List) error {
+var tlsChecks = []Row{
+	seen("resumed-name", rule.NameUnanswered, "A server that resumes a session does not acknowledge server_name.",
+		resumed(func(s *scenario.Setup) { s.Ends[server].Config.AcknowledgeServerName = true }),
+		soundAnd(resumedAnswer(func(l extensions.List) error {
 			if _, ok := l.Find(attls.ExtServerName); ok {
 				return fmt.Errorf("EncryptedExtensions has server_name")
 			}
 			return nil
-		})), Scenario: scenario.Scenario{Attester: scenario.AttestNone}},
-	{Name: "resumed-type", Rule: string(rule.TypeRepeated), Does: "A server that resumes a session tells the type of its certificate where the client has offered types.",
-		apply: resumed(func(*scenario.Setup) {}),
-		judge: goodAnd(resumedAnswer(func(l extensions.List) error {
+		}))),
+	seen("resumed-type", rule.TypeRepeated, "A server that resumes a session tells the type of its certificate where the client has offered types.",
+		resumed(func(*scenario.Setup) {}),
+		soundAnd(resumedAnswer(func(l extensions.List) error {
 			if b, _ := l.Get(attls.ExtServerCertificateType); !slices.Equal(b, []byte{byte(attls.CertificateRawPublicKey)}) {
 				return fmt.Errorf("EncryptedExtensions has server_certificate_type %x", b)
 			}
 			return nil
-		})), Scenario: scenario.Scenario{Attester: scenario.AttestNone, RawPublicKeys: true}},
+		})), in(rawKeys)),
+}
+
+// seen is a row of TLS 1.3 itself about what must be seen of a connection.
+func seen(id string, r rule.Rule, does string, apply func(*scenario.Setup), judge func(*scenario.Result) error, more ...option) Row {
+	row := Row{ID: id, Rule: string(r), Does: does, Plain: true, Expect: Observe{}, Try: func(*Context) *Change { return observing(apply, judge) }}
+	for _, o := range more {
+		o(&row)
+	}
+	return row
 }
 
 // resumedAnswer judges EncryptedExtensions of a resumed connection.

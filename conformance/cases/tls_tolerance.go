@@ -14,8 +14,8 @@ import (
 )
 
 // tolerances are what is unusual and must be taken.
-func tolerances() []tlsFault {
-	list := []tlsFault{
+func tolerances() []Row {
+	list := []Row{
 		taken("unknown-ignored", rule.UnknownIgnored, "ClientHello holds an extension that the server does not know.", server, clientHello(0, tamper.Add(tamper.Unknown))),
 		taken("grease", rule.UnknownIgnored, "ClientHello holds reserved values (RFC 8701) as suite, group, share, version and extension.", server,
 			func(s *scenario.Setup) { s.Ends[client].Config.GREASE = true }),
@@ -42,7 +42,7 @@ func tolerances() []tlsFault {
 		taken("groups-announced", "", "EncryptedExtensions lists the server's groups.", client, func(s *scenario.Setup) { s.Ends[server].Config.AnnounceGroups = true }),
 	}
 	list = append(list, keyTolerances...)
-	for _, of := range []func(attls.Role) tlsFault{moreCCS, noCCS, padding, emptyData, fragments, splinters, apart} {
+	for _, of := range []func(attls.Role) Row{moreCCS, noCCS, padding, emptyData, fragments, splinters, apart} {
 		list = append(list, bothWays(of)...)
 	}
 	return list
@@ -62,25 +62,25 @@ func manyShares(l extensions.List) extensions.List {
 	return tamper.Change(attls.ExtKeyShare, longer(shares))(tamper.Change(attls.ExtSupportedGroups, longer(groups))(l))
 }
 
-func moreCCS(sender attls.Role) tlsFault {
+func moreCCS(sender attls.Role) Row {
 	return taken("more-ccs", "", "Two further change_cipher_spec follow the hello.", sender.Peer(), oneRecord(sender, atHello, func(_ *record.Raw, p *record.Plan) {
 		ccs := record.Raw{Type: attls.ContentTypeChangeCipherSpec, Payload: []byte{1}}
 		p.After = []record.Raw{ccs, ccs}
 	}))
 }
 
-func noCCS(sender attls.Role) tlsFault {
+func noCCS(sender attls.Role) Row {
 	return taken("no-ccs", "", "No change_cipher_spec is sent.", sender.Peer(), func(s *scenario.Setup) { s.Ends[sender].Config.NoMiddleboxCompatibility = true })
 }
 
 // paddedTo is a length that most messages are far from.
 const paddedTo = 1000
 
-func padding(sender attls.Role) tlsFault {
+func padding(sender attls.Role) Row {
 	return taken("padding", "", "Protected records are padded to a multiple of 1000 octets.", sender.Peer(), func(s *scenario.Setup) { s.Ends[sender].Config.PadTo = paddedTo })
 }
 
-func emptyData(sender attls.Role) tlsFault {
+func emptyData(sender attls.Role) Row {
 	return taken("empty-data", "", "A record of application data without content precedes the first.", sender.Peer(),
 		recordBefore(sender, atApplication, attls.ContentTypeApplicationData))
 }
@@ -88,7 +88,7 @@ func emptyData(sender attls.Role) tlsFault {
 // fragmentSize cuts every message of the handshake.
 const fragmentSize = 64
 
-func fragments(sender attls.Role) tlsFault {
+func fragments(sender attls.Role) Row {
 	return taken("fragments", "", "No record has more than 64 octets of content, the hello's included, and each message begins a record.", sender.Peer(), func(s *scenario.Setup) {
 		s.Ends[sender].Config.MaxFragment, s.Ends[sender].Config.MessagesPerRecord = fragmentSize, 1
 	})
@@ -97,12 +97,12 @@ func fragments(sender attls.Role) tlsFault {
 // splinterSize cuts the header of a handshake message.
 const splinterSize = 3
 
-func splinters(sender attls.Role) tlsFault {
+func splinters(sender attls.Role) Row {
 	return taken("splinters", "", "No record has more than 3 octets of content, so that the header of a message spreads over two.", sender.Peer(), func(s *scenario.Setup) { s.Ends[sender].Config.MaxFragment = splinterSize })
 }
 
 // apart: a client without a certificate has only Finished to send.
-func apart(sender attls.Role) tlsFault {
+func apart(sender attls.Role) Row {
 	return authenticated(sender, taken("apart", "", "Each handshake message has a record of its own.", sender.Peer(), everyRecord(sender, func(r *record.Raw, _ int, p *record.Plan) {
 		if r.Type != attls.ContentTypeHandshake {
 			return

@@ -59,8 +59,8 @@ var cryptoTLSTried = history{"1.26", "1.26.8"}
 var cryptoTLSDeviations = cryptoTLSTried.all(
 	takes("extensions that it does not know or did not ask for are ignored in every message (RFC 8446 4.2)",
 		"hello-unknown", "hello-elsewhere", "retry-unknown", "answer-unknown", "answer-unsolicited", "elsewhere", "certificate-unsolicited", "client-certificate-unsolicited",
-		"grease-returned.server_hello", "grease-returned.hello_retry_request", "grease-returned.encrypted_extensions", "grease-returned.certificate"),
-	takes("the body of post_handshake_auth is not looked at (RFC 8446 4.2.6)", "filled.post_handshake_auth"),
+		"grease-returned-server-hello", "grease-returned-hello-retry-request", "grease-returned-encrypted-extensions", "grease-returned-certificate"),
+	takes("the body of post_handshake_auth is not looked at (RFC 8446 4.2.6)", "filled-post-handshake-auth"),
 	takes("it does not look for an extension that appears twice in CertificateRequest (RFC 8446 4.2)", "request-twice"),
 	takes("pre_shared_key without psk_key_exchange_modes is passed over where sessions are turned off (RFC 8446 4.2.9)", "psk-without-modes"),
 	breaksOff("a session id of more than 32 octets is echoed, and it is the client that gives up (RFC 8446 4.1.2)", "long-session-id"),

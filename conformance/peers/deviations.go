@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"attls"
+	"attls/conformance/cases"
 	"attls/conformance/scenario"
 )
 
@@ -20,8 +21,9 @@ type deviations []deviation
 
 // of is what is known for a scenario; nil: nothing.
 func (l deviations) of(s *scenario.Scenario) (list []Deviant) {
+	id := cases.ID(s.Injected())
 	for i := range l {
-		if d := &l[i]; slices.Contains(d.faults, s.Injected()) && (d.when == nil || d.when(s)) {
+		if d := &l[i]; slices.ContainsFunc(d.faults, func(f string) bool { return cases.ID(f) == id }) && (d.when == nil || d.when(s)) {
 			list = append(list, d.Deviant)
 		}
 	}
@@ -61,7 +63,7 @@ func breaksOff(does string, faults ...string) deviation {
 func bySender(names ...string) []string {
 	var list []string
 	for _, n := range names {
-		list = append(list, n+".client", n+".server")
+		list = append(list, n+"-client", n+"-server")
 	}
 	return list
 }

@@ -10,9 +10,9 @@ import (
 
 // sent reports whether our engine provokes a fault of a case and the other stack
 // has to deal with it. That our engine does is tested without other processes.
-func sent(c *Case, f *cases.Fault) bool {
+func sent(c *Case, f *cases.Case) bool {
 	ours := (InProcess{}).Name()
-	return c.Stack(f.Receiver()) != ours && c.Stack(f.Receiver()) != (Command{}).Name() && c.Stack(f.Receiver().Peer()) == ours && !slices.Contains(receiversOwn, f.Name)
+	return c.Stack(f.Receiver()) != ours && c.Stack(f.Receiver()) != (Command{}).Name() && c.Stack(f.Receiver().Peer()) == ours && !slices.Contains(receiversOwn, f.ID)
 }
 
 // receiversOwn are faults in the settings of the end that must reject, which no
@@ -22,12 +22,13 @@ var receiversOwn = []string{"signature-not-offered"}
 // faults are what our engine can provoke under profiles.
 func faults(pairs [][2]string, combinations []scenario.Scenario) []Case {
 	var selected []Case
+	table := cases.All()
 	for _, s := range combinations {
 		p, err := s.Load()
 		if err != nil {
 			continue // allowed loaded it
 		}
-		list := slices.Concat(cases.Faults(p, s), cases.ReadingFaults(p, s), cases.Tolerances(p, s))
+		list := table.Faults(p, s)
 		for _, pair := range pairs {
 			for i := range list {
 				f := &list[i]
@@ -47,7 +48,7 @@ func faults(pairs [][2]string, combinations []scenario.Scenario) []Case {
 // plainFaults are what our engine can provoke in TLS 1.3 itself.
 func plainFaults(pairs [][2]string) []Case {
 	var selected []Case
-	list := cases.TLSFaults(scenario.Scenario{})
+	list := cases.All().Faults(nil, scenario.Scenario{})
 	for _, pair := range pairs {
 		for i := range list {
 			f := &list[i]

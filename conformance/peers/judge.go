@@ -10,12 +10,12 @@ import (
 )
 
 // findFault is what a scenario injects.
-func findFault(s *scenario.Scenario) (*cases.Fault, error) {
+func findFault(s *scenario.Scenario) (*cases.Case, error) {
 	p, err := s.Load()
 	if err != nil {
 		return nil, err
 	}
-	return cases.FindFault(p, *s, s.Injected())
+	return cases.All().Fault(p, *s, s.Injected())
 }
 
 // judgeFault holds the end that has to deal with a fault to what it must do.
@@ -44,7 +44,7 @@ func judgeUnattested(s scenario.Scenario, client, server claims.Claims) error {
 // judgeRejection wants the alert that the fault calls for, where the text names
 // one. An end that may go without the check has to go on then as if nothing were
 // wrong.
-func judgeRejection(f *cases.Fault, s *scenario.Scenario, client, server *claims.Claims) error {
+func judgeRejection(f *cases.Case, s *scenario.Scenario, client, server *claims.Claims) error {
 	mine, theirs := client, server
 	if f.Receiver() == attls.RoleServer {
 		mine, theirs = server, client

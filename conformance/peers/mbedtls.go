@@ -78,7 +78,7 @@ func (MbedTLS) Limit(s *scenario.Scenario, r attls.Role) string {
 		return "mbedTLS 3.6 has no cipher suite " + s.Suite
 	case len(s.Readings) > 0:
 		return "our mbedTLS peer has the default readings only"
-	case s.Fail == "two_choices" && s.Profile == "tls-attestation-07":
+	case s.Fail == "two-choices" && s.Profile == "tls-attestation-07":
 		return "our peer offers one model at a time, so that a second choice is unsupported_extension before it is two choices"
 	case s.Resumption != "" && s.Profile == "mbedtls-poc":
 		return "mbedtls-poc has no tickets and therefore no resumption"
@@ -91,12 +91,12 @@ func (MbedTLS) Limit(s *scenario.Scenario, r attls.Role) string {
 // ownFaults are faults that lie in the settings of the end that must reject; so
 // our peer is set as the fault has it. A later flag wins.
 var ownFaults = map[string][]string{
-	"attester_unavailable": {"--attester-cmd", "false"},
-	"verifier_unreachable": {"--appraiser-cmd", "false"},
-	"no_scheme.evidence":   {"--format", "65000"},
-	"no_scheme.results":    {"--verifier", "nobody.example"},
+	"attester-unavailable": {"--attester-cmd", "false"},
+	"verifier-unreachable": {"--appraiser-cmd", "false"},
+	"no-scheme-evidence":   {"--format", "65000"},
+	"no-scheme-results":    {"--verifier", "nobody.example"},
 	"unwilling":            {"--attester", "none", "--no-require-attestation"},
-	"not_chosen":           {"--no-require-attestation"},
+	"not-chosen":           {"--no-require-attestation"},
 	"unaware-server":       {"--profile", "none", "--attester", "none", "--no-require-attestation"},
 }
 
@@ -119,8 +119,8 @@ var mbedTLSDeviations = slices.Concat(mbedTLSTried.seen("3.6.6", "3.6.6",
 ), mbedTLSTried.all(
 	answers(attls.AlertIllegalParameter, "an extension that it does not know is illegal_parameter in every message, not unsupported_extension (RFC 8446 4.2): the mask of what a message may hold is asked before what was offered",
 		"code-point", "hello-unknown", "retry-unknown", "answer-unknown",
-		"grease-returned.server_hello", "grease-returned.hello_retry_request", "grease-returned.encrypted_extensions", "grease-returned.certificate"),
-	takes("bodies that must be empty are not looked at (RFC 6066 3, RFC 8446 4.2.6, 4.2.10)", "filled.post_handshake_auth", "filled.early_data", "filled.server_name"),
+		"grease-returned-server-hello", "grease-returned-hello-retry-request", "grease-returned-encrypted-extensions", "grease-returned-certificate"),
+	takes("bodies that must be empty are not looked at (RFC 6066 3, RFC 8446 4.2.6, 4.2.10)", "filled-post-handshake-auth", "filled-early-data", "filled-server-name"),
 	takes("with a pre-shared key and no (EC)DHE, either of supported_groups and key_share may be without the other (RFC 8446 9.2)", "psk-groups-without-share", "psk-share-without-groups"),
 	breaksOff("a message of more than 16 KB does not fit its buffer, and it closes without an alert", "huge"),
 	deviation{[]string{"missing", "client-certificate-empty"}, func(s *scenario.Scenario) bool {
@@ -134,12 +134,12 @@ var mbedTLSDeviations = slices.Concat(mbedTLSTried.seen("3.6.6", "3.6.6",
 	takes("a protected change_cipher_spec is dropped like an unprotected one, not answered with unexpected_message (RFC 8446 5)", bySender("protected-ccs")...),
 	takes("a change_cipher_spec before ClientHello is dropped, not answered with unexpected_message (RFC 8446 5)", "ccs-first"),
 	breaksOff("a message that is not due after the handshake, KeyUpdate among them, ends the connection without an alert", append(bySender("key-update-value", "message-late"), "ticket-of-client", "request-after")...),
-	breaksOff("between its Finished and the client's, a server's alert is protected with the handshake keys, and the client cannot read it (RFC 8446 appendix A.2)", "bad-mac.client", "untrusted.client"),
+	breaksOff("between its Finished and the client's, a server's alert is protected with the handshake keys, and the client cannot read it (RFC 8446 appendix A.2)", "bad-mac-client", "untrusted-client"),
 
 	breaksOff("a server that is built without 0-RTT does not skip early data (RFC 8446 4.2.10), and its alert, which is protected with the handshake keys, cannot be read", "early-data-rejected", "early-data-beyond"),
-	takes("it does not look for an extension that appears twice, and the last one counts (RFC 8446 4.2)", "twice.client_hello", "twice.server_hello", "twice.encrypted_extensions", "request-twice"),
-	takes("it does not look for octets behind the last field of this message (RFC 8446 6.2)", "trailing.server_hello", "trailing.certificate_verify", "trailing.client.certificate_verify"),
-	breaksOff("it passes over octets behind the last field of ClientHello and leaves them out of the transcript, so that the keys of both ends differ (RFC 8446 6.2)", "trailing.client_hello"),
+	takes("it does not look for an extension that appears twice, and the last one counts (RFC 8446 4.2)", "twice-client-hello", "twice-server-hello", "twice-encrypted-extensions", "request-twice"),
+	takes("it does not look for octets behind the last field of this message (RFC 8446 6.2)", "trailing-server-hello", "trailing-certificate-verify", "trailing-client-certificate-verify"),
+	breaksOff("it passes over octets behind the last field of ClientHello and leaves them out of the transcript, so that the keys of both ends differ (RFC 8446 6.2)", "trailing-client-hello"),
 	takes("a list of supported_groups may be empty; the share decides (RFC 8446 4.2.7)", "empty-groups"),
 	answers(attls.AlertHandshakeFailure, "an empty list is one without anything in common, handshake_failure, not decode_error (RFC 8446 6.2)", "no-suites", "empty-schemes"),
 	breaksOff("the error of a share that cannot be used is returned without an alert, where illegal_parameter is due (RFC 8446 4.2.8.2, 7.4.2)", "share-short", "share-zero", "share-off-curve"),

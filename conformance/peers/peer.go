@@ -181,7 +181,7 @@ func (t *Task) keyLog() string       { return filepath.Join(t.Directory, t.Role.
 // authority is the file of who is trusted: the authority behind both certificates,
 // unless the scenario wants this end to trust nobody who vouches for the other's.
 func (t *Task) authority() string {
-	if t.Scenario.Fail == "untrusted."+t.Role.Peer().String() {
+	if t.Scenario.Fail == "untrusted-"+t.Role.Peer().String() {
 		return t.certificate()
 	}
 	return filepath.Join(t.Directory, fileAuthority)

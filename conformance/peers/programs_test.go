@@ -78,7 +78,7 @@ func TestProgramsRefuse(t *testing.T) {
 				t.Skip(reason)
 			}
 			all := map[string]Peer{p.Name(): p, "attls": InProcess{}}
-			c := Case{p.Name(), "attls", scenario.Scenario{Attester: scenario.AttestNone, Fail: "untrusted.server"}}
+			c := Case{p.Name(), "attls", scenario.Scenario{Attester: scenario.AttestNone, Fail: "untrusted-server"}}
 			r := Run(t.Context(), c, all, Settings{})
 			if r.Status != Passed || len(r.Ends) != 2 {
 				t.Fatalf("%s: %s", r.Status, r.Reason)

@@ -128,9 +128,9 @@ func (p Prototype) Limit(s *scenario.Scenario, r attls.Role) string {
 		return "mbedTLS 3.1 has no cipher suite " + s.Suite
 	case s.Resumption != "":
 		return "the proof of concept has no tickets and therefore no resumption"
-	case r == attls.RoleClient && s.Fail == "attester_unavailable":
+	case r == attls.RoleClient && s.Fail == "attester-unavailable":
 		return "its client makes its Evidence itself"
-	case r == attls.RoleServer && s.Fail == "verifier_unreachable" && !p.asksVerifier():
+	case r == attls.RoleServer && s.Fail == "verifier-unreachable" && !p.asksVerifier():
 		return "its server has its verifier built in"
 	case r == attls.RoleServer && slices.Contains(cases.Lies(), s.Fail) && !p.asksVerifier():
 		return "the fault " + s.Fail + " lies in a verdict inside its server"
@@ -185,7 +185,7 @@ func (p Prototype) startServer(ctx context.Context, t *Task) (Process, error) {
 			return nil, err
 		}
 		args = append(args, "veraison_endpoint="+verifier.url())
-		if t.Scenario.Fail == "verifier_unreachable" {
+		if t.Scenario.Fail == "verifier-unreachable" {
 			verifier.stop()
 		}
 	}

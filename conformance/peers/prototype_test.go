@@ -407,8 +407,8 @@ func TestPrototypeLimits(t *testing.T) {
 		"no group":              func(s *scenario.Scenario) { s.Group = "X25519MLKEM768" },
 		"no cipher suite":       func(s *scenario.Scenario) { s.Suite = "TLS_SHA256_SHA256" },
 		"no tickets":            func(s *scenario.Scenario) { s.Resumption = scenario.ResumePSKOnly },
-		"Evidence itself":       func(s *scenario.Scenario) { s.Fail = "attester_unavailable" },
-		"built in":              func(s *scenario.Scenario) { s.Fail = "verifier_unreachable" },
+		"Evidence itself":       func(s *scenario.Scenario) { s.Fail = "attester-unavailable" },
+		"built in":              func(s *scenario.Scenario) { s.Fail = "verifier-unreachable" },
 		"verdict inside":        func(s *scenario.Scenario) { s.Fail = cases.Lies()[0] },
 		"demands attestation":   func(s *scenario.Scenario) { s.Tolerate = "unaware-server" },
 		"one reading":           func(s *scenario.Scenario) { s.Readings = map[string]string{"a": "b"} },
@@ -432,7 +432,7 @@ func TestPrototypeDeviations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for fail, want := range map[string][2]bool{"trailing": {true, false}, "reference-value": {true, false}, "key-type": {false, true}, "offer_changed": {true, true}, "binder": {}} {
+	for fail, want := range map[string][2]bool{"trailing": {true, false}, "reference-value": {true, false}, "key-type": {false, true}, "offer-changed": {true, true}, "binder": {}} {
 		for i, p := range []Prototype{{Server: "server"}, {Server: self}} {
 			if d := p.Deviation(&scenario.Scenario{Fail: fail}, attls.RoleServer); (d != nil) != want[i] {
 				t.Errorf("%s of %+v: %+v", fail, p, d)

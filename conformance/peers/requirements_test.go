@@ -23,7 +23,7 @@ func TestRequirements(t *testing.T) {
 	cited := map[string]bool{}
 	for f := range faults {
 		keys := requirements.Citing(all, f.profile, f.fault)
-		if len(keys) == 0 && f.fault != "attester_unavailable" { // of the peer's own Attester, about which no text speaks
+		if len(keys) == 0 && f.fault != "attester-unavailable" { // of the peer's own Attester, about which no text speaks
 			t.Errorf("no row is about %s under %q", f.fault, f.profile)
 		}
 		for _, k := range keys {

@@ -58,13 +58,13 @@ func TestVerdict(t *testing.T) {
 		{"and comes back later", "mbedtls", "Mbed TLS 3.6.10", "retry-group-not-offered", accepts, wrong, Failed, "is known to do"},
 		{"a deviation older than any release that was tried", "mbedtls", "Mbed TLS 3.6.2", "retry-group-not-offered", accepts, wrong, Deviation, ""},
 
-		{"a deviation of later releases only", "gnutls", "gnutls-cli 3.8.9", "ccs-value.server", accepts, wrong, Deviation, ""},
-		{"and between two that were tried", "gnutls", "gnutls-cli 3.8.11", "ccs-value.server", accepts, wrong, Deviation, ""},
-		{"the right alert there", "gnutls", "gnutls-cli 3.8.11", "ccs-value.server", client(attls.AlertUnexpectedMessage), nil, Failed, ""},
-		{"the right alert of a release before it began", "gnutls", "gnutls-cli 3.7.9", "ccs-value.server", client(attls.AlertUnexpectedMessage), nil, Passed, "right in gnutls-cli 3.7.9, unlike 3.8.9 to 3.8.13"},
-		{"the deviation in a release before it began", "gnutls", "gnutls-cli 3.7.9", "ccs-value.server", accepts, wrong, Failed, ""},
-		{"either, where it may have begun: the right alert", "gnutls", "gnutls-cli 3.8.0", "ccs-value.server", client(attls.AlertUnexpectedMessage), nil, Passed, ""},
-		{"either, where it may have begun: the deviation", "gnutls", "gnutls-cli 3.8.0", "ccs-value.server", accepts, wrong, Deviation, ""},
+		{"a deviation of later releases only", "gnutls", "gnutls-cli 3.8.9", "ccs-value-server", accepts, wrong, Deviation, ""},
+		{"and between two that were tried", "gnutls", "gnutls-cli 3.8.11", "ccs-value-server", accepts, wrong, Deviation, ""},
+		{"the right alert there", "gnutls", "gnutls-cli 3.8.11", "ccs-value-server", client(attls.AlertUnexpectedMessage), nil, Failed, ""},
+		{"the right alert of a release before it began", "gnutls", "gnutls-cli 3.7.9", "ccs-value-server", client(attls.AlertUnexpectedMessage), nil, Passed, "right in gnutls-cli 3.7.9, unlike 3.8.9 to 3.8.13"},
+		{"the deviation in a release before it began", "gnutls", "gnutls-cli 3.7.9", "ccs-value-server", accepts, wrong, Failed, ""},
+		{"either, where it may have begun: the right alert", "gnutls", "gnutls-cli 3.8.0", "ccs-value-server", client(attls.AlertUnexpectedMessage), nil, Passed, ""},
+		{"either, where it may have begun: the deviation", "gnutls", "gnutls-cli 3.8.0", "ccs-value-server", accepts, wrong, Deviation, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := Case{test.peer, "attls", scenario.Scenario{Profile: "early-attestation-06", Fail: test.fail}}
@@ -156,7 +156,7 @@ func TestJudgeFault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := cases.FindFault(p, s, s.Fail)
+	f, err := cases.All().Fault(p, s, s.Fail)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,9 +222,9 @@ func TestJudgeLeniently(t *testing.T) {
 // the other end.
 func TestUnprovoked(t *testing.T) {
 	for _, asked := range []bool{true, false} { // for the certificate in which the fault is
-		c := Case{"attls", "crypto/tls", scenario.Scenario{Attester: scenario.AttestNone, Group: "x25519", ClientCertificate: asked, Tolerate: "apart.client"}}
+		c := Case{"attls", "crypto/tls", scenario.Scenario{Attester: scenario.AttestNone, Group: "x25519", ClientCertificate: asked, Tolerate: "apart-client"}}
 		r := Run(t.Context(), c, map[string]Peer{"attls": InProcess{}, "crypto/tls": CryptoTLS{}}, Settings{})
-		if asked && r.Status != Passed || !asked && (r.Status != Failed || !strings.Contains(r.Reason, "apart.client was not sent")) {
+		if asked && r.Status != Passed || !asked && (r.Status != Failed || !strings.Contains(r.Reason, "apart-client was not sent")) {
 			t.Errorf("asked for: %v, %s: %s", asked, r.Status, r.Reason)
 		}
 	}
@@ -259,8 +259,8 @@ func TestDeviant(t *testing.T) {
 // and of a receiver that the stack can be.
 func TestDeviations(t *testing.T) {
 	faults := map[string]bool{}
-	for _, f := range cases.TLSFaults(scenario.Scenario{}) {
-		faults[f.Name] = true
+	for _, f := range cases.All().Faults(nil, scenario.Scenario{}) {
+		faults[f.ID] = true
 	}
 	combinations, err := allowed(mbedTLSProfiles[1:])
 	if err != nil {
@@ -271,8 +271,8 @@ func TestDeviations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range cases.Faults(p, s) {
-			faults[f.Name] = true
+		for _, f := range cases.All().Faults(p, s) {
+			faults[f.ID] = true
 		}
 	}
 	for name, list := range map[string]deviations{"mbedtls": mbedTLSDeviations, "crypto/tls": cryptoTLSDeviations,

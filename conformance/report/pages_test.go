@@ -87,7 +87,7 @@ func hostile(t testing.TB) *report.Report {
 			run.Ladder[0].Details = append(run.Ladder[0].Details, "one more")
 		}
 		run.Binders = []scenario.Binder{{Attester: bad, Value: bad, Tree: deep}}
-		run.Fault = &cases.Fault{Name: bad, Does: bad, Rejects: bad, At: bad, Alert: &claims.AlertClaim{Name: bad}}
+		run.Fault = &cases.Case{ID: bad, Does: bad, Rejects: bad, At: bad, Alert: &claims.AlertClaim{Name: bad}}
 		run.Requirements = []string{bad}
 	}
 	r.Requirements = []report.Requirement{{ID: bad, Document: bad, Text: bad}, {ID: "x", Document: bad, Unsent: bad}}

@@ -81,7 +81,7 @@ type Run struct {
 	Earlier []claims.Claims   `json:"earlier,omitempty"`
 	Ladder  []trace.Step      `json:"ladder,omitempty"`
 	Binders []scenario.Binder `json:"binders,omitempty"`
-	Fault   *cases.Fault      `json:"fault,omitempty"` // that was injected
+	Fault   *cases.Case       `json:"fault,omitempty"` // that was injected
 	// Requirements are the rows that the fault is about.
 	Requirements []string `json:"requirements,omitempty"`
 	// Findings are the rules that were seen to be broken in a recording of the run.
@@ -100,7 +100,7 @@ func New(title string) *Report {
 // Add takes in a run of the in-process stack against itself.
 func (r *Report) Add(result *scenario.Result, took time.Duration) *Run {
 	run := Run{Client: "attls", Server: "attls", Scenario: result.Scenario, Outcome: Passed, Ladder: result.Ladder,
-		Binders: result.Binders, Fault: cases.FaultOf(result), Seconds: took.Seconds()}
+		Binders: result.Binders, Fault: cases.CaseOf(result), Seconds: took.Seconds()}
 	run.ID = run.Client + "-" + run.Server + "/" + run.Scenario.String()
 	if result.Err != nil {
 		run.Outcome, run.Reason = Failed, result.Err.Error()
@@ -154,6 +154,26 @@ func (r *Report) Write(w io.Writer) error {
 	return e.Encode(r)
 }
 
+// spellIDs writes the ids of faults as today, in a report of an earlier version too.
+func (r *Report) spellIDs() {
+	today := func(id *string) {
+		if *id != "" {
+			*id = cases.ID(*id)
+		}
+	}
+	for i := range r.Runs {
+		run := &r.Runs[i]
+		today(&run.Scenario.Fail)
+		today(&run.Scenario.Tolerate)
+		run.ID, run.Command = cases.InName(run.ID), cases.InName(run.Command)
+		if run.Fault != nil {
+			today(&run.Fault.ID)
+			today(&run.Fault.Scenario.Fail)
+			today(&run.Fault.Scenario.Tolerate)
+		}
+	}
+}
+
 // Read reads a report.
 func Read(name string, in io.Reader) (*Report, error) {
 	var r Report
@@ -171,5 +191,6 @@ func Read(name string, in io.Reader) (*Report, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	r.name = name
+	r.spellIDs()
 	return &r, nil
 }

@@ -16,7 +16,7 @@ func covered() *report.Report {
 	r.Requirements = []report.Requirement{{ID: "A 1", Document: "A", Text: "first"}, {ID: "A 2", Document: "A", Text: "second"},
 		{ID: "A 3", Document: "A", Text: "third", Unsent: "it is about <nobody>"}, {ID: "B 1", Document: "B", Text: "of another text"}}
 	add := func(id, client, server, rejects string, o report.Outcome, rows ...string) {
-		f := &cases.Fault{Name: id, Rejects: rejects}
+		f := &cases.Case{ID: id, Rejects: rejects}
 		if id == "odd" {
 			f.Rejects, f.Takes = "", rejects
 		}

@@ -133,7 +133,7 @@ func units(all []Document, name, id string) ([]*unit, error) {
 
 // prove runs a case with its rule and without it.
 func (u *unit) prove() Proof {
-	p := Proof{Set: u.set, Profile: u.profile, Rows: u.rows, Rule: u.c.Rule, Case: u.c.Name, Place: u.place}
+	p := Proof{Set: u.set, Profile: u.profile, Rows: u.rows, Rule: u.c.Rule, Case: u.c.ID, Place: u.place}
 	how, err := u.c.Prove()
 	if err != nil {
 		how = err.Error()

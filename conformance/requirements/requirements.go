@@ -232,7 +232,7 @@ func (d *Document) findCases(before []Document) error {
 	d.cases = map[string]*cases.Case{}
 	switch {
 	case d.TLS:
-		d.add(cases.Cases(nil))
+		d.add(cases.All().Cases(nil))
 		return nil
 	case d.Set != "": // Go tests alone check its rows
 		return nil
@@ -240,7 +240,7 @@ func (d *Document) findCases(before []Document) error {
 		for i := range before {
 			if b := &before[i]; b.Profile != "" {
 				for _, c := range b.cases {
-					d.cases[c.Name] = c
+					d.cases[c.ID] = c
 				}
 			}
 		}
@@ -250,12 +250,12 @@ func (d *Document) findCases(before []Document) error {
 	if err != nil {
 		return err
 	}
-	d.add(cases.Cases(p))
+	d.add(cases.All().Cases(p))
 	for _, r := range p.Readings {
 		reading := Reading{AMB: r.AMB, Switch: r.Switch, Options: r.Options, Default: r.Default, Why: r.Why}
 		for _, o := range r.Options {
 			for name := range d.cases {
-				if strings.HasSuffix(name, "/"+r.Switch+"="+o) || strings.HasSuffix(name, "@"+r.Switch+"="+o) {
+				if strings.HasSuffix(name, "@"+r.Switch+"="+o) {
 					reading.Cases = append(reading.Cases, name)
 				}
 			}
@@ -276,8 +276,8 @@ func (d *Document) load() (*profile.Profile, error) {
 
 func (d *Document) add(cases []cases.Case) {
 	for i := range cases {
-		if c := &cases[i]; d.cases[c.Name] == nil {
-			d.cases[c.Name] = c
+		if c := &cases[i]; d.cases[c.ID] == nil {
+			d.cases[c.ID] = c
 		}
 	}
 }

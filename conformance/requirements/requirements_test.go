@@ -265,7 +265,7 @@ func TestSpec(t *testing.T) {
 // TestNotProven: a case that passes without the rule it names, or fails with it,
 // is told apart from a proof.
 func TestNotProven(t *testing.T) {
-	selected := cases.Cases(nil)
+	selected := cases.All().Cases(nil)
 	wrong, broken := selected[0], selected[0]
 	wrong.Rule = string(rule.OfferOrder)
 	broken.Scenario.Suite = "TLS_NONSENSE"

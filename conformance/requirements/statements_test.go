@@ -33,8 +33,8 @@ func TestStatements(t *testing.T) {
 	for _, c := range []struct{ profile, name, key string }{
 		{"", "elsewhere", "RFC 8446 4.2-2"},
 		{"", "two-protocols", "RFC 7301 3.1"},
-		{"early-attestation-06", "two_choices", "every profile G5"},
-		{"early-attestation-06", "no_scheme.evidence", "early-attestation-06 R5"},
+		{"early-attestation-06", "two-choices", "every profile G5"},
+		{"early-attestation-06", "no-scheme-evidence", "early-attestation-06 R5"},
 	} {
 		if keys := Citing(light, c.profile, c.name); !slices.Contains(keys, c.key) || len(keys) > 4 {
 			t.Errorf("%s under %q: %v", c.name, c.profile, keys)
