@@ -145,6 +145,17 @@ func (d deterministic) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpt
 	return d.Signer.Sign(nil, digest, opts)
 }
 
+// SignToken makes a COSE_Sign1 with the tag 18 over a payload (RFC 9052 section 4.2),
+// for emulators of roots of trust: the same payload gives the same octets, except
+// under an RSA key.
+func SignToken(key crypto.Signer, payload []byte) ([]byte, error) {
+	b, err := signToken(key, payload)
+	if err != nil {
+		return nil, err
+	}
+	return append([]byte{majorTag<<5 | tagSign1}, b...), nil
+}
+
 // signToken makes an untagged COSE_Sign1 over a payload.
 func signToken(key crypto.Signer, payload []byte) ([]byte, error) {
 	alg, err := algorithmOf(key.Public())

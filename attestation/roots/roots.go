@@ -6,12 +6,14 @@ package roots
 
 import (
 	"attls/attestation"
+	"attls/attestation/psa"
 	"attls/attestation/tpm"
 )
 
 // All is the table, the software root of trust first. Each package adds one line.
 func All() attestation.Formats {
 	table, err := attestation.NewFormats(append(attestation.SoftwareFormats(),
+		psa.Format(),
 		tpm.Format(),
 	)...)
 	if err != nil {
