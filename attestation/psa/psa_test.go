@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/pem"
-	"go/build"
 	"os"
 	"path/filepath"
 	"strings"
@@ -289,20 +288,10 @@ func TestUnchecked(t *testing.T) {
 	}
 }
 
-// module is the folder of the psatoken module, which has tokens of TF-M.
-func module(t *testing.T) string {
-	t.Helper()
-	p, err := build.Import("github.com/veraison/psatoken", ".", build.FindOnly)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(p.Dir, "testvectors", "tf-m")
-}
-
 // TestSamples: tokens of TF-M verify under their key, and a policy refuses what it
 // does not expect of them.
 func TestSamples(t *testing.T) {
-	folder := module(t)
+	folder := filepath.Join(roottest.ModuleDir(t, "github.com/veraison/psatoken"), "testvectors", "tf-m")
 	read := func(name string) []byte {
 		b, err := os.ReadFile(filepath.Join(folder, name))
 		if err != nil {

@@ -17,7 +17,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -644,4 +646,18 @@ func (s *suite) fields(t *testing.T) {
 		}
 		seen[f.Name] = true
 	}
+}
+
+// ModuleDir is the folder with the source of a module that go.mod requires, for tests
+// on the samples in it. It asks the go command; without one the test is skipped.
+func ModuleDir(t *testing.T, path string) string {
+	t.Helper()
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skipf("the samples of %s are found with the go command: %v", path, err)
+	}
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", path).Output()
+	if err != nil {
+		t.Fatalf("go list -m %s: %v", path, err)
+	}
+	return strings.TrimSpace(string(out))
 }
