@@ -9,6 +9,56 @@ import (
 	"attls/internal/wire"
 )
 
+// place is an extension with the messages in which it may appear, and those in which its
+// body has no octet.
+type place struct {
+	t         attls.ExtensionType
+	in, empty int
+}
+
+// The table of RFC 9846 section 4.3 (RFC 8446 section 4.2), with the extensions
+// that other RFCs place in TLS 1.3 messages. The bodies follow.
+var rfc8446 = newTable([]place{
+	{attls.ExtServerName, ch | ee | cr, ee}, // RFC 6066 section 3
+	{attls.ExtMaxFragmentLength, ch | ee, never},
+	{attls.ExtStatusRequest, ch | cr | ct, cr}, // RFC 8446 section 4.4.2.1
+	{attls.ExtSupportedGroups, ch | ee, never},
+	{attls.ExtECPointFormats, ch, never},
+	{attls.ExtSignatureAlgorithms, ch | cr, never},
+	{attls.ExtUseSRTP, ch | ee, never},
+	{attls.ExtHeartbeat, ch | ee, never},
+	{attls.ExtALPN, ch | ee, never},
+	{attls.ExtSignedCertificateTimestamp, ch | cr | ct, ch | cr}, // RFC 6962 section 3.3.1
+	{attls.ExtClientCertificateType, ch | ee, never},
+	{attls.ExtServerCertificateType, ch | ee, never},
+	{attls.ExtPadding, ch, never},
+	{attls.ExtEncryptThenMAC, ch, ch},     // RFC 7366 section 2
+	{attls.ExtExtendedMainSecret, ch, ch}, // RFC 7627 section 5.1
+	{attls.ExtCompressCertificate, ch | cr, never},
+	{attls.ExtRecordSizeLimit, ch | ee, never},
+	{attls.ExtDelegatedCredential, ch | cr | ct, never},
+	{attls.ExtSessionTicket, ch, never},
+	{attls.ExtSupportedEKTCiphers, ch | ee, never},
+	{attls.ExtPreSharedKey, ch | sh, never},
+	{attls.ExtEarlyData, ch | ee | nst, ch | ee}, // RFC 8446 section 4.2.10
+	{attls.ExtSupportedVersions, ch | sh | hrr, never},
+	{attls.ExtCookie, ch | hrr, never},
+	{attls.ExtPSKKeyExchangeModes, ch, never},
+	{attls.ExtCertificateAuthorities, ch | cr, never},
+	{attls.ExtOIDFilters, cr, never},
+	{attls.ExtPostHandshakeAuth, ch, ch}, // RFC 8446 section 4.2.6
+	{attls.ExtSignatureAlgorithmsCert, ch | cr, never},
+	{attls.ExtKeyShare, ch | sh | hrr, never},
+	{attls.ExtTransparencyInfo, ch | cr | ct, ch | cr}, // RFC 9162 section 6.5
+	{attls.ExtExternalIDHash, ch | ee, never},
+	{attls.ExtExternalSessionID, ch | ee, never},
+	{attls.ExtQUICTransportParameters, ch | ee, never},
+	{attls.ExtTicketRequest, ch | ee, never},
+	{attls.ExtECHOuterExtensions, ch, never},
+	{attls.ExtEncryptedClientHello, ch | hrr | ee, never},
+	{attls.ExtRenegotiationInfo, ch, never},
+})
+
 // Uint16s is a view of a list of two-octet values.
 type Uint16s []byte
 

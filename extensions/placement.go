@@ -96,6 +96,7 @@ const (
 	ct
 	cr
 	nst
+	never = 0
 )
 
 var kinds = []struct {
@@ -107,68 +108,7 @@ var kinds = []struct {
 	{nst, attls.KindNewSessionTicket},
 }
 
-// The table of RFC 9846 section 4.3 (RFC 8446 section 4.2), with the extensions
-// that other RFCs place in TLS 1.3 messages.
-var rfc8446 = newTable([]struct {
-	t  attls.ExtensionType
-	in int
-}{
-	{attls.ExtServerName, ch | ee | cr},
-	{attls.ExtMaxFragmentLength, ch | ee},
-	{attls.ExtStatusRequest, ch | cr | ct},
-	{attls.ExtSupportedGroups, ch | ee},
-	{attls.ExtECPointFormats, ch},
-	{attls.ExtSignatureAlgorithms, ch | cr},
-	{attls.ExtUseSRTP, ch | ee},
-	{attls.ExtHeartbeat, ch | ee},
-	{attls.ExtALPN, ch | ee},
-	{attls.ExtSignedCertificateTimestamp, ch | cr | ct},
-	{attls.ExtClientCertificateType, ch | ee},
-	{attls.ExtServerCertificateType, ch | ee},
-	{attls.ExtPadding, ch},
-	{attls.ExtEncryptThenMAC, ch},
-	{attls.ExtExtendedMainSecret, ch},
-	{attls.ExtCompressCertificate, ch | cr},
-	{attls.ExtRecordSizeLimit, ch | ee},
-	{attls.ExtDelegatedCredential, ch | cr | ct},
-	{attls.ExtSessionTicket, ch},
-	{attls.ExtSupportedEKTCiphers, ch | ee},
-	{attls.ExtPreSharedKey, ch | sh},
-	{attls.ExtEarlyData, ch | ee | nst},
-	{attls.ExtSupportedVersions, ch | sh | hrr},
-	{attls.ExtCookie, ch | hrr},
-	{attls.ExtPSKKeyExchangeModes, ch},
-	{attls.ExtCertificateAuthorities, ch | cr},
-	{attls.ExtOIDFilters, cr},
-	{attls.ExtPostHandshakeAuth, ch},
-	{attls.ExtSignatureAlgorithmsCert, ch | cr},
-	{attls.ExtKeyShare, ch | sh | hrr},
-	{attls.ExtTransparencyInfo, ch | cr | ct},
-	{attls.ExtExternalIDHash, ch | ee},
-	{attls.ExtExternalSessionID, ch | ee},
-	{attls.ExtQUICTransportParameters, ch | ee},
-	{attls.ExtTicketRequest, ch | ee},
-	{attls.ExtECHOuterExtensions, ch},
-	{attls.ExtEncryptedClientHello, ch | hrr | ee},
-	{attls.ExtRenegotiationInfo, ch},
-})
-
-// emptyBodies are the extensions whose bodies have no octet, and where.
-var emptyBodies = map[attls.ExtensionType]int{
-	attls.ExtServerName:                 ee,      // RFC 6066 section 3
-	attls.ExtStatusRequest:              cr,      // RFC 8446 section 4.4.2.1
-	attls.ExtSignedCertificateTimestamp: ch | cr, // RFC 6962 section 3.3.1
-	attls.ExtEncryptThenMAC:             ch,      // RFC 7366 section 2
-	attls.ExtExtendedMainSecret:         ch,      // RFC 7627 section 5.1
-	attls.ExtEarlyData:                  ch | ee, // RFC 8446 section 4.2.10
-	attls.ExtPostHandshakeAuth:          ch,      // RFC 8446 section 4.2.6
-	attls.ExtTransparencyInfo:           ch | cr, // RFC 9162 section 6.5
-}
-
-func newTable(rows []struct {
-	t  attls.ExtensionType
-	in int
-}) *Table {
+func newTable(rows []place) *Table {
 	t := &Table{rows: make(map[attls.ExtensionType]*Row, len(rows))}
 	for _, r := range rows {
 		row := &Row{Type: r.t, Name: r.t.String()}
@@ -176,7 +116,7 @@ func newTable(rows []struct {
 			if r.in&k.bit == 0 {
 				continue
 			}
-			p := Placement{Message: k.kind, PostHandshake: true, Empty: emptyBodies[r.t]&k.bit != 0}
+			p := Placement{Message: k.kind, PostHandshake: true, Empty: r.empty&k.bit != 0}
 			switch k.kind {
 			case attls.KindServerHello, attls.KindEncryptedExtensions:
 				p.OfferedBy[attls.RoleServer] = []Offer{{attls.KindClientHello, r.t}}

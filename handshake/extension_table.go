@@ -414,6 +414,9 @@ func readPreSharedKeyAnswer(_ *Engine, a *answers, body []byte) (err *attls.Erro
 	return err
 }
 
+// tickets is how many tickets a server issues after the handshake.
+func (e *Engine) tickets() int { return e.cfg.Tickets }
+
 // post_handshake_auth
 
 func offerPostHandshakeAuth(e *Engine, _ *sending, b []byte) []byte {

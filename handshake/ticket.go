@@ -27,7 +27,7 @@ func (e *Engine) askTickets() {
 	if !e.issues() {
 		return
 	}
-	for range e.cfg.Tickets {
+	for range e.tickets() {
 		e.askTicket(gateData)
 	}
 }
