@@ -772,3 +772,35 @@ func AppendEarlyDataMax(b []byte, octets uint32) []byte {
 	w.Uint32(octets)
 	return w.Bytes()
 }
+
+// TicketCounts is ClientTicketRequest (RFC 9149 section 3): how many tickets a client
+// wants after a full handshake, and after one that resumes a session.
+//
+//	struct {
+//	    uint8 new_session_count;
+//	    uint8 resumption_count;
+//	} ClientTicketRequest;
+type TicketCounts struct{ New, Resumption uint8 }
+
+// ParseTicketRequest reads ClientTicketRequest.
+func ParseTicketRequest(body []byte) (TicketCounts, *attls.Error) {
+	r := wire.NewReader(body, 0)
+	c := TicketCounts{r.Uint8("new_session_count"), r.Uint8("resumption_count")}
+	return c, r.End()
+}
+
+// AppendTicketRequest appends a ClientTicketRequest.
+func AppendTicketRequest(b []byte, c TicketCounts) []byte { return append(b, c.New, c.Resumption) }
+
+// ParseTicketRequestHint reads ServerTicketRequestHint (RFC 9149 section 3), how many
+// tickets the server expects to send:
+//
+//	struct { uint8 expected_count; } ServerTicketRequestHint;
+func ParseTicketRequestHint(body []byte) (uint8, *attls.Error) {
+	r := wire.NewReader(body, 0)
+	n := r.Uint8("expected_count")
+	return n, r.End()
+}
+
+// AppendTicketRequestHint appends a ServerTicketRequestHint.
+func AppendTicketRequestHint(b []byte, expected uint8) []byte { return append(b, expected) }

@@ -334,6 +334,8 @@ func TestBrokenBodies(t *testing.T) {
 	types := func(b []byte) error { _, err := extensions.ParseCertificateTypes(b); return plain(err) }
 	one := func(b []byte) error { _, err := extensions.ParseCertificateType(b); return plain(err) }
 	early := func(b []byte) error { _, err := extensions.ParseEarlyDataMax(b); return plain(err) }
+	tickets := func(b []byte) error { _, err := extensions.ParseTicketRequest(b); return plain(err) }
+	expected := func(b []byte) error { _, err := extensions.ParseTicketRequestHint(b); return plain(err) }
 	empty := func(b []byte) error { return plain(extensions.ParseEmpty(b)) }
 	offer, _ := extensions.AppendPreSharedKeyOffer(nil, []extensions.PSKIdentity{{Identity: []byte("one")}}, []int{32})
 	twoBinders, _ := extensions.AppendPreSharedKeyOffer(nil, []extensions.PSKIdentity{{Identity: []byte("one")}}, []int{32, 32})
@@ -355,6 +357,8 @@ func TestBrokenBodies(t *testing.T) {
 		{"pre_shared_key", psk, offer, [][]byte{twoBinders}},
 		{"certificate_types", types, []byte{2, 2, 0}, [][]byte{{0}}},
 		{"certificate_type", one, []byte{2}, nil},
+		{"ticket_request", tickets, []byte{1, 2}, nil},
+		{"ticket_request of an answer", expected, []byte{3}, nil},
 		{"early_data of a ticket", early, []byte{0, 0, 1, 0}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -92,6 +92,8 @@ var bodies = []func([]byte) *attls.Error{
 	func(b []byte) *attls.Error { return second(extensions.ParseCertificateType(b)) },
 	func(b []byte) *attls.Error { return second(extensions.ParsePreSharedKeyOffer(b)) },
 	func(b []byte) *attls.Error { return second(extensions.ParseEarlyDataMax(b)) },
+	func(b []byte) *attls.Error { return second(extensions.ParseTicketRequest(b)) },
+	func(b []byte) *attls.Error { return second(extensions.ParseTicketRequestHint(b)) },
 	extensions.ParseEmpty,
 	func(b []byte) *attls.Error {
 		list, err := extensions.ParseALPN(b)

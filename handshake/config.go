@@ -101,6 +101,10 @@ type Config struct {
 	// RequestOCSP and RequestSCT ask the peer for an OCSP response and for signed
 	// certificate timestamps beside its certificate.
 	RequestOCSP, RequestSCT bool
+	// RequestTickets is how many tickets a client asks for (RFC 9149): after a full
+	// handshake, and after one that resumes a session. A server issues no more than a
+	// client asks for, and no more than Tickets. Nil: it does not ask.
+	RequestTickets *extensions.TicketCounts
 	// CertificateCompression are the algorithms for certificates (RFC 8879), both
 	// ways, in order of preference. Nil: none.
 	CertificateCompression []CertificateCompressor

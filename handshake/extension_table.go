@@ -59,6 +59,8 @@ var extensionTable = [...]extensionRow{
 	{t: attls.ExtCompressCertificate, offer: offerCompression, readOffer: readCompression, takeOffer: takeCompression},
 	certificateTypeRow(attls.RoleClient),
 	certificateTypeRow(attls.RoleServer),
+	{t: attls.ExtTicketRequest, offer: offerTicketRequest, readOffer: readTicketRequest, takeOffer: takeTicketRequest,
+		answer: answerTicketRequest, readAnswer: readTicketRequestHint, check: checkTicketRequest},
 	{t: attls.ExtCookie, readOffer: readCookie, answer: answerCookie, readAnswer: readCookieAnswer},
 	{t: attls.ExtPreSharedKey, readOffer: readPreSharedKeys, answer: answerPreSharedKey, readAnswer: readPreSharedKeyAnswer},
 	{t: attls.ExtEarlyData, last: true, offer: offerEarlyData, answer: answerEarlyData, readAnswer: readEarlyDataAnswer},
@@ -73,13 +75,14 @@ var firstAnswers = map[attls.MessageKind][]attls.ExtensionType{
 
 // exchanged is what the extensions of the RFCs have told the two ends.
 type exchanged struct {
-	serverName  string
-	alpn        string
-	peerSchemes []attls.SignatureScheme // of the peer's signature_algorithms
-	peerCert    []attls.SignatureScheme // of its signature_algorithms_cert
-	authorities [][]byte
-	recordLimit uint16                // what the peer accepts; 0: no limit announced
-	compressor  CertificateCompressor // for our Certificate; nil: none
+	serverName   string
+	alpn         string
+	peerSchemes  []attls.SignatureScheme // of the peer's signature_algorithms
+	peerCert     []attls.SignatureScheme // of its signature_algorithms_cert
+	authorities  [][]byte
+	recordLimit  uint16                   // what the peer accepts; 0: no limit announced
+	compressor   CertificateCompressor    // for our Certificate; nil: none
+	wantsTickets *extensions.TicketCounts // by a client; nil: it did not ask
 }
 
 // offers are the extensions of a ClientHello or CertificateRequest, read once. They
@@ -100,6 +103,7 @@ type offers struct {
 	types       [2][]byte // by the role that shows the certificate
 	cookie      []byte
 	keys        extensions.PSKOffer
+	tickets     extensions.TicketCounts
 }
 
 // answers are the extensions of a message that answers, read once.
@@ -414,8 +418,63 @@ func readPreSharedKeyAnswer(_ *Engine, a *answers, body []byte) (err *attls.Erro
 	return err
 }
 
+// ticket_request
+
+func offerTicketRequest(e *Engine, _ *sending, b []byte) []byte {
+	if e.cfg.RequestTickets == nil {
+		return nil
+	}
+	return extensions.AppendTicketRequest(b, *e.cfg.RequestTickets)
+}
+
+func readTicketRequest(o *offers, body []byte) (err *attls.Error) {
+	o.tickets, err = extensions.ParseTicketRequest(body)
+	return err
+}
+
+func takeTicketRequest(e *Engine, o *offers) *attls.Error {
+	counts := o.tickets
+	e.nego.wantsTickets = &counts
+	return nil
+}
+
+// answerTicketRequest says how many tickets are expected. A server that issues none to
+// anybody does not know the extension.
+func answerTicketRequest(e *Engine, _ *sending, b []byte) []byte {
+	if !e.cfg.PSK {
+		return nil
+	}
+	n := 0
+	if _, usable := e.pskMode(); usable && negotiation.AllowTickets(e.cfg.profile()) {
+		n = e.tickets()
+	}
+	return extensions.AppendTicketRequestHint(b, uint8(n))
+}
+
+// readTicketRequestHint checks the hint; tickets are taken as they come.
+func readTicketRequestHint(_ *Engine, _ *answers, body []byte) *attls.Error {
+	_, err := extensions.ParseTicketRequestHint(body)
+	return err
+}
+
+func checkTicketRequest(c *Config) *attls.Error {
+	if c.RequestTickets != nil && !c.PSK {
+		return badField("Config.RequestTickets", "tickets are not kept without PSK")
+	}
+	return nil
+}
+
 // tickets is how many tickets a server issues after the handshake.
-func (e *Engine) tickets() int { return e.cfg.Tickets }
+func (e *Engine) tickets() int {
+	switch r := e.nego.wantsTickets; {
+	case r == nil:
+		return e.cfg.Tickets
+	case e.resumes():
+		return min(e.cfg.Tickets, int(r.Resumption))
+	default:
+		return min(e.cfg.Tickets, int(r.New))
+	}
+}
 
 // post_handshake_auth
 
