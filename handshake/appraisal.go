@@ -11,18 +11,15 @@ import (
 )
 
 // askAppraisal asks our Appraiser for a verdict on the peer's payload.
-func (e *Engine) askAppraisal() *attls.Error {
-	peer := e.role.Peer()
-	slot, s := e.chosen(peer)
-	if s == nil || e.peer.proof.payload == nil {
+func (e *Engine) askAppraisal(by *attesting) *attls.Error {
+	if by == nil || e.peer.proof.payload == nil {
 		return nil
 	}
-	r, err := e.appraisalRequest(binderInputs{e: e}, s)
+	r, err := e.appraisalRequest(binderInputs{e: e}, by.scheme)
 	if err != nil {
 		return e.letPass(err)
 	}
-	p := e.profile()
-	c, _ := p.Credential(s.Credential)
+	p, c := e.profile(), by.credential
 	g := gateFinished
 	switch {
 	case c.KeyFrom == profile.KeyFromAppraisal:
@@ -38,7 +35,7 @@ func (e *Engine) askAppraisal() *attls.Error {
 		g = gateNever
 	}
 	w := e.ask(g, &Wait{Kind: WaitAppraisal, Appraisal: r})
-	w.slot = slot
+	w.slot = by.slot
 	return nil
 }
 
@@ -46,6 +43,7 @@ func (e *Engine) askAppraisal() *attls.Error {
 func (e *Engine) appraisalRequest(inputs binderInputs, s *profile.Scheme) (*negotiation.AppraisalRequest, *attls.Error) {
 	p, peer := e.profile(), e.role.Peer()
 	challenge, claims, err := e.bind(inputs, peer, s)
+	inputs.proof(peer).challenge = challenge
 	if err != nil {
 		return nil, err
 	}

@@ -9,17 +9,36 @@ import (
 	"attls/negotiation"
 )
 
-// carriedInMessage is the credential of an attester whose payload travels in an
-// added message, or nil.
-func (e *Engine) carriedInMessage(attester attls.Role) *profile.Credential {
-	_, scheme := e.chosen(attester)
+// attesting is how one end attests in an authentication. It never changes, so
+// states and their forks share it; nil: the end does not attest.
+type attesting struct {
+	slot       int
+	scheme     *profile.Scheme
+	credential *profile.Credential // what the profile says of the scheme's kind
+}
+
+// attesting is how an end attests in the handshake.
+func (e *Engine) attesting(attester attls.Role) *attesting {
+	slot, scheme := e.chosen(attester)
 	if scheme == nil {
 		return nil
 	}
-	if c, ok := e.profile().Credential(scheme.Credential); ok && c.Carrier == profile.CarrierMessage {
-		return c
+	c, _ := e.profile().Credential(scheme.Credential)
+	return &attesting{slot, scheme, c}
+}
+
+// carrier is the credential in which the payload travels; nil: there is none.
+func (a *attesting) carrier() *profile.Credential {
+	if a == nil {
+		return nil
 	}
-	return nil
+	return a.credential
+}
+
+// inMessage reports whether the payload travels in an added message.
+func (a *attesting) inMessage() bool {
+	c := a.carrier()
+	return c != nil && c.Carrier == profile.CarrierMessage
 }
 
 func carrierName(c *profile.Credential) string {
@@ -33,19 +52,20 @@ func carrierName(c *profile.Credential) string {
 }
 
 // askEvidence asks our Attester for the payload.
-func (e *Engine) askEvidence(slot int, s *profile.Scheme) *attls.Error {
-	r, err := e.evidenceRequest(binderInputs{e: e}, s)
+func (e *Engine) askEvidence(by *attesting) *attls.Error {
+	r, err := e.evidenceRequest(binderInputs{e: e}, by.scheme)
 	if err != nil {
 		return err
 	}
 	w := e.ask(gateNow, &Wait{Kind: WaitEvidence, Due: attls.KindCertificate, Evidence: r})
-	w.slot = slot
+	w.slot = by.slot
 	return nil
 }
 
 // evidenceRequest is what our Attester is asked.
 func (e *Engine) evidenceRequest(inputs binderInputs, s *profile.Scheme) (*negotiation.EvidenceRequest, *attls.Error) {
 	challenge, claims, err := e.bind(inputs, e.role, s)
+	inputs.proof(e.role).challenge = challenge
 	if err != nil && !e.tolerated(err.Failure) {
 		return nil, err.In(attls.KindCertificate)
 	}
@@ -57,19 +77,19 @@ func (e *Engine) evidenceRequest(inputs binderInputs, s *profile.Scheme) (*negot
 	if s.Credential == profile.KindX509 {
 		r.SPKI, _ = inputs.SPKI(e.role)
 	}
-	r.KeyBound = challenge != nil && e.cfg.Profile.Binder.OverKey(s.Model, s.Credential, e.role)
+	r.KeyBound = challenge != nil && e.profile().Binder.OverKey(s.Model, s.Credential, e.role)
 	return r, nil
 }
 
 // takePayload takes the payload out of the Attester's answer.
-func (e *Engine) takePayload(ev *negotiation.Evidence, to *proof) *attls.Error {
+func (e *Engine) takePayload(ev *negotiation.Evidence) ([]byte, *attls.Error) {
 	if ev == nil || len(ev.CMW) == 0 {
-		return attls.Errorf(attls.Local, attls.FailAttesterUnavailable, "the Attester gave no payload")
+		return nil, attls.Errorf(attls.Local, attls.FailAttesterUnavailable, "the Attester gave no payload")
 	}
-	if e.obeys(rule.CredentialSent) {
-		to.payload = ev.CMW
+	if !e.obeys(rule.CredentialSent) {
+		return nil, nil
 	}
-	return nil
+	return ev.CMW, nil
 }
 
 // takeEvidence reads the Attester's answer; where the payload is the whole
@@ -80,8 +100,12 @@ func (e *Engine) takeEvidence() *attls.Error {
 		return nil
 	}
 	ev := w.answer.Evidence
-	if err := e.takePayload(ev, &e.own.proof); err != nil {
-		return err
+	payload, failure := e.takePayload(ev)
+	if failure != nil {
+		return failure
+	}
+	if payload != nil {
+		e.own.proof.payload = payload
 	}
 	if w.wait.Evidence.Scheme.Credential != profile.KindAlone {
 		return nil
@@ -125,11 +149,7 @@ func (e *Engine) attachPayload(to *message.CertificateEntry, payload []byte) *at
 }
 
 // sendAdded sends the message in which a profile carries the payload.
-func (e *Engine) sendAdded() *attls.Error {
-	c := e.carriedInMessage(e.role)
-	if c == nil {
-		return nil
-	}
+func (e *Engine) sendAdded(c *profile.Credential) *attls.Error {
 	if err := checkRoom(c, e.own.proof.payload); err != nil {
 		return err
 	}
@@ -145,9 +165,9 @@ func (e *Engine) sendAdded() *attls.Error {
 	return e.send(e.flight)
 }
 
-// readPayload takes the payload out of a Certificate and checks that it is
-// there if and only if it was chosen.
-func (e *Engine) readPayload(ct *message.Certificate, c *profile.Credential, to *proof) *attls.Error {
+// readPayload finds the payload in a Certificate and checks that it is there if
+// and only if it was chosen. It is a copy; nil: there is none in Certificate.
+func (e *Engine) readPayload(ct *message.Certificate, c *profile.Credential) (payload []byte, _ *attls.Error) {
 	p := e.profile()
 	peer := e.role.Peer()
 	for i := range ct.Entries {
@@ -158,7 +178,7 @@ func (e *Engine) readPayload(ct *message.Certificate, c *profile.Credential, to 
 			}
 			if c == nil || c.Carrier != profile.CarrierExtension || c.Extension != x.Type {
 				if err := e.attestationFailure(attls.FailNotChosen, "no scheme was chosen that puts its payload here"); err != nil {
-					return in(err, x)
+					return nil, in(err, x)
 				}
 				continue
 			}
@@ -172,41 +192,40 @@ func (e *Engine) readPayload(ct *message.Certificate, c *profile.Credential, to 
 					// What carries the CMW does not parse, so neither does the CMW.
 					failure.Failure = attls.FailMalformedCMW
 				}
-				return in(failure, x)
+				return nil, in(failure, x)
 			}
-			to.payload = append([]byte(nil), f.Payload...)
+			payload = append([]byte(nil), f.Payload...)
 		}
 	}
 	if c == nil {
-		return nil
+		return nil, nil
 	}
 	switch c.Carrier {
 	case profile.CarrierCertData:
 		if c.Entries == extensions.EntriesFirst && len(ct.Entries) != 1 {
 			if err := e.attestationFailure(attls.FailMisplaced, "%d entries; the payload stands in exactly one", len(ct.Entries)); err != nil {
-				return err.Under("certificate_list")
+				return nil, err.Under("certificate_list")
 			}
 		}
-		to.payload = append([]byte(nil), ct.Entries[0].Data...)
+		payload = append([]byte(nil), ct.Entries[0].Data...)
 	case profile.CarrierExtension:
-		if to.payload == nil {
+		if payload == nil {
 			if err := e.attestationFailure(attls.FailMissing, "the chosen scheme's payload is not in the Certificate"); err != nil {
-				return err.Under("certificate_list[0].extensions")
+				return nil, err.Under("certificate_list[0].extensions")
 			}
 		}
 	}
-	return nil
+	return payload, nil
 }
 
 // waitAdded takes the handshake message that a profile adds.
-type waitAdded struct{}
+type waitAdded struct{ by *attesting }
 
 func (waitAdded) name() string { return "WAIT_ADDED" }
 func (waitAdded) due() gate    { return gateNone }
 
 func (s waitAdded) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
-	peer := e.role.Peer()
-	c := e.carriedInMessage(peer)
+	peer, c := e.role.Peer(), s.by.credential
 	if m.Kind == attls.KindFinished {
 		if err := e.attestationFailure(attls.FailMissing, "Finished came in the place of the message that carries the payload"); err != nil {
 			return nil, err
@@ -222,5 +241,5 @@ func (s waitAdded) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
 	}
 	e.peer.proof.payload = append([]byte(nil), f.Payload...)
 	e.transcribe(m, peer)
-	return waitFinished{}, e.askAppraisal()
+	return waitFinished{}, e.askAppraisal(s.by)
 }

@@ -168,7 +168,6 @@ func (e *Engine) bind(inputs binderInputs, attester attls.Role, s *profile.Schem
 			return nil, nil, asError(cause)
 		}
 		challenge = v
-		inputs.proof(attester).challenge = v
 	}
 	if s.Model == profile.ModelEvidence && s.Credential == profile.KindX509 {
 		for _, c := range b.Claims {

@@ -29,17 +29,20 @@ func (s waitCertificate) receive(e *Engine, m *message.Raw) (state, *attls.Error
 	if len(ct.Entries) == 0 {
 		return e.emptyCertificate(m)
 	}
-	if err := e.readCredential(ct); err != nil {
+	by := e.attesting(e.role.Peer())
+	if err := e.readCredential(ct, by.carrier(), e.peer); err != nil {
 		return nil, err
 	}
-	peer := e.role.Peer()
-	e.transcribe(m, peer)
-	if e.carriedInMessage(peer) == nil {
-		if err := e.askAppraisal(); err != nil {
+	if e.peer.key != nil { // otherwise it comes with the verdict on the payload
+		e.askVerdict(by.carrier())
+	}
+	e.transcribe(m, e.role.Peer())
+	if !by.inMessage() { // of the binder, Certificate is a part
+		if err := e.askAppraisal(by); err != nil {
 			return nil, err
 		}
 	}
-	return waitCertificateVerify{}, nil
+	return waitCertificateVerify{by}, nil
 }
 
 // readCertificate reads a Certificate, compressed or not, and checks what stands
@@ -87,27 +90,24 @@ func (e *Engine) emptyCertificate(m *message.Raw) (state, *attls.Error) {
 	return waitFinished{}, nil
 }
 
-// readCredential takes the end-entity key and the payload out of Certificate.
-func (e *Engine) readCredential(ct *message.Certificate) *attls.Error {
-	peer := e.role.Peer()
-	_, scheme := e.chosen(peer)
-	var c *profile.Credential
-	if scheme != nil {
-		c, _ = e.profile().Credential(scheme.Credential)
-	}
-	if err := e.readPayload(ct, c, e.peer.proof); err != nil {
+// readCredential takes the payload and the chain out of a Certificate that is not
+// empty; c is the credential in which the peer attests, nil where it does not.
+// There is no chain where the payload is the whole credential.
+func (e *Engine) readCredential(ct *message.Certificate, c *profile.Credential, to *authenticated) (err *attls.Error) {
+	if to.proof.payload, err = e.readPayload(ct, c); err != nil {
 		return err
 	}
 	if c != nil && c.Carrier == profile.CarrierCertData {
-		return nil // the key comes with the verdict
+		return nil
 	}
-	if err := e.readChain(ct, e.peer); err != nil {
-		return err
-	}
-	e.ask(gateCertificateVerify, &Wait{Kind: WaitCertificateVerdict, Certificate: &CertificateVerdictRequest{
-		Peer: peer, Type: e.peerType(e.peer), Chain: e.peer.chain, OCSP: e.peer.ocsp, SCT: e.peer.sct, ServerName: e.cfg.serverName(),
+	return e.readChain(ct, to)
+}
+
+// askVerdict asks whether the chain of the peer is trusted.
+func (e *Engine) askVerdict(c *profile.Credential) {
+	e.ask(gateCertificateVerify, &Wait{Kind: WaitCertificateVerdict, Certificate: &CertificateVerdictRequest{Peer: e.role.Peer(),
+		Type: e.peerType(e.peer), Chain: e.peer.chain, OCSP: e.peer.ocsp, SCT: e.peer.sct, ServerName: e.cfg.serverName(),
 		Optional: c != nil && !c.PKIX}})
-	return nil
 }
 
 // readChain takes the certificates, what stands beside them and the end entity's
@@ -159,7 +159,7 @@ func (e *Engine) endEntityKey(chain [][]byte) ([]byte, *attls.Error) {
 }
 
 // waitCertificateVerify takes the peer's CertificateVerify.
-type waitCertificateVerify struct{}
+type waitCertificateVerify struct{ by *attesting }
 
 func (waitCertificateVerify) name() string { return "WAIT_CV" }
 func (waitCertificateVerify) due() gate    { return gateCertificateVerify }
@@ -180,8 +180,8 @@ func (s waitCertificateVerify) receive(e *Engine, m *message.Raw) (state, *attls
 	peer := e.role.Peer()
 	e.peer.scheme = scheme
 	e.transcribe(m, peer)
-	if e.carriedInMessage(peer) != nil {
-		return waitAdded{}, nil
+	if s.by.inMessage() {
+		return waitAdded{s.by}, nil
 	}
 	return waitFinished{}, nil
 }

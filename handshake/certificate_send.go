@@ -125,14 +125,14 @@ func (proveEvidence) name() string { return "PROVE_EVIDENCE" }
 func (proveEvidence) due() gate    { return gateNow }
 
 func (s proveEvidence) step(e *Engine) (state, *attls.Error) {
-	slot, scheme := e.chosen(e.role)
-	if scheme == nil {
+	by := e.attesting(e.role)
+	if by == nil {
 		return proveCertificate{}, nil
 	}
-	if scheme.Credential == profile.KindX509 && e.own.credential == nil {
+	if by.scheme.Credential == profile.KindX509 && e.own.credential == nil {
 		return nil, nothingBeside()
 	}
-	return proveCertificate{}, e.askEvidence(slot, scheme)
+	return proveCertificate{by}, e.askEvidence(by)
 }
 
 func nothingBeside() *attls.Error {
@@ -141,7 +141,7 @@ func nothingBeside() *attls.Error {
 }
 
 // proveCertificate sends Certificate and asks for the signature over it.
-type proveCertificate struct{}
+type proveCertificate struct{ by *attesting }
 
 func (proveCertificate) name() string { return "PROVE_CERTIFICATE" }
 func (proveCertificate) due() gate    { return gateNow }
@@ -150,7 +150,7 @@ func (s proveCertificate) step(e *Engine) (state, *attls.Error) {
 	if err := e.takeEvidence(); err != nil {
 		return nil, err
 	}
-	if err := e.sendCertificate(); err != nil {
+	if err := e.sendCertificate(s.by); err != nil {
 		return nil, err
 	}
 	if e.own.spki == nil { // an empty Certificate is followed by Finished
@@ -159,23 +159,22 @@ func (s proveCertificate) step(e *Engine) (state, *attls.Error) {
 	var sum [maxHash]byte
 	e.ask(gateNow, &Wait{Kind: WaitSignature, Due: attls.KindCertificateVerify, Signature: &SignatureRequest{Role: e.role,
 		Scheme: e.own.scheme, Content: signedContent(e.role, e.transcript.sum(sum[:0])), Credential: e.own.credential}})
-	return proveSignature{}, nil
+	return proveSignature{s.by}, nil
 }
 
 // sendCertificate builds Certificate out of the credential and the payload.
-func (e *Engine) sendCertificate() *attls.Error {
+func (e *Engine) sendCertificate(by *attesting) *attls.Error {
 	m := &e.scratch.certificate
 	*m = message.Certificate{Context: e.nego.context}
-	_, scheme := e.chosen(e.role)
-	if scheme == nil {
+	if by == nil {
 		if e.own.credential != nil {
 			m.Entries = e.entries(&e.own)
 		}
 		return e.writeCertificate(m)
 	}
-	c, ok := e.profile().Credential(scheme.Credential)
-	if !ok {
-		return attls.Errorf(attls.Local, attls.FailInternal, "the profile has no credential %s", scheme.Credential)
+	c := by.credential
+	if c == nil {
+		return attls.Errorf(attls.Local, attls.FailInternal, "the profile has no credential %s", by.scheme.Credential)
 	}
 	if c.EmptyContext {
 		m.Context = nil
@@ -224,7 +223,7 @@ func (e *Engine) entries(own *ownCredential) []message.CertificateEntry {
 }
 
 // proveSignature sends CertificateVerify and what a profile puts after it.
-type proveSignature struct{}
+type proveSignature struct{ by *attesting }
 
 func (proveSignature) name() string { return "PROVE_SIGNATURE" }
 func (proveSignature) due() gate    { return gateNow }
@@ -244,8 +243,10 @@ func (s proveSignature) step(e *Engine) (state, *attls.Error) {
 	if err := e.write(m); err != nil {
 		return nil, err
 	}
-	if err := e.sendAdded(); err != nil {
-		return nil, err
+	if s.by.inMessage() {
+		if err := e.sendAdded(s.by.credential); err != nil {
+			return nil, err
+		}
 	}
 	return sendFinished{}, nil
 }

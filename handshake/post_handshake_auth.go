@@ -201,9 +201,11 @@ func (e *Engine) afterAnswer(w *waiting) *attls.Error {
 		}
 		return e.makeCertificate(a)
 	case WaitEvidence:
-		if err := e.takePayload(w.answer.Evidence, &a.own.proof); err != nil {
+		payload, err := e.takePayload(w.answer.Evidence)
+		if err != nil {
 			return err
 		}
+		a.own.proof.payload = payload
 		return e.makeCertificate(a)
 	case WaitSignature:
 		m := message.CertificateVerify{Scheme: a.own.scheme, Signature: w.answer.Signature}
@@ -287,10 +289,7 @@ func (e *Engine) answerCertificate(m *message.Raw) *attls.Error {
 		}
 		return nil
 	}
-	if err := e.readPayload(ct, e.credentialOf(&a.request), a.peer.proof); err != nil {
-		return err
-	}
-	return e.readChain(ct, a.peer)
+	return e.readCredential(ct, e.credentialOf(&a.request), a.peer)
 }
 
 // answerVerify checks the client's CertificateVerify.
