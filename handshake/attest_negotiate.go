@@ -184,8 +184,18 @@ func (e *Engine) attests(attester attls.Role, p *proof) (int, *profile.Scheme) {
 	switch {
 	case !p.later:
 		return e.chosen(attester)
-	case p.scheme == nil:
+	case p.by == nil:
 		return -1, nil
 	}
-	return p.slot, p.scheme
+	return p.by.slot, p.by.scheme
+}
+
+// attesting is how an end attests in the handshake.
+func (e *Engine) attesting(attester attls.Role) *attesting {
+	slot, scheme := e.chosen(attester)
+	if scheme == nil {
+		return nil
+	}
+	c, _ := e.profile().Credential(scheme.Credential)
+	return &attesting{slot, scheme, c}
 }

@@ -9,38 +9,6 @@ import (
 	"attls/negotiation"
 )
 
-// attesting is how one end attests in an authentication. It never changes, so
-// states and their forks share it; nil: the end does not attest.
-type attesting struct {
-	slot       int
-	scheme     *profile.Scheme
-	credential *profile.Credential // what the profile says of the scheme's kind
-}
-
-// attesting is how an end attests in the handshake.
-func (e *Engine) attesting(attester attls.Role) *attesting {
-	slot, scheme := e.chosen(attester)
-	if scheme == nil {
-		return nil
-	}
-	c, _ := e.profile().Credential(scheme.Credential)
-	return &attesting{slot, scheme, c}
-}
-
-// carrier is the credential in which the payload travels; nil: there is none.
-func (a *attesting) carrier() *profile.Credential {
-	if a == nil {
-		return nil
-	}
-	return a.credential
-}
-
-// inMessage reports whether the payload travels in an added message.
-func (a *attesting) inMessage() bool {
-	c := a.carrier()
-	return c != nil && c.Carrier == profile.CarrierMessage
-}
-
 func carrierName(c *profile.Credential) string {
 	switch c.Carrier {
 	case profile.CarrierExtension:

@@ -46,10 +46,9 @@ type proof struct {
 	verdict   *negotiation.Verdict // at the relying party
 	// Under which scheme an authentication after the handshake was made; the one
 	// of the handshake is what was chosen there.
-	later  bool
-	slot   int
-	scheme *profile.Scheme // nil: without attestation
-	nonce  []byte          // of the request, where it carries one
+	later bool
+	by    *attesting // nil: without attestation
+	nonce []byte     // of the request, where it carries one
 }
 
 // accepted reports whether a verdict accepts.
@@ -79,4 +78,26 @@ func (e *Engine) isKey(spki []byte, of *authenticated) bool {
 	}
 	own, ok := key.Key.(interface{ Equal(crypto.PublicKey) bool })
 	return ok && own.Equal(of.key.Key)
+}
+
+// attesting is how one end attests in an authentication. It never changes, so
+// states and their forks share it; nil: the end does not attest.
+type attesting struct {
+	slot       int
+	scheme     *profile.Scheme
+	credential *profile.Credential // what the profile says of the scheme's kind
+}
+
+// carrier is the credential in which the payload travels; nil: there is none.
+func (a *attesting) carrier() *profile.Credential {
+	if a == nil {
+		return nil
+	}
+	return a.credential
+}
+
+// inMessage reports whether the payload travels in an added message.
+func (a *attesting) inMessage() bool {
+	c := a.carrier()
+	return c != nil && c.Carrier == profile.CarrierMessage
 }

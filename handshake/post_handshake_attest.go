@@ -36,7 +36,7 @@ func (e *Engine) attestUnder(r *authRequest, chosen negotiation.Slots) {
 		return
 	}
 	if c, ok := p.Credential(s.Credential); ok && s.Credential == profile.KindX509 && c.Carrier == profile.CarrierExtension {
-		r.slot, r.scheme = slot, s
+		r.by = &attesting{slot, s, c}
 	}
 }
 
@@ -56,11 +56,11 @@ func (e *Engine) requestAttestation(r *authRequest) error {
 		}
 		e.attestUnder(r, chosen)
 	}
-	if r.scheme == nil {
+	if r.by == nil {
 		return nil
 	}
-	s := &p.Slots[r.slot]
-	if m := s.Nonce.Message; m != attls.KindNone && m != attls.KindCertificateRequest && e.att.fields.Nonces[r.slot] == nil {
+	s := &p.Slots[r.by.slot]
+	if m := s.Nonce.Message; m != attls.KindNone && m != attls.KindCertificateRequest && e.att.fields.Nonces[r.by.slot] == nil {
 		return attls.Errorf(attls.Local, attls.FailNonceSize, "the client attests with a nonce that travels in %s, and none was sent there in this handshake", s.NoncePath).By(p.ID)
 	}
 	return nil
@@ -68,14 +68,14 @@ func (e *Engine) requestAttestation(r *authRequest) error {
 
 // attestationOf adds what a server's request says of the client's attestation.
 func (e *Engine) attestationOf(r *authRequest) *attls.Error {
-	if r.scheme == nil {
+	if r.by == nil {
 		return nil
 	}
 	p := e.profile()
 	f := p.NewFields()
-	f.Nonces[r.slot] = r.nonce
-	if s := &p.Slots[r.slot]; !p.PostHandshake.ChoiceCarriedOver || r.nonce != nil && s.Nonce == s.Choice {
-		f.Choices[r.slot] = r.scheme // where the choice holds, said again beside the nonce
+	f.Nonces[r.by.slot] = r.nonce
+	if s := &p.Slots[r.by.slot]; !p.PostHandshake.ChoiceCarriedOver || r.nonce != nil && s.Nonce == s.Choice {
+		f.Choices[r.by.slot] = r.by.scheme // where the choice holds, said again beside the nonce
 	}
 	return e.addExtensions(attls.KindCertificateRequest, f)
 }
@@ -84,14 +84,14 @@ func (e *Engine) attestationOf(r *authRequest) *attls.Error {
 // request can be sent at once.
 func (e *Engine) askLaterNonce(r *authRequest) bool {
 	p := e.profile()
-	if r.scheme == nil || p.Slots[r.slot].Nonce.Message != attls.KindCertificateRequest {
+	if r.by == nil || p.Slots[r.by.slot].Nonce.Message != attls.KindCertificateRequest {
 		return false
 	}
 	if r.nonce = p.Rules.NonceFixed; r.nonce != nil {
 		return false
 	}
-	w := e.ask(gateNever, e.nonceWait(&p.Slots[r.slot]))
-	w.slot, w.after, w.auth = r.slot, true, &authAnswer{request: *r}
+	w := e.ask(gateNever, e.nonceWait(&p.Slots[r.by.slot]))
+	w.slot, w.after, w.auth = r.by.slot, true, &authAnswer{request: *r}
 	e.post.pending++
 	return true
 }
@@ -118,8 +118,8 @@ func (e *Engine) readLaterChoice(r *authRequest, l extensions.List) *attls.Error
 			return err
 		}
 	}
-	if e.attestUnder(r, chosen); r.scheme != nil {
-		r.nonce = f.Nonces[r.slot]
+	if e.attestUnder(r, chosen); r.by != nil {
+		r.nonce = f.Nonces[r.by.slot]
 	}
 	return nil
 }
@@ -142,26 +142,26 @@ func (e *Engine) askLaterEvidence(a *authAnswer) *attls.Error {
 	if a.own.credential == nil {
 		return nothingBeside()
 	}
-	r, err := e.evidenceRequest(binderInputs{e, a}, a.request.scheme)
+	r, err := e.evidenceRequest(binderInputs{e, a}, a.request.by.scheme)
 	if err != nil {
 		return err
 	}
 	w := e.ask(gateNever, &Wait{Kind: WaitEvidence, Due: attls.KindCertificate, Evidence: r})
-	w.slot, w.after, w.auth = a.request.slot, true, a
+	w.slot, w.after, w.auth = a.request.by.slot, true, a
 	return nil
 }
 
 // askLaterAppraisal asks our Appraiser for a verdict on the payload of an answer.
 func (e *Engine) askLaterAppraisal(a *authAnswer) *attls.Error {
-	if a.request.scheme == nil || a.peer.proof.payload == nil {
+	if a.request.by == nil || a.peer.proof.payload == nil {
 		return nil
 	}
-	r, err := e.appraisalRequest(binderInputs{e, a}, a.request.scheme)
+	r, err := e.appraisalRequest(binderInputs{e, a}, a.request.by.scheme)
 	if err != nil {
 		return e.letPass(err.In(attls.KindCertificate))
 	}
 	w := e.ask(gateNever, &Wait{Kind: WaitAppraisal, Due: attls.KindFinished, Appraisal: r})
-	w.slot, w.auth, w.peer = a.request.slot, a, a.peer
+	w.slot, w.auth, w.peer = a.request.by.slot, a, a.peer
 	if e.profile().Rules.Verdict != profile.BeforeNothing {
 		w.after = true
 		a.verdicts++
@@ -169,19 +169,10 @@ func (e *Engine) askLaterAppraisal(a *authAnswer) *attls.Error {
 	return nil
 }
 
-// credentialOf is the credential kind of the scheme of a request, or nil.
-func (e *Engine) credentialOf(r *authRequest) *profile.Credential {
-	if r.scheme == nil {
-		return nil
-	}
-	c, _ := e.profile().Credential(r.scheme.Credential)
-	return c
-}
-
 // keepProof lets a client that shows its key again keep what was said of this
 // key, unless it was to attest anew. What was said of another key does not count.
 func (e *Engine) keepProof(a *authAnswer) {
-	if a.request.scheme == nil && e.sameKey(e.peer.spki, a.peer.spki) {
+	if a.request.by == nil && e.sameKey(e.peer.spki, a.peer.spki) {
 		a.peer.proof, a.peer.kept = e.peer.proof, e.peer.kept
 	}
 }
@@ -193,14 +184,14 @@ func (e *Engine) checkLaterDemand(a *authAnswer) *attls.Error {
 		return err
 	}
 	p, of := e.profile(), a.peer
-	declined := len(of.chain) == 0 && a.request.scheme == nil // the client stays who it was
+	declined := len(of.chain) == 0 && a.request.by == nil // the client stays who it was
 	if !e.cfg.Policy.Demand || declined || of.kept != nil || of.proof.accepted() {
 		return nil
 	}
 	if p.Rules.Verdict == profile.BeforeNothing && of.proof.payload != nil {
 		return nil
 	}
-	if a.request.scheme == nil {
+	if a.request.by == nil {
 		if !e.obeys(rule.KeyAttested) {
 			return nil
 		}

@@ -162,7 +162,7 @@ func (e *Engine) nextRequest() *attls.Error {
 	}
 	a := e.startAnswer(r)
 	e.post.under = a
-	w := e.ask(gateNever, &Wait{Kind: WaitCredential, Due: attls.KindCertificate, Credential: e.credentialRequest(r.scheme != nil)})
+	w := e.ask(gateNever, &Wait{Kind: WaitCredential, Due: attls.KindCertificate, Credential: e.credentialRequest(r.by != nil)})
 	w.after, w.auth = true, a
 	return nil
 }
@@ -196,7 +196,7 @@ func (e *Engine) afterAnswer(w *waiting) *attls.Error {
 		}
 		a.own = own
 		a.request.shows(&a.own.proof)
-		if a.request.scheme != nil {
+		if a.request.by != nil {
 			return e.askLaterEvidence(a)
 		}
 		return e.makeCertificate(a)
@@ -221,7 +221,7 @@ func (e *Engine) makeCertificate(a *authAnswer) *attls.Error {
 	if a.own.credential != nil {
 		m.Entries = e.entries(&a.own)
 	}
-	if c := e.credentialOf(&a.request); c != nil {
+	if c := a.request.by.carrier(); c != nil {
 		if err := checkRoom(c, a.own.proof.payload); err != nil {
 			return err
 		}
@@ -250,7 +250,7 @@ func (e *Engine) sendAnswer(a *authAnswer) *attls.Error {
 		return err
 	}
 	if a.own.credential != nil {
-		if a.request.scheme == nil && e.sameKey(a.own.spki, e.own.spki) {
+		if a.request.by == nil && e.sameKey(a.own.spki, e.own.spki) {
 			a.own.proof = e.own.proof
 		}
 		e.own = a.own
@@ -279,7 +279,7 @@ func (e *Engine) answerCertificate(m *message.Raw) *attls.Error {
 	e.post.under, a.receiving = a, true
 	a.transcript.hash.Write(m.Bytes)
 	if len(ct.Entries) == 0 {
-		if a.request.scheme != nil && e.cfg.Policy.Demand {
+		if a.request.by != nil && e.cfg.Policy.Demand {
 			if err := e.attestationFailure(attls.FailMissing, "the client is to attest and sent no certificate"); err != nil {
 				return err
 			}
@@ -289,7 +289,7 @@ func (e *Engine) answerCertificate(m *message.Raw) *attls.Error {
 		}
 		return nil
 	}
-	return e.readCredential(ct, e.credentialOf(&a.request), a.peer)
+	return e.readCredential(ct, a.request.by.carrier(), a.peer)
 }
 
 // answerVerify checks the client's CertificateVerify.
@@ -329,7 +329,7 @@ func (e *Engine) answerFinished(a *authAnswer, m *message.Raw, secret *secret) *
 
 // askLaterVerdict asks for a verdict on the client's certificate.
 func (e *Engine) askLaterVerdict(a *authAnswer) {
-	c := e.credentialOf(&a.request)
+	c := a.request.by.carrier()
 	w := e.ask(gateNever, &Wait{Kind: WaitCertificateVerdict, Due: attls.KindFinished, Certificate: &CertificateVerdictRequest{
 		Peer: attls.RoleClient, Type: e.peerType(a.peer), Chain: a.peer.chain, OCSP: a.peer.ocsp, SCT: a.peer.sct,
 		Optional: c != nil && !c.PKIX}})

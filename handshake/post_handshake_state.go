@@ -1,7 +1,5 @@
 package handshake
 
-import "attls/extensions/profile"
-
 // maxRequests bounds the requests that are open at once. A client's request is
 // open until the answer is written.
 const maxRequests = 16
@@ -26,15 +24,14 @@ func (p *postAuthentication) reading() bool {
 // authRequest is a CertificateRequest.
 type authRequest struct {
 	context []byte
-	raw     []byte          // the whole message
-	slot    int             // of scheme
-	scheme  *profile.Scheme // the client attests under it; nil: it does not attest
-	nonce   []byte          // for that attestation, where a CertificateRequest carries it
+	raw     []byte     // the whole message
+	by      *attesting // how the client attests in its answer
+	nonce   []byte     // for that attestation, where a CertificateRequest carries it
 }
 
 // shows says under which scheme of a request the proof in its answer is made.
 func (r *authRequest) shows(p *proof) {
-	p.later, p.slot, p.scheme, p.nonce = true, r.slot, r.scheme, r.nonce
+	p.later, p.by, p.nonce = true, r.by, r.nonce
 }
 
 // authAnswer is an answer as it comes into being.
