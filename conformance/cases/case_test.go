@@ -81,3 +81,17 @@ func TestTLSFaults(t *testing.T) {
 		t.Error("what had to be taken was rejected, and nothing was noticed")
 	}
 }
+
+// TestARecordingOfAnEarlierVersionIsRepeated: it names its fault as that version did.
+func TestARecordingOfAnEarlierVersionIsRepeated(t *testing.T) {
+	r := scenario.Run(t.Context(), scenario.Scenario{Profile: "early-attestation-06", Fail: "choice-not-offered"}, scenario.Find(Find))
+	if r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	rec := r.Recording()
+	rec.Scenario.Fail = "choice_not_offered"
+	again, err := scenario.Replay(t.Context(), rec, scenario.Find(Find))
+	if err != nil || again.Scenario.Fail != "choice-not-offered" || CaseOf(&again).ID != "choice-not-offered" {
+		t.Errorf("%+v, %v", again.Scenario, err)
+	}
+}

@@ -299,3 +299,16 @@ func TestDeviations(t *testing.T) {
 		}
 	}
 }
+
+// TestADeviationIsFoundByAnIDOfAnEarlierVersion: in the list of an adapter, and in a scenario.
+func TestADeviationIsFoundByAnIDOfAnEarlierVersion(t *testing.T) {
+	list := deviations{takes("it does not look", "twice.client_hello", "offer-changed")}
+	for _, name := range []string{"twice-client-hello", "twice.client_hello", "offer_changed", "offer-changed"} {
+		if len(list.of(&scenario.Scenario{Fail: name})) != 1 {
+			t.Errorf("%s is not found", name)
+		}
+	}
+	if len(list.of(&scenario.Scenario{Fail: "twice-server-hello"})) != 0 {
+		t.Error("another fault is found")
+	}
+}

@@ -122,10 +122,10 @@ func (r *Report) Count(o Outcome) (n int) {
 	return n
 }
 
-// Counts counts the runs as runners of tests do. A deviation has passed: it is as
-// it is known to be.
+// Counts counts the runs as runners of tests do, which have no expected deviations: Count
+// tells of these, here and in the tables alike.
 func (r *Report) Counts() (passed, failed, skipped int) {
-	return r.Count(Passed) + r.Count(Deviation), r.Count(Failed), r.Count(Limit) + r.Count(Skipped)
+	return r.Count(Passed), r.Count(Failed), r.Count(Limit) + r.Count(Skipped)
 }
 
 // repeat is the command that repeats a run; empty where none is known.
@@ -136,15 +136,19 @@ func (r *Report) repeat(run *Run) string {
 	return strings.TrimSpace(r.Program + " " + run.Command)
 }
 
-// Line is the one line that runners of tests read. It says how many of those that passed
-// are expected deviations, as the tables do.
+// Line is the one line that runners of tests read. Expected deviations have not passed, as in
+// the tables.
 func (r *Report) Line() string {
 	passed, failed, skipped := r.Counts()
 	line := fmt.Sprintf("%d passed, %d failed, %d skipped", passed, failed, skipped)
-	if n := r.Count(Deviation); n > 0 {
-		line += fmt.Sprintf(" (expected deviations among those that passed: %d)", n)
+	switch n := r.Count(Deviation); n {
+	case 0:
+		return line
+	case 1:
+		return line + ", 1 expected deviation"
+	default:
+		return fmt.Sprintf("%s, %d expected deviations", line, n)
 	}
-	return line
 }
 
 // Write writes the report as JSON.

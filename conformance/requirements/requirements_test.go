@@ -189,8 +189,8 @@ func TestRules(t *testing.T) {
 		}
 		return true
 	})
-	if n == 0 || n != len(places) {
-		t.Errorf("%d rules and %d places", n, len(places))
+	if n == 0 || n != len(places) || n != len(rule.All()) {
+		t.Errorf("%d rules, %d places and %d in the list", n, len(places), len(rule.All()))
 	}
 }
 
