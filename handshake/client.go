@@ -132,6 +132,9 @@ func (e *Engine) writeClientHello(s *clientWaitServerHello) *attls.Error {
 			return b
 		})
 	}
+	if err := e.ext.fits(attls.KindClientHello); err != nil {
+		return err
+	}
 	m.Extensions = e.padded(m)
 	e.sent.Forget(attls.RoleClient, attls.KindClientHello) // a second one takes the place of the first
 	e.note(attls.RoleClient, attls.KindClientHello, m.Extensions)

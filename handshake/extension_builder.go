@@ -65,6 +65,19 @@ func (b *extensionBuilder) list(order []attls.ExtensionType) extensions.List {
 	return dst
 }
 
+// fits refuses extensions that are longer together than their message has room for:
+// each is within its bounds, and a Config may still have too many long ones.
+func (b *extensionBuilder) fits(k attls.MessageKind) *attls.Error {
+	n := 0
+	for _, x := range b.items {
+		n += 4 + x.end - x.start
+	}
+	if n > maxVector {
+		return attls.Errorf(attls.Local, attls.FailTooLarge, "%d octets; a message has room for %d", n, maxVector).Under("extensions").In(k).By("RFC 8446 4.2")
+	}
+	return nil
+}
+
 type builtExtension struct {
 	t          attls.ExtensionType
 	start, end int

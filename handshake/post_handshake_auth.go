@@ -62,6 +62,9 @@ func (e *Engine) sendRequestAgain(r authRequest) *attls.Error {
 	if err := e.attestationOf(&r); err != nil {
 		return err
 	}
+	if err := e.ext.fits(attls.KindCertificateRequest); err != nil {
+		return err
+	}
 	m := message.CertificateRequest{Context: r.context, Extensions: e.ext.list(e.cfg.ExtensionOrder)}
 	e.note(attls.RoleServer, attls.KindCertificateRequest, m.Extensions)
 	r.raw = m.Append(nil)

@@ -541,6 +541,9 @@ func (e *Engine) sendEncryptedExtensions() *attls.Error {
 		return err
 	}
 	m := &e.scratch.encrypted
+	if err := e.ext.fits(attls.KindEncryptedExtensions); err != nil {
+		return err
+	}
 	m.Extensions = e.ext.list(e.cfg.ExtensionOrder)
 	e.note(attls.RoleServer, attls.KindEncryptedExtensions, m.Extensions)
 	return e.write(m)
@@ -554,6 +557,9 @@ func (e *Engine) sendRequest() *attls.Error {
 	e.nego.requested = true
 	e.requestExtensions()
 	if err := e.profileExtensions(attls.KindCertificateRequest); err != nil {
+		return err
+	}
+	if err := e.ext.fits(attls.KindCertificateRequest); err != nil {
 		return err
 	}
 	m := message.CertificateRequest{Extensions: e.ext.list(e.cfg.ExtensionOrder)}

@@ -29,8 +29,8 @@ func TestWhatIsWrittenIsReadAgain(t *testing.T) {
 	w.Close(outer)
 	w.Zeros(2)
 	want := "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x01\x00octets\x03one\x00\x03two\x00\x00\x06\x00\x01a\x02bc\x00\x00"
-	if got := string(w.Bytes()); got != want || w.Len() != len(want) || w.Overlong() {
-		t.Fatalf("%q, %d octets, overlong %v\nwant %q", got, w.Len(), w.Overlong(), want)
+	if got := string(w.Bytes()); got != want || w.Len() != len(want) {
+		t.Fatalf("%q, %d octets\nwant %q", got, w.Len(), want)
 	}
 
 	r := NewReader(w.Bytes(), 0)
@@ -166,23 +166,22 @@ func TestVectorsAreNotNestedWithoutBound(t *testing.T) {
 	}
 }
 
-func TestAVectorThatIsTooLongIsNoticed(t *testing.T) {
-	for width, most := range map[int]int{1: 255, 2: 65535} {
+func TestTheLongestVectorFitsItsLength(t *testing.T) {
+	for width, most := range map[int]int{1: 255, 2: 65535, 3: 1<<24 - 1} {
 		if Max(width) != most {
 			t.Errorf("a length of %d octets announces %d at most", width, Max(width))
 		}
-		for _, n := range []int{most, most + 1} {
-			var vector, marked Writer
-			vector.Vector(width, make([]byte, n))
-			m := marked.Open(width)
-			marked.Zeros(n)
-			marked.Close(m)
-			if !bytes.Equal(vector.Bytes(), marked.Bytes()) {
-				t.Errorf("%d octets in one piece and by marks differ", n)
-			}
-			if over := n > most; vector.Overlong() != over || marked.Overlong() != over {
-				t.Errorf("%d octets after a length of %d: overlong %v and %v", n, width, vector.Overlong(), marked.Overlong())
-			}
+		var vector, marked Writer
+		vector.Vector(width, make([]byte, most))
+		m := marked.Open(width)
+		marked.Zeros(most)
+		marked.Close(m)
+		if !bytes.Equal(vector.Bytes(), marked.Bytes()) {
+			t.Errorf("%d octets in one piece and by marks differ", most)
+		}
+		r := NewReader(vector.Bytes(), 0)
+		if got := len(r.Vector("", width, 0, most)); got != most || r.End() != nil {
+			t.Errorf("%d octets of %d are read: %v", got, most, r.Err())
 		}
 	}
 }

@@ -2,11 +2,9 @@ package wire
 
 import "encoding/binary"
 
-// Writer appends octets. The zero value is empty.
-type Writer struct {
-	b        []byte
-	overlong bool
-}
+// Writer appends octets. The zero value is empty. It is for its user to know that a
+// vector has no more octets than its length can say (Max).
+type Writer struct{ b []byte }
 
 // Append returns a Writer that appends to b.
 func Append(b []byte) Writer { return Writer{b: b} }
@@ -19,10 +17,6 @@ func (w *Writer) Len() int { return len(w.b) }
 
 // Truncate goes back to n octets.
 func (w *Writer) Truncate(n int) { w.b = w.b[:n] }
-
-// Overlong reports whether a vector had more octets than its length can say. What
-// was written then cannot be read, and is not to be sent.
-func (w *Writer) Overlong() bool { return w.overlong }
 
 // Uint8 appends a number of one octet.
 func (w *Writer) Uint8(v uint8) { w.b = append(w.b, v) }
@@ -71,7 +65,6 @@ func (w *Writer) Text(width int, v string) {
 }
 
 func (w *Writer) length(width, n int) {
-	w.overlong = w.overlong || n > Max(width)
 	switch width {
 	case 1:
 		w.Uint8(uint8(n))
@@ -95,7 +88,6 @@ func (w *Writer) Open(width int) Mark {
 // Close ends a vector.
 func (w *Writer) Close(m Mark) {
 	n := len(w.b) - m.at - m.width
-	w.overlong = w.overlong || n > Max(m.width)
 	field := Writer{b: w.b[:m.at]}
 	field.length(m.width, n)
 }
