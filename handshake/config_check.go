@@ -1,7 +1,6 @@
 package handshake
 
 import (
-	"reflect"
 	"slices"
 	"time"
 
@@ -21,18 +20,6 @@ const (
 	// minRotate bounds how many keys TicketKeys has to keep.
 	minRotate = time.Minute
 )
-
-// isNil reports whether an interface holds nothing, or a pointer, function or map that is nil.
-func isNil(v any) bool {
-	if v == nil {
-		return true
-	}
-	switch r := reflect.ValueOf(v); r.Kind() {
-	case reflect.Pointer, reflect.Func, reflect.Map:
-		return r.IsNil()
-	}
-	return false
-}
 
 // onlyNil reports whether an interface was set to a pointer that is nil.
 func onlyNil(v any) bool { return v != nil && isNil(v) }

@@ -67,3 +67,19 @@ func (c *Conn) freeze(d direction, t time.Time) {
 	c.latest[d] = t
 	c.apply(d)
 }
+
+// SetDeadline sets both deadlines; see SetReadDeadline and SetWriteDeadline.
+// Once the connection has failed or is being closed, deadlines change nothing.
+func (c *Conn) SetDeadline(t time.Time) error {
+	if err := c.ask(reads, t); err != nil {
+		return err
+	}
+	return c.ask(writes, t)
+}
+
+// SetReadDeadline bounds Reads. A Read that ran into it can be repeated.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.ask(reads, t) }
+
+// SetWriteDeadline bounds Writes. After a Write that ran into it, the state of
+// the stream is unknown and every further Write fails.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.ask(writes, t) }

@@ -4,44 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"os"
 	"time"
 
 	"attls"
 )
-
-const (
-	handshakeRead = 4096
-	// maxHeld is how many octets are taken in while an answer is outstanding.
-	maxHeld = 1 << 17
-	// hurry bounds the time for the alert when the caller's time is over.
-	hurry = 200 * time.Millisecond
-)
-
-// received is the result of one Read.
-type received struct {
-	n   int
-	err error
-}
-
-// pump reads for the handshake, which meanwhile writes or waits for answers.
-type pump struct {
-	requests chan []byte
-	results  chan received
-	busy     bool
-}
-
-func startPump(nc net.Conn) *pump {
-	p := &pump{requests: make(chan []byte), results: make(chan received, 1)}
-	go func() {
-		for b := range p.requests {
-			n, err := nc.Read(b)
-			p.results <- received{n, err}
-		}
-	}()
-	return p
-}
 
 // shake is one run of the handshake.
 type shake struct {
@@ -182,15 +149,6 @@ func (h *shake) ask(w *Wait) {
 		}
 		wake()
 	}()
-}
-
-// settle hands an answer to the engine. The caller holds c.mu.
-func (c *Conn) settle(w *Wait, a Answer, err *attls.Error) {
-	if err != nil {
-		c.engine.Fail(w.ID, err)
-	} else {
-		c.engine.Answer(w.ID, a)
-	}
 }
 
 // read lets the pump read more, unless too much waits for an answer already.
@@ -355,4 +313,43 @@ func (h *shake) fail(failure *attls.Error) error {
 	c.writeOutput()
 	c.closeWriteSide()
 	return failure
+}
+
+// SetEarlyData gives a client data to send as early data, if a session allows
+// it; call it before the handshake. It is sent whole or not at all, and what
+// became of it State tells after the handshake: unless it was accepted, it is
+// for the caller to send again. Early data can be replayed by an attacker.
+//
+// A server's Conn hands early data to Read after the handshake is complete, as
+// if it had come then.
+func (c *Conn) SetEarlyData(b []byte) { c.early = b }
+
+// writeEarly sends the early data once that may be. The caller holds c.mu.
+func (c *Conn) writeEarly() {
+	if n := len(c.early); n > 0 && n <= c.engine.EarlyDataLeft() {
+		c.engine.Write(c.early) // an error is the engine's own
+	}
+}
+
+// Handshake is HandshakeContext without a bound in time.
+func (c *Conn) Handshake() error { return c.HandshakeContext(context.Background()) }
+
+// HandshakeContext runs the handshake unless it has been run. Read and Write
+// call it; only a context for it needs an explicit call. When the context ends
+// first, the connection is over.
+func (c *Conn) HandshakeContext(ctx context.Context) error {
+	if c.complete.Load() {
+		return nil
+	}
+	defer c.keepTickets()
+	c.shaking.Lock()
+	defer c.shaking.Unlock()
+	if c.err != nil || c.complete.Load() {
+		return c.err
+	}
+	c.err = c.handshake(ctx)
+	if c.err == nil {
+		c.complete.Store(true)
+	}
+	return c.err
 }

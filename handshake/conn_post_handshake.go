@@ -1,49 +1,5 @@
 package handshake
 
-import (
-	"attls"
-)
-
-// SetEarlyData gives a client data to send as early data, if a session allows
-// it; call it before the handshake. It is sent whole or not at all, and what
-// became of it State tells after the handshake: unless it was accepted, it is
-// for the caller to send again. Early data can be replayed by an attacker.
-//
-// A server's Conn hands early data to Read after the handshake is complete, as
-// if it had come then.
-func (c *Conn) SetEarlyData(b []byte) { c.early = b }
-
-// writeEarly sends the early data once that may be. The caller holds c.mu.
-func (c *Conn) writeEarly() {
-	if n := len(c.early); n > 0 && n <= c.engine.EarlyDataLeft() {
-		c.engine.Write(c.early) // an error is the engine's own
-	}
-}
-
-// keep takes a ticket in for keepTickets. The caller holds c.mu.
-func (c *Conn) keep(s *Session) {
-	if s != nil && c.answerer.ClientSessions != nil {
-		c.tickets = append(c.tickets, s)
-		c.arrived.Store(true)
-	}
-}
-
-// keepTickets hands the tickets that have arrived to ClientSessions, whose
-// callback may call the Conn.
-func (c *Conn) keepTickets() {
-	if !c.arrived.Load() {
-		return
-	}
-	c.mu.Lock()
-	tickets := c.tickets
-	c.tickets = nil
-	c.arrived.Store(false)
-	c.mu.Unlock()
-	for _, s := range tickets {
-		c.answerer.ClientSessions.Put(s)
-	}
-}
-
 // RequestAuthentication asks the client for a certificate (RFC 8446 section
 // 4.6.2). The answer arrives while Read runs; State then shows the chain. Where the
 // profile puts a nonce into the request, the source of nonces is asked first.
@@ -94,39 +50,21 @@ func (c *Conn) IssueTicket() error {
 	return err
 }
 
-// post hands a message to the engine.
-func (c *Conn) post(ev Event) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.engine.HandlePost(ev); err != nil {
-		return err
-	}
-	c.askLater()
-	return nil
+// Export is TLS-Exporter; see Engine.Export.
+func (c *Conn) Export(label string, context []byte, length int) ([]byte, error) {
+	return c.export(func(e *Engine) ([]byte, error) { return e.Export(label, context, length) })
 }
 
-// askLater lets the engine's waits be answered without holding up Read, and
-// keeps the tickets that arrived. The caller holds c.mu.
-func (c *Conn) askLater() {
-	for ev, ok := c.engine.Next(); ok; ev, ok = c.engine.Next() {
-		switch ev.Kind {
-		case EventTicket:
-			c.keep(ev.Session)
-		case EventWait:
-			c.expect()
-			life := c.lifetime()
-			go func() {
-				answer, err := c.answerer.Answer(life, ev.Wait)
-				c.settleLate(ev.Wait, answer, err)
-			}()
-		}
-	}
+// ExportNamed uses an exporter of the profile; see Engine.ExportNamed.
+func (c *Conn) ExportNamed(exporter, label string, context []byte, length int) ([]byte, error) {
+	return c.export(func(e *Engine) ([]byte, error) { return e.ExportNamed(exporter, label, context, length) })
 }
 
-// flights hands what the engine has made since the handshake to the Writer,
-// whose lock the caller holds.
-func (c *Conn) flights() *attls.Error {
+func (c *Conn) export(f func(*Engine) ([]byte, error)) ([]byte, error) {
+	if err := c.Handshake(); err != nil {
+		return nil, err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.engine.SendFlights()
+	return f(c.engine)
 }

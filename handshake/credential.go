@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
+	"reflect"
 
 	"attls"
 	"attls/internal/provider"
@@ -104,4 +105,16 @@ func ParseCertificate(der []byte) (*x509.Certificate, error) {
 		cert.PublicKey, cert.PublicKeyAlgorithm = pub, x509.RSA
 	}
 	return cert, nil
+}
+
+// isNil reports whether an interface holds nothing, or a pointer, function or map that is nil.
+func isNil(v any) bool {
+	if v == nil {
+		return true
+	}
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Pointer, reflect.Func, reflect.Map:
+		return r.IsNil()
+	}
+	return false
 }

@@ -1,0 +1,128 @@
+package handshake
+
+import (
+	"context"
+	"net"
+
+	"attls"
+)
+
+// Settled waits until the verdicts that block nothing are there; they are then
+// in ConnectionState. It returns early, with the reason, when the connection has
+// failed, with net.ErrClosed when Close did not wait for a verdict, and when the
+// context ends.
+func (c *Conn) Settled(ctx context.Context) error {
+	c.mu.Lock()
+	late, settled := c.late > 0 && c.dead.Load() == nil, c.settled
+	if late && c.broken == nil {
+		c.broken = make(chan struct{})
+	}
+	broken := c.broken
+	c.mu.Unlock()
+	if late {
+		select {
+		case <-settled:
+		case <-broken:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.dead.Load(); err != nil {
+		return err
+	}
+	if c.dropped {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// expect counts an answer that blocks nothing. The caller holds c.mu.
+func (c *Conn) expect() {
+	if c.late == 0 {
+		c.settled = make(chan struct{})
+	}
+	c.late++
+}
+
+// settleLate takes an answer that blocks nothing and goes on with what the
+// engine makes of it.
+func (c *Conn) settleLate(w *Wait, a Answer, failure *attls.Error) {
+	c.mu.Lock()
+	if !c.over {
+		c.settle(w, a, failure)
+	} else if c.dead.Load() == nil {
+		c.dropped = true
+	}
+	established, first := c.reader != nil, false
+	var reason *attls.Error
+	if established {
+		c.askLater()
+		defer c.keepTickets()
+		if err := c.engine.Err(); err != nil {
+			reason, first = c.failed(err)
+		}
+	}
+	if c.late--; c.late == 0 {
+		close(c.settled)
+	}
+	c.mu.Unlock()
+	switch {
+	case first:
+		c.tell(reason)
+	case established:
+		c.sendLater()
+	}
+}
+
+// askLater lets the engine's waits be answered without holding up Read, and
+// keeps the tickets that arrived. The caller holds c.mu.
+func (c *Conn) askLater() {
+	for ev, ok := c.engine.Next(); ok; ev, ok = c.engine.Next() {
+		switch ev.Kind {
+		case EventTicket:
+			c.keep(ev.Session)
+		case EventWait:
+			c.expect()
+			life := c.lifetime()
+			go func() {
+				answer, err := c.answerer.Answer(life, ev.Wait)
+				c.settleLate(ev.Wait, answer, err)
+			}()
+		}
+	}
+}
+
+// keep takes a ticket in for keepTickets. The caller holds c.mu.
+func (c *Conn) keep(s *Session) {
+	if s != nil && c.answerer.ClientSessions != nil {
+		c.tickets = append(c.tickets, s)
+		c.arrived.Store(true)
+	}
+}
+
+// keepTickets hands the tickets that have arrived to ClientSessions, whose
+// callback may call the Conn.
+func (c *Conn) keepTickets() {
+	if !c.arrived.Load() {
+		return
+	}
+	c.mu.Lock()
+	tickets := c.tickets
+	c.tickets = nil
+	c.arrived.Store(false)
+	c.mu.Unlock()
+	for _, s := range tickets {
+		c.answerer.ClientSessions.Put(s)
+	}
+}
+
+// settle hands an answer to the engine. The caller holds c.mu.
+func (c *Conn) settle(w *Wait, a Answer, err *attls.Error) {
+	if err != nil {
+		c.engine.Fail(w.ID, err)
+	} else {
+		c.engine.Answer(w.ID, a)
+	}
+}

@@ -1,0 +1,110 @@
+package handshake
+
+import (
+	"net"
+	"time"
+
+	"attls"
+)
+
+// Write writes application data, in as many records as it needs.
+func (c *Conn) Write(b []byte) (int, error) {
+	if c.calls.Add(2)&1 != 0 {
+		c.calls.Add(-2)
+		return 0, net.ErrClosed
+	}
+	defer c.calls.Add(-2)
+	if err := c.Handshake(); err != nil {
+		return 0, err
+	}
+	c.writer.Lock()
+	defer c.writer.Unlock()
+	n := 0
+	for n < len(b) {
+		chunk := b[n:min(len(b), n+writeChunk)]
+		if err := c.sendData(chunk); err != nil {
+			return n, err
+		}
+		n += len(chunk)
+	}
+	return n, nil
+}
+
+// sendData protects and sends data. The caller holds the Writer's lock.
+func (c *Conn) sendData(b []byte) error {
+	if err := c.writable(); err != nil {
+		return err
+	}
+	if err := c.writer.Write(b); err != nil {
+		return err
+	}
+	return c.flush()
+}
+
+// KeyUpdate changes the key that this end sends with and, on request, asks the
+// peer to do the same (RFC 8446 section 4.6.3).
+func (c *Conn) KeyUpdate(request bool) error {
+	if err := c.Handshake(); err != nil {
+		return err
+	}
+	c.writer.Lock()
+	defer c.writer.Unlock()
+	return c.send(func() *attls.Error { return c.writer.KeyUpdate(request) })
+}
+
+// CloseWrite sends close_notify: this end writes no more and can read on (RFC
+// 8446 section 6.1). The net.Conn stays open. Answers that are ready go before it;
+// who wants to wait for those that are not calls Settled first.
+func (c *Conn) CloseWrite() error {
+	if !c.complete.Load() {
+		return attls.Errorf(attls.Local, attls.FailConfiguration, "CloseWrite before the handshake is complete")
+	}
+	c.writer.Lock()
+	defer c.writer.Unlock()
+	return c.send(func() *attls.Error {
+		if !c.writer.closed { // the goroutine that sends them may not have run yet
+			if err := c.sendReady(); err != nil {
+				return err
+			}
+		}
+		return c.writer.CloseNotify()
+	})
+}
+
+// Close sends close_notify, unless a Write is under way or the connection has
+// failed, and closes the net.Conn. After a failure it waits up to a second for
+// the peer to take note of the alert, which a reset would destroy.
+func (c *Conn) Close() error {
+	for {
+		calls := c.calls.Load()
+		if calls&1 != 0 {
+			return net.ErrClosed
+		}
+		if !c.calls.CompareAndSwap(calls, calls|1) {
+			continue
+		}
+		defer func() {
+			c.mu.Lock()
+			c.end()
+			c.mu.Unlock()
+		}()
+		if drained := c.drained.Load(); drained != nil {
+			timer := time.NewTimer(lingerTimeout)
+			defer timer.Stop()
+			select {
+			case <-*drained:
+			case <-timer.C:
+			}
+			return c.nc.Close()
+		}
+		var notify error
+		if calls == 0 && c.complete.Load() && c.dead.Load() == nil {
+			c.freeze(writes, time.Now().Add(alertTimeout))
+			notify = c.CloseWrite()
+		}
+		if err := c.nc.Close(); err != nil {
+			return err
+		}
+		return notify
+	}
+}
