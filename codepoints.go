@@ -3,6 +3,7 @@ package attls
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Role is one of the two ends of a connection.
@@ -477,20 +478,27 @@ func Grease(v uint16) bool { return v&0x0f0f == 0x0a0a && v>>8 == v&0xff }
 
 func number(what string, v uint64) string { return what + " " + strconv.FormatUint(v, 10) }
 
-// GroupByName finds a group by its IANA name.
+// GroupByName finds a group by its IANA name, in any case, with - or _.
 func GroupByName(name string) (NamedGroup, bool) { return byName(groupNames, name) }
 
-// SuiteByName finds a cipher suite by its IANA name.
+// SuiteByName finds a cipher suite by its IANA name, in any case, with - or _.
 func SuiteByName(name string) (CipherSuite, bool) { return byName(suiteNames, name) }
 
-// SignatureSchemeByName finds a signature scheme by its IANA name.
+// SignatureSchemeByName finds a signature scheme by its IANA name, in any case, with - or _.
 func SignatureSchemeByName(name string) (SignatureScheme, bool) { return byName(signatureNames, name) }
 
+// byName finds a name as it is written, or else in another case or with - for _.
 func byName[T comparable](names map[T]string, name string) (t T, ok bool) {
+	plain := plainName(name)
 	for v, n := range names {
 		if n == name {
 			return v, true
 		}
+		if plainName(n) == plain {
+			t, ok = v, true
+		}
 	}
-	return t, false
+	return t, ok
 }
+
+func plainName(name string) string { return strings.ReplaceAll(strings.ToLower(name), "-", "_") }

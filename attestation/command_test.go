@@ -253,7 +253,7 @@ func TestServeRefuses(t *testing.T) {
 		`{"action":"attest"}`:   "no scheme",
 		`{"action":"attest","scheme":{"model":"evidence"}}`:                                                       "content_format or a media_type",
 		`{"action":"attest","scheme":{"model":"evidence","content_format":263,"media_type":"a/b"}}`:               "content_format or a media_type",
-		`{"action":"attest","scheme":{"model":"passport"}}`:                                                       `scheme.model is "passport"`,
+		`{"action":"attest","scheme":{"model":"license"}}`:                                                        `scheme.model is "license"`,
 		`{"action":"attest","attester":"verifier","scheme":{"model":"evidence","content_format":263}}`:            `attester is "verifier"`,
 		`{"action":"appraise","fit":"loose","scheme":{"model":"evidence","content_format":263}}`:                  `fit is "loose"`,
 		`{"action":"appraise","match":"loose","scheme":{"model":"evidence","content_format":263}}`:                `match is "loose"`,

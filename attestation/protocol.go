@@ -190,8 +190,15 @@ func (s *SchemeJSON) scheme() (out negotiation.Scheme, err error) {
 	if s == nil {
 		return out, errors.New("the request has no scheme")
 	}
-	model, err1 := named[profile.Model]("scheme.model", modelNames, s.Model)
-	credential, err2 := named[profile.CredentialKind]("scheme.credential", kindNames, s.Credential)
+	model, ok := profile.ParseModel(s.Model)
+	var err1, err2 error
+	if !ok {
+		model, err1 = named[profile.Model]("scheme.model", modelNames, s.Model)
+	}
+	credential, ok := profile.ParseCredentialKind(s.Credential)
+	if !ok {
+		credential, err2 = named[profile.CredentialKind]("scheme.credential", kindNames, s.Credential)
+	}
 	out = negotiation.Scheme{Model: model, Credential: credential, Verifier: s.Verifier, Format: profile.Format{MediaType: s.MediaType}}
 	if s.ContentFormat != nil {
 		out.Format.ContentFormat = *s.ContentFormat

@@ -167,29 +167,23 @@ func (s *Scenario) Injected() string {
 
 // ParseModel reads Scenario.Model.
 func ParseModel(name string) (profile.Model, error) {
-	switch name {
-	case claims.ModelEvidence:
-		return profile.ModelEvidence, nil
-	case claims.ModelResults:
-		return profile.ModelResults, nil
+	if m, ok := profile.ParseModel(name); ok {
+		return m, nil
 	}
-	return 0, fmt.Errorf("model %q: it is evidence or results", name)
+	return 0, fmt.Errorf("model %q: it is evidence (background-check) or results (passport)", name)
 }
 
 // ParseCredential reads Scenario.Credential.
 func ParseCredential(name string) (profile.CredentialKind, error) {
-	switch name {
-	case claims.CredentialAttestation:
-		return profile.KindAlone, nil
-	case claims.CredentialX509:
-		return profile.KindX509, nil
+	if k, ok := profile.ParseCredentialKind(name); ok {
+		return k, nil
 	}
 	return 0, fmt.Errorf("credential %q: it is attestation or x509", name)
 }
 
 // ParseAttesters reads Scenario.Attester.
 func ParseAttesters(name string) (Attesters, error) {
-	switch a := Attesters(name); a {
+	switch a := Attesters(strings.ToLower(name)); a {
 	case AttestNone, AttestClient, AttestServer, AttestBoth:
 		return a, nil
 	}
@@ -296,6 +290,7 @@ func Default(p *profile.Profile) (Combination, bool) {
 // Complete fills what the scenario leaves open with the first combination that
 // the profile allows, and refuses one that it forbids.
 func (s *Scenario) Complete(p *profile.Profile) error {
+	s.respell()
 	if p == nil {
 		s.Attester, s.Model, s.Credential = AttestNone, "", ""
 		return nil
@@ -321,6 +316,19 @@ func (s *Scenario) Complete(p *profile.Profile) error {
 		return fmt.Errorf("no attester, model or credential is called %q, %q, %q", s.Attester, s.Model, s.Credential)
 	}
 	return &ForbiddenError{Reason: first}
+}
+
+// respell gives model, credential and attester the names that claims have.
+func (s *Scenario) respell() {
+	if m, ok := profile.ParseModel(s.Model); ok {
+		s.Model = m.String()
+	}
+	if k, ok := profile.ParseCredentialKind(s.Credential); ok {
+		s.Credential = claims.CredentialName(k)
+	}
+	if a, err := ParseAttesters(string(s.Attester)); err == nil {
+		s.Attester = a
+	}
 }
 
 // ForbiddenError says that a profile does not allow a combination.

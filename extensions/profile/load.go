@@ -88,6 +88,7 @@ func source(name string) (file string, src []byte, err error) {
 			id = n
 		}
 	}
+	id = canonical(id, names)
 	if !slices.Contains(names, id) {
 		if s := schema.Nearest(name, names); s != "" {
 			return name, nil, fmt.Errorf("no profile is named %q; did you mean %s?", name, s)
@@ -131,6 +132,7 @@ func parseChain(file string, src []byte, below []string) (*value, schema.Problem
 	if e := doc.entry("types"); e != nil && e.value.form == formScalar {
 		e.value = &value{form: formTypes, pos: e.value.pos, items: []*value{e.value}}
 	}
+	root.respell(doc)
 	base := doc.get("base")
 	if base == nil {
 		return doc, problems
