@@ -44,7 +44,7 @@ func (l List) Get(t attls.ExtensionType) ([]byte, bool) {
 
 // ParseList appends to dst the extensions of a vector whose contents (without
 // its length) are b and begin at the given offset of the message body. A type
-// that stands twice is an error (RFC 8446 section 4.2).
+// that appears twice is an error (RFC 8446 section 4.2).
 func ParseList(dst List, b []byte, offset int) (List, *attls.Error) {
 	if dst == nil && len(b) > 0 {
 		dst = make(List, 0, 12) // enough for most messages

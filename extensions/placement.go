@@ -22,7 +22,7 @@ const (
 	EntriesFirst         // the end-entity entry only
 )
 
-// Placement is one message in which an extension may stand.
+// Placement is one message in which an extension may appear.
 type Placement struct {
 	Message attls.MessageKind
 	// OfferedBy is indexed by the role of the sender: any of the offers, sent by
@@ -51,7 +51,7 @@ func (r *Row) In(k attls.MessageKind) *Placement {
 	return nil
 }
 
-// Table says which extension may stand where. It is immutable.
+// Table says which extension may appear where. It is immutable.
 type Table struct {
 	rows map[attls.ExtensionType]*Row
 	off  rule.Rule // not enforced
@@ -188,7 +188,7 @@ func response(k attls.MessageKind) bool {
 }
 
 // Check is the receiver's one gate for the extensions of a message: may each
-// stand there, and was each answer asked for. entry is the index of the
+// be there, and was each answer asked for. entry is the index of the
 // CertificateEntry and 0 elsewhere.
 func (t *Table) Check(kind attls.MessageKind, sender attls.Role, entry int, postHandshake bool, l List, s *Sent) *attls.Error {
 	for i := range l {
@@ -243,10 +243,10 @@ func (t *Table) checkOne(kind attls.MessageKind, sender attls.Role, entry int, p
 		return nil
 	}
 	if p == nil || postHandshake && !p.PostHandshake {
-		return attls.Errorf(attls.Violation, attls.FailWrongMessage, "must not stand in this message").By("RFC 8446 4.2")
+		return attls.Errorf(attls.Violation, attls.FailWrongMessage, "must not appear in this message").By("RFC 8446 4.2")
 	}
 	if p.Entries == EntriesFirst && entry > 0 {
-		return attls.Errorf(attls.Violation, attls.FailMisplaced, "stands in CertificateEntry %d; it belongs to the first", entry)
+		return attls.Errorf(attls.Violation, attls.FailMisplaced, "is in CertificateEntry %d; it belongs in the first", entry)
 	}
 	if p.Unsolicited || len(p.OfferedBy[sender]) == 0 {
 		return nil

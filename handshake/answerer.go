@@ -46,8 +46,8 @@ type Answerer struct {
 	// the octets that it sends then depend on nothing but what it received and was
 	// answered, and a run can be repeated.
 	Sequential bool
-	// Around, when set, stands between the engine and every answer: it may take
-	// down what next answers, change it, or answer itself. It may be called
+	// Around, when set, is called for every answer: it may record
+	// what next answers, change it, or answer itself. It may be called
 	// concurrently.
 	Around func(ctx context.Context, w *Wait, next AnswerFunc) (Answer, *attls.Error)
 }

@@ -171,7 +171,7 @@ func (e *Engine) readPayload(ct *message.Certificate, c *profile.Credential) (pa
 	switch c.Carrier {
 	case profile.CarrierCertData:
 		if c.Entries == extensions.EntriesFirst && len(ct.Entries) != 1 {
-			if err := e.attestationFailure(attls.FailMisplaced, "%d entries; the payload stands in exactly one", len(ct.Entries)); err != nil {
+			if err := e.attestationFailure(attls.FailMisplaced, "%d entries; the payload is in exactly one", len(ct.Entries)); err != nil {
 				return nil, err.Under("certificate_list")
 			}
 		}

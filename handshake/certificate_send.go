@@ -137,7 +137,7 @@ func (s proveEvidence) step(e *Engine) (state, *attls.Error) {
 
 func nothingBeside() *attls.Error {
 	return attls.Errorf(attls.Local, attls.FailAttesterUnavailable,
-		"the scheme goes beside an X.509 certificate, and there is none that the peer accepts")
+		"the scheme needs an X.509 certificate, and there is none that the peer accepts")
 }
 
 // proveCertificate sends Certificate and asks for the signature over it.

@@ -265,7 +265,7 @@ func (s clientWaitServerHello) share(e *Engine, m *message.Raw, a *answers) (sta
 		e.transcribe(m, attls.RoleServer)
 		return clientWaitEncryptedExtensions{}, e.helloKeys(shared)
 	}
-	return illegal("4.2.8", "%v is no group that a share was sent for", theirs.Group)
+	return illegal("4.2.8", "no share was sent for the group %v", theirs.Group)
 }
 
 // checkServerVersion tells TLS 1.2 servers and downgrades apart (RFC 8446

@@ -17,7 +17,7 @@ import (
 	"attls/record"
 )
 
-// ClientAuthentication is a server's wish for a client's certificate.
+// ClientAuthentication says whether a server asks for a client's certificate.
 type ClientAuthentication uint8
 
 const (
@@ -99,7 +99,7 @@ type Config struct {
 	// themselves.
 	ServerCertificateTypes, ClientCertificateTypes []attls.CertificateType
 	// RequestOCSP and RequestSCT ask the peer for an OCSP response and for signed
-	// certificate timestamps beside its certificate.
+	// certificate timestamps with its certificate.
 	RequestOCSP, RequestSCT bool
 	// RequestTickets is how many tickets a client asks for (RFC 9149): after a full
 	// handshake, and after one that resumes a session. A server issues no more than a
@@ -148,7 +148,7 @@ type Config struct {
 	// extension of such a type into the tickets of a server.
 	GREASE bool
 	// ExtensionOrder lists extension types in the order in which they are to
-	// stand in every message that this end sends; others follow.
+	// appear in every message that this end sends; others follow.
 	ExtensionOrder []attls.ExtensionType
 	// ExtraExtensions are sent as they are, by a client in ClientHello and by a
 	// server in EncryptedExtensions. One of a type that the engine sends itself
@@ -181,16 +181,16 @@ type Config struct {
 	// Policy says what this end can attest with and have appraised.
 	Policy negotiation.Policy
 	// CanAuthenticate says that the Credential wait will yield a certificate;
-	// a client that offers to attest beside one needs it.
+	// a client that offers to attest with one needs it.
 	CanAuthenticate bool
 	// AttesterSize and AppraiserSize are the lengths, in octets, that the
 	// challenge fields of our Attester and of the peer's (as our Appraiser
-	// knows it) want. 0: no wish.
+	// knows it) need. 0: any.
 	AttesterSize, AppraiserSize int
 
 	// KeyLog receives the secrets of every Conn in the NSS key log format (RFC
-	// 9850), a line at a time, for tools that decrypt recordings. Whoever reads
-	// them reads the connection. Nil: none.
+	// 9850), a line at a time, for tools that decrypt recordings. Anyone who reads
+	// them can read the connection. Nil: none.
 	KeyLog io.Writer
 	// Tap sees and may change everything. Nil: none.
 	Tap Tap

@@ -263,13 +263,13 @@ func (c *Config) check() *attls.Error {
 		return bad("SignatureSchemes", "no signature scheme is enabled")
 	}
 	if s, twice := duplicate(c.suites()); twice {
-		return bad("CipherSuites", "%v stands twice", s)
+		return bad("CipherSuites", "%v appears twice", s)
 	}
 	if g, twice := duplicate(c.groups()); twice {
-		return bad("Groups", "%v stands twice", g)
+		return bad("Groups", "%v appears twice", g)
 	}
 	if g, twice := duplicate(c.KeyShares); twice {
-		return bad("KeyShares", "%v stands twice", g)
+		return bad("KeyShares", "%v appears twice", g)
 	}
 	pr := c.provider()
 	for _, s := range c.suites() {
@@ -296,7 +296,7 @@ func (c *Config) check() *attls.Error {
 	}
 	for i, a := range c.CertificateCompression {
 		if slices.ContainsFunc(c.CertificateCompression[:i], func(b CertificateCompressor) bool { return a.Algorithm() == b.Algorithm() }) {
-			return bad("CertificateCompression", "algorithm %d stands twice", a.Algorithm())
+			return bad("CertificateCompression", "algorithm %d appears twice", a.Algorithm())
 		}
 	}
 	for _, m := range c.PSKModes {

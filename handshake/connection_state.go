@@ -7,7 +7,7 @@ import (
 	"attls/negotiation"
 )
 
-// AttestationState is what became of one attester.
+// AttestationState is the outcome for one attester.
 type AttestationState struct {
 	Attester  attls.Role
 	Slot      string

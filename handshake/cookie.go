@@ -113,7 +113,7 @@ func (e *Engine) resumeRetry(ch *message.ClientHello, o *offers) *attls.Error {
 	}
 	body, ok := e.openCookie(o.cookie)
 	if !ok {
-		return o.place(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "is no cookie of ours").By("RFC 8446 4.2.2"), attls.ExtCookie)
+		return o.place(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "is not a cookie of ours").By("RFC 8446 4.2.2"), attls.ExtCookie)
 	}
 	r := wire.NewReader(body, 0)
 	suite, group := attls.CipherSuite(r.Uint16("suite")), attls.NamedGroup(r.Uint16("selected_group"))

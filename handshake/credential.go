@@ -20,9 +20,9 @@ type Credential struct {
 	Type    attls.CertificateType
 	Schemes []attls.SignatureScheme
 	// OCSP is a DER OCSPResponse and SCT a SignedCertificateTimestampList (RFC
-	// 6962 section 3.3); a peer that asks gets them beside the end entity.
+	// 6962 section 3.3); a peer that asks gets them with the end entity.
 	OCSP, SCT []byte
-	// Signer is carried for whoever answers the Signature wait; the engine does
+	// Signer is carried for the program that answers the Signature wait; the engine does
 	// not call it.
 	Signer crypto.Signer
 }

@@ -15,14 +15,14 @@ const (
 	// EventData: Event.Data holds application data, valid until the next Reserve.
 	EventData
 	// EventTicket: a NewSessionTicket arrived; Event.Data is its body and
-	// Event.Session what it stands for, nil when it is not to be kept.
+	// Event.Session its session, nil when it is not to be kept.
 	EventTicket
 	// EventKeyUpdate: the peer changed its sending key.
 	EventKeyUpdate
 	// EventVerdict: a verdict that blocked nothing has arrived; Event.Wait is its wait.
 	EventVerdict
-	// EventEarlyData tells a client what may become and what became of its early
-	// data: Event.Early is EarlyDataOpen, then EarlyDataAccepted or EarlyDataRejected.
+	// EventEarlyData tells a client that early data may be sent, and
+	// later whether it was accepted: Event.Early is EarlyDataOpen, then EarlyDataAccepted or EarlyDataRejected.
 	EventEarlyData
 	// EventAuthenticated tells a server that the client has answered a request of
 	// RequestAuthentication; Event.Data is its context. The client may have shown
@@ -55,7 +55,7 @@ type Event struct {
 	secret *secret // under which the peer sent the message of an EventPostHandshake
 }
 
-// EarlyDataStatus is what became of early data.
+// EarlyDataStatus says whether early data was accepted.
 type EarlyDataStatus uint8
 
 const (

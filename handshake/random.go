@@ -49,7 +49,7 @@ func (u Use) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
 func (u *Use) UnmarshalText(b []byte) error {
 	i := slices.Index(useNames[:], string(b))
 	if i < 1 {
-		return fmt.Errorf("attls: %q is no use of randomness", b)
+		return fmt.Errorf("attls: %q is not a use of randomness", b)
 	}
 	*u = Use(i)
 	return nil
@@ -190,7 +190,7 @@ func (r *RecordedRandom) UnmarshalJSON(b []byte) error {
 			return fmt.Errorf("attls: draw %v %d: %w", d.Use, d.Index, err)
 		}
 		if _, twice := draws[drawKey{d.Use, d.Index}]; twice {
-			return fmt.Errorf("attls: draw %v %d stands twice", d.Use, d.Index)
+			return fmt.Errorf("attls: draw %v %d appears twice", d.Use, d.Index)
 		}
 		draws[drawKey{d.Use, d.Index}] = octets
 	}

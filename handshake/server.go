@@ -309,7 +309,7 @@ func (e *Engine) sameOrder(first, second extensions.List) *attls.Error {
 	a, b := inBoth(first, second), inBoth(second, first)
 	for i := range a {
 		if a[i] != b[i] {
-			return reordered("extensions."+b[i].String(), "%v stands where the first has %v", b[i], a[i])
+			return reordered("extensions."+b[i].String(), "%v is where the first has %v", b[i], a[i])
 		}
 	}
 	return nil

@@ -24,7 +24,7 @@ type Session struct {
 	// External says that the key comes from outside and not from a connection.
 	External bool
 	// Suite is the cipher suite of the connection. Its hash goes with the key;
-	// early data needs the very suite.
+	// early data needs this suite.
 	Suite attls.CipherSuite
 	// Group is the group of the connection that the session comes from. A client
 	// that offers the session sends a share of it (see Config.KeyShares), so that
@@ -65,7 +65,7 @@ type AttestedPeer struct {
 	Credential profile.CredentialKind
 	Format     profile.Format // of the Evidence
 	Verifier   []byte         // of the Attestation Results
-	Wire       []byte         // the scheme as it stood on the wire
+	Wire       []byte         // the scheme as sent
 	SPKI       []byte         // the key of which it was said, as DER SubjectPublicKeyInfo
 	Status     string         // of the verdict
 	ValidUntil time.Time
@@ -89,7 +89,7 @@ type PSK struct {
 	EarlyData bool
 	// Skew is a server's: how much older the client tells the ticket to be than it is.
 	Skew time.Duration
-	// Standing is how the attestation that the session keeps stands.
+	// Standing says whether the attestation that the session keeps is still valid.
 	Standing negotiation.Standing
 }
 
@@ -125,7 +125,7 @@ const (
 	sessionGroupless = 2
 )
 
-// Marshal writes a session. Whoever reads the octets can pass for either end,
+// Marshal writes a session. Anyone who reads the octets can pretend to be either end,
 // so they are to be encrypted, as TicketKeys does.
 //
 //	struct {

@@ -11,7 +11,7 @@ import (
 
 // ServerSessions answers a server's PSK, Ticket and EarlyDataDecision waits. It
 // is safe for concurrent use and must not be changed while it is used. Its zero
-// value resumes what its own tickets stand for and accepts no early data.
+// value resumes the sessions of its own tickets and accepts no early data.
 //
 // Its functions may call the Conn that asks, but for what waits for the handshake:
 // Handshake, Read, Write, Export.
@@ -28,10 +28,10 @@ type ServerSessions struct {
 	// EarlyData decides on early data; it is the place for anti-replay. Nil: none
 	// is accepted.
 	EarlyData func(*EarlyDataRequest) bool
-	// Standing says how the attestation in a session stands. Nil: it holds. It is
+	// Standing says whether the attestation in a session is still valid. Nil: it is. It is
 	// asked while the verdict is valid; one whose end has come is expired.
 	Standing func(*Session) negotiation.Standing
-	// Accept lets a policy pass over a session or an external key, which means a full
+	// Accept lets a policy skip a session or an external key, which means a full
 	// handshake. Nil: none is passed over.
 	Accept func(*Session) bool
 }

@@ -24,7 +24,7 @@ func (d Direction) String() string {
 }
 
 // SecretName is the label under which a secret of the key schedule is known to
-// taps; those with a name in the NSS key log format bear that name.
+// taps; those with a name in the NSS key log format have that name.
 type SecretName string
 
 const (

@@ -18,7 +18,7 @@ type Trust struct {
 	// Roots are the trust anchors. Nil: the system's, unless there are Anchors.
 	// Certificates with a key of type RSASSA-PSS have to come from ParseCertificate.
 	Roots *x509.CertPool
-	// Anchors are trust anchors beside Roots. Their keys may be of any type that
+	// Anchors are trust anchors in addition to Roots. Their keys may be of any type that
 	// signs under a scheme of this module: crypto/x509 passes over those of Ed448 and
 	// ML-DSA in a pool. A certificate is in Roots or here, not in both.
 	Anchors []*x509.Certificate
@@ -40,7 +40,7 @@ type Trust struct {
 	// the same; nothing ties its key to a name.
 	InsecureSkipVerify bool
 	// AcceptAttested accepts a chain without path validation where the profile does
-	// not ask for it beside the attestation (pkix: none), on condition that an
+	// not ask for it in addition to the attestation (pkix: none), on condition that an
 	// affirming verdict names the end entity's key. False: every chain is validated,
 	// whatever the profile says.
 	AcceptAttested bool

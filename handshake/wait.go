@@ -29,7 +29,7 @@ var waitNames = [...]string{"Nonce", "Credential", "Signature", "Evidence", "Cer
 
 func (k WaitKind) String() string { return waitNames[k] }
 
-// Blocks says what stands still until a wait is answered.
+// Blocks says what does not continue until a wait is answered.
 type Blocks uint8
 
 const (
@@ -70,7 +70,7 @@ type Wait struct {
 type NonceRequest struct {
 	Attester attls.Role
 	Min, Max int // octets that the grammar allows
-	Default  int // octets to use when the source has no wish
+	Default  int // octets to use when the source does not say how many it wants
 }
 
 // CredentialRequest asks for our own certificate.
@@ -81,7 +81,7 @@ type CredentialRequest struct {
 	Schemes     []attls.SignatureScheme
 	SchemesCert []attls.SignatureScheme
 	Authorities [][]byte // DER distinguished names that the peer listed
-	Attests     bool     // a payload goes beside this certificate
+	Attests     bool     // a payload accompanies this certificate
 }
 
 // SignatureRequest asks for the signature of our CertificateVerify.
@@ -97,13 +97,13 @@ type CertificateVerdictRequest struct {
 	Peer       attls.Role
 	Type       attls.CertificateType
 	Chain      [][]byte // DER, end entity first; of a raw public key, the one SubjectPublicKeyInfo
-	OCSP, SCT  []byte   // what came beside the end entity; see Credential
+	OCSP, SCT  []byte   // what came with the end entity; see Credential
 	ServerName string   // a client's: the name it asked for
 	// Resumed says that the chain was shown, and accepted, in the connection
 	// whose session is resumed.
 	Resumed bool
-	// Optional says that the profile does not ask for path validation beside the
-	// attestation (pkix: none). Whoever answers decides; see Answer.Conditional.
+	// Optional says that the profile does not ask for path validation in addition to the
+	// attestation (pkix: none). The answer decides; see Answer.Conditional.
 	Optional bool
 }
 
@@ -122,14 +122,14 @@ type Answer struct {
 	Time time.Time
 	// Conditional accepts a chain whose path was not validated, on condition that
 	// a verdict which names the end entity's key accepts it before application
-	// data; the engine refuses the peer otherwise, whatever the profile lets pass.
+	// data; the engine refuses the peer otherwise, whatever the profile accepts.
 	Conditional bool
 	// PSKs are the keys that a client offers, in order of preference, or the one
 	// that a server uses. Empty: none.
 	PSKs []PSK
 	// AcceptEarlyData lets a server handle early data.
 	AcceptEarlyData bool
-	// Ticket stands for the session, as opaque octets; empty: none is issued.
+	// Ticket identifies the session, as opaque octets; empty: none is issued.
 	// It may be used for TicketLifetime, whole seconds of which count.
 	Ticket         []byte
 	TicketLifetime time.Duration

@@ -51,7 +51,7 @@ func Offer(p *profile.Profile, policy Policy, canAuthenticate bool) (Slots, *att
 	for i := range p.Slots {
 		out.Offers[i] = usable(p, i, attls.RoleClient, policy)
 		if len(out.Offers[i]) > 0 && p.Slots[i].Attester == attls.RoleClient && p.Rules.ClientSlotsNeedCert && !canAuthenticate {
-			return out, attls.Errorf(attls.Local, attls.FailConfiguration, "slot %s needs a client certificate and there is none", p.Slots[i].Name)
+			return out, attls.Errorf(attls.Local, attls.FailConfiguration, "slot %s needs a client certificate, and Config.CanAuthenticate does not promise one", p.Slots[i].Name)
 		}
 		if first := p.Rules.OfferFirst; first != nil && len(out.Offers[i]) > 0 {
 			if find(out.Offers[i], first) == nil {
@@ -185,7 +185,7 @@ func find(list []Scheme, s *Scheme) *Scheme {
 	return nil
 }
 
-// CheckChoice holds a server's choice against the offer, octet for octet, and
+// CheckChoice compares a server's choice with the offer, octet for octet, and
 // returns the scheme that was offered.
 func CheckChoice(p *profile.Profile, offered Slots, slot int, choice *Scheme) (*Scheme, *attls.Error) {
 	if s := find(offered.Offers[slot], choice); s != nil {
@@ -238,7 +238,7 @@ func ChosenFor(p *profile.Profile, chosen Slots, attester attls.Role) (int, *Sch
 	return -1, nil
 }
 
-// IsNullChoice recognises the fixed answer that stands for no choice.
+// IsNullChoice recognises the fixed answer that means no choice.
 func IsNullChoice(p *profile.Profile, s *Scheme) bool {
 	return p.Rules.NullChoice != nil && bytes.Equal(s.Wire, p.Rules.NullChoice.Wire)
 }

@@ -15,7 +15,7 @@ var X509Only = []attls.CertificateType{attls.CertificateX509}
 
 // OfferCertificateTypes is the list that a client offers for the certificate of
 // one role: the types that the offered attestation schemes need, then the
-// configured ones, nil meaning X.509 alone. A nil result is no extension, as RFC
+// configured ones, nil meaning X.509 alone. A nil result means no extension, as RFC
 // 7250 section 4.1 wants for a list of X.509 alone.
 func OfferCertificateTypes(added, own []attls.CertificateType) []attls.CertificateType {
 	if own == nil {

@@ -8,16 +8,16 @@ import (
 	"attls/extensions/profile"
 )
 
-// Standing is how the attestation of an earlier connection stands when its
-// session is to be resumed. Whoever has a clock and a policy says so.
+// Standing says whether the attestation of an earlier connection is valid when its
+// session is to be resumed. The owner of a clock and a policy sets it.
 type Standing uint8
 
 const (
 	// StandingUnknown: nobody has said. A session that keeps an attestation then
-	// counts as one whose peer is due to attest anew, any other as StandingHolds.
+	// counts as one whose peer is due to attest again, any other as StandingHolds.
 	StandingUnknown Standing = iota
 	StandingHolds            // within the validity of the verdict, or nothing was attested
-	StandingDue              // local policy wants the peer to attest anew
+	StandingDue              // local policy wants the peer to attest again
 	StandingExpired          // the validity of the verdict is over
 )
 
@@ -35,7 +35,7 @@ func AcceptResumption(p *profile.Profile, standing Standing, external bool) (boo
 		refused = true
 	// What the text leaves to policy, whoever keeps the sessions decides.
 	case (r.Accept == "unless_due" || r.Accept == "policy") && standing != StandingHolds:
-		refused, reason = true, "the peer has to attest anew"
+		refused, reason = true, "the peer has to attest again"
 	case r.Accept == "within_validity" && standing == StandingExpired:
 		refused, reason = true, "the verdict on the peer is valid no longer"
 	}

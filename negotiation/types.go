@@ -24,7 +24,7 @@ type Policy struct {
 	// Accept lists what this end can have appraised, in order of preference.
 	Accept []Scheme
 	// Demand makes the handshake fail unless the peer attests and is accepted,
-	// even where the profile lets a failure pass. A verdict that by the profile
+	// even where the profile accepts a failure. A verdict that by the profile
 	// blocks nothing counts as accepted here. A session meets the demand while the
 	// verdict that it keeps holds, under a scheme of Accept; who authenticates
 	// after the handshake with another key has to be accepted as well.

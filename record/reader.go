@@ -388,7 +388,7 @@ func (r *Reader) open(rec *Raw, head []byte) (skipped bool, err *attls.Error) {
 		if plain, ok = r.unseal(&r.previous, head, backup); ok {
 			inner := stripPadding(plain)
 			if len(inner) == 0 || attls.ContentType(inner[len(inner)-1]) != attls.ContentTypeAlert {
-				return false, violation(attls.FailUnexpectedRecord, "5.2", "a record under the previous key that is no alert")
+				return false, violation(attls.FailUnexpectedRecord, "5.2", "a record under the previous key that is not an alert")
 			}
 		}
 	case r.skippable(rec.Payload):

@@ -39,7 +39,7 @@ func NewWriter(s WriterSettings) *Writer {
 	return &Writer{set: s}
 }
 
-// FirstVersion lets the first record bear the version 0x0301 that an initial
+// FirstVersion gives the first record the version 0x0301 that an initial
 // ClientHello may have (RFC 8446 section 5.1).
 func (w *Writer) FirstVersion() { w.first = true }
 

@@ -156,7 +156,7 @@ func (c *Case) run(connect func(*scenario.Setup) (*scenario.Result, error)) erro
 	return c.Judge(r)
 }
 
-// Judge says why a run did not end as it must; nil when it did.
+// Judge says why a run did not end as expected; nil when it did.
 func (c *Case) Judge(r *scenario.Result) error {
 	if err := c.followed(r); err != nil || c.change.Judge == nil {
 		return err

@@ -95,7 +95,7 @@ type Change struct {
 	Rule string
 	// Apply changes the ends before they start; nil: nothing.
 	Apply func(*scenario.Setup)
-	// Judge says why a run was not as it must be, besides what Expect says; nil: nothing.
+	// Judge says why a run was not as expected, besides what Expect says; nil: nothing.
 	Judge func(*scenario.Result) error
 }
 

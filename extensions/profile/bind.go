@@ -78,7 +78,7 @@ func (c *compiler) told(t *schemeType, e *entry, key string, w words) (fixed []i
 		}
 	}
 	if len(fixed) == 0 {
-		c.fail(v.pos, ProblemKey, "no enumerator of %s stands for a %s", f.Type, key)
+		c.fail(v.pos, ProblemKey, "no enumerator of %s means a %s", f.Type, key)
 		fixed = []int{0}
 	}
 	slices.Sort(fixed)
@@ -293,7 +293,7 @@ func (c *compiler) slotPath(e *entry, key string, slot int, m meaning, elem stri
 	}
 	switch {
 	case strings.HasPrefix(wrong, "in "):
-		c.fail(v.pos, ProblemPath, "%s: %s stands %s, not in %s", v.text, article(key), wrong, b.kind.Name())
+		c.fail(v.pos, ProblemPath, "%s: %s belongs %s, not in %s", v.text, article(key), wrong, b.kind.Name())
 		return Place{}, ""
 	case wrong != "":
 		c.fail(v.pos, ProblemPath, "%s is %s; %s must be %s", v.text, f.Kind, article(key), wrong)
@@ -415,9 +415,9 @@ func (c *compiler) credentials() {
 		c.carrier(&k, e)
 		switch {
 		case k.Kind == KindAlone && k.Carrier != CarrierCertData:
-			c.fail(e.pos, ProblemRule, "a payload that stands alone is carried in certificate.cert_data")
+			c.fail(e.pos, ProblemRule, "a payload without a certificate is carried in certificate.cert_data")
 		case k.Kind == KindX509 && k.Carrier == CarrierCertData:
-			c.fail(e.pos, ProblemRule, "an X.509 certificate is in cert_data; carry the payload beside it")
+			c.fail(e.pos, ProblemRule, "an X.509 certificate is in cert_data; carry the payload in an extension or a message")
 		case k.Kind == KindAlone && (k.KeyFrom == KeyFromX509 || k.PKIX):
 			c.fail(e.pos, ProblemRule, "without a certificate the key comes from the appraisal and no path is validated").Advice = "say key_from: appraisal, pkix: none"
 		}
@@ -449,7 +449,7 @@ func (c *compiler) certificateType(k *Credential, e *entry) {
 		c.fail(e.pos, ProblemKey, "RFC 7250 agrees on a certificate type, and %s has none", e.key)
 	case v == nil, v.text == attls.CertificateX509.String():
 		if v != nil && k.Kind == KindAlone {
-			c.fail(v.pos, ProblemRule, "a payload that stands alone is no X.509 certificate")
+			c.fail(v.pos, ProblemRule, "a payload without a certificate is not an X.509 certificate")
 		}
 	default:
 		n, _ := c.numberOf("certificate_types", v.text, v.pos)
@@ -483,7 +483,7 @@ func (c *compiler) carrier(k *Credential, e *entry) {
 		return
 	}
 	if b.kind != attls.KindCertificate {
-		c.fail(v.pos, ProblemPath, "%s stands in %s; a payload travels in certificate or in an added message", v.text, b.kind.Name())
+		c.fail(v.pos, ProblemPath, "%s is in %s; a payload travels in certificate or in an added message", v.text, b.kind.Name())
 		return
 	}
 	k.Carrier, k.Extension = CarrierExtension, b.ext

@@ -192,7 +192,7 @@ func (c *codec) decode(kind attls.MessageKind, sender attls.Role, t attls.Extens
 		return nil
 	}
 	if b == nil {
-		return attls.Errorf(attls.Violation, attls.FailWrongMessage, "must not stand in this message").By(c.p.ID)
+		return attls.Errorf(attls.Violation, attls.FailWrongMessage, "must not appear in this message").By(c.p.ID)
 	}
 	v, err := b.codec.Decode(raw)
 	if err != nil {

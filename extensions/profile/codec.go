@@ -79,7 +79,7 @@ func (p *Profile) MessageCodec(index int, sender attls.Role) *schema.Codec {
 	return p.codec.ofMessage(index, sender)
 }
 
-// EncodeScheme returns the element of a slot's list that stands for s, with
+// EncodeScheme returns the element of a slot's list that means s, with
 // Wire set, or false when the slot cannot express it.
 func (p *Profile) EncodeScheme(slot int, s Scheme) (Scheme, bool) {
 	if p.codec == nil {

@@ -421,7 +421,7 @@ func (c *compiler) placement(x *extensions.Row, kind attls.MessageKind, e *entry
 			p.PostHandshake = true
 		}
 		if kind != attls.KindCertificate && kind != attls.KindCertificateRequest {
-			c.fail(v.pos, ProblemValue, "%s does not stand after the handshake", kind.Name())
+			c.fail(v.pos, ProblemValue, "%s is not sent after the handshake", kind.Name())
 		}
 	}
 	v := e.value.get("offered_by")
@@ -582,7 +582,7 @@ func (c *compiler) messages() {
 		}
 		m := AddedMessage{Name: e.key, Type: attls.HandshakeType(n), After: c.kind(e, "after"), Before: c.kind(e, "before")}
 		if m.After != attls.KindNone && m.Before != attls.KindNone && !(m.After == attls.KindCertificateVerify && m.Before == attls.KindFinished) {
-			c.fail(e.pos, ProblemValue, "an added message stands after certificate_verify and before finished")
+			c.fail(e.pos, ProblemValue, "an added message comes after certificate_verify and before finished")
 		}
 		v := e.value.get("body")
 		if v == nil {

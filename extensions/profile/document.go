@@ -286,7 +286,7 @@ func (r *reader) entry(v *value, k, x *yaml.Node, depth int) {
 	case k.Kind != yaml.ScalarNode || k.Value == "":
 		r.fail(k, "a key is a word")
 	case v.entry(k.Value) != nil:
-		r.fail(k, "%s stands twice, first at line %d", k.Value, v.entry(k.Value).pos.Line)
+		r.fail(k, "%s appears twice, first at line %d", k.Value, v.entry(k.Value).pos.Line)
 	default:
 		v.entries = append(v.entries, &entry{k.Value, r.pos(k), r.value(x, depth+1)})
 	}

@@ -105,7 +105,7 @@ func before(a, b schema.Position) bool {
 }
 
 // New returns the text of a profile that changes another one, to be edited: what
-// the base says stands in it as comments, each part under what it is for.
+// the base says is in it as comments, each part under what it is for.
 func New(id, base string) (string, error) {
 	p, err := Load(base, Options{})
 	if err != nil {
@@ -115,7 +115,7 @@ func New(id, base string) (string, error) {
 		base = "./" + base
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, `# A draft that changes %s. What that says stands below as comments: remove
+	fmt.Fprintf(&b, `# A draft that changes %s. What that says is below as comments: remove
 # the "# " from the lines that you change and from the keys above them, and leave
 # the rest, which is inherited. Maps merge into those of the base, scalars and
 # lists replace, null deletes, a type replaces the type of its name.

@@ -155,7 +155,7 @@ func parseChain(file string, src []byte, below []string) (*value, schema.Problem
 	case slices.Contains(below, from):
 		return nil, append(problems, problem(base.pos, ProblemFile, "%s is its own base", from))
 	case len(below) > maxBases:
-		return nil, append(problems, problem(base.pos, ProblemFile, "more than %d profiles stand on each other", maxBases))
+		return nil, append(problems, problem(base.pos, ProblemFile, "a chain of more than %d bases", maxBases))
 	}
 	under, p := parseChain(from, text, below)
 	if problems = append(problems, p...); problems.Err() != nil {

@@ -14,8 +14,8 @@ import (
 func TestEveryProfileLoads(t *testing.T) {
 	warnings := map[string][]string{
 		"tls-attestation-00": {"no path names nonce of client_attestation_type in client_hello", "no path names nonce of server_attestation_type in encrypted_extensions"},
-		"tls-attestation-03": {"map: the grammar lets 0 to 255 octets pass and the binder takes 8 to 64"},
-		"tls-attestation-05": {"map: the grammar lets 8 to 255 octets pass and the binder takes 8 to 64"},
+		"tls-attestation-03": {"map: the grammar accepts 0 to 255 octets and the binder takes 8 to 64"},
+		"tls-attestation-05": {"map: the grammar accepts 8 to 255 octets and the binder takes 8 to 64"},
 	}
 	for alias, name := range map[string]string{"tls-attestation-01": "tls-attestation-00", "tls-attestation-04": "tls-attestation-03", "tls-attestation-06": "tls-attestation-05"} {
 		warnings[alias] = warnings[name]
@@ -65,7 +65,7 @@ func TestNames(t *testing.T) {
 	if _, err := Load("early-attestation-06", Options{Readings: map[string]string{"hr": "a"}}); err == nil || !strings.Contains(err.Error(), "no switch hr; did you mean hrr?") {
 		t.Error(err)
 	}
-	if _, err := Load("early-attestation-06", Options{Readings: map[string]string{"hrr": "x"}}); err == nil || !strings.Contains(err.Error(), "x is no reading of hrr, which has a, b, c, d") {
+	if _, err := Load("early-attestation-06", Options{Readings: map[string]string{"hrr": "x"}}); err == nil || !strings.Contains(err.Error(), "x is not a reading of hrr, which has a, b, c, d") {
 		t.Error(err)
 	}
 }
@@ -144,7 +144,7 @@ accepted_flaws: {answer_not_offered: this is an experiment}
 		"loop.yaml":  "2:7: " + filepath.Join(dir, "loop.yaml") + " is its own base",
 		"null.yaml":  "3:1: null deletes quirks, and the base has none",
 		"nonce.yaml": "3:18: a nonce of 1 octets; slot evidence_request takes 8 to 255",
-		"text.yaml":  "$labels.main is a list and stands inside a text",
+		"text.yaml":  "$labels.main is a list and is used inside a text",
 		"":           "is not a regular file",
 		"none.yaml":  "none.yaml: no such file or directory",
 		"above.yaml": "above.yaml:2:7: ",

@@ -33,12 +33,12 @@ func (m Model) String() string {
 	return "evidence"
 }
 
-// CredentialKind says how the payload stands to the X.509 credential.
+// CredentialKind says whether the payload accompanies an X.509 certificate.
 type CredentialKind uint8
 
 const (
-	KindAlone CredentialKind = iota // the CMW takes the certificate's place
-	KindX509                        // the CMW goes beside an X.509 certificate
+	KindAlone CredentialKind = iota // the CMW replaces the certificate
+	KindX509                        // the CMW accompanies an X.509 certificate
 )
 
 func (k CredentialKind) String() string {
@@ -61,7 +61,7 @@ type Scheme struct {
 	Credential CredentialKind
 	Format     Format // of the Evidence
 	Verifier   []byte // of the Attestation Results (verifier_identity)
-	Wire       []byte // the element as it stands on the wire; set by decoding and by Profile.EncodeScheme
+	Wire       []byte // the element as sent; set by decoding and by Profile.EncodeScheme
 }
 
 // AddedMessage is a handshake message that a profile adds. It is sent by an
@@ -84,7 +84,7 @@ type Slot struct {
 	NoncePath    string // message.extension.field of the nonce, as the profile says it
 	NonceMin     int    // bounds of the grammar, octets
 	NonceMax     int
-	NonceDefault int // octets asked of a nonce source when it has no wish of its own
+	NonceDefault int // octets requested from a nonce source that does not say how many it wants
 	Models       []Model
 	Kinds        []CredentialKind
 }
@@ -170,7 +170,7 @@ type Rules struct {
 	OfferEmptyList           bool // offer.when_empty: empty_list (else omit)
 	OfferAtLeast             int  // schemes over all slots
 	ClientSlotsNeedCert      bool
-	OfferFirst               *Scheme // must stand first in the client's list
+	OfferFirst               *Scheme // must be first in the client's list
 	ServerOrder              bool    // choose.order: server's preference decides
 	OnePerAttester           bool    // choose.per_attester: 1
 	NoScheme                 NoSchemeScope
@@ -248,7 +248,7 @@ type AlertAction struct {
 	Close bool // close without an alert
 }
 
-// SignatureEncoding is how an ECDSA signature stands in CertificateVerify.
+// SignatureEncoding is how an ECDSA signature is encoded in CertificateVerify.
 type SignatureEncoding uint8
 
 const (

@@ -37,7 +37,7 @@ func (p *Profile) FindReadings(attester attls.Role, m Model, k CredentialKind, i
 	return p.FindReadingsThat(attester, m, k, in, func(got []byte, _ ChallengeFit) bool { return bytes.Equal(got, challenge) })
 }
 
-// FindReadingsThat is FindReadings for a challenge that stands in a field which
+// FindReadingsThat is FindReadings for a challenge in a field which
 // may have changed it: is says whether a computed one, entered as the fit says,
 // is that.
 func (p *Profile) FindReadingsThat(attester attls.Role, m Model, k CredentialKind, in binder.Inputs, is func(challenge []byte, fit ChallengeFit) bool) []Match {

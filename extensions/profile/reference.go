@@ -17,7 +17,7 @@ type Meaning struct {
 
 // Key is one key of a profile, for a reference.
 type Key struct {
-	Path     string    `json:"path"` // NAME stands for a name that the profile gives, MESSAGE for a message
+	Path     string    `json:"path"` // NAME is a name that the profile chooses, MESSAGE a message
 	Form     string    `json:"form"`
 	Meaning  string    `json:"meaning"`
 	Values   []Meaning `json:"values,omitempty"`
@@ -86,11 +86,11 @@ func Causes() []Meaning {
 	return list
 }
 
-// Reference is everything that can stand in a profile.
+// Reference is everything that a profile can contain.
 type Reference struct {
-	Messages []string  `json:"messages"` // what MESSAGE in a path stands for
+	Messages []string  `json:"messages"` // what MESSAGE in a path can be
 	Keys     []Key     `json:"keys"`
-	Switch   []Meaning `json:"switch"` // the keys of a switch that are no readings
+	Switch   []Meaning `json:"switch"` // the keys of a switch that are not readings
 	Flaws    []Meaning `json:"flaws"`  // of accepted_flaws
 	Causes   []Meaning `json:"causes"` // with the alert of each that a profile does not name
 	Binder   []Meaning `json:"binder"` // words of the binder language
@@ -115,7 +115,7 @@ func MakeReference() Reference {
 func WriteReference(w io.Writer) error {
 	r := MakeReference()
 	var b strings.Builder
-	b.WriteString("# Keys of a profile\n\nWritten by `attls profile reference --markdown`.\n\nNAME stands for a name that the profile gives. MESSAGE is one of " +
+	b.WriteString("# Keys of a profile\n\nWritten by `attls profile reference --markdown`.\n\nNAME is a name that the profile chooses. MESSAGE is one of " +
 		strings.Join(r.Messages, ", ") + ". Keys marked ° change neither the wire nor a verdict.\n\n")
 	for _, k := range r.Keys {
 		fmt.Fprintf(&b, "* `%s`%s (%s): %s\n", k.Path, k.Mark(), k.Form, k.Meaning)
@@ -130,7 +130,7 @@ func WriteReference(w io.Writer) error {
 		words []Meaning
 		last  string
 	}{
-		{"Keys of a switch", r.Switch, "* any other key is a reading, with the value that `$NAME` stands for; null deletes the key that says `$NAME`, and `$NAME.PART` takes one value of a reading that is a map\n"},
+		{"Keys of a switch", r.Switch, "* any other key is a reading, with the value of `$NAME`; null deletes the key that says `$NAME`, and `$NAME.PART` takes one value of a reading that is a map\n"},
 		{"Flaws that a profile may acknowledge", r.Flaws, ""},
 		{"Causes and the alert of each that the profile does not name", r.Causes, ""},
 		{"Binder language", r.Binder, ""},

@@ -13,7 +13,7 @@ import (
 // Rename returns a profile, as the text of a file, in which every extension,
 // added message, slot, type, field, enumerator and alert of the named profile
 // has another name and every code point another number. It means the same: what
-// stands on a name or a number rather than on its meaning breaks under it. The
+// depends on a name or a number rather than on its meaning breaks under it. The
 // readings of o are settled in the result, which has no switches.
 func Rename(name string, o Options, seed uint64) ([]byte, error) {
 	doc, problems := readChain(name)

@@ -100,7 +100,7 @@ func (c *compiler) literal(keys ...string) *Scheme {
 			why = err.Error()
 		}
 	}
-	c.fail(v.pos, ProblemPath, "%s is no element of a list: %s", strings.Join(keys, "."), why)
+	c.fail(v.pos, ProblemPath, "%s is not an element of a list: %s", strings.Join(keys, "."), why)
 	return nil
 }
 
@@ -121,7 +121,7 @@ func (c *compiler) literalValue(t *schemeType, v *value, why *string) (x schema.
 			} else if n, err := parseNumber(e.value.text); err == nil {
 				field = schema.Number(n)
 			} else {
-				*why = e.value.text + " is no number of " + f.Type
+				*why = e.value.text + " is not a number of " + f.Type
 				return x, false
 			}
 		}

@@ -203,7 +203,7 @@ func (c *compiler) later() {
 		}
 	}
 	if !able {
-		c.remark(v.pos, "no client can attest after the handshake: that takes a payload beside an X.509 certificate, in an extension of certificate with also_in: [post_handshake]",
+		c.remark(v.pos, "no client can attest after the handshake: that takes a payload with an X.509 certificate, in an extension of certificate with also_in: [post_handshake]",
 			"add that, or say client_authentication: false")
 	}
 }

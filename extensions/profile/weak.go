@@ -41,7 +41,7 @@ func (c *compiler) weakCredentials() {
 			if v := e.value.get("pkix"); v != nil {
 				pos = v.pos
 			}
-			c.remark(pos, "no certification path is validated: a peer is whoever its attestation says, and anybody where none is demanded",
+			c.remark(pos, "no certification path is validated: a peer is who its attestation says, and anybody where none is demanded",
 				"say pkix: required, or demand attestation at both ends")
 		}
 	}
@@ -140,7 +140,7 @@ func (c *compiler) weakBinder() {
 				}
 				if name == "" && m == ModelEvidence && !told[key] {
 					told[key] = true
-					c.remark(pos, fmt.Sprintf("Evidence beside %s is bound to nothing, so that it can be taken from anywhere", k), "give binder.challenge a value for "+key)
+					c.remark(pos, fmt.Sprintf("Evidence with %s is bound to nothing, so that it can be taken from anywhere", k), "give binder.challenge a value for "+key)
 				}
 				if name != "" {
 					c.weakChallenge(s, name, key, pos, told)
@@ -204,7 +204,7 @@ func freshLater(d binder.Dependencies, s *Slot) bool {
 
 func (c *compiler) bare(p *binder.Program, name, what string, pos schema.Position, told map[string]bool) {
 	for _, s := range p.Depends(name, attls.RoleServer).Bare {
-		text := fmt.Sprintf("%s shows %v as it is: whoever is given it can read the connection", what, s)
+		text := fmt.Sprintf("%s shows %v as it is: anyone who is given it can read the connection", what, s)
 		if !told[text] {
 			told[text] = true
 			c.remark(pos, text, `derive from it: derive_secret(`+s.String()+`, "label", CH..SH)`)

@@ -27,7 +27,7 @@ func TestLintRemarks(t *testing.T) {
 		{"a challenge of the client's own ClientHello", early, challenge(`hash(CH..CH)`), "", "the challenge evidence/x509 of the client holds nothing that its peer chose for this connection"},
 		{"a challenge with a secret in it", early, challenge(`concat(hash(CH..SH), main_secret)`), "", "the challenge evidence/x509 shows main_secret as it is"},
 		{"a challenge that is a secret", early, challenge(`handshake_secret`), "", "the challenge evidence/x509 shows handshake_secret as it is"},
-		{"Evidence that is bound to nothing", early, "binder: {challenge: {evidence/x509: none}}\n", "none}", "Evidence beside x509 is bound to nothing"},
+		{"Evidence that is bound to nothing", early, "binder: {challenge: {evidence/x509: none}}\n", "none}", "Evidence with x509 is bound to nothing"},
 		{"later Evidence like the first", early, "binder: {post_handshake: null}\n", "", "is the same in each authentication after the handshake"},
 		{"a fixed nonce", "tls-attestation-07", "nonce: {default: 0x0001020304050607}\n", "0x0001", "the nonce is the same in every connection"},
 		{"a short nonce", "tls-attestation-02", "draft: {status: experiment}\n", "", "may have 0 octets; eat_nonce has 8 at least"},

@@ -22,7 +22,7 @@ func (p *Profile) obeys(r rule.Rule) bool { return p == nil || p.off != r }
 // is a tool for proving that cases check the rules they name: only this module
 // reaches it, and no file, option or flag leads here. Rules that are
 // parameters of the profile are set to what permits everything; a failure that
-// its alert alone decides is let pass, as under the alert none; for the others
+// its alert alone decides is accepted, as under the alert none; for the others
 // the engine asks rule.Obeys where it enforces them. A nil profile is None.
 func (p *Profile) without(r rule.Rule) *Profile {
 	if p == nil {

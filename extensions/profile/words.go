@@ -51,8 +51,8 @@ var (
 		{"results", int(ModelResults), "passport model (RFC 9334 5.1)"},
 		{"any", modelAny, "the element does not say; both models may use it"}}
 	kindWords = words{
-		{"alone", int(KindAlone), "the CMW takes the certificate's place"},
-		{"x509", int(KindX509), "the CMW goes beside an X.509 certificate"}}
+		{"alone", int(KindAlone), "the CMW replaces the certificate"},
+		{"x509", int(KindX509), "the CMW accompanies an X.509 certificate"}}
 	entriesWords = words{
 		{"any", int(extensions.EntriesAny), "in any CertificateEntry"},
 		{"first", int(extensions.EntriesFirst), "in the end-entity's entry only; elsewhere it is misplaced"}}
@@ -125,8 +125,8 @@ var (
 		{"sha512", int(FitSHA512), "SHA-512 of the value"},
 		{"exact", int(FitExact), "no other size is possible"}}
 	acceptWords = words{
-		{"policy", 0, "local policy decides: a session is resumed unless its keeper wants the peer to attest anew or the verdict is over"},
-		{"unless_due", 1, "unless the policy requires attestation afresh"},
+		{"policy", 0, "local policy decides: a session is resumed unless its owner wants the peer to attest again or the verdict has expired"},
+		{"unless_due", 1, "unless the policy requires new attestation"},
 		{"within_validity", 2, "while the earlier appraisal is valid"},
 		{"never", 3, "no session is resumed"}}
 	refusedWords = words{
@@ -140,7 +140,7 @@ var (
 		{"keep", 0, "a client keeps the tickets it receives"},
 		{"discard", 1, "a client throws them away"}}
 	externalWords = words{
-		{"allow", yes, "an external PSK may stand in for certificates"},
+		{"allow", yes, "an external PSK may replace certificates"},
 		{"forbid", no, "it may not"}}
 	choiceWords = words{
 		{"in_request", no, "the later CertificateRequest carries the choice again"},

@@ -60,7 +60,7 @@ func (b *builder) ref(name string, pos Position) *node {
 func (b *builder) enum(e *enum, pos Position) *node {
 	for _, m := range e.members {
 		if !m.numbered {
-			b.report(problem(pos, ProblemNoNumber, "%s stands on the wire and its %s has no number", e.name, m.name).
+			b.report(problem(pos, ProblemNoNumber, "%s is sent and its %s has no number", e.name, m.name).
 				advise("give it one in the text or among the code points"))
 			return nil
 		}
@@ -77,7 +77,7 @@ func (b *builder) define(name string, use Position) *node {
 		return nil
 	}
 	if len(b.open)+max(1, b.height[name]) > maxDepth {
-		b.report(problem(use, ProblemDepth, "types stand more than %d deep in each other", maxDepth))
+		b.report(problem(use, ProblemDepth, "types are nested more than %d deep", maxDepth))
 		return nil
 	}
 	if n, ok := b.built[name]; ok {
@@ -195,7 +195,7 @@ func (b *builder) distinct(members []member, seen []string) []string {
 
 func (b *builder) once(name string, pos Position, seen []string) []string {
 	if slices.Contains(seen, name) {
-		b.report(problem(pos, ProblemDuplicate, "%s stands twice in one struct", name).advise("rename one of the two, or label the select it stands in"))
+		b.report(problem(pos, ProblemDuplicate, "%s appears twice in one struct", name).advise("rename one of the two, or label the select that it is in"))
 	}
 	return append(seen, name)
 }
@@ -239,7 +239,7 @@ func (b *builder) field(d *FieldDecl, sc *scope) *field {
 
 func (b *builder) constant(d *FieldDecl, n *node) *uint64 {
 	if n.kind != nodeNumber {
-		b.report(problem(d.Constant.Pos, ProblemType, "%s is no number and takes no constant", d.Type))
+		b.report(problem(d.Constant.Pos, ProblemType, "%s is not a number and takes no constant", d.Type))
 		return nil
 	}
 	var v uint64
@@ -305,7 +305,7 @@ func (b *builder) array(d *FieldDecl, elem *node, sc *scope) *node {
 		return nil
 	}
 	if k := elem.size.min; l.span.min == l.span.max && (l.span.min < k && l.span.min > 0 || k == elem.size.max && l.span.min%k != 0) {
-		b.report(problem(d.Array.Pos, ProblemBounds, "%s are no whole number of %s of %s", octets(l.span.min), d.Type, octets(k)).
+		b.report(problem(d.Array.Pos, ProblemBounds, "%s are not a whole number of %s of %s", octets(l.span.min), d.Type, octets(k)).
 			advise("the number in brackets counts octets, not elements"))
 		return nil
 	}

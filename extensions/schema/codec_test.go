@@ -207,7 +207,7 @@ func TestEncodeErrors(t *testing.T) {
 		{"number too big", "All", []set{{"count", Number(256)}}, "count", "256 does not fit in 1 octet"},
 		{"negative number", "All", []set{{"last", Number(-1)}, {"counted", Number(-1)}}, "counted", "18446744073709551615 does not fit in 2 octets"},
 		{"unknown enumerator", "All", []set{{"size", Symbol("smal")}}, "size", `Size has no smal; did you mean "small"?`},
-		{"number without a case", "All", []set{{"size", Number(9)}}, "", "size is 9 and no case of the select stands for it"},
+		{"number without a case", "All", []set{{"size", Number(9)}}, "", "size is 9 and no case of the select is for it"},
 		{"octets for a number", "All", []set{{"count", Octets(nil)}}, "count", "octets where a number is needed"},
 		{"number for octets", "All", []set{{"fixed", Number(1)}}, "fixed", "a number where octets are needed"},
 		{"struct for a list", "All", []set{{"pairs.x", Number(1)}}, "pairs", "a struct where a list is needed"},

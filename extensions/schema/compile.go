@@ -17,11 +17,11 @@ type Schema struct {
 
 // Compile checks the definitions of Files. Where two Files define the same
 // name the later one counts (a derived profile replaces a type of its base);
-// inside one File that is an error. env must not change afterwards; nil stands
+// inside one File that is an error. env must not change afterwards; nil means
 // for DefaultEnvironment.
 //
 // Problems holds everything that was found in the Files; the Schema is nil when
-// one of them is no warning.
+// one of them is not a warning.
 func Compile(env *Environment, files ...*File) (*Schema, Problems) {
 	if env == nil {
 		env = DefaultEnvironment()
@@ -99,7 +99,7 @@ func (s *Schema) define(f *File) (found Problems) {
 func (s *Schema) defineEnums(base map[string]*Definition) (found Problems) {
 	for _, name := range sortedKeys(s.env.Enumerators) {
 		if !isEnum(base[name]) && !isEnum(s.defs[name]) {
-			found = append(found, problem(Position{}, ProblemUnknownName, "%s, which is given numbers, is no enum", name))
+			found = append(found, problem(Position{}, ProblemUnknownName, "%s, which is given numbers, is not an enum", name))
 		}
 	}
 	names := map[string]bool{}
@@ -164,7 +164,7 @@ func (e *enumBuilder) add(d *Definition) {
 		case i < known:
 			e.enum.members[i] = n
 		default:
-			e.found = append(e.found, problem(m.Pos, ProblemDuplicate, "%s stands twice in %s", m.Name, d.Name).advise("remove one of the two"))
+			e.found = append(e.found, problem(m.Pos, ProblemDuplicate, "%s appears twice in %s", m.Name, d.Name).advise("remove one of the two"))
 		}
 	}
 }
@@ -231,7 +231,7 @@ func (s *Schema) Types() []string { return slices.Clone(s.types) }
 func (s *Schema) Definition(name string) *Definition { return s.defs[name] }
 
 // Enumerators returns the names of an enum with their numbers (the first of a
-// range); false when the name is no enum. Names without a number are left out.
+// range); false when the name is not an enum. Names without a number are left out.
 func (s *Schema) Enumerators(name string) (map[string]uint64, bool) {
 	e, ok := s.enums[name]
 	if !ok {
@@ -246,7 +246,7 @@ func (s *Schema) Enumerators(name string) (map[string]uint64, bool) {
 	return m, true
 }
 
-// Codec fixes the context of a type. The name "opaque" stands for a body that
+// Codec fixes the context of a type. The name "opaque" means a body that
 // is octets to its end and has no length of its own.
 //
 // The error is a Problems: the type is unknown, a select has no arm for the

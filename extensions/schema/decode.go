@@ -10,7 +10,7 @@ import (
 // ErrUndefinedArm is wrapped by the error of Decode when the number that
 // decides a select has no case: nothing says how long the value is, so the
 // rest cannot be read. A profile may choose to ignore the extension then.
-var ErrUndefinedArm = errors.New("no case of the select stands for it")
+var ErrUndefinedArm = errors.New("no case of the select is for it")
 
 // ErrConstant is wrapped by the error of Decode when a field has another
 // number than its constant.
@@ -330,8 +330,8 @@ func (l *length) of(regs []register) (uint64, bool) {
 	return size, ok && size <= maxArray
 }
 
-// Decode fixes the context and reads a body; whoever decodes more than once
-// keeps the Codec instead. A context that the type does not fit is a Local error.
+// Decode fixes the context and reads a body; to decode more than once, keep the
+// Codec instead. A context that the type does not fit is a Local error.
 func (s *Schema) Decode(typeName string, ctx Context, body []byte) (Value, *attls.Error) {
 	c, err := s.Codec(typeName, ctx)
 	if err != nil {

@@ -5,7 +5,7 @@
 // it. Compile checks Files against an Environment (the types of the RFCs, the
 // numbers that code points have, the outer parameters that a select may name)
 // and gives a Schema. Schema.Codec fixes the Context in which a value of a type
-// stands, that is the message, the sender and the outer parameters, and gives a
+// is, that is the message, the sender and the outer parameters, and gives a
 // Codec that decodes and encodes. Files, Schemas and Codecs are immutable and
 // safe to share.
 //

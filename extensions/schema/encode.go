@@ -487,7 +487,7 @@ func (e *encoder) choice(c *choice, g *given, regs []written) *attls.Error {
 	a := &c.arms[0]
 	if c.register >= 0 {
 		if a = c.armFor(regs[c.register].value); a == nil {
-			return unfit("%s is %d and no case of the select stands for it", c.on, regs[c.register].value)
+			return unfit("%s is %d and no case of the select is for it", c.on, regs[c.register].value)
 		}
 	}
 	if c.label == "" {

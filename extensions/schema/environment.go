@@ -81,10 +81,10 @@ func (e *Environment) parameter(name string) *Parameter {
 	return nil
 }
 
-// Context is where a value stands and how strictly it is read.
+// Context is where a value is and how strictly it is read.
 type Context struct {
 	Message attls.MessageKind
-	// MessageName stands for Message where that has no name of its own: an
+	// MessageName replaces Message where that has no name of its own: an
 	// added message, or one outside the handshake.
 	MessageName string
 	Sender      attls.Role
@@ -102,7 +102,7 @@ type Context struct {
 	Limits       Limits
 }
 
-// Limits bound what decoding may cost. Zero fields stand for the defaults.
+// Limits bound what decoding may cost. Zero fields mean the defaults.
 type Limits struct {
 	Size     int // octets that are decoded; default 2^24-1
 	Elements int // Values that are made; default 4096

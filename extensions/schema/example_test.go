@@ -62,5 +62,5 @@ func Example() {
 	// 000001                              [0]
 	// 000001  00                            type_encoding = CONTENT_FORMAT(0)
 	// 000002  01 07                         content_format = 263 (0x107)
-	// 1 attls: supported_evidence_types[0]: EvidenceType.type_encoding is 2: no case of the select stands for it [decode.malformed]
+	// 1 attls: supported_evidence_types[0]: EvidenceType.type_encoding is 2: no case of the select is for it [decode.malformed]
 }

@@ -64,7 +64,7 @@ func (e *Expr) names(yield func(*Expr)) {
 func (b *builder) number(e *Expr) *uint64 {
 	named := false
 	e.names(func(n *Expr) {
-		b.report(problem(n.Pos, ProblemType, "%s stands where a plain number is needed", n.Text))
+		b.report(problem(n.Pos, ProblemType, "%s is given where a plain number is needed", n.Text))
 		named = true
 	})
 	if named {

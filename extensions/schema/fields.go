@@ -5,8 +5,8 @@ import (
 	"regexp"
 )
 
-// Field describes one field of a type in a context, for whoever ties a meaning
-// to a path or asks what fits.
+// Field describes one field of a type in a context, for code that gives a path
+// a meaning or asks what fits.
 type Field struct {
 	// Path is the path of the field in a Value; elements of a list have "[]".
 	Path string
@@ -28,19 +28,19 @@ type Field struct {
 	Floor, Ceiling int
 	// Prefix is how many octets the length in front has; 0 for arrays and numbers.
 	Prefix int
-	// Fits is how many octets of contents fit where the field stands, given the
-	// container and the smallest form of everything beside it; negative when
+	// Fits is how many octets of contents fit where the field is, given the
+	// container and the smallest form of everything else in it; negative when
 	// not even the field itself fits. It is the effective ceiling: the smaller
 	// one of that and Ceiling.
 	Fits int
 }
 
-// FloorFits reports whether the least contents fit where the field stands.
+// FloorFits reports whether the least contents fit where the field is.
 func (f *Field) FloorFits() bool { return f.Fits >= f.Floor }
 
 // Fields lists the fields of the type in the order of the text, labels and
 // structs before what is in them. container is how many octets the whole value
-// may have, 65535 for the body of an extension; 0 stands for no bound.
+// may have, 65535 for the body of an extension; 0 means no bound.
 func (c *Codec) Fields(container int) []Field {
 	if container <= 0 {
 		container = unbounded
@@ -141,7 +141,7 @@ func under(path string) string {
 var indices = regexp.MustCompile(`\[[0-9]*\]`)
 
 // Field finds the field of a path such as "schemes[].mechanism"; any index
-// stands for all. The error names the nearest path there is.
+// means all. The error names the nearest path there is.
 func (c *Codec) Field(path string, container int) (Field, error) {
 	want := indices.ReplaceAllString(path, "[]")
 	all := c.Fields(container)

@@ -104,7 +104,7 @@ func (l *lexer) next() (token, *Problem) {
 		r, size := utf8.DecodeRune(rest)
 		p := problem(l.pos, ProblemSyntax, "the character %q has no meaning here", r)
 		if c == '/' {
-			p.advise("comments stand between /* and */")
+			p.advise("comments are between /* and */")
 		}
 		l.advance(size)
 		return token{kind: tokenMark, pos: t.pos}, p

@@ -19,7 +19,7 @@ const (
 // Parse reads a text. at is the position of its first character, whose column
 // is also that of the first character of every further line, so that a text
 // inside an indented block of another file gets positions of that file; zero
-// line and column stand for 1.
+// line and column mean 1.
 //
 // The error is a Problems with everything that is wrong with the syntax; the
 // File then holds the definitions that could be read.
@@ -173,7 +173,7 @@ func (p *parser) definition() (*Definition, *Problem) {
 	case p.isWord("struct"):
 		return p.structure()
 	case p.isWord("select") || p.isWord("case"):
-		return nil, p.expected("a definition").advise("a select stands inside a struct")
+		return nil, p.expected("a definition").advise("a select belongs inside a struct")
 	}
 	pos := p.tok.pos
 	f, bad := p.field()
@@ -319,7 +319,7 @@ func (p *parser) field() (*FieldDecl, *Problem) {
 	}
 	switch f.Type {
 	case "struct", "enum":
-		return nil, problem(f.Pos, ProblemSyntax, "%s inside another definition", f.Type).advise("define it beside this one and use its name here")
+		return nil, problem(f.Pos, ProblemSyntax, "%s inside another definition", f.Type).advise("define it next to this one and use its name here")
 	case "select", "case":
 		return nil, p.expected("a type")
 	}
@@ -533,7 +533,7 @@ func (p *parser) number() (*Expr, *Problem) {
 	}
 	n, err := strconv.ParseUint(digits, base, 64)
 	if err != nil {
-		return nil, problem(e.Pos, ProblemSyntax, "%q is no number of at most 64 bits", e.Text).advise("write it in decimal, or in hexadecimal after 0x")
+		return nil, problem(e.Pos, ProblemSyntax, "%q is not a number of at most 64 bits", e.Text).advise("write it in decimal, or in hexadecimal after 0x")
 	}
 	e.Num = n
 	return e, p.advance()

@@ -28,7 +28,7 @@ type ProblemKind string
 const (
 	ProblemSyntax      ProblemKind = "syntax"            // not the presentation language
 	ProblemUnknownName ProblemKind = "unknown_name"      // a name that nothing defines
-	ProblemDuplicate   ProblemKind = "duplicate"         // a name, number or case that stands twice
+	ProblemDuplicate   ProblemKind = "duplicate"         // a name, number or case that appears twice
 	ProblemCycle       ProblemKind = "cycle"             // a type that contains itself
 	ProblemBounds      ProblemKind = "bounds"            // bounds that no value meets
 	ProblemWidth       ProblemKind = "width"             // a number too big for its enum or its type
@@ -77,7 +77,7 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Err returns the Problems that are no warnings as an error, nil when there are none.
+// Err returns the Problems that are not warnings as an error, nil when there are none.
 func (ps Problems) Err() error {
 	var errs Problems
 	for _, p := range ps {
@@ -133,7 +133,7 @@ func (p *Problem) suggest(name string, known []string) *Problem {
 const maxName = 128
 
 // Nearest returns the known name that is closest to the one given, "" when
-// none is close enough to be meant. Ties go to the name that stands first.
+// none is close enough to be meant. Ties go to the name that comes first.
 func Nearest(name string, known []string) string {
 	best, least := "", len(name)/3+2
 	if len(name) > maxName {

@@ -18,9 +18,9 @@ func TestProblems(t *testing.T) {
 		{"defined twice", "uint8 A;\nstruct { } A;", `t:2:12: A is defined twice, first at 1:1; rename one of the two or remove it`},
 		{"contains itself", "struct { B b; } A;\nstruct { A a<0..9>; } B;",
 			`t:2:10: A contains itself: A > B > A; a value of such a type has no end; take one of the fields out`},
-		{"field twice", "struct { uint8 a; uint16 a; } A;", `t:1:19: a stands twice in one struct; rename one of the two, or label the select it stands in`},
+		{"field twice", "struct { uint8 a; uint16 a; } A;", `t:1:19: a appears twice in one struct; rename one of the two, or label the select that it is in`},
 		{"field twice by an arm", e + "struct { E a; select (a) { case one: uint8 b; case two: B; }; } A; struct { uint8 a; } B;",
-			`t:2:57: a stands twice in one struct; rename one of the two, or label the select it stands in`},
+			`t:2:57: a appears twice in one struct; rename one of the two, or label the select that it is in`},
 		{"ceiling below floor", "struct { opaque a<9..8>; } A;", `t:1:19: the floor 9 is above the ceiling 8; exchange the two`},
 		{"ceiling 0", "struct { opaque a<0..0>; } A;", `t:1:22: the ceiling is 0, so nothing fits in; raise it or remove the field`},
 		{"huge ceiling", "struct { opaque a<0..2^32>; } A;", `t:1:23: the ceiling 4294967296 needs a length of more than 4 octets; lower it`},
@@ -28,20 +28,20 @@ func TestProblems(t *testing.T) {
 		{"floor inside does not fit", "struct { B a<0..9>; } A; struct { opaque b<9..20>; } B;",
 			`t:1:17: a B has at least 10 octets and the ceiling is 9; bounds count octets, not elements; raise the ceiling`},
 		{"no multiple", "struct { uint16 a<3..3>; } A;", `t:1:19: no multiple of 2 octets lies between 3 and 3; bounds count octets, not elements`},
-		{"array of a part", "struct { uint16 a[3]; } A;", `t:1:19: 3 octets are no whole number of uint16 of 2 octets; the number in brackets counts octets, not elements`},
+		{"array of a part", "struct { uint16 a[3]; } A;", `t:1:19: 3 octets are not a whole number of uint16 of 2 octets; the number in brackets counts octets, not elements`},
 		{"negative length", "struct { opaque a[2-3]; } A;", `t:1:20: the length is negative or above 16777216 octets`},
 		{"overflowing bound", "struct { opaque a<0..2^64>; } A;", `t:1:23: the expression is negative or has more than 64 bits`},
 		{"negative bound", "struct { opaque a<0..3-4>; } A;", `t:1:23: the expression is negative or has more than 64 bits`},
-		{"bound with a name", "struct { uint8 n; opaque a<0..n>; } A;", `t:1:31: n stands where a plain number is needed`},
+		{"bound with a name", "struct { uint8 n; opaque a<0..n>; } A;", `t:1:31: n is given where a plain number is needed`},
 		{"empty elements", "struct { } B; struct { B a<0..9>; } A;",
 			`t:1:24: an element of type B can be empty, so nobody can tell how many there are; put a field into B that is always there`},
 		{"opaque alone", "struct { opaque a; } A;", `t:1:10: opaque without a length; write [octets] or <floor..ceiling> after the name`},
 		{"length of nothing", "struct { uint8 lenght; opaque a[length]; } A;", `t:1:33: no field before this one and no outer length is called length; did you mean "lenght"?`},
 		{"length of an outer parameter", "struct { opaque a[Hash.len]; } A;", `t:1:19: no field before this one and no outer length is called Hash.len; did you mean "Hash.length"?`},
 		{"constant too big", "struct { uint8 a = 256; } A;", `t:1:20: 256 does not fit in the 1 octet of uint8`},
-		{"constant of octets", "struct { Random a = 1; } A;", `t:1:21: Random is no number and takes no constant`},
+		{"constant of octets", "struct { Random a = 1; } A;", `t:1:21: Random is not a number and takes no constant`},
 		{"constant without a name", e + "struct { E a = three; } A;", `t:2:16: E has no three`},
-		{"enumerator twice", "enum { a(1), a(2) } E;", `t:1:14: a stands twice in E; remove one of the two`},
+		{"enumerator twice", "enum { a(1), a(2) } E;", `t:1:14: a appears twice in E; remove one of the two`},
 		{"number twice", "enum { a(1..5), b(3) } E;", `t:1:17: b(3) has the number of a(1) in E; give it another number`},
 		{"number of the RFC's enum", "enum { attestation_evidence(60), (65535) } ExtensionType;",
 			`t:1:8: attestation_evidence(60) has the number of sequence_number_encryption_algorithms(60) in ExtensionType; give it another number`},
@@ -49,7 +49,7 @@ func TestProblems(t *testing.T) {
 		{"number beyond all enums", "enum { a(4294967296) } E;", `t:1:8: 4294967296 does not fit in the 4 octets that an enum may have`},
 		{"empty range", "enum { a(5..3) } E;", `t:1:8: the range 5..3 is empty; put the smaller number first`},
 		{"no number", "enum { a(1), b } E; struct { E a; } A;",
-			`t:1:30: E stands on the wire and its b has no number; give it one in the text or among the code points`},
+			`t:1:30: E is sent and its b has no number; give it one in the text or among the code points`},
 		{"no such case", e + "struct { E a; select (a) { case one: uint8 b; case tow: uint8 c; }; } A;",
 			`t:2:52: E has no tow; did you mean "two"?`},
 		{"no such message", "struct { select (Handshake.msg_type) { case clienthello: uint8 b; }; } A;",
@@ -61,7 +61,7 @@ func TestProblems(t *testing.T) {
 		{"select on the like-named field of another struct", e + "struct { E a; } B; struct { E a; select (B.a) { case one: uint8 c; }; } A;",
 			`t:2:42: nothing to select on is called B.a; a select reaches the fields of its own struct A and the outer parameters Handshake.msg_type, ClientOrServerExtension, ConnectionEnd, certificate_type`},
 		{"select before its field", e + "struct { select (a) { case one: uint8 b; }; E a; } A;",
-			`t:2:18: the field a stands after the select that needs it; move it before the select`},
+			`t:2:18: the field a comes after the select that needs it; move it before the select`},
 		{"select by an ambiguous type", e + "struct { E a; E b; select (E) { case one: uint8 c; }; } A;",
 			`t:2:28: 2 fields before the select have the type E; select on the field, such as a`},
 		{"select on octets", "struct { opaque a[1]; select (a) { case one: uint8 b; }; } A;", `t:1:31: a is of type opaque and cannot select; select on an enum or a number`},
@@ -70,18 +70,18 @@ func TestProblems(t *testing.T) {
 		{"case of a number by name", "struct { uint8 a; select (a) { case one: uint8 b; }; } A;", `t:1:37: a is a plain uint8 and has no name one; write a number, or make it an enum`},
 		{"case too wide", "struct { uint8 a; select (a) { case 256: uint8 b; }; } A;", `t:1:37: 256 does not fit in the 1 octet of a`},
 		{"case twice", e + "struct { E a; select (a) { case one: uint8 b; case one: uint8 c; }; } A;",
-			`t:2:52: case one stands twice in the select on a; remove one of the two`},
+			`t:2:52: case one appears twice in the select on a; remove one of the two`},
 		{"case twice by number", e + "struct { E a; select (a) { case one: uint8 b; case 1: uint8 c; }; } A;",
-			`t:2:52: case 1 stands twice in the select on a; remove one of the two`},
+			`t:2:52: case 1 appears twice in the select on a; remove one of the two`},
 		{"arm that a constant excludes", e + "struct { E a = one; select (a) { case one: uint8 b; case two: uint8 c; }; } A;",
 			`t:2:58: warning: a is always 1, so this case is never selected; remove the case or the constant`},
 		{"arms alike", e + "struct { E a; select (a) { case one: uint8 b; case two: uint8 b; }; } A;",
-			`t:2:47: warning: the arms of two and one have the same fields; whoever sends this has to set a itself`},
+			`t:2:47: warning: the arms of two and one have the same fields; the sender has to set a itself`},
 		{"in the order of the text", "struct { Quux a; } A;\nstruct { E b; } B; enum { x(1), x(2) } E;\nuint9 C;",
-			"t:1:10: no type Quux\nt:2:33: x stands twice in E; remove one of the two\nt:3:1: no type uint9; did you mean \"uint8\"?"},
+			"t:1:10: no type Quux\nt:2:33: x appears twice in E; remove one of the two\nt:3:1: no type uint9; did you mean \"uint8\"?"},
 		{"too many fields", wide(), `t:5:113: E has more than 16384 fields, those of its types included`},
-		{"depth of what stands before", upward(maxDepth), `t:17:10: types stand more than 16 deep in each other`},
-		{"depth", nested(maxDepth + 1), `t:16:10: types stand more than 16 deep in each other`},
+		{"depth of what stands before", upward(maxDepth), `t:17:10: types are nested more than 16 deep`},
+		{"depth", nested(maxDepth + 1), `t:16:10: types are nested more than 16 deep`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f, err := Parse([]byte(c.text), Position{File: "t"})
@@ -154,7 +154,7 @@ func TestCodePoints(t *testing.T) {
 	env.Enumerators["Nothing"] = map[string]uint64{"a": 1}
 	f, _ := Parse([]byte("uint8 A;"), Position{File: "t"})
 	_, problems := Compile(env, f)
-	want := []string{"Nothing, which is given numbers, is no enum", "attestation(300) does not fit in the width of CertificateType, which (255) sets"}
+	want := []string{"Nothing, which is given numbers, is not an enum", "attestation(300) does not fit in the width of CertificateType, which (255) sets"}
 	for i, w := range want {
 		if i >= len(problems) || problems[i].Text != w {
 			t.Errorf("problem %d of %v, want %s", i, problems, w)
@@ -199,9 +199,9 @@ func TestUnplaced(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 	}
-	want := []string{"the case finished of Outer is never selected, since the value never stands there",
-		"the case encrypted_extensions of remoteAttestation is never selected, since the value never stands there",
-		"the case certificate_request of remoteAttestation is never selected, since the value never stands there"}
+	want := []string{"the case finished of Outer is never selected, since the value is never there",
+		"the case encrypted_extensions of remoteAttestation is never selected, since the value is never there",
+		"the case certificate_request of remoteAttestation is never selected, since the value is never there"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}

@@ -23,7 +23,7 @@ type EnumDecl struct {
 }
 
 // Enumerator is one name of an enum with its number or range of numbers. The
-// Name is empty where a number stands alone, which only forces the width.
+// Name is empty where a number has no name, which only forces the width.
 // Value is nil for a name without a number.
 type Enumerator struct {
 	Pos   Position

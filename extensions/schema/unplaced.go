@@ -4,7 +4,7 @@ import "slices"
 
 // Unplaced warns of arms that no context selects: those of selects on outer
 // parameters, in the type and in all types it uses, whose cases belong to
-// messages in which the value never stands. contexts are all places of the value.
+// messages in which the value never is. contexts are all places of the value.
 func (s *Schema) Unplaced(typeName string, contexts []Context) Problems {
 	w := unplaced{schema: s, contexts: contexts, seen: map[string]bool{}}
 	w.visit(typeName)
@@ -46,7 +46,7 @@ func (w *unplaced) members(ms []Member, owner string) {
 			a := &m.Select.Arms[i]
 			if p != nil && !slices.ContainsFunc(a.Cases, func(c Case) bool { return w.selected(p, c.Name) }) {
 				w.found = append(w.found, &Problem{Pos: a.Pos, Kind: ProblemUnreachable, Warning: true,
-					Text:   "the case " + a.Cases[0].text() + " of " + owner + " is never selected, since the value never stands there",
+					Text:   "the case " + a.Cases[0].text() + " of " + owner + " is never selected, since the value is never there",
 					Advice: "place it there or remove the case"})
 				continue
 			}

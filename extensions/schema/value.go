@@ -15,7 +15,7 @@ const (
 	KindNumber       // uint8 … uint64, and enums
 	KindOctets       // opaque, and arrays and vectors of uint8
 	KindList         // any other array or vector
-	KindStruct       // a struct, and what a label of a select stands for
+	KindStruct       // a struct, and the value of a label of a select
 	KindSymbol       // an enumerator by name, in Octets; taken by Encode, never made by Decode
 	KindEncoded      // an element of a list as it goes out, in Octets; taken by Encode, never made by Decode
 )
@@ -79,7 +79,7 @@ func (v *Value) Type() string {
 }
 
 // Enumerator is the name that a decoded number has in its enum, empty when the
-// type is no enum or does not list the number.
+// type is not an enum or does not list the number.
 func (v *Value) Enumerator() string {
 	if v.node == nil || v.node.enum == nil {
 		return ""
@@ -129,7 +129,7 @@ func (v *Value) Set(path string, x Value) error {
 		var step step
 		var ok bool
 		if step, path, ok = nextStep(path); !ok {
-			return fmt.Errorf("schema: %q is no path", whole)
+			return fmt.Errorf("schema: %q is not a path", whole)
 		}
 		next := v.open(step)
 		if next == nil {

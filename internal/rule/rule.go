@@ -11,10 +11,10 @@ const (
 	OfferProducible       Rule = "offer-producible"        // nothing is offered that this end cannot attest with
 	OfferAppraisable      Rule = "offer-appraisable"       // nothing is asked for that this end cannot have appraised
 	OfferOmitsEmpty       Rule = "offer-omits-empty"       // a list without elements is left out
-	OfferOrder            Rule = "offer-order"             // lists stand in the order of preference
+	OfferOrder            Rule = "offer-order"             // lists are in the order of preference
 	OfferAtLeast          Rule = "offer-at-least"          // an offer of fewer schemes than the profile wants is not made
-	OfferNeedsCertificate Rule = "offer-needs-certificate" // attestation beside a certificate is offered with one
-	OfferFirst            Rule = "offer-first"             // the scheme that the profile wants first stands first
+	OfferNeedsCertificate Rule = "offer-needs-certificate" // attestation with a certificate is offered with one
+	OfferFirst            Rule = "offer-first"             // the scheme that the profile puts first is first
 )
 
 // What a server chooses.
@@ -23,7 +23,7 @@ const (
 	ChooseCommon   Rule = "choose-common"        // what is chosen was offered and is usable; nothing is chosen without a match
 	ChooseWanted   Rule = "choose-wanted"        // nothing is chosen for a role that is not to attest
 	ChooseAnswered Rule = "choose-answered"      // a wanted scheme in common is chosen and answered
-	ChooseNull     Rule = "choose-null"          // the fixed answer that stands for no choice is sent
+	ChooseNull     Rule = "choose-null"          // the fixed answer that means no choice is sent
 	NoEvidence     Rule = "no-scheme-evidence"   // no Evidence format in common ends the handshake
 	NoResults      Rule = "no-scheme-results"    // no Verifier in common ends the handshake
 	NothingOffered Rule = "offer-nothing"        // an offer of empty lists ends the handshake
@@ -46,7 +46,7 @@ const (
 const (
 	ExtensionSolicited Rule = "extension-solicited"     // an answer has its offer
 	ExtensionKnown     Rule = "extension-known"         // an answer that nothing known offered is refused
-	ExtensionInPlace   Rule = "extension-in-place"      // an extension stands in the messages that it belongs to
+	ExtensionInPlace   Rule = "extension-in-place"      // an extension is in the messages that it belongs to
 	GrammarBounds      Rule = "grammar-bounds"          // floors and ceilings of the grammar
 	GrammarComplete    Rule = "grammar-complete"        // bodies follow the grammar to the last octet
 	NonceBound         Rule = "nonce-bound"             // a nonce longer than the profile accepts is refused
@@ -60,8 +60,8 @@ const (
 	CredentialPlaced Rule = "credential-placed"      // the payload travels where its kind says
 	CredentialThere  Rule = "credential-present"     // a chosen payload that is missing is refused
 	CredentialChosen Rule = "credential-chosen"      // a payload that nothing chose is refused
-	CredentialFirst  Rule = "credential-first-entry" // the payload stands in the first CertificateEntry
-	AddedInPlace     Rule = "message-in-place"       // the added message stands where the profile puts it
+	CredentialFirst  Rule = "credential-first-entry" // the payload is in the first CertificateEntry
+	AddedInPlace     Rule = "message-in-place"       // the added message is where the profile puts it
 	KeyUsable        Rule = "key-usable"             // the verdict's key can verify CertificateVerify
 	KeyPermitted     Rule = "key-permitted"          // the attested key is of a type that the profile permits
 )
@@ -74,7 +74,7 @@ const (
 	BinderCompared Rule = "verdict-binder"    // another binder than the expected one is refused
 	KeyCompared    Rule = "verdict-key"       // another key than the handshake's is refused
 	Appraised      Rule = "verdict-appraisal" // a payload that was judged and found wanting is refused
-	WellFormed     Rule = "verdict-cmw"       // a payload that is no CMW is refused
+	WellFormed     Rule = "verdict-cmw"       // a payload that is not a CMW is refused
 	FormatCompared Rule = "verdict-format"    // another format than the chosen one is refused
 	IssuerCompared Rule = "verdict-verifier"  // results of another Verifier than the chosen one are refused
 	VerdictNeeded  Rule = "verdict-needed"    // a relying party without a verdict does not go on
@@ -111,7 +111,7 @@ const (
 	SchemeFits          Rule = "signature-fits"       // and one that goes with the key
 	SignatureVerified   Rule = "signature-verified"   // and verifies
 	FinishedVerified    Rule = "finished-verified"    // Finished matches the transcript
-	ExtensionOnce       Rule = "extension-once"       // no extension stands twice in a message
+	ExtensionOnce       Rule = "extension-once"       // no extension appears twice in a message
 	CertificateRequired Rule = "certificate-required" // a client that must show a certificate does
 	ChainTrusted        Rule = "certificate-trusted"  // a certificate that is not trusted is refused
 	PSKLast             Rule = "extension-psk-last"   // pre_shared_key is the last extension

@@ -34,7 +34,7 @@ const (
 	VariantCH2SH                  // ClientHello2 then from ServerHello on
 )
 
-// Point is a place in the handshake, in the order in which messages stand.
+// Point is a place in the handshake, in the order of the messages.
 type Point uint8
 
 const (
@@ -82,7 +82,7 @@ func (r Range) String() string {
 }
 
 // Later names a value of a key exchange after the handshake. The messages
-// stand with their handshake header, the bodies without.
+// include their handshake header, the bodies do not.
 type Later uint8
 
 const (
@@ -117,7 +117,7 @@ type Inputs interface {
 	Nonce(attls.Role) ([]byte, bool)
 	// RequestContext returns the certificate_request_context that the role answers.
 	RequestContext(attls.Role) ([]byte, bool)
-	// AttesterSize is the length, in octets, that the attester's challenge field wants; 0: no wish.
+	// AttesterSize is the length, in octets, that the attester's challenge field needs; 0: any.
 	AttesterSize(attls.Role) (int, bool)
 	// Later returns a value of a key exchange after the handshake.
 	Later(Later) ([]byte, bool)

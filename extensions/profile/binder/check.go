@@ -31,7 +31,7 @@ const (
 	// FindingContext: a value that nothing bounds is the context of an
 	// HkdfLabel, so that the expression works with small keys only.
 	FindingContext
-	// FindingNarrow: within refuses octets that the grammar lets pass.
+	// FindingNarrow: within refuses octets that the grammar accepts.
 	FindingNarrow
 )
 
@@ -68,7 +68,7 @@ type checker struct {
 	now      string // the definition that is being looked at
 }
 
-// Check holds an expression against the static limits of HkdfLabel and HKDF
+// Check compares an expression with the static limits of HkdfLabel and HKDF
 // for both hashes of TLS 1.3, and against the moment at which the attester
 // needs its value: just before it writes the carrier.
 func (p *Program) Check(name string, attester attls.Role, s Setting, carrier Point) []Finding {
@@ -190,7 +190,7 @@ func (c *checker) within(n *node, have, allowed bounds) {
 	case low > high || have.max < low || have.min > high:
 		c.find(FindingError, n.at, "%s octets are never within %d and %d", have, low, high)
 	case have.min < low || have.max > high:
-		c.find(FindingNarrow, n.at, "the grammar lets %s octets pass and the binder takes %s", have, allowed)
+		c.find(FindingNarrow, n.at, "the grammar accepts %s octets and the binder takes %s", have, allowed)
 	}
 }
 

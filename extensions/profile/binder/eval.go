@@ -35,7 +35,7 @@ func (p *Program) Eval(name string, attester attls.Role, in Inputs) ([]byte, err
 }
 
 // Explain computes like Eval and returns every intermediate value as well.
-// Where a value cannot be had, Err says why, at the root and on the way to it.
+// Where a value does not exist, Err says why, at the root and on the way to it.
 func (p *Program) Explain(name string, attester attls.Role, in Inputs) *Value {
 	if p.tree[name] == nil {
 		return &Value{Expr: name, Err: attls.Errorf(attls.Local, attls.FailBinderUndefined, "the binder defines no %q", name)}

@@ -239,10 +239,10 @@ func (p *parser) role(n *node) *Error {
 	word := p.word()
 	r, ok := roleArgs[word]
 	if !ok && n.op == opName {
-		return p.fail(at, "%s is no function; a definition takes (role), (client) or (server)%s", n.name, nearest(n.name, names(functions)))
+		return p.fail(at, "%s is not a function; a definition takes (role), (client) or (server)%s", n.name, nearest(n.name, names(functions)))
 	}
 	if !ok {
-		return p.fail(at, "%q stands where (role), (client) or (server) may stand", word)
+		return p.fail(at, "%q is where (role), (client) or (server) belongs", word)
 	}
 	if !p.take(")") {
 		return p.fail(p.pos, "a closing parenthesis is missing")

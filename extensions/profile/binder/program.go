@@ -31,7 +31,7 @@ func (p *Program) Names() []string { return p.order }
 func (p *Program) Text(name string) string { return p.text[name] }
 
 // Compile parses and checks definitions. A name of which nothing can refer to
-// (one that is no word of the language, such as "challenge.evidence/x509") is
+// (one that is not a word of the language, such as "challenge.evidence/x509") is
 // fine. The errors are those of all definitions, in order.
 func Compile(definitions []Definition, v Variant) (*Program, []*Error) {
 	p := &Program{text: map[string]string{}, tree: map[string]*node{}, kind: map[string]Kind{}, number: map[string]int{}, variant: v}
@@ -95,7 +95,7 @@ func (p *Program) infer(name string, state map[string]int) *Error {
 		return err
 	}
 	if k == KindRange {
-		return &Error{Name: name, Msg: "a transcript range may stand only where a hash is taken"}
+		return &Error{Name: name, Msg: "a transcript range is possible only where a hash is taken"}
 	}
 	p.kind[name] = k
 	state[name] = left
@@ -144,7 +144,7 @@ func (p *Program) kindOf(name string, n *node, state map[string]int) (Kind, *Err
 		kinds[i] = k
 		want := n.function.params[min(i, len(n.function.params)-1)]
 		if !accepts(want, k) {
-			return fail(a.at, "%s stands where %s takes %s", k, n.name, article(paramNames[want]))
+			return fail(a.at, "%s is given where %s takes %s", k, n.name, article(paramNames[want]))
 		}
 		if want == paramHash && (a.op != opText || suites[string(a.octets)] == nil) {
 			return fail(a.at, `%s knows "SHA-256", "SHA-384" and "SHA-512"`, n.name)
@@ -192,11 +192,11 @@ func checkKeys(name string, n *node, kinds []Kind) *Error {
 	seen := map[string]bool{}
 	for i, k := range n.keys {
 		if kinds[i] == KindRange {
-			return &Error{Name: name, Offset: n.args[i].at, Msg: "a transcript range may stand only where a hash is taken"}
+			return &Error{Name: name, Offset: n.args[i].at, Msg: "a transcript range is possible only where a hash is taken"}
 		}
 		enc := string(encodeKey(k))
 		if seen[enc] {
-			return &Error{Name: name, Offset: k.at, Msg: "the key stands twice in the map"}
+			return &Error{Name: name, Offset: k.at, Msg: "the key appears twice in the map"}
 		}
 		seen[enc] = true
 	}

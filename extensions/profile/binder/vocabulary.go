@@ -13,7 +13,7 @@ type Kind uint8
 const (
 	KindOctets Kind = iota
 	KindInteger
-	KindRange // a transcript range; it may stand only where a hash is taken
+	KindRange // a transcript range; it is possible only where a hash is taken
 )
 
 func (k Kind) String() string {
@@ -232,7 +232,7 @@ func Words() []Word {
 
 // ranges are the words of a transcript range.
 var ranges = []Word{
-	{"CH..X", "a transcript range: the handshake messages, with their headers, from ClientHello to X; it stands where a hash is taken, and is the Transcript-Hash there"},
+	{"CH..X", "a transcript range: the handshake messages, with their headers, from ClientHello to X; it is possible where a hash is taken, and is the Transcript-Hash there"},
 	{"CH..<X", "the messages in front of X"},
 	{"X = CH, SH, EE, CR", "ClientHello, ServerHello, EncryptedExtensions, CertificateRequest; without a CertificateRequest, CH..CR ends with EncryptedExtensions"},
 	{"X = CR(pha)", "the CertificateRequest of post-handshake authentication, behind the whole handshake"},
