@@ -163,6 +163,9 @@ func deriveKey(seed []byte, use string) (*ecdsa.PrivateKey, error) {
 	return nil, errors.New("no key on P-384 comes out of this seed")
 }
 
+// deterministic writes equal documents as equal octets.
+var deterministic = must(cbor.CoreDetEncOptions().EncMode())
+
 // payload is a document before it is signed.
 type payload struct {
 	Module      string            `cbor:"module_id"`
@@ -197,7 +200,7 @@ func (d *device) Make(_ context.Context, q *attestation.Question) ([]byte, error
 		}
 		p.PCRs[i] = v
 	}
-	octets, err := cbor.Marshal(p)
+	octets, err := deterministic.Marshal(p)
 	if err != nil {
 		return nil, err
 	}
