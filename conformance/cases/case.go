@@ -60,7 +60,8 @@ func (c *Case) rejected(in *Context, e Reject, row Expect) *Case {
 	if c.action.None {
 		return nil
 	}
-	c.Failure, c.Rejects, c.At, c.AnyAlert, c.MayPass, c.Scenario.Fail = e.Failure, e.By.String(), e.At.String(), e.AnyAlert, e.MayPass, c.ID
+	c.Failure, c.Rejects, c.At, c.Scenario.Fail = e.Failure, e.By.String(), e.At.String(), c.ID
+	c.AnyAlert, c.MayPass = e.AnyAlert, e.MayPass
 	switch {
 	case e.At == attls.KindNone:
 		c.At = ""
@@ -194,7 +195,8 @@ func (c *Case) judgeRejection(e Reject, r *scenario.Result) error {
 		}
 		return nil
 	case mine.AlertSent == nil || mine.AlertSent.Code != uint8(c.action.Alert):
-		return fmt.Errorf("the %v sent %s, not %s", e.By, alertOrNone(mine.AlertSent), claims.AlertName(r.Profile, c.action.Alert))
+		return fmt.Errorf("the %v sent %s, not %s", e.By, alertOrNone(mine.AlertSent),
+			claims.AlertName(r.Profile, c.action.Alert))
 	case theirs.AlertReceived == nil || theirs.AlertReceived.Code != mine.AlertSent.Code:
 		return fmt.Errorf("the %v received %s, not %s", e.By.Peer(), alertOrNone(theirs.AlertReceived), mine.AlertSent.Name)
 	}

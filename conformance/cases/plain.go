@@ -9,7 +9,8 @@ import (
 )
 
 // refused is a row of TLS 1.3 itself about what a receiver must reject.
-func refused(id string, r rule.Rule, does string, f attls.Failure, by attls.Role, at attls.MessageKind, apply func(*scenario.Setup), more ...option) Row {
+func refused(id string, r rule.Rule, does string, f attls.Failure, by attls.Role, at attls.MessageKind,
+	apply func(*scenario.Setup), more ...option) Row {
 	return plain(id, r, does, Reject{Failure: f, By: by, At: at}, by, apply, more)
 }
 
@@ -18,7 +19,8 @@ func taken(id string, r rule.Rule, does string, by attls.Role, apply func(*scena
 	return plain(id, r, does, Accept{By: by}, by, apply, more)
 }
 
-func plain(id string, r rule.Rule, does string, expect Expect, by attls.Role, apply func(*scenario.Setup), more []option) Row {
+func plain(id string, r rule.Rule, does string, expect Expect, by attls.Role,
+	apply func(*scenario.Setup), more []option) Row {
 	row := Row{ID: id, Rule: string(r), Does: does, Plain: true, Expect: expect, Try: func(c *Context) *Change {
 		return c.withoutProfile(by, apply)
 	}}
@@ -116,5 +118,6 @@ func bothWays(of func(sender attls.Role) Row) []Row {
 
 // tlsRows are the rows of TLS 1.3 itself.
 func tlsRows() []Row {
-	return slices.Concat(helloFaults, answerFaults, retryFaults, sessionFaults, flightFaults(), recordFaults(), tolerances(), tlsChecks)
+	return slices.Concat(helloFaults, answerFaults, retryFaults, sessionFaults, flightFaults(), recordFaults(),
+		tolerances(), tlsChecks)
 }

@@ -11,8 +11,9 @@ const binderReading = "binder-reading"
 
 // otherBinder are the connections in which the two ends read the text in different ways, which
 // has to be noticed wherever another binder comes of it.
-var otherBinder = Row{ID: binderReading, Rule: string(rule.BinderCompared), PerReading: true, Expect: Reject{Failure: attls.FailBinderMismatch},
-	Does: "The attester computes the binder under another reading of the text", Try: tryOtherBinder}
+var otherBinder = Row{ID: binderReading, Rule: string(rule.BinderCompared), PerReading: true,
+	Expect: Reject{Failure: attls.FailBinderMismatch},
+	Does:   "The attester computes the binder under another reading of the text", Try: tryOtherBinder}
 
 // variant is what may have to happen for two readings to differ.
 type variant struct {
@@ -31,7 +32,8 @@ func tryOtherBinder(c *Context) *Change {
 	retry := c.Scenario.HelloRetry
 	for _, v := range []variant{{}, {retry: true}, {asks: true}} {
 		c.Scenario.HelloRetry = retry || v.retry
-		change := &Change{Expect: Reject{By: c.Attester.Peer(), At: carrierMessage(c.credential())}, Apply: func(s *scenario.Setup) {
+		expect := Reject{By: c.Attester.Peer(), At: carrierMessage(c.credential())}
+		change := &Change{Expect: expect, Apply: func(s *scenario.Setup) {
 			s.Ends[c.Attester].Config.Profile = s.Profile.WithBinder(other)
 			if v.asks {
 				s.Ends[attls.RoleServer].Config.ClientAuthentication = handshake.OptionalClientCertificate

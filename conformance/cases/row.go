@@ -194,7 +194,8 @@ func (r *Row) tried(c *Context) *Case {
 	if change == nil {
 		return nil
 	}
-	k := &Case{ID: r.ID, Rule: r.Rule, Does: r.Does, Scenario: *c.Scenario, profile: c.Profile, change: *change, expect: r.Expect}
+	k := &Case{ID: r.ID, Rule: r.Rule, Does: r.Does, Scenario: *c.Scenario,
+		profile: c.Profile, change: *change, expect: r.Expect}
 	if change.Rule != "" {
 		k.Rule = change.Rule
 	}

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync"
 
-	"attls"
 	"attls/conformance/scenario"
 	"attls/extensions/profile"
 	"attls/extensions/schema"
@@ -205,12 +204,13 @@ func (t *Table) Fault(p *profile.Profile, s scenario.Scenario, name string) (*Ca
 	}
 	switch {
 	case other != nil:
-		return nil, fmt.Errorf("%s needs another combination than the one asked for, such as attester %s, model %s, credential %s",
-			other.ID, other.Scenario.Attester, other.Scenario.Model, other.Scenario.Credential)
+		return nil, fmt.Errorf("%s needs another combination than the one asked for, "+
+			"such as attester %s, model %s, credential %s", other.ID, other.Scenario.Attester, other.Scenario.Model, other.Scenario.Credential)
 	case known == nil:
 		return nil, fmt.Errorf("no fault is called %q%s", name, meant(ID(name), t.names(p, s)))
 	case known.Expect == (Observe{}):
-		return nil, fmt.Errorf(`%s is seen of a sound connection, and nothing can be made to fail; "attls spec --prove" runs it`, known.ID)
+		return nil, fmt.Errorf("%s is seen of a sound connection, and nothing can be made to fail; "+
+			`"attls spec --prove" runs it`, known.ID)
 	}
 	if known.PerReading {
 		under += meant(ID(name), t.names(p, s))
@@ -233,7 +233,7 @@ func (t *Table) named(name string) (list []*Row) {
 	for i := range t.rows {
 		r := &t.rows[i]
 		e, rejects := r.Expect.(Reject)
-		if f := attls.Failure(name); rejects && !r.Plain && (e.Failure == f || e.Failure == "attestation."+f || ID(string(e.Failure)) == ID("attestation."+name)) {
+		if failure := ID(string(e.Failure)); rejects && !r.Plain && (failure == ID(name) || failure == ID("attestation."+name)) {
 			list = append(list, r)
 		}
 	}
