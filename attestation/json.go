@@ -92,6 +92,10 @@ func strictObject(b []byte) (map[string]any, error) {
 	return m, nil
 }
 
+// ReadJSON reads one JSON object and nothing else into a structure. Members are those of
+// the structure, once each and spelt as they are there.
+func ReadJSON(b []byte, v any) error { return readJSON(b, v) }
+
 // readJSON reads one JSON object and nothing else into a structure. Members are
 // those of the structure, once each and spelt as they are there.
 func readJSON(b []byte, v any) error {
