@@ -9,6 +9,7 @@ import (
 // Role is one of the two ends of a connection.
 type Role uint8
 
+// The two roles; their values index the arrays of two that hold something for each end.
 const (
 	RoleClient Role = 0
 	RoleServer Role = 1
@@ -31,6 +32,7 @@ func (r Role) String() string {
 // ContentType is the type of a record (RFC 8446 section 5.1).
 type ContentType uint8
 
+// The types of RFC 8446 section 5.1; invalid is no type of a record.
 const (
 	ContentTypeInvalid          ContentType = 0
 	ContentTypeChangeCipherSpec ContentType = 20
@@ -56,6 +58,7 @@ func (t ContentType) String() string {
 // HandshakeType is the first octet of a handshake message (RFC 8446 section 4).
 type HandshakeType uint8
 
+// The types of RFC 8446 section 4, and compressed_certificate of RFC 8879.
 const (
 	TypeClientHello           HandshakeType = 1
 	TypeServerHello           HandshakeType = 2
@@ -76,6 +79,7 @@ const (
 // its own, and KindAdded is any message that a profile adds.
 type MessageKind uint8
 
+// The kinds of message; KindNone is the kind of an error that concerns no message.
 const (
 	KindNone MessageKind = iota
 	KindClientHello
@@ -176,6 +180,7 @@ func (t HandshakeType) String() string {
 // ExtensionType is the number of an extension (IANA TLS ExtensionType Values).
 type ExtensionType uint16
 
+// The types in IANA's registry (TLS ExtensionType Values) that attls reads, sends or places.
 const (
 	ExtServerName                    ExtensionType = 0
 	ExtMaxFragmentLength             ExtensionType = 1
@@ -267,6 +272,8 @@ func RegisteredExtension(t ExtensionType) bool { _, ok := extensionNames[t]; ret
 // AlertDescription is the second octet of an alert (RFC 8446 section 6).
 type AlertDescription uint8
 
+// The alerts of RFC 8446 section 6, RFC 9846 and RFC 6066; those that a profile adds have
+// numbers of their own.
 const (
 	AlertCloseNotify                  AlertDescription = 0
 	AlertUnexpectedMessage            AlertDescription = 10
@@ -338,6 +345,7 @@ func AlertByName(name string) (AlertDescription, bool) {
 // CipherSuite is a TLS 1.3 cipher suite (RFC 8446 appendix B.4).
 type CipherSuite uint16
 
+// The suites of RFC 8446 appendix B.4, by the names of IANA's registry.
 const (
 	TLS_AES_128_GCM_SHA256       CipherSuite = 0x1301
 	TLS_AES_256_GCM_SHA384       CipherSuite = 0x1302
@@ -362,6 +370,7 @@ func (s CipherSuite) String() string {
 // NamedGroup is a key exchange group (RFC 8446 section 4.2.7).
 type NamedGroup uint16
 
+// The groups that attls can use, with the numbers of IANA's registry (TLS Supported Groups).
 const (
 	GroupSecp256r1          NamedGroup = 23
 	GroupSecp384r1          NamedGroup = 24
@@ -389,6 +398,8 @@ func (g NamedGroup) String() string {
 // SignatureScheme is a signature algorithm (RFC 8446 section 4.2.3).
 type SignatureScheme uint16
 
+// The schemes of RFC 8446 section 4.2.3 and of later RFCs. Those with SHA-1, and PKCS #1 v1.5,
+// are for the signatures in certificates only.
 const (
 	RSA_PKCS1_SHA1         SignatureScheme = 0x0201
 	ECDSA_SHA1             SignatureScheme = 0x0203
@@ -432,6 +443,7 @@ func (s SignatureScheme) String() string {
 // CertificateType is a type of the registry of RFC 7250.
 type CertificateType uint8
 
+// The types that may be negotiated (RFC 7250); 0 is what a connection has without negotiation.
 const (
 	CertificateX509         CertificateType = 0
 	CertificateRawPublicKey CertificateType = 2
@@ -450,6 +462,7 @@ func (t CertificateType) String() string {
 // PSKKeyExchangeMode says what goes with a pre-shared key (RFC 8446 section 4.2.9).
 type PSKKeyExchangeMode uint8
 
+// The modes of RFC 8446 section 4.2.9.
 const (
 	PSKOnly    PSKKeyExchangeMode = 0 // psk_ke
 	PSKWithDHE PSKKeyExchangeMode = 1 // psk_dhe_ke

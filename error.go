@@ -8,6 +8,7 @@ import (
 // Class says what sort of failure an Error is.
 type Class uint8
 
+// The classes of failure; an Error has exactly one.
 const (
 	// Malformed: the bytes do not follow the grammar.
 	Malformed Class = iota

@@ -21,6 +21,8 @@ import (
 // Form is a serialization of a CMW (RFC 9999 section 3).
 type Form uint8
 
+// The forms, two in JSON and three in CBOR; ParseCMW tells them apart by the first octet
+// (RFC 9999 section 3.4).
 const (
 	CBORRecord Form = iota
 	CBORTag

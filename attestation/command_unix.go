@@ -24,7 +24,7 @@ func ownGroup(cmd *exec.Cmd) (end func()) {
 	}
 	return func() {
 		if cmd.Process != nil {
-			kill() // an error says that nobody is left
+			_ = kill() // an error says that nobody is left
 		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 // Action is what a program is asked to do.
 type Action string
 
+// What a program may be asked, by the member action of a Request, and what answers it.
 const (
 	ActionAttest   Action = "attest"   // make Evidence or relay results; answered by AttestResponse or a bare CMW
 	ActionSign     Action = "sign"     // sign with a key that an attest left in the program; SignResponse

@@ -3,7 +3,6 @@ package attestation
 import (
 	"context"
 	"crypto"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -257,5 +256,3 @@ func (f *Format) carries(r *Reading, challenge []byte, fit profile.ChallengeFit)
 	}
 	return nil
 }
-
-var errNoPolicy = errors.New("nothing says whom to trust")

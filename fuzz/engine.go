@@ -159,11 +159,11 @@ func (p *player) operate(ops []byte) ([]byte, error) {
 	case op == opEOF:
 		p.e.InputEOF()
 	case op == opWrite:
-		p.e.Write([]byte("data"))
+		_ = p.e.Write([]byte("data"))
 	case op == opUpdate:
-		p.e.KeyUpdate(false)
+		_ = p.e.KeyUpdate(false)
 	case op == opRequest:
-		p.e.KeyUpdate(true)
+		_ = p.e.KeyUpdate(true)
 	case op == opClose:
 		p.e.CloseNotify()
 	case op == opFork:

@@ -90,7 +90,7 @@ func (e *Engine) sendAlert(level byte, a attls.AlertDescription) {
 		e.sendCCS() // it comes before the first protected record, be it an alert
 	}
 	e.out.Flush()
-	e.out.Write(attls.ContentTypeAlert, []byte{level, byte(a)})
+	_ = e.out.Write(attls.ContentTypeAlert, []byte{level, byte(a)})
 	e.out.Flush()
 }
 

@@ -20,6 +20,7 @@ import (
 // ClientAuthentication says whether a server asks for a client's certificate.
 type ClientAuthentication uint8
 
+// The choices of Config.ClientAuthentication; the zero value asks for nothing.
 const (
 	NoClientCertificate       ClientAuthentication = iota // no CertificateRequest
 	OptionalClientCertificate                             // an empty Certificate is accepted

@@ -67,7 +67,7 @@ func (h *shake) run() *attls.Error {
 			h.take(r)
 		case <-h.wake:
 		case <-h.ctx.Done():
-			h.abort(h.interrupted())
+			_ = h.abort(h.interrupted())
 		}
 	}
 }
@@ -180,7 +180,7 @@ func (h *shake) take(r received) {
 	switch {
 	case r.err == nil || h.ctx.Err() != nil:
 	case errors.Is(r.err, os.ErrDeadlineExceeded):
-		h.abort(h.late(r.err))
+		_ = h.abort(h.late(r.err))
 	default:
 		h.ended = r.err
 		c.mu.Lock()
@@ -198,7 +198,7 @@ func (h *shake) write() {
 		return
 	}
 	if errors.Is(h.broken, os.ErrDeadlineExceeded) {
-		h.abort(h.late(h.broken))
+		_ = h.abort(h.late(h.broken))
 		return
 	}
 	h.c.bound(reads, time.Now().Add(alertTimeout))
@@ -310,7 +310,7 @@ func (h *shake) fail(failure *attls.Error) error {
 		c.freeze(d, time.Now().Add(grace))
 	}
 	go c.drain()
-	c.writeOutput()
+	_ = c.writeOutput()
 	c.closeWriteSide()
 	return failure
 }

@@ -5,6 +5,7 @@ import "attls"
 // EventKind says what an Event tells.
 type EventKind uint8
 
+// The kinds of event; EventNone is none, the zero value.
 const (
 	EventNone EventKind = iota
 	// EventWait: the engine asks for something; Event.Wait says what. It is
@@ -58,6 +59,7 @@ type Event struct {
 // EarlyDataStatus says whether early data was accepted.
 type EarlyDataStatus uint8
 
+// The stages; a client sees them in this order, up to one of the last two.
 const (
 	EarlyDataNone     EarlyDataStatus = iota // not offered
 	EarlyDataOpen                            // a client may write it

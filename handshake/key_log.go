@@ -29,5 +29,5 @@ func (c *Config) keyLog(name SecretName, clientRandom, secret []byte) {
 	line = append(line, '\n')
 	c.logging.Lock()
 	defer c.logging.Unlock()
-	c.KeyLog.Write(line) // a key log that cannot be written stops no connection
+	_, _ = c.KeyLog.Write(line) // a key log that cannot be written stops no connection
 }

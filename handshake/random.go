@@ -20,6 +20,7 @@ import (
 // profile shifts nothing.
 type Use uint8
 
+// The purposes. An index tells apart what one purpose draws several times; 0 where none is named.
 const (
 	UseClientRandom Use = iota + 1
 	UseServerRandom

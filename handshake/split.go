@@ -73,7 +73,7 @@ func (e *Engine) CloseNotify() {
 		return
 	}
 	if e.writer != nil {
-		e.writer.CloseNotify()
+		_ = e.writer.CloseNotify()
 		return
 	}
 	e.sendAlert(1, attls.AlertCloseNotify)

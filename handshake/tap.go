@@ -11,6 +11,7 @@ import (
 // Direction is seen from the engine that the tap is attached to.
 type Direction uint8
 
+// The directions.
 const (
 	Sent Direction = iota
 	Received
@@ -27,6 +28,8 @@ func (d Direction) String() string {
 // taps; those with a name in the NSS key log format have that name.
 type SecretName string
 
+// The secrets of RFC 8446 section 7.1, in its order. Later generations of the traffic secrets
+// have their number in the place of the 0.
 const (
 	SecretEarly           SecretName = "early_secret"
 	SecretClientEarly     SecretName = "CLIENT_EARLY_TRAFFIC_SECRET"
@@ -143,10 +146,17 @@ type StateTap interface{ State(name string) }
 // that embeds it must still implement Fork when it holds state.
 type NopTap struct{}
 
-func (NopTap) Message(Direction, *message.Raw, *Plan)      {}
+// Message lets the message go on as it is.
+func (NopTap) Message(Direction, *message.Raw, *Plan) {}
+
+// Record lets the record go on as it is.
 func (NopTap) Record(Direction, *record.Raw, *record.Plan) {}
-func (NopTap) Derived(_ SecretName, secret []byte) []byte  { return secret }
-func (NopTap) Alert(Direction, attls.AlertDescription)     {}
+
+// Derived returns the secret that was derived.
+func (NopTap) Derived(_ SecretName, secret []byte) []byte { return secret }
+
+// Alert ignores the alert.
+func (NopTap) Alert(Direction, attls.AlertDescription) {}
 
 // Taps calls several taps in order; a later one sees what an earlier one
 // replaced.

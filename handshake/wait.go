@@ -13,6 +13,8 @@ import (
 // WaitKind names what a wait asks for.
 type WaitKind uint8
 
+// The kinds of wait. The field of Wait with the name of its kind holds what is asked, and Answer
+// the field or fields that answer it.
 const (
 	WaitNonce WaitKind = iota
 	WaitCredential
@@ -32,6 +34,7 @@ func (k WaitKind) String() string { return waitNames[k] }
 // Blocks says what does not continue until a wait is answered.
 type Blocks uint8
 
+// What an open wait holds up.
 const (
 	BlocksFlight    Blocks = iota // our next flight; nothing is sent
 	BlocksHandshake               // the handling of the peer's messages from Due on

@@ -91,8 +91,10 @@ func (w *Writer) AnswerUpdate() *attls.Error {
 // mayUpdate reports whether this end may still send a KeyUpdate.
 func (w *Writer) mayUpdate() bool { return !w.quiet && int64(w.generation) < maxGeneration }
 
-// Lock and Unlock serialise writers: hold the lock from Write to Wrote.
-func (w *Writer) Lock()   { w.mu.Lock() }
+// Lock makes other writers wait: hold the lock from Write to Wrote.
+func (w *Writer) Lock() { w.mu.Lock() }
+
+// Unlock lets the next writer go on.
 func (w *Writer) Unlock() { w.mu.Unlock() }
 
 // TryLock takes the lock if nobody holds it.
@@ -164,8 +166,10 @@ func (w *Writer) alert(level byte, a attls.AlertDescription) *attls.Error {
 	return err
 }
 
-// Output returns the octets to send and Wrote says how many were sent.
+// Output returns the octets to send, which stay valid until Wrote.
 func (w *Writer) Output() []byte { return w.out.Output() }
+
+// Wrote says how many octets of Output were sent.
 func (w *Writer) Wrote(n int) {
 	w.out.Wrote(n)
 	if len(w.out.Output()) == 0 {

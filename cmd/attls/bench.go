@@ -245,7 +245,7 @@ func (f *connectionFlags) server(ctx context.Context) (*exec.Cmd, string, error)
 	_, address, ok := strings.Cut(strings.TrimSpace(first), "listening on ")
 	if err != nil || !ok {
 		s.Process.Kill()
-		s.Wait()
+		_ = s.Wait()
 		return nil, "", fmt.Errorf("attls server says %q", first)
 	}
 	return s, address, nil

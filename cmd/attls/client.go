@@ -101,7 +101,7 @@ func (f *clientFlags) run(c *cobra.Command, address string) (failure error) {
 	if err = conn.explain(err); f.tolerate && truncated(err) {
 		err = nil
 	}
-	conn.Close()
+	_ = conn.Close()
 	conn.report(err, closed)
 	return f.result(c.Context(), e, err)
 }

@@ -99,7 +99,7 @@ func (f *decodeFlags) run(c *cobra.Command, name string) error {
 		all = append(all, d)
 	}
 	if f.asJSON {
-		writeJSON(c.OutOrStdout(), all)
+		_ = writeJSON(c.OutOrStdout(), all)
 	}
 	switch {
 	case broken != nil:

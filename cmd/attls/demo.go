@@ -288,7 +288,7 @@ func (v *view) show(w io.Writer, r *scenario.Result) {
 		if r.Err != nil {
 			out.Error = r.Err.Error()
 		}
-		writeJSON(w, out)
+		_ = writeJSON(w, out)
 		return
 	}
 	p := newPainter(w)

@@ -401,7 +401,7 @@ func (c *connection) shake(ctx context.Context) error {
 func (c *connection) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, c.end.flags.timeout)
 	defer cancel()
-	c.Settled(ctx)
+	_ = c.Settled(ctx)
 }
 
 // explain says why a connection ended, in the terms of the protocol.
@@ -441,8 +441,8 @@ func truncated(err error) bool {
 func (c *connection) interrupt() {
 	why := attls.Errorf(attls.Local, attls.FailCanceled, "interrupted by a signal")
 	c.transport.cause.CompareAndSwap(nil, why)
-	c.transport.SetWriteDeadline(time.Now().Add(interruptTimeout)) // a Write may be under way
-	c.CloseWrite()
+	_ = c.transport.SetWriteDeadline(time.Now().Add(interruptTimeout)) // a Write may be under way
+	_ = c.CloseWrite()
 	c.transport.end(why)
 }
 
@@ -483,7 +483,7 @@ func (c *connection) report(err error, closed bool) *claims.Claims {
 	switch {
 	case c.end.flags.asJSON:
 		if line, err := json.Marshal(&claims); err == nil {
-			c.end.out.Write(append(gate.JSON(line), '\n'))
+			_, _ = c.end.out.Write(append(gate.JSON(line), '\n'))
 		}
 	case !c.end.flags.quiet:
 		p := newPainter(c.end.err)

@@ -70,12 +70,12 @@ func (m *member) write() {
 	for {
 		select {
 		case b := <-m.input:
-			m.to.Write(b)
+			_, _ = m.to.Write(b)
 		case <-m.leaving:
 			for {
 				select {
 				case b := <-m.input:
-					m.to.Write(b)
+					_, _ = m.to.Write(b)
 				default:
 					return
 				}

@@ -161,7 +161,7 @@ func (p *painter) flow(width int, hanging string, parts ...any) {
 		}
 		b.WriteByte('\n')
 	}
-	io.WriteString(p.w, b.String())
+	_, _ = io.WriteString(p.w, b.String())
 }
 
 // lines writes a text of several lines that is our own.

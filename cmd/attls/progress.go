@@ -81,6 +81,6 @@ func about(d time.Duration) string {
 
 func (g *progress) clear() {
 	if g.p.terminal {
-		io.WriteString(g.p.w, "\r\x1b[K")
+		_, _ = io.WriteString(g.p.w, "\r\x1b[K")
 	}
 }

@@ -112,7 +112,7 @@ func (f *serverFlags) run(c *cobra.Command) (failure error) {
 	fmt.Fprintf(c.ErrOrStderr(), "attls: listening on %s\n", l.Addr())
 	s := &server{endpoint: e, flags: f, input: newHub()}
 	if !f.www && !f.echo {
-		go f.session.feed(s.input, c.InOrStdin())
+		go func() { _ = f.session.feed(s.input, c.InOrStdin()) }() // without input, the server goes on
 	}
 	return s.serve(c.Context(), l)
 }
@@ -241,9 +241,9 @@ func (s *server) connection(ctx context.Context, nc net.Conn) {
 	}
 	if closed { // behind what standard input may be writing
 		nc.SetWriteDeadline(time.Now().Add(drainTimeout))
-		c.CloseWrite()
+		_ = c.CloseWrite()
 	}
-	c.Close()
+	_ = c.Close()
 	if err != nil {
 		s.mu.Lock()
 		s.failed++
@@ -269,9 +269,9 @@ func (s *server) talk(c *connection) (closed bool, err error) {
 		})
 		_, err = io.Copy(s.sink(), c)
 		if err != nil {
-			c.transport.SetWriteDeadline(past) // nothing more is worth waiting for
+			_ = c.transport.SetWriteDeadline(past) // nothing more is worth waiting for
 		} else {
-			c.transport.SetWriteDeadline(time.Now().Add(drainTimeout))
+			_ = c.transport.SetWriteDeadline(time.Now().Add(drainTimeout))
 		}
 		s.input.remove(m)
 	}
@@ -290,7 +290,7 @@ func (e *endpoint) sink() io.Writer {
 func (s *server) page(c *connection) error {
 	var head strings.Builder
 	buf := make([]byte, 1024)
-	c.SetReadDeadline(time.Now().Add(s.flags.timeout))
+	_ = c.SetReadDeadline(time.Now().Add(s.flags.timeout))
 	for !strings.Contains(head.String(), "\n\r\n") && !strings.Contains(head.String(), "\n\n") {
 		n, err := c.Read(buf)
 		head.Write(buf[:n])
@@ -307,10 +307,10 @@ func (s *server) page(c *connection) error {
 			return attls.Errorf(attls.Refused, attls.FailLimit, "the head of the request is longer than %d octets", maxRequest)
 		}
 	}
-	c.SetReadDeadline(time.Time{})
+	_ = c.SetReadDeadline(time.Time{})
 	var body strings.Builder
 	claims := claims.MakeClaims(s.profile, c.ConnectionState(), claims.Outcome{})
-	writeJSON(&body, &claims)
+	_ = writeJSON(&body, &claims)
 	_, err := fmt.Fprintf(c, "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", body.Len(), body.String())
 	return err
 }

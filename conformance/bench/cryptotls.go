@@ -123,7 +123,7 @@ func handshakeBoth(client, server handshaker) error {
 func handshakeOrClose(h handshaker) error {
 	err := h.Handshake()
 	if err != nil {
-		h.Close()
+		_ = h.Close()
 	}
 	return err
 }

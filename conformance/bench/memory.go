@@ -108,7 +108,7 @@ func wait(c net.Conn, ready chan<- error) {
 	_, err := io.ReadFull(c, b)
 	ready <- err
 	if err == nil {
-		c.Read(b)
+		_, _ = c.Read(b)
 	}
 }
 

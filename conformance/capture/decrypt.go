@@ -334,7 +334,7 @@ func (o *opener) clientHello(m *message.Raw) *attls.Error {
 	if _, ok := ch.Extensions.Find(attls.ExtEarlyData); ok {
 		d := &o.in[attls.RoleClient]
 		d.epoch = epochEarly
-		o.protect(d.reader, handshake.SecretClientEarly) // without it, early data is listed as sealed
+		_, _ = o.protect(d.reader, handshake.SecretClientEarly) // without it, early data is listed as sealed
 	}
 	return nil
 }

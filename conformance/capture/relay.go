@@ -70,8 +70,8 @@ func (w *Writer) relay(ctx context.Context, client net.Conn, server string) {
 // pass copies one direction and ends it. Through a struct, so that io.Copy does
 // not go around the recording.
 func pass(to, from net.Conn) {
-	io.Copy(struct{ io.Writer }{to}, struct{ io.Reader }{from})
+	_, _ = io.Copy(struct{ io.Writer }{to}, struct{ io.Reader }{from})
 	if c, ok := to.(interface{ CloseWrite() error }); ok {
-		c.CloseWrite()
+		_ = c.CloseWrite()
 	}
 }

@@ -175,7 +175,7 @@ func (r *recorded) Close() error {
 	err := r.Conn.Close()
 	r.finish(r.local)
 	if !r.w.Hold {
-		r.w.Flush()
+		_ = r.w.Flush()
 	}
 	return err
 }

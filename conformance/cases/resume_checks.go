@@ -88,7 +88,7 @@ func tryLaterKey(c *Context) *Change {
 		if err := server.RequestAuthentication(); err != nil {
 			return err
 		}
-		r.Pair.Run()
+		_ = r.Pair.Run()
 		if err := server.Err(); err == nil || err.Failure != attls.FailDemandedByServer {
 			return fmt.Errorf("the server goes on with a client of another key: %v", server.State().Attested)
 		}

@@ -132,25 +132,39 @@ func (t *inputTaker) AttesterSize(r attls.Role) (int, bool) {
 
 func (t *inputTaker) Later(l binder.Later) ([]byte, bool) { return t.in.Later(l) }
 
-// The methods below are binder.Inputs. A value that is no hexadecimal does not exist.
-
+// give decodes a value; one that is not hexadecimal does not exist.
 func give(m map[string]string, name string) ([]byte, bool) {
 	s, ok := m[name]
 	b, err := hex.DecodeString(s)
 	return b, ok && err == nil
 }
 
-func (b *BinderInputs) Hash() string                          { return b.HashName }
+// Hash implements binder.Inputs, as the methods below do.
+func (b *BinderInputs) Hash() string { return b.HashName }
+
+// Secret returns a secret of the key schedule.
 func (b *BinderInputs) Secret(s binder.Secret) ([]byte, bool) { return give(b.Secrets, secretNames[s]) }
-func (b *BinderInputs) SPKI(r attls.Role) ([]byte, bool)      { return give(b.Keys, r.String()) }
-func (b *BinderInputs) Nonce(r attls.Role) ([]byte, bool)     { return give(b.Nonces, r.String()) }
-func (b *BinderInputs) Later(binder.Later) ([]byte, bool)     { return nil, false }
+
+// SPKI returns the SubjectPublicKeyInfo of the key that an end proves in CertificateVerify.
+func (b *BinderInputs) SPKI(r attls.Role) ([]byte, bool) { return give(b.Keys, r.String()) }
+
+// Nonce returns the nonce for the attestation of an end.
+func (b *BinderInputs) Nonce(r attls.Role) ([]byte, bool) { return give(b.Nonces, r.String()) }
+
+// Later returns nothing: claims know no key exchange after the handshake.
+func (b *BinderInputs) Later(binder.Later) ([]byte, bool) { return nil, false }
+
+// Certificate returns the end-entity certificate of an end, in DER.
 func (b *BinderInputs) Certificate(r attls.Role) ([]byte, bool) {
 	return give(b.Certificates, r.String())
 }
+
+// RequestContext returns the context of the CertificateRequest that an end answers.
 func (b *BinderInputs) RequestContext(r attls.Role) ([]byte, bool) {
 	return give(b.Contexts, r.String())
 }
+
+// AttesterSize returns how many octets the challenge of an end's Attester has.
 func (b *BinderInputs) AttesterSize(r attls.Role) (int, bool) {
 	n, ok := b.Sizes[r.String()]
 	return n, ok && n > 0

@@ -43,6 +43,7 @@ type Dissection struct {
 // Comparison says how the challenge inside a payload compares with the binder.
 type Comparison string
 
+// What the comparison came to.
 const (
 	Equal        Comparison = "equal"
 	Different    Comparison = "different"

@@ -131,7 +131,7 @@ func (d *dissector) fields(k attls.MessageKind, sender attls.Role, l extensions.
 	}
 	for i := range l {
 		if _, ok := d.p.Extension(l[i].Type); ok {
-			d.p.Decode(k, sender, l[i].Type, l[i].Body, d.seen.fields) // an error is the receiving engine's to find
+			_ = d.p.Decode(k, sender, l[i].Type, l[i].Body, d.seen.fields) // an error is the receiving engine's to find
 		}
 	}
 }

@@ -67,6 +67,7 @@ type Options struct {
 // Action is what one step did.
 type Action uint8
 
+// What a step may have done; Nothing is the last one of a run.
 const (
 	Nothing   Action = iota // neither end can go on
 	Happened                // an event of an engine, in Step.Event
@@ -229,7 +230,7 @@ func (p *Pair) event() (Step, bool) {
 		case handshake.EventDone:
 			end.done = true
 			if data := p.o.Send[r]; len(data) > 0 {
-				end.engine.Write(data) // an error is the engine's own, reported by Err
+				_ = end.engine.Write(data) // an error is the engine's own, reported by Err
 			}
 		case handshake.EventData:
 			end.received = append(end.received, ev.Data...)

@@ -21,7 +21,10 @@ import (
 // CryptoTLS is Go's crypto/tls, for plain TLS.
 type CryptoTLS struct{}
 
-func (CryptoTLS) Name() string    { return "crypto/tls" }
+// Name implements Peer: it is what grids, pages and flags call the stack.
+func (CryptoTLS) Name() string { return "crypto/tls" }
+
+// Missing implements Peer: nothing has to be installed.
 func (CryptoTLS) Missing() string { return "" }
 
 // Identify implements Identifier.

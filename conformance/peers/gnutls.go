@@ -20,6 +20,7 @@ import (
 // GnuTLS is gnutls-cli and gnutls-serv, by their paths.
 type GnuTLS struct{ Client, Server string }
 
+// Name implements Peer: it is what grids, pages and flags call the stack.
 func (GnuTLS) Name() string { return "gnutls" }
 
 // Missing implements Peer.

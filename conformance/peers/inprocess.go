@@ -21,7 +21,10 @@ import (
 // InProcess is this stack, in the process that runs the grid.
 type InProcess struct{}
 
-func (InProcess) Name() string    { return "attls" }
+// Name implements Peer: it is what grids, pages and flags call the stack.
+func (InProcess) Name() string { return "attls" }
+
+// Missing implements Peer: nothing has to be installed.
 func (InProcess) Missing() string { return "" }
 
 // Identify implements Identifier.

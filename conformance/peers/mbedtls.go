@@ -44,6 +44,7 @@ func FindMbedTLS() string {
 	return slices.MaxFunc(found, func(a, b string) int { return modified(a).Compare(modified(b)) })
 }
 
+// Name implements Peer: it is what grids, pages and flags call the stack.
 func (MbedTLS) Name() string { return "mbedtls" }
 
 // Missing implements Peer.

@@ -41,6 +41,7 @@ func FindMbedTLSPrograms() string {
 	return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return modified(a).Compare(modified(b)) }))
 }
 
+// Name implements Peer: it is what grids, pages and flags call the stack.
 func (MbedTLSPrograms) Name() string { return "mbedtls-unpatched" }
 
 // Missing implements Peer.

@@ -91,6 +91,7 @@ const (
 	opensslMLKEM       = 305 // ML-KEM and its hybrids
 )
 
+// Name implements Peer: it is what grids, pages and flags call the stack.
 func (o *OpenSSL) Name() string { return o.name }
 
 // Missing implements Peer.

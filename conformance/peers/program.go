@@ -59,7 +59,7 @@ func start(ctx context.Context, serves int, name string, args ...string) (*progr
 	})
 	go func() {
 		defer close(p.ended)
-		p.wait()
+		_ = p.wait()
 	}()
 	if serves == 0 {
 		return p, nil
@@ -90,7 +90,7 @@ func (a *announcement) Write(b []byte) (int, error) {
 			a.program.address, a.said = strings.TrimSpace(address), true
 			close(a.program.ready)
 		} else {
-			a.program.stderr.Write(a.line)
+			_, _ = a.program.stderr.Write(a.line)
 		}
 		a.line = a.line[:0]
 	}
@@ -99,7 +99,7 @@ func (a *announcement) Write(b []byte) (int, error) {
 
 // end is called when nothing more comes.
 func (a *announcement) end() {
-	a.program.stderr.Write(a.line)
+	_, _ = a.program.stderr.Write(a.line)
 	if !a.said {
 		close(a.program.ready)
 	}
@@ -138,7 +138,7 @@ func (p *program) line() ([]byte, error) {
 
 func (p *program) Stop() {
 	p.cancel()
-	p.wait()
+	_ = p.wait()
 }
 
 // limited keeps the first octets it is given.
@@ -234,6 +234,7 @@ func or(a, b string) string {
 // Command is this stack as the program attls.
 type Command struct{ Path string }
 
+// Name implements Peer: it is what grids, pages and flags call the stack.
 func (Command) Name() string { return "attls-command" }
 
 // Missing implements Peer.

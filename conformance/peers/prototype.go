@@ -79,6 +79,7 @@ func prototypeOptions(o Options) Options {
 		Full: o.Full, Faults: o.Faults, Chosen: o.Chosen, Stacks: o.Stacks}
 }
 
+// Name implements Peer: it is what grids, pages and flags call the stack.
 func (Prototype) Name() string { return "poc" }
 
 // OwnAnswer implements Answerer: the server answers with a page.

@@ -94,7 +94,7 @@ func ask(ctx context.Context, p *console.Program) (sent, received int64, err err
 func typed(ctx context.Context, p *console.Program) error {
 	err := p.Type(question)
 	if err != nil {
-		p.Wait(ctx)
+		_ = p.Wait(ctx)
 	}
 	return err
 }

@@ -87,7 +87,7 @@ func startVeraison(v *attestation.Verifier, lie string) (*veraison, error) {
 	mux.HandleFunc("POST "+veraisonNewSession, s.newSession)
 	mux.HandleFunc("POST "+veraisonSessions+"{id}", s.evidence)
 	s.server = &http.Server{Handler: mux, ReadTimeout: veraisonTimeout, WriteTimeout: veraisonTimeout}
-	go s.server.Serve(l)
+	go func() { _ = s.server.Serve(l) }() // until stop
 	return s, nil
 }
 
@@ -97,7 +97,7 @@ func (s *veraison) url() string { return "http://" + s.listener.Addr().String() 
 // stop ends the service; nil has none.
 func (s *veraison) stop() {
 	if s != nil {
-		s.server.Close()
+		_ = s.server.Close()
 	}
 }
 
@@ -210,7 +210,7 @@ func (s *veraison) reissue(v *negotiation.Verdict) ([]byte, error) {
 func reply(w http.ResponseWriter, status int, mediaType string, body any) {
 	w.Header().Set("Content-Type", mediaType)
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(body) // a reader that is gone needs no answer
+	_ = json.NewEncoder(w).Encode(body) // a reader that is gone needs no answer
 }
 
 func problem(w http.ResponseWriter, status int, err error) {

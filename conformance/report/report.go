@@ -51,6 +51,7 @@ type Stack struct {
 // Outcome is what a run came to.
 type Outcome string
 
+// The outcomes; Failed alone is unexpected.
 const (
 	Passed    Outcome = "passed"
 	Failed    Outcome = "failed"

@@ -23,7 +23,7 @@ type Grid struct {
 func NewGrid(options map[string]string, names []string) *Grid {
 	h := sha256.New()
 	for _, n := range names {
-		io.WriteString(h, n+"\n")
+		_, _ = io.WriteString(h, n+"\n")
 	}
 	return &Grid{options, len(names), hex.EncodeToString(h.Sum(nil))}
 }

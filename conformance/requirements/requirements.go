@@ -26,6 +26,7 @@ var registry []byte
 // Class says what the project does about a statement.
 type Class string
 
+// The classes; a row without one in the file is Enforced.
 const (
 	Enforced Class = "enforced" // our code obeys it or holds a peer to it
 	Duty     Class = "duty"     // of an Attester or a Verifier

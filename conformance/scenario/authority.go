@@ -61,6 +61,7 @@ func (a *DemoAuthority) Pool() *x509.CertPool {
 // KeyType names the type of a demonstration certificate's key.
 type KeyType string
 
+// The types that Issue makes.
 const (
 	KeyP256 KeyType = "secp256r1"
 	KeyRSA  KeyType = "rsa2048"

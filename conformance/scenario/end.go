@@ -53,17 +53,20 @@ func (t Provocation) Message(d handshake.Direction, m *message.Raw, p *handshake
 	*t.Done = *t.Done || p.Drop || len(p.Before)+len(p.After) > 0 || p.Replace != nil && !bytes.Equal(p.Replace, m.Bytes)
 }
 
+// Record implements handshake.Tap; padding counts as a change.
 func (t Provocation) Record(d handshake.Direction, r *record.Raw, p *record.Plan) {
 	t.Tap.Record(d, r, p)
 	*t.Done = *t.Done || p.Drop || len(p.Before)+len(p.After) > 0 || p.Padding > 0 || p.Replace != nil && !bytes.Equal(p.Replace, r.Payload)
 }
 
+// Derived implements handshake.Tap.
 func (t Provocation) Derived(name handshake.SecretName, secret []byte) []byte {
 	derived := t.Tap.Derived(name, secret)
 	*t.Done = *t.Done || !bytes.Equal(derived, secret)
 	return derived
 }
 
+// Fork implements handshake.Tap; a fork sets the same Done.
 func (t Provocation) Fork() handshake.Tap { return Provocation{Tap: t.Tap.Fork(), Done: t.Done} }
 
 // NewEnd makes the end that a scenario describes, with the root of trust and the
@@ -193,7 +196,7 @@ func (a *DemoAuthority) IssuePEM(t KeyType, names ...string) (chain, key []byte,
 		return nil, nil, fmt.Errorf("the private key: %w", err)
 	}
 	var b bytes.Buffer
-	pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: credential.Chain[0]})
+	_ = pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: credential.Chain[0]})
 	return b.Bytes(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 

@@ -498,7 +498,7 @@ const (
 // exchange is one end's part: the client asks, the server answers, both close.
 func exchange(ctx context.Context, c *handshake.Conn, role attls.Role) error {
 	if deadline, ok := ctx.Deadline(); ok {
-		c.SetDeadline(deadline)
+		_ = c.SetDeadline(deadline)
 	}
 	if err := c.HandshakeContext(ctx); err != nil {
 		return err
@@ -621,9 +621,9 @@ func (w *wire) Close() error { return nil }
 // finish ends our direction and reads what the peer still sends.
 func (w *wire) finish() {
 	if c, ok := w.Conn.(interface{ CloseWrite() error }); ok {
-		c.CloseWrite()
+		_ = c.CloseWrite()
 	}
-	io.Copy(io.Discard, w.Conn)
+	_, _ = io.Copy(io.Discard, w.Conn)
 }
 
 // loopback makes a TCP connection to ourselves.

@@ -14,6 +14,7 @@ import (
 // Attesters says which ends attest.
 type Attesters string
 
+// The choices of Scenario.Attester.
 const (
 	AttestNone   Attesters = "none"
 	AttestClient Attesters = "client"
@@ -24,6 +25,7 @@ const (
 // Resumption says what is done with a ticket.
 type Resumption string
 
+// What the second connection of a scenario does with the ticket of the first.
 const (
 	ResumeWithDHE Resumption = "psk_dhe_ke" // the session is resumed, with (EC)DHE (RFC 8446 section 4.2.9)
 	ResumePSKOnly Resumption = "psk_ke"     // without

@@ -116,6 +116,7 @@ func (t *Trace) sum(e *traceEntry) {
 	t.entries[*at-1].more += total.more
 }
 
+// Message implements handshake.Tap: it notes the message as it goes on, and those put in beside it.
 func (t *Trace) Message(d handshake.Direction, m *message.Raw, p *handshake.Plan) {
 	for _, b := range p.Before {
 		t.message(d, b)
@@ -134,12 +135,14 @@ func (t *Trace) message(d handshake.Direction, b []byte) {
 	}
 }
 
+// Record implements handshake.Tap: it counts the octets of application data.
 func (t *Trace) Record(d handshake.Direction, r *record.Raw, _ *record.Plan) {
 	if r.Type == attls.ContentTypeApplicationData && len(r.Payload) > 0 {
 		t.add(traceEntry{from: t.from(d), data: len(r.Payload)})
 	}
 }
 
+// Derived implements handshake.Tap: with KeepSecrets it keeps the first secrets, up to a limit.
 func (t *Trace) Derived(name handshake.SecretName, secret []byte) []byte {
 	if t.KeepSecrets {
 		t.mu.Lock()
@@ -151,6 +154,7 @@ func (t *Trace) Derived(name handshake.SecretName, secret []byte) []byte {
 	return secret
 }
 
+// Alert implements handshake.Tap.
 func (t *Trace) Alert(d handshake.Direction, a attls.AlertDescription) {
 	t.add(traceEntry{from: t.from(d), alert: &a})
 }

@@ -69,7 +69,7 @@ func (c *compiler) told(t *schemeType, e *entry, key string, w words) (fixed []i
 			continue
 		}
 		if !slices.Contains(f.Enumerators, x.key) {
-			nearest(c.fail(x.pos, ProblemPath, "%s has no %s", f.Type, x.key), x.key, f.Enumerators)
+			propose(c.fail(x.pos, ProblemPath, "%s has no %s", f.Type, x.key), x.key, f.Enumerators)
 			continue
 		}
 		by[x.key] = w.value(x.value)
@@ -150,7 +150,7 @@ func (c *compiler) formatNumber(t *schemeType, x *entry) (uint64, bool) {
 	numbers, _ := c.types.Enumerators(typeName)
 	n, ok := numbers[x.key]
 	if !ok {
-		nearest(c.fail(x.pos, ProblemPath, "%s has no %s", typeName, x.key), x.key, sortedKeys(numbers))
+		propose(c.fail(x.pos, ProblemPath, "%s has no %s", typeName, x.key), x.key, sortedKeys(numbers))
 	}
 	c.usedNumber("certificate_types", x.key)
 	return n, ok
@@ -216,7 +216,7 @@ func (c *compiler) slots() {
 		}
 		t := c.codec.schemes[elem]
 		if t == nil && elem != "" {
-			nearest(c.fail(e.pos, ProblemPath, "bind.schemes does not say what %s means", elem), elem, sortedKeys(c.codec.schemes))
+			propose(c.fail(e.pos, ProblemPath, "bind.schemes does not say what %s means", elem), elem, sortedKeys(c.codec.schemes))
 		}
 		if t != nil {
 			s.Models, s.Kinds = t.models, t.kinds
@@ -234,7 +234,7 @@ func (c *compiler) locate(v *value) (b *body, path string, f schema.Field, ok bo
 	name, rest, _ := strings.Cut(v.text, ".")
 	kind, known := attls.KindByName(name)
 	if !known || !slices.Contains(placeable, kind) {
-		nearest(c.fail(v.pos, ProblemPath, "%s: no message is named %s", v.text, name), name, messageNames())
+		propose(c.fail(v.pos, ProblemPath, "%s: no message is named %s", v.text, name), name, messageNames())
 		return nil, "", f, false
 	}
 	ext, path, _ := strings.Cut(rest, ".")
@@ -437,7 +437,7 @@ var keyNames = []string{"secp256r1", "secp384r1", "secp521r1", "ed25519", "ed448
 
 func (c *compiler) keyName(v *value) string {
 	if !slices.Contains(keyNames, v.text) {
-		nearest(c.fail(v.pos, ProblemValue, "no key is named %s", v.text), v.text, keyNames)
+		propose(c.fail(v.pos, ProblemValue, "no key is named %s", v.text), v.text, keyNames)
 	}
 	return v.text
 }

@@ -237,7 +237,7 @@ func (c *compiler) codePoints(o Options) {
 			*p = codePoint{n: o.CodePoints[name], text: fmt.Sprint(o.CodePoints[name]), pos: given}
 			continue
 		}
-		nearest(c.fail(given, ProblemCodePoint, "%s has no code point %s", nameOf(c.doc), name), name, known)
+		propose(c.fail(given, ProblemCodePoint, "%s has no code point %s", nameOf(c.doc), name), name, known)
 	}
 	for _, registry := range sortedKeys(registries) {
 		c.registry(registry)
@@ -416,7 +416,7 @@ func (c *compiler) placement(x *extensions.Row, kind attls.MessageKind, e *entry
 	if v := e.value.get("also_in"); v != nil {
 		for _, i := range v.items {
 			if i.text != "post_handshake" {
-				nearest(c.fail(i.pos, ProblemValue, "also_in takes post_handshake, not %s", i.text), i.text, []string{"post_handshake"})
+				propose(c.fail(i.pos, ProblemValue, "also_in takes post_handshake, not %s", i.text), i.text, []string{"post_handshake"})
 			}
 			p.PostHandshake = true
 		}
@@ -466,7 +466,7 @@ func (c *compiler) offers(x *extensions.Row, v *value, kind attls.MessageKind, s
 		name, ext, other := strings.Cut(i.text, ".")
 		m, ok := attls.KindByName(name)
 		if !ok || !slices.Contains(placeable, m) {
-			nearest(c.fail(i.pos, ProblemPath, "no message is named %s", name), name, messageNames())
+			propose(c.fail(i.pos, ProblemPath, "no message is named %s", name), name, messageNames())
 			continue
 		}
 		if !slices.Contains(senders(m), sender.Peer()) {
@@ -503,7 +503,7 @@ func (c *compiler) extension(name string, v *value) (*extensions.Row, bool) {
 		}
 		known = append(known, c.p.Extensions[i].Name)
 	}
-	nearest(c.fail(v.pos, ProblemPath, "the profile has no extension %s", name), name, known)
+	propose(c.fail(v.pos, ProblemPath, "the profile has no extension %s", name), name, known)
 	return nil, false
 }
 
@@ -544,7 +544,7 @@ func (c *compiler) bodiesOf(x *extensions.Row, kind attls.MessageKind, m, ext *e
 // codecFor is the codec of a type in a context, or nil with a problem.
 func (c *compiler) codecFor(v *value, ctx schema.Context) *schema.Codec {
 	if v.text != "opaque" && c.types.Definition(v.text) == nil {
-		nearest(c.fail(v.pos, ProblemPath, "no type is named %s", v.text), v.text, append(c.types.Types(), "opaque"))
+		propose(c.fail(v.pos, ProblemPath, "no type is named %s", v.text), v.text, append(c.types.Types(), "opaque"))
 		return nil
 	}
 	codec, err := c.types.Codec(v.text, ctx)
@@ -611,7 +611,7 @@ func (c *compiler) kind(e *entry, key string) attls.MessageKind {
 	}
 	k, ok := attls.KindByName(v.text)
 	if !ok {
-		nearest(c.fail(v.pos, ProblemValue, "no message is named %s", v.text), v.text, []string{"certificate_verify", "finished", "certificate"})
+		propose(c.fail(v.pos, ProblemValue, "no message is named %s", v.text), v.text, []string{"certificate_verify", "finished", "certificate"})
 	}
 	return k
 }

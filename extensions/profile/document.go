@@ -162,10 +162,15 @@ func problem(pos schema.Position, kind schema.ProblemKind, format string, args .
 
 // nearest advises the known name that may have been meant.
 func nearest(p *schema.Problem, word string, known []string) *schema.Problem {
+	propose(p, word, known)
+	return p
+}
+
+// propose is nearest where the problem has been reported.
+func propose(p *schema.Problem, word string, known []string) {
 	if s := schema.Nearest(word, known); s != "" {
 		p.Advice = fmt.Sprintf("did you mean %s?", s)
 	}
-	return p
 }
 
 // readDocument parses one file into a value without looking at its meaning.

@@ -21,6 +21,7 @@ import (
 // Model is one of the two models of RFC 9334 section 5.
 type Model uint8
 
+// The models, by what the attester hands over.
 const (
 	ModelEvidence Model = iota // background-check model: Evidence
 	ModelResults               // passport model: Attestation Results
@@ -36,6 +37,7 @@ func (m Model) String() string {
 // CredentialKind says whether the payload accompanies an X.509 certificate.
 type CredentialKind uint8
 
+// The kinds of credential.
 const (
 	KindAlone CredentialKind = iota // the CMW replaces the certificate
 	KindX509                        // the CMW accompanies an X.509 certificate
@@ -98,6 +100,7 @@ type Place struct {
 // Carrier says where the payload of a credential kind travels.
 type Carrier uint8
 
+// The carriers.
 const (
 	CarrierCertData  Carrier = iota // cert_data of the CertificateEntry
 	CarrierExtension                // an extension of a CertificateEntry
@@ -107,6 +110,7 @@ const (
 // KeySource says where the key that verifies CertificateVerify comes from.
 type KeySource uint8
 
+// The sources of the key.
 const (
 	KeyFromX509      KeySource = iota // the end-entity certificate
 	KeyFromAppraisal                  // the Verdict of the appraisal
@@ -131,6 +135,7 @@ type Credential struct {
 // NoSchemeScope says over what a failure to agree is counted.
 type NoSchemeScope uint8
 
+// What has to fail before the handshake has no scheme: one slot, all slots of a model, or all.
 const (
 	ScopeSlot NoSchemeScope = iota
 	ScopeModel
@@ -140,6 +145,7 @@ const (
 // NoSchemeThen says what a server does when nothing is in common.
 type NoSchemeThen uint8
 
+// A server ends the handshake, leaves its answer out, or sends an answer that chooses nothing.
 const (
 	ThenAbort NoSchemeThen = iota
 	ThenOmit
@@ -149,6 +155,7 @@ const (
 // FormatMatch says how the type inside a CMW is held against the chosen format.
 type FormatMatch uint8
 
+// The type has to be equal to the chosen format, may have more parameters, or is not looked at.
 const (
 	MatchEqual FormatMatch = iota
 	MatchWithParameters
@@ -158,6 +165,7 @@ const (
 // VerdictBefore says how far a relying party goes without a verdict.
 type VerdictBefore uint8
 
+// The messages before which the verdict has to be there.
 const (
 	BeforeCertificateVerify VerdictBefore = iota
 	BeforeFinished
@@ -188,6 +196,7 @@ type Rules struct {
 // ChallengeFit says how a challenge enters a field of another size.
 type ChallengeFit uint8
 
+// The ways to make a challenge fit: zero octets at an end, its SHA-512 digest, or not at all.
 const (
 	FitPadRight ChallengeFit = iota // value first, zero octets after
 	FitPadLeft
@@ -251,6 +260,7 @@ type AlertAction struct {
 // SignatureEncoding is how an ECDSA signature is encoded in CertificateVerify.
 type SignatureEncoding uint8
 
+// The encodings: ECDSA-Sig-Value of RFC 8446 section 4.2.3, or what some programs send instead.
 const (
 	SignatureDER SignatureEncoding = iota
 	SignatureRaw                   // r and s, each of the order's length

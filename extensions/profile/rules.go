@@ -180,7 +180,7 @@ func (c *compiler) alert(v *value) (AlertAction, bool) {
 				known = append(known, name)
 			}
 		}
-		nearest(c.fail(v.pos, ProblemValue, "no alert is named %s", v.text), v.text, known)
+		propose(c.fail(v.pos, ProblemValue, "no alert is named %s", v.text), v.text, known)
 	}
 	return AlertAction{Alert: a}, ok
 }
@@ -335,7 +335,7 @@ func (c *compiler) definedName(v *value, defs []binder.Definition) string {
 		}
 		known = append(known, d.Name)
 	}
-	nearest(c.fail(v.pos, ProblemBinder, "binder.define has no %s", v.text), v.text, known)
+	propose(c.fail(v.pos, ProblemBinder, "binder.define has no %s", v.text), v.text, known)
 	return ""
 }
 

@@ -107,7 +107,7 @@ func (r *Reader) Uint8(field string) uint8 {
 		return 0
 	}
 	v := r.b[r.pos]
-	r.pos += 1
+	r.pos++
 	return v
 }
 

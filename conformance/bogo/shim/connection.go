@@ -95,11 +95,11 @@ func (s *shared) connect(o, retry *options, resumed bool) error {
 // has seen it: a reset would lose it.
 func (c *connection) drain() {
 	c.conn.SetDeadline(time.Now().Add(5 * time.Second))
-	c.conn.Write(c.engine.Output())
+	_, _ = c.conn.Write(c.engine.Output())
 	if t, ok := c.conn.(*net.TCPConn); ok {
-		t.CloseWrite()
+		_ = t.CloseWrite()
 	}
-	io.Copy(io.Discard, c.conn)
+	_, _ = io.Copy(io.Discard, c.conn)
 }
 
 // talk is the shim's part of a connection.
@@ -123,7 +123,7 @@ func (c *connection) talk() error {
 	if c.o.sendAlert {
 		const decompressionFailure = 30
 		_, w := c.engine.Split()
-		w.Alert(decompressionFailure)
+		_ = w.Alert(decompressionFailure)
 		c.drain()
 		return nil
 	}

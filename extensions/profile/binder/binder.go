@@ -15,6 +15,7 @@ import "attls"
 // Secret names a secret of the key schedule (RFC 8446 section 7.1).
 type Secret uint8
 
+// The secrets that an expression may name, in the order in which they come to exist.
 const (
 	EarlySecret Secret = iota
 	ECDHE
@@ -27,6 +28,7 @@ const (
 // binder only, never TLS itself.
 type Variant uint8
 
+// The readings of the texts; a profile chooses one by its switch hrr.
 const (
 	VariantRFC8446 Variant = iota // ClientHello1 replaced by message_hash
 	VariantCH1SH                  // ClientHello1 then from ServerHello on
@@ -37,6 +39,7 @@ const (
 // Point is a place in the handshake, in the order of the messages.
 type Point uint8
 
+// The points, in the order of the handshake; a later one compares as greater.
 const (
 	PointNone Point = iota
 	PointCH
@@ -85,6 +88,7 @@ func (r Range) String() string {
 // include their handshake header, the bodies do not.
 type Later uint8
 
+// The values: the secret that comes next, the hash over both messages, and the messages.
 const (
 	NextMainSecret Later = iota
 	NextTranscriptHash

@@ -25,6 +25,7 @@ type Nonce struct {
 // FindingKind sorts what Check finds.
 type FindingKind uint8
 
+// The kinds of finding; FindingError alone makes a binder unusable.
 const (
 	// FindingError: the expression cannot work.
 	FindingError FindingKind = iota

@@ -10,6 +10,7 @@ import (
 // Kind is the type of an expression.
 type Kind uint8
 
+// The types; Check finds an expression whose parts do not fit together.
 const (
 	KindOctets Kind = iota
 	KindInteger

@@ -40,8 +40,10 @@ type Recorded struct {
 	Leaf        []byte
 }
 
+// Hash implements binder.Inputs, as the methods below do.
 func (r *Recorded) Hash() string { return r.HashName }
 
+// Secret returns the secret in Secrets.
 func (r *Recorded) Secret(s binder.Secret) ([]byte, bool) { b, ok := r.Secrets[s]; return b, ok }
 
 func (r *Recorded) new() hash.Hash {
@@ -51,6 +53,7 @@ func (r *Recorded) new() hash.Hash {
 	return sha256.New()
 }
 
+// Transcript hashes the recorded messages of a range; it ends at the server's Finished.
 func (r *Recorded) Transcript(x binder.Range) ([]byte, bool) {
 	h := r.new()
 	for _, m := range messages {
@@ -61,13 +64,24 @@ func (r *Recorded) Transcript(x binder.Range) ([]byte, bool) {
 	return h.Sum(nil), x.End <= binder.PointServerFin
 }
 
+// SPKI returns the key in Keys.
 func (r *Recorded) SPKI(role attls.Role) ([]byte, bool) { return r.Keys[role], r.Keys[role] != nil }
+
+// Certificate returns Leaf, of either end.
 func (r *Recorded) Certificate(attls.Role) ([]byte, bool) {
 	return r.Leaf, r.Leaf != nil
 }
-func (r *Recorded) Nonce(attls.Role) ([]byte, bool)          { return r.NonceOctets, r.NonceOctets != nil }
+
+// Nonce returns NonceOctets, of either end.
+func (r *Recorded) Nonce(attls.Role) ([]byte, bool) { return r.NonceOctets, r.NonceOctets != nil }
+
+// RequestContext returns Context, of either end.
 func (r *Recorded) RequestContext(attls.Role) ([]byte, bool) { return r.Context, r.Context != nil }
-func (r *Recorded) AttesterSize(attls.Role) (int, bool)      { return r.Size, r.Size > 0 }
+
+// AttesterSize returns Size, of either end.
+func (r *Recorded) AttesterSize(attls.Role) (int, bool) { return r.Size, r.Size > 0 }
+
+// Later returns octets that tell the values of a later key exchange apart.
 func (r *Recorded) Later(l binder.Later) ([]byte, bool) {
 	return bytes.Repeat([]byte{byte(l)}, r.new().Size()), true
 }
