@@ -54,9 +54,12 @@ server that does not attest is accepted unless --require-attestation is given.`,
 	}
 	f.register(c)
 	flags := c.Flags()
-	flags.StringVar(&f.verify, "verify", "require", "the server's certificate: none (accept any), require, or evidence (no path, but an affirming verdict on its key, under a profile with pkix: none)")
+	flags.StringVar(&f.verify, "verify", "require",
+		"the server's certificate: none (accept any), require, or evidence (no path, but an affirming verdict on its key, "+
+			"under a profile with pkix: none)")
 	flags.StringVar(&f.httpGet, "http-get", "", "send a GET request for this path instead of standard input")
-	flags.StringSliceVar(&f.keyShares, "key-shares", nil, "groups for which a share is sent at once (default: the group of the session in --sess-in, or the first of --groups)")
+	flags.StringSliceVar(&f.keyShares, "key-shares", nil,
+		"groups for which a share is sent at once (default: the group of the session in --sess-in, or the first of --groups)")
 	complete(c, "verify", "none", "require", "evidence")
 	c.MarkFlagsMutuallyExclusive("http-get", "commands")
 	return c
@@ -155,7 +158,8 @@ func (f *clientFlags) talk(c *connection, input io.Reader) error {
 		}
 	}
 	if f.httpGet != "" {
-		_, err := fmt.Fprintf(c, "GET %s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n", f.httpGet, hostHeader(c.end.config.ServerName))
+		_, err := fmt.Fprintf(c, "GET %s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n", f.httpGet,
+			hostHeader(c.end.config.ServerName))
 		sending <- err
 	} else {
 		go func() { // ends with the input, or with the process

@@ -36,8 +36,10 @@ func (f *conformFlags) stacks() ([]peers.Peer, error) {
 		return nil, usage("%w", err)
 	}
 	stacks := []peers.Peer{peers.InProcess{}, peers.Command{Path: self}, peers.CryptoTLS{},
-		peers.MbedTLS{Path: f.stack.mbedtls, Evidence: self + " evidence serve"}, peers.MbedTLSPrograms{Directory: f.stack.programs},
-		peers.NewOpenSSL(systemOpenSSL, systemOpenSSL), peers.NextOpenSSL(f.stack.openssl), peers.GnuTLS{Client: "gnutls-cli", Server: "gnutls-serv"}, prototype}
+		peers.MbedTLS{Path: f.stack.mbedtls, Evidence: self + " evidence serve"},
+		peers.MbedTLSPrograms{Directory: f.stack.programs},
+		peers.NewOpenSSL(systemOpenSSL, systemOpenSSL), peers.NextOpenSSL(f.stack.openssl),
+		peers.GnuTLS{Client: "gnutls-cli", Server: "gnutls-serv"}, prototype}
 	var known []string
 	for _, p := range stacks {
 		known = append(known, p.Name())
@@ -68,7 +70,8 @@ func (f *conformFlags) absent(ctx context.Context, stacks []peers.Peer, cases []
 		case id.Missing != "":
 			return unavailable(fmt.Errorf("%s names %s, which is not here: %s", by, s.Name(), id.Missing))
 		case by != "--peer" && !peers.HasVersion(id.Version): // our own need not know one
-			return unavailable(fmt.Errorf("%s names %s, which does not say what it is; its version is %q", by, s.Name(), id.Version))
+			return unavailable(fmt.Errorf("%s names %s, which does not say what it is; its version is %q", by,
+				s.Name(), id.Version))
 		}
 	}
 	return nil

@@ -88,7 +88,8 @@ func (p *painter) matrix(r *report.Report) {
 				cells = append(cells, number)
 			}
 			t.Add(cells...)
-			styles = append(styles, map[report.Outcome]style{report.Failed: red, report.Limit: faint, report.Skipped: faint}[cell.Worst()])
+			styles = append(styles, map[report.Outcome]style{report.Failed: red, report.Limit: faint,
+				report.Skipped: faint}[cell.Worst()])
 		}
 	}
 	p.table(&t, func(row int) style { return styles[row] })
@@ -110,7 +111,8 @@ func (p *painter) runs(r *report.Report) {
 		}
 		for k := range run.Findings {
 			f := &run.Findings[k]
-			p.note(red, "", fmt.Sprintf("The %s broke a rule that the %s checks: %s", f.Sender, f.Receiver, claimText(&f.ErrorClaim)))
+			p.note(red, "", fmt.Sprintf("The %s broke a rule that the %s checks: %s", f.Sender, f.Receiver,
+				claimText(&f.ErrorClaim)))
 		}
 		if run.Capture != "" {
 			p.line("Capture, with its secrets: ", run.Capture)

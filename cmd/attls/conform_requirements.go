@@ -44,14 +44,16 @@ func (p *painter) requirementRows(receivers []report.Receiver, rows []report.Cov
 		}
 		for column, to := range receivers {
 			if c := &row.Cells[column]; c.Total() > 0 {
-				p.line("    ", p.in(outcomeStyles[c.Outcome()], fmt.Sprintf("%s: %d of %d held (%s)", to, c.Held(), c.Sent(), c.Outcome())))
+				p.line("    ", p.in(outcomeStyles[c.Outcome()], fmt.Sprintf("%s: %d of %d held (%s)", to, c.Held(),
+					c.Sent(), c.Outcome())))
 			}
 		}
 	}
 	p.line()
 }
 
-var outcomeStyles = map[report.Outcome]style{report.Passed: green, report.Deviation: yellow, report.Failed: red, report.Limit: faint, report.Skipped: faint}
+var outcomeStyles = map[report.Outcome]style{report.Passed: green, report.Deviation: yellow, report.Failed: red,
+	report.Limit: faint, report.Skipped: faint}
 
 // unsentRows are rows that are not sent for the same reason.
 type unsentRows struct {

@@ -73,7 +73,8 @@ func checkFlag(c *cobra.Command, f *pflag.Flag) error {
 		case err != nil:
 			return err
 		case f.Name == "timeout" && value <= 0 || value < 0:
-			return usage("--%s %v: the time must be %s", f.Name, value, map[bool]string{true: "longer than 0", false: "0 or longer"}[f.Name == "timeout"])
+			return usage("--%s %v: the time must be %s", f.Name, value,
+				map[bool]string{true: "longer than 0", false: "0 or longer"}[f.Name == "timeout"])
 		}
 	}
 	return nil

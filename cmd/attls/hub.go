@@ -43,7 +43,8 @@ func newHub() *hub {
 
 // add lets input go to a connection; behind is called when it does not keep up.
 func (h *hub) add(to io.Writer, behind func()) *member {
-	m := &member{to: to, give: behind, input: make(chan []byte, queued), leaving: make(chan struct{}), drained: make(chan struct{})}
+	m := &member{to: to, give: behind, input: make(chan []byte, queued), leaving: make(chan struct{}),
+		drained: make(chan struct{})}
 	go m.write()
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -171,7 +171,8 @@ func readCertificate(certFile, keyFile string) ([][]byte, crypto.Signer, error) 
 		return nil, nil, err
 	}
 	for _, key := range keys {
-		if spki, err := handshake.MarshalPublicKey(key.Public()); err == nil && bytes.Equal(spki, leaf.RawSubjectPublicKeyInfo) {
+		if spki, err := handshake.MarshalPublicKey(key.Public()); err == nil &&
+			bytes.Equal(spki, leaf.RawSubjectPublicKeyInfo) {
 			return chain, key, nil
 		}
 	}
@@ -212,7 +213,8 @@ func findKeys(file string, blocks []pemBlock) (keys []crypto.Signer, err error) 
 	return nil, fmt.Errorf("%s holds no private key: its first PEM block is %s", file, blocks[0].Type)
 }
 
-var errEncrypted = errors.New("the private key is encrypted; attls asks for no password: decrypt it with: openssl pkey -in FILE -out FILE.pem")
+var errEncrypted = errors.New(
+	"the private key is encrypted; attls asks for no password: decrypt it with: openssl pkey -in FILE -out FILE.pem")
 
 // parseKey reads a private key; nil without an error when the block is not one.
 func parseKey(b *pemBlock) (crypto.Signer, error) {

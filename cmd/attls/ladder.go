@@ -242,7 +242,8 @@ func (p *painter) ends(client, server *claims.Claims) {
 
 func (p *painter) end(c *claims.Claims) {
 	colour := green
-	text := fmt.Sprintf("%s: %s, %s, %s; %d octets of application data sent, %d received", c.Role, c.State, orDash(c.Suite), orDash(c.Group), c.DataSent, c.DataReceived)
+	text := fmt.Sprintf("%s: %s, %s, %s; %d octets of application data sent, %d received", c.Role, c.State,
+		orDash(c.Suite), orDash(c.Group), c.DataSent, c.DataReceived)
 	if c.Error != nil {
 		colour = red
 		text = fmt.Sprintf("%s: %s", c.Role, errorText(c))

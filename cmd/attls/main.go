@@ -164,7 +164,8 @@ and "attls client".`,
 		PersistentPreRunE: checkFlags,
 		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.AddCommand(demoCommand(), gridCommand(), conformCommand(), replayCommand(), decodeCommand(), serverCommand(), clientCommand(), evidenceCommand(),
+	root.AddCommand(demoCommand(), gridCommand(), conformCommand(), replayCommand(), decodeCommand(), serverCommand(),
+		clientCommand(), evidenceCommand(),
 		profileCommand(), specCommand(), benchCommand(), versionCommand(), manCommand(), exitCodesTopic(), terminalTopic())
 	return root
 }

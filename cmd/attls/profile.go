@@ -21,7 +21,8 @@ func profileCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(profileListCommand(), profileShowCommand(), headerCommand(), lintCommand(), diffCommand(), explainCommand(), newProfileCommand(), referenceCommand())
+	c.AddCommand(profileListCommand(), profileShowCommand(), headerCommand(), lintCommand(), diffCommand(),
+		explainCommand(), newProfileCommand(), referenceCommand())
 	return c
 }
 
@@ -139,7 +140,8 @@ func detail(p *profile.Profile) *profileDetail {
 		for _, l := range x.Placements {
 			where = append(where, l.Message.String())
 		}
-		d.Extensions = append(d.Extensions, fmt.Sprintf("%s (0x%04x) in %s", x.Name, uint16(x.Type), strings.Join(where, ", ")))
+		d.Extensions = append(d.Extensions, fmt.Sprintf("%s (0x%04x) in %s", x.Name, uint16(x.Type),
+			strings.Join(where, ", ")))
 	}
 	for _, m := range p.Messages {
 		d.Messages = append(d.Messages, fmt.Sprintf("%s (%d) after %v, before %v", m.Name, uint8(m.Type), m.After, m.Before))
@@ -202,7 +204,8 @@ func credentialText(p *profile.Profile, c *profile.Credential) string {
 	if c.KeyFrom == profile.KeyFromAppraisal {
 		key = "the key comes from the appraisal"
 	}
-	return fmt.Sprintf("%s: the payload is %s, at most %d octets; %s", claims.CredentialName(c.Kind), where, c.MaxPayload, key)
+	return fmt.Sprintf("%s: the payload is %s, at most %d octets; %s", claims.CredentialName(c.Kind), where,
+		c.MaxPayload, key)
 }
 
 func actionText(p *profile.Profile, f attls.Failure) string {

@@ -89,7 +89,8 @@ func (f *diffFlags) compare(p [2]*profile.Profile, names []string) (*scenario.Ru
 	for _, c := range scenario.Combinations(p[0]) {
 		a, b := s, s
 		a.Attester, a.Model, a.Credential = c.Attester, c.Model, c.Credential
-		if c.Reason != "" || s.Attester != "" && s.Attester != a.Attester || s.Model != "" && s.Model != a.Model || s.Credential != "" && s.Credential != a.Credential {
+		if c.Reason != "" || s.Attester != "" && s.Attester != a.Attester || s.Model != "" && s.Model != a.Model ||
+			s.Credential != "" && s.Credential != a.Credential {
 			continue
 		}
 		b.Attester, b.Model, b.Credential = a.Attester, a.Model, a.Credential

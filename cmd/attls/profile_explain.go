@@ -119,7 +119,8 @@ func (p *painter) explanation(e *scenario.Explanation) {
 		if i > 0 {
 			p.line()
 		}
-		p.line(p.in(bold, fmt.Sprintf("%s: the %s attests with %s, credential %s", e.Profile, a.Attester, a.Model, a.Credential)))
+		p.line(p.in(bold, fmt.Sprintf("%s: the %s attests with %s, credential %s", e.Profile, a.Attester,
+			a.Model, a.Credential)))
 		p.line()
 		if a.Challenge == nil {
 			p.line("Nothing is bound to the handshake.")

@@ -116,7 +116,8 @@ what that says as comments, so that an edit is to remove a "# " and change a lin
 			case name == "":
 				name = "edited"
 			case !profileName.MatchString(name):
-				return usage("--name %q: letters, digits, \".\", \"_\" and \"-\" are possible, and the first is a letter or a digit", name)
+				return usage(
+					"--name %q: letters, digits, \".\", \"_\" and \"-\" are possible, and the first is a letter or a digit", name)
 			case name == noProfile || slices.Contains(profile.Names(), name):
 				return usage("--name %q means something else already; see \"attls profile list\"", name)
 			}
@@ -173,7 +174,8 @@ language. With KEY it lists the keys below that one, or with that name.`,
 func under(r profile.Reference, name string) profile.Reference {
 	kept := profile.Reference{Messages: r.Messages}
 	for _, k := range r.Keys {
-		if k.Path == name || strings.HasPrefix(k.Path, name+".") || strings.HasSuffix(k.Path, "."+name) || strings.Contains(k.Path, "."+name+".") {
+		if k.Path == name || strings.HasPrefix(k.Path, name+".") || strings.HasSuffix(k.Path, "."+name) ||
+			strings.Contains(k.Path, "."+name+".") {
 			kept.Keys = append(kept.Keys, k)
 		}
 	}
@@ -215,7 +217,8 @@ func (p *painter) reference(r profile.Reference) {
 		title string
 		list  []profile.Meaning
 	}{{"Keys of a switch", r.Switch}, {"Flaws that a profile may acknowledge", r.Flaws},
-		{"Causes, and the alert of each that the profile does not name", r.Causes}, {"Words of the binder language", r.Binder}} {
+		{"Causes, and the alert of each that the profile does not name", r.Causes},
+		{"Words of the binder language", r.Binder}} {
 		if len(part.list) == 0 {
 			continue
 		}

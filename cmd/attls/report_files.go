@@ -23,9 +23,11 @@ type reportFile struct {
 }
 
 func (f *reportFiles) register(flags *pflag.FlagSet) {
-	flags.StringVar(&f.json, "json", "", "write the results with both ends' claims to this `file`, as JSON that attls conform merge reads")
+	flags.StringVar(&f.json, "json", "",
+		"write the results with both ends' claims to this `file`, as JSON that attls conform merge reads")
 	flags.StringVar(&f.junit, "junit", "", "write the results to this `file`, as JUnit's XML")
-	flags.StringVar(&f.html, "html", "", "write a page to look at to this `file`: matrix, messages, claims, rules that were broken")
+	flags.StringVar(&f.html, "html", "",
+		"write a page to look at to this `file`: matrix, messages, claims, rules that were broken")
 }
 
 // create opens the files, so that one that cannot be written is known before the

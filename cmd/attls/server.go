@@ -72,14 +72,18 @@ exit code is 0.`,
 	flags := c.Flags()
 	flags.StringVar(&f.bind, "bind", "127.0.0.1", "address to listen on")
 	flags.IntVar(&f.port, "port", defaultPort, "port; 0 lets the system choose")
-	flags.StringVar(&f.verify, "verify", "none", "certificates of clients: none asked for, optional, require, or evidence (no path, but an affirming verdict on their key, under a profile with pkix: none)")
+	flags.StringVar(&f.verify, "verify", "none",
+		"certificates of clients: none asked for, optional, require, or evidence (no path, but an affirming verdict on "+
+			"their key, under a profile with pkix: none)")
 	flags.BoolVar(&f.www, "www", false, "answer HTTP requests with a page about the connection")
 	flags.BoolVar(&f.echo, "echo", false, "send back what arrives")
-	flags.IntVar(&f.maxConnections, "max-connections", 0, "stop after so many connections, and fail if one of them failed (0: no limit)")
+	flags.IntVar(&f.maxConnections, "max-connections", 0,
+		"stop after so many connections, and fail if one of them failed (0: no limit)")
 	flags.IntVar(&f.maxOpen, "max-open", 1024, "connections at once; more wait until one is over (0: no limit)")
 	flags.BoolVar(&f.helloRetry, "hello-retry", false, "always send HelloRetryRequest")
 	flags.BoolVar(&f.cookie, "cookie", false, "put a cookie into a HelloRetryRequest")
-	flags.BoolVar(&f.reordered, "accept-reordered-hello", false, "accept a second ClientHello with the extensions of the first in another order, as wolfSSL sends it")
+	flags.BoolVar(&f.reordered, "accept-reordered-hello", false,
+		"accept a second ClientHello with the extensions of the first in another order, as wolfSSL sends it")
 	complete(c, "verify", "none", "optional", "require", "evidence")
 	c.MarkFlagsMutuallyExclusive("www", "echo", "commands")
 	return c
@@ -227,7 +231,8 @@ func (s *server) drain(ctx context.Context, end context.CancelFunc) {
 func (s *server) connection(ctx context.Context, nc net.Conn) {
 	c := s.wrap(nc)
 	stop := context.AfterFunc(ctx, func() {
-		c.transport.end(attls.Errorf(attls.Local, attls.FailCanceled, "the server was interrupted, and the connection went on"))
+		c.transport.end(attls.Errorf(attls.Local, attls.FailCanceled,
+			"the server was interrupted, and the connection went on"))
 	})
 	defer stop()
 	err := c.shake(ctx)
@@ -265,7 +270,8 @@ func (s *server) talk(c *connection) (closed bool, err error) {
 		_, err = io.Copy(c, c)
 	default:
 		m := s.input.add(c.destination(), func() {
-			c.transport.end(attls.Errorf(attls.Local, attls.FailTimeout, "the client does not read the standard input that others wait for"))
+			c.transport.end(attls.Errorf(attls.Local, attls.FailTimeout,
+				"the client does not read the standard input that others wait for"))
 		})
 		_, err = io.Copy(s.sink(), c)
 		if err != nil {
@@ -311,6 +317,8 @@ func (s *server) page(c *connection) error {
 	var body strings.Builder
 	claims := claims.MakeClaims(s.profile, c.ConnectionState(), claims.Outcome{})
 	_ = writeJSON(&body, &claims)
-	_, err := fmt.Fprintf(c, "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", body.Len(), body.String())
+	_, err := fmt.Fprintf(c,
+		"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
+		body.Len(), body.String())
 	return err
 }

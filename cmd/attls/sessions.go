@@ -46,23 +46,33 @@ type sessionFlags struct {
 func (f *sessionFlags) register(c *cobra.Command, role attls.Role) {
 	flags := c.Flags()
 	if role == attls.RoleClient {
-		flags.StringVar(&f.sessOut, "sess-out", "", "write each ticket received, with its secret, to this file as soon as it arrives; the last one stays, and none after a fatal alert")
+		flags.StringVar(&f.sessOut, "sess-out", "",
+			"write each ticket received, with its secret, to this file as soon as it arrives; the last one stays, and none "+
+				"after a fatal alert")
 		flags.StringVar(&f.sessIn, "sess-in", "", "resume the session in this file")
-		flags.StringVar(&f.earlyFile, "early-data", "", "file to send as early data, which can be replayed; needs --sess-in or --psk")
+		flags.StringVar(&f.earlyFile, "early-data", "",
+			"file to send as early data, which can be replayed; needs --sess-in or --psk")
 		flags.BoolVar(&f.postHandshake, "pha", false, "let the server ask for a certificate after the handshake")
 	} else {
 		flags.IntVar(&f.tickets, "tickets", 2, "tickets issued after a handshake; 0: no resumption")
-		flags.BoolVar(&f.refuse, "refuse-tickets", false, "issue tickets but never accept them, which forces a full handshake")
+		flags.BoolVar(&f.refuse, "refuse-tickets", false,
+			"issue tickets but never accept them, which forces a full handshake")
 		flags.BoolVar(&f.takeEarly, "early-data", false, "take early data, each ClientHello once")
 		flags.Uint32Var(&f.maxEarly, "max-early-data", 1<<14, "octets of early data announced in tickets")
-		flags.BoolVar(&f.postHandshake, "pha", false, "ask clients for a certificate after the handshake, by the command c; see --commands")
+		flags.BoolVar(&f.postHandshake, "pha", false,
+			"ask clients for a certificate after the handshake, by the command c; see --commands")
 	}
 	flags.StringVar(&f.psk, "psk", "", "external pre-shared key in hexadecimal, used with SHA-256")
 	flags.StringVar(&f.pskIdentity, "psk-identity", "Client_identity", "identity of --psk")
-	flags.StringSliceVar(&f.pskModes, "psk-modes", nil, "modes of pre-shared keys, preferred first: psk_dhe_ke (default), psk_ke")
-	flags.BoolVar(&f.rawKeys, "raw-public-key", false, "prefer raw public keys (RFC 7250) to certificates, both ways; --key needs no --cert then")
-	flags.StringSliceVar(&f.peerKeys, "peer-key", nil, "PEM files with the raw public keys accepted of the peer (public keys, or certificates whose keys are meant)")
-	flags.BoolVar(&f.commands, "commands", false, "a line of standard input that is one letter is a command: k updates our key, K the peer's as well, c asks clients for a certificate")
+	flags.StringSliceVar(&f.pskModes, "psk-modes", nil,
+		"modes of pre-shared keys, preferred first: psk_dhe_ke (default), psk_ke")
+	flags.BoolVar(&f.rawKeys, "raw-public-key", false,
+		"prefer raw public keys (RFC 7250) to certificates, both ways; --key needs no --cert then")
+	flags.StringSliceVar(&f.peerKeys, "peer-key", nil,
+		"PEM files with the raw public keys accepted of the peer (public keys, or certificates whose keys are meant)")
+	flags.BoolVar(&f.commands, "commands", false,
+		"a line of standard input that is one letter is a command: k updates our key, K the peer's as well, c asks "+
+			"clients for a certificate")
 }
 
 // apply configures an endpoint.
@@ -141,7 +151,8 @@ func (f *sessionFlags) external() ([]*handshake.Session, error) {
 	if err != nil || len(key) == 0 || f.pskIdentity == "" {
 		return nil, usage("--psk is a key in hexadecimal, and --psk-identity is not empty")
 	}
-	return []*handshake.Session{{Identity: []byte(f.pskIdentity), Secret: key, External: true, Suite: attls.TLS_AES_128_GCM_SHA256}}, nil
+	return []*handshake.Session{{Identity: []byte(f.pskIdentity), Secret: key, External: true,
+		Suite: attls.TLS_AES_128_GCM_SHA256}}, nil
 }
 
 // rawPublicKeys turns the types of certificates to raw public keys.
@@ -216,7 +227,8 @@ func (f *savedSession) result(err error) error {
 	switch {
 	case f.err != nil:
 		return unavailable(f.err)
-	case f.written && errors.As(err, &e) && e.HasAlert && e.Alert != attls.AlertUserCanceled && e.Alert != attls.AlertCloseNotify:
+	case f.written && errors.As(err, &e) && e.HasAlert && e.Alert != attls.AlertUserCanceled &&
+		e.Alert != attls.AlertCloseNotify:
 		return unavailable(private.Remove(f.file))
 	case !f.written && err == nil:
 		return failed("there is no session to save: no ticket that can be used has arrived")

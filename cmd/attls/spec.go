@@ -51,7 +51,8 @@ fails. It exits 1 when a case fails as it is or still passes without its rule.`,
 				name = set
 			}
 			if name != "" && !slices.Contains(requirements.Names(all), name) {
-				return usage("the registry holds no statements of %q; it holds those of %s", name, strings.Join(requirements.Names(all), ", "))
+				return usage("the registry holds no statements of %q; it holds those of %s", name,
+					strings.Join(requirements.Names(all), ", "))
 			}
 			if prove {
 				return proveSpec(c.Context(), c.OutOrStdout(), all, name, row, asJSON)
@@ -97,7 +98,8 @@ func (p *painter) coverage(all []requirements.Document) {
 		d := &all[i]
 		cells := []string{d.Title()}
 		n := d.Count()
-		for _, n := range []int{n[requirements.Enforced], d.Provable(), n[requirements.Duty], n[requirements.Later], len(d.Readings)} {
+		for _, n := range []int{n[requirements.Enforced], d.Provable(), n[requirements.Duty], n[requirements.Later],
+			len(d.Readings)} {
 			cells = append(cells, strconv.Itoa(n))
 		}
 		t.Add(cells...)
@@ -169,8 +171,9 @@ func proveSpec(ctx context.Context, w io.Writer, all []requirements.Document, na
 	} else {
 		p := newPainter(w)
 		printProofs(p, all, proofs)
-		p.line(fmt.Sprintf("%d cases checked with and without their rules in %.1f s; %d do not check what they are cited for.",
-			len(proofs), time.Since(start).Seconds(), unproven))
+		p.line(
+			fmt.Sprintf("%d cases checked with and without their rules in %.1f s; %d do not check what they are cited for.",
+				len(proofs), time.Since(start).Seconds(), unproven))
 	}
 	if unproven > 0 {
 		return failed("%d of %d cases do not check the rule that they are cited for", unproven, len(proofs))
