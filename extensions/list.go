@@ -113,7 +113,8 @@ func findDuplicate(l List) *attls.Error {
 }
 
 func duplicate(t attls.ExtensionType, offset int) *attls.Error {
-	return attls.Errorf(attls.Violation, attls.FailDuplicateExtension, "appears twice").At(offset).Under(t.String()).By("RFC 8446 4.2")
+	return attls.Errorf(attls.Violation, attls.FailDuplicateExtension, "appears twice").At(offset).Under(t.String()).
+		By("RFC 8446 4.2")
 }
 
 // Append appends one extension.

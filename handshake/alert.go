@@ -21,7 +21,8 @@ func readAlert(c *Config, t Tap, b []byte) (closed bool, _ *attls.Error) {
 		return false, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "alert level %d", level).By("RFC 8446 6")
 	}
 	// RFC 8446 section 6: every other alert is fatal whatever its level says.
-	err := attls.Errorf(attls.FromPeer, attls.FailPeerAlert, "the peer sent the alert %s", strings.TrimPrefix(c.alertName(a), "alert "))
+	err := attls.Errorf(attls.FromPeer, attls.FailPeerAlert, "the peer sent the alert %s",
+		strings.TrimPrefix(c.alertName(a), "alert "))
 	err.Alert, err.HasAlert, err.AlertName = a, true, c.addedAlert(a)
 	return false, err
 }

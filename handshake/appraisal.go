@@ -40,15 +40,17 @@ func (e *Engine) askAppraisal(by *attesting) *attls.Error {
 }
 
 // appraisalRequest is what our Appraiser is asked about the peer's payload.
-func (e *Engine) appraisalRequest(inputs binderInputs, s *profile.Scheme) (*negotiation.AppraisalRequest, *attls.Error) {
+func (e *Engine) appraisalRequest(inputs binderInputs, s *profile.Scheme) (
+	*negotiation.AppraisalRequest, *attls.Error) {
 	p, peer := e.profile(), e.role.Peer()
 	challenge, claims, err := e.bind(inputs, peer, s)
 	inputs.proof(peer).challenge = challenge
 	if err != nil {
 		return nil, err
 	}
-	r := &negotiation.AppraisalRequest{Profile: p.ID, Attester: peer, Scheme: *s, CMW: inputs.proof(peer).payload, Challenge: challenge,
-		Fit: p.Binder.Fit, Match: p.Rules.Match, Claims: claims}
+	r := &negotiation.AppraisalRequest{Profile: p.ID, Attester: peer, Scheme: *s, CMW: inputs.proof(peer).payload,
+		Challenge: challenge,
+		Fit:       p.Binder.Fit, Match: p.Rules.Match, Claims: claims}
 	for _, name := range p.Binder.HandOver {
 		v, cause := inputs.program().Eval(name, peer, inputs)
 		if cause != nil {
@@ -94,7 +96,8 @@ func (e *Engine) judged(w *waiting) *attls.Error {
 		return e.letPass(attls.Errorf(attls.Refused, attls.FailAttestationKey, "the verdict's key: %v", err))
 	}
 	if len(c.Keys) > 0 && !slices.Contains(c.Keys, key.Curve) {
-		return attls.Errorf(attls.Refused, attls.FailAttestationKey, "a key of type %s %s; the profile permits %v", key.Algorithm, key.Curve, c.Keys)
+		return attls.Errorf(attls.Refused, attls.FailAttestationKey, "a key of type %s %s; the profile permits %v",
+			key.Algorithm, key.Curve, c.Keys)
 	}
 	of.key, of.spki = key, v.SPKI
 	return nil
@@ -102,7 +105,8 @@ func (e *Engine) judged(w *waiting) *attls.Error {
 
 // weigh returns a verdict with its Failure set where it does not accept the key
 // that it was asked about.
-func (e *Engine) weigh(v *negotiation.Verdict, now time.Time, c *profile.Credential, of *authenticated) *negotiation.Verdict {
+func (e *Engine) weigh(v *negotiation.Verdict, now time.Time, c *profile.Credential,
+	of *authenticated) *negotiation.Verdict {
 	if v.Failure != "" {
 		return v
 	}
@@ -156,7 +160,8 @@ func (e *Engine) checkVouched(of *authenticated) *attls.Error {
 	if !of.conditional || e.vouched(of) {
 		return nil
 	}
-	return attls.Errorf(attls.Refused, attls.FailUnknownCA, "no path of the certificate was validated, and no verdict accepts its key").Under("certificate_list")
+	return attls.Errorf(attls.Refused, attls.FailUnknownCA,
+		"no path of the certificate was validated, and no verdict accepts its key").Under("certificate_list")
 }
 
 // vouched reports whether a verdict that names the key accepts it.
@@ -178,6 +183,7 @@ func (e *Engine) attested(of *authenticated) *AttestedPeer {
 		return nil
 	}
 	v := of.proof.verdict
-	return &AttestedPeer{Profile: e.profile().ID, Model: s.Model, Credential: s.Credential, Format: s.Format, Verifier: s.Verifier,
-		Wire: s.Wire, SPKI: of.spki, Status: v.Status, ValidUntil: v.ValidUntil}
+	return &AttestedPeer{Profile: e.profile().ID, Model: s.Model, Credential: s.Credential, Format: s.Format,
+		Verifier: s.Verifier,
+		Wire:     s.Wire, SPKI: of.spki, Status: v.Status, ValidUntil: v.ValidUntil}
 }

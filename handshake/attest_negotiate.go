@@ -159,7 +159,8 @@ func (e *Engine) chooseAttestation() *attls.Error {
 func (e *Engine) checkNoChoice() *attls.Error {
 	for _, attester := range []attls.Role{attls.RoleServer, attls.RoleClient} {
 		if _, scheme := e.chosen(attester); scheme != nil {
-			return e.attestationFailure(attls.FailChoiceWithoutRequest, "a scheme was chosen for the %v, but with a pre-shared key nobody shows a certificate", attester)
+			return e.attestationFailure(attls.FailChoiceWithoutRequest,
+				"a scheme was chosen for the %v, but with a pre-shared key nobody shows a certificate", attester)
 		}
 	}
 	return nil

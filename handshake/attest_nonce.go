@@ -31,7 +31,8 @@ func (e *Engine) nonceWait(s *profile.Slot) *Wait {
 	if n := e.profile().Rules.NonceReceiveAtMost; n > 0 {
 		most = min(most, n)
 	}
-	return &Wait{Kind: WaitNonce, Due: s.Nonce.Message, Nonce: &NonceRequest{Attester: s.Attester, Min: s.NonceMin, Max: most, Default: s.NonceDefault}}
+	return &Wait{Kind: WaitNonce, Due: s.Nonce.Message, Nonce: &NonceRequest{
+		Attester: s.Attester, Min: s.NonceMin, Max: most, Default: s.NonceDefault}}
 }
 
 // slotInUse reports whether a slot's nonce has a meaning in a message.
@@ -63,7 +64,8 @@ func (e *Engine) takeNonce(w *waiting, index uint32) ([]byte, *attls.Error) {
 		e.random.Fill(UseNonce, index, nonce)
 	}
 	if len(nonce) < r.Min || len(nonce) > r.Max {
-		return nil, attls.Errorf(attls.Local, attls.FailNonceSize, "a nonce of %d octets; the profile takes %d to %d", len(nonce), r.Min, r.Max)
+		return nil, attls.Errorf(attls.Local, attls.FailNonceSize, "a nonce of %d octets; the profile takes %d to %d",
+			len(nonce), r.Min, r.Max)
 	}
 	return bytes.Clone(nonce), nil
 }
@@ -75,8 +77,10 @@ func (e *Engine) checkNonces(k attls.MessageKind, f *profile.Fields) *attls.Erro
 		return nil
 	}
 	for i := range p.Slots {
-		if n := len(f.Nonces[i]); p.Slots[i].Nonce.Message == k && p.Slots[i].Attester == e.role && n > p.Rules.NonceReceiveAtMost {
-			if err := e.attestationFailure(attls.FailNonceSize, "a nonce of %d octets; the profile accepts %d", n, p.Rules.NonceReceiveAtMost); err != nil {
+		if n := len(f.Nonces[i]); p.Slots[i].Nonce.Message == k && p.Slots[i].Attester == e.role &&
+			n > p.Rules.NonceReceiveAtMost {
+			if err := e.attestationFailure(attls.FailNonceSize, "a nonce of %d octets; the profile accepts %d", n,
+				p.Rules.NonceReceiveAtMost); err != nil {
 				return err.Under(p.Slots[i].Name).In(k)
 			}
 		}

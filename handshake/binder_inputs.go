@@ -130,9 +130,11 @@ func (i binderInputs) Absent(terminal string, attester attls.Role) string {
 	case p.Slots[slot].Nonce.Message == attls.KindNone:
 		return fmt.Sprintf("slot %s has no nonce", p.Slots[slot].Name)
 	case i.e.role == attester:
-		return fmt.Sprintf("slot %s has its nonce in %s, and the %s sent none there", p.Slots[slot].Name, p.Slots[slot].NoncePath, attester.Peer())
+		return fmt.Sprintf("slot %s has its nonce in %s, and the %s sent none there", p.Slots[slot].Name,
+			p.Slots[slot].NoncePath, attester.Peer())
 	}
-	return fmt.Sprintf("slot %s has its nonce in %s, where this end, the %s, had to draw one and did not", p.Slots[slot].Name, p.Slots[slot].NoncePath, attester.Peer())
+	return fmt.Sprintf("slot %s has its nonce in %s, where this end, the %s, had to draw one and did not",
+		p.Slots[slot].Name, p.Slots[slot].NoncePath, attester.Peer())
 }
 
 func (i binderInputs) RequestContext(r attls.Role) ([]byte, bool) {
@@ -157,7 +159,8 @@ func (i binderInputs) Later(binder.Later) ([]byte, bool) { return nil, false }
 func (e *Engine) Inputs() binder.Inputs { return binderInputs{e: e} }
 
 // bind computes the challenge and the claims of an attester.
-func (e *Engine) bind(inputs binderInputs, attester attls.Role, s *profile.Scheme) (challenge []byte, claims []negotiation.ClaimValue, err *attls.Error) {
+func (e *Engine) bind(inputs binderInputs, attester attls.Role,
+	s *profile.Scheme) (challenge []byte, claims []negotiation.ClaimValue, err *attls.Error) {
 	b, program := &e.profile().Binder, inputs.program()
 	if program == nil {
 		return nil, nil, nil

@@ -26,7 +26,8 @@ func signedContent(signer attls.Role, transcriptHash []byte) []byte {
 }
 
 // checkSignature checks a CertificateVerify over a transcript hash.
-func (e *Engine) checkSignature(m *message.Raw, key *provider.PublicKey, hash []byte) (attls.SignatureScheme, *attls.Error) {
+func (e *Engine) checkSignature(m *message.Raw, key *provider.PublicKey,
+	hash []byte) (attls.SignatureScheme, *attls.Error) {
 	cv := &e.scratch.verify
 	if err := cv.Unmarshal(m.Body()); err != nil {
 		return 0, err
@@ -37,7 +38,8 @@ func (e *Engine) checkSignature(m *message.Raw, key *provider.PublicKey, hash []
 		accepted = q
 	}
 	illegal := func(format string, args ...any) *attls.Error {
-		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...).Under("algorithm").By("RFC 8446 4.4.3")
+		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...).Under("algorithm").
+			By("RFC 8446 4.4.3")
 	}
 	if !slices.Contains(accepted, cv.Scheme) && e.obeys(rule.SchemeOffered) {
 		return 0, illegal("%v was not offered", cv.Scheme)
@@ -56,8 +58,10 @@ func (e *Engine) checkSignature(m *message.Raw, key *provider.PublicKey, hash []
 		}
 		signature = der
 	}
-	if err := e.prov.Verify(key, cv.Scheme, signedContent(peer, hash), signature); err != nil && e.obeys(rule.SignatureVerified) {
-		return 0, attls.Errorf(attls.Violation, attls.FailSignature, "%v signature: %v", cv.Scheme, err).Under("signature").By("RFC 8446 4.4.3")
+	if err := e.prov.Verify(key, cv.Scheme, signedContent(peer, hash), signature); err != nil &&
+		e.obeys(rule.SignatureVerified) {
+		return 0, attls.Errorf(attls.Violation, attls.FailSignature, "%v signature: %v", cv.Scheme, err).Under("signature").
+			By("RFC 8446 4.4.3")
 	}
 	return cv.Scheme, nil
 }

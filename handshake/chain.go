@@ -101,7 +101,8 @@ func foreign(leaf *x509.Certificate, intermediates []*x509.Certificate) bool {
 
 // translated returns a certificate as crypto/x509 can verify it and with it: itself,
 // where nothing about it is foreign.
-func translated(c *x509.Certificate, issuers []*x509.Certificate, stands map[string]*stand, budget *int) *x509.Certificate {
+func translated(c *x509.Certificate, issuers []*x509.Certificate, stands map[string]*stand,
+	budget *int) *x509.Certificate {
 	out := *c
 	changed := false
 	if s := stands[string(c.RawSubjectPublicKeyInfo)]; s != nil {

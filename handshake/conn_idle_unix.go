@@ -72,8 +72,9 @@ func (r *idleReader) read() (int, error) {
 		}
 		return 0, err
 	case r.err != nil:
-		return 0, &net.OpError{Op: "read", Net: r.c.nc.LocalAddr().Network(), Source: r.c.nc.LocalAddr(), Addr: r.c.nc.RemoteAddr(),
-			Err: os.NewSyscallError("read", r.err)}
+		return 0, &net.OpError{Op: "read", Net: r.c.nc.LocalAddr().Network(), Source: r.c.nc.LocalAddr(),
+			Addr: r.c.nc.RemoteAddr(),
+			Err:  os.NewSyscallError("read", r.err)}
 	case r.n == 0:
 		return 0, io.EOF
 	}

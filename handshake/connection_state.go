@@ -55,7 +55,8 @@ type ConnectionState struct {
 func (e *Engine) State() ConnectionState {
 	n := &e.nego
 	s := ConnectionState{Role: e.role, State: e.StateName(), Group: n.group, HelloRetry: n.retried, ALPN: n.alpn,
-		ServerName: n.serverName, PeerChain: e.peer.chain, PeerType: e.peerType(e.peer), OwnType: e.types.agreed[e.role], PeerSPKI: e.peer.spki, OwnSPKI: e.own.spki,
+		ServerName: n.serverName, PeerChain: e.peer.chain, PeerType: e.peerType(e.peer), OwnType: e.types.agreed[e.role],
+		PeerSPKI: e.peer.spki, OwnSPKI: e.own.spki,
 		PeerScheme: e.peer.scheme, OwnScheme: e.own.scheme, ClientRequested: n.requested,
 		ClientRandom: n.random[:], PeerRecordLimit: n.recordLimit}
 	s.Session, s.EarlyData, s.PeerOCSP, s.PeerSCT = e.resumed(), e.early.status, e.peer.ocsp, e.peer.sct

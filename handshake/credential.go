@@ -73,7 +73,8 @@ func NewRawCredential(signer crypto.Signer) (*Credential, error) {
 	if failure != nil {
 		return nil, bad(failure)
 	}
-	return &Credential{Chain: [][]byte{spki}, Type: attls.CertificateRawPublicKey, Schemes: pr.Schemes(key), Signer: signer}, nil
+	return &Credential{Chain: [][]byte{spki}, Type: attls.CertificateRawPublicKey, Schemes: pr.Schemes(key),
+		Signer: signer}, nil
 }
 
 // ParsePrivateKey reads a DER PrivateKeyInfo (PKCS #8) of a type that signs under a

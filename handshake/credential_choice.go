@@ -37,10 +37,14 @@ func fit(c *Credential, r *CredentialRequest) fitness {
 		if i == 0 && r.ServerName != "" {
 			f.name = cert.VerifyHostname(r.ServerName) == nil
 		}
-		f.authority = f.authority || slices.ContainsFunc(r.Authorities, func(dn []byte) bool { return bytes.Equal(dn, cert.RawIssuer) })
+		f.authority = f.authority || slices.ContainsFunc(r.Authorities, func(dn []byte) bool {
+			return bytes.Equal(dn, cert.RawIssuer)
+		})
 		// RFC 8446 section 4.4.2.2: the signature of a self-signed certificate counts for nothing.
 		if !bytes.Equal(cert.RawIssuer, cert.RawSubject) {
-			f.signatures = f.signatures && slices.ContainsFunc(accepted, func(s attls.SignatureScheme) bool { return signedUnder(cert, s) })
+			f.signatures = f.signatures && slices.ContainsFunc(accepted, func(s attls.SignatureScheme) bool {
+				return signedUnder(cert, s)
+			})
 		}
 	}
 	return f

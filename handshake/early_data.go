@@ -116,7 +116,8 @@ func (e *Engine) EarlyDataLeft() int {
 // (RFC 9846 section 5.5).
 func (e *Engine) writeEarly(p []byte) *attls.Error {
 	if left := e.early.limit - e.early.moved; uint64(len(p)) > uint64(left) {
-		return attls.Errorf(attls.Local, attls.FailLimit, "%d octets of early data; %d of %d are left", len(p), left, e.early.limit).By("RFC 8446 4.2.10")
+		return attls.Errorf(attls.Local, attls.FailLimit, "%d octets of early data; %d of %d are left", len(p), left,
+			e.early.limit).By("RFC 8446 4.2.10")
 	}
 	if suite, ok := e.prov.Suite(e.earlySuite()); ok && suite.RecordLimit > 0 && e.out.Sequence() >= suite.RecordLimit {
 		return exhausted(suite.RecordLimit)
@@ -173,7 +174,8 @@ func (e *Engine) considerEarlyData(p *PSK, binder []byte) {
 		s.Suite != e.nego.suite.ID || s.ALPN != e.nego.alpn || !negotiation.AllowEarlyData(e.profile(), p.standing()) {
 		return
 	}
-	e.ask(gateNow, &Wait{Kind: WaitEarlyData, Due: attls.KindEncryptedExtensions, EarlyData: &EarlyDataRequest{Session: s, Binder: binder}})
+	e.ask(gateNow, &Wait{Kind: WaitEarlyData, Due: attls.KindEncryptedExtensions,
+		EarlyData: &EarlyDataRequest{Session: s, Binder: binder}})
 }
 
 // decideEarlyData takes the decision of a server on early data that was sent.
@@ -197,7 +199,8 @@ func (e *Engine) decideEarlyData() {
 // receiveEarly counts early data as it arrives.
 func (e *Engine) receiveEarly(n int) *attls.Error {
 	if uint64(n) > uint64(e.early.limit-e.early.moved) {
-		return attls.Errorf(attls.Violation, attls.FailEarlyDataLimit, "more than %d octets of early data", e.early.limit).By("RFC 8446 4.2.10")
+		return attls.Errorf(attls.Violation, attls.FailEarlyDataLimit, "more than %d octets of early data", e.early.limit).
+			By("RFC 8446 4.2.10")
 	}
 	e.early.moved += uint32(n)
 	return nil
@@ -214,12 +217,14 @@ func (s serverWaitEndOfEarlyData) receive(e *Engine, m *message.Raw) (state, *at
 		return nil, unexpected(m, s)
 	}
 	if n := len(m.Body()); n > 0 {
-		return nil, attls.Errorf(attls.Malformed, attls.FailTrailing, "%d octets; the message is empty", n).At(0).By("RFC 8446 4.5")
+		return nil, attls.Errorf(attls.Malformed, attls.FailTrailing, "%d octets; the message is empty", n).At(0).
+			By("RFC 8446 4.5")
 	}
 	e.transcribe(m, attls.RoleClient)
 	e.early.reading = false
 	e.early.traffic.wipe()
-	if e.cfg.RecordSizeLimit != 0 && e.sent.Has(attls.RoleServer, attls.KindEncryptedExtensions, attls.ExtRecordSizeLimit) {
+	if e.cfg.RecordSizeLimit != 0 && e.sent.Has(attls.RoleServer, attls.KindEncryptedExtensions,
+		attls.ExtRecordSizeLimit) {
 		e.enforceRecordLimit()
 	}
 	return waitFinished{}, e.setReadKey(e.keys.handshakeSecret(attls.RoleClient))

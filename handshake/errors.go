@@ -62,17 +62,20 @@ func missing(t attls.ExtensionType) *attls.Error { return missingBy(t, "RFC 8446
 
 // missingBy is the error for an extension that another rule demands.
 func missingBy(t attls.ExtensionType, rule string) *attls.Error {
-	return attls.Errorf(attls.Violation, attls.FailMissingExtension, "the extension is missing").Under("extensions." + t.String()).By(rule)
+	return attls.Errorf(attls.Violation, attls.FailMissingExtension, "the extension is missing").
+		Under("extensions." + t.String()).By(rule)
 }
 
 // changed is the error of a field that the second ClientHello may not change.
 func changed(field string) *attls.Error {
-	return attls.Errorf(attls.Violation, attls.FailRetryMismatch, "differs from the first ClientHello").Under(field).By("RFC 8446 4.1.2")
+	return attls.Errorf(attls.Violation, attls.FailRetryMismatch, "differs from the first ClientHello").Under(field).
+		By("RFC 8446 4.1.2")
 }
 
 // reordered is the error of a second ClientHello in another order.
 func reordered(field, format string, args ...any) *attls.Error {
-	return attls.Errorf(attls.Violation, attls.FailRetryMismatch, "the extensions are in another order than in the first ClientHello: "+format, args...).
+	return attls.Errorf(attls.Violation, attls.FailRetryMismatch,
+		"the extensions are in another order than in the first ClientHello: "+format, args...).
 		Under(field).By("RFC 8446 4.1.2")
 }
 
@@ -87,7 +90,8 @@ func unexpected(m *message.Raw, s state) *attls.Error {
 
 // truncated is the error of a connection that ends without close_notify.
 func truncated() *attls.Error {
-	return attls.Errorf(attls.FromPeer, attls.FailTruncated, "the connection ended without close_notify").By("RFC 8446 6.1")
+	return attls.Errorf(attls.FromPeer, attls.FailTruncated, "the connection ended without close_notify").
+		By("RFC 8446 6.1")
 }
 
 // badField is the error about a field.
@@ -102,5 +106,6 @@ func noSchemes() *attls.Error { return missingBy(attls.ExtSignatureAlgorithms, "
 // exhausted is the error of data that would be protected beyond the limit of a
 // key that no other follows.
 func exhausted(limit uint64) *attls.Error {
-	return attls.Errorf(attls.Local, attls.FailLimit, "the sending key has protected %d records, and no other can follow it", limit).By("RFC 9846 5.5")
+	return attls.Errorf(attls.Local, attls.FailLimit,
+		"the sending key has protected %d records, and no other can follow it", limit).By("RFC 9846 5.5")
 }

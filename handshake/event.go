@@ -38,7 +38,8 @@ const (
 	EventError
 )
 
-var eventNames = [...]string{"none", "wait", "done", "data", "ticket", "key update", "verdict", "early data", "authenticated", "post-handshake", "closed", "error"}
+var eventNames = [...]string{"none", "wait", "done", "data", "ticket", "key update", "verdict", "early data",
+	"authenticated", "post-handshake", "closed", "error"}
 
 func (k EventKind) String() string { return eventNames[k] }
 

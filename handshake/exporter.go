@@ -33,7 +33,8 @@ func (e *Engine) ExportNamed(exporter, label string, context []byte, length int)
 		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the profile defines no exporter %q", exporter)
 	}
 	if e.keys.kdf == nil && !e.done {
-		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "exporter %q has no secret before ServerHello", exporter)
+		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "exporter %q has no secret before ServerHello",
+			exporter)
 	}
 	base, err := p.Binder.Program.Eval(p.Binder.Exporters[exporter], e.role, binderInputs{e: e})
 	if err != nil {
@@ -48,7 +49,8 @@ func (e *Engine) exportFrom(base []byte, label string, context []byte, length in
 
 func exportUnder(suite *provider.Suite, base []byte, label string, context []byte, length int) ([]byte, error) {
 	if length < 0 || length > 255*suite.HashLen || len(label) > 249 {
-		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "an exported value of %d octets under a label of %d octets is not defined", length, len(label)).By("RFC 5869 2.3")
+		return nil, attls.Errorf(attls.Local, attls.FailConfiguration,
+			"an exported value of %d octets under a label of %d octets is not defined", length, len(label)).By("RFC 5869 2.3")
 	}
 	return export(suite.KDF(), base, label, context, length), nil
 }

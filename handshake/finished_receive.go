@@ -27,13 +27,15 @@ func (s waitFinished) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
 	}
 	peer := e.role.Peer()
 	if len(f.VerifyData) != e.nego.suite.HashLen {
-		return nil, attls.Errorf(attls.Malformed, attls.FailDecode, "%d octets instead of %d", len(f.VerifyData), e.nego.suite.HashLen).
+		return nil, attls.Errorf(attls.Malformed, attls.FailDecode, "%d octets instead of %d", len(f.VerifyData),
+			e.nego.suite.HashLen).
 			Under("verify_data").By("RFC 8446 4.4.4")
 	}
 	var sum, mac [maxHash]byte
 	want := e.keys.kdf.FinishedMAC(mac[:0], e.keys.handshakeSecret(peer).bytes(), e.transcript.sum(sum[:0]))
 	if subtle.ConstantTimeCompare(want, f.VerifyData) != 1 && e.obeys(rule.FinishedVerified) {
-		return nil, attls.Errorf(attls.Violation, attls.FailFinished, "does not match the transcript").Under("verify_data").By("RFC 8446 4.4.4")
+		return nil, attls.Errorf(attls.Violation, attls.FailFinished, "does not match the transcript").Under("verify_data").
+			By("RFC 8446 4.4.4")
 	}
 	e.transcribe(m, peer)
 	e.ccsAllowed = false

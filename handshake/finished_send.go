@@ -11,7 +11,8 @@ func (sendFinished) due() gate    { return gateNow }
 func (s sendFinished) step(e *Engine) (state, *attls.Error) {
 	var sum [maxHash]byte
 	m := &e.scratch.finished
-	m.VerifyData = e.keys.kdf.FinishedMAC(e.scratch.mac[:0], e.keys.handshakeSecret(e.role).bytes(), e.transcript.sum(sum[:0]))
+	m.VerifyData = e.keys.kdf.FinishedMAC(e.scratch.mac[:0], e.keys.handshakeSecret(e.role).bytes(),
+		e.transcript.sum(sum[:0]))
 	if err := e.write(m); err != nil {
 		return nil, err
 	}

@@ -104,7 +104,8 @@ func (a *attestation) clone() attestation {
 }
 
 func cloneSlots(s negotiation.Slots) negotiation.Slots {
-	return negotiation.Slots{Present: slices.Clone(s.Present), Offers: slices.Clone(s.Offers), Choices: slices.Clone(s.Choices)}
+	return negotiation.Slots{Present: slices.Clone(s.Present), Offers: slices.Clone(s.Offers),
+		Choices: slices.Clone(s.Choices)}
 }
 
 // clone copies the state for a fork.

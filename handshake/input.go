@@ -58,7 +58,8 @@ func (e *Engine) nextMessage() (message.Raw, bool, *attls.Error) {
 		case attls.ContentTypeAlert:
 			closed, err := readAlert(e.cfg, e.tap(), item.Data)
 			if err == nil && closed && !e.done {
-				err = attls.Errorf(attls.FromPeer, attls.FailPeerAlert, "the peer closed during the handshake, in state %s", e.state.name())
+				err = attls.Errorf(attls.FromPeer, attls.FailPeerAlert, "the peer closed during the handshake, in state %s",
+					e.state.name())
 				err.Alert, err.HasAlert = attls.AlertCloseNotify, true
 			}
 			if err != nil {
@@ -95,6 +96,7 @@ func (e *Engine) starve() {
 	case e.done:
 		e.fail(truncated())
 	default:
-		e.fail(attls.Errorf(attls.FromPeer, attls.FailTruncated, "the connection ended during the handshake, in state %s", e.state.name()).By("RFC 8446 6.1"))
+		e.fail(attls.Errorf(attls.FromPeer, attls.FailTruncated, "the connection ended during the handshake, in state %s",
+			e.state.name()).By("RFC 8446 6.1"))
 	}
 }

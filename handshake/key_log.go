@@ -10,7 +10,8 @@ type keyLogger func(name SecretName, clientRandom, secret []byte)
 // derive them when they see a KeyUpdate.
 func logged(name SecretName) bool {
 	switch name {
-	case SecretClientEarly, SecretEarlyExporter, SecretClientHandshake, SecretServerHandshake, SecretClientTraffic, SecretServerTraffic, SecretExporter:
+	case SecretClientEarly, SecretEarlyExporter, SecretClientHandshake, SecretServerHandshake, SecretClientTraffic,
+		SecretServerTraffic, SecretExporter:
 		return true
 	}
 	return false

@@ -65,7 +65,8 @@ func (e *Engine) IssueTicket() error {
 	}
 	if e.role != attls.RoleServer || !e.done || !e.issues() {
 		return attls.Errorf(attls.Local, attls.FailConfiguration,
-			"tickets are issued by a server, with Config.PSK, to a client that can use them; under Policy.Demand, to one whose verdict has an end of validity")
+			"tickets are issued by a server, with Config.PSK, to a client that can use them; under Policy.Demand, to one "+
+				"whose verdict has an end of validity")
 	}
 	if e.ticketsAsked == math.MaxUint32 {
 		return attls.Errorf(attls.Local, attls.FailLimit, "no ticket_nonce is left").By("RFC 8446 4.6.1")

@@ -195,7 +195,8 @@ func (e *Engine) checkLaterDemand(a *authAnswer) *attls.Error {
 		if !e.obeys(rule.KeyAttested) {
 			return nil
 		}
-		return attls.Errorf(attls.Refused, attls.FailDemandedByServer, "the client must attest, and shows after the handshake another key than the attested one").By(p.ID)
+		return attls.Errorf(attls.Refused, attls.FailDemandedByServer,
+			"the client must attest, and shows after the handshake another key than the attested one").By(p.ID)
 	}
 	if !e.obeys(rule.DemandByServer) {
 		return nil

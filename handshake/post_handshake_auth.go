@@ -15,7 +15,8 @@ import (
 // may ask several times before the first answer is there; the client answers
 // one after the other:
 //
-//	server: RequestAuthentication -> [Nonce] -> CertificateRequest ... Certificate -> CertificateVerify -> Finished [CertificateVerdict]
+//	server: RequestAuthentication -> [Nonce] -> CertificateRequest ...
+//	        Certificate -> CertificateVerify -> Finished [CertificateVerdict]
 //	client: CertificateRequest -> [Credential] -> [Signature] -> Certificate, CertificateVerify, Finished
 //
 // Each exchange has a transcript of its own: the one of the handshake with this
@@ -37,7 +38,8 @@ func (e *Engine) RequestAuthentication() error {
 	case !e.sent.Has(attls.RoleClient, attls.KindClientHello, attls.ExtPostHandshakeAuth):
 		return bad("the client did not offer post_handshake_auth")
 	case e.psk.session != nil && e.psk.session.External:
-		return attls.Errorf(attls.Local, attls.FailConfiguration, "an external key authenticates the connection").By("RFC 9846 4.4.2")
+		return attls.Errorf(attls.Local, attls.FailConfiguration, "an external key authenticates the connection").
+			By("RFC 9846 4.4.2")
 	case len(e.post.requests)+e.post.pending >= maxRequests:
 		return bad("%d requests are open already", maxRequests)
 	case e.post.asked == math.MaxUint32:
@@ -127,7 +129,8 @@ func (e *Engine) requestedAgain(m *message.Raw) *attls.Error {
 		return err
 	}
 	illegal := func(format string, args ...any) *attls.Error {
-		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...).Under("certificate_request_context").By("RFC 8446 4.3.2")
+		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...).
+			Under("certificate_request_context").By("RFC 8446 4.3.2")
 	}
 	switch {
 	case len(cr.Context) == 0:
@@ -241,8 +244,9 @@ func (e *Engine) makeCertificate(a *authAnswer) *attls.Error {
 		return e.sendAnswer(a)
 	}
 	var sum [maxHash]byte
-	w := e.ask(gateNever, &Wait{Kind: WaitSignature, Due: attls.KindCertificateVerify, Signature: &SignatureRequest{Role: e.role,
-		Scheme: a.own.scheme, Content: signedContent(e.role, a.transcript.sum(sum[:0])), Credential: a.own.credential}})
+	w := e.ask(gateNever, &Wait{Kind: WaitSignature, Due: attls.KindCertificateVerify,
+		Signature: &SignatureRequest{Role: e.role,
+			Scheme: a.own.scheme, Content: signedContent(e.role, a.transcript.sum(sum[:0])), Credential: a.own.credential}})
 	w.after, w.auth = true, a
 	return nil
 }
@@ -288,7 +292,8 @@ func (e *Engine) answerCertificate(m *message.Raw) *attls.Error {
 			}
 		}
 		if e.cfg.ClientAuthentication == RequireClientCertificate {
-			return attls.Errorf(attls.Refused, attls.FailCertificateRequired, "the client sent no certificate").By("RFC 8446 4.4.2.4")
+			return attls.Errorf(attls.Refused, attls.FailCertificateRequired, "the client sent no certificate").
+				By("RFC 8446 4.4.2.4")
 		}
 		return nil
 	}
@@ -312,9 +317,11 @@ func (e *Engine) answerFinished(a *authAnswer, m *message.Raw, secret *secret) *
 	want := e.nego.suite.FinishedMAC(nil, secret.bytes(), a.transcript.sum(nil))
 	switch got := m.Body(); {
 	case len(got) != len(want):
-		return attls.Errorf(attls.Malformed, attls.FailDecode, "%d octets instead of %d", len(got), len(want)).Under("verify_data").By("RFC 8446 4.4.4")
+		return attls.Errorf(attls.Malformed, attls.FailDecode, "%d octets instead of %d", len(got), len(want)).
+			Under("verify_data").By("RFC 8446 4.4.4")
 	case subtle.ConstantTimeCompare(got, want) != 1:
-		return attls.Errorf(attls.Violation, attls.FailFinished, "does not match the transcript").Under("verify_data").By("RFC 8446 4.4.4")
+		return attls.Errorf(attls.Violation, attls.FailFinished, "does not match the transcript").Under("verify_data").
+			By("RFC 8446 4.4.4")
 	}
 	a.complete = true
 	if len(a.peer.chain) == 0 {

@@ -55,7 +55,8 @@ func (e *Engine) counts(s *Session) bool {
 	if a == nil || !a.complete() || a.Profile != p.ID || !e.isAbout(a, s) {
 		return false
 	}
-	scheme := negotiation.Scheme{Model: a.Model, Credential: a.Credential, Format: a.Format, Verifier: a.Verifier, Wire: a.Wire}
+	scheme := negotiation.Scheme{Model: a.Model, Credential: a.Credential, Format: a.Format, Verifier: a.Verifier,
+		Wire: a.Wire}
 	return negotiation.Accepts(p, e.cfg.Policy, e.role, &scheme) || !e.obeys(rule.ResumptionScheme)
 }
 
@@ -83,7 +84,8 @@ func (s *Session) spki() []byte {
 func (e *Engine) reverify() {
 	if s := e.psk.session; len(s.Chain) > 0 {
 		e.ask(gateFinished, &Wait{Kind: WaitCertificateVerdict, Certificate: &CertificateVerdictRequest{Peer: e.role.Peer(),
-			Type: s.Type, Chain: s.Chain, OCSP: s.OCSP, SCT: s.SCT, ServerName: e.cfg.serverName(), Resumed: true, Optional: e.keptAlone()}})
+			Type: s.Type, Chain: s.Chain, OCSP: s.OCSP, SCT: s.SCT, ServerName: e.cfg.serverName(), Resumed: true,
+			Optional: e.keptAlone()}})
 	}
 }
 
@@ -132,7 +134,8 @@ func (e *Engine) fits(s *Session) bool {
 	if s.External {
 		return true
 	}
-	return s.ServerName == e.nego.serverName && (e.cfg.ClientAuthentication != RequireClientCertificate || len(s.Chain) > 0)
+	return s.ServerName == e.nego.serverName && (e.cfg.ClientAuthentication != RequireClientCertificate ||
+		len(s.Chain) > 0)
 }
 
 // resumption derives resumption_secret from the transcript up to the client's
@@ -149,7 +152,8 @@ func (e *Engine) deriveResumption() {
 // session makes the session that a ticket stands for.
 func (e *Engine) session(nonce []byte) *Session {
 	suite := e.nego.suite
-	s := &Session{Suite: suite.ID, Group: e.nego.group, ALPN: e.nego.alpn, ServerName: e.nego.serverName, Chain: e.peer.chain, Type: e.peerType(e.peer), Scheme: e.peer.scheme,
+	s := &Session{Suite: suite.ID, Group: e.nego.group, ALPN: e.nego.alpn, ServerName: e.nego.serverName,
+		Chain: e.peer.chain, Type: e.peerType(e.peer), Scheme: e.peer.scheme,
 		OCSP: e.peer.ocsp, SCT: e.peer.sct,
 		Secret: suite.ExpandLabel(nil, e.psk.resumption.bytes(), labelPrefix, "resumption", nonce, suite.HashLen)}
 	if e.role == attls.RoleClient {

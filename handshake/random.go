@@ -34,7 +34,8 @@ const (
 	UseGREASE    // index: the registry
 )
 
-var useNames = [...]string{"", "client_random", "server_random", "session_id", "key_share", "cookie", "nonce", "salt", "key", "ticket_age_add", "grease"}
+var useNames = [...]string{"", "client_random", "server_random", "session_id", "key_share", "cookie", "nonce", "salt",
+	"key", "ticket_age_add", "grease"}
 
 func (u Use) String() string {
 	if int(u) < len(useNames) && u > 0 {
@@ -137,7 +138,8 @@ func (r *RecordedRandom) Fill(use Use, n uint32, dst []byte) {
 	default:
 		clear(dst)
 		if r.err == nil {
-			r.err = attls.Errorf(attls.Local, attls.FailInternal, "%d octets for %v %d are wanted and %d are recorded", len(dst), use, n, len(have))
+			r.err = attls.Errorf(attls.Local, attls.FailInternal, "%d octets for %v %d are wanted and %d are recorded", len(dst),
+				use, n, len(have))
 		}
 	}
 }

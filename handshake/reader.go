@@ -49,7 +49,8 @@ type Reader struct {
 
 // fork copies what a fork of the engine goes on from, with halves of its own.
 func (r *Reader) fork(in *record.Reader, shared *half, tap Tap) *Reader {
-	return &Reader{in: in, suite: r.suite, secret: r.secret, role: r.role, shared: shared, closed: r.closed, err: r.err, tap: tap, cfg: r.cfg,
+	return &Reader{in: in, suite: r.suite, secret: r.secret, role: r.role, shared: shared, closed: r.closed, err: r.err,
+		tap: tap, cfg: r.cfg,
 		answering: r.answering, generation: r.generation, updates: r.updates, inserted: append([][]byte(nil), r.inserted...)}
 }
 
@@ -66,7 +67,8 @@ func (r *Reader) follow(m *message.Raw) *attls.Error {
 		r.answering = false
 	default:
 		if r.answering {
-			return attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "%v in the middle of an authentication", m.Kind).By("RFC 8446 4.6.2")
+			return attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "%v in the middle of an authentication", m.Kind).
+				By("RFC 8446 4.6.2")
 		}
 	}
 	return nil
@@ -75,7 +77,8 @@ func (r *Reader) follow(m *message.Raw) *attls.Error {
 // data takes application data of so many octets.
 func (r *Reader) takeData(n int) *attls.Error {
 	if r.answering {
-		return attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "application data in the middle of an authentication").By("RFC 8446 4.6.2")
+		return attls.Errorf(attls.Violation, attls.FailUnexpectedMessage,
+			"application data in the middle of an authentication").By("RFC 8446 4.6.2")
 	}
 	if n > 0 {
 		r.updates = 0
@@ -150,7 +153,8 @@ func (r *Reader) Next() (Event, *attls.Error) {
 		case attls.ContentTypeAlert:
 			r.closed, r.err = readAlert(r.cfg, r.tap, item.Data)
 		default:
-			r.err = attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "%v after the handshake", item.Type).By("RFC 8446 5")
+			r.err = attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "%v after the handshake", item.Type).
+				By("RFC 8446 5")
 		}
 	}
 	if r.closed {

@@ -73,7 +73,8 @@ type AttestedPeer struct {
 
 // complete reports whether an attestation says all that it can be judged by later.
 func (a *AttestedPeer) complete() bool {
-	return a.Profile != "" && len(a.Wire) > 0 && len(a.SPKI) > 0 && a.Status == negotiation.StatusAffirming && !a.ValidUntil.IsZero()
+	return a.Profile != "" && len(a.Wire) > 0 && len(a.SPKI) > 0 && a.Status == negotiation.StatusAffirming &&
+		!a.ValidUntil.IsZero()
 }
 
 // PSK is a pre-shared key in the answer to a PSK wait.

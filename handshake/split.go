@@ -22,8 +22,9 @@ func (e *Engine) startHalves() {
 		writer Writer
 	}
 	e.reader, e.writer = &halves.reader, &halves.writer
-	*e.reader = Reader{in: e.in, suite: e.nego.suite, secret: *e.keys.trafficSecret(e.role.Peer()), role: e.role, shared: &halves.shared,
-		tap: e.tap(), cfg: e.cfg}
+	*e.reader = Reader{in: e.in, suite: e.nego.suite, secret: *e.keys.trafficSecret(e.role.Peer()), role: e.role,
+		shared: &halves.shared,
+		tap:    e.tap(), cfg: e.cfg}
 	*e.writer = Writer{out: e.out, suite: e.nego.suite, secret: *e.keys.trafficSecret(e.role), shared: &halves.shared,
 		limit: e.nego.suite.RecordLimit, tap: e.tap(), role: e.role,
 		quiet: slices.Contains(e.cfg.quirks().NeverSend, attls.KindKeyUpdate)}

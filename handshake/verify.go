@@ -85,7 +85,8 @@ func (t *Trust) validate(r *CertificateVerdictRequest) *attls.Error {
 		if slices.ContainsFunc(t.RawKeys, func(k []byte) bool { return bytes.Equal(k, r.Chain[0]) }) {
 			return nil
 		}
-		return attls.Errorf(attls.Refused, attls.FailCertificateUnknown, "the raw public key is not among those that are trusted").By("RFC 7250 6")
+		return attls.Errorf(attls.Refused, attls.FailCertificateUnknown,
+			"the raw public key is not among those that are trusted").By("RFC 7250 6")
 	}
 	o := x509.VerifyOptions{KeyUsages: t.KeyUsages}
 	if t.Time != nil {
@@ -103,7 +104,8 @@ func (t *Trust) validate(r *CertificateVerdictRequest) *attls.Error {
 		}
 		o.DNSName = strings.TrimSuffix(o.DNSName, ".")
 		if o.DNSName == "" {
-			return attls.Errorf(attls.Local, attls.FailConfiguration, "there is no server name to compare with; set Config.ServerName, or AnyName")
+			return attls.Errorf(attls.Local, attls.FailConfiguration,
+				"there is no server name to compare with; set Config.ServerName, or AnyName")
 		}
 	}
 	var leaf *x509.Certificate

@@ -27,7 +27,8 @@ const (
 	WaitTicket
 )
 
-var waitNames = [...]string{"Nonce", "Credential", "Signature", "Evidence", "CertificateVerdict", "Appraisal", "PSK", "EarlyDataDecision", "Ticket"}
+var waitNames = [...]string{"Nonce", "Credential", "Signature", "Evidence", "CertificateVerdict", "Appraisal", "PSK",
+	"EarlyDataDecision", "Ticket"}
 
 func (k WaitKind) String() string { return waitNames[k] }
 

@@ -27,7 +27,8 @@ type Writer struct {
 
 // fork is as that of a Reader.
 func (w *Writer) fork(out *record.Writer, shared *half, tap Tap) *Writer {
-	return &Writer{out: out, suite: w.suite, secret: w.secret, shared: shared, limit: w.limit, closed: w.closed, quiet: w.quiet, tap: tap,
+	return &Writer{out: out, suite: w.suite, secret: w.secret, shared: shared, limit: w.limit, closed: w.closed,
+		quiet: w.quiet, tap: tap,
 		role: w.role, generation: w.generation}
 }
 
@@ -82,7 +83,8 @@ func (w *Writer) send(raw []byte) *attls.Error {
 // does the same before its data. A request that comes after the last epoch is
 // ignored (RFC 9846 section 4.7.3).
 func (w *Writer) AnswerUpdate() *attls.Error {
-	if w.closed || !w.shared.updateRequested.Load() || !w.shared.updateRequested.CompareAndSwap(true, false) || !w.mayUpdate() {
+	if w.closed || !w.shared.updateRequested.Load() || !w.shared.updateRequested.CompareAndSwap(true, false) ||
+		!w.mayUpdate() {
 		return nil
 	}
 	return w.keyUpdate(false)

@@ -40,7 +40,8 @@ var silence = []byte{byte(attls.CertificateX509)}
 // attestation scheme needs the type it needs; otherwise it is the first type of
 // the client's that is one of ours (RFC 7250 section 4.2), nil meaning X.509
 // alone. Without an offer the type is X.509.
-func SelectCertificateType(offer []byte, own []attls.CertificateType, needed *attls.CertificateType) (attls.CertificateType, *attls.Error) {
+func SelectCertificateType(offer []byte, own []attls.CertificateType,
+	needed *attls.CertificateType) (attls.CertificateType, *attls.Error) {
 	if offer == nil {
 		offer = silence
 	}
@@ -55,12 +56,14 @@ func SelectCertificateType(offer []byte, own []attls.CertificateType, needed *at
 			return attls.CertificateType(t), nil
 		}
 	}
-	return 0, nothing(attls.FailCertificateType, "RFC 7250 4.2", "the client takes or has certificates of type %v, this end of type %v", types(offer), own)
+	return 0, nothing(attls.FailCertificateType, "RFC 7250 4.2",
+		"the client takes or has certificates of type %v, this end of type %v", types(offer), own)
 }
 
 // CheckCertificateType holds a server's answer, or the X.509 that silence means,
 // against the client's offer.
-func CheckCertificateType(offer []attls.CertificateType, answer *attls.CertificateType) (attls.CertificateType, *attls.Error) {
+func CheckCertificateType(offer []attls.CertificateType, answer *attls.CertificateType) (
+	attls.CertificateType, *attls.Error) {
 	if offer == nil {
 		offer = X509Only
 	}

@@ -73,7 +73,8 @@ func Accepts(p *profile.Profile, policy Policy, self attls.Role, s *Scheme) bool
 		}
 		for _, own := range usable(p, i, self, policy) {
 			if own.Model == s.Model && own.Credential == s.Credential && bytes.Equal(own.Wire, s.Wire) &&
-				(s.Format == (profile.Format{}) || s.Format == own.Format) && (s.Verifier == nil || bytes.Equal(s.Verifier, own.Verifier)) {
+				(s.Format == (profile.Format{}) || s.Format == own.Format) &&
+				(s.Verifier == nil || bytes.Equal(s.Verifier, own.Verifier)) {
 				return true
 			}
 		}

@@ -13,7 +13,8 @@ func nothing(f attls.Failure, rule, format string, args ...any) *attls.Error {
 
 // SelectSuite takes the first of our cipher suites that the client offers, or
 // the first of the client's that is one of ours (RFC 8446 section 4.1.1).
-func SelectSuite(prefs []attls.CipherSuite, offer extensions.Uint16s, clientOrder bool) (attls.CipherSuite, *attls.Error) {
+func SelectSuite(prefs []attls.CipherSuite, offer extensions.Uint16s,
+	clientOrder bool) (attls.CipherSuite, *attls.Error) {
 	if clientOrder {
 		for i := range offer.Len() {
 			if s := attls.CipherSuite(offer.At(i)); slices.Contains(prefs, s) {
@@ -32,7 +33,8 @@ func SelectSuite(prefs []attls.CipherSuite, offer extensions.Uint16s, clientOrde
 // SelectGroup takes the first of our groups for which the client sent a share,
 // unless the best one is wanted at any price; without one, the first that it
 // supports, which costs a HelloRetryRequest (RFC 8446 sections 4.1.1 and 4.2.8).
-func SelectGroup(prefs []attls.NamedGroup, groups extensions.Uint16s, best bool, hasShare func(attls.NamedGroup) bool) (attls.NamedGroup, *attls.Error) {
+func SelectGroup(prefs []attls.NamedGroup, groups extensions.Uint16s, best bool,
+	hasShare func(attls.NamedGroup) bool) (attls.NamedGroup, *attls.Error) {
 	for _, g := range prefs {
 		if best {
 			break
@@ -59,7 +61,8 @@ func SelectSignatureScheme(own, peer []attls.SignatureScheme) (attls.SignatureSc
 			}
 		}
 	}
-	return 0, nothing(attls.FailSignatureScheme, "RFC 8446 4.4.2.2", "our key signs with %v and the peer accepts %v", own, peer)
+	return 0, nothing(attls.FailSignatureScheme, "RFC 8446 4.4.2.2", "our key signs with %v and the peer accepts %v",
+		own, peer)
 }
 
 // SelectALPN takes the first of our protocols that the client lists (RFC 7301

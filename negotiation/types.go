@@ -132,7 +132,8 @@ func (v *Verdict) Refusal(now time.Time) (attls.Failure, string) {
 	case v.ValidUntil.IsZero():
 		return "", ""
 	case now.IsZero():
-		return or("the verdict is valid until " + timestamp(v.ValidUntil) + ", and the answer does not say what time it is (Answer.Time)")
+		return or("the verdict is valid until " + timestamp(v.ValidUntil) +
+			", and the answer does not say what time it is (Answer.Time)")
 	case !now.Before(v.ValidUntil):
 		return or("the verdict was valid until " + timestamp(v.ValidUntil) + ", and it is " + timestamp(now))
 	}

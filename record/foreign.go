@@ -14,13 +14,18 @@ const proxyV2 = "\r\n\r\n\x00\r\nQUIT\n"
 // beginnings are how other protocols begin.
 var beginnings = []struct{ prefix, name string }{
 	{"PROXY", "the PROXY protocol: a proxy puts its header before the octets of TLS, and there is nobody to take it away"},
-	{proxyV2, "the PROXY protocol, version 2: a proxy puts its header before the octets of TLS, and there is nobody to take it away"},
+	{proxyV2,
+		"the PROXY protocol, version 2: a proxy puts its header before the octets of TLS, and there is nobody to take it " +
+			"away"},
 	{"SSH-", "SSH"},
 	{"HTTP/", "HTTP without TLS, a response"},
-	{"GET ", "HTTP without TLS"}, {"POST ", "HTTP without TLS"}, {"PUT ", "HTTP without TLS"}, {"HEAD ", "HTTP without TLS"},
-	{"OPTIONS ", "HTTP without TLS"}, {"DELETE ", "HTTP without TLS"}, {"CONNECT ", "HTTP without TLS"}, {"PATCH ", "HTTP without TLS"},
+	{"GET ", "HTTP without TLS"}, {"POST ", "HTTP without TLS"}, {"PUT ", "HTTP without TLS"},
+	{"HEAD ", "HTTP without TLS"},
+	{"OPTIONS ", "HTTP without TLS"}, {"DELETE ", "HTTP without TLS"}, {"CONNECT ", "HTTP without TLS"},
+	{"PATCH ", "HTTP without TLS"},
 	{"PRI * HTTP/2", "HTTP/2 without TLS"},
-	{"220 ", "SMTP or FTP without TLS"}, {"EHLO ", "SMTP without TLS"}, {"* OK", "IMAP without TLS"}, {"+OK", "POP3 without TLS"},
+	{"220 ", "SMTP or FTP without TLS"}, {"EHLO ", "SMTP without TLS"}, {"* OK", "IMAP without TLS"},
+	{"+OK", "POP3 without TLS"},
 }
 
 // foreign says what octets look like that begin with no content type of TLS.

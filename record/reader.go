@@ -118,7 +118,8 @@ func (r *Reader) Commit(n int) {
 // a record (RFC 8446 section 5.1).
 func (r *Reader) SetKey(aead cipher.AEAD, iv []byte) *attls.Error {
 	if len(r.message) > 0 || len(r.inPlace) > 0 {
-		return violation(attls.FailMessageBoundary, "5.1", "%d octets of handshake data follow in the same record where the key changes", len(r.message)+len(r.inPlace))
+		return violation(attls.FailMessageBoundary, "5.1",
+			"%d octets of handshake data follow in the same record where the key changes", len(r.message)+len(r.inPlace))
 	}
 	r.previous = protection{}
 	if r.retain || r.recall {
@@ -147,7 +148,8 @@ func (r *Reader) recalled(head, payload []byte) string {
 	if !ok || len(inner) != 3 || attls.ContentType(inner[2]) != attls.ContentTypeAlert {
 		return ""
 	}
-	return "; under the key before it, the one of the handshake, it is the alert " + strings.TrimPrefix(attls.AlertDescription(inner[1]).String(), "alert ") +
+	return "; under the key before it, the one of the handshake, it is the alert " +
+		strings.TrimPrefix(attls.AlertDescription(inner[1]).String(), "alert ") +
 		": the peer has not changed its key (the quirk retain_handshake_read_key reads such alerts)"
 }
 
@@ -253,7 +255,8 @@ func (r *Reader) nextMessage() (Item, bool, *attls.Error) {
 		}
 	}
 	if size > r.set.MaxHandshakeMessage {
-		return Item{}, false, attls.Errorf(attls.Violation, attls.FailLimit, "a handshake message of type %d with %d octets; the limit is %d",
+		return Item{}, false, attls.Errorf(attls.Violation, attls.FailLimit,
+			"a handshake message of type %d with %d octets; the limit is %d",
 			have[0], size, r.set.MaxHandshakeMessage).Under("record")
 	}
 	if len(have) < size {
@@ -325,7 +328,8 @@ func (r *Reader) checkHeader(h []byte) *attls.Error {
 	}
 	t := attls.ContentType(h[0])
 	switch t {
-	case attls.ContentTypeChangeCipherSpec, attls.ContentTypeAlert, attls.ContentTypeHandshake, attls.ContentTypeApplicationData:
+	case attls.ContentTypeChangeCipherSpec, attls.ContentTypeAlert, attls.ContentTypeHandshake,
+		attls.ContentTypeApplicationData:
 	default:
 		if like := foreign(h); like != "" && r.key.aead == nil {
 			return violation(attls.FailUnexpectedRecord, "5.1", "the peer does not speak TLS: %s", like)
@@ -373,11 +377,13 @@ func (r *Reader) open(rec *Raw, head []byte) (skipped bool, err *attls.Error) {
 		if rec.Type == attls.ContentTypeAlert && r.accept && !r.engaged {
 			return false, nil
 		}
-		return false, violation(attls.FailUnexpectedRecord, "5.2", "an unprotected record of type %v (%x) after the keys changed", rec.Type, rec.Payload[:min(len(rec.Payload), 2)])
+		return false, violation(attls.FailUnexpectedRecord, "5.2",
+			"an unprotected record of type %v (%x) after the keys changed", rec.Type, rec.Payload[:min(len(rec.Payload), 2)])
 	}
 	previous := r.previous.aead != nil && !r.opened
 	var backup []byte
-	if previous && (!r.hint || len(rec.Payload) <= maxAlertRecord) { // decryption in place destroys the ciphertext when it fails
+	if previous && (!r.hint || len(rec.Payload) <= maxAlertRecord) {
+		// decryption in place destroys the ciphertext when it fails
 		backup = append([]byte(nil), rec.Payload...)
 	}
 	plain, ok := r.unseal(&r.key, head, rec.Payload)
@@ -399,10 +405,12 @@ func (r *Reader) open(rec *Raw, head []byte) (skipped bool, err *attls.Error) {
 		if previous && r.hint {
 			recalled = r.recalled(head, backup)
 		}
-		return false, violation(attls.FailBadRecordMAC, "5.2", "record %d does not open under the present key%s", r.key.seq, recalled)
+		return false, violation(attls.FailBadRecordMAC, "5.2", "record %d does not open under the present key%s",
+			r.key.seq, recalled)
 	}
 	if len(plain) > min(r.maxRecord, MaxPlaintext)+1 {
-		return false, violation(attls.FailRecordOverflow, "5.4", "%d octets of TLSInnerPlaintext; the limit is %d", len(plain), min(r.maxRecord, MaxPlaintext)+1)
+		return false, violation(attls.FailRecordOverflow, "5.4", "%d octets of TLSInnerPlaintext; the limit is %d",
+			len(plain), min(r.maxRecord, MaxPlaintext)+1)
 	}
 	inner := stripPadding(plain)
 	if len(inner) == 0 {
@@ -432,7 +440,8 @@ func (r *Reader) pass(ciphertext int) *attls.Error {
 		content = 1
 	}
 	if content > r.skip {
-		return attls.Errorf(attls.Violation, attls.FailEarlyDataLimit, "more early data than can be passed over").By("RFC 8446 4.2.10").Under("record")
+		return attls.Errorf(attls.Violation, attls.FailEarlyDataLimit, "more early data than can be passed over").
+			By("RFC 8446 4.2.10").Under("record")
 	}
 	r.skip -= content
 	return nil
@@ -486,7 +495,8 @@ func (r *Reader) tapped(rec Raw) (Raw, bool) {
 // has only added to a handshake message or was empty.
 func (r *Reader) deliver(rec Raw) (Item, bool, *attls.Error) {
 	if rec.Type != attls.ContentTypeHandshake && (len(r.message) > 0 || len(r.inPlace) > 0) {
-		return Item{}, false, violation(attls.FailUnexpectedRecord, "5.1", "a record of type %v in the middle of a handshake message", rec.Type)
+		return Item{}, false, violation(attls.FailUnexpectedRecord, "5.1",
+			"a record of type %v in the middle of a handshake message", rec.Type)
 	}
 	item := Item{Type: rec.Type, Data: rec.Payload, Protected: rec.Protected}
 	switch rec.Type {
@@ -503,18 +513,22 @@ func (r *Reader) deliver(rec Raw) (Item, bool, *attls.Error) {
 			return Item{}, false, violation(attls.FailUnexpectedRecord, "5.4", "an empty alert record")
 		}
 		if len(rec.Payload) != 2 {
-			return Item{}, false, attls.Errorf(attls.Malformed, attls.FailDecode, "an alert of %d octets", len(rec.Payload)).By("RFC 8446 5.1").Under("record")
+			return Item{}, false, attls.Errorf(attls.Malformed, attls.FailDecode, "an alert of %d octets", len(rec.Payload)).
+				By("RFC 8446 5.1").Under("record")
 		}
 		if r.warnings++; rec.Payload[1] != 0 && r.warnings > r.set.MaxWarningAlerts {
-			return Item{}, false, violation(attls.FailUnexpectedRecord, "6", "more than %d alerts in a row", r.set.MaxWarningAlerts)
+			return Item{}, false, violation(attls.FailUnexpectedRecord, "6", "more than %d alerts in a row",
+				r.set.MaxWarningAlerts)
 		}
 		return item, true, nil
 	case attls.ContentTypeChangeCipherSpec:
 		if rec.Protected || len(rec.Payload) != 1 || rec.Payload[0] != 1 {
-			return Item{}, false, violation(attls.FailUnexpectedRecord, "5", "change_cipher_spec must be the one unprotected octet 1")
+			return Item{}, false, violation(attls.FailUnexpectedRecord, "5",
+				"change_cipher_spec must be the one unprotected octet 1")
 		}
 		if r.changes++; r.changes > r.set.MaxChangeCipherSpec {
-			return Item{}, false, violation(attls.FailUnexpectedRecord, "5", "more than %d change_cipher_spec records", r.set.MaxChangeCipherSpec)
+			return Item{}, false, violation(attls.FailUnexpectedRecord, "5", "more than %d change_cipher_spec records",
+				r.set.MaxChangeCipherSpec)
 		}
 		return item, true, nil
 	case attls.ContentTypeApplicationData:
@@ -524,7 +538,8 @@ func (r *Reader) deliver(rec Raw) (Item, bool, *attls.Error) {
 			return item, true, nil
 		}
 		if r.empty++; r.empty > r.set.MaxEmptyRecords {
-			return Item{}, false, violation(attls.FailUnexpectedRecord, "5.1", "more than %d empty records in a row", r.set.MaxEmptyRecords)
+			return Item{}, false, violation(attls.FailUnexpectedRecord, "5.1", "more than %d empty records in a row",
+				r.set.MaxEmptyRecords)
 		}
 		return item, true, nil
 	}

@@ -26,7 +26,8 @@ type Settings struct {
 	// MaxHandshakeMessage is the largest handshake message, header included, in
 	// octets. 0: 131072.
 	MaxHandshakeMessage int
-	// Overlong, when set, names the error of a message that is over the limit and that its type and its length in octets, without the header, show to be malformed. Nil: none.
+	// Overlong, when set, names the error of a message that is over the limit and that its type and
+	// its length in octets, without the header, show to be malformed. Nil: none.
 	Overlong func(messageType byte, length int) *attls.Error
 	// MaxRecord is the largest fragment accepted in a protected record, content
 	// type and padding not counted: what record_size_limit announced, less one.

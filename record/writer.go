@@ -69,7 +69,8 @@ func (w *Writer) OnRecord(f func(*Raw, *Plan)) { w.tap = f }
 // record with the next ones, until Flush, SetKey or other content.
 func (w *Writer) Handshake(msg []byte) *attls.Error {
 	if w.set.NeverFragment && len(msg) > w.set.MaxPlaintext {
-		return attls.Errorf(attls.Local, attls.FailTooLarge, "a handshake message of %d octets; unfragmented it may have %d", len(msg), w.set.MaxPlaintext).Under("record")
+		return attls.Errorf(attls.Local, attls.FailTooLarge, "a handshake message of %d octets; unfragmented it may have %d",
+			len(msg), w.set.MaxPlaintext).Under("record")
 	}
 	full := w.set.MessagesPerRecord > 0 && w.messages == w.set.MessagesPerRecord
 	if full || w.set.NeverFragment && len(w.pending)+len(msg) > w.set.MaxPlaintext {

@@ -175,7 +175,8 @@ func (d *Difference) octets(a, b *Profile) {
 	}
 }
 
-var sizedMessages = []string{"ClientHello", "ServerHello", "EncryptedExtensions", "CertificateRequest", "Certificate", "added message"}
+var sizedMessages = []string{"ClientHello", "ServerHello", "EncryptedExtensions", "CertificateRequest", "Certificate",
+	"added message"}
 
 // sizes are the octets of a profile in each message of a run; nil when it has
 // no such combination.

@@ -176,7 +176,8 @@ func propose(p *schema.Problem, word string, known []string) {
 // readDocument parses one file into a value without looking at its meaning.
 func readDocument(file string, src []byte) (*value, schema.Problems) {
 	if len(src) > MaxFile {
-		return nil, schema.Problems{problem(schema.Position{File: file, Line: 1, Column: 1}, ProblemFile, "%d octets; a profile has at most %d", len(src), MaxFile)}
+		return nil, schema.Problems{problem(schema.Position{File: file, Line: 1, Column: 1}, ProblemFile,
+			"%d octets; a profile has at most %d", len(src), MaxFile)}
 	}
 	r := &reader{file: file, lines: strings.Split(string(src), "\n")}
 	d := yaml.NewDecoder(bytes.NewReader(src))
@@ -185,7 +186,8 @@ func readDocument(file string, src []byte) (*value, schema.Problems) {
 		return nil, schema.Problems{r.syntax(err)}
 	}
 	if err := d.Decode(&second); err == nil {
-		return nil, schema.Problems{problem(r.pos(&second), ProblemFile, "a second document begins here; a file holds one profile")}
+		return nil, schema.Problems{problem(r.pos(&second), ProblemFile,
+			"a second document begins here; a file holds one profile")}
 	} else if !errors.Is(err, io.EOF) {
 		return nil, schema.Problems{r.syntax(err)}
 	}
@@ -215,7 +217,8 @@ var yamlLine = regexp.MustCompile(`line (\d+): (.*)`)
 
 // syntax turns an error of the YAML library into a problem with its place.
 func (r *reader) syntax(err error) *schema.Problem {
-	p := problem(schema.Position{File: r.file, Line: 1, Column: 1}, ProblemFile, "%s", strings.TrimPrefix(err.Error(), "yaml: "))
+	p := problem(schema.Position{File: r.file, Line: 1, Column: 1}, ProblemFile, "%s",
+		strings.TrimPrefix(err.Error(), "yaml: "))
 	if errors.Is(err, io.EOF) {
 		p.Text = "the file is empty"
 		return p
@@ -232,7 +235,8 @@ func (r *reader) syntax(err error) *schema.Problem {
 		line := r.lines[n-1]
 		p.Pos.Column = len(line) - len(strings.TrimLeft(line, " ")) + 1
 	}
-	p.Advice = "the file is not YAML from there on: see that keys which belong together begin in one column, and that every bracket and quotation mark is closed"
+	p.Advice = "the file is not YAML from there on: see that keys which belong together begin in one column, and that " +
+		"every bracket and quotation mark is closed"
 	return p
 }
 
@@ -332,7 +336,8 @@ func (r *reader) covers(p schema.Position, text string) bool {
 // replaces the one of its name.
 func merge(base, over *value) (*value, schema.Problems) {
 	var problems schema.Problems
-	out := &value{form: formMap, pos: over.pos, entries: append([]*entry(nil), base.entries...), deleted: slices.Clone(base.deleted)}
+	out := &value{form: formMap, pos: over.pos, entries: append([]*entry(nil), base.entries...),
+		deleted: slices.Clone(base.deleted)}
 	for _, e := range over.entries {
 		old := out.entry(e.key)
 		switch {
@@ -344,7 +349,8 @@ func merge(base, over *value) (*value, schema.Problems) {
 		case old == nil:
 			out.entries = append(out.entries, e)
 		case old.value.form == formTypes && e.value.form == formTypes:
-			out.replace(e, &value{form: formTypes, pos: e.value.pos, items: append(append([]*value(nil), old.value.items...), e.value.items...)})
+			out.replace(e, &value{form: formTypes, pos: e.value.pos,
+				items: append(append([]*value(nil), old.value.items...), e.value.items...)})
 		case old.value.form == formMap && e.value.form == formMap:
 			m, p := merge(old.value, e.value)
 			problems = append(problems, p...)

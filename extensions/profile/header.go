@@ -15,7 +15,8 @@ import (
 func Header(p *Profile) string {
 	var b strings.Builder
 	prefix := macro(p.ID)
-	fmt.Fprintf(&b, "/* Code points of %s. Made by \"attls profile header\". */\n#ifndef %s_H\n#define %[2]s_H\n\n", p.ID, prefix)
+	fmt.Fprintf(&b, "/* Code points of %s. Made by \"attls profile header\". */\n#ifndef %s_H\n#define %[2]s_H\n\n",
+		p.ID, prefix)
 	define := func(kind, name string, value any) {
 		fmt.Fprintf(&b, "#define %s_%s_%s %v\n", prefix, kind, macro(name), value)
 	}

@@ -50,13 +50,15 @@ func (c *compiler) deadItem(x *value) bool {
 // which nothing takes a reading.
 func (v *value) dropDead() {
 	for range 8 { // what goes may have held the last use of something else
-		before := len(v.under("binder", "define")) + len(v.under("binder", "post_handshake", "define")) + len(v.under("switches"))
+		before := len(v.under("binder", "define")) + len(v.under("binder", "post_handshake", "define")) +
+			len(v.under("switches"))
 		if before == 0 {
 			return
 		}
 		v.dropDefinitions()
 		v.dropSwitches()
-		if before == len(v.under("binder", "define"))+len(v.under("binder", "post_handshake", "define"))+len(v.under("switches")) {
+		if before == len(v.under("binder", "define"))+len(v.under("binder", "post_handshake", "define"))+
+			len(v.under("switches")) {
 			return
 		}
 	}
@@ -92,7 +94,9 @@ func (v *value) dropSwitches() {
 	}
 	said := v.references()
 	kept := *e.value
-	kept.entries = slices.DeleteFunc(slices.Clone(kept.entries), func(s *entry) bool { return !said[s.key] && v.isInherited(s.pos) })
+	kept.entries = slices.DeleteFunc(slices.Clone(kept.entries), func(s *entry) bool {
+		return !said[s.key] && v.isInherited(s.pos)
+	})
 	if len(kept.entries) == 0 {
 		v.remove("switches")
 		return

@@ -13,9 +13,10 @@ import (
 
 // Match is a way of reading a text under which a challenge comes out.
 type Match struct {
-	Profile  string            `json:"profile"`
-	Attester string            `json:"attester"`
-	Readings map[string]string `json:"readings,omitempty"` // those that differ from the ones in force (of another profile: from its defaults)
+	Profile  string `json:"profile"`
+	Attester string `json:"attester"`
+	// those that differ from the ones in force (of another profile: from its defaults)
+	Readings map[string]string `json:"readings,omitempty"`
 }
 
 func (m Match) String() string {
@@ -33,14 +34,18 @@ const maxTries = 256
 // for the attester, out of what one run knows: first those of this profile,
 // nearest to the readings in force, then those of the embedded ones. The role
 // is tried the other way round as well, for a peer that mistook it.
-func (p *Profile) FindReadings(attester attls.Role, m Model, k CredentialKind, in binder.Inputs, challenge []byte) []Match {
-	return p.FindReadingsThat(attester, m, k, in, func(got []byte, _ ChallengeFit) bool { return bytes.Equal(got, challenge) })
+func (p *Profile) FindReadings(attester attls.Role, m Model, k CredentialKind, in binder.Inputs,
+	challenge []byte) []Match {
+	return p.FindReadingsThat(attester, m, k, in, func(got []byte, _ ChallengeFit) bool {
+		return bytes.Equal(got, challenge)
+	})
 }
 
 // FindReadingsThat is FindReadings for a challenge in a field which
 // may have changed it: is says whether a computed one, entered as the fit says,
 // is that.
-func (p *Profile) FindReadingsThat(attester attls.Role, m Model, k CredentialKind, in binder.Inputs, is func(challenge []byte, fit ChallengeFit) bool) []Match {
+func (p *Profile) FindReadingsThat(attester attls.Role, m Model, k CredentialKind, in binder.Inputs,
+	is func(challenge []byte, fit ChallengeFit) bool) []Match {
 	inForce := map[string]string{}
 	for _, r := range p.Readings {
 		inForce[r.Switch] = r.Chosen
@@ -113,11 +118,14 @@ func (v *value) binding() string {
 }
 
 // search tries alternatives, of one profile.
-func search(list []alternative, attester attls.Role, m Model, k CredentialKind, in binder.Inputs, is func([]byte, ChallengeFit) bool) []Match {
+func search(list []alternative, attester attls.Role, m Model, k CredentialKind, in binder.Inputs,
+	is func([]byte, ChallengeFit) bool) []Match {
 	var found []Match
 	for _, a := range list {
 		name := a.binder.Challenge[m][k]
-		if a.binder.Program == nil || name == "" || slices.ContainsFunc(found, func(m Match) bool { return within(m.Readings, a.departures) }) {
+		if a.binder.Program == nil || name == "" || slices.ContainsFunc(found, func(m Match) bool {
+			return within(m.Readings, a.departures)
+		}) {
 			continue // nothing is bound, or fewer departures do
 		}
 		for _, r := range []attls.Role{attester, attester.Peer()} {
@@ -145,7 +153,8 @@ func within(readings, others map[string]string) bool {
 // switches that the binder names, the fewest first.
 func combinations(doc *value, start map[string]string) []map[string]string {
 	list := []map[string]string{{}}
-	text := doc.get("binder", "define").line() + doc.get("binder", "challenge").line() + doc.get("binder", "transcript").line()
+	text := doc.get("binder", "define").line() + doc.get("binder", "challenge").line() +
+		doc.get("binder", "transcript").line()
 	for _, e := range doc.under("switches") {
 		if !strings.Contains(text, "$"+e.key) {
 			continue

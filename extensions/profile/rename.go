@@ -54,7 +54,8 @@ func (r *renamer) rename(name string) {
 
 // learn collects the names that the profile gives.
 func (r *renamer) learn(doc *value) {
-	for _, keys := range [][]string{{"extensions"}, {"messages"}, {"bind", "slots"}, {"code_points", "certificate_types"}, {"code_points", "alerts"}} {
+	for _, keys := range [][]string{{"extensions"}, {"messages"}, {"bind", "slots"}, {"code_points", "certificate_types"},
+		{"code_points", "alerts"}} {
 		for _, e := range doc.under(keys...) {
 			r.rename(e.key)
 		}
@@ -70,7 +71,9 @@ func (r *renamer) learn(doc *value) {
 		switch {
 		case d.Enum != nil:
 			for _, m := range d.Enum.Members {
-				if i < 0 || !slices.ContainsFunc(base.Definitions[i].Enum.Members, func(b schema.Enumerator) bool { return b.Name == m.Name }) {
+				if i < 0 || !slices.ContainsFunc(base.Definitions[i].Enum.Members, func(b schema.Enumerator) bool {
+					return b.Name == m.Name
+				}) {
 					r.rename(m.Name)
 				}
 			}

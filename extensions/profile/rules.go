@@ -47,7 +47,9 @@ func (c *compiler) consistent(r *Rules) {
 	if r.OfferEmptyList {
 		for i, e := range c.doc.under("bind", "slots") {
 			if b, x := c.codec.binding(i, meansOffer); b != nil && x.floor > 0 {
-				c.fail(at("negotiation", "offer", "when_empty"), ProblemRule, "%s has %d octets at least, so an empty list cannot be sent", e.value.get("offer").text, x.floor).Advice = "say when_empty: omit, or let the list begin at 0 octets"
+				c.fail(at("negotiation", "offer", "when_empty"), ProblemRule,
+					"%s has %d octets at least, so an empty list cannot be sent", e.value.get("offer").text, x.floor).
+					Advice = "say when_empty: omit, or let the list begin at 0 octets"
 			}
 		}
 	}
@@ -63,14 +65,17 @@ func (c *compiler) consistent(r *Rules) {
 		switch most := r.NonceReceiveAtMost; {
 		case c.doc.get("nonce", "receive_at_most") == nil:
 		case most < s.NonceMin || most == 0:
-			c.fail(at("nonce", "receive_at_most"), ProblemRule, "an attester that takes %d octets takes no nonce of slot %s, which has %d to %d", most, s.Name, s.NonceMin, s.NonceMax)
+			c.fail(at("nonce", "receive_at_most"), ProblemRule,
+				"an attester that takes %d octets takes no nonce of slot %s, which has %d to %d", most, s.Name,
+				s.NonceMin, s.NonceMax)
 		case r.NonceFixed != nil && len(r.NonceFixed) > most:
 			c.fail(at("nonce", "default"), ProblemRule, "a nonce of %d octets; receive_at_most is %d", len(r.NonceFixed), most)
 		case r.NonceFixed == nil && s.NonceDefault > most && c.number("nonce", "size") > 0:
 			c.fail(at("nonce", "size"), ProblemRule, "a nonce of %d octets; receive_at_most is %d", s.NonceDefault, most)
 		}
 		if n := len(r.NonceFixed); r.NonceFixed != nil && (n < s.NonceMin || n > s.NonceMax) {
-			c.fail(at("nonce", "default"), ProblemValue, "a nonce of %d octets; slot %s takes %d to %d", n, s.Name, s.NonceMin, s.NonceMax)
+			c.fail(at("nonce", "default"), ProblemValue, "a nonce of %d octets; slot %s takes %d to %d", n, s.Name,
+				s.NonceMin, s.NonceMax)
 		}
 	}
 	if e := c.doc.entry("nonce"); e != nil && nonces == 0 {
@@ -208,7 +213,8 @@ func (c *compiler) afterwards() {
 func (c *compiler) quirks() {
 	q := &c.p.Quirks
 	for _, w := range roleWords {
-		q.SignatureEncoding[w.value] = SignatureEncoding(c.word(signatureWords, int(SignatureDER), "quirks", "signature_encoding", w.name))
+		q.SignatureEncoding[w.value] = SignatureEncoding(c.word(signatureWords, int(SignatureDER), "quirks",
+			"signature_encoding", w.name))
 		if v := c.doc.get("quirks", "signature_schemes", w.name); v != nil {
 			q.SignatureSchemes[w.value] = []attls.SignatureScheme{}
 			for _, x := range v.items {
@@ -394,7 +400,8 @@ func (c *compiler) carrierPoint(k CredentialKind, r attls.Role) binder.Point {
 	return points[r]
 }
 
-func (c *compiler) availableAt(p *binder.Program, name string, s Slot, m Model, k CredentialKind, texts map[string]*value, told map[string]bool, later bool) {
+func (c *compiler) availableAt(p *binder.Program, name string, s Slot, m Model, k CredentialKind,
+	texts map[string]*value, told map[string]bool, later bool) {
 	carrier := c.carrierPoint(k, s.Attester)
 	if later {
 		carrier = binder.PointKeyExchange

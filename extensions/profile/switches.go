@@ -45,7 +45,8 @@ func readSwitches(doc *value, chosen map[string]string) (*expander, []Reading) {
 	for _, e := range doc.under("switches") {
 		names = append(names, e.key)
 		if readings += len(e.value.entries); readings > maxReadings {
-			x.problems = append(x.problems, problem(e.pos, ProblemSwitch, "more than %d readings and words of switches", maxReadings))
+			x.problems = append(x.problems, problem(e.pos, ProblemSwitch, "more than %d readings and words of switches",
+				maxReadings))
 			break
 		}
 		if r, ok := x.readSwitch(e, chosen); ok {
@@ -60,7 +61,8 @@ func readSwitches(doc *value, chosen map[string]string) (*expander, []Reading) {
 	}
 	sort.Strings(unknown)
 	for _, name := range unknown {
-		x.problems = append(x.problems, nearest(problem(given, ProblemSwitch, "%s has no switch %s", nameOf(doc), name), name, names))
+		x.problems = append(x.problems, nearest(problem(given, ProblemSwitch, "%s has no switch %s", nameOf(doc), name),
+			name, names))
 	}
 	doc.remove("switches")
 	return x, list
@@ -69,7 +71,8 @@ func readSwitches(doc *value, chosen map[string]string) (*expander, []Reading) {
 func (x *expander) readSwitch(e *entry, chosen map[string]string) (Reading, bool) {
 	r := Reading{Switch: e.key}
 	if e.value.form != formMap {
-		x.problems = append(x.problems, problem(e.value.pos, ProblemSwitch, "a switch is a map of amb, default, why and readings"))
+		x.problems = append(x.problems, problem(e.value.pos, ProblemSwitch,
+			"a switch is a map of amb, default, why and readings"))
 		return r, false
 	}
 	var def *value
@@ -96,7 +99,8 @@ func (x *expander) readSwitch(e *entry, chosen map[string]string) (Reading, bool
 		x.problems = append(x.problems, problem(e.pos, ProblemSwitch, "the switch %s has no default", e.key))
 		return r, false
 	case len(r.Options) < 2:
-		x.problems = append(x.problems, problem(e.pos, ProblemSwitch, "the switch %s has %d readings; it needs two at least", e.key, len(r.Options)))
+		x.problems = append(x.problems, problem(e.pos, ProblemSwitch, "the switch %s has %d readings; it needs two at least",
+			e.key, len(r.Options)))
 		return r, false
 	case !slices.Contains(r.Options, r.Default):
 		x.problems = append(x.problems, nearest(problem(def.pos, ProblemSwitch, "%s is not a reading of %s", r.Default, e.key), r.Default, r.Options))
@@ -165,7 +169,8 @@ func (x *expander) scalar(v *value) *value {
 			return name
 		}
 		if size += len(r.text); size > maxExpanded {
-			x.problems = append(x.problems, problem(v.pos, ProblemSwitch, "with the readings of its switches the text has more than %d octets", maxExpanded))
+			x.problems = append(x.problems, problem(v.pos, ProblemSwitch,
+				"with the readings of its switches the text has more than %d octets", maxExpanded))
 			return name
 		}
 		if r.form != formScalar {
@@ -201,7 +206,8 @@ func (x *expander) resolve(v *value, name string) *value {
 	}
 	e := r.entry(part)
 	if e == nil {
-		x.problems = append(x.problems, problem(v.pos, ProblemSwitch, "the reading of %s in force has no part %s", name, part))
+		x.problems = append(x.problems, problem(v.pos, ProblemSwitch, "the reading of %s in force has no part %s",
+			name, part))
 		return nil
 	}
 	return x.insert(v, e.value)
@@ -213,7 +219,8 @@ func (x *expander) insert(v, r *value) *value {
 		return nil
 	}
 	if x.inserted += r.weight(); x.inserted > maxInserted {
-		x.problems = append(x.problems, problem(v.pos, ProblemSwitch, "switches put more than %d values and octets into the profile", maxInserted))
+		x.problems = append(x.problems, problem(v.pos, ProblemSwitch,
+			"switches put more than %d values and octets into the profile", maxInserted))
 		return nil
 	}
 	return r
@@ -235,7 +242,8 @@ func (v *value) weight() int {
 func (x *expander) unused(list []Reading, switches *value) {
 	for _, r := range list {
 		if !x.used[r.Switch] {
-			x.problems = append(x.problems, problem(switches.entry(r.Switch).pos, ProblemSwitch, "nothing in the profile says $%s, so the switch changes nothing", r.Switch))
+			x.problems = append(x.problems, problem(switches.entry(r.Switch).pos, ProblemSwitch,
+				"nothing in the profile says $%s, so the switch changes nothing", r.Switch))
 		}
 	}
 }

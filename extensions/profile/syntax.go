@@ -50,7 +50,8 @@ type bracket struct {
 
 func (d *diagnosis) open() *fault {
 	b := &d.flow[len(d.flow)-1]
-	return &fault{b.line + 1, len([]rune(d.lines[b.line][:b.at])) + 1, "the " + string(b.mark) + " is never closed", "close it with " + string(closing(b.mark))}
+	return &fault{b.line + 1, len([]rune(d.lines[b.line][:b.at])) + 1, "the " + string(b.mark) + " is never closed",
+		"close it with " + string(closing(b.mark))}
 }
 
 func closing(mark byte) byte {
@@ -110,12 +111,15 @@ func (d *diagnosis) indentation(i, indent int, body string) *fault {
 	case key == "" && (len(d.levels) == 0 || !d.levels[len(d.levels)-1].opens):
 		return nil // text that goes on from the line before, or a single value
 	case len(kept) == 0 && len(d.levels) > 0:
-		return &fault{i + 1, indent + 1, "the line is indented less than the first key", "begin all keys of a map in the same column"}
+		return &fault{i + 1, indent + 1, "the line is indented less than the first key",
+			"begin all keys of a map in the same column"}
 	case len(kept) > 0 && kept[len(kept)-1].column < indent && len(kept) < len(d.levels):
-		return &fault{i + 1, indent + 1, "the line begins in a column in which no key above it begins", "begin all keys of a map in the same column"}
+		return &fault{i + 1, indent + 1, "the line begins in a column in which no key above it begins",
+			"begin all keys of a map in the same column"}
 	case len(kept) > 0 && kept[len(kept)-1].column < indent && !kept[len(kept)-1].opens && key != "":
 		above := kept[len(kept)-1]
-		return &fault{i + 1, indent + 1, "the line is indented deeper than " + above.key + ", which has a value already", "begin it in the column of " + above.key}
+		return &fault{i + 1, indent + 1, "the line is indented deeper than " + above.key + ", which has a value already",
+			"begin it in the column of " + above.key}
 	}
 	d.levels = append(d.keep(indent), level{column: indent, line: i, key: key})
 	return nil

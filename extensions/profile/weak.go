@@ -50,16 +50,22 @@ func (c *compiler) weakCredentials() {
 func (c *compiler) weakAlerts() {
 	for _, e := range c.doc.under("alerts") {
 		if e.value.text == "none" {
-			c.remark(e.value.pos, fmt.Sprintf("%s passes: the connection goes on as if nothing had happened", e.key), "name an alert, or say close")
+			c.remark(e.value.pos, fmt.Sprintf("%s passes: the connection goes on as if nothing had happened", e.key),
+				"name an alert, or say close")
 		}
 	}
 }
 
 func (c *compiler) weakRules() {
-	c.says("later", "application data passes before anybody has judged the attestation", "say finished, or application_data", "negotiation", "verdict", "before")
-	c.says("ignore", "a payload of any type passes, whatever was chosen", "say equal, or with_parameters", "negotiation", "match", "format")
-	c.says("policy", "a session may be resumed without attestation for as long as its ticket is valid, unless the policy refuses it", "say within_validity, or unless_due", "after", "resumption", "accept")
-	c.says("true", "the second ClientHello may come from somebody else (against RFC 8446 4.1.2)", "", "quirks", "accept_new_random")
+	c.says("later", "application data passes before anybody has judged the attestation",
+		"say finished, or application_data", "negotiation", "verdict", "before")
+	c.says("ignore", "a payload of any type passes, whatever was chosen", "say equal, or with_parameters", "negotiation",
+		"match", "format")
+	c.says("policy",
+		"a session may be resumed without attestation for as long as its ticket is valid, unless the policy refuses it",
+		"say within_validity, or unless_due", "after", "resumption", "accept")
+	c.says("true", "the second ClientHello may come from somebody else (against RFC 8446 4.1.2)", "", "quirks",
+		"accept_new_random")
 	c.says("true", "anybody on the path can end a handshake", "", "quirks", "accept_plaintext_alerts")
 	if c.p.Rules.OnePerAttester {
 		return
@@ -69,20 +75,24 @@ func (c *compiler) weakRules() {
 		if k < 0 {
 			continue
 		}
-		c.remark(c.doc.under("bind", "slots")[i].pos, fmt.Sprintf("a scheme may be chosen in %s and in %s, and one payload answers the first alone", c.p.Slots[k].Name, s.Name),
+		c.remark(c.doc.under("bind", "slots")[i].pos,
+			fmt.Sprintf("a scheme may be chosen in %s and in %s, and one payload answers the first alone",
+				c.p.Slots[k].Name, s.Name),
 			"say negotiation: {choose: {per_attester: 1}}")
 	}
 }
 
 func (c *compiler) weakNonces() {
-	c.says("", "the nonce is the same in every connection, so that what it asks for can be replayed", "leave it out, and a fresh one is drawn", "nonce", "default")
+	c.says("", "the nonce is the same in every connection, so that what it asks for can be replayed",
+		"leave it out, and a fresh one is drawn", "nonce", "default")
 	for i, s := range c.p.Slots {
 		if s.Nonce.Message == attls.KindNone {
 			continue
 		}
 		v := c.doc.under("bind", "slots")[i].value.get("nonce")
 		if s.NonceMin < shortNonce {
-			c.remark(v.pos, fmt.Sprintf("the nonce of %s may have %d octets; eat_nonce has 8 at least (RFC 9711 4.1)", s.Name, s.NonceMin), "let it begin at 8")
+			c.remark(v.pos, fmt.Sprintf("the nonce of %s may have %d octets; eat_nonce has 8 at least (RFC 9711 4.1)", s.Name,
+				s.NonceMin), "let it begin at 8")
 		}
 	}
 }
@@ -91,7 +101,8 @@ func (c *compiler) weakPlacements() {
 	for _, x := range c.doc.under("extensions") {
 		for _, m := range x.value.entries {
 			if v := m.value.get("offered_by"); v.is("any") {
-				c.remark(v.pos, fmt.Sprintf("%s in %s is accepted though nothing asked for it (against RFC 8446 4.2)", x.key, m.key), "name what offers it")
+				c.remark(v.pos, fmt.Sprintf("%s in %s is accepted though nothing asked for it (against RFC 8446 4.2)", x.key,
+					m.key), "name what offers it")
 			}
 			if v := m.value.get("trailing_octets"); v.is("ignore") {
 				c.remark(v.pos, fmt.Sprintf("whatever follows the body of %s in %s is ignored", x.key, m.key), "say refuse")
@@ -102,7 +113,8 @@ func (c *compiler) weakPlacements() {
 
 // private are the numbers that IANA keeps for private use; alerts have none, and
 // drafts take the same.
-var private = map[string][2]uint64{"extensions": {0xff00, 0xffff}, "messages": {224, 255}, "certificate_types": {224, 255}, "alerts": {224, 255}}
+var private = map[string][2]uint64{"extensions": {0xff00, 0xffff}, "messages": {224, 255},
+	"certificate_types": {224, 255}, "alerts": {224, 255}}
 
 func (c *compiler) weakNumbers() {
 	for _, registry := range sortedKeys(private) {
@@ -112,11 +124,15 @@ func (c *compiler) weakNumbers() {
 			switch {
 			case !p.used || taken:
 			case registry == "extensions" && p.n>>8 == p.n&0xff && p.n&0xf == 0xa:
-				c.remark(p.pos, fmt.Sprintf("%s has the number %s, which is a GREASE value: peers send it at random and ignore it (RFC 8701)", e.key, p.text), "take one from 0xFF00 on, for private use")
+				c.remark(p.pos,
+					fmt.Sprintf("%s has the number %s, which is a GREASE value: peers send it at random and ignore it (RFC 8701)",
+						e.key, p.text), "take one from 0xFF00 on, for private use")
 			case registry == "extensions" && p.n == 0xffff:
-				c.remark(p.pos, fmt.Sprintf("%s has the number %s, the last of the registry, which programs use as a mark for none", e.key, p.text), "take another one from 0xFF00 on")
+				c.remark(p.pos, fmt.Sprintf("%s has the number %s, the last of the registry, which programs use as a mark for none",
+					e.key, p.text), "take another one from 0xFF00 on")
 			case p.n < own[0]:
-				c.remark(p.pos, fmt.Sprintf("%s has the number %s, which is not assigned: IANA may give it to another", e.key, p.text),
+				c.remark(p.pos, fmt.Sprintf("%s has the number %s, which is not assigned: IANA may give it to another",
+					e.key, p.text),
 					fmt.Sprintf("take one from %s on, for private use", p.like(own[0])))
 			}
 		}
@@ -169,9 +185,11 @@ func (c *compiler) weakChallenge(s *Slot, name, key string, pos schema.Position,
 	}
 	d := b.Program.Depends(name, s.Attester)
 	if !fresh(d, s, &c.p.Rules) {
-		text := fmt.Sprintf("the challenge %s of the %s holds nothing fresh of its peer: neither transcript, nonce nor secret", key, s.Attester)
+		text := fmt.Sprintf(
+			"the challenge %s of the %s holds nothing fresh of its peer: neither transcript, nonce nor secret", key, s.Attester)
 		if len(d.Ranges)+len(d.Secrets) > 0 || d.Nonce {
-			text = fmt.Sprintf("the challenge %s of the %s holds nothing that its peer chose for this connection", key, s.Attester)
+			text = fmt.Sprintf("the challenge %s of the %s holds nothing that its peer chose for this connection",
+				key, s.Attester)
 		}
 		tell(text+", so old Evidence passes again", "add hash(CH..SH), or nonce(role)")
 	}
@@ -180,8 +198,12 @@ func (c *compiler) weakChallenge(s *Slot, name, key string, pos schema.Position,
 	if b.PostHandshake != nil {
 		program = b.PostHandshake
 	}
-	if s.Attester == attls.RoleClient && c.p.PostHandshake.ClientAuthentication && c.attestsLater(s) && !freshLater(program.Depends(name, s.Attester), s) {
-		tell(fmt.Sprintf("the challenge %s is the same in each authentication after the handshake, so the Evidence of the first passes again", key), "add hash(CH..CR(pha)) in binder.post_handshake, or put a nonce into certificate_request")
+	if s.Attester == attls.RoleClient && c.p.PostHandshake.ClientAuthentication && c.attestsLater(s) &&
+		!freshLater(program.Depends(name, s.Attester), s) {
+		tell(
+			fmt.Sprintf(
+				"the challenge %s is the same in each authentication after the handshake, so the Evidence of the first passes "+
+					"again", key), "add hash(CH..CR(pha)) in binder.post_handshake, or put a nonce into certificate_request")
 	}
 }
 
@@ -199,7 +221,9 @@ func fresh(d binder.Dependencies, s *Slot, r *Rules) bool {
 // freshLater is fresh for an authentication after the handshake.
 func freshLater(d binder.Dependencies, s *Slot) bool {
 	return d.Context || d.Nonce && s.Nonce.Message == attls.KindCertificateRequest ||
-		slices.ContainsFunc(d.Ranges, func(x binder.Range) bool { return x.End >= binder.PointPostHandshakeCR && !x.Exclusive })
+		slices.ContainsFunc(d.Ranges, func(x binder.Range) bool {
+			return x.End >= binder.PointPostHandshakeCR && !x.Exclusive
+		})
 }
 
 func (c *compiler) bare(p *binder.Program, name, what string, pos schema.Position, told map[string]bool) {

@@ -72,7 +72,8 @@ func (b *builder) enum(e *enum, pos Position) *node {
 // define gives the node of a struct or of a name for a type.
 func (b *builder) define(name string, use Position) *node {
 	if i := slices.Index(b.open, name); i >= 0 {
-		b.report(problem(use, ProblemCycle, "%s contains itself: %s", name, strings.Join(append(b.open[i:len(b.open):len(b.open)], name), " > ")).
+		b.report(problem(use, ProblemCycle, "%s contains itself: %s", name,
+			strings.Join(append(b.open[i:len(b.open):len(b.open)], name), " > ")).
 			advise("a value of such a type has no end; take one of the fields out"))
 		return nil
 	}
@@ -275,7 +276,8 @@ func (b *builder) dimension(d *FieldDecl, sc *scope) *node {
 	case d.Ceiling != nil:
 		return b.vector(d, elem)
 	case elem.kind == nodeOpaque:
-		b.report(problem(d.Pos, ProblemType, "opaque without a length").advise("write [octets] or <floor..ceiling> after the name"))
+		b.report(problem(d.Pos, ProblemType, "opaque without a length").
+			advise("write [octets] or <floor..ceiling> after the name"))
 		return nil
 	}
 	return elem
@@ -317,7 +319,8 @@ func (b *builder) empty(d *FieldDecl, elem *node) bool {
 	if elem.size.min > 0 {
 		return false
 	}
-	b.report(problem(d.Pos, ProblemAmbiguous, "an element of type %s can be empty, so nobody can tell how many there are", d.Type).
+	b.report(problem(d.Pos, ProblemAmbiguous, "an element of type %s can be empty, so nobody can tell how many there are",
+		d.Type).
 		advise("put a field into %s that is always there", d.Type))
 	return true
 }
@@ -331,16 +334,21 @@ func (b *builder) vector(d *FieldDecl, elem *node) *node {
 	n.floor, n.ceiling = *floor, *ceiling
 	switch k := elem.size; {
 	case n.ceiling == 0:
-		b.report(problem(d.Ceiling.Pos, ProblemBounds, "the ceiling is 0, so nothing fits in").advise("raise it or remove the field"))
+		b.report(problem(d.Ceiling.Pos, ProblemBounds, "the ceiling is 0, so nothing fits in").
+			advise("raise it or remove the field"))
 	case n.floor > n.ceiling:
-		b.report(problem(d.Floor.Pos, ProblemBounds, "the floor %d is above the ceiling %d", n.floor, n.ceiling).advise("exchange the two"))
+		b.report(problem(d.Floor.Pos, ProblemBounds, "the floor %d is above the ceiling %d", n.floor, n.ceiling).
+			advise("exchange the two"))
 	case n.ceiling > 1<<32-1:
-		b.report(problem(d.Ceiling.Pos, ProblemBounds, "the ceiling %d needs a length of more than 4 octets", n.ceiling).advise("lower it"))
+		b.report(problem(d.Ceiling.Pos, ProblemBounds, "the ceiling %d needs a length of more than 4 octets", n.ceiling).
+			advise("lower it"))
 	case k.min > n.ceiling:
-		b.report(problem(d.Ceiling.Pos, ProblemBounds, "a %s has at least %s and the ceiling is %d", d.Type, octets(k.min), n.ceiling).
+		b.report(problem(d.Ceiling.Pos, ProblemBounds, "a %s has at least %s and the ceiling is %d", d.Type,
+			octets(k.min), n.ceiling).
 			advise("bounds count octets, not elements; raise the ceiling"))
 	case k.min == k.max && n.ceiling/k.min*k.min < n.floor:
-		b.report(problem(d.Floor.Pos, ProblemBounds, "no multiple of %s lies between %d and %d", octets(k.min), n.floor, n.ceiling).
+		b.report(problem(d.Floor.Pos, ProblemBounds, "no multiple of %s lies between %d and %d", octets(k.min),
+			n.floor, n.ceiling).
 			advise("bounds count octets, not elements"))
 	default:
 		n.prefix = octetsFor(n.ceiling)

@@ -52,7 +52,8 @@ func (b *builder) decided(d *SelectDecl, p *Parameter, sc *scope) []member {
 			return []member{{choice: &choice{pos: d.Pos, on: d.On, label: d.Label, register: -1, arms: []arm{a}}}}
 		}
 	}
-	b.report(problem(d.Pos, ProblemNoArm, "the select on %s has no case %s", d.On, tag).advise("add the case, or do not place the extension there"))
+	b.report(problem(d.Pos, ProblemNoArm, "the select on %s has no case %s", d.On, tag).
+		advise("add the case, or do not place the extension there"))
 	return nil
 }
 
@@ -87,15 +88,18 @@ func (b *builder) discriminant(d *SelectDecl, later []Member, sc *scope) (*field
 			return b.selecting(d, typed[0]), nil
 		case 0:
 		default:
-			b.report(problem(d.OnPos, ProblemAmbiguous, "%d fields before the select have the type %s", len(typed), name).advise("select on the field, such as %s", typed[0].name))
+			b.report(problem(d.OnPos, ProblemAmbiguous, "%d fields before the select have the type %s", len(typed), name).
+				advise("select on the field, such as %s", typed[0].name))
 			return nil, nil
 		}
 	}
 	bad := problem(d.OnPos, ProblemUnknownName, "nothing to select on is called %s", d.On)
 	if qualified && b.schema.defs[owner] != nil && owner != sc.owner {
-		bad.advise("a select reaches the fields of its own struct %s and the outer parameters %s", sc.owner, strings.Join(b.schema.env.tagParameters(), ", "))
+		bad.advise("a select reaches the fields of its own struct %s and the outer parameters %s", sc.owner,
+			strings.Join(b.schema.env.tagParameters(), ", "))
 	}
-	b.report(bad.suggest(d.On, append(append(sc.names(), prefixed(sc.owner, sc.names())...), b.schema.env.tagParameters()...)))
+	b.report(bad.suggest(d.On, append(append(sc.names(), prefixed(sc.owner, sc.names())...),
+		b.schema.env.tagParameters()...)))
 	return nil, nil
 }
 
@@ -122,7 +126,8 @@ func declared(members []Member, name string) bool {
 
 func (b *builder) selecting(d *SelectDecl, f *field) *field {
 	if f.node.kind != nodeNumber {
-		b.report(problem(d.OnPos, ProblemType, "%s is of type %s and cannot select", f.name, f.decl.Type).advise("select on an enum or a number"))
+		b.report(problem(d.OnPos, ProblemType, "%s is of type %s and cannot select", f.name, f.decl.Type).
+			advise("select on an enum or a number"))
 		return nil
 	}
 	return f
@@ -143,18 +148,21 @@ func (b *builder) tag(d *SelectDecl, c Case, f *field, p *Parameter) (cased, boo
 	}
 	if c.Number != nil {
 		if octetsFor(c.Number.Num) > f.node.width {
-			b.report(problem(c.Pos, ProblemWidth, "%s does not fit in the %s of %s", c.Number.Text, octets(f.node.width), f.name))
+			b.report(problem(c.Pos, ProblemWidth, "%s does not fit in the %s of %s", c.Number.Text,
+				octets(f.node.width), f.name))
 			return cased{}, false
 		}
 		return cased{c.Number.Text, c.Number.Num, c.Number.Num}, true
 	}
 	if f.node.enum == nil {
-		b.report(problem(c.Pos, ProblemType, "%s is a plain %s and has no name %s", f.name, f.decl.Type, c.Name).advise("write a number, or make it an enum"))
+		b.report(problem(c.Pos, ProblemType, "%s is a plain %s and has no name %s", f.name, f.decl.Type, c.Name).
+			advise("write a number, or make it an enum"))
 		return cased{}, false
 	}
 	m := f.node.enum.find(c.Name)
 	if m == nil {
-		b.report(problem(c.Pos, ProblemUnknownName, "%s has no %s", f.node.enum.name, c.Name).suggest(c.Name, f.node.enum.names()))
+		b.report(problem(c.Pos, ProblemUnknownName, "%s has no %s", f.node.enum.name, c.Name).
+			suggest(c.Name, f.node.enum.names()))
 		return cased{}, false
 	}
 	return cased{m.name, m.first, m.last}, true
@@ -174,7 +182,8 @@ func (b *builder) reachable(d *SelectDecl, t Case, x cased, c *choice, f *field,
 	if f != nil {
 		taken = taken || c.armFor(x.first) != nil
 		if f.constant != nil && (*f.constant < x.first || *f.constant > x.last) {
-			b.warn(problem(t.Pos, ProblemUnreachable, "%s is always %d, so this case is never selected", f.name, *f.constant).advise("remove the case or the constant"))
+			b.warn(problem(t.Pos, ProblemUnreachable, "%s is always %d, so this case is never selected", f.name, *f.constant).
+				advise("remove the case or the constant"))
 		}
 	}
 	if taken {

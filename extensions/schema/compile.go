@@ -84,7 +84,8 @@ func (s *Schema) define(f *File) (found Problems) {
 	first := map[string]Position{}
 	for _, d := range f.Definitions {
 		if at, ok := first[d.Name]; ok {
-			found = append(found, problem(d.Pos, ProblemDuplicate, "%s is defined twice, first at %d:%d", d.Name, at.Line, at.Column).
+			found = append(found, problem(d.Pos, ProblemDuplicate, "%s is defined twice, first at %d:%d", d.Name,
+				at.Line, at.Column).
 				advise("rename one of the two or remove it"))
 			continue
 		}
@@ -188,7 +189,8 @@ func (m *Enumerator) numbers() (first, last uint64, bad *Problem) {
 	}
 	switch {
 	case last < first:
-		bad = problem(m.Pos, ProblemBounds, "the range %s..%s is empty", m.Value.Text, m.Last.Text).advise("put the smaller number first")
+		bad = problem(m.Pos, ProblemBounds, "the range %s..%s is empty", m.Value.Text, m.Last.Text).
+			advise("put the smaller number first")
 	case last > 1<<32-1:
 		bad = problem(m.Pos, ProblemWidth, "%d does not fit in the 4 octets that an enum may have", last)
 	}
@@ -209,11 +211,13 @@ func (e *enumBuilder) finish() {
 			continue
 		}
 		if e.forms && octetsFor(m.last) > octetsFor(e.bare) {
-			e.found = append(e.found, problem(m.pos, ProblemWidth, "%s does not fit in the width of %s, which (%d) sets", m.label(), e.enum.name, e.bare).
+			e.found = append(e.found, problem(m.pos, ProblemWidth, "%s does not fit in the width of %s, which (%d) sets",
+				m.label(), e.enum.name, e.bare).
 				advise("take a smaller number or widen the enum"))
 		}
 		if j := slices.IndexFunc(e.enum.members[:i], m.overlaps); j >= 0 {
-			e.found = append(e.found, problem(m.pos, ProblemDuplicate, "%s has the number of %s in %s", m.label(), e.enum.members[j].label(), e.enum.name).
+			e.found = append(e.found, problem(m.pos, ProblemDuplicate, "%s has the number of %s in %s", m.label(),
+				e.enum.members[j].label(), e.enum.name).
 				advise("give it another number"))
 		}
 		greatest = max(greatest, m.last)

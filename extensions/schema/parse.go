@@ -77,7 +77,9 @@ func (p *parser) count() *Problem {
 }
 
 func (p *parser) tooMany() *Problem {
-	return problem(p.tok.pos, ProblemDepth, "a text has at most %d definitions, each of at most %d members, and %d members in all", maxDefinitions, maxMembers, maxAll)
+	return problem(p.tok.pos, ProblemDepth,
+		"a text has at most %d definitions, each of at most %d members, and %d members in all", maxDefinitions,
+		maxMembers, maxAll)
 }
 
 // begin is where a struct, an enum or a select of the definition begins whose brace
@@ -90,7 +92,8 @@ type begin struct {
 // unclosed says what is not closed, in front of a token that shows it.
 func (p *parser) unclosed() *Problem {
 	b := p.begins[len(p.begins)-1]
-	return problem(b.pos, ProblemSyntax, "the %s that begins here is not closed before %s in line %d", b.what, p.tok, p.tok.pos.Line).
+	return problem(b.pos, ProblemSyntax, "the %s that begins here is not closed before %s in line %d", b.what,
+		p.tok, p.tok.pos.Line).
 		advise("close it with } in front of that")
 }
 
@@ -181,7 +184,8 @@ func (p *parser) definition() (*Definition, *Problem) {
 		return nil, bad
 	}
 	if f.Name == "" || f.Constant != nil {
-		return nil, problem(pos, ProblemSyntax, "a definition gives a type a name").advise("write: type Name; or type Name[octets]; or type Name<floor..ceiling>;")
+		return nil, problem(pos, ProblemSyntax, "a definition gives a type a name").
+			advise("write: type Name; or type Name[octets]; or type Name<floor..ceiling>;")
 	}
 	return &Definition{Pos: pos, Name: f.Name, Alias: f}, nil
 }
@@ -296,7 +300,8 @@ func (p *parser) members(arm bool) (list []Member, bad *Problem) {
 			m.Field, bad = p.field()
 			if bad == nil && m.Field.Name == "" && !arm && p.missesBrace() {
 				b := p.begins[len(p.begins)-1]
-				return nil, problem(b.pos, ProblemSyntax, "the %s that begins here is not closed before its name %s in line %d", b.what, m.Field.Type, m.Field.Pos.Line).
+				return nil, problem(b.pos, ProblemSyntax, "the %s that begins here is not closed before its name %s in line %d",
+					b.what, m.Field.Type, m.Field.Pos.Line).
 					advise("write } %s;", m.Field.Type)
 			}
 			if bad == nil && m.Field.Name == "" && !arm {
@@ -459,7 +464,8 @@ func (p *parser) arm() (a Arm, bad *Problem) {
 		a.Cases = append(a.Cases, c)
 	}
 	if a.Members, bad = p.members(true); bad == nil && len(a.Members) == 0 {
-		bad = problem(a.Pos, ProblemSyntax, "an arm without a field").advise(`define "struct { } Empty;" and write "Empty;" here`)
+		bad = problem(a.Pos, ProblemSyntax, "an arm without a field").
+			advise(`define "struct { } Empty;" and write "Empty;" here`)
 	}
 	return a, bad
 }

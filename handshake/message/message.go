@@ -47,9 +47,11 @@ func ParseRaw(msg []byte) (Raw, *attls.Error) {
 	r.Type = attls.HandshakeType(in.Uint8("msg_type"))
 	r.Kind = r.Type.Kind()
 	if n := in.Uint24("length"); n != len(msg)-headerLen {
-		return r, attls.Errorf(attls.Malformed, attls.FailDecode, "the header announces %d octets and %d follow", n, len(msg)-headerLen).In(r.Kind)
+		return r, attls.Errorf(attls.Malformed, attls.FailDecode, "the header announces %d octets and %d follow", n,
+			len(msg)-headerLen).In(r.Kind)
 	}
-	if r.Kind == attls.KindServerHello && len(msg) >= headerLen+34 && [32]byte(msg[headerLen+2:headerLen+34]) == HelloRetryRequestRandom {
+	if r.Kind == attls.KindServerHello && len(msg) >= headerLen+34 &&
+		[32]byte(msg[headerLen+2:headerLen+34]) == HelloRetryRequestRandom {
 		r.Kind = attls.KindHelloRetryRequest
 	}
 	return r, nil
@@ -155,7 +157,8 @@ func (m *ClientHello) Unmarshal(body []byte) *attls.Error {
 	at := r.Offset()
 	m.CipherSuites = r.Vector("cipher_suites", 2, 2, 1<<16-2)
 	if len(m.CipherSuites)%2 != 0 {
-		r.Fail("cipher_suites", at, attls.Errorf(attls.Malformed, attls.FailDecode, "%d octets are not a whole number of suites", len(m.CipherSuites)))
+		r.Fail("cipher_suites", at, attls.Errorf(attls.Malformed, attls.FailDecode,
+			"%d octets are not a whole number of suites", len(m.CipherSuites)))
 	}
 	m.CompressionMethods = r.Vector("legacy_compression_methods", 1, 1, wire.Max(1))
 	m.Extensions = m.Extensions[:0]

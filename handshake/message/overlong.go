@@ -26,6 +26,7 @@ func Overlong(t byte, body int) *attls.Error {
 	if !ok || body <= limit {
 		return nil
 	}
-	return attls.Errorf(attls.Malformed, attls.FailDecode, "%v announces %d octets; it has at most %d", attls.HandshakeType(t), body, limit).
+	return attls.Errorf(attls.Malformed, attls.FailDecode, "%v announces %d octets; it has at most %d",
+		attls.HandshakeType(t), body, limit).
 		Under("record").By("RFC 8446 6.2")
 }

@@ -23,8 +23,10 @@ var messages = []struct {
 	point  binder.Point
 	octets string
 }{
-	{binder.PointCH, "01000008434c49454e544849"}, {binder.PointSH, "020000085345525645524849"}, {binder.PointEE, "080000020000"},
-	{binder.PointCR, "0d000003000000"}, {binder.PointServerCT, "0b00000443455254"}, {binder.PointServerCV, "0f00000456524659"},
+	{binder.PointCH, "01000008434c49454e544849"}, {binder.PointSH, "020000085345525645524849"},
+	{binder.PointEE, "080000020000"},
+	{binder.PointCR, "0d000003000000"}, {binder.PointServerCT, "0b00000443455254"},
+	{binder.PointServerCV, "0f00000456524659"},
 	{binder.PointServerFin, "1400000446494e49"},
 }
 
@@ -121,7 +123,8 @@ func spkiOf(t testing.TB, scalar byte) []byte {
 func Vectors(t testing.TB) *Recorded {
 	r := &Recorded{HashName: "SHA-256", NonceOctets: counting(0xa0, 32), Context: counting(0, 16), Size: 64}
 	r.Keys = [2][]byte{attls.RoleClient: spkiOf(t, 2), attls.RoleServer: spkiOf(t, 1)}
-	r.Secrets = map[binder.Secret][]byte{binder.HandshakeSecret: counting(0, 32), binder.ExporterSecret: counting(0x80, 32)}
+	r.Secrets = map[binder.Secret][]byte{binder.HandshakeSecret: counting(0, 32),
+		binder.ExporterSecret: counting(0x80, 32)}
 	// Early Secret without a PSK and Main Secret, through the language itself.
 	early, errs := binder.Compile([]binder.Definition{
 		{Name: "early", Text: "extract(zero, zero)"},
