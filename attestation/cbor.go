@@ -22,7 +22,8 @@ const (
 	majorSimple
 )
 
-var majorNames = [...]string{"an unsigned integer", "a negative integer", "a byte string", "a text string", "an array", "a map", "a tag", "a simple value"}
+var majorNames = [...]string{"an unsigned integer", "a negative integer", "a byte string", "a text string", "an array",
+	"a map", "a tag", "a simple value"}
 
 const (
 	maxDepth   = 16  // nesting inside one CBOR item
@@ -35,7 +36,8 @@ var encoding = must(cbor.CoreDetEncOptions().EncMode())
 // decoding fills Go types; it sees only octets that scanner has accepted, in their
 // shortest form. Tags are refused and names of members are compared as they stand:
 // the library would skip the one and fold the case of the other.
-var decoding = must(cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
+var decoding = must(cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden,
+	TagsMd:            cbor.TagsForbidden,
 	FieldNameMatching: cbor.FieldNameMatchingCaseSensitive, IntDec: cbor.IntDecConvertSignedOrFail,
 	MaxNestedLevels: maxDepth, MaxArrayElements: maxEntries, MaxMapPairs: maxEntries}.DecMode())
 

@@ -106,7 +106,8 @@ func ParseCMW(b []byte, limits Limits) (*CMW, *attls.Error) {
 		return nil, malformed(0, ruleCMW, "an empty CMW").Under("cmw")
 	}
 	if len(b) > limits.Size {
-		return nil, malformed(limits.Size, "", "a CMW of %d octets; at most %d are accepted", len(b), limits.Size).Under("cmw")
+		return nil, malformed(limits.Size, "", "a CMW of %d octets; at most %d are accepted", len(b), limits.Size).
+			Under("cmw")
 	}
 	var c *CMW
 	var err *attls.Error
@@ -237,7 +238,8 @@ func mediaType(offset int, text string) (profile.Format, *attls.Error) {
 
 func indicator(offset int, v uint64) (uint32, *attls.Error) {
 	if v == 0 || v > 0xffffffff {
-		return 0, malformed(offset, ruleRecord, "ind is %d; it is left out rather than zero and has at most 32 bits", v).Under("ind")
+		return 0, malformed(offset, ruleRecord, "ind is %d; it is left out rather than zero and has at most 32 bits", v).
+			Under("ind")
 	}
 	return uint32(v), nil
 }
@@ -417,7 +419,8 @@ func (r jsonReader) record() (*CMW, *attls.Error) {
 	}
 	value, e := base64.RawURLEncoding.Strict().DecodeString(text)
 	if e != nil || len(value) == 0 || strings.ContainsAny(text, "\r\n") { // which the decoder passes over
-		return nil, malformed(r.at(), ruleRecord, "%.40q is not base64url without padding of at least one octet", text).Under("value")
+		return nil, malformed(r.at(), ruleRecord, "%.40q is not base64url without padding of at least one octet", text).
+			Under("value")
 	}
 	c.Value = value
 	t, err := r.token()
@@ -555,7 +558,8 @@ func (c *CMW) checkIndicators(model profile.Model) *attls.Error {
 		want = IndAttestationResults
 	}
 	if c.Indicator != 0 && c.Indicator&want == 0 {
-		return attls.Errorf(attls.Violation, attls.FailFormatMismatch, "ind is %d, negotiated was %v (%d)", c.Indicator, model, want).Under("ind").By(ruleRecord)
+		return attls.Errorf(attls.Violation, attls.FailFormatMismatch, "ind is %d, negotiated was %v (%d)", c.Indicator,
+			model, want).Under("ind").By(ruleRecord)
 	}
 	for _, member := range c.Members {
 		if err := member.CMW.checkIndicators(model); err != nil {

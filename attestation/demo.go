@@ -66,10 +66,12 @@ var (
 
 // Reference is the reference value that admits this platform and no other state.
 func (p *Platform) Reference(name string) Reference {
-	ref := Reference{Name: name, UEIDs: [][]byte{p.UEID}, OEMID: p.OEMID, OEMPEN: p.OEMPEN, Model: p.Model, Profile: p.Profile,
-		Debug: p.Debug, AllowDebug: p.Debug == eat.DebugNotDisabled}
+	ref := Reference{Name: name, UEIDs: [][]byte{p.UEID}, OEMID: p.OEMID, OEMPEN: p.OEMPEN, Model: p.Model,
+		Profile: p.Profile,
+		Debug:   p.Debug, AllowDebug: p.Debug == eat.DebugNotDisabled}
 	for _, c := range p.Components {
-		ref.Components = append(ref.Components, ReferenceComponent{Name: c.Name, Versions: []string{c.Version}, Digests: [][]byte{c.Digest}})
+		ref.Components = append(ref.Components, ReferenceComponent{Name: c.Name, Versions: []string{c.Version},
+			Digests: [][]byte{c.Digest}})
 	}
 	return ref
 }

@@ -200,7 +200,8 @@ func platformOf(c claims) (p Platform, limits []restriction, err *attls.Error) {
 func (p *Platform) readMaker(c claims) (err *attls.Error) {
 	if raw, ok := c[claimOEMID]; ok && raw[0]>>5 == majorUnsigned {
 		if _, err := c.read(claimOEMID, &p.OEMPEN); err != nil || p.OEMPEN == 0 {
-			return malformed(-1, "RFC 9711 4.2.3.3", "an oemid that is not a Private Enterprise Number (1 to %d)", uint32(math.MaxUint32))
+			return malformed(-1, "RFC 9711 4.2.3.3", "an oemid that is not a Private Enterprise Number (1 to %d)",
+				uint32(math.MaxUint32))
 		}
 	} else if p.OEMID, err = c.Octets(claimOEMID); err != nil {
 		return under(err, "oemid")
@@ -361,7 +362,8 @@ func componentOf(name string, c claims) (m part, err *attls.Error) {
 	case c[claimSubmods] != nil:
 		return part{unknown: "has submodules of its own, which are not appraised here"}, nil
 	case len(list) != 1 || list[0].Format != formatCBOR:
-		return part{unknown: fmt.Sprintf("has %d measurements; one of content format %d is understood here", len(list), formatCBOR)}, nil
+		return part{unknown: fmt.Sprintf("has %d measurements; one of content format %d is understood here", len(list),
+			formatCBOR)}, nil
 	}
 	var body measurementBody
 	if err := wellFormed(list[0].Body); err != nil {
@@ -371,7 +373,8 @@ func componentOf(name string, c claims) (m part, err *attls.Error) {
 		return m, malformed(-1, ruleEAT, "%v", e).Under("measurements")
 	}
 	if body.Digest.Algorithm != digestSHA256 || len(body.Digest.Value) != digestSize {
-		return m, malformed(-1, ruleEAT, "a digest %q of %d octets", body.Digest.Algorithm, len(body.Digest.Value)).Under("measurements")
+		return m, malformed(-1, ruleEAT, "a digest %q of %d octets", body.Digest.Algorithm, len(body.Digest.Value)).
+			Under("measurements")
 	}
 	out.Digest = body.Digest.Value
 	return part{component: out}, nil
@@ -438,7 +441,8 @@ func PlaceChallenge(challenge []byte, min, max int, fit profile.ChallengeFit) ([
 		return h[:], nil
 	}
 	return nil, attls.Errorf(attls.Violation, attls.FailBinderUndefined,
-		"a challenge of %d octets; the field takes %d to %d and the profile's fit does not help", n, min, max).Under("eat_nonce").By("RFC 9711 4.1")
+		"a challenge of %d octets; the field takes %d to %d and the profile's fit does not help", n, min, max).
+		Under("eat_nonce").By("RFC 9711 4.1")
 }
 
 // setConfirmation writes the cnf claim of a key.

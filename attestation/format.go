@@ -72,7 +72,8 @@ func Matches(got, want profile.Format, m profile.FormatMatch) *attls.Error {
 	g, errGot := kindOf(got)
 	w, errWant := kindOf(want)
 	if errGot != nil || errWant != nil || g.name != w.name || !fits(g.parameters, w.parameters, m) {
-		return attls.Errorf(attls.Violation, attls.FailFormatMismatch, "the CMW holds %s, negotiated was %s", FormatString(got), FormatString(want)).
+		return attls.Errorf(attls.Violation, attls.FailFormatMismatch, "the CMW holds %s, negotiated was %s",
+			FormatString(got), FormatString(want)).
 			Under("type").By("RFC 9999 3.1")
 	}
 	return nil

@@ -143,7 +143,8 @@ func (c *Contents) Carries(challenge []byte, fit profile.ChallengeFit) *attls.Er
 // a further claim that the profile wants; nil when it does.
 func (c *Contents) Attests(r *negotiation.AppraisalRequest) *attls.Error {
 	if r.SPKI != nil && c.SPKI != nil && !bytes.Equal(c.SPKI, r.SPKI) {
-		return refused(attls.FailTIKMismatch, ruleKAT, "the attested key %s is not the key of the handshake %s", fingerprint(c.SPKI), fingerprint(r.SPKI))
+		return refused(attls.FailTIKMismatch, ruleKAT, "the attested key %s is not the key of the handshake %s",
+			fingerprint(c.SPKI), fingerprint(r.SPKI))
 	}
 	if c.Reading == nil || c.Reading.Claim == nil { // a result has none
 		return nil
@@ -152,7 +153,8 @@ func (c *Contents) Attests(r *negotiation.AppraisalRequest) *attls.Error {
 }
 
 func mismatch(got [][]byte, want []byte) *attls.Error {
-	return refused(attls.FailBinderMismatch, "RFC 9711 4.1", "eat_nonce is %s, the challenge of this connection is %x", nonceText(got), want)
+	return refused(attls.FailBinderMismatch, "RFC 9711 4.1", "eat_nonce is %s, the challenge of this connection is %x",
+		nonceText(got), want)
 }
 
 // CarriedChallenge returns the challenge that a payload carries, for telling what

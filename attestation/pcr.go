@@ -22,7 +22,8 @@ const maxPCR = 31
 
 // pcrBanks are the TPM_ALG_ID of hashes (TCG Algorithm Registry) by the names of
 // tpm2-tools.
-var pcrBanks = map[string]uint16{"sha1": 0x04, "sha256": 0x0b, "sha384": 0x0c, "sha512": 0x0d, "sha3_256": 0x27, "sha3_384": 0x28, "sha3_512": 0x29}
+var pcrBanks = map[string]uint16{"sha1": 0x04, "sha256": 0x0b, "sha384": 0x0c, "sha512": 0x0d, "sha3_256": 0x27,
+	"sha3_384": 0x28, "sha3_512": 0x29}
 
 func bankName(hash uint16) string {
 	for name, id := range pcrBanks {

@@ -65,10 +65,12 @@ func (v *Verifier) allows(r *restriction, at time.Time, skew time.Duration) *att
 		return under(err, r.where)
 	}
 	if r.audience != nil && !slices.ContainsFunc(r.audience, v.answersTo) {
-		return refused(attls.FailAppraisal, "RFC 7519 4.1.3", "it is meant for %q, which is nobody here", r.audience).Under(r.where)
+		return refused(attls.FailAppraisal, "RFC 7519 4.1.3", "it is meant for %q, which is nobody here", r.audience).
+			Under(r.where)
 	}
 	if r.use != 0 && r.use != useGeneric && r.use != useProofOfPossession {
-		return refused(attls.FailAppraisal, "RFC 9711 4.3.3", "its intended use (intuse) is %d; %d and %d allow a handshake", r.use, useGeneric, useProofOfPossession).Under(r.where)
+		return refused(attls.FailAppraisal, "RFC 9711 4.3.3", "its intended use (intuse) is %d; %d and %d allow a handshake",
+			r.use, useGeneric, useProofOfPossession).Under(r.where)
 	}
 	return nil
 }

@@ -158,16 +158,19 @@ func (a *appraisal) issuer(jwt []byte) (payload []byte, by *TrustedVerifier, fai
 			if err == nil {
 				return p, t, nil
 			}
-			failure = refused(attls.FailAppraisal, ruleEAR, "the result does not verify under the key of %q: %v", t.Identity, err)
+			failure = refused(attls.FailAppraisal, ruleEAR, "the result does not verify under the key of %q: %v",
+				t.Identity, err)
 		case err == nil:
 			other = t
 		}
 	}
 	if chosen == nil {
-		return nil, nil, refused(attls.FailVerifierMismatch, ruleEAR, "no verifier of the identity %q is trusted", a.r.Scheme.Verifier)
+		return nil, nil, refused(attls.FailVerifierMismatch, ruleEAR, "no verifier of the identity %q is trusted",
+			a.r.Scheme.Verifier)
 	}
 	if other != nil {
-		return nil, nil, refused(attls.FailVerifierMismatch, ruleEAR, "the result was issued by %q, chosen was %q", other.Identity, chosen.Identity)
+		return nil, nil, refused(attls.FailVerifierMismatch, ruleEAR, "the result was issued by %q, chosen was %q",
+			other.Identity, chosen.Identity)
 	}
 	return nil, nil, failure
 }
@@ -284,7 +287,8 @@ func (t *jwt) algorithm(key crypto.PublicKey) (cose.Algorithm, error) {
 
 // joseAlgorithms are the names of JOSE (RFC 7518 section 3.1, RFC 8037, RFC 9864)
 // by those of COSE.
-var joseAlgorithms = map[string]cose.Algorithm{"ES256": cose.AlgorithmES256, "ES384": cose.AlgorithmES384, "ES512": cose.AlgorithmES512,
+var joseAlgorithms = map[string]cose.Algorithm{"ES256": cose.AlgorithmES256, "ES384": cose.AlgorithmES384,
+	"ES512": cose.AlgorithmES512,
 	"EdDSA": cose.AlgorithmEdDSA, "Ed25519": cose.AlgorithmEdDSA,
 	"PS256": cose.AlgorithmPS256, "PS384": cose.AlgorithmPS384, "PS512": cose.AlgorithmPS512}
 
@@ -489,7 +493,8 @@ func (a *appraisal) fresh(r *result) *attls.Error {
 		}
 	}
 	if end := r.issued().Add(or(a.MaxAge, defaultMaxAge)); a.at.After(end.Add(or(a.Skew, defaultSkew))) {
-		return refused(attls.FailAppraisal, ruleDates, "the result expired at %v, the greatest age that is accepted", end.UTC())
+		return refused(attls.FailAppraisal, ruleDates, "the result expired at %v, the greatest age that is accepted",
+			end.UTC())
 	}
 	return nil
 }
@@ -505,10 +510,12 @@ func (a *appraisal) boundTo(r *result) *attls.Error {
 		return err
 	}
 	if r.nonces == nil {
-		return refused(attls.FailBinderMismatch, ruleEAR, "the result has no eat_nonce in base64 and results are bound to the handshake")
+		return refused(attls.FailBinderMismatch, ruleEAR,
+			"the result has no eat_nonce in base64 and results are bound to the handshake")
 	}
 	if !contains(r.nonces, want) {
-		return refused(attls.FailBinderMismatch, ruleEAR, "the result's eat_nonce is %s, the challenge of this connection is %x", nonceText(r.nonces), want)
+		return refused(attls.FailBinderMismatch, ruleEAR,
+			"the result's eat_nonce is %s, the challenge of this connection is %x", nonceText(r.nonces), want)
 	}
 	return nil
 }
@@ -553,7 +560,8 @@ func (r *result) affirming() (ear.TrustTier, *attls.Error) {
 	}
 	if len(names) > 0 {
 		slices.Sort(names)
-		return worst, refused(attls.FailAppraisal, "draft-ietf-rats-ar4si 2.4", "not affirming: %s", strings.Join(names, ", "))
+		return worst, refused(attls.FailAppraisal, "draft-ietf-rats-ar4si 2.4", "not affirming: %s",
+			strings.Join(names, ", "))
 	}
 	return worst, nil
 }
@@ -571,7 +579,8 @@ func (r *result) key() (crypto.PublicKey, *attls.Error) {
 		text, _ := (*claim)["akpub"].(string)
 		der, err := base64.RawURLEncoding.Strict().DecodeString(text)
 		if err != nil || len(der) == 0 || strings.ContainsAny(text, "\r\n") {
-			return nil, refused(attls.FailTIKMismatch, ruleEAR, "%s: ear.veraison.key-attestation has no akpub in base64url", name)
+			return nil, refused(attls.FailTIKMismatch, ruleEAR, "%s: ear.veraison.key-attestation has no akpub in base64url",
+				name)
 		}
 		k, err := parseSPKI(der)
 		if err != nil {

@@ -45,28 +45,50 @@ var (
 
 // Spoilages lists every kind that Spoil knows.
 var Spoilages = []Spoilage{
-	{Kind: "binder", Text: "the nonce is another than the challenge", Failure: attls.FailBinderMismatch, Models: bothModels, Needs: "a challenge", request: spoilChallenge},
-	{Kind: "key", Text: "another key is attested than the one in use", Failure: attls.FailTIKMismatch, FailureAlone: attls.FailSignature, Models: bothModels, request: spoilKey},
-	{Kind: "claim", Text: "a further claim has another value", Failure: attls.FailTIKMismatch, Models: evidenceOnly, Needs: "claims besides the challenge", request: spoilClaims},
-	{Kind: "signature", Text: "one bit of a signature is flipped", Failure: attls.FailAppraisal, Models: bothModels, payload: spoilSignature},
-	{Kind: "endorsement", Text: "a key that nobody endorses signs the platform token", Failure: attls.FailAppraisal, Models: bothModels, request: spoilPlatformKey},
-	{Kind: "reference-value", Text: "a component has a measurement that no reference value lists", Failure: attls.FailAppraisal, Models: bothModels, request: spoilMeasurement},
-	{Kind: "debug", Text: "the platform says that it can be debugged", Failure: attls.FailAppraisal, Models: bothModels, request: spoilDebug},
-	{Kind: "profile", Text: "eat_profile names another profile", Failure: attls.FailAppraisal, Models: bothModels, request: spoilPlatformProfile, payload: spoilResultProfile},
-	{Kind: "expired", Text: "the tokens have expired, or the result is older than it may be", Failure: attls.FailAppraisal, Models: bothModels, request: spoilLifetime, payload: spoilDate},
-	{Kind: "critical", Text: "a signed header lists a parameter as critical that nobody knows", Failure: attls.FailAppraisal, Models: bothModels, request: spoilCritical, payload: spoilResultCritical},
-	{Kind: "algorithm", Text: "a signed header names another algorithm than the signature's", Failure: attls.FailAppraisal, Models: bothModels, request: spoilAlgorithm, payload: spoilResultAlgorithm},
-	{Kind: "vector", Text: "the result affirms what its trustworthiness vector denies", Failure: attls.FailAppraisal, Models: resultsOnly, payload: spoilVector},
-	{Kind: "status", Text: "the result is signed and not affirming", Failure: attls.FailAppraisal, Models: resultsOnly, payload: spoilStatus},
-	{Kind: "no-key", Text: "the result attests no key", Failure: attls.FailTIKMismatch, Models: resultsOnly, payload: spoilResultKey},
-	{Kind: "verifier", Text: "another verifier issued the result", Failure: attls.FailVerifierMismatch, Models: resultsOnly, payload: spoilIssuer},
-	{Kind: "format", Text: "the CMW holds another type than was negotiated", Failure: attls.FailFormatMismatch, Models: bothModels, Needs: "that the types are compared", payload: spoilFormat},
-	{Kind: "indicator", Text: "ind says that the CMW holds the other model", Failure: attls.FailFormatMismatch, Models: bothModels, payload: spoilIndicator},
-	{Kind: "truncated", Text: "the last octet is missing", Failure: attls.FailMalformedCMW, Models: bothModels, payload: spoilEnd},
-	{Kind: "trailing", Text: "an octet follows the CMW", Failure: attls.FailMalformedCMW, Models: bothModels, payload: spoilTrailing},
-	{Kind: "unclosed", Text: "an indefinite length is never closed", Failure: attls.FailMalformedCMW, Models: bothModels, payload: spoilHead},
-	{Kind: "huge", Text: "the payload is one octet longer than a Verifier takes", Failure: attls.FailMalformedCMW, Models: bothModels, payload: spoilSize},
-	{Kind: "empty", Text: "there is no payload; an engine refuses to send it", Failure: attls.FailMalformedCMW, Models: bothModels, payload: spoilAll},
+	{Kind: "binder", Text: "the nonce is another than the challenge", Failure: attls.FailBinderMismatch,
+		Models: bothModels, Needs: "a challenge", request: spoilChallenge},
+	{Kind: "key", Text: "another key is attested than the one in use", Failure: attls.FailTIKMismatch,
+		FailureAlone: attls.FailSignature, Models: bothModels, request: spoilKey},
+	{Kind: "claim", Text: "a further claim has another value", Failure: attls.FailTIKMismatch, Models: evidenceOnly,
+		Needs: "claims besides the challenge", request: spoilClaims},
+	{Kind: "signature", Text: "one bit of a signature is flipped", Failure: attls.FailAppraisal, Models: bothModels,
+		payload: spoilSignature},
+	{Kind: "endorsement", Text: "a key that nobody endorses signs the platform token", Failure: attls.FailAppraisal,
+		Models: bothModels, request: spoilPlatformKey},
+	{Kind: "reference-value", Text: "a component has a measurement that no reference value lists",
+		Failure: attls.FailAppraisal, Models: bothModels, request: spoilMeasurement},
+	{Kind: "debug", Text: "the platform says that it can be debugged", Failure: attls.FailAppraisal, Models: bothModels,
+		request: spoilDebug},
+	{Kind: "profile", Text: "eat_profile names another profile", Failure: attls.FailAppraisal, Models: bothModels,
+		request: spoilPlatformProfile, payload: spoilResultProfile},
+	{Kind: "expired", Text: "the tokens have expired, or the result is older than it may be", Failure: attls.FailAppraisal,
+		Models: bothModels, request: spoilLifetime, payload: spoilDate},
+	{Kind: "critical", Text: "a signed header lists a parameter as critical that nobody knows",
+		Failure: attls.FailAppraisal, Models: bothModels, request: spoilCritical, payload: spoilResultCritical},
+	{Kind: "algorithm", Text: "a signed header names another algorithm than the signature's", Failure: attls.FailAppraisal,
+		Models: bothModels, request: spoilAlgorithm, payload: spoilResultAlgorithm},
+	{Kind: "vector", Text: "the result affirms what its trustworthiness vector denies", Failure: attls.FailAppraisal,
+		Models: resultsOnly, payload: spoilVector},
+	{Kind: "status", Text: "the result is signed and not affirming", Failure: attls.FailAppraisal, Models: resultsOnly,
+		payload: spoilStatus},
+	{Kind: "no-key", Text: "the result attests no key", Failure: attls.FailTIKMismatch, Models: resultsOnly,
+		payload: spoilResultKey},
+	{Kind: "verifier", Text: "another verifier issued the result", Failure: attls.FailVerifierMismatch,
+		Models: resultsOnly, payload: spoilIssuer},
+	{Kind: "format", Text: "the CMW holds another type than was negotiated", Failure: attls.FailFormatMismatch,
+		Models: bothModels, Needs: "that the types are compared", payload: spoilFormat},
+	{Kind: "indicator", Text: "ind says that the CMW holds the other model", Failure: attls.FailFormatMismatch,
+		Models: bothModels, payload: spoilIndicator},
+	{Kind: "truncated", Text: "the last octet is missing", Failure: attls.FailMalformedCMW, Models: bothModels,
+		payload: spoilEnd},
+	{Kind: "trailing", Text: "an octet follows the CMW", Failure: attls.FailMalformedCMW, Models: bothModels,
+		payload: spoilTrailing},
+	{Kind: "unclosed", Text: "an indefinite length is never closed", Failure: attls.FailMalformedCMW, Models: bothModels,
+		payload: spoilHead},
+	{Kind: "huge", Text: "the payload is one octet longer than a Verifier takes", Failure: attls.FailMalformedCMW,
+		Models: bothModels, payload: spoilSize},
+	{Kind: "empty", Text: "there is no payload; an engine refuses to send it", Failure: attls.FailMalformedCMW,
+		Models: bothModels, payload: spoilAll},
 }
 
 // Spoil makes an Attester whose payloads are bad in one way. The root of trust
@@ -95,7 +117,8 @@ type spoilt struct {
 
 func (s *spoiler) Attest(ctx context.Context, r *negotiation.EvidenceRequest) (*negotiation.Evidence, error) {
 	if !slices.Contains(s.how.Models, r.Scheme.Model) {
-		return nil, unavailable(fmt.Errorf("bad Evidence of kind %q is impossible in the model %v", s.how.Kind, r.Scheme.Model))
+		return nil, unavailable(fmt.Errorf("bad Evidence of kind %q is impossible in the model %v", s.how.Kind,
+			r.Scheme.Model))
 	}
 	bad := &spoilt{Software: *s.Software, model: r.Scheme.Model, verifier: r.Scheme.Verifier}
 	if o, err := s.offer(r.Scheme.Format); err == nil && bad.model == profile.ModelEvidence {
@@ -331,7 +354,8 @@ func spoilResultCritical(s *spoilt, b []byte) ([]byte, error) {
 	if s.model == profile.ModelEvidence {
 		return b, nil
 	}
-	return s.reissueUnder(b, map[string]any{"crit": []string{unknownParameter}, unknownParameter: true}, func(map[string]any) {})
+	return s.reissueUnder(b, map[string]any{"crit": []string{unknownParameter}, unknownParameter: true},
+		func(map[string]any) {})
 }
 
 func spoilAlgorithm(s *spoilt, _ *negotiation.EvidenceRequest) error {

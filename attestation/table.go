@@ -167,7 +167,8 @@ func (f *ChallengeField) Place(challenge []byte, fit profile.ChallengeFit) ([]by
 	if fit == profile.FitSHA512 && f.takes(hashedChallenge) {
 		return PlaceChallenge(challenge, hashedChallenge, hashedChallenge, fit)
 	}
-	return nil, attls.Errorf(attls.Violation, attls.FailBinderUndefined, "a challenge of %d octets; the field takes %s and the profile's fit (%s) does not help",
+	return nil, attls.Errorf(attls.Violation, attls.FailBinderUndefined,
+		"a challenge of %d octets; the field takes %s and the profile's fit (%s) does not help",
 		n, f.Lengths(), fitNames[fit]).Under(f.Name).By(f.Rule)
 }
 
@@ -244,10 +245,12 @@ func (f *Format) check() error {
 		missing bool
 		what    string
 	}{
-		{f.Name == "" || strings.Trim(f.Name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "", "a name is lower-case letters, digits and hyphens"},
+		{f.Name == "" || strings.Trim(f.Name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "",
+			"a name is lower-case letters, digits and hyphens"},
 		{f.Title == "" || f.Source == "", "it has no title or names no source"},
 		{len(f.Types) == 0, "it has no type"},
-		{f.Challenge.Name == "" || f.Challenge.most() == 0, "it does not say which field takes the challenge, and of which length"},
+		{f.Challenge.Name == "" || f.Challenge.most() == 0,
+			"it does not say which field takes the challenge, and of which length"},
 		{f.Key.How == "", "it does not say how it names the key of the handshake"},
 		{len(f.Says) == 0, "it does not list what a verdict can say"},
 		{f.Read == nil || f.Policy == nil, "it can be read and judged only with the functions Read and Policy"},
@@ -258,7 +261,8 @@ func (f *Format) check() error {
 	}
 	for _, t := range f.Types {
 		if t.Bare != f.Types[0].Bare || t.Bare && f.Mine == nil {
-			return fmt.Errorf("the type %s: Evidence without a CMW is told from one by Mine, and such a format has no other types", t)
+			return fmt.Errorf(
+				"the type %s: Evidence without a CMW is told from one by Mine, and such a format has no other types", t)
 		}
 		if len(t.Forms()) == 0 {
 			return fmt.Errorf("a type without a media type and a content format")
@@ -396,10 +400,12 @@ func (t Formats) find(c *CMW, negotiated profile.Format) (*Format, *attls.Error)
 		}
 	}
 	if len(candidates) > 0 {
-		return nil, attls.Errorf(attls.Violation, attls.FailFormatMismatch, "the value is of none of the formats that have the type %s", FormatString(c.Format)).Under("value")
+		return nil, attls.Errorf(attls.Violation, attls.FailFormatMismatch,
+			"the value is of none of the formats that have the type %s", FormatString(c.Format)).Under("value")
 	}
 	if f, err := t.Named(EAT); err == nil {
 		return f, nil
 	}
-	return nil, attls.Errorf(attls.Violation, attls.FailFormatMismatch, "Evidence of the type %s is not known here", FormatString(negotiated)).Under("type")
+	return nil, attls.Errorf(attls.Violation, attls.FailFormatMismatch, "Evidence of the type %s is not known here",
+		FormatString(negotiated)).Under("type")
 }

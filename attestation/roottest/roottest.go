@@ -117,7 +117,8 @@ func sha256Of(text string) []byte {
 }
 
 // Verifier is one that trusts an emulation and nothing else.
-func Verifier(f attestation.Formats, name string, e *attestation.Emulation, clock func() time.Time) *attestation.Verifier {
+func Verifier(f attestation.Formats, name string, e *attestation.Emulation,
+	clock func() time.Time) *attestation.Verifier {
 	v := &attestation.Verifier{Table: f, Endorsements: e.Endorsements, References: e.References, Clock: clock}
 	if e.Policy != nil {
 		v.Policies = map[string]attestation.Policy{name: e.Policy}
@@ -152,7 +153,8 @@ func (s *suite) request(t *testing.T) *negotiation.EvidenceRequest {
 	t.Helper()
 	for _, n := range []int{32, 48, 64} {
 		if _, err := s.f.Challenge.Place(challenge(n), profile.FitPadRight); err == nil {
-			return &negotiation.EvidenceRequest{Scheme: s.scheme(), Challenge: challenge(n), Fit: profile.FitPadRight, SPKI: s.tik(t), KeyBound: true}
+			return &negotiation.EvidenceRequest{Scheme: s.scheme(), Challenge: challenge(n), Fit: profile.FitPadRight,
+				SPKI: s.tik(t), KeyBound: true}
 		}
 	}
 	t.Fatalf("%s takes no challenge of 32, 48 or 64 octets", s.f.Name)
@@ -194,9 +196,11 @@ func (s *suite) make(t *testing.T, r *negotiation.EvidenceRequest) *negotiation.
 }
 
 // appraise judges a payload as the answer to a request.
-func appraise(t *testing.T, v *attestation.Verifier, r *negotiation.EvidenceRequest, payload []byte) *negotiation.Verdict {
+func appraise(t *testing.T, v *attestation.Verifier, r *negotiation.EvidenceRequest,
+	payload []byte) *negotiation.Verdict {
 	t.Helper()
-	verdict, err := v.Appraise(t.Context(), &negotiation.AppraisalRequest{Attester: r.Attester, Scheme: r.Scheme, CMW: payload,
+	verdict, err := v.Appraise(t.Context(), &negotiation.AppraisalRequest{
+		Attester: r.Attester, Scheme: r.Scheme, CMW: payload,
 		Challenge: r.Challenge, Fit: r.Fit, SPKI: r.SPKI, KeyBound: r.KeyBound})
 	if err != nil {
 		t.Fatal(err)
@@ -218,7 +222,8 @@ func affirmed(t *testing.T, v *negotiation.Verdict, at time.Time) {
 // refused wants a verdict with one of the failures.
 func refused(t *testing.T, v *negotiation.Verdict, want ...attls.Failure) {
 	t.Helper()
-	if v.Failure == "" || v.Status == negotiation.StatusAffirming || v.Reason == "" || len(want) > 0 && !slices.Contains(want, v.Failure) {
+	if v.Failure == "" || v.Status == negotiation.StatusAffirming || v.Reason == "" ||
+		len(want) > 0 && !slices.Contains(want, v.Failure) {
 		t.Errorf("%q, status %s (%s), want %q and a reason", v.Failure, v.Status, v.Reason, want)
 	}
 }
@@ -341,7 +346,8 @@ func (s *suite) unattested(t *testing.T) {
 		return
 	}
 	says := slices.ContainsFunc(verdict.Checks, func(c negotiation.Check) bool {
-		return c.Name == attestation.CheckKey && bytes.Contains([]byte(c.Text), []byte("nothing in this Evidence attests the key"))
+		return c.Name == attestation.CheckKey && bytes.Contains([]byte(c.Text),
+			[]byte("nothing in this Evidence attests the key"))
 	})
 	if !says {
 		t.Errorf("the verdict does not say that nothing attests the key: %+v", verdict.Checks)
@@ -417,7 +423,8 @@ func (s *suite) files(t *testing.T) {
 	}
 	if s.f.Open != nil && s.e.Device != nil {
 		var err error
-		if attester, err = s.f.Open(t.Context(), attestation.DeviceOptions{Section: s.section(t, s.e.Device), Clock: s.Clock}); err != nil {
+		if attester, err = s.f.Open(t.Context(), attestation.DeviceOptions{
+			Section: s.section(t, s.e.Device), Clock: s.Clock}); err != nil {
 			t.Fatal(err)
 		}
 		r.SPKI = key(t, "tik")
@@ -471,7 +478,8 @@ func leaves(c *attestation.CMW) []*attestation.CMW {
 }
 
 // with judges the CMW with one of its values replaced.
-func (s *suite) with(t *testing.T, c, leaf *attestation.CMW, r *negotiation.EvidenceRequest, value []byte) *negotiation.Verdict {
+func (s *suite) with(t *testing.T, c, leaf *attestation.CMW, r *negotiation.EvidenceRequest,
+	value []byte) *negotiation.Verdict {
 	t.Helper()
 	old := leaf.Value
 	defer func() { leaf.Value = old }()
@@ -518,7 +526,9 @@ func (s *suite) flipped(t *testing.T) {
 		if !c.IsCollection() {
 			fields := s.read(t, c)
 			unsigned = func(i int) bool {
-				return slices.ContainsFunc(fields, func(f attestation.Field) bool { return f.Unsigned && i >= f.Start && i < f.End })
+				return slices.ContainsFunc(fields, func(f attestation.Field) bool {
+					return f.Unsigned && i >= f.Start && i < f.End
+				})
 			}
 			for _, f := range fields {
 				if f.End > f.Start {
@@ -534,7 +544,8 @@ func (s *suite) flipped(t *testing.T) {
 				continue
 			}
 			if verdict.Failure == "" {
-				t.Errorf("octet %d may be %02x instead of %02x, and no field says that nothing signs it", i, changed[i], leaf.Value[i])
+				t.Errorf("octet %d may be %02x instead of %02x, and no field says that nothing signs it", i,
+					changed[i], leaf.Value[i])
 			}
 		}
 	}
@@ -570,7 +581,8 @@ func (s *suite) trailing(t *testing.T) {
 func (s *suite) confused(t *testing.T) {
 	c, r := s.value(t)
 	software, verifier := attestation.Demo([]byte("another format"), s.Clock)
-	other, err := software.Attest(t.Context(), &negotiation.EvidenceRequest{Scheme: software.Schemes()[0], Challenge: r.Challenge, SPKI: r.SPKI})
+	other, err := software.Attest(t.Context(), &negotiation.EvidenceRequest{
+		Scheme: software.Schemes()[0], Challenge: r.Challenge, SPKI: r.SPKI})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -609,7 +621,8 @@ func (s *suite) junk(t *testing.T) {
 	v.Limits.Size = 2 * size
 	for name, b := range map[string][]byte{"zeros": make([]byte, size), "ones": bytes.Repeat([]byte{0xff}, size),
 		"arrays in arrays": bytes.Repeat([]byte{0x81}, size), "maps in maps": bytes.Repeat([]byte{0xa1}, size),
-		"tags before tags": bytes.Repeat([]byte{0xd2}, size), "braces": bytes.Repeat([]byte("{"), size), "SEQUENCE": bytes.Repeat([]byte{0x30, 0x80}, size/2), "random octets": stream} {
+		"tags before tags": bytes.Repeat([]byte{0xd2}, size), "braces": bytes.Repeat([]byte("{"), size),
+		"SEQUENCE": bytes.Repeat([]byte{0x30, 0x80}, size/2), "random octets": stream} {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)

@@ -78,7 +78,8 @@ func under(err *attls.Error, field string) *attls.Error {
 }
 
 // read reads the map of one statement and returns it.
-func (s *statement) read(all attestation.Claims, label, member string, want tpm2.TPMST) (attestation.Claims, *attls.Error) {
+func (s *statement) read(all attestation.Claims, label, member string,
+	want tpm2.TPMST) (attestation.Claims, *attls.Error) {
 	c, err := attestation.ParseClaims(all[label])
 	if len(all[label]) == 0 {
 		err = attestation.Malformed(-1, ruleParsec, "the statement is missing")
@@ -97,10 +98,12 @@ func (s *statement) read(all attestation.Claims, label, member string, want tpm2
 		return nil, err
 	}
 	if s.attest.Magic != tpm2.TPMGeneratedValue {
-		return nil, attestation.Malformed(-1, ruleParsec, "a TPMS_ATTEST with the magic %08x, which no TPM makes", uint32(s.attest.Magic)).Under(member)
+		return nil, attestation.Malformed(-1, ruleParsec, "a TPMS_ATTEST with the magic %08x, which no TPM makes",
+			uint32(s.attest.Magic)).Under(member)
 	}
 	if s.attest.Type != want {
-		return nil, attestation.Malformed(-1, ruleParsec, "a TPMS_ATTEST of type %04x, not %04x", s.attest.Type, want).Under(member)
+		return nil, attestation.Malformed(-1, ruleParsec, "a TPMS_ATTEST of type %04x, not %04x", s.attest.Type, want).
+			Under(member)
 	}
 	signature, err := c.Octets("sig")
 	if err != nil {
@@ -120,7 +123,8 @@ func structure[T tpm2.Marshallable, P interface {
 		return nil, attestation.Malformed(-1, ruleParsec, "%v", err).Under(member)
 	}
 	if !bytes.Equal(tpm2.Marshal(*v), b) {
-		return nil, attestation.Malformed(-1, ruleParsec, "octets follow the structure of a TPM, or it is written in more than one way").Under(member)
+		return nil, attestation.Malformed(-1, ruleParsec,
+			"octets follow the structure of a TPM, or it is written in more than one way").Under(member)
 	}
 	return v, nil
 }
@@ -187,20 +191,25 @@ func (p *bundle) linkage() *attls.Error {
 		return attestation.Malformed(-1, ruleParsec, "%v", err)
 	}
 	if h, err := p.public.NameAlg.Hash(); err != nil || h.Size() < minHash {
-		return attestation.Refuse(ruleParsec, "the name of the public area is made with the algorithm %04x; a hash of %d octets or more is needed", uint16(p.public.NameAlg), minHash)
+		return attestation.Refuse(ruleParsec,
+			"the name of the public area is made with the algorithm %04x; a hash of %d octets or more is needed",
+			uint16(p.public.NameAlg), minHash)
 	}
 	name, err := tpm2.ObjectName(p.public)
 	if err != nil {
 		return attestation.Malformed(-1, ruleParsec, "the name of the public area: %v", err)
 	}
 	if !bytes.Equal(info.Name.Buffer, name.Buffer) {
-		return attestation.Refuse(ruleParsec, "the certified key has the name %x, the public area %x", info.Name.Buffer, name.Buffer)
+		return attestation.Refuse(ruleParsec, "the certified key has the name %x, the public area %x",
+			info.Name.Buffer, name.Buffer)
 	}
 	if a := p.public.ObjectAttributes; !a.FixedTPM || !a.SensitiveDataOrigin {
-		return attestation.Refuse(ruleParsec, "the key was not made in the TPM for good (fixedTPM %t, sensitiveDataOrigin %t)", a.FixedTPM, a.SensitiveDataOrigin)
+		return attestation.Refuse(ruleParsec,
+			"the key was not made in the TPM for good (fixedTPM %t, sensitiveDataOrigin %t)", a.FixedTPM, a.SensitiveDataOrigin)
 	}
 	if a := p.public.ObjectAttributes; !a.SignEncrypt || a.Restricted {
-		return attestation.Refuse(ruleParsec, "the key may not sign a handshake (sign %t, restricted to what the TPM makes %t)", a.SignEncrypt, a.Restricted)
+		return attestation.Refuse(ruleParsec,
+			"the key may not sign a handshake (sign %t, restricted to what the TPM makes %t)", a.SignEncrypt, a.Restricted)
 	}
 	return nil
 }
