@@ -427,10 +427,12 @@ var signatureNames = map[SignatureScheme]string{
 	RSA_PKCS1_SHA256: "rsa_pkcs1_sha256", RSA_PKCS1_SHA384: "rsa_pkcs1_sha384", RSA_PKCS1_SHA512: "rsa_pkcs1_sha512",
 	ECDSA_SECP256R1_SHA256: "ecdsa_secp256r1_sha256", ECDSA_SECP384R1_SHA384: "ecdsa_secp384r1_sha384",
 	ECDSA_SECP521R1_SHA512: "ecdsa_secp521r1_sha512",
-	RSA_PSS_RSAE_SHA256:    "rsa_pss_rsae_sha256", RSA_PSS_RSAE_SHA384: "rsa_pss_rsae_sha384", RSA_PSS_RSAE_SHA512: "rsa_pss_rsae_sha512",
-	ED25519: "ed25519", ED448: "ed448",
-	RSA_PSS_PSS_SHA256: "rsa_pss_pss_sha256", RSA_PSS_PSS_SHA384: "rsa_pss_pss_sha384", RSA_PSS_PSS_SHA512: "rsa_pss_pss_sha512",
-	MLDSA44: "mldsa44", MLDSA65: "mldsa65", MLDSA87: "mldsa87",
+	RSA_PSS_RSAE_SHA256:    "rsa_pss_rsae_sha256", RSA_PSS_RSAE_SHA384: "rsa_pss_rsae_sha384",
+	RSA_PSS_RSAE_SHA512: "rsa_pss_rsae_sha512",
+	ED25519:             "ed25519", ED448: "ed448",
+	RSA_PSS_PSS_SHA256: "rsa_pss_pss_sha256", RSA_PSS_PSS_SHA384: "rsa_pss_pss_sha384",
+	RSA_PSS_PSS_SHA512: "rsa_pss_pss_sha512",
+	MLDSA44:            "mldsa44", MLDSA65: "mldsa65", MLDSA87: "mldsa87",
 }
 
 func (s SignatureScheme) String() string {

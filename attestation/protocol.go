@@ -115,9 +115,11 @@ var (
 	roleNames  = []string{attls.RoleClient.String(), attls.RoleServer.String()}
 	modelNames = []string{profile.ModelEvidence.String(), profile.ModelResults.String()}
 	kindNames  = []string{profile.KindAlone.String(), profile.KindX509.String()}
-	fitNames   = []string{profile.FitPadRight: "pad_right", profile.FitPadLeft: "pad_left", profile.FitSHA512: "sha512", profile.FitExact: "exact"}
-	matchNames = []string{profile.MatchEqual: "equal", profile.MatchWithParameters: "with_parameters", profile.MatchIgnore: "ignore"}
-	tiers      = []string{"affirming", "warning", "contraindicated", "none"}
+	fitNames   = []string{profile.FitPadRight: "pad_right", profile.FitPadLeft: "pad_left", profile.FitSHA512: "sha512",
+		profile.FitExact: "exact"}
+	matchNames = []string{profile.MatchEqual: "equal", profile.MatchWithParameters: "with_parameters",
+		profile.MatchIgnore: "ignore"}
+	tiers = []string{"affirming", "warning", "contraindicated", "none"}
 )
 
 // named finds the value of a name; an empty one is the first.
@@ -140,13 +142,15 @@ func NewAttestRequest(r *negotiation.EvidenceRequest) *Request {
 
 // NewAppraiseRequest writes an AppraisalRequest as JSON has it.
 func NewAppraiseRequest(r *negotiation.AppraisalRequest) *Request {
-	return &Request{Action: ActionAppraise, Profile: r.Profile, Attester: r.Attester.String(), Scheme: schemeJSON(r.Scheme),
+	return &Request{Action: ActionAppraise, Profile: r.Profile, Attester: r.Attester.String(),
+		Scheme:    schemeJSON(r.Scheme),
 		Challenge: r.Challenge, Fit: fitNames[r.Fit], Claims: claimsJSON(r.Claims), SPKI: r.SPKI,
 		CMW: r.CMW, Match: matchNames[r.Match], HandOver: r.HandOver}
 }
 
 func schemeJSON(s negotiation.Scheme) *SchemeJSON {
-	out := &SchemeJSON{Model: s.Model.String(), Credential: s.Credential.String(), MediaType: s.Format.MediaType, Verifier: s.Verifier}
+	out := &SchemeJSON{Model: s.Model.String(), Credential: s.Credential.String(), MediaType: s.Format.MediaType,
+		Verifier: s.Verifier}
 	if s.Model == profile.ModelEvidence && s.Format.MediaType == "" {
 		out.ContentFormat = &s.Format.ContentFormat
 	}
@@ -166,7 +170,8 @@ func (r *Request) EvidenceRequest() (*negotiation.EvidenceRequest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &negotiation.EvidenceRequest{Profile: a.Profile, Attester: a.Attester, Scheme: a.Scheme, Challenge: a.Challenge, Fit: a.Fit,
+	return &negotiation.EvidenceRequest{Profile: a.Profile, Attester: a.Attester, Scheme: a.Scheme,
+		Challenge: a.Challenge, Fit: a.Fit,
 		Claims: a.Claims, SPKI: a.SPKI}, nil
 }
 
@@ -179,8 +184,9 @@ func (r *Request) AppraisalRequest() (*negotiation.AppraisalRequest, error) {
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return nil, err
 	}
-	out := &negotiation.AppraisalRequest{Profile: r.Profile, Attester: attester, Scheme: scheme, CMW: r.CMW, Challenge: r.Challenge,
-		Fit: fit, Match: match, HandOver: r.HandOver, SPKI: r.SPKI}
+	out := &negotiation.AppraisalRequest{Profile: r.Profile, Attester: attester, Scheme: scheme, CMW: r.CMW,
+		Challenge: r.Challenge,
+		Fit:       fit, Match: match, HandOver: r.HandOver, SPKI: r.SPKI}
 	for _, c := range r.Claims {
 		out.Claims = append(out.Claims, negotiation.ClaimValue(c))
 	}
@@ -200,7 +206,8 @@ func (s *SchemeJSON) scheme() (out negotiation.Scheme, err error) {
 	if !ok {
 		credential, err2 = named[profile.CredentialKind]("scheme.credential", kindNames, s.Credential)
 	}
-	out = negotiation.Scheme{Model: model, Credential: credential, Verifier: s.Verifier, Format: profile.Format{MediaType: s.MediaType}}
+	out = negotiation.Scheme{Model: model, Credential: credential, Verifier: s.Verifier,
+		Format: profile.Format{MediaType: s.MediaType}}
 	if s.ContentFormat != nil {
 		out.Format.ContentFormat = *s.ContentFormat
 	}
@@ -212,7 +219,8 @@ func (s *SchemeJSON) scheme() (out negotiation.Scheme, err error) {
 
 // NewAppraiseResponse writes a Verdict as JSON has it.
 func NewAppraiseResponse(v *negotiation.Verdict) *AppraiseResponse {
-	out := &AppraiseResponse{Failure: v.Failure, Reason: v.Reason, Status: v.Status, SPKI: v.SPKI, Checks: v.Checks, Result: string(v.Result)}
+	out := &AppraiseResponse{Failure: v.Failure, Reason: v.Reason, Status: v.Status, SPKI: v.SPKI, Checks: v.Checks,
+		Result: string(v.Result)}
 	if !v.ValidUntil.IsZero() {
 		out.ValidUntil = &v.ValidUntil
 	}
@@ -227,7 +235,8 @@ func (r *AppraiseResponse) Verdict() (*negotiation.Verdict, error) {
 	if r.Failure != "" && !slices.Contains(attls.AttestationFailures, r.Failure) {
 		return nil, fmt.Errorf("failure is %q, which is not a name of the closed list", r.Failure)
 	}
-	v := &negotiation.Verdict{Failure: r.Failure, Reason: r.Reason, Status: r.Status, SPKI: r.SPKI, Checks: r.Checks, Result: []byte(r.Result)}
+	v := &negotiation.Verdict{Failure: r.Failure, Reason: r.Reason, Status: r.Status, SPKI: r.SPKI, Checks: r.Checks,
+		Result: []byte(r.Result)}
 	if r.ValidUntil != nil {
 		v.ValidUntil = *r.ValidUntil
 	}
@@ -241,7 +250,8 @@ const maxRequest = 1 << 22 // octets of a JSON request or answer
 
 // Serve answers one Request: it is the other end of Command, with an Attester
 // or an Appraiser in the place of the program. Either may be nil.
-func Serve(ctx context.Context, attester negotiation.Attester, appraiser negotiation.Appraiser, in io.Reader, out io.Writer) error {
+func Serve(ctx context.Context, attester negotiation.Attester, appraiser negotiation.Appraiser, in io.Reader,
+	out io.Writer) error {
 	b, err := io.ReadAll(io.LimitReader(in, maxRequest+1))
 	if err != nil {
 		return err
@@ -260,7 +270,8 @@ func Serve(ctx context.Context, attester negotiation.Attester, appraiser negotia
 	return json.NewEncoder(out).Encode(answer)
 }
 
-func (r *Request) serve(ctx context.Context, attester negotiation.Attester, appraiser negotiation.Appraiser) (any, error) {
+func (r *Request) serve(ctx context.Context, attester negotiation.Attester,
+	appraiser negotiation.Appraiser) (any, error) {
 	switch {
 	case r.Action == ActionAttest && attester != nil:
 		return r.attest(ctx, attester)

@@ -159,7 +159,8 @@ func Malformed(offset int, rule, format string, args ...any) *attls.Error {
 
 // VectorClaims are the names of the claims of a trustworthiness vector
 // (draft-ietf-rats-ar4si).
-var VectorClaims = []string{"instance-identity", "configuration", "executables", "file-system", "hardware", "runtime-opaque", "storage-opaque", "sourced-data"}
+var VectorClaims = []string{"instance-identity", "configuration", "executables", "file-system", "hardware",
+	"runtime-opaque", "storage-opaque", "sourced-data"}
 
 // Endorsed finds the Endorsements whose key verifies a platform's statement and may
 // speak for that platform.
@@ -228,7 +229,8 @@ func (f *Format) read(c *CMW) (r *Reading, err *attls.Error) {
 func (a *Appraisal) judge(ctx context.Context, p Policy) {
 	defer func() {
 		if r := recover(); r != nil {
-			a.Check(CheckPlatform, refused(attls.FailAppraisal, a.Format.Source, "the appraisal of %s gives up: %v", a.Format.Name, r), "")
+			a.Check(CheckPlatform, refused(attls.FailAppraisal, a.Format.Source, "the appraisal of %s gives up: %v",
+				a.Format.Name, r), "")
 		}
 	}()
 	p.Judge(ctx, a)
@@ -242,13 +244,15 @@ func (f *Format) carries(r *Reading, challenge []byte, fit profile.ChallengeFit)
 		return err
 	}
 	if len(r.Challenges) == 0 {
-		return refused(attls.FailBinderMismatch, f.Challenge.Rule, "the Evidence holds no challenge, that of this connection is %x", want).Under(f.Challenge.Name)
+		return refused(attls.FailBinderMismatch, f.Challenge.Rule,
+			"the Evidence holds no challenge, that of this connection is %x", want).Under(f.Challenge.Name)
 	}
 	for _, c := range r.Challenges {
 		if contains(c.Values, want) {
 			continue
 		}
-		err := refused(attls.FailBinderMismatch, f.Challenge.Rule, "%s is %s, the challenge of this connection is %x", f.Challenge.Name, nonceText(c.Values), want)
+		err := refused(attls.FailBinderMismatch, f.Challenge.Rule, "%s is %s, the challenge of this connection is %x",
+			f.Challenge.Name, nonceText(c.Values), want)
 		if c.Where != "" {
 			err = err.Under(c.Where)
 		}

@@ -61,7 +61,8 @@ func CheckEngine(e *handshake.Engine, tap *alerts, given int, demand bool) error
 		if failure := CheckError(err); failure != nil {
 			return failure
 		}
-		if sent := tap.fatal > 0; sent != (err.HasAlert && err.Class != attls.FromPeer && err.Alert != attls.AlertUserCanceled) {
+		if sent := tap.fatal > 0; sent != (err.HasAlert && err.Class != attls.FromPeer &&
+			err.Alert != attls.AlertUserCanceled) {
 			return fmt.Errorf("a fatal alert was sent: %v, and the error is %v", sent, err)
 		}
 	}

@@ -40,8 +40,8 @@ func (e *Engine) askAppraisal(by *attesting) *attls.Error {
 }
 
 // appraisalRequest is what our Appraiser is asked about the peer's payload.
-func (e *Engine) appraisalRequest(inputs binderInputs, s *profile.Scheme) (
-	*negotiation.AppraisalRequest, *attls.Error) {
+func (e *Engine) appraisalRequest(inputs binderInputs,
+	s *profile.Scheme) (*negotiation.AppraisalRequest, *attls.Error) {
 	p, peer := e.profile(), e.role.Peer()
 	challenge, claims, err := e.bind(inputs, peer, s)
 	inputs.proof(peer).challenge = challenge

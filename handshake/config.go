@@ -206,8 +206,10 @@ type Config struct {
 }
 
 var (
-	defaultSuites  = []attls.CipherSuite{attls.TLS_AES_128_GCM_SHA256, attls.TLS_AES_256_GCM_SHA384, attls.TLS_CHACHA20_POLY1305_SHA256}
-	defaultGroups  = []attls.NamedGroup{attls.GroupX25519, attls.GroupX25519MLKEM768, attls.GroupSecp256r1, attls.GroupSecp384r1, attls.GroupSecp521r1}
+	defaultSuites = []attls.CipherSuite{attls.TLS_AES_128_GCM_SHA256, attls.TLS_AES_256_GCM_SHA384,
+		attls.TLS_CHACHA20_POLY1305_SHA256}
+	defaultGroups = []attls.NamedGroup{attls.GroupX25519, attls.GroupX25519MLKEM768, attls.GroupSecp256r1,
+		attls.GroupSecp384r1, attls.GroupSecp521r1}
 	defaultSchemes = []attls.SignatureScheme{
 		attls.ECDSA_SECP256R1_SHA256, attls.ECDSA_SECP384R1_SHA384, attls.ECDSA_SECP521R1_SHA512, attls.ED25519,
 		attls.RSA_PSS_RSAE_SHA256, attls.RSA_PSS_RSAE_SHA384, attls.RSA_PSS_RSAE_SHA512,
@@ -333,7 +335,8 @@ func (c *Config) maxCertificates() int {
 }
 
 // tableRules are the rules that the table itself enforces.
-var tableRules = []rule.Rule{rule.UnknownIgnored, rule.ExtensionKnown, rule.ExtensionInPlace, rule.ExtensionSolicited, rule.PSKLast, rule.BodyEmpty, rule.GREASERefused}
+var tableRules = []rule.Rule{rule.UnknownIgnored, rule.ExtensionKnown, rule.ExtensionInPlace, rule.ExtensionSolicited,
+	rule.PSKLast, rule.BodyEmpty, rule.GREASERefused}
 
 // placement returns RFC 8446's table with the profile's rows, made once.
 func (c *Config) placement() (*extensions.Table, *attls.Error) {

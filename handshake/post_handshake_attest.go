@@ -35,7 +35,8 @@ func (e *Engine) attestUnder(r *authRequest, chosen negotiation.Slots) {
 	if s == nil || !p.PostHandshake.ChoiceCarriedOver && p.Slots[slot].Choice.Message != attls.KindCertificateRequest {
 		return
 	}
-	if c, ok := p.Credential(s.Credential); ok && s.Credential == profile.KindX509 && c.Carrier == profile.CarrierExtension {
+	if c, ok := p.Credential(s.Credential); ok && s.Credential == profile.KindX509 &&
+		c.Carrier == profile.CarrierExtension {
 		r.by = &attesting{slot, s, c}
 	}
 }
@@ -60,8 +61,11 @@ func (e *Engine) requestAttestation(r *authRequest) error {
 		return nil
 	}
 	s := &p.Slots[r.by.slot]
-	if m := s.Nonce.Message; m != attls.KindNone && m != attls.KindCertificateRequest && e.att.fields.Nonces[r.by.slot] == nil {
-		return attls.Errorf(attls.Local, attls.FailNonceSize, "the client attests with a nonce that travels in %s, and none was sent there in this handshake", s.NoncePath).By(p.ID)
+	if m := s.Nonce.Message; m != attls.KindNone && m != attls.KindCertificateRequest &&
+		e.att.fields.Nonces[r.by.slot] == nil {
+		return attls.Errorf(attls.Local, attls.FailNonceSize,
+			"the client attests with a nonce that travels in %s, and none was sent there in this handshake", s.NoncePath).
+			By(p.ID)
 	}
 	return nil
 }

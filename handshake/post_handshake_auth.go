@@ -168,7 +168,8 @@ func (e *Engine) nextRequest() *attls.Error {
 	}
 	a := e.startAnswer(r)
 	e.post.under = a
-	w := e.ask(gateNever, &Wait{Kind: WaitCredential, Due: attls.KindCertificate, Credential: e.credentialRequest(r.by != nil)})
+	w := e.ask(gateNever, &Wait{Kind: WaitCredential, Due: attls.KindCertificate,
+		Credential: e.credentialRequest(r.by != nil)})
 	w.after, w.auth = true, a
 	return nil
 }
@@ -340,9 +341,10 @@ func (e *Engine) answerFinished(a *authAnswer, m *message.Raw, secret *secret) *
 // askLaterVerdict asks for a verdict on the client's certificate.
 func (e *Engine) askLaterVerdict(a *authAnswer) {
 	c := a.request.by.carrier()
-	w := e.ask(gateNever, &Wait{Kind: WaitCertificateVerdict, Due: attls.KindFinished, Certificate: &CertificateVerdictRequest{
-		Peer: attls.RoleClient, Type: e.peerType(a.peer), Chain: a.peer.chain, OCSP: a.peer.ocsp, SCT: a.peer.sct,
-		Optional: c != nil && !c.PKIX}})
+	w := e.ask(gateNever, &Wait{Kind: WaitCertificateVerdict, Due: attls.KindFinished,
+		Certificate: &CertificateVerdictRequest{
+			Peer: attls.RoleClient, Type: e.peerType(a.peer), Chain: a.peer.chain, OCSP: a.peer.ocsp, SCT: a.peer.sct,
+			Optional: c != nil && !c.PKIX}})
 	w.after, w.auth, w.peer = true, a, a.peer
 	a.verdicts++
 }

@@ -62,8 +62,8 @@ func SelectCertificateType(offer []byte, own []attls.CertificateType,
 
 // CheckCertificateType holds a server's answer, or the X.509 that silence means,
 // against the client's offer.
-func CheckCertificateType(offer []attls.CertificateType, answer *attls.CertificateType) (
-	attls.CertificateType, *attls.Error) {
+func CheckCertificateType(offer []attls.CertificateType,
+	answer *attls.CertificateType) (attls.CertificateType, *attls.Error) {
 	if offer == nil {
 		offer = X509Only
 	}

@@ -46,14 +46,21 @@ side in one process. The ratios hold on any machine; times alone say little.`,
 		m.Flags().BoolVar(&asJSON, "json", false, "print a JSON array")
 		return m
 	}
-	handshakes := measure("handshake", "Compare whole handshakes, both ends together, full and resumed", func(w io.Writer) error {
-		return benchHandshake(w, o, match, asJSON)
-	})
+	handshakes := measure("handshake", "Compare whole handshakes, both ends together, full and resumed",
+		func(w io.Writer) error {
+			return benchHandshake(w, o, match, asJSON)
+		})
 	handshakes.Flags().StringVar(&match, "match", "", "only handshakes whose name contains this")
 	c.AddCommand(handshakes,
-		measure("record", "Compare the protection and opening of records", func(w io.Writer) error { return benchRecord(w, o, asJSON) }),
-		measure("attestation", "Tell what attestation adds to a handshake", func(w io.Writer) error { return benchAttestation(w, o, asJSON) }),
-		measure("sessions", "Count what tickets and keys add to a full handshake", func(w io.Writer) error { return benchSessions(w, o, asJSON) }),
+		measure("record", "Compare the protection and opening of records", func(w io.Writer) error {
+			return benchRecord(w, o, asJSON)
+		}),
+		measure("attestation", "Tell what attestation adds to a handshake", func(w io.Writer) error {
+			return benchAttestation(w, o, asJSON)
+		}),
+		measure("sessions", "Count what tickets and keys add to a full handshake", func(w io.Writer) error {
+			return benchSessions(w, o, asJSON)
+		}),
 		benchConnectionsCommand())
 	return c
 }
@@ -76,7 +83,8 @@ func benchHandshake(w io.Writer, o bench.Options, match string, asJSON bool) err
 	if asJSON {
 		return writeJSON(w, list)
 	}
-	t := newTable("attls µs", "crypto/tls µs", "primitives µs", "to primitives", "to crypto/tls", "allocations above", "handshake")
+	t := newTable("attls µs", "crypto/tls µs", "primitives µs", "to primitives", "to crypto/tls",
+		"allocations above", "handshake")
 	for _, r := range list {
 		t.Add(fixed(r.Ours.Nanoseconds/1e3, 0), fixed(r.CryptoTLS.Nanoseconds/1e3, 0), fixed(r.Sum.Nanoseconds/1e3, 0),
 			fixed(r.ToPrimitives, 2), fixed(r.ToCryptoTLS, 2), fixed(r.AllocationsAbove, 0), fmt.Sprint(r.Case))
@@ -106,14 +114,16 @@ func benchRecord(w io.Writer, o bench.Options, asJSON bool) error {
 	if asJSON {
 		return writeJSON(w, list)
 	}
-	t := newTable("octets", "engine MB/s", "Conn MB/s", "crypto/tls MB/s", "AEAD MB/s", "engine to crypto/tls", "Conn to crypto/tls", "to AEAD", "allocations", "suite")
+	t := newTable("octets", "engine MB/s", "Conn MB/s", "crypto/tls MB/s", "AEAD MB/s", "engine to crypto/tls",
+		"Conn to crypto/tls", "to AEAD", "allocations", "suite")
 	for _, r := range list {
 		theirs, ratio, conn := "-", "-", "-"
 		if r.ToCryptoTLS > 0 {
 			theirs, ratio, conn = fixed(r.CryptoTLS.OctetsPerSecond/1e6, 0), fixed(r.ToCryptoTLS, 2), fixed(r.ConnToCryptoTLS, 2)
 		}
 		t.Add(strconv.Itoa(r.Octets), fixed(r.Ours.OctetsPerSecond/1e6, 0), fixed(r.Conn.OctetsPerSecond/1e6, 0), theirs,
-			fixed(r.AEAD.OctetsPerSecond/1e6, 0), ratio, conn, fixed(r.ToAEAD, 2), fixed(r.Ours.Allocations, 2), fmt.Sprint(r.Suite))
+			fixed(r.AEAD.OctetsPerSecond/1e6, 0), ratio, conn, fixed(r.ToAEAD, 2), fixed(r.Ours.Allocations, 2),
+			fmt.Sprint(r.Suite))
 	}
 	newPainter(w).table(t, everyRow(plain))
 	return nil
@@ -206,7 +216,8 @@ func (f *connectionFlags) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	load := bench.Load{Address: address, Client: &tls.Config{RootCAs: authority.Pool(), ServerName: "localhost", MinVersion: tls.VersionTLS13},
+	load := bench.Load{Address: address, Client: &tls.Config{RootCAs: authority.Pool(), ServerName: "localhost",
+		MinVersion: tls.VersionTLS13},
 		InARow: f.inARow, AtOnce: f.atOnce, Progress: tenths(c.ErrOrStderr())}
 	if r.LoadResult, err = load.Run(c.Context()); err != nil {
 		server.Process.Kill()
@@ -232,7 +243,8 @@ func (f *connectionFlags) server(ctx context.Context) (*exec.Cmd, string, error)
 	if err != nil {
 		return nil, "", err
 	}
-	s := exec.CommandContext(ctx, self, "server", "--port", "0", "--profile", noProfile, "--echo", "--quiet", "--max-open", "0",
+	s := exec.CommandContext(ctx, self, "server", "--port", "0", "--profile", noProfile, "--echo", "--quiet",
+		"--max-open", "0",
 		"--max-connections", strconv.Itoa(f.inARow+f.atOnce))
 	r, err := s.StderrPipe()
 	if err != nil {
@@ -275,7 +287,10 @@ func (f *connectionFlags) print(w io.Writer, r *connectionResult) error {
 		}
 		p.line(text)
 	}
-	p.line(fmt.Sprintf("idle: %d connections of each sort; octets at a server: attls %.0f, crypto/tls %.0f, TCP alone %.0f; to crypto/tls %.2f",
-		r.Idle.Connections, r.Idle.Ours, r.Idle.CryptoTLS, r.Idle.TCP, r.Idle.ToCryptoTLS))
+	p.line(
+		fmt.Sprintf(
+			"idle: %d connections of each sort; octets at a server: attls %.0f, crypto/tls %.0f, TCP alone %.0f; to "+
+				"crypto/tls %.2f",
+			r.Idle.Connections, r.Idle.Ours, r.Idle.CryptoTLS, r.Idle.TCP, r.Idle.ToCryptoTLS))
 	return nil
 }

@@ -192,7 +192,8 @@ func (f *decodeFlags) dissect(c *capture.Connection, keys capture.KeyLog) (*diss
 		case p == nil:
 			d.Notes = append(d.Notes, "Nothing of an embedded profile was found; --profile names another one.")
 		case len(others) > 1:
-			d.Notes = append(d.Notes, fmt.Sprintf("What was sent fits these profiles alike, and %s was taken: %s.", name, strings.Join(others, ", ")))
+			d.Notes = append(d.Notes, fmt.Sprintf("What was sent fits these profiles alike, and %s was taken: %s.", name,
+				strings.Join(others, ", ")))
 		}
 	}
 	return d, nil

@@ -31,7 +31,8 @@ type profileFlags struct {
 }
 
 func (f *profileFlags) register(c *cobra.Command, fallback string) {
-	c.Flags().StringVarP(&f.name, "profile", "p", fallback, `profile: an id (see "attls profile list"), a YAML file, or none: plain TLS`)
+	c.Flags().StringVarP(&f.name, "profile", "p", fallback,
+		`profile: an id (see "attls profile list"), a YAML file, or none: plain TLS`)
 	f.registerAdjustments(c)
 	c.RegisterFlagCompletionFunc("profile", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return profile.Names(), cobra.ShellCompDirectiveDefault
@@ -40,17 +41,21 @@ func (f *profileFlags) register(c *cobra.Command, fallback string) {
 
 // registerAdjustments registers what adjusts a profile that is named otherwise.
 func (f *profileFlags) registerAdjustments(c *cobra.Command) {
-	c.Flags().StringToStringVar(&f.readings, "reading", nil, `reading of an ambiguity, as switch=value (see "attls profile show")`)
-	c.Flags().StringArrayVar(&f.codePoints, "code-point", nil, "number of a code point, as extensions.remoteAttestation=0xff06 (also alerts., messages., certificate_types.)")
+	c.Flags().StringToStringVar(&f.readings, "reading", nil,
+		`reading of an ambiguity, as switch=value (see "attls profile show")`)
+	c.Flags().StringArrayVar(&f.codePoints, "code-point", nil,
+		"number of a code point, as extensions.remoteAttestation=0xff06 (also alerts., messages., certificate_types.)")
 }
 
 // schemeFlags say who attests how.
 type schemeFlags struct{ attester, model, credential string }
 
 func (f *schemeFlags) register(c *cobra.Command) {
-	c.Flags().StringVarP(&f.attester, "attester", "a", "", "who attests: client, server or both (default: the first that the profile allows)")
+	c.Flags().StringVarP(&f.attester, "attester", "a", "",
+		"who attests: client, server or both (default: the first that the profile allows)")
 	c.Flags().StringVarP(&f.model, "model", "m", "", "evidence (background-check model) or results (passport model)")
-	c.Flags().StringVarP(&f.credential, "credential", "c", "", "attestation (instead of a certificate) or x509 (with an X.509 certificate)")
+	c.Flags().StringVarP(&f.credential, "credential", "c", "",
+		"attestation (instead of a certificate) or x509 (with an X.509 certificate)")
 	complete(c, "attester", "client", "server", "both")
 	complete(c, "model", "evidence", "results")
 	complete(c, "credential", "attestation", "x509")
@@ -155,12 +160,14 @@ only when the right side rejects it with the right alert at the right message.
 	flags.StringVar(&s.Suite, "suite", "", "cipher suite, by its IANA name")
 	flags.StringVar(&s.Group, "group", "", "key exchange group, by its IANA name")
 	flags.BoolVar(&s.HelloRetry, "hello-retry", false, "let the server send HelloRetryRequest")
-	flags.StringToStringVar(&s.ClientReadings, "client-reading", nil, "reading of the client alone, as switch=value: two ends that read the text differently")
+	flags.StringToStringVar(&s.ClientReadings, "client-reading", nil,
+		"reading of the client alone, as switch=value: two ends that read the text differently")
 	flags.BoolVar(&s.Cookie, "cookie", false, "put a cookie into the HelloRetryRequest")
 	flags.StringVar(&s.ALPN, "alpn", "", "application protocol to negotiate")
 	flags.IntVar(&s.Split, "split", 0, "read at most so many octets at once from the network (0: no limit)")
 	flags.StringVar(&recordFile, "record", "", `write a recording that "attls replay" repeats octet for octet`)
-	flags.StringVar(&pcapFile, "pcap", "", `write the connection to a pcapng file with its secrets, for "attls decode", Wireshark and tshark`)
+	flags.StringVar(&pcapFile, "pcap", "",
+		`write the connection to a pcapng file with its secrets, for "attls decode", Wireshark and tshark`)
 	v.register(c)
 	return c
 }
@@ -202,7 +209,8 @@ sends. It exits 1 and names the first octet that differs.`,
 				return failed("%w", err)
 			}
 			if !v.json {
-				fmt.Fprintf(c.OutOrStdout(), "Replayed octet for octet: %d of the client, %d of the server.\n", len(result.Sent[0]), len(result.Sent[1]))
+				fmt.Fprintf(c.OutOrStdout(), "Replayed octet for octet: %d of the client, %d of the server.\n", len(result.Sent[0]),
+					len(result.Sent[1]))
 			}
 			return nil
 		},
@@ -283,8 +291,9 @@ func (v *view) show(w io.Writer, r *scenario.Result) {
 		r.Secrets = nil
 	}
 	if v.json {
-		out := jsonResult{OK: r.Err == nil, Scenario: r.Scenario, Fault: cases.CaseOf(r), Ladder: r.Ladder, Binders: r.Binders,
-			Client: &r.Claims[0], Server: &r.Claims[1], Secrets: r.Secrets}
+		out := jsonResult{OK: r.Err == nil, Scenario: r.Scenario, Fault: cases.CaseOf(r), Ladder: r.Ladder,
+			Binders: r.Binders,
+			Client:  &r.Claims[0], Server: &r.Claims[1], Secrets: r.Secrets}
 		if r.Err != nil {
 			out.Error = r.Err.Error()
 		}
@@ -327,8 +336,9 @@ func title(r *scenario.Result) string {
 	if r.Profile == nil {
 		return "TLS 1.3 without attestation"
 	}
-	who := map[scenario.Attesters]string{scenario.AttestClient: "the client attests", scenario.AttestServer: "the server attests",
-		scenario.AttestBoth: "both attest", scenario.AttestNone: "nobody attests"}[s.Attester]
+	who := map[scenario.Attesters]string{scenario.AttestClient: "the client attests",
+		scenario.AttestServer: "the server attests",
+		scenario.AttestBoth:   "both attest", scenario.AttestNone: "nobody attests"}[s.Attester]
 	what := "Evidence"
 	if s.Model == claims.ModelResults {
 		what = "Attestation Results"

@@ -60,28 +60,42 @@ func (f *endpointFlags) register(c *cobra.Command) {
 	f.session.register(c, f.role)
 	f.credential.register(c, f.role)
 	flags := c.Flags()
-	flags.StringVar(&f.ca, "ca", "", "PEM file with the trust anchors for the peer's certificate (default: the demonstration authority)")
+	flags.StringVar(&f.ca, "ca", "",
+		"PEM file with the trust anchors for the peer's certificate (default: the demonstration authority)")
 	flags.StringSliceVar(&f.alpn, "alpn", nil, "application protocols, in order of preference")
-	flags.StringSliceVar(&f.groups, "groups", nil, "key exchange groups, in order of preference (x25519, secp256r1, X25519MLKEM768, …)")
+	flags.StringSliceVar(&f.groups, "groups", nil,
+		"key exchange groups, in order of preference (x25519, secp256r1, X25519MLKEM768, …)")
 	flags.StringSliceVar(&f.suites, "suites", nil, "cipher suites, in order of preference")
 	flags.StringSliceVar(&f.sigalgs, "sigalgs", nil, "signature schemes accepted of the peer, in order of preference")
-	flags.StringVar(&f.serverName, "servername", "", "a client: the name asked for and verified (default: the host); a server: the name of the demonstration certificate")
-	flags.StringVar(&f.keyLog, "keylog", "", "append secrets to this file in the NSS key log format (default: $SSLKEYLOGFILE)")
-	flags.StringVar(&f.pcap, "pcap", "", "write connections to this pcapng file with their secrets, for attls decode, Wireshark and tshark")
+	flags.StringVar(&f.serverName, "servername", "",
+		"a client: the name asked for and verified (default: the host); a server: the name of the demonstration certificate")
+	flags.StringVar(&f.keyLog, "keylog", "",
+		"append secrets to this file in the NSS key log format (default: $SSLKEYLOGFILE)")
+	flags.StringVar(&f.pcap, "pcap", "",
+		"write connections to this pcapng file with their secrets, for attls decode, Wireshark and tshark")
 	flags.BoolVar(&f.messages, "msg", false, "print every message with a hexadecimal dump to standard error")
-	flags.BoolVar(&f.asJSON, "json", false, "print one line of claims per connection to standard output; received data is counted only")
-	flags.BoolVar(&f.binderInputs, "binder-inputs", false, `with --json: put into the claims what binders are computed from, secrets included, for "attls profile explain --from-claims"`)
+	flags.BoolVar(&f.asJSON, "json", false,
+		"print one line of claims per connection to standard output; received data is counted only")
+	flags.BoolVar(&f.binderInputs, "binder-inputs", false,
+		`with --json: put into the claims what binders are computed from, secrets included, `+
+			`for "attls profile explain --from-claims"`)
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "print no summary of connections")
 	flags.BoolVar(&f.require, "require-attestation", false, "fail unless the peer attests")
-	flags.StringVar(&f.attesterCommand, "attester-cmd", "", "program that makes our Evidence (default: the software root of trust)")
-	flags.StringVar(&f.appraiserCommand, "appraiser-cmd", "", "program that judges the peer's Evidence (default: the embedded verifier)")
+	flags.StringVar(&f.attesterCommand, "attester-cmd", "",
+		"program that makes our Evidence (default: the software root of trust)")
+	flags.StringVar(&f.appraiserCommand, "appraiser-cmd", "",
+		"program that judges the peer's Evidence (default: the embedded verifier)")
 	f.roots.register(flags)
-	flags.BoolVar(&f.noMiddlebox, "no-middlebox", false, "no middlebox compatibility: no session id, no change_cipher_spec")
+	flags.BoolVar(&f.noMiddlebox, "no-middlebox", false,
+		"no middlebox compatibility: no session id, no change_cipher_spec")
 	flags.Uint16Var(&f.recordSizeLimit, "record-size-limit", 0, "announce record_size_limit (octets)")
 	flags.IntVar(&f.padTo, "pad-to", 0, "pad records to a multiple of so many octets")
-	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "time for a handshake, for the head of an HTTP request, and for the answer to our close_notify")
-	flags.DurationVar(&f.idle, "idle-timeout", 5*time.Minute, "end a connection on which nothing was sent or received for so long, or whose peer does not read (0: never)")
-	flags.BoolVar(&f.tolerate, "tolerate-truncation", false, "a connection that ends without close_notify has not failed; what it brought may be cut off")
+	flags.DurationVar(&f.timeout, "timeout", 30*time.Second,
+		"time for a handshake, for the head of an HTTP request, and for the answer to our close_notify")
+	flags.DurationVar(&f.idle, "idle-timeout", 5*time.Minute,
+		"end a connection on which nothing was sent or received for so long, or whose peer does not read (0: never)")
+	flags.BoolVar(&f.tolerate, "tolerate-truncation", false,
+		"a connection that ends without close_notify has not failed; what it brought may be cut off")
 	complete(c, "groups", "x25519", "secp256r1", "secp384r1", "secp521r1", "X25519MLKEM768")
 	complete(c, "suites", "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
 }
@@ -117,9 +131,11 @@ func (e *endpoint) finish(err error) error {
 // client's to verify.
 func (f *endpointFlags) build(c *cobra.Command, host string) (*endpoint, error) {
 	e := &endpoint{flags: f, out: gate.Raw(c.OutOrStdout()), err: c.ErrOrStderr(), close: func() error { return nil },
-		config: &handshake.Config{ALPN: f.alpn, RecordSizeLimit: f.recordSizeLimit, PadTo: f.padTo, NoMiddleboxCompatibility: f.noMiddlebox}}
+		config: &handshake.Config{ALPN: f.alpn, RecordSizeLimit: f.recordSizeLimit, PadTo: f.padTo,
+			NoMiddleboxCompatibility: f.noMiddlebox}}
 	e.answerer = &handshake.Answerer{Trust: handshake.Trust{}}
-	for _, step := range []func(*endpoint) error{f.algorithms, f.attestation, f.certificate, f.credential.extensions, f.session.apply, f.logKeys, f.record} {
+	for _, step := range []func(*endpoint) error{f.algorithms, f.attestation, f.certificate, f.credential.extensions,
+		f.session.apply, f.logKeys, f.record} {
 		if err := step(e); err != nil {
 			return nil, err
 		}
@@ -158,8 +174,10 @@ func (f *endpointFlags) attestation(e *endpoint) error {
 		if f.require || f.scheme.attester != "" {
 			return usage("plain TLS has no attestation; choose a --profile")
 		}
-		for name, given := range map[string]bool{"model": f.scheme.model != "", "credential": f.scheme.credential != "", "reading": len(f.profile.readings) > 0,
-			"code-point": len(f.profile.codePoints) > 0, "attester-cmd": f.attesterCommand != "", "appraiser-cmd": f.appraiserCommand != "",
+		for name, given := range map[string]bool{"model": f.scheme.model != "", "credential": f.scheme.credential != "",
+			"reading":    len(f.profile.readings) > 0,
+			"code-point": len(f.profile.codePoints) > 0, "attester-cmd": f.attesterCommand != "",
+			"appraiser-cmd": f.appraiserCommand != "",
 			"attester-file": f.roots.attester != "", "verifier-file": f.roots.verifier != ""} {
 			if given {
 				return usage("--%s does nothing in plain TLS; choose a --profile", name)
@@ -244,7 +262,9 @@ func (e *endpoint) relyOnEvidence() error {
 		return usage("--verify evidence, but the %s is not to attest; see --profile and --attester", peer)
 	}
 	if e.config.Policy.Accept[0].Credential == profile.KindX509 && e.unvalidated() == nil {
-		return usage("profile %s requires path validation in addition to the attestation (pkix: required), which --verify evidence omits", e.profile.ID)
+		return usage(
+			"profile %s requires path validation in addition to the attestation (pkix: required), which --verify evidence omits",
+			e.profile.ID)
 	}
 	e.config.Policy.Demand, e.answerer.Trust.AcceptAttested = true, true
 	return nil
@@ -262,7 +282,9 @@ func (f *endpointFlags) trust(e *endpoint, host string) error {
 		e.config.ClientAuthentication = handshake.OptionalClientCertificate
 	case "require":
 		if p := e.unvalidated(); p != nil {
-			return usage("profile %s does not require path validation in addition to the attestation of the %s (pkix: none), so --verify require cannot be met; choose --verify evidence, or --verify none", p.ID, f.role.Peer())
+			return usage(
+				"profile %s does not require path validation in addition to the attestation of the %s (pkix: none), so --verify "+
+					"require cannot be met; choose --verify evidence, or --verify none", p.ID, f.role.Peer())
 		}
 		if f.role == attls.RoleServer {
 			e.config.ClientAuthentication = handshake.RequireClientCertificate
@@ -374,7 +396,8 @@ type connection struct {
 
 // wrap puts TLS on a network connection.
 func (e *endpoint) wrap(nc net.Conn) *connection {
-	c := &connection{end: e, trace: trace.New(e.flags.role, e.profile), remote: nc.RemoteAddr().String(), transport: newTransport(nc, e.flags.idle)}
+	c := &connection{end: e, trace: trace.New(e.flags.role, e.profile), remote: nc.RemoteAddr().String(),
+		transport: newTransport(nc, e.flags.idle)}
 	nc = e.capture.conn(c.transport, e.flags.role)
 	c.trace.KeepSecrets = e.capture != nil
 	if e.flags.messages {

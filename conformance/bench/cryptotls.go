@@ -89,7 +89,9 @@ func (memoryAddr) String() string  { return "memory" }
 func tlsConfigs(c Case, id *identity) (client, server *tls.Config) {
 	certificate := tls.Certificate{Certificate: id.chain, PrivateKey: id.signer}
 	common := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13,
-		CurvePreferences: []tls.CurveID{tls.CurveID(c.Group)}, SessionTicketsDisabled: true, Time: func() time.Time { return moment }}
+		CurvePreferences: []tls.CurveID{tls.CurveID(c.Group)}, SessionTicketsDisabled: true, Time: func() time.Time {
+			return moment
+		}}
 	client, server = common.Clone(), common.Clone()
 	client.RootCAs, client.ServerName = id.roots, serverName
 	if c.Mutual {

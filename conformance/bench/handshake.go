@@ -52,7 +52,8 @@ func (c Case) withDefaults() Case {
 func (c Case) configs() configs {
 	var ends configs
 	for i := range ends {
-		ends[i] = &handshake.Config{CipherSuites: []attls.CipherSuite{c.Suite}, Groups: []attls.NamedGroup{c.Group}, PSK: c.Resumed}
+		ends[i] = &handshake.Config{CipherSuites: []attls.CipherSuite{c.Suite}, Groups: []attls.NamedGroup{c.Group},
+			PSK: c.Resumed}
 	}
 	ends[attls.RoleClient].ServerName = serverName
 	if c.Mutual {
@@ -121,7 +122,8 @@ func Handshake(c Case, o Options) (*HandshakeResult, error) {
 	if err := interleave(o, []*subject{ours, theirs, all}); err != nil {
 		return nil, err
 	}
-	r := &HandshakeResult{Case: c.Name, Ours: ours.cost(), CryptoTLS: theirs.cost(), Sum: Cost{Nanoseconds: median(all.times)},
+	r := &HandshakeResult{Case: c.Name, Ours: ours.cost(), CryptoTLS: theirs.cost(),
+		Sum:          Cost{Nanoseconds: median(all.times)},
 		ToPrimitives: ratio(ours, all), ToCryptoTLS: ratio(ours, theirs)}
 	for _, s := range sum {
 		cost := s.cost()

@@ -57,7 +57,8 @@ func newIdentity(s attls.SignatureScheme) (*identity, error) {
 		return nil, err
 	}
 	root := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "bench root"}, IsCA: true,
-		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, NotBefore: moment.AddDate(-10, 0, 0), NotAfter: moment.AddDate(10, 0, 0)}
+		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, NotBefore: moment.AddDate(-10, 0, 0),
+		NotAfter: moment.AddDate(10, 0, 0)}
 	der, err := x509.CreateCertificate(rand.Reader, root, root, rootKey.Public(), rootKey)
 	if err != nil {
 		return nil, err
@@ -65,8 +66,10 @@ func newIdentity(s attls.SignatureScheme) (*identity, error) {
 	if root, err = x509.ParseCertificate(der); err != nil {
 		return nil, err
 	}
-	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: serverName}, DNSNames: []string{serverName},
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: serverName},
+		DNSNames: []string{serverName},
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{
+			x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		NotBefore: root.NotBefore, NotAfter: root.NotAfter}
 	if der, err = x509.CreateCertificate(rand.Reader, leaf, root, key.Public(), rootKey); err != nil {
 		return nil, err

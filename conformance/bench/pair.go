@@ -47,7 +47,8 @@ func (p *pair) handshake(a *handshake.Answerer) error {
 			}
 		}
 		if !moved {
-			return fmt.Errorf("bench: the handshake makes no progress in %s and %s", p.ends[0].StateName(), p.ends[1].StateName())
+			return fmt.Errorf("bench: the handshake makes no progress in %s and %s", p.ends[0].StateName(),
+				p.ends[1].StateName())
 		}
 	}
 	return nil

@@ -28,7 +28,8 @@ var fullDerivation = derivations{
 
 // resumedDerivation has the binder besides: its key, the Finished key of that, the
 // MAC; and resumption_secret, as the next session may be wanted.
-var resumedDerivation = derivations{extracts: fullDerivation.extracts, expands: fullDerivation.expands + 2*3, macs: fullDerivation.macs + 2}
+var resumedDerivation = derivations{extracts: fullDerivation.extracts, expands: fullDerivation.expands + 2*3,
+	macs: fullDerivation.macs + 2}
 
 // aeadKeys counts the keys of both ends: each seals and opens under handshake and
 // application traffic keys.
@@ -102,7 +103,10 @@ func keyExchange(group provider.Group) ([]*subject, error) {
 	}
 	return []*subject{
 		newSubject("key generation, client", 1, func() error { _, err := group.Generate(seed); return err }),
-		newSubject("key generation and agreement, server", 1, func() error { _, _, err := group.Respond(respondSeed, key.Share()); return err }),
+		newSubject("key generation and agreement, server", 1, func() error {
+			_, _, err := group.Respond(respondSeed, key.Share())
+			return err
+		}),
 		newSubject("key agreement, client", 1, func() error { _, err := key.Finish(share); return err }),
 	}, nil
 }
@@ -179,7 +183,10 @@ func protection(suite *provider.Suite, sizes []int) ([]*subject, error) {
 func sealing(aead cipher.AEAD, n int) *subject {
 	nonce, ad := make([]byte, aead.NonceSize()), make([]byte, 5)
 	buf := make([]byte, n, n+aead.Overhead())
-	return newSubject(fmt.Sprintf("AEAD seal, %d octets", n), 1, func() error { aead.Seal(buf[:0], nonce, buf, ad); return nil })
+	return newSubject(fmt.Sprintf("AEAD seal, %d octets", n), 1, func() error {
+		aead.Seal(buf[:0], nonce, buf, ad)
+		return nil
+	})
 }
 
 func opening(aead cipher.AEAD, n int) *subject {

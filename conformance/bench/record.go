@@ -23,7 +23,8 @@ type RecordCase struct {
 // RecordCases are the sizes that are worth comparing.
 func RecordCases() []RecordCase {
 	var cases []RecordCase
-	for _, s := range []attls.CipherSuite{attls.TLS_AES_128_GCM_SHA256, attls.TLS_AES_256_GCM_SHA384, attls.TLS_CHACHA20_POLY1305_SHA256} {
+	for _, s := range []attls.CipherSuite{attls.TLS_AES_128_GCM_SHA256, attls.TLS_AES_256_GCM_SHA384,
+		attls.TLS_CHACHA20_POLY1305_SHA256} {
 		for _, n := range []int{64, 1024, 4096, 16384} {
 			cases = append(cases, RecordCase{s, n})
 		}
@@ -67,7 +68,8 @@ func Records(c RecordCase, o Options) (*RecordResult, error) {
 	r := &RecordResult{Suite: c.Suite.String(), Octets: c.Octets, Ours: throughput(c, s.ours), Conn: throughput(c, s.conn),
 		AEAD: throughput(c, s.bare), ToAEAD: ratio(s.bare, s.ours)}
 	if s.theirs != nil {
-		r.CryptoTLS, r.ToCryptoTLS, r.ConnToCryptoTLS = throughput(c, s.theirs), ratio(s.theirs, s.ours), ratio(s.theirs, s.conn)
+		r.CryptoTLS, r.ToCryptoTLS, r.ConnToCryptoTLS = throughput(c, s.theirs), ratio(s.theirs, s.ours),
+			ratio(s.theirs, s.conn)
 	}
 	return r, nil
 }

@@ -38,7 +38,8 @@ func newResumption(c Case, id *identity) (*resumption, error) {
 	if err := r.receive(p); err != nil {
 		return nil, err
 	}
-	r.answerer.Around = func(ctx context.Context, w *handshake.Wait, next handshake.AnswerFunc) (handshake.Answer, *attls.Error) {
+	r.answerer.Around = func(ctx context.Context, w *handshake.Wait, next handshake.AnswerFunc) (handshake.Answer,
+		*attls.Error) {
 		switch {
 		case w.Kind == handshake.WaitPSK && w.PSK.Identities == nil:
 			return handshake.Answer{PSKs: []handshake.PSK{{Session: r.session, ObfuscatedAge: r.session.AgeAdd}}}, nil

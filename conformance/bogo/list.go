@@ -35,7 +35,8 @@ func TestList(t *testing.T) {
 	for i := range testCases {
 		c := &testCases[i]
 		e := entry{Name: c.name, Transport: names[c.protocol], Server: c.testType == serverTest,
-			Version: c.config.MaxVersion, Fails: c.shouldFail, Error: c.expectedError, LocalError: c.expectedLocalError, Flags: c.flags}
+			Version: c.config.MaxVersion, Fails: c.shouldFail, Error: c.expectedError, LocalError: c.expectedLocalError,
+			Flags: c.flags}
 		if c.config.Bugs.NegotiateVersion != 0 {
 			e.Version = c.config.Bugs.NegotiateVersion
 		}

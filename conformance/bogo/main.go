@@ -6,7 +6,8 @@
 //	go run ./conformance/bogo -src DIR      # with the runner of a tree of BoringSSL
 //
 // fetch.sh builds the runner; config.json says what lies outside the project's
-// scope, and which tests are disabled and why. The exit code is 1 after an unexpected failure, 2 when no test was run, and 3
+// scope, and which tests are disabled and why. The exit code is 1 after an unexpected failure, 2
+// when no test was run, and 3
 // when the runner is not available.
 package main
 
@@ -81,7 +82,9 @@ func matches(globs []string, name string) bool {
 
 // about reports whether a test is about a feature.
 func (f *feature) about(t *test) bool {
-	return matches(f.Names, t.Name) || slices.ContainsFunc(t.Flags, func(x string) bool { return slices.Contains(f.Flags, x) })
+	return matches(f.Names, t.Name) || slices.ContainsFunc(t.Flags, func(x string) bool {
+		return slices.Contains(f.Flags, x)
+	})
 }
 
 // plan is which tests are run and why the others are not.
@@ -145,7 +148,8 @@ func execute(dir, shim, work string, c *config, p *plan, only string, out *os.Fi
 		return results{}, err
 	}
 	output := filepath.Join(work, "results.json")
-	args := []string{"-test.run", "^TestAll$", "-shim-path", shim, "-shim-config", file, "-json-output", output, "-pipe", "-allow-unimplemented", "-test", only}
+	args := []string{"-test.run", "^TestAll$", "-shim-path", shim, "-shim-config", file, "-json-output", output, "-pipe",
+		"-allow-unimplemented", "-test", only}
 	if known, err := os.ReadFile(filepath.Join(dir, "flags")); err != nil {
 		return results{}, err
 	} else if slices.Contains(strings.Fields(string(known)), "-resource-dir") { // newer runners hold their keys themselves
@@ -273,7 +277,9 @@ func run(only, log, names, source string) (int, error) {
 	for _, k := range p.disabled {
 		disabled += k
 	}
-	fmt.Printf("BoGo, TLS 1.3 over TCP, strict: core %d, passed %d, failed %d, unimplemented %d, disabled %d (%s); a shim that always fails passes %d\n",
+	fmt.Printf(
+		"BoGo, TLS 1.3 over TCP, strict: core %d, passed %d, failed %d, unimplemented %d, disabled %d (%s); a shim that "+
+			"always fails passes %d\n",
 		len(r.names)+disabled, r.passed, r.failed, r.unimplemented, disabled, byReason(p.disabled), n.passed)
 	if r.failed > 0 {
 		return 1, nil

@@ -154,7 +154,9 @@ func openContainer(in *input, keys KeyLog, note func(string)) (container, error)
 	}
 	for _, o := range others {
 		if bytes.HasPrefix(head, []byte(o.magic)) {
-			return nil, fmt.Errorf("neither pcap nor pcapng: the file is %s; unpack or convert it first (editcap of Wireshark does)", o.name)
+			return nil,
+				fmt.Errorf("neither pcap nor pcapng: the file is %s; unpack or convert it first (editcap of Wireshark does)",
+					o.name)
 		}
 	}
 	if len(head) < 4 {
@@ -229,13 +231,15 @@ func (p *pcap) next() (rawPacket, error) {
 		captured = length
 	}
 	if captured > maxPacket {
-		return rawPacket{}, fmt.Errorf("packet %d: it announces %d octets, and a packet has at most %d", p.captured, captured, maxPacket)
+		return rawPacket{}, fmt.Errorf("packet %d: it announces %d octets, and a packet has at most %d", p.captured,
+			captured, maxPacket)
 	}
 	data, err := p.in.take(int64(captured))
 	if err != nil && (captured > 0) {
 		return rawPacket{}, p.failed("it announces %d octets and %d are left", captured, len(data), err)
 	}
-	return rawPacket{time: time.Unix(int64(seconds), int64(fraction)*p.unit).UTC(), link: p.link, fcs: p.fcs, data: data}, nil
+	return rawPacket{time: time.Unix(int64(seconds), int64(fraction)*p.unit).UTC(), link: p.link, fcs: p.fcs, data: data},
+		nil
 }
 
 // failed says what is wrong with the packet at hand; the last argument is the
@@ -298,12 +302,14 @@ func (n *pcapng) next() (rawPacket, error) {
 			}
 		case blockEnhanced:
 			if len(body) >= 20 {
-				f, ok = n.packet(n.order.Uint32(body), n.order.Uint32(body[4:]), n.order.Uint32(body[8:]), n.order.Uint32(body[12:]), body[20:])
+				f, ok = n.packet(n.order.Uint32(body), n.order.Uint32(body[4:]), n.order.Uint32(body[8:]),
+					n.order.Uint32(body[12:]), body[20:])
 				n.enhancedFCS(&f, body)
 			}
 		case blockPacket:
 			if len(body) >= 20 {
-				f, ok = n.packet(uint32(n.order.Uint16(body)), n.order.Uint32(body[4:]), n.order.Uint32(body[8:]), n.order.Uint32(body[12:]), body[20:])
+				f, ok = n.packet(uint32(n.order.Uint16(body)), n.order.Uint32(body[4:]), n.order.Uint32(body[8:]),
+					n.order.Uint32(body[12:]), body[20:])
 			}
 		case blockSimple:
 			f, ok = n.simple(body)
@@ -348,7 +354,8 @@ func (n *pcapng) block() (kind uint32, body []byte, _ error) {
 	case section || n.foreign:
 		kind, body = magicSection, nil
 		_, err = n.in.skip(left)
-	case kind == blockInterface || kind == blockPacket || kind == blockSimple || kind == blockEnhanced || kind == blockSecrets:
+	case kind == blockInterface || kind == blockPacket || kind == blockSimple || kind == blockEnhanced ||
+		kind == blockSecrets:
 		if body, err = n.in.take(left); err == nil {
 			body = body[:len(body)-4]
 		}
@@ -499,7 +506,8 @@ func (n *pcapng) secrets(body []byte) error {
 	}
 	size := int64(n.order.Uint32(body[4:]))
 	if size > int64(len(body)-8) {
-		n.note(fmt.Sprintf("The Decryption Secrets Block that ends at octet %d announces more than it has; its lines are read.", n.in.at))
+		n.note(fmt.Sprintf(
+			"The Decryption Secrets Block that ends at octet %d announces more than it has; its lines are read.", n.in.at))
 		size = int64(len(body) - 8)
 	}
 	log, passedOver, err := ReadKeyLog("Decryption Secrets Block", bytes.NewReader(body[8:8+size]))

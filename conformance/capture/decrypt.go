@@ -47,7 +47,8 @@ func (c *Connection) Open(keys KeyLog) ([]Item, *attls.Error) {
 	}
 	for i := range o.in {
 		if rest := len(o.in[i].rest); rest > 0 && !o.in[i].amid {
-			o.fail(attls.Role(i), attls.Errorf(attls.FromPeer, attls.FailTruncated, "the capture ends %d octets into a record", rest))
+			o.fail(attls.Role(i), attls.Errorf(attls.FromPeer, attls.FailTruncated,
+				"the capture ends %d octets into a record", rest))
 		}
 	}
 	return o.items, o.err
@@ -164,7 +165,8 @@ func (o *opener) piece(p *Piece) {
 			switch {
 			case d.shut:
 			case d.offset == 0 && !SpeaksTLS(d.rest):
-				o.fail(p.Sender, attls.Errorf(attls.FromPeer, attls.FailUnexpectedRecord, "it does not speak TLS: what it sent begins with %q", d.rest[:min(len(d.rest), 16)]))
+				o.fail(p.Sender, attls.Errorf(attls.FromPeer, attls.FailUnexpectedRecord,
+					"it does not speak TLS: what it sent begins with %q", d.rest[:min(len(d.rest), 16)]))
 			default: // the reader says what is wrong
 				feed(d.reader, d.rest)
 				o.drain(p.Sender)
@@ -206,8 +208,10 @@ func (o *opener) record(sender attls.Role, rec []byte) {
 		o.sealed(sender, rec)
 		return
 	}
-	if d.epoch == epochPlain && attls.ContentType(rec[0]) == attls.ContentTypeApplicationData && !o.hello[attls.RoleServer] {
-		o.fail(sender, attls.Errorf(attls.FromPeer, attls.FailTruncated, "protected records cannot be opened without the ServerHello, which the capture does not have before them"))
+	if d.epoch == epochPlain && attls.ContentType(rec[0]) == attls.ContentTypeApplicationData &&
+		!o.hello[attls.RoleServer] {
+		o.fail(sender, attls.Errorf(attls.FromPeer, attls.FailTruncated,
+			"protected records cannot be opened without the ServerHello, which the capture does not have before them"))
 		o.sealed(sender, rec)
 		return
 	}
@@ -251,7 +255,8 @@ func opens(r *record.Reader, rec []byte) bool {
 func (o *opener) sealed(sender attls.Role, rec []byte) {
 	t := attls.ContentType(rec[0])
 	payload := append([]byte(nil), rec[recordHeader:]...)
-	readable := t == attls.ContentTypeChangeCipherSpec && len(payload) == 1 || t == attls.ContentTypeAlert && len(payload) == 2
+	readable := t == attls.ContentTypeChangeCipherSpec && len(payload) == 1 ||
+		t == attls.ContentTypeAlert && len(payload) == 2
 	o.add(Item{Sender: sender, Type: t, Sealed: !readable, Protected: !readable, Bytes: payload})
 }
 
@@ -272,7 +277,8 @@ func (o *opener) drain(sender attls.Role) {
 		if !ok {
 			return
 		}
-		item := Item{Sender: sender, Type: found.Type, Protected: found.Protected, Early: d.epoch == epochEarly && found.Protected,
+		item := Item{Sender: sender, Type: found.Type, Protected: found.Protected, Early: d.epoch == epochEarly &&
+			found.Protected,
 			Bytes: append([]byte(nil), found.Data...)}
 		if found.Type != attls.ContentTypeHandshake {
 			o.add(item)
@@ -313,7 +319,8 @@ func (o *opener) follow(sender attls.Role, m *message.Raw) *attls.Error {
 		return o.setKey(sender, name, epochApplication)
 	case attls.KindKeyUpdate:
 		if d.epoch != epochApplication {
-			return attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "KeyUpdate before the handshake has keys").In(m.Kind)
+			return attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "KeyUpdate before the handshake has keys").
+				In(m.Kind)
 		}
 		d.traffic = o.suite.ExpandLabel(nil, d.traffic, tlsPrefix, "traffic upd", nil, o.suite.HashLen)
 		return o.use(d.reader, d.traffic)
@@ -344,7 +351,8 @@ func (o *opener) serverHello(m *message.Raw) *attls.Error {
 	o.hello[attls.RoleServer] = true
 	if v := NegotiatedVersion(m.Body()); v != 0 && v != attls.VersionTLS13 {
 		o.in[attls.RoleClient].shut = true
-		return attls.Errorf(attls.Local, attls.FailVersion, "the ServerHello chooses %s, and only TLS 1.3 is read here", VersionName(v)).In(m.Kind)
+		return attls.Errorf(attls.Local, attls.FailVersion, "the ServerHello chooses %s, and only TLS 1.3 is read here",
+			VersionName(v)).In(m.Kind)
 	}
 	if err := sh.Unmarshal(m.Body()); err != nil {
 		return err.In(m.Kind)
@@ -380,11 +388,14 @@ func (o *opener) protect(r *record.Reader, name handshake.SecretName) ([]byte, *
 	secret, ok := o.secrets[string(name)]
 	switch {
 	case !o.hello[attls.RoleClient]:
-		return nil, attls.Errorf(attls.FromPeer, attls.FailTruncated, "protected records cannot be opened without the ClientHello, whose random names the secrets")
+		return nil, attls.Errorf(attls.FromPeer, attls.FailTruncated,
+			"protected records cannot be opened without the ClientHello, whose random names the secrets")
 	case !ok && len(o.keys) == 0:
-		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "there is no key log, neither in the file nor next to it")
+		return nil, attls.Errorf(attls.Local, attls.FailConfiguration,
+			"there is no key log, neither in the file nor next to it")
 	case !ok && o.secrets == nil:
-		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the key log has no secrets of this connection, whose ClientHello.random is %x; it has those of %d others",
+		return nil, attls.Errorf(attls.Local, attls.FailConfiguration,
+			"the key log has no secrets of this connection, whose ClientHello.random is %x; it has those of %d others",
 			o.random, len(o.keys))
 	case !ok:
 		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the key log has no %s for this connection", name)
@@ -393,7 +404,8 @@ func (o *opener) protect(r *record.Reader, name handshake.SecretName) ([]byte, *
 	}
 	// Some programs log a buffer that is longer than the secret.
 	if len(secret) < o.suite.HashLen {
-		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the %s in the key log has %d octets, and the cipher suite has secrets of %d", name, len(secret), o.suite.HashLen)
+		return nil, attls.Errorf(attls.Local, attls.FailConfiguration,
+			"the %s in the key log has %d octets, and the cipher suite has secrets of %d", name, len(secret), o.suite.HashLen)
 	}
 	secret = secret[:o.suite.HashLen]
 	return secret, o.use(r, secret)

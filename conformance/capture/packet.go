@@ -446,8 +446,9 @@ func (d *decoder) ipv6(b []byte) {
 	if total == 40 { // a jumbogram or segmentation offload
 		total = len(b)
 	}
-	d.datagram(&datagram{from: netip.AddrFrom16([16]byte(b[8:24])), to: netip.AddrFrom16([16]byte(b[24:40])), protocol: b[6],
-		payload: b[40:min(total, len(b))], missing: max(0, total-len(b))})
+	d.datagram(&datagram{from: netip.AddrFrom16([16]byte(b[8:24])), to: netip.AddrFrom16([16]byte(b[24:40])),
+		protocol: b[6],
+		payload:  b[40:min(total, len(b))], missing: max(0, total-len(b))})
 }
 
 // datagram goes by the protocol in IP, through the extension headers of IPv6.
@@ -714,8 +715,10 @@ func (d *decoder) tcp(g *datagram) {
 		return
 	}
 	data := from(b, header)
-	s := segment{at: d.at, from: netip.AddrPortFrom(g.from, binary.BigEndian.Uint16(b)), to: netip.AddrPortFrom(g.to, binary.BigEndian.Uint16(b[2:])),
-		seq: binary.BigEndian.Uint32(b[4:]), ack: binary.BigEndian.Uint32(b[8:]), flags: b[13], size: max(0, len(b)+g.missing-header)}
+	s := segment{at: d.at, from: netip.AddrPortFrom(g.from, binary.BigEndian.Uint16(b)),
+		to:  netip.AddrPortFrom(g.to, binary.BigEndian.Uint16(b[2:])),
+		seq: binary.BigEndian.Uint32(b[4:]), ack: binary.BigEndian.Uint32(b[8:]), flags: b[13],
+		size: max(0, len(b)+g.missing-header)}
 	if s.flags&flagRST != 0 { // may carry the reason in words
 		data, s.size = nil, 0
 	}

@@ -516,7 +516,8 @@ func isAlert(b []byte) bool {
 // isRecord reports whether octets begin as a record does.
 func isRecord(b []byte) bool {
 	const maxRecord = 1<<14 + 2048
-	return len(b) >= recordHeader && b[0] >= byte(attls.ContentTypeChangeCipherSpec) && b[0] <= byte(attls.ContentTypeApplicationData) &&
+	return len(b) >= recordHeader && b[0] >= byte(attls.ContentTypeChangeCipherSpec) &&
+		b[0] <= byte(attls.ContentTypeApplicationData) &&
 		b[1] == 3 && b[2] <= 4 && int(b[3])<<8|int(b[4]) <= maxRecord
 }
 

@@ -56,7 +56,8 @@ func NewWriter(w io.Writer, clock func() time.Time) (*Writer, error) {
 		clock = time.Now
 	}
 	device := pcapgo.NgInterface{Name: "attls", LinkType: layers.LinkTypeEthernet, TimestampResolution: 9}
-	about := pcapgo.NgWriterOptions{SectionInfo: pcapgo.NgSectionInfo{Application: "attls", Comment: "packets made up around what a connection carried"}}
+	about := pcapgo.NgWriterOptions{SectionInfo: pcapgo.NgSectionInfo{
+		Application: "attls", Comment: "packets made up around what a connection carried"}}
 	ng, err := pcapgo.NewNgWriterInterface(w, device, about)
 	if err != nil {
 		return nil, err
@@ -94,7 +95,8 @@ func (w *Writer) flush() {
 		w.secrets.Reset()
 	}
 	for _, p := range w.held {
-		w.keep(w.ng.WritePacket(gopacket.CaptureInfo{Timestamp: p.at, CaptureLength: len(p.data), Length: len(p.data)}, p.data))
+		w.keep(w.ng.WritePacket(gopacket.CaptureInfo{Timestamp: p.at, CaptureLength: len(p.data), Length: len(p.data)},
+			p.data))
 	}
 	w.held, w.octets = nil, 0
 	w.keep(w.ng.Flush())
@@ -115,7 +117,8 @@ func (w *Writer) Conn(c net.Conn, local attls.Role) net.Conn {
 	r.ends[local], r.ends[local.Peer()] = address(c.LocalAddr()), address(c.RemoteAddr())
 	if !r.ends[0].IsValid() || !r.ends[1].IsValid() || r.ends[0].Addr().Is4() != r.ends[1].Addr().Is4() {
 		w.ports++
-		r.ends = [2]netip.AddrPort{netip.AddrPortFrom(documentation[0], 49151+w.ports), netip.AddrPortFrom(documentation[1], 4433)}
+		r.ends = [2]netip.AddrPort{netip.AddrPortFrom(documentation[0], 49151+w.ports),
+			netip.AddrPortFrom(documentation[1], 4433)}
 	}
 	r.next = [2]uint32{1000, 5000}
 	r.segment(attls.RoleClient, layers.TCP{SYN: true}, nil)
@@ -241,15 +244,18 @@ func frame(tcp *layers.TCP, from, to netip.Addr, source, destination net.Hardwar
 		gopacket.SerializableLayer
 	}
 	if from.Is4() {
-		network = &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, Flags: layers.IPv4DontFragment, SrcIP: from.AsSlice(), DstIP: to.AsSlice()}
+		network = &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, Flags: layers.IPv4DontFragment,
+			SrcIP: from.AsSlice(), DstIP: to.AsSlice()}
 	} else {
 		ethernet.EthernetType = layers.EthernetTypeIPv6
-		network = &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolTCP, SrcIP: from.AsSlice(), DstIP: to.AsSlice()}
+		network = &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolTCP, SrcIP: from.AsSlice(),
+			DstIP: to.AsSlice()}
 	}
 	if err := tcp.SetNetworkLayerForChecksum(network); err != nil {
 		return nil, err
 	}
 	b := gopacket.NewSerializeBuffer()
-	err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, ethernet, network, tcp, gopacket.Payload(payload))
+	err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, ethernet,
+		network, tcp, gopacket.Payload(payload))
 	return b.Bytes(), err
 }

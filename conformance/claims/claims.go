@@ -165,9 +165,11 @@ type Outcome struct {
 // MakeClaims says what one end knows of a connection.
 func MakeClaims(p *profile.Profile, s handshake.ConnectionState, o Outcome) Claims {
 	c := Claims{Schema: ClaimsSchema, Stack: "attls", Version: StackVersion(), Role: s.Role.String(), Protocol: "TLS 1.3",
-		HelloRetry: s.HelloRetry, ALPN: s.ALPN, ServerName: s.ServerName, TranscriptHash: hex.EncodeToString(s.TranscriptHash),
-		PeerKey: fingerprint(s.PeerSPKI), OwnKey: fingerprint(s.OwnSPKI), DataSent: o.DataSent, DataReceived: o.DataReceived,
-		Exporter: hex.EncodeToString(o.Exported), State: "connected", Engine: s.State, Attestation: []AttestationClaim{}}
+		HelloRetry: s.HelloRetry, ALPN: s.ALPN, ServerName: s.ServerName,
+		TranscriptHash: hex.EncodeToString(s.TranscriptHash),
+		PeerKey:        fingerprint(s.PeerSPKI), OwnKey: fingerprint(s.OwnSPKI), DataSent: o.DataSent,
+		DataReceived: o.DataReceived,
+		Exporter:     hex.EncodeToString(o.Exported), State: "connected", Engine: s.State, Attestation: []AttestationClaim{}}
 	c.resumed(&s)
 	if s.EarlyData == handshake.EarlyDataAccepted || s.EarlyData == handshake.EarlyDataRejected {
 		c.EarlyData = s.EarlyData.String()
@@ -233,8 +235,10 @@ func (c *Claims) resumed(s *handshake.ConnectionState) {
 
 func attestationClaim(a *handshake.AttestationState) AttestationClaim {
 	c := AttestationClaim{Attester: a.Attester.String(), Slot: a.Slot, Model: a.Scheme.Model.String(),
-		Credential: CredentialName(a.Scheme.Credential), Scheme: hex.EncodeToString(a.Scheme.Wire), Verifier: string(a.Scheme.Verifier),
-		Nonce: hex.EncodeToString(a.Nonce), Challenge: hex.EncodeToString(a.Challenge), Payload: fingerprint(a.Payload), Octets: len(a.Payload)}
+		Credential: CredentialName(a.Scheme.Credential), Scheme: hex.EncodeToString(a.Scheme.Wire),
+		Verifier: string(a.Scheme.Verifier),
+		Nonce:    hex.EncodeToString(a.Nonce), Challenge: hex.EncodeToString(a.Challenge), Payload: fingerprint(a.Payload),
+		Octets: len(a.Payload)}
 	if a.Scheme.Model == profile.ModelEvidence {
 		c.Format = FormatName(a.Scheme.Format)
 	}
@@ -246,7 +250,8 @@ func attestationClaim(a *handshake.AttestationState) AttestationClaim {
 
 // MakeVerdictClaim writes a Verdict as claims have it.
 func MakeVerdictClaim(v *negotiation.Verdict) *VerdictClaim {
-	c := &VerdictClaim{Accepted: v.Failure == "", Failure: string(v.Failure), Reason: v.Reason, Status: v.Status, Checks: v.Checks}
+	c := &VerdictClaim{Accepted: v.Failure == "", Failure: string(v.Failure), Reason: v.Reason, Status: v.Status,
+		Checks: v.Checks}
 	if !v.ValidUntil.IsZero() {
 		c.ValidUntil = v.ValidUntil.UTC().Format(time.RFC3339)
 	}

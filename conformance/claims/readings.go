@@ -28,7 +28,8 @@ func nameReadings(p *profile.Profile, a *handshake.AttestationState, in binder.I
 
 // PeerReadings names the readings under which a challenge comes out that a peer's
 // payload carries, of this profile first.
-func PeerReadings(p *profile.Profile, attester attls.Role, m profile.Model, k profile.CredentialKind, in binder.Inputs, carried []byte) []profile.Match {
+func PeerReadings(p *profile.Profile, attester attls.Role, m profile.Model, k profile.CredentialKind, in binder.Inputs,
+	carried []byte) []profile.Match {
 	return p.FindReadingsThat(attester, m, k, in, func(challenge []byte, fit profile.ChallengeFit) bool {
 		placed, err := attestation.PlaceChallenge(challenge, min(len(carried), maxNonce), maxNonce, fit)
 		return bytes.Equal(challenge, carried) || err == nil && bytes.Equal(placed, carried)
@@ -57,8 +58,10 @@ var (
 // TakeBinderInputs asks a handshake for everything that the profile's binder, or
 // that of an embedded profile, can ask for under any reading.
 func TakeBinderInputs(p *profile.Profile, in binder.Inputs) *BinderInputs {
-	b := &BinderInputs{HashName: in.Hash(), Secrets: map[string]string{}, Transcripts: map[string]string{}, Keys: map[string]string{},
-		Certificates: map[string]string{}, Nonces: map[string]string{}, Contexts: map[string]string{}, Sizes: map[string]int{}}
+	b := &BinderInputs{HashName: in.Hash(), Secrets: map[string]string{}, Transcripts: map[string]string{},
+		Keys:         map[string]string{},
+		Certificates: map[string]string{}, Nonces: map[string]string{}, Contexts: map[string]string{},
+		Sizes: map[string]int{}}
 	t := &inputTaker{in, b}
 	for _, attester := range attls.Roles() {
 		if p.Binder.Program != nil {

@@ -82,9 +82,11 @@ func (d *dissector) clientConfig(c *handshake.Config, hello extensions.List) {
 			c.CipherSuites = append(c.CipherSuites, suite)
 		}
 	}
-	c.Groups = slices.DeleteFunc(uint16s[attls.NamedGroup](hello, attls.ExtSupportedGroups, extensions.ParseSupportedGroups), unknownGroup)
+	c.Groups = slices.DeleteFunc(uint16s[attls.NamedGroup](hello, attls.ExtSupportedGroups,
+		extensions.ParseSupportedGroups), unknownGroup)
 	c.KeyShares = slices.DeleteFunc(shared(hello), func(g attls.NamedGroup) bool { return !slices.Contains(c.Groups, g) })
-	c.SignatureSchemes = uint16s[attls.SignatureScheme](hello, attls.ExtSignatureAlgorithms, extensions.ParseSignatureAlgorithms)
+	c.SignatureSchemes = uint16s[attls.SignatureScheme](hello, attls.ExtSignatureAlgorithms,
+		extensions.ParseSignatureAlgorithms)
 	if x, ok := hello.Find(attls.ExtServerName); ok {
 		name, _ := extensions.ParseServerName(x.Body)
 		c.ServerName = string(name)
@@ -149,7 +151,8 @@ func (d *dissector) serverConfig(c *handshake.Config) {
 	}
 	if f.request != nil {
 		c.ClientAuthentication = handshake.OptionalClientCertificate
-		c.SignatureSchemes = uint16s[attls.SignatureScheme](f.request.Extensions, attls.ExtSignatureAlgorithms, extensions.ParseSignatureAlgorithms)
+		c.SignatureSchemes = uint16s[attls.SignatureScheme](f.request.Extensions, attls.ExtSignatureAlgorithms,
+			extensions.ParseSignatureAlgorithms)
 	}
 	if f.encrypted == nil {
 		return
@@ -256,7 +259,8 @@ func (d *dissector) general(list []attls.CertificateType, n attls.CertificateTyp
 	return append(list, n)
 }
 
-func uint16s[T ~uint16](l extensions.List, t attls.ExtensionType, read func([]byte) (extensions.Uint16s, *attls.Error)) (list []T) {
+func uint16s[T ~uint16](l extensions.List, t attls.ExtensionType,
+	read func([]byte) (extensions.Uint16s, *attls.Error)) (list []T) {
 	x, ok := l.Find(t)
 	if !ok {
 		return nil

@@ -83,7 +83,8 @@ type Finding struct {
 // Dissect reads a connection under a profile, which may be nil.
 func Dissect(c *capture.Connection, keys capture.KeyLog, p *profile.Profile) *Dissection {
 	items, failure := c.Open(keys)
-	d := &dissector{p: p, c: c, items: items, out: &Dissection{Client: c.Client.String(), Server: c.Server.String(), Lost: c.Lost,
+	d := &dissector{p: p, c: c, items: items, out: &Dissection{
+		Client: c.Client.String(), Server: c.Server.String(), Lost: c.Lost,
 		Attestation: []Attestation{}, Findings: []Finding{}}}
 	if len(c.Pieces) > 0 {
 		d.out.Began = c.Pieces[0].Time
@@ -107,7 +108,8 @@ func Dissect(c *capture.Connection, keys capture.KeyLog, p *profile.Profile) *Di
 		d.note("The capture misses octets of the connection.")
 	}
 	if c.Preamble > 0 {
-		d.note("Before the ClientHello, %d octets of another protocol went through the connection; they are not shown.", c.Preamble)
+		d.note("Before the ClientHello, %d octets of another protocol went through the connection; they are not shown.",
+			c.Preamble)
 	}
 	d.judge()
 	return d.out
@@ -221,7 +223,9 @@ func (s *Search) Fitting(c *capture.Connection, keys capture.KeyLog) []string {
 		return nil
 	}
 	items, _ := c.Open(keys)
-	if !slices.ContainsFunc(items, func(i capture.Item) bool { return i.Type == attls.ContentTypeHandshake && !i.Sealed }) {
+	if !slices.ContainsFunc(items, func(i capture.Item) bool {
+		return i.Type == attls.ContentTypeHandshake && !i.Sealed
+	}) {
 		return nil
 	}
 	if s.profiles == nil {

@@ -146,7 +146,8 @@ func (d *dissector) carried(sender attls.Role) {
 	for i := range ct.Entries {
 		for k := range ct.Entries[i].Extensions {
 			x := &ct.Entries[i].Extensions[k]
-			if _, ok := d.p.Extension(x.Type); ok && d.p.Decode(attls.KindCertificate, sender, x.Type, x.Body, f) == nil && f.Payload != nil {
+			if _, ok := d.p.Extension(x.Type); ok && d.p.Decode(attls.KindCertificate, sender, x.Type, x.Body, f) == nil &&
+				f.Payload != nil {
 				d.seen.payload[sender] = f.Payload
 				return
 			}

@@ -208,7 +208,8 @@ func (s *shadow) answer(w *handshake.Wait) handshake.Answer {
 	switch w.Kind {
 	case handshake.WaitNonce:
 		for i := range s.d.p.Slots {
-			if s.d.p.Slots[i].Attester == w.Nonce.Attester && s.d.p.Slots[i].Nonce.Message == w.Due && f.fields.Nonces[i] != nil {
+			if s.d.p.Slots[i].Attester == w.Nonce.Attester && s.d.p.Slots[i].Nonce.Message == w.Due &&
+				f.fields.Nonces[i] != nil {
 				return handshake.Answer{Nonce: f.fields.Nonces[i]}
 			}
 		}

@@ -52,7 +52,8 @@ func helloOf(f *flight) *offered {
 	}
 	o.extensions = f.hello.Extensions
 	for i := 0; i+1 < len(f.hello.CipherSuites); i += 2 {
-		o.suites = append(o.suites, attls.CipherSuite(f.hello.CipherSuites[i])<<8|attls.CipherSuite(f.hello.CipherSuites[i+1]))
+		o.suites = append(o.suites, attls.CipherSuite(f.hello.CipherSuites[i])<<8|attls.CipherSuite(
+			f.hello.CipherSuites[i+1]))
 	}
 	o.groups = uint16s[attls.NamedGroup](o.extensions, attls.ExtSupportedGroups, extensions.ParseSupportedGroups)
 	if _, ok := o.extensions.Find(attls.ExtSupportedVersions); ok {
@@ -89,12 +90,14 @@ func (d *dissector) beyond(h *offered, item *capture.Item) string {
 		}
 		return d.beyondCertificate(item.Sender)
 	case attls.KindCertificateVerify:
-		if v := parse[message.CertificateVerify](m); v != nil && !implementedScheme(v.Scheme) && slices.Contains(d.acceptedSchemes(item.Sender.Peer()), v.Scheme) {
+		if v := parse[message.CertificateVerify](m); v != nil && !implementedScheme(v.Scheme) &&
+			slices.Contains(d.acceptedSchemes(item.Sender.Peer()), v.Scheme) {
 			return fmt.Sprintf("the signature scheme %v is not implemented here", v.Scheme)
 		}
 	case attls.KindUnknown:
 		if name := d.unknownExtension(h.extensions); name != "" {
-			return fmt.Sprintf("a message of type %d may belong to the extension %s, which is not implemented here", m.Type, name)
+			return fmt.Sprintf("a message of type %d may belong to the extension %s, which is not implemented here",
+				m.Type, name)
 		}
 	}
 	return ""
@@ -119,7 +122,8 @@ func (d *dissector) beyondServerHello(h *offered, m *message.Raw) string {
 		}
 	}
 	if _, ok := h.extensions.Find(attls.ExtEncryptedClientHello); ok && d.seen.encrypted == nil {
-		return "the client offered Encrypted Client Hello, and the server may have answered the inner ClientHello, which cannot be read"
+		return "the client offered Encrypted Client Hello, and the server may have answered the inner ClientHello, which " +
+			"cannot be read"
 	}
 	return d.unknownAnswer(h, sh.Extensions, m.Kind)
 }
@@ -132,9 +136,12 @@ func (d *dissector) downgrade(m *message.Raw) {
 	if sh == nil || len(sh.Random) != 32 {
 		return
 	}
-	if tail := sh.Random[24:]; bytes.Equal(tail, message.DowngradeTLS12[:]) || bytes.Equal(tail, message.DowngradeTLS11[:]) {
-		d.note("ServerHello.random ends as that of a server which knows TLS 1.3 and was not offered it, and the client did offer it. " +
-			"Such a client must end the connection with illegal_parameter (RFC 8446 section 4.1.3).")
+	if tail := sh.Random[24:]; bytes.Equal(tail, message.DowngradeTLS12[:]) ||
+		bytes.Equal(tail, message.DowngradeTLS11[:]) {
+		d.note(
+			"ServerHello.random ends as that of a server which knows TLS 1.3 and was not offered it, and the client did " +
+				"offer it. " +
+				"Such a client must end the connection with illegal_parameter (RFC 8446 section 4.1.3).")
 	}
 }
 

@@ -61,21 +61,36 @@ var cryptoTLSTried = history{"1.26", "1.26.8"}
 
 var cryptoTLSDeviations = cryptoTLSTried.all(
 	takes("extensions that it does not know or did not ask for are ignored in every message (RFC 8446 4.2)",
-		"hello-unknown", "hello-elsewhere", "retry-unknown", "answer-unknown", "answer-unsolicited", "elsewhere", "certificate-unsolicited", "client-certificate-unsolicited",
-		"grease-returned-server-hello", "grease-returned-hello-retry-request", "grease-returned-encrypted-extensions", "grease-returned-certificate"),
+		"hello-unknown", "hello-elsewhere", "retry-unknown", "answer-unknown", "answer-unsolicited", "elsewhere",
+		"certificate-unsolicited", "client-certificate-unsolicited",
+		"grease-returned-server-hello", "grease-returned-hello-retry-request", "grease-returned-encrypted-extensions",
+		"grease-returned-certificate"),
 	takes("the body of post_handshake_auth is not looked at (RFC 8446 4.2.6)", "filled-post-handshake-auth"),
 	takes("it does not look for an extension that appears twice in CertificateRequest (RFC 8446 4.2)", "request-twice"),
-	takes("pre_shared_key without psk_key_exchange_modes is passed over where sessions are turned off (RFC 8446 4.2.9)", "psk-without-modes"),
-	breaksOff("a session id of more than 32 octets is echoed, and it is the client that gives up (RFC 8446 4.1.2)", "long-session-id"),
-	takes("a ClientHello without key_share is answered as one with an empty list of shares (RFC 8446 9.2)", "no-key-share"),
-	takes("a protected change_cipher_spec is dropped like an unprotected one, not answered with unexpected_message (RFC 8446 5)", bySender("protected-ccs")...),
+	takes("pre_shared_key without psk_key_exchange_modes is passed over where sessions are turned off (RFC 8446 4.2.9)",
+		"psk-without-modes"),
+	breaksOff("a session id of more than 32 octets is echoed, and it is the client that gives up (RFC 8446 4.1.2)",
+		"long-session-id"),
+	takes("a ClientHello without key_share is answered as one with an empty list of shares (RFC 8446 9.2)",
+		"no-key-share"),
+	takes(
+		"a protected change_cipher_spec is dropped like an unprotected one, not answered with unexpected_message (RFC "+
+			"8446 5)", bySender("protected-ccs")...),
 	answers(attls.AlertDecodeError, "what it finds while it parses a message or a record is decode_error, whatever it is",
 		append(bySender("ccs-value", "key-update-value"), "psk-not-last", "request-after")...),
-	answers(attls.AlertHandshakeFailure, "what is missing in a hello is a thing without anything in common, handshake_failure", "no-groups", "no-suites", "request-without-algorithms"),
-	answers(attls.AlertProtocolVersion, "a version that was not offered is protocol_version, not illegal_parameter (RFC 8446 4.2.1)", "version"),
-	answers(attls.AlertIllegalParameter, "a pre-shared key that was not offered is illegal_parameter, not unsupported_extension (RFC 8446 4.2)", "key-not-offered"),
-	answers(attls.AlertUnsupportedExtension, "early_data, which it has for QUIC alone, is refused instead of skipped (RFC 8446 4.2.10)", "early-data-rejected"),
-	breaksOff("a first record that is not a handshake record is taken for another protocol, and it closes without an alert", append(bySender("unknown-type"), "ccs-first")...),
+	answers(attls.AlertHandshakeFailure,
+		"what is missing in a hello is a thing without anything in common, handshake_failure", "no-groups", "no-suites",
+		"request-without-algorithms"),
+	answers(attls.AlertProtocolVersion,
+		"a version that was not offered is protocol_version, not illegal_parameter (RFC 8446 4.2.1)", "version"),
+	answers(attls.AlertIllegalParameter,
+		"a pre-shared key that was not offered is illegal_parameter, not unsupported_extension (RFC 8446 4.2)",
+		"key-not-offered"),
+	answers(attls.AlertUnsupportedExtension,
+		"early_data, which it has for QUIC alone, is refused instead of skipped (RFC 8446 4.2.10)", "early-data-rejected"),
+	breaksOff(
+		"a first record that is not a handshake record is taken for another protocol, and it closes without an alert",
+		append(bySender("unknown-type"), "ccs-first")...),
 )
 
 // Start implements Peer.
@@ -161,7 +176,8 @@ func cryptoTLSConfig(t *Task) (*tls.Config, error) {
 		return nil, err
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS13, ServerName: serverName, RootCAs: x509.NewCertPool(),
-		Certificates: []tls.Certificate{cert}, SessionTicketsDisabled: t.Scenario.Resumption == "", ClientSessionCache: &oneSession{}}
+		Certificates: []tls.Certificate{cert}, SessionTicketsDisabled: t.Scenario.Resumption == "",
+		ClientSessionCache: &oneSession{}}
 	if t.Scenario.Resumption == scenario.ResumeRefused {
 		c.UnwrapSession = func([]byte, tls.ConnectionState) (*tls.SessionState, error) { return nil, nil }
 	}
@@ -212,7 +228,8 @@ func exchangeCryptoTLS(nc net.Conn, config *tls.Config, t *Task) claims.Claims {
 		claimed.PSKMode = attls.PSKWithDHE.String()
 	}
 	if len(s.PeerCertificates) > 0 {
-		claimed.PeerKey, claimed.PeerType = keyName(s.PeerCertificates[0].RawSubjectPublicKeyInfo), attls.CertificateX509.String()
+		claimed.PeerKey, claimed.PeerType = keyName(s.PeerCertificates[0].RawSubjectPublicKeyInfo),
+			attls.CertificateX509.String()
 	}
 	if shown && !s.DidResume {
 		claimed.OwnKey, claimed.OwnType = keyName(own.Leaf.RawSubjectPublicKeyInfo), attls.CertificateX509.String()

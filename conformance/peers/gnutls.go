@@ -66,9 +66,10 @@ func (g GnuTLS) Start(ctx context.Context, t *Task) (Process, error) {
 		return console.Start(ctx, []string{"SSLKEYLOGFILE=" + t.keyLog()}, path, append(args, more...)...)
 	}
 	if t.Role == attls.RoleServer {
-		p, address, err := console.StartServer(ctx, `listening on IPv4 .*\.\.\.done`, `bind\(\) failed`, func(port string) (*console.Program, error) {
-			return run(g.Server, "--port", port)
-		})
+		p, address, err := console.StartServer(ctx, `listening on IPv4 .*\.\.\.done`, `bind\(\) failed`,
+			func(port string) (*console.Program, error) {
+				return run(g.Server, "--port", port)
+			})
 		if err != nil {
 			return nil, err
 		}
@@ -87,7 +88,8 @@ func (g GnuTLS) Start(ctx context.Context, t *Task) (Process, error) {
 
 func (g GnuTLS) arguments(t *Task) []string {
 	s := &t.Scenario
-	args := []string{"--debug", gnutlsLevel, "--priority", gnutlsPriority(t), "--keymatexport", claims.ExporterLabel, "--keymatexportsize", strconv.Itoa(claims.ExporterSize)}
+	args := []string{"--debug", gnutlsLevel, "--priority", gnutlsPriority(t), "--keymatexport", claims.ExporterLabel,
+		"--keymatexportsize", strconv.Itoa(claims.ExporterSize)}
 	if s.ALPN != "" {
 		args = append(args, "--alpn", s.ALPN)
 	}
@@ -104,7 +106,8 @@ func (g GnuTLS) arguments(t *Task) []string {
 		return append(args, "--echo", "--require-client-cert")
 	case t.Role == attls.RoleClient:
 		// Two shares would spare a HelloRetryRequest.
-		return append(args, "--print-cert", "--single-key-share", "--sni-hostname", serverName, "--verify-hostname", serverName)
+		return append(args, "--print-cert", "--single-key-share", "--sni-hostname", serverName,
+			"--verify-hostname", serverName)
 	case s.ClientCertificate:
 		return append(args, "--echo", "--require-client-cert", "--verify-client-cert")
 	}
@@ -139,8 +142,9 @@ func gnutlsCipher(suite string) string {
 }
 
 var (
-	gnutlsEcho   = regexp.MustCompile(`received cmd: ` + asked.String())
-	gnutlsClosed = regexp.MustCompile(`Close notify - was received(?s:.*)Epoch #\d+ freed`) // it has answered, and freed the session
+	gnutlsEcho = regexp.MustCompile(`received cmd: ` + asked.String())
+	// it has answered, and freed the session
+	gnutlsClosed = regexp.MustCompile(`Close notify - was received(?s:.*)Epoch #\d+ freed`)
 	gnutlsOver   = regexp.MustCompile(gnutlsEcho.String() + `|(?m:^(Error(?: in handshake)?: .*)$)(?s:.*)Epoch #\d+ freed`)
 )
 

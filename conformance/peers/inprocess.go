@@ -46,7 +46,8 @@ func (InProcess) Limit(s *scenario.Scenario, _ attls.Role) string {
 // ticketed reports whether servers send tickets under a profile, and clients keep
 // them.
 func ticketed(p *profile.Profile) bool {
-	return negotiation.AllowTickets(p) && negotiation.KeepTickets(p) && !slices.Contains(p.Quirks.NeverSend, attls.KindNewSessionTicket)
+	return negotiation.AllowTickets(p) && negotiation.KeepTickets(p) &&
+		!slices.Contains(p.Quirks.NeverSend, attls.KindNewSessionTicket)
 }
 
 // Start implements Peer.

@@ -65,7 +65,8 @@ func (m MbedTLS) Identify(ctx context.Context) (version, where string, err error
 var (
 	mbedTLSProfiles = []string{"", "early-attestation-06", "tls-attestation-07", "mbedtls-poc"}
 	mbedTLSGroups   = []string{"", "x25519", "secp256r1", "secp384r1", "secp521r1", "x448"}
-	mbedTLSSuites   = []string{"", "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_CCM_SHA256", "TLS_AES_128_CCM_8_SHA256"}
+	mbedTLSSuites   = []string{"", "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256",
+		"TLS_AES_128_CCM_SHA256", "TLS_AES_128_CCM_8_SHA256"}
 )
 
 // Limit implements Peer.
@@ -80,7 +81,8 @@ func (MbedTLS) Limit(s *scenario.Scenario, r attls.Role) string {
 	case len(s.Readings) > 0:
 		return "our mbedTLS peer has the default readings only"
 	case s.Fail == "two-choices" && s.Profile == "tls-attestation-07":
-		return "our peer offers one model at a time, so that a second choice is unsupported_extension before it is two choices"
+		return "our peer offers one model at a time, so that a second choice is unsupported_extension before it is two " +
+			"choices"
 	case s.Resumption != "" && s.Profile == "mbedtls-poc":
 		return "mbedtls-poc has no tickets and therefore no resumption"
 	case s.Cookie && r == attls.RoleServer:
@@ -115,46 +117,93 @@ var mbedTLSTried = history{"3.6.6", "3.6.7"}
 
 // mbedTLSDeviations were found in mbedTLS 3.6.6 and read in its source.
 var mbedTLSDeviations = slices.Concat(mbedTLSTried.seen("3.6.6", "3.6.6",
-	breaksOff("octets behind a message that must end its record end the connection without an alert (RFC 8446 5.1): mbedtls_ssl_read_record returns the error, and nothing behind it sends one", bySender("boundary-hello", "boundary-finished")...),
-	takes("the check of the group in HelloRetryRequest is satisfied by any group in its list that is another one, so that it takes one that it did not offer (RFC 8446 4.2.8)", "retry-group-not-offered"),
+	breaksOff(
+		"octets behind a message that must end its record end the connection without an alert (RFC 8446 5.1): "+
+			"mbedtls_ssl_read_record returns the error, and nothing behind it sends one",
+		bySender("boundary-hello", "boundary-finished")...),
+	takes(
+		"the check of the group in HelloRetryRequest is satisfied by any group in its list that is another one, so that "+
+			"it takes one that it did not offer (RFC 8446 4.2.8)", "retry-group-not-offered"),
 ), mbedTLSTried.all(
-	answers(attls.AlertIllegalParameter, "an extension that it does not know is illegal_parameter in every message, not unsupported_extension (RFC 8446 4.2): the mask of what a message may hold is asked before what was offered",
+	answers(attls.AlertIllegalParameter,
+		"an extension that it does not know is illegal_parameter in every message, not unsupported_extension (RFC 8446 "+
+			"4.2): the mask of what a message may hold is asked before what was offered",
 		"code-point", "hello-unknown", "retry-unknown", "answer-unknown",
-		"grease-returned-server-hello", "grease-returned-hello-retry-request", "grease-returned-encrypted-extensions", "grease-returned-certificate"),
-	takes("bodies that must be empty are not looked at (RFC 6066 3, RFC 8446 4.2.6, 4.2.10)", "filled-post-handshake-auth", "filled-early-data", "filled-server-name"),
-	takes("with a pre-shared key and no (EC)DHE, either of supported_groups and key_share may be without the other (RFC 8446 9.2)", "psk-groups-without-share", "psk-share-without-groups"),
+		"grease-returned-server-hello", "grease-returned-hello-retry-request", "grease-returned-encrypted-extensions",
+		"grease-returned-certificate"),
+	takes("bodies that must be empty are not looked at (RFC 6066 3, RFC 8446 4.2.6, 4.2.10)", "filled-post-handshake-auth",
+		"filled-early-data", "filled-server-name"),
+	takes(
+		"with a pre-shared key and no (EC)DHE, either of supported_groups and key_share may be without the other (RFC "+
+			"8446 9.2)", "psk-groups-without-share", "psk-share-without-groups"),
 	breaksOff("a message of more than 16 KB does not fit its buffer, and it closes without an alert", "huge"),
 	deviation{[]string{"missing", "client-certificate-empty"}, func(s *scenario.Scenario) bool {
 		return s.Profile == "" || s.Credential == claims.CredentialAttestation && s.Attester == scenario.AttestClient
-	}, Deviant{Alert: noCertificate, Does: "an empty Certificate of a client is answered with no_certificate (41), which TLS 1.3 does not have, not certificate_required"}},
-	answers(noCertificate, "an empty Certificate of a server is answered with no_certificate (41), which TLS 1.3 does not have, not decode_error", "certificate-empty"),
+	}, Deviant{Alert: noCertificate,
+		Does: "an empty Certificate of a client is answered with no_certificate (41), which TLS 1.3 does not have, not " +
+			"certificate_required"}},
+	answers(noCertificate,
+		"an empty Certificate of a server is answered with no_certificate (41), which TLS 1.3 does not have, not "+
+			"decode_error", "certificate-empty"),
 
-	breaksOff("an error of the record layer ends the connection without an alert: mbedtls_ssl_read_record returns it, and nothing behind it sends one but for a failed MAC",
-		slices.Concat(bySender("overflow-plain", "overflow", "empty-handshake", "empty-alert", "inner-type", "no-inner-type", "ccs-value", "unknown-type"))...),
-	breaksOff("the header of a handshake message must be in one record, and otherwise the connection ends without an alert (RFC 8446 5.1)", bySender("splinters")...),
-	takes("a protected change_cipher_spec is dropped like an unprotected one, not answered with unexpected_message (RFC 8446 5)", bySender("protected-ccs")...),
-	takes("a change_cipher_spec before ClientHello is dropped, not answered with unexpected_message (RFC 8446 5)", "ccs-first"),
-	breaksOff("a message that is not due after the handshake, KeyUpdate among them, ends the connection without an alert", append(bySender("key-update-value", "message-late"), "ticket-of-client", "request-after")...),
-	breaksOff("between its Finished and the client's, a server's alert is protected with the handshake keys, and the client cannot read it (RFC 8446 appendix A.2)", "bad-mac-client", "untrusted-client"),
+	breaksOff(
+		"an error of the record layer ends the connection without an alert: mbedtls_ssl_read_record returns it, and "+
+			"nothing behind it sends one but for a failed MAC",
+		slices.Concat(bySender("overflow-plain", "overflow", "empty-handshake", "empty-alert", "inner-type", "no-inner-type",
+			"ccs-value", "unknown-type"))...),
+	breaksOff(
+		"the header of a handshake message must be in one record, and otherwise the connection ends without an alert (RFC "+
+			"8446 5.1)", bySender("splinters")...),
+	takes(
+		"a protected change_cipher_spec is dropped like an unprotected one, not answered with unexpected_message (RFC "+
+			"8446 5)", bySender("protected-ccs")...),
+	takes("a change_cipher_spec before ClientHello is dropped, not answered with unexpected_message (RFC 8446 5)",
+		"ccs-first"),
+	breaksOff("a message that is not due after the handshake, KeyUpdate among them, ends the connection without an alert",
+		append(bySender("key-update-value", "message-late"), "ticket-of-client", "request-after")...),
+	breaksOff(
+		"between its Finished and the client's, a server's alert is protected with the handshake keys, and the client "+
+			"cannot read it (RFC 8446 appendix A.2)", "bad-mac-client", "untrusted-client"),
 
-	breaksOff("a server that is built without 0-RTT does not skip early data (RFC 8446 4.2.10), and its alert, which is protected with the handshake keys, cannot be read", "early-data-rejected", "early-data-beyond"),
-	takes("it does not look for an extension that appears twice, and the last one counts (RFC 8446 4.2)", "twice-client-hello", "twice-server-hello", "twice-encrypted-extensions", "request-twice"),
-	takes("it does not look for octets behind the last field of this message (RFC 8446 6.2)", "trailing-server-hello", "trailing-certificate-verify", "trailing-client-certificate-verify"),
-	breaksOff("it passes over octets behind the last field of ClientHello and leaves them out of the transcript, so that the keys of both ends differ (RFC 8446 6.2)", "trailing-client-hello"),
+	breaksOff(
+		"a server that is built without 0-RTT does not skip early data (RFC 8446 4.2.10), and its alert, which is "+
+			"protected with the handshake keys, cannot be read", "early-data-rejected", "early-data-beyond"),
+	takes("it does not look for an extension that appears twice, and the last one counts (RFC 8446 4.2)",
+		"twice-client-hello", "twice-server-hello", "twice-encrypted-extensions", "request-twice"),
+	takes("it does not look for octets behind the last field of this message (RFC 8446 6.2)", "trailing-server-hello",
+		"trailing-certificate-verify", "trailing-client-certificate-verify"),
+	breaksOff(
+		"it passes over octets behind the last field of ClientHello and leaves them out of the transcript, so that the "+
+			"keys of both ends differ (RFC 8446 6.2)", "trailing-client-hello"),
 	takes("a list of supported_groups may be empty; the share decides (RFC 8446 4.2.7)", "empty-groups"),
-	answers(attls.AlertHandshakeFailure, "an empty list is one without anything in common, handshake_failure, not decode_error (RFC 8446 6.2)", "no-suites", "empty-schemes"),
-	breaksOff("the error of a share that cannot be used is returned without an alert, where illegal_parameter is due (RFC 8446 4.2.8.2, 7.4.2)", "share-short", "share-zero", "share-off-curve"),
+	answers(attls.AlertHandshakeFailure,
+		"an empty list is one without anything in common, handshake_failure, not decode_error (RFC 8446 6.2)", "no-suites",
+		"empty-schemes"),
+	breaksOff(
+		"the error of a share that cannot be used is returned without an alert, where illegal_parameter is due (RFC 8446 "+
+			"4.2.8.2, 7.4.2)", "share-short", "share-zero", "share-off-curve"),
 	breaksOff("where no group is in common it closes without an alert (RFC 8446 4.1.1)", "no-common-group"),
 	breaksOff("a session id of more than 32 octets is refused without an alert (RFC 8446 6.2)", "long-session-id"),
-	answers(attls.AlertDecryptError, "a scheme in CertificateVerify that was not offered is answered as a signature that does not verify, decrypt_error (RFC 8446 4.4.3)", bySender("signature-legacy")...),
-	answers(attls.AlertIllegalParameter, "a ServerHello of an older version is illegal_parameter, not protocol_version", "version-old"),
-	answers(attls.AlertHandshakeFailure, "a share of another group than its own is handshake_failure, not illegal_parameter (RFC 8446 4.2.8)", "group-not-offered", "group-without-share", "retry-group-changed"),
-	takes("a HelloRetryRequest that changes nothing is followed by the same ClientHello once more (RFC 8446 4.1.4)", "retry-unchanged"),
-	answers(attls.AlertUnsupportedExtension, "a cookie in HelloRetryRequest is refused as an extension that was not offered, although RFC 8446 4.2 excepts it", "cookie"),
+	answers(attls.AlertDecryptError,
+		"a scheme in CertificateVerify that was not offered is answered as a signature that does not verify, "+
+			"decrypt_error (RFC 8446 4.4.3)", bySender("signature-legacy")...),
+	answers(attls.AlertIllegalParameter, "a ServerHello of an older version is illegal_parameter, not protocol_version",
+		"version-old"),
+	answers(attls.AlertHandshakeFailure,
+		"a share of another group than its own is handshake_failure, not illegal_parameter (RFC 8446 4.2.8)",
+		"group-not-offered", "group-without-share", "retry-group-changed"),
+	takes("a HelloRetryRequest that changes nothing is followed by the same ClientHello once more (RFC 8446 4.1.4)",
+		"retry-unchanged"),
+	answers(attls.AlertUnsupportedExtension,
+		"a cookie in HelloRetryRequest is refused as an extension that was not offered, although RFC 8446 4.2 excepts it",
+		"cookie"),
 	breaksOff("a protocol that was not offered is refused without an alert (RFC 7301 3.1)", "protocol-not-offered"),
 	takes("of several protocols in the answer, the first counts (RFC 7301 3.1)", "two-protocols"),
-	answers(attls.AlertDecodeError, "CertificateRequest without signature_algorithms is decode_error, not missing_extension (RFC 8446 4.3.2)", "request-without-algorithms"),
-	takes("a context in the CertificateRequest of the handshake is taken and sent back (RFC 8446 4.3.2)", "request-context"),
+	answers(attls.AlertDecodeError,
+		"CertificateRequest without signature_algorithms is decode_error, not missing_extension (RFC 8446 4.3.2)",
+		"request-without-algorithms"),
+	takes("a context in the CertificateRequest of the handshake is taken and sent back (RFC 8446 4.3.2)",
+		"request-context"),
 ))
 
 // Start implements Peer.
@@ -178,7 +227,8 @@ func (m MbedTLS) Start(ctx context.Context, t *Task) (Process, error) {
 		if t.Scenario.ClientCertificate {
 			args = append(args, "--ask-certificate")
 		}
-		return start(ctx, t.connections(), m.Path, append(args, "--server", "--connections", strconv.Itoa(t.connections()))...)
+		return start(ctx, t.connections(), m.Path, append(args, "--server", "--connections",
+			strconv.Itoa(t.connections()))...)
 	}
 	host, port, err := net.SplitHostPort(t.Address)
 	if err != nil {

@@ -49,7 +49,8 @@ func (m MbedTLSPrograms) Missing() string {
 	if m.Directory == "" {
 		return "conformance/mbedtls/programs.sh has not built ssl_client2 and ssl_server2"
 	}
-	return or(missingProgram(m.program(attls.RoleClient), "ssl_client2"), missingProgram(m.program(attls.RoleServer), "ssl_server2"))
+	return or(missingProgram(m.program(attls.RoleClient), "ssl_client2"),
+		missingProgram(m.program(attls.RoleServer), "ssl_server2"))
 }
 
 func (m MbedTLSPrograms) program(r attls.Role) string {
@@ -94,9 +95,10 @@ func (m MbedTLSPrograms) Start(ctx context.Context, t *Task) (Process, error) {
 		return console.Start(ctx, nil, m.program(t.Role), append(args, "server_addr="+host, "server_port="+port)...)
 	}
 	if t.Role == attls.RoleServer {
-		p, address, err := console.StartServer(ctx, mbedTLSWaits.String(), `mbedtls_net_bind returned`, func(port string) (*console.Program, error) {
-			return run("127.0.0.1", port)
-		})
+		p, address, err := console.StartServer(ctx, mbedTLSWaits.String(), `mbedtls_net_bind returned`,
+			func(port string) (*console.Program, error) {
+				return run("127.0.0.1", port)
+			})
 		if err != nil {
 			return nil, err
 		}
@@ -119,7 +121,8 @@ const mbedTLSDumps = "debug_level=4"
 
 func (m MbedTLSPrograms) arguments(t *Task) []string {
 	s := &t.Scenario
-	args := []string{mbedTLSDumps, "force_version=tls13", "tickets=0", "ca_file=" + t.authority(), "crt_file=" + t.certificate(), "key_file=" + t.key(),
+	args := []string{mbedTLSDumps, "force_version=tls13", "tickets=0", "ca_file=" + t.authority(),
+		"crt_file=" + t.certificate(), "key_file=" + t.key(),
 		"exp_label=" + claims.ExporterLabel, "exp_len=" + strconv.Itoa(claims.ExporterSize)}
 	switch {
 	case t.Role == attls.RoleClient:
@@ -225,7 +228,8 @@ func readMbedTLS(c *claims.Claims, role attls.Role, printed string) error {
 			suite = name
 		}
 	}
-	return errors.Join(settle("suite", &c.Suite, suite), settle("application protocol", &c.ALPN, said(printed, mbedTLSALPN)))
+	return errors.Join(settle("suite", &c.Suite, suite),
+		settle("application protocol", &c.ALPN, said(printed, mbedTLSALPN)))
 }
 
 // mbedTLSDump heads the octets of a record, which follow in lines of sixteen;

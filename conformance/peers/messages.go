@@ -132,7 +132,8 @@ func (s *shown) encryptedExtensions(body []byte) {
 			s.alpn = string(name)
 		}
 	}
-	for role, t := range map[attls.Role]attls.ExtensionType{attls.RoleClient: attls.ExtClientCertificateType, attls.RoleServer: attls.ExtServerCertificateType} {
+	for role, t := range map[attls.Role]attls.ExtensionType{attls.RoleClient: attls.ExtClientCertificateType,
+		attls.RoleServer: attls.ExtServerCertificateType} {
 		if b, ok := m.Extensions.Get(t); ok {
 			if kind, err := extensions.ParseCertificateType(b); err == nil {
 				s.ends[role].kind = kind

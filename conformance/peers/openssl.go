@@ -183,9 +183,11 @@ func (o *OpenSSL) arguments(t *Task, messages string) ([]string, error) {
 		}
 	}
 	args = append(append(args, trust...), "-tls1_3", "-cert", t.certificate(), "-key", t.key(), "-keylogfile", t.keyLog(),
-		"-msg", "-msgfile", messages, "-keymatexport", claims.ExporterLabel, "-keymatexportlen", strconv.Itoa(claims.ExporterSize))
+		"-msg", "-msgfile", messages, "-keymatexport", claims.ExporterLabel, "-keymatexportlen",
+		strconv.Itoa(claims.ExporterSize))
 	if _, number := o.version(); number >= opensslCompression {
-		args = append(args, "-no_tx_cert_comp", "-no_rx_cert_comp") // so that we can read the Certificate messages that it shows
+		// so that we can read the Certificate messages that it shows
+		args = append(args, "-no_tx_cert_comp", "-no_rx_cert_comp")
 	}
 	if s.Suite != "" {
 		args = append(args, "-ciphersuites", s.Suite)
@@ -227,7 +229,8 @@ func opensslTrust(t *Task) ([]string, error) {
 	if block == nil {
 		return nil, fmt.Errorf("%s holds no key", t.peerKey())
 	}
-	return append(args, "-verify_return_error", "-dane_tlsa_domain", serverName, "-dane_tlsa_rrdata", "3 1 1 "+keyName(block.Bytes)), nil
+	return append(args, "-verify_return_error", "-dane_tlsa_domain", serverName, "-dane_tlsa_rrdata",
+		"3 1 1 "+keyName(block.Bytes)), nil
 }
 
 // What openssl says in words, a server and a client with different ones.
@@ -258,7 +261,8 @@ func readOpenSSL(c *claims.Claims, role attls.Role, printed, messages string) er
 	if group == "prime256v1" { // as X9.62 calls it
 		group = attls.GroupSecp256r1.String()
 	}
-	return errors.Join(settle("suite", &c.Suite, said(printed, opensslSuite)), settle("application protocol", &c.ALPN, said(printed, opensslALPN)),
+	return errors.Join(settle("suite", &c.Suite, said(printed, opensslSuite)),
+		settle("application protocol", &c.ALPN, said(printed, opensslALPN)),
 		settle("group", &c.Group, group))
 }
 

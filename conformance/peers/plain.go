@@ -17,7 +17,8 @@ func with(names ...string) [][2]string {
 // plainSuites and plainGroups are those of plain TLS. Without a suite both ends
 // choose.
 var (
-	plainSuites = []string{"", attls.TLS_AES_128_GCM_SHA256.String(), attls.TLS_AES_256_GCM_SHA384.String(), attls.TLS_CHACHA20_POLY1305_SHA256.String(),
+	plainSuites = []string{"", attls.TLS_AES_128_GCM_SHA256.String(), attls.TLS_AES_256_GCM_SHA384.String(),
+		attls.TLS_CHACHA20_POLY1305_SHA256.String(),
 		attls.TLS_AES_128_CCM_SHA256.String(), attls.TLS_AES_128_CCM_8_SHA256.String()}
 	plainGroups = append([]string{"x25519", "secp256r1", "secp384r1", "secp521r1"}, hybrids...)
 )
@@ -32,8 +33,10 @@ func (p plainPoint) values() []int {
 }
 
 func (p plainPoint) on(o *Options) Case {
-	return Case{o.Plain[p.pair][0], o.Plain[p.pair][1], scenario.Scenario{Attester: scenario.AttestNone, Suite: plainSuites[p.suite],
-		Group: plainGroups[p.group], HelloRetry: p.retry == 1, ClientCertificate: p.certificate == 1, Resumption: o.Resumptions[p.resumption]}}
+	return Case{o.Plain[p.pair][0], o.Plain[p.pair][1], scenario.Scenario{
+		Attester: scenario.AttestNone, Suite: plainSuites[p.suite],
+		Group: plainGroups[p.group], HelloRetry: p.retry == 1, ClientCertificate: p.certificate == 1,
+		Resumption: o.Resumptions[p.resumption]}}
 }
 
 // plain are the cases of plain TLS: of what each pair of stacks can do, all or a

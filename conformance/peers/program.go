@@ -42,7 +42,8 @@ type program struct {
 // it listens. A client serves none.
 func start(ctx context.Context, serves int, name string, args ...string) (*program, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	p := &program{cmd: exec.CommandContext(ctx, name, args...), cancel: cancel, ready: make(chan struct{}), ended: make(chan struct{}), due: max(serves, 1)}
+	p := &program{cmd: exec.CommandContext(ctx, name, args...), cancel: cancel, ready: make(chan struct{}),
+		ended: make(chan struct{}), due: max(serves, 1)}
 	p.stdout.grown = make(chan struct{}, 1)
 	p.cmd.WaitDelay = time.Second
 	p.cmd.Stdout = &p.stdout
@@ -179,7 +180,8 @@ func (l *limited) String() string {
 // common are the flags that our command and our mbedTLS peer share.
 func common(t *Task) []string {
 	s := &t.Scenario
-	args := append([]string{"--json", "--key", t.key(), "--keylog", t.keyLog(), "--profile", or(s.Profile, "none")}, t.credentialFlags()...)
+	args := append([]string{"--json", "--key", t.key(), "--keylog", t.keyLog(), "--profile", or(s.Profile, "none")},
+		t.credentialFlags()...)
 	if s.Profile != "" {
 		args = append(args, "--attester", string(s.Attester), "--model", s.Model, "--credential", s.Credential)
 		if s.Attester.Has(t.Role.Peer()) {
@@ -287,7 +289,8 @@ func (c Command) Start(ctx context.Context, t *Task) (Process, error) {
 		if t.Scenario.ClientCertificate {
 			args = append(args, "--verify", "require")
 		}
-		return start(ctx, t.connections(), c.Path, append([]string{"server", "--port", "0", "--echo", "--max-connections", strconv.Itoa(t.connections())}, args...)...)
+		return start(ctx, t.connections(), c.Path,
+			append([]string{"server", "--port", "0", "--echo", "--max-connections", strconv.Itoa(t.connections())}, args...)...)
 	}
 	if g := groups(&t.Scenario, t.Role); g != nil && t.Scenario.HelloRetry {
 		args = append(args, "--key-shares", g[0]) // whatever group a session had

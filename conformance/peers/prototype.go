@@ -34,7 +34,8 @@ type Prototype struct {
 // init" writes it); what is empty comes from the environment: ATTLS_POC_CLIENT,
 // ATTLS_POC_SERVER and ATTLS_POC_VERIFIER.
 func NewPrototype(client, server, verifier string) (Prototype, error) {
-	p := Prototype{Client: absolute(or(client, os.Getenv("ATTLS_POC_CLIENT"))), Server: absolute(or(server, os.Getenv("ATTLS_POC_SERVER")))}
+	p := Prototype{Client: absolute(or(client, os.Getenv("ATTLS_POC_CLIENT"))),
+		Server: absolute(or(server, os.Getenv("ATTLS_POC_SERVER")))}
 	var err error
 	for _, program := range []struct{ path, flag, own, other string }{
 		{p.Client, "--poc-client", "ssl_client2", "ssl_server2"}, {p.Server, "--poc-server", "ssl_server2", "ssl_client2"},
@@ -154,7 +155,8 @@ func (p Prototype) Start(ctx context.Context, t *Task) (Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	program, err := p.run(ctx, t, p.Client, "client_att_type=eat", "server_name="+serverName, "server_addr="+host, "server_port="+port)
+	program, err := p.run(ctx, t, p.Client, "client_att_type=eat", "server_name="+serverName, "server_addr="+host,
+		"server_port="+port)
 	if err != nil {
 		return nil, err
 	}
@@ -190,9 +192,10 @@ func (p Prototype) startServer(ctx context.Context, t *Task) (Process, error) {
 			verifier.stop()
 		}
 	}
-	program, address, err := console.StartServer(ctx, mbedTLSWaits.String(), "mbedtls_net_bind returned", func(port string) (*console.Program, error) {
-		return p.run(ctx, t, p.Server, append(args, "server_port="+port)...)
-	})
+	program, address, err := console.StartServer(ctx, mbedTLSWaits.String(), "mbedtls_net_bind returned",
+		func(port string) (*console.Program, error) {
+			return p.run(ctx, t, p.Server, append(args, "server_port="+port)...)
+		})
 	if err != nil {
 		verifier.stop()
 		return nil, err

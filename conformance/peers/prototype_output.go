@@ -178,7 +178,8 @@ func (o *prototypeOutput) attestation() []claims.AttestationClaim {
 		return []claims.AttestationClaim{}
 	}
 	nonce, payload := hex.EncodeToString(o.choice[element+nonceLength:]), sha256.Sum256(o.evidence)
-	a := claims.AttestationClaim{Attester: attls.RoleClient.String(), Slot: "evidence_proposal", Model: claims.ModelEvidence,
+	a := claims.AttestationClaim{Attester: attls.RoleClient.String(), Slot: "evidence_proposal",
+		Model:      claims.ModelEvidence,
 		Credential: claims.CredentialAttestation, Scheme: hex.EncodeToString(o.choice[:element]),
 		Format: claims.FormatName(attestation.PrototypeFormat), Nonce: nonce, Challenge: nonce,
 		Payload: hex.EncodeToString(payload[:]), Octets: len(o.evidence)}

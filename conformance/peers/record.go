@@ -113,7 +113,9 @@ func (r *recording) dissect() error {
 		r.result.Ladder, r.result.Findings = d.Ladder, append(r.result.Findings, d.Findings...)
 	}
 	if r.result.Scenario.Payload > 0 { // opaque, as the scenario wants it
-		r.result.Findings = slices.DeleteFunc(r.result.Findings, func(f dissect.Finding) bool { return f.Failure == string(attls.FailMalformedCMW) })
+		r.result.Findings = slices.DeleteFunc(r.result.Findings, func(f dissect.Finding) bool {
+			return f.Failure == string(attls.FailMalformedCMW)
+		})
 	}
 	return nil
 }

@@ -28,7 +28,9 @@ func parseRelease(text string) (r release, ok bool) {
 		r[i], _ = strconv.Atoi(m[i+1]) // at most six digits, or none
 	}
 	switch word := m[4]; {
-	case slices.ContainsFunc([]string{"alpha", "beta", "rc", "pre", "dev"}, func(p string) bool { return strings.HasPrefix(word, p) }):
+	case slices.ContainsFunc([]string{"alpha", "beta", "rc", "pre", "dev"}, func(p string) bool {
+		return strings.HasPrefix(word, p)
+	}):
 		r[3] = -1
 	case len(word) == 1:
 		r[3] = int(word[0])
@@ -132,7 +134,8 @@ func (v *versions) of(ctx context.Context, p Peer) string {
 // these ways, in some of its releases. version is what the stack says it is. right is
 // whether the case ended as it has to, and shows whether the claims show a deviation. ok
 // is false where nothing that is known fits, and why says what comes nearest.
-func judgeDeviations(stack, version string, list []Deviant, right bool, shows func(*Deviant) bool) (status, why string, ok bool) {
+func judgeDeviations(stack, version string, list []Deviant, right bool,
+	shows func(*Deviant) bool) (status, why string, ok bool) {
 	name := cmp.Or(version, stack+" of an unknown version")
 	for i := range list {
 		d := &list[i]

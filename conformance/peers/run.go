@@ -130,7 +130,8 @@ func Run(ctx context.Context, c Case, peers map[string]Peer, settings Settings) 
 // expected deviation that does not occur is a failure in the releases that are known to
 // deviate, so that a change is noticed either way. In others it passes with a reason,
 // which says what these do.
-func verdict(c *Case, peers map[string]Peer, ends []claims.Claims, err error, version func(Peer) string) (status, reason string) {
+func verdict(c *Case, peers map[string]Peer, ends []claims.Claims, err error,
+	version func(Peer) string) (status, reason string) {
 	if b := bounded(c, peers); b != nil && len(ends) > 0 {
 		return b.verdict(c, version(peers[c.Stack(b.role)]), ends, err)
 	}
@@ -138,7 +139,9 @@ func verdict(c *Case, peers map[string]Peer, ends []claims.Claims, err error, ve
 	if role, list := deviant(c, peers); len(list) > 0 && len(ends) > 0 {
 		p := peers[c.Stack(role)]
 		var ok bool
-		status, why, ok = judgeDeviations(p.Name(), version(p), list, err == nil, func(d *Deviant) bool { return d.shows(&ends[role], &ends[role.Peer()]) })
+		status, why, ok = judgeDeviations(p.Name(), version(p), list, err == nil, func(d *Deviant) bool {
+			return d.shows(&ends[role], &ends[role.Peer()])
+		})
 		if ok {
 			return status, why
 		}
@@ -175,7 +178,8 @@ var roles = [...]attls.Role{attls.RoleClient, attls.RoleServer}
 // connect makes the connections of a case and collects the claims of each,
 // indexed by role.
 func connect(ctx context.Context, r *Result, peers map[string]Peer, settings Settings) ([][2]claims.Claims, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, settings.timeout(), fmt.Errorf("the case took longer than %v", settings.timeout()))
+	ctx, cancel := context.WithTimeoutCause(ctx, settings.timeout(),
+		fmt.Errorf("the case took longer than %v", settings.timeout()))
 	defer cancel()
 	directory, err := os.MkdirTemp("", "attls-conform-")
 	if err != nil {
@@ -197,7 +201,8 @@ func connect(ctx context.Context, r *Result, peers map[string]Peer, settings Set
 }
 
 // converse makes the connections of a case, one after another.
-func converse(ctx context.Context, r *Result, peers map[string]Peer, task *Task, recording *recording) (list [][2]claims.Claims, err error) {
+func converse(ctx context.Context, r *Result, peers map[string]Peer, task *Task,
+	recording *recording) (list [][2]claims.Claims, err error) {
 	serving, t := *task, *task
 	serving.Role, t.Role = attls.RoleServer, attls.RoleClient
 	server, err := peers[r.Server].Start(ctx, &serving)
@@ -325,7 +330,9 @@ var (
 	claimPeerType   = claim{"peer_certificate_type", func(c *claims.Claims) string { return c.PeerType }}
 	claimOwnType    = claim{"own_certificate_type", func(c *claims.Claims) string { return c.OwnType }}
 	claimSent       = claim{"data_sent", func(c *claims.Claims) string { return strconv.FormatInt(c.DataSent, 10) }}
-	claimReceived   = claim{"data_received", func(c *claims.Claims) string { return strconv.FormatInt(c.DataReceived, 10) }}
+	claimReceived   = claim{"data_received", func(c *claims.Claims) string {
+		return strconv.FormatInt(c.DataReceived, 10)
+	}}
 )
 
 var comparisons = []comparison{
@@ -339,7 +346,9 @@ var comparisons = []comparison{
 		due:  func(s *scenario.Scenario) bool { return s.Resumption != "" }},
 	{what: "HelloRetryRequest", client: claimRetry, server: claimRetry,
 		want: func(s *scenario.Scenario) string { return strconv.FormatBool(s.HelloRetry || s.Cookie) }},
-	{what: "application protocol", client: claimALPN, server: claimALPN, want: func(s *scenario.Scenario) string { return s.ALPN },
+	{what: "application protocol", client: claimALPN, server: claimALPN, want: func(s *scenario.Scenario) string {
+		return s.ALPN
+	},
 		due: func(s *scenario.Scenario) bool { return s.ALPN != "" }},
 	{what: "transcript hash", client: claimTranscript, server: claimTranscript, due: attested},
 	{what: "exported value", client: claimExporter, server: claimExporter},
@@ -347,8 +356,10 @@ var comparisons = []comparison{
 	{what: "key of the client", client: claimOwnKey, server: claimPeerKey, due: clientAuthenticates},
 	{what: "signature of the server", client: claimPeerScheme, server: claimOwnScheme, due: serverAuthenticates},
 	{what: "signature of the client", client: claimOwnScheme, server: claimPeerScheme, due: clientAuthenticates},
-	{what: "type of the server's certificate", client: claimPeerType, server: claimOwnType, want: rawType, due: serverAuthenticates},
-	{what: "type of the client's certificate", client: claimOwnType, server: claimPeerType, want: rawTypeOfClient, due: clientAuthenticates},
+	{what: "type of the server's certificate", client: claimPeerType, server: claimOwnType, want: rawType,
+		due: serverAuthenticates},
+	{what: "type of the client's certificate", client: claimOwnType, server: claimPeerType, want: rawTypeOfClient,
+		due: clientAuthenticates},
 	{what: "data to the server", client: claimSent, server: claimReceived},
 	{what: "data to the client", client: claimReceived, server: claimSent},
 }

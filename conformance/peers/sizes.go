@@ -68,9 +68,11 @@ func (b *bound) verdict(c *Case, version string, ends []claims.Claims, err error
 	where := b.Releases.standing(version)
 	switch {
 	case err == nil && where == within:
-		return Failed, fmt.Sprintf("%d octets passed, which %s is known to refuse: %s", c.Scenario.Payload, or(version, stack), b.Does)
+		return Failed, fmt.Sprintf("%d octets passed, which %s is known to refuse: %s", c.Scenario.Payload,
+			or(version, stack), b.Does)
 	case err == nil:
-		return Passed, fmt.Sprintf("%s takes %d octets, unlike %s: %s", or(version, stack), c.Scenario.Payload, b.Releases.String(), b.Does)
+		return Passed, fmt.Sprintf("%s takes %d octets, unlike %s: %s", or(version, stack), c.Scenario.Payload,
+			b.Releases.String(), b.Does)
 	case ends[b.role].Error == nil || !b.shows(&ends[b.role], &ends[b.role.Peer()]):
 		return Failed, "it did not fail as it is known to (" + b.Does + "): " + err.Error()
 	case where != within && where != untried:
@@ -108,7 +110,8 @@ func (InProcess) Bound(s *scenario.Scenario, r attls.Role) *Bound {
 	case sends(s, r) && s.Credential == claims.CredentialX509 && s.Payload > extensionRoom:
 		return internal("an extension holds 2^16-1 octets (RFC 8446 4.2)")
 	case !sends(s, r) && s.Payload > ownMessageLimit:
-		return &Bound{Deviant{Does: "a handshake message may have 128 KB unless the application sets another limit", Alert: attls.AlertIllegalParameter}, false}
+		return &Bound{Deviant{Does: "a handshake message may have 128 KB unless the application sets another limit",
+			Alert: attls.AlertIllegalParameter}, false}
 	}
 	return nil
 }
@@ -119,9 +122,13 @@ func (MbedTLS) Bound(s *scenario.Scenario, r attls.Role) *Bound {
 	all := Releases{mbedTLSTried[0], mbedTLSTried[len(mbedTLSTried)-1], mbedTLSTried}
 	switch {
 	case sends(s, r) && s.Payload >= largest:
-		return &Bound{Deviant{Does: "a handshake message is written into one buffer of 16 KB", Alert: attls.AlertInternalError, Releases: all}, false}
+		return &Bound{Deviant{Does: "a handshake message is written into one buffer of 16 KB",
+			Alert: attls.AlertInternalError, Releases: all}, false}
 	case !sends(s, r) && (s.Payload > largest || s.Payload == largest && s.Credential == claims.CredentialX509):
-		return &Bound{Deviant{Does: "a handshake message is read into one buffer of 16 KB, and one that does not fit ends the connection without an alert", None: true, Releases: all}, false}
+		return &Bound{
+			Deviant{
+				Does: "a handshake message is read into one buffer of 16 KB, and one that does not fit ends the connection " +
+					"without an alert", None: true, Releases: all}, false}
 	}
 	return nil
 }

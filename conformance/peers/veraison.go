@@ -71,7 +71,8 @@ const (
 )
 
 // veraisonTypes are the media types of a CMW that the service takes.
-var veraisonTypes = []string{"application/cmw", "application/vnd.veraison.cmw", "application/cmw+cbor", "application/vnd.veraison.cmw+cbor"}
+var veraisonTypes = []string{"application/cmw", "application/vnd.veraison.cmw", "application/cmw+cbor",
+	"application/vnd.veraison.cmw+cbor"}
 
 // startVeraison starts the service at a port of its own. The Verifier must have a
 // P-256 key for its results. They lie as the fault of a name wants them, if one is
@@ -115,7 +116,8 @@ func (s *veraison) discovery(w http.ResponseWriter, _ *http.Request) {
 	half := len(point) / 2
 	reply(w, http.StatusOK, typeDiscovery, map[string]any{
 		"ear-verification-key": map[string]string{"kty": "EC", "crv": "P-256", "alg": "ES256",
-			"x": base64.RawURLEncoding.EncodeToString(point[1 : 1+half]), "y": base64.RawURLEncoding.EncodeToString(point[1+half:])},
+			"x": base64.RawURLEncoding.EncodeToString(point[1 : 1+half]),
+			"y": base64.RawURLEncoding.EncodeToString(point[1+half:])},
 		"media-types":   veraisonTypes,
 		"version":       s.verifier.Build,
 		"service-state": "READY",
@@ -136,7 +138,8 @@ func (s *veraison) newSession(w http.ResponseWriter, r *http.Request) {
 	for i := range nonce {
 		nonce[i] = byte(i)
 	}
-	session := &veraisonSession{Nonce: nonce, Expiry: time.Now().Add(veraisonSessionLife).UTC(), Accept: veraisonTypes, Status: "waiting"}
+	session := &veraisonSession{Nonce: nonce, Expiry: time.Now().Add(veraisonSessionLife).UTC(), Accept: veraisonTypes,
+		Status: "waiting"}
 	s.mu.Lock()
 	id := strconv.Itoa(len(s.sessions) + 1)
 	s.sessions[id] = session
@@ -160,9 +163,11 @@ func (s *veraison) evidence(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, err)
 		return
 	}
-	result, err := s.appraise(r.Context(), &negotiation.AppraisalRequest{Profile: prototypeProfile, Attester: attls.RoleClient,
-		Scheme: negotiation.Scheme{Model: profile.ModelEvidence, Credential: profile.KindAlone, Format: attestation.PrototypeFormat},
-		Match:  profile.MatchIgnore, CMW: cmw, Challenge: session.Nonce})
+	result, err := s.appraise(r.Context(), &negotiation.AppraisalRequest{
+		Profile: prototypeProfile, Attester: attls.RoleClient,
+		Scheme: negotiation.Scheme{Model: profile.ModelEvidence, Credential: profile.KindAlone,
+			Format: attestation.PrototypeFormat},
+		Match: profile.MatchIgnore, CMW: cmw, Challenge: session.Nonce})
 	if err != nil {
 		problem(w, http.StatusInternalServerError, err)
 		return
@@ -214,5 +219,6 @@ func reply(w http.ResponseWriter, status int, mediaType string, body any) {
 }
 
 func problem(w http.ResponseWriter, status int, err error) {
-	reply(w, status, typeProblem, map[string]any{"title": http.StatusText(status), "status": status, "detail": err.Error()})
+	reply(w, status, typeProblem, map[string]any{"title": http.StatusText(status), "status": status,
+		"detail": err.Error()})
 }

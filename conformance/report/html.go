@@ -27,7 +27,8 @@ var files embed.FS
 
 // page is the template without what indents it, which would be a third of a page.
 var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
-	"seconds": seconds, "outcomeName": outcomeName, "reasonName": reasonName, "noteName": noteName, "rowName": rowName, "percent": percent, "sizeName": SizeName,
+	"seconds": seconds, "outcomeName": outcomeName, "reasonName": reasonName, "noteName": noteName, "rowName": rowName,
+	"percent": percent, "sizeName": SizeName,
 }).Parse(indentation.ReplaceAllString(text("page.html"), "\n")))
 
 var indentation = regexp.MustCompile(`\n\s+`)
@@ -46,7 +47,8 @@ func text(name string) string {
 // 2000 octets; lists of a run end after 500 elements.
 func (r *Report) WriteHTML(w io.Writer) error {
 	short, shortened := r.bounded()
-	return page.Execute(gate.New(w), view{Report: short, shortened: shortened, CSS: template.CSS(text("page.css")), JS: template.JS(text("page.js"))})
+	return page.Execute(gate.New(w), view{Report: short, shortened: shortened, CSS: template.CSS(text("page.css")),
+		JS: template.JS(text("page.js"))})
 }
 
 // view is what the template reads.
@@ -188,7 +190,8 @@ func (v view) Groups() (list []group) {
 
 // rowName says what a number of rows is.
 func rowName(o Outcome) string {
-	return map[Outcome]string{Passed: "held", Deviation: "with deviations", Failed: "failed", Limit: "beyond a peer", Skipped: "skipped"}[o]
+	return map[Outcome]string{Passed: "held", Deviation: "with deviations", Failed: "failed", Limit: "beyond a peer",
+		Skipped: "skipped"}[o]
 }
 
 // Must says what has to follow a fault.
@@ -249,7 +252,8 @@ func (s shown) What() string {
 	if c.Attester == "" || c.Attester == scenario.AttestNone {
 		return "nobody attests"
 	}
-	who := map[scenario.Attesters]string{scenario.AttestClient: "client attests", scenario.AttestServer: "server attests", scenario.AttestBoth: "both attest"}[c.Attester]
+	who := map[scenario.Attesters]string{scenario.AttestClient: "client attests", scenario.AttestServer: "server attests",
+		scenario.AttestBoth: "both attest"}[c.Attester]
 	what := map[string]string{claims.ModelEvidence: "Evidence", claims.ModelResults: "Results"}[c.Model]
 	how := map[string]string{claims.CredentialX509: "with X.509", claims.CredentialAttestation: "alone"}[c.Credential]
 	return strings.TrimSpace(who + ", " + what + " " + how)
@@ -262,8 +266,11 @@ func (s shown) Tags() (tags []string) {
 		on   bool
 		text string
 	}{
-		{c.Suite != "", strings.TrimPrefix(c.Suite, "TLS_")}, {c.Group != "", c.Group}, {c.HelloRetry, "HelloRetryRequest"}, {c.Cookie, "cookie"},
-		{c.ALPN != "", "ALPN " + c.ALPN}, {c.Resumption != "", "resumption " + string(c.Resumption)}, {c.Fragment > 0, fmt.Sprintf("fragment %d", c.Fragment)}, {c.Split > 0, fmt.Sprintf("split %d", c.Split)}, {c.Fail != "", "fault: " + c.Fail}, {c.Tolerate != "", "to be taken: " + c.Tolerate},
+		{c.Suite != "", strings.TrimPrefix(c.Suite, "TLS_")}, {c.Group != "", c.Group}, {c.HelloRetry, "HelloRetryRequest"},
+		{c.Cookie, "cookie"},
+		{c.ALPN != "", "ALPN " + c.ALPN}, {c.Resumption != "", "resumption " + string(c.Resumption)},
+		{c.Fragment > 0, fmt.Sprintf("fragment %d", c.Fragment)}, {c.Split > 0, fmt.Sprintf("split %d", c.Split)},
+		{c.Fail != "", "fault: " + c.Fail}, {c.Tolerate != "", "to be taken: " + c.Tolerate},
 	} {
 		if t.on {
 			tags = append(tags, t.text)

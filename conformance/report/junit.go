@@ -64,7 +64,8 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 	}
 	for i := range r.Runs {
 		run := &r.Runs[i]
-		c := junitCase{Class: run.Client + ">" + run.Server, Name: run.Scenario.String(), Seconds: junitSeconds(run.Seconds), Rows: junitRequirements(run.Requirements)}
+		c := junitCase{Class: run.Client + ">" + run.Server, Name: run.Scenario.String(), Seconds: junitSeconds(run.Seconds),
+			Rows: junitRequirements(run.Requirements)}
 		switch run.Outcome {
 		case Passed, Deviation:
 			c.Output = run.Reason

@@ -38,7 +38,9 @@ func Merge(list ...*Report) (*Report, error) {
 		}
 		all.take(r)
 	}
-	slices.SortFunc(all.Runs, func(a, b Run) int { return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(all.Runs, func(a, b Run) int {
+		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.ID, b.ID))
+	})
 	slices.SortFunc(all.Shards, func(a, b Shard) int { return cmp.Compare(a.Index, b.Index) })
 	return &all, nil
 }
@@ -76,7 +78,9 @@ func sameGrid(a, b *Report) error {
 	case !maps.Equal(a.Grid.Options, b.Grid.Options):
 		return fmt.Errorf("%s were made with different options: %s and %s", which, a.Grid.flags(), b.Grid.flags())
 	case a.Grid.Digest != b.Grid.Digest:
-		return fmt.Errorf("%s are parts of different lists of cases, one of %d and one of %d: some depend on which stacks are there", which, a.Grid.Cases, b.Grid.Cases)
+		return fmt.Errorf(
+			"%s are parts of different lists of cases, one of %d and one of %d: some depend on which stacks are there", which,
+			a.Grid.Cases, b.Grid.Cases)
 	}
 	if len(a.Shards) > 0 && len(b.Shards) > 0 && a.Shards[0].Count != b.Shards[0].Count {
 		return fmt.Errorf("%s are shards of different divisions: %s and %s", which, a.Shards[0], b.Shards[0])

@@ -97,7 +97,8 @@ func (r *Report) Sizes() *Sizes {
 // row is that of a run.
 func (s *Sizes) row(run *Run) *SizeRow {
 	c := &run.Scenario
-	want := SizeRow{Sender: run.Server, Receiver: run.Client, Profile: c.Profile, Credential: c.Credential, Attester: string(c.Attester)}
+	want := SizeRow{Sender: run.Server, Receiver: run.Client, Profile: c.Profile, Credential: c.Credential,
+		Attester: string(c.Attester)}
 	if c.Attester.Has(attls.RoleClient) {
 		want.Sender, want.Receiver = run.Client, run.Server
 	}

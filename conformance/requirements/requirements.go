@@ -58,7 +58,8 @@ type Reading struct {
 	Options []string `json:"readings"`
 	Default string   `json:"default"`
 	Why     string   `json:"why"`
-	Cases   []string `json:"cases,omitempty"` // a peer under another reading of the binder, and what only another reading makes room for
+	// a peer under another reading of the binder, and what only another reading makes room for
+	Cases []string `json:"cases,omitempty"`
 }
 
 // is reports whether id names the ambiguity: as it is written, one of several

@@ -101,7 +101,8 @@ func runSide(s Scenario, random [2]handshake.Random, options []Option) (*sideRun
 		return nil, err
 	}
 	_ = p.Run() // its error is in the claims
-	side := &sideRun{steps: trace.Ladder(in.Traces[attls.RoleClient], in.Traces[attls.RoleServer]), secrets: in.Traces[attls.RoleClient].Secrets()}
+	side := &sideRun{steps: trace.Ladder(in.Traces[attls.RoleClient], in.Traces[attls.RoleServer]),
+		secrets: in.Traces[attls.RoleClient].Secrets()}
 	configs := [2]*handshake.Config{attls.RoleClient: in.Options.Client, attls.RoleServer: in.Options.Server}
 	for _, role := range attls.Roles() {
 		o := claims.Outcome{Err: p.Engine(role).Err()}

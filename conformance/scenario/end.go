@@ -56,7 +56,8 @@ func (t Provocation) Message(d handshake.Direction, m *message.Raw, p *handshake
 // Record implements handshake.Tap; padding counts as a change.
 func (t Provocation) Record(d handshake.Direction, r *record.Raw, p *record.Plan) {
 	t.Tap.Record(d, r, p)
-	*t.Done = *t.Done || p.Drop || len(p.Before)+len(p.After) > 0 || p.Padding > 0 || p.Replace != nil && !bytes.Equal(p.Replace, r.Payload)
+	*t.Done = *t.Done || p.Drop || len(p.Before)+len(p.After) > 0 || p.Padding > 0 ||
+		p.Replace != nil && !bytes.Equal(p.Replace, r.Payload)
 }
 
 // Derived implements handshake.Tap.
@@ -86,7 +87,8 @@ func NewEnd(s Scenario, role attls.Role, root Root, options ...Option) (*End, er
 	if s.Resumption != "" {
 		set.resumption(s.Resumption)
 	}
-	return &End{Scenario: s, Role: role, Profile: set.Profile, Injected: injected, Config: set.Ends[role].Config, set: set}, nil
+	return &End{Scenario: s, Role: role, Profile: set.Profile, Injected: injected, Config: set.Ends[role].Config,
+		set: set}, nil
 }
 
 // Resume lets a client bring back a session.

@@ -69,7 +69,8 @@ func Explain(s Scenario, c *claims.Claims, peer []byte) (*Explanation, error) {
 	return e, nil
 }
 
-func explainAttester(p *profile.Profile, s Scenario, c *claims.Claims, a *claims.AttestationClaim, peer []byte) (*AttesterExplained, error) {
+func explainAttester(p *profile.Profile, s Scenario, c *claims.Claims, a *claims.AttestationClaim,
+	peer []byte) (*AttesterExplained, error) {
 	role := attls.RoleServer
 	if a.Attester == attls.RoleClient.String() {
 		role = attls.RoleClient
@@ -91,7 +92,8 @@ func explainAttester(p *profile.Profile, s Scenario, c *claims.Claims, a *claims
 		if name := p.Binder.Challenge[model][kind]; name != "" {
 			out.Challenge = tree(name)
 		}
-		out.Claims, out.HandOver, out.Exporters = map[string]*claims.BinderNode{}, map[string]*claims.BinderNode{}, map[string]*claims.BinderNode{}
+		out.Claims, out.HandOver, out.Exporters = map[string]*claims.BinderNode{}, map[string]*claims.BinderNode{},
+			map[string]*claims.BinderNode{}
 		for _, x := range p.Binder.Claims {
 			out.Claims[x.Name] = tree(x.Expr)
 		}
@@ -116,7 +118,8 @@ func explainAttester(p *profile.Profile, s Scenario, c *claims.Claims, a *claims
 }
 
 // otherReadings computes the challenge under each reading that is not in force.
-func otherReadings(p *profile.Profile, s Scenario, own *AttesterExplained, role attls.Role, m profile.Model, k profile.CredentialKind, in *claims.BinderInputs) ([]OtherReading, error) {
+func otherReadings(p *profile.Profile, s Scenario, own *AttesterExplained, role attls.Role, m profile.Model,
+	k profile.CredentialKind, in *claims.BinderInputs) ([]OtherReading, error) {
 	var list []OtherReading
 	value := ""
 	if own.Challenge != nil {

@@ -25,5 +25,6 @@ type Finder func(p *profile.Profile, s Scenario, name string) (Injection, error)
 
 // noFinder is the Finder of who was given none.
 func noFinder(_ *profile.Profile, _ Scenario, name string) (Injection, error) {
-	return nil, fmt.Errorf("the scenario names %q, and this run knows no table to look it up in: see the option Find", name)
+	return nil, fmt.Errorf("the scenario names %q, and this run knows no table to look it up in: see the option Find",
+		name)
 }

@@ -24,7 +24,8 @@ func NewInProcess(s Scenario, random [2]handshake.Random, options ...Option) (*I
 	if err != nil {
 		return nil, err
 	}
-	in := &InProcess{Injected: injected, Options: pair.Options{Send: [2][]byte{[]byte(Request), []byte(response)}, KeepWire: true}}
+	in := &InProcess{Injected: injected, Options: pair.Options{Send: [2][]byte{[]byte(Request), []byte(response)},
+		KeepWire: true}}
 	for _, role := range attls.Roles() {
 		answerer, err := set.answerer(role, &tape{})
 		if err != nil {

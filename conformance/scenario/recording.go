@@ -134,7 +134,8 @@ type tape struct {
 func playback(answers []RecordedAnswer) *tape { return &tape{answers: answers, complete: true} }
 
 // around is the Answerer's hook.
-func (t *tape) around(ctx context.Context, w *handshake.Wait, next handshake.AnswerFunc) (handshake.Answer, *attls.Error) {
+func (t *tape) around(ctx context.Context, w *handshake.Wait,
+	next handshake.AnswerFunc) (handshake.Answer, *attls.Error) {
 	if r := t.find(w); r != nil {
 		return r.give()
 	}
@@ -187,7 +188,8 @@ func (r *RecordedAnswer) give() (handshake.Answer, *attls.Error) {
 }
 
 func takeDown(w *handshake.Wait, a handshake.Answer, err *attls.Error) RecordedAnswer {
-	r := RecordedAnswer{Wait: uint64(w.ID), Kind: w.Kind.String(), Nonce: hex.EncodeToString(a.Nonce), Signature: hex.EncodeToString(a.Signature)}
+	r := RecordedAnswer{Wait: uint64(w.ID), Kind: w.Kind.String(), Nonce: hex.EncodeToString(a.Nonce),
+		Signature: hex.EncodeToString(a.Signature)}
 	if c := a.Credential; c != nil {
 		for _, der := range c.Chain {
 			r.Chain = append(r.Chain, hex.EncodeToString(der))
@@ -198,7 +200,8 @@ func takeDown(w *handshake.Wait, a handshake.Answer, err *attls.Error) RecordedA
 		r.CMW, r.SPKI = hex.EncodeToString(e.CMW), hex.EncodeToString(e.SPKI)
 	}
 	if v := a.Verdict; v != nil {
-		r.Verdict = &recordedVerdict{string(v.Failure), v.Reason, v.Status, hex.EncodeToString(v.SPKI), v.ValidUntil, v.Checks, a.Time}
+		r.Verdict = &recordedVerdict{string(v.Failure), v.Reason, v.Status, hex.EncodeToString(v.SPKI), v.ValidUntil,
+			v.Checks, a.Time}
 	}
 	if a.Conditional {
 		r.Conditional = true
@@ -233,7 +236,8 @@ func (r *RecordedAnswer) answer() (handshake.Answer, error) {
 		a.Evidence = &negotiation.Evidence{CMW: h.octets(r.CMW), SPKI: h.octets(r.SPKI)}
 	}
 	if v := r.Verdict; v != nil {
-		a.Verdict = &negotiation.Verdict{Failure: attls.Failure(v.Failure), Reason: v.Reason, Status: v.Status, SPKI: h.octets(v.SPKI),
+		a.Verdict = &negotiation.Verdict{Failure: attls.Failure(v.Failure), Reason: v.Reason, Status: v.Status,
+			SPKI:       h.octets(v.SPKI),
 			ValidUntil: v.ValidUntil, Checks: v.Checks}
 		if a.Time = v.At; v.At.IsZero() && !v.ValidUntil.IsZero() {
 			a.Time = v.ValidUntil.Add(-1) // of an older recording: the verdict counted then
@@ -286,7 +290,8 @@ type Difference struct {
 }
 
 func (d *Difference) Error() string {
-	return fmt.Sprintf("the %s's octets differ from octet %d on: recorded %s, sent now %s", d.Sender, d.Offset, orNothing(d.Want), orNothing(d.Got))
+	return fmt.Sprintf("the %s's octets differ from octet %d on: recorded %s, sent now %s", d.Sender, d.Offset,
+		orNothing(d.Want), orNothing(d.Got))
 }
 
 func orNothing(s string) string {

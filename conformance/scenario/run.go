@@ -100,7 +100,8 @@ func (r *Result) Agree() error {
 		return errors.New("the ends disagree on suite, group or HelloRetryRequest")
 	}
 	if want := len(r.Scenario.Attester.Roles()); len(client.Attestation) != want || len(server.Attestation) != want {
-		return fmt.Errorf("the client claims %d attesters and the server %d; there are %d", len(client.Attestation), len(server.Attestation), want)
+		return fmt.Errorf("the client claims %d attesters and the server %d; there are %d", len(client.Attestation),
+			len(server.Attestation), want)
 	}
 	for i := range client.Attestation {
 		a, b := client.Attestation[i], server.Attestation[i]
@@ -476,7 +477,8 @@ func (s *Setup) answerer(role attls.Role, t *tape) (*handshake.Answerer, error) 
 	if end.Distrust {
 		roots = x509.NewCertPool()
 	}
-	a := &handshake.Answerer{ServerSessions: end.Servers, ClientSessions: end.Clients, Trust: handshake.Trust{Roots: roots, AcceptAttested: true}, Time: s.env.Clock, Attester: end.Attester, Appraiser: end.Appraiser,
+	a := &handshake.Answerer{ServerSessions: end.Servers, ClientSessions: end.Clients, Trust: handshake.Trust{
+		Roots: roots, AcceptAttested: true}, Time: s.env.Clock, Attester: end.Attester, Appraiser: end.Appraiser,
 		Credentials: []*handshake.Credential{credential}, Around: t.around,
 		Sequential: !s.Scenario.Concurrent}
 	if s.Scenario.RawPublicKeys {
@@ -554,7 +556,8 @@ func LogSecrets(w io.Writer, clientRandom []byte, secrets []trace.Secret) {
 
 // MakeBinder writes down an expression that was explained for an attester.
 func MakeBinder(attester attls.Role, name string, v *binder.Value) *Binder {
-	return &Binder{Attester: attester.String(), Name: name, Value: hex.EncodeToString(v.Octets), Tree: claims.MakeBinderNode(v)}
+	return &Binder{Attester: attester.String(), Name: name, Value: hex.EncodeToString(v.Octets),
+		Tree: claims.MakeBinderNode(v)}
 }
 
 // binders evaluates the challenges of both attesters, at the client.

@@ -205,7 +205,8 @@ type Combination struct {
 // LeavesOpen reports whether a combination agrees with what the scenario says of
 // attester, model and credential.
 func (s *Scenario) LeavesOpen(c Combination) bool {
-	return (s.Attester == "" || s.Attester == c.Attester) && (s.Model == "" || s.Model == c.Model) && (s.Credential == "" || s.Credential == c.Credential)
+	return (s.Attester == "" || s.Attester == c.Attester) && (s.Model == "" || s.Model == c.Model) &&
+		(s.Credential == "" || s.Credential == c.Credential)
 }
 
 // With is the scenario in one combination.
@@ -221,7 +222,8 @@ func Combinations(p *profile.Profile) []Combination {
 	for _, a := range []Attesters{AttestServer, AttestClient, AttestBoth} {
 		for _, m := range []profile.Model{profile.ModelEvidence, profile.ModelResults} {
 			for _, k := range []profile.CredentialKind{profile.KindX509, profile.KindAlone} {
-				all = append(all, Combination{Attester: a, Model: m.String(), Credential: claims.CredentialName(k), Reason: Forbidden(p, a, m, k)})
+				all = append(all, Combination{Attester: a, Model: m.String(), Credential: claims.CredentialName(k),
+					Reason: Forbidden(p, a, m, k)})
 			}
 		}
 	}
@@ -260,7 +262,8 @@ func forbidden(p *profile.Profile, attester attls.Role, m profile.Model, k profi
 	case !models:
 		return fmt.Sprintf("No list of %s for the %v takes %s.", p.ID, attester, modelName(m))
 	case !kinds:
-		return fmt.Sprintf("%s does not carry %s of the %v in a credential of kind %s.", p.ID, modelName(m), attester, claims.CredentialName(k))
+		return fmt.Sprintf("%s does not carry %s of the %v in a credential of kind %s.", p.ID, modelName(m), attester,
+			claims.CredentialName(k))
 	}
 	return ""
 }

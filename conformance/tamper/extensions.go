@@ -111,7 +111,8 @@ func AddTwice(l extensions.List) extensions.List {
 }
 
 // profileFields is the change of a list that Fields makes.
-func profileFields(p *profile.Profile, k attls.MessageKind, sender attls.Role, change func(*profile.Fields)) func(extensions.List) extensions.List {
+func profileFields(p *profile.Profile, k attls.MessageKind, sender attls.Role,
+	change func(*profile.Fields)) func(extensions.List) extensions.List {
 	return func(l extensions.List) extensions.List {
 		f := p.NewFields()
 		for i := range l {

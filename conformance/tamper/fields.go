@@ -73,6 +73,7 @@ func CertificateVerify(change func(*message.CertificateVerify)) handshake.Tap {
 // Fields decodes the profile's extensions in message n of a kind, lets change
 // alter what they mean, and encodes them again. What the profile cannot encode is
 // sent unchanged.
-func Fields(p *profile.Profile, k attls.MessageKind, n int, sender attls.Role, change func(*profile.Fields)) handshake.Tap {
+func Fields(p *profile.Profile, k attls.MessageKind, n int, sender attls.Role,
+	change func(*profile.Fields)) handshake.Tap {
 	return Extensions(k, n, profileFields(p, k, sender, change))
 }

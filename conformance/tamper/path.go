@@ -163,7 +163,8 @@ func (a *place) extensions(v *schema.Value) ([]string, *attls.Error) {
 			}
 		}
 		if lists == nil {
-			return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the list has %d elements", len(entries.Items)).Under("certificate_list" + a.entry)
+			return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the list has %d elements", len(entries.Items)).
+				Under("certificate_list" + a.entry)
 		}
 	}
 	var paths []string
@@ -175,14 +176,16 @@ func (a *place) extensions(v *schema.Value) ([]string, *attls.Error) {
 		}
 	}
 	if paths == nil {
-		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the message does not have the extension").Under(a.name)
+		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the message does not have the extension").
+			Under(a.name)
 	}
 	return paths, nil
 }
 
 // editAny edits with the first codec that decodes the body: those of the two senders
 // may differ.
-func editAny(codecs []*schema.Codec, body []byte, path string, edit func([]byte) []byte) (out []byte, err *attls.Error) {
+func editAny(codecs []*schema.Codec, body []byte, path string,
+	edit func([]byte) []byte) (out []byte, err *attls.Error) {
 	for _, c := range codecs {
 		if out, err = c.Edit(body, path, edit); err == nil || err.Class == attls.Local {
 			break

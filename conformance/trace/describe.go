@@ -17,7 +17,8 @@ func DescribeCMW(b []byte) string {
 }
 
 var formNames = map[attestation.Form]string{attestation.CBORRecord: "CBOR record", attestation.CBORTag: "CBOR tag",
-	attestation.CBORCollection: "CBOR collection", attestation.JSONRecord: "JSON record", attestation.JSONCollection: "JSON collection"}
+	attestation.CBORCollection: "CBOR collection", attestation.JSONRecord: "JSON record",
+	attestation.JSONCollection: "JSON collection"}
 
 func describeCMW(c *attestation.CMW) string {
 	if len(c.Members) == 0 {

@@ -163,8 +163,10 @@ func (t *Trace) Alert(d handshake.Direction, a attls.AlertDescription) {
 func (t *Trace) Fork() handshake.Tap {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return &Trace{role: t.role, entries: slices.Clone(t.entries), secrets: slices.Clone(t.secrets), data: t.data, alerts: t.alerts,
-		after: t.after, kept: t.kept, over: t.over, sums: t.sums, more: t.more, KeepSecrets: t.KeepSecrets, Profile: t.Profile}
+	return &Trace{role: t.role, entries: slices.Clone(t.entries), secrets: slices.Clone(t.secrets), data: t.data,
+		alerts: t.alerts,
+		after:  t.after, kept: t.kept, over: t.over, sums: t.sums, more: t.more, KeepSecrets: t.KeepSecrets,
+		Profile: t.Profile}
 }
 
 // Secrets returns what KeepSecrets kept.

@@ -14,7 +14,8 @@ import (
 func (c *compiler) schemes() {
 	for _, e := range c.doc.under("bind", "schemes") {
 		v := &value{form: formScalar, pos: e.pos, text: e.key}
-		t := &schemeType{name: e.key, codec: c.codecFor(v, schema.Context{Message: attls.KindClientHello, Sender: attls.RoleClient})}
+		t := &schemeType{name: e.key, codec: c.codecFor(v, schema.Context{
+			Message: attls.KindClientHello, Sender: attls.RoleClient})}
 		if t.codec == nil {
 			continue
 		}
@@ -216,7 +217,8 @@ func (c *compiler) slots() {
 		}
 		t := c.codec.schemes[elem]
 		if t == nil && elem != "" {
-			propose(c.fail(e.pos, ProblemPath, "bind.schemes does not say what %s means", elem), elem, sortedKeys(c.codec.schemes))
+			propose(c.fail(e.pos, ProblemPath, "bind.schemes does not say what %s means", elem), elem,
+				sortedKeys(c.codec.schemes))
 		}
 		if t != nil {
 			s.Models, s.Kinds = t.models, t.kinds
@@ -317,7 +319,8 @@ func article(word string) string {
 // nonce of its slot, or is a list that may be empty; and so is an offer.
 func (c *compiler) alone(b *body, x binding, v *value) {
 	if x.means == meansChoice && x.list && x.floor > 0 {
-		c.fail(v.pos, ProblemPath, "%s has %d octets at least, so that it cannot say that nothing was chosen", v.text, x.floor).Advice = "let the list begin at 0 octets"
+		c.fail(v.pos, ProblemPath, "%s has %d octets at least, so that it cannot say that nothing was chosen", v.text,
+			x.floor).Advice = "let the list begin at 0 octets"
 		return
 	}
 	for _, y := range b.bindings {
@@ -326,17 +329,25 @@ func (c *compiler) alone(b *body, x binding, v *value) {
 		}
 		switch {
 		case x.means == meansChoice && y.means == meansChoice && !(x.list && y.list):
-			c.fail(v.pos, ProblemPath, "%s and %s are in the same body, and neither can be left out where only the other was chosen", y.path, x.path).Advice =
+			c.fail(v.pos, ProblemPath,
+				"%s and %s are in the same body, and neither can be left out where only the other was chosen", y.path, x.path).
+				Advice =
 				"make both lists, as <0..2^8-1>, or give one of them an extension of its own"
-		case x.means == meansNonce && y.means == meansChoice && !y.list, x.means == meansChoice && y.means == meansNonce && !x.list:
+		case x.means == meansNonce && y.means == meansChoice && !y.list, x.means == meansChoice &&
+			y.means == meansNonce && !x.list:
 			choice, nonce := y, x
 			if x.means == meansChoice {
 				choice, nonce = x, y
 			}
-			c.fail(v.pos, ProblemPath, "%s and %s are in the same body, and the choice cannot be left out where only the nonce is sent", choice.path, nonce.path).Advice =
+			c.fail(v.pos, ProblemPath,
+				"%s and %s are in the same body, and the choice cannot be left out where only the nonce is sent", choice.path,
+				nonce.path).Advice =
 				"make the choice a list, as <0..2^8-1>, or give the nonce an extension of its own"
-		case x.means != meansChoice && y.means != meansChoice && (x.means == meansOffer && x.floor > 0 || y.means == meansOffer && y.floor > 0):
-			c.fail(v.pos, ProblemPath, "%s and %s are in the same body, and a list that may not be empty cannot be left out where only the other slot is used", y.path, x.path).Advice =
+		case x.means != meansChoice && y.means != meansChoice &&
+			(x.means == meansOffer && x.floor > 0 || y.means == meansOffer && y.floor > 0):
+			c.fail(v.pos, ProblemPath,
+				"%s and %s are in the same body, and a list that may not be empty cannot be left out where only the other slot "+
+					"is used", y.path, x.path).Advice =
 				"let the lists begin at 0 octets, or give one of them an extension of its own"
 		default:
 			continue
@@ -370,7 +381,8 @@ func (c *compiler) nonceBounds(s *Slot, v *value) {
 	if n := c.number("nonce", "size"); n > 0 {
 		s.NonceDefault = n
 		if n < s.NonceMin || n > s.NonceMax {
-			c.fail(c.doc.get("nonce", "size").pos, ProblemValue, "a nonce of %d octets; %s takes %d to %d", n, v.text, s.NonceMin, s.NonceMax)
+			c.fail(c.doc.get("nonce", "size").pos, ProblemValue, "a nonce of %d octets; %s takes %d to %d", n, v.text,
+				s.NonceMin, s.NonceMax)
 		}
 	}
 	s.NonceDefault = max(s.NonceMin, min(s.NonceDefault, s.NonceMax))
@@ -383,11 +395,13 @@ func (c *compiler) nonceMessage(s *Slot, v *value) {
 	const there = "a nonce travels in client_hello, or in server_hello, encrypted_extensions or certificate_request"
 	switch k := s.Nonce.Message; {
 	case k == attls.KindHelloRetryRequest:
-		c.fail(v.pos, ProblemPath, "%s: most handshakes have no hello_retry_request, so the nonce would be missing", v.text).Advice = there
+		c.fail(v.pos, ProblemPath, "%s: most handshakes have no hello_retry_request, so the nonce would be missing", v.text).
+			Advice = there
 	case k == attls.KindCertificate, k == attls.KindNewSessionTicket:
 		c.fail(v.pos, ProblemPath, "%s: nobody sends a nonce in %s", v.text, k.Name()).Advice = there
 	case senders(k)[0] == s.Attester:
-		c.fail(v.pos, ProblemPath, "the relying party sends the nonce, and the attesting %s sends %s", s.Attester, k.Name()).Advice = there
+		c.fail(v.pos, ProblemPath, "the relying party sends the nonce, and the attesting %s sends %s", s.Attester, k.Name()).
+			Advice = there
 	}
 }
 
@@ -419,14 +433,16 @@ func (c *compiler) credentials() {
 		case k.Kind == KindX509 && k.Carrier == CarrierCertData:
 			c.fail(e.pos, ProblemRule, "an X.509 certificate is in cert_data; carry the payload in an extension or a message")
 		case k.Kind == KindAlone && (k.KeyFrom == KeyFromX509 || k.PKIX):
-			c.fail(e.pos, ProblemRule, "without a certificate the key comes from the appraisal and no path is validated").Advice = "say key_from: appraisal, pkix: none"
+			c.fail(e.pos, ProblemRule, "without a certificate the key comes from the appraisal and no path is validated").
+				Advice = "say key_from: appraisal, pkix: none"
 		}
 		c.p.Credentials = append(c.p.Credentials, k)
 	}
 	for i, s := range c.p.Slots {
 		for _, k := range s.Kinds {
 			if _, ok := c.p.Credential(k); !ok {
-				c.fail(c.doc.under("bind", "slots")[i].pos, ProblemRule, "slot %s has schemes of kind %s and bind.credentials does not say where they travel", s.Name, k)
+				c.fail(c.doc.under("bind", "slots")[i].pos, ProblemRule,
+					"slot %s has schemes of kind %s and bind.credentials does not say where they travel", s.Name, k)
 			}
 		}
 	}
@@ -483,7 +499,8 @@ func (c *compiler) carrier(k *Credential, e *entry) {
 		return
 	}
 	if b.kind != attls.KindCertificate {
-		c.fail(v.pos, ProblemPath, "%s is in %s; a payload travels in certificate or in an added message", v.text, b.kind.Name())
+		c.fail(v.pos, ProblemPath, "%s is in %s; a payload travels in certificate or in an added message",
+			v.text, b.kind.Name())
 		return
 	}
 	k.Carrier, k.Extension = CarrierExtension, b.ext
@@ -520,8 +537,10 @@ func (c *compiler) bounds() {
 				seen[f.Pos] = true
 				c.fits(b, f, bound)
 			}
-			if f.Path != "" && !f.Optional && !f.Implied && f.Constant == nil && f.Kind != schema.KindStruct && bound == nil && !c.inside(b, f) {
-				c.warn(f.Pos, ProblemUnbound, "no path names %s of %s in %s, so it is sent at its minimum", f.Path, b.name, b.kind.Name())
+			if f.Path != "" && !f.Optional && !f.Implied && f.Constant == nil && f.Kind != schema.KindStruct && bound == nil &&
+				!c.inside(b, f) {
+				c.warn(f.Pos, ProblemUnbound, "no path names %s of %s in %s, so it is sent at its minimum", f.Path,
+					b.name, b.kind.Name())
 			}
 		}
 	}
@@ -550,11 +569,14 @@ func (c *compiler) fits(b *body, f schema.Field, x *binding) {
 	name := f.Path[strings.LastIndexByte(f.Path, '.')+1:]
 	switch {
 	case !f.FloorFits():
-		c.fail(f.Pos, schema.ProblemBounds, "%s needs %d octets at least, and %s in %s has room for %d", f.Path, f.Floor, b.name, b.kind.Name(), f.Fits)
+		c.fail(f.Pos, schema.ProblemBounds, "%s needs %d octets at least, and %s in %s has room for %d", f.Path, f.Floor,
+			b.name, b.kind.Name(), f.Fits)
 	case f.Ceiling > f.Fits && x != nil && x.means == meansPayload:
-		c.flaw("payload_bound", name, f.Pos, "the ceiling of %s is %d octets, and %s in %s has room for %d", f.Path, f.Ceiling, b.name, b.kind.Name(), f.Fits)
+		c.flaw("payload_bound", name, f.Pos, "the ceiling of %s is %d octets, and %s in %s has room for %d", f.Path,
+			f.Ceiling, b.name, b.kind.Name(), f.Fits)
 	case f.Ceiling > f.Fits:
-		c.flaw("element_bound", name, f.Pos, "the ceiling of %s is %d octets, and %s in %s has room for %d", f.Path, f.Ceiling, b.name, b.kind.Name(), f.Fits)
+		c.flaw("element_bound", name, f.Pos, "the ceiling of %s is %d octets, and %s in %s has room for %d", f.Path,
+			f.Ceiling, b.name, b.kind.Name(), f.Fits)
 	}
 }
 

@@ -145,7 +145,8 @@ func (c *compiler) run(o Options) {
 	if !c.readTypes() {
 		return
 	}
-	c.codec = &codec{p: c.p, bodies: map[site]*body{}, schemes: map[string]*schemeType{}, known: &encodings{wires: map[schemeKey][]byte{}}}
+	c.codec = &codec{p: c.p, bodies: map[site]*body{}, schemes: map[string]*schemeType{},
+		known: &encodings{wires: map[schemeKey][]byte{}}}
 	c.extensions()
 	c.messages()
 	c.schemes()
@@ -180,7 +181,8 @@ func (c *compiler) identity() {
 	if p.ID == "" {
 		c.fail(c.doc.pos, ProblemKey, "the profile has no identifier").Advice = "say profile: name"
 	}
-	p.DraftName, p.Revision, p.Date, p.Status = c.text("draft", "name"), c.text("draft", "revision"), c.text("draft", "date"), c.text("draft", "status")
+	p.DraftName, p.Revision, p.Date, p.Status = c.text("draft", "name"), c.text("draft", "revision"),
+		c.text("draft", "date"), c.text("draft", "status")
 	p.Note = c.text("draft", "note")
 }
 
@@ -348,7 +350,9 @@ func (c *compiler) readTypes() bool {
 func (c *compiler) unusedTypes(own *schema.File) {
 	used := c.p.doc.structures().Definitions
 	for _, d := range own.Definitions {
-		if d.Pos.File == c.doc.pos.File && !slices.ContainsFunc(used, func(u *schema.Definition) bool { return u.Name == d.Name }) {
+		if d.Pos.File == c.doc.pos.File && !slices.ContainsFunc(used, func(u *schema.Definition) bool {
+			return u.Name == d.Name
+		}) {
 			c.warn(d.Pos, schema.ProblemUnreachable, "nothing uses the type %s", d.Name)
 		}
 	}
@@ -416,7 +420,8 @@ func (c *compiler) placement(x *extensions.Row, kind attls.MessageKind, e *entry
 	if v := e.value.get("also_in"); v != nil {
 		for _, i := range v.items {
 			if i.text != "post_handshake" {
-				propose(c.fail(i.pos, ProblemValue, "also_in takes post_handshake, not %s", i.text), i.text, []string{"post_handshake"})
+				propose(c.fail(i.pos, ProblemValue, "also_in takes post_handshake, not %s", i.text), i.text,
+					[]string{"post_handshake"})
 			}
 			p.PostHandshake = true
 		}
@@ -427,7 +432,8 @@ func (c *compiler) placement(x *extensions.Row, kind attls.MessageKind, e *entry
 	v := e.value.get("offered_by")
 	if v == nil {
 		if answers(kind) {
-			c.fail(e.pos, ProblemKey, "%s only answers; what offers %s?", kind.Name(), x.Name).Advice = "say offered_by: [client_hello], or offered_by: any"
+			c.fail(e.pos, ProblemKey, "%s only answers; what offers %s?", kind.Name(), x.Name).
+				Advice = "say offered_by: [client_hello], or offered_by: any"
 		}
 		return p
 	}
@@ -455,7 +461,8 @@ func (c *compiler) placement(x *extensions.Row, kind attls.MessageKind, e *entry
 
 // answers reports whether a message only answers (RFC 8446 4.2).
 func answers(k attls.MessageKind) bool {
-	return k == attls.KindServerHello || k == attls.KindEncryptedExtensions || k == attls.KindCertificate || k == attls.KindHelloRetryRequest
+	return k == attls.KindServerHello || k == attls.KindEncryptedExtensions || k == attls.KindCertificate ||
+		k == attls.KindHelloRetryRequest
 }
 
 // offers reads a list of message.extension; a message alone means this extension.
@@ -470,7 +477,8 @@ func (c *compiler) offers(x *extensions.Row, v *value, kind attls.MessageKind, s
 			continue
 		}
 		if !slices.Contains(senders(m), sender.Peer()) {
-			c.fail(i.pos, ProblemPath, "%s in the %s's %s cannot answer %s: both come from the same end", x.Name, sender, kind.Name(), name)
+			c.fail(i.pos, ProblemPath, "%s in the %s's %s cannot answer %s: both come from the same end", x.Name, sender,
+				kind.Name(), name)
 			continue
 		}
 		o := extensions.Offer{Message: m, Extension: x.Type}
@@ -489,7 +497,8 @@ func (c *compiler) offers(x *extensions.Row, v *value, kind attls.MessageKind, s
 		list = append(list, o)
 	}
 	if !own && len(list) > 0 {
-		c.flaw("answer_not_offered", x.Name, v.pos, "%s in %s answers what was offered under another number", x.Name, kind.Name())
+		c.flaw("answer_not_offered", x.Name, v.pos, "%s in %s answers what was offered under another number",
+			x.Name, kind.Name())
 	}
 	return list
 }
@@ -581,7 +590,8 @@ func (c *compiler) messages() {
 			continue
 		}
 		m := AddedMessage{Name: e.key, Type: attls.HandshakeType(n), After: c.kind(e, "after"), Before: c.kind(e, "before")}
-		if m.After != attls.KindNone && m.Before != attls.KindNone && !(m.After == attls.KindCertificateVerify && m.Before == attls.KindFinished) {
+		if m.After != attls.KindNone && m.Before != attls.KindNone &&
+			!(m.After == attls.KindCertificateVerify && m.Before == attls.KindFinished) {
 			c.fail(e.pos, ProblemValue, "an added message comes after certificate_verify and before finished")
 		}
 		v := e.value.get("body")
@@ -592,7 +602,8 @@ func (c *compiler) messages() {
 		pair := [2]*body{}
 		for _, r := range senders(attls.KindAdded) {
 			ctx := schema.Context{Message: attls.KindAdded, MessageName: e.key, Sender: r}
-			pair[r] = &body{name: e.key, kind: attls.KindAdded, sender: r, limit: messageSize, pos: e.pos, context: ctx, codec: c.codecFor(v, ctx)}
+			pair[r] = &body{name: e.key, kind: attls.KindAdded, sender: r, limit: messageSize, pos: e.pos, context: ctx,
+				codec: c.codecFor(v, ctx)}
 			if pair[r].codec == nil {
 				return
 			}
@@ -611,7 +622,8 @@ func (c *compiler) kind(e *entry, key string) attls.MessageKind {
 	}
 	k, ok := attls.KindByName(v.text)
 	if !ok {
-		propose(c.fail(v.pos, ProblemValue, "no message is named %s", v.text), v.text, []string{"certificate_verify", "finished", "certificate"})
+		propose(c.fail(v.pos, ProblemValue, "no message is named %s", v.text), v.text,
+			[]string{"certificate_verify", "finished", "certificate"})
 	}
 	return k
 }

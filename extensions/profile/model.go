@@ -371,7 +371,8 @@ func (p *Profile) NewFields() *Fields {
 	const usual = 4 // slots
 	n := len(p.Slots)
 	if n > usual {
-		return &Fields{Offered: make([]bool, n), Offers: make([][]Scheme, n), Choices: make([]*Scheme, n), Nonces: make([][]byte, n)}
+		return &Fields{Offered: make([]bool, n), Offers: make([][]Scheme, n), Choices: make([]*Scheme, n),
+			Nonces: make([][]byte, n)}
 	}
 	room := &struct { // all in one piece
 		Fields
@@ -380,7 +381,8 @@ func (p *Profile) NewFields() *Fields {
 		choices [usual]*Scheme
 		nonces  [usual][]byte
 	}{}
-	room.Fields = Fields{Offered: room.offered[:n:n], Offers: room.offers[:n:n], Choices: room.choices[:n:n], Nonces: room.nonces[:n:n]}
+	room.Fields = Fields{Offered: room.offered[:n:n], Offers: room.offers[:n:n], Choices: room.choices[:n:n],
+		Nonces: room.nonces[:n:n]}
 	return &room.Fields
 }
 

@@ -103,14 +103,16 @@ func (x *expander) readSwitch(e *entry, chosen map[string]string) (Reading, bool
 			e.key, len(r.Options)))
 		return r, false
 	case !slices.Contains(r.Options, r.Default):
-		x.problems = append(x.problems, nearest(problem(def.pos, ProblemSwitch, "%s is not a reading of %s", r.Default, e.key), r.Default, r.Options))
+		x.problems = append(x.problems, nearest(problem(def.pos, ProblemSwitch, "%s is not a reading of %s", r.Default,
+			e.key), r.Default, r.Options))
 		return r, false
 	}
 	r.Chosen = r.Default
 	if c, ok := chosen[e.key]; ok {
 		r.Chosen = c
 		if !slices.Contains(r.Options, c) {
-			x.problems = append(x.problems, nearest(problem(e.pos, ProblemSwitch, "%s is not a reading of %s, which has %s", c, e.key, strings.Join(r.Options, ", ")), c, r.Options))
+			x.problems = append(x.problems, nearest(problem(e.pos, ProblemSwitch, "%s is not a reading of %s, which has %s", c,
+				e.key, strings.Join(r.Options, ", ")), c, r.Options))
 			return r, false
 		}
 	}
@@ -193,7 +195,8 @@ func (x *expander) resolve(v *value, name string) *value {
 		}
 		sort.Strings(known)
 		if at, ok := x.deleted[name]; ok {
-			x.problems = append(x.problems, problem(at, ProblemSwitch, "the switch %s is deleted here, and $%s is still used at %s", name, name, placeWords(v.pos)).
+			x.problems = append(x.problems, problem(at, ProblemSwitch,
+				"the switch %s is deleted here, and $%s is still used at %s", name, name, placeWords(v.pos)).
 				Advise("give that key another value or null, or leave the switch"))
 			return nil
 		}

@@ -41,7 +41,8 @@ func (c *compiler) weakCredentials() {
 			if v := e.value.get("pkix"); v != nil {
 				pos = v.pos
 			}
-			c.remark(pos, "no certification path is validated: a peer is who its attestation says, and anybody where none is demanded",
+			c.remark(pos,
+				"no certification path is validated: a peer is who its attestation says, and anybody where none is demanded",
 				"say pkix: required, or demand attestation at both ends")
 		}
 	}
@@ -156,7 +157,8 @@ func (c *compiler) weakBinder() {
 				}
 				if name == "" && m == ModelEvidence && !told[key] {
 					told[key] = true
-					c.remark(pos, fmt.Sprintf("Evidence with %s is bound to nothing, so that it can be taken from anywhere", k), "give binder.challenge a value for "+key)
+					c.remark(pos, fmt.Sprintf("Evidence with %s is bound to nothing, so that it can be taken from anywhere", k),
+						"give binder.challenge a value for "+key)
 				}
 				if name != "" {
 					c.weakChallenge(s, name, key, pos, told)

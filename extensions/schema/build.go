@@ -196,7 +196,8 @@ func (b *builder) distinct(members []member, seen []string) []string {
 
 func (b *builder) once(name string, pos Position, seen []string) []string {
 	if slices.Contains(seen, name) {
-		b.report(problem(pos, ProblemDuplicate, "%s appears twice in one struct", name).advise("rename one of the two, or label the select that it is in"))
+		b.report(problem(pos, ProblemDuplicate, "%s appears twice in one struct", name).
+			advise("rename one of the two, or label the select that it is in"))
 	}
 	return append(seen, name)
 }
@@ -306,8 +307,10 @@ func (b *builder) array(d *FieldDecl, elem *node, sc *scope) *node {
 	if b.empty(d, elem) {
 		return nil
 	}
-	if k := elem.size.min; l.span.min == l.span.max && (l.span.min < k && l.span.min > 0 || k == elem.size.max && l.span.min%k != 0) {
-		b.report(problem(d.Array.Pos, ProblemBounds, "%s are not a whole number of %s of %s", octets(l.span.min), d.Type, octets(k)).
+	if k := elem.size.min; l.span.min == l.span.max && (l.span.min < k && l.span.min > 0 ||
+		k == elem.size.max && l.span.min%k != 0) {
+		b.report(problem(d.Array.Pos, ProblemBounds, "%s are not a whole number of %s of %s", octets(l.span.min),
+			d.Type, octets(k)).
 			advise("the number in brackets counts octets, not elements"))
 		return nil
 	}

@@ -69,7 +69,8 @@ func (b *builder) discriminant(d *SelectDecl, later []Member, sc *scope) (*field
 			return b.selecting(d, f), nil
 		}
 		if declared(later, name) {
-			b.report(problem(d.OnPos, ProblemUnknownName, "the field %s comes after the select that needs it", name).advise("move it before the select"))
+			b.report(problem(d.OnPos, ProblemUnknownName, "the field %s comes after the select that needs it", name).
+				advise("move it before the select"))
 			return nil, nil
 		}
 	}
@@ -187,7 +188,8 @@ func (b *builder) reachable(d *SelectDecl, t Case, x cased, c *choice, f *field,
 		}
 	}
 	if taken {
-		b.report(problem(t.Pos, ProblemDuplicate, "case %s appears twice in the select on %s", t.text(), d.On).advise("remove one of the two"))
+		b.report(problem(t.Pos, ProblemDuplicate, "case %s appears twice in the select on %s", t.text(), d.On).
+			advise("remove one of the two"))
 	}
 }
 
@@ -204,8 +206,10 @@ func (b *builder) distinguishable(c *choice, f *field) {
 	}
 	for i := range c.arms {
 		for j := range c.arms[:i] {
-			if x, y := &c.arms[i], &c.arms[j]; slices.Equal(x.names, y.names) && (x.direct == nil) == (y.direct == nil) && len(x.cases) > 0 && len(y.cases) > 0 {
-				b.warn(problem(x.pos, ProblemAmbiguous, "the arms of %s and %s have the same fields", x.cases[0].name, y.cases[0].name).
+			if x, y := &c.arms[i], &c.arms[j]; slices.Equal(x.names, y.names) && (x.direct == nil) == (y.direct == nil) &&
+				len(x.cases) > 0 && len(y.cases) > 0 {
+				b.warn(problem(x.pos, ProblemAmbiguous, "the arms of %s and %s have the same fields", x.cases[0].name,
+					y.cases[0].name).
 					advise("the sender has to set %s itself", f.name))
 			}
 		}

@@ -165,7 +165,8 @@ func (e *enumBuilder) add(d *Definition) {
 		case i < known:
 			e.enum.members[i] = n
 		default:
-			e.found = append(e.found, problem(m.Pos, ProblemDuplicate, "%s appears twice in %s", m.Name, d.Name).advise("remove one of the two"))
+			e.found = append(e.found, problem(m.Pos, ProblemDuplicate, "%s appears twice in %s", m.Name, d.Name).
+				advise("remove one of the two"))
 		}
 	}
 }

@@ -324,7 +324,8 @@ func (p *parser) field() (*FieldDecl, *Problem) {
 	}
 	switch f.Type {
 	case "struct", "enum":
-		return nil, problem(f.Pos, ProblemSyntax, "%s inside another definition", f.Type).advise("define it next to this one and use its name here")
+		return nil, problem(f.Pos, ProblemSyntax, "%s inside another definition", f.Type).
+			advise("define it next to this one and use its name here")
 	case "select", "case":
 		return nil, p.expected("a type")
 	}
@@ -539,7 +540,8 @@ func (p *parser) number() (*Expr, *Problem) {
 	}
 	n, err := strconv.ParseUint(digits, base, 64)
 	if err != nil {
-		return nil, problem(e.Pos, ProblemSyntax, "%q is not a number of at most 64 bits", e.Text).advise("write it in decimal, or in hexadecimal after 0x")
+		return nil, problem(e.Pos, ProblemSyntax, "%q is not a number of at most 64 bits", e.Text).
+			advise("write it in decimal, or in hexadecimal after 0x")
 	}
 	e.Num = n
 	return e, p.advance()

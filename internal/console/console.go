@@ -53,12 +53,14 @@ func Start(ctx context.Context, env []string, name string, args ...string) (*Pro
 // StartIn runs a program in a directory, as Start does.
 func StartIn(ctx context.Context, directory string, env []string, name string, args ...string) (*Program, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	p := &Program{cmd: exec.CommandContext(ctx, name, args...), cancel: cancel, changed: make(chan struct{}), ended: make(chan struct{})}
+	p := &Program{cmd: exec.CommandContext(ctx, name, args...), cancel: cancel, changed: make(chan struct{}),
+		ended: make(chan struct{})}
 	p.cmd.Dir = directory
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &screen{p, standard}, &screen{p, errorOutput}
-	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) } // so that it can print what it still holds
-	p.cmd.WaitDelay = time.Second                                                // then it is killed
+	// so that it can print what it still holds
+	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
+	p.cmd.WaitDelay = time.Second // then it is killed
 	var err error
 	if p.in, err = p.cmd.StdinPipe(); err == nil {
 		err = p.cmd.Start()
@@ -264,7 +266,8 @@ const tries = 5
 // StartServer starts a server that has to be told its port. Somebody else may
 // take the port in between: where the program prints what matches taken before
 // it prints what matches ready, another port is tried.
-func StartServer(ctx context.Context, ready, taken string, start func(port string) (*Program, error)) (*Program, string, error) {
+func StartServer(ctx context.Context, ready, taken string,
+	start func(port string) (*Program, error)) (*Program, string, error) {
 	either := regexp.MustCompile("(" + ready + ")|" + taken)
 	for range tries {
 		address, err := freeAddress()

@@ -23,9 +23,12 @@ var realGroups = map[attls.NamedGroup]Group{
 	attls.GroupSecp384r1: secp384r1,
 	attls.GroupSecp521r1: secp521r1,
 	// The order of the parts is that of draft-ietf-tls-ecdhe-mlkem section 4.
-	attls.GroupX25519MLKEM768:     hybrid{attls.GroupX25519MLKEM768, mlkem768Part, x25519Group{}, mlkem768.PublicKeySize, mlkem768.CiphertextSize},
-	attls.GroupSecP256r1MLKEM768:  hybrid{attls.GroupSecP256r1MLKEM768, secp256r1, mlkem768Part, secp256r1.shareLen(), secp256r1.shareLen()},
-	attls.GroupSecP384r1MLKEM1024: hybrid{attls.GroupSecP384r1MLKEM1024, secp384r1, mlkem1024Part, secp384r1.shareLen(), secp384r1.shareLen()},
+	attls.GroupX25519MLKEM768: hybrid{attls.GroupX25519MLKEM768, mlkem768Part, x25519Group{}, mlkem768.PublicKeySize,
+		mlkem768.CiphertextSize},
+	attls.GroupSecP256r1MLKEM768: hybrid{attls.GroupSecP256r1MLKEM768, secp256r1, mlkem768Part, secp256r1.shareLen(),
+		secp256r1.shareLen()},
+	attls.GroupSecP384r1MLKEM1024: hybrid{attls.GroupSecP384r1MLKEM1024, secp384r1, mlkem1024Part, secp384r1.shareLen(),
+		secp384r1.shareLen()},
 }
 
 func illegalShare(rule, format string, args ...any) *attls.Error {

@@ -104,7 +104,8 @@ func privateKeyInfo(der []byte) (oid asn1.ObjectIdentifier, params, key cryptoby
 	in := cryptobyte.String(der)
 	var info cryptobyte.String
 	var version int
-	if !in.ReadASN1(&info, cbasn1.SEQUENCE) || !in.Empty() || !info.ReadASN1Integer(&version) || !info.ReadASN1(&params, cbasn1.SEQUENCE) ||
+	if !in.ReadASN1(&info, cbasn1.SEQUENCE) || !in.Empty() || !info.ReadASN1Integer(&version) ||
+		!info.ReadASN1(&params, cbasn1.SEQUENCE) ||
 		!params.ReadASN1ObjectIdentifier(&oid) || !info.ReadASN1(&key, cbasn1.OCTET_STRING) {
 		return nil, nil, nil, errors.New("not a PrivateKeyInfo of PKCS #8")
 	}
@@ -192,13 +193,15 @@ func parseMLDSA(s sign.Scheme, alg, key cryptobyte.String) (crypto.Signer, error
 		expanded = key
 	case in.PeekASN1Tag(seedTag) && in.ReadASN1(&seed, seedTag) && in.Empty():
 	case in.PeekASN1Tag(cbasn1.OCTET_STRING) && in.ReadASN1(&expanded, cbasn1.OCTET_STRING) && in.Empty():
-	case in.PeekASN1Tag(cbasn1.SEQUENCE) && in.ReadASN1(&both, cbasn1.SEQUENCE) && in.Empty() && both.ReadASN1(&seed, cbasn1.OCTET_STRING) &&
+	case in.PeekASN1Tag(cbasn1.SEQUENCE) && in.ReadASN1(&both, cbasn1.SEQUENCE) && in.Empty() &&
+		both.ReadASN1(&seed, cbasn1.OCTET_STRING) &&
 		both.ReadASN1(&expanded, cbasn1.OCTET_STRING) && both.Empty():
 	default:
 		return nil, fmt.Errorf("%s: not a private key of RFC 9881: neither a seed nor an expanded key", s.Name())
 	}
 	if seed != nil && len(seed) != s.SeedSize() || expanded != nil && len(expanded) != s.PrivateKeySize() {
-		return nil, fmt.Errorf("%s: a seed of %d and an expanded key of %d octets; they have %d and %d", s.Name(), len(seed), len(expanded), s.SeedSize(), s.PrivateKeySize())
+		return nil, fmt.Errorf("%s: a seed of %d and an expanded key of %d octets; they have %d and %d", s.Name(), len(seed),
+			len(expanded), s.SeedSize(), s.PrivateKeySize())
 	}
 	if seed == nil {
 		return expandedMLDSA(s, expanded)

@@ -33,15 +33,20 @@ const gcmRecords = 1 << 24
 const ccmRecords = 1 << 23
 
 var suites = [...]Suite{
-	{ID: attls.TLS_AES_128_GCM_SHA256, Hash: crypto.SHA256, HashName: "SHA-256", HashLen: 32, KeyLen: 16, NonceLen: 12, Overhead: 16,
+	{ID: attls.TLS_AES_128_GCM_SHA256, Hash: crypto.SHA256, HashName: "SHA-256", HashLen: 32, KeyLen: 16,
+		NonceLen: 12, Overhead: 16,
 		RecordLimit: gcmRecords, New: sha256.New, AEAD: gcm},
-	{ID: attls.TLS_AES_256_GCM_SHA384, Hash: crypto.SHA384, HashName: "SHA-384", HashLen: 48, KeyLen: 32, NonceLen: 12, Overhead: 16,
+	{ID: attls.TLS_AES_256_GCM_SHA384, Hash: crypto.SHA384, HashName: "SHA-384", HashLen: 48, KeyLen: 32,
+		NonceLen: 12, Overhead: 16,
 		RecordLimit: gcmRecords, New: sha512.New384, AEAD: gcm},
-	{ID: attls.TLS_CHACHA20_POLY1305_SHA256, Hash: crypto.SHA256, HashName: "SHA-256", HashLen: 32, KeyLen: 32, NonceLen: 12, Overhead: 16,
+	{ID: attls.TLS_CHACHA20_POLY1305_SHA256, Hash: crypto.SHA256, HashName: "SHA-256", HashLen: 32, KeyLen: 32,
+		NonceLen: 12, Overhead: 16,
 		New: sha256.New, AEAD: chacha20poly1305.New},
-	{ID: attls.TLS_AES_128_CCM_SHA256, Hash: crypto.SHA256, HashName: "SHA-256", HashLen: 32, KeyLen: 16, NonceLen: 12, Overhead: 16,
+	{ID: attls.TLS_AES_128_CCM_SHA256, Hash: crypto.SHA256, HashName: "SHA-256", HashLen: 32, KeyLen: 16,
+		NonceLen: 12, Overhead: 16,
 		RecordLimit: ccmRecords, New: sha256.New, AEAD: newCCM(16, 12)},
-	{ID: attls.TLS_AES_128_CCM_8_SHA256, Hash: crypto.SHA256, HashName: "SHA-256", HashLen: 32, KeyLen: 16, NonceLen: 12, Overhead: 8,
+	{ID: attls.TLS_AES_128_CCM_8_SHA256, Hash: crypto.SHA256, HashName: "SHA-256", HashLen: 32, KeyLen: 16,
+		NonceLen: 12, Overhead: 8,
 		RecordLimit: ccmRecords, New: sha256.New, AEAD: newCCM(8, 12)},
 }
 

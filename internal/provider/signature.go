@@ -105,7 +105,8 @@ func (real) Verify(k *PublicKey, s attls.SignatureScheme, message, sig []byte) e
 	case *ecdsa.PublicKey:
 		ok = ecdsa.VerifyASN1(pub, digest(d.hash, message), sig)
 	case *rsa.PublicKey:
-		ok = rsa.VerifyPSS(pub, d.hash, digest(d.hash, message), sig, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+		ok = rsa.VerifyPSS(pub, d.hash, digest(d.hash, message), sig,
+			&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
 	}
 	if !ok {
 		return errSignature
@@ -141,7 +142,8 @@ func SignFrom(random io.Reader, signer crypto.Signer, s attls.SignatureScheme, m
 		}
 		return signer.Sign(random, digest(d.hash, message), d.hash)
 	}
-	return signer.Sign(random, digest(d.hash, message), &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: d.hash})
+	return signer.Sign(random, digest(d.hash, message), &rsa.PSSOptions{
+		SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: d.hash})
 }
 
 // RawFromDER turns an ECDSA-Sig-Value into r followed by s, each of the length
@@ -154,7 +156,8 @@ func RawFromDER(der []byte, s attls.SignatureScheme) ([]byte, error) {
 	in := cryptobyte.String(der)
 	var seq cryptobyte.String
 	r, t := new(big.Int), new(big.Int)
-	if !in.ReadASN1(&seq, cbasn1.SEQUENCE) || !in.Empty() || !seq.ReadASN1Integer(r) || !seq.ReadASN1Integer(t) || !seq.Empty() {
+	if !in.ReadASN1(&seq, cbasn1.SEQUENCE) || !in.Empty() || !seq.ReadASN1Integer(r) || !seq.ReadASN1Integer(t) ||
+		!seq.Empty() {
 		return nil, errors.New("no ECDSA-Sig-Value")
 	}
 	if r.Sign() < 0 || t.Sign() < 0 || r.BitLen() > 8*d.order || t.BitLen() > 8*d.order {

@@ -41,7 +41,8 @@ var (
 const maxRSABits = 16384
 
 func badKey(format string, args ...any) *attls.Error {
-	return attls.Errorf(attls.Malformed, attls.FailUnsupportedCert, format, args...).Under("subjectPublicKeyInfo").By("RFC 5280 4.1.2.7")
+	return attls.Errorf(attls.Malformed, attls.FailUnsupportedCert, format, args...).Under("subjectPublicKeyInfo").
+		By("RFC 5280 4.1.2.7")
 }
 
 // ParseSPKI reads a DER SubjectPublicKeyInfo; crypto/x509 yields no key for
@@ -155,11 +156,14 @@ func (k *PublicKey) rsa(der []byte) error {
 	var seq cryptobyte.String
 	n := new(big.Int)
 	var e int64
-	if !in.ReadASN1(&seq, cbasn1.SEQUENCE) || !in.Empty() || !seq.ReadASN1Integer(n) || !seq.ReadASN1Integer(&e) || !seq.Empty() {
+	if !in.ReadASN1(&seq, cbasn1.SEQUENCE) || !in.Empty() || !seq.ReadASN1Integer(n) || !seq.ReadASN1Integer(&e) ||
+		!seq.Empty() {
 		return badKey("no RSAPublicKey")
 	}
 	if n.Sign() <= 0 || n.BitLen() > maxRSABits || n.BitLen() < 1024 || e < 3 || e&1 == 0 || e > 1<<31-1 {
-		return badKey("an RSA modulus of %d bits with exponent %d; 1024 to %d bits and an odd exponent of at least 3 are supported", n.BitLen(), e, maxRSABits)
+		return badKey(
+			"an RSA modulus of %d bits with exponent %d; 1024 to %d bits and an odd exponent of at least 3 are supported",
+			n.BitLen(), e, maxRSABits)
 	}
 	k.Bits, k.Key = n.BitLen(), &rsa.PublicKey{N: n, E: int(e)}
 	return nil
@@ -258,13 +262,15 @@ func ForbidsSignatures(cert []byte) bool {
 		}
 	}
 	if !tbs.SkipOptionalASN1(cbasn1.Tag(1).ContextSpecific()) || !tbs.SkipOptionalASN1(cbasn1.Tag(2).ContextSpecific()) ||
-		!tbs.ReadOptionalASN1(&list, &have, cbasn1.Tag(3).Constructed().ContextSpecific()) || !have || !list.ReadASN1(&list, cbasn1.SEQUENCE) {
+		!tbs.ReadOptionalASN1(&list, &have, cbasn1.Tag(3).Constructed().ContextSpecific()) || !have ||
+		!list.ReadASN1(&list, cbasn1.SEQUENCE) {
 		return false
 	}
 	for !list.Empty() {
 		var x, oid, value cryptobyte.String
 		var bits asn1.BitString
-		if !list.ReadASN1(&x, cbasn1.SEQUENCE) || !x.ReadASN1(&oid, cbasn1.OBJECT_IDENTIFIER) || !x.SkipOptionalASN1(cbasn1.BOOLEAN) ||
+		if !list.ReadASN1(&x, cbasn1.SEQUENCE) || !x.ReadASN1(&oid, cbasn1.OBJECT_IDENTIFIER) ||
+			!x.SkipOptionalASN1(cbasn1.BOOLEAN) ||
 			!x.ReadASN1(&value, cbasn1.OCTET_STRING) {
 			return false
 		}
@@ -279,7 +285,8 @@ func ForbidsSignatures(cert []byte) bool {
 // 5280 section 4.1). The view includes the SEQUENCE's header.
 func SPKIFromCertificate(cert []byte) ([]byte, *attls.Error) {
 	bad := func(at cryptobyte.String, what string) *attls.Error {
-		return attls.Errorf(attls.Malformed, attls.FailBadCertificate, "no %s in the certificate", what).At(len(cert) - len(at))
+		return attls.Errorf(attls.Malformed, attls.FailBadCertificate, "no %s in the certificate", what).
+			At(len(cert) - len(at))
 	}
 	in := cryptobyte.String(cert)
 	var body, tbs, spki cryptobyte.String
@@ -287,7 +294,8 @@ func SPKIFromCertificate(cert []byte) ([]byte, *attls.Error) {
 		return nil, bad(in, "Certificate SEQUENCE")
 	}
 	if !in.Empty() {
-		return nil, attls.Errorf(attls.Malformed, attls.FailBadCertificate, "%d octets follow the certificate", len(in)).At(len(cert) - len(in))
+		return nil, attls.Errorf(attls.Malformed, attls.FailBadCertificate, "%d octets follow the certificate", len(in)).
+			At(len(cert) - len(in))
 	}
 	if !body.ReadASN1(&tbs, cbasn1.SEQUENCE) {
 		return nil, bad(body, "TBSCertificate")

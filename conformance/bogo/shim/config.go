@@ -43,10 +43,13 @@ func (c *connection) config() (*handshake.Config, error) {
 	case o.wpa:
 		cfg.CipherSuites = []attls.CipherSuite{attls.TLS_AES_256_GCM_SHA384}
 		cfg.Groups = []attls.NamedGroup{attls.GroupSecp384r1}
-		cfg.SignatureSchemes = []attls.SignatureScheme{attls.ECDSA_SECP384R1_SHA384, attls.RSA_PSS_RSAE_SHA384, attls.RSA_PSS_RSAE_SHA512}
+		cfg.SignatureSchemes = []attls.SignatureScheme{attls.ECDSA_SECP384R1_SHA384, attls.RSA_PSS_RSAE_SHA384,
+			attls.RSA_PSS_RSAE_SHA512}
 	}
 	if c.cred != nil && (o.fips || o.wpa) {
-		c.cred.Schemes = slices.DeleteFunc(c.cred.Schemes, func(s attls.SignatureScheme) bool { return !slices.Contains(cfg.SignatureSchemes, s) })
+		c.cred.Schemes = slices.DeleteFunc(c.cred.Schemes, func(s attls.SignatureScheme) bool {
+			return !slices.Contains(cfg.SignatureSchemes, s)
+		})
 	}
 	if o.expectHRR && !o.server && len(cfg.KeyShares) == 0 { // not the group of the session, with which none would come
 		cfg.KeyShares = []attls.NamedGroup{attls.GroupX25519}
@@ -109,7 +112,8 @@ func (c *connection) config() (*handshake.Config, error) {
 
 // permutation is a random order of the extensions of a ClientHello.
 func permutation() []attls.ExtensionType {
-	order := []attls.ExtensionType{attls.ExtServerName, attls.ExtSupportedGroups, attls.ExtSignatureAlgorithms, attls.ExtALPN,
+	order := []attls.ExtensionType{attls.ExtServerName, attls.ExtSupportedGroups, attls.ExtSignatureAlgorithms,
+		attls.ExtALPN,
 		attls.ExtStatusRequest, attls.ExtSignedCertificateTimestamp, attls.ExtSupportedVersions, attls.ExtKeyShare,
 		attls.ExtPSKKeyExchangeModes, attls.ExtCompressCertificate, attls.ExtEarlyData}
 	rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
@@ -142,7 +146,8 @@ func (c *connection) checkState() error {
 		return fmt.Errorf("a HelloRetryRequest")
 	case c.resumes() != (s.Session != nil):
 		return fmt.Errorf("resumed: %v, want %v", s.Session != nil, c.resumes())
-	case o.expectAccept && s.EarlyData != handshake.EarlyDataAccepted, o.expectReject && s.EarlyData == handshake.EarlyDataAccepted:
+	case o.expectAccept && s.EarlyData != handshake.EarlyDataAccepted, o.expectReject &&
+		s.EarlyData == handshake.EarlyDataAccepted:
 		return fmt.Errorf("early data %v", s.EarlyData)
 	case o.expectNoOffer && c.resumed && s.EarlyData != handshake.EarlyDataNone:
 		return fmt.Errorf("early data was offered")

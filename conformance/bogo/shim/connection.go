@@ -298,7 +298,8 @@ func (c *connection) read() (int, error) {
 
 // earlyWrite writes early data after the message that -early-write-after-message names.
 func (c *connection) earlyWrite() error {
-	if after := c.o.earlyWriteAfter; after == 0 || c.watch.last != attls.HandshakeType(after) || c.engine.EarlyDataLeft() == 0 {
+	if after := c.o.earlyWriteAfter; after == 0 || c.watch.last != attls.HandshakeType(after) ||
+		c.engine.EarlyDataLeft() == 0 {
 		return nil
 	}
 	c.o.earlyWriteAfter = 0

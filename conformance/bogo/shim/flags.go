@@ -186,13 +186,15 @@ var flags = map[string]flagSpec{
 	"-expect-key-usage-invalid":        on(func(o *options) *bool { return &o.expectKeyUsageBad }),
 	"-expect-peer-cert-file":           text(func(o *options) *string { return &o.expectPeerCert }),
 	"-expect-peer-signature-algorithm": number(func(o *options) *attls.SignatureScheme { return &o.expectPeerScheme }),
-	"-expect-peer-verify-pref":         numbers(func(o *options) *[]attls.SignatureScheme { return &o.expectPeerVerifyPrefs }),
-	"-expect-curve-id":                 number(func(o *options) *attls.NamedGroup { return &o.expectGroup }),
-	"-expect-cipher":                   number(func(o *options) *attls.CipherSuite { return &o.expectSuite }),
-	"-expect-cipher-aes":               number(func(o *options) *attls.CipherSuite { return &o.expectSuiteAES }),
-	"-expect-version":                  number(func(o *options) *int { return &o.expectVersion }),
-	"-expect-hrr":                      on(func(o *options) *bool { return &o.expectHRR }),
-	"-expect-no-hrr":                   on(func(o *options) *bool { return &o.expectNoHRR }),
+	"-expect-peer-verify-pref": numbers(func(o *options) *[]attls.SignatureScheme {
+		return &o.expectPeerVerifyPrefs
+	}),
+	"-expect-curve-id":   number(func(o *options) *attls.NamedGroup { return &o.expectGroup }),
+	"-expect-cipher":     number(func(o *options) *attls.CipherSuite { return &o.expectSuite }),
+	"-expect-cipher-aes": number(func(o *options) *attls.CipherSuite { return &o.expectSuiteAES }),
+	"-expect-version":    number(func(o *options) *int { return &o.expectVersion }),
+	"-expect-hrr":        on(func(o *options) *bool { return &o.expectHRR }),
+	"-expect-no-hrr":     on(func(o *options) *bool { return &o.expectNoHRR }),
 
 	"-max-cert-list":     number(func(o *options) *int { return &o.maxCertList }),
 	"-max-send-fragment": number(func(o *options) *int { return &o.maxFragment }),

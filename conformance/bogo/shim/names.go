@@ -43,7 +43,8 @@ var names = []name{
 	{"MISSING_KEY_SHARE", attls.FailMissingExtension, 0, "extensions.key_share"},
 	{"NO_SHARED_GROUP", attls.FailMissingExtension, 0, "extensions.supported_groups"},
 	{"NO_SHARED_GROUP", attls.FailGroup, 0, ""},
-	{"NO_COMMON_SIGNATURE_ALGORITHMS", attls.FailMissingExtension, attls.KindClientHello, "extensions.signature_algorithms"},
+	{"NO_COMMON_SIGNATURE_ALGORITHMS", attls.FailMissingExtension, attls.KindClientHello,
+		"extensions.signature_algorithms"},
 	{"NO_COMMON_SIGNATURE_ALGORITHMS", attls.FailSignatureScheme, 0, ""},
 
 	{"UNEXPECTED_MESSAGE", attls.FailUnexpectedMessage, 0, ""},
@@ -74,7 +75,8 @@ var names = []name{
 
 	{"UNSUPPORTED_PROTOCOL", attls.FailVersion, 0, ""},
 	{"SECOND_SERVERHELLO_VERSION_MISMATCH", attls.FailVersion, attls.KindServerHello, ""},
-	{"SECOND_SERVERHELLO_VERSION_MISMATCH", attls.FailIllegalParameter, attls.KindServerHello, "extensions.supported_versions"},
+	{"SECOND_SERVERHELLO_VERSION_MISMATCH", attls.FailIllegalParameter, attls.KindServerHello,
+		"extensions.supported_versions"},
 	{"DECODE_ERROR", attls.FailVersion, attls.KindServerHello, "legacy_version"},
 	{"TLS13_DOWNGRADE", attls.FailDowngrade, 0, ""},
 	{"NO_SHARED_CIPHER", attls.FailSuite, 0, ""},

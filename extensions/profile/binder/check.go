@@ -78,13 +78,16 @@ func (p *Program) Check(name string, attester attls.Role, s Setting, carrier Poi
 		c := &checker{p: p, s: &s, attester: attester, hashLen: h, sizes: map[defined]bounds{}}
 		c.definition(name, attester)
 		for _, f := range c.findings {
-			if !slices.ContainsFunc(all, func(g Finding) bool { return g.Kind == f.Kind && g.Name == f.Name && g.Offset == f.Offset }) {
+			if !slices.ContainsFunc(all, func(g Finding) bool {
+				return g.Kind == f.Kind && g.Name == f.Name && g.Offset == f.Offset
+			}) {
 				all = append(all, f)
 			}
 		}
 	}
 	if at, where := p.Available(name, attester, s); at >= carrier {
-		where.Msg = fmt.Sprintf("%s exists at the attesting %s from %s on, and is needed before %s", where.Msg, attester, at, carrier)
+		where.Msg = fmt.Sprintf("%s exists at the attesting %s from %s on, and is needed before %s", where.Msg,
+			attester, at, carrier)
 		all = append(all, Finding{Error: where})
 	}
 	return all
@@ -141,7 +144,8 @@ func (c *checker) size(n *node, role attls.Role) bounds {
 func (c *checker) terminal(n *node, owner attls.Role) bounds {
 	if n.name == "nonce" {
 		if owner != c.attester {
-			c.find(FindingError, n.at, "the nonce for the %s exists only where it attests too, and this is the binder of the %s", owner, c.attester)
+			c.find(FindingError, n.at, "the nonce for the %s exists only where it attests too, and this is the binder of the %s",
+				owner, c.attester)
 		} else if !c.s.Nonce[owner].Exists {
 			c.find(FindingError, n.at, "no slot whose attester is the %s has a nonce", owner)
 		}
@@ -176,7 +180,8 @@ func (c *checker) argument(call, arg *node, p param, b bounds) {
 		case b.min > 255:
 			c.find(FindingError, arg.at, "a context of %s octets; an HkdfLabel takes at most 255", b)
 		case b.max > 255:
-			c.find(FindingContext, arg.at, "a context of %s octets; an HkdfLabel takes at most 255, so that large keys cannot be bound", b)
+			c.find(FindingContext, arg.at,
+				"a context of %s octets; an HkdfLabel takes at most 255, so that large keys cannot be bound", b)
 		}
 	case paramLength:
 		if b.max < 1 || b.min > 255*c.hashLen {

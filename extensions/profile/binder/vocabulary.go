@@ -88,16 +88,20 @@ func init() {
 			get: func(e *evaluation, _ attls.Role) ([]byte, int, bool) {
 				return append(e.free(e.hashLen), zeros[:e.hashLen]...), 0, true
 			}},
-		"Hash.length": {kind: KindInteger, min: hashLength, max: hashLength, at: suiteKnown, text: "the length of the suite's hash, in octets",
-			get: func(e *evaluation, _ attls.Role) ([]byte, int, bool) { return nil, e.hashLen, true }},
-		"early_secret": {min: hashLength, max: hashLength, at: suiteKnown, get: secret(EarlySecret), text: "Early Secret of RFC 8446 7.1"},
-		"ecdhe":        {min: 32, max: 133, at: always(PointSH), get: secret(ECDHE), text: "the shared secret of the key exchange"},
+		"Hash.length": {kind: KindInteger, min: hashLength, max: hashLength, at: suiteKnown,
+			text: "the length of the suite's hash, in octets",
+			get:  func(e *evaluation, _ attls.Role) ([]byte, int, bool) { return nil, e.hashLen, true }},
+		"early_secret": {min: hashLength, max: hashLength, at: suiteKnown, get: secret(EarlySecret),
+			text: "Early Secret of RFC 8446 7.1"},
+		"ecdhe": {min: 32, max: 133, at: always(PointSH), get: secret(ECDHE), text: "the shared secret of the key exchange"},
 		"handshake_secret": {min: hashLength, max: hashLength, at: always(PointSH), get: secret(HandshakeSecret),
 			text: "Handshake Secret of RFC 8446 7.1"},
-		"main_secret": {min: hashLength, max: hashLength, at: always(PointSH), get: secret(MainSecret), text: "Master Secret of RFC 8446 7.1"},
+		"main_secret": {min: hashLength, max: hashLength, at: always(PointSH), get: secret(MainSecret),
+			text: "Master Secret of RFC 8446 7.1"},
 		"exporter_secret": {min: hashLength, max: hashLength, at: always(PointServerFin), get: secret(ExporterSecret),
 			text: "exporter_master_secret of RFC 8446 7.1"},
-		"spki": {takesRole: true, min: 1, max: unbounded, at: keyKnown, get: spki, text: "DER SubjectPublicKeyInfo of the role's end-entity key"},
+		"spki": {takesRole: true, min: 1, max: unbounded, at: keyKnown, get: spki,
+			text: "DER SubjectPublicKeyInfo of the role's end-entity key"},
 		"point": {takesRole: true, min: 1, max: unbounded, at: keyKnown, text: "contents of the BIT STRING in spki",
 			get: func(e *evaluation, r attls.Role) ([]byte, int, bool) {
 				b, _, ok := spki(e, r)
@@ -123,17 +127,24 @@ func init() {
 				}
 				return PointCR
 			}},
-		"attester.size": {kind: KindInteger, min: 1, max: 255, at: always(PointNone), text: "the length that the attester's challenge field wants, in octets",
+		"attester.size": {kind: KindInteger, min: 1, max: 255, at: always(PointNone),
+			text: "the length that the attester's challenge field wants, in octets",
 			get: func(e *evaluation, r attls.Role) ([]byte, int, bool) {
 				n, ok := e.in.AttesterSize(r)
 				return nil, n, ok
 			}},
-		"next.main_secret":     {min: hashLength, max: hashLength, at: always(PointKeyExchange), get: later(NextMainSecret), text: "Main Secret N+1 of a key exchange after the handshake"},
-		"next.transcript_hash": {min: hashLength, max: hashLength, at: always(PointKeyExchange), get: later(NextTranscriptHash), text: "transcript hash N+1 of a key exchange after the handshake"},
-		"rekey.request":        {min: 4, max: maxValue, at: always(PointKeyExchange), get: later(RekeyRequest), text: "request of that exchange with its handshake header"},
-		"rekey.request.body":   {max: maxValue, at: always(PointKeyExchange), get: later(RekeyRequestBody), text: "the same without the header"},
-		"rekey.response":       {min: 4, max: maxValue, at: always(PointKeyExchange), get: later(RekeyResponse), text: "response of that exchange with its handshake header"},
-		"rekey.response.body":  {max: maxValue, at: always(PointKeyExchange), get: later(RekeyResponseBody), text: "the same without the header"},
+		"next.main_secret": {min: hashLength, max: hashLength, at: always(PointKeyExchange), get: later(NextMainSecret),
+			text: "Main Secret N+1 of a key exchange after the handshake"},
+		"next.transcript_hash": {min: hashLength, max: hashLength, at: always(PointKeyExchange),
+			get: later(NextTranscriptHash), text: "transcript hash N+1 of a key exchange after the handshake"},
+		"rekey.request": {min: 4, max: maxValue, at: always(PointKeyExchange), get: later(RekeyRequest),
+			text: "request of that exchange with its handshake header"},
+		"rekey.request.body": {max: maxValue, at: always(PointKeyExchange), get: later(RekeyRequestBody),
+			text: "the same without the header"},
+		"rekey.response": {min: 4, max: maxValue, at: always(PointKeyExchange), get: later(RekeyResponse),
+			text: "response of that exchange with its handshake header"},
+		"rekey.response.body": {max: maxValue, at: always(PointKeyExchange), get: later(RekeyResponseBody),
+			text: "the same without the header"},
 	}
 }
 
@@ -152,7 +163,8 @@ const (
 	paramAny           // what stands there may stand where the call stands
 )
 
-var paramNames = [...]string{"octets", "secret", "label", "context", "length", "octets or range", "integer", "name of a hash", "expression"}
+var paramNames = [...]string{"octets", "secret", "label", "context", "length", "octets or range", "integer",
+	"name of a hash", "expression"}
 
 // function is one function of the language.
 type function struct {
@@ -182,24 +194,30 @@ var functions map[string]*function
 
 func init() {
 	functions = map[string]*function{
-		"expand_label": {params: []param{paramSecret, paramLabel, paramContext, paramLength}, call: callExpandLabel, size: lengthSized(3),
+		"expand_label": {params: []param{paramSecret, paramLabel, paramContext, paramLength}, call: callExpandLabel,
+			size: lengthSized(3),
 			text: "HKDF-Expand-Label of RFC 8446 7.1"},
 		"derive_secret": {params: []param{paramSecret, paramLabel, paramHashed}, call: callDeriveSecret, size: hashSized,
 			text: "Derive-Secret of RFC 8446 7.1; the third argument is hashed"},
-		"extract": {params: []param{paramOctets, paramOctets}, call: callExtract, size: hashSized, text: "HKDF-Extract(salt, IKM) of RFC 5869"},
-		"hash":    {params: []param{paramHashed}, call: callHash, size: hashSized, text: "the suite's hash"},
+		"extract": {params: []param{paramOctets, paramOctets}, call: callExtract, size: hashSized,
+			text: "HKDF-Extract(salt, IKM) of RFC 5869"},
+		"hash": {params: []param{paramHashed}, call: callHash, size: hashSized, text: "the suite's hash"},
 		"digest": {params: []param{paramHash, paramOctets}, call: callDigest, size: digestSize,
 			text: `a named hash: "SHA-256", "SHA-384" or "SHA-512"`},
-		"exporter": {params: []param{paramSecret, paramLabel, paramHashed, paramLength}, call: callExporter, size: lengthSized(3),
+		"exporter": {params: []param{paramSecret, paramLabel, paramHashed, paramLength}, call: callExporter,
+			size: lengthSized(3),
 			text: `expand_label(derive_secret(secret, label, ""), "exporter", hash(context), length), RFC 8446 7.5`},
-		"concat": {params: []param{paramOctets}, variadic: true, call: callConcat, size: concatSize, text: "the octets one after the other"},
+		"concat": {params: []param{paramOctets}, variadic: true, call: callConcat, size: concatSize,
+			text: "the octets one after the other"},
 		"len": {params: []param{paramOctets}, call: callLen, size: func(_ *node, _ int, a []bounds) bounds { return a[0] },
 			text: "the number of octets"},
 		"cbor_map": {params: []param{paramAny}, variadic: true, keyed: true, call: callMap, size: mapSize,
-			text: "a map in the deterministic encoding of RFC 8949 4.2.1; octets become byte strings, integers unsigned integers"},
+			text: "a map in the deterministic encoding of RFC 8949 4.2.1; octets become byte strings, integers unsigned " +
+				"integers"},
 		"within": {params: []param{paramOctets, paramNumber, paramNumber}, call: callWithin, size: withinSize,
 			text: "the octets if there are min to max of them; otherwise the binder is undefined"},
-		"per_role": {params: []param{paramAny, paramAny}, text: "the first argument for a client attester, the second for a server attester"},
+		"per_role": {params: []param{paramAny, paramAny},
+			text: "the first argument for a client attester, the second for a server attester"},
 	}
 }
 
@@ -233,9 +251,15 @@ func Words() []Word {
 
 // ranges are the words of a transcript range.
 var ranges = []Word{
-	{"CH..X", "a transcript range: the handshake messages, with their headers, from ClientHello to X; it is possible where a hash is taken, and is the Transcript-Hash there"},
+	{"CH..X",
+		"a transcript range: the handshake messages, with their headers, from ClientHello to X; it is possible where a " +
+			"hash is taken, and is the Transcript-Hash there"},
 	{"CH..<X", "the messages in front of X"},
-	{"X = CH, SH, EE, CR", "ClientHello, ServerHello, EncryptedExtensions, CertificateRequest; without a CertificateRequest, CH..CR ends with EncryptedExtensions"},
+	{"X = CH, SH, EE, CR",
+		"ClientHello, ServerHello, EncryptedExtensions, CertificateRequest; without a CertificateRequest, CH..CR ends " +
+			"with EncryptedExtensions"},
 	{"X = CR(pha)", "the CertificateRequest of post-handshake authentication, behind the whole handshake"},
-	{"X = CT(r), CV(r), AT(r), Fin(r)", "Certificate, CertificateVerify, the added message, Finished of r: role (the attester that is bound), client or server"},
+	{"X = CT(r), CV(r), AT(r), Fin(r)",
+		"Certificate, CertificateVerify, the added message, Finished of r: role (the attester that is bound), client or " +
+			"server"},
 }
