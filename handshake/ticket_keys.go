@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"attls"
+	"attls/internal/wire"
 	"attls/negotiation"
 )
 
@@ -121,18 +122,19 @@ func (t *TicketKeys) Seal(s *Session) ([]byte, error) {
 // Open returns the session behind a ticket, false when the ticket is none of
 // ours or its key is gone.
 func (t *TicketKeys) Open(ticket []byte) (*Session, bool) {
-	if len(ticket) < ticketNameLen+ticketNonceLen {
+	r := wire.NewReader(ticket, 0)
+	name, nonce, sealed := r.Octets("key_name", ticketNameLen), r.Octets("nonce", ticketNonceLen), r.Rest()
+	if r.Err() != nil {
 		return nil, false
 	}
 	t.mu.Lock()
 	keys := t.current()
 	t.mu.Unlock()
 	for i := range keys {
-		if string(keys[i].name[:]) != string(ticket[:ticketNameLen]) {
+		if string(keys[i].name[:]) != string(name) {
 			continue
 		}
-		sealed := ticket[ticketNameLen+ticketNonceLen:]
-		plain, err := keys[i].aead.Open(nil, ticket[ticketNameLen:ticketNameLen+ticketNonceLen], sealed, keys[i].name[:])
+		plain, err := keys[i].aead.Open(nil, nonce, sealed, name)
 		if err != nil {
 			return nil, false
 		}
