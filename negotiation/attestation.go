@@ -13,6 +13,9 @@ import (
 func NewSlots(p *profile.Profile) Slots {
 	const usual = 4 // slots
 	n := len(p.Slots)
+	if n == 0 {
+		return Slots{}
+	}
 	if n > usual {
 		return Slots{Present: make([]bool, n), Offers: make([][]Scheme, n), Choices: make([]*Scheme, n)}
 	}
