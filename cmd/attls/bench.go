@@ -55,7 +55,7 @@ side in one process. The ratios hold on any machine; times alone say little.`,
 		measure("record", "Compare the protection and opening of records", func(w io.Writer) error {
 			return benchRecord(w, o, asJSON)
 		}),
-		measure("attestation", "Tell what attestation adds to a handshake", func(w io.Writer) error {
+		measure("attestation", "Measure what attestation adds to a handshake", func(w io.Writer) error {
 			return benchAttestation(w, o, asJSON)
 		}),
 		measure("sessions", "Count what tickets and keys add to a full handshake", func(w io.Writer) error {

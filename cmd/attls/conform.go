@@ -50,15 +50,15 @@ func conformCommand() *cobra.Command {
 	f := &conformFlags{}
 	c := &cobra.Command{
 		Use:   "conform",
-		Short: "Let this stack and others meet and compare what both ends claim",
+		Short: "Run this stack against others and compare what both ends report",
 		Long: `conform makes connections between this stack and the patched mbedTLS that
 conformance/mbedtls/build.sh builds, in both directions, under every profile that
 both implement, and compares the claims of both ends: same suite and group, same
 transcript hash, same scheme, same binder, same payload, same keys, and a verdict
-where one is due. What a stack cannot do is skipped and the reason is said. In
-plain TLS it meets OpenSSL, GnuTLS, mbedTLS without the patches and crypto/tls.
+where one is due. What a stack cannot do is skipped, with the reason. In
+plain TLS it runs against OpenSSL, GnuTLS, mbedTLS without the patches and crypto/tls.
 
-Without --full a selection is run that holds, between each two stacks, every pair
+Without --full a selection is run that contains, between each two stacks, every pair
 of values of two dimensions: combination of profile, attester, model and
 credential, cipher suite, group, HelloRetryRequest, resumption, and how this stack
 cuts messages and records.
@@ -66,11 +66,11 @@ cuts messages and records.
 A grid is divided between machines with --shard, which takes 1/8 to 8/8, and
 "attls conform merge" puts the results together.
 
-What was asked for and not tried is a failure: a stack that --peer or a flag with its
-path names and that is not here, a choice of cases of which none could be run, and
---faults where none was sent. A shard of such cases is none; merge judges the whole.
+What was requested and not tried is a failure: a stack that --peer or a flag with its
+path names and that is not installed, a choice of cases of which none could be run, and
+--faults where none was sent. An empty shard is not a failure; merge judges the whole.
 
-An interrupt (Ctrl-C) stops what is under way; what was done until then is written
+An interrupt (Ctrl-C) stops what is running; the results until then are written
 and printed, and the exit code is 130.`,
 		Example: `  conformance/mbedtls/build.sh && attls conform
   attls conform --faults --html report.html
@@ -110,7 +110,7 @@ func (f *conformFlags) choiceFlags() *pflag.FlagSet {
 	flags.StringVar(&o.filter, "filter", "", "run only cases whose name holds this `text`")
 	flags.StringVar(&o.exact, "case", "", "run exactly the case of this `name`, of all that any other flag would choose, and show it")
 	flags.BoolVar(&o.full, "full", false, "every combination of all dimensions")
-	flags.BoolVar(&o.faults, "faults", false, "also what our engine can do wrong and the other stack must reject")
+	flags.BoolVar(&o.faults, "faults", false, "also send faults, which the other stack must reject")
 	flags.BoolVar(&o.sizes, "sizes", false, "also Evidence of 1 octet to 1 MB, to see where each stack's limit lies")
 	return flags
 }

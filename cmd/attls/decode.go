@@ -34,13 +34,13 @@ func decodeCommand() *cobra.Command {
 		Long: `decode reads TLS 1.3 connections from a pcap or pcapng file, gzipped or not, of
 any implementation, or from standard input (-), opens them with the key log that
 is in the file or is given with --keys, and draws what was sent, with the fields
-of the profile decoded. What it could not read of the file it says on standard
-error: packets, tunnels, lines of a key log.
+of the profile decoded. It reports on standard error what it could not read:
+packets, tunnels, lines of a key log.
 
 It computes the attestation binder again where the secrets of a key log allow it
 and compares it with the challenge inside the Evidence, and it runs the checks of
 both receivers over what was sent: a rule that was broken is named. Whether the
-attester is to be trusted is a question for a Verifier and is not asked.
+attester is to be trusted is a question for a Verifier, which decode does not ask.
 
 Without --profile it takes the profile that fits what was sent best. It exits 1
 if a rule was broken or something could not be read.`,

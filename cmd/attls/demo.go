@@ -100,7 +100,7 @@ func demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "Make an attested connection over loopback TCP and explain it",
 		Long: `demo connects a client to a server over loopback TCP, with a software root of
-trust as the attester and an embedded verifier, lets application data go both
+trust as the attester and an embedded verifier, sends application data both
 ways, and draws what happened: the messages with the attestation fields decoded,
 what the Evidence is bound to and how that was computed, and the verdict.
 

@@ -34,7 +34,7 @@ func gridCommand() *cobra.Command {
 	var f gridFlags
 	c := &cobra.Command{
 		Use:   "grid",
-		Short: "Run everything that a profile allows, and have everything else refused",
+		Short: "Run everything that a profile allows, and check that all else is refused",
 		Long: `grid makes real connections for everything a profile says: each combination of
 attester, model and credential that it allows must complete with both ends agreeing,
 also under each reading of each switch; each that it forbids must be refused with a

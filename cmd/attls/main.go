@@ -80,7 +80,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "attls: %s\n", strings.TrimPrefix(errorLines(err), "attls: "))
+	fmt.Fprintf(stderr, "attls: %s\n", strings.TrimPrefix(inFlags(errorLines(err)), "attls: "))
 	var coded *exitError
 	var forbidden *scenario.ForbiddenError
 	var problems schema.Problems
@@ -147,9 +147,9 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "attls",
 		Short: "Attested TLS 1.3: revisions of the remote-attestation drafts, run as data",
-		Long: `attls makes and takes TLS 1.3 connections in which a client, a server or both
-prove with remote attestation what they are. The revision of the draft that says
-how is a profile, which is data: see "attls profile list".
+		Long: `attls runs TLS 1.3 clients and servers that authenticate with remote attestation.
+The draft revision that they follow is a profile, which is data: see
+"attls profile list".
 
 Begin with "attls demo". For connections to other programs see "attls server"
 and "attls client".`,

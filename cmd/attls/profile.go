@@ -17,7 +17,7 @@ import (
 func profileCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "profile",
-		Short: "Show, check, compare and begin profiles: revisions of the drafts as data",
+		Short: "Show, check, compare and create profiles: revisions of the drafts as data",
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}

@@ -47,11 +47,11 @@ func serverCommand() *cobra.Command {
 	f := &serverFlags{endpointFlags: endpointFlags{role: attls.RoleServer}}
 	c := &cobra.Command{
 		Use:   "server",
-		Short: "Take TLS 1.3 connections, attested or not",
+		Short: "Accept TLS 1.3 connections, attested or not",
 		Long: `server takes connections, several at once, until it is interrupted. Without
 --cert it shows a fresh certificate of the demonstration authority, and it
 attests with the software root of trust: "attls client" on the same machine
-trusts both. Clients that know nothing of attestation are served as well unless
+trusts both. Clients that do not offer attestation are served too, unless
 --require-attestation is given.
 
 What clients send goes to standard output, and standard input goes to every open
@@ -59,7 +59,7 @@ connection; --www answers HTTP requests with a page about the connection instead
 and --echo sends everything back. A client that does not read while others wait for
 the same input is disconnected.
 
-A signal ends it: connections that are open may go on for five seconds, and the
+A signal ends it: open connections may continue for five seconds, and the
 exit code is 0.`,
 		Example: `  attls server --www
   attls server --profile tls-attestation-07 --attester both --require-attestation --json

@@ -22,7 +22,7 @@ func specCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "spec",
 		Short: "Print the registry of requirements, or prove that its cases check it",
-		Long: `spec prints one row for each normative statement of the texts that are held in the
+		Long: `spec prints one row for each normative statement of the texts in the
 registry: enforced by our code, a duty of an Attester or a Verifier, or not
 implemented, with the place, the rules and the cases that check it, and then how
 many rows of each class there are. The ambiguities of a text are rows as well.
