@@ -32,7 +32,7 @@ func (r Role) String() string {
 // ContentType is the type of a record (RFC 8446 section 5.1).
 type ContentType uint8
 
-// The types of RFC 8446 section 5.1; invalid is no type of a record.
+// The types of RFC 8446 section 5.1; invalid is not a type of a record.
 const (
 	ContentTypeInvalid          ContentType = 0
 	ContentTypeChangeCipherSpec ContentType = 20

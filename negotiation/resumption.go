@@ -12,7 +12,7 @@ import (
 // session is to be resumed. The owner of a clock and a policy sets it.
 type Standing uint8
 
-// How it may stand, as negotiation.AcceptResumption decides by.
+// The values of Standing, by which negotiation.AcceptResumption decides.
 const (
 	// StandingUnknown: nobody has said. A session that keeps an attestation then
 	// counts as one whose peer is due to attest again, any other as StandingHolds.

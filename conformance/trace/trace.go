@@ -116,7 +116,7 @@ func (t *Trace) sum(e *traceEntry) {
 	t.entries[*at-1].more += total.more
 }
 
-// Message implements handshake.Tap: it notes the message as it goes on, and those put in beside it.
+// Message implements handshake.Tap: it notes the message as it goes on, and those inserted with it.
 func (t *Trace) Message(d handshake.Direction, m *message.Raw, p *handshake.Plan) {
 	for _, b := range p.Before {
 		t.message(d, b)
