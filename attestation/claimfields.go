@@ -1,6 +1,7 @@
 package attestation
 
 import (
+	"bytes"
 	"fmt"
 
 	"attls"
@@ -55,4 +56,19 @@ func diagnose(raw []byte) string {
 		return string(r[:maxFieldText-1]) + "…"
 	}
 	return text
+}
+
+// TokenFields lists a token as fields: its algorithm, the entries of its claims set and
+// its signature. The octets of the token begin at the octet start of the CMW's value;
+// names and prefix are those of ClaimFields.
+func TokenFields(t *Token, octets []byte, start int, prefix string, names map[any]string) (list []Field) {
+	list = append(list, Field{Name: prefix + "alg", Text: t.AlgorithmName()})
+	if i := bytes.Index(octets, t.payload); i >= 0 {
+		list = append(list, ClaimFields(t.payload, start+i, prefix, names)...)
+	}
+	f := Field{Name: prefix + "signature", Text: fmt.Sprintf("%x", t.signature)}
+	if i := bytes.LastIndex(octets, t.signature); i >= 0 {
+		f.Start, f.End = start+i, start+i+len(t.signature)
+	}
+	return append(list, f)
 }

@@ -81,17 +81,22 @@ func demoDigest(what string) []byte {
 	return h[:]
 }
 
-// deriveKey makes a P-256 key out of a seed. A candidate is out of range with
-// a chance of 2^-32; then the next is taken.
+// deriveKey makes a P-256 key out of a seed.
 func deriveKey(seed []byte, use string) (*ecdsa.PrivateKey, error) {
+	return DeriveKeyOn(elliptic.P256(), seed, use)
+}
+
+// DeriveKeyOn is DeriveKey on P-256 or P-384. A candidate is out of range with a chance
+// of 2^-32 at most; then the next is taken.
+func DeriveKeyOn(curve elliptic.Curve, seed []byte, use string) (*ecdsa.PrivateKey, error) {
 	for i := range 8 {
-		d, err := hkdf.Key(sha256.New, seed, nil, fmt.Sprintf("attls %s %d", use, i), 32)
+		d, err := hkdf.Key(sha256.New, seed, nil, fmt.Sprintf("attls %s %d", use, i), (curve.Params().BitSize+7)/8)
 		if err != nil {
 			return nil, err
 		}
-		if key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), d); err == nil {
+		if key, err := ecdsa.ParseRawPrivateKey(curve, d); err == nil {
 			return key, nil
 		}
 	}
-	return nil, fmt.Errorf("no key can be derived for the %s", use)
+	return nil, fmt.Errorf("no key on %s can be derived for the %s", curve.Params().Name, use)
 }

@@ -210,6 +210,38 @@ type token struct {
 	critical *attls.Error
 }
 
+// Token is a COSE_Sign1 taken apart, not yet verified.
+type Token = token
+
+// ParseToken reads a COSE_Sign1 (RFC 9052 section 4.2), with its tag 18 or without,
+// whose payload is a claims set, and nothing after it.
+func ParseToken(b []byte) (*Token, *attls.Error) { return parseToken(b) }
+
+// Payload is the octets of the claims set, Signature those of the signature. Both are
+// parts of what was read.
+func (t *token) Payload() []byte   { return t.payload }
+func (t *token) Signature() []byte { return t.signature }
+
+// Claims is the payload, read.
+func (t *token) Claims() Claims { return t.claims }
+
+// Critical is why who reads the token must not process it, although it can be read
+// (crit, RFC 9052 section 3.1); nil: it may be processed.
+func (t *token) Critical() *attls.Error { return t.critical }
+
+// AlgorithmName is that of the algorithm that the protected header names.
+func (t *token) AlgorithmName() string {
+	alg, err := t.algorithm()
+	if err != nil {
+		return err.Error()
+	}
+	return algorithmName(alg)
+}
+
+// Verify checks the signature under a key with the algorithm that the protected header
+// names, which must be one for such a key.
+func (t *token) Verify(pub crypto.PublicKey) error { return t.verify(pub) }
+
 const (
 	tagSign1 = 18
 	tagCWT   = 61

@@ -5,12 +5,10 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/hkdf"
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"errors"
 	"fmt"
 	"math/big"
 	"time"
@@ -91,11 +89,11 @@ func emulate(_ context.Context, o attestation.EmulatorOptions) (*attestation.Emu
 	if clock == nil {
 		clock = time.Now
 	}
-	rootKey, err := deriveKey(o.Seed, "nitro root")
+	rootKey, err := attestation.DeriveKeyOn(elliptic.P384(), o.Seed, "nitro root")
 	if err != nil {
 		return nil, err
 	}
-	key, err := deriveKey(o.Seed, "nitro enclave")
+	key, err := attestation.DeriveKeyOn(elliptic.P384(), o.Seed, "nitro enclave")
 	if err != nil {
 		return nil, err
 	}
@@ -147,20 +145,6 @@ func certify(name string, serial int64, key *ecdsa.PublicKey, issuer *x509.Certi
 		return nil, err
 	}
 	return x509.ParseCertificate(der)
-}
-
-// deriveKey makes a P-384 key out of a seed.
-func deriveKey(seed []byte, use string) (*ecdsa.PrivateKey, error) {
-	for i := range 8 {
-		d, err := hkdf.Key(sha256.New, seed, nil, fmt.Sprintf("attls %s %d", use, i), 48)
-		if err != nil {
-			return nil, err
-		}
-		if key, err := ecdsa.ParseRawPrivateKey(elliptic.P384(), d); err == nil {
-			return key, nil
-		}
-	}
-	return nil, errors.New("no key on P-384 comes out of this seed")
 }
 
 // deterministic writes equal documents as equal octets.

@@ -3,6 +3,7 @@ package nitro
 import (
 	"bytes"
 	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/x509"
 	"strings"
 	"testing"
@@ -52,7 +53,7 @@ func newBench(t *testing.T) *bench {
 
 func key(t testing.TB, use string) *ecdsa.PrivateKey {
 	t.Helper()
-	k, err := deriveKey([]byte("handshake"), use)
+	k, err := attestation.DeriveKeyOn(elliptic.P384(), []byte("handshake"), use)
 	if err != nil {
 		t.Fatal(err)
 	}
