@@ -19,14 +19,7 @@ type device struct {
 	Instance       attestation.Octets     `yaml:"instance"`
 	Implementation attestation.Octets     `yaml:"implementation"`
 	Lifecycle      attestation.Whole      `yaml:"lifecycle"`
-	Components     []component            `yaml:"components"`
-}
-
-type component struct {
-	Type    string             `yaml:"type,omitempty"`
-	Value   attestation.Octets `yaml:"value"`
-	Version string             `yaml:"version,omitempty"`
-	Signer  attestation.Octets `yaml:"signer"`
+	Components     []Component            `yaml:"components"`
 }
 
 // open makes an Attester of a section.
@@ -46,7 +39,7 @@ func open(_ context.Context, o attestation.DeviceOptions) (negotiation.Attester,
 	}
 	for member, err := range map[string]error{
 		"instance": psatoken.ValidateInstID(d.Instance), "implementation": psatoken.ValidateImplID(d.Implementation),
-		"lifecycle": psatoken.ValidateSecurityLifeCycle(uint16(d.Lifecycle)), "components": d.components(newClaims(ProfileTFM)),
+		"lifecycle": psatoken.ValidateSecurityLifeCycle(uint16(d.Lifecycle)), "components": Components(newClaims(ProfileTFM), d.Components),
 	} {
 		if err != nil {
 			return nil, o.Section.Fail(member, "%s: %v", member, err)
@@ -77,16 +70,15 @@ func emulate(_ context.Context, o attestation.EmulatorOptions) (*attestation.Emu
 	signer := sha256.Sum256([]byte("emulated signer"))
 	for _, name := range []string{"BL", "PRoT", "ARoT"} { // RFC 9783 section 4.4.1
 		value := sha256.Sum256([]byte("emulated " + name))
-		d.Components = append(d.Components, component{Type: name, Value: value[:], Version: "0", Signer: signer[:]})
+		d.Components = append(d.Components, Component{Type: name, Value: value[:], Version: "0", Signer: signer[:]})
 		measurements[name] = []attestation.Octets{value[:]}
 	}
 	return &attestation.Emulation{
 		Attester: d.attester(),
 		Device:   d,
 		Policy: Policy{
-			Devices:      []Device{{Key: attestation.PublicKey{PublicKey: key.Public()}, Instance: d.Instance, Implementation: d.Implementation}},
-			Measurements: measurements,
-			Signers:      []attestation.Octets{signer[:]},
+			Devices:  []Device{{Key: attestation.PublicKey{PublicKey: key.Public()}, Instance: d.Instance, Implementation: d.Implementation}},
+			Software: Software{Measurements: measurements, Signers: []attestation.Octets{signer[:]}},
 		},
 	}, nil
 }
@@ -122,33 +114,11 @@ func (d *device) fill(c psatoken.IClaims, nonce []byte) error {
 	}
 	for _, err := range []error{
 		c.SetNonce(nonce), c.SetClientID(1), c.SetInstID(d.Instance), c.SetImplID(d.Implementation),
-		c.SetSecurityLifeCycle(uint16(d.Lifecycle)), c.SetVSI(attestation.EmulatorSubject), d.components(c),
+		c.SetSecurityLifeCycle(uint16(d.Lifecycle)), c.SetVSI(attestation.EmulatorSubject), Components(c, d.Components),
 	} {
 		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// components sets the software components.
-func (d *device) components(c psatoken.IClaims) error {
-	var list []psatoken.ISwComponent
-	for _, x := range d.Components {
-		sw := &psatoken.SwComponent{}
-		if x.Type != "" {
-			sw.MeasurementType = &x.Type
-		}
-		if x.Version != "" {
-			sw.Version = &x.Version
-		}
-		if err := sw.SetMeasurementValue(x.Value); err != nil {
-			return err
-		}
-		if err := sw.SetSignerID(x.Signer); err != nil {
-			return err
-		}
-		list = append(list, sw)
-	}
-	return c.SetSoftwareComponents(list)
 }

@@ -3,7 +3,6 @@
 package psa
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 
@@ -11,7 +10,6 @@ import (
 	"attls/attestation"
 	"attls/extensions/profile"
 
-	"github.com/veraison/go-cose"
 	"github.com/veraison/psatoken"
 )
 
@@ -80,7 +78,7 @@ func Format() attestation.Format {
 // token is a token taken apart.
 type token struct {
 	claims  psatoken.IClaims
-	message *cose.Sign1Message
+	message *attestation.Token
 	profile string
 
 	nonce, instance, implementation []byte
@@ -93,20 +91,21 @@ func read(c *attestation.CMW) (*attestation.Reading, *attls.Error) {
 	if c.IsCollection() {
 		return nil, attestation.Malformed(-1, rule, "a PSA token is one record, not a collection")
 	}
-	t := &token{message: cose.NewSign1Message()}
+	t := &token{}
 	if len(c.Value) == 0 || c.Value[0] != sign1Tag {
 		return nil, attestation.Malformed(0, rule+" 5.2", "a COSE_Sign1 with its tag (18) is expected; COSE_Mac0 is not supported")
 	}
-	if err := t.message.UnmarshalCBOR(c.Value); err != nil {
-		return nil, attestation.Malformed(-1, rule+" 5.2", "%v", err)
+	var err *attls.Error
+	if t.message, err = attestation.ParseToken(c.Value); err != nil {
+		return nil, err
 	}
-	profiles := profilesOf(c)
-	if err := t.decode(profiles); err != nil {
+	if err := t.decode(profilesOf(c)); err != nil {
 		return nil, err
 	}
 	return &attestation.Reading{
 		Challenges: []attestation.Challenge{{Values: [][]byte{t.nonce}}},
 		Instance:   t.instance,
+		Critical:   t.message.Critical(),
 		Platform:   attestation.Platform{UEID: t.instance},
 		Fields:     func() []attestation.Field { return t.fields(c.Value) },
 		Statement:  t,
@@ -128,10 +127,7 @@ func profilesOf(c *attestation.CMW) []string {
 // decode reads the claims. The profile is what the token says it is; it must be one
 // of those that the type announced.
 func (t *token) decode(allowed []string) *attls.Error {
-	raw, err := attestation.ParseClaims(t.message.Payload)
-	if err != nil {
-		return err.Under("payload")
-	}
+	raw, payload, err := t.message.Claims(), t.message.Payload(), (*attls.Error)(nil)
 	if t.profile, err = profileOf(raw); err != nil {
 		return err
 	}
@@ -143,7 +139,7 @@ func (t *token) decode(allowed []string) *attls.Error {
 			Under("eat_profile").By(rule + " 4.5.3")
 	}
 	t.claims = newClaims(t.profile)
-	if err := t.claims.(unmarshaler).UnmarshalCBOR(t.message.Payload); err != nil {
+	if err := t.claims.(unmarshaler).UnmarshalCBOR(payload); err != nil {
 		return attestation.Malformed(-1, rule, "%v", err).Under("payload")
 	}
 	if err := t.claims.Validate(); err != nil {
@@ -234,18 +230,6 @@ var names = map[any]string{
 
 // fields names the parts of the token.
 func (t *token) fields(value []byte) []attestation.Field {
-	payload, signature := bytes.Index(value, t.message.Payload), bytes.LastIndex(value, t.message.Signature)
-	if payload < 0 || signature < 0 {
-		return nil
-	}
-	alg, err := t.message.Headers.Protected.Algorithm()
-	if err != nil {
-		alg = 0
-	}
-	list := []attestation.Field{{Name: "alg", Text: alg.String()}}
-	list = append(list, attestation.ClaimFields(t.message.Payload, payload, "", names)...)
-	state := psatoken.LifeCycleToState(t.lifecycle)
-	return append(list,
-		attestation.Field{Name: "lifecycle", Text: fmt.Sprintf("%s (0x%04x)", state, t.lifecycle)},
-		attestation.Field{Name: "signature", Start: signature, End: signature + len(t.message.Signature), Text: fmt.Sprintf("%x", t.message.Signature)})
+	list := append(attestation.TokenFields(t.message, value, 0, "", names), attestation.Field{Name: "lifecycle", Text: fmt.Sprintf("%s (0x%04x)", lifecycles.Name(t.lifecycle), t.lifecycle)})
+	return list
 }

@@ -108,7 +108,7 @@ func (b *bench) signed(t *testing.T, change func([]byte) []byte) []byte {
 	if failure != nil {
 		t.Fatal(failure)
 	}
-	out, err := attestation.SignToken(b.device.Key.Signer, change(r.Statement.(*token).message.Payload))
+	out, err := attestation.SignToken(b.device.Key.Signer, change(r.Statement.(*token).message.Payload()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func TestRefused(t *testing.T) {
 			return b.token(t)
 		}, attls.FailAppraisal, "PRoT"},
 		{"a component that nobody expects", func(t *testing.T, b *bench) []byte {
-			b.device.Components = append(b.device.Components, component{Value: make([]byte, 32), Signer: make([]byte, 32)})
+			b.device.Components = append(b.device.Components, Component{Value: make([]byte, 32), Signer: make([]byte, 32)})
 			return b.token(t)
 		}, attls.FailAppraisal, "unnamed"},
 		{"a component that is missing", func(t *testing.T, b *bench) []byte {
@@ -314,7 +314,7 @@ func TestSamples(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			b := newBench(t)
 			value := read(test.file)
-			b.policy = Policy{Devices: []Device{{Key: attestation.PublicKey{PublicKey: key.(*ecdsa.PublicKey)}}}, Measurements: map[string][]attestation.Octets{}}
+			b.policy = Policy{Devices: []Device{{Key: attestation.PublicKey{PublicKey: key.(*ecdsa.PublicKey)}}}, Software: Software{Measurements: map[string][]attestation.Octets{}}}
 			b.request.Scheme.Format, b.request.Challenge = test.format, make([]byte, 64)
 			r, failure := readToken(test.format, value)
 			if failure != nil {
@@ -328,11 +328,11 @@ func TestSamples(t *testing.T) {
 				name := componentName(c)
 				b.policy.Measurements[name] = append(b.policy.Measurements[name], v)
 			}
-			b.policy.Lifecycle = []string{lifecycleName(r.lifecycle)}
+			b.policy.Lifecycle = []string{lifecycles.Name(r.lifecycle)}
 			if failure, reason := b.judge(t, value).Refusal(clock()); failure != "" {
 				t.Errorf("%s (%s)", failure, reason)
 			}
-			if lifecycleName(r.lifecycle) != "secured" {
+			if lifecycles.Name(r.lifecycle) != "secured" {
 				b.policy.Lifecycle = nil
 				if failure, _ := b.judge(t, value).Refusal(clock()); failure != attls.FailAppraisal {
 					t.Errorf("the state %#x: %s", r.lifecycle, failure)
