@@ -6,6 +6,7 @@ package roots
 
 import (
 	"attls/attestation"
+	"attls/attestation/cca"
 	"attls/attestation/nitro"
 	"attls/attestation/psa"
 	"attls/attestation/tpm"
@@ -14,6 +15,8 @@ import (
 // All is the table, the software root of trust first. Each package adds one line.
 func All() attestation.Formats {
 	table, err := attestation.NewFormats(append(attestation.SoftwareFormats(),
+		cca.Format(),
+		cca.ParsecFormat(),
 		nitro.Format(),
 		psa.Format(),
 		tpm.Format(),
