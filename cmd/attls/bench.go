@@ -7,8 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -176,6 +180,8 @@ func benchSessions(w io.Writer, o bench.Options, asJSON bool) error {
 // connectionFlags are those of "bench connections".
 type connectionFlags struct {
 	inARow, atOnce, idle int
+	atMost               float64
+	profiles             string
 	asJSON               bool
 }
 
@@ -188,15 +194,34 @@ func benchConnectionsCommand() *cobra.Command {
 interface and lets crypto/tls make many connections to it, one after the other and
 then all at the same time; each is to be established, to carry data both ways and
 to be closed. It fails when one is lost at either end. Afterwards it weighs idle
-connections at the server's end, next to those of crypto/tls.`,
+connections of either end, next to those of crypto/tls and of TCP alone.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
 	c.Flags().IntVar(&f.inARow, "in-a-row", 10000, "connections one after the other")
 	c.Flags().IntVar(&f.atOnce, "at-once", 1000, "connections at the same time")
 	c.Flags().IntVar(&f.idle, "idle", 1000, "idle connections of each sort")
+	c.Flags().Float64Var(&f.atMost, "at-most", 0, "fail if an idle connection takes more than so many times what crypto/tls takes (0: no bound)")
+	c.Flags().StringVar(&f.profiles, "heap-profiles", "", "write a heap profile of each sort of idle connections to this directory")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print a JSON object")
 	return c
+}
+
+// weigh weighs idle connections, and writes heap profiles if these are wanted.
+func (f *connectionFlags) weigh() (*bench.MemoryResult, error) {
+	if f.profiles == "" {
+		return bench.Memory(f.idle, nil)
+	}
+	rate := runtime.MemProfileRate
+	runtime.MemProfileRate = 1
+	defer func() { runtime.MemProfileRate = rate }()
+	return bench.Memory(f.idle, func(sort string) error {
+		w, err := os.Create(filepath.Join(f.profiles, strings.ReplaceAll(sort, " ", "-")+".pprof"))
+		if err != nil {
+			return err
+		}
+		return errors.Join(pprof.Lookup("heap").WriteTo(w, 0), w.Close())
+	})
 }
 
 // connectionResult is what "bench connections" prints with --json.
@@ -207,6 +232,9 @@ type connectionResult struct {
 }
 
 func (f *connectionFlags) run(c *cobra.Command) error {
+	if !(f.atMost >= 0) || math.IsInf(f.atMost, 1) {
+		return usage("--at-most %v: a number that is 0 or larger is needed", f.atMost)
+	}
 	r := &connectionResult{}
 	server, address, err := f.server(c.Context())
 	if err != nil {
@@ -224,7 +252,7 @@ func (f *connectionFlags) run(c *cobra.Command) error {
 		return failed("%w", err)
 	}
 	r.ServerFailed = server.Wait() != nil
-	if r.Idle, err = bench.Memory(f.idle); err != nil {
+	if r.Idle, err = f.weigh(); err != nil {
 		return failed("%w", err)
 	}
 	if err := f.print(c.OutOrStdout(), r); err != nil {
@@ -232,6 +260,9 @@ func (f *connectionFlags) run(c *cobra.Command) error {
 	}
 	if r.InARow.Lost > 0 || r.AtOnce.Lost > 0 || r.ServerFailed {
 		return failed("connections were lost")
+	}
+	if worst := max(r.Idle.Whole, r.Idle.Client.Whole); f.atMost > 0 && worst > f.atMost {
+		return failed("an idle connection takes %.2f times what one of crypto/tls takes; --at-most %v", worst, f.atMost)
 	}
 	return nil
 }
@@ -287,10 +318,13 @@ func (f *connectionFlags) print(w io.Writer, r *connectionResult) error {
 		}
 		p.line(text)
 	}
-	p.line(
-		fmt.Sprintf(
-			"idle: %d connections of each sort; octets at a server: attls %.0f, crypto/tls %.0f, TCP alone %.0f; to "+
-				"crypto/tls %.2f",
-			r.Idle.Connections, r.Idle.Ours, r.Idle.CryptoTLS, r.Idle.TCP, r.Idle.ToCryptoTLS))
+	for _, end := range []struct {
+		name string
+		m    bench.EndMemory
+	}{{"server", r.Idle.EndMemory}, {"client", r.Idle.Client}} {
+		p.line(fmt.Sprintf("idle: %d connections of each sort; octets at a %s: attls %.0f, crypto/tls %.0f, TCP alone %.0f; "+
+			"to crypto/tls %.2f, without TCP %.2f",
+			r.Idle.Connections, end.name, end.m.Ours, end.m.CryptoTLS, end.m.TCP, end.m.Whole, end.m.ToCryptoTLS))
+	}
 	return nil
 }

@@ -12,9 +12,9 @@ import (
 
 // numbers are the flags whose values have bounds that their types do not have.
 var numbers = map[string]struct{ least, most int }{
-	"at-once":         {0, math.MaxInt},
-	"idle":            {0, math.MaxInt},
-	"in-a-row":        {0, math.MaxInt},
+	"at-once":         {1, 1_000_000},
+	"idle":            {1, 1_000_000},
+	"in-a-row":        {1, 1_000_000},
 	"max-connections": {0, math.MaxInt},
 	"max-open":        {0, 1 << 20},
 	"opaque":          {0, math.MaxInt},

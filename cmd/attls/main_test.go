@@ -345,4 +345,13 @@ func TestBenchConnections(t *testing.T) {
 	if !strings.Contains(stderr, "in a row: 40 of 40") {
 		t.Errorf("progress: %s", stderr)
 	}
+	// Nothing takes a hundredth of what crypto/tls takes.
+	profiles := t.TempDir()
+	code, stdout, stderr = command(t, "bench", "connections", "--in-a-row", "1", "--at-once", "1", "--idle", "20", "--at-most", "0.01", "--heap-profiles", profiles)
+	if code != exitFailed || !strings.Contains(stderr, "--at-most 0.01") {
+		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
+	}
+	if written, err := filepath.Glob(filepath.Join(profiles, "*.pprof")); err != nil || len(written) != 6 {
+		t.Errorf("heap profiles %q, %v", written, err)
+	}
 }

@@ -5,6 +5,7 @@
 package bench
 
 import (
+	"fmt"
 	"runtime"
 	"slices"
 	"time"
@@ -28,6 +29,14 @@ func (o Options) repeats() int {
 		return 10
 	}
 	return o.Repeats
+}
+
+// check refuses numbers that nothing can be measured with.
+func (o Options) check() error {
+	if o.Rounds < 0 || o.Repeats < 0 {
+		return fmt.Errorf("bench: %d rounds of %d runs; neither can be below 0", o.Rounds, o.Repeats)
+	}
+	return nil
 }
 
 // start is where the clock of processorTime begins when there is no better one.
@@ -117,6 +126,9 @@ func inTurn(name string, parts []*subject) (*subject, error) {
 // interleave runs every subject in every round, after one run of each that does
 // not count.
 func interleave(o Options, subjects []*subject) error {
+	if err := o.check(); err != nil {
+		return err
+	}
 	for _, s := range subjects {
 		if err := s.run(); err != nil {
 			return err

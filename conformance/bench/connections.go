@@ -16,8 +16,8 @@ type Load struct {
 	Address string
 	// Client is the configuration of the client; TLS 1.3 is a must of it.
 	Client *tls.Config
-	InARow int
-	AtOnce int
+	InARow int // 0: none
+	AtOnce int // 0: none
 	// Timeout bounds each connection of those in a row, and all of those at once
 	// together. 0: two minutes.
 	Timeout time.Duration
@@ -44,8 +44,11 @@ type Served struct {
 // loadText is what each connection carries both ways.
 const loadText = "there and back again\n"
 
-// Run makes the connections. The error is the context's.
+// Run makes the connections. The error is the context's, or that of a number below 0.
 func (l Load) Run(ctx context.Context) (*LoadResult, error) {
+	if l.InARow < 0 || l.AtOnce < 0 || l.Timeout < 0 {
+		return nil, fmt.Errorf("bench: %d connections in a row, %d at once, %v for each; none of these can be below 0", l.InARow, l.AtOnce, l.Timeout)
+	}
 	if l.Timeout == 0 {
 		l.Timeout = 2 * time.Minute
 	}

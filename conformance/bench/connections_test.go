@@ -4,7 +4,10 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"attls"
 	"attls/handshake"
@@ -69,12 +72,47 @@ func TestLoad(t *testing.T) {
 
 // TestMemory checks that what is measured is there.
 func TestMemory(t *testing.T) {
-	r, err := Memory(50)
+	var held []string
+	r, err := Memory(50, func(sort string) error { held = append(held, sort); return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Connections != 50 || r.TCP <= 0 || r.Ours <= r.TCP || r.CryptoTLS <= r.TCP || r.ToCryptoTLS <= 0 {
-		t.Errorf("%+v", r)
+	for _, m := range []EndMemory{r.EndMemory, r.Client} {
+		if m.TCP <= 0 || m.Ours <= m.TCP || m.CryptoTLS <= m.TCP || m.Whole <= 0 {
+			t.Errorf("%+v", r)
+		}
+	}
+	if want := []string{"server TCP", "server attls", "server crypto-tls", "client TCP", "client attls", "client crypto-tls"}; r.Connections != 50 || !slices.Equal(held, want) {
+		t.Errorf("%d connections, held %q", r.Connections, held)
 	}
 	t.Logf("%+v", r)
+}
+
+// TestNumbersOutOfBounds: nothing is measured with numbers that mean nothing.
+func TestNumbersOutOfBounds(t *testing.T) {
+	memory := func(n int) func() error {
+		return func() error { _, err := Memory(n, nil); return err }
+	}
+	load := func(l Load) func() error {
+		return func() error { _, err := l.Run(context.Background()); return err }
+	}
+	for name, test := range map[string]struct {
+		run  func() error
+		want string
+	}{
+		"no idle connection":       {memory(0), "0 idle connections; 1 to"},
+		"idle connections below 0": {memory(-1), "-1 idle connections"},
+		"too many":                 {memory(maxConnections + 1), "1000001 idle connections"},
+		"in a row below 0":         {load(Load{InARow: -1}), "-1 connections in a row"},
+		"at once below 0":          {load(Load{AtOnce: -2}), "-2 at once"},
+		"a time below 0":           {load(Load{Timeout: -time.Second}), "-1s for each"},
+		"rounds below 0":           {func() error { return interleave(Options{Rounds: -1}, nil) }, "-1 rounds"},
+		"runs below 0":             {func() error { return interleave(Options{Repeats: -1}, nil) }, "of -1 runs"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := test.run(); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v; want %s", err, test.want)
+			}
+		})
+	}
 }
