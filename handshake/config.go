@@ -367,10 +367,12 @@ func (r *Retry) stateless() bool { return len(r.Secrets) > 0 }
 // pskModes are the modes that this end takes part in.
 func (c *Config) pskModes() []attls.PSKKeyExchangeMode {
 	if c.PSKModes == nil {
-		return []attls.PSKKeyExchangeMode{attls.PSKWithDHE}
+		return defaultPSKModes
 	}
 	return c.PSKModes
 }
+
+var defaultPSKModes = []attls.PSKKeyExchangeMode{attls.PSKWithDHE}
 
 // maxMessage bounds a handshake message without its header.
 func (c *Config) maxMessage() int {
