@@ -3,7 +3,6 @@
 # The build must not depend on where the tree is, nor on the state of git.
 export GOFLAGS ?= -buildvcs=false -trimpath
 
-STATICCHECK   = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 DEADCODE      = golang.org/x/tools/cmd/deadcode@v0.52.0
 FUZZ_TIME    ?= 10s
@@ -11,7 +10,7 @@ FUZZ_TIME    ?= 10s
 COMMIT = $(shell git rev-parse HEAD 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-quick race lint lint-all deadcode spec interop pages fuzz release api picture
+.PHONY: help build test test-quick race lint deadcode spec interop pages fuzz release api picture
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,15 +27,12 @@ test-quick: ## run the tests of the library and the comparison of the exported A
 race: ## run all tests with the race detector (many minutes)
 	go test -race -timeout 20m ./...
 
-lint: ## gofmt, go vet for Linux, macOS and Windows, staticcheck
+lint: ## gofmt, go vet for Linux, macOS and Windows, golangci-lint (building it takes minutes the first time)
 	@files=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$files" ] || { echo "gofmt would change:"; echo "$$files"; exit 1; }
 	go vet ./...
 	GOOS=darwin go vet ./...
 	GOOS=windows go vet ./...
-	go run $(STATICCHECK) ./...
-
-lint-all: ## golangci-lint with .golangci.yml (building it takes minutes the first time)
-	go run $(GOLANGCI_LINT) run ./...
+	go run $(GOLANGCI_LINT) run --timeout 15m ./...
 
 deadcode: ## list functions that neither programs nor tests call
 	go run $(DEADCODE) -test ./...

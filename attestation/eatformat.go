@@ -41,9 +41,10 @@ func softwareFormat() Format {
 		FurtherClaims: true,
 		Says:          []string{"instance-identity", "executables", "hardware"},
 		Machine:       "the platform token vouches for the key that signs the key token",
-		Unsigned:      "the type of the collection and the names of its members: tokens are found by them, so another name is refused",
-		Read:          readTokens,
-		Policy:        Listed(tokenPolicy{}),
+		Unsigned: "the type of the collection and the names of its members: tokens are found by them, so another " +
+			"name is refused",
+		Read:   readTokens,
+		Policy: Listed(tokenPolicy{}),
 		Open: func(_ context.Context, o DeviceOptions) (negotiation.Attester, error) {
 			var f attesterFile
 			if err := o.Section.Decode(&f); err != nil {
@@ -85,10 +86,11 @@ func Listed(p Policy) func(*Section) (Policy, error) {
 // prototypeFormat is the row of the 2022 prototype's tokens.
 func prototypeFormat() Format {
 	return Format{
-		Name:          "prototype",
-		Title:         "key and platform tokens of the 2022 prototype, which measure nothing",
-		Source:        rulePrototype,
-		Types:         []Type{{ContentFormat: PrototypeFormat.ContentFormat, Bare: true, Note: "private; not in CoAP's registry"}},
+		Name:   "prototype",
+		Title:  "key and platform tokens of the 2022 prototype, which measure nothing",
+		Source: rulePrototype,
+		Types: []Type{{ContentFormat: PrototypeFormat.ContentFormat, Bare: true,
+			Note: "private; not in CoAP's registry"}},
 		Mine:          func(b []byte) bool { return len(b) > 0 && b[0] == prototypeFirst },
 		Challenge:     ChallengeField{Name: "eat_nonce", Rule: rulePrototype, Max: maxNonce},
 		Key:           KeyNaming{Named: true, How: "the claim cnf of the key token, a bare point"},
@@ -171,7 +173,8 @@ func (a *Appraisal) restrictions(t *tokens) *attls.Error {
 func linkage(t *tokens) *attls.Error {
 	want := sha256.Sum256(t.linked)
 	if !contains(t.links, want[:]) {
-		return refused(attls.FailAppraisal, ruleKAT, "the platform token's eat_nonce is %s, the hash of the key %x", nonceText(t.links), want)
+		return refused(attls.FailAppraisal, ruleKAT, "the platform token's eat_nonce is %s, the hash of the key %x",
+			nonceText(t.links), want)
 	}
 	return nil
 }
@@ -179,7 +182,8 @@ func linkage(t *tokens) *attls.Error {
 func keySignature(t *tokens) *attls.Error {
 	alg, err := t.kat.algorithm()
 	if err == nil && t.kakAlgorithm != 0 && algorithms[alg].library != algorithms[t.kakAlgorithm].library {
-		err = fmt.Errorf("it is signed with %s, and kak-pub is for %s only", algorithmName(alg), algorithmName(t.kakAlgorithm))
+		err = fmt.Errorf("it is signed with %s, and kak-pub is for %s only", algorithmName(alg),
+			algorithmName(t.kakAlgorithm))
 	}
 	if err == nil {
 		err = t.kat.verify(t.kak)

@@ -478,7 +478,8 @@ func (d *document) filled(n *yaml.Node, name string) error {
 			return nil
 		}
 	}
-	empty := n.Kind == yaml.ScalarNode && n.Value == "" || (n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode) && len(n.Content) == 0
+	empty := n.Kind == yaml.ScalarNode && n.Value == "" || (n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode) &&
+		len(n.Content) == 0
 	var number float64
 	if empty && name != "name" || name == "oem_pen" && n.Decode(&number) == nil && number == 0 {
 		return d.fileError(n, "%s says nothing; fill it, or remove it", name)
@@ -549,13 +550,16 @@ func (f *attesterFile) software(section *Section) (*Software, error) {
 		return nil, fmt.Errorf("%s: platform_key and key_attestation_key are needed", section.doc.name)
 	}
 	if n := child(section.node, "token_lifetime"); n != nil && f.TokenLifetime <= 0 {
-		return nil, section.Fail("token_lifetime", "token_lifetime is %q; tokens that expire do so after a time, and without it they do not expire", n.Value)
+		return nil, section.Fail("token_lifetime",
+			"token_lifetime is %q; tokens that expire do so after a time, and without it they do not expire", n.Value)
 	}
 	if err := section.doc.zero(section.node, map[string]bool{"offers": len(f.Offers) == 0}); err != nil {
 		return nil, err
 	}
-	s := &Software{PlatformKey: f.PlatformKey.Signer, KeyAttestationKey: f.KeyAttestationKey.Signer, Clock: time.Now, Lifetime: f.TokenLifetime,
-		Platform: Platform{UEID: eat.UEID(f.Platform.UEID), OEMID: f.Platform.OEMID, OEMPEN: uint32(f.Platform.OEMPEN), Debug: eat.Debug(f.Platform.Debug), Profile: f.Platform.Profile}}
+	s := &Software{PlatformKey: f.PlatformKey.Signer, KeyAttestationKey: f.KeyAttestationKey.Signer, Clock: time.Now,
+		Lifetime: f.TokenLifetime,
+		Platform: Platform{UEID: eat.UEID(f.Platform.UEID), OEMID: f.Platform.OEMID, OEMPEN: uint32(f.Platform.OEMPEN),
+			Debug: eat.Debug(f.Platform.Debug), Profile: f.Platform.Profile}}
 	if f.Platform.Model != "" {
 		s.Platform.Model = []byte(f.Platform.Model)
 	}
@@ -591,14 +595,16 @@ func LoadVerifier(name string, table Formats) (*Verifier, error) {
 	if v.Policies, err = v.table().policies(doc, doc.member("roots")); err != nil {
 		return nil, err
 	}
-	if err := doc.zero(doc.root.Content[0], map[string]bool{"validity": v.Validity == 0, "max_result_age": v.MaxAge == 0, "max_size": v.Limits.Size == 0,
-		"formats": len(f.Formats) == 0, "audiences": len(f.Audiences) == 0}); err != nil {
+	if err := doc.zero(doc.root.Content[0], map[string]bool{"validity": v.Validity == 0, "max_result_age": v.MaxAge == 0,
+		"max_size": v.Limits.Size == 0,
+		"formats":  len(f.Formats) == 0, "audiences": len(f.Audiences) == 0}); err != nil {
 		return nil, err
 	}
 	if err := doc.filled(&doc.root, ""); err != nil {
 		return nil, err
 	}
-	for member, d := range map[string]time.Duration{"validity": v.Validity, "max_result_age": v.MaxAge, "clock_skew": v.Skew} {
+	for member, d := range map[string]time.Duration{"validity": v.Validity, "max_result_age": v.MaxAge,
+		"clock_skew": v.Skew} {
 		if n := doc.member(member); n != nil && d < 0 {
 			return nil, doc.fileError(n, "%s is %q, a negative duration", member, n.Value)
 		}
@@ -647,9 +653,12 @@ func (r *referenceFile) check(doc *document, i int, before []referenceFile) erro
 	}
 	switch {
 	case r.PCRDigests != nil && len(r.PCRs) == 0:
-		return fail("pcr_digests", "has pcr_digests and does not say what they are digests of; add pcrs with the bank and the PCRs, as in pcrs: sha256:0,1,2,3")
+		return fail("pcr_digests",
+			"has pcr_digests and does not say what they are digests of; add pcrs with the bank and the PCRs, as in pcrs: "+
+				"sha256:0,1,2,3")
 	case r.PCRDigests == nil && len(r.PCRs) > 0:
-		return fail("pcrs", "selects PCRs and accepts no value of them; add pcr_digests with the digests of the quote that are accepted")
+		return fail("pcrs",
+			"selects PCRs and accepts no value of them; add pcr_digests with the digests of the quote that are accepted")
 	case r.PCRDigests != nil && r.Prototype:
 		return fail("prototype", "is for a TPM (pcr_digests) and for the prototype's tokens; make two of it")
 	}
@@ -705,7 +714,9 @@ func (e *endorsementFile) check(doc *document, i int, references []referenceFile
 	}
 	out := e.endorsement()
 	if !out.namesPlatform() {
-		return fail("", "names no platform for which its key may speak; add ueids (devices), oemid or oem_pen and model (an implementation), or references (names of references)")
+		return fail("",
+			"names no platform for which its key may speak; add ueids (devices), oemid or oem_pen and model (an "+
+				"implementation), or references (names of references)")
 	}
 	if err := makerOf(e.OEMID, e.OEMPEN, e.Model, fail); err != nil {
 		return err
@@ -719,7 +730,8 @@ func (e *endorsementFile) check(doc *document, i int, references []referenceFile
 }
 
 func (e *endorsementFile) endorsement() Endorsement {
-	out := Endorsement{Name: e.Name, Key: e.Key.PublicKey, OEMID: e.OEMID, OEMPEN: uint32(e.OEMPEN), References: e.References}
+	out := Endorsement{Name: e.Name, Key: e.Key.PublicKey, OEMID: e.OEMID, OEMPEN: uint32(e.OEMPEN),
+		References: e.References}
 	if e.Model != "" {
 		out.Model = []byte(e.Model)
 	}
@@ -733,7 +745,8 @@ func (e *endorsementFile) endorsement() Endorsement {
 }
 
 func (r *referenceFile) reference() Reference {
-	out := Reference{Name: r.Name, OEMID: r.OEMID, OEMPEN: uint32(r.OEMPEN), Profile: r.Profile, Prototype: r.Prototype, PCRs: PCRSelection(r.PCRs)}
+	out := Reference{Name: r.Name, OEMID: r.OEMID, OEMPEN: uint32(r.OEMPEN), Profile: r.Profile, Prototype: r.Prototype,
+		PCRs: PCRSelection(r.PCRs)}
 	if r.Debug != nil {
 		out.Debug = eat.Debug(*r.Debug)
 		out.AllowDebug = out.Debug == eat.DebugNotDisabled
@@ -764,8 +777,10 @@ func (s *Software) File(relays map[string]string) ([]byte, error) {
 }
 
 func (s *Software) file(relays map[string]string) *attesterFile {
-	f := &attesterFile{PlatformKey: PrivateKey{s.PlatformKey}, KeyAttestationKey: PrivateKey{s.KeyAttestationKey}, TokenLifetime: s.Lifetime,
-		Platform: platformFile{UEID: Octets(s.Platform.UEID), OEMID: s.Platform.OEMID, OEMPEN: Whole(s.Platform.OEMPEN), Model: string(s.Platform.Model),
+	f := &attesterFile{PlatformKey: PrivateKey{s.PlatformKey}, KeyAttestationKey: PrivateKey{s.KeyAttestationKey},
+		TokenLifetime: s.Lifetime,
+		Platform: platformFile{UEID: Octets(s.Platform.UEID), OEMID: s.Platform.OEMID, OEMPEN: Whole(s.Platform.OEMPEN),
+			Model: string(s.Platform.Model),
 			Debug: debugState(s.Platform.Debug), Profile: s.Platform.Profile}}
 	for _, c := range s.Platform.Components {
 		f.Platform.Components = append(f.Platform.Components, componentFile{c.Name, c.Version, c.Digest})
@@ -789,7 +804,8 @@ func (v *Verifier) File() ([]byte, error) {
 		f.Formats = append(f.Formats, formatName(format))
 	}
 	for _, e := range v.Endorsements {
-		out := endorsementFile{Name: e.Name, Key: PublicKey{e.Key}, OEMID: e.OEMID, OEMPEN: Whole(e.OEMPEN), Model: string(e.Model), References: e.References}
+		out := endorsementFile{Name: e.Name, Key: PublicKey{e.Key}, OEMID: e.OEMID, OEMPEN: Whole(e.OEMPEN),
+			Model: string(e.Model), References: e.References}
 		for _, u := range e.UEIDs {
 			out.UEIDs = append(out.UEIDs, u)
 		}
@@ -811,7 +827,8 @@ func (v *Verifier) File() ([]byte, error) {
 }
 
 func (r *Reference) file() referenceFile {
-	out := referenceFile{Name: r.Name, OEMID: r.OEMID, OEMPEN: Whole(r.OEMPEN), Model: string(r.Model), Profile: r.Profile, Prototype: r.Prototype, PCRs: pcrSelection(r.PCRs)}
+	out := referenceFile{Name: r.Name, OEMID: r.OEMID, OEMPEN: Whole(r.OEMPEN), Model: string(r.Model), Profile: r.Profile,
+		Prototype: r.Prototype, PCRs: pcrSelection(r.PCRs)}
 	if r.Debug != eat.DebugNotDisabled || r.AllowDebug {
 		debug := debugState(r.Debug)
 		out.Debug = &debug

@@ -135,7 +135,9 @@ func (r *Root) Attest(ctx context.Context, q *negotiation.EvidenceRequest) (*neg
 
 // keyless says why the format cannot be the whole credential.
 func (f *Format) keyless() string {
-	return fmt.Sprintf("%s cannot be the whole credential: its Evidence names no key (%s), so nothing would tell which key verifies CertificateVerify", f.Name, f.Key.How)
+	return fmt.Sprintf(
+		"%s cannot be the whole credential: its Evidence names no key (%s), so nothing would tell which key verifies "+
+			"CertificateVerify", f.Name, f.Key.How)
 }
 
 func (r *Root) newKey(ctx context.Context, attester attls.Role) (crypto.Signer, error) {
@@ -187,7 +189,8 @@ func relay(ctx context.Context, relays []Relay, own []negotiation.Scheme, q *neg
 		if err != nil {
 			return nil, fmt.Errorf("verifier %q: %w", x.Identity, err)
 		}
-		c := &CMW{Form: CBORRecord, Format: profile.Format{ContentFormat: FormatJWT}, Value: result, Indicator: IndAttestationResults}
+		c := &CMW{Form: CBORRecord, Format: profile.Format{ContentFormat: FormatJWT}, Value: result,
+			Indicator: IndAttestationResults}
 		return c.Encode()
 	}
 	return nil, fmt.Errorf("no results of verifier %q can be relayed", q.Scheme.Verifier)
@@ -195,7 +198,8 @@ func relay(ctx context.Context, relays []Relay, own []negotiation.Scheme, q *neg
 
 // resultOf asks a Verifier for a result on our key. Where the handshake binds
 // results, its challenge is the nonce; else the Verifier's own, if it has one.
-func resultOf(ctx context.Context, v negotiation.Appraiser, own []negotiation.Scheme, q *negotiation.EvidenceRequest, spki []byte,
+func resultOf(ctx context.Context, v negotiation.Appraiser, own []negotiation.Scheme, q *negotiation.EvidenceRequest,
+	spki []byte,
 	make func(context.Context, *negotiation.EvidenceRequest, []byte) ([]byte, error)) ([]byte, error) {
 	challenge := q.Challenge
 	if challenge == nil {
@@ -209,12 +213,15 @@ func resultOf(ctx context.Context, v negotiation.Appraiser, own []negotiation.Sc
 		if scheme.Model != profile.ModelEvidence || !serves(own, scheme.Format) {
 			continue
 		}
-		evidence, err := make(ctx, &negotiation.EvidenceRequest{Scheme: scheme, Challenge: challenge, Fit: q.Fit, Claims: q.Claims, Attester: q.Attester}, spki)
+		evidence, err := make(ctx, &negotiation.EvidenceRequest{Scheme: scheme, Challenge: challenge, Fit: q.Fit,
+			Claims: q.Claims, Attester: q.Attester}, spki)
 		if err != nil {
 			return nil, err
 		}
-		verdict, err := v.Appraise(ctx, &negotiation.AppraisalRequest{Profile: q.Profile, Attester: q.Attester, Scheme: scheme,
-			CMW: evidence, Challenge: challenge, Fit: q.Fit, Claims: q.Claims, SPKI: spki, KeyBound: q.KeyBound && q.Challenge != nil})
+		verdict, err := v.Appraise(ctx, &negotiation.AppraisalRequest{
+			Profile: q.Profile, Attester: q.Attester, Scheme: scheme,
+			CMW: evidence, Challenge: challenge, Fit: q.Fit, Claims: q.Claims, SPKI: spki, KeyBound: q.KeyBound &&
+				q.Challenge != nil})
 		if err != nil {
 			return nil, err
 		}

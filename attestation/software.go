@@ -145,7 +145,8 @@ func unavailable(err error) *attls.Error {
 	if errors.As(err, &e) {
 		return e
 	}
-	return &attls.Error{Class: attls.Local, Failure: attls.FailAttesterUnavailable, Offset: -1, Detail: "the Attester", Err: err}
+	return &attls.Error{Class: attls.Local, Failure: attls.FailAttesterUnavailable, Offset: -1,
+		Detail: "the Attester", Err: err}
 }
 
 func (s *Software) newKey(attester attls.Role) (crypto.Signer, error) {

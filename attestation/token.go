@@ -307,7 +307,8 @@ func (s *scanner) tokenTags() *attls.Error {
 		}
 		i := slices.Index(want, n)
 		if i < 0 {
-			return malformed(at, "RFC 8392 6", "tag %d; a token begins with %d, with %d before it, or with neither", n, tagSign1, tagCWT)
+			return malformed(at, "RFC 8392 6", "tag %d; a token begins with %d, with %d before it, or with neither",
+				n, tagSign1, tagCWT)
 		}
 		if want = want[i+1:]; n == tagCWT && s.peek() != majorTag {
 			return malformed(at, "RFC 8392 6", "tag %d without the tag of a COSE message after it", tagCWT)
@@ -385,7 +386,8 @@ func validHeaders(protected, unprotected claims) error {
 func critical(raw []byte) *attls.Error {
 	var labels []any
 	_ = decoding.Unmarshal(shortest(raw), &labels) // the library has checked it
-	return refused(attls.FailAppraisal, ruleHeader, "crit lists the header parameters %v, which are not understood here", labels)
+	return refused(attls.FailAppraisal, ruleHeader, "crit lists the header parameters %v, which are not understood here",
+		labels)
 }
 
 // tokenTypes are the types that the payload of a token, or the token, may say it
@@ -417,7 +419,8 @@ func (c claims) contentType(label int64) *attls.Error {
 	if k, err := kindOf(f); err == nil && slices.Contains(tokenTypes, k.name) {
 		return nil
 	}
-	return attls.Errorf(attls.Violation, attls.FailFormatMismatch, "the header of the token says that it holds %s; a CWT is expected", FormatString(f)).By(ruleHeader)
+	return attls.Errorf(attls.Violation, attls.FailFormatMismatch,
+		"the header of the token says that it holds %s; a CWT is expected", FormatString(f)).By(ruleHeader)
 }
 
 // replicated compares the claims that the header repeats with those of the token

@@ -387,14 +387,16 @@ func (t *tokens) expiry(end time.Time) time.Time {
 // take reads the Evidence with the reader of its format, and finds the policy that
 // judges it.
 func (a *appraisal) take() (*Appraisal, Policy, bool) {
-	x := &Appraisal{Attester: a.r.Attester, SPKI: a.r.SPKI, Endorsements: a.Endorsements, References: a.References, Bound: a.r.KeyBound,
-		At: a.at, Skew: or(a.Skew, defaultSkew), verifier: a.Verifier, verdict: a.verdict}
+	x := &Appraisal{Attester: a.r.Attester, SPKI: a.r.SPKI, Endorsements: a.Endorsements, References: a.References,
+		Bound: a.r.KeyBound,
+		At:    a.at, Skew: or(a.Skew, defaultSkew), verifier: a.Verifier, verdict: a.verdict}
 	var c *CMW
 	if x.Format = a.table().bare(a.r.CMW, underType(a.r)); x.Format != nil {
 		c = &CMW{Format: a.r.Scheme.Format, Value: a.r.CMW}
 	} else {
 		var ok bool
-		if c, ok = a.unwrap(); !ok || !a.check(CheckFormat, c.Match(a.r.Scheme.Format, a.r.Match), FormatString(a.r.Scheme.Format)) {
+		if c, ok = a.unwrap(); !ok || !a.check(CheckFormat, c.Match(a.r.Scheme.Format, a.r.Match),
+			FormatString(a.r.Scheme.Format)) {
 			return nil, nil, false
 		}
 	}
@@ -443,7 +445,8 @@ func (v *Verifier) policy(f *Format) (Policy, *attls.Error) {
 	}
 	p, err := f.Policy(nil)
 	if err != nil || p == nil {
-		return nil, refused(attls.FailAppraisal, "RFC 9334 8.5", "this Verifier has no policy for Evidence of the format %s, so it trusts none of it", f.Name)
+		return nil, refused(attls.FailAppraisal, "RFC 9334 8.5",
+			"this Verifier has no policy for Evidence of the format %s, so it trusts none of it", f.Name)
 	}
 	return p, nil
 }
@@ -470,7 +473,8 @@ func parseTokens(c *CMW) (*tokens, *attls.Error) {
 		return out, out.read()
 	}
 	if c.CollectionType != typeKATandPAT {
-		return nil, malformed(-1, ruleKAT, "a collection of type %q; %q is expected", c.CollectionType, typeKATandPAT).Under(collectionLabel)
+		return nil, malformed(-1, ruleKAT, "a collection of type %q; %q is expected", c.CollectionType, typeKATandPAT).
+			Under(collectionLabel)
 	}
 	out := &tokens{}
 	var err *attls.Error
@@ -627,10 +631,13 @@ func (a *appraisal) checkNaming(x *Appraisal) (spki []byte) {
 		a.check(CheckKey, nil, "the Evidence names no key; the challenge is computed over the key of the handshake")
 		return a.r.SPKI
 	case x.AcceptUnattested:
-		a.check(CheckKey, nil, "nothing in this Evidence attests the key of the handshake, which the policy accepts (unattested_key)")
+		a.check(CheckKey, nil,
+			"nothing in this Evidence attests the key of the handshake, which the policy accepts (unattested_key)")
 		return a.r.SPKI
 	}
-	x.Unchecked(CheckKey, "nothing in this Evidence attests the key of the handshake: %s names no key, and the challenge is not computed over it", x.Format.Name)
+	x.Unchecked(CheckKey,
+		"nothing in this Evidence attests the key of the handshake: %s names no key, and the challenge is not computed "+
+			"over it", x.Format.Name)
 	return nil
 }
 
@@ -647,10 +654,12 @@ func (a *appraisal) checkClaims(x *Appraisal) {
 		names[i] = c.Name
 	}
 	if x.Reading.Key != nil || x.Bound && a.r.Challenge != nil {
-		a.check(CheckClaims, nil, fmt.Sprintf("%s has no claim %s; the key that it is about is attested otherwise", x.Format.Name, strings.Join(names, ", ")))
+		a.check(CheckClaims, nil, fmt.Sprintf("%s has no claim %s; the key that it is about is attested otherwise",
+			x.Format.Name, strings.Join(names, ", ")))
 		return
 	}
-	x.Unchecked(CheckClaims, "%s has no claim %s, and nothing else attests the key", x.Format.Name, strings.Join(names, ", "))
+	x.Unchecked(CheckClaims, "%s has no claim %s, and nothing else attests the key", x.Format.Name,
+		strings.Join(names, ", "))
 }
 
 // checkKey holds the attested key, or the error of finding it, against the
@@ -682,7 +691,8 @@ func (a *appraisal) sameKey(attested crypto.PublicKey) ([]byte, *attls.Error) {
 		return nil, refused(attls.FailTIKMismatch, ruleKey, "the key of the handshake: %v", err)
 	}
 	if !sameKey(attested, key) {
-		return nil, refused(attls.FailTIKMismatch, ruleKAT, "the attested key %s is not the key of the handshake %s", fingerprint(spki), fingerprint(a.r.SPKI))
+		return nil, refused(attls.FailTIKMismatch, ruleKAT, "the attested key %s is not the key of the handshake %s",
+			fingerprint(spki), fingerprint(a.r.SPKI))
 	}
 	return a.r.SPKI, nil
 }
@@ -731,12 +741,14 @@ func (ref *Reference) admits(p *Platform) (passed int, why string) {
 	}{
 		{ref.Prototype == p.prototype && (ref.PCRDigests != nil) == (p.Quote != nil), "it is for other tokens"},
 		{p.Quote == nil || len(ref.PCRs) > 0, "it has digests of PCRs and does not say of which PCRs"},
-		{p.Quote == nil || ref.PCRs.equal(quote.PCRs), fmt.Sprintf("the quote is over the PCRs %v, not %v", quote.PCRs, ref.PCRs)},
+		{p.Quote == nil || ref.PCRs.equal(quote.PCRs), fmt.Sprintf("the quote is over the PCRs %v, not %v",
+			quote.PCRs, ref.PCRs)},
 		{p.Quote == nil || contains(ref.PCRDigests, quote.Digest), fmt.Sprintf("the digest of the PCRs is %x", quote.Digest)},
 		{ref.Profile == "" || ref.Profile == p.Profile, fmt.Sprintf("eat_profile is %q, not %q", p.Profile, ref.Profile)},
 		{ref.UEIDs == nil || contains(ref.UEIDs, p.UEID), fmt.Sprintf("ueid %x is not listed", []byte(p.UEID))},
 		{ref.OEMID == nil || bytes.Equal(ref.OEMID, p.OEMID), fmt.Sprintf("oemid is %s, not %x", p.maker(), ref.OEMID)},
-		{ref.OEMPEN == 0 || ref.OEMPEN == p.OEMPEN, fmt.Sprintf("oemid is %s, not the enterprise number %d", p.maker(), ref.OEMPEN)},
+		{ref.OEMPEN == 0 || ref.OEMPEN == p.OEMPEN, fmt.Sprintf("oemid is %s, not the enterprise number %d",
+			p.maker(), ref.OEMPEN)},
 		{ref.Model == nil || bytes.Equal(ref.Model, p.Model), fmt.Sprintf("hwmodel is %x, not %x", p.Model, ref.Model)},
 		{p.Debug >= least, fmt.Sprintf("dbgstat is %d (%s), at least %d is wanted", p.Debug, debugNames[p.Debug], least)},
 		{len(p.Unknown) == 0, strings.Join(p.Unknown, "; ")},

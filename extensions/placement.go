@@ -17,6 +17,7 @@ type Offer struct {
 // Entries says in which CertificateEntry of a Certificate an extension may appear.
 type Entries uint8
 
+// An extension of Certificate may be in each entry of the chain, or in one.
 const (
 	EntriesAny   Entries = iota
 	EntriesFirst         // the end-entity entry only
@@ -190,14 +191,16 @@ func response(k attls.MessageKind) bool {
 // Check is the receiver's one gate for the extensions of a message: may each
 // be there, and was each answer asked for. entry is the index of the
 // CertificateEntry and 0 elsewhere.
-func (t *Table) Check(kind attls.MessageKind, sender attls.Role, entry int, postHandshake bool, l List, s *Sent) *attls.Error {
+func (t *Table) Check(kind attls.MessageKind, sender attls.Role, entry int, postHandshake bool, l List,
+	s *Sent) *attls.Error {
 	for i := range l {
 		x := &l[i]
 		err := t.checkOne(kind, sender, entry, postHandshake, x, s)
 		if err == nil {
 			err = t.checkBody(kind, x)
 		}
-		if err == nil && kind == attls.KindClientHello && x.Type == attls.ExtPreSharedKey && i != len(l)-1 && t.off != rule.PSKLast {
+		if err == nil && kind == attls.KindClientHello && x.Type == attls.ExtPreSharedKey && i != len(l)-1 &&
+			t.off != rule.PSKLast {
 			err = attls.Errorf(attls.Violation, attls.FailIllegalParameter, "is not the last extension").By("RFC 8446 4.2.11")
 		}
 		if err != nil {
@@ -216,7 +219,8 @@ func (t *Table) checkBody(kind attls.MessageKind, x *Extension) *attls.Error {
 	if p := row.In(kind); p == nil || !p.Empty {
 		return nil
 	}
-	return attls.Errorf(attls.Malformed, attls.FailTrailing, "%d octets are left over", len(x.Body)).At(x.Offset).By("RFC 8446 6.2")
+	return attls.Errorf(attls.Malformed, attls.FailTrailing, "%d octets are left over", len(x.Body)).At(x.Offset).
+		By("RFC 8446 6.2")
 }
 
 func (t *Table) name(x attls.ExtensionType) string {
@@ -226,11 +230,13 @@ func (t *Table) name(x attls.ExtensionType) string {
 	return x.String()
 }
 
-func (t *Table) checkOne(kind attls.MessageKind, sender attls.Role, entry int, postHandshake bool, x *Extension, s *Sent) *attls.Error {
+func (t *Table) checkOne(kind attls.MessageKind, sender attls.Role, entry int, postHandshake bool, x *Extension,
+	s *Sent) *attls.Error {
 	row, known := t.rows[x.Type]
 	if !known {
 		if response(kind) && attls.Grease(uint16(x.Type)) && t.off != rule.GREASERefused {
-			return attls.Errorf(attls.Violation, attls.FailUnsolicited, "is a reserved value, which is sent to be ignored and never answered").By("RFC 8701 3.1")
+			return attls.Errorf(attls.Violation, attls.FailUnsolicited,
+				"is a reserved value, which is sent to be ignored and never answered").By("RFC 8701 3.1")
 		}
 		unsolicited := response(kind) && !s.Has(sender.Peer(), attls.KindClientHello, x.Type) && t.off != rule.ExtensionKnown
 		if unsolicited || kind == attls.KindClientHello && t.off == rule.UnknownIgnored {

@@ -97,7 +97,8 @@ func (e *Engine) takeEvidence() *attls.Error {
 // checkRoom refuses a payload that its carrier cannot hold.
 func checkRoom(c *profile.Credential, payload []byte) *attls.Error {
 	if n := len(payload); c.MaxPayload > 0 && n > c.MaxPayload {
-		return attls.Errorf(attls.Local, attls.FailTooLarge, "a payload of %d octets; %s has room for %d", n, carrierName(c), c.MaxPayload)
+		return attls.Errorf(attls.Local, attls.FailTooLarge, "a payload of %d octets; %s has room for %d", n,
+			carrierName(c), c.MaxPayload)
 	}
 	return nil
 }
@@ -171,14 +172,16 @@ func (e *Engine) readPayload(ct *message.Certificate, c *profile.Credential) (pa
 	switch c.Carrier {
 	case profile.CarrierCertData:
 		if c.Entries == extensions.EntriesFirst && len(ct.Entries) != 1 {
-			if err := e.attestationFailure(attls.FailMisplaced, "%d entries; the payload is in exactly one", len(ct.Entries)); err != nil {
+			if err := e.attestationFailure(attls.FailMisplaced, "%d entries; the payload is in exactly one",
+				len(ct.Entries)); err != nil {
 				return nil, err.Under("certificate_list")
 			}
 		}
 		payload = append([]byte(nil), ct.Entries[0].Data...)
 	case profile.CarrierExtension:
 		if payload == nil {
-			if err := e.attestationFailure(attls.FailMissing, "the chosen scheme's payload is not in the Certificate"); err != nil {
+			if err := e.attestationFailure(attls.FailMissing,
+				"the chosen scheme's payload is not in the Certificate"); err != nil {
 				return nil, err.Under("certificate_list[0].extensions")
 			}
 		}
@@ -195,7 +198,8 @@ func (waitAdded) due() gate    { return gateNone }
 func (s waitAdded) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
 	peer, c := e.role.Peer(), s.by.credential
 	if m.Kind == attls.KindFinished {
-		if err := e.attestationFailure(attls.FailMissing, "Finished came in the place of the message that carries the payload"); err != nil {
+		if err := e.attestationFailure(attls.FailMissing,
+			"Finished came in the place of the message that carries the payload"); err != nil {
 			return nil, err
 		}
 		return waitFinished{}.receive(e, m)

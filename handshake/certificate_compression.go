@@ -46,7 +46,8 @@ func (e *Engine) compressed(certificate []byte) ([]byte, *attls.Error) {
 	if err != nil {
 		return nil, attls.Errorf(attls.Local, attls.FailInternal, "certificate compression %d: %v", c.Algorithm(), err)
 	}
-	return (&message.CompressedCertificate{Algorithm: c.Algorithm(), UncompressedLength: len(body), Compressed: out}).Append(nil), nil
+	return (&message.CompressedCertificate{Algorithm: c.Algorithm(), UncompressedLength: len(body), Compressed: out}).
+		Append(nil), nil
 }
 
 // decompress returns the body of the Certificate that a message carries: its
@@ -64,14 +65,17 @@ func (e *Engine) decompress(m *message.Raw) ([]byte, *attls.Error) {
 			continue
 		}
 		if limit := e.cfg.maxMessage(); cc.UncompressedLength > limit {
-			return nil, attls.Errorf(attls.Violation, attls.FailLimit, "%d octets; the limit is %d", cc.UncompressedLength, limit).Under("uncompressed_length")
+			return nil, attls.Errorf(attls.Violation, attls.FailLimit, "%d octets; the limit is %d", cc.UncompressedLength,
+				limit).Under("uncompressed_length")
 		}
 		body, err := c.Decompress(cc.Compressed, cc.UncompressedLength)
 		if err != nil || len(body) != cc.UncompressedLength {
-			return nil, attls.Errorf(attls.Malformed, attls.FailBadCertificate, "does not decompress to %d octets: %v", cc.UncompressedLength, err).
+			return nil, attls.Errorf(attls.Malformed, attls.FailBadCertificate, "does not decompress to %d octets: %v",
+				cc.UncompressedLength, err).
 				Under("compressed_certificate_message").By("RFC 8879 4")
 		}
 		return body, nil
 	}
-	return nil, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d was not offered", cc.Algorithm).Under("algorithm").By("RFC 8879 4")
+	return nil, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d was not offered", cc.Algorithm).
+		Under("algorithm").By("RFC 8879 4")
 }

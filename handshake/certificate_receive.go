@@ -23,7 +23,8 @@ func (s waitCertificate) receive(e *Engine, m *message.Raw) (state, *attls.Error
 		return nil, err
 	}
 	if len(ct.Context) != 0 && e.obeys(rule.ContextEmpty) {
-		return nil, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d octets, but the handshake's context is empty", len(ct.Context)).
+		return nil, attls.Errorf(attls.Violation, attls.FailIllegalParameter,
+			"%d octets, but the handshake's context is empty", len(ct.Context)).
 			Under("certificate_request_context").By("RFC 8446 4.4.2")
 	}
 	if len(ct.Entries) == 0 {
@@ -57,10 +58,12 @@ func (e *Engine) readCertificate(m *message.Raw, postHandshake bool) (*message.C
 		return nil, err
 	}
 	if len(ct.Entries) > e.cfg.maxCertificates() {
-		return nil, attls.Errorf(attls.Local, attls.FailCapacity, "%d entries; Config.MaxCertificates is %d", len(ct.Entries), e.cfg.maxCertificates()).Under("certificate_list")
+		return nil, attls.Errorf(attls.Local, attls.FailCapacity, "%d entries; Config.MaxCertificates is %d", len(ct.Entries),
+			e.cfg.maxCertificates()).Under("certificate_list")
 	}
 	for i := range ct.Entries {
-		if err := e.table.Check(attls.KindCertificate, e.role.Peer(), i, postHandshake, ct.Entries[i].Extensions, &e.sent); err != nil {
+		if err := e.table.Check(attls.KindCertificate, e.role.Peer(), i, postHandshake, ct.Entries[i].Extensions,
+			&e.sent); err != nil {
 			return nil, err
 		}
 	}
@@ -69,13 +72,15 @@ func (e *Engine) readCertificate(m *message.Raw, postHandshake bool) (*message.C
 
 // certificateKind reports whether a message is where a Certificate belongs.
 func (e *Engine) certificateKind(m *message.Raw) bool {
-	return m.Kind == attls.KindCertificate || m.Kind == attls.KindCompressedCertificate && len(e.cfg.CertificateCompression) > 0
+	return m.Kind == attls.KindCertificate || m.Kind == attls.KindCompressedCertificate &&
+		len(e.cfg.CertificateCompression) > 0
 }
 
 // emptyCertificate handles a peer that shows no certificate.
 func (e *Engine) emptyCertificate(m *message.Raw) (state, *attls.Error) {
 	if e.role == attls.RoleClient && e.obeys(rule.CertificateShown) {
-		return nil, attls.Errorf(attls.Violation, attls.FailDecode, "a server must show a certificate").Under("certificate_list").By("RFC 8446 4.4.2.4")
+		return nil, attls.Errorf(attls.Violation, attls.FailDecode, "a server must show a certificate").
+			Under("certificate_list").By("RFC 8446 4.4.2.4")
 	}
 	if _, scheme := e.chosen(attls.RoleClient); scheme != nil && e.cfg.Policy.Demand {
 		if err := e.attestationFailure(attls.FailMissing, "the client chose to attest and sent no certificate"); err != nil {
@@ -83,7 +88,8 @@ func (e *Engine) emptyCertificate(m *message.Raw) (state, *attls.Error) {
 		}
 	}
 	if e.cfg.ClientAuthentication == RequireClientCertificate && e.obeys(rule.CertificateRequired) {
-		return nil, attls.Errorf(attls.Refused, attls.FailCertificateRequired, "the client sent no certificate").By("RFC 8446 4.4.2.4")
+		return nil, attls.Errorf(attls.Refused, attls.FailCertificateRequired, "the client sent no certificate").
+			By("RFC 8446 4.4.2.4")
 	}
 	e.peer.none = true
 	e.transcribe(m, attls.RoleClient)
@@ -105,9 +111,10 @@ func (e *Engine) readCredential(ct *message.Certificate, c *profile.Credential, 
 
 // askVerdict asks whether the chain of the peer is trusted.
 func (e *Engine) askVerdict(c *profile.Credential) {
-	e.ask(gateCertificateVerify, &Wait{Kind: WaitCertificateVerdict, Certificate: &CertificateVerdictRequest{Peer: e.role.Peer(),
-		Type: e.peerType(e.peer), Chain: e.peer.chain, OCSP: e.peer.ocsp, SCT: e.peer.sct, ServerName: e.cfg.serverName(),
-		Optional: c != nil && !c.PKIX}})
+	e.ask(gateCertificateVerify, &Wait{Kind: WaitCertificateVerdict,
+		Certificate: &CertificateVerdictRequest{Peer: e.role.Peer(),
+			Type: e.peerType(e.peer), Chain: e.peer.chain, OCSP: e.peer.ocsp, SCT: e.peer.sct, ServerName: e.cfg.serverName(),
+			Optional: c != nil && !c.PKIX}})
 }
 
 // readChain takes the certificates, what stands beside them and the end entity's
@@ -144,7 +151,8 @@ func (e *Engine) readChain(ct *message.Certificate, to *authenticated) *attls.Er
 func (e *Engine) endEntityKey(chain [][]byte) ([]byte, *attls.Error) {
 	if e.types.agreed[e.role.Peer()] == attls.CertificateRawPublicKey {
 		if len(chain) != 1 {
-			return nil, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d entries; a raw public key is one", len(chain)).By("RFC 8446 4.4.2")
+			return nil, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d entries; a raw public key is one",
+				len(chain)).By("RFC 8446 4.4.2")
 		}
 		return chain[0], nil
 	}
@@ -153,7 +161,8 @@ func (e *Engine) endEntityKey(chain [][]byte) ([]byte, *attls.Error) {
 		return nil, attls.Errorf(attls.Refused, attls.FailBadCertificate, "%s", err.Detail).At(err.Offset).By("RFC 5280 4.1")
 	}
 	if provider.ForbidsSignatures(chain[0]) {
-		return nil, attls.Errorf(attls.Refused, attls.FailKeyUsage, "the key must not be used for signatures").By("RFC 8446 4.4.2.2")
+		return nil, attls.Errorf(attls.Refused, attls.FailKeyUsage, "the key must not be used for signatures").
+			By("RFC 8446 4.4.2.2")
 	}
 	return spki, nil
 }
@@ -181,7 +190,7 @@ func (s waitCertificateVerify) receive(e *Engine, m *message.Raw) (state, *attls
 	e.peer.scheme = scheme
 	e.transcribe(m, peer)
 	if s.by.inMessage() {
-		return waitAdded{s.by}, nil
+		return waitAdded{s.by}, nil //nolint:staticcheck // S1016: two states that need the same value now
 	}
 	return waitFinished{}, nil
 }

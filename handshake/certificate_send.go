@@ -77,7 +77,8 @@ func (e *Engine) chooseOwn(c *Credential) (ownCredential, *attls.Error) {
 		if e.role == attls.RoleClient {
 			return ownCredential{}, nil
 		}
-		return ownCredential{}, attls.Errorf(attls.Local, attls.FailConfiguration, "a credential of type %v where %v was agreed on", c.Type, want).Under("Credential.Type")
+		return ownCredential{}, attls.Errorf(attls.Local, attls.FailConfiguration,
+			"a credential of type %v where %v was agreed on", c.Type, want).Under("Credential.Type")
 	}
 	spki := c.Chain[0]
 	if c.Type == attls.CertificateX509 {
@@ -88,7 +89,8 @@ func (e *Engine) chooseOwn(c *Credential) (ownCredential, *attls.Error) {
 	}
 	if len(c.SCT) > 0 {
 		if err := extensions.ParseSCTList(c.SCT); err != nil {
-			return ownCredential{}, attls.Errorf(attls.Local, attls.FailConfiguration, "%s", err.Detail).Under("Credential.SCT").By("RFC 6962 3.3")
+			return ownCredential{}, attls.Errorf(attls.Local, attls.FailConfiguration, "%s", err.Detail).Under("Credential.SCT").
+				By("RFC 6962 3.3")
 		}
 	}
 	schemes := c.Schemes
@@ -159,7 +161,7 @@ func (s proveCertificate) step(e *Engine) (state, *attls.Error) {
 	var sum [maxHash]byte
 	e.ask(gateNow, &Wait{Kind: WaitSignature, Due: attls.KindCertificateVerify, Signature: &SignatureRequest{Role: e.role,
 		Scheme: e.own.scheme, Content: signedContent(e.role, e.transcript.sum(sum[:0])), Credential: e.own.credential}})
-	return proveSignature{s.by}, nil
+	return proveSignature{s.by}, nil //nolint:staticcheck // S1016: two states that need the same value now
 }
 
 // sendCertificate builds Certificate out of the credential and the payload.

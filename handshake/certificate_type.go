@@ -115,10 +115,12 @@ func (e *Engine) peerType(p *authenticated) attls.CertificateType {
 // handshake and may be asked after it, resumed or not. Without a type in common
 // the client is not answered, and shows X.509 if anything.
 func (e *Engine) agreeLaterType() {
-	if !e.cfg.PostHandshakeAuthentication || !e.sent.Has(attls.RoleClient, attls.KindClientHello, attls.ExtPostHandshakeAuth) {
+	if !e.cfg.PostHandshakeAuthentication || !e.sent.Has(attls.RoleClient, attls.KindClientHello,
+		attls.ExtPostHandshakeAuth) {
 		return
 	}
-	t, err := negotiation.SelectCertificateType(e.types.offer[attls.RoleClient], e.cfg.configuredTypes(attls.RoleClient), nil)
+	t, err := negotiation.SelectCertificateType(e.types.offer[attls.RoleClient],
+		e.cfg.configuredTypes(attls.RoleClient), nil)
 	if err == nil {
 		e.types.agreed[attls.RoleClient], e.types.later = t, true
 	}
@@ -200,7 +202,8 @@ func (e *Engine) checkCertificateTypes() *attls.Error {
 			return place(err)
 		}
 		if needed != nil && *needed != got || needed == nil && e.addedType(shows, got) {
-			if err := e.attestationFailure(attls.FailCertTypeMismatch, "certificate type %v does not go with the chosen scheme", got); err != nil {
+			if err := e.attestationFailure(attls.FailCertTypeMismatch, "certificate type %v does not go with the chosen scheme",
+				got); err != nil {
 				return place(err)
 			}
 		}

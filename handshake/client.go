@@ -207,7 +207,8 @@ func (s clientWaitServerHello) receive(e *Engine, m *message.Raw) (state, *attls
 		return nil, err
 	}
 	if m.Kind == attls.KindHelloRetryRequest && s.retried {
-		return nil, attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "a second HelloRetryRequest").By("RFC 8446 4.1.4")
+		return nil, attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "a second HelloRetryRequest").
+			By("RFC 8446 4.1.4")
 	}
 	if err := e.table.Check(m.Kind, attls.RoleServer, 0, false, sh.Extensions, &e.sent); err != nil {
 		return nil, err
@@ -237,7 +238,8 @@ func (s clientWaitServerHello) receive(e *Engine, m *message.Raw) (state, *attls
 // share completes the key exchange with the share of ServerHello, or does without one.
 func (s clientWaitServerHello) share(e *Engine, m *message.Raw, a *answers) (state, *attls.Error) {
 	illegal := func(section, format string, args ...any) (state, *attls.Error) {
-		return nil, a.place(attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...).By("RFC 8446 "+section), attls.ExtKeyShare)
+		return nil, a.place(attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...).
+			By("RFC 8446 "+section), attls.ExtKeyShare)
 	}
 	theirs := a.share
 	switch {
@@ -281,11 +283,13 @@ func (e *Engine) checkServerVersion(a *answers, sh *message.ServerHello) *attls.
 			return attls.Errorf(attls.Violation, attls.FailDowngrade, "the server knows TLS 1.3 and answered an older version").
 				Under("random").By("RFC 8446 4.1.3")
 		}
-		return attls.Errorf(attls.NothingInCommon, attls.FailVersion, "the server answered with version 0x%04x and no supported_versions", sh.LegacyVersion).
+		return attls.Errorf(attls.NothingInCommon, attls.FailVersion,
+			"the server answered with version 0x%04x and no supported_versions", sh.LegacyVersion).
 			Under("legacy_version").By("RFC 8446 4.2.1")
 	}
 	if v := a.version; v != attls.VersionTLS13 && e.obeys(rule.VersionOffered) {
-		return a.place(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "version 0x%04x was not offered", v).By("RFC 8446 4.2.1"), attls.ExtSupportedVersions)
+		return a.place(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "version 0x%04x was not offered", v).
+			By("RFC 8446 4.2.1"), attls.ExtSupportedVersions)
 	}
 	return nil
 }
@@ -296,7 +300,8 @@ func (e *Engine) checkServerHello(sh *message.ServerHello) *attls.Error {
 		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...).Under(field).By("RFC 8446 " + rule)
 	}
 	if sh.LegacyVersion != attls.VersionTLS12 {
-		return attls.Errorf(attls.Violation, attls.FailVersion, "0x%04x instead of 0x0303", sh.LegacyVersion).Under("legacy_version").By("RFC 9846 4.2.3")
+		return attls.Errorf(attls.Violation, attls.FailVersion, "0x%04x instead of 0x0303", sh.LegacyVersion).
+			Under("legacy_version").By("RFC 9846 4.2.3")
 	}
 	if !bytes.Equal(sh.SessionID, e.nego.sessionID) {
 		return illegal("legacy_session_id_echo", "4.1.3", "is not the session id that was sent")
@@ -320,14 +325,17 @@ func (e *Engine) checkServerHello(sh *message.ServerHello) *attls.Error {
 // retry answers a HelloRetryRequest with the second ClientHello.
 func (s clientWaitServerHello) retry(e *Engine, m *message.Raw, a *answers) (state, *attls.Error) {
 	if e.in.InMessage() { // the server cannot know yet how it goes on
-		return nil, attls.Errorf(attls.Violation, attls.FailMessageBoundary, "more handshake data follows").By("RFC 8446 4.1.4")
+		return nil, attls.Errorf(attls.Violation, attls.FailMessageBoundary, "more handshake data follows").
+			By("RFC 8446 4.1.4")
 	}
-	next := clientWaitServerHello{retried: true, shares: s.shares, psks: e.keepHash(s.psks), items: append([]builtExtension(nil), s.items...),
+	next := clientWaitServerHello{retried: true, shares: s.shares, psks: e.keepHash(s.psks),
+		items:  append([]builtExtension(nil), s.items...),
 		bodies: append([]byte(nil), s.bodies...)}
 	changed := false
 	if g := a.group; a.has(attls.ExtKeyShare) {
 		illegal := func(format string) (state, *attls.Error) {
-			return nil, a.place(attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, g).By("RFC 8446 4.2.8"), attls.ExtKeyShare)
+			return nil, a.place(attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, g).By("RFC 8446 4.2.8"),
+				attls.ExtKeyShare)
 		}
 		switch {
 		case !slices.Contains(e.cfg.groups(), g):
@@ -340,7 +348,8 @@ func (s clientWaitServerHello) retry(e *Engine, m *message.Raw, a *answers) (sta
 			return nil, err
 		}
 		next.shares = []share{k}
-		next.replace(attls.ExtKeyShare, extensions.AppendKeyShares(nil, []extensions.KeyShareEntry{{Group: g, Key: k.key.Share()}}))
+		next.replace(attls.ExtKeyShare, extensions.AppendKeyShares(nil,
+			[]extensions.KeyShareEntry{{Group: g, Key: k.key.Share()}}))
 		e.nego.group, changed = g, true
 	}
 	if a.has(attls.ExtCookie) {
@@ -348,7 +357,8 @@ func (s clientWaitServerHello) retry(e *Engine, m *message.Raw, a *answers) (sta
 		changed = true
 	}
 	if !changed && e.obeys(rule.RetryNeeded) {
-		return nil, attls.Errorf(attls.Violation, attls.FailRetryUnchanged, "it would change nothing in ClientHello").By("RFC 8446 4.1.4")
+		return nil, attls.Errorf(attls.Violation, attls.FailRetryUnchanged, "it would change nothing in ClientHello").
+			By("RFC 8446 4.1.4")
 	}
 	e.nego.retried = true
 	e.transcript.start(e.nego.suite)
@@ -455,7 +465,8 @@ func (e *Engine) receiveRequest(m *message.Raw) *attls.Error {
 		return err
 	}
 	if len(cr.Context) != 0 && e.obeys(rule.RequestContext) {
-		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d octets; it is empty in the handshake", len(cr.Context)).
+		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d octets; it is empty in the handshake",
+			len(cr.Context)).
 			Under("certificate_request_context").By("RFC 8446 4.3.2")
 	}
 	if err := e.readRequest(cr.Extensions); err != nil {

@@ -34,7 +34,8 @@ func (c *Config) checkNumbers() *attls.Error {
 		{"MaxCertificates", c.MaxCertificates, 0}, {"PadTo", c.PadTo, record.MaxPlaintext},
 		{"AttesterSize", c.AttesterSize, 0}, {"AppraiserSize", c.AppraiserSize, 0},
 		{"Limits.MaxHandshakeMessage", c.Limits.MaxHandshakeMessage, 0}, {"Limits.MaxRecord", c.Limits.MaxRecord, 0},
-		{"Limits.MaxEmptyRecords", c.Limits.MaxEmptyRecords, 0}, {"Limits.MaxChangeCipherSpec", c.Limits.MaxChangeCipherSpec, 0},
+		{"Limits.MaxEmptyRecords", c.Limits.MaxEmptyRecords, 0},
+		{"Limits.MaxChangeCipherSpec", c.Limits.MaxChangeCipherSpec, 0},
 		{"Limits.MaxWarningAlerts", c.Limits.MaxWarningAlerts, 0},
 	} {
 		switch {
@@ -199,7 +200,8 @@ func (h *ServerSessions) check() *attls.Error {
 	case h.MaxSkew < 0:
 		return badField("ServerSessions.MaxSkew", "%v is negative", h.MaxSkew)
 	case h.Keys.Rotate != 0 && h.Keys.Rotate < minRotate:
-		return badField("TicketKeys.Rotate", "%v is below %v; every key is kept as long as a ticket may live", h.Keys.Rotate, minRotate)
+		return badField("TicketKeys.Rotate", "%v is below %v; every key is kept as long as a ticket may live",
+			h.Keys.Rotate, minRotate)
 	}
 	return checkExternal("ServerSessions.External", h.External)
 }
@@ -221,7 +223,8 @@ func checkExternal(field string, keys []*Session) *attls.Error {
 		case s == nil:
 			return badField(field, "key %d is nil", i)
 		case !s.External:
-			return badField(field, "key %d does not have External set, and would be used as a ticket is", i).By("RFC 8446 4.2.11.2")
+			return badField(field, "key %d does not have External set, and would be used as a ticket is", i).
+				By("RFC 8446 4.2.11.2")
 		case len(s.Identity) == 0 || len(s.Identity) > maxOffered:
 			return badField(field, "key %d has an identity of %d octets; 1 to %d are possible", i, len(s.Identity), maxOffered)
 		case len(s.Secret) == 0:
@@ -248,7 +251,8 @@ func (c *Config) check() *attls.Error {
 	bad := func(field, format string, args ...any) *attls.Error {
 		return badField("Config."+field, format, args...)
 	}
-	for _, check := range [...]func(*Config) *attls.Error{(*Config).checkHolders, (*Config).checkNumbers, (*Config).checkLists} {
+	for _, check := range [...]func(*Config) *attls.Error{
+		(*Config).checkHolders, (*Config).checkNumbers, (*Config).checkLists} {
 		if err := check(c); err != nil {
 			return err
 		}
@@ -295,7 +299,9 @@ func (c *Config) check() *attls.Error {
 		}
 	}
 	for i, a := range c.CertificateCompression {
-		if slices.ContainsFunc(c.CertificateCompression[:i], func(b CertificateCompressor) bool { return a.Algorithm() == b.Algorithm() }) {
+		if slices.ContainsFunc(c.CertificateCompression[:i], func(b CertificateCompressor) bool {
+			return a.Algorithm() == b.Algorithm()
+		}) {
 			return bad("CertificateCompression", "algorithm %d appears twice", a.Algorithm())
 		}
 	}
@@ -317,13 +323,15 @@ func (c *Config) check() *attls.Error {
 		return bad("Policy", "attestation is configured, and there is no Profile under which it could take place")
 	}
 	if field, s := c.unexpressed(); s != nil {
-		return bad("Policy."+field, "profile %s has no list with room for %s with the credential %s", c.Profile.ID, s.Model, s.Credential)
+		return bad("Policy."+field, "profile %s has no list with room for %s with the credential %s", c.Profile.ID,
+			s.Model, s.Credential)
 	}
 	if c.Policy.Demand && len(c.Policy.Accept) == 0 {
 		return bad("Policy.Demand", "the peer must attest, and Policy.Accept has nothing that could be appraised")
 	}
 	if c.Retry.stateless() && c.profile().Binder.Program != nil {
-		return bad("Retry.Secrets", "profile %s binds to the first ClientHello's octets, which a cookie does not carry", c.Profile.ID)
+		return bad("Retry.Secrets", "profile %s binds to the first ClientHello's octets, which a cookie does not carry",
+			c.Profile.ID)
 	}
 	if c.MaxFragment < 0 || c.MaxFragment > record.MaxPlaintext {
 		return bad("MaxFragment", "%d octets; a record holds 1 to %d", c.MaxFragment, record.MaxPlaintext)

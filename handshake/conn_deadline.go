@@ -32,7 +32,7 @@ func (c *Conn) bound(d direction, t time.Time) {
 	c.deadlines.Lock()
 	defer c.deadlines.Unlock()
 	c.latest[d] = t
-	c.apply(d)
+	_ = c.apply(d)
 }
 
 // apply gives the earlier one of the user's deadline and the bound to the net.Conn.
@@ -65,7 +65,7 @@ func (c *Conn) freeze(d direction, t time.Time) {
 		c.asked[d] = time.Time{}
 	}
 	c.latest[d] = t
-	c.apply(d)
+	_ = c.apply(d)
 }
 
 // SetDeadline sets both deadlines; see SetReadDeadline and SetWriteDeadline.

@@ -92,7 +92,7 @@ func (c *Conn) tell(reason *attls.Error) {
 	send := func() {
 		defer c.writer.Unlock()
 		if c.writeErr == nil && c.writer.Alert(reason.Alert) == nil {
-			c.flush()
+			_ = c.flush()
 		}
 		c.closeWriteSide()
 	}
@@ -120,7 +120,7 @@ func (c *Conn) tell(reason *attls.Error) {
 // is no reset and an alert of ours arrives.
 func (c *Conn) drain() {
 	defer close(*c.drained.Load())
-	io.Copy(io.Discard, onlyReader{c.nc})
+	_, _ = io.Copy(io.Discard, onlyReader{c.nc})
 }
 
 // onlyReader hides the fast paths of a net.Conn.
@@ -129,6 +129,6 @@ type onlyReader struct{ io.Reader }
 // closeWriteSide ends our direction of the transport where it can be ended alone.
 func (c *Conn) closeWriteSide() {
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
-		half.CloseWrite()
+		_ = half.CloseWrite()
 	}
 }

@@ -327,7 +327,7 @@ func (c *Conn) SetEarlyData(b []byte) { c.early = b }
 // writeEarly sends the early data once that may be. The caller holds c.mu.
 func (c *Conn) writeEarly() {
 	if n := len(c.early); n > 0 && n <= c.engine.EarlyDataLeft() {
-		c.engine.Write(c.early) // an error is the engine's own
+		_ = c.engine.Write(c.early) // an error is the engine's own
 	}
 }
 

@@ -50,7 +50,7 @@ func (c *Conn) sendLater() {
 		}
 		err := c.send(c.sendReady)
 		if failure, ok := err.(*attls.Error); ok { // there is nobody else to tell
-			c.abandon(failure)
+			_ = c.abandon(failure)
 		}
 	}()
 }

@@ -113,14 +113,16 @@ func (e *Engine) resumeRetry(ch *message.ClientHello, o *offers) *attls.Error {
 	}
 	body, ok := e.openCookie(o.cookie)
 	if !ok {
-		return o.place(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "is not a cookie of ours").By("RFC 8446 4.2.2"), attls.ExtCookie)
+		return o.place(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "is not a cookie of ours").By("RFC 8446 4.2.2"),
+			attls.ExtCookie)
 	}
 	r := wire.NewReader(body, 0)
 	suite, group := attls.CipherSuite(r.Uint16("suite")), attls.NamedGroup(r.Uint16("selected_group"))
 	fields, order, offer := r.Octets("fields", sha256.Size), r.Octets("order", sha256.Size), r.Octets("offer", sha256.Size)
 	first := r.Rest()
 	if e.nego.suite, ok = e.prov.Suite(suite); !ok || len(first) != e.nego.suite.HashLen {
-		return o.place(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "names a suite that is not implemented here").By("RFC 8446 4.2.2"), attls.ExtCookie)
+		return o.place(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "names a suite that is not implemented here").
+			By("RFC 8446 4.2.2"), attls.ExtCookie)
 	}
 	e.nego.retried, e.nego.group = true, group
 	if !bytes.Equal(fields, e.unchanging(ch)) {

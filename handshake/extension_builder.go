@@ -73,7 +73,8 @@ func (b *extensionBuilder) fits(k attls.MessageKind) *attls.Error {
 		n += 4 + x.end - x.start
 	}
 	if n > maxVector {
-		return attls.Errorf(attls.Local, attls.FailTooLarge, "%d octets; a message has room for %d", n, maxVector).Under("extensions").In(k).By("RFC 8446 4.2")
+		return attls.Errorf(attls.Local, attls.FailTooLarge, "%d octets; a message has room for %d", n, maxVector).
+			Under("extensions").In(k).By("RFC 8446 4.2")
 	}
 	return nil
 }

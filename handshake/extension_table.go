@@ -42,19 +42,25 @@ type extensionRow struct {
 // extensionTable is in the order in which a ClientHello has the extensions; pre_shared_key
 // and padding, which depend on all others, are added by writeClientHello.
 var extensionTable = [...]extensionRow{
-	{t: attls.ExtServerName, offer: offerServerName, readOffer: readServerName, takeOffer: takeServerName, answer: answerServerName},
-	{t: attls.ExtSupportedGroups, offer: offerGroups, readOffer: readGroups, answer: answerGroups, readAnswer: readGroupsAnswer},
+	{t: attls.ExtServerName, offer: offerServerName, readOffer: readServerName, takeOffer: takeServerName,
+		answer: answerServerName},
+	{t: attls.ExtSupportedGroups, offer: offerGroups, readOffer: readGroups, answer: answerGroups,
+		readAnswer: readGroupsAnswer},
 	{t: attls.ExtSignatureAlgorithms, offer: offerSchemes, readOffer: readSchemes, takeOffer: takeSchemes},
 	{t: attls.ExtSignatureAlgorithmsCert, offer: offerCertSchemes, readOffer: readCertSchemes, takeOffer: takeCertSchemes},
 	{t: attls.ExtCertificateAuthorities, offer: offerAuthorities, readOffer: readAuthorities, takeOffer: takeAuthorities},
-	{t: attls.ExtALPN, offer: offerALPN, readOffer: readALPN, takeOffer: takeALPN, answer: answerALPN, readAnswer: readALPNAnswer},
-	{t: attls.ExtRecordSizeLimit, offer: sendRecordSizeLimit, readOffer: readRecordSizeLimit, takeOffer: takeRecordSizeLimit,
-		answer: sendRecordSizeLimit, readAnswer: readRecordSizeLimitAnswer, check: checkRecordSizeLimit},
-	{t: attls.ExtSupportedVersions, offer: offerVersions, readOffer: readVersions, answer: answerVersion, readAnswer: readVersionAnswer},
+	{t: attls.ExtALPN, offer: offerALPN, readOffer: readALPN, takeOffer: takeALPN, answer: answerALPN,
+		readAnswer: readALPNAnswer},
+	{t: attls.ExtRecordSizeLimit, offer: sendRecordSizeLimit, readOffer: readRecordSizeLimit,
+		takeOffer: takeRecordSizeLimit,
+		answer:    sendRecordSizeLimit, readAnswer: readRecordSizeLimitAnswer, check: checkRecordSizeLimit},
+	{t: attls.ExtSupportedVersions, offer: offerVersions, readOffer: readVersions, answer: answerVersion,
+		readAnswer: readVersionAnswer},
 	{t: attls.ExtKeyShare, offer: offerShares, readOffer: readShares, answer: answerShare, readAnswer: readShareAnswer},
 	{t: attls.ExtPSKKeyExchangeModes, offer: offerPSKModes, readOffer: readPSKModes},
 	{t: attls.ExtPostHandshakeAuth, offer: offerPostHandshakeAuth},
-	{t: attls.ExtStatusRequest, offer: offerStatusRequest, readOffer: readStatusRequest, answer: answerStatus, readAnswer: readStatusAnswer},
+	{t: attls.ExtStatusRequest, offer: offerStatusRequest, readOffer: readStatusRequest, answer: answerStatus,
+		readAnswer: readStatusAnswer},
 	{t: attls.ExtSignedCertificateTimestamp, offer: offerSCT, answer: answerSCT, readAnswer: readSCTAnswer},
 	{t: attls.ExtCompressCertificate, offer: offerCompression, readOffer: readCompression, takeOffer: takeCompression},
 	certificateTypeRow(attls.RoleClient),
@@ -62,7 +68,8 @@ var extensionTable = [...]extensionRow{
 	{t: attls.ExtTicketRequest, offer: offerTicketRequest, readOffer: readTicketRequest, takeOffer: takeTicketRequest,
 		answer: answerTicketRequest, readAnswer: readTicketRequestHint, check: checkTicketRequest},
 	{t: attls.ExtCookie, readOffer: readCookie, answer: answerCookie, readAnswer: readCookieAnswer},
-	{t: attls.ExtPreSharedKey, readOffer: readPreSharedKeys, answer: answerPreSharedKey, readAnswer: readPreSharedKeyAnswer},
+	{t: attls.ExtPreSharedKey, readOffer: readPreSharedKeys, answer: answerPreSharedKey,
+		readAnswer: readPreSharedKeyAnswer},
 	{t: attls.ExtEarlyData, last: true, offer: offerEarlyData, answer: answerEarlyData, readAnswer: readEarlyDataAnswer},
 }
 
@@ -134,7 +141,8 @@ type sending struct {
 
 func offerServerName(e *Engine, s *sending, b []byte) []byte {
 	name := e.cfg.serverName()
-	if s.kind != attls.KindClientHello || name == "" || isAddress(name) { // RFC 6066 section 3: a literal address is not a HostName
+	if s.kind != attls.KindClientHello || name == "" || isAddress(name) {
+		// RFC 6066 section 3: a literal address is not a HostName
 		return nil
 	}
 	return extensions.AppendServerName(b, name)
@@ -276,10 +284,12 @@ func readALPNAnswer(e *Engine, _ *answers, body []byte) *attls.Error {
 		return err
 	}
 	if len(name) == 2 && attls.Grease(wire.Uint16(name)) && e.obeys(rule.GREASERefused) {
-		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "protocol %x is a reserved value, which is sent to be ignored", name).By("RFC 8701 3.1")
+		return attls.Errorf(attls.Violation, attls.FailIllegalParameter,
+			"protocol %x is a reserved value, which is sent to be ignored", name).By("RFC 8701 3.1")
 	}
 	if !slices.Contains(e.cfg.ALPN, string(name)) && e.obeys(rule.ALPNOffered) {
-		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "protocol %q was not offered", name).By("RFC 7301 3.1")
+		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "protocol %q was not offered", name).
+			By("RFC 7301 3.1")
 	}
 	e.nego.alpn = string(name)
 	return nil
@@ -318,7 +328,8 @@ func readRecordSizeLimitAnswer(e *Engine, _ *answers, body []byte) *attls.Error 
 func checkRecordSizeLimit(c *Config) *attls.Error {
 	switch n := c.RecordSizeLimit; {
 	case n > record.MaxPlaintext+1:
-		return badField("Config.RecordSizeLimit", "%d is above the %d octets that a record of TLS 1.3 holds", n, record.MaxPlaintext+1).By("RFC 8449 4")
+		return badField("Config.RecordSizeLimit", "%d is above the %d octets that a record of TLS 1.3 holds", n,
+			record.MaxPlaintext+1).By("RFC 8449 4")
 	case n != 0 && n < 64:
 		return badField("Config.RecordSizeLimit", "%d is below the 64 octets of RFC 8449 section 4", n)
 	}

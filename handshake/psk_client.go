@@ -11,7 +11,8 @@ import (
 // askOffers asks a client's holder of sessions for keys to offer.
 func (e *Engine) askOffers() {
 	if e.cfg.PSK {
-		e.askPSK(attls.KindClientHello, PSKRequest{ServerName: e.cfg.serverName(), ALPN: e.cfg.ALPN, EarlyData: e.cfg.MaxEarlyData > 0})
+		e.askPSK(attls.KindClientHello, PSKRequest{ServerName: e.cfg.serverName(), ALPN: e.cfg.ALPN,
+			EarlyData: e.cfg.MaxEarlyData > 0})
 	}
 }
 
@@ -69,7 +70,8 @@ func (s clientWaitServerHello) selected(e *Engine, a *answers) *attls.Error {
 	}
 	i := a.identity
 	illegal := func(format string, args ...any) *attls.Error {
-		return a.place(attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...).By("RFC 8446 4.2.11"), attls.ExtPreSharedKey)
+		return a.place(attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...).By("RFC 8446 4.2.11"),
+			attls.ExtPreSharedKey)
 	}
 	if int(i) >= len(s.psks) {
 		return illegal("identity %d of %d", i, len(s.psks))

@@ -39,7 +39,8 @@ func (e *Engine) offeredKeys(ch *offers, raw []byte) (*pskOffer, *attls.Error) {
 	if _, usable := e.pskMode(); !usable || !e.cfg.PSK {
 		return nil, nil
 	}
-	o := &pskOffer{identities: list.Identities, early: ch.has(attls.ExtEarlyData), partial: e.transcript.with(nil, e.nego.suite, raw[:len(raw)-list.BindersLen])}
+	o := &pskOffer{identities: list.Identities, early: ch.has(attls.ExtEarlyData),
+		partial: e.transcript.with(nil, e.nego.suite, raw[:len(raw)-list.BindersLen])}
 	for _, b := range list.Binders {
 		o.binders = append(o.binders, slices.Clone(b))
 	}
@@ -57,7 +58,8 @@ func (e *Engine) keyAlone(o *pskOffer) bool {
 
 // askKey asks a server's holder of sessions for the key behind an identity.
 func (e *Engine) askKey(o *pskOffer) {
-	e.askPSK(attls.KindServerHello, PSKRequest{ServerName: e.nego.serverName, Identities: o.identities, EarlyData: o.early})
+	e.askPSK(attls.KindServerHello, PSKRequest{ServerName: e.nego.serverName, Identities: o.identities,
+		EarlyData: o.early})
 }
 
 // pskMode is the first of our modes that the client offers.

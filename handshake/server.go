@@ -114,7 +114,8 @@ func (s serverWaitClientHello) receive(e *Engine, m *message.Raw) (state, *attls
 	}
 	mode, _ := e.pskMode()
 	g, theirs, lacking := e.selectGroup(o)
-	if lacking != nil && !(e.keyAlone(offer) && (lacking.Failure == attls.FailMissingExtension || lacking.Failure == attls.FailGroup)) {
+	if lacking != nil && !(e.keyAlone(offer) && (lacking.Failure == attls.FailMissingExtension ||
+		lacking.Failure == attls.FailGroup)) {
 		return nil, lacking
 	}
 	keyOnly := lacking != nil || offer != nil && mode == attls.PSKOnly // the key may do without a share
@@ -152,14 +153,17 @@ func noShare(g attls.NamedGroup) *attls.Error {
 // checkClientVersion refuses clients without TLS 1.3 (RFC 8446 section 4.2.1).
 func (e *Engine) checkClientVersion(ch *message.ClientHello, o *offers) *attls.Error {
 	if !o.has(attls.ExtSupportedVersions) {
-		return attls.Errorf(attls.NothingInCommon, attls.FailVersion, "the client offers versions up to 0x%04x and no supported_versions", ch.LegacyVersion).
+		return attls.Errorf(attls.NothingInCommon, attls.FailVersion,
+			"the client offers versions up to 0x%04x and no supported_versions", ch.LegacyVersion).
 			Under("legacy_version").By("RFC 8446 4.2.1")
 	}
 	if !o.versions.Contains(attls.VersionTLS13) {
-		return o.place(attls.Errorf(attls.NothingInCommon, attls.FailVersion, "TLS 1.3 is not offered").By("RFC 8446 4.2.1"), attls.ExtSupportedVersions)
+		return o.place(attls.Errorf(attls.NothingInCommon, attls.FailVersion, "TLS 1.3 is not offered").By("RFC 8446 4.2.1"),
+			attls.ExtSupportedVersions)
 	}
 	if ch.LegacyVersion != attls.VersionTLS12 {
-		return attls.Errorf(attls.Violation, attls.FailVersion, "0x%04x instead of 0x0303", ch.LegacyVersion).Under("legacy_version").By("RFC 9846 4.2.2")
+		return attls.Errorf(attls.Violation, attls.FailVersion, "0x%04x instead of 0x0303", ch.LegacyVersion).
+			Under("legacy_version").By("RFC 9846 4.2.2")
 	}
 	return nil
 }
@@ -190,19 +194,24 @@ func (e *Engine) selectGroup(o *offers) (attls.NamedGroup, []byte, *attls.Error)
 	}
 	groups, shares := o.groups, o.shares
 	if g, ok := shares.Beyond(groups); ok && e.obeys(rule.ShareListed) {
-		return 0, nil, o.place(attls.Errorf(attls.Violation, attls.FailIllegalParameter, "a share of %v, which supported_groups lacks", g).By("RFC 8446 4.2.8"), attls.ExtKeyShare)
+		return 0, nil, o.place(attls.Errorf(attls.Violation, attls.FailIllegalParameter,
+			"a share of %v, which supported_groups lacks", g).By("RFC 8446 4.2.8"), attls.ExtKeyShare)
 	}
 	if e.nego.retried && e.nego.group != 0 {
 		theirs, _ := shares.Find(e.nego.group)
 		if n := shares.Len(); n != 1 {
-			return 0, nil, o.place(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "%d shares after HelloRetryRequest", n).By("RFC 8446 4.1.2"), attls.ExtKeyShare)
+			return 0, nil, o.place(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "%d shares after HelloRetryRequest",
+				n).By("RFC 8446 4.1.2"), attls.ExtKeyShare)
 		}
 		if theirs == nil { // a key alone would do without one, and yet nothing else was asked for
 			return 0, nil, noShare(e.nego.group)
 		}
 		return e.nego.group, theirs, nil
 	}
-	g, err := negotiation.SelectGroup(e.cfg.groups(), groups, e.cfg.Retry.Preferred, func(g attls.NamedGroup) bool { _, ok := shares.Find(g); return ok })
+	g, err := negotiation.SelectGroup(e.cfg.groups(), groups, e.cfg.Retry.Preferred, func(g attls.NamedGroup) bool {
+		_, ok := shares.Find(g)
+		return ok
+	})
 	if err != nil {
 		return 0, nil, o.place(err, attls.ExtSupportedGroups)
 	}
@@ -211,9 +220,11 @@ func (e *Engine) selectGroup(o *offers) (attls.NamedGroup, []byte, *attls.Error)
 }
 
 // retry sends HelloRetryRequest.
-func (s serverWaitClientHello) retry(e *Engine, m *message.Raw, g attls.NamedGroup, haveShare bool) (state, *attls.Error) {
+func (s serverWaitClientHello) retry(e *Engine, m *message.Raw, g attls.NamedGroup,
+	haveShare bool) (state, *attls.Error) {
 	if e.in.InMessage() { // the client cannot know yet how it goes on
-		return nil, attls.Errorf(attls.Violation, attls.FailMessageBoundary, "more handshake data follows the first ClientHello").By("RFC 8446 2.1")
+		return nil, attls.Errorf(attls.Violation, attls.FailMessageBoundary,
+			"more handshake data follows the first ClientHello").By("RFC 8446 2.1")
 	}
 	next := serverWaitClientHello{first: append([]byte(nil), m.Body()...)}
 	if haveShare { // Retry.Always: another group if there is one, a cookie otherwise
@@ -412,7 +423,8 @@ func (s serverWaitClientHello) checkSecond(e *Engine, ch *message.ClientHello, o
 	case has != (s.cookie != nil):
 		return changed("extensions.cookie").By("RFC 8446 4.2.2")
 	case has && !bytes.Equal(o.cookie, s.cookie):
-		return o.place(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "is not the cookie that was sent").By("RFC 8446 4.2.2"), attls.ExtCookie)
+		return o.place(attls.Errorf(attls.Violation, attls.FailRetryMismatch, "is not the cookie that was sent").
+			By("RFC 8446 4.2.2"), attls.ExtCookie)
 	}
 	return nil
 }
@@ -456,7 +468,8 @@ func (s serverNegotiate) step(e *Engine) (state, *attls.Error) {
 
 // nonceMessages are the messages in which a server sends a nonce: all of one
 // flight, so that all nonces are asked for at once.
-var nonceMessages = [...]attls.MessageKind{attls.KindServerHello, attls.KindEncryptedExtensions, attls.KindCertificateRequest}
+var nonceMessages = [...]attls.MessageKind{attls.KindServerHello, attls.KindEncryptedExtensions,
+	attls.KindCertificateRequest}
 
 // serverHello sends ServerHello up to CertificateRequest.
 type serverHello struct{ share []byte }
@@ -473,7 +486,8 @@ func (s serverHello) step(e *Engine) (state, *attls.Error) {
 			return nil, err
 		}
 		if e.own.credential == nil {
-			return nil, attls.Errorf(attls.Local, attls.FailCertificateUnknown, "there is no certificate to show").By("RFC 8446 4.4.2")
+			return nil, attls.Errorf(attls.Local, attls.FailCertificateUnknown, "there is no certificate to show").
+				By("RFC 8446 4.4.2")
 		}
 	}
 	e.decideEarlyData()

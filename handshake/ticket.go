@@ -43,7 +43,8 @@ func (e *Engine) askTicket(g gate) {
 	if negotiation.AllowEarlyData(e.profile(), e.psk.standing) {
 		s.MaxEarlyData = e.cfg.MaxEarlyData
 	}
-	w := e.ask(g, &Wait{Kind: WaitTicket, Due: attls.KindNewSessionTicket, Ticket: &TicketRequest{Session: s, NotAfter: s.NotAfter}})
+	w := e.ask(g, &Wait{Kind: WaitTicket, Due: attls.KindNewSessionTicket,
+		Ticket: &TicketRequest{Session: s, NotAfter: s.NotAfter}})
 	w.slot, w.after = int(n), g == gateNever
 }
 

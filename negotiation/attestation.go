@@ -53,12 +53,16 @@ func Offer(p *profile.Profile, policy Policy, canAuthenticate bool) (Slots, *att
 	total := 0
 	for i := range p.Slots {
 		out.Offers[i] = usable(p, i, attls.RoleClient, policy)
-		if len(out.Offers[i]) > 0 && p.Slots[i].Attester == attls.RoleClient && p.Rules.ClientSlotsNeedCert && !canAuthenticate {
-			return out, attls.Errorf(attls.Local, attls.FailConfiguration, "slot %s needs a client certificate, and Config.CanAuthenticate does not promise one", p.Slots[i].Name)
+		if len(out.Offers[i]) > 0 && p.Slots[i].Attester == attls.RoleClient && p.Rules.ClientSlotsNeedCert &&
+			!canAuthenticate {
+			return out, attls.Errorf(attls.Local, attls.FailConfiguration,
+				"slot %s needs a client certificate, and Config.CanAuthenticate does not promise one", p.Slots[i].Name)
 		}
 		if first := p.Rules.OfferFirst; first != nil && len(out.Offers[i]) > 0 {
 			if find(out.Offers[i], first) == nil {
-				return out, attls.Errorf(attls.Local, attls.FailConfiguration, "profile %s wants the scheme %x first in slot %s, and the policy does not have it", p.ID, first.Wire, p.Slots[i].Name)
+				return out, attls.Errorf(attls.Local, attls.FailConfiguration,
+					"profile %s wants the scheme %x first in slot %s, and the policy does not have it", p.ID, first.Wire,
+					p.Slots[i].Name)
 			}
 			slices.SortStableFunc(out.Offers[i], func(a, b Scheme) int {
 				return rank(bytes.Equal(a.Wire, first.Wire)) - rank(bytes.Equal(b.Wire, first.Wire))
@@ -71,7 +75,8 @@ func Offer(p *profile.Profile, policy Policy, canAuthenticate bool) (Slots, *att
 		out.Present[i] = len(out.Offers[i]) > 0 || p.Rules.OfferEmptyList
 	}
 	if total < p.Rules.OfferAtLeast {
-		return out, attls.Errorf(attls.Local, attls.FailConfiguration, "%d schemes to offer; profile %s requires %d", total, p.ID, p.Rules.OfferAtLeast)
+		return out, attls.Errorf(attls.Local, attls.FailConfiguration, "%d schemes to offer; profile %s requires %d", total,
+			p.ID, p.Rules.OfferAtLeast)
 	}
 	return out, nil
 }
@@ -100,7 +105,8 @@ func Choose(p *profile.Profile, offered Slots, policy Policy) (Slots, *attls.Err
 		if len(own) == 0 && !rule.Obeys(p, rule.ChooseWanted) {
 			own = offered.Offers[i]
 		}
-		if !rule.Obeys(p, rule.ChooseAnswered) || len(own) == 0 || len(offered.Offers[i]) == 0 || p.Rules.OnePerAttester && attests[slot.Attester] {
+		if !rule.Obeys(p, rule.ChooseAnswered) || len(own) == 0 || len(offered.Offers[i]) == 0 ||
+			p.Rules.OnePerAttester && attests[slot.Attester] {
 			continue
 		}
 		first, second := offered.Offers[i], own
@@ -147,7 +153,8 @@ func noScheme(p *profile.Profile, failed, chosenModel [2]bool) *attls.Error {
 	if p.Rules.NoSchemeThen != profile.ThenAbort {
 		return nil
 	}
-	failures := [2]attls.Failure{profile.ModelEvidence: attls.FailNoSchemeEvidence, profile.ModelResults: attls.FailNoSchemeResults}
+	failures := [2]attls.Failure{profile.ModelEvidence: attls.FailNoSchemeEvidence,
+		profile.ModelResults: attls.FailNoSchemeResults}
 	for m, f := range failures {
 		abort := failed[m]
 		switch p.Rules.NoScheme {
@@ -194,7 +201,8 @@ func CheckChoice(p *profile.Profile, offered Slots, slot int, choice *Scheme) (*
 	if s := find(offered.Offers[slot], choice); s != nil {
 		return s, nil
 	}
-	return nil, attls.Errorf(attls.Violation, attls.FailChoiceNotOffered, "the scheme %x was not offered", choice.Wire).By(p.ID)
+	return nil, attls.Errorf(attls.Violation, attls.FailChoiceNotOffered, "the scheme %x was not offered", choice.Wire).
+		By(p.ID)
 }
 
 // CheckAnswers is the client's check once the server's parameters are complete
@@ -218,7 +226,8 @@ func CheckAnswers(p *profile.Profile, offered, chosen Slots, policy Policy, sawC
 			return bad(attls.FailChoiceWithoutRequest, "a scheme was chosen for the client without a CertificateRequest")
 		}
 	}
-	if policy.Demand && n[attls.RoleServer] == 0 && !p.AlertFor(attls.FailDemandedByClient).None { // the demand says more than the profile's rule
+	if policy.Demand && n[attls.RoleServer] == 0 && !p.AlertFor(attls.FailDemandedByClient).None {
+		// the demand says more than the profile's rule
 		return nothing(attls.FailDemandedByClient, p.ID, "the server must attest and chose no scheme")
 	}
 	if offeredAny && n[0]+n[1] == 0 && p.Rules.AnswerNoneAbort {

@@ -60,7 +60,8 @@ func open(_ context.Context, o attestation.DeviceOptions) (negotiation.Attester,
 	}
 	for name, v := range d.Registers {
 		if _, err := pcrNamed(name); err != nil || len(v) != sha512.Size384 {
-			return nil, o.Section.Fail("registers", "registers are pcr0 to pcr%d, of %d octets; %q has %d", maxPCRs-1, sha512.Size384, name, len(v))
+			return nil, o.Section.Fail("registers", "registers are pcr0 to pcr%d, of %d octets; %q has %d", maxPCRs-1,
+				sha512.Size384, name, len(v))
 		}
 	}
 	return attester(&d), nil
@@ -121,12 +122,14 @@ func emulate(_ context.Context, o attestation.EmulatorOptions) (*attestation.Emu
 	return &attestation.Emulation{
 		Attester: attester(d),
 		Device:   d,
-		Policy:   Policy{TrustAnchors: attestation.Certificates{root}, Measurements: measurements, Modules: []string{d.Module}},
+		Policy: Policy{TrustAnchors: attestation.Certificates{root}, Measurements: measurements,
+			Modules: []string{d.Module}},
 	}, nil
 }
 
 // certify issues a certificate, a root where there is no issuer.
-func certify(name string, serial int64, key *ecdsa.PublicKey, issuer *x509.Certificate, issuerKey *ecdsa.PrivateKey, now time.Time) (*x509.Certificate, error) {
+func certify(name string, serial int64, key *ecdsa.PublicKey, issuer *x509.Certificate, issuerKey *ecdsa.PrivateKey,
+	now time.Time) (*x509.Certificate, error) {
 	x := &x509.Certificate{
 		SerialNumber:          big.NewInt(serial),
 		Subject:               pkix.Name{CommonName: name, Organization: []string{attestation.EmulatorSubject}},

@@ -81,7 +81,8 @@ type sign1 struct {
 const array4 = 0x84
 
 // strict refuses what two readers could understand differently.
-var strict = must(cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, MaxArrayElements: 32, MaxMapPairs: 64}.DecMode())
+var strict = must(cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden,
+	MaxArrayElements: 32, MaxMapPairs: 64}.DecMode())
 
 func must[T any](v T, err error) T {
 	if err != nil {
@@ -106,7 +107,8 @@ func read(c *attestation.CMW) (*attestation.Reading, *attls.Error) {
 		return nil, attestation.Malformed(-1, rule, "the COSE_Sign1: %v", err)
 	}
 	if !bytes.Equal(d.Protected, protected) {
-		return nil, attestation.Malformed(-1, rule, "the protected header is %x; only ES384 (%x) is used", d.Protected, protected).Under("protected")
+		return nil, attestation.Malformed(-1, rule, "the protected header is %x; only ES384 (%x) is used", d.Protected,
+			protected).Under("protected")
 	}
 	if !bytes.Equal(d.Unprotected, []byte{0xa0}) {
 		return nil, attestation.Malformed(-1, rule, "the header is not empty").Under("unprotected")
@@ -157,7 +159,8 @@ func (d *document) decode() *attls.Error {
 	d.at = time.UnixMilli(int64(milliseconds))
 	for i, v := range d.pcrs {
 		if n := len(v); i >= maxPCRs || n != 32 && n != 48 && n != 64 {
-			return attestation.Malformed(-1, rule, "register %d has %d octets; registers 0 to %d have 32, 48 or 64", i, n, maxPCRs-1).Under("pcrs")
+			return attestation.Malformed(-1, rule, "register %d has %d octets; registers 0 to %d have 32, 48 or 64", i, n,
+				maxPCRs-1).Under("pcrs")
 		}
 	}
 	if err := d.chain(c); err != nil {
@@ -188,7 +191,8 @@ func (d *document) chain(c attestation.Claims) *attls.Error {
 		return err.Under("certificate")
 	}
 	if k, ok := d.certificate.PublicKey.(*ecdsa.PublicKey); !ok || k.Curve != elliptic.P384() {
-		return attestation.Malformed(-1, rule, "the key is not on P-384, so nothing under ES384 can verify").Under("certificate")
+		return attestation.Malformed(-1, rule, "the key is not on P-384, so nothing under ES384 can verify").
+			Under("certificate")
 	}
 	for i, b := range bundle {
 		x, err := certificateOf(b)
@@ -247,7 +251,8 @@ const null = 0xf6
 var names = map[any]string{}
 
 func init() {
-	for _, name := range []string{"module_id", "timestamp", "digest", "pcrs", "certificate", "cabundle", "public_key", "user_data", "nonce"} {
+	for _, name := range []string{"module_id", "timestamp", "digest", "pcrs", "certificate", "cabundle", "public_key",
+		"user_data", "nonce"} {
 		names[name] = name
 	}
 }
@@ -270,7 +275,8 @@ func (d *document) fields(value []byte) []attestation.Field {
 	}
 	return append(list,
 		attestation.Field{Name: "time", Text: d.at.UTC().Format(time.RFC3339)},
-		attestation.Field{Name: "signature", Start: signature, End: signature + len(d.Signature), Text: fmt.Sprintf("%x", d.Signature)})
+		attestation.Field{Name: "signature", Start: signature, End: signature + len(d.Signature),
+			Text: fmt.Sprintf("%x", d.Signature)})
 }
 
 func pcrName(i uint64) string { return fmt.Sprintf("pcr%d", i) }

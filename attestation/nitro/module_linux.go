@@ -37,7 +37,7 @@ func (m *module) Make(_ context.Context, q *attestation.Question) (document []by
 	if err != nil {
 		return nil, err
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }() // what it answered is read
 	r, err := s.Send(&request.Attestation{Nonce: q.Field, PublicKey: q.SPKI})
 	switch {
 	case err != nil:

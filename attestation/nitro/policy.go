@@ -78,7 +78,8 @@ func (p Policy) Judge(_ context.Context, a *attestation.Appraisal) {
 	}
 	a.AcceptUnattested = bool(p.UnattestedKey)
 	a.Vector.InstanceIdentity = ear.CryptoValidationFailedClaim
-	if a.Check(attestation.CheckPlatform, p.signed(a, d), "the document is signed by a key that a trust anchor vouches for") {
+	if a.Check(attestation.CheckPlatform, p.signed(a, d),
+		"the document is signed by a key that a trust anchor vouches for") {
 		a.Vector.Hardware = ear.GenuineHardwareClaim
 		if a.Check("instance", p.instance(d), "the enclave is "+d.module) {
 			a.Vector.InstanceIdentity = ear.TrustworthyInstanceClaim
@@ -147,7 +148,8 @@ func (p *Policy) measured(d *document) *attls.Error {
 		}
 		v, ok := d.pcrs[i]
 		if !ok {
-			return attestation.Refuse(rule, "the document has no register %d, for which there is a reference value", i).Under("pcrs")
+			return attestation.Refuse(rule, "the document has no register %d, for which there is a reference value", i).
+				Under("pcrs")
 		}
 		if !slices.ContainsFunc(references, func(x attestation.Octets) bool { return string(x) == string(v) }) {
 			return attestation.Refuse(rule, "register %d is %x, which is not a reference value", i, v).Under("pcrs")

@@ -39,7 +39,8 @@ func open(_ context.Context, o attestation.DeviceOptions) (negotiation.Attester,
 	}
 	for member, err := range map[string]error{
 		"instance": psatoken.ValidateInstID(d.Instance), "implementation": psatoken.ValidateImplID(d.Implementation),
-		"lifecycle": psatoken.ValidateSecurityLifeCycle(uint16(d.Lifecycle)), "components": Components(newClaims(ProfileTFM), d.Components),
+		"lifecycle":  psatoken.ValidateSecurityLifeCycle(uint16(d.Lifecycle)),
+		"components": Components(newClaims(ProfileTFM), d.Components),
 	} {
 		if err != nil {
 			return nil, o.Section.Fail(member, "%s: %v", member, err)
@@ -65,7 +66,8 @@ func emulate(_ context.Context, o attestation.EmulatorOptions) (*attestation.Emu
 	}
 	id := sha256.Sum256(spki)
 	implementation := sha256.Sum256([]byte(attestation.EmulatorSubject))
-	d := &device{Key: attestation.PrivateKey{Signer: key}, Instance: append([]byte{1}, id[:]...), Implementation: implementation[:], Lifecycle: psatoken.SecurityLifecycleSecuredMin}
+	d := &device{Key: attestation.PrivateKey{Signer: key}, Instance: append([]byte{1}, id[:]...),
+		Implementation: implementation[:], Lifecycle: psatoken.SecurityLifecycleSecuredMin}
 	measurements := map[string][]attestation.Octets{}
 	signer := sha256.Sum256([]byte("emulated signer"))
 	for _, name := range []string{"BL", "PRoT", "ARoT"} { // RFC 9783 section 4.4.1
@@ -77,7 +79,8 @@ func emulate(_ context.Context, o attestation.EmulatorOptions) (*attestation.Emu
 		Attester: d.attester(),
 		Device:   d,
 		Policy: Policy{
-			Devices:  []Device{{Key: attestation.PublicKey{PublicKey: key.Public()}, Instance: d.Instance, Implementation: d.Implementation}},
+			Devices: []Device{{Key: attestation.PublicKey{PublicKey: key.Public()}, Instance: d.Instance,
+				Implementation: d.Implementation}},
 			Software: Software{Measurements: measurements, Signers: []attestation.Octets{signer[:]}},
 		},
 	}, nil

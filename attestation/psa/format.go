@@ -50,8 +50,10 @@ var types = []struct {
 }{
 	{attestation.Type{MediaType: mediaTypeTFM, ContentFormat: formatTFM}, []string{ProfileTFM}},
 	{attestation.Type{MediaType: mediaTypeLegacy, ContentFormat: formatLegacy}, []string{ProfilePSAIoT1}},
-	{attestation.Type{MediaType: mediaTypePSA2, Note: "not registered; drafts of RFC 9783 and Veraison use it"}, []string{ProfilePSA2}},
-	{attestation.Type{MediaType: mediaTypeToken, Note: "not registered; drafts of RFC 9783 and Veraison use it"}, []string{ProfilePSA2, ProfilePSAIoT1}},
+	{attestation.Type{MediaType: mediaTypePSA2, Note: "not registered; drafts of RFC 9783 and Veraison use it"},
+		[]string{ProfilePSA2}},
+	{attestation.Type{MediaType: mediaTypeToken, Note: "not registered; drafts of RFC 9783 and Veraison use it"},
+		[]string{ProfilePSA2, ProfilePSAIoT1}},
 }
 
 // Format is the row of PSA.
@@ -93,7 +95,8 @@ func read(c *attestation.CMW) (*attestation.Reading, *attls.Error) {
 	}
 	t := &token{}
 	if len(c.Value) == 0 || c.Value[0] != sign1Tag {
-		return nil, attestation.Malformed(0, rule+" 5.2", "a COSE_Sign1 with its tag (18) is expected; COSE_Mac0 is not supported")
+		return nil, attestation.Malformed(0, rule+" 5.2",
+			"a COSE_Sign1 with its tag (18) is expected; COSE_Mac0 is not supported")
 	}
 	var err *attls.Error
 	if t.message, err = attestation.ParseToken(c.Value); err != nil {
@@ -135,7 +138,8 @@ func (t *token) decode(allowed []string) *attls.Error {
 		return attestation.Malformed(-1, rule, "a token of the unknown profile %q", t.profile).Under("eat_profile")
 	}
 	if !slices.Contains(allowed, t.profile) {
-		return attls.Errorf(attls.Violation, attls.FailFormatMismatch, "the type announces a token of the profile %s, this one has %s", allowed[0], t.profile).
+		return attls.Errorf(attls.Violation, attls.FailFormatMismatch,
+			"the type announces a token of the profile %s, this one has %s", allowed[0], t.profile).
 			Under("eat_profile").By(rule + " 4.5.3")
 	}
 	t.claims = newClaims(t.profile)
@@ -230,6 +234,7 @@ var names = map[any]string{
 
 // fields names the parts of the token.
 func (t *token) fields(value []byte) []attestation.Field {
-	list := append(attestation.TokenFields(t.message, value, 0, "", names), attestation.Field{Name: "lifecycle", Text: fmt.Sprintf("%s (0x%04x)", lifecycles.Name(t.lifecycle), t.lifecycle)})
+	list := append(attestation.TokenFields(t.message, value, 0, "", names),
+		attestation.Field{Name: "lifecycle", Text: fmt.Sprintf("%s (0x%04x)", lifecycles.Name(t.lifecycle), t.lifecycle)})
 	return list
 }

@@ -89,7 +89,8 @@ func (r *Report) From(provider string) *attls.Error {
 	if r.Name() == provider {
 		return nil
 	}
-	return attls.Errorf(attls.Violation, attls.FailFormatMismatch, "a report of %q, not of %q", r.Name(), provider).Under(memberProvider).By(Rule)
+	return attls.Errorf(attls.Violation, attls.FailFormatMismatch, "a report of %q, not of %q", r.Name(), provider).
+		Under(memberProvider).By(Rule)
 }
 
 // Mine tells the reports of a provider from others, for Format.Mine.
@@ -137,7 +138,8 @@ func (r *Report) check() *attls.Error {
 		least, n, most int
 	}{
 		{memberProvider, 1, len(r.Provider), maxProvider}, {memberServiceProvider, 0, len(r.ServiceProvider), maxProvider},
-		{memberOut, 1, len(r.Out), maxBlob}, {memberAux, 0, len(r.Aux), maxBlob}, {memberManifest, 0, len(r.Manifest), maxBlob},
+		{memberOut, 1, len(r.Out), maxBlob}, {memberAux, 0, len(r.Aux), maxBlob},
+		{memberManifest, 0, len(r.Manifest), maxBlob},
 	} {
 		if x.n < x.least || x.n > x.most {
 			return attestation.Malformed(-1, Rule, "%d octets; %d to %d are accepted", x.n, x.least, x.most).Under(x.member)
@@ -199,7 +201,8 @@ func (r *Report) fromJSON(b []byte) *attls.Error {
 			continue
 		}
 		v, err := base64.RawURLEncoding.DecodeString(*x.text)
-		if err != nil || base64.RawURLEncoding.EncodeToString(v) != *x.text { // the decoder skips line breaks and ignores spare bits
+		if err != nil || base64.RawURLEncoding.EncodeToString(v) != *x.text {
+			// the decoder skips line breaks and ignores spare bits
 			return attestation.Malformed(-1, Rule, "not base64url without padding").Under(x.member)
 		}
 		*x.to = v

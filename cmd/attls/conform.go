@@ -94,9 +94,11 @@ and printed, and the exit code is 130.`,
 	flags.StringVar(&f.shard, "shard", "", "run one `part` of the cases: 2/8 is the second of eight")
 	flags.IntVar(&f.parallel, "parallel", runtime.NumCPU(), "this `number` of connections at a time")
 	flags.DurationVar(&f.timeout, "timeout", peers.DefaultTimeout, "the longest `time` that one case may take")
-	flags.BoolVar(&f.requirements, "requirements", false, "with --faults: print each requirement and what each stack made of it")
+	flags.BoolVar(&f.requirements, "requirements", false,
+		"with --faults: print each requirement and what each stack made of it")
 	flags.BoolVar(&f.failFast, "fail-fast", false, "stop at the first failure")
-	flags.StringVar(&f.pcap, "pcap", "", "write every connection to this `directory` as pcapng with its secrets, for attls decode, Wireshark and tshark")
+	flags.StringVar(&f.pcap, "pcap", "",
+		"write every connection to this `directory` as pcapng with its secrets, for attls decode, Wireshark and tshark")
 	f.files.register(flags)
 	c.AddCommand(conformMergeCommand())
 	return c
@@ -106,9 +108,11 @@ and printed, and the exit code is 130.`,
 func (f *conformFlags) choiceFlags() *pflag.FlagSet {
 	flags, o := pflag.NewFlagSet("choice", pflag.ContinueOnError), &f.choice
 	flags.StringSliceVarP(&o.profiles, "profile", "p", nil, "`profiles` (default: those that our mbedTLS peer implements)")
-	flags.StringSliceVar(&o.peers, "peer", nil, "run only cases in which one of these `stacks` takes part (see --list-peers)")
+	flags.StringSliceVar(&o.peers, "peer", nil,
+		"run only cases in which one of these `stacks` takes part (see --list-peers)")
 	flags.StringVar(&o.filter, "filter", "", "run only cases whose name holds this `text`")
-	flags.StringVar(&o.exact, "case", "", "run exactly the case of this `name`, of all that any other flag would choose, and show it")
+	flags.StringVar(&o.exact, "case", "",
+		"run exactly the case of this `name`, of all that any other flag would choose, and show it")
 	flags.BoolVar(&o.full, "full", false, "every combination of all dimensions")
 	flags.BoolVar(&o.faults, "faults", false, "also send faults, which the other stack must reject")
 	flags.BoolVar(&o.sizes, "sizes", false, "also Evidence of 1 octet to 1 MB, to see where each stack's limit lies")
@@ -118,12 +122,20 @@ func (f *conformFlags) choiceFlags() *pflag.FlagSet {
 // stackFlags are those that say where stacks are.
 func (f *conformFlags) stackFlags() *pflag.FlagSet {
 	flags := pflag.NewFlagSet("stack", pflag.ContinueOnError)
-	flags.StringVar(&f.stack.mbedtls, "mbedtls", "", "our mbedTLS peer, a `program` (default: $ATTLS_MBEDTLS_PEER, or what build.sh built last)")
-	flags.StringVar(&f.stack.pocClient, "poc-client", "", "the proof of concept's `program` ssl_client2 (default: $ATTLS_POC_CLIENT)")
-	flags.StringVar(&f.stack.pocServer, "poc-server", "", "the proof of concept's `program` ssl_server2 (default: $ATTLS_POC_SERVER)")
-	flags.StringVar(&f.stack.pocVerifier, "poc-verifier", "", "verifier `file` for the Evidence of a --poc-client that uses Parsec (default: $ATTLS_POC_VERIFIER)")
-	flags.StringVar(&f.stack.programs, "mbedtls-programs", "", "`directory` of mbedTLS's own ssl_client2 and ssl_server2 (default: $ATTLS_MBEDTLS_PROGRAMS, or what programs.sh built)")
-	flags.StringVar(&f.stack.openssl, "openssl", "", "another openssl `program` to run in addition to the system's, or a script that runs it (default: $ATTLS_OPENSSL, or what conformance/openssl/fetch.sh has fetched)")
+	flags.StringVar(&f.stack.mbedtls, "mbedtls", "",
+		"our mbedTLS peer, a `program` (default: $ATTLS_MBEDTLS_PEER, or what build.sh built last)")
+	flags.StringVar(&f.stack.pocClient, "poc-client", "",
+		"the proof of concept's `program` ssl_client2 (default: $ATTLS_POC_CLIENT)")
+	flags.StringVar(&f.stack.pocServer, "poc-server", "",
+		"the proof of concept's `program` ssl_server2 (default: $ATTLS_POC_SERVER)")
+	flags.StringVar(&f.stack.pocVerifier, "poc-verifier", "",
+		"verifier `file` for the Evidence of a --poc-client that uses Parsec (default: $ATTLS_POC_VERIFIER)")
+	flags.StringVar(&f.stack.programs, "mbedtls-programs", "",
+		"`directory` of mbedTLS's own ssl_client2 and ssl_server2 (default: $ATTLS_MBEDTLS_PROGRAMS, or what programs.sh "+
+			"built)")
+	flags.StringVar(&f.stack.openssl, "openssl", "",
+		"another openssl `program` to run in addition to the system's, or a script that runs it (default: $ATTLS_OPENSSL, "+
+			"or what conformance/openssl/fetch.sh has fetched)")
 	return flags
 }
 
@@ -251,7 +263,8 @@ func (f *conformFlags) unsent(cases []peers.Case) error {
 // chosen reports whether a case is one of those that are wanted.
 func (f *conformFlags) chosen(k *peers.Case) bool {
 	o, name := &f.choice, k.String()
-	return (o.exact == "" || name == cases.InName(o.exact)) && (strings.Contains(name, o.filter) || strings.Contains(name, cases.InName(o.filter))) &&
+	return (o.exact == "" || name == cases.InName(o.exact)) &&
+		(strings.Contains(name, o.filter) || strings.Contains(name, cases.InName(o.filter))) &&
 		(len(o.peers) == 0 || slices.Contains(o.peers, k.Client) || slices.Contains(o.peers, k.Server))
 }
 
@@ -309,7 +322,8 @@ func writable(directory string) error {
 }
 
 // meet runs the cases and tells how far it is.
-func (f *conformFlags) meet(c *cobra.Command, stacks []peers.Peer, cases []peers.Case, settings peers.Settings) []peers.Result {
+func (f *conformFlags) meet(c *cobra.Command, stacks []peers.Peer, cases []peers.Case,
+	settings peers.Settings) []peers.Result {
 	ctx, stop := context.WithCancel(c.Context())
 	defer stop()
 	p := newProgress(c.ErrOrStderr(), len(cases), "failed")

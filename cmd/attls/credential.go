@@ -32,16 +32,29 @@ var compressors = []string{"brotli", "zstd", "zlib"}
 
 func (f *credentialFlags) register(c *cobra.Command, role attls.Role) {
 	flags := c.Flags()
-	flags.StringArrayVar(&f.certs, "cert", nil, "PEM file with our certificate chain, end entity first (may be repeated: the one that fits what the peer names is shown; default: a fresh demonstration certificate)")
-	flags.StringArrayVar(&f.keys, "key", nil, "PEM file with its private key (as often as --cert, in the same order; default: the file of --cert)")
-	flags.StringSliceVar(&f.compression, "cert-compression", nil, "algorithms for compressed certificates (RFC 8879), both ways, in order of preference: "+strings.Join(compressors, ", "))
-	flags.StringVar(&f.statusFile, "status-file", "", "file with an OCSP response (DER) that is sent with our first certificate to a peer that requests it")
-	flags.BoolVar(&f.statusRequest, "status-request", false, "ask the peer for an OCSP response; --msg shows it, nothing judges it")
-	flags.StringVar(&f.sctFile, "sct-file", "", "file with a SignedCertificateTimestampList (RFC 6962 section 3.3) that is sent with our first certificate to a peer that requests it")
-	flags.BoolVar(&f.sctRequest, "sct-request", false, "ask the peer for signed certificate timestamps; --msg shows them, nothing judges them")
+	flags.StringArrayVar(&f.certs, "cert", nil,
+		"PEM file with our certificate chain, end entity first (may be repeated: the one that fits what the peer names is "+
+			"shown; default: a fresh demonstration certificate)")
+	flags.StringArrayVar(&f.keys, "key", nil,
+		"PEM file with its private key (as often as --cert, in the same order; default: the file of --cert)")
+	flags.StringSliceVar(&f.compression, "cert-compression", nil,
+		"algorithms for compressed certificates (RFC 8879), both ways, in order of preference: "+
+			strings.Join(compressors, ", "))
+	flags.StringVar(&f.statusFile, "status-file", "",
+		"file with an OCSP response (DER) that is sent with our first certificate to a peer that requests it")
+	flags.BoolVar(&f.statusRequest, "status-request", false,
+		"ask the peer for an OCSP response; --msg shows it, nothing judges it")
+	flags.StringVar(&f.sctFile, "sct-file", "",
+		"file with a SignedCertificateTimestampList (RFC 6962 section 3.3) that is sent with our first certificate to a "+
+			"peer that requests it")
+	flags.BoolVar(&f.sctRequest, "sct-request", false,
+		"ask the peer for signed certificate timestamps; --msg shows them, nothing judges them")
 	if role == attls.RoleServer {
-		flags.BoolVar(&f.noAuthorities, "no-ca-names", false, "do not name the trust anchors of --ca to clients that are asked for a certificate (certificate_authorities)")
-		flags.BoolVar(&f.isStateless, "stateless", false, "keep nothing between HelloRetryRequest and the second ClientHello: an encrypted cookie carries it; not under a profile whose binder needs the first ClientHello")
+		flags.BoolVar(&f.noAuthorities, "no-ca-names", false,
+			"do not name the trust anchors of --ca to clients that are asked for a certificate (certificate_authorities)")
+		flags.BoolVar(&f.isStateless, "stateless", false,
+			"keep nothing between HelloRetryRequest and the second ClientHello: an encrypted cookie carries it; not under a "+
+				"profile whose binder needs the first ClientHello")
 	}
 	complete(c, "cert-compression", compressors...)
 }
@@ -96,7 +109,8 @@ func (f *credentialFlags) attach(c *handshake.Credential) (err error) {
 		case len(*part.to) == 0:
 			return unavailable(fmt.Errorf("%s is empty", part.name))
 		case bytes.HasPrefix(*part.to, []byte("-----BEGIN ")):
-			return unavailable(fmt.Errorf("%s is PEM; the octets themselves are needed, as openssl writes them with -outform DER", part.name))
+			return unavailable(
+				fmt.Errorf("%s is PEM; the octets themselves are needed, as openssl writes them with -outform DER", part.name))
 		case part.to == &c.SCT && !isList(c.SCT):
 			return unavailable(fmt.Errorf("%s is not a SignedCertificateTimestampList (RFC 6962 section 3.3)", part.name))
 		}
@@ -193,7 +207,9 @@ func (f *credentialFlags) authorities(anchors []*x509.Certificate, warn io.Write
 		octets += 2 + len(c.RawSubject)
 	}
 	if octets > maxAuthorities {
-		fmt.Fprintf(warn, "attls: warning: clients are not told the names of %d trust anchors, which are too many for certificate_authorities\n", len(names))
+		fmt.Fprintf(warn,
+			"attls: warning: clients are not told the names of %d trust anchors, which are too many for "+
+				"certificate_authorities\n", len(names))
 		return nil
 	}
 	return names

@@ -50,8 +50,10 @@ func evidenceCommand() *cobra.Command {
 type rootFiles struct{ attester, verifier string }
 
 func (f *rootFiles) register(flags *pflag.FlagSet) {
-	flags.StringVar(&f.attester, "attester-file", "", `file of the software root of trust, as "attls evidence init" writes it (default: the demonstration root)`)
-	flags.StringVar(&f.verifier, "verifier-file", "", "file with endorsed keys, reference values and trusted verifiers (default: those of the demonstration root)")
+	flags.StringVar(&f.attester, "attester-file", "",
+		`file of the software root of trust, as "attls evidence init" writes it (default: the demonstration root)`)
+	flags.StringVar(&f.verifier, "verifier-file", "",
+		"file with endorsed keys, reference values and trusted verifiers (default: those of the demonstration root)")
 }
 
 func (f *rootFiles) load() (*attestation.Software, *attestation.Verifier, error) {
@@ -127,10 +129,12 @@ func (f *evidenceFlags) register(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&f.challenge, "challenge", "", "the challenge in hexadecimal: the attestation binder, or the nonce")
 	flags.StringVar(&f.key, "key", "", "PEM file with the key to attest: a certificate, a public key or a private key")
-	flags.StringVar(&f.format, "format", attestation.MediaTypeCWT, "format of the Evidence: a media type or the number of a content format")
+	flags.StringVar(&f.format, "format", attestation.MediaTypeCWT,
+		"format of the Evidence: a media type or the number of a content format")
 	flags.StringVar(&f.model, "model", "evidence", "evidence, or results of a Verifier")
 	flags.StringVar(&f.verifier, "verifier", attestation.DemoVerifier, "the Verifier whose results are meant")
-	flags.StringVar(&f.fit, "fit", "pad_right", "how the challenge enters a field of another size: pad_right, pad_left, sha512, exact")
+	flags.StringVar(&f.fit, "fit", "pad_right",
+		"how the challenge enters a field of another size: pad_right, pad_left, sha512, exact")
 	complete(c, "model", "evidence", "results")
 	complete(c, "fit", fitNames...)
 }
@@ -212,7 +216,8 @@ half --key-out takes.`,
 					return usage("%w", err)
 				}
 			}
-			ev, err := attester.Attest(c.Context(), &negotiation.EvidenceRequest{Scheme: r.Scheme, Challenge: r.Challenge, Fit: r.Fit, SPKI: r.SPKI})
+			ev, err := attester.Attest(c.Context(), &negotiation.EvidenceRequest{Scheme: r.Scheme, Challenge: r.Challenge,
+				Fit: r.Fit, SPKI: r.SPKI})
 			if err != nil {
 				return failed("%w", err)
 			}
@@ -353,7 +358,8 @@ a relying party notices.`,
 	}
 	c.Flags().StringVar(&lie, "lie", "", "give verdicts that are wrong in one way: "+strings.Join(cases.Lies(), ", "))
 	complete(c, "lie", cases.Lies()...)
-	c.Flags().IntVar(&opaque, "opaque", 0, "Evidence without a format, of exactly so many octets, and its appraisal: to look at sizes")
+	c.Flags().IntVar(&opaque, "opaque", 0,
+		"Evidence without a format, of exactly so many octets, and its appraisal: to look at sizes")
 	return c
 }
 

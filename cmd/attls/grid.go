@@ -51,7 +51,9 @@ the right alert at the right message. It exits 1 when anything is not as expecte
 			}
 			started := time.Now()
 			p := newProgress(c.ErrOrStderr(), len(selected), "not as expected")
-			results := cases.All().RunGrid(c.Context(), selected, f.parallel, func(r *cases.GridResult) { p.step(r.String(), r.Error != "") })
+			results := cases.All().RunGrid(c.Context(), selected, f.parallel, func(r *cases.GridResult) {
+				p.step(r.String(), r.Error != "")
+			})
 			p.clear()
 			took := time.Since(started)
 			sums := cases.SummarizeGrid(results)

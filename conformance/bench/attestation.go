@@ -32,11 +32,16 @@ func AttestationCases() []AttestationCase {
 	evidence := negotiation.Scheme{Format: profile.Format{ContentFormat: 263}} // application/eat+cwt
 	return []AttestationCase{
 		{Name: "tls-attestation-07, alone", Profile: "tls-attestation-07", Attester: attls.RoleServer, Scheme: evidence},
-		{Name: "tls-attestation-07, with X.509", Profile: "tls-attestation-07", Attester: attls.RoleServer, Scheme: evidence, Credential: profile.KindX509},
-		{Name: "early-attestation-06, with X.509", Profile: "early-attestation-06", Attester: attls.RoleServer, Scheme: evidence, Credential: profile.KindX509},
-		{Name: "early-attestation-06, client, with X.509", Profile: "early-attestation-06", Attester: attls.RoleClient, Scheme: evidence, Credential: profile.KindX509},
-		{Name: "early-attestation-00, with X.509", Profile: "early-attestation-00", Attester: attls.RoleServer, Scheme: evidence, Credential: profile.KindX509},
-		{Name: "mbedtls-poc, client, alone", Profile: "mbedtls-poc", Attester: attls.RoleClient, Scheme: negotiation.Scheme{Format: profile.Format{ContentFormat: 1}}},
+		{Name: "tls-attestation-07, with X.509", Profile: "tls-attestation-07", Attester: attls.RoleServer, Scheme: evidence,
+			Credential: profile.KindX509},
+		{Name: "early-attestation-06, with X.509", Profile: "early-attestation-06", Attester: attls.RoleServer,
+			Scheme: evidence, Credential: profile.KindX509},
+		{Name: "early-attestation-06, client, with X.509", Profile: "early-attestation-06", Attester: attls.RoleClient,
+			Scheme: evidence, Credential: profile.KindX509},
+		{Name: "early-attestation-00, with X.509", Profile: "early-attestation-00", Attester: attls.RoleServer,
+			Scheme: evidence, Credential: profile.KindX509},
+		{Name: "mbedtls-poc, client, alone", Profile: "mbedtls-poc", Attester: attls.RoleClient,
+			Scheme: negotiation.Scheme{Format: profile.Format{ContentFormat: 1}}},
 	}
 }
 
@@ -64,7 +69,8 @@ func Attestation(c AttestationCase, o Options) (*AttestationResult, error) {
 	if err := interleave(o, []*subject{with, without, binding}); err != nil {
 		return nil, err
 	}
-	r := &AttestationResult{Case: c.Name, With: with.cost(), Without: without.cost(), Binder: binding.cost(), ToPlain: ratio(with, without)}
+	r := &AttestationResult{Case: c.Name, With: with.cost(), Without: without.cost(), Binder: binding.cost(),
+		ToPlain: ratio(with, without)}
 	r.Added = Cost{difference(with, without), r.With.Allocations - r.Without.Allocations, r.With.Octets - r.Without.Octets}
 	return r, nil
 }
@@ -111,7 +117,8 @@ func (c AttestationCase) attested(hs Case, id *identity, p *profile.Profile) (co
 	if err != nil {
 		return ends, err
 	}
-	canned := &canned{evidence: negotiation.Evidence{CMW: make([]byte, payloadSize)}, verdict: negotiation.Verdict{Status: negotiation.StatusAffirming}}
+	canned := &canned{evidence: negotiation.Evidence{CMW: make([]byte, payloadSize)},
+		verdict: negotiation.Verdict{Status: negotiation.StatusAffirming}}
 	rand.Read(canned.evidence.CMW)
 	if c.Credential == profile.KindAlone {
 		canned.evidence.Signer, canned.evidence.SPKI = id.signer, leaf.RawSubjectPublicKeyInfo

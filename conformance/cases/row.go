@@ -38,7 +38,7 @@ type Row struct {
 // Expect is what must follow: Reject, Accept or Observe.
 type Expect interface{ expect() }
 
-// Reject: the end By ends the handshake with Failure, at the message At, with the alert that
+// Reject says that the end By ends the handshake with Failure, at the message At, with the alert that
 // the profile, or attls.DefaultAlert, gives the failure.
 type Reject struct {
 	// Failure of a Change's Reject may be left out: it is the row's then.
@@ -51,14 +51,14 @@ type Reject struct {
 	MayPass bool
 }
 
-// Accept: the end By goes on as if nothing were unusual. Every attester of the scenario is
+// Accept says that the end By goes on as if nothing were unusual. Every attester of the scenario is
 // accepted, unless Unattested says that nobody attests.
 type Accept struct {
 	By         attls.Role
 	Unattested bool
 }
 
-// Observe: Change.Judge says what must be seen.
+// Observe leaves it to Change.Judge to say what must be seen.
 type Observe struct{}
 
 func (Reject) expect()  {}

@@ -27,10 +27,14 @@ func (d *dissector) judge() {
 		d.note("No ClientHello was recorded that could be read, so nothing is judged.")
 		return
 	case d.seen.resumed():
-		d.note("The connection resumes a session. Its key is not in a key log, so only the messages are shown and nothing is judged.")
+		d.note(
+			"The connection resumes a session. Its key is not in a key log, so only the messages are shown and nothing is " +
+				"judged.")
 		return
 	case d.c.Differing > 0:
-		d.note("%d octets were sent again with other values. Which of them the receiver took is not seen, so nothing is judged.", d.c.Differing)
+		d.note(
+			"%d octets were sent again with other values. Which of them the receiver took is not seen, so nothing is judged.",
+			d.c.Differing)
 		return
 	}
 	if d.findHorizon(); d.horizon.item < len(d.items) {
@@ -69,11 +73,14 @@ func (d *dissector) judged(s *shadow, err *attls.Error) {
 		return
 	case err.Class == attls.Local || err.Class == attls.NothingInCommon && err.Failure != attls.FailNothingOffered:
 		// What an end can and wants does not stand in a recording.
-		d.note("What the %v sent is judged in part only: an engine in the place of the %v would not have gone on as it did: %s", s.own.Peer(), s.own, err.Detail)
+		d.note(
+			"What the %v sent is judged in part only: an engine in the place of the %v would not have gone on as it did: %s",
+			s.own.Peer(), s.own, err.Detail)
 		return
 	}
 	step := d.stepOf(s, err.Message)
-	f := Finding{Sender: s.own.Peer().String(), Receiver: s.own.String(), Step: step, ErrorClaim: *claims.MakeErrorClaim(d.p, err)}
+	f := Finding{Sender: s.own.Peer().String(), Receiver: s.own.String(), Step: step,
+		ErrorClaim: *claims.MakeErrorClaim(d.p, err)}
 	f.Answered = d.alertOf(s.own)
 	d.out.Findings = append(d.out.Findings, f)
 	if step >= 0 && d.out.Ladder[step].Broken == nil {
@@ -84,7 +91,8 @@ func (d *dissector) judged(s *shadow, err *attls.Error) {
 // ownLimits are failures of what is read here, not of the peer: it may send
 // more than the engine takes, a certificate of a kind that the engine does not
 // know, or something that the wrong key opens.
-var ownLimits = []attls.Failure{attls.FailLimit, attls.FailEarlyDataLimit, attls.FailUnsupportedCert, attls.FailAttestationKey, attls.FailBadRecordMAC}
+var ownLimits = []attls.Failure{attls.FailLimit, attls.FailEarlyDataLimit, attls.FailUnsupportedCert,
+	attls.FailAttestationKey, attls.FailBadRecordMAC}
 
 // speaksTLS reports whether an end sent at least one record.
 func (d *dissector) speaksTLS(role attls.Role) bool {
@@ -142,7 +150,8 @@ func (d *dissector) alerts() {
 		if a == nil || slices.ContainsFunc(d.out.Findings, func(f Finding) bool { return f.Receiver == sender.String() }) {
 			continue
 		}
-		text := "The " + sender.String() + " ended the connection with " + a.Name + "; the checks that a recording allows find nothing wrong with what it had received."
+		text := "The " + sender.String() + " ended the connection with " + a.Name +
+			"; the checks that a recording allows find nothing wrong with what it had received."
 		if d.p != nil {
 			if causes := d.causes(attls.AlertDescription(a.Code)); len(causes) > 0 {
 				text += " Under " + d.p.ID + " this alert means " + strings.Join(causes, ", ") + "."
@@ -172,9 +181,11 @@ type attested struct {
 
 // attestation describes a payload and compares the challenge in it with the
 // binder; once for each attester, by whichever end comes to it first.
-func (d *dissector) attestation(s *shadow, attester attls.Role, scheme *profile.Scheme, payload, challenge []byte, fit profile.ChallengeFit) attested {
-	a := attested{Attestation: &Attestation{Attester: attester.String(), Model: scheme.Model.String(), Credential: claims.CredentialName(scheme.Credential),
-		Payload: trace.DescribeCMW(payload), Comparison: NotComparing}}
+func (d *dissector) attestation(s *shadow, attester attls.Role, scheme *profile.Scheme, payload, challenge []byte,
+	fit profile.ChallengeFit) attested {
+	a := attested{Attestation: &Attestation{Attester: attester.String(), Model: scheme.Model.String(),
+		Credential: claims.CredentialName(scheme.Credential),
+		Payload:    trace.DescribeCMW(payload), Comparison: NotComparing}}
 	if scheme.Model == profile.ModelEvidence {
 		a.Format = claims.FormatName(scheme.Format)
 	} else {
@@ -198,7 +209,8 @@ func (d *dissector) attestation(s *shadow, attester attls.Role, scheme *profile.
 		a.Comparison = Equal
 		if a.failure != nil {
 			a.Comparison, a.Reason = Different, a.failure.Detail
-			a.Readings = d.p.FindReadings(attester, scheme.Model, scheme.Credential, reach{Inputs: s.engine.Inputs(), d: d}, contents.Challenge)
+			a.Readings = d.p.FindReadings(attester, scheme.Model, scheme.Credential, reach{Inputs: s.engine.Inputs(), d: d},
+				contents.Challenge)
 		}
 	case bytes.Contains(payload, challenge):
 		a.Comparison, a.Reason = Equal, "attls does not read this format of payload, but the payload contains the challenge"
@@ -222,7 +234,8 @@ func (d *dissector) keep(a *attested) {
 }
 
 // compute evaluates the binder; false where there is none or it is out of reach.
-func (d *dissector) compute(s *shadow, a *attested, attester attls.Role, scheme *profile.Scheme, challenge []byte) bool {
+func (d *dissector) compute(s *shadow, a *attested, attester attls.Role, scheme *profile.Scheme,
+	challenge []byte) bool {
 	b := &d.p.Binder
 	if b.Program == nil || b.Challenge[scheme.Model][scheme.Credential] == "" {
 		a.Reason = d.p.ID + " binds nothing here"

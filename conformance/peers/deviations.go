@@ -23,7 +23,8 @@ type deviations []deviation
 func (l deviations) of(s *scenario.Scenario) (list []Deviant) {
 	id := cases.ID(s.Injected())
 	for i := range l {
-		if d := &l[i]; slices.ContainsFunc(d.faults, func(f string) bool { return cases.ID(f) == id }) && (d.when == nil || d.when(s)) {
+		if d := &l[i]; slices.ContainsFunc(d.faults, func(f string) bool { return cases.ID(f) == id }) &&
+			(d.when == nil || d.when(s)) {
 			list = append(list, d.Deviant)
 		}
 	}

@@ -12,7 +12,8 @@ import (
 // has to deal with it. That our engine does is tested without other processes.
 func sent(c *Case, f *cases.Case) bool {
 	ours := (InProcess{}).Name()
-	return c.Stack(f.Receiver()) != ours && c.Stack(f.Receiver()) != (Command{}).Name() && c.Stack(f.Receiver().Peer()) == ours && !slices.Contains(receiversOwn, f.ID)
+	return c.Stack(f.Receiver()) != ours && c.Stack(f.Receiver()) != (Command{}).Name() &&
+		c.Stack(f.Receiver().Peer()) == ours && !slices.Contains(receiversOwn, f.ID)
 }
 
 // receiversOwn are faults in the settings of the end that must reject, which no

@@ -60,18 +60,21 @@ type Splitting struct {
 // Defaults are the dimensions that our engine and mbedTLS share. others are stacks
 // that meet ours in plain TLS in addition to those that always do.
 func Defaults(others ...string) Options {
-	plain := append(with("attls-command", "mbedtls", "mbedtls-unpatched", "crypto/tls", "openssl", "gnutls"), with(others...)...)
+	plain := append(with("attls-command", "mbedtls", "mbedtls-unpatched", "crypto/tls", "openssl", "gnutls"),
+		with(others...)...)
 	return Options{
-		Pairs:       append(with("mbedtls", "attls-command"), [][2]string{{"attls-command", "mbedtls"}, {"mbedtls", "attls-command"}}...),
-		Plain:       append(plain, [][2]string{{"mbedtls", "crypto/tls"}, {"crypto/tls", "mbedtls"}}...),
-		Renumbered:  with("mbedtls"),
-		RawKeys:     with(append([]string{"mbedtls", "attls-command", "gnutls"}, others...)...),
-		Prototype:   prototypePairs,
-		Profiles:    []string{"early-attestation-06", "tls-attestation-07", prototypeProfile},
-		Suites:      []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"},
-		Groups:      []string{"x25519", "secp256r1", "secp384r1", "secp521r1"},
-		Resumptions: []scenario.Resumption{"", scenario.ResumeWithDHE, scenario.ResumePSKOnly, scenario.ResumeRefused, scenario.ResumeUnattested},
-		Splittings:  []Splitting{{}, {Fragment: 64}, {Split: 7}, {Fragment: 16, Split: 3}},
+		Pairs: append(with("mbedtls", "attls-command"),
+			[][2]string{{"attls-command", "mbedtls"}, {"mbedtls", "attls-command"}}...),
+		Plain:      append(plain, [][2]string{{"mbedtls", "crypto/tls"}, {"crypto/tls", "mbedtls"}}...),
+		Renumbered: with("mbedtls"),
+		RawKeys:    with(append([]string{"mbedtls", "attls-command", "gnutls"}, others...)...),
+		Prototype:  prototypePairs,
+		Profiles:   []string{"early-attestation-06", "tls-attestation-07", prototypeProfile},
+		Suites:     []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"},
+		Groups:     []string{"x25519", "secp256r1", "secp384r1", "secp521r1"},
+		Resumptions: []scenario.Resumption{"", scenario.ResumeWithDHE, scenario.ResumePSKOnly, scenario.ResumeRefused,
+			scenario.ResumeUnattested},
+		Splittings: []Splitting{{}, {Fragment: 64}, {Split: 7}, {Fragment: 16, Split: 3}},
 	}
 }
 
@@ -102,7 +105,8 @@ func Cases(o Options) ([]Case, error) {
 	var cases []Case
 	for _, p := range selected {
 		s := combinations[p.combination].Scenario
-		s.Suite, s.Group, s.HelloRetry, s.Resumption = o.Suites[p.suite], o.Groups[p.group], p.retry == 1, o.Resumptions[p.resumption]
+		s.Suite, s.Group, s.HelloRetry, s.Resumption = o.Suites[p.suite], o.Groups[p.group], p.retry == 1,
+			o.Resumptions[p.resumption]
 		if len(o.Splittings) > 0 {
 			s.Fragment, s.Split = o.Splittings[p.splitting].Fragment, o.Splittings[p.splitting].Split
 		}
@@ -157,7 +161,9 @@ func points(o *Options, combinations []combination) []point {
 // cover selects points of each pair of stacks by itself.
 func (o *Options) cover(points []point) (selected []point) {
 	for pair := range o.Pairs {
-		selected = append(selected, cover(slices.DeleteFunc(slices.Clone(points), func(p point) bool { return p.pair != pair }))...)
+		selected = append(selected, cover(slices.DeleteFunc(slices.Clone(points), func(p point) bool {
+			return p.pair != pair
+		}))...)
 	}
 	return selected
 }
@@ -218,7 +224,8 @@ func otherCodePoints(p *profile.Profile) map[string]uint64 {
 func rawKeys(o *Options, combinations []scenario.Scenario) []Case {
 	var cases []Case
 	for _, pair := range o.RawKeys {
-		for i, s := range append([]scenario.Scenario{{Attester: scenario.AttestNone}, {Attester: scenario.AttestNone, ClientCertificate: true}}, combinations...) {
+		for i, s := range append([]scenario.Scenario{{Attester: scenario.AttestNone},
+			{Attester: scenario.AttestNone, ClientCertificate: true}}, combinations...) {
 			if len(s.Attester.Roles()) > 0 && s.Credential != claims.CredentialX509 {
 				continue
 			}
@@ -239,7 +246,8 @@ func (o *Options) full(points, selected []point, combinations []combination) []p
 		chosen[p] = true
 	}
 	return slices.DeleteFunc(points, func(p point) bool {
-		turn := (p.combination + p.suite + p.group + p.retry + p.resumption) % o.splittings(p.pair, &combinations[p.combination])
+		turn := (p.combination + p.suite + p.group + p.retry + p.resumption) % o.splittings(p.pair,
+			&combinations[p.combination])
 		return p.splitting != turn && !chosen[p]
 	})
 }
@@ -286,7 +294,8 @@ func allowed(profiles []string) ([]combination, error) {
 		}
 		for _, c := range scenario.Combinations(p) {
 			if c.Reason == "" {
-				list = append(list, combination{scenario.Scenario{Profile: id, Attester: c.Attester, Model: c.Model, Credential: c.Credential},
+				list = append(list, combination{scenario.Scenario{Profile: id, Attester: c.Attester, Model: c.Model,
+					Credential: c.Credential},
 					ticketed(p), !p.Quirks.NeverFragment})
 			}
 		}

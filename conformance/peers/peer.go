@@ -249,8 +249,9 @@ const serverName = "localhost"
 
 // newClaims are the claims of a stack that says nothing of attestation.
 func newClaims(stack, version string, role attls.Role) claims.Claims {
-	return claims.Claims{Schema: claims.ClaimsSchema, Stack: stack, Version: version, Role: role.String(), Protocol: "TLS 1.3",
-		State: "closed", Attestation: []claims.AttestationClaim{}}
+	return claims.Claims{Schema: claims.ClaimsSchema, Stack: stack, Version: version, Role: role.String(),
+		Protocol: "TLS 1.3",
+		State:    "closed", Attestation: []claims.AttestationClaim{}}
 }
 
 // groups are those that an end offers: the scenario's, after another one for

@@ -36,7 +36,8 @@ func Requirements(r *report.Report, o Options) error {
 		}
 		for k := range d.Rows {
 			row := &d.Rows[k]
-			r.Requirements = append(r.Requirements, report.Requirement{ID: d.Key(row), Document: d.Title(), Text: row.Text, Unsent: unsent(d, row, sendable)})
+			r.Requirements = append(r.Requirements, report.Requirement{ID: d.Key(row), Document: d.Title(), Text: row.Text,
+				Unsent: unsent(d, row, sendable)})
 		}
 	}
 	return nil

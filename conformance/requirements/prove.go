@@ -120,10 +120,11 @@ func units(all []Document, name, id string) ([]*unit, error) {
 		}
 	}
 	if !known {
-		return nil, fmt.Errorf("the registry has no rows of %q whose cases could be proven; it has those of %v", name, Names(all))
+		return nil, fmt.Errorf("the registry has no rows of %q whose cases could be proven; it has those of %v",
+			name, Names(all))
 	}
 	if len(list) == 0 && id == "" {
-		return nil, fmt.Errorf("Go tests alone check the rows of %s", name)
+		return nil, fmt.Errorf("no case of %s has a rule to turn off: only Go tests check its rows", name)
 	}
 	if len(list) == 0 {
 		return nil, fmt.Errorf("no enforced row is called %q, or none of its cases can be run here", id)

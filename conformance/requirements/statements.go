@@ -50,7 +50,8 @@ func Citing(all []Document, profile, name string) []string {
 			continue
 		}
 		for k := range d.Rows {
-			if cases := d.Rows[k].Cases; slices.Contains(cases, name) || strings.HasPrefix(name, "binder-reading@") && slices.Contains(cases, "binder") {
+			if cases := d.Rows[k].Cases; slices.Contains(cases, name) ||
+				strings.HasPrefix(name, "binder-reading@") && slices.Contains(cases, "binder") {
 				keys = append(keys, d.Key(&d.Rows[k]))
 			}
 		}

@@ -22,7 +22,8 @@ const DemoChallengeSize = 32
 // time.Now.
 func DemoAttestation(clock func() time.Time) (*attestation.Software, *attestation.Verifier) {
 	software, verifier := attestation.Demo(DemoSeed, clock)
-	software.Offers = append(attestation.DefaultOffers(), attestation.Offer{Format: attestation.PrototypeFormat, Tokens: attestation.Prototype})
+	software.Offers = append(attestation.DefaultOffers(), attestation.Offer{
+		Format: attestation.PrototypeFormat, Tokens: attestation.Prototype})
 	for _, o := range software.Offers {
 		verifier.Formats = append(verifier.Formats, o.Format)
 	}

@@ -171,7 +171,8 @@ func (c *codec) element(slot int, s Scheme) (schema.Value, *attls.Error) {
 	if s.Wire == nil {
 		e, ok := c.encodeScheme(slot, s)
 		if !ok {
-			return schema.Value{}, attls.Errorf(attls.Local, attls.FailConfiguration, "slot %s cannot express the scheme %v", c.p.Slots[slot].Name, s)
+			return schema.Value{}, attls.Errorf(attls.Local, attls.FailConfiguration, "slot %s cannot express the scheme %v",
+				c.p.Slots[slot].Name, s)
 		}
 		s = e
 	}
@@ -223,7 +224,8 @@ func (c *codec) read(b *body, v *schema.Value, f *Fields) error {
 		case meansChoice:
 			if x.list {
 				if len(field.Items) > 1 {
-					return attls.Errorf(attls.Violation, attls.FailTwoChoices, "%d schemes where one is chosen", len(field.Items)).Under(x.path).Under(b.name).By(c.p.ID)
+					return attls.Errorf(attls.Violation, attls.FailTwoChoices, "%d schemes where one is chosen", len(field.Items)).
+						Under(x.path).Under(b.name).By(c.p.ID)
 				}
 				if len(field.Items) == 0 {
 					continue

@@ -38,7 +38,8 @@ func (p *Profile) Encode(kind attls.MessageKind, sender attls.Role, f *Fields) (
 }
 
 // Decode reads one extension body into f. Errors are *attls.Error with offset and field.
-func (p *Profile) Decode(kind attls.MessageKind, sender attls.Role, t attls.ExtensionType, body []byte, f *Fields) error {
+func (p *Profile) Decode(kind attls.MessageKind, sender attls.Role, t attls.ExtensionType, body []byte,
+	f *Fields) error {
 	if p.codec == nil {
 		return p.noSchemas()
 	}
@@ -137,7 +138,8 @@ func (p *Profile) CheckKey(attester attls.Role, spki []byte) *attls.Error {
 			s.KeySize[attester] = len(spki)
 			for _, f := range b.Program.Check(name, attester, s, binder.PointKeyExchange) {
 				if f.Kind == binder.FindingError {
-					return attls.Errorf(attls.Local, attls.FailBinderUndefined, "a key of %d octets cannot be bound: %s", len(spki), f.Msg).By(p.ID)
+					return attls.Errorf(attls.Local, attls.FailBinderUndefined, "a key of %d octets cannot be bound: %s",
+						len(spki), f.Msg).By(p.ID)
 				}
 			}
 		}

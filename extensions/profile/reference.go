@@ -115,8 +115,10 @@ func MakeReference() Reference {
 func WriteReference(w io.Writer) error {
 	r := MakeReference()
 	var b strings.Builder
-	b.WriteString("# Keys of a profile\n\nWritten by `attls profile reference --markdown`.\n\nNAME is a name that the profile chooses. MESSAGE is one of " +
-		strings.Join(r.Messages, ", ") + ". Keys marked ° change neither the wire nor a verdict.\n\n")
+	b.WriteString(
+		"# Keys of a profile\n\nWritten by `attls profile reference --markdown`.\n\nNAME is a name that the profile " +
+			"chooses. MESSAGE is one of " +
+			strings.Join(r.Messages, ", ") + ". Keys marked ° change neither the wire nor a verdict.\n\n")
 	for _, k := range r.Keys {
 		fmt.Fprintf(&b, "* `%s`%s (%s): %s\n", k.Path, k.Mark(), k.Form, k.Meaning)
 		for _, v := range k.Values {
@@ -130,7 +132,9 @@ func WriteReference(w io.Writer) error {
 		words []Meaning
 		last  string
 	}{
-		{"Keys of a switch", r.Switch, "* any other key is a reading, with the value of `$NAME`; null deletes the key that says `$NAME`, and `$NAME.PART` takes one value of a reading that is a map\n"},
+		{"Keys of a switch", r.Switch,
+			"* any other key is a reading, with the value of `$NAME`; null deletes the key that says `$NAME`, and " +
+				"`$NAME.PART` takes one value of a reading that is a map\n"},
 		{"Flaws that a profile may acknowledge", r.Flaws, ""},
 		{"Causes and the alert of each that the profile does not name", r.Causes, ""},
 		{"Binder language", r.Binder, ""},

@@ -32,12 +32,14 @@ func order(k attls.MessageKind, sender attls.Role) int {
 }
 
 // offerable refuses what cannot have been sent before the answer to it.
-func (c *compiler) offerable(o extensions.Offer, x *extensions.Row, kind attls.MessageKind, sender attls.Role, v *value) bool {
+func (c *compiler) offerable(o extensions.Offer, x *extensions.Row, kind attls.MessageKind, sender attls.Role,
+	v *value) bool {
 	switch {
 	case o.Message == attls.KindHelloRetryRequest:
 		c.fail(v.pos, ProblemPath, "%s: most handshakes have no hello_retry_request, so it can offer nothing", v.text)
 	case order(o.Message, sender.Peer()) >= order(kind, sender):
-		c.fail(v.pos, ProblemPath, "%s in the %s's %s cannot answer %s, which comes later", x.Name, sender, kind.Name(), o.Message.Name())
+		c.fail(v.pos, ProblemPath, "%s in the %s's %s cannot answer %s, which comes later", x.Name, sender, kind.Name(),
+			o.Message.Name())
 	default:
 		return true
 	}
@@ -92,8 +94,12 @@ func (c *compiler) answerable() {
 			need = c.carriedFor(b)
 		}
 		for _, slot := range need {
-			if s := &c.p.Slots[slot]; !slices.ContainsFunc(offers, func(o extensions.Offer) bool { return c.isSent(o, b.sender.Peer(), slot) }) {
-				c.fail(b.pos, ProblemPath, "%s in %s answers nothing that is sent where only slot %s is used, so the peer would refuse it", b.name, b.kind.Name(), s.Name).Advice =
+			if s := &c.p.Slots[slot]; !slices.ContainsFunc(offers, func(o extensions.Offer) bool {
+				return c.isSent(o, b.sender.Peer(), slot)
+			}) {
+				c.fail(b.pos, ProblemPath,
+					"%s in %s answers nothing that is sent where only slot %s is used, so the peer would refuse it", b.name,
+					b.kind.Name(), s.Name).Advice =
 					"name in offered_by what is sent with " + s.Name + ", or say offered_by: any"
 			}
 		}
@@ -135,7 +141,8 @@ func (c *compiler) companions() {
 				continue
 			}
 			x, _ := c.p.Extension(answer.ext)
-			if !slices.Contains(x.In(answer.kind).OfferedBy[answer.sender], extensions.Offer{Message: b.kind, Extension: b.ext}) {
+			if !slices.Contains(x.In(answer.kind).OfferedBy[answer.sender],
+				extensions.Offer{Message: b.kind, Extension: b.ext}) {
 				continue
 			}
 			for _, slot := range append(c.codec.slotsOf(answer), c.carriedFor(answer)...) {
@@ -156,21 +163,24 @@ func (c *compiler) sent() {
 		case told[key]:
 		case b.kind == attls.KindAdded:
 			if len(b.bindings) == 0 {
-				c.fail(b.pos, ProblemUnbound, "no payload travels in %s, so it would never be sent", b.name).Advice = "name a field of it as carried_in of a credential, or remove it"
+				c.fail(b.pos, ProblemUnbound, "no payload travels in %s, so it would never be sent", b.name).
+					Advice = "name a field of it as carried_in of a credential, or remove it"
 				told[key] = true
 			}
 		case b.kind == attls.KindHelloRetryRequest || b.kind == attls.KindNewSessionTicket:
 			c.fail(b.pos, ProblemUnbound, "nothing of a profile is sent in %s", b.kind.Name()).Advice = "remove it"
 			told[key] = true
 		case len(b.bindings) == 0 && len(b.companions) == 0:
-			c.fail(b.pos, ProblemUnbound, "nothing says what %s in %s means, so it would never be sent", b.name, b.kind.Name()).Advice = "name a field of it in bind, or remove it"
+			c.fail(b.pos, ProblemUnbound, "nothing says what %s in %s means, so it would never be sent", b.name, b.kind.Name()).
+				Advice = "name a field of it in bind, or remove it"
 			told[key] = true
 		}
 	}
 	for i, e := range c.doc.under("bind", "credentials") {
 		k := c.p.Credentials[i].Kind
 		if !slices.ContainsFunc(c.p.Slots, func(s Slot) bool { return slices.Contains(s.Kinds, k) }) {
-			c.fail(e.pos, ProblemRule, "no slot has schemes of kind %s, so this credential would never be shown", k).Advice = "remove it, or name the kind in bind.schemes"
+			c.fail(e.pos, ProblemRule, "no slot has schemes of kind %s, so this credential would never be shown", k).
+				Advice = "remove it, or name the kind in bind.schemes"
 		}
 	}
 }
@@ -190,7 +200,8 @@ func (c *compiler) later() {
 			continue
 		}
 		if !carried && s.Choice.Message != attls.KindCertificateRequest {
-			c.fail(e.value.get("choice").pos, ProblemRule, "a later request cannot carry the choice of %s, which is in %s", s.Name, s.Choice.Message.Name()).Advice =
+			c.fail(e.value.get("choice").pos, ProblemRule, "a later request cannot carry the choice of %s, which is in %s",
+				s.Name, s.Choice.Message.Name()).Advice =
 				"say after: {post_handshake: {choice: carried_over}}, or client_authentication: false"
 			continue
 		}
@@ -203,7 +214,9 @@ func (c *compiler) later() {
 		}
 	}
 	if !able {
-		c.remark(v.pos, "no client can attest after the handshake: that takes a payload with an X.509 certificate, in an extension of certificate with also_in: [post_handshake]",
+		c.remark(v.pos,
+			"no client can attest after the handshake: that takes a payload with an X.509 certificate, in an extension of "+
+				"certificate with also_in: [post_handshake]",
 			"add that, or say client_authentication: false")
 	}
 }
@@ -227,7 +240,8 @@ func (c *compiler) attestsLater(s *Slot) bool {
 func (c *compiler) standsLater(at Place, what string, v *value) {
 	x, _ := c.p.Extension(at.Extension)
 	if p := x.In(at.Message); !p.PostHandshake {
-		c.fail(v.pos, ProblemRule, "%s is sent again after the handshake, where %s has no place in %s", what, x.Name, at.Message.Name()).Advice =
+		c.fail(v.pos, ProblemRule, "%s is sent again after the handshake, where %s has no place in %s", what, x.Name,
+			at.Message.Name()).Advice =
 			"say also_in: [post_handshake] there"
 	}
 }

@@ -99,7 +99,8 @@ var parameters = map[rule.Rule]func(*Profile){
 		p.Extensions = slices.Clone(p.Extensions)
 		for i := range p.Extensions {
 			x := &p.Extensions[i]
-			x.Placements = append(slices.Clone(x.Placements), extensions.Placement{Message: attls.KindServerHello, Unsolicited: true})
+			x.Placements = append(slices.Clone(x.Placements), extensions.Placement{
+				Message: attls.KindServerHello, Unsolicited: true})
 		}
 	},
 	rule.GrammarBounds: func(p *Profile) {

@@ -72,7 +72,9 @@ var (
 		{"x509", int(KeyFromX509), "the end-entity certificate"},
 		{"appraisal", int(KeyFromAppraisal), "the verdict of the appraisal, so that CertificateVerify waits for it"}}
 	pkixWords = words{
-		{"none", no, "the text asks for no validation of the certification path: an end validates it all the same, unless its configuration is content with an affirming verdict on the key"},
+		{"none", no,
+			"the text asks for no validation of the certification path: an end validates it all the same, unless its " +
+				"configuration is content with an affirming verdict on the key"},
 		{"required", yes, "the certification path must be valid"}}
 	contextWords = words{
 		{"echo", no, "as in the CertificateRequest"},
@@ -80,7 +82,8 @@ var (
 	emptyOfferWords = words{
 		{"omit", no, "a list without schemes is left out with its extension"},
 		{"empty_list", yes, "an empty list is sent"}}
-	needWords  = words{{"certificate", yes, "a client that offers to attest must be able to authenticate with a certificate"}}
+	needWords = words{
+		{"certificate", yes, "a client that offers to attest must be able to authenticate with a certificate"}}
 	orderWords = words{
 		{"client", no, "the client's preference decides"},
 		{"server", yes, "the server's preference decides"}}
@@ -125,7 +128,9 @@ var (
 		{"sha512", int(FitSHA512), "SHA-512 of the value"},
 		{"exact", int(FitExact), "no other size is possible"}}
 	acceptWords = words{
-		{"policy", 0, "local policy decides: a session is resumed unless its owner wants the peer to attest again or the verdict has expired"},
+		{"policy", 0,
+			"local policy decides: a session is resumed unless its owner wants the peer to attest again or the verdict has " +
+				"expired"},
 		{"unless_due", 1, "unless the policy requires new attestation"},
 		{"within_validity", 2, "while the earlier appraisal is valid"},
 		{"never", 3, "no session is resumed"}}

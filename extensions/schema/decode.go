@@ -60,9 +60,11 @@ func (c *Codec) DecodePrefix(body []byte) (Value, int, *attls.Error) {
 		elements = defaultElements
 	}
 	if len(body) > size {
-		return Value{}, 0, attls.Errorf(attls.Violation, attls.FailLimit, "%s; at most %d are read", octets(len(body)), size).At(0)
+		return Value{}, 0, attls.Errorf(attls.Violation, attls.FailLimit, "%s; at most %d are read", octets(len(body)), size).
+			At(0)
 	}
-	d := decoder{b: body, end: len(body), left: elements, lax: c.ctx.IgnoreConstants, unbound: c.ctx.IgnoreBounds, stack: make([]Value, 0, min(6, 2+len(body)))}
+	d := decoder{b: body, end: len(body), left: elements, lax: c.ctx.IgnoreConstants, unbound: c.ctx.IgnoreBounds,
+		stack: make([]Value, 0, min(6, 2+len(body)))}
 	if err := d.value(c.root, ""); err != nil {
 		return Value{}, 0, err
 	}

@@ -20,7 +20,8 @@ const (
 	KindEncoded      // an element of a list as it goes out, in Octets; taken by Encode, never made by Decode
 )
 
-var kindNames = [...]string{"nothing", "a number", "octets", "a list", "a struct", "an enumerator", "an encoded element"}
+var kindNames = [...]string{"nothing", "a number", "octets", "a list", "a struct", "an enumerator",
+	"an encoded element"}
 
 func (k Kind) String() string {
 	if int(k) < len(kindNames) {

@@ -19,8 +19,9 @@ const (
 
 // What a server chooses.
 const (
-	ChooseOrder    Rule = "choose-order"         // the order of the end whose preference decides
-	ChooseCommon   Rule = "choose-common"        // what is chosen was offered and is usable; nothing is chosen without a match
+	ChooseOrder Rule = "choose-order" // the order of the end whose preference decides
+	// what is chosen was offered and is usable; nothing is chosen without a match
+	ChooseCommon   Rule = "choose-common"
 	ChooseWanted   Rule = "choose-wanted"        // nothing is chosen for a role that is not to attest
 	ChooseAnswered Rule = "choose-answered"      // a wanted scheme in common is chosen and answered
 	ChooseNull     Rule = "choose-null"          // the fixed answer that means no choice is sent
@@ -85,8 +86,9 @@ const (
 
 // Sessions.
 const (
-	ResumptionDue      Rule = "resumption-due"      // a session is resumed only while its attestation is valid
-	ResumptionScheme   Rule = "resumption-scheme"   // and, where attestation is demanded, only under a scheme that the policy accepts
+	ResumptionDue Rule = "resumption-due" // a session is resumed only while its attestation is valid
+	// and, where attestation is demanded, only under a scheme that the policy accepts
+	ResumptionScheme   Rule = "resumption-scheme"
 	ResumptionExternal Rule = "resumption-external" // no connection begins with an external pre-shared key alone
 	TicketBounded      Rule = "resumption-ticket"   // a ticket does not outlive the verdict
 )

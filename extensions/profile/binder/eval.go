@@ -42,7 +42,8 @@ func (p *Program) Explain(name string, attester attls.Role, in Inputs) *Value {
 	}
 	suite := suites[in.Hash()]
 	if suite == nil {
-		return &Value{Expr: name, Err: attls.Errorf(attls.Local, attls.FailBinderUndefined, "the hash %q is unknown", in.Hash())}
+		return &Value{Expr: name, Err: attls.Errorf(attls.Local, attls.FailBinderUndefined,
+			"the hash %q is unknown", in.Hash())}
 	}
 	e := &evaluation{p: p, in: in, kdf: suite.KDF(), hashLen: suite.HashLen}
 	e.values, e.parts, e.done = e.room.values[:], e.room.parts[:], e.room.done[:]
@@ -196,7 +197,8 @@ func (e *evaluation) call(v *Value, text string, n *node, role attls.Role) {
 	}
 	v.Octets, v.Number, v.Err = n.function.call(e, n, v.Parts)
 	if v.Err == nil && len(v.Octets) > maxValue {
-		v.Octets, v.Err = nil, undefined(attls.Violation, "%s has %d octets; the binder language stops at %d", n.name, len(v.Octets), maxValue)
+		v.Octets, v.Err = nil, undefined(attls.Violation, "%s has %d octets; the binder language stops at %d", n.name,
+			len(v.Octets), maxValue)
 	}
 }
 
@@ -214,7 +216,8 @@ func (e *evaluation) expandLabel(secret []byte, label string, context []byte, le
 	case len(label) < 1 || len(label) > 249:
 		return nil, undefined(attls.Violation, "a label of %d octets; an HkdfLabel takes 1 to 249", len(label))
 	case len(context) > 255:
-		return nil, undefined(attls.Violation, "a context of %d octets; an HkdfLabel takes at most 255", len(context)).By("RFC 8446 7.1")
+		return nil, undefined(attls.Violation, "a context of %d octets; an HkdfLabel takes at most 255", len(context)).
+			By("RFC 8446 7.1")
 	case length < 1 || length > 255*e.hashLen:
 		return nil, undefined(attls.Violation, "a length of %d octets; HKDF-Expand gives 1 to %d", length, 255*e.hashLen)
 	}
@@ -268,7 +271,8 @@ func callLen(_ *evaluation, _ *node, a []*Value) ([]byte, int, *attls.Error) {
 
 func callWithin(_ *evaluation, _ *node, a []*Value) ([]byte, int, *attls.Error) {
 	if n := len(a[0].Octets); n < a[1].Number || n > a[2].Number {
-		return nil, 0, undefined(attls.Violation, "%s has %d octets; the binder takes %d to %d", a[0].Expr, n, a[1].Number, a[2].Number)
+		return nil, 0, undefined(attls.Violation, "%s has %d octets; the binder takes %d to %d", a[0].Expr, n,
+			a[1].Number, a[2].Number)
 	}
 	return a[0].Octets, 0, nil
 }

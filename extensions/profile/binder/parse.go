@@ -239,7 +239,8 @@ func (p *parser) role(n *node) *Error {
 	word := p.word()
 	r, ok := roleArgs[word]
 	if !ok && n.op == opName {
-		return p.fail(at, "%s is not a function; a definition takes (role), (client) or (server)%s", n.name, nearest(n.name, names(functions)))
+		return p.fail(at, "%s is not a function; a definition takes (role), (client) or (server)%s", n.name,
+			nearest(n.name, names(functions)))
 	}
 	if !ok {
 		return p.fail(at, "%q is where (role), (client) or (server) belongs", word)

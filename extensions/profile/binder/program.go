@@ -34,7 +34,8 @@ func (p *Program) Text(name string) string { return p.text[name] }
 // (one that is not a word of the language, such as "challenge.evidence/x509") is
 // fine. The errors are those of all definitions, in order.
 func Compile(definitions []Definition, v Variant) (*Program, []*Error) {
-	p := &Program{text: map[string]string{}, tree: map[string]*node{}, kind: map[string]Kind{}, number: map[string]int{}, variant: v}
+	p := &Program{text: map[string]string{}, tree: map[string]*node{}, kind: map[string]Kind{},
+		number: map[string]int{}, variant: v}
 	if len(definitions) > maxNames {
 		d := definitions[maxNames]
 		return nil, []*Error{{Name: d.Name, Msg: fmt.Sprintf("more than %d definitions", maxNames)}}
@@ -121,7 +122,8 @@ func (p *Program) kindOf(name string, n *node, state map[string]int) (Kind, *Err
 			if rangeEnds[n.name].both {
 				role = "(role)"
 			}
-			return fail(n.at, "%s is a message; what can be hashed is a range that begins with ClientHello, as CH..%s%s", n.name, n.name, role)
+			return fail(n.at, "%s is a message; what can be hashed is a range that begins with ClientHello, as CH..%s%s",
+				n.name, n.name, role)
 		}
 		if _, ok := p.tree[n.name]; !ok {
 			known := append(append(names(terminals), names(functions)...), p.order...)
