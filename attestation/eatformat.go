@@ -69,7 +69,7 @@ func readTokens(c *CMW) (*Reading, *attls.Error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.reading(), nil
+	return t.reading(c.Value), nil
 }
 
 // Listed is the function Policy of a format that is judged by endorsements and
@@ -101,13 +101,13 @@ func prototypeFormat() Format {
 			if err != nil {
 				return nil, err
 			}
-			return t.reading(), nil
+			return t.reading(c.Value), nil
 		},
 		Policy: Listed(tokenPolicy{}),
 	}
 }
 
-func (t *tokens) reading() *Reading {
+func (t *tokens) reading(value []byte) *Reading {
 	return &Reading{
 		Challenges: []Challenge{{Values: t.nonces}},
 		Key:        t.key,
@@ -115,6 +115,7 @@ func (t *tokens) reading() *Reading {
 		Instance:   t.platform.UEID,
 		Platform:   t.platform,
 		Critical:   t.critical(),
+		Fields:     func() []Field { return t.fields(value) },
 		Statement:  t,
 	}
 }

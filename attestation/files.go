@@ -14,6 +14,7 @@ import (
 	"maps"
 	"math"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -83,6 +84,8 @@ type verifierFile struct {
 	Endorsements []endorsementFile `yaml:"endorsements,omitempty"`
 	References   []referenceFile   `yaml:"references,omitempty"`
 	Trusted      []trustedFile     `yaml:"trusted_verifiers,omitempty"`
+	Unattested   UnattestedKey     `yaml:"unattested_key,omitempty"`
+	Machines     []machineFile     `yaml:"machines,omitempty"`
 	Roots        map[string]any    `yaml:"roots,omitempty"` // policies by the name of the format
 }
 
@@ -122,6 +125,12 @@ type trustedFile struct {
 	Identity  string    `yaml:"identity"`
 	Developer string    `yaml:"developer,omitempty"`
 	Key       PublicKey `yaml:"key"`
+}
+
+// machineFile is a machine with its devices, by the names of formats.
+type machineFile struct {
+	Name      string            `yaml:"name"`
+	Instances map[string]Octets `yaml:"instances"`
 }
 
 // at puts the line of a node before an error; place makes file:line of it.
@@ -363,11 +372,20 @@ func readFile(name string, v any) (*document, error) {
 	if len(b) > maxFile {
 		return nil, fmt.Errorf("%s: more than %d octets; at most so many are read", name, maxFile)
 	}
+	doc := &document{name: name}
 	d := yaml.NewDecoder(bytes.NewReader(b))
-	d.KnownFields(true)
-	if err := d.Decode(v); err == io.EOF {
+	if err := d.Decode(&doc.root); err == io.EOF {
 		return nil, fmt.Errorf("%s: the file is empty", name)
 	} else if err != nil {
+		return nil, place(name, err)
+	}
+	if err := doc.acyclic(&doc.root, map[*yaml.Node]bool{}); err != nil {
+		return nil, err
+	}
+	if err := doc.known(&doc.root, reflect.TypeOf(v)); err != nil {
+		return nil, err
+	}
+	if err := doc.root.Decode(v); err != nil {
 		return nil, place(name, err)
 	}
 	var second yaml.Node
@@ -376,10 +394,6 @@ func readFile(name string, v any) (*document, error) {
 			return nil, place(name, err)
 		}
 		return nil, fmt.Errorf("%s:%d: a second document, which nobody would read", name, second.Line)
-	}
-	doc := &document{name: name}
-	if err := yaml.Unmarshal(b, &doc.root); err != nil {
-		return nil, place(name, err)
 	}
 	if err := doc.noNull(&doc.root, ""); err != nil {
 		return nil, err
@@ -591,7 +605,8 @@ func LoadVerifier(name string, table Formats) (*Verifier, error) {
 		return nil, err
 	}
 	v := &Verifier{Identity: f.Identity, Build: f.Build, Key: f.SigningKey.Signer, Audiences: f.Audiences,
-		Validity: f.Validity, MaxAge: f.MaxResultAge, Skew: f.ClockSkew, Limits: Limits{Size: int(f.MaxSize)}, Table: table}
+		Validity: f.Validity, MaxAge: f.MaxResultAge, Skew: f.ClockSkew, Limits: Limits{Size: int(f.MaxSize)}, Table: table,
+		AcceptUnattested: bool(f.Unattested)}
 	if v.Policies, err = v.table().policies(doc, doc.member("roots")); err != nil {
 		return nil, err
 	}
@@ -637,6 +652,19 @@ func LoadVerifier(name string, table Formats) (*Verifier, error) {
 			return nil, doc.fail("trusted_verifiers", i, "", "the trusted verifier %q needs an identity and a key", t.Identity)
 		}
 		v.Trusted = append(v.Trusted, TrustedVerifier{[]byte(t.Identity), t.Developer, t.Key.PublicKey})
+	}
+	for i, m := range f.Machines {
+		out := Machine{Name: m.Name, Instances: map[string][]byte{}}
+		for name, id := range m.Instances {
+			if _, err := v.table().Named(name); err != nil {
+				return nil, doc.fail("machines", i, "instances", "the machine %q: %v", m.Name, err)
+			}
+			out.Instances[name] = id
+		}
+		if len(out.Instances) < 2 {
+			return nil, doc.fail("machines", i, "instances", "the machine %q has fewer than two devices; it would show nothing", m.Name)
+		}
+		v.Machines = append(v.Machines, out)
 	}
 	return v, nil
 }
@@ -799,7 +827,7 @@ func (s *Software) file(relays map[string]string) *attesterFile {
 // File writes a Verifier as LoadVerifier reads it.
 func (v *Verifier) File() ([]byte, error) {
 	f := verifierFile{Identity: v.Identity, Build: v.Build, SigningKey: PrivateKey{v.Key}, Audiences: v.Audiences,
-		Validity: v.Validity, MaxResultAge: v.MaxAge, ClockSkew: v.Skew, MaxSize: Whole(v.Limits.Size)}
+		Validity: v.Validity, MaxResultAge: v.MaxAge, ClockSkew: v.Skew, MaxSize: Whole(v.Limits.Size), Unattested: UnattestedKey(v.AcceptUnattested)}
 	for _, format := range v.Formats {
 		f.Formats = append(f.Formats, formatName(format))
 	}
@@ -816,6 +844,13 @@ func (v *Verifier) File() ([]byte, error) {
 	}
 	for _, t := range v.Trusted {
 		f.Trusted = append(f.Trusted, trustedFile{string(t.Identity), t.Developer, PublicKey{t.Key}})
+	}
+	for _, m := range v.Machines {
+		out := machineFile{m.Name, map[string]Octets{}}
+		for name, id := range m.Instances {
+			out.Instances[name] = id
+		}
+		f.Machines = append(f.Machines, out)
 	}
 	for name, p := range v.Policies {
 		if f.Roots == nil {

@@ -38,6 +38,9 @@ func NewSection(name string, text []byte) (*Section, error) {
 	if len(s.doc.root.Content) == 0 {
 		return nil, fmt.Errorf("%s: the section is empty", name)
 	}
+	if err := s.doc.acyclic(&s.doc.root, map[*yaml.Node]bool{}); err != nil {
+		return nil, err
+	}
 	s.node = s.doc.root.Content[0]
 	return s, nil
 }
@@ -104,6 +107,28 @@ func (s *Section) ReadFile(member, name string, limit int64) ([]byte, error) {
 	return b, nil
 }
 
+// acyclic refuses an alias inside what it names: what reads the nodes would not end.
+func (d *document) acyclic(n *yaml.Node, state map[*yaml.Node]bool) error {
+	under, seen := state[n]
+	switch {
+	case seen && under:
+		return d.fileError(n, "an alias is inside what it names")
+	case seen:
+		return nil
+	}
+	state[n] = true
+	for _, c := range append(slices.Clone(n.Content), n.Alias) {
+		if c == nil {
+			continue
+		}
+		if err := d.acyclic(c, state); err != nil {
+			return err
+		}
+	}
+	state[n] = false
+	return nil
+}
+
 // known refuses members of maps that a type does not have, and members that appear
 // twice. Types that read themselves are not looked into.
 func (d *document) known(n *yaml.Node, t reflect.Type) error {
@@ -112,6 +137,12 @@ func (d *document) known(n *yaml.Node, t reflect.Type) error {
 	}
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
+	}
+	if n.Kind == yaml.DocumentNode && len(n.Content) == 1 {
+		n = n.Content[0]
+	}
+	if t == reflect.TypeFor[yaml.Node]() {
+		return nil
 	}
 	if reflect.PointerTo(t).Implements(reflect.TypeFor[yaml.Unmarshaler]()) {
 		return nil
@@ -133,6 +164,16 @@ func (d *document) known(n *yaml.Node, t reflect.Type) error {
 		members := membersOf(t)
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key := n.Content[i]
+			if key.Value == "<<" { // of YAML: what is merged in
+				for _, m := range append([]*yaml.Node{n.Content[i+1]}, n.Content[i+1].Content...) {
+					if m.Kind == yaml.MappingNode || m.Kind == yaml.AliasNode {
+						if err := d.known(m, t); err != nil {
+							return err
+						}
+					}
+				}
+				continue
+			}
 			member, ok := members[key.Value]
 			if !ok {
 				return d.unknown(key, members)

@@ -45,6 +45,9 @@ type Request struct {
 	// SPKI is the TIK as DER SubjectPublicKeyInfo. Without it an attester
 	// supplies the key and an appraiser returns it.
 	SPKI []byte `json:"spki,omitempty"`
+	// KeyBound is whether the challenge is computed over that key. Absent: as the
+	// embedded profile of that id says, false for others.
+	KeyBound *bool `json:"key_bound,omitempty"`
 
 	// Of appraise.
 	CMW      []byte            `json:"cmw,omitempty"`
@@ -137,14 +140,14 @@ func named[T ~uint8](field string, names []string, name string) (T, error) {
 // NewAttestRequest writes an EvidenceRequest as JSON has it.
 func NewAttestRequest(r *negotiation.EvidenceRequest) *Request {
 	return &Request{Action: ActionAttest, Profile: r.Profile, Attester: r.Attester.String(), Scheme: schemeJSON(r.Scheme),
-		Challenge: r.Challenge, Fit: fitNames[r.Fit], Claims: claimsJSON(r.Claims), SPKI: r.SPKI}
+		Challenge: r.Challenge, Fit: fitNames[r.Fit], Claims: claimsJSON(r.Claims), SPKI: r.SPKI, KeyBound: &r.KeyBound}
 }
 
 // NewAppraiseRequest writes an AppraisalRequest as JSON has it.
 func NewAppraiseRequest(r *negotiation.AppraisalRequest) *Request {
 	return &Request{Action: ActionAppraise, Profile: r.Profile, Attester: r.Attester.String(),
 		Scheme:    schemeJSON(r.Scheme),
-		Challenge: r.Challenge, Fit: fitNames[r.Fit], Claims: claimsJSON(r.Claims), SPKI: r.SPKI,
+		Challenge: r.Challenge, Fit: fitNames[r.Fit], Claims: claimsJSON(r.Claims), SPKI: r.SPKI, KeyBound: &r.KeyBound,
 		CMW: r.CMW, Match: matchNames[r.Match], HandOver: r.HandOver}
 }
 
@@ -172,7 +175,7 @@ func (r *Request) EvidenceRequest() (*negotiation.EvidenceRequest, error) {
 	}
 	return &negotiation.EvidenceRequest{Profile: a.Profile, Attester: a.Attester, Scheme: a.Scheme,
 		Challenge: a.Challenge, Fit: a.Fit,
-		Claims: a.Claims, SPKI: a.SPKI}, nil
+		Claims: a.Claims, SPKI: a.SPKI, KeyBound: a.KeyBound}, nil
 }
 
 // AppraisalRequest reads the members that appraise has.
@@ -186,11 +189,23 @@ func (r *Request) AppraisalRequest() (*negotiation.AppraisalRequest, error) {
 	}
 	out := &negotiation.AppraisalRequest{Profile: r.Profile, Attester: attester, Scheme: scheme, CMW: r.CMW,
 		Challenge: r.Challenge,
-		Fit:       fit, Match: match, HandOver: r.HandOver, SPKI: r.SPKI}
+		Fit:       fit, Match: match, HandOver: r.HandOver, SPKI: r.SPKI, KeyBound: r.keyBound(scheme, attester)}
 	for _, c := range r.Claims {
 		out.Claims = append(out.Claims, negotiation.ClaimValue(c))
 	}
 	return out, nil
+}
+
+// keyBound is whether the challenge is computed over the key.
+func (r *Request) keyBound(s negotiation.Scheme, attester attls.Role) bool {
+	if r.KeyBound != nil {
+		return *r.KeyBound
+	}
+	if !slices.Contains(profile.Names(), r.Profile) {
+		return false // perhaps a file, which a request must not have read
+	}
+	p, err := profile.Load(r.Profile, profile.Options{})
+	return err == nil && len(r.Challenge) > 0 && p.Binder.OverKey(s.Model, s.Credential, attester)
 }
 
 func (s *SchemeJSON) scheme() (out negotiation.Scheme, err error) {

@@ -3,6 +3,7 @@ package attestation
 import (
 	"context"
 	"crypto"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"time"
@@ -38,6 +39,9 @@ type Reading struct {
 	// Fields lists what the octets say, by name, for people; in the order of the
 	// octets. Nil: nothing is shown.
 	Fields func() []Field
+	// Parts are those of composite Evidence: what it says of the challenge and the key is
+	// in them.
+	Parts []Part
 	// Statement is for the Policy of the format.
 	Statement any
 }
@@ -59,12 +63,13 @@ type Link struct {
 
 // Field is a named part of Evidence.
 type Field struct {
-	Name       string // as the specification calls it; parts of a part after a dot
-	Start, End int    // octets of the CMW's value, from Start to before End; both 0: derived
-	Text       string // the value, for people
+	Name  string `json:"name"`            // as the specification calls it; parts of a part after a dot
+	Start int    `json:"start,omitempty"` // the first octet, in the CMW's value
+	End   int    `json:"end,omitempty"`   // before which octet it ends; both 0: it has no place of its own
+	Text  string `json:"value"`           // for people
 	// Unsigned: no signature covers these octets. A change of them need not be
 	// noticed.
-	Unsigned bool
+	Unsigned bool `json:"unsigned,omitempty"`
 }
 
 // Policy judges Evidence of one format. It is what Format.Policy makes of a section
@@ -105,10 +110,14 @@ type Appraisal struct {
 	// end.
 	Until time.Time
 
+	// Instance is for a policy that finds out which device it is by judging, where the
+	// Evidence does not say it (Reading.Instance).
+	Instance []byte
 	// AcceptUnattested is for a policy that accepts a key of the handshake which
 	// nothing attests (UnattestedKey).
 	AcceptUnattested bool
 
+	prefix    string // of the names of checks, in a part of composite Evidence
 	verifier  *Verifier
 	verdict   *negotiation.Verdict
 	unchecked []string
@@ -124,7 +133,7 @@ func (a *Appraisal) Check(name string, err *attls.Error, text string) bool {
 			a.verdict.Failure, a.verdict.Reason = err.Failure, text
 		}
 	}
-	a.verdict.Checks = append(a.verdict.Checks, negotiation.Check{Name: name, OK: err == nil, Text: text})
+	a.verdict.Checks = append(a.verdict.Checks, negotiation.Check{Name: a.prefix + name, OK: err == nil, Text: text})
 	return err == nil
 }
 
@@ -132,8 +141,8 @@ func (a *Appraisal) Check(name string, err *attls.Error, text string) bool {
 // not affirming.
 func (a *Appraisal) Unchecked(name, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	a.verdict.Checks = append(a.verdict.Checks, negotiation.Check{Name: name, Text: "not checked: " + text})
-	a.unchecked = append(a.unchecked, text)
+	a.verdict.Checks = append(a.verdict.Checks, negotiation.Check{Name: a.prefix + name, Text: "not checked: " + text})
+	a.unchecked = append(a.unchecked, a.prefix+text)
 }
 
 // Failed reports whether a Check has failed so far.
@@ -236,9 +245,17 @@ func (a *Appraisal) judge(ctx context.Context, p Policy) {
 	p.Judge(ctx, a)
 }
 
-// place compares the challenge with every place of the Evidence that must hold it,
+// carries compares the challenge with every place of the Evidence that must hold it,
 // the whole field.
 func (f *Format) carries(r *Reading, challenge []byte, fit profile.ChallengeFit) *attls.Error {
+	for _, p := range r.Parts {
+		if err := p.Format.carries(p.Reading, challenge, fit); err != nil {
+			return err.Under(p.Label)
+		}
+	}
+	if r.Parts != nil {
+		return nil
+	}
 	want, err := f.Challenge.Place(challenge, fit)
 	if err != nil {
 		return err
@@ -259,4 +276,10 @@ func (f *Format) carries(r *Reading, challenge []byte, fit profile.ChallengeFit)
 		return err
 	}
 	return nil
+}
+
+// OctetField is a field whose value is shown in hexadecimal. It begins at an octet of
+// the CMW's value.
+func OctetField(name string, start int, value []byte) Field {
+	return Field{Name: name, Start: start, End: start + len(value), Text: hex.EncodeToString(value)}
 }

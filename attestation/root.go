@@ -7,8 +7,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"attls"
@@ -123,7 +125,7 @@ func (r *Root) Attest(ctx context.Context, q *negotiation.EvidenceRequest) (*neg
 	}
 	var err error
 	if q.Scheme.Model == profile.ModelResults {
-		out.CMW, err = relay(ctx, r.Relays, r.types().Schemes(), q, spki, r.evidence)
+		out.CMW, err = relay(ctx, r.Relays, r.types().Schemes(), !r.Format.Key.Named, q, spki, r.evidence)
 	} else {
 		out.CMW, err = r.evidence(ctx, q, spki)
 	}
@@ -179,13 +181,13 @@ func (r *Root) evidence(ctx context.Context, q *negotiation.EvidenceRequest, spk
 
 // relay has a Verifier appraise Evidence that make makes under one of the schemes,
 // and wraps its result.
-func relay(ctx context.Context, relays []Relay, own []negotiation.Scheme, q *negotiation.EvidenceRequest, spki []byte,
+func relay(ctx context.Context, relays []Relay, own []negotiation.Scheme, keyless bool, q *negotiation.EvidenceRequest, spki []byte,
 	make func(context.Context, *negotiation.EvidenceRequest, []byte) ([]byte, error)) ([]byte, error) {
 	for _, x := range relays {
 		if !bytes.Equal(x.Identity, q.Scheme.Verifier) {
 			continue
 		}
-		result, err := resultOf(ctx, x.Verifier, own, q, spki, make)
+		result, err := resultOf(ctx, x.Verifier, own, keyless, q, spki, make)
 		if err != nil {
 			return nil, fmt.Errorf("verifier %q: %w", x.Identity, err)
 		}
@@ -197,9 +199,10 @@ func relay(ctx context.Context, relays []Relay, own []negotiation.Scheme, q *neg
 }
 
 // resultOf asks a Verifier for a result on our key. Where the handshake binds
-// results, its challenge is the nonce; else the Verifier's own, if it has one.
-func resultOf(ctx context.Context, v negotiation.Appraiser, own []negotiation.Scheme, q *negotiation.EvidenceRequest,
-	spki []byte,
+// results, its challenge is the nonce; else the Verifier's own, if it has one; else,
+// for Evidence that names no key, the hash of the key, so that the Verifier can tell
+// whose the Evidence is.
+func resultOf(ctx context.Context, v negotiation.Appraiser, own []negotiation.Scheme, keyless bool, q *negotiation.EvidenceRequest, spki []byte,
 	make func(context.Context, *negotiation.EvidenceRequest, []byte) ([]byte, error)) ([]byte, error) {
 	challenge := q.Challenge
 	if challenge == nil {
@@ -207,7 +210,9 @@ func resultOf(ctx context.Context, v negotiation.Appraiser, own []negotiation.Sc
 		if err != nil {
 			return nil, err
 		}
-		challenge = nonce
+		if challenge = nonce; challenge == nil && keyless {
+			challenge = keyChallenge(spki)
+		}
 	}
 	for _, scheme := range v.Schemes() {
 		if scheme.Model != profile.ModelEvidence || !serves(own, scheme.Format) {
@@ -231,6 +236,12 @@ func resultOf(ctx context.Context, v negotiation.Appraiser, own []negotiation.Sc
 		return verdict.Result, nil
 	}
 	return nil, errors.New("it appraises no format of ours")
+}
+
+// keyChallenge is a challenge that ties Evidence to a key by itself.
+func keyChallenge(spki []byte) []byte {
+	h := sha256.Sum256(spki)
+	return h[:]
 }
 
 // serves reports whether Evidence of a type can be made under one of the schemes.
@@ -274,6 +285,53 @@ type Emulation struct {
 	Policy       Policy
 	Endorsements []Endorsement
 	References   []Reference
+	// Policies and Machines are those of composite Evidence: what trusts each part, by
+	// the name of its format, and that the parts are of one machine.
+	Policies map[string]Policy
+	Machines []Machine
+}
+
+// Demonstration makes an Attester and a Verifier of an emulation that fit each other.
+// The Verifier trusts this emulation and nothing else, issues results, and trusts its
+// own; the Attester can relay them. What the two attest proves nothing.
+func (e *Emulation) Demonstration(t Formats, name string, seed []byte, clock func() time.Time) (negotiation.Attester, *Verifier, error) {
+	f, err := t.Named(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	key, err := deriveKey(seed, "verifier key")
+	if err != nil {
+		return nil, nil, err
+	}
+	v := &Verifier{Table: t, Endorsements: e.Endorsements, References: e.References, Identity: DemoVerifier, Build: "attls embedded verifier",
+		Key: key, Trusted: []TrustedVerifier{{Identity: []byte(DemoVerifier), Key: key.Public()}}, Clock: clock, AcceptUnattested: true}
+	for _, s := range f.Schemes() {
+		v.Formats = append(v.Formats, s.Format)
+	}
+	v.Policies, v.Machines = maps.Clone(e.Policies), e.Machines
+	if e.Policy != nil {
+		v.Policies = map[string]Policy{f.Name: e.Policy}
+	}
+	a := e.Attester
+	if r, ok := a.(*Root); ok && r.NewKey == nil {
+		with := *r
+		with.NewKey = func(r attls.Role) (crypto.Signer, error) { return deriveKey(seed, "key of the "+r.String()) }
+		a = &with
+	}
+	a, _ = withRelays(a, []Relay{{Identity: []byte(DemoVerifier), Verifier: v}})
+	return a, v, nil
+}
+
+// KeysOf is what holds the keys of an Attester's handshakes, where it does so itself,
+// as a TPM does: a certificate must then be about such a key. Nil: keys in memory will
+// do.
+func KeysOf(a negotiation.Attester) KeyMaker {
+	if r, ok := a.(*Root); ok {
+		if m, ok := r.Maker.(KeyMaker); ok {
+			return m
+		}
+	}
+	return nil
 }
 
 // EmulatorSubject is the organization in the subjects of all certificates that

@@ -129,7 +129,7 @@ func (s *Software) Attest(ctx context.Context, r *negotiation.EvidenceRequest) (
 	}
 	var err error
 	if r.Scheme.Model == profile.ModelResults {
-		out.CMW, err = relay(ctx, s.Relays, s.Schemes(), r, spki, s.evidence)
+		out.CMW, err = relay(ctx, s.Relays, s.Schemes(), false, r, spki, s.evidence)
 	} else {
 		out.CMW, err = s.evidence(ctx, r, spki)
 	}

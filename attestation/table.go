@@ -236,7 +236,19 @@ func (t Formats) With(rows ...Format) (Formats, error) {
 		}
 		out.rows = append(out.rows, &f)
 	}
+	out.recompose()
 	return out, nil
+}
+
+// recompose lets composite Evidence have parts of all rows, those that came after it
+// included.
+func (t Formats) recompose() {
+	for i, f := range t.rows {
+		if f.Name == Composite {
+			row := Formats{slices.Delete(slices.Clone(t.rows), i, i+1)}.composite()
+			t.rows[i] = &row
+		}
+	}
 }
 
 // check says what a row lacks.

@@ -116,6 +116,14 @@ type Verifier struct {
 	// Endorsements and References need none.
 	Policies map[string]Policy
 
+	// Machines are those whose devices are known: how the parts of composite Evidence
+	// can be shown to be of one machine.
+	Machines []Machine
+	// AcceptUnattested accepts a key of the handshake that nothing in the Evidence
+	// attests: the Evidence names none, and the profile's challenge is not computed over
+	// it. The verdict says so.
+	AcceptUnattested bool
+
 	// Identity names this Verifier in the results it issues; Key signs them
 	// with ES256. Without a key it issues none.
 	Identity string
@@ -630,9 +638,11 @@ func (a *appraisal) checkNaming(x *Appraisal) (spki []byte) {
 	case x.Bound && a.r.Challenge != nil:
 		a.check(CheckKey, nil, "the Evidence names no key; the challenge is computed over the key of the handshake")
 		return a.r.SPKI
-	case x.AcceptUnattested:
-		a.check(CheckKey, nil,
-			"nothing in this Evidence attests the key of the handshake, which the policy accepts (unattested_key)")
+	case bytes.Equal(a.r.Challenge, keyChallenge(a.r.SPKI)):
+		a.check(CheckKey, nil, "the Evidence names no key; the challenge is SHA-256 of the key")
+		return a.r.SPKI
+	case x.AcceptUnattested || a.AcceptUnattested:
+		a.check(CheckKey, nil, "nothing in this Evidence attests the key of the handshake, which the policy accepts (unattested_key)")
 		return a.r.SPKI
 	}
 	x.Unchecked(CheckKey,

@@ -21,6 +21,9 @@ func All() attestation.Formats {
 		psa.Format(),
 		tpm.Format(),
 	)...)
+	if err == nil {
+		table, err = table.WithComposite()
+	}
 	if err != nil {
 		panic(err) // a mistake in a row, which the test of this package finds
 	}

@@ -54,14 +54,19 @@ side in one process. The ratios hold on any machine; times alone say little.`,
 		func(w io.Writer) error {
 			return benchHandshake(w, o, match, asJSON)
 		})
+	var root string
+	attestations := measure("attestation", "Measure what attestation adds to a handshake", func(w io.Writer) error {
+		return benchAttestation(w, o, root, asJSON)
+	})
+	registerRoot(attestations, attestations.Flags(), &root)
+	attestations.Flags().Lookup("root-of-trust").Usage = "make and judge the Evidence of this root of trust's emulator: " +
+		strings.Join(emulators(), ", ") + " (default: nobody makes or judges any)"
 	handshakes.Flags().StringVar(&match, "match", "", "only handshakes whose name contains this")
 	c.AddCommand(handshakes,
 		measure("record", "Compare the protection and opening of records", func(w io.Writer) error {
 			return benchRecord(w, o, asJSON)
 		}),
-		measure("attestation", "Measure what attestation adds to a handshake", func(w io.Writer) error {
-			return benchAttestation(w, o, asJSON)
-		}),
+		attestations,
 		measure("sessions", "Count what tickets and keys add to a full handshake", func(w io.Writer) error {
 			return benchSessions(w, o, asJSON)
 		}),
@@ -133,9 +138,19 @@ func benchRecord(w io.Writer, o bench.Options, asJSON bool) error {
 	return nil
 }
 
-func benchAttestation(w io.Writer, o bench.Options, asJSON bool) error {
+func benchAttestation(w io.Writer, o bench.Options, root string, asJSON bool) error {
+	if err := checkRoot(root); err != nil {
+		return err
+	}
+	selected := bench.AttestationCases()
+	if root != "" {
+		var err error
+		if selected, err = bench.RootCases(root); err != nil {
+			return err
+		}
+	}
 	var list []*bench.AttestationResult
-	for _, x := range bench.AttestationCases() {
+	for _, x := range selected {
 		r, err := bench.Attestation(x, o)
 		if err != nil {
 			return err

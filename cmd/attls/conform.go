@@ -28,6 +28,7 @@ type conformFlags struct {
 		filter, exact   string
 		full, faults    bool
 		sizes           bool
+		roots           []string
 		flags           *pflag.FlagSet
 	}
 	// Where the stacks are. The command that repeats a run says these.
@@ -89,6 +90,7 @@ and printed, and the exit code is 130.`,
 	flags := c.Flags()
 	flags.AddFlagSet(f.choice.flags)
 	flags.AddFlagSet(f.stack.flags)
+	c.RegisterFlagCompletionFunc("root-of-trust", cobra.FixedCompletions(emulators(), cobra.ShellCompDirectiveNoFileComp))
 	flags.BoolVar(&f.list, "list", false, "list the cases and run none")
 	flags.BoolVar(&f.listPeers, "list-peers", false, "list the stacks, their versions and where they are, and run none")
 	flags.StringVar(&f.shard, "shard", "", "run one `part` of the cases: 2/8 is the second of eight")
@@ -115,6 +117,8 @@ func (f *conformFlags) choiceFlags() *pflag.FlagSet {
 		"run exactly the case of this `name`, of all that any other flag would choose, and show it")
 	flags.BoolVar(&o.full, "full", false, "every combination of all dimensions")
 	flags.BoolVar(&o.faults, "faults", false, "also send faults, which the other stack must reject")
+	flags.StringSliceVar(&o.roots, "root-of-trust", nil,
+		"also the Evidence of the emulators of these `roots` of trust: "+strings.Join(emulators(), ", "))
 	flags.BoolVar(&o.sizes, "sizes", false, "also Evidence of 1 octet to 1 MB, to see where each stack's limit lies")
 	return flags
 }
@@ -213,6 +217,10 @@ func (f *conformFlags) options(stacks []peers.Peer) peers.Options {
 	if f.choice.exact != "" {
 		o.Full, o.Faults = true, true // everything that any flag adds
 	}
+	o.Roots = f.choice.roots
+	if f.choice.exact != "" {
+		o.Roots = emulators()[1:]
+	}
 	if f.choice.sizes || f.choice.exact != "" {
 		o.Sizes = peers.PayloadSizes
 	}
@@ -224,6 +232,11 @@ func (f *conformFlags) options(stacks []peers.Peer) peers.Options {
 
 // cases are those that the flags choose.
 func (f *conformFlags) cases(stacks []peers.Peer) ([]peers.Case, error) {
+	for _, name := range f.choice.roots {
+		if err := checkRoot(name); err != nil {
+			return nil, err
+		}
+	}
 	cases, err := peers.Cases(f.options(stacks))
 	if err != nil {
 		return nil, usage("%w", err)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 
 	"attls"
+	"attls/attestation"
 	"attls/conformance/scenario"
 	"attls/handshake"
 	"attls/internal/certcompress"
@@ -175,7 +176,7 @@ func (f *credentialFlags) load(e *endpoint) (list []*handshake.Credential, _ err
 		if e.flags.serverName != "" {
 			names = append(names, e.flags.serverName)
 		}
-		c, err := authority.Issue(scenario.KeyP256, names...)
+		c, err := e.issue(authority, names)
 		if err != nil {
 			return nil, err
 		}
@@ -184,6 +185,20 @@ func (f *credentialFlags) load(e *endpoint) (list []*handshake.Credential, _ err
 		return nil, usage("--status-file and --sct-file need a certificate: --cert")
 	}
 	return nil, nil
+}
+
+// issue makes our demonstration certificate: of a key that the root of trust holds, where
+// it holds the keys itself.
+func (e *endpoint) issue(authority *scenario.DemoAuthority, names []string) (*handshake.Credential, error) {
+	keys := attestation.KeysOf(e.answerer.Attester)
+	if keys == nil {
+		return authority.Issue(scenario.KeyP256, names...)
+	}
+	signer, err := keys.NewKey(e.flags.context, e.flags.role)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return authority.Certify(signer, names...)
 }
 
 // maxAuthorities bounds certificate_authorities, in octets, its length included (RFC

@@ -248,6 +248,10 @@ func (p *painter) attestation(a *dissect.Attestation) {
 		p.line("  challenge inside the payload:")
 		p.line("    ", a.Challenge)
 	}
+	if len(a.Fields) > 0 {
+		p.line("  fields of ", a.RootOfTrust, " Evidence:")
+		p.fields(a.Fields, "    ")
+	}
 	mark, colour := "  ? not compared", yellow
 	switch a.Comparison {
 	case dissect.Equal:

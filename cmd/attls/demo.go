@@ -48,7 +48,7 @@ func (f *profileFlags) registerAdjustments(c *cobra.Command) {
 }
 
 // schemeFlags say who attests how.
-type schemeFlags struct{ attester, model, credential string }
+type schemeFlags struct{ attester, model, credential, root string }
 
 func (f *schemeFlags) register(c *cobra.Command) {
 	c.Flags().StringVarP(&f.attester, "attester", "a", "",
@@ -72,6 +72,10 @@ func (f *schemeFlags) scenario(p *profileFlags) (scenario.Scenario, error) {
 	if s.CodePoints, err = parseCodePoints(p.codePoints); err != nil {
 		return s, usage("%v", err)
 	}
+	if err := checkRoot(f.root); err != nil {
+		return s, err
+	}
+	s.RootOfTrust = f.root
 	if f.attester != "" {
 		if s.Attester, err = scenario.ParseAttesters(f.attester); err != nil {
 			return s, usage("%v", err)
@@ -110,6 +114,7 @@ only when the right side rejects it with the right alert at the right message.
 		Example: `  attls demo
   attls demo --attester both --model results
   attls demo --profile tls-attestation-07 --credential attestation
+  attls demo --root-of-trust eat
   attls demo --reading hrr=b --hello-retry
   attls demo --fail reference-value
   attls demo --fail help
@@ -123,7 +128,7 @@ only when the right side rejects it with the right alert at the right message.
 				return err
 			}
 			s.Profile, s.Readings, s.CodePoints = base.Profile, base.Readings, base.CodePoints
-			s.Attester, s.Model, s.Credential = base.Attester, base.Model, base.Credential
+			s.Attester, s.Model, s.Credential, s.RootOfTrust = base.Attester, base.Model, base.Credential, base.RootOfTrust
 			if s.Profile == noProfile {
 				s.Profile = ""
 			}
@@ -155,6 +160,7 @@ only when the right side rejects it with the right alert at the right message.
 	}
 	p.register(c, defaultProfile)
 	f.register(c)
+	registerRoot(c, c.Flags(), &f.root)
 	flags := c.Flags()
 	flags.StringVar(&s.Fail, "fail", "", `make it fail: the id of a fault, or "help" for a list`)
 	flags.StringVar(&s.Suite, "suite", "", "cipher suite, by its IANA name")

@@ -32,6 +32,7 @@ const noProfile = "none"
 // endpointFlags are what server and client have in common.
 type endpointFlags struct {
 	role       attls.Role
+	context    context.Context // of the command, for devices
 	profile    profileFlags
 	scheme     schemeFlags
 	session    sessionFlags
@@ -85,7 +86,7 @@ func (f *endpointFlags) register(c *cobra.Command) {
 		"program that makes our Evidence (default: the software root of trust)")
 	flags.StringVar(&f.appraiserCommand, "appraiser-cmd", "",
 		"program that judges the peer's Evidence (default: the embedded verifier)")
-	f.roots.register(flags)
+	f.roots.register(c, flags)
 	flags.BoolVar(&f.noMiddlebox, "no-middlebox", false,
 		"no middlebox compatibility: no session id, no change_cipher_spec")
 	flags.Uint16Var(&f.recordSizeLimit, "record-size-limit", 0, "announce record_size_limit (octets)")
@@ -130,6 +131,7 @@ func (e *endpoint) finish(err error) error {
 // build makes the endpoint that the flags describe. host is the peer's, a
 // client's to verify.
 func (f *endpointFlags) build(c *cobra.Command, host string) (*endpoint, error) {
+	f.context = c.Context()
 	e := &endpoint{flags: f, out: gate.Raw(c.OutOrStdout()), err: c.ErrOrStderr(), close: func() error { return nil },
 		config: &handshake.Config{ALPN: f.alpn, RecordSizeLimit: f.recordSizeLimit, PadTo: f.padTo,
 			NoMiddleboxCompatibility: f.noMiddlebox}}
@@ -178,7 +180,8 @@ func (f *endpointFlags) attestation(e *endpoint) error {
 			"reading":    len(f.profile.readings) > 0,
 			"code-point": len(f.profile.codePoints) > 0, "attester-cmd": f.attesterCommand != "",
 			"appraiser-cmd": f.appraiserCommand != "",
-			"attester-file": f.roots.attester != "", "verifier-file": f.roots.verifier != ""} {
+			"attester-file": f.roots.attester != "", "verifier-file": f.roots.verifier != "",
+			"root-of-trust": f.roots.name != ""} {
 			if given {
 				return usage("--%s does nothing in plain TLS; choose a --profile", name)
 			}
@@ -204,10 +207,13 @@ func (f *endpointFlags) attestation(e *endpoint) error {
 	if err != nil {
 		return err
 	}
-	scheme := scenario.DemoScheme(e.profile, model, kind)
-	attester, appraiser, err := f.tools()
+	attester, appraiser, format, err := f.tools(f.context)
 	if err != nil {
 		return err
+	}
+	scheme, size, err := scenario.RootScheme(e.profile, format, s.Attester, model, kind)
+	if err != nil {
+		return usage("%w", err)
 	}
 	if s.Attester.Has(f.role) {
 		e.config.Policy.Produce, e.answerer.Attester = []negotiation.Scheme{scheme}, attester
@@ -219,7 +225,7 @@ func (f *endpointFlags) attestation(e *endpoint) error {
 		return usage("--require-attestation, but only the %s is to attest; see --attester", s.Attester)
 	}
 	e.config.Policy.Demand = f.require
-	e.config.AttesterSize, e.config.AppraiserSize = scenario.DemoChallengeSize, scenario.DemoChallengeSize
+	e.config.AttesterSize, e.config.AppraiserSize = size, size
 	return nil
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/x509"
@@ -12,8 +14,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -24,6 +28,7 @@ import (
 	"attls/conformance/claims"
 	"attls/conformance/scenario"
 	"attls/extensions/profile"
+	"attls/extensions/schema"
 	"attls/internal/gate"
 	"attls/internal/private"
 	"attls/negotiation"
@@ -40,39 +45,107 @@ func evidenceCommand() *cobra.Command {
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	files := &rootFiles{}
-	files.register(c.PersistentFlags())
-	c.AddCommand(makeCommand(files), appraiseCommand(files), serveCommand(files), initCommand())
+	files.register(c, c.PersistentFlags())
+	c.AddCommand(makeCommand(files), appraiseCommand(files), inspectCommand(files), serveCommand(files), initCommand(files), formatsCommand())
 	return c
 }
 
-// rootFiles name the files of a root of trust and of a verifier; without them
-// the demonstration ones are used.
-type rootFiles struct{ attester, verifier string }
+// rootFiles name a root of trust, its file and that of a verifier; without files the
+// demonstration ones are used.
+type rootFiles struct{ name, attester, verifier string }
 
-func (f *rootFiles) register(flags *pflag.FlagSet) {
-	flags.StringVar(&f.attester, "attester-file", "",
-		`file of the software root of trust, as "attls evidence init" writes it (default: the demonstration root)`)
-	flags.StringVar(&f.verifier, "verifier-file", "",
-		"file with endorsed keys, reference values and trusted verifiers (default: those of the demonstration root)")
+func (f *rootFiles) register(c *cobra.Command, flags *pflag.FlagSet) {
+	flags.StringVar(&f.attester, "attester-file", "", `file of a root of trust, as "attls evidence init" writes it (default: the demonstration root)`)
+	flags.StringVar(&f.verifier, "verifier-file", "", "file with endorsed keys, reference values, policies and trusted verifiers (default: those of the demonstration root)")
+	registerRoot(c, flags, &f.name)
 }
 
-func (f *rootFiles) load() (*attestation.Software, *attestation.Verifier, error) {
-	software, verifier := scenario.DemoAttestation(nil)
-	var err error
-	if f.attester != "" {
-		if software, err = attestation.LoadSoftware(f.attester); err != nil {
-			return nil, nil, unavailable(err)
+// registerRoot registers --root-of-trust.
+func registerRoot(c *cobra.Command, flags *pflag.FlagSet, name *string) {
+	flags.StringVar(name, "root-of-trust", "", `root of trust whose emulator attests: `+strings.Join(emulators(), ", ")+` (default: eat; several with + between them: composite Evidence; see "attls evidence formats")`)
+	c.RegisterFlagCompletionFunc("root-of-trust", cobra.FixedCompletions(emulators(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+// emulators are the names of the roots of trust that a demonstration can have.
+func emulators() (list []string) {
+	for _, f := range roots.All().All() {
+		if f.Emulate != nil {
+			list = append(list, f.Name)
 		}
+	}
+	return list
+}
+
+// checkRoot says that a root of trust does not exist or cannot be emulated.
+func checkRoot(name string) error {
+	if parts := strings.Split(name, "+"); len(parts) > 1 {
+		for _, part := range parts {
+			if err := checkRoot(part); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if name == "" || slices.Contains(emulators(), name) {
+		return nil
+	}
+	if _, err := roots.All().Named(name); err == nil {
+		return usage("--root-of-trust: the root of trust %s has no emulator here; name its device in a file (--attester-file)", name)
+	}
+	if near := schema.Nearest(name, emulators()); near != "" {
+		return usage("--root-of-trust: no root of trust is called %q; did you mean %q?", name, near)
+	}
+	return usage("--root-of-trust: no root of trust is called %q; there are %s", name, strings.Join(emulators(), ", "))
+}
+
+// loaded is what attests and what judges.
+type loaded struct {
+	attester negotiation.Attester
+	verifier *attestation.Verifier
+	format   *attestation.Format // of the Evidence that attester makes
+}
+
+// software is the software root of trust, nil where another one attests.
+func (l *loaded) software() *attestation.Software {
+	s, _ := l.attester.(*attestation.Software)
+	return s
+}
+
+func (f *rootFiles) load(ctx context.Context) (*loaded, error) {
+	if err := checkRoot(f.name); err != nil {
+		return nil, err
+	}
+	out := &loaded{}
+	var err error
+	if f.name == "" || f.name == attestation.EAT {
+		out.attester, out.verifier = scenario.DemoAttestation(nil)
+		out.verifier.Table = roots.All()
+		out.format, err = roots.All().Named(attestation.EAT)
+	} else {
+		out.attester, out.verifier, out.format, err = scenario.DemoRoot(ctx, roots.All(), f.name, nil)
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if f.attester != "" {
+		a, format, err := attestation.LoadAttester(ctx, f.attester, roots.All())
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		if f.name != "" && f.name != format.Name {
+			return nil, usage("--root-of-trust %s: the file %s is that of %s", f.name, f.attester, format.Name)
+		}
+		out.attester, out.format = a, format
 	}
 	if f.verifier != "" {
-		if verifier, err = attestation.LoadVerifier(f.verifier, roots.All()); err != nil {
-			return nil, nil, unavailable(err)
+		if out.verifier, err = attestation.LoadVerifier(f.verifier, roots.All()); err != nil {
+			return nil, unavailable(err)
 		}
 	}
-	return software, verifier, nil
+	return out, nil
 }
 
-func initCommand() *cobra.Command {
+func initCommand(files *rootFiles) *cobra.Command {
 	return &cobra.Command{
 		Use:   "init DIRECTORY",
 		Short: "Write a root of trust and a verifier with new keys as files",
@@ -81,23 +154,26 @@ func initCommand() *cobra.Command {
 keys of their own. Edit them and name them with --attester-file and
 --verifier-file. Each endorsement says for which platforms its key may speak, and
 a reference without "debug" admits none that can be debugged; docs/evidence.md
-describes every key. attester.yaml and verifier.yaml hold private keys.`,
+describes every key. attester.yaml and verifier.yaml hold private keys.
+
+With --root-of-trust R the files are those of an emulator of R, under keys and
+certificates of its own. They prove nothing: only a verifier that is given this
+verifier.yaml trusts them.`,
 		Example: `  attls evidence init roots
   attls server --attester-file roots/attester.yaml
   attls client --verifier-file roots/verifier.yaml --require-attestation`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			seed := make([]byte, 32)
-			rand.Read(seed)
-			software, verifier := attestation.Demo(seed, nil)
-			const verifierName = "verifier.yaml"
-			attesterFile, err := software.File(map[string]string{attestation.DemoVerifier: verifierName})
-			if err != nil {
+			if files.attester != "" || files.verifier != "" {
+				return usage("init writes files and reads none; omit --attester-file and --verifier-file")
+			}
+			if err := checkRoot(files.name); err != nil {
 				return err
 			}
-			verifierFile, err := verifier.File()
+			const verifierName = "verifier.yaml"
+			attesterFile, verifierFile, err := newRoot(c.Context(), files.name, verifierName)
 			if err != nil {
-				return err
+				return unavailable(err)
 			}
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return unavailable(err)
@@ -108,6 +184,42 @@ describes every key. attester.yaml and verifier.yaml hold private keys.`,
 			return unavailable(writeNew(filepath.Join(args[0], verifierName), verifierFile))
 		},
 	}
+}
+
+// newRoot writes the files of a root of trust with new keys, and of what trusts it.
+func newRoot(ctx context.Context, name, verifierName string) (attesterFile, verifierFile []byte, err error) {
+	seed := make([]byte, 32)
+	rand.Read(seed)
+	relays := map[string]string{attestation.DemoVerifier: verifierName}
+	if name == "" || name == attestation.EAT {
+		software, verifier := attestation.Demo(seed, nil)
+		if attesterFile, err = software.File(relays); err != nil {
+			return nil, nil, err
+		}
+		verifierFile, err = verifier.File()
+		return attesterFile, verifierFile, err
+	}
+	f, err := roots.All().Named(name)
+	if err != nil {
+		return nil, nil, usage("init writes the files of one root of trust, not of %s", name)
+	}
+	e, err := f.Emulate(ctx, attestation.EmulatorOptions{Seed: seed})
+	if err != nil {
+		return nil, nil, err
+	}
+	_, verifier, err := e.Demonstration(roots.All(), name, seed, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	if attesterFile, err = e.File(name, relays); err != nil {
+		return nil, nil, err
+	}
+	if verifierFile, err = verifier.File(); err != nil {
+		return nil, nil, err
+	}
+	const warning = "# An emulator of the root of trust %s, under keys of its own: what it attests proves nothing.\n"
+	head := []byte(fmt.Sprintf(warning, name))
+	return append(head, attesterFile...), append(bytes.Clone(head), verifierFile...), nil
 }
 
 // writeNew writes a private file that does not exist yet.
@@ -123,14 +235,14 @@ func writeNew(name string, b []byte) error {
 // evidenceFlags describe what Evidence is to be bound to.
 type evidenceFlags struct {
 	challenge, key, format, model, verifier, fit string
+	keyBound                                     bool
 }
 
 func (f *evidenceFlags) register(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&f.challenge, "challenge", "", "the challenge in hexadecimal: the attestation binder, or the nonce")
 	flags.StringVar(&f.key, "key", "", "PEM file with the key to attest: a certificate, a public key or a private key")
-	flags.StringVar(&f.format, "format", attestation.MediaTypeCWT,
-		"format of the Evidence: a media type or the number of a content format")
+	flags.StringVar(&f.format, "format", "", "format of the Evidence: a media type or the number of a content format (default: the first of the root of trust)")
 	flags.StringVar(&f.model, "model", "evidence", "evidence, or results of a Verifier")
 	flags.StringVar(&f.verifier, "verifier", attestation.DemoVerifier, "the Verifier whose results are meant")
 	flags.StringVar(&f.fit, "fit", "pad_right",
@@ -142,7 +254,7 @@ func (f *evidenceFlags) register(c *cobra.Command) {
 // fitNames are in the order of profile.ChallengeFit.
 var fitNames = []string{"pad_right", "pad_left", "sha512", "exact"}
 
-func (f *evidenceFlags) request() (*negotiation.AppraisalRequest, error) {
+func (f *evidenceFlags) request(format *attestation.Format) (*negotiation.AppraisalRequest, error) {
 	r := &negotiation.AppraisalRequest{}
 	var err error
 	if r.Scheme.Model, err = scenario.ParseModel(f.model); err != nil {
@@ -150,6 +262,11 @@ func (f *evidenceFlags) request() (*negotiation.AppraisalRequest, error) {
 	}
 	if r.Scheme.Model == profile.ModelResults {
 		r.Scheme.Verifier = []byte(f.verifier)
+	} else if f.format == "" {
+		r.Scheme.Format = profile.Format{MediaType: format.Types[0].MediaType}
+		if r.Scheme.Format.MediaType == "" {
+			r.Scheme.Format.ContentFormat = format.Types[0].ContentFormat
+		}
 	} else if n, err := strconv.ParseUint(f.format, 0, 16); err == nil {
 		r.Scheme.Format.ContentFormat = uint16(n)
 	} else {
@@ -195,15 +312,15 @@ half --key-out takes.`,
   attls evidence make --model results --key server.pem --json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			r, err := f.request()
+			root, err := files.load(c.Context())
 			if err != nil {
 				return err
 			}
-			software, _, err := files.load()
+			r, err := f.request(root.format)
 			if err != nil {
 				return err
 			}
-			var attester negotiation.Attester = software
+			attester := root.attester
 			if spoil == "help" {
 				p := newPainter(c.OutOrStdout())
 				for _, x := range attestation.Spoilages {
@@ -212,12 +329,17 @@ half --key-out takes.`,
 				return nil
 			}
 			if spoil != "" {
-				if attester, err = attestation.Spoil(spoil, software); err != nil {
+				if root.software() == nil {
+					return usage("--spoil makes bad tokens of the software root of trust; %s makes none", root.format.Name)
+				}
+				if attester, err = attestation.Spoil(spoil, root.software()); err != nil {
 					return usage("%w", err)
 				}
 			}
-			ev, err := attester.Attest(c.Context(), &negotiation.EvidenceRequest{Scheme: r.Scheme, Challenge: r.Challenge,
-				Fit: r.Fit, SPKI: r.SPKI})
+			if r.SPKI == nil && attestation.KeysOf(attester) == nil && !root.format.Key.Named {
+				return usage("%s Evidence names no key; name the key of the handshake with --key", root.format.Name)
+			}
+			ev, err := attester.Attest(c.Context(), &negotiation.EvidenceRequest{Scheme: r.Scheme, Challenge: r.Challenge, Fit: r.Fit, SPKI: r.SPKI})
 			if err != nil {
 				return failed("%w", err)
 			}
@@ -264,18 +386,19 @@ crit) is enforced. It exits 0 when the CMW is accepted and
   attls evidence appraise --key server.pem --ear result.jwt evidence.cmw`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			r, err := f.request()
+			root, err := files.load(c.Context())
 			if err != nil {
 				return err
 			}
+			r, err := f.request(root.format)
+			if err != nil {
+				return err
+			}
+			r.KeyBound = f.keyBound
 			if r.CMW, err = readPayload(args[0], c.InOrStdin()); err != nil {
 				return unavailable(err)
 			}
-			_, verifier, err := files.load()
-			if err != nil {
-				return err
-			}
-			v, err := verifier.Appraise(c.Context(), r)
+			v, err := root.verifier.Appraise(c.Context(), r)
 			if err != nil {
 				return failed("%w", err)
 			}
@@ -292,13 +415,14 @@ crit) is enforced. It exits 0 when the CMW is accepted and
 				p := newPainter(c.OutOrStdout())
 				p.verdict("Verdict: ", claims.MakeVerdictClaim(v))
 			}
-			if v.Failure != "" {
-				return failed("refused: %s", v.Failure)
+			if failure, _ := v.Refusal(time.Now()); failure != "" {
+				return failed("refused: %s", failure)
 			}
 			return nil
 		},
 	}
 	f.register(c)
+	c.Flags().BoolVar(&f.keyBound, "key-bound", false, "the challenge was computed over the key, as the profile says: what attests a key that the Evidence does not name")
 	c.Flags().StringVar(&ear, "ear", "", "write the Attestation Result (a JWT) to this file")
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
 	return c
@@ -336,12 +460,12 @@ a relying party notices.`,
   attls client --appraiser-cmd "attls evidence serve" --require-attestation`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			software, verifier, err := files.load()
+			root, err := files.load(c.Context())
 			if err != nil {
 				return err
 			}
-			var attester negotiation.Attester = software
-			var appraiser negotiation.Appraiser = verifier
+			attester := root.attester
+			var appraiser negotiation.Appraiser = root.verifier
 			if opaque > 0 {
 				attester, appraiser = attestation.Opaque{Size: opaque}, attestation.Opaque{Size: opaque}
 			}
@@ -363,29 +487,30 @@ a relying party notices.`,
 	return c
 }
 
-// tools returns the Attester and the Appraiser of an endpoint.
-func (f *endpointFlags) tools() (negotiation.Attester, negotiation.Appraiser, error) {
-	software, verifier, err := f.roots.load()
+// tools returns the Attester and the Appraiser of an endpoint, and the format of the
+// Evidence.
+func (f *endpointFlags) tools(ctx context.Context) (negotiation.Attester, negotiation.Appraiser, *attestation.Format, error) {
+	root, err := f.roots.load(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	var attester negotiation.Attester = software
-	var appraiser negotiation.Appraiser = verifier
+	attester := root.attester
+	var appraiser negotiation.Appraiser = root.verifier
 	if f.attesterCommand != "" {
 		args, err := program("--attester-cmd", f.attesterCommand)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
-		attester = &attestation.Command{Args: args, Timeout: f.timeout, Offered: software.Schemes()}
+		attester = &attestation.Command{Args: args, Timeout: f.timeout, Offered: root.attester.Schemes(), Size: root.format.Challenge.Wants}
 	}
 	if f.appraiserCommand != "" {
 		args, err := program("--appraiser-cmd", f.appraiserCommand)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
-		appraiser = &attestation.Command{Args: args, Timeout: f.timeout, Offered: verifier.Schemes(), AskNonce: true}
+		appraiser = &attestation.Command{Args: args, Timeout: f.timeout, Offered: root.verifier.Schemes(), AskNonce: true}
 	}
-	return attester, appraiser, nil
+	return attester, appraiser, root.format, nil
 }
 
 // program splits a command line and looks for its program now, rather than in

@@ -20,6 +20,7 @@ type gridFlags struct {
 	profileFlags
 	all, asJSON, verbose bool
 	parallel             int
+	root                 string
 }
 
 // jsonGrid is what "grid --json" prints.
@@ -80,6 +81,7 @@ the right alert at the right message. It exits 1 when anything is not as expecte
 	f.register(c, defaultProfile)
 	c.Flags().Lookup("profile").Usage = `profile: an id (see "attls profile list") or a YAML file`
 	c.Flags().BoolVar(&f.all, "all", false, "every profile of this program")
+	registerRoot(c, c.Flags(), &f.root)
 	c.Flags().IntVar(&f.parallel, "parallel", 2, "connections at a time")
 	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "list every case")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print a JSON object")
@@ -97,9 +99,12 @@ func (f *gridFlags) cases() ([]cases.GridCase, error) {
 	if err != nil {
 		return nil, usage("%w", err)
 	}
+	if err := checkRoot(f.root); err != nil {
+		return nil, err
+	}
 	var selected []cases.GridCase
 	for _, name := range names {
-		list, err := cases.All().Grid(scenario.Scenario{Profile: name, Readings: f.readings, CodePoints: numbers})
+		list, err := cases.All().Grid(scenario.Scenario{Profile: name, Readings: f.readings, CodePoints: numbers, RootOfTrust: f.root})
 		if err != nil {
 			return nil, usage("%w", err)
 		}

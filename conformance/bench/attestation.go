@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"time"
 
 	"attls"
+	"attls/attestation"
+	"attls/attestation/roots"
 	"attls/extensions/profile"
 	"attls/extensions/profile/binder"
 	"attls/handshake"
@@ -25,6 +28,9 @@ type AttestationCase struct {
 	Attester   attls.Role
 	Credential profile.CredentialKind
 	Scheme     negotiation.Scheme // Credential counts instead of the one in it
+	// RootOfTrust is the name of one whose emulator makes the Evidence, which the
+	// embedded verifier judges; empty: nobody makes or judges anything.
+	RootOfTrust string
 }
 
 // AttestationCases are the embedded profiles' ways to attest.
@@ -45,9 +51,39 @@ func AttestationCases() []AttestationCase {
 	}
 }
 
-// AttestationResult says what attestation adds to a handshake of both ends,
-// without making and judging Evidence: the profile's codec, the rules, the
-// binder, and the octets of the payload on their way.
+// RootCases are AttestationCases with the Evidence of a root of trust, where the
+// profile can carry it. Evidence is made and judged in each handshake.
+func RootCases(name string) (list []AttestationCase, err error) {
+	f, err := roots.All().Named(name)
+	if err != nil {
+		return nil, err
+	}
+	if f.Emulate == nil {
+		return nil, fmt.Errorf("bench: the root of trust %s has no emulator", name)
+	}
+	var refused []error
+	for _, c := range AttestationCases() {
+		p, err := profile.Load(c.Profile, profile.Options{})
+		if err != nil {
+			return nil, err
+		}
+		fit, err := f.Under(p, c.Attester, profile.ModelEvidence, c.Credential)
+		if err != nil {
+			refused = append(refused, err)
+			continue
+		}
+		c.Name, c.RootOfTrust, c.Scheme = c.Name+", "+name, name, fit.Scheme
+		list = append(list, c)
+	}
+	if list == nil {
+		return nil, errors.Join(refused...)
+	}
+	return list, nil
+}
+
+// AttestationResult says what attestation adds to a handshake of both ends: the
+// profile's codec, the rules, the binder, and the octets of the payload on their way;
+// where the case has a root of trust, making and judging Evidence as well.
 type AttestationResult struct {
 	Case    string `json:"case"`
 	With    Cost   `json:"with"`
@@ -117,8 +153,10 @@ func (c AttestationCase) attested(hs Case, id *identity, p *profile.Profile) (co
 	if err != nil {
 		return ends, err
 	}
-	canned := &canned{evidence: negotiation.Evidence{CMW: make([]byte, payloadSize)},
-		verdict: negotiation.Verdict{Status: negotiation.StatusAffirming}}
+	if c.RootOfTrust != "" {
+		return ends, c.emulate(ends, id)
+	}
+	canned := &canned{evidence: negotiation.Evidence{CMW: make([]byte, payloadSize)}, verdict: negotiation.Verdict{Status: negotiation.StatusAffirming}}
 	rand.Read(canned.evidence.CMW)
 	if c.Credential == profile.KindAlone {
 		canned.evidence.Signer, canned.evidence.SPKI = id.signer, leaf.RawSubjectPublicKeyInfo
@@ -133,6 +171,39 @@ func (c AttestationCase) attested(hs Case, id *identity, p *profile.Profile) (co
 		handshake.WaitNonce: 0, handshake.WaitEvidence: 0, handshake.WaitAppraisal: 0}
 	return ends, nil
 }
+
+// emulate gives both ends a root of trust's emulator and a Verifier that trusts it.
+func (c AttestationCase) emulate(ends configs, id *identity) error {
+	f, err := roots.All().Named(c.RootOfTrust)
+	if err != nil {
+		return err
+	}
+	seed := []byte("attls bench: its keys are public")
+	e, err := f.Emulate(context.Background(), attestation.EmulatorOptions{Seed: seed})
+	if err != nil {
+		return err
+	}
+	attester, verifier, err := e.Demonstration(roots.All(), f.Name, seed, nil)
+	if err != nil {
+		return err
+	}
+	if attestation.KeysOf(attester) != nil && c.Credential == profile.KindX509 {
+		return fmt.Errorf("bench: %s holds the keys of certificates itself, and the certificate here is of a key in memory", f.Name)
+	}
+	if c.Credential == profile.KindAlone {
+		id.answerer.Trust.InsecureSkipVerify = true
+	}
+	for _, end := range ends {
+		end.AttesterSize, end.AppraiserSize = max(f.Challenge.Wants, defaultChallenge), max(f.Challenge.Wants, defaultChallenge)
+	}
+	verifier.Key = nil // it issues no results
+	id.answerer.Attester, id.answerer.Appraiser = attester, verifier
+	return nil
+}
+
+// defaultChallenge is the length of a challenge that the profile leaves to a root of
+// trust which takes any, in octets.
+const defaultChallenge = 32
 
 // bind evaluates at either end in turn what Evidence is bound to.
 func (c AttestationCase) bind(p *profile.Profile, pr *pair) func() error {

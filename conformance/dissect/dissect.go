@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"attls"
+	"attls/attestation"
 	"attls/conformance/capture"
 	"attls/conformance/claims"
 	"attls/conformance/scenario"
@@ -67,6 +68,10 @@ type Attestation struct {
 	Reason     string     `json:"reason,omitempty"`
 	// Readings under which the payload's challenge would be right.
 	Readings []profile.Match `json:"readings,omitempty"`
+	// RootOfTrust is the name of the format that read the Evidence, and Fields are what
+	// it says, by name.
+	RootOfTrust string              `json:"root_of_trust,omitempty"`
+	Fields      []attestation.Field `json:"fields,omitempty"`
 }
 
 // Finding is a rule that an end broke.

@@ -194,6 +194,10 @@ func (d *dissector) attestation(s *shadow, attester attls.Role, scheme *profile.
 	contents, unread := roots.All().Inspect(payload, scheme.Model)
 	if a.contents = contents; contents != nil {
 		a.Challenge, a.spki = hex.EncodeToString(contents.Challenge), contents.SPKI
+		a.Fields = contents.Fields()
+		if contents.Format != nil {
+			a.RootOfTrust = contents.Format.Name
+		}
 	}
 	if a.spki != nil {
 		sum := sha256.Sum256(a.spki)

@@ -46,6 +46,10 @@ type Options struct {
 	// Chosen reports whether a case is wanted, so that a selection of faults is made of
 	// the cases that are; nil: all are.
 	Chosen func(*Case) bool
+	// Roots adds, for each pair and combination, the Evidence of roots of trust, by
+	// name, where the profile can carry it. Another stack makes and judges it with the
+	// same command.
+	Roots []string
 	// Sizes adds, for each pair and each combination in which one end sends
 	// Evidence, Evidence of so many octets.
 	Sizes []int
@@ -114,6 +118,11 @@ func Cases(o Options) ([]Case, error) {
 	}
 	cases = append(cases, plain(&o)...)
 	cases = append(cases, sized(&o, combinations)...)
+	rooted, err := rooted(&o, combinations)
+	if err != nil {
+		return nil, err
+	}
+	cases = append(cases, rooted...)
 	cases = append(cases, renumbered(&o, scenarios(combinations))...)
 	cases = append(cases, rawKeys(&o, scenarios(combinations))...)
 	if o.Faults {

@@ -212,7 +212,17 @@ func (m MbedTLS) Start(ctx context.Context, t *Task) (Process, error) {
 	if n := t.Scenario.Payload; n > 0 {
 		evidence += " --opaque " + strconv.Itoa(n)
 	}
+	if name := t.Scenario.RootOfTrust; name != "" {
+		evidence += " --root-of-trust " + name
+	}
+	format, err := evidenceType(&t.Scenario)
+	if err != nil {
+		return nil, err
+	}
 	args := append(common(t), "--attester-cmd", evidence, "--appraiser-cmd", evidence)
+	if format != "" {
+		args = append(args, "--format", format)
+	}
 	if t.Scenario.Model == claims.ModelResults {
 		args = append(args, "--verifier", attestation.DemoVerifier)
 	}
@@ -221,7 +231,7 @@ func (m MbedTLS) Start(ctx context.Context, t *Task) (Process, error) {
 	}
 	args = append(args, ownFaults[t.Scenario.Injected()]...)
 	if slices.Contains(cases.Lies(), t.Scenario.Fail) {
-		args = append(args, "--appraiser-cmd", m.Evidence+" --lie "+t.Scenario.Fail)
+		args = append(args, "--appraiser-cmd", evidence+" --lie "+t.Scenario.Fail)
 	}
 	if t.Role == attls.RoleServer {
 		if t.Scenario.ClientCertificate {

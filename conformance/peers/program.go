@@ -285,6 +285,9 @@ func (Command) Limit(s *scenario.Scenario, _ attls.Role) string {
 // Start implements Peer.
 func (c Command) Start(ctx context.Context, t *Task) (Process, error) {
 	args := common(t)
+	if name := t.Scenario.RootOfTrust; name != "" {
+		args = append(args, "--root-of-trust", name)
+	}
 	if t.Role == attls.RoleServer {
 		if t.Scenario.ClientCertificate {
 			args = append(args, "--verify", "require")

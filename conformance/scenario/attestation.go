@@ -1,9 +1,15 @@
 package scenario
 
 import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
 	"time"
 
+	"attls"
 	"attls/attestation"
+	"attls/attestation/roots"
 	"attls/extensions/profile"
 	"attls/negotiation"
 )
@@ -58,13 +64,130 @@ func (s *Setup) attestation() error {
 		}
 		scheme := s.Scheme(model, kind)
 		mine, theirs := s.Ends[attester], s.Ends[attester.Peer()]
-		mine.Attester, theirs.Appraiser = s.roots()
-		mine.Config.AttesterSize, theirs.Config.AppraiserSize = DemoChallengeSize, DemoChallengeSize
+		size := DemoChallengeSize
+		if s.Scenario.emulates() {
+			if scheme, size, err = s.emulation(mine, theirs, attester, model, kind); err != nil {
+				return err
+			}
+		} else {
+			mine.Attester, theirs.Appraiser = s.roots()
+		}
+		mine.Config.AttesterSize, theirs.Config.AppraiserSize = size, size
 		mine.Config.Policy.Produce = append(mine.Config.Policy.Produce, scheme)
 		theirs.Config.Policy.Accept = append(theirs.Config.Policy.Accept, scheme)
 		theirs.Config.Policy.Demand = true
 	}
 	return nil
+}
+
+// emulates reports whether another root of trust than the software one attests.
+func (s *Scenario) emulates() bool { return s.RootOfTrust != "" && s.RootOfTrust != attestation.EAT }
+
+// emulated are the emulations of an environment by the name of the root of trust. Some
+// take long to make.
+type emulated struct {
+	mu   sync.Mutex
+	made map[string]*attestation.Emulation
+}
+
+// Formats is the table of an environment.
+func (l *Environment) Formats() attestation.Formats {
+	if len(l.Table.All()) == 0 {
+		return roots.All()
+	}
+	return l.Table
+}
+
+// Emulate makes the emulator of a root of trust, with public keys; once in an
+// environment. Several names with plus signs between them make composite Evidence.
+func (l *Environment) Emulate(ctx context.Context, name string) (*attestation.Format, *attestation.Emulation, error) {
+	parts := strings.Split(name, "+")
+	row := name
+	if len(parts) > 1 {
+		row = attestation.Composite
+	}
+	f, err := l.Formats().Named(row)
+	if err != nil {
+		return nil, nil, err
+	}
+	if f.Emulate == nil && len(parts) == 1 {
+		return nil, nil, fmt.Errorf("the root of trust %s has no emulator", name)
+	}
+	l.emulations.mu.Lock()
+	defer l.emulations.mu.Unlock()
+	if e := l.emulations.made[name]; e != nil {
+		return f, e, nil
+	}
+	o := attestation.EmulatorOptions{Seed: DemoSeed, Clock: l.Clock}
+	var e *attestation.Emulation
+	if len(parts) > 1 {
+		e, err = l.Formats().Compose(ctx, parts, o)
+	} else {
+		e, err = f.Emulate(ctx, o)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("the emulator of %s: %w", name, err)
+	}
+	if l.emulations.made == nil {
+		l.emulations.made = map[string]*attestation.Emulation{}
+	}
+	l.emulations.made[name] = e
+	return f, e, nil
+}
+
+// DemoRoot makes the Attester of a root of trust's emulator and the Verifier that trusts
+// it, with public keys, as demonstrations use them.
+func DemoRoot(ctx context.Context, table attestation.Formats, name string, clock func() time.Time) (negotiation.Attester, *attestation.Verifier, *attestation.Format, error) {
+	env := &Environment{Table: table, Clock: clock}
+	f, e, err := env.Emulate(ctx, name)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	a, v, err := e.Demonstration(table, name, DemoSeed, clock)
+	return a, v, f, err
+}
+
+// emulation gives an attester and its relying party an emulator and a Verifier that
+// trusts it. It returns the scheme, and the length that the challenge should have.
+func (s *Setup) emulation(mine, theirs *EndSetup, attester attls.Role, m profile.Model, k profile.CredentialKind) (scheme profile.Scheme, size int, err error) {
+	f, e, err := s.env.Emulate(context.Background(), s.Scenario.RootOfTrust)
+	if err != nil {
+		return scheme, 0, err
+	}
+	scheme, size, err = RootScheme(s.Profile, f, s.Scenario.Attester, m, k)
+	if err != nil {
+		return scheme, 0, &ForbiddenError{Reason: err.Error()}
+	}
+	a, v, err := e.Demonstration(s.env.Formats(), f.Name, DemoSeed, s.env.Clock)
+	if err != nil {
+		return scheme, 0, err
+	}
+	mine.Attester, theirs.Appraiser = a, v
+	return scheme, size, nil
+}
+
+// RootScheme is the scheme under which Evidence of a format, or results of the
+// demonstration verifier on it, are negotiated in a profile, and the length in octets
+// that its challenge should have. The error says in a sentence why the profile cannot
+// carry it.
+func RootScheme(p *profile.Profile, f *attestation.Format, attesters Attesters, m profile.Model, k profile.CredentialKind) (scheme profile.Scheme, size int, err error) {
+	if f.Name == attestation.EAT {
+		return DemoScheme(p, m, k), DemoChallengeSize, nil
+	}
+	for _, role := range attesters.Roles() {
+		fit, err := f.Under(p, role, m, k)
+		if err != nil {
+			return scheme, 0, err
+		}
+		scheme = fit.Scheme
+	}
+	if m == profile.ModelResults {
+		scheme.Verifier = []byte(attestation.DemoVerifier)
+	}
+	if size = f.Challenge.Wants; size == 0 {
+		size = DemoChallengeSize
+	}
+	return scheme, size, nil
 }
 
 // roots are what attests and what appraises.

@@ -84,6 +84,11 @@ func (a *DemoAuthority) Issue(t KeyType, names ...string) (*handshake.Credential
 	if err != nil {
 		return nil, err
 	}
+	return a.Certify(signer, names...)
+}
+
+// Certify makes a credential of a key that is there already, as Issue does.
+func (a *DemoAuthority) Certify(signer crypto.Signer, names ...string) (*handshake.Credential, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"attls"
+	"attls/attestation"
 	"attls/conformance/capture"
 	"attls/conformance/claims"
 	"attls/conformance/pair"
@@ -187,8 +188,12 @@ type Environment struct {
 	Authority *DemoAuthority
 	Clock     func() time.Time // of Evidence and verdicts; nil: time.Now
 	Root      Root             // nil: DemoAttestation
+	// Table has the roots of trust that a scenario can name; zero: those of this
+	// project.
+	Table attestation.Formats
 
-	kept map[string]*handshake.Credential
+	kept       map[string]*handshake.Credential
+	emulations emulated
 }
 
 // NewEnvironment makes one with an authority of its own.
@@ -200,6 +205,32 @@ func NewEnvironment() (*Environment, error) {
 // Keep keeps each credential that is issued, so that every run in the environment
 // shows the same. Such runs may not overlap.
 func (l *Environment) Keep() { l.kept = map[string]*handshake.Credential{} }
+
+// credential is that of an end: of a key that its root of trust holds, where it holds
+// the keys itself.
+func (s *Setup) credential(role attls.Role, t KeyType) (*handshake.Credential, error) {
+	if m := attestation.KeysOf(s.Ends[role].Attester); m != nil {
+		return s.env.certify(role, m, s.Scenario.serverName())
+	}
+	return s.env.issue(role, t, s.Scenario.serverName())
+}
+
+// certify makes the credential of a key that a root of trust holds.
+func (l *Environment) certify(role attls.Role, m attestation.KeyMaker, name string) (*handshake.Credential, error) {
+	key := fmt.Sprint(role, "held", name)
+	if c := l.kept[key]; c != nil {
+		return c, nil
+	}
+	signer, err := m.NewKey(context.Background(), role)
+	if err != nil {
+		return nil, err
+	}
+	c, err := l.Authority.Certify(signer, name)
+	if l.kept != nil {
+		l.kept[key] = c
+	}
+	return c, err
+}
 
 // issue makes an end's credential.
 func (l *Environment) issue(role attls.Role, t KeyType, name string) (*handshake.Credential, error) {
@@ -469,7 +500,7 @@ func (s *Setup) answerer(role attls.Role, t *tape) (*handshake.Answerer, error) 
 	if end.RSA {
 		key = KeyRSA
 	}
-	credential, err := s.env.issue(role, key, s.Scenario.serverName())
+	credential, err := s.credential(role, key)
 	if err != nil {
 		return nil, err
 	}

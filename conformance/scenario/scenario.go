@@ -76,6 +76,9 @@ type Scenario struct {
 	// and attest in addition where Credential is CredentialX509.
 	RawPublicKeys bool   `json:"raw_public_keys,omitempty"`
 	ServerName    string `json:"server_name,omitempty"` // "": localhost
+	// RootOfTrust is the name of the root of trust in the environment's table, whose
+	// emulator attests; "": the software one.
+	RootOfTrust string `json:"root_of_trust,omitempty"`
 	// Payload is the size of the Evidence in octets, which is opaque then
 	// (attestation.Opaque); 0: that of the root of trust.
 	Payload int `json:"payload,omitempty"`
@@ -121,6 +124,9 @@ func (s Scenario) String() string {
 		if p != "" {
 			parts = append(parts, p)
 		}
+	}
+	if s.RootOfTrust != "" {
+		parts = append(parts, "root-"+s.RootOfTrust)
 	}
 	if s.HelloRetry {
 		parts = append(parts, "hello_retry")
