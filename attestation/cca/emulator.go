@@ -186,13 +186,15 @@ func newDevice(seed []byte) (*device, error) {
 		Lifecycle:      platform.LifecycleSecuredMin,
 		Config:         []byte{0xcf, 0xcf, 0xcf, 0xcf},
 		Realm: deviceRealm{
-			Key:             attestation.PrivateKey{Signer: rak},
-			Personalization: append([]byte(attestation.EmulatorSubject), make([]byte, challengeSize-len(attestation.EmulatorSubject))...),
-			Initial:         sum("emulated realm"),
+			Key: attestation.PrivateKey{Signer: rak},
+			Personalization: append([]byte(attestation.EmulatorSubject),
+				make([]byte, challengeSize-len(attestation.EmulatorSubject))...),
+			Initial: sum("emulated realm"),
 		},
 	}
 	for _, name := range []string{"RSE_BL2", "AP_BL31", "RMM"} {
-		d.Components = append(d.Components, psa.Component{Type: name, Value: sum("emulated " + name), Version: "0", Signer: sum("emulated signer")})
+		d.Components = append(d.Components, psa.Component{Type: name, Value: sum("emulated " + name), Version: "0",
+			Signer: sum("emulated signer")})
 	}
 	for i := range maxExtensible {
 		d.Realm.Extensible = append(d.Realm.Extensible, sum(fmt.Sprintf("emulated rem%d", i)))
@@ -203,14 +205,16 @@ func newDevice(seed []byte) (*device, error) {
 // policy is what trusts this platform and this realm only.
 func (d *device) policy() Policy {
 	p := Policy{
-		Devices: psa.Devices{{Key: attestation.PublicKey{PublicKey: d.Key.Public()}, Instance: d.Instance, Implementation: d.Implementation}},
-		Config:  []attestation.Octets{d.Config},
+		Devices: psa.Devices{{Key: attestation.PublicKey{PublicKey: d.Key.Public()}, Instance: d.Instance,
+			Implementation: d.Implementation}},
+		Config: []attestation.Octets{d.Config},
 		Realm: Realm{
 			Measurements:    map[string][]attestation.Octets{realmMeasurements[0]: {d.Realm.Initial}},
 			Personalization: []attestation.Octets{d.Realm.Personalization},
 		},
 	}
-	p.Software = psa.Software{Measurements: map[string][]attestation.Octets{}, Signers: []attestation.Octets{d.Components[0].Signer}}
+	p.Software = psa.Software{Measurements: map[string][]attestation.Octets{},
+		Signers: []attestation.Octets{d.Components[0].Signer}}
 	for _, c := range d.Components {
 		p.Measurements[c.Type] = []attestation.Octets{c.Value}
 	}
@@ -236,14 +240,16 @@ func (r *deviceRealm) fill(c realm.IClaims) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.SetPersonalizationValue(r.Personalization), c.SetInitialMeasurement(r.Initial), c.SetExtensibleMeasurements(rems),
+	return errors.Join(c.SetPersonalizationValue(r.Personalization), c.SetInitialMeasurement(r.Initial),
+		c.SetExtensibleMeasurements(rems),
 		c.SetHashAlgID(hashName), c.SetPubKey(rak), c.SetPubKeyHashAlgID(hashName))
 }
 
 func (d *device) report(_ context.Context, challenge []byte) (*tsm.Report, error) {
 	p, r := platform.NewClaims(), realm.NewClaims()
 	err := errors.Join(r.SetChallenge(challenge), d.Realm.fill(r),
-		p.SetInstID(d.Instance), p.SetImplID(d.Implementation), p.SetSecurityLifeCycle(uint16(d.Lifecycle)), p.SetConfig(d.Config),
+		p.SetInstID(d.Instance), p.SetImplID(d.Implementation), p.SetSecurityLifeCycle(uint16(d.Lifecycle)),
+		p.SetConfig(d.Config),
 		p.SetHashAlgID(hashName), p.SetVSI(attestation.EmulatorSubject), psa.Components(p, d.Components))
 	if err == nil {
 		err = (&ccatoken.Evidence{}).SetClaims(p, r) // which sets the binding

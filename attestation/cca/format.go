@@ -40,15 +40,16 @@ func Format() attestation.Format {
 		Source: rule,
 		Types: append([]attestation.Type{{MediaType: mediaTypeToken, Note: "not registered; Veraison uses it"}},
 			tsm.Types()...),
-		Mine:      mine,
-		Challenge: attestation.ChallengeField{Name: "cca-realm-challenge", Rule: rule + " 4.8.1", Sizes: []int{challengeSize}, Padding: true, Wants: challengeSize},
-		Key:       attestation.KeyNaming{How: "neither token has a claim for a key of the realm's own"},
-		Says:      says,
-		Unsigned:  "the provider in a TSM report: another one is refused",
-		Read:      read,
-		Policy:    policyOf,
-		Open:      open(Name),
-		Emulate:   emulate(Name),
+		Mine: mine,
+		Challenge: attestation.ChallengeField{Name: "cca-realm-challenge", Rule: rule + " 4.8.1", Sizes: []int{challengeSize},
+			Padding: true, Wants: challengeSize},
+		Key:      attestation.KeyNaming{How: "neither token has a claim for a key of the realm's own"},
+		Says:     says,
+		Unsigned: "the provider in a TSM report: another one is refused",
+		Read:     read,
+		Policy:   policyOf,
+		Open:     open(Name),
+		Emulate:  emulate(Name),
 	}
 }
 
@@ -56,17 +57,19 @@ func Format() attestation.Format {
 // challenge of the realm token.
 func ParsecFormat() attestation.Format {
 	return attestation.Format{
-		Name:      Parsec,
-		Title:     "Arm CCA with a key attestation token, as Parsec bundles them",
-		Source:    ruleParsec,
-		Types:     []attestation.Type{{MediaType: mediaTypeParsec, Note: "not registered; Parsec and Veraison use it"}},
-		Challenge: attestation.ChallengeField{Name: "eat_nonce", Rule: ruleParsec, Min: minNonce, Max: maxNonce, Padding: true},
-		Key:       attestation.KeyNaming{Named: true, How: "the claim cnf of the key attestation token, over which the realm's challenge is made"},
-		Says:      says,
-		Read:      readParsec,
-		Policy:    policyOf,
-		Open:      open(Parsec),
-		Emulate:   emulate(Parsec),
+		Name:   Parsec,
+		Title:  "Arm CCA with a key attestation token, as Parsec bundles them",
+		Source: ruleParsec,
+		Types:  []attestation.Type{{MediaType: mediaTypeParsec, Note: "not registered; Parsec and Veraison use it"}},
+		Challenge: attestation.ChallengeField{Name: "eat_nonce", Rule: ruleParsec, Min: minNonce, Max: maxNonce,
+			Padding: true},
+		Key: attestation.KeyNaming{Named: true,
+			How: "the claim cnf of the key attestation token, over which the realm's challenge is made"},
+		Says:    says,
+		Read:    readParsec,
+		Policy:  policyOf,
+		Open:    open(Parsec),
+		Emulate: emulate(Parsec),
 	}
 }
 

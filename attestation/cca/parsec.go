@@ -88,7 +88,8 @@ func (b *bundle) readKAT() *attls.Error {
 	}
 	for label := range content {
 		if label != claimNonce && label != claimConfirmation {
-			return attestation.Malformed(-1, ruleParsec, "the claim %v; a key attestation token has eat_nonce (%d) and cnf (%d)", label, claimNonce, claimConfirmation)
+			return attestation.Malformed(-1, ruleParsec, "the claim %v; a key attestation token has eat_nonce (%d) and cnf (%d)",
+				label, claimNonce, claimConfirmation)
 		}
 	}
 	if b.nonce, err = content.Octets(claimNonce); err != nil {
@@ -120,8 +121,9 @@ func (b *bundle) claimsOfKAT() ([]byte, *attls.Error) {
 		return nil, attestation.Malformed(-1, ruleParsec, "there is none")
 	}
 	var tag cbor.RawTag
-	if b.kat[0]>>5 != 6 || tag.UnmarshalCBOR(b.kat) != nil || tag.Number != tagUCCS {
-		return nil, attestation.Malformed(-1, "RFC 9781 2", "an unprotected CWT claims set with its tag (%d) is expected", tagUCCS)
+	if b.kat[0]>>5 != 6 || cbor.Unmarshal(b.kat, &tag) != nil || tag.Number != tagUCCS {
+		return nil, attestation.Malformed(-1, "RFC 9781 2", "an unprotected CWT claims set with its tag (%d) is expected",
+			tagUCCS)
 	}
 	return b.kat[len(b.kat)-len(tag.Content):], nil
 }
@@ -129,7 +131,8 @@ func (b *bundle) claimsOfKAT() ([]byte, *attls.Error) {
 // vouched says why the realm does not vouch for the key attestation token.
 func (b *bundle) vouched() *attls.Error {
 	if want := sha512.Sum512(b.kat); !bytes.Equal(want[:], b.challenge) {
-		return attestation.Refuse(ruleParsec, "the challenge of the realm token is %x, the SHA-512 of the key attestation token %x", b.challenge, want)
+		return attestation.Refuse(ruleParsec,
+			"the challenge of the realm token is %x, the SHA-512 of the key attestation token %x", b.challenge, want)
 	}
 	return nil
 }

@@ -153,8 +153,10 @@ func (p Policy) Judge(_ context.Context, a *attestation.Appraisal) {
 func (p *Policy) judge(a *attestation.Appraisal, t *token) {
 	a.AcceptUnattested = bool(p.UnattestedKey)
 	a.Vector.InstanceIdentity = ear.CryptoValidationFailedClaim
-	platform := a.Check(attestation.CheckPlatform, p.signed(t), "the platform token is signed by the key of a listed device")
-	realm := a.Check(attestation.CheckLinkage, t.linked(), "the platform token vouches for the key that signed the realm token")
+	platform := a.Check(attestation.CheckPlatform, p.signed(t),
+		"the platform token is signed by the key of a listed device")
+	realm := a.Check(attestation.CheckLinkage, t.linked(),
+		"the platform token vouches for the key that signed the realm token")
 	if platform && realm {
 		a.Vector.InstanceIdentity = ear.TrustworthyInstanceClaim
 	}
@@ -162,7 +164,8 @@ func (p *Policy) judge(a *attestation.Appraisal, t *token) {
 		a.Vector.Hardware = ear.GenuineHardwareClaim
 	}
 	a.Vector.Configuration = ear.UnsupportableConfigClaim
-	lifecycle := a.Check(checkLifecycle, lifecycles.Accepted(rule+" 4.4.4", p.Lifecycle, t.lifecycle), "the security lifecycle of the platform is "+lifecycles.Name(t.lifecycle))
+	lifecycle := a.Check(checkLifecycle, lifecycles.Accepted(rule+" 4.4.4", p.Lifecycle, t.lifecycle),
+		"the security lifecycle of the platform is "+lifecycles.Name(t.lifecycle))
 	if config := p.config(a, t); lifecycle && config {
 		a.Vector.Configuration = ear.ApprovedConfigClaim
 	}
@@ -195,7 +198,8 @@ func (p *Policy) config(a *attestation.Appraisal, t *token) bool {
 	}
 	var err *attls.Error
 	if !psa.Listed(p.Config, t.config) {
-		err = attestation.Refuse(rule+" 4.4.3", "the configuration of the platform is %x, which the policy does not list", t.config)
+		err = attestation.Refuse(rule+" 4.4.3", "the configuration of the platform is %x, which the policy does not list",
+			t.config)
 	}
 	return a.Check(checkConfig, err, "the policy lists the configuration of the platform")
 }
@@ -205,7 +209,8 @@ func (p *Policy) firmware(a *attestation.Appraisal, t *token) bool {
 	if len(p.Measurements) == 0 {
 		return p.any(a, attestation.CheckReference, anyMeasurements, "measurements of the platform")
 	}
-	return a.Check(attestation.CheckReference, p.Measured(rule+" 4.5", t.components), "each software component of the platform has a reference value")
+	return a.Check(attestation.CheckReference, p.Measured(rule+" 4.5", t.components),
+		"each software component of the platform has a reference value")
 }
 
 // realm compares the measurements of the realm.
@@ -244,7 +249,8 @@ func (p *Policy) hashed(t *token) *attls.Error {
 		accepted = hashAlgorithms
 	}
 	if !slices.Contains(accepted, t.hashAlgorithm) {
-		return attestation.Refuse(rule+" 4.8", "the realm is measured with %q; the policy accepts %s", t.hashAlgorithm, strings.Join(accepted, ", "))
+		return attestation.Refuse(rule+" 4.8", "the realm is measured with %q; the policy accepts %s", t.hashAlgorithm,
+			strings.Join(accepted, ", "))
 	}
 	return nil
 }
@@ -256,7 +262,8 @@ func (p *Policy) personalization(a *attestation.Appraisal, t *token) bool {
 	}
 	var err *attls.Error
 	if !psa.Listed(p.Realm.Personalization, t.personalization) {
-		err = attestation.Refuse(rule+" 4.8", "the personalization value of the realm is %x, which the policy does not list", t.personalization)
+		err = attestation.Refuse(rule+" 4.8", "the personalization value of the realm is %x, which the policy does not list",
+			t.personalization)
 	}
 	return a.Check(checkPersonalization, err, "the policy lists the personalization value of the realm")
 }

@@ -64,7 +64,8 @@ type token struct {
 
 // strict reads small structures of octets that attestation.ParseClaims has accepted.
 var strict = func() cbor.DecMode {
-	mode, err := cbor.DecOptions{IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden, IntDec: cbor.IntDecConvertSignedOrFail}.DecMode()
+	mode, err := cbor.DecOptions{IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
+		IntDec: cbor.IntDecConvertSignedOrFail}.DecMode()
 	if err != nil {
 		panic(err)
 	}
@@ -86,7 +87,8 @@ func parseToken(b []byte, start int) (*token, *attls.Error) {
 	}
 	for label := range entries {
 		if label != labelPlatform && label != labelRealm {
-			return nil, attestation.Malformed(-1, rule, "the entry %v; a platform token (%d) and a realm token (%d) are read", label, labelPlatform, labelRealm)
+			return nil, attestation.Malformed(-1, rule, "the entry %v; a platform token (%d) and a realm token (%d) are read",
+				label, labelPlatform, labelRealm)
 		}
 	}
 	if t.platformOctets, t.platform, err = t.entry(entries[labelPlatform]); err != nil {
@@ -111,7 +113,7 @@ func (t *token) open() (attestation.Claims, *attls.Error) {
 	if len(t.octets) == 0 || t.octets[0]>>5 != 6 {
 		return nil, attestation.Malformed(0, rule, "the tag %d or %d is expected", tagCMW, tagLegacy)
 	}
-	if err := tag.UnmarshalCBOR(t.octets); err != nil {
+	if err := cbor.Unmarshal(t.octets, &tag); err != nil {
 		return nil, attestation.Malformed(0, rule, "%v", err)
 	}
 	if t.tag = tag.Number; t.tag != tagCMW && t.tag != tagLegacy {
@@ -141,7 +143,8 @@ func (t *token) entry(raw cbor.RawMessage) ([]byte, *attestation.Token, *attls.E
 	case err != nil:
 		return nil, nil, attestation.Malformed(-1, rule, "%v", err)
 	case record.Format != contentFormat:
-		return nil, nil, attls.Errorf(attls.Violation, attls.FailFormatMismatch, "the content format %d; %d is expected", record.Format, contentFormat).By(rule)
+		return nil, nil, attls.Errorf(attls.Violation, attls.FailFormatMismatch, "the content format %d; %d is expected",
+			record.Format, contentFormat).By(rule)
 	case record.Token == nil || len(*record.Token) == 0 || (*record.Token)[0] != sign1Tag:
 		return nil, nil, attestation.Malformed(-1, rule, "a COSE_Sign1 with its tag (18) is expected")
 	}
@@ -184,7 +187,8 @@ func (t *token) take(e *ccatoken.Evidence) *attls.Error {
 		return attestation.Malformed(-1, rule, "%v", err)
 	}
 	if n := len(t.extensible); n > maxExtensible {
-		return attestation.Malformed(-1, rule, "%d extensible measurements; a realm has %d", n, maxExtensible).Under("realm token")
+		return attestation.Malformed(-1, rule, "%d extensible measurements; a realm has %d", n, maxExtensible).
+			Under("realm token")
 	}
 	return t.takeKey()
 }
@@ -225,22 +229,27 @@ func (t *token) linked() *attls.Error {
 	}
 	hash, ok := rakHashes[t.rakHash]
 	if !ok {
-		return attestation.Refuse(rule, "the platform token vouches for the realm's key by the hash %q; sha-256, sha-384 or sha-512 is needed", t.rakHash)
+		return attestation.Refuse(rule,
+			"the platform token vouches for the realm's key by the hash %q; sha-256, sha-384 or sha-512 is needed", t.rakHash)
 	}
 	if want := hash(t.rakOctets); !bytes.Equal(want, t.binding) {
-		return attestation.Refuse(rule, "the platform token vouches for a realm key with the hash %x, the realm token has the key with the hash %x", t.binding, want)
+		return attestation.Refuse(rule,
+			"the platform token vouches for a realm key with the hash %x, the realm token has the key with the hash %x",
+			t.binding, want)
 	}
 	return nil
 }
 
 // claimNames are those of the claims of both tokens.
 var platformNames = map[any]string{
-	int64(10): "challenge", int64(256): "instance-id", int64(265): "profile", int64(2395): "lifecycle", int64(2396): "implementation-id",
+	int64(10): "challenge", int64(256): "instance-id", int64(265): "profile", int64(2395): "lifecycle",
+	int64(2396): "implementation-id",
 	int64(2399): "sw-components", int64(2400): "verification-service", int64(2401): "config", int64(2402): "hash-algo-id",
 }
 
 var realmNames = map[any]string{
-	int64(10): "challenge", int64(265): "profile", int64(44235): "personalization-value", int64(44236): "hash-algo-id", int64(44237): "public-key",
+	int64(10): "challenge", int64(265): "profile", int64(44235): "personalization-value", int64(44236): "hash-algo-id",
+	int64(44237): "public-key",
 	int64(44238): "initial-measurement", int64(44239): "extensible-measurements", int64(44240): "public-key-hash-algo-id",
 }
 

@@ -25,7 +25,8 @@ type Policy struct {
 }
 
 // lifecycles are the names of RFC 9783 section 4.3.1.
-var lifecycles = States{"unknown", "assembly-and-test", "psa-rot-provisioning", "secured", "non-psa-rot-debug", "recoverable-psa-rot-debug", "decommissioned"}
+var lifecycles = States{"unknown", "assembly-and-test", "psa-rot-provisioning", "secured", "non-psa-rot-debug",
+	"recoverable-psa-rot-debug", "decommissioned"}
 
 // policyOf reads the section of a verifier's file.
 func policyOf(s *attestation.Section) (attestation.Policy, error) {
@@ -61,14 +62,16 @@ func (p Policy) Judge(_ context.Context, a *attestation.Appraisal) {
 		a.Vector.Hardware = ear.GenuineHardwareClaim
 	}
 	a.Vector.Configuration = ear.UnsupportableConfigClaim
-	if a.Check("lifecycle", lifecycles.Accepted(rule+" 4.3.1", p.Lifecycle, t.lifecycle), "the security lifecycle is "+lifecycles.Name(t.lifecycle)) {
+	if a.Check("lifecycle", lifecycles.Accepted(rule+" 4.3.1", p.Lifecycle, t.lifecycle), "the security lifecycle is "+
+		lifecycles.Name(t.lifecycle)) {
 		a.Vector.Configuration = ear.ApprovedConfigClaim
 	}
 	a.Vector.Executables = ear.ContraindicatedRuntimeClaim
 	if len(p.Measurements) == 0 {
 		a.Vector.Executables = ear.UnrecognizedRuntimeClaim
 		a.Unchecked(attestation.CheckReference, "the policy lists no measurements")
-	} else if a.Check(attestation.CheckReference, p.Measured(rule+" 4.4", t.components), "each software component has a reference value") {
+	} else if a.Check(attestation.CheckReference, p.Measured(rule+" 4.4", t.components),
+		"each software component has a reference value") {
 		a.Vector.Executables = ear.ApprovedRuntimeClaim
 	}
 }

@@ -45,7 +45,8 @@ func (l Devices) Check() error {
 }
 
 // Signed finds the device whose key verifies a token, and which it may speak for.
-func (l Devices) Signed(rule string, instance, implementation []byte, verify func(crypto.PublicKey) error) *attls.Error {
+func (l Devices) Signed(rule string, instance, implementation []byte,
+	verify func(crypto.PublicKey) error) *attls.Error {
 	why := fmt.Sprintf("it verifies under none of %d listed keys", len(l))
 	for i, d := range l {
 		if err := verify(d.Key.PublicKey); err != nil {
@@ -55,11 +56,13 @@ func (l Devices) Signed(rule string, instance, implementation []byte, verify fun
 			continue
 		}
 		if d.Instance != nil && string(d.Instance) != string(instance) {
-			why = fmt.Sprintf("the key of device %d signed it, which is the instance %x, and the token is of %x", i+1, []byte(d.Instance), instance)
+			why = fmt.Sprintf("the key of device %d signed it, which is the instance %x, and the token is of %x", i+1,
+				[]byte(d.Instance), instance)
 			continue
 		}
 		if d.Implementation != nil && string(d.Implementation) != string(implementation) {
-			why = fmt.Sprintf("the key of device %d signed it, which is of the implementation %x, and the token is of %x", i+1, []byte(d.Implementation), implementation)
+			why = fmt.Sprintf("the key of device %d signed it, which is of the implementation %x, and the token is of %x", i+1,
+				[]byte(d.Implementation), implementation)
 			continue
 		}
 		return nil
@@ -113,7 +116,8 @@ func (s *Software) Measured(rule string, components []psatoken.ISwComponent) *at
 		case !Listed(references, value):
 			return attestation.Refuse(rule, "component %d (%s) measures %x, which is not a reference value", i+1, name, value)
 		case len(s.Signers) > 0 && !Listed(s.Signers, signer):
-			return attestation.Refuse(rule, "component %d (%s) is signed by %x, which the policy does not list", i+1, name, signer)
+			return attestation.Refuse(rule, "component %d (%s) is signed by %x, which the policy does not list",
+				i+1, name, signer)
 		}
 		seen[name] = true
 	}
@@ -171,7 +175,8 @@ func (s States) Accepted(rule string, accepted []string, v uint16) *attls.Error 
 		accepted = s[secured : secured+1]
 	}
 	if name := s.Name(v); !slices.Contains(accepted, name) {
-		return attestation.Refuse(rule, "the security lifecycle is %s (0x%04x); the policy accepts %s", name, v, strings.Join(accepted, ", "))
+		return attestation.Refuse(rule, "the security lifecycle is %s (0x%04x); the policy accepts %s", name, v,
+			strings.Join(accepted, ", "))
 	}
 	return nil
 }

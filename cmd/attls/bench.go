@@ -216,8 +216,10 @@ connections of either end, next to those of crypto/tls and of TCP alone.`,
 	c.Flags().IntVar(&f.inARow, "in-a-row", 10000, "connections one after the other")
 	c.Flags().IntVar(&f.atOnce, "at-once", 1000, "connections at the same time")
 	c.Flags().IntVar(&f.idle, "idle", 1000, "idle connections of each sort")
-	c.Flags().Float64Var(&f.atMost, "at-most", 0, "fail if an idle connection takes more than so many times what crypto/tls takes (0: no bound)")
-	c.Flags().StringVar(&f.profiles, "heap-profiles", "", "write a heap profile of each sort of idle connections to this directory")
+	c.Flags().Float64Var(&f.atMost, "at-most", 0,
+		"fail if an idle connection takes more than so many times what crypto/tls takes (0: no bound)")
+	c.Flags().StringVar(&f.profiles, "heap-profiles", "",
+		"write a heap profile of each sort of idle connections to this directory")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print a JSON object")
 	return c
 }

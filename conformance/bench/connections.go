@@ -47,7 +47,8 @@ const loadText = "there and back again\n"
 // Run makes the connections. The error is the context's, or that of a number below 0.
 func (l Load) Run(ctx context.Context) (*LoadResult, error) {
 	if l.InARow < 0 || l.AtOnce < 0 || l.Timeout < 0 {
-		return nil, fmt.Errorf("bench: %d connections in a row, %d at once, %v for each; none of these can be below 0", l.InARow, l.AtOnce, l.Timeout)
+		return nil, fmt.Errorf("bench: %d connections in a row, %d at once, %v for each; none of these can be below 0",
+			l.InARow, l.AtOnce, l.Timeout)
 	}
 	if l.Timeout == 0 {
 		l.Timeout = 2 * time.Minute

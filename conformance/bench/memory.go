@@ -72,7 +72,8 @@ func Memory(connections int, held func(sort string) error) (*MemoryResult, error
 			name        string
 			octets      *float64
 			wrap, other func(net.Conn) net.Conn
-		}{{"TCP", &end.to.TCP, plain, plain}, {"attls", &end.to.Ours, end.ours, end.other}, {"crypto-tls", &end.to.CryptoTLS, end.theirs, end.other}} {
+		}{{"TCP", &end.to.TCP, plain, plain}, {"attls", &end.to.Ours, end.ours, end.other},
+			{"crypto-tls", &end.to.CryptoTLS, end.theirs, end.other}} {
 			sort := end.name + " " + s.name
 			h := idle{connections: connections, dialed: end.name == "client", wrap: s.wrap, other: s.other,
 				held: func() error {
