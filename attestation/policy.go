@@ -226,6 +226,9 @@ func membersOf(t reflect.Type) map[string]reflect.Type {
 // same word, with the same type, where they mean the same:
 //
 //	trust_anchors  Certificates         roots of the chain to the attestation key
+//	vendor_roots   []string             such roots by name, which the libraries hold
+//	crls           CRLs                 of the authorities below trust anchors
+//	crl_files      []string             files with such CRLs
 //	keys           []PublicKey          attestation keys that are trusted directly
 //	instances      []Octets             devices: ueid, CHIP_ID, PPID, …
 //	measurements   map[string][]Octets  reference values by the name of what is measured

@@ -9,6 +9,7 @@ import (
 	"attls/attestation/cca"
 	"attls/attestation/nitro"
 	"attls/attestation/psa"
+	"attls/attestation/snp"
 	"attls/attestation/tpm"
 )
 
@@ -19,6 +20,7 @@ func All() attestation.Formats {
 		cca.ParsecFormat(),
 		nitro.Format(),
 		psa.Format(),
+		snp.Format(),
 		tpm.Format(),
 	)...)
 	if err == nil {
