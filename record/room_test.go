@@ -56,7 +56,7 @@ func TestWriterClears(t *testing.T) {
 		w.Handshake(append([]byte{11, 0, byte(len(secret) >> 8), byte(len(secret) & 255)}, secret...))
 		pending := w.pending
 		w.Flush()
-		if !cleared(pending) {
+		if !cleared(pending[:len(pending):len(pending)]) { // behind it may be what another Writer has encrypted
 			t.Error("the handshake message is left where it waited")
 		}
 		w.Write(attls.ContentTypeApplicationData, secret)
@@ -66,7 +66,7 @@ func TestWriterClears(t *testing.T) {
 			t.Error("output that is not written yet is given back")
 		}
 		w.Wrote(1)
-		if w.out != nil || bytes.Contains(out[:cap(out)], []byte("secretsecret")) || !protected && !cleared(out) {
+		if w.out != nil || bytes.Contains(out[:cap(out)], []byte("secretsecret")) || !protected && !cleared(out[:len(out):len(out)]) {
 			t.Errorf("protected %v: something is left of the output", protected)
 		}
 	}
