@@ -129,7 +129,12 @@ func (d *device) check() (member string, err error) {
 		{"implementation", func() error { return p.SetImplID(d.Implementation) }},
 		{"lifecycle", func() error { return p.SetSecurityLifeCycle(uint16(d.Lifecycle)) }},
 		{"config", func() error { return p.SetConfig(d.Config) }},
-		{"components", func() error { return psa.Components(p, d.Components) }},
+		{"components", func() error {
+			if len(d.Components) == 0 {
+				return errors.New("a platform has at least one")
+			}
+			return psa.Components(p, d.Components)
+		}},
 		{"realm", func() error { return errors.Join(signs(d.Realm.Key), d.Realm.fill(r)) }},
 	} {
 		if err := x.check(); err != nil {

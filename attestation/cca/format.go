@@ -41,7 +41,7 @@ func Format() attestation.Format {
 		Types: append([]attestation.Type{{MediaType: mediaTypeToken, Note: "not registered; Veraison uses it"}},
 			tsm.Types()...),
 		Mine: mine,
-		Challenge: attestation.ChallengeField{Name: "cca-realm-challenge", Rule: rule + " 4.8.1", Sizes: []int{challengeSize},
+		Challenge: attestation.ChallengeField{Name: "cca-realm-challenge", Rule: rule, Sizes: []int{challengeSize},
 			Padding: true, Wants: challengeSize},
 		Key:      attestation.KeyNaming{How: "neither token has a claim for a key of the realm's own"},
 		Says:     says,

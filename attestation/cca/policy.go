@@ -163,17 +163,29 @@ func (p *Policy) judge(a *attestation.Appraisal, t *token) {
 	if platform {
 		a.Vector.Hardware = ear.GenuineHardwareClaim
 	}
-	a.Vector.Configuration = ear.UnsupportableConfigClaim
-	lifecycle := a.Check(checkLifecycle, lifecycles.Accepted(rule+" 4.4.4", p.Lifecycle, t.lifecycle),
+	lifecycle := check(a, checkLifecycle, lifecycles.Accepted(rule, p.Lifecycle, t.lifecycle),
 		"the security lifecycle of the platform is "+lifecycles.Name(t.lifecycle))
-	if config := p.config(a, t); lifecycle && config {
-		a.Vector.Configuration = ear.ApprovedConfigClaim
+	a.Vector.Configuration = map[outcome]ear.TrustClaim{good: ear.ApprovedConfigClaim, unchecked: ear.UnsafeConfigClaim,
+		bad: ear.UnsupportableConfigClaim}[max(lifecycle, p.config(a, t))]
+	a.Vector.Executables = map[outcome]ear.TrustClaim{good: ear.ApprovedRuntimeClaim, unchecked: ear.UnrecognizedRuntimeClaim,
+		bad: ear.ContraindicatedRuntimeClaim}[max(p.firmware(a, t), p.realm(a, t), p.personalization(a, t))]
+}
+
+// outcome is that of a step; the greatest of several steps is that of all.
+type outcome int
+
+const (
+	good outcome = iota
+	unchecked
+	bad
+)
+
+// check notes a step.
+func check(a *attestation.Appraisal, name string, err *attls.Error, text string) outcome {
+	if a.Check(name, err, text) {
+		return good
 	}
-	a.Vector.Executables = ear.ContraindicatedRuntimeClaim
-	firmware, measured, personalized := p.firmware(a, t), p.realm(a, t), p.personalization(a, t)
-	if firmware && measured && personalized {
-		a.Vector.Executables = ear.ApprovedRuntimeClaim
-	}
+	return bad
 }
 
 // signed finds the device that signed the platform token.
@@ -181,65 +193,77 @@ func (p *Policy) signed(t *token) *attls.Error {
 	return p.Devices.Signed(rule, t.instance, t.implementation, t.platform.Verify)
 }
 
-// any notes a step that the policy leaves out: on purpose, or since it lists nothing.
-// It reports whether that is on purpose.
-func (p *Policy) any(a *attestation.Appraisal, step, word, text string) bool {
+// leftOut notes a step that the policy leaves out: on purpose, or since it lists
+// nothing.
+func (p *Policy) leftOut(a *attestation.Appraisal, step, word, text string) outcome {
 	if slices.Contains(p.Any, word) {
-		return a.Check(step, nil, text+": the policy accepts any")
+		return check(a, step, nil, "the policy accepts any "+text)
 	}
 	a.Unchecked(step, "the policy lists no %s", text)
-	return false
+	return unchecked
 }
 
 // config compares the configuration of the platform.
-func (p *Policy) config(a *attestation.Appraisal, t *token) bool {
+func (p *Policy) config(a *attestation.Appraisal, t *token) outcome {
 	if len(p.Config) == 0 {
-		return p.any(a, checkConfig, anyConfig, "configuration of the platform")
+		return p.leftOut(a, checkConfig, anyConfig, "configuration of the platform")
 	}
 	var err *attls.Error
 	if !psa.Listed(p.Config, t.config) {
-		err = attestation.Refuse(rule+" 4.4.3", "the configuration of the platform is %x, which the policy does not list",
-			t.config)
+		err = attestation.Refuse(rule, "the configuration of the platform is %x, which the policy does not list", t.config)
 	}
-	return a.Check(checkConfig, err, "the policy lists the configuration of the platform")
+	return check(a, checkConfig, err, "the policy lists the configuration of the platform")
 }
 
 // firmware compares the software components of the platform.
-func (p *Policy) firmware(a *attestation.Appraisal, t *token) bool {
+func (p *Policy) firmware(a *attestation.Appraisal, t *token) outcome {
 	if len(p.Measurements) == 0 {
-		return p.any(a, attestation.CheckReference, anyMeasurements, "measurements of the platform")
+		return p.leftOut(a, attestation.CheckReference, anyMeasurements, "measurements of the platform")
 	}
-	return a.Check(attestation.CheckReference, p.Measured(rule+" 4.5", t.components),
-		"each software component of the platform has a reference value")
+	return check(a, attestation.CheckReference, p.Measured(rule, t.components), "each software component of the platform has a reference value")
 }
 
 // realm compares the measurements of the realm.
-func (p *Policy) realm(a *attestation.Appraisal, t *token) bool {
-	good := true
-	var compared []string
+func (p *Policy) realm(a *attestation.Appraisal, t *token) outcome {
 	err := p.hashed(t)
+	var compared, any, unlisted []string
 	values := append([][]byte{t.initial}, t.extensible...)
 	for i, name := range realmMeasurements {
 		references := p.Realm.Measurements[name]
 		switch {
+		case i >= len(values) && references == nil:
 		case i >= len(values):
-			if references != nil && err == nil {
-				err = attestation.Refuse(rule+" 4.8", "the realm token has no %s, for which there is a reference value", name)
-			}
-		case references == nil:
-			good = p.any(a, checkRealm, name, "measurement "+name+" of the realm") && good
-		case !psa.Listed(references, values[i]):
-			if err == nil {
-				err = attestation.Refuse(rule+" 4.8", "%s of the realm is %x, which is not a reference value", name, values[i])
-			}
-		default:
+			err = first(err, "the realm token has no %s, for which there is a reference value", name)
+		case references != nil && !psa.Listed(references, values[i]):
+			err = first(err, "%s of the realm is %x, which is not a reference value", name, values[i])
+		case references != nil:
 			compared = append(compared, name)
+		case slices.Contains(p.Any, name):
+			any = append(any, name)
+		default:
+			unlisted = append(unlisted, name)
 		}
 	}
-	if compared == nil && err == nil {
-		return good
+	result := good
+	if err != nil || compared != nil {
+		result = check(a, checkRealm, err, "reference values for "+strings.Join(compared, ", ")+" of the realm match")
 	}
-	return a.Check(checkRealm, err, "reference values for "+strings.Join(compared, ", ")+" match") && good
+	if any != nil {
+		check(a, checkRealm, nil, "the policy accepts any "+strings.Join(any, ", ")+" of the realm")
+	}
+	if unlisted != nil {
+		a.Unchecked(checkRealm, "the policy lists no %s of the realm", strings.Join(unlisted, ", "))
+		result = max(result, unchecked)
+	}
+	return result
+}
+
+// first is an error, or where there is none yet a refusal.
+func first(err *attls.Error, format string, args ...any) *attls.Error {
+	if err != nil {
+		return err
+	}
+	return attestation.Refuse(rule, format, args...)
 }
 
 // hashed says why the algorithm of the measurements is not accepted.
@@ -249,21 +273,19 @@ func (p *Policy) hashed(t *token) *attls.Error {
 		accepted = hashAlgorithms
 	}
 	if !slices.Contains(accepted, t.hashAlgorithm) {
-		return attestation.Refuse(rule+" 4.8", "the realm is measured with %q; the policy accepts %s", t.hashAlgorithm,
-			strings.Join(accepted, ", "))
+		return attestation.Refuse(rule, "the realm is measured with %q; the policy accepts %s", t.hashAlgorithm, strings.Join(accepted, ", "))
 	}
 	return nil
 }
 
 // personalization compares the personalization value of the realm.
-func (p *Policy) personalization(a *attestation.Appraisal, t *token) bool {
+func (p *Policy) personalization(a *attestation.Appraisal, t *token) outcome {
 	if len(p.Realm.Personalization) == 0 {
-		return p.any(a, checkPersonalization, anyPersonalization, "personalization values of the realm")
+		return p.leftOut(a, checkPersonalization, anyPersonalization, "personalization values of the realm")
 	}
 	var err *attls.Error
 	if !psa.Listed(p.Realm.Personalization, t.personalization) {
-		err = attestation.Refuse(rule+" 4.8", "the personalization value of the realm is %x, which the policy does not list",
-			t.personalization)
+		err = attestation.Refuse(rule, "the personalization value of the realm is %x, which the policy does not list", t.personalization)
 	}
-	return a.Check(checkPersonalization, err, "the policy lists the personalization value of the realm")
+	return check(a, checkPersonalization, err, "the policy lists the personalization value of the realm")
 }
