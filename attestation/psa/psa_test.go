@@ -3,6 +3,7 @@ package psa
 import (
 	"bytes"
 	"crypto/ecdsa"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"attls/negotiation"
 
 	"github.com/fxamacker/cbor/v2"
+	"github.com/veraison/go-cose"
 	"github.com/veraison/psatoken"
 	"go.yaml.in/yaml/v3"
 )
@@ -190,6 +192,23 @@ func TestRefused(t *testing.T) {
 		{"a boot seed that is too short", func(t *testing.T, b *bench) []byte {
 			return b.changed(t, func(c attestation.Claims) { c.Set(keyBootSeed, make([]byte, 7)) })
 		}, attls.FailMalformedCMW, "psa-boot-seed"},
+		{"a header parameter that is critical", func(t *testing.T, b *bench) []byte {
+			signer, err := cose.NewSigner(cose.AlgorithmES256, b.device.Key.Signer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := cose.NewSign1Message()
+			b.signed(t, func(payload []byte) []byte { m.Payload = payload; return payload })
+			m.Headers.Protected = cose.ProtectedHeader{cose.HeaderLabelAlgorithm: cose.AlgorithmES256, cose.HeaderLabelCritical: []any{"unknown"}, "unknown": 1}
+			if err := m.Sign(rand.Reader, nil, signer); err != nil {
+				t.Fatal(err)
+			}
+			v, err := m.MarshalCBOR()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}, attls.FailAppraisal, "crit"},
 		{"a signature of another key", func(t *testing.T, b *bench) []byte {
 			k, err := attestation.DeriveKey([]byte("another"), "")
 			if err != nil {
