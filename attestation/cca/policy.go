@@ -167,8 +167,8 @@ func (p *Policy) judge(a *attestation.Appraisal, t *token) {
 		"the security lifecycle of the platform is "+lifecycles.Name(t.lifecycle))
 	a.Vector.Configuration = map[outcome]ear.TrustClaim{good: ear.ApprovedConfigClaim, unchecked: ear.UnsafeConfigClaim,
 		bad: ear.UnsupportableConfigClaim}[max(lifecycle, p.config(a, t))]
-	a.Vector.Executables = map[outcome]ear.TrustClaim{good: ear.ApprovedRuntimeClaim, unchecked: ear.UnrecognizedRuntimeClaim,
-		bad: ear.ContraindicatedRuntimeClaim}[max(p.firmware(a, t), p.realm(a, t), p.personalization(a, t))]
+	a.Vector.Executables = map[outcome]ear.TrustClaim{good: ear.ApprovedRuntimeClaim,
+		unchecked: ear.UnrecognizedRuntimeClaim, bad: ear.ContraindicatedRuntimeClaim}[max(p.firmware(a, t), p.realm(a, t), p.personalization(a, t))]
 }
 
 // outcome is that of a step; the greatest of several steps is that of all.
@@ -220,7 +220,8 @@ func (p *Policy) firmware(a *attestation.Appraisal, t *token) outcome {
 	if len(p.Measurements) == 0 {
 		return p.leftOut(a, attestation.CheckReference, anyMeasurements, "measurements of the platform")
 	}
-	return check(a, attestation.CheckReference, p.Measured(rule, t.components), "each software component of the platform has a reference value")
+	return check(a, attestation.CheckReference, p.Measured(rule, t.components),
+		"each software component of the platform has a reference value")
 }
 
 // realm compares the measurements of the realm.
@@ -273,7 +274,8 @@ func (p *Policy) hashed(t *token) *attls.Error {
 		accepted = hashAlgorithms
 	}
 	if !slices.Contains(accepted, t.hashAlgorithm) {
-		return attestation.Refuse(rule, "the realm is measured with %q; the policy accepts %s", t.hashAlgorithm, strings.Join(accepted, ", "))
+		return attestation.Refuse(rule, "the realm is measured with %q; the policy accepts %s",
+			t.hashAlgorithm, strings.Join(accepted, ", "))
 	}
 	return nil
 }
@@ -285,7 +287,8 @@ func (p *Policy) personalization(a *attestation.Appraisal, t *token) outcome {
 	}
 	var err *attls.Error
 	if !psa.Listed(p.Realm.Personalization, t.personalization) {
-		err = attestation.Refuse(rule, "the personalization value of the realm is %x, which the policy does not list", t.personalization)
+		err = attestation.Refuse(rule, "the personalization value of the realm is %x, which the policy does not list",
+			t.personalization)
 	}
 	return check(a, checkPersonalization, err, "the policy lists the personalization value of the realm")
 }
