@@ -125,6 +125,7 @@ type trustedFile struct {
 	Identity  string    `yaml:"identity"`
 	Developer string    `yaml:"developer,omitempty"`
 	Key       PublicKey `yaml:"key"`
+	Service   string    `yaml:"service,omitempty"` // veraison; absent: none of a known kind
 }
 
 // machineFile is a machine with its devices, by the names of formats.
@@ -651,7 +652,11 @@ func LoadVerifier(name string, table Formats) (*Verifier, error) {
 		if t.Key.PublicKey == nil || t.Identity == "" {
 			return nil, doc.fail("trusted_verifiers", i, "", "the trusted verifier %q needs an identity and a key", t.Identity)
 		}
-		v.Trusted = append(v.Trusted, TrustedVerifier{[]byte(t.Identity), t.Developer, t.Key.PublicKey})
+		service, err := serviceNamed(t.Service)
+		if err != nil {
+			return nil, doc.fail("trusted_verifiers", i, "service", "the trusted verifier %q: %v", t.Identity, err)
+		}
+		v.Trusted = append(v.Trusted, TrustedVerifier{[]byte(t.Identity), t.Developer, t.Key.PublicKey, service})
 	}
 	for i, m := range f.Machines {
 		out := Machine{Name: m.Name, Instances: map[string][]byte{}}
@@ -843,7 +848,11 @@ func (v *Verifier) File() ([]byte, error) {
 		f.References = append(f.References, v.References[i].file())
 	}
 	for _, t := range v.Trusted {
-		f.Trusted = append(f.Trusted, trustedFile{string(t.Identity), t.Developer, PublicKey{t.Key}})
+		out := trustedFile{Identity: string(t.Identity), Developer: t.Developer, Key: PublicKey{t.Key}}
+		if t.Service != nil {
+			out.Service = t.Service.Name
+		}
+		f.Trusted = append(f.Trusted, out)
 	}
 	for _, m := range v.Machines {
 		out := machineFile{m.Name, map[string]Octets{}}

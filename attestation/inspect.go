@@ -80,11 +80,15 @@ func inspectResult(payload []byte) (*Contents, *attls.Error) {
 	if err != nil {
 		return nil, err
 	}
-	signed, cause := parseJWT(w.Value)
-	if cause != nil {
-		return nil, malformed(-1, ruleEAR, "the result is not a JWT: %v", cause)
+	open, err := openerOf(w)
+	if err != nil {
+		return nil, err
 	}
-	r, err := parseResult(signed.payload)
+	signed, cause := open(w.Value)
+	if cause != nil {
+		return nil, malformed(-1, ruleEAR, "the result is neither a JWT nor a CWT: %v", cause)
+	}
+	r, err := parseResult(signed)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +146,7 @@ func (c *Contents) Carries(challenge []byte, fit profile.ChallengeFit) *attls.Er
 // Attests says why the payload does not attest the key of the handshake or lacks
 // a further claim that the profile wants; nil when it does.
 func (c *Contents) Attests(r *negotiation.AppraisalRequest) *attls.Error {
-	if r.SPKI != nil && c.SPKI != nil && !bytes.Equal(c.SPKI, r.SPKI) {
+	if r.SPKI != nil && c.SPKI != nil && !bytes.Equal(c.SPKI, r.SPKI) && !c.names(r.SPKI) {
 		return refused(attls.FailTIKMismatch, ruleKAT, "the attested key %s is not the key of the handshake %s",
 			fingerprint(c.SPKI), fingerprint(r.SPKI))
 	}
@@ -150,6 +154,14 @@ func (c *Contents) Attests(r *negotiation.AppraisalRequest) *attls.Error {
 		return nil
 	}
 	return agree(c.Reading.Claim, r)
+}
+
+// names reports whether the attested key is the one of a SubjectPublicKeyInfo, however
+// that is written.
+func (c *Contents) names(spki []byte) bool {
+	own, err1 := parseSPKI(c.SPKI)
+	other, err2 := parseSPKI(spki)
+	return err1 == nil && err2 == nil && sameKey(own, other)
 }
 
 func mismatch(got [][]byte, want []byte) *attls.Error {

@@ -150,3 +150,7 @@ func knownNames(raw any, t reflect.Type) error {
 	}
 	return nil
 }
+
+// ParseJSON reads one JSON object and nothing else: names count once and as they are
+// written, numbers are json.Number.
+func ParseJSON(b []byte) (map[string]any, error) { return strictObject(b) }

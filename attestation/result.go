@@ -19,6 +19,7 @@ import (
 
 	"attls"
 	"attls/extensions/profile"
+	"attls/negotiation"
 
 	"github.com/veraison/ear"
 	"github.com/veraison/go-cose"
@@ -118,45 +119,91 @@ func (a *appraisal) results() {
 	if !ok {
 		return
 	}
-	want := profile.Format{ContentFormat: FormatJWT}
-	if !a.check(CheckFormat, c.Match(want, profile.MatchWithParameters), FormatString(want)) {
+	open, err := openerOf(c)
+	if !a.check(CheckFormat, err, FormatString(c.Format)) {
 		return
 	}
-	payload, trusted, err := a.issuer(c.Value)
+	a.result(c.Value, open, a.Trusted, nil)
+}
+
+// envelope is a result in its signature.
+type envelope interface {
+	verify(crypto.PublicKey) error
+	result() (*result, error)
+}
+
+// openerOf is what takes the results of a CMW apart: JWT or CWT.
+func openerOf(c *CMW) (func([]byte) (envelope, error), *attls.Error) {
+	if c.Match(profile.Format{ContentFormat: FormatCWT}, profile.MatchWithParameters) == nil {
+		return openCWT, nil
+	}
+	return openJWT, c.Match(profile.Format{ContentFormat: FormatJWT}, profile.MatchWithParameters)
+}
+
+func openJWT(b []byte) (envelope, error) {
+	t, err := parseJWT(b)
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// result judges an EAR. Where the caller has read the Evidence that it is about, own
+// is the scheme of the service that it asked; otherwise the names of the appraisals
+// tell the scheme.
+func (a *appraisal) result(value []byte, open func([]byte) (envelope, error), from []TrustedVerifier,
+	own *ServiceScheme) {
+	signed, trusted, err := a.issuer(value, open, from)
 	if !a.check(CheckResult, err, "the result verifies under the chosen verifier's key") {
 		return
 	}
-	result, err := parseResult(payload)
-	if !a.check(CheckProfile, err, ear.EatProfile) {
+	result, err := parseResult(signed)
+	if !a.check(CheckProfile, err, result.profile()) {
 		return
 	}
 	a.check(CheckVerifier, result.from(trusted), fmt.Sprintf("issued by %q", trusted.Identity))
 	a.check(CheckFreshness, a.fresh(result), fmt.Sprintf("issued %v", result.issued().UTC()))
-	a.checkChallenge(&eatNonce, a.boundTo(result))
+	scheme, unexpected := result.scheme(trusted.Service, own)
+	field := &eatNonce
+	if scheme != nil {
+		field = &scheme.Challenge
+	}
+	a.checkChallenge(&eatNonce, a.boundTo(result, field))
 	status, err := result.affirming()
 	a.check(CheckStatus, err, "every appraisal is affirming")
 	a.verdict.Status = ear.TrustTierToString[status]
-	attested := a.checkKey(result.key())
+	if trusted.Service != nil {
+		a.check(CheckAppraisals, unexpected, "they are those of the scheme "+scheme.name())
+		if own == nil && scheme != nil {
+			a.check(CheckFreshness, scheme.relayable(trusted.Service), "the service compares the challenge in this Evidence")
+		}
+	}
+	attested := a.checkResultKey(result, trusted, scheme)
 	if a.verdict.Failure == "" {
 		a.verdict.SPKI = attested
-		a.verdict.Result = c.Value
+		a.verdict.Result = value
 		a.verdict.ValidUntil = a.expiry(result)
 	} else if status == ear.TrustTierAffirming {
 		a.verdict.Status = ear.TrustTierToString[ear.TrustTierNone] // what is refused affirms nothing, whatever it says
 	}
 }
 
-// issuer verifies a JWT under the key of the verifier that was chosen.
-func (a *appraisal) issuer(jwt []byte) (payload []byte, by *TrustedVerifier, failure *attls.Error) {
+// issuer verifies a result under the key of the verifier that was chosen.
+func (a *appraisal) issuer(value []byte, open func([]byte) (envelope, error), from []TrustedVerifier) (
+	signed envelope, by *TrustedVerifier, failure *attls.Error) {
+	signed, malformed := open(value)
 	var chosen, other *TrustedVerifier
-	for i := range a.Trusted {
-		t := &a.Trusted[i]
-		p, err := verifyJWT(jwt, t.Key)
+	for i := range from {
+		t := &from[i]
+		err := malformed
+		if err == nil {
+			err = signed.verify(t.Key)
+		}
 		switch {
 		case bytes.Equal(t.Identity, a.r.Scheme.Verifier):
 			chosen = t
 			if err == nil {
-				return p, t, nil
+				return signed, t, nil
 			}
 			failure = refused(attls.FailAppraisal, ruleEAR, "the result does not verify under the key of %q: %v",
 				t.Identity, err)
@@ -175,25 +222,27 @@ func (a *appraisal) issuer(jwt []byte) (payload []byte, by *TrustedVerifier, fai
 	return nil, nil, failure
 }
 
-// verifyJWT checks the signature of a JWT under a key, with the algorithm that the
-// header names, which must be one for such a key, and returns its claims.
+// verifyJWT checks the signature of a JWT under a key, and returns its claims.
 func verifyJWT(jwt []byte, key crypto.PublicKey) ([]byte, error) {
 	t, err := parseJWT(jwt)
 	if err != nil {
 		return nil, err
 	}
+	return t.payload, t.verify(key)
+}
+
+// verify checks the signature under a key, with the algorithm that the header names,
+// which must be one for such a key.
+func (t *jwt) verify(key crypto.PublicKey) error {
 	alg, err := t.algorithm(key)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	v, err := cose.NewVerifier(alg, key) // a signature of JOSE has the same form
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := v.Verify(t.signed, t.signature); err != nil {
-		return nil, err
-	}
-	return t.payload, nil
+	return v.Verify(t.signed, t.signature)
 }
 
 // jwt is a JSON Web Token taken apart, not yet verified.
@@ -292,68 +341,97 @@ var joseAlgorithms = map[string]cose.Algorithm{"ES256": cose.AlgorithmES256, "ES
 	"EdDSA": cose.AlgorithmEdDSA, "Ed25519": cose.AlgorithmEdDSA,
 	"PS256": cose.AlgorithmPS256, "PS384": cose.AlgorithmPS384, "PS512": cose.AlgorithmPS512}
 
+// Profiles of results: the one that Veraison writes, and the working group's.
+const (
+	ProfileVeraison = ear.EatProfile
+	ProfileRATS     = "tag:ietf.org,2026:rats/ear#04" // draft-ietf-rats-ear-04
+)
+
 // result is an EAR whose signature holds, with the claims that the library's type
 // leaves out or reads with less care.
 type result struct {
 	ear.AttestationResult
-	limits []restriction // of the result, then of its appraisals
-	nonces [][]byte
+	wrote   string        // eat_profile
+	overall string        // the status of the whole result, which draft-ietf-rats-ear has; empty: none
+	limits  []restriction // of the result, then of its appraisals
+	nonces  [][]byte
 }
 
-func parseResult(payload []byte) (*result, *attls.Error) {
-	r, err := readResult(payload)
+func (r *result) profile() string {
+	if r == nil {
+		return ""
+	}
+	return r.wrote
+}
+
+func parseResult(signed envelope) (*result, *attls.Error) {
+	r, err := signed.result()
 	if err != nil {
 		return nil, refused(attls.FailAppraisal, ruleEAR, "the result: %v", err)
 	}
 	return r, nil
 }
 
-func readResult(payload []byte) (*result, error) {
-	m, err := strictObject(payload)
+// result reads an EAR in JSON.
+func (t *jwt) result() (*result, error) {
+	m, err := t.renamed()
 	if err != nil {
 		return nil, err
 	}
-	r := &result{}
 	limit, err := resultLimits("the result", m)
 	if err != nil {
 		return nil, err
 	}
-	r.limits = []restriction{limit}
+	r := &result{limits: []restriction{limit}}
 	if v, ok := m["eat_nonce"]; ok {
 		if r.nonces, err = resultNonces(v); err != nil {
 			return nil, fmt.Errorf("eat_nonce: %w", err)
 		}
 	}
-	for _, name := range []string{"ear.status", "ear.trustworthiness-vector"} {
-		if _, ok := m[name]; ok {
-			return nil, fmt.Errorf("%s is next to submods; it belongs into an appraisal", name)
+	return r, r.read(m)
+}
+
+// read reads the claims that the library does not know, and has it read the rest. It
+// has no nonces in an array, and takes numbers through floating point, so it gets what
+// it knows and dates as read here.
+func (r *result) read(m map[string]any) error {
+	name, ok := m["eat_profile"].(string)
+	if r.wrote = name; ok && name != ProfileVeraison && name != ProfileRATS {
+		return fmt.Errorf("eat_profile is %q, not %q or %q", name, ProfileVeraison, ProfileRATS)
+	}
+	if v, ok := m[earStatus]; ok && name == ProfileRATS {
+		if r.overall, ok = v.(string); !ok || !slices.Contains(tiers, r.overall) {
+			return fmt.Errorf("the status of the result is %v; it is one of %s", v, strings.Join(tiers, ", "))
 		}
+	} else if ok {
+		return fmt.Errorf("%s is next to submods; it belongs into an appraisal", earStatus)
+	}
+	if _, ok := m[earVector]; ok {
+		return fmt.Errorf("%s is next to submods; it belongs into an appraisal", earVector)
 	}
 	if err := r.checkAppraisals(m["submods"]); err != nil {
-		return nil, err
+		return err
 	}
-	// The library reads the rest. It has no nonces in an array, and takes numbers
-	// through floating point, so it gets what it knows and dates as read here.
 	known := map[string]any{}
-	for _, name := range []string{"eat_profile", "ear.verifier-id", "ear.raw-evidence", "submods"} {
+	for _, name := range []string{"ear.verifier-id", "ear.raw-evidence", "submods"} {
 		if v, ok := m[name]; ok {
 			known[name] = v
 		}
 	}
-	if limit.dates.issued != nil {
-		known["iat"] = limit.dates.issued.Unix()
+	if v, ok := m["eat_profile"]; ok {
+		known["eat_profile"] = v
+		if name == ProfileRATS {
+			known["eat_profile"] = ProfileVeraison // of which the names are by now
+		}
+	}
+	if issued := r.limits[0].dates.issued; issued != nil {
+		known["iat"] = issued.Unix()
 	}
 	b, err := json.Marshal(known)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := json.Unmarshal(b, &r.AttestationResult); err != nil {
-		return nil, err
-	}
-	if *r.Profile != ear.EatProfile {
-		return nil, fmt.Errorf("eat_profile is %q, not %q", *r.Profile, ear.EatProfile)
-	}
-	return r, nil
+	return json.Unmarshal(b, &r.AttestationResult)
 }
 
 // resultLimits reads exp, nbf, iat, aud and intuse.
@@ -471,6 +549,9 @@ func (r *result) issued() time.Time { return *r.limits[0].dates.issued }
 // from compares the issuer that the result names.
 func (r *result) from(t *TrustedVerifier) *attls.Error {
 	want := or(t.Developer, string(t.Identity))
+	if t.Service != nil && t.Developer == "" && r.VerifierID.Developer != nil {
+		return nil // who runs a service did not develop it
+	}
 	if r.VerifierID.Developer == nil || *r.VerifierID.Developer != want {
 		return refused(attls.FailVerifierMismatch, ruleEAR, "ear.verifier-id names another developer than %q", want)
 	}
@@ -501,11 +582,11 @@ func (a *appraisal) fresh(r *result) *attls.Error {
 
 // boundTo looks for the challenge among the result's nonces where the profile binds
 // results.
-func (a *appraisal) boundTo(r *result) *attls.Error {
+func (a *appraisal) boundTo(r *result, field *ChallengeField) *attls.Error {
 	if a.r.Challenge == nil {
 		return nil
 	}
-	want, err := PlaceChallenge(a.r.Challenge, minNonce, maxNonce, a.r.Fit)
+	want, err := field.Place(a.r.Challenge, a.r.Fit)
 	if err != nil {
 		return err
 	}
@@ -552,10 +633,16 @@ func (r *result) affirming() (ear.TrustTier, *attls.Error) {
 			names = append(names, fmt.Sprintf("%s claims to be %s although %s", name, ear.TrustTierToString[*a.Status], why))
 			*a.Status = ear.TrustTierContraindicated
 		} else if *a.Status != ear.TrustTierAffirming {
-			names = append(names, fmt.Sprintf("%s is %s", name, ear.TrustTierToString[*a.Status]))
+			names = append(names, fmt.Sprintf("%s is %s%s", name, ear.TrustTierToString[*a.Status], problemOf(a)))
 		}
 		if *a.Status == ear.TrustTierNone || worst != ear.TrustTierNone && *a.Status > worst {
 			worst = *a.Status
+		}
+	}
+	if r.overall != "" && r.overall != negotiation.StatusAffirming {
+		names = append(names, "the whole result is "+r.overall)
+		if tier := ear.StringToTrustTier[r.overall]; tier == ear.TrustTierNone || worst != ear.TrustTierNone && tier > worst {
+			worst = tier
 		}
 	}
 	if len(names) > 0 {
@@ -564,6 +651,22 @@ func (r *result) affirming() (ear.TrustTier, *attls.Error) {
 			strings.Join(names, ", "))
 	}
 	return worst, nil
+}
+
+// maxProblem is how much of a Verifier's explanation is repeated, in octets.
+const maxProblem = 200
+
+// problemOf is what Veraison says in ear.veraison.policy-claims about Evidence that it
+// could not appraise.
+func problemOf(a *ear.Appraisal) string {
+	if a.VeraisonPolicyClaims == nil {
+		return ""
+	}
+	text, ok := (*a.VeraisonPolicyClaims)["problem"].(string)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf(" (it says: %q)", text[:min(len(text), maxProblem)])
 }
 
 // key is the one attested key of a result. Absent, empty, and different in two

@@ -98,6 +98,10 @@ type TrustedVerifier struct {
 	Identity  []byte // verifier_identity, as it is negotiated
 	Developer string // ear.verifier-id.developer; empty: the Identity
 	Key       crypto.PublicKey
+	// Service is what kind of service it is, where it is of a known one (Veraison): its
+	// results must then have exactly the appraisals of one of the service's schemes.
+	// Nil: any Verifier, whose results attest the key.
+	Service *Service
 }
 
 // Verifier appraises Evidence against endorsed keys and reference values, and
@@ -299,7 +303,9 @@ const (
 	CheckProfile   = "profile"
 	CheckFreshness = "freshness"
 	CheckStatus    = "status"
-	CheckPolicy    = "policy"
+	// CheckAppraisals is about the names of a result's appraisals (submods).
+	CheckAppraisals = "appraisals"
+	CheckPolicy     = "policy"
 )
 
 // tokens is Evidence taken apart: what says the key, what says the platform,
