@@ -1,7 +1,6 @@
 package attestation
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -152,6 +151,8 @@ func (a *appraisal) checkResultKey(r *result, t *TrustedVerifier, scheme *Servic
 		a.check(CheckKey, nil, "the result names no key; the challenge is computed over the key of the handshake")
 	case err == nil && contains(r.nonces, own):
 		a.check(CheckKey, nil, "the result names no key; its nonce is SHA-256 of the key")
+	case a.AcceptUnattested:
+		a.check(CheckKey, nil, "nothing in this result attests the key of the handshake, which the policy accepts (unattested_key)")
 	default:
 		a.check(CheckKey, refused(attls.FailTIKMismatch, ruleEAR,
 			"nothing in this result attests the key of the handshake: the scheme %s names none, and the challenge is not computed over it",
@@ -161,16 +162,11 @@ func (a *appraisal) checkResultKey(r *result, t *TrustedVerifier, scheme *Servic
 	return a.r.SPKI
 }
 
-// keyChallenge is a challenge that ties Evidence to a key by itself.
-func keyChallenge(spki []byte) []byte {
-	h := sha256.Sum256(spki)
-	return h[:]
-}
-
 // AppraiseAnswer judges the result, a JWT, with which a service answered Evidence that
 // the caller has read and compared itself: that it holds the challenge and, where it
 // names one, the key. Challenge of the request is the nonce that the service was asked
-// with. Only the clock, the ages and the audiences of the Verifier count.
+// with. Only the clock, the ages, the audiences and
+// AcceptUnattested of the Verifier count.
 func (v *Verifier) AppraiseAnswer(jwt []byte, t *TrustedVerifier, scheme *ServiceScheme,
 	r *negotiation.AppraisalRequest) *negotiation.Verdict {
 	request := *r

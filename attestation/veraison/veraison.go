@@ -255,7 +255,7 @@ func (v *Verifier) relayed(ctx context.Context, r *negotiation.AppraisalRequest)
 
 // judge is what judges results.
 func (v *Verifier) judge() *attestation.Verifier {
-	return &attestation.Verifier{Clock: v.o.Clock, MaxAge: v.o.MaxAge, Skew: v.o.Skew, Table: v.o.Table}
+	return &attestation.Verifier{Clock: v.o.Clock, MaxAge: v.o.MaxAge, Skew: v.o.Skew, Table: v.o.Table, AcceptUnattested: v.o.AcceptUnattested}
 }
 
 // appraisal is one request on its way to a verdict.
