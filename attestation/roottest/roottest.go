@@ -154,7 +154,7 @@ func (s *suite) request(t *testing.T) *negotiation.EvidenceRequest {
 	for _, n := range []int{32, 48, 64} {
 		if _, err := s.f.Challenge.Place(challenge(n), profile.FitPadRight); err == nil {
 			return &negotiation.EvidenceRequest{Scheme: s.scheme(), Challenge: challenge(n), Fit: profile.FitPadRight,
-				SPKI: s.tik(t), KeyBound: true}
+				SPKI: tik(t, s.e.Attester), KeyBound: true}
 		}
 	}
 	t.Fatalf("%s takes no challenge of 32, 48 or 64 octets", s.f.Name)
@@ -167,10 +167,10 @@ func (s *suite) scheme() negotiation.Scheme {
 	return scheme
 }
 
-// tik is the key to attest: one of the emulator's where it holds keys itself.
-func (s *suite) tik(t *testing.T) []byte {
+// tik is the key to attest: one of the Attester's where it holds keys itself.
+func tik(t *testing.T, a negotiation.Attester) []byte {
 	t.Helper()
-	if r, ok := s.e.Attester.(*attestation.Root); ok {
+	if r, ok := a.(*attestation.Root); ok {
 		if m, ok := r.Maker.(attestation.KeyMaker); ok {
 			k, err := m.NewKey(t.Context(), attls.RoleServer)
 			if err != nil {
@@ -427,12 +427,7 @@ func (s *suite) files(t *testing.T) {
 			Section: s.section(t, s.e.Device), Clock: s.Clock}); err != nil {
 			t.Fatal(err)
 		}
-		r.SPKI = key(t, "tik")
-		if m, ok := attester.(*attestation.Root); ok {
-			if _, ok := m.Maker.(attestation.KeyMaker); ok {
-				r.SPKI = s.tik(t)
-			}
-		}
+		r.SPKI = tik(t, attester)
 	}
 	ev, err := attester.Attest(t.Context(), r)
 	if err != nil {

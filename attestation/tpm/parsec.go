@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
+	"strings"
 
 	"attls"
 	"attls/attestation"
@@ -17,17 +19,26 @@ import (
 // MediaType is that of Evidence as Parsec makes it with a TPM 2.0.
 const MediaType = "application/vnd.parallaxsecond.key-attestation.tpm"
 
+// CertifyMediaType is that of the same without a quote. Its own type keeps apart what
+// says something of the platform and what does not; no registry and no text has one.
+const CertifyMediaType = "application/vnd.attls.tpm-key-attestation+cbor"
+
 const (
 	ruleParsec = "Parsec key attestation with a TPM"
 	labelKAT   = "kat"
 	labelPAT   = "pat"
-	minHash    = 32 // octets of the shortest hash that is accepted
+
+	memberCertify = "certInfo"
+	memberQuote   = "attestInfo"
+
+	minHash = 32 // octets of the shortest hash that is accepted
 )
 
 // bundle is the value of such a CMW: what a TPM certifies about a key, and what
 // it quotes about the platform, both signed by its attestation key.
 type bundle struct {
 	kat, pat statement
+	quoted   bool // there is a pat
 	public   *tpm2.TPMTPublic
 	key      crypto.PublicKey // that of public
 }
@@ -44,19 +55,29 @@ type statement struct {
 //	{ "kat" => { tpmVer, kid, sig, certInfo, pubArea }, "pat" => { tpmVer, kid, sig, attestInfo } }
 //
 // where sig is a TPMT_SIGNATURE, certInfo and attestInfo are TPMS_ATTEST and
-// pubArea is the TPMT_PUBLIC of the attested key. kid is a hint, and is ignored.
-func parseParsec(b []byte) (*bundle, *attls.Error) {
+// pubArea is the TPMT_PUBLIC of the attested key. kid is a hint, and is ignored. There
+// are no other members; there is no pat where nothing is quoted.
+func parseParsec(b []byte, quoted bool) (*bundle, *attls.Error) {
 	all, err := attestation.ParseClaims(b)
 	if err != nil {
 		return nil, err
 	}
-	p := &bundle{}
-	kat, err := p.kat.read(all, labelKAT, "certInfo", tpm2.TPMSTAttestCertify)
+	p := &bundle{quoted: quoted}
+	members := []string{labelKAT}
+	if quoted {
+		members = append(members, labelPAT)
+	}
+	if err := exactly(all, members...); err != nil {
+		return nil, err
+	}
+	kat, err := p.kat.read(all, labelKAT, memberCertify, tpm2.TPMSTAttestCertify, "pubArea")
 	if err != nil {
 		return nil, under(err, labelKAT)
 	}
-	if _, err := p.pat.read(all, labelPAT, "attestInfo", tpm2.TPMSTAttestQuote); err != nil {
-		return nil, under(err, labelPAT)
+	if quoted {
+		if _, err := p.pat.read(all, labelPAT, memberQuote, tpm2.TPMSTAttestQuote); err != nil {
+			return nil, under(err, labelPAT)
+		}
 	}
 	area, err := kat.Octets("pubArea")
 	if err != nil {
@@ -69,6 +90,21 @@ func parseParsec(b []byte) (*bundle, *attls.Error) {
 	return p, under(under(err, "pubArea"), labelKAT)
 }
 
+// exactly wants these members and no others.
+func exactly(c attestation.Claims, members ...string) *attls.Error {
+	for _, name := range members {
+		if len(c[name]) == 0 {
+			return attestation.Malformed(-1, ruleParsec, "the member is missing").Under(name)
+		}
+	}
+	for key := range c {
+		if name, ok := key.(string); !ok || !slices.Contains(members, name) {
+			return attestation.Malformed(-1, ruleParsec, "a member %v; there are %s", key, strings.Join(members, ", "))
+		}
+	}
+	return nil
+}
+
 // under adds a field to the path of an error that may be nil.
 func under(err *attls.Error, field string) *attls.Error {
 	if err == nil {
@@ -79,12 +115,12 @@ func under(err *attls.Error, field string) *attls.Error {
 
 // read reads the map of one statement and returns it.
 func (s *statement) read(all attestation.Claims, label, member string,
-	want tpm2.TPMST) (attestation.Claims, *attls.Error) {
+	want tpm2.TPMST, further ...string) (attestation.Claims, *attls.Error) {
 	c, err := attestation.ParseClaims(all[label])
-	if len(all[label]) == 0 {
-		err = attestation.Malformed(-1, ruleParsec, "the statement is missing")
-	}
 	if err != nil {
+		return nil, err
+	}
+	if err := exactly(c, append(further, "tpmVer", "kid", "sig", member)...); err != nil {
 		return nil, err
 	}
 	var version string
@@ -148,13 +184,17 @@ func keyOf(public *tpm2.TPMTPublic) (crypto.PublicKey, *attls.Error) {
 	return key, nil
 }
 
-// verify checks both signatures under an attestation key, which must be ECDSA.
+// verify checks all signatures under one attestation key, which must be ECDSA.
 func (p *bundle) verify(key crypto.PublicKey) error {
 	ak, ok := key.(*ecdsa.PublicKey)
 	if !ok {
 		return fmt.Errorf("statements of a TPM under a key of type %T are not supported", key)
 	}
-	for _, s := range []*statement{&p.kat, &p.pat} {
+	statements := []*statement{&p.kat}
+	if p.quoted {
+		statements = append(statements, &p.pat)
+	}
+	for _, s := range statements {
 		if err := s.verify(ak); err != nil {
 			return err
 		}

@@ -112,7 +112,7 @@ func TestParsecCapture(t *testing.T) {
 func TestParsecKey(t *testing.T) {
 	evidence, _, _ := parsecCapture(t)
 	c := must2(attestation.ParseCMW(evidence, attestation.Limits{}))
-	p, err := parseParsec(c.Value)
+	p, err := parseParsec(c.Value, true)
 	if err != nil {
 		t.Fatal(err)
 	}
