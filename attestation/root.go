@@ -326,9 +326,16 @@ func (e *Emulation) Demonstration(t Formats, name string, seed []byte, clock fun
 // as a TPM does: a certificate must then be about such a key. Nil: keys in memory will
 // do.
 func KeysOf(a negotiation.Attester) KeyMaker {
-	if r, ok := a.(*Root); ok {
-		if m, ok := r.Maker.(KeyMaker); ok {
+	switch a := a.(type) {
+	case *Root:
+		if m, ok := a.Maker.(KeyMaker); ok {
 			return m
+		}
+	case *CompositeAttester:
+		for _, p := range a.Parts {
+			if m := KeysOf(p.Attester); m != nil {
+				return m
+			}
 		}
 	}
 	return nil

@@ -22,6 +22,7 @@ func All() attestation.Formats {
 		psa.Format(),
 		snp.Format(),
 		tpm.Format(),
+		tpm.CertifyFormat(),
 	)...)
 	if err == nil {
 		table, err = table.WithComposite()

@@ -170,20 +170,19 @@ func (s *suite) scheme() negotiation.Scheme {
 // tik is the key to attest: one of the Attester's where it holds keys itself.
 func tik(t *testing.T, a negotiation.Attester) []byte {
 	t.Helper()
-	if r, ok := a.(*attestation.Root); ok {
-		if m, ok := r.Maker.(attestation.KeyMaker); ok {
-			k, err := m.NewKey(t.Context(), attls.RoleServer)
-			if err != nil {
-				t.Fatal(err)
-			}
-			spki, err := x509.MarshalPKIXPublicKey(k.Public())
-			if err != nil {
-				t.Fatal(err)
-			}
-			return spki
-		}
+	m := attestation.KeysOf(a)
+	if m == nil {
+		return key(t, "tik")
 	}
-	return key(t, "tik")
+	k, err := m.NewKey(t.Context(), attls.RoleServer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spki, err := x509.MarshalPKIXPublicKey(k.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return spki
 }
 
 func (s *suite) make(t *testing.T, r *negotiation.EvidenceRequest) *negotiation.Evidence {

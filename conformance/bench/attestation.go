@@ -187,8 +187,14 @@ func (c AttestationCase) emulate(ends configs, id *identity) error {
 	if err != nil {
 		return err
 	}
-	if attestation.KeysOf(attester) != nil && c.Credential == profile.KindX509 {
-		return fmt.Errorf("bench: %s holds the keys of certificates itself, and the certificate here is of a key in memory", f.Name)
+	if keys := attestation.KeysOf(attester); keys != nil && c.Credential == profile.KindX509 {
+		key, err := keys.NewKey(context.Background(), c.Attester)
+		if err != nil {
+			return err
+		}
+		if err := id.certify(key); err != nil {
+			return err
+		}
 	}
 	if c.Credential == profile.KindAlone {
 		id.answerer.Trust.InsecureSkipVerify = true

@@ -31,6 +31,9 @@ type identity struct {
 	roots  *x509.CertPool
 	// answerer shows this identity and trusts its root.
 	answerer handshake.Answerer
+
+	root    *x509.Certificate
+	rootKey crypto.Signer
 }
 
 func newKey(s attls.SignatureScheme) (crypto.Signer, error) {
@@ -66,24 +69,31 @@ func newIdentity(s attls.SignatureScheme) (*identity, error) {
 	if root, err = x509.ParseCertificate(der); err != nil {
 		return nil, err
 	}
+	roots := x509.NewCertPool()
+	roots.AddCert(root)
+	id := &identity{scheme: s, roots: roots, root: root, rootKey: rootKey}
+	id.answerer.Trust = handshake.Trust{Roots: roots, Time: func() time.Time { return moment }}
+	return id, id.certify(key)
+}
+
+// certify makes the end-entity certificate that is shown one of this key.
+func (id *identity) certify(key crypto.Signer) error {
 	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: serverName},
 		DNSNames: []string{serverName},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{
 			x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		NotBefore: root.NotBefore, NotAfter: root.NotAfter}
-	if der, err = x509.CreateCertificate(rand.Reader, leaf, root, key.Public(), rootKey); err != nil {
-		return nil, err
+		NotBefore: id.root.NotBefore, NotAfter: id.root.NotAfter}
+	der, err := x509.CreateCertificate(rand.Reader, leaf, id.root, key.Public(), id.rootKey)
+	if err != nil {
+		return err
 	}
-	roots := x509.NewCertPool()
-	roots.AddCert(root)
-	id := &identity{scheme: s, signer: key, chain: [][]byte{der}, roots: roots}
+	id.signer, id.chain = key, [][]byte{der}
 	credential, err := handshake.NewCredential(id.chain, key)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	id.answerer = handshake.Answerer{Credentials: []*handshake.Credential{credential},
-		Trust: handshake.Trust{Roots: roots, Time: func() time.Time { return moment }}}
-	return id, nil
+	id.answerer.Credentials = []*handshake.Credential{credential}
+	return nil
 }
 
 // usage is what a peer's certificate must be good for.
