@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -936,7 +937,8 @@ func TestFields(t *testing.T) {
 			for _, x := range r.Fields() {
 				at[x.Name] = x
 			}
-			for _, name := range append(test.want, "cca-platform-challenge", "cca-platform-lifecycle", "cca-platform-signature", "cca-realm-challenge", "cca-realm-initial-measurement", "cca-realm-signature") {
+			for _, name := range append(test.want, "cca-platform-challenge", "cca-platform-lifecycle", "cca-platform-signature", "cca-realm-challenge", "cca-realm-initial-measurement", "cca-realm-signature",
+				"cca-platform-sw-components", "cca-realm-extensible-measurements") {
 				if x, ok := at[name]; !ok || x.End <= x.Start {
 					t.Errorf("%s: %+v", name, x)
 				}
@@ -946,6 +948,11 @@ func TestFields(t *testing.T) {
 			}
 			if x := at["kat.eat_nonce"]; test.name == Parsec && !bytes.HasSuffix(value[x.Start:x.End], challenge) {
 				t.Errorf("the nonce is not at octets %d to %d", x.Start, x.End)
+			}
+			for name, want := range map[string][]byte{"cca-platform-sw-components.3": b.device.Components[2].Value, "cca-realm-extensible-measurements.rem3": b.device.Realm.Extensible[3]} {
+				if x := at[name]; !strings.HasSuffix(x.Text, fmt.Sprintf("%x", want)) {
+					t.Errorf("%s is %q", name, x.Text)
+				}
 			}
 			if x := at["cca-platform-lifecycle"]; x.Text != "secured (0x3000)" {
 				t.Errorf("the lifecycle is %q", x.Text)

@@ -163,12 +163,14 @@ func (p *Policy) judge(a *attestation.Appraisal, t *token) {
 	if platform {
 		a.Vector.Hardware = ear.GenuineHardwareClaim
 	}
-	lifecycle := check(a, checkLifecycle, lifecycles.Accepted(rule, p.Lifecycle, t.lifecycle),
+	configuration := check(a, checkLifecycle, lifecycles.Accepted(rule, p.Lifecycle, t.lifecycle),
 		"the security lifecycle of the platform is "+lifecycles.Name(t.lifecycle))
-	a.Vector.Configuration = map[outcome]ear.TrustClaim{good: ear.ApprovedConfigClaim, unchecked: ear.UnsafeConfigClaim,
-		bad: ear.UnsupportableConfigClaim}[max(lifecycle, p.config(a, t))]
+	configuration = max(configuration, p.config(a, t))
+	a.Vector.Configuration = map[outcome]ear.TrustClaim{good: ear.ApprovedConfigClaim,
+		unchecked: ear.UnsafeConfigClaim, bad: ear.UnsupportableConfigClaim}[configuration]
+	executables := max(p.firmware(a, t), p.realm(a, t), p.personalization(a, t))
 	a.Vector.Executables = map[outcome]ear.TrustClaim{good: ear.ApprovedRuntimeClaim,
-		unchecked: ear.UnrecognizedRuntimeClaim, bad: ear.ContraindicatedRuntimeClaim}[max(p.firmware(a, t), p.realm(a, t), p.personalization(a, t))]
+		unchecked: ear.UnrecognizedRuntimeClaim, bad: ear.ContraindicatedRuntimeClaim}[executables]
 }
 
 // outcome is that of a step; the greatest of several steps is that of all.

@@ -269,15 +269,29 @@ func (t *token) fields() []attestation.Field {
 			list[i].Start, list[i].End = 0, 0
 		}
 	}
-	for i := range list {
-		if list[i].End > 0 {
-			list[i].Start, list[i].End = list[i].Start+t.start, list[i].End+t.start
+	var out []attestation.Field
+	for _, f := range list {
+		if f.End > 0 {
+			f.Start, f.End = f.Start+t.start, f.End+t.start
 		}
-		if list[i].Name == "cca-platform-lifecycle" {
-			list[i].Text = fmt.Sprintf("%s (0x%04x)", lifecycles.Name(t.lifecycle), t.lifecycle)
+		switch f.Name {
+		case "cca-platform-lifecycle":
+			f.Text = fmt.Sprintf("%s (0x%04x)", lifecycles.Name(t.lifecycle), t.lifecycle)
+		case "cca-platform-sw-components":
+			f.Text = fmt.Sprintf("%d components", len(t.components))
+			out = append(append(out, f), psa.ComponentFields(f.Name, t.components)...)
+			continue
+		case "cca-realm-extensible-measurements":
+			f.Text = fmt.Sprintf("%d measurements", len(t.extensible))
+			out = append(out, f)
+			for i, v := range t.extensible {
+				out = append(out, attestation.Field{Name: fmt.Sprintf("%s.rem%d", f.Name, i), Text: fmt.Sprintf("%x", v)})
+			}
+			continue
 		}
+		out = append(out, f)
 	}
-	return list
+	return out
 }
 
 // lifecycles are the names of the states of a CCA platform.

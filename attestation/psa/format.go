@@ -234,7 +234,17 @@ var names = map[any]string{
 
 // fields names the parts of the token.
 func (t *token) fields(value []byte) []attestation.Field {
-	list := append(attestation.TokenFields(t.message, value, 0, "", names),
-		attestation.Field{Name: "lifecycle", Text: fmt.Sprintf("%s (0x%04x)", lifecycles.Name(t.lifecycle), t.lifecycle)})
+	var list []attestation.Field
+	for _, f := range attestation.TokenFields(t.message, value, 0, "", names) {
+		switch f.Name {
+		case "psa-security-lifecycle":
+			f.Text = fmt.Sprintf("%s (0x%04x)", lifecycles.Name(t.lifecycle), t.lifecycle)
+		case "psa-software-components":
+			f.Text = fmt.Sprintf("%d components", len(t.components))
+			list = append(append(list, f), ComponentFields(f.Name, t.components)...)
+			continue
+		}
+		list = append(list, f)
+	}
 	return list
 }

@@ -144,6 +144,20 @@ func componentName(c psatoken.ISwComponent) string {
 	return unnamed
 }
 
+// ComponentFields lists software components as fields: the number, the name and the
+// measurement of each.
+func ComponentFields(prefix string, components []psatoken.ISwComponent) (list []attestation.Field) {
+	for i, c := range components {
+		value, err := c.GetMeasurementValue()
+		if err != nil {
+			continue // Measured says so
+		}
+		text := fmt.Sprintf("%s: %x", componentName(c), value)
+		list = append(list, attestation.Field{Name: fmt.Sprintf("%s.%d", prefix, i+1), Text: text})
+	}
+	return list
+}
+
 // States are the names of the states of a security lifecycle, by their first value
 // divided by 0x1000 (RFC 9783 section 4.3.1). A policy accepts the state "secured"
 // where it lists none.
