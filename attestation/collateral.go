@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"attls"
 
@@ -63,6 +64,31 @@ func ParseCRLs(b []byte) (CRLs, error) {
 }
 
 var errCRLs = errors.New("CRLs are one in DER, or blocks of PEM of the type " + pemCRL + ", and nothing else")
+
+// Check looks for a certificate in the newest of the CRLs of its issuer. It returns the
+// moment from which that CRL does not hold any more. There must be such a CRL
+// (RFC 5280 section 6.3).
+func (c CRLs) Check(x, issuer *x509.Certificate, at time.Time, skew time.Duration) (time.Time, *attls.Error) {
+	const rule = "RFC 5280 6.3"
+	var newest *x509.RevocationList
+	for _, crl := range c {
+		if crl.CheckSignatureFrom(issuer) == nil && (newest == nil || crl.ThisUpdate.After(newest.ThisUpdate)) {
+			newest = crl
+		}
+	}
+	switch {
+	case newest == nil:
+		return time.Time{}, Refuse(rule, "no CRL is signed by %q, the issuer of %q", issuer.Subject, x.Subject)
+	case newest.ThisUpdate.After(at.Add(skew)) || newest.NextUpdate.IsZero() || !at.Before(newest.NextUpdate):
+		return time.Time{}, Refuse(rule, "the CRL of %q holds from %v to %v", newest.Issuer, newest.ThisUpdate, newest.NextUpdate)
+	}
+	for _, e := range newest.RevokedCertificateEntries {
+		if e.SerialNumber.Cmp(x.SerialNumber) == 0 {
+			return time.Time{}, Refuse(rule, "%q was revoked at %v", x.Subject, e.RevocationTime)
+		}
+	}
+	return newest.NextUpdate, nil
+}
 
 // CompareMeasurements compares what Evidence measures with the reference values of a
 // policy. Names without a reference value are not compared; a name with one must be

@@ -10,6 +10,7 @@ import (
 	"attls/attestation/nitro"
 	"attls/attestation/psa"
 	"attls/attestation/snp"
+	"attls/attestation/tdx"
 	"attls/attestation/tpm"
 )
 
@@ -21,6 +22,7 @@ func All() attestation.Formats {
 		nitro.Format(),
 		psa.Format(),
 		snp.Format(),
+		tdx.Format(),
 		tpm.Format(),
 		tpm.CertifyFormat(),
 	)...)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"attls"
 	"attls/attestation"
@@ -373,34 +372,12 @@ func (p *Policy) revocation(a *attestation.Appraisal, roots []*trust.ProductCert
 		if x == nil {
 			x = root.Asvk
 		}
-		var crl *x509.RevocationList
-		for _, c := range p.CRLs {
-			if c.CheckSignatureFrom(root.Ark) == nil && (crl == nil || c.ThisUpdate.After(crl.ThisUpdate)) {
-				crl = c
-			}
-		}
-		if err := notRevoked(crl, x, a.At, a.Skew); err != nil {
+		until, err := p.CRLs.Check(x, root.Ark, a.At, a.Skew)
+		if err != nil {
 			return err
 		}
-		a.Ends(crl.NextUpdate)
+		a.Ends(until)
 		a.Ends(x.NotAfter)
-	}
-	return nil
-}
-
-// notRevoked looks for a certificate in a CRL that holds.
-func notRevoked(crl *x509.RevocationList, x *x509.Certificate, at time.Time, skew time.Duration) *attls.Error {
-	const rule = "RFC 5280 6.3"
-	switch {
-	case crl == nil:
-		return attestation.Refuse(rule, "no CRL is signed by the issuer of %q", x.Subject)
-	case crl.ThisUpdate.After(at.Add(skew)) || crl.NextUpdate.IsZero() || !at.Before(crl.NextUpdate):
-		return attestation.Refuse(rule, "the CRL of %q holds from %v to %v", crl.Issuer, crl.ThisUpdate, crl.NextUpdate)
-	}
-	for _, e := range crl.RevokedCertificateEntries {
-		if e.SerialNumber.Cmp(x.SerialNumber) == 0 {
-			return attestation.Refuse(rule, "%q was revoked at %v", x.Subject, e.RevocationTime)
-		}
 	}
 	return nil
 }
