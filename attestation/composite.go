@@ -80,10 +80,13 @@ func (t Formats) readComposite(c *CMW) (*Reading, *attls.Error) {
 	if !inner.IsCollection() || len(inner.Members) < 2 {
 		return nil, malformed(-1, ruleComposite, "composite Evidence is a collection of two records or more")
 	}
+	if err := inner.checkIndicators(profile.ModelEvidence); err != nil {
+		return nil, err
+	}
 	out := &Reading{}
 	for _, m := range inner.Members {
 		label := fmt.Sprint(m.Label)
-		f, err := t.find(m.CMW, m.CMW.Format)
+		f, err := t.part(m.CMW)
 		if err != nil {
 			return nil, under(err, label)
 		}
@@ -115,6 +118,20 @@ func (t Formats) readComposite(c *CMW) (*Reading, *attls.Error) {
 		return list
 	}
 	return out, nil
+}
+
+// part is the row that reads a part. Its type must be that of a row.
+func (t Formats) part(c *CMW) (*Format, *attls.Error) {
+	known := slices.ContainsFunc(t.rows, func(f *Format) bool { return slices.Contains(f.Collections, c.CollectionType) })
+	if c.IsCollection() && known || !c.IsCollection() && t.Of(c.Format) != nil {
+		return t.find(c, c.Format)
+	}
+	what := FormatString(c.Format)
+	if c.IsCollection() {
+		what = fmt.Sprintf("a collection of the type %q", c.CollectionType)
+	}
+	return nil, attls.Errorf(attls.Violation, attls.FailFormatMismatch, "a part of no known format: %s", what).
+		Under("type").By(ruleComposite)
 }
 
 // compositePolicy has the policy of each part's format judge it.
@@ -241,6 +258,8 @@ func linked(x, y *Appraisal) bool {
 // credential that is the attestation alone.
 type CompositeAttester struct {
 	Parts []AttesterPart // two or more
+	// Relays lists the Verifiers whose results can be relayed.
+	Relays []Relay
 }
 
 // AttesterPart is the Attester of one format, and its label in the collection.
@@ -252,8 +271,12 @@ type AttesterPart struct {
 
 var _ negotiation.Attester = (*CompositeAttester)(nil)
 
-// Schemes implements negotiation.Attester.
-func (*CompositeAttester) Schemes() []negotiation.Scheme {
+// Schemes lists the type of a CMW, then results by Relays.
+func (c *CompositeAttester) Schemes() []negotiation.Scheme {
+	return append(compositeSchemes(), relayed(c.Relays)...)
+}
+
+func compositeSchemes() []negotiation.Scheme {
 	return []negotiation.Scheme{{Model: profile.ModelEvidence, Format: profile.Format{MediaType: MediaTypeCMW}}}
 }
 
@@ -265,10 +288,10 @@ func (c *CompositeAttester) ChallengeSize() (n int) {
 	return n
 }
 
-// Attest implements negotiation.Attester.
+// Attest makes Evidence of all parts, or has a Verifier make the result to relay.
 func (c *CompositeAttester) Attest(ctx context.Context, r *negotiation.EvidenceRequest) (*negotiation.Evidence, error) {
-	if r.Scheme.Model != profile.ModelEvidence {
-		return nil, unavailable(fmt.Errorf("composite Evidence is not relayed as results"))
+	if r.Scheme.Model == profile.ModelResults {
+		return c.relay(ctx, r)
 	}
 	out := &negotiation.Evidence{}
 	q := *r
@@ -292,6 +315,38 @@ func (c *CompositeAttester) Attest(ctx context.Context, r *negotiation.EvidenceR
 	}
 	var err error
 	if out.CMW, err = collection.Encode(); err != nil {
+		return nil, unavailable(err)
+	}
+	return out, nil
+}
+
+// relay has a Verifier judge Evidence of ours. The key of a credential that is the
+// attestation alone comes with that Evidence.
+func (c *CompositeAttester) relay(ctx context.Context, r *negotiation.EvidenceRequest) (*negotiation.Evidence, error) {
+	out, spki := &negotiation.Evidence{}, r.SPKI
+	if spki == nil {
+		i := c.order()[0]
+		q := *r
+		q.Scheme = c.Parts[i].Format.Schemes()[0]
+		ev, err := c.Parts[i].Attester.Attest(ctx, &q)
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		out.Signer, out.SPKI, spki = ev.Signer, ev.SPKI, ev.SPKI
+	}
+	keyless := !slices.ContainsFunc(c.Parts, func(p AttesterPart) bool { return p.Format.Key.Named })
+	var err error
+	out.CMW, err = relay(ctx, c.Relays, compositeSchemes(), keyless, r, spki,
+		func(ctx context.Context, q *negotiation.EvidenceRequest, spki []byte) ([]byte, error) {
+			with := *q
+			with.SPKI = spki
+			ev, err := c.Attest(ctx, &with)
+			if err != nil {
+				return nil, err
+			}
+			return ev.CMW, nil
+		})
+	if err != nil {
 		return nil, unavailable(err)
 	}
 	return out, nil

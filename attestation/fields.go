@@ -5,8 +5,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-
-	"github.com/fxamacker/cbor/v2"
 )
 
 // Fields lists what the Evidence says, by name; nil for results and where its format
@@ -71,20 +69,13 @@ func sortedLabels(c claims) (keys []any) {
 // locate is a field with an item of CBOR, or other octets, at the place where they are
 // in the value.
 func locate(value []byte, name string, item []byte) Field {
-	f := Field{Name: name, Text: Diagnostic(item)}
+	text := fmt.Sprintf("%x", item)
+	if wellFormed(item) == nil {
+		text = diagnose(item)
+	}
+	f := Field{Name: name, Text: text}
 	if at := bytes.Index(value, item); at >= 0 && len(item) > 2 && bytes.Count(value, item) == 1 {
 		f.Start, f.End = at, at+len(item)
 	}
 	return f
-}
-
-// Diagnostic writes an item of CBOR in diagnostic notation (RFC 8949 section 8), and
-// other octets in hexadecimal.
-func Diagnostic(item []byte) string {
-	if wellFormed(item) == nil {
-		if text, err := cbor.Diagnose(item); err == nil {
-			return text
-		}
-	}
-	return fmt.Sprintf("%x", item)
 }

@@ -204,28 +204,28 @@ func relay(ctx context.Context, relays []Relay, own []negotiation.Scheme, keyles
 // whose the Evidence is.
 func resultOf(ctx context.Context, v negotiation.Appraiser, own []negotiation.Scheme, keyless bool, q *negotiation.EvidenceRequest, spki []byte,
 	make func(context.Context, *negotiation.EvidenceRequest, []byte) ([]byte, error)) ([]byte, error) {
-	challenge := q.Challenge
+	challenge, fit := q.Challenge, q.Fit
 	if challenge == nil {
 		nonce, err := v.Nonce(ctx, digestSize)
 		if err != nil {
 			return nil, err
 		}
 		if challenge = nonce; challenge == nil && keyless {
-			challenge = keyChallenge(spki)
+			challenge, fit = keyChallenge(spki), profile.FitPadRight // which is ours to say: no profile knows of it
 		}
 	}
 	for _, scheme := range v.Schemes() {
 		if scheme.Model != profile.ModelEvidence || !serves(own, scheme.Format) {
 			continue
 		}
-		evidence, err := make(ctx, &negotiation.EvidenceRequest{Scheme: scheme, Challenge: challenge, Fit: q.Fit,
+		evidence, err := make(ctx, &negotiation.EvidenceRequest{Scheme: scheme, Challenge: challenge, Fit: fit,
 			Claims: q.Claims, Attester: q.Attester}, spki)
 		if err != nil {
 			return nil, err
 		}
 		verdict, err := v.Appraise(ctx, &negotiation.AppraisalRequest{
 			Profile: q.Profile, Attester: q.Attester, Scheme: scheme,
-			CMW: evidence, Challenge: challenge, Fit: q.Fit, Claims: q.Claims, SPKI: spki, KeyBound: q.KeyBound &&
+			CMW: evidence, Challenge: challenge, Fit: fit, Claims: q.Claims, SPKI: spki, KeyBound: q.KeyBound &&
 				q.Challenge != nil})
 		if err != nil {
 			return nil, err

@@ -83,6 +83,10 @@ func withRelays(a negotiation.Attester, relays []Relay) (negotiation.Attester, b
 		with := *a
 		with.Relays = relays
 		return &with, true
+	case *CompositeAttester:
+		with := *a
+		with.Relays = relays
+		return &with, true
 	}
 	return a, false
 }

@@ -30,6 +30,8 @@ type Spoilage struct {
 	// FailureAlone, where set, is the Failure of a credential that is the
 	// attestation alone: there the relying party has no other key to compare.
 	FailureAlone attls.Failure
+	// General is whether Evidence of any root of trust can be bad in this way, by SpoilAny.
+	General bool
 	// Needs says what a profile must have for the spoilage to show; empty: nothing.
 	Needs string
 
@@ -45,9 +47,9 @@ var (
 
 // Spoilages lists every kind that Spoil knows.
 var Spoilages = []Spoilage{
-	{Kind: "binder", Text: "the nonce is another than the challenge", Failure: attls.FailBinderMismatch,
+	{Kind: "binder", Text: "the nonce is another than the challenge", Failure: attls.FailBinderMismatch, General: true,
 		Models: bothModels, Needs: "a challenge", request: spoilChallenge},
-	{Kind: "key", Text: "another key is attested than the one in use", Failure: attls.FailTIKMismatch,
+	{Kind: "key", Text: "another key is attested than the one in use", Failure: attls.FailTIKMismatch, General: true,
 		FailureAlone: attls.FailSignature, Models: bothModels, request: spoilKey},
 	{Kind: "claim", Text: "a further claim has another value", Failure: attls.FailTIKMismatch, Models: evidenceOnly,
 		Needs: "claims besides the challenge", request: spoilClaims},
@@ -75,17 +77,17 @@ var Spoilages = []Spoilage{
 		payload: spoilResultKey},
 	{Kind: "verifier", Text: "another verifier issued the result", Failure: attls.FailVerifierMismatch,
 		Models: resultsOnly, payload: spoilIssuer},
-	{Kind: "format", Text: "the CMW holds another type than was negotiated", Failure: attls.FailFormatMismatch,
+	{Kind: "format", Text: "the CMW holds another type than was negotiated", Failure: attls.FailFormatMismatch, General: true,
 		Models: bothModels, Needs: "that the types are compared", payload: spoilFormat},
-	{Kind: "indicator", Text: "ind says that the CMW holds the other model", Failure: attls.FailFormatMismatch,
+	{Kind: "indicator", Text: "ind says that the CMW holds the other model", Failure: attls.FailFormatMismatch, General: true,
 		Models: bothModels, payload: spoilIndicator},
-	{Kind: "truncated", Text: "the last octet is missing", Failure: attls.FailMalformedCMW, Models: bothModels,
+	{Kind: "truncated", Text: "the last octet is missing", Failure: attls.FailMalformedCMW, General: true, Models: bothModels,
 		payload: spoilEnd},
-	{Kind: "trailing", Text: "an octet follows the CMW", Failure: attls.FailMalformedCMW, Models: bothModels,
+	{Kind: "trailing", Text: "an octet follows the CMW", Failure: attls.FailMalformedCMW, General: true, Models: bothModels,
 		payload: spoilTrailing},
-	{Kind: "unclosed", Text: "an indefinite length is never closed", Failure: attls.FailMalformedCMW, Models: bothModels,
+	{Kind: "unclosed", Text: "an indefinite length is never closed", Failure: attls.FailMalformedCMW, General: true, Models: bothModels,
 		payload: spoilHead},
-	{Kind: "huge", Text: "the payload is one octet longer than a Verifier takes", Failure: attls.FailMalformedCMW,
+	{Kind: "huge", Text: "the payload is one octet longer than a Verifier takes", Failure: attls.FailMalformedCMW, General: true,
 		Models: bothModels, payload: spoilSize},
 	{Kind: "empty", Text: "there is no payload; an engine refuses to send it", Failure: attls.FailMalformedCMW,
 		Models: bothModels, payload: spoilAll},
@@ -100,6 +102,47 @@ func Spoil(kind string, s *Software) (negotiation.Attester, error) {
 		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "there is no bad Evidence of kind %q", kind)
 	}
 	return &spoiler{s, &Spoilages[i]}, nil
+}
+
+// SpoilAny makes an Attester of any root of trust whose Evidence, or the results that it
+// relays, are bad in one of the general ways. What it cannot be made to do, such as to
+// attest a key that Evidence of the format does not name, is an error.
+func SpoilAny(kind string, f *Format, a negotiation.Attester) (negotiation.Attester, error) {
+	i := slices.IndexFunc(Spoilages, func(x Spoilage) bool { return x.Kind == kind && x.General })
+	if i < 0 {
+		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "there is no bad Evidence of kind %q for any root of trust", kind)
+	}
+	if kind == "key" && (!f.Key.Named || KeysOf(a) != nil) {
+		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "%s cannot be made to attest another key than that of the handshake", f.Name)
+	}
+	return &generalSpoiler{a, &Spoilages[i]}, nil
+}
+
+// generalSpoiler makes bad Evidence of any root of trust.
+type generalSpoiler struct {
+	negotiation.Attester
+	how *Spoilage
+}
+
+// Attest implements negotiation.Attester.
+func (s *generalSpoiler) Attest(ctx context.Context, r *negotiation.EvidenceRequest) (*negotiation.Evidence, error) {
+	bad, request := &spoilt{model: r.Scheme.Model, verifier: r.Scheme.Verifier}, *r
+	if s.how.request != nil {
+		if r.SPKI == nil && s.how.Kind == "key" {
+			return nil, unavailable(fmt.Errorf("the key of a credential that is the attestation alone is not swapped"))
+		}
+		if err := s.how.request(bad, &request); err != nil {
+			return nil, unavailable(err)
+		}
+	}
+	ev, err := s.Attester.Attest(ctx, &request)
+	if err != nil || s.how.payload == nil {
+		return ev, err
+	}
+	if ev.CMW, err = s.how.payload(bad, ev.CMW); err != nil {
+		return nil, unavailable(fmt.Errorf("bad Evidence of kind %q: %w", s.how.Kind, err))
+	}
+	return ev, nil
 }
 
 type spoiler struct {

@@ -352,6 +352,32 @@ func (t Formats) Named(name string) (*Format, error) {
 	return nil, fmt.Errorf("no root of trust is called %q; there are %s", name, strings.Join(t.Names(), ", "))
 }
 
+// Combined is the row of several formats with plus signs between their names:
+// composite Evidence of them, or the one row that the name is of.
+func (t Formats) Combined(names string) (*Format, error) {
+	parts := strings.Split(names, "+")
+	if len(parts) == 1 {
+		return t.Named(names)
+	}
+	row, err := t.Named(Composite)
+	if err != nil {
+		return nil, err
+	}
+	f := *row
+	f.Key = KeyNaming{How: "no part of " + names + " names one"}
+	for _, name := range parts {
+		part, err := t.Named(name)
+		if err != nil {
+			return nil, err
+		}
+		if part.Key.Named {
+			f.Key = row.Key
+		}
+		f.Challenge.Wants = max(f.Challenge.Wants, part.Challenge.Wants)
+	}
+	return &f, nil
+}
+
 // Of lists the rows that have a type. There may be several; Format.Mine tells them
 // apart.
 func (t Formats) Of(typ profile.Format) (list []*Format) {

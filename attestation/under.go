@@ -37,7 +37,11 @@ func (f *Format) Under(p *profile.Profile, attester attls.Role, m profile.Model,
 		if !f.Key.Named && !bound && p.Binder.Challenge[m][k] != "" {
 			return nil, fmt.Errorf("in %s the challenge of results is not computed over the key, and %s Evidence names none: a Verifier cannot say whose the Result is", p.ID, f.Name)
 		}
-		out.Scheme = negotiation.Scheme{Model: m, Credential: k, Format: f.Schemes()[0].Format}
+		scheme, err := f.resultsUnder(p, attester, k)
+		if err != nil {
+			return nil, err
+		}
+		out.Scheme = scheme
 	} else {
 		scheme, err := f.schemeUnder(p, attester, k)
 		if err != nil {
@@ -63,6 +67,23 @@ func (f *Format) Under(p *profile.Profile, attester attls.Role, m profile.Model,
 		}
 	}
 	return out, nil
+}
+
+// resultsUnder is the scheme of results on Evidence of the format. Results are tokens
+// whatever the Evidence is, and a profile that names a format in every scheme names that
+// one.
+func (f *Format) resultsUnder(p *profile.Profile, attester attls.Role, k profile.CredentialKind) (negotiation.Scheme, error) {
+	list := append(f.Schemes(), negotiation.Scheme{Format: profile.Format{ContentFormat: FormatCWT}})
+	for i := range p.Slots {
+		for _, s := range list {
+			s.Model, s.Credential, s.Verifier = profile.ModelResults, k, []byte(DemoVerifier)
+			if _, ok := p.EncodeScheme(i, s); ok && p.Slots[i].Attester == attester {
+				s.Verifier = nil
+				return s, nil
+			}
+		}
+	}
+	return negotiation.Scheme{}, fmt.Errorf("the schemes of %s cannot name results on Evidence of the format %s", p.ID, f.Name)
 }
 
 // schemeUnder finds a form of a type that a slot of the profile can express.

@@ -124,6 +124,24 @@ func TestComposite(t *testing.T) {
 			b[at] ^= 1
 			return b
 		}, attls.FailAppraisal, negotiation.StatusContraindicated, "no trusted key verifies"},
+		{"a part of a type that is not known", func(t *testing.T, m *machine) []byte {
+			c := parse(t, m.make(t))
+			for i := range c.Members {
+				if c.Members[i].Label == "enclave" {
+					c.Members[i].CMW.Format = profile.Format{MediaType: "application/octet-stream"}
+				}
+			}
+			return encode(t, c)
+		}, attls.FailFormatMismatch, "", "enclave.type: a part of no known format"},
+		{"a part that says it is a result", func(t *testing.T, m *machine) []byte {
+			c := parse(t, m.make(t))
+			for i := range c.Members {
+				if c.Members[i].Label == "enclave" {
+					c.Members[i].CMW.Indicator = attestation.IndAttestationResults
+				}
+			}
+			return encode(t, c)
+		}, attls.FailFormatMismatch, "", "ind is 8"},
 		{"one part alone", func(t *testing.T, m *machine) []byte {
 			b := m.make(t)
 			c := parse(t, b)

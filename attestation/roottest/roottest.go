@@ -83,6 +83,8 @@ func Run(t *testing.T, f attestation.Format, o Options) {
 		{"a key that nothing attests is not affirmed", s.unattested},
 		{"Evidence of another challenge, key or end of the challenge field is refused", s.bound},
 		{"an emulator is trusted by configuration only", s.configured},
+		{"two processes that emulate with one seed trust each other", s.repeated},
+		{"Evidence that is bad in a general way is refused", s.spoilt},
 		{"the policy and the device can be written to files and read", s.files},
 		{"Evidence that ends too early is refused", s.truncated},
 		{"a changed octet is refused unless no signature covers it", s.flipped},
@@ -405,6 +407,33 @@ func (s *suite) configured(t *testing.T) {
 	}
 	other := Verifier(s.table, s.f.Name, s.emulate(t, "another seed"), s.Clock)
 	refused(t, appraise(t, other, r, payload), attls.FailAppraisal)
+}
+
+func (s *suite) repeated(t *testing.T) {
+	if s.Emulate != nil {
+		return
+	}
+	r := s.request(t)
+	again := s.emulate(t, "the seed of this test")
+	affirmed(t, appraise(t, Verifier(s.table, s.f.Name, again, s.Clock), r, s.make(t, r).CMW), s.Clock())
+}
+
+func (s *suite) spoilt(t *testing.T) {
+	for _, x := range attestation.Spoilages {
+		bad, err := attestation.SpoilAny(x.Kind, s.f, s.e.Attester)
+		if err != nil {
+			continue // not of any root of trust, or not of this one
+		}
+		r := s.request(t)
+		ev, err := bad.Attest(t.Context(), r)
+		if err != nil {
+			t.Errorf("%s: %v", x.Kind, err)
+			continue
+		}
+		if v := appraise(t, s.verifier(), r, ev.CMW); v.Failure != x.Failure || v.Status == negotiation.StatusAffirming {
+			t.Errorf("%s: %q, status %s (%s), want %q", x.Kind, v.Failure, v.Status, v.Reason, x.Failure)
+		}
+	}
 }
 
 func (s *suite) files(t *testing.T) {

@@ -88,7 +88,7 @@ func (g *grid) add(kind string, s scenario.Scenario) {
 }
 
 func (g *grid) combinations(s scenario.Scenario) {
-	for _, c := range scenario.Combinations(g.p) {
+	for _, c := range s.Combinations(g.p) {
 		kind := GridAllowed
 		if c.Reason != "" {
 			kind = GridForbidden
@@ -113,7 +113,7 @@ func (g *grid) readings(s scenario.Scenario) error {
 			}
 			under.Compiled = p
 			under.HelloRetry = s.HelloRetry || retryMatters(g.p, p)
-			for _, c := range widest(p) {
+			for _, c := range widest(&under, p) {
 				g.add(GridReading, under.With(c))
 			}
 		}
@@ -127,9 +127,9 @@ func retryMatters(a, b *profile.Profile) bool {
 
 // widest are the allowed combinations, of each model and credential the one with
 // the most attesters.
-func widest(p *profile.Profile) []scenario.Combination {
+func widest(s *scenario.Scenario, p *profile.Profile) []scenario.Combination {
 	var list []scenario.Combination
-	for _, c := range scenario.Combinations(p) {
+	for _, c := range s.Combinations(p) {
 		if c.Reason != "" {
 			continue
 		}

@@ -62,7 +62,7 @@ func verdictOf(t *testing.T, r *scenario.Result, relying attls.Role) *claims.Ver
 func TestExplain(t *testing.T) {
 	for _, name := range distinct {
 		p := load(t, name)
-		for n, c := range widest(p) {
+		for n, c := range widest(&scenario.Scenario{}, p) {
 			s := scenario.Scenario{Profile: name, Compiled: p}.With(c)
 			r := scenario.Run(context.Background(), s, scenario.KeepInputs(), scenario.Find(Find))
 			if r.Err != nil {

@@ -172,7 +172,7 @@ func (r *Row) in(p *profile.Profile, s scenario.Scenario, reading *Reading) *Cas
 		s.Attester, s.Model, s.Credential = scenario.AttestNone, "", ""
 		return r.tried(&Context{Scenario: &s})
 	}
-	for _, combination := range scenario.Combinations(p) {
+	for _, combination := range s.Combinations(p) {
 		if combination.Reason != "" || !s.LeavesOpen(combination) {
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 
 	"attls"
 	"attls/attestation"
+	"attls/attestation/roots"
 	"attls/conformance/scenario"
 	"attls/extensions/profile"
 	"attls/internal/rule"
@@ -41,7 +42,7 @@ var appraises = map[attls.Failure]rule.Rule{
 }
 
 func trySpoil(c *Context, x *attestation.Spoilage) *Change {
-	if !shows(c, x) {
+	if !shows(c, x) || !shownBy(c, x) {
 		return nil
 	}
 	expect := Reject{Failure: x.Failure, By: c.Attester.Peer(), At: carrierMessage(c.credential())}
@@ -52,11 +53,38 @@ func trySpoil(c *Context, x *attestation.Spoilage) *Change {
 		expect.At = attls.KindCertificateVerify
 	}
 	return &Change{Expect: expect, Rule: string(appraises[expect.Failure]), Apply: func(s *scenario.Setup) {
+		if s.Scenario.Emulates() {
+			end := s.Ends[c.Attester]
+			if f, _, err := s.Emulation(); err == nil {
+				if bad, err := attestation.SpoilAny(x.Kind, f, end.Attester); err == nil {
+					end.Attester = bad
+				}
+			}
+			return
+		}
 		software, _ := s.Attesting()
 		if bad, err := attestation.Spoil(x.Kind, software); err == nil {
 			s.Ends[c.Attester].Attester = bad
 		}
 	}}
+}
+
+// shownBy reports whether the root of trust of a scenario can be bad in the way of a
+// spoilage: the software one in all, others in those that need no knowledge of their
+// Evidence, and in another key where the Evidence names one and it is not the attester's
+// own.
+func shownBy(c *Context, x *attestation.Spoilage) bool {
+	if !c.Scenario.Emulates() {
+		return true
+	}
+	if !x.General || c.Scenario.RootOfTrust == "" {
+		return false
+	}
+	if x.Kind != "key" {
+		return true
+	}
+	f, err := roots.All().Combined(c.Scenario.RootOfTrust)
+	return err == nil && f.Key.Named && c.Kind == profile.KindX509
 }
 
 // shows reports whether a spoilage is possible in the scenario, changes the

@@ -65,7 +65,7 @@ func (s *Setup) attestation() error {
 		scheme := s.Scheme(model, kind)
 		mine, theirs := s.Ends[attester], s.Ends[attester.Peer()]
 		size := DemoChallengeSize
-		if s.Scenario.emulates() {
+		if s.Scenario.Emulates() {
 			if scheme, size, err = s.emulation(mine, theirs, attester, model, kind); err != nil {
 				return err
 			}
@@ -80,8 +80,8 @@ func (s *Setup) attestation() error {
 	return nil
 }
 
-// emulates reports whether another root of trust than the software one attests.
-func (s *Scenario) emulates() bool { return s.RootOfTrust != "" && s.RootOfTrust != attestation.EAT }
+// Emulates reports whether another root of trust than the software one attests.
+func (s *Scenario) Emulates() bool { return s.RootOfTrust != "" && s.RootOfTrust != attestation.EAT }
 
 // emulated are the emulations of an environment by the name of the root of trust. Some
 // take long to make.
@@ -102,11 +102,7 @@ func (l *Environment) Formats() attestation.Formats {
 // environment. Several names with plus signs between them make composite Evidence.
 func (l *Environment) Emulate(ctx context.Context, name string) (*attestation.Format, *attestation.Emulation, error) {
 	parts := strings.Split(name, "+")
-	row := name
-	if len(parts) > 1 {
-		row = attestation.Composite
-	}
-	f, err := l.Formats().Named(row)
+	f, err := l.Formats().Combined(name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -147,16 +143,21 @@ func DemoRoot(ctx context.Context, table attestation.Formats, name string, clock
 	return a, v, f, err
 }
 
+// Emulation is the emulator of the run's root of trust, and its format.
+func (s *Setup) Emulation() (*attestation.Format, *attestation.Emulation, error) {
+	return s.env.Emulate(context.Background(), s.Scenario.RootOfTrust)
+}
+
 // emulation gives an attester and its relying party an emulator and a Verifier that
 // trusts it. It returns the scheme, and the length that the challenge should have.
 func (s *Setup) emulation(mine, theirs *EndSetup, attester attls.Role, m profile.Model, k profile.CredentialKind) (scheme profile.Scheme, size int, err error) {
-	f, e, err := s.env.Emulate(context.Background(), s.Scenario.RootOfTrust)
+	f, e, err := s.Emulation()
 	if err != nil {
 		return scheme, 0, err
 	}
 	scheme, size, err = RootScheme(s.Profile, f, s.Scenario.Attester, m, k)
 	if err != nil {
-		return scheme, 0, &ForbiddenError{Reason: err.Error()}
+		return scheme, 0, &ForbiddenError{Reason: sentence(err)}
 	}
 	a, v, err := e.Demonstration(s.env.Formats(), f.Name, DemoSeed, s.env.Clock)
 	if err != nil {
@@ -164,6 +165,47 @@ func (s *Setup) emulation(mine, theirs *EndSetup, attester attls.Role, m profile
 	}
 	mine.Attester, theirs.Appraiser = a, v
 	return scheme, size, nil
+}
+
+// Combinations are those of a profile, of which the scenario's root of trust can make some
+// impossible. A root of trust that is not of this project makes none.
+func (s *Scenario) Combinations(p *profile.Profile) []Combination {
+	all := Combinations(p)
+	if !s.Emulates() {
+		return all
+	}
+	f, err := roots.All().Combined(s.RootOfTrust)
+	if err != nil {
+		return all
+	}
+	for i := range all {
+		c := &all[i]
+		if c.Reason != "" {
+			continue
+		}
+		m, k, err := c.kinds()
+		if err == nil {
+			_, _, err = RootScheme(p, f, c.Attester, m, k)
+		}
+		if err != nil {
+			c.Reason = sentence(err)
+		}
+	}
+	return all
+}
+
+// kinds are the model and the credential of a combination.
+func (c *Combination) kinds() (m profile.Model, k profile.CredentialKind, err error) {
+	if m, err = ParseModel(c.Model); err == nil {
+		k, err = ParseCredential(c.Credential)
+	}
+	return m, k, err
+}
+
+// sentence is an error as a sentence.
+func sentence(err error) string {
+	text := err.Error()
+	return strings.ToUpper(text[:1]) + text[1:] + "."
 }
 
 // RootScheme is the scheme under which Evidence of a format, or results of the

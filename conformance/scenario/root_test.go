@@ -3,6 +3,7 @@ package scenario_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"attls/attestation"
@@ -105,7 +106,7 @@ func unfit(t *testing.T, env *scenario.Environment, s scenario.Scenario) string 
 	}
 	for _, role := range s.Attester.Roles() {
 		if _, err := f.Under(p, role, model, kind); err != nil {
-			return err.Error()
+			return strings.ToUpper(err.Error()[:1]) + err.Error()[1:] + "."
 		}
 	}
 	return ""

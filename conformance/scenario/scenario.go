@@ -311,7 +311,7 @@ func (s *Scenario) Complete(p *profile.Profile) error {
 		return nil
 	}
 	var first string
-	for _, c := range Combinations(p) {
+	for _, c := range s.Combinations(p) {
 		if !s.LeavesOpen(c) {
 			continue
 		}
