@@ -60,9 +60,15 @@ func (t Formats) composite() Format {
 		Types:  []Type{{MediaType: MediaTypeCMW, Bare: true, Note: "the type of a CMW itself"}},
 		Mine: func(b []byte) bool {
 			c, err := ParseCMW(b, Limits{Size: defaultSize})
-			return err == nil && c.IsCollection() && !slices.ContainsFunc(t.rows, func(f *Format) bool { return slices.Contains(f.Collections, c.CollectionType) })
+			return err == nil && c.IsCollection() &&
+				!slices.ContainsFunc(t.rows, func(f *Format) bool { return slices.Contains(f.Collections, c.CollectionType) })
 		},
-		Challenge:     ChallengeField{Name: "the challenge fields of all parts", Rule: ruleComposite, Max: maxNonce, Padding: true},
+		Challenge: ChallengeField{
+			Name:    "the challenge fields of all parts",
+			Rule:    ruleComposite,
+			Max:     maxNonce,
+			Padding: true,
+		},
 		Key:           KeyNaming{Named: true, How: "the parts that name one"},
 		Says:          []string{"instance-identity", "configuration", "executables", "hardware", "runtime-opaque"},
 		FurtherClaims: true,
@@ -159,7 +165,12 @@ func (compositePolicy) Judge(ctx context.Context, a *Appraisal) {
 // part takes in the verdict on a part: the worst of each claim, the soonest end.
 func (a *Appraisal) part(x *Appraisal) {
 	if tier := tierOf(&x.Vector); tier != ear.TrustTierAffirming && len(x.unchecked) == 0 {
-		x.Check(CheckStatus, refused(attls.FailAppraisal, ruleComposite, "the status is %s; all parts must be affirming", ear.TrustTierToString[tier]), "")
+		x.Check(
+			CheckStatus,
+			refused(attls.FailAppraisal, ruleComposite, "the status is %s; all parts must be affirming",
+				ear.TrustTierToString[tier]),
+			"",
+		)
 	}
 	worst := func(to *ear.TrustClaim, from ear.TrustClaim) {
 		if from.GetTier() > to.GetTier() || *to == 0 {
@@ -188,7 +199,8 @@ func sameKeys(parts []Part) *attls.Error {
 		case first == nil:
 			first = p.Reading.Key
 		case !sameKey(first, p.Reading.Key):
-			return refused(attls.FailTIKMismatch, ruleComposite, "the part %q names another key than the parts before it", p.Label)
+			return refused(attls.FailTIKMismatch, ruleComposite,
+				"the part %q names another key than the parts before it", p.Label)
 		}
 	}
 	return nil
@@ -222,7 +234,8 @@ func (a *Appraisal) machine(parts []*Appraisal) {
 			names = append(names, x.Format.Name)
 		}
 	}
-	a.Unchecked(CheckMachine, "nothing shows that the Evidence of %s is of the same machine as that of %s", strings.Join(names, ", "), parts[0].Format.Name)
+	a.Unchecked(CheckMachine, "nothing shows that the Evidence of %s is of the same machine as that of %s",
+		strings.Join(names, ", "), parts[0].Format.Name)
 }
 
 // has reports whether all parts are devices of the machine.
@@ -245,11 +258,15 @@ func (a *Appraisal) instance() []byte {
 // linked reports whether two parts have a value in common: the key that both attest, or
 // a link of the same kind.
 func linked(x, y *Appraisal) bool {
-	if x.Reading.Key != nil && y.Reading.Key != nil && x.Format.Machine != "" && y.Format.Machine != "" && sameKey(x.Reading.Key, y.Reading.Key) {
+	if x.Reading.Key != nil && y.Reading.Key != nil && x.Format.Machine != "" && y.Format.Machine != "" &&
+		sameKey(x.Reading.Key, y.Reading.Key) {
 		return true
 	}
 	return slices.ContainsFunc(x.Reading.Links, func(l Link) bool {
-		return slices.ContainsFunc(y.Reading.Links, func(o Link) bool { return l.Kind == o.Kind && bytes.Equal(l.Value, o.Value) })
+		return slices.ContainsFunc(
+			y.Reading.Links,
+			func(o Link) bool { return l.Kind == o.Kind && bytes.Equal(l.Value, o.Value) },
+		)
 	})
 }
 

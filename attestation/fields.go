@@ -17,9 +17,22 @@ func (c *Contents) Fields() []Field {
 }
 
 // claimNames are the names of the keys of claims sets, as the registries have them.
-var claimNames = map[any]string{claimAudience: "aud", claimExpires: "exp", claimNotBefore: "nbf", claimIssuedAt: "iat", claimConfirmation: "cnf",
-	claimNonce: "eat_nonce", claimUEID: "ueid", claimOEMID: "oemid", claimModel: "hwmodel", claimDebug: "dbgstat", claimProfile: "eat_profile",
-	claimSubmods: "submods", claimUse: "intuse", claimKAK: "kak-pub"}
+var claimNames = map[any]string{
+	claimAudience:     "aud",
+	claimExpires:      "exp",
+	claimNotBefore:    "nbf",
+	claimIssuedAt:     "iat",
+	claimConfirmation: "cnf",
+	claimNonce:        "eat_nonce",
+	claimUEID:         "ueid",
+	claimOEMID:        "oemid",
+	claimModel:        "hwmodel",
+	claimDebug:        "dbgstat",
+	claimProfile:      "eat_profile",
+	claimSubmods:      "submods",
+	claimUse:          "intuse",
+	claimKAK:          "kak-pub",
+}
 
 // fields lists the claims of the tokens, in the order of their keys. A record has their
 // octets.

@@ -667,7 +667,8 @@ func LoadVerifier(name string, table Formats) (*Verifier, error) {
 			out.Instances[name] = id
 		}
 		if len(out.Instances) < 2 {
-			return nil, doc.fail("machines", i, "instances", "the machine %q has fewer than two devices; it would show nothing", m.Name)
+			return nil, doc.fail("machines", i, "instances",
+				"the machine %q has fewer than two devices; it would show nothing", m.Name)
 		}
 		v.Machines = append(v.Machines, out)
 	}
@@ -831,8 +832,17 @@ func (s *Software) file(relays map[string]string) *attesterFile {
 
 // File writes a Verifier as LoadVerifier reads it.
 func (v *Verifier) File() ([]byte, error) {
-	f := verifierFile{Identity: v.Identity, Build: v.Build, SigningKey: PrivateKey{v.Key}, Audiences: v.Audiences,
-		Validity: v.Validity, MaxResultAge: v.MaxAge, ClockSkew: v.Skew, MaxSize: Whole(v.Limits.Size), Unattested: UnattestedKey(v.AcceptUnattested)}
+	f := verifierFile{
+		Identity:     v.Identity,
+		Build:        v.Build,
+		SigningKey:   PrivateKey{v.Key},
+		Audiences:    v.Audiences,
+		Validity:     v.Validity,
+		MaxResultAge: v.MaxAge,
+		ClockSkew:    v.Skew,
+		MaxSize:      Whole(v.Limits.Size),
+		Unattested:   UnattestedKey(v.AcceptUnattested),
+	}
 	for _, format := range v.Formats {
 		f.Formats = append(f.Formats, formatName(format))
 	}

@@ -89,7 +89,8 @@ func TestRootsInFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again.Policies["stranger"] == nil || !again.AcceptUnattested || len(again.Machines) != 1 || len(again.Schemes()) != len(v.Schemes()) {
+	if again.Policies["stranger"] == nil || !again.AcceptUnattested || len(again.Machines) != 1 ||
+		len(again.Schemes()) != len(v.Schemes()) {
 		t.Errorf("what was written is not what is read: %s", text)
 	}
 }

@@ -181,8 +181,15 @@ func (r *Root) evidence(ctx context.Context, q *negotiation.EvidenceRequest, spk
 
 // relay has a Verifier appraise Evidence that make makes under one of the schemes,
 // and wraps its result.
-func relay(ctx context.Context, relays []Relay, own []negotiation.Scheme, keyless bool, q *negotiation.EvidenceRequest, spki []byte,
-	make func(context.Context, *negotiation.EvidenceRequest, []byte) ([]byte, error)) ([]byte, error) {
+func relay(
+	ctx context.Context,
+	relays []Relay,
+	own []negotiation.Scheme,
+	keyless bool,
+	q *negotiation.EvidenceRequest,
+	spki []byte,
+	make func(context.Context, *negotiation.EvidenceRequest, []byte) ([]byte, error),
+) ([]byte, error) {
 	for _, x := range relays {
 		if !bytes.Equal(x.Identity, q.Scheme.Verifier) {
 			continue
@@ -202,8 +209,15 @@ func relay(ctx context.Context, relays []Relay, own []negotiation.Scheme, keyles
 // results, its challenge is the nonce; else the Verifier's own, if it has one; else,
 // for Evidence that names no key, the hash of the key, so that the Verifier can tell
 // whose the Evidence is.
-func resultOf(ctx context.Context, v negotiation.Appraiser, own []negotiation.Scheme, keyless bool, q *negotiation.EvidenceRequest, spki []byte,
-	make func(context.Context, *negotiation.EvidenceRequest, []byte) ([]byte, error)) ([]byte, error) {
+func resultOf(
+	ctx context.Context,
+	v negotiation.Appraiser,
+	own []negotiation.Scheme,
+	keyless bool,
+	q *negotiation.EvidenceRequest,
+	spki []byte,
+	make func(context.Context, *negotiation.EvidenceRequest, []byte) ([]byte, error),
+) ([]byte, error) {
 	challenge, fit := q.Challenge, q.Fit
 	if challenge == nil {
 		nonce, err := v.Nonce(ctx, digestSize)
@@ -294,7 +308,12 @@ type Emulation struct {
 // Demonstration makes an Attester and a Verifier of an emulation that fit each other.
 // The Verifier trusts this emulation and nothing else, issues results, and trusts its
 // own; the Attester can relay them. What the two attest proves nothing.
-func (e *Emulation) Demonstration(t Formats, name string, seed []byte, clock func() time.Time) (negotiation.Attester, *Verifier, error) {
+func (e *Emulation) Demonstration(
+	t Formats,
+	name string,
+	seed []byte,
+	clock func() time.Time,
+) (negotiation.Attester, *Verifier, error) {
 	f, err := t.Named(name)
 	if err != nil {
 		return nil, nil, err
@@ -303,8 +322,17 @@ func (e *Emulation) Demonstration(t Formats, name string, seed []byte, clock fun
 	if err != nil {
 		return nil, nil, err
 	}
-	v := &Verifier{Table: t, Endorsements: e.Endorsements, References: e.References, Identity: DemoVerifier, Build: "attls embedded verifier",
-		Key: key, Trusted: []TrustedVerifier{{Identity: []byte(DemoVerifier), Key: key.Public()}}, Clock: clock, AcceptUnattested: true}
+	v := &Verifier{
+		Table:            t,
+		Endorsements:     e.Endorsements,
+		References:       e.References,
+		Identity:         DemoVerifier,
+		Build:            "attls embedded verifier",
+		Key:              key,
+		Trusted:          []TrustedVerifier{{Identity: []byte(DemoVerifier), Key: key.Public()}},
+		Clock:            clock,
+		AcceptUnattested: true,
+	}
 	for _, s := range f.Schemes() {
 		v.Formats = append(v.Formats, s.Format)
 	}

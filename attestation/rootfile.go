@@ -47,7 +47,8 @@ func LoadAttester(ctx context.Context, name string, table Formats) (negotiation.
 	}
 	device := child(root, "device")
 	if device == nil || f.Open == nil {
-		return nil, nil, section.Fail("root_of_trust", "%s needs a section device with what it is made of, and a program that can make its Evidence", f.Name)
+		return nil, nil, section.Fail("root_of_trust",
+			"%s needs a section device with what it is made of, and a program that can make its Evidence", f.Name)
 	}
 	a, err := f.Open(ctx, DeviceOptions{Section: &Section{doc, device, "device"}})
 	if err != nil {

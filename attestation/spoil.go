@@ -77,18 +77,55 @@ var Spoilages = []Spoilage{
 		payload: spoilResultKey},
 	{Kind: "verifier", Text: "another verifier issued the result", Failure: attls.FailVerifierMismatch,
 		Models: resultsOnly, payload: spoilIssuer},
-	{Kind: "format", Text: "the CMW holds another type than was negotiated", Failure: attls.FailFormatMismatch, General: true,
-		Models: bothModels, Needs: "that the types are compared", payload: spoilFormat},
-	{Kind: "indicator", Text: "ind says that the CMW holds the other model", Failure: attls.FailFormatMismatch, General: true,
-		Models: bothModels, payload: spoilIndicator},
-	{Kind: "truncated", Text: "the last octet is missing", Failure: attls.FailMalformedCMW, General: true, Models: bothModels,
-		payload: spoilEnd},
-	{Kind: "trailing", Text: "an octet follows the CMW", Failure: attls.FailMalformedCMW, General: true, Models: bothModels,
-		payload: spoilTrailing},
-	{Kind: "unclosed", Text: "an indefinite length is never closed", Failure: attls.FailMalformedCMW, General: true, Models: bothModels,
-		payload: spoilHead},
-	{Kind: "huge", Text: "the payload is one octet longer than a Verifier takes", Failure: attls.FailMalformedCMW, General: true,
-		Models: bothModels, payload: spoilSize},
+	{
+		Kind:    "format",
+		Text:    "the CMW holds another type than was negotiated",
+		Failure: attls.FailFormatMismatch,
+		General: true,
+		Models:  bothModels,
+		Needs:   "that the types are compared",
+		payload: spoilFormat,
+	},
+	{
+		Kind:    "indicator",
+		Text:    "ind says that the CMW holds the other model",
+		Failure: attls.FailFormatMismatch,
+		General: true,
+		Models:  bothModels,
+		payload: spoilIndicator,
+	},
+	{
+		Kind:    "truncated",
+		Text:    "the last octet is missing",
+		Failure: attls.FailMalformedCMW,
+		General: true,
+		Models:  bothModels,
+		payload: spoilEnd,
+	},
+	{
+		Kind:    "trailing",
+		Text:    "an octet follows the CMW",
+		Failure: attls.FailMalformedCMW,
+		General: true,
+		Models:  bothModels,
+		payload: spoilTrailing,
+	},
+	{
+		Kind:    "unclosed",
+		Text:    "an indefinite length is never closed",
+		Failure: attls.FailMalformedCMW,
+		General: true,
+		Models:  bothModels,
+		payload: spoilHead,
+	},
+	{
+		Kind:    "huge",
+		Text:    "the payload is one octet longer than a Verifier takes",
+		Failure: attls.FailMalformedCMW,
+		General: true,
+		Models:  bothModels,
+		payload: spoilSize,
+	},
 	{Kind: "empty", Text: "there is no payload; an engine refuses to send it", Failure: attls.FailMalformedCMW,
 		Models: bothModels, payload: spoilAll},
 }
@@ -110,10 +147,12 @@ func Spoil(kind string, s *Software) (negotiation.Attester, error) {
 func SpoilAny(kind string, f *Format, a negotiation.Attester) (negotiation.Attester, error) {
 	i := slices.IndexFunc(Spoilages, func(x Spoilage) bool { return x.Kind == kind && x.General })
 	if i < 0 {
-		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "there is no bad Evidence of kind %q for any root of trust", kind)
+		return nil, attls.Errorf(attls.Local, attls.FailConfiguration,
+			"there is no bad Evidence of kind %q for any root of trust", kind)
 	}
 	if kind == "key" && (!f.Key.Named || KeysOf(a) != nil) {
-		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "%s cannot be made to attest another key than that of the handshake", f.Name)
+		return nil, attls.Errorf(attls.Local, attls.FailConfiguration,
+			"%s cannot be made to attest another key than that of the handshake", f.Name)
 	}
 	return &generalSpoiler{a, &Spoilages[i]}, nil
 }

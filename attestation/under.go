@@ -22,7 +22,8 @@ type Fitness struct {
 // Under tells how Evidence of the format is negotiated and bound in a profile, for an
 // attester, a model and a credential. The error says in a sentence why it cannot be.
 // With results, the scheme names no Verifier.
-func (f *Format) Under(p *profile.Profile, attester attls.Role, m profile.Model, k profile.CredentialKind) (*Fitness, error) {
+func (f *Format) Under(p *profile.Profile, attester attls.Role, m profile.Model,
+	k profile.CredentialKind) (*Fitness, error) {
 	out := &Fitness{}
 	if !slices.ContainsFunc(p.Slots, func(s profile.Slot) bool {
 		return s.Attester == attester && slices.Contains(s.Models, m) && slices.Contains(s.Kinds, k)
@@ -35,7 +36,11 @@ func (f *Format) Under(p *profile.Profile, attester attls.Role, m profile.Model,
 	bound := p.Binder.OverKey(m, k, attester)
 	if m == profile.ModelResults {
 		if !f.Key.Named && !bound && p.Binder.Challenge[m][k] != "" {
-			return nil, fmt.Errorf("in %s the challenge of results is not computed over the key, and %s Evidence names none: a Verifier cannot say whose the Result is", p.ID, f.Name)
+			return nil, fmt.Errorf(
+				"in %s the challenge of results is not computed over the key, and %s Evidence names none: a Verifier cannot say whose the Result is",
+				p.ID,
+				f.Name,
+			)
 		}
 		scheme, err := f.resultsUnder(p, attester, k)
 		if err != nil {
@@ -53,17 +58,29 @@ func (f *Format) Under(p *profile.Profile, attester attls.Role, m profile.Model,
 		return nil, err
 	}
 	if !f.Key.Named && m == profile.ModelResults {
-		out.Notes = append(out.Notes, fmt.Sprintf("%s Evidence names no key; a Verifier that gives no nonce is shown Evidence whose challenge is SHA-256 of the key", f.Name))
+		out.Notes = append(
+			out.Notes,
+			fmt.Sprintf(
+				"%s Evidence names no key; a Verifier that gives no nonce is shown Evidence whose challenge is SHA-256 of the key",
+				f.Name,
+			),
+		)
 	} else if !f.Key.Named {
-		note := fmt.Sprintf("%s Evidence names no key; in %s its challenge is computed over the key of the handshake", f.Name, p.ID)
+		note := fmt.Sprintf("%s Evidence names no key; in %s its challenge is computed over the key of the handshake",
+			f.Name, p.ID)
 		if !bound {
-			note = fmt.Sprintf("nothing in this Evidence attests the key of the handshake: %s names no key, and in %s the challenge is not computed over it", f.Name, p.ID)
+			note = fmt.Sprintf(
+				"nothing in this Evidence attests the key of the handshake: %s names no key, and in %s the challenge is not computed over it",
+				f.Name,
+				p.ID,
+			)
 		}
 		out.Notes = append(out.Notes, note)
 	}
 	for _, c := range p.Binder.Claims {
 		if m == profile.ModelEvidence && k == profile.KindX509 && !c.InChallenge && !f.FurtherClaims {
-			out.Notes = append(out.Notes, fmt.Sprintf("%s wants the claim %s in Evidence, and %s has no such claim", p.ID, c.Name, f.Name))
+			out.Notes = append(out.Notes,
+				fmt.Sprintf("%s wants the claim %s in Evidence, and %s has no such claim", p.ID, c.Name, f.Name))
 		}
 	}
 	return out, nil
@@ -72,7 +89,8 @@ func (f *Format) Under(p *profile.Profile, attester attls.Role, m profile.Model,
 // resultsUnder is the scheme of results on Evidence of the format. Results are tokens
 // whatever the Evidence is, and a profile that names a format in every scheme names that
 // one.
-func (f *Format) resultsUnder(p *profile.Profile, attester attls.Role, k profile.CredentialKind) (negotiation.Scheme, error) {
+func (f *Format) resultsUnder(p *profile.Profile, attester attls.Role,
+	k profile.CredentialKind) (negotiation.Scheme, error) {
 	list := append(f.Schemes(), negotiation.Scheme{Format: profile.Format{ContentFormat: FormatCWT}})
 	for i := range p.Slots {
 		for _, s := range list {
@@ -83,17 +101,22 @@ func (f *Format) resultsUnder(p *profile.Profile, attester attls.Role, k profile
 			}
 		}
 	}
-	return negotiation.Scheme{}, fmt.Errorf("the schemes of %s cannot name results on Evidence of the format %s", p.ID, f.Name)
+	return negotiation.Scheme{}, fmt.Errorf("the schemes of %s cannot name results on Evidence of the format %s",
+		p.ID, f.Name)
 }
 
 // schemeUnder finds a form of a type that a slot of the profile can express.
-func (f *Format) schemeUnder(p *profile.Profile, attester attls.Role, k profile.CredentialKind) (negotiation.Scheme, error) {
+func (f *Format) schemeUnder(p *profile.Profile, attester attls.Role,
+	k profile.CredentialKind) (negotiation.Scheme, error) {
 	if first := p.Rules.OfferFirst; first != nil && !f.has(first.Format) {
-		return negotiation.Scheme{}, fmt.Errorf("%s requires %s first in every offer, and %s Evidence has another type (%s)", p.ID, FormatString(first.Format), f.Name, f.Types[0])
+		return negotiation.Scheme{}, fmt.Errorf(
+			"%s requires %s first in every offer, and %s Evidence has another type (%s)", p.ID,
+			FormatString(first.Format), f.Name, f.Types[0])
 	}
 	for i := range p.Slots {
 		slot := &p.Slots[i]
-		if slot.Attester != attester || !slices.Contains(slot.Models, profile.ModelEvidence) || !slices.Contains(slot.Kinds, k) {
+		if slot.Attester != attester || !slices.Contains(slot.Models, profile.ModelEvidence) ||
+			!slices.Contains(slot.Kinds, k) {
 			continue
 		}
 		for _, s := range f.Schemes() {
@@ -107,7 +130,8 @@ func (f *Format) schemeUnder(p *profile.Profile, attester attls.Role, k profile.
 	for _, t := range f.Types {
 		types = append(types, t.String())
 	}
-	return negotiation.Scheme{}, fmt.Errorf("the schemes of %s cannot name %s Evidence (%s)", p.ID, f.Name, strings.Join(types, ", "))
+	return negotiation.Scheme{}, fmt.Errorf("the schemes of %s cannot name %s Evidence (%s)", p.ID, f.Name,
+		strings.Join(types, ", "))
 }
 
 // challengeSizes are the lengths of the binders of TLS 1.3, whose suites have SHA-256
@@ -131,9 +155,14 @@ func (f *Format) placedUnder(p *profile.Profile, m profile.Model, k profile.Cred
 			refused = fmt.Errorf("in %s: %s", p.ID, reason(err))
 			out.Notes = append(out.Notes, refused.Error())
 		case len(field) > n && p.Binder.Fit != profile.FitSHA512:
-			out.Notes = append(out.Notes, fmt.Sprintf("a challenge of %d octets is followed by %d zero octets in %s, all of which are compared", n, len(field)-n, f.Challenge.Name))
+			out.Notes = append(
+				out.Notes,
+				fmt.Sprintf("a challenge of %d octets is followed by %d zero octets in %s, all of which are compared",
+					n, len(field)-n, f.Challenge.Name),
+			)
 		case len(field) != n:
-			out.Notes = append(out.Notes, fmt.Sprintf("a challenge of %d octets is hashed (SHA-512) into %s", n, f.Challenge.Name))
+			out.Notes = append(out.Notes,
+				fmt.Sprintf("a challenge of %d octets is hashed (SHA-512) into %s", n, f.Challenge.Name))
 		}
 		if err == nil {
 			placed++

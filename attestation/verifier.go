@@ -648,7 +648,8 @@ func (a *appraisal) checkNaming(x *Appraisal) (spki []byte) {
 		a.check(CheckKey, nil, "the Evidence names no key; the challenge is SHA-256 of the key")
 		return a.r.SPKI
 	case x.AcceptUnattested || a.AcceptUnattested:
-		a.check(CheckKey, nil, "nothing in this Evidence attests the key of the handshake, which the policy accepts (unattested_key)")
+		a.check(CheckKey, nil,
+			"nothing in this Evidence attests the key of the handshake, which the policy accepts (unattested_key)")
 		return a.r.SPKI
 	}
 	x.Unchecked(CheckKey,

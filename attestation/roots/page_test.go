@@ -62,7 +62,8 @@ func markdown(table attestation.Formats) string {
 		case f.Emulate != nil:
 			from = "emulator"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s, %s | %s | %s | %s |\n", f.Name, strings.Join(types, "<br>"), f.Challenge.Name, f.Challenge.Lengths(), key+f.Key.How, strings.Join(f.Says, ", "), from)
+		fmt.Fprintf(&b, "| `%s` | %s | %s, %s | %s | %s | %s |\n", f.Name, strings.Join(types, "<br>"),
+			f.Challenge.Name, f.Challenge.Lengths(), key+f.Key.How, strings.Join(f.Says, ", "), from)
 	}
 	return b.String()
 }

@@ -29,7 +29,8 @@ func TestUnder(t *testing.T) {
 	}
 }
 
-func under(t *testing.T, p *profile.Profile, f *attestation.Format, role attls.Role, m profile.Model, k profile.CredentialKind) {
+func under(t *testing.T, p *profile.Profile, f *attestation.Format, role attls.Role, m profile.Model,
+	k profile.CredentialKind) {
 	t.Helper()
 	fit, err := f.Under(p, role, m, k)
 	where := strings.Join([]string{p.ID, f.Name, role.String(), m.String(), k.String()}, "/")
@@ -37,7 +38,8 @@ func under(t *testing.T, p *profile.Profile, f *attestation.Format, role attls.R
 		if len(strings.Fields(err.Error())) < 6 {
 			t.Errorf("%s: %q is not a sentence", where, err)
 		}
-		if k == profile.KindAlone && !f.Key.Named && !strings.Contains(err.Error(), "CertificateVerify") && !strings.Contains(err.Error(), " has no ") {
+		if k == profile.KindAlone && !f.Key.Named && !strings.Contains(err.Error(), "CertificateVerify") &&
+			!strings.Contains(err.Error(), " has no ") {
 			t.Errorf("%s: %v", where, err)
 		}
 		return
@@ -53,7 +55,8 @@ func under(t *testing.T, p *profile.Profile, f *attestation.Format, role attls.R
 		}
 	}
 	unattested := m == profile.ModelEvidence && !f.Key.Named && !p.Binder.OverKey(m, k, role)
-	if says := strings.Contains(strings.Join(fit.Notes, "\n"), "nothing in this Evidence attests the key"); says != unattested {
+	if says := strings.Contains(strings.Join(fit.Notes, "\n"),
+		"nothing in this Evidence attests the key"); says != unattested {
 		t.Errorf("%s: %q, and the key is attested: %t", where, fit.Notes, !unattested)
 	}
 }

@@ -32,7 +32,10 @@ func newMachine(t *testing.T) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &machine{attester: &attestation.CompositeAttester{}, verifier: &attestation.Verifier{Table: table, Clock: clock, Policies: map[string]attestation.Policy{}}}
+	m := &machine{
+		attester: &attestation.CompositeAttester{},
+		verifier: &attestation.Verifier{Table: table, Clock: clock, Policies: map[string]attestation.Policy{}},
+	}
 	for label, name := range map[string]string{"firmware": attestation.EAT, "enclave": "stranger"} {
 		f, err := table.Named(name)
 		if err != nil {
@@ -49,7 +52,12 @@ func newMachine(t *testing.T) *machine {
 			m.verifier.Policies[name] = e.Policy
 		}
 	}
-	m.request = negotiation.EvidenceRequest{Scheme: m.attester.Schemes()[0], Challenge: challenge(32), SPKI: key(t, "tik"), KeyBound: true}
+	m.request = negotiation.EvidenceRequest{
+		Scheme:    m.attester.Schemes()[0],
+		Challenge: challenge(32),
+		SPKI:      key(t, "tik"),
+		KeyBound:  true,
+	}
 	return m
 }
 
@@ -155,7 +163,8 @@ func TestComposite(t *testing.T) {
 			m.request.Challenge, m.request.SPKI = challenge(32), key(t, "tik")
 			v := appraise(t, m.verifier, &m.request, payload)
 			if v.Failure != test.want || !strings.Contains(v.Reason, test.says) || test.status != "" && v.Status != test.status {
-				t.Errorf("%q, %s (%s), want %q, %s and %q; %+v", v.Failure, v.Status, v.Reason, test.want, test.status, test.says, v.Checks)
+				t.Errorf("%q, %s (%s), want %q, %s and %q; %+v", v.Failure, v.Status, v.Reason, test.want,
+					test.status, test.says, v.Checks)
 			}
 			if test.want == "" {
 				affirmed(t, v, noon)

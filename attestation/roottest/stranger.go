@@ -33,15 +33,21 @@ const StrangerType = "application/vnd.example.stranger"
 // of what takes one: it names no key, and its challenge field has 64 octets.
 func Stranger() attestation.Format {
 	f := attestation.Format{
-		Name:      "stranger",
-		Title:     "a root of trust for tests",
-		Source:    strangerRule,
-		Types:     []attestation.Type{{MediaType: StrangerType, Note: "for tests"}},
-		Challenge: attestation.ChallengeField{Name: "report_data", Rule: strangerRule, Sizes: []int{strangerField}, Padding: true, Wants: strangerField},
-		Key:       attestation.KeyNaming{How: "only the challenge can tell the key"},
-		Says:      []string{"hardware", "executables"},
-		Unsigned:  "one octet after the measurement",
-		Read:      readStranger,
+		Name:   "stranger",
+		Title:  "a root of trust for tests",
+		Source: strangerRule,
+		Types:  []attestation.Type{{MediaType: StrangerType, Note: "for tests"}},
+		Challenge: attestation.ChallengeField{
+			Name:    "report_data",
+			Rule:    strangerRule,
+			Sizes:   []int{strangerField},
+			Padding: true,
+			Wants:   strangerField,
+		},
+		Key:      attestation.KeyNaming{How: "only the challenge can tell the key"},
+		Says:     []string{"hardware", "executables"},
+		Unsigned: "one octet after the measurement",
+		Read:     readStranger,
 		Policy: func(s *attestation.Section) (attestation.Policy, error) {
 			if s == nil {
 				return nil, nil

@@ -46,7 +46,8 @@ func evidenceCommand() *cobra.Command {
 	}
 	files := &rootFiles{}
 	files.register(c, c.PersistentFlags())
-	c.AddCommand(makeCommand(files), appraiseCommand(files), inspectCommand(files), serveCommand(files), initCommand(files), formatsCommand())
+	c.AddCommand(makeCommand(files), appraiseCommand(files), inspectCommand(files), serveCommand(files),
+		initCommand(files), formatsCommand())
 	return c
 }
 
@@ -55,14 +56,26 @@ func evidenceCommand() *cobra.Command {
 type rootFiles struct{ name, attester, verifier string }
 
 func (f *rootFiles) register(c *cobra.Command, flags *pflag.FlagSet) {
-	flags.StringVar(&f.attester, "attester-file", "", `file of a root of trust, as "attls evidence init" writes it (default: the demonstration root)`)
-	flags.StringVar(&f.verifier, "verifier-file", "", "file with endorsed keys, reference values, policies and trusted verifiers (default: those of the demonstration root)")
+	flags.StringVar(&f.attester, "attester-file", "",
+		`file of a root of trust, as "attls evidence init" writes it (default: the demonstration root)`)
+	flags.StringVar(
+		&f.verifier,
+		"verifier-file",
+		"",
+		"file with endorsed keys, reference values, policies and trusted verifiers (default: those of the demonstration root)",
+	)
 	registerRoot(c, flags, &f.name)
 }
 
 // registerRoot registers --root-of-trust.
 func registerRoot(c *cobra.Command, flags *pflag.FlagSet, name *string) {
-	flags.StringVar(name, "root-of-trust", "", `root of trust whose emulator attests: `+strings.Join(emulators(), ", ")+` (default: eat; several with + between them: composite Evidence; see "attls evidence formats")`)
+	flags.StringVar(
+		name,
+		"root-of-trust",
+		"",
+		`root of trust whose emulator attests: `+strings.Join(emulators(),
+			", ")+` (default: eat; several with + between them: composite Evidence; see "attls evidence formats")`,
+	)
 	c.RegisterFlagCompletionFunc("root-of-trust", cobra.FixedCompletions(emulators(), cobra.ShellCompDirectiveNoFileComp))
 }
 
@@ -90,7 +103,9 @@ func checkRoot(name string) error {
 		return nil
 	}
 	if _, err := roots.All().Named(name); err == nil {
-		return usage("--root-of-trust: the root of trust %s has no emulator here; name its device in a file (--attester-file)", name)
+		return usage(
+			"--root-of-trust: the root of trust %s has no emulator here; name its device in a file (--attester-file)",
+			name)
 	}
 	if near := schema.Nearest(name, emulators()); near != "" {
 		return usage("--root-of-trust: no root of trust is called %q; did you mean %q?", name, near)
@@ -242,7 +257,12 @@ func (f *evidenceFlags) register(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&f.challenge, "challenge", "", "the challenge in hexadecimal: the attestation binder, or the nonce")
 	flags.StringVar(&f.key, "key", "", "PEM file with the key to attest: a certificate, a public key or a private key")
-	flags.StringVar(&f.format, "format", "", "format of the Evidence: a media type or the number of a content format (default: the first of the root of trust)")
+	flags.StringVar(
+		&f.format,
+		"format",
+		"",
+		"format of the Evidence: a media type or the number of a content format (default: the first of the root of trust)",
+	)
 	flags.StringVar(&f.model, "model", "evidence", "evidence, or results of a Verifier")
 	flags.StringVar(&f.verifier, "verifier", attestation.DemoVerifier, "the Verifier whose results are meant")
 	flags.StringVar(&f.fit, "fit", "pad_right",
@@ -339,7 +359,8 @@ half --key-out takes.`,
 			if r.SPKI == nil && attestation.KeysOf(attester) == nil && !root.format.Key.Named {
 				return usage("%s Evidence names no key; name the key of the handshake with --key", root.format.Name)
 			}
-			ev, err := attester.Attest(c.Context(), &negotiation.EvidenceRequest{Scheme: r.Scheme, Challenge: r.Challenge, Fit: r.Fit, SPKI: r.SPKI})
+			ev, err := attester.Attest(c.Context(),
+				&negotiation.EvidenceRequest{Scheme: r.Scheme, Challenge: r.Challenge, Fit: r.Fit, SPKI: r.SPKI})
 			if err != nil {
 				return failed("%w", err)
 			}
@@ -422,7 +443,8 @@ crit) is enforced. It exits 0 when the CMW is accepted and
 		},
 	}
 	f.register(c)
-	c.Flags().BoolVar(&f.keyBound, "key-bound", false, "the challenge was computed over the key, as the profile says: what attests a key that the Evidence does not name")
+	c.Flags().
+		BoolVar(&f.keyBound, "key-bound", false, "the challenge was computed over the key, as the profile says: what attests a key that the Evidence does not name")
 	c.Flags().StringVar(&ear, "ear", "", "write the Attestation Result (a JWT) to this file")
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
 	return c
@@ -489,7 +511,8 @@ a relying party notices.`,
 
 // tools returns the Attester and the Appraiser of an endpoint, and the format of the
 // Evidence.
-func (f *endpointFlags) tools(ctx context.Context) (negotiation.Attester, negotiation.Appraiser, *attestation.Format, error) {
+func (f *endpointFlags) tools(
+	ctx context.Context) (negotiation.Attester, negotiation.Appraiser, *attestation.Format, error) {
 	root, err := f.roots.load(ctx)
 	if err != nil {
 		return nil, nil, nil, err
@@ -501,7 +524,12 @@ func (f *endpointFlags) tools(ctx context.Context) (negotiation.Attester, negoti
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		attester = &attestation.Command{Args: args, Timeout: f.timeout, Offered: root.attester.Schemes(), Size: root.format.Challenge.Wants}
+		attester = &attestation.Command{
+			Args:    args,
+			Timeout: f.timeout,
+			Offered: root.attester.Schemes(),
+			Size:    root.format.Challenge.Wants,
+		}
 	}
 	if f.appraiserCommand != "" {
 		args, err := program("--appraiser-cmd", f.appraiserCommand)

@@ -111,9 +111,23 @@ about it.`,
 }
 
 func describeFormat(f *attestation.Format, p *profile.Profile) jsonFormat {
-	out := jsonFormat{Name: f.Name, Title: f.Title, Source: f.Source, Field: f.Challenge.Name, Lengths: f.Challenge.Lengths(),
-		Padding: f.Challenge.Padding, Wants: f.Challenge.Wants, NamesKey: f.Key.Named, Key: f.Key.How, FurtherClaims: f.FurtherClaims,
-		Says: f.Says, Machine: f.Machine, Unsigned: f.Unsigned, Device: f.Open != nil, Emulator: f.Emulate != nil}
+	out := jsonFormat{
+		Name:          f.Name,
+		Title:         f.Title,
+		Source:        f.Source,
+		Field:         f.Challenge.Name,
+		Lengths:       f.Challenge.Lengths(),
+		Padding:       f.Challenge.Padding,
+		Wants:         f.Challenge.Wants,
+		NamesKey:      f.Key.Named,
+		Key:           f.Key.How,
+		FurtherClaims: f.FurtherClaims,
+		Says:          f.Says,
+		Machine:       f.Machine,
+		Unsigned:      f.Unsigned,
+		Device:        f.Open != nil,
+		Emulator:      f.Emulate != nil,
+	}
 	for _, t := range f.Types {
 		tag, _ := t.Tag()
 		out.Types = append(out.Types, jsonType{t.MediaType, t.ContentFormat, tag, t.Bare, t.Note})
@@ -249,7 +263,12 @@ at which they are. No signature is verified: "attls evidence appraise" judges.`,
 }
 
 func showContents(w io.Writer, payload []byte, contents *attestation.Contents, asJSON bool) error {
-	out := jsonContents{Payload: trace.DescribeCMW(payload), Challenge: fmt.Sprintf("%x", contents.Challenge), SPKI: contents.SPKI, Fields: contents.Fields()}
+	out := jsonContents{
+		Payload:   trace.DescribeCMW(payload),
+		Challenge: fmt.Sprintf("%x", contents.Challenge),
+		SPKI:      contents.SPKI,
+		Fields:    contents.Fields(),
+	}
 	if contents.Format != nil {
 		out.Format = contents.Format.Name
 	}

@@ -104,7 +104,8 @@ func (f *gridFlags) cases() ([]cases.GridCase, error) {
 	}
 	var selected []cases.GridCase
 	for _, name := range names {
-		list, err := cases.All().Grid(scenario.Scenario{Profile: name, Readings: f.readings, CodePoints: numbers, RootOfTrust: f.root})
+		list, err := cases.All().
+			Grid(scenario.Scenario{Profile: name, Readings: f.readings, CodePoints: numbers, RootOfTrust: f.root})
 		if err != nil {
 			return nil, usage("%w", err)
 		}

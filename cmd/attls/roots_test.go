@@ -51,7 +51,8 @@ func TestRoots(t *testing.T) {
 			if code, stdout, _ := command(t, judge...); code != 1 {
 				t.Errorf("the demonstration's verifier takes it: %s", stdout)
 			}
-			if code, stdout, stderr := command(t, "evidence", "inspect", file); code != 0 || !strings.Contains(stdout, "root of trust: "+name) {
+			if code, stdout, stderr := command(t, "evidence", "inspect", file); code != 0 ||
+				!strings.Contains(stdout, "root of trust: "+name) {
 				t.Errorf("%s%s", stdout, stderr)
 			}
 			args := []string{"demo", "--root-of-trust", name}

@@ -156,7 +156,10 @@ func (c AttestationCase) attested(hs Case, id *identity, p *profile.Profile) (co
 	if c.RootOfTrust != "" {
 		return ends, c.emulate(ends, id)
 	}
-	canned := &canned{evidence: negotiation.Evidence{CMW: make([]byte, payloadSize)}, verdict: negotiation.Verdict{Status: negotiation.StatusAffirming}}
+	canned := &canned{
+		evidence: negotiation.Evidence{CMW: make([]byte, payloadSize)},
+		verdict:  negotiation.Verdict{Status: negotiation.StatusAffirming},
+	}
 	rand.Read(canned.evidence.CMW)
 	if c.Credential == profile.KindAlone {
 		canned.evidence.Signer, canned.evidence.SPKI = id.signer, leaf.RawSubjectPublicKeyInfo
@@ -200,7 +203,8 @@ func (c AttestationCase) emulate(ends configs, id *identity) error {
 		id.answerer.Trust.InsecureSkipVerify = true
 	}
 	for _, end := range ends {
-		end.AttesterSize, end.AppraiserSize = max(f.Challenge.Wants, defaultChallenge), max(f.Challenge.Wants, defaultChallenge)
+		end.AttesterSize, end.AppraiserSize = max(f.Challenge.Wants, defaultChallenge), max(f.Challenge.Wants,
+			defaultChallenge)
 	}
 	verifier.Key = nil // it issues no results
 	id.answerer.Attester, id.answerer.Appraiser = attester, verifier

@@ -120,7 +120,12 @@ func shows(c *Context, x *attestation.Spoilage) bool {
 	if err != nil {
 		return false
 	}
-	r := &negotiation.EvidenceRequest{Attester: c.Attester, Scheme: scenario.DemoScheme(c.Profile, c.Model, c.Kind), Fit: c.Profile.Binder.Fit, Claims: further}
+	r := &negotiation.EvidenceRequest{
+		Attester: c.Attester,
+		Scheme:   scenario.DemoScheme(c.Profile, c.Model, c.Kind),
+		Fit:      c.Profile.Binder.Fit,
+		Claims:   further,
+	}
 	if challenge != "" {
 		r.Challenge = bytes.Repeat([]byte{7}, 32)
 	}

@@ -133,7 +133,12 @@ func (l *Environment) Emulate(ctx context.Context, name string) (*attestation.Fo
 
 // DemoRoot makes the Attester of a root of trust's emulator and the Verifier that trusts
 // it, with public keys, as demonstrations use them.
-func DemoRoot(ctx context.Context, table attestation.Formats, name string, clock func() time.Time) (negotiation.Attester, *attestation.Verifier, *attestation.Format, error) {
+func DemoRoot(
+	ctx context.Context,
+	table attestation.Formats,
+	name string,
+	clock func() time.Time,
+) (negotiation.Attester, *attestation.Verifier, *attestation.Format, error) {
 	env := &Environment{Table: table, Clock: clock}
 	f, e, err := env.Emulate(ctx, name)
 	if err != nil {
@@ -150,7 +155,8 @@ func (s *Setup) Emulation() (*attestation.Format, *attestation.Emulation, error)
 
 // emulation gives an attester and its relying party an emulator and a Verifier that
 // trusts it. It returns the scheme, and the length that the challenge should have.
-func (s *Setup) emulation(mine, theirs *EndSetup, attester attls.Role, m profile.Model, k profile.CredentialKind) (scheme profile.Scheme, size int, err error) {
+func (s *Setup) emulation(mine, theirs *EndSetup, attester attls.Role, m profile.Model,
+	k profile.CredentialKind) (scheme profile.Scheme, size int, err error) {
 	f, e, err := s.Emulation()
 	if err != nil {
 		return scheme, 0, err
@@ -212,7 +218,8 @@ func sentence(err error) string {
 // demonstration verifier on it, are negotiated in a profile, and the length in octets
 // that its challenge should have. The error says in a sentence why the profile cannot
 // carry it.
-func RootScheme(p *profile.Profile, f *attestation.Format, attesters Attesters, m profile.Model, k profile.CredentialKind) (scheme profile.Scheme, size int, err error) {
+func RootScheme(p *profile.Profile, f *attestation.Format, attesters Attesters, m profile.Model,
+	k profile.CredentialKind) (scheme profile.Scheme, size int, err error) {
 	if f.Name == attestation.EAT {
 		return DemoScheme(p, m, k), DemoChallengeSize, nil
 	}

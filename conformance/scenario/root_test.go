@@ -28,7 +28,14 @@ func TestRootOfTrust(t *testing.T) {
 			if c.Reason != "" {
 				continue
 			}
-			s := scenario.Scenario{Profile: name, Compiled: p, Attester: c.Attester, Model: c.Model, Credential: c.Credential, RootOfTrust: "stranger"}
+			s := scenario.Scenario{
+				Profile:     name,
+				Compiled:    p,
+				Attester:    c.Attester,
+				Model:       c.Model,
+				Credential:  c.Credential,
+				RootOfTrust: "stranger",
+			}
 			t.Run(s.String(), func(t *testing.T) { attests(t, env, s) })
 		}
 	}
@@ -75,7 +82,8 @@ func attests(t *testing.T, env *scenario.Environment, s scenario.Scenario) {
 			if a.Format != roottest.StrangerType {
 				t.Errorf("the Evidence is %s", a.Format)
 			}
-			if a.Verdict != nil && !slices.ContainsFunc(a.Verdict.Checks, func(c negotiation.Check) bool { return c.Name == attestation.CheckKey }) {
+			if a.Verdict != nil &&
+				!slices.ContainsFunc(a.Verdict.Checks, func(c negotiation.Check) bool { return c.Name == attestation.CheckKey }) {
 				t.Errorf("the verdict says nothing of the key: %+v", a.Verdict)
 			}
 		}
@@ -132,14 +140,18 @@ func TestComposite(t *testing.T) {
 				if a.Verdict == nil {
 					continue
 				}
-				if !slices.ContainsFunc(a.Verdict.Checks, func(c negotiation.Check) bool { return c.OK && c.Name == attestation.CheckMachine }) {
+				if !slices.ContainsFunc(
+					a.Verdict.Checks,
+					func(c negotiation.Check) bool { return c.OK && c.Name == attestation.CheckMachine },
+				) {
 					t.Errorf("%v: the verdict does not say that the parts are of one machine: %+v", s, a.Verdict.Checks)
 				}
 			}
 		}
 	}
 	for _, name := range []string{"eat+eat", "eat+nobody", "eat+", "eat+prototype"} {
-		if result := scenario.Run(t.Context(), scenario.Scenario{Profile: "early-attestation-06", RootOfTrust: name}, scenario.In(env)); result.Err == nil {
+		if result := scenario.Run(t.Context(), scenario.Scenario{Profile: "early-attestation-06", RootOfTrust: name},
+			scenario.In(env)); result.Err == nil {
 			t.Errorf("%s attests", name)
 		}
 	}
