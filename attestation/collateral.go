@@ -80,7 +80,8 @@ func (c CRLs) Check(x, issuer *x509.Certificate, at time.Time, skew time.Duratio
 	case newest == nil:
 		return time.Time{}, Refuse(rule, "no CRL is signed by %q, the issuer of %q", issuer.Subject, x.Subject)
 	case newest.ThisUpdate.After(at.Add(skew)) || newest.NextUpdate.IsZero() || !at.Before(newest.NextUpdate):
-		return time.Time{}, Refuse(rule, "the CRL of %q holds from %v to %v", newest.Issuer, newest.ThisUpdate, newest.NextUpdate)
+		return time.Time{}, Refuse(rule, "the CRL of %q holds from %v to %v", newest.Issuer, newest.ThisUpdate,
+			newest.NextUpdate)
 	}
 	for _, e := range newest.RevokedCertificateEntries {
 		if e.SerialNumber.Cmp(x.SerialNumber) == 0 {
@@ -118,7 +119,8 @@ func CheckMeasurements(s *Section, member string, references map[string][]Octets
 				names = append(names, name)
 			}
 			slices.Sort(names)
-			return s.Fail(member, "nothing that is measured is called %q; there are %s", name, strings.Join(names, ", "))
+			return s.Fail(member, "nothing that is measured is called %q; there are %s", name, strings.Join(names,
+				", "))
 		}
 		for _, v := range values {
 			if len(v) != n {

@@ -80,21 +80,7 @@ func (b *bench) document(t testing.TB) []byte {
 
 func (b *bench) judge(t *testing.T, value []byte) *negotiation.Verdict {
 	t.Helper()
-	table, err := attestation.NewFormats(Format())
-	if err != nil {
-		t.Fatal(err)
-	}
-	payload, err := (&attestation.CMW{Form: attestation.CBORRecord, Format: b.request.Scheme.Format, Value: value, Indicator: attestation.IndEvidence}).Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := &attestation.Verifier{Table: table, Policies: map[string]attestation.Policy{Name: b.policy}, Clock: func() time.Time { return b.at }}
-	r := &b.request
-	verdict, err := v.Appraise(t.Context(), &negotiation.AppraisalRequest{Scheme: r.Scheme, CMW: payload, Challenge: r.Challenge, SPKI: r.SPKI, KeyBound: r.KeyBound})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return verdict
+	return roottest.Judge(t, Format(), b.policy, b.at, &b.request, value)
 }
 
 // changed signs the document after a change.

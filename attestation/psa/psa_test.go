@@ -73,22 +73,7 @@ func (b *bench) token(t *testing.T) []byte {
 // judge judges the value of a CMW under the type that was asked for.
 func (b *bench) judge(t *testing.T, value []byte) *negotiation.Verdict {
 	t.Helper()
-	table, err := attestation.NewFormats(Format())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &attestation.CMW{Form: attestation.CBORRecord, Format: b.request.Scheme.Format, Value: value, Indicator: attestation.IndEvidence}
-	payload, err := c.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := &attestation.Verifier{Table: table, Policies: map[string]attestation.Policy{Name: b.policy}, Clock: clock}
-	r := &b.request
-	verdict, err := v.Appraise(t.Context(), &negotiation.AppraisalRequest{Scheme: r.Scheme, CMW: payload, Challenge: r.Challenge, Fit: r.Fit, SPKI: r.SPKI, KeyBound: r.KeyBound})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return verdict
+	return roottest.Judge(t, Format(), b.policy, clock(), &b.request, value)
 }
 
 // changed signs the claims of a token after a change.

@@ -14,7 +14,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math/big"
 	"time"
@@ -55,7 +54,8 @@ func open(_ context.Context, o attestation.DeviceOptions) (negotiation.Attester,
 	if d.Source == tsm.Kernel {
 		for _, member := range []string{"key", "certificates", "chip", "measurement", "host_data", "policy", "tcb"} {
 			if o.Section.Has(member) {
-				return nil, o.Section.Fail(member, "%s is a member of an emulator, and the source is %s", member, d.Source)
+				return nil, o.Section.Fail(member, "%s is a member of an emulator, and the source is %s", member,
+					d.Source)
 			}
 		}
 		c, err := tsm.Open()
@@ -83,7 +83,8 @@ func (d *device) check(s *attestation.Section) error {
 		member string
 		got    attestation.Octets
 		want   int
-	}{{"chip", d.Chip, abi.ChipIDSize}, {"measurement", d.Measurement, abi.MeasurementSize}, {"host_data", d.HostData, abi.HostDataSize}} {
+	}{{"chip", d.Chip, abi.ChipIDSize}, {"measurement", d.Measurement, abi.MeasurementSize}, {"host_data", d.HostData,
+		abi.HostDataSize}} {
 		if len(x.got) != x.want && !(x.member == "host_data" && x.got == nil) {
 			return s.Fail(x.member, "%s: %d octets; it has %d", x.member, len(x.got), x.want)
 		}
@@ -110,7 +111,8 @@ type guest struct {
 
 // Make implements attestation.Maker.
 func (g *guest) Make(ctx context.Context, q *attestation.Question) ([]byte, error) {
-	r, err := tsm.Get(ctx, g.client, &tsm.Request{Provider: Provider, Challenge: q.Field, Privilege: &g.vmpl, Aux: true})
+	r, err := tsm.Get(ctx, g.client, &tsm.Request{Provider: Provider, Challenge: q.Field, Privilege: &g.vmpl,
+		Aux: true})
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +203,8 @@ func (d *device) certify(seed []byte) (*x509.RevocationList, error) {
 		return nil, err
 	}
 	d.Key, d.Certificates = attestation.PrivateKey{Signer: key}, attestation.Certificates{vcek, ask, root}
-	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: notBefore, NextUpdate: notAfter}, root, rootKey)
+	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1),
+		ThisUpdate: notBefore, NextUpdate: notAfter}, root, rootKey)
 	if err != nil {
 		return nil, err
 	}
@@ -210,12 +213,15 @@ func (d *device) certify(seed []byte) (*x509.RevocationList, error) {
 
 // amd is a subject as AMD writes it.
 func amd(name string) pkix.Name {
-	return pkix.Name{CommonName: name, Country: []string{"US"}, Locality: []string{"Santa Clara"}, Province: []string{"CA"},
-		Organization: []string{"Advanced Micro Devices"}, OrganizationalUnit: []string{"Engineering"}, SerialNumber: attestation.EmulatorSubject}
+	return pkix.Name{CommonName: name, Country: []string{"US"}, Locality: []string{"Santa Clara"},
+		Province:     []string{"CA"},
+		Organization: []string{"Advanced Micro Devices"}, OrganizationalUnit: []string{"Engineering"},
+		SerialNumber: attestation.EmulatorSubject}
 }
 
 // certify issues a certificate, a root where there is no issuer.
-func certify(x *x509.Certificate, serial int64, key crypto.PublicKey, issuer *x509.Certificate, issuerKey crypto.Signer) (*x509.Certificate, error) {
+func certify(x *x509.Certificate, serial int64, key crypto.PublicKey, issuer *x509.Certificate,
+	issuerKey crypto.Signer) (*x509.Certificate, error) {
 	x.SerialNumber, x.NotBefore, x.NotAfter = big.NewInt(serial), notBefore, notAfter
 	if issuer == nil {
 		issuer = x
@@ -238,7 +244,8 @@ func (d *device) extensions() ([]pkix.Extension, error) {
 		id    asn1.ObjectIdentifier
 		level attestation.Whole
 	}{
-		{kds.OidStructVersion, 1}, {kds.OidBlSpl, d.TCB["bootloader"]}, {kds.OidTeeSpl, d.TCB["tee"]}, {kds.OidSpl4, 0}, {kds.OidSpl5, 0},
+		{kds.OidStructVersion, 1}, {kds.OidBlSpl, d.TCB["bootloader"]}, {kds.OidTeeSpl, d.TCB["tee"]}, {kds.OidSpl4,
+			0}, {kds.OidSpl5, 0},
 		{kds.OidSpl6, 0}, {kds.OidSpl7, 0}, {kds.OidSnpSpl, d.TCB["snp"]}, {kds.OidUcodeSpl, d.TCB["microcode"]},
 	} {
 		der, err := asn1.Marshal(int(x.level))
@@ -288,15 +295,17 @@ func (d *device) report(data []byte) ([]byte, error) {
 	put := func(name string, v []byte) { copy((&report{octets: b}).field(name), v) }
 	number := func(name string, v uint64) { put(name, binary.LittleEndian.AppendUint64(nil, v)) }
 	for name, v := range map[string][]byte{
-		"REPORT_DATA": data, "MEASUREMENT": d.Measurement, "HOST_DATA": d.HostData, "CHIP_ID": d.Chip, "REPORT_ID": id[:],
+		"REPORT_DATA": data, "MEASUREMENT": d.Measurement, "HOST_DATA": d.HostData, "CHIP_ID": d.Chip,
+		"REPORT_ID":    id[:],
 		"CPUID_FAM_ID": {0x19}, "CPUID_MOD_ID": {1}, "CPUID_STEP": {1}, // Milan-B1
 		"CURRENT_VERSION": {7, 55, 1}, "COMMITTED_VERSION": {7, 55, 1},
 	} {
 		put(name, v)
 	}
 	for name, v := range map[string]uint64{
-		"VERSION": abi.ReportVersion3, "POLICY": uint64(d.Policy), "VMPL": uint64(d.VMPL), "SIGNATURE_ALGO": abi.SignEcdsaP384Sha384,
-		"CURRENT_TCB": tcb, "REPORTED_TCB": tcb, "COMMITTED_TCB": tcb, "LAUNCH_TCB": tcb, "PLATFORM_INFO": 1, // SMT
+		"VERSION": abi.ReportVersion3, "POLICY": uint64(d.Policy), "VMPL": uint64(d.VMPL),
+		"SIGNATURE_ALGO": abi.SignEcdsaP384Sha384,
+		"CURRENT_TCB":    tcb, "REPORTED_TCB": tcb, "COMMITTED_TCB": tcb, "LAUNCH_TCB": tcb, "PLATFORM_INFO": 1, // SMT
 	} {
 		number(name, v)
 	}
@@ -322,7 +331,8 @@ func (d *device) table() []byte {
 	t := &abi.CertTable{}
 	for i, guid := range []string{abi.VcekGUID, abi.AskGUID, abi.ArkGUID} {
 		if i < len(d.Certificates) {
-			t.Entries = append(t.Entries, abi.CertTableEntry{GUID: uuid.MustParse(guid), RawCert: d.Certificates[i].Raw})
+			t.Entries = append(t.Entries, abi.CertTableEntry{GUID: uuid.MustParse(guid),
+				RawCert: d.Certificates[i].Raw})
 		}
 	}
 	return t.Marshal()
@@ -330,16 +340,7 @@ func (d *device) table() []byte {
 
 // deriveKey makes a P-384 key out of a seed.
 func deriveKey(seed []byte, use string) (*ecdsa.PrivateKey, error) {
-	for i := range 8 {
-		d, err := hkdf.Key(sha256.New, seed, nil, fmt.Sprintf("attls %s %d", use, i), 48)
-		if err != nil {
-			return nil, err
-		}
-		if key, err := ecdsa.ParseRawPrivateKey(elliptic.P384(), d); err == nil {
-			return key, nil
-		}
-	}
-	return nil, errors.New("no key on P-384 comes out of this seed")
+	return attestation.DeriveKeyOn(elliptic.P384(), seed, use)
 }
 
 // bits of an emulated RSA key: AMD has 4096, which takes long.

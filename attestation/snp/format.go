@@ -40,16 +40,19 @@ func Format() attestation.Format {
 		Title:  "AMD SEV-SNP: attestation report",
 		Source: rule,
 		Types: append(tsm.Types(),
-			attestation.Type{MediaType: MediaTypeReport, Note: "not registered; draft-deeglaze-amd-sev-snp-corim-profile uses it"}),
-		Mine:      tsm.Mine(Provider),
-		Challenge: attestation.ChallengeField{Name: "REPORT_DATA", Rule: rule, Sizes: []int{abi.ReportDataSize}, Padding: true, Wants: abi.ReportDataSize},
-		Key:       attestation.KeyNaming{How: "a report has no field for a key"},
-		Says:      []string{"instance-identity", "configuration", "executables", "hardware"},
-		Unsigned:  "in a TSM report the provider, which only tells the format, and the certificates, which must lead to a trust anchor",
-		Read:      read,
-		Policy:    policyOf,
-		Open:      open,
-		Emulate:   emulate,
+			attestation.Type{MediaType: MediaTypeReport,
+				Note: "not registered; draft-deeglaze-amd-sev-snp-corim-profile uses it"}),
+		Mine: tsm.Mine(Provider),
+		Challenge: attestation.ChallengeField{Name: "REPORT_DATA", Rule: rule, Sizes: []int{abi.ReportDataSize},
+			Padding: true, Wants: abi.ReportDataSize},
+		Key:  attestation.KeyNaming{How: "a report has no field for a key"},
+		Says: []string{"instance-identity", "configuration", "executables", "hardware"},
+		Unsigned: "in a TSM report the provider, which only tells the format, " +
+			"and the certificates, which must lead to a trust anchor",
+		Read:    read,
+		Policy:  policyOf,
+		Open:    open,
+		Emulate: emulate,
 	}
 }
 
@@ -99,7 +102,9 @@ func (r *report) unpack(c *attestation.CMW) *attls.Error {
 		return err
 	}
 	if t.ServiceProvider != "" || t.Manifest != nil {
-		return attestation.Malformed(-1, tsm.Rule, "the answer of a service (%q); only reports of the platform itself are read", t.ServiceProvider).Under("service_provider")
+		return attestation.Malformed(-1, tsm.Rule,
+			"the answer of a service (%q); only reports of the platform itself are read",
+			t.ServiceProvider).Under("service_provider")
 	}
 	r.octets, r.at, r.outer = t.Out, t.OutStart(), t.Fields()
 	if err := r.chain.read(t.Aux); err != nil {
@@ -162,12 +167,17 @@ type part struct {
 // parts are the fields of a report in their order (AMD 56860 table 23); those that must
 // be zero have no name.
 var parts = []part{
-	{"VERSION", 0x00, 0x04}, {"GUEST_SVN", 0x04, 0x08}, {"POLICY", 0x08, 0x10}, {"FAMILY_ID", 0x10, 0x20}, {"IMAGE_ID", 0x20, 0x30},
-	{"VMPL", 0x30, 0x34}, {"SIGNATURE_ALGO", 0x34, 0x38}, {"CURRENT_TCB", 0x38, 0x40}, {"PLATFORM_INFO", 0x40, 0x48}, {"SIGNER_INFO", 0x48, 0x4c},
+	{"VERSION", 0x00, 0x04}, {"GUEST_SVN", 0x04, 0x08}, {"POLICY", 0x08, 0x10}, {"FAMILY_ID", 0x10, 0x20}, {"IMAGE_ID",
+		0x20, 0x30},
+	{"VMPL", 0x30, 0x34}, {"SIGNATURE_ALGO", 0x34, 0x38}, {"CURRENT_TCB", 0x38, 0x40}, {"PLATFORM_INFO", 0x40,
+		0x48}, {"SIGNER_INFO", 0x48, 0x4c},
 	{"REPORT_DATA", 0x50, 0x90}, {"MEASUREMENT", 0x90, 0xc0}, {"HOST_DATA", 0xc0, 0xe0}, {"ID_KEY_DIGEST", 0xe0, 0x110},
-	{"AUTHOR_KEY_DIGEST", 0x110, 0x140}, {"REPORT_ID", 0x140, 0x160}, {"REPORT_ID_MA", 0x160, 0x180}, {"REPORTED_TCB", 0x180, 0x188},
-	{"CPUID_FAM_ID", 0x188, 0x189}, {"CPUID_MOD_ID", 0x189, 0x18a}, {"CPUID_STEP", 0x18a, 0x18b}, {"CHIP_ID", 0x1a0, 0x1e0},
-	{"COMMITTED_TCB", 0x1e0, 0x1e8}, {"CURRENT_VERSION", 0x1e8, 0x1eb}, {"COMMITTED_VERSION", 0x1ec, 0x1ef}, {"LAUNCH_TCB", 0x1f0, 0x1f8},
+	{"AUTHOR_KEY_DIGEST", 0x110, 0x140}, {"REPORT_ID", 0x140, 0x160}, {"REPORT_ID_MA", 0x160, 0x180}, {"REPORTED_TCB",
+		0x180, 0x188},
+	{"CPUID_FAM_ID", 0x188, 0x189}, {"CPUID_MOD_ID", 0x189, 0x18a}, {"CPUID_STEP", 0x18a, 0x18b}, {"CHIP_ID", 0x1a0,
+		0x1e0},
+	{"COMMITTED_TCB", 0x1e0, 0x1e8}, {"CURRENT_VERSION", 0x1e8, 0x1eb}, {"COMMITTED_VERSION", 0x1ec,
+		0x1ef}, {"LAUNCH_TCB", 0x1f0, 0x1f8},
 	{"LAUNCH_MIT_VECTOR", 0x1f8, 0x200}, {"CURRENT_MIT_VECTOR", 0x200, 0x208}, {"SIGNATURE", 0x2a0, 0x4a0},
 }
 
@@ -213,7 +223,8 @@ func (r *report) fields() []attestation.Field {
 		cert *x509.Certificate
 	}{{"vcek", r.chain.vcek}, {"vlek", r.chain.vlek}} {
 		if x.cert != nil {
-			list = append(list, attestation.Field{Name: "tsm.auxblob." + x.name, Text: fmt.Sprintf("%s, issued by %s", x.cert.Subject, x.cert.Issuer)})
+			list = append(list, attestation.Field{Name: "tsm.auxblob." + x.name, Text: fmt.Sprintf("%s, issued by %s",
+				x.cert.Subject, x.cert.Issuer)})
 		}
 	}
 	return list

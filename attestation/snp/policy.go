@@ -76,7 +76,8 @@ var permissions = []string{"smt", "migration-agent", "cxl"}
 
 // measured are the fields that have reference values, with their lengths in octets.
 var measured = map[string]int{
-	"measurement": abi.MeasurementSize, "host_data": abi.HostDataSize, "family_id": abi.FamilyIDSize, "image_id": abi.ImageIDSize,
+	"measurement": abi.MeasurementSize, "host_data": abi.HostDataSize, "family_id": abi.FamilyIDSize,
+	"image_id":      abi.ImageIDSize,
 	"id_key_digest": abi.IDKeyDigestSize, "author_key_digest": abi.AuthorKeyDigestSize,
 }
 
@@ -110,7 +111,8 @@ func policyOf(s *attestation.Section) (attestation.Policy, error) {
 	}
 	for name, v := range p.MinimumTCB {
 		if !slices.Contains(components, name) || v > 255 {
-			return nil, s.Fail("minimum_tcb", "minimum_tcb: %s: %d; levels of 0 to 255 have %s", name, v, strings.Join(components, ", "))
+			return nil, s.Fail("minimum_tcb", "minimum_tcb: %s: %d; levels of 0 to 255 have %s", name, v,
+				strings.Join(components, ", "))
 		}
 	}
 	if err := attestation.CheckMeasurements(s, "measurements", p.Measurements, measured); err != nil {
@@ -171,7 +173,8 @@ func (p Policy) Judge(_ context.Context, a *attestation.Appraisal) {
 	a.Vector.Configuration = ear.UnsupportableConfigClaim
 	a.Vector.Executables = ear.ContraindicatedRuntimeClaim
 	proto, err := r.proto()
-	if !a.Check("report", err, fmt.Sprintf("a report of version %d, signed by the %s", r.number("VERSION"), signer(uint32(r.number("SIGNER_INFO"))))) {
+	if !a.Check("report", err, fmt.Sprintf("a report of version %d, signed by the %s", r.number("VERSION"),
+		signer(uint32(r.number("SIGNER_INFO"))))) {
 		return
 	}
 	roots, err := p.signed(a, r, proto)
@@ -188,7 +191,8 @@ func (r *report) proto() (*sevsnp.Report, *attls.Error) {
 		return nil, attestation.Refuse(rule, "%v", err)
 	}
 	if alg := abi.SignatureAlgo(r.octets); alg != abi.SignEcdsaP384Sha384 {
-		return nil, attestation.Refuse(rule, "the algorithm %d; only %d, ECDSA P-384 with SHA-384, is specified", alg, abi.SignEcdsaP384Sha384).Under("SIGNATURE_ALGO")
+		return nil, attestation.Refuse(rule, "the algorithm %d; only %d, ECDSA P-384 with SHA-384, is specified", alg,
+			abi.SignEcdsaP384Sha384).Under("SIGNATURE_ALGO")
 	}
 	if key := signer(uint32(r.number("SIGNER_INFO"))); provenances[key] == "" {
 		return nil, attestation.Refuse(rule, "the key is %s, neither VCEK nor VLEK", key).Under("SIGNER_INFO")
@@ -207,14 +211,17 @@ func (r *report) proto() (*sevsnp.Report, *attls.Error) {
 // signed checks the signature, the chain to a trust anchor at the time of the
 // appraisal, and that the certificate is for the reported chip and security version. It
 // returns the anchors.
-func (p *Policy) signed(a *attestation.Appraisal, r *report, proto *sevsnp.Report) ([]*trust.ProductCerts, *attls.Error) {
+func (p *Policy) signed(
+	a *attestation.Appraisal, r *report, proto *sevsnp.Report,
+) ([]*trust.ProductCerts, *attls.Error) {
 	key := signer(uint32(proto.SignerInfo))
 	kinds := p.KeyProvenance
 	if len(kinds) == 0 {
 		kinds = []string{"vcek"}
 	}
 	if kind := provenances[key]; !slices.Contains(kinds, kind) {
-		return nil, attestation.Refuse(rule, "the report is signed by a %s; the policy accepts %s", kind, strings.Join(kinds, ", ")).Under("SIGNER_INFO")
+		return nil, attestation.Refuse(rule, "the report is signed by a %s; the policy accepts %s", kind,
+			strings.Join(kinds, ", ")).Under("SIGNER_INFO")
 	}
 	leaf, err := p.leaf(r, proto, key)
 	if err != nil {
@@ -222,7 +229,8 @@ func (p *Policy) signed(a *attestation.Appraisal, r *report, proto *sevsnp.Repor
 	}
 	roots := p.roots(r, key, leaf)
 	if len(roots) == 0 {
-		return nil, attestation.Refuse(rule, "there is no trust anchor with a certificate for the issuer of the %s", key)
+		return nil, attestation.Refuse(rule, "there is no trust anchor with a certificate for the issuer of the %s",
+			key)
 	}
 	evidence := &sevsnp.Attestation{Report: proto, CertificateChain: &sevsnp.CertificateChain{}}
 	if key == abi.VlekReportSigner {
@@ -231,10 +239,12 @@ func (p *Policy) signed(a *attestation.Appraisal, r *report, proto *sevsnp.Repor
 		evidence.CertificateChain.VcekCert = leaf.Raw
 	}
 	// No entry of TrustedRoots may be missing: for lack of any, the library trusts AMD.
-	o := &verify.Options{DisableCertFetching: true, Now: a.At, TrustedRoots: map[string][]*trust.AMDRootCerts{}, Getter: offline{}}
+	o := &verify.Options{DisableCertFetching: true, Now: a.At, TrustedRoots: map[string][]*trust.AMDRootCerts{},
+		Getter: offline{}}
 	for _, line := range lines {
 		for _, root := range roots {
-			o.TrustedRoots[line] = append(o.TrustedRoots[line], &trust.AMDRootCerts{ProductLine: line, ProductCerts: root})
+			o.TrustedRoots[line] = append(o.TrustedRoots[line], &trust.AMDRootCerts{ProductLine: line,
+				ProductCerts: root})
 		}
 	}
 	if err := verify.SnpAttestation(evidence, o); err != nil {
@@ -246,12 +256,15 @@ func (p *Policy) signed(a *attestation.Appraisal, r *report, proto *sevsnp.Repor
 // consistent checks what only the other half of the library does, and what it does
 // only in part: the certificate is of this chip and this security version, and the
 // firmware is not provisional.
-func (p *Policy) consistent(a *attestation.Appraisal, evidence *sevsnp.Attestation, leaf *x509.Certificate, key abi.ReportSigner) *attls.Error {
+func (p *Policy) consistent(a *attestation.Appraisal, evidence *sevsnp.Attestation, leaf *x509.Certificate,
+	key abi.ReportSigner) *attls.Error {
 	r := evidence.Report
-	vmpl := int(r.Vmpl) // compared by guest
+	vmpl := int(r.Vmpl)
 	o := &validate.Options{
-		GuestPolicy: abi.SnpPolicy{SMT: true, MigrateMA: true, Debug: true, CXLAllowed: true}, // compared by guest
-		ReportData:  r.ReportData,                                                             // compared by the caller, with the challenge
+		// The guest's policy and the VMPL are compared by guest, REPORT_DATA by the caller,
+		// with the challenge.
+		GuestPolicy: abi.SnpPolicy{SMT: true, MigrateMA: true, Debug: true, CXLAllowed: true},
+		ReportData:  r.ReportData,
 		VMPL:        &vmpl,
 	}
 	if err := validate.SnpAttestation(evidence, o); err != nil {
@@ -263,10 +276,12 @@ func (p *Policy) consistent(a *attestation.Appraisal, evidence *sevsnp.Attestati
 	}
 	// Levels above 127 are zero to the library where it compares.
 	if uint64(x.TCBVersion) != r.ReportedTcb {
-		return attestation.Refuse(rule, "the %s is for the TCB %#016x, the report says %#016x", key, uint64(x.TCBVersion), r.ReportedTcb).Under("REPORTED_TCB")
+		return attestation.Refuse(rule, "the %s is for the TCB %#016x, the report says %#016x", key,
+			uint64(x.TCBVersion), r.ReportedTcb).Under("REPORTED_TCB")
 	}
 	if r.CommittedTcb != r.CurrentTcb {
-		return attestation.Refuse(rule, "the TCB %#016x is not committed, %#016x is", r.CurrentTcb, r.CommittedTcb).Under("COMMITTED_TCB")
+		return attestation.Refuse(rule, "the TCB %#016x is not committed, %#016x is", r.CurrentTcb,
+			r.CommittedTcb).Under("COMMITTED_TCB")
 	}
 	info, err := abi.ParseSignerInfo(r.SignerInfo)
 	if err != nil || zero(r.ChipId) && !info.MaskChipKey {
@@ -294,11 +309,14 @@ func (p *Policy) leaf(r *report, proto *sevsnp.Report, key abi.ReportSigner) (*x
 	}
 	for _, x := range p.Certificates {
 		e, err := kds.CertificateExtensions(x, key)
-		if err == nil && uint64(e.TCBVersion) == proto.ReportedTcb && (key == abi.VlekReportSigner || zero(proto.ChipId) || string(e.HWID) == string(proto.ChipId)) {
+		if err == nil && uint64(e.TCBVersion) == proto.ReportedTcb &&
+			(key == abi.VlekReportSigner || zero(proto.ChipId) || string(e.HWID) == string(proto.ChipId)) {
 			return x, nil
 		}
 	}
-	return nil, attestation.Refuse(rule, "the report came without a %s certificate, and the policy has none for its chip and TCB (%#016x)", key, proto.ReportedTcb)
+	return nil, attestation.Refuse(rule,
+		"the report came without a %s certificate, and the policy has none for its chip and TCB (%#016x)", key,
+		proto.ReportedTcb)
 }
 
 // roots are the trust anchors that vouch for a certificate, each with the one between:
@@ -358,7 +376,8 @@ func (p *Policy) platform(a *attestation.Appraisal, r *report, roots []*trust.Pr
 
 func (p *Policy) instance(r *report) *attls.Error {
 	id := r.field("CHIP_ID")
-	if len(p.Instances) > 0 && !slices.ContainsFunc(p.Instances, func(x attestation.Octets) bool { return string(x) == string(id) }) {
+	if len(p.Instances) > 0 && !slices.ContainsFunc(p.Instances,
+		func(x attestation.Octets) bool { return string(x) == string(id) }) {
 		return attestation.Refuse(rule, "the policy does not list the chip %x", id).Under("CHIP_ID")
 	}
 	return nil
@@ -403,7 +422,8 @@ func tcbText(v uint64) string {
 func (p *Policy) tcb(r *report) *attls.Error {
 	for _, name := range components {
 		if v := levels(r.number("REPORTED_TCB"))[name]; attestation.Whole(v) < p.MinimumTCB[name] {
-			return attestation.Refuse(rule, "%s has the level %d; the policy wants at least %d", name, v, p.MinimumTCB[name]).Under("REPORTED_TCB")
+			return attestation.Refuse(rule, "%s has the level %d; the policy wants at least %d", name, v,
+				p.MinimumTCB[name]).Under("REPORTED_TCB")
 		}
 	}
 	return nil
@@ -413,7 +433,8 @@ func (p *Policy) tcb(r *report) *attls.Error {
 func (p *Policy) guest(a *attestation.Appraisal, r *report) {
 	debug := a.Check("debug", p.debug(r), "the host cannot debug the guest, or the policy accepts it")
 	allowed := a.Check("guest-policy", p.allows(r), policyText(r.number("POLICY")))
-	if a.Check("vmpl", p.vmpl(r), fmt.Sprintf("the report was asked for at VMPL %d", r.number("VMPL"))) && debug && allowed {
+	vmpl := a.Check("vmpl", p.vmpl(r), fmt.Sprintf("the report was asked for at VMPL %d", r.number("VMPL")))
+	if debug && allowed && vmpl {
 		a.Vector.Configuration = ear.ApprovedConfigClaim
 	}
 	got := map[string][]byte{}
@@ -424,7 +445,8 @@ func (p *Policy) guest(a *attestation.Appraisal, r *report) {
 		a.Vector.Executables = ear.UnrecognizedRuntimeClaim
 		a.Unchecked(attestation.CheckReference, "the policy has no reference value of measurement")
 	}
-	if a.Check(attestation.CheckReference, attestation.CompareMeasurements(rule, p.Measurements, got), "each listed measurement has a reference value") &&
+	if len(p.Measurements) > 0 && a.Check(attestation.CheckReference,
+		attestation.CompareMeasurements(rule, p.Measurements, got), "the listed measurements have reference values") &&
 		len(p.Measurements["measurement"]) > 0 {
 		a.Vector.Executables = ear.ApprovedRuntimeClaim
 	}
@@ -457,7 +479,8 @@ func allowed(x abi.SnpPolicy) (list []string) {
 
 func (p *Policy) debug(r *report) *attls.Error {
 	if x, err := abi.ParseSnpPolicy(r.number("POLICY")); err != nil || x.Debug && !bool(p.Debug) {
-		return attestation.Refuse(rule, "the guest's policy lets the host debug it (%#x)", r.number("POLICY")).Under("POLICY")
+		return attestation.Refuse(rule, "the guest's policy lets the host debug it (%#x)",
+			r.number("POLICY")).Under("POLICY")
 	}
 	return nil
 }
@@ -473,7 +496,8 @@ func (p *Policy) allows(r *report) *attls.Error {
 	}
 	for _, name := range allowed(x) {
 		if !slices.Contains(accepted, name) {
-			return attestation.Refuse(rule, "the guest's policy allows %s; the appraisal policy accepts %s", name, strings.Join(accepted, ", ")).Under("POLICY")
+			return attestation.Refuse(rule, "the guest's policy allows %s; the appraisal policy accepts %s", name,
+				strings.Join(accepted, ", ")).Under("POLICY")
 		}
 	}
 	return nil
@@ -485,7 +509,8 @@ func (p *Policy) vmpl(r *report) *attls.Error {
 		highest = *p.VMPL
 	}
 	if v := r.number("VMPL"); v > uint64(highest) {
-		return attestation.Refuse(rule, "the report was asked for at VMPL %d; the policy accepts 0 to %d", v, highest).Under("VMPL")
+		return attestation.Refuse(rule, "the report was asked for at VMPL %d; the policy accepts 0 to %d", v,
+			highest).Under("VMPL")
 	}
 	return nil
 }

@@ -64,7 +64,10 @@ func newBench(t testing.TB) *bench {
 	d, p := *e.Device.(*device), e.Policy.(Policy)
 	d.TCB, p.MinimumTCB, p.Measurements = maps.Clone(d.TCB), maps.Clone(p.MinimumTCB), maps.Clone(p.Measurements)
 	p.Certificates = nil // the reports of these tests come with theirs
-	return &bench{&d, p, negotiation.EvidenceRequest{Scheme: negotiation.Scheme{Format: profile.Format{MediaType: tsm.MediaTypeCBOR}, Credential: profile.KindX509},
+	return &bench{&d, p, negotiation.EvidenceRequest{
+		Scheme: negotiation.Scheme{
+			Format: profile.Format{MediaType: tsm.MediaTypeCBOR}, Credential: profile.KindX509,
+		},
 		Challenge: challenge, SPKI: []byte("a key"), KeyBound: true}, now}
 }
 
@@ -101,21 +104,7 @@ func (b *bench) tsm(t testing.TB, r *tsm.Report) []byte {
 
 func (b *bench) judge(t *testing.T, value []byte) *negotiation.Verdict {
 	t.Helper()
-	table, err := attestation.NewFormats(Format())
-	if err != nil {
-		t.Fatal(err)
-	}
-	payload, err := (&attestation.CMW{Form: attestation.CBORRecord, Format: b.request.Scheme.Format, Value: value, Indicator: attestation.IndEvidence}).Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := &attestation.Verifier{Table: table, Policies: map[string]attestation.Policy{Name: b.policy}, Clock: func() time.Time { return b.at }}
-	r := &b.request
-	verdict, err := v.Appraise(t.Context(), &negotiation.AppraisalRequest{Scheme: r.Scheme, CMW: payload, Challenge: r.Challenge, Fit: r.Fit, SPKI: r.SPKI, KeyBound: r.KeyBound})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return verdict
+	return roottest.Judge(t, Format(), b.policy, b.at, &b.request, value)
 }
 
 // put writes a number into a field.
@@ -165,14 +154,16 @@ func (b *bench) reissue(t *testing.T, change func(*x509.Certificate)) {
 	b.device.Certificates[0] = b.issue(t, ask, key, change)
 }
 
-func (b *bench) issue(t *testing.T, issuer *x509.Certificate, key crypto.Signer, change func(*x509.Certificate)) *x509.Certificate {
+func (b *bench) issue(t *testing.T, issuer *x509.Certificate, key crypto.Signer,
+	change func(*x509.Certificate)) *x509.Certificate {
 	t.Helper()
 	extensions, err := b.device.extensions()
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &x509.Certificate{Subject: amd("SEV-VCEK"), SignatureAlgorithm: x509.SHA384WithRSAPSS, ExtraExtensions: extensions,
-		SerialNumber: big.NewInt(3), NotBefore: notBefore, NotAfter: notAfter}
+	x := &x509.Certificate{Subject: amd("SEV-VCEK"), SignatureAlgorithm: x509.SHA384WithRSAPSS,
+		ExtraExtensions: extensions,
+		SerialNumber:    big.NewInt(3), NotBefore: notBefore, NotAfter: notAfter}
 	change(x)
 	der, err := x509.CreateCertificate(rand.Reader, x, issuer, b.device.Key.Public(), key)
 	if err != nil {
@@ -191,7 +182,8 @@ func (b *bench) crl(t *testing.T, from, until time.Time, revoked ...int64) {
 	_, _, key := b.authority(t)
 	list := &x509.RevocationList{Number: big.NewInt(2), ThisUpdate: from, NextUpdate: until}
 	for _, n := range revoked {
-		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: big.NewInt(n), RevocationTime: from})
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries,
+			x509.RevocationListEntry{SerialNumber: big.NewInt(n), RevocationTime: from})
 	}
 	der, err := x509.CreateRevocationList(rand.Reader, list, b.device.Certificates[2], key)
 	if err != nil {
@@ -209,15 +201,18 @@ func (b *bench) vlek(t *testing.T) []byte {
 	t.Helper()
 	_, askKey, rootKey := b.authority(t)
 	root := b.device.Certificates[2]
-	asvk, err := certify(&x509.Certificate{Subject: amd("SEV-VLEK-" + emulatedLine), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign},
+	asvk, err := certify(&x509.Certificate{Subject: amd("SEV-VLEK-" + emulatedLine), IsCA: true,
+		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign},
 		4, askKey.Public(), root, rootKey)
 	if err != nil {
 		t.Fatal(err)
 	}
 	vlek := b.issue(t, asvk, askKey, func(x *x509.Certificate) {
 		x.Subject = amd("SEV-VLEK")
-		x.ExtraExtensions = slices.DeleteFunc(x.ExtraExtensions, func(e pkix.Extension) bool { return e.Id.Equal(kds.OidHwid) || e.Id.Equal(kds.OidProductName1) })
-		for id, text := range map[string]string{kds.OidProductName1.String(): emulatedLine, kds.OidCspID.String(): "a cloud"} {
+		x.ExtraExtensions = slices.DeleteFunc(x.ExtraExtensions,
+			func(e pkix.Extension) bool { return e.Id.Equal(kds.OidHwid) || e.Id.Equal(kds.OidProductName1) })
+		for id, text := range map[string]string{kds.OidProductName1.String(): emulatedLine,
+			kds.OidCspID.String(): "a cloud"} {
 			oid := kds.OidProductName1
 			if id == kds.OidCspID.String() {
 				oid = kds.OidCspID
@@ -237,7 +232,8 @@ func (b *bench) vlek(t *testing.T) []byte {
 	if err := b.device.sign(r); err != nil {
 		t.Fatal(err)
 	}
-	table := &abi.CertTable{Entries: []abi.CertTableEntry{{GUID: uuid.MustParse(abi.VlekGUID), RawCert: vlek.Raw}, {GUID: uuid.MustParse(abi.AskGUID), RawCert: asvk.Raw}}}
+	table := &abi.CertTable{Entries: []abi.CertTableEntry{{GUID: uuid.MustParse(abi.VlekGUID), RawCert: vlek.Raw},
+		{GUID: uuid.MustParse(abi.AskGUID), RawCert: asvk.Raw}}}
 	return b.tsm(t, &tsm.Report{Provider: Provider + "\n", Out: r, Aux: table.Marshal()})
 }
 
@@ -251,11 +247,16 @@ func TestRefused(t *testing.T) {
 		text  string
 	}{
 		{"REPORT_DATA of another connection", octet(0x50, 1), attls.FailBinderMismatch, "REPORT_DATA"},
-		{"the challenge of 32 octets is right and the tail is not zero", with(func(b *bench) { b.request.Challenge, b.request.Fit = challenge[:32], profile.FitPadRight }), attls.FailBinderMismatch, "REPORT_DATA"},
+		{"the challenge of 32 octets is right and the tail is not zero",
+			with(func(b *bench) {
+				b.request.Challenge, b.request.Fit = challenge[:32],
+					profile.FitPadRight
+			}), attls.FailBinderMismatch, "REPORT_DATA"},
 		{"a guest that the host may debug", put("POLICY", emulatedPolicy|1<<19), attls.FailAppraisal, "debug"},
 		{"a guest with a migration agent", put("POLICY", emulatedPolicy|1<<18), attls.FailAppraisal, "migration-agent"},
 		{"a guest that may use CXL", put("POLICY", emulatedPolicy|1<<21), attls.FailAppraisal, "cxl"},
-		{"a guest with SMT, where only others are accepted", with(func(b *bench) { b.policy.GuestPolicy = []string{"cxl"} }), attls.FailAppraisal, "smt"},
+		{"a guest with SMT, where only others are accepted",
+			with(func(b *bench) { b.policy.GuestPolicy = []string{"cxl"} }), attls.FailAppraisal, "smt"},
 		{"bit 17 of the policy is 0", put("POLICY", 1<<16), attls.FailAppraisal, "reserved"},
 		{"a reserved bit of the policy is 1", put("POLICY", emulatedPolicy|1<<26), attls.FailAppraisal, ""},
 		{"VMPL 2", put("VMPL", 2), attls.FailAppraisal, "VMPL 2"},
@@ -284,18 +285,33 @@ func TestRefused(t *testing.T) {
 		{"CHIP_ID is masked where the policy lists chips", func(t *testing.T, b *bench) []byte {
 			return b.changed(t, func(r []byte) { clear(r[0x1a0:0x1e0]); r[0x48] = 2 })
 		}, attls.FailAppraisal, "does not list the chip"},
-		{"another chip than those of the policy", with(func(b *bench) { b.policy.Instances = []attestation.Octets{make([]byte, 64)} }), attls.FailAppraisal, "does not list the chip"},
-		{"a TCB below the minimum", with(func(b *bench) { b.policy.MinimumTCB["snp"]++ }), attls.FailAppraisal, "snp has the level 22"},
+		{"another chip than those of the policy",
+			with(func(b *bench) {
+				b.policy.Instances = []attestation.Octets{make([]byte,
+					64)}
+			}), attls.FailAppraisal, "does not list the chip"},
+		{"a TCB below the minimum", with(func(b *bench) { b.policy.MinimumTCB["snp"]++ }), attls.FailAppraisal,
+			"snp has the level 22"},
 		{"firmware that is not committed", put("COMMITTED_TCB", 0), attls.FailAppraisal, "COMMITTED_TCB"},
 		{"a firmware version that is not committed", octet(0x1ec, 1), attls.FailAppraisal, "committed build"},
 		{"another guest", octet(0x90, 1), attls.FailAppraisal, "measurement"},
-		{"HOST_DATA other than the reference value", with(func(b *bench) { b.policy.Measurements["host_data"] = []attestation.Octets{challenge[:32]} }), attls.FailAppraisal, "host_data"},
-		{"a chain under the roots of AMD", with(func(b *bench) { b.policy.TrustAnchors, b.policy.VendorRoots = nil, []string{"amd-milan", "amd-genoa"} }), attls.FailAppraisal, "does not verify"},
-		{"no trust anchors", with(func(b *bench) { b.policy.TrustAnchors = nil }), attls.FailAppraisal, "no trust anchor"},
+		{"HOST_DATA other than the reference value",
+			with(func(b *bench) { b.policy.Measurements["host_data"] = []attestation.Octets{challenge[:32]} }),
+			attls.FailAppraisal, "host_data"},
+		{"a chain under the roots of AMD",
+			with(func(b *bench) {
+				b.policy.TrustAnchors, b.policy.VendorRoots = nil, []string{"amd-milan",
+					"amd-genoa"}
+			}), attls.FailAppraisal, "does not verify"},
+		{"no trust anchors", with(func(b *bench) { b.policy.TrustAnchors = nil }), attls.FailAppraisal,
+			"no trust anchor"},
 		{"the zero policy", with(func(b *bench) { b.policy = Policy{} }), attls.FailAppraisal, ""},
-		{"an ASK as the trust anchor", with(func(b *bench) { b.policy.TrustAnchors = b.device.Certificates[1:2] }), attls.FailAppraisal, "no trust anchor"},
-		{"certificates that have expired", with(func(b *bench) { b.at = notAfter.Add(time.Hour) }), attls.FailAppraisal, "expired"},
-		{"certificates that do not hold yet", with(func(b *bench) { b.at = notBefore.Add(-time.Hour) }), attls.FailAppraisal, "not yet valid"},
+		{"an ASK as the trust anchor", with(func(b *bench) { b.policy.TrustAnchors = b.device.Certificates[1:2] }),
+			attls.FailAppraisal, "no trust anchor"},
+		{"certificates that have expired", with(func(b *bench) { b.at = notAfter.Add(time.Hour) }), attls.FailAppraisal,
+			"expired"},
+		{"certificates that do not hold yet", with(func(b *bench) { b.at = notBefore.Add(-time.Hour) }),
+			attls.FailAppraisal, "not yet valid"},
 		{"a VCEK that has expired", func(t *testing.T, b *bench) []byte {
 			b.reissue(t, func(x *x509.Certificate) { x.NotAfter = now.Add(-time.Hour) })
 			return b.evidence(t)
@@ -306,7 +322,8 @@ func TestRefused(t *testing.T) {
 		}, attls.FailAppraisal, "PSS"},
 		{"a VCEK with an extension that AMD does not use", func(t *testing.T, b *bench) []byte {
 			b.reissue(t, func(x *x509.Certificate) {
-				x.ExtraExtensions = append(x.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3}, Value: []byte{5, 0}})
+				x.ExtraExtensions = append(x.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3},
+					Value: []byte{5, 0}})
 			})
 			return b.evidence(t)
 		}, attls.FailAppraisal, "1.2.3"},
@@ -343,8 +360,10 @@ func TestRefused(t *testing.T) {
 			}
 			return b.wrapped(t, r)
 		}, attls.FailAppraisal, ""},
-		{"a VLEK where the policy wants a VCEK", func(t *testing.T, b *bench) []byte { return b.vlek(t) }, attls.FailAppraisal, "vlek"},
-		{"a VCEK where the policy wants a VLEK", with(func(b *bench) { b.policy.KeyProvenance = []string{"vlek"} }), attls.FailAppraisal, "vcek"},
+		{"a VLEK where the policy wants a VCEK", func(t *testing.T, b *bench) []byte { return b.vlek(t) },
+			attls.FailAppraisal, "vlek"},
+		{"a VCEK where the policy wants a VLEK", with(func(b *bench) { b.policy.KeyProvenance = []string{"vlek"} }),
+			attls.FailAppraisal, "vcek"},
 		{"no CRL", with(func(b *bench) { b.policy.CRLs = nil }), attls.FailAppraisal, "no CRL"},
 		{"a CRL that has expired", func(t *testing.T, b *bench) []byte {
 			b.crl(t, notBefore, now.Add(-time.Hour))
@@ -366,7 +385,8 @@ func TestRefused(t *testing.T) {
 			b.policy.CRLs = e.Policy.(Policy).CRLs
 			return b.evidence(t)
 		}, attls.FailAppraisal, "no CRL is signed"},
-		{"a key that nothing attests", with(func(b *bench) { b.request.KeyBound = false }), attls.FailAppraisal, "nothing in this Evidence attests the key"},
+		{"a key that nothing attests", with(func(b *bench) { b.request.KeyBound = false }), attls.FailAppraisal,
+			"nothing in this Evidence attests the key"},
 		{"a report of 1185 octets", func(t *testing.T, b *bench) []byte {
 			r, err := b.device.report(challenge)
 			if err != nil {
@@ -377,7 +397,8 @@ func TestRefused(t *testing.T) {
 			}
 			return b.wrapped(t, append(r, 0))
 		}, attls.FailMalformedCMW, "1185 octets"},
-		{"a report of 1183 octets", func(t *testing.T, b *bench) []byte { return b.wrapped(t, make([]byte, 1183)) }, attls.FailMalformedCMW, "1183 octets"},
+		{"a report of 1183 octets", func(t *testing.T, b *bench) []byte { return b.wrapped(t, make([]byte, 1183)) },
+			attls.FailMalformedCMW, "1183 octets"},
 		{"a TSM report of TDX", func(t *testing.T, b *bench) []byte {
 			return b.tsm(t, &tsm.Report{Provider: "tdx_guest\n", Out: make([]byte, 1184)})
 		}, attls.FailFormatMismatch, ""},
@@ -388,7 +409,8 @@ func TestRefused(t *testing.T) {
 			return b.tsm(t, &tsm.Report{Provider: Provider, Out: make([]byte, 1184), Aux: b.device.table()[:1000]})
 		}, attls.FailMalformedCMW, "auxblob"},
 		{"a certificate that is none", func(t *testing.T, b *bench) []byte {
-			table := &abi.CertTable{Entries: []abi.CertTableEntry{{GUID: uuid.MustParse(abi.VcekGUID), RawCert: []byte{0x30, 0}}}}
+			table := &abi.CertTable{Entries: []abi.CertTableEntry{{GUID: uuid.MustParse(abi.VcekGUID),
+				RawCert: []byte{0x30, 0}}}}
 			return b.tsm(t, &tsm.Report{Provider: Provider, Out: make([]byte, 1184), Aux: table.Marshal()})
 		}, attls.FailMalformedCMW, "auxblob"},
 		{"two VCEKs", func(t *testing.T, b *bench) []byte {
@@ -450,13 +472,15 @@ func TestAccepted(t *testing.T) {
 			b.device.Certificates = nil
 			return b.evidence(t)
 		}},
-		{"HOST_DATA with its reference value", with(func(b *bench) { b.policy.Measurements["host_data"] = []attestation.Octets{make([]byte, 32)} })},
+		{"HOST_DATA with its reference value",
+			with(func(b *bench) { b.policy.Measurements["host_data"] = []attestation.Octets{make([]byte, 32)} })},
 		{"entries of the table that are not certificates", func(t *testing.T, b *bench) []byte {
 			table := &abi.CertTable{}
 			if err := table.Unmarshal(b.device.table()); err != nil {
 				t.Fatal(err)
 			}
-			table.Entries = append(table.Entries, abi.CertTableEntry{GUID: uuid.MustParse(abi.ExtraPlatformInfoGUID), RawCert: make([]byte, 8)})
+			table.Entries = append(table.Entries, abi.CertTableEntry{GUID: uuid.MustParse(abi.ExtraPlatformInfoGUID),
+				RawCert: make([]byte, 8)})
 			r, err := b.device.report(challenge)
 			if err == nil {
 				err = b.device.sign(r)
@@ -466,7 +490,8 @@ func TestAccepted(t *testing.T) {
 			}
 			return b.tsm(t, &tsm.Report{Provider: Provider, Out: r, Aux: table.Marshal()})
 		}},
-		{"a key that nothing attests, where the policy accepts it", with(func(b *bench) { b.request.KeyBound, b.policy.UnattestedKey = false, true })},
+		{"a key that nothing attests, where the policy accepts it",
+			with(func(b *bench) { b.request.KeyBound, b.policy.UnattestedKey = false, true })},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := newBench(t)
@@ -489,7 +514,8 @@ func TestUnchecked(t *testing.T) {
 		t.Run(text, func(t *testing.T) {
 			b := newBench(t)
 			change(&b.policy)
-			if failure, reason := b.judge(t, b.evidence(t)).Refusal(now); failure != attls.FailAppraisal || !strings.Contains(reason, text) {
+			if failure, reason := b.judge(t, b.evidence(t)).Refusal(now); failure != attls.FailAppraisal ||
+				!strings.Contains(reason, text) {
 				t.Errorf("%s (%s)", failure, reason)
 			}
 		})
@@ -521,7 +547,8 @@ func TestGenuine(t *testing.T) {
 		b := newBench(t)
 		b.request.Challenge = r.field("REPORT_DATA")
 		b.device.Certificates = attestation.Certificates{vcek}
-		b.policy = Policy{VendorRoots: []string{"amd-milan"}, Debug: true, MinimumTCB: map[string]attestation.Whole{"snp": 1},
+		b.policy = Policy{VendorRoots: []string{"amd-milan"}, Debug: true,
+			MinimumTCB:   map[string]attestation.Whole{"snp": 1},
 			Measurements: map[string][]attestation.Octets{"measurement": {r.field("MEASUREMENT")}}}
 		b.at = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 		return b
@@ -534,10 +561,16 @@ func TestGenuine(t *testing.T) {
 	}{
 		{"debug accepted, without AMD's CRL", func(*bench) {}, attls.FailAppraisal, "no CRL"},
 		{"debug not accepted", func(b *bench) { b.policy.Debug = false }, attls.FailAppraisal, "debug"},
-		{"another challenge", func(b *bench) { b.request.Challenge = challenge }, attls.FailBinderMismatch, "REPORT_DATA"},
-		{"AMD not named", func(b *bench) { b.policy.VendorRoots, b.policy.TrustAnchors = nil, newBench(t).policy.TrustAnchors }, attls.FailAppraisal, "no trust anchor"},
-		{"another product line of AMD", func(b *bench) { b.policy.VendorRoots = []string{"amd-genoa"} }, attls.FailAppraisal, "does not verify"},
-		{"after the end of its VCEK", func(b *bench) { b.at = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) }, attls.FailAppraisal, "expired"},
+		{"another challenge", func(b *bench) { b.request.Challenge = challenge }, attls.FailBinderMismatch,
+			"REPORT_DATA"},
+		{"AMD not named", func(b *bench) {
+			b.policy.VendorRoots, b.policy.TrustAnchors = nil,
+				newBench(t).policy.TrustAnchors
+		}, attls.FailAppraisal, "no trust anchor"},
+		{"another product line of AMD", func(b *bench) { b.policy.VendorRoots = []string{"amd-genoa"} },
+			attls.FailAppraisal, "does not verify"},
+		{"after the end of its VCEK", func(b *bench) { b.at = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) },
+			attls.FailAppraisal, "expired"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := sample(t)
@@ -613,15 +646,18 @@ func TestFiles(t *testing.T) {
 		{"sound", root, ""},
 		{"a file with a CRL", root + "crl_files: [amd.crl]\n", ""},
 		{"no anchors", "debug: enabled\n", "policy.yaml:1: there are no trust anchors"},
-		{"an unknown root", "vendor_roots: [amd]\n", `policy.yaml:1: there is no "amd"; there are amd-genoa, amd-milan`},
+		{"an unknown root", "vendor_roots: [amd]\n",
+			`policy.yaml:1: there is no "amd"; there are amd-genoa, amd-milan`},
 		{"an unknown kind of key", root + "key_provenance: [vek]\n", `policy.yaml:2: there is no "vek"`},
 		{"an unknown permission", root + "guest_policy: [all]\n", `policy.yaml:2: there is no "all"`},
 		{"a VMPL that does not exist", root + "vmpl: 4\n", "policy.yaml:2: vmpl: 4"},
 		{"a chip that is too short", root + "instances: ['00']\n", "policy.yaml:2: a CHIP_ID of 1 octets"},
 		{"an unknown component", root + "minimum_tcb: {ucode: 1}\n", "policy.yaml:2: minimum_tcb: ucode"},
 		{"a level that does not exist", root + "minimum_tcb: {snp: 256}\n", "policy.yaml:2: minimum_tcb: snp: 256"},
-		{"an unknown measurement", root + "measurements: {launch: ['00']}\n", `policy.yaml:2: nothing that is measured is called "launch"`},
-		{"a measurement that is too short", root + "measurements: {measurement: ['00']}\n", "policy.yaml:2: measurement: 1 octets"},
+		{"an unknown measurement", root + "measurements: {launch: ['00']}\n",
+			`policy.yaml:2: nothing that is measured is called "launch"`},
+		{"a measurement that is too short", root + "measurements: {measurement: ['00']}\n",
+			"policy.yaml:2: measurement: 1 octets"},
 		{"no file", root + "crl_files: [none]\n", "policy.yaml:2: crl_files"},
 		{"a file that is no CRL", root + "crl_files: [text]\n", "policy.yaml:2: text: CRLs are"},
 		{"an unknown member", root + "root: [x]\n", "policy.yaml:2"},
@@ -632,7 +668,8 @@ func TestFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := policyOf(s); (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			if _, err := policyOf(s); (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(),
+				test.want) {
 				t.Errorf("%v, want %q", err, test.want)
 			}
 		})
@@ -663,7 +700,8 @@ func TestFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := open(t.Context(), attestation.DeviceOptions{Section: s}); err == nil || !strings.Contains(err.Error(), strings.TrimSuffix(member, " is")) {
+			if _, err := open(t.Context(), attestation.DeviceOptions{Section: s}); err == nil ||
+				!strings.Contains(err.Error(), strings.TrimSuffix(member, " is")) {
 				t.Errorf("%v", err)
 			}
 		})
@@ -687,8 +725,47 @@ func FuzzRead(f *testing.F) {
 		if failure != nil {
 			return
 		}
-		if _, failure = b.policy.signed(&attestation.Appraisal{At: now}, r, proto); failure == nil && !bytes.Contains(v, r.octets[:0x2a0]) {
+		if _, failure = b.policy.signed(&attestation.Appraisal{At: now}, r, proto); failure == nil && !bytes.Contains(v,
+			r.octets[:0x2a0]) {
 			t.Errorf("verifies: %x", value)
 		}
 	})
+}
+
+// TestSample: the TSM report (JSON or CBOR) in the file that ATTLS_SNP_REPORT names, from
+// a real machine, verifies under AMD's roots. Nothing is known of its guest, so that
+// debugging and the VMPL are as they are.
+func TestSample(t *testing.T) {
+	name := os.Getenv("ATTLS_SNP_REPORT")
+	if name == "" {
+		t.Skip("ATTLS_SNP_REPORT names no file with a TSM report")
+	}
+	value, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t)
+	if bytes.HasPrefix(value, []byte("{")) {
+		b.request.Scheme.Format.MediaType = tsm.MediaTypeJSON
+	}
+	got, failure := read(&attestation.CMW{Format: b.request.Scheme.Format, Value: value})
+	if failure != nil {
+		t.Fatal(failure)
+	}
+	r := got.Statement.(*report)
+	highest := attestation.Whole(maxVMPL)
+	b.request.Challenge = r.field("REPORT_DATA")
+	b.policy = Policy{VendorRoots: []string{"amd-milan", "amd-genoa"}, KeyProvenance: []string{"vcek", "vlek"},
+		GuestPolicy: permissions, VMPL: &highest, Debug: true}
+	for _, x := range []*x509.Certificate{r.chain.vcek, r.chain.vlek} {
+		if x != nil {
+			b.at = x.NotBefore.Add(time.Hour)
+		}
+	}
+	for _, c := range b.judge(t, value).Checks {
+		t.Logf("%v %s: %s", c.OK, c.Name, c.Text)
+		if !c.OK && !strings.HasPrefix(c.Text, "not checked") {
+			t.Errorf("%s: %s", c.Name, c.Text)
+		}
+	}
 }

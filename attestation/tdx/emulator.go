@@ -48,7 +48,8 @@ func open(_ context.Context, o attestation.DeviceOptions) (negotiation.Attester,
 	if d.Source == tsm.Kernel {
 		for _, member := range []string{"key", "pck", "certificates", "measurements"} {
 			if o.Section.Has(member) {
-				return nil, o.Section.Fail(member, "%s is a member of an emulator, and the source is %s", member, d.Source)
+				return nil, o.Section.Fail(member, "%s is a member of an emulator, and the source is %s", member,
+					d.Source)
 			}
 		}
 		c, err := tsm.Open()
@@ -59,7 +60,8 @@ func open(_ context.Context, o attestation.DeviceOptions) (negotiation.Attester,
 	}
 	for member, k := range map[string]attestation.PrivateKey{"key": d.Key, "pck": d.PCK} {
 		if k.Signer == nil {
-			return nil, o.Section.Fail(member, "a device needs the source %s, or the keys of an emulator: %s is missing", tsm.Kernel, member)
+			return nil, o.Section.Fail(member,
+				"a device needs the source %s, or the keys of an emulator: %s is missing", tsm.Kernel, member)
 		}
 		if p, ok := k.Public().(*ecdsa.PublicKey); !ok || p.Curve != elliptic.P256() {
 			return nil, o.Section.Fail(member, "%s must be on P-256", member)
@@ -70,7 +72,8 @@ func open(_ context.Context, o attestation.DeviceOptions) (negotiation.Attester,
 	}
 	for name, v := range d.Measurements {
 		if n := measured[name]; n == 0 || len(v) != n {
-			return nil, o.Section.Fail("measurements", "measurements: %s has %d octets, and %d are given", name, n, len(v))
+			return nil, o.Section.Fail("measurements", "measurements: %s has %d octets, and %d are given", name, n,
+				len(v))
 		}
 	}
 	return attester(&d), nil
@@ -142,7 +145,8 @@ func emulate(_ context.Context, o attestation.EmulatorOptions) (*attestation.Emu
 		Certificates: attestation.Certificates{a.pck, a.platform, a.root},
 		Measurements: map[string]attestation.Octets{"tdattributes": emulatedBits, "xfam": emulatedXFAM}}
 	p := Policy{TrustAnchors: attestation.Certificates{a.root}, Instances: []attestation.Octets{ppid(o.Seed)},
-		Measurements: map[string][]attestation.Octets{}, MinimumTCB: map[string]attestation.Whole{"evaluation": evaluation}}
+		Measurements: map[string][]attestation.Octets{},
+		MinimumTCB:   map[string]attestation.Whole{"evaluation": evaluation}}
 	for _, name := range []string{"mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3"} {
 		v := sha512.Sum384([]byte("emulated " + name))
 		d.Measurements[name], p.Measurements[name] = v[:], []attestation.Octets{v[:]}
@@ -162,7 +166,8 @@ func ppid(seed []byte) []byte {
 // newAuthority makes keys and certificates. The library fixes the common names.
 func newAuthority(seed []byte) (*authority, error) {
 	a := &authority{signer: bytes.Repeat([]byte{0xe0}, 32)}
-	for use, to := range map[string]**ecdsa.PrivateKey{"root": &a.rootKey, "platform": &a.platformKey, "pck": &a.pckKey, "tcb": &a.tcbKey, "quoting": &a.quotingKey} {
+	for use, to := range map[string]**ecdsa.PrivateKey{"root": &a.rootKey, "platform": &a.platformKey, "pck": &a.pckKey,
+		"tcb": &a.tcbKey, "quoting": &a.quotingKey} {
 		k, err := attestation.DeriveKey(seed, "tdx "+use)
 		if err != nil {
 			return nil, err
@@ -174,7 +179,8 @@ func newAuthority(seed []byte) (*authority, error) {
 		return nil, err
 	}
 	ca := func(name string) *x509.Certificate {
-		return &x509.Certificate{Subject: subject(name), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign}
+		return &x509.Certificate{Subject: subject(name), IsCA: true, BasicConstraintsValid: true,
+			KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign}
 	}
 	if a.root, err = certify(ca(nameRoot), 1, a.rootKey, nil, a.rootKey); err != nil {
 		return nil, err
@@ -185,7 +191,8 @@ func newAuthority(seed []byte) (*authority, error) {
 	if a.pck, err = certify(pckTemplate(extension), 3, a.pckKey, a.platform, a.platformKey); err != nil {
 		return nil, err
 	}
-	a.tcb, err = certify(&x509.Certificate{Subject: subject(nameTCB), BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature}, 4, a.tcbKey, a.root, a.rootKey)
+	a.tcb, err = certify(&x509.Certificate{Subject: subject(nameTCB), BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature}, 4, a.tcbKey, a.root, a.rootKey)
 	return a, err
 }
 
@@ -195,12 +202,14 @@ func subject(name string) pkix.Name {
 
 // pckTemplate has the six extensions that the library wants.
 func pckTemplate(extension []byte) *x509.Certificate {
-	return &x509.Certificate{Subject: subject(namePCK), BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature, SubjectKeyId: []byte{3},
+	return &x509.Certificate{Subject: subject(namePCK), BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature, SubjectKeyId: []byte{3},
 		ExtraExtensions: []pkix.Extension{{Id: pcs.OidSgxExtension, Value: extension}}}
 }
 
 // certify issues a certificate, a root where there is no issuer.
-func certify(x *x509.Certificate, serial int64, key *ecdsa.PrivateKey, issuer *x509.Certificate, issuerKey *ecdsa.PrivateKey) (*x509.Certificate, error) {
+func certify(x *x509.Certificate, serial int64, key *ecdsa.PrivateKey, issuer *x509.Certificate,
+	issuerKey *ecdsa.PrivateKey) (*x509.Certificate, error) {
 	x.SerialNumber, x.SignatureAlgorithm = big.NewInt(serial), x509.ECDSAWithSHA256
 	x.CRLDistributionPoints = []string{"https://emulator.invalid/crl"}
 	if x.NotAfter.IsZero() {
@@ -227,7 +236,9 @@ func sgxExtension(ppid []byte) ([]byte, error) {
 		levels = append(levels, entry{append(copied(pcs.OidTCB), i+1), sgxSVN})
 	}
 	levels = append(levels, entry{pcs.OidPCESvn, pceSVN}, entry{pcs.OidCPUSvn, bytes.Repeat([]byte{sgxSVN}, 16)})
-	return asn1.Marshal([]entry{{pcs.OidPPID, ppid}, {pcs.OidTCB, levels}, {pcs.OidPCEID, pceID}, {pcs.OidFMSPC, fmspc}})
+	return asn1.Marshal([]entry{
+		{pcs.OidPPID, ppid}, {pcs.OidTCB, levels}, {pcs.OidPCEID, pceID}, {pcs.OidFMSPC, fmspc},
+	})
 }
 
 // copied copies an identifier.
@@ -273,12 +284,15 @@ func (a *authority) collateral(w answers) (Collateral, error) {
 	}
 	zeros := func(n int) string { return strings.Repeat("00", n) }
 	common := func(id string, version int) map[string]any {
-		return map[string]any{"id": id, "version": version, "issueDate": w.issued, "nextUpdate": w.next, "tcbEvaluationDataNumber": evaluation}
+		return map[string]any{"id": id, "version": version, "issueDate": w.issued, "nextUpdate": w.next,
+			"tcbEvaluationDataNumber": evaluation}
 	}
 	info := common("TDX", 3)
 	info["fmspc"], info["pceId"], info["tcbType"] = hex.EncodeToString(fmspc), hex.EncodeToString(pceID), 0
-	info["tdxModule"] = map[string]any{"mrsigner": zeros(48), "attributes": zeros(8), "attributesMask": strings.Repeat("ff", 8)}
-	info["tcbLevels"] = level(map[string]any{"pcesvn": pceSVN, "sgxtcbcomponents": components(func(int) byte { return sgxSVN }),
+	info["tdxModule"] = map[string]any{"mrsigner": zeros(48), "attributes": zeros(8),
+		"attributesMask": strings.Repeat("ff", 8)}
+	info["tcbLevels"] = level(map[string]any{"pcesvn": pceSVN,
+		"sgxtcbcomponents": components(func(int) byte { return sgxSVN }),
 		"tdxtcbcomponents": components(func(i int) byte { return teeTCB[i] })}, w.status)
 	identity := common("TD_QE", 2)
 	identity["mrsigner"], identity["isvprodid"] = hex.EncodeToString(w.signer), qeProduct
@@ -300,7 +314,9 @@ func (a *authority) collateral(w answers) (Collateral, error) {
 	}{{a.root, a.rootKey}, {a.platform, a.platformKey}} {
 		list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: w.issued, NextUpdate: w.next}
 		if n, ok := w.revoked[x.issuer.Subject.CommonName]; ok {
-			list.RevokedCertificateEntries = []x509.RevocationListEntry{{SerialNumber: big.NewInt(n), RevocationTime: w.issued}}
+			list.RevokedCertificateEntries = []x509.RevocationListEntry{
+				{SerialNumber: big.NewInt(n), RevocationTime: w.issued},
+			}
 		}
 		der, err := x509.CreateRevocationList(rand.Reader, list, x.issuer, x.key)
 		if err != nil {

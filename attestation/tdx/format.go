@@ -31,19 +31,21 @@ const version = 4
 // Format is the row of TDX.
 func Format() attestation.Format {
 	return attestation.Format{
-		Name:      Name,
-		Title:     "Intel TDX: quote",
-		Source:    rule,
-		Types:     tsm.Types(),
-		Mine:      tsm.Mine(Provider),
-		Challenge: attestation.ChallengeField{Name: "REPORTDATA", Rule: rule, Sizes: []int{abi.ReportDataSize}, Padding: true, Wants: abi.ReportDataSize},
-		Key:       attestation.KeyNaming{How: "a quote has no field for a key"},
-		Says:      []string{"instance-identity", "configuration", "executables", "hardware"},
-		Unsigned:  "the provider of the TSM report, which only tells the format, and how the PEM of certificates is written",
-		Read:      read,
-		Policy:    policyOf,
-		Open:      open,
-		Emulate:   emulate,
+		Name:   Name,
+		Title:  "Intel TDX: quote",
+		Source: rule,
+		Types:  tsm.Types(),
+		Mine:   tsm.Mine(Provider),
+		Challenge: attestation.ChallengeField{Name: "REPORTDATA", Rule: rule, Sizes: []int{abi.ReportDataSize},
+			Padding: true, Wants: abi.ReportDataSize},
+		Key:  attestation.KeyNaming{How: "a quote has no field for a key"},
+		Says: []string{"instance-identity", "configuration", "executables", "hardware"},
+		Unsigned: "the provider of the TSM report, which only tells the format, " +
+			"and how the PEM of certificates is written",
+		Read:    read,
+		Policy:  policyOf,
+		Open:    open,
+		Emulate: emulate,
 	}
 }
 
@@ -98,13 +100,19 @@ const signedData = 636
 // fixed are the fields of the header and the body (version 4), and of the signature
 // data up to the first one of variable length.
 var fixed = []part{
-	{"version", 0, 2}, {"att_key_type", 2, 4}, {"tee_type", 4, 8}, {"qe_svn", 8, 10}, {"pce_svn", 10, 12}, {"qe_vendor_id", 12, 28}, {"user_data", 28, 48},
-	{"TEE_TCB_SVN", 48, 64}, {"MRSEAM", 64, 112}, {"MRSIGNERSEAM", 112, 160}, {"SEAMATTRIBUTES", 160, 168}, {"TDATTRIBUTES", 168, 176}, {"XFAM", 176, 184},
+	{"version", 0, 2}, {"att_key_type", 2, 4}, {"tee_type", 4, 8}, {"qe_svn", 8, 10}, {"pce_svn", 10,
+		12}, {"qe_vendor_id", 12, 28}, {"user_data", 28, 48},
+	{"TEE_TCB_SVN", 48, 64}, {"MRSEAM", 64, 112}, {"MRSIGNERSEAM", 112, 160}, {"SEAMATTRIBUTES", 160,
+		168}, {"TDATTRIBUTES", 168, 176}, {"XFAM", 176, 184},
 	{"MRTD", 184, 232}, {"MRCONFIGID", 232, 280}, {"MROWNER", 280, 328}, {"MROWNERCONFIG", 328, 376},
-	{"RTMR0", 376, 424}, {"RTMR1", 424, 472}, {"RTMR2", 472, 520}, {"RTMR3", 520, 568}, {"REPORTDATA", 568, 632}, {"signature_data_length", 632, signedData},
-	{"signature", signedData, 700}, {"attestation_key", 700, 764}, {"certification_data_type", 764, 766}, {"certification_data_length", 766, 770},
-	{"qe_report.CPUSVN", 770, 786}, {"qe_report.MISCSELECT", 786, 790}, {"qe_report.ATTRIBUTES", 818, 834}, {"qe_report.MRENCLAVE", 834, 866},
-	{"qe_report.MRSIGNER", 898, 930}, {"qe_report.ISVPRODID", 1026, 1028}, {"qe_report.ISVSVN", 1028, 1030}, {"qe_report.REPORTDATA", 1090, 1154},
+	{"RTMR0", 376, 424}, {"RTMR1", 424, 472}, {"RTMR2", 472, 520}, {"RTMR3", 520, 568}, {"REPORTDATA", 568,
+		632}, {"signature_data_length", 632, signedData},
+	{"signature", signedData, 700}, {"attestation_key", 700, 764}, {"certification_data_type", 764,
+		766}, {"certification_data_length", 766, 770},
+	{"qe_report.CPUSVN", 770, 786}, {"qe_report.MISCSELECT", 786, 790}, {"qe_report.ATTRIBUTES", 818,
+		834}, {"qe_report.MRENCLAVE", 834, 866},
+	{"qe_report.MRSIGNER", 898, 930}, {"qe_report.ISVPRODID", 1026, 1028}, {"qe_report.ISVSVN", 1028,
+		1030}, {"qe_report.REPORTDATA", 1090, 1154},
 	{"qe_report_signature", 1154, 1218}, {"qe_authentication_data_length", 1218, authData},
 }
 
@@ -139,7 +147,8 @@ func (q *quote) decode() *attls.Error {
 		return bad(end+2, "the certificates have %d octets by their length, and %d are there", n, left)
 	}
 	q.parts = append(append([]part{}, fixed...), part{"qe_authentication_data", authData, end},
-		part{"pck_data_type", end, end + 2}, part{"pck_data_length", end + 2, certificates}, part{"pck_certificate_chain", certificates, len(b)})
+		part{"pck_data_type", end, end + 2}, part{"pck_data_length", end + 2,
+			certificates}, part{"pck_certificate_chain", certificates, len(b)})
 	read, err := abi.QuoteToProto(b)
 	if err != nil {
 		return bad(-1, "%v", err)
@@ -173,7 +182,8 @@ func (q *quote) certificates(b []byte) *attls.Error {
 	}
 	var err error
 	if q.pck, err = pcs.PckCertificateExtensions(q.chain.pck); err != nil {
-		return attestation.Malformed(-1, "Intel SGX PCK Certificate and CRL Profile", "%v", err).Under("pck_certificate_chain")
+		return attestation.Malformed(-1, "Intel SGX PCK Certificate and CRL Profile", "%v",
+			err).Under("pck_certificate_chain")
 	}
 	return nil
 }
@@ -199,7 +209,8 @@ func (q *quote) fields() []attestation.Field {
 		list = append(list, f)
 	}
 	return append(list,
-		attestation.Field{Name: "pck.subject", Text: fmt.Sprintf("%s, issued by %s", q.chain.pck.Subject, q.chain.pck.Issuer)},
+		attestation.Field{Name: "pck.subject", Text: fmt.Sprintf("%s, issued by %s", q.chain.pck.Subject,
+			q.chain.pck.Issuer)},
 		attestation.Field{Name: "pck.PPID", Text: q.pck.PPID}, attestation.Field{Name: "pck.FMSPC", Text: q.pck.FMSPC},
 		attestation.Field{Name: "pck.PCESVN", Text: fmt.Sprint(q.pck.TCB.PCESvn)})
 }
@@ -208,7 +219,8 @@ func (q *quote) fields() []attestation.Field {
 func (q *quote) text(p part) string {
 	v := q.octets[p.start:p.end]
 	switch p.name {
-	case "version", "att_key_type", "qe_svn", "pce_svn", "certification_data_type", "qe_report.ISVPRODID", "qe_report.ISVSVN", "qe_authentication_data_length", "pck_data_type":
+	case "version", "att_key_type", "qe_svn", "pce_svn", "certification_data_type", "qe_report.ISVPRODID",
+		"qe_report.ISVSVN", "qe_authentication_data_length", "pck_data_type":
 		return fmt.Sprint(binary.LittleEndian.Uint16(v))
 	case "signature_data_length", "certification_data_length", "pck_data_length":
 		return fmt.Sprint(binary.LittleEndian.Uint32(v))
@@ -225,7 +237,8 @@ func (q *quote) text(p part) string {
 }
 
 // attributes are the names of bits of TDATTRIBUTES (Intel TDX Module ABI, table 3.22).
-var attributes = map[int]string{0: "DEBUG", 27: "LASS", 28: "SEPT_VE_DISABLE", 29: "MIGRATABLE", 30: "PKS", 31: "KL", 63: "PERFMON"}
+var attributes = map[int]string{0: "DEBUG", 27: "LASS", 28: "SEPT_VE_DISABLE", 29: "MIGRATABLE", 30: "PKS", 31: "KL",
+	63: "PERFMON"}
 
 func attributesText(v uint64) string {
 	text := fmt.Sprintf("%#x", v)

@@ -74,8 +74,9 @@ var vendorRoots = map[string]string{"intel-sgx": "44a0196b2b99f889b8e149e95b807a
 
 // measured are the fields that have reference values, with their lengths in octets.
 var measured = map[string]int{
-	"mrtd": 48, "rtmr0": 48, "rtmr1": 48, "rtmr2": 48, "rtmr3": 48, "mrconfigid": 48, "mrowner": 48, "mrownerconfig": 48,
-	"mrseam": 48, "mrsignerseam": 48, "tdattributes": 8, "xfam": 8,
+	"mrtd": 48, "rtmr0": 48, "rtmr1": 48, "rtmr2": 48, "rtmr3": 48, "mrconfigid": 48, "mrowner": 48,
+	"mrownerconfig": 48,
+	"mrseam":        48, "mrsignerseam": 48, "tdattributes": 8, "xfam": 8,
 }
 
 // components have a security version.
@@ -111,7 +112,8 @@ func policyOf(s *attestation.Section) (attestation.Policy, error) {
 	}
 	for name := range p.MinimumTCB {
 		if !slices.Contains(components, name) {
-			return nil, s.Fail("minimum_tcb", "minimum_tcb: there is no %q; there are %s", name, strings.Join(components, ", "))
+			return nil, s.Fail("minimum_tcb", "minimum_tcb: there is no %q; there are %s", name,
+				strings.Join(components, ", "))
 		}
 	}
 	if err := attestation.CheckMeasurements(s, "measurements", p.Measurements, measured); err != nil {
@@ -185,7 +187,8 @@ func (c *Collateral) check() error {
 		return nil
 	}
 	if len(c.TCBInfo) == 0 || c.QEIdentity == "" || len(c.IssuerChain) != 2 {
-		return fmt.Errorf("TCB info (%d), QE identity and an issuer chain of 2 certificates (%d) belong together", len(c.TCBInfo), len(c.IssuerChain))
+		return fmt.Errorf("TCB info (%d), QE identity and an issuer chain of 2 certificates (%d) belong together",
+			len(c.TCBInfo), len(c.IssuerChain))
 	}
 	for i, text := range c.TCBInfo {
 		if _, err := parseTCBInfo(text); err != nil {
@@ -262,7 +265,8 @@ func (p Policy) Judge(_ context.Context, a *attestation.Appraisal) {
 	a.Vector.Hardware = ear.UnrecognizedHardwareClaim
 	a.Vector.Configuration = ear.UnsupportableConfigClaim
 	a.Vector.Executables = ear.ContraindicatedRuntimeClaim
-	if a.Check(attestation.CheckPlatform, p.signed(a, q), "the quote is signed by a quoting enclave that a trust anchor vouches for") {
+	if a.Check(attestation.CheckPlatform, p.signed(a, q),
+		"the quote is signed by a quoting enclave that a trust anchor vouches for") {
 		p.platform(a, q)
 	}
 	p.guest(a, q)
@@ -287,8 +291,10 @@ func (p *Policy) roots(q *quote) *x509.CertPool {
 // signed checks the signatures and the chain to a trust anchor at the time of the
 // appraisal.
 func (p *Policy) signed(a *attestation.Appraisal, q *quote) *attls.Error {
-	if err := verify.TdxQuote(q.proto, &verify.Options{Getter: collected{}, Now: a.At, TrustedRoots: p.roots(q)}); err != nil {
-		return attestation.Refuse(rule, "the quote does not verify under %d trust anchors: %v", len(p.TrustAnchors)+len(p.VendorRoots), err)
+	if err := verify.TdxQuote(q.proto, &verify.Options{Getter: collected{}, Now: a.At,
+		TrustedRoots: p.roots(q)}); err != nil {
+		return attestation.Refuse(rule, "the quote does not verify under %d trust anchors: %v",
+			len(p.TrustAnchors)+len(p.VendorRoots), err)
 	}
 	for _, x := range []*x509.Certificate{q.chain.pck, q.chain.intermediate, q.chain.root} {
 		a.Ends(x.NotAfter)
@@ -317,7 +323,8 @@ func (p *Policy) platform(a *attestation.Appraisal, q *quote) {
 }
 
 func (p *Policy) instance(q *quote) *attls.Error {
-	if len(p.Instances) > 0 && !slices.ContainsFunc(p.Instances, func(x attestation.Octets) bool { return hex.EncodeToString(x) == q.pck.PPID }) {
+	if len(p.Instances) > 0 && !slices.ContainsFunc(p.Instances,
+		func(x attestation.Octets) bool { return hex.EncodeToString(x) == q.pck.PPID }) {
 		return attestation.Refuse(rule, "the policy does not list the platform %s", q.pck.PPID).Under("PPID")
 	}
 	return nil
@@ -326,10 +333,12 @@ func (p *Policy) instance(q *quote) *attls.Error {
 // minimum compares the security versions that the quote itself says.
 func (p *Policy) minimum(q *quote) *attls.Error {
 	for name, v := range map[string]uint32{
-		"tdx_module": uint32(q.field("TEE_TCB_SVN")[0]), "qe": uint32(binary.LittleEndian.Uint16(q.field("qe_report.ISVSVN"))), "pce": uint32(q.pck.TCB.PCESvn),
+		"tdx_module": uint32(q.field("TEE_TCB_SVN")[0]),
+		"qe":         uint32(binary.LittleEndian.Uint16(q.field("qe_report.ISVSVN"))), "pce": uint32(q.pck.TCB.PCESvn),
 	} {
 		if v < uint32(p.MinimumTCB[name]) {
-			return attestation.Refuse(rule, "%s has the security version %d; the policy wants at least %d", name, v, p.MinimumTCB[name])
+			return attestation.Refuse(rule, "%s has the security version %d; the policy wants at least %d", name, v,
+				p.MinimumTCB[name])
 		}
 	}
 	return nil
@@ -366,12 +375,14 @@ func (p *Policy) tcb(a *attestation.Appraisal, q *quote) *attls.Error {
 			return attestation.Refuse(rule, "the %s holds from %v to %v", x.name, x.issued, x.next)
 		}
 		if x.number < int(p.MinimumTCB["evaluation"]) {
-			return attestation.Refuse(rule, "the %s has the evaluation number %d; the policy wants at least %d", x.name, x.number, p.MinimumTCB["evaluation"])
+			return attestation.Refuse(rule, "the %s has the evaluation number %d; the policy wants at least %d", x.name,
+				x.number, p.MinimumTCB["evaluation"])
 		}
 		a.Ends(x.next)
 	}
 	getter := collected{info: info, identity: identity, chain: p.Collateral.IssuerChain}
-	if err := verify.TdxQuote(q.proto, &verify.Options{GetCollateral: true, Getter: getter, Now: a.At, TrustedRoots: p.roots(q)}); err != nil {
+	if err := verify.TdxQuote(q.proto, &verify.Options{GetCollateral: true, Getter: getter, Now: a.At,
+		TrustedRoots: p.roots(q)}); err != nil {
 		return attestation.Refuse(rule, "%v", err)
 	}
 	for _, x := range p.Collateral.IssuerChain {
@@ -426,7 +437,8 @@ func (c collected) Get(address string) (map[string][]string, []byte, error) {
 // guest judges the TD: what it allows, and what runs.
 func (p *Policy) guest(a *attestation.Appraisal, q *quote) {
 	debug := a.Check("debug", p.debug(q), "the host cannot debug the TD, or the policy accepts it")
-	if a.Check("attributes", p.attributes(q), attributesText(binary.LittleEndian.Uint64(q.field("TDATTRIBUTES")))) && debug {
+	if a.Check("attributes", p.attributes(q), attributesText(binary.LittleEndian.Uint64(q.field("TDATTRIBUTES")))) &&
+		debug {
 		a.Vector.Configuration = ear.ApprovedConfigClaim
 	}
 	got := map[string][]byte{}
@@ -437,7 +449,8 @@ func (p *Policy) guest(a *attestation.Appraisal, q *quote) {
 		a.Vector.Executables = ear.UnrecognizedRuntimeClaim
 		a.Unchecked(attestation.CheckReference, "the policy has no reference value of mrtd")
 	}
-	if a.Check(attestation.CheckReference, attestation.CompareMeasurements(rule, p.Measurements, got), "each listed measurement has a reference value") &&
+	if len(p.Measurements) > 0 && a.Check(attestation.CheckReference,
+		attestation.CompareMeasurements(rule, p.Measurements, got), "the listed measurements have reference values") &&
 		len(p.Measurements["mrtd"]) > 0 {
 		a.Vector.Executables = ear.ApprovedRuntimeClaim
 	}

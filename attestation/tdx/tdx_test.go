@@ -63,9 +63,12 @@ func newBench(t testing.TB) *bench {
 		t.Fatal(err)
 	}
 	d, p := *e.Device.(*device), e.Policy.(Policy)
-	d.Measurements, p.MinimumTCB, p.Measurements = maps.Clone(d.Measurements), maps.Clone(p.MinimumTCB), maps.Clone(p.Measurements)
-	return &bench{a, &d, p, negotiation.EvidenceRequest{Scheme: negotiation.Scheme{Format: profile.Format{MediaType: tsm.MediaTypeCBOR}, Credential: profile.KindX509},
-		Challenge: challenge, SPKI: []byte("a key"), KeyBound: true}, now}
+	d.Measurements, p.MinimumTCB, p.Measurements = maps.Clone(d.Measurements), maps.Clone(p.MinimumTCB),
+		maps.Clone(p.Measurements)
+	return &bench{a, &d, p,
+		negotiation.EvidenceRequest{Scheme: negotiation.Scheme{Format: profile.Format{MediaType: tsm.MediaTypeCBOR},
+			Credential: profile.KindX509},
+			Challenge: challenge, SPKI: []byte("a key"), KeyBound: true}, now}
 }
 
 func (b *bench) evidence(t testing.TB) []byte {
@@ -101,21 +104,7 @@ func (b *bench) report(t testing.TB, r *tsm.Report) []byte {
 
 func (b *bench) judge(t *testing.T, value []byte) *negotiation.Verdict {
 	t.Helper()
-	table, err := attestation.NewFormats(Format())
-	if err != nil {
-		t.Fatal(err)
-	}
-	payload, err := (&attestation.CMW{Form: attestation.CBORRecord, Format: b.request.Scheme.Format, Value: value, Indicator: attestation.IndEvidence}).Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := &attestation.Verifier{Table: table, Policies: map[string]attestation.Policy{Name: b.policy}, Clock: func() time.Time { return b.at }}
-	r := &b.request
-	verdict, err := v.Appraise(t.Context(), &negotiation.AppraisalRequest{Scheme: r.Scheme, CMW: payload, Challenge: r.Challenge, Fit: r.Fit, SPKI: r.SPKI, KeyBound: r.KeyBound})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return verdict
+	return roottest.Judge(t, Format(), b.policy, b.at, &b.request, value)
 }
 
 // put writes a field of the body.
@@ -206,14 +195,20 @@ func TestRefused(t *testing.T) {
 		text  string
 	}{
 		{"REPORTDATA of another connection", put("REPORTDATA", 1), attls.FailBinderMismatch, "REPORTDATA"},
-		{"the challenge of 32 octets is right and the tail is not zero", with(func(b *bench) { b.request.Challenge, b.request.Fit = challenge[:32], profile.FitPadRight }), attls.FailBinderMismatch, "REPORTDATA"},
+		{"the challenge of 32 octets is right and the tail is not zero",
+			with(func(b *bench) {
+				b.request.Challenge, b.request.Fit = challenge[:32],
+					profile.FitPadRight
+			}), attls.FailBinderMismatch, "REPORTDATA"},
 		{"a TD that the host may debug", put("TDATTRIBUTES", 1), attls.FailAppraisal, "debug"},
 		{"another bit of TUD", put("TDATTRIBUTES", 2), attls.FailAppraisal, "debug"},
 		{"a TD that may migrate", put("TDATTRIBUTES", 0, 0, 0, 0x30), attls.FailAppraisal, "tdAttributes"},
 		{"features of the CPU that must be there", put("XFAM", 0), attls.FailAppraisal, "xfam"},
 		{"another MRTD", put("MRTD", 1), attls.FailAppraisal, "mrtd"},
 		{"another RTMR2", put("RTMR2", 1), attls.FailAppraisal, "rtmr2"},
-		{"MRCONFIGID other than the reference value", with(func(b *bench) { b.policy.Measurements["mrconfigid"] = []attestation.Octets{challenge[:48]} }), attls.FailAppraisal, "mrconfigid"},
+		{"MRCONFIGID other than the reference value",
+			with(func(b *bench) { b.policy.Measurements["mrconfigid"] = []attestation.Octets{challenge[:48]} }),
+			attls.FailAppraisal, "mrconfigid"},
 		{"a quoting enclave of somebody else", enclave(128, 1), attls.FailAppraisal, "MRSIGNER"},
 		{"a quoting enclave with another product", enclave(256, 9), attls.FailAppraisal, "ISV PRODID"},
 		{"a quoting enclave in debug mode", enclave(48, 2), attls.FailAppraisal, "Attributes"},
@@ -221,16 +216,21 @@ func TestRefused(t *testing.T) {
 		{"an older SEAM module", put("TEE_TCB_SVN", 4), attls.FailAppraisal, "TCB level"},
 		{"a SEAM module of somebody else", put("MRSIGNERSEAM", 1), attls.FailAppraisal, "MRSIGNERSEAM"},
 		{"the TCB is out of date", says(answers{status: "OutOfDate"}), attls.FailAppraisal, "OutOfDate"},
-		{"the TCB needs hardening of software", says(answers{status: "SWHardeningNeeded"}), attls.FailAppraisal, "SWHardeningNeeded"},
-		{"the TCB needs another configuration", says(answers{status: "ConfigurationNeeded"}), attls.FailAppraisal, "ConfigurationNeeded"},
+		{"the TCB needs hardening of software", says(answers{status: "SWHardeningNeeded"}), attls.FailAppraisal,
+			"SWHardeningNeeded"},
+		{"the TCB needs another configuration", says(answers{status: "ConfigurationNeeded"}), attls.FailAppraisal,
+			"ConfigurationNeeded"},
 		{"the TCB is revoked", says(answers{status: "Revoked"}), attls.FailAppraisal, "Revoked"},
 		{"the quoting enclave is out of date", says(answers{qeStatus: "OutOfDate"}), attls.FailAppraisal, "OutOfDate"},
 		{"the quoting enclave is revoked", says(answers{qeStatus: "Revoked"}), attls.FailAppraisal, "Revoked"},
 		{"a TCB status that does not exist", says(answers{status: "Fine"}), attls.FailAppraisal, "Fine"},
 		{"collateral that has expired", says(answers{next: now}), attls.FailAppraisal, "the TCB info holds from"},
-		{"collateral of the future", says(answers{issued: now.Add(time.Hour)}), attls.FailAppraisal, "the TCB info holds from"},
-		{"collateral of too low an evaluation number", with(func(b *bench) { b.policy.MinimumTCB["evaluation"]++ }), attls.FailAppraisal, "evaluation number 17"},
-		{"collateral of another quoting enclave", says(answers{signer: make([]byte, 32)}), attls.FailAppraisal, "MRSIGNER"},
+		{"collateral of the future", says(answers{issued: now.Add(time.Hour)}), attls.FailAppraisal,
+			"the TCB info holds from"},
+		{"collateral of too low an evaluation number", with(func(b *bench) { b.policy.MinimumTCB["evaluation"]++ }),
+			attls.FailAppraisal, "evaluation number 17"},
+		{"collateral of another quoting enclave", says(answers{signer: make([]byte, 32)}), attls.FailAppraisal,
+			"MRSIGNER"},
 		{"no TCB info for the platform", func(t *testing.T, b *bench) []byte {
 			old := fmspc
 			fmspc = []byte{1, 2, 3, 4, 5, 6}
@@ -250,20 +250,34 @@ func TestRefused(t *testing.T) {
 			return b.evidence(t)
 		}, attls.FailAppraisal, "signing certificate"},
 		{"a TCB info that was changed", with(func(b *bench) {
-			b.policy.Collateral.TCBInfo = []string{strings.Replace(b.policy.Collateral.TCBInfo[0], `"pcesvn":13`, `"pcesvn":12`, 1)}
+			b.policy.Collateral.TCBInfo = []string{strings.Replace(b.policy.Collateral.TCBInfo[0], `"pcesvn":13`,
+				`"pcesvn":12`, 1)}
 		}), attls.FailAppraisal, "signing certificate"},
 		{"a TCB info with a second body beside the signed one", with(func(b *bench) {
-			b.policy.Collateral.TCBInfo = []string{strings.Replace(b.policy.Collateral.TCBInfo[0], `"signature"`, `"TCBINFO":{},"signature"`, 1)}
+			b.policy.Collateral.TCBInfo = []string{strings.Replace(b.policy.Collateral.TCBInfo[0], `"signature"`,
+				`"TCBINFO":{},"signature"`, 1)}
 		}), attls.FailAppraisal, "TCBINFO"},
-		{"a QE identity that is missing", with(func(b *bench) { b.policy.Collateral.QEIdentity = "" }), attls.FailAppraisal, "belong together"},
-		{"a PCK that was revoked", says(answers{revoked: map[string]int64{namePlatform: 3}}), attls.FailAppraisal, "was revoked"},
-		{"the authority of PCKs was revoked", says(answers{revoked: map[string]int64{nameRoot: 2}}), attls.FailAppraisal, "was revoked"},
-		{"the signer of collateral was revoked", says(answers{revoked: map[string]int64{nameRoot: 4}}), attls.FailAppraisal, "was revoked"},
-		{"no CRL of PCKs", with(func(b *bench) { b.policy.Collateral.CRLs = b.policy.Collateral.CRLs[:1] }), attls.FailAppraisal, "no CRL is signed by"},
-		{"security versions below the minimum: tdx_module", with(func(b *bench) { b.policy.MinimumTCB["tdx_module"] = 6 }), attls.FailAppraisal, "tdx_module"},
-		{"security versions below the minimum: qe", with(func(b *bench) { b.policy.MinimumTCB["qe"] = 9 }), attls.FailAppraisal, "qe"},
-		{"security versions below the minimum: pce", with(func(b *bench) { b.policy.MinimumTCB["pce"] = 14 }), attls.FailAppraisal, "pce"},
-		{"another platform than those of the policy", with(func(b *bench) { b.policy.Instances = []attestation.Octets{make([]byte, 16)} }), attls.FailAppraisal, "does not list the platform"},
+		{"a QE identity that is missing", with(func(b *bench) { b.policy.Collateral.QEIdentity = "" }),
+			attls.FailAppraisal, "belong together"},
+		{"a PCK that was revoked", says(answers{revoked: map[string]int64{namePlatform: 3}}), attls.FailAppraisal,
+			"was revoked"},
+		{"the authority of PCKs was revoked", says(answers{revoked: map[string]int64{nameRoot: 2}}),
+			attls.FailAppraisal, "was revoked"},
+		{"the signer of collateral was revoked", says(answers{revoked: map[string]int64{nameRoot: 4}}),
+			attls.FailAppraisal, "was revoked"},
+		{"no CRL of PCKs", with(func(b *bench) { b.policy.Collateral.CRLs = b.policy.Collateral.CRLs[:1] }),
+			attls.FailAppraisal, "no CRL is signed by"},
+		{"security versions below the minimum: tdx_module",
+			with(func(b *bench) { b.policy.MinimumTCB["tdx_module"] = 6 }), attls.FailAppraisal, "tdx_module"},
+		{"security versions below the minimum: qe", with(func(b *bench) { b.policy.MinimumTCB["qe"] = 9 }),
+			attls.FailAppraisal, "qe"},
+		{"security versions below the minimum: pce", with(func(b *bench) { b.policy.MinimumTCB["pce"] = 14 }),
+			attls.FailAppraisal, "pce"},
+		{"another platform than those of the policy",
+			with(func(b *bench) {
+				b.policy.Instances = []attestation.Octets{make([]byte,
+					16)}
+			}), attls.FailAppraisal, "does not list the platform"},
 		{"the REPORTDATA of the quoting enclave is not about the key", func(t *testing.T, b *bench) []byte {
 			public, err := b.authority.quotingKey.PublicKey.Bytes()
 			if err != nil {
@@ -287,14 +301,22 @@ func TestRefused(t *testing.T) {
 		}, attls.FailAppraisal, "does not verify under"},
 		{"a root with the name of ours and another key", func(t *testing.T, b *bench) []byte {
 			d, _ := another(t)
-			b.device.Certificates = attestation.Certificates{b.device.Certificates[0], b.device.Certificates[1], d.Certificates[2]}
+			b.device.Certificates = attestation.Certificates{b.device.Certificates[0], b.device.Certificates[1],
+				d.Certificates[2]}
 			return b.evidence(t)
 		}, attls.FailAppraisal, "does not verify under"},
-		{"the root of Intel", with(func(b *bench) { b.policy.TrustAnchors, b.policy.VendorRoots = nil, []string{"intel-sgx"} }), attls.FailAppraisal, "does not verify under"},
-		{"no trust anchors", with(func(b *bench) { b.policy.TrustAnchors = nil }), attls.FailAppraisal, "under 0 trust anchors"},
+		{"the root of Intel",
+			with(func(b *bench) {
+				b.policy.TrustAnchors, b.policy.VendorRoots = nil,
+					[]string{"intel-sgx"}
+			}), attls.FailAppraisal, "does not verify under"},
+		{"no trust anchors", with(func(b *bench) { b.policy.TrustAnchors = nil }), attls.FailAppraisal,
+			"under 0 trust anchors"},
 		{"the zero policy", with(func(b *bench) { b.policy = Policy{} }), attls.FailAppraisal, ""},
-		{"certificates that have expired", with(func(b *bench) { b.at = notAfter.Add(time.Hour) }), attls.FailAppraisal, "expired"},
-		{"certificates that do not hold yet", with(func(b *bench) { b.at = notBefore.Add(-time.Hour) }), attls.FailAppraisal, "not yet valid"},
+		{"certificates that have expired", with(func(b *bench) { b.at = notAfter.Add(time.Hour) }), attls.FailAppraisal,
+			"expired"},
+		{"certificates that do not hold yet", with(func(b *bench) { b.at = notBefore.Add(-time.Hour) }),
+			attls.FailAppraisal, "not yet valid"},
 		{"a PCK that has expired", func(t *testing.T, b *bench) []byte {
 			b.reissue(t, func(x *x509.Certificate) { x.NotBefore, x.NotAfter = notBefore, now.Add(-time.Hour) })
 			return b.evidence(t)
@@ -307,19 +329,29 @@ func TestRefused(t *testing.T) {
 			b.reissue(t, func(x *x509.Certificate) { x.ExtraExtensions = nil })
 			return b.evidence(t)
 		}, attls.FailMalformedCMW, "pck_certificate_chain"},
-		{"a key that nothing attests", with(func(b *bench) { b.request.KeyBound = false }), attls.FailAppraisal, "nothing in this Evidence attests the key"},
+		{"a key that nothing attests", with(func(b *bench) { b.request.KeyBound = false }), attls.FailAppraisal,
+			"nothing in this Evidence attests the key"},
 		{"version 5", put("version", 5), attls.FailMalformedCMW, "version 5"},
 		{"version 3", put("version", 3), attls.FailMalformedCMW, "version 3"},
 		{"a quote of SGX", put("tee_type", 0), attls.FailMalformedCMW, "TEE"},
 		{"a key of P-384", put("att_key_type", 3), attls.FailMalformedCMW, "key type"},
-		{"an octet after the end", octets(func(b []byte) []byte { return append(b, 0) }), attls.FailMalformedCMW, "signature data"},
+		{"an octet after the end", octets(func(b []byte) []byte { return append(b, 0) }), attls.FailMalformedCMW,
+			"signature data"},
 		{"an octet after the end that the length counts", octets(func(b []byte) []byte {
 			binary.LittleEndian.PutUint32(b[632:], uint32(len(b)-signedData+1))
 			return append(b, 0)
 		}), attls.FailMalformedCMW, "certification data"},
-		{"authentication data that do not end", octets(func(b []byte) []byte { b[1218], b[1219] = 0xff, 0xff; return b }), attls.FailMalformedCMW, "authentication data"},
-		{"certificates that do not fill their length", octets(func(b []byte) []byte { b[authData+len(authentication)+2]--; return b }), attls.FailMalformedCMW, "certificates"},
-		{"a quote of 1219 octets", octets(func(b []byte) []byte { return b[:authData-1] }), attls.FailMalformedCMW, "1219 octets"},
+		{"authentication data that do not end",
+			octets(func(b []byte) []byte {
+				b[1218], b[1219] = 0xff,
+					0xff
+				return b
+			}), attls.FailMalformedCMW, "authentication data"},
+		{"certificates that do not fill their length",
+			octets(func(b []byte) []byte { b[authData+len(authentication)+2]--; return b }), attls.FailMalformedCMW,
+			"certificates"},
+		{"a quote of 1219 octets", octets(func(b []byte) []byte { return b[:authData-1] }), attls.FailMalformedCMW,
+			"1219 octets"},
 		{"two certificates instead of three", func(t *testing.T, b *bench) []byte {
 			b.device.Certificates = b.device.Certificates[:2]
 			return b.evidence(t)
@@ -351,7 +383,8 @@ func TestAccepted(t *testing.T) {
 			return put("TDATTRIBUTES", 1)(t, b)
 		}},
 		{"newer than the collateral wants", put("TEE_TCB_SVN", 9)},
-		{"MRCONFIGID with its reference value", with(func(b *bench) { b.policy.Measurements["mrconfigid"] = []attestation.Octets{make([]byte, 48)} })},
+		{"MRCONFIGID with its reference value",
+			with(func(b *bench) { b.policy.Measurements["mrconfigid"] = []attestation.Octets{make([]byte, 48)} })},
 		{"TCB infos of other platforms besides", func(t *testing.T, b *bench) []byte {
 			old := fmspc
 			fmspc = []byte{1, 2, 3, 4, 5, 6}
@@ -363,7 +396,8 @@ func TestAccepted(t *testing.T) {
 			b.policy.Collateral.TCBInfo = append(slices.Clone(c.TCBInfo), b.policy.Collateral.TCBInfo...)
 			return b.evidence(t)
 		}},
-		{"a key that nothing attests, where the policy accepts it", with(func(b *bench) { b.request.KeyBound, b.policy.UnattestedKey = false, true })},
+		{"a key that nothing attests, where the policy accepts it",
+			with(func(b *bench) { b.request.KeyBound, b.policy.UnattestedKey = false, true })},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := newBench(t)
@@ -386,16 +420,21 @@ func TestUnchecked(t *testing.T) {
 		text   string
 	}{
 		{"no CRLs", func(p *Policy) { p.Collateral.CRLs = nil }, with(func(*bench) {}), "no CRLs"},
-		{"no collateral", func(p *Policy) { p.Collateral = Collateral{} }, with(func(*bench) {}), "TCB and QE not appraised"},
-		{"no collateral but CRLs", func(p *Policy) { p.Collateral = Collateral{CRLs: p.Collateral.CRLs} }, with(func(*bench) {}), "TCB and QE not appraised"},
-		{"no collateral, and a quoting enclave of somebody else", func(p *Policy) { p.Collateral = Collateral{} }, enclave(128, 1), "TCB and QE not appraised"},
-		{"no MRTD", func(p *Policy) { delete(p.Measurements, "mrtd") }, with(func(*bench) {}), "no reference value of mrtd"},
+		{"no collateral", func(p *Policy) { p.Collateral = Collateral{} }, with(func(*bench) {}),
+			"TCB and QE not appraised"},
+		{"no collateral but CRLs", func(p *Policy) { p.Collateral = Collateral{CRLs: p.Collateral.CRLs} },
+			with(func(*bench) {}), "TCB and QE not appraised"},
+		{"no collateral, and a quoting enclave of somebody else", func(p *Policy) { p.Collateral = Collateral{} },
+			enclave(128, 1), "TCB and QE not appraised"},
+		{"no MRTD", func(p *Policy) { delete(p.Measurements, "mrtd") }, with(func(*bench) {}),
+			"no reference value of mrtd"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := newBench(t)
 			test.change(&b.policy)
 			v := b.judge(t, test.value(t, b))
-			if failure, reason := v.Refusal(now); failure != attls.FailAppraisal || !strings.Contains(reason, test.text) {
+			if failure, reason := v.Refusal(now); failure != attls.FailAppraisal || !strings.Contains(reason,
+				test.text) {
 				t.Errorf("%s (%s); %+v", failure, reason, v.Checks)
 			}
 			for _, c := range v.Checks {
@@ -435,7 +474,8 @@ func TestGenuine(t *testing.T) {
 		}
 		q := r.Statement.(*quote)
 		b.request.Challenge = q.field("REPORTDATA")
-		b.policy = Policy{VendorRoots: []string{"intel-sgx"}, Measurements: map[string][]attestation.Octets{"mrtd": {q.field("MRTD")}}}
+		b.policy = Policy{VendorRoots: []string{"intel-sgx"},
+			Measurements: map[string][]attestation.Octets{"mrtd": {q.field("MRTD")}}}
 		b.at = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 		return b, q
 	}
@@ -446,10 +486,16 @@ func TestGenuine(t *testing.T) {
 		text   string
 	}{
 		{"without collateral", func(*bench) {}, attls.FailAppraisal, "TCB and QE not appraised"},
-		{"collateral of another platform", func(b *bench) { b.policy.Collateral = newBench(t).policy.Collateral }, attls.FailAppraisal, "no TCB info for platforms"},
-		{"another challenge", func(b *bench) { b.request.Challenge = challenge }, attls.FailBinderMismatch, "REPORTDATA"},
-		{"Intel not named", func(b *bench) { b.policy.VendorRoots, b.policy.TrustAnchors = nil, newBench(t).policy.TrustAnchors }, attls.FailAppraisal, "does not verify under"},
-		{"after the end of its PCK", func(b *bench) { b.at = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) }, attls.FailAppraisal, "expired"},
+		{"collateral of another platform", func(b *bench) { b.policy.Collateral = newBench(t).policy.Collateral },
+			attls.FailAppraisal, "no TCB info for platforms"},
+		{"another challenge", func(b *bench) { b.request.Challenge = challenge }, attls.FailBinderMismatch,
+			"REPORTDATA"},
+		{"Intel not named", func(b *bench) {
+			b.policy.VendorRoots, b.policy.TrustAnchors = nil,
+				newBench(t).policy.TrustAnchors
+		}, attls.FailAppraisal, "does not verify under"},
+		{"after the end of its PCK", func(b *bench) { b.at = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) },
+			attls.FailAppraisal, "expired"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b, _ := genuine(t)
@@ -475,7 +521,8 @@ func TestGenuine(t *testing.T) {
 		}
 		root, _ := pem.Decode(readFile(t, "verify/trusted_root.pem"))
 		fingerprint := sha256.Sum256(root.Bytes)
-		if got := hex.EncodeToString(fingerprint[:]); got != vendorRoots["intel-sgx"] || !bytes.Equal(root.Bytes, q.chain.root.Raw) {
+		if got := hex.EncodeToString(fingerprint[:]); got != vendorRoots["intel-sgx"] || !bytes.Equal(root.Bytes,
+			q.chain.root.Raw) {
 			t.Errorf("the root of Intel has the fingerprint %s", got)
 		}
 	})
@@ -533,8 +580,9 @@ func TestFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, v := range map[string][]byte{"tcb.json": []byte(c.TCBInfo[0]), "qe.json": []byte(c.QEIdentity), "chain.pem": []byte(chain.(string)),
-		"root.crl": c.CRLs[0].Raw, "pck.crl": c.CRLs[1].Raw, "text": []byte("text"), "empty.json": []byte("{}")} {
+	for name, v := range map[string][]byte{"tcb.json": []byte(c.TCBInfo[0]), "qe.json": []byte(c.QEIdentity),
+		"chain.pem": []byte(chain.(string)),
+		"root.crl":  c.CRLs[0].Raw, "pck.crl": c.CRLs[1].Raw, "text": []byte("text"), "empty.json": []byte("{}")} {
 		if err := os.WriteFile(filepath.Join(dir, name), v, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -553,19 +601,23 @@ func TestFiles(t *testing.T) {
 		{"an unknown root", "vendor_roots: [intel]\n", `policy.yaml:1: there is no "intel"`},
 		{"a platform that is too short", root + "instances: ['00']\n", "policy.yaml:2: a PPID of 1 octets"},
 		{"an unknown component", root + "minimum_tcb: {seam: 1}\n", `policy.yaml:2: minimum_tcb: there is no "seam"`},
-		{"an unknown measurement", root + "measurements: {rtmr4: ['00']}\n", `policy.yaml:2: nothing that is measured is called "rtmr4"`},
-		{"a measurement of 32 octets", root + "measurements: {mrtd: ['" + strings.Repeat("00", 32) + "']}\n", "policy.yaml:2: mrtd: 32 octets"},
+		{"an unknown measurement", root + "measurements: {rtmr4: ['00']}\n",
+			`policy.yaml:2: nothing that is measured is called "rtmr4"`},
+		{"a measurement of 32 octets", root + "measurements: {mrtd: ['" + strings.Repeat("00", 32) + "']}\n",
+			"policy.yaml:2: mrtd: 32 octets"},
 		{"collateral in part", root + "collateral_files: [tcb.json]\n", "belong together"},
 		{"no file", root + "collateral_files: [none]\n", "policy.yaml:2: collateral_files"},
 		{"a file that is nothing", root + "collateral_files: [text]\n", "policy.yaml:2: text: CRLs are"},
 		{"an object that is nothing", root + "collateral_files: [empty.json]\n", "policy.yaml:2: empty.json: neither"},
 		{"a file twice", root + "collateral_files: [tcb.json, qe.json, qe.json]\n", "a second QE identity"},
-		{"a TCB info that is none", root + "collateral: {tcb_info: ['{}'], qe_identity: '{}'}\n", "policy.yaml:2: collateral"},
+		{"a TCB info that is none", root + "collateral: {tcb_info: ['{}'], qe_identity: '{}'}\n",
+			"policy.yaml:2: collateral"},
 		{"an unknown member", root + "root: [x]\n", "policy.yaml:2"},
 		{"an empty list", root + "instances: []\n", "policy.yaml:2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if _, err := policy(test.text); (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			if _, err := policy(test.text); (err == nil) != (test.want == "") || err != nil &&
+				!strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v, want %q", err, test.want)
 			}
 		})
@@ -600,7 +652,8 @@ func TestFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := open(t.Context(), attestation.DeviceOptions{Section: s}); err == nil || !strings.Contains(err.Error(), member) {
+			if _, err := open(t.Context(), attestation.DeviceOptions{Section: s}); err == nil ||
+				!strings.Contains(err.Error(), member) {
 				t.Errorf("%v", err)
 			}
 		})
@@ -621,7 +674,8 @@ func FuzzRead(f *testing.F) {
 		}
 		got.Fields()
 		q := got.Statement.(*quote)
-		if failure := b.policy.signed(&attestation.Appraisal{At: now}, q); failure == nil && !bytes.Contains(v, q.octets[:632]) {
+		if failure := b.policy.signed(&attestation.Appraisal{At: now}, q); failure == nil && !bytes.Contains(v,
+			q.octets[:632]) {
 			t.Errorf("verifies: %x", value)
 		}
 	})
