@@ -433,10 +433,25 @@ func (a *appraisal) take() (*Appraisal, Policy, bool) {
 		return nil, nil, false
 	}
 	p, err := a.policy(x.Format)
+	if other := a.meant(x); err != nil && other != "" {
+		err = attls.Errorf(attls.Violation, attls.FailFormatMismatch, "the Evidence is of the format %s; of the formats that have its type, "+
+			"this Verifier has a policy for %s", x.Format.Name, other).By(x.Format.Source)
+	}
 	if err != nil && !a.check(CheckPolicy, err, "") {
 		return nil, nil, false
 	}
 	return x, p, true
+}
+
+// meant is the format that a policy is for, among others that share the type of the
+// Evidence; empty: none.
+func (a *appraisal) meant(x *Appraisal) string {
+	for _, f := range a.table().Of(x.Type) {
+		if a.Policies[f.Name] != nil {
+			return f.Name
+		}
+	}
+	return ""
 }
 
 // size refuses a payload that is too long.
