@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
 )
 
@@ -19,11 +20,21 @@ import (
 // after each use. It is safe for concurrent use.
 type TPM struct {
 	name  string
+	kind  kind
 	open  func() (link, error)
 	busy  chan struct{}
 	limit time.Duration
 	kept  link // of a link that is not opened anew for each use
 }
+
+// kind is how a TPM is reached.
+type kind int
+
+const (
+	kindDevice kind = iota
+	kindSocket
+	kindEmulator
+)
 
 // link carries single commands.
 type link interface {
@@ -79,14 +90,14 @@ func Locate(text string) (*TPM, error) {
 	return nil, fmt.Errorf("%q does not name a TPM: a path, device:PATH or swtpm:path=PATH does", text)
 }
 
-func newTPM(name string, open func() (link, error)) *TPM {
-	return &TPM{name: name, open: open, busy: make(chan struct{}, 1), limit: useLimit}
+func newTPM(name string, kind kind, open func() (link, error)) *TPM {
+	return &TPM{name: name, kind: kind, open: open, busy: make(chan struct{}, 1), limit: useLimit}
 }
 
 // atDevice is a TPM behind a device file. The kernel's resource manager (/dev/tpmrm0)
 // empties it when the file is closed.
 func atDevice(path string) *TPM {
-	return newTPM(path, func() (link, error) {
+	return newTPM(path, kindDevice, func() (link, error) {
 		t, err := openDevice(path)
 		if err != nil {
 			return nil, err
@@ -97,7 +108,7 @@ func atDevice(path string) *TPM {
 
 // atSocket is a program such as swtpm, which takes one connection after the other.
 func atSocket(path string) *TPM {
-	return newTPM(path, func() (link, error) { return dialing(path), nil })
+	return newTPM(path, kindSocket, func() (link, error) { return dialing(path), nil })
 }
 
 // String is the path, or what there is in its place.
@@ -206,14 +217,25 @@ type bound struct {
 	link
 }
 
-// Send implements transport.TPM.
+// Send implements transport.TPM. A command that the TPM could not begin is sent again
+// (TPM 2.0 Library, Part 2, 6.6.3, TPM_RC_RETRY).
 func (b bound) Send(command []byte) ([]byte, error) {
-	answer, err := b.send(b.ctx, command)
-	if err == nil && (len(answer) < headerLen || len(answer) > maxAnswer) {
-		return nil, fmt.Errorf("an answer of %d octets; it has %d to %d", len(answer), headerLen, maxAnswer)
+	for i := 1; ; i++ {
+		answer, err := b.send(b.ctx, command)
+		if err != nil {
+			return nil, err
+		}
+		if len(answer) < headerLen || len(answer) > maxAnswer {
+			return nil, fmt.Errorf("an answer of %d octets; it has %d to %d", len(answer), headerLen, maxAnswer)
+		}
+		if i == maxTries || tpm2.TPMRC(binary.BigEndian.Uint32(answer[6:])) != tpm2.TPMRCRetry {
+			return answer, nil
+		}
 	}
-	return answer, err
 }
+
+// maxTries is how often a command is sent to a TPM that answers TPM_RC_RETRY.
+const maxTries = 10
 
 // use runs commands when the TPM is free, within the time limit. What go-tpm makes of
 // the answers ends here, panics included.

@@ -30,7 +30,7 @@ func emulator() (*TPM, error) {
 	if err != nil {
 		return nil, ErrNoEmulator
 	}
-	return newTPM(program, func() (link, error) { return start(path) }), nil
+	return newTPM(program, kindEmulator, func() (link, error) { return start(path) }), nil
 }
 
 // cleaner runs the emulator and removes its directory, also after this process was
