@@ -45,8 +45,7 @@ side in one process. The ratios hold on any machine; times alone say little.`,
 				}
 				return failed("%w", err)
 			}}
-		m.Flags().IntVar(&o.Rounds, "rounds", 0, "rounds in which all take turns (0: 20)")
-		m.Flags().IntVar(&o.Repeats, "repeats", 0, "runs of each in a round (0: 10)")
+		registerRounds(m, &o)
 		m.Flags().BoolVar(&asJSON, "json", false, "print a JSON array")
 		return m
 	}
@@ -54,24 +53,22 @@ side in one process. The ratios hold on any machine; times alone say little.`,
 		func(w io.Writer) error {
 			return benchHandshake(w, o, match, asJSON)
 		})
-	var root string
-	attestations := measure("attestation", "Measure what attestation adds to a handshake", func(w io.Writer) error {
-		return benchAttestation(w, o, root, asJSON)
-	})
-	registerRoot(attestations, attestations.Flags(), &root)
-	attestations.Flags().Lookup("root-of-trust").Usage = "make and judge the Evidence of this root of trust's emulator: " +
-		strings.Join(emulators(), ", ") + " (default: nobody makes or judges any)"
 	handshakes.Flags().StringVar(&match, "match", "", "only handshakes whose name contains this")
 	c.AddCommand(handshakes,
 		measure("record", "Compare the protection and opening of records", func(w io.Writer) error {
 			return benchRecord(w, o, asJSON)
 		}),
-		attestations,
+		benchAttestationCommand(),
 		measure("sessions", "Count what tickets and keys add to a full handshake", func(w io.Writer) error {
 			return benchSessions(w, o, asJSON)
 		}),
 		benchConnectionsCommand())
 	return c
+}
+
+func registerRounds(c *cobra.Command, o *bench.Options) {
+	c.Flags().IntVar(&o.Rounds, "rounds", 0, "rounds in which all take turns (0: 20)")
+	c.Flags().IntVar(&o.Repeats, "repeats", 0, "runs of each in a round (0: 10)")
 }
 
 func benchHandshake(w io.Writer, o bench.Options, match string, asJSON bool) error {
@@ -133,37 +130,6 @@ func benchRecord(w io.Writer, o bench.Options, asJSON bool) error {
 		t.Add(strconv.Itoa(r.Octets), fixed(r.Ours.OctetsPerSecond/1e6, 0), fixed(r.Conn.OctetsPerSecond/1e6, 0), theirs,
 			fixed(r.AEAD.OctetsPerSecond/1e6, 0), ratio, conn, fixed(r.ToAEAD, 2), fixed(r.Ours.Allocations, 2),
 			fmt.Sprint(r.Suite))
-	}
-	newPainter(w).table(t, everyRow(plain))
-	return nil
-}
-
-func benchAttestation(w io.Writer, o bench.Options, root string, asJSON bool) error {
-	if err := checkRoot(root); err != nil {
-		return err
-	}
-	selected := bench.AttestationCases()
-	if root != "" {
-		var err error
-		if selected, err = bench.RootCases(root); err != nil {
-			return err
-		}
-	}
-	var list []*bench.AttestationResult
-	for _, x := range selected {
-		r, err := bench.Attestation(x, o)
-		if err != nil {
-			return err
-		}
-		list = append(list, r)
-	}
-	if asJSON {
-		return writeJSON(w, list)
-	}
-	t := newTable("with µs", "without µs", "added µs", "binder µs", "to plain", "allocations added", "attester")
-	for _, r := range list {
-		t.Add(fixed(r.With.Nanoseconds/1e3, 0), fixed(r.Without.Nanoseconds/1e3, 0), fixed(r.Added.Nanoseconds/1e3, 1),
-			fixed(r.Binder.Nanoseconds/1e3, 1), fixed(r.ToPlain, 2), fixed(r.Added.Allocations, 0), fmt.Sprint(r.Case))
 	}
 	newPainter(w).table(t, everyRow(plain))
 	return nil

@@ -42,7 +42,7 @@ func (p *painter) report(r *report.Report, files *reportFiles) {
 	for _, a := range r.Attested() {
 		p.line(a.String())
 	}
-	p.page(files)
+	p.page(files.html)
 	p.line(r.Line())
 }
 

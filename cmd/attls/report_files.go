@@ -14,12 +14,21 @@ import (
 // reportFiles are the files that a report is written to.
 type reportFiles struct {
 	json, junit, html string
-	open              []reportFile
+	resultFiles[*report.Report]
 }
 
-type reportFile struct {
+// resultFiles are files that a result is written to, once there is one.
+type resultFiles[T any] struct{ open []openOutput[T] }
+
+// resultFile is a file that was asked for; an empty name: it was not.
+type resultFile[T any] struct {
+	name  string
+	write func(T, io.Writer) error
+}
+
+type openOutput[T any] struct {
 	*os.File
-	write func(*report.Report, io.Writer) error
+	write func(T, io.Writer) error
 }
 
 func (f *reportFiles) register(flags *pflag.FlagSet) {
@@ -30,13 +39,15 @@ func (f *reportFiles) register(flags *pflag.FlagSet) {
 		"write a page to look at to this `file`: matrix, messages, claims, rules that were broken")
 }
 
-// create opens the files, so that one that cannot be written is known before the
-// work. What is in them stays until there is a report.
 func (f *reportFiles) create() error {
-	for _, wanted := range []struct {
-		name  string
-		write func(*report.Report, io.Writer) error
-	}{{f.json, (*report.Report).Write}, {f.junit, (*report.Report).WriteJUnit}, {f.html, (*report.Report).WriteHTML}} {
+	return f.resultFiles.create(resultFile[*report.Report]{f.json, (*report.Report).Write},
+		resultFile[*report.Report]{f.junit, (*report.Report).WriteJUnit}, resultFile[*report.Report]{f.html, (*report.Report).WriteHTML})
+}
+
+// create opens the files, so that one that cannot be written is known before the
+// work. What is in them stays until there is a result.
+func (f *resultFiles[T]) create(all ...resultFile[T]) error {
+	for _, wanted := range all {
 		if wanted.name == "" {
 			continue
 		}
@@ -44,13 +55,13 @@ func (f *reportFiles) create() error {
 		if err != nil {
 			return errors.Join(err, f.close())
 		}
-		f.open = append(f.open, reportFile{file, wanted.write})
+		f.open = append(f.open, openOutput[T]{file, wanted.write})
 	}
 	return nil
 }
 
 // write writes and closes all files.
-func (f *reportFiles) write(r *report.Report) error {
+func (f *resultFiles[T]) write(r T) error {
 	var errs []error
 	for _, file := range f.open {
 		errs = append(errs, file.truncate(), file.write(r, file))
@@ -59,19 +70,19 @@ func (f *reportFiles) write(r *report.Report) error {
 }
 
 // page says where the page is that somebody can open now.
-func (p *painter) page(f *reportFiles) {
-	if f.html == "" {
+func (p *painter) page(html string) {
+	if html == "" {
 		return
 	}
-	path, err := filepath.Abs(f.html)
+	path, err := filepath.Abs(html)
 	if err != nil {
-		path = f.html
+		path = html
 	}
 	p.line("Page to open in a browser: ", path)
 }
 
 // truncate empties a file; a pipe has nothing to empty.
-func (f reportFile) truncate() error {
+func (f openOutput[T]) truncate() error {
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() {
 		return err
@@ -79,7 +90,7 @@ func (f reportFile) truncate() error {
 	return f.Truncate(0)
 }
 
-func (f *reportFiles) close() error {
+func (f *resultFiles[T]) close() error {
 	var errs []error
 	for _, file := range f.open {
 		errs = append(errs, file.Close())

@@ -48,6 +48,7 @@ func drawings(t *testing.T) map[string][]string {
 		"merge":               {"conform", "merge", mine},
 		"bench handshake":     {"bench", "handshake", "--rounds", "1", "--repeats", "1", "--match", "resumed"},
 		"bench attestation":   {"bench", "attestation", "--rounds", "1", "--repeats", "1"},
+		"bench of roots":      {"bench", "attestation", "--root-of-trust", "psa", "--count", "1"},
 		"spoilages":           {"evidence", "make", "--spoil", "help"},
 	}
 }

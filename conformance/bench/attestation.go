@@ -4,16 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"time"
 
 	"attls"
-	"attls/attestation"
-	"attls/attestation/roots"
 	"attls/extensions/profile"
 	"attls/extensions/profile/binder"
-	"attls/handshake"
 	"attls/negotiation"
 )
 
@@ -28,9 +23,6 @@ type AttestationCase struct {
 	Attester   attls.Role
 	Credential profile.CredentialKind
 	Scheme     negotiation.Scheme // Credential counts instead of the one in it
-	// RootOfTrust is the name of one whose emulator makes the Evidence, which the
-	// embedded verifier judges; empty: nobody makes or judges anything.
-	RootOfTrust string
 }
 
 // AttestationCases are the embedded profiles' ways to attest.
@@ -51,39 +43,9 @@ func AttestationCases() []AttestationCase {
 	}
 }
 
-// RootCases are AttestationCases with the Evidence of a root of trust, where the
-// profile can carry it. Evidence is made and judged in each handshake.
-func RootCases(name string) (list []AttestationCase, err error) {
-	f, err := roots.All().Named(name)
-	if err != nil {
-		return nil, err
-	}
-	if f.Emulate == nil {
-		return nil, fmt.Errorf("bench: the root of trust %s has no emulator", name)
-	}
-	var refused []error
-	for _, c := range AttestationCases() {
-		p, err := profile.Load(c.Profile, profile.Options{})
-		if err != nil {
-			return nil, err
-		}
-		fit, err := f.Under(p, c.Attester, profile.ModelEvidence, c.Credential)
-		if err != nil {
-			refused = append(refused, err)
-			continue
-		}
-		c.Name, c.RootOfTrust, c.Scheme = c.Name+", "+name, name, fit.Scheme
-		list = append(list, c)
-	}
-	if list == nil {
-		return nil, errors.Join(refused...)
-	}
-	return list, nil
-}
-
 // AttestationResult says what attestation adds to a handshake of both ends: the
-// profile's codec, the rules, the binder, and the octets of the payload on their way;
-// where the case has a root of trust, making and judging Evidence as well.
+// profile's codec, the rules, the binder, and the octets of the payload on their way.
+// Nobody makes or judges Evidence; see Roots.
 type AttestationResult struct {
 	Case    string `json:"case"`
 	With    Cost   `json:"with"`
@@ -153,9 +115,6 @@ func (c AttestationCase) attested(hs Case, id *identity, p *profile.Profile) (co
 	if err != nil {
 		return ends, err
 	}
-	if c.RootOfTrust != "" {
-		return ends, c.emulate(ends, id)
-	}
 	canned := &canned{
 		evidence: negotiation.Evidence{CMW: make([]byte, payloadSize)},
 		verdict:  negotiation.Verdict{Status: negotiation.StatusAffirming},
@@ -169,51 +128,9 @@ func (c AttestationCase) attested(hs Case, id *identity, p *profile.Profile) (co
 		id.answerer.Trust.InsecureSkipVerify = true
 	}
 	id.answerer.Attester, id.answerer.Appraiser = canned, canned
-	// A time-out takes a goroutine, which is not the engine's.
-	id.answerer.Timeouts = map[handshake.WaitKind]time.Duration{
-		handshake.WaitNonce: 0, handshake.WaitEvidence: 0, handshake.WaitAppraisal: 0}
+	id.answerer.Timeouts = untimed
 	return ends, nil
 }
-
-// emulate gives both ends a root of trust's emulator and a Verifier that trusts it.
-func (c AttestationCase) emulate(ends configs, id *identity) error {
-	f, err := roots.All().Named(c.RootOfTrust)
-	if err != nil {
-		return err
-	}
-	seed := []byte("attls bench: its keys are public")
-	e, err := f.Emulate(context.Background(), attestation.EmulatorOptions{Seed: seed})
-	if err != nil {
-		return err
-	}
-	attester, verifier, err := e.Demonstration(roots.All(), f.Name, seed, nil)
-	if err != nil {
-		return err
-	}
-	if keys := attestation.KeysOf(attester); keys != nil && c.Credential == profile.KindX509 {
-		key, err := keys.NewKey(context.Background(), c.Attester)
-		if err != nil {
-			return err
-		}
-		if err := id.certify(key); err != nil {
-			return err
-		}
-	}
-	if c.Credential == profile.KindAlone {
-		id.answerer.Trust.InsecureSkipVerify = true
-	}
-	for _, end := range ends {
-		end.AttesterSize, end.AppraiserSize = max(f.Challenge.Wants, defaultChallenge), max(f.Challenge.Wants,
-			defaultChallenge)
-	}
-	verifier.Key = nil // it issues no results
-	id.answerer.Attester, id.answerer.Appraiser = attester, verifier
-	return nil
-}
-
-// defaultChallenge is the length of a challenge that the profile leaves to a root of
-// trust which takes any, in octets.
-const defaultChallenge = 32
 
 // bind evaluates at either end in turn what Evidence is bound to.
 func (c AttestationCase) bind(p *profile.Profile, pr *pair) func() error {

@@ -148,7 +148,7 @@ func interleave(o Options, subjects []*subject) error {
 // round that the clock was too coarse for is left out.
 func ratio(s, other *subject) float64 {
 	var ratios []float64
-	for i, t := range other.times {
+	for i, t := range other.times[:min(len(s.times), len(other.times))] { // an interrupt may leave one more
 		if t > 0 {
 			ratios = append(ratios, s.times[i]/t)
 		}

@@ -11,12 +11,21 @@ import (
 // pair is a client and a server engine that exchange octets in memory. Unlike
 // the driver in conformance/pair it does nothing that would have to be measured
 // along.
-type pair struct{ ends [2]*handshake.Engine }
+type pair struct {
+	ends    [2]*handshake.Engine
+	octets  [2]int // that each end sent, by its role
+	flights int    // changes of direction
+}
 
 // configs are the two ends' configurations, made once.
 type configs [2]*handshake.Config
 
 func (c configs) pair(a *handshake.Answerer) (*pair, error) {
+	return c.pairOf([2]*handshake.Answerer{a, a})
+}
+
+// pairOf is pair for ends that answer differently; by role.
+func (c configs) pairOf(a [2]*handshake.Answerer) (*pair, error) {
 	client, err := handshake.NewClient(c[attls.RoleClient])
 	if err != nil {
 		return nil, err
@@ -31,16 +40,21 @@ func (c configs) pair(a *handshake.Answerer) (*pair, error) {
 }
 
 // handshake runs both ends in turn until both are done.
-func (p *pair) handshake(a *handshake.Answerer) error {
+func (p *pair) handshake(a [2]*handshake.Answerer) error {
+	sender := -1
 	for !p.ends[0].Done() || !p.ends[1].Done() {
 		moved := false
 		for i, e := range p.ends {
-			if err := answer(e, a); err != nil {
+			if err := answer(e, a[i]); err != nil {
 				return err
 			}
 			if out := e.Output(); len(out) > 0 {
 				if err := feed(p.ends[1-i], out); err != nil {
 					return err
+				}
+				if p.octets[i] += len(out); i != sender {
+					sender = i
+					p.flights++
 				}
 				e.Wrote(len(out))
 				moved = true
