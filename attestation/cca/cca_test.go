@@ -316,7 +316,7 @@ func TestRefused(t *testing.T) {
 		{"a platform that is being provisioned", lifecycle(0x2000), attls.FailAppraisal, "cca-platform-rot-provisioning"},
 		{"a platform that is being tested", lifecycle(0x1000), attls.FailAppraisal, "assembly-and-test"},
 		{"a platform of which nobody knows the state", lifecycle(0), attls.FailAppraisal, "unknown"},
-		{"a state that does not exist", claim(platform, 2395, 0x3100), attls.FailMalformedCMW, "12544"},
+		{"a state that does not exist", claim(platform, 2395, 0x3100), attls.FailAppraisal, "0x3100"},
 
 		{"another initial measurement", func(t *testing.T, b *bench) []byte { b.device.Realm.Initial = make([]byte, 32); return b.value(t) }, attls.FailAppraisal, "rim of the realm"},
 		{"another extensible measurement", func(t *testing.T, b *bench) []byte {

@@ -97,6 +97,10 @@ func parseToken(b []byte, start int) (*token, *attls.Error) {
 	if t.realmOctets, t.realm, err = t.entry(entries[labelRealm]); err != nil {
 		return nil, err.Under("realm token")
 	}
+	// The platform token has the claim of PSA for its lifecycle.
+	if err := psa.KnownState(t.platform.Claims(), int64(2395)); err != nil {
+		return nil, err.Under("platform token")
+	}
 	evidence := &ccatoken.Evidence{}
 	if err := evidence.UnmarshalCBOR(b); err != nil {
 		return nil, attestation.Malformed(-1, rule, "%v", err)

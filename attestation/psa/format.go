@@ -146,6 +146,9 @@ func (t *token) decode(allowed []string) *attls.Error {
 	if err := t.claims.(unmarshaler).UnmarshalCBOR(payload); err != nil {
 		return attestation.Malformed(-1, rule, "%v", err).Under("payload")
 	}
+	if err := KnownState(raw, keyLifecycle, keyLifecycleOfIoT); err != nil {
+		return err
+	}
 	if err := t.claims.Validate(); err != nil {
 		return attestation.Malformed(-1, rule+" 4", "%v", err).Under("payload")
 	}
@@ -155,6 +158,20 @@ func (t *token) decode(allowed []string) *attls.Error {
 		}
 	}
 	return t.take()
+}
+
+// KnownState refuses a security lifecycle that is a number of 16 bits and none of the
+// states (RFC 9783 section 4.3.1): the octets are sound, and no policy can accept what
+// they say. The failure is attestation.appraisal_failed. What is missing or of another
+// type is left to the reader.
+func KnownState(raw attestation.Claims, keys ...int64) *attls.Error {
+	for _, key := range keys {
+		var v uint16
+		if there, err := raw.Read(key, &v); there && err == nil && !psatoken.LifeCycleToState(v).IsValid() {
+			return attestation.Refuse(rule+" 4.3.1", "the security lifecycle is 0x%04x, which is none of the states", v)
+		}
+	}
+	return nil
 }
 
 type unmarshaler interface{ UnmarshalCBOR([]byte) error }
@@ -180,6 +197,9 @@ const (
 	keyProfile      = int64(265)
 	keyProfileOfIoT = int64(-75000)
 	keyBootSeed     = int64(268)
+
+	keyLifecycle      = int64(2395)
+	keyLifecycleOfIoT = int64(-75002)
 )
 
 // profileOf is the profile that a claims set names. In PSA_IOT_PROFILE_1 the claim

@@ -140,7 +140,7 @@ func TestRefused(t *testing.T) {
 		{"a device of which nobody knows the state", lifecycle(0), attls.FailAppraisal, "unknown"},
 		{"a state that does not exist", func(t *testing.T, b *bench) []byte {
 			return b.changed(t, func(c attestation.Claims) { c.Set(int64(2395), 0x3100) })
-		}, attls.FailMalformedCMW, "12544"},
+		}, attls.FailAppraisal, "0x3100"},
 		{"a token of the profile before, under the type of RFC 9783", func(t *testing.T, b *bench) []byte {
 			b.request.Scheme.Format = profile.Format{ContentFormat: formatLegacy}
 			v := b.token(t)

@@ -120,6 +120,24 @@ type loaded struct {
 	format   *attestation.Format // of the Evidence that attester makes
 }
 
+// attests reports whether the flags say which root of trust made the Evidence.
+func (f *rootFiles) attests() bool { return f.name != "" || f.attester != "" }
+
+// announced takes the format that the CMW itself has, if the verifier appraises that:
+// nothing was negotiated that it could differ from.
+func announced(r *negotiation.AppraisalRequest, v *attestation.Verifier) {
+	c, err := attestation.ParseCMW(r.CMW, attestation.Limits{})
+	if err != nil || c.IsCollection() {
+		return // the verifier says what is wrong with it
+	}
+	for _, s := range v.Schemes() {
+		if s.Model == profile.ModelEvidence && attestation.Matches(c.Format, s.Format, profile.MatchEqual) == nil {
+			r.Scheme.Format = c.Format
+			return
+		}
+	}
+}
+
 // software is the software root of trust, nil where another one attests.
 func (l *loaded) software() *attestation.Software {
 	s, _ := l.attester.(*attestation.Software)
@@ -261,7 +279,8 @@ func (f *evidenceFlags) register(c *cobra.Command) {
 		&f.format,
 		"format",
 		"",
-		"format of the Evidence: a media type or the number of a content format (default: the first of the root of trust)",
+		"format of the Evidence: a media type or the number of a content format (default: the first of the root of trust;\n"+
+			"to appraise without --root-of-trust: the type of the CMW, if the verifier appraises it)",
 	)
 	flags.StringVar(&f.model, "model", "evidence", "evidence, or results of a Verifier")
 	flags.StringVar(&f.verifier, "verifier", attestation.DemoVerifier, "the Verifier whose results are meant")
@@ -418,6 +437,9 @@ crit) is enforced. It exits 0 when the CMW is accepted and
 			r.KeyBound = f.keyBound
 			if r.CMW, err = readPayload(args[0], c.InOrStdin()); err != nil {
 				return unavailable(err)
+			}
+			if f.format == "" && !files.attests() && r.Scheme.Model == profile.ModelEvidence {
+				announced(r, root.verifier)
 			}
 			v, err := root.verifier.Appraise(c.Context(), r)
 			if err != nil {

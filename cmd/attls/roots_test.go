@@ -48,6 +48,10 @@ func TestRoots(t *testing.T) {
 			if code, stdout, stderr := command(t, append(judge, "--verifier-file", verifier)...); code != 0 {
 				t.Errorf("its own verifier refuses it: %s%s", stdout, stderr)
 			}
+			alone := append([]string{"evidence", "appraise", challenge, "--key-bound", file}, shown...)
+			if code, stdout, stderr := command(t, append(alone, "--verifier-file", verifier)...); code != 0 {
+				t.Errorf("it is refused where only the verifier's file says what it is: %s%s", stdout, stderr)
+			}
 			if code, stdout, _ := command(t, judge...); code != 1 {
 				t.Errorf("the demonstration's verifier takes it: %s", stdout)
 			}
