@@ -47,7 +47,7 @@ func evidenceCommand() *cobra.Command {
 	files := &rootFiles{}
 	files.register(c, c.PersistentFlags())
 	c.AddCommand(makeCommand(files), appraiseCommand(files), inspectCommand(files), serveCommand(files),
-		initCommand(files), formatsCommand(), importCommand(), exportCommand())
+		initCommand(files), enrollCommand(), formatsCommand(), importCommand(), exportCommand())
 	return c
 }
 

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
+	"attls/attestation/tpm"
 	"attls/handshake"
 )
 
@@ -236,6 +237,16 @@ func parseKey(b *pemBlock) (crypto.Signer, error) {
 		return nil, errEncrypted
 	case "OPENSSH PRIVATE KEY":
 		return nil, errors.New("a private key in the format of OpenSSH; convert it with: ssh-keygen -p -m PKCS8 -f FILE")
+	case tpm.PEMType:
+		t, err := tpm.Locate("")
+		if err != nil {
+			return nil, err
+		}
+		key, err := tpm.ParseKey(t, b.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		return key, nil
 	case "DSA PRIVATE KEY":
 		return nil, errors.New("a DSA key, which TLS 1.3 has no signature scheme for")
 	}
