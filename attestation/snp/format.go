@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 
 	"attls"
 	"attls/attestation"
@@ -211,20 +212,35 @@ func zero(b []byte) bool { return !slices.ContainsFunc(b, func(x byte) bool { re
 // fields names the parts of the Evidence.
 func (r *report) fields() []attestation.Field {
 	list := slices.Clone(r.outer)
-	for _, p := range parts {
-		f := attestation.Field{Name: p.name, Text: r.text(p)}
+	add := func(name string, start, end int, text string) {
+		f := attestation.Field{Name: name, Text: text}
 		if r.at >= 0 {
-			f.Start, f.End = r.at+p.start, r.at+p.end
+			f.Start, f.End = r.at+start, r.at+end
 		}
 		list = append(list, f)
+	}
+	for _, p := range parts {
+		add(p.name, p.start, p.end, r.text(p))
+		if !strings.HasSuffix(p.name, "_TCB") {
+			continue
+		}
+		for i, name := range components {
+			at := p.start + componentOctets[i]
+			add(p.name+"."+name, at, at+1, fmt.Sprint(r.octets[at]))
+		}
 	}
 	for _, x := range []struct {
 		name string
 		cert *x509.Certificate
 	}{{"vcek", r.chain.vcek}, {"vlek", r.chain.vlek}} {
-		if x.cert != nil {
-			list = append(list, attestation.Field{Name: "tsm.auxblob." + x.name, Text: fmt.Sprintf("%s, issued by %s",
-				x.cert.Subject, x.cert.Issuer)})
+		if x.cert == nil {
+			continue
+		}
+		name := "tsm.auxblob." + x.name
+		list = append(list, attestation.Field{Name: name,
+			Text: x.cert.Subject.CommonName + ", issued by " + x.cert.Issuer.CommonName})
+		if n := x.cert.Subject.SerialNumber; n != "" { // where emulators say what they are
+			list = append(list, attestation.Field{Name: name + ".serialNumber", Text: n})
 		}
 	}
 	return list
@@ -242,7 +258,7 @@ func (r *report) text(p part) string {
 	case "SIGNER_INFO":
 		return fmt.Sprintf("%#x (signed by the %s)", n, signer(uint32(n)))
 	case "CURRENT_TCB", "REPORTED_TCB", "COMMITTED_TCB", "LAUNCH_TCB":
-		return fmt.Sprintf("%#016x (%s)", n, tcbText(n))
+		return fmt.Sprintf("%#016x", n)
 	case "CURRENT_VERSION", "COMMITTED_VERSION":
 		return fmt.Sprintf("%d.%d build %d", v[2], v[1], v[0])
 	case "PLATFORM_INFO", "LAUNCH_MIT_VECTOR", "CURRENT_MIT_VECTOR":

@@ -403,7 +403,10 @@ func (p *Policy) revocation(a *attestation.Appraisal, roots []*trust.ProductCert
 
 // components of a TCB version that have a security patch level, in the order of their
 // octets; the others are reserved.
-var components = []string{"bootloader", "tee", "snp", "microcode"}
+var (
+	components      = []string{"bootloader", "tee", "snp", "microcode"}
+	componentOctets = []int{0, 1, 6, 7}
+)
 
 // levels are the security patch levels of a TCB version.
 func levels(v uint64) map[string]uint8 {

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"strings"
 
 	"attls"
 	"attls/attestation"
@@ -209,8 +210,9 @@ func (q *quote) fields() []attestation.Field {
 		list = append(list, f)
 	}
 	return append(list,
-		attestation.Field{Name: "pck.subject", Text: fmt.Sprintf("%s, issued by %s", q.chain.pck.Subject,
-			q.chain.pck.Issuer)},
+		attestation.Field{Name: "pck.subject", Text: q.chain.pck.Subject.CommonName},
+		attestation.Field{Name: "pck.subject.organization", Text: strings.Join(q.chain.pck.Subject.Organization, ", ")},
+		attestation.Field{Name: "pck.issuer", Text: q.chain.pck.Issuer.CommonName},
 		attestation.Field{Name: "pck.PPID", Text: q.pck.PPID}, attestation.Field{Name: "pck.FMSPC", Text: q.pck.FMSPC},
 		attestation.Field{Name: "pck.PCESVN", Text: fmt.Sprint(q.pck.TCB.PCESvn)})
 }
@@ -231,7 +233,7 @@ func (q *quote) text(p part) string {
 	case "XFAM":
 		return fmt.Sprintf("%#x", binary.LittleEndian.Uint64(v))
 	case "pck_certificate_chain":
-		return fmt.Sprintf("%d octets of PEM", len(v))
+		return "PEM"
 	}
 	return fmt.Sprintf("%x", v)
 }
