@@ -253,6 +253,7 @@ type answers struct {
 	issued, next     time.Time
 	revoked          map[string]int64 // serial numbers by the issuer of the CRL
 	signer           []byte           // MRSIGNER of the quoting enclave
+	module           string           // MRSIGNER of SEAM modules of version 1, in hexadecimal; empty: there are none
 }
 
 // collateral makes and signs collateral.
@@ -294,6 +295,10 @@ func (a *authority) collateral(w answers) (Collateral, error) {
 	info["tcbLevels"] = level(map[string]any{"pcesvn": pceSVN,
 		"sgxtcbcomponents": components(func(int) byte { return sgxSVN }),
 		"tdxtcbcomponents": components(func(i int) byte { return teeTCB[i] })}, w.status)
+	if w.module != "" {
+		info["tdxModuleIdentities"] = []map[string]any{{"id": "TDX_01", "mrsigner": w.module, "attributes": zeros(8),
+			"attributesMask": strings.Repeat("ff", 8), "tcbLevels": level(map[string]any{"isvsvn": teeTCB[0]}, "")}}
+	}
 	identity := common("TD_QE", 2)
 	identity["mrsigner"], identity["isvprodid"] = hex.EncodeToString(w.signer), qeProduct
 	identity["miscselect"], identity["miscselectMask"] = zeros(4), "ffffffff"

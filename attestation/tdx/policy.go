@@ -388,7 +388,32 @@ func (p *Policy) tcb(a *attestation.Appraisal, q *quote) *attls.Error {
 	for _, x := range p.Collateral.IssuerChain {
 		a.Ends(x.NotAfter)
 	}
-	return nil
+	return module(info, q)
+}
+
+// module compares the SEAM module with its own identity, which TCB info has for
+// versions of the module above 0. The library looks only at its security version.
+func module(info *tcbInfo, q *quote) *attls.Error {
+	major := q.field("TEE_TCB_SVN")[1]
+	if major == 0 {
+		return nil
+	}
+	const rule = "Intel PCS API version 4"
+	for _, x := range info.TdxModuleIdentities {
+		if x.ID != fmt.Sprintf("TDX_%02x", major) {
+			continue
+		}
+		masked := bytes.Clone(q.field("SEAMATTRIBUTES"))
+		for i := range min(len(masked), len(x.AttributesMask.Bytes)) {
+			masked[i] &= x.AttributesMask.Bytes[i]
+		}
+		if !bytes.Equal(x.Mrsigner.Bytes, q.field("MRSIGNERSEAM")) || !bytes.Equal(x.Attributes.Bytes, masked) {
+			return attestation.Refuse(rule, "the signer %x or the attributes %x of the SEAM module are not those of %s",
+				q.field("MRSIGNERSEAM"), q.field("SEAMATTRIBUTES"), x.ID).Under("MRSIGNERSEAM")
+		}
+		return nil
+	}
+	return attestation.Refuse(rule, "the TCB info does not know a SEAM module of version %d", major).Under("TEE_TCB_SVN")
 }
 
 // revocation looks for the certificates in the CRLs of their issuers.

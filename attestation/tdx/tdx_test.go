@@ -214,6 +214,11 @@ func TestRefused(t *testing.T) {
 		{"a quoting enclave in debug mode", enclave(48, 2), attls.FailAppraisal, "Attributes"},
 		{"a quoting enclave that is too old", enclave(258, 1), attls.FailAppraisal, "QE Identity"},
 		{"an older SEAM module", put("TEE_TCB_SVN", 4), attls.FailAppraisal, "TCB level"},
+		{"a SEAM module of a version that TCB info does not know", put("TEE_TCB_SVN", 5, 1), attls.FailAppraisal, "TDX_01"},
+		{"a SEAM module other than its identity", func(t *testing.T, b *bench) []byte {
+			says(answers{module: strings.Repeat("01", 48)})(t, b)
+			return put("TEE_TCB_SVN", 5, 1)(t, b)
+		}, attls.FailAppraisal, "not those of TDX_01"},
 		{"a SEAM module of somebody else", put("MRSIGNERSEAM", 1), attls.FailAppraisal, "MRSIGNERSEAM"},
 		{"the TCB is out of date", says(answers{status: "OutOfDate"}), attls.FailAppraisal, "OutOfDate"},
 		{"the TCB needs hardening of software", says(answers{status: "SWHardeningNeeded"}), attls.FailAppraisal,
@@ -381,6 +386,10 @@ func TestAccepted(t *testing.T) {
 		{"debug", func(t *testing.T, b *bench) []byte {
 			b.policy.Debug = true
 			return put("TDATTRIBUTES", 1)(t, b)
+		}},
+		{"a SEAM module with an identity of its own", func(t *testing.T, b *bench) []byte {
+			says(answers{module: strings.Repeat("00", 48)})(t, b)
+			return put("TEE_TCB_SVN", 5, 1)(t, b)
 		}},
 		{"newer than the collateral wants", put("TEE_TCB_SVN", 9)},
 		{"MRCONFIGID with its reference value",
