@@ -413,7 +413,8 @@ func module(info *tcbInfo, q *quote) *attls.Error {
 		}
 		return nil
 	}
-	return attestation.Refuse(rule, "the TCB info does not know a SEAM module of version %d", major).Under("TEE_TCB_SVN")
+	return attestation.Refuse(rule, "the TCB info does not know a SEAM module of version %d",
+		major).Under("TEE_TCB_SVN")
 }
 
 // revocation looks for the certificates in the CRLs of their issuers.

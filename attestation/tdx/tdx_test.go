@@ -214,7 +214,8 @@ func TestRefused(t *testing.T) {
 		{"a quoting enclave in debug mode", enclave(48, 2), attls.FailAppraisal, "Attributes"},
 		{"a quoting enclave that is too old", enclave(258, 1), attls.FailAppraisal, "QE Identity"},
 		{"an older SEAM module", put("TEE_TCB_SVN", 4), attls.FailAppraisal, "TCB level"},
-		{"a SEAM module of a version that TCB info does not know", put("TEE_TCB_SVN", 5, 1), attls.FailAppraisal, "TDX_01"},
+		{"a SEAM module of a version that TCB info does not know", put("TEE_TCB_SVN", 5, 1), attls.FailAppraisal,
+			"TDX_01"},
 		{"a SEAM module other than its identity", func(t *testing.T, b *bench) []byte {
 			says(answers{module: strings.Repeat("01", 48)})(t, b)
 			return put("TEE_TCB_SVN", 5, 1)(t, b)
