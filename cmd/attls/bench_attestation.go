@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"attls"
+	"attls/attestation/veraison"
 	"attls/conformance/bench"
 	"attls/conformance/claims"
 	"attls/conformance/report"
@@ -24,7 +25,7 @@ type attestationBench struct {
 	count                int
 	time                 time.Duration
 	rtts                 []string
-	json, html, svg      string
+	json, html, svg, url string
 }
 
 // everyRoot is the name of all roots of trust together.
@@ -67,6 +68,8 @@ what was measured until then is printed and written.
 	flags.StringSliceVar(&f.rtts, "rtt", []string{"0"},
 		"round-trip `times` of a delaying pipe at which latencies are measured")
 	registerRounds(c, &f.o)
+	flags.StringVar(&f.url, "verifier-url", "",
+		"also ask the Veraison at this `origin` (https://…), which knows the emulators")
 	flags.StringVar(&f.json, "json", "", "write the figures to this `file`, as JSON")
 	flags.StringVar(&f.html, "html", "", "write a page with a chart to this `file`")
 	flags.StringVar(&f.svg, "svg", "", "write the chart to this `file`")
@@ -75,7 +78,7 @@ what was measured until then is printed and written.
 
 // ofRoots and ofProfiles are the flags of one way to measure alone.
 var (
-	ofRoots    = []string{"profile", "attester", "credential", "count", "time", "rtt", "html", "svg"}
+	ofRoots    = []string{"profile", "attester", "credential", "count", "time", "rtt", "html", "svg", "verifier-url"}
 	ofProfiles = []string{"rounds", "repeats"}
 )
 
@@ -141,6 +144,10 @@ func (f *attestationBench) options(timed bool) (o bench.RootOptions, err error) 
 	}
 	if len(o.RTTs) == 0 {
 		return o, usage("--rtt: no round-trip time is given")
+	}
+	if f.url != "" {
+		o.Verifiers = []bench.RootVerifier{bench.EmbeddedVerifier(), bench.HTTPVerifier(),
+			bench.VeraisonVerifier(veraison.Options{URL: f.url})}
 	}
 	if f.root == everyRoot {
 		return o, nil

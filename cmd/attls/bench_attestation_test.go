@@ -81,6 +81,14 @@ func TestBenchAttestation(t *testing.T) {
 	}
 }
 
+// TestBenchAttestationService: a service that is not believed is rows that say why.
+func TestBenchAttestationService(t *testing.T) {
+	code, stdout, stderr := command(t, "bench", "attestation", "--root-of-trust", "psa", "--count", "1", "--verifier-url", "http://127.0.0.1:1")
+	if code != exitOK || !strings.Contains(stdout, "psa, passport, http") || strings.Count(stdout, "veraison: skipped: http://127.0.0.1:1: ") != 2 {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+}
+
 // TestBenchAttestationInterrupt: an interrupt keeps what was measured, and the exit code
 // says so.
 func TestBenchAttestationInterrupt(t *testing.T) {

@@ -18,7 +18,10 @@ import (
 
 // RootVerifier is a way to have a Verifier appraise Evidence.
 type RootVerifier struct {
-	Name string // of a column, such as embedded
+	Name string // in a row, such as embedded
+	// Checks is whether what Open makes also checks the results that are relayed;
+	// otherwise the embedded Verifier does, which issues them.
+	Checks bool
 	// Open makes what is asked. The Verifier trusts the emulator that attests; the way
 	// to ask it is as long as the Link says. What Open returns besides closes what it
 	// opened.

@@ -296,12 +296,16 @@ func (m *rootRun) prepare(ctx context.Context, c *rootCase, f *attestation.Forma
 			end.Timeouts = untimed
 		}
 		if model == profile.ModelResults {
+			var checker negotiation.Appraiser = verifier
+			if way.Checks {
+				checker = asked
+			}
 			relay := attestation.Relay{Identity: []byte(attestation.DemoVerifier), Verifier: meter.appraiser(asked, judging)}
 			relaying := relayedBy(attester, relay)
 			if relaying == nil {
 				return errNoRelay
 			}
-			a.Attester, judge.Appraiser = meter.attester(relaying), meter.appraiser(verifier, checking)
+			a.Attester, judge.Appraiser = meter.attester(relaying), meter.appraiser(checker, checking)
 		} else {
 			a.Attester, judge.Appraiser = meter.attester(attester), meter.appraiser(asked, judging)
 		}
