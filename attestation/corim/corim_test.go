@@ -2,6 +2,7 @@ package corim_test
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/sha256"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +19,8 @@ import (
 	"attls/attestation/corim"
 	"attls/attestation/psa"
 	"attls/attestation/roots"
+	"attls/attestation/snp"
+	"attls/attestation/tpm"
 
 	"github.com/fxamacker/cbor/v2"
 	"github.com/veraison/corim/comid"
@@ -73,10 +77,31 @@ func ccaPolicy(t testing.TB) cca.Policy {
 	}
 }
 
+var snpAnchors = sync.OnceValues(func() (attestation.Certificates, error) {
+	e, err := snp.Format().Emulate(context.Background(), attestation.EmulatorOptions{Seed: []byte("corim")})
+	if err != nil {
+		return nil, err
+	}
+	return e.Policy.(snp.Policy).TrustAnchors, nil
+})
+
+func snpPolicy(t testing.TB) snp.Policy {
+	anchors, err := snpAnchors()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snp.Policy{
+		TrustAnchors: anchors,
+		Instances:    []attestation.Octets{octets(64, "chip")},
+		Measurements: map[string][]attestation.Octets{"measurement": {octets(48, "a"), octets(48, "b")}, "family_id": {octets(16, "family")}},
+		MinimumTCB:   map[string]attestation.Whole{"bootloader": 3, "tee": 0, "snp": 8, "microcode": 213},
+	}
+}
+
 // policies are policies by root of trust, of which every part can be said.
 func policies(t testing.TB) map[string]*attestation.Verifier {
 	out := map[string]*attestation.Verifier{}
-	for name, p := range map[string]attestation.Policy{psa.Name: psaPolicy(t), cca.Name: ccaPolicy(t)} {
+	for name, p := range map[string]attestation.Policy{psa.Name: psaPolicy(t), cca.Name: ccaPolicy(t), snp.Name: snpPolicy(t)} {
 		out[name] = &attestation.Verifier{Policies: map[string]attestation.Policy{name: p}}
 	}
 	return out
@@ -703,8 +728,9 @@ func TestRealms(t *testing.T) {
 		want   string
 	}{
 		"two initial measurements":    {[]*comid.ValueTriple{realm("a", "x"), realm("b", "x")}, ""},
-		"two realms":                  {[]*comid.ValueTriple{realm("a", "x"), realm("b", "y")}, "differs from those"},
-		"one with less":               {[]*comid.ValueTriple{realm("a", "x"), realm("b", "")}, "has no rem0"},
+		"two realms":                  {[]*comid.ValueTriple{realm("a", "x"), realm("b", "y")}, "differs from the policy"},
+		"one with less":               {[]*comid.ValueTriple{realm("a", "x"), realm("b", "")}, ""},
+		"one with more":               {[]*comid.ValueTriple{realm("a", ""), realm("b", "x")}, ""},
 		"another class":               {[]*comid.ValueTriple{{Environment: implementation("b"), Measurements: realm("a", "").Measurements}}, "the class is the realm"},
 		"personalization":             {[]*comid.ValueTriple{realm("a", "x", rpv(64))}, ""},
 		"personalization, full mask":  {[]*comid.ValueTriple{realm("a", "x", rpv(64, bytes.Repeat([]byte{0xff}, 64)...))}, ""},
@@ -750,6 +776,151 @@ func TestPlatformConfig(t *testing.T) {
 	}
 }
 
+const profileTPM = "tag:github.com/parallaxsecond,2023-03-03:tpm"
+
+func pcr(n uint64, use string) *comid.Measurement {
+	return comid.MustNewUintMeasurement(n).AddDigest(1, octets(32, use))
+}
+
+// tpmManifest has the values of two PCRs and a key of one class.
+func tpmManifest(t testing.TB) *manifest {
+	k := comid.MustNewCryptoKey(pemOf(t, key(t, "ak").Public()), comid.PKIXBase64KeyType)
+	inst, err := comid.NewBytesInstance(octets(33, "kid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	class := comid.NewClassUUID(comid.TestUUID)
+	return &manifest{profile: profileTPM,
+		references: []*comid.ValueTriple{triple(comid.Environment{Class: class}, pcr(7, "seven"), pcr(0, "zero"))},
+		keys:       []*comid.KeyTriple{{Environment: comid.Environment{Class: class, Instance: inst}, VerifKeys: comid.CryptoKeys{k}}}}
+}
+
+func pemOf(t testing.TB, pub crypto.PublicKey) string {
+	t.Helper()
+	text, err := attestation.PublicKey{PublicKey: pub}.MarshalYAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text.(string)
+}
+
+// TestTPM: PCR values become a reference with the digest that a quote has, and keys
+// endorsements of it; a policy gives back the keys, and names what it cannot say.
+func TestTPM(t *testing.T) {
+	m := read(t, tpmManifest(t).octets(t), corim.Options{})
+	name := filepath.Join(t.TempDir(), "verifier.yaml")
+	before := "identity: somebody\nreferences:\n  - name: other\n    debug: disabled\n"
+	if err := os.WriteFile(name, []byte(before), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, added := range []int{2, 0} {
+		text, c, err := corim.Merge(name, roots.All(), m)
+		if err != nil || len(c.Added) != added {
+			t.Fatalf("%v, %+v", err, c)
+		}
+		if err := os.WriteFile(name, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v, err := attestation.LoadVerifier(name, roots.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := sha256.Sum256(append(octets(32, "zero"), octets(32, "seven")...))
+	if len(v.References) != 2 || v.References[1].PCRs.String() != "sha256:0,7" || !bytes.Equal(v.References[1].PCRDigests[0], want[:]) ||
+		len(v.Endorsements) != 1 || !key(t, "ak").PublicKey.Equal(v.Endorsements[0].Key) || v.Endorsements[0].References[0] != v.References[1].Name {
+		t.Errorf("%+v", v)
+	}
+	e := write(t, tpm.Name, v, corim.ExportOptions{})
+	if len(e.Missing) != 1 || !strings.Contains(e.Missing[0], "digest of all PCRs") {
+		t.Errorf("missing: %q", e.Missing)
+	}
+	if c, err := read(t, e.Parts[0].Octets, corim.Options{}).Add(v); err != nil || len(c.Added) > 0 || len(c.Known) != 1 {
+		t.Errorf("%v, %+v", err, c)
+	}
+}
+
+// refusedElsewhere are changes of a manifest of a TPM or of SEV-SNP.
+var refusedElsewhere = map[string]struct {
+	make   func(t testing.TB) *manifest
+	change func(m *manifest)
+	want   string
+}{
+	"tpm: not a PCR": {tpmManifest, func(m *manifest) {
+		m.references[0].Measurements.Values[0].Key = comid.MustNewMkey(uint64(32), comid.UintType)
+	}, "PCR"},
+	"tpm: an element that is a text": {tpmManifest, func(m *manifest) {
+		m.references[0].Measurements.Values[0].Key = comid.MustNewMkey("7", comid.StringType)
+	}, "PCR"},
+	"tpm: two digests of a bank": {tpmManifest, func(m *manifest) { m.references[0].Measurements.Values[0].AddDigest(1, octets(32, "x")) }, "exactly one"},
+	"tpm: a PCR twice":           {tpmManifest, func(m *manifest) { m.references[0].Measurements.Add(pcr(7, "x")) }, "two values of PCR 7"},
+	"tpm: banks of other PCRs":   {tpmManifest, func(m *manifest) { m.references[0].Measurements.Values[0].AddDigest(7, octets(48, "x")) }, "different PCRs"},
+	"tpm: no digests": {tpmManifest, func(m *manifest) {
+		m.references[0].Measurements.Values[0].Val = comid.Mval{}
+		m.references[0].Measurements.Values[0].SetSVN(1)
+	}, "svn"},
+	"tpm: class of another type": {tpmManifest, func(m *manifest) { m.references[0].Environment = implementation("x") }, "uuid"},
+	"tpm: keys without values":   {tpmManifest, func(m *manifest) { m.references = nil }, "no reference values"},
+	"tpm: key without instance":  {tpmManifest, func(m *manifest) { m.keys[0].Environment.Instance = nil }, "instance is missing"},
+	"tpm: instance of PCRs":      {tpmManifest, func(m *manifest) { m.references[0].Environment.Instance = m.keys[0].Environment.Instance }, "environment.instance"},
+	"snp: launch values": {snpManifest, func(m *manifest) {
+		m.references[0].Measurements.Add(comid.MustNewUintMeasurement(uint64(640)).SetRawValueBytes(octets(64, "x"), nil))
+	}, "the element 640"},
+	"snp: exact TCB":     {snpManifest, func(m *manifest) { m.references[0].Measurements.Values[1].SetSVN(1) }, "exact value"},
+	"snp: reserved TCB":  {snpManifest, func(m *manifest) { m.references[0].Measurements.Values[1].SetMinSVN(1 << 20) }, "components"},
+	"snp: second value":  {snpManifest, func(m *manifest) { m.references[0].Measurements.Add(&m.references[0].Measurements.Values[0]) }, "second value"},
+	"snp: another class": {snpManifest, func(m *manifest) { m.references[0].Environment.Class = comid.NewClassOID("1.2.3.4") }, "class-id"},
+	"snp: another instance": {snpManifest, func(m *manifest) {
+		inst, _ := comid.NewBytesInstance(octets(48, "other"))
+		m.references[0].Environment.Instance = inst
+	}, "is not the measurement"},
+	"snp: a short measurement": {snpManifest, func(m *manifest) {
+		m.references[0].Measurements.Values[0].Val.Digests = nil
+		m.references[0].Measurements.Values[0].AddDigest(1, octets(32, "x"))
+	}, "48"},
+	"snp: a key of another vendor": {snpManifest, func(m *manifest) { m.keys[0].Environment.Class.SetVendor("x") }, "vendor"},
+	"snp: a key that is none":      {snpManifest, func(m *manifest) { m.keys[0].VerifKeys[0] = signerID("x") }, "pkix-base64-cert"},
+	"snp: no root key":             {snpManifest, func(m *manifest) { m.keys = nil }, "trust anchors"},
+}
+
+// snpManifest has the values of one guest and a root key.
+func snpManifest(t testing.TB) *manifest {
+	anchors, err := snpAnchors()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := anchors.MarshalYAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	class := (&comid.Class{}).SetVendor("Advanced Micro Devices").SetModel("ARK-Milan")
+	return &manifest{profile: "tag:amd.com,2024:snp-corim-profile",
+		references: []*comid.ValueTriple{triple(comid.Environment{Class: comid.NewClassOID("1.3.6.1.4.1.3704.3.1")},
+			comid.MustNewUintMeasurement(uint64(641)).AddDigest(7, octets(48, "a")), comid.MustNewUintMeasurement(uint64(647)).SetMinSVN(3))},
+		keys: []*comid.KeyTriple{{Environment: comid.Environment{Class: class}, VerifKeys: comid.CryptoKeys{comid.MustNewCryptoKey(text.(string), comid.PKIXBase64CertType)}}}}
+}
+
+// TestRefusedElsewhere is TestRefused for the other profiles.
+func TestRefusedElsewhere(t *testing.T) {
+	for name, c := range refusedElsewhere {
+		t.Run(name, func(t *testing.T) {
+			for _, change := range []func(*manifest){nil, c.change} {
+				x := c.make(t)
+				if change != nil {
+					change(x)
+				}
+				m, err := corim.Read(x.octets(t), corim.Options{Clock: clock})
+				if err == nil {
+					_, _, err = corim.Merge("", roots.All(), m)
+				}
+				if change == nil && err != nil || change != nil && (err == nil || !strings.Contains(err.Error(), c.want)) {
+					t.Errorf("%v; wanted %q", err, c.want)
+				}
+			}
+		})
+	}
+}
+
 // FuzzRead: no octets make the reader panic, and what it reads is merged or refused.
 func FuzzRead(f *testing.F) {
 	for root, v := range policies(f) {
@@ -758,6 +929,7 @@ func FuzzRead(f *testing.F) {
 		}
 	}
 	f.Add(psaManifest(f).octets(f))
+	f.Add(tpmManifest(f).octets(f))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := corim.Read(b, corim.Options{Clock: clock})
 		if err != nil {

@@ -39,7 +39,7 @@ const (
 
 // decoding reads what is not from a device and may be written by hand: it accepts
 // indefinite lengths, and bounds everything.
-var decoding = must(cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF, IntDec: cbor.IntDecConvertSigned,
+var decoding = must(cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF,
 	MaxNestedLevels: maxDepth, MaxArrayElements: maxItems, MaxMapPairs: maxMembers}.DecMode())
 
 // encoding is the core deterministic encoding of RFC 8949 section 4.2.1.
@@ -245,7 +245,7 @@ func (m *Manifest) read(b []byte, at time.Time) error {
 		return err
 	}
 	members := tree.(map[any]any)
-	profile, err := profileOf(members[keyProfile])
+	profile, err := profileOf(members[uint64(keyProfile)])
 	if err != nil {
 		return fmt.Errorf("corim.profile: %w", err)
 	}

@@ -109,35 +109,51 @@ func realmValue(where, element string, v *comid.Mval) (word string, value []byte
 
 // mergeRealm adds the values of a realm to those of a policy.
 func mergeRealm(accepted, values map[string][]attestation.Octets, c *Changes, section, where string) error {
+	var words []string
+	for _, x := range realmElements {
+		words = append(words, x.word)
+	}
+	return combine(words, accepted, values, c, where, func(word string) string {
+		if word == personalization {
+			return section + "." + word
+		}
+		return section + ".measurements." + word
+	})
+}
+
+// combine adds the values of one triple to a policy that accepts every combination of
+// its values. The union of both is such a set of combinations where they differ in one
+// value, or where one includes the other. A value that only one of them has is compared
+// afterwards.
+func combine(words []string, accepted, values map[string][]attestation.Octets, c *Changes, where string,
+	place func(word string) string) error {
 	first := len(accepted) == 0
 	var differ []string
 	known := true
-	for _, x := range realmElements {
-		has, gets := accepted[x.word], values[x.word]
-		covered := has == nil || gets != nil && subset(gets, has)
-		known = known && covered
-		if !covered || !subset(has, gets) {
-			differ = append(differ, x.word)
+	for _, word := range words {
+		has, gets := accepted[word], values[word]
+		if !first && has != nil && gets == nil {
+			c.note("%s has no %s; that of the policy is compared still", where, word)
 		}
-		if has != nil && gets == nil {
-			return fmt.Errorf("%s has no %s, which the policy compares; the realm would be accepted with any", where, x.word)
+		covered := has == nil || subset(gets, has)
+		known = known && covered
+		if !covered || gets != nil && !subset(has, gets) {
+			differ = append(differ, word)
 		}
 	}
 	if !first && !known && len(differ) > 1 {
-		return fmt.Errorf("%s: the realm differs from those of %s in %s: a policy accepts every combination of its values, so also ones that no manifest has; use a file for each realm",
-			where, section, strings.Join(differ, " and "))
+		return fmt.Errorf("%s differs from the policy in %s: a policy accepts every combination of its values, "+
+			"so also ones that no manifest has; use a file for each", where, strings.Join(differ, " and "))
 	}
-	if !first && known {
-		c.Known = append(c.Known, fmt.Sprintf("%s: the realm %x (%s)", section, values["rim"][0], where))
-		return nil
-	}
-	for _, x := range realmElements {
-		what := section + ".measurements." + x.word
-		if x.word == personalization {
-			what = section + "." + x.word
+	for _, word := range words {
+		if !first && known && accepted[word] == nil {
+			continue // the policy accepts any
 		}
-		for _, v := range values[x.word] {
-			accepted[x.word] = c.octets(slices.Clone(accepted[x.word]), v, what, where)
+		if !first && accepted[word] == nil && values[word] != nil {
+			c.note("%s: it was not compared before", place(word))
+		}
+		for _, v := range values[word] {
+			accepted[word] = c.octets(slices.Clone(accepted[word]), v, place(word), where)
 		}
 	}
 	return nil

@@ -35,14 +35,15 @@ type row struct {
 // rows are the roots of trust that manifests are read and written for.
 var rows []*row
 
-func init() { rows = []*row{psaRow, ccaRow} }
+func init() { rows = []*row{psaRow, ccaRow, snpRow, tpmRow} }
 
 // unsupported are the roots of trust for which there is none, with the reason.
 var unsupported = map[string]string{
-	"cca-parsec": "there is no profile for Parsec's key tokens; the platform and the realm are those of cca",
-	"eat":        "there is no profile for the tokens of the software root of trust",
-	"nitro":      "AWS has defined no profile for Nitro Enclaves",
-	"tdx":        "Intel's profile describes the platform (SEAM module, quoting and provisioning enclaves); a policy of tdx describes the TD, and takes the platform's state from Intel's collateral",
+	"cca-parsec":  "there is no profile for Parsec's key tokens; the platform and the realm are those of cca",
+	"eat":         "there is no profile for the tokens of the software root of trust",
+	"nitro":       "AWS has defined no profile for Nitro Enclaves",
+	"tpm-certify": "a policy of it has no reference values; its keys are endorsed as those of tpm",
+	"tdx":         "Intel's profile describes the platform (SEAM module, quoting and provisioning enclaves); a policy of tdx describes the TD, and takes the platform's state from Intel's collateral",
 }
 
 // intel is the arc of Intel's profiles (2.16.840.1.113741.1.16).

@@ -12,9 +12,9 @@ import (
 // array of items. What the library does not know it skips, and what a policy cannot say
 // must not be skipped.
 type shape struct {
-	members map[int64]member // of a map
-	items   *shape           // of an array without a fixed length
-	tuple   []member         // of an array with a fixed length
+	members map[uint64]member // of a map
+	items   *shape            // of an array without a fixed length
+	tuple   []member          // of an array with a fixed length
 }
 
 type member struct {
@@ -33,17 +33,17 @@ const (
 var (
 	anything = (*shape)(nil)
 
-	metaMap  = &shape{members: map[int64]member{0: {name: "signer"}, 1: {name: "validity", shape: validity}}}
-	validity = &shape{members: map[int64]member{0: {name: "not-before"}, 1: {name: "not-after"}}}
-	corimMap = &shape{members: map[int64]member{
+	metaMap  = &shape{members: map[uint64]member{0: {name: "signer"}, 1: {name: "validity", shape: validity}}}
+	validity = &shape{members: map[uint64]member{0: {name: "not-before"}, 1: {name: "not-after"}}}
+	corimMap = &shape{members: map[uint64]member{
 		0: {name: "id"}, 1: {name: "tags"}, 2: {name: "dependent-rims", refused: elsewhere}, 3: {name: "profile"},
 		4: {name: "rim-validity", shape: validity}, 5: {name: "entities"},
 	}}
-	comidMap = &shape{members: map[int64]member{
+	comidMap = &shape{members: map[uint64]member{
 		0: {name: "language"}, 1: {name: "tag-identity"}, 2: {name: "entities"},
 		3: {name: "linked-tags", refused: elsewhere}, 4: {name: "triples", shape: triples},
 	}}
-	triples = &shape{members: map[int64]member{
+	triples = &shape{members: map[uint64]member{
 		0:  {name: "reference-triples", shape: &shape{items: &shape{tuple: []member{environmentOf, {name: "measurements", shape: &shape{items: measurement}}}}}},
 		1:  {name: "endorsed-triples", refused: notAccepted},
 		2:  {name: "identity-triples", refused: notAccepted},
@@ -55,14 +55,14 @@ var (
 		10: {name: "conditional-endorsement-triples", refused: conditional},
 	}}
 	environmentOf = member{name: "environment", shape: environment}
-	environment   = &shape{members: map[int64]member{
-		0: {name: "class", shape: &shape{members: map[int64]member{
+	environment   = &shape{members: map[uint64]member{
+		0: {name: "class", shape: &shape{members: map[uint64]member{
 			0: {name: "class-id"}, 1: {name: "vendor"}, 2: {name: "model"}, 3: {name: "layer", refused: notAccepted}, 4: {name: "index", refused: notAccepted},
 		}}},
 		1: {name: "instance"}, 2: {name: "group", refused: notAccepted},
 	}}
-	measurement = &shape{members: map[int64]member{
-		0: {name: "mkey"}, 1: {name: "mval", shape: &shape{members: map[int64]member{
+	measurement = &shape{members: map[uint64]member{
+		0: {name: "mkey"}, 1: {name: "mval", shape: &shape{members: map[uint64]member{
 			0: {name: "version"}, 1: {name: "svn"}, 2: {name: "digests"}, 3: {name: "flags"}, 4: {name: "raw-value"},
 			5: {name: "raw-value-mask"}, 6: {name: "mac-addr", refused: notAccepted}, 7: {name: "ip-addr", refused: notAccepted},
 			8: {name: "serial-number", refused: notAccepted}, 9: {name: "ueid", refused: notAccepted}, 10: {name: "uuid", refused: notAccepted},
@@ -83,9 +83,9 @@ func (s *shape) check(where string, v any) error {
 			return fmt.Errorf("%s: %s where a map belongs", where, kindOf(v))
 		}
 		for _, k := range slices.SortedFunc(maps.Keys(m), func(a, b any) int { return compare(a, b) }) {
-			n, _ := k.(int64)
+			n, isNumber := k.(uint64)
 			known, ok := s.members[n]
-			if _, isNumber := k.(int64); !ok || !isNumber {
+			if !ok || !isNumber {
 				return fmt.Errorf("%s: there is a member %v, which is not known", where, k)
 			}
 			if err := known.check(where, m[k]); err != nil {
