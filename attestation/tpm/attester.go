@@ -66,7 +66,8 @@ func makerOf(s *attestation.Section) (*maker, error) {
 		}
 	}
 	if places != 1 {
-		return nil, s.Fail("path", "a TPM is at a path (of a device), at a socket, or an emulator with emulator_key: name one of them")
+		return nil, s.Fail("path",
+			"a TPM is at a path (of a device), at a socket, or an emulator with emulator_key: name one of them")
 	}
 	m := &maker{}
 	var err error
@@ -102,8 +103,8 @@ func makerOf(s *attestation.Section) (*maker, error) {
 		return nil, s.Fail("attestation_key",
 			"the attestation key is either attestation_key, as attls evidence enroll tpm makes it, or attestation_key_handle")
 	case d.Handle != 0 && (tpm2.TPMHandle(d.Handle) < firstPersistent || tpm2.TPMHandle(d.Handle) > lastPersistent):
-		return nil, s.Fail("attestation_key_handle", "%#x is not the handle of a persistent key (%#x to %#x)", uint32(d.Handle),
-			uint32(firstPersistent), uint32(lastPersistent))
+		return nil, s.Fail("attestation_key_handle", "%#x is not the handle of a persistent key (%#x to %#x)",
+			uint32(d.Handle), uint32(firstPersistent), uint32(lastPersistent))
 	case d.Handle != 0:
 		m.handle = tpm2.TPMHandle(d.Handle)
 	default:
@@ -212,14 +213,10 @@ func importKey(t transport.TPM, key *ecdsa.PrivateKey) (*object, error) {
 	if err != nil {
 		return nil, err
 	}
-	point, err := key.PublicKey.Bytes()
-	if err != nil {
+	area := template(tpm2.TPMAObject{UserWithAuth: true, NoDA: true, SignEncrypt: true, Restricted: true})
+	if err := setPoint(&area, &key.PublicKey); err != nil {
 		return nil, err
 	}
-	area := template(tpm2.TPMAObject{UserWithAuth: true, NoDA: true, SignEncrypt: true, Restricted: true})
-	n := len(point) / 2
-	area.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{
-		X: tpm2.TPM2BECCParameter{Buffer: point[1 : 1+n]}, Y: tpm2.TPM2BECCParameter{Buffer: point[1+n:]}})
 	sensitive := tpm2.Marshal(tpm2.New2B(tpm2.TPMTSensitive{SensitiveType: tpm2.TPMAlgECC,
 		Sensitive: tpm2.NewTPMUSensitiveComposite(tpm2.TPMAlgECC, &tpm2.TPM2BECCParameter{Buffer: d})}))
 	parent, remove, err := parentOf(t, tpm2.TPMRHOwner)
@@ -227,12 +224,24 @@ func importKey(t transport.TPM, key *ecdsa.PrivateKey) (*object, error) {
 		return nil, err
 	}
 	defer remove()
-	r, err := tpm2.Import{ParentHandle: parent, ObjectPublic: tpm2.New2B(area), Duplicate: tpm2.TPM2BPrivate{Buffer: sensitive},
-		Symmetric: tpm2.TPMTSymDef{Algorithm: tpm2.TPMAlgNull}}.Execute(t)
+	r, err := tpm2.Import{ParentHandle: parent, ObjectPublic: tpm2.New2B(area),
+		Duplicate: tpm2.TPM2BPrivate{Buffer: sensitive}, Symmetric: tpm2.TPMTSymDef{Algorithm: tpm2.TPMAlgNull}}.Execute(t)
 	if err != nil {
 		return nil, err
 	}
 	return objectOf(&object{parent: tpm2.TPMRHOwner, private: r.OutPrivate.Buffer}, &area)
+}
+
+// setPoint makes a public area that of a key which is there already.
+func setPoint(area *tpm2.TPMTPublic, key *ecdsa.PublicKey) error {
+	point, err := key.Bytes()
+	if err != nil {
+		return err
+	}
+	n := len(point) / 2
+	area.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{
+		X: tpm2.TPM2BECCParameter{Buffer: point[1 : 1+n]}, Y: tpm2.TPM2BECCParameter{Buffer: point[1+n:]}})
+	return nil
 }
 
 // Make implements attestation.Maker: the TPM certifies the key of the handshake and
@@ -353,14 +362,18 @@ func selectionFor(text string) (list tpm2.TPMLPCRSelection, err error) {
 			}
 			bitmap[n/8] |= 1 << (n % 8)
 		}
-		list.PCRSelections = append(list.PCRSelections, tpm2.TPMSPCRSelection{Hash: tpm2.TPMAlgID(bank.Hash), PCRSelect: bitmap})
+		list.PCRSelections = append(list.PCRSelections,
+			tpm2.TPMSPCRSelection{Hash: tpm2.TPMAlgID(bank.Hash), PCRSelect: bitmap})
 	}
 	return list, nil
 }
 
+// emulates is Format.Emulate.
+type emulates = func(context.Context, attestation.EmulatorOptions) (*attestation.Emulation, error)
+
 // emulate makes a TPM of which the attestation key comes out of a seed. The rest is that
 // of a new swtpm, whose PCRs 0 to 7 are zero.
-func emulate(f func() attestation.Format) func(context.Context, attestation.EmulatorOptions) (*attestation.Emulation, error) {
+func emulate(f func() attestation.Format) emulates {
 	return func(_ context.Context, o attestation.EmulatorOptions) (*attestation.Emulation, error) {
 		ak, err := attestation.DeriveKey(o.Seed, "tpm attestation key")
 		if err != nil {

@@ -336,8 +336,9 @@ func TestExternalKey(t *testing.T) {
 	outside := must(attestation.DeriveKey(nil, "made outside"))
 	err := m.tpm.use(t.Context(), func(l transport.TPM) error {
 		area := template(tpm2.TPMAObject{UserWithAuth: true, NoDA: true, SignEncrypt: true})
-		point := must(outside.PublicKey.Bytes())
-		area.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{X: tpm2.TPM2BECCParameter{Buffer: point[1:33]}, Y: tpm2.TPM2BECCParameter{Buffer: point[33:]}})
+		if err := setPoint(&area, &outside.PublicKey); err != nil {
+			return err
+		}
 		r, err := tpm2.LoadExternal{InPublic: tpm2.New2B(area), Hierarchy: tpm2.TPMRHNull,
 			InPrivate: tpm2.New2B(tpm2.TPMTSensitive{SensitiveType: tpm2.TPMAlgECC,
 				Sensitive: tpm2.NewTPMUSensitiveComposite(tpm2.TPMAlgECC, &tpm2.TPM2BECCParameter{Buffer: must(outside.Bytes())})})}.Execute(l)
@@ -587,9 +588,7 @@ func TestLocate(t *testing.T) {
 
 // TestKeyFiles: files that are not keys of a TPM, or of another kind, are refused.
 func TestKeyFiles(t *testing.T) {
-	area := template(made)
-	point := must(must(attestation.DeriveKey(nil, "k")).PublicKey.Bytes())
-	area.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{X: tpm2.TPM2BECCParameter{Buffer: point[1:33]}, Y: tpm2.TPM2BECCParameter{Buffer: point[33:]}})
+	area, _ := areaOf(t, "k")
 	o := must(objectOf(&object{parent: tpm2.TPMRHOwner, private: []byte{1, 2, 3}}, &area))
 	der := must(o.der())
 	if _, err := ParseKey(nil, der); err != nil {
@@ -681,9 +680,8 @@ func TestAttestationKeys(t *testing.T) {
 	good := made
 	good.Restricted = true
 	area := func(a tpm2.TPMAObject) *tpm2.TPMTPublic {
-		p := template(a)
-		point := must(must(attestation.DeriveKey(nil, "k")).PublicKey.Bytes())
-		p.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{X: tpm2.TPM2BECCParameter{Buffer: point[1:33]}, Y: tpm2.TPM2BECCParameter{Buffer: point[33:]}})
+		p, _ := areaOf(t, "k")
+		p.ObjectAttributes = a
 		return &p
 	}
 	if err := checkAK(area(good)); err != nil {

@@ -60,7 +60,8 @@ func start(path string) (link, error) {
 	p := exec.Command("/bin/sh", "-c", cleaner, "sh", directory, path, "socket", "--tpm2", "--tpmstate", "dir="+directory,
 		"--fd", "3", "--flags", "not-need-init,startup-clear", "--log", "level=0")
 	p.ExtraFiles = []*os.File{theirs}
-	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt at the terminal is for us, and the directory is to go
+	// An interrupt at the terminal is for us alone: the directory must be removed.
+	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := p.Start(); err != nil {
 		c.Close()
 		os.RemoveAll(directory)

@@ -181,12 +181,13 @@ func checkAK(area *tpm2.TPMTPublic) error {
 	}{{"restricted", a.Restricted}, {"sign", a.SignEncrypt}, {"not decrypt", !a.Decrypt}, {"fixedTPM", a.FixedTPM},
 		{"fixedParent", a.FixedParent}, {"sensitiveDataOrigin", a.SensitiveDataOrigin}} {
 		if !x.ok {
-			return attestation.Refuse(ruleAK, "the attestation key must be restricted, for signatures, made in the TPM and fixed to it; "+
-				"it is not %q", x.name)
+			return attestation.Refuse(ruleAK, "the attestation key must be restricted, for signatures, made in the TPM "+
+				"and fixed to it; it is not %q", x.name)
 		}
 	}
 	if h, err := area.NameAlg.Hash(); err != nil || h.Size() < minHash {
-		return attestation.Refuse(ruleAK, "the name of the attestation key is made with the algorithm %04x", uint16(area.NameAlg))
+		return attestation.Refuse(ruleAK, "the name of the attestation key is made with the algorithm %04x",
+			uint16(area.NameAlg))
 	}
 	if _, err := keyOf(area); err != nil {
 		return err
@@ -241,7 +242,8 @@ func findEK(t transport.TPM) (*endorsementKey, error) {
 		}
 		return ek, nil
 	}
-	return nil, errors.New("the TPM has no certificate of an endorsement key (at 01c00002, 01c0000a or 01c00016), so nothing shows that it is genuine")
+	return nil, errors.New("the TPM has no certificate of an endorsement key (at 01c00002, 01c0000a or 01c00016), " +
+		"so nothing shows that it is genuine")
 }
 
 // certifies reports whether the certificate is about a key.
@@ -300,10 +302,11 @@ func (e *endorsementKey) activate(t transport.TPM, ek tpm2.NamedHandle, key *obj
 	auth := tpm2.PasswordAuth(nil)
 	if !e.area.ObjectAttributes.UserWithAuth {
 		// The policy of the TCG's templates: who may use the endorsement hierarchy.
-		auth = tpm2.Policy(tpm2.TPMAlgSHA256, 16, func(t transport.TPM, session tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error {
-			_, err := tpm2.PolicySecret{AuthHandle: tpm2.TPMRHEndorsement, PolicySession: session, NonceTPM: nonce}.Execute(t)
-			return err
-		})
+		auth = tpm2.Policy(tpm2.TPMAlgSHA256, 16,
+			func(t transport.TPM, session tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error {
+				_, err := tpm2.PolicySecret{AuthHandle: tpm2.TPMRHEndorsement, PolicySession: session, NonceTPM: nonce}.Execute(t)
+				return err
+			})
 	}
 	r, err := tpm2.ActivateCredential{ActivateHandle: h,
 		KeyHandle:      tpm2.AuthHandle{Handle: ek.Handle, Name: ek.Name, Auth: auth},
@@ -334,7 +337,8 @@ func readNV(t transport.TPM, index tpm2.TPMHandle) ([]byte, error) {
 	b := make([]byte, 0, size)
 	for len(b) < size {
 		r, err := tpm2.NVRead{AuthHandle: tpm2.AuthHandle{Handle: index, Name: r.NVName, Auth: tpm2.PasswordAuth(nil)},
-			NVIndex: tpm2.NamedHandle{Handle: index, Name: r.NVName}, Size: uint16(min(nvChunk, size-len(b))), Offset: uint16(len(b))}.Execute(t)
+			NVIndex: tpm2.NamedHandle{Handle: index, Name: r.NVName}, Size: uint16(min(nvChunk, size-len(b))),
+			Offset: uint16(len(b))}.Execute(t)
 		if err != nil {
 			return nil, err
 		}
@@ -380,7 +384,8 @@ func CheckEK(c *x509.Certificate, anchors []*x509.Certificate, at time.Time) (h 
 	handled := *c
 	handled.UnhandledCriticalExtensions = slices.DeleteFunc(slices.Clone(c.UnhandledCriticalExtensions), oidSAN.Equal)
 	if !slices.ContainsFunc(c.UnknownExtKeyUsage, oidEK.Equal) {
-		return h, attestation.Refuse(ruleEK, "the certificate is not one of an endorsement key (%v)", oidEK).Under("extKeyUsage")
+		return h, attestation.Refuse(ruleEK, "the certificate is not one of an endorsement key (%v)", oidEK).
+			Under("extKeyUsage")
 	}
 	o := x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), CurrentTime: at,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
@@ -392,8 +397,8 @@ func CheckEK(c *x509.Certificate, anchors []*x509.Certificate, at time.Time) (h 
 		}
 	}
 	if _, err := handled.Verify(o); err != nil {
-		return h, attestation.Refuse(ruleEK, "the certificate of the endorsement key (%v) does not verify under %d trust anchors: %v",
-			h, len(anchors), err)
+		return h, attestation.Refuse(ruleEK,
+			"the certificate of the endorsement key (%v) does not verify under %d trust anchors: %v", h, len(anchors), err)
 	}
 	return h, nil
 }
@@ -463,7 +468,8 @@ func (o *object) state(t transport.TPM, pcrs tpm2.TPMLPCRSelection) ([]byte, err
 		return nil, err
 	}
 	if !bytes.Equal(tpm2.Marshal(q.PCRSelect), tpm2.Marshal(pcrs)) {
-		return nil, fmt.Errorf("the TPM quotes the PCRs %v, not those that are wanted: it has no such bank", selectionOf(q.PCRSelect))
+		return nil, fmt.Errorf("the TPM quotes the PCRs %v, not those that are wanted: it has no such bank",
+			selectionOf(q.PCRSelect))
 	}
 	return q.PCRDigest.Buffer, nil
 }

@@ -86,7 +86,8 @@ func (r *attestReader) next(name string, n int, text func([]byte) string) {
 	if text == nil {
 		text = hex.EncodeToString
 	}
-	r.list = append(r.list, attestation.Field{Name: r.prefix + name, Start: r.offset + r.at, End: r.offset + r.at + n, Text: text(b)})
+	at := r.offset + r.at
+	r.list = append(r.list, attestation.Field{Name: r.prefix + name, Start: at, End: at + n, Text: text(b)})
 	r.at += n
 }
 
@@ -112,7 +113,8 @@ func (s *statement) fields(f attestation.Field, value []byte) []attestation.Fiel
 	r.sized("extraData")
 	c := s.attest.ClockInfo
 	r.next("clockInfo", 17, func([]byte) string {
-		return fmt.Sprintf("clock %d ms, resetCount %d, restartCount %d, safe %t", c.Clock, c.ResetCount, c.RestartCount, bool(c.Safe))
+		return fmt.Sprintf("clock %d ms, resetCount %d, restartCount %d, safe %t",
+			c.Clock, c.ResetCount, c.RestartCount, bool(c.Safe))
 	})
 	r.next("firmwareVersion", 8, nil)
 	if s.attest.Type == tpm2.TPMSTAttestCertify {
@@ -129,4 +131,5 @@ func (s *statement) fields(f attestation.Field, value []byte) []attestation.Fiel
 	return r.list
 }
 
-var typeNames = map[tpm2.TPMST]string{tpm2.TPMSTAttestCertify: "TPM_ST_ATTEST_CERTIFY", tpm2.TPMSTAttestQuote: "TPM_ST_ATTEST_QUOTE"}
+var typeNames = map[tpm2.TPMST]string{tpm2.TPMSTAttestCertify: "TPM_ST_ATTEST_CERTIFY",
+	tpm2.TPMSTAttestQuote: "TPM_ST_ATTEST_QUOTE"}

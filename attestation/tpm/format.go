@@ -45,7 +45,8 @@ func CertifyFormat() attestation.Format {
 	f := row(CertifyFormat)
 	f.Name = CertifyName
 	f.Title = "TPM 2.0: key attestation alone, without a quote of the platform"
-	f.Types = []attestation.Type{{MediaType: CertifyMediaType, Note: "not registered, and in no text: a name of this project"}}
+	f.Types = []attestation.Type{{MediaType: CertifyMediaType,
+		Note: "not registered, and in no text: a name of this project"}}
 	f.Says = []string{"instance-identity", "hardware"}
 	f.Read = reader(false)
 	f.Policy = policyOf
@@ -171,8 +172,8 @@ func (p Policy) Judge(_ context.Context, a *attestation.Appraisal) {
 		return
 	}
 	if !p.Platform {
-		a.Unchecked(attestation.CheckReference, "the TPM certifies the key alone and quotes no PCR, so the state of the platform is not "+
-			"known (the policy of %s accepts that with platform: %s)", CertifyName, unquoted)
+		a.Unchecked(attestation.CheckReference, "the TPM certifies the key alone and quotes no PCR, so the state "+
+			"of the platform is not known (the policy of %s accepts that with platform: %s)", CertifyName, unquoted)
 		return
 	}
 	a.Check(attestation.CheckReference, nil, "no PCR is quoted, and the policy accepts a platform in any state")

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
 
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
@@ -34,6 +35,9 @@ type keyFile struct {
 	Public    []byte // TPM2B_PUBLIC
 	Private   []byte // TPM2B_PRIVATE
 }
+
+// hierarchies can have the storage key of a key in a file.
+var hierarchies = []tpm2.TPMHandle{tpm2.TPMRHOwner, tpm2.TPMRHEndorsement, tpm2.TPMRHPlatform, tpm2.TPMRHNull}
 
 // storage makes the parent of keys in files, a primary key of the owner: that of the
 // TCG's template for P-256, with an empty field unique, as the providers of OpenSSL make
@@ -90,7 +94,7 @@ func parseKeyFile(der []byte) (o *object, err error) {
 	}
 	parent := tpm2.TPMHandle(uint32(f.Parent))
 	switch {
-	case parent == tpm2.TPMRHOwner || parent == tpm2.TPMRHEndorsement || parent == tpm2.TPMRHPlatform || parent == tpm2.TPMRHNull:
+	case slices.Contains(hierarchies, parent):
 	case parent >= firstPersistent && parent <= lastPersistent && (f.Parent>>32 == 0 || f.Parent>>32 == -1):
 	default:
 		return nil, fmt.Errorf("the parent %#x is neither a hierarchy nor a persistent key", f.Parent)
@@ -170,7 +174,8 @@ func parentOf(t transport.TPM, parent tpm2.TPMHandle) (tpm2.AuthHandle, func(), 
 	if err != nil {
 		return tpm2.AuthHandle{}, nil, fmt.Errorf("the storage key: %w", err)
 	}
-	return tpm2.AuthHandle{Handle: r.ObjectHandle, Name: r.Name, Auth: tpm2.PasswordAuth(nil)}, func() { flush(t, r.ObjectHandle) }, nil
+	h := tpm2.AuthHandle{Handle: r.ObjectHandle, Name: r.Name, Auth: tpm2.PasswordAuth(nil)}
+	return h, func() { flush(t, r.ObjectHandle) }, nil
 }
 
 // flush removes what is loaded.
@@ -195,7 +200,8 @@ func (o *object) load(t transport.TPM) (tpm2.AuthHandle, func(), error) {
 	if err != nil {
 		return h, nil, err
 	}
-	r, err := tpm2.Load{ParentHandle: parent, InPrivate: tpm2.TPM2BPrivate{Buffer: o.private}, InPublic: tpm2.New2B(*o.area)}.Execute(t)
+	r, err := tpm2.Load{ParentHandle: parent, InPrivate: tpm2.TPM2BPrivate{Buffer: o.private},
+		InPublic: tpm2.New2B(*o.area)}.Execute(t)
 	remove()
 	if err != nil {
 		return h, nil, fmt.Errorf("the key is not one of this TPM: %w", err)
@@ -303,7 +309,8 @@ func (k *Key) SignContext(ctx context.Context, digest []byte, opts crypto.Signer
 	h := opts.HashFunc()
 	alg, ok := hashes[h]
 	if !ok || len(digest) != h.Size() {
-		return nil, fmt.Errorf("a digest of %d octets (%v); the TPM signs those of SHA-256, SHA-384 and SHA-512", len(digest), h)
+		return nil, fmt.Errorf("a digest of %d octets (%v); the TPM signs those of SHA-256, SHA-384 and SHA-512",
+			len(digest), h)
 	}
 	err = k.tpm.use(ctx, func(t transport.TPM) error {
 		handle, remove, err := k.load(t)

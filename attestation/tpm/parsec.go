@@ -133,10 +133,6 @@ func (s *statement) read(all attestation.Claims, label, member string,
 	if s.attest, err = structure[tpm2.TPMSAttest](s.octets, member); err != nil {
 		return nil, err
 	}
-	if s.attest.Magic != tpm2.TPMGeneratedValue {
-		return nil, attestation.Malformed(-1, ruleParsec, "a TPMS_ATTEST with the magic %08x, which no TPM makes",
-			uint32(s.attest.Magic)).Under(member)
-	}
 	if s.attest.Type != want {
 		return nil, attestation.Malformed(-1, ruleParsec, "a TPMS_ATTEST of type %04x, not %04x", s.attest.Type, want).
 			Under(member)
@@ -184,17 +180,33 @@ func keyOf(public *tpm2.TPMTPublic) (crypto.PublicKey, *attls.Error) {
 	return key, nil
 }
 
+// statements are the statement about the key and the quote, where there is one.
+func (p *bundle) statements() []*statement {
+	if p.quoted {
+		return []*statement{&p.kat, &p.pat}
+	}
+	return []*statement{&p.kat}
+}
+
+// generated wants the magic by which a restricted key knows what its TPM has made. A key
+// that is not restricted signs anything.
+func (p *bundle) generated() *attls.Error {
+	for _, s := range p.statements() {
+		if s.attest.Magic != tpm2.TPMGeneratedValue {
+			return attestation.Refuse(ruleParsec, "a TPMS_ATTEST with the magic %08x, which no TPM makes",
+				uint32(s.attest.Magic))
+		}
+	}
+	return nil
+}
+
 // verify checks all signatures under one attestation key, which must be ECDSA.
 func (p *bundle) verify(key crypto.PublicKey) error {
 	ak, ok := key.(*ecdsa.PublicKey)
 	if !ok {
 		return fmt.Errorf("statements of a TPM under a key of type %T are not supported", key)
 	}
-	statements := []*statement{&p.kat}
-	if p.quoted {
-		statements = append(statements, &p.pat)
-	}
-	for _, s := range statements {
+	for _, s := range p.statements() {
 		if err := s.verify(ak); err != nil {
 			return err
 		}
@@ -226,6 +238,9 @@ func (s *statement) verify(key *ecdsa.PublicKey) error {
 // linkage holds the certified name against that of the public area, and wants a key
 // that was made in the TPM and cannot leave it.
 func (p *bundle) linkage() *attls.Error {
+	if err := p.generated(); err != nil {
+		return err
+	}
 	info, err := p.kat.attest.Attested.Certify()
 	if err != nil {
 		return attestation.Malformed(-1, ruleParsec, "%v", err)
@@ -240,8 +255,8 @@ func (p *bundle) linkage() *attls.Error {
 		return attestation.Malformed(-1, ruleParsec, "the name of the public area: %v", err)
 	}
 	if !bytes.Equal(info.Name.Buffer, name.Buffer) {
-		return attestation.Refuse(ruleParsec, "the certified key has the name %x, the public area %x",
-			info.Name.Buffer, name.Buffer)
+		return attls.Errorf(attls.Refused, attls.FailTIKMismatch, "the certified key has the name %x, the public area %x",
+			info.Name.Buffer, name.Buffer).By(ruleParsec)
 	}
 	if a := p.public.ObjectAttributes; !a.FixedTPM || !a.SensitiveDataOrigin {
 		return attestation.Refuse(ruleParsec,

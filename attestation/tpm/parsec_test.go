@@ -85,7 +85,7 @@ func TestParsecCapture(t *testing.T) {
 		}, attls.FailAppraisal},
 		"magic": {func(*attestation.Verifier, *negotiation.EvidenceRequest) []byte {
 			return replaced("ff5443478017", "ff5443488017")
-		}, attls.FailMalformedCMW},
+		}, attls.FailAppraisal},
 		"a quote for a key": {func(*attestation.Verifier, *negotiation.EvidenceRequest) []byte {
 			return replaced("ff5443478017", "ff5443478018")
 		}, attls.FailMalformedCMW},
@@ -94,7 +94,7 @@ func TestParsecCapture(t *testing.T) {
 		}, attls.FailMalformedCMW},
 		"another public area": {func(*attestation.Verifier, *negotiation.EvidenceRequest) []byte {
 			return replaced("0023000b00040072", "0023000b00040073") // userWithAuth and what is beside it
-		}, attls.FailAppraisal},
+		}, attls.FailTIKMismatch},
 		"no platform": {func(*attestation.Verifier, *negotiation.EvidenceRequest) []byte {
 			return replaced("63706174a4", "63706175a4")
 		}, attls.FailMalformedCMW},
