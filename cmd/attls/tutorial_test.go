@@ -69,6 +69,10 @@ func document(t *testing.T, name string) string {
 	return string(text)
 }
 
+// refusal is a line of a document that shows how a command failed. All others succeed,
+// whatever a line … leaves out.
+var refusal = regexp.MustCompile(`(?m)^attls: `)
+
 // runDocument runs the commands of a document in a directory of their own, compares
 // what they print, and returns how many there were. after is called behind each.
 func runDocument(t *testing.T, doc string, after func(dir, line string)) (commands int) {
@@ -90,7 +94,10 @@ func runDocument(t *testing.T, doc string, after func(dir, line string)) (comman
 			c := exec.Command("sh", "-c", "exec 2>&1; "+line)
 			c.Dir = dir
 			c.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), runAsCommand+"=1", "COLUMNS=")
-			out, _ := c.Output()
+			out, err := c.Output()
+			if err != nil && !refusal.MatchString(want) {
+				t.Errorf("$ %s\n%s\n%v, and the document shows no refusal", line, out, err)
+			}
 			if !matches(string(out), want) {
 				t.Errorf("$ %s\n%s\nthe document has\n%s", line, out, want)
 			}
