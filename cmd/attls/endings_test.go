@@ -460,3 +460,23 @@ func TestFullDisk(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIgnoresASignalEnds: with the exit code of an interruption, and not before a
+// signal came.
+func TestWhatIgnoresASignalEnds(t *testing.T) {
+	ctx, interrupt := context.WithCancel(context.Background())
+	codes := make(chan int, 1)
+	endAfter(ctx, 0, func(code int) { codes <- code })
+	if len(codes) != 0 {
+		t.Error("it ended without a signal")
+	}
+	interrupt()
+	select {
+	case code := <-codes:
+		if code != exitInterrupted {
+			t.Errorf("exit code %d", code)
+		}
+	case <-time.After(time.Minute):
+		t.Error("it runs on")
+	}
+}

@@ -342,10 +342,10 @@ func makeCommand(files *rootFiles) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "make",
 		Short: "Make Evidence (or have a Verifier issue results) as a CMW",
-		Long: `make writes a CMW to standard output: Evidence of the software root of trust on
-a key and a challenge, or, with --model results, Attestation Results of the
-demonstration verifier. Without --key it attests a key of its own, whose private
-half --key-out takes.`,
+		Long: `make writes a CMW to standard output: Evidence of a root of trust on a key and a
+challenge, or, with --model results, Attestation Results of the demonstration
+verifier. Without --key it attests a key of its own, whose private half --key-out
+takes; Evidence that names no key needs --key.`,
 		Example: `  attls evidence make --challenge 00112233445566778899aabbccddeeff --key server.pem > evidence.cmw
   attls evidence make --spoil reference-value --key server.pem | attls evidence appraise --key server.pem -
   attls evidence make --model results --key server.pem --json`,
@@ -420,8 +420,8 @@ func appraiseCommand(files *rootFiles) *cobra.Command {
 		Long: `appraise reads a CMW from FILE (- for standard input) and judges it: against the
 challenge and the key, reference values and endorsed keys, or, with --model
 results, against the trusted verifiers. What a token restricts (exp, nbf, aud,
-crit) is enforced. It exits 0 when the CMW is accepted and
-1 when it is refused; the first check that failed is the reason.`,
+crit) is enforced. It exits 0 when the CMW is accepted and 1 when it is refused;
+the first check that failed is the reason.`,
 		Example: `  attls evidence appraise --challenge 00112233445566778899aabbccddeeff --key server.pem evidence.cmw
   attls evidence appraise --key server.pem --ear result.jwt evidence.cmw`,
 		Args: cobra.ExactArgs(1),
@@ -429,6 +429,9 @@ crit) is enforced. It exits 0 when the CMW is accepted and
 			root, err := files.load(c.Context())
 			if err != nil {
 				return err
+			}
+			if files.name == "" && files.attester == "" {
+				root.format = preferred(root.verifier, root.format)
 			}
 			r, err := f.request(root.format)
 			if err != nil {
@@ -470,6 +473,17 @@ crit) is enforced. It exits 0 when the CMW is accepted and
 	c.Flags().StringVar(&ear, "ear", "", "write the Attestation Result (a JWT) to this file")
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
 	return c
+}
+
+// preferred is the format of the Evidence that a verifier names first, or another if
+// it names none.
+func preferred(v *attestation.Verifier, other *attestation.Format) *attestation.Format {
+	if len(v.Formats) > 0 {
+		if list := v.Table.Of(v.Formats[0]); len(list) > 0 {
+			return list[0]
+		}
+	}
+	return other
 }
 
 func readPayload(name string, stdin io.Reader) ([]byte, error) {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -59,7 +60,17 @@ func unavailable(err error) error {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process
+	endAfter(ctx, interruptPatience, os.Exit)
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// interruptPatience is the time that a command has to end after a signal.
+const interruptPatience = 5 * time.Second
+
+// endAfter ends the process when a command still runs some time after a signal: one that
+// waits for a file, as for a pipe that nobody opens, does not notice it.
+func endAfter(ctx context.Context, patience time.Duration, exit func(int)) {
+	context.AfterFunc(ctx, func() { time.AfterFunc(patience, func() { exit(exitInterrupted) }) })
 }
 
 // run is the whole command; it returns the exit code.

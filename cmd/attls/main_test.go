@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"attls/attestation"
 	"attls/conformance/cases"
 	"attls/conformance/claims"
 	"attls/conformance/scenario"
@@ -221,6 +222,32 @@ func TestEvidence(t *testing.T) {
 	code, stdout, _ = command(t, "evidence", "make", "--model", "results", "--key", key, "--json")
 	if code != exitOK || !strings.Contains(stdout, `"cmw"`) {
 		t.Errorf("exit code %d: %s", code, stdout)
+	}
+}
+
+// TestAppraiseTakesTheFormatOfItsFile: a verifier's file says what it judges; naming the
+// root of trust a second time is not needed.
+func TestAppraiseTakesTheFormatOfItsFile(t *testing.T) {
+	_, key := certificateFiles(t)
+	for _, name := range []string{attestation.EAT, "psa", "nitro"} {
+		dir := t.TempDir()
+		if code, _, stderr := command(t, "evidence", "init", "--root-of-trust", name, dir); code != exitOK {
+			t.Fatal(stderr)
+		}
+		challenge := "--challenge=" + strings.Repeat("a5", 32)
+		code, cmw, stderr := command(t, "evidence", "make", challenge, "--key", key,
+			"--attester-file", filepath.Join(dir, "attester.yaml"))
+		if code != exitOK {
+			t.Fatal(stderr)
+		}
+		file := filepath.Join(dir, "evidence.cmw")
+		if err := os.WriteFile(file, []byte(cmw), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, stdout, _ := command(t, "evidence", "appraise", challenge, "--key", key, "--key-bound", file,
+			"--verifier-file", filepath.Join(dir, "verifier.yaml")); code != exitOK {
+			t.Errorf("%s: %s", name, stdout)
+		}
 	}
 }
 
