@@ -93,6 +93,9 @@ func emulators() (list []string) {
 func checkRoot(name string) error {
 	if parts := strings.Split(name, "+"); len(parts) > 1 {
 		for _, part := range parts {
+			if part == "" {
+				return usage("--root-of-trust %s: a name is missing before or after +", name)
+			}
 			if err := checkRoot(part); err != nil {
 				return err
 			}
@@ -204,6 +207,9 @@ verifier.yaml trusts them.`,
 				return err
 			}
 			const verifierName = "verifier.yaml"
+			if strings.Contains(files.name, "+") {
+				return usage("init writes the files of one root of trust, not of %s", files.name)
+			}
 			attesterFile, verifierFile, err := newRoot(c.Context(), files.name, verifierName)
 			if err != nil {
 				return unavailable(err)
@@ -211,10 +217,15 @@ verifier.yaml trusts them.`,
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return unavailable(err)
 			}
-			if err := writeNew(filepath.Join(args[0], "attester.yaml"), attesterFile); err != nil {
+			attesterName := filepath.Join(args[0], "attester.yaml")
+			if err := writeNew(attesterName, attesterFile); err != nil {
 				return unavailable(err)
 			}
-			return unavailable(writeNew(filepath.Join(args[0], verifierName), verifierFile))
+			if err := writeNew(filepath.Join(args[0], verifierName), verifierFile); err != nil {
+				// An attester.yaml alone would fit no verifier.yaml, and stop the next init.
+				return unavailable(errors.Join(err, os.Remove(attesterName)))
+			}
+			return nil
 		},
 	}
 }
@@ -234,7 +245,7 @@ func newRoot(ctx context.Context, name, verifierName string) (attesterFile, veri
 	}
 	f, err := roots.All().Named(name)
 	if err != nil {
-		return nil, nil, usage("init writes the files of one root of trust, not of %s", name)
+		return nil, nil, err
 	}
 	e, err := f.Emulate(ctx, attestation.EmulatorOptions{Seed: seed})
 	if err != nil {
@@ -262,7 +273,10 @@ func writeNew(name string, b []byte) error {
 		return err
 	}
 	_, err = f.Write(b)
-	return errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(name)) // half a key is of no use
+	}
+	return nil
 }
 
 // evidenceFlags describe what Evidence is to be bound to.

@@ -251,6 +251,37 @@ func TestAppraiseTakesTheFormatOfItsFile(t *testing.T) {
 	}
 }
 
+// TestInitWritesBothFilesOrNone: a directory that has one of them keeps it and gets no
+// other.
+func TestInitWritesBothFilesOrNone(t *testing.T) {
+	for _, name := range []string{"attester.yaml", "verifier.yaml"} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("mine"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code, _, stderr := command(t, "evidence", "init", "--root-of-trust", "psa", dir)
+		if code != exitUnavailable || !strings.Contains(stderr, name) {
+			t.Errorf("exit code %d: %s", code, stderr)
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(b) != "mine" || len(entries) != 1 {
+			t.Errorf("%s: %d files, it has %q: %v", name, len(entries), b, err)
+		}
+	}
+	for _, name := range []string{"psa+nitro", "psa+", "+", "psa++nitro"} {
+		dir := filepath.Join(t.TempDir(), "new")
+		if code, _, stderr := command(t, "evidence", "init", "--root-of-trust", name, dir); code != exitUsage {
+			t.Errorf("%s: exit code %d: %s", name, code, stderr)
+		}
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("%s: a directory is made", name)
+		}
+	}
+}
+
 // TestUsage: what is wrong on the command line ends with code 2 and says what.
 func TestUsage(t *testing.T) {
 	for _, test := range []struct {
