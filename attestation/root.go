@@ -70,8 +70,12 @@ type Root struct {
 
 var _ negotiation.Attester = (*Root)(nil)
 
-// Schemes lists the types of Evidence in their order, then results by Relays.
+// Schemes lists the types of Evidence in their order, then results by Relays. Without a
+// Format and a Maker there are none.
 func (r *Root) Schemes() []negotiation.Scheme {
+	if r.lacks() != nil {
+		return nil
+	}
 	return append(r.types().Schemes(), relayed(r.Relays)...)
 }
 
@@ -94,10 +98,21 @@ func relayed(relays []Relay) (list []negotiation.Scheme) {
 
 // ChallengeSize is the length that the challenge field wants.
 func (r *Root) ChallengeSize() int {
-	if r.Size != 0 {
+	if r.Size != 0 || r.Format == nil {
 		return r.Size
 	}
 	return r.Format.Challenge.Wants
+}
+
+// lacks says which field is missing, without which a Root makes nothing.
+func (r *Root) lacks() error {
+	switch {
+	case r.Format == nil:
+		return errors.New("the Root has no Format")
+	case r.Maker == nil:
+		return errors.New("the Root has no Maker")
+	}
+	return nil
 }
 
 // Attest makes Evidence, or has a Verifier make the result to relay. Errors are
@@ -105,7 +120,7 @@ func (r *Root) ChallengeSize() int {
 // FailConfiguration for a credential that the Evidence cannot be, and
 // FailAttesterUnavailable for the rest.
 func (r *Root) Attest(ctx context.Context, q *negotiation.EvidenceRequest) (*negotiation.Evidence, error) {
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(ctx.Err(), r.lacks()); err != nil {
 		return nil, unavailable(err)
 	}
 	out := &negotiation.Evidence{}
