@@ -65,6 +65,25 @@ func (Reject) expect()  {}
 func (Accept) expect()  {}
 func (Observe) expect() {}
 
+// plainly is an expectation without the pointer to it, which a program can write as well.
+func plainly(e Expect) Expect {
+	switch p := e.(type) {
+	case *Reject:
+		if p != nil {
+			return *p
+		}
+	case *Accept:
+		if p != nil {
+			return *p
+		}
+	case *Observe:
+		return Observe{}
+	default:
+		return e
+	}
+	return nil
+}
+
 // Context is what a row is tried in.
 type Context struct {
 	Profile *profile.Profile // nil: TLS 1.3 without a profile
@@ -199,8 +218,8 @@ func (r *Row) tried(c *Context) *Case {
 	if change.Rule != "" {
 		k.Rule = change.Rule
 	}
-	if change.Expect != nil {
-		k.expect = change.Expect
+	if e := plainly(change.Expect); e != nil {
+		k.expect = e
 	}
 	if c.Reading != nil {
 		k.ID += "@" + c.Reading.String()

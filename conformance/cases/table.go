@@ -38,15 +38,16 @@ func (t *Table) Add(rows ...Row) error {
 	for i := range list {
 		known[list[i].ID] = true
 	}
-	for i := range rows {
-		if err := rows[i].check(); err != nil {
+	for _, r := range rows {
+		r.Expect = plainly(r.Expect)
+		if err := r.check(); err != nil {
 			return err
 		}
-		if known[rows[i].ID] {
-			return fmt.Errorf("the table has a row called %s already", rows[i].ID)
+		if known[r.ID] {
+			return fmt.Errorf("the table has a row called %s already", r.ID)
 		}
-		known[rows[i].ID] = true
-		list = append(list, rows[i])
+		known[r.ID] = true
+		list = append(list, r)
 	}
 	t.rows = list
 	return nil

@@ -103,6 +103,38 @@ func TestARowThatLacksSomethingIsRefused(t *testing.T) {
 	}
 }
 
+// TestAPointerToAnExpectationExpectsTheSame: of a row and of a change. Otherwise a row
+// that cannot fail would be taken.
+func TestAPointerToAnExpectationExpectsTheSame(t *testing.T) {
+	wrong := cases.Reject{Failure: attls.FailSignature, By: attls.RoleServer, At: attls.KindCertificateVerify}
+	for name, change := range map[string]func(*cases.Row){
+		"row": func(r *cases.Row) { r.Expect = &wrong },
+		"change": func(r *cases.Row) {
+			try := r.Try
+			r.Try = func(c *cases.Context) *cases.Change {
+				x := try(c)
+				x.Expect = &wrong
+				return x
+			}
+		},
+	} {
+		table := cases.All()
+		if err := table.Add(mine(change)); err != nil {
+			t.Fatal(err)
+		}
+		c, err := table.Fault(nil, scenario.Scenario{}, "mine")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Run(); err == nil {
+			t.Errorf("%s: the client rejects, where the server should, and that is as expected", name)
+		}
+	}
+	if err := cases.All().Add(mine(func(r *cases.Row) { r.Expect = (*cases.Reject)(nil) })); err == nil {
+		t.Error("a pointer to nothing is an expectation")
+	}
+}
+
 // TestARowOfAProfileIsTriedInEachCombination: a row of one's own about a profile is in its
 // grid, where the combination fits, and not in TLS 1.3.
 func TestARowOfAProfileIsTriedInEachCombination(t *testing.T) {
