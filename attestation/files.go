@@ -204,8 +204,11 @@ func (s pcrSelection) MarshalYAML() (any, error) { return PCRSelection(s).String
 // derOf reads PEM of the given type, or base64.
 func derOf(n *yaml.Node, typ string) ([]byte, error) {
 	if block, rest := pem.Decode([]byte(n.Value)); block != nil {
-		if block.Type != typ || len(bytes.TrimSpace(rest)) > 0 {
+		if block.Type != typ {
 			return nil, at(n, "PEM of type %q; one block of type %q is expected", block.Type, typ)
+		}
+		if len(bytes.TrimSpace(rest)) > 0 {
+			return nil, at(n, "%d octets after the PEM of type %q; one block is expected", len(rest), typ)
 		}
 		return block.Bytes, nil
 	}

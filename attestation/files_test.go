@@ -211,3 +211,22 @@ func block(t *testing.T, key yaml.Marshaler) string {
 	}
 	return "    " + strings.ReplaceAll(text.(string), "\n", "\n    ") + "\n"
 }
+
+// TestASecondBlockOfPEMIsNamed: the error does not say that the type of the first is
+// wrong.
+func TestASecondBlockOfPEMIsNamed(t *testing.T) {
+	_, verifier := Demo(make([]byte, 32), nil)
+	b, err := verifier.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const end = "-----END PRIVATE KEY-----\n"
+	file := filepath.Join(t.TempDir(), "v.yaml")
+	if err := os.WriteFile(file, bytes.Replace(b, []byte(end), []byte(end+"    more\n"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const want = `octets after the PEM of type "PRIVATE KEY"`
+	if _, err := LoadVerifier(file, Formats{}); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
