@@ -361,7 +361,7 @@ func (e *Emulation) Demonstration(
 		with.NewKey = func(r attls.Role) (crypto.Signer, error) { return deriveKey(seed, "key of the "+r.String()) }
 		a = &with
 	}
-	a, _ = withRelays(a, []Relay{{Identity: []byte(DemoVerifier), Verifier: v}})
+	a, _ = WithRelays(a, []Relay{{Identity: []byte(DemoVerifier), Verifier: v}})
 	return a, v, nil
 }
 
@@ -369,6 +369,9 @@ func (e *Emulation) Demonstration(
 // as a TPM does: a certificate must then be about such a key. Nil: keys in memory will
 // do.
 func KeysOf(a negotiation.Attester) KeyMaker {
+	if p, ok := a.(*Passport); ok {
+		a = p.Attester
+	}
 	switch a := a.(type) {
 	case *Root:
 		if m, ok := a.Maker.(KeyMaker); ok {

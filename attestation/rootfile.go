@@ -65,16 +65,16 @@ func LoadAttester(ctx context.Context, name string, table Formats) (negotiation.
 	if relays == nil {
 		return a, f, nil
 	}
-	relaying, ok := withRelays(a, relays)
+	relaying, ok := WithRelays(a, relays)
 	if !ok {
 		return nil, nil, section.Fail("relays", "the Attester of %s relays no results", f.Name)
 	}
 	return relaying, f, nil
 }
 
-// withRelays is an Attester that relays the results of Verifiers; false where it
+// WithRelays is an Attester that relays the results of Verifiers; false where it
 // cannot.
-func withRelays(a negotiation.Attester, relays []Relay) (negotiation.Attester, bool) {
+func WithRelays(a negotiation.Attester, relays []Relay) (negotiation.Attester, bool) {
 	switch a := a.(type) {
 	case *Root:
 		with := *a
