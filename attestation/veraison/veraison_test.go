@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"maps"
 	"net/http"
 	"slices"
@@ -727,6 +728,73 @@ func TestRelayed(t *testing.T) {
 		relayed.Challenge = challenge(31)
 		if refused, _ := appraise(t, v, &relayed).Refusal(noon()); refused == "" {
 			t.Error("the result of another connection is accepted")
+		}
+	}
+}
+
+// TestProvision: a CoRIM is taken or there is an error, although the service answers
+// 200 to both.
+func TestProvision(t *testing.T) {
+	secure := veraisontest.Start(t, veraisontest.Switches{TLS: true})
+	plain := veraisontest.Start(t, veraisontest.Switches{})
+	corim := []byte{0xd9, 0x01, 0xf5, 0xa0}
+	const media = `application/rim+cbor; profile="tag:psacertified.org,2023:psa#tfm"`
+	trusting := veraison.Options{URL: secure.URL, RootCAs: secure.Roots}
+	failing := func(step veraisontest.Step, do veraisontest.Trouble) veraison.Options {
+		d := veraisontest.Start(t, veraisontest.Switches{Trouble: map[veraisontest.Step]veraisontest.Trouble{step: do}})
+		return veraison.Options{URL: d.URL, Insecure: true, Timeout: 300 * time.Millisecond}
+	}
+	for _, test := range []struct {
+		name  string
+		o     veraison.Options
+		media string
+		corim []byte
+		says  string // empty: taken
+	}{
+		{"the first time", trusting, media, corim, ""},
+		{"the same octets again", trusting, media, corim, "already in store"},
+		{"no CoRIM", trusting, media, []byte("x"), "not a CoRIM"},
+		{"nothing", trusting, media, nil, "400"},
+		{"an older type", trusting, "application/corim-unsigned+cbor", corim, "it does not take application/corim-unsigned+cbor; it takes"},
+		{"no type", trusting, "", corim, "is not a media type"},
+		{"plain HTTP", veraison.Options{URL: plain.URL}, media, corim, "over verified HTTPS only"},
+		{"plain HTTP, told to", veraison.Options{URL: plain.URL, Insecure: true}, media, corim, ""},
+		{"slow", failing(veraisontest.Provision, veraisontest.Slow), media, corim, "deadline"},
+		{"huge", failing(veraisontest.Provision, veraisontest.Huge), media, corim, "more than"},
+		{"redirecting", failing(veraisontest.Provision, veraisontest.Redirect(plain.URL)), media, corim, "not followed"},
+		{"401", failing(veraisontest.Provision, veraisontest.Status(401)), media, corim, "401"},
+		{"closed at discovery", failing(veraisontest.Discovery, veraisontest.Closed), media, corim, "EOF"},
+	} {
+		err := veraison.Provision(t.Context(), test.o, test.media, test.corim)
+		if (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: %v; expected is %q", test.name, err, test.says)
+		}
+	}
+}
+
+// TestTypeOfCoRIM: the media type follows from the octets.
+func TestTypeOfCoRIM(t *testing.T) {
+	for _, test := range []struct {
+		hexadecimal, want string // empty: an error
+	}{
+		{"d901f5a1006161", "application/rim+cbor"},
+		{"d901f5a200616103d8206874616728613a62", ""},
+		{"d901f5a200616103d820687461673a613a622f", `application/rim+cbor; profile="tag:a:b/"`},
+		{"d901f5a200616103d86f442b060104", `application/rim+cbor; profile="1.3.6.1.4"`},
+		{"d901f5a200616103d8206161", `application/rim+cbor; profile="a"`},
+		{"d901f5a200616103d820622261", ""},
+		{"d901f5a2006161036161", ""},
+		{"d284" + "40" + "a0" + "47d901f5a1006161" + "4100", "application/rim+cose"},
+		{"d284" + "40" + "a0" + "43a10061" + "4100", ""},
+		{"d28340a040", ""}, {"a1006161", ""}, {"", ""}, {"d901f5", ""}, {"d901f5a0a0", ""}, {"d901f680", ""},
+	} {
+		b, err := hex.DecodeString(test.hexadecimal)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := veraison.TypeOfCoRIM(b)
+		if got != test.want || (err == nil) != (test.want != "") {
+			t.Errorf("%s: %q, %v; expected is %q", test.hexadecimal, got, err, test.want)
 		}
 	}
 }
