@@ -100,6 +100,7 @@ func demoCommand() *cobra.Command {
 	var s scenario.Scenario
 	var v view
 	var recordFile, pcapFile string
+	var service serviceFlags
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Make an attested connection over loopback TCP and explain it",
@@ -135,11 +136,16 @@ only when the right side rejects it with the right alert at the right message.
 			if s.Fail == "help" {
 				return listFaults(c.OutOrStdout(), s, v.json)
 			}
+			served, err := service.serveDemo(c.Context(), s.RootOfTrust)
+			if err != nil {
+				return err
+			}
 			recorder, err := createCapture(pcapFile)
 			if err != nil {
 				return err
 			}
-			result := scenario.Run(c.Context(), s, append(recorder.option(), scenario.Find(cases.Find))...)
+			options := append(recorder.option(), scenario.Find(cases.Find))
+			result := scenario.Run(c.Context(), s, append(options, served...)...)
 			if err := recorder.close(); err != nil {
 				return err
 			}
@@ -161,6 +167,7 @@ only when the right side rejects it with the right alert at the right message.
 	p.register(c, defaultProfile)
 	f.register(c)
 	registerRoot(c, c.Flags(), &f.root)
+	service.register(c.Flags())
 	flags := c.Flags()
 	flags.StringVar(&s.Fail, "fail", "", `make it fail: the id of a fault, or "help" for a list`)
 	flags.StringVar(&s.Suite, "suite", "", "cipher suite, by its IANA name")

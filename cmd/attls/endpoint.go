@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"sync"
@@ -87,6 +88,7 @@ func (f *endpointFlags) register(c *cobra.Command) {
 	flags.StringVar(&f.appraiserCommand, "appraiser-cmd", "",
 		"program that judges the peer's Evidence (default: the embedded verifier)")
 	f.roots.register(c, flags)
+	f.roots.service.register(flags)
 	flags.BoolVar(&f.noMiddlebox, "no-middlebox", false,
 		"no middlebox compatibility: no session id, no change_cipher_spec")
 	flags.Uint16Var(&f.recordSizeLimit, "record-size-limit", 0, "announce record_size_limit (octets)")
@@ -136,7 +138,7 @@ func (f *endpointFlags) build(c *cobra.Command, host string) (*endpoint, error) 
 		config: &handshake.Config{ALPN: f.alpn, RecordSizeLimit: f.recordSizeLimit, PadTo: f.padTo,
 			NoMiddleboxCompatibility: f.noMiddlebox}}
 	e.answerer = &handshake.Answerer{Trust: handshake.Trust{}}
-	for _, step := range []func(*endpoint) error{f.algorithms, f.attestation, f.certificate, f.credential.extensions,
+	for _, step := range []func(*endpoint) error{f.algorithms, f.attestation, f.certificate, f.fetch, f.credential.extensions,
 		f.session.apply, f.logKeys, f.record} {
 		if err := step(e); err != nil {
 			return nil, err
@@ -176,12 +178,14 @@ func (f *endpointFlags) attestation(e *endpoint) error {
 		if f.require || f.scheme.attester != "" {
 			return usage("plain TLS has no attestation; choose a --profile")
 		}
-		for name, given := range map[string]bool{"model": f.scheme.model != "", "credential": f.scheme.credential != "",
+		options := map[string]bool{"model": f.scheme.model != "", "credential": f.scheme.credential != "",
 			"reading":    len(f.profile.readings) > 0,
 			"code-point": len(f.profile.codePoints) > 0, "attester-cmd": f.attesterCommand != "",
 			"appraiser-cmd": f.appraiserCommand != "",
 			"attester-file": f.roots.attester != "", "verifier-file": f.roots.verifier != "",
-			"root-of-trust": f.roots.name != ""} {
+			"root-of-trust": f.roots.name != ""}
+		maps.Copy(options, f.roots.service.given())
+		for name, given := range options {
 			if given {
 				return usage("--%s does nothing in plain TLS; choose a --profile", name)
 			}
@@ -235,18 +239,26 @@ func (e *endpoint) checkKey(c *handshake.Credential) error {
 	if len(e.config.Policy.Produce) == 0 || e.config.Policy.Produce[0].Credential != profile.KindX509 {
 		return nil
 	}
-	spki := c.Chain[0]
-	if c.Type == attls.CertificateX509 {
-		cert, err := handshake.ParseCertificate(c.Chain[0])
-		if err != nil {
-			return usage("%w", err)
-		}
-		spki = cert.RawSubjectPublicKeyInfo
+	spki, err := spkiOf(c)
+	if err != nil {
+		return usage("%w", err)
 	}
 	if err := e.profile.CheckKey(e.flags.role, spki); err != nil {
 		return usage("%w", err)
 	}
 	return nil
+}
+
+// spkiOf is the key of a certificate, or a raw one, as DER SubjectPublicKeyInfo.
+func spkiOf(c *handshake.Credential) ([]byte, error) {
+	if c.Type != attls.CertificateX509 {
+		return c.Chain[0], nil
+	}
+	cert, err := handshake.ParseCertificate(c.Chain[0])
+	if err != nil {
+		return nil, err
+	}
+	return cert.RawSubjectPublicKeyInfo, nil
 }
 
 // unvalidated is the profile, where it asks for no path validation of the peer's

@@ -48,12 +48,17 @@ func evidenceCommand() *cobra.Command {
 	files.register(c, c.PersistentFlags())
 	c.AddCommand(makeCommand(files), appraiseCommand(files), inspectCommand(files), serveCommand(files),
 		initCommand(files), enrollCommand(), formatsCommand(), importCommand(), exportCommand())
+	c.AddCommand(provisionCommand())
 	return c
 }
 
 // rootFiles name a root of trust, its file and that of a verifier; without files the
 // demonstration ones are used.
-type rootFiles struct{ name, attester, verifier string }
+type rootFiles struct {
+	name, attester, verifier string
+	service                  serviceFlags
+	timeout                  time.Duration // of one appraisal by the service; 0: the usual one
+}
 
 func (f *rootFiles) register(c *cobra.Command, flags *pflag.FlagSet) {
 	flags.StringVar(&f.attester, "attester-file", "",
@@ -120,7 +125,9 @@ func checkRoot(name string) error {
 type loaded struct {
 	attester negotiation.Attester
 	verifier *attestation.Verifier
-	format   *attestation.Format // of the Evidence that attester makes
+	// appraiser judges: the verifier, or a service.
+	appraiser negotiation.Appraiser
+	format    *attestation.Format // of the Evidence that attester makes
 }
 
 // attests reports whether the flags say which root of trust made the Evidence.
@@ -128,7 +135,7 @@ func (f *rootFiles) attests() bool { return f.name != "" || f.attester != "" }
 
 // announced takes the format that the CMW itself has, if the verifier appraises that:
 // nothing was negotiated that it could differ from.
-func announced(r *negotiation.AppraisalRequest, v *attestation.Verifier) {
+func announced(r *negotiation.AppraisalRequest, v negotiation.Appraiser) {
 	c, err := attestation.ParseCMW(r.CMW, attestation.Limits{})
 	if err != nil || c.IsCollection() {
 		return // the verifier says what is wrong with it
@@ -178,7 +185,11 @@ func (f *rootFiles) load(ctx context.Context) (*loaded, error) {
 			return nil, unavailable(err)
 		}
 	}
-	return out, nil
+	out.appraiser = out.verifier
+	if err := f.service.check("", f.verifier); err != nil || f.service.url == "" {
+		return out, err
+	}
+	return out, out.serve(ctx, &f.service, f.timeout)
 }
 
 func initCommand(files *rootFiles) *cobra.Command {
@@ -410,6 +421,7 @@ takes; Evidence that names no key needs --key.`,
 		},
 	}
 	f.register(c)
+	files.service.register(c.Flags())
 	c.Flags().StringVar(&spoil, "spoil", "", `make it bad in one way; "help" lists the ways`)
 	c.Flags().StringVar(&keyOut, "key-out", "", "without --key: write the attested private key to this PEM file")
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object with the CMW in base64")
@@ -430,14 +442,19 @@ func appraiseCommand(files *rootFiles) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "appraise FILE",
-		Short: "Judge a CMW with the embedded verifier",
+		Short: "Judge a CMW with the embedded verifier, or with a Veraison",
 		Long: `appraise reads a CMW from FILE (- for standard input) and judges it: against the
 challenge and the key, reference values and endorsed keys, or, with --model
 results, against the trusted verifiers. What a token restricts (exp, nbf, aud,
 crit) is enforced. It exits 0 when the CMW is accepted and 1 when it is refused;
-the first check that failed is the reason.`,
+the first check that failed is the reason.
+
+With --verifier-url a Veraison judges, after the challenge and the key in the Evidence
+were compared here; docs/veraison.md tells who checks what.`,
 		Example: `  attls evidence appraise --challenge 00112233445566778899aabbccddeeff --key server.pem evidence.cmw
-  attls evidence appraise --key server.pem --ear result.jwt evidence.cmw`,
+  attls evidence appraise --key server.pem --ear result.jwt evidence.cmw
+  attls evidence appraise --root-of-trust psa --verifier-url https://localhost:8443 --verifier-ca rootCA.pem \
+    --challenge 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff --key server.pem --key-bound evidence.cmw`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			root, err := files.load(c.Context())
@@ -456,9 +473,9 @@ the first check that failed is the reason.`,
 				return unavailable(err)
 			}
 			if f.format == "" && !files.attests() && r.Scheme.Model == profile.ModelEvidence {
-				announced(r, root.verifier)
+				announced(r, root.appraiser)
 			}
-			v, err := root.verifier.Appraise(c.Context(), r)
+			v, err := root.appraiser.Appraise(c.Context(), r)
 			if err != nil {
 				return failed("%w", err)
 			}
@@ -482,6 +499,7 @@ the first check that failed is the reason.`,
 		},
 	}
 	f.register(c)
+	files.service.register(c.Flags())
 	c.Flags().
 		BoolVar(&f.keyBound, "key-bound", false, "the challenge was computed over the key, as the profile says: what attests a key that the Evidence does not name")
 	c.Flags().StringVar(&ear, "ear", "", "write the Attestation Result (a JWT) to this file")
@@ -537,7 +555,7 @@ a relying party notices.`,
 				return err
 			}
 			attester := root.attester
-			var appraiser negotiation.Appraiser = root.verifier
+			appraiser := root.appraiser
 			if opaque > 0 {
 				attester, appraiser = attestation.Opaque{Size: opaque}, attestation.Opaque{Size: opaque}
 			}
@@ -552,6 +570,7 @@ a relying party notices.`,
 			return nil
 		},
 	}
+	files.service.register(c.Flags())
 	c.Flags().StringVar(&lie, "lie", "", "give verdicts that are wrong in one way: "+strings.Join(cases.Lies(), ", "))
 	complete(c, "lie", cases.Lies()...)
 	c.Flags().IntVar(&opaque, "opaque", 0,
@@ -563,12 +582,15 @@ a relying party notices.`,
 // Evidence.
 func (f *endpointFlags) tools(
 	ctx context.Context) (negotiation.Attester, negotiation.Appraiser, *attestation.Format, error) {
+	if err := f.roots.service.check(f.appraiserCommand, f.roots.verifier); err != nil {
+		return nil, nil, nil, err
+	}
+	f.roots.timeout = f.timeout
 	root, err := f.roots.load(ctx)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	attester := root.attester
-	var appraiser negotiation.Appraiser = root.verifier
+	attester, appraiser := root.attester, root.appraiser
 	if f.attesterCommand != "" {
 		args, err := program("--attester-cmd", f.attesterCommand)
 		if err != nil {

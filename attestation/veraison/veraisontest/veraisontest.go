@@ -93,6 +93,8 @@ type Switches struct {
 type Service struct {
 	URL   string
 	Roots *x509.CertPool // trust the certificate of one with TLS
+	// Certificate is that certificate, which is its own trust anchor.
+	Certificate *x509.Certificate
 
 	s      Switches
 	types  []string
@@ -135,6 +137,7 @@ func Start(t testing.TB, s Switches) *Service {
 		server.StartTLS()
 		d.Roots = x509.NewCertPool()
 		d.Roots.AddCert(certificate.Leaf)
+		d.Certificate = certificate.Leaf
 	} else {
 		server.Start()
 	}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"attls/attestation/cca"
+	"attls/attestation/psa"
+	"attls/attestation/roots"
+	"attls/attestation/snp"
+	"attls/attestation/veraison/veraisontest"
+	"attls/conformance/scenario"
+)
+
+// double starts a Veraison that was provisioned with the emulator of a root of trust,
+// and gives the flags that name it.
+func double(t *testing.T, root string, s veraisontest.Switches) (*veraisontest.Service, []string) {
+	t.Helper()
+	_, verifier, _, err := scenario.DemoRoot(t.Context(), roots.All(), root, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Verifier == nil {
+		s.Verifier = verifier
+	}
+	s.TLS = true
+	d := veraisontest.Start(t, s)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	writePEM(t, ca, "CERTIFICATE", d.Certificate.Raw)
+	return d, []string{"--verifier-url", d.URL, "--verifier-ca", ca}
+}
+
+func writePEM(t *testing.T, name, typ string, der []byte) {
+	t.Helper()
+	if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: typ, Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestVerifierURLDemo: a demonstration is judged by a Veraison, in both models, and
+// results are relayed where the service compares the challenge.
+func TestVerifierURLDemo(t *testing.T) {
+	for _, test := range []struct {
+		root, model string
+		says        string // of a refusal; empty: attested
+	}{
+		{psa.Name, "evidence", ""}, {cca.Name, "evidence", ""}, {cca.Parsec, "evidence", ""}, {snp.Name, "evidence", ""},
+		{psa.Name, "results", ""}, {cca.Name, "results", ""}, {snp.Name, "results", ""},
+		{cca.Parsec, "results", "does not compare the challenge"},
+	} {
+		d, flags := double(t, test.root, veraisontest.Switches{})
+		args := append([]string{"demo", "--root-of-trust", test.root, "--model", test.model}, flags...)
+		code, stdout, stderr := command(t, args...)
+		text := strings.Join(strings.Fields(stdout+stderr), " ")
+		if (code == 0) != (test.says == "") || !strings.Contains(text, test.says) {
+			t.Errorf("%s, %s: %d\n%s%s", test.root, test.model, code, stdout, stderr)
+		}
+		if d.Open() != 0 || len(d.Log()) < 4 {
+			t.Errorf("%s, %s: the service was asked for %v, %d sessions are left", test.root, test.model, d.Log(), d.Open())
+		}
+	}
+}
+
+// TestVerifierURLFlags: the flags that name a service exclude those that name another
+// verifier, and do nothing by themselves.
+func TestVerifierURLFlags(t *testing.T) {
+	d, flags := double(t, psa.Name, veraisontest.Switches{})
+	plain := veraisontest.Start(t, veraisontest.Switches{})
+	key := filepath.Join(t.TempDir(), "key.pem")
+	der, err := x509.MarshalPKIXPublicKey(d.Key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	writePEM(t, key, "PUBLIC KEY", der)
+	with := func(args ...string) []string { return append(args, flags...) }
+	client := []string{"client", "127.0.0.1:1", "--root-of-trust", psa.Name}
+	for _, test := range []struct {
+		args []string
+		says string
+	}{
+		{append(with(client...), "--appraiser-cmd", "true"), "--verifier-url and --appraiser-cmd both say who judges"},
+		{append(with(client...), "--verifier-file", "v.yaml"), "--verifier-url and --verifier-file both say who judges"},
+		{append(slices.Clone(client), "--verifier-key", key), "--verifier-key is about the service of --verifier-url"},
+		{append(slices.Clone(client), "--verifier-insecure"), "--verifier-insecure is about the service"},
+		{with("client", "127.0.0.1:1", "--profile", "none"), "does nothing in plain TLS"},
+		{with("client", "127.0.0.1:1"), "does not take Evidence of the root of trust eat"},
+		{with("demo"), "does not take Evidence of the root of trust eat"},
+		{with("demo", "--root-of-trust", "psa+cca"), "takes Evidence of one root of trust"},
+		{append(slices.Clone(client), "--verifier-url", d.URL), "certificate"},
+		{append(slices.Clone(client), "--verifier-url", plain.URL), "pin the key, or use HTTPS"},
+		{append(slices.Clone(client), "--verifier-url", plain.URL, "--verifier-key", key), "not the one that is pinned"},
+		{append(slices.Clone(client), "--verifier-url", "nowhere"), "is not the URL of a service"},
+		{append(with(client...), "--verifier-key", "absent.pem"), "absent.pem"},
+		{[]string{"evidence", "provision", "x.corim"}, "--verifier-url"},
+	} {
+		code, stdout, stderr := command(t, test.args...)
+		if code == 0 || !strings.Contains(strings.Join(strings.Fields(stderr), " "), test.says) {
+			t.Errorf("%v: %d %s%s; expected is %q", test.args, code, stdout, stderr, test.says)
+		}
+	}
+}
+
+// TestVerifierURLEvidence: Evidence is made, judged and served with a Veraison.
+func TestVerifierURLEvidence(t *testing.T) {
+	cert, _ := certificateFiles(t)
+	_, flags := double(t, psa.Name, veraisontest.Switches{})
+	challenge := "--challenge=" + strings.Repeat("a5", 32)
+	common := []string{"--root-of-trust", psa.Name, "--key", cert, challenge}
+	code, cmw, stderr := command(t, append([]string{"evidence", "make"}, common...)...)
+	if code != 0 {
+		t.Fatal(stderr)
+	}
+	directory := t.TempDir()
+	file, ear := filepath.Join(directory, "evidence.cmw"), filepath.Join(directory, "result.jwt")
+	if err := os.WriteFile(file, []byte(cmw), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	judge := append(append([]string{"evidence", "appraise", file, "--key-bound", "--ear", ear}, common...), flags...)
+	if code, stdout, stderr := command(t, judge...); code != 0 || !strings.Contains(stdout, "PSA_IOT") {
+		t.Errorf("%d %s%s", code, stdout, stderr)
+	}
+	if b, err := os.ReadFile(ear); err != nil || bytes.Count(b, []byte(".")) != 2 {
+		t.Errorf("the result %q, %v", b, err)
+	}
+	unbound := slices.DeleteFunc(slices.Clone(judge), func(s string) bool { return s == "--key-bound" })
+	if code, stdout, _ := command(t, unbound...); code != 1 {
+		t.Errorf("a key that nothing attests is accepted: %s", stdout)
+	}
+	other := slices.Clone(judge)
+	other[slices.Index(other, challenge)] = "--challenge=" + strings.Repeat("a6", 32)
+	if code, stdout, _ := command(t, other...); code != 1 || !strings.Contains(stdout, "the challenge of this") {
+		t.Errorf("another challenge is accepted: %s", stdout)
+	}
+	results := append([]string{"evidence", "make", "--model", "results", "--root-of-trust", psa.Name, "--key", cert}, flags...)
+	if code, result, stderr := command(t, results...); code != 0 || !strings.Contains(result, "eyJ") {
+		t.Errorf("results: %d %q %s", code, result, stderr)
+	}
+}
+
+// TestProvision: a CoRIM is sent with its media type; what the service does not take is
+// a failure.
+func TestProvisionCommand(t *testing.T) {
+	d, flags := double(t, psa.Name, veraisontest.Switches{})
+	directory := t.TempDir()
+	file := func(name string, b ...byte) string {
+		path := filepath.Join(directory, name)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	good, bad := file("good.corim", 0xd9, 0x01, 0xf5, 0xa0), file("bad.corim", 1, 2, 3)
+	for _, test := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{good}, 0, d.URL + " is provisioned with"},
+		{[]string{good}, 1, "token already in store"},
+		{[]string{bad}, 2, "not a CoRIM"},
+		{[]string{bad, "--type", "application/rim+cbor"}, 1, "not a CoRIM"},
+		{[]string{good, "--type", "application/corim-unsigned+cbor"}, 1, "it takes application/rim+cbor"},
+		{[]string{filepath.Join(directory, "absent")}, 2, "absent"},
+	} {
+		code, stdout, stderr := command(t, append(append([]string{"evidence", "provision"}, test.args...), flags...)...)
+		if code != test.code && (test.code != 2 || code == 0) || !strings.Contains(stdout+stderr, test.says) {
+			t.Errorf("%v: %d %s%s; expected is %d, %q", test.args, code, stdout, stderr, test.code, test.says)
+		}
+	}
+}
