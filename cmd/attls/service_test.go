@@ -174,3 +174,45 @@ func TestProvisionCommand(t *testing.T) {
 		}
 	}
 }
+
+// TestVerifierURLEndpoints: client and server judge and relay with a Veraison. What
+// binds nothing to the connection is fetched once, before the first connection.
+func TestVerifierURLEndpoints(t *testing.T) {
+	for _, test := range []struct {
+		args     []string
+		sessions int // of two connections
+	}{
+		{[]string{"--model", "evidence"}, 2},
+		{[]string{"--model", "results"}, 1},
+	} {
+		d, flags := double(t, psa.Name, veraisontest.Switches{})
+		args := append(append([]string{"--root-of-trust", psa.Name, "--attester", "server"}, flags...), test.args...)
+		s := start(t, append(slices.Clone(args), "--echo", "--max-connections", "2")...)
+		before := countOf(d.Log(), veraisontest.NewSession)
+		if want := test.sessions % 2; before != want {
+			t.Errorf("%v: %d sessions before the first connection, not %d", test.args, before, want)
+		}
+		for range 2 {
+			var out, log bytes.Buffer
+			code := run(t.Context(), append(append([]string{"client", "-q", "--require-attestation"}, args...), s.address), strings.NewReader("there and back"), &out, &log)
+			if code != exitOK || out.String() != "there and back" {
+				t.Errorf("%v: exit code %d, %q, %s", test.args, code, out.String(), log.String())
+			}
+		}
+		if code := s.wait(t); code != exitOK {
+			t.Errorf("%v: the server: exit code %d, %s", test.args, code, s.log.String())
+		}
+		if n := countOf(d.Log(), veraisontest.NewSession); n != test.sessions {
+			t.Errorf("%v: %d sessions, not %d", test.args, n, test.sessions)
+		}
+	}
+}
+
+func countOf(log []string, step veraisontest.Step) (n int) {
+	for _, s := range log {
+		if s == string(step) {
+			n++
+		}
+	}
+	return n
+}
