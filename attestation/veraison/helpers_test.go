@@ -3,8 +3,9 @@ package veraison_test
 import (
 	"crypto/tls"
 	"encoding/base64"
-	"errors"
 	"net/http"
+
+	"attls/attestation/corim"
 )
 
 func base64url(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
@@ -15,6 +16,13 @@ func careless() *http.Client {
 }
 
 // corim writes what trusts the emulator as CoRIMs.
-func (r *root) corim() ([][]byte, error) {
-	return nil, errors.New("its policy cannot be written as CoRIM yet")
+func (r *root) corim() (list [][]byte, _ error) {
+	e, err := corim.Write(r.name, r.verifier, corim.ExportOptions{})
+	if err != nil {
+		return nil, err
+	}
+	for i := range e.Parts {
+		list = append(list, e.Parts[i].Octets)
+	}
+	return list, nil
 }

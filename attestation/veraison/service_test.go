@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -123,5 +124,30 @@ func TestService(t *testing.T) {
 				wants(relayed, "", "")
 			}
 		})
+	}
+}
+
+// TestProvisionRoots: what trusts an emulator is written as CoRIMs, whose media types
+// are the ones that a Veraison takes.
+func TestProvisionRoots(t *testing.T) {
+	for name, types := range map[string][]string{
+		psa.Name: {`application/rim+cbor; profile="tag:arm.com,2025:psa#1.0.0"`},
+		cca.Name: {`application/rim+cbor; profile="tag:arm.com,2025:cca_platform#1.0.0"`, `application/rim+cbor; profile="tag:arm.com,2025:cca_realm#1.0.0"`},
+	} {
+		list, err := rootNamed(t, name).corim()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, b := range list {
+			media, err := veraison.TypeOfCoRIM(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, media)
+		}
+		if !slices.Equal(got, types) {
+			t.Errorf("%s: %q; expected are %q", name, got, types)
+		}
 	}
 }
