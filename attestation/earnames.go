@@ -35,7 +35,8 @@ const (
 // it. The policy identifiers, which are a list there, are not needed.
 var namesOfRATS = map[string]string{"ear_status": earStatus, "ear_trustworthiness_vector": earVector,
 	"ear_raw_evidence": earRaw, "ear_verifier_id": earVerifier, "ear_veraison_key_attestation": earKey,
-	"ear_veraison_policy_claims": earPolicy, "ear_veraison_annotated_evidence": earAnnotated, "ear_appraisal_policy_ids": ""}
+	"ear_veraison_policy_claims": earPolicy, "ear_veraison_annotated_evidence": earAnnotated,
+	"ear_appraisal_policy_ids": ""}
 
 // renamed are the claims by the names of Veraison's profile.
 func (t *jwt) renamed() (map[string]any, error) {

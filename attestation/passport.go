@@ -90,7 +90,8 @@ func (p *Passport) Attest(ctx context.Context, q *negotiation.EvidenceRequest) (
 // of is what is kept for a request.
 func (p *Passport) of(q *negotiation.EvidenceRequest) *keptResult {
 	h := sha256.New()
-	for _, part := range [][]byte{q.SPKI, q.Scheme.Verifier, {byte(q.Attester)}, []byte(q.Profile), fmt.Append(nil, q.Claims)} {
+	for _, part := range [][]byte{q.SPKI, q.Scheme.Verifier, {byte(q.Attester)}, []byte(q.Profile), fmt.Append(nil,
+		q.Claims)} {
 		fmt.Fprintf(h, "%d ", len(part))
 		h.Write(part)
 	}
@@ -171,7 +172,8 @@ func (p *Passport) Fetch(ctx context.Context, profileID string, attester attls.R
 	for _, s := range p.Schemes() {
 		if s.Model == profile.ModelResults {
 			s.Credential = profile.KindX509
-			_, err := p.Attest(ctx, &negotiation.EvidenceRequest{Profile: profileID, Attester: attester, Scheme: s, SPKI: slices.Clone(spki)})
+			_, err := p.Attest(ctx, &negotiation.EvidenceRequest{Profile: profileID, Attester: attester, Scheme: s,
+				SPKI: slices.Clone(spki)})
 			failures = append(failures, err)
 		}
 	}

@@ -41,7 +41,8 @@ type ServiceScheme struct {
 // is not here: such Evidence holds no challenge and no key.
 func Veraison() *Service {
 	field := func(name string, sizes ...int) ChallengeField {
-		return ChallengeField{Name: name, Rule: "Veraison", Sizes: sizes, Min: minNonce, Max: maxNonce, Padding: name != "psa-nonce"}
+		return ChallengeField{Name: name, Rule: "Veraison", Sizes: sizes, Min: minNonce, Max: maxNonce,
+			Padding: name != "psa-nonce"}
 	}
 	return &Service{Name: "veraison", Schemes: []ServiceScheme{
 		{Name: "ARM_CCA", ComparesChallenge: true, Challenge: field("cca-realm-challenge", 64),
@@ -106,7 +107,9 @@ func (s *ServiceScheme) relayable(service *Service) *attls.Error {
 	if s.ComparesChallenge {
 		return nil
 	}
-	return refused(attls.FailAppraisal, "RFC 9334 10", "%s does not compare the challenge in Evidence of the scheme %s, so a result that the peer relays does not show that its Evidence is fresh; have the Evidence itself sent", service.Name, s.Name)
+	return refused(attls.FailAppraisal, "RFC 9334 10", "%s does not compare the challenge in Evidence of the "+
+		"scheme %s, so a result that the peer relays does not show that its Evidence is fresh; have the Evidence "+
+		"itself sent", service.Name, s.Name)
 }
 
 // scheme is the one whose appraisals a result has, exactly. A nil service: any will
@@ -128,7 +131,8 @@ func (r *result) scheme(service *Service, own *ServiceScheme) (*ServiceScheme, *
 			return &service.Schemes[i], nil
 		}
 	}
-	return nil, refused(attls.FailAppraisal, ruleEAR, "the result has the appraisals %s; no scheme of %s has exactly these",
+	return nil, refused(attls.FailAppraisal, ruleEAR, "the result has the appraisals %s; no scheme of %s has "+
+		"exactly these",
 		strings.Join(names, ", "), service.Name)
 }
 
@@ -152,10 +156,12 @@ func (a *appraisal) checkResultKey(r *result, t *TrustedVerifier, scheme *Servic
 	case err == nil && contains(r.nonces, own):
 		a.check(CheckKey, nil, "the result names no key; its nonce is SHA-256 of the key")
 	case a.AcceptUnattested:
-		a.check(CheckKey, nil, "nothing in this result attests the key of the handshake, which the policy accepts (unattested_key)")
+		a.check(CheckKey, nil, "nothing in this result attests the key of the handshake, which the policy accepts "+
+			"(unattested_key)")
 	default:
 		a.check(CheckKey, refused(attls.FailTIKMismatch, ruleEAR,
-			"nothing in this result attests the key of the handshake: the scheme %s names none, and the challenge is not computed over it",
+			"nothing in this result attests the key of the handshake: the scheme %s names none, and the challenge is not "+
+				"computed over it",
 			scheme.Name), "")
 		return nil
 	}

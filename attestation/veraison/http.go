@@ -172,7 +172,8 @@ func (s *service) spelling(typ profile.Format) (string, error) {
 			return t, nil
 		}
 	}
-	return "", fmt.Errorf("the service does not take %s; it takes %s", attestation.FormatString(typ), shorten(strings.Join(s.types, ", ")))
+	return "", fmt.Errorf("the service does not take %s; it takes %s", attestation.FormatString(typ),
+		shorten(strings.Join(s.types, ", ")))
 }
 
 // discover reads the discovery document.
@@ -196,7 +197,8 @@ func (v *Verifier) discover(ctx context.Context) (*service, error) {
 			return nil, errors.New("the key of its results (ear-verification-key) is not the one that is pinned")
 		}
 	} else if !verified && !v.o.Insecure {
-		return nil, errors.New("the key of its results came without a verified certificate; pin the key, or name the trust anchor")
+		return nil, errors.New("the key of its results came without a verified certificate; pin the key, or name the " +
+			"trust anchor")
 	}
 	s.id, err = x509.MarshalPKIXPublicKey(s.key)
 	return s, err
@@ -252,7 +254,8 @@ func (v *Verifier) resolve(from *url.URL, reference string) (*url.URL, error) {
 		return nil, fmt.Errorf("%q is not a URL", shorten(reference))
 	}
 	u := from.ResolveReference(r)
-	if u.Scheme != v.base.Scheme || !strings.EqualFold(u.Hostname(), v.base.Hostname()) || portOf(u) != portOf(v.base) || u.User != nil {
+	if u.Scheme != v.base.Scheme || !strings.EqualFold(u.Hostname(), v.base.Hostname()) || portOf(u) != portOf(v.base) ||
+		u.User != nil {
 		return nil, fmt.Errorf("%q is not at the origin of the service, %s", shorten(reference), v.base.Host)
 	}
 	if u.RawQuery != "" || u.Fragment != "" {
@@ -322,7 +325,8 @@ func (a *appraisal) session(ctx context.Context, s *service) ([]byte, *attls.Err
 	if _, _, err := a.state(created, "waiting"); err != nil {
 		return nil, err
 	}
-	got, err := a.v.do(ctx, request{method: http.MethodPost, url: own, accept: typeSession, body: a.value, contentType: a.media})
+	got, err := a.v.do(ctx, request{method: http.MethodPost, url: own, accept: typeSession, body: a.value,
+		contentType: a.media})
 	if err != nil {
 		return nil, err
 	}
@@ -382,7 +386,8 @@ func (a *appraisal) echo(v any) error {
 	}
 	value, err := octets(m["value"])
 	media, _ := m["type"].(string)
-	same := attestation.Matches(profile.Format{MediaType: media}, profile.Format{MediaType: a.media}, profile.MatchEqual) == nil
+	same := attestation.Matches(profile.Format{MediaType: media}, profile.Format{MediaType: a.media},
+		profile.MatchEqual) == nil
 	if err != nil || !bytes.Equal(value, a.value) || !same {
 		return errors.New("its result is about other Evidence than was sent")
 	}

@@ -48,7 +48,8 @@ func Provision(ctx context.Context, o Options, media string, corim []byte) error
 	if media, err = spelt(m, media); err != nil {
 		return fmt.Errorf("%s: %w", v.base, err)
 	}
-	a, failure := v.do(ctx, request{method: http.MethodPost, url: submit, accept: typeProvisioning, body: corim, contentType: media})
+	a, failure := v.do(ctx, request{method: http.MethodPost, url: submit, accept: typeProvisioning, body: corim,
+		contentType: media})
 	if failure != nil {
 		return fmt.Errorf("%s: %s", v.base, failure.Detail)
 	}
@@ -105,7 +106,8 @@ const (
 func TypeOfCoRIM(corim []byte) (string, error) {
 	var outer cbor.RawTag
 	if err := cbor.Unmarshal(corim, &outer); err != nil {
-		return "", fmt.Errorf("it is not a CoRIM, which begins with the tag %d, or %d where it is signed: %w", tagUnsigned, tagSigned, err)
+		return "", fmt.Errorf("it is not a CoRIM, which begins with the tag %d, or %d where it is signed: %w", tagUnsigned,
+			tagSigned, err)
 	}
 	media, body := MediaTypeCoRIM, []byte(outer.Content)
 	switch outer.Number {
@@ -125,7 +127,8 @@ func TypeOfCoRIM(corim []byte) (string, error) {
 		}
 		media, body = MediaTypeSignedCoRIM, inner.Content
 	default:
-		return "", fmt.Errorf("it has the tag %d; a CoRIM has %d, or %d where it is signed", outer.Number, tagUnsigned, tagSigned)
+		return "", fmt.Errorf("it has the tag %d; a CoRIM has %d, or %d where it is signed", outer.Number, tagUnsigned,
+			tagSigned)
 	}
 	m, failure := attestation.ParseClaims(body)
 	if failure != nil {
@@ -153,7 +156,8 @@ func profileOf(raw []byte) (string, error) {
 	switch t.Number {
 	case tagURI:
 		var text string
-		if err := cbor.Unmarshal(t.Content, &text); err != nil || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 127 || r == '"' || r == '\\' }) {
+		if err := cbor.Unmarshal(t.Content, &text); err != nil || strings.ContainsFunc(text,
+			func(r rune) bool { return r <= ' ' || r >= 127 || r == '"' || r == '\\' }) {
 			return "", errors.New("it is not a URI")
 		}
 		return text, nil

@@ -109,7 +109,8 @@ func New(ctx context.Context, o Options) (*Verifier, error) {
 		return nil, err
 	}
 	if v.base.Scheme != "https" && o.Key == nil && !o.Insecure {
-		return nil, fmt.Errorf("%s: the key of its results would be believed without HTTPS; pin the key, or use HTTPS", v.base)
+		return nil, fmt.Errorf("%s: the key of its results would be believed without HTTPS; pin the key, or use HTTPS",
+			v.base)
 	}
 	ctx, cancel := context.WithTimeout(ctx, v.o.Timeout)
 	defer cancel()
@@ -117,7 +118,8 @@ func New(ctx context.Context, o Options) (*Verifier, error) {
 		return nil, fmt.Errorf("%s: %w", v.base, err)
 	}
 	if len(v.schemes(v.service)) == 0 {
-		return nil, fmt.Errorf("%s: it takes %s, of which nothing can be read here", v.base, strings.Join(v.service.types, ", "))
+		return nil, fmt.Errorf("%s: it takes %s, of which nothing can be read here", v.base, strings.Join(v.service.types,
+			", "))
 	}
 	return v, nil
 }
@@ -129,7 +131,8 @@ func connect(o Options) (*Verifier, error) {
 	case err != nil:
 		return nil, err
 	case base.Scheme != "https" && base.Scheme != "http" || base.Host == "":
-		return nil, fmt.Errorf("%q is not the URL of a service; one begins with https:// (or http://) and names a host", o.URL)
+		return nil, fmt.Errorf("%q is not the URL of a service; one begins with https:// (or http://) and names a host",
+			o.URL)
 	case base.User != nil || base.RawQuery != "" || base.Fragment != "":
 		return nil, fmt.Errorf("the URL of the service has a user, a query or a fragment; it is an origin")
 	case o.Timeout < 0 || o.Poll < 0 || o.MaxAge < 0 || o.Skew < 0:
@@ -255,7 +258,8 @@ func (v *Verifier) relayed(ctx context.Context, r *negotiation.AppraisalRequest)
 
 // judge is what judges results.
 func (v *Verifier) judge() *attestation.Verifier {
-	return &attestation.Verifier{Clock: v.o.Clock, MaxAge: v.o.MaxAge, Skew: v.o.Skew, Table: v.o.Table, AcceptUnattested: v.o.AcceptUnattested}
+	return &attestation.Verifier{Clock: v.o.Clock, MaxAge: v.o.MaxAge, Skew: v.o.Skew, Table: v.o.Table,
+		AcceptUnattested: v.o.AcceptUnattested}
 }
 
 // appraisal is one request on its way to a verdict.
@@ -305,7 +309,8 @@ func (a *appraisal) run(ctx context.Context) {
 	if !a.check(attestation.CheckChallenge, a.compareChallenge(), text) {
 		return
 	}
-	if a.contents.Reading.Key != nil && !a.check(attestation.CheckKey, a.contents.Attests(a.r), "the key in the Evidence is the key of the handshake") {
+	if a.contents.Reading.Key != nil && !a.check(attestation.CheckKey, a.contents.Attests(a.r),
+		"the key in the Evidence is the key of the handshake") {
 		return
 	}
 	if a.check(attestation.CheckClaims, a.compareClaims(), "no further claims are missing") {
@@ -327,7 +332,8 @@ func (a *appraisal) read() *attls.Error {
 		return err
 	}
 	if c.IsCollection() {
-		return attls.Errorf(attls.Refused, attls.FailAppraisal, "the service appraises one Evidence, not a collection").By(rule)
+		return attls.Errorf(attls.Refused, attls.FailAppraisal, "the service appraises one Evidence, not a "+
+			"collection").By(rule)
 	}
 	if a.contents, err = table.Inspect(a.r.CMW, profile.ModelEvidence); err != nil {
 		return err
@@ -362,7 +368,8 @@ func (a *appraisal) compareChallenge() *attls.Error {
 		a.nonce = field
 	}
 	if n := len(a.nonce); n < minNonce || n > maxNonce {
-		return refused(attls.FailAppraisal, "the challenge field has %d octets; the service takes a nonce of %d to %d", n, minNonce, maxNonce)
+		return refused(attls.FailAppraisal, "the challenge field has %d octets; the service takes a nonce of %d to %d", n,
+			minNonce, maxNonce)
 	}
 	return nil
 }
@@ -377,7 +384,8 @@ func (a *appraisal) compareClaims() *attls.Error {
 	case reading.Claim != nil:
 		return a.contents.Attests(a.r)
 	}
-	return refused(attls.FailAppraisal, "the Evidence has no claim %s, and nothing else attests the key", a.r.Claims[0].Name)
+	return refused(attls.FailAppraisal, "the Evidence has no claim %s, and nothing else attests the key",
+		a.r.Claims[0].Name)
 }
 
 // bound reports whether the challenge attests the key.
@@ -414,5 +422,7 @@ func (a *appraisal) judge(result []byte, s *service) *negotiation.Verdict {
 
 // isForged reports whether a result does not verify.
 func isForged(v *negotiation.Verdict) bool {
-	return slices.ContainsFunc(v.Checks, func(c negotiation.Check) bool { return c.Name == attestation.CheckResult && !c.OK })
+	return slices.ContainsFunc(v.Checks, func(c negotiation.Check) bool {
+		return c.Name == attestation.CheckResult && !c.OK
+	})
 }

@@ -25,7 +25,8 @@ type serviceFlags struct {
 }
 
 func (f *serviceFlags) register(flags *pflag.FlagSet) {
-	flags.StringVar(&f.url, "verifier-url", "", "URL of a Veraison that judges Evidence, in place of the embedded verifier; "+
+	flags.StringVar(&f.url, "verifier-url", "", "URL of a Veraison that judges Evidence, in place of the embedded "+
+		"verifier; "+
 		"on the side that attests: whose results are relayed")
 	f.registerTrust(flags)
 	flags.StringVar(&f.key, "verifier-key", "", "PEM file with the public key of its results (default: the key that it "+
@@ -35,7 +36,8 @@ func (f *serviceFlags) register(flags *pflag.FlagSet) {
 // registerTrust registers how the service itself is trusted.
 func (f *serviceFlags) registerTrust(flags *pflag.FlagSet) {
 	flags.StringVar(&f.ca, "verifier-ca", "", "PEM file with the trust anchors of its certificate (default: the system's)")
-	flags.BoolVar(&f.insecure, "verifier-insecure", false, "believe the key that it names itself without HTTPS, too: for tests")
+	flags.BoolVar(&f.insecure, "verifier-insecure", false, "believe the key that it names itself without HTTPS, "+
+		"too: for tests")
 }
 
 // given are the flags that are there.
@@ -88,7 +90,8 @@ func (f *serviceFlags) options(warn io.Writer) (veraison.Options, error) {
 
 // connect asks the service what it takes. The time-out is that of one appraisal; 0: the
 // usual one.
-func (f *serviceFlags) connect(ctx context.Context, timeout time.Duration, demonstration bool) (*veraison.Verifier, error) {
+func (f *serviceFlags) connect(ctx context.Context, timeout time.Duration, demonstration bool) (*veraison.Verifier,
+	error) {
 	o, err := f.options(io.Discard)
 	if err != nil {
 		return nil, err
@@ -107,7 +110,8 @@ func takes(v *veraison.Verifier, f *attestation.Format) error {
 			}
 		}
 	}
-	return usage("--verifier-url: the service does not take Evidence of the root of trust %s; choose another with --root-of-trust",
+	return usage("--verifier-url: the service does not take Evidence of the root of trust %s; choose another with "+
+		"--root-of-trust",
 		f.Name)
 }
 

@@ -66,7 +66,8 @@ func (d *Service) judge(s *session, scheme *attestation.ServiceScheme) (spki []b
 	if d.s.Verifier == nil {
 		return nil, "no endorsements were provisioned"
 	}
-	r := &negotiation.AppraisalRequest{Scheme: negotiation.Scheme{Model: profile.ModelEvidence, Format: typ}, CMW: wrapped, KeyBound: true}
+	r := &negotiation.AppraisalRequest{Scheme: negotiation.Scheme{Model: profile.ModelEvidence, Format: typ},
+		CMW: wrapped, KeyBound: true}
 	compares := scheme.ComparesChallenge
 	if d.s.Compares != nil {
 		compares = *d.s.Compares

@@ -289,7 +289,8 @@ func (d *Service) discovery(w http.ResponseWriter, r *http.Request) {
 	mrand.Shuffle(len(types), func(i, j int) { types[i], types[j] = types[j], types[i] })
 	w.Header().Set("Cache-Control", "max-age=60")
 	write(w, http.StatusOK, typeDiscovery, map[string]any{"ear-verification-key": key, "media-types": types,
-		"version": "double", "service-state": "READY", "api-endpoints": map[string]string{"newChallengeResponseSession": newPath}})
+		"version": "double", "service-state": "READY",
+		"api-endpoints": map[string]string{"newChallengeResponseSession": newPath}})
 }
 
 func (d *Service) newSession(w http.ResponseWriter, r *http.Request) {
@@ -354,7 +355,8 @@ func (d *Service) view(s *session, status string) map[string]any {
 	if d.s.StandardNonce {
 		text = base64.StdEncoding.EncodeToString(nonce)
 	}
-	out := map[string]any{"status": status, "nonce": text, "expiry": s.expiry.UTC().Format(time.RFC3339Nano), "accept": d.types}
+	out := map[string]any{"status": status, "nonce": text, "expiry": s.expiry.UTC().Format(time.RFC3339Nano),
+		"accept": d.types}
 	if s.value != nil {
 		out["evidence"] = map[string]any{"type": s.media, "value": base64.StdEncoding.EncodeToString(s.value)}
 	}
