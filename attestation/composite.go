@@ -396,13 +396,14 @@ func (t Formats) Compose(ctx context.Context, names []string, o EmulatorOptions)
 			out.Policies[name] = e.Policy
 		}
 	}
-	machine, err := t.machineOf(ctx, c)
+	machine, err := c.machine(ctx, &Verifier{Table: t, Endorsements: out.Endorsements, References: out.References,
+		Policies: out.Policies, Clock: o.Clock})
 	out.Machines = []Machine{machine}
 	return out, err
 }
 
-// machineOf asks the parts once which devices they are.
-func (t Formats) machineOf(ctx context.Context, c *CompositeAttester) (m Machine, err error) {
+// machine asks the parts once which devices they are, and a Verifier that trusts them.
+func (c *CompositeAttester) machine(ctx context.Context, v *Verifier) (m Machine, err error) {
 	m = Machine{Name: "the emulators", Instances: map[string][]byte{}}
 	key, err := deriveKey(nil, "a key that is asked about once")
 	if err != nil {
@@ -421,15 +422,23 @@ func (t Formats) machineOf(ctx context.Context, c *CompositeAttester) (m Machine
 		if err != nil {
 			return m, fmt.Errorf("the emulator of %s: %w", p.Label, err)
 		}
-		contents, failure := t.Inspect(ev.CMW, profile.ModelEvidence)
-		if failure != nil {
-			return m, failure
-		}
-		if id := contents.Reading.Instance; id != nil {
+		if id := v.deviceOf(ctx, r.Scheme, ev.CMW); id != nil {
 			m.Instances[p.Format.Name] = id
 		}
 	}
 	return m, nil
+}
+
+// deviceOf is the device that Evidence is of; nil where neither it nor its policy says.
+func (v *Verifier) deviceOf(ctx context.Context, s negotiation.Scheme, payload []byte) []byte {
+	r := &negotiation.AppraisalRequest{Scheme: s, CMW: payload}
+	a := &appraisal{Verifier: v, r: r, at: v.now(), verdict: &negotiation.Verdict{}}
+	x, policy, ok := a.take()
+	if !ok {
+		return nil
+	}
+	x.judge(ctx, policy)
+	return x.instance()
 }
 
 // order lists the parts with the one that makes the key first.

@@ -377,6 +377,8 @@ func KeysOf(a negotiation.Attester) KeyMaker {
 		if m, ok := a.Maker.(KeyMaker); ok {
 			return m
 		}
+	case *generalSpoiler:
+		return KeysOf(a.Attester)
 	case *CompositeAttester:
 		for _, p := range a.Parts {
 			if m := KeysOf(p.Attester); m != nil {

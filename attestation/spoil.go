@@ -381,8 +381,12 @@ func spoilSize(s *spoilt, b []byte) ([]byte, error) {
 	if s.tokens == Prototype {
 		return append(bytes.Clone(b), make([]byte, defaultSize+1-len(b))...), nil
 	}
+	grown := false // one record is enough
 	return edit(b, func(r *CMW) error {
-		r.Value = append(bytes.Clone(r.Value), make([]byte, defaultSize+1-len(b))...)
+		if !grown {
+			r.Value = append(bytes.Clone(r.Value), make([]byte, defaultSize+1-len(b))...)
+		}
+		grown = true
 		return nil
 	})
 }

@@ -58,12 +58,19 @@ type Format struct {
 	// what judges. A nil section: the file has none; then the format is judged by
 	// Endorsements and References, or nothing is trusted and Policy returns nil.
 	Policy func(s *Section) (Policy, error)
+
 	// Open makes an Attester of the section `device` of an attester's file. Nil
 	// where nothing here makes this Evidence.
 	Open func(ctx context.Context, o DeviceOptions) (negotiation.Attester, error)
 	// Emulate makes an emulator out of a seed, and what trusts it. Nil where there
 	// is none.
 	Emulate func(ctx context.Context, o EmulatorOptions) (*Emulation, error)
+	// OwnKeys is whether the root of trust holds the keys of handshakes itself
+	// (KeyMaker). Its emulator may have new keys in each process, so that what one
+	// attests another does not trust without its files.
+	OwnKeys bool
+
+	parts []*Format // of composite Evidence whose parts are known
 }
 
 // Type is a type of a CMW: a media type with its parameters, a CoAP content format,
@@ -373,6 +380,7 @@ func (t Formats) Combined(names string) (*Format, error) {
 		if part.Key.Named {
 			f.Key = row.Key
 		}
+		f.parts, f.OwnKeys = append(f.parts, part), f.OwnKeys || part.OwnKeys
 		f.Challenge.Wants = max(f.Challenge.Wants, part.Challenge.Wants)
 	}
 	return &f, nil

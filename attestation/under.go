@@ -140,6 +140,14 @@ var challengeSizes = []int{32, 48}
 
 // placedUnder tells what becomes of binders of both lengths in the challenge field.
 func (f *Format) placedUnder(p *profile.Profile, m profile.Model, k profile.CredentialKind, out *Fitness) error {
+	for _, part := range f.parts {
+		if err := part.placedUnder(p, m, k, out); err != nil {
+			return err
+		}
+	}
+	if f.parts != nil {
+		return nil
+	}
 	if p.Binder.Challenge[m][k] == "" {
 		if m == profile.ModelEvidence {
 			out.Notes = append(out.Notes, p.ID+" binds this Evidence to nothing: it can be replayed")

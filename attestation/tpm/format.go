@@ -5,6 +5,8 @@ package tpm
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/x509"
 	"fmt"
 
 	"attls"
@@ -61,6 +63,7 @@ func row(f func() attestation.Format) attestation.Format {
 		Key:       attestation.KeyNaming{Named: true, How: "TPM2_Certify of the key, whose public area is in the Evidence"},
 		Machine:   "the attested key is in this TPM and cannot leave it",
 		Unsigned:  unsigned,
+		OwnKeys:   true,
 		Open:      open(f),
 		Emulate:   emulate(f),
 	}
@@ -106,9 +109,21 @@ func endorsed(a *attestation.Appraisal) (*bundle, []*attestation.Endorsement) {
 	if a.Check(attestation.CheckPlatform, err, "the attestation key is endorsed") {
 		a.Vector.InstanceIdentity = ear.TrustworthyInstanceClaim
 		a.Vector.Hardware = ear.GenuineHardwareClaim
+		a.Instance = deviceOf(endorsements[0])
 	}
 	a.Check(attestation.CheckLinkage, p.linkage(), "the TPM certifies the public area, and made the key")
 	return p, endorsements
+}
+
+// deviceOf names a TPM, of which its statements say no name, by its attestation key: SHA-256
+// of the DER SubjectPublicKeyInfo.
+func deviceOf(e *attestation.Endorsement) []byte {
+	der, err := x509.MarshalPKIXPublicKey(e.Key)
+	if err != nil {
+		return nil
+	}
+	h := sha256.Sum256(der)
+	return h[:]
 }
 
 // policy judges by endorsements of attestation keys and by references with PCRs.

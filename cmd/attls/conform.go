@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"attls/attestation"
+	"attls/attestation/roots"
 	"attls/conformance/cases"
 	"attls/conformance/peers"
 	"attls/conformance/report"
@@ -219,7 +221,7 @@ func (f *conformFlags) options(stacks []peers.Peer) peers.Options {
 	}
 	o.Roots = f.choice.roots
 	if f.choice.exact != "" {
-		o.Roots = emulators()[1:]
+		o.Roots = sharedRoots()
 	}
 	if f.choice.sizes || f.choice.exact != "" {
 		o.Sizes = peers.PayloadSizes
@@ -401,4 +403,14 @@ func shortfall(r *report.Report, failures, unrun, total int) error {
 		return failed("%s", strings.Join(idle, " "))
 	}
 	return nil
+}
+
+// sharedRoots are the roots of trust whose emulators are the same in every program.
+func sharedRoots() (list []string) {
+	for _, name := range emulators() {
+		if f, err := roots.All().Named(name); err == nil && !f.OwnKeys && name != attestation.EAT {
+			list = append(list, name)
+		}
+	}
+	return list
 }

@@ -84,7 +84,7 @@ func shownBy(c *Context, x *attestation.Spoilage) bool {
 		return true
 	}
 	f, err := roots.All().Combined(c.Scenario.RootOfTrust)
-	return err == nil && f.Key.Named && c.Kind == profile.KindX509
+	return err == nil && f.Key.Named && !f.OwnKeys && c.Kind == profile.KindX509
 }
 
 // shows reports whether a spoilage is possible in the scenario, changes the

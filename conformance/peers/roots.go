@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"fmt"
 	"strconv"
 
 	"attls/attestation/roots"
@@ -13,8 +14,13 @@ import (
 func rooted(o *Options, combinations []combination) ([]Case, error) {
 	var cases []Case
 	for _, name := range o.Roots {
-		if _, err := roots.All().Named(name); err != nil {
+		f, err := roots.All().Combined(name)
+		if err != nil {
 			return nil, err
+		}
+		if f.OwnKeys {
+			return nil, fmt.Errorf("the emulator of %s has keys of its own in each program, which the other one does not "+
+				"trust; write its files with \"attls evidence init\" and run attls server and client", name)
 		}
 		for _, pair := range o.Pairs {
 			for _, c := range combinations {
@@ -34,7 +40,7 @@ func rooted(o *Options, combinations []combination) ([]Case, error) {
 
 // rootScheme is the scheme of a scenario with a root of trust.
 func rootScheme(s *scenario.Scenario) (scheme profile.Scheme, size int, err error) {
-	f, err := roots.All().Named(s.RootOfTrust)
+	f, err := roots.All().Combined(s.RootOfTrust)
 	if err != nil {
 		return scheme, 0, err
 	}

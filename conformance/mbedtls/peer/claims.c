@@ -41,16 +41,32 @@ static void add_alert(struct text *t, const struct options *o, const char *membe
     }
 }
 
+/* Names the media type of a content format (IANA's registry of CoAP content formats); "" where
+ * it is none of those that Evidence goes by here. */
+static const char *media_type_of(unsigned content_format)
+{
+    switch (content_format) {
+    case 263:
+        return " (application/eat+cwt)";
+    case 10003:
+        return " (application/eat+cwt; eat_profile=\"tag:psacertified.org,2023:psa#tfm\")";
+    case 10004:
+        return " (application/eat+cwt; eat_profile=\"tag:psacertified.org,2019:psa#legacy\")";
+    default:
+        return "";
+    }
+}
+
 static void add_format(struct text *t, const struct scheme *s)
 {
-    char number[64];
+    char number[128];
 
     if (s->media_type != NULL) {
         add_text(t, "format", s->media_type);
         return;
     }
     snprintf(number, sizeof(number), "content format %u%s", s->content_format,
-             s->content_format == 263 ? " (application/eat+cwt)" : "");
+             media_type_of(s->content_format));
     add_text(t, "format", number);
 }
 
