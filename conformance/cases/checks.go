@@ -193,7 +193,7 @@ func tryOfferLimited(attester attls.Role, m profile.Model) func(*Context) *Chang
 		if c.Scenario.Attester == scenario.AttestBoth || c.Attester != attester || c.Model != m {
 			return nil
 		}
-		other, ok := otherScheme(c.Profile, c.slot(), scenario.DemoScheme(c.Profile, m, c.Kind))
+		other, ok := otherScheme(c.Profile, c.slot(), c.scheme(m))
 		if !ok {
 			return nil
 		}
@@ -238,7 +238,7 @@ func tryOmitsEmpty(a scenario.Attesters) func(*Context) *Change {
 // two are the demonstration scheme of a slot and the same one in other words,
 // for policies.
 func (c *Context) two() (first, second profile.Scheme, ok bool) {
-	first = scenario.DemoScheme(c.Profile, c.Model, c.Kind)
+	first = c.scheme(c.Model)
 	second = first
 	second.Format = profile.Format{MediaType: "application/eat+cwt"}
 	a, fits := c.Profile.EncodeScheme(c.slot(), first)
@@ -251,7 +251,7 @@ func tryOfferOrder(m profile.Model) func(*Context) *Change {
 		if c.Scenario.Attester == scenario.AttestBoth || c.Model != m || c.Profile.Rules.OfferFirst != nil {
 			return nil
 		}
-		first := scenario.DemoScheme(c.Profile, c.Model, c.Kind)
+		first := c.scheme(c.Model)
 		second, ok := otherScheme(c.Profile, c.slot(), first)
 		first, fits := c.Profile.EncodeScheme(c.slot(), first)
 		if !ok || !fits {
@@ -308,7 +308,7 @@ func tryOfferFirst(c *Context) *Change {
 	if first == nil {
 		return nil
 	}
-	other, ok := otherScheme(c.Profile, c.slot(), scenario.DemoScheme(c.Profile, c.Model, c.Kind))
+	other, ok := otherScheme(c.Profile, c.slot(), c.scheme(c.Model))
 	if !ok {
 		return nil
 	}
@@ -388,7 +388,7 @@ func tryChooseUnmatched(m profile.Model) func(*Context) *Change {
 			return nil
 		}
 		slot := findSlot(c.Profile, attls.RoleClient, c.Model, c.Kind)
-		other, ok := otherScheme(c.Profile, slot, scenario.DemoScheme(c.Profile, c.Model, c.Kind))
+		other, ok := otherScheme(c.Profile, slot, c.scheme(c.Model))
 		if !ok {
 			return nil
 		}
@@ -440,7 +440,7 @@ func tryNullChoice(c *Context) *Change {
 	if null == nil {
 		return nil
 	}
-	other, ok := otherScheme(c.Profile, c.slot(), scenario.DemoScheme(c.Profile, c.Model, c.Kind))
+	other, ok := otherScheme(c.Profile, c.slot(), c.scheme(c.Model))
 	if !ok {
 		return nil
 	}

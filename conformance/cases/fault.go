@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"attls"
+	"attls/attestation"
 	"attls/conformance/scenario"
 	"attls/conformance/tamper"
 	"attls/extensions"
@@ -148,16 +149,23 @@ func tryNoScheme(m profile.Model) func(*Context) *Change {
 	}
 }
 
+// scheme is the one under which the scenario attests in a model, with the credential of
+// the context.
+func (c *Context) scheme(m profile.Model) profile.Scheme {
+	return c.Scenario.Scheme(c.Profile, m, c.Kind)
+}
+
 // tellsModel reports whether an element of the slot's list says which model it is of.
 func (c *Context) tellsModel() bool {
-	evidence, _ := c.Profile.EncodeScheme(c.slot(), scenario.DemoScheme(c.Profile, profile.ModelEvidence, c.Kind))
-	results, _ := c.Profile.EncodeScheme(c.slot(), scenario.DemoScheme(c.Profile, profile.ModelResults, c.Kind))
+	evidence, _ := c.Profile.EncodeScheme(c.slot(), c.scheme(profile.ModelEvidence))
+	results, _ := c.Profile.EncodeScheme(c.slot(), c.scheme(profile.ModelResults))
 	return !bytes.Equal(evidence.Wire, results.Wire)
 }
 
-// otherFormats are Evidence formats that nothing here produces; a profile may be
+// otherFormats are Evidence formats of which some are not a scenario's; a profile may be
 // able to express only some of them.
-var otherFormats = []profile.Format{{ContentFormat: 65000}, {MediaType: "application/vnd.parallaxsecond.key-attestation.tpm"}}
+var otherFormats = []profile.Format{{ContentFormat: 65000},
+	{MediaType: "application/vnd.parallaxsecond.key-attestation.tpm"}, {ContentFormat: attestation.FormatCWT}}
 
 // otherScheme is an element of a slot's list with the model and credential of s
 // that nobody offers; false when the profile cannot express one.
@@ -587,7 +595,7 @@ func tryUnsolicited(c *Context) *Change {
 	if second < 0 || c.unsolicited(c.Profile.Slots[second].Choice) {
 		return nil
 	}
-	scheme, ok := c.Profile.EncodeScheme(second, scenario.DemoScheme(c.Profile, c.Profile.Slots[second].Models[0], c.Kind))
+	scheme, ok := c.Profile.EncodeScheme(second, c.scheme(c.Profile.Slots[second].Models[0]))
 	if !ok {
 		return nil
 	}

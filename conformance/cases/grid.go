@@ -1,6 +1,7 @@
 package cases
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,9 +146,9 @@ func widest(s *scenario.Scenario, p *profile.Profile) []scenario.Combination {
 }
 
 // runCase runs a case over a real connection.
-func (t *Table) runCase(ctx context.Context, c *GridCase) GridResult {
+func (t *Table) runCase(ctx context.Context, c *GridCase, env *scenario.Environment) GridResult {
 	result := GridResult{GridCase: *c}
-	r := scenario.Run(ctx, c.Scenario, scenario.Find(t.Find))
+	r := scenario.Run(ctx, c.Scenario, scenario.Find(t.Find), scenario.In(env))
 	err := r.Err
 	var forbidden *scenario.ForbiddenError
 	switch {
@@ -186,6 +187,7 @@ func contextTooLong(r *scenario.Result) bool {
 // a cancelled context leaves over have its error.
 func (t *Table) RunGrid(ctx context.Context, cases []GridCase, parallel int, done func(*GridResult)) []GridResult {
 	results := make([]GridResult, len(cases))
+	env, broken := scenario.NewEnvironment() // one for all: an emulator may take long to make
 	next := make(chan int)
 	var mu sync.Mutex
 	var wait sync.WaitGroup
@@ -193,10 +195,10 @@ func (t *Table) RunGrid(ctx context.Context, cases []GridCase, parallel int, don
 		wait.Go(func() {
 			for i := range next {
 				r := GridResult{GridCase: cases[i]}
-				if err := ctx.Err(); err != nil {
+				if err := cmp.Or(ctx.Err(), broken); err != nil {
 					r.Error = err.Error()
 				} else {
-					r = t.runCase(ctx, &cases[i])
+					r = t.runCase(ctx, &cases[i], env)
 				}
 				results[i] = r
 				if done != nil {

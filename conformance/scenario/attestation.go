@@ -254,7 +254,20 @@ func (s *Setup) Attesting() (*attestation.Software, *attestation.Verifier) {
 
 // Scheme is the scheme under which demonstrations attest.
 func (s *Setup) Scheme(m profile.Model, k profile.CredentialKind) profile.Scheme {
-	return DemoScheme(s.Profile, m, k)
+	return s.Scenario.Scheme(s.Profile, m, k)
+}
+
+// Scheme is the scheme under which a scenario attests: that of its root of trust, where
+// the profile can carry it.
+func (s *Scenario) Scheme(p *profile.Profile, m profile.Model, k profile.CredentialKind) profile.Scheme {
+	if s.Emulates() {
+		if f, err := roots.All().Combined(s.RootOfTrust); err == nil {
+			if scheme, _, err := RootScheme(p, f, s.Attester, m, k); err == nil {
+				return scheme
+			}
+		}
+	}
+	return DemoScheme(p, m, k)
 }
 
 // DemoScheme is the scheme that the demonstration root of trust attests under:
