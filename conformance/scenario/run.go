@@ -207,9 +207,9 @@ func NewEnvironment() (*Environment, error) {
 func (l *Environment) Keep() { l.kept = map[string]*handshake.Credential{} }
 
 // credential is that of an end: of a key that its root of trust holds, where it holds
-// the keys itself.
+// the keys itself, unless a fault wants another sort of key.
 func (s *Setup) credential(role attls.Role, t KeyType) (*handshake.Credential, error) {
-	if m := attestation.KeysOf(s.Ends[role].Attester); m != nil {
+	if m := attestation.KeysOf(s.Ends[role].Attester); m != nil && t != KeyRSA {
 		return s.env.certify(role, m, s.Scenario.serverName())
 	}
 	return s.env.issue(role, t, s.Scenario.serverName())
