@@ -170,8 +170,8 @@ func TestEnroll(t *testing.T) {
 
 	t.Run("tpm2_checkquote", func(t *testing.T) { checkquote(t, ev.CMW, e.Endorsement.Key) })
 	t.Run("the key signs as any other", func(t *testing.T) { signs(t, tpm, e.Key) })
-	t.Run("N9: a credential for another attestation key is not opened", func(t *testing.T) { foreignCredential(t, tpm) })
-	t.Run("N10: a certificate under another CA is refused", func(t *testing.T) {
+	t.Run("a credential for another attestation key is not opened", func(t *testing.T) { foreignCredential(t, tpm) })
+	t.Run("a certificate under another CA is refused", func(t *testing.T) {
 		other := o
 		other.Anchors = []*x509.Certificate{selfSigned(t)}
 		refusesEnrollment(t, tpm, other, "does not verify under 1 trust anchors")
@@ -294,7 +294,7 @@ func signs(t *testing.T, tpm *TPM, k *Key) {
 	}
 }
 
-// foreignCredential is N9.
+// foreignCredential: a credential for another attestation key is not opened.
 func foreignCredential(t *testing.T, tpm *TPM) {
 	err := tpm.use(t.Context(), func(l transport.TPM) error {
 		ek, err := findEK(l)
@@ -328,7 +328,7 @@ func selfSigned(t *testing.T) *x509.Certificate {
 	return must(x509.ParseCertificate(must(x509.CreateCertificate(rand.Reader, c, c, k.Public(), k))))
 }
 
-// TestExternalKey is N3: the TPM certifies a key that was made outside and only loaded,
+// TestExternalKey: the TPM certifies a key that was made outside and only loaded,
 // and the appraisal refuses it.
 func TestExternalKey(t *testing.T) {
 	e := emulated(Format).Emulate(t, attestation.EmulatorOptions{Seed: []byte("seed")})
@@ -675,7 +675,7 @@ func TestEKCertificates(t *testing.T) {
 	}
 }
 
-// TestAttestationKeys is N4: keys that could sign what no TPM has made are not enrolled.
+// TestAttestationKeys: keys that could sign what no TPM has made are not enrolled.
 func TestAttestationKeys(t *testing.T) {
 	good := made
 	good.Restricted = true

@@ -99,22 +99,22 @@ func TestForged(t *testing.T) {
 		says   string
 	}{
 		{"nothing", func(*forgery) {}, "", ""},
-		{"N1: extraData of both is another challenge", func(f *forgery) { f.certify.ExtraData.Buffer, f.quote.ExtraData.Buffer = stale, stale },
+		{"extraData of both is another challenge", func(f *forgery) { f.certify.ExtraData.Buffer, f.quote.ExtraData.Buffer = stale, stale },
 			attls.FailBinderMismatch, "extraData is 5a5a"},
-		{"N2: the quote is stale", func(f *forgery) { f.quote.ExtraData.Buffer = stale }, attls.FailBinderMismatch, "pat"},
-		{"N2: the certification is stale", func(f *forgery) { f.certify.ExtraData.Buffer = stale }, attls.FailBinderMismatch, "kat"},
-		{"N1: the challenge with an octet after it", func(f *forgery) { f.quote.ExtraData.Buffer = append(bytes.Clone(testChallenge), 0) },
+		{"the quote is stale", func(f *forgery) { f.quote.ExtraData.Buffer = stale }, attls.FailBinderMismatch, "pat"},
+		{"the certification is stale", func(f *forgery) { f.certify.ExtraData.Buffer = stale }, attls.FailBinderMismatch, "kat"},
+		{"the challenge with an octet after it", func(f *forgery) { f.quote.ExtraData.Buffer = append(bytes.Clone(testChallenge), 0) },
 			attls.FailBinderMismatch, "pat"},
-		{"N3: a key that was not made in a TPM", func(f *forgery) { f.area.ObjectAttributes.SensitiveDataOrigin = false; f.rename(t) },
+		{"a key that was not made in a TPM", func(f *forgery) { f.area.ObjectAttributes.SensitiveDataOrigin = false; f.rename(t) },
 			attls.FailAppraisal, "sensitiveDataOrigin false"},
-		{"N5: the magic of no TPM, in the quote", func(f *forgery) { f.quote.Magic++ }, attls.FailAppraisal, "magic ff544348"},
-		{"N5: the magic of no TPM, in the certification", func(f *forgery) { f.certify.Magic = 0 }, attls.FailAppraisal, "magic 00000000"},
-		{"N6: a PCR that the policy needs is not quoted", func(f *forgery) {
+		{"the magic of no TPM, in the quote", func(f *forgery) { f.quote.Magic++ }, attls.FailAppraisal, "magic ff544348"},
+		{"the magic of no TPM, in the certification", func(f *forgery) { f.certify.Magic = 0 }, attls.FailAppraisal, "magic 00000000"},
+		{"a PCR that the policy needs is not quoted", func(f *forgery) {
 			q := must(f.quote.Attested.Quote())
 			q.PCRSelect = must(selectionFor("sha256:0,1,2,3,4,5,6"))
 		}, attls.FailAppraisal, "the quote is over the PCRs sha256:0,1,2,3,4,5,6, not"},
-		{"N6: a PCR has another value", func(f *forgery) { must(f.quote.Attested.Quote()).PCRDigest.Buffer = stale }, attls.FailAppraisal, "no reference value matches"},
-		{"N8: the public area of another key", func(f *forgery) { f.area, _ = areaOf(t, "another key") }, attls.FailTIKMismatch, "the certified key has the name"},
+		{"a PCR has another value", func(f *forgery) { must(f.quote.Attested.Quote()).PCRDigest.Buffer = stale }, attls.FailAppraisal, "no reference value matches"},
+		{"the public area of another key", func(f *forgery) { f.area, _ = areaOf(t, "another key") }, attls.FailTIKMismatch, "the certified key has the name"},
 		{"two attestation keys", func(f *forgery) { f.certifier = other }, attls.FailAppraisal, "verifies under none"},
 		{"an attestation key that nobody endorses", func(f *forgery) { f.ak = other }, attls.FailAppraisal, "verifies under none"},
 		{"the statement about the key twice", func(f *forgery) { f.certifyAsPlat = true }, attls.FailMalformedCMW, "type 8017"},

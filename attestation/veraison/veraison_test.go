@@ -240,7 +240,7 @@ func edit(change func(a map[string]any)) func(map[string]any) {
 	}
 }
 
-// TestEchoes: nothing that the service merely repeats is believed (N40).
+// TestEchoes: nothing that the service merely repeats is believed.
 func TestEchoes(t *testing.T) {
 	never := false
 	foreign := challenge(64)
@@ -298,7 +298,7 @@ func TestEchoes(t *testing.T) {
 	}
 }
 
-// TestResults: a result that does not say exactly what it must is refused (N41 to N43).
+// TestResults: a result that does not say exactly what it must is refused.
 func TestResults(t *testing.T) {
 	iat := func(d time.Duration) func(map[string]any) {
 		return func(c map[string]any) { c["iat"] = noon().Add(d).Unix() }
@@ -374,7 +374,7 @@ func TestResults(t *testing.T) {
 	}
 }
 
-// TestStatuses: each of several appraisals must be affirming (N15).
+// TestStatuses: each of several appraisals must be affirming.
 func TestStatuses(t *testing.T) {
 	for _, test := range []struct {
 		statuses map[string]string
@@ -398,7 +398,7 @@ func TestRefusedByService(t *testing.T) {
 }
 
 // TestSignatures: a result counts under the key of the service, with the algorithm of
-// that key (N44).
+// that key.
 func TestSignatures(t *testing.T) {
 	r := rootNamed(t, psa.Name)
 	for name, s := range map[string]veraisontest.Switches{
@@ -498,7 +498,7 @@ const (
 )
 
 // TestTrouble: a service that is slow, closed, huge, redirecting or lying ends in a
-// refusal with a reason, at every step, within the time-out (N45).
+// refusal with a reason, at every step, within the time-out.
 func TestTrouble(t *testing.T) {
 	r := rootNamed(t, psa.Name)
 	elsewhere := veraisontest.Start(t, veraisontest.Switches{Verifier: r.verifier, Clock: noon})
