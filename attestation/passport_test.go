@@ -79,8 +79,8 @@ func TestPassport(t *testing.T) {
 	set(21 * time.Minute)
 	attest(request) // the old one serves, and a new one is fetched
 	<-inner.done
-	p.of(request).fetching.Lock() // the renewal has ended
-	p.of(request).fetching.Unlock()
+	p.of(request).fetching.Lock()
+	p.of(request).fetching.Unlock() //nolint:staticcheck // the renewal has ended
 	count(2)
 	set(40 * time.Minute)
 	if bytes.Equal(attest(request), first) {

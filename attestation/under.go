@@ -37,7 +37,8 @@ func (f *Format) Under(p *profile.Profile, attester attls.Role, m profile.Model,
 	if m == profile.ModelResults {
 		if !f.Key.Named && !bound && p.Binder.Challenge[m][k] != "" {
 			return nil, fmt.Errorf(
-				"in %s the challenge of results is not computed over the key, and %s Evidence names none: a Verifier cannot say whose the Result is",
+				"in %s the challenge of results is not computed over the key, and %s Evidence names none: a Verifier cannot say "+
+					"whose the Result is",
 				p.ID,
 				f.Name,
 			)
@@ -70,7 +71,8 @@ func (f *Format) Under(p *profile.Profile, attester attls.Role, m profile.Model,
 			f.Name, p.ID)
 		if !bound {
 			note = fmt.Sprintf(
-				"nothing in this Evidence attests the key of the handshake: %s names no key, and in %s the challenge is not computed over it",
+				"nothing in this Evidence attests the key of the handshake: %s names no key, and in %s the challenge is not "+
+					"computed over it",
 				f.Name,
 				p.ID,
 			)

@@ -434,8 +434,9 @@ func (a *appraisal) take() (*Appraisal, Policy, bool) {
 	}
 	p, err := a.policy(x.Format)
 	if other := a.meant(x); err != nil && other != "" {
-		err = attls.Errorf(attls.Violation, attls.FailFormatMismatch, "the Evidence is of the format %s; of the formats that have its type, "+
-			"this Verifier has a policy for %s", x.Format.Name, other).By(x.Format.Source)
+		err = attls.Errorf(attls.Violation, attls.FailFormatMismatch,
+			"the Evidence is of the format %s; of the formats that have its type, "+
+				"this Verifier has a policy for %s", x.Format.Name, other).By(x.Format.Source)
 	}
 	if err != nil && !a.check(CheckPolicy, err, "") {
 		return nil, nil, false

@@ -121,8 +121,11 @@ func (a *platform) add(m *Manifest, c *Changes, section, component string) error
 			mine.merge(g)
 		}
 		if !mine.covers(after) {
-			return fmt.Errorf("%s: device %d is of %s, and would be accepted with software that the manifest or the file has for another implementation: "+
-				"a policy has one list for all its devices; use a file for each implementation", section, i+1, implementation(d.Implementation))
+			return fmt.Errorf(
+				"%s: device %d is of %s, and would be accepted with software that the manifest or the file has for another "+
+					"implementation: "+
+					"a policy has one list for all its devices; use a file for each implementation", section, i+1,
+				implementation(d.Implementation))
 		}
 	}
 	return nil
@@ -152,7 +155,9 @@ func (a *platform) reference(r reference, c *Changes, section, component string,
 		return nil, fmt.Errorf("%s: %w", r.where, err)
 	}
 	if r.Environment.Instance != nil {
-		return nil, fmt.Errorf("%s.environment.instance: reference values of one instance; a policy has them for all its devices", r.where)
+		return nil,
+			fmt.Errorf("%s.environment.instance: reference values of one instance; a policy has them for all its devices",
+				r.where)
 	}
 	a.informative(r.where, &r.Environment, c)
 	g := &granted{where: r.where, software: map[string][]attestation.Octets{}}
@@ -211,7 +216,8 @@ func (a *platform) component(g *granted, where string, v *comid.Mval, c *Changes
 		return fmt.Errorf("%s.cryptokeys: %w", where, err)
 	}
 	g.software[name] = append(g.software[name], value)
-	a.software.Measurements[name] = c.octets(slices.Clone(a.software.Measurements[name]), value, section+".measurements."+name, where)
+	a.software.Measurements[name] = c.octets(slices.Clone(a.software.Measurements[name]), value,
+		section+".measurements."+name, where)
 	if !signers {
 		c.note("%s.signers: the file accepts any signer, and so are those of the manifest not compared", section)
 		return nil
@@ -269,7 +275,8 @@ func (a *platform) device(k key, c *Changes, section string) error {
 		}
 	}
 	c.Added = append(c.Added, text)
-	a.devices = append(slices.Clone(a.devices), psa.Device{Key: attestation.PublicKey{PublicKey: pub}, Instance: inst, Implementation: id})
+	a.devices = append(slices.Clone(a.devices), psa.Device{Key: attestation.PublicKey{PublicKey: pub}, Instance: inst,
+		Implementation: id})
 	return nil
 }
 
@@ -309,7 +316,8 @@ var ccaRow = &row{
 		e.missing(len(p.Lifecycle) > 0, "roots.cca.lifecycle")
 		e.missing(len(p.Any) > 0, "roots.cca.any")
 		e.missing(bool(p.UnattestedKey), "roots.cca.unattested_key")
-		if err := a.export(e, "roots.cca", "platform", profilecca.PlatformProfileURI, profilecca.CCASoftwareComponentMkey); err != nil {
+		if err := a.export(e, "roots.cca", "platform", profilecca.PlatformProfileURI,
+			profilecca.CCASoftwareComponentMkey); err != nil {
 			return err
 		}
 		return exportRealm(p.Realm, e, "roots.cca.realm")
@@ -337,7 +345,8 @@ func (a *platform) export(e *Export, section, part, profile, component string) e
 		if err != nil {
 			return fmt.Errorf("%s.devices: device %d: %w", section, i+1, err)
 		}
-		keys.AddAttestVerifKey(&comid.KeyTriple{Environment: comid.Environment{Class: comid.NewClassBytes([]byte(d.Implementation)), Instance: inst},
+		keys.AddAttestVerifKey(&comid.KeyTriple{Environment: comid.Environment{
+			Class: comid.NewClassBytes([]byte(d.Implementation)), Instance: inst},
 			VerifKeys: comid.CryptoKeys{k}})
 		if !slices.ContainsFunc(implementations, func(x []byte) bool { return bytes.Equal(x, d.Implementation) }) {
 			implementations = append(implementations, d.Implementation)
@@ -346,7 +355,8 @@ func (a *platform) export(e *Export, section, part, profile, component string) e
 	if len(a.software.Measurements) > 0 && len(a.software.Signers) == 0 {
 		e.missing(true, "%s.measurements: each needs a signer id, and the policy has no signers", section)
 	} else if len(implementations) == 0 {
-		e.missing(len(a.software.Measurements) > 0, "%s.measurements: they are those of an implementation, and no device has one", section)
+		e.missing(len(a.software.Measurements) > 0,
+			"%s.measurements: they are those of an implementation, and no device has one", section)
 	} else if len(a.software.Measurements) > 0 {
 		for _, id := range implementations {
 			t := &comid.ValueTriple{Environment: comid.Environment{Class: comid.NewClassBytes(id)}}
@@ -357,9 +367,11 @@ func (a *platform) export(e *Export, section, part, profile, component string) e
 			e.missing(true, "%s.config: a manifest has one, and the policy %d; it has the first", section, len(a.config))
 		}
 	} else {
-		e.missing(len(a.software.Signers) > 0, "%s.signers: they are those of components, and there are no measurements", section)
+		e.missing(len(a.software.Signers) > 0, "%s.signers: they are those of components, and there are no measurements",
+			section)
 	}
-	e.missing(len(a.config) > 0 && references.Triples.ReferenceValues == nil, "%s.config: it goes with measurements, and there are none", section)
+	e.missing(len(a.config) > 0 && references.Triples.ReferenceValues == nil,
+		"%s.config: it goes with measurements, and there are none", section)
 	e.part(part, profile, references, keys)
 	return nil
 }

@@ -50,9 +50,11 @@ func Merge(name string, table attestation.Formats, list ...*Manifest) ([]byte, *
 		if err != nil {
 			return nil, nil, err
 		}
-		all.Added, all.Known, all.Notes = append(all.Added, c.Added...), append(all.Known, c.Known...), append(all.Notes, c.Notes...)
+		all.Added, all.Known, all.Notes = append(all.Added, c.Added...), append(all.Known, c.Known...),
+			append(all.Notes, c.Notes...)
 	}
-	part := attestation.Verifier{Endorsements: v.Endorsements[endorsements:], References: v.References[references:], Policies: map[string]attestation.Policy{}}
+	part := attestation.Verifier{Endorsements: v.Endorsements[endorsements:], References: v.References[references:],
+		Policies: map[string]attestation.Policy{}}
 	for _, r := range changed {
 		part.Policies[r] = v.Policies[r]
 	}

@@ -131,7 +131,8 @@ func (m *Manifest) open(b []byte, key crypto.PublicKey, at time.Time) ([]byte, e
 	case outer.Number == tagCoRIM || outer.Number == tagSigned:
 		return nil, fmt.Errorf("the manifest has the tag %d, which is of older revisions of the draft", outer.Number)
 	case outer.Number != tagSign1:
-		return nil, fmt.Errorf("the manifest has the tag %d; a CoRIM has %d, or %d where it is signed", outer.Number, tagUnsigned, tagSign1)
+		return nil, fmt.Errorf("the manifest has the tag %d; a CoRIM has %d, or %d where it is signed", outer.Number,
+			tagUnsigned, tagSign1)
 	case key == nil:
 		return nil, errors.New("the manifest is signed, and no key is given that must have signed it")
 	}
@@ -145,9 +146,6 @@ func (m *Manifest) open(b []byte, key crypto.PublicKey, at time.Time) ([]byte, e
 // labelMeta is the header parameter corim-meta.
 const labelMeta = int64(8)
 
-// headers are the parameters of a protected header that are read here.
-var headers = []any{cose.HeaderLabelAlgorithm, cose.HeaderLabelContentType, cose.HeaderLabelKeyID, cose.HeaderLabelX5Chain, labelMeta}
-
 // verify checks the signature and returns the payload.
 func (m *Manifest) verify(b []byte, key crypto.PublicKey, at time.Time) ([]byte, error) {
 	var msg cose.Sign1Message
@@ -159,7 +157,8 @@ func (m *Manifest) verify(b []byte, key crypto.PublicKey, at time.Time) ([]byte,
 		return nil, err
 	}
 	if own, err := algorithmOf(key); err != nil || own != alg {
-		return nil, errors.Join(fmt.Errorf("the signature is made with %s, for which the given key (%T) is not one", alg, key), err)
+		return nil, errors.Join(fmt.Errorf("the signature is made with %s, for which the given key (%T) is not one",
+			alg, key), err)
 	}
 	v, err := cose.NewVerifier(alg, key)
 	if err != nil {
@@ -216,7 +215,8 @@ func (m *Manifest) within(where string, v *corim.Validity, at time.Time) error {
 	case v.NotAfter.IsZero():
 		return fmt.Errorf("%s.validity has no not-after", where)
 	case v.NotBefore != nil && at.Before(*v.NotBefore):
-		return fmt.Errorf("%s.validity: the manifest is valid from %s on, and it is %s", where, stamp(*v.NotBefore), stamp(at))
+		return fmt.Errorf("%s.validity: the manifest is valid from %s on, and it is %s", where,
+			stamp(*v.NotBefore), stamp(at))
 	case !at.Before(v.NotAfter):
 		return fmt.Errorf("%s.validity: the manifest was valid until %s, and it is %s", where, stamp(v.NotAfter), stamp(at))
 	}
@@ -293,11 +293,15 @@ func profileOf(v any) (string, error) {
 			}
 			return id.String(), nil
 		}
-		return "", fmt.Errorf("the tag %d around a value of type %T; a profile is a URI with the tag %d or an OID with the tag %d", v.Number, v.Content, tagURI, tagOID)
+		return "",
+			fmt.Errorf("the tag %d around a value of type %T; a profile is a URI with the tag %d or an OID with the tag %d",
+				v.Number, v.Content, tagURI, tagOID)
 	case string:
-		return "", fmt.Errorf("%q is a text without the tag %d of a URI, as tools for older revisions of the draft write it", v, tagURI)
+		return "", fmt.Errorf("%q is a text without the tag %d of a URI, as tools for older revisions of the draft write it",
+			v, tagURI)
 	}
-	return "", fmt.Errorf("a value of type %T; a profile is a URI with the tag %d or an OID with the tag %d", v, tagURI, tagOID)
+	return "", fmt.Errorf("a value of type %T; a profile is a URI with the tag %d or an OID with the tag %d",
+		v, tagURI, tagOID)
 }
 
 // parse reads an unsigned-corim-map with the library, which takes the profile without

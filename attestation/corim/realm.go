@@ -168,7 +168,8 @@ func exportRealm(r cca.Realm, e *Export, section string) error {
 	e.missing(len(r.HashAlgorithms) > 0, "%s.hash_algorithms", section)
 	rims := r.Measurements["rim"]
 	if len(rims) == 0 {
-		e.missing(len(r.Measurements)+len(r.Personalization) > 0, "%s: a realm is named by its rim, and the policy has none", section)
+		e.missing(len(r.Measurements)+len(r.Personalization) > 0, "%s: a realm is named by its rim, and the policy has none",
+			section)
 		return nil
 	}
 	c := comid.NewComid()

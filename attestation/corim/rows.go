@@ -43,7 +43,8 @@ var unsupported = map[string]string{
 	"eat":         "there is no profile for the tokens of the software root of trust",
 	"nitro":       "AWS has defined no profile for Nitro Enclaves",
 	"tpm-certify": "a policy of it has no reference values; its keys are endorsed as those of tpm",
-	"tdx":         "Intel's profile describes the platform (SEAM module, quoting and provisioning enclaves); a policy of tdx describes the TD, and takes the platform's state from Intel's collateral",
+	"tdx": "Intel's profile describes the platform (SEAM module, quoting and provisioning enclaves); a policy " +
+		"of tdx describes the TD, and takes the platform's state from Intel's collateral",
 }
 
 // intel is the arc of Intel's profiles (2.16.840.1.113741.1.16).
@@ -74,7 +75,8 @@ func rowNamed(root string) (*row, error) {
 	if why := unsupported[root]; why != "" {
 		return nil, fmt.Errorf("no manifest can be made for the root of trust %s: %s", root, why)
 	}
-	return nil, fmt.Errorf("no manifest can be made for the root of trust %q; there are %s", root, strings.Join(Roots(), ", "))
+	return nil, fmt.Errorf("no manifest can be made for the root of trust %q; there are %s", root,
+		strings.Join(Roots(), ", "))
 }
 
 // Roots lists the names of the roots of trust that manifests are read and written for.
@@ -168,7 +170,9 @@ func digest(where string, v *comid.Mval) ([]byte, error) {
 	}
 	d := (*v.Digests)[0]
 	if hashes[len(d.HashValue)] != d.HashAlgID {
-		return nil, fmt.Errorf("%s.digests: the algorithm %d with %d octets; there are sha-256 (1), sha-384 (7) and sha-512 (8)", where, d.HashAlgID, len(d.HashValue))
+		return nil,
+			fmt.Errorf("%s.digests: the algorithm %d with %d octets; there are sha-256 (1), sha-384 (7) and sha-512 (8)", where,
+				d.HashAlgID, len(d.HashValue))
 	}
 	return d.HashValue, nil
 }
@@ -187,7 +191,9 @@ func raw(where string, v *comid.Mval) ([]byte, error) {
 	}
 	mask := *v.RawValueMask
 	if len(mask) != len(b) || slices.ContainsFunc(mask, func(x byte) bool { return x != 0xff }) {
-		return nil, fmt.Errorf("%s.raw-value-mask: the mask %x; a policy compares whole values, so each of the %d octets must be ff", where, mask, len(b))
+		return nil,
+			fmt.Errorf("%s.raw-value-mask: the mask %x; a policy compares whole values, so each of the %d octets must be ff",
+				where, mask, len(b))
 	}
 	return b, nil
 }
@@ -198,9 +204,11 @@ func only(where string, v *comid.Mval, names ...string) error {
 		name  string
 		there bool
 	}{
-		{"version", v.Ver != nil}, {"svn", v.SVN != nil}, {"digests", v.Digests != nil}, {"flags", v.Flags != nil && v.Flags.AnySet()},
+		{"version", v.Ver != nil}, {"svn", v.SVN != nil}, {"digests", v.Digests != nil},
+		{"flags", v.Flags != nil && v.Flags.AnySet()},
 		{"raw-value", v.RawValue != nil}, {"raw-value-mask", v.RawValueMask != nil}, {"mac-addr", v.MACAddr != nil},
-		{"ip-addr", v.IPAddr != nil}, {"serial-number", v.SerialNumber != nil}, {"ueid", v.UEID != nil}, {"uuid", v.UUID != nil},
+		{"ip-addr", v.IPAddr != nil}, {"serial-number", v.SerialNumber != nil}, {"ueid", v.UEID != nil},
+		{"uuid", v.UUID != nil},
 		{"name", v.Name != nil}, {"cryptokeys", v.CryptoKeys != nil}, {"integrity-registers", v.IntegrityRegisters != nil},
 	} {
 		if x.there && !slices.Contains(names, x.name) {

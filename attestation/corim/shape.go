@@ -44,7 +44,8 @@ var (
 		3: {name: "linked-tags", refused: elsewhere}, 4: {name: "triples", shape: triples},
 	}}
 	triples = &shape{members: map[uint64]member{
-		0:  {name: "reference-triples", shape: &shape{items: &shape{tuple: []member{environmentOf, {name: "measurements", shape: &shape{items: measurement}}}}}},
+		0: {name: "reference-triples", shape: &shape{
+			items: &shape{tuple: []member{environmentOf, {name: "measurements", shape: &shape{items: measurement}}}}}},
 		1:  {name: "endorsed-triples", refused: notAccepted},
 		2:  {name: "identity-triples", refused: notAccepted},
 		3:  {name: "attest-key-triples", shape: &shape{items: &shape{tuple: []member{environmentOf, {name: "keys"}}}}},
@@ -57,7 +58,8 @@ var (
 	environmentOf = member{name: "environment", shape: environment}
 	environment   = &shape{members: map[uint64]member{
 		0: {name: "class", shape: &shape{members: map[uint64]member{
-			0: {name: "class-id"}, 1: {name: "vendor"}, 2: {name: "model"}, 3: {name: "layer", refused: notAccepted}, 4: {name: "index", refused: notAccepted},
+			0: {name: "class-id"}, 1: {name: "vendor"}, 2: {name: "model"}, 3: {name: "layer", refused: notAccepted},
+			4: {name: "index", refused: notAccepted},
 		}}},
 		1: {name: "instance"}, 2: {name: "group", refused: notAccepted},
 	}}
@@ -65,7 +67,8 @@ var (
 		0: {name: "mkey"}, 1: {name: "mval", shape: &shape{members: map[uint64]member{
 			0: {name: "version"}, 1: {name: "svn"}, 2: {name: "digests"}, 3: {name: "flags"}, 4: {name: "raw-value"},
 			5: {name: "raw-value-mask"}, 6: {name: "mac-addr", refused: notAccepted}, 7: {name: "ip-addr", refused: notAccepted},
-			8: {name: "serial-number", refused: notAccepted}, 9: {name: "ueid", refused: notAccepted}, 10: {name: "uuid", refused: notAccepted},
+			8: {name: "serial-number", refused: notAccepted}, 9: {name: "ueid", refused: notAccepted},
+			10: {name: "uuid", refused: notAccepted},
 			11: {name: "name"}, 13: {name: "cryptokeys"}, 14: {name: "integrity-registers", refused: notAccepted},
 			15: {name: "int-range", refused: notAccepted},
 		}}}, 2: {name: "authorized-by", refused: notAccepted},

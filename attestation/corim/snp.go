@@ -209,8 +209,10 @@ func leastTCB(where string, v *comid.Mval) ([]byte, error) {
 
 // anchors adds the certificates of an attest-key triple.
 func anchors(list attestation.Certificates, k key, c *Changes, place string) (attestation.Certificates, error) {
-	if e := &k.Environment; e.Class == nil || e.Class.ClassID != nil || e.Class.GetVendor() != vendorAMD || e.Instance != nil {
-		return nil, fmt.Errorf("%s.environment: the class of AMD's root keys is the vendor %q and a model", k.where, vendorAMD)
+	if e := &k.Environment; e.Class == nil || e.Class.ClassID != nil || e.Class.GetVendor() != vendorAMD ||
+		e.Instance != nil {
+		return nil, fmt.Errorf("%s.environment: the class of AMD's root keys is the vendor %q and a model",
+			k.where, vendorAMD)
 	}
 	for i, v := range k.VerifKeys {
 		where := fmt.Sprintf("%s.keys[%d]", k.where, i)
@@ -267,7 +269,8 @@ func exportSNP(v *attestation.Verifier, e *Export) error {
 		}
 	}
 	references, keys := comid.NewComid(), comid.NewComid()
-	e.missing(len(p.Measurements[measurementWord]) == 0, "%s: reference values are those of a measurement, and there is none", section)
+	e.missing(len(p.Measurements[measurementWord]) == 0,
+		"%s: reference values are those of a measurement, and there is none", section)
 	for _, value := range p.Measurements[measurementWord] {
 		t, err := guestTriple(&p, value, e, section)
 		if err != nil {
@@ -309,7 +312,8 @@ func guestTriple(p *snp.Policy, value []byte, e *Export, section string) (*comid
 		}
 	}
 	if len(p.MinimumTCB) > 0 {
-		t.Measurements.Add(comid.MustNewUintMeasurement(uint64(keyReportedTCB)).SetMinSVN(binary.BigEndian.Uint64(tcbOf(p.MinimumTCB))))
+		t.Measurements.Add(comid.MustNewUintMeasurement(uint64(keyReportedTCB)).
+			SetMinSVN(binary.BigEndian.Uint64(tcbOf(p.MinimumTCB))))
 	}
 	return t, nil
 }

@@ -103,7 +103,10 @@ func quotes(r reference) (list []attestation.Reference, err error) {
 		}
 		for _, d := range *x.Val.Digests {
 			if banks[d.HashAlgID] == 0 || hashes[len(d.HashValue)] != d.HashAlgID {
-				return nil, fmt.Errorf("%s.digests: the algorithm %d is not that of a bank; there are sha-256 (1), sha-384 (7) and sha-512 (8)", where, d.HashAlgID)
+				return nil,
+					fmt.Errorf(
+						"%s.digests: the algorithm %d is not that of a bank; there are sha-256 (1), sha-384 (7) and sha-512 (8)",
+						where, d.HashAlgID)
 			}
 			if values[d.HashAlgID] == nil {
 				values[d.HashAlgID] = map[int][]byte{}
@@ -158,7 +161,10 @@ func endorsement(k key, references []attestation.Reference) (e attestation.Endor
 		}
 	}
 	if e.References == nil {
-		return e, fmt.Errorf("%s: there are no reference values of the class %s, so that the key could speak for none; read them first", k.where, id)
+		return e,
+			fmt.Errorf(
+				"%s: there are no reference values of the class %s, so that the key could speak for none; read them first",
+				k.where, id)
 	}
 	return e, nil
 }

@@ -130,18 +130,22 @@ func Verifier(f attestation.Formats, name string, e *attestation.Emulation,
 
 // Judge has a policy judge the value of a CBOR record, of the type that was asked for, as
 // the answer to a request.
-func Judge(t *testing.T, f attestation.Format, p attestation.Policy, at time.Time, r *negotiation.EvidenceRequest, value []byte) *negotiation.Verdict {
+func Judge(t *testing.T, f attestation.Format, p attestation.Policy, at time.Time, r *negotiation.EvidenceRequest,
+	value []byte) *negotiation.Verdict {
 	t.Helper()
 	table, err := attestation.NewFormats(f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &attestation.CMW{Form: attestation.CBORRecord, Format: r.Scheme.Format, Value: value, Indicator: attestation.IndEvidence}
+	c := &attestation.CMW{Form: attestation.CBORRecord, Format: r.Scheme.Format, Value: value,
+		Indicator: attestation.IndEvidence}
 	payload, err := c.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &attestation.Verifier{Table: table, Policies: map[string]attestation.Policy{f.Name: p}, Clock: func() time.Time { return at }}
+	v := &attestation.Verifier{Table: table, Policies: map[string]attestation.Policy{f.Name: p}, Clock: func() time.Time {
+		return at
+	}}
 	return appraise(t, v, r, payload)
 }
 

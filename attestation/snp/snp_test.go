@@ -2,6 +2,7 @@ package snp
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/x509"
@@ -44,7 +45,7 @@ var (
 
 // emulation is the one guest of these tests: its RSA key takes a while.
 var emulation = sync.OnceValues(func() (*attestation.Emulation, error) {
-	return emulate(nil, attestation.EmulatorOptions{Seed: seed})
+	return emulate(context.Background(), attestation.EmulatorOptions{Seed: seed})
 })
 
 // bench is an emulated guest, its policy, and what it is asked.

@@ -2,6 +2,7 @@ package tdx
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/binary"
@@ -47,7 +48,7 @@ type bench struct {
 }
 
 var emulation = sync.OnceValues(func() (*attestation.Emulation, error) {
-	return emulate(nil, attestation.EmulatorOptions{Seed: seed})
+	return emulate(context.Background(), attestation.EmulatorOptions{Seed: seed})
 })
 
 var emulated = sync.OnceValues(func() (*authority, error) { return newAuthority(seed) })

@@ -624,7 +624,7 @@ func TestKeyFiles(t *testing.T) {
 }
 
 // TestEKCertificates: what a certificate of an endorsement key must have, by certificates
-// of our own (N10).
+// of our own.
 func TestEKCertificates(t *testing.T) {
 	caKey := must(attestation.DeriveKey(nil, "another CA"))
 	ca := selfSigned(t)
@@ -632,7 +632,6 @@ func TestEKCertificates(t *testing.T) {
 		Type  asn1.ObjectIdentifier
 		Value string `asn1:"utf8"`
 	}
-	type set []attribute
 	name := func(list ...attribute) []byte {
 		var sequence pkix.RDNSequence
 		for _, a := range list {

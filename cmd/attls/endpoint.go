@@ -138,7 +138,8 @@ func (f *endpointFlags) build(c *cobra.Command, host string) (*endpoint, error) 
 		config: &handshake.Config{ALPN: f.alpn, RecordSizeLimit: f.recordSizeLimit, PadTo: f.padTo,
 			NoMiddleboxCompatibility: f.noMiddlebox}}
 	e.answerer = &handshake.Answerer{Trust: handshake.Trust{}}
-	for _, step := range []func(*endpoint) error{f.algorithms, f.attestation, f.certificate, f.fetch, f.credential.extensions,
+	for _, step := range []func(*endpoint) error{
+		f.algorithms, f.attestation, f.certificate, f.fetch, f.credential.extensions,
 		f.session.apply, f.logKeys, f.record} {
 		if err := step(e); err != nil {
 			return nil, err

@@ -67,7 +67,8 @@ func (f *rootFiles) register(c *cobra.Command, flags *pflag.FlagSet) {
 		&f.verifier,
 		"verifier-file",
 		"",
-		"file with endorsed keys, reference values, policies and trusted verifiers (default: those of the demonstration root)",
+		"file with endorsed keys, reference values, policies and trusted verifiers (default: those of the demonstration "+
+			"root)",
 	)
 	registerRoot(c, flags, &f.name)
 }
@@ -454,7 +455,8 @@ were compared here; docs/veraison.md tells who checks what.`,
 		Example: `  attls evidence appraise --challenge 00112233445566778899aabbccddeeff --key server.pem evidence.cmw
   attls evidence appraise --key server.pem --ear result.jwt evidence.cmw
   attls evidence appraise --root-of-trust psa --verifier-url https://localhost:8443 --verifier-ca rootCA.pem \
-    --challenge 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff --key server.pem --key-bound evidence.cmw`,
+    --challenge 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff \
+    --key server.pem --key-bound evidence.cmw`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			root, err := files.load(c.Context())
@@ -501,7 +503,8 @@ were compared here; docs/veraison.md tells who checks what.`,
 	f.register(c)
 	files.service.register(c.Flags())
 	c.Flags().
-		BoolVar(&f.keyBound, "key-bound", false, "the challenge was computed over the key, as the profile says: what attests a key that the Evidence does not name")
+		BoolVar(&f.keyBound, "key-bound", false,
+			"the challenge was computed over the key, as the profile says: what attests a key that the Evidence does not name")
 	c.Flags().StringVar(&ear, "ear", "", "write the Attestation Result (a JWT) to this file")
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
 	return c

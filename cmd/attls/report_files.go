@@ -41,7 +41,8 @@ func (f *reportFiles) register(flags *pflag.FlagSet) {
 
 func (f *reportFiles) create() error {
 	return f.resultFiles.create(resultFile[*report.Report]{f.json, (*report.Report).Write},
-		resultFile[*report.Report]{f.junit, (*report.Report).WriteJUnit}, resultFile[*report.Report]{f.html, (*report.Report).WriteHTML})
+		resultFile[*report.Report]{f.junit, (*report.Report).WriteJUnit},
+		resultFile[*report.Report]{f.html, (*report.Report).WriteHTML})
 }
 
 // create opens the files, so that one that cannot be written is known before the

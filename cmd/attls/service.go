@@ -198,8 +198,9 @@ func provisionCommand() *cobra.Command {
 another port than the one that judges. Its media type follows from the octets (signed
 or not) and from the profile that the CoRIM names. Exits 1 when the service does not
 take it, which Veraison says with 200.`,
-		Example: `  attls evidence provision --verifier-url https://localhost:9443 --verifier-ca rootCA.pem endorsements.corim`,
-		Args:    cobra.ExactArgs(1),
+		Example: `  attls evidence provision --verifier-url https://localhost:9443 \
+    --verifier-ca rootCA.pem endorsements.corim`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if f.url == "" {
 				return usage("provision needs the URL of a provisioning service: --verifier-url")

@@ -91,44 +91,44 @@ type emulated struct {
 }
 
 // Formats is the table of an environment.
-func (l *Environment) Formats() attestation.Formats {
-	if len(l.Table.All()) == 0 {
+func (e *Environment) Formats() attestation.Formats {
+	if len(e.Table.All()) == 0 {
 		return roots.All()
 	}
-	return l.Table
+	return e.Table
 }
 
 // Emulate makes the emulator of a root of trust, with public keys; once in an
 // environment. Several names with plus signs between them make composite Evidence.
-func (l *Environment) Emulate(ctx context.Context, name string) (*attestation.Format, *attestation.Emulation, error) {
+func (e *Environment) Emulate(ctx context.Context, name string) (*attestation.Format, *attestation.Emulation, error) {
 	parts := strings.Split(name, "+")
-	f, err := l.Formats().Combined(name)
+	f, err := e.Formats().Combined(name)
 	if err != nil {
 		return nil, nil, err
 	}
 	if f.Emulate == nil && len(parts) == 1 {
 		return nil, nil, fmt.Errorf("the root of trust %s has no emulator", name)
 	}
-	l.emulations.mu.Lock()
-	defer l.emulations.mu.Unlock()
-	if e := l.emulations.made[name]; e != nil {
-		return f, e, nil
+	e.emulations.mu.Lock()
+	defer e.emulations.mu.Unlock()
+	if made := e.emulations.made[name]; made != nil {
+		return f, made, nil
 	}
-	o := attestation.EmulatorOptions{Seed: DemoSeed, Clock: l.Clock}
-	var e *attestation.Emulation
+	o := attestation.EmulatorOptions{Seed: DemoSeed, Clock: e.Clock}
+	var made *attestation.Emulation
 	if len(parts) > 1 {
-		e, err = l.Formats().Compose(ctx, parts, o)
+		made, err = e.Formats().Compose(ctx, parts, o)
 	} else {
-		e, err = f.Emulate(ctx, o)
+		made, err = f.Emulate(ctx, o)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("the emulator of %s: %w", name, err)
 	}
-	if l.emulations.made == nil {
-		l.emulations.made = map[string]*attestation.Emulation{}
+	if e.emulations.made == nil {
+		e.emulations.made = map[string]*attestation.Emulation{}
 	}
-	l.emulations.made[name] = e
-	return f, e, nil
+	e.emulations.made[name] = made
+	return f, made, nil
 }
 
 // DemoRoot makes the Attester of a root of trust's emulator and the Verifier that trusts

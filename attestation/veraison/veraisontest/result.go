@@ -142,7 +142,7 @@ func (d *Service) sign(claims map[string]any) string {
 
 // Slow answers nothing until the client gives up.
 func Slow(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
-	io.Copy(io.Discard, r.Body) // otherwise nobody notices that the client is gone
+	_, _ = io.Copy(io.Discard, r.Body) // otherwise nobody notices that the client is gone
 	<-r.Context().Done()
 }
 
@@ -153,7 +153,7 @@ func Closed(w http.ResponseWriter, _ *http.Request, _ http.Handler) { panic(http
 func Cut(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 	w.Header().Set("Content-Type", typeSession)
 	w.Header().Set("Content-Length", "1000")
-	w.Write([]byte(`{"status":`))
+	_, _ = w.Write([]byte(`{"status":`))
 	panic(http.ErrAbortHandler)
 }
 
@@ -203,7 +203,7 @@ func Says(status int, media, text string) Trouble {
 	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		w.Header().Set("Content-Type", media)
 		w.WriteHeader(status)
-		w.Write([]byte(text))
+		_, _ = w.Write([]byte(text))
 	}
 }
 

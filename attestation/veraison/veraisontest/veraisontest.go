@@ -261,7 +261,7 @@ func write(w http.ResponseWriter, status int, media string, v any) {
 	}
 	w.Header().Set("Content-Type", media)
 	w.WriteHeader(status)
-	w.Write(b)
+	_, _ = w.Write(b) // a client that has gone
 }
 
 // accepts refuses an Accept that does not allow the media type.
