@@ -382,8 +382,11 @@ func (t Formats) Compose(ctx context.Context, names []string, o EmulatorOptions)
 		if err != nil {
 			return nil, err
 		}
-		if f.Emulate == nil || slices.Contains(names[:i], name) {
-			return nil, fmt.Errorf("%s has no emulator, or appears twice", name)
+		if slices.Contains(names[:i], name) {
+			return nil, fmt.Errorf("%s appears twice; each part of composite Evidence is of another format", name)
+		}
+		if f.Emulate == nil {
+			return nil, fmt.Errorf("%s has no emulator", name)
 		}
 		e, err := f.Emulate(ctx, o)
 		if err != nil {

@@ -344,7 +344,10 @@ func (t Formats) policies(doc *document, roots *yaml.Node) (map[string]Policy, e
 		}
 		p, err := f.Policy(&Section{doc, value, key.Value})
 		if err == nil && p == nil {
-			err = errors.New("this format is judged by endorsements and references alone")
+			err = errors.New("this format has no section: it is judged by endorsements and references")
+			if f.Name == Composite {
+				err = errors.New("composite Evidence has no section: the policies of its parts and machines judge it")
+			}
 		}
 		if err != nil {
 			return nil, doc.located(key, err)

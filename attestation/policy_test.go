@@ -55,7 +55,7 @@ func TestRootsInFile(t *testing.T) {
 	}
 	for _, test := range []struct{ name, text, says string }{
 		{"an unknown format", "roots:\n  strangr: {keys: [x]}\n", `v.yaml:2: no root of trust is called "strangr"; there are eat, prototype, stranger; did you mean "stranger"?`},
-		{"a format without a policy", "roots:\n  eat: {keys: [x]}\n", "v.yaml:2: this format is judged by endorsements and references alone"},
+		{"a format without a policy", "roots:\n  eat: {keys: [x]}\n", "v.yaml:2: this format has no section"},
 		{"a misspelt member of a section", "roots:\n  stranger:\n    kees: [x]\n", `v.yaml:3: field kees not found; did you mean "keys"?`},
 		{"a misspelt member of the file", "refrences: []\n", `v.yaml:1: field refrences not found; did you mean "references"?`},
 		{"a list in place of the map", "roots: [stranger]\n", "v.yaml:1"},
