@@ -75,6 +75,9 @@ func (f *schemeFlags) scenario(p *profileFlags) (scenario.Scenario, error) {
 	if err := checkRoot(f.root); err != nil {
 		return s, err
 	}
+	if f.root != "" && p.name == noProfile {
+		return s, usage("--root-of-trust %s: without a profile nobody attests", f.root)
+	}
 	s.RootOfTrust = f.root
 	if f.attester != "" {
 		if s.Attester, err = scenario.ParseAttesters(f.attester); err != nil {
@@ -104,10 +107,11 @@ func demoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Make an attested connection over loopback TCP and explain it",
-		Long: `demo connects a client to a server over loopback TCP, with a software root of
-trust as the attester and an embedded verifier, sends application data both
-ways, and draws what happened: the messages with the attestation fields decoded,
-what the Evidence is bound to and how that was computed, and the verdict.
+		Long: `demo connects a client to a server over loopback TCP, with an emulated root of
+trust as the attester (--root-of-trust; by default one in software) and an
+embedded verifier, sends application data both ways, and draws what happened:
+the messages with the attestation fields decoded, what the Evidence is bound to
+and how that was computed, and the verdict.
 
 With --fail KIND the connection goes wrong in a chosen way, and demo exits 0
 only when the right side rejects it with the right alert at the right message.

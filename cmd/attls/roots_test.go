@@ -77,6 +77,7 @@ func TestRootNames(t *testing.T) {
 		says string
 	}{
 		{[]string{"demo", "--root-of-trust", "nobody"}, "no root of trust is called"},
+		{[]string{"demo", "--profile", "none", "--root-of-trust", "psa"}, "without a profile nobody attests"},
 		{[]string{"demo", "--root-of-trust", "prototype"}, "has no emulator here"},
 		{[]string{"grid", "--root-of-trust", "nobody"}, "no root of trust is called"},
 		{[]string{"bench", "attestation", "--root-of-trust", "nobody"}, "no root of trust is called"},
