@@ -104,6 +104,11 @@ func describeKey(pub crypto.PublicKey) string {
 	return fmt.Sprintf("a key of type %T", pub)
 }
 
+// COSEAlgorithm is the algorithm under which a key signs (RFC 9053 section 2, RFC 8230
+// section 2): one for each curve, PS256 for RSA. Other keys and RSA keys that are too
+// short are an error.
+func COSEAlgorithm(pub crypto.PublicKey) (cose.Algorithm, error) { return algorithmOf(pub) }
+
 // algorithmOf is the COSE algorithm with which a key signs here: one per type of
 // key.
 func algorithmOf(pub crypto.PublicKey) (cose.Algorithm, error) {

@@ -166,7 +166,7 @@ func retag(b []byte) ([]byte, error) {
 
 // sign makes a signed-corim (COSE_Sign1, tag 18).
 func sign(payload []byte, o *ExportOptions) ([]byte, error) {
-	alg, err := algorithmOf(o.Key.Public())
+	alg, err := attestation.COSEAlgorithm(o.Key.Public())
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"attls/attestation"
+
 	"github.com/fxamacker/cbor/v2"
 	"github.com/veraison/corim/comid"
 	"github.com/veraison/corim/corim"
@@ -156,7 +158,7 @@ func (m *Manifest) verify(b []byte, key crypto.PublicKey, at time.Time) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	if own, err := algorithmOf(key); err != nil || own != alg {
+	if own, err := attestation.COSEAlgorithm(key); err != nil || own != alg {
 		return nil, errors.Join(fmt.Errorf("the signature is made with %s, for which the given key (%T) is not one",
 			alg, key), err)
 	}

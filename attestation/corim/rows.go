@@ -2,10 +2,6 @@ package corim
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rsa"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,7 +10,6 @@ import (
 	"attls/attestation"
 
 	"github.com/veraison/corim/comid"
-	"github.com/veraison/go-cose"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -85,26 +80,6 @@ func Roots() (list []string) {
 		list = append(list, r.root)
 	}
 	return list
-}
-
-// algorithmOf is the COSE algorithm of a key. Each curve has one hash.
-func algorithmOf(key crypto.PublicKey) (cose.Algorithm, error) {
-	switch k := key.(type) {
-	case *ecdsa.PublicKey:
-		switch k.Curve {
-		case elliptic.P256():
-			return cose.AlgorithmES256, nil
-		case elliptic.P384():
-			return cose.AlgorithmES384, nil
-		case elliptic.P521():
-			return cose.AlgorithmES512, nil
-		}
-	case ed25519.PublicKey:
-		return cose.AlgorithmEdDSA, nil
-	case *rsa.PublicKey:
-		return cose.AlgorithmPS256, nil
-	}
-	return 0, fmt.Errorf("no COSE algorithm for a key of type %T", key)
 }
 
 // Changes are what an import does to a policy.
@@ -262,7 +237,7 @@ func verificationKey(k key) (crypto.PublicKey, error) {
 	}
 	pub, err := v.PublicKey()
 	if err == nil {
-		_, err = algorithmOf(pub)
+		_, err = attestation.COSEAlgorithm(pub)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", k.where, err)
