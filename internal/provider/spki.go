@@ -242,39 +242,21 @@ func hashOf(in cryptobyte.String) (crypto.Hash, error) {
 	return 0, badKey("hash %v is not supported", oid)
 }
 
-// oidKeyUsage is id-ce-keyUsage, 2.5.29.15, as it is encoded.
-const oidKeyUsage = "\x55\x1d\x0f"
+// oidKeyUsage is id-ce-keyUsage (RFC 5280 section 4.2.1.3).
+var oidKeyUsage = asn1.ObjectIdentifier{2, 5, 29, 15}
 
 // ForbidsSignatures reports whether the Key Usage extension of a DER certificate
 // lacks digitalSignature, without which its key must not sign CertificateVerify
 // (RFC 8446 section 4.4.2.2). A certificate without the extension forbids nothing.
 func ForbidsSignatures(cert []byte) bool {
-	in := cryptobyte.String(cert)
-	var body, tbs, list cryptobyte.String
-	var have bool
-	if !in.ReadASN1(&body, cbasn1.SEQUENCE) || !body.ReadASN1(&tbs, cbasn1.SEQUENCE) ||
-		!tbs.SkipOptionalASN1(cbasn1.Tag(0).Constructed().ContextSpecific()) || !tbs.SkipASN1(cbasn1.INTEGER) {
+	f, ok := ParseCertificateFields(cert)
+	if !ok {
 		return false
 	}
-	for range 5 { // signature, issuer, validity, subject, subjectPublicKeyInfo
-		if !tbs.SkipASN1(cbasn1.SEQUENCE) {
-			return false
-		}
-	}
-	if !tbs.SkipOptionalASN1(cbasn1.Tag(1).ContextSpecific()) || !tbs.SkipOptionalASN1(cbasn1.Tag(2).ContextSpecific()) ||
-		!tbs.ReadOptionalASN1(&list, &have, cbasn1.Tag(3).Constructed().ContextSpecific()) || !have ||
-		!list.ReadASN1(&list, cbasn1.SEQUENCE) {
-		return false
-	}
-	for !list.Empty() {
-		var x, oid, value cryptobyte.String
-		var bits asn1.BitString
-		if !list.ReadASN1(&x, cbasn1.SEQUENCE) || !x.ReadASN1(&oid, cbasn1.OBJECT_IDENTIFIER) ||
-			!x.SkipOptionalASN1(cbasn1.BOOLEAN) ||
-			!x.ReadASN1(&value, cbasn1.OCTET_STRING) {
-			return false
-		}
-		if string(oid) == oidKeyUsage {
+	for _, x := range f.Extensions {
+		if x.OID.Equal(oidKeyUsage) {
+			var bits asn1.BitString
+			value := cryptobyte.String(x.Value)
 			return !value.ReadASN1BitString(&bits) || bits.At(0) == 0
 		}
 	}

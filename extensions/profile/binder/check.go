@@ -11,6 +11,7 @@ import (
 type Setting struct {
 	Nonce         [2]Nonce // by the role of the attester
 	KeySize       [2]int   // octets of the role's SubjectPublicKeyInfo; 0: any
+	Within        [2]bool  // the role's Evidence is in its end-entity certificate
 	Authenticator bool     // the credential travels in an exported authenticator
 }
 
@@ -135,6 +136,7 @@ func (c *checker) size(n *node, role attls.Role) bounds {
 	if n.name == "within" {
 		c.within(n, args[0], b)
 	}
+	c.fixed(n, args[0])
 	if b.min > maxValue {
 		c.find(FindingError, n.at, "%s has at least %d octets; a value has at most %d", n.name, b.min, maxValue)
 	}
@@ -205,8 +207,40 @@ func withinSize(_ *node, _ int, a []bounds) bounds {
 }
 
 func digestSize(n *node, _ int, _ []bounds) bounds {
-	size := suites[string(n.args[0].octets)].HashLen
+	size := digests[string(n.args[0].octets)]().Size()
 	return bounds{size, size}
+}
+
+// cutSize is exact: an evaluation refuses what is shorter.
+func cutSize(n *node, _ int, _ []bounds) bounds { return bounds{n.args[2].number, n.args[2].number} }
+
+func padSize(n *node, _ int, _ []bounds) bounds { return bounds{n.args[1].number, n.args[1].number} }
+
+func textSize(n *node, _ int, a []bounds) bounds {
+	e := encoders[n.name]
+	if a[0].max >= unbounded {
+		return bounds{e.size(a[0].min), unbounded}
+	}
+	return bounds{e.size(a[0].min), e.size(a[0].max)}
+}
+
+// fixed checks the arguments that say how much is taken.
+func (c *checker) fixed(n *node, have bounds) {
+	switch n.name {
+	case "cut":
+		if need := add(n.args[1].number, n.args[2].number); n.args[2].number < 1 || have.max < need {
+			c.find(FindingError, n.at, "%d octets from octet %d on, of %s octets", n.args[2].number, n.args[1].number, have)
+		} else if have.min < need {
+			c.find(FindingNarrow, n.at, "%s octets may be too few to cut %d from octet %d on", have, n.args[2].number,
+				n.args[1].number)
+		}
+	case "pad_right", "pad_left":
+		if have.min > n.args[1].number {
+			c.find(FindingError, n.at, "%s octets do not fit into %d", have, n.args[1].number)
+		} else if have.max > n.args[1].number {
+			c.find(FindingNarrow, n.at, "%s octets may be too many for %d", have, n.args[1].number)
+		}
+	}
 }
 
 func concatSize(_ *node, _ int, a []bounds) (b bounds) {
@@ -223,6 +257,15 @@ func mapSize(n *node, _ int, a []bounds) (b bounds) {
 	for i, x := range a {
 		key := len(encodeKey(n.keys[i]))
 		b.min, b.max = add(b.min, key+x.min), add(b.max, key+5+x.max)
+	}
+	return b
+}
+
+// arraySize is mapSize without keys.
+func arraySize(_ *node, _ int, a []bounds) (b bounds) {
+	b = bounds{1, 5}
+	for _, x := range a {
+		b.min, b.max = add(b.min, x.min), add(b.max, 5+x.max)
 	}
 	return b
 }

@@ -67,7 +67,8 @@ func (d *dependent) node(n *node, role attls.Role, bare bool) {
 		d.terminal(n, roleOf(n.role, role), bare)
 	case opCall:
 		switch n.name {
-		case "concat", "within", "cbor_map", "per_role":
+		case "concat", "within", "cbor_map", "cbor_array", "cut", "pad_right", "pad_left", "hex", "base64", "base64url",
+			"per_role":
 		default:
 			bare = false
 		}

@@ -3,9 +3,14 @@ package binder
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/sha3"
 	"crypto/sha512"
+	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
+	"hash"
 	"slices"
+	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -127,6 +132,16 @@ var suites = map[string]*provider.Suite{
 	"SHA-384": {HashName: "SHA-384", HashLen: sha512.Size384, New: sha512.New384},
 	"SHA-512": {HashName: "SHA-512", HashLen: sha512.Size, New: sha512.New},
 }
+
+// digests are the hashes that a profile may name, whatever the suite.
+var digests = map[string]func() hash.Hash{
+	"SHA-256": sha256.New, "SHA-384": sha512.New384, "SHA-512": sha512.New,
+	"SHA3-256": func() hash.Hash { return sha3.New256() }, "SHA3-384": func() hash.Hash { return sha3.New384() },
+	"SHA3-512": func() hash.Hash { return sha3.New512() },
+}
+
+// hashNames lists digests for people.
+func hashNames() string { return strings.Join(names(digests), ", ") }
 
 // definition evaluates a name; expr is how it is written where it is used.
 func (e *evaluation) definition(name, expr string, role attls.Role) *Value {
@@ -252,7 +267,7 @@ func callHash(e *evaluation, _ *node, a []*Value) ([]byte, int, *attls.Error) {
 }
 
 func callDigest(_ *evaluation, n *node, a []*Value) ([]byte, int, *attls.Error) {
-	h := suites[string(n.args[0].octets)].New()
+	h := digests[string(n.args[0].octets)]()
 	h.Write(a[1].Octets)
 	return h.Sum(nil), 0, nil
 }
@@ -283,11 +298,7 @@ func callMap(_ *evaluation, n *node, a []*Value) ([]byte, int, *attls.Error) {
 	type pair struct{ key, value []byte }
 	pairs := make([]pair, len(a))
 	for i, v := range a {
-		value := head(0, v.Number)
-		if v.Kind == KindOctets {
-			value = append(head(2, len(v.Octets)), v.Octets...)
-		}
-		pairs[i] = pair{encodeKey(n.keys[i]), value}
+		pairs[i] = pair{encodeKey(n.keys[i]), item(v)}
 	}
 	slices.SortFunc(pairs, func(x, y pair) int { return bytes.Compare(x.key, y.key) })
 	b := head(5, len(pairs))
@@ -295,6 +306,58 @@ func callMap(_ *evaluation, n *node, a []*Value) ([]byte, int, *attls.Error) {
 		b = append(append(b, p.key...), p.value...)
 	}
 	return b, 0, nil
+}
+
+// item is a value as a CBOR data item.
+func item(v *Value) []byte {
+	if v.Kind == KindOctets {
+		return append(head(2, len(v.Octets)), v.Octets...)
+	}
+	return head(0, v.Number)
+}
+
+func callArray(_ *evaluation, _ *node, a []*Value) ([]byte, int, *attls.Error) {
+	b := head(4, len(a))
+	for _, v := range a {
+		b = append(b, item(v)...)
+	}
+	return b, 0, nil
+}
+
+func callCut(_ *evaluation, _ *node, a []*Value) ([]byte, int, *attls.Error) {
+	from, n := a[1].Number, a[2].Number
+	if have := len(a[0].Octets); have < from || have-from < n {
+		return nil, 0, undefined(attls.Violation, "%s has %d octets; %d are cut from octet %d on", a[0].Expr, have, n, from)
+	}
+	return a[0].Octets[from : from+n], 0, nil
+}
+
+func callPad(_ *evaluation, n *node, a []*Value) ([]byte, int, *attls.Error) {
+	size := a[1].Number
+	if have := len(a[0].Octets); have > size || size > maxValue {
+		return nil, 0, undefined(attls.Violation, "%s has %d octets, which do not fit into %d", a[0].Expr, have, size)
+	}
+	b := make([]byte, size)
+	if n.name == "pad_left" {
+		copy(b[size-len(a[0].Octets):], a[0].Octets)
+	} else {
+		copy(b, a[0].Octets)
+	}
+	return b, 0, nil
+}
+
+// encoders are the functions that make text of octets.
+var encoders = map[string]struct {
+	size   func(n int) int
+	encode func([]byte) string
+}{
+	"hex":       {hex.EncodedLen, hex.EncodeToString},
+	"base64":    {base64.StdEncoding.EncodedLen, base64.StdEncoding.EncodeToString},
+	"base64url": {base64.RawURLEncoding.EncodedLen, base64.RawURLEncoding.EncodeToString},
+}
+
+func callText(_ *evaluation, n *node, a []*Value) ([]byte, int, *attls.Error) {
+	return []byte(encoders[n.name].encode(a[0].Octets)), 0, nil
 }
 
 func encodeKey(n *node) []byte {

@@ -2,6 +2,7 @@ package binder
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"attls"
@@ -148,8 +149,11 @@ func (p *Program) kindOf(name string, n *node, state map[string]int) (Kind, *Err
 		if !accepts(want, k) {
 			return fail(a.at, "%s is given where %s takes %s", k, n.name, article(paramNames[want]))
 		}
-		if want == paramHash && (a.op != opText || suites[string(a.octets)] == nil) {
-			return fail(a.at, `%s knows "SHA-256", "SHA-384" and "SHA-512"`, n.name)
+		if want == paramHash && (a.op != opText || digests[string(a.octets)] == nil) {
+			return fail(a.at, "%s knows %s", n.name, hashNames())
+		}
+		if want == paramNumber && a.op != opInteger {
+			return fail(a.at, "%s takes an integer that is written here", n.name)
 		}
 	}
 	switch n.name {
@@ -158,6 +162,10 @@ func (p *Program) kindOf(name string, n *node, state map[string]int) (Kind, *Err
 			return fail(n.at, "per_role gives %s to one role and %s to the other", kinds[0], kinds[1])
 		}
 		return kinds[0], nil
+	case "cbor_array":
+		if i := slices.Index(kinds, KindRange); i >= 0 {
+			return fail(n.args[i].at, "a transcript range is possible only where a hash is taken")
+		}
 	case "cbor_map":
 		return KindOctets, checkKeys(name, n, kinds)
 	case "len":

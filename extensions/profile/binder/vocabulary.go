@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"attls"
+	"attls/internal/provider"
 )
 
 // Kind is the type of an expression.
@@ -79,6 +80,18 @@ func keyKnown(_ *Setting, owner, end attls.Role) Point {
 	return PointClientCT
 }
 
+// certificateKnown is when an end knows the end-entity certificate of the owner. One
+// that holds the owner's Evidence exists only after the Evidence.
+func certificateKnown(s *Setting, owner, end attls.Role) Point {
+	switch {
+	case !s.Within[owner]:
+		return keyKnown(s, owner, end)
+	case owner == attls.RoleServer:
+		return PointServerCT
+	}
+	return PointClientCT
+}
+
 var terminals map[string]*terminal
 
 func init() {
@@ -111,8 +124,9 @@ func init() {
 				b, ok = subjectPublicKey(b)
 				return b, 0, ok
 			}},
-		"certificate": {takesRole: true, min: 1, max: unbounded, at: keyKnown, text: "DER end-entity certificate of the role",
-			get: func(e *evaluation, r attls.Role) ([]byte, int, bool) { b, ok := e.in.Certificate(r); return b, 0, ok }},
+		"certificate": {takesRole: true, min: 1, max: unbounded, at: certificateKnown,
+			text: "DER end-entity certificate of the role",
+			get:  func(e *evaluation, r attls.Role) ([]byte, int, bool) { b, ok := e.in.Certificate(r); return b, 0, ok }},
 		"nonce": {takesRole: true, text: "the nonce of the slot whose attester is the role", // bounds: Setting
 			get: func(e *evaluation, r attls.Role) ([]byte, int, bool) { b, ok := e.in.Nonce(r); return b, 0, ok },
 			at:  func(s *Setting, owner, _ attls.Role) Point { return s.Nonce[owner].At }},
@@ -146,6 +160,55 @@ func init() {
 		"rekey.response.body": {max: maxValue, at: always(PointKeyExchange), get: later(RekeyResponseBody),
 			text: "the same without the header"},
 	}
+	for name, f := range certificateFields {
+		terminals[name] = &terminal{takesRole: true, min: f.min, max: f.max, at: keyKnown, text: f.text,
+			get: func(e *evaluation, r attls.Role) ([]byte, int, bool) {
+				der, ok := e.in.Certificate(r)
+				if !ok {
+					return nil, 0, false
+				}
+				fields, ok := provider.ParseCertificateFields(der)
+				if !ok {
+					return nil, 0, false
+				}
+				b, ok := f.of(&fields)
+				return b, 0, ok
+			}}
+	}
+}
+
+// certificateField is a field of an end-entity certificate that is known before the
+// certificate is signed, so that Evidence in the certificate can be bound to it.
+type certificateField struct {
+	min, max int
+	of       func(*provider.CertificateFields) ([]byte, bool)
+	text     string
+}
+
+// The lengths of UTCTime and GeneralizedTime in a certificate (RFC 5280 section 4.1.2.5).
+const shortTime, longTime = len("YYMMDDhhmmssZ"), len("YYYYMMDDhhmmssZ")
+
+var certificateFields = map[string]certificateField{
+	"not_before.seconds": {8, 8, func(f *provider.CertificateFields) ([]byte, bool) {
+		b, ok := provider.Seconds(f.Begin)
+		return b, ok && f.NotBefore != nil
+	}, "notBefore of that certificate: seconds since 1970 in eight octets, the most significant first"},
+	"not_after.seconds": {8, 8, func(f *provider.CertificateFields) ([]byte, bool) {
+		b, ok := provider.Seconds(f.End)
+		return b, ok && f.NotAfter != nil
+	}, "notAfter of that certificate, likewise"},
+	"not_before.text": {shortTime, longTime, func(f *provider.CertificateFields) ([]byte, bool) {
+		return f.NotBefore, f.NotBefore != nil
+	}, "notBefore as it is written: the characters of UTCTime or GeneralizedTime"},
+	"not_after.text": {shortTime, longTime, func(f *provider.CertificateFields) ([]byte, bool) {
+		return f.NotAfter, f.NotAfter != nil
+	}, "notAfter, likewise"},
+	"common_name": {0, unbounded, func(f *provider.CertificateFields) ([]byte, bool) {
+		return f.CommonName, f.CommonName != nil
+	}, "the characters of the one commonName of that certificate's subject"},
+	"serial_number": {1, unbounded, func(f *provider.CertificateFields) ([]byte, bool) {
+		return f.Serial, len(f.Serial) > 0
+	}, "contents of the INTEGER serialNumber of that certificate"},
 }
 
 // param is what an argument of a function must be.
@@ -203,7 +266,7 @@ func init() {
 			text: "HKDF-Extract(salt, IKM) of RFC 5869"},
 		"hash": {params: []param{paramHashed}, call: callHash, size: hashSized, text: "the suite's hash"},
 		"digest": {params: []param{paramHash, paramOctets}, call: callDigest, size: digestSize,
-			text: `a named hash: "SHA-256", "SHA-384" or "SHA-512"`},
+			text: "a named hash, in quotation marks: " + hashNames()},
 		"exporter": {params: []param{paramSecret, paramLabel, paramHashed, paramLength}, call: callExporter,
 			size: lengthSized(3),
 			text: `expand_label(derive_secret(secret, label, ""), "exporter", hash(context), length), RFC 8446 7.5`},
@@ -216,6 +279,19 @@ func init() {
 				"integers"},
 		"within": {params: []param{paramOctets, paramNumber, paramNumber}, call: callWithin, size: withinSize,
 			text: "the octets if there are min to max of them; otherwise the binder is undefined"},
+		"cbor_array": {params: []param{paramAny}, variadic: true, call: callArray, size: arraySize,
+			text: "an array in that encoding, with the same sorts of elements"},
+		"cut": {params: []param{paramOctets, paramNumber, paramNumber}, call: callCut, size: cutSize,
+			text: "so many of the octets (the third argument), from an offset on (the second)"},
+		"pad_right": {params: []param{paramOctets, paramNumber}, call: callPad, size: padSize,
+			text: "the octets and zeros after them, up to a length"},
+		"pad_left": {params: []param{paramOctets, paramNumber}, call: callPad, size: padSize,
+			text: "zeros and the octets after them, up to a length"},
+		"hex": {params: []param{paramOctets}, call: callText, size: textSize, text: "the octets as lower-case hexadecimal"},
+		"base64": {params: []param{paramOctets}, call: callText, size: textSize,
+			text: "the octets in base64 with padding (RFC 4648 4)"},
+		"base64url": {params: []param{paramOctets}, call: callText, size: textSize,
+			text: "the octets in base64url without padding (RFC 4648 5)"},
 		"per_role": {params: []param{paramAny, paramAny},
 			text: "the first argument for a client attester, the second for a server attester"},
 	}
