@@ -1,8 +1,10 @@
 package negotiation
 
 import (
+	"slices"
 	"testing"
 
+	"attls"
 	"attls/extensions/profile"
 )
 
@@ -22,10 +24,11 @@ func TestOwnScheme(t *testing.T) {
 	if failed != nil {
 		t.Fatal(failed)
 	}
-	if c := chosen.Choices[0]; c == nil || c.Format != mine.Format {
+	slot := slices.IndexFunc(p.Slots, func(s profile.Slot) bool { return s.Attester == attls.RoleClient })
+	if c := chosen.Choices[slot]; c == nil || c.Format != mine.Format {
 		t.Errorf("%+v", c)
 	}
-	if s, failed := CheckChoice(p, offered, 0, chosen.Choices[0]); failed != nil || s.Format.ContentFormat != 263 {
+	if s, failed := CheckChoice(p, offered, slot, chosen.Choices[slot]); failed != nil || s.Format.ContentFormat != 263 {
 		t.Errorf("%+v, %v", s, failed)
 	}
 }

@@ -406,7 +406,7 @@ func TestLostOutput(t *testing.T) {
 	full := writerFunc(func([]byte) (int, error) { return 0, errors.New("no space left on device") })
 	for _, args := range [][]string{
 		{"demo"}, {"demo", "-q"}, {"demo", "--json"}, {"demo", "--fail", "help"}, {"version"}, {"version", "--json"}, {"--help"}, {"help", "exit-codes"},
-		{"profile", "list"}, {"profile", "show", "early-attestation-06"}, {"profile", "new"}, {"profile", "reference"}, {"profile", "header", "early-attestation-06"},
+		{"profile", "list"}, {"profile", "show", "early-attestation-06"}, {"profile", "new"}, {"profile", "reference"}, {"profile", "compile", "early-attestation-06"}, {"profile", "header", "early-attestation-06"},
 		{"profile", "lint", "early-attestation-06"}, {"profile", "diff", "early-attestation-06", "tls-attestation-07"}, {"profile", "explain", "early-attestation-06"},
 		{"spec", "--coverage"}, {"evidence", "make"}, {"evidence", "make", "--json"}, {"evidence", "make", "--spoil", "help"}, {"conform", "--list-peers"},
 	} {
@@ -428,7 +428,7 @@ func TestMissingFiles(t *testing.T) {
 	}
 	lists := [][]string{{"demo", "--profile", missing}, {"demo", "--profile", dir + "/"}, {"demo", "--profile", above}, {"demo", "--profile", missing, "--fail", "help"},
 		{"server", "--profile", missing}, {"client", "--profile", missing}, {"grid", "--profile", missing}, {"conform", "--profile", missing}, {"profile", "show", missing},
-		{"profile", "lint", missing}, {"profile", "diff", missing, "early-attestation-06"}, {"profile", "explain", missing}, {"profile", "new", "--base", missing}, {"profile", "header", missing},
+		{"profile", "lint", missing}, {"profile", "diff", missing, "early-attestation-06"}, {"profile", "explain", missing}, {"profile", "compile", missing}, {"profile", "new", "--base", missing}, {"profile", "header", missing},
 		{"decode", missing}, {"replay", missing}, {"evidence", "appraise", missing}, {"evidence", "make", "--key", missing}, {"client", "--ca", missing}, {"server", "--cert", missing}}
 	if _, err := os.Stat("/dev/zero"); err == nil {
 		lists = append(lists, []string{"replay", "/dev/zero"}, []string{"client", "--sess-in", "/dev/zero"}, []string{"client", "--psk", "2a", "--early-data", "/dev/zero"})

@@ -260,3 +260,38 @@ func TestProfileDiffRun(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
+
+// TestCompile: what profile compile writes is taken wherever a profile is, with the
+// readings and numbers that were chosen for it.
+func TestCompile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	const number = "extensions.remoteAttestation=0xff77"
+	code, stdout, stderr := command(t, "profile", "compile", "early-attestation-06", "--reading", "hrr=b", "--code-point", number,
+		"-o", "six.compiled")
+	if code != exitOK || stdout != "" {
+		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	code, stdout, stderr = command(t, "demo", "--quiet", "--profile", "six.compiled")
+	if code != exitOK {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	code, stdout, stderr = command(t, "profile", "show", "six.compiled")
+	if code != exitOK || !strings.Contains(stdout, "remoteAttestation (0xff77)") || !strings.Contains(stdout, "hrr = b") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	stored, err := os.ReadFile("six.compiled")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr = command(t, "profile", "compile", "./six.compiled")
+	if code != exitOK || stdout != string(stored) {
+		t.Errorf("compiled again: exit code %d: %s%s", code, stdout, stderr)
+	}
+	if code, _, stderr = command(t, "profile", "compile", "early-attestation-06", "-o", "none/x"); code != exitUnavailable {
+		t.Errorf("a folder that is not there: exit code %d: %s", code, stderr)
+	}
+	if code, _, stderr = command(t, "demo", "--profile", "six.compiled", "--reading", "hrr=a"); code != exitUsage ||
+		!strings.Contains(stderr, "a compiled profile has one reading of each") {
+		t.Errorf("another reading: exit code %d: %s", code, stderr)
+	}
+}

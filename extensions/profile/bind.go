@@ -199,8 +199,54 @@ func (c *compiler) unboundElements(t *schemeType, e *entry) {
 	}
 }
 
+// orderSlots puts the slots into an order that depends neither on the order of the
+// file nor on names that the profile gives: Evidence before Attestation Results, the
+// server's before the client's; names decide between slots that are alike in both.
+func (c *compiler) orderSlots() {
+	rank := func(e *entry) (n int) {
+		if !e.value.get("attester").is("server") {
+			n = 1
+		}
+		if t := c.codec.schemes[c.elementOf(e.value.get("offer"))]; t != nil {
+			n += 2 * int(t.models[0])
+		}
+		return n
+	}
+	slots := slices.Clone(c.doc.under("bind", "slots"))
+	slices.SortStableFunc(slots, func(a, b *entry) int {
+		if n := rank(a) - rank(b); n != 0 {
+			return n
+		}
+		return strings.Compare(a.key, b.key)
+	})
+	c.doc = c.doc.withEntries(slots, "bind", "slots")
+}
+
+// elementOf is the type of the elements of a list, where the path leads to one.
+func (c *compiler) elementOf(path *value) string {
+	if path == nil {
+		return ""
+	}
+	parts := strings.SplitN(path.text, ".", 3)
+	kind, ok := attls.KindByName(parts[0])
+	if !ok || len(parts) < 2 {
+		return ""
+	}
+	i := slices.IndexFunc(c.p.Extensions, func(x extensions.Row) bool { return x.Name == parts[1] })
+	if i < 0 {
+		return ""
+	}
+	b := c.codec.bodies[site{kind, senders(kind)[0], c.p.Extensions[i].Type}]
+	if b == nil {
+		return ""
+	}
+	f, _ := b.field(strings.Join(parts[2:], ""))
+	return f.Type
+}
+
 // slots reads the slots and ties their paths to the bodies.
 func (c *compiler) slots() {
+	c.orderSlots()
 	for _, e := range c.doc.under("bind", "slots") {
 		slot := len(c.p.Slots)
 		s := Slot{Name: e.key, Attester: attls.Role(c.word(roleWords, 0, "bind", "slots", e.key, "attester"))}

@@ -62,6 +62,7 @@ type codec struct {
 	order    []*body // as they are written
 	messages [][2]*body
 	schemes  map[string]*schemeType
+	types    *schema.Schema
 	slots    []*schemeType
 	known    *encodings
 }

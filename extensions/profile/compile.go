@@ -145,7 +145,7 @@ func (c *compiler) run(o Options) {
 	if !c.readTypes() {
 		return
 	}
-	c.codec = &codec{p: c.p, bodies: map[site]*body{}, schemes: map[string]*schemeType{},
+	c.codec = &codec{p: c.p, bodies: map[site]*body{}, schemes: map[string]*schemeType{}, types: c.types,
 		known: &encodings{wires: map[schemeKey][]byte{}}}
 	c.extensions()
 	c.messages()
@@ -170,6 +170,7 @@ func (c *compiler) run(o Options) {
 	c.quirks()
 	c.unusedNumbers()
 	c.acknowledge(o)
+	c.orderBodies()
 	if c.problems.Err() == nil {
 		c.weaknesses()
 	}

@@ -118,6 +118,25 @@ func (v *value) under(keys ...string) []*entry {
 	return v.entries
 }
 
+// withEntries is a copy with other entries in the map under a chain of keys.
+func (v *value) withEntries(list []*entry, keys ...string) *value {
+	if v == nil {
+		return nil
+	}
+	c := *v
+	if len(keys) == 0 {
+		c.entries = list
+		return &c
+	}
+	c.entries = slices.Clone(v.entries)
+	for i, e := range c.entries {
+		if e.key == keys[0] {
+			c.entries[i] = &entry{e.key, e.pos, e.value.withEntries(list, keys[1:]...)}
+		}
+	}
+	return &c
+}
+
 // is reports whether the value is the scalar s.
 func (v *value) is(s string) bool { return v != nil && v.form == formScalar && v.text == s }
 
@@ -178,6 +197,10 @@ func readDocument(file string, src []byte) (*value, schema.Problems) {
 	if len(src) > MaxFile {
 		return nil, schema.Problems{problem(schema.Position{File: file, Line: 1, Column: 1}, ProblemFile,
 			"%d octets; a profile has at most %d", len(src), MaxFile)}
+	}
+	if IsCompiled(src) {
+		return nil, schema.Problems{problem(schema.Position{File: file, Line: 1, Column: 1}, ProblemFile,
+			"a compiled profile; what it was compiled from is needed here")}
 	}
 	r := &reader{file: file, lines: strings.Split(string(src), "\n")}
 	d := yaml.NewDecoder(bytes.NewReader(src))

@@ -37,6 +37,7 @@ type key struct {
 	refs   bool            // the keys of a map are names
 	free   bool            // what is in it is checked elsewhere
 	meta   bool            // changes neither the wire nor a verdict
+	expr   bool            // the text is an expression of the binder language
 }
 
 func text(name, meaning string) *key { return &key{name: name, form: formScalar, text: meaning} }
@@ -59,6 +60,9 @@ func each(name, meaning string, k *key) *key {
 	return &key{name: name, form: formMap, each: k, text: meaning}
 }
 func (k *key) metadata() *key { k.meta = true; return k }
+
+// expression marks a key whose text is of the binder language.
+func (k *key) expression() *key { k.expr = true; return k }
 
 // named marks a key whose text, or the texts of whose list, are names that a
 // profile gives: of types, fields, enumerators, extensions, messages, alerts.
@@ -206,13 +210,13 @@ var root = group("", "",
 			{name: "default", form: formScalar, scalar: scalarOctets, text: "sent instead of a fresh nonce"}}},
 	group("binder", "what Evidence is bound to",
 		oneOf("transcript", transcriptWords, "how the ranges read a transcript with a HelloRetryRequest"),
-		each("define", "definitions of the binder language", text("", "")),
-		&key{name: "challenge", form: formMap, names: bindingNames, each: text("", ""),
+		each("define", "definitions of the binder language", text("", "").expression()),
+		&key{name: "challenge", form: formMap, names: bindingNames, each: text("", "").expression(),
 			text: "what the Attester is given, for model/kind; none: nothing"},
 		group("post_handshake", "the binder of post-handshake authentication",
-			each("define", "definitions that replace those of the handshake", text("", ""))),
+			each("define", "definitions that replace those of the handshake", text("", "").expression())),
 		each("claims", "values that Evidence carries besides the challenge", group("", "a claim",
-			text("value", "an expression"),
+			text("value", "an expression").expression(),
 			oneOf("where", whereWords, "where it is"))),
 		group("hand_over", "how values reach Attester and Appraiser",
 			oneOf("fit", fitWords, "how a challenge enters a field of another size"),

@@ -44,18 +44,21 @@ func Names() []string {
 // Load reads, checks and compiles a profile. name is the identifier of an
 // embedded profile, a draft's name with its revision
 // (draft-fossati-seat-early-attestation-06), or, when it contains a slash or
-// ends in .yaml or .yml, a file. The error is a schema.Problems with the position of
+// ends in .yaml, .yml or .compiled, a file, which may be a compiled profile. The error is a schema.Problems with the position of
 // everything that is wrong.
 func Load(name string, o Options) (*Profile, error) {
-	doc, problems := readChain(name)
-	if err := problems.Err(); err != nil {
-		return nil, err
+	file, src, err := source(name)
+	if err != nil {
+		return nil, schema.Problems{unread(schema.Position{File: file}, name, err)}
 	}
-	return compileDocument(doc, o)
+	return Parse(file, src, o)
 }
 
 // Parse is Load for the text of a profile; file is its name in positions.
 func Parse(file string, src []byte, o Options) (*Profile, error) {
+	if IsCompiled(src) {
+		return decodeCompiled(file, src, o)
+	}
 	doc, problems := parseChain(file, src, nil)
 	if err := problems.Err(); err != nil {
 		return nil, err
@@ -63,9 +66,13 @@ func Parse(file string, src []byte, o Options) (*Profile, error) {
 	return compileDocument(doc, o)
 }
 
+// CompiledSuffix ends the name of a file that holds a compiled profile.
+const CompiledSuffix = ".compiled"
+
 // IsFile reports whether Load takes a name for that of a file.
 func IsFile(name string) bool {
-	return strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
+	return strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") ||
+		strings.HasSuffix(name, CompiledSuffix)
 }
 
 // source finds the text of a profile and a name for it in positions.
@@ -75,8 +82,9 @@ func source(name string) (file string, src []byte, err error) {
 			return name, nil, err
 		} else if !info.Mode().IsRegular() {
 			return name, nil, errors.New("is not a regular file")
-		} else if info.Size() > MaxFile {
-			return name, nil, fmt.Errorf("%d octets; a profile has at most %d", info.Size(), MaxFile)
+		} else if info.Size() > MaxCompiled {
+			return name, nil, fmt.Errorf("%d octets; a profile has at most %d, compiled %d", info.Size(), MaxFile,
+				MaxCompiled)
 		}
 		src, err = os.ReadFile(name)
 		return name, src, err

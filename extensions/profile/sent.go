@@ -154,6 +154,30 @@ func (c *compiler) companions() {
 	}
 }
 
+// orderBodies puts the extensions of a message into the order of the slots that their
+// fields belong to; behind them, those that are sent because of a slot; and then into
+// the order of their numbers.
+func (c *compiler) orderBodies() {
+	first := func(b *body) int {
+		n := 2 * len(c.p.Slots)
+		for _, slot := range b.companions {
+			n = min(n, 2*slot+1)
+		}
+		for _, x := range b.bindings {
+			if x.means != meansPayload {
+				n = min(n, 2*x.slot)
+			}
+		}
+		return n
+	}
+	slices.SortStableFunc(c.codec.order, func(a, b *body) int {
+		if n := first(a) - first(b); n != 0 {
+			return n
+		}
+		return int(a.ext) - int(b.ext)
+	})
+}
+
 // sent refuses what would never be sent.
 func (c *compiler) sent() {
 	told := map[string]bool{}

@@ -23,6 +23,15 @@ type builder struct {
 	below  int              // greatest height so far of what the innermost open type uses
 	found  Problems
 	errors int // in found
+
+	named map[any]string // unless nil: what a *SelectDecl or a name in a length refers to
+}
+
+// refer notes what a select or a length refers to.
+func (b *builder) refer(from any, name string) {
+	if b.named != nil {
+		b.named[from] = name
+	}
 }
 
 func (b *builder) report(p *Problem) {

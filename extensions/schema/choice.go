@@ -9,6 +9,12 @@ import (
 // decides, else a choice. later are the members after the select.
 func (b *builder) choice(d *SelectDecl, later []Member, sc *scope) []member {
 	f, p := b.discriminant(d, later, sc)
+	switch {
+	case f != nil:
+		b.refer(d, FieldPrefix+f.name)
+	case p != nil:
+		b.refer(d, p.Name)
+	}
 	c := &choice{pos: d.Pos, on: d.On, label: d.Label, register: -1}
 	switch {
 	case f != nil:

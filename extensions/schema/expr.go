@@ -89,6 +89,7 @@ func (b *builder) length(e *Expr, sc *scope) *length {
 	least, most := map[string]uint64{}, map[string]uint64{}
 	e.names(func(n *Expr) {
 		if f := b.counting(n, sc); f != nil {
+			b.refer(n, FieldPrefix+f.name)
 			if l.slots == nil {
 				l.slots = map[string]int{}
 			}
@@ -99,6 +100,7 @@ func (b *builder) length(e *Expr, sc *scope) *length {
 			return
 		}
 		p := b.schema.env.parameter(n.Text)
+		b.refer(n, n.Text)
 		switch {
 		case p == nil || !p.length():
 			b.report(problem(n.Pos, ProblemUnknownName, "no field before this one and no outer length is called %s", n.Text).
