@@ -227,6 +227,7 @@ func membersOf(t reflect.Type) map[string]reflect.Type {
 //
 //	trust_anchors  Certificates         roots of the chain to the attestation key
 //	vendor_roots   []string             such roots by name, which the libraries hold
+//	certificate_files []string          files with certificates between anchor and key
 //	crls           CRLs                 of the authorities below trust anchors
 //	crl_files      []string             files with such CRLs
 //	keys           []PublicKey          attestation keys that are trusted directly
@@ -244,24 +245,33 @@ type Certificates []*x509.Certificate
 
 // UnmarshalYAML reads PEM: one certificate or more, and nothing else.
 func (c *Certificates) UnmarshalYAML(n *yaml.Node) error {
-	rest := bytes.TrimSpace([]byte(n.Value))
+	list, err := ParseCertificates([]byte(n.Value))
+	if err != nil {
+		return at(n, "%w", err)
+	}
+	*c = list
+	return nil
+}
+
+// ParseCertificates reads PEM: one certificate or more, and nothing else.
+func ParseCertificates(b []byte) (Certificates, error) {
+	rest := bytes.TrimSpace(b)
 	var list Certificates
 	for len(rest) > 0 {
 		block, after := pem.Decode(rest)
 		if block == nil || block.Type != "CERTIFICATE" {
-			return at(n, "certificates are blocks of PEM of the type CERTIFICATE, and nothing else")
+			return nil, errors.New("certificates are blocks of PEM of the type CERTIFICATE, and nothing else")
 		}
 		x, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return at(n, "certificate %d: %w", len(list)+1, err)
+			return nil, fmt.Errorf("certificate %d: %w", len(list)+1, err)
 		}
 		list, rest = append(list, x), bytes.TrimSpace(after)
 	}
 	if list == nil {
-		return at(n, "certificates are blocks of PEM, and there is none")
+		return nil, errors.New("certificates are blocks of PEM, and there is none")
 	}
-	*c = list
-	return nil
+	return list, nil
 }
 
 // MarshalYAML writes PEM.

@@ -58,6 +58,8 @@ type Format struct {
 	// what judges. A nil section: the file has none; then the format is judged by
 	// Endorsements and References, or nothing is trusted and Policy returns nil.
 	Policy func(s *Section) (Policy, error)
+	// Publisher is the service with what judging needs besides the Evidence; nil: none.
+	Publisher *Publisher
 
 	// Open makes an Attester of the section `device` of an attester's file. Nil
 	// where nothing here makes this Evidence.

@@ -14,6 +14,7 @@ import (
 	"attls/extensions/profile"
 
 	"github.com/google/go-sev-guest/abi"
+	"github.com/google/go-sev-guest/kds"
 	"github.com/google/go-sev-guest/verify/trust"
 )
 
@@ -50,10 +51,11 @@ func Format() attestation.Format {
 		Says: []string{"instance-identity", "configuration", "executables", "hardware"},
 		Unsigned: "in a TSM report the provider, which only tells the format, " +
 			"and the certificates, which must lead to a trust anchor",
-		Read:    read,
-		Policy:  policyOf,
-		Open:    open,
-		Emulate: emulate,
+		Read:      read,
+		Policy:    policyOf,
+		Publisher: publisher(),
+		Open:      open,
+		Emulate:   emulate,
 	}
 }
 
@@ -82,6 +84,11 @@ func read(c *attestation.CMW) (*attestation.Reading, *attls.Error) {
 			return nil, err
 		}
 	}
+	return r.reading()
+}
+
+// reading takes the octets of a report apart.
+func (r *report) reading() (*attestation.Reading, *attls.Error) {
 	if n := len(r.octets); n != abi.ReportSize {
 		return nil, attestation.Malformed(-1, rule, "%d octets; a report has exactly %d", n, abi.ReportSize)
 	}
@@ -199,6 +206,39 @@ func (r *report) number(name string) uint64 {
 	return binary.LittleEndian.Uint64(b[:])
 }
 
+// turin is the product line that the library reads in part only.
+const turin = "Turin"
+
+const turinText = "reports of AMD Turin are read and not judged: its TCB has a component more (fmc) and its chips have " +
+	"identifiers of 8 octets, and the library for certificates knows neither"
+
+// families are the product lines by CPUID family and the models from and to.
+var families = []struct {
+	family, from, to uint64
+	line             string
+}{{0x19, 0x00, 0x0f, "Milan"}, {0x19, 0x10, 0x1f, "Genoa"}, {0x19, 0xa0, 0xaf, "Genoa"}, {0x1a, 0x00, 0x1f, turin}}
+
+// line is the product line; empty where it is unknown, as in reports of version 2,
+// which do not say it.
+func (r *report) line() string {
+	if r.number("VERSION") >= abi.ReportVersion3 {
+		for _, x := range families {
+			if model := r.number("CPUID_MOD_ID"); r.number("CPUID_FAM_ID") == x.family && model >= x.from && model <= x.to {
+				return x.line
+			}
+		}
+		return ""
+	}
+	if r.chain.vcek != nil {
+		if e, err := kds.VcekCertificateExtensions(r.chain.vcek); err == nil {
+			if line := kds.ProductLineOfProductName(e.ProductName); slices.Contains(lines, line) {
+				return line
+			}
+		}
+	}
+	return ""
+}
+
 // chip is the CHIP_ID; nil where the host masks it.
 func (r *report) chip() []byte {
 	if id := r.field("CHIP_ID"); !zero(id) {
@@ -224,8 +264,12 @@ func (r *report) fields() []attestation.Field {
 		if !strings.HasSuffix(p.name, "_TCB") {
 			continue
 		}
-		for i, name := range components {
-			at := p.start + componentOctets[i]
+		names, octets := components, componentOctets
+		if r.line() == turin {
+			names, octets = append([]string{"fmc"}, components...), turinOctets
+		}
+		for i, name := range names {
+			at := p.start + octets[i]
 			add(p.name+"."+name, at, at+1, fmt.Sprint(r.octets[at]))
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -31,6 +32,9 @@ type Policy struct {
 	// Certificates are those between a trust anchor and a report (VCEK, VLEK, ASK,
 	// ASVK), for reports that come without.
 	Certificates attestation.Certificates `yaml:"certificates,omitempty"`
+	// CertificateFiles are files with such certificates, in PEM. They are read with the
+	// policy.
+	CertificateFiles []string `yaml:"certificate_files,omitempty"`
 	// CRLs are those of the ARKs. Without one, revocation is not checked and no
 	// verdict is affirming.
 	CRLs attestation.CRLs `yaml:"crls,omitempty"`
@@ -64,6 +68,15 @@ type Policy struct {
 // vendorRoots are the roots that the library holds, by our names. It reads no
 // certificates of later product lines.
 var vendorRoots = map[string]string{"amd-milan": "Milan", "amd-genoa": "Genoa"}
+
+// judged are the product lines whose reports are judged.
+func judged() []string { return slices.Sorted(maps.Values(vendorRoots)) }
+
+// Members that name files.
+const (
+	memberCertificates = "certificate_files"
+	memberCRLs         = "crl_files"
+)
 
 // lines are the product lines, by which the library looks up roots.
 var lines = []string{"Milan", "Genoa", "Turin"}
@@ -118,14 +131,26 @@ func policyOf(s *attestation.Section) (attestation.Policy, error) {
 	if err := attestation.CheckMeasurements(s, "measurements", p.Measurements, measured); err != nil {
 		return nil, err
 	}
+	for _, name := range p.CertificateFiles {
+		b, err := s.ReadFile(memberCertificates, name, maxAnswer)
+		if err != nil {
+			return nil, err
+		}
+		list, err := attestation.ParseCertificates(b)
+		if err != nil {
+			return nil, s.Fail(memberCertificates, "%s: %v", name, err)
+		}
+		p.Certificates = append(p.Certificates, list...)
+	}
+	p.CertificateFiles = nil
 	for _, name := range p.CRLFiles {
-		b, err := s.ReadFile("crl_files", name, maxCRL)
+		b, err := s.ReadFile(memberCRLs, name, maxCRL)
 		if err != nil {
 			return nil, err
 		}
 		list, err := attestation.ParseCRLs(b)
 		if err != nil {
-			return nil, s.Fail("crl_files", "%s: %v", name, err)
+			return nil, s.Fail(memberCRLs, "%s: %v", name, err)
 		}
 		p.CRLs = append(p.CRLs, list...)
 	}
@@ -196,6 +221,9 @@ func (r *report) proto() (*sevsnp.Report, *attls.Error) {
 	}
 	if key := signer(uint32(r.number("SIGNER_INFO"))); provenances[key] == "" {
 		return nil, attestation.Refuse(rule, "the key is %s, neither VCEK nor VLEK", key).Under("SIGNER_INFO")
+	}
+	if r.line() == turin {
+		return nil, attestation.Refuse(rule, turinText).Under("CPUID_FAM_ID")
 	}
 	proto, err := abi.ReportToProto(r.octets)
 	if err != nil {
@@ -406,6 +434,7 @@ func (p *Policy) revocation(a *attestation.Appraisal, roots []*trust.ProductCert
 var (
 	components      = []string{"bootloader", "tee", "snp", "microcode"}
 	componentOctets = []int{0, 1, 6, 7}
+	turinOctets     = []int{0, 1, 2, 3, 7} // of fmc and the components
 )
 
 // levels are the security patch levels of a TCB version.

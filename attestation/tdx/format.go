@@ -43,10 +43,11 @@ func Format() attestation.Format {
 		Says: []string{"instance-identity", "configuration", "executables", "hardware"},
 		Unsigned: "the provider of the TSM report, which only tells the format, " +
 			"and how the PEM of certificates is written",
-		Read:    read,
-		Policy:  policyOf,
-		Open:    open,
-		Emulate: emulate,
+		Read:      read,
+		Policy:    policyOf,
+		Publisher: publisher(),
+		Open:      open,
+		Emulate:   emulate,
 	}
 }
 
@@ -73,9 +74,17 @@ func read(c *attestation.CMW) (*attestation.Reading, *attls.Error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &quote{octets: t.Out, at: t.OutStart(), outer: t.Fields()}
-	if err := q.decode(); err != nil {
+	r, err := (&quote{octets: t.Out, at: t.OutStart(), outer: t.Fields()}).reading()
+	if err != nil {
 		return nil, err.Under("outblob")
+	}
+	return r, nil
+}
+
+// reading takes the octets of a quote apart.
+func (q *quote) reading() (*attestation.Reading, *attls.Error) {
+	if err := q.decode(); err != nil {
+		return nil, err
 	}
 	ppid, failure := hex.DecodeString(q.pck.PPID)
 	if failure != nil {

@@ -205,11 +205,11 @@ func (c *Collateral) check() error {
 type (
 	tcbInfo struct {
 		pcs.TcbInfo
-		answer []byte
+		body, signature []byte
 	}
 	qeIdentity struct {
 		pcs.EnclaveIdentity
-		answer []byte
+		body, signature []byte
 	}
 )
 
@@ -221,7 +221,7 @@ func parseTCBInfo(text string) (*tcbInfo, error) {
 	if err := attestation.ReadJSON([]byte(text), &v); err != nil {
 		return nil, err
 	}
-	x := &tcbInfo{answer: answer("tcbInfo", v.Body, v.Signature)}
+	x := &tcbInfo{body: v.Body, signature: octetsOf(v.Signature)}
 	return x, json.Unmarshal(v.Body, &x.TcbInfo)
 }
 
@@ -233,15 +233,15 @@ func parseQEIdentity(text string) (*qeIdentity, error) {
 	if err := attestation.ReadJSON([]byte(text), &v); err != nil {
 		return nil, err
 	}
-	x := &qeIdentity{answer: answer("enclaveIdentity", v.Body, v.Signature)}
+	x := &qeIdentity{body: v.Body, signature: octetsOf(v.Signature)}
 	return x, json.Unmarshal(v.Body, &x.EnclaveIdentity)
 }
 
 // answer writes what was read strictly: the library does not look at the case of
 // names, nor whether one appears twice. The octets of the body are those of the text,
 // which are signed.
-func answer(name string, body json.RawMessage, signature string) []byte {
-	return fmt.Appendf(nil, `{"%s":%s,"signature":"%x"}`, name, body, octetsOf(signature))
+func answer(name string, body, signature []byte) []byte {
+	return fmt.Appendf(nil, `{"%s":%s,"signature":"%x"}`, name, body, signature)
 }
 
 // octetsOf reads a signature in hexadecimal; nothing where it is none.
@@ -453,9 +453,10 @@ func (c collected) Get(address string) (map[string][]string, []byte, error) {
 	header := []string{url.QueryEscape(chain.String())}
 	switch {
 	case c.info != nil && address == pcs.TcbInfoURL(c.info.Fmspc):
-		return map[string][]string{"Tcb-Info-Issuer-Chain": header}, c.info.answer, nil
+		return map[string][]string{headerTCBInfo: header}, answer("tcbInfo", c.info.body, c.info.signature), nil
 	case c.identity != nil && address == pcs.QeIdentityURL():
-		return map[string][]string{"Sgx-Enclave-Identity-Issuer-Chain": header}, c.identity.answer, nil
+		return map[string][]string{headerIdentity: header},
+			answer("enclaveIdentity", c.identity.body, c.identity.signature), nil
 	}
 	return nil, nil, fmt.Errorf("judging does not go online, and the policy does not have %s", address)
 }

@@ -48,7 +48,7 @@ func evidenceCommand() *cobra.Command {
 	files.register(c, c.PersistentFlags())
 	c.AddCommand(makeCommand(files), appraiseCommand(files), inspectCommand(files), serveCommand(files),
 		initCommand(files), enrollCommand(), formatsCommand(), importCommand(), exportCommand())
-	c.AddCommand(provisionCommand())
+	c.AddCommand(provisionCommand(), collateralCommand(files))
 	return c
 }
 
