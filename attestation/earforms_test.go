@@ -27,7 +27,7 @@ type object = map[string]any
 type raw struct{ json, cbor any }
 
 // soundResult is a result on the key of the tests.
-func soundResult(t *testing.T) object {
+func soundResult(t testing.TB) object {
 	t.Helper()
 	return object{
 		"eat_profile": ProfileVeraison, "iat": testClock().Unix(),
@@ -433,31 +433,57 @@ func fileWith(t *testing.T, name, text string) string {
 	return path
 }
 
+// payloadsOfCWT are claims of results that are accepted: of both profiles, with one
+// appraisal and with two, with an end and without.
+func payloadsOfCWT(t testing.TB) (list [][]byte) {
+	t.Helper()
+	for _, name := range []string{ProfileRATS, ProfileVeraison} {
+		claims := soundResult(t)
+		claims["eat_profile"] = name
+		list = append(list, must(cbor.Marshal(asCBOR("", claims))))
+		one := claims["submods"].(object)["one"]
+		claims["submods"] = object{"one": one, "two": one}
+		list = append(list, must(cbor.Marshal(asCBOR("", claims))))
+		claims["exp"] = testClock().Add(time.Hour).Unix()
+		list = append(list, must(cbor.Marshal(asCBOR("", claims))))
+	}
+	return list
+}
+
+// judgeCWT signs claims as the trusted verifier does, and judges the result; nil where
+// they cannot be signed or sent.
+func judgeCWT(t testing.TB, v *Verifier, payload []byte) *negotiation.Verdict {
+	t.Helper()
+	token, err := SignToken(v.Key, payload)
+	if err != nil {
+		return nil
+	}
+	cmw, err := (&CMW{Format: profile.Format{ContentFormat: FormatCWT}, Value: token}).Encode()
+	if err != nil {
+		return nil
+	}
+	return must(v.Appraise(t.Context(), &negotiation.AppraisalRequest{CMW: cmw, Challenge: testChallenge, SPKI: testSPKI(t),
+		Scheme: negotiation.Scheme{Model: profile.ModelResults, Verifier: []byte(DemoVerifier)}}))
+}
+
 // FuzzResultCWT: a result in CBOR that the trusted verifier signs, whatever its claims
 // are.
 func FuzzResultCWT(f *testing.F) {
 	_, v := testDemo()
-	claims := object{"eat_profile": ProfileRATS, "iat": testClock().Unix(), "eat_nonce": base64.RawURLEncoding.EncodeToString(testChallenge),
-		"ear.verifier-id": object{"developer": DemoVerifier, "build": "1"},
-		"submods": object{"one": object{"ear.status": "affirming", "ear.trustworthiness-vector": object{"executables": 2},
-			"ear.veraison.key-attestation": object{"akpub": base64.RawURLEncoding.EncodeToString(testSPKI(f))}}}}
-	f.Add(must(cbor.Marshal(asCBOR("", claims))))
+	for i, payload := range payloadsOfCWT(f) {
+		if verdict := judgeCWT(f, v, payload); verdict == nil || verdict.Failure != "" {
+			f.Errorf("the seed %d is not accepted: %+v", i, verdict)
+		}
+		f.Add(payload)
+	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		token, err := SignToken(v.Key, payload)
-		if err != nil {
-			return
-		}
-		cmw, err := (&CMW{Format: profile.Format{ContentFormat: FormatCWT}, Value: token}).Encode()
-		if err != nil {
-			return
-		}
-		r := &negotiation.AppraisalRequest{Scheme: negotiation.Scheme{Model: profile.ModelResults, Verifier: []byte(DemoVerifier)},
-			CMW: cmw, Challenge: testChallenge, SPKI: testSPKI(t)}
-		verdict := must(v.Appraise(t.Context(), r))
-		if verdict.Failure == "" {
+		verdict := judgeCWT(t, v, payload)
+		switch {
+		case verdict == nil:
+		case verdict.Failure == "":
 			withinSkew(verdict)
 			accepted(t, verdict)
-		} else if verdict.Status == negotiation.StatusAffirming {
+		case verdict.Status == negotiation.StatusAffirming:
 			t.Fatalf("%+v", verdict)
 		}
 	})

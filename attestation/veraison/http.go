@@ -404,13 +404,31 @@ func octets(v any) ([]byte, error) {
 	return base64.RawURLEncoding.Strict().DecodeString(text)
 }
 
-// forget deletes the session, whatever came of it. A failure is only noted.
+// forget deletes the session, whatever came of it, and waits for that a moment only. A
+// failure is only noted.
 func (a *appraisal) forget(ctx context.Context, session *url.URL) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), forgetting)
-	defer cancel()
-	text := "the session is deleted"
-	if _, err := a.v.do(ctx, request{method: http.MethodDelete, url: session}); err != nil {
-		text = "the session could not be deleted, and will expire: " + err.Detail
+	select {
+	case a.v.deleting <- struct{}{}:
+	default:
+		a.check(CheckSession, nil, fmt.Sprintf("the session will expire: the service has not answered to %d deletions",
+			cap(a.v.deleting)))
+		return
+	}
+	outcome := make(chan string, 1)
+	go func() {
+		defer func() { <-a.v.deleting }()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), forgetting)
+		defer cancel()
+		text := "the session is deleted"
+		if _, err := a.v.do(ctx, request{method: http.MethodDelete, url: session}); err != nil {
+			text = "the session could not be deleted, and will expire: " + err.Detail
+		}
+		outcome <- text
+	}()
+	text := "the session is being deleted, for which the service takes long"
+	select {
+	case text = <-outcome:
+	case <-time.After(patience):
 	}
 	a.check(CheckSession, nil, text)
 }

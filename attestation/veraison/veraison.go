@@ -47,7 +47,7 @@ type Options struct {
 	HTTPClient *http.Client
 
 	// Timeout is that of one appraisal, all requests together; default 10 seconds. The
-	// session is deleted after it, within 2 seconds.
+	// session is deleted after it, for which an appraisal waits at most 100 milliseconds.
 	Timeout time.Duration
 	// Poll is the time between two questions about a result that is not ready yet;
 	// default 100 milliseconds.
@@ -72,8 +72,11 @@ const (
 	defaultTimeout = 10 * time.Second
 	defaultPoll    = 100 * time.Millisecond
 	defaultMaxAge  = time.Hour
-	// forgetting is how long the deletion of a session may take.
-	forgetting = 2 * time.Second
+	// forgetting is how long the deletion of a session may take, patience how long an
+	// appraisal waits for it, and maxDeleting how many may be under way.
+	forgetting  = 2 * time.Second
+	patience    = 100 * time.Millisecond
+	maxDeleting = 8
 	// maxEvidence bounds a CMW, in octets.
 	maxEvidence = 1 << 15
 	// minNonce and maxNonce bound the nonce of a session, in octets.
@@ -94,6 +97,8 @@ type Verifier struct {
 	base   *url.URL
 	client *http.Client
 	kind   *attestation.Service
+	// deleting has an entry for each deletion of a session that is under way.
+	deleting chan struct{}
 
 	mu      sync.Mutex
 	service *service
@@ -150,7 +155,8 @@ func connect(o Options) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Verifier{o: o, base: base, client: client, kind: attestation.Veraison()}, nil
+	return &Verifier{o: o, base: base, client: client, kind: attestation.Veraison(),
+		deleting: make(chan struct{}, maxDeleting)}, nil
 }
 
 // current is what is known of the service.

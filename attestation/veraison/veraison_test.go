@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -658,6 +659,47 @@ func TestContext(t *testing.T) {
 	}
 	if _, err := v.Appraise(ctx, r.request(t, 32)); err == nil {
 		t.Error("a context that has ended is not seen")
+	}
+}
+
+// TestSlowDeletion: a service that does not answer to the deletion of sessions holds no
+// appraisal up for long, and is not asked more often at a time than is bounded.
+func TestSlowDeletion(t *testing.T) {
+	r := rootNamed(t, psa.Name)
+	var asked, most atomic.Int32
+	d, v := r.start(t, veraisontest.Switches{Trouble: map[veraisontest.Step]veraisontest.Trouble{
+		veraisontest.Deletion: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			for n := asked.Add(1); n > most.Load(); {
+				most.Store(n)
+			}
+			defer asked.Add(-1)
+			veraisontest.Slow(w, r, next)
+		}}}, nil)
+	var last string
+	for range 10 {
+		began := time.Now()
+		verdict, err := v.Appraise(t.Context(), r.request(t, 32))
+		if err != nil || verdict.Failure != "" {
+			t.Fatalf("%+v, %v", verdict, err)
+		}
+		if took := time.Since(began); took > 1500*time.Millisecond { // deletions have 2 seconds
+			t.Errorf("an appraisal takes %v", took)
+		}
+		for _, c := range verdict.Checks {
+			if c.Name == veraison.CheckSession {
+				last = c.Text
+			}
+		}
+		if !strings.Contains(last, "takes long") && !strings.Contains(last, "has not answered to 8 deletions") &&
+			!strings.Contains(last, "could not be deleted") {
+			t.Errorf("the check says %q", last)
+		}
+	}
+	if n := most.Load(); n > 8 || n < 2 {
+		t.Errorf("%d deletions at a time", n)
+	}
+	if d.Open() == 0 {
+		t.Error("there are no sessions left, which the service does not delete")
 	}
 }
 

@@ -88,7 +88,7 @@ func (MbedTLS) Limit(s *scenario.Scenario, r attls.Role) string {
 	case s.Cookie && r == attls.RoleServer:
 		return "mbedTLS sends no cookie"
 	}
-	return ""
+	return ownKeys(s, r)
 }
 
 // ownFaults are faults that lie in the settings of the end that must reject; so

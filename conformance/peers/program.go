@@ -275,11 +275,11 @@ func (c Command) Identify(context.Context) (version, where string, err error) {
 }
 
 // Limit implements Peer.
-func (Command) Limit(s *scenario.Scenario, _ attls.Role) string {
+func (Command) Limit(s *scenario.Scenario, r attls.Role) string {
 	if s.Fail != "" || len(s.CodePoints) > 0 || len(s.Readings) > 0 {
 		return "the command is run without faults, readings and code points"
 	}
-	return ""
+	return ownKeys(s, r)
 }
 
 // Start implements Peer.
