@@ -24,6 +24,9 @@ type Service struct {
 type ServiceScheme struct {
 	Name  string   // as the service calls it
 	Types []string // media types of the Evidence, as the service writes them
+	// Unread are those of the Types whose tokens the service takes and cannot read: its
+	// results on them are contraindicated.
+	Unread []string
 	// Appraisals are the names of the appraisals (submods) in a result, all of them,
 	// in ascending order.
 	Appraisals []string
@@ -59,7 +62,9 @@ func Veraison() *Service {
 				`application/eat+cwt; eat_profile="tag:psacertified.org,2019:psa#legacy"`,
 				"application/psa-attestation-token",
 				`application/eat-cwt; profile="http://arm.com/psa/2.0.0"`,
-			}},
+			},
+			// It knows the profiles before RFC 9783, and looks for one of them under this type too.
+			Unread: []string{`application/eat+cwt; eat_profile="tag:psacertified.org,2023:psa#tfm"`}},
 		{Name: "SEVSNP", ComparesChallenge: true, Challenge: field("REPORT_DATA", 64), Appraisals: []string{"SEVSNP"},
 			Types: []string{
 				"application/vnd.veraison.tsm-report+cbor", "application/vnd.veraison.tsm-report+json",
@@ -93,6 +98,10 @@ func (s *Service) Scheme(typ profile.Format) *ServiceScheme {
 	}
 	return nil
 }
+
+// Reads reports whether the service can read the tokens of a type of the scheme, as it
+// writes the type.
+func (s *ServiceScheme) Reads(typ string) bool { return !slices.Contains(s.Unread, typ) }
 
 func (s *ServiceScheme) name() string {
 	if s == nil {

@@ -115,6 +115,21 @@ func (f *Format) schemeUnder(p *profile.Profile, attester attls.Role,
 			"%s requires %s first in every offer, and %s Evidence has another type (%s)", p.ID,
 			FormatString(first.Format), f.Name, f.Types[0])
 	}
+	if all := f.SchemesUnder(p, attester, k); len(all) > 0 {
+		return all[0], nil
+	}
+	var types []string
+	for _, t := range f.Types {
+		types = append(types, t.String())
+	}
+	return negotiation.Scheme{}, fmt.Errorf("the schemes of %s cannot name %s Evidence (%s)", p.ID, f.Name,
+		strings.Join(types, ", "))
+}
+
+// SchemesUnder lists the types that a profile can name in the Evidence of an attester
+// with a credential, in the order of the format.
+func (f *Format) SchemesUnder(p *profile.Profile, attester attls.Role, k profile.CredentialKind) (
+	list []negotiation.Scheme) {
 	for i := range p.Slots {
 		slot := &p.Slots[i]
 		if slot.Attester != attester || !slices.Contains(slot.Models, profile.ModelEvidence) ||
@@ -123,17 +138,13 @@ func (f *Format) schemeUnder(p *profile.Profile, attester attls.Role,
 		}
 		for _, s := range f.Schemes() {
 			s.Credential = k
-			if _, ok := p.EncodeScheme(i, s); ok {
-				return s, nil
+			if _, ok := p.EncodeScheme(i, s); ok &&
+				!slices.ContainsFunc(list, func(x negotiation.Scheme) bool { return x.Format == s.Format }) {
+				list = append(list, s)
 			}
 		}
 	}
-	var types []string
-	for _, t := range f.Types {
-		types = append(types, t.String())
-	}
-	return negotiation.Scheme{}, fmt.Errorf("the schemes of %s cannot name %s Evidence (%s)", p.ID, f.Name,
-		strings.Join(types, ", "))
+	return list
 }
 
 // challengeSizes are the lengths of the binders of TLS 1.3, whose suites have SHA-256

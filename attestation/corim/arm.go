@@ -280,23 +280,34 @@ func (a *platform) device(k key, c *Changes, section string) error {
 	return nil
 }
 
-var ccaRow = &row{
-	root:     cca.Name,
-	profiles: []string{profilecca.PlatformProfileURI, profilecca.RealmProfileURI},
-	policy: func(n *yaml.Node) (attestation.Policy, error) {
+// profileParsec is the profile of Parsec's Evidence of CCA, which has the platform only.
+const profileParsec = "tag:github.com/parallaxsecond,2023-03-03:cca"
+
+var (
+	ccaRow    = armCCA(cca.Name, profilecca.PlatformProfileURI, profilecca.RealmProfileURI)
+	parsecRow = armCCA(cca.Parsec, profileParsec, "")
+)
+
+// armCCA is the row of a root of trust with the policy of CCA, whose platform and realm
+// have a profile each; empty: nothing can be said of the realm.
+func armCCA(root, platformProfile, realmProfile string) *row {
+	section := "roots." + root
+	r := &row{root: root, profiles: []string{platformProfile}}
+	part := ""
+	if realmProfile != "" {
+		r.profiles, part = append(r.profiles, realmProfile), "platform"
+	}
+	r.policy = func(n *yaml.Node) (attestation.Policy, error) {
 		var p cca.Policy
 		err := n.Decode(&p)
 		return p, err
-	},
-	add: func(m *Manifest, v *attestation.Verifier, c *Changes) error {
-		p, _ := v.Policies[cca.Name].(cca.Policy)
-		const section = "roots.cca"
-		if m.Profile == profilecca.RealmProfileURI {
-			r, err := addRealm(p.Realm, m, c, section+".realm")
-			if err != nil {
+	}
+	r.add = func(m *Manifest, v *attestation.Verifier, c *Changes) (err error) {
+		p, _ := v.Policies[root].(cca.Policy)
+		if m.Profile == realmProfile {
+			if p.Realm, err = addRealm(p.Realm, m, c, section+".realm"); err != nil {
 				return err
 			}
-			p.Realm = r
 		} else {
 			a := platform{devices: p.Devices, software: p.Software, config: p.Config}
 			if err := a.add(m, c, section, profilecca.CCASoftwareComponentMkey); err != nil {
@@ -304,24 +315,29 @@ var ccaRow = &row{
 			}
 			p.Devices, p.Software, p.Config = a.devices, a.software, a.config
 		}
-		v.Policies[cca.Name] = p
+		v.Policies[root] = p
 		return nil
-	},
-	export: func(v *attestation.Verifier, e *Export) error {
-		p, ok := v.Policies[cca.Name].(cca.Policy)
+	}
+	r.export = func(v *attestation.Verifier, e *Export) error {
+		p, ok := v.Policies[root].(cca.Policy)
 		if !ok {
-			return fmt.Errorf("roots.cca: a policy of type %T", v.Policies[cca.Name])
+			return fmt.Errorf("%s: a policy of type %T", section, v.Policies[root])
 		}
 		a := platform{devices: p.Devices, software: p.Software, config: p.Config}
-		e.missing(len(p.Lifecycle) > 0, "roots.cca.lifecycle")
-		e.missing(len(p.Any) > 0, "roots.cca.any")
-		e.missing(bool(p.UnattestedKey), "roots.cca.unattested_key")
-		if err := a.export(e, "roots.cca", "platform", profilecca.PlatformProfileURI,
-			profilecca.CCASoftwareComponentMkey); err != nil {
+		e.missing(len(p.Lifecycle) > 0, "%s.lifecycle", section)
+		e.missing(len(p.Any) > 0, "%s.any", section)
+		e.missing(bool(p.UnattestedKey), "%s.unattested_key", section)
+		if err := a.export(e, section, part, platformProfile, profilecca.CCASoftwareComponentMkey); err != nil {
 			return err
 		}
-		return exportRealm(p.Realm, e, "roots.cca.realm")
-	},
+		if realmProfile == "" {
+			e.missing(len(p.Realm.Measurements)+len(p.Realm.Personalization)+len(p.Realm.HashAlgorithms) > 0,
+				"%s.realm: the profile %s has the platform only", section, platformProfile)
+			return nil
+		}
+		return exportRealm(p.Realm, e, section+".realm")
+	}
+	return r
 }
 
 // export writes devices and software: one triple for each implementation.

@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/sha256"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -77,6 +78,13 @@ func ccaPolicy(t testing.TB) cca.Policy {
 	}
 }
 
+// parsecPolicy has the platform only, as the profile of Parsec.
+func parsecPolicy(t testing.TB) cca.Policy {
+	p := ccaPolicy(t)
+	p.Realm = cca.Realm{}
+	return p
+}
+
 var snpAnchors = sync.OnceValues(func() (attestation.Certificates, error) {
 	e, err := snp.Format().Emulate(context.Background(), attestation.EmulatorOptions{Seed: []byte("corim")})
 	if err != nil {
@@ -101,7 +109,8 @@ func snpPolicy(t testing.TB) snp.Policy {
 // policies are policies by root of trust, of which every part can be said.
 func policies(t testing.TB) map[string]*attestation.Verifier {
 	out := map[string]*attestation.Verifier{}
-	for name, p := range map[string]attestation.Policy{psa.Name: psaPolicy(t), cca.Name: ccaPolicy(t), snp.Name: snpPolicy(t)} {
+	for name, p := range map[string]attestation.Policy{psa.Name: psaPolicy(t), cca.Name: ccaPolicy(t), cca.Parsec: parsecPolicy(t),
+		snp.Name: snpPolicy(t)} {
 		out[name] = &attestation.Verifier{Policies: map[string]attestation.Policy{name: p}}
 	}
 	return out
@@ -214,10 +223,39 @@ func TestMissing(t *testing.T) {
 	}
 }
 
+// TestIdentifiers: what has other contents or another profile has another identifier:
+// services refuse a second manifest with one that they have.
+func TestIdentifiers(t *testing.T) {
+	id := func(p attestation.Policy, root string) string {
+		e := write(t, root, &attestation.Verifier{Policies: map[string]attestation.Policy{root: p}}, corim.ExportOptions{})
+		var members map[int64]cbor.RawMessage
+		if err := cbor.Unmarshal(e.Parts[0].Octets[len(library.UnsignedCorimTag):], &members); err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("%x", []byte(members[0]))
+	}
+	p := parsecPolicy(t)
+	platform, parsec := id(p, cca.Name), id(p, cca.Parsec)
+	p.Devices = p.Devices[1:]
+	if other := id(p, cca.Name); platform == parsec || platform == other {
+		t.Errorf("the identifiers are %s, %s and %s", platform, parsec, other)
+	}
+}
+
+// TestParsecRealm: the profile of Parsec has no realm, and a policy that has one cannot
+// be said whole.
+func TestParsecRealm(t *testing.T) {
+	e := write(t, cca.Parsec, &attestation.Verifier{Policies: map[string]attestation.Policy{cca.Parsec: ccaPolicy(t)}},
+		corim.ExportOptions{})
+	if len(e.Parts) != 1 || len(e.Missing) != 1 || !strings.Contains(e.Missing[0], "roots.cca-parsec.realm") {
+		t.Errorf("%d parts; missing: %q", len(e.Parts), e.Missing)
+	}
+}
+
 // TestUnsupported: a root of trust for which there are no manifests is refused with the
 // reason.
 func TestUnsupported(t *testing.T) {
-	for _, root := range []string{"tdx", "nitro", "eat", "cca-parsec"} {
+	for _, root := range []string{"tdx", "nitro", "eat"} {
 		_, err := corim.Write(root, &attestation.Verifier{}, corim.ExportOptions{})
 		if err == nil || !strings.Contains(err.Error(), root) || !strings.Contains(err.Error(), "profile") {
 			t.Errorf("%s: %v", root, err)

@@ -119,7 +119,7 @@ func (p *Part) unsigned(o *ExportOptions) ([]byte, error) {
 	if c.SetProfile(p.Profile) == nil {
 		return nil, errors.New("the library does not take the profile")
 	}
-	var contents [][]byte
+	contents := [][]byte{[]byte(p.Profile)} // services refuse another manifest with an identifier that they have
 	for i, id := range p.comids {
 		triples, err := id.Triples.MarshalCBOR()
 		if err != nil {

@@ -30,11 +30,10 @@ type row struct {
 // rows are the roots of trust that manifests are read and written for.
 var rows []*row
 
-func init() { rows = []*row{psaRow, ccaRow, snpRow, tpmRow} }
+func init() { rows = []*row{psaRow, ccaRow, parsecRow, snpRow, tpmRow} }
 
 // unsupported are the roots of trust for which there is none, with the reason.
 var unsupported = map[string]string{
-	"cca-parsec":  "there is no profile for Parsec's key tokens; the platform and the realm are those of cca",
 	"eat":         "there is no profile for the tokens of the software root of trust",
 	"nitro":       "AWS has defined no profile for Nitro Enclaves",
 	"tpm-certify": "a policy of it has no reference values; its keys are endorsed as those of tpm",

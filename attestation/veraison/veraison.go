@@ -188,8 +188,8 @@ func (v *Verifier) Trusted() attestation.TrustedVerifier {
 }
 
 // Schemes lists the types that the service takes and that can be read here, in the
-// order of the table and as the service writes them; then its results, if it has an
-// Identity.
+// order of the table and as the service writes them, with those at the end whose tokens
+// the service cannot read; then its results, if it has an Identity.
 func (v *Verifier) Schemes() []negotiation.Scheme {
 	out := v.schemes(v.current())
 	if v.o.Identity != "" {
@@ -199,20 +199,60 @@ func (v *Verifier) Schemes() []negotiation.Scheme {
 }
 
 func (v *Verifier) schemes(s *service) (out []negotiation.Scheme) {
+	var last []negotiation.Scheme
 	for _, f := range v.o.Table.All() {
 		for _, t := range f.Types {
-			media, err := s.spelling(profile.Format{MediaType: t.MediaType})
-			if t.MediaType == "" || t.Bare || err != nil || v.kind.Scheme(profile.Format{MediaType: media}) == nil {
+			media, reads := v.takes(s, t)
+			if media == "" {
 				continue
 			}
+			to := &out
+			if !reads {
+				to = &last
+			}
 			for _, form := range (attestation.Type{MediaType: media, ContentFormat: t.ContentFormat}).Forms() {
-				if !slices.ContainsFunc(out, func(x negotiation.Scheme) bool { return x.Format == form }) {
-					out = append(out, negotiation.Scheme{Model: profile.ModelEvidence, Format: form})
+				if !slices.ContainsFunc(*to, func(x negotiation.Scheme) bool { return x.Format == form }) {
+					*to = append(*to, negotiation.Scheme{Model: profile.ModelEvidence, Format: form})
 				}
 			}
 		}
 	}
-	return out
+	return append(out, last...)
+}
+
+// takes is how the service writes a type, and whether it can read its tokens; empty
+// where it does not take them.
+func (v *Verifier) takes(s *service, t attestation.Type) (media string, reads bool) {
+	if t.MediaType == "" || t.Bare {
+		return "", false
+	}
+	media, err := s.spelling(profile.Format{MediaType: t.MediaType})
+	if err != nil {
+		return "", false
+	}
+	scheme := v.kind.Scheme(profile.Format{MediaType: media})
+	if scheme == nil {
+		return "", false
+	}
+	return media, scheme.Reads(media)
+}
+
+// Format is a row of the table with those types alone that the service takes, in their
+// order, and with those at the end whose tokens it cannot read. It has no types where
+// the service takes none.
+func (v *Verifier) Format(f *attestation.Format) *attestation.Format {
+	out := *f
+	out.Types = nil
+	var last []attestation.Type
+	for _, t := range f.Types {
+		if media, reads := v.takes(v.current(), t); reads {
+			out.Types = append(out.Types, t)
+		} else if media != "" {
+			last = append(last, t)
+		}
+	}
+	out.Types = append(out.Types, last...)
+	return &out
 }
 
 // ChallengeSize is the length that all formats which the service takes want of a
@@ -409,6 +449,9 @@ func (a *appraisal) ask(ctx context.Context) {
 		if newer, err := a.v.refresh(ctx); err == nil && !bytes.Equal(newer.id, service.id) {
 			verdict = a.judge(result, newer)
 		}
+	}
+	if verdict.Failure != "" && !a.scheme.Reads(a.media) {
+		verdict.Reason += "; Veraison takes this type and does not know the profile of its tokens, so have another sent"
 	}
 	own := a.verdict.Checks
 	a.verdict = verdict

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"crypto"
 	"crypto/x509"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"attls/attestation"
 	"attls/attestation/corim"
 	"attls/attestation/roots"
+	"attls/conformance/scenario"
 	"attls/internal/gate"
 	"attls/internal/private"
 )
@@ -136,17 +139,20 @@ func exportCommand() *cobra.Command {
 	var validity time.Duration
 	var partial bool
 	c := &cobra.Command{
-		Use:   "export VERIFIER.yaml",
+		Use:   "export [VERIFIER.yaml]",
 		Short: "Write a policy of a verifier's file as CoRIM",
 		Long: `export writes the policy of one root of trust as a CoRIM, signed where --sign names
 a private key. A policy that needs two profiles (cca: platform and realm) is
-written to two files, with the names of the parts before the extension.
+written to two files, with the names of the parts before the extension. Without a
+file it is the policy that trusts the demonstration's emulator, for a Veraison that
+is to judge "attls demo".
 
 What the policy says and a CoRIM cannot say is listed, and then nothing is written
 unless --partial is given.`,
 		Example: `  attls evidence export --root-of-trust psa verifier.yaml -o psa.corim
-  attls evidence export --root-of-trust cca --sign signer.pem --partial verifier.yaml -o cca.corim`,
-		Args: cobra.ExactArgs(1),
+  attls evidence export --root-of-trust cca --sign signer.pem --partial verifier.yaml -o cca.corim
+  attls evidence export --root-of-trust cca --partial -o demo.corim`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if root == "" || out == "" {
 				return usage("--root-of-trust and --output are needed")
@@ -154,9 +160,9 @@ unless --partial is given.`,
 			if validity < 0 {
 				return usage("--validity %v: a negative duration", validity)
 			}
-			v, err := attestation.LoadVerifier(args[0], roots.All())
+			v, from, err := exported(c.Context(), root, args)
 			if err != nil {
-				return unavailable(err)
+				return err
 			}
 			o := corim.ExportOptions{Signer: signer}
 			if key != "" {
@@ -169,13 +175,13 @@ unless --partial is given.`,
 			}
 			e, err := corim.Write(root, v, o)
 			if err != nil {
-				return failed("%s: %w", args[0], err)
+				return failed("%s: %w", from, err)
 			}
 			for _, text := range e.Missing {
 				fmt.Fprintf(c.ErrOrStderr(), "attls: not in the CoRIM: %s\n", attls.Printable(text))
 			}
 			if len(e.Missing) > 0 && !partial {
-				return failed("%s: the policy says what a CoRIM cannot say (above); with --partial the rest is written", args[0])
+				return failed("%s: the policy says what a CoRIM cannot say (above); with --partial the rest is written", from)
 			}
 			return writeParts(c.ErrOrStderr(), out, e)
 		},
@@ -189,6 +195,21 @@ unless --partial is given.`,
 	f.BoolVar(&partial, "partial", false, "write it although a part of the policy cannot be said")
 	complete(c, "root-of-trust", corim.Roots()...)
 	return c
+}
+
+// exported is the verifier whose policy is written, and where it is from: a file, or the
+// demonstration.
+func exported(ctx context.Context, root string, args []string) (*attestation.Verifier, string, error) {
+	if len(args) > 0 {
+		v, err := attestation.LoadVerifier(args[0], roots.All())
+		return v, args[0], unavailable(err)
+	}
+	if !slices.Contains(corim.Roots(), root) { // which says why
+		_, err := corim.Write(root, &attestation.Verifier{}, corim.ExportOptions{})
+		return nil, "", failed("%w", err)
+	}
+	_, v, _, err := scenario.DemoRoot(ctx, roots.All(), root, nil)
+	return v, "the demonstration", unavailable(err)
 }
 
 // writeParts writes the manifests of an export.

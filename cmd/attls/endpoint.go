@@ -222,6 +222,10 @@ func (f *endpointFlags) attestation(e *endpoint) error {
 	}
 	if s.Attester.Has(f.role) {
 		e.config.Policy.Produce, e.answerer.Attester = []negotiation.Scheme{scheme}, attester
+		if f.role == attls.RoleServer && model == profile.ModelEvidence && len(format.Types) > 1 {
+			// It offers nothing, and chooses among what the client accepts.
+			e.config.Policy.Produce = format.SchemesUnder(e.profile, f.role, kind)
+		}
 	}
 	if s.Attester.Has(f.role.Peer()) {
 		e.config.Policy.Accept, e.answerer.Appraiser = []negotiation.Scheme{scheme}, appraiser

@@ -306,7 +306,7 @@ func (f *evidenceFlags) register(c *cobra.Command) {
 		"format",
 		"",
 		"format of the Evidence: a media type or the number of a content format (default: the first of the root of trust;\n"+
-			"to appraise without --root-of-trust: the type of the CMW, if the verifier appraises it)",
+			"to appraise without --root-of-trust, or with --verifier-url: the type of the CMW, if the verifier appraises it)",
 	)
 	flags.StringVar(&f.model, "model", "evidence", "evidence, or results of a Verifier")
 	flags.StringVar(&f.verifier, "verifier", attestation.DemoVerifier, "the Verifier whose results are meant")
@@ -474,7 +474,7 @@ were compared here; docs/veraison.md tells who checks what.`,
 			if r.CMW, err = readPayload(args[0], c.InOrStdin()); err != nil {
 				return unavailable(err)
 			}
-			if f.format == "" && !files.attests() && r.Scheme.Model == profile.ModelEvidence {
+			if f.format == "" && (!files.attests() || files.service.url != "") && r.Scheme.Model == profile.ModelEvidence {
 				announced(r, root.appraiser)
 			}
 			v, err := root.appraiser.Appraise(c.Context(), r)

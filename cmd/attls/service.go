@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"attls"
 	"attls/attestation"
 	"attls/attestation/roots"
 	"attls/attestation/veraison"
@@ -124,7 +125,7 @@ func (l *loaded) serve(ctx context.Context, f *serviceFlags, timeout time.Durati
 	if err := takes(v, l.format); err != nil {
 		return err
 	}
-	l.appraiser, l.attester = v, relaying(v, l.attester)
+	l.appraiser, l.attester, l.format = v, relaying(v, l.attester), v.Format(l.format)
 	return nil
 }
 
@@ -154,15 +155,27 @@ func (f *serviceFlags) serveDemo(ctx context.Context, root string) ([]scenario.O
 		return nil, usage("--verifier-url: the service takes Evidence of one root of trust, not of %s", root)
 	}
 	return []scenario.Option{scenario.Change(func(s *scenario.Setup) {
-		for _, end := range s.Ends {
+		for role, end := range s.Ends {
 			if end.Attester != nil {
 				end.Attester = relaying(v, end.Attester)
+				retype(end.Config.Policy.Produce, s.Profile, v.Format(format), attls.Role(role))
 			}
 			if end.Appraiser != nil {
 				end.Appraiser = v
+				retype(end.Config.Policy.Accept, s.Profile, v.Format(format), attls.Role(role).Peer())
 			}
 		}
 	})}, takes(v, format)
+}
+
+// retype puts the first type of a format that the profile can name in place of the one
+// under which Evidence would be sent.
+func retype(list []negotiation.Scheme, p *profile.Profile, f *attestation.Format, attester attls.Role) {
+	for i := range list {
+		if all := f.SchemesUnder(p, attester, list[i].Credential); list[i].Model == profile.ModelEvidence && len(all) > 0 {
+			list[i] = all[0]
+		}
+	}
 }
 
 // fetch has the results that the endpoint will relay fetched before the first
