@@ -86,12 +86,23 @@ func (r *root) request(t testing.TB, n int) *negotiation.AppraisalRequest {
 	out := &negotiation.AppraisalRequest{Profile: "test", Attester: attls.RoleServer, Fit: profile.FitPadRight,
 		SPKI: key(t, "server"), KeyBound: true,
 		Scheme: negotiation.Scheme{Model: profile.ModelEvidence, Credential: profile.KindX509,
-			Format: profile.Format{MediaType: r.format.Types[0].MediaType}}}
+			Format: profile.Format{MediaType: r.media()}}}
 	if n > 0 {
 		out.Challenge = challenge(n)
 	}
 	out.CMW = r.evidence(t, out)
 	return out
+}
+
+// media is the first type of the root of trust that a Veraison reads.
+func (r *root) media() string {
+	for _, t := range r.format.Types {
+		typ := profile.Format{MediaType: t.MediaType}
+		if x := attestation.Veraison().Scheme(typ); x != nil && x.Reads(t.MediaType) {
+			return t.MediaType
+		}
+	}
+	return r.format.Types[0].MediaType
 }
 
 // evidence makes what a request is about.
@@ -727,8 +738,32 @@ func TestSchemes(t *testing.T) {
 	if len(media) < 6 || !slices.Contains(other, "veraison.example") || len(other) != 3 { // two content formats of PSA
 		t.Errorf("offered are %q and %q", media, other)
 	}
+	const tfm = `application/eat+cwt; eat_profile="tag:psacertified.org,2023:psa#tfm"`
+	if media[len(media)-1] != tfm {
+		t.Errorf("offered are %q; what the service takes and cannot read is the last", media)
+	}
+	if f := v.Format(r.format); len(f.Types) != len(r.format.Types) || f.Types[0].MediaType == tfm {
+		t.Errorf("the types of PSA for this service are %v", f.Types)
+	}
 	if nonce, err := v.Nonce(t.Context(), 32); nonce != nil || err != nil {
 		t.Errorf("a nonce %x, %v", nonce, err)
+	}
+}
+
+// TestUnread: a token that the service takes and cannot read is refused, and the verdict
+// says what can be done. A service that reads it affirms it.
+func TestUnread(t *testing.T) {
+	r := rootNamed(t, psa.Name)
+	for _, test := range []struct {
+		all     bool
+		failure attls.Failure
+		says    string
+	}{{false, attls.FailAppraisal, "does not know the profile of its tokens"}, {true, "", ""}} {
+		_, v := r.start(t, veraisontest.Switches{ReadsAll: test.all}, nil)
+		q := r.request(t, 32)
+		q.Scheme.Format.MediaType = r.format.Types[0].MediaType
+		q.CMW = r.evidence(t, q)
+		wants(t, appraise(t, v, q), test.failure, test.says)
 	}
 }
 
@@ -779,8 +814,14 @@ func TestRelayed(t *testing.T) {
 func TestProvision(t *testing.T) {
 	secure := veraisontest.Start(t, veraisontest.Switches{TLS: true})
 	plain := veraisontest.Start(t, veraisontest.Switches{})
-	corim := []byte{0xd9, 0x01, 0xf5, 0xa0}
-	const media = `application/rim+cbor; profile="tag:psacertified.org,2023:psa#tfm"`
+	list, err := rootNamed(t, psa.Name).corim()
+	if err != nil {
+		t.Fatal(err)
+	}
+	corim := list[0]
+	const media = `application/rim+cbor; profile="tag:arm.com,2025:psa#1.0.0"`
+	const other = `application/rim+cbor; profile="tag:arm.com,2025:cca_realm#1.0.0"`
+	changed := bytes.Replace(corim, []byte("PUBLIC"), []byte("public"), 1)
 	trusting := veraison.Options{URL: secure.URL, RootCAs: secure.Roots}
 	failing := func(step veraisontest.Step, do veraisontest.Trouble) veraison.Options {
 		d := veraisontest.Start(t, veraisontest.Switches{Trouble: map[veraisontest.Step]veraisontest.Trouble{step: do}})
@@ -795,7 +836,13 @@ func TestProvision(t *testing.T) {
 	}{
 		{"the first time", trusting, media, corim, ""},
 		{"the same octets again", trusting, media, corim, "already in store"},
-		{"no CoRIM", trusting, media, []byte("x"), "not a CoRIM"},
+		{"another one under its identifier", trusting, media, changed, "different token with manifest ID"},
+		{"under the type of another profile", trusting, other, corim, "does not match media type profile"},
+		{"under the type of a signed one", trusting, strings.Replace(media, "cbor", "cose", 1), corim, "invalid COSE_Sign1_Tagged"},
+		{"a type without a profile", trusting, "application/rim+cbor", corim, "it does not take application/rim+cbor; it takes"},
+		{"a profile that nobody has", trusting, strings.Replace(media, "arm.com", "arm.example", 1), corim, "it does not take"},
+		{"written otherwise", trusting, strings.Replace(media, "; p", ";P", 1), corim, "already in store"},
+		{"no CoRIM", trusting, media, []byte("x"), "did not see unsigned CoRIM tag"},
 		{"nothing", trusting, media, nil, "400"},
 		{"an older type", trusting, "application/corim-unsigned+cbor", corim, "it does not take application/corim-unsigned+cbor; it takes"},
 		{"no type", trusting, "", corim, "is not a media type"},

@@ -112,7 +112,7 @@ func TestVerifierURLEvidence(t *testing.T) {
 	_, flags := double(t, psa.Name, veraisontest.Switches{})
 	challenge := "--challenge=" + strings.Repeat("a5", 32)
 	common := []string{"--root-of-trust", psa.Name, "--key", cert, challenge}
-	code, cmw, stderr := command(t, append([]string{"evidence", "make"}, common...)...)
+	code, cmw, stderr := command(t, append([]string{"evidence", "make", "--format", "application/psa-attestation-token"}, common...)...)
 	if code != 0 {
 		t.Fatal(stderr)
 	}
@@ -155,7 +155,12 @@ func TestProvisionCommand(t *testing.T) {
 		}
 		return path
 	}
-	good, bad := file("good.corim", 0xd9, 0x01, 0xf5, 0xa0), file("bad.corim", 1, 2, 3)
+	good, bad := filepath.Join(directory, "good.corim"), file("bad.corim", 1, 2, 3)
+	bare := file("bare.corim", 0xd9, 0x01, 0xf5, 0xa0)
+	code, stdout, stderr := command(t, "evidence", "export", "--partial", "--root-of-trust", psa.Name, "-o", good)
+	if code != 0 {
+		t.Fatal(stdout, stderr)
+	}
 	for _, test := range []struct {
 		args []string
 		code int
@@ -164,7 +169,8 @@ func TestProvisionCommand(t *testing.T) {
 		{[]string{good}, 0, d.URL + " is provisioned with"},
 		{[]string{good}, 1, "token already in store"},
 		{[]string{bad}, 2, "not a CoRIM"},
-		{[]string{bad, "--type", "application/rim+cbor"}, 1, "not a CoRIM"},
+		{[]string{bad, "--type", `application/rim+cbor; profile="tag:arm.com,2025:psa#1.0.0"`}, 1, "did not see unsigned CoRIM tag"},
+		{[]string{bare}, 1, "it does not take application/rim+cbor; it takes"},
 		{[]string{good, "--type", "application/corim-unsigned+cbor"}, 1, "it takes application/rim+cbor"},
 		{[]string{filepath.Join(directory, "absent")}, 2, "absent"},
 	} {
@@ -172,6 +178,52 @@ func TestProvisionCommand(t *testing.T) {
 		if code != test.code && (test.code != 2 || code == 0) || !strings.Contains(stdout+stderr, test.says) {
 			t.Errorf("%v: %d %s%s; expected is %d, %q", test.args, code, stdout, stderr, test.code, test.says)
 		}
+	}
+}
+
+// TestExportDemonstration: the policy that trusts the emulator of the demonstration can be
+// exported, the same each time; where there is no profile, the reason is said.
+func TestExportDemonstration(t *testing.T) {
+	directory := t.TempDir()
+	var first []byte
+	for range 2 {
+		file := filepath.Join(directory, "demo.corim")
+		if code, _, stderr := command(t, "evidence", "export", "--partial", "--root-of-trust", cca.Parsec, "-o", file); code != 0 {
+			t.Fatal(stderr)
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first != nil && !bytes.Equal(b, first) {
+			t.Errorf("%x, then %x", first, b)
+		}
+		first = b
+	}
+	for root, says := range map[string]string{"nitro": "AWS has defined no profile", "psb": "there are psa"} {
+		code, _, stderr := command(t, "evidence", "export", "--root-of-trust", root, "-o", filepath.Join(directory, "x"))
+		if code == 0 || !strings.Contains(stderr, says) {
+			t.Errorf("%s: %d %s", root, code, stderr)
+		}
+	}
+	code, _, stderr := command(t, "evidence", "export", "--root-of-trust", psa.Name, "-o", filepath.Join(directory, "x"))
+	if code == 0 || !strings.Contains(stderr, "the demonstration: the policy says what a CoRIM cannot say") {
+		t.Errorf("%d %s", code, stderr)
+	}
+}
+
+// TestVerifierURLTypes: Evidence is asked for under a type that the service reads, also
+// from a server that knows nothing of the service.
+func TestVerifierURLTypes(t *testing.T) {
+	d, flags := double(t, psa.Name, veraisontest.Switches{})
+	s := start(t, "--root-of-trust", psa.Name, "--attester", "server", "--echo", "--max-connections", "1")
+	var out, log bytes.Buffer
+	args := append([]string{"client", "-q", "--require-attestation", "--root-of-trust", psa.Name, "--attester", "server", s.address}, flags...)
+	if code := run(t.Context(), args, strings.NewReader("there and back"), &out, &log); code != exitOK {
+		t.Errorf("%d %s%s\n%v", code, out.String(), log.String(), d.Log())
+	}
+	if code := s.wait(t); code != exitOK {
+		t.Errorf("the server: %d, %s", code, s.log.String())
 	}
 }
 

@@ -36,14 +36,15 @@ func (d *Service) appraise(s *session) string {
 		submods["RIOT"] = map[string]any{"ear.status": negotiation.StatusAffirming, "ear.trustworthiness-vector": vectorOf(2)}
 	} else if spki, why := d.judge(s, scheme); why != "" {
 		submods[scheme.Name] = map[string]any{"ear.status": negotiation.StatusContraindicated,
-			"ear.trustworthiness-vector":      vectorOf(99),
-			"ear.veraison.policy-claims":      map[string]any{"problem": why},
-			"ear.appraisal-policy-id":         "policy:" + scheme.Name,
-			"ear.veraison.annotated-evidence": map[string]any{}}
+			"ear.trustworthiness-vector": vectorOf(99),
+			"ear.veraison.policy-claims": map[string]any{"problem": why},
+			"ear.appraisal-policy-id":    "policy:" + scheme.Name}
 	} else {
 		for _, name := range scheme.Appraisals {
-			a := map[string]any{"ear.status": negotiation.StatusAffirming, "ear.trustworthiness-vector": vectorOf(2),
-				"ear.appraisal-policy-id": "policy:" + scheme.Name}
+			a := map[string]any{"ear.status": negotiation.StatusAffirming,
+				"ear.trustworthiness-vector":      vectorOf(2, appraised[name]...),
+				"ear.appraisal-policy-id":         "policy:" + scheme.Name,
+				"ear.veraison.annotated-evidence": map[string]any{"double": true}}
 			if scheme.AttestsKey {
 				a["ear.veraison.key-attestation"] = map[string]any{"akpub": base64.RawURLEncoding.EncodeToString(spki)}
 			}
@@ -52,6 +53,19 @@ func (d *Service) appraise(s *session) string {
 	}
 	d.edit(claims)
 	return d.sign(claims)
+}
+
+// appraised are the claims of a vector that an appraisal fills in; the others are 0.
+var appraised = map[string][]string{
+	"PSA_IOT": {"executables", "hardware", "instance-identity", "runtime-opaque", "storage-opaque"},
+	"CCA_SSD_PLATFORM": {"configuration", "executables", "hardware", "instance-identity", "runtime-opaque",
+		"storage-opaque"},
+	"CCA_REALM": {"executables", "instance-identity"},
+	"PARSEC_CCA": {"configuration", "executables", "hardware", "instance-identity", "runtime-opaque",
+		"storage-opaque"},
+	"PARSEC_TPM":     {"executables", "hardware", "instance-identity"},
+	"SEVSNP":         {"hardware", "runtime-opaque"},
+	"TPM_ENACTTRUST": {"executables"},
 }
 
 // judge has the embedded verifier judge the Evidence, and compare the challenge where
@@ -63,8 +77,11 @@ func (d *Service) judge(s *session, scheme *attestation.ServiceScheme) (spki []b
 	if err != nil {
 		return nil, err.Error()
 	}
+	if !scheme.Reads(s.media) && !d.s.ReadsAll {
+		return nil, "could not establish identity from evidence"
+	}
 	if d.s.Verifier == nil {
-		return nil, "no endorsements were provisioned"
+		return nil, "no trust anchor for evidence"
 	}
 	r := &negotiation.AppraisalRequest{Scheme: negotiation.Scheme{Model: profile.ModelEvidence, Format: typ},
 		CMW: wrapped, KeyBound: true}

@@ -15,6 +15,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -24,6 +25,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,6 +35,7 @@ import (
 
 	"attls/attestation"
 
+	"github.com/google/uuid"
 	"github.com/lestrrat-go/jwx/v3/jwk"
 )
 
@@ -71,6 +74,8 @@ type Switches struct {
 	StandardNonce    bool   // nonces in padded standard base64, as up to version 2605
 	SessionNonce     []byte // the nonce that the session claims, in place of the right one
 	Short            time.Duration
+	// ReadsAll reads the tokens of every type that is taken, as a later Veraison may.
+	ReadsAll bool
 	// Compares overrides whether the challenge in the Evidence is compared.
 	Compares   *bool
 	Processing int  // so many answers are 202 or "processing" first
@@ -102,7 +107,7 @@ type Service struct {
 	key    *ecdsa.PrivateKey
 	open   map[string]*session
 	log    []string
-	stored map[string]bool
+	stored map[string]string // CoRIMs by their identifiers
 }
 
 type session struct {
@@ -111,6 +116,7 @@ type session struct {
 	media     string
 	value     []byte
 	result    string
+	failed    bool
 	remaining int // answers until the result is ready
 }
 
@@ -123,7 +129,7 @@ func Start(t testing.TB, s Switches) *Service {
 	if s.Short == 0 {
 		s.Short = 150 * time.Second
 	}
-	d := &Service{s: s, key: NewKey(t), open: map[string]*session{}, stored: map[string]bool{}}
+	d := &Service{s: s, key: NewKey(t), open: map[string]*session{}, stored: map[string]string{}}
 	for _, x := range attestation.Veraison().Schemes {
 		d.types = append(d.types, x.Types...)
 	}
@@ -235,7 +241,9 @@ func (d *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodPost && path == submitPath:
 		step, next = Provision, d.submit
 	default:
-		http.Error(w, "404 page not found", http.StatusNotFound) // in text/plain
+		w.Header().Set("Content-Type", "text/plain")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, "404 page not found")
 		return
 	}
 	d.mu.Lock()
@@ -266,11 +274,19 @@ func write(w http.ResponseWriter, status int, media string, v any) {
 
 // accepts refuses an Accept that does not allow the media type.
 func accepts(w http.ResponseWriter, r *http.Request, media string) bool {
-	if a := r.Header.Get("Accept"); a != "" && a != "*/*" && a != media {
-		problem(w, http.StatusNotAcceptable, "the only supported output format is %s", media)
-		return false
+	all := strings.Join(r.Header.Values("Accept"), ",")
+	if all == "" {
+		return true
 	}
-	return true
+	for _, a := range strings.Split(all, ",") {
+		a, _, _ = strings.Cut(a, ";")
+		prefix, wild := strings.CutSuffix(strings.TrimSpace(a), "*")
+		if prefix == media || wild && (prefix == "*/" || strings.HasPrefix(media, prefix)) {
+			return true
+		}
+	}
+	problem(w, http.StatusNotAcceptable, "the only supported output format is %s", media)
+	return false
 }
 
 func (d *Service) discovery(w http.ResponseWriter, r *http.Request) {
@@ -285,12 +301,24 @@ func (d *Service) discovery(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusInternalServerError, "%v", err)
 		return
 	}
-	types := slices.Clone(d.types)
-	mrand.Shuffle(len(types), func(i, j int) { types[i], types[j] = types[j], types[i] })
-	w.Header().Set("Cache-Control", "max-age=60")
-	write(w, http.StatusOK, typeDiscovery, map[string]any{"ear-verification-key": key, "media-types": types,
-		"version": "double", "service-state": "READY",
+	d.describe(w, map[string]any{"ear-verification-key": key, "media-types": shuffled(d.types),
 		"api-endpoints": map[string]string{"newChallengeResponseSession": newPath}})
+}
+
+// describe answers with a discovery document.
+func (d *Service) describe(w http.ResponseWriter, document map[string]any) {
+	const age = time.Minute
+	document["version"], document["service-state"] = "double", "READY"
+	w.Header().Set("Cache-Control", fmt.Sprintf("max-age=%d", age/time.Second))
+	w.Header().Set("Expires", d.s.Clock().Add(age).UTC().Format(time.RFC1123))
+	write(w, http.StatusOK, typeDiscovery, document)
+}
+
+// shuffled is a list in the order of this answer.
+func shuffled(list []string) []string {
+	list = slices.Clone(list)
+	mrand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	return list
 }
 
 func (d *Service) newSession(w http.ResponseWriter, r *http.Request) {
@@ -299,7 +327,7 @@ func (d *Service) newSession(w http.ResponseWriter, r *http.Request) {
 	}
 	nonce, err := nonceOf(r.URL.Query())
 	if err != nil {
-		problem(w, http.StatusBadRequest, "%v", err)
+		problem(w, http.StatusBadRequest, "failed handling nonce request: %v", err)
 		return
 	}
 	b := make([]byte, 16)
@@ -320,23 +348,30 @@ func (d *Service) newSession(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusCreated, typeSession, d.view(s, "waiting"))
 }
 
-// nonceOf reads nonce or nonceSize, of which at most one may be there.
-func nonceOf(q map[string][]string) ([]byte, error) {
+// nonceOf reads nonce or nonceSize, of which at most one may be there. One that is empty
+// is not there.
+func nonceOf(q url.Values) ([]byte, error) {
 	const least, most = 8, 64
-	text, size := q["nonce"], q["nonceSize"]
-	n := 32
+	text, size := q.Get("nonce"), q.Get("nonceSize")
+	n := uint64(32)
 	switch {
-	case len(text) > 0 && len(size) > 0:
-		return nil, fmt.Errorf("nonce and nonceSize are mutually exclusive")
-	case len(text) > 0:
-		b, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text[0], "="))
-		if err != nil || len(b) < least || len(b) > most {
-			return nil, fmt.Errorf("nonce must be base64url of %d to %d bytes", least, most)
+	case text != "" && size != "":
+		return nil, errors.New("nonce and nonceSize are mutually exclusive")
+	case text != "":
+		b, err := base64.RawURLEncoding.DecodeString(text)
+		if err != nil {
+			b, err = base64.URLEncoding.DecodeString(text)
+		}
+		if err != nil {
+			return nil, errors.New("nonce must be valid base64")
+		}
+		if len(b) < least || len(b) > most {
+			return nil, fmt.Errorf("nonce must be between %d and %d bytes long; got %d", least, most, len(b))
 		}
 		return b, nil
-	case len(size) > 0:
+	case size != "":
 		var err error
-		if n, err = strconv.Atoi(size[0]); err != nil || n < least || n > most {
+		if n, err = strconv.ParseUint(size, 10, 8); err != nil || n < least || n > most {
 			return nil, fmt.Errorf("nonceSize must be in range %d..%d", least, most)
 		}
 	}
@@ -356,7 +391,7 @@ func (d *Service) view(s *session, status string) map[string]any {
 		text = base64.StdEncoding.EncodeToString(nonce)
 	}
 	out := map[string]any{"status": status, "nonce": text, "expiry": s.expiry.UTC().Format(time.RFC3339Nano),
-		"accept": d.types}
+		"accept": shuffled(d.types)}
 	if s.value != nil {
 		out["evidence"] = map[string]any{"type": s.media, "value": base64.StdEncoding.EncodeToString(s.value)}
 	}
@@ -366,49 +401,70 @@ func (d *Service) view(s *session, status string) map[string]any {
 	return out
 }
 
-// find is the session of a request.
-func (d *Service) find(w http.ResponseWriter, r *http.Request) (*session, string) {
+// identifier is the session that a path names, where that is a UUID.
+func identifier(w http.ResponseWriter, r *http.Request) (string, bool) {
 	id := strings.TrimPrefix(r.URL.Path, sessionPath)
-	if len(id) != 36 || strings.Count(id, "-") != 4 {
-		problem(w, http.StatusBadRequest, "invalid session id (%s) in path segment: not a UUID", id)
-		return nil, ""
+	if _, err := uuid.Parse(id); err != nil {
+		problem(w, http.StatusBadRequest, "invalid session id (%s) in path segment: %v", r.URL.Path, err)
+		return "", false
+	}
+	return id, true
+}
+
+// find is the session of a request.
+func (d *Service) find(w http.ResponseWriter, r *http.Request) *session {
+	id, ok := identifier(w, r)
+	if !ok {
+		return nil
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.open[id]
 	if s == nil || !d.s.Clock().Before(s.expiry) {
 		delete(d.open, id)
-		problem(w, http.StatusNotFound, "session not found")
-		return nil, ""
+		problem(w, http.StatusNotFound, "session not found for (id, tenant)=(%s, 0)", id)
+		return nil
 	}
-	return s, id
+	return s
 }
 
+// evidence takes Evidence. The body and its type are looked at before the session.
 func (d *Service) evidence(w http.ResponseWriter, r *http.Request) {
 	if !accepts(w, r, typeSession) {
 		return
 	}
-	s, _ := d.find(w, r)
-	if s == nil {
-		return
-	}
-	value, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	value, err := io.ReadAll(io.LimitReader(r.Body, 1<<22))
 	if err != nil || len(value) == 0 {
-		problem(w, http.StatusBadRequest, "empty body")
+		problem(w, http.StatusBadRequest, "unable to read evidence from the request body")
 		return
 	}
 	media := r.Header.Get("Content-Type")
-	if _, _, err := mime.ParseMediaType(media); err != nil {
-		problem(w, http.StatusBadRequest, "no or unparsable Content-Type %q", media)
+	if slices.Contains(cmwTypes, media) {
+		c, failure := attestation.ParseCMW(value, attestation.Limits{Size: 1 << 22})
+		if failure != nil {
+			problem(w, http.StatusBadRequest, "could not unwrap the CMW: %s", failure.Detail)
+			return
+		}
+		if !c.IsCollection() {
+			media, value = attestation.FormatString(c.Format), c.Value
+		}
+	}
+	written, ok := taken(w, media, d.types, "verifier")
+	if !ok {
 		return
 	}
-	if !slices.Contains(d.types, media) {
-		d.untaken(w, media)
+	s := d.find(w, r)
+	if s == nil {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s.media, s.value = media, value
+	if !written {
+		s.failed = true
+		problem(w, http.StatusInternalServerError, "error encountered while processing evidence")
+		return
+	}
+	s.media, s.value, s.failed = media, value, false
 	s.result = d.appraise(s)
 	if d.s.Overwritten != nil {
 		s.value = d.s.Overwritten
@@ -420,22 +476,31 @@ func (d *Service) evidence(w http.ResponseWriter, r *http.Request) {
 	d.show(w, s)
 }
 
-// untaken answers for a type that is not in the list: one that is the same but written
-// otherwise is an error inside Veraison.
-func (d *Service) untaken(w http.ResponseWriter, media string) {
-	loose := func(text string) string { return strings.ToLower(strings.ReplaceAll(text, " ", "")) }
-	if slices.ContainsFunc(d.types, func(t string) bool { return loose(t) == loose(media) }) {
-		problem(w, http.StatusInternalServerError, "error encountered while processing evidence")
-		return
+// cmwTypes are the types under which Evidence is taken out of a CMW.
+var cmwTypes = []string{"application/cmw", "application/cmw+cbor", "application/cmw+json",
+	"application/vnd.veraison.cmw", "application/vnd.veraison.cmw+cbor", "application/vnd.veraison.cmw+json"}
+
+// taken answers where a type is not one of a list. One that differs only in how it is
+// written is in the list, and nobody finds it later: it is not as written.
+func taken(w http.ResponseWriter, media string, list []string, who string) (written, ok bool) {
+	name, parameters, err := mime.ParseMediaType(media)
+	if err != nil {
+		problem(w, http.StatusBadRequest,
+			"could not check media type with %s: invalid input parameter: validation failed for %s (%v)", who, media, err)
+		return false, false
 	}
-	w.Header().Set("Accept", strings.Join(d.types, ", "))
-	problem(w, http.StatusUnsupportedMediaType, "no active plugin found for %s", media)
+	if !slices.Contains(list, mime.FormatMediaType(name, parameters)) {
+		w.Header().Set("Accept", strings.Join(shuffled(list), ", "))
+		problem(w, http.StatusUnsupportedMediaType, "no active plugin found for %s", media)
+		return false, false
+	}
+	return slices.Contains(list, media), true
 }
 
 // show answers with the state of a session.
 func (d *Service) show(w http.ResponseWriter, s *session) {
 	switch {
-	case d.s.Fails:
+	case d.s.Fails || s.failed:
 		write(w, http.StatusOK, typeSession, d.view(s, "failed"))
 	case s.remaining > 0:
 		s.remaining--
@@ -449,22 +514,23 @@ func (d *Service) result(w http.ResponseWriter, r *http.Request) {
 	if !accepts(w, r, typeSession) {
 		return
 	}
-	s, _ := d.find(w, r)
+	s := d.find(w, r)
 	if s == nil {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if s.value == nil {
+	if s.value == nil && !s.failed {
 		write(w, http.StatusOK, typeSession, d.view(s, "waiting"))
 		return
 	}
 	d.show(w, s)
 }
 
+// deletion deletes a session. One that is not there is deleted as well.
 func (d *Service) deletion(w http.ResponseWriter, r *http.Request) {
-	s, id := d.find(w, r)
-	if s == nil {
+	id, ok := identifier(w, r)
+	if !ok {
 		return
 	}
 	d.mu.Lock()
@@ -473,13 +539,25 @@ func (d *Service) deletion(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// corimTypes are what is taken for provisioning.
-var corimTypes = []string{"application/rim+cbor", "application/rim+cose"}
+// profiles are those of the CoRIMs that are taken.
+var profiles = []string{"tag:arm.com,2025:cca_platform#1.0.0", "tag:arm.com,2025:cca_realm#1.0.0",
+	"tag:arm.com,2025:psa#1.0.0", "tag:github.com/parallaxsecond,2023-03-03:cca",
+	"tag:github.com/parallaxsecond,2023-03-03:tpm", "tag:amd.com,2024:snp-corim-profile", "https://amd.com/ark",
+	"https://enacttrust.com/veraison/1.0.0", "tag:veraison-project.com,2026:riot"}
+
+// corimTypes are what is taken for provisioning: each with a profile.
+func corimTypes() (list []string) {
+	for _, p := range profiles {
+		list = append(list, fmt.Sprintf("application/rim+cbor; profile=%q", p),
+			fmt.Sprintf("application/rim+cose; profile=%q", p))
+	}
+	return list
+}
 
 func (d *Service) provisioning(w http.ResponseWriter, r *http.Request) {
 	if accepts(w, r, typeDiscovery) {
-		write(w, http.StatusOK, typeDiscovery, map[string]any{"media-types": corimTypes, "version": "double",
-			"service-state": "READY", "api-endpoints": map[string]string{"provisioningSubmit": submitPath}})
+		d.describe(w, map[string]any{"media-types": shuffled(corimTypes()),
+			"api-endpoints": map[string]string{"provisioningSubmit": submitPath}})
 	}
 }
 
@@ -488,10 +566,8 @@ func (d *Service) submit(w http.ResponseWriter, r *http.Request) {
 	if !accepts(w, r, typeProvisioning) {
 		return
 	}
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || !slices.Contains(corimTypes, media) {
-		w.Header().Set("Accept", strings.Join(corimTypes, ", "))
-		problem(w, http.StatusUnsupportedMediaType, "no active plugin found for %s", r.Header.Get("Content-Type"))
+	media := r.Header.Get("Content-Type")
+	if _, ok := taken(w, media, corimTypes(), "provisioner"); !ok {
 		return
 	}
 	b, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
@@ -499,18 +575,34 @@ func (d *Service) submit(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, "empty body")
 		return
 	}
-	d.mu.Lock()
-	twice := d.stored[string(b)]
-	d.stored[string(b)] = true
-	d.mu.Unlock()
-	out := map[string]any{"status": "success", "expiry": d.s.Clock().UTC().Format(time.RFC3339Nano)}
-	switch {
-	case twice:
-		out["status"], out["failure-reason"] = "failed", "submit endorsement returned error: token already in store"
-	case b[0]>>5 != 6: // a CoRIM is tagged
-		out["status"], out["failure-reason"] = "failed", "submit endorsement returned error: not a CoRIM"
+	out := map[string]any{"status": "success", "expiry": d.s.Clock().Format(time.RFC3339)}
+	if err := d.store(media, b); err != nil {
+		out["status"], out["failure-reason"] = "failed", "submit endorsement returned error: submit endorsements failed: "+err.Error()
 	}
 	write(w, http.StatusOK, typeProvisioning, out)
+}
+
+// store keeps a CoRIM of the profile that its type names, under its identifier.
+func (d *Service) store(media string, b []byte) error {
+	m, err := readCoRIM(media, b)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(corimTypes(), media) { // as in taken
+		return fmt.Errorf("rpc error: code = Unknown desc = implementation providing %q with interface ISchemeHandler not found",
+			media)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	old, there := d.stored[m.id]
+	switch {
+	case there && old == string(b):
+		return errors.New("token already in store")
+	case there:
+		return fmt.Errorf("different token with manifest ID \"%x\" already in store", m.id)
+	}
+	d.stored[m.id] = string(b)
+	return nil
 }
 
 // Types lists what the service takes.
@@ -527,10 +619,14 @@ func schemeOf(media string) *attestation.ServiceScheme {
 	return nil
 }
 
-func vectorOf(claim int) map[string]any {
+// vectorOf is a vector with one value for some claims, or for all where none is named,
+// and 0 for the others.
+func vectorOf(claim int, names ...string) map[string]any {
 	out := map[string]any{}
 	for _, name := range attestation.VectorClaims {
-		out[name] = claim
+		if out[name] = 0; len(names) == 0 || slices.Contains(names, name) {
+			out[name] = claim
+		}
 	}
 	return out
 }
