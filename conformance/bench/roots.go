@@ -290,6 +290,14 @@ func (m *rootRun) prepare(ctx context.Context, c *rootCase, f *attestation.Forma
 			return err
 		}
 		m.closers = append(m.closers, stop)
+		if reads, ok := asked.(formatter); ok && model == profile.ModelEvidence {
+			all := reads.Format(f).SchemesUnder(m.profile, m.o.Attester, m.o.credential())
+			if len(all) == 0 {
+				return fmt.Errorf("%s takes no type of %s that %s can name", way.Name, f.Name, m.profile.ID)
+			}
+			c.ends[m.o.Attester].Policy.Produce = all[:1]
+			c.ends[m.o.Attester.Peer()].Policy.Accept = all[:1]
+		}
 		a, judge := id.answerer, peer
 		for _, end := range []*handshake.Answerer{&a, &judge} {
 			end.Time = m.env.Clock
@@ -314,6 +322,11 @@ func (m *rootRun) prepare(ctx context.Context, c *rootCase, f *attestation.Forma
 		c.answerers, c.links = append(c.answerers, both), append(c.links, link)
 	}
 	return nil
+}
+
+// formatter is a Verifier that takes and reads some types of a format only.
+type formatter interface {
+	Format(*attestation.Format) *attestation.Format
 }
 
 // untimed has no time-outs: each takes a goroutine, which is not the engine's.
