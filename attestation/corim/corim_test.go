@@ -873,6 +873,14 @@ func TestTPM(t *testing.T) {
 	if len(e.Missing) != 1 || !strings.Contains(e.Missing[0], "digest of all PCRs") {
 		t.Errorf("missing: %q", e.Missing)
 	}
+	point, err := key(t, "ak").PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A Verifier finds the key by the kid of the Evidence.
+	if kid := sha256.Sum256(point); !bytes.Contains(e.Parts[0].Octets, append([]byte{1}, kid[:]...)) {
+		t.Errorf("the name 01%x is not in %x", kid, e.Parts[0].Octets)
+	}
 	if c, err := read(t, e.Parts[0].Octets, corim.Options{}).Add(v); err != nil || len(c.Added) > 0 || len(c.Known) != 1 {
 		t.Errorf("%v, %+v", err, c)
 	}

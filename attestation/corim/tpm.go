@@ -3,7 +3,6 @@ package corim
 import (
 	"bytes"
 	"crypto/sha256"
-	"crypto/x509"
 	"fmt"
 	"maps"
 	"slices"
@@ -190,16 +189,15 @@ func exportTPM(v *attestation.Verifier, e *Export) error {
 			e.missing(true, "endorsements: %q: its first reference is not named by the UUID of a class", x.Name)
 			continue
 		}
-		spki, err := x509.MarshalPKIXPublicKey(x.Key)
-		if err != nil {
-			return err
-		}
 		k, err := newKey(x.Key)
 		if err != nil {
 			return err
 		}
-		kid := sha256.Sum256(spki)
-		inst, err := comid.NewBytesInstance(append([]byte{1}, kid[:]...))
+		kid, err := tpm.KeyID(x.Key)
+		if err != nil {
+			return fmt.Errorf("endorsements: %q: %w", x.Name, err)
+		}
+		inst, err := comid.NewBytesInstance(kid)
 		if err != nil {
 			return err
 		}

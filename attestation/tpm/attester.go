@@ -262,7 +262,9 @@ func (m *maker) Make(ctx context.Context, q *attestation.Question) ([]byte, erro
 			return fmt.Errorf("the attestation key: %w", err)
 		}
 		defer remove()
-		out.kid = kidOf(ak.public)
+		if out.kid, err = KeyID(ak.public); err != nil {
+			return fmt.Errorf("the attestation key: %w", err)
+		}
 		if err := out.certify(t, signer, tik, q.Field); err != nil || !m.quotes {
 			return err
 		}
@@ -274,14 +276,20 @@ func (m *maker) Make(ctx context.Context, q *attestation.Question) ([]byte, erro
 	return out.encode()
 }
 
-// kidOf names an attestation key as Parsec does: an octet 01 and SHA-256 of the point.
-func kidOf(key *ecdsa.PublicKey) []byte {
-	point, err := key.Bytes()
+// KeyID is the name of an attestation key in Evidence (kid), by which a Verifier finds
+// it: an octet 01 and the SHA-256 of its uncompressed point (SEC 1 section 2.3.3), 33
+// octets. The error says that the key is not on a curve of ECDSA.
+func KeyID(key crypto.PublicKey) ([]byte, error) {
+	k, ok := key.(*ecdsa.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("a key of type %T; attestation keys are for ECDSA", key)
+	}
+	point, err := k.Bytes()
 	if err != nil {
-		return nil // keyOf has seen that it can be written
+		return nil, err
 	}
 	h := sha256.Sum256(point)
-	return append([]byte{1}, h[:]...)
+	return append([]byte{1}, h[:]...), nil
 }
 
 // value is what becomes the value of a CMW.
