@@ -157,6 +157,8 @@ func (a *Answerer) answer(ctx context.Context, w *Wait) (Answer, *attls.Error) {
 		return a.nonce(ctx, w)
 	case WaitPSK, WaitTicket, WaitEarlyData:
 		return a.session(w), nil
+	case WaitIssuance:
+		return a.issue(ctx, w)
 	case WaitEvidence:
 		return a.attest(ctx, w)
 	case WaitAppraisal:

@@ -43,6 +43,9 @@ func (e *Engine) askAppraisal(by *attesting) *attls.Error {
 func (e *Engine) appraisalRequest(inputs binderInputs,
 	s *profile.Scheme) (*negotiation.AppraisalRequest, *attls.Error) {
 	p, peer := e.profile(), e.role.Peer()
+	if err := e.checkFields(inputs, peer); err != nil {
+		return nil, err
+	}
 	challenge, claims, err := e.bind(inputs, peer, s)
 	inputs.proof(peer).challenge = challenge
 	if err != nil {

@@ -15,6 +15,8 @@ func carrierName(c *profile.Credential) string {
 		return "the extension " + c.Extension.String()
 	case profile.CarrierMessage:
 		return "the added message"
+	case profile.CarrierCertificate:
+		return "the certificate"
 	}
 	return "cert_data"
 }

@@ -103,6 +103,11 @@ func (e *Engine) readCredential(ct *message.Certificate, c *profile.Credential, 
 	if to.proof.payload, err = e.readPayload(ct, c); err != nil {
 		return err
 	}
+	if c != nil && c.Carrier == profile.CarrierCertificate {
+		if err := e.readFields(ct.Entries[0].Data, to.proof); err != nil {
+			return err
+		}
+	}
 	if c != nil && c.Carrier == profile.CarrierCertData {
 		return nil
 	}
@@ -111,10 +116,19 @@ func (e *Engine) readCredential(ct *message.Certificate, c *profile.Credential, 
 
 // askVerdict asks whether the chain of the peer is trusted.
 func (e *Engine) askVerdict(c *profile.Credential) {
-	e.ask(gateCertificateVerify, &Wait{Kind: WaitCertificateVerdict,
-		Certificate: &CertificateVerdictRequest{Peer: e.role.Peer(),
-			Type: e.peerType(e.peer), Chain: e.peer.chain, OCSP: e.peer.ocsp, SCT: e.peer.sct, ServerName: e.cfg.serverName(),
-			Optional: c != nil && !c.PKIX}})
+	r := e.verdictRequest(e.peer, c)
+	r.ServerName = e.cfg.serverName()
+	e.ask(gateCertificateVerify, &Wait{Kind: WaitCertificateVerdict, Certificate: r})
+}
+
+// verdictRequest asks about a chain of the peer; c is the credential in which it attests.
+func (e *Engine) verdictRequest(of *authenticated, c *profile.Credential) *CertificateVerdictRequest {
+	r := &CertificateVerdictRequest{Peer: e.role.Peer(), Type: e.peerType(of), Chain: of.chain, OCSP: of.ocsp, SCT: of.sct,
+		Optional: c != nil && !c.PKIX}
+	if c != nil && c.Carrier == profile.CarrierCertificate {
+		r.Handled = e.fieldExtensions()
+	}
+	return r
 }
 
 // readChain takes the certificates, what stands beside them and the end entity's

@@ -13,7 +13,8 @@ import (
 
 // Both roles show and check credentials in the same way (RFC 8446 section 4.4):
 //
-//	show:   [Credential] -> [Evidence] -> Certificate -> [Signature] -> CertificateVerify -> added message -> Finished
+//	show:   [Credential] -> [Evidence] -> [Issuance] -> Certificate -> [Signature] -> CertificateVerify
+//	        -> added message -> Finished
 //	check:  Certificate -> [CertificateVerdict] [Appraisal] -> CertificateVerify -> added message -> Finished
 
 // proveStart asks for our credential, unless the attestation is the credential.
@@ -44,13 +45,18 @@ func (e *Engine) needsCertificate() bool {
 }
 
 func (e *Engine) askCredential() {
-	_, scheme := e.chosen(e.role)
-	e.ask(gateNow, &Wait{Kind: WaitCredential, Due: attls.KindCertificate, Credential: e.credentialRequest(scheme != nil)})
+	e.ask(gateNow, &Wait{Kind: WaitCredential, Due: attls.KindCertificate,
+		Credential: e.credentialRequest(binderInputs{e: e}, e.attesting(e.role))})
 }
 
-func (e *Engine) credentialRequest(attests bool) *CredentialRequest {
-	return &CredentialRequest{Role: e.role, Type: e.types.agreed[e.role], ServerName: e.nego.serverName,
-		Schemes: e.nego.peerSchemes, SchemesCert: e.nego.peerCert, Authorities: e.nego.authorities, Attests: attests}
+func (e *Engine) credentialRequest(inputs binderInputs, by *attesting) *CredentialRequest {
+	r := &CredentialRequest{Role: e.role, Type: e.types.agreed[e.role], ServerName: e.nego.serverName,
+		Schemes: e.nego.peerSchemes, SchemesCert: e.nego.peerCert, Authorities: e.nego.authorities, Attests: by != nil,
+		Issued: by.inCertificate()}
+	if by != nil {
+		r.Nonce, _ = inputs.Nonce(e.role)
+	}
+	return r
 }
 
 // takeCredential reads the answer and chooses the signature scheme.
@@ -131,10 +137,16 @@ func (s proveEvidence) step(e *Engine) (state, *attls.Error) {
 	if by == nil {
 		return proveCertificate{}, nil
 	}
-	if by.scheme.Credential == profile.KindX509 && e.own.credential == nil {
+	if by.scheme.Credential == profile.KindX509 && !e.shows(&e.own, by) {
 		return nil, nothingBeside()
 	}
 	return proveCertificate{by}, e.askEvidence(by)
+}
+
+// shows reports whether there is a certificate for a payload to accompany, or to be in.
+func (e *Engine) shows(own *ownCredential, by *attesting) bool {
+	return own.credential != nil && !(by.inCertificate() && (own.credential.Type != attls.CertificateX509 ||
+		e.types.agreed[e.role] == attls.CertificateRawPublicKey))
 }
 
 func nothingBeside() *attls.Error {
@@ -152,7 +164,15 @@ func (s proveCertificate) step(e *Engine) (state, *attls.Error) {
 	if err := e.takeEvidence(); err != nil {
 		return nil, err
 	}
-	if err := e.sendCertificate(s.by); err != nil {
+	if s.by.inCertificate() {
+		return proveIssued{s.by}, e.askIssuance(s.by) //nolint:staticcheck // S1016: two states that need the same value now
+	}
+	return e.prove(s.by)
+}
+
+// prove sends Certificate and asks for the signature.
+func (e *Engine) prove(by *attesting) (state, *attls.Error) {
+	if err := e.sendCertificate(by); err != nil {
 		return nil, err
 	}
 	if e.own.spki == nil { // an empty Certificate is followed by Finished
@@ -161,7 +181,7 @@ func (s proveCertificate) step(e *Engine) (state, *attls.Error) {
 	var sum [maxHash]byte
 	e.ask(gateNow, &Wait{Kind: WaitSignature, Due: attls.KindCertificateVerify, Signature: &SignatureRequest{Role: e.role,
 		Scheme: e.own.scheme, Content: signedContent(e.role, e.transcript.sum(sum[:0])), Credential: e.own.credential}})
-	return proveSignature{s.by}, nil //nolint:staticcheck // S1016: two states that need the same value now
+	return proveSignature{by}, nil
 }
 
 // sendCertificate builds Certificate out of the credential and the payload.
@@ -192,7 +212,7 @@ func (e *Engine) sendCertificate(by *attesting) *attls.Error {
 		if err := e.attachPayload(&m.Entries[0], e.own.proof.payload); err != nil {
 			return err
 		}
-	case profile.CarrierMessage:
+	case profile.CarrierMessage, profile.CarrierCertificate:
 		m.Entries = e.entries(&e.own)
 	}
 	return e.writeCertificate(m)

@@ -22,6 +22,9 @@ type Credential struct {
 	// OCSP is a DER OCSPResponse and SCT a SignedCertificateTimestampList (RFC
 	// 6962 section 3.3); a peer that asks gets them with the end entity.
 	OCSP, SCT []byte
+	// Issuer makes the certificate that holds our Evidence, where a profile puts it there.
+	// Nil: it is self-signed by Signer.
+	Issuer Issuer
 	// Signer is carried for the program that answers the Signature wait; the engine does
 	// not call it.
 	Signer crypto.Signer

@@ -41,6 +41,7 @@ func (d *digestTap) Derived(name handshake.SecretName, secret []byte) []byte {
 
 // forked names the handshakes that are forked at every step.
 var forked = map[string]func() pair.Options{
+	"Evidence in the certificate": placedOptions,
 	"server authentication": func() pair.Options {
 		return direct(func(_, s *handshake.Config) { s.ClientAuthentication = handshake.NoClientCertificate })
 	},

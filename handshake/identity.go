@@ -42,6 +42,7 @@ type ownCredential struct {
 // that was shown there, and is kept with it: see authenticated and ownCredential.
 type proof struct {
 	payload   []byte
+	fields    [][][]byte // parts of the fields of its certificate, by profile.Profile.X509; nil: not there
 	challenge []byte
 	verdict   *negotiation.Verdict // at the relying party
 	// Under which scheme an authentication after the handshake was made; the one

@@ -28,7 +28,7 @@ func (e *Engine) attestsLater() bool {
 }
 
 // attestUnder makes the client attest in its answer to a request, if a scheme is
-// chosen that can stand there: beside an X.509 certificate, in an extension of it.
+// chosen that can stand there: with an X.509 certificate, in its entry or in itself.
 func (e *Engine) attestUnder(r *authRequest, chosen negotiation.Slots) {
 	p := e.profile()
 	slot, s := negotiation.ChosenFor(p, chosen, attls.RoleClient)
@@ -36,7 +36,7 @@ func (e *Engine) attestUnder(r *authRequest, chosen negotiation.Slots) {
 		return
 	}
 	if c, ok := p.Credential(s.Credential); ok && s.Credential == profile.KindX509 &&
-		c.Carrier == profile.CarrierExtension {
+		(c.Carrier == profile.CarrierExtension || c.Carrier == profile.CarrierCertificate) {
 		r.by = &attesting{slot, s, c}
 	}
 }
@@ -143,7 +143,7 @@ func (e *Engine) sameChoices(f *profile.Fields) *attls.Error {
 
 // askLaterEvidence asks our Attester for the payload of an answer.
 func (e *Engine) askLaterEvidence(a *authAnswer) *attls.Error {
-	if a.own.credential == nil {
+	if !e.shows(&a.own, a.request.by) {
 		return nothingBeside()
 	}
 	r, err := e.evidenceRequest(binderInputs{e, a}, a.request.by.scheme)

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"attls"
+	"attls/extensions/profile"
 	"attls/extensions/profile/binder"
 	"attls/handshake/message"
 )
@@ -169,7 +170,7 @@ func (e *Engine) nextRequest() *attls.Error {
 	a := e.startAnswer(r)
 	e.post.under = a
 	w := e.ask(gateNever, &Wait{Kind: WaitCredential, Due: attls.KindCertificate,
-		Credential: e.credentialRequest(r.by != nil)})
+		Credential: e.credentialRequest(binderInputs{e, a}, r.by)})
 	w.after, w.auth = true, a
 	return nil
 }
@@ -213,6 +214,14 @@ func (e *Engine) afterAnswer(w *waiting) *attls.Error {
 			return err
 		}
 		a.own.proof.payload = payload
+		if a.request.by.inCertificate() {
+			return e.askLaterIssuance(a)
+		}
+		return e.makeCertificate(a)
+	case WaitIssuance:
+		if err := e.issued(&a.own, w.wait.Issuance, w.answer.Chain); err != nil {
+			return err
+		}
 		return e.makeCertificate(a)
 	case WaitSignature:
 		m := message.CertificateVerify{Scheme: a.own.scheme, Signature: w.answer.Signature}
@@ -228,7 +237,7 @@ func (e *Engine) makeCertificate(a *authAnswer) *attls.Error {
 	if a.own.credential != nil {
 		m.Entries = e.entries(&a.own)
 	}
-	if c := a.request.by.carrier(); c != nil {
+	if c := a.request.by.carrier(); c != nil && c.Carrier == profile.CarrierExtension {
 		if err := checkRoom(c, a.own.proof.payload); err != nil {
 			return err
 		}
@@ -342,9 +351,7 @@ func (e *Engine) answerFinished(a *authAnswer, m *message.Raw, secret *secret) *
 func (e *Engine) askLaterVerdict(a *authAnswer) {
 	c := a.request.by.carrier()
 	w := e.ask(gateNever, &Wait{Kind: WaitCertificateVerdict, Due: attls.KindFinished,
-		Certificate: &CertificateVerdictRequest{
-			Peer: attls.RoleClient, Type: e.peerType(a.peer), Chain: a.peer.chain, OCSP: a.peer.ocsp, SCT: a.peer.sct,
-			Optional: c != nil && !c.PKIX}})
+		Certificate: e.verdictRequest(a.peer, c)})
 	w.after, w.auth, w.peer = true, a, a.peer
 	a.verdicts++
 }

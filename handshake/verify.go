@@ -116,6 +116,7 @@ func (t *Trust) validate(r *CertificateVerdictRequest) *attls.Error {
 		case i == 0 && err != nil:
 			return refused(attls.FailBadCertificate, err).Under("[0].cert_data")
 		case i == 0:
+			cert.UnhandledCriticalExtensions = unhandled(cert, r.Handled)
 			leaf = cert
 		case err == nil: // what does not parse can be no part of a path
 			intermediates = append(intermediates, cert)

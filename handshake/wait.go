@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"context"
+	"encoding/asn1"
 	"errors"
 	"time"
 
@@ -25,10 +26,11 @@ const (
 	WaitPSK
 	WaitEarlyData
 	WaitTicket
+	WaitIssuance
 )
 
 var waitNames = [...]string{"Nonce", "Credential", "Signature", "Evidence", "CertificateVerdict", "Appraisal", "PSK",
-	"EarlyDataDecision", "Ticket"}
+	"EarlyDataDecision", "Ticket", "Issuance"}
 
 func (k WaitKind) String() string { return waitNames[k] }
 
@@ -68,6 +70,7 @@ type Wait struct {
 	PSK         *PSKRequest
 	EarlyData   *EarlyDataRequest
 	Ticket      *TicketRequest
+	Issuance    *IssuanceRequest
 }
 
 // NonceRequest asks for a nonce that this end, as relying party, sends.
@@ -86,6 +89,11 @@ type CredentialRequest struct {
 	SchemesCert []attls.SignatureScheme
 	Authorities [][]byte // DER distinguished names that the peer listed
 	Attests     bool     // a payload accompanies this certificate
+	// Issued says that the payload travels in the end-entity certificate, which is made
+	// later: the Issuance wait asks for it. The answer is a certificate without it.
+	Issued bool
+	// Nonce is the peer's, for our attestation; nil: there is none.
+	Nonce []byte
 }
 
 // SignatureRequest asks for the signature of our CertificateVerify.
@@ -109,6 +117,9 @@ type CertificateVerdictRequest struct {
 	// Optional says that the profile does not ask for path validation in addition to the
 	// attestation (pkix: none). The answer decides; see Answer.Conditional.
 	Optional bool
+	// Handled are the extensions of the end entity that the engine reads, so that they
+	// may be critical.
+	Handled []asn1.ObjectIdentifier
 }
 
 // Answer answers a wait; the field that belongs to the wait's kind counts.
@@ -137,6 +148,8 @@ type Answer struct {
 	// It may be used for TicketLifetime, whole seconds of which count.
 	Ticket         []byte
 	TicketLifetime time.Duration
+	// Chain is the certificate that was issued, with the rest of its chain, in DER.
+	Chain [][]byte
 	// A CertificateVerdict wait needs nothing more: any Answer accepts the chain.
 }
 

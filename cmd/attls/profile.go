@@ -199,6 +199,8 @@ func credentialText(p *profile.Profile, c *profile.Credential) string {
 		}
 	case profile.CarrierMessage:
 		where = "in the message " + p.Messages[c.Message].Name
+	case profile.CarrierCertificate:
+		where = "in the certificate, as " + p.X509[c.Field].String()
 	}
 	key := "the key comes from the certificate"
 	if c.KeyFrom == profile.KeyFromAppraisal {

@@ -398,6 +398,8 @@ func tryMissing(c *Context) *Change {
 				}
 			}))
 		}}
+	case profile.CarrierCertificate:
+		return missingField(c)
 	case profile.CarrierMessage:
 		return &Change{Expect: Reject{By: relying, At: attls.KindFinished}, Apply: func(s *scenario.Setup) { s.Tap(c.Attester, tamper.Drop(attls.KindAdded)) }}
 	case profile.CarrierCertData:

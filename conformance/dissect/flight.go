@@ -154,8 +154,14 @@ func (d *dissector) carried(sender attls.Role) {
 		}
 	}
 	if s := d.choice(sender); s != nil && len(ct.Entries) > 0 {
-		if c, ok := d.p.Credential(s.Credential); ok && c.Carrier == profile.CarrierCertData {
+		c, ok := d.p.Credential(s.Credential)
+		switch {
+		case ok && c.Carrier == profile.CarrierCertData:
 			d.seen.payload[sender] = ct.Entries[0].Data
+		case ok && c.Carrier == profile.CarrierCertificate:
+			if parts, err := d.p.ReadField(c.Field, ct.Entries[0].Data); err == nil {
+				d.seen.payload[sender] = d.p.X509[c.Field].Payload(parts)
+			}
 		}
 	}
 }

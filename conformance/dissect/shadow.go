@@ -219,6 +219,8 @@ func (s *shadow) answer(w *handshake.Wait) handshake.Answer {
 		return handshake.Answer{Signature: signature}
 	case handshake.WaitEvidence:
 		return s.evidence(w.Evidence)
+	case handshake.WaitIssuance:
+		return handshake.Answer{Chain: w.Issuance.Credential.Chain} // the one that was shown
 	case handshake.WaitAppraisal:
 		return s.appraise(w.Appraisal)
 	}

@@ -108,5 +108,25 @@ func (a *DemoAuthority) Certify(signer crypto.Signer, names ...string) (*handsha
 	if err != nil {
 		return nil, err
 	}
-	return handshake.NewCredential([][]byte{der, a.Certificate.Raw}, signer)
+	c, err := handshake.NewCredential([][]byte{der, a.Certificate.Raw}, signer)
+	if err == nil {
+		c.Issuer = handshake.Authority{Certificate: a.Certificate, Signer: a.key}
+	}
+	return c, err
+}
+
+// Remake issues a certificate again after a change of what it holds. The extensions that
+// crypto/x509 does not read are among ExtraExtensions.
+func (a *DemoAuthority) Remake(der []byte, change func(*x509.Certificate)) ([]byte, error) {
+	t, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range t.Extensions {
+		if !(len(x.Id) == 4 && x.Id[0] == 2 && x.Id[1] == 5 && x.Id[2] == 29) { // id-ce of RFC 5280
+			t.ExtraExtensions = append(t.ExtraExtensions, x)
+		}
+	}
+	change(t)
+	return x509.CreateCertificate(rand.Reader, t, a.Certificate, t.PublicKey, a.key)
 }

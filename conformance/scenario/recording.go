@@ -47,6 +47,7 @@ type RecordedAnswer struct {
 	Nonce string `json:"nonce,omitempty"`
 	// Chain and Schemes are a credential's; SPKI and CMW an attester's.
 	Chain     []string                `json:"chain,omitempty"`
+	Issued    []string                `json:"issued,omitempty"` // the chain that holds the Evidence
 	Schemes   []attls.SignatureScheme `json:"schemes,omitempty"`
 	Signature string                  `json:"signature,omitempty"`
 	CMW       string                  `json:"cmw,omitempty"`
@@ -196,6 +197,9 @@ func takeDown(w *handshake.Wait, a handshake.Answer, err *attls.Error) RecordedA
 		}
 		r.Schemes = c.Schemes
 	}
+	for _, der := range a.Chain {
+		r.Issued = append(r.Issued, hex.EncodeToString(der))
+	}
 	if e := a.Evidence; e != nil {
 		r.CMW, r.SPKI = hex.EncodeToString(e.CMW), hex.EncodeToString(e.SPKI)
 	}
@@ -231,6 +235,9 @@ func (r *RecordedAnswer) answer() (handshake.Answer, error) {
 		for _, der := range r.Chain {
 			a.Credential.Chain = append(a.Credential.Chain, h.octets(der))
 		}
+	}
+	for _, der := range r.Issued {
+		a.Chain = append(a.Chain, h.octets(der))
 	}
 	if r.CMW != "" {
 		a.Evidence = &negotiation.Evidence{CMW: h.octets(r.CMW), SPKI: h.octets(r.SPKI)}

@@ -183,6 +183,9 @@ type Setup struct {
 	LaterCredential bool
 }
 
+// Authority certifies the ends.
+func (s *Setup) Authority() *DemoAuthority { return s.env.Authority }
+
 // Environment is what runs have around them: who certifies and what attests.
 type Environment struct {
 	Authority *DemoAuthority

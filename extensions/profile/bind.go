@@ -532,6 +532,10 @@ func (c *compiler) carrier(k *Credential, e *entry) {
 		k.Carrier, k.MaxPayload = CarrierCertData, payloadInCertData
 		return
 	}
+	if name, ok := strings.CutPrefix(v.text, x509Path); ok {
+		c.carriedInField(k, name, v)
+		return
+	}
 	name, path, _ := strings.Cut(v.text, ".")
 	if i := slices.IndexFunc(c.p.Messages, func(m AddedMessage) bool { return m.Name == name }); i >= 0 {
 		k.Carrier, k.Message = CarrierMessage, i

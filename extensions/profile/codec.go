@@ -147,8 +147,10 @@ func (p *Profile) CheckKey(attester attls.Role, spki []byte) *attls.Error {
 	return nil
 }
 
-// setting is what the slots say about nonces for a model.
+// setting is what the slots say about nonces for a model, and whether certificates hold
+// the Evidence.
 func (p *Profile) setting(m Model) (s binder.Setting) {
+	s.Within = [2]bool{p.InCertificate(), p.InCertificate()}
 	for _, slot := range p.Slots {
 		if slot.Nonce.Message == attls.KindNone || !slices.Contains(slot.Models, m) {
 			continue

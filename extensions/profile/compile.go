@@ -149,6 +149,7 @@ func (c *compiler) run(o Options) {
 		known: &encodings{wires: map[schemeKey][]byte{}}}
 	c.extensions()
 	c.messages()
+	c.x509()
 	c.schemes()
 	c.slots()
 	c.credentials()
@@ -158,6 +159,7 @@ func (c *compiler) run(o Options) {
 	c.p.codec = c.codec
 	c.companions()
 	c.sent()
+	c.fieldsUsed()
 	c.answerable()
 	c.unplaced()
 	c.bounds()

@@ -38,6 +38,7 @@ type Difference struct {
 // sections name what the keys of a profile are about, in the order of a Diff.
 var sections = []struct{ key, name string }{
 	{"code_points", "code points"}, {"types", "structures"}, {"extensions", "placement"}, {"messages", "messages"},
+	{"x509", "certificate fields"},
 	{"bind", "meaning"}, {"negotiation", "rules"}, {"nonce", "rules"}, {"binder", "binder"}, {"alerts", "alerts"},
 	{"after", "after the handshake"}, {"quirks", "quirks"}, {"accepted_flaws", "accepted flaws"},
 }

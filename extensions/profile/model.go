@@ -102,9 +102,10 @@ type Carrier uint8
 
 // The carriers.
 const (
-	CarrierCertData  Carrier = iota // cert_data of the CertificateEntry
-	CarrierExtension                // an extension of a CertificateEntry
-	CarrierMessage                  // an added handshake message
+	CarrierCertData    Carrier = iota // cert_data of the CertificateEntry
+	CarrierExtension                  // an extension of a CertificateEntry
+	CarrierMessage                    // an added handshake message
+	CarrierCertificate                // a field of the end-entity certificate
 )
 
 // KeySource says where the key that verifies CertificateVerify comes from.
@@ -122,6 +123,7 @@ type Credential struct {
 	Carrier         Carrier
 	Extension       attls.ExtensionType // CarrierExtension
 	Message         int                 // CarrierMessage: index into Profile.Messages
+	Field           int                 // CarrierCertificate: index into Profile.X509
 	MaxPayload      int                 // octets; the tightest bound around the field
 	Entries         extensions.Entries  // KindAlone: EntriesFirst means exactly one entry
 	CertificateType attls.CertificateType
@@ -320,6 +322,7 @@ type Profile struct {
 	Note             string
 	Extensions       []extensions.Row
 	Messages         []AddedMessage
+	X509             []CertificateField // of the attester's end-entity certificate
 	Slots            []Slot
 	Credentials      []Credential
 	Rules            Rules

@@ -307,6 +307,9 @@ func (c *compiler) binder() {
 			roots = append(roots, c.definedName(x, defs[:own]))
 		}
 	}
+	for _, v := range c.x509Values() {
+		roots = append(roots, c.definedName(v, defs[:own]))
+	}
 	b.Exporters = map[string]string{}
 	for _, e := range c.doc.under("binder", "exporters") {
 		b.Exporters[e.key] = e.value.text
@@ -371,6 +374,9 @@ func (c *compiler) available(p *binder.Program, texts map[string]*value, later b
 					for _, x := range b.Claims {
 						names = append(names, x.Expr)
 					}
+				}
+				if k == KindX509 {
+					names = append(names, c.x509Definitions()...)
 				}
 				for _, name := range names {
 					if name != "" {

@@ -250,8 +250,11 @@ func (c *compiler) later() {
 func (c *compiler) attestsLater(s *Slot) bool {
 	for _, k := range s.Kinds {
 		row, ok := c.p.Credential(k)
-		if !ok || k != KindX509 || row.Carrier != CarrierExtension {
+		if !ok || k != KindX509 || row.Carrier != CarrierExtension && row.Carrier != CarrierCertificate {
 			continue
+		}
+		if row.Carrier == CarrierCertificate {
+			return true
 		}
 		x, _ := c.p.Extension(row.Extension)
 		if p := x.In(attls.KindCertificate); p != nil && p.PostHandshake {

@@ -153,6 +153,13 @@ var (
 	signatureWords = words{
 		{"der", int(SignatureDER), "ECDSA-Sig-Value (RFC 8446 4.2.3)"},
 		{"raw", int(SignatureRaw), "r and s, each as long as the order of the curve"}}
+	criticalWords = words{
+		{"either", int(CriticalEither), "whatever it is; sent as false"},
+		{"false", int(CriticalNo), "not critical"},
+		{"true", int(CriticalYes), "critical"}}
+	nameWords = words{
+		{"base32", int(NamesBase32), "base32 without padding (RFC 4648 6), in lower case"},
+		{"hex", int(NamesHex), "hexadecimal digits, in lower case"}}
 	statusWords = words{
 		{"active", 0, ""}, {"superseded", 1, ""}, {"expired", 2, ""}, {"withdrawn", 3, ""}, {"known_attack", 4, ""},
 		{"prototype", 5, ""}, {"preview", 6, ""}, {"unverified", 7, ""}, {"experiment", 8, ""}}

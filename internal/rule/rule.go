@@ -55,6 +55,13 @@ const (
 	TypeAgreed         Rule = "certificate-type-agreed" // the certificate type goes with the chosen scheme
 )
 
+// Fields of the attester's certificate that a profile adds.
+const (
+	FieldOnce     Rule = "certificate-field-once"     // a certificate has an extension that carries something once
+	FieldCritical Rule = "certificate-field-critical" // its critical flag is what the profile says
+	FieldBound    Rule = "certificate-field-bound"    // a value of the binder in it is what it has to be
+)
+
 // The credential, at its sender and at its receiver.
 const (
 	CredentialSent   Rule = "credential-sent"        // an attester sends the payload of the chosen scheme
