@@ -120,11 +120,11 @@ func TestIssued(t *testing.T) {
 		t.Fatalf("%d certificates, %d appraisals", len(i.requests), len(l.challenges[attls.RoleServer]))
 	}
 	r := i.requests[0]
-	if len(r.Extensions) != 2 || !r.Extensions[0].Critical || len(r.DNSNames) != 2 ||
-		!bytes.Equal(r.Extensions[0].Value[2:], l.challenges[attls.RoleClient][0]) {
+	if len(r.Extensions) != 2 || !r.Extensions[1].Critical || len(r.DNSNames) != 2 ||
+		!bytes.Equal(r.Extensions[1].Value[2:], l.challenges[attls.RoleClient][0]) {
 		t.Errorf("asked for %+v", r)
 	}
-	if bytes.Equal(i.requests[1].Extensions[0].Value, r.Extensions[0].Value) {
+	if bytes.Equal(i.requests[1].Extensions[1].Value, r.Extensions[1].Value) {
 		t.Error("the second certificate holds the Evidence of the first")
 	}
 }
@@ -137,13 +137,13 @@ func TestIssuedOtherwise(t *testing.T) {
 			return r
 		},
 		"another value": func(r handshake.IssuanceRequest) handshake.IssuanceRequest {
-			r.Extensions = append([]handshake.X509Extension{{OID: r.Extensions[0].OID, Critical: true, Value: []byte{4, 1, 1}}},
-				r.Extensions[1:]...)
+			r.Extensions = append([]handshake.X509Extension{}, r.Extensions...)
+			r.Extensions[1].Value = []byte{4, 1, 1}
 			return r
 		},
 		"not critical": func(r handshake.IssuanceRequest) handshake.IssuanceRequest {
 			r.Extensions = append([]handshake.X509Extension{}, r.Extensions...)
-			r.Extensions[0].Critical = false
+			r.Extensions[1].Critical = false
 			return r
 		},
 		"without a name": func(r handshake.IssuanceRequest) handshake.IssuanceRequest { r.DNSNames = nil; return r },

@@ -51,7 +51,7 @@ var certificateFaults = []Row{
 		tryField(isNames, func(t *x509.Certificate, f *profile.CertificateField) {
 			t.DNSNames = append(t.DNSNames, t.DNSNames[slices.IndexFunc(t.DNSNames, f.Has)])
 		})),
-	{ID: "certificate-names-order", Does: "The names that hold the payload are in another order than their numbers.",
+	{ID: "certificate-names-order", Rule: string(rule.FieldNumbered), Does: "The names that hold the payload are in another order than their numbers.",
 		Expect: Accept{}, Try: tryNamesOrder},
 	breach("certificate-field-value", rule.FieldBound, attls.FailBinderMismatch,
 		"A value in the attester's certificate is not the one that the profile's binder gives.", tryFieldValue),

@@ -45,6 +45,7 @@ var places = map[rule.Rule]string{
 	rule.AddedInPlace:          "handshake.receive",
 	rule.FieldOnce:             "extensions/profile.find",
 	rule.FieldCritical:         "extensions/profile.find",
+	rule.FieldNumbered:         "extensions/profile.readNames",
 	rule.FieldBound:            "handshake.checkFields",
 	rule.KeyUsable:             "handshake.judged",
 	rule.KeyPermitted:          "handshake.judged",

@@ -120,6 +120,7 @@ func (c *compiler) x509() {
 		c.parts(&f, e)
 		c.p.X509 = append(c.p.X509, f)
 	}
+	slices.SortFunc(c.p.X509, func(a, b CertificateField) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // onlyOf refuses keys that belong to the other sort of field.

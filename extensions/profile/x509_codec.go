@@ -194,9 +194,9 @@ func (f *CertificateField) Has(name string) bool {
 	return err == nil
 }
 
-// ReadNames puts the content of the field together out of the DNS names of a
+// readNames puts the content of the field together out of the DNS names of a
 // certificate; those of others are passed over. present is false where there is none.
-func (f *CertificateField) ReadNames(names []string) (content []byte, present bool, _ *attls.Error) {
+func (f *CertificateField) readNames(p *Profile, names []string) (content []byte, present bool, _ *attls.Error) {
 	texts := map[int]string{}
 	for _, name := range names {
 		if !f.Has(name) {
@@ -204,6 +204,9 @@ func (f *CertificateField) ReadNames(names []string) (content []byte, present bo
 		}
 		label, _, _ := strings.Cut(strings.ToLower(name), ".")
 		n, _ := strconv.Atoi(label[:f.Digits])
+		if !p.obeys(rule.FieldNumbered) {
+			n = len(texts)
+		}
 		if _, twice := texts[n]; twice {
 			return nil, true, f.malformed("two names have the number %d", n)
 		}
@@ -257,7 +260,7 @@ func (p *Profile) ReadField(field int, certificate []byte) ([][]byte, *attls.Err
 		if !ok {
 			return nil, f.malformed("subjectAltName cannot be read")
 		}
-		content, present, err := f.ReadNames(names)
+		content, present, err := f.readNames(p, names)
 		if err != nil || !present {
 			return nil, err
 		}

@@ -22,5 +22,5 @@ var all = []Rule{
 	SignatureVerified, FinishedVerified, ExtensionOnce, CertificateRequired, ChainTrusted, PSKLast, HelloComplete,
 	SchemesNeeded, SchemesOptional, ShareListed, HelloRepeated, VersionOffered, ALPNOffered, EarlyDataSkipped,
 	EarlyDataBounded, BodyEmpty, GREASERefused, NameUnanswered, TypeRepeated, RetryOrder, RetryNeeded,
-	FieldOnce, FieldCritical, FieldBound,
+	FieldOnce, FieldCritical, FieldNumbered, FieldBound,
 }

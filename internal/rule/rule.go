@@ -59,6 +59,7 @@ const (
 const (
 	FieldOnce     Rule = "certificate-field-once"     // a certificate has an extension that carries something once
 	FieldCritical Rule = "certificate-field-critical" // its critical flag is what the profile says
+	FieldNumbered Rule = "certificate-names-numbered" // names that carry something are read in the order of their numbers
 	FieldBound    Rule = "certificate-field-bound"    // a value of the binder in it is what it has to be
 )
 
