@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"attls"
-	"attls/attestation/veraison"
 	"attls/conformance/bench"
 	"attls/conformance/claims"
 	"attls/conformance/report"
@@ -25,7 +24,8 @@ type attestationBench struct {
 	count                int
 	time                 time.Duration
 	rtts                 []string
-	json, html, svg, url string
+	json, html, svg      string
+	service              serviceFlags
 }
 
 // everyRoot is the name of all roots of trust together.
@@ -68,8 +68,10 @@ what was measured until then is printed and written.
 	flags.StringSliceVar(&f.rtts, "rtt", []string{"0"},
 		"round-trip `times` of a delaying pipe at which latencies are measured")
 	registerRounds(c, &f.o)
-	flags.StringVar(&f.url, "verifier-url", "",
+	flags.StringVar(&f.service.url, "verifier-url", "",
 		"also ask the Veraison at this `origin` (https://…), which knows the emulators")
+	f.service.registerTrust(flags)
+	f.service.registerKey(flags)
 	flags.StringVar(&f.json, "json", "", "write the figures to this `file`, as JSON")
 	flags.StringVar(&f.html, "html", "", "write a page with a chart to this `file`")
 	flags.StringVar(&f.svg, "svg", "", "write the chart to this `file`")
@@ -78,7 +80,8 @@ what was measured until then is printed and written.
 
 // ofRoots and ofProfiles are the flags of one way to measure alone.
 var (
-	ofRoots    = []string{"profile", "attester", "credential", "count", "time", "rtt", "html", "svg", "verifier-url"}
+	ofRoots = []string{"profile", "attester", "credential", "count", "time", "rtt", "html", "svg", "verifier-url", "verifier-key",
+		"verifier-ca", "verifier-insecure"}
 	ofProfiles = []string{"rounds", "repeats"}
 )
 
@@ -145,9 +148,15 @@ func (f *attestationBench) options(timed bool) (o bench.RootOptions, err error) 
 	if len(o.RTTs) == 0 {
 		return o, usage("--rtt: no round-trip time is given")
 	}
-	if f.url != "" {
-		o.Verifiers = []bench.RootVerifier{bench.EmbeddedVerifier(), bench.HTTPVerifier(),
-			bench.VeraisonVerifier(veraison.Options{URL: f.url})}
+	if err := f.service.check("", ""); err != nil {
+		return o, err
+	}
+	if f.service.url != "" {
+		service, err := f.service.options(io.Discard)
+		if err != nil {
+			return o, err
+		}
+		o.Verifiers = []bench.RootVerifier{bench.EmbeddedVerifier(), bench.HTTPVerifier(), bench.VeraisonVerifier(service)}
 	}
 	if f.root == everyRoot {
 		return o, nil

@@ -89,6 +89,7 @@ func (f *endpointFlags) register(c *cobra.Command) {
 		"program that judges the peer's Evidence (default: the embedded verifier)")
 	f.roots.register(c, flags)
 	f.roots.service.register(flags)
+	f.roots.service.registerName(flags)
 	flags.BoolVar(&f.noMiddlebox, "no-middlebox", false,
 		"no middlebox compatibility: no session id, no change_cipher_spec")
 	flags.Uint16Var(&f.recordSizeLimit, "record-size-limit", 0, "announce record_size_limit (octets)")
@@ -219,6 +220,12 @@ func (f *endpointFlags) attestation(e *endpoint) error {
 	scheme, size, err := scenario.RootScheme(e.profile, format, s.Attester, model, kind)
 	if err != nil {
 		return usage("%w", err)
+	}
+	if name := f.roots.service.name; name != "" {
+		if model != profile.ModelResults {
+			return usage("--verifier-name names who issues results; they are relayed with --model results")
+		}
+		scheme.Verifier = []byte(name)
 	}
 	if s.Attester.Has(f.role) {
 		e.config.Policy.Produce, e.answerer.Attester = []negotiation.Scheme{scheme}, attester

@@ -159,6 +159,9 @@ func (f *rootFiles) load(ctx context.Context) (*loaded, error) {
 	if err := checkRoot(f.name); err != nil {
 		return nil, err
 	}
+	if err := f.service.check("", f.verifier); err != nil {
+		return nil, err
+	}
 	out := &loaded{}
 	var err error
 	if f.name == "" || f.name == attestation.EAT {
@@ -187,8 +190,8 @@ func (f *rootFiles) load(ctx context.Context) (*loaded, error) {
 		}
 	}
 	out.appraiser = out.verifier
-	if err := f.service.check("", f.verifier); err != nil || f.service.url == "" {
-		return out, err
+	if f.service.url == "" {
+		return out, nil
 	}
 	return out, out.serve(ctx, &f.service, f.timeout)
 }
@@ -381,6 +384,9 @@ takes; Evidence that names no key needs --key.`,
 			if err != nil {
 				return err
 			}
+			if files.service.name != "" && !c.Flags().Changed("verifier") {
+				f.verifier = files.service.name
+			}
 			r, err := f.request(root.format)
 			if err != nil {
 				return err
@@ -423,6 +429,7 @@ takes; Evidence that names no key needs --key.`,
 	}
 	f.register(c)
 	files.service.register(c.Flags())
+	files.service.registerName(c.Flags())
 	c.Flags().StringVar(&spoil, "spoil", "", `make it bad in one way; "help" lists the ways`)
 	c.Flags().StringVar(&keyOut, "key-out", "", "without --key: write the attested private key to this PEM file")
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object with the CMW in base64")
@@ -466,6 +473,9 @@ were compared here; docs/veraison.md tells who checks what.`,
 			if files.name == "" && files.attester == "" {
 				root.format = preferred(root.verifier, root.format)
 			}
+			if files.service.name != "" && !c.Flags().Changed("verifier") {
+				f.verifier = files.service.name
+			}
 			r, err := f.request(root.format)
 			if err != nil {
 				return err
@@ -502,6 +512,7 @@ were compared here; docs/veraison.md tells who checks what.`,
 	}
 	f.register(c)
 	files.service.register(c.Flags())
+	files.service.registerName(c.Flags())
 	c.Flags().
 		BoolVar(&f.keyBound, "key-bound", false,
 			"the challenge was computed over the key, as the profile says: what attests a key that the Evidence does not name")
@@ -574,6 +585,7 @@ a relying party notices.`,
 		},
 	}
 	files.service.register(c.Flags())
+	files.service.registerName(c.Flags())
 	c.Flags().StringVar(&lie, "lie", "", "give verdicts that are wrong in one way: "+strings.Join(cases.Lies(), ", "))
 	complete(c, "lie", cases.Lies()...)
 	c.Flags().IntVar(&opaque, "opaque", 0,

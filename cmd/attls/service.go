@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -21,8 +22,9 @@ import (
 
 // serviceFlags name a Veraison that judges in place of the embedded verifier.
 type serviceFlags struct {
-	url, key, ca string
-	insecure     bool
+	url, key, ca, name string
+	insecure           bool
+	maxAge             time.Duration // of a result; 0: the usual one
 }
 
 func (f *serviceFlags) register(flags *pflag.FlagSet) {
@@ -30,9 +32,24 @@ func (f *serviceFlags) register(flags *pflag.FlagSet) {
 		"verifier; "+
 		"on the side that attests: whose results are relayed")
 	f.registerTrust(flags)
+	f.registerKey(flags)
+	flags.DurationVar(&f.maxAge, "verifier-max-age", 0, "the greatest age of a result that is accepted (default: an hour)")
+}
+
+// registerKey registers how its results are trusted.
+func (f *serviceFlags) registerKey(flags *pflag.FlagSet) {
 	flags.StringVar(&f.key, "verifier-key", "", "PEM file with the public key of its results (default: the key that it "+
 		"names itself, over verified HTTPS)")
 }
+
+// registerName registers how the service is called where its results are relayed.
+func (f *serviceFlags) registerName(flags *pflag.FlagSet) {
+	flags.StringVar(&f.name, "verifier-name", "", "the identity of the service of --verifier-url where its results are "+
+		"relayed: both ends give it the same (default: "+attestation.DemoVerifier+")")
+}
+
+// identity is how the service is called.
+func (f *serviceFlags) identity() string { return cmp.Or(f.name, attestation.DemoVerifier) }
 
 // registerTrust registers how the service itself is trusted.
 func (f *serviceFlags) registerTrust(flags *pflag.FlagSet) {
@@ -44,7 +61,7 @@ func (f *serviceFlags) registerTrust(flags *pflag.FlagSet) {
 // given are the flags that are there.
 func (f *serviceFlags) given() map[string]bool {
 	return map[string]bool{"verifier-url": f.url != "", "verifier-key": f.key != "", "verifier-ca": f.ca != "",
-		"verifier-insecure": f.insecure}
+		"verifier-insecure": f.insecure, "verifier-name": f.name != "", "verifier-max-age": f.maxAge != 0}
 }
 
 // check refuses flags that would do nothing, and a second verifier.
@@ -67,9 +84,16 @@ func (f *serviceFlags) check(appraiserCommand, verifierFile string) error {
 	return nil
 }
 
+// maxIdentity is the longest identity of a Verifier, in octets.
+const maxIdentity = 255
+
 // options are those of the service.
 func (f *serviceFlags) options(warn io.Writer) (veraison.Options, error) {
-	o := veraison.Options{URL: f.url, Insecure: f.insecure, Table: roots.All(), Identity: attestation.DemoVerifier}
+	o := veraison.Options{URL: f.url, Insecure: f.insecure, Table: roots.All(), Identity: f.identity(),
+		MaxAge: f.maxAge}
+	if n := len(f.name); n > maxIdentity {
+		return o, usage("--verifier-name has %d octets; an identity has 1 to %d", n, maxIdentity)
+	}
 	if f.key != "" {
 		spki, err := readPublicKey(f.key)
 		if err != nil {
@@ -125,13 +149,13 @@ func (l *loaded) serve(ctx context.Context, f *serviceFlags, timeout time.Durati
 	if err := takes(v, l.format); err != nil {
 		return err
 	}
-	l.appraiser, l.attester, l.format = v, relaying(v, l.attester), v.Format(l.format)
+	l.appraiser, l.attester, l.format = v, relaying(v, f.identity(), l.attester), v.Format(l.format)
 	return nil
 }
 
 // relaying is an Attester that relays the results of the service.
-func relaying(v *veraison.Verifier, a negotiation.Attester) negotiation.Attester {
-	a, ok := attestation.WithRelays(a, []attestation.Relay{{Identity: []byte(attestation.DemoVerifier), Verifier: v}})
+func relaying(v *veraison.Verifier, identity string, a negotiation.Attester) negotiation.Attester {
+	a, ok := attestation.WithRelays(a, []attestation.Relay{{Identity: []byte(identity), Verifier: v}})
 	if !ok {
 		return a
 	}
@@ -157,7 +181,7 @@ func (f *serviceFlags) serveDemo(ctx context.Context, root string) ([]scenario.O
 	return []scenario.Option{scenario.Change(func(s *scenario.Setup) {
 		for role, end := range s.Ends {
 			if end.Attester != nil {
-				end.Attester = relaying(v, end.Attester)
+				end.Attester = relaying(v, f.identity(), end.Attester)
 				retype(end.Config.Policy.Produce, s.Profile, v.Format(format), attls.Role(role))
 			}
 			if end.Appraiser != nil {

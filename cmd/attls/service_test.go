@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"attls/attestation/cca"
 	"attls/attestation/psa"
@@ -267,4 +269,136 @@ func countOf(log []string, step veraisontest.Step) (n int) {
 		}
 	}
 	return n
+}
+
+// TestServeWithService: a program that asks "evidence serve" has a Veraison judge.
+func TestServeWithService(t *testing.T) {
+	cert, _ := certificateFiles(t)
+	spki, err := readPublicKey(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, flags := double(t, psa.Name, veraisontest.Switches{})
+	challenge := bytes.Repeat([]byte{0xa5}, 32)
+	serve := func(request map[string]any, more ...string) (answer map[string]any, log string) {
+		t.Helper()
+		in, err := json.Marshal(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out, errs bytes.Buffer
+		args := append(append([]string{"evidence", "serve", "--root-of-trust", psa.Name}, flags...), more...)
+		code := run(t.Context(), args, bytes.NewReader(in), &out, &errs)
+		if code == 0 {
+			if err := json.Unmarshal(out.Bytes(), &answer); err != nil {
+				t.Fatal(err, out.String())
+			}
+		}
+		return answer, errs.String()
+	}
+	format := psa.Format().Types[2].MediaType // which Veraison reads
+	common := func(operation string) map[string]any {
+		return map[string]any{"action": operation, "attester": "server", "challenge": challenge, "spki": spki,
+			"key_bound": true, "scheme": map[string]any{"model": "evidence", "credential": "x509", "media_type": format}}
+	}
+	made, log := serve(common("attest"))
+	if made["cmw"] == nil {
+		t.Fatalf("%v %s", made, log)
+	}
+	judge := common("appraise")
+	judge["cmw"] = made["cmw"]
+	if answer, log := serve(judge); answer["status"] != "affirming" || !slices.Contains(d.Log(), "evidence") {
+		t.Errorf("%v %s after %v", answer, log, d.Log())
+	}
+	judge["challenge"] = bytes.Repeat([]byte{0xa6}, 32)
+	if answer, log := serve(judge); answer["status"] == "affirming" {
+		t.Errorf("another challenge is accepted: %v %s", answer, log)
+	}
+	if _, log := serve(judge, "--verifier-file", "v.yaml"); !strings.Contains(log, "both say who judges") {
+		t.Error(log)
+	}
+}
+
+// TestVerifierName: both ends call the service alike, by the name that they are given,
+// and results that are too old are refused.
+func TestVerifierName(t *testing.T) {
+	_, flags := double(t, psa.Name, veraisontest.Switches{})
+	_, old := double(t, psa.Name, veraisontest.Switches{Clock: func() time.Time { return time.Now().Add(-10 * time.Minute) }})
+	common := []string{"--root-of-trust", psa.Name, "--attester", "server", "--model", "results"}
+	named := append(slices.Clone(common), "--verifier-name", "veraison.example")
+	s := start(t, append(named, flags...)...)
+	for _, test := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{append(slices.Clone(named), flags...), exitOK, ""},
+		{append(slices.Clone(common), flags...), exitFailed, "unsupported_attestation_schemes"},
+	} {
+		code, stdout, stderr := attach(t, s, append([]string{"--require-attestation"}, test.args...)...)
+		if code != test.code || !strings.Contains(stdout+stderr, test.says) {
+			t.Errorf("%q: %d %s%s%s", test.args, code, stdout, stderr, s.log.String())
+		}
+	}
+	cert, _ := certificateFiles(t)
+	challenge := "--challenge=" + strings.Repeat("a5", 32)
+	_, cmw, stderr := command(t, append([]string{"evidence", "make", "--root-of-trust", psa.Name, "--key", cert, challenge},
+		old...)...)
+	file := filepath.Join(t.TempDir(), "evidence.cmw")
+	if err := os.WriteFile(file, []byte(cmw), 0o600); err != nil || cmw == "" {
+		t.Fatal(err, stderr)
+	}
+	judge := append([]string{"evidence", "appraise", file, "--key-bound", "--root-of-trust", psa.Name, "--key", cert,
+		challenge}, old...)
+	if code, stdout, stderr := command(t, judge...); code != exitOK {
+		t.Errorf("%d %s%s", code, stdout, stderr)
+	}
+	if code, stdout, stderr := command(t, append(judge, "--verifier-max-age", "5m")...); code != exitFailed {
+		t.Errorf("an old result is accepted: %d %s%s", code, stdout, stderr)
+	}
+	name := append([]string{"client", "127.0.0.1:1", "--root-of-trust", psa.Name, "--verifier-name", "n"}, flags...)
+	if code, _, stderr := command(t, name...); code != exitUsage || !strings.Contains(stderr, "--model results") {
+		t.Errorf("%d %s", code, stderr)
+	}
+	for _, args := range [][]string{{"--verifier-max-age", "-1s"}, {"--verifier-name", strings.Repeat("n", 256)}} {
+		if code, _, stderr := command(t, append(judge, args...)...); code != exitUsage {
+			t.Errorf("%q: %d %s", args, code, stderr)
+		}
+	}
+}
+
+// TestBenchKey: "bench attestation" pins the key of the service, and has its anchors.
+func TestBenchKey(t *testing.T) {
+	d, flags := double(t, psa.Name, veraisontest.Switches{})
+	other, _ := double(t, psa.Name, veraisontest.Switches{})
+	pinned := func(d *veraisontest.Service) string {
+		t.Helper()
+		der, err := x509.MarshalPKIXPublicKey(d.Key())
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := filepath.Join(t.TempDir(), "key.pem")
+		writePEM(t, key, "PUBLIC KEY", der)
+		return key
+	}
+	bench := append([]string{"bench", "attestation", "--root-of-trust", psa.Name, "--count", "1"}, flags...)
+	code, stdout, stderr := command(t, append(bench, "--verifier-key", pinned(d))...)
+	if code != exitOK || !strings.Contains(stdout, "veraison") {
+		t.Errorf("%d %s%s", code, stdout, stderr)
+	}
+	_, stdout, stderr = command(t, append(bench, "--verifier-key", pinned(other))...)
+	if !strings.Contains(strings.Join(strings.Fields(stdout), " "), "is not the one that is pinned") {
+		t.Errorf("%s%s", stdout, stderr)
+	}
+	if code, _, stderr := command(t, "bench", "attestation", "--verifier-key", "k"); code != exitUsage {
+		t.Errorf("%d %s", code, stderr)
+	}
+}
+
+// TestFailKey: a fault that a root of trust cannot show blames that.
+func TestFailKey(t *testing.T) {
+	code, _, stderr := command(t, "demo", "--root-of-trust", psa.Name, "--fail", "key")
+	if code != exitUsage || !strings.Contains(stderr, "with the root of trust psa: a PSA token has no claim for a key") {
+		t.Errorf("%d %s", code, stderr)
+	}
 }

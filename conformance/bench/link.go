@@ -22,6 +22,9 @@ type RootVerifier struct {
 	// Checks is whether what Open makes also checks the results that are relayed;
 	// otherwise the embedded Verifier does, which issues them.
 	Checks bool
+	// Clock is that by which results hold, for a service that has its own; nil: that of the
+	// measurement, which is fixed.
+	Clock func() time.Time
 	// Open makes what is asked. The Verifier trusts the emulator that attests; the way
 	// to ask it is as long as the Link says. What Open returns besides closes what it
 	// opened.

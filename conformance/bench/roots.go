@@ -300,7 +300,9 @@ func (m *rootRun) prepare(ctx context.Context, c *rootCase, f *attestation.Forma
 		}
 		a, judge := id.answerer, peer
 		for _, end := range []*handshake.Answerer{&a, &judge} {
-			end.Time = m.env.Clock
+			if end.Time = way.Clock; end.Time == nil {
+				end.Time = m.env.Clock
+			}
 			end.Timeouts = untimed
 		}
 		if model == profile.ModelResults {

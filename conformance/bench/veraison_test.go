@@ -17,7 +17,7 @@ func TestVeraison(t *testing.T) {
 	way := VeraisonVerifier(veraison.Options{})
 	real := way.Open
 	way.Open = func(ctx context.Context, v *attestation.Verifier, l *Link) (negotiation.Appraiser, func(), error) {
-		double := veraisontest.Start(t, veraisontest.Switches{Verifier: v, Clock: v.Clock})
+		double := veraisontest.Start(t, veraisontest.Switches{Verifier: v}) // with a clock of its own
 		transport := &http.Transport{}
 		t.Cleanup(transport.CloseIdleConnections)
 		o := veraison.Options{URL: double.URL, Key: double.Key(), HTTPClient: &http.Client{Transport: transport}}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 
+	"attls/attestation/roots"
 	"attls/conformance/scenario"
 	"attls/extensions/profile"
 	"attls/extensions/schema"
@@ -216,7 +217,30 @@ func (t *Table) Fault(p *profile.Profile, s scenario.Scenario, name string) (*Ca
 	if known.PerReading {
 		under += meant(ID(name), t.names(p, s))
 	}
+	if s.Emulates() {
+		software := s
+		software.RootOfTrust = ""
+		if c, err := t.Fault(p, software, name); err == nil {
+			return nil, fmt.Errorf("%s cannot be provoked with the root of trust %s%s; with the software root of trust it can",
+				c.ID, s.RootOfTrust, unprovoked(c.ID, s.RootOfTrust))
+		}
+	}
 	return nil, fmt.Errorf("%s cannot be provoked %s", ID(name), under)
+}
+
+// unprovoked is the reason why Evidence of a root of trust cannot be bad in a way, where
+// it is known.
+func unprovoked(id, root string) string {
+	f, err := roots.All().Combined(root)
+	switch {
+	case err != nil || id != "key":
+		return ""
+	case !f.Key.Named:
+		return ": " + f.Key.How
+	case f.OwnKeys:
+		return ": it attests only keys that it holds itself"
+	}
+	return ""
 }
 
 // named are the rows that a name can mean: the one of that id, or those of that failure.
