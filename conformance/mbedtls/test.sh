@@ -37,7 +37,9 @@ need gcc make patch tar bzip2 python3 perl
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-suites="test_suite_ssl_custom_ext test_suite_ssl_cert_types test_suite_ssl_handshake_secrets"
+suites="test_suite_ssl_custom_ext test_suite_ssl_cert_types test_suite_ssl_handshake_secrets
+  test_suite_ssl_handshake_messages test_suite_ssl_key_schedule_export test_suite_ssl_custom_msg
+  test_suite_ssl_hello_values test_suite_ssl_own_cert_cb test_suite_ssl_compatibility_mode"
 
 # config NAME LINE...: a configuration on top of the default.
 config() {
@@ -114,7 +116,9 @@ config no-server "${on[@]}" "#undef MBEDTLS_SSL_SRV_C"
 config no-debug "${on[@]}" "#undef MBEDTLS_DEBUG_C"
 config no-tls12 "${on[@]}" "#undef MBEDTLS_SSL_PROTO_TLS1_2" "#undef MBEDTLS_SSL_PROTO_DTLS"
 config no-tls13 "${on[@]}" "#undef MBEDTLS_SSL_PROTO_TLS1_3"
-config no-names "${on[@]}" "#undef MBEDTLS_SSL_SERVER_NAME_INDICATION"
+config no-names "${on[@]}" "#undef MBEDTLS_SSL_SERVER_NAME_INDICATION" "#undef MBEDTLS_SSL_OWN_CERTIFICATE_CALLBACK"
+config no-alpn "${on[@]}" "#undef MBEDTLS_SSL_ALPN"
+config no-compatibility "${on[@]}" "#undef MBEDTLS_SSL_TLS1_3_COMPATIBILITY_MODE"
 config psa "${on[@]}" "#define MBEDTLS_USE_PSA_CRYPTO"
 config psk-only "#define $first" "#define MBEDTLS_SSL_HANDSHAKE_SECRETS" "#undef MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL_ENABLED"
 for file in "$work"/*.h; do

@@ -34,7 +34,7 @@ static const mbedtls_ssl_custom_ext extensions[] = {
     { ATTESTATION_EVIDENCE, MBEDTLS_SSL_CUSTOM_EXT_CERTIFICATE, MBEDTLS_SSL_CUSTOM_EXT_CERTIFICATE },
 };
 
-static const uint8_t alerts[FAILURES] = {
+static const int16_t alerts[FAILURES] = {
     [FAIL_NO_SCHEME_EVIDENCE] = TLS_ATTESTATION_07_ALERT_UNSUPPORTED_EVIDENCE,
     [FAIL_NO_SCHEME_RESULTS] = TLS_ATTESTATION_07_ALERT_UNSUPPORTED_VERIFIERS,
 };
@@ -144,7 +144,7 @@ static int write_credential(struct connection *c, size_t entry, struct writer *w
     if (entry != 0 || !own(c)->chosen || c->options->scheme.credential != BESIDE_X509) {
         return MBEDTLS_SSL_CUSTOM_EXT_OMIT;
     }
-    ret = evidence_make(c, "certificate");
+    ret = evidence_make(c, own(c), "certificate");
     if (ret == 0) {
         write_octets(w, own(c)->payload.p, own(c)->payload.len);
     }
@@ -320,7 +320,7 @@ static int background_done(struct connection *c, int message, int received)
             if (a->payload.p == NULL) {
                 return fail(c, FAIL_MISSING, "certificate", "the chosen attestation did not come");
             }
-            return a->judged ? 0 : evidence_judge(c, "certificate");
+            return a->judged ? 0 : evidence_judge(c, peers(c), "certificate");
         default:
             return 0;
     }

@@ -8,8 +8,8 @@
 
 #include "octets.h"
 
-int expand_label(mbedtls_md_type_t hash, const unsigned char *secret, const char *label,
-                 const unsigned char *context, size_t context_len, unsigned char *out, size_t len)
+int expand_label_of(mbedtls_md_type_t hash, const unsigned char *secret, size_t secret_len, const char *label,
+                    const unsigned char *context, size_t context_len, unsigned char *out, size_t len)
 {
     const mbedtls_md_info_t *md = mbedtls_md_info_from_type(hash);
     unsigned char info[2 + 1 + 255 + 1 + 255];
@@ -31,7 +31,14 @@ int expand_label(mbedtls_md_type_t hash, const unsigned char *secret, const char
     if (w.bad || len > 0xffff) {
         return MBEDTLS_ERR_MD_BAD_INPUT_DATA;
     }
-    return mbedtls_hkdf_expand(md, secret, mbedtls_md_get_size(md), info, writer_len(&w), out, len);
+    return mbedtls_hkdf_expand(md, secret, secret_len, info, writer_len(&w), out, len);
+}
+
+int expand_label(mbedtls_md_type_t hash, const unsigned char *secret, const char *label,
+                 const unsigned char *context, size_t context_len, unsigned char *out, size_t len)
+{
+    return expand_label_of(hash, secret, mbedtls_md_get_size(mbedtls_md_info_from_type(hash)), label,
+                           context, context_len, out, len);
 }
 
 static int digest(mbedtls_md_type_t hash, const unsigned char *p, size_t len, unsigned char *out)

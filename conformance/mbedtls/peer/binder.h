@@ -9,7 +9,10 @@
 
 #include "mbedtls/md.h"
 
-/* HKDF-Expand-Label(secret, label, context, len), RFC 8446 section 7.1. */
+/* HKDF-Expand-Label(secret, label, context, len), RFC 8446 section 7.1, of a secret of
+ * any length from that of the hash on, and of one that has the length of the hash. */
+int expand_label_of(mbedtls_md_type_t hash, const unsigned char *secret, size_t secret_len, const char *label,
+                    const unsigned char *context, size_t context_len, unsigned char *out, size_t len);
 int expand_label(mbedtls_md_type_t hash, const unsigned char *secret, const char *label,
                  const unsigned char *context, size_t context_len, unsigned char *out, size_t len);
 

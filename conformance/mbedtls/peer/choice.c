@@ -1,5 +1,5 @@
 /* What the ends choose from what they offer, as all drafts need it. */
-#include "peer.h"
+#include "compiled.h"
 
 int choose(struct attestation *a, const char *slot, const struct octets *element)
 {
@@ -27,14 +27,20 @@ uint8_t alone_type(const struct draft *d)
     return (uint8_t) code_point_sent(d, CERTIFICATE_TYPES, d->certificate_type);
 }
 
+int types_are_negotiated(const struct draft *d)
+{
+    return d->compiled != NULL && d->compiled->credentials[ALONE].rfc7250;
+}
+
 int settle_certificate_types(struct connection *c)
 {
     uint8_t own_type = mbedtls_ssl_get_own_certificate_type(&c->ssl);
     uint8_t peer_type = mbedtls_ssl_get_peer_certificate_type(&c->ssl);
 
     if (c->options->scheme.credential == ALONE) {
-        own_type = own(c)->chosen ? alone_type(c->options->draft) : own_type;
-        peer_type = peers(c)->chosen ? alone_type(c->options->draft) : peer_type;
+        const int negotiated = types_are_negotiated(c->options->draft);
+        own_type = own(c)->chosen ? alone_type(c->options->draft) : negotiated ? MBEDTLS_SSL_CERTIFICATE_TYPE_X509 : own_type;
+        peer_type = peers(c)->chosen ? alone_type(c->options->draft) : negotiated ? MBEDTLS_SSL_CERTIFICATE_TYPE_X509 : peer_type;
     }
     return mbedtls_ssl_set_certificate_types(&c->ssl, own_type, peer_type);
 }

@@ -100,10 +100,13 @@ static void add_attestations(struct text *t, const struct connection *c)
 
     text_printf(t, ",\"attestation\":[");
     for (int role = SERVER; role >= CLIENT; role--) {
-        if (c->attestations[role].chosen) {
-            text_printf(t, first ? "" : ",");
-            add_attestation(t, c->options, &c->attestations[role]);
-            first = 0;
+        for (size_t i = 0; i < c->attestation_count; i++) {
+            const struct attestation *a = &c->attestations[i];
+            if (a->chosen && a->attester == (enum role) role) {
+                text_printf(t, first ? "" : ",");
+                add_attestation(t, c->options, a);
+                first = 0;
+            }
         }
     }
     text_printf(t, "]");
@@ -147,9 +150,9 @@ static void add_kept(struct text *t, const struct connection *c)
 
 /* The key behind a CertificateVerify: the attested one where the attestation is
  * the credential. With a pre-shared key, the one of the earlier connection. */
-static const struct octets *key_of(const struct connection *c, enum role role)
+static const struct octets *key_of(struct connection *c, enum role role)
 {
-    const struct attestation *a = &c->attestations[role];
+    const struct attestation *a = of_role(c, role);
 
     if (c->psk_mode != 0) {
         return &c->kept.spki;
@@ -166,7 +169,12 @@ static void add_type(struct text *t, const struct draft *draft, const char *memb
 {
     char number[32];
 
-    if (draft != NULL && code_point_received(draft, CERTIFICATE_TYPES, type) == draft->certificate_type) {
+    if (draft != NULL && draft->certificate_type != 0 &&
+        code_point_received(draft, CERTIFICATE_TYPES, type) == draft->certificate_type) {
+        if (types_are_negotiated(draft)) {
+            add_text(t, member, code_point_name(draft, CERTIFICATE_TYPES, type));
+            return;
+        }
         type = MBEDTLS_SSL_CERTIFICATE_TYPE_X509;
     }
     snprintf(number, sizeof(number), "certificate type %u", type);
@@ -175,7 +183,7 @@ static void add_type(struct text *t, const struct draft *draft, const char *memb
 }
 
 /* What the two ends showed of themselves. */
-static void add_credentials(struct text *t, const struct connection *c)
+static void add_credentials(struct text *t, struct connection *c)
 {
     const struct octets *peer = key_of(c, !c->options->role);
 
@@ -184,7 +192,7 @@ static void add_credentials(struct text *t, const struct connection *c)
         add_type(t, c->options->draft, "peer_certificate_type", c->peer_type);
     }
     add_text(t, "peer_signature", signature_name(c->peer_signature));
-    if (c->psk_mode == 0 && (c->options->role == SERVER || c->attestations[CLIENT].chosen || c->asked)) {
+    if (c->psk_mode == 0 && (c->options->role == SERVER || of_role(c, CLIENT)->chosen || c->asked)) {
         add_fingerprint(t, "own_key", key_of(c, c->options->role));
         add_type(t, c->options->draft, "own_certificate_type", c->own_type);
     }

@@ -14,14 +14,24 @@ void kept_free(struct kept *k)
     k->draft = NULL;
 }
 
+struct attestation *of_role(struct connection *c, enum role role)
+{
+    for (size_t i = FIRST_SLOT; i < c->attestation_count; i++) {
+        if (c->attestations[i].attester == role && c->attestations[i].chosen) {
+            return &c->attestations[i];
+        }
+    }
+    return &c->attestations[role];
+}
+
 struct attestation *own(struct connection *c)
 {
-    return &c->attestations[c->options->role];
+    return of_role(c, c->options->role);
 }
 
 struct attestation *peers(struct connection *c)
 {
-    return &c->attestations[!c->options->role];
+    return of_role(c, !c->options->role);
 }
 
 void connection_init(struct connection *c, const struct options *o)
@@ -31,6 +41,7 @@ void connection_init(struct connection *c, const struct options *o)
     c->alert_sent = c->alert_received = -1;
     c->attestations[CLIENT].attester = CLIENT;
     c->attestations[SERVER].attester = SERVER;
+    c->attestation_count = FIRST_SLOT;
     mbedtls_ssl_init(&c->ssl);
     mbedtls_pk_init(&c->attested_key);
 }
@@ -41,8 +52,11 @@ void connection_free(struct connection *c)
     mbedtls_pk_free(&c->attested_key);
     octets_free(&c->own_spki);
     octets_free(&c->peer_spki);
+    octets_free(&c->own_certificate);
+    octets_free(&c->peer_certificate);
+    interpret_end(c);
     kept_free(&c->kept);
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < c->attestation_count; i++) {
         struct attestation *a = &c->attestations[i];
         octets_free(&a->scheme);
         octets_free(&a->nonce);

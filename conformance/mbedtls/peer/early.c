@@ -23,7 +23,7 @@ static const mbedtls_ssl_custom_ext extensions[] = {
       MBEDTLS_SSL_CUSTOM_EXT_CERTIFICATE_REQUEST | MBEDTLS_SSL_CUSTOM_EXT_CERTIFICATE, 0 },
 };
 
-static const uint8_t alerts[FAILURES] = {
+static const int16_t alerts[FAILURES] = {
     [FAIL_NO_SCHEME_EVIDENCE] = EARLY_ATTESTATION_06_ALERT_UNSUPPORTED_ATTESTATION_SCHEMES,
     [FAIL_NO_SCHEME_RESULTS] = EARLY_ATTESTATION_06_ALERT_UNSUPPORTED_ATTESTATION_SCHEMES,
     [FAIL_NOTHING_OFFERED] = EARLY_ATTESTATION_06_ALERT_UNSUPPORTED_ATTESTATION_SCHEMES,
@@ -113,7 +113,7 @@ static int early_write(struct connection *c, int message, unsigned type, size_t 
             if (entry != 0 || !own(c)->chosen) {
                 return MBEDTLS_SSL_CUSTOM_EXT_OMIT;
             }
-            ret = evidence_make(c, "certificate");
+            ret = evidence_make(c, own(c), "certificate");
             if (ret == 0) {
                 write_vector(w, 3, own(c)->payload.p, own(c)->payload.len);
             }
@@ -249,7 +249,7 @@ static int early_done(struct connection *c, int message, int received)
             if (peers(c)->payload.p == NULL) {
                 return fail(c, FAIL_MISSING, "certificate", "the chosen attestation did not come");
             }
-            return evidence_judge(c, "certificate");
+            return evidence_judge(c, peers(c), "certificate");
         default:
             return 0;
     }

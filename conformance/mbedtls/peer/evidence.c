@@ -62,9 +62,8 @@ static int from_file(const char *name, struct octets *out)
 }
 
 /* The answer is the CMW by itself, or an object. */
-static int parse_attest(struct connection *c, const struct text *answer, const char *message)
+static int parse_attest(struct connection *c, struct attestation *a, const struct text *answer, const char *message)
 {
-    struct attestation *a = own(c);
     struct octets key = { 0 };
     int bad, ret = 0;
     struct json cmw = json_member(answer->p, answer->len, "cmw", &bad);
@@ -101,9 +100,8 @@ static int prepare(struct connection *c, struct attestation *a, const struct oct
     return c->options->draft->challenge(c, a);
 }
 
-int evidence_make(struct connection *c, const char *message)
+int evidence_make(struct connection *c, struct attestation *a, const char *message)
 {
-    struct attestation *a = own(c);
     struct text request = { 0 }, answer = { 0 };
     const char *reason = "neither --attester-cmd nor --evidence was given";
     int ret = prepare(c, a, &c->own_spki);
@@ -116,13 +114,16 @@ int evidence_make(struct connection *c, const char *message)
                fail(c, FAIL_ATTESTER_UNAVAILABLE, message, "%s cannot be read", c->options->evidence);
     }
     begin_request(c, a, "attest", &request);
+    ret = c->options->draft->ask != NULL ? c->options->draft->ask(c, a, 0, &request) : 0;
     text_printf(&request, "}\n");
-    if (request.failed || c->options->attester_cmd == NULL ||
+    if (ret != 0) {
+        /* said already */
+    } else if (request.failed || c->options->attester_cmd == NULL ||
         command_run(c->options->attester_cmd, &request, c->options->timeout, &answer, &reason) != 0 ||
         answer.len == 0) {
         ret = fail(c, FAIL_ATTESTER_UNAVAILABLE, message, "the attester: %s", reason);
     } else {
-        ret = parse_attest(c, &answer, message);
+        ret = parse_attest(c, a, &answer, message);
     }
     text_free(&request);
     text_free(&answer);
@@ -175,21 +176,20 @@ static int same_key(const struct octets *a, const struct octets *b)
 
 /* Whether a verdict names another key than the certificate's, beside which the
  * attestation stands. */
-static int names_another(struct connection *c, struct json spki)
+static int names_another(struct connection *c, const struct attestation *a, struct json spki)
 {
     struct octets key = { 0 };
     int other = 0;
 
     if (spki.p != NULL && c->options->scheme.credential == BESIDE_X509) {
-        other = json_base64(spki, &key) != 0 || !same_key(&key, &peers(c)->spki);
+        other = json_base64(spki, &key) != 0 || !same_key(&key, &a->spki);
         octets_free(&key);
     }
     return other;
 }
 
-static int parse_verdict(struct connection *c, const struct text *answer, const char *message)
+static int parse_verdict(struct connection *c, struct attestation *a, const struct text *answer, const char *message)
 {
-    struct attestation *a = peers(c);
     static const char *const members[] = { "status", "failure", "reason", "spki", "valid_until", "checks" };
     int bad = 0;
     int64_t end;
@@ -221,7 +221,7 @@ static int parse_verdict(struct connection *c, const struct text *answer, const 
     if (f == NO_FAILURE && until.p != NULL && end <= (int64_t) time(NULL)) {
         f = FAIL_APPRAISAL; /* it held once */
     }
-    if (f == NO_FAILURE && names_another(c, spki)) {
+    if (f == NO_FAILURE && names_another(c, a, spki)) {
         f = FAIL_TIK_MISMATCH;
     }
     a->judged = 1;
@@ -244,9 +244,8 @@ static int parse_verdict(struct connection *c, const struct text *answer, const 
     return 0;
 }
 
-int evidence_judge(struct connection *c, const char *message)
+int evidence_judge(struct connection *c, struct attestation *a, const char *message)
 {
-    struct attestation *a = peers(c);
     struct text request = { 0 }, answer = { 0 };
     const char *reason = "no --appraiser-cmd was given";
     int ret = prepare(c, a, &c->peer_spki);
@@ -256,12 +255,16 @@ int evidence_judge(struct connection *c, const char *message)
     }
     begin_request(c, a, "appraise", &request);
     add_member(&request, "cmw", &a->payload);
-    text_printf(&request, ",\"match\":\"%s\"}\n", c->options->draft->match);
-    if (request.failed || c->options->appraiser_cmd == NULL ||
+    text_printf(&request, ",\"match\":\"%s\"", c->options->draft->match);
+    ret = c->options->draft->ask != NULL ? c->options->draft->ask(c, a, 1, &request) : 0;
+    text_printf(&request, "}\n");
+    if (ret != 0) {
+        /* said already */
+    } else if (request.failed || c->options->appraiser_cmd == NULL ||
         command_run(c->options->appraiser_cmd, &request, c->options->timeout, &answer, &reason) != 0) {
         ret = fail(c, FAIL_VERIFIER_UNREACHABLE, message, "the appraiser: %s", reason);
     } else {
-        ret = parse_verdict(c, &answer, message);
+        ret = parse_verdict(c, a, &answer, message);
     }
     text_free(&request);
     text_free(&answer);

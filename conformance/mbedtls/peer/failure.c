@@ -32,6 +32,10 @@ static const struct {
     [FAIL_ATTESTER_UNAVAILABLE] = { "attestation.attester_unavailable", MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR },
     [FAIL_KEY_UNUSABLE] = { "attestation.key_unusable", MBEDTLS_SSL_ALERT_MSG_BAD_CERT },
     [FAIL_MALFORMED_EXTENSION] = { "attestation.malformed_extension", MBEDTLS_SSL_ALERT_MSG_DECODE_ERROR },
+    [FAIL_CHOICE_NONE] = { "attestation.choice_none", MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE },
+    [FAIL_BINDER_UNDEFINED] = { "attestation.binder_undefined", MBEDTLS_SSL_ALERT_MSG_ILLEGAL_PARAMETER },
+    [FAIL_CERTIFICATE_TYPE] = { "attestation.certificate_type_mismatch", MBEDTLS_SSL_ALERT_MSG_UNSUPPORTED_CERT },
+    [FAIL_RESUMPTION_REFUSED] = { "attestation.resumption_refused", MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR },
     [FAIL_UNSOLICITED] = { "extension.unsolicited", MBEDTLS_SSL_ALERT_MSG_UNSUPPORTED_EXT },
 };
 
@@ -50,19 +54,35 @@ enum failure failure_by_name(const char *name, size_t len)
     return NO_FAILURE;
 }
 
+/* What is sent is thrown away from now on: the connection closes without an alert. */
+static int send_nothing(void *ctx, const unsigned char *buf, size_t len)
+{
+    (void) ctx;
+    (void) buf;
+    return (int) len;
+}
+
 int fail(struct connection *c, enum failure f, const char *message, const char *format, ...)
 {
     const struct draft *draft = c->options->draft;
-    uint8_t alert = draft->alerts[f] != 0 ? draft->alerts[f] : failures[f].alert;
+    int alert = draft->alerts[f] != 0 ? draft->alerts[f] : failures[f].alert;
     va_list args;
 
+    if (alert == ALERT_NONE) {
+        return 0;
+    }
     c->failure = f;
     c->message = message;
     va_start(args, format);
     vsnprintf(c->detail, sizeof(c->detail), format, args);
     va_end(args);
-    alert = (uint8_t) code_point_sent(draft, ALERTS, alert);
-    mbedtls_ssl_set_fatal_alert(&c->ssl, alert, MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE);
+    if (alert == ALERT_CLOSE) {
+        c->silent = 1;
+        mbedtls_ssl_set_bio(&c->ssl, NULL, send_nothing, NULL, NULL);
+        alert = MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR;
+    }
+    alert = (int) code_point_sent(draft, ALERTS, (unsigned) alert);
+    mbedtls_ssl_set_fatal_alert(&c->ssl, (unsigned char) alert, MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE);
     return MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE;
 }
 
@@ -112,4 +132,14 @@ const char *alert_name(const struct options *o, int alert)
         }
     }
     return "unknown";
+}
+
+int alert_by_name(const char *name)
+{
+    for (size_t i = 0; i < sizeof(alerts) / sizeof(alerts[0]); i++) {
+        if (strcmp(alerts[i].name, name) == 0) {
+            return alerts[i].alert;
+        }
+    }
+    return 0;
 }

@@ -48,6 +48,7 @@ static void end_init(struct end *e)
 
 static void end_free(struct end *e)
 {
+    interpret_unload();
     mbedtls_ssl_config_free(&e->config);
     tickets_free(&e->tickets);
     mbedtls_x509_crt_free(&e->chain);
@@ -125,7 +126,7 @@ static int configure_tickets(struct end *e)
     mbedtls_ssl_config *conf = &e->config;
 
     mbedtls_ssl_conf_tls13_key_exchange_modes(conf, MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL | o->psk_modes);
-    if (o->psk_modes == 0) {
+    if (o->psk_modes == 0 || sends_no_tickets(o)) {
         return 0;
     }
     if (o->role == SERVER) {
@@ -157,6 +158,9 @@ static int configure(struct end *e)
     mbedtls_ssl_conf_min_tls_version(conf, MBEDTLS_SSL_VERSION_TLS1_3);
     mbedtls_ssl_conf_max_tls_version(conf, MBEDTLS_SSL_VERSION_TLS1_3);
     mbedtls_ssl_conf_read_timeout(conf, (uint32_t) o->timeout * 1000);
+    if (o->draft != NULL && o->draft->no_compatibility) {
+        mbedtls_ssl_conf_tls13_compatibility_mode(conf, 0);
+    }
     if (o->role == CLIENT || o->ask_certificate) {
         mbedtls_ssl_conf_authmode(conf, MBEDTLS_SSL_VERIFY_REQUIRED);
     }
@@ -297,7 +301,11 @@ static int run(struct end *e, mbedtls_net_context *net)
     if (ret == 0 && e->options.raw_keys) {
         ret = octets_set(&c.own_spki, e->own_key.p, e->own_key.len);
     } else if (ret == 0 && e->chain.pk_raw.p != NULL) {
-        ret = octets_set(&c.own_spki, e->chain.pk_raw.p, e->chain.pk_raw.len);
+        ret = octets_set(&c.own_spki, e->chain.pk_raw.p, e->chain.pk_raw.len) |
+              octets_set(&c.own_certificate, e->chain.raw.p, e->chain.raw.len);
+    }
+    if (ret == 0 && e->options.draft != NULL && e->options.draft->compiled != NULL) {
+        ret = interpret_begin(&c);
     }
     if (ret == 0 && e->options.sess_in != NULL) {
         ret = session_load(&c);
@@ -306,9 +314,6 @@ static int run(struct end *e, mbedtls_net_context *net)
         session_attach(&c);
         if (e->options.role == SERVER) {
             tickets_begin(&e->tickets, &e->config, &c);
-        }
-        if (e->options.keylog != NULL) {
-            mbedtls_ssl_set_export_keys_cb(&c.ssl, keylog_export, (void *) e->options.keylog);
         }
         mbedtls_ssl_set_bio(&c.ssl, net, mbedtls_net_send, NULL, mbedtls_net_recv_timeout);
         ret = handshake(&c);

@@ -69,7 +69,7 @@ void observe_end(struct connection *c, int ret)
     if (ret == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE && c->ssl.in_msg != NULL &&
         c->ssl.in_msgtype == MBEDTLS_SSL_MSG_ALERT) {
         c->alert_received = c->ssl.in_msg[1];
-    } else if (ret != 0 && c->ssl.alert_reason != 0) {
+    } else if (ret != 0 && c->ssl.alert_reason != 0 && !c->silent) {
         c->alert_sent = c->ssl.alert_type;
     }
 }

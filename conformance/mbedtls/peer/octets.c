@@ -41,21 +41,29 @@ static int hex_digit(char c)
     return at == NULL ? -1 : (int) (at - digits);
 }
 
-int octets_from_hex(struct octets *o, const char *hex)
+int octets_decode_hex(const char *hex, unsigned char *out, size_t len)
 {
-    size_t len = strlen(hex) / 2;
-    unsigned char *p;
-
-    if (strlen(hex) % 2 != 0 || (p = malloc(len + 1)) == NULL) {
+    if (strlen(hex) != 2 * len) {
         return -1;
     }
     for (size_t i = 0; i < len; i++) {
         int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
         if (high < 0 || low < 0) {
-            free(p);
             return -1;
         }
-        p[i] = (unsigned char) (high << 4 | low);
+        out[i] = (unsigned char) (high << 4 | low);
+    }
+    return 0;
+}
+
+int octets_from_hex(struct octets *o, const char *hex)
+{
+    size_t len = strlen(hex) / 2;
+    unsigned char *p = malloc(len + 1);
+
+    if (p == NULL || octets_decode_hex(hex, p, len) != 0) {
+        free(p);
+        return -1;
     }
     free(o->p);
     o->p = p;

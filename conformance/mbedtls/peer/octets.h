@@ -71,5 +71,7 @@ void text_free(struct text *t);
 
 /* Reads an even number of hexadecimal digits. Returns 0 or -1. */
 int octets_from_hex(struct octets *o, const char *hex);
+/* Likewise, exactly len octets of them, into out. */
+int octets_decode_hex(const char *hex, unsigned char *out, size_t len);
 
 #endif

@@ -9,6 +9,7 @@
 static const char usage[] =
     "usage: mbedtls-peer --server|--client [option...]\n"
     "  --profile P         early-attestation-06, tls-attestation-07, mbedtls-poc, none\n"
+    "  --compiled F        file of attls profile compile, instead of --profile\n"
     "  --attester WHO      client, server, both, none\n"
     "  --model M           evidence, results\n"
     "  --credential C      x509, attestation\n"
@@ -18,7 +19,8 @@ static const char usage[] =
     "  --attester-cmd P, --appraiser-cmd P  programs that make and judge Evidence\n"
     "  --evidence F        file with the CMW to send instead\n"
     "  --code-point N=V    another number of a code point, as extensions.name=0xff00\n"
-    "  --nonce-size N      octets of our nonces; default 32\n"
+    "  --nonce-size N      octets of our nonces; default 32, or the profile's\n"
+    "  --attester-size N   octets of the challenge field of Evidence, for profiles that bind to it\n"
     "  --host H, --port P  default 127.0.0.1 and 0\n"
     "  --servername N      name asked for and verified; default localhost\n"
     "  --cert F, --key F, --ca F  PEM files\n"
@@ -40,8 +42,8 @@ static const char usage[] =
 
 /* A number for long options without a letter of their own. */
 enum option_id {
-    OPT_SERVER = 256, OPT_CLIENT, OPT_PROFILE, OPT_ATTESTER, OPT_MODEL, OPT_CREDENTIAL, OPT_FORMAT,
-    OPT_VERIFIER, OPT_REQUIRE, OPT_NO_REQUIRE, OPT_ATTESTER_CMD, OPT_APPRAISER_CMD, OPT_EVIDENCE, OPT_NONCE_SIZE,
+    OPT_SERVER = 256, OPT_CLIENT, OPT_PROFILE, OPT_COMPILED, OPT_ATTESTER, OPT_MODEL, OPT_CREDENTIAL, OPT_FORMAT,
+    OPT_VERIFIER, OPT_REQUIRE, OPT_NO_REQUIRE, OPT_ATTESTER_CMD, OPT_APPRAISER_CMD, OPT_EVIDENCE, OPT_NONCE_SIZE, OPT_ATTESTER_SIZE,
     OPT_HOST, OPT_PORT, OPT_SERVERNAME, OPT_CERT, OPT_KEY, OPT_CA, OPT_CODE_POINT, OPT_RAW_KEYS, OPT_PEER_KEY, OPT_ASK, OPT_GROUPS, OPT_SUITES,
     OPT_ALPN, OPT_SIGALGS, OPT_KEYLOG, OPT_JSON, OPT_CONNECTIONS, OPT_TIMEOUT, OPT_DATA,
     OPT_PSK_MODES, OPT_SESS_OUT, OPT_SESS_IN, OPT_REFUSE_TICKETS, OPT_VECTORS,
@@ -52,6 +54,7 @@ static const struct option long_options[] = {
     { "server", no_argument, NULL, OPT_SERVER },
     { "client", no_argument, NULL, OPT_CLIENT },
     { "profile", required_argument, NULL, OPT_PROFILE },
+    { "compiled", required_argument, NULL, OPT_COMPILED },
     { "attester", required_argument, NULL, OPT_ATTESTER },
     { "model", required_argument, NULL, OPT_MODEL },
     { "credential", required_argument, NULL, OPT_CREDENTIAL },
@@ -63,6 +66,7 @@ static const struct option long_options[] = {
     { "appraiser-cmd", required_argument, NULL, OPT_APPRAISER_CMD },
     { "evidence", required_argument, NULL, OPT_EVIDENCE },
     { "nonce-size", required_argument, NULL, OPT_NONCE_SIZE },
+    { "attester-size", required_argument, NULL, OPT_ATTESTER_SIZE },
     { "host", required_argument, NULL, OPT_HOST },
     { "port", required_argument, NULL, OPT_PORT },
     { "servername", required_argument, NULL, OPT_SERVERNAME },
@@ -161,6 +165,7 @@ static int set_format(struct options *o, const char *value)
 {
     long n;
 
+    o->format_given = 1;
     if (strchr(value, '/') != NULL) {
         o->scheme.media_type = value;
         return strlen(value) < 1000 ? 0 : bad_value("format", value);
@@ -257,6 +262,7 @@ static int set(struct options *o, enum option_id id, const char *value)
         case OPT_SERVER: o->role = SERVER; break;
         case OPT_CLIENT: o->role = CLIENT; break;
         case OPT_PROFILE: return set_profile(o, value);
+        case OPT_COMPILED: return interpret_load(o, value);
         case OPT_ATTESTER: return set_attester(o, value);
         case OPT_MODEL: return set_model(o, value);
         case OPT_CREDENTIAL: return set_credential(o, value);
@@ -267,7 +273,8 @@ static int set(struct options *o, enum option_id id, const char *value)
         case OPT_ATTESTER_CMD: o->attester_cmd = value; break;
         case OPT_APPRAISER_CMD: o->appraiser_cmd = value; break;
         case OPT_EVIDENCE: o->evidence = value; break;
-        case OPT_NONCE_SIZE: ret = number("nonce-size", value, 8, 255, &n); o->nonce_size = (size_t) n; break;
+        case OPT_NONCE_SIZE: ret = number("nonce-size", value, 1, 1024, &n); o->nonce_size = (size_t) n; break;
+        case OPT_ATTESTER_SIZE: ret = number("attester-size", value, 1, 1024, &n); o->attester_size = (size_t) n; break;
         case OPT_HOST: o->host = value; break;
         case OPT_PORT: o->port = value; break;
         case OPT_SERVERNAME: o->server_name = value; break;
@@ -321,6 +328,8 @@ static int check(const struct options *o)
         wrong = "in mbedtls-poc, the client attests with Evidence, alone";
     } else if (o->draft == &draft_tls_attestation_07 && o->scheme.model == RESULTS && o->scheme.credential == BESIDE_X509) {
         wrong = "in tls-attestation-07, results are read as a credential of their own";
+    } else if (o->draft != NULL && o->draft->compiled != NULL && (wrong = interpret_check(o)) != NULL) {
+        /* said there */
     } else if (o->require && (o->draft == NULL || !o->attests[!o->role])) {
         wrong = "--require-attestation, but the peer is not to attest";
     } else if (o->scheme.model == RESULTS && o->scheme.verifier == NULL) {
@@ -345,7 +354,6 @@ int options_parse(struct options *o, int argc, char **argv)
     o->port = "0";
     o->server_name = "localhost";
     o->scheme.content_format = 263;
-    o->nonce_size = 32;
     o->connections = 1;
     o->timeout = 20;
     o->data = 64;
@@ -364,6 +372,11 @@ int options_parse(struct options *o, int argc, char **argv)
     }
     if (o->draft == &draft_mbedtls_poc) {
         o->scheme.content_format = 1; /* its own number of the only format */
+    }
+    if (o->draft != NULL && o->draft->compiled != NULL) {
+        interpret_defaults(o);
+    } else if (o->nonce_size == 0) {
+        o->nonce_size = 32;
     }
     if (set_code_points(o) != 0) {
         return -1;

@@ -4,16 +4,21 @@
  * main.c      connections and application data
  * options.c   the command line
  * session.c   callbacks of the library to the draft in force
+ * interpret.c a compiled profile as a draft
+ * compiled.c  what it says; document.c, document_types.c, document_look.c,
+ *             document_lines.c   how that stands in its file
+ * binding.c, program.c, transcript.c   what it binds Evidence to
  * resume.c    sessions that are resumed, and their tickets
  * early.c, background.c, prototype.c   the drafts, each with its own encoding
  * evidence.c  making and judging Evidence through programs
  * binder.c    attestation binders
+ * choosing.c, meaning.c, codec.c   negotiation by a compiled profile
  * choice.c    what both ends choose, for every draft
  * observe.c   what only the library's private state tells
  * claims.c, keylog.c   what is written down
  * failure.c   what can fail and which alert says so
  * codepoints.c numbers that may differ from the draft's
- * connection.c what a connection starts with and owns
+ * connection.c, interpretation.c   what a connection starts with and owns
  * names.c     names of numbers
  * octets.c, json.c, command.c   octets, JSON and other programs
  *
@@ -43,8 +48,12 @@ enum failure {
     FAIL_MISPLACED, FAIL_MISSING, FAIL_NONCE_SIZE, FAIL_MALFORMED_CMW, FAIL_BINDER_MISMATCH,
     FAIL_TIK_MISMATCH, FAIL_APPRAISAL, FAIL_FORMAT_MISMATCH, FAIL_VERIFIER_MISMATCH,
     FAIL_VERIFIER_UNREACHABLE, FAIL_ATTESTER_UNAVAILABLE, FAIL_KEY_UNUSABLE,
-    FAIL_MALFORMED_EXTENSION, FAIL_UNSOLICITED, FAILURES
+    FAIL_MALFORMED_EXTENSION, FAIL_UNSOLICITED, FAIL_CHOICE_NONE, FAIL_BINDER_UNDEFINED,
+    FAIL_CERTIFICATE_TYPE, FAIL_RESUMPTION_REFUSED, FAILURES
 };
+
+/* In place of an alert: go on, or close without one. */
+enum { ALERT_NONE = -1, ALERT_CLOSE = -2 };
 
 /* An attestation scheme: a format of Evidence, or the Verifier of results. */
 struct scheme {
@@ -56,6 +65,11 @@ struct scheme {
 };
 
 struct draft;
+struct compiled;
+struct interpretation;
+
+/* A certificate type that is in no registry and never goes over the network. */
+enum { UNNAMED_CERTIFICATE_TYPE = 255 };
 
 /* A number of a draft. The code of the draft uses the standard one. */
 enum code_point_kind { EXTENSIONS, ALERTS, CERTIFICATE_TYPES };
@@ -72,6 +86,7 @@ struct options {
     const struct draft *draft; /* NULL: plain TLS */
     int attests[2];            /* by role */
     struct scheme scheme;
+    int format_given;          /* otherwise it is the draft's, if that has one */
     int require;               /* the peer must attest */
 
     const char *host, *port, *server_name;
@@ -85,7 +100,8 @@ struct options {
     int suites[8];
     const char *alpn[8];
     const char *attester_cmd, *appraiser_cmd, *evidence;
-    size_t nonce_size;
+    size_t nonce_size;         /* 0: what the draft has */
+    size_t attester_size;      /* of the challenge field of Evidence; 0: unknown */
     const char *keylog;
     int json, connections, timeout;
     size_t data;               /* octets that a client sends and gets back */
@@ -122,7 +138,10 @@ struct kept {
     struct octets status, valid_until; /* as they stand in the verdict */
 };
 
-enum { MAX_EXTENSIONS = 8 };
+enum {
+    MAX_EXTENSIONS = 16, MAX_SLOTS = 16,
+    FIRST_SLOT = 2             /* of a compiled profile */
+};
 
 /* One connection. */
 struct connection {
@@ -133,9 +152,13 @@ struct connection {
     const struct octets *accepted_key; /* of --peer-key, likewise */
     struct octets own_spki;    /* of --cert or, for a raw public key, --key */
     struct octets peer_spki;   /* of the peer's X.509 certificate or raw public key */
+    struct octets own_certificate, peer_certificate; /* end-entity certificates, DER */
     mbedtls_pk_context attested_key; /* ours, where there is no X.509 */
 
-    struct attestation attestations[2]; /* by role */
+    /* By role; those of a compiled profile's slots come behind. */
+    struct attestation attestations[FIRST_SLOT + MAX_SLOTS];
+    size_t attestation_count;
+    struct interpretation *interpretation; /* of a compiled profile, or NULL */
     struct octets hellos[MAX_EXTENSIONS]; /* bodies in the first ClientHello */
     int seen[MAX_EXTENSIONS];  /* how many ClientHello messages had it */
     int attested_entry;        /* the peer's Certificate had the extension */
@@ -148,6 +171,7 @@ struct connection {
     enum failure failure;
     const char *message;       /* the handshake message concerned */
     char detail[256];
+    int silent;                /* it closed without an alert */
     int alert_sent, alert_received; /* -1: none */
     uint16_t group;
     int suite, hello_retry;
@@ -157,6 +181,7 @@ struct connection {
     uint16_t own_signature, peer_signature; /* schemes of CertificateVerify; 0: none */
     int psk_mode;              /* as in options; 0: a full handshake */
     struct kept kept;          /* of the session that is resumed */
+    int refused_ticket;        /* a server has refused one */
     size_t data_sent, data_received;
     int closed;
 };
@@ -172,7 +197,9 @@ struct draft {
     uint8_t certificate_type;  /* of a credential alone; 0: there is none */
     int raw_signature;         /* CertificateVerify of such a client is r || s */
     const char *fit, *match;   /* as docs/attester-command.md has them */
-    const uint8_t *alerts;     /* by failure; 0: the general one */
+    int no_compatibility;      /* no change_cipher_spec, no session id */
+    const struct compiled *compiled; /* where this is one, or NULL */
+    const int16_t *alerts;     /* by failure, as they are on the wire or ALERT_...; 0: the general one */
     /* Returns 0, MBEDTLS_SSL_CUSTOM_EXT_OMIT or an error. */
     int (*write)(struct connection *c, int message, unsigned type, size_t entry, struct writer *w);
     int (*read)(struct connection *c, int message, unsigned type, size_t entry, struct reader r);
@@ -181,6 +208,8 @@ struct draft {
     void (*element)(const struct scheme *s, struct writer *w);
     /* Fills challenge; leaves it empty where nothing is bound. */
     int (*challenge)(struct connection *c, struct attestation *a);
+    /* Adds members to what a program is asked; may be NULL. */
+    int (*ask)(struct connection *c, const struct attestation *a, int appraise, struct text *request);
 };
 
 extern const struct draft draft_early_attestation_06;
@@ -190,6 +219,9 @@ extern const struct draft draft_mbedtls_poc;
 /* connection.c */
 void connection_init(struct connection *c, const struct options *o);
 void connection_free(struct connection *c);
+/* The attestation of a role: the first one that was chosen, or what there is where
+ * none was. */
+struct attestation *of_role(struct connection *c, enum role role);
 struct attestation *own(struct connection *c);
 struct attestation *peers(struct connection *c);
 void kept_free(struct kept *k);
@@ -204,6 +236,8 @@ void session_attach(struct connection *c);
 int check_demand(struct connection *c, const char *message);
 /* The certificate type of a credential alone. */
 uint8_t alone_type(const struct draft *d);
+/* Whether that type is negotiated by RFC 7250 besides. */
+int types_are_negotiated(const struct draft *d);
 /* The choice of a credential alone is the choice of its certificate type. */
 int settle_certificate_types(struct connection *c);
 /* Server: ask for a client certificate in this handshake. */
@@ -234,6 +268,8 @@ mbedtls_ssl_ticket_parse_t tickets_parse;
  * where it may be resumed. */
 int session_save(struct connection *c);
 int session_load(struct connection *c);
+/* Whether a server sends no tickets, whatever the command line says. */
+int sends_no_tickets(const struct options *o);
 /* Once a pre-shared key was chosen: nothing is attested in this connection. */
 int session_resumed(struct connection *c);
 
@@ -248,13 +284,17 @@ const char *code_point_name(const struct draft *d, enum code_point_kind kind, un
 /* failure.c */
 const char *failure_name(enum failure f);
 enum failure failure_by_name(const char *name, size_t len);
+/* Names the alert that the draft has for a failure, and returns an error; 0 where the
+ * draft wants to go on as if nothing had happened. */
 int fail(struct connection *c, enum failure f, const char *message, const char *format, ...)
 __attribute__((format(printf, 4, 5)));
 const char *alert_name(const struct options *o, int alert);
+/* 0 where there is none of the name. */
+int alert_by_name(const char *name);
 
 /* evidence.c */
-int evidence_make(struct connection *c, const char *message);
-int evidence_judge(struct connection *c, const char *message);
+int evidence_make(struct connection *c, struct attestation *a, const char *message);
+int evidence_judge(struct connection *c, struct attestation *a, const char *message);
 
 /* observe.c */
 void observe_handshake(struct connection *c);
@@ -270,6 +310,24 @@ const char *signature_name(uint16_t scheme);
 uint16_t group_by_name(const char *name, size_t len);
 int suite_by_name(const char *name, size_t len);
 const char *role_name(enum role r);
+
+/* interpret.c: a compiled profile as a draft. */
+/* Loads the file and makes it the draft in force. Returns 0, or -1 after an error
+ * message. */
+int interpret_load(struct options *o, const char *file);
+void interpret_unload(void);
+/* Fills in what the command line left open. */
+void interpret_defaults(struct options *o);
+/* What is wrong with options under the profile, or NULL. */
+const char *interpret_check(const struct options *o);
+int interpret_configure(mbedtls_ssl_config *conf, const struct options *o);
+/* interpretation.c */
+int interpret_begin(struct connection *c);
+void interpret_end(struct connection *c);
+/* A secret of the key schedule. */
+void interpret_secret(struct connection *c, mbedtls_ssl_key_export_type type, const unsigned char *secret, size_t len);
+/* choosing.c: whether an element stands for a scheme that we accept of the peer. */
+int interpret_accepts(const struct options *o, const struct octets *element);
 
 /* keylog.c: a mbedtls_ssl_export_keys_t whose context is the file's name. */
 void keylog_export(void *file, mbedtls_ssl_key_export_type type, const unsigned char *secret,

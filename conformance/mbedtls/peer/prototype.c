@@ -13,9 +13,6 @@
 
 enum { NUMERIC = 0, FORMAT_NONE = 0, FORMAT_EAT = 1, MAX_NONCE = 32 };
 
-/* No registry has this type; it never goes over the network. */
-enum { PRIVATE_CERTIFICATE_TYPE = 255 };
-
 /* The server sends the extension whether or not it was asked. */
 static const mbedtls_ssl_custom_ext extensions[] = {
     { EVIDENCE_PROPOSAL,
@@ -23,7 +20,7 @@ static const mbedtls_ssl_custom_ext extensions[] = {
       MBEDTLS_SSL_CUSTOM_EXT_ENCRYPTED_EXTENSIONS },
 };
 
-static const uint8_t alerts[FAILURES] = {
+static const int16_t alerts[FAILURES] = {
     [FAIL_CHOICE_NOT_OFFERED] = MBEDTLS_SSL_ALERT_MSG_DECODE_ERROR,
     [FAIL_OFFER_CHANGED] = MBEDTLS_SSL_ALERT_MSG_DECODE_ERROR,
     [FAIL_NONCE_SIZE] = MBEDTLS_SSL_ALERT_MSG_DECODE_ERROR,
@@ -174,7 +171,7 @@ const struct draft draft_mbedtls_poc = {
     .extension_count = sizeof(extensions) / sizeof(extensions[0]),
     .code_points = code_points,
     .code_point_count = sizeof(code_points) / sizeof(code_points[0]),
-    .certificate_type = PRIVATE_CERTIFICATE_TYPE,
+    .certificate_type = UNNAMED_CERTIFICATE_TYPE,
     .raw_signature = 1,
     .fit = "pad_right",
     .match = "ignore",

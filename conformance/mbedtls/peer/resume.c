@@ -13,8 +13,8 @@
 
 #include "mbedtls/sha256.h"
 
+#include "compiled.h"
 #include "json.h"
-#include "peer.h"
 
 enum { MAX_SESSION = 1 << 16 };
 
@@ -78,6 +78,9 @@ static int same_scheme(const struct kept *k, const struct options *o)
     unsigned char buffer[1024];
     struct writer mine = write_into(buffer, sizeof(buffer));
 
+    if (o->draft->compiled != NULL) {
+        return k->model == o->scheme.model && k->credential == o->scheme.credential && interpret_accepts(o, &k->scheme);
+    }
     if (o->draft->element == NULL || k->model != o->scheme.model || k->credential != o->scheme.credential) {
         return 0;
     }
@@ -106,7 +109,7 @@ static void drop_expired(struct kept *k)
 
 int session_resumed(struct connection *c)
 {
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < c->attestation_count; i++) {
         if (c->attestations[i].chosen && c->options->role == CLIENT) {
             return fail(c, FAIL_CHOICE_WITHOUT_REQUEST, "encrypted_extensions",
                         "a scheme was chosen where nobody shows a certificate");
@@ -114,6 +117,29 @@ int session_resumed(struct connection *c)
         c->attestations[i].chosen = 0;
     }
     return 0;
+}
+
+/* ---- what a compiled profile says of them ---- */
+
+static int never_resumes(const struct draft *d)
+{
+    return d != NULL && d->compiled != NULL && d->compiled->never_resume;
+}
+
+static int bounds_tickets(const struct draft *d)
+{
+    return d->compiled != NULL && d->compiled->tickets == VALIDITY_WITHIN;
+}
+
+int sends_no_tickets(const struct options *o)
+{
+    return o->role == SERVER && o->draft != NULL && o->draft->compiled != NULL &&
+           o->draft->compiled->tickets == VALIDITY_NEVER;
+}
+
+static int discards_tickets(const struct draft *d)
+{
+    return d != NULL && d->compiled != NULL && d->compiled->discard_tickets;
 }
 
 /* ---- a server's tickets: what it keeps of the peer stays here ---- */
@@ -162,7 +188,8 @@ int tickets_write(void *ctx, const mbedtls_ssl_session *session, unsigned char *
         return MBEDTLS_ERR_SSL_ALLOC_FAILED;
     }
     /* The ticket of a client that must attest does not outlive the verdict. */
-    if (t->current->options->require && validity_left(&i->kept) < (int64_t) *lifetime) {
+    if ((t->current->options->require || (i->kept.draft != NULL && bounds_tickets(i->kept.draft))) &&
+        validity_left(&i->kept) < (int64_t) *lifetime) {
         *lifetime = (uint32_t) validity_left(&i->kept);
     }
     t->count++;
@@ -194,7 +221,9 @@ int tickets_parse(void *ctx, mbedtls_ssl_session *session, unsigned char *buf, s
         return ret;
     }
     k = find(t, name);
-    if (k == NULL || t->current->options->refuse_tickets || !suffices(k, t->current->options)) {
+    if (k == NULL || t->current->options->refuse_tickets || !suffices(k, t->current->options) ||
+        never_resumes(t->current->options->draft)) {
+        t->current->refused_ticket = 1;
         return MBEDTLS_ERR_SSL_SESSION_TICKET_EXPIRED;
     }
     if (kept_copy(&t->current->kept, k) != 0) {
@@ -206,11 +235,11 @@ int tickets_parse(void *ctx, mbedtls_ssl_session *session, unsigned char *buf, s
 
 /* ---- a client's session in a file ---- */
 
-static const struct draft *draft_by_id(const unsigned char *id, size_t len)
+static const struct draft *draft_by_id(const struct draft *present, const unsigned char *id, size_t len)
 {
-    static const struct draft *const drafts[] = { &draft_early_attestation_06, &draft_tls_attestation_07 };
+    const struct draft *const drafts[] = { present, &draft_early_attestation_06, &draft_tls_attestation_07 };
 
-    for (size_t i = 0; i < sizeof(drafts) / sizeof(drafts[0]); i++) {
+    for (size_t i = present == NULL; i < sizeof(drafts) / sizeof(drafts[0]); i++) {
         if (strlen(drafts[i]->id) == len && memcmp(drafts[i]->id, id, len) == 0) {
             return drafts[i];
         }
@@ -238,11 +267,11 @@ static int read_octets(struct reader *r, struct octets *to)
     return reader_left(&v) > 0 ? octets_set(to, v.p, reader_left(&v)) : 0;
 }
 
-static int read_kept(struct reader *r, struct kept *k)
+static int read_kept(struct reader *r, const struct draft *present, struct kept *k)
 {
     struct reader id = read_vector(r, 1);
 
-    k->draft = draft_by_id(id.p, reader_left(&id));
+    k->draft = draft_by_id(present, id.p, reader_left(&id));
     k->model = (enum model) read_number(r, 1);
     k->credential = (enum credential) read_number(r, 1);
     return read_octets(r, &k->scheme) | read_octets(r, &k->spki) |
@@ -270,6 +299,10 @@ int session_save(struct connection *c)
     size_t len = 0;
     int ret;
 
+    if (discards_tickets(c->options->draft)) {
+        free(buf);
+        return 0;
+    }
     mbedtls_ssl_session_init(&session);
     ret = mbedtls_ssl_get_session(&c->ssl, &session);
     if (ret == 0) {
@@ -316,7 +349,7 @@ int session_load(struct connection *c)
     mbedtls_ssl_session_init(&session);
     if (buf != NULL && read_file(c->options->sess_in, buf, MAX_SESSION, &len) == 0) {
         r = read_all(buf, len);
-        if (read_kept(&r, &c->kept) == 0 && !r.bad) {
+        if (read_kept(&r, c->options->draft, &c->kept) == 0 && !r.bad) {
             ret = mbedtls_ssl_session_load(&session, r.p, reader_left(&r));
         }
     }

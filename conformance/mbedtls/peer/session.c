@@ -113,7 +113,8 @@ static int on_verify(void *ctx, mbedtls_x509_crt *crt, int depth, uint32_t *flag
     struct connection *c = ctx;
 
     (void) flags;
-    if (depth == 0 && octets_set(&c->peer_spki, crt->pk_raw.p, crt->pk_raw.len) != 0) {
+    if (depth == 0 && (octets_set(&c->peer_spki, crt->pk_raw.p, crt->pk_raw.len) != 0 ||
+                       octets_set(&c->peer_certificate, crt->raw.p, crt->raw.len) != 0)) {
         return MBEDTLS_ERR_SSL_ALLOC_FAILED;
     }
     return 0;
@@ -126,7 +127,7 @@ static int on_certificate_write(void *ctx, mbedtls_ssl_context *ssl, unsigned ch
 {
     struct connection *c = of(ssl);
     struct writer w = write_into(buf, size);
-    int ret = evidence_make(c, "certificate");
+    int ret = evidence_make(c, own(c), "certificate");
 
     (void) ctx;
     *len = 0;
@@ -150,7 +151,7 @@ static int on_certificate_read(void *ctx, mbedtls_ssl_context *ssl, const unsign
     if (octets_set(&a->payload, buf, len) != 0) {
         return MBEDTLS_ERR_SSL_ALLOC_FAILED;
     }
-    ret = evidence_judge(c, "certificate");
+    ret = evidence_judge(c, a, "certificate");
     if (ret != 0) {
         return ret;
     }
@@ -219,6 +220,9 @@ static int on_raw_key_read(void *ctx, mbedtls_ssl_context *ssl, const unsigned c
     return octets_set(&c->peer_spki, buf, len) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
 }
 
+/* A type that RFC 7250 negotiates as well, next to X.509 for an end that need not show it. */
+static uint8_t alone_or_x509[] = { 0, MBEDTLS_SSL_CERTIFICATE_TYPE_X509 };
+
 static const uint8_t raw_key_only[] = { MBEDTLS_SSL_CERTIFICATE_TYPE_RAW_PUBLIC_KEY };
 
 static mbedtls_ssl_certificate_type certificate_types[] = {
@@ -238,6 +242,11 @@ static int configure_certificate_types(mbedtls_ssl_config *conf, const struct op
     if (ret == 0 && o->raw_keys) {
         ret = mbedtls_ssl_conf_certificate_type_lists(conf, raw_key_only, sizeof(raw_key_only),
                                                       raw_key_only, sizeof(raw_key_only));
+    } else if (ret == 0 && alone && o->scheme.credential == ALONE && types_are_negotiated(o->draft)) {
+        const int own = o->attests[o->role], peer = o->attests[!o->role];
+        alone_or_x509[0] = alone_type(o->draft);
+        ret = mbedtls_ssl_conf_certificate_type_lists(conf, own ? alone_or_x509 : NULL, own ? sizeof(alone_or_x509) : 0,
+                                                      peer ? alone_or_x509 : NULL, peer ? sizeof(alone_or_x509) : 0);
     }
     return ret;
 }
@@ -252,18 +261,38 @@ int session_configure(mbedtls_ssl_config *conf, const struct options *o)
         return ret;
     }
     mbedtls_ssl_conf_handshake_secrets_cb(conf, on_secrets, NULL);
+    if (d->compiled != NULL && (ret = interpret_configure(conf, o)) != 0) {
+        return ret;
+    }
     for (size_t i = 0; i < d->extension_count; i++) {
         extensions[i] = d->extensions[i];
         extensions[i].type = (uint16_t) code_point_sent(d, EXTENSIONS, extensions[i].type);
     }
-    return mbedtls_ssl_conf_custom_extensions(conf, extensions, d->extension_count,
-                                              on_write, on_read, on_done, NULL);
+    ret = mbedtls_ssl_conf_custom_extensions(conf, extensions, d->extension_count,
+                                             on_write, on_read, on_done, NULL);
+    if (ret == MBEDTLS_ERR_SSL_BAD_INPUT_DATA) {
+        fprintf(stderr, "mbedtls-peer: mbedTLS handles an extension of this number itself, or two have the same\n");
+    }
+    return ret;
+}
+
+static void on_export(void *ctx, mbedtls_ssl_key_export_type type, const unsigned char *secret, size_t len,
+                      const unsigned char client_random[32], const unsigned char server_random[32],
+                      mbedtls_tls_prf_types prf)
+{
+    struct connection *c = ctx;
+
+    interpret_secret(c, type, secret, len);
+    if (c->options->keylog != NULL) {
+        keylog_export((void *) c->options->keylog, type, secret, len, client_random, server_random, prf);
+    }
 }
 
 void session_attach(struct connection *c)
 {
     mbedtls_ssl_set_user_data_p(&c->ssl, c);
     mbedtls_ssl_set_verify(&c->ssl, on_verify, c);
+    mbedtls_ssl_set_export_keys_cb(&c->ssl, on_export, c);
     if (c->options->raw_keys) {
         mbedtls_ssl_set_own_key(&c->ssl, c->key);
     }

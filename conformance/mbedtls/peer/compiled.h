@@ -1,0 +1,138 @@
+/*
+ * What a compiled profile says, checked and in the form in which the interpreter
+ * uses it. Words are those of docs/compiled-profile.md.
+ */
+#ifndef COMPILED_H
+#define COMPILED_H
+
+#include "codec.h"
+#include "document.h"
+#include "peer.h"
+
+enum { MAX_PLACED = 16, MAX_ADDED = 16, MAX_OFFERED_BY = 8, MAX_KEYS = 8, MAX_FORMATS = 16 };
+
+/* Messages that bear extensions, in the order of the handshake. */
+enum message {
+    IN_CLIENT_HELLO, IN_HELLO_RETRY_REQUEST, IN_SERVER_HELLO, IN_ENCRYPTED_EXTENSIONS, IN_CERTIFICATE_REQUEST,
+    IN_CERTIFICATE, IN_NEW_SESSION_TICKET, MESSAGES,
+    IN_ADDED = MESSAGES            /* an added message, or, of a payload, cert_data */
+};
+
+/* A field by its path: of an extension in a message, or of an added message. */
+struct where {
+    int set;
+    enum message message;
+    int extension;                 /* -1: an added message, or cert_data */
+    int added;                     /* -1: none */
+    const char *field;             /* "": the body as a whole */
+};
+
+/* One placement of an extension. */
+struct placement {
+    int placed;
+    const struct type *type;       /* NULL: opaque */
+    int any;                       /* nothing needs to have been offered */
+    struct offered_by {
+        enum message message;
+        int extension;
+    } offered_by[2][MAX_OFFERED_BY]; /* by the role that sends it */
+    size_t offered_by_count[2];
+    int first;                     /* in the first entry only */
+    int trailing;                  /* octets after the body are ignored */
+};
+
+struct placed_extension {
+    const char *name;
+    unsigned number;
+    int ignore_unknown_arm;
+    struct placement at[MESSAGES];
+};
+
+struct added_message {
+    const char *name;
+    uint8_t number;
+    const struct type *type;
+    int gap[2];                    /* by sender: the message in front of which it stands; 0: none */
+};
+
+/* What an element of a list means. */
+struct meaning {
+    const char *name;              /* of its type, as the paths have it */
+    const struct type *type;
+};
+
+struct slot_rule {
+    const char *name;
+    enum role attester;
+    struct meaning element;
+    int models[2];                 /* which the element can express */
+    struct where offer, choice, nonce, payload;
+};
+
+struct credential_rule {
+    int present;
+    struct where payload;
+    int one_entry;
+    uint8_t certificate_type;
+    int rfc7250, key_from_appraisal, pkix, empty_context;
+    uint16_t keys[MAX_KEYS];       /* groups; none: any */
+    size_t key_count;
+};
+
+enum scope { SCOPE_ALL, SCOPE_MODEL, SCOPE_SLOT };
+enum no_scheme { NO_SCHEME_ABORT, NO_SCHEME_OMIT, NO_SCHEME_NULL };
+enum transcript { TRANSCRIPT_RFC8446, TRANSCRIPT_CH1_SH, TRANSCRIPT_AS_SENT, TRANSCRIPT_CH2_SH };
+enum validity { VALIDITY_ALLOW, VALIDITY_WITHIN, VALIDITY_NEVER };
+
+struct claim_rule {
+    const char *name;
+    const struct expression *value;
+};
+
+struct compiled {
+    struct document document;
+    struct draft draft;            /* as the rest of the peer sees it */
+    struct code_point points[64];
+    int16_t alerts[FAILURES];
+    mbedtls_ssl_custom_ext types[MAX_PLACED];
+    struct placed_extension extensions[MAX_PLACED];
+    size_t extension_count;
+    struct added_message added[MAX_ADDED];
+    size_t added_count;
+    mbedtls_ssl_custom_msg messages[2 * MAX_ADDED];
+    size_t message_count;
+    struct slot_rule slots[MAX_SLOTS];
+    size_t slot_count;
+    struct credential_rule credentials[2]; /* by enum credential */
+
+    int empty_list, client_needs_certificate, server_order, one_per_attester;
+    uint64_t at_least;
+    enum scope scope;
+    enum no_scheme no_scheme;
+    int unwilling_aborts, none_aborts, client_choice_needs_request;
+    uint64_t nonce_size, nonce_max;
+    struct octets nonce_default;   /* p is NULL: a fresh one */
+    enum transcript transcript;
+    const struct expression *challenge[2][2]; /* by model and credential; NULL: none */
+    struct claim_rule claims[8];
+    size_t claim_count;
+    enum validity tickets;
+    int never_resume, refusal_aborts, discard_tickets;
+    int raw_signature[2];          /* by role */
+};
+
+/* Reads the file and checks all of it. Returns 0, or -1 after an error message. */
+int compiled_load(struct compiled *c, const char *file);
+void compiled_free(struct compiled *c);
+
+/* Fills in the fields of an element by which it means our scheme. Returns how many
+ * there are, at most max, or -1 where the element cannot express it. */
+int scheme_fields(const struct compiled *c, const struct meaning *element, const struct scheme *scheme,
+                  struct field *fields, size_t max);
+/* The fields that the profile gives by name below a map, as offer/first does. */
+int named_fields(const struct compiled *c, const struct meaning *element, const char *map,
+                 struct field *fields, size_t max);
+/* Which models an element that was received means: bits, by enum model. */
+unsigned element_models(const struct compiled *c, const struct meaning *element, const unsigned char *p, size_t len);
+
+#endif

@@ -1,0 +1,69 @@
+/* What the interpreter keeps of one connection. */
+#include "interpretation.h"
+
+#include <stdlib.h>
+
+#include "mbedtls/platform_util.h"
+
+struct attestation *attestation_of(struct connection *c, size_t slot)
+{
+    return &c->attestations[FIRST_SLOT + slot];
+}
+
+int interpret_begin(struct connection *c)
+{
+    const struct compiled *p = c->options->draft->compiled;
+
+    c->interpretation = calloc(1, sizeof(*c->interpretation));
+    if (c->interpretation == NULL) {
+        return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    }
+    c->interpretation->profile = p;
+    c->attestation_count = FIRST_SLOT + p->slot_count;
+    for (size_t k = 0; k < p->slot_count; k++) {
+        attestation_of(c, k)->attester = p->slots[k].attester;
+    }
+    return 0;
+}
+
+void interpret_end(struct connection *c)
+{
+    struct interpretation *i = c->interpretation;
+
+    if (i == NULL) {
+        return;
+    }
+    for (size_t k = 0; k < i->message_count; k++) {
+        octets_free(&i->messages[k].octets);
+    }
+    for (size_t k = 0; k < MAX_SLOTS; k++) {
+        octets_free(&i->slots[k].list);
+    }
+    for (size_t k = 0; k < SECRETS; k++) {
+        if (i->secrets[k].p != NULL) {
+            mbedtls_platform_zeroize(i->secrets[k].p, i->secrets[k].len);
+        }
+        octets_free(&i->secrets[k]);
+    }
+    free(i);
+    c->interpretation = NULL;
+}
+
+void interpret_secret(struct connection *c, mbedtls_ssl_key_export_type type, const unsigned char *secret, size_t len)
+{
+    static const struct {
+        mbedtls_ssl_key_export_type type;
+        enum secret secret;
+    } kept[] = {
+        { MBEDTLS_SSL_KEY_EXPORT_TLS1_3_EARLY_SECRET, EARLY_SECRET },
+        { MBEDTLS_SSL_KEY_EXPORT_TLS1_3_SHARED_SECRET, SHARED_SECRET },
+        { MBEDTLS_SSL_KEY_EXPORT_TLS1_3_HANDSHAKE_SECRET, HANDSHAKE_SECRET },
+        { MBEDTLS_SSL_KEY_EXPORT_TLS1_3_EXPORTER_MASTER_SECRET, EXPORTER_SECRET },
+    };
+
+    for (size_t k = 0; c->interpretation != NULL && k < sizeof(kept) / sizeof(kept[0]); k++) {
+        if (kept[k].type == type) {
+            octets_set(&c->interpretation->secrets[kept[k].secret], secret, len);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+/* What the parts of the interpreter of compiled profiles share in one connection. */
+#ifndef INTERPRETATION_H
+#define INTERPRETATION_H
+
+#include "compiled.h"
+
+enum { MAX_MESSAGES = 48, MAX_ELEMENT = 1 << 14 };
+
+enum secret { EARLY_SECRET, SHARED_SECRET, HANDSHAKE_SECRET, EXPORTER_SECRET, SECRETS };
+
+/* What became of a slot, besides its attestation. */
+struct slot_state {
+    int listed;                /* its list was in the ClientHello */
+    struct octets list;        /* encoded, as it came or was sent */
+    int answered_null;         /* the fixed answer instead of a choice */
+};
+
+struct interpretation {
+    const struct compiled *profile;
+    struct shown {             /* a handshake message as it was sent */
+        uint8_t type;
+        int from_server, retry;
+        struct octets octets;
+    } messages[MAX_MESSAGES];
+    size_t message_count;
+    struct octets secrets[SECRETS];
+    struct slot_state slots[MAX_SLOTS];
+    unsigned sent[MESSAGES], received[MESSAGES]; /* bits of extensions */
+    size_t entries;            /* of the peer's Certificate */
+    int retried;               /* a HelloRetryRequest was asked for */
+    int decided;               /* the server has chosen */
+    int requested;             /* a CertificateRequest was sent */
+};
+
+/* The attestation of a slot. */
+struct attestation *attestation_of(struct connection *c, size_t slot);
+/* Whether our configuration has a scheme for a slot, whose element is written. The
+ * element is empty where the slot is not used. */
+int slot_element(const struct options *o, const struct slot_rule *s, struct writer *w);
+/* Where the payload of a slot is. */
+const struct where *payload_of(const struct compiled *p, const struct slot_rule *s, enum credential credential);
+
+/* choosing.c */
+/* Server: what becomes of the offer. Returns 0, MBEDTLS_SSL_CUSTOM_EXT_HELLO_RETRY or
+ * an error. */
+int choose_schemes(struct connection *c);
+/* Client: the choice of a slot as it stands in a message; empty for none. */
+int take_choice(struct connection *c, size_t slot, const struct field *choice, const char *message);
+/* Client: once all choices are known. */
+int check_choices(struct connection *c, int requested);
+
+/* transcript.c */
+/* Keeps a message. */
+int transcript_add(struct connection *c, int from_server, const unsigned char *msg, size_t len);
+/* The hash of a range. Returns PROGRAM_.... */
+int transcript_hash(struct connection *c, const char *end, int excluded, int role,
+                    mbedtls_md_type_t hash, unsigned char *out);
+/* The last message of a type that an end sent; NULL if there is none. */
+const struct octets *transcript_message(const struct connection *c, int type, int from_server);
+
+/* binding.c */
+int interpret_challenge(struct connection *c, struct attestation *a);
+int interpret_ask(struct connection *c, const struct attestation *a, int appraise, struct text *request);
+
+#endif
