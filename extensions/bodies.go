@@ -291,6 +291,21 @@ func (l ProtocolNames) Contains(name string) bool {
 	return false
 }
 
+// Without is the names for which drop does not hold; the list itself where there are
+// no others.
+func (l ProtocolNames) Without(drop func(name []byte) bool) ProtocolNames {
+	var kept ProtocolNames
+	for name := range l.All() {
+		if !drop(name) {
+			kept = append(append(kept, byte(len(name))), name...)
+		}
+	}
+	if len(kept) == len(l) {
+		return l
+	}
+	return kept
+}
+
 // ParseALPN reads the ProtocolNameList of a ClientHello.
 func ParseALPN(body []byte) (ProtocolNames, *attls.Error) {
 	return parseVectors(body, "protocol_name_list", 1, 2)

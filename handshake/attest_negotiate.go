@@ -42,7 +42,7 @@ func (e *Engine) offerAttestation() *attls.Error {
 // profileExtensions adds the profile's extensions of a message that we send.
 func (e *Engine) profileExtensions(k attls.MessageKind) *attls.Error {
 	p := e.profile()
-	if len(p.Extensions) == 0 {
+	if len(p.Extensions)+len(p.Slots) == 0 {
 		return nil
 	}
 	f := p.NewFields()
@@ -64,6 +64,12 @@ func (e *Engine) addExtensions(k attls.MessageKind, f *profile.Fields) *attls.Er
 	}
 	for _, x := range list {
 		e.ext.add(x.Type, x.Body)
+	}
+	if list, err = e.profile().Embed(k, f, e.ext.find); err != nil {
+		return asLocal(err)
+	}
+	for _, x := range list {
+		e.ext.replace(x.Type, x.Body)
 	}
 	return nil
 }
@@ -92,7 +98,7 @@ func (e *Engine) decodeFields(k attls.MessageKind, l extensions.List, f *profile
 	p := e.profile()
 	for i := range l {
 		x := &l[i]
-		if _, ok := p.Extension(x.Type); !ok || k == attls.KindCertificateRequest && !e.asked(k, x.Type) {
+		if !p.Reads(k, x.Type) || k == attls.KindCertificateRequest && !e.asked(k, x.Type) {
 			continue
 		}
 		if err := p.Decode(k, e.role.Peer(), x.Type, x.Body, f); err != nil {
@@ -105,6 +111,9 @@ func (e *Engine) decodeFields(k attls.MessageKind, l extensions.List, f *profile
 			}
 			return failure.Under("extensions").In(k)
 		}
+	}
+	if k == attls.KindClientHello {
+		p.DecodeRandom(e.nego.random[:], f)
 	}
 	return e.checkNonces(k, f)
 }

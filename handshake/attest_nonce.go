@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"bytes"
+	"slices"
 
 	"attls"
 	"attls/extensions/profile"
@@ -86,4 +87,15 @@ func (e *Engine) checkNonces(k attls.MessageKind, f *profile.Fields) *attls.Erro
 		}
 	}
 	return nil
+}
+
+// sentAsNonce reports whether a value of an extension of our ClientHello carries a nonce.
+func (e *Engine) sentAsNonce(t attls.ExtensionType, value []byte) bool {
+	if e.role != attls.RoleClient || !e.profile().IsNonce(attls.KindClientHello, t, value) {
+		return false
+	}
+	list, err := e.profile().Embed(attls.KindClientHello, &e.att.fields, func(attls.ExtensionType) []byte { return nil })
+	return err == nil && slices.ContainsFunc(list, func(x profile.RawExtension) bool {
+		return x.Type == t && bytes.Contains(x.Body, value)
+	})
 }

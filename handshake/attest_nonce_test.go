@@ -2,6 +2,8 @@ package handshake_test
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,6 +23,22 @@ type noncePlace struct {
 	ee, cr string // fields of the profile's extension beside the choices
 	more   string // of the profile
 	again  bool   // each request after the handshake has another nonce
+	spelt  func([]byte) string
+}
+
+// octets is the nonce as it is sent.
+func (n *noncePlace) octets(nonce []byte) []byte {
+	if n.spelt == nil {
+		return nonce
+	}
+	return []byte(n.spelt(nonce))
+}
+
+// message is the one that carries it.
+func (n *noncePlace) message() attls.MessageKind {
+	name, _, _ := strings.Cut(strings.TrimPrefix(n.path, "{in: "), ".")
+	k, _ := attls.KindByName(name)
+	return k
 }
 
 const (
@@ -44,6 +62,11 @@ var noncePlaces = []noncePlace{
 		more: fmt.Sprintf(ownExtension, "server_hello: {offered_by: [client_hello.remoteAttestation]}") + "accepted_flaws: {answer_not_offered: test}\n"},
 	{name: "in EncryptedExtensions in an extension that the client offers empty", path: "encrypted_extensions.fresh.nonce",
 		more: fmt.Sprintf(ownExtension, "client_hello: {body: Empty}, encrypted_extensions: {offered_by: [client_hello]}")},
+	{name: "in a name of certificate_authorities", again: true, spelt: base64.StdEncoding.EncodeToString,
+		path: `{in: certificate_request.certificate_authorities, as: "CN={nonce}", codec: base64, octets: 8..64}`},
+	{name: "in a name of certificate_authorities, the choice carried over", again: true, spelt: hex.EncodeToString,
+		path: `{in: certificate_request.certificate_authorities, as: "O=x,2.5.4.3=n {nonce}", codec: hex, octets: 8..64}`,
+		more: "after: {post_handshake: {choice: carried_over}}\nswitches: {pha_choice: null}\n"},
 }
 
 // text is the profile: the client's nonce is in the place, the server's in
@@ -133,7 +156,7 @@ func TestClientNonce(t *testing.T) {
 			}
 			for _, r := range []attls.Role{attls.RoleClient, attls.RoleServer} {
 				nonce := p.Engine(r).State().Attestation[0].Nonce
-				if n.again && !bytes.Contains(l.seen.of(attls.KindCertificateRequest)[2].Bytes, nonce) {
+				if n.again && !bytes.Contains(l.seen.of(attls.KindCertificateRequest)[2].Bytes, n.octets(nonce)) {
 					t.Errorf("the nonce of the %v, %x, is not that of the last request", r, nonce)
 				}
 				if len(nonce) != 32 || bytes.Equal(nonce, make([]byte, 32)) {
@@ -174,7 +197,7 @@ func TestVerifierNonce(t *testing.T) {
 				t.Fatalf("%d nonces were asked for, %d answers: %v", given, answers, p.Err())
 			}
 			for k := 1; k <= want; k++ {
-				nonce := bytes.Repeat([]byte{byte(0xa0 + k)}, 32)
+				nonce := n.octets(bytes.Repeat([]byte{byte(0xa0 + k)}, 32))
 				if !slices.ContainsFunc(l.seen.messages, func(m message.Raw) bool { return bytes.Contains(m.Bytes, nonce) }) {
 					t.Errorf("nonce %d was not sent", k)
 				}
@@ -209,9 +232,8 @@ func TestNonceTooLong(t *testing.T) {
 				t.Fatal(err)
 			}
 			p.Run()
-			k, _ := attls.KindByName(strings.Split(n.path, ".")[0])
 			e := p.Engine(attls.RoleClient).Err()
-			if e == nil || e.Failure != attls.FailNonceSize || e.Message != k {
+			if e == nil || e.Failure != attls.FailNonceSize || e.Message != n.message() {
 				t.Errorf("%v", e)
 			}
 		})

@@ -77,6 +77,7 @@ func (s clientHello) step(e *Engine) (state, *attls.Error) {
 	c, q := e.cfg, e.cfg.quirks()
 	r := e.random
 	r.Fill(UseClientRandom, 0, e.nego.random[:])
+	e.profile().EmbedRandom(&e.att.fields, e.nego.random[:])
 	if !c.NoMiddleboxCompatibility && !q.EmptySessionID {
 		e.nego.sessionID = make([]byte, 32)
 		r.Fill(UseSessionID, 0, e.nego.sessionID)

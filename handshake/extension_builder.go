@@ -45,6 +45,30 @@ func (b *extensionBuilder) body(t attls.ExtensionType, f func([]byte) []byte) {
 	b.items = append(b.items, builtExtension{t, start, len(b.buf)})
 }
 
+// find returns the body of an extension; nil: there is none.
+func (b *extensionBuilder) find(t attls.ExtensionType) []byte {
+	for _, x := range b.items {
+		if x.t == t {
+			return b.buf[x.start:x.end:x.end]
+		}
+	}
+	return nil
+}
+
+// replace gives an extension another body, or appends it.
+func (b *extensionBuilder) replace(t attls.ExtensionType, body []byte) {
+	start := len(b.buf)
+	b.buf = append(b.buf, body...)
+	item := builtExtension{t, start, len(b.buf)}
+	for i := range b.items {
+		if b.items[i].t == t {
+			b.items[i] = item
+			return
+		}
+	}
+	b.items = append(b.items, item)
+}
+
 // list returns the extensions in the wanted order; it is valid until the next
 // call of list or reset.
 func (b *extensionBuilder) list(order []attls.ExtensionType) extensions.List {

@@ -84,6 +84,7 @@ var firstAnswers = map[attls.MessageKind][]attls.ExtensionType{
 type exchanged struct {
 	serverName   string
 	alpn         string
+	nonceName    string                  // ALPN name that carries a nonce, where a server selects it
 	peerSchemes  []attls.SignatureScheme // of the peer's signature_algorithms
 	peerCert     []attls.SignatureScheme // of its signature_algorithms_cert
 	authorities  [][]byte
@@ -153,8 +154,12 @@ func readServerName(o *offers, body []byte) (err *attls.Error) {
 	return err
 }
 
+// takeServerName takes no name that carries a nonce: it names no host, and another one
+// comes with the next connection.
 func takeServerName(e *Engine, o *offers) *attls.Error {
-	e.nego.serverName = string(o.name)
+	if e.nego.serverName = string(o.name); e.profile().IsNonce(o.kind, attls.ExtServerName, o.name) {
+		e.nego.serverName = ""
+	}
 	return nil
 }
 
@@ -245,6 +250,9 @@ func readAuthorities(o *offers, body []byte) (err *attls.Error) {
 
 func takeAuthorities(e *Engine, o *offers) *attls.Error {
 	for name := range o.authorities.All() {
+		if e.profile().IsNonce(o.kind, attls.ExtCertificateAuthorities, name) {
+			continue
+		}
 		e.nego.authorities = append(e.nego.authorities, slices.Clone(name))
 	}
 	return nil
@@ -264,18 +272,32 @@ func readALPN(o *offers, body []byte) (err *attls.Error) {
 	return err
 }
 
+// takeALPN selects a protocol. The name that carries a nonce is none, so that a client with
+// no other asks for no protocol; where the profile says so it is selected if no other is.
 func takeALPN(e *Engine, o *offers) (err *attls.Error) {
-	if len(e.cfg.ALPN) > 0 {
-		e.nego.alpn, err = negotiation.SelectALPN(e.cfg.ALPN, o.protocols)
+	p := e.profile()
+	names := o.protocols.Without(func(name []byte) bool { return p.IsNonce(o.kind, attls.ExtALPN, name) })
+	if len(e.cfg.ALPN) > 0 && len(names) > 0 {
+		e.nego.alpn, err = negotiation.SelectALPN(e.cfg.ALPN, names)
+	}
+	if e.nego.alpn == "" {
+		for name := range o.protocols.All() {
+			if p.SelectsNonce(name) {
+				e.nego.nonceName, err = string(name), nil
+			}
+		}
 	}
 	return err
 }
 
 func answerALPN(e *Engine, _ *sending, b []byte) []byte {
-	if e.nego.alpn == "" {
-		return nil
+	switch {
+	case e.nego.alpn != "":
+		return extensions.AppendALPN(b, []string{e.nego.alpn})
+	case e.nego.nonceName != "":
+		return extensions.AppendALPN(b, []string{e.nego.nonceName})
 	}
-	return extensions.AppendALPN(b, []string{e.nego.alpn})
+	return nil
 }
 
 func readALPNAnswer(e *Engine, _ *answers, body []byte) *attls.Error {
@@ -283,13 +305,20 @@ func readALPNAnswer(e *Engine, _ *answers, body []byte) *attls.Error {
 	if err != nil {
 		return err
 	}
+	illegal := func(by, format string, args ...any) *attls.Error {
+		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, format, args...).By(by)
+	}
 	if len(name) == 2 && attls.Grease(wire.Uint16(name)) && e.obeys(rule.GREASERefused) {
-		return attls.Errorf(attls.Violation, attls.FailIllegalParameter,
-			"protocol %x is a reserved value, which is sent to be ignored", name).By("RFC 8701 3.1")
+		return illegal("RFC 8701 3.1", "protocol %x is a reserved value, which is sent to be ignored", name)
+	}
+	if e.sentAsNonce(attls.ExtALPN, name) {
+		if !e.profile().SelectsNonce(name) && e.obeys(rule.NonceUnselected) {
+			return illegal(e.profile().ID, "protocol %q carries the nonce, and no protocol has this name", name)
+		}
+		return nil // no protocol of the application is selected
 	}
 	if !slices.Contains(e.cfg.ALPN, string(name)) && e.obeys(rule.ALPNOffered) {
-		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "protocol %q was not offered", name).
-			By("RFC 7301 3.1")
+		return illegal("RFC 7301 3.1", "protocol %q was not offered", name)
 	}
 	e.nego.alpn = string(name)
 	return nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"attls"
@@ -66,7 +67,7 @@ func (p *painter) rung(s *trace.Step) {
 const rawOctets = 32
 
 // extensions names RFC 8446's extensions in a paragraph, and gives each of the
-// profile's its own lines.
+// profile's its own lines, and each that carries something of the profile.
 func (p *painter) extensions(list []trace.StepExtension) {
 	var names []string
 	for _, x := range list {
@@ -74,7 +75,7 @@ func (p *painter) extensions(list []trace.StepExtension) {
 			continue
 		}
 		n := x.Name
-		if len(x.Fields) > 0 {
+		if len(x.Fields) > 0 && x.Fields[0].Path == "" {
 			n += " (" + x.Fields[0].Value + ")"
 		}
 		names = append(names, n)
@@ -83,11 +84,15 @@ func (p *painter) extensions(list []trace.StepExtension) {
 		p.note(faint, "    ", strings.Join(names, ", "))
 	}
 	for _, x := range list {
-		if !x.Added {
-			continue
+		fields := x.Fields
+		if !x.Added { // of an RFC: what it says to the profile besides
+			fields = slices.DeleteFunc(slices.Clone(fields), func(f trace.FieldValue) bool { return f.Path == "" })
+			if len(fields) == 0 {
+				continue
+			}
 		}
 		p.note(green, "    ", fmt.Sprintf("%s, %d octets", x.Name, x.Octets))
-		for _, f := range x.Fields {
+		for _, f := range fields {
 			text := f.Value
 			if f.Path != "" {
 				text = f.Path + ": " + f.Value

@@ -183,10 +183,22 @@ func slotText(p *profile.Profile, s *profile.Slot) string {
 	}
 	text := fmt.Sprintf("%s: the %v attests with %s, credential %s; offered in %s, chosen in %s", s.Name, s.Attester,
 		strings.Join(models, " or "), strings.Join(kinds, " or "), place(s.Offer), place(s.Choice))
-	if s.Nonce.Message != attls.KindNone {
-		text += fmt.Sprintf("; nonce of %d to %d octets in %s", s.NonceMin, s.NonceMax, place(s.Nonce))
+	if s.Nonce.Message == attls.KindNone {
+		return text
 	}
-	return text
+	octets := fmt.Sprint(s.NonceMax)
+	if s.NonceMin != s.NonceMax {
+		octets = fmt.Sprintf("%d to %d", s.NonceMin, s.NonceMax)
+	}
+	text += fmt.Sprintf("; nonce of %s octets in ", octets)
+	switch n := &s.NonceField; {
+	case !n.Used:
+		return text + place(s.Nonce)
+	case s.Nonce.Random:
+		return text + fmt.Sprintf("%s, from octet %d on", s.NoncePath, n.Offset)
+	default:
+		return text + fmt.Sprintf("%s, as %s in %s", s.NoncePath, n.Template(), n.Codec)
+	}
 }
 
 func credentialText(p *profile.Profile, c *profile.Credential) string {

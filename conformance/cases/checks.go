@@ -153,7 +153,7 @@ func fieldsOf(r *scenario.Result, p *profile.Profile, from attls.Role, k attls.M
 	f := p.NewFields()
 	tamper.WithExtensions(&m, func(l extensions.List) extensions.List {
 		for i := range l {
-			if _, ok := p.Extension(l[i].Type); ok && p.Decode(k, from, l[i].Type, l[i].Body, f) != nil {
+			if p.Reads(k, l[i].Type) && p.Decode(k, from, l[i].Type, l[i].Body, f) != nil {
 				f = nil
 				break
 			}

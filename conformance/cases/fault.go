@@ -435,7 +435,7 @@ func tryNonceMissing(attester attls.Role) func(*Context) *Change {
 	return func(c *Context) *Change {
 		i, name := c.slot(), c.Profile.Binder.Challenge[c.Model][c.Kind]
 		slot := &c.Profile.Slots[i]
-		if c.Attester != attester || c.Scenario.Attester == scenario.AttestBoth || slot.Nonce.Message == attls.KindNone || name == "" || c.Profile.Rules.NonceFixed != nil {
+		if c.Attester != attester || c.Scenario.Attester == scenario.AttestBoth || slot.Nonce.Random || slot.Nonce.Message == attls.KindNone || name == "" || c.Profile.Rules.NonceFixed != nil {
 			return nil
 		}
 		for k := range c.Profile.Slots {

@@ -271,7 +271,7 @@ func bears(p *profile.Profile, items []capture.Item) (n int) {
 		}
 		for _, x := range step.Extensions {
 			switch {
-			case !x.Added:
+			case !x.Added && !slices.ContainsFunc(x.Fields, func(f trace.FieldValue) bool { return f.Path != "" }):
 			case len(x.Fields) > 0 && strings.HasPrefix(x.Fields[0].Value, "does not parse"):
 				n--
 			default:

@@ -49,6 +49,9 @@ func (d *dissector) read(keys capture.KeyLog) {
 				d.secrets = keys[[32]byte(f.hello.Random)]
 				d.out.ClientRandom = hex.EncodeToString(f.hello.Random)
 				d.fields(m.Kind, item.Sender, f.hello.Extensions)
+				if d.p != nil {
+					d.p.DecodeRandom(f.hello.Random, f.fields)
+				}
 			}
 		case attls.KindHelloRetryRequest:
 			f.retry = parse[message.ServerHello](m)
@@ -130,7 +133,7 @@ func (d *dissector) fields(k attls.MessageKind, sender attls.Role, l extensions.
 		return
 	}
 	for i := range l {
-		if _, ok := d.p.Extension(l[i].Type); ok {
+		if d.p.Reads(k, l[i].Type) {
 			_ = d.p.Decode(k, sender, l[i].Type, l[i].Body, d.seen.fields) // an error is the receiving engine's to find
 		}
 	}

@@ -116,7 +116,7 @@ func profileFields(p *profile.Profile, k attls.MessageKind, sender attls.Role,
 	return func(l extensions.List) extensions.List {
 		f := p.NewFields()
 		for i := range l {
-			if _, ok := p.Extension(l[i].Type); ok && p.Decode(k, sender, l[i].Type, l[i].Body, f) != nil {
+			if p.Reads(k, l[i].Type) && p.Decode(k, sender, l[i].Type, l[i].Body, f) != nil {
 				return l
 			}
 		}
@@ -125,7 +125,20 @@ func profileFields(p *profile.Profile, k attls.MessageKind, sender attls.Role,
 		if err != nil {
 			return l
 		}
-		return replaced(p, l, list)
+		out := replaced(p, l, list)
+		list, err = p.Embed(k, f, func(t attls.ExtensionType) []byte {
+			if x, ok := l.Find(t); ok {
+				return x.Body
+			}
+			return nil
+		})
+		if err != nil {
+			return l
+		}
+		for _, x := range list {
+			out = SetBody(x.Type, x.Body...)(out)
+		}
+		return out
 	}
 }
 

@@ -43,6 +43,7 @@ func (d *decoder) body(m *message.Raw) *attls.Error {
 			return err
 		}
 		d.say("suites %s", names(uint16s[attls.CipherSuite](ch.CipherSuites)))
+		d.random(ch.Random)
 		d.list(m.Kind, ch.Extensions, 0)
 	case attls.KindServerHello, attls.KindHelloRetryRequest:
 		var sh message.ServerHello
@@ -98,6 +99,20 @@ func (d *decoder) body(m *message.Raw) *attls.Error {
 	return nil
 }
 
+// random shows the nonces that ClientHello.random carries.
+func (d *decoder) random(octets []byte) {
+	if d.p == nil {
+		return
+	}
+	f := d.p.NewFields()
+	d.p.DecodeRandom(octets, f)
+	for i, nonce := range f.Nonces {
+		if nonce != nil {
+			d.say("random: %s nonce: %x", d.p.Slots[i].Name, nonce)
+		}
+	}
+}
+
 func (d *decoder) certificate(m *message.Raw) *attls.Error {
 	var ct message.Certificate
 	if err := ct.Unmarshal(m.Body()); err != nil {
@@ -151,6 +166,9 @@ func (d *decoder) list(k attls.MessageKind, l extensions.List, entry int) {
 		if !out.Added {
 			if v := standard(k, x); v != "" {
 				out.Fields = []FieldValue{{Value: v}}
+			}
+			if d.p != nil && d.p.NonceIn(k, x.Type) >= 0 {
+				out.Fields = append(out.Fields, d.attestation(k, x)...)
 			}
 		}
 		d.step.Extensions = append(d.step.Extensions, out)

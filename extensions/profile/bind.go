@@ -256,10 +256,14 @@ func (c *compiler) slots() {
 		elem := ""
 		s.Offer, elem = c.slotPath(e, "offer", slot, meansOffer, "")
 		s.Choice, _ = c.slotPath(e, "choice", slot, meansChoice, elem)
-		if e.value.get("nonce") != nil {
+		switch v := e.value.get("nonce"); {
+		case v == nil:
+		case v.form == formMap:
+			c.nonceField(&s, v)
+		default:
+			s.NoncePath = v.text
 			s.Nonce, _ = c.slotPath(e, "nonce", slot, meansNonce, "")
-			s.NoncePath = e.value.get("nonce").text
-			c.nonceBounds(&s, e.value.get("nonce"))
+			c.nonceBounds(&s, v)
 		}
 		t := c.codec.schemes[elem]
 		if t == nil && elem != "" {
@@ -350,7 +354,7 @@ func (c *compiler) slotPath(e *entry, key string, slot int, m meaning, elem stri
 	x.floor = f.Floor
 	c.alone(b, x, v)
 	c.bind(b, x, v)
-	return Place{b.kind, b.ext}, f.Type
+	return Place{Message: b.kind, Extension: b.ext}, f.Type
 }
 
 func article(word string) string {
@@ -420,6 +424,13 @@ func (c *compiler) nonceBounds(s *Slot, v *value) {
 		return
 	}
 	s.NonceMin, s.NonceMax = f.Floor, min(f.Ceiling, f.Fits)
+	c.nonceDefault(s)
+	c.nonceMessage(s, v)
+}
+
+// nonceDefault settles how many octets are requested from a source that does not say
+// how many it wants.
+func (c *compiler) nonceDefault(s *Slot) {
 	s.NonceDefault = 32
 	if most := c.number("nonce", "receive_at_most"); most > 0 {
 		s.NonceDefault = min(s.NonceDefault, most) // or our own attester would refuse it
@@ -427,12 +438,11 @@ func (c *compiler) nonceBounds(s *Slot, v *value) {
 	if n := c.number("nonce", "size"); n > 0 {
 		s.NonceDefault = n
 		if n < s.NonceMin || n > s.NonceMax {
-			c.fail(c.doc.get("nonce", "size").pos, ProblemValue, "a nonce of %d octets; %s takes %d to %d", n, v.text,
+			c.fail(c.doc.get("nonce", "size").pos, ProblemValue, "a nonce of %d octets; %s takes %d to %d", n, s.NoncePath,
 				s.NonceMin, s.NonceMax)
 		}
 	}
 	s.NonceDefault = max(s.NonceMin, min(s.NonceDefault, s.NonceMax))
-	c.nonceMessage(s, v)
 }
 
 // nonceMessage refuses a message in which no nonce can reach the attester before

@@ -43,6 +43,9 @@ func (p *Profile) Decode(kind attls.MessageKind, sender attls.Role, t attls.Exte
 	if p.codec == nil {
 		return p.noSchemas()
 	}
+	if _, own := p.Extension(t); !own && p.NonceIn(kind, t) >= 0 {
+		return p.decodeNonces(kind, t, body, f)
+	}
 	return p.codec.decode(kind, sender, t, body, f)
 }
 

@@ -19,7 +19,8 @@ type Change struct {
 // Octets is how many octets the extensions (or the added message) of a profile
 // take in a message besides the payload of the credential; -1 where there is no
 // such combination. One scheme is offered, of content format 263 or of the
-// Verifier v.example, and nonces have their default length.
+// Verifier v.example, and nonces have their default length. An extension of an RFC that
+// carries a nonce counts as if it had nothing else.
 type Octets struct {
 	Attester   string `json:"attester"`
 	Model      string `json:"model"`
@@ -206,7 +207,8 @@ func (p *Profile) measure(f *Fields, attester attls.Role, k CredentialKind) map[
 	sizes := map[string]int{}
 	count := func(kind attls.MessageKind, sender attls.Role, f *Fields) {
 		list, err := p.Encode(kind, sender, f)
-		if err != nil || len(list) == 0 {
+		nonces, cause := p.Embed(kind, f, func(attls.ExtensionType) []byte { return nil })
+		if list = append(list, nonces...); err != nil || cause != nil || len(list) == 0 {
 			return
 		}
 		for _, x := range list {

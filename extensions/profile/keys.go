@@ -128,6 +128,18 @@ var extensionKey = &key{form: formMap, text: "an extension", names: messageNames
 	oneOf("unknown_arm", unknownArmWords, "a number in the body that selects no arm"),
 }}
 
+var nonceKey = &key{name: "nonce", form: formScalar | formMap, ref: true,
+	text: "path of the nonce, as message.extension.field; or how it is written into a field that an RFC defines",
+	keys: []*key{
+		oneOf("in", fieldWords, "the field"),
+		text("as", "template of the field's text, with {nonce} once, as {nonce}.example; of certificate_authorities a name, "+
+			"as O=Example,CN={nonce}, its types by short name or object identifier"),
+		oneOf("codec", codecWords, "how the octets of the nonce become text"),
+		text("octets", "of the nonce: a number, or the least and the most, as 8..64"),
+		number("offset", "where the nonce begins in random, in octets"),
+		oneOf("selected", selectedWords, "whether a server may select the ALPN name"),
+	}}
+
 // root is the table of all keys.
 var root = group("", "",
 	text("profile", "identifier, as it is given to --profile").metadata(),
@@ -169,7 +181,7 @@ var root = group("", "",
 			text("offer", "path of the list, as message.extension.field, in client_hello").named(),
 			text("choice",
 				"path of the choice, in encrypted_extensions or certificate_request: an element, or a list of none or one").named(),
-			text("nonce", "path of the nonce").named())).namedKeys(),
+			nonceKey)).namedKeys(),
 		&key{name: "credentials", form: formMap, names: kindWords.names, text: "the credential kinds",
 			each: group("", "a credential kind",
 				text("carried_in", "path of the payload: certificate.cert_data, certificate.extension.field, message.field or "+

@@ -82,9 +82,10 @@ type Slot struct {
 	Attester     attls.Role
 	Offer        Place
 	Choice       Place
-	Nonce        Place  // Message is KindNone where the slot has no nonce
-	NoncePath    string // message.extension.field of the nonce, as the profile says it
-	NonceMin     int    // bounds of the grammar, octets
+	Nonce        Place      // Message is KindNone where the slot has no nonce
+	NonceField   NonceField // how it is written, where the field is an RFC's
+	NoncePath    string     // message.extension.field of the nonce, as the profile says it
+	NonceMin     int        // bounds of the grammar, octets
 	NonceMax     int
 	NonceDefault int // octets requested from a nonce source that does not say how many it wants
 	Models       []Model
@@ -95,6 +96,7 @@ type Slot struct {
 type Place struct {
 	Message   attls.MessageKind
 	Extension attls.ExtensionType
+	Random    bool // the field is random of ClientHello, and Extension says nothing
 }
 
 // Carrier says where the payload of a credential kind travels.

@@ -233,7 +233,7 @@ func (c *compiler) later() {
 		if !carried {
 			c.standsLater(s.Choice, "the choice of "+s.Name, e.value.get("choice"))
 		}
-		if s.Nonce.Message == attls.KindCertificateRequest {
+		if s.Nonce.Message == attls.KindCertificateRequest && !s.NonceField.Used {
 			c.standsLater(s.Nonce, "the nonce of "+s.Name, e.value.get("nonce"))
 		}
 	}

@@ -190,7 +190,7 @@ func TestReference(t *testing.T) {
 	}
 	for _, want := range []string{
 		"* `negotiation.no_scheme.scope` (one of slot, model, all): what is counted\n  * `slot`: any slot without a common scheme counts\n",
-		"* `draft.revision`° (a text): its revision\n", "* `bind.slots.NAME.nonce` (a text): path of the nonce\n",
+		"* `draft.revision`° (a text): its revision\n", "* `bind.slots.NAME.nonce` (a value or a map): path of the nonce, as ",
 		"* `alerts` (a map): the alert of each cause; none: go on; close: close without an alert\n",
 		"* `spki(role|client|server)`: ", "* `expand_label(secret, label, context, length)`: ", "* `context_bound`: ", "* `binder_mismatch`: bad_certificate\n",
 		"* `extensions.NAME.MESSAGE.entries` (one of any, first): ", "MESSAGE is one of client_hello, ",

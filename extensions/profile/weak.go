@@ -95,6 +95,12 @@ func (c *compiler) weakNonces() {
 			c.remark(v.pos, fmt.Sprintf("the nonce of %s may have %d octets; eat_nonce has 8 at least (RFC 9711 4.1)", s.Name,
 				s.NonceMin), "let it begin at 8")
 		}
+		if s.NonceField.Used && !s.Nonce.Random && s.Nonce.Extension == attls.ExtServerName {
+			c.remark(v.pos, fmt.Sprintf(
+				"the nonce of %s takes the place of the host's name: what routes by server_name, and a server with several "+
+					"names, does not find the host", s.Name),
+				"put it into an extension of its own, or into application_layer_protocol_negotiation")
+		}
 	}
 }
 

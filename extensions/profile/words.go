@@ -147,6 +147,14 @@ var (
 	externalWords = words{
 		{"allow", yes, "an external PSK may replace certificates"},
 		{"forbid", no, "it may not"}}
+	codecWords = words{
+		{"raw", int(CodecRaw), "the octets as they are"},
+		{"hex", int(CodecHex), "hexadecimal digits, in lower case"},
+		{"base64", int(CodecBase64), "base64 with padding (RFC 4648 4)"},
+		{"base64url", int(CodecBase64URL), "base64url without padding (RFC 4648 5)"}}
+	selectedWords = words{
+		{"never", no, "a server passes over it, and a client refuses its selection"},
+		{"if_no_other", yes, "a server that selects no other protocol selects it"}}
 	choiceWords = words{
 		{"in_request", no, "the later CertificateRequest carries the choice again"},
 		{"carried_over", yes, "the choice of the handshake holds"}}
@@ -168,7 +176,8 @@ var (
 		{"element_bound", 0, "the ceiling of another field is above what its container holds"},
 		{"answer_not_offered", 0, "an extension answers what was offered under another number"},
 		{"context_bound", 0, "a key of any length is the context of an HkdfLabel, which takes 255 octets"},
-		{"number_taken", 0, "the number of an extension belongs to another in the IANA registry"}}
+		{"number_taken", 0, "the number of an extension belongs to another in the IANA registry"},
+		{"host_name", 0, "a server_name that holds a nonce is not the name of a host"}}
 )
 
 // modelAny is a model that the element of a list does not say.

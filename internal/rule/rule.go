@@ -51,6 +51,9 @@ const (
 	GrammarBounds      Rule = "grammar-bounds"          // floors and ceilings of the grammar
 	GrammarComplete    Rule = "grammar-complete"        // bodies follow the grammar to the last octet
 	NonceBound         Rule = "nonce-bound"             // a nonce longer than the profile accepts is refused
+	NonceSpelled       Rule = "nonce-spelled"           // a nonce in a field of an RFC has one spelling
+	NonceOnce          Rule = "nonce-once"              // one value of a list carries it
+	NonceUnselected    Rule = "nonce-unselected"        // an ALPN name that carries it is not selected
 	OfferUnchanged     Rule = "retry-offer"             // the second ClientHello repeats the offer
 	TypeAgreed         Rule = "certificate-type-agreed" // the certificate type goes with the chosen scheme
 )
