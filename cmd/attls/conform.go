@@ -29,7 +29,8 @@ type conformFlags struct {
 		profiles, peers []string
 		filter, exact   string
 		full, faults    bool
-		sizes           bool
+		sizes, demo     bool
+		against         string // profile
 		roots           []string
 		flags           *pflag.FlagSet
 	}
@@ -55,8 +56,9 @@ func conformCommand() *cobra.Command {
 		Use:   "conform",
 		Short: "Run this stack against others and compare what both ends report",
 		Long: `conform makes connections between this stack and the patched mbedTLS that
-conformance/mbedtls/build.sh builds, in both directions, under every profile that
-both implement, and compares the claims of both ends: same suite and group, same
+conformance/mbedtls/build.sh builds, in both directions, under every profile: three
+are written in C by hand, and any, a file of yours among them, is compiled and handed
+over to be interpreted. It compares the claims of both ends: same suite and group, same
 transcript hash, same scheme, same binder, same payload, same keys, and a verdict
 where one is due. What a stack cannot do is skipped, with the reason. In
 plain TLS it runs against OpenSSL, GnuTLS, mbedTLS without the patches and crypto/tls.
@@ -79,6 +81,9 @@ and printed, and the exit code is 130.`,
   attls conform --faults --html report.html
   attls conform --full --junit conform.xml
   attls conform --profile tls-attestation-07 --filter secp384r1 --list
+  attls conform --profile mine.yaml --demo
+  attls conform --profile mine.yaml --faults
+  attls conform --profile mine.yaml --against early-attestation-06
   attls conform --faults --filter fail-
   attls conform --sizes --filter payload-
   attls conform --list-peers
@@ -111,7 +116,12 @@ and printed, and the exit code is 130.`,
 // choiceFlags are those that choose the cases.
 func (f *conformFlags) choiceFlags() *pflag.FlagSet {
 	flags, o := pflag.NewFlagSet("choice", pflag.ContinueOnError), &f.choice
-	flags.StringSliceVarP(&o.profiles, "profile", "p", nil, "`profiles` (default: those that our mbedTLS peer implements)")
+	flags.StringSliceVarP(&o.profiles, "profile", "p", nil,
+		"`profiles`, by name or file, of which our mbedTLS peer interprets those that it does not implement (default: all)")
+	flags.StringVar(&o.against, "against", "",
+		"also run the cases of --profile under this `profile`, and say which pass with it and fail with the change")
+	flags.BoolVar(&o.demo, "demo", false,
+		"with --profile: each role, model and credential once in each direction, and nothing else")
 	flags.StringSliceVar(&o.peers, "peer", nil,
 		"run only cases in which one of these `stacks` takes part (see --list-peers)")
 	flags.StringVar(&o.filter, "filter", "", "run only cases whose name holds this `text`")
@@ -146,6 +156,9 @@ func (f *conformFlags) stackFlags() *pflag.FlagSet {
 }
 
 func (f *conformFlags) run(c *cobra.Command) error {
+	if f.choice.profiles == nil && (f.choice.demo || f.choice.against != "") {
+		return usage("--demo and --against are about the profiles of --profile")
+	}
 	if f.requirements && !f.choice.faults && f.choice.exact == "" {
 		return usage("--requirements prints what faults were answered with; add --faults")
 	}
@@ -160,6 +173,12 @@ func (f *conformFlags) run(c *cobra.Command) error {
 	grid, err := f.cases(stacks)
 	if err != nil {
 		return err
+	}
+	var compared *comparison
+	if f.choice.against != "" {
+		if grid, compared, err = f.compare(grid); err != nil {
+			return err
+		}
 	}
 	shard, cases, err := f.part(grid)
 	if err != nil {
@@ -202,6 +221,9 @@ func (f *conformFlags) run(c *cobra.Command) error {
 		p.requirements(r, f.requirements)
 	}
 	p.report(r, &f.files)
+	if compared != nil && r.Unrun() == 0 && len(r.Idle()) == 0 {
+		return p.against(compared, r)
+	}
 	return verdict(c.Context(), r)
 }
 
@@ -223,11 +245,12 @@ func (f *conformFlags) options(stacks []peers.Peer) peers.Options {
 	if f.choice.exact != "" {
 		o.Roots = sharedRoots()
 	}
+	o.Brief = f.choice.demo
 	if f.choice.sizes || f.choice.exact != "" {
 		o.Sizes = peers.PayloadSizes
 	}
 	if f.choice.profiles != nil {
-		o.Profiles, o.Plain = f.choice.profiles, nil
+		o.Under(f.choice.profiles)
 	}
 	return o
 }
@@ -314,7 +337,7 @@ func (f *conformFlags) part(grid []peers.Case) (report.Shard, []peers.Case, erro
 // is wanted that can show them.
 func (f *conformFlags) settings() (peers.Settings, error) {
 	s := peers.Settings{Parallel: f.parallel, Timeout: f.timeout}
-	if f.pcap != "" || f.files.html != "" || f.files.json != "" || f.choice.exact != "" {
+	if f.pcap != "" || f.files.html != "" || f.files.json != "" || f.choice.exact != "" || f.choice.profiles != nil {
 		s.Recorder = &peers.Recorder{Directory: f.pcap}
 	}
 	return s, unavailable(writable(f.pcap))

@@ -35,8 +35,9 @@ func (f *conformFlags) stacks() ([]peers.Peer, error) {
 	if err != nil {
 		return nil, usage("%w", err)
 	}
+	mbedtls := peers.MbedTLS{Path: f.stack.mbedtls, Evidence: self + " evidence serve"}
 	stacks := []peers.Peer{peers.InProcess{}, peers.Command{Path: self}, peers.CryptoTLS{},
-		peers.MbedTLS{Path: f.stack.mbedtls, Evidence: self + " evidence serve"},
+		mbedtls, peers.NewInterpreter(mbedtls),
 		peers.MbedTLSPrograms{Directory: f.stack.programs},
 		peers.NewOpenSSL(systemOpenSSL, systemOpenSSL), peers.NextOpenSSL(f.stack.openssl),
 		peers.GnuTLS{Client: "gnutls-cli", Server: "gnutls-serv"}, prototype}
@@ -82,7 +83,7 @@ func (f *conformFlags) absent(ctx context.Context, stacks []peers.Peer, cases []
 func (f *conformFlags) namedBy(s peers.Peer) string {
 	var flags []string
 	switch s.(type) {
-	case peers.MbedTLS:
+	case peers.MbedTLS, peers.Interpreter:
 		flags = []string{"mbedtls", "ATTLS_MBEDTLS_PEER"}
 	case peers.MbedTLSPrograms:
 		flags = []string{"mbedtls-programs", "ATTLS_MBEDTLS_PROGRAMS"}

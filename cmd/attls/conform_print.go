@@ -21,6 +21,9 @@ func (p *painter) report(r *report.Report, files *reportFiles) {
 		case report.Failed:
 			p.line(p.in(red, "✗ "+run.ID))
 			p.paragraph("    ", run.Reason)
+			for _, place := range run.Places {
+				p.paragraph("      ", place)
+			}
 		case report.Passed:
 			if run.Reason == "" {
 				continue

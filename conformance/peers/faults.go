@@ -33,7 +33,7 @@ func faults(pairs [][2]string, combinations []scenario.Scenario) []Case {
 		for _, pair := range pairs {
 			for i := range list {
 				f := &list[i]
-				c := Case{pair[0], pair[1], f.Scenario}
+				c := between(pair, f.Scenario)
 				if c.Scenario.HelloRetry {
 					c.Scenario.Group = "secp256r1" // after another one
 				}
@@ -46,6 +46,21 @@ func faults(pairs [][2]string, combinations []scenario.Scenario) []Case {
 	return selected
 }
 
+// interpretedFaults are what our engine can provoke at a stack that interprets compiled
+// profiles: with Full, or few profiles, under each, otherwise under those that are
+// written by hand as well.
+func interpretedFaults(o *Options) ([]Case, error) {
+	profiles := o.Compiled
+	if !o.Full && len(profiles) > fewProfiles {
+		profiles = o.Profiles
+	}
+	combinations, err := allowed(profiles)
+	if err != nil || len(o.Interpreted) == 0 {
+		return nil, err
+	}
+	return faults(o.Interpreted, scenarios(combinations)), nil
+}
+
 // plainFaults are what our engine can provoke in TLS 1.3 itself.
 func plainFaults(pairs [][2]string) []Case {
 	var selected []Case
@@ -53,7 +68,7 @@ func plainFaults(pairs [][2]string) []Case {
 	for _, pair := range pairs {
 		for i := range list {
 			f := &list[i]
-			c := Case{pair[0], pair[1], f.Scenario}
+			c := between(pair, f.Scenario)
 			if c.Scenario.HelloRetry && c.Scenario.Group == "" {
 				c.Scenario.Group = "secp256r1"
 			}
@@ -89,6 +104,9 @@ func aspects(c *Case) []aspect {
 
 // library is what a stack has in common with its other versions and programs.
 func library(stack string) string {
+	if stack == interpreterName {
+		return stack
+	}
 	name, _, _ := strings.Cut(stack, "-")
 	return name
 }

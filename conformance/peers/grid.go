@@ -2,6 +2,7 @@ package peers
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -30,8 +31,17 @@ type Options struct {
 	// is among Profiles, in the suites and groups that its programs have.
 	Prototype [][2]string
 	Profiles  []string
-	Suites    []string
-	Groups    []string
+	// Interpreted are stacks of which one interprets compiled profiles: those of
+	// Compiled, by name or file. Doubled are stacks that have the same profiles as
+	// programs and interpreted.
+	Interpreted [][2]string
+	Doubled     [][2]string
+	Compiled    []string
+	// Brief has each combination of Compiled once for each of Interpreted, and nothing
+	// else.
+	Brief  bool
+	Suites []string
+	Groups []string
 	// Resumptions are the uses of a ticket; "", and an empty list: there is none.
 	Resumptions []scenario.Resumption
 	// Splittings are how handshake messages and records are cut. With Full they take
@@ -69,16 +79,29 @@ func Defaults(others ...string) Options {
 	return Options{
 		Pairs: append(with("mbedtls", "attls-command"),
 			[][2]string{{"attls-command", "mbedtls"}, {"mbedtls", "attls-command"}}...),
-		Plain:      append(plain, [][2]string{{"mbedtls", "crypto/tls"}, {"crypto/tls", "mbedtls"}}...),
-		Renumbered: with("mbedtls"),
-		RawKeys:    with(append([]string{"mbedtls", "attls-command", "gnutls"}, others...)...),
-		Prototype:  prototypePairs,
-		Profiles:   []string{"early-attestation-06", "tls-attestation-07", prototypeProfile},
-		Suites:     []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"},
-		Groups:     []string{"x25519", "secp256r1", "secp384r1", "secp521r1"},
+		Plain:       append(plain, [][2]string{{"mbedtls", "crypto/tls"}, {"crypto/tls", "mbedtls"}}...),
+		Renumbered:  with("mbedtls"),
+		RawKeys:     with(append([]string{"mbedtls", "attls-command", "gnutls"}, others...)...),
+		Prototype:   prototypePairs,
+		Interpreted: with(interpreterName),
+		Doubled:     [][2]string{{interpreterName, "mbedtls"}, {"mbedtls", interpreterName}},
+		Compiled:    profile.Names(),
+		Profiles:    []string{"early-attestation-06", "tls-attestation-07", prototypeProfile},
+		Suites:      []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"},
+		Groups:      []string{"x25519", "secp256r1", "secp384r1", "secp521r1"},
 		Resumptions: []scenario.Resumption{"", scenario.ResumeWithDHE, scenario.ResumePSKOnly, scenario.ResumeRefused,
 			scenario.ResumeUnattested},
 		Splittings: []Splitting{{}, {Fragment: 64}, {Split: 7}, {Fragment: 16, Split: 3}},
+	}
+}
+
+// Under narrows the cases to profiles, by name or file: nobody meets in plain TLS, and,
+// without Full, no stack as a program of its own that is here in the process as well.
+func (o *Options) Under(profiles []string) {
+	o.Profiles, o.Compiled, o.Plain = profiles, profiles, nil
+	o.RawKeys = with((MbedTLS{}).Name())
+	if !o.Full {
+		o.Pairs = with((MbedTLS{}).Name())
 	}
 }
 
@@ -101,6 +124,9 @@ func Cases(o Options) ([]Case, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Brief {
+		return brief(&o, combinations), nil
+	}
 	all := points(&o, combinations)
 	selected := o.cover(all)
 	if o.Full {
@@ -108,14 +134,13 @@ func Cases(o Options) ([]Case, error) {
 	}
 	var cases []Case
 	for _, p := range selected {
-		s := combinations[p.combination].Scenario
-		s.Suite, s.Group, s.HelloRetry, s.Resumption = o.Suites[p.suite], o.Groups[p.group], p.retry == 1,
-			o.Resumptions[p.resumption]
-		if len(o.Splittings) > 0 {
-			s.Fragment, s.Split = o.Splittings[p.splitting].Fragment, o.Splittings[p.splitting].Split
-		}
-		cases = append(cases, Case{o.Pairs[p.pair][0], o.Pairs[p.pair][1], s})
+		cases = append(cases, o.at(p, combinations))
 	}
+	more, err := interpreted(&o, combinations)
+	if err != nil {
+		return nil, err
+	}
+	cases = append(cases, more...)
 	cases = append(cases, plain(&o)...)
 	cases = append(cases, sized(&o, combinations)...)
 	rooted, err := rooted(&o, combinations)
@@ -127,6 +152,11 @@ func Cases(o Options) ([]Case, error) {
 	cases = append(cases, rawKeys(&o, scenarios(combinations))...)
 	if o.Faults {
 		list := append(faults(o.Pairs, scenarios(combinations)), plainFaults(o.Plain)...)
+		if more, err := interpretedFaults(&o); err != nil {
+			return nil, err
+		} else {
+			list = append(list, more...)
+		}
 		if !o.Full {
 			list = coverFaults(&o, list)
 		}
@@ -140,6 +170,17 @@ func Cases(o Options) ([]Case, error) {
 		cases = append(cases, more...)
 	}
 	return cases, nil
+}
+
+// at is the case of a point.
+func (o *Options) at(p point, combinations []combination) Case {
+	s := combinations[p.combination].Scenario
+	s.Suite, s.Group, s.HelloRetry, s.Resumption = o.Suites[p.suite], o.Groups[p.group], p.retry == 1,
+		o.Resumptions[p.resumption]
+	if len(o.Splittings) > 0 {
+		s.Fragment, s.Split = o.Splittings[p.splitting].Fragment, o.Splittings[p.splitting].Split
+	}
+	return between(o.Pairs[p.pair], s)
 }
 
 // points are all combinations of values that can occur together.
@@ -206,7 +247,7 @@ func renumbered(o *Options, combinations []scenario.Scenario) []Case {
 	for _, pair := range o.Renumbered {
 		for _, s := range combinations {
 			s.CodePoints = points[s.Profile]
-			cases = append(cases, Case{pair[0], pair[1], s})
+			cases = append(cases, between(pair, s))
 		}
 	}
 	return cases
@@ -233,13 +274,17 @@ func otherCodePoints(p *profile.Profile) map[string]uint64 {
 func rawKeys(o *Options, combinations []scenario.Scenario) []Case {
 	var cases []Case
 	for _, pair := range o.RawKeys {
-		for i, s := range append([]scenario.Scenario{{Attester: scenario.AttestNone},
-			{Attester: scenario.AttestNone, ClientCertificate: true}}, combinations...) {
+		list := combinations
+		if o.Plain != nil {
+			list = append([]scenario.Scenario{{Attester: scenario.AttestNone},
+				{Attester: scenario.AttestNone, ClientCertificate: true}}, combinations...)
+		}
+		for i, s := range list {
 			if len(s.Attester.Roles()) > 0 && s.Credential != claims.CredentialX509 {
 				continue
 			}
 			s.RawPublicKeys, s.Group, s.HelloRetry = true, o.Groups[i%len(o.Groups)], i%2 == 1
-			if c := (Case{pair[0], pair[1], s}); s.Profile == "" || o.limit(&c) == "" {
+			if c := between(pair, s); s.Profile == "" || o.limit(&c) == "" {
 				cases = append(cases, c)
 			}
 		}
@@ -290,22 +335,29 @@ func (c *combination) resumes(r scenario.Resumption) bool {
 // allowed are the combinations that the profiles allow.
 func allowed(profiles []string) ([]combination, error) {
 	var list []combination
+	seen := map[string]string{} // where each identifier is from
 	for _, name := range profiles {
 		p, err := profile.Load(name, profile.Options{})
 		if err != nil {
 			return nil, err
 		}
-		id := p.ID
+		of := scenario.Scenario{Profile: p.ID}
 		if profile.IsFile(name) { // the other end and a repetition elsewhere must find it
-			if id, err = filepath.Abs(name); err != nil {
+			of.Called = p.ID
+			if of.Profile, err = filepath.Abs(name); err != nil {
 				return nil, err
 			}
 		}
+		if seen[p.ID] != "" && seen[p.ID] != of.Profile {
+			return nil, fmt.Errorf("%s and %s are both called %s; change the key profile of one", seen[p.ID], name, p.ID)
+		}
+		if seen[p.ID] != "" {
+			continue
+		}
+		seen[p.ID] = of.Profile
 		for _, c := range scenario.Combinations(p) {
 			if c.Reason == "" {
-				list = append(list, combination{scenario.Scenario{Profile: id, Attester: c.Attester, Model: c.Model,
-					Credential: c.Credential},
-					ticketed(p), !p.Quirks.NeverFragment})
+				list = append(list, combination{of.With(c), ticketed(p), !p.Quirks.NeverFragment})
 			}
 		}
 	}

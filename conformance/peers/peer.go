@@ -139,6 +139,8 @@ type Task struct {
 	// Resumes says that a client brings back the session that the client before it
 	// has left in the run's directory.
 	Resumes bool
+
+	compiled string // the profile in a file for an Interpreter; empty: it goes by its name
 }
 
 // connections is how many a server makes.

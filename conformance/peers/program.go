@@ -180,8 +180,13 @@ func (l *limited) String() string {
 // common are the flags that our command and our mbedTLS peer share.
 func common(t *Task) []string {
 	s := &t.Scenario
-	args := append([]string{"--json", "--key", t.key(), "--keylog", t.keyLog(), "--profile", or(s.Profile, "none")},
-		t.credentialFlags()...)
+	args := []string{"--json", "--key", t.key(), "--keylog", t.keyLog()}
+	if t.compiled != "" {
+		args = append(args, "--compiled", t.compiled)
+	} else {
+		args = append(args, "--profile", or(s.Profile, "none"))
+	}
+	args = append(args, t.credentialFlags()...)
 	if s.Profile != "" {
 		args = append(args, "--attester", string(s.Attester), "--model", s.Model, "--credential", s.Credential)
 		if s.Attester.Has(t.Role.Peer()) {

@@ -16,6 +16,7 @@ func Report(title string, grid []Case, results []Result) *report.Report {
 		r := &results[i]
 		run := report.Run{ID: r.String(), Number: numbers[r.String()], Client: r.Client, Server: r.Server,
 			Scenario: r.Scenario, Outcome: report.Outcome(r.Status), Reason: r.Reason,
+			Places: r.Places,
 			Ladder: r.Ladder, Findings: r.Findings, Capture: r.Capture, Seconds: r.Seconds}
 		if len(r.Ends) == len(roles) {
 			run.ClientClaims, run.ServerClaims = &r.Ends[0], &r.Ends[1]

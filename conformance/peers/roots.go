@@ -26,7 +26,7 @@ func rooted(o *Options, combinations []combination) ([]Case, error) {
 				}
 				s.RootOfTrust = name
 				if _, _, err := rootScheme(&s); err == nil {
-					cases = append(cases, Case{pair[0], pair[1], s})
+					cases = append(cases, between(pair, s))
 				}
 			}
 		}

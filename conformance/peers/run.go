@@ -51,8 +51,11 @@ const (
 // Result is the outcome of a case.
 type Result struct {
 	Case
-	Status  string          `json:"status"`
-	Reason  string          `json:"reason,omitempty"`
+	Status string `json:"status"`
+	Reason string `json:"reason,omitempty"`
+	// Places say where the stacks differ in a case that failed: message, field, octet, and
+	// the line of the profile.
+	Places  []string        `json:"places,omitempty"`
 	Seconds float64         `json:"seconds"`
 	Ends    []claims.Claims `json:"ends,omitempty"` // client, server
 	// Earlier is what both claim of the connection before, where there was one.
@@ -123,6 +126,9 @@ func Run(ctx context.Context, c Case, peers map[string]Peer, settings Settings) 
 		said = &versions{}
 	}
 	r.Status, r.Reason = verdict(&c, peers, r.Ends, err, func(p Peer) string { return said.of(ctx, p) })
+	if r.Status == Failed {
+		r.Places = places(&r)
+	}
 	return r
 }
 

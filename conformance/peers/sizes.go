@@ -30,7 +30,7 @@ func sized(o *Options, combinations []combination) []Case {
 				continue
 			}
 			for _, s.Payload = range o.Sizes {
-				cases = append(cases, Case{pair[0], pair[1], s})
+				cases = append(cases, between(pair, s))
 			}
 		}
 	}

@@ -89,7 +89,7 @@ func profileOf(r *Run) string {
 	if r.Scenario.Profile == "" {
 		return plainTLS
 	}
-	return r.Scenario.Profile
+	return r.Scenario.ProfileName()
 }
 
 func pairOf(r *Run) string { return r.Client + " → " + r.Server }

@@ -74,7 +74,10 @@ type Run struct {
 	Outcome  Outcome           `json:"outcome"`
 	// Reason says why a run did not pass, in a sentence. Of one that passed it says that
 	// it does what other releases of the stack do not.
-	Reason       string         `json:"reason,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	// Places say where the stacks differ in a run that failed: message, field, octet, and
+	// the line of the profile.
+	Places       []string       `json:"places,omitempty"`
 	ClientClaims *claims.Claims `json:"client_claims,omitempty"`
 	ServerClaims *claims.Claims `json:"server_claims,omitempty"`
 	// Earlier is what client and server claim of the connection whose session this

@@ -54,7 +54,9 @@ func (a Attesters) Has(r attls.Role) bool { return slices.Contains(a.Roles(), r)
 // Scenario is one connection as data. The zero value of a field leaves the
 // choice to Run; Profile "" is plain TLS 1.3.
 type Scenario struct {
-	Profile    string            `json:"profile"`               // id, alias or file
+	Profile string `json:"profile"` // id, alias or file
+	// Called is the identifier of the profile, where Profile is a file: what names say.
+	Called     string            `json:"called,omitempty"`
 	Readings   map[string]string `json:"readings,omitempty"`    // switch: reading
 	CodePoints map[string]uint64 `json:"code_points,omitempty"` // "extensions.name": number
 	// ClientReadings are those of a client that reads the text otherwise.
@@ -117,9 +119,17 @@ func (s Scenario) Reading(more map[string]string) Scenario {
 	return s
 }
 
+// ProfileName is the identifier of the profile, where that is known.
+func (s *Scenario) ProfileName() string {
+	if s.Called != "" {
+		return s.Called
+	}
+	return s.Profile
+}
+
 // String names the scenario: early-attestation-06/server/evidence/x509.
 func (s Scenario) String() string {
-	parts := []string{s.Profile, string(s.Attester)}
+	parts := []string{s.ProfileName(), string(s.Attester)}
 	for _, p := range []string{s.Model, s.Credential, s.Suite, s.Group} {
 		if p != "" {
 			parts = append(parts, p)
@@ -145,6 +155,9 @@ func (s Scenario) String() string {
 	}
 	if s.Fragment > 0 {
 		parts = append(parts, fmt.Sprintf("fragment-%d", s.Fragment))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Readings)) {
+		parts = append(parts, "reading-"+name+"="+s.Readings[name])
 	}
 	if len(s.CodePoints) > 0 {
 		parts = append(parts, "code_points")

@@ -1,0 +1,145 @@
+package peers
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"attls"
+	"attls/conformance/scenario"
+)
+
+// Interpreter is our peer on the patched mbedTLS where it interprets a compiled
+// profile (docs/compiled-profile.md). What it knows of a revision is in that file, so
+// that it speaks whatever a profile says and mbedTLS can send.
+type Interpreter struct {
+	MbedTLS
+
+	checked *sync.Map // sentences by checkKey, and by path why that interprets nothing
+}
+
+// NewInterpreter makes the interpreter of a peer.
+func NewInterpreter(m MbedTLS) Interpreter { return Interpreter{m, &sync.Map{}} }
+
+// Name implements Peer: it is what grids, pages and flags call the stack.
+func (Interpreter) Name() string { return interpreterName }
+
+const interpreterName = "mbedtls-compiled"
+
+// Identify implements Identifier.
+func (i Interpreter) Identify(ctx context.Context) (version, where string, err error) {
+	return i.MbedTLS.Identify(ctx)
+}
+
+// Missing implements Peer: older builds of the peer interpret nothing.
+func (i Interpreter) Missing() string {
+	if reason := i.MbedTLS.Missing(); reason != "" {
+		return reason
+	}
+	if known, ok := i.checked.Load(i.Path); ok {
+		return known.(string)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), versionTimeout)
+	defer cancel()
+	reason := ""
+	if out, _ := exec.CommandContext(ctx, i.Path, "--help").CombinedOutput(); !strings.Contains(string(out), "--compiled") {
+		reason = "the mbedTLS peer at " + i.Path + " does not interpret compiled profiles; conformance/mbedtls/build.sh builds one that does"
+	}
+	i.checked.Store(i.Path, reason)
+	return reason
+}
+
+// checkKey is what a limit depends on.
+type checkKey struct {
+	profile                     [sha256.Size]byte
+	attester, model, credential string
+}
+
+// exitLimit is the exit status with which the peer says that mbedTLS cannot do what a
+// profile says.
+const exitLimit = 3
+
+// limitMark precedes the sentence that says what that is.
+const limitMark = "limit: "
+
+// Limit implements Peer: the peer itself says what mbedTLS cannot do.
+func (i Interpreter) Limit(s *scenario.Scenario, r attls.Role) string {
+	rest := *s
+	rest.Profile, rest.Readings = "", nil
+	if reason := i.MbedTLS.Limit(&rest, r); reason != "" {
+		return reason
+	}
+	if s.Profile == "" {
+		return "it interprets profiles, and plain TLS has none"
+	}
+	if i.Missing() != "" {
+		return ""
+	}
+	p, err := s.Load()
+	if err != nil {
+		return ""
+	}
+	if s.Resumption != "" && !ticketed(p) {
+		return p.ID + " has no tickets and therefore no resumption"
+	}
+	text, err := p.Compiled()
+	if err != nil {
+		return err.Error()
+	}
+	key := checkKey{sha256.Sum256(text), string(s.Attester), s.Model, s.Credential}
+	if known, ok := i.checked.Load(key); ok {
+		return known.(string)
+	}
+	sentence := i.check(text, &key)
+	i.checked.Store(key, sentence)
+	return sentence
+}
+
+// check asks the peer whether mbedTLS can do what a profile says.
+func (i Interpreter) check(text []byte, k *checkKey) string {
+	directory, err := os.MkdirTemp("", "attls-compiled-")
+	if err != nil {
+		return ""
+	}
+	defer os.RemoveAll(directory)
+	file := filepath.Join(directory, "profile.compiled")
+	if os.WriteFile(file, text, 0o600) != nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), versionTimeout)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, i.Path, "--compiled", file, "--check", "--attester", k.attester, "--model", k.model,
+		"--credential", k.credential).CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != exitLimit {
+		return "" // what it refuses, the case shows
+	}
+	_, sentence, _ := strings.Cut(strings.TrimSpace(string(out)), limitMark)
+	return or(sentence, "it says that mbedTLS cannot send what the profile says")
+}
+
+// Start implements Peer.
+func (i Interpreter) Start(ctx context.Context, t *Task) (Process, error) {
+	p, err := t.Scenario.Load()
+	if err != nil {
+		return nil, err
+	}
+	task := *t
+	task.Scenario.Readings, task.Scenario.CodePoints = nil, nil // they are settled in the file
+	if p != nil {
+		text, err := p.Compiled()
+		if err != nil {
+			return nil, err
+		}
+		task.compiled = filepath.Join(t.Directory, t.Role.String()+".compiled")
+		if err := os.WriteFile(task.compiled, text, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return i.MbedTLS.Start(ctx, &task)
+}
