@@ -58,20 +58,22 @@ func (t ContentType) String() string {
 // HandshakeType is the first octet of a handshake message (RFC 8446 section 4).
 type HandshakeType uint8
 
-// The types of RFC 8446 section 4, and compressed_certificate of RFC 8879.
+// The types of RFC 8446 section 4, compressed_certificate of RFC 8879 and client_certificate_request of RFC 9261.
 const (
-	TypeClientHello           HandshakeType = 1
-	TypeServerHello           HandshakeType = 2
-	TypeNewSessionTicket      HandshakeType = 4
-	TypeEndOfEarlyData        HandshakeType = 5
-	TypeEncryptedExtensions   HandshakeType = 8
-	TypeCertificate           HandshakeType = 11
-	TypeCertificateRequest    HandshakeType = 13
-	TypeCertificateVerify     HandshakeType = 15
-	TypeFinished              HandshakeType = 20
-	TypeKeyUpdate             HandshakeType = 24
-	TypeCompressedCertificate HandshakeType = 25
-	TypeMessageHash           HandshakeType = 254
+	TypeClientHello         HandshakeType = 1
+	TypeServerHello         HandshakeType = 2
+	TypeNewSessionTicket    HandshakeType = 4
+	TypeEndOfEarlyData      HandshakeType = 5
+	TypeEncryptedExtensions HandshakeType = 8
+	TypeCertificate         HandshakeType = 11
+	TypeCertificateRequest  HandshakeType = 13
+	TypeCertificateVerify   HandshakeType = 15
+	// TypeClientCertificateRequest is a client's request of an exported authenticator (RFC 9261 section 4).
+	TypeClientCertificateRequest HandshakeType = 17
+	TypeFinished                 HandshakeType = 20
+	TypeKeyUpdate                HandshakeType = 24
+	TypeCompressedCertificate    HandshakeType = 25
+	TypeMessageHash              HandshakeType = 254
 )
 
 // MessageKind names a handshake message by what it means rather than by its
@@ -96,6 +98,8 @@ const (
 	KindCompressedCertificate
 	KindAdded
 	KindUnknown
+	// KindClientCertificateRequest is of no handshake, but of exported authenticators (RFC 9261).
+	KindClientCertificateRequest
 	numKinds
 )
 
@@ -103,12 +107,14 @@ var kindNames = [numKinds]string{
 	"none", "client_hello", "server_hello", "hello_retry_request", "encrypted_extensions",
 	"certificate_request", "certificate", "certificate_verify", "finished", "new_session_ticket",
 	"end_of_early_data", "key_update", "compressed_certificate", "added message", "unknown message",
+	"client_certificate_request",
 }
 
 var kindDisplay = [numKinds]string{
 	"none", "ClientHello", "ServerHello", "HelloRetryRequest", "EncryptedExtensions",
 	"CertificateRequest", "Certificate", "CertificateVerify", "Finished", "NewSessionTicket",
 	"EndOfEarlyData", "KeyUpdate", "CompressedCertificate", "added message", "unknown message",
+	"ClientCertificateRequest",
 }
 
 // Name is the spelling of the presentation language: client_hello.
@@ -127,7 +133,7 @@ func (k MessageKind) String() string {
 	return number("message", uint64(k))
 }
 
-// KindByName is the inverse of Name.
+// KindByName is the inverse of Name, for the messages of a handshake.
 func KindByName(name string) (MessageKind, bool) {
 	for k, n := range kindNames[:KindAdded] {
 		if n == name && k != 0 {
@@ -157,6 +163,8 @@ func (t HandshakeType) Kind() MessageKind {
 		return KindCertificateRequest
 	case TypeCertificateVerify:
 		return KindCertificateVerify
+	case TypeClientCertificateRequest:
+		return KindClientCertificateRequest
 	case TypeFinished:
 		return KindFinished
 	case TypeKeyUpdate:

@@ -75,6 +75,8 @@ const (
 	FailCertificateRequired Failure = "certificate.required"  // RFC 8446 4.4.2.4
 	FailBinder              Failure = "psk.binder"            // RFC 8446 4.2.11.2
 	FailEarlyDataLimit      Failure = "early_data.limit"      // RFC 8446 4.2.10
+	FailRequestContext      Failure = "authenticator.context" // RFC 9261 4, 5.2: used before, or of no request
+	FailEmptyAuthenticator  Failure = "authenticator.empty"   // RFC 9261 6: an authenticated refusal
 	FailInternal            Failure = "internal"
 	FailConfiguration       Failure = "configuration"
 	FailTimeout             Failure = "timeout"
@@ -138,7 +140,7 @@ func DefaultAlert(f Failure) AlertDescription {
 		FailEarlyDataLimit:
 		return AlertUnexpectedMessage
 	case FailDuplicateExtension, FailWrongMessage, FailIllegalParameter, FailDowngrade, FailRetryMismatch,
-		FailRetryUnchanged, FailLimit, FailTwoChoices, FailChoiceNotOffered, FailNotChosen, FailOfferChanged,
+		FailRetryUnchanged, FailRequestContext, FailLimit, FailTwoChoices, FailChoiceNotOffered, FailNotChosen, FailOfferChanged,
 		FailMisplaced, FailBinderUndefined:
 		return AlertIllegalParameter
 	case FailUnsolicited:
@@ -171,7 +173,7 @@ func DefaultAlert(f Failure) AlertDescription {
 		return AlertBadCertificateStatusResponse
 	case FailUnknownCA:
 		return AlertUnknownCA
-	case FailCertificateRequired:
+	case FailCertificateRequired, FailEmptyAuthenticator:
 		return AlertCertificateRequired
 	case FailCanceled, FailTimeout: // RFC 8446 6.1: for a reason unrelated to a protocol failure
 		return AlertUserCanceled

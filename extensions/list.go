@@ -21,6 +21,18 @@ type Extension struct {
 	Offset int
 }
 
+// Locate adds the place of the extension to an error that is about its body, and
+// returns the error.
+func (x *Extension) Locate(err *attls.Error) *attls.Error {
+	if err == nil {
+		return nil
+	}
+	if err.Offset >= 0 {
+		err.Offset += x.Offset
+	}
+	return err.Under("extensions." + x.Type.String())
+}
+
 // List is the extensions of one message (or CertificateEntry) in their order.
 type List []Extension
 

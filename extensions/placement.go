@@ -42,8 +42,12 @@ type Row struct {
 	Placements []Placement
 }
 
-// In is the placement in a message; nil: the extension does not belong there.
+// In is the placement in a message; nil: the extension does not belong there. A
+// ClientCertificateRequest has the extensions of a CertificateRequest (RFC 9261 section 4).
 func (r *Row) In(k attls.MessageKind) *Placement {
+	if k == attls.KindClientCertificateRequest {
+		k = attls.KindCertificateRequest
+	}
 	for i := range r.Placements {
 		if r.Placements[i].Message == k {
 			return &r.Placements[i]
@@ -175,6 +179,30 @@ func (s *Sent) Has(role attls.Role, kind attls.MessageKind, t attls.ExtensionTyp
 	return false
 }
 
+// Types lists the extensions that a role sent in a message of a kind, in their order.
+func (s *Sent) Types(role attls.Role, kind attls.MessageKind) (list []attls.ExtensionType) {
+	for _, x := range s.list {
+		if x.role == role && x.kind == kind {
+			list = append(list, x.t)
+		}
+	}
+	return list
+}
+
+// offered reports whether a role offered an extension in a message of a kind. What a
+// ClientHello can offer, a ClientCertificateRequest offers for the authenticator that
+// answers it (RFC 9261 section 5.2.1).
+func (s *Sent) offered(by attls.Role, o Offer) bool {
+	return s.Has(by, o.Message, o.Extension) ||
+		o.Message == attls.KindClientHello && s.Has(by, attls.KindClientCertificateRequest, o.Extension)
+}
+
+// Asked reports whether a role offered an extension in a message that a Certificate can
+// answer.
+func (s *Sent) Asked(by attls.Role, t attls.ExtensionType) bool {
+	return s.offered(by, Offer{attls.KindClientHello, t}) || s.Has(by, attls.KindCertificateRequest, t)
+}
+
 // Clone returns a copy that goes its own way.
 func (s *Sent) Clone() Sent { return Sent{append([]sent(nil), s.list...)} }
 
@@ -238,7 +266,7 @@ func (t *Table) checkOne(kind attls.MessageKind, sender attls.Role, entry int, p
 			return attls.Errorf(attls.Violation, attls.FailUnsolicited,
 				"is a reserved value, which is sent to be ignored and never answered").By("RFC 8701 3.1")
 		}
-		unsolicited := response(kind) && !s.Has(sender.Peer(), attls.KindClientHello, x.Type) && t.off != rule.ExtensionKnown
+		unsolicited := response(kind) && !s.Asked(sender.Peer(), x.Type) && t.off != rule.ExtensionKnown
 		if unsolicited || kind == attls.KindClientHello && t.off == rule.UnknownIgnored {
 			return attls.Errorf(attls.Violation, attls.FailUnsolicited, "was not offered").By("RFC 8446 4.2")
 		}
@@ -258,7 +286,7 @@ func (t *Table) checkOne(kind attls.MessageKind, sender attls.Role, entry int, p
 		return nil
 	}
 	for _, o := range p.OfferedBy[sender] {
-		if s.Has(sender.Peer(), o.Message, o.Extension) {
+		if s.offered(sender.Peer(), o) {
 			return nil
 		}
 	}

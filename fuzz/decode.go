@@ -37,15 +37,16 @@ type codec interface {
 
 // messages makes a value for each type of message that has a codec.
 var messages = map[attls.HandshakeType]func() codec{
-	attls.TypeClientHello:         func() codec { return new(message.ClientHello) },
-	attls.TypeServerHello:         func() codec { return new(message.ServerHello) },
-	attls.TypeEncryptedExtensions: func() codec { return new(message.EncryptedExtensions) },
-	attls.TypeCertificateRequest:  func() codec { return new(message.CertificateRequest) },
-	attls.TypeCertificate:         func() codec { return new(message.Certificate) },
-	attls.TypeCertificateVerify:   func() codec { return new(message.CertificateVerify) },
-	attls.TypeFinished:            func() codec { return new(message.Finished) },
-	attls.TypeKeyUpdate:           func() codec { return new(message.KeyUpdate) },
-	attls.TypeNewSessionTicket:    func() codec { return new(message.NewSessionTicket) },
+	attls.TypeClientHello:              func() codec { return new(message.ClientHello) },
+	attls.TypeServerHello:              func() codec { return new(message.ServerHello) },
+	attls.TypeEncryptedExtensions:      func() codec { return new(message.EncryptedExtensions) },
+	attls.TypeCertificateRequest:       func() codec { return new(message.CertificateRequest) },
+	attls.TypeClientCertificateRequest: func() codec { return new(message.ClientCertificateRequest) },
+	attls.TypeCertificate:              func() codec { return new(message.Certificate) },
+	attls.TypeCertificateVerify:        func() codec { return new(message.CertificateVerify) },
+	attls.TypeFinished:                 func() codec { return new(message.Finished) },
+	attls.TypeKeyUpdate:                func() codec { return new(message.KeyUpdate) },
+	attls.TypeNewSessionTicket:         func() codec { return new(message.NewSessionTicket) },
 }
 
 // DecodeMessage reads a message: what is accepted must be written back to the

@@ -64,6 +64,7 @@ func examples(t testing.TB) (messages, bodies, wires [][]byte) {
 		wires = append(wires, p.Wire(attls.RoleClient), p.Wire(attls.RoleServer))
 	}
 	messages = append(messages, (&message.KeyUpdate{}).Append(nil),
+		(&message.ClientCertificateRequest{Context: []byte{1}}).Append(nil),
 		(&message.NewSessionTicket{Nonce: []byte{1}, Ticket: []byte{2}, Extensions: extensions.List{{Type: attls.ExtEarlyData, Body: []byte{0, 0, 1, 0}}}}).Append(nil))
 	return messages, bodies, wires
 }

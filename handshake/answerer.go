@@ -224,25 +224,19 @@ func (a *Answerer) appraise(ctx context.Context, w *Wait) (Answer, *attls.Error)
 
 // credential chooses among our certificates; nil: there is none to show.
 func (a *Answerer) credential(r *CredentialRequest) (*Credential, *attls.Error) {
-	var best *Credential
-	var score fitness
-	var refused *attls.Error
-	for _, c := range a.Credentials {
-		if _, err := negotiation.SelectSignatureScheme(c.Schemes, r.Schemes); err != nil {
-			refused = err
-			continue
-		}
-		if len(a.Credentials) == 1 {
-			return c, nil
-		}
-		if f := fit(c, r); best == nil || f.better(score) {
-			best, score = c, f
-		}
+	own := make([]negotiation.Certificates, len(a.Credentials))
+	for i, c := range a.Credentials {
+		own[i] = negotiation.Certificates{Chain: c.Chain, Schemes: c.Schemes}
 	}
-	if best == nil && r.Role == attls.RoleServer {
+	best, refused := negotiation.SelectCertificates(own, &negotiation.Wanted{ServerName: r.ServerName,
+		Schemes: r.Schemes, SchemesCert: r.SchemesCert, Authorities: r.Authorities})
+	switch {
+	case best >= 0:
+		return a.Credentials[best], nil
+	case r.Role == attls.RoleServer:
 		return nil, refused
 	}
-	return best, nil
+	return nil, nil
 }
 
 // inProcess reports whether a key signs without leaving the process.

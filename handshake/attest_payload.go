@@ -149,7 +149,7 @@ func (e *Engine) readPayload(ct *message.Certificate, c *profile.Credential) (pa
 			}
 			if c == nil || c.Carrier != profile.CarrierExtension || c.Extension != x.Type {
 				if err := e.attestationFailure(attls.FailNotChosen, "no scheme was chosen that puts its payload here"); err != nil {
-					return nil, in(err, x)
+					return nil, x.Locate(err)
 				}
 				continue
 			}
@@ -163,7 +163,7 @@ func (e *Engine) readPayload(ct *message.Certificate, c *profile.Credential) (pa
 					// What carries the CMW does not parse, so neither does the CMW.
 					failure.Failure = attls.FailMalformedCMW
 				}
-				return nil, in(failure, x)
+				return nil, x.Locate(failure)
 			}
 			payload = append([]byte(nil), f.Payload...)
 		}

@@ -148,37 +148,29 @@ func (e *Engine) readChain(ct *message.Certificate, to *authenticated) *attls.Er
 	if err := e.readStatus(ct.Entries, to); err != nil {
 		return err
 	}
-	spki, err := e.endEntityKey(chain)
+	spki, key, err := e.endEntityKey(chain)
 	if err != nil {
 		return err.Under("certificate_list[0].cert_data")
-	}
-	key, cause := e.prov.ParseSPKI(spki)
-	if cause != nil {
-		return attls.Errorf(attls.Refused, attls.FailUnsupportedCert, "%v", cause).Under("certificate_list[0].cert_data")
 	}
 	to.chain, to.spki, to.key = chain, spki, key
 	to.kind, to.typed = e.types.agreed[e.role.Peer()], true
 	return nil
 }
 
-// endEntityKey is the SubjectPublicKeyInfo of the key that the peer signs with.
-func (e *Engine) endEntityKey(chain [][]byte) ([]byte, *attls.Error) {
-	if e.types.agreed[e.role.Peer()] == attls.CertificateRawPublicKey {
-		if len(chain) != 1 {
-			return nil, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d entries; a raw public key is one",
-				len(chain)).By("RFC 8446 4.4.2")
-		}
-		return chain[0], nil
+// endEntityKey is the key that the peer signs with, and its SubjectPublicKeyInfo.
+func (e *Engine) endEntityKey(chain [][]byte) ([]byte, *provider.PublicKey, *attls.Error) {
+	if e.types.agreed[e.role.Peer()] != attls.CertificateRawPublicKey {
+		return provider.EndEntity(e.prov, chain[0])
 	}
-	spki, err := provider.SPKIFromCertificate(chain[0])
-	if err != nil {
-		return nil, attls.Errorf(attls.Refused, attls.FailBadCertificate, "%s", err.Detail).At(err.Offset).By("RFC 5280 4.1")
+	if len(chain) != 1 {
+		return nil, nil, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d entries; a raw public key is one",
+			len(chain)).By("RFC 8446 4.4.2")
 	}
-	if provider.ForbidsSignatures(chain[0]) {
-		return nil, attls.Errorf(attls.Refused, attls.FailKeyUsage, "the key must not be used for signatures").
-			By("RFC 8446 4.4.2.2")
+	key, cause := e.prov.ParseSPKI(chain[0])
+	if cause != nil {
+		return nil, nil, attls.Errorf(attls.Refused, attls.FailUnsupportedCert, "%v", cause)
 	}
-	return spki, nil
+	return chain[0], key, nil
 }
 
 // waitCertificateVerify takes the peer's CertificateVerify.

@@ -10,19 +10,13 @@ import (
 	"attls/internal/rule"
 )
 
-// signedContent is what CertificateVerify signs (RFC 8446 section 4.4.3).
+// signedContent is what CertificateVerify signs in a handshake, or after it.
 func signedContent(signer attls.Role, transcriptHash []byte) []byte {
-	label := "TLS 1.3, client CertificateVerify"
+	context := "TLS 1.3, client CertificateVerify"
 	if signer == attls.RoleServer {
-		label = "TLS 1.3, server CertificateVerify"
+		context = "TLS 1.3, server CertificateVerify"
 	}
-	b := make([]byte, 64, 64+len(label)+1+len(transcriptHash))
-	for i := range b {
-		b[i] = 0x20
-	}
-	b = append(b, label...)
-	b = append(b, 0)
-	return append(b, transcriptHash...)
+	return message.SignedContent(context, transcriptHash)
 }
 
 // checkSignature checks a CertificateVerify over a transcript hash.

@@ -219,7 +219,7 @@ var (
 )
 
 func init() {
-	provider.Select = func(config any, p provider.Provider) { config.(*Config).prov = p }
+	provider.Selectable(func(c *Config, p provider.Provider) { c.prov = p })
 	rule.Register((*Config).without)
 }
 

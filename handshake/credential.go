@@ -43,19 +43,11 @@ func NewCredential(chain [][]byte, signer crypto.Signer) (*Credential, error) {
 	case isNil(signer):
 		return nil, bad("there is no private key")
 	}
-	spki, failure := provider.SPKIFromCertificate(chain[0])
-	if failure != nil {
-		return nil, bad("%v", failure)
-	}
-	pr := provider.Real()
-	key, err := pr.ParseSPKI(spki)
+	schemes, err := provider.SchemesOf(chain[0], signer.Public())
 	if err != nil {
 		return nil, bad("%v", err)
 	}
-	if own, ok := key.Key.(interface{ Equal(crypto.PublicKey) bool }); !ok || !own.Equal(signer.Public()) {
-		return nil, bad("the private key is not the one of the first certificate")
-	}
-	return &Credential{Chain: chain, Schemes: pr.Schemes(key), Signer: signer}, nil
+	return &Credential{Chain: chain, Schemes: schemes, Signer: signer}, nil
 }
 
 // NewRawCredential makes a Credential of a key without a certificate, for an end

@@ -3,6 +3,7 @@ package handshake
 import (
 	"attls"
 	"attls/extensions"
+	"attls/handshake/authenticator"
 	"attls/internal/provider"
 	"attls/record"
 )
@@ -43,6 +44,8 @@ type Engine struct {
 	early      earlyData
 	post       postAuthentication
 	types      certificateTypes
+
+	authenticators *authenticator.Connection // nil: nobody has asked for it
 
 	ticketsAsked uint32            // numbers the tickets of a server
 	grease       [numGrease]uint16 // the reserved values of this connection, as far as drawn

@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	"attls"
-	"attls/extensions"
 	"attls/handshake/message"
 )
 
@@ -44,17 +43,6 @@ func because(cause error, f attls.Failure, format string, args ...any) *attls.Er
 	e := attls.Errorf(attls.Local, f, format, args...)
 	e.Err = cause
 	return e
-}
-
-// in adds the place of an extension to an error.
-func in(err *attls.Error, x *extensions.Extension) *attls.Error {
-	if err == nil {
-		return nil
-	}
-	if err.Offset >= 0 {
-		err.Offset += x.Offset
-	}
-	return err.Under("extensions." + x.Type.String())
 }
 
 // missing is the error for an extension that RFC 8446 section 9.2 demands.

@@ -65,7 +65,7 @@ func (m *messageExtensions) has(t attls.ExtensionType) bool { return t < seenTyp
 // place adds to an error that it is about an extension of the message.
 func (m *messageExtensions) place(err *attls.Error, t attls.ExtensionType) *attls.Error {
 	if x, ok := m.list.Find(t); ok && err != nil {
-		return in(err, x)
+		return x.Locate(err)
 	}
 	return err
 }
@@ -93,7 +93,7 @@ func (o *offers) readBodies(only ...attls.ExtensionType) *attls.Error {
 		}
 		if row := o.next(x.Type); row != nil && row.readOffer != nil {
 			if err := row.readOffer(o, x.Body); err != nil {
-				return in(err, x)
+				return x.Locate(err)
 			}
 		}
 	}
@@ -122,7 +122,7 @@ func (a *answers) readBodies(e *Engine, only ...attls.ExtensionType) *attls.Erro
 		}
 		if row := a.next(x.Type); row != nil && row.readAnswer != nil {
 			if err := row.readAnswer(e, a, x.Body); err != nil {
-				return in(err, x)
+				return x.Locate(err)
 			}
 		}
 	}

@@ -60,6 +60,7 @@ func (e *Engine) Fork(o ForkOptions) (*Engine, error) {
 		shared.unwritten.Store(e.reader.shared.unwritten.Load())
 		f.reader, f.writer = e.reader.fork(f.in, shared, tap), e.writer.fork(f.out, shared, tap)
 	}
+	e.forkAuthenticators(&f)
 	return &f, nil
 }
 

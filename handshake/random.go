@@ -32,10 +32,13 @@ const (
 	UseKey       // of a credential that is made for the connection; index: the draw
 	UseTicketAge // ticket_age_add; index: the number of the ticket
 	UseGREASE    // index: the registry
+	// UseRequestContext is for certificate_request_context of exported authenticators;
+	// index: the draw.
+	UseRequestContext
 )
 
 var useNames = [...]string{"", "client_random", "server_random", "session_id", "key_share", "cookie", "nonce", "salt",
-	"key", "ticket_age_add", "grease"}
+	"key", "ticket_age_add", "grease", "request_context"}
 
 func (u Use) String() string {
 	if int(u) < len(useNames) && u > 0 {

@@ -1,6 +1,9 @@
 package handshake
 
-import "attls/handshake/message"
+import (
+	"attls"
+	"attls/handshake/message"
+)
 
 // Most connections are idle most of the time, and their engines keep only what an
 // established connection needs. What a handshake needs beside it is an opening;
@@ -60,7 +63,10 @@ func (e *Engine) rest() {
 	e.psk.keyQuestion, e.types.typeNegotiation = nil, nil
 	e.transcript = e.transcript.lasting(e.authenticatesLater())
 	n := &e.nego
-	n.peerSchemes, n.peerCert, n.authorities, n.sessionID, n.compressor = nil, nil, nil, nil, nil
+	n.peerCert, n.authorities, n.sessionID, n.compressor = nil, nil, nil, nil
+	if e.role == attls.RoleClient { // a server's authenticators may still be signed under them
+		n.peerSchemes = nil
+	}
 	if e.cfg.Profile == nil {
 		e.att, e.first.key = &noAttestation, nil
 		return

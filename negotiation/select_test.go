@@ -116,7 +116,7 @@ func TestSelectALPN(t *testing.T) {
 }
 
 const (
-	x509 = attls.CertificateX509
+	cert = attls.CertificateX509
 	raw  = attls.CertificateRawPublicKey
 	own  = attls.CertificateType(0xe0) // of a profile
 )
@@ -126,12 +126,12 @@ const (
 func TestOfferCertificateTypes(t *testing.T) {
 	for name, test := range map[string]struct{ added, own, want []attls.CertificateType }{
 		"nothing is configured":                   {nil, nil, nil},
-		"X.509 alone is configured":               {nil, []attls.CertificateType{x509}, nil},
+		"X.509 alone is configured":               {nil, []attls.CertificateType{cert}, nil},
 		"raw public keys":                         {nil, []attls.CertificateType{raw}, []attls.CertificateType{raw}},
-		"both, in the order of the configuration": {nil, []attls.CertificateType{raw, x509}, []attls.CertificateType{raw, x509}},
-		"a type of the attestation":               {[]attls.CertificateType{own}, nil, []attls.CertificateType{own, x509}},
-		"X.509 for the attestation":               {[]attls.CertificateType{x509}, nil, []attls.CertificateType{x509}},
-		"no type twice":                           {[]attls.CertificateType{raw, own}, []attls.CertificateType{x509, raw}, []attls.CertificateType{raw, own, x509}},
+		"both, in the order of the configuration": {nil, []attls.CertificateType{raw, cert}, []attls.CertificateType{raw, cert}},
+		"a type of the attestation":               {[]attls.CertificateType{own}, nil, []attls.CertificateType{own, cert}},
+		"X.509 for the attestation":               {[]attls.CertificateType{cert}, nil, []attls.CertificateType{cert}},
+		"no type twice":                           {[]attls.CertificateType{raw, own}, []attls.CertificateType{cert, raw}, []attls.CertificateType{raw, own, cert}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			added := slices.Clone(test.added)
@@ -156,15 +156,15 @@ func TestSelectCertificateType(t *testing.T) {
 		want   attls.CertificateType
 		fails  bool
 	}{
-		"no offer, nothing configured":          {nil, nil, nil, x509, false},
+		"no offer, nothing configured":          {nil, nil, nil, cert, false},
 		"no offer, and only raw keys are here":  {nil, []attls.CertificateType{raw}, nil, 0, true},
-		"an offer of X.509 alone":               {[]byte{0}, nil, nil, x509, false},
-		"the client's order counts":             {[]byte{2, 0}, []attls.CertificateType{x509, raw}, nil, raw, false},
-		"an unknown type is passed over":        {[]byte{99, 0}, nil, nil, x509, false},
+		"an offer of X.509 alone":               {[]byte{0}, nil, nil, cert, false},
+		"the client's order counts":             {[]byte{2, 0}, []attls.CertificateType{cert, raw}, nil, raw, false},
+		"an unknown type is passed over":        {[]byte{99, 0}, nil, nil, cert, false},
 		"none in common":                        {[]byte{2}, nil, nil, 0, true},
 		"the one that the attestation needs":    {[]byte{2, 0xe0}, []attls.CertificateType{raw}, needs(own), own, false},
 		"and it was not offered":                {[]byte{2, 0}, []attls.CertificateType{raw}, needs(own), 0, true},
-		"the attestation needs X.509, no offer": {nil, []attls.CertificateType{raw}, needs(x509), x509, false},
+		"the attestation needs X.509, no offer": {nil, []attls.CertificateType{raw}, needs(cert), cert, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := SelectCertificateType(test.offer, test.own, test.needed)
@@ -184,14 +184,14 @@ func TestCheckCertificateType(t *testing.T) {
 		want   attls.CertificateType
 		fails  attls.Failure
 	}{
-		"neither says anything":                 {nil, nil, x509, ""},
-		"an answer of X.509 to silence":         {nil, answers(x509), x509, ""},
+		"neither says anything":                 {nil, nil, cert, ""},
+		"an answer of X.509 to silence":         {nil, answers(cert), cert, ""},
 		"an answer of another type to silence":  {nil, answers(raw), 0, attls.FailIllegalParameter},
-		"what was offered":                      {[]attls.CertificateType{x509, raw}, answers(raw), raw, ""},
+		"what was offered":                      {[]attls.CertificateType{cert, raw}, answers(raw), raw, ""},
 		"what was not offered":                  {[]attls.CertificateType{raw}, answers(own), 0, attls.FailIllegalParameter},
-		"silence, where X.509 was offered":      {[]attls.CertificateType{raw, x509}, nil, x509, ""},
+		"silence, where X.509 was offered":      {[]attls.CertificateType{raw, cert}, nil, cert, ""},
 		"silence, where X.509 was not offered":  {[]attls.CertificateType{raw}, nil, 0, attls.FailCertificateType},
-		"an answer of X.509 that nobody wanted": {[]attls.CertificateType{raw}, answers(x509), 0, attls.FailIllegalParameter},
+		"an answer of X.509 that nobody wanted": {[]attls.CertificateType{raw}, answers(cert), 0, attls.FailIllegalParameter},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := CheckCertificateType(test.offer, test.answer)

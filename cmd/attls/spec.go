@@ -29,8 +29,8 @@ many rows of each class there are. The ambiguities of a text are rows as well.
 SPEC.md holds the same.
 
 The texts are those of the profiles (--profile) and RFCs (--set): rfc8446, rfc9846
-(where TLS 1.3 changed), rfc9850 (key logs), rfc9999 (CMW), and common, the rows
-that hold under every profile.
+(where TLS 1.3 changed), rfc9261 (exported authenticators), rfc9850 (key logs),
+rfc9999 (CMW), and common, the rows that hold under every profile.
 
 With --prove it turns off the rule behind each case of each enforced row, one at
 a time, at both ends of a connection in memory, and shows that the case then

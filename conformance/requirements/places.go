@@ -99,6 +99,14 @@ var places = map[rule.Rule]string{
 	rule.VersionOffered:        "handshake.checkServerVersion",
 	rule.ALPNOffered:           "handshake.readALPNAnswer",
 	rule.RetryNeeded:           "handshake.retry",
-	rule.EarlyDataSkipped:      "handshake.skipEarlyData",
-	rule.EarlyDataBounded:      "handshake.skipEarlyData",
+
+	rule.AuthenticatorContext:   "handshake/authenticator.unused",
+	rule.AuthenticatorDirection: "handshake/authenticator.receive",
+	rule.AuthenticatorName:      "handshake/authenticator.read",
+	rule.AuthenticatorAsked:     "handshake/authenticator.answers",
+	rule.AuthenticatorOnce:      "handshake/authenticator.answerable",
+	rule.AuthenticatorMessages:  "handshake/authenticator.inOrder",
+	rule.AuthenticatorEmpty:     "handshake/authenticator.openEmpty",
+	rule.EarlyDataSkipped:       "handshake.skipEarlyData",
+	rule.EarlyDataBounded:       "handshake.skipEarlyData",
 }

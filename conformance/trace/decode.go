@@ -64,6 +64,12 @@ func (d *decoder) body(m *message.Raw) *attls.Error {
 			return err
 		}
 		d.list(m.Kind, cr.Extensions, 0)
+	case attls.KindClientCertificateRequest:
+		var cr message.ClientCertificateRequest
+		if err := cr.Unmarshal(m.Body()); err != nil {
+			return err
+		}
+		d.list(m.Kind, cr.Extensions, 0)
 	case attls.KindCertificate:
 		return d.certificate(m)
 	case attls.KindCertificateVerify:

@@ -266,18 +266,45 @@ type CertificateRequest struct {
 
 // Unmarshal reads a body.
 func (m *CertificateRequest) Unmarshal(body []byte) *attls.Error {
-	r := read(body, attls.KindCertificateRequest)
+	return m.unmarshal(body, attls.KindCertificateRequest)
+}
+
+// Append writes the message.
+func (m *CertificateRequest) Append(b []byte) []byte {
+	return m.append(b, attls.TypeCertificateRequest)
+}
+
+func (m *CertificateRequest) unmarshal(body []byte, k attls.MessageKind) *attls.Error {
+	r := read(body, k)
 	m.Context = r.Vector("certificate_request_context", 1, 0, wire.Max(1))
 	m.Extensions = r.extensions(m.Extensions)
 	return r.end()
 }
 
-// Append writes the message.
-func (m *CertificateRequest) Append(b []byte) []byte {
-	w := begin(b, attls.TypeCertificateRequest)
+func (m *CertificateRequest) append(b []byte, t attls.HandshakeType) []byte {
+	w := begin(b, t)
 	w.Vector(1, m.Context)
 	w.extensions(m.Extensions)
 	return w.end()
+}
+
+// ClientCertificateRequest is RFC 9261 section 4, by which a client asks for an
+// exported authenticator:
+//
+//	struct {
+//	    opaque certificate_request_context<0..2^8-1>;
+//	    Extension extensions<2..2^16-1>;
+//	} ClientCertificateRequest;
+type ClientCertificateRequest CertificateRequest
+
+// Unmarshal reads a body.
+func (m *ClientCertificateRequest) Unmarshal(body []byte) *attls.Error {
+	return (*CertificateRequest)(m).unmarshal(body, attls.KindClientCertificateRequest)
+}
+
+// Append writes the message.
+func (m *ClientCertificateRequest) Append(b []byte) []byte {
+	return (*CertificateRequest)(m).append(b, attls.TypeClientCertificateRequest)
 }
 
 // CertificateEntry is one entry of a Certificate:
@@ -407,6 +434,15 @@ func (m *CertificateVerify) Append(b []byte) []byte {
 	w.Uint16(uint16(m.Scheme))
 	w.Vector(2, m.Signature)
 	return w.end()
+}
+
+// SignedContent is what a CertificateVerify signs (RFC 8446 section 4.4.3): the
+// context string of the protocol and the end, and the hash of a transcript.
+func SignedContent(context string, transcriptHash []byte) []byte {
+	const spaces = "                                                                "
+	b := make([]byte, 0, len(spaces)+len(context)+1+len(transcriptHash))
+	b = append(append(b, spaces...), context...)
+	return append(append(b, 0), transcriptHash...)
 }
 
 // Finished is RFC 8446 section 4.4.4:

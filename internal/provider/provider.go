@@ -6,7 +6,9 @@ package provider
 import (
 	"crypto"
 	"crypto/cipher"
+	"fmt"
 	"hash"
+	"reflect"
 
 	"attls"
 )
@@ -71,6 +73,19 @@ type Provider interface {
 	Schemes(k *PublicKey) []attls.SignatureScheme
 }
 
-// Select gives a *handshake.Config another provider than the real one. Package
-// handshake sets it: no exported name leads to the field.
-var Select func(config any, p Provider)
+// selectors set the provider of a configuration, by its type.
+var selectors = map[reflect.Type]any{}
+
+// Selectable says how configurations of a type get another provider than the real
+// one. The packages that own the types call it when they are initialized: no exported
+// name leads to their fields.
+func Selectable[T any](set func(T, Provider)) { selectors[reflect.TypeFor[T]()] = set }
+
+// Select gives a configuration another provider than the real one.
+func Select[T any](config T, p Provider) {
+	set, ok := selectors[reflect.TypeFor[T]()].(func(T, Provider))
+	if !ok {
+		panic(fmt.Sprintf("provider: nothing is registered for %T", config)) // a mistake in this module
+	}
+	set(config, p)
+}

@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/asn1"
+	"errors"
 	"math/big"
 
 	"attls"
@@ -294,6 +295,57 @@ func SPKIFromCertificate(cert []byte) ([]byte, *attls.Error) {
 		return nil, bad(tbs, "subjectPublicKeyInfo")
 	}
 	return spki, nil
+}
+
+// EndEntity reads the key of a DER certificate that its holder signs with in the
+// protocol: its SubjectPublicKeyInfo, as a view, and what it says.
+func EndEntity(p Provider, cert []byte) (spki []byte, key *PublicKey, err *attls.Error) {
+	spki, err = SPKIFromCertificate(cert)
+	if err != nil {
+		return nil, nil, attls.Errorf(attls.Refused, attls.FailBadCertificate, "%s", err.Detail).At(err.Offset).By("RFC 5280 4.1")
+	}
+	if ForbidsSignatures(cert) {
+		return nil, nil, attls.Errorf(attls.Refused, attls.FailKeyUsage, "the key must not be used for signatures").
+			By("RFC 8446 4.4.2.2")
+	}
+	key, cause := p.ParseSPKI(spki)
+	if cause != nil {
+		return nil, nil, attls.Errorf(attls.Refused, attls.FailUnsupportedCert, "%v", cause)
+	}
+	return spki, key, nil
+}
+
+// SchemesOf lists the schemes that the key of a DER certificate signs under, which must
+// be the public key of who will sign.
+func SchemesOf(cert []byte, signer crypto.PublicKey) ([]attls.SignatureScheme, error) {
+	spki, failure := SPKIFromCertificate(cert)
+	if failure != nil {
+		return nil, failure
+	}
+	pr := Real()
+	key, err := pr.ParseSPKI(spki)
+	if err != nil {
+		return nil, err
+	}
+	if own, ok := key.Key.(interface{ Equal(crypto.PublicKey) bool }); !ok || !own.Equal(signer) {
+		return nil, errors.New("the private key is not the one of the first certificate")
+	}
+	return pr.Schemes(key), nil
+}
+
+// Outline is what the signature on a certificate depends on, as views of its DER: the
+// AlgorithmIdentifier, and the names of the issuer and the subject.
+type Outline struct{ Signature, Issuer, Subject []byte }
+
+// CertificateOutline reads an Outline; false: what is there is not a certificate.
+func CertificateOutline(cert []byte) (o Outline, ok bool) {
+	in := cryptobyte.String(cert)
+	var body, tbs, algorithm, issuer, subject cryptobyte.String
+	ok = in.ReadASN1(&body, cbasn1.SEQUENCE) && body.ReadASN1(&tbs, cbasn1.SEQUENCE) &&
+		tbs.SkipOptionalASN1(cbasn1.Tag(0).Constructed().ContextSpecific()) && tbs.SkipASN1(cbasn1.INTEGER) &&
+		tbs.ReadASN1Element(&algorithm, cbasn1.SEQUENCE) && tbs.ReadASN1Element(&issuer, cbasn1.SEQUENCE) &&
+		tbs.SkipASN1(cbasn1.SEQUENCE) && tbs.ReadASN1Element(&subject, cbasn1.SEQUENCE)
+	return Outline{algorithm, issuer, subject}, ok
 }
 
 // CertificateSignature is the scheme of the signature on a DER certificate, where it

@@ -24,4 +24,6 @@ var all = []Rule{
 	SchemesNeeded, SchemesOptional, ShareListed, HelloRepeated, VersionOffered, ALPNOffered, EarlyDataSkipped,
 	EarlyDataBounded, BodyEmpty, GREASERefused, NameUnanswered, TypeRepeated, RetryOrder, RetryNeeded,
 	FieldOnce, FieldCritical, FieldNumbered, FieldBound,
+	AuthenticatorContext, AuthenticatorDirection, AuthenticatorName, AuthenticatorAsked, AuthenticatorOnce,
+	AuthenticatorMessages, AuthenticatorEmpty,
 }

@@ -144,3 +144,14 @@ const (
 	RetryOrder          Rule = "retry-order"          // the second ClientHello keeps the order of its extensions
 	RetryNeeded         Rule = "retry-needed"         // HelloRetryRequest changes something
 )
+
+// Exported authenticators (RFC 9261).
+const (
+	AuthenticatorContext   Rule = "authenticator-context"   // a context is used once on a connection
+	AuthenticatorDirection Rule = "authenticator-direction" // a request is the message of its sender's role
+	AuthenticatorName      Rule = "authenticator-name"      // only a client asks for a server_name
+	AuthenticatorAsked     Rule = "authenticator-asked"     // a client only answers requests
+	AuthenticatorOnce      Rule = "authenticator-once"      // a request is answered once
+	AuthenticatorMessages  Rule = "authenticator-messages"  // nothing follows Finished
+	AuthenticatorEmpty     Rule = "authenticator-empty"     // the empty authenticator is a refusal
+)
