@@ -5,6 +5,7 @@
 #include "mbedtls/platform_util.h"
 
 #include "binder.h"
+#include "certificate.h"
 #include "interpretation.h"
 #include "program.h"
 
@@ -92,6 +93,40 @@ static int put_nonce(struct connection *c, int role, struct text *out)
     return a->chosen ? put(out, &a->nonce) : PROGRAM_UNDEFINED;
 }
 
+/* Fields of certificates. */
+static int put_field(struct connection *c, const char *name, int role, struct text *out)
+{
+    const struct octets *der = role == (int) c->options->role ? &c->own_certificate : &c->peer_certificate;
+    struct certificate_parts p;
+    struct octets part;
+    const int after = strncmp(name, "not_after", 9) == 0;
+    unsigned char seconds[8];
+    int64_t n;
+
+    if (der->p == NULL || certificate_split(der, &p) != 0) {
+        return PROGRAM_UNDEFINED;
+    }
+    if (strcmp(name, "serial_number") == 0) {
+        return put(out, &p.serial);
+    }
+    if (strcmp(name, "common_name") == 0) {
+        return certificate_common_name(&p.subject, &part) == 0 ? put(out, &part) : PROGRAM_UNDEFINED;
+    }
+    part = after ? p.not_after : p.not_before;
+    if (strcmp(name, "not_before.text") == 0 || strcmp(name, "not_after.text") == 0) {
+        return put(out, &part);
+    }
+    if ((strcmp(name, "not_before.seconds") != 0 && strcmp(name, "not_after.seconds") != 0) ||
+        certificate_seconds(&part, after ? p.after_is_general : p.before_is_general, &n) != 0) {
+        return PROGRAM_UNDEFINED;
+    }
+    for (int i = 0; i < 8; i++) {
+        seconds[i] = (unsigned char) ((uint64_t) n >> (56 - 8 * i));
+    }
+    text_add(out, (const char *) seconds, sizeof(seconds));
+    return PROGRAM_OK;
+}
+
 static int value(void *ctx, const char *name, int role, struct text *octets, uint64_t *number, int *is_number)
 {
     static const struct {
@@ -134,7 +169,7 @@ static int value(void *ctx, const char *name, int role, struct text *octets, uin
     if (strcmp(name, "request_context") == 0) {
         return put_request_context(c, role, octets);
     }
-    return PROGRAM_UNDEFINED;
+    return put_field(c, name, role, octets);
 }
 
 static int range(void *ctx, const char *end, int excluded, int role, unsigned char *hash)
@@ -165,6 +200,16 @@ static const struct expression *challenge_of(const struct connection *c)
     const struct scheme *s = &c->options->scheme;
 
     return c->interpretation->profile->challenge[s->model][s->credential];
+}
+
+int interpret_definition(struct connection *c, const struct attestation *a, const char *name, struct octets *out)
+{
+    char path[1024];
+    const struct record *r = text_encode(name, path, sizeof(path)) == 0 ?
+                             document_find(&c->interpretation->profile->document, "binder/define/%s", path) : NULL;
+
+    return r != NULL && r->expression != NULL ? run(c, a, r->expression, "definition", out) :
+        MBEDTLS_ERR_SSL_INTERNAL_ERROR;
 }
 
 int interpret_challenge(struct connection *c, struct attestation *a)

@@ -39,8 +39,10 @@ int settle_certificate_types(struct connection *c)
 
     if (c->options->scheme.credential == ALONE) {
         const int negotiated = types_are_negotiated(c->options->draft);
-        own_type = own(c)->chosen ? alone_type(c->options->draft) : negotiated ? MBEDTLS_SSL_CERTIFICATE_TYPE_X509 : own_type;
-        peer_type = peers(c)->chosen ? alone_type(c->options->draft) : negotiated ? MBEDTLS_SSL_CERTIFICATE_TYPE_X509 : peer_type;
+        own_type = own(c)->chosen ? alone_type(c->options->draft) : negotiated ? MBEDTLS_SSL_CERTIFICATE_TYPE_X509 :
+            own_type;
+        peer_type = peers(c)->chosen ? alone_type(c->options->draft) : negotiated ?
+            MBEDTLS_SSL_CERTIFICATE_TYPE_X509 : peer_type;
     }
     return mbedtls_ssl_set_certificate_types(&c->ssl, own_type, peer_type);
 }

@@ -12,6 +12,14 @@ const struct where *payload_of(const struct compiled *p, const struct slot_rule 
     return p->credentials[credential].present ? &p->credentials[credential].payload : NULL;
 }
 
+int slot_is_used(const struct options *o, const struct slot_rule *s)
+{
+    const struct compiled *p = o->draft->compiled;
+
+    return o->attests[s->attester] && s->models[o->scheme.model] && payload_of(p, s, o->scheme.credential) != NULL &&
+           p->credentials[o->scheme.credential].present;
+}
+
 int slot_element(const struct options *o, const struct slot_rule *s, struct writer *w)
 {
     static const struct place offer = { "client_hello", 0 };
@@ -19,8 +27,7 @@ int slot_element(const struct options *o, const struct slot_rule *s, struct writ
     struct field fields[MAX_FORMATS];
     int count;
 
-    if (!o->attests[s->attester] || !s->models[o->scheme.model] || payload_of(p, s, o->scheme.credential) == NULL ||
-        !p->credentials[o->scheme.credential].present) {
+    if (!slot_is_used(o, s)) {
         return 0;
     }
     if (o->role == CLIENT && s->attester == CLIENT && p->client_needs_certificate && o->cert == NULL && !o->raw_keys) {
@@ -78,7 +85,7 @@ static int choose_in_slot(struct connection *c, size_t slot, struct tally *t)
     struct writer mine = write_into(buffer, sizeof(buffer));
     struct octets element;
     unsigned models = 0;
-    int own = slot_element(c->options, s, &mine);
+    int own = slot_is_used(c->options, s), expressed = slot_element(c->options, s, &mine);
 
     t->own += own;
     if (!state->listed) {
@@ -92,7 +99,7 @@ static int choose_in_slot(struct connection *c, size_t slot, struct tally *t)
     a->offered = 1;
     for (element = next_element(s, &list); element.len > 0; element = next_element(s, &list)) {
         models |= element_models(p, &s->element, element.p, element.len);
-        if (octets_equal(&element, mine.start, writer_len(&mine))) {
+        if (expressed && octets_equal(&element, mine.start, writer_len(&mine))) {
             t->any = t->roles[s->attester] = 1;
             t->chosen |= 1U << c->options->scheme.model;
             return choose(a, s->name, &element);

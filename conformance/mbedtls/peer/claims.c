@@ -171,11 +171,7 @@ static void add_type(struct text *t, const struct draft *draft, const char *memb
 
     if (draft != NULL && draft->certificate_type != 0 &&
         code_point_received(draft, CERTIFICATE_TYPES, type) == draft->certificate_type) {
-        if (types_are_negotiated(draft)) {
-            add_text(t, member, code_point_name(draft, CERTIFICATE_TYPES, type));
-            return;
-        }
-        type = MBEDTLS_SSL_CERTIFICATE_TYPE_X509;
+        type = types_are_negotiated(draft) ? type : MBEDTLS_SSL_CERTIFICATE_TYPE_X509;
     }
     snprintf(number, sizeof(number), "certificate type %u", type);
     add_text(t, member, type == MBEDTLS_SSL_CERTIFICATE_TYPE_X509 ? "X509" :

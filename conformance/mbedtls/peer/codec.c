@@ -191,7 +191,8 @@ static int calculate(struct run *c, const struct dimension *d, size_t *at, int64
         case '-': *value = a - b; break;
         case '*': *value = a * b; break;
         default:
-            for (int64_t i = 0; i < b && power > -MAX_LENGTH && power < MAX_LENGTH && (power != 0 && power != 1 ? 1 : i == 0); i++) {
+            for (int64_t i = 0; i < b && power > -MAX_LENGTH && power < MAX_LENGTH && (power != 0 && power != 1 ? 1 :
+                                                                                       i == 0); i++) {
                 power *= a;
             }
             *value = b < 0 ? -1 : power;
@@ -373,7 +374,8 @@ static uint64_t number_for_fields(struct run *c, const struct member *select)
 }
 
 /* What the selects on a number behind it make of it. */
-static int number_by_select(struct run *c, const struct member *members, size_t count, const char *name, uint64_t *number)
+static int number_by_select(struct run *c, const struct member *members, size_t count, const char *name,
+                            uint64_t *number)
 {
     for (size_t i = 0; i < count; i++) {
         const struct member *m = &members[i];

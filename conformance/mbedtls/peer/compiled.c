@@ -1,5 +1,6 @@
 /* Reads a compiled profile and checks that it says nothing that this peer cannot do. */
 #include "compiled.h"
+#include "certificate.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -143,7 +144,8 @@ static int add_point(struct loader *l, enum code_point_kind kind, const char *na
     return 0;
 }
 
-static int add_point_of(struct loader *l, const struct record *r, const char *name, enum code_point_kind kind, uint64_t max)
+static int add_point_of(struct loader *l, const struct record *r, const char *name, enum code_point_kind kind,
+                        uint64_t max)
 {
     uint64_t value;
 
@@ -374,7 +376,8 @@ static int set_gaps(struct loader *l, struct added_message *m, const struct reco
     if (next == 0 && after != NULL) { /* the message says it by what it follows */
         next = strcmp(after, "server_hello") == 0 ? MBEDTLS_SSL_HS_ENCRYPTED_EXTENSIONS :
                strcmp(after, "encrypted_extensions") == 0 ? MBEDTLS_SSL_HS_CERTIFICATE_REQUEST :
-               strcmp(after, "certificate_request") == 0 || strcmp(after, "finished") == 0 ? MBEDTLS_SSL_HS_CERTIFICATE :
+               strcmp(after, "certificate_request") == 0 || strcmp(after, "finished") == 0 ?
+                   MBEDTLS_SSL_HS_CERTIFICATE :
                strcmp(after, "certificate") == 0 ? MBEDTLS_SSL_HS_CERTIFICATE_VERIFY :
                strcmp(after, "certificate_verify") == 0 ? MBEDTLS_SSL_HS_FINISHED : 0;
     }
@@ -413,6 +416,40 @@ static int add_message(struct loader *l, const struct record *r, const char *nam
     return l->failed ? -1 : set_gaps(l, m, r);
 }
 
+/* ---- fields of certificates ---- */
+
+static int add_x509(struct loader *l, const struct record *r, const char *name)
+{
+    static const char *const criticals[] = { "either", "false", "true", NULL };
+    const struct path map = path_of("x509/%s", name);
+    const char *oid = document_value(l->d, "%s/oid", map.p);
+    struct x509_field *x;
+
+    if (l->c->x509_count == MAX_X509 || r->kind != RECORD_MAP || !is_name(name)) {
+        return -1;
+    }
+    x = &l->c->x509[l->c->x509_count++];
+    x->name = name;
+    x->dns_names = document_value(l->d, "%s/dns_names", map.p);
+    if (oid != NULL ? x->dns_names != NULL || oid_from_text(oid, &x->oid) != 0 :
+        x->dns_names == NULL || strlen(x->dns_names) > 200) {
+        return refuse(l, "line %zu: field %.100s has no object identifier and no DNS names", r->line, name);
+    }
+    x->critical = word(l, criticals, 0, path_of("%s/critical", map.p).p) - 1;
+    x->octet_string = flag(l, "false", "true", 0, path_of("%s/octet_string", map.p).p);
+    x->tagged = document_find(l->d, "%s/cbor_tag", map.p) != NULL;
+    x->tag = number(l, 0, UINT64_MAX, path_of("%s/cbor_tag", map.p).p);
+    x->array = document_find(l->d, "%s/cbor_array", map.p);
+    x->content = document_value(l->d, "%s/content", map.p);
+    x->content = x->content != NULL ? x->content : "payload";
+    x->digits = (size_t) number(l, 2, 6, path_of("%s/digits", map.p).p);
+    x->chunk = (size_t) number(l, 48, 56, path_of("%s/chunk", map.p).p);
+    x->hex = flag(l, "base32", "hex", 0, path_of("%s/codec", map.p).p);
+    return x->chunk > 0 && x->digits > 0 && (x->array == NULL || (x->array->kind == RECORD_LIST &&
+                                                                  x->array->count < 16)) ?
+           0 : -1;
+}
+
 /* ---- paths of fields ---- */
 
 static const struct type *type_at(const struct compiled *c, const struct where *w)
@@ -428,7 +465,17 @@ static int find_where(struct loader *l, struct where *w, const char *path)
     size_t len = strcspn(path, "."), extension_len = strcspn(rest, ".");
     int message = message_named(path, len);
 
-    *w = (struct where) { .set = 1, .extension = -1, .added = -1, .field = "" };
+    *w = (struct where) { .set = 1, .extension = -1, .added = -1, .x509 = -1, .field = "" };
+    if (strncmp(path, "certificate.x509.", 17) == 0) {
+        w->message = IN_CERTIFICATE;
+        for (size_t i = 0; i < l->c->x509_count; i++) {
+            if (strcmp(l->c->x509[i].name, path + 17) == 0) {
+                w->x509 = (int) i;
+                return 0;
+            }
+        }
+        return refuse(l, "%.100s is no field of certificates", path);
+    }
     for (size_t i = 0; message < 0 && i < l->c->added_count; i++) {
         if (strlen(l->c->added[i].name) == len && memcmp(l->c->added[i].name, path, len) == 0) {
             w->message = IN_ADDED;
@@ -520,7 +567,8 @@ static int read_element(struct loader *l, struct slot_rule *s)
     const struct member *m = member_at(type_at(l->c, &s->offer), s->offer.field);
     char name[512];
 
-    if (m == NULL || m->dimension.kind != DIM_VECTOR || text_encode(m->type_name, name, sizeof(name)) != 0 || !is_name(name)) {
+    if (m == NULL || m->dimension.kind != DIM_VECTOR || text_encode(m->type_name, name, sizeof(name)) != 0 ||
+        !is_name(name)) {
         return refuse(l, "the offer of slot %.100s is no list", s->name);
     }
     s->element.name = m->type_name;
@@ -609,7 +657,8 @@ static int load_credential(struct loader *l, enum credential credential, const c
     }
     k->present = 1;
     if (carried != NULL && strcmp(carried, "certificate.cert_data") == 0) {
-        k->payload = (struct where) { .set = 1, .message = IN_CERTIFICATE, .extension = -1, .added = -1, .field = "" };
+        k->payload = (struct where) { .set = 1, .message = IN_CERTIFICATE, .extension = -1, .added = -1, .x509 = -1,
+            .field = "" };
     } else if (load_where(l, &k->payload, path_of("%s/carried_in", map.p).p, 1) != 0) {
         return -1;
     }
@@ -625,7 +674,8 @@ static int load_credential(struct loader *l, enum credential credential, const c
     if (credential == ALONE && (k->payload.extension >= 0 || k->payload.added >= 0 || !k->key_from_appraisal)) {
         return refuse(l, "a credential alone is cert_data with the key of the appraisal, or this peer cannot show it");
     }
-    if (credential == BESIDE_X509 && ((k->payload.extension < 0 && k->payload.added < 0) || k->key_from_appraisal)) {
+    if (credential == BESIDE_X509 && ((k->payload.extension < 0 && k->payload.added < 0 && k->payload.x509 < 0) ||
+                                      k->key_from_appraisal)) {
         return refuse(l, "a credential beside X.509 is in an extension or a message, or this peer cannot show it");
     }
     return l->failed ? -1 : load_keys(l, k, map.p);
@@ -957,11 +1007,13 @@ static void load(struct loader *l)
     know_remarks(l);
     load_points(l);
     document_find(l->d, "messages");
+    document_find(l->d, "x509");
     document_find(l->d, "bind");
     document_find(l->d, "bind/slots");
     document_find(l->d, "bind/credentials");
     document_find(l->d, "alerts");
     if (l->failed || load_extensions(l) != 0 || each_in(l, "messages", add_message) != 0 ||
+        each_in(l, "x509", add_x509) != 0 ||
         each_in(l, "bind/slots", add_slot) != 0 || load_credential(l, ALONE, "alone") != 0 ||
         load_credential(l, BESIDE_X509, "x509") != 0 || load_nonce(l) != 0 || load_binder(l) != 0 ||
         each_in(l, "alerts", add_alert) != 0) {
@@ -1001,31 +1053,42 @@ static int read_whole(const char *file, struct octets *out)
     return ret;
 }
 
-int compiled_load(struct compiled *c, const char *file)
+int compiled_read(struct compiled *c, const unsigned char *p, size_t len, char *reason, size_t size)
 {
     struct loader l = { .c = c, .d = &c->document };
-    struct octets octets = { 0 };
 
     memset(c, 0, sizeof(*c));
-    if (read_whole(file, &octets) != 0) {
-        fprintf(stderr, "mbedtls-peer: %s cannot be read\n", file);
-        return -1;
-    }
-    l.failed = document_read(&c->document, octets.p, octets.len, l.reason, sizeof(l.reason)) != 0;
+    l.failed = document_read(&c->document, p, len, l.reason, sizeof(l.reason)) != 0;
     if (!l.failed) {
         load(&l);
     }
-    octets_free(&octets);
     if (l.failed) {
-        fprintf(stderr, "mbedtls-peer: %s: %s\n", file, l.reason);
+        snprintf(reason, size, "%s", l.reason);
         compiled_free(c);
-        return -1;
     }
-    return 0;
+    return l.failed ? -1 : 0;
+}
+
+int compiled_load(struct compiled *c, const char *file)
+{
+    struct octets octets = { 0 };
+    char reason[512] = "it cannot be read";
+    int ret = read_whole(file, &octets);
+
+    ret = ret == 0 ? compiled_read(c, octets.p, octets.len, reason, sizeof(reason)) : ret;
+    octets_free(&octets);
+    if (ret != 0) {
+        fprintf(stderr, "mbedtls-peer: %s: %s\n", file, reason);
+    }
+    return ret;
 }
 
 void compiled_free(struct compiled *c)
 {
     document_free(&c->document);
     octets_free(&c->nonce_default);
+    for (size_t i = 0; i < c->x509_count; i++) {
+        octets_free(&c->x509[i].oid);
+    }
+    c->x509_count = 0;
 }

@@ -9,7 +9,7 @@
 #include "document.h"
 #include "peer.h"
 
-enum { MAX_PLACED = 16, MAX_ADDED = 16, MAX_OFFERED_BY = 8, MAX_KEYS = 8, MAX_FORMATS = 16 };
+enum { MAX_PLACED = 16, MAX_ADDED = 16, MAX_OFFERED_BY = 8, MAX_KEYS = 8, MAX_FORMATS = 16, MAX_X509 = 8 };
 
 /* Messages that bear extensions, in the order of the handshake. */
 enum message {
@@ -24,7 +24,22 @@ struct where {
     enum message message;
     int extension;                 /* -1: an added message, or cert_data */
     int added;                     /* -1: none */
+    int x509;                      /* a field of the end-entity certificate; -1: none */
     const char *field;             /* "": the body as a whole */
+};
+
+/* A field of the attester's end-entity certificate. */
+struct x509_field {
+    const char *name;
+    struct octets oid;             /* of the extension; p is NULL: DNS names */
+    int critical;                  /* -1: either */
+    int octet_string, tagged, is_array;
+    uint64_t tag;
+    const struct record *array;    /* the values: payload, or names of definitions */
+    const char *content;           /* the one value, without an array */
+    const char *dns_names;
+    size_t digits, chunk;
+    int hex;
 };
 
 /* One placement of an extension. */
@@ -101,6 +116,8 @@ struct compiled {
     size_t added_count;
     mbedtls_ssl_custom_msg messages[2 * MAX_ADDED];
     size_t message_count;
+    struct x509_field x509[MAX_X509];
+    size_t x509_count;
     struct slot_rule slots[MAX_SLOTS];
     size_t slot_count;
     struct credential_rule credentials[2]; /* by enum credential */
@@ -121,6 +138,9 @@ struct compiled {
     int raw_signature[2];          /* by role */
 };
 
+/* Reads a whole file's octets and checks all of it. Returns 0, or -1 after it wrote
+ * to reason what is wrong. Nothing is kept of the octets. */
+int compiled_read(struct compiled *c, const unsigned char *p, size_t len, char *reason, size_t size);
 /* Reads the file and checks all of it. Returns 0, or -1 after an error message. */
 int compiled_load(struct compiled *c, const char *file);
 void compiled_free(struct compiled *c);

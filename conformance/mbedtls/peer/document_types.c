@@ -479,7 +479,8 @@ static int resolve(struct lines *l, struct document *d)
     }
     for (size_t i = 0; i < d->type_count; i++) {
         if (depth_of(d, known, &d->types[i]) >= DEEP) {
-            return lines_fail(l, "type %.60s stands in itself, or types more than %d deep in it", d->types[i].name, DEEP);
+            return lines_fail(l, "type %.60s stands in itself, or types more than %d deep in it", d->types[i].name,
+                              DEEP);
         }
     }
     return 0;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "certificate.h"
 #include "interpretation.h"
 
 static struct compiled loaded;
@@ -70,7 +71,8 @@ static int may_send(const struct placement *p, int sender, const unsigned *offer
 }
 
 /* Whether an extension in one message is an offer for another one, sent in answer. */
-static int is_offer_for(const struct compiled *p, int extension, enum message message, const struct where *w, int sender)
+static int is_offer_for(const struct compiled *p, int extension, enum message message, const struct where *w,
+                        int sender)
 {
     const struct placement *answer;
 
@@ -92,7 +94,8 @@ static int add_nonce(struct connection *c, size_t slot, const struct where *w, s
 {
     const struct compiled *p = c->interpretation->profile;
     struct attestation *a = attestation_of(c, slot);
-    const struct type *type = w->extension >= 0 ? p->extensions[w->extension].at[w->message].type : p->added[w->added].type;
+    const struct type *type = w->extension >= 0 ? p->extensions[w->extension].at[w->message].type :
+        p->added[w->added].type;
     const struct member *m = member_at(type, w->field);
     unsigned char nonce[1024];
     size_t len = c->options->nonce_size != 0 ? c->options->nonce_size : p->nonce_size != 0 ? p->nonce_size : 32;
@@ -206,8 +209,23 @@ static int add_payload(struct connection *c, size_t slot, const struct where *w,
     return ret;
 }
 
+/* Whether a slot has a field in an extension. */
+static int has_fields(const struct compiled *p, enum message message, int extension)
+{
+    for (size_t slot = 0; slot < p->slot_count; slot++) {
+        const struct slot_rule *s = &p->slots[slot];
+        if (is_at(&s->offer, message, extension, -1) || is_at(&s->choice, message, extension, -1) ||
+            is_at(&s->nonce, message, extension, -1) || is_at(payload_of(p, s, ALONE), message, extension, -1) ||
+            is_at(payload_of(p, s, BESIDE_X509), message, extension, -1)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* What one slot has to say in a body of ours. */
-static int add_slot_fields(struct connection *c, size_t slot, enum message message, int extension, int added, struct content *k)
+static int add_slot_fields(struct connection *c, size_t slot, enum message message, int extension, int added,
+                           struct content *k)
 {
     struct interpretation *i = c->interpretation;
     const struct slot_rule *s = &i->profile->slots[slot];
@@ -235,8 +253,9 @@ static int add_slot_fields(struct connection *c, size_t slot, enum message messa
     if (ret == 0 && self == s->attester && a->chosen && is_at(payload, message, extension, added)) {
         ret = add_payload(c, slot, payload, added >= 0 ? i->profile->added[added].name : names[message], k);
     }
-    /* An extension without fields is sent where it asks for one that will have some. */
-    if (ret == 0 && extension >= 0 && (self == CLIENT ? a->offered : a->chosen)) {
+    /* An extension that never has fields is sent where it asks for one that will have some. */
+    if (ret == 0 && extension >= 0 && !has_fields(i->profile, message, extension) && (self == CLIENT ? a->offered :
+                                                                                      a->chosen)) {
         k->wanted |= is_offer_for(i->profile, extension, message, &s->choice, SERVER) && self == CLIENT;
         k->wanted |= is_offer_for(i->profile, extension, message, payload, s->attester) && self != s->attester;
     }
@@ -313,7 +332,8 @@ struct wanted {
     size_t count;
 };
 
-static void want(struct wanted *w, size_t slot, int kind, const struct where *at, enum message message, int extension, int added)
+static void want(struct wanted *w, size_t slot, int kind, const struct where *at, enum message message,
+                 int extension, int added)
 {
     size_t field = 0;
 
@@ -495,7 +515,8 @@ static int check_negotiated_types(struct connection *c)
         return 0;
     }
     if ((own(c)->chosen && own_type != alone) || (peers(c)->chosen && peer_type != alone)) {
-        return fail(c, FAIL_CERTIFICATE_TYPE, "encrypted_extensions", "the certificate types do not agree with the choice");
+        return fail(c, FAIL_CERTIFICATE_TYPE, "encrypted_extensions",
+                    "the certificate types do not agree with the choice");
     }
     return 0;
 }
@@ -526,7 +547,8 @@ static int is_key_allowed(const struct credential_rule *k, const struct octets *
     int allowed = k->key_count == 0;
 
     mbedtls_pk_init(&key);
-    if (!allowed && mbedtls_pk_parse_public_key(&key, spki->p, spki->len) == 0 && mbedtls_pk_can_do(&key, MBEDTLS_PK_ECKEY)) {
+    if (!allowed && mbedtls_pk_parse_public_key(&key, spki->p, spki->len) == 0 && mbedtls_pk_can_do(&key,
+                                                                                                    MBEDTLS_PK_ECKEY)) {
         for (size_t n = 0; n < k->key_count; n++) {
             allowed |= mbedtls_pk_get_bitlen(&key) == bits_of(k->keys[n]);
         }
@@ -568,7 +590,15 @@ static int after_certificate(struct connection *c)
     if (k->one_entry && i->entries != 1) {
         ret = fail(c, FAIL_MISPLACED, "certificate", "there are %zu entries", i->entries);
     }
-    if (ret == 0 && c->options->scheme.credential == BESIDE_X509 && c->peer_spki.p != NULL && !is_key_allowed(k, &c->peer_spki)) {
+    for (size_t slot = 0; ret == 0 && slot < i->profile->slot_count; slot++) {
+        const struct where *w = payload_of(i->profile, &i->profile->slots[slot], c->options->scheme.credential);
+        struct attestation *a = attestation_of(c, slot);
+        if (a->chosen && a->attester != c->options->role && w->x509 >= 0) {
+            ret = carried_read(c, a);
+        }
+    }
+    if (ret == 0 && c->options->scheme.credential == BESIDE_X509 && c->peer_spki.p != NULL && !is_key_allowed(k,
+                                                                                                              &c->peer_spki)) {
         ret = fail(c, FAIL_KEY_UNUSABLE, "certificate", "the key of the certificate may not attest");
     }
     return ret != 0 ? ret : judge_all(c, IN_CERTIFICATE, -1, "certificate");
@@ -680,9 +710,28 @@ static int on_read_message(void *ctx, mbedtls_ssl_context *ssl, const mbedtls_ss
     }
     place = (struct place) { p->added[added].name, c->options->role == CLIENT };
     if (buf != NULL) {
-        ret = read_body(c, p->added[added].type, &place, IN_ADDED, -1, added, 0, 0, p->added[added].name, read_all(buf, len));
+        ret = read_body(c, p->added[added].type, &place, IN_ADDED, -1, added, 0, 0, p->added[added].name,
+                        read_all(buf, len));
     }
     return ret != 0 ? ret : judge_all(c, IN_ADDED, added, p->added[added].name);
+}
+
+/* ---- a certificate that is made for the connection ---- */
+
+static int on_own_certificate(void *ctx, mbedtls_ssl_context *ssl)
+{
+    struct connection *c = mbedtls_ssl_get_user_data_p(ssl);
+    const struct compiled *p = c->interpretation->profile;
+
+    (void) ctx;
+    for (size_t slot = 0; slot < p->slot_count; slot++) {
+        const struct where *w = payload_of(p, &p->slots[slot], c->options->scheme.credential);
+        struct attestation *a = attestation_of(c, slot);
+        if (a->chosen && a->attester == c->options->role && w->x509 >= 0) {
+            return carried_write(c, a);
+        }
+    }
+    return 0;
 }
 
 /* ---- messages as they are ---- */
@@ -766,7 +815,8 @@ const char *interpret_check(const struct options *o)
     for (size_t k = 0; k < p->slot_count; k++) {
         unsigned char buffer[MAX_ELEMENT];
         struct writer w = write_into(buffer, sizeof(buffer));
-        usable[p->slots[k].attester] |= slot_element(o, &p->slots[k], &w);
+        usable[p->slots[k].attester] |= slot_element(o, &p->slots[k], &w) ||
+                                        (o->role == SERVER && slot_is_used(o, &p->slots[k]));
     }
     for (int role = CLIENT; role <= SERVER; role++) {
         if (o->attests[role] && !usable[role]) {
@@ -785,5 +835,7 @@ int interpret_configure(mbedtls_ssl_config *conf, const struct options *o)
     const struct compiled *p = o->draft->compiled;
 
     mbedtls_ssl_conf_handshake_messages_cb(conf, on_message, NULL);
-    return mbedtls_ssl_conf_custom_messages(conf, p->messages, p->message_count, on_write_message, on_read_message, NULL);
+    mbedtls_ssl_conf_own_certificate_cb(conf, on_own_certificate, NULL);
+    return mbedtls_ssl_conf_custom_messages(conf, p->messages, p->message_count, on_write_message, on_read_message,
+                                            NULL);
 }

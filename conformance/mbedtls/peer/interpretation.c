@@ -19,6 +19,7 @@ int interpret_begin(struct connection *c)
         return MBEDTLS_ERR_SSL_ALLOC_FAILED;
     }
     c->interpretation->profile = p;
+    mbedtls_x509_crt_init(&c->interpretation->made);
     c->attestation_count = FIRST_SLOT + p->slot_count;
     for (size_t k = 0; k < p->slot_count; k++) {
         attestation_of(c, k)->attester = p->slots[k].attester;
@@ -45,6 +46,7 @@ void interpret_end(struct connection *c)
         }
         octets_free(&i->secrets[k]);
     }
+    mbedtls_x509_crt_free(&i->made);
     free(i);
     c->interpretation = NULL;
 }

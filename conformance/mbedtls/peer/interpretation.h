@@ -30,12 +30,14 @@ struct interpretation {
     int retried;               /* a HelloRetryRequest was asked for */
     int decided;               /* the server has chosen */
     int requested;             /* a CertificateRequest was sent */
+    mbedtls_x509_crt made;     /* our certificate, made for this connection */
 };
 
 /* The attestation of a slot. */
 struct attestation *attestation_of(struct connection *c, size_t slot);
-/* Whether our configuration has a scheme for a slot, whose element is written. The
- * element is empty where the slot is not used. */
+/* Whether our configuration has a scheme for a slot, and whether elements of its list
+ * can express it: then the element is written. */
+int slot_is_used(const struct options *o, const struct slot_rule *s);
 int slot_element(const struct options *o, const struct slot_rule *s, struct writer *w);
 /* Where the payload of a slot is. */
 const struct where *payload_of(const struct compiled *p, const struct slot_rule *s, enum credential credential);
@@ -49,6 +51,14 @@ int take_choice(struct connection *c, size_t slot, const struct field *choice, c
 /* Client: once all choices are known. */
 int check_choices(struct connection *c, int requested);
 
+/* carried.c */
+/* Reads the fields of the peer's certificate, and takes the payload from the one that
+ * has it. */
+int carried_read(struct connection *c, struct attestation *a);
+/* Makes our certificate, with the Evidence of a slot in it, and gives it to the
+ * library. */
+int carried_write(struct connection *c, struct attestation *a);
+
 /* transcript.c */
 /* Keeps a message. */
 int transcript_add(struct connection *c, int from_server, const unsigned char *msg, size_t len);
@@ -60,6 +70,8 @@ const struct octets *transcript_message(const struct connection *c, int type, in
 
 /* binding.c */
 int interpret_challenge(struct connection *c, struct attestation *a);
+/* The value of a definition, for an attester. */
+int interpret_definition(struct connection *c, const struct attestation *a, const char *name, struct octets *out);
 int interpret_ask(struct connection *c, const struct attestation *a, int appraise, struct text *request);
 
 #endif

@@ -21,6 +21,8 @@ struct end {
     mbedtls_ssl_config config;
     mbedtls_x509_crt chain, anchors;
     mbedtls_pk_context key;
+    mbedtls_x509_crt issuer;
+    mbedtls_pk_context issuer_key;
     struct octets own_key, peer_key; /* raw public keys */
     struct tickets tickets;
 };
@@ -43,6 +45,8 @@ static void end_init(struct end *e)
     mbedtls_x509_crt_init(&e->chain);
     mbedtls_x509_crt_init(&e->anchors);
     mbedtls_pk_init(&e->key);
+    mbedtls_x509_crt_init(&e->issuer);
+    mbedtls_pk_init(&e->issuer_key);
     mbedtls_ssl_ticket_init(&e->tickets.context);
 }
 
@@ -54,6 +58,8 @@ static void end_free(struct end *e)
     mbedtls_x509_crt_free(&e->chain);
     mbedtls_x509_crt_free(&e->anchors);
     mbedtls_pk_free(&e->key);
+    mbedtls_x509_crt_free(&e->issuer);
+    mbedtls_pk_free(&e->issuer_key);
     octets_free(&e->own_key);
     octets_free(&e->peer_key);
     mbedtls_ctr_drbg_free(&e->random);
@@ -109,6 +115,14 @@ static int load_files(struct end *e)
             return trouble(key, ret);
         }
         ret = mbedtls_ssl_conf_own_cert(&e->config, &e->chain, &e->key);
+    }
+    if (ret == 0 && o->issuer_cert != NULL) {
+        if ((ret = mbedtls_x509_crt_parse_file(&e->issuer, o->issuer_cert)) != 0) {
+            return trouble(o->issuer_cert, ret);
+        }
+        if ((ret = mbedtls_pk_parse_keyfile(&e->issuer_key, o->issuer_key, NULL, mbedtls_ctr_drbg_random, &e->random)) != 0) {
+            return trouble(o->issuer_key, ret);
+        }
     }
     if (ret == 0 && o->ca != NULL) {
         if ((ret = mbedtls_x509_crt_parse_file(&e->anchors, o->ca)) != 0) {
@@ -297,6 +311,8 @@ static int run(struct end *e, mbedtls_net_context *net)
         ret = mbedtls_ssl_set_hostname(&c.ssl, e->options.server_name);
     }
     c.key = &e->key;
+    c.issuer = e->options.issuer_cert != NULL ? &e->issuer : NULL;
+    c.issuer_key = e->options.issuer_cert != NULL ? &e->issuer_key : NULL;
     c.accepted_key = &e->peer_key;
     if (ret == 0 && e->options.raw_keys) {
         ret = octets_set(&c.own_spki, e->own_key.p, e->own_key.len);

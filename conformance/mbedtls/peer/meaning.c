@@ -23,7 +23,8 @@ static int number_in(const struct compiled *c, const struct type *element, const
     const struct member *m = member_at(element, path);
     const struct type *t = m != NULL ? m->type : *path == '\0' ? element : NULL;
 
-    for (size_t i = 0; t != NULL && strcmp(plain_type(t)->name, "CertificateType") == 0 && i < c->draft.code_point_count; i++) {
+    for (size_t i = 0; t != NULL && strcmp(plain_type(t)->name, "CertificateType") == 0 &&
+         i < c->draft.code_point_count; i++) {
         if (c->points[i].kind == CERTIFICATE_TYPES && strcmp(c->points[i].name, text) == 0) {
             *number = c->points[i].number;
             return 1;
@@ -48,7 +49,8 @@ static int add_number(struct field *fields, size_t max, size_t *count, const cha
 
 static int add_text(struct field *fields, size_t max, size_t *count, const char *path, const char *text)
 {
-    return add(fields, max, count, (struct field) { .path = path, .p = (const unsigned char *) text, .len = strlen(text) });
+    return add(fields, max, count, (struct field) { .path = path, .p = (const unsigned char *) text,
+        .len = strlen(text) });
 }
 
 /* A property that is one word for all elements, or told by a field. Adds the field.
@@ -165,7 +167,8 @@ int named_fields(const struct compiled *c, const struct meaning *e, const char *
             continue;
         }
         if (is_numeric(e->type, name)) {
-            ret = number_in(c, e->type, name, r->values[0], &number) ? add_number(fields, max, &count, name, number) : -1;
+            ret = number_in(c, e->type, name, r->values[0], &number) ? add_number(fields, max, &count, name,
+                                                                                  number) : -1;
         } else {
             ret = add_text(fields, max, &count, name, r->values[0]);
         }
@@ -187,7 +190,8 @@ unsigned element_models(const struct compiled *c, const struct meaning *e, const
 
     if (r == NULL || r->kind != RECORD_MAP || f.path == NULL) {
         const char *word = r != NULL && r->kind == RECORD_KEY ? r->values[0] : "any";
-        return (strcmp(word, "results") != 0 ? 1U << EVIDENCE : 0) | (strcmp(word, "evidence") != 0 ? 1U << RESULTS : 0);
+        return (strcmp(word, "results") != 0 ? 1U << EVIDENCE : 0) | (strcmp(word, "evidence") != 0 ? 1U << RESULTS :
+                                                                      0);
     }
     if (decode(e->type, &place, &reader, &f, 1) != CODEC_OK || !f.found || !f.is_number) {
         return 0;
@@ -196,7 +200,8 @@ unsigned element_models(const struct compiled *c, const struct meaning *e, const
     for (size_t i = 0; i < c->document.record_count; i++) {
         const char *name = document_child(&c->document.records[i], map);
         uint64_t number;
-        if (name != NULL && strcmp(name, "field") != 0 && number_in(c, e->type, f.path, name, &number) && number == f.number) {
+        if (name != NULL && strcmp(name, "field") != 0 && number_in(c, e->type, f.path, name, &number) &&
+            number == f.number) {
             const char *word = c->document.records[i].count > 0 ? c->document.records[i].values[0] : "";
             models |= strcmp(word, "results") != 0 ? 1U << EVIDENCE : 0;
             models |= strcmp(word, "evidence") != 0 ? 1U << RESULTS : 0;

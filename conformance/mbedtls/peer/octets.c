@@ -190,7 +190,9 @@ void text_add(struct text *t, const char *s, size_t len)
         t->p = p;
         t->size = size;
     }
-    memcpy(t->p + t->len, s, len);
+    if (len > 0) {
+        memcpy(t->p + t->len, s, len);
+    }
     t->len += len;
     t->p[t->len] = '\0';
 }
@@ -244,6 +246,18 @@ void text_base64(struct text *t, const unsigned char *p, size_t len)
         }
         text_add(t, out, 4);
     }
+}
+
+void text_cbor_head(struct text *t, int major, uint64_t n)
+{
+    size_t len = n < 24 ? 0 : n <= 0xff ? 1 : n <= 0xffff ? 2 : n <= 0xffffffff ? 4 : 8;
+    unsigned char head[9];
+
+    head[0] = (unsigned char) (major << 5 | (len == 0 ? (int) n : len == 1 ? 24 : len == 2 ? 25 : len == 4 ? 26 : 27));
+    for (size_t i = 0; i < len; i++) {
+        head[1 + i] = (unsigned char) (n >> (8 * (len - 1 - i)));
+    }
+    text_add(t, (const char *) head, 1 + len);
 }
 
 void text_json(struct text *t, const char *s)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "binder.h"
-#include "peer.h"
+#include "compiled.h"
 
 static const char usage[] =
     "usage: mbedtls-peer --server|--client [option...]\n"
@@ -24,6 +24,8 @@ static const char usage[] =
     "  --host H, --port P  default 127.0.0.1 and 0\n"
     "  --servername N      name asked for and verified; default localhost\n"
     "  --cert F, --key F, --ca F  PEM files\n"
+    "  --issuer-cert F, --issuer-key F  PEM files that sign certificates made with Evidence; default: --key does\n"
+    "  --verify V          require, or evidence: an affirming verdict on the key, where the profile has pkix: none\n"
     "  --raw-public-key    show the public half of --key (RFC 7250) instead of --cert\n"
     "  --peer-key F        PEM file with the raw public key accepted of the peer\n"
     "  --ask-certificate   a server asks for a certificate\n"
@@ -44,7 +46,7 @@ static const char usage[] =
 enum option_id {
     OPT_SERVER = 256, OPT_CLIENT, OPT_PROFILE, OPT_COMPILED, OPT_ATTESTER, OPT_MODEL, OPT_CREDENTIAL, OPT_FORMAT,
     OPT_VERIFIER, OPT_REQUIRE, OPT_NO_REQUIRE, OPT_ATTESTER_CMD, OPT_APPRAISER_CMD, OPT_EVIDENCE, OPT_NONCE_SIZE, OPT_ATTESTER_SIZE,
-    OPT_HOST, OPT_PORT, OPT_SERVERNAME, OPT_CERT, OPT_KEY, OPT_CA, OPT_CODE_POINT, OPT_RAW_KEYS, OPT_PEER_KEY, OPT_ASK, OPT_GROUPS, OPT_SUITES,
+    OPT_HOST, OPT_PORT, OPT_SERVERNAME, OPT_CERT, OPT_KEY, OPT_CA, OPT_ISSUER_CERT, OPT_ISSUER_KEY, OPT_VERIFY, OPT_CODE_POINT, OPT_RAW_KEYS, OPT_PEER_KEY, OPT_ASK, OPT_GROUPS, OPT_SUITES,
     OPT_ALPN, OPT_SIGALGS, OPT_KEYLOG, OPT_JSON, OPT_CONNECTIONS, OPT_TIMEOUT, OPT_DATA,
     OPT_PSK_MODES, OPT_SESS_OUT, OPT_SESS_IN, OPT_REFUSE_TICKETS, OPT_VECTORS,
     OPT_VERSION, OPT_HELP
@@ -73,6 +75,9 @@ static const struct option long_options[] = {
     { "cert", required_argument, NULL, OPT_CERT },
     { "key", required_argument, NULL, OPT_KEY },
     { "ca", required_argument, NULL, OPT_CA },
+    { "issuer-cert", required_argument, NULL, OPT_ISSUER_CERT },
+    { "issuer-key", required_argument, NULL, OPT_ISSUER_KEY },
+    { "verify", required_argument, NULL, OPT_VERIFY },
     { "code-point", required_argument, NULL, OPT_CODE_POINT },
     { "raw-public-key", no_argument, NULL, OPT_RAW_KEYS },
     { "peer-key", required_argument, NULL, OPT_PEER_KEY },
@@ -124,7 +129,8 @@ static int number(const char *option, const char *value, long min, long max, lon
 static int set_profile(struct options *o, const char *value)
 {
     static const char *const names[] = { "none", "early-attestation-06", "tls-attestation-07", "mbedtls-poc", NULL };
-    static const struct draft *const drafts[] = { NULL, &draft_early_attestation_06, &draft_tls_attestation_07, &draft_mbedtls_poc };
+    static const struct draft *const drafts[] = { NULL, &draft_early_attestation_06, &draft_tls_attestation_07,
+        &draft_mbedtls_poc };
     int place, ret = find("profile", value, names, &place);
 
     if (ret == 0) {
@@ -159,6 +165,13 @@ static int set_credential(struct options *o, const char *value)
 
     o->scheme.credential = (enum credential) place;
     return ret;
+}
+
+static int set_verify(struct options *o, const char *value)
+{
+    static const char *const names[] = { "require", "evidence", NULL };
+
+    return find("verify", value, names, &o->verify_evidence);
 }
 
 static int set_format(struct options *o, const char *value)
@@ -281,6 +294,9 @@ static int set(struct options *o, enum option_id id, const char *value)
         case OPT_CERT: o->cert = value; break;
         case OPT_KEY: o->key = value; break;
         case OPT_CA: o->ca = value; break;
+        case OPT_ISSUER_CERT: o->issuer_cert = value; break;
+        case OPT_ISSUER_KEY: o->issuer_key = value; break;
+        case OPT_VERIFY: return set_verify(o, value);
         case OPT_CODE_POINT: return add_code_point(o, value);
         case OPT_RAW_KEYS: o->raw_keys = 1; break;
         case OPT_PEER_KEY: o->peer_key = value; break;
@@ -321,12 +337,14 @@ static int check(const struct options *o)
         wrong = "a client that attests beside X.509 needs --cert";
     } else if (o->draft == &draft_early_attestation_06 && o->scheme.credential == ALONE) {
         wrong = "early-attestation-06 has no credential of attestation alone";
-    } else if (o->draft == &draft_early_attestation_06 && o->role == CLIENT && !o->attests[CLIENT] && !o->attests[SERVER]) {
+    } else if (o->draft == &draft_early_attestation_06 && o->role == CLIENT && !o->attests[CLIENT] &&
+               !o->attests[SERVER]) {
         wrong = "a client of early-attestation-06 must offer a scheme";
     } else if (o->draft == &draft_mbedtls_poc &&
                (o->attests[SERVER] || o->scheme.model == RESULTS || o->scheme.credential == BESIDE_X509)) {
         wrong = "in mbedtls-poc, the client attests with Evidence, alone";
-    } else if (o->draft == &draft_tls_attestation_07 && o->scheme.model == RESULTS && o->scheme.credential == BESIDE_X509) {
+    } else if (o->draft == &draft_tls_attestation_07 && o->scheme.model == RESULTS &&
+               o->scheme.credential == BESIDE_X509) {
         wrong = "in tls-attestation-07, results are read as a credential of their own";
     } else if (o->draft != NULL && o->draft->compiled != NULL && (wrong = interpret_check(o)) != NULL) {
         /* said there */
@@ -334,6 +352,11 @@ static int check(const struct options *o)
         wrong = "--require-attestation, but the peer is not to attest";
     } else if (o->scheme.model == RESULTS && o->scheme.verifier == NULL) {
         wrong = "results need --verifier";
+    } else if ((o->issuer_cert == NULL) != (o->issuer_key == NULL)) {
+        wrong = "--issuer-cert and --issuer-key go together";
+    } else if (o->verify_evidence && (o->draft == NULL || o->draft->compiled == NULL ||
+                                      o->draft->compiled->credentials[BESIDE_X509].pkix || !o->attests[!o->role])) {
+        wrong = "--verify evidence needs a profile with pkix: none, and a peer that attests";
     } else if (o->draft == &draft_mbedtls_poc && o->psk_modes != 0) {
         wrong = "mbedtls-poc has no tickets";
     } else if ((o->sess_in != NULL || o->sess_out != NULL) && (o->role != CLIENT || o->psk_modes == 0)) {

@@ -91,6 +91,8 @@ struct options {
 
     const char *host, *port, *server_name;
     const char *cert, *key, *ca;
+    const char *issuer_cert, *issuer_key; /* of certificates that are made with Evidence */
+    int verify_evidence;       /* a verdict on the key will do, where the profile has pkix: none */
     const char *code_points[16];
     size_t code_point_count;
     int raw_keys;              /* raw public keys of both ends (RFC 7250) */
@@ -149,6 +151,8 @@ struct connection {
     mbedtls_ssl_context ssl;
     mbedtls_ctr_drbg_context *random;
     mbedtls_pk_context *key;   /* of --key, owned by main.c */
+    mbedtls_x509_crt *issuer;  /* of --issuer-cert, likewise; NULL: none */
+    mbedtls_pk_context *issuer_key;
     const struct octets *accepted_key; /* of --peer-key, likewise */
     struct octets own_spki;    /* of --cert or, for a raw public key, --key */
     struct octets peer_spki;   /* of the peer's X.509 certificate or raw public key */

@@ -136,7 +136,8 @@ static int expand(struct program *p, const struct value *secret, const struct va
     name[label->octets.len] = '\0';
     buffer = malloc((size_t) len);
     ret = buffer == NULL ? PROGRAM_FAILED :
-          expand_label_of(p->hash, octets_of(secret), secret->octets.len, name, context, context_len, buffer, (size_t) len) != 0 ?
+          expand_label_of(p->hash, octets_of(secret), secret->octets.len, name, context, context_len, buffer,
+                          (size_t) len) != 0 ?
           PROGRAM_FAILED : put(out, buffer, (size_t) len);
     if (buffer != NULL) {
         mbedtls_platform_zeroize(buffer, (size_t) len);
@@ -339,14 +340,8 @@ static int call_base64url(struct program *p, const struct expression *e, struct 
 
 static int cbor_head(struct value *out, int major, uint64_t n)
 {
-    unsigned char head[9];
-    size_t len = n < 24 ? 0 : n <= 0xff ? 1 : n <= 0xffff ? 2 : n <= 0xffffffff ? 4 : 8;
-
-    head[0] = (unsigned char) (major << 5 | (len == 0 ? (int) n : len == 1 ? 24 : len == 2 ? 25 : len == 4 ? 26 : 27));
-    for (size_t i = 0; i < len; i++) {
-        head[1 + i] = (unsigned char) (n >> (8 * (len - 1 - i)));
-    }
-    return put(out, head, 1 + len);
+    text_cbor_head(&out->octets, major, n);
+    return out->octets.failed ? PROGRAM_FAILED : PROGRAM_OK;
 }
 
 static int cbor_value(struct value *out, const struct value *v, int major)

@@ -120,7 +120,8 @@ static int counts(enum transcript transcript, size_t at)
     }
 }
 
-static int add_message(const struct interpretation *i, mbedtls_md_context_t *md, const mbedtls_md_info_t *info, size_t at)
+static int add_message(const struct interpretation *i, mbedtls_md_context_t *md, const mbedtls_md_info_t *info,
+                       size_t at)
 {
     const struct octets *o = &i->messages[at].octets;
     const int retried = i->message_count > 1 && i->messages[1].retry;
