@@ -177,12 +177,16 @@ func (e *Engine) fieldExtensions() (list []asn1.ObjectIdentifier) {
 }
 
 // readFields takes the payload and the values of the binder out of a certificate.
-func (e *Engine) readFields(der []byte, to *proof) *attls.Error {
+func (e *Engine) readFields(der []byte, by *attesting, to *proof) *attls.Error {
 	p := e.profile()
 	to.fields = make([][][]byte, len(p.X509))
 	for i := range p.X509 {
 		f := &p.X509[i]
 		parts, err := p.ReadField(i, der)
+		if err == nil && parts == nil && e.absent(by) {
+			to.payload = nil
+			return nil
+		}
 		if err == nil && parts == nil {
 			err = e.attestationFailure(attls.FailMissing, "the certificate has no %s", f)
 		}

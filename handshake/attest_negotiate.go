@@ -88,6 +88,11 @@ func (e *Engine) readProfile(k attls.MessageKind, l extensions.List) *attls.Erro
 	if k == attls.KindClientHello {
 		copy(e.att.offered.Present, f.Offered)
 		copy(e.att.offered.Offers, f.Offers)
+		for i := range e.att.offered.Present { // what nobody offers is possible all the same
+			if s := &e.profile().Slots[i]; s.Always {
+				e.att.offered.Present[i] = s.Nonce.Message != k || f.Nonces[i] != nil
+			}
+		}
 		return nil
 	}
 	return e.checkChoices(k, f, e.att.chosen)
@@ -161,6 +166,26 @@ func (e *Engine) chooseAttestation() *attls.Error {
 	}
 	e.att.chosen = chosen
 	return nil
+}
+
+// takeAlways makes the client's choices of what nobody chooses: its peer may attest, and
+// it does itself where it is asked for a certificate.
+func (e *Engine) takeAlways(requested bool, nonces [][]byte, to negotiation.Slots) {
+	p := e.profile()
+	for i := range p.Slots {
+		s := &p.Slots[i]
+		if !s.Always || len(e.att.offered.Offers[i]) == 0 || s.Attester == e.role &&
+			(!requested || s.Nonce.Message != attls.KindNone && nonces[i] == nil) {
+			continue
+		}
+		to.Choices[i], to.Present[i] = &e.att.offered.Offers[i][0], true
+	}
+}
+
+// absent is a payload that is not there: missing, or, where nothing was negotiated and
+// nothing is demanded, that of a peer that does not attest.
+func (e *Engine) absent(by *attesting) bool {
+	return by != nil && e.profile().Slots[by.slot].Always && !e.cfg.Policy.Demand
 }
 
 // checkNoChoice refuses a choice where a pre-shared key authenticates: no

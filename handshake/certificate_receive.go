@@ -31,8 +31,11 @@ func (s waitCertificate) receive(e *Engine, m *message.Raw) (state, *attls.Error
 		return e.emptyCertificate(m)
 	}
 	by := e.attesting(e.role.Peer())
-	if err := e.readCredential(ct, by.carrier(), e.peer); err != nil {
+	if err := e.readCredential(ct, by, e.peer); err != nil {
 		return nil, err
+	}
+	if e.absent(by) && e.peer.proof.payload == nil {
+		e.att.chosen.Choices[by.slot], by = nil, nil
 	}
 	if e.peer.key != nil { // otherwise it comes with the verdict on the payload
 		e.askVerdict(by.carrier())
@@ -97,14 +100,15 @@ func (e *Engine) emptyCertificate(m *message.Raw) (state, *attls.Error) {
 }
 
 // readCredential takes the payload and the chain out of a Certificate that is not
-// empty; c is the credential in which the peer attests, nil where it does not.
+// empty; by is how the peer attests, nil where it does not.
 // There is no chain where the payload is the whole credential.
-func (e *Engine) readCredential(ct *message.Certificate, c *profile.Credential, to *authenticated) (err *attls.Error) {
+func (e *Engine) readCredential(ct *message.Certificate, by *attesting, to *authenticated) (err *attls.Error) {
+	c := by.carrier()
 	if to.proof.payload, err = e.readPayload(ct, c); err != nil {
 		return err
 	}
 	if c != nil && c.Carrier == profile.CarrierCertificate {
-		if err := e.readFields(ct.Entries[0].Data, to.proof); err != nil {
+		if err := e.readFields(ct.Entries[0].Data, by, to.proof); err != nil {
 			return err
 		}
 	}

@@ -32,7 +32,8 @@ func (e *Engine) attestsLater() bool {
 func (e *Engine) attestUnder(r *authRequest, chosen negotiation.Slots) {
 	p := e.profile()
 	slot, s := negotiation.ChosenFor(p, chosen, attls.RoleClient)
-	if s == nil || !p.PostHandshake.ChoiceCarriedOver && p.Slots[slot].Choice.Message != attls.KindCertificateRequest {
+	if s == nil || !p.PostHandshake.ChoiceCarriedOver && !p.Slots[slot].Always &&
+		p.Slots[slot].Choice.Message != attls.KindCertificateRequest {
 		return
 	}
 	if c, ok := p.Credential(s.Credential); ok && s.Credential == profile.KindX509 &&
@@ -122,6 +123,7 @@ func (e *Engine) readLaterChoice(r *authRequest, l extensions.List) *attls.Error
 			return err
 		}
 	}
+	e.takeAlways(true, f.Nonces, chosen)
 	if e.attestUnder(r, chosen); r.by != nil {
 		r.nonce = f.Nonces[r.by.slot]
 	}

@@ -307,7 +307,13 @@ func (e *Engine) answerCertificate(m *message.Raw) *attls.Error {
 		}
 		return nil
 	}
-	return e.readCredential(ct, a.request.by.carrier(), a.peer)
+	if err := e.readCredential(ct, a.request.by, a.peer); err != nil {
+		return err
+	}
+	if e.absent(a.request.by) && a.peer.proof.payload == nil {
+		a.request.by, a.peer.proof.by = nil, nil
+	}
+	return nil
 }
 
 // answerVerify checks the client's CertificateVerify.

@@ -99,9 +99,16 @@ func Choose(p *profile.Profile, offered Slots, policy Policy) (Slots, *attls.Err
 	for i := range p.Slots {
 		slot := &p.Slots[i]
 		total += len(offered.Offers[i])
-		took = took || offered.Present[i]
+		took = took || offered.Present[i] && !slot.Always
 		own := usable(p, i, attls.RoleServer, policy)
 		willing = willing || len(own) > 0
+		if slot.Always {
+			if len(own) > 0 && offered.Present[i] && !(p.Rules.OnePerAttester && attests[slot.Attester]) {
+				out.Choices[i], out.Present[i] = &own[0], true
+				attests[slot.Attester] = true
+			}
+			continue
+		}
 		if len(own) == 0 && !rule.Obeys(p, rule.ChooseWanted) {
 			own = offered.Offers[i]
 		}
@@ -141,7 +148,7 @@ func Choose(p *profile.Profile, offered Slots, policy Policy) (Slots, *attls.Err
 	}
 	if p.Rules.NoSchemeThen == profile.ThenNullChoice {
 		for i := range out.Choices {
-			if out.Choices[i] == nil {
+			if out.Choices[i] == nil && !p.Slots[i].Always {
 				out.Choices[i] = p.Rules.NullChoice
 			}
 		}

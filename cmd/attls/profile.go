@@ -181,8 +181,13 @@ func slotText(p *profile.Profile, s *profile.Slot) string {
 	for _, k := range s.Kinds {
 		kinds = append(kinds, claims.CredentialName(k))
 	}
-	text := fmt.Sprintf("%s: the %v attests with %s, credential %s; offered in %s, chosen in %s", s.Name, s.Attester,
-		strings.Join(models, " or "), strings.Join(kinds, " or "), place(s.Offer), place(s.Choice))
+	text := fmt.Sprintf("%s: the %v attests with %s, credential %s; ", s.Name, s.Attester, strings.Join(models, " or "),
+		strings.Join(kinds, " or "))
+	if s.Always {
+		text += "nothing is negotiated"
+	} else {
+		text += fmt.Sprintf("offered in %s, chosen in %s", place(s.Offer), place(s.Choice))
+	}
 	if s.Nonce.Message == attls.KindNone {
 		return text
 	}

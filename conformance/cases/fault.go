@@ -116,6 +116,9 @@ func (c *Context) credential() *profile.Credential {
 	return row
 }
 
+// always reports whether nothing is negotiated for the scenario's attester.
+func (c *Context) always() bool { i := c.slot(); return i >= 0 && c.Profile.Slots[i].Always }
+
 // slot is the slot of the scenario's attester; -1 when there is none.
 func (c *Context) slot() int { return findSlot(c.Profile, c.Attester, c.Model, c.Kind) }
 
@@ -135,7 +138,7 @@ func carrierMessage(c *profile.Credential) attls.MessageKind {
 
 func tryNoScheme(m profile.Model) func(*Context) *Change {
 	return func(c *Context) *Change {
-		if c.Model != m || c.Profile.Rules.NoSchemeThen != profile.ThenAbort || m == profile.ModelResults && !c.tellsModel() {
+		if c.always() || c.Model != m || c.Profile.Rules.NoSchemeThen != profile.ThenAbort || m == profile.ModelResults && !c.tellsModel() {
 			return nil
 		}
 		return &Change{Expect: Reject{By: attls.RoleServer, At: attls.KindClientHello}, Apply: func(s *scenario.Setup) {
@@ -223,17 +226,34 @@ func tryDemandedByClient(c *Context) *Change {
 	if c.Scenario.Attester != scenario.AttestServer {
 		return nil
 	}
-	return &Change{Expect: Reject{By: attls.RoleClient, At: attls.KindCertificate}, Apply: func(s *scenario.Setup) {
+	return &Change{Expect: c.undemanded(attls.RoleClient, attls.KindCertificate), Rule: c.undemandedRule(), Apply: func(s *scenario.Setup) {
 		s.Ends[attls.RoleClient].Config.Policy.Demand = true
 		unaware(s, attls.RoleServer)
 	}}
+}
+
+// undemanded is how an end refuses a peer without the profile: where nothing is
+// negotiated, at the Certificate without the payload.
+func (c *Context) undemanded(by attls.Role, at attls.MessageKind) Reject {
+	if c.always() {
+		return Reject{Failure: attls.FailMissing, By: by, At: attls.KindCertificate}
+	}
+	return Reject{By: by, At: at}
+}
+
+// undemandedRule is the rule by which it does, or "" for the row's.
+func (c *Context) undemandedRule() string {
+	if c.always() {
+		return string(rule.CredentialThere)
+	}
+	return ""
 }
 
 func tryDemandedByServer(c *Context) *Change {
 	if c.Scenario.Attester != scenario.AttestClient {
 		return nil
 	}
-	return &Change{Expect: Reject{By: attls.RoleServer, At: attls.KindClientHello}, Apply: func(s *scenario.Setup) {
+	return &Change{Expect: c.undemanded(attls.RoleServer, attls.KindClientHello), Rule: c.undemandedRule(), Apply: func(s *scenario.Setup) {
 		s.Ends[attls.RoleServer].Config.Policy.Demand = true
 		unaware(s, attls.RoleClient)
 	}}
@@ -250,6 +270,9 @@ func tryChoiceNone(c *Context) *Change {
 }
 
 func tryChoiceNotOffered(c *Context) *Change {
+	if c.always() {
+		return nil
+	}
 	i := c.slot()
 	at := c.Profile.Slots[i].Choice.Message
 	return &Change{Expect: Reject{By: attls.RoleClient, At: at}, Apply: func(s *scenario.Setup) {
@@ -264,7 +287,7 @@ func tryChoiceNotOffered(c *Context) *Change {
 }
 
 func tryTwoChoices(c *Context) *Change {
-	if !c.Profile.Rules.OnePerAttester || c.Scenario.Attester == scenario.AttestBoth {
+	if c.always() || !c.Profile.Rules.OnePerAttester || c.Scenario.Attester == scenario.AttestBoth {
 		return nil
 	}
 	first := c.slot()
@@ -337,6 +360,9 @@ func tryNotChosen(c *Context) *Change {
 }
 
 func tryOfferChanged(c *Context) *Change {
+	if c.always() {
+		return nil
+	}
 	i := c.slot()
 	c.Scenario.HelloRetry = true
 	return &Change{Expect: Reject{By: attls.RoleServer, At: attls.KindClientHello}, Apply: func(s *scenario.Setup) {
@@ -456,6 +482,9 @@ func tryNonceMissing(attester attls.Role) func(*Context) *Change {
 }
 
 func tryMalformedExtension(c *Context) *Change {
+	if !slices.ContainsFunc(c.Profile.Extensions, func(x extensions.Row) bool { return x.In(attls.KindClientHello) != nil }) {
+		return nil
+	}
 	return &Change{Expect: Reject{By: attls.RoleServer, At: attls.KindClientHello}, Apply: func(s *scenario.Setup) {
 		s.Tap(attls.RoleClient, tamper.Extensions(attls.KindClientHello, 0, func(l extensions.List) extensions.List {
 			for i := range l {
@@ -573,7 +602,7 @@ func (mute) Attest(context.Context, *negotiation.EvidenceRequest) (*negotiation.
 // tryAnswerDropped needs a client that sees only by the missing choice that the
 // server will not attest.
 func tryAnswerDropped(c *Context) *Change {
-	if c.Scenario.Attester != scenario.AttestServer {
+	if c.Scenario.Attester != scenario.AttestServer || c.always() {
 		return nil
 	}
 	slot := &c.Profile.Slots[c.slot()]
@@ -636,6 +665,9 @@ func tryCodePoint(c *Context) *Change {
 }
 
 func tryWrongMessage(c *Context) *Change {
+	if c.always() {
+		return nil
+	}
 	slot := &c.Profile.Slots[c.slot()]
 	return &Change{Expect: Reject{By: attls.RoleClient, At: attls.KindServerHello}, Apply: func(s *scenario.Setup) {
 		s.Tap(attls.RoleServer, tamper.Extensions(attls.KindServerHello, 0, func(l extensions.List) extensions.List {

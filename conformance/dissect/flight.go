@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 
 	"attls"
+	"attls/attestation"
 	"attls/conformance/capture"
 	"attls/extensions"
 	"attls/extensions/profile"
@@ -156,6 +157,7 @@ func (d *dissector) carried(sender attls.Role) {
 			}
 		}
 	}
+	d.unnegotiated(sender)
 	if s := d.choice(sender); s != nil && len(ct.Entries) > 0 {
 		c, ok := d.p.Credential(s.Credential)
 		switch {
@@ -166,6 +168,34 @@ func (d *dissector) carried(sender attls.Role) {
 				d.seen.payload[sender] = d.p.X509[c.Field].Payload(parts)
 			}
 		}
+	}
+}
+
+// unnegotiated takes what an end attests under where nothing was chosen: the scheme of
+// the payload in its certificate.
+func (d *dissector) unnegotiated(sender attls.Role) {
+	ct := d.seen.certificate[sender]
+	c, ok := d.p.Credential(profile.KindX509)
+	if !ok || c.Carrier != profile.CarrierCertificate || len(ct.Entries) == 0 {
+		return
+	}
+	for i := range d.p.Slots {
+		s := &d.p.Slots[i]
+		if !s.Always || s.Attester != sender {
+			continue
+		}
+		parts, err := d.p.ReadField(c.Field, ct.Entries[0].Data)
+		payload := d.p.X509[c.Field].Payload(parts)
+		if err != nil || payload == nil {
+			return
+		}
+		scheme := profile.Scheme{Model: s.Models[0], Credential: profile.KindX509}
+		if cmw, err := attestation.ParseCMW(payload, attestation.Limits{}); err == nil {
+			scheme.Format = cmw.Format
+		}
+		scheme, _ = d.p.EncodeScheme(i, scheme)
+		f := d.seen.fields
+		f.Offered[i], f.Offers[i], f.Choices[i] = true, []profile.Scheme{scheme}, &scheme
 	}
 }
 

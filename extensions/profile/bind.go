@@ -254,8 +254,12 @@ func (c *compiler) slots() {
 			c.fail(e.pos, ProblemKey, "%s does not say its attester", e.key)
 		}
 		elem := ""
-		s.Offer, elem = c.slotPath(e, "offer", slot, meansOffer, "")
-		s.Choice, _ = c.slotPath(e, "choice", slot, meansChoice, elem)
+		if v := e.value.get("always"); v != nil {
+			c.always(&s, e, v)
+		} else {
+			s.Offer, elem = c.slotPath(e, "offer", slot, meansOffer, "")
+			s.Choice, _ = c.slotPath(e, "choice", slot, meansChoice, elem)
+		}
 		switch v := e.value.get("nonce"); {
 		case v == nil:
 		case v.form == formMap:

@@ -390,6 +390,9 @@ type schemeKey struct {
 // wire is the element of a slot's list that stands for a scheme. It is not to be
 // changed.
 func (c *codec) wire(slot int, s *Scheme) ([]byte, bool) {
+	if c.p.Slots[slot].Always {
+		return c.p.Slots[slot].unwritten(s)
+	}
 	t, k := c.slots[slot], c.known
 	k.mu.RLock()
 	wire, known := k.wires[schemeKey{t, s.Model, s.Credential, s.Format, string(s.Verifier)}]

@@ -178,6 +178,8 @@ var root = group("", "",
 				text: "numbers or enumerators of the profile's own, and the formats that each means"})).namedKeys(),
 		each("slots", "an attester and a list of schemes for it", group("", "a slot",
 			oneOf("attester", roleWords, "who attests"),
+			oneOf("always", alwaysWords, "nothing is offered or chosen: the attester attests under this model and credential "+
+				"whenever it shows a certificate and, where the slot has a nonce, was sent one. The payload is in a field of x509"),
 			text("offer", "path of the list, as message.extension.field, in client_hello").named(),
 			text("choice",
 				"path of the choice, in encrypted_extensions or certificate_request: an element, or a list of none or one").named(),

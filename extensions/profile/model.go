@@ -90,6 +90,9 @@ type Slot struct {
 	NonceDefault int // octets requested from a nonce source that does not say how many it wants
 	Models       []Model
 	Kinds        []CredentialKind
+	// Always says that nothing is offered or chosen: the attester attests in every handshake
+	// in which it shows a certificate, and, where the slot has a nonce, was sent one.
+	Always bool
 }
 
 // Place is a message and the extension in it that holds a field.

@@ -223,14 +223,14 @@ func (c *compiler) later() {
 		if s.Attester != attls.RoleClient || !c.attestsLater(s) {
 			continue
 		}
-		if !carried && s.Choice.Message != attls.KindCertificateRequest {
+		if !carried && !s.Always && s.Choice.Message != attls.KindCertificateRequest {
 			c.fail(e.value.get("choice").pos, ProblemRule, "a later request cannot carry the choice of %s, which is in %s",
 				s.Name, s.Choice.Message.Name()).Advice =
 				"say after: {post_handshake: {choice: carried_over}}, or client_authentication: false"
 			continue
 		}
 		able = true
-		if !carried {
+		if !carried && !s.Always {
 			c.standsLater(s.Choice, "the choice of "+s.Name, e.value.get("choice"))
 		}
 		if s.Nonce.Message == attls.KindCertificateRequest && !s.NonceField.Used {

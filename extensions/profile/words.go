@@ -161,6 +161,9 @@ var (
 	signatureWords = words{
 		{"der", int(SignatureDER), "ECDSA-Sig-Value (RFC 8446 4.2.3)"},
 		{"raw", int(SignatureRaw), "r and s, each as long as the order of the curve"}}
+	alwaysWords = words{
+		{"evidence/x509", int(ModelEvidence), "Evidence in the certificate"},
+		{"results/x509", int(ModelResults), "Attestation Results in the certificate"}}
 	criticalWords = words{
 		{"either", int(CriticalEither), "whatever it is; sent as false"},
 		{"false", int(CriticalNo), "not critical"},
@@ -170,7 +173,7 @@ var (
 		{"hex", int(NamesHex), "hexadecimal digits, in lower case"}}
 	statusWords = words{
 		{"active", 0, ""}, {"superseded", 1, ""}, {"expired", 2, ""}, {"withdrawn", 3, ""}, {"known_attack", 4, ""},
-		{"prototype", 5, ""}, {"preview", 6, ""}, {"unverified", 7, ""}, {"experiment", 8, ""}}
+		{"prototype", 5, ""}, {"preview", 6, ""}, {"unverified", 7, ""}, {"experiment", 8, ""}, {"deployed", 9, ""}}
 	flawWords = words{
 		{"payload_bound", 0, "the ceiling of the payload is above what its container holds"},
 		{"element_bound", 0, "the ceiling of another field is above what its container holds"},

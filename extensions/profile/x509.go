@@ -2,6 +2,7 @@ package profile
 
 import (
 	"encoding/asn1"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -301,4 +302,32 @@ func (p *Profile) InCertificate() bool {
 // malformedField is a failure in a field of a certificate.
 func (f *CertificateField) malformed(format string, args ...any) *attls.Error {
 	return attls.Errorf(attls.Malformed, attls.FailMalformedCMW, format, args...).Under("x509." + f.Name)
+}
+
+// always reads a slot of which nothing is negotiated.
+func (c *compiler) always(s *Slot, e *entry, v *value) {
+	s.Always, s.Models, s.Kinds = true, []Model{Model(alwaysWords.value(v))}, []CredentialKind{KindX509}
+	for _, key := range []string{"offer", "choice"} {
+		if x := e.value.entry(key); x != nil && !c.dead(x.pos, "bind", "slots", e.key, key) {
+			c.fail(x.pos, ProblemRule, "%s always attests, so nothing is negotiated", e.key).
+				Advice = "remove " + key + ", or always"
+		}
+	}
+	if k := c.doc.get("bind", "credentials", KindX509.String(), "carried_in"); k != nil &&
+		!strings.HasPrefix(k.text, x509Path) {
+		c.fail(v.pos, ProblemRule,
+			"nothing is negotiated for %s, so a peer that does not know the profile would refuse a payload in %s", e.key,
+			k.text).Advice = "put it into a field of x509, as " + x509Path + "quote"
+	}
+}
+
+// unwritten names a scheme that no message holds.
+func (s *Slot) unwritten(x *Scheme) ([]byte, bool) {
+	if !slices.Contains(s.Models, x.Model) || !slices.Contains(s.Kinds, x.Credential) {
+		return nil, false
+	}
+	if x.Model == ModelResults {
+		return append([]byte("results "), x.Verifier...), true
+	}
+	return fmt.Appendf(nil, "evidence %d %s", x.Format.ContentFormat, x.Format.MediaType), true
 }
