@@ -14,6 +14,7 @@ import (
 	"attls/conformance/pair"
 	"attls/extensions/profile"
 	"attls/handshake"
+	"attls/handshake/enginetest"
 	"attls/negotiation"
 )
 
@@ -255,4 +256,85 @@ func placedOptions() pair.Options {
 		return l.server(w)
 	}
 	return l.o
+}
+
+// alwaysText is a profile in which nothing is negotiated.
+const alwaysText = `
+profile: always
+x509: {quote: {oid: 1.2.840.113741.1337.6}}
+bind:
+  slots:
+    client: {attester: client, always: evidence/x509}
+    server: {attester: server, always: evidence/x509}
+  credentials: {x509: {carried_in: certificate.x509.quote, pkix: none}}
+binder: {challenge: {evidence/x509: 'digest("SHA-256", spki(role))'}}
+`
+
+// always is a pair whose ends attest to each other without a negotiation, changed.
+func always(t *testing.T, change func(c, s *handshake.Config)) (*pair.Pair, map[attls.Role]int) {
+	t.Helper()
+	p, err := profile.Parse("always.yaml", []byte(alwaysText), profile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLaterAttesting(p)
+	scheme := l.o.Client.Policy.Produce
+	for _, c := range []*handshake.Config{l.o.Client, l.o.Server} {
+		c.Policy = negotiation.Policy{Produce: scheme, Accept: scheme, Demand: true}
+		c.ClientAuthentication = handshake.RequireClientCertificate
+	}
+	change(l.o.Client, l.o.Server)
+	judged := map[attls.Role]int{}
+	for role, credential := range map[attls.Role]*handshake.Credential{attls.RoleClient: clientCredential, attls.RoleServer: serverCredential} {
+		l.o.Answer[role] = (&issuing{}).answer(func(w *handshake.Wait) (handshake.Answer, *attls.Error) {
+			switch w.Kind {
+			case handshake.WaitEvidence:
+				return handshake.Answer{Evidence: &negotiation.Evidence{CMW: w.Evidence.Challenge}}, nil
+			case handshake.WaitAppraisal:
+				judged[role]++
+				if !bytes.Equal(w.Appraisal.CMW, w.Appraisal.Challenge) {
+					return handshake.Answer{Verdict: &negotiation.Verdict{Failure: attls.FailBinderMismatch}}, nil
+				}
+				return handshake.Answer{Verdict: accept}, nil
+			}
+			return enginetest.Answer(credential)(w)
+		})
+	}
+	both, err := pair.New(l.o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = both.Run()
+	return both, judged
+}
+
+// TestAlways: both ends attest although nothing is negotiated.
+func TestAlways(t *testing.T) {
+	p, judged := always(t, func(c, s *handshake.Config) {})
+	if err := p.Err(); err != nil || judged[attls.RoleClient] != 1 || judged[attls.RoleServer] != 1 {
+		t.Error(err, judged)
+	}
+}
+
+// TestAlwaysUnaware: a peer without the profile takes the certificates for what they are,
+// and is refused where its attestation is demanded.
+func TestAlwaysUnaware(t *testing.T) {
+	for _, demand := range []bool{false, true} {
+		p, judged := always(t, func(c, s *handshake.Config) {
+			s.Profile, s.Policy = nil, negotiation.Policy{}
+			c.Policy.Demand = demand
+		})
+		err := p.Engine(attls.RoleClient).Err()
+		if len(judged) > 0 || demand != (err != nil) || err != nil && err.Failure != attls.FailMissing {
+			t.Errorf("demand %v: %v, judged %v", demand, err, judged)
+		}
+	}
+}
+
+// TestAlwaysUndemanded: an end that accepts no Evidence asks for no verdict on it.
+func TestAlwaysUndemanded(t *testing.T) {
+	p, judged := always(t, func(c, s *handshake.Config) { c.Policy.Accept, c.Policy.Demand = nil, false })
+	if err := p.Err(); err != nil || judged[attls.RoleClient] != 0 || judged[attls.RoleServer] != 1 {
+		t.Error(err, judged)
+	}
 }

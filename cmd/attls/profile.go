@@ -57,12 +57,20 @@ func profileListCommand() *cobra.Command {
 			if asJSON {
 				return writeJSON(c.OutOrStdout(), list)
 			}
-			var t columns.Table
-			t.Add("PROFILE", "DRAFT", "REVISION", "DATE", "STATUS")
+			p := newPainter(c.OutOrStdout())
+			var drafts, designs columns.Table
+			drafts.Add("PROFILE", "DRAFT", "REVISION", "DATE", "STATUS")
+			designs.Add("DEPLOYED", "DESIGN", "REVISION", "DATE")
 			for _, s := range list {
-				t.Add(s.ID, s.Draft, s.Revision, s.Date, string(s.Status))
+				if s.Status == "deployed" {
+					designs.Add(s.ID, s.Draft, s.Revision, s.Date)
+				} else {
+					drafts.Add(s.ID, s.Draft, s.Revision, s.Date, string(s.Status))
+				}
 			}
-			newPainter(c.OutOrStdout()).table(&t, everyRow(plain))
+			p.table(&drafts, everyRow(plain))
+			p.line()
+			p.table(&designs, everyRow(plain))
 			return nil
 		},
 	}

@@ -1,9 +1,14 @@
 package cases
 
 import (
-	"attls"
-	"attls/extensions/profile/binder"
 	"crypto/sha256"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"attls"
+	"attls/conformance/scenario"
+	"attls/extensions/profile/binder"
 )
 
 // largeKey is a handshake whose end-entity keys have 294 octets as
@@ -17,13 +22,40 @@ var (
 	smallSPKI = append([]byte{0x30, 0x59, 0x30, 0x00, 0x03, 0x55}, make([]byte, 85)...)
 )
 
+// certificateOf has the fields of a certificate that binders name, and no signature.
+func certificateOf(spki []byte) []byte {
+	var b cryptobyte.Builder
+	seq := asn1.SEQUENCE
+	b.AddASN1(seq, func(b *cryptobyte.Builder) {
+		b.AddASN1(seq, func(b *cryptobyte.Builder) {
+			b.AddASN1Int64(1)
+			b.AddASN1(seq, func(*cryptobyte.Builder) {})
+			b.AddASN1(seq, func(*cryptobyte.Builder) {})
+			b.AddASN1(seq, func(b *cryptobyte.Builder) {
+				b.AddASN1UTCTime(scenario.DemoEpoch)
+				b.AddASN1UTCTime(scenario.DemoEpoch)
+			})
+			b.AddASN1(seq, func(b *cryptobyte.Builder) {
+				b.AddASN1(asn1.SET, func(b *cryptobyte.Builder) {
+					b.AddASN1(seq, func(b *cryptobyte.Builder) {
+						b.AddASN1ObjectIdentifier([]int{2, 5, 4, 3}) // commonName
+						b.AddASN1(asn1.UTF8String, func(b *cryptobyte.Builder) { b.AddBytes([]byte("x")) })
+					})
+				})
+			})
+			b.AddBytes(spki)
+		})
+	})
+	return b.BytesOrPanic()
+}
+
 func (largeKey) Hash() string { return "SHA-256" }
 func (largeKey) Secret(binder.Secret) ([]byte, bool) {
 	return make([]byte, sha256.Size), true
 }
 func (largeKey) Transcript(binder.Range) ([]byte, bool)   { return make([]byte, sha256.Size), true }
 func (largeKey) SPKI(attls.Role) ([]byte, bool)           { return largeSPKI, true }
-func (largeKey) Certificate(attls.Role) ([]byte, bool)    { return make([]byte, 512), true }
+func (largeKey) Certificate(attls.Role) ([]byte, bool)    { return certificateOf(largeSPKI), true }
 func (largeKey) Nonce(attls.Role) ([]byte, bool)          { return make([]byte, 32), true }
 func (largeKey) RequestContext(attls.Role) ([]byte, bool) { return nil, true }
 func (largeKey) AttesterSize(attls.Role) (int, bool)      { return 32, true }
@@ -33,7 +65,7 @@ func (largeKey) Later(binder.Later) ([]byte, bool)        { return make([]byte, 
 type longNonce struct{ largeKey }
 
 func (longNonce) SPKI(attls.Role) ([]byte, bool)        { return smallSPKI, true }
-func (longNonce) Certificate(attls.Role) ([]byte, bool) { return make([]byte, 91), true }
+func (longNonce) Certificate(attls.Role) ([]byte, bool) { return certificateOf(smallSPKI), true }
 func (longNonce) Nonce(attls.Role) ([]byte, bool)       { return unbindable, true }
 
 // noNonce is a handshake with small keys in which no nonce was sent.

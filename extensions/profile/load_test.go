@@ -20,7 +20,7 @@ func TestEveryProfileLoads(t *testing.T) {
 	for alias, name := range map[string]string{"tls-attestation-01": "tls-attestation-00", "tls-attestation-04": "tls-attestation-03", "tls-attestation-06": "tls-attestation-05"} {
 		warnings[alias] = warnings[name]
 	}
-	if len(Names()) != 20 {
+	if len(Names()) != 25 {
 		t.Errorf("%d profiles: %v", len(Names()), Names())
 	}
 	for _, name := range Names() {
