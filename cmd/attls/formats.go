@@ -230,12 +230,18 @@ func inspectCommand(*rootFiles) *cobra.Command {
 	var model string
 	c := &cobra.Command{
 		Use:   "inspect FILE",
-		Short: "Show what a CMW says, field by field, without a judgement",
+		Short: "Show what a CMW, or the Evidence in a certificate, says, without a judgement",
 		Long: `inspect reads Evidence (or, with --model results, an Attestation Result) from FILE (-
 for standard input) and shows its fields by name, with the octets of the CMW's value
-at which they are. No signature is verified: "attls evidence appraise" judges.`,
-		Example: `  attls evidence make --key server.pem | attls evidence inspect -`,
-		Args:    cobra.ExactArgs(1),
+at which they are. No signature is verified: "attls evidence appraise" judges.
+
+Of a certificate (PEM or DER) it shows what each profile that puts Evidence there reads in
+it, under the reading that fits best: the payload, the values that go with it and whether
+they are of the certificate's key, and where in the payload the challenge is that the
+profile binds Evidence to.`,
+		Example: `  attls evidence make --key server.pem | attls evidence inspect -
+  attls evidence inspect server-cert.pem`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			m := profile.ModelEvidence
 			switch model {
@@ -248,6 +254,9 @@ at which they are. No signature is verified: "attls evidence appraise" judges.`,
 			payload, err := readPayload(args[0], c.InOrStdin())
 			if err != nil {
 				return unavailable(err)
+			}
+			if der, ok := certificateIn(payload); ok {
+				return inspectCertificate(c.OutOrStdout(), der, m, asJSON)
 			}
 			contents, failure := roots.All().Inspect(payload, m)
 			if failure != nil {

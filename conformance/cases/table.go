@@ -9,6 +9,7 @@ import (
 	"attls/conformance/scenario"
 	"attls/extensions/profile"
 	"attls/extensions/schema"
+	"attls/internal/rule"
 )
 
 // Table is a list of rows. A program adds rows of its own to those of this package, and gives
@@ -21,8 +22,27 @@ var own = sync.OnceValue(func() *Table {
 	if err := t.Add(slices.Concat(protocolFaults, certificateFaults, nonceFaults, spoilFaults(), checks, []Row{otherBinder}, tlsRows())...); err != nil {
 		panic("cases: " + err.Error()) // a mistake in this package, which its tests find
 	}
+	for i := range t.rows {
+		if r := &t.rows[i]; !r.Plain && slices.Contains(aboutOffers, rule.Rule(r.Rule)) {
+			r.Try = negotiated(r.Try)
+		}
+	}
 	return t
 })
+
+// aboutOffers are the rules on what is offered and chosen.
+var aboutOffers = []rule.Rule{rule.OfferProducible, rule.OfferAppraisable, rule.OfferOmitsEmpty, rule.OfferOrder,
+	rule.ChooseOrder, rule.ChooseCommon, rule.ChooseWanted, rule.ChooseAnswered, rule.UnknownIgnored}
+
+// negotiated leaves out profiles under which the attester attests without a negotiation.
+func negotiated(try func(*Context) *Change) func(*Context) *Change {
+	return func(c *Context) *Change {
+		if c.always() {
+			return nil
+		}
+		return try(c)
+	}
+}
 
 // All returns a table of the rows of this package, to which rows can be added.
 func All() *Table { return &Table{rows: slices.Clone(own().rows)} }

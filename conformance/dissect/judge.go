@@ -294,6 +294,10 @@ var logged = map[binder.Secret]struct {
 // appraise answers in the place of the relying party. What only a Verifier can
 // tell, whether the attester is to be trusted, is not asked.
 func (s *shadow) appraise(r *negotiation.AppraisalRequest) handshake.Answer {
+	if slices.ContainsFunc(s.d.p.Slots, func(x profile.Slot) bool { return x.Always && x.Attester == r.Attester }) {
+		unmatched := *r // nothing was negotiated that the type could differ from
+		unmatched.Match, r = profile.MatchIgnore, &unmatched
+	}
 	if failure := roots.All().CheckForm(r); failure != nil {
 		return refuse(failure)
 	}
