@@ -23,6 +23,10 @@ func fingerprint(t testing.TB, p *Profile) string {
 		slices.SortFunc(rows[i].Placements, func(a, b extensions.Placement) int { return int(a.Message) - int(b.Message) })
 	}
 	fmt.Fprintf(&b, "%+v\n%+v\n%+v\n%+v\n", rows, p.Messages, p.Slots, p.Credentials)
+	for _, f := range p.X509 {
+		f.pos = schema.Position{}
+		fmt.Fprintf(&b, "%#v\n", f)
+	}
 	r := p.Rules
 	for _, s := range []*Scheme{r.OfferFirst, r.NullChoice} {
 		if s != nil {
@@ -169,6 +173,9 @@ func TestNoDeadKey(t *testing.T) {
 			}
 			v.text = old
 		})
+		if settled.get("types") == nil {
+			continue
+		}
 		types := settled.get("types").items[0]
 		old := types.text
 		for _, at := range integer.FindAllStringIndex(old, -1) {
