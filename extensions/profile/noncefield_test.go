@@ -10,8 +10,8 @@ import (
 	"attls/extensions"
 )
 
-// inField is a profile whose nonce for the server is in a field that an RFC defines.
-func inField(nonce, more string) []byte {
+// nonceIn is a profile whose nonce for the server is in a field that an RFC defines.
+func nonceIn(nonce, more string) []byte {
 	return fmt.Appendf(nil, `profile: field
 base: early-attestation-06
 bind:
@@ -61,7 +61,7 @@ func TestNonceFieldMistakes(t *testing.T) {
 		{"an offset in text", `in: client_hello.server_name, codec: hex, octets: 16, offset: 4`, "", "4}", "only client_hello.random has an offset; remove it, or say as"},
 		{"a selected name", `in: client_hello.server_name, codec: hex, octets: 16, selected: if_no_other`, "", "if_no_other", "a server selects a protocol of ALPN, and nothing in client_hello.server_name; remove it"},
 	} {
-		src := inField(m.nonce, m.more)
+		src := nonceIn(m.nonce, m.more)
 		_, err := Parse("field.yaml", src, Options{})
 		line := 1 + strings.Count(string(src[:strings.Index(string(src), m.at)]), "\n")
 		if m.at == "0x" || m.at == "true" || m.at == "host_name" {
@@ -81,7 +81,7 @@ func TestTwoNoncesInOneField(t *testing.T) {
 		`in: client_hello.application_layer_protocol_negotiation, as: "a{nonce}", codec: base64, octets: 16`: `in: client_hello.application_layer_protocol_negotiation, codec: hex, octets: 16`,
 		`in: client_hello.random, octets: 20`:                                                                `in: client_hello.random, octets: 20, offset: 12`,
 	} {
-		src := strings.Replace(string(inField(first, "")), "    client_attester:\n", "    other: {attester: server, offer: client_hello.remoteAttestation.server_attester_schemes, choice: encrypted_extensions.remoteAttestation.chosen_server_scheme, nonce: {"+second+"}}\n    client_attester:\n", 1)
+		src := strings.Replace(string(nonceIn(first, "")), "    client_attester:\n", "    other: {attester: server, offer: client_hello.remoteAttestation.server_attester_schemes, choice: encrypted_extensions.remoteAttestation.chosen_server_scheme, nonce: {"+second+"}}\n    client_attester:\n", 1)
 		_, err := Parse("field.yaml", []byte(src), Options{})
 		if err == nil || !strings.Contains(err.Error(), "server_name has one name") && !strings.Contains(err.Error(), "cannot be told apart") && !strings.Contains(err.Error(), "share octets") {
 			t.Errorf("%s and %s: %v", first, second, err)
@@ -94,7 +94,7 @@ func TestTwoNoncesInOneField(t *testing.T) {
 func TestNonceSpelling(t *testing.T) {
 	const alpn = "in: client_hello.application_layer_protocol_negotiation, "
 	load := func(nonce string) *Profile {
-		p, err := Parse("field.yaml", inField(nonce, ""), Options{})
+		p, err := Parse("field.yaml", nonceIn(nonce, ""), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +143,7 @@ func TestNonceSpelling(t *testing.T) {
 
 // TestNonceInName: of names, those with the attributes of the template and no others are read.
 func TestNonceInName(t *testing.T) {
-	p, err := Parse("field.yaml", inField(`in: client_hello.certificate_authorities, as: "O=x,2.5.4.3=n{nonce}", codec: hex, octets: 2`, ""), Options{})
+	p, err := Parse("field.yaml", nonceIn(`in: client_hello.certificate_authorities, as: "O=x,2.5.4.3=n{nonce}", codec: hex, octets: 2`, ""), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestNonceFieldAlive(t *testing.T) {
 		`in: client_hello.certificate_authorities, as: "O=x,CN={nonce}", codec: base64, octets: 32`,
 		"in: client_hello.random, octets: 16, offset: 4",
 	} {
-		doc, problems := parseChain("field.yaml", inField(nonce, ""), nil)
+		doc, problems := parseChain("field.yaml", nonceIn(nonce, ""), nil)
 		if err := problems.Err(); err != nil {
 			t.Fatal(err)
 		}
