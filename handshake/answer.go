@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"attls"
-	"attls/extensions/profile"
 	"attls/internal/rule"
 	"attls/negotiation"
 )
@@ -91,11 +90,10 @@ func (e *Engine) concerns(w *Wait) attls.MessageKind {
 		return w.Due
 	case WaitSignature:
 		return attls.KindCertificateVerify
+	case WaitEvidence:
+		return w.Due
 	case WaitAppraisal:
-		c, ok := e.profile().Credential(w.Appraisal.Scheme.Credential)
-		if ok && c.Carrier == profile.CarrierMessage {
-			return attls.KindAdded
-		}
+		return w.brought
 	}
 	return attls.KindCertificate
 }

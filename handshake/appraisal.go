@@ -12,10 +12,10 @@ import (
 
 // askAppraisal asks our Appraiser for a verdict on the peer's payload.
 func (e *Engine) askAppraisal(by *attesting) *attls.Error {
-	if by == nil || e.peer.proof.payload == nil {
+	if e.peer.proof.of(by.slot).payload == nil {
 		return nil
 	}
-	r, err := e.appraisalRequest(binderInputs{e: e}, by.scheme)
+	r, err := e.appraisalRequest(binderInputs{e: e, by: by}, by)
 	if err != nil {
 		return e.letPass(err)
 	}
@@ -26,32 +26,33 @@ func (e *Engine) askAppraisal(by *attesting) *attls.Error {
 		g = gateCertificateVerify
 	case p.Rules.Verdict == profile.BeforeCertificateVerify:
 		g = gateCertificateVerify
-		if c.Carrier == profile.CarrierMessage {
-			g = gateFinished // the payload comes after CertificateVerify
+		if peer := e.role.Peer(); e.carriedAt(by, peer) > pointOf(attls.KindCertificateVerify, peer) {
+			g = gateFinished
 		}
 	case p.Rules.Verdict == profile.BeforeApplicationData:
 		g = gateData
 	case p.Rules.Verdict == profile.BeforeNothing:
 		g = gateNever
 	}
-	w := e.ask(g, &Wait{Kind: WaitAppraisal, Appraisal: r})
+	w := e.ask(g, &Wait{Kind: WaitAppraisal, Appraisal: r, brought: by.message()})
 	w.slot = by.slot
 	return nil
 }
 
 // appraisalRequest is what our Appraiser is asked about the peer's payload.
 func (e *Engine) appraisalRequest(inputs binderInputs,
-	s *profile.Scheme) (*negotiation.AppraisalRequest, *attls.Error) {
-	p, peer := e.profile(), e.role.Peer()
-	if err := e.checkFields(inputs, peer); err != nil {
+	by *attesting) (*negotiation.AppraisalRequest, *attls.Error) {
+	p, peer, s := e.profile(), e.role.Peer(), by.scheme
+	if err := e.checkFields(inputs, peer, by); err != nil {
 		return nil, err
 	}
 	challenge, claims, err := e.bind(inputs, peer, s)
-	inputs.proof(peer).challenge = challenge
+	shown := inputs.proof(peer).of(by.slot)
+	shown.challenge = challenge
 	if err != nil {
 		return nil, err
 	}
-	r := &negotiation.AppraisalRequest{Profile: p.ID, Attester: peer, Scheme: *s, CMW: inputs.proof(peer).payload,
+	r := &negotiation.AppraisalRequest{Profile: p.ID, Attester: peer, Slot: p.Slots[by.slot].Name, Scheme: *s, CMW: shown.payload,
 		Challenge: challenge,
 		Fit:       p.Binder.Fit, Match: p.Rules.Match, Claims: claims}
 	for _, name := range p.Binder.HandOver {
@@ -64,7 +65,7 @@ func (e *Engine) appraisalRequest(inputs binderInputs,
 		}
 		r.HandOver[name] = v
 	}
-	if c, _ := p.Credential(s.Credential); c.KeyFrom == profile.KeyFromX509 {
+	if by.credential.KeyFrom == profile.KeyFromX509 {
 		r.SPKI, _ = inputs.SPKI(peer)
 	}
 	r.KeyBound = challenge != nil && p.Binder.OverKey(s.Model, s.Credential, peer)
@@ -80,7 +81,7 @@ func (e *Engine) judged(w *waiting) *attls.Error {
 	}
 	c, _ := e.profile().Credential(w.wait.Appraisal.Scheme.Credential)
 	v = e.weigh(v, w.answer.Time, c, of)
-	w.answer.Verdict, of.proof.verdict = v, v
+	w.answer.Verdict, of.proof.of(w.slot).verdict = v, v
 	later := w.gate == gateNever && !w.after
 	if later {
 		e.emit(Event{Kind: EventVerdict, Wait: w.wait})
@@ -141,10 +142,10 @@ func (e *Engine) checkDemand(passing gate) *attls.Error {
 			return err
 		}
 	}
-	if !e.cfg.Policy.Demand || e.peer.kept != nil || e.peer.proof.accepted() || open {
+	if !e.cfg.Policy.Demand || e.peer.kept != nil || e.accepted(e.peer.proof) || open {
 		return nil // kept: what a session in use keeps holds, see lacks
 	}
-	if e.peer.proof.verdict != nil && p.Rules.Verdict == profile.BeforeNothing {
+	if p.Rules.Verdict == profile.BeforeNothing && e.judgedAll(e.peer.proof) {
 		return nil
 	}
 	failure, of := attls.FailDemandedByClient, rule.DemandByClient
@@ -155,6 +156,17 @@ func (e *Engine) checkDemand(passing gate) *attls.Error {
 		return nil
 	}
 	return attls.Errorf(attls.Refused, failure, "the %v must attest and was not accepted", peer).By(p.ID)
+}
+
+// judgedAll reports whether the peer attests and each of its payloads has a verdict.
+func (e *Engine) judgedAll(p *proof) bool {
+	list := e.attests(e.role.Peer(), p)
+	for _, by := range list {
+		if p.of(by.slot).verdict == nil {
+			return false
+		}
+	}
+	return len(list) > 0
 }
 
 // checkVouched refuses a peer whose certificate was accepted on condition that
@@ -172,7 +184,9 @@ func (e *Engine) vouched(of *authenticated) bool {
 	if of.kept != nil {
 		return len(of.kept.SPKI) > 0 && e.sameKey(of.kept.SPKI, of.spki)
 	}
-	return of.proof.accepted() && e.sameKey(of.proof.verdict.SPKI, of.spki)
+	return e.accepted(of.proof) && slices.ContainsFunc(of.proof.shown, func(s shown) bool {
+		return s.accepted() && e.sameKey(s.verdict.SPKI, of.spki)
+	})
 }
 
 // attested is what was accepted of the peer, in this connection or in the one
@@ -181,12 +195,26 @@ func (e *Engine) attested(of *authenticated) *AttestedPeer {
 	if of.kept != nil {
 		return of.kept
 	}
-	_, s := e.attests(e.role.Peer(), of.proof)
-	if s == nil || !of.proof.accepted() {
+	list := e.attests(e.role.Peer(), of.proof)
+	if !e.accepted(of.proof) {
 		return nil
 	}
-	v := of.proof.verdict
-	return &AttestedPeer{Profile: e.profile().ID, Model: s.Model, Credential: s.Credential, Format: s.Format,
-		Verifier: s.Verifier,
-		Wire:     s.Wire, SPKI: of.spki, Status: v.Status, ValidUntil: v.ValidUntil}
+	var a *AttestedPeer
+	for _, by := range list {
+		v := of.proof.of(by.slot).verdict
+		if a == nil {
+			a = &AttestedPeer{Profile: e.profile().ID, AttestedScheme: attestedScheme(by.scheme), SPKI: of.spki,
+				Status: v.Status, ValidUntil: v.ValidUntil}
+			continue
+		}
+		a.Others = append(a.Others, attestedScheme(by.scheme))
+		if v.ValidUntil.Before(a.ValidUntil) { // the zero value, which is for this connection only, is before all
+			a.ValidUntil = v.ValidUntil
+		}
+	}
+	return a
+}
+
+func attestedScheme(s *profile.Scheme) AttestedScheme {
+	return AttestedScheme{Model: s.Model, Credential: s.Credential, Format: s.Format, Verifier: s.Verifier, Wire: s.Wire}
 }

@@ -42,22 +42,28 @@ type X509Extension struct {
 	Value    []byte // contents of extnValue
 }
 
-// inCertificate reports whether the payload travels in the end-entity certificate.
-func (a *attesting) inCertificate() bool {
-	c := a.carrier()
-	return c != nil && c.Carrier == profile.CarrierCertificate
+// inCertificate is how an end attests with a payload in its end-entity certificate; nil:
+// it does not.
+func inCertificate(list []*attesting) *attesting {
+	for _, by := range list {
+		if by.credential.Carrier == profile.CarrierCertificate {
+			return by
+		}
+	}
+	return nil
 }
 
 // issuance is the request for the certificate of an authentication.
 func (e *Engine) issuance(inputs binderInputs, by *attesting) (*IssuanceRequest, *attls.Error) {
 	own := inputs.own()
-	if err := checkRoom(by.credential, own.proof.payload); err != nil {
+	payload := own.proof.of(by.slot).payload
+	if err := checkRoom(by.credential, payload); err != nil {
 		return nil, err
 	}
 	r := &IssuanceRequest{Role: e.role, Credential: own.credential}
 	for i := range e.profile().X509 {
 		f := &e.profile().X509[i]
-		parts, err := fieldParts(inputs, f, e.role, own.proof.payload)
+		parts, err := fieldParts(inputs, f, e.role, payload)
 		if err != nil {
 			return nil, err.In(attls.KindCertificate)
 		}
@@ -131,7 +137,7 @@ func (e *Engine) issued(own *ownCredential, r *IssuanceRequest, chain [][]byte) 
 }
 
 // proveIssued follows the Issuance wait.
-type proveIssued struct{ by *attesting }
+type proveIssued struct{}
 
 func (proveIssued) name() string { return "PROVE_ISSUED" }
 func (proveIssued) due() gate    { return gateNow }
@@ -141,12 +147,12 @@ func (s proveIssued) step(e *Engine) (state, *attls.Error) {
 	if err := e.issued(&e.own, w.wait.Issuance, w.answer.Chain); err != nil {
 		return nil, err
 	}
-	return e.prove(s.by)
+	return e.show()
 }
 
 // askIssuance asks for the certificate of the handshake.
 func (e *Engine) askIssuance(by *attesting) *attls.Error {
-	r, err := e.issuance(binderInputs{e: e}, by)
+	r, err := e.issuance(binderInputs{e: e, by: by}, by)
 	if err != nil {
 		return err
 	}
@@ -155,8 +161,8 @@ func (e *Engine) askIssuance(by *attesting) *attls.Error {
 }
 
 // askLaterIssuance asks for the certificate of an answer after the handshake.
-func (e *Engine) askLaterIssuance(a *authAnswer) *attls.Error {
-	r, err := e.issuance(binderInputs{e, a}, a.request.by)
+func (e *Engine) askLaterIssuance(a *authAnswer, by *attesting) *attls.Error {
+	r, err := e.issuance(binderInputs{e, a, by}, by)
 	if err != nil {
 		return err
 	}
@@ -184,7 +190,7 @@ func (e *Engine) readFields(der []byte, by *attesting, to *proof) *attls.Error {
 		f := &p.X509[i]
 		parts, err := p.ReadField(i, der)
 		if err == nil && parts == nil && e.absent(by) {
-			to.payload = nil
+			to.of(by.slot).payload = nil
 			return nil
 		}
 		if err == nil && parts == nil {
@@ -199,7 +205,7 @@ func (e *Engine) readFields(der []byte, by *attesting, to *proof) *attls.Error {
 		}
 		to.fields[i] = parts
 		if payload := f.Payload(parts); payload != nil {
-			to.payload = bytes.Clone(payload)
+			to.of(by.slot).payload = bytes.Clone(payload)
 		}
 	}
 	return nil
@@ -207,14 +213,17 @@ func (e *Engine) readFields(der []byte, by *attesting, to *proof) *attls.Error {
 
 // checkFields compares the values of the binder that a peer's certificate holds with
 // what they have to be.
-func (e *Engine) checkFields(inputs binderInputs, peer attls.Role) *attls.Error {
+func (e *Engine) checkFields(inputs binderInputs, peer attls.Role, by *attesting) *attls.Error {
+	if by.credential.Carrier != profile.CarrierCertificate {
+		return nil
+	}
 	shown := inputs.proof(peer)
 	for i := range e.profile().X509 {
 		f := &e.profile().X509[i]
 		if i >= len(shown.fields) || shown.fields[i] == nil {
 			continue
 		}
-		want, err := fieldParts(inputs, f, peer, shown.payload)
+		want, err := fieldParts(inputs, f, peer, shown.of(by.slot).payload)
 		if err != nil {
 			return err
 		}

@@ -120,7 +120,7 @@ func (e *Engine) decodeFields(k attls.MessageKind, l extensions.List, f *profile
 	if k == attls.KindClientHello {
 		p.DecodeRandom(e.nego.random[:], f)
 	}
-	return e.checkNonces(k, f)
+	return e.checkNonces(profile.Place{Message: k}, f)
 }
 
 // checkChoices takes the choices that a message brought, if they were offered.
@@ -130,7 +130,11 @@ func (e *Engine) checkChoices(k attls.MessageKind, f *profile.Fields, to negotia
 		if c == nil || negotiation.IsNullChoice(p, c) {
 			continue
 		}
-		own, err := negotiation.CheckChoice(p, e.att.offered, i, c)
+		check := negotiation.CheckChoice
+		if e.done {
+			check = negotiation.CheckLaterChoice
+		}
+		own, err := check(p, e.att.offered, i, c)
 		if err != nil {
 			if e.tolerated(err.Failure) {
 				continue
@@ -170,10 +174,13 @@ func (e *Engine) chooseAttestation() *attls.Error {
 
 // takeAlways makes the client's choices of what nobody chooses: its peer may attest, and
 // it does itself where it is asked for a certificate.
-func (e *Engine) takeAlways(requested bool, nonces [][]byte, to negotiation.Slots) {
+func (e *Engine) takeAlways(requested, later bool, nonces [][]byte, to negotiation.Slots) {
 	p := e.profile()
 	for i := range p.Slots {
 		s := &p.Slots[i]
+		if s.Phase == profile.PhaseFirst && later || s.Phase == profile.PhaseLater && !later {
+			continue
+		}
 		if !s.Always || len(e.att.offered.Offers[i]) == 0 || s.Attester == e.role &&
 			(!requested || s.Nonce.Message != attls.KindNone && nonces[i] == nil) {
 			continue
@@ -185,7 +192,18 @@ func (e *Engine) takeAlways(requested bool, nonces [][]byte, to negotiation.Slot
 // absent is a payload that is not there: missing, or, where nothing was negotiated and
 // nothing is demanded, that of a peer that does not attest.
 func (e *Engine) absent(by *attesting) bool {
-	return by != nil && e.profile().Slots[by.slot].Always && !e.cfg.Policy.Demand
+	return e.profile().Slots[by.slot].Always && !e.cfg.Policy.Demand
+}
+
+// present are those of a list under which a Certificate attests: all but the absent.
+// What an added message carries is still to come.
+func (e *Engine) present(list []*attesting, in *proof) (there []*attesting) {
+	for _, by := range list {
+		if by.inMessage() || !e.absent(by) || in.of(by.slot).payload != nil {
+			there = append(there, by)
+		}
+	}
+	return there
 }
 
 // checkNoChoice refuses a choice where a pre-shared key authenticates: no
@@ -200,11 +218,9 @@ func (e *Engine) checkNoChoice() *attls.Error {
 	return nil
 }
 
-// chosen is the scheme under which a role attests, or nil.
+// chosen is the first scheme under which a role attests, or nil.
 func (e *Engine) chosen(attester attls.Role) (int, *profile.Scheme) {
-	p := e.profile()
-	slot, s := negotiation.ChosenFor(p, e.att.chosen, attester)
-	return slot, s
+	return negotiation.ChosenFor(e.profile(), e.att.chosen, attester)
 }
 
 // requests reports whether this server asks for a client's credential.
@@ -213,24 +229,28 @@ func (e *Engine) requests() bool {
 	return e.cfg.ClientAuthentication != NoClientCertificate || scheme != nil && e.obeys(rule.RequestSent)
 }
 
-// attests is the slot and the scheme of a proof, or of the one that a role is to
-// give in the handshake; -1 and nil: there is none.
-func (e *Engine) attests(attester attls.Role, p *proof) (int, *profile.Scheme) {
-	switch {
-	case !p.later:
-		return e.chosen(attester)
-	case p.by == nil:
-		return -1, nil
+// attests is how a role attests in a proof, or in the one that it is to give in the
+// handshake; none: not at all.
+func (e *Engine) attests(attester attls.Role, p *proof) []*attesting {
+	if p.later {
+		return p.by
 	}
-	return p.by.slot, p.by.scheme
+	return e.attesting(attester)
 }
 
-// attesting is how an end attests in the handshake.
-func (e *Engine) attesting(attester attls.Role) *attesting {
-	slot, scheme := e.chosen(attester)
-	if scheme == nil {
-		return nil
+// attesting is how an end attests in the handshake, in the order of the slots.
+func (e *Engine) attesting(attester attls.Role) []*attesting {
+	return e.under(e.att.chosen, attester)
+}
+
+// under lists the slots in which a scheme was chosen for a role.
+func (e *Engine) under(chosen negotiation.Slots, attester attls.Role) (list []*attesting) {
+	p := e.profile()
+	for i, s := range chosen.Choices {
+		if s != nil && p.Slots[i].Attester == attester && !negotiation.IsNullChoice(p, s) {
+			c, _ := p.CredentialFor(i, s.Credential)
+			list = append(list, &attesting{i, s, c})
+		}
 	}
-	c, _ := e.profile().Credential(scheme.Credential)
-	return &attesting{slot, scheme, c}
+	return list
 }

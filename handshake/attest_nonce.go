@@ -33,7 +33,7 @@ func (e *Engine) nonceWait(s *profile.Slot) *Wait {
 		most = min(most, n)
 	}
 	return &Wait{Kind: WaitNonce, Due: s.Nonce.Message, Nonce: &NonceRequest{
-		Attester: s.Attester, Min: s.NonceMin, Max: most, Default: s.NonceDefault}}
+		Attester: s.Attester, Slot: s.Name, Min: s.NonceMin, Max: most, Default: s.NonceDefault}}
 }
 
 // slotInUse reports whether a slot's nonce has a meaning in a message.
@@ -71,18 +71,20 @@ func (e *Engine) takeNonce(w *waiting, index uint32) ([]byte, *attls.Error) {
 	return bytes.Clone(nonce), nil
 }
 
-// checkNonces bounds the nonces that a message brought for our own slots.
-func (e *Engine) checkNonces(k attls.MessageKind, f *profile.Fields) *attls.Error {
+// checkNonces bounds the nonces that a message brought for our own slots. Of a place
+// the message counts, and for an added one which it is.
+func (e *Engine) checkNonces(at profile.Place, f *profile.Fields) *attls.Error {
 	p := e.profile()
 	if p.Rules.NonceReceiveAtMost == 0 {
 		return nil
 	}
 	for i := range p.Slots {
-		if n := len(f.Nonces[i]); p.Slots[i].Nonce.Message == k && p.Slots[i].Attester == e.role &&
+		in := p.Slots[i].Nonce
+		if n := len(f.Nonces[i]); in.Message == at.Message && in.Added == at.Added && p.Slots[i].Attester == e.role &&
 			n > p.Rules.NonceReceiveAtMost {
 			if err := e.attestationFailure(attls.FailNonceSize, "a nonce of %d octets; the profile accepts %d", n,
 				p.Rules.NonceReceiveAtMost); err != nil {
-				return err.Under(p.Slots[i].Name).In(k)
+				return err.Under(p.Slots[i].Name).In(at.Message)
 			}
 		}
 	}

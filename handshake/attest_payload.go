@@ -1,9 +1,12 @@
 package handshake
 
 import (
+	"slices"
+
 	"attls"
 	"attls/extensions"
 	"attls/extensions/profile"
+	"attls/extensions/profile/binder"
 	"attls/handshake/message"
 	"attls/internal/rule"
 	"attls/negotiation"
@@ -21,28 +24,55 @@ func carrierName(c *profile.Credential) string {
 	return "cert_data"
 }
 
-// askEvidence asks our Attester for the payload.
-func (e *Engine) askEvidence(by *attesting) *attls.Error {
-	r, err := e.evidenceRequest(binderInputs{e: e}, by.scheme)
-	if err != nil {
-		return err
+// askEvidence asks our Attester for the payloads that travel in one message of the
+// handshake: Certificate, or what is added at a point.
+func (e *Engine) askEvidence(at binder.Point) *attls.Error {
+	for _, by := range e.attesting(e.role) {
+		if e.carriedAt(by, e.role) != at {
+			continue
+		}
+		if by.scheme.Credential == profile.KindX509 && e.own.credential == nil {
+			return nothingBeside()
+		}
+		r, err := e.evidenceRequest(binderInputs{e: e, by: by}, by)
+		if err != nil {
+			return err
+		}
+		w := e.ask(gateNow, &Wait{Kind: WaitEvidence, Due: by.message(), Evidence: r})
+		w.slot = by.slot
 	}
-	w := e.ask(gateNow, &Wait{Kind: WaitEvidence, Due: attls.KindCertificate, Evidence: r})
-	w.slot = by.slot
 	return nil
 }
 
+// carriedAt is where in the handshake a payload travels.
+func (e *Engine) carriedAt(by *attesting, sender attls.Role) binder.Point {
+	if by.inMessage() {
+		return e.profile().Messages[by.credential.Message].At[sender]
+	}
+	return pointOf(attls.KindCertificate, sender)
+}
+
+// message is the kind of message in which the payload travels.
+func (a *attesting) message() attls.MessageKind {
+	if a.inMessage() {
+		return attls.KindAdded
+	}
+	return attls.KindCertificate
+}
+
 // evidenceRequest is what our Attester is asked.
-func (e *Engine) evidenceRequest(inputs binderInputs, s *profile.Scheme) (*negotiation.EvidenceRequest, *attls.Error) {
+func (e *Engine) evidenceRequest(inputs binderInputs, by *attesting) (*negotiation.EvidenceRequest, *attls.Error) {
+	s := by.scheme
 	challenge, claims, err := e.bind(inputs, e.role, s)
-	inputs.proof(e.role).challenge = challenge
+	inputs.proof(e.role).of(by.slot).challenge = challenge
 	if err != nil && !e.tolerated(err.Failure) {
-		return nil, err.In(attls.KindCertificate)
+		return nil, err.In(by.message())
 	}
 	if !e.obeys(rule.EvidenceBound) {
 		challenge, claims = nil, nil
 	}
-	r := &negotiation.EvidenceRequest{Profile: e.profile().ID, Attester: e.role, Scheme: *s, Challenge: challenge,
+	r := &negotiation.EvidenceRequest{Profile: e.profile().ID, Attester: e.role,
+		Slot: e.profile().Slots[by.slot].Name, Scheme: *s, Challenge: challenge,
 		Fit: e.profile().Binder.Fit, Claims: claims}
 	if s.Credential == profile.KindX509 {
 		r.SPKI, _ = inputs.SPKI(e.role)
@@ -62,24 +92,27 @@ func (e *Engine) takePayload(ev *negotiation.Evidence) ([]byte, *attls.Error) {
 	return ev.CMW, nil
 }
 
-// takeEvidence reads the Attester's answer; where the payload is the whole
-// credential it brings the key as well.
+// takeEvidence reads the Attester's answers.
 func (e *Engine) takeEvidence() *attls.Error {
-	w := e.take(WaitEvidence)
-	if w == nil {
-		return nil
+	for w := e.take(WaitEvidence); w != nil; w = e.take(WaitEvidence) {
+		payload, err := e.takePayload(w.answer.Evidence)
+		if err != nil {
+			return err
+		}
+		if payload != nil {
+			e.own.proof.of(w.slot).payload = payload
+		}
+		if w.wait.Evidence.Scheme.Credential == profile.KindAlone {
+			if err := e.takeAttestedKey(w.answer.Evidence); err != nil {
+				return err
+			}
+		}
 	}
-	ev := w.answer.Evidence
-	payload, failure := e.takePayload(ev)
-	if failure != nil {
-		return failure
-	}
-	if payload != nil {
-		e.own.proof.payload = payload
-	}
-	if w.wait.Evidence.Scheme.Credential != profile.KindAlone {
-		return nil
-	}
+	return nil
+}
+
+// takeAttestedKey takes our key where the payload is the whole credential.
+func (e *Engine) takeAttestedKey(ev *negotiation.Evidence) *attls.Error {
 	key, err := e.prov.ParseSPKI(ev.SPKI)
 	if err != nil {
 		return attls.Errorf(attls.Local, attls.FailAttesterUnavailable, "the Attester's key: %v", err)
@@ -105,115 +138,106 @@ func checkRoom(c *profile.Credential, payload []byte) *attls.Error {
 	return nil
 }
 
-// attachPayload puts a payload into the extensions of a CertificateEntry.
-func (e *Engine) attachPayload(to *message.CertificateEntry, payload []byte) *attls.Error {
+// attachPayloads puts the payloads that travel in extensions into a CertificateEntry.
+func (e *Engine) attachPayloads(to *message.CertificateEntry, list []*attesting, of *proof) *attls.Error {
 	f := e.profile().NewFields()
-	f.Payload = payload
-	list, err := e.profile().Encode(attls.KindCertificate, e.role, f)
+	for _, by := range list {
+		if by.credential.Carrier != profile.CarrierExtension {
+			continue
+		}
+		payload := of.of(by.slot).payload
+		if err := checkRoom(by.credential, payload); err != nil {
+			return err
+		}
+		e.profile().SetPayload(by.slot, f, payload)
+	}
+	encoded, err := e.profile().Encode(attls.KindCertificate, e.role, f)
 	if err != nil {
 		return asLocal(err)
 	}
-	for _, x := range list {
+	for _, x := range encoded {
 		to.Extensions = append(to.Extensions, extensions.Extension{Type: x.Type, Body: x.Body})
 	}
 	return nil
 }
 
-// sendAdded sends the message in which a profile carries the payload.
-func (e *Engine) sendAdded(c *profile.Credential) *attls.Error {
-	if err := checkRoom(c, e.own.proof.payload); err != nil {
-		return err
-	}
-	f := e.profile().NewFields()
-	f.Payload = e.own.proof.payload
-	body, err := e.profile().EncodeMessage(c.Message, e.role, f)
-	if err != nil {
-		return asLocal(err)
-	}
-	b, mark := message.Begin(e.flight[:0], e.profile().Messages[c.Message].Type)
-	b = append(b, body...)
-	e.flight = message.End(b, mark)
-	return e.send(e.flight)
-}
-
-// readPayload finds the payload in a Certificate and checks that it is there if
-// and only if it was chosen. It is a copy; nil: there is none in Certificate.
-func (e *Engine) readPayload(ct *message.Certificate, c *profile.Credential) (payload []byte, _ *attls.Error) {
-	p := e.profile()
-	peer := e.role.Peer()
+// readPayloads finds the payloads in a Certificate and checks that each is there if
+// and only if its scheme was chosen.
+func (e *Engine) readPayloads(ct *message.Certificate, list []*attesting, to *proof) *attls.Error {
 	for i := range ct.Entries {
 		for k := range ct.Entries[i].Extensions {
 			x := &ct.Entries[i].Extensions[k]
-			if _, ok := p.Extension(x.Type); !ok {
+			if _, ok := e.profile().Extension(x.Type); !ok {
 				continue
 			}
-			if c == nil || c.Carrier != profile.CarrierExtension || c.Extension != x.Type {
-				if err := e.attestationFailure(attls.FailNotChosen, "no scheme was chosen that puts its payload here"); err != nil {
-					return nil, x.Locate(err)
-				}
-				continue
-			}
-			f := p.NewFields()
-			if err := p.Decode(attls.KindCertificate, peer, x.Type, x.Body, f); err != nil {
-				failure := asError(err)
-				if e.tolerated(failure.Failure) {
-					continue
-				}
-				if failure.Failure == attls.FailAttestationExtension {
-					// What carries the CMW does not parse, so neither does the CMW.
-					failure.Failure = attls.FailMalformedCMW
-				}
-				return nil, x.Locate(failure)
-			}
-			payload = append([]byte(nil), f.Payload...)
-		}
-	}
-	if c == nil {
-		return nil, nil
-	}
-	switch c.Carrier {
-	case profile.CarrierCertData:
-		if c.Entries == extensions.EntriesFirst && len(ct.Entries) != 1 {
-			if err := e.attestationFailure(attls.FailMisplaced, "%d entries; the payload is in exactly one",
-				len(ct.Entries)); err != nil {
-				return nil, err.Under("certificate_list")
-			}
-		}
-		payload = append([]byte(nil), ct.Entries[0].Data...)
-	case profile.CarrierExtension:
-		if payload == nil {
-			if err := e.attestationFailure(attls.FailMissing,
-				"the chosen scheme's payload is not in the Certificate"); err != nil {
-				return nil, err.Under("certificate_list[0].extensions")
+			if err := e.readPayload(x, list, to); err != nil {
+				return x.Locate(err)
 			}
 		}
 	}
-	return payload, nil
+	for _, by := range list {
+		switch c := by.credential; c.Carrier {
+		case profile.CarrierCertData:
+			if c.Entries == extensions.EntriesFirst && len(ct.Entries) != 1 {
+				if err := e.attestationFailure(attls.FailMisplaced, "%d entries; the payload is in exactly one",
+					len(ct.Entries)); err != nil {
+					return err.Under("certificate_list")
+				}
+			}
+			to.of(by.slot).payload = append([]byte(nil), ct.Entries[0].Data...)
+		case profile.CarrierExtension:
+			if to.of(by.slot).payload == nil {
+				if err := e.attestationFailure(attls.FailMissing,
+					"the chosen scheme's payload is not in the Certificate"); err != nil {
+					return err.Under("certificate_list[0].extensions")
+				}
+			}
+		}
+	}
+	return nil
 }
 
-// waitAdded takes the handshake message that a profile adds.
-type waitAdded struct{ by *attesting }
-
-func (waitAdded) name() string { return "WAIT_ADDED" }
-func (waitAdded) due() gate    { return gateNone }
-
-func (s waitAdded) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
-	peer, c := e.role.Peer(), s.by.credential
-	if m.Kind == attls.KindFinished {
-		if err := e.attestationFailure(attls.FailMissing,
-			"Finished came in the place of the message that carries the payload"); err != nil {
-			return nil, err
+// readPayload reads the payloads in an extension of a CertificateEntry.
+func (e *Engine) readPayload(x *extensions.Extension, list []*attesting, to *proof) *attls.Error {
+	carries := func(by *attesting) bool {
+		return by.credential.Carrier == profile.CarrierExtension && by.credential.Extension == x.Type
+	}
+	if !slices.ContainsFunc(list, carries) {
+		return e.attestationFailure(attls.FailNotChosen, "no scheme was chosen that puts its payload here")
+	}
+	p := e.profile()
+	f := p.NewFields()
+	if err := p.Decode(attls.KindCertificate, e.role.Peer(), x.Type, x.Body, f); err != nil {
+		failure := asError(err)
+		if e.tolerated(failure.Failure) {
+			return nil
 		}
-		return waitFinished{}.receive(e, m)
+		if failure.Failure == attls.FailAttestationExtension {
+			// What carries the CMW does not parse, so neither does the CMW.
+			failure.Failure = attls.FailMalformedCMW
+		}
+		return failure
 	}
-	if m.Kind != attls.KindAdded || m.Type != e.profile().Messages[c.Message].Type {
-		return nil, unexpected(m, s)
+	return e.takePayloads(f, list, carries, to)
+}
+
+// takePayloads keeps the payloads that a message or an extension carries, and refuses
+// one for which nothing was chosen.
+func (e *Engine) takePayloads(f *profile.Fields, list []*attesting, carries func(*attesting) bool,
+	to *proof) *attls.Error {
+	for i, payload := range f.Payloads {
+		own := &e.profile().Slots[i].Own
+		if payload != nil && !slices.ContainsFunc(list, func(by *attesting) bool { return by.credential.Same(own) }) {
+			if err := e.attestationFailure(attls.FailNotChosen, "no scheme was chosen in slot %s",
+				e.profile().Slots[i].Name); err != nil {
+				return err
+			}
+		}
 	}
-	f := e.profile().NewFields()
-	if err := e.profile().DecodeMessage(c.Message, peer, m.Body(), f); err != nil {
-		return nil, asError(err)
+	for _, by := range list {
+		if payload := e.profile().PayloadOf(by.slot, f); carries(by) && payload != nil {
+			to.of(by.slot).payload = append([]byte(nil), payload...)
+		}
 	}
-	e.peer.proof.payload = append([]byte(nil), f.Payload...)
-	e.transcribe(m, peer)
-	return waitFinished{}, e.askAppraisal(s.by)
+	return nil
 }

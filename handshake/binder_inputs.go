@@ -11,8 +11,20 @@ import (
 
 // binderInputs lets a profile's binder read the handshake.
 type binderInputs struct {
-	e *Engine
-	a *authAnswer // of a post-handshake authentication; nil: the handshake's own
+	e  *Engine
+	a  *authAnswer // of a post-handshake authentication; nil: the handshake's own
+	by *attesting  // what is bound; nil: the first scheme of an attester
+}
+
+// bound is the slot that an attester's binder is about; -1: there is none.
+func (i binderInputs) bound(attester attls.Role) int {
+	if i.by != nil && i.e.profile().Slots[i.by.slot].Attester == attester {
+		return i.by.slot
+	}
+	if list := i.e.attests(attester, i.proof(attester)); len(list) > 0 {
+		return list[0].slot
+	}
+	return -1
 }
 
 // program is the binder of the authentication, or nil.
@@ -103,14 +115,13 @@ func (i binderInputs) Certificate(r attls.Role) ([]byte, bool) {
 }
 
 func (i binderInputs) Nonce(attester attls.Role) ([]byte, bool) {
-	p, shown := i.e.profile(), i.proof(attester)
-	slot, _ := i.e.attests(attester, shown)
+	p, shown, slot := i.e.profile(), i.proof(attester), i.bound(attester)
 	if slot < 0 || p.Slots[slot].Nonce.Message == attls.KindNone {
 		return nil, false
 	}
 	n := i.e.att.fields.Nonces[slot]
 	if shown.later && p.Slots[slot].Nonce.Message == attls.KindCertificateRequest {
-		n = shown.nonce
+		n = shown.of(slot).nonce
 	}
 	return n, n != nil
 }
@@ -123,7 +134,7 @@ func (i binderInputs) Absent(terminal string, attester attls.Role) string {
 		return ""
 	}
 	p := i.e.profile()
-	slot, _ := i.e.attests(attester, i.proof(attester))
+	slot := i.bound(attester)
 	switch {
 	case slot < 0:
 		return fmt.Sprintf("no scheme was chosen for the %s", attester)
@@ -157,6 +168,20 @@ func (i binderInputs) Later(binder.Later) ([]byte, bool) { return nil, false }
 
 // Inputs lets tools evaluate the profile's binder expressions on a connection.
 func (e *Engine) Inputs() binder.Inputs { return binderInputs{e: e} }
+
+// InputsOf is Inputs for the binder of one slot, by its name: what differs is the nonce,
+// where an attester was chosen in several slots.
+func (e *Engine) InputsOf(slot string) binder.Inputs {
+	in := binderInputs{e: e}
+	for _, r := range attls.Roles() {
+		for _, by := range e.attests(r, in.proof(r)) {
+			if e.profile().Slots[by.slot].Name == slot {
+				in.by = by
+			}
+		}
+	}
+	return in
+}
 
 // bind computes the challenge and the claims of an attester.
 func (e *Engine) bind(inputs binderInputs, attester attls.Role,

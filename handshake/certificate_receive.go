@@ -1,6 +1,8 @@
 package handshake
 
 import (
+	"slices"
+
 	"attls"
 	"attls/extensions/profile"
 	"attls/handshake/message"
@@ -30,23 +32,31 @@ func (s waitCertificate) receive(e *Engine, m *message.Raw) (state, *attls.Error
 	if len(ct.Entries) == 0 {
 		return e.emptyCertificate(m)
 	}
-	by := e.attesting(e.role.Peer())
-	if err := e.readCredential(ct, by, e.peer); err != nil {
+	peer := e.role.Peer()
+	list := e.attesting(peer)
+	if err := e.readCredential(ct, list, e.peer); err != nil {
 		return nil, err
 	}
-	if e.absent(by) && e.peer.proof.payload == nil {
-		e.att.chosen.Choices[by.slot], by = nil, nil
-	}
-	if e.peer.key != nil { // otherwise it comes with the verdict on the payload
-		e.askVerdict(by.carrier())
-	}
-	e.transcribe(m, e.role.Peer())
-	if !by.inMessage() { // of the binder, Certificate is a part
-		if err := e.askAppraisal(by); err != nil {
-			return nil, err
+	shown := e.present(list, e.peer.proof)
+	for _, by := range list {
+		if !slices.Contains(shown, by) {
+			e.att.chosen.Choices[by.slot] = nil
 		}
 	}
-	return waitCertificateVerify{by}, nil
+	list = shown
+	if e.peer.key != nil { // otherwise it comes with the verdict on the payload
+		e.askVerdict(carrier(list))
+	}
+	e.transcribe(m, peer)
+	here := pointOf(attls.KindCertificate, peer)
+	for _, by := range list { // those that come in messages behind this one are not there yet
+		if e.carriedAt(by, peer) <= here {
+			if err := e.askAppraisal(by); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return e.gap(behind(attls.KindCertificate, peer), waitCertificateVerify{}), nil
 }
 
 // readCertificate reads a Certificate, compressed or not, and checks what stands
@@ -100,19 +110,18 @@ func (e *Engine) emptyCertificate(m *message.Raw) (state, *attls.Error) {
 }
 
 // readCredential takes the payload and the chain out of a Certificate that is not
-// empty; by is how the peer attests, nil where it does not.
-// There is no chain where the payload is the whole credential.
-func (e *Engine) readCredential(ct *message.Certificate, by *attesting, to *authenticated) (err *attls.Error) {
-	c := by.carrier()
-	if to.proof.payload, err = e.readPayload(ct, c); err != nil {
+// empty; the list says how the peer attests. There is no chain where the payload is
+// the whole credential.
+func (e *Engine) readCredential(ct *message.Certificate, list []*attesting, to *authenticated) *attls.Error {
+	if err := e.readPayloads(ct, list, to.proof); err != nil {
 		return err
 	}
-	if c != nil && c.Carrier == profile.CarrierCertificate {
+	if by := inCertificate(list); by != nil {
 		if err := e.readFields(ct.Entries[0].Data, by, to.proof); err != nil {
 			return err
 		}
 	}
-	if c != nil && c.Carrier == profile.CarrierCertData {
+	if c := carrier(list); c != nil && c.Carrier == profile.CarrierCertData {
 		return nil
 	}
 	return e.readChain(ct, to)
@@ -178,7 +187,7 @@ func (e *Engine) endEntityKey(chain [][]byte) ([]byte, *provider.PublicKey, *att
 }
 
 // waitCertificateVerify takes the peer's CertificateVerify.
-type waitCertificateVerify struct{ by *attesting }
+type waitCertificateVerify struct{}
 
 func (waitCertificateVerify) name() string { return "WAIT_CV" }
 func (waitCertificateVerify) due() gate    { return gateCertificateVerify }
@@ -199,8 +208,5 @@ func (s waitCertificateVerify) receive(e *Engine, m *message.Raw) (state, *attls
 	peer := e.role.Peer()
 	e.peer.scheme = scheme
 	e.transcribe(m, peer)
-	if s.by.inMessage() {
-		return waitAdded{s.by}, nil //nolint:staticcheck // S1016: two states that need the same value now
-	}
-	return waitFinished{}, nil
+	return e.gap(behind(attls.KindCertificateVerify, peer), waitFinished{}), nil
 }

@@ -6,6 +6,7 @@ import (
 	"attls"
 	"attls/extensions"
 	"attls/extensions/profile"
+	"attls/extensions/profile/binder"
 	"attls/handshake/message"
 	"attls/internal/provider"
 	"attls/negotiation"
@@ -13,9 +14,11 @@ import (
 
 // Both roles show and check credentials in the same way (RFC 8446 section 4.4):
 //
-//	show:   [Credential] -> [Evidence] -> [Issuance] -> Certificate -> [Signature] -> CertificateVerify
-//	        -> added message -> Finished
-//	check:  Certificate -> [CertificateVerdict] [Appraisal] -> CertificateVerify -> added message -> Finished
+//	show:   [Credential] -> [Evidence] -> [Issuance] -> Certificate -> [Signature] -> CertificateVerify -> Finished
+//	check:  Certificate -> [CertificateVerdict] [Appraisal] -> CertificateVerify -> Finished
+//
+// What a profile adds between them has its Evidence asked for just before; see
+// attest_message.go.
 
 // proveStart asks for our credential, unless the attestation is the credential.
 type proveStart struct{}
@@ -24,11 +27,8 @@ func (proveStart) name() string { return "PROVE" }
 func (proveStart) due() gate    { return gateNow }
 
 func (s proveStart) step(e *Engine) (state, *attls.Error) {
-	if !e.needsCertificate() {
-		return proveEvidence{}, nil
-	}
-	if e.own.credential != nil { // a server was asked before ServerHello
-		return proveEvidence{}, nil
+	if !e.needsCertificate() || e.own.credential != nil { // a server was asked before ServerHello
+		return e.prove(), nil
 	}
 	e.askCredential()
 	return proveCredential{}, nil
@@ -49,11 +49,11 @@ func (e *Engine) askCredential() {
 		Credential: e.credentialRequest(binderInputs{e: e}, e.attesting(e.role))})
 }
 
-func (e *Engine) credentialRequest(inputs binderInputs, by *attesting) *CredentialRequest {
+func (e *Engine) credentialRequest(inputs binderInputs, list []*attesting) *CredentialRequest {
 	r := &CredentialRequest{Role: e.role, Type: e.types.agreed[e.role], ServerName: e.nego.serverName,
-		Schemes: e.nego.peerSchemes, SchemesCert: e.nego.peerCert, Authorities: e.nego.authorities, Attests: by != nil,
-		Issued: by.inCertificate()}
-	if by != nil {
+		Schemes: e.nego.peerSchemes, SchemesCert: e.nego.peerCert, Authorities: e.nego.authorities, Attests: len(list) > 0,
+		Issued: inCertificate(list) != nil}
+	if len(list) > 0 {
 		r.Nonce, _ = inputs.Nonce(e.role)
 	}
 	return r
@@ -123,29 +123,34 @@ func (s proveCredential) step(e *Engine) (state, *attls.Error) {
 	if err := e.takeCredential(); err != nil {
 		return nil, err
 	}
-	return proveEvidence{}, nil
+	return e.prove(), nil
 }
 
-// proveEvidence asks for the payload where a scheme was chosen for this role.
+// prove goes on to our Certificate. What a server adds in front of it is sent already.
+func (e *Engine) prove() state {
+	if e.role == attls.RoleServer {
+		return proveEvidence{}
+	}
+	return e.fill(binder.PointClientBeforeCT, proveEvidence{})
+}
+
+// proveEvidence asks for the payloads that travel in Certificate.
 type proveEvidence struct{}
 
 func (proveEvidence) name() string { return "PROVE_EVIDENCE" }
 func (proveEvidence) due() gate    { return gateNow }
 
 func (s proveEvidence) step(e *Engine) (state, *attls.Error) {
-	by := e.attesting(e.role)
-	if by == nil {
-		return proveCertificate{}, nil
-	}
-	if by.scheme.Credential == profile.KindX509 && !e.shows(&e.own, by) {
+	list := e.attesting(e.role)
+	if c := carrier(list); c != nil && c.Kind == profile.KindX509 && !e.shows(&e.own, list) {
 		return nil, nothingBeside()
 	}
-	return proveCertificate{by}, e.askEvidence(by)
+	return proveCertificate{}, e.askEvidence(pointOf(attls.KindCertificate, e.role))
 }
 
 // shows reports whether there is a certificate for a payload to accompany, or to be in.
-func (e *Engine) shows(own *ownCredential, by *attesting) bool {
-	return own.credential != nil && !(by.inCertificate() && (own.credential.Type != attls.CertificateX509 ||
+func (e *Engine) shows(own *ownCredential, list []*attesting) bool {
+	return own.credential != nil && !(inCertificate(list) != nil && (own.credential.Type != attls.CertificateX509 ||
 		e.types.agreed[e.role] == attls.CertificateRawPublicKey))
 }
 
@@ -154,8 +159,8 @@ func nothingBeside() *attls.Error {
 		"the scheme needs an X.509 certificate, and there is none that the peer accepts")
 }
 
-// proveCertificate sends Certificate and asks for the signature over it.
-type proveCertificate struct{ by *attesting }
+// proveCertificate sends Certificate.
+type proveCertificate struct{}
 
 func (proveCertificate) name() string { return "PROVE_CERTIFICATE" }
 func (proveCertificate) due() gate    { return gateNow }
@@ -164,56 +169,65 @@ func (s proveCertificate) step(e *Engine) (state, *attls.Error) {
 	if err := e.takeEvidence(); err != nil {
 		return nil, err
 	}
-	if s.by.inCertificate() {
-		return proveIssued{s.by}, e.askIssuance(s.by) //nolint:staticcheck // S1016: two states that need the same value now
+	if by := inCertificate(e.attesting(e.role)); by != nil {
+		return proveIssued{}, e.askIssuance(by)
 	}
-	return e.prove(s.by)
+	return e.show()
 }
 
-// prove sends Certificate and asks for the signature.
-func (e *Engine) prove(by *attesting) (state, *attls.Error) {
-	if err := e.sendCertificate(by); err != nil {
+// show sends Certificate.
+func (e *Engine) show() (state, *attls.Error) {
+	if err := e.sendCertificate(e.attesting(e.role)); err != nil {
 		return nil, err
 	}
 	if e.own.spki == nil { // an empty Certificate is followed by Finished
 		return sendFinished{}, nil
 	}
+	return e.fill(behind(attls.KindCertificate, e.role), proveKey{}), nil
+}
+
+// proveKey asks for the signature over Certificate.
+type proveKey struct{}
+
+func (proveKey) name() string { return "PROVE_CERTIFICATE" }
+func (proveKey) due() gate    { return gateNow }
+
+func (proveKey) step(e *Engine) (state, *attls.Error) {
 	var sum [maxHash]byte
 	e.ask(gateNow, &Wait{Kind: WaitSignature, Due: attls.KindCertificateVerify, Signature: &SignatureRequest{Role: e.role,
 		Scheme: e.own.scheme, Content: signedContent(e.role, e.transcript.sum(sum[:0])), Credential: e.own.credential}})
-	return proveSignature{by}, nil
+	return proveSignature{}, nil
 }
 
-// sendCertificate builds Certificate out of the credential and the payload.
-func (e *Engine) sendCertificate(by *attesting) *attls.Error {
+// sendCertificate builds Certificate out of the credential and the payloads.
+func (e *Engine) sendCertificate(list []*attesting) *attls.Error {
 	m := &e.scratch.certificate
 	*m = message.Certificate{Context: e.nego.context}
-	if by == nil {
+	c := carrier(list)
+	if c == nil {
+		if len(list) > 0 {
+			return attls.Errorf(attls.Local, attls.FailInternal, "the profile has no credential %s",
+				list[0].scheme.Credential)
+		}
 		if e.own.credential != nil {
 			m.Entries = e.entries(&e.own)
 		}
 		return e.writeCertificate(m)
 	}
-	c := by.credential
-	if c == nil {
-		return attls.Errorf(attls.Local, attls.FailInternal, "the profile has no credential %s", by.scheme.Credential)
-	}
 	if c.EmptyContext {
 		m.Context = nil
 	}
-	if err := checkRoom(c, e.own.proof.payload); err != nil {
-		return err
-	}
-	switch c.Carrier {
-	case profile.CarrierCertData:
-		m.Entries = []message.CertificateEntry{{Data: e.own.proof.payload}}
-	case profile.CarrierExtension:
-		m.Entries = e.entries(&e.own)
-		if err := e.attachPayload(&m.Entries[0], e.own.proof.payload); err != nil {
+	if c.Carrier == profile.CarrierCertData {
+		payload := e.own.proof.of(list[0].slot).payload
+		if err := checkRoom(c, payload); err != nil {
 			return err
 		}
-	case profile.CarrierMessage, profile.CarrierCertificate:
-		m.Entries = e.entries(&e.own)
+		m.Entries = []message.CertificateEntry{{Data: payload}}
+		return e.writeCertificate(m)
+	}
+	m.Entries = e.entries(&e.own)
+	if err := e.attachPayloads(&m.Entries[0], list, &e.own.proof); err != nil {
+		return err
 	}
 	return e.writeCertificate(m)
 }
@@ -244,8 +258,8 @@ func (e *Engine) entries(own *ownCredential) []message.CertificateEntry {
 	return list
 }
 
-// proveSignature sends CertificateVerify and what a profile puts after it.
-type proveSignature struct{ by *attesting }
+// proveSignature sends CertificateVerify.
+type proveSignature struct{}
 
 func (proveSignature) name() string { return "PROVE_SIGNATURE" }
 func (proveSignature) due() gate    { return gateNow }
@@ -265,10 +279,5 @@ func (s proveSignature) step(e *Engine) (state, *attls.Error) {
 	if err := e.write(m); err != nil {
 		return nil, err
 	}
-	if s.by.inMessage() {
-		if err := e.sendAdded(s.by.credential); err != nil {
-			return nil, err
-		}
-	}
-	return sendFinished{}, nil
+	return e.fill(behind(attls.KindCertificateVerify, e.role), sendFinished{}), nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"attls"
 	"attls/extensions"
+	"attls/extensions/profile/binder"
 	"attls/handshake/message"
 	"attls/internal/rule"
 	"attls/internal/wire"
@@ -34,15 +35,15 @@ The client, after RFC 8446 appendix A.1. Waits stand in brackets.
 	         WAIT_CV
 	             | CertificateVerify
 	             v
-	         WAIT_ADDED               (only when a profile adds a message)
-	             |   [Appraisal]
-	             v
 	       WAIT_FINISHED
 	             | Finished
 	             |   [Credential] [Evidence] [Signature]
-	             | Certificate, CertificateVerify, added message, Finished
+	             | Certificate, CertificateVerify, Finished
 	             v
 	         CONNECTED
+
+Where a profile adds messages there is WAIT_ADDED in front of the state that waits for
+the message of TLS behind them.
 */
 
 // clientStart makes the offer and asks for the nonces that travel in ClientHello.
@@ -250,7 +251,7 @@ func (s clientWaitServerHello) share(e *Engine, m *message.Raw, a *answers) (sta
 		}
 		e.nego.group = 0
 		e.transcribe(m, attls.RoleServer)
-		return clientWaitEncryptedExtensions{}, e.helloKeys(nil)
+		return e.gap(binder.PointAfterSH, clientWaitEncryptedExtensions{}), e.helloKeys(nil)
 	case e.psk.session != nil && !slices.Contains(e.cfg.pskModes(), attls.PSKWithDHE):
 		return illegal("4.2.9", "a share with a key that was offered without")
 	case s.retried && e.nego.group != 0 && theirs.Group != e.nego.group:
@@ -266,7 +267,7 @@ func (s clientWaitServerHello) share(e *Engine, m *message.Raw, a *answers) (sta
 		}
 		e.nego.group = theirs.Group
 		e.transcribe(m, attls.RoleServer)
-		return clientWaitEncryptedExtensions{}, e.helloKeys(shared)
+		return e.gap(binder.PointAfterSH, clientWaitEncryptedExtensions{}), e.helloKeys(shared)
 	}
 	return illegal("4.2.8", "no share was sent for the group %v", theirs.Group)
 }
@@ -431,7 +432,7 @@ func (s clientWaitEncryptedExtensions) receive(e *Engine, m *message.Raw) (state
 		e.reverify()
 		return waitFinished{}, nil
 	}
-	return clientWaitCertificateOrRequest{}, nil
+	return e.gap(binder.PointAfterEE, clientWaitCertificateOrRequest{}), nil
 }
 
 // clientWaitCertificateOrRequest takes CertificateRequest or Certificate.
@@ -446,14 +447,36 @@ func (s clientWaitCertificateOrRequest) receive(e *Engine, m *message.Raw) (stat
 		if err := e.receiveRequest(m); err != nil {
 			return nil, err
 		}
-		return waitCertificate{}, e.checkAnswers()
-	case e.certificateKind(m):
-		if err := e.checkAnswers(); err != nil {
-			return nil, err
+		next := e.gap(binder.PointAfterCR, clientWaitCertificate{})
+		if _, last := next.(clientWaitCertificate); last {
+			return waitCertificate{}, e.checkAnswers()
 		}
-		return waitCertificate{}.receive(e, m)
+		return next, nil
+	case e.certificateKind(m) || m.Kind == attls.KindAdded:
+		next := e.gap(binder.PointAfterCR, clientWaitCertificate{})
+		if _, last := next.(clientWaitCertificate); last && m.Kind == attls.KindAdded {
+			return nil, unexpected(m, s)
+		}
+		return next.receive(e, m)
 	}
 	return nil, unexpected(m, s)
+}
+
+// clientWaitCertificate takes Certificate, with which the server's parameters are
+// complete.
+type clientWaitCertificate struct{}
+
+func (clientWaitCertificate) name() string { return "WAIT_CERT" }
+func (clientWaitCertificate) due() gate    { return gateNone }
+
+func (s clientWaitCertificate) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
+	if !e.certificateKind(m) {
+		return nil, unexpected(m, s)
+	}
+	if err := e.checkAnswers(); err != nil {
+		return nil, err
+	}
+	return waitCertificate{}.receive(e, m)
 }
 
 // receiveRequest reads a CertificateRequest of the handshake.
@@ -523,7 +546,7 @@ func (e *Engine) checkAnswers() *attls.Error {
 		return nil
 	}
 	e.att.answered = true
-	e.takeAlways(e.nego.requested, e.att.fields.Nonces, e.att.chosen)
+	e.takeAlways(e.nego.requested, false, e.att.fields.Nonces, e.att.chosen)
 	if err := e.checkCertificateTypes(); err != nil {
 		return err
 	}

@@ -139,6 +139,9 @@ func (c *Conn) ConnectionState() ConnectionState {
 // Engine.Inputs. It is for a connection that nothing else uses any more.
 func (c *Conn) Inputs() binder.Inputs { return c.engine.Inputs() }
 
+// InputsOf is Inputs for the binder of one slot; see Engine.InputsOf.
+func (c *Conn) InputsOf(slot string) binder.Inputs { return c.engine.InputsOf(slot) }
+
 // NetConn returns the net.Conn beneath.
 func (c *Conn) NetConn() net.Conn { return c.nc }
 

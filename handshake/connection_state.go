@@ -7,7 +7,7 @@ import (
 	"attls/negotiation"
 )
 
-// AttestationState is the outcome for one attester.
+// AttestationState is the outcome for one attester under one slot.
 type AttestationState struct {
 	Attester  attls.Role
 	Slot      string
@@ -70,16 +70,15 @@ func (e *Engine) State() ConnectionState {
 	s.Attested = e.attested(e.peer)
 	for _, attester := range []attls.Role{attls.RoleServer, attls.RoleClient} {
 		shown := binderInputs{e: e}.proof(attester)
-		slot, scheme := e.attests(attester, shown)
-		if scheme == nil {
-			continue
+		for _, by := range e.attests(attester, shown) {
+			x := shown.of(by.slot)
+			nonce := e.att.fields.Nonces[by.slot]
+			if x.nonce != nil {
+				nonce = x.nonce
+			}
+			s.Attestation = append(s.Attestation, AttestationState{Attester: attester, Slot: e.profile().Slots[by.slot].Name,
+				Scheme: *by.scheme, Nonce: nonce, Challenge: x.challenge, Payload: x.payload, Verdict: x.verdict})
 		}
-		nonce := e.att.fields.Nonces[slot]
-		if shown.nonce != nil {
-			nonce = shown.nonce
-		}
-		s.Attestation = append(s.Attestation, AttestationState{Attester: attester, Slot: e.profile().Slots[slot].Name,
-			Scheme: *scheme, Nonce: nonce, Challenge: shown.challenge, Payload: shown.payload, Verdict: shown.verdict})
 	}
 	return s
 }

@@ -1,6 +1,9 @@
 package handshake
 
-import "attls"
+import (
+	"attls"
+	"attls/extensions/profile/binder"
+)
 
 // sendFinished ends our flight.
 type sendFinished struct{}
@@ -34,7 +37,7 @@ func (s sendFinished) step(e *Engine) (state, *attls.Error) {
 		e.startHalves() // half-RTT data may answer early data
 		return serverWaitEndOfEarlyData{}, nil
 	case e.nego.requested:
-		return waitCertificate{}, nil
+		return e.gap(binder.PointClientBeforeCT, waitCertificate{}), nil
 	}
 	return waitFinished{}, nil
 }

@@ -39,7 +39,7 @@ func (e *Engine) Fork(o ForkOptions) (*Engine, error) {
 	f.seen = 0
 	f.waits = append([]waiting(nil), e.waits...)
 	c := copies{map[*authAnswer]*authAnswer{}, map[*authenticated]*authenticated{}, map[*proof]*proof{}}
-	f.peer = c.peer(e.peer)
+	f.peer, f.own.proof = c.peer(e.peer), e.own.proof.clone()
 	f.post = e.post.clone(&c)
 	for i := range f.waits {
 		f.waits[i].auth, f.waits[i].peer = c.answer(f.waits[i].auth), c.peer(f.waits[i].peer)
@@ -78,6 +78,7 @@ func (c *copies) answer(a *authAnswer) *authAnswer {
 	}
 	f := *a
 	f.transcript, f.messages, f.peer = a.transcript.clone(), slices.Clone(a.messages), c.peer(a.peer)
+	f.own.proof, f.request.nonces = a.own.proof.clone(), slices.Clone(a.request.nonces)
 	c.answers[a] = &f
 	return &f
 }
@@ -88,7 +89,7 @@ func (c *copies) peer(p *authenticated) *authenticated {
 	}
 	f := *p
 	if c.proofs[p.proof] == nil {
-		proof := *p.proof
+		proof := p.proof.clone()
 		c.proofs[p.proof] = &proof
 	}
 	f.proof = c.proofs[p.proof]
@@ -100,7 +101,8 @@ func (a *attestation) clone() attestation {
 	c := *a
 	c.offered, c.chosen = cloneSlots(a.offered), cloneSlots(a.chosen)
 	c.fields = profile.Fields{Offered: slices.Clone(a.fields.Offered), Offers: slices.Clone(a.fields.Offers),
-		Choices: slices.Clone(a.fields.Choices), Nonces: slices.Clone(a.fields.Nonces), Payload: a.fields.Payload}
+		Choices: slices.Clone(a.fields.Choices), Nonces: slices.Clone(a.fields.Nonces), Payload: a.fields.Payload,
+		Payloads: slices.Clone(a.fields.Payloads)}
 	return c
 }
 

@@ -3,6 +3,7 @@ package handshake
 import (
 	"bytes"
 	"crypto"
+	"slices"
 
 	"attls"
 	"attls/extensions/profile"
@@ -41,19 +42,55 @@ type ownCredential struct {
 // proof is what one attester shows in one authentication. It belongs to the key
 // that was shown there, and is kept with it: see authenticated and ownCredential.
 type proof struct {
+	shown  []shown
+	fields [][][]byte // parts of the fields of its certificate, by profile.Profile.X509; nil: not there
+	// Under which schemes an authentication after the handshake was made; those of
+	// the handshake are what was chosen there.
+	later bool
+	by    []*attesting // none: without attestation
+}
+
+// shown is what an attester shows under one scheme.
+type shown struct {
+	slot      int
 	payload   []byte
 	fields    [][][]byte // parts of the fields of its certificate, by profile.Profile.X509; nil: not there
 	challenge []byte
+	nonce     []byte               // of the request, where it carries one
 	verdict   *negotiation.Verdict // at the relying party
-	// Under which scheme an authentication after the handshake was made; the one
-	// of the handshake is what was chosen there.
-	later bool
-	by    *attesting // nil: without attestation
-	nonce []byte     // of the request, where it carries one
+}
+
+// of is what is shown under a slot; it is valid until another slot is asked for.
+func (p *proof) of(slot int) *shown {
+	for i := range p.shown {
+		if p.shown[i].slot == slot {
+			return &p.shown[i]
+		}
+	}
+	p.shown = append(p.shown, shown{slot: slot})
+	return &p.shown[len(p.shown)-1]
+}
+
+// clone shares nothing that is changed later.
+func (p *proof) clone() proof {
+	c := *p
+	c.shown = slices.Clone(p.shown)
+	return c
 }
 
 // accepted reports whether a verdict accepts.
-func (p *proof) accepted() bool { return p.verdict != nil && p.verdict.Failure == "" }
+func (s *shown) accepted() bool { return s.verdict != nil && s.verdict.Failure == "" }
+
+// accepted reports whether the peer attests in a proof and each of its verdicts accepts.
+func (e *Engine) accepted(p *proof) bool {
+	list := e.attests(e.role.Peer(), p)
+	for _, by := range list {
+		if !p.of(by.slot).accepted() {
+			return false
+		}
+	}
+	return len(list) > 0
+}
 
 // sameKey reports whether two SubjectPublicKeyInfo hold the same key.
 func (e *Engine) sameKey(a, b []byte) bool {
@@ -81,24 +118,22 @@ func (e *Engine) isKey(spki []byte, of *authenticated) bool {
 	return ok && own.Equal(of.key.Key)
 }
 
-// attesting is how one end attests in an authentication. It never changes, so
-// states and their forks share it; nil: the end does not attest.
+// attesting is how one end attests under one slot in an authentication. It never
+// changes, so states and their forks share it.
 type attesting struct {
 	slot       int
 	scheme     *profile.Scheme
-	credential *profile.Credential // what the profile says of the scheme's kind
+	credential *profile.Credential // what the profile says of the scheme's kind in this slot
 }
 
-// carrier is the credential in which the payload travels; nil: there is none.
-func (a *attesting) carrier() *profile.Credential {
-	if a == nil {
+// carrier is the credential in which an end attests; nil: it does not. Where there
+// are several they differ only in where the payload travels.
+func carrier(list []*attesting) *profile.Credential {
+	if len(list) == 0 {
 		return nil
 	}
-	return a.credential
+	return list[0].credential
 }
 
 // inMessage reports whether the payload travels in an added message.
-func (a *attesting) inMessage() bool {
-	c := a.carrier()
-	return c != nil && c.Carrier == profile.CarrierMessage
-}
+func (a *attesting) inMessage() bool { return a.credential.Carrier == profile.CarrierMessage }

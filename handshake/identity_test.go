@@ -297,8 +297,9 @@ func kept(t *testing.T, name string) *handshake.AttestedPeer {
 	p := loaded(t, name, nil)
 	for i := range p.Slots {
 		if s, ok := p.EncodeScheme(i, evidence); ok {
-			return &handshake.AttestedPeer{Profile: p.ID, Model: s.Model, Credential: s.Credential, Format: s.Format, Wire: s.Wire,
-				Status: "affirming", ValidUntil: noon.Add(time.Hour)}
+			return &handshake.AttestedPeer{Profile: p.ID,
+				AttestedScheme: handshake.AttestedScheme{Model: s.Model, Credential: s.Credential, Format: s.Format, Wire: s.Wire},
+				Status:         "affirming", ValidUntil: noon.Add(time.Hour)}
 		}
 	}
 	t.Fatal("no slot has room for evidence")

@@ -13,7 +13,7 @@ func (e *Engine) nextMessage() (message.Raw, bool, *attls.Error) {
 			raw := e.inserted[0]
 			e.inserted = e.inserted[1:]
 			m, err := message.ParseRaw(raw)
-			return e.classify(m), err == nil, err
+			return e.cfg.classify(m), err == nil, err
 		}
 		if e.reader != nil && e.reader.closed {
 			return message.Raw{}, false, nil
@@ -28,7 +28,7 @@ func (e *Engine) nextMessage() (message.Raw, bool, *attls.Error) {
 			if err != nil {
 				return m, false, err
 			}
-			m = e.classify(m)
+			m = e.cfg.classify(m)
 			if e.tap() == nil {
 				return m, true, nil
 			}

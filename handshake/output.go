@@ -19,7 +19,7 @@ func (e *Engine) send(raw []byte) *attls.Error {
 	if err != nil {
 		return attls.Errorf(attls.Local, attls.FailInternal, "a message of ours does not parse: %v", err)
 	}
-	m = e.classify(m)
+	m = e.cfg.classify(m)
 	if e.tap() == nil {
 		e.transcribe(&m, e.role)
 		return e.out.Handshake(raw)
@@ -104,9 +104,9 @@ func (e *Engine) sendCCS() {
 }
 
 // classify names the messages that a profile adds.
-func (e *Engine) classify(m message.Raw) message.Raw {
+func (c *Config) classify(m message.Raw) message.Raw {
 	if m.Kind == attls.KindUnknown {
-		for _, a := range e.profile().Messages {
+		for _, a := range c.profile().Messages {
 			if a.Type == m.Type {
 				m.Kind = attls.KindAdded
 			}

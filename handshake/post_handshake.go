@@ -48,6 +48,7 @@ func (e *Engine) HandlePost(ev Event) error {
 	}
 	m, err := message.ParseRaw(ev.Data)
 	if err == nil {
+		m = e.cfg.classify(m)
 		e.work()
 		err = e.postHandshake(&m, ev.secret)
 	}

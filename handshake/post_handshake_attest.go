@@ -2,10 +2,13 @@ package handshake
 
 import (
 	"bytes"
+	"slices"
 
 	"attls"
 	"attls/extensions"
 	"attls/extensions/profile"
+	"attls/extensions/profile/binder"
+	"attls/handshake/message"
 	"attls/internal/rule"
 	"attls/negotiation"
 )
@@ -17,6 +20,8 @@ import (
 //	client: CertificateRequest -> [Credential] -> [Evidence] -> [Signature] -> Certificate, CertificateVerify, Finished
 //	server: Certificate -> CertificateVerify -> Finished [CertificateVerdict] [Appraisal]
 //
+// Messages that the profile adds stand between them as in the handshake.
+//
 // A nonce that travels in CertificateRequest is another one in each request.
 //
 // The server sends nothing after the client's Finished, so a verdict that is due
@@ -27,19 +32,15 @@ func (e *Engine) attestsLater() bool {
 	return e.profile().PostHandshake.ClientAuthentication
 }
 
-// attestUnder makes the client attest in its answer to a request, if a scheme is
-// chosen that can stand there: with an X.509 certificate, in its entry or in itself.
+// attestUnder makes the client attest in its answer to a request under the schemes
+// chosen that can stand there; see profile.AttestsLater.
 func (e *Engine) attestUnder(r *authRequest, chosen negotiation.Slots) {
 	p := e.profile()
-	slot, s := negotiation.ChosenFor(p, chosen, attls.RoleClient)
-	if s == nil || !p.PostHandshake.ChoiceCarriedOver && !p.Slots[slot].Always &&
-		p.Slots[slot].Choice.Message != attls.KindCertificateRequest {
-		return
-	}
-	if c, ok := p.Credential(s.Credential); ok && s.Credential == profile.KindX509 &&
-		(c.Carrier == profile.CarrierExtension || c.Carrier == profile.CarrierCertificate) {
-		r.by = &attesting{slot, s, c}
-	}
+	r.attest(slices.DeleteFunc(e.under(chosen, attls.RoleClient), func(by *attesting) bool {
+		s := &p.Slots[by.slot]
+		return !p.AttestsLater(by.slot, by.scheme.Credential) || s.Phase == profile.PhaseFirst ||
+			!p.PostHandshake.ChoiceCarriedOver && !s.Always && s.Choice.Message != attls.KindCertificateRequest
+	}))
 }
 
 // requestAttestation settles how the client attests in its answer to a server's
@@ -52,51 +53,61 @@ func (e *Engine) requestAttestation(r *authRequest) error {
 	case p.PostHandshake.ChoiceCarriedOver:
 		e.attestUnder(r, e.att.chosen)
 	default:
-		chosen, err := negotiation.Choose(p, e.att.offered, e.cfg.Policy)
+		chosen, err := negotiation.ChooseLater(p, e.att.offered, e.cfg.Policy)
 		if err != nil {
 			return asGoError(e.letPass(err))
 		}
 		e.attestUnder(r, chosen)
 	}
-	if r.by == nil {
-		return nil
-	}
-	s := &p.Slots[r.by.slot]
-	if m := s.Nonce.Message; m != attls.KindNone && m != attls.KindCertificateRequest &&
-		e.att.fields.Nonces[r.by.slot] == nil {
-		return attls.Errorf(attls.Local, attls.FailNonceSize,
-			"the client attests with a nonce that travels in %s, and none was sent there in this handshake", s.NoncePath).
-			By(p.ID)
+	for _, by := range r.by {
+		s := &p.Slots[by.slot]
+		if m := s.Nonce.Message; m != attls.KindNone && m != attls.KindCertificateRequest &&
+			e.att.fields.Nonces[by.slot] == nil {
+			return attls.Errorf(attls.Local, attls.FailNonceSize,
+				"the client attests with a nonce that travels in %s, and none was sent there in this handshake", s.NoncePath).
+				By(p.ID)
+		}
 	}
 	return nil
 }
 
 // attestationOf adds what a server's request says of the client's attestation.
 func (e *Engine) attestationOf(r *authRequest) *attls.Error {
-	if r.by == nil {
+	if len(r.by) == 0 {
 		return nil
 	}
 	p := e.profile()
 	f := p.NewFields()
-	f.Nonces[r.by.slot] = r.nonce
-	if s := &p.Slots[r.by.slot]; !p.PostHandshake.ChoiceCarriedOver || r.nonce != nil && s.Nonce == s.Choice {
-		f.Choices[r.by.slot] = r.by.scheme // where the choice holds, said again beside the nonce
+	for i, by := range r.by {
+		f.Nonces[by.slot] = r.nonces[i]
+		if s := &p.Slots[by.slot]; !p.PostHandshake.ChoiceCarriedOver || r.nonces[i] != nil && s.Nonce == s.Choice {
+			f.Choices[by.slot] = by.scheme // where the choice holds, said again beside the nonce
+		}
 	}
 	return e.addExtensions(attls.KindCertificateRequest, f)
 }
 
-// askLaterNonce asks for the nonce that a server's request carries; false: the
+// askLaterNonces asks for the nonces that a server's request carries; false: the
 // request can be sent at once.
-func (e *Engine) askLaterNonce(r *authRequest) bool {
+func (e *Engine) askLaterNonces(r *authRequest) bool {
 	p := e.profile()
-	if r.by == nil || p.Slots[r.by.slot].Nonce.Message != attls.KindCertificateRequest {
+	var waits []int
+	for i, by := range r.by {
+		if p.Slots[by.slot].Nonce.Message != attls.KindCertificateRequest {
+			continue
+		}
+		if r.nonces[i] = p.Rules.NonceFixed; r.nonces[i] == nil {
+			waits = append(waits, by.slot)
+		}
+	}
+	if len(waits) == 0 {
 		return false
 	}
-	if r.nonce = p.Rules.NonceFixed; r.nonce != nil {
-		return false
+	a := &authAnswer{request: *r, verdicts: len(waits)}
+	for _, slot := range waits {
+		w := e.ask(gateNever, e.nonceWait(&p.Slots[slot]))
+		w.slot, w.after, w.auth = slot, true, a
 	}
-	w := e.ask(gateNever, e.nonceWait(&p.Slots[r.by.slot]))
-	w.slot, w.after, w.auth = r.by.slot, true, &authAnswer{request: *r}
 	e.post.pending++
 	return true
 }
@@ -123,9 +134,10 @@ func (e *Engine) readLaterChoice(r *authRequest, l extensions.List) *attls.Error
 			return err
 		}
 	}
-	e.takeAlways(true, f.Nonces, chosen)
-	if e.attestUnder(r, chosen); r.by != nil {
-		r.nonce = f.Nonces[r.by.slot]
+	e.takeAlways(true, true, f.Nonces, chosen)
+	e.attestUnder(r, chosen)
+	for i, by := range r.by {
+		r.nonces[i] = f.Nonces[by.slot]
 	}
 	return nil
 }
@@ -143,34 +155,117 @@ func (e *Engine) sameChoices(f *profile.Fields) *attls.Error {
 	return nil
 }
 
-// askLaterEvidence asks our Attester for the payload of an answer.
-func (e *Engine) askLaterEvidence(a *authAnswer) *attls.Error {
-	if !e.shows(&a.own, a.request.by) {
-		return nothingBeside()
+// carriedLater is where in post-handshake authentication a payload travels.
+func (e *Engine) carriedLater(by *attesting) binder.Point {
+	if by.inMessage() {
+		return e.profile().Messages[by.credential.Message].Later
 	}
-	r, err := e.evidenceRequest(binderInputs{e, a}, a.request.by.scheme)
-	if err != nil {
-		return err
-	}
-	w := e.ask(gateNever, &Wait{Kind: WaitEvidence, Due: attls.KindCertificate, Evidence: r})
-	w.slot, w.after, w.auth = a.request.by.slot, true, a
-	return nil
+	return binder.PointPostHandshakeCT
 }
 
-// askLaterAppraisal asks our Appraiser for a verdict on the payload of an answer.
-func (e *Engine) askLaterAppraisal(a *authAnswer) *attls.Error {
-	if a.request.by == nil || a.peer.proof.payload == nil {
+// fillLater goes on with an answer at a point: it asks our Attester for the payloads
+// that travel there, unless it has them, and is called again with the last of them.
+// Then it adds the messages of the profile that stand there; false: an answer is due.
+func (e *Engine) fillLater(a *authAnswer, at binder.Point) (bool, *attls.Error) {
+	if a.filled != at {
+		a.filled = at
+		for _, by := range a.request.by {
+			if e.carriedLater(by) != at {
+				continue
+			}
+			if !e.shows(&a.own, a.request.by) {
+				return false, nothingBeside()
+			}
+			r, err := e.evidenceRequest(binderInputs{e, a, by}, by)
+			if err != nil {
+				return false, err
+			}
+			w := e.ask(gateNever, &Wait{Kind: WaitEvidence, Due: by.message(), Evidence: r})
+			w.slot, w.after, w.auth = by.slot, true, a
+			a.evidence++
+		}
+	}
+	if a.evidence > 0 {
+		return false, nil
+	}
+	for i := range e.profile().Messages {
+		if e.profile().Messages[i].Later != at {
+			continue
+		}
+		raw, err := e.addedMessage(i, e.profile().NewFields(), a.request.by, &a.own.proof)
+		if err != nil {
+			return false, err
+		}
+		if raw != nil {
+			a.add(at, raw)
+		}
+	}
+	return true, nil
+}
+
+// expectsLater lists the added messages that a client's answer has at a point.
+func (e *Engine) expectsLater(a *authAnswer, at binder.Point) (list []int) {
+	for i := range e.profile().Messages {
+		if e.profile().Messages[i].Later == at && slices.ContainsFunc(a.request.by, func(by *attesting) bool {
+			return by.inMessage() && by.credential.Message == i
+		}) {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// answerAdded takes an added message of a client's answer.
+func (e *Engine) answerAdded(a *authAnswer, m *message.Raw) *attls.Error {
+	p, due := e.profile(), e.expectsLater(a, a.at+1)
+	for n, i := range due {
+		if n < a.added || p.Messages[i].Type != m.Type {
+			continue
+		}
+		if n > a.added {
+			break // one in front of it is missing
+		}
+		f := p.NewFields()
+		if err := p.DecodeMessage(i, attls.RoleClient, m.Body(), f); err != nil {
+			return asError(err)
+		}
+		a.added++
+		a.transcript.add(a.at+1, m.Bytes)
+		return e.takePayloads(f, a.request.by, func(by *attesting) bool {
+			return by.inMessage() && by.credential.Message == i
+		}, a.peer.proof)
+	}
+	return unexpected(m, connected{})
+}
+
+// answerFollows refuses a message of TLS in the place of an added one that carries a
+// payload.
+func (e *Engine) answerFollows(a *authAnswer, m *message.Raw) *attls.Error {
+	if len(a.peer.chain) == 0 || a.added >= len(e.expectsLater(a, a.at+1)) {
 		return nil
 	}
-	r, err := e.appraisalRequest(binderInputs{e, a}, a.request.by.scheme)
-	if err != nil {
-		return e.letPass(err.In(attls.KindCertificate))
-	}
-	w := e.ask(gateNever, &Wait{Kind: WaitAppraisal, Due: attls.KindFinished, Appraisal: r})
-	w.slot, w.auth, w.peer = a.request.by.slot, a, a.peer
-	if e.profile().Rules.Verdict != profile.BeforeNothing {
-		w.after = true
-		a.verdicts++
+	return e.attestationFailure(attls.FailMissing, "%v came in the place of the message that carries the payload", m.Kind)
+}
+
+// askLaterAppraisals asks our Appraiser for a verdict on each payload of an answer.
+func (e *Engine) askLaterAppraisals(a *authAnswer) *attls.Error {
+	for _, by := range a.request.by {
+		if a.peer.proof.of(by.slot).payload == nil {
+			continue
+		}
+		r, err := e.appraisalRequest(binderInputs{e, a, by}, by)
+		if err != nil {
+			if err = e.letPass(err.In(by.message())); err != nil {
+				return err
+			}
+			continue
+		}
+		w := e.ask(gateNever, &Wait{Kind: WaitAppraisal, Due: attls.KindFinished, Appraisal: r, brought: by.message()})
+		w.slot, w.auth, w.peer = by.slot, a, a.peer
+		if e.profile().Rules.Verdict != profile.BeforeNothing {
+			w.after = true
+			a.verdicts++
+		}
 	}
 	return nil
 }
@@ -178,9 +273,15 @@ func (e *Engine) askLaterAppraisal(a *authAnswer) *attls.Error {
 // keepProof lets a client that shows its key again keep what was said of this
 // key, unless it was to attest anew. What was said of another key does not count.
 func (e *Engine) keepProof(a *authAnswer) {
-	if a.request.by == nil && e.sameKey(e.peer.spki, a.peer.spki) {
+	if len(a.request.by) == 0 && e.sameKey(e.peer.spki, a.peer.spki) {
 		a.peer.proof, a.peer.kept = e.peer.proof, e.peer.kept
 	}
+}
+
+// shownAll reports whether the peer attests and has shown each payload.
+func (e *Engine) shownAll(p *proof) bool {
+	list := e.attests(e.role.Peer(), p)
+	return len(list) > 0 && !slices.ContainsFunc(list, func(by *attesting) bool { return p.of(by.slot).payload == nil })
 }
 
 // checkLaterDemand is checkDemand for an answer: who authenticates is an attested
@@ -190,14 +291,14 @@ func (e *Engine) checkLaterDemand(a *authAnswer) *attls.Error {
 		return err
 	}
 	p, of := e.profile(), a.peer
-	declined := len(of.chain) == 0 && a.request.by == nil // the client stays who it was
-	if !e.cfg.Policy.Demand || declined || of.kept != nil || of.proof.accepted() {
+	declined := len(of.chain) == 0 && len(a.request.by) == 0 // the client stays who it was
+	if !e.cfg.Policy.Demand || declined || of.kept != nil || e.accepted(of.proof) {
 		return nil
 	}
-	if p.Rules.Verdict == profile.BeforeNothing && of.proof.payload != nil {
+	if p.Rules.Verdict == profile.BeforeNothing && e.shownAll(of.proof) {
 		return nil
 	}
-	if a.request.by == nil {
+	if len(a.request.by) == 0 {
 		if !e.obeys(rule.KeyAttested) {
 			return nil
 		}

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"attls"
-	"attls/extensions/profile"
 	"attls/extensions/profile/binder"
 	"attls/handshake/message"
 )
@@ -53,7 +52,7 @@ func (e *Engine) RequestAuthentication() error {
 		return err
 	}
 	e.post.asked++
-	if e.askLaterNonce(&r) {
+	if e.askLaterNonces(&r) {
 		return nil
 	}
 	return asGoError(e.sendRequestAgain(r))
@@ -91,7 +90,10 @@ func (e *Engine) authenticates(m *message.Raw) bool {
 	if e.post.reading() {
 		return true
 	}
-	return e.certificateKind(m) && len(e.post.requests) > 0
+	return len(e.post.requests) > 0 && (e.certificateKind(m) ||
+		m.Kind == attls.KindAdded && slices.ContainsFunc(e.post.requests[0].by, func(by *attesting) bool {
+			return e.carriedLater(by) == binder.PointPostHandshakeAfterCR
+		}))
 }
 
 // afterwards handles a message of post-handshake authentication; secret is the
@@ -103,10 +105,21 @@ func (e *Engine) afterwards(m *message.Raw, secret *secret) *attls.Error {
 	a := e.post.under
 	switch {
 	case !e.post.reading():
-		return e.answerCertificate(m)
-	case m.Kind == attls.KindCertificateVerify && !a.verified && len(a.peer.chain) > 0:
+		return e.answerBegins(m)
+	case m.Kind == attls.KindAdded:
+		return e.answerAdded(a, m)
+	case e.certificateKind(m) && a.at == binder.PointPostHandshakeCR:
+		return e.answerCertificate(m, a)
+	case m.Kind == attls.KindCertificateVerify && a.at == binder.PointPostHandshakeCT && len(a.peer.chain) > 0:
+		if err := e.answerFollows(a, m); err != nil {
+			return err
+		}
 		return e.answerVerify(a, m)
-	case m.Kind == attls.KindFinished && (a.verified || len(a.peer.chain) == 0):
+	case m.Kind == attls.KindFinished && (a.at == binder.PointPostHandshakeCV ||
+		a.at == binder.PointPostHandshakeCT && len(a.peer.chain) == 0):
+		if err := e.answerFollows(a, m); err != nil {
+			return err
+		}
 		return e.answerFinished(a, m, secret)
 	}
 	return unexpected(m, connected{})
@@ -115,7 +128,8 @@ func (e *Engine) afterwards(m *message.Raw, secret *secret) *attls.Error {
 // startAnswer clones the transcript of the handshake and adds the request.
 func (e *Engine) startAnswer(r authRequest) *authAnswer {
 	e.post.answers++
-	a := &authAnswer{request: r, number: e.post.answers, transcript: e.transcript.clone(), peer: newAuthenticated()}
+	a := &authAnswer{request: r, number: e.post.answers, transcript: e.transcript.clone(), peer: newAuthenticated(),
+		at: binder.PointPostHandshakeCR}
 	a.transcript.add(binder.PointPostHandshakeCR, r.raw)
 	return a
 }
@@ -170,7 +184,7 @@ func (e *Engine) nextRequest() *attls.Error {
 	a := e.startAnswer(r)
 	e.post.under = a
 	w := e.ask(gateNever, &Wait{Kind: WaitCredential, Due: attls.KindCertificate,
-		Credential: e.credentialRequest(binderInputs{e, a}, r.by)})
+		Credential: e.credentialRequest(binderInputs{e: e, a: a}, r.by)})
 	w.after, w.auth = true, a
 	return nil
 }
@@ -204,44 +218,62 @@ func (e *Engine) afterAnswer(w *waiting) *attls.Error {
 		}
 		a.own = own
 		a.request.shows(&a.own.proof)
-		if a.request.by != nil {
-			return e.askLaterEvidence(a)
-		}
-		return e.makeCertificate(a)
+		return e.makeAnswer(a, binder.PointPostHandshakeAfterCR)
 	case WaitEvidence:
 		payload, err := e.takePayload(w.answer.Evidence)
 		if err != nil {
 			return err
 		}
-		a.own.proof.payload = payload
-		if a.request.by.inCertificate() {
-			return e.askLaterIssuance(a)
-		}
-		return e.makeCertificate(a)
+		a.own.proof.of(w.slot).payload = payload
+		a.evidence--
+		return e.makeAnswer(a, a.filled)
 	case WaitIssuance:
 		if err := e.issued(&a.own, w.wait.Issuance, w.answer.Chain); err != nil {
 			return err
 		}
-		return e.makeCertificate(a)
+		a.issued = true
+		return e.makeAnswer(a, a.filled)
 	case WaitSignature:
 		m := message.CertificateVerify{Scheme: a.own.scheme, Signature: w.answer.Signature}
-		a.add(m.Append(nil))
-		return e.sendAnswer(a)
+		a.add(binder.PointPostHandshakeCV, m.Append(nil))
+		return e.makeAnswer(a, binder.PointPostHandshakeAT)
 	}
 	return nil
 }
 
-// makeCertificate begins the client's answer.
+// makeAnswer goes on with a client's answer from a point, as far as the payloads are
+// there.
+func (e *Engine) makeAnswer(a *authAnswer, at binder.Point) *attls.Error {
+	for ; ; at++ {
+		if ready, err := e.fillLater(a, at); !ready || err != nil {
+			return err
+		}
+		switch at {
+		case binder.PointPostHandshakeCT:
+			if by := inCertificate(a.request.by); by != nil && !a.issued {
+				return e.askLaterIssuance(a, by)
+			}
+			if err := e.makeCertificate(a); err != nil {
+				return err
+			}
+			if a.own.credential == nil {
+				return e.sendAnswer(a)
+			}
+		case binder.PointPostHandshakeAfterCT:
+			e.askLaterSignature(a)
+			return nil
+		case binder.PointPostHandshakeAT:
+			return e.sendAnswer(a)
+		}
+	}
+}
+
+// makeCertificate adds the client's Certificate to its answer.
 func (e *Engine) makeCertificate(a *authAnswer) *attls.Error {
 	m := message.Certificate{Context: a.request.context}
 	if a.own.credential != nil {
 		m.Entries = e.entries(&a.own)
-	}
-	if c := a.request.by.carrier(); c != nil && c.Carrier == profile.CarrierExtension {
-		if err := checkRoom(c, a.own.proof.payload); err != nil {
-			return err
-		}
-		if err := e.attachPayload(&m.Entries[0], a.own.proof.payload); err != nil {
+		if err := e.attachPayloads(&m.Entries[0], a.request.by, &a.own.proof); err != nil {
 			return err
 		}
 	}
@@ -249,16 +281,16 @@ func (e *Engine) makeCertificate(a *authAnswer) *attls.Error {
 	if err != nil {
 		return err
 	}
-	a.add(raw)
-	if a.own.credential == nil {
-		return e.sendAnswer(a)
-	}
+	a.add(binder.PointPostHandshakeCT, raw)
+	return nil
+}
+
+func (e *Engine) askLaterSignature(a *authAnswer) {
 	var sum [maxHash]byte
 	w := e.ask(gateNever, &Wait{Kind: WaitSignature, Due: attls.KindCertificateVerify,
 		Signature: &SignatureRequest{Role: e.role,
 			Scheme: a.own.scheme, Content: signedContent(e.role, a.transcript.sum(sum[:0])), Credential: a.own.credential}})
 	w.after, w.auth = true, a
-	return nil
 }
 
 // sendAnswer sends the client's answer and turns to the next request.
@@ -267,7 +299,7 @@ func (e *Engine) sendAnswer(a *authAnswer) *attls.Error {
 		return err
 	}
 	if a.own.credential != nil {
-		if a.request.by == nil && e.sameKey(a.own.spki, e.own.spki) {
+		if len(a.request.by) == 0 && e.sameKey(a.own.spki, e.own.spki) {
 			a.own.proof = e.own.proof
 		}
 		e.own = a.own
@@ -276,8 +308,24 @@ func (e *Engine) sendAnswer(a *authAnswer) *attls.Error {
 	return e.nextRequest()
 }
 
-// answerCertificate takes the Certificate of a client that was asked.
-func (e *Engine) answerCertificate(m *message.Raw) *attls.Error {
+// answerBegins takes the first message of a client's answer: Certificate, which names
+// its request, or what the profile adds in front of it, which answers the first.
+func (e *Engine) answerBegins(m *message.Raw) *attls.Error {
+	if m.Kind != attls.KindAdded {
+		return e.answerCertificate(m, nil)
+	}
+	a := e.startAnswer(e.post.requests[0])
+	a.request.shows(a.peer.proof)
+	if err := e.answerAdded(a, m); err != nil {
+		return err
+	}
+	e.post.under, a.receiving = a, true
+	return nil
+}
+
+// answerCertificate takes the Certificate of a client that was asked; a is the answer
+// that it goes on, nil: none has begun.
+func (e *Engine) answerCertificate(m *message.Raw, a *authAnswer) *attls.Error {
 	if !e.certificateKind(m) {
 		return unexpected(m, connected{})
 	}
@@ -286,17 +334,25 @@ func (e *Engine) answerCertificate(m *message.Raw) *attls.Error {
 		return err
 	}
 	i := slices.IndexFunc(e.post.requests, func(r authRequest) bool { return bytes.Equal(r.context, ct.Context) })
-	if i < 0 {
+	if i < 0 || a != nil && i != 0 {
 		return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "is that of no request which is open").
 			Under("certificate_request_context").By("RFC 8446 4.4.2")
 	}
-	a := e.startAnswer(e.post.requests[i])
-	a.request.shows(a.peer.proof)
+	if a == nil {
+		a = e.startAnswer(e.post.requests[i])
+		a.request.shows(a.peer.proof)
+	}
+	if len(ct.Entries) > 0 && a.added < len(e.expectsLater(a, a.at+1)) {
+		if err := e.attestationFailure(attls.FailMissing,
+			"%v came in the place of the message that carries the payload", m.Kind); err != nil {
+			return err
+		}
+	}
 	e.post.requests = slices.Delete(e.post.requests, i, i+1)
 	e.post.under, a.receiving = a, true
-	a.transcript.hash.Write(m.Bytes)
+	a.passed(binder.PointPostHandshakeCT, m.Bytes)
 	if len(ct.Entries) == 0 {
-		if a.request.by != nil && e.cfg.Policy.Demand {
+		if len(a.request.by) > 0 && e.cfg.Policy.Demand {
 			if err := e.attestationFailure(attls.FailMissing, "the client is to attest and sent no certificate"); err != nil {
 				return err
 			}
@@ -310,8 +366,9 @@ func (e *Engine) answerCertificate(m *message.Raw) *attls.Error {
 	if err := e.readCredential(ct, a.request.by, a.peer); err != nil {
 		return err
 	}
-	if e.absent(a.request.by) && a.peer.proof.payload == nil {
-		a.request.by, a.peer.proof.by = nil, nil
+	a.peer.proof.by = e.present(a.request.by, a.peer.proof)
+	if len(a.peer.proof.by) < len(a.request.by) {
+		a.request.attest(a.peer.proof.by) // the nonces of those that are there are in the proof
 	}
 	return nil
 }
@@ -323,8 +380,8 @@ func (e *Engine) answerVerify(a *authAnswer, m *message.Raw) *attls.Error {
 	if err != nil {
 		return err
 	}
-	a.peer.scheme, a.verified = scheme, true
-	a.transcript.hash.Write(m.Bytes)
+	a.peer.scheme = scheme
+	a.passed(binder.PointPostHandshakeCV, m.Bytes)
 	return nil
 }
 
@@ -344,7 +401,7 @@ func (e *Engine) answerFinished(a *authAnswer, m *message.Raw, secret *secret) *
 		return e.finishAnswer(a)
 	}
 	e.askLaterVerdict(a)
-	if err := e.askLaterAppraisal(a); err != nil {
+	if err := e.askLaterAppraisals(a); err != nil {
 		return err
 	}
 	if a.verdicts == 0 {
@@ -355,7 +412,7 @@ func (e *Engine) answerFinished(a *authAnswer, m *message.Raw, secret *secret) *
 
 // askLaterVerdict asks for a verdict on the client's certificate.
 func (e *Engine) askLaterVerdict(a *authAnswer) {
-	c := a.request.by.carrier()
+	c := carrier(a.request.by)
 	w := e.ask(gateNever, &Wait{Kind: WaitCertificateVerdict, Due: attls.KindFinished,
 		Certificate: e.verdictRequest(a.peer, c)})
 	w.after, w.auth, w.peer = true, a, a.peer
@@ -384,11 +441,10 @@ func (e *Engine) finishAnswer(a *authAnswer) *attls.Error {
 	return nil
 }
 
-// nonceCame sends the request that waited for its nonce. The numbers of random
-// nonces go on behind those of the handshake.
+// nonceCame takes a nonce, and sends the request that waited for the last of its own.
+// The numbers of random nonces go on behind those of the handshake.
 func (e *Engine) nonceCame(w *waiting) *attls.Error {
-	e.post.pending--
-	r := w.auth.request
+	r := &w.auth.request
 	number := uint32(0)
 	for _, o := range r.context {
 		number = number<<8 | uint32(o)
@@ -397,6 +453,14 @@ func (e *Engine) nonceCame(w *waiting) *attls.Error {
 	if err != nil {
 		return err
 	}
-	r.nonce = nonce
-	return e.sendRequestAgain(r)
+	for i, by := range r.by {
+		if by.slot == w.slot {
+			r.nonces[i] = nonce
+		}
+	}
+	if w.auth.verdicts--; w.auth.verdicts > 0 {
+		return nil
+	}
+	e.post.pending--
+	return e.sendRequestAgain(*r)
 }

@@ -1,5 +1,7 @@
 package handshake
 
+import "attls/extensions/profile/binder"
+
 // maxRequests bounds the requests that are open at once. A client's request is
 // open until the answer is written.
 const maxRequests = 16
@@ -24,14 +26,20 @@ func (p *postAuthentication) reading() bool {
 // authRequest is a CertificateRequest.
 type authRequest struct {
 	context []byte
-	raw     []byte     // the whole message
-	by      *attesting // how the client attests in its answer
-	nonce   []byte     // for that attestation, where a CertificateRequest carries it
+	raw     []byte       // the whole message
+	by      []*attesting // how the client attests in its answer
+	nonces  [][]byte     // of each of these, where a CertificateRequest carries it
 }
 
-// shows says under which scheme of a request the proof in its answer is made.
+// attest settles how the client attests in its answer.
+func (r *authRequest) attest(list []*attesting) { r.by, r.nonces = list, make([][]byte, len(list)) }
+
+// shows says under which schemes of a request the proof in its answer is made.
 func (r *authRequest) shows(p *proof) {
-	p.later, p.by, p.nonce = true, r.by, r.nonce
+	p.later, p.by = true, r.by
+	for i, by := range r.by {
+		p.of(by.slot).nonce = r.nonces[i]
+	}
 }
 
 // authAnswer is an answer as it comes into being.
@@ -42,13 +50,24 @@ type authAnswer struct {
 	own        ownCredential // a client's
 	messages   [][]byte
 	peer       *authenticated // a server's
-	verified   bool           // CertificateVerify was checked
+	at         binder.Point   // a server's: the last message of TLS that came
 	complete   bool           // Finished was checked
-	verdicts   int            // that EventAuthenticated waits for
+	verdicts   int            // that EventAuthenticated waits for, or nonces that the request does
+	filled     binder.Point   // a client's: whose payloads were asked for
+	evidence   int            // of these, how many are due
+	issued     bool           // a client's: the certificate that holds the payload was made
+	added      int            // a server's: how many messages were added behind at
 	receiving  bool           // a server's: it began to arrive
 }
 
-func (a *authAnswer) add(raw []byte) {
+// passed puts a message of TLS of the client's into the transcript of a server.
+func (a *authAnswer) passed(at binder.Point, raw []byte) {
+	a.transcript.add(at, raw)
+	a.at, a.added = at, 0
+}
+
+// add puts a message into a client's answer.
+func (a *authAnswer) add(at binder.Point, raw []byte) {
 	a.messages = append(a.messages, raw)
-	a.transcript.hash.Write(raw)
+	a.transcript.add(at, raw)
 }

@@ -55,9 +55,15 @@ func (e *Engine) counts(s *Session) bool {
 	if a == nil || !a.complete() || a.Profile != p.ID || !e.isAbout(a, s) {
 		return false
 	}
-	scheme := negotiation.Scheme{Model: a.Model, Credential: a.Credential, Format: a.Format, Verifier: a.Verifier,
-		Wire: a.Wire}
-	return negotiation.Accepts(p, e.cfg.Policy, e.role, &scheme) || !e.obeys(rule.ResumptionScheme)
+	if !e.obeys(rule.ResumptionScheme) {
+		return true
+	}
+	for _, s := range append([]AttestedScheme{a.AttestedScheme}, a.Others...) {
+		if !negotiation.Accepts(p, e.cfg.Policy, e.role, s.scheme()) {
+			return false
+		}
+	}
+	return true
 }
 
 // isAbout reports whether an attestation was said of the key that a session keeps.

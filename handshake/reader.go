@@ -61,7 +61,7 @@ func (r *Reader) follow(m *message.Raw) *attls.Error {
 		return nil
 	}
 	switch m.Kind {
-	case attls.KindCertificate, attls.KindCompressedCertificate, attls.KindCertificateVerify:
+	case attls.KindCertificate, attls.KindCompressedCertificate, attls.KindCertificateVerify, attls.KindAdded:
 		r.answering = true
 	case attls.KindFinished:
 		r.answering = false
@@ -167,6 +167,7 @@ func (r *Reader) Next() (Event, *attls.Error) {
 // itself, and the Engine all others. EventNone says that the tap took it away.
 func (r *Reader) handle(raw []byte, tapped bool) (Event, *attls.Error) {
 	m, err := message.ParseRaw(raw)
+	m = r.cfg.classify(m)
 	if err == nil && tapped && r.tap != nil {
 		if queue, unchanged := planReceived(r.tap, &m); !unchanged {
 			r.inserted = queue

@@ -6,6 +6,7 @@ import (
 
 	"attls"
 	"attls/extensions"
+	"attls/extensions/profile/binder"
 	"attls/handshake/message"
 	"attls/internal/rule"
 	"attls/negotiation"
@@ -21,7 +22,7 @@ The server, after RFC 8446 appendix A.2. Waits stand in brackets.
 	             |   [Credential] [Nonce]
 	             | ServerHello, EncryptedExtensions, CertificateRequest
 	             |   [Evidence] [Signature]
-	             | Certificate, CertificateVerify, added message, Finished
+	             | Certificate, CertificateVerify, Finished
 	             v
 	    +--- NEGOTIATED ----+
 	    |                   | a certificate was requested
@@ -30,11 +31,12 @@ The server, after RFC 8446 appendix A.2. Waits stand in brackets.
 	    |                   |   [CertificateVerdict] [Appraisal]
 	    |                WAIT_CV
 	    |                   | CertificateVerify
-	    |               WAIT_ADDED      (only when a profile adds a message)
-	    |                   |   [Appraisal]
 	    +------> WAIT_FINISHED
 	                 | Finished
 	             CONNECTED
+
+Where a profile adds messages there is WAIT_ADDED in front of the state that waits for
+the message of TLS behind them.
 */
 
 // serverWaitClientHello takes ClientHello; after a HelloRetryRequest it holds
@@ -469,9 +471,9 @@ func (s serverNegotiate) step(e *Engine) (state, *attls.Error) {
 // nonceMessages are the messages in which a server sends a nonce: all of one
 // flight, so that all nonces are asked for at once.
 var nonceMessages = [...]attls.MessageKind{attls.KindServerHello, attls.KindEncryptedExtensions,
-	attls.KindCertificateRequest}
+	attls.KindCertificateRequest, attls.KindAdded}
 
-// serverHello sends ServerHello up to CertificateRequest.
+// serverHello sends ServerHello.
 type serverHello struct{ share []byte }
 
 func (serverHello) name() string { return "RECVD_CH" }
@@ -518,16 +520,36 @@ func (s serverHello) step(e *Engine) (state, *attls.Error) {
 	if err := e.helloKeys(shared); err != nil {
 		return nil, err
 	}
+	return e.fill(binder.PointAfterSH, serverEncrypted{}), nil
+}
+
+// serverEncrypted sends EncryptedExtensions.
+type serverEncrypted struct{}
+
+func (serverEncrypted) name() string { return "RECVD_CH" }
+func (serverEncrypted) due() gate    { return gateNow }
+
+func (serverEncrypted) step(e *Engine) (state, *attls.Error) {
 	if err := e.sendEncryptedExtensions(); err != nil {
 		return nil, err
 	}
 	if e.psk.session != nil {
 		return sendFinished{}, nil
 	}
+	return e.fill(binder.PointAfterEE, serverRequest{}), nil
+}
+
+// serverRequest sends CertificateRequest.
+type serverRequest struct{}
+
+func (serverRequest) name() string { return "RECVD_CH" }
+func (serverRequest) due() gate    { return gateNow }
+
+func (serverRequest) step(e *Engine) (state, *attls.Error) {
 	if err := e.sendRequest(); err != nil {
 		return nil, err
 	}
-	return proveStart{}, nil
+	return e.fill(binder.PointAfterCR, proveStart{}), nil
 }
 
 // resumes reports whether the connection resumes a session of another one: with

@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"attls"
@@ -60,21 +61,34 @@ type Session struct {
 // affirming, counts as none: it meets no demand, State does not show it, and
 // Marshal and ParseSession drop it.
 type AttestedPeer struct {
-	Profile    string // under which it was said; it counts under no other
+	Profile string // under which it was said; it counts under no other
+	AttestedScheme
+	Others     []AttestedScheme // under which it was accepted as well, where a profile lets one end attest twice
+	SPKI       []byte           // the key of which it was said, as DER SubjectPublicKeyInfo
+	Status     string           // of the verdict
+	ValidUntil time.Time        // of several verdicts the earliest end
+}
+
+// AttestedScheme is a scheme under which a peer was accepted.
+type AttestedScheme struct {
 	Model      profile.Model
 	Credential profile.CredentialKind
 	Format     profile.Format // of the Evidence
 	Verifier   []byte         // of the Attestation Results
 	Wire       []byte         // the scheme as sent
-	SPKI       []byte         // the key of which it was said, as DER SubjectPublicKeyInfo
-	Status     string         // of the verdict
-	ValidUntil time.Time
+}
+
+// scheme is the scheme in the words of policy.
+func (s *AttestedScheme) scheme() *negotiation.Scheme {
+	return &negotiation.Scheme{Model: s.Model, Credential: s.Credential, Format: s.Format, Verifier: s.Verifier,
+		Wire: s.Wire}
 }
 
 // complete reports whether an attestation says all that it can be judged by later.
 func (a *AttestedPeer) complete() bool {
 	return a.Profile != "" && len(a.Wire) > 0 && len(a.SPKI) > 0 && a.Status == negotiation.StatusAffirming &&
-		!a.ValidUntil.IsZero()
+		!a.ValidUntil.IsZero() &&
+		!slices.ContainsFunc(a.Others, func(s AttestedScheme) bool { return len(s.Wire) == 0 })
 }
 
 // PSK is a pre-shared key in the answer to a PSK wait.
@@ -121,7 +135,8 @@ func (p *PSK) standing() negotiation.Standing {
 // sessionKeyless, which did not say of which key an attestation was said; they are
 // read without it.
 const (
-	sessionVersion   = 4
+	sessionVersion   = 5
+	sessionSingle    = 4 // of one scheme
 	sessionKeyless   = 3
 	sessionGroupless = 2
 )
@@ -130,13 +145,13 @@ const (
 // so they are to be encrypted, as TicketKeys does.
 //
 //	struct {
-//	    uint8 version = 4;
+//	    uint8 version = 5;
 //	    uint8 external;
 //	    CipherSuite suite;
 //	    NamedGroup group;                        // not in version 2
 //	    uint32 lifetime, age_add, max_early_data;
 //	    int64 created, valid_until;              // Unix milliseconds; 0: none
-//	    int64 not_after;                         // in version 4
+//	    int64 not_after;                         // from version 4 on
 //	    opaque identity<0..2^16-1>, secret<0..2^16-1>, alpn<0..2^16-1>, server_name<0..2^16-1>;
 //	    uint8 certificate_type;
 //	    SignatureScheme scheme;
@@ -145,8 +160,14 @@ const (
 //	    opaque profile<0..2^16-1>;
 //	    uint8 model, credential;
 //	    opaque wire<0..2^16-1>, status<0..2^16-1>;
-//	    uint16 content_format;                   // in version 4
-//	    opaque media_type<0..2^16-1>, verifier<0..2^16-1>, spki<0..2^24-1>; // in version 4
+//	    uint16 content_format;                   // from version 4 on
+//	    opaque media_type<0..2^16-1>, verifier<0..2^16-1>, spki<0..2^24-1>; // from version 4 on
+//	    struct {
+//	        uint8 model, credential;
+//	        opaque wire<0..2^16-1>;
+//	        uint16 content_format;
+//	        opaque media_type<0..2^16-1>, verifier<0..2^16-1>;
+//	    } others<0..2^24-1>;                     // from version 5 on
 //	    opaque chain<0..2^24-1> ... to the end;
 //	} Session;
 func (s *Session) Marshal() []byte {
@@ -184,6 +205,7 @@ func (s *Session) Marshal() []byte {
 	w.Text(2, a.Format.MediaType)
 	w.Vector(2, a.Verifier)
 	w.Vector(3, a.SPKI)
+	w.Vector(3, a.marshalOthers())
 	for _, der := range s.Chain {
 		w.Vector(3, der)
 	}
@@ -222,6 +244,11 @@ func ParseSession(b []byte) (*Session, *attls.Error) {
 		a.Format = profile.Format{ContentFormat: r.Uint16("content_format"), MediaType: string(r.vector("media_type", 2))}
 		a.Verifier, a.SPKI = r.vector("verifier", 2), r.vector("spki", 3)
 	}
+	if version > sessionSingle {
+		if err := a.parseOthers(r.vector("others", 3)); err != nil {
+			return s, err.Under("session")
+		}
+	}
 	if attested && version > sessionKeyless && a.complete() {
 		s.Attestation = a
 	}
@@ -232,6 +259,32 @@ func ParseSession(b []byte) (*Session, *attls.Error) {
 		return s, err.Under("session")
 	}
 	return s, nil
+}
+
+func (a *AttestedPeer) marshalOthers() []byte {
+	w := wire.Append(nil)
+	for i := range a.Others {
+		s := &a.Others[i]
+		w.Uint8(uint8(s.Model))
+		w.Uint8(uint8(s.Credential))
+		w.Vector(2, s.Wire)
+		w.Uint16(s.Format.ContentFormat)
+		w.Text(2, s.Format.MediaType)
+		w.Vector(2, s.Verifier)
+	}
+	return w.Bytes()
+}
+
+func (a *AttestedPeer) parseOthers(b []byte) *attls.Error {
+	r := sessionReader{wire.NewReader(b, 0)}
+	for r.More() {
+		s := AttestedScheme{Model: profile.Model(r.Uint8("model")), Credential: profile.CredentialKind(r.Uint8("credential")),
+			Wire: r.vector("wire", 2)}
+		s.Format = profile.Format{ContentFormat: r.Uint16("content_format"), MediaType: string(r.vector("media_type", 2))}
+		s.Verifier = r.vector("verifier", 2)
+		a.Others = append(a.Others, s)
+	}
+	return r.Err()
 }
 
 // milliseconds is a time as a session has it.

@@ -120,14 +120,17 @@ func TestOlderSession(t *testing.T) {
 	}
 	b := s.Marshal()
 	// Up to version 3 there is no not_after and nothing behind the status; version 2
-	// has no group. The session has no chain, which would follow.
-	attested := b[42 : len(b)-9]
-	for _, old := range [][]byte{slices.Concat([]byte{2}, b[1:4], b[6:34], attested), slices.Concat([]byte{3}, b[1:34], attested)} {
+	// has no group, version 4 no further schemes. The session has no chain, which
+	// would follow.
+	single := b[:len(b)-3]
+	attested := single[42 : len(single)-9]
+	for _, old := range [][]byte{slices.Concat([]byte{2}, b[1:4], b[6:34], attested), slices.Concat([]byte{3}, b[1:34], attested),
+		slices.Concat([]byte{4}, single[1:])} {
 		got, err := handshake.ParseSession(old)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if had := old[0] == 3; (got.Group != 0) != had {
+		if had := old[0] >= 3; (got.Group != 0) != had {
 			t.Errorf("version %d: group %v", old[0], got.Group)
 		}
 		if got.Group = s.Group; !bytes.Equal(got.Marshal(), b) {

@@ -17,7 +17,7 @@ func TestTicketKeys(t *testing.T) {
 	s := &handshake.Session{Identity: []byte("id"), Secret: []byte("secret"), Suite: attls.TLS_AES_128_GCM_SHA256, Lifetime: 7,
 		AgeAdd: 1 << 31, MaxEarlyData: 9, ALPN: "attls", ServerName: "server", Chain: [][]byte{{1}, {2, 3}}, Created: now,
 		Type: attls.CertificateRawPublicKey, Scheme: attls.ED25519, OCSP: []byte("ocsp"), SCT: []byte("sct"),
-		Attestation: &handshake.AttestedPeer{Profile: "p", Model: profile.ModelResults, Credential: profile.KindX509, Wire: []byte{4}, SPKI: []byte{5}, Status: "affirming", ValidUntil: now.Add(time.Hour)}}
+		Attestation: &handshake.AttestedPeer{Profile: "p", AttestedScheme: handshake.AttestedScheme{Model: profile.ModelResults, Credential: profile.KindX509, Wire: []byte{4}}, Others: []handshake.AttestedScheme{{Model: profile.ModelEvidence, Credential: profile.KindX509, Format: profile.Format{ContentFormat: 263}, Wire: []byte{6}}}, SPKI: []byte{5}, Status: "affirming", ValidUntil: now.Add(time.Hour)}}
 	ticket, err := k.Seal(s)
 	if err != nil {
 		t.Fatal(err)

@@ -30,8 +30,8 @@ type transcript struct {
 
 // checkpoints are the hashes up to each message that a binder may name.
 type checkpoints struct {
-	sums [binder.PointPostHandshakeCR + 1][maxHash]byte
-	set  [binder.PointPostHandshakeCR + 1]bool
+	sums [binder.PointKeyExchange][maxHash]byte
+	set  [binder.PointKeyExchange]bool
 }
 
 type keptMessage struct {
@@ -168,8 +168,15 @@ func cloneHash(h hash.Hash) hash.Hash {
 	return c
 }
 
-// pointOf places a message of the first handshake for the binder.
+// pointOf places a message of TLS in the first handshake for the binder.
 func pointOf(k attls.MessageKind, sender attls.Role) binder.Point {
+	server := sender == attls.RoleServer
+	of := func(client, server binder.Point, isServer bool) binder.Point {
+		if isServer {
+			return server
+		}
+		return client
+	}
 	switch k {
 	case attls.KindClientHello:
 		return binder.PointCH
@@ -179,27 +186,28 @@ func pointOf(k attls.MessageKind, sender attls.Role) binder.Point {
 		return binder.PointEE
 	case attls.KindCertificateRequest:
 		return binder.PointCR
-	}
-	server := [...]binder.Point{binder.PointServerCT, binder.PointServerCV, binder.PointServerAT, binder.PointServerFin}
-	client := [...]binder.Point{binder.PointClientCT, binder.PointClientCV, binder.PointClientAT, binder.PointClientFin}
-	points := client
-	if sender == attls.RoleServer {
-		points = server
-	}
-	switch k {
 	case attls.KindCertificate, attls.KindCompressedCertificate:
-		return points[0]
+		return of(binder.PointClientCT, binder.PointServerCT, server)
 	case attls.KindCertificateVerify:
-		return points[1]
-	case attls.KindAdded:
-		return points[2]
+		return of(binder.PointClientCV, binder.PointServerCV, server)
 	case attls.KindFinished:
-		return points[3]
+		return of(binder.PointClientFin, binder.PointServerFin, server)
 	}
 	return binder.PointNone
 }
 
+// behind is where messages are added behind one of TLS.
+func behind(k attls.MessageKind, sender attls.Role) binder.Point { return pointOf(k, sender) + 1 }
+
 // transcribe adds a message of the first handshake.
 func (e *Engine) transcribe(m *message.Raw, sender attls.Role) {
-	e.transcript.add(pointOf(m.Kind, sender), m.Bytes)
+	at := pointOf(m.Kind, sender)
+	if m.Kind == attls.KindAdded {
+		for i := range e.profile().Messages {
+			if a := &e.profile().Messages[i]; a.Type == m.Type {
+				at = a.At[sender]
+			}
+		}
+	}
+	e.transcript.add(at, m.Bytes)
 }

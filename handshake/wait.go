@@ -71,13 +71,16 @@ type Wait struct {
 	EarlyData   *EarlyDataRequest
 	Ticket      *TicketRequest
 	Issuance    *IssuanceRequest
+
+	brought attls.MessageKind // of an appraisal: what carried the payload
 }
 
 // NonceRequest asks for a nonce that this end, as relying party, sends.
 type NonceRequest struct {
 	Attester attls.Role
-	Min, Max int // octets that the grammar allows
-	Default  int // octets to use when the source does not say how many it wants
+	Slot     string // of the profile, whose attester the nonce is for
+	Min, Max int    // octets that the grammar allows
+	Default  int    // octets to use when the source does not say how many it wants
 }
 
 // CredentialRequest asks for our own certificate.

@@ -42,6 +42,7 @@ type Slots struct {
 type EvidenceRequest struct {
 	Profile   string
 	Attester  attls.Role
+	Slot      string // of the profile, under which the scheme was chosen
 	Scheme    Scheme
 	Challenge []byte // what the Evidence must carry as its nonce; nil when the profile binds nothing
 	Fit       profile.ChallengeFit
@@ -67,6 +68,7 @@ type Evidence struct {
 type AppraisalRequest struct {
 	Profile   string
 	Attester  attls.Role
+	Slot      string // of the profile, under which the scheme was chosen
 	Scheme    Scheme
 	CMW       []byte
 	Challenge []byte // expected; nil when the profile binds nothing

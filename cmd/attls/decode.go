@@ -232,7 +232,7 @@ func (p *painter) dissection(n int, d *dissect.Dissection) {
 
 func (p *painter) attestation(a *dissect.Attestation) {
 	what := map[string]string{claims.ModelEvidence: "Evidence", claims.ModelResults: "Attestation Results"}[a.Model]
-	p.titled(fmt.Sprintf("%s of the %s: ", what, a.Attester), plain, a.Payload)
+	p.titled(fmt.Sprintf("%s of the %s, slot %s: ", what, a.Attester, a.Slot), plain, a.Payload)
 	if a.Key != "" {
 		p.line("  SHA-256 of the attested key:")
 		p.line("    ", a.Key)

@@ -181,11 +181,21 @@ func (p *painter) branch(n *claims.BinderNode, first, rest string, level int) {
 	}
 }
 
+// slotAmong names the slot of a claim where its attester has shown several credentials.
+func slotAmong(list []claims.AttestationClaim, i int) string {
+	for k := range list {
+		if k != i && list[k].Attester == list[i].Attester {
+			return ", " + list[i].Slot
+		}
+	}
+	return ""
+}
+
 // verdicts shows what each relying party found.
 func (p *painter) verdicts(c *claims.Claims) {
 	for i := range c.Attestation {
 		if a := &c.Attestation[i]; a.Verdict != nil {
-			p.verdict(fmt.Sprintf("Verdict of the %s on the %s: ", c.Role, a.Attester), a.Verdict)
+			p.verdict(fmt.Sprintf("Verdict of the %s on the %s%s: ", c.Role, a.Attester, slotAmong(c.Attestation, i)), a.Verdict)
 		}
 	}
 }

@@ -180,6 +180,8 @@ func under(r profile.Reference, name string) profile.Reference {
 		}
 	}
 	switch name {
+	case "messages":
+		kept.Gaps = r.Gaps
 	case "binder":
 		kept.Binder = r.Binder
 	case "switches":
@@ -216,7 +218,7 @@ func (p *painter) reference(r profile.Reference) {
 	for _, part := range []struct {
 		title string
 		list  []profile.Meaning
-	}{{"Keys of a switch", r.Switch}, {"Flaws that a profile may acknowledge", r.Flaws},
+	}{{"Places for added messages", r.Gaps}, {"Keys of a switch", r.Switch}, {"Flaws that a profile may acknowledge", r.Flaws},
 		{"Causes, and the alert of each that the profile does not name", r.Causes},
 		{"Words of the binder language", r.Binder}} {
 		if len(part.list) == 0 {

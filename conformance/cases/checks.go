@@ -151,6 +151,9 @@ func fieldsOf(r *scenario.Result, p *profile.Profile, from attls.Role, k attls.M
 		return nil
 	}
 	f := p.NewFields()
+	if k == attls.KindAdded {
+		return addedFieldsOf(r, p, from)
+	}
 	tamper.WithExtensions(&m, func(l extensions.List) extensions.List {
 		for i := range l {
 			if p.Reads(k, l[i].Type) && p.Decode(k, from, l[i].Type, l[i].Body, f) != nil {
@@ -160,6 +163,23 @@ func fieldsOf(r *scenario.Result, p *profile.Profile, from attls.Role, k attls.M
 		}
 		return l
 	})
+	return f
+}
+
+// addedFieldsOf is what the messages mean that an end added.
+func addedFieldsOf(r *scenario.Result, p *profile.Profile, from attls.Role) *profile.Fields {
+	f := p.NewFields()
+	for i := range r.Ladder {
+		s := &r.Ladder[i]
+		if s.Kind != attls.KindAdded || s.From != from.String() {
+			continue
+		}
+		for k := range p.Messages {
+			if b := s.Bytes(); p.Messages[k].Type == attls.HandshakeType(b[0]) && p.DecodeMessage(k, from, b[4:], f) != nil {
+				return nil
+			}
+		}
+	}
 	return f
 }
 

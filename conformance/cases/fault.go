@@ -19,6 +19,7 @@ import (
 	"attls/conformance/tamper"
 	"attls/extensions"
 	"attls/extensions/profile"
+	"attls/extensions/profile/binder"
 	"attls/handshake"
 	"attls/handshake/message"
 	"attls/internal/rule"
@@ -89,8 +90,10 @@ var protocolFaults = []Row{
 		tryShortNonce),
 	breach("second-entry", rule.CredentialFirst, attls.FailMisplaced, "A tap puts the payload into the second CertificateEntry as well.",
 		trySecondEntry),
-	breach("message-early", rule.AddedInPlace, attls.FailUnexpectedMessage, "A tap moves the added message before CertificateVerify.",
+	breach("message-early", rule.AddedInPlace, attls.FailUnexpectedMessage, "A tap moves the added message in front of the message that it follows.",
 		tryMessageEarly),
+	breach("message-twice", rule.AddedInPlace, attls.FailUnexpectedMessage, "A tap sends the added message of the profile twice.",
+		tryMessageTwice),
 	breach("message-unasked", rule.AddedInPlace, attls.FailUnexpectedMessage, "A tap adds the message of the profile where no scheme was chosen.",
 		tryMessageUnasked),
 	breach("key-type", rule.KeyPermitted, attls.FailAttestationKey, "The attested key is of a type that the profile does not permit.",
@@ -110,14 +113,19 @@ func breach(id string, r rule.Rule, f attls.Failure, does string, try func(*Cont
 	return Row{ID: id, Rule: string(r), Does: does, Expect: Reject{Failure: f}, Try: try}
 }
 
-// credential is the row of the scenario's credential kind.
+// credential is the row of the scenario's credential kind, for the slot of its attester.
 func (c *Context) credential() *profile.Credential {
-	row, _ := c.Profile.Credential(c.Kind)
+	row, _ := c.Profile.CredentialFor(c.slot(), c.Kind)
 	return row
 }
 
 // always reports whether nothing is negotiated for the scenario's attester.
 func (c *Context) always() bool { i := c.slot(); return i >= 0 && c.Profile.Slots[i].Always }
+
+// added is where the message stands that carries the payload of the scenario.
+func (c *Context) added() binder.Point {
+	return c.Profile.Messages[c.credential().Message].At[c.Attester]
+}
 
 // slot is the slot of the scenario's attester; -1 when there is none.
 func (c *Context) slot() int { return findSlot(c.Profile, c.Attester, c.Model, c.Kind) }
@@ -347,7 +355,7 @@ func tryNotChosen(c *Context) *Change {
 		s.Ends[attls.RoleServer].Config.Policy.Produce = nil
 		s.Tap(attls.RoleServer, tamper.Certificate(func(m *message.Certificate) {
 			f := s.Profile.NewFields()
-			f.Payload = oneOctetCMW
+			s.Profile.SetPayload(serverSlot, f, oneOctetCMW)
 			list, err := s.Profile.Encode(attls.KindCertificate, attls.RoleServer, f)
 			if err != nil || len(m.Entries) == 0 {
 				return
@@ -427,7 +435,9 @@ func tryMissing(c *Context) *Change {
 	case profile.CarrierCertificate:
 		return missingField(c)
 	case profile.CarrierMessage:
-		return &Change{Expect: Reject{By: relying, At: attls.KindFinished}, Apply: func(s *scenario.Setup) { s.Tap(c.Attester, tamper.Drop(attls.KindAdded)) }}
+		return &Change{Expect: Reject{By: relying, At: c.behind()}, Apply: func(s *scenario.Setup) {
+			s.Tap(c.Attester, onAdded(s.Profile, row.Message, func(_ *message.Raw, p *handshake.Plan) { p.Drop = true }))
+		}}
 	case profile.CarrierCertData:
 		if c.Attester == attls.RoleClient { // a server must never send an empty Certificate
 			return &Change{Expect: Reject{By: relying, At: attls.KindCertificate}, Apply: func(s *scenario.Setup) {
@@ -473,7 +483,11 @@ func tryNonceMissing(attester attls.Role) func(*Context) *Change {
 		if _, err := c.Profile.Binder.Program.Eval(name, c.Attester, noNonce{}); err == nil {
 			return nil
 		}
-		return &Change{Expect: Reject{By: attester, At: attls.KindCertificate}, Apply: func(s *scenario.Setup) {
+		return &Change{Expect: Reject{By: attester, At: carrierMessage(c.credential())}, Apply: func(s *scenario.Setup) {
+			if slot.Nonce.Message == attls.KindAdded {
+				s.Tap(attester.Peer(), onAdded(s.Profile, slot.Nonce.Added, func(_ *message.Raw, p *handshake.Plan) { p.Drop = true }))
+				return
+			}
 			s.Tap(attester.Peer(), tamper.Extensions(slot.Nonce.Message, 0, func(l extensions.List) extensions.List {
 				return tamper.Without(l, func(t attls.ExtensionType) bool { return t == slot.Nonce.Extension })
 			}))
@@ -520,7 +534,7 @@ func tryBinderUndefined(c *Context) *Change {
 	if _, err := c.Profile.Binder.Program.Eval(name, c.Attester, largeKey{}); err == nil {
 		return nil
 	}
-	return &Change{Expect: Reject{By: c.Attester, At: attls.KindCertificate}, Apply: func(s *scenario.Setup) { s.Ends[c.Attester].RSA = true }}
+	return &Change{Expect: Reject{By: c.Attester, At: carrierMessage(c.credential())}, Apply: func(s *scenario.Setup) { s.Ends[c.Attester].RSA = true }}
 }
 
 // tryNonceUnbindable needs a binder with narrower bounds for the nonce than the
@@ -537,7 +551,7 @@ func tryNonceUnbindable(c *Context) *Change {
 	if _, err := c.Profile.Binder.Program.Eval(name, c.Attester, longNonce{}); err == nil {
 		return nil
 	}
-	return &Change{Expect: Reject{By: c.Attester, At: attls.KindCertificate}, Apply: func(s *scenario.Setup) {
+	return &Change{Expect: Reject{By: c.Attester, At: carrierMessage(c.credential())}, Apply: func(s *scenario.Setup) {
 		s.Tap(c.Attester.Peer(), tamper.Fields(s.Profile, slot.Nonce.Message, 0, c.Attester.Peer(), func(f *profile.Fields) {
 			f.Nonces[c.slot()] = unbindable
 		}))
@@ -563,7 +577,7 @@ func tryVerifierUnreachable(c *Context) *Change {
 }
 
 func tryAttesterUnavailable(c *Context) *Change {
-	return &Change{Expect: Reject{By: c.Attester, At: attls.KindCertificate}, Apply: func(s *scenario.Setup) {
+	return &Change{Expect: Reject{By: c.Attester, At: carrierMessage(c.credential())}, Apply: func(s *scenario.Setup) {
 		end := s.Ends[c.Attester]
 		end.Attester = mute{end.Attester}
 	}}
@@ -605,11 +619,19 @@ func tryAnswerDropped(c *Context) *Change {
 	if c.Scenario.Attester != scenario.AttestServer || c.always() {
 		return nil
 	}
-	slot := &c.Profile.Slots[c.slot()]
 	return &Change{Expect: Reject{By: attls.RoleClient, At: attls.KindCertificate}, Apply: func(s *scenario.Setup) {
-		s.Tap(attls.RoleServer, tamper.Extensions(slot.Choice.Message, 0, func(l extensions.List) extensions.List {
-			return tamper.Without(l, func(t attls.ExtensionType) bool { return t == slot.Choice.Extension })
-		}))
+		for i := range s.Profile.Slots {
+			slot := &s.Profile.Slots[i]
+			switch {
+			case slot.Attester != attls.RoleServer:
+			case slot.Choice.Message == attls.KindAdded:
+				s.Tap(attls.RoleServer, onAdded(s.Profile, slot.Choice.Added, func(_ *message.Raw, p *handshake.Plan) { p.Drop = true }))
+			default:
+				s.Tap(attls.RoleServer, tamper.Extensions(slot.Choice.Message, 0, func(l extensions.List) extensions.List {
+					return tamper.Without(l, func(t attls.ExtensionType) bool { return t == slot.Choice.Extension })
+				}))
+			}
+		}
 	}}
 }
 
@@ -714,10 +736,14 @@ func trySecondEntry(c *Context) *Change {
 	}}
 }
 
-// addedMessage is a message of a profile with a payload that nobody appraises.
-func addedMessage(p *profile.Profile, index int, sender attls.Role) []byte {
+// addedMessage is a message of the profile with a payload that nobody appraises.
+func (c *Context) addedMessage(index int, sender attls.Role) []byte {
+	p := c.Profile
 	f := p.NewFields()
 	f.Payload = oneOctetCMW
+	for i := range f.Payloads {
+		f.Payloads[i] = oneOctetCMW
+	}
 	body, err := p.EncodeMessage(index, sender, f)
 	if err != nil {
 		return nil
@@ -729,32 +755,80 @@ func addedMessage(p *profile.Profile, index int, sender attls.Role) []byte {
 // oneOctetCMW is a CMW of one octet.
 var oneOctetCMW = []byte{0x82, 0x19, 0x01, 0x07, 0x41, 0x00}
 
+// onAdded acts on one added message of a profile.
+func onAdded(p *profile.Profile, index int, act func(*message.Raw, *handshake.Plan)) handshake.Tap {
+	return tamper.Messages(func(m *message.Raw, _ int, plan *handshake.Plan) {
+		if m.Kind == attls.KindAdded && m.Type == p.Messages[index].Type {
+			act(m, plan)
+		}
+	})
+}
+
+// behind is the message of TLS that follows the added one of the scenario.
+func (c *Context) behind() attls.MessageKind {
+	for _, g := range profile.Gaps {
+		if g.At != c.added() || g.Sender != c.Attester {
+			continue
+		}
+		if g.Before == attls.KindCertificateRequest && !c.clientShows() {
+			return attls.KindCertificate
+		}
+		return g.Before
+	}
+	return attls.KindNone
+}
+
+// clientShows reports whether the scenario's server asks for a certificate.
+func (c *Context) clientShows() bool {
+	return c.Scenario.ClientCertificate || slices.Contains(c.Scenario.Attester.Roles(), attls.RoleClient)
+}
+
+// tryMessageEarly moves the added message in front of the message that it follows.
 func tryMessageEarly(c *Context) *Change {
 	row := c.credential()
-	if row.Carrier != profile.CarrierMessage {
-		return nil
+	if row.Carrier != profile.CarrierMessage || c.added() < binder.PointServerAfterCT || c.added() == binder.PointClientBeforeCT {
+		return nil // what is in front of it there is of the peer's, or without the key
 	}
+	i := slices.IndexFunc(profile.Gaps, func(g profile.Gap) bool { return g.At == c.added() && g.Sender == c.Attester })
+	after := profile.Gaps[i].After
 	return &Change{Expect: Reject{By: c.Attester.Peer(), At: attls.KindAdded}, Apply: func(s *scenario.Setup) {
 		s.Tap(c.Attester, tamper.Messages(func(m *message.Raw, _ int, p *handshake.Plan) {
-			switch m.Kind {
-			case attls.KindCertificateVerify:
-				p.Before = [][]byte{addedMessage(s.Profile, row.Message, c.Attester)}
-			case attls.KindAdded:
+			switch {
+			case m.Kind == after:
+				p.Before = [][]byte{c.addedMessage(row.Message, c.Attester)}
+			case m.Kind == attls.KindAdded && m.Type == s.Profile.Messages[row.Message].Type:
 				p.Drop = true
 			}
 		}))
 	}}
 }
 
-func tryMessageUnasked(c *Context) *Change {
+// tryMessageTwice sends the added message again.
+func tryMessageTwice(c *Context) *Change {
 	row := c.credential()
-	if row.Carrier != profile.CarrierMessage || c.Scenario.Attester != scenario.AttestClient {
+	if row.Carrier != profile.CarrierMessage {
 		return nil
 	}
+	return &Change{Expect: Reject{By: c.Attester.Peer(), At: attls.KindAdded}, Apply: func(s *scenario.Setup) {
+		s.Tap(c.Attester, onAdded(s.Profile, row.Message, func(m *message.Raw, p *handshake.Plan) {
+			p.After = [][]byte{slices.Clone(m.Bytes)}
+		}))
+	}}
+}
+
+func tryMessageUnasked(c *Context) *Change {
+	row := c.credential()
+	if row.Carrier != profile.CarrierMessage || c.Scenario.Attester != scenario.AttestClient ||
+		!c.Profile.Messages[row.Message].Sent(attls.RoleServer) {
+		return nil
+	}
+	at := c.Profile.Messages[row.Message].At[attls.RoleServer]
+	i := slices.IndexFunc(profile.Gaps, func(g profile.Gap) bool { return g.At == at })
+	after := profile.Gaps[i].After
 	return &Change{Expect: Reject{By: attls.RoleClient, At: attls.KindAdded}, Apply: func(s *scenario.Setup) {
 		s.Tap(attls.RoleServer, tamper.Messages(func(m *message.Raw, _ int, p *handshake.Plan) {
-			if m.Kind == attls.KindCertificateVerify {
-				p.After = [][]byte{addedMessage(s.Profile, row.Message, attls.RoleServer)}
+			if m.Kind == after {
+				p.After = [][]byte{c.addedMessage(row.Message, attls.RoleServer)}
 			}
 		}))
 	}}

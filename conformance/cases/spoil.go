@@ -143,8 +143,11 @@ func shows(c *Context, x *attestation.Spoilage) bool {
 // fitsCarrier reports whether a payload of so many octets can be sent: within
 // the field's bound, and in one record where messages are never fragmented.
 func fitsCarrier(c *Context, octets int) bool {
-	if limit := c.credential().MaxPayload; limit > 0 && octets > limit {
-		return false
+	for i := range c.Profile.Slots { // all that the attester shows are spoilt alike
+		row, ok := c.Profile.CredentialFor(i, c.Kind)
+		if ok && c.Profile.Slots[i].Attester == c.Attester && row.MaxPayload > 0 && octets > row.MaxPayload {
+			return false
+		}
 	}
 	return !c.Profile.Quirks.NeverFragment || octets < maxUnfragmented
 }

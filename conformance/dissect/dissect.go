@@ -7,6 +7,7 @@
 package dissect
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -51,9 +52,10 @@ const (
 	NotComparing Comparison = "unknown" // Attestation.Reason says why
 )
 
-// Attestation is the outcome for one attester.
+// Attestation is the outcome for one payload of an attester.
 type Attestation struct {
 	Attester   string `json:"attester"`
+	Slot       string `json:"slot"`
 	Model      string `json:"model"`
 	Credential string `json:"credential"`
 	Format     string `json:"format,omitempty"`
@@ -72,6 +74,8 @@ type Attestation struct {
 	// it says, by name.
 	RootOfTrust string              `json:"root_of_trust,omitempty"`
 	Fields      []attestation.Field `json:"fields,omitempty"`
+
+	evidence [sha256.Size]byte // of the payload
 }
 
 // Finding is a rule that an end broke.

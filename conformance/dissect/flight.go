@@ -23,7 +23,7 @@ type flight struct {
 	request     *message.CertificateRequest
 	certificate [2]*message.Certificate
 	verify      [2]*message.CertificateVerify
-	payload     [2][]byte
+	payloads    [][]byte        // by slot
 	fields      *profile.Fields // offers, choices and nonces; nil without a profile
 }
 
@@ -32,7 +32,7 @@ type flight struct {
 func (d *dissector) read(keys capture.KeyLog) {
 	f := &d.seen
 	if d.p != nil {
-		f.fields = d.p.NewFields()
+		f.fields, f.payloads = d.p.NewFields(), make([][]byte, len(d.p.Slots))
 	}
 	finished := 0
 	for i := range d.items {
@@ -140,7 +140,7 @@ func (d *dissector) fields(k attls.MessageKind, sender attls.Role, l extensions.
 	}
 }
 
-// carried takes the payload out of a Certificate.
+// carried takes the payloads out of a Certificate.
 func (d *dissector) carried(sender attls.Role) {
 	ct := d.seen.certificate[sender]
 	if d.p == nil || ct == nil {
@@ -150,22 +150,23 @@ func (d *dissector) carried(sender attls.Role) {
 	for i := range ct.Entries {
 		for k := range ct.Entries[i].Extensions {
 			x := &ct.Entries[i].Extensions[k]
-			if _, ok := d.p.Extension(x.Type); ok && d.p.Decode(attls.KindCertificate, sender, x.Type, x.Body, f) == nil &&
-				f.Payload != nil {
-				d.seen.payload[sender] = f.Payload
-				return
+			if _, ok := d.p.Extension(x.Type); ok {
+				_ = d.p.Decode(attls.KindCertificate, sender, x.Type, x.Body, f) // an error is the receiving engine's to find
 			}
 		}
 	}
 	d.unnegotiated(sender)
+	d.keepPayloads(sender, f, func(c *profile.Credential) bool { return c.Carrier == profile.CarrierExtension })
 	if s := d.choice(sender); s != nil && len(ct.Entries) > 0 {
 		c, ok := d.p.Credential(s.Credential)
 		switch {
 		case ok && c.Carrier == profile.CarrierCertData:
-			d.seen.payload[sender] = ct.Entries[0].Data
+			f.Payload = ct.Entries[0].Data
+			d.keepPayloads(sender, f, func(c *profile.Credential) bool { return c.Carrier == profile.CarrierCertData })
 		case ok && c.Carrier == profile.CarrierCertificate:
 			if parts, err := d.p.ReadField(c.Field, ct.Entries[0].Data); err == nil {
-				d.seen.payload[sender] = d.p.X509[c.Field].Payload(parts)
+				f.Payload = d.p.X509[c.Field].Payload(parts)
+				d.keepPayloads(sender, f, func(c *profile.Credential) bool { return c.Carrier == profile.CarrierCertificate })
 			}
 		}
 	}
@@ -199,11 +200,39 @@ func (d *dissector) unnegotiated(sender attls.Role) {
 	}
 }
 
+// added takes what a message says that the profile adds.
 func (d *dissector) added(sender attls.Role, m *message.Raw) {
-	f := d.p.NewFields()
 	for i, a := range d.p.Messages {
-		if a.Type == m.Type && d.p.DecodeMessage(i, sender, m.Body(), f) == nil && f.Payload != nil {
-			d.seen.payload[sender] = f.Payload
+		f := d.p.NewFields()
+		if a.Type != m.Type || d.p.DecodeMessage(i, sender, m.Body(), f) != nil {
+			continue
+		}
+		d.keepPayloads(sender, f, func(c *profile.Credential) bool {
+			return c.Carrier == profile.CarrierMessage && c.Message == i
+		})
+		for slot := range d.p.Slots {
+			if c := f.Choices[slot]; c != nil {
+				d.seen.fields.Choices[slot] = c
+			}
+			if n := f.Nonces[slot]; n != nil {
+				d.seen.fields.Nonces[slot] = n
+			}
+		}
+	}
+}
+
+// keepPayloads keeps the payloads of a sender's slots that one place carries.
+func (d *dissector) keepPayloads(sender attls.Role, f *profile.Fields, here func(*profile.Credential) bool) {
+	for i := range d.p.Slots {
+		s := &d.p.Slots[i]
+		payload := d.p.PayloadOf(i, f)
+		if s.Attester != sender || payload == nil {
+			continue
+		}
+		for _, k := range s.Kinds {
+			if c, ok := d.p.CredentialFor(i, k); ok && here(c) && d.seen.payloads[i] == nil {
+				d.seen.payloads[i] = payload
+			}
 		}
 	}
 }

@@ -180,12 +180,12 @@ type attested struct {
 }
 
 // attestation describes a payload and compares the challenge in it with the
-// binder; once for each attester, by whichever end comes to it first.
-func (d *dissector) attestation(s *shadow, attester attls.Role, scheme *profile.Scheme, payload, challenge []byte,
+// binder; once for each payload, by whichever end comes to it first.
+func (d *dissector) attestation(s *shadow, attester attls.Role, slot string, scheme *profile.Scheme, payload, challenge []byte,
 	fit profile.ChallengeFit) attested {
-	a := attested{Attestation: &Attestation{Attester: attester.String(), Model: scheme.Model.String(),
+	a := attested{Attestation: &Attestation{Attester: attester.String(), Slot: slot, Model: scheme.Model.String(),
 		Credential: claims.CredentialName(scheme.Credential),
-		Payload:    trace.DescribeCMW(payload), Comparison: NotComparing}}
+		Payload:    trace.DescribeCMW(payload), Comparison: NotComparing, evidence: sha256.Sum256(payload)}}
 	if scheme.Model == profile.ModelEvidence {
 		a.Format = claims.FormatName(scheme.Format)
 	} else {
@@ -213,7 +213,7 @@ func (d *dissector) attestation(s *shadow, attester attls.Role, scheme *profile.
 		a.Comparison = Equal
 		if a.failure != nil {
 			a.Comparison, a.Reason = Different, a.failure.Detail
-			a.Readings = d.p.FindReadings(attester, scheme.Model, scheme.Credential, reach{Inputs: s.engine.Inputs(), d: d},
+			a.Readings = d.p.FindReadings(attester, scheme.Model, scheme.Credential, reach{Inputs: s.engine.InputsOf(slot), d: d},
 				contents.Challenge)
 		}
 	case bytes.Contains(payload, challenge):
@@ -227,7 +227,7 @@ func (d *dissector) attestation(s *shadow, attester attls.Role, scheme *profile.
 
 func (d *dissector) keep(a *attested) {
 	for i := range d.out.Attestation {
-		if old := &d.out.Attestation[i]; old.Attester == a.Attester {
+		if old := &d.out.Attestation[i]; old.Slot == a.Slot && old.evidence == a.evidence {
 			if old.Comparison == NotComparing {
 				*old = *a.Attestation
 			}
@@ -246,7 +246,7 @@ func (d *dissector) compute(s *shadow, a *attested, attester attls.Role, scheme 
 		return false
 	}
 	name := b.Challenge[scheme.Model][scheme.Credential]
-	in := reach{Inputs: s.engine.Inputs(), d: d, missing: new(string)}
+	in := reach{Inputs: s.engine.InputsOf(a.Slot), d: d, missing: new(string)}
 	v := b.Program.Explain(name, attester, in)
 	a.Binder = scenario.MakeBinder(attester, name, v)
 	if v.Err == nil {
@@ -301,7 +301,7 @@ func (s *shadow) appraise(r *negotiation.AppraisalRequest) handshake.Answer {
 	if failure := roots.All().CheckForm(r); failure != nil {
 		return refuse(failure)
 	}
-	a := s.d.attestation(s, r.Attester, &r.Scheme, r.CMW, r.Challenge, r.Fit)
+	a := s.d.attestation(s, r.Attester, r.Slot, &r.Scheme, r.CMW, r.Challenge, r.Fit)
 	if a.failure == nil && a.contents != nil {
 		a.failure = a.contents.Attests(r)
 	}

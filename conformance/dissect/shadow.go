@@ -208,8 +208,7 @@ func (s *shadow) answer(w *handshake.Wait) handshake.Answer {
 	switch w.Kind {
 	case handshake.WaitNonce:
 		for i := range s.d.p.Slots {
-			if s.d.p.Slots[i].Attester == w.Nonce.Attester && s.d.p.Slots[i].Nonce.Message == w.Due &&
-				f.fields.Nonces[i] != nil {
+			if s.d.p.Slots[i].Name == w.Nonce.Slot && f.fields.Nonces[i] != nil {
 				return handshake.Answer{Nonce: f.fields.Nonces[i]}
 			}
 		}
@@ -249,12 +248,17 @@ func (s *shadow) credential(r *handshake.CredentialRequest) *handshake.Credentia
 // evidence is the payload that the end sent. The challenge it was asked for is
 // the binder as this end knows it.
 func (s *shadow) evidence(r *negotiation.EvidenceRequest) handshake.Answer {
-	payload := s.d.seen.payload[s.own]
+	var payload []byte
+	for i := range s.d.p.Slots {
+		if s.d.p.Slots[i].Name == r.Slot {
+			payload = s.d.seen.payloads[i]
+		}
+	}
 	if payload == nil {
 		s.stop("no payload of the %v was recorded", s.own)
 		return handshake.Answer{}
 	}
-	a := s.d.attestation(s, s.own, &r.Scheme, payload, r.Challenge, r.Fit)
+	a := s.d.attestation(s, s.own, r.Slot, &r.Scheme, payload, r.Challenge, r.Fit)
 	key := a.spki
 	if r.Scheme.Credential == profile.KindAlone && key == nil {
 		s.stop("the key that the %v's payload attests is not known", s.own)

@@ -78,14 +78,20 @@ func (r *Result) Attested() bool {
 // ErrNotAttested says that a run which had to be attested was not.
 var ErrNotAttested = errors.New("the connection did not carry application data both ways under a verdict")
 
-// Accepted reports whether an end claims an accepting verdict on an attester.
+// Accepted reports whether an end claims an accepting verdict on whatever an attester
+// has shown.
 func Accepted(c *claims.Claims, attester attls.Role) bool {
+	attests := false
 	for _, a := range c.Attestation {
-		if a.Attester == attester.String() && a.Verdict != nil && a.Verdict.Accepted {
-			return true
+		if a.Attester != attester.String() {
+			continue
 		}
+		if a.Verdict == nil || !a.Verdict.Accepted {
+			return false
+		}
+		attests = true
 	}
-	return false
+	return attests
 }
 
 // Agree compares what both ends claim: transcripts, keys,
@@ -100,9 +106,12 @@ func (r *Result) Agree() error {
 	case client.Suite != server.Suite || client.Group != server.Group || client.HelloRetry != server.HelloRetry:
 		return errors.New("the ends disagree on suite, group or HelloRetryRequest")
 	}
-	if want := len(r.Scenario.Attester.Roles()); len(client.Attestation) != want || len(server.Attestation) != want {
-		return fmt.Errorf("the client claims %d attesters and the server %d; there are %d", len(client.Attestation),
-			len(server.Attestation), want)
+	want := len(r.Scenario.Attester.Roles())
+	if a, b := attesters(client), attesters(server); a != want || b != want {
+		return fmt.Errorf("the client claims %d attesters and the server %d; there are %d", a, b, want)
+	}
+	if a, b := len(client.Attestation), len(server.Attestation); a != b {
+		return fmt.Errorf("the client claims %d credentials and the server %d", a, b)
 	}
 	for i := range client.Attestation {
 		a, b := client.Attestation[i], server.Attestation[i]
@@ -115,6 +124,15 @@ func (r *Result) Agree() error {
 		}
 	}
 	return nil
+}
+
+// attesters counts who attests by what an end claims.
+func attesters(c *claims.Claims) int {
+	roles := map[string]bool{}
+	for i := range c.Attestation {
+		roles[c.Attestation[i].Attester] = true
+	}
+	return len(roles)
 }
 
 // Run makes the scenario's connection over loopback TCP, with application data
@@ -606,7 +624,7 @@ func binders(p *profile.Profile, conns [2]*handshake.Conn) []Binder {
 		if name == "" || a.Challenge == nil {
 			continue
 		}
-		tree := p.Binder.Program.Explain(name, a.Attester, client.Inputs())
+		tree := p.Binder.Program.Explain(name, a.Attester, client.InputsOf(a.Slot))
 		list = append(list, *MakeBinder(a.Attester, name, tree))
 	}
 	return list

@@ -72,8 +72,26 @@ func CertificateVerify(change func(*message.CertificateVerify)) handshake.Tap {
 
 // Fields decodes the profile's extensions in message n of a kind, lets change
 // alter what they mean, and encodes them again. What the profile cannot encode is
-// sent unchanged.
+// sent unchanged. For attls.KindAdded these are the fields of each added message.
 func Fields(p *profile.Profile, k attls.MessageKind, n int, sender attls.Role,
 	change func(*profile.Fields)) handshake.Tap {
+	if k == attls.KindAdded {
+		return addedFields(p, sender, change)
+	}
 	return Extensions(k, n, profileFields(p, k, sender, change))
+}
+
+func addedFields(p *profile.Profile, sender attls.Role, change func(*profile.Fields)) handshake.Tap {
+	return of(attls.KindAdded, func(m *message.Raw, plan *handshake.Plan) {
+		i := slices.IndexFunc(p.Messages, func(a profile.AddedMessage) bool { return a.Type == m.Type })
+		f := p.NewFields()
+		if i < 0 || p.DecodeMessage(i, sender, m.Body(), f) != nil {
+			return
+		}
+		change(f)
+		if body, err := p.EncodeMessage(i, sender, f); err == nil {
+			b, mark := message.Begin(nil, m.Type)
+			plan.Replace = message.End(append(b, body...), mark)
+		}
+	})
 }

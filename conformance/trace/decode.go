@@ -153,8 +153,8 @@ func (d *decoder) added(m *message.Raw) {
 			d.say("does not parse: %v", err)
 			return
 		}
-		if f.Payload != nil {
-			d.say("payload: %s", DescribeCMW(f.Payload))
+		for _, v := range d.fields(profile.Place{Message: attls.KindAdded, Added: i}, f) {
+			d.say("%s: %s", v.Path, v.Value)
 		}
 	}
 }
@@ -187,10 +187,13 @@ func (d *decoder) attestation(k attls.MessageKind, x *extensions.Extension) []Fi
 	if err := d.p.Decode(k, d.from, x.Type, x.Body, f); err != nil {
 		return []FieldValue{{"", fmt.Sprintf("does not parse: %v", err)}}
 	}
-	var out []FieldValue
+	return d.fields(profile.Place{Message: k, Extension: x.Type}, f)
+}
+
+// fields says what the fields in one place mean.
+func (d *decoder) fields(here profile.Place, f *profile.Fields) (out []FieldValue) {
 	for i := range d.p.Slots {
 		s := &d.p.Slots[i]
-		here := profile.Place{Message: k, Extension: x.Type}
 		if s.Offer == here && f.Offered[i] {
 			v := "none"
 			if len(f.Offers[i]) > 0 {
@@ -207,6 +210,11 @@ func (d *decoder) attestation(k attls.MessageKind, x *extensions.Extension) []Fi
 	}
 	if f.Payload != nil {
 		out = append(out, FieldValue{"payload", DescribeCMW(f.Payload)})
+	}
+	for i, payload := range f.Payloads {
+		if payload != nil {
+			out = append(out, FieldValue{d.p.Slots[i].Name + " payload", DescribeCMW(payload)})
+		}
 	}
 	return out
 }

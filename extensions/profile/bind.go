@@ -7,6 +7,7 @@ import (
 
 	"attls"
 	"attls/extensions"
+	"attls/extensions/profile/binder"
 	"attls/extensions/schema"
 )
 
@@ -250,6 +251,7 @@ func (c *compiler) slots() {
 	for _, e := range c.doc.under("bind", "slots") {
 		slot := len(c.p.Slots)
 		s := Slot{Name: e.key, Attester: attls.Role(c.word(roleWords, 0, "bind", "slots", e.key, "attester"))}
+		c.p.Slots = append(c.p.Slots, s) // its number is known from here on
 		if e.value.get("attester") == nil {
 			c.fail(e.pos, ProblemKey, "%s does not say its attester", e.key)
 		}
@@ -278,19 +280,25 @@ func (c *compiler) slots() {
 			s.Models, s.Kinds = t.models, t.kinds
 		}
 		c.codec.slots = append(c.codec.slots, t)
-		c.p.Slots = append(c.p.Slots, s)
+		c.apart(&s, slot, e)
+		c.p.Slots[slot] = s
 	}
 	if len(c.p.Slots) == 0 && c.problems.Err() == nil {
 		c.fail(c.doc.pos, ProblemKey, "the profile has no slots, so nothing can be negotiated")
 	}
 }
 
-// locate finds the body and the field of message.extension.field.
+// locate finds the body and the field of message.extension.field, or of the
+// message.field of a message that the server adds.
 func (c *compiler) locate(v *value) (b *body, path string, f schema.Field, ok bool) {
 	name, rest, _ := strings.Cut(v.text, ".")
+	if i := c.addedMessage(name); i >= 0 {
+		return c.locateAdded(i, rest, v)
+	}
 	kind, known := attls.KindByName(name)
 	if !known || !slices.Contains(placeable, kind) {
-		propose(c.fail(v.pos, ProblemPath, "%s: no message is named %s", v.text, name), name, messageNames())
+		propose(c.fail(v.pos, ProblemPath, "%s: no message is named %s", v.text, name), name,
+			append(messageNames(), c.addedNames()...))
 		return nil, "", f, false
 	}
 	ext, path, _ := strings.Cut(rest, ".")
@@ -303,6 +311,32 @@ func (c *compiler) locate(v *value) (b *body, path string, f schema.Field, ok bo
 			c.fail(v.pos, ProblemPath, "%s: %s has no place in %s", v.text, ext, name)
 			return nil, "", f, false
 		}
+	}
+	f, err := b.field(path)
+	if err != nil {
+		c.fail(v.pos, ProblemPath, "%s: %v", v.text, err)
+		return nil, "", f, false
+	}
+	return b, path, f, true
+}
+
+// addedMessage is the index of an added message; -1: there is none of this name.
+func (c *compiler) addedMessage(name string) int {
+	return slices.IndexFunc(c.p.Messages, func(m AddedMessage) bool { return m.Name == name })
+}
+
+func (c *compiler) addedNames() (list []string) {
+	for i := range c.p.Messages {
+		list = append(list, c.p.Messages[i].Name)
+	}
+	return list
+}
+
+func (c *compiler) locateAdded(i int, path string, v *value) (b *body, _ string, f schema.Field, ok bool) {
+	m := &c.p.Messages[i]
+	if b = c.codec.messages[i][attls.RoleServer]; b == nil {
+		c.fail(v.pos, ProblemPath, "%s: the server does not send %s, which is sent %s", v.text, m.Name, m.where())
+		return nil, "", f, false
 	}
 	f, err := b.field(path)
 	if err != nil {
@@ -344,12 +378,15 @@ func (c *compiler) slotPath(e *entry, key string, slot int, m meaning, elem stri
 		wrong = "octets"
 	case m == meansOffer && b.kind != attls.KindClientHello:
 		wrong = "in client_hello"
-	case m == meansChoice && b.kind != attls.KindEncryptedExtensions && b.kind != attls.KindCertificateRequest:
-		wrong = "in encrypted_extensions or certificate_request"
+	case m == meansChoice && b.kind == attls.KindAdded && c.p.Messages[b.added].At[attls.RoleServer] > binder.PointAfterCR:
+		wrong = "in front of the server's certificate, with which its parameters are complete"
+	case m == meansChoice && b.kind != attls.KindEncryptedExtensions && b.kind != attls.KindCertificateRequest &&
+		b.kind != attls.KindAdded:
+		wrong = "in encrypted_extensions or certificate_request, or in an added message"
 	}
 	switch {
 	case strings.HasPrefix(wrong, "in "):
-		c.fail(v.pos, ProblemPath, "%s: %s belongs %s, not in %s", v.text, article(key), wrong, b.kind.Name())
+		c.fail(v.pos, ProblemPath, "%s: %s belongs %s, not in %s", v.text, article(key), wrong, b.message())
 		return Place{}, ""
 	case wrong != "":
 		c.fail(v.pos, ProblemPath, "%s is %s; %s must be %s", v.text, f.Kind, article(key), wrong)
@@ -358,7 +395,15 @@ func (c *compiler) slotPath(e *entry, key string, slot int, m meaning, elem stri
 	x.floor = f.Floor
 	c.alone(b, x, v)
 	c.bind(b, x, v)
-	return Place{Message: b.kind, Extension: b.ext}, f.Type
+	return b.place(), f.Type
+}
+
+// message is the name of the message that a body is in.
+func (b *body) message() string {
+	if b.kind == attls.KindAdded {
+		return b.name
+	}
+	return b.kind.Name()
 }
 
 func article(word string) string {
@@ -382,6 +427,15 @@ func (c *compiler) alone(b *body, x binding, v *value) {
 			continue
 		}
 		switch {
+		case x.means == meansPayload && y.means == meansPayload && x.path == y.path:
+			continue // slots of which one is chosen at a time; see answeredEach
+		case x.means == meansPayload && y.means == meansPayload && (x.floor > 0 || y.floor > 0):
+			c.fail(v.pos, ProblemPath,
+				"%s and %s are in the same body, and neither can be left out where only the other slot was chosen", y.path,
+				x.path).Advice = "let both begin at 0 octets, or give one of them an extension or a message of its own"
+		case (x.means == meansPayload) != (y.means == meansPayload):
+			c.fail(v.pos, ProblemPath, "%s and %s are in the same body, and a payload has one of its own", y.path, x.path).
+				Advice = "give one of them an extension or a message of its own"
 		case x.means == meansChoice && y.means == meansChoice && !(x.list && y.list):
 			c.fail(v.pos, ProblemPath,
 				"%s and %s are in the same body, and neither can be left out where only the other was chosen", y.path, x.path).
@@ -413,7 +467,7 @@ func (c *compiler) alone(b *body, x binding, v *value) {
 // bind ties a field and refuses to tie it twice.
 func (c *compiler) bind(b *body, x binding, v *value) {
 	for _, y := range b.bindings {
-		if y.path == x.path {
+		if y.path == x.path && !(x.means == meansPayload && y.means == meansPayload) {
 			c.fail(v.pos, ProblemPath, "%s has a meaning already", v.text)
 			return
 		}
@@ -447,6 +501,9 @@ func (c *compiler) nonceDefault(s *Slot) {
 		}
 	}
 	s.NonceDefault = max(s.NonceMin, min(s.NonceDefault, s.NonceMax))
+	if s.Nonce.Message == attls.KindAdded {
+		s.nonceAt = c.p.Messages[s.Nonce.Added].At[attls.RoleServer]
+	}
 }
 
 // nonceMessage refuses a message in which no nonce can reach the attester before
@@ -459,6 +516,10 @@ func (c *compiler) nonceMessage(s *Slot, v *value) {
 			Advice = there
 	case k == attls.KindCertificate, k == attls.KindNewSessionTicket:
 		c.fail(v.pos, ProblemPath, "%s: nobody sends a nonce in %s", v.text, k.Name()).Advice = there
+	case k == attls.KindAdded && s.Attester == attls.RoleServer:
+		c.fail(v.pos, ProblemPath, "the relying party sends the nonce, and the client adds nothing before the server attests").
+			Advice = there
+	case k == attls.KindAdded: // of the server, all of whose flight comes before the client attests
 	case senders(k)[0] == s.Attester:
 		c.fail(v.pos, ProblemPath, "the relying party sends the nonce, and the attesting %s sends %s", s.Attester, k.Name()).
 			Advice = there
@@ -503,9 +564,105 @@ func (c *compiler) credentials() {
 			if _, ok := c.p.Credential(k); !ok {
 				c.fail(c.doc.under("bind", "slots")[i].pos, ProblemRule,
 					"slot %s has schemes of kind %s and bind.credentials does not say where they travel", s.Name, k)
+				continue
+			}
+			c.carried(i, k)
+		}
+	}
+	c.answeredEach()
+}
+
+// carriedAt is where the user says how the payload of a slot travels.
+func (c *compiler) carriedAt(slot int, k CredentialKind) schema.Position {
+	e := c.doc.under("bind", "slots")[slot]
+	places := []schema.Position{e.pos}
+	if v := c.doc.get("bind", "credentials", k.String(), "carried_in"); v != nil {
+		places = append([]schema.Position{v.pos}, places...)
+	}
+	if v := e.value.get("carried_in"); v != nil {
+		places = append([]schema.Position{v.pos}, places...)
+	}
+	return c.changed(places...)
+}
+
+// carried refuses a payload that its attester cannot send, or not yet.
+func (c *compiler) carried(slot int, k CredentialKind) {
+	s := &c.p.Slots[slot]
+	row, _ := c.p.CredentialFor(slot, k)
+	if row.Carrier != CarrierMessage {
+		return
+	}
+	m := &c.p.Messages[row.Message]
+	switch at := m.At[s.Attester]; {
+	case at == binder.PointNone && (s.Attester == attls.RoleServer || m.Later == binder.PointNone):
+		c.fail(c.carriedAt(slot, k), ProblemRule, "the payload of slot %s is in %s, which the %s does not send: it comes %s",
+			s.Name, m.Name, s.Attester, m.where()).Advice = "the reference of profiles lists the places"
+	case at != binder.PointNone && at <= c.chosenAt(s):
+		c.fail(c.carriedAt(slot, k), ProblemRule,
+			"the payload of slot %s is in %s, which comes before the choice: that exists from %s on", s.Name, m.Name,
+			c.chosenAt(s)).Advice = "let the message come later, or the choice earlier"
+	}
+}
+
+// chosenAt is when both ends know the choice of a slot.
+func (c *compiler) chosenAt(s *Slot) binder.Point {
+	switch s.Choice.Message {
+	case attls.KindHelloRetryRequest, attls.KindServerHello:
+		return binder.PointSH
+	case attls.KindEncryptedExtensions:
+		return binder.PointEE
+	case attls.KindAdded:
+		return c.p.Messages[s.Choice.Added].At[attls.RoleServer]
+	}
+	return binder.PointCR
+}
+
+// answeredEach refuses two slots of one attester that can be chosen together and
+// whose payloads travel in one place: one of them would never be answered.
+func (c *compiler) answeredEach() {
+	if c.word(perAttesterWords, no, "negotiation", "choose", "per_attester") == yes {
+		return
+	}
+	for i := range c.p.Slots {
+		for k := range i {
+			a, b := &c.p.Slots[k], &c.p.Slots[i]
+			if a.Attester != b.Attester || !c.shareCarriage(k, i) {
+				continue
+			}
+			slots := c.doc.under("bind", "slots")
+			places := []schema.Position{slots[i].pos, slots[k].pos}
+			if v := c.doc.get("negotiation", "choose", "per_attester"); v != nil {
+				places = append(places, v.pos)
+			}
+			c.fail(c.changed(places...), ProblemRule,
+				"a scheme may be chosen in %s and in %s, and the %s has one place for both payloads", a.Name, b.Name,
+				a.Attester).Advice =
+				"say negotiation: {choose: {per_attester: 1}}, or give one of the slots a carried_in of its own"
+		}
+	}
+}
+
+// changed is the first of some places that is the user's own, or the first.
+func (c *compiler) changed(places ...schema.Position) schema.Position {
+	for _, p := range places {
+		if !c.isInherited(p) {
+			return p
+		}
+	}
+	return places[0]
+}
+
+func (c *compiler) shareCarriage(a, b int) bool {
+	for _, k := range c.p.Slots[a].Kinds {
+		for _, l := range c.p.Slots[b].Kinds {
+			x, there := c.p.CredentialFor(a, k)
+			y, too := c.p.CredentialFor(b, l)
+			if there && too && (x.Same(&y.Carriage) || x.Carrier == CarrierCertData || y.Carrier == CarrierCertData) {
+				return true
 			}
 		}
 	}
+	return false
 }
 
 // keyNames are the keys that a profile may permit.
@@ -542,41 +699,64 @@ func (c *compiler) carrier(k *Credential, e *entry) {
 		c.fail(e.pos, ProblemKey, "%s does not say where its payload travels", e.key)
 		return
 	}
-	if v.text == "certificate.cert_data" {
-		k.Carrier, k.MaxPayload = CarrierCertData, payloadInCertData
+	if v.text == certData {
+		k.Carriage = Carriage{Carrier: CarrierCertData, MaxPayload: payloadInCertData}
 		return
 	}
 	if name, ok := strings.CutPrefix(v.text, x509Path); ok {
 		c.carriedInField(k, name, v)
 		return
 	}
+	k.Carriage, _ = c.carriage(v, -1, []attls.Role{attls.RoleClient, attls.RoleServer})
+}
+
+const certData = "certificate.cert_data"
+
+// apart reads where the payload of a slot travels that has a place of its own.
+func (c *compiler) apart(s *Slot, slot int, e *entry) {
+	v := e.value.get("carried_in")
+	switch {
+	case v == nil:
+	case v.text == certData || strings.HasPrefix(v.text, x509Path) || slices.Contains(s.Kinds, KindAlone):
+		c.fail(v.pos, ProblemRule, "only a payload with an X.509 certificate, in an extension or a message, has a place of its own").Advice =
+			"say it in bind.credentials"
+	default:
+		s.Own, s.Apart = c.carriage(v, slot, []attls.Role{s.Attester})
+	}
+}
+
+// carriage ties the field that holds the payload of a slot, or of all slots of a kind.
+func (c *compiler) carriage(v *value, slot int, by []attls.Role) (where Carriage, ok bool) {
 	name, path, _ := strings.Cut(v.text, ".")
-	if i := slices.IndexFunc(c.p.Messages, func(m AddedMessage) bool { return m.Name == name }); i >= 0 {
-		k.Carrier, k.Message = CarrierMessage, i
-		for _, r := range senders(attls.KindAdded) {
-			c.payload(k, c.codec.messages[i][r], path, v)
+	if i := c.addedMessage(name); i >= 0 {
+		where = Carriage{Carrier: CarrierMessage, Message: i}
+		for _, r := range by {
+			if b := c.codec.messages[i][r]; b != nil {
+				c.payload(&where, b, path, v, slot)
+			}
 		}
-		return
+		return where, true
 	}
 	b, path, _, ok := c.locate(v)
 	if !ok {
-		return
+		return where, false
 	}
 	if b.kind != attls.KindCertificate {
 		c.fail(v.pos, ProblemPath, "%s is in %s; a payload travels in certificate or in an added message",
 			v.text, b.kind.Name())
-		return
+		return where, false
 	}
-	k.Carrier, k.Extension = CarrierExtension, b.ext
-	for _, r := range senders(attls.KindCertificate) {
+	where = Carriage{Carrier: CarrierExtension, Extension: b.ext}
+	for _, r := range by {
 		if b := c.codec.bodies[site{attls.KindCertificate, r, b.ext}]; b != nil {
-			c.payload(k, b, path, v)
+			c.payload(&where, b, path, v, slot)
 		}
 	}
+	return where, true
 }
 
 // payload ties the field that holds the payload and computes its room.
-func (c *compiler) payload(k *Credential, b *body, path string, v *value) {
+func (c *compiler) payload(k *Carriage, b *body, path string, v *value, slot int) {
 	f, err := b.field(path)
 	switch {
 	case err != nil:
@@ -586,8 +766,10 @@ func (c *compiler) payload(k *Credential, b *body, path string, v *value) {
 		c.fail(v.pos, ProblemPath, "%s is %s; a payload is octets", v.text, f.Kind)
 		return
 	}
-	k.MaxPayload = min(f.Ceiling, f.Fits)
-	c.bind(b, binding{means: meansPayload, slot: -1, path: path}, v)
+	k.Path, k.MaxPayload = path, min(f.Ceiling, f.Fits)
+	x := binding{means: meansPayload, slot: slot, path: path, floor: f.Floor}
+	c.alone(b, x, v)
+	c.bind(b, x, v)
 }
 
 // bounds holds every field against the room it has and warns of fields that
@@ -595,6 +777,9 @@ func (c *compiler) payload(k *Credential, b *body, path string, v *value) {
 func (c *compiler) bounds() {
 	seen := map[schema.Position]bool{}
 	for _, b := range c.codec.order {
+		if b.silent() && c.codec.saidByPeer(b) {
+			continue // it is never sent
+		}
 		for _, f := range b.codec.Fields(b.limit) {
 			bound := c.boundBy(b, f)
 			if f.Prefix > 0 && !seen[f.Pos] {

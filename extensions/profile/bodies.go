@@ -31,7 +31,7 @@ const (
 // binding ties a field of a body to the vocabulary of the engine.
 type binding struct {
 	means meaning
-	slot  int // into Profile.Slots; -1 for the payload
+	slot  int // into Profile.Slots; -1 for the payload that slots of a credential kind share
 	path  string
 	list  bool // a choice that is a list of none or one
 	floor int  // least octets of the field
@@ -52,7 +52,21 @@ type body struct {
 	// of an extension that will carry their credential.
 	companions []int
 	limit      int // octets
+	added      int // for KindAdded, into Profile.Messages
 	pos        schema.Position
+}
+
+// place is where the fields of a body are.
+func (b *body) place() Place { return Place{Message: b.kind, Extension: b.ext, Added: b.added} }
+
+// payloads are the fields of a body that hold one.
+func (b *body) payloads() (paths []string) {
+	for i := range b.bindings {
+		if x := &b.bindings[i]; x.means == meansPayload && !slices.Contains(paths, x.path) {
+			paths = append(paths, x.path)
+		}
+	}
+	return paths
 }
 
 // codec is the compiled schemas of a profile.
@@ -76,7 +90,7 @@ func (b *body) says(f *Fields) bool {
 		case x.means == meansOffer && f.Offered[x.slot],
 			x.means == meansChoice && f.Choices[x.slot] != nil,
 			x.means == meansNonce && f.Nonces[x.slot] != nil,
-			x.means == meansPayload && f.Payload != nil:
+			x.means == meansPayload && f.payload(x.slot) != nil:
 			return true
 		}
 	}
@@ -86,6 +100,14 @@ func (b *body) says(f *Fields) bool {
 		}
 	}
 	return false
+}
+
+// payload is the payload of a slot with a field of its own; -1: of the others.
+func (f *Fields) payload(slot int) []byte {
+	if slot < 0 {
+		return f.Payload
+	}
+	return f.Payloads[slot]
 }
 
 func (c *codec) encode(kind attls.MessageKind, sender attls.Role, f *Fields) ([]RawExtension, error) {
@@ -134,7 +156,8 @@ func (c *codec) value(x *binding, f *Fields) (schema.Value, bool, *attls.Error) 
 	case meansNonce:
 		return schema.Octets(f.Nonces[x.slot]), f.Nonces[x.slot] != nil, nil
 	case meansPayload:
-		return schema.Octets(f.Payload), f.Payload != nil, nil
+		payload := f.payload(x.slot)
+		return schema.Octets(payload), payload != nil, nil
 	case meansChoice:
 		if f.Choices[x.slot] == nil {
 			return schema.Value{}, false, nil
@@ -221,7 +244,13 @@ func (c *codec) read(b *body, v *schema.Value, f *Fields) error {
 				f.Nonces[x.slot] = []byte{}
 			}
 		case meansPayload:
-			f.Payload = bytes.Clone(field.Octets)
+			switch {
+			case len(field.Octets) == 0 && len(b.payloads()) > 1: // of a slot that was not chosen
+			case x.slot < 0:
+				f.Payload = bytes.Clone(field.Octets)
+			default:
+				f.Payloads[x.slot] = bytes.Clone(field.Octets)
+			}
 		case meansChoice:
 			if x.list {
 				if len(field.Items) > 1 {
@@ -250,7 +279,12 @@ func (c *codec) message(index int, sender attls.Role) (*body, error) {
 	if index < 0 || index >= len(c.messages) {
 		return nil, attls.Errorf(attls.Local, attls.FailInternal, "the profile adds no message %d", index)
 	}
-	return c.messages[index][sender], nil
+	b := c.messages[index][sender]
+	if b == nil {
+		return nil, attls.Errorf(attls.Local, attls.FailInternal, "the %v does not send %s", sender,
+			c.p.Messages[index].Name)
+	}
+	return b, nil
 }
 
 func (c *codec) ofExtension(kind attls.MessageKind, sender attls.Role, t attls.ExtensionType) *schema.Codec {
@@ -265,6 +299,11 @@ func (c *codec) ofMessage(index int, sender attls.Role) *schema.Codec {
 		return b.codec
 	}
 	return nil
+}
+
+func (c *codec) says(index int, sender attls.Role, f *Fields) bool {
+	b, err := c.message(index, sender)
+	return err == nil && b.says(f)
 }
 
 func (c *codec) encodeMessage(index int, sender attls.Role, f *Fields) ([]byte, error) {

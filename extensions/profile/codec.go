@@ -13,6 +13,7 @@ import (
 type codecs interface {
 	encode(kind attls.MessageKind, sender attls.Role, f *Fields) ([]RawExtension, error)
 	decode(kind attls.MessageKind, sender attls.Role, t attls.ExtensionType, body []byte, f *Fields) error
+	says(index int, sender attls.Role, f *Fields) bool
 	encodeMessage(index int, sender attls.Role, f *Fields) ([]byte, error)
 	decodeMessage(index int, sender attls.Role, body []byte, f *Fields) error
 	encodeScheme(slot int, s Scheme) (Scheme, bool)
@@ -55,6 +56,11 @@ func (p *Profile) EncodeMessage(index int, sender attls.Role, f *Fields) ([]byte
 		return nil, p.noSchemas()
 	}
 	return p.codec.encodeMessage(index, sender, f)
+}
+
+// Says reports whether f has something for an added message to say.
+func (p *Profile) Says(index int, sender attls.Role, f *Fields) bool {
+	return p.codec != nil && p.codec.says(index, sender, f)
 }
 
 // DecodeMessage reads the body of an added message into f.
@@ -108,6 +114,17 @@ func (p *Profile) Credential(k CredentialKind) (*Credential, bool) {
 		}
 	}
 	return nil, false
+}
+
+// CredentialFor is the row of a kind for a slot, which may carry its payload apart.
+func (p *Profile) CredentialFor(slot int, k CredentialKind) (*Credential, bool) {
+	row, ok := p.Credential(k)
+	if !ok || slot < 0 || slot >= len(p.Slots) || !p.Slots[slot].Apart {
+		return row, ok
+	}
+	c := *row
+	c.Carriage = p.Slots[slot].Own
+	return &c, true
 }
 
 // Extension finds an extension by number.
@@ -182,6 +199,8 @@ func (s *Slot) nonce() binder.Nonce {
 		n.At = binder.PointSH
 	case attls.KindEncryptedExtensions:
 		n.At = binder.PointEE
+	case attls.KindAdded:
+		n.At = s.nonceAt
 	default:
 		n.At = binder.PointCR
 	}

@@ -9,6 +9,7 @@ import (
 
 	"attls"
 	"attls/extensions"
+	"attls/extensions/profile/binder"
 	"attls/extensions/schema"
 )
 
@@ -424,13 +425,8 @@ func (c *compiler) placement(x *extensions.Row, kind attls.MessageKind, e *entry
 		}
 	}
 	if v := e.value.get("also_in"); v != nil {
-		for _, i := range v.items {
-			if i.text != "post_handshake" {
-				propose(c.fail(i.pos, ProblemValue, "also_in takes post_handshake, not %s", i.text), i.text,
-					[]string{"post_handshake"})
-			}
-			p.PostHandshake = true
-		}
+		c.alsoIn(v)
+		p.PostHandshake = len(v.items) > 0
 		if kind != attls.KindCertificate && kind != attls.KindCertificateRequest {
 			c.fail(v.pos, ProblemValue, "%s is not sent after the handshake", kind.Name())
 		}
@@ -595,10 +591,9 @@ func (c *compiler) messages() {
 		if !ok {
 			continue
 		}
-		m := AddedMessage{Name: e.key, Type: attls.HandshakeType(n), After: c.kind(e, "after"), Before: c.kind(e, "before")}
-		if m.After != attls.KindNone && m.Before != attls.KindNone &&
-			!(m.After == attls.KindCertificateVerify && m.Before == attls.KindFinished) {
-			c.fail(e.pos, ProblemValue, "an added message comes after certificate_verify and before finished")
+		m := AddedMessage{Name: e.key, Type: attls.HandshakeType(n)}
+		if !c.gap(&m, e) {
+			continue
 		}
 		v := e.value.get("body")
 		if v == nil {
@@ -607,9 +602,12 @@ func (c *compiler) messages() {
 		}
 		pair := [2]*body{}
 		for _, r := range senders(attls.KindAdded) {
+			if !m.Sent(r) && (r == attls.RoleServer || m.Later == binder.PointNone) {
+				continue
+			}
 			ctx := schema.Context{Message: attls.KindAdded, MessageName: e.key, Sender: r}
 			pair[r] = &body{name: e.key, kind: attls.KindAdded, sender: r, limit: messageSize, pos: e.pos, context: ctx,
-				codec: c.codecFor(v, ctx)}
+				added: len(c.p.Messages), codec: c.codecFor(v, ctx)}
 			if pair[r].codec == nil {
 				return
 			}
@@ -620,16 +618,72 @@ func (c *compiler) messages() {
 	}
 }
 
-func (c *compiler) kind(e *entry, key string) attls.MessageKind {
-	v := e.value.get(key)
+// gap reads where an added message stands.
+func (c *compiler) gap(m *AddedMessage, e *entry) (ok bool) {
+	after, before := e.value.get("after"), e.value.get("before")
+	if after == nil && before == nil {
+		c.fail(e.pos, ProblemKey, "%s does not say where it is sent", e.key).Advice = "say after: certificate, for example"
+		return false
+	}
+	var known [2]bool
+	m.After, known[0] = c.kind(after)
+	m.Before, known[1] = c.kind(before)
+	if !known[0] || !known[1] {
+		return false
+	}
+	later := e.value.get("also_in")
+	if later != nil {
+		c.alsoIn(later)
+	}
+	var places []schema.Position
+	for _, v := range []*value{after, before} {
+		if v != nil {
+			places = append(places, v.pos)
+		}
+	}
+	switch {
+	case !m.place(later != nil):
+		c.fail(c.changed(places...), ProblemValue, "nothing can be added there: %s", noGap(m.After, m.Before)).Advice =
+			"the reference of profiles lists the places"
+		return false
+	case later != nil && m.Later == binder.PointNone:
+		c.fail(later.pos, ProblemValue, "post-handshake authentication has no place for %s, which is sent %s", e.key,
+			m.where())
+		return false
+	}
+	return true
+}
+
+// where says between what a message stands.
+func (m *AddedMessage) where() string {
+	var list []string
+	if m.After != attls.KindNone {
+		list = append(list, "after "+m.After.Name())
+	}
+	if m.Before != attls.KindNone {
+		list = append(list, "before "+m.Before.Name())
+	}
+	return strings.Join(list, ", ")
+}
+
+// kind reads the name of a message that bounds a gap; nil is no message.
+func (c *compiler) kind(v *value) (attls.MessageKind, bool) {
 	if v == nil {
-		c.fail(e.pos, ProblemKey, "%s has no %s", e.key, key)
-		return attls.KindNone
+		return attls.KindNone, true
 	}
 	k, ok := attls.KindByName(v.text)
 	if !ok {
-		propose(c.fail(v.pos, ProblemValue, "no message is named %s", v.text), v.text,
-			[]string{"certificate_verify", "finished", "certificate"})
+		propose(c.fail(v.pos, ProblemValue, "no message is named %s", v.text), v.text, gapWords())
 	}
-	return k
+	return k, ok
+}
+
+// alsoIn checks a list of phases.
+func (c *compiler) alsoIn(v *value) {
+	for _, i := range v.items {
+		if i.text != "post_handshake" {
+			propose(c.fail(i.pos, ProblemValue, "also_in takes post_handshake, not %s", i.text), i.text,
+				[]string{"post_handshake"})
+		}
+	}
 }

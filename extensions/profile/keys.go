@@ -156,11 +156,14 @@ var root = group("", "",
 		each("alerts", "TLS Alerts", number("", "")).namedKeys()),
 	&key{name: "types", form: formTypes, text: "structures in TLS presentation language (RFC 8446 3)"},
 	each("extensions", "the extensions, their bodies and their placement", extensionKey).namedKeys(),
-	each("messages", "handshake messages that the profile adds, sent by an attester whose scheme was chosen",
+	each("messages",
+		"handshake messages that the profile adds, each in a place of the table below; one is sent where it has "+
+			"something to say: the payload of an attester whose scheme was chosen, a choice, a nonce",
 		group("", "a message",
 			text("body", "the type of the body").named(),
-			text("after", "the message that it follows: certificate_verify, the only place"),
-			text("before", "the message that it precedes: finished"))).namedKeys(),
+			text("after", "the message that it follows; it may be left out where before says it alone"),
+			text("before", "the message that it precedes; it may be left out where after says it alone"),
+			list("also_in", "post_handshake: in post-handshake authentication as well"))).namedKeys(),
 	x509Key,
 	group("bind", "what the fields mean",
 		each("schemes", "how an element of a list becomes a scheme, by its type", group("", "a type of element",
@@ -182,8 +185,12 @@ var root = group("", "",
 				"whenever it shows a certificate and, where the slot has a nonce, was sent one. The payload is in a field of x509"),
 			text("offer", "path of the list, as message.extension.field, in client_hello").named(),
 			text("choice",
-				"path of the choice, in encrypted_extensions or certificate_request: an element, or a list of none or one").named(),
-			nonceKey)).namedKeys(),
+				"path of the choice, in encrypted_extensions or certificate_request, or in a message that the server adds "+
+					"before its certificate, as message.field: an element, or a list of none or one").named(),
+			nonceKey,
+			text("carried_in",
+				"path of the payload, where it is another one than that of the credential kind: slots of one attester with "+
+					"paths of their own are answered each, and each of their verdicts has to accept").named())).namedKeys(),
 		&key{name: "credentials", form: formMap, names: kindWords.names, text: "the credential kinds",
 			each: group("", "a credential kind",
 				text("carried_in", "path of the payload: certificate.cert_data, certificate.extension.field, message.field or "+
@@ -218,8 +225,9 @@ var root = group("", "",
 		group("verdict", "how far a relying party goes without a verdict",
 			oneOf("before", verdictWords, "the step that waits for it"))),
 	&key{name: "nonce", form: formMap,
-		text: "nonces, which the relying party sends: in client_hello for a server; in server_hello, encrypted_extensions " +
-			"or certificate_request for a client; each later CertificateRequest that carries one has another", keys: []*key{
+		text: "nonces, which the relying party sends: in client_hello for a server; in server_hello, encrypted_extensions, " +
+			"certificate_request or a message that the server adds for a client; each later CertificateRequest that carries " +
+			"one has another", keys: []*key{
 			number("receive_at_most", "longest nonce that an attester takes and a relying party sends, in octets"),
 			number("size", "octets requested from a source of nonces that does not say how many it wants"),
 			{name: "default", form: formScalar, scalar: scalarOctets, text: "sent instead of a fresh nonce"}}},

@@ -66,13 +66,16 @@ type Scheme struct {
 	Wire       []byte // the element as sent; set by decoding and by Profile.EncodeScheme
 }
 
-// AddedMessage is a handshake message that a profile adds. It is sent by an
-// attester whose scheme was chosen, directly after After and before Before.
+// AddedMessage is a handshake message that a profile adds, in a place of Gaps. It is
+// sent whenever it has something to say: the payload of an attester whose scheme was
+// chosen, a choice, or a nonce.
 type AddedMessage struct {
 	Name   string
 	Type   attls.HandshakeType
-	After  attls.MessageKind
-	Before attls.MessageKind
+	After  attls.MessageKind // KindNone: Before says it alone
+	Before attls.MessageKind // KindNone: After says it alone
+	At     [2]binder.Point   // by the sender; PointNone: this end does not send it
+	Later  binder.Point      // in post-handshake authentication; PointNone: not there
 }
 
 // Slot is one attester role and one list: where schemes are offered, where one
@@ -87,19 +90,35 @@ type Slot struct {
 	NoncePath    string     // message.extension.field of the nonce, as the profile says it
 	NonceMin     int        // bounds of the grammar, octets
 	NonceMax     int
-	NonceDefault int // octets requested from a nonce source that does not say how many it wants
+	NonceDefault int          // octets requested from a nonce source that does not say how many it wants
+	nonceAt      binder.Point // of a nonce in an added message
 	Models       []Model
 	Kinds        []CredentialKind
 	// Always says that nothing is offered or chosen: the attester attests in every handshake
 	// in which it shows a certificate, and, where the slot has a nonce, was sent one.
 	Always bool
+	Phase  Phase
+	Apart  bool     // the payload travels in Own, not where those of its kind do
+	Own    Carriage // with Apart
 }
 
-// Place is a message and the extension in it that holds a field.
+// Phase says when an attester attests under a slot.
+type Phase uint8
+
+// The phases.
+const (
+	PhaseAny   Phase = iota
+	PhaseFirst       // in the handshake only
+	PhaseLater       // in post-handshake authentication only
+)
+
+// Place is a message and the extension in it that holds a field. For KindAdded it
+// is the message Profile.Messages[Added].
 type Place struct {
 	Message   attls.MessageKind
 	Extension attls.ExtensionType
 	Random    bool // the field is random of ClientHello, and Extension says nothing
+	Added     int
 }
 
 // Carrier says where the payload of a credential kind travels.
@@ -113,6 +132,22 @@ const (
 	CarrierCertificate                // a field of the end-entity certificate
 )
 
+// Carriage is where a payload travels, and how much room it has there.
+type Carriage struct {
+	Carrier    Carrier
+	Extension  attls.ExtensionType // CarrierExtension
+	Message    int                 // CarrierMessage: index into Profile.Messages
+	Path       string              // of the field in it
+	Field      int                 // CarrierCertificate: index into Profile.X509
+	MaxPayload int                 // octets; the tightest bound around the field
+}
+
+// Same reports whether two payloads travel in one field.
+func (c *Carriage) Same(o *Carriage) bool {
+	return c.Carrier == o.Carrier && c.Extension == o.Extension && c.Message == o.Message && c.Path == o.Path &&
+		c.Field == o.Field
+}
+
 // KeySource says where the key that verifies CertificateVerify comes from.
 type KeySource uint8
 
@@ -124,13 +159,9 @@ const (
 
 // Credential is one credential kind that a profile allows.
 type Credential struct {
-	Kind            CredentialKind
-	Carrier         Carrier
-	Extension       attls.ExtensionType // CarrierExtension
-	Message         int                 // CarrierMessage: index into Profile.Messages
-	Field           int                 // CarrierCertificate: index into Profile.X509
-	MaxPayload      int                 // octets; the tightest bound around the field
-	Entries         extensions.Entries  // KindAlone: EntriesFirst means exactly one entry
+	Kind CredentialKind
+	Carriage
+	Entries         extensions.Entries // KindAlone: EntriesFirst means exactly one entry
 	CertificateType attls.CertificateType
 	Negotiated      bool // RFC 7250 extensions must agree on the type as well
 	KeyFrom         KeySource
@@ -371,7 +402,26 @@ type Fields struct {
 	Offers  [][]Scheme
 	Choices []*Scheme
 	Nonces  [][]byte
-	Payload []byte // the credential's payload
+	Payload []byte // of the slots that share the field of their credential kind
+	// Payloads are those of slots with a field of their own.
+	Payloads [][]byte
+}
+
+// PayloadOf is the payload of a slot, wherever the profile puts it.
+func (p *Profile) PayloadOf(slot int, f *Fields) []byte {
+	if p.Slots[slot].Apart {
+		return f.Payloads[slot]
+	}
+	return f.Payload
+}
+
+// SetPayload puts the payload of a slot where the profile has it.
+func (p *Profile) SetPayload(slot int, f *Fields, payload []byte) {
+	if p.Slots[slot].Apart {
+		f.Payloads[slot] = payload
+	} else {
+		f.Payload = payload
+	}
 }
 
 // NewFields returns Fields with room for every slot.
@@ -380,17 +430,18 @@ func (p *Profile) NewFields() *Fields {
 	n := len(p.Slots)
 	if n > usual {
 		return &Fields{Offered: make([]bool, n), Offers: make([][]Scheme, n), Choices: make([]*Scheme, n),
-			Nonces: make([][]byte, n)}
+			Nonces: make([][]byte, n), Payloads: make([][]byte, n)}
 	}
 	room := &struct { // all in one piece
 		Fields
-		offered [usual]bool
-		offers  [usual][]Scheme
-		choices [usual]*Scheme
-		nonces  [usual][]byte
+		offered  [usual]bool
+		offers   [usual][]Scheme
+		choices  [usual]*Scheme
+		nonces   [usual][]byte
+		payloads [usual][]byte
 	}{}
 	room.Fields = Fields{Offered: room.offered[:n:n], Offers: room.offers[:n:n], Choices: room.choices[:n:n],
-		Nonces: room.nonces[:n:n]}
+		Nonces: room.nonces[:n:n], Payloads: room.payloads[:n:n]}
 	return &room.Fields
 }
 

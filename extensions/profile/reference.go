@@ -91,6 +91,7 @@ type Reference struct {
 	Messages []string  `json:"messages"` // what MESSAGE in a path can be
 	Keys     []Key     `json:"keys"`
 	Switch   []Meaning `json:"switch"` // the keys of a switch that are not readings
+	Gaps     []Meaning `json:"gaps"`   // where messages can be added, and who sends them there
 	Flaws    []Meaning `json:"flaws"`  // of accepted_flaws
 	Causes   []Meaning `json:"causes"` // with the alert of each that a profile does not name
 	Binder   []Meaning `json:"binder"` // words of the binder language
@@ -101,6 +102,9 @@ func MakeReference() Reference {
 	r := Reference{Messages: messageNames(), Keys: Keys(), Causes: Causes()}
 	for _, name := range sortedKeys(switchWords) {
 		r.Switch = append(r.Switch, Meaning{name, switchWords[name]})
+	}
+	for i := range Gaps {
+		r.Gaps = append(r.Gaps, Meaning{Gaps[i].where(), Gaps[i].who()})
 	}
 	for _, f := range flawWords {
 		r.Flaws = append(r.Flaws, Meaning{f.name, f.text})
@@ -135,6 +139,7 @@ func WriteReference(w io.Writer) error {
 		{"Keys of a switch", r.Switch,
 			"* any other key is a reading, with the value of `$NAME`; null deletes the key that says `$NAME`, and " +
 				"`$NAME.PART` takes one value of a reading that is a map\n"},
+		{"Places for added messages", r.Gaps, noPlaces},
 		{"Flaws that a profile may acknowledge", r.Flaws, ""},
 		{"Causes and the alert of each that the profile does not name", r.Causes, ""},
 		{"Binder language", r.Binder, ""},

@@ -350,11 +350,42 @@ func (c *compiler) definedName(v *value, defs []binder.Definition) string {
 
 // program compiles definitions and gives errors their place in the file.
 func (c *compiler) program(defs []binder.Definition, texts map[string]*value, v binder.Variant) *binder.Program {
-	p, errs := binder.Compile(defs, v)
+	p, errs := binder.CompileWith(defs, v, c.addedPoints())
 	for _, e := range errs {
 		c.fail(texts[e.Name].at(e.Offset), ProblemBinder, "%s: %s", e.Name, e.Msg)
 	}
 	return p
+}
+
+// addedPoints are the messages that AT names.
+func (c *compiler) addedPoints() (a binder.Added) {
+	first := func(to *binder.Point, at binder.Point) {
+		if at != binder.PointNone && (*to == binder.PointNone || at < *to) {
+			*to = at
+		}
+	}
+	for _, paid := range []bool{true, false} { // with a payload before any other
+		found := binder.Added{}
+		for i := range c.p.Messages {
+			for r, b := range c.codec.messages[i] {
+				if b == nil || paid && len(b.payloads()) == 0 {
+					continue
+				}
+				first(&found.By[r], c.p.Messages[i].At[r])
+				first(&found.Later, c.p.Messages[i].Later)
+				a.All = append(a.All, c.p.Messages[i].At[r], c.p.Messages[i].Later)
+			}
+		}
+		for r := range a.By {
+			if a.By[r] == binder.PointNone {
+				a.By[r] = found.By[r]
+			}
+		}
+		if a.Later == binder.PointNone {
+			a.Later = found.Later
+		}
+	}
+	return a
 }
 
 // available checks every challenge and claim for each attester whose slots use it.
@@ -362,7 +393,7 @@ func (c *compiler) available(p *binder.Program, texts map[string]*value, later b
 	b := &c.p.Binder
 	told := map[string]bool{}
 	bound := [2][2]bool{}
-	for _, s := range c.p.Slots {
+	for i, s := range c.p.Slots {
 		if later && s.Attester != attls.RoleClient {
 			continue
 		}
@@ -380,7 +411,7 @@ func (c *compiler) available(p *binder.Program, texts map[string]*value, later b
 				}
 				for _, name := range names {
 					if name != "" {
-						c.availableAt(p, name, s, m, k, texts, told, later)
+						c.availableAt(p, name, i, m, k, texts, told, later)
 					}
 				}
 			}
@@ -398,21 +429,30 @@ func (c *compiler) available(p *binder.Program, texts map[string]*value, later b
 }
 
 // carrierPoint is the message before which an attester needs its challenge.
-func (c *compiler) carrierPoint(k CredentialKind, r attls.Role) binder.Point {
-	points := [2]binder.Point{binder.PointClientCT, binder.PointServerCT}
-	if x, ok := c.p.Credential(k); ok && x.Carrier == CarrierMessage {
-		points = [2]binder.Point{binder.PointClientAT, binder.PointServerAT}
+func (p *Profile) carrierPoint(slot int, k CredentialKind, later bool) binder.Point {
+	row, ok := p.CredentialFor(slot, k)
+	inMessage := ok && row.Carrier == CarrierMessage
+	switch r := p.Slots[slot].Attester; {
+	case later && inMessage:
+		return p.Messages[row.Message].Later
+	case later:
+		return binder.PointPostHandshakeCT
+	case inMessage:
+		return p.Messages[row.Message].At[r]
+	case r == attls.RoleServer:
+		return binder.PointServerCT
 	}
-	return points[r]
+	return binder.PointClientCT
 }
 
-func (c *compiler) availableAt(p *binder.Program, name string, s Slot, m Model, k CredentialKind,
+func (c *compiler) availableAt(p *binder.Program, name string, slot int, m Model, k CredentialKind,
 	texts map[string]*value, told map[string]bool, later bool) {
-	carrier := c.carrierPoint(k, s.Attester)
-	if later {
-		carrier = binder.PointKeyExchange
+	s := &c.p.Slots[slot]
+	carrier := c.p.carrierPoint(slot, k, later)
+	if carrier == binder.PointNone {
+		return // it does not attest then
 	}
-	for _, f := range p.Check(name, s.Attester, c.p.settingOf(&s, m), carrier) {
+	for _, f := range p.Check(name, s.Attester, c.p.settingOf(s, m), carrier) {
 		text := texts[f.Name]
 		key := f.Name + f.Msg
 		if told[key] {

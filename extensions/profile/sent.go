@@ -5,6 +5,7 @@ import (
 
 	"attls"
 	"attls/extensions"
+	"attls/extensions/profile/binder"
 )
 
 // What a profile places somewhere is sent at some time, and what answers comes
@@ -120,7 +121,7 @@ func (c *compiler) carriedFor(b *body) (list []int) {
 			continue
 		}
 		for _, k := range s.Kinds {
-			if row, ok := c.p.Credential(k); ok && row.Carrier == CarrierExtension && row.Extension == b.ext {
+			if row, ok := c.p.CredentialFor(i, k); ok && row.Carrier == CarrierExtension && row.Extension == b.ext {
 				list = append(list, i)
 				break
 			}
@@ -186,15 +187,15 @@ func (c *compiler) sent() {
 		switch {
 		case told[key]:
 		case b.kind == attls.KindAdded:
-			if len(b.bindings) == 0 {
-				c.fail(b.pos, ProblemUnbound, "no payload travels in %s, so it would never be sent", b.name).
-					Advice = "name a field of it as carried_in of a credential, or remove it"
-				told[key] = true
+			if !c.speaks(b.added) {
+				c.fail(b.pos, ProblemUnbound, "nothing travels in %s, so it would never be sent", b.name).
+					Advice = "name a field of it as carried_in, choice or nonce, or remove it"
 			}
+			told[key] = true
 		case b.kind == attls.KindHelloRetryRequest || b.kind == attls.KindNewSessionTicket:
 			c.fail(b.pos, ProblemUnbound, "nothing of a profile is sent in %s", b.kind.Name()).Advice = "remove it"
 			told[key] = true
-		case len(b.bindings) == 0 && len(b.companions) == 0:
+		case b.silent() && !c.codec.saidByPeer(b):
 			c.fail(b.pos, ProblemUnbound, "nothing says what %s in %s means, so it would never be sent", b.name, b.kind.Name()).
 				Advice = "name a field of it in bind, or remove it"
 			told[key] = true
@@ -209,6 +210,34 @@ func (c *compiler) sent() {
 	}
 }
 
+// speaks reports whether a field of an added message has a meaning. An end whose
+// fields have none does not send it.
+func (c *compiler) speaks(added int) bool {
+	m, any := &c.p.Messages[added], false
+	for r, b := range c.codec.messages[added] {
+		switch {
+		case b != nil && len(b.bindings) > 0:
+			any = true
+		default:
+			m.At[r] = binder.PointNone
+		}
+	}
+	return any
+}
+
+// silent reports whether nothing in a body has a meaning.
+func (b *body) silent() bool { return len(b.bindings) == 0 && len(b.companions) == 0 }
+
+// saidByPeer reports whether the other end, which sends the same kind of message, has
+// something to say in the extension. This one then does without it.
+func (c *codec) saidByPeer(b *body) bool {
+	o := c.bodies[site{b.kind, b.sender.Peer(), b.ext}]
+	if b.kind == attls.KindAdded {
+		o = c.messages[b.added][b.sender.Peer()]
+	}
+	return o != nil && !o.silent()
+}
+
 // later checks that what post-handshake authentication needs may be in its
 // messages.
 func (c *compiler) later() {
@@ -220,12 +249,12 @@ func (c *compiler) later() {
 	able := false
 	for i, e := range c.doc.under("bind", "slots") {
 		s := &c.p.Slots[i]
-		if s.Attester != attls.RoleClient || !c.attestsLater(s) {
+		if s.Attester != attls.RoleClient || !c.p.attestsLater(i) {
 			continue
 		}
 		if !carried && !s.Always && s.Choice.Message != attls.KindCertificateRequest {
-			c.fail(e.value.get("choice").pos, ProblemRule, "a later request cannot carry the choice of %s, which is in %s",
-				s.Name, s.Choice.Message.Name()).Advice =
+			c.fail(e.value.get("choice").pos, ProblemRule, "a later request cannot carry the choice of %s, which is %s",
+				s.Name, e.value.get("choice").text).Advice =
 				"say after: {post_handshake: {choice: carried_over}}, or client_authentication: false"
 			continue
 		}
@@ -240,28 +269,34 @@ func (c *compiler) later() {
 	if !able {
 		c.remark(v.pos,
 			"no client can attest after the handshake: that takes a payload with an X.509 certificate, in an extension of "+
-				"certificate with also_in: [post_handshake]",
+				"certificate or in an added message with also_in: [post_handshake]",
 			"add that, or say client_authentication: false")
 	}
 }
 
 // attestsLater reports whether a client of the slot can show its payload after
 // the handshake.
-func (c *compiler) attestsLater(s *Slot) bool {
-	for _, k := range s.Kinds {
-		row, ok := c.p.Credential(k)
-		if !ok || k != KindX509 || row.Carrier != CarrierExtension && row.Carrier != CarrierCertificate {
-			continue
-		}
-		if row.Carrier == CarrierCertificate {
-			return true
-		}
-		x, _ := c.p.Extension(row.Extension)
-		if p := x.In(attls.KindCertificate); p != nil && p.PostHandshake {
-			return true
-		}
+func (p *Profile) attestsLater(slot int) bool {
+	return slices.ContainsFunc(p.Slots[slot].Kinds, func(k CredentialKind) bool { return p.AttestsLater(slot, k) })
+}
+
+// AttestsLater reports whether a client of the slot can show a credential of the kind
+// in post-handshake authentication: with an X.509 certificate, where the carrier of
+// the payload has a place.
+func (p *Profile) AttestsLater(slot int, k CredentialKind) bool {
+	row, ok := p.CredentialFor(slot, k)
+	if !ok || k != KindX509 || p.Slots[slot].Attester != attls.RoleClient {
+		return false
 	}
-	return false
+	switch row.Carrier {
+	case CarrierMessage:
+		return p.Messages[row.Message].Later != binder.PointNone
+	case CarrierCertificate:
+		return true
+	}
+	x, _ := p.Extension(row.Extension)
+	at := x.In(attls.KindCertificate)
+	return at != nil && at.PostHandshake
 }
 
 func (c *compiler) standsLater(at Place, what string, v *value) {

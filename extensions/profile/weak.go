@@ -68,19 +68,6 @@ func (c *compiler) weakRules() {
 	c.says("true", "the second ClientHello may come from somebody else (against RFC 8446 4.1.2)", "", "quirks",
 		"accept_new_random")
 	c.says("true", "anybody on the path can end a handshake", "", "quirks", "accept_plaintext_alerts")
-	if c.p.Rules.OnePerAttester {
-		return
-	}
-	for i, s := range c.p.Slots {
-		k := slices.IndexFunc(c.p.Slots[:i], func(o Slot) bool { return o.Attester == s.Attester })
-		if k < 0 {
-			continue
-		}
-		c.remark(c.doc.under("bind", "slots")[i].pos,
-			fmt.Sprintf("a scheme may be chosen in %s and in %s, and one payload answers the first alone",
-				c.p.Slots[k].Name, s.Name),
-			"say negotiation: {choose: {per_attester: 1}}")
-	}
 }
 
 func (c *compiler) weakNonces() {
@@ -167,7 +154,7 @@ func (c *compiler) weakBinder() {
 						"give binder.challenge a value for "+key)
 				}
 				if name != "" {
-					c.weakChallenge(s, name, key, pos, told)
+					c.weakChallenge(i, name, key, pos, told)
 				}
 			}
 		}
@@ -183,8 +170,8 @@ func (c *compiler) weakBinder() {
 	}
 }
 
-func (c *compiler) weakChallenge(s *Slot, name, key string, pos schema.Position, told map[string]bool) {
-	b := &c.p.Binder
+func (c *compiler) weakChallenge(slot int, name, key string, pos schema.Position, told map[string]bool) {
+	b, s := &c.p.Binder, &c.p.Slots[slot]
 	tell := func(text, advice string) {
 		if !told[key+text] {
 			told[key+text] = true
@@ -206,7 +193,7 @@ func (c *compiler) weakChallenge(s *Slot, name, key string, pos schema.Position,
 	if b.PostHandshake != nil {
 		program = b.PostHandshake
 	}
-	if s.Attester == attls.RoleClient && c.p.PostHandshake.ClientAuthentication && c.attestsLater(s) &&
+	if s.Attester == attls.RoleClient && c.p.PostHandshake.ClientAuthentication && c.p.attestsLater(slot) &&
 		!freshLater(program.Depends(name, s.Attester), s) {
 		tell(
 			fmt.Sprintf(

@@ -31,7 +31,6 @@ func TestLintRemarks(t *testing.T) {
 		{"later Evidence like the first", early, "binder: {post_handshake: null}\n", "", "is the same in each authentication after the handshake"},
 		{"a fixed nonce", "tls-attestation-07", "nonce: {default: 0x0001020304050607}\n", "0x0001", "the nonce is the same in every connection"},
 		{"a short nonce", "tls-attestation-02", "draft: {status: experiment}\n", "", "may have 0 octets; eat_nonce has 8 at least"},
-		{"two choices and one payload", "early-attestation-00", "negotiation: {choose: {per_attester: any}}\n", "", "a scheme may be chosen in evidence_request and in results_request, and one payload answers the first alone"},
 		{"an answer that nobody asked for", early, "extensions: {remoteAttestation: {encrypted_extensions: {offered_by: any}}}\n", "any", "is accepted though nothing asked for it"},
 		{"octets that are ignored", early, "extensions: {remoteAttestation: {encrypted_extensions: {trailing_octets: ignore}}}\n", "ignore", "is ignored"},
 		{"a number of GREASE", early, "code_points: {extensions: {remoteAttestation: 0x0A0A}}\n", "0x0A0A", "has the number 0x0A0A, which is a GREASE value"},
@@ -95,7 +94,8 @@ func TestNeverSent(t *testing.T) {
 		{"a nonce that a later request cannot carry", own("Fresh", "certificate_request: {}") + nonce("client_attester", "certificate_request.other.nonce"), "certificate_request.other", "the nonce of client_attester is sent again after the handshake, where other has no place in certificate_request"},
 		{"a bound that no nonce keeps", own("Fresh", "certificate_request: {also_in: [post_handshake]}") + nonce("client_attester", "certificate_request.other.nonce") + "nonce: {receive_at_most: 4}\n", "4}\n", "an attester that takes 4 octets takes no nonce of slot client_attester, which has 8 to 64"},
 		{"a nonce of our own that we would refuse", own("Fresh", "certificate_request: {also_in: [post_handshake]}") + nonce("client_attester", "certificate_request.other.nonce") + "nonce: {receive_at_most: 16, size: 32}\n", "32}\n", "a nonce of 32 octets; receive_at_most is 16"},
-		{"a message without a payload", "code_points: {messages: {more: 0xE0}}\ntypes: |\n  struct { opaque x<0..255>; } More;\nmessages: {more: {body: More, after: certificate_verify, before: finished}}\n", "more: {body", "no payload travels in more, so it would never be sent"},
+		{"a message without a payload", "code_points: {messages: {more: 0xE0}}\ntypes: |\n  struct { opaque x<0..255>; } More;\nmessages: {more: {body: More, after: certificate_verify, before: finished}}\n", "more: {body", "nothing travels in more, so it would never be sent"},
+		{"two choices and one payload", "types: |\n  struct {\n    select (Handshake.msg_type) {\n      case client_hello: AttestationScheme schemes<0..2^16-1>;\n      case encrypted_extensions: AttestationScheme chosen<0..2^8-1>;\n    };\n  } Other;\ncode_points: {extensions: {other: 0xFF66}}\nextensions: {other: {body: Other, client_hello: {}, encrypted_extensions: {offered_by: [client_hello]}}}\nbind: {slots: {tpm: {attester: server, offer: client_hello.other.schemes, choice: encrypted_extensions.other.chosen}}}\n", "tpm:", "a scheme may be chosen in server_attester and in tpm, and the server has one place for both payloads"},
 		{"a credential that no slot uses", "bind: {credentials: {alone: {carried_in: certificate.cert_data, key_from: appraisal, pkix: none}}}\n", "alone", "no slot has schemes of kind alone, so this credential would never be shown"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -92,6 +92,10 @@ var parameters = map[rule.Rule]func(*Profile){
 	},
 	rule.CredentialPlaced: func(p *Profile) {
 		p.eachCredential(func(c *Credential) { c.Carrier = CarrierCertData })
+		p.Slots = slices.Clone(p.Slots)
+		for i := range p.Slots {
+			p.Slots[i].Apart = false
+		}
 	},
 	rule.KeyPermitted:       func(p *Profile) { p.eachCredential(func(c *Credential) { c.Keys = nil }) },
 	rule.ExtensionSolicited: func(p *Profile) { p.eachPlacement(func(l *extensions.Placement) { l.Unsolicited = true }) },
@@ -158,6 +162,10 @@ func (c *codec) under(p *Profile) *codec {
 	}
 	for s, b := range c.bodies {
 		n.bodies[s] = relaxed[b]
+	}
+	n.messages = nil
+	for _, pair := range c.messages {
+		n.messages = append(n.messages, [2]*body{relaxed[pair[0]], relaxed[pair[1]]})
 	}
 	return &n
 }

@@ -3,14 +3,18 @@
 //
 //	definition = name "=" expr
 //	expr       = name | name(role|client|server) | "text" | 0xhex | integer | function(expr, …) | range
-//	range      = CH..X | CH..<X          X = CH SH EE CR CR(pha) CT(r) CV(r) AT(r) Fin(r)
+//	range      = CH..X | CH..<X          X as in the reference of the language; see Words
 //
 // There are no loops, no conditions and no state: Compile refuses cycles, and
 // every value has a bounded length, so each evaluation ends. The one parameter
 // of a definition is role, the attester that is being bound.
 package binder
 
-import "attls"
+import (
+	"strings"
+
+	"attls"
+)
 
 // Secret names a secret of the key schedule (RFC 8446 section 7.1).
 type Secret uint8
@@ -39,27 +43,54 @@ const (
 // Point is a place in the handshake, in the order of the messages.
 type Point uint8
 
-// The points, in the order of the handshake; a later one compares as greater.
+// The points, in the order of the handshake; a later one compares as greater. Between
+// two messages of TLS there is one for the messages that a profile adds there.
 const (
 	PointNone Point = iota
 	PointCH
 	PointSH
+	PointAfterSH
 	PointEE
+	PointAfterEE
 	PointCR
+	PointAfterCR
 	PointServerCT
+	PointServerAfterCT
 	PointServerCV
-	PointServerAT // added message of the server
+	PointServerAT // added behind CertificateVerify of the server
 	PointServerFin
+	PointClientBeforeCT
 	PointClientCT
+	PointClientAfterCT
 	PointClientCV
 	PointClientAT
 	PointClientFin
+	// Post-handshake authentication of the client.
 	PointPostHandshakeCR
+	PointPostHandshakeAfterCR
+	PointPostHandshakeCT
+	PointPostHandshakeAfterCT
+	PointPostHandshakeCV
+	PointPostHandshakeAT
 	PointKeyExchange // the second message of a later key exchange
 )
 
-var pointNames = [...]string{"start", "CH", "SH", "EE", "CR", "CT(server)", "CV(server)", "AT(server)", "Fin(server)",
-	"CT(client)", "CV(client)", "AT(client)", "Fin(client)", "CR(pha)", "key exchange"}
+const addedByServer, addedByClient, addedLater = "AT(server)", "AT(client)", "AT(pha)"
+
+var pointNames = [...]string{
+	PointNone: "start", PointCH: "CH", PointSH: "SH", PointAfterSH: addedByServer, PointEE: "EE",
+	PointAfterEE: addedByServer, PointCR: "CR", PointAfterCR: addedByServer,
+	PointServerCT: "CT(server)", PointServerAfterCT: addedByServer, PointServerCV: "CV(server)",
+	PointServerAT: addedByServer, PointServerFin: "Fin(server)",
+	PointClientBeforeCT: addedByClient, PointClientCT: "CT(client)", PointClientAfterCT: addedByClient,
+	PointClientCV: "CV(client)", PointClientAT: addedByClient, PointClientFin: "Fin(client)",
+	PointPostHandshakeCR: "CR(pha)", PointPostHandshakeAfterCR: addedLater, PointPostHandshakeCT: "CT(pha)",
+	PointPostHandshakeAfterCT: addedLater, PointPostHandshakeCV: "CV(pha)", PointPostHandshakeAT: addedLater,
+	PointKeyExchange: "key exchange",
+}
+
+// Added reports whether the point is of messages that a profile adds.
+func (p Point) Added() bool { return strings.HasPrefix(p.String(), "AT(") }
 
 // String is the spelling of the binder language.
 func (p Point) String() string {

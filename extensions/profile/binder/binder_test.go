@@ -29,7 +29,7 @@ func TestRefused(t *testing.T) {
 		{`a = hash(CH..<CH)`, `a, at octet 10: CH..<CH is empty`},
 		{`a = spki`, `a, at octet 0: spki needs (role), (client) or (server)`},
 		{`a = zero(role)`, `a, at octet 0: zero takes no role`},
-		{`a = spki(pha)`, `a, at octet 0: (pha) belongs to CR`},
+		{`a = spki(pha)`, `a, at octet 0: (pha) belongs to CR, CT, CV and AT at the end of a range`},
 		{`a = spki(rule)`, `a, at octet 5: "rule" is where (role), (client) or (server) belongs`},
 		{`a = CH..SH`, `a, at octet 0: a transcript range is possible only where a hash is taken`},
 		{`a = concat(CH..SH)`, `a, at octet 7: a transcript range is given where concat takes octets`},

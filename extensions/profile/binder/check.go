@@ -118,6 +118,9 @@ func (c *checker) size(n *node, role attls.Role) bounds {
 	case opInteger:
 		return bounds{n.number, n.number}
 	case opRange:
+		if c.p.endOf(n, role) == PointNone {
+			c.find(FindingError, n.at, "the profile adds no message that %s names for the attesting %s", n.name, c.attester)
+		}
 		return bounds{c.hashLen, c.hashLen}
 	case opName:
 		return c.definition(n.name, roleOf(n.role, role))
@@ -305,7 +308,7 @@ func (c *checker) latest(name string, n *node, role attls.Role) moment {
 		r := c.p.rangeOf(n, role)
 		here.at = r.End
 		if r.Exclusive {
-			here.at--
+			here.at = c.p.added.before(r.End)
 		}
 	}
 	args := n.args

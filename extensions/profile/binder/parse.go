@@ -3,6 +3,7 @@ package binder
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -220,7 +221,7 @@ func (p *parser) named(depth int) (*node, *Error) {
 	}
 	switch {
 	case n.role == argPHA:
-		return nil, p.fail(start, "(pha) belongs to CR")
+		return nil, p.fail(start, "(pha) belongs to CR, CT, CV and AT at the end of a range")
 	case n.op == opTerminal && n.terminal.takesRole && n.role == argNone:
 		return nil, p.fail(start, "%s needs (role), (client) or (server)", word)
 	case n.op == opTerminal && !n.terminal.takesRole && n.role != argNone:
@@ -252,12 +253,54 @@ func (p *parser) role(n *node) *Error {
 	return nil
 }
 
-var rangeEnds = map[string]struct {
-	point Point // for the client; the server's where both have one
-	both  bool
-}{
-	"CH": {PointCH, false}, "SH": {PointSH, false}, "EE": {PointEE, false}, "CR": {PointCR, false},
-	"CT": {PointClientCT, true}, "CV": {PointClientCV, true}, "AT": {PointClientAT, true}, "Fin": {PointClientFin, true},
+// rangeEnd is a message in which a range ends: the point of each end that sends
+// it, and of post-handshake authentication.
+type rangeEnd struct {
+	by    [2]Point // by attls.Role; both the same where only one end sends it
+	later Point    // PointNone: it takes no (pha)
+	text  string
+}
+
+// takesRole reports whether both ends send the message.
+func (e *rangeEnd) takesRole() bool { return e.by[0] != e.by[1] }
+
+// rangeEnds is the grammar of the end of a range; the parser and Words read it.
+var rangeEnds = map[string]*rangeEnd{
+	"CH": {by: [2]Point{PointCH, PointCH}, text: "ClientHello"},
+	"SH": {by: [2]Point{PointSH, PointSH}, text: "ServerHello"},
+	"EE": {by: [2]Point{PointEE, PointEE}, text: "EncryptedExtensions"},
+	"CR": {by: [2]Point{PointCR, PointCR}, later: PointPostHandshakeCR,
+		text: "CertificateRequest; without one, CH..CR ends with EncryptedExtensions"},
+	"CT":  {by: [2]Point{PointClientCT, PointServerCT}, later: PointPostHandshakeCT, text: "Certificate"},
+	"CV":  {by: [2]Point{PointClientCV, PointServerCV}, later: PointPostHandshakeCV, text: "CertificateVerify"},
+	"AT":  {by: [2]Point{PointClientAT, PointServerAT}, later: PointPostHandshakeAT, text: addedText},
+	"Fin": {by: [2]Point{PointClientFin, PointServerFin}, text: "Finished"},
+}
+
+const addedText = "the message that the profile adds, wherever it is: of several the first with a payload"
+
+// usage is how a range ends in the message.
+func (e *rangeEnd) usage(name string) string {
+	var list []string
+	if e.takesRole() {
+		name += "(role|client|server"
+		if e.later != PointNone {
+			name += "|pha"
+		}
+		return name + ")"
+	}
+	list = append(list, name)
+	if e.later != PointNone {
+		list = append(list, name+"(pha)")
+	}
+	return strings.Join(list, ", ")
+}
+
+// endNames are the messages in which a range may end, in the order of a handshake.
+func endNames() []string {
+	list := names(rangeEnds)
+	slices.SortStableFunc(list, func(a, b string) int { return int(rangeEnds[a].by[1]) - int(rangeEnds[b].by[1]) })
+	return list
 }
 
 func (p *parser) rangeFrom(word string, start int) (*node, *Error) {
@@ -270,17 +313,21 @@ func (p *parser) rangeFrom(word string, start int) (*node, *Error) {
 	n.name = p.word()
 	end, ok := rangeEnds[n.name]
 	if !ok {
-		return nil, p.fail(at, "a range ends in CH, SH, EE, CR, CT, CV, AT or Fin, not in %q", n.name)
+		ends := endNames()
+		last := len(ends) - 1
+		return nil, p.fail(at, "a range ends in %s or %s, not in %q", strings.Join(ends[:last], ", "), ends[last], n.name)
 	}
 	if err := p.role(n); err != nil {
 		return nil, err
 	}
 	switch {
-	case end.both && n.role == argNone || end.both && n.role == argPHA:
+	case n.role == argPHA && end.later == PointNone:
+		return nil, p.fail(at, "no %s of post-handshake authentication can be named; (pha) belongs to CR, CT, CV and AT", n.name)
+	case end.takesRole() && n.role == argNone:
 		return nil, p.fail(at, "both ends send %s: say %[1]s(role), %[1]s(client) or %[1]s(server)", n.name)
-	case !end.both && n.role != argNone && !(n.name == "CR" && n.role == argPHA):
+	case !end.takesRole() && n.role != argNone && n.role != argPHA:
 		return nil, p.fail(at, "only one end sends %s: it takes no role", n.name)
-	case n.exclusive && end.point == PointCH:
+	case n.exclusive && n.name == "CH":
 		return nil, p.fail(at, "CH..<CH is empty")
 	}
 	return n, nil

@@ -19,6 +19,7 @@ type Program struct {
 	order   []string
 	number  map[string]int // of a name in order
 	variant Variant
+	added   Added
 	depends []atomic.Pointer[Dependencies] // by name and role, once they were asked for
 }
 
@@ -31,11 +32,32 @@ func (p *Program) Names() []string { return p.order }
 // Text is the expression of a name as it was written.
 func (p *Program) Text(name string) string { return p.text[name] }
 
-// Compile parses and checks definitions. A name of which nothing can refer to
+// Added says where the messages are that a profile adds, which AT names: of the
+// client, of the server and of post-handshake authentication. PointNone: none.
+type Added struct {
+	By    [2]Point // by attls.Role
+	Later Point
+	All   []Point // where messages are added, with those that AT does not name
+}
+
+// before is the last message in front of a point.
+func (a *Added) before(p Point) Point {
+	for p--; p > PointNone && p.Added() && !slices.Contains(a.All, p); p-- {
+	}
+	return p
+}
+
+// Compile is CompileWith for messages behind CertificateVerify.
+func Compile(definitions []Definition, v Variant) (*Program, []*Error) {
+	at := rangeEnds["AT"]
+	return CompileWith(definitions, v, Added{By: at.by, Later: at.later, All: []Point{at.by[0], at.by[1], at.later}})
+}
+
+// CompileWith parses and checks definitions. A name of which nothing can refer to
 // (one that is not a word of the language, such as "challenge.evidence/x509") is
 // fine. The errors are those of all definitions, in order.
-func Compile(definitions []Definition, v Variant) (*Program, []*Error) {
-	p := &Program{text: map[string]string{}, tree: map[string]*node{}, kind: map[string]Kind{},
+func CompileWith(definitions []Definition, v Variant, added Added) (*Program, []*Error) {
+	p := &Program{added: added, text: map[string]string{}, tree: map[string]*node{}, kind: map[string]Kind{},
 		number: map[string]int{}, variant: v}
 	if len(definitions) > maxNames {
 		d := definitions[maxNames]
@@ -118,9 +140,9 @@ func (p *Program) kindOf(name string, n *node, state map[string]int) (Kind, *Err
 	case opTerminal:
 		return n.terminal.kind, nil
 	case opName:
-		if _, ok := p.tree[n.name]; !ok && rangeEnds[n.name].point != PointNone {
+		if _, ok := p.tree[n.name]; !ok && rangeEnds[n.name] != nil {
 			role := ""
-			if rangeEnds[n.name].both {
+			if rangeEnds[n.name].takesRole() {
 				role = "(role)"
 			}
 			return fail(n.at, "%s is a message; what can be hashed is a range that begins with ClientHello, as CH..%s%s",
@@ -226,13 +248,17 @@ func roleOf(r roleArg, attester attls.Role) attls.Role {
 
 // rangeOf resolves a range for the attester being bound.
 func (p *Program) rangeOf(n *node, attester attls.Role) Range {
-	end := rangeEnds[n.name]
-	point := end.point
-	switch {
-	case n.role == argPHA:
-		point = PointPostHandshakeCR
-	case end.both && roleOf(n.role, attester) == attls.RoleServer:
-		point -= PointClientCT - PointServerCT
+	return Range{End: p.endOf(n, attester), Exclusive: n.exclusive, Variant: p.variant}
+}
+
+// endOf is where a range ends; PointNone: nothing is added there.
+func (p *Program) endOf(n *node, attester attls.Role) Point {
+	end := *rangeEnds[n.name]
+	if n.name == "AT" {
+		end.by, end.later = p.added.By, p.added.Later
 	}
-	return Range{End: point, Exclusive: n.exclusive, Variant: p.variant}
+	if n.role == argPHA {
+		return end.later
+	}
+	return end.by[roleOf(n.role, attester)]
 }

@@ -322,20 +322,20 @@ func Words() []Word {
 	for _, n := range names(functions) {
 		list = append(list, Word{functions[n].usage(n), functions[n].text})
 	}
-	return append(list, ranges...)
+	return append(list, ranges()...)
 }
 
 // ranges are the words of a transcript range.
-var ranges = []Word{
-	{"CH..X",
-		"a transcript range: the handshake messages, with their headers, from ClientHello to X; it is possible where a " +
-			"hash is taken, and is the Transcript-Hash there"},
-	{"CH..<X", "the messages in front of X"},
-	{"X = CH, SH, EE, CR",
-		"ClientHello, ServerHello, EncryptedExtensions, CertificateRequest; without a CertificateRequest, CH..CR ends " +
-			"with EncryptedExtensions"},
-	{"X = CR(pha)", "the CertificateRequest of post-handshake authentication, behind the whole handshake"},
-	{"X = CT(r), CV(r), AT(r), Fin(r)",
-		"Certificate, CertificateVerify, the added message, Finished of r: role (the attester that is bound), client or " +
-			"server"},
+func ranges() []Word {
+	list := []Word{
+		{"CH..X",
+			"a transcript range: the handshake messages, with their headers, from ClientHello to X; it is possible where a " +
+				"hash is taken, and is the Transcript-Hash there"},
+		{"CH..<X", "the messages in front of X"},
+	}
+	for _, n := range endNames() {
+		list = append(list, Word{"X = " + rangeEnds[n].usage(n), rangeEnds[n].text})
+	}
+	return append(list, Word{"(role), (pha)",
+		"role is the attester that is bound; pha is post-handshake authentication, behind the whole handshake"})
 }
