@@ -1,16 +1,18 @@
 package main
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"attls/conformance/vectors"
 	"attls/extensions/profile"
 )
 
 func compileCommand() *cobra.Command {
 	var f profileFlags
-	var output string
+	var output, directory string
 	c := &cobra.Command{
 		Use:   "compile PROFILE|FILE",
 		Short: "Write a profile in the form that programs in other languages interpret",
@@ -18,10 +20,16 @@ func compileCommand() *cobra.Command {
 points in force: structures as a table, the binder as trees, one record a line, and a
 checksum. Comments, the order of keys, inheritance and the name of the file leave the
 octets as they are. The format is docs/compiled-profile.md. Every command that takes a
-profile takes the result as well, as the name of a file that ends in ` + profile.CompiledSuffix + `.`,
+profile takes the result as well, as the name of a file that ends in ` + profile.CompiledSuffix + `.
+
+With --vectors it also writes test vectors for another implementation of the profile:
+a file of JSON for each role, model and credential, with and without HelloRetryRequest,
+with messages, secrets, binders and every value on the way to them, and one for each
+fault that must be rejected, with the alert. The same profile gives the same octets.`,
 		Example: `  attls profile compile mine.yaml -o mine.compiled
   attls profile compile early-attestation-06 --reading hrr=b -o b.compiled
-  attls demo --profile b.compiled`,
+  attls demo --profile b.compiled
+  attls profile compile mine.yaml -o mine.compiled --vectors vectors`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.FixedCompletions(profile.Names(), cobra.ShellCompDirectiveDefault),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -37,6 +45,13 @@ profile takes the result as well, as the name of a file that ends in ` + profile
 			if err != nil {
 				return failed("%w", err)
 			}
+			if directory != "" {
+				n, err := vectors.Write(directory, p)
+				if err != nil {
+					return unavailable(err)
+				}
+				fmt.Fprintf(c.ErrOrStderr(), "%s in %s\n", count(n, "vector"), directory)
+			}
 			if output == "-" {
 				_, err = c.OutOrStdout().Write(text)
 				return unavailable(err)
@@ -46,5 +61,6 @@ profile takes the result as well, as the name of a file that ends in ` + profile
 	}
 	f.registerAdjustments(c)
 	c.Flags().StringVarP(&output, "output", "o", "-", "file to write; -: standard output")
+	c.Flags().StringVar(&directory, "vectors", "", "also write test vectors to this `directory`")
 	return c
 }

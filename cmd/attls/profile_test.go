@@ -287,6 +287,10 @@ func TestCompile(t *testing.T) {
 	if code != exitOK || stdout != string(stored) {
 		t.Errorf("compiled again: exit code %d: %s%s", code, stdout, stderr)
 	}
+	code, _, stderr = command(t, "profile", "compile", "mbedtls-poc", "-o", "poc.compiled", "--vectors", "vectors")
+	if files, _ := os.ReadDir("vectors"); code != exitOK || len(files) < 20 || !strings.Contains(stderr, " vectors in vectors") {
+		t.Errorf("%d vectors, exit code %d: %s", len(files), code, stderr)
+	}
 	if code, _, stderr = command(t, "profile", "compile", "early-attestation-06", "-o", "none/x"); code != exitUnavailable {
 		t.Errorf("a folder that is not there: exit code %d: %s", code, stderr)
 	}

@@ -120,7 +120,8 @@ func (c *combination) turned(o *Options, pair [2]string, turn int) scenario.Scen
 
 // otherReadings has each reading that is not the default, one at a time: with Full in
 // each combination that it allows and for each pair of stacks, otherwise in one, and
-// the pairs take turns; of many profiles, only the first with that switch and reading. There is a HelloRetryRequest, since readings differ about it.
+// the pairs take turns; of many profiles, only the first with that switch and reading. There is a
+// HelloRetryRequest, since readings differ about it.
 func otherReadings(o *Options, combinations []combination) (cases []Case, err error) {
 	turn := 0
 	seen := map[string]bool{}

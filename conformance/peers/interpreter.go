@@ -47,8 +47,10 @@ func (i Interpreter) Missing() string {
 	ctx, cancel := context.WithTimeout(context.Background(), versionTimeout)
 	defer cancel()
 	reason := ""
-	if out, _ := exec.CommandContext(ctx, i.Path, "--help").CombinedOutput(); !strings.Contains(string(out), "--compiled") {
-		reason = "the mbedTLS peer at " + i.Path + " does not interpret compiled profiles; conformance/mbedtls/build.sh builds one that does"
+	out, _ := exec.CommandContext(ctx, i.Path, "--help").CombinedOutput()
+	if !strings.Contains(string(out), "--compiled") {
+		reason = "the mbedTLS peer at " + i.Path + " does not interpret compiled profiles; conformance/mbedtls/build.sh " +
+			"builds one that does"
 	}
 	i.checked.Store(i.Path, reason)
 	return reason
@@ -113,8 +115,8 @@ func (i Interpreter) check(text []byte, k *checkKey) string {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), versionTimeout)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, i.Path, "--compiled", file, "--check", "--attester", k.attester, "--model", k.model,
-		"--credential", k.credential).CombinedOutput()
+	out, err := exec.CommandContext(ctx, i.Path, "--compiled", file, "--check", "--attester", k.attester, "--model",
+		k.model, "--credential", k.credential).CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != exitLimit {
 		return "" // what it refuses, the case shows

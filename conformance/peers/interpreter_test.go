@@ -212,6 +212,28 @@ binder:
 	}
 }
 
+// TestAcknowledged: a case that fails over what the profile acknowledges is a limit, and
+// only then.
+func TestAcknowledged(t *testing.T) {
+	undefined := &claims.ErrorClaim{Class: attls.Violation.String(), Failure: string(attls.FailBinderUndefined)}
+	alert := &claims.ErrorClaim{Class: attls.FromPeer.String(), Failure: string(attls.FailPeerAlert)}
+	other := &claims.ErrorClaim{Class: attls.Violation.String(), Failure: string(attls.FailBinderMismatch)}
+	for i, c := range []struct {
+		profile        string
+		client, server *claims.ErrorClaim
+		want           bool
+	}{
+		{"early-attestation-00", alert, undefined, true}, {"early-attestation-00", undefined, undefined, true},
+		{"early-attestation-00", other, undefined, false}, {"early-attestation-00", nil, undefined, false},
+		{"early-attestation-00", alert, alert, false}, {"early-attestation-06", alert, undefined, false},
+	} {
+		r := &Result{Case: Case{Scenario: scenario.Scenario{Profile: c.profile}}, Ends: []claims.Claims{{Error: c.client}, {Error: c.server}}}
+		if acknowledged(r) != c.want {
+			t.Errorf("%d: %v", i, !c.want)
+		}
+	}
+}
+
 // TestInterpreter: the peer that build.sh has built interprets a file of somebody's own,
 // in both directions, for each role.
 func TestInterpreter(t *testing.T) {

@@ -229,6 +229,9 @@ func (m MbedTLS) Start(ctx context.Context, t *Task) (Process, error) {
 	for _, name := range slices.Sorted(maps.Keys(t.Scenario.CodePoints)) {
 		args = append(args, "--code-point", fmt.Sprintf("%s=%d", name, t.Scenario.CodePoints[name]))
 	}
+	if t.compiled != "" {
+		args = append(args, "--attester-size", strconv.Itoa(scenario.DemoChallengeSize))
+	}
 	args = append(args, ownFaults[t.Scenario.Injected()]...)
 	if slices.Contains(cases.Lies(), t.Scenario.Fail) {
 		args = append(args, "--appraiser-cmd", evidence+" --lie "+t.Scenario.Fail)

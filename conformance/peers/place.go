@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"attls"
 	"attls/conformance/claims"
@@ -33,6 +34,30 @@ func places(r *Result) (list []string) {
 		f.attestation(attester)
 	}
 	return f.list
+}
+
+// acknowledged reports whether a case failed over a defect that the profile knows of: a
+// key or certificate that is the context of an HkdfLabel and has more than 255 octets.
+// An end then finds the binder undefined, and the other receives its alert.
+func acknowledged(r *Result) bool {
+	p, err := r.Scenario.Load()
+	if err != nil || p == nil || r.Scenario.Injected() != "" || !slices.ContainsFunc(p.Flaws, func(f profile.Flaw) bool {
+		return f.Name == "context_bound"
+	}) {
+		return false
+	}
+	undefined := 0
+	for i := range r.Ends {
+		switch e := r.Ends[i].Error; {
+		case e == nil:
+			return false
+		case e.Failure == string(attls.FailBinderUndefined):
+			undefined++
+		case e.Failure != string(attls.FailPeerAlert) && e.Failure != "alert":
+			return false
+		}
+	}
+	return undefined > 0
 }
 
 type finder struct {

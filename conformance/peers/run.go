@@ -126,6 +126,9 @@ func Run(ctx context.Context, c Case, peers map[string]Peer, settings Settings) 
 		said = &versions{}
 	}
 	r.Status, r.Reason = verdict(&c, peers, r.Ends, err, func(p Peer) string { return said.of(ctx, p) })
+	if r.Status == Failed && acknowledged(&r) {
+		r.Status, r.Reason = Limit, "the profile acknowledges (context_bound) that this key cannot be bound: "+r.Reason
+	}
 	if r.Status == Failed {
 		r.Places = places(&r)
 	}

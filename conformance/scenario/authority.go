@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"time"
@@ -23,6 +24,7 @@ import (
 type DemoAuthority struct {
 	Certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
+	fixed       bool // the same key gets the same certificate
 }
 
 // demoName is the subject of the demonstration authority.
@@ -49,7 +51,7 @@ func NewDemoAuthority() (*DemoAuthority, error) {
 		return nil, err
 	}
 	cert, err := x509.ParseCertificate(der)
-	return &DemoAuthority{cert, key}, err
+	return &DemoAuthority{Certificate: cert, key: key}, err
 }
 
 // Pool holds the authority's certificate.
@@ -87,9 +89,43 @@ func (a *DemoAuthority) Issue(t KeyType, names ...string) (*handshake.Credential
 	return a.Certify(signer, names...)
 }
 
+// NewFixedAuthority is NewDemoAuthority with the same certificate in every process, of
+// which the same key gets the same certificate.
+func NewFixedAuthority() (*DemoAuthority, error) {
+	a, err := NewDemoAuthority()
+	if err != nil {
+		return nil, err
+	}
+	a.fixed = true
+	der, err := x509.CreateCertificate(a.random(), a.Certificate, a.Certificate, a.key.Public(), a.key)
+	if err != nil {
+		return nil, err
+	}
+	a.Certificate, err = x509.ParseCertificate(der)
+	return a, err
+}
+
+// random is what signatures draw on; nil: they are those of RFC 6979.
+func (a *DemoAuthority) random() io.Reader {
+	if a.fixed {
+		return nil
+	}
+	return rand.Reader
+}
+
+// serial is a serial number for a key.
+func (a *DemoAuthority) serial(key crypto.PublicKey) (*big.Int, error) {
+	if !a.fixed {
+		return rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	}
+	spki, err := x509.MarshalPKIXPublicKey(key)
+	sum := sha256.Sum256(spki)
+	return new(big.Int).SetBytes(sum[:15]), err
+}
+
 // Certify makes a credential of a key that is there already, as Issue does.
 func (a *DemoAuthority) Certify(signer crypto.Signer, names ...string) (*handshake.Credential, error) {
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	serial, err := a.serial(signer.Public())
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +140,7 @@ func (a *DemoAuthority) Certify(signer crypto.Signer, names ...string) (*handsha
 			template.DNSNames = append(template.DNSNames, n)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.Certificate, signer.Public(), a.key)
+	der, err := x509.CreateCertificate(a.random(), template, a.Certificate, signer.Public(), a.key)
 	if err != nil {
 		return nil, err
 	}

@@ -223,6 +223,29 @@ func NewEnvironment() (*Environment, error) {
 	return &Environment{Authority: authority}, err
 }
 
+// NewFixedEnvironment makes one in which nothing differs from one process to the next: keys,
+// certificates, Evidence and the time, which is DemoEpoch. Its keys are public, and no RSA
+// key is among them.
+func NewFixedEnvironment() (*Environment, error) {
+	authority, err := NewFixedAuthority()
+	if err != nil {
+		return nil, err
+	}
+	e := &Environment{Authority: authority, Clock: func() time.Time { return DemoEpoch }}
+	e.Keep()
+	for _, role := range attls.Roles() {
+		key, err := attestation.DeriveKeyOn(elliptic.P256(), DemoSeed, "certificate of the "+role.String())
+		if err != nil {
+			return nil, err
+		}
+		const name = "localhost"
+		if e.kept[fmt.Sprint(role, KeyP256, name)], err = authority.Certify(key, name); err != nil {
+			return nil, err
+		}
+	}
+	return e, nil
+}
+
 // Keep keeps each credential that is issued, so that every run in the environment
 // shows the same. Such runs may not overlap.
 func (l *Environment) Keep() { l.kept = map[string]*handshake.Credential{} }
