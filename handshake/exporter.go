@@ -52,14 +52,5 @@ func exportUnder(suite *provider.Suite, base []byte, label string, context []byt
 		return nil, attls.Errorf(attls.Local, attls.FailConfiguration,
 			"an exported value of %d octets under a label of %d octets is not defined", length, len(label)).By("RFC 5869 2.3")
 	}
-	return export(suite.KDF(), base, label, context, length), nil
-}
-
-// export is TLS-Exporter (RFC 8446 section 7.5) over any exporter secret:
-// HKDF-Expand-Label(Derive-Secret(secret, label, ""), "exporter", Hash(context), length).
-func export(kdf *provider.KDF, base []byte, label string, context []byte, length int) []byte {
-	n := kdf.Suite().HashLen
-	var sum, derived [maxHash]byte
-	kdf.ExpandLabel(derived[:0], base, labelPrefix, label, kdf.Hash(sum[:0], nil), n)
-	return kdf.ExpandLabel(nil, derived[:n], labelPrefix, "exporter", kdf.Hash(sum[:0], context), length)
+	return suite.KDF().Export(base, labelPrefix, label, context, length), nil
 }

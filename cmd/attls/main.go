@@ -176,7 +176,7 @@ and "attls client".`,
 		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.AddCommand(demoCommand(), gridCommand(), conformCommand(), replayCommand(), decodeCommand(), serverCommand(),
-		clientCommand(), evidenceCommand(),
+		clientCommand(), evidenceCommand(), authenticatorCommand(),
 		profileCommand(), specCommand(), benchCommand(), versionCommand(), manCommand(), exitCodesTopic(), terminalTopic())
 	return root
 }

@@ -53,6 +53,18 @@ func (v *Values) Export(label string, context []byte, length int) ([]byte, error
 	return nil, local("no value of %q is known", label)
 }
 
+// ExporterOf is the exporter of TLS 1.3 (RFC 8446 section 7.5) over the exporter secret
+// of a connection, which key logs have as EXPORTER_SECRET, and its hash: SHA-256 or SHA-384.
+func ExporterOf(hash crypto.Hash, secret []byte) Exporter {
+	return func(label string, context []byte, length int) ([]byte, error) {
+		suite, ok := (&Config{Hash: hash}).suite()
+		if !ok || len(secret) != suite.HashLen || length < 0 || length > 255*suite.HashLen || len(label) > 249 {
+			return nil, local("%d octets under %q of a secret of %d octets", length, label, len(secret)).By(keysRule)
+		}
+		return suite.KDF().Export(secret, "tls13 ", label, context, length), nil
+	}
+}
+
 // ClientHello is what a server may put into an authenticator that nobody has asked for:
 // what the client offered in the handshake (RFC 9261 section 5.2).
 type ClientHello struct {

@@ -51,8 +51,7 @@ func (c *Connection) request(r *Request) ([]byte, *attls.Error) {
 	case r.Wanted.ServerName != "" && c.cfg.Role == attls.RoleServer:
 		return nil, bad("Wanted.ServerName", "only a client asks for one").By("RFC 9261 4")
 	case len(c.open) >= c.limits.Outstanding:
-		return nil, attls.Errorf(attls.Local, attls.FailCapacity, "%d requests are open; Limits.Outstanding is %d",
-			len(c.open), c.limits.Outstanding)
+		return nil, c.full()
 	}
 	m := message.CertificateRequest{Context: r.Context, Extensions: r.extensions()}
 	if m.Context == nil {
@@ -80,6 +79,58 @@ func (c *Connection) request(r *Request) ([]byte, *attls.Error) {
 	c.used.add(a.context)
 	c.open = append(c.open, a)
 	return out.octets, nil
+}
+
+// Adopt takes up a request that this end has made elsewhere, such as in another program:
+// its answer is waited for from then on.
+func (c *Connection) Adopt(request []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.adopt(request); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (c *Connection) adopt(request []byte) *attls.Error {
+	if err := c.small(request); err != nil {
+		return err
+	}
+	raw, err := message.ParseRaw(request)
+	if err != nil {
+		return err.By("RFC 9261 4")
+	}
+	kind := requestOf(c.cfg.Role)
+	if raw.Kind != kind {
+		return unexpected(&raw, kind.String()).By("RFC 9261 4")
+	}
+	var m message.CertificateRequest
+	a := &asked{raw: bytes.Clone(raw.Bytes)}
+	if err := readRequest(kind, a.raw[4:], &m); err != nil {
+		return err
+	}
+	w, err := readWanted(m.Extensions)
+	switch {
+	case err != nil:
+		return err.In(kind)
+	case len(c.open) >= c.limits.Outstanding:
+		return c.full()
+	}
+	if err := c.use(m.Context); err != nil {
+		return err.In(kind)
+	}
+	a.context, a.schemes = m.Context, w.Schemes
+	for i := range m.Extensions {
+		a.offered.Add(c.cfg.Role, kind, m.Extensions[i].Type)
+	}
+	c.open = append(c.open, a)
+	return nil
+}
+
+// full is the error of one more request than may be open.
+func (c *Connection) full() *attls.Error {
+	return attls.Errorf(attls.Local, attls.FailCapacity, "%d requests are open; Limits.Outstanding is %d", len(c.open),
+		c.limits.Outstanding)
 }
 
 // ours marks an error that we would make.

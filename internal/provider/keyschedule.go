@@ -116,6 +116,15 @@ func (k *KDF) FinishedMAC(dst, baseKey, transcriptHash []byte) []byte {
 	return k.Extract(dst, k.ExpandLabel(k.key[:0], baseKey, "tls13 ", "finished", nil, k.suite.HashLen), transcriptHash)
 }
 
+// Export is TLS-Exporter (RFC 8446 section 7.5) over any exporter secret:
+// HKDF-Expand-Label(Derive-Secret(secret, label, ""), "exporter", Hash(context), length).
+func (k *KDF) Export(secret []byte, prefix, label string, context []byte, length int) []byte {
+	var sum, derived [maxHash]byte
+	n := k.suite.HashLen
+	k.ExpandLabel(derived[:0], secret, prefix, label, k.Hash(sum[:0], nil), n)
+	return k.ExpandLabel(nil, derived[:n], prefix, "exporter", k.Hash(sum[:0], context), length)
+}
+
 // TrafficKey makes the AEAD and IV of a traffic secret (RFC 8446 section 7.3).
 // The IV is a view that the next call overwrites.
 func (k *KDF) TrafficKey(traffic []byte, prefix string) (aead cipher.AEAD, iv []byte, err error) {
