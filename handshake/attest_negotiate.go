@@ -15,6 +15,7 @@ type attestation struct {
 	chosen   negotiation.Slots
 	fields   profile.Fields // nonces and, at a server, the offer as read
 	answered bool           // CheckAnswers has run
+	retried  bool           // at a server: HelloRetryRequest has said something of what was chosen
 }
 
 // startAttestation prepares the state of a profile.

@@ -60,6 +60,8 @@ var noncePlaces = []noncePlace{
 		more: fmt.Sprintf(ownExtension, "encrypted_extensions: {offered_by: [client_hello.remoteAttestation]}") + "accepted_flaws: {answer_not_offered: test}\n"},
 	{name: "in an extension of its own in ServerHello", path: "server_hello.fresh.nonce",
 		more: fmt.Sprintf(ownExtension, "server_hello: {offered_by: [client_hello.remoteAttestation]}") + "accepted_flaws: {answer_not_offered: test}\n"},
+	{name: "in an extension of its own in HelloRetryRequest", path: "hello_retry_request.fresh.nonce",
+		more: fmt.Sprintf(ownExtension, "hello_retry_request: {offered_by: [client_hello.remoteAttestation]}") + "accepted_flaws: {answer_not_offered: test}\n"},
 	{name: "in EncryptedExtensions in an extension that the client offers empty", path: "encrypted_extensions.fresh.nonce",
 		more: fmt.Sprintf(ownExtension, "client_hello: {body: Empty}, encrypted_extensions: {offered_by: [client_hello]}")},
 	{name: "in a name of certificate_authorities", again: true, spelt: base64.StdEncoding.EncodeToString,

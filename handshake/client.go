@@ -222,11 +222,11 @@ func (s clientWaitServerHello) receive(e *Engine, m *message.Raw) (state, *attls
 		return nil, err
 	}
 	e.note(attls.RoleServer, m.Kind, sh.Extensions)
-	if m.Kind == attls.KindHelloRetryRequest {
-		return s.retry(e, m, a)
-	}
 	if err := e.readProfile(m.Kind, sh.Extensions); err != nil {
 		return nil, err
+	}
+	if m.Kind == attls.KindHelloRetryRequest {
+		return s.retry(e, m, a)
 	}
 	if e.transcript.hash == nil {
 		e.transcript.start(e.nego.suite)

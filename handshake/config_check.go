@@ -333,6 +333,13 @@ func (c *Config) check() *attls.Error {
 		return bad("Retry.Secrets", "profile %s binds to the first ClientHello's octets, which a cookie does not carry",
 			c.Profile.ID)
 	}
+	for i := range c.profile().Slots {
+		if c.Retry.stateless() && c.profile().AnswersInRetry(i) {
+			return bad("Retry.Secrets",
+				"profile %s answers in HelloRetryRequest, which a cookie does not carry to the second ClientHello",
+				c.Profile.ID)
+		}
+	}
 	if c.MaxFragment < 0 || c.MaxFragment > record.MaxPlaintext {
 		return bad("MaxFragment", "%d octets; a record holds 1 to %d", c.MaxFragment, record.MaxPlaintext)
 	}

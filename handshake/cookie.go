@@ -141,7 +141,10 @@ func (e *Engine) resumeRetry(ch *message.ClientHello, o *offers) *attls.Error {
 	}
 	e.nego.sessionID = append([]byte(nil), ch.SessionID...)
 	e.ccsSent = len(ch.SessionID) > 0
-	hrr := e.helloRetryRequest(group, o.cookie)
+	hrr, err := e.helloRetryRequest(group, o.cookie)
+	if err != nil {
+		return err
+	}
 	e.note(attls.RoleServer, attls.KindHelloRetryRequest, hrr.Extensions)
 	e.transcript.restore(e.nego.suite, first, hrr.Append(nil))
 	return nil
@@ -163,9 +166,12 @@ func (e *Engine) openCookie(cookie []byte) ([]byte, bool) {
 
 // helloRetryRequest builds a HelloRetryRequest; the same arguments give the same
 // octets. Without a group none is asked for, without a cookie there is none.
-func (e *Engine) helloRetryRequest(g attls.NamedGroup, cookie []byte) message.ServerHello {
+func (e *Engine) helloRetryRequest(g attls.NamedGroup, cookie []byte) (message.ServerHello, *attls.Error) {
 	e.ext.reset()
 	e.writeAnswers(sending{kind: attls.KindHelloRetryRequest, group: g, cookie: cookie})
+	if err := e.profileExtensions(attls.KindHelloRetryRequest); err != nil {
+		return message.ServerHello{}, err
+	}
 	return message.ServerHello{LegacyVersion: attls.VersionTLS12, Random: message.HelloRetryRequestRandom[:],
-		SessionID: e.nego.sessionID, CipherSuite: e.nego.suite.ID, Extensions: e.ext.list(e.cfg.ExtensionOrder)}
+		SessionID: e.nego.sessionID, CipherSuite: e.nego.suite.ID, Extensions: e.ext.list(e.cfg.ExtensionOrder)}, nil
 }

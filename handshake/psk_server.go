@@ -79,6 +79,7 @@ type serverSelectPSK struct {
 	group   attls.NamedGroup // that a full handshake would use
 	lacking *attls.Error     // why there is no such group; nil: there is one
 	hello   []byte           // the ClientHello, where a HelloRetryRequest could still bring a share
+	answers bool             // or answer the offer of attestation
 }
 
 func (serverSelectPSK) name() string { return "RECVD_CH" }
@@ -99,6 +100,8 @@ func (s serverSelectPSK) step(e *Engine) (state, *attls.Error) {
 		return nil, noSchemes().In(attls.KindClientHello)
 	case s.lacking != nil:
 		return nil, s.lacking.In(attls.KindClientHello)
+	case s.answers:
+		return serverNegotiate{share: s.share, hello: s.hello, retry: s.share == nil}, nil
 	case s.hello != nil:
 		return s.retry(e)
 	}

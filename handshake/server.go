@@ -6,6 +6,7 @@ import (
 
 	"attls"
 	"attls/extensions"
+	"attls/extensions/profile"
 	"attls/extensions/profile/binder"
 	"attls/handshake/message"
 	"attls/internal/rule"
@@ -19,7 +20,7 @@ The server, after RFC 8446 appendix A.2. Waits stand in brackets.
 	 ClientHello |        | HelloRetryRequest
 	             v        |
 	          RECVD_CH ---+
-	             |   [Credential] [Nonce]
+	             |   [Credential] [Nonce], a nonce in HelloRetryRequest before that
 	             | ServerHello, EncryptedExtensions, CertificateRequest
 	             |   [Evidence] [Signature]
 	             | Certificate, CertificateVerify, Finished
@@ -114,6 +115,9 @@ func (s serverWaitClientHello) receive(e *Engine, m *message.Raw) (state, *attls
 	if err != nil {
 		return nil, err
 	}
+	if e.att.retried { // what HelloRetryRequest has answered needs certificates
+		offer = nil
+	}
 	mode, _ := e.pskMode()
 	g, theirs, lacking := e.selectGroup(o)
 	if lacking != nil && !(e.keyAlone(offer) && (lacking.Failure == attls.FailMissingExtension ||
@@ -122,11 +126,14 @@ func (s serverWaitClientHello) receive(e *Engine, m *message.Raw) (state, *attls
 	}
 	keyOnly := lacking != nil || offer != nil && mode == attls.PSKOnly // the key may do without a share
 	retry := theirs == nil && !keyOnly || e.cfg.Retry.Always
-	if !e.nego.retried && retry {
+	answers := !e.nego.retried && e.answersInRetry(nil)
+	if !e.nego.retried && retry && !answers {
 		e.transcribe(m, attls.RoleClient)
 		return s.retry(e, m, g, theirs != nil)
 	}
-	if theirs == nil && !keyOnly {
+	if answers && retry {
+		offer = nil // or the answers could no longer be sent if the key were refused
+	} else if theirs == nil && !keyOnly {
 		return nil, noShare(g)
 	}
 	e.nego.group = g
@@ -137,13 +144,17 @@ func (s serverWaitClientHello) receive(e *Engine, m *message.Raw) (state, *attls
 	e.transcribe(m, attls.RoleClient)
 	if offer != nil {
 		e.askKey(offer)
-		next := serverSelectPSK{share: share, offer: offer, group: g, lacking: lacking}
-		if theirs == nil && lacking == nil && !e.nego.retried {
+		next := serverSelectPSK{share: share, offer: offer, group: g, lacking: lacking, answers: answers}
+		if (theirs == nil && lacking == nil || answers) && !e.nego.retried {
 			next.hello = bytes.Clone(m.Bytes)
 		}
 		return next, nil
 	}
-	return serverNegotiate{share: share}, nil
+	next := serverNegotiate{share: share}
+	if answers {
+		next.hello, next.retry = bytes.Clone(m.Bytes), retry
+	}
+	return next, nil
 }
 
 // noShare is the error of a second ClientHello without the share that was asked for.
@@ -229,7 +240,7 @@ func (s serverWaitClientHello) retry(e *Engine, m *message.Raw, g attls.NamedGro
 			"more handshake data follows the first ClientHello").By("RFC 8446 2.1")
 	}
 	next := serverWaitClientHello{first: append([]byte(nil), m.Body()...)}
-	if haveShare { // Retry.Always: another group if there is one, a cookie otherwise
+	if haveShare && e.cfg.Retry.Always { // another group if there is one, a cookie otherwise
 		if other, ok := e.groupWithoutShare(&e.scratch.offers); ok {
 			g, haveShare = other, false
 		}
@@ -247,7 +258,10 @@ func (s serverWaitClientHello) retry(e *Engine, m *message.Raw, g attls.NamedGro
 	}
 	e.nego.retried = true
 	e.transcript.retry(m.Bytes)
-	hrr := e.helloRetryRequest(g, next.cookie)
+	hrr, err := e.helloRetryRequest(g, next.cookie)
+	if err != nil {
+		return nil, err
+	}
 	e.note(attls.RoleServer, attls.KindHelloRetryRequest, hrr.Extensions)
 	if err := e.write(&hrr); err != nil {
 		return nil, err
@@ -443,15 +457,28 @@ func (e *Engine) readClientHello(o *offers, keyOffered bool) *attls.Error {
 }
 
 // serverNegotiate chooses attestation schemes and asks for what the flight needs.
-type serverNegotiate struct{ share []byte }
+type serverNegotiate struct {
+	share []byte
+	// The first ClientHello, where the profile answers in HelloRetryRequest; retry says that
+	// it is sent for the group or by configuration, whatever was chosen.
+	hello []byte
+	retry bool
+}
 
 func (serverNegotiate) name() string { return "RECVD_CH" }
 func (serverNegotiate) due() gate    { return gateNow }
 
 func (s serverNegotiate) step(e *Engine) (state, *attls.Error) {
 	if e.psk.session == nil { // with a key there is no credential to choose for
-		if err := e.chooseAttestation(); err != nil {
-			return nil, err
+		if !e.att.retried {
+			if err := e.chooseAttestation(); err != nil {
+				return nil, err
+			}
+			if answers := e.answersInRetry(e.att.chosen.Choices); s.hello != nil && (s.retry || answers) {
+				e.att.retried = answers
+				e.askNonces(attls.KindHelloRetryRequest)
+				return serverRetry{hello: s.hello, haveShare: s.share != nil}, nil
+			}
 		}
 		if err := e.agreeCertificateTypes(); err != nil {
 			return nil, err
@@ -465,7 +492,48 @@ func (s serverNegotiate) step(e *Engine) (state, *attls.Error) {
 	if e.needsCertificate() {
 		e.askCredential()
 	}
-	return serverHello(s), nil
+	return serverHello{share: s.share}, nil
+}
+
+// answersInRetry reports whether HelloRetryRequest says something of one of the choices; of any
+// that there can be, where none are given.
+func (e *Engine) answersInRetry(choices []*profile.Scheme) bool {
+	p := e.profile()
+	for i := range p.Slots {
+		if p.AnswersInRetry(i) && (choices == nil || choices[i] != nil) {
+			return true
+		}
+	}
+	return false
+}
+
+// serverRetry sends the HelloRetryRequest that answers the offer, with a cookie where no other
+// group is asked for. The second ClientHello repeats the offer, so that what was chosen holds.
+type serverRetry struct {
+	hello     []byte
+	haveShare bool
+}
+
+func (serverRetry) name() string { return "RECVD_CH" }
+func (serverRetry) due() gate    { return gateNow }
+
+func (s serverRetry) step(e *Engine) (state, *attls.Error) {
+	if err := e.takeNonces(); err != nil {
+		return nil, err
+	}
+	m, err := message.ParseRaw(s.hello)
+	if err != nil {
+		return nil, err
+	}
+	ch, o := &e.scratch.clientHello, &e.scratch.offers
+	if err := ch.Unmarshal(m.Body()); err != nil {
+		return nil, err
+	}
+	*o = offers{messageExtensions: extensionsOf(m.Kind, ch.Extensions)}
+	if err := o.readBodies(); err != nil {
+		return nil, err
+	}
+	return serverWaitClientHello{}.retry(e, &m, e.nego.group, s.haveShare)
 }
 
 // nonceMessages are the messages in which a server sends a nonce: all of one

@@ -82,7 +82,7 @@ var protocolFaults = []Row{
 		tryUnsolicited),
 	breach("code-point", rule.ExtensionKnown, attls.FailUnsolicited, "A tap gives the extension with the server's choice another number.",
 		tryCodePoint),
-	breach("wrong-message", rule.ExtensionInPlace, attls.FailWrongMessage, "A tap moves the extension with the server's choice into ServerHello.",
+	breach("wrong-message", rule.ExtensionInPlace, attls.FailWrongMessage, "A tap adds the extension with the server's choice to a message in which it has no place.",
 		tryWrongMessage),
 	breach("empty-list", rule.GrammarBounds, attls.FailAttestationExtension, "A tap empties a list that must not be empty.",
 		tryEmptyList),
@@ -686,16 +686,27 @@ func tryCodePoint(c *Context) *Change {
 	}}
 }
 
+// tryWrongMessage needs a message of the server in which the extension has no place.
 func tryWrongMessage(c *Context) *Change {
 	if c.always() {
 		return nil
 	}
 	slot := &c.Profile.Slots[c.slot()]
-	return &Change{Expect: Reject{By: attls.RoleClient, At: attls.KindServerHello}, Apply: func(s *scenario.Setup) {
-		s.Tap(attls.RoleServer, tamper.Extensions(attls.KindServerHello, 0, func(l extensions.List) extensions.List {
-			return append(l, extensions.Extension{Type: slot.Choice.Extension})
-		}))
-	}}
+	x, ok := c.Profile.Extension(slot.Choice.Extension)
+	if !ok {
+		return nil
+	}
+	for _, k := range []attls.MessageKind{attls.KindServerHello, attls.KindEncryptedExtensions} {
+		if x.In(k) != nil {
+			continue
+		}
+		return &Change{Expect: Reject{By: attls.RoleClient, At: k}, Apply: func(s *scenario.Setup) {
+			s.Tap(attls.RoleServer, tamper.Extensions(k, 0, func(l extensions.List) extensions.List {
+				return append(l, extensions.Extension{Type: slot.Choice.Extension})
+			}))
+		}}
+	}
+	return nil
 }
 
 // tryEmptyList encodes what the grammar forbids with its bounds turned off.

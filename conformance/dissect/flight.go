@@ -55,7 +55,9 @@ func (d *dissector) read(keys capture.KeyLog) {
 				}
 			}
 		case attls.KindHelloRetryRequest:
-			f.retry = parse[message.ServerHello](m)
+			if f.retry = parse[message.ServerHello](m); f.retry != nil {
+				d.fields(m.Kind, item.Sender, f.retry.Extensions)
+			}
 		case attls.KindServerHello:
 			if f.server = parse[message.ServerHello](m); f.server != nil {
 				d.fields(m.Kind, item.Sender, f.server.Extensions)

@@ -356,6 +356,10 @@ func (b *body) field(path string) (schema.Field, error) {
 	return b.codec.Field(path, b.limit)
 }
 
+// choiceMessages are the messages in which a server can say its choice.
+var choiceMessages = []attls.MessageKind{attls.KindHelloRetryRequest, attls.KindServerHello,
+	attls.KindEncryptedExtensions, attls.KindCertificateRequest}
+
 // slotPath ties one path of a slot. It returns the type of the elements of a list.
 func (c *compiler) slotPath(e *entry, key string, slot int, m meaning, elem string) (Place, string) {
 	v := e.value.get(key)
@@ -380,9 +384,8 @@ func (c *compiler) slotPath(e *entry, key string, slot int, m meaning, elem stri
 		wrong = "in client_hello"
 	case m == meansChoice && b.kind == attls.KindAdded && c.p.Messages[b.added].At[attls.RoleServer] > binder.PointAfterCR:
 		wrong = "in front of the server's certificate, with which its parameters are complete"
-	case m == meansChoice && b.kind != attls.KindEncryptedExtensions && b.kind != attls.KindCertificateRequest &&
-		b.kind != attls.KindAdded:
-		wrong = "in encrypted_extensions or certificate_request, or in an added message"
+	case m == meansChoice && b.kind != attls.KindAdded && !slices.Contains(choiceMessages, b.kind):
+		wrong = "in hello_retry_request, server_hello, encrypted_extensions or certificate_request, or in an added message"
 	}
 	switch {
 	case strings.HasPrefix(wrong, "in "):
@@ -509,11 +512,9 @@ func (c *compiler) nonceDefault(s *Slot) {
 // nonceMessage refuses a message in which no nonce can reach the attester before
 // it attests.
 func (c *compiler) nonceMessage(s *Slot, v *value) {
-	const there = "a nonce travels in client_hello, or in server_hello, encrypted_extensions or certificate_request"
+	const there = "a nonce travels in client_hello, or in hello_retry_request, server_hello, encrypted_extensions or " +
+		"certificate_request"
 	switch k := s.Nonce.Message; {
-	case k == attls.KindHelloRetryRequest:
-		c.fail(v.pos, ProblemPath, "%s: most handshakes have no hello_retry_request, so the nonce would be missing", v.text).
-			Advice = there
 	case k == attls.KindCertificate, k == attls.KindNewSessionTicket:
 		c.fail(v.pos, ProblemPath, "%s: nobody sends a nonce in %s", v.text, k.Name()).Advice = there
 	case k == attls.KindAdded && s.Attester == attls.RoleServer:

@@ -106,6 +106,13 @@ func (p *Profile) AlertFor(f attls.Failure) AlertAction {
 	return AlertAction{Alert: attls.DefaultAlert(f)}
 }
 
+// AnswersInRetry reports whether a slot has its choice or its nonce in HelloRetryRequest,
+// which a server that chooses for the slot so sends.
+func (p *Profile) AnswersInRetry(slot int) bool {
+	s := &p.Slots[slot]
+	return s.Choice.Message == attls.KindHelloRetryRequest || s.Nonce.Message == attls.KindHelloRetryRequest
+}
+
 // Credential finds the row of a kind.
 func (p *Profile) Credential(k CredentialKind) (*Credential, bool) {
 	for i := range p.Credentials {
@@ -195,7 +202,7 @@ func (s *Slot) nonce() binder.Nonce {
 		return binder.Nonce{}
 	case attls.KindClientHello:
 		n.At = binder.PointCH
-	case attls.KindServerHello:
+	case attls.KindHelloRetryRequest, attls.KindServerHello: // both before ServerHello ends
 		n.At = binder.PointSH
 	case attls.KindEncryptedExtensions:
 		n.At = binder.PointEE

@@ -177,7 +177,7 @@ func (d *Difference) octets(a, b *Profile) {
 	}
 }
 
-var sizedMessages = []string{"ClientHello", "ServerHello", "EncryptedExtensions", "CertificateRequest", "Certificate",
+var sizedMessages = []string{"ClientHello", "HelloRetryRequest", "ServerHello", "EncryptedExtensions", "CertificateRequest", "Certificate",
 	"added message"}
 
 // sizes are the octets of a profile in each message of a run; nil when it has
@@ -221,6 +221,7 @@ func (p *Profile) measure(f *Fields, attester attls.Role, k CredentialKind) map[
 	answer.Offered = payload.Offered
 	payload.Payload = []byte{0}
 	count(attls.KindClientHello, attls.RoleClient, &offer)
+	count(attls.KindHelloRetryRequest, attls.RoleServer, &answer)
 	count(attls.KindServerHello, attls.RoleServer, &answer)
 	count(attls.KindEncryptedExtensions, attls.RoleServer, &answer)
 	count(attls.KindCertificateRequest, attls.RoleServer, &answer)

@@ -185,8 +185,9 @@ var root = group("", "",
 				"whenever it shows a certificate and, where the slot has a nonce, was sent one. The payload is in a field of x509"),
 			text("offer", "path of the list, as message.extension.field, in client_hello").named(),
 			text("choice",
-				"path of the choice, in encrypted_extensions or certificate_request, or in a message that the server adds "+
-					"before its certificate, as message.field: an element, or a list of none or one").named(),
+				"path of the choice, in hello_retry_request, server_hello, encrypted_extensions or certificate_request, or in a "+
+					"message that the server adds before its certificate, as message.field: an element, or a list of none or one; "+
+					"a server sends a HelloRetryRequest for the answers that are in it").named(),
 			nonceKey,
 			text("carried_in",
 				"path of the payload, where it is another one than that of the credential kind: slots of one attester with "+
@@ -225,9 +226,9 @@ var root = group("", "",
 		group("verdict", "how far a relying party goes without a verdict",
 			oneOf("before", verdictWords, "the step that waits for it"))),
 	&key{name: "nonce", form: formMap,
-		text: "nonces, which the relying party sends: in client_hello for a server; in server_hello, encrypted_extensions, " +
-			"certificate_request or a message that the server adds for a client; each later CertificateRequest that carries " +
-			"one has another", keys: []*key{
+		text: "nonces, which the relying party sends: in client_hello for a server; in hello_retry_request, server_hello, " +
+			"encrypted_extensions, certificate_request or a message that the server adds for a client; each later " +
+			"CertificateRequest that carries one has another", keys: []*key{
 			number("receive_at_most", "longest nonce that an attester takes and a relying party sends, in octets"),
 			number("size", "octets requested from a source of nonces that does not say how many it wants"),
 			{name: "default", form: formScalar, scalar: scalarOctets, text: "sent instead of a fresh nonce"}}},

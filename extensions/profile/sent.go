@@ -35,16 +35,12 @@ func order(k attls.MessageKind, sender attls.Role) int {
 // offerable refuses what cannot have been sent before the answer to it.
 func (c *compiler) offerable(o extensions.Offer, x *extensions.Row, kind attls.MessageKind, sender attls.Role,
 	v *value) bool {
-	switch {
-	case o.Message == attls.KindHelloRetryRequest:
-		c.fail(v.pos, ProblemPath, "%s: most handshakes have no hello_retry_request, so it can offer nothing", v.text)
-	case order(o.Message, sender.Peer()) >= order(kind, sender):
+	if order(o.Message, sender.Peer()) >= order(kind, sender) {
 		c.fail(v.pos, ProblemPath, "%s in the %s's %s cannot answer %s, which comes later", x.Name, sender, kind.Name(),
 			o.Message.Name())
-	default:
-		return true
+		return false
 	}
-	return false
+	return true
 }
 
 // uses reports whether a body is sent whenever a slot is in use.
@@ -192,7 +188,7 @@ func (c *compiler) sent() {
 					Advice = "name a field of it as carried_in, choice or nonce, or remove it"
 			}
 			told[key] = true
-		case b.kind == attls.KindHelloRetryRequest || b.kind == attls.KindNewSessionTicket:
+		case b.kind == attls.KindNewSessionTicket:
 			c.fail(b.pos, ProblemUnbound, "nothing of a profile is sent in %s", b.kind.Name()).Advice = "remove it"
 			told[key] = true
 		case b.silent() && !c.codec.saidByPeer(b):

@@ -21,6 +21,7 @@ func (c *compiler) weaknesses() {
 	c.weakCredentials()
 	c.weakAlerts()
 	c.weakRules()
+	c.weakChoices()
 	c.weakNonces()
 	c.weakPlacements()
 	c.weakNumbers()
@@ -68,6 +69,19 @@ func (c *compiler) weakRules() {
 	c.says("true", "the second ClientHello may come from somebody else (against RFC 8446 4.1.2)", "", "quirks",
 		"accept_new_random")
 	c.says("true", "anybody on the path can end a handshake", "", "quirks", "accept_plaintext_alerts")
+}
+
+// weakChoices looks at choices that are not encrypted.
+func (c *compiler) weakChoices() {
+	for i, s := range c.p.Slots {
+		k := s.Choice.Message
+		if k != attls.KindServerHello && k != attls.KindHelloRetryRequest {
+			continue
+		}
+		c.remark(c.doc.under("bind", "slots")[i].value.get("choice").pos, fmt.Sprintf(
+			"the choice of %s is in %s, which is not encrypted: anybody on the path sees who attests, and how", s.Name, k.Name()),
+			"put it into encrypted_extensions, or certificate_request")
+	}
 }
 
 func (c *compiler) weakNonces() {

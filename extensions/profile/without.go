@@ -103,8 +103,12 @@ var parameters = map[rule.Rule]func(*Profile){
 		p.Extensions = slices.Clone(p.Extensions)
 		for i := range p.Extensions {
 			x := &p.Extensions[i]
-			x.Placements = append(slices.Clone(x.Placements), extensions.Placement{
-				Message: attls.KindServerHello, Unsolicited: true})
+			x.Placements = slices.Clone(x.Placements)
+			for _, k := range []attls.MessageKind{attls.KindServerHello, attls.KindEncryptedExtensions} {
+				if x.In(k) == nil {
+					x.Placements = append(x.Placements, extensions.Placement{Message: k, Unsolicited: true})
+				}
+			}
 		}
 	},
 	rule.GrammarBounds: func(p *Profile) {
