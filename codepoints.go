@@ -74,6 +74,10 @@ const (
 	TypeKeyUpdate                HandshakeType = 24
 	TypeCompressedCertificate    HandshakeType = 25
 	TypeMessageHash              HandshakeType = 254
+
+	// TypeExtendedKeyUpdate is provisional: draft-ietf-tls-extended-key-update has no
+	// number yet.
+	TypeExtendedKeyUpdate HandshakeType = 0xEA
 )
 
 // MessageKind names a handshake message by what it means rather than by its
@@ -96,6 +100,7 @@ const (
 	KindEndOfEarlyData
 	KindKeyUpdate
 	KindCompressedCertificate
+	KindExtendedKeyUpdate
 	KindAdded
 	KindUnknown
 	// KindClientCertificateRequest is of no handshake, but of exported authenticators (RFC 9261).
@@ -106,14 +111,14 @@ const (
 var kindNames = [numKinds]string{
 	"none", "client_hello", "server_hello", "hello_retry_request", "encrypted_extensions",
 	"certificate_request", "certificate", "certificate_verify", "finished", "new_session_ticket",
-	"end_of_early_data", "key_update", "compressed_certificate", "added message", "unknown message",
+	"end_of_early_data", "key_update", "compressed_certificate", "extended_key_update", "added message", "unknown message",
 	"client_certificate_request",
 }
 
 var kindDisplay = [numKinds]string{
 	"none", "ClientHello", "ServerHello", "HelloRetryRequest", "EncryptedExtensions",
 	"CertificateRequest", "Certificate", "CertificateVerify", "Finished", "NewSessionTicket",
-	"EndOfEarlyData", "KeyUpdate", "CompressedCertificate", "added message", "unknown message",
+	"EndOfEarlyData", "KeyUpdate", "CompressedCertificate", "ExtendedKeyUpdate", "added message", "unknown message",
 	"ClientCertificateRequest",
 }
 
@@ -171,6 +176,8 @@ func (t HandshakeType) Kind() MessageKind {
 		return KindKeyUpdate
 	case TypeCompressedCertificate:
 		return KindCompressedCertificate
+	case TypeExtendedKeyUpdate:
+		return KindExtendedKeyUpdate
 	}
 	return KindUnknown
 }
@@ -226,6 +233,7 @@ const (
 	ExtQUICTransportParameters       ExtensionType = 57
 	ExtTicketRequest                 ExtensionType = 58
 	ExtSequenceNumberEncryptionAlgos ExtensionType = 60
+	ExtTLSFlags                      ExtensionType = 62 // draft-ietf-tls-tlsflags
 	ExtECHOuterExtensions            ExtensionType = 0xfd00
 	ExtEncryptedClientHello          ExtensionType = 0xfe0d
 	ExtRenegotiationInfo             ExtensionType = 0xff01
@@ -253,6 +261,7 @@ var extensionNames = map[ExtensionType]string{
 	ExtTicketRequest: "ticket_request", ExtECHOuterExtensions: "ech_outer_extensions",
 	ExtEncryptedClientHello:          "encrypted_client_hello",
 	ExtSequenceNumberEncryptionAlgos: "sequence_number_encryption_algorithms",
+	ExtTLSFlags:                      "tls_flags",
 	ExtRenegotiationInfo:             "renegotiation_info",
 }
 
@@ -276,6 +285,47 @@ func ExtensionByName(name string) (ExtensionType, bool) {
 // RegisteredExtension reports whether IANA has given the number to an
 // extension that this package knows by name.
 func RegisteredExtension(t ExtensionType) bool { _, ok := extensionNames[t]; return ok }
+
+// TLSFlag is the number of a flag in tls_flags (draft-ietf-tls-tlsflags section 4), at
+// most MaxTLSFlag.
+type TLSFlag uint16
+
+// MaxTLSFlag is the last flag for which tls_flags has room.
+const MaxTLSFlag TLSFlag = 2039
+
+// FlagExtendedKeyUpdate is provisional: draft-ietf-tls-extended-key-update has no
+// number yet. The first 16 are given by Standards Action only.
+const FlagExtendedKeyUpdate TLSFlag = 16
+
+func (f TLSFlag) String() string {
+	if f == FlagExtendedKeyUpdate {
+		return "extended_key_update"
+	}
+	return number("flag", uint64(f))
+}
+
+// ExtendedKeyUpdateType is the subtype of an ExtendedKeyUpdate message
+// (draft-ietf-tls-extended-key-update section 4).
+type ExtendedKeyUpdateType uint8
+
+// The subtypes, in the order in which an exchange has them.
+const (
+	KeyUpdateRequest  ExtendedKeyUpdateType = 0
+	KeyUpdateResponse ExtendedKeyUpdateType = 1
+	KeyUpdateFinish   ExtendedKeyUpdateType = 2
+)
+
+func (t ExtendedKeyUpdateType) String() string {
+	switch t {
+	case KeyUpdateRequest:
+		return "key_update_request"
+	case KeyUpdateResponse:
+		return "key_update_response"
+	case KeyUpdateFinish:
+		return "key_update_finish"
+	}
+	return number("eku_type", uint64(t))
+}
 
 // AlertDescription is the second octet of an alert (RFC 8446 section 6).
 type AlertDescription uint8

@@ -54,6 +54,7 @@ var rfc8446 = newTable([]place{
 	{attls.ExtExternalSessionID, ch | ee, never},
 	{attls.ExtQUICTransportParameters, ch | ee, never},
 	{attls.ExtTicketRequest, ch | ee, never},
+	{attls.ExtTLSFlags, ch | sh | hrr | ee | ct | cr | nst, never},
 	{attls.ExtECHOuterExtensions, ch, never},
 	{attls.ExtEncryptedClientHello, ch | hrr | ee, never},
 	{attls.ExtRenegotiationInfo, ch, never},

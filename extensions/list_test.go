@@ -341,6 +341,7 @@ func TestBrokenBodies(t *testing.T) {
 	early := func(b []byte) error { _, err := extensions.ParseEarlyDataMax(b); return plain(err) }
 	tickets := func(b []byte) error { _, err := extensions.ParseTicketRequest(b); return plain(err) }
 	expected := func(b []byte) error { _, err := extensions.ParseTicketRequestHint(b); return plain(err) }
+	flags := func(b []byte) error { _, err := extensions.ParseTLSFlags(b); return plain(err) }
 	empty := func(b []byte) error { return plain(extensions.ParseEmpty(b)) }
 	offer, _ := extensions.AppendPreSharedKeyOffer(nil, []extensions.PSKIdentity{{Identity: []byte("one")}}, []int{32})
 	twoBinders, _ := extensions.AppendPreSharedKeyOffer(nil, []extensions.PSKIdentity{{Identity: []byte("one")}}, []int{32, 32})
@@ -364,6 +365,7 @@ func TestBrokenBodies(t *testing.T) {
 		{"certificate_type", one, []byte{2}, nil},
 		{"ticket_request", tickets, []byte{1, 2}, nil},
 		{"ticket_request of an answer", expected, []byte{3}, nil},
+		{"tls_flags", flags, []byte{2, 0, 1}, [][]byte{{0}, {1, 0}}},
 		{"early_data of a ticket", early, []byte{0, 0, 1, 0}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {

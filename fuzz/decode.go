@@ -47,6 +47,7 @@ var messages = map[attls.HandshakeType]func() codec{
 	attls.TypeFinished:                 func() codec { return new(message.Finished) },
 	attls.TypeKeyUpdate:                func() codec { return new(message.KeyUpdate) },
 	attls.TypeNewSessionTicket:         func() codec { return new(message.NewSessionTicket) },
+	attls.TypeExtendedKeyUpdate:        func() codec { return new(message.ExtendedKeyUpdate) },
 }
 
 // DecodeMessage reads a message: what is accepted must be written back to the
@@ -95,6 +96,12 @@ var bodies = []func([]byte) *attls.Error{
 	func(b []byte) *attls.Error { return second(extensions.ParseEarlyDataMax(b)) },
 	func(b []byte) *attls.Error { return second(extensions.ParseTicketRequest(b)) },
 	func(b []byte) *attls.Error { return second(extensions.ParseTicketRequestHint(b)) },
+	func(b []byte) *attls.Error {
+		f, err := extensions.ParseTLSFlags(b)
+		for range f.All() {
+		}
+		return err
+	},
 	extensions.ParseEmpty,
 	func(b []byte) *attls.Error {
 		list, err := extensions.ParseALPN(b)

@@ -46,6 +46,9 @@ type Answerer struct {
 	// the octets that it sends then depend on nothing but what it received and was
 	// answered, and a run can be repeated.
 	Sequential bool
+	// KeyEpoch, when set, is called while a Conn's Read runs, once the keys of an
+	// extended key update are in use in both directions.
+	KeyEpoch func(epoch uint64)
 	// Around, when set, is called for every answer: it may record
 	// what next answers, change it, or answer itself. It may be called
 	// concurrently.

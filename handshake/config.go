@@ -115,6 +115,9 @@ type Config struct {
 	// PostHandshakeAuthentication lets a client be asked for a certificate after
 	// the handshake, and a server ask (RFC 8446 section 4.6.2).
 	PostHandshakeAuthentication bool
+	// ExtendedKeyUpdate offers Extended Key Update, and takes the offer, in which case
+	// no ticket is issued, kept or used. Nil: neither.
+	ExtendedKeyUpdate *ExtendedKeyUpdate
 	// RecordSizeLimit is the largest protected record accepted, content type
 	// octet included (RFC 8449). Early data, which a client sends before it knows a
 	// server's limit, may come in records of any size. 0: the extension is not sent.

@@ -54,7 +54,8 @@ type Conn struct {
 	settled chan struct{} // closed when late comes down to 0
 	dropped bool          // such an answer was not waited for, as the Conn was closed
 	tickets []*Session    // that have arrived, for ClientSessions
-	arrived atomic.Bool   // there are tickets
+	epoch   uint64        // that Answerer.KeyEpoch is to be told of; 0: none
+	arrived atomic.Bool   // there are tickets, or an epoch
 
 	reading  sync.Mutex
 	reader   *Reader

@@ -83,6 +83,11 @@ func (c *Conn) askLater() {
 		switch ev.Kind {
 		case EventTicket:
 			c.keep(ev.Session)
+		case EventKeyEpoch:
+			if c.answerer.KeyEpoch != nil {
+				c.epoch = ev.Epoch
+				c.arrived.Store(true)
+			}
 		case EventWait:
 			c.expect()
 			life := c.lifetime()
@@ -102,19 +107,22 @@ func (c *Conn) keep(s *Session) {
 	}
 }
 
-// keepTickets hands the tickets that have arrived to ClientSessions, whose
-// callback may call the Conn.
+// keepTickets hands the tickets that have arrived to ClientSessions, and tells of a new
+// epoch. Both callbacks may call the Conn.
 func (c *Conn) keepTickets() {
 	if !c.arrived.Load() {
 		return
 	}
 	c.mu.Lock()
-	tickets := c.tickets
-	c.tickets = nil
+	tickets, epoch := c.tickets, c.epoch
+	c.tickets, c.epoch = nil, 0
 	c.arrived.Store(false)
 	c.mu.Unlock()
 	for _, s := range tickets {
 		c.answerer.ClientSessions.Put(s)
+	}
+	if epoch > 0 {
+		c.answerer.KeyEpoch(epoch)
 	}
 }
 

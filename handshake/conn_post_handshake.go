@@ -1,5 +1,7 @@
 package handshake
 
+import "attls"
+
 // RequestAuthentication asks the client for a certificate (RFC 8446 section
 // 4.6.2). The answer arrives while Read runs; State then shows the chain. Where the
 // profile puts a nonce into the request, the source of nonces is asked first.
@@ -20,6 +22,39 @@ func (c *Conn) RequestAuthentication() error {
 	c.writer.Lock()
 	defer c.writer.Unlock()
 	return c.send(c.flights)
+}
+
+// ExtendedKeyUpdate asks the peer for a fresh key exchange; see
+// Engine.ExtendedKeyUpdate. The answer arrives while Read runs.
+func (c *Conn) ExtendedKeyUpdate() error {
+	if err := c.Handshake(); err != nil {
+		return err
+	}
+	c.writer.Lock()
+	defer c.writer.Unlock()
+	return c.renewKeys()
+}
+
+// renewKeys begins an extended key update. The caller holds the Writer's lock.
+func (c *Conn) renewKeys() error {
+	if err := c.writable(); err != nil {
+		return err
+	}
+	if c.writer.closed {
+		return attls.Errorf(attls.Local, attls.FailCanceled, "a key update after close_notify")
+	}
+	c.mu.Lock()
+	err := c.engine.ExtendedKeyUpdate()
+	c.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return c.send(c.flights)
+}
+
+// ExportEpoch exports from the exporter secret of an epoch; see Engine.ExportEpoch.
+func (c *Conn) ExportEpoch(epoch uint64, label string, context []byte, length int) ([]byte, error) {
+	return c.export(func(e *Engine) ([]byte, error) { return e.ExportEpoch(epoch, label, context, length) })
 }
 
 // answerNonce answers the wait that holds a request back.

@@ -142,5 +142,8 @@ func (c *Conn) post(ev Event) error {
 		return err
 	}
 	c.askLater()
+	if len(c.engine.post.ready) > 0 { // the answer to an ExtendedKeyUpdate
+		c.sendLater()
+	}
 	return nil
 }

@@ -38,7 +38,13 @@ func (c *Conn) sendData(b []byte) error {
 	if err := c.writer.Write(b); err != nil {
 		return err
 	}
-	return c.flush()
+	if err := c.flush(); err != nil {
+		return err
+	}
+	if c.writer.spent() {
+		_ = c.renewKeys() // it may be under way
+	}
+	return nil
 }
 
 // KeyUpdate changes the key that this end sends with and, on request, asks the

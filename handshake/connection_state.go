@@ -49,6 +49,9 @@ type ConnectionState struct {
 	EarlyData EarlyDataStatus
 	PeerOCSP  []byte
 	PeerSCT   []byte
+	// ExtendedKeyUpdate: it was negotiated. KeyEpoch is how many updates there were.
+	ExtendedKeyUpdate bool
+	KeyEpoch          uint64
 }
 
 // State describes the connection as far as it has come.
@@ -62,6 +65,9 @@ func (e *Engine) State() ConnectionState {
 	s.Session, s.EarlyData, s.PeerOCSP, s.PeerSCT = e.resumed(), e.early.status, e.peer.ocsp, e.peer.sct
 	if e.role == attls.RoleClient {
 		s.ServerName = e.cfg.serverName()
+	}
+	if e.rekey != nil {
+		s.ExtendedKeyUpdate, s.KeyEpoch = true, e.rekey.now.number
 	}
 	if n.suite != nil {
 		s.CipherSuite = n.suite.ID

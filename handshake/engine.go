@@ -43,6 +43,7 @@ type Engine struct {
 	psk        pskState
 	early      earlyData
 	post       postAuthentication
+	rekey      *extendedUpdates // nil: not negotiated
 	types      certificateTypes
 
 	authenticators *authenticator.Connection // nil: nobody has asked for it

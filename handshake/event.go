@@ -25,12 +25,16 @@ const (
 	// EventEarlyData tells a client that early data may be sent, and
 	// later whether it was accepted: Event.Early is EarlyDataOpen, then EarlyDataAccepted or EarlyDataRejected.
 	EventEarlyData
+	// EventKeyEpoch: the keys of an extended key update are in use in both directions;
+	// Event.Epoch is the number of the update.
+	EventKeyEpoch
 	// EventAuthenticated tells a server that the client has answered a request of
 	// RequestAuthentication; Event.Data is its context. The client may have shown
 	// no certificate: State says.
 	EventAuthenticated
 	// EventPostHandshake is what a Reader makes of a message that the Engine has
-	// to handle, every one but KeyUpdate: give it to Engine.HandlePost.
+	// to handle, every one but KeyUpdate: give it to Engine.HandlePost, before the Reader's next
+	// Next if it is an ExtendedKeyUpdate.
 	EventPostHandshake
 	// EventClosed: the peer sent close_notify; no data follows.
 	EventClosed
@@ -39,7 +43,7 @@ const (
 )
 
 var eventNames = [...]string{"none", "wait", "done", "data", "ticket", "key update", "verdict", "early data",
-	"authenticated", "post-handshake", "closed", "error"}
+	"key epoch", "authenticated", "post-handshake", "closed", "error"}
 
 func (k EventKind) String() string { return eventNames[k] }
 
@@ -53,6 +57,7 @@ type Event struct {
 	// handshake was complete: it may be a replay.
 	Early   EarlyDataStatus
 	Session *Session
+	Epoch   uint64 // of EventKeyEpoch; the first update begins epoch 1
 
 	secret *secret // under which the peer sent the message of an EventPostHandshake
 }

@@ -67,6 +67,8 @@ var extensionTable = [...]extensionRow{
 	certificateTypeRow(attls.RoleServer),
 	{t: attls.ExtTicketRequest, offer: offerTicketRequest, readOffer: readTicketRequest, takeOffer: takeTicketRequest,
 		answer: answerTicketRequest, readAnswer: readTicketRequestHint, check: checkTicketRequest},
+	{t: attls.ExtTLSFlags, offer: offerFlags, readOffer: readFlags, takeOffer: takeFlags, answer: answerFlags,
+		readAnswer: readFlagsAnswer, check: checkFlags},
 	{t: attls.ExtCookie, readOffer: readCookie, answer: answerCookie, readAnswer: readCookieAnswer},
 	{t: attls.ExtPreSharedKey, readOffer: readPreSharedKeys, answer: answerPreSharedKey,
 		readAnswer: readPreSharedKeyAnswer},
@@ -91,6 +93,8 @@ type exchanged struct {
 	recordLimit  uint16                   // what the peer accepts; 0: no limit announced
 	compressor   CertificateCompressor    // for our Certificate; nil: none
 	wantsTickets *extensions.TicketCounts // by a client; nil: it did not ask
+	// updatesOffered: the client offers extended key update, which this server accepts.
+	updatesOffered bool
 }
 
 // offers are the extensions of a ClientHello or CertificateRequest, read once. They
@@ -112,6 +116,7 @@ type offers struct {
 	cookie      []byte
 	keys        extensions.PSKOffer
 	tickets     extensions.TicketCounts
+	flags       extensions.Flags
 }
 
 // answers are the extensions of a message that answers, read once.
@@ -485,7 +490,7 @@ func answerTicketRequest(e *Engine, _ *sending, b []byte) []byte {
 		return nil
 	}
 	n := 0
-	if _, usable := e.pskMode(); usable && negotiation.AllowTickets(e.cfg.profile()) {
+	if _, usable := e.pskMode(); usable && negotiation.AllowTickets(e.cfg.profile()) && !e.negotiatesUpdates() {
 		n = e.tickets()
 	}
 	return extensions.AppendTicketRequestHint(b, uint8(n))

@@ -42,6 +42,7 @@ func (s finish) step(e *Engine) (state, *attls.Error) {
 	if e.writer == nil {
 		e.startHalves()
 	}
+	e.startUpdates()
 	if err := e.sendTickets(); err != nil {
 		return nil, err
 	}

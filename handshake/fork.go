@@ -29,7 +29,7 @@ func (e *Engine) Fork(o ForkOptions) (*Engine, error) {
 	if e.keys.kdf != nil {
 		f.keys.kdf = e.keys.kdf.Suite().KDF()
 	}
-	f.sent = e.sent.Clone()
+	f.sent, f.rekey = e.sent.Clone(), e.rekey.clone()
 	f.events = append([]Event(nil), e.events[e.seen:]...)
 	for i := range f.events {
 		if f.events[i].Data != nil {

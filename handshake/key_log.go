@@ -1,18 +1,26 @@
 package handshake
 
-import "encoding/hex"
+import (
+	"encoding/hex"
+	"strings"
+)
 
 // keyLogger takes the secrets of a connection for its key log.
 type keyLogger func(name SecretName, clientRandom, secret []byte)
 
 // logged lists the secrets that the key log format has labels for (RFC 9850
-// section 2.1). Later generations of the traffic secrets have none: readers
-// derive them when they see a KeyUpdate.
+// section 2.1), and those of later generations that extended key update has. Those
+// after a KeyUpdate have none: readers derive them.
 func logged(name SecretName) bool {
 	switch name {
 	case SecretClientEarly, SecretEarlyExporter, SecretClientHandshake, SecretServerHandshake, SecretClientTraffic,
 		SecretServerTraffic, SecretExporter:
 		return true
+	}
+	for _, first := range [...]SecretName{SecretClientTraffic, SecretServerTraffic, SecretEpochExporter} {
+		if strings.HasPrefix(string(name), strings.TrimSuffix(string(first), "0")) {
+			return true
+		}
 	}
 	return false
 }

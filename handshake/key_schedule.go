@@ -27,7 +27,8 @@ type schedule struct {
 	log func(SecretName, []byte) // the key log; nil: none
 
 	exporter          secret
-	*handshakeSecrets // nil where nothing after the handshake needs them
+	epochs            bool // extended key update was negotiated
+	*handshakeSecrets      // nil where nothing after the handshake needs them
 }
 
 // handshakeSecrets are those that lead to the secrets of an established connection.
@@ -36,6 +37,7 @@ type handshakeSecrets struct {
 	clientHandshake, serverHandshake secret
 	clientTraffic, serverTraffic     secret
 	early                            secret
+	epochExporter                    secret // exporter_secret_0 of extended key update
 	ecdhe                            []byte // kept only when a binder may ask for it
 }
 
@@ -120,6 +122,10 @@ func (k *schedule) applicationTraffic(hash []byte) {
 	k.named(SecretServerTraffic, &k.serverTraffic)
 	k.expand(&k.exporter, k.main.bytes(), "exp master", hash)
 	k.named(SecretExporter, &k.exporter)
+	if k.epochs {
+		k.expand(&k.epochExporter, k.main.bytes(), "exporter eku", hash)
+		k.named(SecretEpochExporter, &k.epochExporter)
+	}
 }
 
 // handshakeSecret is the handshake traffic secret under which a role sends.

@@ -105,7 +105,7 @@ func (e *Engine) sendCCS() {
 
 // classify names the messages that a profile adds.
 func (c *Config) classify(m message.Raw) message.Raw {
-	if m.Kind == attls.KindUnknown {
+	if m.Kind == attls.KindUnknown || m.Kind == attls.KindExtendedKeyUpdate {
 		for _, a := range c.profile().Messages {
 			if a.Type == m.Type {
 				m.Kind = attls.KindAdded

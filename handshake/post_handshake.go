@@ -32,7 +32,12 @@ func (s connected) receive(e *Engine, m *message.Raw) (state, *attls.Error) {
 func (e *Engine) postHandshake(m *message.Raw, secret *secret) *attls.Error {
 	switch {
 	case e.authenticates(m):
-		return e.afterwards(m, secret)
+		if err := e.afterwards(m, secret); err != nil {
+			return err
+		}
+		return e.resumeUpdate()
+	case m.Kind == attls.KindExtendedKeyUpdate && e.rekey != nil:
+		return e.updates(m)
 	case m.Kind == attls.KindNewSessionTicket && e.role == attls.RoleClient:
 		return e.receiveTicket(m)
 	}
@@ -51,6 +56,9 @@ func (e *Engine) HandlePost(ev Event) error {
 		m = e.cfg.classify(m)
 		e.work()
 		err = e.postHandshake(&m, ev.secret)
+	}
+	if m.Kind == attls.KindExtendedKeyUpdate && err == nil {
+		e.reader.handled()
 	}
 	if err != nil {
 		e.fail(err.In(m.Kind))

@@ -40,6 +40,9 @@ func (e *Engine) RequestAuthentication() error {
 	case e.psk.session != nil && e.psk.session.External:
 		return attls.Errorf(attls.Local, attls.FailConfiguration, "an external key authenticates the connection").
 			By("RFC 9846 4.4.2")
+	case e.rekey != nil && e.rekey.phase != updateIdle:
+		return attls.Errorf(attls.Local, attls.FailConfiguration, "an extended key update is under way").
+			By(updateDraft + " 9")
 	case len(e.post.requests)+e.post.pending >= maxRequests:
 		return bad("%d requests are open already", maxRequests)
 	case e.post.asked == math.MaxUint32:
@@ -128,7 +131,7 @@ func (e *Engine) afterwards(m *message.Raw, secret *secret) *attls.Error {
 // startAnswer clones the transcript of the handshake and adds the request.
 func (e *Engine) startAnswer(r authRequest) *authAnswer {
 	e.post.answers++
-	a := &authAnswer{request: r, number: e.post.answers, transcript: e.transcript.clone(), peer: newAuthenticated(),
+	a := &authAnswer{request: r, number: e.post.answers, transcript: e.afterTranscript(), peer: newAuthenticated(),
 		at: binder.PointPostHandshakeCR}
 	a.transcript.add(binder.PointPostHandshakeCR, r.raw)
 	return a
@@ -136,6 +139,9 @@ func (e *Engine) startAnswer(r authRequest) *authAnswer {
 
 // requestedAgain takes a client's CertificateRequest.
 func (e *Engine) requestedAgain(m *message.Raw) *attls.Error {
+	if err := e.checkRequestOrder(); err != nil {
+		return err
+	}
 	cr := &e.scratch.request
 	if err := cr.Unmarshal(m.Body()); err != nil {
 		return err
@@ -295,7 +301,7 @@ func (e *Engine) askLaterSignature(a *authAnswer) {
 
 // sendAnswer sends the client's answer and turns to the next request.
 func (e *Engine) sendAnswer(a *authAnswer) *attls.Error {
-	if err := e.release(flight{a.messages, a.transcript.sum(nil)}); err != nil {
+	if err := e.release(flight{messages: a.messages, finish: a.transcript.sum(nil)}); err != nil {
 		return err
 	}
 	if a.own.credential != nil {

@@ -40,8 +40,12 @@ const maxOffered = 1 << 15
 // lacks reports whether the policy demands that the peer attests and a session
 // does not count as its attestation: it must keep one of this profile, said of
 // the key that the session keeps, under a scheme that the policy accepts, and it
-// must stand, whatever the profile lets be resumed.
+// must stand, whatever the profile lets be resumed. Nor does the session of a ticket
+// do where extended key update is negotiated.
 func (e *Engine) lacks(s *Session, standing negotiation.Standing) bool {
+	if e.negotiatesUpdates() && !s.External {
+		return true
+	}
 	if !e.cfg.Policy.Demand {
 		return false
 	}

@@ -35,10 +35,11 @@ const (
 	// UseRequestContext is for certificate_request_context of exported authenticators;
 	// index: the draw.
 	UseRequestContext
+	UseKeyUpdate // key share of an extended key update; index: as for UseKeyShare
 )
 
 var useNames = [...]string{"", "client_random", "server_random", "session_id", "key_share", "cookie", "nonce", "salt",
-	"key", "ticket_age_add", "grease", "request_context"}
+	"key", "ticket_age_add", "grease", "request_context", "key_update"}
 
 func (u Use) String() string {
 	if int(u) < len(useNames) && u > 0 {

@@ -41,9 +41,12 @@ type Reader struct {
 	// answering says that a client's answer to a CertificateRequest began to
 	// arrive and is not complete.
 	answering bool
+	// extended says that extended key update was negotiated, held that the Engine has
+	// not handled the last of its messages yet.
+	extended, held bool
 
 	generation int      // KeyUpdates so far
-	updates    int      // KeyUpdates since the last application data
+	updates    int      // KeyUpdates, or extended ones, since the last application data
 	inserted   [][]byte // messages that a tap put in, to be handled next
 }
 
@@ -51,7 +54,7 @@ type Reader struct {
 func (r *Reader) fork(in *record.Reader, shared *half, tap Tap) *Reader {
 	return &Reader{in: in, suite: r.suite, secret: r.secret, role: r.role, shared: shared, closed: r.closed, err: r.err,
 		tap: tap, cfg: r.cfg,
-		answering: r.answering, generation: r.generation, updates: r.updates, inserted: append([][]byte(nil), r.inserted...)}
+		answering: r.answering, extended: r.extended, held: r.held, generation: r.generation, updates: r.updates, inserted: append([][]byte(nil), r.inserted...)}
 }
 
 // follow keeps the messages of a client's answer to a CertificateRequest
@@ -88,6 +91,10 @@ func (r *Reader) takeData(n int) *attls.Error {
 
 // keyUpdate moves to the peer's next key.
 func (r *Reader) keyUpdate(m *message.Raw) *attls.Error {
+	if r.extended {
+		return attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "KeyUpdate, which extended key update replaces").
+			By(updateDraft + " 4")
+	}
 	var u message.KeyUpdate
 	if err := u.Unmarshal(m.Body()); err != nil {
 		return err
@@ -110,6 +117,34 @@ func (r *Reader) keyUpdate(m *message.Raw) *attls.Error {
 	return nil
 }
 
+// rekey moves to the peer's key of an extended key update.
+func (r *Reader) rekey(next *secret) *attls.Error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.secret = *next
+	aead, iv, err := trafficKey(r.suite.KDF(), next.bytes())
+	if err != nil {
+		return err
+	}
+	return r.in.SetKey(aead, iv)
+}
+
+// countUpdate counts an update of the peer's, and returns how many there are since the
+// last application data.
+func (r *Reader) countUpdate() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.updates++
+	return r.updates
+}
+
+// handled lets Next go on after an ExtendedKeyUpdate.
+func (r *Reader) handled() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held = false
+}
+
 // Reserve returns input space; see Engine.Reserve. Reserve, Commit and Next are
 // for one goroutine at a time.
 func (r *Reader) Reserve(n int) []byte { return r.in.Reserve(n) }
@@ -127,6 +162,9 @@ func (r *Reader) Commit(n int) { r.in.Commit(n) }
 func (r *Reader) Next() (Event, *attls.Error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.held && r.err == nil {
+		r.err = attls.Errorf(attls.Local, attls.FailConfiguration, "HandlePost was not called with an ExtendedKeyUpdate")
+	}
 	for r.err == nil && !r.closed {
 		if len(r.inserted) > 0 {
 			raw := r.inserted[0]
@@ -183,6 +221,7 @@ func (r *Reader) handle(raw []byte, tapped bool) (Event, *attls.Error) {
 	case m.Kind == attls.KindKeyUpdate:
 		err = r.keyUpdate(&m)
 	default:
+		r.held = m.Kind == attls.KindExtendedKeyUpdate
 		ev = Event{Kind: EventPostHandshake, Data: append([]byte(nil), m.Bytes...), secret: &secret{r.secret.b, r.secret.n}}
 	}
 	if err != nil {

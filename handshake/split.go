@@ -24,9 +24,9 @@ func (e *Engine) startHalves() {
 	e.reader, e.writer = &halves.reader, &halves.writer
 	*e.reader = Reader{in: e.in, suite: e.nego.suite, secret: *e.keys.trafficSecret(e.role.Peer()), role: e.role,
 		shared: &halves.shared,
-		tap:    e.tap(), cfg: e.cfg}
+		tap:    e.tap(), cfg: e.cfg, extended: e.rekey != nil}
 	*e.writer = Writer{out: e.out, suite: e.nego.suite, secret: *e.keys.trafficSecret(e.role), shared: &halves.shared,
-		limit: e.nego.suite.RecordLimit, tap: e.tap(), role: e.role,
+		limit: e.nego.suite.RecordLimit, tap: e.tap(), role: e.role, extended: e.rekey != nil,
 		quiet: slices.Contains(e.cfg.quirks().NeverSend, attls.KindKeyUpdate)}
 }
 
@@ -64,6 +64,9 @@ func (e *Engine) Write(p []byte) error {
 	}
 	if err := e.writer.Write(p); err != nil {
 		return err
+	}
+	if e.writer.spent() {
+		_ = e.ExtendedKeyUpdate() // it may be under way
 	}
 	return nil
 }

@@ -43,6 +43,10 @@ const (
 	SecretClientTraffic   SecretName = "CLIENT_TRAFFIC_SECRET_0"
 	SecretServerTraffic   SecretName = "SERVER_TRAFFIC_SECRET_0"
 	SecretExporter        SecretName = "EXPORTER_SECRET"
+
+	// SecretEpochExporter is exporter_secret_0 of draft-ietf-tls-extended-key-update. The
+	// secrets of later generations have their number at the end: main_secret_1.
+	SecretEpochExporter SecretName = "EXPORTER_SECRET_0"
 )
 
 // Plan is what a tap wants done with a handshake message.

@@ -18,7 +18,7 @@ func (e *Engine) issues() bool {
 			return false // it would resume nothing
 		}
 	}
-	return usable && e.cfg.PSK && negotiation.AllowTickets(e.profile()) &&
+	return usable && e.cfg.PSK && e.rekey == nil && negotiation.AllowTickets(e.profile()) &&
 		!slices.Contains(e.cfg.quirks().NeverSend, attls.KindNewSessionTicket)
 }
 
@@ -106,7 +106,7 @@ func (e *Engine) receivedTicket(t *message.NewSessionTicket) (*Session, *attls.E
 	if err := a.readBodies(e); err != nil {
 		return nil, err
 	}
-	if !e.cfg.PSK || t.Lifetime == 0 || !negotiation.KeepTickets(e.profile()) {
+	if !e.cfg.PSK || e.rekey != nil || t.Lifetime == 0 || !negotiation.KeepTickets(e.profile()) {
 		return nil, nil
 	}
 	s := e.session(t.Nonce)

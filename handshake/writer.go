@@ -19,8 +19,10 @@ type Writer struct {
 	limit  uint64 // records under one key before an update of our own
 	closed bool
 	quiet  bool // never send KeyUpdate
-	tap    Tap
-	role   attls.Role
+	// extended: extended key update was negotiated, and KeyUpdate is not sent.
+	extended bool
+	tap      Tap
+	role     attls.Role
 
 	generation int // KeyUpdates so far
 }
@@ -28,7 +30,7 @@ type Writer struct {
 // fork is as that of a Reader.
 func (w *Writer) fork(out *record.Writer, shared *half, tap Tap) *Writer {
 	return &Writer{out: out, suite: w.suite, secret: w.secret, shared: shared, limit: w.limit, closed: w.closed,
-		quiet: w.quiet, tap: tap,
+		quiet: w.quiet, extended: w.extended, tap: tap,
 		role: w.role, generation: w.generation}
 }
 
@@ -91,7 +93,9 @@ func (w *Writer) AnswerUpdate() *attls.Error {
 }
 
 // mayUpdate reports whether this end may still send a KeyUpdate.
-func (w *Writer) mayUpdate() bool { return !w.quiet && int64(w.generation) < maxGeneration }
+func (w *Writer) mayUpdate() bool {
+	return !w.quiet && !w.extended && int64(w.generation) < maxGeneration
+}
 
 // Lock makes other writers wait: hold the lock from Write to Wrote.
 func (w *Writer) Lock() { w.mu.Lock() }
@@ -132,8 +136,16 @@ func (w *Writer) KeyUpdate(request bool) *attls.Error {
 	if w.quiet {
 		return attls.Errorf(attls.Local, attls.FailConfiguration, "the profile never sends KeyUpdate")
 	}
+	if w.extended {
+		return attls.Errorf(attls.Local, attls.FailConfiguration, "extended key update replaces KeyUpdate").
+			By(updateDraft + " 4")
+	}
 	return w.keyUpdate(request)
 }
+
+// spent reports whether an extended key update is to replace the key, three quarters
+// of the records that it protects being used up.
+func (w *Writer) spent() bool { return w.extended && w.limit > 0 && w.out.Sequence() >= w.limit/4*3 }
 
 // CloseNotify ends our direction; nothing can be written after it.
 func (w *Writer) CloseNotify() *attls.Error {
@@ -180,10 +192,12 @@ func (w *Writer) Wrote(n int) {
 }
 
 // flight is what a Writer sends in one piece: messages, and a Finished over a
-// transcript hash where there is one.
+// transcript hash where there is one. What follows it is protected under next, if that
+// is not nil.
 type flight struct {
 	messages [][]byte
 	finish   []byte
+	next     *secret
 }
 
 // sendFlight sends a flight in one piece.
@@ -204,5 +218,19 @@ func (w *Writer) sendFlight(f flight) *attls.Error {
 		}
 	}
 	w.out.Flush()
+	if f.next != nil {
+		return w.rekey(f.next)
+	}
+	return nil
+}
+
+// rekey moves to our key of an extended key update.
+func (w *Writer) rekey(next *secret) *attls.Error {
+	w.secret = *next
+	aead, iv, err := trafficKey(w.suite.KDF(), next.bytes())
+	if err != nil {
+		return err
+	}
+	w.out.SetKey(aead, iv)
 	return nil
 }

@@ -9,6 +9,7 @@ var configFlags = map[string]string{
 	"CertificateCompression": "--cert-compression",
 	"CipherSuites":           "--suites",
 	"ClientCertificateTypes": "--raw-public-key",
+	"ExtendedKeyUpdate":      "--extended-key-update",
 	"Groups":                 "--groups",
 	"KeyShares":              "--key-shares",
 	"MaxEarlyData":           "--max-early-data",

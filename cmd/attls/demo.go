@@ -179,6 +179,8 @@ only when the right side rejects it with the right alert at the right message.
 	flags.BoolVar(&s.HelloRetry, "hello-retry", false, "let the server send HelloRetryRequest")
 	flags.StringToStringVar(&s.ClientReadings, "client-reading", nil,
 		"reading of the client alone, as switch=value: two ends that read the text differently")
+	flags.BoolVar(&s.ExtendedKeyUpdate, "extended-key-update", false,
+		"offer Extended Key Update at both ends, and let the client begin one")
 	flags.BoolVar(&s.Cookie, "cookie", false, "put a cookie into the HelloRetryRequest")
 	flags.StringVar(&s.ALPN, "alpn", "", "application protocol to negotiate")
 	flags.IntVar(&s.Split, "split", 0, "read at most so many octets at once from the network (0: no limit)")

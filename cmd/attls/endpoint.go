@@ -422,6 +422,7 @@ type connection struct {
 	trace     *trace.Trace
 	transport *transport
 	remote    string
+	renewal   *renewal
 }
 
 // wrap puts TLS on a network connection.
@@ -433,10 +434,15 @@ func (e *endpoint) wrap(nc net.Conn) *connection {
 	if e.flags.messages {
 		c.trace.OnStep = e.dump
 	}
+	taps := []handshake.Tap{c.trace}
+	if every := e.flags.session.renewEvery; every.given() {
+		c.renewal = newRenewal(every)
+		taps = append(taps, c.renewal)
+	}
 	if e.flags.role == attls.RoleServer {
-		c.Conn = handshake.Server(nc, e.config, e.answerer, c.trace)
+		c.Conn = handshake.Server(nc, e.config, e.answerer, taps...)
 	} else {
-		c.Conn = handshake.Client(nc, e.config, e.answerer, c.trace)
+		c.Conn = handshake.Client(nc, e.config, e.answerer, taps...)
 		c.SetEarlyData(e.early)
 	}
 	return c
@@ -446,7 +452,11 @@ func (e *endpoint) wrap(nc net.Conn) *connection {
 func (c *connection) shake(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.end.flags.timeout)
 	defer cancel()
-	return c.HandshakeContext(ctx)
+	err := c.HandshakeContext(ctx)
+	if err == nil && c.renewal != nil {
+		c.renew()
+	}
+	return err
 }
 
 // settle waits for answers that are under way: to a request for a certificate

@@ -29,13 +29,14 @@ var numbers = map[string]struct{ least, most int }{
 // companions are the flags that do nothing without one of others, where a command has
 // these.
 var companions = map[string][]string{
-	"binder-inputs":  {"json"},
-	"key":            {"cert", "raw-public-key"},
-	"max-early-data": {"early-data"},
-	"demo cookie":    {"hello-retry"},
-	"no-ca-names":    {"ca"},
-	"psk-identity":   {"psk"},
-	"server pha":     {"commands"},
+	"binder-inputs":    {"json"},
+	"key":              {"cert", "raw-public-key"},
+	"max-early-data":   {"early-data"},
+	"demo cookie":      {"hello-retry"},
+	"key-update-every": {"extended-key-update"},
+	"no-ca-names":      {"ca"},
+	"psk-identity":     {"psk"},
+	"server pha":       {"commands"},
 }
 
 // checkFlags refuses flags that would silently do nothing or something else: an empty

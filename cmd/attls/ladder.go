@@ -259,6 +259,9 @@ func (p *painter) end(c *claims.Claims) {
 	colour := green
 	text := fmt.Sprintf("%s: %s, %s, %s; %d octets of application data sent, %d received", c.Role, c.State,
 		orDash(c.Suite), orDash(c.Group), c.DataSent, c.DataReceived)
+	if c.KeyEpoch > 0 {
+		text += fmt.Sprintf("; key epoch %d", c.KeyEpoch)
+	}
 	if c.Error != nil {
 		colour = red
 		text = fmt.Sprintf("%s: %s", c.Role, errorText(c))

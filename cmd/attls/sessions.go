@@ -40,6 +40,8 @@ type sessionFlags struct {
 	peerKeys         []string
 	postHandshake    bool
 	commands         bool
+	extended         bool
+	renewEvery       keyUpdateInterval
 	saved            *savedSession // of --sess-out
 }
 
@@ -70,14 +72,21 @@ func (f *sessionFlags) register(c *cobra.Command, role attls.Role) {
 		"prefer raw public keys (RFC 7250) to certificates, both ways; --key needs no --cert then")
 	flags.StringSliceVar(&f.peerKeys, "peer-key", nil,
 		"PEM files with the raw public keys accepted of the peer (public keys, or certificates whose keys are meant)")
+	flags.BoolVar(&f.extended, "extended-key-update", false,
+		"offer Extended Key Update, which takes the place of KeyUpdate and allows no tickets")
+	flags.Var(&f.renewEvery, "key-update-every",
+		"begin an extended key update after so much time, or so much data sent and received: 30s, 500MB, 1GB")
 	flags.BoolVar(&f.commands, "commands", false,
-		"a line of standard input that is one letter is a command: k updates our key, K the peer's as well, c asks "+
-			"clients for a certificate")
+		"a line of standard input that is one letter is a command: k updates our key, K the peer's as well, e both by "+
+			"Extended Key Update, c asks clients for a certificate")
 }
 
 // apply configures an endpoint.
 func (f *sessionFlags) apply(e *endpoint) error {
 	e.config.PostHandshakeAuthentication = f.postHandshake
+	if f.extended {
+		e.config.ExtendedKeyUpdate = &handshake.ExtendedKeyUpdate{}
+	}
 	if err := f.rawPublicKeys(e); err != nil {
 		return err
 	}
@@ -244,6 +253,8 @@ func (c *connection) command(line []byte) (bool, error) {
 		return true, c.KeyUpdate(false)
 	case "K":
 		return true, c.KeyUpdate(true)
+	case "e":
+		return true, c.ExtendedKeyUpdate()
 	case "c":
 		return true, c.RequestAuthentication()
 	}

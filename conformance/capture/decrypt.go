@@ -3,6 +3,7 @@ package capture
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"time"
 
 	"attls"
@@ -115,6 +116,7 @@ type direction struct {
 	reader  *record.Reader
 	epoch   epoch
 	traffic []byte // the current application traffic secret
+	updates uint64 // extended key updates
 	rest    []byte // octets of an incomplete record
 	offset  int    // of rest
 	shut    bool   // records are listed unopened from here on
@@ -324,8 +326,47 @@ func (o *opener) follow(sender attls.Role, m *message.Raw) *attls.Error {
 		}
 		d.traffic = o.suite.ExpandLabel(nil, d.traffic, tlsPrefix, "traffic upd", nil, o.suite.HashLen)
 		return o.use(d.reader, d.traffic)
+	case attls.KindExtendedKeyUpdate:
+		return o.extendedKeyUpdate(sender, m)
 	}
 	return nil
+}
+
+// extendedKeyUpdate changes a sender's key behind its response or finish
+// (draft-ietf-tls-extended-key-update section 5).
+func (o *opener) extendedKeyUpdate(sender attls.Role, m *message.Raw) *attls.Error {
+	d := &o.in[sender]
+	var u message.ExtendedKeyUpdate
+	if err := u.Unmarshal(m.Body()); err != nil {
+		return err
+	}
+	if d.epoch != epochApplication {
+		return attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "%v before the handshake has keys", m.Kind).
+			In(m.Kind)
+	}
+	if u.Type == attls.KeyUpdateRequest {
+		return nil
+	}
+	d.updates++
+	return o.setKey(sender, o.updated(sender, d.updates), epochApplication)
+}
+
+// updated is the label of a sender's secret after so many updates. The draft writes
+// it CLIENT_TRAFFIC_SECRET_N+1, which programs read differently: as the number of the
+// generation, as one more, or literally, and then only the last is kept.
+func (o *opener) updated(sender attls.Role, n uint64) handshake.SecretName {
+	label := "CLIENT_TRAFFIC_SECRET_"
+	if sender == attls.RoleServer {
+		label = "SERVER_TRAFFIC_SECRET_"
+	}
+	first, second, literal := o.secrets[label+"1"], o.secrets[label+"2"], o.secrets[label+"N+1"]
+	switch {
+	case first == nil && second != nil:
+		n++
+	case first == nil && literal != nil:
+		return handshake.SecretName(label + "N+1")
+	}
+	return handshake.SecretName(label + strconv.FormatUint(n, 10))
 }
 
 func (o *opener) clientHello(m *message.Raw) *attls.Error {

@@ -96,7 +96,7 @@ func (k *keyLogReader) line(b []byte, long bool) {
 		k.passOver("it has %d fields; a key log line has a label, a random and a secret", len(fields))
 		return
 	case !isLabel(fields[0]):
-		k.passOver("its label is not of letters, digits and _")
+		k.passOver("its label is not of letters, digits, _ and +")
 		return
 	}
 	random, err := hex.DecodeString(fields[1])
@@ -114,7 +114,7 @@ func (k *keyLogReader) line(b []byte, long bool) {
 
 func isLabel(s string) bool {
 	for _, c := range s {
-		if c != '_' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+		if c != '_' && c != '+' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
 			return false
 		}
 	}

@@ -119,5 +119,5 @@ func bothWays(of func(sender attls.Role) Row) []Row {
 // tlsRows are the rows of TLS 1.3 itself.
 func tlsRows() []Row {
 	return slices.Concat(helloFaults, answerFaults, retryFaults, sessionFaults, flightFaults(), recordFaults(),
-		tolerances(), tlsChecks, authenticatorRows())
+		keyUpdateFaults(), tolerances(), tlsChecks, authenticatorRows())
 }

@@ -48,6 +48,8 @@ type Claims struct {
 
 	// Exporter is ExporterSize octets under ExporterLabel (RFC 8446 section 7.5).
 	Exporter string `json:"exporter,omitempty"`
+	// KeyEpoch is how many extended key updates there were.
+	KeyEpoch uint64 `json:"key_epoch,omitempty"`
 
 	Attestation []AttestationClaim `json:"attestation"`
 	// ResumedAttestation is what the session that was resumed keeps of the peer.
@@ -171,6 +173,7 @@ func MakeClaims(p *profile.Profile, s handshake.ConnectionState, o Outcome) Clai
 		DataReceived: o.DataReceived,
 		Exporter:     hex.EncodeToString(o.Exported), State: "connected", Engine: s.State, Attestation: []AttestationClaim{}}
 	c.resumed(&s)
+	c.KeyEpoch = s.KeyEpoch
 	if s.EarlyData == handshake.EarlyDataAccepted || s.EarlyData == handshake.EarlyDataRejected {
 		c.EarlyData = s.EarlyData.String()
 	}

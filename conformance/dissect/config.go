@@ -98,6 +98,7 @@ func (d *dissector) clientConfig(c *handshake.Config, hello extensions.List) {
 			}
 		}
 	}
+	c.ExtendedKeyUpdate = extendedKeyUpdate(hello)
 	c.ServerCertificateTypes = d.certificateTypes(hello, attls.ExtServerCertificateType)
 	c.ClientCertificateTypes = d.certificateTypes(hello, attls.ExtClientCertificateType)
 	_, c.RequestOCSP = hello.Find(attls.ExtStatusRequest)
@@ -169,6 +170,7 @@ func (d *dissector) serverConfig(c *handshake.Config) {
 			c.RecordSizeLimit = n
 		}
 	}
+	c.ExtendedKeyUpdate = extendedKeyUpdate(chosen)
 	c.ServerCertificateTypes = d.certificateType(chosen, attls.ExtServerCertificateType)
 	c.ClientCertificateTypes = d.certificateType(chosen, attls.ExtClientCertificateType)
 }
@@ -218,6 +220,18 @@ func selectedGroup(sh *message.ServerHello, retry bool) attls.NamedGroup {
 	}
 	e, _ := extensions.ParseKeyShareEntry(x.Body)
 	return e.Group
+}
+
+// extendedKeyUpdate configures it where its flag is set; nil: it is not.
+func extendedKeyUpdate(l extensions.List) *handshake.ExtendedKeyUpdate {
+	x, ok := l.Find(attls.ExtTLSFlags)
+	if !ok {
+		return nil
+	}
+	if flags, err := extensions.ParseTLSFlags(x.Body); err != nil || !flags.Has(attls.FlagExtendedKeyUpdate) {
+		return nil
+	}
+	return &handshake.ExtendedKeyUpdate{}
 }
 
 // certificateTypes is a list of certificate types without those of the profile,

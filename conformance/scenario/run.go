@@ -432,6 +432,9 @@ func (s *Scenario) config(p *profile.Profile, role attls.Role) (*handshake.Confi
 		}
 		c.Groups = []attls.NamedGroup{group}
 	}
+	if s.ExtendedKeyUpdate {
+		c.ExtendedKeyUpdate = &handshake.ExtendedKeyUpdate{}
+	}
 	if s.RawPublicKeys {
 		types := []attls.CertificateType{attls.CertificateRawPublicKey}
 		c.ServerCertificateTypes, c.ClientCertificateTypes = types, types
@@ -481,6 +484,9 @@ func (r *runner) connect(ctx context.Context, set *Setup, result *Result) error 
 		if role == attls.RoleClient {
 			conns[role] = handshake.Client(nets[role], config, answerer)
 		} else {
+			if set.Scenario.ExtendedKeyUpdate {
+				answerer.KeyEpoch = func(uint64) { _, _ = conns[role].Write([]byte(renewed)) }
+			}
 			conns[role] = handshake.Server(nets[role], config, answerer)
 		}
 	}
@@ -490,7 +496,7 @@ func (r *runner) connect(ctx context.Context, set *Setup, result *Result) error 
 		wait.Add(1)
 		go func() {
 			defer wait.Done()
-			errs[role] = exchange(ctx, conns[role], role)
+			errs[role] = exchange(ctx, conns[role], role, set.Scenario.ExtendedKeyUpdate)
 			nets[role].finish()
 		}()
 	}
@@ -570,10 +576,14 @@ func (s *Setup) answerer(role attls.Role, t *tape) (*handshake.Answerer, error) 
 const (
 	Request  = "Is this channel bound to what was attested?\n"
 	response = "It is: this answer came through it.\n"
+	renewed  = "The keys are new, of a fresh key exchange.\n"
+	noticed  = "They are: this answer came under them.\n"
 )
 
-// exchange is one end's part: the client asks, the server answers, both close.
-func exchange(ctx context.Context, c *handshake.Conn, role attls.Role) error {
+// exchange is one end's part: the client asks, the server answers, both close. With
+// extended the client begins an update of the keys before that, and the server writes
+// once they are in use.
+func exchange(ctx context.Context, c *handshake.Conn, role attls.Role, extended bool) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = c.SetDeadline(deadline)
 	}
@@ -595,6 +605,11 @@ func exchange(ctx context.Context, c *handshake.Conn, role attls.Role) error {
 			return err
 		}
 	}
+	if extended {
+		if err := renew(c, role); err != nil {
+			return err
+		}
+	}
 	if err := c.CloseWrite(); err != nil {
 		return err
 	}
@@ -602,6 +617,21 @@ func exchange(ctx context.Context, c *handshake.Conn, role attls.Role) error {
 		return err
 	}
 	return nil
+}
+
+// renew is one end's part of an extended key update and what shows that it worked.
+func renew(c *handshake.Conn, role attls.Role) error {
+	if role == attls.RoleServer {
+		return expect(c, noticed)
+	}
+	if err := c.ExtendedKeyUpdate(); err != nil {
+		return err
+	}
+	if err := expect(c, renewed); err != nil {
+		return err
+	}
+	_, err := c.Write([]byte(noticed))
+	return err
 }
 
 func expect(c io.Reader, want string) error {

@@ -67,7 +67,9 @@ type Scenario struct {
 	Suite          string            `json:"suite,omitempty"` // IANA name; both ends offer it alone
 	Group          string            `json:"group,omitempty"` // IANA name; the share that is sent
 	HelloRetry     bool              `json:"hello_retry,omitempty"`
-	Cookie         bool              `json:"cookie,omitempty"` // a cookie in the HelloRetryRequest
+	// ExtendedKeyUpdate has both ends offer it, and the client begin one update.
+	ExtendedKeyUpdate bool `json:"extended_key_update,omitempty"`
+	Cookie            bool `json:"cookie,omitempty"` // a cookie in the HelloRetryRequest
 	// Resumption makes an earlier connection of the same kind first, whose ticket
 	// the client brings back. Runs between stacks do so (package peers).
 	Resumption Resumption `json:"resumption,omitempty"`
@@ -140,6 +142,9 @@ func (s Scenario) String() string {
 	}
 	if s.HelloRetry {
 		parts = append(parts, "hello_retry")
+	}
+	if s.ExtendedKeyUpdate {
+		parts = append(parts, "extended_key_update")
 	}
 	if s.Resumption != "" {
 		parts = append(parts, "resume-"+string(s.Resumption))

@@ -93,6 +93,16 @@ func (d *decoder) body(m *message.Raw) *attls.Error {
 		if u.RequestUpdate {
 			d.say("asks the peer to update its keys as well")
 		}
+	case attls.KindExtendedKeyUpdate:
+		var u message.ExtendedKeyUpdate
+		if err := u.Unmarshal(m.Body()); err != nil {
+			return err
+		}
+		if u.Type == attls.KeyUpdateFinish {
+			d.say("%v", u.Type)
+		} else {
+			d.say("%v, %v of %d octets", u.Type, u.Group, len(u.Key))
+		}
 	case attls.KindCompressedCertificate:
 		var c message.CompressedCertificate
 		if err := c.Unmarshal(m.Body()); err != nil {
@@ -252,6 +262,10 @@ func standard(k attls.MessageKind, x *extensions.Extension) string {
 		}
 	case attls.ExtKeyShare:
 		return keyShare(k, x.Body)
+	case attls.ExtTLSFlags:
+		if f, err := extensions.ParseTLSFlags(x.Body); err == nil {
+			return names(slices.Collect(f.All()))
+		}
 	case attls.ExtALPN:
 		if l, err := extensions.ParseALPN(x.Body); err == nil {
 			var all []string

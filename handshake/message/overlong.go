@@ -15,6 +15,7 @@ var longest = map[attls.HandshakeType]int{
 	attls.TypeCertificateVerify:   2 + 2 + 65535,
 	attls.TypeFinished:            64,
 	attls.TypeKeyUpdate:           1,
+	attls.TypeExtendedKeyUpdate:   1 + 2 + 2 + 65535,
 }
 
 // Overlong is the error of a message whose body is announced with so many octets
