@@ -215,7 +215,9 @@ func TestExtendedKeyUpdate(t *testing.T) {
 func TestExtendedKeyUpdatesCross(t *testing.T) {
 	winners := map[attls.Role]int{}
 	for i := range 8 {
-		p, taps := established(t, extended(func(c, s *handshake.Config) { c.Random = enginetest.Random(fmt.Sprint("client", i)) }))
+		p, taps := established(t, extended(func(c, s *handshake.Config) {
+			c.Random, s.Random = enginetest.Random(fmt.Sprint("client", i)), enginetest.Random(fmt.Sprint("server", i))
+		}))
 		for _, r := range attls.Roles() {
 			if err := p.Engine(r).ExtendedKeyUpdate(); err != nil {
 				t.Fatal(err)

@@ -68,6 +68,12 @@ func (s *Setup) runInMemory(configured func(*handshake.Config) *handshake.Config
 		if step.Action == pair.Happened && step.Event.Kind == handshake.EventTicket {
 			r.Session = step.Event.Session
 		}
+		if s.Scenario.ExtendedKeyUpdate && step.Role == attls.RoleClient && step.Action == pair.Happened &&
+			step.Event.Kind == handshake.EventDone && both.Engine(step.Role).State().ExtendedKeyUpdate {
+			if err := both.Engine(step.Role).ExtendedKeyUpdate(); err != nil {
+				return nil, err
+			}
+		}
 	}
 	r.Ladder = trace.Ladder(traces[attls.RoleClient], traces[attls.RoleServer])
 	for _, role := range attls.Roles() {
