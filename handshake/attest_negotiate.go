@@ -131,11 +131,7 @@ func (e *Engine) checkChoices(k attls.MessageKind, f *profile.Fields, to negotia
 		if c == nil || negotiation.IsNullChoice(p, c) {
 			continue
 		}
-		check := negotiation.CheckChoice
-		if e.done {
-			check = negotiation.CheckLaterChoice
-		}
-		own, err := check(p, e.att.offered, i, c)
+		own, err := negotiation.CheckChoice(p, e.att.offered, i, c)
 		if err != nil {
 			if e.tolerated(err.Failure) {
 				continue
@@ -175,13 +171,10 @@ func (e *Engine) chooseAttestation() *attls.Error {
 
 // takeAlways makes the client's choices of what nobody chooses: its peer may attest, and
 // it does itself where it is asked for a certificate.
-func (e *Engine) takeAlways(requested, later bool, nonces [][]byte, to negotiation.Slots) {
+func (e *Engine) takeAlways(requested bool, nonces [][]byte, to negotiation.Slots) {
 	p := e.profile()
 	for i := range p.Slots {
 		s := &p.Slots[i]
-		if s.Phase == profile.PhaseFirst && later || s.Phase == profile.PhaseLater && !later {
-			continue
-		}
 		if !s.Always || len(e.att.offered.Offers[i]) == 0 || s.Attester == e.role &&
 			(!requested || s.Nonce.Message != attls.KindNone && nonces[i] == nil) {
 			continue

@@ -38,7 +38,7 @@ func (e *Engine) attestUnder(r *authRequest, chosen negotiation.Slots) {
 	p := e.profile()
 	r.attest(slices.DeleteFunc(e.under(chosen, attls.RoleClient), func(by *attesting) bool {
 		s := &p.Slots[by.slot]
-		return !p.AttestsLater(by.slot, by.scheme.Credential) || s.Phase == profile.PhaseFirst ||
+		return !p.AttestsLater(by.slot, by.scheme.Credential) ||
 			!p.PostHandshake.ChoiceCarriedOver && !s.Always && s.Choice.Message != attls.KindCertificateRequest
 	}))
 }
@@ -53,7 +53,7 @@ func (e *Engine) requestAttestation(r *authRequest) error {
 	case p.PostHandshake.ChoiceCarriedOver:
 		e.attestUnder(r, e.att.chosen)
 	default:
-		chosen, err := negotiation.ChooseLater(p, e.att.offered, e.cfg.Policy)
+		chosen, err := negotiation.Choose(p, e.att.offered, e.cfg.Policy)
 		if err != nil {
 			return asGoError(e.letPass(err))
 		}
@@ -134,7 +134,7 @@ func (e *Engine) readLaterChoice(r *authRequest, l extensions.List) *attls.Error
 			return err
 		}
 	}
-	e.takeAlways(true, true, f.Nonces, chosen)
+	e.takeAlways(true, f.Nonces, chosen)
 	e.attestUnder(r, chosen)
 	for i, by := range r.by {
 		r.nonces[i] = f.Nonces[by.slot]

@@ -92,15 +92,6 @@ func rank(first bool) int {
 // Choose is the server's choice (rules `choose`, `no_scheme`, `unwilling` and
 // `demand`).
 func Choose(p *profile.Profile, offered Slots, policy Policy) (Slots, *attls.Error) {
-	return choose(p, offered, policy, false)
-}
-
-// ChooseLater is Choose for post-handshake authentication.
-func ChooseLater(p *profile.Profile, offered Slots, policy Policy) (Slots, *attls.Error) {
-	return choose(p, offered, policy, true)
-}
-
-func choose(p *profile.Profile, offered Slots, policy Policy, later bool) (Slots, *attls.Error) {
 	out := NewSlots(p)
 	total, took, willing := 0, false, false
 	var failed, chosenModel [2]bool // by model: a slot had nothing in common; one was chosen
@@ -111,9 +102,6 @@ func choose(p *profile.Profile, offered Slots, policy Policy, later bool) (Slots
 		took = took || offered.Present[i] && !slot.Always
 		own := usable(p, i, attls.RoleServer, policy)
 		willing = willing || len(own) > 0
-		if !inPhase(p, i, later) {
-			continue
-		}
 		if slot.Always {
 			if len(own) > 0 && offered.Present[i] && !(p.Rules.OnePerAttester && attests[slot.Attester]) {
 				out.Choices[i], out.Present[i] = &own[0], true
@@ -168,17 +156,6 @@ func choose(p *profile.Profile, offered Slots, policy Policy, later bool) (Slots
 	return out, nil
 }
 
-// inPhase reports whether a slot can be chosen in the handshake, or after it.
-func inPhase(p *profile.Profile, slot int, later bool) bool {
-	switch p.Slots[slot].Phase {
-	case profile.PhaseFirst:
-		return !later
-	case profile.PhaseLater:
-		return later
-	}
-	return true
-}
-
 func noScheme(p *profile.Profile, failed, chosenModel [2]bool) *attls.Error {
 	if p.Rules.NoSchemeThen != profile.ThenAbort {
 		return nil
@@ -228,20 +205,6 @@ func find(list []Scheme, s *Scheme) *Scheme {
 // CheckChoice compares a server's choice with the offer, octet for octet, and
 // returns the scheme that was offered.
 func CheckChoice(p *profile.Profile, offered Slots, slot int, choice *Scheme) (*Scheme, *attls.Error) {
-	return checkChoice(p, offered, slot, choice, false)
-}
-
-// CheckLaterChoice is CheckChoice for post-handshake authentication.
-func CheckLaterChoice(p *profile.Profile, offered Slots, slot int, choice *Scheme) (*Scheme, *attls.Error) {
-	return checkChoice(p, offered, slot, choice, true)
-}
-
-func checkChoice(p *profile.Profile, offered Slots, slot int, choice *Scheme, later bool) (*Scheme, *attls.Error) {
-	if !inPhase(p, slot, later) {
-		return nil, attls.Errorf(attls.Violation, attls.FailChoiceNotOffered, "slot %s is for %s only", p.Slots[slot].Name,
-			[...]string{profile.PhaseFirst: "the handshake", profile.PhaseLater: "post-handshake authentication"}[p.Slots[slot].Phase]).
-			By(p.ID)
-	}
 	if s := find(offered.Offers[slot], choice); s != nil {
 		return s, nil
 	}
@@ -258,7 +221,7 @@ func CheckAnswers(p *profile.Profile, offered, chosen Slots, policy Policy, sawC
 	var n [2]int
 	offeredAny := false
 	for i, c := range chosen.Choices {
-		offeredAny = offeredAny || len(offered.Offers[i]) > 0 && inPhase(p, i, false)
+		offeredAny = offeredAny || len(offered.Offers[i]) > 0
 		if c == nil {
 			continue
 		}

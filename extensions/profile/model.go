@@ -97,20 +97,9 @@ type Slot struct {
 	// Always says that nothing is offered or chosen: the attester attests in every handshake
 	// in which it shows a certificate, and, where the slot has a nonce, was sent one.
 	Always bool
-	Phase  Phase
 	Apart  bool     // the payload travels in Own, not where those of its kind do
 	Own    Carriage // with Apart
 }
-
-// Phase says when an attester attests under a slot.
-type Phase uint8
-
-// The phases.
-const (
-	PhaseAny   Phase = iota
-	PhaseFirst       // in the handshake only
-	PhaseLater       // in post-handshake authentication only
-)
 
 // Place is a message and the extension in it that holds a field. For KindAdded it
 // is the message Profile.Messages[Added].
