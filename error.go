@@ -140,7 +140,8 @@ func DefaultAlert(f Failure) AlertDescription {
 		FailEarlyDataLimit:
 		return AlertUnexpectedMessage
 	case FailDuplicateExtension, FailWrongMessage, FailIllegalParameter, FailDowngrade, FailRetryMismatch,
-		FailRetryUnchanged, FailRequestContext, FailLimit, FailTwoChoices, FailChoiceNotOffered, FailNotChosen, FailOfferChanged,
+		FailRetryUnchanged, FailRequestContext, FailLimit, FailTwoChoices, FailChoiceNotOffered, FailNotChosen,
+		FailOfferChanged,
 		FailMisplaced, FailBinderUndefined:
 		return AlertIllegalParameter
 	case FailUnsolicited:

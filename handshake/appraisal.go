@@ -52,9 +52,17 @@ func (e *Engine) appraisalRequest(inputs binderInputs,
 	if err != nil {
 		return nil, err
 	}
-	r := &negotiation.AppraisalRequest{Profile: p.ID, Attester: peer, Slot: p.Slots[by.slot].Name, Scheme: *s, CMW: shown.payload,
+	r := &negotiation.AppraisalRequest{
+		Profile:   p.ID,
+		Attester:  peer,
+		Slot:      p.Slots[by.slot].Name,
+		Scheme:    *s,
+		CMW:       shown.payload,
 		Challenge: challenge,
-		Fit:       p.Binder.Fit, Match: p.Rules.Match, Claims: claims}
+		Fit:       p.Binder.Fit,
+		Match:     p.Rules.Match,
+		Claims:    claims,
+	}
 	for _, name := range p.Binder.HandOver {
 		v, cause := inputs.program().Eval(name, peer, inputs)
 		if cause != nil {

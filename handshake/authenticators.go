@@ -26,8 +26,16 @@ func (e *Engine) Authenticators() (*authenticator.Connection, error) {
 	case !e.done:
 		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "the handshake is not complete").By("RFC 9261 9")
 	}
-	c := &authenticator.Config{Role: e.role, Version: attls.VersionTLS13, HandshakeComplete: e.done, Hash: e.nego.suite.Hash,
-		Export: e.Export, ClientHello: e.clientHelloOffers(), Extensions: e.table, Random: e.requestContext}
+	c := &authenticator.Config{
+		Role:              e.role,
+		Version:           attls.VersionTLS13,
+		HandshakeComplete: e.done,
+		Hash:              e.nego.suite.Hash,
+		Export:            e.Export,
+		ClientHello:       e.clientHelloOffers(),
+		Extensions:        e.table,
+		Random:            e.requestContext,
+	}
 	if e.tap() != nil {
 		c.Tap = authenticatorTap{e}
 	}

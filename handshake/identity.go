@@ -54,7 +54,6 @@ type proof struct {
 type shown struct {
 	slot      int
 	payload   []byte
-	fields    [][][]byte // parts of the fields of its certificate, by profile.Profile.X509; nil: not there
 	challenge []byte
 	nonce     []byte               // of the request, where it carries one
 	verdict   *negotiation.Verdict // at the relying party

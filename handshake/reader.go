@@ -52,9 +52,23 @@ type Reader struct {
 
 // fork copies what a fork of the engine goes on from, with halves of its own.
 func (r *Reader) fork(in *record.Reader, shared *half, tap Tap) *Reader {
-	return &Reader{in: in, suite: r.suite, secret: r.secret, role: r.role, shared: shared, closed: r.closed, err: r.err,
-		tap: tap, cfg: r.cfg,
-		answering: r.answering, extended: r.extended, held: r.held, generation: r.generation, updates: r.updates, inserted: append([][]byte(nil), r.inserted...)}
+	return &Reader{
+		in:         in,
+		suite:      r.suite,
+		secret:     r.secret,
+		role:       r.role,
+		shared:     shared,
+		closed:     r.closed,
+		err:        r.err,
+		tap:        tap,
+		cfg:        r.cfg,
+		answering:  r.answering,
+		extended:   r.extended,
+		held:       r.held,
+		generation: r.generation,
+		updates:    r.updates,
+		inserted:   append([][]byte(nil), r.inserted...),
+	}
 }
 
 // follow keeps the messages of a client's answer to a CertificateRequest

@@ -111,7 +111,11 @@ func (c *Client) pause(ctx context.Context, d time.Duration) error {
 }
 
 // ask asks once. A duration above 0: to be asked again after it.
-func (c *Client) ask(ctx context.Context, u *url.URL, limit int64) (textproto.MIMEHeader, []byte, time.Duration, error) {
+func (c *Client) ask(
+	ctx context.Context,
+	u *url.URL,
+	limit int64,
+) (textproto.MIMEHeader, []byte, time.Duration, error) {
 	timeout := c.Timeout
 	if timeout == 0 {
 		timeout = defaultTimeout

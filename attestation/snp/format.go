@@ -209,7 +209,8 @@ func (r *report) number(name string) uint64 {
 // turin is the product line that the library reads in part only.
 const turin = "Turin"
 
-const turinText = "reports of AMD Turin are read and not judged: its TCB has a component more (fmc) and its chips have " +
+const turinText = "reports of AMD Turin are read and not judged: its TCB has a component more (fmc) and its " +
+	"chips have " +
 	"identifiers of 8 octets, and the library for certificates knows neither"
 
 // families are the product lines by CPUID family and the models from and to.

@@ -51,11 +51,31 @@ func (f *exporterFlags) register(c *cobra.Command, values bool) {
 	if !values {
 		return
 	}
-	flags.StringVar(&f.context, "handshake-context", "", "Handshake Context of the authenticator's sender, in `hexadecimal`")
+	flags.StringVar(
+		&f.context,
+		"handshake-context",
+		"",
+		"Handshake Context of the authenticator's sender, in `hexadecimal`",
+	)
 	flags.StringVar(&f.finished, "finished-key", "", "Finished MAC Key of the authenticator's sender, in `hexadecimal`")
-	flags.StringVar(&f.keyLog, "key-log", "", "key log `file` with the EXPORTER_SECRET of the connection, in place of both values")
-	flags.StringVar(&f.random, "client-random", "", "which connection of the key log, by its ClientHello.random in `hexadecimal`")
-	flags.StringVar(&f.hello, "client-hello", "", "ClientHello of the connection in `hexadecimal`, for an authenticator without a request")
+	flags.StringVar(
+		&f.keyLog,
+		"key-log",
+		"",
+		"key log `file` with the EXPORTER_SECRET of the connection, in place of both values",
+	)
+	flags.StringVar(
+		&f.random,
+		"client-random",
+		"",
+		"which connection of the key log, by its ClientHello.random in `hexadecimal`",
+	)
+	flags.StringVar(
+		&f.hello,
+		"client-hello",
+		"",
+		"ClientHello of the connection in `hexadecimal`, for an authenticator without a request",
+	)
 }
 
 // end reads --role.
@@ -142,7 +162,11 @@ func (f *exporterFlags) fromKeyLog() (crypto.Hash, authenticator.Exporter, error
 		}
 	}
 	if len(found) != 1 {
-		return 0, nil, usage("%s: %d connections with an EXPORTER_SECRET fit; --client-random chooses one", f.keyLog, len(found))
+		return 0, nil, usage(
+			"%s: %d connections with an EXPORTER_SECRET fit; --client-random chooses one",
+			f.keyLog,
+			len(found),
+		)
 	}
 	hash, err := hashOf(len(found[0]))
 	if err != nil {
@@ -269,7 +293,12 @@ makes one that answers no request.`,
 	flags.StringVar(&request, "request", "", "the request in `hexadecimal`")
 	flags.StringVar(&cert, "cert", "", "PEM `file` with the certificates, end entity first")
 	flags.StringVar(&key, "key", "", "PEM `file` with the private key (default: in the file of --cert)")
-	flags.StringVar(&nonce, "context", "", "certificate_request_context in `hexadecimal`, without a request (default: 32 random octets)")
+	flags.StringVar(
+		&nonce,
+		"context",
+		"",
+		"certificate_request_context in `hexadecimal`, without a request (default: 32 random octets)",
+	)
 	flags.BoolVar(&refuse, "refuse", false, "make the empty authenticator")
 	return c
 }
@@ -323,8 +352,9 @@ made or, at a client with --client-hello, none; its extensions, signature and Fi
 and its chain. It prints what it proves, or why it is refused, and exits 1 then. An
 empty authenticator is a refusal. That a context was not used before in the connection
 is for the caller to see to.`,
-		Example: `  attls authenticator check --role client --key-log keys.log --request @request.hex --ca ca.pem @authenticator.hex`,
-		Args:    cobra.ExactArgs(1),
+		Example: "  attls authenticator check --role client --key-log keys.log --request @request.hex --ca ca.pem " +
+			"@authenticator.hex",
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			role, err := f.end()
 			if err != nil {

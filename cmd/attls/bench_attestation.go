@@ -80,8 +80,20 @@ what was measured until then is printed and written.
 
 // ofRoots and ofProfiles are the flags of one way to measure alone.
 var (
-	ofRoots = []string{"profile", "attester", "credential", "count", "time", "rtt", "html", "svg", "verifier-url", "verifier-key",
-		"verifier-ca", "verifier-insecure"}
+	ofRoots = []string{
+		"profile",
+		"attester",
+		"credential",
+		"count",
+		"time",
+		"rtt",
+		"html",
+		"svg",
+		"verifier-url",
+		"verifier-key",
+		"verifier-ca",
+		"verifier-insecure",
+	}
 	ofProfiles = []string{"rounds", "repeats"}
 )
 

@@ -146,8 +146,11 @@ func publishes(f *attestation.Format) error {
 	for _, p := range publishers() {
 		names = append(names, p.Name)
 	}
-	return usage("there is no collateral of %s to fetch: its Evidence and the policy have what judging needs; there is for %s",
-		f.Name, strings.Join(names, ", "))
+	return usage(
+		"there is no collateral of %s to fetch: its Evidence and the policy have what judging needs; there is for %s",
+		f.Name,
+		strings.Join(names, ", "),
+	)
 }
 
 // read reads Evidence: in a CMW, or alone.

@@ -239,7 +239,7 @@ func (f *conformFlags) options(stacks []peers.Peer) peers.Options {
 	o.Stacks, o.Chosen = stacks, f.chosen
 	o.Full, o.Faults = f.choice.full, f.choice.faults
 	if f.choice.exact != "" {
-		o.Full, o.Faults = true, true // everything that any flag adds
+		o.Any = true // everything that any flag adds
 	}
 	o.Roots = f.choice.roots
 	if f.choice.exact != "" {
@@ -251,8 +251,17 @@ func (f *conformFlags) options(stacks []peers.Peer) peers.Options {
 	}
 	if f.choice.profiles != nil {
 		o.Under(f.choice.profiles)
+	} else if !f.interprets() {
+		o.Interpreted, o.Doubled = nil, nil
 	}
 	return o
+}
+
+// interprets reports whether the flags ask for the interpreter of compiled profiles
+// without naming one: it meets every profile, which takes long.
+func (f *conformFlags) interprets() bool {
+	o, name := &f.choice, peers.Interpreter{}.Name()
+	return o.full || o.demo || o.exact != "" || slices.Contains(o.peers, name) || strings.Contains(o.filter, name)
 }
 
 // cases are those that the flags choose.

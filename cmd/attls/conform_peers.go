@@ -63,7 +63,9 @@ func (f *conformFlags) absent(ctx context.Context, stacks []peers.Peer, cases []
 	}
 	for _, s := range stacks {
 		by := f.namedBy(s)
-		if by == "" || strings.HasPrefix(by, "$") && !part[s.Name()] && !slices.Contains(f.choice.peers, s.Name()) {
+		_, interprets := s.(peers.Interpreter) // which the same flag names
+		if by == "" ||
+			(interprets || strings.HasPrefix(by, "$")) && !part[s.Name()] && !slices.Contains(f.choice.peers, s.Name()) {
 			continue
 		}
 		id := peers.Identify(ctx, s)

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"encoding/pem"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
+	"unicode/utf8"
 
 	"attls/attestation/roots"
 	"attls/conformance/dissect"
@@ -16,7 +18,8 @@ import (
 
 // certificateIn is the DER of the first certificate of a file; false: it is something else.
 func certificateIn(b []byte) ([]byte, bool) {
-	if block, _ := pem.Decode(b); block != nil {
+	text, _, _ := bytes.Cut(b, []byte("-----BEGIN ")) // a quote has certificates in it as well
+	if block, _ := pem.Decode(b); block != nil && utf8.Valid(text) && !bytes.ContainsRune(text, 0) {
 		return block.Bytes, block.Type == "CERTIFICATE"
 	}
 	if _, err := handshake.ParseCertificate(b); err != nil {

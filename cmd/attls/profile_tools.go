@@ -218,7 +218,8 @@ func (p *painter) reference(r profile.Reference) {
 	for _, part := range []struct {
 		title string
 		list  []profile.Meaning
-	}{{"Places for added messages", r.Gaps}, {"Keys of a switch", r.Switch}, {"Flaws that a profile may acknowledge", r.Flaws},
+	}{{"Places for added messages", r.Gaps}, {"Keys of a switch", r.Switch},
+		{"Flaws that a profile may acknowledge", r.Flaws},
 		{"Causes, and the alert of each that the profile does not name", r.Causes},
 		{"Words of the binder language", r.Binder}} {
 		if len(part.list) == 0 {

@@ -67,7 +67,13 @@ func Certificate(der []byte) (found []InCertificate) {
 
 func inCertificate(p *profile.Profile, der []byte, readings map[string]string) *InCertificate {
 	k, _ := p.Credential(profile.KindX509)
-	c := &InCertificate{Profile: p.ID, Readings: readings, Field: p.X509[k.Field].String(), Values: map[string][]byte{}, At: -1}
+	c := &InCertificate{
+		Profile:  p.ID,
+		Readings: readings,
+		Field:    p.X509[k.Field].String(),
+		Values:   map[string][]byte{},
+		At:       -1,
+	}
 	in := certificateInputs{der}
 	for i := range p.X509 {
 		parts, err := p.ReadField(i, der)

@@ -181,8 +181,14 @@ type attested struct {
 
 // attestation describes a payload and compares the challenge in it with the
 // binder; once for each payload, by whichever end comes to it first.
-func (d *dissector) attestation(s *shadow, attester attls.Role, slot string, scheme *profile.Scheme, payload, challenge []byte,
-	fit profile.ChallengeFit) attested {
+func (d *dissector) attestation(
+	s *shadow,
+	attester attls.Role,
+	slot string,
+	scheme *profile.Scheme,
+	payload, challenge []byte,
+	fit profile.ChallengeFit,
+) attested {
 	a := attested{Attestation: &Attestation{Attester: attester.String(), Slot: slot, Model: scheme.Model.String(),
 		Credential: claims.CredentialName(scheme.Credential),
 		Payload:    trace.DescribeCMW(payload), Comparison: NotComparing, evidence: sha256.Sum256(payload)}}
@@ -213,8 +219,13 @@ func (d *dissector) attestation(s *shadow, attester attls.Role, slot string, sch
 		a.Comparison = Equal
 		if a.failure != nil {
 			a.Comparison, a.Reason = Different, a.failure.Detail
-			a.Readings = d.p.FindReadings(attester, scheme.Model, scheme.Credential, reach{Inputs: s.engine.InputsOf(slot), d: d},
-				contents.Challenge)
+			a.Readings = d.p.FindReadings(
+				attester,
+				scheme.Model,
+				scheme.Credential,
+				reach{Inputs: s.engine.InputsOf(slot), d: d},
+				contents.Challenge,
+			)
 		}
 	case bytes.Contains(payload, challenge):
 		a.Comparison, a.Reason = Equal, "attls does not read this format of payload, but the payload contains the challenge"

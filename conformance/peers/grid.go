@@ -47,6 +47,8 @@ type Options struct {
 	// Splittings are how handshake messages and records are cut. With Full they take
 	// turns instead of multiplying the cases.
 	Splittings []Splitting
+	// Any holds every case that some choice of Brief and Full holds.
+	Any bool
 	// Full takes every combination; otherwise a selection holds, for each of Pairs,
 	// every pair of values of two different dimensions that occurs in one of them.
 	Full bool
@@ -117,6 +119,9 @@ func (p point) values() []int {
 
 // Cases lists the cases in a fixed order.
 func Cases(o Options) ([]Case, error) {
+	if o.Any {
+		return anyCases(o)
+	}
 	if len(o.Resumptions) == 0 {
 		o.Resumptions = []scenario.Resumption{""}
 	}
@@ -170,6 +175,27 @@ func Cases(o Options) ([]Case, error) {
 		cases = append(cases, more...)
 	}
 	return cases, nil
+}
+
+// anyCases are those of Options.Any, each once.
+func anyCases(o Options) (all []Case, err error) {
+	known := map[string]bool{}
+	type choice struct{ full, brief, faults bool }
+	for _, choice := range []choice{{true, false, true}, {false, false, true}, {}, {false, true, false}} {
+		of := o
+		of.Any, of.Full, of.Brief, of.Faults = false, choice.full, choice.brief, choice.faults
+		cases, err := Cases(of)
+		if err != nil {
+			return nil, err
+		}
+		for i := range cases {
+			if name := cases[i].String(); !known[name] {
+				known[name] = true
+				all = append(all, cases[i])
+			}
+		}
+	}
+	return all, nil
 }
 
 // at is the case of a point.

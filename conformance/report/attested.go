@@ -16,8 +16,13 @@ type Attested struct {
 }
 
 func (a Attested) String() string {
-	return fmt.Sprintf("%d attested scenarios of %s and %s passed with equal claims (%d without regard to suites and groups)",
-		a.Passed, a.Stacks[0], a.Stacks[1], a.Protocols)
+	return fmt.Sprintf(
+		"%d attested scenarios of %s and %s passed with equal claims (%d without regard to suites and groups)",
+		a.Passed,
+		a.Stacks[0],
+		a.Stacks[1],
+		a.Protocols,
+	)
 }
 
 // ownCommand is this stack as a program, which makes no other stack of it.

@@ -518,7 +518,8 @@ func (c *compiler) nonceMessage(s *Slot, v *value) {
 	case k == attls.KindCertificate, k == attls.KindNewSessionTicket:
 		c.fail(v.pos, ProblemPath, "%s: nobody sends a nonce in %s", v.text, k.Name()).Advice = there
 	case k == attls.KindAdded && s.Attester == attls.RoleServer:
-		c.fail(v.pos, ProblemPath, "the relying party sends the nonce, and the client adds nothing before the server attests").
+		c.fail(v.pos, ProblemPath, "the relying party sends the nonce, and the client adds nothing before the server "+
+			"attests").
 			Advice = there
 	case k == attls.KindAdded: // of the server, all of whose flight comes before the client attests
 	case senders(k)[0] == s.Attester:
@@ -719,7 +720,8 @@ func (c *compiler) apart(s *Slot, slot int, e *entry) {
 	switch {
 	case v == nil:
 	case v.text == certData || strings.HasPrefix(v.text, x509Path) || slices.Contains(s.Kinds, KindAlone):
-		c.fail(v.pos, ProblemRule, "only a payload with an X.509 certificate, in an extension or a message, has a place of its own").Advice =
+		c.fail(v.pos, ProblemRule, "only a payload with an X.509 certificate, in an extension or a message, has a place "+
+			"of its own").Advice =
 			"say it in bind.credentials"
 	default:
 		s.Own, s.Apart = c.carriage(v, slot, []attls.Role{s.Attester})

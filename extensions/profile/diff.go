@@ -177,8 +177,15 @@ func (d *Difference) octets(a, b *Profile) {
 	}
 }
 
-var sizedMessages = []string{"ClientHello", "HelloRetryRequest", "ServerHello", "EncryptedExtensions", "CertificateRequest", "Certificate",
-	"added message"}
+var sizedMessages = []string{
+	"ClientHello",
+	"HelloRetryRequest",
+	"ServerHello",
+	"EncryptedExtensions",
+	"CertificateRequest",
+	"Certificate",
+	"added message",
+}
 
 // sizes are the octets of a profile in each message of a run; nil when it has
 // no such combination.

@@ -52,7 +52,8 @@ func (g *Gap) who() string {
 }
 
 // noPlaces says for the reference what is not in the table.
-const noPlaces = "\nNothing can be added before ServerHello, where the ends have no keys and have agreed on nothing, nor " +
+const noPlaces = "\nNothing can be added before ServerHello, where the ends have no keys and have agreed on " +
+	"nothing, nor " +
 	"after Finished of the client. A payload comes after the choice of its slot. With a pre-shared key nobody shows a " +
 	"certificate: nothing is chosen, and no message is added.\n"
 

@@ -44,8 +44,8 @@ func Names() []string {
 // Load reads, checks and compiles a profile. name is the identifier of an
 // embedded profile, a draft's name with its revision
 // (draft-fossati-seat-early-attestation-06), or, when it contains a slash or
-// ends in .yaml, .yml or .compiled, a file, which may be a compiled profile. The error is a schema.Problems with the position of
-// everything that is wrong.
+// ends in .yaml, .yml or .compiled, a file, which may be a compiled profile. The error
+// is a schema.Problems with the position of everything that is wrong.
 func Load(name string, o Options) (*Profile, error) {
 	file, src, err := source(name)
 	if err != nil {

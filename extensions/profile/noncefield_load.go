@@ -31,10 +31,18 @@ const (
 var rfcFields = []rfcField{
 	{Place{Message: attls.KindClientHello, Extension: attls.ExtServerName}, "client_hello.server_name",
 		"the name of server_name: no host is named", mostHostName},
-	{Place{Message: attls.KindClientHello, Extension: attls.ExtALPN}, "client_hello.application_layer_protocol_negotiation",
-		"one protocol of ALPN, before those of the application", mostProtocol},
-	{Place{Message: attls.KindClientHello, Extension: attls.ExtCertificateAuthorities}, "client_hello.certificate_authorities",
-		"one name of certificate_authorities, after those of the configuration", mostAuthority},
+	{
+		Place{Message: attls.KindClientHello, Extension: attls.ExtALPN},
+		"client_hello.application_layer_protocol_negotiation",
+		"one protocol of ALPN, before those of the application",
+		mostProtocol,
+	},
+	{
+		Place{Message: attls.KindClientHello, Extension: attls.ExtCertificateAuthorities},
+		"client_hello.certificate_authorities",
+		"one name of certificate_authorities, after those of the configuration",
+		mostAuthority,
+	},
 	{Place{Message: attls.KindCertificateRequest, Extension: attls.ExtCertificateAuthorities},
 		"certificate_request.certificate_authorities", "likewise, and another nonce in each request", mostAuthority},
 	{Place{Message: attls.KindClientHello, Random: true}, "client_hello.random",
@@ -94,7 +102,8 @@ func (c *compiler) nonceField(s *Slot, v *value) {
 func (c *compiler) nonceOctets(s *Slot, v *value) bool {
 	x := v.get("octets")
 	if x == nil {
-		c.fail(v.pos, ProblemKey, "the nonce of %s does not say its length", s.Name).Advice = "say octets: 32, or octets: 8..64"
+		c.fail(v.pos, ProblemKey, "the nonce of %s does not say its length", s.Name).
+			Advice = "say octets: 32, or octets: 8..64"
 		return false
 	}
 	least, most, ranged := strings.Cut(x.text, "..")
@@ -144,7 +153,8 @@ func (c *compiler) nonceRandom(s *Slot, v *value) {
 			"remove it"
 	}
 	if y := c.doc.get("quirks", "accept_new_random"); y.is("true") {
-		c.fail(y.pos, ProblemRule, "the nonce of %s is in random, which so may change with HelloRetryRequest", s.Name).Advice =
+		c.fail(y.pos, ProblemRule, "the nonce of %s is in random, which so may change with HelloRetryRequest",
+			s.Name).Advice =
 			"remove it"
 	}
 }

@@ -79,7 +79,10 @@ func (c *compiler) weakChoices() {
 			continue
 		}
 		c.remark(c.doc.under("bind", "slots")[i].value.get("choice").pos, fmt.Sprintf(
-			"the choice of %s is in %s, which is not encrypted: anybody on the path sees who attests, and how", s.Name, k.Name()),
+			"the choice of %s is in %s, which is not encrypted: anybody on the path sees who attests, and how",
+			s.Name,
+			k.Name(),
+		),
 			"put it into encrypted_extensions, or certificate_request")
 	}
 }

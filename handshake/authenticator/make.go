@@ -167,7 +167,11 @@ func (c *Connection) start(d *Draft, s *Shown, request []byte, accepted []attls.
 }
 
 // certificate is the Certificate message that shows an identity.
-func (c *Connection) certificate(context []byte, s *Shown, offered *extensions.Sent) (*message.Certificate, *attls.Error) {
+func (c *Connection) certificate(
+	context []byte,
+	s *Shown,
+	offered *extensions.Sent,
+) (*message.Certificate, *attls.Error) {
 	m := &message.Certificate{Context: context, Entries: make([]message.CertificateEntry, len(s.Chain))}
 	if len(s.Extensions) > len(m.Entries) || len(m.Entries) > c.limits.Entries {
 		return nil, local("%d certificates with extensions of %d; Limits.Entries is %d", len(m.Entries), len(s.Extensions),

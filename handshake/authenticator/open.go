@@ -118,8 +118,19 @@ func (c *Connection) openEmpty(m *message.Raw) (*Identity, *attls.Error) {
 		return nil, attls.Errorf(attls.Refused, attls.FailEmptyAuthenticator,
 			"the %v refuses the request with context %x", peer, a.context).In(m.Kind).By("RFC 9261 6")
 	}
-	return nil, attls.Errorf(attls.Violation, attls.FailFinished, "refuses none of the %d requests that are open", len(c.open)).
-		Under("verify_data").In(m.Kind).By("RFC 9261 6")
+	return nil, attls.Errorf(
+		attls.Violation,
+		attls.FailFinished,
+		"refuses none of the %d requests that are open",
+		len(c.open),
+	).
+		Under(
+			"verify_data",
+		).In(
+		m.Kind,
+	).By(
+		"RFC 9261 6",
+	)
 }
 
 func (c *Connection) rightLength(m *message.Raw) *attls.Error {
@@ -202,11 +213,23 @@ func (c *Connection) close(a *asked) {
 }
 
 // readCertificate takes everything out of a Certificate but what the hash covers.
-func (c *Connection) readCertificate(ct *message.Certificate, id *Identity, offered *extensions.Sent) (*provider.PublicKey, *attls.Error) {
+func (c *Connection) readCertificate(
+	ct *message.Certificate,
+	id *Identity,
+	offered *extensions.Sent,
+) (*provider.PublicKey, *attls.Error) {
 	switch n := len(ct.Entries); {
 	case n == 0:
-		return nil, attls.Errorf(attls.Violation, attls.FailDecode, "an authenticator shows a certificate, or is a Finished alone").
-			Under("certificate_list").By("RFC 9261 6")
+		return nil, attls.Errorf(
+			attls.Violation,
+			attls.FailDecode,
+			"an authenticator shows a certificate, or is a Finished alone",
+		).
+			Under(
+				"certificate_list",
+			).By(
+			"RFC 9261 6",
+		)
 	case n > c.limits.Entries:
 		return nil, attls.Errorf(attls.Local, attls.FailCapacity, "%d entries; Limits.Entries is %d", n, c.limits.Entries).
 			Under("certificate_list")
@@ -273,8 +296,17 @@ func (c *Connection) checkSignature(m *message.Raw, key *provider.PublicKey, acc
 	}
 	err := c.prov.Verify(key, cv.Scheme, message.SignedContent(contextString, hash), cv.Signature)
 	if err != nil && c.obeys(rule.SignatureVerified) {
-		return 0, attls.Errorf(attls.Violation, attls.FailSignature, "%v signature: %v; or it was made for another connection",
-			cv.Scheme, err).Under("signature").By("RFC 9261 5.2.2")
+		return 0, attls.Errorf(
+			attls.Violation,
+			attls.FailSignature,
+			"%v signature: %v; or it was made for another connection",
+			cv.Scheme,
+			err,
+		).Under(
+			"signature",
+		).By(
+			"RFC 9261 5.2.2",
+		)
 	}
 	return cv.Scheme, nil
 }

@@ -169,7 +169,10 @@ func (r *Request) extensions() extensions.List {
 			Body: extensions.AppendUint16s(nil, r.Wanted.SchemesCert)})
 	}
 	if r.Wanted.ServerName != "" {
-		l = append(l, extensions.Extension{Type: attls.ExtServerName, Body: extensions.AppendServerName(nil, r.Wanted.ServerName)})
+		l = append(
+			l,
+			extensions.Extension{Type: attls.ExtServerName, Body: extensions.AppendServerName(nil, r.Wanted.ServerName)},
+		)
 	}
 	if len(r.Wanted.Authorities) > 0 {
 		l = append(l, extensions.Extension{Type: attls.ExtCertificateAuthorities,

@@ -19,7 +19,13 @@ func ForTLS(role attls.Role, s *tls.ConnectionState) (*Config, error) {
 	case !s.HandshakeComplete:
 		return nil, local("the handshake is not complete").By("RFC 9261 9")
 	}
-	c := &Config{Role: role, Version: s.Version, HandshakeComplete: true, Hash: crypto.SHA256, Export: s.ExportKeyingMaterial}
+	c := &Config{
+		Role:              role,
+		Version:           s.Version,
+		HandshakeComplete: true,
+		Hash:              crypto.SHA256,
+		Export:            s.ExportKeyingMaterial,
+	}
 	if strings.HasSuffix(tls.CipherSuiteName(s.CipherSuite), "_SHA384") {
 		c.Hash = crypto.SHA384
 	}

@@ -36,27 +36,14 @@ var oidCommonName = asn1.ObjectIdentifier{2, 5, 4, 3}
 // is not that of one; what single fields hold, and duplicates among the extensions, are
 // left to the caller.
 func ParseCertificateFields(der []byte) (f CertificateFields, ok bool) {
-	in := cryptobyte.String(der)
-	var body, tbs, validity, subject, spki, list cryptobyte.String
-	var have bool
-	if !in.ReadASN1(&body, cbasn1.SEQUENCE) || !in.Empty() || !body.ReadASN1(&tbs, cbasn1.SEQUENCE) ||
-		!tbs.SkipOptionalASN1(cbasn1.Tag(0).Constructed().ContextSpecific()) ||
-		!tbs.ReadASN1((*cryptobyte.String)(&f.Serial), cbasn1.INTEGER) || !tbs.SkipASN1(cbasn1.SEQUENCE) ||
-		!tbs.SkipASN1(cbasn1.SEQUENCE) || !tbs.ReadASN1(&validity, cbasn1.SEQUENCE) ||
-		!tbs.ReadASN1(&subject, cbasn1.SEQUENCE) || !tbs.ReadASN1Element(&spki, cbasn1.SEQUENCE) ||
-		!tbs.SkipOptionalASN1(cbasn1.Tag(1).ContextSpecific()) || !tbs.SkipOptionalASN1(cbasn1.Tag(2).ContextSpecific()) ||
-		!tbs.ReadOptionalASN1(&list, &have, cbasn1.Tag(3).Constructed().ContextSpecific()) {
+	p, ok := walkCertificate(der)
+	if !ok {
 		return f, false
 	}
-	f.SPKI, f.CommonName = spki, commonName(subject)
-	f.NotBefore, f.Begin = readTime(&validity)
-	f.NotAfter, f.End = readTime(&validity)
-	if !have {
-		return f, true
-	}
-	if !list.ReadASN1(&list, cbasn1.SEQUENCE) {
-		return f, false
-	}
+	f.Serial, f.SPKI, f.CommonName = p.serial, p.spki, commonName(p.subject)
+	f.NotBefore, f.Begin = readTime(&p.validity)
+	f.NotAfter, f.End = readTime(&p.validity)
+	list := p.extensions
 	for !list.Empty() {
 		x, ok := readExtension(&list)
 		if !ok {
@@ -66,6 +53,26 @@ func ParseCertificateFields(der []byte) (f CertificateFields, ok bool) {
 		f.Extensions = append(f.Extensions, x)
 	}
 	return f, true
+}
+
+// certificateParts are views of the parts of a DER certificate; without extensions, that
+// is empty.
+type certificateParts struct{ serial, validity, subject, spki, extensions cryptobyte.String }
+
+// walkCertificate finds the parts of a certificate. It allocates nothing.
+func walkCertificate(der []byte) (p certificateParts, ok bool) {
+	in := cryptobyte.String(der)
+	var body, tbs, list cryptobyte.String
+	var have bool
+	ok = in.ReadASN1(&body, cbasn1.SEQUENCE) && in.Empty() && body.ReadASN1(&tbs, cbasn1.SEQUENCE) &&
+		tbs.SkipOptionalASN1(cbasn1.Tag(0).Constructed().ContextSpecific()) &&
+		tbs.ReadASN1(&p.serial, cbasn1.INTEGER) && tbs.SkipASN1(cbasn1.SEQUENCE) && tbs.SkipASN1(cbasn1.SEQUENCE) &&
+		tbs.ReadASN1(&p.validity, cbasn1.SEQUENCE) && tbs.ReadASN1(&p.subject, cbasn1.SEQUENCE) &&
+		tbs.ReadASN1Element(&p.spki, cbasn1.SEQUENCE) &&
+		tbs.SkipOptionalASN1(cbasn1.Tag(1).ContextSpecific()) && tbs.SkipOptionalASN1(cbasn1.Tag(2).ContextSpecific()) &&
+		tbs.ReadOptionalASN1(&list, &have, cbasn1.Tag(3).Constructed().ContextSpecific()) &&
+		(!have || list.ReadASN1(&p.extensions, cbasn1.SEQUENCE))
+	return p, ok
 }
 
 // offsetOf is where a view begins in the octets that it is a view of.

@@ -243,21 +243,25 @@ func hashOf(in cryptobyte.String) (crypto.Hash, error) {
 	return 0, badKey("hash %v is not supported", oid)
 }
 
-// oidKeyUsage is id-ce-keyUsage (RFC 5280 section 4.2.1.3).
-var oidKeyUsage = asn1.ObjectIdentifier{2, 5, 29, 15}
+// oidKeyUsage is id-ce-keyUsage, 2.5.29.15 (RFC 5280 section 4.2.1.3), as DER encodes it.
+const oidKeyUsage = "\x55\x1d\x0f"
 
 // ForbidsSignatures reports whether the Key Usage extension of a DER certificate
 // lacks digitalSignature, without which its key must not sign CertificateVerify
 // (RFC 8446 section 4.4.2.2). A certificate without the extension forbids nothing.
 func ForbidsSignatures(cert []byte) bool {
-	f, ok := ParseCertificateFields(cert)
+	p, ok := walkCertificate(cert)
 	if !ok {
 		return false
 	}
-	for _, x := range f.Extensions {
-		if x.OID.Equal(oidKeyUsage) {
+	for !p.extensions.Empty() {
+		var x, oid, value cryptobyte.String
+		if !p.extensions.ReadASN1(&x, cbasn1.SEQUENCE) || !x.ReadASN1(&oid, cbasn1.OBJECT_IDENTIFIER) ||
+			!x.SkipOptionalASN1(cbasn1.BOOLEAN) || !x.ReadASN1(&value, cbasn1.OCTET_STRING) {
+			return false
+		}
+		if string(oid) == oidKeyUsage {
 			var bits asn1.BitString
-			value := cryptobyte.String(x.Value)
 			return !value.ReadASN1BitString(&bits) || bits.At(0) == 0
 		}
 	}
@@ -302,7 +306,16 @@ func SPKIFromCertificate(cert []byte) ([]byte, *attls.Error) {
 func EndEntity(p Provider, cert []byte) (spki []byte, key *PublicKey, err *attls.Error) {
 	spki, err = SPKIFromCertificate(cert)
 	if err != nil {
-		return nil, nil, attls.Errorf(attls.Refused, attls.FailBadCertificate, "%s", err.Detail).At(err.Offset).By("RFC 5280 4.1")
+		return nil, nil, attls.Errorf(
+			attls.Refused,
+			attls.FailBadCertificate,
+			"%s",
+			err.Detail,
+		).At(
+			err.Offset,
+		).By(
+			"RFC 5280 4.1",
+		)
 	}
 	if ForbidsSignatures(cert) {
 		return nil, nil, attls.Errorf(attls.Refused, attls.FailKeyUsage, "the key must not be used for signatures").

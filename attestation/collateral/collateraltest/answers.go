@@ -73,7 +73,7 @@ func Chain(list ...*x509.Certificate) string {
 func PEM(list ...*x509.Certificate) []byte {
 	var b bytes.Buffer
 	for _, x := range list {
-		pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: x.Raw})
+		_ = pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: x.Raw})
 	}
 	return b.Bytes()
 }

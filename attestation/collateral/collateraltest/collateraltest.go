@@ -94,7 +94,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for k, v := range a.Header {
 		w.Header().Set(k, v)
 	}
-	w.Write(a.Body)
+	_, _ = w.Write(a.Body)
 }
 
 // Slow sends nothing until the client gives up.
@@ -103,8 +103,8 @@ func Slow(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 // Closed announces octets, sends one, and closes the connection.
 func Closed(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Length", "1000")
-	w.Write([]byte{'-'})
-	http.NewResponseController(w).Flush()
+	_, _ = w.Write([]byte{'-'})
+	_ = http.NewResponseController(w).Flush()
 	panic(http.ErrAbortHandler)
 }
 

@@ -577,7 +577,8 @@ func (d *Service) submit(w http.ResponseWriter, r *http.Request) {
 	}
 	out := map[string]any{"status": "success", "expiry": d.s.Clock().Format(time.RFC3339)}
 	if err := d.store(media, b); err != nil {
-		out["status"], out["failure-reason"] = "failed", "submit endorsement returned error: submit endorsements failed: "+err.Error()
+		out["status"] = "failed"
+		out["failure-reason"] = "submit endorsement returned error: submit endorsements failed: " + err.Error()
 	}
 	write(w, http.StatusOK, typeProvisioning, out)
 }
@@ -589,8 +590,10 @@ func (d *Service) store(media string, b []byte) error {
 		return err
 	}
 	if !slices.Contains(corimTypes(), media) { // as in taken
-		return fmt.Errorf("rpc error: code = Unknown desc = implementation providing %q with interface ISchemeHandler not found",
-			media)
+		return fmt.Errorf(
+			"rpc error: code = Unknown desc = implementation providing %q with interface ISchemeHandler not found",
+			media,
+		)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

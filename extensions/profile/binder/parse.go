@@ -322,7 +322,11 @@ func (p *parser) rangeFrom(word string, start int) (*node, *Error) {
 	}
 	switch {
 	case n.role == argPHA && end.later == PointNone:
-		return nil, p.fail(at, "no %s of post-handshake authentication can be named; (pha) belongs to CR, CT, CV and AT", n.name)
+		return nil, p.fail(
+			at,
+			"no %s of post-handshake authentication can be named; (pha) belongs to CR, CT, CV and AT",
+			n.name,
+		)
 	case end.takesRole() && n.role == argNone:
 		return nil, p.fail(at, "both ends send %s: say %[1]s(role), %[1]s(client) or %[1]s(server)", n.name)
 	case !end.takesRole() && n.role != argNone && n.role != argPHA:
