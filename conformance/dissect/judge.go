@@ -61,12 +61,20 @@ func (d *dissector) judge() {
 	d.alerts()
 }
 
+// ownBinder reports whether an end whose binder is not defined was about to attest itself: it
+// had shown its certificate, and, where it is the server, had not seen the client's.
+func (d *dissector) ownBinder(own attls.Role) bool {
+	return d.seen.certificate[own] != nil && (own == attls.RoleClient || d.seen.certificate[attls.RoleClient] == nil)
+}
+
 // judged sorts what ended a shadow.
 func (d *dissector) judged(s *shadow, err *attls.Error) {
 	switch {
 	case err.Class == attls.FromPeer || d.reached(s) >= d.horizon.item:
 		return
 	case err.Failure == attls.FailUnexpectedRecord && !d.speaksTLS(s.own.Peer()): // the capture's error says so
+		return
+	case err.Failure == attls.FailBinderUndefined && d.ownBinder(s.own): // what it could not show, not what it was shown
 		return
 	case slices.Contains(ownLimits, err.Failure):
 		d.note("What the %v sent is judged in part only: %s", s.own.Peer(), err.Detail)
