@@ -50,12 +50,15 @@ func faults(pairs [][2]string, combinations []scenario.Scenario) []Case {
 // profiles: with Full, or few profiles, under each, otherwise under those that are
 // written by hand as well.
 func interpretedFaults(o *Options) ([]Case, error) {
+	if len(o.Interpreted) == 0 {
+		return nil, nil
+	}
 	profiles := o.Compiled
 	if !o.Full && len(profiles) > fewProfiles {
 		profiles = o.Profiles
 	}
 	combinations, err := allowed(profiles)
-	if err != nil || len(o.Interpreted) == 0 {
+	if err != nil {
 		return nil, err
 	}
 	return faults(o.Interpreted, scenarios(combinations)), nil

@@ -181,7 +181,11 @@ func Cases(o Options) ([]Case, error) {
 func anyCases(o Options) (all []Case, err error) {
 	known := map[string]bool{}
 	type choice struct{ full, brief, faults bool }
-	for _, choice := range []choice{{true, false, true}, {false, false, true}, {}, {false, true, false}} {
+	choices := []choice{{true, false, true}, {false, false, true}, {}, {false, true, false}}
+	if len(o.Interpreted) == 0 {
+		choices = choices[:1] // the whole grid, from which others select
+	}
+	for _, choice := range choices {
 		of := o
 		of.Any, of.Full, of.Brief, of.Faults = false, choice.full, choice.brief, choice.faults
 		cases, err := Cases(of)

@@ -102,7 +102,7 @@ var gnuTLSDeviations = slices.Concat(gnuTLSTried.seen("3.7.9", "3.7.9",
 		"no-inner-type-client"),
 	breaksOff("gnutls-cli closes without an alert after an error past the handshake", "request-after", "overflow-server",
 		"empty-alert-server", "inner-type-server", "no-inner-type-server",
-		"boundary-finished-server", "key-update-value-server", "message-late-server"),
+		"boundary-finished-server", "key-update-value-server", "message-late-server", "update-unnegotiated-server"),
 	answers(attls.AlertIllegalParameter,
 		"a HelloRetryRequest with a cookie and no group is illegal_parameter, although either is enough of a change (RFC "+
 			"8446 4.1.4)", "cookie"),
