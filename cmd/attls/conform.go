@@ -261,7 +261,8 @@ func (f *conformFlags) options(stacks []peers.Peer) peers.Options {
 // without naming one: it meets every profile, which takes long.
 func (f *conformFlags) interprets() bool {
 	o, name := &f.choice, peers.Interpreter{}.Name()
-	return (o.full || o.demo) && o.exact == "" || slices.Contains(o.peers, name) || strings.Contains(o.filter+o.exact, name)
+	return (o.full || o.demo) && o.exact == "" || slices.Contains(o.peers, name) ||
+		strings.Contains(o.filter+o.exact, name)
 }
 
 // cases are those that the flags choose.
