@@ -56,11 +56,12 @@ func conformCommand() *cobra.Command {
 		Use:   "conform",
 		Short: "Run this stack against others and compare what both ends report",
 		Long: `conform makes connections between this stack and the patched mbedTLS that
-conformance/mbedtls/build.sh builds, in both directions, under every profile: three
-are written in C by hand, and any, a file of yours among them, is compiled and handed
-over to be interpreted. It compares the claims of both ends: same suite and group, same
-transcript hash, same scheme, same binder, same payload, same keys, and a verdict
-where one is due. What a stack cannot do is skipped, with the reason. In
+conformance/mbedtls/build.sh builds, in both directions, under the three profiles that
+are written in C by hand. With --profile, --full or --peer mbedtls-compiled, others, a
+file of yours among them, are compiled and handed over to be interpreted. It compares
+the claims of both ends: same suite and group, same transcript hash, same scheme, same
+binder, same payload, same keys, and a verdict where one is due. What a stack cannot do
+is skipped, with the reason. In
 plain TLS it runs against OpenSSL, GnuTLS, mbedTLS without the patches and crypto/tls.
 
 Without --full a selection is run that contains, between each two stacks, every pair
@@ -117,7 +118,8 @@ and printed, and the exit code is 130.`,
 func (f *conformFlags) choiceFlags() *pflag.FlagSet {
 	flags, o := pflag.NewFlagSet("choice", pflag.ContinueOnError), &f.choice
 	flags.StringSliceVarP(&o.profiles, "profile", "p", nil,
-		"`profiles`, by name or file, of which our mbedTLS peer interprets those that it does not implement (default: all)")
+		"`profiles`, by name or file, of which our mbedTLS peer interprets those that it does not implement "+
+			"(default: those that it does)")
 	flags.StringVar(&o.against, "against", "",
 		"also run the cases of --profile under this `profile`, and say which pass with it and fail with the change")
 	flags.BoolVar(&o.demo, "demo", false,
