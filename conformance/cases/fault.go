@@ -483,7 +483,8 @@ func tryNonceMissing(attester attls.Role) func(*Context) *Change {
 		if _, err := c.Profile.Binder.Program.Eval(name, c.Attester, noNonce{}); err == nil {
 			return nil
 		}
-		return &Change{Expect: Reject{By: attester, At: carrierMessage(c.credential())}, Apply: func(s *scenario.Setup) {
+		expect, r := c.unasked()
+		return &Change{Expect: expect, Rule: r, Apply: func(s *scenario.Setup) {
 			if slot.Nonce.Message == attls.KindAdded {
 				s.Tap(attester.Peer(), onAdded(s.Profile, slot.Nonce.Added, func(_ *message.Raw, p *handshake.Plan) { p.Drop = true }))
 				return
@@ -495,8 +496,22 @@ func tryNonceMissing(attester attls.Role) func(*Context) *Change {
 	}
 }
 
+// unasked is what follows where an attester does not see its nonce: it cannot compute the binder;
+// or, where nothing is negotiated, nobody has asked it to attest, and the relying party misses the
+// payload.
+func (c *Context) unasked() (expect Reject, r string) {
+	at := carrierMessage(c.credential())
+	if c.always() {
+		return Reject{Failure: attls.FailMissing, By: c.Attester.Peer(), At: at}, string(rule.CredentialThere)
+	}
+	return Reject{Failure: attls.FailBinderUndefined, By: c.Attester, At: at}, string(rule.BinderDefined)
+}
+
 func tryMalformedExtension(c *Context) *Change {
-	if !slices.ContainsFunc(c.Profile.Extensions, func(x extensions.Row) bool { return x.In(attls.KindClientHello) != nil }) {
+	if !slices.ContainsFunc(c.Profile.Extensions, func(x extensions.Row) bool {
+		codec := c.Profile.Codec(attls.KindClientHello, attls.RoleClient, x.Type)
+		return codec != nil && codec.TypeName() != "opaque" // which is never too short
+	}) {
 		return nil
 	}
 	return &Change{Expect: Reject{By: attls.RoleServer, At: attls.KindClientHello}, Apply: func(s *scenario.Setup) {

@@ -91,7 +91,7 @@ func (c *Context) refusedNonce(s *profile.Slot) (Expect, string) {
 	} else if _, err := c.Profile.Binder.Program.Eval(name, c.Attester, noNonce{}); err == nil {
 		return nil, ""
 	}
-	return Reject{Failure: attls.FailBinderUndefined, By: c.Attester, At: attls.KindCertificate}, string(rule.BinderDefined)
+	return c.unasked()
 }
 
 // tryRespelled sends a nonce in another spelling; "" where the codec has none.

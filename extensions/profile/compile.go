@@ -324,12 +324,8 @@ func (c *compiler) unusedNumbers() {
 // readTypes parses and checks the structures.
 func (c *compiler) readTypes() bool {
 	v := c.doc.get("types")
-	if v == nil && c.doc.get("extensions") == nil && c.doc.get("messages") == nil {
-		v = &value{form: formTypes, pos: c.doc.pos, items: []*value{{form: formScalar, pos: c.doc.pos}}} // none is needed
-	}
-	if v == nil {
-		c.fail(c.doc.pos, ProblemKey, "the profile has no types")
-		return false
+	if v == nil { // bodies can do without: opaque
+		v = &value{form: formTypes, pos: c.doc.pos, items: []*value{{form: formScalar, pos: c.doc.pos}}}
 	}
 	var files []*schema.File
 	for _, t := range v.items {
