@@ -9,6 +9,8 @@
 //   - cases: the table of faults, tolerances and checks, and the grid of a profile
 //   - requirements: the registry behind SPEC.md
 //   - peers, report: other stacks, and the pages about runs with them
+//   - authenticators: exported authenticators over connections of other stacks, whose
+//     exporters the programs of the folder exporters lend
 //   - pair: two engines in one goroutine, step by step
 //   - capture, dissect: recordings of any stack, explained
 //   - bench: measurements, compared with crypto/tls and the bare primitives

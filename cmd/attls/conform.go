@@ -110,7 +110,7 @@ and printed, and the exit code is 130.`,
 	flags.StringVar(&f.pcap, "pcap", "",
 		"write every connection to this `directory` as pcapng with its secrets, for attls decode, Wireshark and tshark")
 	f.files.register(flags)
-	c.AddCommand(conformMergeCommand())
+	c.AddCommand(conformMergeCommand(), conformAuthenticators())
 	return c
 }
 
