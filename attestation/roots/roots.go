@@ -5,6 +5,8 @@
 package roots
 
 import (
+	"sync"
+
 	"attls/attestation"
 	"attls/attestation/cca"
 	"attls/attestation/nitro"
@@ -14,8 +16,12 @@ import (
 	"attls/attestation/tpm"
 )
 
-// All is the table, the software root of trust first. Each package adds one line.
-func All() attestation.Formats {
+// All is the table, the software root of trust first. Each package adds one line. The table
+// is made once, since all cases of a run ask for it, and its rows must not be changed: to
+// have other rows, add them with [attestation.Formats.With].
+func All() attestation.Formats { return all() }
+
+var all = sync.OnceValue(func() attestation.Formats {
 	table, err := attestation.NewFormats(append(attestation.SoftwareFormats(),
 		cca.Format(),
 		cca.ParsecFormat(),
@@ -33,4 +39,4 @@ func All() attestation.Formats {
 		panic(err) // a mistake in a row, which the test of this package finds
 	}
 	return table
-}
+})

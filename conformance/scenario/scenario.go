@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"attls"
 	"attls/conformance/claims"
@@ -103,13 +104,30 @@ type Scenario struct {
 	Compiled *profile.Profile `json:"-"`
 }
 
-// Load compiles the scenario's profile; nil for plain TLS.
+// Load compiles the scenario's profile; nil for plain TLS. A profile that this program
+// brings is compiled once for each choice of readings, as a grid asks for it thousands of
+// times: what is returned must not be changed.
 func (s *Scenario) Load() (*profile.Profile, error) {
 	if s.Compiled != nil || s.Profile == "" {
 		return s.Compiled, nil
 	}
-	return profile.Load(s.Profile, profile.Options{Readings: s.Readings, CodePoints: s.CodePoints})
+	o := profile.Options{Readings: s.Readings, CodePoints: s.CodePoints}
+	if len(s.CodePoints) > 0 || profile.IsFile(s.Profile) { // any number of them, and files change
+		return profile.Load(s.Profile, o)
+	}
+	key := s.Profile + fmt.Sprintf("%q", s.Readings)
+	if p, ok := loaded.Load(key); ok {
+		return p.(*profile.Profile), nil
+	}
+	p, err := profile.Load(s.Profile, o)
+	if err == nil {
+		loaded.Store(key, p)
+	}
+	return p, err
 }
+
+// loaded are the compiled profiles of Load. Their number is that of names and readings.
+var loaded sync.Map
 
 // Reading is the scenario under further readings.
 func (s Scenario) Reading(more map[string]string) Scenario {
