@@ -13,6 +13,7 @@
 //     exporters the programs of the folder exporters lend
 //   - pair: two engines in one goroutine, step by step
 //   - capture, dissect: recordings of any stack, explained
+//   - wireshark: dissectors of profiles for Wireshark
 //   - bench: measurements, compared with crypto/tls and the bare primitives
 //   - bogo, mbedtls, openssl: what it takes to meet those stacks
 package conformance

@@ -22,7 +22,8 @@ func profileCommand() *cobra.Command {
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(profileListCommand(), profileShowCommand(), headerCommand(), lintCommand(), diffCommand(),
-		explainCommand(), newProfileCommand(), compileCommand(), referenceCommand())
+		explainCommand(), newProfileCommand(), compileCommand(), dissectorCommand(),
+		referenceCommand())
 	return c
 }
 

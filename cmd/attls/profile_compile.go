@@ -52,15 +52,20 @@ fault that must be rejected, with the alert. The same profile gives the same oct
 				}
 				fmt.Fprintf(c.ErrOrStderr(), "%s in %s\n", count(n, "vector"), directory)
 			}
-			if output == "-" {
-				_, err = c.OutOrStdout().Write(text)
-				return unavailable(err)
-			}
-			return unavailable(os.WriteFile(output, text, 0o644))
+			return writeOutput(c, output, text)
 		},
 	}
 	f.registerAdjustments(c)
 	c.Flags().StringVarP(&output, "output", "o", "-", "file to write; -: standard output")
 	c.Flags().StringVar(&directory, "vectors", "", "also write test vectors to this `directory`")
 	return c
+}
+
+// writeOutput writes the file of --output; "-" is standard output.
+func writeOutput(c *cobra.Command, name string, text []byte) error {
+	if name == "-" {
+		_, err := c.OutOrStdout().Write(text)
+		return unavailable(err)
+	}
+	return unavailable(os.WriteFile(name, text, 0o644))
 }
