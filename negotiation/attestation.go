@@ -72,7 +72,7 @@ func Offer(p *profile.Profile, policy Policy, canAuthenticate bool) (Slots, *att
 			slices.Reverse(out.Offers[i])
 		}
 		total += len(out.Offers[i])
-		out.Present[i] = len(out.Offers[i]) > 0 || p.Rules.OfferEmptyList
+		out.Present[i] = len(out.Offers[i]) > 0 || p.Rules.OfferEmptyList && !p.Slots[i].Flagged
 	}
 	if total < p.Rules.OfferAtLeast {
 		return out, attls.Errorf(attls.Local, attls.FailConfiguration, "%d schemes to offer; profile %s requires %d", total,

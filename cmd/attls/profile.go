@@ -192,9 +192,12 @@ func slotText(p *profile.Profile, s *profile.Slot) string {
 	}
 	text := fmt.Sprintf("%s: the %v attests with %s, credential %s; ", s.Name, s.Attester, strings.Join(models, " or "),
 		strings.Join(kinds, " or "))
-	if s.Always {
+	switch {
+	case s.Always:
 		text += "nothing is negotiated"
-	} else {
+	case s.Flagged:
+		text += fmt.Sprintf("a flag in %s, repeated in %s", place(s.Offer), place(s.Choice))
+	default:
 		text += fmt.Sprintf("offered in %s, chosen in %s", place(s.Offer), place(s.Choice))
 	}
 	if s.Nonce.Message == attls.KindNone {

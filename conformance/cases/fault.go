@@ -146,7 +146,7 @@ func carrierMessage(c *profile.Credential) attls.MessageKind {
 
 func tryNoScheme(m profile.Model) func(*Context) *Change {
 	return func(c *Context) *Change {
-		if c.always() || c.Model != m || c.Profile.Rules.NoSchemeThen != profile.ThenAbort || m == profile.ModelResults && !c.tellsModel() {
+		if c.always() || c.flagged() || c.Model != m || c.Profile.Rules.NoSchemeThen != profile.ThenAbort || m == profile.ModelResults && !c.tellsModel() {
 			return nil
 		}
 		return &Change{Expect: Reject{By: attls.RoleServer, At: attls.KindClientHello}, Apply: func(s *scenario.Setup) {
@@ -197,7 +197,7 @@ func otherScheme(p *profile.Profile, slot int, s profile.Scheme) (profile.Scheme
 }
 
 func tryNothingOffered(c *Context) *Change {
-	if c.Profile.Rules.OfferAtLeast == 0 || !c.emptyOffer() {
+	if c.always() || c.flagged() || c.Profile.Rules.OfferAtLeast == 0 || !c.emptyOffer() {
 		return nil
 	}
 	return &Change{Expect: Reject{By: attls.RoleServer, At: attls.KindClientHello}, Apply: func(s *scenario.Setup) {
@@ -216,7 +216,7 @@ func (c *Context) emptyOffer() bool {
 }
 
 func tryUnwilling(c *Context) *Change {
-	if !c.Profile.Rules.UnwillingAbort {
+	if c.always() || !c.Profile.Rules.UnwillingAbort {
 		return nil
 	}
 	return &Change{Expect: Reject{By: attls.RoleServer, At: attls.KindClientHello}, Apply: func(s *scenario.Setup) {
@@ -278,7 +278,7 @@ func tryChoiceNone(c *Context) *Change {
 }
 
 func tryChoiceNotOffered(c *Context) *Change {
-	if c.always() {
+	if c.always() || c.flagged() {
 		return nil
 	}
 	i := c.slot()
@@ -368,7 +368,7 @@ func tryNotChosen(c *Context) *Change {
 }
 
 func tryOfferChanged(c *Context) *Change {
-	if c.always() {
+	if c.always() || c.flagged() {
 		return nil
 	}
 	i := c.slot()
@@ -508,6 +508,9 @@ func (c *Context) unasked() (expect Reject, r string) {
 }
 
 func tryMalformedExtension(c *Context) *Change {
+	if s := &c.Profile.Slots[c.slot()]; s.Flagged && len(s.FlagValue) == 0 {
+		return nil // an empty body is never too short
+	}
 	if !slices.ContainsFunc(c.Profile.Extensions, func(x extensions.Row) bool {
 		codec := c.Profile.Codec(attls.KindClientHello, attls.RoleClient, x.Type)
 		return codec != nil && codec.TypeName() != "opaque" // which is never too short

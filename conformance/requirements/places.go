@@ -35,6 +35,7 @@ var places = map[rule.Rule]string{
 	rule.GrammarBounds:         "profile:types",
 	rule.GrammarComplete:       "extensions/profile.decode",
 	rule.NonceBound:            "handshake.checkNonces",
+	rule.FlagKnown:             "extensions/profile.readFlag",
 	rule.NonceSpelled:          "extensions/profile.decodeNonces",
 	rule.NonceOnce:             "extensions/profile.decodeNonces",
 	rule.NonceUnselected:       "handshake.readALPNAnswer",

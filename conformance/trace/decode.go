@@ -206,13 +206,19 @@ func (d *decoder) fields(here profile.Place, f *profile.Fields) (out []FieldValu
 		s := &d.p.Slots[i]
 		if s.Offer == here && f.Offered[i] {
 			v := "none"
-			if len(f.Offers[i]) > 0 {
+			if s.Flagged {
+				v = flagName(s)
+			} else if len(f.Offers[i]) > 0 {
 				v = strings.Join(mapped(f.Offers[i], SchemeName), ", ")
 			}
 			out = append(out, FieldValue{s.Name + " offer", v})
 		}
 		if s.Choice == here && f.Choices[i] != nil {
-			out = append(out, FieldValue{s.Name + " choice", SchemeName(*f.Choices[i])})
+			v := SchemeName(*f.Choices[i])
+			if s.Flagged {
+				v = flagName(s)
+			}
+			out = append(out, FieldValue{s.Name + " choice", v})
 		}
 		if s.Nonce == here && f.Nonces[i] != nil {
 			out = append(out, FieldValue{s.Name + " nonce", hex.EncodeToString(f.Nonces[i])})
@@ -236,6 +242,11 @@ func SchemeName(s profile.Scheme) string {
 		v = "verifier " + printable(s.Verifier)
 	}
 	return fmt.Sprintf("%s, %s, %s", s.Model, claims.CredentialName(s.Credential), v)
+}
+
+// flagName says what the flag of a slot means; it names no format.
+func flagName(s *profile.Slot) string {
+	return fmt.Sprintf("flag: %s, %s", s.Models[0], claims.CredentialName(s.Kinds[0]))
 }
 
 // printable shows octets as text where they are text.

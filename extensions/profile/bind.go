@@ -211,6 +211,9 @@ func (c *compiler) orderSlots() {
 		if t := c.codec.schemes[c.elementOf(e.value.get("offer"))]; t != nil {
 			n += 2 * int(t.models[0])
 		}
+		if v := e.value.get("flag"); v != nil {
+			n += flagSchemeWords.value(v) &^ 1
+		}
 		return n
 	}
 	slots := slices.Clone(c.doc.under("bind", "slots"))
@@ -256,8 +259,11 @@ func (c *compiler) slots() {
 			c.fail(e.pos, ProblemKey, "%s does not say its attester", e.key)
 		}
 		elem := ""
+		c.oneWay(e)
 		if v := e.value.get("always"); v != nil {
 			c.always(&s, e, v)
+		} else if v := e.value.get("flag"); v != nil {
+			c.flagged(&s, e, slot, v)
 		} else {
 			s.Offer, elem = c.slotPath(e, "offer", slot, meansOffer, "")
 			s.Choice, _ = c.slotPath(e, "choice", slot, meansChoice, elem)
@@ -346,12 +352,14 @@ func (c *compiler) locateAdded(i int, path string, v *value) (b *body, _ string,
 	return b, path, f, true
 }
 
-// field finds a field; the empty path is a body that is no struct.
+// field finds a field; the empty path is the whole body.
 func (b *body) field(path string) (schema.Field, error) {
 	if path == "" {
-		if all := b.codec.Fields(b.limit); len(all) > 0 && all[0].Path == "" {
+		all := b.codec.Fields(b.limit)
+		if len(all) > 0 && all[0].Path == "" {
 			return all[0], nil
 		}
+		return schema.Field{Kind: schema.KindStruct, Type: b.codec.TypeName()}, nil
 	}
 	return b.codec.Field(path, b.limit)
 }
@@ -380,25 +388,51 @@ func (c *compiler) slotPath(e *entry, key string, slot int, m meaning, elem stri
 		wrong = "one " + elem
 	case m == meansNonce && f.Kind != schema.KindOctets:
 		wrong = "octets"
-	case m == meansOffer && b.kind != attls.KindClientHello:
-		wrong = "in client_hello"
-	case m == meansChoice && b.kind == attls.KindAdded && c.p.Messages[b.added].At[attls.RoleServer] > binder.PointAfterCR:
-		wrong = "in front of the server's certificate, with which its parameters are complete"
-	case m == meansChoice && b.kind != attls.KindAdded && !slices.Contains(choiceMessages, b.kind):
-		wrong = "in hello_retry_request, server_hello, encrypted_extensions or certificate_request, or in an added message"
+	default:
+		wrong = c.wrongMessage(b, m)
 	}
-	switch {
-	case strings.HasPrefix(wrong, "in "):
-		c.fail(v.pos, ProblemPath, "%s: %s belongs %s, not in %s", v.text, article(key), wrong, b.message())
-		return Place{}, ""
-	case wrong != "":
-		c.fail(v.pos, ProblemPath, "%s is %s; %s must be %s", v.text, f.Kind, article(key), wrong)
+	if !c.placed(v, key, b, f, wrong) {
 		return Place{}, ""
 	}
 	x.floor = f.Floor
 	c.alone(b, x, v)
 	c.bind(b, x, v)
 	return b.place(), f.Type
+}
+
+// wrongMessage says where an offer or a choice belongs that is elsewhere.
+func (c *compiler) wrongMessage(b *body, m meaning) string {
+	switch {
+	case m == meansOffer && b.kind != attls.KindClientHello:
+		return "in client_hello"
+	case m == meansChoice && b.kind == attls.KindAdded && c.p.Messages[b.added].At[attls.RoleServer] > binder.PointAfterCR:
+		return "in front of the server's certificate, with which its parameters are complete"
+	case m == meansChoice && b.kind != attls.KindAdded && !slices.Contains(choiceMessages, b.kind):
+		return "in hello_retry_request, server_hello, encrypted_extensions or certificate_request, or in an added message"
+	}
+	return ""
+}
+
+// placed reports what is wrong with the place of a field, if anything is.
+func (c *compiler) placed(v *value, key string, b *body, f schema.Field, wrong string) bool {
+	switch {
+	case strings.HasPrefix(wrong, "in "):
+		c.fail(v.pos, ProblemPath, "%s: %s belongs %s, not in %s", v.text, article(key), wrong, b.message())
+	case wrong != "":
+		c.fail(v.pos, ProblemPath, "%s is %s; %s must be %s", v.text, f.Kind, article(key), wrong)
+	}
+	return wrong == ""
+}
+
+// oneWay refuses keys of two ways to negotiate.
+func (c *compiler) oneWay(e *entry) {
+	flag, always, value := e.value.entry("flag"), e.value.entry("always"), e.value.entry("value")
+	if flag != nil && always != nil {
+		c.fail(flag.pos, ProblemRule, "%s always attests, so no flag negotiates it", e.key).Advice = "remove flag, or always"
+	}
+	if value != nil && flag == nil && !c.dead(value.pos, "bind", "slots", e.key, "value") {
+		c.fail(value.pos, ProblemRule, "only a flag has a value").Advice = "say flag: evidence/x509"
+	}
 }
 
 // message is the name of the message that a body is in.
@@ -457,9 +491,9 @@ func (c *compiler) alone(b *body, x binding, v *value) {
 		case x.means != meansChoice && y.means != meansChoice &&
 			(x.means == meansOffer && x.floor > 0 || y.means == meansOffer && y.floor > 0):
 			c.fail(v.pos, ProblemPath,
-				"%s and %s are in the same body, and a list that may not be empty cannot be left out where only the other slot "+
-					"is used", y.path, x.path).Advice =
-				"let the lists begin at 0 octets, or give one of them an extension of its own"
+				"%s and %s are in the same body, and a list that may not be empty, or a flag that is the whole body, cannot be "+
+					"left out where only the other slot is used", y.path, x.path).Advice =
+				"let the lists begin at 0 octets, give the flag a value, or give one of them an extension of its own"
 		default:
 			continue
 		}

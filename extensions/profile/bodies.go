@@ -33,8 +33,10 @@ type binding struct {
 	means meaning
 	slot  int // into Profile.Slots; -1 for the payload that slots of a credential kind share
 	path  string
-	list  bool // a choice that is a list of none or one
-	floor int  // least octets of the field
+	list  bool   // a choice that is a list of none or one, or a flag that can say no
+	floor int    // least octets of the field
+	flag  bool   // an offer or a choice that is a flag
+	unset []byte // the field of a flag that says no; nil: there is no such value
 }
 
 // body is an extension in one message, or an added message, with its codec and
@@ -152,6 +154,10 @@ func (c *codec) write(b *body, f *Fields) ([]byte, error) {
 
 // value is what a binding puts into its field, or false for nothing.
 func (c *codec) value(x *binding, f *Fields) (schema.Value, bool, *attls.Error) {
+	if x.flag {
+		v, ok := c.flagValue(x, f)
+		return v, ok, nil
+	}
 	switch x.means {
 	case meansNonce:
 		return schema.Octets(f.Nonces[x.slot]), f.Nonces[x.slot] != nil, nil
@@ -232,9 +238,16 @@ func (c *codec) decode(kind attls.MessageKind, sender attls.Role, t attls.Extens
 // read fills in what the fields of a body mean. The result keeps no view of
 // the octets.
 func (c *codec) read(b *body, v *schema.Value, f *Fields) error {
-	for _, x := range b.bindings {
+	for i := range b.bindings {
+		x := &b.bindings[i]
 		field := v.Get(x.path)
 		if field == nil {
+			continue
+		}
+		if x.flag {
+			if err := c.readFlag(b, x, field, f); err != nil {
+				return err
+			}
 			continue
 		}
 		switch x.means {
@@ -429,8 +442,11 @@ type schemeKey struct {
 // wire is the element of a slot's list that stands for a scheme. It is not to be
 // changed.
 func (c *codec) wire(slot int, s *Scheme) ([]byte, bool) {
-	if c.p.Slots[slot].Always {
-		return c.p.Slots[slot].unwritten(s)
+	switch own := &c.p.Slots[slot]; {
+	case own.Always:
+		return own.unwritten(s)
+	case own.Flagged:
+		return own.raises(s)
 	}
 	t, k := c.slots[slot], c.known
 	k.mu.RLock()

@@ -183,6 +183,10 @@ var root = group("", "",
 			oneOf("attester", roleWords, "who attests"),
 			oneOf("always", alwaysWords, "nothing is offered or chosen: the attester attests under this model and credential "+
 				"whenever it shows a certificate and, where the slot has a nonce, was sent one. The payload is in a field of x509"),
+			oneOf("flag", flagSchemeWords, "a flag takes the place of the list: offer names the field that has it, and choice "+
+				"the one in which the server repeats it; it is for this model and credential"),
+			&key{name: "value", form: formScalar, scalar: scalarOctets,
+				text: "the constant that is the flag; without it offer and choice name extensions, whose presence is the flag"},
 			text("offer", "path of the list, as message.extension.field, in client_hello").named(),
 			text("choice",
 				"path of the choice, in hello_retry_request, server_hello, encrypted_extensions or certificate_request, or in a "+

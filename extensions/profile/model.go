@@ -97,8 +97,12 @@ type Slot struct {
 	// Always says that nothing is offered or chosen: the attester attests in every handshake
 	// in which it shows a certificate, and, where the slot has a nonce, was sent one.
 	Always bool
-	Apart  bool     // the payload travels in Own, not where those of its kind do
-	Own    Carriage // with Apart
+	// Flagged says that a flag negotiates the one model and credential of the slot: FlagValue
+	// in a field, or, where that is empty, the presence of the extension. Choice repeats it.
+	Flagged   bool
+	FlagValue []byte
+	Apart     bool     // the payload travels in Own, not where those of its kind do
+	Own       Carriage // with Apart
 }
 
 // Place is a message and the extension in it that holds a field. For KindAdded it

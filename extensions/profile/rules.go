@@ -46,7 +46,7 @@ func (c *compiler) consistent(r *Rules) {
 	}
 	if r.OfferEmptyList {
 		for i, e := range c.doc.under("bind", "slots") {
-			if b, x := c.codec.binding(i, meansOffer); b != nil && x.floor > 0 {
+			if b, x := c.codec.binding(i, meansOffer); b != nil && !x.flag && x.floor > 0 {
 				c.fail(at("negotiation", "offer", "when_empty"), ProblemRule,
 					"%s has %d octets at least, so an empty list cannot be sent", e.value.get("offer").text, x.floor).
 					Advice = "say when_empty: omit, or let the list begin at 0 octets"

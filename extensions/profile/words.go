@@ -164,6 +164,11 @@ var (
 	alwaysWords = words{
 		{"evidence/x509", int(ModelEvidence), "Evidence in the certificate"},
 		{"results/x509", int(ModelResults), "Attestation Results in the certificate"}}
+	flagSchemeWords = words{ // the value is twice the model and the kind
+		{"evidence/alone", 2*int(ModelEvidence) + int(KindAlone), "Evidence in the place of a certificate"},
+		{"evidence/x509", 2*int(ModelEvidence) + int(KindX509), "Evidence with an X.509 certificate"},
+		{"results/alone", 2*int(ModelResults) + int(KindAlone), "Attestation Results in the place of a certificate"},
+		{"results/x509", 2*int(ModelResults) + int(KindX509), "Attestation Results with an X.509 certificate"}}
 	criticalWords = words{
 		{"either", int(CriticalEither), "whatever it is; sent as false"},
 		{"false", int(CriticalNo), "not critical"},

@@ -13,7 +13,7 @@ var all = []Rule{
 	OfferFirst, ChooseOrder, ChooseCommon, ChooseWanted, ChooseAnswered, ChooseNull, NoEvidence, NoResults,
 	NothingOffered, Unwilling, DemandByServer, RequestSent, UnknownIgnored, ChoiceOffered, ChoiceOne,
 	ChoiceRequest, ChoiceSome, DemandByClient, ExtensionSolicited, ExtensionKnown, ExtensionInPlace,
-	GrammarBounds, GrammarComplete, NonceBound, NonceSpelled, NonceOnce, NonceUnselected, OfferUnchanged,
+	GrammarBounds, GrammarComplete, FlagKnown, NonceBound, NonceSpelled, NonceOnce, NonceUnselected, OfferUnchanged,
 	TypeAgreed, CredentialSent, CredentialPlaced,
 	CredentialThere, CredentialChosen, CredentialFirst, AddedInPlace, KeyUsable, KeyPermitted, EvidenceBound,
 	BinderDefined, BinderFormula, BinderCompared, KeyCompared, Appraised, WellFormed, FormatCompared,

@@ -50,6 +50,7 @@ const (
 	ExtensionInPlace   Rule = "extension-in-place"      // an extension is in the messages that it belongs to
 	GrammarBounds      Rule = "grammar-bounds"          // floors and ceilings of the grammar
 	GrammarComplete    Rule = "grammar-complete"        // bodies follow the grammar to the last octet
+	FlagKnown          Rule = "flag-known"              // a flag has its value, or none
 	NonceBound         Rule = "nonce-bound"             // a nonce longer than the profile accepts is refused
 	NonceSpelled       Rule = "nonce-spelled"           // a nonce in a field of an RFC has one spelling
 	NonceOnce          Rule = "nonce-once"              // one value of a list carries it
