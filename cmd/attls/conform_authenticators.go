@@ -13,6 +13,7 @@ import (
 
 	"attls"
 	"attls/conformance/authenticators"
+	"attls/conformance/peers"
 	"attls/internal/columns"
 )
 
@@ -21,6 +22,7 @@ type authenticatorsFlags struct {
 	peers           []string
 	filter          string
 	exporters, json string
+	mbedtls         string
 	list            bool
 	timeout         time.Duration
 }
@@ -31,13 +33,15 @@ func conformAuthenticators() *cobra.Command {
 		Use:   "authenticators",
 		Short: "Run exported authenticators (RFC 9261) over connections of several stacks",
 		Long: `authenticators makes connections on loopback between each two of the stacks: attls,
-crypto/tls, OpenSSL, GnuTLS and NSS. Over each it has both ends ask, answer and refuse,
+crypto/tls, OpenSSL, GnuTLS, NSS and mbedTLS. Over each it has both ends ask, answer and refuse,
 and gives them what an attacker would make of it; requests and authenticators travel in
 the connection itself. Both ends have to say the same of what is good, and refuse the
 rest for the reason that is due.
 
 OpenSSL, GnuTLS and NSS lend the exporters of their connections through programs that
-conformance/exporters/build.sh builds; without them they are skipped.`,
+conformance/exporters/build.sh builds, and attls makes and checks the authenticators over
+them. The mbedTLS peer (conformance/mbedtls/build.sh) has an RFC 9261 of its own, in C.
+What is not built is skipped.`,
 		Example: `  conformance/exporters/build.sh && attls conform authenticators
   attls conform authenticators --peer nss
   attls conform authenticators --filter other-connection --json authenticators.json`,
@@ -49,6 +53,8 @@ conformance/exporters/build.sh builds; without them they are skipped.`,
 	flags.StringVar(&f.filter, "filter", "", "run only cases whose name holds this `text`")
 	flags.StringVar(&f.exporters, "exporters", "",
 		"`directory` of the programs that lend exporters (default: $ATTLS_EXPORTERS, or what build.sh built last)")
+	flags.StringVar(&f.mbedtls, "mbedtls", "",
+		"our mbedTLS peer, a `program` (default: $ATTLS_MBEDTLS_PEER, or what build.sh built last)")
 	flags.BoolVar(&f.list, "list", false, "list the cases and run none")
 	flags.DurationVar(&f.timeout, "timeout", time.Minute, "the longest `time` that two stacks may take with a suite")
 	flags.StringVar(&f.json, "json", "", "write the results to this `file`, as JSON")
@@ -61,8 +67,12 @@ func (f *authenticatorsFlags) choice() (*authenticators.Choice, error) {
 	if directory == "" {
 		directory = authenticators.FindExporters()
 	}
-	c := &authenticators.Choice{Stacks: append(authenticators.Own(), authenticators.Lenders(directory)...),
-		Timeout: f.timeout}
+	peer := f.mbedtls
+	if peer == "" {
+		peer = peers.FindMbedTLS()
+	}
+	c := &authenticators.Choice{Stacks: slices.Concat(authenticators.Own(), authenticators.Lenders(directory),
+		[]authenticators.Stack{authenticators.MbedTLS(peer)}), Timeout: f.timeout}
 	for _, name := range f.peers {
 		i := slices.IndexFunc(c.Stacks, func(s authenticators.Stack) bool { return s.Name() == name })
 		if i < 0 {

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"attls"
+	"attls/extensions"
+	"attls/handshake/message"
 )
 
 // Case is something that is done with the authenticators of a connection.
@@ -232,6 +234,55 @@ var cases = []Case{
 		}
 		return because(err, attls.FailUnexpectedMessage)
 	}},
+	badRequest("request-without-schemes", "a request without signature_algorithms is refused", nil,
+		func(m *message.CertificateRequest) { m.Extensions = nil }, attls.FailMissingExtension),
+	badRequest("request-extension-twice", "a request with an extension twice is refused", nil,
+		func(m *message.CertificateRequest) { m.Extensions = append(m.Extensions, m.Extensions[0]) },
+		attls.FailDuplicateExtension),
+	badRequest("request-extension-misplaced", "a request with an extension of ClientHello is refused", nil,
+		withExtension(attls.ExtKeyShare, nil), attls.FailWrongMessage),
+	badRequest("request-server-name", "only a client asks for a name", server,
+		withExtension(attls.ExtServerName, []byte{0, 4, 0, 0, 1, 'a'}), attls.FailWrongMessage),
+	badRequest("request-filled-status", "status_request of a request is empty", nil,
+		withExtension(attls.ExtStatusRequest, []byte{1}), attls.FailTrailing),
+	badRequest("request-scheme-cut", "a list of schemes with half a scheme is refused", nil,
+		func(m *message.CertificateRequest) { m.Extensions[0].Body = []byte{0, 3, 4, 3, 8} }, attls.FailDecode),
+	badRequest("request-unknown-extension", "an unknown extension of a request is ignored", nil,
+		withExtension(0xff77, []byte("unknown"))),
+	badRequest("request-large-context", "a context may have 255 octets", nil,
+		func(m *message.CertificateRequest) { m.Context = bytes.Repeat([]byte{1}, 255) }),
+	badProof("extension-unsolicited", "an extension that was not asked for is refused",
+		entryWith(attls.ExtSignedCertificateTimestamp, []byte{0, 3, 0, 1, 7}), attls.FailUnsolicited),
+	badProof("extension-unknown", "an unknown extension is refused", entryWith(0xff77, nil), attls.FailUnsolicited),
+	badProof("extension-misplaced", "an extension of ClientHello is refused", entryWith(attls.ExtKeyShare, nil),
+		attls.FailWrongMessage),
+	badProof("no-certificate", "an empty list of certificates is refused",
+		func(m *message.Certificate) { m.Entries = nil }, attls.FailDecode),
+	badProof("no-certificate-in-entry", "what is not a certificate is refused",
+		func(m *message.Certificate) { m.Entries[0].Data = []byte("raw public key") }, attls.FailBadCertificate),
+	badProof("many-certificates", "more certificates than an end takes are refused", func(m *message.Certificate) {
+		for range 200 {
+			m.Entries = append(m.Entries, m.Entries[0])
+		}
+	}, attls.FailCapacity),
+	{Name: "other-order", Does: "the messages of an authenticator in another order are refused",
+		run: func(x *exchange) error {
+			octets, made, err := x.answered(false)
+			if err != nil {
+				return err
+			}
+			list := messages(octets)
+			for _, order := range [][]int{{1, 0, 2}, {0, 2, 1}, {0, 2}, {1, 2}, {2, 0, 1}} {
+				var bad []byte
+				for _, i := range order {
+					bad = append(bad, list[i]...)
+				}
+				if err := refused(x.asker, bad, attls.FailUnexpectedMessage); err != nil {
+					return fmt.Errorf("messages %v: %w", order, err)
+				}
+			}
+			return judged(x.asker, octets, made)
+		}},
 	{Name: "replayed", Does: "an authenticator that comes twice is refused the second time", run: func(x *exchange) error {
 		octets, made, err := x.answered(false)
 		if err != nil {
@@ -299,6 +350,78 @@ var cases = []Case{
 		}
 		return nil
 	}},
+}
+
+// badRequest is a case in which a request is changed on its way; without failures it
+// must be answered all the same.
+func badRequest(name, does string, askers []attls.Role, change func(*message.CertificateRequest),
+	failures ...attls.Failure) Case {
+	return Case{Name: name, Does: does, askers: askers, run: func(x *exchange) error {
+		request, _, err := x.ask()
+		if err != nil {
+			return err
+		}
+		raw, failure := message.ParseRaw(request)
+		if failure != nil {
+			return failure
+		}
+		var m message.CertificateRequest
+		if raw.Kind == attls.KindClientCertificateRequest {
+			failure = (*message.ClientCertificateRequest)(&m).Unmarshal(raw.Body())
+		} else {
+			failure = m.Unmarshal(raw.Body())
+		}
+		if failure != nil {
+			return failure
+		}
+		change(&m)
+		bad := m.Append(nil)
+		bad[0] = byte(raw.Type)
+		if _, _, err = x.peer.Answer(bad, false); len(failures) == 0 {
+			return err
+		}
+		if err == nil {
+			return errors.New("the request was answered")
+		}
+		return because(err, failures...)
+	}}
+}
+
+func withExtension(t attls.ExtensionType, body []byte) func(*message.CertificateRequest) {
+	return func(m *message.CertificateRequest) {
+		m.Extensions = append(slices.Clone(m.Extensions), extensions.Extension{Type: t, Body: body})
+	}
+}
+
+// badProof is a case in which the Certificate of an answer is changed on its way.
+func badProof(name, does string, change func(*message.Certificate), failures ...attls.Failure) Case {
+	return Case{Name: name, Does: does, run: func(x *exchange) error {
+		octets, made, err := x.answered(false)
+		if err != nil {
+			return err
+		}
+		list := messages(octets)
+		raw, failure := message.ParseRaw(list[0])
+		if failure != nil {
+			return failure
+		}
+		var m message.Certificate
+		if failure := m.Unmarshal(raw.Body()); failure != nil {
+			return failure
+		}
+		change(&m)
+		if err := refused(x.asker, slices.Concat(m.Append(nil), list[1], list[2]), failures...); err != nil {
+			return err
+		}
+		return judged(x.asker, octets, made)
+	}}
+}
+
+func entryWith(t attls.ExtensionType, body []byte) func(*message.Certificate) {
+	return func(m *message.Certificate) {
+		e := &m.Entries[0]
+		e.Extensions = append(slices.Clone(e.Extensions), extensions.Extension{Type: t, Body: body})
+	}
 }
 
 // exportedValues are what the exporter is asked for: labels of RFC 9261, a label of

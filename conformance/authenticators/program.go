@@ -87,15 +87,31 @@ func (l *lender) Version(ctx context.Context) (string, error) {
 
 // Start implements Stack.
 func (l *lender) Start(ctx context.Context, s *Setting) (Starting, error) {
-	directory, args, err := l.arguments(s)
+	suite := fmt.Sprintf("%#04x", uint16(s.Suite))
+	end := func(p *program) End { return p }
+	if s.Role == attls.RoleClient {
+		_, port, err := net.SplitHostPort(s.Address)
+		if err != nil {
+			return nil, err
+		}
+		return begin(ctx, s, "", l.path, end, "client", port, suite)
+	}
+	directory, certificate, key, err := s.Identity.files()
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(directory))
 	}
-	p, err := startProgram(ctx, l.path, args...)
+	return begin(ctx, s, directory, l.path, end, "server", certificate, key, suite)
+}
+
+// begin starts a program, and waits for a server to listen. The directory is removed when
+// it is stopped.
+func begin(ctx context.Context, s *Setting, directory, path string, end func(*program) End,
+	args ...string) (Starting, error) {
+	p, err := startProgram(ctx, path, args...)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(directory))
 	}
-	p.set, p.directory = s, directory
+	p.set, p.directory, p.end = s, directory, end
 	if s.Role == attls.RoleServer {
 		fields, err := p.line("listening", 1)
 		if err != nil {
@@ -107,26 +123,18 @@ func (l *lender) Start(ctx context.Context, s *Setting) (Starting, error) {
 	return p, nil
 }
 
-// arguments are those of a program, and the directory of its files.
-func (l *lender) arguments(s *Setting) (directory string, args []string, err error) {
-	suite := fmt.Sprintf("%#04x", uint16(s.Suite))
-	if s.Role == attls.RoleClient {
-		_, port, err := net.SplitHostPort(s.Address)
-		return "", []string{"client", port, suite}, err
-	}
-	directory, err = os.MkdirTemp("", "attls-exporter-")
+// files writes an identity to a new directory, as DER.
+func (i *Identity) files() (directory, certificate, key string, err error) {
+	der, err := x509.MarshalPKCS8PrivateKey(i.Key)
 	if err != nil {
-		return "", nil, err
+		return "", "", "", err
 	}
-	certificate, key := filepath.Join(directory, "certificate"), filepath.Join(directory, "key")
-	der, err := x509.MarshalPKCS8PrivateKey(s.Identity.Key)
-	if err == nil {
-		err = os.WriteFile(certificate, s.Identity.Certificate, 0o600)
+	if directory, err = os.MkdirTemp("", "attls-authenticators-"); err != nil {
+		return "", "", "", err
 	}
-	if err == nil {
-		err = os.WriteFile(key, der, 0o600)
-	}
-	return directory, []string{"server", certificate, key, suite}, err
+	certificate, key = filepath.Join(directory, "certificate"), filepath.Join(directory, "key")
+	err = errors.Join(os.WriteFile(certificate, i.Certificate, 0o600), os.WriteFile(key, der, 0o600))
+	return directory, certificate, key, err
 }
 
 // maxLine bounds a line of a program, in octets.
@@ -142,6 +150,7 @@ type program struct {
 	address   string
 	directory string
 	set       *Setting
+	end       func(*program) End
 	stopped   sync.Once
 
 	hash  crypto.Hash
@@ -269,8 +278,10 @@ func (p *program) End() (End, error) {
 	default:
 		return nil, fmt.Errorf("the program says that the hash is %.20q", fields[0])
 	}
-	p.hello, err = hex.DecodeString(fields[1])
-	return p, err
+	if p.hello, err = octetsOf(fields[1]); err != nil {
+		return nil, err
+	}
+	return p.end(p), nil
 }
 
 // given is a field of octets; nil: none are given.
@@ -290,7 +301,7 @@ func (p *program) octets(answer string, words ...string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return hex.DecodeString(fields[0])
+	return octetsOf(fields[0])
 }
 
 // Export implements End.

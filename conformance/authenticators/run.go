@@ -2,7 +2,6 @@ package authenticators
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -298,5 +297,3 @@ func runCase(r *Result, connections [2]*connection) error {
 	}
 	return fmt.Errorf("no case is called %s", r.Case)
 }
-
-func octetsOf(hexadecimal string) ([]byte, error) { return hex.DecodeString(hexadecimal) }

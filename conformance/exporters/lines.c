@@ -24,17 +24,32 @@ const char *lines_reason(void)
     return reason;
 }
 
-void lines_answer(const char *word, const unsigned char *p, size_t len)
+void lines_begin(const char *word)
 {
     fputs(word, stdout);
-    if (p != NULL) {
-        putchar(' ');
-    }
-    for (size_t i = 0; p != NULL && i < len; i++) {
+}
+
+void lines_field(const unsigned char *p, size_t len)
+{
+    fputs(len > 0 ? " " : " .", stdout);
+    for (size_t i = 0; i < len; i++) {
         printf("%02x", p[i]);
     }
+}
+
+void lines_end(void)
+{
     putchar('\n');
     fflush(stdout);
+}
+
+void lines_answer(const char *word, const unsigned char *p, size_t len)
+{
+    lines_begin(word);
+    if (p != NULL) {
+        lines_field(p, len);
+    }
+    lines_end();
 }
 
 static void refuse(void)

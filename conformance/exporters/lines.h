@@ -35,7 +35,11 @@ struct end {
     const struct word *words; /* further ones, the last without a name; or NULL */
 };
 
-/* Prints a line: the word, and the octets in hexadecimal behind a space. */
+/* Prints a line in parts: a word, then its fields, in hexadecimal. */
+void lines_begin(const char *word);
+void lines_field(const unsigned char *p, size_t len);
+void lines_end(void);
+/* A line with one field; p is NULL where it has none. */
 void lines_answer(const char *word, const unsigned char *p, size_t len);
 /* Keeps a reason for the line "error REASON", and returns -1. */
 int lines_problem(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -138,8 +138,10 @@ static int run(int argc, char **argv)
     if (!complete()) {
         return lines_problem("the ClientHello was not seen");
     }
-    printf("connected %s", stack.hash());
-    lines_answer("", record + RECORD_HEADER, record_size(record) - RECORD_HEADER);
+    lines_begin("connected ");
+    lines_begin(stack.hash());
+    lines_field(record + RECORD_HEADER, record_size(record) - RECORD_HEADER);
+    lines_end();
     return lines_serve(&stack.end);
 }
 

@@ -34,7 +34,7 @@ done
 
 key=$(cd "$here" && { cat build.sh source.sh patches/* config.h; } | sha256sum | cut -c1-12)
 out=$cache/$(source_key "$source")-$key-$variant
-peer=$(cd "$here" && cat peer/*.[ch] peer/codepoints/*.h | sha256sum | cut -c1-12)
+peer=$(cd "$here" && cat peer/*.[ch] peer/codepoints/*.h ../exporters/lines.[ch] | sha256sum | cut -c1-12)
 peer=$out/mbedtls-peer-$peer
 if [ ! -x "$peer" ]; then
   need gcc make patch tar bzip2 flock
@@ -60,8 +60,8 @@ library() {
 
 [ -f "$out/library/libmbedtls.a" ] || library >&2
 if [ ! -x "$peer" ]; then
-  gcc -std=c11 -D_GNU_SOURCE "${flags[@]}" -Wall -Wextra "-DMBEDTLS_USER_CONFIG_FILE=\"$here/config.h\"" -I"$here/peer" \
-    -isystem "$out/include" -isystem "$out/library" "$here"/peer/*.c -o "$out/new-peer" \
+  gcc -std=c11 -D_GNU_SOURCE "${flags[@]}" -Wall -Wextra "-DMBEDTLS_USER_CONFIG_FILE=\"$here/config.h\"" -I"$here/peer" -I"$here/../exporters" \
+    -isystem "$out/include" -isystem "$out/library" "$here"/peer/*.c "$here/../exporters/lines.c" -o "$out/new-peer" \
     -L"$out/library" -lmbedtls -lmbedx509 -lmbedcrypto >&2
   mv "$out/new-peer" "$peer"
 fi

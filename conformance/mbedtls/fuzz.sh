@@ -1,15 +1,24 @@
 #!/usr/bin/env bash
-# Runs the reader of compiled profiles, and what it takes, over changed files for some
-# seconds, with the address and undefined-behaviour sanitizers.
+# Runs parts of the peer over changed inputs for some seconds, with the address and
+# undefined-behaviour sanitizers.
 #
-#   fuzz.sh SECONDS FILE...
+#   fuzz.sh SECONDS FILE...              the reader of compiled profiles, and what it takes
+#   fuzz.sh --authenticators SECONDS     requests and authenticators of RFC 9261
 #
 # The files are of "attls profile compile". With clang, libFuzzer makes the inputs;
 # otherwise the target has a simple driver of its own. The exit status is 3 when
 # something that is needed cannot be had here.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-[ $# -ge 2 ] || { echo "usage: fuzz.sh SECONDS FILE..." >&2; exit 2; }
+target=compiled
+if [ "${1:-}" = --authenticators ]; then
+  target=authenticator
+  shift
+fi
+[ $# -ge 2 ] || { [ $target = authenticator ] && [ $# -eq 1 ]; } || {
+  echo "usage: fuzz.sh SECONDS FILE... | fuzz.sh --authenticators SECONDS" >&2
+  exit 2
+}
 seconds=$1
 shift
 tree=$("$here/build.sh" --library)
@@ -18,16 +27,18 @@ trap 'rm -rf "$work"' EXIT
 
 flags=(-std=c11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -fno-omit-frame-pointer -fno-sanitize-recover=undefined
   "-DMBEDTLS_USER_CONFIG_FILE=\"$here/config.h\"" -I"$here/peer" -isystem "$tree/include" -isystem "$tree/library")
-sources=("$here/fuzz/compiled.c")
-for name in codec codepoints compiled connection document document_lines document_look document_types failure \
-    interpretation meaning names octets program binder certificate; do
+names="codec codepoints compiled connection document document_lines document_look document_types failure
+  interpretation meaning names octets program binder certificate"
+[ $target = compiled ] || names="authenticator octets"
+sources=("$here/fuzz/$target.c")
+for name in $names; do
   sources+=("$here/peer/$name.c")
 done
 libraries=(-L"$tree/library" -lmbedtls -lmbedx509 -lmbedcrypto)
 if command -v clang > /dev/null; then
   clang "${flags[@]}" -fsanitize=fuzzer,address,undefined "${sources[@]}" -o "$work/fuzz" "${libraries[@]}"
   mkdir "$work/corpus"
-  cp "$@" "$work/corpus"
+  [ $# -eq 0 ] || cp "$@" "$work/corpus"
   "$work/fuzz" -max_total_time="$seconds" -rss_limit_mb=1024 "$work/corpus"
 else
   gcc "${flags[@]}" -fsanitize=address,undefined "${sources[@]}" -o "$work/fuzz" "${libraries[@]}"

@@ -175,7 +175,10 @@ static int configure(struct end *e)
     if (o->draft != NULL && o->draft->no_compatibility) {
         mbedtls_ssl_conf_tls13_compatibility_mode(conf, 0);
     }
-    if (o->role == CLIENT || o->ask_certificate) {
+    if (o->lines) {
+        attend_configure(conf);
+        mbedtls_ssl_conf_authmode(conf, MBEDTLS_SSL_VERIFY_NONE);
+    } else if (o->role == CLIENT || o->ask_certificate) {
         mbedtls_ssl_conf_authmode(conf, MBEDTLS_SSL_VERIFY_REQUIRED);
     }
     if (o->groups[0] != 0) {
@@ -334,7 +337,9 @@ static int run(struct end *e, mbedtls_net_context *net)
         mbedtls_ssl_set_bio(&c.ssl, net, mbedtls_net_send, NULL, mbedtls_net_recv_timeout);
         ret = handshake(&c);
     }
-    if (ret == 0) {
+    if (ret == 0 && e->options.lines) {
+        ret = attend(&c, &e->chain);
+    } else if (ret == 0) {
         ret = e->options.role == SERVER ? talk_server(&c) : talk_client(&c);
     }
     observe_end(&c, ret);
@@ -358,7 +363,7 @@ static void hang_up(mbedtls_net_context *net)
     mbedtls_net_free(net);
 }
 
-static int announce(int fd)
+static int announce(int fd, int lines)
 {
     struct sockaddr_in address;
     socklen_t len = sizeof(address);
@@ -367,6 +372,11 @@ static int announce(int fd)
     if (getsockname(fd, (struct sockaddr *) &address, &len) != 0 ||
         inet_ntop(AF_INET, &address.sin_addr, host, sizeof(host)) == NULL) {
         return -1;
+    }
+    if (lines) {
+        printf("listening %u\n", ntohs(address.sin_port));
+        fflush(stdout);
+        return 0;
     }
     fprintf(stderr, "mbedtls-peer: listening on %s:%u\n", host, ntohs(address.sin_port));
     return 0;
@@ -379,7 +389,7 @@ static int serve(struct end *e)
 
     mbedtls_net_init(&listening);
     ret = mbedtls_net_bind(&listening, e->options.host, e->options.port, MBEDTLS_NET_PROTO_TCP);
-    if (ret != 0 || announce(listening.fd) != 0) {
+    if (ret != 0 || announce(listening.fd, e->options.lines) != 0) {
         mbedtls_net_free(&listening);
         return trouble("listening", ret);
     }

@@ -2,6 +2,7 @@
  * The peer: what its parts share.
  *
  * main.c      connections and application data
+ * attend.c    an application that speaks in lines; authenticator.c   RFC 9261
  * options.c   the command line
  * session.c   callbacks of the library to the draft in force
  * interpret.c a compiled profile as a draft
@@ -111,6 +112,7 @@ struct options {
     int psk_modes;             /* MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK...; 0: no tickets */
     const char *sess_in, *sess_out; /* a client's */
     int refuse_tickets;        /* a server's */
+    int lines;                 /* the application is at the other end of standard input */
 };
 
 /* Reads the command line. Returns 0, 1 when there is nothing more to do, or -1
@@ -332,6 +334,12 @@ void interpret_end(struct connection *c);
 void interpret_secret(struct connection *c, mbedtls_ssl_key_export_type type, const unsigned char *secret, size_t len);
 /* choosing.c: whether an element stands for a scheme that we accept of the peer. */
 int interpret_accepts(const struct options *o, const struct octets *element);
+
+/* attend.c */
+/* Keeps the ClientHello of the connection. */
+void attend_configure(mbedtls_ssl_config *conf);
+/* Says that the connection is there and obeys lines until it is closed. */
+int attend(struct connection *c, mbedtls_x509_crt *chain);
 
 /* keylog.c: a mbedtls_ssl_export_keys_t whose context is the file's name. */
 void keylog_export(void *file, mbedtls_ssl_key_export_type type, const unsigned char *secret,
