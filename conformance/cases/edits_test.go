@@ -572,6 +572,9 @@ const editedSeeds = 30
 // loader accepts works: each case of the grid ends as the grid says.
 func TestEdits(t *testing.T) {
 	count := editedSeeds
+	if raceDetector {
+		count /= 10 // it runs in one goroutine
+	}
 	if n, err := strconv.Atoi(os.Getenv("ATTLS_EDITS")); err == nil {
 		count = n
 	}

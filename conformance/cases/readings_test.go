@@ -60,6 +60,7 @@ func verdictOf(t *testing.T, r *scenario.Result, relying attls.Role) *claims.Ver
 // TestExplain: out of claims that went through JSON the challenge of every
 // combination is computed again, and the readings of a peer are found.
 func TestExplain(t *testing.T) {
+	oneGoroutine(t)
 	for _, name := range distinct {
 		p := load(t, name)
 		for n, c := range widest(&scenario.Scenario{}, p) {

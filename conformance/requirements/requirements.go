@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 
@@ -126,8 +127,11 @@ func Names(all []Document) []string {
 }
 
 // Load reads the registry: rows of a base are there, each row has its class and
-// its rules, and the ambiguities are those of the profiles. Unknown keys are errors.
-func Load() ([]Document, error) {
+// its rules, and the ambiguities are those of the profiles. Unknown keys are errors. It is
+// read once, since finding the cases takes seconds: what is returned must not be changed.
+func Load() ([]Document, error) { return load() }
+
+var load = sync.OnceValues(func() ([]Document, error) {
 	all, err := read()
 	if err != nil {
 		return nil, err
@@ -138,7 +142,7 @@ func Load() ([]Document, error) {
 		}
 	}
 	return all, nil
-}
+})
 
 // read decodes the file.
 func read() ([]Document, error) {

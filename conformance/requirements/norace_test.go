@@ -1,0 +1,5 @@
+//go:build !race
+
+package requirements
+
+const raceDetector = false
