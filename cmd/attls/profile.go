@@ -22,7 +22,7 @@ func profileCommand() *cobra.Command {
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(profileListCommand(), profileShowCommand(), headerCommand(), lintCommand(), diffCommand(),
-		explainCommand(), newProfileCommand(), compileCommand(), dissectorCommand(),
+		explainCommand(), newProfileCommand(), compileCommand(), dissectorCommand(), proverifCommand(),
 		referenceCommand())
 	return c
 }

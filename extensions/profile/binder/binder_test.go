@@ -279,3 +279,34 @@ func FuzzCompile(f *testing.F) {
 		}
 	})
 }
+
+// TestRangeOf resolves the ranges of a tree for each attester.
+func TestRangeOf(t *testing.T) {
+	p, errs := Compile([]Definition{{Name: "x", Text: `hash(CH..SH)`}}, VariantRFC8446)
+	if len(errs) > 0 {
+		t.Fatal(errs[0])
+	}
+	for _, c := range []struct {
+		text      string
+		attester  attls.Role
+		end       Point
+		exclusive bool
+	}{
+		{"hash(CH..SH)", attls.RoleClient, PointSH, false},
+		{"hash(CH..<CT(role))", attls.RoleServer, PointServerCT, true},
+		{"hash(CH..<CT(role))", attls.RoleClient, PointClientCT, true},
+		{"hash(CH..Fin(server))", attls.RoleClient, PointServerFin, false},
+		{"hash(CH..CR(pha))", attls.RoleClient, PointPostHandshakeCR, false},
+	} {
+		tree, err := Tree(c.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, ok := p.RangeOf(tree[1], c.attester); !ok || r.End != c.end || r.Exclusive != c.exclusive {
+			t.Errorf("%s of the %s: %v, %v", c.text, c.attester, r, ok)
+		}
+		if _, ok := p.RangeOf(tree[0], c.attester); ok {
+			t.Errorf("a call is a range")
+		}
+	}
+}

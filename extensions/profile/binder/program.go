@@ -262,3 +262,14 @@ func (p *Program) endOf(n *node, attester attls.Role) Point {
 	}
 	return end.by[roleOf(n.role, attester)]
 }
+
+// RangeOf is what a node of kind NodeRange names in a binder of an attester. It is false
+// for other nodes, for a range of post-handshake authentication that has no such message,
+// and where the profile adds no message that the range could end with.
+func (p *Program) RangeOf(n Node, attester attls.Role) (Range, bool) {
+	if n.Kind != NodeRange || rangeEnds[n.Name] == nil {
+		return Range{}, false
+	}
+	r := p.rangeOf(&node{name: n.Name, role: roleArgs[n.Role], exclusive: n.Exclusive}, attester)
+	return r, r.End != PointNone
+}
