@@ -307,6 +307,11 @@ func TestUsage(t *testing.T) {
 		{[]string{"evidence", "make", "--challenge", "xyz"}, "challenge"},
 		{[]string{"evidence", "make", "--fit", "tight"}, "fit"},
 		{[]string{"evidence", "make", "--spoil", "badly"}, "badly"},
+		{[]string{"profile", "proverif", "early-attestation-06", "--goal", "peace"}, "peace"},
+		{[]string{"profile", "proverif", "early-attestation-06", "--capabilities", "tik,magic"}, "magic"},
+		{[]string{"profile", "proverif", "early-attestation-06", "--attester", "both"}, "server or client"},
+		{[]string{"profile", "proverif", "early-attestation-06", "--mutant", "x"}, "no-binder"},
+		{[]string{"profile", "proverif", "mbedtls-poc", "--attester", "server"}, "no slot has the attesting server"},
 	} {
 		if code, _, stderr := command(t, test.args...); code != exitUsage || !strings.Contains(stderr, test.want) {
 			t.Errorf("%v: exit code %d, %s", test.args, code, stderr)
@@ -317,7 +322,7 @@ func TestUsage(t *testing.T) {
 // TestHelp: every command explains itself.
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{{}, {"demo"}, {"replay"}, {"server"}, {"client"}, {"evidence"}, {"evidence", "make"}, {"evidence", "appraise"},
-		{"evidence", "serve"}, {"profile"}, {"profile", "list"}, {"profile", "show"}, {"spec"}, {"bench"}, {"bench", "handshake"}, {"bench", "record"}, {"bench", "attestation"},
+		{"evidence", "serve"}, {"profile"}, {"profile", "list"}, {"profile", "show"}, {"profile", "proverif"}, {"spec"}, {"bench"}, {"bench", "handshake"}, {"bench", "record"}, {"bench", "attestation"},
 		{"bench", "sessions"}, {"bench", "connections"}, {"version"}} {
 		if code, stdout, stderr := command(t, append(args, "--help")...); code != exitOK || !strings.Contains(stdout, "Usage:") {
 			t.Errorf("%v: exit code %d, %s", args, code, stderr)
