@@ -177,7 +177,8 @@ and "attls client".`,
 	}
 	root.AddCommand(demoCommand(), gridCommand(), conformCommand(), replayCommand(), decodeCommand(), serverCommand(),
 		clientCommand(), evidenceCommand(), authenticatorCommand(),
-		profileCommand(), specCommand(), benchCommand(), versionCommand(), manCommand(), exitCodesTopic(), terminalTopic())
+		profileCommand(), specCommand(), benchCommand(), labCommand(),
+		versionCommand(), manCommand(), exitCodesTopic(), terminalTopic())
 	return root
 }
 

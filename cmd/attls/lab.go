@@ -1,0 +1,330 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"attls/conformance/claims"
+	"attls/conformance/lab"
+	"attls/extensions/profile"
+	"attls/internal/columns"
+	"attls/internal/private"
+)
+
+// labFlags are the flags of "attls lab".
+type labFlags struct {
+	attacks, profiles, capabilities []string
+	readings                        map[string]string
+	lax, json, html, pcap           string
+	results, acknowledge            string
+	parallel                        int
+	full, verbose                   bool
+}
+
+func labCommand() *cobra.Command {
+	var f labFlags
+	c := &cobra.Command{
+		Use:   "lab [FILE.yaml…]",
+		Short: "Run attacks that are written as scripts against every profile, with controls",
+		Long: `lab runs each attack against each profile and each way to attest that it allows. An
+attack is a script (see docs/lab.md and "attls lab show"): honest parties, what the
+attacker is capable of, its steps, and a control. The outcome of a cell is that the
+relying party accepted, that an honest party rejected, or that the attack cannot be
+mounted. An attack that is accepted has a control that must be refused, one that is
+rejected a control that must be accepted.
+
+It exits 1 when a control or a bound did not end as its kind demands, or when an
+outcome is another than the one that is stored; --acknowledge REASON with --results
+FILE stores the new ones.`,
+		Example: `  attls lab --attack relay-leaked-key --profile early-attestation-07
+  attls lab --profile mine.yaml --capabilities net,tik
+  attls lab my-attack.yaml --html matrix.html
+  attls lab --lax V1 --attack relay-leaked-key`,
+		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
+		RunE:              func(c *cobra.Command, args []string) error { return f.run(c, args) },
+	}
+	flags := c.Flags()
+	flags.StringSliceVar(&f.attacks, "attack", nil, `attacks, by name (see "attls lab list") or file; without it all`)
+	flags.StringSliceVar(&f.profiles, "profile", nil, `profiles: ids (see "attls profile list") or YAML files; without it all`)
+	flags.StringToStringVar(&f.readings, "reading", nil, "readings of the profiles' switches: `SWITCH=READING`")
+	flags.StringSliceVar(&f.capabilities, "capabilities", nil, "only attacks that need no others than these")
+	flags.StringVar(&f.lax, "lax", "", "relying parties that leave one check out: `V1` to V11 (docs/lab.md)")
+	flags.BoolVar(&f.full, "full", false, "with each of the lax relying parties as well")
+	flags.StringVar(&f.json, "json", "", "write every cell to this `file`, as JSON")
+	flags.StringVar(&f.html, "html", "", "write the matrix and its runs to this `file`, as a page to look at")
+	flags.StringVar(&f.pcap, "pcap", "", "write a capture of each run to this `directory`")
+	flags.StringVar(&f.results, "results", "", "compare with the outcomes in this `file` instead of the built-in ones")
+	flags.StringVar(&f.acknowledge, "acknowledge", "", "take changed outcomes into --results, for this `reason`")
+	flags.IntVar(&f.parallel, "parallel", 2, "runs at a time")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "list every cell")
+	c.AddCommand(labListCommand(), labShowCommand())
+	return c
+}
+
+func (f *labFlags) run(c *cobra.Command, args []string) error {
+	o, err := f.options(args)
+	if err != nil {
+		return err
+	}
+	stored, err := lab.ReadStored(f.results)
+	if err != nil && !(os.IsNotExist(err) && f.acknowledge != "") {
+		return unavailable(err)
+	}
+	if stored == nil {
+		stored = &lab.Stored{}
+	}
+	if f.acknowledge != "" && f.results == "" {
+		return usage("--acknowledge needs --results, the file to change")
+	}
+	var files resultFiles[*lab.Report]
+	if err := files.create(resultFile[*lab.Report]{f.json, (*lab.Report).Write}); err != nil {
+		return unavailable(err)
+	}
+	started := time.Now()
+	cells, err := f.cells(c, o)
+	if err != nil {
+		return err
+	}
+	r := &lab.Report{Version: claims.StackVersion(), Command: "attls " + commandLine(c), Lax: o.Lax,
+		Seconds: time.Since(started).Seconds(), Scripts: o.Scripts, Cells: cells}
+	if f.acknowledge != "" {
+		if err := stored.Acknowledge(cells, f.acknowledge); err != nil {
+			return usage("%w", err)
+		}
+		if err := stored.WriteFile(f.results); err != nil {
+			return unavailable(err)
+		}
+	}
+	changed := stored.Changes(cells)
+	for _, x := range changed {
+		r.Changed = append(r.Changed, x.Key())
+	}
+	bad := r.Failures()
+	r.OK = len(bad)+len(changed) == 0
+	if err := f.captures(cells); err != nil {
+		return unavailable(err)
+	}
+	if err := files.write(r); err != nil {
+		return unavailable(err)
+	}
+	newPainter(c.OutOrStdout()).lab(r, stored, f.verbose || len(cells) <= 8)
+	switch {
+	case len(bad) > 0:
+		return failed("%d of %d cells have a control or a bound that did not end as it must", len(bad), len(cells))
+	case len(changed) > 0:
+		return failed("%d of %d outcomes are not those that are stored; see --acknowledge", len(changed), len(cells))
+	}
+	fmt.Fprintf(c.OutOrStdout(), "\n%d cells, every control as it must be, in %.1f s\n", len(cells), r.Seconds)
+	return nil
+}
+
+// options are what the flags choose.
+func (f *labFlags) options(args []string) (o lab.Options, err error) {
+	if o.Lax, err = lab.ParseLax(f.lax); err != nil {
+		return o, usage("%w", err)
+	}
+	names := slices.Concat(f.attacks, args)
+	if len(names) == 0 {
+		names = lab.Names()
+	}
+	for _, name := range names {
+		s, err := lab.Load(name)
+		if err != nil {
+			if os.IsNotExist(err) || os.IsPermission(err) {
+				return o, unavailable(err)
+			}
+			return o, usage("%w", err)
+		}
+		o.Scripts = append(o.Scripts, s)
+	}
+	chosen := f.profiles
+	if len(chosen) == 0 {
+		chosen = profile.Names()
+	}
+	for _, name := range chosen {
+		p, err := profile.Load(name, profile.Options{Readings: f.readings})
+		if err != nil {
+			return o, usage("%w", err)
+		}
+		o.Profiles = append(o.Profiles, p)
+	}
+	for _, name := range f.capabilities {
+		if !slices.Contains(lab.Capabilities, lab.Capability(name)) {
+			return o, usage("there is no capability %q; they are %v", name, lab.Capabilities)
+		}
+		o.Capabilities = append(o.Capabilities, lab.Capability(name))
+	}
+	o.Parallel, o.Detailed = f.parallel, f.pcap != "" || f.html != ""
+	return o, nil
+}
+
+// cells runs the matrix, with progress.
+func (f *labFlags) cells(c *cobra.Command, o lab.Options) ([]*lab.Cell, error) {
+	parties := []lab.Lax{o.Lax}
+	if f.full {
+		parties = []lab.Lax{""}
+		for _, l := range lab.LaxParties {
+			parties = append(parties, l.ID)
+		}
+	}
+	var all []*lab.Cell
+	for _, l := range parties {
+		o.Lax = l
+		var p *progress
+		var one sync.Mutex
+		o.Count = func(n int) { p = newProgress(c.ErrOrStderr(), n, "not as it must be") }
+		o.Progress = func(x *lab.Cell) {
+			one.Lock()
+			defer one.Unlock()
+			p.step(x.Key(), x.Error != "")
+		}
+		cells, err := lab.Run(c.Context(), o)
+		if p != nil {
+			p.clear()
+		}
+		if err != nil {
+			if c.Context().Err() != nil {
+				return nil, &exitError{exitInterrupted, err}
+			}
+			return nil, usage("%w", err)
+		}
+		all = append(all, cells...)
+	}
+	if len(all) == 0 {
+		return nil, usage("the flags choose no cell: no attack is for these profiles and capabilities")
+	}
+	return all, nil
+}
+
+// captures writes the runs, each to a file of its own.
+func (f *labFlags) captures(cells []*lab.Cell) error {
+	if f.pcap == "" {
+		return nil
+	}
+	if err := os.MkdirAll(f.pcap, 0o777); err != nil {
+		return err
+	}
+	for _, x := range cells {
+		if x.Result == nil || x.Result.Detailed == nil {
+			continue
+		}
+		file, err := private.Create(filepath.Join(f.pcap, x.FileName()+".pcapng"))
+		if err != nil {
+			return err
+		}
+		if err := x.Result.Detailed.WriteCapture(file); err != nil {
+			file.Close()
+			return err
+		}
+		if err := file.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lab prints a matrix: a line for each attack, and what is not as it must be.
+func (p *painter) lab(r *lab.Report, stored *lab.Stored, verbose bool) {
+	for _, x := range r.Cells {
+		if x.Error != "" {
+			p.line(p.in(red, "✗ "+x.Key()))
+			p.paragraph("    ", x.Error)
+		} else if slices.Contains(r.Changed, x.Key()) {
+			p.line(p.in(red, "✗ "+x.Key()))
+			p.paragraph("    ", fmt.Sprintf("stored: %s; now: %s", orNothing(stored.Outcome(x.Key())), x.Told()))
+		} else if verbose {
+			p.labCell(x)
+		}
+	}
+	kinds := []string{string(lab.Accepted), string(lab.Rejected), string(lab.Unmounted), string(lab.Measured),
+		"not applicable"}
+	t := columns.Table{Indent: "  ", Right: []bool{false}}
+	t.Add("ATTACK")
+	for _, k := range append(slices.Clone(kinds), "failed") {
+		t.Rows[0], t.Right = append(t.Rows[0], strings.ToUpper(k)), append(t.Right, true)
+	}
+	sums := lab.Summarize(r.Cells)
+	for _, s := range sums {
+		cells := []string{s.Attack}
+		for _, k := range kinds {
+			cells = append(cells, strconv.Itoa(s.Counts[k]))
+		}
+		t.Add(append(cells, strconv.Itoa(s.Failed))...)
+	}
+	p.table(&t, func(row int) style {
+		if sums[row-1].Failed > 0 {
+			return red
+		}
+		return plain
+	})
+}
+
+func (p *painter) labCell(x *lab.Cell) {
+	if x.Inapplicable != "" {
+		p.line("– ", x.Key())
+		p.paragraph("    ", "not applicable: "+x.Inapplicable)
+		return
+	}
+	p.line("• ", x.Key())
+	p.paragraph("    ", x.Result.String())
+	if x.Result.Outcome == lab.Rejected && x.Result.Detail != "" {
+		p.paragraph("    ", x.Result.Detail)
+	}
+	if x.Control != nil {
+		p.paragraph("    ", fmt.Sprintf("control (%s): %s", x.Control.Name, x.Control.Result))
+	}
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "nothing"
+	}
+	return s
+}
+
+func labListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the attacks",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			all, err := lab.All()
+			if err != nil {
+				return err
+			}
+			t := columns.Table{}
+			t.Add("ATTACK", "CAPABILITIES", "WHAT")
+			for _, s := range all {
+				t.Add(s.Name, fmt.Sprint(s.Capabilities), s.Title)
+			}
+			newPainter(c.OutOrStdout()).table(&t, func(int) style { return plain })
+			return nil
+		},
+	}
+}
+
+func labShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:               "show ATTACK",
+		Short:             "Print the script of an attack, to begin one of your own with",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.FixedCompletions(lab.Names(), cobra.ShellCompDirectiveNoFileComp),
+		RunE: func(c *cobra.Command, args []string) error {
+			src, err := lab.Source(args[0])
+			if err != nil {
+				return usage("%w", err)
+			}
+			_, err = io.WriteString(c.OutOrStdout(), string(src))
+			return unavailable(err)
+		},
+	}
+}

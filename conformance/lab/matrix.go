@@ -1,0 +1,232 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"attls/extensions/profile"
+)
+
+// Cell is one attack on one combination of one profile, with its control.
+type Cell struct {
+	Attack       string      `json:"attack"`
+	Profile      string      `json:"profile"`
+	Combo        Combination `json:"combination"`
+	Lax          Lax         `json:"lax,omitempty"`
+	Variant      string      `json:"variant,omitempty"` // readings that differ
+	Result       *Result     `json:"result,omitempty"`
+	Inapplicable string      `json:"not_applicable,omitempty"` // why, as a predicate says
+	Control      *Controlled `json:"control,omitempty"`
+	// Error says why the cell could not be run, or that the control did not end as it must.
+	Error string `json:"error,omitempty"`
+	// Proof is for the outcome of a proof of the same goal under the same capabilities, by
+	// the name of the goal; the laboratory leaves it empty.
+	Proof map[string]string `json:"proof,omitempty"`
+}
+
+// Controlled is a control and how it ended.
+type Controlled struct {
+	Name   string  `json:"name"`
+	Must   string  `json:"must"`
+	Result *Result `json:"result"`
+}
+
+// OK reports whether the control ended as its kind demands.
+func (c *Controlled) OK() bool {
+	if c.Must == "accept" {
+		return c.Result.Outcome == Accepted
+	}
+	return c.Result.Outcome == Rejected
+}
+
+// Key names the cell: attack/profile/attester/model/credential.
+func (c *Cell) Key() string {
+	key := c.Attack + "/" + c.Profile + "/" + c.Combo.String()
+	if c.Variant != "" {
+		key += "/" + c.Variant
+	}
+	if c.Lax != "" {
+		key += "/" + string(c.Lax)
+	}
+	return key
+}
+
+// FileName is the key as the name of a file.
+func (c *Cell) FileName() string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune("/=, ", r) {
+			return '_'
+		}
+		return r
+	}, c.Key())
+}
+
+// Options choose what a matrix has.
+type Options struct {
+	Scripts  []*Script
+	Profiles []*profile.Profile
+	// Capabilities, where it is not empty, leaves out the scripts that grant others.
+	Capabilities []Capability
+	Lax          Lax
+	Parallel     int  // 0: 2
+	Detailed     bool // keep what the pages of runs show
+	// Count is told how many cells there are, and Progress each that is done, by several
+	// goroutines.
+	Count    func(int)
+	Progress func(*Cell)
+}
+
+// Run fills the matrix: every script on every profile.
+func Run(ctx context.Context, o Options) ([]*Cell, error) {
+	var cells []*Cell
+	var jobs []func()
+	for _, s := range o.Scripts {
+		if len(o.Capabilities) > 0 && slices.ContainsFunc(s.Capabilities, func(c Capability) bool {
+			return !slices.Contains(o.Capabilities, c)
+		}) {
+			continue
+		}
+		for _, p := range o.Profiles {
+			list, err := combinations(p)
+			if err != nil {
+				return nil, err
+			}
+			for _, c := range list {
+				if !slices.Contains(s.Attesters, c.Attester) {
+					continue
+				}
+				for _, v := range s.variants(p) {
+					cell := &Cell{Attack: s.Name, Profile: p.ID, Combo: c, Lax: o.Lax, Variant: v.name}
+					cells = append(cells, cell)
+					jobs = append(jobs, func() {
+						cell.run(ctx, s, p, v.parties, o.Detailed)
+						if o.Progress != nil {
+							o.Progress(cell)
+						}
+					})
+				}
+			}
+		}
+	}
+	if o.Count != nil {
+		o.Count(len(jobs))
+	}
+	parallel := o.Parallel
+	if parallel <= 0 {
+		parallel = 2
+	}
+	each(ctx, parallel, jobs)
+	return cells, ctx.Err()
+}
+
+// variant is one choice of readings.
+type variant struct {
+	name    string
+	parties map[string]Settings
+}
+
+// variants are the choices of readings of a script under a profile, without those in which
+// client and server read alike; one that changes nothing where the script varies nothing.
+func (s *Script) variants(p *profile.Profile) []variant {
+	list := []variant{{}}
+	for _, party := range sortedKeys(s.Vary) {
+		name := s.Vary[party]
+		var more []variant
+		for _, v := range list {
+			for _, reading := range readingsOf(p, name) {
+				w := variant{v.name, maps.Clone(v.parties)}
+				if w.parties == nil {
+					w.parties = map[string]Settings{}
+				}
+				if w.name != "" {
+					w.name += ","
+				}
+				w.name += party + "=" + reading
+				w.parties[party] = Settings{"reading": {Map: map[string]string{name: reading}}}
+				more = append(more, w)
+			}
+		}
+		if more != nil {
+			list = more
+		}
+	}
+	return slices.DeleteFunc(list, func(v variant) bool {
+		c, s := v.parties["client"]["reading"].Map, v.parties["server"]["reading"].Map
+		return c != nil && maps.Equal(c, s)
+	})
+}
+
+// each does the jobs, so many at a time.
+func each(ctx context.Context, parallel int, jobs []func()) {
+	queue := make(chan func())
+	var wait sync.WaitGroup
+	for range parallel {
+		wait.Go(func() {
+			for job := range queue {
+				job()
+			}
+		})
+	}
+	for _, job := range jobs {
+		if ctx.Err() != nil {
+			break
+		}
+		queue <- job
+	}
+	close(queue)
+	wait.Wait()
+}
+
+// run runs the attack and the control that its outcome asks for.
+func (c *Cell) run(ctx context.Context, s *Script, p *profile.Profile, vary map[string]Settings, detailed bool) {
+	for _, x := range s.Applies {
+		if reason := x.Reason(p, &c.Combo); reason != "" {
+			c.Inapplicable = reason
+			return
+		}
+	}
+	parties := []map[string]Settings{s.Parties, vary}
+	var err error
+	c.Result, err = execute(ctx, s, s.Steps, parties, p, c.Combo, runOptions{lax: c.Lax, detailed: detailed,
+		granted: s.Capabilities})
+	if err != nil {
+		c.Error = err.Error()
+		return
+	}
+	if s.Bound != nil && c.Result.Measured[s.Bound.Measure] > s.Bound.Most {
+		c.Error = fmt.Sprintf("%d %s; the bound is %d", c.Result.Measured[s.Bound.Measure], s.Bound.Measure, s.Bound.Most)
+	}
+	control := s.controlOf(c.Result.Outcome)
+	if control == nil {
+		return
+	}
+	steps, granted := control.apply(s)
+	result, err := execute(ctx, s, steps, append(slices.Clone(parties), control.Parties), p, c.Combo,
+		runOptions{granted: granted})
+	if err != nil {
+		c.Error = "the control: " + err.Error()
+		return
+	}
+	c.Control = &Controlled{Name: control.Name, Must: control.Must, Result: result}
+	if !c.Control.OK() {
+		c.Error = fmt.Sprintf("the control (%s) must %s, and it ended so: %s", control.Name, control.Must, result)
+	}
+}
+
+// controlOf is the control for an outcome. An attack that cannot be mounted has that of one
+// that is rejected.
+func (s *Script) controlOf(o Outcome) *Control {
+	when := "rejected"
+	if o == Accepted {
+		when = "accepted"
+	}
+	i := slices.IndexFunc(s.Controls, func(c *Control) bool { return c.When == when || c.When == "always" })
+	if i < 0 {
+		return nil
+	}
+	return s.Controls[i]
+}
