@@ -184,7 +184,7 @@ func TestControlThatFails(t *testing.T) {
 	}
 }
 
-// TestSample runs every attack on two profiles: every control ends as it must, and the
+// TestSample runs every attack on two profiles: every control ends as expected, and the
 // outcomes are those that are stored.
 func TestSample(t *testing.T) {
 	all, err := All()
