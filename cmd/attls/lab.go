@@ -54,7 +54,8 @@ FILE stores the new ones.`,
 	}
 	flags := c.Flags()
 	flags.StringSliceVar(&f.attacks, "attack", nil, `attacks, by name (see "attls lab list") or file; without it all`)
-	flags.StringSliceVar(&f.profiles, "profile", nil, `profiles: ids (see "attls profile list") or YAML files; without it all`)
+	flags.StringSliceVar(&f.profiles, "profile", nil,
+		`profiles: ids (see "attls profile list") or YAML files; without it all`)
 	flags.StringToStringVar(&f.readings, "reading", nil, "readings of the profiles' switches: `SWITCH=READING`")
 	flags.StringSliceVar(&f.capabilities, "capabilities", nil, "only attacks that need no others than these")
 	flags.StringVar(&f.lax, "lax", "", "relying parties that leave one check out: `V1` to V11 (docs/lab.md)")

@@ -319,8 +319,8 @@ func (r *reader) capabilities(n *yaml.Node) (list []Capability) {
 	return list
 }
 
-var scriptKeys = []string{"attack", "title", "section", "sources", "summary", "published", "goals", "kind", "capabilities",
-	"attester", "applies", "parties", "steps", "conclude", "controls", "bound",
+var scriptKeys = []string{"attack", "title", "section", "sources", "summary", "published", "goals", "kind",
+	"capabilities", "attester", "applies", "parties", "steps", "conclude", "controls", "bound",
 	"vary"}
 
 func (r *reader) script(s *Script, n *yaml.Node) {
@@ -400,7 +400,8 @@ func (r *reader) script(s *Script, n *yaml.Node) {
 	switch {
 	case len(r.problems) > 0:
 	case s.Kind == KindMeasurement && s.Bound == nil:
-		r.problem(s.pos, schema.ProblemParameter, "a measurement has a bound", "write bound: {measure: evidence_made, most: 1}")
+		r.problem(s.pos, schema.ProblemParameter, "a measurement has a bound",
+			"write bound: {measure: evidence_made, most: 1}")
 	case s.Kind == KindAttack && s.Conclude["relying_party"] == "":
 		r.problem(s.pos, schema.ProblemParameter, "the script does not say what the relying party must conclude",
 			"write conclude: {relying_party: reject}")

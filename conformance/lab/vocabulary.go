@@ -86,7 +86,8 @@ func init() {
 		},
 		"make": {
 			on: []string{"evidence", "certificate"},
-			options: map[string][]string{"id": nil, "as": nil, "by": {"tee2", "oracle", "ak", "nobody", "authority", "self", "attester"},
+			options: map[string][]string{"id": nil, "as": nil,
+				"by":  {"tee2", "oracle", "ak", "nobody", "authority", "self", "attester"},
 				"key": {tikKey, ownKey}, "names": {"tik"}},
 			needs: func(s *Step, _ func(string) bool) map[Capability]string {
 				n := map[Capability]string{}
