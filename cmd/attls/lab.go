@@ -120,11 +120,11 @@ func (f *labFlags) run(c *cobra.Command, args []string) error {
 	newPainter(c.OutOrStdout()).lab(r, stored, f.verbose || len(cells) <= 8)
 	switch {
 	case len(bad) > 0:
-		return failed("%d of %d cells have a control or a bound that did not end as it must", len(bad), len(cells))
+		return failed("%d of %d cells have a control or a bound that did not end as required", len(bad), len(cells))
 	case len(changed) > 0:
 		return failed("%d of %d outcomes are not those that are stored; see --acknowledge", len(changed), len(cells))
 	}
-	fmt.Fprintf(c.OutOrStdout(), "\n%d cells, every control as it must be, in %.1f s\n", len(cells), r.Seconds)
+	fmt.Fprintf(c.OutOrStdout(), "\n%d cells, every control as expected, in %.1f s\n", len(cells), r.Seconds)
 	return nil
 }
 
@@ -182,7 +182,7 @@ func (f *labFlags) cells(c *cobra.Command, o lab.Options) ([]*lab.Cell, error) {
 		o.Lax = l
 		var p *progress
 		var one sync.Mutex
-		o.Count = func(n int) { p = newProgress(c.ErrOrStderr(), n, "not as it must be") }
+		o.Count = func(n int) { p = newProgress(c.ErrOrStderr(), n, "not as expected") }
 		o.Progress = func(x *lab.Cell) {
 			one.Lock()
 			defer one.Unlock()
@@ -233,7 +233,7 @@ func (f *labFlags) captures(cells []*lab.Cell) error {
 	return nil
 }
 
-// lab prints a matrix: a line for each attack, and what is not as it must be.
+// lab prints a matrix: a line for each attack, and what is not as expected.
 func (p *painter) lab(r *lab.Report, stored *lab.Stored, verbose bool) {
 	for _, x := range r.Cells {
 		if x.Error != "" {

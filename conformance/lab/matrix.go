@@ -21,7 +21,7 @@ type Cell struct {
 	Result       *Result     `json:"result,omitempty"`
 	Inapplicable string      `json:"not_applicable,omitempty"` // why, as a predicate says
 	Control      *Controlled `json:"control,omitempty"`
-	// Error says why the cell could not be run, or that the control did not end as it must.
+	// Error says why the cell could not be run, or that the control did not end as required.
 	Error string `json:"error,omitempty"`
 	// Proof is for the outcome of a proof of the same goal under the same capabilities, by
 	// the name of the goal; the laboratory leaves it empty.

@@ -140,7 +140,7 @@ func (s *Stored) WriteFile(name string) error {
 type Summary struct {
 	Attack string         `json:"attack"`
 	Counts map[string]int `json:"counts"` // by outcome, and "not applicable"
-	Failed int            `json:"failed"` // whose control or bound did not end as it must
+	Failed int            `json:"failed"` // whose control or bound did not end as required
 }
 
 // Summarize counts the cells by attack, in the order of their first cells.
@@ -187,7 +187,7 @@ func (r *Report) Write(w io.Writer) error {
 	return e.Encode(r)
 }
 
-// Failures are the cells whose control or bound did not end as it must.
+// Failures are the cells whose control or bound did not end as required.
 func (r *Report) Failures() []*Cell {
 	return slices.DeleteFunc(slices.Clone(r.Cells), func(c *Cell) bool { return c.Error == "" })
 }

@@ -50,7 +50,7 @@ type Script struct {
 	Sources      []string     `json:"sources,omitempty"`
 	Summary      string       `json:"summary,omitempty"`
 	Published    string       `json:"published,omitempty"` // an outcome that somebody else has published
-	Goals        []string     `json:"goals,omitempty"`     // security goals on which its runs bear
+	Goals        []string     `json:"goals,omitempty"`     // security goals that its runs are about
 	Kind         Kind         `json:"kind"`
 	Capabilities []Capability `json:"capabilities"`
 	// Attesters are the ends that attest, one after the other.
