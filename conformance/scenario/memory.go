@@ -3,6 +3,7 @@ package scenario
 import (
 	"context"
 	"sync"
+	"time"
 
 	"attls"
 	"attls/conformance/claims"
@@ -103,4 +104,22 @@ func (s *Setup) showOther(first pair.Answer) pair.Answer {
 		}
 		return first(w)
 	}
+}
+
+// NewSetup builds both ends of a scenario for runs in memory in this environment.
+func (e *Environment) NewSetup(p *profile.Profile, s *Scenario) (*Setup, error) {
+	return newSetup(p, s, e)
+}
+
+// Answerer makes what answers the waits of an end. It asks Attester and Appraiser
+// without a bound in time.
+func (s *Setup) Answerer(role attls.Role) (*handshake.Answerer, error) {
+	a, err := s.answerer(role, &tape{})
+	if err != nil {
+		return nil, err
+	}
+	a.Around = nil
+	a.Timeouts = map[handshake.WaitKind]time.Duration{handshake.WaitNonce: 0, handshake.WaitEvidence: 0,
+		handshake.WaitAppraisal: 0}
+	return a, nil
 }

@@ -355,6 +355,9 @@ func extensionByName(p *profile.Profile, name string) (attls.ExtensionType, bool
 // extensionCodecs are the codecs of an extension in a message, those of the two
 // senders if it is the profile's; none where it does not belong.
 func extensionCodecs(p *profile.Profile, k attls.MessageKind, t attls.ExtensionType) (codecs []*schema.Codec) {
+	if !slices.Contains(extensible, k) {
+		return nil
+	}
 	if p != nil {
 		if _, ok := p.Extension(t); ok {
 			for _, r := range []attls.Role{attls.RoleServer, attls.RoleClient} {
@@ -374,12 +377,22 @@ func extensionCodecs(p *profile.Profile, k attls.MessageKind, t attls.ExtensionT
 	case t == attls.ExtKeyShare && k == attls.KindHelloRetryRequest:
 		name = "KeyShareHelloRetryRequest"
 	}
+	key := codecKey{k, name, -1}
+	if c, ok := messageCodecs.Load(key); ok {
+		return c.([]*schema.Codec)
+	}
 	c, err := standard().Codec(name, schema.Context{Message: k})
 	if err != nil {
 		return nil // no arm of its structure is for this message
 	}
-	return []*schema.Codec{c}
+	codecs = []*schema.Codec{c}
+	messageCodecs.Store(key, codecs)
+	return codecs
 }
+
+// extensible are the messages with extensions, in their own list or in those of entries.
+var extensible = []attls.MessageKind{attls.KindClientHello, attls.KindServerHello, attls.KindHelloRetryRequest,
+	attls.KindEncryptedExtensions, attls.KindCertificateRequest, attls.KindCertificate, attls.KindNewSessionTicket}
 
 // grammars are the structures of the RFCs' extensions. Others have no fields.
 var grammars = map[attls.ExtensionType]string{
@@ -411,6 +424,15 @@ var standard = sync.OnceValue(func() *schema.Schema {
 	return s
 })
 
+// messageCodecs keeps what messageCodec and extensionCodecs make, by codecKey.
+var messageCodecs sync.Map
+
+type codecKey struct {
+	kind   attls.MessageKind
+	name   string // the certificate type, or the structure of an extension
+	octets int    // of a Finished; -1: an extension
+}
+
 // messageCodec is the codec of a message body. octets is the length of a Finished,
 // which depends on the hash.
 func messageCodec(k attls.MessageKind, certificateType string, octets int) *schema.Codec {
@@ -418,10 +440,78 @@ func messageCodec(k attls.MessageKind, certificateType string, octets int) *sche
 	if k == attls.KindHelloRetryRequest {
 		name = attls.KindServerHello.String()
 	}
+	key := codecKey{k, certificateType, 0}
+	if k == attls.KindFinished {
+		key.octets = octets
+	}
+	if c, ok := messageCodecs.Load(key); ok {
+		return c.(*schema.Codec)
+	}
 	c, err := standard().Codec(name, schema.Context{Message: k, Lengths: map[string]int{schema.ParamHashLength: octets},
 		Tags: map[string]string{schema.ParamCertificateType: certificateType}})
 	if err != nil {
 		panic(err) // a test makes the codec of each kind
 	}
+	if k != attls.KindFinished || octets == 32 || octets == 48 { // the lengths that hashes have
+		messageCodecs.Store(key, c)
+	}
 	return c
+}
+
+// Paths lists the paths that Field takes for the messages of a kind: the fields of the
+// message, its extensions, and their fields. Lists have "[]". p may be nil.
+func Paths(p *profile.Profile, k attls.MessageKind) (paths []string) {
+	if k == attls.KindNone || k >= attls.KindAdded {
+		return nil
+	}
+	add := func(prefix string, c *schema.Codec) {
+		for _, f := range c.Fields(0) {
+			if path := prefix + f.Path; !slices.Contains(paths, path) {
+				paths = append(paths, path)
+			}
+		}
+	}
+	add(k.Name()+".", messageCodec(k, "X509", 32))
+	var types []attls.ExtensionType
+	for t := range grammars {
+		types = append(types, t)
+	}
+	slices.Sort(types)
+	if p != nil {
+		for i := range p.Extensions {
+			types = append(types, p.Extensions[i].Type)
+		}
+	}
+	for _, t := range types {
+		name := t.String()
+		if p != nil {
+			if row, ok := p.Extension(t); ok {
+				name = row.Name
+			}
+		}
+		codecs := extensionCodecs(p, k, t)
+		if len(codecs) > 0 {
+			paths = append(paths, k.Name()+"."+name)
+		}
+		for _, c := range codecs {
+			add(k.Name()+"."+name+".", c)
+		}
+	}
+	return slices.DeleteFunc(paths, func(path string) bool { _, err := find(p, path); return err != nil })
+}
+
+// MessagePaths lists the paths that Field takes for a message that a profile adds.
+func MessagePaths(p *profile.Profile, added int) (paths []string) {
+	for _, r := range []attls.Role{attls.RoleServer, attls.RoleClient} {
+		c := p.MessageCodec(added, r)
+		if c == nil {
+			continue
+		}
+		for _, f := range c.Fields(0) {
+			if path := p.Messages[added].Name + "." + f.Path; !slices.Contains(paths, path) {
+				paths = append(paths, path)
+			}
+		}
+	}
+	return paths
 }

@@ -1,0 +1,486 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"attls"
+	"attls/fuzz/campaign"
+	"attls/internal/columns"
+)
+
+func fuzzCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "fuzz",
+		Short: "Hunt for connections in which an end accepts what it must not",
+		Long: `The commands run campaigns: connections of two ends, of which one, the attacker, edits
+what it sends and answers, and the other must not accept it. What it must not accept is
+a list of laws. An input is a readable file: a connection and a few edits.
+
+docs/fuzzing.md shows a minute, a night and many machines.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(fuzzList(), fuzzRun(), fuzzReplay(), fuzzMinimize(), fuzzTriage(), fuzzReport(), fuzzScore())
+	return c
+}
+
+func fuzzList() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List targets, operations and native targets",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			w := c.OutOrStdout()
+			fmt.Fprintln(w, "Targets of attls fuzz run (or --profile FILE):")
+			for _, name := range campaign.Targets() {
+				fmt.Fprintln(w, "  "+name)
+			}
+			fmt.Fprintln(w, "\nWhat an attacker does:")
+			for _, o := range campaign.Operations {
+				fmt.Fprintf(w, "  %-18s%s\n", o.Do, o.Text)
+			}
+			fmt.Fprintln(w, "\nLaws:")
+			for _, l := range campaign.Laws() {
+				fmt.Fprintf(w, "  %-26s%s\n", l[0], l[1])
+			}
+			fmt.Fprintln(w, "\nDecoders are fuzzed by octets, in the source tree: make fuzz FUZZ_TIME=60s")
+			return nil
+		},
+	}
+}
+
+type fuzzRunFlags struct {
+	profiles   []string
+	time       time.Duration
+	executions int
+	workers    int
+	seed       uint64
+	dir        string
+	resume     bool
+}
+
+func fuzzRun() *cobra.Command {
+	f := &fuzzRunFlags{}
+	c := &cobra.Command{
+		Use:   "run [TARGET...]",
+		Short: "Run a campaign",
+		Long: `run makes connections from a seed until its time is over. Findings and the corpus are
+files in the directory of --dir; an interrupt keeps both, and --resume goes on with the
+corpus. It exits 1 if it found something.`,
+		Example: `  attls fuzz run none --time 60s
+  attls fuzz run early-attestation-06 --time 8h --workers 8 --dir night --resume
+  attls fuzz run --profile mine.yaml --executions 20000 --seed 7`,
+		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args) },
+	}
+	flags := c.Flags()
+	flags.StringArrayVarP(&f.profiles, "profile", "p", nil, "profile `file` as a target (may be repeated)")
+	flags.DurationVar(&f.time, "time", time.Minute, "how long to run; 0: until --executions are done")
+	flags.IntVar(&f.executions, "executions", 0,
+		"connections that each worker makes of each target; 0: as many as the time allows")
+	flags.IntVar(&f.workers, "workers", runtime.GOMAXPROCS(0), "workers side by side")
+	flags.Uint64Var(&f.seed, "seed", 1, "seed of everything random")
+	flags.StringVar(&f.dir, "dir", "attls-fuzz", "directory of the corpus and the findings")
+	flags.BoolVar(&f.resume, "resume", false, "begin with the corpus in the directory")
+	return c
+}
+
+// maxWorkers bounds --workers.
+const maxWorkers = 1024
+
+func (f *fuzzRunFlags) run(c *cobra.Command, args []string) error {
+	switch {
+	case f.workers < 1 || f.workers > maxWorkers:
+		return usage("--workers %d: it is 1 to %d", f.workers, maxWorkers)
+	case f.time < 0 || f.executions < 0:
+		return usage("--time and --executions are not negative")
+	case f.time == 0 && f.executions == 0:
+		return usage("one of --time and --executions must bound the campaign")
+	case len(args)+len(f.profiles) == 0:
+		return usage("no target; attls fuzz list names them, and --profile takes a file")
+	}
+	o := campaign.Options{Workers: f.workers, Seed: f.seed, Time: f.time, Executions: f.executions,
+		Dir: f.dir, Resume: f.resume}
+	for _, name := range append(args, f.profiles...) {
+		t, err := campaign.NewTarget(name)
+		if err != nil {
+			return err
+		}
+		o.Targets = append(o.Targets, t)
+	}
+	line := &fuzzLine{p: newPainter(c.ErrOrStderr())}
+	o.Progress = line.tell
+	r, err := campaign.Run(c.Context(), o)
+	line.clear()
+	if err != nil {
+		return unavailable(err)
+	}
+	if err := r.WriteSummary(f.dir); err != nil {
+		return unavailable(err)
+	}
+	w := c.OutOrStdout()
+	for _, text := range append(r.LeftOut, r.Unread...) {
+		fmt.Fprintln(c.ErrOrStderr(), "attls: "+attls.Printable(text))
+	}
+	for _, found := range r.Found {
+		fmt.Fprintf(w, "%s (%d times)\n", attls.Printable(found.Cause), found.Count)
+		for i := range found.Input.Edits {
+			fmt.Fprintf(w, "    %s: %s\n", found.Input.Attacker, attls.Printable(found.Input.Edits[i].String()))
+		}
+		fmt.Fprintf(w, "    attls fuzz replay %s\n", found.File)
+	}
+	fmt.Fprintf(w, "%s\n", fuzzText(&r.Stats))
+	switch {
+	case r.Stopped:
+		return &exitError{exitInterrupted, errors.New("interrupted; what was found is in " + f.dir)}
+	case len(r.Found) > 0:
+		return failed("%d findings", len(r.Found))
+	}
+	return nil
+}
+
+// fuzzText says in a line how far a campaign is.
+func fuzzText(s *campaign.Stats) string {
+	rate := float64(s.Executions) / max(s.Elapsed.Seconds(), 0.001)
+	return fmt.Sprintf("%d connections, %.0f/s, %d outcomes, %d inputs kept, rules: %d reached and %d triggered of %d, "+
+		"%d findings",
+		s.Executions, rate, s.Reached, s.Corpus, s.Rules.Reached, s.Rules.Triggered, s.Rules.Rules, s.Findings)
+}
+
+// fuzzLine is the line of progress; elsewhere than on a terminal it has a line a minute.
+type fuzzLine struct {
+	p    *painter
+	told time.Duration
+}
+
+func (l *fuzzLine) tell(s campaign.Stats) {
+	text := fmt.Sprintf("%s  %s", s.Elapsed.Round(time.Second), fuzzText(&s))
+	if l.p.terminal {
+		l.p.measure()
+		room := l.p.width - 1
+		if columns.Width(text) > room {
+			text = cut(text, room)
+		}
+		fmt.Fprint(l.p.w, "\r\x1b[K", text)
+		return
+	}
+	if s.Elapsed-l.told >= time.Minute {
+		l.told = s.Elapsed
+		fmt.Fprintln(l.p.w, text)
+	}
+}
+
+func (l *fuzzLine) clear() {
+	if l.p.terminal {
+		_, _ = io.WriteString(l.p.w, "\r\x1b[K")
+	}
+}
+
+func fuzzReplay() *cobra.Command {
+	var plant, pcap string
+	c := &cobra.Command{
+		Use:   "replay FILE",
+		Short: "Run an input once more and show it",
+		Long: `replay draws what both ends sent and says which law is broken, with the cryptography of
+campaigns and with the real one. --pcap writes the latter as a pcapng file that
+Wireshark and attls decode open. It exits 1 if a law is broken.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return replayInput(c, args[0], plant, pcap) },
+	}
+	c.Flags().StringVar(&plant, "plant", "", "plant a `bug` of attls fuzz score in the honest end")
+	c.Flags().StringVar(&pcap, "pcap", "", "write the connection to a pcapng `file`")
+	return c
+}
+
+// plantNamed finds a planted bug; nil for "".
+func plantNamed(name string) (*campaign.Plant, error) {
+	if name == "" {
+		return nil, nil
+	}
+	all, err := campaign.Plants()
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		if all[i].Name == name {
+			return &all[i], nil
+		}
+	}
+	return nil, usage("--plant: no bug is called %q; attls fuzz score --list names them", name)
+}
+
+func readFuzzInput(name string) (*campaign.Input, error) {
+	in, err := campaign.ReadFile(name)
+	return in, unavailable(err)
+}
+
+func replayInput(c *cobra.Command, name, plant, pcap string) error {
+	in, err := readFuzzInput(name)
+	if err != nil {
+		return err
+	}
+	p, err := plantNamed(plant)
+	if err != nil {
+		return err
+	}
+	var file io.Writer
+	if pcap != "" {
+		f, err := os.Create(pcap)
+		if err != nil {
+			return unavailable(err)
+		}
+		defer f.Close()
+		file = f
+	}
+	r, err := campaign.Replay(in, p, file)
+	if err != nil {
+		return failed("%s: %w", name, err)
+	}
+	w := c.OutOrStdout()
+	fmt.Fprintf(w, "%s: %v. The %s is the attacker:\n", profileOrTLS(in.Profile), in.Connection, in.Attacker)
+	for i := range in.Edits {
+		fmt.Fprintf(w, "  %s\n", attls.Printable(in.Edits[i].String()))
+	}
+	newPainter(w).ladder(r.Ladder)
+	for _, role := range attls.Roles() {
+		switch {
+		case r.Errors[role] != nil:
+			fmt.Fprintf(w, "The %v failed: %s\n", role, attls.Printable(r.Errors[role].Error()))
+		case r.Done[role]:
+			fmt.Fprintf(w, "The %v completed the handshake.\n", role)
+		default:
+			fmt.Fprintf(w, "The %v did not complete the handshake.\n", role)
+		}
+	}
+	if len(r.Violations)+len(r.Real) == 0 {
+		fmt.Fprintln(w, "No law is broken.")
+		return nil
+	}
+	for i := range r.Violations {
+		fmt.Fprintf(w, "Broken: %s\n", attls.Printable(r.Violations[i].Error()))
+	}
+	for i := range r.Real {
+		fmt.Fprintf(w, "With the real cryptography: %s\n", attls.Printable(r.Real[i].Error()))
+	}
+	return failed("%d laws are broken", max(len(r.Violations), len(r.Real)))
+}
+
+func profileOrTLS(name string) string {
+	if name == "" {
+		return "TLS 1.3"
+	}
+	return attls.Printable(name)
+}
+
+func fuzzMinimize() *cobra.Command {
+	var plant, out string
+	c := &cobra.Command{
+		Use:   "minimize FILE",
+		Short: "Make a finding smaller",
+		Long: `minimize leaves out edits and octets as long as the same law is broken, and prints
+the input or writes it to --out.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			in, err := readFuzzInput(args[0])
+			if err != nil {
+				return err
+			}
+			p, err := plantNamed(plant)
+			if err != nil {
+				return err
+			}
+			small, err := campaign.Minimize(in, p)
+			if err != nil {
+				return failed("%s: %w", args[0], err)
+			}
+			if out != "" {
+				return unavailable(small.WriteFile(out))
+			}
+			return small.Write(c.OutOrStdout())
+		},
+	}
+	c.Flags().StringVar(&plant, "plant", "", "plant a `bug` of attls fuzz score in the honest end")
+	c.Flags().StringVarP(&out, "out", "o", "", "write the input to a `file`")
+	return c
+}
+
+func fuzzTriage() *cobra.Command {
+	return &cobra.Command{
+		Use:   "triage DIRECTORY",
+		Short: "Put findings of one cause together",
+		Long: `triage reads the findings under a directory, of one campaign or of many machines, and
+lists each cause once with its smallest input. It exits 1 if there is one.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			list, unread, err := campaign.Triage(args[0])
+			if err != nil {
+				return unavailable(err)
+			}
+			for _, text := range unread {
+				fmt.Fprintln(c.ErrOrStderr(), "attls: "+attls.Printable(text))
+			}
+			for _, g := range list {
+				fmt.Fprintf(c.OutOrStdout(), "%d  %s\n   %s\n", len(g.Files), attls.Printable(g.Cause), attls.Printable(g.File))
+			}
+			if len(list) > 0 {
+				return failed("%d causes", len(list))
+			}
+			return nil
+		},
+	}
+}
+
+func fuzzReport() *cobra.Command {
+	var out string
+	c := &cobra.Command{
+		Use:   "report DIRECTORY",
+		Short: "Write a page about a campaign",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			var b strings.Builder
+			if err := campaign.WriteHTML(&b, args[0]); err != nil {
+				return unavailable(err)
+			}
+			if out == "" {
+				_, err := io.WriteString(c.OutOrStdout(), b.String())
+				return err
+			}
+			return unavailable(os.WriteFile(out, []byte(b.String()), 0o644))
+		},
+	}
+	c.Flags().StringVarP(&out, "out", "o", "", "write the page to a `file` instead of standard output")
+	return c
+}
+
+type fuzzScoreFlags struct {
+	campaigns []string
+	o         campaign.ScoreOptions
+	list      bool
+	asJSON    bool
+	svg       string
+}
+
+func fuzzScore() *cobra.Command {
+	f := &fuzzScoreFlags{}
+	c := &cobra.Command{
+		Use:   "score",
+		Short: "Measure how many planted bugs a campaign finds",
+		Long: `score takes one rule away from one end, under one profile, and measures how long a
+campaign needs to break a law there. Rules that no peer can see are listed apart.
+Before that it runs the campaign with all rules in force, which must find nothing, and
+counts which rules it reached and triggered.`,
+		Example: `  attls fuzz score --time 20s
+  attls fuzz score --campaign terms --campaign octets --trials 10 --time 60s --svg curves.svg
+  attls fuzz score --bug signature-verified --bug verdict-binder --trials 5`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
+	}
+	flags := c.Flags()
+	flags.StringArrayVar(&f.campaigns, "campaign", []string{"terms"},
+		"terms, terms-without-forks or octets (may be repeated)")
+	flags.IntVar(&f.o.Trials, "trials", 1, "trials of the bugs that are drawn by the seed")
+	flags.IntVar(&f.o.Drawn, "drawn", 20, "bugs that are tried more than once")
+	flags.DurationVar(&f.o.Time, "time", 10*time.Second, "time of each trial")
+	flags.Uint64Var(&f.o.Seed, "seed", 1, "seed")
+	flags.IntVar(&f.o.Side, "workers", runtime.GOMAXPROCS(0), "trials side by side")
+	flags.StringArrayVar(&f.o.Bugs, "bug", nil, "only this bug (may be repeated)")
+	flags.BoolVar(&f.list, "list", false, "list the bugs and end")
+	flags.BoolVar(&f.asJSON, "json", false, "print JSON")
+	flags.StringVar(&f.svg, "svg", "", "write survival curves to a `file`")
+	return c
+}
+
+func (f *fuzzScoreFlags) run(c *cobra.Command) error {
+	if f.o.Trials < 1 || f.o.Time <= 0 || f.o.Side < 1 || f.o.Side > maxWorkers || f.o.Drawn < 1 {
+		return usage("--trials, --drawn, --time and --workers are positive, and --workers at most %d", maxWorkers)
+	}
+	w := c.OutOrStdout()
+	if f.list {
+		all, err := campaign.Plants()
+		if err != nil {
+			return err
+		}
+		for _, p := range all {
+			fmt.Fprintf(w, "%-32s%-8v%-24s%s\n", p.Name, p.Role, profileOrTLS(p.Profile), p.Hidden)
+		}
+		return nil
+	}
+	var scores []*campaign.Score
+	for _, kind := range f.campaigns {
+		o := f.o
+		o.Kind = kind
+		o.Each = func(b campaign.BugScore) {
+			fmt.Fprintf(c.ErrOrStderr(), "%s: %s: %d of %d\n", kind, b.Name, b.Found, b.Trials)
+		}
+		s, err := campaign.Measure(c.Context(), o)
+		if err != nil {
+			return usage("%v", err)
+		}
+		scores = append(scores, s)
+	}
+	if f.svg != "" {
+		if err := writeCurves(f.svg, scores); err != nil {
+			return unavailable(err)
+		}
+	}
+	if f.asJSON {
+		return writeJSON(w, scores)
+	}
+	for _, s := range scores {
+		printScore(w, s)
+	}
+	if err := c.Context().Err(); err != nil {
+		return &exitError{exitInterrupted, context.Cause(c.Context())}
+	}
+	return nil
+}
+
+func writeCurves(name string, scores []*campaign.Score) error {
+	file, err := os.Create(filepath.Clean(name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(campaign.WriteSVG(file, scores...), file.Close())
+}
+
+func printScore(w io.Writer, s *campaign.Score) {
+	seconds := func(x float64) string {
+		if x < 0 {
+			return "–"
+		}
+		return fmt.Sprintf("%.2f", x)
+	}
+	fmt.Fprintf(w, "%-32s%-8s%-24s%-8s%9s%18s  %s\n", "BUG", "END", "PROFILE", "FOUND", "MEDIAN s", "95 % INTERVAL",
+		"LAW")
+	for i := range s.Bugs {
+		b := &s.Bugs[i]
+		if b.Hidden != "" {
+			continue
+		}
+		found := fmt.Sprintf("%d of %d", b.Found, b.Trials)
+		fmt.Fprintf(w, "%-32s%-8s%-24s%-8s%9s%18s  %s\n", b.Name, b.Role, profileOrTLS(b.Profile), found, seconds(b.Median),
+			seconds(b.Low)+" to "+seconds(b.High), b.Law)
+	}
+	fmt.Fprintln(w, "\nNo peer can see:")
+	for i := range s.Bugs {
+		if b := &s.Bugs[i]; b.Hidden != "" {
+			fmt.Fprintf(w, "  %-30s%s\n", b.Name, b.Hidden)
+		}
+	}
+	visible, reached, triggered, detected := s.Visible()
+	fmt.Fprintf(w, "\n%s, %g s a trial: %d bugs that a peer can see, %d reached, %d triggered, "+
+		"%d detected (%.0f %%)\n", s.Kind,
+		s.Seconds, visible, reached, triggered, detected, 100*float64(detected)/float64(max(visible, 1)))
+	for _, text := range s.Noise {
+		fmt.Fprintf(w, "With all rules in force: %s\n", attls.Printable(text))
+	}
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestFuzz: a short campaign, its page, and what a wrong use says.
+func TestFuzz(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	code, stdout, stderr := command(t, "fuzz", "run", "none", "--time", "0", "--executions", "200", "--workers", "1", "--dir", dir)
+	if code != exitOK || !strings.Contains(stdout, "200 connections") || !strings.Contains(stdout, "0 findings") {
+		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	if code, stdout, stderr = command(t, "fuzz", "report", dir); code != exitOK || !strings.Contains(stdout, "<h1>Campaign: none</h1>") {
+		t.Errorf("exit code %d: %.200s%s", code, stdout, stderr)
+	}
+	if code, _, stderr = command(t, "fuzz", "triage", dir); code != exitOK {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	if code, stdout, _ = command(t, "fuzz", "list"); code != exitOK || !strings.Contains(stdout, "early-attestation-06") {
+		t.Errorf("exit code %d: %s", code, stdout)
+	}
+	input := filepath.Join(t.TempDir(), "input.yaml")
+	text := "format: attls-fuzz-input 1\nconnection: {}\nattacker: server\nedits:\n- {do: field, message: CertificateVerify, " +
+		"path: certificate_verify.signature, octets: \"0011\"}\n"
+	if err := os.WriteFile(input, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr = command(t, "fuzz", "replay", input)
+	if code != exitOK || !strings.Contains(stdout, "No law is broken.") || !strings.Contains(stdout, "CertificateVerify") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	pcap := filepath.Join(t.TempDir(), "x.pcapng")
+	code, stdout, stderr = command(t, "fuzz", "replay", input, "--plant", "signature-verified", "--pcap", pcap)
+	if code != exitOK { // the bug is planted in a server, and the attacker is one
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	if code, stdout, _ = command(t, "decode", pcap); !strings.Contains(stdout, "CertificateVerify") {
+		t.Errorf("decode of the capture: exit code %d: %s", code, stdout)
+	}
+	for _, args := range [][]string{{"run"}, {"run", "none", "--workers", "0"}, {"run", "none", "--time", "0"}, {"run", "no-such-profile"},
+		{"score", "--trials", "0"}, {"score", "--campaign", "other"}, {"score", "--bug", "other"}, {"replay", input, "--plant", "other"}} {
+		if code, _, stderr := command(t, append([]string{"fuzz"}, args...)...); code != exitUsage {
+			t.Errorf("%v: exit code %d: %s", args, code, stderr)
+		}
+	}
+	if code, _, stderr := command(t, "fuzz", "replay", filepath.Join(dir, "missing")); code != exitUnavailable {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}

@@ -1,0 +1,501 @@
+package campaign
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"attls"
+)
+
+// Options say how a campaign runs. The same options without a bound in time give the same
+// inputs, whatever the number of processors.
+type Options struct {
+	Targets []*Target
+	// Workers run side by side, each with its own randomness. 0: 1.
+	Workers int
+	Seed    uint64
+	// Time bounds the campaign; 0: Executions do. Executions bounds how many connections each
+	// worker makes of each target; 0: Time does.
+	Time       time.Duration
+	Executions int
+	// Dir is where the corpus and the findings are; "": they are kept in memory. Resume begins
+	// with the corpus that is there.
+	Dir    string
+	Resume bool
+	// Plant is a bug in the honest ends; nil: none.
+	Plant *Plant
+	// NoForks makes each connection from its beginning; Octets makes no edits but changes
+	// of single octets. They are for comparisons.
+	NoForks, Octets bool
+	// FirstOnly ends the campaign with the first finding.
+	FirstOnly bool
+	// Progress is called about twice a second.
+	Progress func(Stats)
+
+	sites []*site
+}
+
+// Finding is a violation with the smallest input that was found for it.
+type Finding struct {
+	Input *Input
+	Violation
+	Cause string // the same for findings that belong together
+	Count int    // how many inputs ended so
+	File  string // where the input is, if it was written
+	After time.Duration
+}
+
+// Stats is how far a campaign is.
+type Stats struct {
+	Elapsed    time.Duration
+	Executions int64
+	Corpus     int
+	Reached    int // different outcomes
+	Findings   int
+	Rules      Coverage
+	// Growth is the number of outcomes over time.
+	Growth []Point
+}
+
+// Point is a number at a moment.
+type Point struct {
+	Seconds float64 `json:"seconds"`
+	Value   int     `json:"value"`
+}
+
+// Report is what a campaign came to.
+type Report struct {
+	Stats
+	Seed     uint64
+	Targets  []string
+	Found    []*Finding
+	LeftOut  []string // connections that could not be made
+	Stopped  bool     // by an interrupt
+	Outcomes map[string]int
+	// Unread are the files of a corpus that were not taken, with the reason.
+	Unread []string
+}
+
+// Run runs a campaign until its time is over, its executions are done or ctx ends, which
+// keeps what was found.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	if len(o.Targets) == 0 {
+		return nil, errors.New("campaign: no target")
+	}
+	if o.Time == 0 && o.Executions == 0 {
+		return nil, errors.New("campaign: neither a time nor a number of executions bounds it")
+	}
+	o.Workers = max(o.Workers, 1)
+	began := time.Now()
+	c := &campaign{o: o, began: began, report: &Report{Seed: o.Seed, Outcomes: map[string]int{}},
+		causes: map[string]*Finding{}}
+	for _, t := range o.Targets {
+		c.report.Targets = append(c.report.Targets, t.Name)
+		if o.sites == nil && o.Plant == nil {
+			c.o.sites = append(c.o.sites, sitesOf(t)...)
+		}
+	}
+	if o.Dir != "" {
+		for _, d := range []string{"corpus", "findings"} {
+			if err := os.MkdirAll(filepath.Join(o.Dir, d), 0o755); err != nil {
+				return nil, err
+			}
+		}
+		if o.Resume {
+			if err := c.load(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	limit := ctx
+	if o.Time > 0 {
+		var cancel context.CancelFunc
+		limit, cancel = context.WithTimeout(ctx, o.Time)
+		defer cancel()
+	}
+	inner, stop := context.WithCancel(limit)
+	defer stop()
+	c.stop = stop
+	errs := make([]error, o.Workers)
+	var wait sync.WaitGroup
+	for i := range o.Workers {
+		wait.Go(func() { errs[i] = c.work(inner, i) })
+	}
+	ticks := make(chan struct{})
+	go c.tell(inner, ticks)
+	wait.Wait()
+	stop()
+	<-ticks
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.report.Stats = c.stats()
+	c.report.Stopped = ctx.Err() != nil
+	for _, f := range c.causes {
+		c.report.Found = append(c.report.Found, f)
+	}
+	slices.SortFunc(c.report.Found, func(a, b *Finding) int { return cmp.Compare(a.Cause, b.Cause) })
+	return c.report, errors.Join(errs...)
+}
+
+type campaign struct {
+	o     Options
+	began time.Time
+	stop  func()
+	seeds []*Input // of a corpus that was read
+
+	mu         sync.Mutex
+	report     *Report
+	executions int64
+	corpus     int
+	causes     map[string]*Finding
+	growth     []Point
+	err        error
+}
+
+func (c *campaign) stats() Stats {
+	return Stats{Elapsed: time.Since(c.began), Executions: c.executions, Corpus: c.corpus, Reached: len(c.report.Outcomes),
+		Findings: len(c.causes), Rules: coverageOf(c.o.sites), Growth: slices.Clone(c.growth)}
+}
+
+// tell reports progress until the campaign ends.
+func (c *campaign) tell(ctx context.Context, done chan struct{}) {
+	defer close(done)
+	t := time.NewTicker(500 * time.Millisecond)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			c.mu.Lock()
+			s := c.stats()
+			c.growth = append(c.growth, Point{s.Elapsed.Seconds(), s.Reached})
+			if len(c.growth) > 512 { // every second one
+				for i := range len(c.growth) / 2 {
+					c.growth[i] = c.growth[2*i+1]
+				}
+				c.growth = c.growth[:len(c.growth)/2]
+			}
+			c.mu.Unlock()
+			if c.o.Progress != nil {
+				c.o.Progress(s)
+			}
+		}
+	}
+}
+
+// load reads the corpus. Files of another version are left alone, and named.
+func (c *campaign) load() error {
+	return filepath.WalkDir(filepath.Join(c.o.Dir, "corpus"), func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".yaml") {
+			return err
+		}
+		if len(c.seeds) >= 1<<16 {
+			return fs.SkipAll
+		}
+		in, err := ReadFile(name)
+		if err != nil {
+			c.report.Unread = append(c.report.Unread, err.Error())
+			return nil
+		}
+		c.seeds = append(c.seeds, in)
+		return nil
+	})
+}
+
+// worker is one goroutine of a campaign with what it has reached.
+type worker struct {
+	c      *campaign
+	id     int
+	r      *rand.Rand
+	seen   map[string]bool
+	corpus map[*Target][]*Input
+	counts int64
+}
+
+func (c *campaign) work(ctx context.Context, id int) error {
+	w := &worker{c: c, id: id, r: rand.New(rand.NewPCG(c.o.Seed, uint64(id))), seen: map[string]bool{},
+		corpus: map[*Target][]*Input{}}
+	type place struct {
+		t       *Target
+		list    []*subject
+		mutator *mutator
+	}
+	var places []*place
+	for _, t := range c.o.Targets {
+		world, err := newWorld()
+		if err != nil {
+			return err
+		}
+		list, left, err := t.subjects(world, c.o.Plant)
+		if err != nil {
+			if c.o.Plant != nil {
+				w.found(t.input(t.Connections[0], attls.RoleClient), Violation{"completes", c.o.Plant.Role, err.Error()}, nil)
+				return nil
+			}
+			return err
+		}
+		if id == 0 {
+			c.mu.Lock()
+			c.report.LeftOut = append(c.report.LeftOut, left...)
+			c.mu.Unlock()
+		}
+		for _, s := range list {
+			for _, v := range s.base.Sound() {
+				w.found(t.input(s.conn, v.Role.Peer()), v, s)
+			}
+		}
+		for _, in := range c.seeds {
+			if in.Profile == t.input(Connection{}, 0).Profile {
+				w.corpus[t] = append(w.corpus[t], in)
+			}
+		}
+		places = append(places, &place{t, list, newMutator(w.r, list)})
+	}
+	for n := 0; ctx.Err() == nil; n++ {
+		if c.o.Executions > 0 && n >= c.o.Executions*len(places) {
+			break
+		}
+		p := places[n%len(places)]
+		if err := w.one(p.t, p.list, p.mutator); err != nil {
+			return err
+		}
+	}
+	c.mu.Lock()
+	c.executions += w.counts
+	c.mu.Unlock()
+	return c.err
+}
+
+// one makes and runs one input.
+func (w *worker) one(t *Target, list []*subject, m *mutator) error {
+	s := pick(w.r, list)
+	attacker := attls.Role(w.r.IntN(2))
+	if w.c.o.Plant != nil {
+		attacker = w.c.o.Plant.Role.Peer()
+	}
+	var in *Input
+	if kept := w.corpus[t]; !w.c.o.Octets && len(kept) > 0 && w.r.IntN(3) == 0 {
+		from := pick(w.r, kept)
+		at := slices.IndexFunc(list, func(x *subject) bool { return x.conn == from.Connection })
+		if at >= 0 && (w.c.o.Plant == nil || from.role() == attacker) {
+			s = list[at]
+			in = m.input(t, s, from.role(), from)
+		}
+	}
+	if in == nil && w.c.o.Octets {
+		in = t.input(s.conn, attacker)
+		if x := m.choose(s, attacker); x != nil && len(x.raw) > 4 {
+			in.Edits = []Edit{{Do: "flip", Message: x.name, Number: x.number, At: w.r.IntN(len(x.raw) - 4)}}
+		}
+	}
+	if in == nil {
+		in = m.input(t, s, attacker, nil)
+	}
+	r, err := s.execute(in, w.c.o.NoForks)
+	w.counts++
+	if w.counts%64 == 0 {
+		w.c.mu.Lock()
+		w.c.executions += w.counts
+		w.counts = 0
+		w.c.mu.Unlock()
+	}
+	var p *PanicError
+	switch {
+	case errors.As(err, &p):
+		w.found(in, Violation{"panic", attacker.Peer(), p.Error()}, s)
+		fresh, err := newSubject(s.w, t.input(s.conn, 0).Profile, s.profile, s.conn, s.plant)
+		if err == nil { // a panic may leave anything behind
+			*s = *fresh
+			for _, role := range attls.Roles() {
+				s.relays[role] = fresh.relays[role]
+			}
+		}
+		return nil
+	case err != nil:
+		return nil // the attacker cannot begin
+	}
+	for _, v := range in.violations(r) {
+		w.found(in, v, s)
+	}
+	w.note(t, in, r)
+	return nil
+}
+
+// execute runs an input, with or without a prefix.
+func (s *subject) execute(in *Input, noForks bool) (*run, error) {
+	if noForks {
+		prefixes := s.prefixes
+		s.prefixes = nil
+		defer func() { s.prefixes = prefixes }()
+	}
+	return s.run(in)
+}
+
+// violations are those of a run of an input.
+func (in *Input) violations(r *run) []Violation {
+	list := r.Judge()
+	if in.harmless() {
+		if text := r.live(); text != "" {
+			list = append(list, Violation{"tolerates", r.attacker.Peer(), text + ", although nothing that matters was changed"})
+		}
+	}
+	return list
+}
+
+var varying = regexp.MustCompile(`[0-9a-f]{8,}…?|0x[0-9a-f]+|\d+`)
+
+// plainText leaves out what varies between inputs of one cause.
+func plainText(s string) string { return varying.ReplaceAllString(s, "#") }
+
+// outcomes say what a run reached: how each end ended and in which state.
+func (r *run) outcomes() (list []string) {
+	for _, role := range attls.Roles() {
+		text := role.String() + " "
+		if r.states[role].State != "" && r.errs[role] == nil {
+			text += "in " + r.states[role].State
+		}
+		if e := r.errs[role]; e != nil {
+			if e.Class == attls.FromPeer {
+				continue
+			}
+			text += fmt.Sprintf("refuses with %s at %v: %s %s", e.Failure, e.Message, e.Field, plainText(e.Detail))
+		}
+		list = append(list, text)
+	}
+	return list
+}
+
+// note keeps an input that reached something new.
+func (w *worker) note(t *Target, in *Input, r *run) {
+	for _, s := range w.c.o.sites {
+		s.note(in.Profile, r)
+	}
+	var fresh []string
+	for _, text := range r.outcomes() {
+		if !w.seen[text] {
+			w.seen[text] = true
+			fresh = append(fresh, text)
+		}
+	}
+	if fresh == nil {
+		return
+	}
+	kept := in.clone()
+	kept.Reached = fresh
+	w.corpus[t] = append(w.corpus[t], kept)
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	known := true
+	for _, text := range fresh {
+		if w.c.report.Outcomes[text]++; w.c.report.Outcomes[text] == 1 {
+			known = false
+		}
+	}
+	if known {
+		return
+	}
+	w.c.corpus++
+	if w.c.o.Dir != "" {
+		name := filepath.Join(w.c.o.Dir, "corpus", kept.digest()+".yaml")
+		if err := kept.WriteFile(name); err != nil && w.c.err == nil {
+			w.c.err = err
+		}
+	}
+}
+
+// digest names an input by what it is.
+func (in *Input) digest() string {
+	h := fnv.New64a()
+	_ = in.Write(h)
+	return fmt.Sprintf("%016x", h.Sum64())
+}
+
+// cause is the same for findings that belong together.
+func (v *Violation) cause(in *Input) string {
+	return fmt.Sprintf("%s, %v, %s: %s", cmp.Or(in.Profile, TLS), v.Role, v.Law, plainText(v.Says))
+}
+
+// found keeps a finding: the first of a cause is made smaller and written.
+func (w *worker) found(in *Input, v Violation, s *subject) {
+	c := w.c
+	cause := v.cause(in)
+	c.mu.Lock()
+	if f := c.causes[cause]; f != nil {
+		f.Count++
+		c.mu.Unlock()
+		return
+	}
+	f := &Finding{Input: in, Violation: v, Cause: cause, Count: 1, After: time.Since(c.began)}
+	c.causes[cause] = f
+	c.mu.Unlock()
+	if c.o.FirstOnly {
+		c.stop()
+	}
+	small := in
+	if s != nil && v.Law != "panic" {
+		small = s.minimize(in, v.Law)
+	}
+	small = small.clone()
+	small.Law, small.Says = v.Law, fmt.Sprintf("the %v %s", v.Role, v.Says)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f.Input = small
+	if c.o.Dir != "" {
+		f.File = filepath.Join(c.o.Dir, "findings", v.Law+"-"+small.digest()+".yaml")
+		if err := small.WriteFile(f.File); err != nil && c.err == nil {
+			c.err = err
+		}
+	}
+}
+
+// minimize leaves out edits, and makes octets fewer, as long as the law is broken.
+func (s *subject) minimize(in *Input, law string) *Input {
+	breaks := func(x *Input) bool {
+		r, err := s.run(x)
+		if err != nil {
+			return false
+		}
+		return slices.ContainsFunc(x.violations(r), func(v Violation) bool { return v.Law == law })
+	}
+	best := in.clone()
+	for i := 0; i < len(best.Edits); {
+		x := best.clone()
+		x.Edits = slices.Delete(x.Edits, i, i+1)
+		if len(x.Edits) > 0 && breaks(x) {
+			best = x
+		} else {
+			i++
+		}
+	}
+	for i := range best.Edits {
+		for n := len(best.Edits[i].Octets) / 2; n > 0; n /= 2 {
+			x := best.clone()
+			x.Edits[i].Octets = x.Edits[i].Octets[:len(x.Edits[i].Octets)-n]
+			if breaks(x) {
+				x.Edits[i].From = "shortened"
+				best = x
+			}
+		}
+		if best.Edits[i].Shadow {
+			x := best.clone()
+			x.Edits[i].Shadow = false
+			if breaks(x) {
+				best = x
+			}
+		}
+	}
+	return best
+}

@@ -1,0 +1,526 @@
+package campaign
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"attls"
+	"attls/attestation"
+	"attls/conformance/pair"
+	"attls/conformance/scenario"
+	"attls/conformance/trace"
+	"attls/extensions/profile"
+	"attls/handshake"
+	"attls/handshake/message"
+	"attls/internal/provider"
+	"attls/internal/rule"
+	"attls/negotiation"
+	"attls/record"
+)
+
+// maxSteps is more than any connection of a campaign needs.
+const maxSteps = 4000
+
+// subject is one scenario, ready to be run many times.
+type subject struct {
+	w         *world
+	profile   *profile.Profile // nil: TLS 1.3
+	conn      Connection
+	answerers [2]*handshake.Answerer
+	configs   [2]*handshake.Config // what engines are made from
+	plain     [2]*handshake.Config // the same with every rule in force, to be read
+	relays    [2]*relay
+	plant     *Plant
+	serverPSK *handshake.ServerSessions
+	session   *handshake.Session
+	ownKeys   [2][]byte // the key of each end's certificate
+
+	now *run // the connection that runs
+
+	// base is the connection without edits, other the same with other random octets.
+	base, other *run
+	prefixes    []prefix
+}
+
+// prefix is a moment of the base connection from which others go on.
+type prefix struct {
+	pair *pair.Pair
+	run  *run
+}
+
+// relay is the tap of a configuration, which hands everything to the run at hand.
+type relay struct{ to *agent }
+
+func (r *relay) Message(d handshake.Direction, m *message.Raw, p *handshake.Plan) {
+	r.to.Message(d, m, p)
+}
+func (r *relay) Record(d handshake.Direction, x *record.Raw, p *record.Plan) { r.to.Record(d, x, p) }
+func (r *relay) Derived(n handshake.SecretName, s []byte) []byte             { return r.to.Derived(n, s) }
+func (r *relay) Alert(d handshake.Direction, a attls.AlertDescription)       { r.to.Alert(d, a) }
+func (r *relay) State(name string)                                           { r.to.State(name) }
+func (r *relay) Fork() handshake.Tap                                         { return r.to.Fork() }
+
+// newSubject prepares a scenario. A plant takes a rule away from one end.
+func newSubject(w *world, name string, p *profile.Profile, c Connection, plant *Plant) (*subject, error) {
+	sc := c.scenario(name, p)
+	if err := sc.Complete(p); err != nil {
+		return nil, err
+	}
+	c.Attester, c.Model, c.Credential = string(sc.Attester), sc.Model, sc.Credential
+	set, err := w.env.NewSetup(p, &sc)
+	if err != nil {
+		return nil, err
+	}
+	s := &subject{w: w, profile: p, conn: c, plant: plant}
+	if c.Resumption {
+		s.serverPSK = &handshake.ServerSessions{}
+		if s.session, err = set.Earlier(s.serverPSK); err != nil {
+			return nil, err
+		}
+		set.Resumable(s.serverPSK, &handshake.ClientSessions{})
+		set.Ends[attls.RoleServer].Config.Tickets = 0
+		set.Ends[attls.RoleClient].Config.Tickets = 0
+	}
+	for _, r := range attls.Roles() {
+		config := set.Ends[r].Config
+		config.Random = newQuick(name + c.String() + r.String())
+		config.ALPN, config.RecordSizeLimit = []string{"attls", "h2"}, 16385
+		config.RequestOCSP, config.RequestSCT = true, true
+		config.GREASE = c.GREASE
+		config.Policy.Demand = config.Policy.Demand && !c.Undemanding
+		if c.Unwilling && r == attls.RoleServer {
+			config.Policy = negotiation.Policy{}
+		}
+		if c.Several {
+			s.several(config, r)
+		}
+		provider.Select(config, w.provider())
+		s.plain[r] = config
+		s.relays[r] = &relay{}
+		config.Tap = s.tap(r, s.relays[r])
+		s.configs[r] = config
+		if plant != nil && plant.Role == r && plant.rule != "" {
+			s.configs[r] = rule.Without(config, plant.rule)
+			provider.Select(s.configs[r], w.provider())
+		}
+		if plant != nil && plant.Role == r && plant.provider != nil {
+			provider.Select(config, plant.provider(w.provider()))
+		}
+		if s.answerers[r], err = set.Answerer(r); err != nil {
+			return nil, err
+		}
+	}
+	for _, r := range attls.Roles() {
+		if list := s.answerers[r].Credentials; len(list) > 0 {
+			s.ownKeys[r] = w.spki(list[0].Signer)
+		}
+	}
+	return s, s.prepare()
+}
+
+// tap is the tap of an end with what is planted in front of its engine.
+func (s *subject) tap(r attls.Role, t handshake.Tap) handshake.Tap {
+	if s.plant != nil && s.plant.Role == r && s.plant.tap != nil {
+		return handshake.Taps(s.plant.tap, t)
+	}
+	return t
+}
+
+// forks gives the engines of a fork the agents of a run.
+func (s *subject) forks(r *run) (o [2]handshake.ForkOptions) {
+	for _, role := range attls.Roles() {
+		o[role].Tap = s.tap(role, r.agents[role])
+	}
+	return o
+}
+
+// several gives an end all schemes that its Attester or Appraiser knows, in an order that
+// depends on the end.
+func (s *subject) several(c *handshake.Config, r attls.Role) {
+	if s.profile == nil {
+		return
+	}
+	more := func(list []profile.Scheme) []profile.Scheme {
+		if len(list) == 0 {
+			return list
+		}
+		software, _ := scenario.DemoAttestation(s.w.env.Clock)
+		first := list[0]
+		for _, x := range software.Schemes() {
+			x.Credential = first.Credential
+			if len(list) >= 4 || x.Model == first.Model && len(list) >= 3 {
+				continue
+			}
+			for slot := range s.profile.Slots {
+				if _, ok := s.profile.EncodeScheme(slot, x); ok && !slices.ContainsFunc(list, func(o profile.Scheme) bool {
+					return o.Format == x.Format && bytes.Equal(o.Verifier, x.Verifier)
+				}) {
+					list = append(list, x)
+				}
+			}
+		}
+		if (s.profile.Rules.OfferFirst == nil) == (r == attls.RoleServer) {
+			slices.Reverse(list)
+		}
+		return list
+	}
+	c.Policy.Produce, c.Policy.Accept = more(c.Policy.Produce), more(c.Policy.Accept)
+}
+
+// newRun begins the record of a connection.
+func (s *subject) newRun(attacker attls.Role, edits []Edit) *run {
+	r := &run{s: s, attacker: attacker}
+	for _, role := range attls.Roles() {
+		a := &agent{role: role, run: r}
+		if role == attacker {
+			a.edits = edits
+		}
+		r.agents[role] = a
+	}
+	return r
+}
+
+// fresh makes both engines for a run.
+func (s *subject) fresh(r *run, random [2]handshake.Random) (*pair.Pair, error) {
+	s.now = r
+	for _, role := range attls.Roles() {
+		s.relays[role].to = r.agents[role]
+	}
+	o := pair.Options{Client: s.configs[0], Server: s.configs[1], MaxSteps: maxSteps,
+		KeepWire: s.profile != nil && s.profile.Quirks.PadTo > 0,
+		Send:     [2][]byte{[]byte("from the client"), []byte("from the server")}}
+	for _, role := range attls.Roles() {
+		if random[role] != nil {
+			c := rebuilt(s.configs[role], random[role])
+			if role == attls.RoleClient {
+				o.Client = c
+			} else {
+				o.Server = c
+			}
+		}
+		o.Answer[role] = func(w *handshake.Wait) (handshake.Answer, *attls.Error) { return s.now.answer(role, w) }
+	}
+	return pair.New(o)
+}
+
+// rebuilt is a configuration with other randomness. Without makes the copy: a rule that
+// does not exist is taken away.
+func rebuilt(c *handshake.Config, random handshake.Random) *handshake.Config {
+	q := rule.Without(c, noRule(c))
+	q.Random = random
+	return q
+}
+
+// noRule keeps what is planted in a configuration.
+func noRule(c *handshake.Config) rule.Rule {
+	for _, r := range rule.All() {
+		if c.Profile != nil && !rule.Obeys(c.Profile, r) {
+			return r
+		}
+	}
+	return "none"
+}
+
+// prepare runs the connection without edits, keeps its moments, and runs it once more
+// with other random octets.
+func (s *subject) prepare() error {
+	c := s.conn
+	s.other = s.newRun(attls.RoleClient, nil)
+	p, err := s.fresh(s.other, [2]handshake.Random{newQuick("another client" + c.String()),
+		newQuick("another server" + c.String())})
+	if err != nil {
+		return err
+	}
+	s.other.drive(p)
+	s.base = s.newRun(attls.RoleClient, nil)
+	if p, err = s.fresh(s.base, [2]handshake.Random{}); err != nil {
+		return err
+	}
+	s.base.pair = p
+	for last := -1; ; {
+		if n := len(s.base.log); n != last && len(s.prefixes) < 48 {
+			copied := s.base.clone()
+			f, err := p.Fork(s.forks(copied))
+			if err != nil {
+				return err
+			}
+			s.prefixes, last = append(s.prefixes, prefix{f, copied}), n
+		}
+		if !s.base.step(p) {
+			break
+		}
+	}
+	s.base.finish(p)
+	return nil
+}
+
+// drive runs a connection to its end.
+func (r *run) drive(p *pair.Pair) {
+	r.pair = p
+	for r.step(p) {
+		continue
+	}
+	r.finish(p)
+}
+
+// step makes one step of a connection.
+func (r *run) step(p *pair.Pair) bool {
+	step, ok := p.Step()
+	if ok {
+		r.noteStep(p, step)
+	}
+	return ok
+}
+
+// noteStep takes down what a step means.
+func (r *run) noteStep(p *pair.Pair, step pair.Step) {
+	if step.Action == pair.Happened && step.Event.Kind == handshake.EventDone {
+		r.log = append(r.log, entry{role: step.Role, done: true})
+		if r.s.conn.KeyUpdate && step.Role == attls.RoleClient {
+			_ = p.Engine(step.Role).KeyUpdate(true)
+		}
+	}
+	if step.Action == pair.Happened && step.Event.Kind == handshake.EventData && !p.Engine(step.Role).Done() {
+		r.early[step.Role] = true
+	}
+}
+
+func (r *run) finish(p *pair.Pair) {
+	for _, role := range attls.Roles() {
+		e := p.Engine(role)
+		r.states[role], r.errs[role], r.done[role] = e.State(), e.Err(), e.Done()
+		r.received[role] = len(p.Received(role))
+		if e.Done() && e.Err() == nil {
+			r.exported[role], _ = e.Export("EXPORTER-attls-fuzz", nil, 32)
+		}
+	}
+	r.steps = p.Steps()
+}
+
+// run runs an input from the latest prefix that its edits leave as it is.
+func (s *subject) run(in *Input) (r *run, err error) {
+	defer func() {
+		if x := recover(); x != nil {
+			r, err = s.newRun(in.role(), in.Edits), &PanicError{x}
+		}
+	}()
+	r = s.newRun(in.role(), in.Edits)
+	at := s.latest(in)
+	if at < 0 {
+		p, err := s.fresh(r, [2]handshake.Random{})
+		if err != nil {
+			var local *attls.Error
+			if errors.As(err, &local) && local.Class == attls.Local {
+				return nil, err
+			}
+			return nil, err
+		}
+		r.drive(p)
+		return r, nil
+	}
+	from := &s.prefixes[at]
+	r = from.run.clone()
+	r.attacker = in.role()
+	for _, a := range r.agents {
+		a.edits = nil
+	}
+	r.agents[r.attacker].edits = in.Edits
+	p, err := from.pair.Fork(s.forks(r))
+	if err != nil {
+		return nil, err
+	}
+	s.now = r
+	r.drive(p)
+	return r, nil
+}
+
+// PanicError is a panic of an engine.
+type PanicError struct{ Value any }
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// latest is the last prefix before anything that an input edits was done; -1: there is
+// none, since the first message is edited.
+func (s *subject) latest(in *Input) int {
+	best := len(s.prefixes) - 1
+	role := in.role()
+	for i := range in.Edits {
+		e := &in.Edits[i]
+		for best >= 0 && s.prefixes[best].run.agents[role].reached(e) {
+			best--
+		}
+	}
+	return best
+}
+
+// entry is one thing that happened in a connection, as one end saw it.
+type entry struct {
+	role  attls.Role // the end that saw it
+	sent  bool
+	kind  attls.MessageKind
+	raw   []byte
+	done  bool // the end was done
+	alert *attls.AlertDescription
+	rec   *recordSeen
+}
+
+type recordSeen struct {
+	contentType attls.ContentType
+	octets      []byte
+}
+
+// run is a connection, and what the harness knows of it.
+type run struct {
+	s        *subject
+	attacker attls.Role
+	agents   [2]*agent
+	log      []entry
+	ledger   []deed
+	steps    int
+	states   [2]handshake.ConnectionState
+	errs     [2]*attls.Error
+	done     [2]bool
+	early    [2]bool // application data came before the end was done
+	received [2]int
+	exported [2][]byte
+	pair     *pair.Pair
+	traces   [2]*trace.Trace // when an input is shown
+}
+
+// deed is something that only an end itself can do.
+type deed struct {
+	role      attls.Role
+	signed    []byte // a signature
+	spki      []byte // the key that signed, or that Evidence is about
+	payload   []byte // Evidence
+	challenge []byte
+	distrust  *attls.Error // the end judged the peer's chain and refused it
+	refused   attls.Failure
+	appraised []byte
+	final     []byte // Finished as it was computed
+	spoilt    bool
+	unbound   bool // it was asked for Evidence without a challenge
+	model     profile.Model
+	kind      profile.CredentialKind
+}
+
+func (r *run) clone() *run {
+	c := &run{s: r.s, attacker: r.attacker, log: slices.Clone(r.log), ledger: slices.Clone(r.ledger), early: r.early}
+	for i, a := range r.agents {
+		f := *a
+		f.run = c
+		f.counts = slices.Clone(a.counts)
+		f.records, f.waits = a.records, a.waits
+		c.agents[i] = &f
+	}
+	return c
+}
+
+// answer answers a wait of an end, the attacker's as its edits say.
+func (r *run) answer(role attls.Role, w *handshake.Wait) (handshake.Answer, *attls.Error) {
+	s, a := r.s, r.s.answerers[role]
+	edit := r.agents[role].lie(w.Kind)
+	switch w.Kind {
+	case handshake.WaitCredential:
+		if edit != nil {
+			switch edit.Answer {
+			case "another key's":
+				c := *s.w.stolen
+				if len(a.Credentials) > 0 {
+					c.Signer = a.Credentials[0].Signer // the attacker's own: it does not hold the other
+				}
+				return handshake.Answer{Credential: &c}, nil
+			case "unknown authority":
+				return handshake.Answer{Credential: s.w.unknown}, nil
+			case "none":
+				return handshake.Answer{}, nil
+			}
+		}
+	case handshake.WaitSignature:
+		key := w.Signature.Credential.Signer
+		if edit != nil {
+			key = s.w.unknown.Signer
+		}
+		sig, err := s.w.signed(a, w, edit == nil)
+		if err != nil {
+			return handshake.Answer{}, err
+		}
+		r.ledger = append(r.ledger, deed{role: role, signed: sig, spki: s.w.spki(key)})
+		return handshake.Answer{Signature: sig}, nil
+	case handshake.WaitCertificateVerdict:
+		j := s.w.judge(a, w)
+		if j.err != nil {
+			r.ledger = append(r.ledger, deed{role: role, distrust: j.err})
+		}
+		return j.answer, j.err
+	case handshake.WaitEvidence:
+		return r.attest(role, a, w, edit)
+	case handshake.WaitAppraisal:
+		if a.Appraiser != nil {
+			v, err := s.w.appraise(a.Appraiser, w.Appraisal)
+			if err == nil {
+				answer := handshake.Answer{Verdict: v}
+				if s.w.env.Clock != nil {
+					answer.Time = s.w.env.Clock()
+				}
+				failure, _ := v.Refusal(answer.Time)
+				r.ledger = append(r.ledger, deed{role: role, appraised: slices.Clone(w.Appraisal.CMW), refused: failure,
+					challenge: w.Appraisal.Challenge})
+				return answer, nil
+			}
+		}
+	case handshake.WaitPSK:
+		if role == attls.RoleClient && s.session != nil {
+			return handshake.Answer{PSKs: []handshake.PSK{{Session: s.session}}}, nil
+		}
+	}
+	return a.Answer(nothing, w)
+}
+
+func (r *run) attest(role attls.Role, a *handshake.Answerer, w *handshake.Wait,
+	edit *Edit) (handshake.Answer, *attls.Error) {
+	if a.Attester == nil {
+		return a.Answer(nothing, w)
+	}
+	request, attester, by := *w.Evidence, a.Attester, ""
+	if edit != nil && edit.Do == "verdict" && len(request.Challenge) > 0 {
+		request.Challenge = slices.Clone(request.Challenge)
+		request.Challenge[0] ^= 0x55
+	} else if edit != nil {
+		if bad := r.s.w.bad(edit.Answer); bad != nil {
+			attester, by = bad, edit.Answer
+		}
+	}
+	ev, err := r.s.w.attest(by, attester, &request)
+	if err != nil {
+		var e *attls.Error
+		if errors.As(err, &e) {
+			return handshake.Answer{}, e
+		}
+		return handshake.Answer{}, attls.Errorf(attls.Local, attls.FailAttesterUnavailable, "%v", err)
+	}
+	spki := ev.SPKI
+	if spki == nil {
+		spki = request.SPKI
+	}
+	r.ledger = append(r.ledger, deed{role: role, payload: ev.CMW, spki: spki, challenge: request.Challenge,
+		spoilt: by != "" || edit != nil, unbound: request.Challenge == nil,
+		model: request.Scheme.Model, kind: request.Scheme.Credential})
+	return handshake.Answer{Evidence: ev}, nil
+}
+
+// bad is an attester that is bad in a way; nil: there is no such way.
+func (w *world) bad(kind string) negotiation.Attester {
+	if a, ok := w.spoilt[kind]; ok {
+		return a
+	}
+	software, _ := scenario.DemoAttestation(w.env.Clock)
+	bad, err := attestation.Spoil(kind, software)
+	if err != nil {
+		return nil
+	}
+	w.spoilt[kind] = bad
+	return bad
+}

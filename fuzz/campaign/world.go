@@ -1,0 +1,181 @@
+package campaign
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/binary"
+	"fmt"
+	"math/big"
+	"sync"
+
+	"attls"
+	"attls/attestation"
+	"attls/conformance/scenario"
+	"attls/handshake"
+	"attls/internal/provider"
+	"attls/negotiation"
+)
+
+// world is what the connections of one worker have around them. Keys, certificates, time
+// and Evidence are the same in every process. What takes time and depends on its inputs
+// alone is kept: chains judged, Evidence made, payloads appraised.
+type world struct {
+	real     bool // cryptography
+	env      *scenario.Environment
+	spkis    map[crypto.Signer][]byte
+	chains   map[string]judged
+	evidence map[string]attested
+	verdicts map[string]*negotiation.Verdict
+	// Certificates that an attacker may show: of a trusted name whose key it does not
+	// hold, and of an authority that nobody trusts.
+	stolen, unknown *handshake.Credential
+	spoilt          map[string]negotiation.Attester
+	pathsOf         map[string][]string
+}
+
+type judged struct {
+	answer handshake.Answer
+	err    *attls.Error
+}
+
+type attested struct {
+	evidence *negotiation.Evidence
+	err      error
+}
+
+// mostKept bounds each of the maps of a world.
+const mostKept = 1 << 12
+
+func keep[K comparable, V any](m map[K]V, k K, v V) V {
+	if len(m) >= mostKept {
+		clear(m)
+	}
+	m[k] = v
+	return v
+}
+
+// fixed makes keys and certificates once: each takes long.
+var fixed = sync.OnceValues(func() (w struct{ stolen, unknown *handshake.Credential }, err error) {
+	authority, err := scenario.NewFixedAuthority()
+	if err != nil {
+		return w, err
+	}
+	key, err := attestation.DeriveKeyOn(elliptic.P256(), scenario.DemoSeed, "a key that no end holds")
+	if err != nil {
+		return w, err
+	}
+	if w.stolen, err = authority.Certify(key, "localhost"); err != nil {
+		return w, err
+	}
+	own, err := attestation.DeriveKeyOn(elliptic.P256(), scenario.DemoSeed, "a key of the attacker's own")
+	if err != nil {
+		return w, err
+	}
+	w.unknown, err = selfIssued(own)
+	return w, err
+})
+
+// selfIssued is a certificate that its own key vouches for.
+func selfIssued(key *ecdsa.PrivateKey) (*handshake.Credential, error) {
+	t := &x509.Certificate{SerialNumber: big.NewInt(7), DNSNames: []string{"localhost"}, NotBefore: scenario.DemoEpoch,
+		NotAfter: scenario.DemoEpoch.AddDate(50, 0, 0), KeyUsage: x509.KeyUsageDigitalSignature}
+	der, err := x509.CreateCertificate(nil, t, t, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	return handshake.NewCredential([][]byte{der}, key)
+}
+
+func newWorld() (*world, error) {
+	env, err := scenario.NewFixedEnvironment()
+	if err != nil {
+		return nil, err
+	}
+	f, err := fixed()
+	if err != nil {
+		return nil, err
+	}
+	return &world{env: env, spkis: map[crypto.Signer][]byte{}, chains: map[string]judged{},
+		evidence: map[string]attested{}, verdicts: map[string]*negotiation.Verdict{}, stolen: f.stolen,
+		unknown: f.unknown, spoilt: map[string]negotiation.Attester{}, pathsOf: map[string][]string{}}, nil
+}
+
+// spki is the public half of a key.
+func (w *world) spki(k crypto.Signer) []byte {
+	if b, ok := w.spkis[k]; ok {
+		return b
+	}
+	b, err := x509.MarshalPKIXPublicKey(k.Public())
+	if err != nil {
+		b = nil
+	}
+	return keep(w.spkis, k, b)
+}
+
+// sign signs as the symbolic provider verifies.
+func (w *world) sign(k crypto.Signer, r *handshake.SignatureRequest) []byte {
+	return provider.SymbolicSignature(w.spki(k), r.Scheme, r.Content)
+}
+
+// judge asks whether a chain is trusted.
+func (w *world) judge(a *handshake.Answerer, x *handshake.Wait) judged {
+	r := x.Certificate
+	// The chain that a profile asks to validate is judged for what it is; other fields vary little.
+	key := fmt.Sprintf("%v %v %v %v %v %x %s", a.Trust.Roots != nil, r.Peer, r.Type, r.Resumed, r.Optional,
+		r.Chain, r.ServerName)
+	if j, ok := w.chains[key]; ok {
+		return j
+	}
+	answer, err := a.Answer(context.Background(), x)
+	return keep(w.chains, key, judged{answer, err})
+}
+
+// attest makes Evidence, with an attester that may be bad in a way.
+func (w *world) attest(by string, a negotiation.Attester,
+	r *negotiation.EvidenceRequest) (*negotiation.Evidence, error) {
+	key := fmt.Sprintf("%s %+v", by, *r)
+	if x, ok := w.evidence[key]; ok {
+		return x.evidence, x.err
+	}
+	ev, err := a.Attest(context.Background(), r)
+	keep(w.evidence, key, attested{ev, err})
+	return ev, err
+}
+
+// appraise judges a payload.
+func (w *world) appraise(a negotiation.Appraiser, r *negotiation.AppraisalRequest) (*negotiation.Verdict, error) {
+	key := fmt.Sprintf("%+v", *r)
+	if v, ok := w.verdicts[key]; ok {
+		return v, nil
+	}
+	v, err := a.Appraise(context.Background(), r)
+	if err == nil {
+		keep(w.verdicts, key, v)
+	}
+	return v, err
+}
+
+// quick is randomness that depends on a name and costs little.
+type quick uint64
+
+func newQuick(name string) quick {
+	sum := sha256.Sum256([]byte(name))
+	return quick(binary.BigEndian.Uint64(sum[:]))
+}
+
+// Fill implements handshake.Random.
+func (q quick) Fill(use handshake.Use, n uint32, dst []byte) {
+	x := uint64(q) ^ uint64(use)<<56 ^ uint64(n)<<24
+	for i := 0; i < len(dst); i += 8 {
+		x += 0x9e3779b97f4a7c15
+		z := (x ^ x>>30) * 0xbf58476d1ce4e5b9
+		z = (z ^ z>>27) * 0x94d049bb133111eb
+		var block [8]byte
+		binary.LittleEndian.PutUint64(block[:], z^z>>31)
+		copy(dst[i:], block[:])
+	}
+}
