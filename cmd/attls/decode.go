@@ -17,6 +17,7 @@ import (
 
 type decodeFlags struct {
 	profile    profileFlags
+	profiles   []string
 	keys       []string
 	connection int
 	asJSON     bool
@@ -42,8 +43,8 @@ and compares it with the challenge inside the Evidence, and it runs the checks o
 both receivers over what was sent: a rule that was broken is named. Whether the
 attester is to be trusted is a question for a Verifier, which decode does not ask.
 
-Without --profile it takes the profile that fits what was sent best. It exits 1
-if a rule was broken or something could not be read.`,
+Without --profile it takes the profile that fits what was sent best; with several,
+the one of them that does, or the first of those that do. It exits 1 if a rule was broken or something could not be read.`,
 		Example: `  attls demo --pcap run.pcapng && attls decode run.pcapng
   attls decode peer.pcap --keys peer.keys --profile tls-attestation-07
   attls decode peer.pcap --keys peer.keys --connection 2 --hex
@@ -52,8 +53,11 @@ if a rule was broken or something could not be read.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args[0]) },
 	}
-	f.profile.register(c, "")
 	flags := c.Flags()
+	flags.StringArrayVarP(&f.profiles, "profile", "p", nil,
+		`profile: an id (see "attls profile list"), a YAML file, or none: plain TLS; of several the one that fits best`)
+	f.profile.registerAdjustments(c)
+	complete(c, "profile", profile.Names()...)
 	flags.StringArrayVarP(&f.keys, "keys", "k", nil, "file with secrets in the NSS key log format (may be repeated)")
 	flags.IntVarP(&f.connection, "connection", "n", 0, "only connection N, counted from 1 (0: all)")
 	flags.BoolVar(&f.asJSON, "json", false, "print a JSON array with an object for each connection instead of the drawing")
@@ -171,32 +175,68 @@ func (f *decodeFlags) load(name string) (*profile.Profile, error) {
 // dissect reads a connection under the profile of the flags, or under the one
 // that fits best.
 func (f *decodeFlags) dissect(c *capture.Connection, keys capture.KeyLog) (*dissect.Dissection, error) {
-	name, others := f.profile.name, []string(nil)
-	if name == "" {
-		if others = f.search.Fitting(c, keys); slices.Contains(others, defaultProfile) {
-			name = defaultProfile
-		} else if len(others) > 0 {
-			name = others[len(others)-1] // the newest
-		}
-	}
-	var p *profile.Profile
-	if name != "" && name != noProfile {
-		var err error
-		if p, err = f.load(name); err != nil {
-			return nil, err
-		}
+	p, note, err := f.choose(c, keys)
+	if err != nil {
+		return nil, err
 	}
 	d := dissect.Dissect(c, keys, p)
-	if f.profile.name == "" {
-		switch {
-		case p == nil:
-			d.Notes = append(d.Notes, "Nothing of an embedded profile was found; --profile names another one.")
-		case len(others) > 1:
-			d.Notes = append(d.Notes, fmt.Sprintf("What was sent fits these profiles alike, and %s was taken: %s.", name,
-				strings.Join(others, ", ")))
-		}
+	if note != "" {
+		d.Notes = append(d.Notes, note)
 	}
 	return d, nil
+}
+
+// choose finds the profile of a connection, nil for none, and what there is to say of that.
+func (f *decodeFlags) choose(c *capture.Connection, keys capture.KeyLog) (*profile.Profile, string, error) {
+	if len(f.profiles) == 1 {
+		if f.profiles[0] == noProfile {
+			return nil, "", nil
+		}
+		p, err := f.load(f.profiles[0])
+		return p, "", err
+	}
+	if len(f.search.Among) == 0 {
+		for _, name := range f.profiles {
+			if name == noProfile {
+				return nil, "", usage("--profile none stands alone")
+			}
+			p, err := f.load(name)
+			if err != nil {
+				return nil, "", err
+			}
+			f.search.Among = append(f.search.Among, p)
+		}
+	}
+	fits := f.search.Fit(c, keys)
+	if len(fits) == 0 {
+		if len(f.profiles) > 0 {
+			return nil, "Nothing of the profiles that were named was found.", nil
+		}
+		return nil, "Nothing of an embedded profile was found; --profile names another one.", nil
+	}
+	taken := fits[0]
+	if len(f.profiles) == 0 { // the default where it is one of them, or the newest
+		taken = fits[len(fits)-1]
+		if i := slices.IndexFunc(fits, func(p *profile.Profile) bool { return p.ID == defaultProfile }); i >= 0 {
+			taken = fits[i]
+		}
+	}
+	var names []string
+	for _, p := range fits {
+		names = append(names, p.ID)
+	}
+	p := taken
+	if len(f.profiles) == 0 {
+		var err error
+		if p, err = f.load(taken.ID); err != nil { // with the readings and numbers of the flags
+			return nil, "", err
+		}
+	}
+	if len(names) == 1 {
+		return p, "", nil
+	}
+	return p, fmt.Sprintf("What was sent fits these profiles alike, and %s was taken: %s.", p.ID,
+		strings.Join(names, ", ")), nil
 }
 
 // dissection draws a connection.
@@ -232,6 +272,9 @@ func (p *painter) dissection(n int, d *dissect.Dissection) {
 
 func (p *painter) attestation(a *dissect.Attestation) {
 	what := map[string]string{claims.ModelEvidence: "Evidence", claims.ModelResults: "Attestation Results"}[a.Model]
+	if a.Later {
+		what += " after the handshake"
+	}
 	p.titled(fmt.Sprintf("%s of the %s, slot %s: ", what, a.Attester, a.Slot), plain, a.Payload)
 	if a.Key != "" {
 		p.line("  SHA-256 of the attested key:")

@@ -68,6 +68,8 @@ type Attestation struct {
 	Challenge  string     `json:"challenge,omitempty"`
 	Comparison Comparison `json:"comparison"`
 	Reason     string     `json:"reason,omitempty"`
+	// Later says that it was shown in post-handshake authentication.
+	Later bool `json:"later,omitempty"`
 	// Readings under which the payload's challenge would be right.
 	Readings []profile.Match `json:"readings,omitempty"`
 	// RootOfTrust is the name of the format that read the Evidence, and Fields are what
@@ -121,6 +123,7 @@ func Dissect(c *capture.Connection, keys capture.KeyLog, p *profile.Profile) *Di
 			c.Preamble)
 	}
 	d.judge()
+	d.describeLater()
 	return d.out
 }
 
@@ -220,14 +223,23 @@ func Fitting(c *capture.Connection, keys capture.KeyLog) []string {
 // first connection that has a handshake message. It is not for several
 // goroutines at once.
 type Search struct {
+	// Among are the profiles to choose from; empty: the embedded ones.
+	Among []*profile.Profile
 	// Compared counts how often the messages of a connection were compared with a
 	// profile.
 	Compared int
-	profiles []*profile.Profile
 }
 
 // Fitting names the profiles that fit a connection; see the function.
-func (s *Search) Fitting(c *capture.Connection, keys capture.KeyLog) []string {
+func (s *Search) Fitting(c *capture.Connection, keys capture.KeyLog) (names []string) {
+	for _, p := range s.Fit(c, keys) {
+		names = append(names, p.ID)
+	}
+	return names
+}
+
+// Fit is Fitting for the profiles themselves, in the order of Among.
+func (s *Search) Fit(c *capture.Connection, keys capture.KeyLog) []*profile.Profile {
 	if len(c.Pieces) == 0 {
 		return nil
 	}
@@ -237,30 +249,30 @@ func (s *Search) Fitting(c *capture.Connection, keys capture.KeyLog) []string {
 	}) {
 		return nil
 	}
-	if s.profiles == nil {
+	if len(s.Among) == 0 {
 		for _, name := range profile.Names() {
 			if p, err := profile.Load(name, profile.Options{}); err == nil && p.ID == name {
-				s.profiles = append(s.profiles, p)
+				s.Among = append(s.Among, p)
 			}
 		}
 	}
-	var best []string
+	var best []*profile.Profile
 	most := 0
-	for _, p := range s.profiles {
+	for _, p := range s.Among {
 		s.Compared++
 		n := bears(p, items)
 		if n > most {
 			best, most = nil, n
 		}
 		if n == most && n > 0 {
-			best = append(best, p.ID)
+			best = append(best, p)
 		}
 	}
 	return best
 }
 
-// bears counts what of a profile stands in messages and decodes, less what does
-// not decode.
+// bears counts what of a profile stands in messages and certificates and decodes, less
+// what does not decode.
 func bears(p *profile.Profile, items []capture.Item) (n int) {
 	for i := range items {
 		item := &items[i]
@@ -273,6 +285,7 @@ func bears(p *profile.Profile, items []capture.Item) (n int) {
 		if m.Kind == attls.KindAdded {
 			n++
 		}
+		n += bearsCertificate(p, &m)
 		for _, x := range step.Extensions {
 			switch {
 			case !x.Added && !slices.ContainsFunc(x.Fields, func(f trace.FieldValue) bool { return f.Path != "" }):
@@ -284,4 +297,23 @@ func bears(p *profile.Profile, items []capture.Item) (n int) {
 		}
 	}
 	return n
+}
+
+// bearsCertificate counts the Evidence in the end-entity certificate of a message, more where
+// it carries what the profile binds it to.
+func bearsCertificate(p *profile.Profile, m *message.Raw) int {
+	ct := certificateOf(m)
+	if ct == nil || len(ct.Entries) == 0 || !p.InCertificate() {
+		return 0
+	}
+	found := inCertificate(p, ct.Entries[0].Data, nil)
+	switch {
+	case found == nil:
+		return 0
+	case found.At >= 0:
+		return 3
+	case found.Challenge != nil:
+		return 1
+	}
+	return 2 // the certificate alone does not tell
 }

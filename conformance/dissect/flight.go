@@ -25,6 +25,7 @@ type flight struct {
 	verify      [2]*message.CertificateVerify
 	payloads    [][]byte        // by slot
 	fields      *profile.Fields // offers, choices and nonces; nil without a profile
+	later       []laterPayload  // after the handshake
 }
 
 // read parses the messages of the first handshake. One that does not parse is
@@ -37,10 +38,14 @@ func (d *dissector) read(keys capture.KeyLog) {
 	finished := 0
 	for i := range d.items {
 		item := &d.items[i]
-		if item.Type != attls.ContentTypeHandshake || finished == 2 {
+		if item.Type != attls.ContentTypeHandshake {
 			continue
 		}
 		m := &item.Message
+		if finished == 2 {
+			d.readLater(item.Sender, m)
+			continue
+		}
 		switch m.Kind {
 		case attls.KindClientHello:
 			if f.hello == nil {
@@ -70,11 +75,8 @@ func (d *dissector) read(keys capture.KeyLog) {
 			if f.request = parse[message.CertificateRequest](m); f.request != nil {
 				d.fields(m.Kind, item.Sender, f.request.Extensions)
 			}
-		case attls.KindCertificate:
-			f.certificate[item.Sender] = parse[message.Certificate](m)
-			d.carried(item.Sender)
-		case attls.KindCompressedCertificate:
-			f.certificate[item.Sender] = decompressed(m)
+		case attls.KindCertificate, attls.KindCompressedCertificate:
+			f.certificate[item.Sender] = certificateOf(m)
 			d.carried(item.Sender)
 		case attls.KindCertificateVerify:
 			f.verify[item.Sender] = parse[message.CertificateVerify](m)
@@ -96,6 +98,17 @@ func parse[T any, P interface {
 		return nil
 	}
 	return &v
+}
+
+// certificateOf is the Certificate in a message, compressed or not; nil: there is none.
+func certificateOf(m *message.Raw) *message.Certificate {
+	switch m.Kind {
+	case attls.KindCertificate:
+		return parse[message.Certificate](m)
+	case attls.KindCompressedCertificate:
+		return decompressed(m)
+	}
+	return nil
 }
 
 // decompressed is the Certificate in a CompressedCertificate; nil when it does

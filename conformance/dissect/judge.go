@@ -197,26 +197,8 @@ func (d *dissector) attestation(
 	payload, challenge []byte,
 	fit profile.ChallengeFit,
 ) attested {
-	a := attested{Attestation: &Attestation{Attester: attester.String(), Slot: slot, Model: scheme.Model.String(),
-		Credential: claims.CredentialName(scheme.Credential),
-		Payload:    trace.DescribeCMW(payload), Comparison: NotComparing, evidence: sha256.Sum256(payload)}}
-	if scheme.Model == profile.ModelEvidence {
-		a.Format = claims.FormatName(scheme.Format)
-	} else {
-		a.Verifier = string(scheme.Verifier)
-	}
-	contents, unread := roots.All().Inspect(payload, scheme.Model)
-	if a.contents = contents; contents != nil {
-		a.Challenge, a.spki = hex.EncodeToString(contents.Challenge), contents.SPKI
-		a.Fields = contents.Fields()
-		if contents.Format != nil {
-			a.RootOfTrust = contents.Format.Name
-		}
-	}
-	if a.spki != nil {
-		sum := sha256.Sum256(a.spki)
-		a.Key = hex.EncodeToString(sum[:])
-	}
+	a, unread := d.describe(attester, slot, scheme, payload)
+	contents := a.contents
 	if !d.compute(s, &a, attester, scheme, challenge) {
 		d.keep(&a)
 		return a
@@ -242,6 +224,32 @@ func (d *dissector) attestation(
 	}
 	d.keep(&a)
 	return a
+}
+
+// describe says what a payload is, without judging it; the error says why it was not read.
+func (d *dissector) describe(attester attls.Role, slot string, scheme *profile.Scheme, payload []byte) (attested,
+	error) {
+	a := attested{Attestation: &Attestation{Attester: attester.String(), Slot: slot, Model: scheme.Model.String(),
+		Credential: claims.CredentialName(scheme.Credential),
+		Payload:    trace.DescribeCMW(payload), Comparison: NotComparing, evidence: sha256.Sum256(payload)}}
+	if scheme.Model == profile.ModelEvidence {
+		a.Format = claims.FormatName(scheme.Format)
+	} else {
+		a.Verifier = string(scheme.Verifier)
+	}
+	contents, unread := roots.All().Inspect(payload, scheme.Model)
+	if a.contents = contents; contents != nil {
+		a.Challenge, a.spki = hex.EncodeToString(contents.Challenge), contents.SPKI
+		a.Fields = contents.Fields()
+		if contents.Format != nil {
+			a.RootOfTrust = contents.Format.Name
+		}
+	}
+	if a.spki != nil {
+		sum := sha256.Sum256(a.spki)
+		a.Key = hex.EncodeToString(sum[:])
+	}
+	return a, unread
 }
 
 func (d *dissector) keep(a *attested) {

@@ -1,0 +1,105 @@
+package dissect
+
+import (
+	"bytes"
+
+	"attls"
+	"attls/attestation"
+	"attls/extensions/profile"
+	"attls/handshake/message"
+)
+
+// laterPayload is what a client showed in post-handshake authentication.
+type laterPayload struct {
+	slot    int
+	scheme  profile.Scheme
+	payload []byte
+}
+
+// readLater takes what messages after the handshake say of attestation: a choice of the
+// server's, and the payload of the client's answer.
+func (d *dissector) readLater(sender attls.Role, m *message.Raw) {
+	if d.p == nil {
+		return
+	}
+	f := d.p.NewFields()
+	switch ct := certificateOf(m); {
+	case m.Kind == attls.KindCertificateRequest && sender == attls.RoleServer:
+		if r := parse[message.CertificateRequest](m); r != nil {
+			d.fields(m.Kind, sender, r.Extensions)
+		}
+		return
+	case m.Kind == attls.KindAdded:
+		for i := range d.p.Messages {
+			if d.p.Messages[i].Type == m.Type {
+				_ = d.p.DecodeMessage(i, sender, m.Body(), f) // what does not parse holds no payload
+			}
+		}
+	case ct != nil && len(ct.Entries) > 0:
+		for i := range ct.Entries {
+			for k := range ct.Entries[i].Extensions {
+				x := &ct.Entries[i].Extensions[k]
+				if _, own := d.p.Extension(x.Type); own {
+					_ = d.p.Decode(attls.KindCertificate, sender, x.Type, x.Body, f) // likewise
+				}
+			}
+		}
+		if c, ok := d.p.Credential(profile.KindX509); ok && c.Carrier == profile.CarrierCertificate {
+			if parts, err := d.p.ReadField(c.Field, ct.Entries[0].Data); err == nil {
+				f.Payload = d.p.X509[c.Field].Payload(parts)
+			}
+		}
+	default:
+		return
+	}
+	d.keepLater(sender, f)
+}
+
+// keepLater keeps the payloads of the slots of a sender: that of slots which share a place
+// belongs to the one whose scheme was chosen, or else to the first.
+func (d *dissector) keepLater(sender attls.Role, f *profile.Fields) {
+	shared := -1
+	for i := range d.p.Slots {
+		s := &d.p.Slots[i]
+		payload := d.p.PayloadOf(i, f)
+		if s.Attester != sender || payload == nil {
+			continue
+		}
+		if !s.Apart {
+			if shared < 0 || d.seen.fields.Choices[shared] == nil && d.seen.fields.Choices[i] != nil {
+				shared = i
+			}
+			continue
+		}
+		d.addLater(i, payload)
+	}
+	if shared >= 0 {
+		d.addLater(shared, f.Payload)
+	}
+}
+
+func (d *dissector) addLater(slot int, payload []byte) {
+	s := &d.p.Slots[slot]
+	l := laterPayload{slot: slot, payload: payload, scheme: profile.Scheme{Model: s.Models[0], Credential: s.Kinds[0]}}
+	if c := d.seen.fields.Choices[slot]; c != nil {
+		l.scheme = *c
+	} else if cmw, err := attestation.ParseCMW(payload, attestation.Limits{}); err == nil {
+		l.scheme.Format = cmw.Format
+	}
+	d.seen.later = append(d.seen.later, l)
+}
+
+// describeLater adds what is known of the payloads after the handshake. Their binder takes a
+// transcript of its own, which is not computed again.
+func (d *dissector) describeLater() {
+	for i := range d.seen.later {
+		l := &d.seen.later[i]
+		s := &d.p.Slots[l.slot]
+		a, _ := d.describe(s.Attester, s.Name, &l.scheme, l.payload)
+		a.Later, a.Reason = true, "shown after the handshake, for a binder that is not computed again"
+		if bytes.Equal(d.seen.payloads[l.slot], l.payload) {
+			a.Reason = "shown after the handshake, and the same octets as in the handshake"
+		}
+		d.out.Attestation = append(d.out.Attestation, *a.Attestation)
+	}
+}
