@@ -55,7 +55,8 @@ type Conn struct {
 	dropped bool          // such an answer was not waited for, as the Conn was closed
 	tickets []*Session    // that have arrived, for ClientSessions
 	epoch   uint64        // that Answerer.KeyEpoch is to be told of; 0: none
-	arrived atomic.Bool   // there are tickets, or an epoch
+	answers int           // of clients, that Answerer.Authenticated is to be told of
+	arrived atomic.Bool   // there are tickets, an epoch or answers
 
 	reading  sync.Mutex
 	reader   *Reader

@@ -88,6 +88,11 @@ func (c *Conn) askLater() {
 				c.epoch = ev.Epoch
 				c.arrived.Store(true)
 			}
+		case EventAuthenticated:
+			if c.answerer.Authenticated != nil {
+				c.answers++
+				c.arrived.Store(true)
+			}
 		case EventWait:
 			c.expect()
 			life := c.lifetime()
@@ -108,14 +113,14 @@ func (c *Conn) keep(s *Session) {
 }
 
 // keepTickets hands the tickets that have arrived to ClientSessions, and tells of a new
-// epoch. Both callbacks may call the Conn.
+// epoch and of clients that have authenticated. The callbacks may call the Conn.
 func (c *Conn) keepTickets() {
 	if !c.arrived.Load() {
 		return
 	}
 	c.mu.Lock()
-	tickets, epoch := c.tickets, c.epoch
-	c.tickets, c.epoch = nil, 0
+	tickets, epoch, answers := c.tickets, c.epoch, c.answers
+	c.tickets, c.epoch, c.answers = nil, 0, 0
 	c.arrived.Store(false)
 	c.mu.Unlock()
 	for _, s := range tickets {
@@ -123,6 +128,9 @@ func (c *Conn) keepTickets() {
 	}
 	if epoch > 0 {
 		c.answerer.KeyEpoch(epoch)
+	}
+	for range answers {
+		c.answerer.Authenticated()
 	}
 }
 

@@ -44,7 +44,8 @@ both receivers over what was sent: a rule that was broken is named. Whether the
 attester is to be trusted is a question for a Verifier, which decode does not ask.
 
 Without --profile it takes the profile that fits what was sent best; with several,
-the one of them that does, or the first of those that do. It exits 1 if a rule was broken or something could not be read.`,
+the one of them that does, or the first of those that do. It exits 1 if a rule was
+broken or something could not be read.`,
 		Example: `  attls demo --pcap run.pcapng && attls decode run.pcapng
   attls decode peer.pcap --keys peer.keys --profile tls-attestation-07
   attls decode peer.pcap --keys peer.keys --connection 2 --hex

@@ -121,6 +121,7 @@ only when the right side rejects it with the right alert at the right message.
   attls demo --profile tls-attestation-07 --credential attestation
   attls demo --root-of-trust eat
   attls demo --reading hrr=b --hello-retry
+  attls demo --attester client --post-handshake
   attls demo --fail reference-value
   attls demo --fail help
   attls demo --record run.json && attls replay run.json
@@ -181,6 +182,8 @@ only when the right side rejects it with the right alert at the right message.
 		"reading of the client alone, as switch=value: two ends that read the text differently")
 	flags.BoolVar(&s.ExtendedKeyUpdate, "extended-key-update", false,
 		"offer Extended Key Update at both ends, and let the client begin one")
+	flags.BoolVar(&s.PostHandshake, "post-handshake", false,
+		"let the server ask for a certificate again after the handshake, and the client attest in its answer")
 	flags.BoolVar(&s.Cookie, "cookie", false, "put a cookie into the HelloRetryRequest")
 	flags.StringVar(&s.ALPN, "alpn", "", "application protocol to negotiate")
 	flags.IntVar(&s.Split, "split", 0, "read at most so many octets at once from the network (0: no limit)")

@@ -95,6 +95,10 @@ func (g *grid) combinations(s scenario.Scenario) {
 			kind = GridForbidden
 		}
 		g.add(kind, s.With(c))
+		if later := s.With(c); kind == GridAllowed && later.NotLater(g.p) == "" {
+			later.PostHandshake = true
+			g.add(kind, later)
+		}
 	}
 }
 

@@ -59,8 +59,12 @@ func TestGridIsWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 		readings := map[string]bool{}
-		n := map[string]int{}
+		n, later := map[string]int{}, 0
 		for _, c := range cases {
+			if c.Scenario.PostHandshake {
+				later++
+				continue
+			}
 			n[c.Kind]++
 			for s, o := range c.Scenario.Readings {
 				readings[s+"="+o] = true
@@ -73,6 +77,9 @@ func TestGridIsWhole(t *testing.T) {
 		if n[GridAllowed]+n[GridForbidden] != 12 || n[GridAllowed] == 0 || len(readings) != options ||
 			n[GridFault] != len(rejected(p, scenario.Scenario{Profile: name, Compiled: p})) || n[GridFault] < 10 {
 			t.Errorf("%s: %v, %d of %d readings", name, n, len(readings), options)
+		}
+		if p.PostHandshake.ClientAuthentication != (later > 0) {
+			t.Errorf("%s: %d cases after the handshake", name, later)
 		}
 	}
 }

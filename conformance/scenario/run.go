@@ -395,6 +395,11 @@ func newSetup(p *profile.Profile, s *Scenario, env *Environment) (*Setup, error)
 			}
 		}
 	}
+	if s.PostHandshake {
+		if err := s.attestsLater(p); err != nil {
+			return nil, err
+		}
+	}
 	return set, set.attestation()
 }
 
@@ -435,6 +440,7 @@ func (s *Scenario) config(p *profile.Profile, role attls.Role) (*handshake.Confi
 	if s.ExtendedKeyUpdate {
 		c.ExtendedKeyUpdate = &handshake.ExtendedKeyUpdate{}
 	}
+	c.PostHandshakeAuthentication = s.PostHandshake
 	if s.RawPublicKeys {
 		types := []attls.CertificateType{attls.CertificateRawPublicKey}
 		c.ServerCertificateTypes, c.ClientCertificateTypes = types, types
@@ -487,6 +493,9 @@ func (r *runner) connect(ctx context.Context, set *Setup, result *Result) error 
 			if set.Scenario.ExtendedKeyUpdate {
 				answerer.KeyEpoch = func(uint64) { _, _ = conns[role].Write([]byte(renewed)) }
 			}
+			if set.Scenario.PostHandshake {
+				answerer.Authenticated = func() { _, _ = conns[role].Write([]byte(seen)) }
+			}
 			conns[role] = handshake.Server(nets[role], config, answerer)
 		}
 	}
@@ -496,7 +505,7 @@ func (r *runner) connect(ctx context.Context, set *Setup, result *Result) error 
 		wait.Add(1)
 		go func() {
 			defer wait.Done()
-			errs[role] = exchange(ctx, conns[role], role, set.Scenario.ExtendedKeyUpdate)
+			errs[role] = exchange(ctx, conns[role], role, set.Scenario)
 			nets[role].finish()
 		}()
 	}
@@ -578,12 +587,15 @@ const (
 	response = "It is: this answer came through it.\n"
 	renewed  = "The keys are new, of a fresh key exchange.\n"
 	noticed  = "They are: this answer came under them.\n"
+	seen     = "What was attested again is accepted.\n"
+	known    = "Good: so nothing has changed.\n"
 )
 
-// exchange is one end's part: the client asks, the server answers, both close. With
-// extended the client begins an update of the keys before that, and the server writes
-// once they are in use.
-func exchange(ctx context.Context, c *handshake.Conn, role attls.Role, extended bool) error {
+// exchange is one end's part: the client asks, the server answers, both close. Before
+// that, where the scenario has an extended key update, the client begins it, and the server
+// writes once the keys are in use; with authentication after the handshake the server
+// asks, and writes once the client's answer is accepted.
+func exchange(ctx context.Context, c *handshake.Conn, role attls.Role, s *Scenario) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = c.SetDeadline(deadline)
 	}
@@ -605,8 +617,13 @@ func exchange(ctx context.Context, c *handshake.Conn, role attls.Role, extended 
 			return err
 		}
 	}
-	if extended {
+	if s.ExtendedKeyUpdate {
 		if err := renew(c, role); err != nil {
+			return err
+		}
+	}
+	if s.PostHandshake {
+		if err := again(c, role); err != nil {
 			return err
 		}
 	}
@@ -631,6 +648,21 @@ func renew(c *handshake.Conn, role attls.Role) error {
 		return err
 	}
 	_, err := c.Write([]byte(noticed))
+	return err
+}
+
+// again is one end's part of authentication after the handshake.
+func again(c *handshake.Conn, role attls.Role) error {
+	if role == attls.RoleServer {
+		if err := c.RequestAuthentication(); err != nil {
+			return err
+		}
+		return expect(c, known)
+	}
+	if err := expect(c, seen); err != nil {
+		return err
+	}
+	_, err := c.Write([]byte(known))
 	return err
 }
 

@@ -70,7 +70,10 @@ type Scenario struct {
 	HelloRetry     bool              `json:"hello_retry,omitempty"`
 	// ExtendedKeyUpdate has both ends offer it, and the client begin one update.
 	ExtendedKeyUpdate bool `json:"extended_key_update,omitempty"`
-	Cookie            bool `json:"cookie,omitempty"` // a cookie in the HelloRetryRequest
+	// PostHandshake has the server ask for a certificate again, after the handshake and
+	// application data, and the client attest in its answer.
+	PostHandshake bool `json:"post_handshake,omitempty"`
+	Cookie        bool `json:"cookie,omitempty"` // a cookie in the HelloRetryRequest
 	// Resumption makes an earlier connection of the same kind first, whose ticket
 	// the client brings back. Runs between stacks do so (package peers).
 	Resumption Resumption `json:"resumption,omitempty"`
@@ -163,6 +166,9 @@ func (s Scenario) String() string {
 	}
 	if s.ExtendedKeyUpdate {
 		parts = append(parts, "extended_key_update")
+	}
+	if s.PostHandshake {
+		parts = append(parts, "post_handshake")
 	}
 	if s.Resumption != "" {
 		parts = append(parts, "resume-"+string(s.Resumption))
