@@ -199,7 +199,7 @@ func (f *decodeFlags) choose(c *capture.Connection, keys capture.KeyLog) (*profi
 	if len(f.search.Among) == 0 {
 		for _, name := range f.profiles {
 			if name == noProfile {
-				return nil, "", usage("--profile none stands alone")
+				return nil, "", usage("--profile none goes with no other profile")
 			}
 			p, err := f.load(name)
 			if err != nil {
