@@ -36,7 +36,8 @@ func conformAuthenticators() *cobra.Command {
 crypto/tls, OpenSSL, GnuTLS, NSS and mbedTLS. Over each it has both ends ask, answer and refuse,
 and gives them what an attacker would make of it; requests and authenticators travel in
 the connection itself. Both ends have to say the same of what is good, and refuse the
-rest for the reason that is due.
+rest for the reason that is due. Where both stacks have it, their keys are updated too
+(docs/extended-key-update.md).
 
 OpenSSL, GnuTLS and NSS lend the exporters of their connections through programs that
 conformance/exporters/build.sh builds, and attls makes and checks the authenticators over

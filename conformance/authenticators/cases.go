@@ -21,6 +21,10 @@ type Case struct {
 	// the end that checks.
 	askers []attls.Role
 	run    func(x *exchange) error
+	// updates is what is done in place of run over a connection of its own that has
+	// negotiated Extended Key Update, where the asker is the end that begins.
+	updates func(x *epochs) error
+	group   attls.NamedGroup // of that connection; 0: any
 }
 
 // exchange is one run of a case: two ends with authenticators of their own.
@@ -344,6 +348,18 @@ var cases = []Case{
 			}
 			return refused(x.asker, octets, attls.FailSignature)
 		}},
+	{Name: "update", Does: "three extended key updates of one end", updates: func(x *epochs) error {
+		return x.several(3, func(int) bool { return false })
+	}},
+	{Name: "update-group", Does: "the same under another group", group: attls.GroupSecp384r1,
+		updates: func(x *epochs) error { return x.several(3, func(int) bool { return false }) }},
+	{Name: "update-in-turn", Does: "twenty extended key updates, of both ends in turn", updates: func(x *epochs) error {
+		return x.several(20, func(i int) bool { return i%2 == 1 })
+	}},
+	{Name: "update-crossed", Does: "both ends begin at once, ten times: the lower request is ignored",
+		updates: updateCrossed},
+	{Name: "update-twice", Does: "an end begins no second update during one", updates: updateTwice},
+	{Name: "update-authenticator", Does: "authenticators belong to an epoch", updates: updateAuthenticator},
 	{Name: "spontaneous-of-client", Does: "a client makes none", askers: server, run: func(x *exchange) error {
 		if _, _, err := x.peer.Spontaneous(x.context()); err == nil {
 			return errors.New("a client has made one")

@@ -2,6 +2,7 @@ package authenticators
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -47,6 +48,12 @@ func (m *mbedTLS) Start(ctx context.Context, s *Setting) (Starting, error) {
 		return nil, errors.Join(err, os.RemoveAll(directory))
 	}
 	args := []string{"--lines", "--suites", s.Suite.String(), "--cert", certificate, "--key", key}
+	if s.Updates {
+		args = append(args, "--extended-key-update")
+	}
+	if s.Group != 0 {
+		args = append(args, "--groups", s.Group.String())
+	}
 	if s.Role == attls.RoleServer {
 		args = append(args, "--server")
 	} else {
@@ -64,7 +71,42 @@ type speaker struct{ *program }
 
 // Authenticators implements End. The program has one state, which a new one replaces.
 func (s *speaker) Authenticators() (Authenticators, error) {
-	_, err := s.do("fresh", 0, "fresh")
+	_, err := s.do("fresh", 0, "fresh", "-")
+	return theirs{s.program}, err
+}
+
+// HasUpdates implements Updating.
+func (*mbedTLS) HasUpdates() bool { return true }
+
+// Update implements Epochs.
+func (s *speaker) Update() error {
+	_, err := s.do("updating", 0, "update")
+	return err
+}
+
+// Epoch implements Epochs.
+func (s *speaker) Epoch() (uint64, error) {
+	b, err := s.octets("epoch", "epoch")
+	if err != nil || len(b) != 8 {
+		return 0, errors.Join(err, fmt.Errorf("an epoch of %d octets", len(b)))
+	}
+	return binary.BigEndian.Uint64(b), nil
+}
+
+func epochField(epoch uint64) string { return given(binary.BigEndian.AppendUint64(nil, epoch)) }
+
+// ExportEpoch implements Epochs.
+func (s *speaker) ExportEpoch(epoch uint64, label string, context []byte, length int) ([]byte, error) {
+	if length < 0 {
+		return nil, errors.New("a negative length")
+	}
+	n := binary.BigEndian.AppendUint32(nil, uint32(length))
+	return s.octets("value", "export-epoch", epochField(epoch), given([]byte(label)), given(context), given(n))
+}
+
+// AuthenticatorsOf implements Epochs.
+func (s *speaker) AuthenticatorsOf(epoch uint64) (Authenticators, error) {
+	_, err := s.do("fresh", 0, "fresh", epochField(epoch))
 	return theirs{s.program}, err
 }
 

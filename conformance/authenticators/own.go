@@ -25,6 +25,8 @@ type own struct {
 	connect func(ctx context.Context, nc net.Conn, s *Setting) (carrier, exporter, error)
 }
 
+const attlsName = "attls"
+
 // carrier is a connection of TLS.
 type carrier interface {
 	io.ReadWriteCloser
@@ -36,7 +38,7 @@ type exporter = func(label string, context []byte, length int) ([]byte, error)
 // Own are the stacks that need no program: this one, and crypto/tls.
 func Own() []Stack {
 	return []Stack{
-		&own{"attls", claims.StackVersion, connectOurs},
+		&own{attlsName, claims.StackVersion, connectOurs},
 		&own{"crypto/tls", runtime.Version, connectTLS},
 	}
 }
@@ -48,6 +50,12 @@ func (o *own) Version(context.Context) (string, error) { return o.version(), nil
 func connectOurs(ctx context.Context, nc net.Conn, s *Setting) (carrier, exporter, error) {
 	answers := &handshake.Answerer{Trust: handshake.Trust{InsecureSkipVerify: true}}
 	cfg := &handshake.Config{CipherSuites: []attls.CipherSuite{s.Suite}}
+	if s.Group != 0 {
+		cfg.Groups = []attls.NamedGroup{s.Group}
+	}
+	if s.Updates {
+		cfg.ExtendedKeyUpdate = &handshake.ExtendedKeyUpdate{}
+	}
 	var c *handshake.Conn
 	if s.Role == attls.RoleServer {
 		answers.Credentials = []*handshake.Credential{{Chain: s.Identity.Shown.Chain, Signer: s.Identity.Key,
@@ -259,6 +267,30 @@ func (e *ownEnd) Authenticators() (Authenticators, error) {
 		return &ours{a, e.set.Identity.Shown}, err
 	}
 	return over(e.set.Role, e.hash, e.export, e.hello, e.set.Identity)
+}
+
+// HasUpdates implements Updating.
+func (o *own) HasUpdates() bool { return o.name == attlsName }
+
+// Update implements Epochs.
+func (e *ownEnd) Update() error { return e.c.(*handshake.Conn).ExtendedKeyUpdate() }
+
+// Epoch implements Epochs.
+func (e *ownEnd) Epoch() (uint64, error) {
+	return e.c.(*handshake.Conn).ConnectionState().KeyEpoch, nil
+}
+
+// ExportEpoch implements Epochs.
+func (e *ownEnd) ExportEpoch(epoch uint64, label string, context []byte, length int) ([]byte, error) {
+	return e.c.(*handshake.Conn).ExportEpoch(epoch, label, context, length)
+}
+
+// AuthenticatorsOf implements Epochs.
+func (e *ownEnd) AuthenticatorsOf(epoch uint64) (Authenticators, error) {
+	export := func(label string, context []byte, length int) ([]byte, error) {
+		return e.ExportEpoch(epoch, label, context, length)
+	}
+	return over(e.set.Role, e.hash, export, e.hello, e.set.Identity)
 }
 
 func (e *ownEnd) Close() error { return e.c.CloseWrite() }

@@ -102,6 +102,9 @@ func (c *Choice) suites() []attls.CipherSuite {
 func (c *Choice) between(client, server Stack) (list []Result) {
 	for _, suite := range c.suites() {
 		for i := range cases {
+			if cases[i].updates != nil && !(updates(client) && updates(server)) {
+				continue
+			}
 			for _, asker := range cases[i].roles() {
 				r := Result{Client: client.Name(), Server: server.Name(), Suite: suite.String(), Case: cases[i].Name,
 					Asker: asker.String()}
@@ -188,7 +191,7 @@ func (c *Choice) connections(ctx context.Context, client, server Stack, suite at
 	var connections [2]*connection
 	for i := range connections {
 		var err error
-		connections[i], err = connect(ctx, client, server, suite)
+		connections[i], err = connect(ctx, client, server, &Setting{Suite: suite})
 		defer connections[i].stop()
 		if err != nil {
 			for _, r := range mine {
@@ -199,7 +202,7 @@ func (c *Choice) connections(ctx context.Context, client, server Stack, suite at
 	}
 	for _, r := range mine {
 		r.Outcome = Passed
-		if err := runCase(r, connections); err != nil {
+		if err := c.runCase(ctx, r, [2]Stack{client, server}, connections); err != nil {
 			r.Outcome, r.Reason = Failed, err.Error()
 			if ctx.Err() != nil {
 				r.Reason = ctx.Err().Error() + ": " + r.Reason
@@ -228,7 +231,8 @@ func (c *connection) stop() {
 	}
 }
 
-func connect(ctx context.Context, client, server Stack, suite attls.CipherSuite) (*connection, error) {
+// connect makes one as a Setting says, but for the roles, the address and the identities.
+func connect(ctx context.Context, client, server Stack, like *Setting) (*connection, error) {
 	c := &connection{}
 	address := ""
 	for _, role := range []attls.Role{attls.RoleServer, attls.RoleClient} {
@@ -240,7 +244,9 @@ func connect(ctx context.Context, client, server Stack, suite attls.CipherSuite)
 		if err != nil {
 			return c, err
 		}
-		c.started[role], err = stack.Start(ctx, &Setting{Role: role, Address: address, Suite: suite, Identity: identity})
+		set := *like
+		set.Role, set.Address, set.Identity = role, address, identity
+		c.started[role], err = stack.Start(ctx, &set)
 		if err != nil {
 			c.started[role] = nil
 			return c, fmt.Errorf("%s, the %v: %w", stack.Name(), role, err)
@@ -267,7 +273,7 @@ func (c *connection) fresh() (list [2]Authenticators, err error) {
 	return list, nil
 }
 
-func runCase(r *Result, connections [2]*connection) error {
+func (c *Choice) runCase(ctx context.Context, r *Result, stacks [2]Stack, connections [2]*connection) error {
 	asker := attls.RoleClient
 	if r.Asker == attls.RoleServer.String() {
 		asker = attls.RoleServer
@@ -277,6 +283,9 @@ func runCase(r *Result, connections [2]*connection) error {
 		for _, role := range k.roles() {
 			if k.Name != r.Case || role != asker {
 				continue
+			}
+			if k.updates != nil {
+				return runUpdates(ctx, k, r.Suite, asker, stacks)
 			}
 			list, err := connections[0].fresh()
 			if err != nil {

@@ -46,6 +46,34 @@ type Setting struct {
 	Address  string            // of the server; a client's
 	Suite    attls.CipherSuite // the only one that is offered or accepted
 	Identity *Identity         // of the end, in the handshake of a server and in authenticators
+	// Updates says that Extended Key Update is offered, or taken.
+	Updates bool
+	Group   attls.NamedGroup // the only one; 0: as the stack has it
+}
+
+// Updating is a Stack that has Extended Key Update.
+type Updating interface {
+	Stack
+	HasUpdates() bool
+}
+
+// updates reports whether a stack has Extended Key Update.
+func updates(s Stack) bool {
+	u, ok := s.(Updating)
+	return ok && u.HasUpdates()
+}
+
+// Epochs is an End of a connection that has negotiated Extended Key Update. What the peer
+// sends about it is handled in Receive.
+type Epochs interface {
+	End
+	// Update begins an update.
+	Update() error
+	// Epoch is how many there were.
+	Epoch() (uint64, error)
+	ExportEpoch(epoch uint64, label string, context []byte, length int) ([]byte, error)
+	// AuthenticatorsOf are those of an epoch (draft-ietf-tls-extended-key-update section 9).
+	AuthenticatorsOf(epoch uint64) (Authenticators, error)
 }
 
 // Starting is an end before its handshake is complete.

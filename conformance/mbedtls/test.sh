@@ -39,7 +39,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 suites="test_suite_ssl_custom_ext test_suite_ssl_cert_types test_suite_ssl_handshake_secrets
   test_suite_ssl_handshake_messages test_suite_ssl_key_schedule_export test_suite_ssl_custom_msg
-  test_suite_ssl_hello_values test_suite_ssl_own_cert_cb test_suite_ssl_compatibility_mode"
+  test_suite_ssl_hello_values test_suite_ssl_own_cert_cb test_suite_ssl_compatibility_mode
+  test_suite_ssl_extended_key_update"
 
 # config NAME LINE...: a configuration on top of the default.
 config() {

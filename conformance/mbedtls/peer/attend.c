@@ -13,6 +13,8 @@ static struct octets client_hello;
 
 struct application {
     struct connection *c;
+    int of_epoch;              /* authenticators are those of an epoch */
+    uint64_t epoch;
     struct authenticator_config config;
     struct authenticators *authenticators;
 };
@@ -56,6 +58,9 @@ static int export_label(void *context, const char *label, unsigned char *out, si
 {
     struct application *app = context;
 
+    if (app->of_epoch) {
+        return mbedtls_ssl_export_epoch_keying_material(&app->c->ssl, app->epoch, out, len, label, strlen(label), NULL, 0);
+    }
     return mbedtls_ssl_export_keying_material(&app->c->ssl, out, len, label, strlen(label), NULL, 0, 0);
 }
 
@@ -144,11 +149,23 @@ static void say_authenticator(const struct authenticator_claim *c)
     lines_field(c->chain[0], sizeof(c->chain[0]) * c->chain_count);
 }
 
+static uint64_t number(const struct field *f)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < f->len; i++) {
+        n = n << 8 | f->p[i];
+    }
+    return n;
+}
+
+/* With a field, of that epoch. */
 static int fresh(void *context, const struct field *fields)
 {
     struct application *app = context;
 
-    (void) fields;
+    app->of_epoch = fields[0].given;
+    app->epoch = number(&fields[0]);
     authenticators_free(app->authenticators);
     app->authenticators = authenticators_new(&app->config);
     if (app->authenticators == NULL) {
@@ -230,11 +247,59 @@ static int check(void *context, const struct field *fields)
     return ret != 0 ? refused(app) : 0;
 }
 
+/* Extended Key Update. */
+
+static int update(void *context, const struct field *fields)
+{
+    struct application *app = context;
+    int ret = mbedtls_ssl_extended_key_update(&app->c->ssl);
+
+    (void) fields;
+    if (ret != 0) {
+        return trouble("mbedtls_ssl_extended_key_update", ret);
+    }
+    lines_answer("updating", NULL, 0);
+    return 0;
+}
+
+static int epoch(void *context, const struct field *fields)
+{
+    struct application *app = context;
+    uint64_t n = mbedtls_ssl_get_key_epoch(&app->c->ssl);
+    unsigned char octets[8];
+
+    (void) fields;
+    for (int i = 7; i >= 0; i--, n >>= 8) {
+        octets[i] = (unsigned char) n;
+    }
+    lines_answer("epoch", octets, sizeof(octets));
+    return 0;
+}
+
+static int export_epoch(void *context, const struct field *fields)
+{
+    struct application *app = context;
+    unsigned char out[MAX_EXPORT];
+    uint64_t len = number(&fields[3]);
+    int ret;
+
+    if (len > sizeof(out)) {
+        return lines_problem("more than %d octets are asked for", MAX_EXPORT);
+    }
+    ret = mbedtls_ssl_export_epoch_keying_material(&app->c->ssl, number(&fields[0]), out, (size_t) len, (const char *) fields[1].p,
+                                                   fields[1].len, fields[2].p, fields[2].len);
+    if (ret != 0) {
+        return trouble("mbedtls_ssl_export_epoch_keying_material", ret);
+    }
+    lines_answer("value", out, (size_t) len);
+    return 0;
+}
+
 int attend(struct connection *c, mbedtls_x509_crt *chain)
 {
     static const struct word words[] = {
-        { "fresh", 0, fresh }, { "request", 1, request }, { "answer", 2, answer }, { "spontaneous", 1, spontaneous },
-        { "check", 1, check }, { NULL, 0, NULL }
+        { "fresh", 1, fresh }, { "request", 1, request }, { "answer", 2, answer }, { "spontaneous", 1, spontaneous },
+        { "check", 1, check }, { "update", 0, update }, { "epoch", 0, epoch }, { "export-epoch", 4, export_epoch }, { NULL, 0, NULL }
     };
     const int sha384 = mbedtls_ssl_get_ciphersuite_id_from_ssl(&c->ssl) == MBEDTLS_TLS1_3_AES_256_GCM_SHA384;
     struct application app = { .c = c };

@@ -199,6 +199,9 @@ static int configure(struct end *e)
     if ((ret = configure_tickets(e)) != 0) {
         return trouble("tickets", ret);
     }
+    if (o->key_update && (ret = update_configure(conf)) != 0) {
+        return trouble("--extended-key-update", ret);
+    }
     return session_configure(conf, o);
 }
 

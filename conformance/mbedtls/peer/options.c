@@ -39,6 +39,7 @@ static const char usage[] =
     "  --psk-modes L       use tickets, in these modes: psk_dhe_ke, psk_ke\n"
     "  --sess-out F, --sess-in F  client: file for the session, file with the session to resume\n"
     "  --refuse-tickets    server: issue tickets and take none\n"
+    "  --extended-key-update  with --lines: offer it, or take the offer\n"
     "  --lines             after the handshake, obey lines of standard input (docs/authenticators.md); no\n"
     "                      certificate is validated\n"
     "  --binder-vectors    check the binders against known values\n"
@@ -50,7 +51,7 @@ enum option_id {
     OPT_VERIFIER, OPT_REQUIRE, OPT_NO_REQUIRE, OPT_ATTESTER_CMD, OPT_APPRAISER_CMD, OPT_EVIDENCE, OPT_NONCE_SIZE, OPT_ATTESTER_SIZE,
     OPT_HOST, OPT_PORT, OPT_SERVERNAME, OPT_CERT, OPT_KEY, OPT_CA, OPT_ISSUER_CERT, OPT_ISSUER_KEY, OPT_VERIFY, OPT_CODE_POINT, OPT_RAW_KEYS, OPT_PEER_KEY, OPT_ASK, OPT_GROUPS, OPT_SUITES,
     OPT_ALPN, OPT_SIGALGS, OPT_KEYLOG, OPT_JSON, OPT_CONNECTIONS, OPT_TIMEOUT, OPT_DATA,
-    OPT_PSK_MODES, OPT_SESS_OUT, OPT_SESS_IN, OPT_REFUSE_TICKETS, OPT_LINES, OPT_VECTORS,
+    OPT_PSK_MODES, OPT_SESS_OUT, OPT_SESS_IN, OPT_REFUSE_TICKETS, OPT_LINES, OPT_KEY_UPDATE, OPT_VECTORS,
     OPT_VERSION, OPT_HELP
 };
 
@@ -98,6 +99,7 @@ static const struct option long_options[] = {
     { "sess-in", required_argument, NULL, OPT_SESS_IN },
     { "refuse-tickets", no_argument, NULL, OPT_REFUSE_TICKETS },
     { "lines", no_argument, NULL, OPT_LINES },
+    { "extended-key-update", no_argument, NULL, OPT_KEY_UPDATE },
     { "binder-vectors", no_argument, NULL, OPT_VECTORS },
     { "version", no_argument, NULL, OPT_VERSION },
     { "help", no_argument, NULL, OPT_HELP },
@@ -318,6 +320,7 @@ static int set(struct options *o, enum option_id id, const char *value)
         case OPT_SESS_IN: o->sess_in = value; break;
         case OPT_REFUSE_TICKETS: o->refuse_tickets = 1; break;
         case OPT_LINES: o->lines = 1; break;
+        case OPT_KEY_UPDATE: o->key_update = 1; break;
         case OPT_VECTORS: exit(binder_vectors());
         case OPT_VERSION: puts(MBEDTLS_VERSION_STRING_FULL); return 1;
         case OPT_HELP: fputs(usage, stdout); return 1;
@@ -363,6 +366,8 @@ static int check(const struct options *o)
         wrong = "--verify evidence needs a profile with pkix: none, and a peer that attests";
     } else if (o->lines && (o->connections != 1 || o->draft != NULL || o->json)) {
         wrong = "--lines is for one connection of plain TLS";
+    } else if (o->key_update && !o->lines) {
+        wrong = "--extended-key-update goes with --lines";
     } else if (o->draft == &draft_mbedtls_poc && o->psk_modes != 0) {
         wrong = "mbedtls-poc has no tickets";
     } else if ((o->sess_in != NULL || o->sess_out != NULL) && (o->role != CLIENT || o->psk_modes == 0)) {

@@ -3,6 +3,7 @@
  *
  * main.c      connections and application data
  * attend.c    an application that speaks in lines; authenticator.c   RFC 9261
+ * update.c    how Extended Key Update is negotiated
  * options.c   the command line
  * session.c   callbacks of the library to the draft in force
  * interpret.c a compiled profile as a draft
@@ -112,6 +113,7 @@ struct options {
     int psk_modes;             /* MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK...; 0: no tickets */
     const char *sess_in, *sess_out; /* a client's */
     int refuse_tickets;        /* a server's */
+    int key_update;            /* Extended Key Update is offered, or taken */
     int lines;                 /* the application is at the other end of standard input */
 };
 
@@ -189,6 +191,7 @@ struct connection {
     struct kept kept;          /* of the session that is resumed */
     int refused_ticket;        /* a server has refused one */
     size_t data_sent, data_received;
+    int updates;               /* the peer has set the flag of Extended Key Update */
     int closed;
 };
 
@@ -340,6 +343,9 @@ int interpret_accepts(const struct options *o, const struct octets *element);
 void attend_configure(mbedtls_ssl_config *conf);
 /* Says that the connection is there and obeys lines until it is closed. */
 int attend(struct connection *c, mbedtls_x509_crt *chain);
+
+/* update.c */
+int update_configure(mbedtls_ssl_config *conf);
 
 /* keylog.c: a mbedtls_ssl_export_keys_t whose context is the file's name. */
 void keylog_export(void *file, mbedtls_ssl_key_export_type type, const unsigned char *secret,
