@@ -19,7 +19,7 @@ type place struct {
 // The table of RFC 9846 section 4.3 (RFC 8446 section 4.2), with the extensions
 // that other RFCs place in TLS 1.3 messages. The bodies follow.
 var rfc8446 = newTable([]place{
-	{attls.ExtServerName, ch | ee | cr, ee}, // RFC 6066 section 3
+	{attls.ExtServerName, ch | ee | ccr, ee}, // RFC 6066 section 3, RFC 9261 section 4
 	{attls.ExtMaxFragmentLength, ch | ee, never},
 	{attls.ExtStatusRequest, ch | cr | ct, cr}, // RFC 8446 section 4.4.2.1
 	{attls.ExtSupportedGroups, ch | ee, never},

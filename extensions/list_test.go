@@ -148,6 +148,7 @@ func TestPlacement(t *testing.T) {
 		"a status of a client, asked for in another way":   {attls.KindCertificate, client, types{attls.ExtStatusRequest}, attls.KindServerHello, types{attls.ExtStatusRequest}, attls.FailUnsolicited},
 		"an unknown extension of a certificate":            {attls.KindCertificate, server, nil, attls.KindClientHello, types{unknown}, attls.FailUnsolicited},
 		"a ClientCertificateRequest":                       {attls.KindClientCertificateRequest, client, nil, 0, types{attls.ExtSignatureAlgorithms, attls.ExtServerName, unknown}, ""},
+		"server_name in CertificateRequest":                {attls.KindCertificateRequest, server, nil, 0, types{attls.ExtServerName}, attls.FailWrongMessage},
 		"key_share in ClientCertificateRequest":            {attls.KindClientCertificateRequest, client, nil, 0, types{attls.ExtKeyShare}, attls.FailWrongMessage},
 		"a status that an authenticator was asked for":     {attls.KindCertificate, server, types{attls.ExtStatusRequest}, attls.KindClientCertificateRequest, types{attls.ExtStatusRequest}, ""},
 		"an unknown extension that a server was asked for": {attls.KindCertificate, server, types{unknown}, attls.KindClientCertificateRequest, types{unknown}, ""},

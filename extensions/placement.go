@@ -43,15 +43,16 @@ type Row struct {
 }
 
 // In is the placement in a message; nil: the extension does not belong there. A
-// ClientCertificateRequest has the extensions of a CertificateRequest (RFC 9261 section 4).
+// ClientCertificateRequest has the extensions of a CertificateRequest (RFC 9261 section 4)
+// in addition to its own.
 func (r *Row) In(k attls.MessageKind) *Placement {
-	if k == attls.KindClientCertificateRequest {
-		k = attls.KindCertificateRequest
-	}
 	for i := range r.Placements {
 		if r.Placements[i].Message == k {
 			return &r.Placements[i]
 		}
+	}
+	if k == attls.KindClientCertificateRequest {
+		return r.In(attls.KindCertificateRequest)
 	}
 	return nil
 }
@@ -101,6 +102,7 @@ const (
 	ct
 	cr
 	nst
+	ccr   // ClientCertificateRequest of RFC 9261
 	never = 0
 )
 
@@ -110,7 +112,7 @@ var kinds = []struct {
 }{
 	{ch, attls.KindClientHello}, {sh, attls.KindServerHello}, {hrr, attls.KindHelloRetryRequest},
 	{ee, attls.KindEncryptedExtensions}, {ct, attls.KindCertificate}, {cr, attls.KindCertificateRequest},
-	{nst, attls.KindNewSessionTicket},
+	{nst, attls.KindNewSessionTicket}, {ccr, attls.KindClientCertificateRequest},
 }
 
 func newTable(rows []place) *Table {

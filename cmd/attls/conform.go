@@ -47,6 +47,9 @@ type conformFlags struct {
 	failFast        bool
 	requirements    bool // each row of the registry is printed
 	pcap            string
+	placement       bool
+	issues          string   // directory
+	adapters        []string // files
 	files           reportFiles
 }
 
@@ -76,6 +79,11 @@ What was requested and not tried is a failure: a stack that --peer or a flag wit
 path names and that is not installed, a choice of cases of which none could be run, and
 --faults where none was sent. An empty shard is not a failure; merge judges the whole.
 
+With --placement something else is run: each extension of IANA's registry is sent in
+each message that holds extensions, to each stack as a client and as a server, with an
+empty, a well-formed and a malformed body. A stack must refuse what does not belong, with
+the alert that the RFC names, and ignore what it does not know where that is asked of it.
+
 An interrupt (Ctrl-C) stops what is running; the results until then are written
 and printed, and the exit code is 130.`,
 		Example: `  conformance/mbedtls/build.sh && attls conform
@@ -89,6 +97,8 @@ and printed, and the exit code is 130.`,
   attls conform --sizes --filter payload-
   attls conform --list-peers
   attls conform --peer crypto/tls
+  attls conform --placement --peer openssl,gnutls --html placement.html --issues findings
+  attls conform --placement --adapter mine.yaml
   attls conform --full --shard 2/8 --json 2.json
   attls conform merge 1.json 2.json --html conform.html`,
 		Args: cobra.NoArgs,
@@ -109,8 +119,14 @@ and printed, and the exit code is 130.`,
 	flags.BoolVar(&f.failFast, "fail-fast", false, "stop at the first failure")
 	flags.StringVar(&f.pcap, "pcap", "",
 		"write every connection to this `directory` as pcapng with its secrets, for attls decode, Wireshark and tshark")
+	flags.BoolVar(&f.placement, "placement", false,
+		"run the placement matrix instead: each extension of IANA's registry in each message that a stack receives")
+	flags.StringVar(&f.issues, "issues", "",
+		"with --placement: write a page that can be filed, with a capture, for each finding to this `directory`")
+	flags.StringArrayVar(&f.adapters, "adapter", nil,
+		"with --placement: also a stack that this `file` describes (docs/adapters.md); can be given more than once")
 	f.files.register(flags)
-	c.AddCommand(conformMergeCommand(), conformAuthenticators())
+	c.AddCommand(conformMergeCommand(), conformDiffCommand(), conformAuthenticators())
 	return c
 }
 
@@ -158,6 +174,12 @@ func (f *conformFlags) stackFlags() *pflag.FlagSet {
 }
 
 func (f *conformFlags) run(c *cobra.Command) error {
+	if f.placement {
+		return f.runPlacement(c)
+	}
+	if f.issues != "" || f.adapters != nil {
+		return usage("--issues and --adapter go with --placement")
+	}
 	if f.choice.profiles == nil && (f.choice.demo || f.choice.against != "") {
 		return usage("--demo and --against are about the profiles of --profile")
 	}

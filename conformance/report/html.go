@@ -22,7 +22,7 @@ import (
 	"attls/internal/gate"
 )
 
-//go:embed page.html page.css page.js roots.html roots.css
+//go:embed page.html page.css page.js roots.html roots.css placement.html placement.css
 var files embed.FS
 
 // page is the template without what indents it, which would be a third of a page.

@@ -256,14 +256,19 @@ func (r *Received) read(c *Connection, kind attls.MessageKind) *attls.Error {
 		return err
 	}
 	peer := c.cfg.Role.Peer()
-	if err := c.table.Check(kind, peer, 0, true, m.Extensions, &extensions.Sent{}); err != nil {
-		return err
-	}
-	r.Context, r.Extensions = m.Context, m.Extensions
-	if x, ok := m.Extensions.Find(attls.ExtServerName); ok && peer == attls.RoleServer && c.obeys(rule.AuthenticatorName) {
+	named := c.obeys(rule.AuthenticatorName)
+	if x, ok := m.Extensions.Find(attls.ExtServerName); ok && peer == attls.RoleServer && named {
 		return attls.Errorf(attls.Violation, attls.FailWrongMessage, "only a ClientCertificateRequest has it").
 			Under("extensions." + x.Type.String()).At(x.Offset - 4).By("RFC 9261 4")
 	}
+	placed := kind
+	if !named {
+		placed = attls.KindClientCertificateRequest // which may have server_name
+	}
+	if err := c.table.Check(placed, peer, 0, true, m.Extensions, &extensions.Sent{}); err != nil {
+		return err
+	}
+	r.Context, r.Extensions = m.Context, m.Extensions
 	if !r.Asks(attls.ExtSignatureAlgorithms) && c.obeys(rule.RequestAlgorithms) {
 		return attls.Errorf(attls.Violation, attls.FailMissingExtension, "the extension is missing").
 			Under("extensions." + attls.ExtSignatureAlgorithms.String()).By("RFC 8446 4.3.2")
