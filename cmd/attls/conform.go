@@ -122,7 +122,7 @@ and printed, and the exit code is 130.`,
 	flags.BoolVar(&f.placement, "placement", false,
 		"run the placement matrix instead: each extension of IANA's registry in each message that a stack receives")
 	flags.StringVar(&f.issues, "issues", "",
-		"with --placement: write a page that can be filed, with a capture, for each finding to this `directory`")
+		"write a page that can be filed, with a capture, for each kind of failure and deviation to this `directory`")
 	flags.StringArrayVar(&f.adapters, "adapter", nil,
 		"with --placement: also a stack that this `file` describes (docs/adapters.md); can be given more than once")
 	f.files.register(flags)
@@ -177,8 +177,8 @@ func (f *conformFlags) run(c *cobra.Command) error {
 	if f.placement {
 		return f.runPlacement(c)
 	}
-	if f.issues != "" || f.adapters != nil {
-		return usage("--issues and --adapter go with --placement")
+	if f.adapters != nil {
+		return usage("--adapter goes with --placement")
 	}
 	if f.choice.profiles == nil && (f.choice.demo || f.choice.against != "") {
 		return usage("--demo and --against are about the profiles of --profile")
@@ -233,6 +233,9 @@ func (f *conformFlags) run(c *cobra.Command) error {
 	r.Shards, r.Stacks = []report.Shard{shard}, identities
 	f.describe(c, r, grid)
 	if err := peers.Requirements(r, f.options(stacks)); err != nil {
+		return unavailable(err)
+	}
+	if err := f.writeIssues(r); err != nil {
 		return unavailable(err)
 	}
 	if err := f.files.write(r); err != nil {
@@ -371,10 +374,10 @@ func (f *conformFlags) part(grid []peers.Case) (report.Shard, []peers.Case, erro
 // is wanted that can show them.
 func (f *conformFlags) settings() (peers.Settings, error) {
 	s := peers.Settings{Parallel: f.parallel, Timeout: f.timeout}
-	if f.pcap != "" || f.files.html != "" || f.files.json != "" || f.choice.exact != "" || f.choice.profiles != nil {
-		s.Recorder = &peers.Recorder{Directory: f.pcap}
+	if f.captures() != "" || f.files.html != "" || f.files.json != "" || f.choice.exact != "" || f.choice.profiles != nil {
+		s.Recorder = &peers.Recorder{Directory: f.captures()}
 	}
-	return s, unavailable(writable(f.pcap))
+	return s, unavailable(errors.Join(writable(f.pcap), writable(f.issues)))
 }
 
 // writable makes a directory, if there is to be one, and reports whether files can be

@@ -44,7 +44,7 @@ func TestPlacementCommand(t *testing.T) {
 		args []string
 	}{
 		{"--faults has no meaning with --placement", 2, []string{"--placement", "--faults"}},
-		{"--issues and --adapter go with --placement", 2, []string{"--issues", dir}},
+		{"--adapter goes with --placement", 2, []string{"--adapter", bad}},
 		{"is called \"nobody\"", 2, []string{"--placement", "--peer", "nobody"}},
 		{"no case of the placement matrix", 2, []string{"--placement", "--case", "x"}},
 		{bad + ":2:9: the client has no command", 2, []string{"--placement", "--adapter", bad}},
