@@ -15,6 +15,7 @@ import (
 
 	"attls/conformance/claims"
 	"attls/conformance/lab"
+	"attls/conformance/model"
 	"attls/extensions/profile"
 	"attls/internal/columns"
 	"attls/internal/private"
@@ -27,7 +28,8 @@ type labFlags struct {
 	lax, json, html, pcap           string
 	results, acknowledge            string
 	parallel                        int
-	full, verbose                   bool
+	full, verbose, proverif         bool
+	proverifLimit                   time.Duration
 }
 
 func labCommand() *cobra.Command {
@@ -44,11 +46,16 @@ rejected a control that must be accepted.
 
 It exits 1 when a control or a bound did not end as its kind demands, or when an
 outcome is another than the one that is stored; --acknowledge REASON with --results
-FILE stores the new ones.`,
+FILE stores the new ones.
+
+With --proverif, a model of each goal that an attack's success would refute is run under
+the same capabilities, and what ProVerif says is printed with the outcome. A success that
+is proved to be impossible is a failure. Without the program, proofs are skipped.`,
 		Example: `  attls lab --attack relay-leaked-key --profile early-attestation-07
   attls lab --profile mine.yaml --capabilities net,tik
   attls lab my-attack.yaml --html matrix.html
-  attls lab --lax V1 --attack relay-leaked-key`,
+  attls lab --lax V1 --attack relay-leaked-key
+  attls lab --attack relay-verbatim --profile early-attestation-06 --proverif`,
 		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
 		RunE:              func(c *cobra.Command, args []string) error { return f.run(c, args) },
 	}
@@ -66,6 +73,8 @@ FILE stores the new ones.`,
 	flags.StringVar(&f.results, "results", "", "compare with the outcomes in this `file` instead of the built-in ones")
 	flags.StringVar(&f.acknowledge, "acknowledge", "", "take changed outcomes into --results, for this `reason`")
 	flags.IntVar(&f.parallel, "parallel", 2, "runs at a time")
+	flags.BoolVar(&f.proverif, "proverif", false, "run models with ProVerif and compare (docs/proverif.md)")
+	flags.DurationVar(&f.proverifLimit, "proverif-limit", model.DefaultTime, "with --proverif: time for each model")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "list every cell")
 	c.AddCommand(labListCommand(), labShowCommand())
 	return c
@@ -93,6 +102,9 @@ func (f *labFlags) run(c *cobra.Command, args []string) error {
 	started := time.Now()
 	cells, err := f.cells(c, o)
 	if err != nil {
+		return err
+	}
+	if err := f.prove(c, o, cells); err != nil {
 		return err
 	}
 	r := &lab.Report{Version: claims.StackVersion(), Command: "attls " + commandLine(c), Lax: o.Lax,
@@ -206,6 +218,39 @@ func (f *labFlags) cells(c *cobra.Command, o lab.Options) ([]*lab.Cell, error) {
 	return all, nil
 }
 
+// prove runs the models of the cells, with progress.
+func (f *labFlags) prove(c *cobra.Command, o lab.Options, cells []*lab.Cell) error {
+	if !f.proverif {
+		return nil
+	}
+	if f.proverifLimit <= 0 {
+		return usage("--proverif-limit takes a time above zero, not %v", f.proverifLimit)
+	}
+	program, err := model.Find()
+	if err != nil {
+		fmt.Fprintf(c.ErrOrStderr(), "proofs are skipped: %v\n", err)
+		return nil
+	}
+	var p *progress
+	v := lab.Prover{Program: program, Limits: model.Limits{Time: f.proverifLimit}, Parallel: f.parallel,
+		Count:    func(n int) { p = newProgress(c.ErrOrStderr(), n, "not as expected") },
+		Progress: func(name string) { p.step(name, false) }}
+	err = v.Prove(c.Context(), o, cells)
+	if p != nil {
+		p.clear()
+	}
+	switch {
+	case err != nil && c.Context().Err() != nil:
+		return &exitError{exitInterrupted, err}
+	case err != nil:
+		return failed("%w", err)
+	}
+	n := lab.CountProofs(cells)
+	fmt.Fprintf(c.OutOrStdout(), "models: %d proved, %d attack found, %d not decided, %d cells without a model\n",
+		n[model.Proved], n[model.AttackFound], n[model.NotDecided], n[""])
+	return nil
+}
+
 // captures writes the runs, each to a file of its own.
 func (f *labFlags) captures(cells []*lab.Cell) error {
 	if f.pcap == "" {
@@ -282,6 +327,12 @@ func (p *painter) labCell(x *lab.Cell) {
 	}
 	if x.Control != nil {
 		p.paragraph("    ", fmt.Sprintf("control (%s): %s", x.Control.Name, x.Control.Result))
+	}
+	for _, proof := range x.Proofs {
+		p.paragraph("    ", "model: "+proof.String())
+		if proof.Counterexample != "" {
+			p.lines(proof.Counterexample)
+		}
 	}
 }
 

@@ -23,9 +23,9 @@ type Cell struct {
 	Control      *Controlled `json:"control,omitempty"`
 	// Error says why the cell could not be run, or that the control did not end as required.
 	Error string `json:"error,omitempty"`
-	// Proof is for the outcome of a proof of the same goal under the same capabilities, by
-	// the name of the goal; the laboratory leaves it empty.
-	Proof map[string]string `json:"proof,omitempty"`
+	// Proofs are what models say of the goals that the script's success would refute; see
+	// Prover.
+	Proofs []Proof `json:"proofs,omitempty"`
 }
 
 // Controlled is a control and how it ended.

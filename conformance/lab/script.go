@@ -11,6 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"attls/conformance/model"
 	"attls/conformance/scenario"
 	"attls/extensions/schema"
 )
@@ -44,13 +45,15 @@ const (
 
 // Script is an attack as data; docs/lab.md describes the file.
 type Script struct {
-	Name         string       `json:"name"`
-	Title        string       `json:"title"`
-	Section      string       `json:"section,omitempty"` // of the catalogue in docs/lab.md
-	Sources      []string     `json:"sources,omitempty"`
-	Summary      string       `json:"summary,omitempty"`
-	Published    string       `json:"published,omitempty"` // an outcome that somebody else has published
-	Goals        []string     `json:"goals,omitempty"`     // security goals that its runs are about
+	Name      string   `json:"name"`
+	Title     string   `json:"title"`
+	Section   string   `json:"section,omitempty"` // of the catalogue in docs/lab.md
+	Sources   []string `json:"sources,omitempty"`
+	Summary   string   `json:"summary,omitempty"`
+	Published string   `json:"published,omitempty"` // an outcome that somebody else has published
+	Goals     []string `json:"goals,omitempty"`     // security goals that its runs are about
+	// Refutes are goals of package model that a run misses in which the relying party accepts.
+	Refutes      []model.Goal `json:"refutes,omitempty"`
 	Kind         Kind         `json:"kind"`
 	Capabilities []Capability `json:"capabilities"`
 	// Attesters are the ends that attest, one after the other.
@@ -319,7 +322,7 @@ func (r *reader) capabilities(n *yaml.Node) (list []Capability) {
 	return list
 }
 
-var scriptKeys = []string{"attack", "title", "section", "sources", "summary", "published", "goals", "kind",
+var scriptKeys = []string{"attack", "title", "section", "sources", "summary", "published", "goals", "refutes", "kind",
 	"capabilities", "attester", "applies", "parties", "steps", "conclude", "controls", "bound",
 	"vary"}
 
@@ -349,6 +352,8 @@ func (r *reader) script(s *Script, n *yaml.Node) {
 					r.oneOf(at, "security goal", g, goalNames())
 				}
 			}
+		case "refutes":
+			s.Refutes = r.refuted(v)
 		case "kind":
 			s.Kind = Kind(r.text(v))
 			r.oneOf(v, "kind", string(s.Kind), []string{string(KindAttack), string(KindMeasurement)})
@@ -413,6 +418,23 @@ func (r *reader) script(s *Script, n *yaml.Node) {
 				"add one to controls with when: "+when)
 		}
 	}
+}
+
+// refuted reads the goals of models.
+func (r *reader) refuted(n *yaml.Node) (list []model.Goal) {
+	var names []string
+	for _, g := range model.Goals {
+		names = append(names, string(g.Goal))
+	}
+	for i, word := range r.texts(n) {
+		at := n
+		if n.Kind == yaml.SequenceNode {
+			at = n.Content[i]
+		}
+		r.oneOf(at, "goal of a model", word, names)
+		list = append(list, model.Goal(word))
+	}
+	return list
 }
 
 // partyNames are the names of parties in scripts.

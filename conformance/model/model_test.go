@@ -137,6 +137,7 @@ func TestKindsOfModels(t *testing.T) {
 		{"early-attestation-06", Options{Attester: attls.RoleServer, Pinned: true}, "let host(=m) = w in (* policy *)", false},
 		{"early-attestation-06", Options{Attester: attls.RoleServer, Pinned: true, Goal: GoalMachine}, "by its policy", true},
 		{"deployed-dstack", Options{Attester: attls.RoleServer, Model: profile.ModelResults}, "with results", true},
+		{"mbedtls-poc", Options{Attester: attls.RoleClient}, "(* the same in each connection *)", false},
 		{"early-attestation-06", Options{Goal: "love"}, `"love" is not a goal`, true},
 		{"deployed-flashbots-attested-tls", Options{Attester: attls.RoleServer}, "not_before_seconds(cert_dates)", false},
 		{"early-attestation-06", Options{Capabilities: []Capability{Weak}}, "reduc forall x: scalar; exp(bad, x) = bad", false},

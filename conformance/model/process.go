@@ -93,7 +93,7 @@ func (g *generator) server(w *writer) {
 	e.chooses()
 	e.line("new sn: bitstring; new y: scalar;")
 	if !attests && g.nonce() {
-		e.line("new nonce: bitstring;")
+		e.draws()
 	}
 	e.line("let sh = %s in", g.term("server_hello", attls.KindServerHello, false, "sn", "exp(G, y)"))
 	e.line("out(net, sh);")
@@ -125,6 +125,15 @@ func (e *end) chooses() {
 	if e.attests() && g.cached {
 		e.line("if chosen = scheme then")
 	}
+}
+
+// draws makes the nonce of the relying party, which some programs never change.
+func (e *end) draws() {
+	if fixed := e.g.p.Rules.NonceFixed; len(fixed) > 0 {
+		e.line("let nonce = %s in (* the same in each connection *)", e.g.octets(fixed))
+		return
+	}
+	e.line("new nonce: bitstring;")
 }
 
 // secrets derives what both hellos give.
@@ -351,7 +360,7 @@ func (g *generator) client(w *writer) {
 	case g.slot.Nonce.Random:
 		e.line("let nonce = cn in")
 	default:
-		e.line("new nonce: bitstring;")
+		e.draws()
 	}
 	if g.negotiated() {
 		e.line("let offer = offer_both in")
