@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -166,7 +167,11 @@ func (c *Cell) prove(i int, outcome *model.Outcome, scripts []*Script) {
 	if a := outcome.Acceptance; a != nil {
 		p.Section, p.Says = a.Section(), a.String()
 	}
-	if p.Section == "" || find(scripts, func(s *Script) bool { return s.Section == p.Section }) == nil {
+	like := func(s *Script) bool {
+		section, _, _ := strings.Cut(s.Section, " ") // without (a)
+		return section == p.Section
+	}
+	if p.Section == "" || find(scripts, like) == nil {
 		p.Counterexample = outcome.Counterexample
 	}
 	if p.Verdict == model.Proved && c.Result.Outcome == Accepted {

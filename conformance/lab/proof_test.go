@@ -13,7 +13,10 @@ import (
 // TestProofs compares runs with what models say, in place of ProVerif.
 func TestProofs(t *testing.T) {
 	accepted, rejected := "tls-attestation-02", "early-attestation-06"
-	o := Options{Scripts: []*Script{loaded(t, "relay-leaked-key")},
+	// The second script is not for these profiles' cells that are looked at; it has a section.
+	replay := loaded(t, "replay-leaked-key")
+	replay.Attesters = nil
+	o := Options{Scripts: []*Script{loaded(t, "relay-leaked-key"), replay},
 		Profiles: []*profile.Profile{profileOf(t, accepted), profileOf(t, rejected)}}
 	all, err := Run(context.Background(), o)
 	if err != nil {
@@ -21,6 +24,8 @@ func TestProofs(t *testing.T) {
 	}
 	said := &model.Outcome{Verdict: model.AttackFound, Counterexample: "trace",
 		Acceptance: &model.Acceptance{Expected: "m", Platform: "m", Key: "m", Connection: model.Another}}
+	twice := &model.Outcome{Verdict: model.AttackFound, Counterexample: "trace",
+		Acceptance: &model.Acceptance{Expected: "m", Platform: "m", Key: "m", Connection: model.Another, Times: 2}}
 	elsewhere := &model.Outcome{Verdict: model.AttackFound, Counterexample: "trace",
 		Acceptance: &model.Acceptance{Expected: "m", Platform: "n", Key: "n"}}
 	for _, c := range []struct {
@@ -31,6 +36,7 @@ func TestProofs(t *testing.T) {
 		whole   bool
 	}{
 		{"attack", said, false, "attack found, of the kind 3.2", false},
+		{"an attack of a script with a letter", twice, false, "of the kind 3.7", false},
 		{"an attack of no script", elsewhere, false, "of the kind 3.1", true},
 		{"an attack that cannot be read", &model.Outcome{Verdict: model.AttackFound, Counterexample: "x"}, false, "attack found", true},
 		{"not decided", &model.Outcome{Verdict: model.NotDecided, Reason: "cannot be proved"}, false,

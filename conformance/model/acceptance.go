@@ -147,8 +147,11 @@ func arguments(s string) (name string, args []string, ok bool) {
 // String says what is accepted.
 func (a *Acceptance) String() string {
 	who := func(s string) string {
-		if s == Attacker {
+		switch {
+		case s == Attacker:
 			return s
+		case !strings.HasPrefix(s, "m"): // ProVerif's name for a value that the attacker chose
+			return "another host"
 		}
 		return "platform " + s
 	}

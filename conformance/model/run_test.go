@@ -94,6 +94,7 @@ func TestSections(t *testing.T) {
 		{platform + presented + accepted("host(m_8)", "m_8", "tik_3", "(ch(1),sh(2))"), "3.3", "ServerHello is another"},
 		{platform + presented + accepted("host(m_8)", "m_8", "tik_3", "(ch(2),sh(1))"), "3.2", "another connection"},
 		{platform + presented + accepted("host(m_9)", "m_8", "tik_3", "(ch(1),sh(1))"), "3.1", "expects platform m_9"},
+		{platform + presented + accepted("host(a_1)", "m_8", "tik_3", "(ch(1),sh(1))"), "3.1", "expects another host accepts"},
 		{platform + accepted("host(m_8)", "rented", "tik_3", "(ch(1),sh(1))"), "3.5", "Evidence of the attacker"},
 		{platform + accepted("host(m_8)", "m_8", "tik_3", "(ch(1),sh(1))"), "3.6", "no honest end"},
 		{platform + presented + accepted("mallory", "m_8", "a_1", "(ch(1),sh(1))"), "", "under a key of the attacker"},
