@@ -12,7 +12,6 @@ import (
 
 	"attls"
 	"attls/conformance/scenario"
-	"attls/extensions/profile"
 )
 
 // Interpreter is our peer on the patched mbedTLS where it interprets a compiled
@@ -90,9 +89,6 @@ func (i Interpreter) Limit(s *scenario.Scenario, r attls.Role) string {
 	if s.Resumption != "" && !ticketed(p) {
 		return p.ID + " has no tickets and therefore no resumption"
 	}
-	if reason := unread(p); reason != "" {
-		return reason
-	}
 	text, err := p.Compiled()
 	if err != nil {
 		return err.Error()
@@ -104,19 +100,6 @@ func (i Interpreter) Limit(s *scenario.Scenario, r attls.Role) string {
 	sentence := i.check(text, &key)
 	i.checked.Store(key, sentence)
 	return sentence
-}
-
-// unread says what of a profile the peer does not read; it refuses such a profile.
-func unread(p *profile.Profile) string {
-	for i := range p.Slots {
-		switch s := &p.Slots[i]; {
-		case s.Always:
-			return "it does not read a slot that nobody negotiates, as " + s.Name + " is"
-		case s.NonceField.Used:
-			return "it does not read a nonce in a field that an RFC defines, as that of " + s.Name + " is"
-		}
-	}
-	return ""
 }
 
 // check asks the peer whether mbedTLS can do what a profile says.

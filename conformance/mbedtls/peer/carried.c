@@ -300,6 +300,19 @@ static int read_field(struct connection *c, struct attestation *a, const struct 
     return read_content(c, a, x, &value);
 }
 
+int carried_is_there(const struct connection *c, const struct where *payload)
+{
+    const struct x509_field *x = &c->interpretation->profile->x509[payload->x509];
+    struct certificate_parts parts;
+    struct octets value;
+    int critical;
+
+    if (c->peer_certificate.p == NULL || certificate_split(&c->peer_certificate, &parts) != 0) {
+        return 0;
+    }
+    return x->dns_names != NULL || certificate_extension(&parts, &x->oid, &value, &critical) != 0;
+}
+
 int carried_read(struct connection *c, struct attestation *a)
 {
     const struct compiled *p = c->interpretation->profile;

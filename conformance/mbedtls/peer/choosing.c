@@ -16,8 +16,28 @@ int slot_is_used(const struct options *o, const struct slot_rule *s)
 {
     const struct compiled *p = o->draft->compiled;
 
-    return o->attests[s->attester] && s->models[o->scheme.model] && payload_of(p, s, o->scheme.credential) != NULL &&
+    return o->attests[s->attester] && s->models[o->scheme.model] && s->credentials[o->scheme.credential] && payload_of(p, s, o->scheme.credential) != NULL &&
            p->credentials[o->scheme.credential].present;
+}
+
+/* The name of a scheme that no message holds, for claims. */
+static int write_unwritten(const struct scheme *s, struct writer *w)
+{
+    char text[600];
+    int n;
+
+    if (s->model == RESULTS) {
+        n = snprintf(text, sizeof(text), "results %s", s->verifier != NULL ? s->verifier : "");
+    } else if (s->media_type != NULL) {
+        n = snprintf(text, sizeof(text), "evidence 0 %s", s->media_type);
+    } else {
+        n = snprintf(text, sizeof(text), "evidence %u ", s->content_format);
+    }
+    if (n < 0 || n >= (int) sizeof(text)) {
+        return 0;
+    }
+    write_octets(w, (unsigned char *) text, (size_t) n);
+    return !w->bad;
 }
 
 int slot_element(const struct options *o, const struct slot_rule *s, struct writer *w)
@@ -32,6 +52,13 @@ int slot_element(const struct options *o, const struct slot_rule *s, struct writ
     }
     if (o->role == CLIENT && s->attester == CLIENT && p->client_needs_certificate && o->cert == NULL && !o->raw_keys) {
         return 0;
+    }
+    if (s->always) {
+        return write_unwritten(&o->scheme, w);
+    }
+    if (s->flagged) {
+        write_octets(w, s->flag.len > 0 ? s->flag.p : (const unsigned char *) "flag", s->flag.len > 0 ? s->flag.len : 4);
+        return !w->bad;
     }
     count = scheme_fields(p, &s->element, &o->scheme, fields, MAX_FORMATS);
     return count >= 0 && encode(s->element.type, &offer, w, fields, (size_t) count) == 0;
@@ -74,6 +101,22 @@ struct tally {
     int roles[2];                  /* for whom one was */
 };
 
+/* Whether a slot that nobody negotiates is asked for: it was sent its nonce, or one is still
+ * to come. */
+static int asks(const struct slot_rule *s, const struct attestation *a)
+{
+    return !s->nonce.set || s->nonce.message != IN_CLIENT_HELLO || a->nonce.p != NULL;
+}
+
+/* A scheme without elements is chosen. */
+static int chosen_without(struct attestation *a, const struct slot_rule *s, const struct writer *name, struct tally *t)
+{
+    const struct octets element = { name->start, writer_len(name) };
+
+    t->roles[s->attester] = 1;
+    return choose(a, s->name, &element);
+}
+
 static int choose_in_slot(struct connection *c, size_t slot, struct tally *t)
 {
     const struct compiled *p = c->interpretation->profile;
@@ -88,6 +131,10 @@ static int choose_in_slot(struct connection *c, size_t slot, struct tally *t)
     int own = slot_is_used(c->options, s), expressed = slot_element(c->options, s, &mine);
 
     t->own += own;
+    if (s->always) {
+        return own && expressed && asks(s, a) && !(p->one_per_attester && t->roles[s->attester]) ?
+               chosen_without(a, s, &mine, t) : 0;
+    }
     if (!state->listed) {
         return 0;
     }
@@ -97,6 +144,11 @@ static int choose_in_slot(struct connection *c, size_t slot, struct tally *t)
         return 0;
     }
     a->offered = 1;
+    if (s->flagged) {
+        t->any = 1;
+        t->chosen |= 1U << c->options->scheme.model;
+        return expressed ? chosen_without(a, s, &mine, t) : 0;
+    }
     for (element = next_element(s, &list); element.len > 0; element = next_element(s, &list)) {
         models |= element_models(p, &s->element, element.p, element.len);
         if (expressed && octets_equal(&element, mine.start, writer_len(&mine))) {
@@ -198,6 +250,41 @@ static int is_null_choice(const struct compiled *p, const struct slot_rule *s, c
     return p->no_scheme == NO_SCHEME_NULL && count >= 0 &&
            encode(s->element.type, &offer, &fixed, fields, (size_t) count) == 0 &&
            octets_equal(element, fixed.start, writer_len(&fixed));
+}
+
+int take_flag(struct connection *c, size_t slot, const char *message)
+{
+    const struct slot_state *state = &c->interpretation->slots[slot];
+    const struct slot_rule *s = &c->interpretation->profile->slots[slot];
+
+    if (!attestation_of(c, slot)->offered) {
+        return fail(c, FAIL_CHOICE_NOT_OFFERED, message, "the choice in %s was not offered", s->name);
+    }
+    return choose(attestation_of(c, slot), s->name, &state->list);
+}
+
+int take_always(struct connection *c, int requested)
+{
+    const struct compiled *p = c->interpretation->profile;
+    int ret = 0;
+
+    for (size_t k = 0; ret == 0 && k < p->slot_count; k++) {
+        const struct slot_rule *s = &p->slots[k];
+        struct attestation *a = attestation_of(c, k);
+        if (s->always && !a->offered) { /* no extension of ours has asked for it */
+            unsigned char buffer[MAX_ELEMENT];
+            struct writer name = write_into(buffer, sizeof(buffer));
+            a->offered = slot_element(c->options, s, &name);
+            if (a->offered && octets_set(&c->interpretation->slots[k].list, buffer, writer_len(&name)) != 0) {
+                return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+            }
+        }
+        if (s->always && a->offered && !a->chosen &&
+            (s->attester == SERVER || (requested && (!s->nonce.set || a->nonce.p != NULL)))) {
+            ret = choose(a, s->name, &c->interpretation->slots[k].list);
+        }
+    }
+    return ret;
 }
 
 int take_choice(struct connection *c, size_t slot, const struct field *choice, const char *message)

@@ -13,6 +13,8 @@ struct loader {
     const struct document *d;
     char reason[512];
     int failed;
+    int whole;                     /* a path may name a body of any type */
+    int limit;                     /* what failed is well-formed, and more than we can do */
 };
 
 static const char *const message_names[MESSAGES] = {
@@ -36,6 +38,9 @@ static int refuse(struct loader *l, const char *format, ...)
     }
     return -1;
 }
+
+/* The same for what a profile may say and this peer cannot do. */
+#define cannot(l, ...) ((l)->limit |= !(l)->failed, refuse(l, __VA_ARGS__))
 
 /* ---- words and numbers ---- */
 
@@ -382,7 +387,7 @@ static int set_gaps(struct loader *l, struct added_message *m, const struct reco
                strcmp(after, "certificate_verify") == 0 ? MBEDTLS_SSL_HS_FINISHED : 0;
     }
     if (next == 0 || next == MBEDTLS_SSL_HS_SERVER_HELLO) {
-        return refuse(l, "line %zu: message %.100s stands where the library cannot send one", r->line, m->name);
+        return cannot(l, "line %zu: message %.100s stands where mbedTLS cannot send one", r->line, m->name);
     }
     m->gap[SERVER] = next;
     m->gap[CLIENT] = next == MBEDTLS_SSL_HS_CERTIFICATE || next == MBEDTLS_SSL_HS_CERTIFICATE_VERIFY ||
@@ -493,7 +498,7 @@ static int find_where(struct loader *l, struct where *w, const char *path)
     } else if (w->added < 0) {
         return refuse(l, "%.100s is in no message", path);
     }
-    if (w->field[0] == '\0' ? type_at(l->c, w) != NULL : member_at(type_at(l->c, w), w->field) == NULL) {
+    if (w->field[0] == '\0' ? !l->whole && type_at(l->c, w) != NULL : member_at(type_at(l->c, w), w->field) == NULL) {
         return refuse(l, "%.100s is no field of its type", path);
     }
     return 0;
@@ -577,6 +582,45 @@ static int read_element(struct loader *l, struct slot_rule *s)
     return read_models(l, s);
 }
 
+/* How a slot is negotiated that has no list: not at all, or by a flag. */
+static int read_way(struct loader *l, struct slot_rule *s, const char *map)
+{
+    static const char *const words[] = { "evidence/alone", "evidence/x509", "results/alone", "results/x509", NULL };
+    const struct path always = path_of("%s/always", map), flagged = path_of("%s/flag", map);
+    const char *value = document_value(l->d, "%s/value", map);
+    int way;
+
+    s->credentials[ALONE] = s->credentials[BESIDE_X509] = 1;
+    s->always = document_find(l->d, "%s", always.p) != NULL;
+    s->flagged = document_find(l->d, "%s", flagged.p) != NULL;
+    if (!s->always && !s->flagged) {
+        return value != NULL ? refuse(l, "only a flag has a value, and slot %.100s has none", s->name) : 0;
+    }
+    way = word(l, words, -1, s->always ? always.p : flagged.p);
+    if (way < 0 || (s->always && (s->flagged || way % 2 == 0))) {
+        return refuse(l, "slot %.100s cannot be negotiated", s->name);
+    }
+    s->models[way < 2 ? EVIDENCE : RESULTS] = 1;
+    s->credentials[way % 2 == 0 ? BESIDE_X509 : ALONE] = 0;
+    if (value != NULL && (strncmp(value, "0x", 2) != 0 || octets_from_hex(&s->flag, value + 2) != 0 ||
+                          s->flag.len == 0 || s->flag.len > 64)) {
+        return refuse(l, "the flag of slot %.100s is no octets", s->name);
+    }
+    return 0;
+}
+
+/* A nonce in a field that an RFC defines is a map. */
+static int load_nonce_of(struct loader *l, struct slot_rule *s, const char *map)
+{
+    const struct record *r = document_find(l->d, "%s/nonce", map);
+
+    if (r != NULL && r->kind == RECORD_MAP) {
+        const char *in = document_value(l->d, "%s/nonce/in", map);
+        return cannot(l, "line %zu: this peer writes and reads no nonce in %.100s", r->line, in != NULL ? in : "a field");
+    }
+    return load_where(l, &s->nonce, path_of("%s/nonce", map).p, 0);
+}
+
 static int add_slot(struct loader *l, const struct record *r, const char *name)
 {
     static const char *const roles[] = { "client", "server", NULL };
@@ -593,19 +637,29 @@ static int add_slot(struct loader *l, const struct record *r, const char *name)
     if (l->failed || (int) s->attester < 0) {
         return refuse(l, "slot %.100s has no attester", name);
     }
-    if (load_where(l, &s->offer, path_of("%s/offer", map.p).p, 1) != 0 ||
-        load_where(l, &s->choice, path_of("%s/choice", map.p).p, 1) != 0 ||
-        load_where(l, &s->nonce, path_of("%s/nonce", map.p).p, 0) != 0 ||
+    if (read_way(l, s, map.p) != 0) {
+        return -1;
+    }
+    l->whole = s->flagged && s->flag.len == 0;
+    if (load_where(l, &s->offer, path_of("%s/offer", map.p).p, !s->always) != 0 ||
+        load_where(l, &s->choice, path_of("%s/choice", map.p).p, !s->always) != 0) {
+        return -1;
+    }
+    l->whole = 0;
+    if (load_nonce_of(l, s, map.p) != 0 ||
         load_where(l, &s->payload, path_of("%s/carried_in", map.p).p, 0) != 0) {
         return -1;
+    }
+    if (s->always) {
+        return 0;
     }
     if (s->offer.message != IN_CLIENT_HELLO || s->offer.extension < 0) {
         return refuse(l, "the offer of slot %.100s is not in client_hello", name);
     }
     if (word(l, phases, 0, path_of("%s/phase", map.p).p) == 2) {
-        return refuse(l, "slot %.100s belongs after the handshake, where mbedTLS has no CertificateRequest", name);
+        return cannot(l, "slot %.100s belongs after the handshake, where mbedTLS has no CertificateRequest", name);
     }
-    return read_element(l, s);
+    return s->flagged ? 0 : read_element(l, s);
 }
 
 /* Evidence before results, the server before the client, then by name. */
@@ -672,11 +726,11 @@ static int load_credential(struct loader *l, enum credential credential, const c
     k->pkix = flag(l, "none", "required", 1, path_of("%s/pkix", map.p).p);
     k->empty_context = flag(l, "echo", "empty", 0, path_of("%s/request_context", map.p).p);
     if (credential == ALONE && (k->payload.extension >= 0 || k->payload.added >= 0 || !k->key_from_appraisal)) {
-        return refuse(l, "a credential alone is cert_data with the key of the appraisal, or this peer cannot show it");
+        return cannot(l, "a credential alone is cert_data with the key of the appraisal, or this peer cannot show it");
     }
     if (credential == BESIDE_X509 && ((k->payload.extension < 0 && k->payload.added < 0 && k->payload.x509 < 0) ||
                                       k->key_from_appraisal)) {
-        return refuse(l, "a credential beside X.509 is in an extension or a message, or this peer cannot show it");
+        return cannot(l, "a credential beside X.509 is in an extension or a message, or this peer cannot show it");
     }
     return l->failed ? -1 : load_keys(l, k, map.p);
 }
@@ -859,7 +913,7 @@ static int is_quirk_list(struct loader *l, const char *path, const char *const *
             known |= strcmp(obeyed[k], r->values[i]) == 0;
         }
         if (!known) {
-            return refuse(l, "line %zu: mbedTLS cannot obey %s %.100s", r->line, path, r->values[i]);
+            return cannot(l, "line %zu: mbedTLS cannot obey %s %.100s", r->line, path, r->values[i]);
         }
     }
     return r != NULL;
@@ -890,14 +944,14 @@ static void load_quirks(struct loader *l)
     }
     d->no_compatibility = flag(l, "false", "true", 0, "quirks/no_ccs");
     if (flag(l, "false", "true", d->no_compatibility, "quirks/empty_session_id") != d->no_compatibility) {
-        refuse(l, "mbedTLS has quirks/no_ccs and quirks/empty_session_id together only");
+        cannot(l, "mbedTLS has quirks/no_ccs and quirks/empty_session_id together only");
     }
     if (number(l, 1, 1000, "quirks/messages_per_record") != 1) {
-        refuse(l, "mbedTLS has one message in a record: quirks/messages_per_record");
+        cannot(l, "mbedTLS has one message in a record: quirks/messages_per_record");
     }
     if (number(l, MBEDTLS_SSL_CID_TLS1_3_PADDING_GRANULARITY, 1 << 14, "quirks/pad_to") !=
         MBEDTLS_SSL_CID_TLS1_3_PADDING_GRANULARITY) {
-        refuse(l, "mbedTLS pads to a multiple of %d: quirks/pad_to", MBEDTLS_SSL_CID_TLS1_3_PADDING_GRANULARITY);
+        cannot(l, "mbedTLS pads to a multiple of %d: quirks/pad_to", MBEDTLS_SSL_CID_TLS1_3_PADDING_GRANULARITY);
     }
 }
 
@@ -1066,7 +1120,7 @@ int compiled_read(struct compiled *c, const unsigned char *p, size_t len, char *
         snprintf(reason, size, "%s", l.reason);
         compiled_free(c);
     }
-    return l.failed ? -1 : 0;
+    return l.failed ? l.limit ? COMPILED_LIMIT : -1 : 0;
 }
 
 int compiled_load(struct compiled *c, const char *file)
@@ -1078,7 +1132,7 @@ int compiled_load(struct compiled *c, const char *file)
     ret = ret == 0 ? compiled_read(c, octets.p, octets.len, reason, sizeof(reason)) : ret;
     octets_free(&octets);
     if (ret != 0) {
-        fprintf(stderr, "mbedtls-peer: %s: %s\n", file, reason);
+        fprintf(stderr, "mbedtls-peer: %s: %s%s\n", file, ret == COMPILED_LIMIT ? "limit: " : "", reason);
     }
     return ret;
 }
@@ -1087,8 +1141,12 @@ void compiled_free(struct compiled *c)
 {
     document_free(&c->document);
     octets_free(&c->nonce_default);
+    for (size_t i = 0; i < c->slot_count; i++) {
+        octets_free(&c->slots[i].flag);
+    }
     for (size_t i = 0; i < c->x509_count; i++) {
         octets_free(&c->x509[i].oid);
     }
+    c->slot_count = 0;
     c->x509_count = 0;
 }

@@ -81,6 +81,10 @@ struct slot_rule {
     enum role attester;
     struct meaning element;
     int models[2];                 /* which the element can express */
+    int credentials[2];            /* which it can have: without elements one, with them any */
+    int always;                    /* nothing is negotiated */
+    int flagged;                   /* a flag takes the place of the list */
+    struct octets flag;            /* its value; empty: that the extension is there */
     struct where offer, choice, nonce, payload;
 };
 
@@ -138,10 +142,13 @@ struct compiled {
     int raw_signature[2];          /* by role */
 };
 
+enum { COMPILED_LIMIT = -2 };
+
 /* Reads a whole file's octets and checks all of it. Returns 0, or -1 after it wrote
- * to reason what is wrong. Nothing is kept of the octets. */
+ * to reason what is wrong, or COMPILED_LIMIT where nothing is, but this peer cannot do
+ * what the file says. Nothing is kept of the octets. */
 int compiled_read(struct compiled *c, const unsigned char *p, size_t len, char *reason, size_t size);
-/* Reads the file and checks all of it. Returns 0, or -1 after an error message. */
+/* Reads the file and checks all of it. Returns 0, or likewise after an error message. */
 int compiled_load(struct compiled *c, const char *file);
 void compiled_free(struct compiled *c);
 

@@ -88,6 +88,25 @@ static int is_offer_for(const struct compiled *p, int extension, enum message me
     return 0;
 }
 
+/* ---- flags ---- */
+
+static int is_number(const struct member *m)
+{
+    const enum type_kind kind = plain_type(m->type)->kind;
+
+    return m->dimension.kind == DIM_ONE && (kind == TYPE_NUMBER || kind == TYPE_ENUM);
+}
+
+static uint64_t flag_number(const struct octets *flag)
+{
+    uint64_t n = 0;
+
+    for (size_t k = 0; k < flag->len; k++) {
+        n = n << 8 | flag->p[k];
+    }
+    return n;
+}
+
 /* ---- nonces ---- */
 
 static int add_nonce(struct connection *c, size_t slot, const struct where *w, struct field *f)
@@ -154,6 +173,25 @@ static struct field *add_field(struct content *k, const struct where *w, const u
     return f;
 }
 
+/* A flag in its field, or the extension that is the flag. */
+static void add_flag(const struct compiled *p, const struct slot_rule *s, const struct where *w, struct content *k)
+{
+    const struct type *type = w->extension >= 0 ? p->extensions[w->extension].at[w->message].type :
+        p->added[w->added].type;
+    const struct member *m = member_at(type, w->field);
+    struct field *f;
+
+    k->wanted = 1;
+    if (s->flag.len == 0) {
+        return;
+    }
+    f = add_field(k, w, s->flag.p, s->flag.len);
+    if (m != NULL && is_number(m)) {
+        f->is_number = 1;
+        f->number = flag_number(&s->flag);
+    }
+}
+
 /* Client: the list of a slot, as it is offered. */
 static int add_offer(struct connection *c, size_t slot, struct content *k)
 {
@@ -164,7 +202,7 @@ static int add_offer(struct connection *c, size_t slot, struct content *k)
     struct writer w = write_into(buffer, sizeof(buffer));
     int used = slot_element(c->options, s, &w);
 
-    if (!used && !i->profile->empty_list) {
+    if (!used && (!i->profile->empty_list || s->always || s->flagged)) {
         return 0;
     }
     if (octets_set(&state->list, buffer, used ? writer_len(&w) : 0) != 0) {
@@ -172,7 +210,11 @@ static int add_offer(struct connection *c, size_t slot, struct content *k)
     }
     state->listed = 1;
     attestation_of(c, slot)->offered = used;
-    add_field(k, &s->offer, state->list.p, state->list.len);
+    if (s->flagged) {
+        add_flag(i->profile, s, &s->offer, k);
+    } else if (!s->always) {
+        add_field(k, &s->offer, state->list.p, state->list.len);
+    }
     return 0;
 }
 
@@ -238,7 +280,9 @@ static int add_slot_fields(struct connection *c, size_t slot, enum message messa
         ret = add_offer(c, slot, k);
     }
     if (ret == 0 && self == SERVER && is_at(&s->choice, message, extension, added)) {
-        if (a->chosen) {
+        if (a->chosen && s->flagged) {
+            add_flag(i->profile, s, &s->choice, k);
+        } else if (a->chosen) {
             add_field(k, &s->choice, a->scheme.p, a->scheme.len);
         } else if (i->slots[slot].answered_null) {
             ret = add_null_choice(c, slot, k);
@@ -358,7 +402,9 @@ static void want_all(struct connection *c, enum message message, int extension, 
 
     for (size_t slot = 0; slot < p->slot_count; slot++) {
         const struct slot_rule *s = &p->slots[slot];
-        if (sender == CLIENT) {
+        if (s->flagged && s->flag.len == 0) {
+            /* there is no field */
+        } else if (sender == CLIENT) {
             want(w, slot, IS_OFFER, &s->offer, message, extension, added);
         } else {
             want(w, slot, IS_CHOICE, &s->choice, message, extension, added);
@@ -377,6 +423,40 @@ static int take_offer(struct connection *c, size_t slot, const struct field *f)
 
     state->listed = 1;
     return octets_set(&state->list, f->p, f->len) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
+}
+
+/* A flag that came: 1 where it is set, 0 where it is not, or an error. */
+static int flag_is_set(struct connection *c, const struct slot_rule *s, const struct field *f, const char *message)
+{
+    int set, zero;
+
+    if (f->is_number) {
+        set = f->number == flag_number(&s->flag);
+        zero = f->number == 0;
+    } else {
+        set = octets_equal(&s->flag, f->p, f->len);
+        zero = 1;
+        for (size_t k = 0; k < f->len; k++) {
+            zero &= f->p[k] == 0;
+        }
+    }
+    if (!set && !zero) {
+        return fail(c, FAIL_MALFORMED_EXTENSION, message, "the flag of %s has another value", s->name);
+    }
+    return set;
+}
+
+/* The flag of a slot is set in a message of the peer's. */
+static int flag_came(struct connection *c, size_t slot, int offer, const char *message)
+{
+    struct slot_state *state = &c->interpretation->slots[slot];
+    const struct octets any = { (unsigned char *) "flag", 4 };
+
+    if (!offer) {
+        return take_flag(c, slot, message);
+    }
+    state->listed = 1;
+    return octets_set(&state->list, any.p, any.len) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
 }
 
 static int take_payload(struct connection *c, size_t slot, const struct field *f, const char *message)
@@ -404,12 +484,34 @@ static int take_all(struct connection *c, const struct wanted *w, const char *me
             if (!f->found || (w->what[k].kind == IS_NONCE) != pass) {
                 continue;
             }
+            if (c->interpretation->profile->slots[slot].flagged && w->what[k].kind <= IS_CHOICE) {
+                ret = flag_is_set(c, &c->interpretation->profile->slots[slot], f, message);
+                ret = ret == 1 ? flag_came(c, slot, w->what[k].kind == IS_OFFER, message) : ret;
+                continue;
+            }
             switch (w->what[k].kind) {
                 case IS_OFFER: ret = take_offer(c, slot, f); break;
                 case IS_CHOICE: ret = take_choice(c, slot, f, message); break;
                 case IS_PAYLOAD: ret = take_payload(c, slot, f, message); break;
                 default: ret = take_nonce(c, slot, f, message);
             }
+        }
+    }
+    return ret;
+}
+
+/* Flags that are an extension. */
+static int take_extensions_as_flags(struct connection *c, enum message message, int extension, int added,
+                                    const char *name)
+{
+    const struct compiled *p = c->interpretation->profile;
+    const int offer = c->options->role == SERVER;
+    int ret = 0;
+
+    for (size_t slot = 0; ret == 0 && slot < p->slot_count; slot++) {
+        const struct slot_rule *s = &p->slots[slot];
+        if (s->flagged && s->flag.len == 0 && is_at(offer ? &s->offer : &s->choice, message, extension, added)) {
+            ret = flag_came(c, slot, offer, name);
         }
     }
     return ret;
@@ -438,7 +540,8 @@ static int read_body(struct connection *c, const struct type *type, const struct
     } else if (error != CODEC_OK || (reader_left(&r) > 0 && !trailing)) {
         ret = malformed(c, name, place->message);
     } else {
-        ret = take_all(c, w, place->message);
+        ret = take_extensions_as_flags(c, message, extension, added, place->message);
+        ret = ret == 0 ? take_all(c, w, place->message) : ret;
     }
     free(w);
     return ret;
@@ -594,6 +697,10 @@ static int after_certificate(struct connection *c)
         const struct where *w = payload_of(i->profile, &i->profile->slots[slot], c->options->scheme.credential);
         struct attestation *a = attestation_of(c, slot);
         if (a->chosen && a->attester != c->options->role && w->x509 >= 0) {
+            if (i->profile->slots[slot].always && !c->options->require && !carried_is_there(c, w)) {
+                a->chosen = 0; /* nothing was agreed on: this peer does not attest */
+                continue;
+            }
             ret = carried_read(c, a);
         }
     }
@@ -616,7 +723,8 @@ static int interpret_done(struct connection *c, int type, int received)
             return ret != 0 ? ret : settle_certificate_types(c);
         case MBEDTLS_SSL_HS_CERTIFICATE_REQUEST:
             c->interpretation->requested = received;
-            return check_choices(c, received);
+            ret = take_always(c, received);
+            return ret != 0 ? ret : check_choices(c, received);
         case MBEDTLS_SSL_HS_CERTIFICATE:
             return after_certificate(c);
         default:
@@ -767,8 +875,10 @@ int interpret_load(struct options *o, const char *file)
 {
     struct draft *d = draft_of();
 
-    if (compiled_load(&loaded, file) != 0) {
-        return -1;
+    const int ret = compiled_load(&loaded, file);
+
+    if (ret != 0) {
+        return ret;
     }
     d->compiled = &loaded;
     d->raw_signature = loaded.raw_signature[CLIENT] || loaded.raw_signature[SERVER];
@@ -826,6 +936,19 @@ const char *interpret_check(const struct options *o)
     }
     if (o->role == CLIENT && (uint64_t) (usable[CLIENT] + usable[SERVER]) < p->at_least) {
         return "a client of this profile must offer more schemes";
+    }
+    return NULL;
+}
+
+const char *interpret_limit(const struct options *o)
+{
+    const struct compiled *p = o->draft->compiled;
+
+    for (size_t k = 0; k < p->slot_count; k++) {
+        const struct where *w = payload_of(p, &p->slots[k], o->scheme.credential);
+        if (slot_is_used(o, &p->slots[k]) && w != NULL && w->added >= 0 && p->added[w->added].gap[p->slots[k].attester] == 0) {
+            return "mbedTLS does not send the message with the payload where the profile has it";
+        }
     }
     return NULL;
 }

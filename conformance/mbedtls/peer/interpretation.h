@@ -48,6 +48,10 @@ const struct where *payload_of(const struct compiled *p, const struct slot_rule 
 int choose_schemes(struct connection *c);
 /* Client: the choice of a slot as it stands in a message; empty for none. */
 int take_choice(struct connection *c, size_t slot, const struct field *choice, const char *message);
+/* Client: the flag in the place of a choice. */
+int take_flag(struct connection *c, size_t slot, const char *message);
+/* Client: what nobody chooses, once it is known whether the server asks for a certificate. */
+int take_always(struct connection *c, int requested);
 /* Client: once all choices are known. */
 int check_choices(struct connection *c, int requested);
 
@@ -55,6 +59,8 @@ int check_choices(struct connection *c, int requested);
 /* Reads the fields of the peer's certificate, and takes the payload from the one that
  * has it. */
 int carried_read(struct connection *c, struct attestation *a);
+/* Whether the peer's certificate has the field of a payload. */
+int carried_is_there(const struct connection *c, const struct where *payload);
 /* Makes our certificate, with the Evidence of a slot in it, and gives it to the
  * library. */
 int carried_write(struct connection *c, struct attestation *a);

@@ -438,7 +438,7 @@ int main(int argc, char **argv)
     ret = options_parse(&e.options, argc, argv);
     if (ret != 0) {
         end_free(&e);
-        return ret > 0 ? 0 : 2;
+        return ret > 0 ? 0 : ret == -2 ? EXIT_LIMIT : 2;
     }
     ret = configure(&e);
     if (ret == 0) {

@@ -10,6 +10,8 @@ static const char usage[] =
     "usage: mbedtls-peer --server|--client [option...]\n"
     "  --profile P         early-attestation-06, tls-attestation-07, mbedtls-poc, none\n"
     "  --compiled F        file of attls profile compile, instead of --profile\n"
+    "  --check             with --compiled: say whether this peer can do what the file says, and stop;\n"
+    "                      the status is 3, behind \"limit:\", where it cannot\n"
     "  --attester WHO      client, server, both, none\n"
     "  --model M           evidence, results\n"
     "  --credential C      x509, attestation\n"
@@ -51,7 +53,7 @@ enum option_id {
     OPT_VERIFIER, OPT_REQUIRE, OPT_NO_REQUIRE, OPT_ATTESTER_CMD, OPT_APPRAISER_CMD, OPT_EVIDENCE, OPT_NONCE_SIZE, OPT_ATTESTER_SIZE,
     OPT_HOST, OPT_PORT, OPT_SERVERNAME, OPT_CERT, OPT_KEY, OPT_CA, OPT_ISSUER_CERT, OPT_ISSUER_KEY, OPT_VERIFY, OPT_CODE_POINT, OPT_RAW_KEYS, OPT_PEER_KEY, OPT_ASK, OPT_GROUPS, OPT_SUITES,
     OPT_ALPN, OPT_SIGALGS, OPT_KEYLOG, OPT_JSON, OPT_CONNECTIONS, OPT_TIMEOUT, OPT_DATA,
-    OPT_PSK_MODES, OPT_SESS_OUT, OPT_SESS_IN, OPT_REFUSE_TICKETS, OPT_LINES, OPT_KEY_UPDATE, OPT_VECTORS,
+    OPT_PSK_MODES, OPT_SESS_OUT, OPT_SESS_IN, OPT_REFUSE_TICKETS, OPT_LINES, OPT_KEY_UPDATE, OPT_VECTORS, OPT_CHECK,
     OPT_VERSION, OPT_HELP
 };
 
@@ -101,6 +103,7 @@ static const struct option long_options[] = {
     { "lines", no_argument, NULL, OPT_LINES },
     { "extended-key-update", no_argument, NULL, OPT_KEY_UPDATE },
     { "binder-vectors", no_argument, NULL, OPT_VECTORS },
+    { "check", no_argument, NULL, OPT_CHECK },
     { "version", no_argument, NULL, OPT_VERSION },
     { "help", no_argument, NULL, OPT_HELP },
     { NULL, 0, NULL, 0 },
@@ -321,6 +324,7 @@ static int set(struct options *o, enum option_id id, const char *value)
         case OPT_REFUSE_TICKETS: o->refuse_tickets = 1; break;
         case OPT_LINES: o->lines = 1; break;
         case OPT_KEY_UPDATE: o->key_update = 1; break;
+        case OPT_CHECK: o->check_only = 1; break;
         case OPT_VECTORS: exit(binder_vectors());
         case OPT_VERSION: puts(MBEDTLS_VERSION_STRING_FULL); return 1;
         case OPT_HELP: fputs(usage, stdout); return 1;
@@ -379,6 +383,23 @@ static int check(const struct options *o)
     return wrong == NULL ? 0 : -1;
 }
 
+/* --check: what can be said without a connection. */
+static int check_profile(const struct options *o)
+{
+    const char *limit;
+
+    if (o->draft == NULL || o->draft->compiled == NULL) {
+        fprintf(stderr, "mbedtls-peer: --check goes with --compiled\n");
+        return -1;
+    }
+    limit = interpret_limit(o);
+    if (limit != NULL) {
+        fprintf(stderr, "mbedtls-peer: limit: %s\n", limit);
+        return -2;
+    }
+    return 1;
+}
+
 int options_parse(struct options *o, int argc, char **argv)
 {
     int id, ret;
@@ -415,5 +436,5 @@ int options_parse(struct options *o, int argc, char **argv)
     if (set_code_points(o) != 0) {
         return -1;
     }
-    return check(o);
+    return o->check_only ? check_profile(o) : check(o);
 }

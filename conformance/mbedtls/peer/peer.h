@@ -107,6 +107,7 @@ struct options {
     size_t nonce_size;         /* 0: what the draft has */
     size_t attester_size;      /* of the challenge field of Evidence; 0: unknown */
     const char *keylog;
+    int check_only;            /* whether the profile can be interpreted */
     int json, connections, timeout;
     size_t data;               /* octets that a client sends and gets back */
 
@@ -117,8 +118,10 @@ struct options {
     int lines;                 /* the application is at the other end of standard input */
 };
 
-/* Reads the command line. Returns 0, 1 when there is nothing more to do, or -1
- * after an error message. */
+enum { EXIT_LIMIT = 3 };
+
+/* Reads the command line. Returns 0, 1 when there is nothing more to do, -1
+ * after an error message, or -2 after one of what this peer cannot do. */
 int options_parse(struct options *o, int argc, char **argv);
 
 /* What became of one attester. */
@@ -321,12 +324,14 @@ int suite_by_name(const char *name, size_t len);
 const char *role_name(enum role r);
 
 /* interpret.c: a compiled profile as a draft. */
-/* Loads the file and makes it the draft in force. Returns 0, or -1 after an error
- * message. */
+/* Loads the file and makes it the draft in force. Returns 0, or an error of
+ * compiled_load() after a message. */
 int interpret_load(struct options *o, const char *file);
 void interpret_unload(void);
 /* Fills in what the command line left open. */
 void interpret_defaults(struct options *o);
+/* What mbedTLS cannot do of the profile under these options, or NULL. */
+const char *interpret_limit(const struct options *o);
 /* What is wrong with options under the profile, or NULL. */
 const char *interpret_check(const struct options *o);
 int interpret_configure(mbedtls_ssl_config *conf, const struct options *o);
