@@ -10,7 +10,7 @@ FUZZ_TIME    ?= 10s
 COMMIT = $(shell git rev-parse HEAD 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-quick race lint deadcode spec interop pages wireshark fuzz release api picture
+.PHONY: help build test test-quick race lint deadcode spec interop pages wireshark workbench fuzz release api picture
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ pages: ## try the pages of reports in headless Chromium; pictures go to ATTLS_PI
 
 wireshark: ## let tshark read captures of every profile with its dissector
 	ATTLS_TSHARK=all go test -count=1 ./conformance/wireshark
+
+workbench: ## write the page of "attls workbench" to dist/workbench, for any static host or --engine
+	go run ./cmd/attls workbench --export dist/workbench
 
 fuzz: ## run each native fuzz target for FUZZ_TIME (10s)
 	@go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}' ./... | while read -r package directory; do \

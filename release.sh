@@ -25,11 +25,16 @@ version=$(sed -n 's/^const Release = "\(.*\)"$/\1/p' conformance/claims/claims.g
 # Nothing of the caller's environment may change the result.
 export CGO_ENABLED=0 GOFLAGS= GOEXPERIMENT= GOAMD64=v1 GOARM64=v8.0
 rm -f "$out"/attls-* "$out/SHA256SUMS"
+# The engine of the workbench for browsers is part of each program.
+engine=conformance/workbench/site/engine
+mkdir -p "$engine" "$tree/cache"
+XDG_CACHE_HOME=$tree/cache GOCACHE=$(go env GOCACHE) go run ./cmd/attls workbench --export "$tree/site"
+cp "$tree/site/attls.wasm.gz" "$tree/site/wasm_exec.js" "$engine"
 for platform in $platforms; do
   os=${platform%/*} arch=${platform#*/}
   name=attls-$version-$os-$arch
   [ "$os" != windows ] || name=$name.exe
-  GOOS=$os GOARCH=$arch go build -trimpath -buildvcs=false \
+  GOOS=$os GOARCH=$arch go build -tags attls_workbench -trimpath -buildvcs=false \
     -ldflags "-s -w -buildid= -X attls/conformance/claims.commit=$commit" -o "$out/$name" ./cmd/attls
   echo "$out/$name"
 done

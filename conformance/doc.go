@@ -14,6 +14,7 @@
 //   - pair: two engines in one goroutine, step by step
 //   - capture, dissect: recordings of any stack, explained
 //   - wireshark: dissectors of profiles for Wireshark
+//   - workbench: the page of "attls workbench", and its engine for browsers
 //   - bench: measurements, compared with crypto/tls and the bare primitives
 //   - bogo, mbedtls, openssl: what it takes to meet those stacks
 package conformance

@@ -11,8 +11,6 @@ import (
 	"attls/attestation/cca"
 	"attls/attestation/nitro"
 	"attls/attestation/psa"
-	"attls/attestation/snp"
-	"attls/attestation/tdx"
 	"attls/attestation/tpm"
 )
 
@@ -22,13 +20,14 @@ import (
 func All() attestation.Formats { return all() }
 
 var all = sync.OnceValue(func() attestation.Formats {
-	table, err := attestation.NewFormats(append(attestation.SoftwareFormats(),
+	rows := append(attestation.SoftwareFormats(),
 		cca.Format(),
 		cca.ParsecFormat(),
 		nitro.Format(),
 		psa.Format(),
-		snp.Format(),
-		tdx.Format(),
+	)
+	rows = append(rows, x86()...)
+	table, err := attestation.NewFormats(append(rows,
 		tpm.Format(),
 		tpm.CertifyFormat(),
 	)...)

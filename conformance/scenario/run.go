@@ -163,6 +163,10 @@ func KeepInputs() Option { return func(r *runner) { r.keepInputs = true } }
 // Capture records the connection, and the secrets that open it.
 func Capture(w *capture.Writer) Option { return func(r *runner) { r.capture = w } }
 
+// Draw has the ends draw from sources of randomness, which are indexed by role, so that runs
+// can be compared.
+func Draw(random [2]handshake.Random) Option { return func(r *runner) { r.source = random } }
+
 // runTimeout bounds one run.
 const runTimeout = 30 * time.Second
 
@@ -173,6 +177,7 @@ type runner struct {
 	tapes   [2]*tape
 	traces  [2]*trace.Trace
 	random  [2]*handshake.RecordedRandom
+	source  [2]handshake.Random // nil: the system's
 
 	env        *Environment // nil: one of its own
 	find       Finder
@@ -548,7 +553,11 @@ func (r *runner) answerer(set *Setup, role attls.Role) (*handshake.Answerer, err
 		return &handshake.Answerer{Around: r.tapes[role].around, Sequential: true}, nil
 	}
 	r.tapes[role] = &tape{}
-	r.random[role] = handshake.RecordRandom(handshake.SystemRandom{})
+	source := r.source[role]
+	if source == nil {
+		source = handshake.SystemRandom{}
+	}
+	r.random[role] = handshake.RecordRandom(source)
 	return set.answerer(role, r.tapes[role])
 }
 
