@@ -178,7 +178,7 @@ and "attls client".`,
 	root.AddCommand(demoCommand(), gridCommand(), conformCommand(), replayCommand(), decodeCommand(), serverCommand(),
 		clientCommand(), evidenceCommand(), authenticatorCommand(),
 		profileCommand(), specCommand(), benchCommand(), labCommand(),
-		fuzzCommand(), workbenchCommand(), versionCommand(), manCommand(), exitCodesTopic(), terminalTopic())
+		fuzzCommand(), workbenchCommand(), extcapCommand(), versionCommand(), manCommand(), exitCodesTopic(), terminalTopic())
 	return root
 }
 

@@ -50,7 +50,8 @@ source, in which attls has to run, and keeps it in the user's cache.`,
 		},
 	}
 	c.Flags().StringVar(&export, "export", "", "write the page to this `directory` instead of serving it")
-	c.Flags().StringVar(&engine, "engine", "", "take the engine from this `directory`, which \"make workbench\" has written")
+	c.Flags().StringVar(&engine, "engine", "",
+		"take the engine from this `directory`, which \"make workbench\" has written")
 	c.Flags().BoolVar(&noOpen, "no-open", false, "do not open a browser")
 	return c
 }

@@ -16,8 +16,8 @@ import (
 const enginePackage = "conformance/workbench/wasm"
 
 // errNoSource says what to do where there is nothing to build the engine from.
-var errNoSource = errors.New("this attls was built without the engine for the browser: run it in its source tree with " +
-	"\"go run ./cmd/attls workbench\", or name a folder that \"make workbench\" has written with --engine")
+var errNoSource = errors.New("this attls was built without the engine for the browser: run it in its source tree " +
+	"with \"go run ./cmd/attls workbench\", or name a folder that \"make workbench\" has written with --engine")
 
 // build has the go command build the engine from the source around the working
 // directory. The result is kept in the user's cache, where the go command sees whether
@@ -43,8 +43,8 @@ func build(ctx context.Context, tell func(string)) (Files, error) {
 // returns it. What is in the directory is not built again if nothing has changed.
 func Build(ctx context.Context, source, directory string) (Files, error) {
 	program := filepath.Join(directory, "attls.wasm")
-	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", program,
-		"./"+enginePackage)
+	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=",
+		"-o", program, "./"+enginePackage)
 	c.Dir = source
 	c.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm", "CGO_ENABLED=0")
 	if out, err := c.CombinedOutput(); err != nil {

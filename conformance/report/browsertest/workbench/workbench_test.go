@@ -121,10 +121,17 @@ func serve(dir string) (stop func(), err error) {
 type tab struct {
 	context.Context
 	t *testing.T
+	*heard
+}
 
+// heard is what the browser says that it should not have to.
+type heard struct {
 	mu       sync.Mutex
 	problems []string
 }
+
+// in is the same tab in a part of a test.
+func (p *tab) in(t *testing.T) *tab { return &tab{p.Context, t, p.heard} }
 
 type show struct {
 	width, height int64
@@ -144,8 +151,8 @@ func open(t *testing.T, hash string, s show) *tab {
 	t.Cleanup(cancel)
 	ctx, stop := context.WithTimeout(ctx, 4*time.Minute) // so that a page that hangs fails
 	t.Cleanup(stop)
-	p := &tab{Context: ctx, t: t}
-	if err := chromedp.Listen(ctx, p.heard); err != nil {
+	p := &tab{ctx, t, &heard{}}
+	if err := chromedp.Listen(ctx, p.hear); err != nil {
 		t.Fatal(err)
 	}
 	call(p, log.Enable, cdp.Empty{})
@@ -171,7 +178,7 @@ func (p *tab) look(s show, media string) {
 		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
 }
 
-func (p *tab) heard(e any) {
+func (p *heard) hear(e any) {
 	problem := ""
 	switch e := e.(type) {
 	case *runtime.EventExceptionThrown:
@@ -333,6 +340,9 @@ func TestEditAndRun(t *testing.T) {
 	ask[bool](p, "$('more').open = true, [...$('readings').querySelectorAll('select')].find((s) => s.parentNode.textContent.startsWith('hrr')).focus(), document.activeElement.value = 'b', document.activeElement.dispatchEvent(new Event('change')), true")
 	p.until("lastRun && (lastRun.scenario.readings || {}).hrr === 'b'")
 
+	ask[bool](p, "state.readings = {}, $('hello_retry').click(), true")
+	p.until("lastRun && !lastRun.scenario.readings && !lastRun.scenario.hello_retry")
+
 	// One fault, as a cell of the grid opens it.
 	ask[bool](p, "fault = 'binder', run(), true")
 	p.until("lastRun && lastRun.fault && $('outcome').textContent.includes('Rejected as expected')")
@@ -342,27 +352,29 @@ func TestEditAndRun(t *testing.T) {
 	ask[bool](p, "diff(), true")
 	p.until("$('diff').textContent.includes('code_points.extensions.remoteAttestation')")
 
+	t.Run("faults", func(t *testing.T) { faults(p.in(t)) })
+	t.Run("downloads", func(t *testing.T) { downloads(p.in(t)) })
+	t.Run("watchdog", func(t *testing.T) { watchdog(p.in(t)) })
 	t.Logf("milliseconds: %v", ask[map[string]float64](p, "measured"))
 }
 
-// TestFaults runs the grid and opens a cell.
-func TestFaults(t *testing.T) {
-	p := open(t, "", large)
+// faults runs the grid and opens a cell.
+func faults(p *tab) {
+	t := p.t
 	ask[bool](p, "$('faults-run').click(), true")
 	p.until("$('faults-state').textContent.includes('as expected')")
 	if s := ask[string](p, "$('faults-state').textContent"); !strings.Contains(s, "all as expected") {
 		t.Error(s)
 	}
-	ask[bool](p, "[...$('faults').children].find((e) => e.textContent === 'missing').click(), true")
-	p.until("lastRun && lastRun.fault && lastRun.fault.name === 'missing'")
+	ask[bool](p, "[...$('faults').children].find((e) => e.textContent === 'misplaced').click(), true")
+	p.until("lastRun && lastRun.fault && lastRun.fault.name === 'misplaced'")
 	ask[bool](p, "$('faults').scrollIntoView(), true")
 	p.picture("faults")
-	t.Logf("milliseconds: %v", ask[map[string]float64](p, "measured"))
 }
 
-// TestDownloads gets every file.
-func TestDownloads(t *testing.T) {
-	p := open(t, "", large)
+// downloads gets every file.
+func downloads(p *tab) {
+	t := p.t
 	dir := t.TempDir()
 	call(p, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: dir})
 	p.edit(changed)
@@ -415,6 +427,7 @@ func TestLink(t *testing.T) {
 		let s = ""; for (const o of new Uint8Array(b)) s += String.fromCharCode(o); return '#' + btoa(s).replace(/\+/g, "-").replace(/\//g, "_"); })`)
 	for name, link := range map[string]string{"markup": hash, "bomb": bomb, "noise": "#%00<script>", "long": "#" + strings.Repeat("A", 400000)} {
 		t.Run(name, func(t *testing.T) {
+			p := p.in(t)
 			ask[bool](p, fmt.Sprintf("lastRun = null, trusted = true, location.hash = %q, true", link))
 			want := "cannot be read"
 			if name == "markup" {
@@ -428,9 +441,9 @@ func TestLink(t *testing.T) {
 	}
 }
 
-// TestWatchdog: what goes wrong in the engine leaves the editor as it is, and is told.
-func TestWatchdog(t *testing.T) {
-	p := open(t, "", large)
+// watchdog: what goes wrong in the engine leaves the editor as it is, and is told.
+func watchdog(p *tab) {
+	t := p.t
 	p.edit(changed)
 	for kind, want := range map[string]string{"panic": "on purpose", "loop": "did not answer"} {
 		ask[bool](p, fmt.Sprintf("limits.try = 1500, engine.ask('try', {kind: %q}).catch(() => {}), true", kind))
@@ -444,9 +457,9 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
-// TestPolicy: the browser refuses to send anything to another place.
-func TestPolicy(t *testing.T) {
-	p := open(t, "", large)
+// policy: the browser refuses to send anything to another place.
+func policy(p *tab) {
+	t := p.t
 	refused := ask[[]string](p, `Promise.all([
 		fetch("http://127.0.0.1:9/").then(() => "fetch", () => ""),
 		new Promise((done) => { const i = new Image(); i.onload = () => done("image"); i.onerror = () => done(""); i.src = "http://127.0.0.1:9/x.png"; }),
@@ -473,6 +486,7 @@ func TestLayout(t *testing.T) {
 	for _, s := range []show{{400, 1800, false}, {400, 1800, true}, large, {1600, 1400, true}} {
 		name := fmt.Sprintf("%d-%s", s.width, map[bool]string{false: "light", true: "dark"}[s.dark])
 		t.Run(name, func(t *testing.T) {
+			p := p.in(t)
 			p.look(s, "screen")
 			if wide := ask[int](p, "document.documentElement.scrollWidth - innerWidth"); wide > 0 {
 				t.Errorf("the page is %d pixels wider than the window: %v", wide, ask[[]string](p, "overflowing()"))
@@ -490,13 +504,16 @@ func TestLayout(t *testing.T) {
 		t.Error("on paper there are controls, or there is no text")
 	}
 	p.picture("print")
+	p.look(large, "screen")
+	t.Run("keyboard", func(t *testing.T) { keyboard(p.in(t)) })
+	t.Run("policy", func(t *testing.T) { policy(p.in(t)) })
 }
 
-// TestKeyboard: the tabulator key leads into the editor and out of it, and to every
+// keyboard: the tabulator key leads into the editor and out of it, and to every
 // control in front.
-func TestKeyboard(t *testing.T) {
-	p := open(t, "", large)
-	p.until("lastRun !== null")
+func keyboard(p *tab) {
+	t := p.t
+	ask[bool](p, "$('start').focus(), document.activeElement.blur(), true")
 	reached := map[string]bool{}
 	for range 60 {
 		p.do(chromedp.KeyEvent(kb.Tab))

@@ -162,6 +162,10 @@ function saveLink() {
 
 const editor = $("editor");
 
+let printing = false, painted = 0;
+addEventListener("beforeprint", () => { printing = true; paint(); });
+addEventListener("afterprint", () => { printing = false; paint(); });
+
 // paint draws what is behind the text: numbers of lines, errors, and what the base says.
 function paint() {
   const marks = new Map();
@@ -170,9 +174,13 @@ function paint() {
     if (p.position.file === "profile.yaml" && p.position.line > 0) at(p.position.line)[p.warning ? "warnings" : "errors"].push(p.text);
   }
   for (const o of checked ? checked.overrides : []) at(o.position.line).base.push(o.base === "" ? "not in the base" : "base: " + o.base.replace(/\s+/g, " ").slice(0, 120));
-  const lines = editor.value.split("\n");
-  fill($("back"), lines.map((text, i) => {
-    const m = marks.get(i + 1);
+  // Only what is in view, and on paper everything, so that a long text does not make typing slow.
+  const lines = editor.value.split("\n"), line = 22.4;
+  const first = printing ? 0 : Math.max(0, Math.floor(editor.scrollTop / line) - 100), last = printing ? 20000 : first + 300;
+  painted = first;
+  $("back").style.paddingTop = 8 + first * line + "px";
+  fill($("back"), lines.slice(first, last).map((text, n) => {
+    const i = first + n, m = marks.get(i + 1);
     const kind = m && (m.errors.length ? "error" : m.warnings.length ? "warning" : "");
     const note = m && (m.errors[0] ? "✗ " + m.errors[0] : m.base.join(", "));
     return h("div", { class: kind || null }, h("i", null, String(i + 1)), text || "​", note && h("em", null, note));
@@ -181,7 +189,11 @@ function paint() {
   where();
 }
 
-function scrolled() { $("back").scrollTop = editor.scrollTop; $("back").scrollLeft = editor.scrollLeft; }
+function scrolled() {
+  const first = Math.max(0, Math.floor(editor.scrollTop / 22.4) - 100);
+  if (!printing && Math.abs(first - painted) > 60) { paint(); return; }
+  $("back").scrollTop = editor.scrollTop; $("back").scrollLeft = editor.scrollLeft;
+}
 
 const lineOf = (position) => editor.value.slice(0, position).split("\n").length;
 
@@ -199,7 +211,7 @@ function goTo(line, column) {
   const at = lines.slice(0, line - 1).reduce((n, l) => n + l.length + 1, 0);
   editor.focus();
   editor.setSelectionRange(at + Math.max(0, column - 1), at + (lines[line - 1] || "").length);
-  editor.scrollTop = Math.max(0, (line - 6) * 22);
+  editor.scrollTop = Math.max(0, (line - 6) * 22.4);
   where();
 }
 
@@ -291,7 +303,6 @@ const measured = {}; // milliseconds, for tests
 
 function edited() {
   state.text = editor.value;
-  keystroke = performance.now();
   fault = "";
   paint();
   later();
@@ -299,6 +310,7 @@ function edited() {
 
 // later checks and runs what was changed, a moment after the last change.
 function later() {
+  keystroke = performance.now();
   saveLink();
   clearTimeout(checkTimer);
   clearTimeout(lintTimer);
@@ -580,6 +592,8 @@ async function openLink() {
   trusted = false;
   editor.value = state.text;
   $("hello_retry").checked = state.hello_retry;
+  $("group").value = state.group;
+  fault = "";
   notice("This profile came with a link. Nothing of it has been run. Look at it, then press Run.");
   return true;
 }
