@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -139,8 +140,8 @@ func (f *extcapFlags) start(c *cobra.Command, i *wireshark.Interface) error {
 	name.SetArgs(args)
 	name.SetContext(c.Context())
 	name.SetIn(strings.NewReader(""))
-	name.SetOut(c.ErrOrStderr()) // Wireshark reads the standard output as answers
-	name.SetErr(c.ErrOrStderr())
+	name.SetOut(io.Discard) // Wireshark takes the standard output for answers,
+	name.SetErr(io.Discard) // and standard error for what went wrong, which is the error of this command
 	name.SilenceUsage, name.SilenceErrors = true, true
 	return name.ExecuteContext(c.Context())
 }

@@ -246,7 +246,7 @@ func (p *tab) edit(text string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	ask[bool](p, fmt.Sprintf("editor.value = %s, editor.dispatchEvent(new Event('input')), hideOffers(), true", quoted))
+	ask[bool](p, fmt.Sprintf("checked = null, editor.value = %s, editor.dispatchEvent(new Event('input')), hideOffers(), true", quoted))
 	p.until("checked !== null && engine.current === null && engine.queue.length === 0")
 }
 
@@ -493,7 +493,9 @@ func TestLayout(t *testing.T) {
 			}
 			for what, expression := range map[string]string{"too small to read": "small(12)", "contrast": "pale(4.5)"} {
 				for _, found := range ask[[]string](p, expression) {
-					t.Errorf("%s: %s", what, found)
+					if !strings.Contains(found, "rgba(0, 0, 0, 0)") { // what is behind the text of the editor
+						t.Errorf("%s: %s", what, found)
+					}
 				}
 			}
 			p.picture(name)
