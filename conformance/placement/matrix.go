@@ -97,6 +97,9 @@ func Run(ctx context.Context, s Stack, cases []Case, o Options) ([]Result, error
 		})
 	}
 	wg.Wait()
+	if err := again(ctx, &worker{stack: s, driver: d.patient(patience), options: &o}, results, done); err != nil {
+		cancel(err)
+	}
 	var out []Result
 	for i := range results {
 		if done[i] {
@@ -107,6 +110,43 @@ func Run(ctx context.Context, s Stack, cases []Case, o Options) ([]Result, error
 		return out, cause
 	}
 	return out, nil
+}
+
+// A case without an answer is sent again, with patience times the time, since a machine may be busy;
+// at most maxAgain cases are.
+const (
+	patience = 3
+	maxAgain = 20
+)
+
+// again sends the cases once more that were not answered, unless a message without any
+// change is not answered either.
+func again(ctx context.Context, w *worker, results []Result, done []bool) error {
+	defer w.stop()
+	never := map[place]bool{}
+	for i := range results {
+		if r := &results[i]; done[i] && r.control() && r.Outcome == Silent {
+			never[place{r.Role, r.Message}] = true
+		}
+	}
+	sent := 0
+	for i := range results {
+		r := &results[i]
+		if !done[i] || r.Outcome != Silent || r.control() || never[place{r.Role, r.Message}] {
+			continue
+		}
+		if sent++; sent > maxAgain || ctx.Err() != nil {
+			return nil
+		}
+		observed, err := w.run(ctx, &r.Case)
+		if err != nil {
+			return err
+		}
+		if ctx.Err() == nil {
+			r.Observation = *observed
+		}
+	}
+	return nil
 }
 
 // worker runs cases one after the other.

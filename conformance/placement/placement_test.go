@@ -278,6 +278,45 @@ deviations:
 	}
 }
 
+// TestVerdict: what was asked for and not tried is no success.
+func TestVerdict(t *testing.T) {
+	sent := Line{Name: "a", Extension: "x", Outcome: Accepted}
+	unsent := Line{Name: "b", Extension: "x", Outcome: Unsent}
+	for says, s := range map[string]Stacked{
+		"": {Name: "s", Results: []Line{sent}}, "no case was run with s": {Name: "s"},
+		"1 cases were not sent to s": {Name: "s", Results: []Line{sent, unsent}},
+	} {
+		err := (&Report{Stacks: []Stacked{s}}).Verdict()
+		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want %q", err, says)
+		}
+	}
+	if err := (&Report{Stacks: []Stacked{{Name: "s", Missing: "it is"}, {Name: "i", Unrun: 1}}}).Verdict(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAnsweredLate: a case without an answer is sent once more.
+func TestAnsweredLate(t *testing.T) {
+	calls := 0
+	s := &InProcess{Server: func(_ context.Context, nc net.Conn) error {
+		if _, err := nc.Read(make([]byte, 4096)); err != nil {
+			return err
+		}
+		if calls++; calls == 1 {
+			_, err := nc.Read(make([]byte, 1))
+			return err
+		}
+		_, err := nc.Write([]byte{21, 3, 3, 0, 2, 2, 110})
+		return err
+	}}
+	cases := []Case{result(t, "server/client_hello/unassigned_63/empty", Observation{}).Case}
+	results, err := Run(t.Context(), s, cases, Options{Parallel: 1, Timeout: DefaultTimeout / 5})
+	if err != nil || len(results) != 1 || results[0].Outcome != Refused {
+		t.Errorf("%+v, %v", results, err)
+	}
+}
+
 // TestHostileStack: one that floods after an alert, one that says nothing and one that closes.
 func TestHostileStack(t *testing.T) {
 	alert := []byte{21, 3, 3, 0, 2, 2, 110}

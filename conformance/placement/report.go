@@ -258,6 +258,18 @@ func (r *Report) Verdict() error {
 		if n := len(s.Unjudged); n > 0 {
 			list = append(list, fmt.Sprintf("%d messages to %s could not be judged", n, s.Name))
 		}
+		unsent := 0
+		for k := range s.Results {
+			if s.Results[k].Outcome == Unsent && s.Results[k].Extension != "" {
+				unsent++
+			}
+		}
+		if unsent > 0 {
+			list = append(list, fmt.Sprintf("%d cases were not sent to %s, whose connections ended before", unsent, s.Name))
+		}
+		if len(s.Results) == 0 && s.Missing == "" && s.Unrun == 0 {
+			list = append(list, "no case was run with "+s.Name)
+		}
 		if n := len(s.Unused); n > 0 {
 			list = append(list, fmt.Sprintf("%d known deviations of %s did not occur", n, s.Name))
 		}

@@ -60,6 +60,15 @@ type Driver struct {
 	credential *handshake.Credential
 	sessions   *handshake.ServerSessions
 	timeout    time.Duration
+	goodbye    time.Duration // how long a client gets to answer close_notify after a ticket
+}
+
+// patient is the driver with so many times the time.
+func (d *Driver) patient(times int) *Driver {
+	p := *d
+	p.timeout *= time.Duration(times)
+	p.goodbye = p.timeout
+	return &p
 }
 
 // DefaultTimeout bounds one connection.
@@ -76,7 +85,8 @@ func NewDriver(timeout time.Duration) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{credential: credential, sessions: &handshake.ServerSessions{}, timeout: timeout}, nil
+	return &Driver{credential: credential, sessions: &handshake.ServerSessions{}, timeout: timeout,
+		goodbye: goodbyeTime}, nil
 }
 
 // serverName is the name in certificates.
@@ -124,13 +134,13 @@ func (d *Driver) Run(ctx context.Context, nc net.Conn, c *Case, keyLog io.Writer
 	} else {
 		conn = handshake.Server(w, d.config(c, keyLog), answerer, tap)
 	}
-	err := talk(ctx, conn, c)
+	err := d.talk(ctx, conn, c)
 	return tap.observe(err, time.Now().Before(deadline))
 }
 
 // talk makes a connection go as far as the case's message is answered: nil means that the
 // stack went on.
-func talk(ctx context.Context, conn *handshake.Conn, c *Case) error {
+func (d *Driver) talk(ctx context.Context, conn *handshake.Conn, c *Case) error {
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return err
 	}
@@ -149,7 +159,7 @@ func talk(ctx context.Context, conn *handshake.Conn, c *Case) error {
 		if err := conn.CloseWrite(); err != nil {
 			return err
 		}
-		if err := conn.SetReadDeadline(time.Now().Add(goodbyeTime)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(d.goodbye)); err != nil {
 			return err
 		}
 		_, err := io.Copy(io.Discard, io.LimitReader(conn, maxAnswer))
@@ -158,7 +168,7 @@ func talk(ctx context.Context, conn *handshake.Conn, c *Case) error {
 	return conn.CloseWrite()
 }
 
-// goodbyeTime is how long a client gets to answer close_notify after a ticket.
+// goodbyeTime is how long a client gets at first to answer close_notify after a ticket: some never do.
 const goodbyeTime = 800 * time.Millisecond
 
 // maxAnswer bounds the octets of application data that a client is read.
