@@ -51,3 +51,24 @@ func TestFuzz(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
+
+// TestFuzzLearn: the machine of this engine is written and is the same once more.
+func TestFuzzLearn(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "m.json")
+	code, stdout, stderr := command(t, "fuzz", "learn", "--words", "10", "--json", file)
+	if code != exitOK || !strings.Contains(stdout, "4 states") {
+		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	if code, stdout, _ = command(t, "fuzz", "learn", "--words", "10", "--diff", file); code != exitOK {
+		t.Errorf("exit code %d: %s", code, stdout)
+	}
+	code, stdout, _ = command(t, "fuzz", "learn", "--words", "1", "--client-certificate", "--diff", file)
+	if code != exitFailed || !strings.Contains(stdout, "CertificateRequest") {
+		t.Errorf("exit code %d: %s", code, stdout)
+	}
+	for _, args := range [][]string{{"--role", "other"}, {"--peer", "127.0.0.1:1", "--role", "client"}, {"--peer", "no-port"}, {"--words", "0"}} {
+		if code, _, stderr := command(t, append([]string{"fuzz", "learn"}, args...)...); code != exitUsage {
+			t.Errorf("%v: exit code %d: %s", args, code, stderr)
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"attls/extensions/profile"
 	"attls/handshake"
 	"attls/handshake/message"
+	"attls/internal/rule"
 	"attls/record"
 )
 
@@ -73,6 +74,8 @@ func (a *agent) reached(e *Edit) bool {
 		return a.waits[handshake.WaitCredential]
 	case "signature":
 		return a.waits[handshake.WaitSignature]
+	case "disobey":
+		return true
 	}
 	for i := range a.counts {
 		if a.counts[i].name == e.Message {
@@ -80,6 +83,16 @@ func (a *agent) reached(e *Edit) bool {
 		}
 	}
 	return false
+}
+
+// disobeys is the rule that the agent's engine does not obey; "": it obeys all.
+func (a *agent) disobeys() rule.Rule {
+	for i := range a.edits {
+		if a.edits[i].Do == "disobey" {
+			return rule.Rule(a.edits[i].Answer)
+		}
+	}
+	return ""
 }
 
 // lie is the edit of an answer; nil: the answer is honest.
@@ -229,7 +242,8 @@ func (a *agent) edit(e *Edit, m *message.Raw, b []byte, p *handshake.Plan) []byt
 	}
 	p.TranscriptOriginal = p.TranscriptOriginal || e.Shadow
 	changed := p.Drop || e.Do == "repeat" || e.Do == "insert" || e.Do == "append" || !bytes.Equal(b, was)
-	if e.Shadow && changed && m.Kind < attls.KindFinished { // what follows is in no transcript that is compared
+	if e.Shadow && changed && m.Kind < attls.KindFinished &&
+		(m.Kind != attls.KindClientHello || !a.run.s.conn.Resumption) { // where binders are computed again
 		a.shadowed = true
 	}
 	return b

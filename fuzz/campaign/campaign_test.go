@@ -239,6 +239,7 @@ func TestEachOperationDoesSomething(t *testing.T) {
 		"field": {Message: ct, Path: "certificate.certificate_request_context", Octets: Octets{1}},
 		"pad":   {Number: 3, At: 77}, "split": {Number: 3, At: 9}, "record": {Number: 1, At: 21, Octets: Octets{2, 80}},
 		"evidence": {Answer: "binder"}, "verdict": {}, "credential": {Answer: "unknown authority"}, "signature": {},
+		"disobey": {Answer: "evidence-bound"},
 	}
 	for _, o := range Operations {
 		e, ok := edits[o.Do]

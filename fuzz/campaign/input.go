@@ -16,6 +16,7 @@ import (
 	"attls"
 	"attls/conformance/scenario"
 	"attls/extensions/profile"
+	"attls/internal/rule"
 )
 
 // Format is the version of input files.
@@ -138,7 +139,8 @@ type Edit struct {
 	// At is a place, Octets are what is put there.
 	At     int    `yaml:"at,omitempty"`
 	Octets Octets `yaml:"octets,omitempty"`
-	// Answer is what the end answers: a way in which Evidence is bad, or a sort of credential.
+	// Answer is what the end answers: a way in which Evidence is bad, a sort of credential, or
+	// the rule that it does not obey.
 	Answer string `yaml:"answer,omitempty"`
 	// Shadow leaves the original in the attacker's own transcript.
 	Shadow bool `yaml:"shadow,omitempty"`
@@ -171,6 +173,7 @@ var Operations = []struct{ Do, Text string }{
 	{"verdict", "the Evidence is for another challenge of the same end"},
 	{"credential", "another certificate is shown: one of another key's, or of an unknown authority"},
 	{"signature", "another key signs"},
+	{"disobey", "the attacker's own engine does not obey a rule, which the answer names"},
 }
 
 func known(do string) bool {
@@ -288,6 +291,8 @@ func (in *Input) check() error {
 			return fmt.Errorf("edits[%d].do: there is no operation %q", i, attls.Printable(e.Do))
 		case e.Number < 0 || e.Entry < 0 || e.At < 0:
 			return fmt.Errorf("edits[%d]: a negative number", i)
+		case e.Do == "disobey" && !rule.Known(rule.Rule(e.Answer)):
+			return fmt.Errorf("edits[%d].answer: there is no rule %q", i, attls.Printable(e.Answer))
 		case e.At > 1<<16:
 			return fmt.Errorf("edits[%d].at: %d; at most %d", i, e.At, 1<<16)
 		}

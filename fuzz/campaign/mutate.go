@@ -14,6 +14,7 @@ import (
 	"attls/extensions/schema"
 	"attls/handshake"
 	"attls/handshake/message"
+	"attls/internal/rule"
 )
 
 // sample is a message that an end sends in the connection without edits.
@@ -490,7 +491,9 @@ var numbers = []uint16{0, 1, 0x0a0a, 0xffff, 0x0304, 0x0303, 0x1301, 0x1302, 0x1
 // answer makes the attacker lie in an answer.
 func (m *mutator) answer(e *Edit, s *subject, role attls.Role) bool {
 	attests := s.answerers[role].Attester != nil
-	switch n := m.r.IntN(8); {
+	switch n := m.r.IntN(10); {
+	case n >= 8:
+		e.Do, e.Answer = "disobey", string(pick(m.r, rule.All()))
 	case attests && n < 5:
 		e.Do, e.Answer = "evidence", pick(m.r, attestation.Spoilages).Kind
 	case attests && n < 6:

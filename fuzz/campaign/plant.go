@@ -3,6 +3,8 @@ package campaign
 import (
 	"bytes"
 	"crypto/cipher"
+	"slices"
+	"sync"
 
 	"attls"
 	"attls/conformance/cases"
@@ -39,7 +41,7 @@ var ends = map[rule.Rule]attls.Role{
 	rule.CredentialPlaced: attls.RoleServer, rule.EvidenceBound: attls.RoleServer, rule.BinderFormula: attls.RoleServer,
 	rule.RestrictedAnswer: attls.RoleServer, rule.SignatureRaw: attls.RoleServer, rule.NeverSent: attls.RoleServer,
 	rule.NoCCS: attls.RoleServer, rule.OneMessage: attls.RoleServer, rule.Padded: attls.RoleServer,
-	rule.NameUnanswered: attls.RoleServer, rule.TypeRepeated: attls.RoleClient,
+	rule.NameUnanswered: attls.RoleServer, rule.TypeRepeated: attls.RoleServer,
 }
 
 // hidden are the rules that no peer can see broken, with the reasons.
@@ -70,7 +72,13 @@ var preferred = []string{"", "early-attestation-06", "tls-attestation-07", "mbed
 // Plants lists one bug for each rule that attls spec --prove can turn off in a
 // connection, under the first profile that has a case of it, and those that are not rules.
 // From the table of cases it takes where a rule holds and which end obeys it.
-func Plants() (list []Plant, err error) {
+func Plants() ([]Plant, error) {
+	list, err := plants()
+	return slices.Clone(list), err
+}
+
+// plants reads the table of cases of every profile, once.
+var plants = sync.OnceValues(func() (list []Plant, err error) {
 	have := map[rule.Rule]bool{}
 	names := append(append([]string{}, preferred...), profile.Names()...)
 	for _, name := range names {
@@ -103,7 +111,7 @@ func Plants() (list []Plant, err error) {
 		}
 	}
 	return append(list, others()...), nil
-}
+})
 
 func roleOf(name string) attls.Role {
 	if name == attls.RoleServer.String() {

@@ -192,8 +192,8 @@ func (s *subject) fresh(r *run, random [2]handshake.Random) (*pair.Pair, error) 
 		KeepWire: s.profile != nil && s.profile.Quirks.PadTo > 0,
 		Send:     [2][]byte{[]byte("from the client"), []byte("from the server")}}
 	for _, role := range attls.Roles() {
-		if random[role] != nil {
-			c := rebuilt(s.configs[role], random[role])
+		if off := r.agents[role].disobeys(); off != "" || random[role] != nil {
+			c := rebuilt(s.configs[role], off, random[role])
 			if role == attls.RoleClient {
 				o.Client = c
 			} else {
@@ -205,11 +205,16 @@ func (s *subject) fresh(r *run, random [2]handshake.Random) (*pair.Pair, error) 
 	return pair.New(o)
 }
 
-// rebuilt is a configuration with other randomness. Without makes the copy: a rule that
-// does not exist is taken away.
-func rebuilt(c *handshake.Config, random handshake.Random) *handshake.Config {
-	q := rule.Without(c, noRule(c))
-	q.Random = random
+// rebuilt is a configuration with a rule that is not obeyed, or with other randomness.
+// Without makes the copy: a rule that does not exist is taken away where none is named.
+func rebuilt(c *handshake.Config, off rule.Rule, random handshake.Random) *handshake.Config {
+	if off == "" {
+		off = noRule(c)
+	}
+	q := rule.Without(c, off)
+	if random != nil {
+		q.Random = random
+	}
 	return q
 }
 

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"attls"
+	"attls/fuzz/learn"
+	"attls/handshake"
+	"attls/internal/columns"
+)
+
+type fuzzLearnFlags struct {
+	peer, role, name            string
+	clientCertificate           bool
+	quiet                       time.Duration
+	o                           learn.Options
+	jsonFile, dot, svg, differs string
+}
+
+func fuzzLearn() *cobra.Command {
+	f := &fuzzLearnFlags{}
+	c := &cobra.Command{
+		Use:   "learn",
+		Short: "Learn the state machine of a peer, and compare it with another",
+		Long: `learn sends messages of TLS 1.3 in any order, with the keys that go with them, and makes
+a state machine of the answers: L*, checked with the words of the W-method for one more
+state and with random words. The peer is attls, in memory; a server by its address; or,
+with --role client, a client that connects to listen:ADDRESS again and again.
+
+It exits 1 if the peer answers the same word in two ways, and shows both, or if --diff
+finds a difference.`,
+		Example: `  attls fuzz learn --role server --svg server.svg
+  attls fuzz learn --peer 127.0.0.1:4433 --quiet 20ms --json openssl.json
+  attls fuzz learn --role server --diff openssl.json`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
+	}
+	flags := c.Flags()
+	flags.StringVar(&f.peer, "peer", "attls", "attls, the `address` of a server, or listen:ADDRESS for a client")
+	flags.StringVar(&f.role, "role", "server", "what the peer is: server or client")
+	flags.StringVar(&f.name, "server-name", "", "server_name that a server is asked for")
+	flags.BoolVar(&f.clientCertificate, "client-certificate", false,
+		"let the server of attls require a client certificate")
+	flags.DurationVar(&f.quiet, "quiet", 50*time.Millisecond,
+		"time without octets after which a peer on the network has answered")
+	flags.Uint64Var(&f.o.Seed, "seed", 1, "seed of the random words")
+	flags.IntVar(&f.o.Words, "words", 1000, "random words that must agree")
+	flags.StringVar(&f.jsonFile, "json", "", "write the machine as JSON to a `file`")
+	flags.StringVar(&f.dot, "dot", "", "write the machine for Graphviz to a `file`")
+	flags.StringVar(&f.svg, "svg", "", "write a picture of the machine to a `file`")
+	flags.StringVar(&f.differs, "diff", "", "compare with the machine in a JSON `file`")
+	return c
+}
+
+// learnPatience is how long a client may need to connect once more.
+const learnPatience = 30 * time.Second
+
+func (f *fuzzLearnFlags) mapper() (*learn.Mapper, func(), error) {
+	role := attls.RoleServer
+	switch f.role {
+	case "server":
+	case "client":
+		role = attls.RoleClient
+	default:
+		return nil, nil, usage("--role %q: it is server or client", f.role)
+	}
+	if f.o.Words < 1 || f.quiet <= 0 {
+		return nil, nil, usage("--words and --quiet are positive")
+	}
+	address, listens := strings.CutPrefix(f.peer, "listen:")
+	switch {
+	case f.peer == "attls":
+		return learn.NewMapper(role, f.name, learn.Engine(role, func() *handshake.Config {
+			c := &handshake.Config{ServerName: "server", Groups: []attls.NamedGroup{attls.GroupX25519, attls.GroupSecp256r1},
+				KeyShares: []attls.NamedGroup{attls.GroupX25519}}
+			if f.clientCertificate {
+				c.ClientAuthentication = handshake.RequireClientCertificate
+			}
+			return c
+		})), func() {}, nil
+	case listens != (role == attls.RoleClient):
+		return nil, nil, usage("a client is learned with --peer listen:ADDRESS, and a server with its address")
+	case listens:
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return nil, nil, unavailable(err)
+		}
+		return learn.NewMapper(role, f.name, learn.Listen(l, f.quiet, learnPatience)), func() { _ = l.Close() }, nil
+	}
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return nil, nil, usage("--peer: %v", err)
+	}
+	return learn.NewMapper(role, f.name, learn.Dial(address, f.quiet)), func() {}, nil
+}
+
+func (f *fuzzLearnFlags) run(c *cobra.Command) error {
+	mapper, done, err := f.mapper()
+	if err != nil {
+		return err
+	}
+	defer done()
+	var other *learn.Machine
+	if f.differs != "" {
+		file, err := os.Open(f.differs)
+		if err != nil {
+			return unavailable(err)
+		}
+		other, err = learn.Read(file)
+		_ = file.Close()
+		if err != nil {
+			return unavailable(fmt.Errorf("%s: %w", f.differs, err))
+		}
+	}
+	progress := newPainter(c.ErrOrStderr())
+	f.o.Progress = func(queries, states int) {
+		if progress.terminal && queries%50 == 0 {
+			fmt.Fprintf(progress.w, "\r\x1b[K%d words, %d states", queries, states)
+		}
+	}
+	m, stats, err := learn.Learn(c.Context(), mapper, f.o)
+	if progress.terminal {
+		_, _ = io.WriteString(progress.w, "\r\x1b[K")
+	}
+	var twice *learn.Nondeterminism
+	switch {
+	case c.Context().Err() != nil:
+		return &exitError{exitInterrupted, errors.New("interrupted")}
+	case errors.As(err, &twice):
+		return failed("%w", err)
+	case err != nil:
+		return unavailable(err)
+	}
+	m.Peer, m.Role = f.peer, f.role
+	for _, x := range []struct {
+		name  string
+		write func(io.Writer) error
+	}{{f.jsonFile, m.Write}, {f.dot, m.DOT}, {f.svg, m.SVG}} {
+		if x.name == "" {
+			continue
+		}
+		file, err := os.Create(x.name)
+		if err == nil {
+			err = errors.Join(x.write(file), file.Close())
+		}
+		if err != nil {
+			return unavailable(err)
+		}
+	}
+	w := c.OutOrStdout()
+	fmt.Fprintf(w, "%s as %s: %d states, learned from %d words with %d inputs\n", attls.Printable(m.Peer), m.Role,
+		len(m.Next), stats.Queries, stats.Inputs)
+	printMachine(w, m)
+	if other == nil {
+		return nil
+	}
+	list, err := learn.Diff(m, other)
+	if err != nil {
+		return usage("--diff: %v", err)
+	}
+	for _, d := range list {
+		fmt.Fprintf(w, "%s: %s here, %s in %s\n", strings.Join(d.Word, ", "), attls.Printable(d.A), attls.Printable(d.B),
+			f.differs)
+	}
+	if len(list) > 0 {
+		return failed("%d differences", len(list))
+	}
+	fmt.Fprintln(w, "The machines are the same.")
+	return nil
+}
+
+// printMachine lists what each state does; what it refuses with unexpected_message is left out.
+func printMachine(w io.Writer, m *learn.Machine) {
+	for state := range m.Next {
+		for i, input := range m.Inputs {
+			out := m.Outputs[state][i]
+			if out == "alert unexpected_message" || out == learn.Closed {
+				continue
+			}
+			fmt.Fprintf(w, "  %2d  %s%s → %d\n", state, columns.Pad(input, 22), attls.Printable(out), m.Next[state][i])
+		}
+	}
+}

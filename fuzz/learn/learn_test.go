@@ -1,0 +1,236 @@
+package learn
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"attls"
+	"attls/handshake"
+)
+
+// The tables are written from RFC 8446 appendix A and what the text says besides: section
+// 5 on change_cipher_spec, 4.6 on what follows the handshake, 6.1 on close_notify. A line
+// is a state, an input, the answer and the next state; "*" is every other input.
+const refused = "alert unexpected_message"
+
+const serverTable = `
+START         ClientHello       ServerHello_EncryptedExtensions_Certificate_CertificateVerify_Finished  WAIT_FINISHED
+START         CloseNotify       closed  CLOSED
+START         *                 alert_unexpected_message  CLOSED
+WAIT_FINISHED ChangeCipherSpec  -       WAIT_FINISHED
+WAIT_FINISHED Finished          -       CONNECTED
+WAIT_FINISHED CloseNotify       closed  CLOSED
+WAIT_FINISHED *                 alert_unexpected_message  CLOSED
+CONNECTED     ApplicationData   -       CONNECTED
+CONNECTED     KeyUpdate         -       CONNECTED
+CONNECTED     CloseNotify       closed  CLOSED
+CONNECTED     *                 alert_unexpected_message  CLOSED
+CLOSED        *                 closed  CLOSED
+`
+
+const authenticatingTable = `
+START         ClientHello       ServerHello_EncryptedExtensions_CertificateRequest_Certificate_CertificateVerify_Finished  WAIT_CERT
+START         CloseNotify       closed  CLOSED
+START         *                 alert_unexpected_message  CLOSED
+WAIT_CERT     ChangeCipherSpec  -       WAIT_CERT
+WAIT_CERT     Certificate       -       WAIT_CV
+WAIT_CERT     EmptyCertificate  alert_certificate_required  CLOSED
+WAIT_CERT     CloseNotify       closed  CLOSED
+WAIT_CERT     *                 alert_unexpected_message  CLOSED
+WAIT_CV       ChangeCipherSpec  -       WAIT_CV
+WAIT_CV       CertificateVerify -       WAIT_FINISHED
+WAIT_CV       CloseNotify       closed  CLOSED
+WAIT_CV       *                 alert_unexpected_message  CLOSED
+WAIT_FINISHED ChangeCipherSpec  -       WAIT_FINISHED
+WAIT_FINISHED Finished          -       CONNECTED
+WAIT_FINISHED CloseNotify       closed  CLOSED
+WAIT_FINISHED *                 alert_unexpected_message  CLOSED
+CONNECTED     ApplicationData   -       CONNECTED
+CONNECTED     KeyUpdate         -       CONNECTED
+CONNECTED     CloseNotify       closed  CLOSED
+CONNECTED     *                 alert_unexpected_message  CLOSED
+CLOSED        *                 closed  CLOSED
+`
+
+const clientTable = `
+WAIT_SH       ServerHello         -            WAIT_EE
+WAIT_SH       HelloRetryRequest   ClientHello  WAIT_SH2
+WAIT_SH2      ServerHello         -            WAIT_EE
+WAIT_EE       EncryptedExtensions -            WAIT_CERT_CR
+WAIT_CERT_CR  CertificateRequest  -            WAIT_CERT
+WAIT_CERT_CR  Certificate         -            WAIT_CV
+WAIT_CERT     Certificate         -            WAIT_CV_CR
+WAIT_CV       CertificateVerify   -            WAIT_FINISHED
+WAIT_CV_CR    CertificateVerify   -            WAIT_FINISHED_CR
+WAIT_FINISHED Finished            Finished     CONNECTED
+WAIT_FINISHED_CR Finished         Certificate_CertificateVerify_Finished  CONNECTED
+CONNECTED     NewSessionTicket    -            CONNECTED
+CONNECTED     KeyUpdate           -            CONNECTED
+CONNECTED     ApplicationData     -            CONNECTED
+CONNECTED     ChangeCipherSpec    alert_unexpected_message  CLOSED
+CLOSED        *                   closed       CLOSED
+*             ChangeCipherSpec    -            =
+*             CloseNotify         closed       CLOSED
+*             *                   alert_unexpected_message  CLOSED
+`
+
+// parse reads a table. A state "*" is every state, the next state "=" the same.
+func parse(t *testing.T, text string, inputs []string) *Machine {
+	t.Helper()
+	var names []string
+	var rows [][]string
+	for line := range strings.Lines(text) {
+		if f := strings.Fields(line); len(f) == 4 {
+			rows = append(rows, f)
+			if f[0] != "*" && !slices.Contains(names, f[0]) {
+				names = append(names, f[0])
+			}
+		}
+	}
+	m := &Machine{Format: Format, Inputs: inputs}
+	for _, state := range names {
+		outputs, next := make([]string, len(inputs)), make([]int, len(inputs))
+		for i, x := range inputs {
+			at := slices.IndexFunc(rows, func(f []string) bool {
+				return (f[0] == state || f[0] == "*") && (f[1] == x || f[1] == "*")
+			})
+			if at < 0 {
+				t.Fatalf("the table has nothing for %s in %s", x, state)
+			}
+			to := rows[at][3]
+			if to == "=" {
+				to = state
+			}
+			outputs[i], next[i] = strings.ReplaceAll(rows[at][2], "_", " "), slices.Index(names, to)
+			outputs[i] = strings.NewReplacer("alert unexpected message", refused, "alert certificate required",
+				"alert certificate_required").Replace(outputs[i])
+		}
+		m.Outputs, m.Next = append(m.Outputs, outputs), append(m.Next, next)
+	}
+	return m
+}
+
+// TestEngineIsThatOfTheRFC: the machines of both roles are those of the tables.
+func TestEngineIsThatOfTheRFC(t *testing.T) {
+	for name, x := range map[string]struct {
+		role  attls.Role
+		table string
+		asks  handshake.ClientAuthentication
+	}{
+		"server":                           {attls.RoleServer, serverTable, handshake.NoClientCertificate},
+		"server that requires certificate": {attls.RoleServer, authenticatingTable, handshake.RequireClientCertificate},
+		"client":                           {attls.RoleClient, clientTable, handshake.NoClientCertificate},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mapper := NewMapper(x.role, "", Engine(x.role, func() *handshake.Config {
+				return &handshake.Config{ClientAuthentication: x.asks, ServerName: "server",
+					Groups:    []attls.NamedGroup{attls.GroupX25519, attls.GroupSecp256r1},
+					KeyShares: []attls.NamedGroup{attls.GroupX25519}}
+			}))
+			m, stats, err := Learn(t.Context(), mapper, Options{Seed: 1, Words: 40})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := parse(t, x.table, mapper.Inputs())
+			list, err := Diff(want, m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range list {
+				t.Errorf("%s: the table has %s, the engine %s", strings.Join(d.Word, ", "), d.A, d.B)
+			}
+			if len(m.Next) != len(want.Next) {
+				t.Errorf("%d states; the table has %d", len(m.Next), len(want.Next))
+			}
+			t.Logf("%d states, %+v", len(m.Next), stats)
+		})
+	}
+}
+
+// toy is a system with a machine of its own; at its query number flaky it answers otherwise.
+type toy struct {
+	m              *Machine
+	state, queries int
+	flaky          int
+}
+
+func (s *toy) Inputs() []string { return s.m.Inputs }
+func (s *toy) Reset() error     { s.state = 0; s.queries++; return nil }
+func (s *toy) Step(x string) (string, error) {
+	i := slices.Index(s.m.Inputs, x)
+	out := s.m.Outputs[s.state][i]
+	s.state = s.m.Next[s.state][i]
+	if s.queries == s.flaky {
+		out += "?"
+	}
+	return out, nil
+}
+
+// deep counts to n with the input a, and tells nothing before.
+func deep(n int) *Machine {
+	m := &Machine{Format: Format, Inputs: []string{"a", "b"}}
+	for i := range n {
+		out := "0"
+		if i == n-1 {
+			out = "1"
+		}
+		m.Outputs, m.Next = append(m.Outputs, []string{out, "0"}), append(m.Next, []int{(i + 1) % n, 0})
+	}
+	return m
+}
+
+func TestLearnerFindsAToy(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 4, 5} {
+		m, _, err := Learn(t.Context(), &toy{m: deep(n)}, Options{Seed: 2, Words: 3000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if list, err := Diff(deep(n), m); err != nil || len(list) > 0 || len(m.Next) != n {
+			t.Errorf("%d states of %d, %v, %v", len(m.Next), n, list, err)
+		}
+	}
+	if _, _, err := Learn(t.Context(), &toy{m: deep(5)}, Options{Words: 3000, MaxStates: 2}); err == nil {
+		t.Error("more states than are allowed")
+	}
+	var twice *Nondeterminism
+	if _, _, err := Learn(t.Context(), &toy{m: deep(3), flaky: 6}, Options{}); !errors.As(err, &twice) ||
+		slices.Equal(twice.First, twice.Second) {
+		t.Errorf("an answer that differs: %v", err)
+	}
+}
+
+func TestDifferencesAreShortest(t *testing.T) {
+	list, err := Diff(deep(3), deep(4))
+	if err != nil || len(list) != 1 || fmt.Sprint(list[0]) != "{[a a a] 1 0}" {
+		t.Errorf("%v, %v", list, err)
+	}
+	if _, err := Diff(deep(2), &Machine{Inputs: []string{"x"}}); err == nil {
+		t.Error("machines with different inputs are compared")
+	}
+}
+
+func TestMachineFiles(t *testing.T) {
+	m := deep(3)
+	var b, dot, svg bytes.Buffer
+	if err := errors.Join(m.Write(&b), m.DOT(&dot), m.SVG(&svg)); err != nil {
+		t.Fatal(err)
+	}
+	if back, err := Read(&b); err != nil || len(back.Next) != 3 {
+		t.Errorf("%v", err)
+	}
+	if !strings.Contains(dot.String(), `s0 -> s1 [label="a / 0"]`) || !strings.Contains(svg.String(), "→ 1:  a / 0") {
+		t.Errorf("%s%s", dot.String(), svg.String())
+	}
+	for _, text := range []string{"", "{}", `{"format":"attls-machine 0"}`,
+		`{"format":"attls-machine 1","inputs":["a"],"outputs":[["x"]],"next":[[1]]}`,
+		`{"format":"attls-machine 1","inputs":["a"],"outputs":[["x"]],"next":[[]]}`,
+		`{"format":"attls-machine 1","inputs":["a"],"outputs":[],"next":[]}`} {
+		if _, err := Read(strings.NewReader(text)); err == nil {
+			t.Errorf("%q is read", text)
+		}
+	}
+}
