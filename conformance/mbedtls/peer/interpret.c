@@ -949,6 +949,11 @@ const char *interpret_limit(const struct options *o)
         if (slot_is_used(o, &p->slots[k]) && w != NULL && w->added >= 0 && p->added[w->added].gap[p->slots[k].attester] == 0) {
             return "mbedTLS does not send the message with the payload where the profile has it";
         }
+        if (slot_is_used(o, &p->slots[k]) && ((p->slots[k].choice.set && p->slots[k].choice.message == IN_HELLO_RETRY_REQUEST) ||
+                                              (p->slots[k].nonce.set && p->slots[k].nonce.message == IN_HELLO_RETRY_REQUEST))) {
+            return "mbedTLS sends and reads no cookie, and a HelloRetryRequest with the choice alone would change nothing "
+                   "in ClientHello (RFC 8446 4.1.4)";
+        }
     }
     return NULL;
 }
