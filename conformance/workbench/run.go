@@ -100,7 +100,11 @@ func (e *Engine) runBase(s scenario.Scenario) (*Side, string) {
 
 // runOne makes the connection of a scenario.
 func (e *Engine) runOne(s scenario.Scenario, options ...scenario.Option) *scenario.Result {
-	options = append(options, scenario.In(e.env), scenario.Find(cases.Find), draw())
+	env, err := e.environment()
+	if err != nil {
+		return &scenario.Result{Scenario: s, Err: err}
+	}
+	options = append(options, scenario.In(env), scenario.Find(cases.Find), draw())
 	r := scenario.Run(context.Background(), s, options...)
 	return &r
 }

@@ -52,8 +52,8 @@ type Reply struct {
 
 // Engine answers requests, one at a time.
 type Engine struct {
-	env    *scenario.Environment
-	loaded []loaded // the latest last
+	env    *scenario.Environment // nil: nothing was run yet
+	loaded []loaded              // the latest last
 	bases  []baseRun
 }
 
@@ -93,12 +93,16 @@ func (e *Engine) embedded(name string) (*profile.Profile, error) {
 
 // New makes an engine. Its keys and its time are fixed, so that two runs differ only in
 // what the profiles say.
-func New() (*Engine, error) {
-	env, err := scenario.NewFixedEnvironment()
-	if err != nil {
-		return nil, err
+func New() *Engine { return &Engine{} }
+
+// environment is that of all runs. It is made with the first one, since a page has more urgent
+// things to do when it is opened.
+func (e *Engine) environment() (*scenario.Environment, error) {
+	var err error
+	if e.env == nil {
+		e.env, err = scenario.NewFixedEnvironment()
 	}
-	return &Engine{env: env}, nil
+	return e.env, err
 }
 
 // methods are what can be asked.

@@ -19,15 +19,6 @@ binder:
     key_bound: 'expand_label(base, "attestation!", hash(spki(role)), Hash.length)'
 `
 
-func engine(t *testing.T) *Engine {
-	t.Helper()
-	e, err := New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
-}
-
 // ask calls a method as the page does, by JSON.
 func ask[T any](t *testing.T, e *Engine, method string, r Request) T {
 	t.Helper()
@@ -51,7 +42,7 @@ func ask[T any](t *testing.T, e *Engine, method string, r Request) T {
 }
 
 func TestCheck(t *testing.T) {
-	e := engine(t)
+	e := New()
 	c := ask[Check](t, e, "check", Request{Text: changed})
 	if c.Base != "early-attestation-06" || len(c.Overrides) != 2 || c.Profile == nil || c.Profile.ID != "mine" ||
 		c.Problems.Err() != nil {
@@ -71,7 +62,7 @@ func TestCheck(t *testing.T) {
 // TestRunBesideBase: the same random octets and keys on both sides, so that what differs is
 // the change.
 func TestRunBesideBase(t *testing.T) {
-	e := engine(t)
+	e := New()
 	r := ask[map[string]any](t, e, "run", Request{Text: changed})
 	base, ok := r["base"].(map[string]any)
 	if r["ok"] != true || !ok || base["ok"] != true || r["base_name"] != "early-attestation-06" {
@@ -94,7 +85,7 @@ func TestRunBesideBase(t *testing.T) {
 }
 
 func TestFaults(t *testing.T) {
-	e := engine(t)
+	e := New()
 	list := ask[[]Fault](t, e, "faults", Request{Text: changed})
 	if len(list) < 30 {
 		t.Fatalf("%d faults", len(list))
@@ -107,7 +98,7 @@ func TestFaults(t *testing.T) {
 }
 
 func TestDownloads(t *testing.T) {
-	e := engine(t)
+	e := New()
 	for _, kind := range Downloads {
 		d := ask[Download](t, e, "download", Request{Text: changed, Kind: kind})
 		if len(d.Data) == 0 || !strings.HasPrefix(d.Name, "mine.") {
@@ -132,7 +123,7 @@ func TestDownloads(t *testing.T) {
 
 // TestBadRequests: nothing that a page, or a link, can send does more than be refused.
 func TestBadRequests(t *testing.T) {
-	e := engine(t)
+	e := New()
 	big := base64.StdEncoding.EncodeToString(make([]byte, profile.MaxFile))
 	for _, method := range []string{"check", "lint", "run", "faults", "fault", "diff", "download", "text", "nothing"} {
 		for _, r := range []Request{{}, {Text: big}, {Text: "base: ../../etc/passwd"}, {Text: changed, Attester: "x", Kind: "x",

@@ -6,7 +6,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"runtime/debug"
 	"syscall/js"
 
@@ -15,11 +14,7 @@ import (
 
 func main() {
 	debug.SetGCPercent(400) // a page has the memory, and one thread for everything
-	engine, err := workbench.New()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	engine := workbench.New()
 	type call struct {
 		method, request string
 		done            js.Value
