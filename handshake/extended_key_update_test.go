@@ -20,6 +20,7 @@ import (
 	"attls/handshake"
 	"attls/handshake/enginetest"
 	"attls/handshake/message"
+	"attls/internal/provider"
 	"attls/record"
 )
 
@@ -699,25 +700,80 @@ func TestExtendedKeyUpdateKeyLog(t *testing.T) {
 	}
 }
 
-// BenchmarkExtendedKeyUpdate is one update between two engines, both ends in one
-// goroutine: two key generations, two key agreements and two key schedules.
+// BenchmarkExtendedKeyUpdate compares one update between two engines, both ends in one
+// goroutine, with its primitives.
 func BenchmarkExtendedKeyUpdate(b *testing.B) {
-	o := direct(extended(func(c, s *handshake.Config) {
-		c.Groups, s.Groups = []attls.NamedGroup{attls.GroupX25519}, []attls.NamedGroup{attls.GroupX25519}
-	}))
-	p, err := pair.New(pairUnbounded(o))
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := p.Run(); err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		if err := p.Engine(attls.RoleClient).ExtendedKeyUpdate(); err != nil {
+	b.Run("update", func(b *testing.B) {
+		b.ReportAllocs()
+		o := direct(extended(func(c, s *handshake.Config) {
+			c.Groups, s.Groups = []attls.NamedGroup{attls.GroupX25519}, []attls.NamedGroup{attls.GroupX25519}
+			c.CipherSuites = []attls.CipherSuite{attls.TLS_AES_128_GCM_SHA256}
+		}))
+		p, err := pair.New(pairUnbounded(o))
+		if err != nil {
 			b.Fatal(err)
 		}
 		if err := p.Run(); err != nil {
 			b.Fatal(err)
 		}
+		for b.Loop() {
+			if err := p.Engine(attls.RoleClient).ExtendedKeyUpdate(); err != nil {
+				b.Fatal(err)
+			}
+			if err := p.Run(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("primitives", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := updatePrimitives(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// updatePrimitives are what both ends of an update cannot do without: two key generations
+// and two agreements; of each end the extraction, the transcript, four secrets and the keys
+// of both directions; messages sealed and opened.
+func updatePrimitives() error {
+	group, _ := provider.Real().Group(attls.GroupX25519)
+	suite, _ := provider.Real().Suite(attls.TLS_AES_128_GCM_SHA256)
+	key, err := group.Generate(make([]byte, group.SeedLen()))
+	if err != nil {
+		return err
 	}
+	share, shared, err := group.Respond(make([]byte, group.RespondSeedLen()), key.Share())
+	if err == nil {
+		_, err = key.Finish(share)
+	}
+	if err != nil {
+		return err
+	}
+	message := make([]byte, 41)
+	for range attls.Roles() {
+		kdf := suite.KDF()
+		h := suite.New()
+		h.Write(shared)
+		h.Write(message)
+		h.Write(message)
+		hash := h.Sum(nil)
+		main := kdf.Extract(nil, hash, shared)
+		for _, label := range []string{"c ap traffic", "s ap traffic", "exp master", "derived"} {
+			kdf.ExpandLabel(nil, main, "tls13 ", label, hash, len(hash))
+		}
+		for range 2 {
+			aead, iv, err := kdf.TrafficKey(hash, "tls13 ")
+			if err != nil {
+				return err
+			}
+			sealed := aead.Seal(make([]byte, 0, 64), iv, message, nil)
+			if _, err := aead.Open(sealed[:0], iv, sealed, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
