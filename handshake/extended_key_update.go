@@ -8,6 +8,7 @@ import (
 	"attls/extensions"
 	"attls/handshake/message"
 	"attls/internal/provider"
+	"attls/internal/rule"
 )
 
 // Extended Key Update, draft-ietf-tls-extended-key-update: a fresh key exchange in a
@@ -197,6 +198,9 @@ func (e *Engine) updates(m *message.Raw) *attls.Error {
 	case k.Type == attls.KeyUpdateFinish && u.phase == updateAnswered:
 		return e.takeUpdateFinish()
 	}
+	if !e.obeys(rule.UpdateDue) {
+		return nil
+	}
 	during := ""
 	if e.authenticating() {
 		during = ", during post-handshake authentication"
@@ -207,7 +211,7 @@ func (e *Engine) updates(m *message.Raw) *attls.Error {
 
 // checkUpdateGroup holds the peer to the group of the handshake.
 func (e *Engine) checkUpdateGroup(k *message.ExtendedKeyUpdate) *attls.Error {
-	if k.Group == e.nego.group {
+	if k.Group == e.nego.group || !e.obeys(rule.UpdateGroup) {
 		return nil
 	}
 	return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%v is not the group of the handshake, %v", k.Group,
@@ -395,6 +399,9 @@ func readFlagsAnswer(e *Engine, a *answers, body []byte) *attls.Error {
 	}
 	for f := range flags.All() {
 		if a.kind != attls.KindEncryptedExtensions || f != e.cfg.ExtendedKeyUpdate.flag() {
+			if !e.obeys(rule.FlagProposed) {
+				continue
+			}
 			return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%v was not proposed for this message", f).
 				Under("flags").By("draft-ietf-tls-tlsflags 3")
 		}

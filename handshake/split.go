@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"attls"
+	"attls/internal/rule"
 )
 
 // establish opens the connection once the handshake is complete.
@@ -24,7 +25,7 @@ func (e *Engine) startHalves() {
 	e.reader, e.writer = &halves.reader, &halves.writer
 	*e.reader = Reader{in: e.in, suite: e.nego.suite, secret: *e.keys.trafficSecret(e.role.Peer()), role: e.role,
 		shared: &halves.shared,
-		tap:    e.tap(), cfg: e.cfg, extended: e.rekey != nil}
+		tap:    e.tap(), cfg: e.cfg, extended: e.rekey != nil && e.obeys(rule.UpdateReplaces)}
 	*e.writer = Writer{out: e.out, suite: e.nego.suite, secret: *e.keys.trafficSecret(e.role), shared: &halves.shared,
 		limit: e.nego.suite.RecordLimit, tap: e.tap(), role: e.role, extended: e.rekey != nil,
 		quiet: slices.Contains(e.cfg.quirks().NeverSend, attls.KindKeyUpdate)}

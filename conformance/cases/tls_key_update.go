@@ -9,6 +9,7 @@ import (
 	"attls/extensions"
 	"attls/handshake"
 	"attls/handshake/message"
+	"attls/internal/rule"
 )
 
 func withUpdates(s *scenario.Scenario) { s.ExtendedKeyUpdate = true }
@@ -16,13 +17,13 @@ func withUpdates(s *scenario.Scenario) { s.ExtendedKeyUpdate = true }
 // keyUpdateFaults are in tls_flags and in extended key updates.
 func keyUpdateFaults() []Row {
 	list := []Row{
-		refused("flags-unproposed", "", "EncryptedExtensions sets a TLS flag that the client did not propose.", attls.FailIllegalParameter, client, attls.KindEncryptedExtensions,
+		refused("flags-unproposed", rule.FlagProposed, "EncryptedExtensions sets a TLS flag that the client did not propose.", attls.FailIllegalParameter, client, attls.KindEncryptedExtensions,
 			serverEdits(attls.KindEncryptedExtensions, tamper.SetBody(attls.ExtTLSFlags, extensions.AppendTLSFlags(nil, 0, attls.FlagExtendedKeyUpdate)...)), in(withUpdates)),
 		refused("flags-zero", "", "tls_flags in ClientHello sets no flag.", attls.FailIllegalParameter, server, attls.KindClientHello,
 			clientHello(0, tamper.SetBody(attls.ExtTLSFlags, 1, 0)), in(withUpdates)),
 		refused("flags-trailing", "", "tls_flags in ClientHello ends with a zero octet.", attls.FailIllegalParameter, server, attls.KindClientHello,
 			clientHello(0, tamper.SetBody(attls.ExtTLSFlags, 4, 0, 0, 1, 0)), in(withUpdates)),
-		refused("update-response-group", "", "key_update_response has a share of another group than the handshake.", attls.FailIllegalParameter, client, attls.KindExtendedKeyUpdate,
+		refused("update-response-group", rule.UpdateGroup, "key_update_response has a share of another group than the handshake.", attls.FailIllegalParameter, client, attls.KindExtendedKeyUpdate,
 			changedUpdate(server, func(m *message.Raw, p *handshake.Plan) { p.Replace = slices.Clone(m.Bytes); p.Replace[6] ^= 1 }), in(withUpdates)),
 		refused("update-response-share", "", "key_update_response has a share that is not a public key of the group.", attls.FailIllegalParameter, client, attls.KindExtendedKeyUpdate,
 			changedUpdate(server, func(m *message.Raw, p *handshake.Plan) {
@@ -53,20 +54,21 @@ func updateBefore(sender attls.Role, m message.ExtendedKeyUpdate) func(*scenario
 	return recordBefore(sender, atApplication, attls.ContentTypeHandshake, m.Append(nil)...)
 }
 
-func ofUpdate(id, does string, f attls.Failure, sender attls.Role, m message.ExtendedKeyUpdate, more ...option) Row {
-	return refused(id, "", does, f, sender.Peer(), attls.KindExtendedKeyUpdate, updateBefore(sender, m), more...)
+func ofUpdate(id string, r rule.Rule, does string, f attls.Failure, sender attls.Role, m message.ExtendedKeyUpdate,
+	more ...option) Row {
+	return refused(id, r, does, f, sender.Peer(), attls.KindExtendedKeyUpdate, updateBefore(sender, m), more...)
 }
 
 // aShare has the length of an X25519 share.
 var aShare = slices.Repeat([]byte{9}, 32)
 
 func responseUnasked(sender attls.Role) Row {
-	return ofUpdate("update-response-unasked", "key_update_response comes without a request.", attls.FailUnexpectedMessage, sender,
+	return ofUpdate("update-response-unasked", rule.UpdateDue, "key_update_response comes without a request.", attls.FailUnexpectedMessage, sender,
 		message.ExtendedKeyUpdate{Type: attls.KeyUpdateResponse, Group: attls.GroupX25519, Key: aShare}, in(withUpdates))
 }
 
 func finishUnasked(sender attls.Role) Row {
-	return ofUpdate("update-finish-unasked", "key_update_finish comes without a response.", attls.FailUnexpectedMessage, sender,
+	return ofUpdate("update-finish-unasked", rule.UpdateDue, "key_update_finish comes without a response.", attls.FailUnexpectedMessage, sender,
 		message.ExtendedKeyUpdate{Type: attls.KeyUpdateFinish}, in(withUpdates))
 }
 
@@ -76,23 +78,23 @@ func subtypeUnknown(sender attls.Role) Row {
 }
 
 func requestGroup(sender attls.Role) Row {
-	return ofUpdate("update-request-group", "key_update_request has a share of another group than the handshake.", attls.FailIllegalParameter, sender,
+	return ofUpdate("update-request-group", rule.UpdateGroup, "key_update_request has a share of another group than the handshake.", attls.FailIllegalParameter, sender,
 		message.ExtendedKeyUpdate{Type: attls.KeyUpdateRequest, Group: attls.GroupSecp256r1, Key: aShare}, in(withUpdates, withX25519))
 }
 
 func requestShare(sender attls.Role) Row {
-	return ofUpdate("update-request-share", "key_update_request has a share that is not a public key of the group.", attls.FailIllegalParameter, sender,
+	return ofUpdate("update-request-share", "", "key_update_request has a share that is not a public key of the group.", attls.FailIllegalParameter, sender,
 		message.ExtendedKeyUpdate{Type: attls.KeyUpdateRequest, Group: attls.GroupX25519, Key: make([]byte, 32)}, in(withUpdates, withX25519))
 }
 
 func withX25519(s *scenario.Scenario) { s.Group = attls.GroupX25519.String() }
 
 func standardUpdate(sender attls.Role) Row {
-	return refused("update-standard", "", "KeyUpdate comes although extended key update was negotiated.", attls.FailUnexpectedMessage, sender.Peer(), attls.KindKeyUpdate,
+	return refused("update-standard", rule.UpdateReplaces, "KeyUpdate comes although extended key update was negotiated.", attls.FailUnexpectedMessage, sender.Peer(), attls.KindKeyUpdate,
 		recordBefore(sender, atApplication, attls.ContentTypeHandshake, tamper.Message(attls.TypeKeyUpdate, []byte{0})...), in(withUpdates))
 }
 
 func requestUnnegotiated(sender attls.Role) Row {
-	return ofUpdate("update-unnegotiated", "key_update_request comes although extended key update was not negotiated.", attls.FailUnexpectedMessage, sender,
+	return ofUpdate("update-unnegotiated", "", "key_update_request comes although extended key update was not negotiated.", attls.FailUnexpectedMessage, sender,
 		message.ExtendedKeyUpdate{Type: attls.KeyUpdateRequest, Group: attls.GroupX25519, Key: aShare})
 }

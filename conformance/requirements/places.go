@@ -108,6 +108,10 @@ var places = map[rule.Rule]string{
 	rule.AuthenticatorOnce:      "handshake/authenticator.answerable",
 	rule.AuthenticatorMessages:  "handshake/authenticator.inOrder",
 	rule.AuthenticatorEmpty:     "handshake/authenticator.openEmpty",
+	rule.FlagProposed:           "handshake.readFlagsAnswer",
+	rule.UpdateGroup:            "handshake.checkUpdateGroup",
+	rule.UpdateDue:              "handshake.updates",
+	rule.UpdateReplaces:         "handshake.keyUpdate",
 	rule.EarlyDataSkipped:       "handshake.skipEarlyData",
 	rule.EarlyDataBounded:       "handshake.skipEarlyData",
 }

@@ -156,3 +156,11 @@ const (
 	AuthenticatorMessages  Rule = "authenticator-messages"  // nothing follows Finished
 	AuthenticatorEmpty     Rule = "authenticator-empty"     // the empty authenticator is a refusal
 )
+
+// Extended Key Update (draft-ietf-tls-extended-key-update).
+const (
+	FlagProposed   Rule = "flag-proposed"   // a TLS flag is set in an answer where it was proposed
+	UpdateGroup    Rule = "update-group"    // key shares of an update are of the handshake's group
+	UpdateDue      Rule = "update-due"      // a response or a finish comes when it is due
+	UpdateReplaces Rule = "update-replaces" // it takes the place of KeyUpdate
+)
