@@ -25,7 +25,7 @@ import (
 type labFlags struct {
 	attacks, profiles, capabilities []string
 	readings                        map[string]string
-	lax, json, html, pcap           string
+	lax, json, html, goals, pcap    string
 	results, acknowledge            string
 	parallel                        int
 	full, verbose, proverif         bool
@@ -69,6 +69,7 @@ is proved to be impossible is a failure. Without the program, proofs are skipped
 	flags.BoolVar(&f.full, "full", false, "with each of the lax relying parties as well")
 	flags.StringVar(&f.json, "json", "", "write every cell to this `file`, as JSON")
 	flags.StringVar(&f.html, "html", "", "write the matrix and its runs to this `file`, as a page to look at")
+	flags.StringVar(&f.goals, "goals", "", "write the outcomes by security goal to this `file`, as Markdown")
 	flags.StringVar(&f.pcap, "pcap", "", "write a capture of each run to this `directory`")
 	flags.StringVar(&f.results, "results", "", "compare with the outcomes in this `file` instead of the built-in ones")
 	flags.StringVar(&f.acknowledge, "acknowledge", "", "take changed outcomes into --results, for this `reason`")
@@ -96,7 +97,9 @@ func (f *labFlags) run(c *cobra.Command, args []string) error {
 		return usage("--acknowledge needs --results, the file to change")
 	}
 	var files resultFiles[*lab.Report]
-	if err := files.create(resultFile[*lab.Report]{f.json, (*lab.Report).Write}); err != nil {
+	if err := files.create(resultFile[*lab.Report]{f.json, (*lab.Report).Write},
+		resultFile[*lab.Report]{f.html, (*lab.Report).WriteHTML},
+		resultFile[*lab.Report]{f.goals, (*lab.Report).WriteGoals}); err != nil {
 		return unavailable(err)
 	}
 	started := time.Now()

@@ -1,5 +1,12 @@
 package lab
 
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
 // Goal is a security goal that others have stated.
 type Goal struct {
 	ID    string `json:"id"`
@@ -53,4 +60,113 @@ func goalNames() []string {
 		names[i] = Goals[i].ID
 	}
 	return names
+}
+
+// GoalRuns are the runs about a goal, by attack.
+type GoalRuns struct {
+	Goal
+	Runs []GoalRun
+}
+
+// GoalRun counts the cells of one attack.
+type GoalRun struct {
+	Attack, Capabilities                    string
+	Accepted, Rejected, Unmounted, Measured int
+}
+
+// ByGoal counts the cells of a report by goal and attack.
+func (r *Report) ByGoal() (list []GoalRuns) {
+	sums := map[string]Summary{}
+	for _, s := range Summarize(r.Cells) {
+		sums[s.Attack] = s
+	}
+	for _, g := range Goals {
+		x := GoalRuns{Goal: g}
+		for _, s := range r.Scripts {
+			n, ok := sums[s.Name]
+			if !ok || !slices.Contains(s.Goals, g.ID) {
+				continue
+			}
+			x.Runs = append(x.Runs, GoalRun{s.Name, joined(s.Capabilities), n.Counts[string(Accepted)],
+				n.Counts[string(Rejected)], n.Counts[string(Unmounted)], n.Counts[string(Measured)]})
+		}
+		if x.Runs != nil {
+			list = append(list, x)
+		}
+	}
+	return list
+}
+
+// WriteGoals writes the runs by security goal as Markdown, a table for each goal and
+// profile, in the form in which the editors of a draft can paste it.
+func (r *Report) WriteGoals(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Outcomes of `%s` by security goal. An outcome holds for the capabilities in its row.\n", r.Command)
+	profiles := (&view{r}).Profiles()
+	for _, g := range Goals {
+		var tables strings.Builder
+		for _, p := range profiles {
+			r.goalTable(&tables, g.ID, p)
+		}
+		if tables.Len() == 0 {
+			fmt.Fprintf(&b, "\n## %s %s\n\n%s. No attack of this run is about it.\n", g.ID, g.Title, g.From)
+			continue
+		}
+		fmt.Fprintf(&b, "\n## %s %s\n\n%s.\n%s", g.ID, g.Title, g.From, tables.String())
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// goalTable writes the runs of one profile about one goal.
+func (r *Report) goalTable(b *strings.Builder, goal, profile string) {
+	var combos []string
+	rows := map[string]map[string][]string{}
+	for _, s := range r.Scripts {
+		if !slices.Contains(s.Goals, goal) {
+			continue
+		}
+		for _, c := range r.Cells {
+			if c.Attack != s.Name || c.Profile != profile || c.Inapplicable != "" {
+				continue
+			}
+			combo := strings.ReplaceAll(c.Combo.String(), "/", ", ")
+			if !slices.Contains(combos, combo) {
+				combos = append(combos, combo)
+			}
+			if rows[s.Name] == nil {
+				rows[s.Name] = map[string][]string{}
+			}
+			told := c.Told()
+			if c.Variant != "" {
+				told = c.Variant + ": " + told
+			}
+			rows[s.Name][combo] = append(rows[s.Name][combo], told)
+		}
+	}
+	if len(combos) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n### %s\n\n| attack | the attacker has |", profile)
+	for _, c := range combos {
+		fmt.Fprintf(b, " %s |", c)
+	}
+	b.WriteString("\n|---|---|" + strings.Repeat("---|", len(combos)) + "\n")
+	for _, s := range r.Scripts {
+		if rows[s.Name] == nil {
+			continue
+		}
+		fmt.Fprintf(b, "| %s | %s |", s.Title, joined(s.Capabilities))
+		for _, c := range combos {
+			fmt.Fprintf(b, " %s |", orDash(strings.Join(rows[s.Name][c], "; ")))
+		}
+		b.WriteString("\n")
+	}
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "–"
+	}
+	return s
 }

@@ -178,7 +178,7 @@ func (r *run) open(s *Step) (bool, error) {
 	random := r.random(c, mine)
 	if x := r.knowledge[s.With["random"].Text]; x != nil {
 		random.random = x.octets
-		r.copied[c] = append(r.copied[c], "random from "+s.With["random"].Text)
+		r.copies(c, attls.KindClientHello, "copied random: "+s.With["random"].Text)
 	}
 	own := &handshake.Config{Profile: r.profile, CanAuthenticate: true, Random: random, Tap: c.taps[mine],
 		PostHandshakeAuthentication: config.PostHandshakeAuthentication, ExtendedKeyUpdate: config.ExtendedKeyUpdate}
@@ -201,12 +201,12 @@ func (r *run) open(s *Step) (bool, error) {
 	}
 	if x := r.knowledge[s.With["hello"].Text]; x != nil {
 		c.taps[mine].replace[attls.KindClientHello] = x.octets
-		r.copied[c] = append(r.copied[c], "ClientHello as it was taken from "+s.With["hello"].Text)
+		r.copies(c, attls.KindClientHello, "copied whole: "+s.With["hello"].Text)
 	}
 	if x := r.knowledge[s.With["nonce"].Text]; x != nil {
 		c.nonce = x
 		if !x.absent {
-			r.copied[c] = append(r.copied[c], "nonce from "+s.With["nonce"].Text)
+			r.copies(c, r.nonceIn(), "copied nonce: "+s.With["nonce"].Text)
 		}
 	}
 	if s.With["secret"].Text == "hs" {
@@ -292,7 +292,7 @@ func (r *run) onPath(c *connection, s *Step) error {
 		all.Message(handshake.Sent, m, p)
 		p.Reparse, p.Rebind, p.TranscriptOriginal = false, false, true
 	}
-	r.copied[c] = append(r.copied[c], "changed on the path")
+	r.copies(c, attls.KindClientHello, "changed on the path")
 	return nil
 }
 
@@ -303,6 +303,16 @@ func (r *run) extension(name string) (attls.ExtensionType, bool) {
 		}
 	}
 	return attls.ExtensionByName(name)
+}
+
+// nonceIn is the message that has the nonce for the attester.
+func (r *run) nonceIn() attls.MessageKind {
+	for i := range r.profile.Slots {
+		if s := &r.profile.Slots[i]; r.combo.slot(s) && s.Nonce.Message != attls.KindNone {
+			return s.Nonce.Message
+		}
+	}
+	return attls.KindClientHello
 }
 
 // kindOf are the messages that can be taken whole.
@@ -460,15 +470,24 @@ func (r *run) present(s *Step) (bool, error) {
 			return false, err
 		}
 		c.taps[c.mine()].replace[m.Kind] = x.octets
-		r.copied[c] = append(r.copied[c], name+" as it was taken")
+		r.copies(c, m.Kind, "copied whole: "+name)
 	}
 	if x := r.knowledge[s.With["nonce"].Text]; x != nil {
 		c.nonce = x
 	}
 	for _, option := range []string{"certificate", "evidence", "nonce"} {
-		if name := s.With[option].Text; name != "" && name != "own" {
-			r.copied[c] = append(r.copied[c], option+": "+name)
+		x := r.knowledge[s.With[option].Text]
+		if x == nil || x.absent || x.origin != "seen" {
+			continue
 		}
+		into := attls.KindCertificate
+		if option == "nonce" {
+			into = r.nonceIn()
+		}
+		r.copies(c, into, "copied "+option+": "+s.With[option].Text)
+	}
+	if s.With["sign"].Text == tikKey {
+		r.copies(c, attls.KindCertificateVerify, "signed with the leaked key")
 	}
 	c.presents[c.round] = s
 	return true, nil

@@ -156,7 +156,7 @@ type run struct {
 	notes     []string
 	waiting   []string // why a step was not done yet
 	events    []Flow
-	copied    map[*connection][]string
+	copied    map[*connection]map[string][]string // by the message that it went into
 
 	servers *handshake.ServerSessions
 	clients *handshake.ClientSessions
@@ -269,10 +269,18 @@ func (r *run) flow(c *connection, from attls.Role, what string, octets int) {
 	}
 	f := Flow{Connection: c.name, From: lane(from), To: lane(from.Peer()), What: what, Octets: octets}
 	if !c.honest[from] {
-		f.Copied = r.copied[c]
-		r.copied[c] = nil
+		f.Copied = r.copied[c][what]
+		delete(r.copied[c], what)
 	}
 	r.events = append(r.events, f)
+}
+
+// copies notes what M has copied into a message of its own.
+func (r *run) copies(c *connection, into attls.MessageKind, what string) {
+	if r.copied[c] == nil {
+		r.copied[c] = map[string][]string{}
+	}
+	r.copied[c][into.String()] = append(r.copied[c][into.String()], what)
 }
 
 // maxFlows bounds the messages of a page's run.
@@ -296,7 +304,7 @@ func execute(ctx context.Context, s *Script, steps []*Step, parties []map[string
 		seed:      strings.Join([]string{s.Name, p.ID, c.String()}, "/"),
 		w:         &world{devices: d, now: epoch, lax: o.lax},
 		knowledge: map[string]*item{}, done: make([]bool, len(steps)), notes: make([]string, len(steps)),
-		waiting: make([]string, len(steps)), copied: map[*connection][]string{}}
+		waiting: make([]string, len(steps)), copied: map[*connection]map[string][]string{}}
 	for _, settings := range parties {
 		if readings := settings["both"]["reading"].Map; len(readings) > 0 {
 			read, err := r.read(readings)

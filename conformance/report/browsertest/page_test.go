@@ -94,6 +94,7 @@ func write(dir string) error {
 	for _, args := range [][]string{
 		{"test", "-count=1", "-run", "^TestWritePages$", "./conformance/report"},
 		{"run", "./cmd/attls", "conform", "--filter", "attls>crypto/tls", "--html", filepath.Join(dir, "conform.html")},
+		{"run", "./cmd/attls", "lab", "--profile", "early-attestation-07,tls-attestation-03", "--html", filepath.Join(dir, "lab.html")},
 	} {
 		c := exec.Command("go", args...)
 		c.Dir = root

@@ -78,7 +78,7 @@ function pale(least) {
 function alike(selector, least) {
   const shades = {};
   for (const e of document.querySelectorAll(selector)) {
-    const outcome = ["passed", "failed", "deviation", "limit", "skipped"].find((o) => e.classList.contains(o));
+    const outcome = ["passed", "failed", "deviation", "limit", "skipped", "accepted", "rejected", "none"].find((o) => e.classList.contains(o));
     shades[outcome] = lightness(rgb(getComputedStyle(e).backgroundColor));
   }
   const found = [];
