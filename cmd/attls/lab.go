@@ -77,7 +77,7 @@ is proved to be impossible is a failure. Without the program, proofs are skipped
 	flags.BoolVar(&f.proverif, "proverif", false, "run models with ProVerif and compare (docs/proverif.md)")
 	flags.DurationVar(&f.proverifLimit, "proverif-limit", model.DefaultTime, "with --proverif: time for each model")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "list every cell")
-	c.AddCommand(labListCommand(), labShowCommand())
+	c.AddCommand(labListCommand(), labShowCommand(), labQuestionsCommand())
 	return c
 }
 
@@ -161,6 +161,9 @@ func (f *labFlags) options(args []string) (o lab.Options, err error) {
 			return o, usage("%w", err)
 		}
 		o.Scripts = append(o.Scripts, s)
+		if !slices.Contains(lab.Names(), name) {
+			o.Foreign = append(o.Foreign, s.Name)
+		}
 	}
 	chosen := f.profiles
 	if len(chosen) == 0 {
@@ -172,6 +175,9 @@ func (f *labFlags) options(args []string) (o lab.Options, err error) {
 			return o, usage("%w", err)
 		}
 		o.Profiles = append(o.Profiles, p)
+		if len(f.readings) > 0 || !slices.Contains(profile.Names(), name) {
+			o.Foreign = append(o.Foreign, p.ID)
+		}
 	}
 	for _, name := range f.capabilities {
 		if !slices.Contains(lab.Capabilities, lab.Capability(name)) {
@@ -380,6 +386,23 @@ func labShowCommand() *cobra.Command {
 			}
 			_, err = io.WriteString(c.OutOrStdout(), string(src))
 			return unavailable(err)
+		},
+	}
+}
+
+func labQuestionsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "questions",
+		Short: "Run what answers the questions that people argue about, and print the answers",
+		Long: `questions runs a few attacks for each question that trackers and mailing lists of drafts
+and products ask, and prints docs/questions.md: the command, each outcome with that of its
+control, and the hash of the recording.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := lab.WriteQuestions(c.Context(), c.OutOrStdout()); err != nil {
+				return failed("%w", err)
+			}
+			return nil
 		},
 	}
 }

@@ -3,6 +3,7 @@ package lab
 import (
 	"bytes"
 	"context"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -292,5 +293,45 @@ func TestLaxParties(t *testing.T) {
 		if strict.Error+lax.Error != "" {
 			t.Errorf("%s: %s %s", key, strict.Error, lax.Error)
 		}
+	}
+}
+
+// TestQuestionsAreCurrent compares docs/questions.md with new runs.
+func TestQuestionsAreCurrent(t *testing.T) {
+	var b bytes.Buffer
+	if err := WriteQuestions(context.Background(), &b); err != nil {
+		t.Fatal(err)
+	}
+	have, err := os.ReadFile("../../docs/questions.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Equal(have, b.Bytes()) {
+		return
+	}
+	now, then := strings.Split(b.String(), "\n"), strings.Split(string(have), "\n")
+	for i := range min(len(now), len(then)) {
+		if now[i] != then[i] {
+			t.Fatalf("docs/questions.md is old; run attls lab questions > docs/questions.md\nline %d is %s\nnow it is %s", i+1, then[i], now[i])
+		}
+	}
+	t.Fatal("docs/questions.md is old; run attls lab questions > docs/questions.md")
+}
+
+// TestForeignOutcomes gives the stored outcomes a cell that differs: of this program, of a
+// file of somebody's, and of a lax relying party.
+func TestForeignOutcomes(t *testing.T) {
+	known := &Stored{Outcomes: map[string]map[string]map[string]string{"a": {"p": {"server/evidence/x509": "accepted"}}}}
+	cell := Cell{Attack: "a", Profile: "p", Combo: Combination{Attester: "server", Model: "evidence", Credential: "x509"}, Result: &Result{Outcome: Unmounted, Step: 2}}
+	foreign, lax, other := cell, cell, cell
+	foreign.foreign, lax.Lax, other.Profile = true, LaxNever, "q"
+	if list := known.Changes([]*Cell{&cell, &foreign, &lax, &other}); len(list) != 1 || list[0] != &cell {
+		t.Errorf("%d changes", len(list))
+	}
+	if err := known.Acknowledge([]*Cell{&cell}, " "); err == nil {
+		t.Error("a change needs no reason")
+	}
+	if err := known.Acknowledge([]*Cell{&cell}, "another engine"); err != nil || len(known.Changes([]*Cell{&cell})) != 0 || known.Acknowledged[0].Count != 1 {
+		t.Errorf("after the acknowledgement: %v, %+v", err, known)
 	}
 }

@@ -124,7 +124,7 @@ func (r *run) read(readings map[string]string) (*profile.Profile, error) {
 			chosen[x.Switch] = x.Chosen
 		}
 	}
-	return profile.Load(r.profile.ID, profile.Options{Readings: chosen})
+	return profile.Parse(r.profile.ID, []byte(r.profile.Source()), profile.Options{Readings: chosen})
 }
 
 var errNoReading = fmt.Errorf("the switch has no such reading")

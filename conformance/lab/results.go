@@ -82,9 +82,13 @@ func (c *Cell) Told() string {
 }
 
 // Changes are the cells that ended otherwise than is stored. A cell of which nothing is
-// stored counts where both its attack and its profile are known to the file.
+// stored counts where both its attack and its profile are known to the file. Foreign cells,
+// and those of lax relying parties, are not compared.
 func (s *Stored) Changes(cells []*Cell) (list []*Cell) {
 	for _, c := range cells {
+		if c.foreign || c.Lax != "" {
+			continue
+		}
 		attack, profile, _ := split(c.Key())
 		known := s.Outcomes[attack] != nil && s.Outcomes[attack][profile] != nil
 		if told := s.Outcome(c.Key()); known && told != c.Told() {
@@ -104,7 +108,7 @@ func (s *Stored) Acknowledge(cells []*Cell, reason string) error {
 		s.Outcomes = map[string]map[string]map[string]string{}
 	}
 	for _, c := range cells {
-		if s.Outcome(c.Key()) == c.Told() {
+		if c.Lax != "" || s.Outcome(c.Key()) == c.Told() {
 			continue
 		}
 		attack, profile, rest := split(c.Key())
