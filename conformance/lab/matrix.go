@@ -23,17 +23,11 @@ type Cell struct {
 	Control      *Controlled `json:"control,omitempty"`
 	// Error says why the cell could not be run, or that the control did not end as required.
 	Error string `json:"error,omitempty"`
-<<<<<<< HEAD
 	// Proofs are what models say of the goals that the script's success would refute; see
 	// Prover.
 	Proofs []Proof `json:"proofs,omitempty"`
-=======
-	// Proof is for the outcome of a proof of the same goal under the same capabilities, by
-	// the name of the goal; the laboratory leaves it empty.
-	Proof map[string]string `json:"proof,omitempty"`
 
 	foreign bool // see Options.Foreign
->>>>>>> f2553c6 (Answer questions that people argue about with runs, and judge lax relying parties by their own control)
 }
 
 // Controlled is a control and how it ended.

@@ -39,24 +39,26 @@ var questions = []question{
 			{attack: "provoked-retry", profile: "early-attestation-07", only: "server/evidence"}},
 		read: "Ends that read differently do not connect where their binders differ."},
 	{title: "What does a resumed connection mean?", where: "issues 7 and 75 of the editors, expat 60",
-		runs: []questionRun{{attack: "resumption-after-revocation", profile: "early-attestation-07", only: "server/evidence"},
+		runs: []questionRun{
+			{attack: "resumption-after-revocation", profile: "early-attestation-07", only: "server/evidence"},
 			{attack: "resumption-after-expiry", profile: "early-attestation-07", only: "server/evidence"},
 			{attack: "resumption-after-revocation", profile: "early-attestation-08pre", only: "server/evidence"},
 			{attack: "resumption-after-expiry", profile: "early-attestation-08pre", only: "server/evidence"}},
 		read: "Accepted: the session was resumed although its attestation would be refused now. Early data is not run."},
 	{title: "Why is the key hashed into the binder?", where: "expat 58",
-		runs: []questionRun{{attack: "relay-verbatim-own-key", profile: "early-attestation-07", only: "server/evidence"},
+		runs: []questionRun{
+			{attack: "relay-verbatim-own-key", profile: "early-attestation-07", only: "server/evidence"},
 			{attack: "relay-verbatim-own-key", profile: "binder-without-key", only: "server/evidence"},
 			{attack: "relay-verbatim-own-key", profile: "early-attestation-07", lax: LaxKey, only: "server/evidence"},
 			{attack: "relay-verbatim-own-key", profile: "binder-without-key", lax: LaxKey, only: "server/evidence"}},
-		read: "The profile binder-without-key is early-attestation-07 without the key in its binder. V8 is a relying party that " +
-			"does not compare the key which the Evidence names."},
+		read: "The profile binder-without-key is early-attestation-07 without the key in its binder. V8 is a relying party " +
+			"that does not compare the key which the Evidence names."},
 	{title: "Does a nonce of its own add anything?", where: "expat 57",
 		runs: []questionRun{{attack: "replay-leaked-key", profile: "early-attestation-07", only: "server/evidence"},
 			{attack: "replay-leaked-key", profile: "tls-attestation-09", only: "server/evidence"},
 			{attack: "replay-constant-nonce", profile: "tls-attestation-09", only: "server/evidence"}},
-		read: "early-attestation-07 has no nonce, and tls-attestation-09 has one; with a constant nonce the attestation alone is " +
-			"replayed."},
+		read: "early-attestation-07 has no nonce, and tls-attestation-09 has one; with a constant nonce the attestation " +
+			"alone is replayed."},
 	{title: "Can negotiation be downgraded?", where: "expat 38 and 39",
 		runs: []questionRun{{attack: "strip-offer", profile: "early-attestation-07", only: "server/evidence"},
 			{attack: "without-attestation", profile: "early-attestation-07", only: "server/evidence"},
@@ -71,8 +73,8 @@ var questions = []question{
 			{attack: "relay-leaked-key", profile: "early-attestation-07", lax: LaxNever, only: "server/evidence"},
 			{attack: "relay-leaked-key", profile: "early-attestation-07", lax: LaxEnvelope, only: "server/evidence"},
 			{attack: "relay-leaked-key", profile: "deployed-dstack", only: "server/evidence"}},
-		read: "V1 never compares the challenge, V3 compares it in the envelope. Where the run without a lax party is accepted as " +
-			"well, no check of the relying party is missing."},
+		read: "V1 never compares the challenge, V3 compares it in the envelope. Where the run without a lax party is " +
+			"accepted as well, no check of the relying party is missing."},
 	{title: "Does the TEE commit itself to a key, and which attack lies outside that goal?", where: "contrast 2524",
 		runs: []questionRun{{attack: "relay-own-key", profile: "deployed-contrast", only: "server/evidence"},
 			{attack: "relay-leaked-key", profile: "deployed-contrast", only: "server/evidence"},
@@ -85,7 +87,8 @@ var questions = []question{
 	{title: "Who sees Evidence before the peer is authenticated?", where: "several",
 		runs: []questionRun{{attack: "harvest", profile: "early-attestation-07"}},
 		read: "Each run counts three payloads that an end which shows nothing of itself has read."},
-	{title: "Is attestation after the handshake only safe where weak groups are refused?", where: "models of the architecture draft",
+	{title: "Is attestation after the handshake only safe where weak groups are refused?",
+		where:   "models of the architecture draft",
 		missing: "The engine offers no weak group, so that this cannot be run here."},
 	{title: "What does Extended Key Update add?", where: "tls-key-update 55, 90, 94 and 96",
 		missing: "No script has an extended key update yet."},
@@ -110,8 +113,8 @@ func WriteQuestions(ctx context.Context, w io.Writer) error {
 	var b strings.Builder
 	b.WriteString(`# Questions that people argue about, and what a run says
 
-Each question has a command, its outcomes with the outcome of the control, and the beginning of the SHA-256 of all octets that were
-sent. An outcome holds for the capabilities of its script ([lab.md](lab.md)) and for relying parties of this module.
+Each question has a command, its outcomes with the outcome of the control, and the beginning of the SHA-256 of
+all octets that were sent (session tickets differ from run to run, so there is none). An outcome holds for the capabilities of its script ([lab.md](lab.md)) and for relying parties of this module.
 ` + "`attls lab questions > docs/questions.md`" + ` writes this file; a test compares it with new runs.
 `)
 	for i := range questions {
@@ -176,7 +179,11 @@ func (q *questionRun) write(ctx context.Context, b *strings.Builder) error {
 		if c.Result.Outcome == Measured {
 			told = fmt.Sprintf("measured: %d %s, bound %d", c.Result.Measured[s.Bound.Measure], s.Bound.Measure, s.Bound.Most)
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | `%.16s` |\n", rest, told, control, c.Result.Recording)
+		recording := "–"
+		if c.Result.Recording != "" {
+			recording = fmt.Sprintf("`%.16s`", c.Result.Recording)
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", rest, told, control, recording)
 	}
 	return nil
 }

@@ -22,7 +22,9 @@ var measures = map[string]string{
 // result says how the run ended.
 func (r *run) result() *Result {
 	out := r.outcome()
-	out.Recording = r.recording()
+	if r.repeats() {
+		out.Recording = r.recording()
+	}
 	out.Measured = map[string]int{"evidence_made": r.w.made}
 	if out.Outcome == Accepted {
 		out.Measured["accepted_anyway"] = 1
@@ -41,6 +43,17 @@ func (r *run) result() *Result {
 		out.Detailed = r.detail()
 	}
 	return out
+}
+
+// repeats reports whether the run sends the same octets again: tickets are sealed under
+// keys that are drawn, and so are keys of RSA.
+func (r *run) repeats() bool {
+	for _, role := range attls.Roles() {
+		if r.setting(role, "resumption").Text == "yes" || r.setting(role, "key").Text == "rsa" {
+			return false
+		}
+	}
+	return true
 }
 
 // recording is the hash of what was sent on all connections.
