@@ -138,10 +138,10 @@ func (k MessageKind) String() string {
 	return number("message", uint64(k))
 }
 
-// KindByName is the inverse of Name, for the messages of a handshake.
+// KindByName is the inverse of Name, for the messages of TLS.
 func KindByName(name string) (MessageKind, bool) {
-	for k, n := range kindNames[:KindAdded] {
-		if n == name && k != 0 {
+	for k, n := range kindNames {
+		if n == name && k != 0 && MessageKind(k) != KindAdded && MessageKind(k) != KindUnknown {
 			return MessageKind(k), true
 		}
 	}

@@ -25,7 +25,8 @@ type Fitness struct {
 func (f *Format) Under(p *profile.Profile, attester attls.Role, m profile.Model,
 	k profile.CredentialKind) (*Fitness, error) {
 	out := &Fitness{}
-	if !slices.ContainsFunc(p.Slots, func(s profile.Slot) bool {
+	later := laterUnder(p, attester, m, k)
+	if !later && !slices.ContainsFunc(p.Slots, func(s profile.Slot) bool {
 		return s.Attester == attester && slices.Contains(s.Models, m) && slices.Contains(s.Kinds, k)
 	}) {
 		return nil, fmt.Errorf("%s has no %v of the %v with the credential %v", p.ID, m, attester, k)
@@ -33,9 +34,12 @@ func (f *Format) Under(p *profile.Profile, attester attls.Role, m profile.Model,
 	if k == profile.KindAlone && !f.Key.Named {
 		return nil, fmt.Errorf("in %s with the attestation in the certificate's place, %s", p.ID, f.keyless())
 	}
-	bound := p.Binder.OverKey(m, k, attester)
+	bound, challenge := p.Binder.OverKey(m, k, attester), p.Binder.Challenge[m][k]
+	if later {
+		bound, challenge = p.Binder.OverKeyLater(m, attester), p.Binder.Authenticator[m]
+	}
 	if m == profile.ModelResults {
-		if !f.Key.Named && !bound && p.Binder.Challenge[m][k] != "" {
+		if !f.Key.Named && !bound && challenge != "" {
 			return nil, fmt.Errorf(
 				"in %s the challenge of results is not computed over the key, and %s Evidence names none: a Verifier cannot say "+
 					"whose the Result is",
@@ -55,7 +59,7 @@ func (f *Format) Under(p *profile.Profile, attester attls.Role, m profile.Model,
 		}
 		out.Scheme = scheme
 	}
-	if err := f.placedUnder(p, m, k, out); err != nil {
+	if err := f.placedUnder(p, m, challenge, out); err != nil {
 		return nil, err
 	}
 	if !f.Key.Named && m == profile.ModelResults {
@@ -94,6 +98,11 @@ func (f *Format) Under(p *profile.Profile, attester attls.Role, m profile.Model,
 func (f *Format) resultsUnder(p *profile.Profile, attester attls.Role,
 	k profile.CredentialKind) (negotiation.Scheme, error) {
 	list := append(f.Schemes(), negotiation.Scheme{Format: profile.Format{ContentFormat: FormatCWT}})
+	if laterUnder(p, attester, profile.ModelResults, k) { // where no scheme is negotiated
+		s := list[0]
+		s.Model, s.Credential = profile.ModelResults, k
+		return s, nil
+	}
 	for i := range p.Slots {
 		for _, s := range list {
 			s.Model, s.Credential, s.Verifier = profile.ModelResults, k, []byte(DemoVerifier)
@@ -130,6 +139,13 @@ func (f *Format) schemeUnder(p *profile.Profile, attester attls.Role,
 // with a credential, in the order of the format.
 func (f *Format) SchemesUnder(p *profile.Profile, attester attls.Role, k profile.CredentialKind) (
 	list []negotiation.Scheme) {
+	if laterUnder(p, attester, profile.ModelEvidence, k) { // where no scheme is negotiated
+		list = f.Schemes()
+		for i := range list {
+			list[i].Credential = k
+		}
+		return list
+	}
 	for i := range p.Slots {
 		slot := &p.Slots[i]
 		if slot.Attester != attester || !slices.Contains(slot.Models, profile.ModelEvidence) ||
@@ -151,17 +167,24 @@ func (f *Format) SchemesUnder(p *profile.Profile, attester attls.Role, k profile
 // or SHA-384 (RFC 8446 appendix B.4), in octets.
 var challengeSizes = []int{32, 48}
 
+// laterUnder reports whether an attester shows its payload in exported authenticators only.
+func laterUnder(p *profile.Profile, attester attls.Role, m profile.Model, k profile.CredentialKind) bool {
+	i := p.LaterSlot(attester)
+	return i >= 0 && k == profile.KindX509 && slices.Contains(p.Later[i].Models, m) &&
+		!slices.ContainsFunc(p.Slots, func(s profile.Slot) bool { return s.Attester == attester })
+}
+
 // placedUnder tells what becomes of binders of both lengths in the challenge field.
-func (f *Format) placedUnder(p *profile.Profile, m profile.Model, k profile.CredentialKind, out *Fitness) error {
+func (f *Format) placedUnder(p *profile.Profile, m profile.Model, challenge string, out *Fitness) error {
 	for _, part := range f.parts {
-		if err := part.placedUnder(p, m, k, out); err != nil {
+		if err := part.placedUnder(p, m, challenge, out); err != nil {
 			return err
 		}
 	}
 	if f.parts != nil {
 		return nil
 	}
-	if p.Binder.Challenge[m][k] == "" {
+	if challenge == "" {
 		if m == profile.ModelEvidence {
 			out.Notes = append(out.Notes, p.ID+" binds this Evidence to nothing: it can be replayed")
 		}

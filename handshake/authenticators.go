@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"attls"
+	"attls/extensions"
 	"attls/handshake/authenticator"
 	"attls/handshake/message"
 	"attls/internal/provider"
@@ -33,7 +34,7 @@ func (e *Engine) Authenticators() (*authenticator.Connection, error) {
 		Hash:              e.nego.suite.Hash,
 		Export:            e.Export,
 		ClientHello:       e.clientHelloOffers(),
-		Extensions:        e.table,
+		Extensions:        e.authenticatorTable(),
 		Random:            e.requestContext,
 	}
 	if e.tap() != nil {
@@ -51,6 +52,15 @@ func (e *Engine) Authenticators() (*authenticator.Connection, error) {
 	}
 	e.authenticators = a
 	return a, nil
+}
+
+// authenticatorTable has the extensions that the profile places in authenticators as well.
+func (e *Engine) authenticatorTable() *extensions.Table {
+	table, err := e.table.With(e.profile().LaterExtensions...)
+	if err != nil { // of the handshake's, which the loader keeps apart
+		return e.table
+	}
+	return table
 }
 
 func (e *Engine) requestContext(n uint32, dst []byte) { e.random.Fill(UseRequestContext, n, dst) }

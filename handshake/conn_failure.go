@@ -23,6 +23,20 @@ func (c *Conn) abandon(err *attls.Error) *attls.Error {
 	return reason
 }
 
+// Abort ends an established connection for a reason of the application, as a failed
+// authenticator is one: the peer gets the alert of the failure, both directions are over,
+// and later calls return the reason. It returns why the connection ended, which is another
+// error if that one came first.
+func (c *Conn) Abort(reason *attls.Error) error {
+	if !c.complete.Load() {
+		return attls.Errorf(attls.Local, attls.FailConfiguration, "Abort before the handshake is complete")
+	}
+	if reason == nil {
+		reason = attls.Errorf(attls.Local, attls.FailInternal, "the application ended the connection")
+	}
+	return c.abandon(reason)
+}
+
 // failed makes the connection fail; first says that the caller has to tell of it
 // once it has let go of c.mu.
 func (c *Conn) failed(err *attls.Error) (reason *attls.Error, first bool) {

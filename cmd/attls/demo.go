@@ -134,6 +134,9 @@ only when the right side rejects it with the right alert at the right message.
 				return err
 			}
 			s.Profile, s.Readings, s.CodePoints = base.Profile, base.Readings, base.CodePoints
+			if s.ClientProfile == noProfile {
+				return usage("--client-profile %s: both ends need a profile", noProfile)
+			}
 			s.Attester, s.Model, s.Credential, s.RootOfTrust = base.Attester, base.Model, base.Credential, base.RootOfTrust
 			if s.Profile == noProfile {
 				s.Profile = ""
@@ -180,6 +183,10 @@ only when the right side rejects it with the right alert at the right message.
 	flags.BoolVar(&s.HelloRetry, "hello-retry", false, "let the server send HelloRetryRequest")
 	flags.StringToStringVar(&s.ClientReadings, "client-reading", nil,
 		"reading of the client alone, as switch=value: two ends that read the text differently")
+	flags.StringVar(&s.ClientProfile, "client-profile", "",
+		"profile of the client alone: two ends that follow different texts")
+	flags.BoolVar(&s.Reattest, "reattest", false,
+		"under a profile that attests in exported authenticators: ask a second time, after application data")
 	flags.BoolVar(&s.ExtendedKeyUpdate, "extended-key-update", false,
 		"offer Extended Key Update at both ends, and let the client begin one")
 	flags.BoolVar(&s.PostHandshake, "post-handshake", false,

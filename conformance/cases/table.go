@@ -101,7 +101,7 @@ func (t *Table) Faults(p *profile.Profile, s scenario.Scenario) []Case {
 
 // cases are those of a row under a profile: none, one, or one for each reading.
 func (r *Row) cases(p *profile.Profile, s scenario.Scenario) (list []Case) {
-	if r.Plain != (p == nil) {
+	if r.Plain != (p == nil) || !r.Plain && !r.about(p) {
 		return nil
 	}
 	if !r.PerReading {
@@ -116,6 +116,14 @@ func (r *Row) cases(p *profile.Profile, s scenario.Scenario) (list []Case) {
 		}
 	}
 	return list
+}
+
+// about reports whether a profile has slots of the phase that a row is about.
+func (r *Row) about(p *profile.Profile) bool {
+	if r.Later {
+		return len(p.Later) > 0
+	}
+	return len(p.Slots) > 0
 }
 
 // readings are those of a profile that are not in force and can be.

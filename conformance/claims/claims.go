@@ -86,6 +86,10 @@ type AttestationClaim struct {
 	Payload    string        `json:"payload,omitempty"`   // SHA-256 of the CMW
 	Octets     int           `json:"payload_octets"`
 	Verdict    *VerdictClaim `json:"verdict,omitempty"` // at the relying party
+	// Phase is authenticator for an attestation in an exported authenticator, and empty for
+	// one in the handshake; RequestContext is the certificate_request_context of the request.
+	Phase          string `json:"phase,omitempty"`
+	RequestContext string `json:"request_context,omitempty"`
 }
 
 // ResumedClaim is the attestation of an earlier connection on which a resumed
@@ -249,6 +253,17 @@ func attestationClaim(a *handshake.AttestationState) AttestationClaim {
 		c.Verdict = MakeVerdictClaim(a.Verdict)
 	}
 	return c
+}
+
+// AddAuthenticator adds an attestation in an exported authenticator (RFC 9261): the context
+// of the request that it answers, and what its binder was computed from.
+func (c *Claims) AddAuthenticator(p *profile.Profile, a *handshake.AttestationState, context []byte, in binder.Inputs) {
+	x := attestationClaim(a)
+	x.Phase, x.RequestContext = "authenticator", hex.EncodeToString(context)
+	if p != nil && in != nil && x.Verdict != nil && x.Verdict.Failure == string(attls.FailBinderMismatch) {
+		nameLaterReadings(p, a, in, x.Verdict)
+	}
+	c.Attestation = append(c.Attestation, x)
 }
 
 // MakeVerdictClaim writes a Verdict as claims have it.

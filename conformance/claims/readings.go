@@ -30,10 +30,25 @@ func nameReadings(p *profile.Profile, a *handshake.AttestationState, in binder.I
 // payload carries, of this profile first.
 func PeerReadings(p *profile.Profile, attester attls.Role, m profile.Model, k profile.CredentialKind, in binder.Inputs,
 	carried []byte) []profile.Match {
-	return p.FindReadingsThat(attester, m, k, in, func(challenge []byte, fit profile.ChallengeFit) bool {
+	return p.FindReadingsThat(attester, m, k, in, carries(carried))
+}
+
+// carries compares a challenge with one that a payload carries.
+func carries(carried []byte) func([]byte, profile.ChallengeFit) bool {
+	return func(challenge []byte, fit profile.ChallengeFit) bool {
 		placed, err := attestation.PlaceChallenge(challenge, min(len(carried), maxNonce), maxNonce, fit)
 		return bytes.Equal(challenge, carried) || err == nil && bytes.Equal(placed, carried)
-	})
+	}
+}
+
+// nameLaterReadings is nameReadings for an exported authenticator.
+func nameLaterReadings(p *profile.Profile, a *handshake.AttestationState, in binder.Inputs, v *VerdictClaim) {
+	carried, ok := roots.All().CarriedChallenge(a.Payload, a.Scheme.Model)
+	if !ok {
+		return
+	}
+	v.PeerChallenge = hex.EncodeToString(carried)
+	v.PeerReadings = p.FindLaterReadingsThat(a.Attester, a.Scheme.Model, in, carries(carried))
 }
 
 // BinderInputs is what binders ask of one handshake, for computing them again

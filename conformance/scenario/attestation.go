@@ -73,6 +73,10 @@ func (s *Setup) attestation() error {
 			mine.Attester, theirs.Appraiser = s.roots()
 		}
 		mine.Config.AttesterSize, theirs.Config.AppraiserSize = size, size
+		s.exportedAttestation(attester, scheme, size)
+		if !inHandshake(s.Profile, attester, model, kind) {
+			continue
+		}
 		mine.Config.Policy.Produce = append(mine.Config.Policy.Produce, scheme)
 		theirs.Config.Policy.Accept = append(theirs.Config.Policy.Accept, scheme)
 		theirs.Config.Policy.Demand = true

@@ -23,6 +23,7 @@ import (
 	"attls/extensions/profile"
 	"attls/extensions/profile/binder"
 	"attls/handshake"
+	"attls/handshake/exported"
 	"attls/negotiation"
 )
 
@@ -303,6 +304,9 @@ type EndSetup struct {
 	Distrust  bool // of the authority that certified the peer
 	Servers   *handshake.ServerSessions
 	Clients   *handshake.ClientSessions
+	// Exported is what the end shows and wants in exported authenticators, after the
+	// handshake; nil: nothing.
+	Exported *exported.Config
 }
 
 // Tap puts a tap before those there are.
@@ -382,9 +386,12 @@ func newSetup(p *profile.Profile, s *Scenario, env *Environment) (*Setup, error)
 	set := &Setup{Profile: p, Scenario: s, env: env}
 	for _, role := range attls.Roles() {
 		read := p
-		if role == attls.RoleClient && len(s.ClientReadings) > 0 {
+		if role == attls.RoleClient && (len(s.ClientReadings) > 0 || s.ClientProfile != "") {
 			var err error
 			other := s.Reading(s.ClientReadings)
+			if s.ClientProfile != "" {
+				other.Profile, other.Readings = s.ClientProfile, s.ClientReadings
+			}
 			if read, err = other.Load(); err != nil {
 				return nil, err
 			}
@@ -479,6 +486,7 @@ func (r *runner) connect(ctx context.Context, set *Setup, result *Result) error 
 	defer client.Close()
 	defer server.Close()
 	var conns [2]*handshake.Conn
+	var after [2]*exported.Conn
 	for _, role := range attls.Roles() {
 		answerer, err := r.answerer(set, role)
 		if err != nil {
@@ -496,12 +504,21 @@ func (r *runner) connect(ctx context.Context, set *Setup, result *Result) error 
 			conns[role] = handshake.Client(nets[role], config, answerer)
 		} else {
 			if set.Scenario.ExtendedKeyUpdate {
-				answerer.KeyEpoch = func(uint64) { _, _ = conns[role].Write([]byte(renewed)) }
+				answerer.KeyEpoch = func(uint64) {
+					if after[role] != nil {
+						_, _ = after[role].Write([]byte(renewed))
+					} else {
+						_, _ = conns[role].Write([]byte(renewed))
+					}
+				}
 			}
 			if set.Scenario.PostHandshake {
 				answerer.Authenticated = func() { _, _ = conns[role].Write([]byte(seen)) }
 			}
 			conns[role] = handshake.Server(nets[role], config, answerer)
+		}
+		if own := set.Ends[role].Exported; own != nil {
+			after[role] = exported.Wrap(conns[role], own, answerer.Answer)
 		}
 	}
 	var errs [2]error
@@ -510,12 +527,17 @@ func (r *runner) connect(ctx context.Context, set *Setup, result *Result) error 
 		wait.Add(1)
 		go func() {
 			defer wait.Done()
-			errs[role] = exchange(ctx, conns[role], role, set.Scenario)
+			if after[role] != nil {
+				errs[role] = exchangeLater(ctx, after[role], role, set.Scenario)
+			} else {
+				errs[role] = exchange(ctx, conns[role], role, set.Scenario)
+			}
 			nets[role].finish()
 		}()
 	}
 	wait.Wait()
 	r.collect(set, conns, errs, nets, result)
+	r.collectLater(set, after, result)
 	return nil
 }
 
@@ -604,27 +626,15 @@ const (
 // that, where the scenario has an extended key update, the client begins it, and the server
 // writes once the keys are in use; with authentication after the handshake the server
 // asks, and writes once the client's answer is accepted.
-func exchange(ctx context.Context, c *handshake.Conn, role attls.Role, s *Scenario) error {
+func exchange(ctx context.Context, c channel, role attls.Role, s *Scenario) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = c.SetDeadline(deadline)
 	}
 	if err := c.HandshakeContext(ctx); err != nil {
 		return err
 	}
-	mine, theirs := Request, response
-	if role == attls.RoleServer {
-		mine, theirs = response, Request
-		if err := expect(c, theirs); err != nil {
-			return err
-		}
-	}
-	if _, err := c.Write([]byte(mine)); err != nil {
+	if err := converse(c, role); err != nil {
 		return err
-	}
-	if role == attls.RoleClient {
-		if err := expect(c, theirs); err != nil {
-			return err
-		}
 	}
 	if s.ExtendedKeyUpdate {
 		if err := renew(c, role); err != nil {
@@ -636,6 +646,38 @@ func exchange(ctx context.Context, c *handshake.Conn, role attls.Role, s *Scenar
 			return err
 		}
 	}
+	return closeBoth(c)
+}
+
+// channel is a connection that an exchange needs.
+type channel interface {
+	io.ReadWriter
+	SetDeadline(t time.Time) error
+	HandshakeContext(ctx context.Context) error
+	ExtendedKeyUpdate() error
+	CloseWrite() error
+}
+
+// converse sends the request and the response.
+func converse(c channel, role attls.Role) error {
+	mine, theirs := Request, response
+	if role == attls.RoleServer {
+		mine, theirs = response, Request
+		if err := expect(c, theirs); err != nil {
+			return err
+		}
+	}
+	if _, err := c.Write([]byte(mine)); err != nil {
+		return err
+	}
+	if role == attls.RoleClient {
+		return expect(c, theirs)
+	}
+	return nil
+}
+
+// closeBoth ends both directions.
+func closeBoth(c channel) error {
 	if err := c.CloseWrite(); err != nil {
 		return err
 	}
@@ -646,7 +688,7 @@ func exchange(ctx context.Context, c *handshake.Conn, role attls.Role, s *Scenar
 }
 
 // renew is one end's part of an extended key update and what shows that it worked.
-func renew(c *handshake.Conn, role attls.Role) error {
+func renew(c channel, role attls.Role) error {
 	if role == attls.RoleServer {
 		return expect(c, noticed)
 	}

@@ -60,8 +60,10 @@ type Scenario struct {
 	Called     string            `json:"called,omitempty"`
 	Readings   map[string]string `json:"readings,omitempty"`    // switch: reading
 	CodePoints map[string]uint64 `json:"code_points,omitempty"` // "extensions.name": number
-	// ClientReadings are those of a client that reads the text otherwise.
+	// ClientReadings are those of a client that reads the text otherwise, and ClientProfile
+	// is the profile of one that follows another text; "": that of the server.
 	ClientReadings map[string]string `json:"client_readings,omitempty"`
+	ClientProfile  string            `json:"client_profile,omitempty"`
 	Attester       Attesters         `json:"attester"`
 	Model          string            `json:"model,omitempty"`
 	Credential     string            `json:"credential,omitempty"`
@@ -74,6 +76,9 @@ type Scenario struct {
 	// application data, and the client attest in its answer.
 	PostHandshake bool `json:"post_handshake,omitempty"`
 	Cookie        bool `json:"cookie,omitempty"` // a cookie in the HelloRetryRequest
+	// Reattest has who relies on an attestation in exported authenticators ask a second
+	// time, after application data.
+	Reattest bool `json:"reattest,omitempty"`
 	// Resumption makes an earlier connection of the same kind first, whose ticket
 	// the client brings back. Runs between stacks do so (package peers).
 	Resumption Resumption `json:"resumption,omitempty"`
@@ -169,6 +174,12 @@ func (s Scenario) String() string {
 	}
 	if s.PostHandshake {
 		parts = append(parts, "post_handshake")
+	}
+	if s.Reattest {
+		parts = append(parts, "reattest")
+	}
+	if s.ClientProfile != "" {
+		parts = append(parts, "client-"+s.ClientProfile)
 	}
 	if s.Resumption != "" {
 		parts = append(parts, "resume-"+string(s.Resumption))
@@ -302,6 +313,12 @@ func forbidden(p *profile.Profile, attester attls.Role, m profile.Model, k profi
 		models, kinds = models || hasModel, kinds || hasModel && hasKind
 	}
 	_, credential := p.Credential(k)
+	if i := p.LaterSlot(attester); i >= 0 {
+		slots++
+		models = models || slices.Contains(p.Later[i].Models, m)
+		credential = credential || k == profile.KindX509
+		kinds = kinds || k == profile.KindX509 && slices.Contains(p.Later[i].Models, m)
+	}
 	switch {
 	case slots == 0:
 		return fmt.Sprintf("%s has no list in which the attestation of the %v could be offered.", p.ID, attester)

@@ -63,12 +63,16 @@ func (d *decoder) body(m *message.Raw) *attls.Error {
 		if err := cr.Unmarshal(m.Body()); err != nil {
 			return err
 		}
+		if len(cr.Context) > 0 {
+			d.say("certificate_request_context %x", cr.Context)
+		}
 		d.list(m.Kind, cr.Extensions, 0)
 	case attls.KindClientCertificateRequest:
 		var cr message.ClientCertificateRequest
 		if err := cr.Unmarshal(m.Body()); err != nil {
 			return err
 		}
+		d.say("certificate_request_context %x", cr.Context)
 		d.list(m.Kind, cr.Extensions, 0)
 	case attls.KindCertificate:
 		return d.certificate(m)
@@ -177,6 +181,9 @@ func (d *decoder) list(k attls.MessageKind, l extensions.List, entry int) {
 			if px, ok := d.p.Extension(x.Type); ok {
 				out.Name, out.Added = px.Name, true
 				out.Fields = d.attestation(k, x)
+			} else if px, ok := d.p.LaterExtension(x.Type); ok {
+				out.Name, out.Added = px.Name, true
+				out.Fields = d.later(k, x)
 			}
 		}
 		if !out.Added {
@@ -198,6 +205,27 @@ func (d *decoder) attestation(k attls.MessageKind, x *extensions.Extension) []Fi
 		return []FieldValue{{"", fmt.Sprintf("does not parse: %v", err)}}
 	}
 	return d.fields(profile.Place{Message: k, Extension: x.Type}, f)
+}
+
+// later decodes an extension of exported authenticators.
+func (d *decoder) later(k attls.MessageKind, x *extensions.Extension) []FieldValue {
+	for i := range d.p.Later {
+		s := &d.p.Later[i]
+		switch {
+		case k == s.Offer.Message && d.from != s.Attester && s.Offer.Extension == x.Type:
+			if err := d.p.CheckLaterOffer(i, x.Body); err != nil {
+				return []FieldValue{{"", fmt.Sprintf("does not parse: %v", err)}}
+			}
+			return []FieldValue{{s.Name, "the " + s.Attester.String() + " is to attest"}}
+		case k == attls.KindCertificate && d.from == s.Attester && s.Extension == x.Type:
+			payload, err := d.p.DecodeLater(i, x.Body)
+			if err != nil {
+				return []FieldValue{{"", fmt.Sprintf("does not parse: %v", err)}}
+			}
+			return []FieldValue{{"payload", DescribeCMW(payload)}}
+		}
+	}
+	return nil
 }
 
 // fields says what the fields in one place mean.

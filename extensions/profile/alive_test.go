@@ -51,9 +51,16 @@ func fingerprint(t testing.TB, p *Profile) string {
 		fmt.Fprintln(&b, x.Program.Variant())
 	}
 	x.Program, x.PostHandshake = nil, nil
-	fmt.Fprintf(&b, "%+v\n", x)
+	fmt.Fprintf(&b, "%+v\n%+v\n%+v\n%+v\n", x, p.Later, p.LaterExtensions, p.Authenticator)
 	c := p.codec.(*codec)
-	for _, o := range c.order {
+	order := slices.Clone(c.order)
+	if p.later != nil {
+		order = append(order, p.later.order...)
+		slices.SortFunc(order[len(c.order):], func(a, b *body) int {
+			return 10*(int(a.kind)-int(b.kind)) + int(a.sender) - int(b.sender)
+		})
+	}
+	for _, o := range order {
 		fmt.Fprintf(&b, "%s %s %s %v %v %+v %v\n", o.name, o.kind, o.sender, o.bindings, o.ignoreArm, o.companions, o.context.IgnoreTrailing)
 		for _, f := range o.codec.Fields(o.limit) {
 			f.Pos = schema.Position{}
@@ -144,7 +151,7 @@ var integer = regexp.MustCompile(`\b\d+\b`)
 
 // varied are profiles that have all keys between them that any has.
 var varied = []string{"tls-attestation-00", "tls-attestation-04", "tls-attestation-07", "early-attestation-00",
-	"early-attestation-03", "early-attestation-08pre", "mbedtls-poc", "deployed-interoperable-ra-tls", "deployed-tinfoil", "deployed-flashbots-attested-tls"}
+	"early-attestation-03", "early-attestation-08pre", "mbedtls-poc", "deployed-interoperable-ra-tls", "deployed-tinfoil", "deployed-flashbots-attested-tls", "seat-expat-03"}
 
 // TestNoDeadKey changes every value of a profile that is no metadata: the
 // compiled profile must change, or the change must be refused.

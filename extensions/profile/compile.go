@@ -24,6 +24,7 @@ type compiler struct {
 	types    *schema.Schema
 	codec    *codec
 	flaws    []flaw
+	taken    laterParts // out of doc
 }
 
 // codePoint is a number with its place.
@@ -148,12 +149,14 @@ func (c *compiler) run(o Options) {
 	}
 	c.codec = &codec{p: c.p, bodies: map[site]*body{}, schemes: map[string]*schemeType{}, types: c.types,
 		known: &encodings{wires: map[schemeKey][]byte{}}}
+	c.takeLater()
 	c.extensions()
 	c.messages()
 	c.x509()
 	c.schemes()
 	c.slots()
 	c.credentials()
+	c.authenticators()
 	if c.problems.Err() != nil {
 		return // what follows would only repeat it
 	}
@@ -373,7 +376,7 @@ func sortedKeys[V any](m map[string]V) []string {
 // senders are the ends that send a message.
 func senders(k attls.MessageKind) []attls.Role {
 	switch k {
-	case attls.KindClientHello:
+	case attls.KindClientHello, attls.KindClientCertificateRequest:
 		return []attls.Role{attls.RoleClient}
 	case attls.KindCertificate, attls.KindCertificateVerify, attls.KindFinished, attls.KindAdded:
 		return []attls.Role{attls.RoleClient, attls.RoleServer}

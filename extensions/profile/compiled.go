@@ -86,6 +86,11 @@ func (c *codec) typeNames() []string {
 	for _, b := range c.order {
 		names = append(names, b.codec.TypeName())
 	}
+	if c.p.later != nil {
+		for _, b := range c.p.later.order {
+			names = append(names, b.codec.TypeName())
+		}
+	}
 	return names
 }
 

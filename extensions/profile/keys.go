@@ -92,7 +92,8 @@ func messageNames() []string {
 
 // placeable are the messages that carry extensions.
 var placeable = []attls.MessageKind{attls.KindClientHello, attls.KindServerHello, attls.KindHelloRetryRequest,
-	attls.KindEncryptedExtensions, attls.KindCertificateRequest, attls.KindCertificate, attls.KindNewSessionTicket}
+	attls.KindEncryptedExtensions, attls.KindCertificateRequest, attls.KindCertificate, attls.KindNewSessionTicket,
+	attls.KindClientCertificateRequest}
 
 // causeNames are the causes that a profile gives alerts.
 func causeNames() []string {
@@ -126,6 +127,7 @@ var placementKey = group("", "a message in which the extension may appear",
 var extensionKey = &key{form: formMap, text: "an extension", names: messageNames, each: placementKey, keys: []*key{
 	text("body", "the type of the body, or opaque: octets without a length of their own").named(),
 	oneOf("unknown_arm", unknownArmWords, "a number in the body that selects no arm"),
+	oneOf("phase", extensionPhaseWords, "the phase to whose messages the extension belongs"),
 }}
 
 var nonceKey = &key{name: "nonce", form: formScalar | formMap, ref: true,
@@ -181,13 +183,16 @@ var root = group("", "",
 				text: "numbers or enumerators of the profile's own, and the formats that each means"})).namedKeys(),
 		each("slots", "an attester and a list of schemes for it", group("", "a slot",
 			oneOf("attester", roleWords, "who attests"),
+			oneOf("phase", phaseWords, "when the attester shows its payload"),
+			oneOf("models", modelWords, "in the phase authenticator: what the payload may be, since no scheme is chosen"),
 			oneOf("always", alwaysWords, "nothing is offered or chosen: the attester attests under this model and credential "+
 				"whenever it shows a certificate and, where the slot has a nonce, was sent one. The payload is in a field of x509"),
 			oneOf("flag", flagSchemeWords, "a flag takes the place of the list: offer names the field that has it, and choice "+
 				"the one in which the server repeats it; it is for this model and credential"),
 			&key{name: "value", form: formScalar, scalar: scalarOctets,
 				text: "the constant that is the flag; without it offer and choice name extensions, whose presence is the flag"},
-			text("offer", "path of the list, as message.extension.field, in client_hello").named(),
+			text("offer", "path of the list, as message.extension.field, in client_hello; in the phase authenticator the "+
+				"extension of the request that asks for the payload, as client_certificate_request.extension").named(),
 			text("choice",
 				"path of the choice, in hello_retry_request, server_hello, encrypted_extensions or certificate_request, or in a "+
 					"message that the server adds before its certificate, as message.field: an element, or a list of none or one; "+
@@ -243,6 +248,9 @@ var root = group("", "",
 			text: "what the Attester is given, for model/kind; none: nothing"},
 		group("post_handshake", "the binder of post-handshake authentication",
 			each("define", "definitions that replace those of the handshake", text("", "").expression())),
+		group("authenticator", "the binder of exported authenticators",
+			&key{name: "challenge", form: formMap, names: laterBindingNames, each: text("", "").expression(),
+				text: "what the Attester is given, for model/kind; none: nothing"}),
 		each("claims", "values that Evidence carries besides the challenge", group("", "a claim",
 			text("value", "an expression").expression(),
 			oneOf("where", whereWords, "where it is"))),
@@ -262,7 +270,8 @@ var root = group("", "",
 			oneOf("external_psk_only", externalWords, "an external PSK without certificates")),
 		group("post_handshake", "post-handshake authentication",
 			flag("client_authentication", "whether a client attests in it"),
-			oneOf("choice", choiceWords, "where the choice of a scheme is"))),
+			oneOf("choice", choiceWords, "where the choice of a scheme is")),
+		authenticatorKey),
 	group("quirks", "general switches of the engine",
 		byRole("signature_encoding", "ECDSA signatures in CertificateVerify", func(n, m string) *key {
 			return oneOf(n, signatureWords, m)

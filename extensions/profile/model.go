@@ -255,6 +255,8 @@ type BinderRules struct {
 	// PostHandshake is the program of post-handshake authentication; nil when it
 	// is Program.
 	PostHandshake *binder.Program
+	// Authenticator[model] names the expression of exported authenticators, likewise.
+	Authenticator [2]string
 }
 
 // OverKey reports whether the challenge of a model and a credential is computed over
@@ -279,6 +281,11 @@ func (b *BinderRules) OverKey(m Model, k CredentialKind, attester attls.Role) bo
 	}
 	exported := attester == attls.RoleServer && slices.Contains(d.Secrets, binder.ExporterSecret)
 	return d.Key || exported
+}
+
+// OverKeyLater is OverKey for exported authenticators.
+func (b *BinderRules) OverKeyLater(m Model, attester attls.Role) bool {
+	return b.Program != nil && b.Authenticator[m] != "" && b.Program.Depends(b.Authenticator[m], attester).Key
 }
 
 // AlertAction is what a failure does to the connection.
@@ -363,6 +370,11 @@ type Profile struct {
 	PostHandshake    PostHandshake
 	Quirks           Quirks
 	Readings         []Reading
+	// Later are the slots of exported authenticators, with the extensions that appear there
+	// alone, and Authenticator their rules.
+	Later           []LaterSlot
+	LaterExtensions []extensions.Row
+	Authenticator   AuthenticatorRules
 
 	// Warnings are what the loader found and did not refuse.
 	Warnings schema.Problems
@@ -376,6 +388,7 @@ type Profile struct {
 	doc     *value // with its bases merged in
 	settled *value // the same without switches
 	codec   codecs // the compiled structures
+	later   *codec // those of exported authenticators; nil: there are none
 
 	off rule.Rule // not enforced; see without
 }

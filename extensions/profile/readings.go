@@ -46,15 +46,27 @@ func (p *Profile) FindReadings(attester attls.Role, m Model, k CredentialKind, i
 // is that.
 func (p *Profile) FindReadingsThat(attester attls.Role, m Model, k CredentialKind, in binder.Inputs,
 	is func(challenge []byte, fit ChallengeFit) bool) []Match {
+	return p.findReadings(attester, func(b *BinderRules) string { return b.Challenge[m][k] }, in, is)
+}
+
+// FindLaterReadingsThat is FindReadingsThat for a challenge in an exported authenticator.
+func (p *Profile) FindLaterReadingsThat(attester attls.Role, m Model, in binder.Inputs,
+	is func(challenge []byte, fit ChallengeFit) bool) []Match {
+	return p.findReadings(attester, func(b *BinderRules) string { return b.Authenticator[m] }, in, is)
+}
+
+// findReadings tries the expression that challenge names in each binder.
+func (p *Profile) findReadings(attester attls.Role, challenge func(*BinderRules) string, in binder.Inputs,
+	is func(challenge []byte, fit ChallengeFit) bool) []Match {
 	inForce := map[string]string{}
 	for _, r := range p.Readings {
 		inForce[r.Switch] = r.Chosen
 	}
 	own := p.doc.binding()
-	found := search(alternatives(p.doc, inForce), attester, m, k, in, is)
+	found := search(alternatives(p.doc, inForce), attester, challenge, in, is)
 	for _, list := range embeddedAlternatives() {
 		if list.binding != own { // an alias says the same
-			found = append(found, search(list.of, attester, m, k, in, is)...)
+			found = append(found, search(list.of, attester, challenge, in, is)...)
 		}
 	}
 	return found
@@ -118,11 +130,11 @@ func (v *value) binding() string {
 }
 
 // search tries alternatives, of one profile.
-func search(list []alternative, attester attls.Role, m Model, k CredentialKind, in binder.Inputs,
+func search(list []alternative, attester attls.Role, challenge func(*BinderRules) string, in binder.Inputs,
 	is func([]byte, ChallengeFit) bool) []Match {
 	var found []Match
 	for _, a := range list {
-		name := a.binder.Challenge[m][k]
+		name := challenge(&a.binder)
 		if a.binder.Program == nil || name == "" || slices.ContainsFunc(found, func(m Match) bool {
 			return within(m.Readings, a.departures)
 		}) {
@@ -154,7 +166,7 @@ func within(readings, others map[string]string) bool {
 func combinations(doc *value, start map[string]string) []map[string]string {
 	list := []map[string]string{{}}
 	text := doc.get("binder", "define").line() + doc.get("binder", "challenge").line() +
-		doc.get("binder", "transcript").line()
+		doc.get("binder", "authenticator").line() + doc.get("binder", "transcript").line()
 	for _, e := range doc.under("switches") {
 		if !strings.Contains(text, "$"+e.key) {
 			continue
@@ -183,7 +195,8 @@ func combinations(doc *value, start map[string]string) []map[string]string {
 // DecidesBinder reports whether the binder names a switch, so that its readings
 // are readings of the binder.
 func (p *Profile) DecidesBinder(name string) bool {
-	text := p.doc.get("binder", "define").line() + p.doc.get("binder", "transcript").line()
+	text := p.doc.get("binder", "define").line() + p.doc.get("binder", "transcript").line() +
+		p.doc.get("binder", "authenticator").line()
 	return strings.Contains(text, "$"+name)
 }
 

@@ -203,6 +203,9 @@ func (p *Profile) Numbers() map[string]uint64 {
 	for _, x := range p.Extensions {
 		m["extensions."+x.Name] = uint64(x.Type)
 	}
+	for _, x := range p.LaterExtensions {
+		m["extensions."+x.Name] = uint64(x.Type)
+	}
 	for _, x := range p.Messages {
 		m["messages."+x.Name] = uint64(x.Type)
 	}

@@ -290,6 +290,19 @@ func (c *compiler) binder() {
 		b.Challenge[modelWords.find(m).value][kindWords.find(k).value] = name
 		roots = append(roots, name)
 	}
+	for _, e := range c.doc.under("binder", "authenticator", "challenge") {
+		if e.value.text == "none" {
+			continue
+		}
+		m, _, _ := strings.Cut(e.key, "/")
+		name := e.value.text
+		if !slices.ContainsFunc(defs[:own], func(d binder.Definition) bool { return d.Name == name }) {
+			name = "authenticator." + e.key
+			define(name, e.value)
+		}
+		b.Authenticator[modelWords.find(m).value] = name
+		roots = append(roots, name)
+	}
 	for _, e := range c.doc.under("binder", "claims") {
 		v := e.value.get("value")
 		if v == nil {
@@ -333,6 +346,7 @@ func (c *compiler) binder() {
 		b.Program = c.program(defs, texts, variant)
 	}
 	c.available(b.Program, texts, false)
+	c.availableLater(b.Program, texts)
 	c.postHandshakeBinder(defs, texts, variant)
 }
 

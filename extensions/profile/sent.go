@@ -21,7 +21,7 @@ func order(k attls.MessageKind, sender attls.Role) int {
 		return 2
 	case attls.KindEncryptedExtensions:
 		return 3
-	case attls.KindCertificateRequest:
+	case attls.KindCertificateRequest, attls.KindClientCertificateRequest:
 		return 4
 	case attls.KindCertificate:
 		if sender == attls.RoleServer {

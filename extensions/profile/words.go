@@ -176,6 +176,30 @@ var (
 	nameWords = words{
 		{"base32", int(NamesBase32), "base32 without padding (RFC 4648 6), in lower case"},
 		{"hex", int(NamesHex), "hexadecimal digits, in lower case"}}
+	extensionPhaseWords = words{
+		{"handshake", int(PhaseHandshake), "the handshake and post-handshake authentication"},
+		{"authenticator", int(PhaseAuthenticator), "exported authenticators and their requests (RFC 9261), and nothing else"}}
+	phaseWords = words{
+		{"handshake", int(PhaseHandshake), "in the handshake"},
+		{"post_handshake", phasePostHandshake, "refused: slots of the handshake are used in post-handshake authentication " +
+			"as well, under after.post_handshake"},
+		{"authenticator", int(PhaseAuthenticator), "in an exported authenticator, after the handshake (RFC 9261)"},
+		{"key_update", phaseKeyUpdate, "refused: no message of Extended Key Update carries a payload here"},
+		{"application_frame", phaseFrame, "refused: the frames of applications have no description in this language"}}
+	framingWords = words{
+		{"application", int(FramingApplication), "the application carries requests and authenticators as it likes"},
+		{"messages", int(FramingMessages), "they are sent as application data one after the other: each message of them " +
+			"has its length; application data is sent as it is, and comes after them"}}
+	dataWords = words{
+		{"forbid", no, "no application data before the verdict: a relying party sends none and refuses what arrives, and an " +
+			"attester sends none before its authenticator"},
+		{"allow", yes, "application data may come before"}}
+	contextValueWords = words{
+		{"random", no, "random octets"},
+		{"nonce", yes, "a nonce of the Verifier, where it gives one; otherwise random octets"}}
+	failedWords = words{
+		{"alert", no, "the relying party ends the connection with the alert of the failure"},
+		{"report", yes, "the application is told, and decides"}}
 	statusWords = words{
 		{"active", 0, ""}, {"superseded", 1, ""}, {"expired", 2, ""}, {"withdrawn", 3, ""}, {"known_attack", 4, ""},
 		{"prototype", 5, ""}, {"preview", 6, ""}, {"unverified", 7, ""}, {"experiment", 8, ""}, {"deployed", 9, ""}}

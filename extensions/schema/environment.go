@@ -58,6 +58,7 @@ func DefaultEnvironment() *Environment {
 	for k := attls.KindClientHello; k < attls.KindAdded; k++ {
 		messages = append(messages, k.Name())
 	}
+	messages = append(messages, attls.KindClientCertificateRequest.Name())
 	ends := []string{attls.RoleClient.String(), attls.RoleServer.String()}
 	return &Environment{
 		Base: []*File{RFC8446()},

@@ -157,9 +157,22 @@ func (c *Connection) unused(context []byte) *attls.Error {
 	return nil
 }
 
-// drawContext is one that nobody can predict.
-func (c *Connection) drawContext() []byte {
-	context := make([]byte, 32)
+// DrawContext returns a context of so many octets, 1 to 255, that nobody can predict: out of
+// Config.Random, as those that Request and Spontaneous draw. Other lengths are 32.
+func (c *Connection) DrawContext(octets int) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.draw(octets)
+}
+
+// drawContext is one of the usual length.
+func (c *Connection) drawContext() []byte { return c.draw(0) }
+
+func (c *Connection) draw(octets int) []byte {
+	if octets < 1 || octets > 255 {
+		octets = 32
+	}
+	context := make([]byte, octets)
 	c.cfg.random(c.drawn, context)
 	c.drawn++
 	return context

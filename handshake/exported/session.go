@@ -1,0 +1,492 @@
+package exported
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"slices"
+	"sync/atomic"
+
+	"attls"
+	"attls/extensions"
+	"attls/extensions/profile"
+	"attls/extensions/profile/binder"
+	"attls/handshake"
+	"attls/handshake/authenticator"
+	"attls/internal/provider"
+	"attls/negotiation"
+)
+
+// Ask answers a wait, as handshake.Answerer.Answer does: for credentials, signatures and
+// Evidence of ours, and verdicts on the peer's.
+type Ask func(ctx context.Context, w *handshake.Wait) (handshake.Answer, *attls.Error)
+
+// Config says what one end shows and what it wants. Its zero value shows and accepts
+// nothing. It is not changed while sessions use it.
+type Config struct {
+	// Profile has slots of the phase authenticator.
+	Profile *profile.Profile
+	// Produce are the schemes under which this end attests, in order of preference; the
+	// first whose model the profile permits counts. Empty: requests are refused with the
+	// empty authenticator.
+	Produce []negotiation.Scheme
+	// Accept are the schemes that this end can have appraised. What the peer sends is
+	// appraised under the first that its payload fits. Empty: this end asks for nothing.
+	Accept []negotiation.Scheme
+	// Optional says that a peer may refuse, or show a certificate without a payload. A
+	// payload that fails never counts as none.
+	Optional bool
+	// Schemes are the signature schemes accepted of the peer. Nil: DefaultSchemes.
+	Schemes []attls.SignatureScheme
+	// ServerName is what a client wants in the server's certificate, unless its Trust says
+	// AnyName.
+	ServerName string
+	// AttesterSize and AppraiserSize are as in handshake.Config.
+	AttesterSize, AppraiserSize int
+	// AnswerLast holds this end's answer back until the peer was accepted, so that Evidence
+	// is shown only to who has authenticated. At most one of the ends may do so.
+	AnswerLast bool
+	// MaxRequests bounds the requests of the peer that are answered. 0: 4096.
+	MaxRequests int
+	// Limits are those of authenticators; Octets bounds a frame as well. Only a Session
+	// that makes its own authenticator.Connection, as Conn does not, needs the others.
+	Limits authenticator.Limits
+}
+
+// DefaultSchemes are the signature schemes that are accepted of the peer by default.
+var DefaultSchemes = []attls.SignatureScheme{
+	attls.ECDSA_SECP256R1_SHA256, attls.ECDSA_SECP384R1_SHA384, attls.ECDSA_SECP521R1_SHA512, attls.ED25519,
+	attls.RSA_PSS_RSAE_SHA256, attls.RSA_PSS_RSAE_SHA384, attls.RSA_PSS_RSAE_SHA512,
+	attls.RSA_PSS_PSS_SHA256, attls.RSA_PSS_PSS_SHA384, attls.RSA_PSS_PSS_SHA512,
+	attls.ED448, attls.MLDSA65, attls.MLDSA44, attls.MLDSA87,
+}
+
+const (
+	defaultRequests = 4096
+	defaultOctets   = 1 << 17
+	maxAccept       = 16
+)
+
+func bad(field, format string, args ...any) *attls.Error {
+	return attls.Errorf(attls.Local, attls.FailConfiguration, format, args...).Under(field).Under("exported.Config")
+}
+
+// Check refuses what cannot work with an end of a role, and names the field.
+func (c *Config) Check(role attls.Role) error {
+	if c == nil || c.Profile == nil || len(c.Profile.Later) == 0 {
+		return bad("Profile", "no slot of the profile has the phase authenticator")
+	}
+	p := c.Profile
+	switch {
+	case len(c.Accept) > maxAccept:
+		return bad("Accept", "%d schemes; at most %d are tried", len(c.Accept), maxAccept)
+	case c.MaxRequests < 0:
+		return bad("MaxRequests", "%d is negative", c.MaxRequests)
+	case c.Limits.Octets < 0:
+		return bad("Limits.Octets", "%d is negative", c.Limits.Octets)
+	}
+	for _, x := range []struct {
+		field    string
+		attester attls.Role
+		list     []negotiation.Scheme
+	}{{"Produce", role, c.Produce}, {"Accept", role.Peer(), c.Accept}} {
+		slot := p.LaterSlot(x.attester)
+		for _, s := range x.list {
+			switch {
+			case slot < 0:
+				return bad(x.field, "%s has no slot in which the %v attests in authenticators", p.ID, x.attester)
+			case !slices.Contains(p.Later[slot].Models, s.Model):
+				return bad(x.field, "%s of the %v are not carried in authenticators under %s", s.Model, x.attester, p.ID)
+			case s.Credential != profile.KindX509:
+				return bad(x.field, "an authenticator shows an X.509 certificate, and the credential is %s", s.Credential)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Config) octets() int {
+	if c.Limits.Octets > 0 {
+		return c.Limits.Octets
+	}
+	return defaultOctets
+}
+
+func (c *Config) requests() int {
+	if c.MaxRequests > 0 {
+		return c.MaxRequests
+	}
+	return defaultRequests
+}
+
+// Outcome is one attestation: at the attester what it showed, at the relying party with
+// the verdict.
+type Outcome struct {
+	handshake.AttestationState
+	// Context is the certificate_request_context of the request.
+	Context []byte
+	// Identity is who the peer has shown to be; nil at the attester.
+	Identity *authenticator.Identity
+	// Inputs is what the binder was computed from.
+	Inputs binder.Inputs
+}
+
+// Session makes and takes requests and authenticators for one end of a connection. It may
+// be used concurrently.
+type Session struct {
+	cfg   *Config
+	p     *profile.Profile
+	over  *authenticator.Connection
+	in    binder.Inputs
+	ask   Ask
+	waits atomic.Uint64
+}
+
+// firstWait keeps the waits of sessions apart from those of the engine in a recording.
+const firstWait = 1 << 32
+
+// NewSession returns the state of a connection. There must be one authenticator.Connection
+// for each end; in is what binders may ask of the connection, such as
+// handshake.Engine.Inputs.
+func NewSession(c *Config, over *authenticator.Connection, in binder.Inputs, ask Ask) (*Session, error) {
+	switch {
+	case over == nil || in == nil || ask == nil:
+		return nil, bad("", "there is no connection, or nobody to ask")
+	}
+	if err := c.Check(over.Role()); err != nil {
+		return nil, err
+	}
+	return &Session{cfg: c, p: c.Profile, over: over, in: in, ask: ask}, nil
+}
+
+// wait asks one question.
+func (s *Session) wait(ctx context.Context, w *handshake.Wait) (handshake.Answer, *attls.Error) {
+	w.ID = handshake.WaitID(firstWait + s.waits.Add(1))
+	return s.ask(ctx, w)
+}
+
+// inputs is what a binder of an authenticator sees: the connection, with the key, the
+// certificate and the context of the authenticator.
+type inputs struct {
+	binder.Inputs
+	cfg      *Config
+	own      attls.Role
+	attester attls.Role
+	spki     []byte
+	der      []byte
+	context  []byte
+}
+
+func (i *inputs) SPKI(r attls.Role) ([]byte, bool) {
+	if r != i.attester {
+		return i.Inputs.SPKI(r)
+	}
+	return i.spki, len(i.spki) > 0
+}
+
+func (i *inputs) Certificate(r attls.Role) ([]byte, bool) {
+	if r != i.attester {
+		return i.Inputs.Certificate(r)
+	}
+	return i.der, len(i.der) > 0
+}
+
+func (i *inputs) RequestContext(r attls.Role) ([]byte, bool) { return i.context, r == i.attester }
+
+func (i *inputs) AttesterSize(r attls.Role) (int, bool) {
+	n := i.cfg.AppraiserSize
+	if r == i.own {
+		n = i.cfg.AttesterSize
+	}
+	return n, n > 0
+}
+
+// bind computes the challenge and the claims for an attester.
+func (s *Session) bind(in *inputs, m profile.Model) (challenge []byte, claims []negotiation.ClaimValue, bound bool,
+	err error) {
+	b := &s.p.Binder
+	if b.Program == nil {
+		return nil, nil, false, nil
+	}
+	if name := b.Authenticator[m]; name != "" {
+		if challenge, err = b.Program.Eval(name, in.attester, in); err != nil {
+			return nil, nil, false, err
+		}
+		bound = b.OverKeyLater(m, in.attester)
+	}
+	if m != profile.ModelEvidence {
+		return challenge, nil, bound, nil
+	}
+	for _, c := range b.Claims {
+		if c.InChallenge {
+			continue
+		}
+		v, err := b.Program.Eval(c.Expr, in.attester, in)
+		if err != nil {
+			return nil, nil, false, err
+		}
+		claims = append(claims, negotiation.ClaimValue{Name: c.Name, Value: v})
+	}
+	return challenge, claims, bound, nil
+}
+
+// Request makes a request for the peer's attestation.
+func (s *Session) Request(ctx context.Context) ([]byte, error) {
+	attester := s.over.Role().Peer()
+	slot := s.p.LaterSlot(attester)
+	if slot < 0 || len(s.cfg.Accept) == 0 {
+		return nil, bad("Accept", "this end has nothing of the %v appraised, so it asks for nothing", attester)
+	}
+	offer, err := s.p.LaterOffer(slot)
+	if err != nil {
+		return nil, err
+	}
+	r := &authenticator.Request{Extensions: extensions.List{{Type: offer.Type, Body: offer.Body}}}
+	if r.Wanted.Schemes = s.cfg.Schemes; r.Wanted.Schemes == nil {
+		r.Wanted.Schemes = DefaultSchemes
+	}
+	if r.Context, err = s.context(ctx, slot); err != nil {
+		return nil, err
+	}
+	return s.over.Request(r)
+}
+
+// context is that of a request: a nonce of the Verifier, or random.
+func (s *Session) context(ctx context.Context, slot int) ([]byte, error) {
+	rules := &s.p.Authenticator
+	if rules.NonceContext {
+		a, err := s.wait(ctx, &handshake.Wait{Kind: handshake.WaitNonce, Due: s.p.Later[slot].Offer.Message,
+			Nonce: &handshake.NonceRequest{Attester: s.p.Later[slot].Attester, Slot: s.p.Later[slot].Name, Min: 1, Max: 255,
+				Default: rules.ContextOctets}})
+		switch {
+		case err != nil:
+			return nil, err
+		case len(a.Nonce) > 255:
+			return nil, attls.Errorf(attls.Local, attls.FailNonceSize,
+				"the Verifier gave a nonce of %d octets; a certificate_request_context has at most 255", len(a.Nonce)).By("RFC 9261 4")
+		case len(a.Nonce) > 0:
+			return a.Nonce, nil
+		}
+	}
+	return s.over.DrawContext(rules.ContextOctets), nil
+}
+
+// Answer answers a request of the peer: with a payload where the request asks for one and
+// this end attests, with a certificate alone where it does not ask, and otherwise with the
+// empty authenticator. The outcome is nil where nothing was attested.
+func (s *Session) Answer(ctx context.Context, request []byte) ([]byte, *Outcome, error) {
+	r, err := s.over.Receive(request)
+	if err != nil {
+		return nil, nil, err
+	}
+	slot := s.p.LaterSlot(s.over.Role())
+	asked := false
+	if slot >= 0 {
+		var x *extensions.Extension
+		if x, asked = r.Extensions.Find(s.p.Later[slot].Offer.Extension); asked {
+			if err := s.p.CheckLaterOffer(slot, x.Body); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	if len(s.cfg.Produce) == 0 {
+		octets, err := s.over.Refuse(r)
+		return octets, nil, err
+	}
+	c, err := s.credential(ctx, r, asked)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c == nil {
+		octets, err := s.over.Refuse(r)
+		return octets, nil, err
+	}
+	shown := c.Shown()
+	var made *Outcome
+	if asked {
+		if made, err = s.attest(ctx, slot, r.Context, c); err != nil {
+			return nil, nil, err
+		}
+		x, err := s.p.EncodeLater(slot, made.Payload)
+		if err != nil {
+			return nil, nil, err
+		}
+		shown.Extensions = []extensions.List{{{Type: x.Type, Body: x.Body}}}
+	}
+	d, err := s.over.Start(r, shown)
+	if err != nil {
+		return nil, nil, err
+	}
+	signed, failure := s.wait(ctx, &handshake.Wait{Kind: handshake.WaitSignature, Due: attls.KindCertificateVerify,
+		Signature: &handshake.SignatureRequest{Role: s.over.Role(), Scheme: d.Scheme, Content: d.Content, Credential: c}})
+	if failure != nil {
+		return nil, nil, failure
+	}
+	octets, err := d.Finish(signed.Signature)
+	return octets, made, err
+}
+
+// credential is the certificate that answers a request; nil: there is none.
+func (s *Session) credential(ctx context.Context, r *authenticator.Received, attests bool) (*handshake.Credential, error) {
+	a, err := s.wait(ctx, &handshake.Wait{Kind: handshake.WaitCredential, Due: attls.KindCertificate,
+		Credential: &handshake.CredentialRequest{Role: s.over.Role(), Type: attls.CertificateX509,
+			ServerName: r.Wanted.ServerName, Schemes: r.Wanted.Schemes, SchemesCert: r.Wanted.SchemesCert,
+			Authorities: r.Wanted.Authorities, Attests: attests}})
+	if err != nil {
+		return nil, err
+	}
+	if a.Credential == nil || len(a.Credential.Chain) == 0 {
+		return nil, nil
+	}
+	return a.Credential, nil
+}
+
+// attest asks for the payload that goes with a certificate.
+func (s *Session) attest(ctx context.Context, slot int, requestContext []byte, c *handshake.Credential) (*Outcome, error) {
+	own, l := s.over.Role(), &s.p.Later[slot]
+	spki, cause := provider.SPKIFromCertificate(c.Chain[0])
+	if cause != nil {
+		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "our certificate: %v", cause)
+	}
+	scheme := s.cfg.Produce[0]
+	in := &inputs{Inputs: s.in, cfg: s.cfg, own: own, attester: own, spki: spki, der: c.Chain[0],
+		context: requestContext}
+	challenge, claims, bound, err := s.bind(in, scheme.Model)
+	if err != nil {
+		return nil, err
+	}
+	a, failure := s.wait(ctx, &handshake.Wait{Kind: handshake.WaitEvidence, Due: attls.KindCertificate,
+		Evidence: &negotiation.EvidenceRequest{Profile: s.p.ID, Attester: own, Slot: l.Name, Scheme: scheme,
+			Challenge: challenge, Fit: s.p.Binder.Fit, Claims: claims, SPKI: spki, KeyBound: bound}})
+	switch {
+	case failure != nil:
+		return nil, failure
+	case a.Evidence == nil || len(a.Evidence.CMW) == 0:
+		return nil, attls.Errorf(attls.Local, attls.FailAttesterUnavailable, "the Attester gave no payload")
+	case len(a.Evidence.CMW) > l.MaxPayload:
+		return nil, attls.Errorf(attls.Local, attls.FailTooLarge, "the payload has %d octets; %s has room for %d",
+			len(a.Evidence.CMW), l.Path, l.MaxPayload).By(s.p.ID)
+	}
+	return &Outcome{AttestationState: handshake.AttestationState{Attester: own, Slot: l.Name, Scheme: scheme,
+		Challenge: challenge, Payload: a.Evidence.CMW}, Context: requestContext, Inputs: in}, nil
+}
+
+// Appraise takes the peer's answer to a request of ours: RFC 9261's validation, the chain,
+// the payload and the verdict. An outcome that comes with an error tells what was refused.
+// Both are nil where the peer has refused, or shown no payload, and the configuration
+// permits that.
+func (s *Session) Appraise(ctx context.Context, answer []byte) (*Outcome, error) {
+	id, err := s.over.Open(answer)
+	if err != nil {
+		if s.cfg.Optional && authenticator.Refused(err) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	peer := s.over.Role().Peer()
+	if id.Spontaneous {
+		return nil, attls.Errorf(attls.Violation, attls.FailRequestContext,
+			"the authenticator answers no request, and attestation is on request only").In(attls.KindCertificate).By(s.p.ID)
+	}
+	if _, err := s.wait(ctx, &handshake.Wait{Kind: handshake.WaitCertificateVerdict,
+		Certificate: &handshake.CertificateVerdictRequest{Peer: peer, Type: attls.CertificateX509, Chain: id.Chain,
+			OCSP: id.OCSP, SCT: id.SCT, ServerName: s.cfg.ServerName}}); err != nil {
+		return nil, err.In(attls.KindCertificate)
+	}
+	slot := s.p.LaterSlot(peer)
+	if slot < 0 {
+		return nil, bad("Profile", "%s has no slot of the %v", s.p.ID, peer)
+	}
+	x, there := id.Extensions[0].Find(s.p.Later[slot].Extension)
+	if !there {
+		if s.cfg.Optional {
+			return nil, nil
+		}
+		return nil, attls.Errorf(attls.Refused, attls.FailMissing, "the %v shows a certificate and no payload", peer).
+			Under("certificate_list[0].extensions").In(attls.KindCertificate).By(s.p.ID)
+	}
+	payload, err := s.p.DecodeLater(slot, x.Body)
+	if err != nil {
+		return nil, inCertificate(err)
+	}
+	return s.judge(ctx, slot, id, payload)
+}
+
+// inCertificate places an error of a body in the message that has it.
+func inCertificate(err error) error {
+	if e, ok := err.(*attls.Error); ok {
+		if e.Failure == attls.FailAttestationExtension { // what carries the CMW does not parse, so neither does the CMW
+			e.Failure = attls.FailMalformedCMW
+		}
+		return e.Under("certificate_list[0].extensions").In(attls.KindCertificate)
+	}
+	return err
+}
+
+// judge has a payload appraised, under the first scheme that it fits.
+func (s *Session) judge(ctx context.Context, slot int, id *authenticator.Identity, payload []byte) (*Outcome, error) {
+	own, l := s.over.Role(), &s.p.Later[slot]
+	in := &inputs{Inputs: s.in, cfg: s.cfg, own: own, attester: id.Role, spki: id.SPKI, der: id.Chain[0],
+		context: id.Context}
+	var out *Outcome
+	for _, scheme := range s.cfg.Accept {
+		challenge, claims, bound, err := s.bind(in, scheme.Model)
+		if err != nil {
+			return nil, err
+		}
+		next := &Outcome{AttestationState: handshake.AttestationState{Attester: id.Role, Slot: l.Name, Scheme: scheme,
+			Challenge: challenge, Payload: payload}, Context: id.Context, Identity: id, Inputs: in}
+		r := &negotiation.AppraisalRequest{Profile: s.p.ID, Attester: id.Role, Slot: l.Name, Scheme: scheme, CMW: payload,
+			Challenge: challenge, Fit: s.p.Binder.Fit, Match: s.p.Rules.Match, Claims: claims, SPKI: id.SPKI, KeyBound: bound}
+		a, failure := s.wait(ctx, &handshake.Wait{Kind: handshake.WaitAppraisal, Appraisal: r})
+		switch {
+		case failure != nil:
+			return next, failure
+		case a.Verdict == nil:
+			return next, attls.Errorf(attls.Local, attls.FailVerifierUnreachable, "the Appraiser gave no verdict")
+		}
+		next.Verdict = weigh(a.Verdict, &a, id)
+		if f := next.Verdict.Failure; out == nil || f != attls.FailFormatMismatch && f != attls.FailMalformedCMW {
+			out = next // the first refusal, unless another scheme fits
+		}
+		if f := next.Verdict.Failure; f != attls.FailFormatMismatch && f != attls.FailMalformedCMW {
+			break
+		}
+	}
+	if v := out.Verdict; v.Failure != "" && !s.p.AlertFor(v.Failure).None {
+		return out, attls.Errorf(attls.Refused, v.Failure, "%s", v.Reason).Under("attestation of the " + id.Role.String()).
+			In(attls.KindCertificate)
+	}
+	return out, nil
+}
+
+// weigh refuses a verdict that is not affirming, is over, or is about another key.
+func weigh(v *negotiation.Verdict, a *handshake.Answer, id *authenticator.Identity) *negotiation.Verdict {
+	if v.Failure != "" {
+		return v
+	}
+	failure, reason := v.Refusal(a.Time)
+	if failure == "" && len(v.SPKI) > 0 && !sameKey(v.SPKI, id.SPKI) {
+		failure, reason = attls.FailTIKMismatch, "the verdict is about another key than that of the certificate"
+	}
+	if failure == "" {
+		return v
+	}
+	refused := *v
+	refused.Failure, refused.Reason = failure, reason
+	return &refused
+}
+
+// sameKey reports whether two SubjectPublicKeyInfo hold the same key.
+func sameKey(a, b []byte) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	x, err := provider.Real().ParseSPKI(a)
+	y, other := provider.Real().ParseSPKI(b)
+	if err != nil || other != nil {
+		return false
+	}
+	own, ok := x.Key.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && own.Equal(y.Key)
+}
