@@ -572,7 +572,7 @@ func payloadOctets(r *scenario.Result, attester attls.Role) int {
 
 func tryBound(m profile.Model) func(*Context) *Change {
 	return func(c *Context) *Change {
-		if c.Scenario.Attester == scenario.AttestBoth || c.Model != m || c.Profile.Binder.Challenge[c.Model][c.Kind] == "" || prefersX509(c) {
+		if c.Scenario.Attester == scenario.AttestBoth || c.Model != m || c.challengeName(c.Profile) == "" || prefersX509(c) {
 			return nil
 		}
 		return observing(nil, soundAnd(func(r *scenario.Result) error {

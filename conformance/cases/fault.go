@@ -115,8 +115,28 @@ func breach(id string, r rule.Rule, f attls.Failure, does string, try func(*Cont
 
 // credential is the row of the scenario's credential kind, for the slot of its attester.
 func (c *Context) credential() *profile.Credential {
+	if i := c.laterSlot(); i >= 0 {
+		return &profile.Credential{Kind: profile.KindX509, Carriage: c.Profile.Later[i].Carriage, PKIX: true}
+	}
 	row, _ := c.Profile.CredentialFor(c.slot(), c.Kind)
 	return row
+}
+
+// laterSlot is the slot of exported authenticators in which the attester shows its payload
+// where it has none in the handshake; -1: there is none.
+func (c *Context) laterSlot() int {
+	if c.slot() >= 0 || c.Kind != profile.KindX509 {
+		return -1
+	}
+	return c.Profile.LaterSlot(c.Attester)
+}
+
+// challengeName is the expression of the challenge; "": nothing is bound.
+func (c *Context) challengeName(p *profile.Profile) string {
+	if c.laterSlot() >= 0 {
+		return p.Binder.Authenticator[c.Model]
+	}
+	return p.Binder.Challenge[c.Model][c.Kind]
 }
 
 // always reports whether nothing is negotiated for the scenario's attester.
@@ -391,7 +411,7 @@ func tryMisplaced(c *Context) *Change {
 		return nil
 	}
 	return &Change{Expect: Reject{By: c.Attester.Peer(), At: attls.KindCertificate}, Apply: func(s *scenario.Setup) {
-		s.Tap(c.Attester, tamper.Certificate(func(m *message.Certificate) {
+		s.Tap(c.Attester, c.tapCertificate(func(m *message.Certificate) {
 			if row.Carrier == profile.CarrierCertData {
 				m.Entries = append(m.Entries, m.Entries...)
 				return
@@ -413,6 +433,9 @@ func (c *Context) firstEntryOnly() bool {
 		return row.Entries == extensions.EntriesFirst
 	case profile.CarrierExtension:
 		x, ok := c.Profile.Extension(row.Extension)
+		if c.laterSlot() >= 0 {
+			x, ok = c.Profile.LaterExtension(row.Extension)
+		}
 		return ok && slices.ContainsFunc(x.Placements, func(l extensions.Placement) bool {
 			return l.Message == attls.KindCertificate && l.Entries == extensions.EntriesFirst
 		})
@@ -426,7 +449,7 @@ func tryMissing(c *Context) *Change {
 	switch row.Carrier {
 	case profile.CarrierExtension:
 		return &Change{Expect: Reject{By: relying, At: attls.KindCertificate}, Apply: func(s *scenario.Setup) {
-			s.Tap(c.Attester, tamper.Certificate(func(m *message.Certificate) {
+			s.Tap(c.Attester, c.tapCertificate(func(m *message.Certificate) {
 				for i := range m.Entries {
 					m.Entries[i].Extensions = tamper.Without(m.Entries[i].Extensions, func(t attls.ExtensionType) bool { return t == row.Extension })
 				}
@@ -756,7 +779,7 @@ func trySecondEntry(c *Context) *Change {
 		return nil
 	}
 	return &Change{Expect: Reject{By: c.Attester.Peer(), At: attls.KindCertificate}, Apply: func(s *scenario.Setup) {
-		s.Tap(c.Attester, tamper.Certificate(func(m *message.Certificate) {
+		s.Tap(c.Attester, c.tapCertificate(func(m *message.Certificate) {
 			if len(m.Entries) == 1 {
 				m.Entries = append(m.Entries, m.Entries[0])
 			}

@@ -26,7 +26,7 @@ type variant struct {
 func tryOtherBinder(c *Context) *Change {
 	p, other := c.Profile, c.Reading.Profile
 	if c.Scenario.Attester == scenario.AttestBoth || !p.DecidesBinder(c.Reading.Switch) ||
-		p.Binder.Challenge[c.Model][c.Kind] == "" || other.Binder.Challenge[c.Model][c.Kind] == "" {
+		c.challengeName(p) == "" || c.challengeName(other) == "" {
 		return nil
 	}
 	retry := c.Scenario.HelloRetry

@@ -24,9 +24,9 @@ type Row struct {
 	Does string
 	// Plain is a row of TLS 1.3 itself, without a profile; the others are about a profile.
 	Plain bool
-	// Later is a row about attestation in exported authenticators; the others are about the
-	// handshake.
-	Later bool
+	// Later is a row about attestation in exported authenticators, Either one about attestation
+	// wherever it is; the others are about the handshake.
+	Later, Either bool
 	// PerReading makes the row one for each other reading of a switch of the profile: Try
 	// gets it in Context.Reading, and the id of the case ends in @SWITCH=VALUE.
 	PerReading bool

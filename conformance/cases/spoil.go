@@ -93,7 +93,7 @@ func shows(c *Context, x *attestation.Spoilage) bool {
 	if !slices.Contains(x.Models, c.Model) {
 		return false
 	}
-	challenge := c.Profile.Binder.Challenge[c.Model][c.Kind]
+	challenge := c.challengeName(c.Profile)
 	var further []negotiation.ClaimValue
 	for _, claim := range c.Profile.Binder.Claims {
 		if !claim.InChallenge {
@@ -148,6 +148,9 @@ func fitsCarrier(c *Context, octets int) bool {
 		if ok && c.Profile.Slots[i].Attester == c.Attester && row.MaxPayload > 0 && octets > row.MaxPayload {
 			return false
 		}
+	}
+	if i := c.laterSlot(); i >= 0 && octets > c.Profile.Later[i].MaxPayload {
+		return false
 	}
 	return !c.Profile.Quirks.NeverFragment || octets < maxUnfragmented
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 
+	"attls/attestation"
 	"attls/attestation/roots"
 	"attls/conformance/scenario"
 	"attls/extensions/profile"
@@ -19,11 +20,13 @@ type Table struct{ rows []Row }
 // own are the rows of this package.
 var own = sync.OnceValue(func() *Table {
 	t := &Table{}
-	if err := t.Add(slices.Concat(protocolFaults, certificateFaults, nonceFaults, flagFaults, spoilFaults(), checks, []Row{otherBinder}, tlsRows())...); err != nil {
+	if err := t.Add(slices.Concat(protocolFaults, certificateFaults, nonceFaults, flagFaults, spoilFaults(), checks, laterRows, []Row{otherBinder}, tlsRows())...); err != nil {
 		panic("cases: " + err.Error()) // a mistake in this package, which its tests find
 	}
 	for i := range t.rows {
-		if r := &t.rows[i]; !r.Plain && slices.Contains(aboutOffers, rule.Rule(r.Rule)) {
+		r := &t.rows[i]
+		r.Either = slices.Contains(aboutEither, r.ID)
+		if !r.Plain && slices.Contains(aboutOffers, rule.Rule(r.Rule)) {
 			r.Try = negotiated(r.Try)
 		}
 	}
@@ -33,6 +36,18 @@ var own = sync.OnceValue(func() *Table {
 // aboutOffers are the rules on what is offered and chosen.
 var aboutOffers = []rule.Rule{rule.OfferProducible, rule.OfferAppraisable, rule.OfferOmitsEmpty, rule.OfferOrder,
 	rule.ChooseOrder, rule.ChooseCommon, rule.ChooseWanted, rule.ChooseAnswered, rule.UnknownIgnored}
+
+// aboutEither are the rows that are about attestation in the handshake and in exported
+// authenticators alike, with all bad payloads.
+var aboutEither = func() []string {
+	list := []string{"misplaced", "missing", "second-entry", "verifier-unreachable", "verdict-status", "verdict-expired",
+		"verdict-key", "attester-unavailable", binderReading, "credential-client", "credential-server", "credential-both",
+		"bound-evidence", "external-key"}
+	for i := range attestation.Spoilages {
+		list = append(list, ID(attestation.Spoilages[i].Kind))
+	}
+	return list
+}()
 
 // negotiated leaves out profiles under which the attester attests without a negotiation.
 func negotiated(try func(*Context) *Change) func(*Context) *Change {
@@ -120,8 +135,11 @@ func (r *Row) cases(p *profile.Profile, s scenario.Scenario) (list []Case) {
 
 // about reports whether a profile has slots of the phase that a row is about.
 func (r *Row) about(p *profile.Profile) bool {
-	if r.Later {
+	switch {
+	case r.Later:
 		return len(p.Later) > 0
+	case r.Either:
+		return len(p.Slots)+len(p.Later) > 0
 	}
 	return len(p.Slots) > 0
 }

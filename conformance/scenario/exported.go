@@ -3,11 +3,15 @@ package scenario
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"attls"
+	"attls/conformance/claims"
+	"attls/conformance/pair"
 	"attls/extensions/profile"
+	"attls/handshake"
 	"attls/handshake/exported"
 )
 
@@ -46,7 +50,7 @@ func (s *Setup) exportedAttestation(attester attls.Role, scheme profile.Scheme, 
 }
 
 // The application data of a run behind a second attestation.
-const again = "And once more, after another attestation.\n"
+const attestedAgain = "And once more, after another attestation.\n"
 
 // exchangeLater is exchange where ends attest in exported authenticators.
 func exchangeLater(ctx context.Context, c *exported.Conn, role attls.Role, s *Scenario) error {
@@ -80,10 +84,10 @@ func reattest(ctx context.Context, c *exported.Conn, role attls.Role, attesters 
 			return fmt.Errorf("the second attestation: %w", err)
 		}
 	}
-	if _, err := c.Write([]byte(again)); err != nil {
+	if _, err := c.Write([]byte(attestedAgain)); err != nil {
 		return err
 	}
-	return expect(c, again)
+	return expect(c, attestedAgain)
 }
 
 // collectLater adds what was attested in exported authenticators.
@@ -92,7 +96,7 @@ func (r *runner) collectLater(set *Setup, conns [2]*exported.Conn, result *Resul
 		if conns[role] == nil {
 			continue
 		}
-		p := set.Ends[role].Exported.Profile
+		p := set.Ends[role].Config.Profile
 		list := conns[role].Outcomes()
 		slices.SortStableFunc(list, func(a, b exported.Outcome) int { // at both ends alike
 			return cmp.Compare(b.Attester, a.Attester)
@@ -107,5 +111,100 @@ func (r *runner) collectLater(set *Setup, conns [2]*exported.Conn, result *Resul
 			tree := p.Binder.Program.Explain(name, o.Attester, o.Inputs)
 			result.Binders = append(result.Binders, *MakeBinder(o.Attester, name, tree))
 		}
+	}
+}
+
+// exports reports whether an end attests in exported authenticators.
+func (s *Setup) exports() bool {
+	return s.Ends[attls.RoleClient].Exported != nil || s.Ends[attls.RoleServer].Exported != nil
+}
+
+// laterEnd is one end of an exchange of authenticators in memory.
+type laterEnd struct {
+	session  *exported.Session
+	outcomes []exported.Outcome
+}
+
+// attestInMemory lets the ends of a pair attest in exported authenticators, which are handed
+// over as they are, and then sends application data. A failure ends the connection.
+func (s *Setup) attestInMemory(both *pair.Pair, o pair.Options) (ends [2]*laterEnd, err error) {
+	ctx := context.Background()
+	if !both.Done() {
+		return ends, nil
+	}
+	for role, config := range map[attls.Role]*handshake.Config{attls.RoleClient: o.Client, attls.RoleServer: o.Server} {
+		c := exported.Config{}
+		if s.Ends[role].Exported != nil {
+			c = *s.Ends[role].Exported
+		}
+		c.Profile = config.Profile
+		engine := both.Engine(role)
+		over, err := engine.Authenticators()
+		if err != nil {
+			return ends, err
+		}
+		ask := func(_ context.Context, w *handshake.Wait) (handshake.Answer, *attls.Error) { return o.Answer[role](w) }
+		ends[role] = &laterEnd{}
+		if ends[role].session, err = exported.NewSession(&c, over, engine.Inputs(), ask); err != nil {
+			return ends, err
+		}
+	}
+	for _, relying := range attls.Roles() {
+		if end := s.Ends[relying].Exported; end == nil || len(end.Accept) == 0 {
+			continue
+		}
+		failed, err := ask(ctx, relying, ends)
+		var named *attls.Error
+		switch {
+		case err == nil:
+		case errors.As(err, &named):
+			both.Engine(failed).Abort(named)
+			_ = both.Run() // the alert
+			return ends, nil
+		default:
+			return ends, err
+		}
+	}
+	for _, role := range attls.Roles() {
+		data := []byte(Request)
+		if role == attls.RoleServer {
+			data = []byte(response)
+		}
+		_ = both.Engine(role).Write(data)
+	}
+	_ = both.Run()
+	return ends, nil
+}
+
+// ask is one request with its answer; failed is the end that refuses.
+func ask(ctx context.Context, relying attls.Role, ends [2]*laterEnd) (failed attls.Role, err error) {
+	mine, theirs := ends[relying], ends[relying.Peer()]
+	request, err := mine.session.Request(ctx)
+	if err != nil {
+		return relying, err
+	}
+	octets, made, err := theirs.session.Answer(ctx, request)
+	if err != nil {
+		return relying.Peer(), err
+	}
+	if made != nil {
+		theirs.outcomes = append(theirs.outcomes, *made)
+	}
+	out, err := mine.session.Appraise(ctx, octets)
+	if out != nil {
+		mine.outcomes = append(mine.outcomes, *out)
+	}
+	return relying, err
+}
+
+// claim adds what was attested to the claims of an end; nil: nothing.
+func (e *laterEnd) claim(c *claims.Claims, p *profile.Profile) {
+	if e == nil {
+		return
+	}
+	slices.SortStableFunc(e.outcomes, func(a, b exported.Outcome) int { return cmp.Compare(b.Attester, a.Attester) })
+	for i := range e.outcomes {
+		o := &e.outcomes[i]
+		c.AddAuthenticator(p, &o.AttestationState, o.Context, o.Inputs)
 	}
 }

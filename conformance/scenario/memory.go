@@ -43,6 +43,9 @@ func (s *Setup) RunInMemory() (*Result, error) {
 // gets to see.
 func (s *Setup) runInMemory(configured func(*handshake.Config) *handshake.Config) (*Result, error) {
 	o := pair.Options{Send: [2][]byte{[]byte(Request), []byte(response)}, KeepWire: true, Split: [2]pair.Split{}}
+	if s.exports() {
+		o.Send = [2][]byte{} // behind the attestation
+	}
 	var traces [2]*trace.Trace
 	for _, role := range attls.Roles() {
 		answerer, err := s.answerer(role, &tape{})
@@ -76,6 +79,12 @@ func (s *Setup) runInMemory(configured func(*handshake.Config) *handshake.Config
 			}
 		}
 	}
+	var after [2]*laterEnd
+	if s.exports() {
+		if after, err = s.attestInMemory(both, o); err != nil {
+			return nil, err
+		}
+	}
 	r.Ladder = trace.Ladder(traces[attls.RoleClient], traces[attls.RoleServer])
 	for _, role := range attls.Roles() {
 		engine := both.Engine(role)
@@ -83,6 +92,7 @@ func (s *Setup) runInMemory(configured func(*handshake.Config) *handshake.Config
 		out.AlertSent, out.AlertReceived = traces[role].Alerts()
 		out.DataSent, out.DataReceived = traces[role].Data()
 		r.Claims[role] = claims.MakeClaims(s.Ends[role].Config.Profile, engine.State(), out)
+		after[role].claim(&r.Claims[role], s.Ends[role].Config.Profile)
 		r.Sent[role] = both.Wire(role)
 	}
 	return r, nil

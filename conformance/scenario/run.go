@@ -100,7 +100,8 @@ func Accepted(c *claims.Claims, attester attls.Role) bool {
 func (r *Result) Agree() error {
 	client, server := &r.Claims[attls.RoleClient], &r.Claims[attls.RoleServer]
 	switch {
-	case client.TranscriptHash == "" || client.TranscriptHash != server.TranscriptHash:
+	case client.TranscriptHash == "" && r.Profile != nil && r.Profile.Binder.Program != nil ||
+		client.TranscriptHash != server.TranscriptHash:
 		return fmt.Errorf("transcript hashes %q and %q", client.TranscriptHash, server.TranscriptHash)
 	case client.PeerKey != server.OwnKey || server.PeerKey != client.OwnKey:
 		return errors.New("the ends disagree on their keys")
@@ -518,7 +519,9 @@ func (r *runner) connect(ctx context.Context, set *Setup, result *Result) error 
 			conns[role] = handshake.Server(nets[role], config, answerer)
 		}
 		if own := set.Ends[role].Exported; own != nil {
-			after[role] = exported.Wrap(conns[role], own, answerer.Answer)
+			c := *own
+			c.Profile = config.Profile
+			after[role] = exported.Wrap(conns[role], &c, answerer.Answer)
 		}
 	}
 	var errs [2]error
@@ -655,6 +658,7 @@ type channel interface {
 	SetDeadline(t time.Time) error
 	HandshakeContext(ctx context.Context) error
 	ExtendedKeyUpdate() error
+	RequestAuthentication() error
 	CloseWrite() error
 }
 
@@ -703,7 +707,7 @@ func renew(c channel, role attls.Role) error {
 }
 
 // again is one end's part of authentication after the handshake.
-func again(c *handshake.Conn, role attls.Role) error {
+func again(c channel, role attls.Role) error {
 	if role == attls.RoleServer {
 		if err := c.RequestAuthentication(); err != nil {
 			return err

@@ -85,7 +85,9 @@ var parameters = map[rule.Rule]func(*Profile){
 	rule.ChooseNull:            func(p *Profile) { p.Rules.NoSchemeThen = ThenOmit },
 	rule.NonceBound:            func(p *Profile) { p.Rules.NonceReceiveAtMost = 0 },
 	rule.ExporterApart:         func(p *Profile) { p.Binder.Exporters = nil },
-	rule.BinderFormula:         func(p *Profile) { p.Binder.Challenge = [2][2]string{} },
+	rule.BinderFormula: func(p *Profile) {
+		p.Binder.Challenge, p.Binder.Authenticator = [2][2]string{}, [2]string{}
+	},
 	rule.CredentialFirst: func(p *Profile) {
 		p.eachCredential(func(c *Credential) { c.Entries = extensions.EntriesAny })
 		p.eachPlacement(func(l *extensions.Placement) { l.Entries = extensions.EntriesAny })
@@ -136,12 +138,14 @@ func (p *Profile) eachCredential(change func(*Credential)) {
 }
 
 func (p *Profile) eachPlacement(change func(*extensions.Placement)) {
-	p.Extensions = slices.Clone(p.Extensions)
-	for i := range p.Extensions {
-		x := &p.Extensions[i]
-		x.Placements = slices.Clone(x.Placements)
-		for k := range x.Placements {
-			change(&x.Placements[k])
+	for _, rows := range []*[]extensions.Row{&p.Extensions, &p.LaterExtensions} {
+		*rows = slices.Clone(*rows)
+		for i := range *rows {
+			x := &(*rows)[i]
+			x.Placements = slices.Clone(x.Placements)
+			for k := range x.Placements {
+				change(&x.Placements[k])
+			}
 		}
 	}
 }

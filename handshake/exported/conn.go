@@ -30,6 +30,7 @@ type Conn struct {
 	opts  error // of the configuration
 
 	writing sync.Mutex
+	queue   queue
 	reading chan struct{} // held by who reads a frame
 	in      []byte        // of a frame that is not complete
 	left    int           // octets of a data frame that are still to come
@@ -40,6 +41,7 @@ type Conn struct {
 	mu       sync.Mutex
 	session  *Session
 	answered int      // requests of the peer
+	refused  bool     // an appraisal has failed and was reported; more may follow
 	held     [][]byte // requests that wait for our verdict, with Config.AnswerLast
 	open     *question
 	accepted bool // the peer, as far as it is asked
@@ -56,7 +58,9 @@ type question struct {
 }
 
 // Wrap makes a Conn over a connection, whose handshake need not be complete. Both ends need
-// the same profile, and ask answers as the Answerer of the connection does.
+// the same profile, and ask answers as the Answerer of the connection does. Where the profile
+// leaves the framing to the application, requests and authenticators are sent as they are,
+// in front of application data.
 func Wrap(c *handshake.Conn, cfg *Config, ask Ask) *Conn {
 	w := &Conn{Conn: c, cfg: cfg, ask: ask, reading: make(chan struct{}, 1), told: make(chan struct{})}
 	if cfg == nil || cfg.Profile == nil {
@@ -65,10 +69,6 @@ func Wrap(c *handshake.Conn, cfg *Config, ask Ask) *Conn {
 	}
 	w.rules = &cfg.Profile.Authenticator
 	w.f = framing{r: w.rules, max: cfg.octets()}
-	if w.rules.Framing == profile.FramingApplication {
-		w.opts = bad("Profile", "%s leaves it to the application how requests and authenticators travel; a Session makes them",
-			cfg.Profile.ID)
-	}
 	return w
 }
 
@@ -190,15 +190,73 @@ func (c *Conn) request(ctx context.Context) (*question, error) {
 	return q, nil
 }
 
+// queue are requests and answers that are not sent yet. They go out while this end reads,
+// since the peer may be sending at the same time and not read meanwhile.
+type queue struct {
+	mu     sync.Mutex
+	frames [][]byte
+}
+
+// maxQueue bounds it; beyond that, this end does not read on before the peer does.
+const maxQueue = 4
+
+func (q *queue) add(frame []byte) (n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.frames = append(q.frames, frame)
+	return len(q.frames)
+}
+
+func (q *queue) take() []byte {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.frames) == 0 {
+		return nil
+	}
+	first := q.frames[0]
+	q.frames = q.frames[1:]
+	return first
+}
+
+// send sends a request or an answer, without waiting for the peer to read it.
 func (c *Conn) send(what content, octets []byte) error {
 	framed, err := c.f.frame(what, octets)
 	if err != nil {
 		return err
 	}
+	if c.queue.add(framed) > maxQueue {
+		return c.write(nil)
+	}
+	go func() {
+		if err := c.write(nil); err != nil {
+			c.end(err)
+		}
+	}()
+	return nil
+}
+
+// write sends what is queued, and octets behind it.
+func (c *Conn) write(octets []byte) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	_, err = c.Conn.Write(framed)
+	for frame := c.queue.take(); frame != nil; frame = c.queue.take() {
+		if _, err := c.Conn.Write(frame); err != nil {
+			return err
+		}
+	}
+	if len(octets) == 0 {
+		return nil
+	}
+	_, err := c.Conn.Write(octets)
 	return err
+}
+
+// CloseWrite sends what is still to be sent, and close_notify; see handshake.Conn.CloseWrite.
+func (c *Conn) CloseWrite() error {
+	if err := c.write(nil); err != nil {
+		return err
+	}
+	return c.Conn.CloseWrite()
 }
 
 // turn handles one frame of the peer, or returns when done is closed or the context ends.
@@ -258,7 +316,7 @@ func (c *Conn) step(ctx context.Context, keep bool) error {
 		return c.fail(bad)
 	}
 	if what == contentData {
-		if c.first() && !c.complete() {
+		if c.first() && !c.complete() && !c.again() {
 			return c.fail(attls.Errorf(attls.Violation, attls.FailUnexpectedMessage,
 				"application data before the attestation is complete").By(c.cfg.Profile.ID))
 		}
@@ -277,6 +335,14 @@ func (c *Conn) step(ctx context.Context, keep bool) error {
 		return c.answer(ctx, body)
 	}
 	return c.appraise(ctx, body)
+}
+
+// again reports whether the peer cannot know that its data comes too early: it was not
+// accepted and is asked again, or it attests nothing and need not. Its data is kept.
+func (c *Conn) again() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.refused && c.rules.Report || c.cfg.Optional
 }
 
 // need reads until so many octets are in c.in, and not one more.
@@ -345,7 +411,8 @@ func (c *Conn) lost(err error) error {
 		return c.fail(named)
 	}
 	if err == io.EOF && (c.openQuestion() || len(c.in) > 0 || c.first() && !c.complete()) {
-		err = attls.Errorf(attls.Refused, attls.FailTruncated, "the peer closed the connection, and the attestation is not complete")
+		err = attls.Errorf(attls.Refused, attls.FailTruncated,
+			"the peer closed the connection, and the attestation is not complete")
 		c.end(err)
 	}
 	return err
@@ -433,8 +500,11 @@ func (c *Conn) appraise(ctx context.Context, octets []byte) error {
 			close(q.done)
 		}
 		c.tell()
-	} else if q != nil {
-		q.outcome = out
+	} else {
+		c.refused = true
+		if q != nil {
+			q.outcome = out
+		}
 	}
 	held := c.held
 	if err == nil {
@@ -530,17 +600,21 @@ func (c *Conn) Write(b []byte) (int, error) {
 	if err := c.before(context.Background()); err != nil {
 		return 0, err
 	}
-	if !c.rules.Repeats() {
-		return c.Conn.Write(b)
+	most := maxFrame
+	if c.rules.Repeats() && c.rules.LengthOctets == 1 {
+		most = 255
 	}
 	n := 0
 	for n < len(b) {
-		most := maxFrame
-		if c.rules.LengthOctets == 1 {
-			most = 255
-		}
 		chunk := b[n:min(len(b), n+most)]
-		if err := c.send(contentData, chunk); err != nil {
+		framed := chunk
+		if c.rules.Repeats() {
+			var err error
+			if framed, err = c.f.frame(contentData, chunk); err != nil {
+				return n, err
+			}
+		}
+		if err := c.write(framed); err != nil {
 			return n, err
 		}
 		n += len(chunk)

@@ -14,6 +14,7 @@ import (
 	"attls/handshake"
 	"attls/handshake/authenticator"
 	"attls/internal/provider"
+	"attls/internal/rule"
 	"attls/negotiation"
 )
 
@@ -360,7 +361,7 @@ func (s *Session) attest(ctx context.Context, slot int, requestContext []byte, c
 			Challenge: challenge, Fit: s.p.Binder.Fit, Claims: claims, SPKI: spki, KeyBound: bound}})
 	switch {
 	case failure != nil:
-		return nil, failure
+		return nil, failure.In(attls.KindCertificate)
 	case a.Evidence == nil || len(a.Evidence.CMW) == 0:
 		return nil, attls.Errorf(attls.Local, attls.FailAttesterUnavailable, "the Attester gave no payload")
 	case len(a.Evidence.CMW) > l.MaxPayload:
@@ -388,6 +389,9 @@ func (s *Session) Appraise(ctx context.Context, answer []byte) (*Outcome, error)
 		return nil, attls.Errorf(attls.Violation, attls.FailRequestContext,
 			"the authenticator answers no request, and attestation is on request only").In(attls.KindCertificate).By(s.p.ID)
 	}
+	if len(id.Chain) == 0 {
+		return nil, attls.Errorf(attls.Refused, attls.FailMissing, "the %v shows nothing", peer).In(attls.KindCertificate)
+	}
 	if _, err := s.wait(ctx, &handshake.Wait{Kind: handshake.WaitCertificateVerdict,
 		Certificate: &handshake.CertificateVerdictRequest{Peer: peer, Type: attls.CertificateX509, Chain: id.Chain,
 			OCSP: id.OCSP, SCT: id.SCT, ServerName: s.cfg.ServerName}}); err != nil {
@@ -399,7 +403,7 @@ func (s *Session) Appraise(ctx context.Context, answer []byte) (*Outcome, error)
 	}
 	x, there := id.Extensions[0].Find(s.p.Later[slot].Extension)
 	if !there {
-		if s.cfg.Optional {
+		if s.cfg.Optional || s.tolerates(attls.FailMissing) {
 			return nil, nil
 		}
 		return nil, attls.Errorf(attls.Refused, attls.FailMissing, "the %v shows a certificate and no payload", peer).
@@ -439,13 +443,16 @@ func (s *Session) judge(ctx context.Context, slot int, id *authenticator.Identit
 		r := &negotiation.AppraisalRequest{Profile: s.p.ID, Attester: id.Role, Slot: l.Name, Scheme: scheme, CMW: payload,
 			Challenge: challenge, Fit: s.p.Binder.Fit, Match: s.p.Rules.Match, Claims: claims, SPKI: id.SPKI, KeyBound: bound}
 		a, failure := s.wait(ctx, &handshake.Wait{Kind: handshake.WaitAppraisal, Appraisal: r})
-		switch {
-		case failure != nil:
-			return next, failure
-		case a.Verdict == nil:
-			return next, attls.Errorf(attls.Local, attls.FailVerifierUnreachable, "the Appraiser gave no verdict")
+		if failure == nil && a.Verdict == nil {
+			failure = attls.Errorf(attls.Local, attls.FailVerifierUnreachable, "the Appraiser gave no verdict")
 		}
-		next.Verdict = weigh(a.Verdict, &a, id)
+		if failure != nil {
+			if s.tolerates(failure.Failure) {
+				return next, nil
+			}
+			return next, failure.In(attls.KindCertificate)
+		}
+		next.Verdict = s.weigh(a.Verdict, &a, id)
 		if f := next.Verdict.Failure; out == nil || f != attls.FailFormatMismatch && f != attls.FailMalformedCMW {
 			out = next // the first refusal, unless another scheme fits
 		}
@@ -453,7 +460,7 @@ func (s *Session) judge(ctx context.Context, slot int, id *authenticator.Identit
 			break
 		}
 	}
-	if v := out.Verdict; v.Failure != "" && !s.p.AlertFor(v.Failure).None {
+	if v := out.Verdict; v.Failure != "" && !s.tolerates(v.Failure) {
 		return out, attls.Errorf(attls.Refused, v.Failure, "%s", v.Reason).Under("attestation of the " + id.Role.String()).
 			In(attls.KindCertificate)
 	}
@@ -461,11 +468,14 @@ func (s *Session) judge(ctx context.Context, slot int, id *authenticator.Identit
 }
 
 // weigh refuses a verdict that is not affirming, is over, or is about another key.
-func weigh(v *negotiation.Verdict, a *handshake.Answer, id *authenticator.Identity) *negotiation.Verdict {
+func (s *Session) weigh(v *negotiation.Verdict, a *handshake.Answer, id *authenticator.Identity) *negotiation.Verdict {
 	if v.Failure != "" {
 		return v
 	}
 	failure, reason := v.Refusal(a.Time)
+	if !rule.Obeys(s.p, rule.VerdictAccepts) {
+		failure = ""
+	}
 	if failure == "" && len(v.SPKI) > 0 && !sameKey(v.SPKI, id.SPKI) {
 		failure, reason = attls.FailTIKMismatch, "the verdict is about another key than that of the certificate"
 	}
@@ -476,6 +486,9 @@ func weigh(v *negotiation.Verdict, a *handshake.Answer, id *authenticator.Identi
 	refused.Failure, refused.Reason = failure, reason
 	return &refused
 }
+
+// tolerates reports whether the profile lets a failure pass.
+func (s *Session) tolerates(f attls.Failure) bool { return s.p.AlertFor(f).None }
 
 // sameKey reports whether two SubjectPublicKeyInfo hold the same key.
 func sameKey(a, b []byte) bool {
