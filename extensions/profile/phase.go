@@ -29,7 +29,7 @@ const (
 
 // refusedPhases say why.
 var refusedPhases = map[int][2]string{
-	phasePostHandshake: {"a slot of the handshake is used again in post-handshake authentication, and is no slot of its own",
+	phasePostHandshake: {"a slot of the handshake is used again in post-handshake authentication, and has no slot of its own",
 		"say phase: handshake, and after: {post_handshake: {client_authentication: true}}"},
 	phaseKeyUpdate: {"no message of Extended Key Update carries a payload here",
 		"say phase: authenticator: another request after the update attests again"},
@@ -238,7 +238,7 @@ func (c *compiler) laterSlots(list []*entry) {
 		}
 		for _, key := range []string{"choice", "nonce", "always"} {
 			if v := e.value.entry(key); v != nil {
-				c.fail(v.pos, ProblemRule, "a slot of authenticators has no %s: whoever is asked shows what it has", key).Advice =
+				c.fail(v.pos, ProblemRule, "a slot of authenticators has no %s: an end that is asked shows what it has", key).Advice =
 					"remove it"
 			}
 		}

@@ -36,7 +36,8 @@ func (f *framing) frame(c content, octets []byte) ([]byte, error) {
 		return octets, nil
 	}
 	if most := uint64(1)<<(8*f.r.LengthOctets) - 1; uint64(len(octets)) > most {
-		return nil, attls.Errorf(attls.Local, attls.FailTooLarge, "a frame of %d octets; its length holds %d", len(octets), most)
+		return nil, attls.Errorf(attls.Local, attls.FailTooLarge, "a frame of %d octets; its length holds %d", len(octets),
+			most)
 	}
 	kind := [...]int{f.r.Request, f.r.Answer, f.r.Data}[c]
 	var length [4]byte
