@@ -230,7 +230,9 @@ func (m MbedTLS) Start(ctx context.Context, t *Task) (Process, error) {
 		args = append(args, "--code-point", fmt.Sprintf("%s=%d", name, t.Scenario.CodePoints[name]))
 	}
 	if t.compiled != "" {
-		args = append(args, "--attester-size", strconv.Itoa(scenario.DemoChallengeSize))
+		args = append(args, "--attester-size", strconv.Itoa(scenario.DemoChallengeSize),
+			"--issuer-cert", filepath.Join(t.Directory, fileAuthority),
+			"--issuer-key", filepath.Join(t.Directory, fileIssuerKey))
 	}
 	args = append(args, ownFaults[t.Scenario.Injected()]...)
 	if slices.Contains(cases.Lies(), t.Scenario.Fail) {

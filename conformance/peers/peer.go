@@ -170,6 +170,7 @@ func (t *Task) pskModes() string {
 // Files of a run's directory.
 const (
 	fileAuthority = "ca.pem"
+	fileIssuerKey = "ca.key"
 	fileKeyLog    = "keys.log"
 	fileSession   = "session" // of a client, in its stack's own form
 )
@@ -191,13 +192,17 @@ func (t *Task) authority() string {
 func (t *Task) session() string { return filepath.Join(t.Directory, fileSession) }
 
 // writeFiles puts certificates for both roles, their private keys and their public
-// keys alone into a run's directory.
+// keys alone into a run's directory, and the authority with its key.
 func writeFiles(directory string) error {
 	authority, err := scenario.NewDemoAuthority()
 	if err != nil {
 		return err
 	}
-	files := map[string][]byte{fileAuthority: authority.PEM()}
+	issuerKey, err := authority.KeyPEM()
+	if err != nil {
+		return err
+	}
+	files := map[string][]byte{fileAuthority: authority.PEM(), fileIssuerKey: issuerKey}
 	for _, r := range []attls.Role{attls.RoleClient, attls.RoleServer} {
 		chain, key, err := authority.IssuePEM(scenario.KeyP256, serverName)
 		if err != nil {

@@ -193,14 +193,22 @@ func (a *DemoAuthority) IssuePEM(t KeyType, names ...string) (chain, key []byte,
 	if err != nil {
 		return nil, nil, err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(credential.Signer)
-	if err != nil {
-		return nil, nil, fmt.Errorf("the private key: %w", err)
-	}
-	var b bytes.Buffer
-	_ = pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: credential.Chain[0]})
-	return b.Bytes(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+	key, err = privatePEM(credential.Signer)
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: credential.Chain[0]}), key, err
 }
+
+// privatePEM is a private key as programs read it: PKCS #8.
+func privatePEM(key crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("the private key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+// KeyPEM is the authority's private key, for programs that make a certificate in the
+// handshake, with Evidence in it.
+func (a *DemoAuthority) KeyPEM() ([]byte, error) { return privatePEM(a.key) }
 
 // PEM is the authority's certificate.
 func (a *DemoAuthority) PEM() []byte {

@@ -425,6 +425,22 @@ static int settle(struct connection *c, const mbedtls_x509_crt *template, struct
                MBEDTLS_ERR_SSL_INTERNAL_ERROR : 0;
 }
 
+/*
+ * Gives a name the string types that the issuer's certificate has: a path is found by
+ * comparing octets (RFC 5280 7.1), and what was made of text is UTF8String throughout.
+ */
+static void same_types(mbedtls_asn1_named_data *written, const mbedtls_x509_name *of)
+{
+    for (; written != NULL; written = written->next) {
+        for (const mbedtls_x509_name *n = of; n != NULL; n = n->next) {
+            if (written->oid.len == n->oid.len && memcmp(written->oid.p, n->oid.p, n->oid.len) == 0 &&
+                written->val.len == n->val.len && memcmp(written->val.p, n->val.p, n->val.len) == 0) {
+                written->val.tag = n->val.tag;
+            }
+        }
+    }
+}
+
 /* Makes the certificate; without an attestation, one that has no fields. */
 static int make(struct connection *c, const struct attestation *a, const struct settled *s,
                 const struct certificate_parts *parts,
@@ -444,6 +460,9 @@ static int make(struct connection *c, const struct attestation *a, const struct 
     ret = ret == 0 ? mbedtls_x509write_crt_set_validity(&crt, s->not_before, s->not_after) : ret;
     ret = ret == 0 ? mbedtls_x509write_crt_set_subject_name(&crt, s->subject) : ret;
     ret = ret == 0 ? mbedtls_x509write_crt_set_issuer_name(&crt, s->issuer) : ret;
+    if (ret == 0 && c->issuer != NULL) {
+        same_types(crt.MBEDTLS_PRIVATE(issuer), &c->issuer->subject);
+    }
     ret = ret == 0 ? mbedtls_x509write_crt_set_basic_constraints(&crt, 0, -1) : ret;
     ret = ret == 0 ? mbedtls_x509write_crt_set_key_usage(&crt, MBEDTLS_X509_KU_DIGITAL_SIGNATURE) : ret;
     ret = ret == 0 ? write_names(c, a, &crt, parts) : ret;
