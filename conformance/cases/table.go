@@ -42,7 +42,7 @@ var aboutOffers = []rule.Rule{rule.OfferProducible, rule.OfferAppraisable, rule.
 var aboutEither = func() []string {
 	list := []string{"misplaced", "missing", "second-entry", "verifier-unreachable", "verdict-status", "verdict-expired",
 		"verdict-key", "attester-unavailable", binderReading, "credential-client", "credential-server", "credential-both",
-		"bound-evidence", "external-key"}
+		"bound-evidence"}
 	for i := range attestation.Spoilages {
 		list = append(list, ID(attestation.Spoilages[i].Kind))
 	}

@@ -128,8 +128,12 @@ func Names(all []Document) []string {
 
 // Load reads the registry: rows of a base are there, each row has its class and
 // its rules, and the ambiguities are those of the profiles. Unknown keys are errors. It is
-// read once, since finding the cases takes seconds: what is returned must not be changed.
-func Load() ([]Document, error) { return load() }
+// read once, since finding the cases takes seconds: the list is the caller's own, and what
+// its documents hold must not be changed.
+func Load() ([]Document, error) {
+	all, err := load()
+	return slices.Clone(all), err
+}
 
 var load = sync.OnceValues(func() ([]Document, error) {
 	all, err := read()

@@ -304,7 +304,7 @@ func (s *Session) Answer(ctx context.Context, request []byte) ([]byte, *Outcome,
 	}
 	shown := c.Shown()
 	var made *Outcome
-	if asked {
+	if asked && rule.Obeys(s.p, rule.CredentialSent) {
 		if made, err = s.attest(ctx, slot, r.Context, c); err != nil {
 			return nil, nil, err
 		}
@@ -356,9 +356,13 @@ func (s *Session) attest(ctx context.Context, slot int, requestContext []byte, c
 	if err != nil {
 		return nil, err
 	}
+	given := challenge
+	if !rule.Obeys(s.p, rule.EvidenceBound) {
+		given, claims = nil, nil
+	}
 	a, failure := s.wait(ctx, &handshake.Wait{Kind: handshake.WaitEvidence, Due: attls.KindCertificate,
 		Evidence: &negotiation.EvidenceRequest{Profile: s.p.ID, Attester: own, Slot: l.Name, Scheme: scheme,
-			Challenge: challenge, Fit: s.p.Binder.Fit, Claims: claims, SPKI: spki, KeyBound: bound}})
+			Challenge: given, Fit: s.p.Binder.Fit, Claims: claims, SPKI: spki, KeyBound: bound}})
 	switch {
 	case failure != nil:
 		return nil, failure.In(attls.KindCertificate)
