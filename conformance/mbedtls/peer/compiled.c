@@ -1107,13 +1107,31 @@ static int read_whole(const char *file, struct octets *out)
     return ret;
 }
 
+/* Whether a slot or an extension is of exported authenticators. */
+static int after_the_handshake(const struct document *d)
+{
+    static const char tail[] = "/phase";
+
+    for (size_t i = 0; i < d->record_count; i++) {
+        const struct record *r = &d->records[i];
+        size_t len = strlen(r->path);
+        if (r->kind == RECORD_KEY && len >= sizeof(tail) && strcmp(r->path + len - sizeof(tail) + 1, tail) == 0 &&
+            strcmp(r->values[0], "authenticator") == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 int compiled_read(struct compiled *c, const unsigned char *p, size_t len, char *reason, size_t size)
 {
     struct loader l = { .c = c, .d = &c->document };
 
     memset(c, 0, sizeof(*c));
     l.failed = document_read(&c->document, p, len, l.reason, sizeof(l.reason)) != 0;
-    if (!l.failed) {
+    if (!l.failed && after_the_handshake(&c->document)) {
+        cannot(&l, "attestation in exported authenticators");
+    } else if (!l.failed) {
         load(&l);
     }
     if (l.failed) {
