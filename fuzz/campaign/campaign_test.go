@@ -63,7 +63,7 @@ func hunt(t *testing.T, p *Plant, dir string) *Report {
 	if name == "" {
 		name = TLS
 	}
-	r, err := Run(t.Context(), Options{Targets: []*Target{target(t, name)}, Executions: 5000, Seed: 3, Plant: p, FirstOnly: true,
+	r, err := Run(t.Context(), Options{Targets: []*Target{target(t, name)}, Executions: 20000, Seed: 3, Plant: p, FirstOnly: true,
 		Dir: dir})
 	if err != nil {
 		t.Fatal(err)
