@@ -153,7 +153,7 @@ func (d *driven) settled(epoch uint64) error {
 	return d.run("cD c> sD s>")
 }
 
-// modelSchedules go through each state and transition that the model reaches with
+// modelSchedules come from reading the model: they go through its states and transitions with
 // authentication (PHA) and authenticators (data, here) on, and then through later
 // generations, which the model does not have.
 var modelSchedules = []struct {

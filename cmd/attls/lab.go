@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -384,7 +383,7 @@ func labShowCommand() *cobra.Command {
 			if err != nil {
 				return usage("%w", err)
 			}
-			_, err = io.WriteString(c.OutOrStdout(), string(src))
+			_, err = c.OutOrStdout().Write(src)
 			return unavailable(err)
 		},
 	}

@@ -485,8 +485,8 @@ func (g *generator) mainProcess(w *writer) {
 		if g.has(LTK) {
 			add("(* ltk *) (!in(net, (n: name, k: pkey%s)); out(net, cert(ca, n, k%s)))", fields, values)
 		} else {
-			add("(* certificates for the attacker's name *)\n    (!in(net, (k: pkey%s)); out(net, cert(ca, mallory, k%s)))", fields,
-				values)
+			add("(* certificates for the attacker's name *)\n"+
+				"    (!in(net, (k: pkey%s)); out(net, cert(ca, mallory, k%s)))", fields, values)
 		}
 	}
 	if g.has(TEE2) {

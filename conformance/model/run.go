@@ -167,7 +167,8 @@ func Read(output string) (*Outcome, error) {
 	switch {
 	case strings.HasSuffix(lines[0], " is false."):
 	case strings.HasSuffix(lines[0], " is true."):
-		return &Outcome{Verdict: NotDecided, Reason: "honest ends cannot finish in this model, so that it proves nothing"}, nil
+		return &Outcome{Verdict: NotDecided,
+			Reason: "honest ends cannot finish in this model, so that it proves nothing"}, nil
 	default:
 		return &Outcome{Verdict: NotDecided, Reason: "it was not decided whether honest ends can finish in this model"}, nil
 	}

@@ -343,11 +343,13 @@ func (g *generator) certificateText(w *writer) {
 		comment += ", " + map[string]string{"cert_dates": "its dates and number", "ev": "an extension with Evidence"}[f]
 	}
 	w.line("fun cert(skey, name, pkey%s): bitstring. (* %s *)", extra, comment)
-	w.line("reduc forall k: skey, n: name, p: pkey%s; certificate_fields(cert(k, n, p%s)) = (n, p%s).", forall, values, values)
-	w.line("reduc forall k: skey, n: name, p: pkey%s; check_certificate(pk(k), cert(k, n, p%s)) = (n, p%s).", forall, values,
-		values)
+	w.line("reduc forall k: skey, n: name, p: pkey%s; certificate_fields(cert(k, n, p%s)) = (n, p%s).",
+		forall, values, values)
+	w.line("reduc forall k: skey, n: name, p: pkey%s; check_certificate(pk(k), cert(k, n, p%s)) = (n, p%s).",
+		forall, values, values)
 	if slices.Contains(fields, "cert_dates") {
-		for _, f := range []string{"not_before_seconds", "not_after_seconds", "not_before_text", "not_after_text", "serial_number"} {
+		for _, f := range []string{"not_before_seconds", "not_after_seconds", "not_before_text", "not_after_text",
+			"serial_number"} {
 			w.line("fun %s(bitstring): bitstring.", f)
 		}
 	}
@@ -433,8 +435,8 @@ func (g *generator) functions(w *writer) {
 			rest = rest[i+1:]
 		}
 	}
-	for _, name := range []string{"digest", "len", "cut", "pad_right", "pad_left", "hex", "base64", "base64url", "cbor_map",
-		"cbor_array"} {
+	for _, name := range []string{"digest", "len", "cut", "pad_right", "pad_left", "hex", "base64", "base64url",
+		"cbor_map", "cbor_array"} {
 		if !has(name) {
 			continue
 		}
@@ -442,7 +444,8 @@ func (g *generator) functions(w *writer) {
 		if name == "digest" || name == "len" || name == "cut" {
 			data = ""
 		}
-		w.line("fun %s(%s): bitstring%s.", name, strings.TrimSuffix(strings.Repeat("bitstring, ", arity[name]), ", "), data)
+		w.line("fun %s(%s): bitstring%s.", name,
+			strings.TrimSuffix(strings.Repeat("bitstring, ", arity[name]), ", "), data)
 	}
 	if has("point") {
 		w.line("fun point(pkey): bitstring [data].")
@@ -458,7 +461,8 @@ func (g *generator) events(w *writer) {
 	w.line("event Makes(machine, pkey, bitstring).")
 	w.line("event Presents(name, machine, pkey, bitstring, bitstring, bitstring, bitstring).")
 	w.line("event Runs(name, machine, pkey, bitstring, bitstring, bitstring, bitstring).")
-	w.line("event Accepts(name, machine, pkey, bitstring, bitstring, bitstring, bitstring, bitstring, bitstring, bitstring,")
+	w.line("event Accepts(name, machine, pkey, bitstring, bitstring, bitstring, bitstring, bitstring, bitstring, " +
+		"bitstring,")
 	w.line("  bitstring).")
 	w.title("Can honest ends finish? They can if this query is false")
 	w.WriteString(quantified(reached))

@@ -31,7 +31,7 @@ func Own() (*InProcess, error) {
 		c *handshake.Config, serves bool) func(context.Context, net.Conn) error {
 		return func(ctx context.Context, nc net.Conn) error {
 			conn := make(nc, c, answerer)
-			defer conn.Close()
+			defer func() { _ = conn.Close() }()
 			if err := conn.HandshakeContext(ctx); err != nil {
 				return err
 			}

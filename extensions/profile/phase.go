@@ -29,7 +29,8 @@ const (
 
 // refusedPhases say why.
 var refusedPhases = map[int][2]string{
-	phasePostHandshake: {"a slot of the handshake is used again in post-handshake authentication, and has no slot of its own",
+	phasePostHandshake: {
+		"a slot of the handshake is used again in post-handshake authentication, and has no slot of its own",
 		"say phase: handshake, and after: {post_handshake: {client_authentication: true}}"},
 	phaseKeyUpdate: {"no message of Extended Key Update carries a payload here",
 		"say phase: authenticator: another request after the update attests again"},
@@ -238,12 +239,13 @@ func (c *compiler) laterSlots(list []*entry) {
 		}
 		for _, key := range []string{"choice", "nonce", "always"} {
 			if v := e.value.entry(key); v != nil {
-				c.fail(v.pos, ProblemRule, "a slot of authenticators has no %s: an end that is asked shows what it has", key).Advice =
-					"remove it"
+				c.fail(v.pos, ProblemRule, "a slot of authenticators has no %s: an end that is asked shows what it has",
+					key).Advice = "remove it"
 			}
 		}
 		if v := e.value.get("models"); v == nil {
-			c.fail(e.pos, ProblemKey, "%s does not say what its payload may be", e.key).Advice = "say models: evidence, results or any"
+			c.fail(e.pos, ProblemKey, "%s does not say what its payload may be", e.key).Advice =
+				"say models: evidence, results or any"
 		} else if m := modelWords.value(v); m == modelAny {
 			s.Models = []Model{ModelEvidence, ModelResults}
 		} else {
@@ -264,7 +266,8 @@ func (c *compiler) laterSlots(list []*entry) {
 func (c *compiler) laterOffer(s *LaterSlot, e *entry) bool {
 	v := e.value.get("offer")
 	if v == nil {
-		c.fail(e.pos, ProblemKey, "%s has no offer", e.key).Advice = "say offer: " + requestOf(s.Attester).Name() + ".extension"
+		c.fail(e.pos, ProblemKey, "%s has no offer", e.key).Advice =
+			"say offer: " + requestOf(s.Attester).Name() + ".extension"
 		return false
 	}
 	name, ext, _ := strings.Cut(v.text, ".")
@@ -273,7 +276,8 @@ func (c *compiler) laterOffer(s *LaterSlot, e *entry) bool {
 		return false
 	}
 	if strings.Contains(ext, ".") {
-		c.fail(v.pos, ProblemPath, "%s: the extension itself asks, and no field of it", v.text).Advice = "name the extension only"
+		c.fail(v.pos, ProblemPath, "%s: the extension itself asks, and no field of it", v.text).Advice =
+			"name the extension only"
 		return false
 	}
 	x, ok := c.extension(ext, v)
@@ -386,7 +390,8 @@ func (c *compiler) frames(r *AuthenticatorRules, v *value) {
 		taken[*f.to] = f.key
 	}
 	if x := v.get("length"); x != nil {
-		if r.LengthOctets = c.number("after", "authenticator", "framing", "length"); r.LengthOctets < 1 || r.LengthOctets > 4 {
+		r.LengthOctets = c.number("after", "authenticator", "framing", "length")
+		if r.LengthOctets < 1 || r.LengthOctets > 4 {
 			c.fail(x.pos, ProblemValue, "a length of %s octets; 1 to 4 are possible", x.text)
 		}
 	}
@@ -451,7 +456,8 @@ func (p *Profile) laterBody(kind attls.MessageKind, sender attls.Role, t attls.E
 			return b, nil
 		}
 	}
-	return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "%v has no place in %v of authenticators", t, kind).By(p.ID)
+	return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "%v has no place in %v of authenticators",
+		t, kind).By(p.ID)
 }
 
 // LaterOffer is the extension of a request that asks for the payload of a slot; slot is

@@ -191,8 +191,8 @@ var (
 		{"messages", int(FramingMessages), "they are sent as application data one after the other: each message of them " +
 			"has its length; application data is sent as it is, and comes after them"}}
 	dataWords = words{
-		{"forbid", no, "no application data before the verdict: a relying party sends none and refuses what arrives, and an " +
-			"attester sends none before its authenticator"},
+		{"forbid", no, "no application data before the verdict: a relying party sends none and refuses what arrives, " +
+			"and an attester sends none before its authenticator"},
 		{"allow", yes, "application data may come before"}}
 	contextValueWords = words{
 		{"random", no, "random octets"},

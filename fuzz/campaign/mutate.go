@@ -40,7 +40,6 @@ type pool struct {
 	bodies   map[attls.ExtensionType][][]byte
 	types    []attls.ExtensionType
 	leaves   map[string][][]byte // by the last part of a path
-	secrets  [][]byte
 }
 
 // mostPooled bounds how many values of one sort a pool keeps.
@@ -102,9 +101,7 @@ func newMutator(r *rand.Rand, list []*subject) *mutator {
 			m.pool.types = append(m.pool.types, t)
 		}
 	}
-	for _, t := range []attls.ExtensionType{0xfefe, 0x0a0a, 0xff01, 0x1a1a, attls.ExtEncryptedClientHello} {
-		m.pool.types = append(m.pool.types, t)
-	}
+	m.pool.types = append(m.pool.types, 0xfefe, 0x0a0a, 0xff01, 0x1a1a, attls.ExtEncryptedClientHello)
 	if p := list[0].profile; p != nil {
 		for i := range p.Extensions {
 			for range 6 { // what a profile adds is what a campaign is about

@@ -1,7 +1,6 @@
 package learn
 
 import (
-	"crypto"
 	"errors"
 	"fmt"
 	"net"
@@ -64,8 +63,8 @@ var clientInputs = []string{"ClientHello", "ChangeCipherSpec", "EmptyCertificate
 	"CertificateVerify", "Finished", "EndOfEarlyData", "KeyUpdate", "ApplicationData", "CloseNotify"}
 
 var serverInputs = []string{"ServerHello", "HelloRetryRequest", "ChangeCipherSpec", "EncryptedExtensions",
-	"CertificateRequest", "Certificate", "CertificateVerify", "Finished", "NewSessionTicket", "KeyUpdate", "ApplicationData",
-	"CloseNotify"}
+	"CertificateRequest", "Certificate", "CertificateVerify", "Finished", "NewSessionTicket", "KeyUpdate",
+	"ApplicationData", "CloseNotify"}
 
 // Inputs are the messages that the mapper's role can send.
 func (m *Mapper) Inputs() []string {
@@ -254,8 +253,8 @@ func (m *Mapper) certificateVerify() ([]byte, error) {
 	if m.role == attls.RoleServer {
 		context = "TLS 1.3, server CertificateVerify"
 	}
-	signer, ok := m.credential.Signer.(crypto.Signer)
-	if !ok {
+	signer := m.credential.Signer
+	if signer == nil {
 		return nil, errors.New("no key")
 	}
 	sig, err := provider.Sign(signer, attls.ED25519, message.SignedContent(context, m.hash()))

@@ -77,7 +77,8 @@ func (f *framing) read(b []byte) (c content, octets int, err *attls.Error) {
 		n = n<<8 | uint64(x)
 	}
 	if c != contentData && n > uint64(f.max) {
-		return 0, 0, attls.Errorf(attls.Local, attls.FailCapacity, "a frame with %s of %d octets; Limits.Octets is %d", c, n, f.max).
+		return 0, 0, attls.Errorf(attls.Local, attls.FailCapacity,
+			"a frame with %s of %d octets; Limits.Octets is %d", c, n, f.max).
 			Under("length").Under("frame").At(1)
 	}
 	if n == 0 {

@@ -264,7 +264,8 @@ func (s *Session) context(ctx context.Context, slot int) ([]byte, error) {
 			return nil, err
 		case len(a.Nonce) > 255:
 			return nil, attls.Errorf(attls.Local, attls.FailNonceSize,
-				"the Verifier gave a nonce of %d octets; a certificate_request_context has at most 255", len(a.Nonce)).By("RFC 9261 4")
+				"the Verifier gave a nonce of %d octets; a certificate_request_context has at most 255",
+				len(a.Nonce)).By("RFC 9261 4")
 		case len(a.Nonce) > 0:
 			return a.Nonce, nil
 		}
@@ -328,7 +329,8 @@ func (s *Session) Answer(ctx context.Context, request []byte) ([]byte, *Outcome,
 }
 
 // credential is the certificate that answers a request; nil: there is none.
-func (s *Session) credential(ctx context.Context, r *authenticator.Received, attests bool) (*handshake.Credential, error) {
+func (s *Session) credential(ctx context.Context, r *authenticator.Received, attests bool) (*handshake.Credential,
+	error) {
 	a, err := s.wait(ctx, &handshake.Wait{Kind: handshake.WaitCredential, Due: attls.KindCertificate,
 		Credential: &handshake.CredentialRequest{Role: s.over.Role(), Type: attls.CertificateX509,
 			ServerName: r.Wanted.ServerName, Schemes: r.Wanted.Schemes, SchemesCert: r.Wanted.SchemesCert,
@@ -343,7 +345,8 @@ func (s *Session) credential(ctx context.Context, r *authenticator.Received, att
 }
 
 // attest asks for the payload that goes with a certificate.
-func (s *Session) attest(ctx context.Context, slot int, requestContext []byte, c *handshake.Credential) (*Outcome, error) {
+func (s *Session) attest(ctx context.Context, slot int, requestContext []byte, c *handshake.Credential) (*Outcome,
+	error) {
 	own, l := s.over.Role(), &s.p.Later[slot]
 	spki, cause := provider.SPKIFromCertificate(c.Chain[0])
 	if cause != nil {
