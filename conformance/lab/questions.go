@@ -114,8 +114,8 @@ func WriteQuestions(ctx context.Context, w io.Writer) error {
 	b.WriteString(`# Questions that people argue about, and what a run says
 
 Each question has a command, its outcomes with the outcome of the control, and the beginning of the SHA-256 of
-all octets that were sent (session tickets differ from run to run, so there is none). An outcome holds for the capabilities of its script ` +
-		"([lab.md](lab.md)) and for relying parties of this module.\n" +
+all octets that were sent (session tickets differ from run to run, so there is none). ` +
+		"An outcome holds for the capabilities of its script ([lab.md](lab.md)) and for relying parties of this module.\n" +
 		"`attls lab questions > docs/questions.md`" + ` writes this file; a test compares it with new runs.
 `)
 	for i := range questions {
