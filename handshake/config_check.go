@@ -323,6 +323,10 @@ func (c *Config) check() *attls.Error {
 		return bad("Policy", "attestation is configured, and there is no Profile under which it could take place")
 	}
 	if field, s := c.unexpressed(); s != nil {
+		if len(c.Profile.Slots) == 0 && len(c.Profile.Later) > 0 {
+			return bad("Policy."+field, "profile %s attests after the handshake, in exported authenticators, which "+
+				"package handshake/exported carries", c.Profile.ID)
+		}
 		return bad("Policy."+field, "profile %s has no list with room for %s with the credential %s", c.Profile.ID,
 			s.Model, s.Credential)
 	}
