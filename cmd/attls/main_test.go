@@ -407,6 +407,13 @@ func TestBench(t *testing.T) {
 	}
 }
 
+func oneGoroutine(t *testing.T) {
+	t.Helper()
+	if raceDetector {
+		t.Skip("it runs in one goroutine: nothing for the race detector")
+	}
+}
+
 func TestBenchConnections(t *testing.T) {
 	t.Setenv(runAsCommand, "1") // it starts attls server
 	code, stdout, stderr := command(t, "bench", "connections", "--in-a-row", "40", "--at-once", "30", "--idle", "20", "--json")
