@@ -198,7 +198,6 @@ func TestConformShards(t *testing.T) {
 // TestConformMerge: shards put together are what one run would have been, and
 // what does not belong together or is missing is told.
 func TestConformMerge(t *testing.T) {
-	oneGoroutine(t)
 	directory := t.TempDir()
 	file := func(name string) string { return filepath.Join(directory, name) }
 	made := map[string][]string{
@@ -273,7 +272,7 @@ func TestConformMerge(t *testing.T) {
 // TestConformMergePrints: what merge prints is what one run prints, requirements
 // and table included.
 func TestConformMergePrints(t *testing.T) {
-	oneGoroutine(t)
+	slowUnderRace(t)
 	directory := t.TempDir()
 	run := func(args ...string) string {
 		t.Helper()
@@ -373,7 +372,6 @@ func standIn(t *testing.T, path, version string) {
 // TestConformAbsent: a stack that somebody named and that is not here, or is another
 // program, is an error before anything is run.
 func TestConformAbsent(t *testing.T) {
-	oneGoroutine(t)
 	directory := t.TempDir()
 	nowhere, other := filepath.Join(directory, "nowhere"), filepath.Join(directory, "other")
 	standIn(t, other, "hello")
@@ -423,7 +421,7 @@ func TestConformAbsent(t *testing.T) {
 // TestConformNothing: flags that choose nothing, or send nothing, are an error, and so is
 // a choice of cases of which none could be run.
 func TestConformNothing(t *testing.T) {
-	oneGoroutine(t)
+	slowUnderRace(t)
 	directory := t.TempDir()
 	old, new := filepath.Join(directory, "old"), filepath.Join(directory, "new")
 	standIn(t, old, "OpenSSL 3.0.17 1 Jul 2025 (Library: OpenSSL 3.0.17 1 Jul 2025)")
@@ -468,7 +466,7 @@ func TestConformNothing(t *testing.T) {
 // TestConformCase: every case that any flags choose is found by its name alone,
 // and the command in a report is of that shape.
 func TestConformCase(t *testing.T) {
-	oneGoroutine(t)
+	slowUnderRace(t)
 	exact := conformFlags{}
 	exact.choice.exact = "every case of mbedtls-compiled as well"
 	known := map[string]bool{}

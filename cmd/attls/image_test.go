@@ -215,7 +215,7 @@ func TestImageFileIsLinted(t *testing.T) {
 // TestImageStepsRun runs the steps of the image file in a shell: apt-get and the removal
 // of its lists only note that they were called, what is built goes to another directory.
 func TestImageStepsRun(t *testing.T) {
-	oneGoroutine(t)
+	slowUnderRace(t)
 	for _, tool := range []string{"sh", "git", "go"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skip(err)

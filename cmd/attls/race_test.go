@@ -2,6 +2,5 @@
 
 package main
 
-// raceDetector leaves out what runs in one goroutine, where the detector only
-// costs time.
+// raceDetector is for slowUnderRace.
 const raceDetector = true

@@ -56,7 +56,7 @@ func drawings(t *testing.T) map[string][]string {
 // TestDrawingsFitTheTerminal: no line of a drawing is wider than the terminal, and no
 // word of the wide drawing is lost in a narrow one; a table may break it after 12 columns.
 func TestDrawingsFitTheTerminal(t *testing.T) {
-	oneGoroutine(t)
+	slowUnderRace(t)
 	word := regexp.MustCompile(`[A-Za-z]{4,}`)
 	lines := strings.NewReplacer("│", "", " ", "", "\n", "", "─", "", "├", "", "└", "")
 	for name, args := range drawings(t) {
