@@ -41,7 +41,7 @@ type Side struct {
 	Server   *claims.Claims    `json:"server"`
 }
 
-func (e *Engine) run(r *Request) (any, error) {
+func (e *Engine) run(r *Request) (*Run, error) {
 	p, err := e.load(r)
 	if err != nil {
 		return nil, err

@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"attls"
-	"attls/conformance/claims"
 	"attls/conformance/scenario"
 	"attls/extensions/profile"
 	"attls/extensions/schema"
@@ -107,16 +106,21 @@ func (e *Engine) environment() (*scenario.Environment, error) {
 
 // methods are what can be asked.
 var methods = map[string]func(*Engine, *Request) (any, error){
-	"about":    (*Engine).about,
+	"begin":    typed((*Engine).begin),
 	"text":     (*Engine).text,
-	"check":    (*Engine).check,
+	"check":    typed((*Engine).check),
 	"lint":     (*Engine).lint,
-	"run":      (*Engine).run,
+	"run":      typed((*Engine).run),
 	"faults":   (*Engine).faults,
 	"fault":    (*Engine).fault,
 	"diff":     (*Engine).diff,
 	"download": (*Engine).download,
 	"try":      (*Engine).try,
+}
+
+// typed is a method whose result has a type of its own.
+func typed[T any](method func(*Engine, *Request) (T, error)) func(*Engine, *Request) (any, error) {
+	return func(e *Engine, r *Request) (any, error) { return method(e, r) }
 }
 
 // Call answers a request. It does not panic: what would is told as Broken.
@@ -174,30 +178,6 @@ func draw() scenario.Option {
 	return scenario.Draw(random)
 }
 
-// About is what the page has to know before anything else.
-type About struct {
-	Version  string        `json:"version"`
-	Profiles []string      `json:"profiles"`
-	Default  string        `json:"default"` // the profile to begin with
-	Keys     []profile.Key `json:"keys"`
-	Causes   []string      `json:"causes"`
-	Groups   []string      `json:"groups"`
-}
-
-const defaultProfile = "early-attestation-06"
-
-func (e *Engine) about(*Request) (any, error) {
-	a := About{Version: claims.StackVersion(), Profiles: profile.Names(), Default: defaultProfile, Keys: profile.Keys()}
-	for _, c := range profile.Causes() {
-		a.Causes = append(a.Causes, c.Word)
-	}
-	for _, g := range []attls.NamedGroup{attls.GroupX25519, attls.GroupX25519MLKEM768, attls.GroupSecp256r1,
-		attls.GroupSecp384r1, attls.GroupSecp521r1} {
-		a.Groups = append(a.Groups, g.String())
-	}
-	return a, nil
-}
-
 // text is a profile to begin with, which changes an embedded one.
 func (e *Engine) text(r *Request) (any, error) {
 	return profile.New("mine", r.Name)
@@ -221,7 +201,7 @@ type Summary struct {
 }
 
 // check says what keeps a text from loading with the choices made; it is quicker than lint.
-func (e *Engine) check(r *Request) (any, error) {
+func (e *Engine) check(r *Request) (*Check, error) {
 	l := &Check{Problems: schema.Problems{}, Overrides: []profile.Override{}}
 	var overrides []profile.Override
 	l.Base, overrides = profile.Overrides(FileName, []byte(r.Text))

@@ -5,7 +5,9 @@ package site
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,6 +19,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"attls/conformance/workbench"
 )
 
 //go:embed page
@@ -31,6 +35,7 @@ const Policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-
 const (
 	engineFile = "attls.wasm.gz"
 	glueFile   = "wasm_exec.js" // of the Go release that built the engine
+	beginFile  = "begin.json"   // what the page shows before the engine is there
 )
 
 // Files are the files of the page by name.
@@ -75,7 +80,19 @@ func Load(ctx context.Context, directory string, tell func(string)) (Files, erro
 	for name, b := range engine {
 		files[name] = b
 	}
-	return files, nil
+	if files[beginFile] == nil {
+		files[beginFile], err = begin()
+	}
+	return files, err
+}
+
+// begin is what the engine says first.
+func begin() ([]byte, error) {
+	r := workbench.New().Call("begin", []byte("{}"))
+	if r.Error != "" {
+		return nil, errors.New(r.Error)
+	}
+	return json.Marshal(r.Result)
 }
 
 // maxFile bounds a file of the engine, in octets.
@@ -83,7 +100,7 @@ const maxFile = 64 << 20
 
 func read(from fs.FS) (Files, error) {
 	files := Files{}
-	for _, name := range []string{engineFile, glueFile} {
+	for _, name := range []string{engineFile, glueFile, beginFile} {
 		info, err := fs.Stat(from, name)
 		if err != nil {
 			return nil, err
@@ -116,6 +133,10 @@ func (f Files) Export(directory string) error {
 // under another name than that of the loopback interface is refused, since it comes
 // from a page of somebody else.
 func (f Files) Handler() http.Handler {
+	tags := map[string]string{}
+	for name, b := range f {
+		tags[name] = fmt.Sprintf("%q", fmt.Sprintf("%x", sha256.Sum256(b)))
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", Policy+"; frame-ancestors 'none'")
@@ -123,7 +144,7 @@ func (f Files) Handler() http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Cache-Control", "no-store")
+		h.Set("Cache-Control", "no-cache") // a browser asks whether its copy is still right
 		name := strings.TrimPrefix(r.URL.Path, "/")
 		if name == "" {
 			name = "index.html"
@@ -138,6 +159,10 @@ func (f Files) Handler() http.Handler {
 			http.Error(w, "there is no such file", http.StatusNotFound)
 		default:
 			h.Set("Content-Type", contentType(name))
+			h.Set("ETag", tags[name])
+			if name == engineFile {
+				h.Set("Content-Encoding", "gzip")
+			}
 			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b))
 		}
 	})
@@ -146,7 +171,7 @@ func (f Files) Handler() http.Handler {
 func contentType(name string) string {
 	switch path.Ext(name) {
 	case ".gz":
-		return "application/gzip"
+		return "application/wasm" // as it is after its encoding
 	case ".js":
 		return "text/javascript; charset=utf-8"
 	}

@@ -12,7 +12,7 @@ import (
 func sample(t *testing.T) Files {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{engineFile, glueFile} {
+	for _, name := range []string{engineFile, glueFile, beginFile} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}

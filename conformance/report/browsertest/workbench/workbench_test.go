@@ -31,6 +31,7 @@ var (
 	chromium context.Context // nil: there is none
 	missing  string          // why
 	address  string          // of the page
+	program  string          // attls
 	probe    string          // what looks at layout and contrast, of the pages of reports
 )
 
@@ -39,8 +40,8 @@ const root = "../../../.."
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	program := find("chromium", "chromium-browser", "google-chrome", "chrome")
-	if program == "" {
+	chrome := find("chromium", "chromium-browser", "google-chrome", "chrome")
+	if chrome == "" {
 		missing = "Chromium is not installed"
 		if os.Getenv("ATTLS_BROWSER") == "required" {
 			fmt.Fprintln(os.Stderr, missing)
@@ -66,7 +67,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	probe = string(b)
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.UserDataDir(filepath.Join(dir, "user")))
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chrome), chromedp.UserDataDir(filepath.Join(dir, "user")))
 	if os.Getuid() == 0 {
 		options = append(options, chromedp.NoSandbox)
 	}
@@ -76,7 +77,7 @@ func run(m *testing.M) int {
 	chromium, cancel = chromedp.NewContext(allocator)
 	defer cancel()
 	if err := chromedp.Do(chromium, chromedp.Navigate("about:blank")); err != nil {
-		fmt.Fprintf(os.Stderr, "%s does not start: %v\n", program, err)
+		fmt.Fprintf(os.Stderr, "%s does not start: %v\n", chrome, err)
 		return 1
 	}
 	return m.Run()
@@ -93,7 +94,7 @@ func find(names ...string) string {
 
 // serve builds attls and lets it serve the page.
 func serve(dir string) (stop func(), err error) {
-	program := filepath.Join(dir, "attls")
+	program = filepath.Join(dir, "attls")
 	c := exec.Command("go", "build", "-o", program, "./cmd/attls")
 	c.Dir = root
 	if out, err := c.CombinedOutput(); err != nil {
@@ -126,6 +127,7 @@ type tab struct {
 
 // heard is what the browser says that it should not have to.
 type heard struct {
+	address  string // of the page
 	mu       sync.Mutex
 	problems []string
 }
@@ -144,6 +146,11 @@ var large = show{1600, 1400, false}
 // reports of it, and on a request for anything but its own files.
 func open(t *testing.T, hash string, s show) *tab {
 	t.Helper()
+	return openAt(t, address, hash, s)
+}
+
+func openAt(t *testing.T, address, hash string, s show) *tab {
+	t.Helper()
 	if chromium == nil {
 		t.Skip(missing)
 	}
@@ -151,7 +158,7 @@ func open(t *testing.T, hash string, s show) *tab {
 	t.Cleanup(cancel)
 	ctx, stop := context.WithTimeout(ctx, 4*time.Minute) // so that a page that hangs fails
 	t.Cleanup(stop)
-	p := &tab{ctx, t, &heard{}}
+	p := &tab{ctx, t, &heard{address: address}}
 	if err := chromedp.Listen(ctx, p.hear); err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +197,7 @@ func (p *heard) hear(e any) {
 	case *page.EventJavascriptDialogOpening:
 		problem = "a dialog: " + e.Message
 	case *network.EventRequestWillBeSent:
-		if u := e.Request.URL; !strings.HasPrefix(u, address) && !strings.HasPrefix(u, "blob:"+address) && !strings.HasPrefix(u, "data:,") ||
+		if u := e.Request.URL; !strings.HasPrefix(u, p.address) && !strings.HasPrefix(u, "blob:"+p.address) && !strings.HasPrefix(u, "data:,") ||
 			e.Request.Method != "GET" {
 			problem = "a request: " + e.Request.Method + " " + u
 		}
@@ -200,6 +207,13 @@ func (p *heard) hear(e any) {
 		p.problems = append(p.problems, problem[:min(len(problem), 300)])
 		p.mu.Unlock()
 	}
+}
+
+// forget leaves out what a test has provoked.
+func (p *heard) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.problems = nil
 }
 
 func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
@@ -464,15 +478,15 @@ func policy(p *tab) {
 		fetch("http://127.0.0.1:9/").then(() => "fetch", () => ""),
 		new Promise((done) => { const i = new Image(); i.onload = () => done("image"); i.onerror = () => done(""); i.src = "http://127.0.0.1:9/x.png"; }),
 		new Promise((done) => { try { const s = new WebSocket("ws://127.0.0.1:9/"); s.onopen = () => done("socket"); s.onerror = () => done(""); } catch { done(""); } }),
+		new Promise((done) => { const w = new Worker(URL.createObjectURL(new Blob(["fetch('http://127.0.0.1:9/').then(() => postMessage('fetch of a worker'), () => postMessage(''))"])));
+			w.onmessage = (e) => done(e.data); }),
 		new Promise((done) => { const seen = []; addEventListener("securitypolicyviolation", (e) => { seen.push(e.effectiveDirective); if (seen.length === 3) done(""); });
 			setTimeout(() => done("only " + seen), 30000); }),
 	]).then((l) => l.filter((s) => s))`)
 	for _, what := range refused {
 		t.Errorf("the policy allows: %s", what)
 	}
-	p.mu.Lock()
-	p.problems = nil // what the browser said of these
-	p.mu.Unlock()
+	p.forget()
 }
 
 // TestLayout: on a phone and on a large screen, light and dark, nothing is wider than the

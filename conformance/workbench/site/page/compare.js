@@ -1,0 +1,25 @@
+"use strict";
+// Two profiles, and files to download.
+
+async function diff() {
+  try {
+    const d = await engine.ask("diff", request({ name: $("diff-with").value, other: $("other").value }));
+    fill($("diff"), h("thead", null, h("tr", null, ["Section", "Key", d.a, d.b].map((t) => h("th", null, t)))),
+      h("tbody", null, (d.changes || []).map((c) => h("tr", null, h("td", null, c.section), h("td", null, h("code", null, c.path)), h("td", null, h("code", null, c.a || "–")), h("td", null, h("code", null, c.b || "–")))),
+        (d.octets || []).map((o) => h("tr", null, h("td", null, "octets"), h("td", null, `${o.message}, ${o.attester}, ${o.model}, ${o.credential}`), h("td", { class: "n" }, o.a < 0 ? "–" : String(o.a)), h("td", { class: "n" }, o.b < 0 ? "–" : String(o.b)))),
+        (d.changes || []).length + (d.octets || []).length === 0 ? h("tr", null, h("td", { colspan: 4 }, "They say the same.")) : ""));
+  } catch (e) { fill($("diff"), h("tbody", null, h("tr", null, h("td", { class: "bad" }, e.message)))); }
+}
+
+async function download(kind) {
+  try {
+    const d = await engine.ask("download", request({ kind }));
+    const octets = Uint8Array.from(atob(d.data), (c) => c.charCodeAt(0));
+    const url = URL.createObjectURL(new Blob([octets], { type: d.type }));
+    const a = h("a", { href: url, download: d.name });
+    document.body.append(a);
+    a.click();
+    a.remove();
+    setTimeout(() => URL.revokeObjectURL(url), 60000);
+  } catch (e) { notice(e.message); }
+}
