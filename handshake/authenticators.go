@@ -54,8 +54,12 @@ func (e *Engine) Authenticators() (*authenticator.Connection, error) {
 	return a, nil
 }
 
-// authenticatorTable has the extensions that the profile places in authenticators as well.
+// authenticatorTable has the extensions that the profile places in authenticators as well,
+// where both ends have set the flag that it may want.
 func (e *Engine) authenticatorTable() *extensions.Table {
+	if e.profile().Authenticator.FlagName != "" && !e.nego.laterAgreed && e.obeys(rule.FlagAgreed) {
+		return e.table // they are unknown without the flag
+	}
 	table, err := e.table.With(e.profile().LaterExtensions...)
 	if err != nil { // of the handshake's, which the loader keeps apart
 		return e.table

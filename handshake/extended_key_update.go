@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"attls"
-	"attls/extensions"
 	"attls/handshake/message"
 	"attls/internal/provider"
 	"attls/internal/rule"
@@ -358,74 +357,4 @@ func (e *Engine) ExportEpoch(epoch uint64, label string, context []byte, length 
 	}
 	return nil, attls.Errorf(attls.Local, attls.FailConfiguration,
 		"the exporter secret of epoch %d is not kept, the connection is in epoch %d", epoch, u.now.number)
-}
-
-// tls_flags
-
-func offerFlags(e *Engine, s *sending, b []byte) []byte {
-	if e.cfg.ExtendedKeyUpdate == nil || s.kind != attls.KindClientHello {
-		return nil
-	}
-	return extensions.AppendTLSFlags(b, e.cfg.ExtendedKeyUpdate.flag())
-}
-
-func readFlags(o *offers, body []byte) (err *attls.Error) {
-	o.flags, err = extensions.ParseTLSFlags(body)
-	return err
-}
-
-func takeFlags(e *Engine, o *offers) *attls.Error {
-	if e.role == attls.RoleServer {
-		e.nego.updatesOffered = e.cfg.ExtendedKeyUpdate != nil && o.flags.Has(e.cfg.ExtendedKeyUpdate.flag())
-	}
-	return nil
-}
-
-func answerFlags(e *Engine, s *sending, b []byte) []byte {
-	if s.kind != attls.KindEncryptedExtensions || !e.nego.updatesOffered || e.nego.group == 0 {
-		return nil
-	}
-	e.agreeOnUpdates()
-	return extensions.AppendTLSFlags(b, e.cfg.ExtendedKeyUpdate.flag())
-}
-
-func readFlagsAnswer(e *Engine, a *answers, body []byte) *attls.Error {
-	flags, err := extensions.ParseTLSFlags(body)
-	if err != nil || a.kind == attls.KindNewSessionTicket { // which answers nothing
-		return err
-	}
-	if e.cfg.ExtendedKeyUpdate == nil { // what was offered is of Config.ExtraExtensions
-		return nil
-	}
-	for f := range flags.All() {
-		if a.kind != attls.KindEncryptedExtensions || f != e.cfg.ExtendedKeyUpdate.flag() {
-			if !e.obeys(rule.FlagProposed) {
-				continue
-			}
-			return attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%v was not proposed for this message", f).
-				Under("flags").By("draft-ietf-tls-tlsflags 3")
-		}
-	}
-	e.agreeOnUpdates()
-	return nil
-}
-
-func checkFlags(c *Config) *attls.Error {
-	u := c.ExtendedKeyUpdate
-	if u == nil {
-		return nil
-	}
-	if u.Flag > attls.MaxTLSFlag {
-		return badField("Config.ExtendedKeyUpdate.Flag", "%d is above %d", uint16(u.Flag), uint16(attls.MaxTLSFlag))
-	}
-	if u.MaxPeerUpdates < 0 {
-		return badField("Config.ExtendedKeyUpdate.MaxPeerUpdates", "%d is negative", u.MaxPeerUpdates)
-	}
-	for _, m := range c.profile().Messages {
-		if m.Type == attls.TypeExtendedKeyUpdate {
-			return badField("Config.ExtendedKeyUpdate", "profile %s adds a message with its number, %d", c.profile().ID,
-				uint8(m.Type))
-		}
-	}
-	return nil
 }

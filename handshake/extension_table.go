@@ -95,6 +95,9 @@ type exchanged struct {
 	wantsTickets *extensions.TicketCounts // by a client; nil: it did not ask
 	// updatesOffered: the client offers extended key update, which this server accepts.
 	updatesOffered bool
+	// laterOffered: the client sets the flag of the profile about authenticators;
+	// laterAgreed: both ends do.
+	laterOffered, laterAgreed bool
 }
 
 // offers are the extensions of a ClientHello or CertificateRequest, read once. They

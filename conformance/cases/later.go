@@ -23,6 +23,8 @@ var laterRows = []Row{
 		Reject{Failure: attls.FailEmptyAuthenticator}, tryRefused),
 	later("binder-of-another-request", rule.BinderCompared, "The attester's Evidence is bound to another context than that of the request.",
 		Reject{Failure: attls.FailBinderMismatch}, tryOtherContext),
+	later("flag-unset", rule.FlagAgreed, "A tap takes the TLS flag of the profile out of the message of the peer: the relying party asks for nothing, and demands attestation.",
+		Reject{Failure: attls.FailMissing}, tryFlagUnset),
 	later("no-ticket", rule.TicketBounded, "A server that could issue tickets sends none.", Observe{}, tryNoTicket),
 }
 
@@ -57,8 +59,26 @@ func (c *Context) tapCertificate(change func(*message.Certificate)) handshake.Ta
 	})
 }
 
+func tryFlagUnset(c *Context) *Change {
+	if c.Profile.Authenticator.FlagName == "" {
+		return nil
+	}
+	message := attls.KindEncryptedExtensions
+	if c.Attester == attls.RoleClient {
+		message = attls.KindClientHello
+	}
+	return &Change{Expect: Reject{By: c.Attester.Peer(), At: attls.KindEncryptedExtensions}, Apply: func(set *scenario.Setup) {
+		set.Tap(c.Attester, tamper.Extensions(message, 0, func(l extensions.List) extensions.List {
+			return tamper.Without(l, func(t attls.ExtensionType) bool { return t == attls.ExtTLSFlags })
+		}))
+	}}
+}
+
 func tryRequestStripped(c *Context) *Change {
 	s := &c.Profile.Later[c.laterSlot()]
+	if s.Every {
+		return nil
+	}
 	relying := c.Attester.Peer()
 	return &Change{Expect: Reject{By: relying, At: attls.KindCertificate}, Apply: func(set *scenario.Setup) {
 		set.Tap(relying, tamper.Messages(func(m *message.Raw, _ int, p *handshake.Plan) {

@@ -108,6 +108,7 @@ var places = map[rule.Rule]string{
 	rule.AuthenticatorOnce:      "handshake/authenticator.answerable",
 	rule.AuthenticatorMessages:  "handshake/authenticator.inOrder",
 	rule.AuthenticatorEmpty:     "handshake/authenticator.openEmpty",
+	rule.FlagAgreed:             "handshake.authenticatorTable",
 	rule.FlagProposed:           "handshake.readFlagsAnswer",
 	rule.UpdateGroup:            "handshake.checkUpdateGroup",
 	rule.UpdateDue:              "handshake.updates",

@@ -210,6 +210,9 @@ var registries = map[string]struct {
 		t := attls.CertificateType(n)
 		return t.String(), t == attls.CertificateX509 || t == attls.CertificateRawPublicKey
 	}},
+	"flags": {uint64(attls.MaxTLSFlag), func(n uint64) (string, bool) {
+		return attls.TLSFlag(n).String(), attls.TLSFlag(n) == attls.FlagExtendedKeyUpdate
+	}},
 	"alerts": {0xff, func(n uint64) (string, bool) {
 		name := attls.AlertDescription(n).String()
 		_, ok := attls.AlertByName(name)

@@ -155,7 +155,8 @@ var root = group("", "",
 		each("extensions", "TLS ExtensionType Values", number("", "")).namedKeys(),
 		each("messages", "TLS HandshakeType", number("", "")).namedKeys(),
 		each("certificate_types", "TLS Certificate Types", number("", "")).namedKeys(),
-		each("alerts", "TLS Alerts", number("", "")).namedKeys()),
+		each("alerts", "TLS Alerts", number("", "")).namedKeys(),
+		each("flags", "TLS Flags (draft-ietf-tls-tlsflags)", number("", "")).namedKeys()),
 	&key{name: "types", form: formTypes, text: "structures in TLS presentation language (RFC 8446 3)"},
 	each("extensions", "the extensions, their bodies and their placement", extensionKey).namedKeys(),
 	each("messages",
@@ -192,7 +193,7 @@ var root = group("", "",
 			&key{name: "value", form: formScalar, scalar: scalarOctets,
 				text: "the constant that is the flag; without it offer and choice name extensions, whose presence is the flag"},
 			text("offer", "path of the list, as message.extension.field, in client_hello; in the phase authenticator the "+
-				"extension of the request that asks for the payload, as client_certificate_request.extension").named(),
+				"extension of the request that asks for the payload, as client_certificate_request.extension, or any: each request asks").named(),
 			text("choice",
 				"path of the choice, in hello_retry_request, server_hello, encrypted_extensions or certificate_request, or in a "+
 					"message that the server adds before its certificate, as message.field: an element, or a list of none or one; "+

@@ -45,6 +45,9 @@ type LaterSlot struct {
 	Attester attls.Role
 	Phase    Phase
 	Offer    Place // the extension of the request that asks for the payload
+	// Every says that each request asks for the payload, also one without that extension;
+	// Silent, that no request has it.
+	Every, Silent bool
 	Carriage
 	Models []Model
 }
@@ -73,6 +76,10 @@ type AuthenticatorRules struct {
 	NonceContext          bool // the context is a nonce of the Verifier, where it gives one
 	ContextOctets         int  // of the context that is drawn
 	Report                bool // a failure is reported to the application and ends nothing
+	// FlagName is the TLS flag that a client sets in ClientHello and a server in
+	// EncryptedExtensions, without which nothing is asked for; empty: nothing is negotiated.
+	FlagName string
+	Flag     attls.TLSFlag
 }
 
 // Repeats reports whether a second request can be told from application data, so that an
@@ -97,7 +104,9 @@ var authenticatorKey = group("authenticator", "attestation in exported authentic
 	oneOf("data_before", dataWords, "application data before the verdict"),
 	oneOf("context", contextValueWords, "what certificate_request_context of a request is"),
 	number("context_octets", "octets of the context that is drawn, 1 to 255"),
-	oneOf("failed", failedWords, "what a failed authenticator or appraisal does to the connection"))
+	oneOf("failed", failedWords, "what a failed authenticator or appraisal does to the connection"),
+	text("flag", "a name of code_points.flags: the client sets the flag in client_hello and the server in encrypted_extensions; "+
+		"without it no end asks, and the extensions are unknown").named())
 
 func laterBindingNames() []string {
 	return []string{ModelEvidence.String() + "/" + KindX509.String(), ModelResults.String() + "/" + KindX509.String()}
@@ -262,6 +271,10 @@ func (c *compiler) laterSlots(list []*entry) {
 	}
 }
 
+// everyRequest is an offer: each request asks for the payload. Where the extension that
+// carries it has a place in the request, it is sent there as well.
+const everyRequest = "any"
+
 // laterOffer reads which extension of a request asks for the payload.
 func (c *compiler) laterOffer(s *LaterSlot, e *entry) bool {
 	v := e.value.get("offer")
@@ -269,6 +282,10 @@ func (c *compiler) laterOffer(s *LaterSlot, e *entry) bool {
 		c.fail(e.pos, ProblemKey, "%s has no offer", e.key).Advice =
 			"say offer: " + requestOf(s.Attester).Name() + ".extension"
 		return false
+	}
+	if v.text == everyRequest {
+		s.Every, s.Silent, s.Offer.Message = true, true, requestOf(s.Attester)
+		return true
 	}
 	name, ext, _ := strings.Cut(v.text, ".")
 	if want := requestOf(s.Attester).Name(); name != want {
@@ -311,6 +328,10 @@ func (c *compiler) laterCarriage(s *LaterSlot, e *entry, slot int) bool {
 	}
 	s.Carriage = where
 	x := c.rowOf(where.Extension)
+	if s.Every {
+		s.Silent = c.codec.bodies[site{s.Offer.Message, s.Attester.Peer(), x.Type}] == nil
+		s.Offer.Extension = x.Type
+	}
 	if p := x.In(attls.KindCertificate); !p.Unsolicited && !slices.Contains(p.OfferedBy[s.Attester],
 		extensions.Offer{Message: s.Offer.Message, Extension: s.Offer.Extension}) {
 		c.fail(v.pos, ProblemPath, "%s answers nothing that the request of slot %s has, so the peer would refuse it", v.text,
@@ -328,7 +349,7 @@ func (c *compiler) rowOf(t attls.ExtensionType) *extensions.Row {
 func (c *compiler) unusedLater(list []*entry) {
 	for _, b := range c.codec.order {
 		used := slices.ContainsFunc(c.p.Later, func(s LaterSlot) bool {
-			return s.Offer.Message == b.kind && s.Offer.Extension == b.ext && s.Attester != b.sender ||
+			return !s.Silent && s.Offer.Message == b.kind && s.Offer.Extension == b.ext && s.Attester != b.sender ||
 				b.kind == attls.KindCertificate && s.Extension == b.ext // of whichever end
 		})
 		if !used {
@@ -352,6 +373,11 @@ func (c *compiler) authenticatorRules() {
 	if v := c.doc.get(at("context_octets")...); v != nil {
 		if r.ContextOctets = c.number(at("context_octets")...); r.ContextOctets < 1 || r.ContextOctets > maxContext {
 			c.fail(v.pos, ProblemValue, "a certificate_request_context of %s octets; 1 to %d are possible", v.text, maxContext)
+		}
+	}
+	if v := c.doc.get(at("flag")...); v != nil {
+		if n, ok := c.numberOf("flags", v.text, v.pos); ok {
+			r.FlagName, r.Flag = v.text, attls.TLSFlag(n)
 		}
 	}
 	v := c.doc.get(at("framing")...)
@@ -461,9 +487,12 @@ func (p *Profile) laterBody(kind attls.MessageKind, sender attls.Role, t attls.E
 }
 
 // LaterOffer is the extension of a request that asks for the payload of a slot; slot is
-// an index into Later.
+// an index into Later. There is none where the slot is Silent.
 func (p *Profile) LaterOffer(slot int) (RawExtension, error) {
 	s := &p.Later[slot]
+	if s.Silent {
+		return RawExtension{}, nil
+	}
 	b, err := p.laterBody(s.Offer.Message, s.Attester.Peer(), s.Offer.Extension)
 	if err != nil {
 		return RawExtension{}, err

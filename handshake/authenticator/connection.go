@@ -88,6 +88,13 @@ func (c *Connection) Export(label string, context []byte, length int) ([]byte, e
 	return c.cfg.Export(label, context, length)
 }
 
+// Knows reports whether an extension has a place in a message: one that this end does not
+// know is ignored in requests and sent in none.
+func (c *Connection) Knows(t attls.ExtensionType, kind attls.MessageKind) bool {
+	row, ok := c.table.Lookup(t)
+	return ok && row.In(kind) != nil
+}
+
 // Outstanding is how many requests of ours are not answered.
 func (c *Connection) Outstanding() int {
 	c.mu.Lock()

@@ -40,6 +40,7 @@ type Conn struct {
 
 	mu       sync.Mutex
 	session  *Session
+	agreed   bool     // the flag of the profile is set by both ends, where it wants one
 	answered int      // requests of the peer
 	refused  bool     // an appraisal has failed and was reported; more may follow
 	held     [][]byte // requests that wait for our verdict, with Config.AnswerLast
@@ -96,8 +97,20 @@ func (c *Conn) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.session, err = NewSession(c.cfg, over, c.Conn.Inputs(), c.ask)
-	return err
+	if c.session, err = NewSession(c.cfg, over, c.Conn.Inputs(), c.ask); err != nil {
+		return err
+	}
+	c.agreed = c.session.Agreed()
+	return nil
+}
+
+// unasked ends an exchange that the peer does not take part in, since the flag of the
+// profile is not set: application data has no frames then.
+func (c *Conn) unasked() error {
+	if c.asks() && !c.cfg.Optional {
+		return c.fail(c.session.unagreed())
+	}
+	return nil
 }
 
 // Attest makes the exchange at the beginning: it asks where this end has something
@@ -108,6 +121,9 @@ func (c *Conn) start(ctx context.Context) error {
 func (c *Conn) Attest(ctx context.Context) error {
 	if err := c.start(ctx); err != nil {
 		return err
+	}
+	if !c.agreed {
+		return c.unasked()
 	}
 	c.attesting.Lock()
 	defer c.attesting.Unlock()
@@ -146,7 +162,7 @@ func (c *Conn) Reattest(ctx context.Context) (*Outcome, error) {
 	if err := c.Attest(ctx); err != nil {
 		return nil, err
 	}
-	if !c.rules.Repeats() {
+	if !c.agreed || !c.rules.Repeats() {
 		return nil, attls.Errorf(attls.Local, attls.FailConfiguration,
 			"application data has no frames, so that a second request cannot be told from it").By(c.cfg.Profile.ID)
 	}
@@ -565,7 +581,7 @@ func (c *Conn) readData(ctx context.Context, b []byte) (int, error) {
 		}
 		return n, nil
 	}
-	if !c.rules.Repeats() {
+	if !c.framed() {
 		return c.Conn.Read(b)
 	}
 	if c.left > 0 {
@@ -592,6 +608,9 @@ func (c *Conn) before(ctx context.Context) error {
 	return c.Attest(ctx)
 }
 
+// framed reports whether application data has frames.
+func (c *Conn) framed() bool { return c.agreed && c.rules.Repeats() }
+
 // maxFrame is how much application data a frame has, so that it fits a record.
 const maxFrame = 1<<14 - 64
 
@@ -601,14 +620,14 @@ func (c *Conn) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	most := maxFrame
-	if c.rules.Repeats() && c.rules.LengthOctets == 1 {
+	if c.framed() && c.rules.LengthOctets == 1 {
 		most = 255
 	}
 	n := 0
 	for n < len(b) {
 		chunk := b[n:min(len(b), n+most)]
 		framed := chunk
-		if c.rules.Repeats() {
+		if c.framed() {
 			var err error
 			if framed, err = c.f.frame(contentData, chunk); err != nil {
 				return n, err

@@ -110,6 +110,12 @@ var evidence = []negotiation.Scheme{{Model: profile.ModelEvidence, Credential: p
 // connect makes both ends; those that attest show Evidence, and their peers want it.
 func connect(t testing.TB, p *profile.Profile, attest [2]bool, change func(attls.Role, *exported.Config)) *ends {
 	t.Helper()
+	return connectUnder(t, [2]*profile.Profile{p, p}, attest, change)
+}
+
+// connectUnder is connect with a profile of the handshake for each end.
+func connectUnder(t testing.TB, profiles [2]*profile.Profile, attest [2]bool, change func(attls.Role, *exported.Config)) *ends {
+	t.Helper()
 	credential, pool := certified()
 	a, b := net.Pipe()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -119,6 +125,7 @@ func connect(t testing.TB, p *profile.Profile, attest [2]bool, change func(attls
 		e.roots[role] = &root{}
 		answerer := &handshake.Answerer{Credentials: []*handshake.Credential{credential}, Trust: handshake.Trust{Roots: pool},
 			Attester: e.roots[role], Appraiser: e.roots[role]}
+		p := profiles[role]
 		config := &handshake.Config{Profile: p, ServerName: "localhost"}
 		make := handshake.Client
 		if role == server {
@@ -583,5 +590,45 @@ func TestOtherConnection(t *testing.T) {
 	}
 	if _, err := sessions[client].Appraise(context.Background(), answer); failure(err) != attls.FailRequestContext {
 		t.Errorf("a second time: %v", err)
+	}
+}
+
+// TestFlag: where a profile wants a TLS flag, an end whose peer does not set it asks for
+// nothing, and its application data goes as it is; who demands attestation fails.
+func TestFlag(t *testing.T) {
+	draft := load(t, "exported-attestation-02", nil)
+	for name, x := range map[string]struct {
+		peer     *profile.Profile // of the handshake at the server
+		optional bool
+		attested int
+		want     attls.Failure
+	}{
+		"agreed":   {draft, false, 1, ""},
+		"demanded": {nil, false, 0, attls.FailMissing},
+		"optional": {nil, true, 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := connectUnder(t, [2]*profile.Profile{client: draft, server: x.peer}, [2]bool{server: true}, func(_ attls.Role, c *exported.Config) {
+				c.Profile, c.Optional = draft, x.optional
+			})
+			errs := e.both(func(role attls.Role, c *exported.Conn) error {
+				if role == server && x.want != "" {
+					_, err := c.Conn.Read(make([]byte, 1))
+					return err
+				}
+				if role == client {
+					if err := c.Attest(e.ctx); err != nil {
+						return err
+					}
+				}
+				return say(c, role)
+			})
+			if got := failure(errs[client]); got != x.want || x.want == "" && errs[server] != nil {
+				t.Error(errs)
+			}
+			if n := len(e.conns[client].Outcomes()); n != x.attested {
+				t.Errorf("%d outcomes", n)
+			}
+		})
 	}
 }

@@ -238,11 +238,17 @@ func (s *Session) Request(ctx context.Context) ([]byte, error) {
 	if slot < 0 || len(s.cfg.Accept) == 0 {
 		return nil, bad("Accept", "this end has nothing of the %v appraised, so it asks for nothing", attester)
 	}
+	if err := s.unagreed(); err != nil {
+		return nil, err
+	}
 	offer, err := s.p.LaterOffer(slot)
 	if err != nil {
 		return nil, err
 	}
-	r := &authenticator.Request{Extensions: extensions.List{{Type: offer.Type, Body: offer.Body}}}
+	r := &authenticator.Request{}
+	if !s.p.Later[slot].Silent {
+		r.Extensions = extensions.List{{Type: offer.Type, Body: offer.Body}}
+	}
 	if r.Wanted.Schemes = s.cfg.Schemes; r.Wanted.Schemes == nil {
 		r.Wanted.Schemes = DefaultSchemes
 	}
@@ -250,6 +256,23 @@ func (s *Session) Request(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	return s.over.Request(r)
+}
+
+// Agreed reports whether both ends have set the flag that the profile wants, or it wants
+// none. Otherwise nothing is asked for, and what the profile adds is unknown.
+func (s *Session) Agreed() bool {
+	slot := &s.p.Later[0]
+	return s.p.Authenticator.FlagName == "" || s.over.Knows(slot.Extension, attls.KindCertificate)
+}
+
+// unagreed refuses to ask where the flag was not set.
+func (s *Session) unagreed() *attls.Error {
+	if s.Agreed() {
+		return nil
+	}
+	return attls.Errorf(attls.Refused, attls.FailMissing,
+		"the peer did not set the flag %s, so that the %v cannot be asked to attest", s.p.Authenticator.FlagName,
+		s.over.Role().Peer()).Under(attls.ExtTLSFlags.String()).In(attls.KindEncryptedExtensions).By(s.p.ID)
 }
 
 // context is that of a request: a nonce of the Verifier, or random.
@@ -283,13 +306,15 @@ func (s *Session) Answer(ctx context.Context, request []byte) ([]byte, *Outcome,
 	}
 	slot := s.p.LaterSlot(s.over.Role())
 	asked := false
-	if slot >= 0 {
+	if slot >= 0 && s.Agreed() {
 		var x *extensions.Extension
-		if x, asked = r.Extensions.Find(s.p.Later[slot].Offer.Extension); asked {
+		l := &s.p.Later[slot]
+		if x, asked = r.Extensions.Find(l.Offer.Extension); asked && !l.Silent {
 			if err := s.p.CheckLaterOffer(slot, x.Body); err != nil {
 				return nil, nil, err
 			}
 		}
+		asked = asked || l.Every
 	}
 	if len(s.cfg.Produce) == 0 {
 		octets, err := s.over.Refuse(r)

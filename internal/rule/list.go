@@ -26,5 +26,5 @@ var all = []Rule{
 	FieldOnce, FieldCritical, FieldNumbered, FieldBound,
 	AuthenticatorContext, AuthenticatorDirection, AuthenticatorName, AuthenticatorAsked, AuthenticatorOnce,
 	AuthenticatorMessages, AuthenticatorEmpty,
-	FlagProposed, UpdateGroup, UpdateDue, UpdateReplaces,
+	FlagProposed, FlagAgreed, UpdateGroup, UpdateDue, UpdateReplaces,
 }

@@ -159,6 +159,7 @@ const (
 
 // Extended Key Update (draft-ietf-tls-extended-key-update).
 const (
+	FlagAgreed     Rule = "flag-agreed"     // without the flag of both ends nobody asks
 	FlagProposed   Rule = "flag-proposed"   // a TLS flag is set in an answer where it was proposed
 	UpdateGroup    Rule = "update-group"    // key shares of an update are of the handshake's group
 	UpdateDue      Rule = "update-due"      // a response or a finish comes when it is due
