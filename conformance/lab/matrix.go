@@ -79,6 +79,8 @@ type Options struct {
 	Lax      Lax
 	Parallel int  // 0: 2
 	Detailed bool // keep what the pages of runs show
+	// Only, where it is not empty, leaves out the cells with another key.
+	Only string
 	// Count is told how many cells there are, and Progress each that is done, by several
 	// goroutines.
 	Count    func(int)
@@ -107,6 +109,9 @@ func Run(ctx context.Context, o Options) ([]*Cell, error) {
 				for _, v := range s.variants(p) {
 					cell := &Cell{Attack: s.Name, Profile: p.ID, Combo: c, Lax: o.Lax, Variant: v.name,
 						foreign: slices.Contains(o.Foreign, s.Name) || slices.Contains(o.Foreign, p.ID)}
+					if o.Only != "" && o.Only != cell.Key() {
+						continue
+					}
 					cells = append(cells, cell)
 					jobs = append(jobs, func() {
 						cell.run(ctx, s, p, v.parties, o.Detailed)

@@ -15,7 +15,6 @@ import (
 	"strings"
 
 	"attls"
-	"attls/conformance/claims"
 	"attls/internal/gate"
 )
 
@@ -211,62 +210,10 @@ func (s *shownRun) Flows() (list []flowRow) {
 	return list
 }
 
-// inputRow is one part of two binders.
-type inputRow struct {
-	Indent             string
-	Expr, Wanted, Have string
-	Differs, First     bool
-}
-
 // Inputs are the two binders side by side, part by part.
-func (s *shownRun) Inputs() (list []inputRow) {
-	if s.Result == nil || s.Result.Detailed == nil || len(s.Result.Detailed.Binders) == 0 {
+func (s *shownRun) Inputs() []Input {
+	if s.Result == nil {
 		return nil
 	}
-	d := s.Result.Detailed
-	a := d.Binders[0].Tree
-	var b *claims.BinderNode
-	if len(d.Binders) > 1 {
-		b = d.Binders[1].Tree
-	}
-	first := true
-	var walk func(a, b *claims.BinderNode, depth int)
-	walk = func(a, b *claims.BinderNode, depth int) {
-		if len(list) >= maxInputs || a == nil {
-			return
-		}
-		r := inputRow{Indent: strings.Repeat("· ", depth), Expr: a.Expr, Wanted: shortened(a.Value)}
-		if a.Name != "" && a.Name != a.Expr {
-			r.Expr = a.Name + " = " + a.Expr
-		}
-		if b != nil {
-			r.Have, r.Differs = shortened(b.Value), a.Value != b.Value
-		}
-		if first && r.Differs && d.Differs != nil && d.Differs.Expr == a.Expr && d.Differs.Expected == a.Value {
-			r.First, first = true, false
-		}
-		list = append(list, r)
-		for i, part := range a.Parts {
-			var other *claims.BinderNode
-			if b != nil && i < len(b.Parts) {
-				other = b.Parts[i]
-			}
-			walk(part, other, depth+1)
-		}
-	}
-	walk(a, b, 0)
-	return list
-}
-
-// maxInputs bounds the parts of a binder on a page, and maxShown the octets of each.
-const (
-	maxInputs = 64
-	maxShown  = 16
-)
-
-func shortened(value string) string {
-	if len(value) <= 2*maxShown {
-		return value
-	}
-	return fmt.Sprintf("%s… (%d octets)", value[:2*maxShown], len(value)/2)
+	return s.Result.Detailed.Inputs()
 }

@@ -36,6 +36,7 @@ type Side struct {
 	Scenario scenario.Scenario `json:"scenario"`
 	Fault    *cases.Case       `json:"fault,omitempty"`
 	Ladder   []trace.Step      `json:"ladder"`
+	Phases   []Phase           `json:"phases"`
 	Binders  []scenario.Binder `json:"binders"`
 	Client   *claims.Claims    `json:"client"`
 	Server   *claims.Claims    `json:"server"`
@@ -78,7 +79,7 @@ const maxBaseRuns = 8
 
 // runBase runs a scenario of an embedded profile, once.
 func (e *Engine) runBase(s scenario.Scenario) (*Side, string) {
-	key := fmt.Sprint(s.Profile, s.Attester, s.Model, s.Credential, s.Group, s.HelloRetry, s.Fail)
+	key := s.String()
 	for _, b := range e.bases {
 		if b.key == key {
 			return b.side, b.error
@@ -113,8 +114,9 @@ func side(r *scenario.Result) Side {
 	for i := range r.Ladder {
 		r.Ladder[i].Raw = ""
 	}
+	exported := r.Scenario.Compiled != nil && len(r.Scenario.Compiled.Later) > 0
 	return Side{OK: r.Err == nil, Outcome: outcome(r), Scenario: r.Scenario, Fault: cases.CaseOf(r), Ladder: r.Ladder,
-		Binders: append([]scenario.Binder{}, r.Binders...), Client: &r.Claims[attls.RoleClient],
+		Phases: phases(r.Ladder, exported), Binders: append([]scenario.Binder{}, r.Binders...), Client: &r.Claims[attls.RoleClient],
 		Server: &r.Claims[attls.RoleServer]}
 }
 
@@ -187,33 +189,43 @@ func (e *Engine) fault(r *Request) (any, error) {
 }
 
 // diff compares a profile with another text; without one, with its base.
-func (e *Engine) diff(r *Request) (any, error) {
+func (e *Engine) diff(r *Request) (*Compared, error) {
 	b, err := e.load(r)
 	if err != nil {
 		return nil, err
 	}
-	var a *profile.Profile
-	if r.Other != "" {
-		if a, err = profile.Parse("other.yaml", []byte(r.Other), profile.Options{}); err != nil {
-			return nil, fmt.Errorf("the other profile: %w", err)
-		}
-	} else {
-		name := r.Name
-		if name == "" {
-			name, _ = profile.Overrides(FileName, []byte(r.Text))
-		}
-		if name == "" {
-			return nil, errors.New("the profile has no base to be compared with")
-		}
-		if a, err = e.embedded(name); err != nil {
-			return nil, err
-		}
+	a, err := e.other(r, r.OtherReadings)
+	if err != nil {
+		return nil, fmt.Errorf("the other profile: %w", err)
 	}
-	return struct {
-		A string `json:"a"`
-		B string `json:"b"`
-		profile.Difference
-	}{a.ID, b.ID, profile.Diff(a, b)}, nil
+	return &Compared{A: a.ID, B: b.ID, Readings: a.Readings, Difference: profile.Diff(a, b)}, nil
+}
+
+// Compared is what a profile, B, changes of another one, A, whose readings can be chosen.
+type Compared struct {
+	A        string            `json:"a"`
+	B        string            `json:"b"`
+	Readings []profile.Reading `json:"readings"`
+	profile.Difference
+}
+
+// other is the profile to compare with: a text, an embedded one, or the base, under readings.
+func (e *Engine) other(r *Request, readings map[string]string) (*profile.Profile, error) {
+	o := profile.Options{Readings: readings}
+	if r.Other != "" {
+		return profile.Parse("other.yaml", []byte(r.Other), o)
+	}
+	name := r.Name
+	if name == "" {
+		name, _ = profile.Overrides(FileName, []byte(r.Text))
+	}
+	switch {
+	case name == "":
+		return nil, errors.New("the profile has no base to be compared with")
+	case len(readings) == 0 || profile.IsFile(name): // which embedded refuses
+		return e.embedded(name)
+	}
+	return profile.Load(name, o)
 }
 
 // Download is a file for the user.

@@ -10,9 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"attls"
+	"attls/conformance/lab"
 	"attls/conformance/scenario"
 	"attls/extensions/profile"
 	"attls/extensions/schema"
@@ -33,12 +35,18 @@ type Request struct {
 	Credential string             `json:"credential,omitempty"`
 	Group      string             `json:"group,omitempty"`
 	HelloRetry bool               `json:"hello_retry,omitempty"`
-	Fail       string             `json:"fail,omitempty"`
-	// Name is a profile, for MethodText; Kind one of the downloads; Other a second text,
-	// for MethodDiff.
-	Name  string `json:"name,omitempty"`
-	Kind  string `json:"kind,omitempty"`
-	Other string `json:"other,omitempty"`
+	// What happens after the handshake.
+	PostHandshake bool   `json:"post_handshake,omitempty"`
+	KeyUpdate     bool   `json:"extended_key_update,omitempty"`
+	Reattest      bool   `json:"reattest,omitempty"`
+	Fail          string `json:"fail,omitempty"`
+	// Name is a profile, or an attack of the laboratory, and Cell one of its cells; Kind is one of the
+	// downloads; Other is a second text to compare with, and OtherReadings are of what is compared with.
+	Name          string            `json:"name,omitempty"`
+	Cell          string            `json:"cell,omitempty"`
+	Kind          string            `json:"kind,omitempty"`
+	Other         string            `json:"other,omitempty"`
+	OtherReadings map[string]string `json:"other_readings,omitempty"`
 }
 
 // Reply is the answer to a request: a result, or what went wrong.
@@ -54,6 +62,7 @@ type Engine struct {
 	env    *scenario.Environment // nil: nothing was run yet
 	loaded []loaded              // the latest last
 	bases  []baseRun
+	stored *lab.Stored // nil: no attack was run yet
 }
 
 // loaded is a profile that was compiled before.
@@ -113,7 +122,10 @@ var methods = map[string]func(*Engine, *Request) (any, error){
 	"run":      typed((*Engine).run),
 	"faults":   (*Engine).faults,
 	"fault":    (*Engine).fault,
-	"diff":     (*Engine).diff,
+	"attacks":  typed((*Engine).attacks),
+	"attack":   typed((*Engine).attack),
+	"cell":     typed((*Engine).cell),
+	"diff":     typed((*Engine).diff),
 	"download": (*Engine).download,
 	"try":      (*Engine).try,
 }
@@ -164,9 +176,13 @@ func (e *Engine) load(r *Request) (*profile.Profile, error) {
 
 // scenario is the run that a request asks for.
 func (r *Request) scenario(p *profile.Profile) scenario.Scenario {
-	return scenario.Scenario{Profile: p.ID, Compiled: p, Readings: r.Readings, CodePoints: r.CodePoints,
+	s := scenario.Scenario{Profile: p.ID, Compiled: p, Readings: r.Readings, CodePoints: r.CodePoints,
 		Attester: r.Attester, Model: r.Model, Credential: r.Credential, Group: r.Group, HelloRetry: r.HelloRetry,
-		Fail: r.Fail}
+		PostHandshake: r.PostHandshake, ExtendedKeyUpdate: r.KeyUpdate, Reattest: r.Reattest, Fail: r.Fail}
+	if s.PostHandshake && s.Attester == "" {
+		s.Attester = scenario.AttestClient // a server does not authenticate again
+	}
+	return s
 }
 
 // draw is the randomness of every run.
@@ -198,6 +214,9 @@ type Summary struct {
 	Readings     []profile.Reading      `json:"readings"`
 	CodePoints   map[string]uint64      `json:"code_points"`
 	Names        []string               `json:"names"` // extensions, messages, slots and definitions
+	// NoPostHandshake and NoReattest say why that cannot be asked for; "": it can.
+	NoPostHandshake string `json:"no_post_handshake,omitempty"`
+	NoReattest      string `json:"no_reattest,omitempty"`
 }
 
 // check says what keeps a text from loading with the choices made; it is quicker than lint.
@@ -228,8 +247,24 @@ func (e *Engine) lint(r *Request) (any, error) {
 	return append(schema.Problems{}, profile.LintText(FileName, []byte(r.Text))...), nil
 }
 
+// notLater says why no client of a combination attests after the handshake.
+func notLater(p *profile.Profile, c scenario.Combination) string {
+	if c.Reason != "" {
+		return c.Reason
+	}
+	s := scenario.Scenario{}.With(c)
+	s.Attester = scenario.AttestClient
+	return s.NotLater(p)
+}
+
 func summary(p *profile.Profile) *Summary {
 	s := &Summary{ID: p.ID, Combinations: scenario.Combinations(p), Readings: p.Readings, CodePoints: p.Numbers()}
+	if !slices.ContainsFunc(s.Combinations, func(c scenario.Combination) bool { return notLater(p, c) == "" }) {
+		s.NoPostHandshake = notLater(p, s.Combinations[0])
+	}
+	if len(p.Later) == 0 {
+		s.NoReattest = p.ID + " has no attestation in exported authenticators, which can be asked for again."
+	}
 	for _, x := range p.Extensions {
 		s.Names = append(s.Names, x.Name)
 	}

@@ -14,6 +14,7 @@ function edited() {
 function later() {
   keystroke = performance.now();
   saveLink();
+  for (const id of ["faults", "attacks"]) $(id).classList.add("old"); // what is there is of before
   clearTimeout(checkTimer);
   clearTimeout(lintTimer);
   checkTimer = setTimeout(check, 30);
@@ -84,6 +85,10 @@ function showChoices() {
   for (const what of ["attester", "model", "credential"]) {
     const words = [...new Set(p.combinations.map((c) => c[what]))];
     options($(what), words.map((w) => ({ value: w, disabled: !p.combinations.some((c) => c[what] === w && !c.reason) })), state[what], "any");
+  }
+  for (const [id, why] of [["post_handshake", p.no_post_handshake], ["reattest", p.no_reattest]]) {
+    $(id).disabled = !!why && !state[id];
+    $(id).parentNode.title = why || "";
   }
   if (!$("more").contains(document.activeElement)) {
     fill($("readings"), (p.readings || []).map((r) => {

@@ -3,8 +3,8 @@
 // urgent first, and one that does not end costs the worker and not the page.
 
 // limits says how long a call may take, in milliseconds, before the engine is started again.
-const limits = { check: 10000, lint: 30000, run: 30000, fault: 30000, faults: 30000, try: 3000 };
-const urgency = ["begin", "text", "check", "run", "download", "diff", "try", "faults", "lint", "fault"];
+const limits = { check: 10000, lint: 30000, run: 30000, fault: 30000, faults: 30000, attack: 120000, cell: 30000, try: 3000 };
+const urgency = ["begin", "text", "check", "run", "download", "diff", "try", "faults", "attacks", "cell", "lint", "fault", "attack"];
 
 const engine = {
   module: null, worker: null, ready: false, current: null, queue: [], next: 1, timer: 0, restarts: 0, failed: null,

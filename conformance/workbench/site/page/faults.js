@@ -5,11 +5,12 @@ let faultRound = 0;
 
 async function runFaults() {
   const round = ++faultRound, began = performance.now();
-  const asked = { text: state.text, readings: { ...state.readings }, code_points: { ...state.code_points } };
+  const asked = snapshot();
   try {
     const list = await engine.ask("faults", asked);
     const cells = list.map((f) => h("button", { type: "button", title: f.does + " " + f.expects, onclick: () => { fault = f.name; run(); $("right").focus(); } }, f.name));
     fill($("faults"), cells);
+    $("faults").classList.remove("old");
     let bad = 0, done = 0;
     for (const [i, f] of list.entries()) {
       if (round !== faultRound) return;

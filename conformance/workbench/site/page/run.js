@@ -24,12 +24,13 @@ function showRun(r) {
   $("outcome").className = r.ok ? "good" : "bad";
   const s = r.scenario;
   fill($("outcome"), h("strong", null, r.outcome), h("br"), `${s.profile}: attester ${s.attester}, ${s.model || "–"}, ${s.credential || "–"}`,
-    s.group ? `, ${s.group}` : "", s.hello_retry ? ", HelloRetryRequest" : "",
+    s.group ? `, ${s.group}` : "", s.hello_retry ? ", HelloRetryRequest" : "", s.post_handshake ? ", post-handshake authentication" : "", s.reattest ? ", a second attestation" : "", s.extended_key_update ? ", Extended Key Update" : "",
     r.fault ? h("span", { class: "was" }, `Fault ${r.fault.name}: ${r.fault.does} `, h("button", { type: "button", onclick: () => { fault = ""; run(); } }, "Without the fault")) : "",
     r.base ? h("span", { class: "was" }, `Compared with ${r.base_name}, with the same keys and random octets.`) : "",
     r.base_error ? h("span", { class: "was" }, `${r.base_name} does not run so: ${r.base_error}`) : "");
   const pairs = pairSteps(r.ladder, r.base ? r.base.ladder : null);
-  fill($("ladder"), pairs.filter((p) => p.here).map(showStep));
+  const headings = new Map((r.phases || []).map((p) => [p.at, p.name]));
+  fill($("ladder"), pairs.filter((p) => p.here).map((p, i) => [headings.has(i) && headings.size > 1 ? h("li", { class: "phase" }, headings.get(i)) : null, showStep(p)]));
   showOctets(pairs, r.base_name, !!r.base);
   fill($("binders"), (r.binders || []).length ? r.binders.map((b) => showBinder(b, r.base)) : h("p", { class: "faint" }, "Nothing is bound in this run."));
   fill($("verdicts"), showEnd(r.client), showEnd(r.server));

@@ -18,7 +18,7 @@ editor.addEventListener("keydown", (e) => {
 });
 $("choices").addEventListener("submit", (e) => { e.preventDefault(); trust(); later(); });
 for (const id of ["attester", "model", "credential", "group"]) $(id).addEventListener("change", (e) => { state[id] = e.target.value; fault = ""; later(); });
-$("hello_retry").addEventListener("change", (e) => { state.hello_retry = e.target.checked; fault = ""; later(); });
+for (const id of switches) $(id).addEventListener("change", (e) => { state[id] = e.target.checked; fault = ""; later(); });
 $("start").addEventListener("change", async (e) => {
   const name = e.target.value;
   e.target.value = "";
@@ -34,6 +34,7 @@ $("link").addEventListener("click", async () => {
 });
 $("download").addEventListener("change", (e) => { const kind = e.target.value; e.target.value = ""; if (kind) download(kind); });
 $("faults-run").addEventListener("click", () => { trust(); runFaults(); });
+$("attacks-run").addEventListener("click", () => { trust(); runAttacks(); });
 $("diff-run").addEventListener("click", diff);
 
 async function openLink() {
@@ -46,7 +47,7 @@ async function openLink() {
   }
   trusted = false;
   editor.value = state.text;
-  $("hello_retry").checked = state.hello_retry;
+  for (const id of switches) $(id).checked = state[id];
   $("group").value = state.group;
   fault = "";
   notice("This profile came with a link. Nothing of it has been run. Look at it, then press Run.");
@@ -79,7 +80,7 @@ engine.began = () => {
   options($("start"), about.profiles.map((value) => ({ value })), "", "…");
   options($("group"), about.groups.map((value) => ({ value })), state.group, "any");
   options($("diff-with"), about.profiles.map((value) => ({ value })), "", "its base");
-  for (const id of ["run", "faults-run", "diff-run"]) $(id).disabled = false;
+  for (const id of ["run", "faults-run", "attacks-run", "diff-run"]) $(id).disabled = false;
   if (linked || editor.value) { // what was typed before this was there counts
     keystroke = performance.now();
     await check();

@@ -1,7 +1,9 @@
 "use strict";
 // What the page is about: the text and the choices, and the same in the link.
 
-const state = { text: "", readings: {}, code_points: {}, attester: "", model: "", credential: "", group: "", hello_retry: false };
+const state = { text: "", readings: {}, code_points: {}, attester: "", model: "", credential: "", group: "", hello_retry: false,
+  post_handshake: false, reattest: false, extended_key_update: false };
+const switches = ["hello_retry", "post_handshake", "reattest", "extended_key_update"];
 let about = null, checked = null, trusted = true, fault = "";
 
 const request = (more) => ({ ...state, fail: fault || undefined, ...more });
@@ -38,7 +40,7 @@ async function fromLink(hash) {
   const number = (x) => { if (!Number.isSafeInteger(x) || x < 0) throw new Error("it has a code point that is not a number"); return x; };
   return { text: text(v.text, 262144), readings: map(v.readings, (x) => text(x, 200)), code_points: map(v.code_points, number),
     attester: text(v.attester || "", 40), model: text(v.model || "", 40), credential: text(v.credential || "", 40),
-    group: text(v.group || "", 40), hello_retry: v.hello_retry === true };
+    group: text(v.group || "", 40), ...Object.fromEntries(switches.map((k) => [k, v[k] === true])) };
 }
 
 let linkTimer = 0;
