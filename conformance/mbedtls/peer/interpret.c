@@ -660,7 +660,17 @@ static int is_key_allowed(const struct credential_rule *k, const struct octets *
     return allowed;
 }
 
-/* What was chosen must have come, and is judged. */
+/* Whether an added message comes before the sender's Certificate, whose key Evidence is about. */
+static int precedes_certificate(const struct compiled *p, int added, enum role sender)
+{
+    const int gap = added >= 0 ? p->added[added].gap[sender] : 0;
+
+    return gap == MBEDTLS_SSL_HS_ENCRYPTED_EXTENSIONS || gap == MBEDTLS_SSL_HS_CERTIFICATE_REQUEST ||
+           gap == MBEDTLS_SSL_HS_CERTIFICATE;
+}
+
+/* What was chosen must have come in this message, and is judged, unless the Certificate that it is
+ * about has yet to come. */
 static int judge_all(struct connection *c, enum message message, int added, const char *name)
 {
     const struct compiled *p = c->interpretation->profile;
@@ -669,12 +679,13 @@ static int judge_all(struct connection *c, enum message message, int added, cons
     for (size_t slot = 0; ret == 0 && slot < p->slot_count; slot++) {
         struct attestation *a = attestation_of(c, slot);
         const struct where *w = payload_of(p, &p->slots[slot], c->options->scheme.credential);
-        if (a->attester == c->options->role || !a->chosen || a->judged || w->message != message || w->added != added) {
+        const int waits = precedes_certificate(p, w != NULL ? w->added : -1, a->attester);
+        if (a->attester == c->options->role || !a->chosen || a->judged) {
             continue;
         }
-        if (a->payload.p == NULL) {
+        if (w->message == message && w->added == added && a->payload.p == NULL) {
             ret = fail(c, FAIL_MISSING, name, "the chosen attestation did not come");
-        } else {
+        } else if (waits ? message == IN_CERTIFICATE : w->message == message && w->added == added) {
             ret = evidence_judge(c, a, name);
         }
     }
