@@ -28,7 +28,7 @@ trap 'rm -rf "$work"' EXIT
 flags=(-std=c11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -fno-omit-frame-pointer -fno-sanitize-recover=undefined
   "-DMBEDTLS_USER_CONFIG_FILE=\"$here/config.h\"" -I"$here/peer" -isystem "$tree/include" -isystem "$tree/library")
 names="codec codepoints compiled connection document document_lines document_look document_types failure
-  interpretation meaning names octets program binder certificate"
+  interpretation meaning names nonce_field octets program binder certificate"
 [ $target = compiled ] || names="authenticator octets"
 sources=("$here/fuzz/$target.c")
 for name in $names; do

@@ -25,18 +25,6 @@ static const char *value_name(const struct x509_field *x, size_t at)
     return x->array != NULL ? x->array->values[at] : x->content;
 }
 
-static void der_head(struct text *t, int tag, size_t len)
-{
-    unsigned char head[6] = { (unsigned char) tag };
-    size_t n = len < 0x80 ? 0 : len <= 0xff ? 1 : len <= 0xffff ? 2 : 3;
-
-    head[1] = (unsigned char) (n == 0 ? len : 0x80 | n);
-    for (size_t i = 0; i < n; i++) {
-        head[2 + i] = (unsigned char) (len >> (8 * (n - 1 - i)));
-    }
-    text_add(t, (char *) head, 2 + n);
-}
-
 /* The content of a field as it is wrapped. */
 static int content_of(struct connection *c, const struct attestation *a, const struct x509_field *x, struct text *out)
 {
@@ -60,7 +48,7 @@ static int content_of(struct connection *c, const struct attestation *a, const s
         octets_free(&v);
     }
     if (x->octet_string) {
-        der_head(out, MBEDTLS_ASN1_OCTET_STRING, inner.len);
+        text_der_head(out, MBEDTLS_ASN1_OCTET_STRING, inner.len);
     }
     text_add(out, inner.p, inner.len);
     ret = inner.failed || out->failed ? MBEDTLS_ERR_SSL_ALLOC_FAILED : ret;
@@ -332,7 +320,7 @@ int carried_read(struct connection *c, struct attestation *a)
 
 static void add_name(struct text *t, const char *name, size_t len)
 {
-    der_head(t, MBEDTLS_ASN1_CONTEXT_SPECIFIC | 2, len);
+    text_der_head(t, MBEDTLS_ASN1_CONTEXT_SPECIFIC | 2, len);
     text_add(t, name, len);
 }
 
@@ -373,7 +361,7 @@ static int write_names(struct connection *c, const struct attestation *a, mbedtl
         text_free(&text);
     }
     if (ret == 0 && names.len > 0) {
-        der_head(&all, MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE, names.len);
+        text_der_head(&all, MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE, names.len);
         text_add(&all, names.p, names.len);
         ret = all.failed ? MBEDTLS_ERR_SSL_ALLOC_FAILED :
               mbedtls_x509write_crt_set_extension(crt, MBEDTLS_OID_SUBJECT_ALT_NAME,

@@ -221,7 +221,7 @@ void claims_print(struct connection *c, int ret)
     if (c->psk_mode != 0) {
         add_text(&t, "psk_mode", c->psk_mode == MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK ? "psk_ke" : "psk_dhe_ke");
     }
-    add_text(&t, "alpn", mbedtls_ssl_get_alpn_protocol(&c->ssl));
+    add_text(&t, "alpn", fields_protocol(c));
     if (o->role == CLIENT) {
         add_text(&t, "server_name", o->server_name);
     }

@@ -609,16 +609,92 @@ static int read_way(struct loader *l, struct slot_rule *s, const char *map)
     return 0;
 }
 
+/* N, or LEAST..MOST. */
+static int read_bounds(struct loader *l, struct nonce_field *f, const char *path)
+{
+    const char *text = document_value(l->d, "%s", path), *dots = text != NULL ? strstr(text, "..") : NULL;
+    char least[16];
+    uint64_t floor, ceiling;
+
+    if (text == NULL || snprintf(least, sizeof(least), "%.*s", dots != NULL ? (int) (dots - text) : 15, text) < 1 ||
+        !text_number(least, &floor) || !text_number(dots != NULL ? dots + 2 : text, &ceiling) || floor > ceiling ||
+        ceiling == 0 || ceiling > MAX_NONCE) {
+        return refuse(l, "%s is no length of a nonce", path);
+    }
+    f->floor = (size_t) floor;
+    f->ceiling = (size_t) ceiling;
+    return 0;
+}
+
+/* Where a nonce is in a field that an RFC defines, and what of that mbedTLS can send. */
+static int check_field(struct loader *l, const struct slot_rule *s, const char *in)
+{
+    const struct nonce_field *f = &s->field;
+    const size_t longest = f->prefix.len + f->suffix.len +
+                           (f->codec == SPELT_HEX ? 2 * f->ceiling : (f->ceiling + 2) / 3 * 4);
+
+    if ((s->nonce.message == IN_CLIENT_HELLO) != (s->attester == SERVER)) {
+        return refuse(l, "the relying party of slot %.100s does not send %.100s", s->name, in);
+    }
+    if (f->place == IN_RANDOM && (f->offset + f->ceiling > RANDOM_SIZE || f->floor != f->ceiling ||
+                                  f->codec != SPELT_RAW)) {
+        return refuse(l, "the nonce of slot %.100s does not fit random", s->name);
+    }
+    if (f->codec == SPELT_RAW && (f->place == IN_SERVER_NAME || f->place == IN_AUTHORITIES)) {
+        return refuse(l, "%.100s is text", in);
+    }
+    if (f->codec == SPELT_RAW && f->place == IN_ALPN) {
+        return cannot(l, "a protocol of ALPN is a text in mbedTLS, and octets as they are may be none: the nonce of slot "
+                      "%.100s in client_hello", s->name);
+    }
+    if ((f->place == IN_SERVER_NAME || f->place == IN_ALPN) && longest > MBEDTLS_SSL_MAX_HOST_NAME_LEN) {
+        return cannot(l, "mbedTLS sends at most %d octets in %.100s", MBEDTLS_SSL_MAX_HOST_NAME_LEN, in);
+    }
+    if (f->place == IN_AUTHORITIES && l->c->extension_count == MAX_PLACED) {
+        return refuse(l, "there are more than %d extensions", MAX_PLACED - 1);
+    }
+    return 0;
+}
+
+static int load_nonce_field(struct loader *l, struct slot_rule *s, const char *map)
+{
+    static const char *const fields[] = { "client_hello.server_name", "client_hello.application_layer_protocol_negotiation",
+        "client_hello.certificate_authorities", "certificate_request.certificate_authorities", "client_hello.random", NULL };
+    static const enum nonce_place places[] = { IN_SERVER_NAME, IN_ALPN, IN_AUTHORITIES, IN_AUTHORITIES, IN_RANDOM };
+    static const char *const codecs[] = { "raw", "hex", "base64", "base64url", NULL };
+    const struct path path = path_of("%s/nonce", map);
+    const int in = word(l, fields, -1, path_of("%s/in", path.p).p);
+    const char *as = document_value(l->d, "%s/as", path.p);
+    struct nonce_field *f = &s->field;
+
+    if (l->failed || in < 0) {
+        return refuse(l, "%.200s does not say in which field", path.p);
+    }
+    f->place = places[in];
+    s->nonce = (struct where) { .set = 1, .message = in == 3 ? IN_CERTIFICATE_REQUEST : IN_CLIENT_HELLO, .extension = -2,
+        .added = -1, .x509 = -1, .field = "" };
+    f->codec = (enum nonce_codec) word(l, codecs, f->place == IN_RANDOM ? SPELT_RAW : -1, path_of("%s/codec", path.p).p);
+    f->offset = (size_t) number(l, 0, RANDOM_SIZE, path_of("%s/offset", path.p).p);
+    f->selected = flag(l, "never", "if_no_other", 0, path_of("%s/selected", path.p).p);
+    if (l->failed || (int) f->codec < 0 || read_bounds(l, f, path_of("%s/octets", path.p).p) != 0) {
+        return refuse(l, "%.200s cannot be read", path.p);
+    }
+    if (f->place != IN_RANDOM && nonce_field_template(f, as != NULL ? as : "{nonce}") != 0) {
+        return refuse(l, "%.200s/as is no template", path.p);
+    }
+    l->c->authorities |= f->place != IN_AUTHORITIES ? 0 : in == 3 ? MBEDTLS_SSL_CUSTOM_EXT_CERTIFICATE_REQUEST :
+                         MBEDTLS_SSL_CUSTOM_EXT_CLIENT_HELLO;
+    l->c->alpn |= f->place == IN_ALPN;
+    return check_field(l, s, fields[in]);
+}
+
 /* A nonce in a field that an RFC defines is a map. */
 static int load_nonce_of(struct loader *l, struct slot_rule *s, const char *map)
 {
     const struct record *r = document_find(l->d, "%s/nonce", map);
 
-    if (r != NULL && r->kind == RECORD_MAP) {
-        const char *in = document_value(l->d, "%s/nonce/in", map);
-        return cannot(l, "line %zu: this peer writes and reads no nonce in %.100s", r->line, in != NULL ? in : "a field");
-    }
-    return load_where(l, &s->nonce, path_of("%s/nonce", map).p, 0);
+    return r != NULL && r->kind == RECORD_MAP ? load_nonce_field(l, s, map) :
+           load_where(l, &s->nonce, path_of("%s/nonce", map).p, 0);
 }
 
 static int add_slot(struct loader *l, const struct record *r, const char *name)
@@ -1029,8 +1105,11 @@ static void fill_types(struct compiled *c)
         /* What was offered is for us to check. */
         c->types[i] = (mbedtls_ssl_custom_ext) { (uint16_t) x->number, places_of(x), 0x7f };
     }
-    c->draft.extensions = c->types;
     c->draft.extension_count = c->extension_count;
+    if (c->authorities != 0) {
+        c->types[c->draft.extension_count++] = (mbedtls_ssl_custom_ext) { MBEDTLS_TLS_EXT_CERT_AUTH, c->authorities, 0x7f };
+    }
+    c->draft.extensions = c->types;
 }
 
 static void fill_messages(struct compiled *c)
@@ -1161,6 +1240,7 @@ void compiled_free(struct compiled *c)
     octets_free(&c->nonce_default);
     for (size_t i = 0; i < c->slot_count; i++) {
         octets_free(&c->slots[i].flag);
+        nonce_field_free(&c->slots[i].field);
     }
     for (size_t i = 0; i < c->x509_count; i++) {
         octets_free(&c->x509[i].oid);

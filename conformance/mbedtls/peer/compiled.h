@@ -7,9 +7,11 @@
 
 #include "codec.h"
 #include "document.h"
+#include "nonce_field.h"
 #include "peer.h"
 
-enum { MAX_PLACED = 16, MAX_ADDED = 16, MAX_OFFERED_BY = 8, MAX_KEYS = 8, MAX_FORMATS = 16, MAX_X509 = 8 };
+enum { MAX_PLACED = 16, MAX_ADDED = 16, MAX_OFFERED_BY = 8, MAX_KEYS = 8, MAX_FORMATS = 16, MAX_X509 = 8,
+       MAX_NONCE = 1024 };
 
 /* Messages that bear extensions, in the order of the handshake. */
 enum message {
@@ -22,7 +24,7 @@ enum message {
 struct where {
     int set;
     enum message message;
-    int extension;                 /* -1: an added message, or cert_data */
+    int extension;                 /* -1: an added message, or cert_data; -2: a field of an RFC */
     int added;                     /* -1: none */
     int x509;                      /* a field of the end-entity certificate; -1: none */
     const char *field;             /* "": the body as a whole */
@@ -86,6 +88,7 @@ struct slot_rule {
     int flagged;                   /* a flag takes the place of the list */
     struct octets flag;            /* its value; empty: that the extension is there */
     struct where offer, choice, nonce, payload;
+    struct nonce_field field;      /* where the nonce is in a field that an RFC defines */
 };
 
 struct credential_rule {
@@ -122,6 +125,8 @@ struct compiled {
     size_t message_count;
     struct x509_field x509[MAX_X509];
     size_t x509_count;
+    uint8_t authorities;           /* in which messages certificate_authorities has nonces, as the library's bits */
+    int alpn;                      /* protocols have nonces */
     struct slot_rule slots[MAX_SLOTS];
     size_t slot_count;
     struct credential_rule credentials[2]; /* by enum credential */

@@ -116,26 +116,11 @@ static int add_nonce(struct connection *c, size_t slot, const struct where *w, s
     const struct type *type = w->extension >= 0 ? p->extensions[w->extension].at[w->message].type :
         p->added[w->added].type;
     const struct member *m = member_at(type, w->field);
-    unsigned char nonce[1024];
-    size_t len = c->options->nonce_size != 0 ? c->options->nonce_size : p->nonce_size != 0 ? p->nonce_size : 32;
-    int ret;
+    const int bounded = m != NULL && m->dimension.kind == DIM_VECTOR;
+    const int ret = nonce_draw(c, slot, bounded ? m->dimension.floor : 0, bounded ? m->dimension.ceiling : MAX_NONCE);
 
-    if (m != NULL && m->dimension.kind == DIM_VECTOR) {
-        len = len < m->dimension.floor ? (size_t) m->dimension.floor : len > m->dimension.ceiling ?
-              (size_t) m->dimension.ceiling : len;
-    }
-    len = p->nonce_max != 0 && len > p->nonce_max ? (size_t) p->nonce_max : len;
-    len = len > sizeof(nonce) ? sizeof(nonce) : len;
-    if (a->nonce.p == NULL && p->nonce_default.p != NULL) {
-        if (octets_set(&a->nonce, p->nonce_default.p, p->nonce_default.len) != 0) {
-            return MBEDTLS_ERR_SSL_ALLOC_FAILED;
-        }
-    }
-    if (a->nonce.p == NULL) { /* once, so that a second ClientHello repeats it */
-        ret = mbedtls_ctr_drbg_random(c->random, nonce, len);
-        if (ret != 0 || octets_set(&a->nonce, nonce, len) != 0) {
-            return ret != 0 ? ret : MBEDTLS_ERR_SSL_ALLOC_FAILED;
-        }
+    if (ret != 0) {
+        return ret;
     }
     f->path = w->field;
     f->p = a->nonce.p;
@@ -348,8 +333,11 @@ static int interpret_write(struct connection *c, int type, unsigned standard, si
     struct place place = { names[message], c->options->role == SERVER };
     int ret = message == IN_CLIENT_HELLO ? note_offers(c) : 0;
 
-    if (ret != 0 || extension < 0) {
+    if (ret != 0) {
         return ret;
+    }
+    if (extension < 0) { /* certificate_authorities */
+        return c->psk_mode != 0 && message > IN_CLIENT_HELLO ? MBEDTLS_SSL_CUSTOM_EXT_OMIT : fields_write(c, message, w);
     }
     p = &i->profile->extensions[extension].at[message];
     if (entry != 0 || (c->psk_mode != 0 && message > IN_CLIENT_HELLO) ||
@@ -576,7 +564,7 @@ static int interpret_read(struct connection *c, int type, unsigned standard, siz
     int ret;
 
     if (extension < 0) {
-        return MBEDTLS_ERR_SSL_INTERNAL_ERROR;
+        return fields_read(c, message, r, place.message);
     }
     x = &i->profile->extensions[extension];
     p = &x->at[message];
@@ -730,7 +718,8 @@ static int interpret_done(struct connection *c, int type, int received)
         case MBEDTLS_SSL_HS_CLIENT_HELLO:
             return after_client_hello(c);
         case MBEDTLS_SSL_HS_ENCRYPTED_EXTENSIONS:
-            ret = check_negotiated_types(c);
+            ret = fields_check_protocol(c);
+            ret = ret != 0 ? ret : check_negotiated_types(c);
             return ret != 0 ? ret : settle_certificate_types(c);
         case MBEDTLS_SSL_HS_CERTIFICATE_REQUEST:
             c->interpretation->requested = received;
@@ -877,6 +866,12 @@ static int on_message(void *ctx, mbedtls_ssl_context *ssl, int sent, const unsig
     if (!sent && msg[0] == MBEDTLS_SSL_HS_CERTIFICATE) {
         c->interpretation->entries = count_entries(msg, len);
     }
+    if (!sent && msg[0] == MBEDTLS_SSL_HS_CLIENT_HELLO) {
+        const int ret = fields_hello(c, msg, len);
+        if (ret != 0) {
+            return ret;
+        }
+    }
     return transcript_add(c, sent == (c->options->role == SERVER), msg, len);
 }
 
@@ -967,6 +962,11 @@ const char *interpret_limit(const struct options *o)
         }
     }
     return NULL;
+}
+
+int interpret_selects(const struct options *o)
+{
+    return o->draft->compiled->alpn;
 }
 
 int interpret_configure(mbedtls_ssl_config *conf, const struct options *o)

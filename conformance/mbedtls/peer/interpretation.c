@@ -10,6 +10,27 @@ struct attestation *attestation_of(struct connection *c, size_t slot)
     return &c->attestations[FIRST_SLOT + slot];
 }
 
+int nonce_draw(struct connection *c, size_t slot, uint64_t floor, uint64_t ceiling)
+{
+    const struct compiled *p = c->options->draft->compiled;
+    struct octets *drawn = &attestation_of(c, slot)->nonce;
+    unsigned char nonce[MAX_NONCE];
+    uint64_t len = c->options->nonce_size != 0 ? c->options->nonce_size : p->nonce_size != 0 ? p->nonce_size : 32;
+    int ret;
+
+    if (drawn->p != NULL) { /* a second ClientHello repeats it */
+        return 0;
+    }
+    if (p->nonce_default.p != NULL) {
+        return octets_set(drawn, p->nonce_default.p, p->nonce_default.len) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
+    }
+    len = len < floor ? floor : len > ceiling ? ceiling : len;
+    len = p->nonce_max != 0 && len > p->nonce_max ? p->nonce_max : len;
+    len = len > sizeof(nonce) ? sizeof(nonce) : len;
+    ret = mbedtls_ctr_drbg_random(c->random, nonce, (size_t) len);
+    return ret != 0 ? ret : octets_set(drawn, nonce, (size_t) len) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
+}
+
 int interpret_begin(struct connection *c)
 {
     const struct compiled *p = c->options->draft->compiled;
@@ -47,6 +68,7 @@ void interpret_end(struct connection *c)
         octets_free(&i->secrets[k]);
     }
     mbedtls_x509_crt_free(&i->made);
+    text_free(&i->protocol);
     free(i);
     c->interpretation = NULL;
 }

@@ -4,7 +4,7 @@
 
 #include "compiled.h"
 
-enum { MAX_MESSAGES = 48, MAX_ELEMENT = 1 << 14 };
+enum { MAX_MESSAGES = 48, MAX_ELEMENT = 1 << 14, MAX_PROTOCOLS = 8 };
 
 enum secret { EARLY_SECRET, SHARED_SECRET, HANDSHAKE_SECRET, EXPORTER_SECRET, SECRETS };
 
@@ -31,6 +31,8 @@ struct interpretation {
     int decided;               /* the server has chosen */
     int requested;             /* a CertificateRequest was sent */
     mbedtls_x509_crt made;     /* our certificate, made for this connection */
+    struct text protocol;      /* of ALPN, with a nonce */
+    const char *protocols[MAX_PROTOCOLS + 2]; /* the library's list */
 };
 
 /* The attestation of a slot. */
@@ -39,6 +41,8 @@ struct attestation *attestation_of(struct connection *c, size_t slot);
  * can express it: then the element is written. */
 int slot_is_used(const struct options *o, const struct slot_rule *s);
 int slot_element(const struct options *o, const struct slot_rule *s, struct writer *w);
+/* Draws the nonce of a slot, once, within bounds. */
+int nonce_draw(struct connection *c, size_t slot, uint64_t floor, uint64_t ceiling);
 /* Where the payload of a slot is. */
 const struct where *payload_of(const struct compiled *p, const struct slot_rule *s, enum credential credential);
 
@@ -64,6 +68,15 @@ int carried_is_there(const struct connection *c, const struct where *payload);
 /* Makes our certificate, with the Evidence of a slot in it, and gives it to the
  * library. */
 int carried_write(struct connection *c, struct attestation *a);
+
+/* fields.c */
+/* Server: reads those of a ClientHello, before the library does. */
+int fields_hello(struct connection *c, const unsigned char *msg, size_t len);
+/* The body of certificate_authorities. */
+int fields_write(struct connection *c, enum message message, struct writer *w);
+int fields_read(struct connection *c, enum message message, struct reader body, const char *name);
+/* Client: whether the protocol that was selected may be. */
+int fields_check_protocol(struct connection *c);
 
 /* transcript.c */
 /* Keeps a message. */

@@ -151,6 +151,12 @@ static int configure_tickets(struct end *e)
     return 0;
 }
 
+/* Whether the protocols of a connection depend on what its ClientHello holds. */
+static int selects_itself(const struct options *o)
+{
+    return o->draft != NULL && o->draft->compiled != NULL && interpret_selects(o);
+}
+
 static int configure(struct end *e)
 {
     const struct options *o = &e->options;
@@ -190,7 +196,7 @@ static int configure(struct end *e)
     if (o->suites[0] != 0) {
         mbedtls_ssl_conf_ciphersuites(conf, o->suites);
     }
-    if (o->alpn[0] != NULL && (ret = mbedtls_ssl_conf_alpn_protocols(conf, (const char **) o->alpn)) != 0) {
+    if (o->alpn[0] != NULL && !(o->role == SERVER && selects_itself(o)) && (ret = mbedtls_ssl_conf_alpn_protocols(conf, (const char **) o->alpn)) != 0) {
         return trouble("--alpn", ret);
     }
     if ((ret = load_files(e)) != 0) {
@@ -328,6 +334,7 @@ static int run(struct end *e, mbedtls_net_context *net)
     }
     if (ret == 0 && e->options.draft != NULL && e->options.draft->compiled != NULL) {
         ret = interpret_begin(&c);
+        ret = ret == 0 ? fields_begin(&c) : ret;
     }
     if (ret == 0 && e->options.sess_in != NULL) {
         ret = session_load(&c);

@@ -260,6 +260,18 @@ void text_cbor_head(struct text *t, int major, uint64_t n)
     text_add(t, (const char *) head, 1 + len);
 }
 
+void text_der_head(struct text *t, int tag, size_t len)
+{
+    unsigned char head[6] = { (unsigned char) tag };
+    size_t n = len < 0x80 ? 0 : len <= 0xff ? 1 : len <= 0xffff ? 2 : 3;
+
+    head[1] = (unsigned char) (n == 0 ? len : 0x80 | n);
+    for (size_t i = 0; i < n; i++) {
+        head[2 + i] = (unsigned char) (len >> (8 * (n - 1 - i)));
+    }
+    text_add(t, (char *) head, 2 + n);
+}
+
 void text_json(struct text *t, const char *s)
 {
     text_add(t, "\"", 1);

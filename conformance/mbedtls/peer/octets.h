@@ -67,6 +67,8 @@ void text_hex(struct text *t, const unsigned char *p, size_t len);
 void text_base64(struct text *t, const unsigned char *p, size_t len);
 /* The head of a CBOR data item, as short as it can be (RFC 8949 section 4.2.1). */
 void text_cbor_head(struct text *t, int major, uint64_t n);
+/* The tag and the length of a value in DER, of less than 2^24 octets. */
+void text_der_head(struct text *t, int tag, size_t len);
 /* A JSON string, quotation marks included. */
 void text_json(struct text *t, const char *s);
 void text_free(struct text *t);

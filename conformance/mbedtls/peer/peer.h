@@ -334,12 +334,19 @@ void interpret_defaults(struct options *o);
 const char *interpret_limit(const struct options *o);
 /* What is wrong with options under the profile, or NULL. */
 const char *interpret_check(const struct options *o);
+/* Whether a server selects from other protocols than those of the command line. */
+int interpret_selects(const struct options *o);
 int interpret_configure(mbedtls_ssl_config *conf, const struct options *o);
 /* interpretation.c */
 int interpret_begin(struct connection *c);
 void interpret_end(struct connection *c);
 /* A secret of the key schedule. */
 void interpret_secret(struct connection *c, mbedtls_ssl_key_export_type type, const unsigned char *secret, size_t len);
+/* fields.c */
+/* Once an interpretation has begun: a client sets the fields of its ClientHello that have nonces. */
+int fields_begin(struct connection *c);
+/* The protocol of the application that was selected, NULL for none. */
+const char *fields_protocol(struct connection *c);
 /* choosing.c: whether an element stands for a scheme that we accept of the peer. */
 int interpret_accepts(const struct options *o, const struct octets *element);
 
