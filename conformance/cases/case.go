@@ -101,6 +101,9 @@ func (c *Case) Receiver() attls.Role {
 	return attls.RoleClient
 }
 
+// AtReceiver reports whether the end that must reject or accept is itself changed.
+func (c *Case) AtReceiver() bool { return c.change.AtReceiver }
+
 // Observes reports whether the case is a look at a sound connection, into which nothing is
 // injected.
 func (c *Case) Observes() bool { return c.expect == Observe{} }

@@ -507,7 +507,7 @@ func tryNonceMissing(attester attls.Role) func(*Context) *Change {
 			return nil
 		}
 		expect, r := c.unasked()
-		return &Change{Expect: expect, Rule: r, Apply: func(s *scenario.Setup) {
+		return &Change{Expect: expect, Rule: r, AtReceiver: expect.By != attester, Apply: func(s *scenario.Setup) {
 			if slot.Nonce.Message == attls.KindAdded {
 				s.Tap(attester.Peer(), onAdded(s.Profile, slot.Nonce.Added, func(_ *message.Raw, p *handshake.Plan) { p.Drop = true }))
 				return

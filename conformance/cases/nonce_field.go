@@ -82,16 +82,17 @@ func respell(s *scenario.Setup, slot, n int, change func(encoded string) []strin
 
 // refusedNonce is what follows a value that is to hold a nonce and does not: where the template has
 // text around it, the value is malformed; where not, the nonce is missing.
-func (c *Context) refusedNonce(s *profile.Slot) (Expect, string) {
+func (c *Context) refusedNonce(s *profile.Slot) (*Reject, string) {
 	if s.NonceField.Told() {
-		return Reject{By: c.Attester, At: s.Nonce.Message}, ""
+		return &Reject{By: c.Attester, At: s.Nonce.Message}, ""
 	}
 	if name := c.Profile.Binder.Challenge[c.Model][c.Kind]; name == "" {
 		return nil, ""
 	} else if _, err := c.Profile.Binder.Program.Eval(name, c.Attester, noNonce{}); err == nil {
 		return nil, ""
 	}
-	return c.unasked()
+	expect, r := c.unasked()
+	return &expect, r
 }
 
 // tryRespelled sends a nonce in another spelling; "" where the codec has none.
@@ -105,7 +106,7 @@ func tryRespelled(spell func(s *profile.Slot, encoded string) string) func(*Cont
 		if sample := slot.NonceField.Codec.Encode(make([]byte, slot.NonceDefault)); expect == nil || spell(slot, sample) == "" || spell(slot, sample) == sample {
 			return nil
 		}
-		return &Change{Expect: expect, Rule: r, Apply: func(s *scenario.Setup) {
+		return &Change{Expect: *expect, Rule: r, AtReceiver: expect.By != c.Attester, Apply: func(s *scenario.Setup) {
 			s.Tap(c.Attester.Peer(), respell(s, i, 0, func(encoded string) []string { return []string{spell(slot, encoded)} }))
 		}}
 	}
@@ -126,7 +127,7 @@ func tryOtherLength(length func(s *profile.Slot) int) func(*Context) *Change {
 		if expect == nil {
 			return nil
 		}
-		return &Change{Expect: expect, Rule: r, Apply: func(s *scenario.Setup) {
+		return &Change{Expect: *expect, Rule: r, AtReceiver: expect.By != c.Attester, Apply: func(s *scenario.Setup) {
 			s.Tap(c.Attester.Peer(), respell(s, i, 0, func(string) []string { return []string{other} }))
 		}}
 	}

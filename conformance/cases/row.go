@@ -115,6 +115,9 @@ type Change struct {
 	Expect Expect
 	// Rule is the id of the rule that is checked here; "": the row's.
 	Rule string
+	// AtReceiver says that the end that must reject or accept is itself changed, which
+	// another stack cannot be.
+	AtReceiver bool
 	// Apply changes the ends before they start; nil: nothing.
 	Apply func(*scenario.Setup)
 	// Judge says why a run was not as expected, besides what Expect says; nil: nothing.

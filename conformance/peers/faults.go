@@ -13,7 +13,7 @@ import (
 func sent(c *Case, f *cases.Case) bool {
 	ours := (InProcess{}).Name()
 	return c.Stack(f.Receiver()) != ours && c.Stack(f.Receiver()) != (Command{}).Name() &&
-		c.Stack(f.Receiver().Peer()) == ours && !slices.Contains(receiversOwn, f.ID)
+		c.Stack(f.Receiver().Peer()) == ours && !f.AtReceiver() && !slices.Contains(receiversOwn, f.ID)
 }
 
 // receiversOwn are faults in the settings of the end that must reject, which no

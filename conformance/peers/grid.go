@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"attls"
 	"attls/conformance/claims"
 	"attls/conformance/scenario"
 	"attls/extensions/profile"
@@ -154,7 +155,7 @@ func Cases(o Options) ([]Case, error) {
 	}
 	cases = append(cases, rooted...)
 	cases = append(cases, renumbered(&o, scenarios(combinations))...)
-	cases = append(cases, rawKeys(&o, scenarios(combinations))...)
+	cases = append(cases, rawKeys(&o, combinations)...)
 	if o.Faults {
 		list := append(faults(o.Pairs, scenarios(combinations)), plainFaults(o.Plain)...)
 		if more, err := interpretedFaults(&o); err != nil {
@@ -301,16 +302,17 @@ func otherCodePoints(p *profile.Profile) map[string]uint64 {
 
 // rawKeys are the cases with raw public keys: of the server, of both ends, and
 // beside each attestation that can go beside an X.509 certificate.
-func rawKeys(o *Options, combinations []scenario.Scenario) []Case {
+func rawKeys(o *Options, combinations []combination) []Case {
 	var cases []Case
 	for _, pair := range o.RawKeys {
 		list := combinations
 		if o.Plain != nil {
-			list = append([]scenario.Scenario{{Attester: scenario.AttestNone},
-				{Attester: scenario.AttestNone, ClientCertificate: true}}, combinations...)
+			list = append([]combination{{Scenario: scenario.Scenario{Attester: scenario.AttestNone}},
+				{Scenario: scenario.Scenario{Attester: scenario.AttestNone, ClientCertificate: true}}}, combinations...)
 		}
-		for i, s := range list {
-			if len(s.Attester.Roles()) > 0 && s.Credential != claims.CredentialX509 {
+		for i := range list {
+			s := list[i].Scenario
+			if len(s.Attester.Roles()) > 0 && s.Credential != claims.CredentialX509 || list[i].inX509 {
 				continue
 			}
 			s.RawPublicKeys, s.Group, s.HelloRetry = true, o.Groups[i%len(o.Groups)], i%2 == 1
@@ -349,6 +351,21 @@ type combination struct {
 	scenario.Scenario
 	resumable    bool // the profile has tickets
 	fragmentable bool // and lets messages spread over several records
+	unasked      bool // the server attests to clients that know nothing of the profile, too
+	inX509       bool // Evidence is in certificates, which raw public keys have not
+}
+
+// combine is a combination that a profile allows, in a scenario of that profile.
+func combine(p *profile.Profile, of *scenario.Scenario, c scenario.Combination) combination {
+	k := combination{Scenario: of.With(c), resumable: ticketed(p), fragmentable: !p.Quirks.NeverFragment}
+	for i := range p.Slots {
+		s := &p.Slots[i]
+		row, there := p.CredentialFor(i, profile.KindX509)
+		k.unasked = k.unasked || s.Always && s.Attester == attls.RoleServer &&
+			(s.Nonce.Message == attls.KindNone || s.Nonce.Random)
+		k.inX509 = k.inX509 || there && row.Carrier == profile.CarrierCertificate && c.Attester.Has(s.Attester)
+	}
+	return k
 }
 
 // resumes reports whether something can become of a ticket so.
@@ -357,7 +374,7 @@ func (c *combination) resumes(r scenario.Resumption) bool {
 	case "":
 		return true
 	case scenario.ResumeUnattested: // a server that relies on the client has it attest at once
-		return c.resumable && c.Attester == scenario.AttestServer
+		return c.resumable && c.Attester == scenario.AttestServer && !c.unasked
 	}
 	return c.resumable
 }
@@ -387,7 +404,7 @@ func allowed(profiles []string) ([]combination, error) {
 		seen[p.ID] = of.Profile
 		for _, c := range scenario.Combinations(p) {
 			if c.Reason == "" {
-				list = append(list, combination{of.With(c), ticketed(p), !p.Quirks.NeverFragment})
+				list = append(list, combine(p, &of, c))
 			}
 		}
 	}

@@ -177,7 +177,7 @@ func underReading(of *scenario.Scenario, name, option string) (list []combinatio
 	}
 	for _, c := range scenario.Combinations(p) {
 		if c.Reason == "" {
-			list = append(list, combination{s.With(c), ticketed(p), !p.Quirks.NeverFragment})
+			list = append(list, combine(p, &s, c))
 		}
 	}
 	return list, nil
