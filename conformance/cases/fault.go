@@ -575,7 +575,7 @@ func tryBinderUndefined(c *Context) *Change {
 	if _, err := c.Profile.Binder.Program.Eval(name, c.Attester, largeKey{}); err == nil {
 		return nil
 	}
-	return &Change{Expect: Reject{By: c.Attester, At: carrierMessage(c.credential())}, Apply: func(s *scenario.Setup) { s.Ends[c.Attester].RSA = true }}
+	return &Change{Expect: Reject{By: c.Attester, At: carrierMessage(c.credential())}, AtReceiver: true, Apply: func(s *scenario.Setup) { s.Ends[c.Attester].RSA = true }}
 }
 
 // tryNonceUnbindable needs a binder with narrower bounds for the nonce than the

@@ -3,6 +3,7 @@
 # undefined-behaviour sanitizers.
 #
 #   fuzz.sh SECONDS FILE...              the reader of compiled profiles, and what it takes
+#   fuzz.sh each FILE...                 likewise, with each octet of the files cut, left out and changed
 #   fuzz.sh --authenticators SECONDS     requests and authenticators of RFC 9261
 #
 # The files are of "attls profile compile". With clang, libFuzzer makes the inputs;
@@ -16,7 +17,7 @@ if [ "${1:-}" = --authenticators ]; then
   shift
 fi
 [ $# -ge 2 ] || { [ $target = authenticator ] && [ $# -eq 1 ]; } || {
-  echo "usage: fuzz.sh SECONDS FILE... | fuzz.sh --authenticators SECONDS" >&2
+  echo "usage: fuzz.sh SECONDS|each FILE... | fuzz.sh --authenticators SECONDS" >&2
   exit 2
 }
 seconds=$1
@@ -35,7 +36,7 @@ for name in $names; do
   sources+=("$here/peer/$name.c")
 done
 libraries=(-L"$tree/library" -lmbedtls -lmbedx509 -lmbedcrypto)
-if command -v clang > /dev/null; then
+if command -v clang > /dev/null && [ "$seconds" != each ]; then
   clang "${flags[@]}" -fsanitize=fuzzer,address,undefined "${sources[@]}" -o "$work/fuzz" "${libraries[@]}"
   mkdir "$work/corpus"
   [ $# -eq 0 ] || cp "$@" "$work/corpus"

@@ -80,6 +80,35 @@ static void run_codec(const struct compiled *c)
     }
 }
 
+/* Nonces in fields of RFCs, as they are written and with other octets. */
+static void run_nonces(const struct compiled *c)
+{
+    static const unsigned char drawn[64];
+
+    for (size_t i = 0; i < c->slot_count; i++) {
+        const struct nonce_field *f = &c->slots[i].field;
+        struct octets nonce = { (unsigned char *) drawn, f->ceiling < sizeof(drawn) ? f->ceiling : sizeof(drawn) };
+        struct text value = { 0 };
+        if (f->place == IN_NO_FIELD) {
+            continue;
+        }
+        nonce_field_write(f, &nonce, &value);
+        for (size_t k = 0; k <= value.len; k++) { /* whole, and cut; then with another octet */
+            struct octets read = { 0 };
+            nonce_field_read(f, (unsigned char *) value.p, value.len - k, &read);
+            octets_free(&read);
+        }
+        for (size_t k = 0; k < value.len; k++) {
+            struct octets read = { 0 };
+            value.p[k] ^= 1;
+            nonce_field_read(f, (unsigned char *) value.p, value.len, &read);
+            value.p[k] ^= 1;
+            octets_free(&read);
+        }
+        text_free(&value);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const unsigned char *p, size_t len)
 {
     static struct compiled c;
@@ -88,6 +117,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *p, size_t len)
     if (compiled_read(&c, p, len, reason, sizeof(reason)) == 0) {
         run_codec(&c);
         run_programs(&c);
+        run_nonces(&c);
         compiled_free(&c);
     }
     return 0;
@@ -204,14 +234,40 @@ static size_t read_file(const char *name, unsigned char *p, size_t size)
     return len;
 }
 
+/* Every octet of a file: cut off with all behind it, left out, and changed in each of four ways. */
+static unsigned long each_octet(const unsigned char *file, size_t body)
+{
+    static unsigned char p[MOST + 128];
+    unsigned long runs = 0;
+
+    for (size_t at = 0; at < body; at++) {
+        static const unsigned char changes[] = { 0x01, 0x20, 0x80, 0xff };
+        for (int how = 0; how < 6; how++) {
+            size_t len = how == 0 ? at : body;
+            memcpy(p, file, len);
+            if (how == 1) {
+                erase(p, &len, at, 1);
+            } else if (how > 1) {
+                p[at] ^= changes[how - 2];
+            }
+            seal(p, &len);
+            LLVMFuzzerTestOneInput(p, len);
+            runs++;
+        }
+        LLVMFuzzerTestOneInput(file, at); /* and without a checksum */
+    }
+    return runs;
+}
+
 int main(int argc, char **argv)
 {
     static unsigned char file[MOST / 2], p[MOST + 128];
+    const int each = argc > 1 && strcmp(argv[1], "each") == 0;
     const time_t end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 0);
     unsigned long runs = 0;
 
     if (argc < 3) {
-        fprintf(stderr, "usage: %s SECONDS FILE...\n", argv[0]);
+        fprintf(stderr, "usage: %s SECONDS|each FILE...\n", argv[0]);
         return 2;
     }
     for (int i = 2; i < argc; i++) {
@@ -223,8 +279,9 @@ int main(int argc, char **argv)
             return 1;
         }
         compiled_free(&c);
+        runs += each ? each_octet(file, len > 72 ? len - 72 : len) : 0;
     }
-    do {
+    while (!each) {
         size_t len = read_file(argv[2 + runs % (size_t) (argc - 2)], file, sizeof(file));
         const size_t body = len > 72 ? len - 72 : len;
         state = 0x9e3779b97f4a7c15 ^ (runs + 1);
@@ -236,7 +293,10 @@ int main(int argc, char **argv)
         seal(p, &len);
         LLVMFuzzerTestOneInput(p, len);
         runs++;
-    } while (time(NULL) < end);
+        if (time(NULL) >= end) {
+            break;
+        }
+    }
     printf("%lu inputs\n", runs);
     return 0;
 }
