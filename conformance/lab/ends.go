@@ -96,6 +96,9 @@ type world struct {
 	validity string
 	kept     *negotiation.Evidence // made ahead of time
 	keep     bool
+	// second: a second Verifier, which the relying party asks as well, may withdraw on its own.
+	second, secondRevoked bool
+	lost                  bool // the expected challenge reaches the Verifier as an empty value
 }
 
 type verifierMood string
@@ -182,7 +185,16 @@ func (a *honestAppraiser) Appraise(ctx context.Context, r *negotiation.Appraisal
 	if a.w.verifier == "away" {
 		return nil, errors.New("the Verifier is away")
 	}
+	if a.w.lost {
+		q := *r
+		q.Challenge, r = []byte{}, &q
+	}
 	v, err := a.w.lax.appraise(ctx, a.w.judge(), r, a.other)
+	if a.w.second && err == nil && v.Failure == "" && !a.w.lax.is(LaxOneOf) {
+		other := *a.w
+		other.revoked = a.w.secondRevoked
+		v, err = a.w.lax.appraise(ctx, other.judge(), r, a.other)
+	}
 	if err == nil && v.Failure == "" && a.w.validity == "connection" {
 		v.ValidUntil = time.Time{}
 	}

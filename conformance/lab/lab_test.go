@@ -271,28 +271,47 @@ func TestDetails(t *testing.T) {
 	}
 }
 
-// TestLaxParties takes one check away and sees the outcome of an attack flip.
+// TestLaxParties takes each check away and sees the outcome of an attack flip, with a control that
+// ends as it must on both sides.
 func TestLaxParties(t *testing.T) {
+	untested := map[Lax]bool{}
+	for _, l := range LaxParties {
+		untested[l.ID] = true
+	}
 	for _, c := range []struct {
-		lax          Lax
-		attack, cell string
+		lax                   Lax
+		attack, profile, cell string
 	}{
-		{LaxNever, "relay-leaked-key", "server/evidence/x509"},
-		{LaxEnvelope, "relay-leaked-key", "server/evidence/x509"},
-		{LaxAbsent, "without-attestation", "server/evidence/x509"},
-		{LaxMachine, "diversion-pinned", "server/evidence/x509"},
-		{LaxKey, "oracle-possession-checked", "client/evidence/x509"},
+		{LaxNever, "relay-leaked-key", "early-attestation-07", "server/evidence/x509"},
+		{LaxEmpty, "empty-expectation", "early-attestation-07", "server/evidence/x509"},
+		{LaxEnvelope, "relay-leaked-key", "early-attestation-07", "server/evidence/x509"},
+		{LaxAbsent, "without-attestation", "early-attestation-07", "server/evidence/x509"},
+		{LaxOtherLabel, "reflection", "tls-attestation-09", "both/evidence/x509"},
+		{LaxMachine, "diversion-pinned", "early-attestation-07", "server/evidence/x509"},
+		{LaxOneOf, "second-appraisal", "early-attestation-07", "server/evidence/x509"},
+		{LaxKey, "oracle-possession-checked", "early-attestation-07", "client/evidence/x509"},
+		{LaxStatus, "diversion-pinned", "early-attestation-07", "client/evidence/x509"},
+		{LaxFirstOctets, "truncated-challenge", "tls-attestation-09", "client/evidence/x509"},
+		{LaxEcho, "replay-leaked-key", "tls-attestation-00", "server/results/attestation"},
 	} {
+		delete(untested, c.lax)
 		script := []*Script{loaded(t, c.attack)}
-		key := c.attack + "/early-attestation-07/" + c.cell
-		strict := cellsOf(t, Options{Scripts: script}, "early-attestation-07")[key]
-		lax := cellsOf(t, Options{Scripts: script, Lax: c.lax}, "early-attestation-07")[key+"/"+string(c.lax)]
+		key := c.attack + "/" + c.profile + "/" + c.cell
+		strict := cellsOf(t, Options{Scripts: script}, c.profile)[key]
+		lax := cellsOf(t, Options{Scripts: script, Lax: c.lax}, c.profile)[key+"/"+string(c.lax)]
+		if strict == nil || lax == nil {
+			t.Errorf("there is no cell %s", key)
+			continue
+		}
 		if strict.Result.Outcome != Rejected || lax.Result == nil || lax.Result.Outcome != Accepted {
 			t.Errorf("%s: %v without and %v with %s", key, strict.Result, lax.Result, c.lax)
 		}
 		if strict.Error+lax.Error != "" {
 			t.Errorf("%s: %s %s", key, strict.Error, lax.Error)
 		}
+	}
+	for l := range untested {
+		t.Errorf("no attack's outcome flips with %s", l)
 	}
 }
 

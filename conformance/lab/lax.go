@@ -142,11 +142,23 @@ func (l Lax) appraise(ctx context.Context, v *attestation.Verifier, r *negotiati
 	return verdict, nil
 }
 
+// comparedOctets are those that LaxFirstOctets compares.
+const comparedOctets = 8
+
 // firstOctets reports whether the first eight octets of the challenge are somewhere in
 // the Evidence, which is where its nonce is.
 func firstOctets(q *negotiation.AppraisalRequest) bool {
-	const n = 8
-	return len(q.Challenge) >= n && binary.BigEndian.Uint64(q.Challenge) != 0 && bytes.Contains(q.CMW, q.Challenge[:n])
+	return len(q.Challenge) >= comparedOctets && binary.BigEndian.Uint64(q.Challenge) != 0 &&
+		bytes.Contains(q.CMW, q.Challenge[:comparedOctets])
+}
+
+// beginning is a challenge of which those octets are right that LaxFirstOctets compares.
+func beginning(challenge []byte) []byte {
+	b := bytes.Clone(challenge)
+	for i := comparedOctets; i < len(b); i++ {
+		b[i] ^= 0xff
+	}
+	return b
 }
 
 // affirm is a verdict that accepts in spite of what was found.

@@ -439,7 +439,7 @@ func (r *run) make(s *Step) (bool, error) {
 	case "nobody":
 		platform = 2
 	}
-	names := s.With["names"].Text
+	names, part := s.With["names"].Text, s.With["challenge"].Text
 	r.learn(s, &item{origin: "made", signer: key,
 		attest: func(ctx context.Context, q *negotiation.EvidenceRequest) (*negotiation.Evidence, error) {
 			asked := *q
@@ -449,6 +449,9 @@ func (r *run) make(s *Step) (bool, error) {
 					return nil, err
 				}
 				asked.SPKI = spki
+			}
+			if part == "beginning" {
+				asked.Challenge = beginning(q.Challenge)
 			}
 			ev, err := r.w.device(platform, key).Attest(ctx, &asked)
 			return r.w.lax.wrap(ev, q), err
@@ -541,6 +544,8 @@ func (r *run) happen(s *Step) (bool, error) {
 		r.w.degraded = false
 	case "reference_revoked":
 		r.w.revoked = true
+	case "second_reference_revoked":
+		r.w.secondRevoked = true
 	case "two_hours_pass":
 		r.w.now = r.w.now.Add(2 * time.Hour)
 	}

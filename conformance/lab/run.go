@@ -315,6 +315,8 @@ func execute(ctx context.Context, s *Script, steps []*Step, parties []map[string
 		}
 	}
 	r.w.verifier = verifierMood(r.setting(c.role.Peer(), "verifier").Text)
+	r.w.second = r.setting(c.role.Peer(), "verifiers").Text == "two"
+	r.w.lost = r.setting(c.role.Peer(), "expects").Text == "nothing"
 	r.w.validity = r.setting(c.role.Peer(), "validity").Text
 	r.w.pinned = r.setting(c.role.Peer(), "pin").Text != ""
 	r.w.keep = r.setting(c.role, "evidence").Text == "kept"

@@ -460,6 +460,8 @@ var partySettings = map[string][]string{
 	"reading":        nil,
 	"nonce":          {"fresh", "constant"},
 	"verifier":       {"prompt", "away", "silent"},
+	"verifiers":      {"one", "two"},
+	"expects":        {"challenge", "nothing"},
 	"resumption":     {"yes", "no"},
 	"hello_retry":    {"yes"},
 	"key":            {"p256", "rsa"},

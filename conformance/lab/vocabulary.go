@@ -88,7 +88,7 @@ func init() {
 			on: []string{"evidence", "certificate"},
 			options: map[string][]string{"id": nil, "as": nil,
 				"by":  {"tee2", "oracle", "ak", "nobody", "authority", "self", "attester"},
-				"key": {tikKey, ownKey}, "names": {"tik"}},
+				"key": {tikKey, ownKey}, "names": {"tik"}, "challenge": {"whole", "beginning"}},
 			needs: func(s *Step, _ func(string) bool) map[Capability]string {
 				n := map[Capability]string{}
 				by := s.With["by"].Text
@@ -154,10 +154,11 @@ func needs(c Capability, why string, more ...any) map[Capability]string {
 
 // happenings are what the world does between steps, M or not.
 var happenings = map[string]string{
-	"platform_degraded": "from now on the attester's platform measures what the Verifier does not accept",
-	"platform_restored": "the attester's platform is again as it was",
-	"reference_revoked": "the Verifier withdraws the reference values of the attester's platform",
-	"two_hours_pass":    "the clock goes on by two hours",
+	"platform_degraded":        "from now on the attester's platform measures what the Verifier does not accept",
+	"platform_restored":        "the attester's platform is again as it was",
+	"reference_revoked":        "the Verifier withdraws the reference values of the attester's platform",
+	"second_reference_revoked": "the second Verifier withdraws the reference values of the attester's platform",
+	"two_hours_pass":           "the clock goes on by two hours",
 }
 
 // check refuses a script that cannot work.
