@@ -21,8 +21,8 @@ import (
 // Run is a connection, and the same under the base of its profile.
 type Run struct {
 	Side
-	// Base is the run under the base as it is, with the same keys and random octets; nil
-	// where there is none.
+	// Base is the run under the profile to compare with, the base where none is named, with the same keys and
+	// random octets; nil where there is none.
 	Base *Side `json:"base,omitempty"`
 	// BaseName is the profile of Base, and BaseError why it could not be run.
 	BaseName  string `json:"base_name,omitempty"`
@@ -52,23 +52,24 @@ func (e *Engine) run(r *Request) (*Run, error) {
 		return nil, result.Err
 	}
 	run := &Run{Side: side(result)}
-	name, _ := profile.Overrides(FileName, []byte(r.Text))
-	if name == "" {
+	if name, _ := profile.Overrides(FileName, []byte(r.Text)); name == "" && r.Name == "" && r.Other == "" {
 		return run, nil
 	}
-	base, err := e.embedded(name)
-	if err != nil {
-		return nil, err
+	other, err := e.other(r, r.OtherReadings)
+	if err != nil { // which says nothing about the profile itself
+		run.BaseName, run.BaseError = "the other profile", err.Error()
+		return run, nil
 	}
-	run.BaseName = base.ID
+	run.BaseName = other.ID
 	s := result.Scenario // with what was left open filled in
-	s.Profile, s.Compiled, s.Readings, s.CodePoints, s.ClientReadings = base.ID, base, nil, nil, nil
+	s.Profile, s.Compiled, s.Readings, s.CodePoints, s.ClientReadings = other.ID, other, nil, nil, nil
 	run.Base, run.BaseError = e.runBase(s)
 	return run, nil
 }
 
-// baseRun is a run of an embedded profile that was made before.
+// baseRun is a run to compare with that was made before.
 type baseRun struct {
+	p     *profile.Profile
 	key   string
 	side  *Side
 	error string
@@ -77,15 +78,15 @@ type baseRun struct {
 // maxBaseRuns bounds how many are kept.
 const maxBaseRuns = 8
 
-// runBase runs a scenario of an embedded profile, once.
+// runBase runs a scenario of a profile to compare with, once.
 func (e *Engine) runBase(s scenario.Scenario) (*Side, string) {
 	key := s.String()
 	for _, b := range e.bases {
-		if b.key == key {
+		if b.p == s.Compiled && b.key == key {
 			return b.side, b.error
 		}
 	}
-	b := baseRun{key: key}
+	b := baseRun{p: s.Compiled, key: key}
 	if r := e.runOne(s); r.Claims[0].Schema == "" {
 		b.error = r.Err.Error()
 	} else {
@@ -213,19 +214,16 @@ type Compared struct {
 func (e *Engine) other(r *Request, readings map[string]string) (*profile.Profile, error) {
 	o := profile.Options{Readings: readings}
 	if r.Other != "" {
-		return profile.Parse("other.yaml", []byte(r.Other), o)
+		return e.parse("other.yaml", r.Other, o)
 	}
 	name := r.Name
 	if name == "" {
 		name, _ = profile.Overrides(FileName, []byte(r.Text))
 	}
-	switch {
-	case name == "":
+	if name == "" {
 		return nil, errors.New("the profile has no base to be compared with")
-	case len(readings) == 0 || profile.IsFile(name): // which embedded refuses
-		return e.embedded(name)
 	}
-	return profile.Load(name, o)
+	return e.embedded(name, o)
 }
 
 // Download is a file for the user.

@@ -14,6 +14,7 @@ import (
 
 func main() {
 	debug.SetGCPercent(400) // a page has the memory, and one thread for everything
+	debug.SetMaxStack(64 << 20)
 	engine := workbench.New()
 	type call struct {
 		method, request string

@@ -362,14 +362,48 @@ func TestEditAndRun(t *testing.T) {
 	p.until("lastRun && lastRun.fault && $('outcome').textContent.includes('Rejected as expected')")
 	p.picture("fault")
 
-	// Two profiles.
-	ask[bool](p, "diff(), true")
-	p.until("$('diff').textContent.includes('code_points.extensions.remoteAttestation')")
+	t.Run("compare", func(t *testing.T) { compare(p.in(t)) })
 
 	t.Run("faults", func(t *testing.T) { faults(p.in(t)) })
 	t.Run("downloads", func(t *testing.T) { downloads(p.in(t)) })
 	t.Run("watchdog", func(t *testing.T) { watchdog(p.in(t)) })
 	t.Logf("milliseconds: %v", ask[map[string]float64](p, "measured"))
+}
+
+// compare puts the profile next to another one, whose reading is then flipped.
+func compare(p *tab) {
+	t := p.t
+	p.edit(changed)
+	ask[bool](p, "$('diff-run').click(), true")
+	p.until("$('diff').textContent.includes('code_points.extensions.remoteAttestation')")
+	ask[bool](p, "$('name').value = 'early-attestation-05', $('name').dispatchEvent(new Event('change')), true")
+	p.until("lastRun.base_name === 'early-attestation-05' && lastRun.base && $('diff').textContent.includes('early-attestation-05')")
+	p.until("$('other-readings').children.length > 0 && engine.current === null && engine.queue.length === 0")
+	before := ask[string](p, "$('diff').textContent")
+	ask[bool](p, `{ const s = [...$('other-readings').querySelectorAll('select')].find((s) => s.options.length > 1); window.flipped = s.parentNode.textContent;
+		s.value = [...s.options].find((o) => !o.text.includes('default')).value; s.dispatchEvent(new Event('change')); } true`)
+	p.until("Object.keys(state.other_readings).length === 1 && $('diff').textContent !== " + quote(before))
+	ask[bool](p, "$('diff').scrollIntoView(), true")
+	p.picture("compare")
+	ask[bool](p, "$('name').value = '', $('name').dispatchEvent(new Event('change')), true")
+	p.until("lastRun.base_name === 'early-attestation-06' && engine.current === null && engine.queue.length === 0")
+	text := "profile: theirs\nbase: early-attestation-06\nbinder:\n  define:\n    key_bound: 'expand_label(base, \"theirs\", hash(spki(role)), Hash.length)'\n"
+	ask[bool](p, "$('other').value = "+quote(text)+", $('other').dispatchEvent(new Event('input')), true")
+	p.until("lastRun.base_name === 'theirs' && document.querySelector('#binders .lit') && $('binders').textContent.includes('theirs: ')")
+	ask[bool](p, "$('other').value = '', $('other').dispatchEvent(new Event('input')), true")
+	p.until("lastRun.base_name === 'early-attestation-06'")
+	if t.Failed() {
+		t.Log(before)
+	}
+}
+
+// quote is a text for JavaScript.
+func quote(s string) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // a text always has a form
+	}
+	return string(b)
 }
 
 // faults runs the grid and opens a cell.
@@ -409,57 +443,11 @@ func downloads(p *tab) {
 	}
 }
 
-// TestLink: a link has the whole state, and nothing of it runs before the user says so.
-func TestLink(t *testing.T) {
-	p := open(t, "", large)
-	p.edit(changed)
-	ask[bool](p, "state.readings = {hrr: 'b'}, state.hello_retry = true, true")
-	hash := ask[string](p, "toLink().then((s) => '#' + s)")
-
-	p = open(t, hash, large)
-	if text := ask[string](p, "editor.value"); text != changed {
-		t.Errorf("the link has %q", text)
-	}
-	p.until("engine.current === null && engine.queue.length === 0")
-	if ran := ask[bool](p, "lastRun !== null"); ran {
-		t.Error("the link was run before it was looked at")
-	}
-	if notice := ask[string](p, "$('notice').textContent"); !strings.Contains(notice, "press Run") {
-		t.Errorf("the notice is %q", notice)
-	}
-	ask[bool](p, "$('run').click(), true")
-	p.until("lastRun && lastRun.scenario.hello_retry && lastRun.scenario.readings.hrr === 'b'")
-
-	hostile, err := json.Marshal(map[string]any{"v": 1, "text": "profile: \"</textarea><img src=x onerror=alert(1)>\"\nbase: early-attestation-06\n",
-		"readings": map[string]string{"<b>": "<img src=x onerror=alert(1)>", "__proto__": "x"}, "code_points": map[string]int{"constructor": 1}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	hash = ask[string](p, fmt.Sprintf(`new Response(new Blob([%q]).stream().pipeThrough(new CompressionStream("deflate-raw"))).arrayBuffer().then((b) =>
-		'#' + btoa(String.fromCharCode(...new Uint8Array(b))).replace(/\+/g, "-").replace(/\//g, "_"))`, hostile))
-	bomb := ask[string](p, `new Response(new Blob(["x".repeat(3e7)]).stream().pipeThrough(new CompressionStream("deflate-raw"))).arrayBuffer().then((b) => {
-		let s = ""; for (const o of new Uint8Array(b)) s += String.fromCharCode(o); return '#' + btoa(s).replace(/\+/g, "-").replace(/\//g, "_"); })`)
-	for name, link := range map[string]string{"markup": hash, "bomb": bomb, "noise": "#%00<script>", "long": "#" + strings.Repeat("A", 400000)} {
-		t.Run(name, func(t *testing.T) {
-			p := p.in(t)
-			ask[bool](p, fmt.Sprintf("lastRun = null, trusted = true, location.hash = %q, true", link))
-			want := "cannot be read"
-			if name == "markup" {
-				want = "came with a link"
-			}
-			p.until(fmt.Sprintf("$('notice').textContent.includes(%q) && engine.current === null && engine.queue.length === 0", want))
-			if n := ask[int](p, "document.querySelectorAll('img, script:not([src]), iframe').length"); n != 0 {
-				t.Errorf("%d elements came with the link", n)
-			}
-		})
-	}
-}
-
 // watchdog: what goes wrong in the engine leaves the editor as it is, and is told.
 func watchdog(p *tab) {
 	t := p.t
 	p.edit(changed)
-	for kind, want := range map[string]string{"panic": "on purpose", "loop": "did not answer"} {
+	for kind, want := range map[string]string{"panic": "on purpose", "loop": "did not answer", "recursion": "stack"} {
 		ask[bool](p, fmt.Sprintf("limits.try = 1500, engine.ask('try', {kind: %q}).catch(() => {}), true", kind))
 		p.until(fmt.Sprintf("$('notice').textContent.includes(%q) && engine.ready", want))
 		if text := ask[string](p, "editor.value"); text != changed {
@@ -535,7 +523,7 @@ func keyboard(p *tab) {
 		p.do(chromedp.KeyEvent(kb.Tab))
 		reached[ask[string](p, "document.activeElement.id")] = true
 	}
-	for _, id := range []string{"start", "attester", "group", "hello_retry", "run", "link", "download", "editor", "faults-run", "diff-run"} {
+	for _, id := range []string{"start", "attester", "group", "hello_retry", "run", "link", "download", "name", "post_handshake", "editor", "faults-run", "attacks-run", "diff-run"} {
 		if !reached[id] {
 			t.Errorf("the tabulator key does not reach %s", id)
 		}

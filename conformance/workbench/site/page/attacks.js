@@ -7,9 +7,10 @@ const classes = { accepted: "accepted", rejected: "rejected", "cannot be mounted
 let attackRound = 0;
 
 // what a run of all is about; later changes of the text do not count for its cells.
-const snapshot = () => ({ text: state.text, readings: { ...state.readings }, code_points: { ...state.code_points } });
+const snapshot = () => ({ text: state.text, readings: mapOf(Object.entries(state.readings)), code_points: mapOf(Object.entries(state.code_points)) });
 
 async function runAttacks() {
+  attack = null;
   const round = ++attackRound, began = performance.now(), asked = snapshot();
   $("attack").hidden = true;
   try {
@@ -45,11 +46,13 @@ function square(asked, attack, c) {
     onclick: (e) => openAttack(asked, attack, c, e.currentTarget) }, c.ok ? letters[c.outcome] || "!" : "!");
 }
 
-async function openAttack(asked, attack, c, button) {
+async function openAttack(asked, a, c, button) {
   for (const old of document.querySelectorAll("#attacks [aria-current]")) old.removeAttribute("aria-current");
-  button.setAttribute("aria-current", "true");
+  if (button) button.setAttribute("aria-current", "true");
+  attack = { name: a.name, cell: c.key };
+  saveLink();
   try {
-    const m = await engine.ask("cell", { ...asked, name: attack.name, cell: c.key });
+    const m = await engine.ask("cell", { ...asked, ...attack });
     fill($("attack"), showAttack(m, c));
   } catch (e) { fill($("attack"), h("p", { id: "attack-title", class: "bad" }, e.message)); }
   $("attack").hidden = false;
@@ -58,7 +61,7 @@ async function openAttack(asked, attack, c, button) {
 
 function showAttack(m, c) {
   const cell = m.cell, d = m.detail || {}, control = cell.control;
-  return [h("h3", { id: "attack-title" }, m.attack.title), h("p", { class: "faint" }, c.ways), h("p", null, m.attack.summary),
+  return [h("h3", { id: "attack-title" }, m.attack.title), h("p", { class: "faint" }, cell.attack + ": " + [cell.profile, ...Object.values(cell.combination), cell.variant].filter((x) => x).join(", ")), h("p", null, m.attack.summary),
     h("p", null, "The attacker has: ", m.attack.capabilities.join(", "), "."),
     m.attack.published && h("p", { class: "faint" }, "Published: " + m.attack.published),
     h("p", { class: "verdict" }, cell.not_applicable ? "Not applicable: " + cell.not_applicable : m.told, cell.result && cell.result.detail ? h("span", { class: "faint" }, ". " + cell.result.detail) : ""),

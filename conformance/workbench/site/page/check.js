@@ -35,6 +35,7 @@ async function check() {
   }
   showChecked();
   if (trusted && !errors()) run();
+  if (compared && !errors()) diff();
   lintTimer = setTimeout(lint, 500);
 }
 
@@ -63,13 +64,13 @@ function showProblems() {
   const own = list.filter((p) => p.position.file === "profile.yaml" || !p.warning), rest = list.length - own.length;
   const items = own.slice(0, 50).map((p) => h("li", null, h("button", { type: "button", class: p.warning ? "warm" : "bad",
     onclick: () => goTo(Math.max(1, p.position.line), p.position.column) },
-  `${p.position.file === "profile.yaml" ? "line " + p.position.line : p.position.file + ":" + p.position.line}: ${p.warning ? "warning" : "error"}: ${p.text}`, p.advice && h("span", { class: "was" }, p.advice))));
+  `${p.position.file === "profile.yaml" ? "line " + p.position.line : p.position.file + ":" + p.position.line}: ${p.warning ? "warning" : "error"}: ${clip(p.text)}`, p.advice && h("span", { class: "was" }, clip(p.advice)))));
   if (own.length === 0) items.push(h("li", { class: "good" }, "No errors."));
   if (rest) items.push(h("li", { class: "faint" }, plural(rest, "remark") + " on what is inherited"));
   fill($("problems"), items);
   const o = checked ? checked.overrides : [];
-  fill($("overrides"), h("tbody", null, o.map((x) => h("tr", null, h("td", null, h("button", { type: "button", onclick: () => goTo(x.position.line, x.position.column) }, String(x.position.line))),
-    h("td", null, h("code", null, x.path)), h("td", null, h("code", null, x.base || "nothing"))))));
+  fill($("overrides"), h("tbody", null, o.slice(0, 300).map((x) => h("tr", null, h("td", null, h("button", { type: "button", onclick: () => goTo(x.position.line, x.position.column) }, String(x.position.line))),
+    h("td", null, h("code", null, x.path)), h("td", null, h("code", null, clip(x.base) || "nothing")))), o.length > 300 ? h("tr", null, h("td"), h("td", { colspan: 2 }, plural(o.length - 300, "other"))) : ""));
 }
 
 function options(select, list, value, none) {
@@ -91,12 +92,18 @@ function showChoices() {
     $(id).parentNode.title = why || "";
   }
   if (!$("more").contains(document.activeElement)) {
-    fill($("readings"), (p.readings || []).map((r) => {
-      const select = h("select", { onchange: (e) => { if (e.target.value === r.Default) delete state.readings[r.Switch]; else state.readings[r.Switch] = e.target.value; later(); } });
-      options(select, r.Options.map((o) => ({ value: o, text: o === r.Default ? o + " (default)" : o })), state.readings[r.Switch] || r.Default);
-      return h("label", { title: `${r.AMB}: ${r.Why}` }, `${r.Switch} (${r.AMB})`, select);
-    }));
-    fill($("points"), Object.entries(p.code_points || {}).sort().map(([name, n]) => h("label", null, name, h("input", { value: "0x" + n.toString(16),
+    readingFields($("readings"), p.readings, state.readings, "");
+    fill($("points"), Object.entries(p.code_points || {}).sort().slice(0, 256).map(([name, n]) => h("label", null, name, h("input", { value: "0x" + n.toString(16),
       onchange: (e) => { const v = Number(e.target.value); if (Number.isSafeInteger(v) && v >= 0) state.code_points[name] = v; else delete state.code_points[name]; later(); } }))));
   }
+}
+
+// readingFields are the switches of a profile's ambiguities.
+function readingFields(where, list, chosen, of) {
+  if (where.contains(document.activeElement) && where.children.length === (list || []).length) return; // the one that was just used
+  fill(where, (list || []).slice(0, 256).map((r) => {
+    const select = h("select", { onchange: (e) => { if (e.target.value === r.Default) delete chosen[r.Switch]; else chosen[r.Switch] = e.target.value; later(); } });
+    options(select, r.Options.map((o) => ({ value: o, text: o === r.Default ? o + " (default)" : o })), chosen[r.Switch] || r.Default);
+    return h("label", { title: `${r.AMB}: ${r.Why}` }, `${r.Switch} ${of} (${r.AMB})`, select);
+  }));
 }

@@ -12,7 +12,7 @@ function paint() {
   const marks = new Map();
   const at = (line) => { if (!marks.has(line)) marks.set(line, { errors: [], warnings: [], base: [] }); return marks.get(line); };
   for (const p of checked ? checked.problems : []) {
-    if (p.position.file === "profile.yaml" && p.position.line > 0) at(p.position.line)[p.warning ? "warnings" : "errors"].push(p.text);
+    if (p.position.file === "profile.yaml" && p.position.line > 0) at(p.position.line)[p.warning ? "warnings" : "errors"].push(clip(p.text));
   }
   for (const o of checked ? checked.overrides : []) at(o.position.line).base.push(o.base === "" ? "not in the base" : "base: " + o.base.replace(/\s+/g, " ").slice(0, 120));
   // Only what is in view, and on paper everything, so that a long text does not make typing slow.

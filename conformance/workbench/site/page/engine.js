@@ -76,9 +76,9 @@ const engine = {
     this.worker.postMessage({ id: call.id, method: call.method, request: JSON.stringify(call.request) });
   },
 
-  // ask calls a method; of check, lint and run only the latest waits.
+  // ask calls a method; of check, lint, run and diff only the latest waits.
   ask(method, request) {
-    if (["check", "lint", "run"].includes(method)) {
+    if (["check", "lint", "run", "diff"].includes(method)) {
       this.queue = this.queue.filter((c) => c.method !== method || (c.reject(stale), false));
     }
     if (this.failed) return Promise.reject(this.failed);

@@ -18,6 +18,7 @@ function h(name, attributes, ...children) {
 
 const fill = (e, ...children) => e.replaceChildren(...children.flat(9).filter((c) => c || c === ""));
 const short = (s) => (s && s.length > 44 ? s.slice(0, 28) + "…" + s.slice(-12) : s || "–");
+const clip = (s) => (s && s.length > 600 ? s.slice(0, 600) + "…" : s || "");
 const plural = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
 
 function say(text) { $("status").textContent = text; }

@@ -19,11 +19,24 @@ async function run() {
   } finally { $("right").removeAttribute("aria-busy"); }
 }
 
+// forgetRun takes away what is drawn, which is of another text.
+function forgetRun() {
+  lastRun = null;
+  compared = false;
+  $("outcome").className = "";
+  fill($("outcome"), "Nothing has been run.");
+  for (const id of ["ladder", "binders", "verdicts", "octets", "faults", "attacks", "diff", "other-readings"]) fill($(id));
+  for (const id of ["faults-state", "attacks-state"]) $(id).textContent = "";
+  $("attack").hidden = true;
+  faultRound++;
+  attackRound++;
+}
+
 function showRun(r) {
   lastRun = r;
   $("outcome").className = r.ok ? "good" : "bad";
   const s = r.scenario;
-  fill($("outcome"), h("strong", null, r.outcome), h("br"), `${s.profile}: attester ${s.attester}, ${s.model || "–"}, ${s.credential || "–"}`,
+  fill($("outcome"), h("strong", null, r.outcome), h("br"), `${clip(s.profile)}: attester ${s.attester}, ${s.model || "–"}, ${s.credential || "–"}`,
     s.group ? `, ${s.group}` : "", s.hello_retry ? ", HelloRetryRequest" : "", s.post_handshake ? ", post-handshake authentication" : "", s.reattest ? ", a second attestation" : "", s.extended_key_update ? ", Extended Key Update" : "",
     r.fault ? h("span", { class: "was" }, `Fault ${r.fault.name}: ${r.fault.does} `, h("button", { type: "button", onclick: () => { fault = ""; run(); } }, "Without the fault")) : "",
     r.base ? h("span", { class: "was" }, `Compared with ${r.base_name}, with the same keys and random octets.`) : "",
@@ -32,7 +45,7 @@ function showRun(r) {
   const headings = new Map((r.phases || []).map((p) => [p.at, p.name]));
   fill($("ladder"), pairs.filter((p) => p.here).map((p, i) => [headings.has(i) && headings.size > 1 ? h("li", { class: "phase" }, headings.get(i)) : null, showStep(p)]));
   showOctets(pairs, r.base_name, !!r.base);
-  fill($("binders"), (r.binders || []).length ? r.binders.map((b) => showBinder(b, r.base)) : h("p", { class: "faint" }, "Nothing is bound in this run."));
+  fill($("binders"), (r.binders || []).length ? r.binders.map((b) => showBinder(b, r.base, r.base_name)) : h("p", { class: "faint" }, "Nothing is bound in this run."));
   fill($("verdicts"), showEnd(r.client), showEnd(r.server));
 }
 
@@ -53,11 +66,11 @@ function showStep(p) {
   const extensions = (s.extensions || []).filter((x) => x.added || (x.fields || []).some((f) => f.path)), others = (s.extensions || []).filter((x) => !extensions.includes(x));
   return h("li", { class: s.from === "server" ? "server" : "client" },
     h("div", { class: "head" }, h("span", { class: "who" }, (s.from === "server" ? "◀ " : "▶ ") + s.what + (s.alert ? " " + s.alert.name : "")),
-      h("span", { class: differs || p.alone ? "warm" : "faint" }, plural(s.octets, "octet"), differs ? ` (${s.octets - p.base.octets > 0 ? "+" : ""}${s.octets - p.base.octets})` : "", p.alone ? " (not in the base)" : "", s.unread ? ", unread" : "")),
+      h("span", { class: differs || p.alone ? "warm" : "faint" }, plural(s.octets, "octet"), differs ? ` (${s.octets - p.base.octets > 0 ? "+" : ""}${s.octets - p.base.octets})` : "", p.alone ? " (not in the other run)" : "", s.unread ? ", unread" : "")),
     h("ul", null, (s.details || []).map((d) => h("li", { class: "faint" }, d)),
       others.length ? h("li", { class: "faint" }, others.map((x) => x.name + ((x.fields || []).length ? ` (${x.fields[0].value})` : "")).join(", ")) : "",
       extensions.map((x) => h("li", { class: p.base && !old.has(x.name + "/" + x.type) ? "added changed" : "added" }, `${x.name} (0x${x.type.toString(16).padStart(4, "0")}), ${plural(x.octets, "octet")}`,
-        h("ul", null, (x.fields || []).map((f) => h("li", { class: p.base && !known.has(`${x.name}/${x.type}/${x.entry || 0}/${f.path}=${f.value}`) ? "changed" : null }, f.path ? f.path + ": " : "", f.value)))))));
+        h("ul", null, (x.fields || []).slice(0, 300).map((f) => h("li", { class: p.base && !known.has(`${x.name}/${x.type}/${x.entry || 0}/${f.path}=${f.value}`) ? "changed" : null }, f.path ? f.path + ": " : "", f.value)))))));
 }
 
 function showOctets(pairs, name, compared) {
@@ -70,7 +83,7 @@ function showOctets(pairs, name, compared) {
 
 // showBinder draws a tree. A value that the base does not have for the same expression
 // is changed; an input, which has no parts of its own, lights up.
-function showBinder(b, base) {
+function showBinder(b, base, name) {
   const other = base && (base.binders || []).find((x) => x.attester === b.attester);
   const values = new Map(), names = new Map();
   (function walk(n) {
@@ -85,7 +98,7 @@ function showBinder(b, base) {
     const changed = other && was !== value, leaf = !(inner.parts || []).length;
     return h("li", null, h("div", { class: changed ? "changed" + (leaf ? " lit" : "") : null }, h("code", null, inner === n ? n.expr : `${n.name} = ${inner.expr}`),
       n.literal ? "" : h("span", null, " → ", h("code", { title: value, class: n.error ? "bad" : null }, short(value))),
-      changed ? h("span", { class: "was" }, was === undefined ? "the base does not have this" : ["base: ", h("code", { title: was }, short(was))]) : ""),
+      changed ? h("span", { class: "was" }, was === undefined ? `${name} does not have this` : [name + ": ", h("code", { title: was }, short(was))]) : ""),
     (inner.parts || []).length ? h("ul", null, inner.parts.map(draw)) : "");
   };
   return [h("p", null, `Challenge of the ${b.attester}: `, h("code", null, b.value || "–")), b.tree ? h("ul", null, draw(b.tree)) : ""];

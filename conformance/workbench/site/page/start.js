@@ -3,20 +3,28 @@
 
 function trust() { trusted = true; notice(""); }
 
+// ran is Run: what a link showed of an attack is run as well.
+function ran() {
+  const first = !trusted;
+  trust();
+  later();
+  if (first && attack) openAttack(snapshot(), attack, { key: attack.cell });
+}
+
 editor.addEventListener("input", () => { edited(); complete(); });
 editor.addEventListener("scroll", scrolled);
 for (const e of ["click", "keyup"]) editor.addEventListener(e, where);
 editor.addEventListener("blur", hideOffers);
 editor.addEventListener("keydown", (e) => {
   if (e.ctrlKey && e.key === " ") { e.preventDefault(); complete(); return; }
-  if ((e.ctrlKey || e.metaKey) && e.key === "Enter") { e.preventDefault(); trust(); later(); return; }
+  if ((e.ctrlKey || e.metaKey) && e.key === "Enter") { e.preventDefault(); ran(); return; }
   if (!offered.length) return;
   const move = { ArrowDown: 1, ArrowUp: -1 }[e.key];
   if (move) { e.preventDefault(); picked = (picked + move + offered.length) % offered.length; showOffers(); }
   else if (e.key === "Enter" && picked >= 0) { e.preventDefault(); take(picked); }
   else if (e.key === "Escape") { e.preventDefault(); hideOffers(); }
 });
-$("choices").addEventListener("submit", (e) => { e.preventDefault(); trust(); later(); });
+$("choices").addEventListener("submit", (e) => { e.preventDefault(); ran(); });
 for (const id of ["attester", "model", "credential", "group"]) $(id).addEventListener("change", (e) => { state[id] = e.target.value; fault = ""; later(); });
 for (const id of switches) $(id).addEventListener("change", (e) => { state[id] = e.target.checked; fault = ""; later(); });
 $("start").addEventListener("change", async (e) => {
@@ -24,7 +32,7 @@ $("start").addEventListener("change", async (e) => {
   e.target.value = "";
   if (!name) return;
   setText(await engine.ask("text", { name }));
-  Object.assign(state, { readings: {}, code_points: {}, attester: "", model: "", credential: "" });
+  Object.assign(state, { readings: mapOf([]), code_points: mapOf([]), attester: "", model: "", credential: "" });
   trust();
   later();
 });
@@ -36,20 +44,28 @@ $("download").addEventListener("change", (e) => { const kind = e.target.value; e
 $("faults-run").addEventListener("click", () => { trust(); runFaults(); });
 $("attacks-run").addEventListener("click", () => { trust(); runAttacks(); });
 $("diff-run").addEventListener("click", diff);
+$("name").addEventListener("change", (e) => { state.name = e.target.value; state.other_readings = mapOf([]); later(); });
+$("other").addEventListener("input", (e) => { state.other = e.target.value; state.other_readings = mapOf([]); later(); });
 
 async function openLink() {
   if (location.hash.length < 2) return false;
+  let linked;
   try {
-    Object.assign(state, await fromLink(location.hash.slice(1)));
+    linked = await fromLink(location.hash.slice(1));
   } catch (e) {
     notice("The link cannot be read: " + e.message);
     return false;
   }
+  Object.assign(state, linked.state);
+  fault = linked.fail;
+  attack = linked.attack;
   trusted = false;
   editor.value = state.text;
+  $("other").value = state.other;
+  $("other-text").open = state.other !== "";
   for (const id of switches) $(id).checked = state[id];
-  $("group").value = state.group;
-  fault = "";
+  for (const id of ["group", "name"]) $(id).value = state[id];
+  forgetRun();
   notice("This profile came with a link. Nothing of it has been run. Look at it, then press Run.");
   return true;
 }
@@ -79,7 +95,7 @@ engine.began = () => {
   about = first.about;
   options($("start"), about.profiles.map((value) => ({ value })), "", "…");
   options($("group"), about.groups.map((value) => ({ value })), state.group, "any");
-  options($("diff-with"), about.profiles.map((value) => ({ value })), "", "its base");
+  options($("name"), about.profiles.map((value) => ({ value })), state.name, "its base");
   for (const id of ["run", "faults-run", "attacks-run", "diff-run"]) $(id).disabled = false;
   if (linked || editor.value) { // what was typed before this was there counts
     keystroke = performance.now();
