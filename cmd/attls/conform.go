@@ -48,8 +48,9 @@ type conformFlags struct {
 	requirements    bool // each row of the registry is printed
 	pcap            string
 	placement       bool
-	issues          string   // directory
-	adapters        []string // files
+	issues          string          // directory
+	adapters        []string        // files
+	named           map[string]bool // stacks of adapters
 	files           reportFiles
 }
 
@@ -123,8 +124,6 @@ and printed, and the exit code is 130.`,
 		"run the placement matrix instead: each extension of IANA's registry in each message that a stack receives")
 	flags.StringVar(&f.issues, "issues", "",
 		"write a page that can be filed, with a capture, for each kind of failure and deviation to this `directory`")
-	flags.StringArrayVar(&f.adapters, "adapter", nil,
-		"with --placement: also a stack that this `file` describes (docs/adapters.md); can be given more than once")
 	f.files.register(flags)
 	c.AddCommand(conformMergeCommand(), conformDiffCommand(), conformAuthenticators())
 	return c
@@ -145,6 +144,8 @@ func (f *conformFlags) choiceFlags() *pflag.FlagSet {
 	flags.StringVar(&o.filter, "filter", "", "run only cases whose name holds this `text`")
 	flags.StringVar(&o.exact, "case", "",
 		"run exactly the case of this `name`, of all that any other flag would choose, and show it")
+	flags.StringArrayVar(&f.adapters, "adapter", nil,
+		"run only cases of --peer and of the stack in this adapter `file` (docs/adapters.md); can be given more than once")
 	flags.BoolVar(&o.full, "full", false, "every combination of all dimensions")
 	flags.BoolVar(&o.faults, "faults", false, "also send faults, which the other stack must reject")
 	flags.StringSliceVar(&o.roots, "root-of-trust", nil,
@@ -176,9 +177,6 @@ func (f *conformFlags) stackFlags() *pflag.FlagSet {
 func (f *conformFlags) run(c *cobra.Command) error {
 	if f.placement {
 		return f.runPlacement(c)
-	}
-	if f.adapters != nil {
-		return usage("--adapter goes with --placement")
 	}
 	if f.choice.profiles == nil && (f.choice.demo || f.choice.against != "") {
 		return usage("--demo and --against are about the profiles of --profile")
@@ -258,8 +256,8 @@ func (f *conformFlags) run(c *cobra.Command) error {
 func (f *conformFlags) options(stacks []peers.Peer) peers.Options {
 	var others []string
 	for _, p := range stacks {
-		if o, ok := p.(*peers.OpenSSL); ok && o.Name() != systemOpenSSL {
-			others = append(others, o.Name())
+		if a, ok := p.(*peers.Adapted); ok && f.takesPart(a) {
+			others = append(others, a.Name())
 		}
 	}
 	o := peers.Defaults(others...)
@@ -283,6 +281,19 @@ func (f *conformFlags) options(stacks []peers.Peer) peers.Options {
 	}
 	return o
 }
+
+// takesPart reports whether a stack of an adapter takes part: those that always do, and those
+// that a flag names, so that the cases depend on the flags alone.
+func (f *conformFlags) takesPart(a *peers.Adapted) bool {
+	name := a.Adapter.Name
+	if name == nextOpenSSL {
+		return true
+	}
+	return !slices.Contains(always, name) && (f.wants(a.Name()) || strings.Contains(f.choice.exact, a.Name()))
+}
+
+// always are the stacks of adapters that Defaults has.
+var always = []string{"openssl", "gnutls"}
 
 // interprets reports whether the flags ask for the interpreter of compiled profiles
 // without naming one: it meets every profile, which takes long.
@@ -340,7 +351,12 @@ func (f *conformFlags) chosen(k *peers.Case) bool {
 	o, name := &f.choice, k.String()
 	return (o.exact == "" || name == cases.InName(o.exact)) &&
 		(strings.Contains(name, o.filter) || strings.Contains(name, cases.InName(o.filter))) &&
-		(len(o.peers) == 0 || slices.Contains(o.peers, k.Client) || slices.Contains(o.peers, k.Server))
+		(len(o.peers)+len(f.named) == 0 || f.wants(k.Client) || f.wants(k.Server))
+}
+
+// wants reports whether --peer or --adapter names a stack.
+func (f *conformFlags) wants(stack string) bool {
+	return slices.Contains(f.choice.peers, stack) || f.named[stack]
 }
 
 // nothing says that there is no case, and why.
@@ -432,6 +448,9 @@ func (f *conformFlags) repeat(run *report.Run) string {
 	stacks := changed(f.stack.flags)
 	for _, name := range slices.Sorted(maps.Keys(stacks)) {
 		args = append(args, "--"+name, absolute(stacks[name]))
+	}
+	for _, file := range f.adapters {
+		args = append(args, "--adapter", anywhere(file))
 	}
 	if f.choice.profiles != nil {
 		args = append(args, "--profile", run.Scenario.Profile)

@@ -7,13 +7,11 @@ import (
 	"slices"
 	"strings"
 
+	"attls/conformance/adapter"
 	"attls/conformance/peers"
 	"attls/conformance/report"
 	"attls/internal/columns"
 )
-
-// systemOpenSSL is the program openssl in the PATH, and the name of its stack.
-const systemOpenSSL = "openssl"
 
 // stacks are all that can be met. A name of --peer that none of them has is a
 // wrong flag.
@@ -28,9 +26,6 @@ func (f *conformFlags) stacks() ([]peers.Peer, error) {
 	if f.stack.programs == "" {
 		f.stack.programs = peers.FindMbedTLSPrograms()
 	}
-	if f.stack.openssl == "" {
-		f.stack.openssl = peers.FindOpenSSL()
-	}
 	prototype, err := peers.NewPrototype(f.stack.pocClient, f.stack.pocServer, f.stack.pocVerifier)
 	if err != nil {
 		return nil, usage("%w", err)
@@ -38,9 +33,14 @@ func (f *conformFlags) stacks() ([]peers.Peer, error) {
 	mbedtls := peers.MbedTLS{Path: f.stack.mbedtls, Evidence: self + " evidence serve"}
 	stacks := []peers.Peer{peers.InProcess{}, peers.Command{Path: self}, peers.CryptoTLS{},
 		mbedtls, peers.NewInterpreter(mbedtls),
-		peers.MbedTLSPrograms{Directory: f.stack.programs},
-		peers.NewOpenSSL(systemOpenSSL, systemOpenSSL), peers.NextOpenSSL(f.stack.openssl),
-		peers.GnuTLS{Client: "gnutls-cli", Server: "gnutls-serv"}, prototype}
+		peers.MbedTLSPrograms{Directory: f.stack.programs}, prototype}
+	adapted, err := f.adapted()
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range adapted {
+		stacks = append(stacks, a)
+	}
 	var known []string
 	for _, p := range stacks {
 		known = append(known, p.Name())
@@ -52,6 +52,58 @@ func (f *conformFlags) stacks() ([]peers.Peer, error) {
 	}
 	return stacks, nil
 }
+
+// adapted are the stacks of adapters with a section conform: those that come with attls,
+// and those of --adapter, of which one takes the place of one that has its name.
+func (f *conformFlags) adapted() (list []*peers.Adapted, err error) {
+	adapters, named, err := f.loadAdapters()
+	if err != nil {
+		return nil, err
+	}
+	f.named = map[string]bool{}
+	for _, a := range adapters {
+		if a.Conform == nil {
+			if named[a.Name] {
+				return nil, usage("the adapter %s has no section conform, so that only --placement can use it", a.Name)
+			}
+			continue
+		}
+		p, err := peers.NewAdapted(a, f.programPaths(a))
+		if err != nil {
+			return nil, usage("%w", err)
+		}
+		if list = append(list, p); named[a.Name] {
+			f.named[p.Name()] = true
+		}
+	}
+	return list, nil
+}
+
+// loadAdapters are all adapters, and which of them --adapter names.
+func (f *conformFlags) loadAdapters() (list []*adapter.Adapter, named map[string]bool, err error) {
+	list, named = adapter.Builtin(), map[string]bool{}
+	for _, file := range f.adapters {
+		a, err := adapter.Load(file)
+		if err != nil {
+			return nil, nil, usage("%w", err)
+		}
+		list = slices.DeleteFunc(list, func(b *adapter.Adapter) bool { return b.Name == a.Name })
+		list = append(list, a)
+		named[a.Name] = true
+	}
+	return list, named, nil
+}
+
+// programPaths are the paths that flags give the programs of an adapter.
+func (f *conformFlags) programPaths(a *adapter.Adapter) map[string]string {
+	if a.Name == nextOpenSSL && f.stack.openssl != "" {
+		return map[string]string{"openssl": f.stack.openssl}
+	}
+	return nil
+}
+
+// nextOpenSSL is the adapter of the openssl that --openssl names.
+const nextOpenSSL = "openssl-3.5"
 
 // absent is the error of a stack that --peer, a flag with a path, or a variable of the
 // environment names and that is not here, or is another program. What a variable names
@@ -72,7 +124,7 @@ func (f *conformFlags) absent(ctx context.Context, stacks []peers.Peer, cases []
 		switch {
 		case id.Missing != "":
 			return unavailable(fmt.Errorf("%s names %s, which is not here: %s", by, s.Name(), id.Missing))
-		case by != "--peer" && !peers.HasVersion(id.Version): // our own need not know one
+		case by != "--peer" && by != "--adapter" && !peers.HasVersion(id.Version): // our own need not know one
 			return unavailable(fmt.Errorf("%s names %s, which does not say what it is; its version is %q", by,
 				s.Name(), id.Version))
 		}
@@ -84,13 +136,13 @@ func (f *conformFlags) absent(ctx context.Context, stacks []peers.Peer, cases []
 // nothing does.
 func (f *conformFlags) namedBy(s peers.Peer) string {
 	var flags []string
-	switch s.(type) {
+	switch s := s.(type) {
 	case peers.MbedTLS, peers.Interpreter:
 		flags = []string{"mbedtls", "ATTLS_MBEDTLS_PEER"}
 	case peers.MbedTLSPrograms:
 		flags = []string{"mbedtls-programs", "ATTLS_MBEDTLS_PROGRAMS"}
-	case *peers.OpenSSL:
-		if s.Name() != systemOpenSSL {
+	case *peers.Adapted:
+		if s.Adapter.Name == nextOpenSSL {
 			flags = []string{"openssl", "ATTLS_OPENSSL"}
 		}
 	case peers.Prototype:
@@ -106,8 +158,11 @@ func (f *conformFlags) namedBy(s peers.Peer) string {
 			return "$" + flags[i]
 		}
 	}
-	if slices.Contains(f.choice.peers, s.Name()) {
+	switch {
+	case slices.Contains(f.choice.peers, s.Name()):
 		return "--peer"
+	case f.named[s.Name()]:
+		return "--adapter"
 	}
 	return ""
 }

@@ -122,16 +122,9 @@ const placedWidth = 20
 
 // placedStacks are the stacks of --peer and --adapter, or all.
 func (f *conformFlags) placedStacks(ctx context.Context) (list []placed, err error) {
-	adapters := adapter.Builtin()
-	named := map[string]bool{}
-	for _, file := range f.adapters {
-		a, err := adapter.Load(file)
-		if err != nil {
-			return nil, usage("%w", err)
-		}
-		adapters = slices.DeleteFunc(adapters, func(b *adapter.Adapter) bool { return b.Name == a.Name })
-		adapters = append(adapters, a)
-		named[a.Name] = true
+	adapters, named, err := f.loadAdapters()
+	if err != nil {
+		return nil, err
 	}
 	var known []string
 	for _, a := range adapters {
@@ -160,11 +153,7 @@ func (f *conformFlags) placedStack(ctx context.Context, a *adapter.Adapter, aske
 		p.version = runtime.Version()
 		p.open = func(context.Context, string) (placement.Stack, error) { return placement.CryptoTLS() }
 	case "":
-		paths := map[string]string{}
-		if a.Name == nextOpenSSL && f.stack.openssl != "" {
-			paths["openssl"] = f.stack.openssl
-		}
-		s := a.Find(ctx, paths)
+		s := a.Find(ctx, f.programPaths(a))
 		p.missing, p.version = s.Missing, s.Version
 		p.open = func(ctx context.Context, directory string) (placement.Stack, error) {
 			return placement.NewPrograms(ctx, s, directory)
@@ -174,9 +163,6 @@ func (f *conformFlags) placedStack(ctx context.Context, a *adapter.Adapter, aske
 	}
 	return p
 }
-
-// nextOpenSSL is the adapter of the openssl that --openssl names.
-const nextOpenSSL = "openssl-3.5"
 
 // place runs the matrix with one stack.
 func (f *conformFlags) place(c *cobra.Command, s placed, all, chosen []placement.Case) (placement.Stacked, error) {
@@ -271,7 +257,7 @@ func writePage(name string, write func(io.Writer) error) error {
 func (f *conformFlags) placementCommand(s placed, name string) string {
 	args := []string{"attls", "conform", "--placement", "--peer", s.name}
 	for _, file := range f.adapters {
-		args = append(args, "--adapter", absolute(file))
+		args = append(args, "--adapter", anywhere(file))
 	}
 	if f.stack.openssl != "" && s.name == nextOpenSSL {
 		args = append(args, "--openssl", absolute(f.stack.openssl))

@@ -44,7 +44,8 @@ func TestPlacementCommand(t *testing.T) {
 		args []string
 	}{
 		{"--faults has no meaning with --placement", 2, []string{"--placement", "--faults"}},
-		{"--adapter goes with --placement", 2, []string{"--adapter", bad}},
+		{bad + ":2:9: the client has no command", 2, []string{"--adapter", bad}},
+		{"the adapter x has no section conform", 2, []string{"--adapter", absent}},
 		{"is called \"nobody\"", 2, []string{"--placement", "--peer", "nobody"}},
 		{"no case of the placement matrix", 2, []string{"--placement", "--case", "x"}},
 		{bad + ":2:9: the client has no command", 2, []string{"--placement", "--adapter", bad}},

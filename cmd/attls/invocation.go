@@ -93,6 +93,14 @@ func absolute(path string) string {
 	return path
 }
 
+// anywhere is the path of a file from any directory.
+func anywhere(file string) string {
+	if whole, err := filepath.Abs(file); err == nil {
+		return whole
+	}
+	return file
+}
+
 // plainWord is what no shell changes.
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
 

@@ -25,10 +25,16 @@ type Adapter struct {
 	// Prepare are commands that make what the programs need in the run's directory.
 	Prepare [][]Word
 	// Ends are indexed by role; nil: the stack is not that end.
-	Ends       [2]*End
+	Ends [2]*End
+	// Conform is how the stack takes part in the cases of "attls conform"; nil: it does not.
+	Conform *Conform
+	// Named is what the stack is called where its version is known, with ${release} for the
+	// first two numbers of that; empty: Name.
+	Named string
+	// Tried are the releases that the cases of Conform were run with, the oldest first.
+	Tried      []string
+	Names      Names
 	Deviations []Deviation
-
-	file string
 }
 
 // Program is a program of a stack.
@@ -72,12 +78,18 @@ type Variable struct {
 	Value Word
 }
 
-// Word is an argument of a command, or a part of a command that is used on a condition.
+// Word is an argument of a command, or a part of a command: Then under a condition, once
+// for each item of a list, or joined to one argument.
 type Word struct {
 	Text string
-	// When is a condition; then the word is Then, and Text is not used.
+	// When is a condition.
 	When *Condition
-	Then []Word
+	// Each is a variable that is a list.
+	Each string
+	// Join says that Then is one argument, with Between between its parts.
+	Join    bool
+	Between string
+	Then    []Word
 }
 
 // Condition is about a variable of the run.
@@ -85,6 +97,7 @@ type Condition struct {
 	Name  string
 	Not   bool
 	Value string // empty: the variable is set
+	Since string // the least release, of version
 }
 
 // Deviation is something that releases of a stack are known to do otherwise than the rules want.
@@ -94,9 +107,13 @@ type Deviation struct {
 	// Mended is a release after Last that is known to follow the rule; empty: none is known.
 	Mended string
 	// Upstream is where the stack's authors have been told.
-	Upstream  string
+	Upstream string
+	// Placement is which findings of a placement matrix it explains, Fault which faults; one
+	// of them is nil.
 	Placement *PlacementPattern
-	Line      int // in the file
+	Fault     *Fault
+	File      string
+	Line      int
 }
 
 // PlacementPattern is which findings of a placement matrix a deviation explains. An empty
@@ -111,24 +128,6 @@ type PlacementPattern struct {
 	Bodies     []string
 	Alerts     []string // with which it refuses
 }
-
-// vars are the variables that a run of a program may have, with what they are.
-var vars = map[string]string{
-	"address":     "a client's: where the server listens, host and port",
-	"host":        "the host of address, or where a server is to listen",
-	"port":        "the port of address, or where a server is to listen",
-	"name":        "the name in the server's certificate",
-	"certificate": "the end's certificate, PEM",
-	"key":         "the end's private key, PEM (PKCS #8)",
-	"authority":   "the certificate that vouches for both, PEM",
-	"directory":   "the run's directory, where prepare makes files",
-	"keylog":      "where secrets are to be written in the NSS form",
-	"version":     "what the version's pattern found; in conditions only",
-	"role":        "client or server",
-}
-
-// Variables lists the variables, with what they are.
-func Variables() map[string]string { return vars }
 
 //go:embed adapters/*.yaml
 var files embed.FS

@@ -24,6 +24,15 @@ func release(text string) []int {
 	return list
 }
 
+// Since reports whether a version is a release or a later one; an unknown version is not.
+func Since(version, first string) bool {
+	v := release(version)
+	return v != nil && slices.Compare(v, release(first)) >= 0
+}
+
+// before reports whether a version is older than a release; an unknown version is not.
+func before(version, first string) bool { return release(version) != nil && !Since(version, first) }
+
 // Holds reports whether a version is one that was seen to deviate.
 func (d *Deviation) Holds(version string) bool {
 	if d.First == "" {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -27,8 +26,9 @@ type Stack struct {
 	paths Values // of the programs
 	// Missing says why the stack is not here; empty: it is.
 	Missing string
-	// Version is what the stack says it is; empty: it does not say.
-	Version string
+	// Version is what the stack says it is; empty: it does not say. Says is that with what
+	// is around it, such as the name of the program.
+	Version, Says string
 }
 
 // versionTimeout bounds the question for a version.
@@ -56,71 +56,76 @@ func (a *Adapter) Find(ctx context.Context, paths map[string]string) *Stack {
 		}
 		switch found, err := exec.LookPath(path); {
 		case path == "":
-			s.Missing = fmt.Sprintf("$%s does not name the program %s", p.Environment, p.Name)
+			s.Missing = fmt.Sprintf("$%s does not name the program %s%s", p.Environment, p.Name, a.from())
 			return s
 		case err != nil:
-			s.Missing = fmt.Sprintf("the program %s is not here: %v", p.Name, err)
+			s.Missing = fmt.Sprintf("the program %s is not here: %v%s", p.Name, err, a.from())
 			return s
 		default:
 			s.paths[p.Name] = found
 		}
 	}
 	if a.Version != nil {
-		text, err := s.ask(ctx, a.Version)
-		if err != nil {
+		var err error
+		if s.Version, s.Says, err = s.ask(ctx, a.Version); err != nil {
 			s.Missing = err.Error()
-			return s
 		}
-		s.Version = text
 	}
 	return s
 }
 
+// Title is what the stack is called: by its version, where the file says so and it is known.
+func (s *Stack) Title() string {
+	v := release(s.Version)
+	if s.Named == "" || v == nil {
+		return s.Name
+	}
+	return strings.ReplaceAll(s.Named, "${release}", fmt.Sprintf("%d.%d", v[0], v[1]))
+}
+
+// Where is the path of the first program; empty: there is none.
+func (s *Stack) Where() string {
+	if len(s.Programs) == 0 {
+		return ""
+	}
+	return s.paths[s.Programs[0].Name]
+}
+
 // ask runs a command and reads its answer.
-func (s *Stack) ask(ctx context.Context, q *Question) (string, error) {
+func (s *Stack) ask(ctx context.Context, q *Question) (answer, around string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
 	words := expand(q.Command, s.paths, nil)
 	out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput()
 	if m := q.Is.FindSubmatch(out); m != nil {
-		return attls.Printable(string(m[1])), nil // some programs say it and fail
+		return attls.Printable(string(m[1])), attls.Printable(string(m[0])), nil // some programs say it and fail
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", strings.Join(words, " "), err)
+		return "", "", fmt.Errorf("%s: %w", strings.Join(words, " "), err)
 	}
-	return "", fmt.Errorf("%s does not print what matches %s", strings.Join(words, " "), q.Is)
+	first, _, _ := strings.Cut(string(out), "\n")
+	return "", "", fmt.Errorf("%s prints %q, which does not match %s", strings.Join(words, " "),
+		attls.Printable(first[:min(len(first), maxFirst)]), q.Is)
 }
 
-// expand makes the arguments of a command.
-func expand(words []Word, paths, values Values) (list []string) {
-	for i := range words {
-		w := &words[i]
-		switch {
-		case w.When == nil:
-			list = append(list, w.fill(paths, values))
-		case w.When.holds(values):
-			list = append(list, expand(w.Then, paths, values)...)
-		}
+// maxFirst bounds what errors show of a program's output, in octets.
+const maxFirst = 80
+
+// from says where the programs come from.
+func (a *Adapter) from() string {
+	if a.Install == "" {
+		return ""
 	}
-	return list
+	return " (" + a.Install + ")"
 }
 
-func (c *Condition) holds(values Values) bool {
-	v := values[c.Name]
-	return (v != "" && (c.Value == "" || v == c.Value)) != c.Not
-}
-
-var placeholder = regexp.MustCompile(`\$\{[^}]*\}`)
-
-// fill replaces the placeholders of a word; what they are replaced by is not looked at again.
-func (w *Word) fill(paths, values Values) string {
-	return placeholder.ReplaceAllStringFunc(w.Text, func(p string) string {
-		name := p[2 : len(p)-1]
-		if path, ok := paths[name]; ok {
-			return path
-		}
-		return values[name]
-	})
+// File is the file in which a program shows messages; empty: it prints them.
+func (s *Stack) File(m *Messages, values Values) string {
+	if m == nil {
+		return ""
+	}
+	in := scope{paths: s.paths, values: values}
+	return in.fill(m.File)
 }
 
 // Prepared makes what the programs need in a directory. values has certificate, key and
@@ -156,17 +161,22 @@ func (r *Running) Stop() { r.program.Stop() }
 
 // start starts the program of an end.
 func (s *Stack) start(ctx context.Context, e *End, values Values) (*console.Program, error) {
-	words := expand(e.Command, s.paths, values)
+	in := scope{s.paths, values, &s.Names}
+	words := in.expand(e.Command)
 	var env []string
 	for _, v := range e.Environment {
-		env = append(env, v.Name+"="+v.Value.fill(s.paths, values))
+		env = append(env, v.Name+"="+in.fill(v.Value.Text))
 	}
 	return console.StartIn(ctx, values["directory"], env, words[0], words[1:]...)
 }
 
 // Connect starts a client that connects to values["address"].
 func (s *Stack) Connect(ctx context.Context, values Values) (*Running, error) {
-	e := s.Ends[attls.RoleClient]
+	return s.Start(ctx, s.Ends[attls.RoleClient], values)
+}
+
+// Start starts a client as an end of the adapter.
+func (s *Stack) Start(ctx context.Context, e *End, values Values) (*Running, error) {
 	p, err := s.start(ctx, e, values)
 	if err != nil {
 		return nil, err
@@ -182,7 +192,11 @@ const listenTimeout = 20 * time.Second
 
 // Serve starts a server and waits until it listens.
 func (s *Stack) Serve(ctx context.Context, values Values) (*Running, error) {
-	e := s.Ends[attls.RoleServer]
+	return s.Listen(ctx, s.Ends[attls.RoleServer], values)
+}
+
+// Listen starts a server as an end of the adapter and waits until it listens.
+func (s *Stack) Listen(ctx context.Context, e *End, values Values) (*Running, error) {
 	wait, cancel := context.WithTimeout(ctx, listenTimeout)
 	defer cancel()
 	values = maps.Clone(values)

@@ -311,6 +311,9 @@ func (t *Table) named(name string) (list []*Row) {
 	return list
 }
 
+// Knows reports whether a name is that of something that can be injected.
+func (t *Table) Knows(name string) bool { return len(t.named(name)) > 0 }
+
 // names are the ids of what can be injected.
 func (t *Table) names(p *profile.Profile, s scenario.Scenario) []string {
 	s.Attester, s.Model, s.Credential = "", "", ""

@@ -82,7 +82,7 @@ func (m MbedTLSPrograms) Limit(s *scenario.Scenario, r attls.Role) string {
 }
 
 // OwnAnswer implements Answerer: ssl_server2 sends a page.
-func (MbedTLSPrograms) OwnAnswer() {}
+func (MbedTLSPrograms) OwnAnswer() (own bool, request string) { return true, "" }
 
 // Start implements Peer.
 func (m MbedTLSPrograms) Start(ctx context.Context, t *Task) (Process, error) {
@@ -102,7 +102,7 @@ func (m MbedTLSPrograms) Start(ctx context.Context, t *Task) (Process, error) {
 		if err != nil {
 			return nil, err
 		}
-		return follow(ctx, p, address, serveMbedTLS(p.Mark()), read), nil
+		return follow(ctx, p, address, serveMbedTLS(p, p.Mark()), read), nil
 	}
 	host, port, err := net.SplitHostPort(t.Address)
 	if err != nil {
@@ -112,7 +112,7 @@ func (m MbedTLSPrograms) Start(ctx context.Context, t *Task) (Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return follow(ctx, p, "", askMbedTLS(t.OwnAnswer), read), nil
+	return follow(ctx, p, "", askMbedTLS(p, t.OwnAnswer), read), nil
 }
 
 // mbedTLSDumps is the level of debugging at which the programs show what records
@@ -165,8 +165,8 @@ var (
 
 // askMbedTLS waits for the end of ssl_client2, which sends a request of its own
 // and closes after the answer.
-func askMbedTLS(otherAnswer bool) conversation {
-	return func(ctx context.Context, p *console.Program) (sent, received int64, err error) {
+func askMbedTLS(p *console.Program, otherAnswer bool) conversation {
+	return func(ctx context.Context) (sent, received int64, err error) {
 		if err := p.Wait(ctx); err != nil {
 			return 0, 0, err
 		}
@@ -181,8 +181,8 @@ func askMbedTLS(otherAnswer bool) conversation {
 
 // serveMbedTLS waits until ssl_server2 waits for another connection, as it did
 // when it had printed so many octets, and stops it.
-func serveMbedTLS(before console.Mark) conversation {
-	return func(ctx context.Context, p *console.Program) (sent, received int64, err error) {
+func serveMbedTLS(p *console.Program, before console.Mark) conversation {
+	return func(ctx context.Context) (sent, received int64, err error) {
 		_, err = p.AwaitAfter(ctx, before, mbedTLSWaits)
 		p.Stop()
 		printed := string(p.Printed())

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 
 	"attls"
+	"attls/conformance/adapter"
 	"attls/conformance/claims"
 	"attls/conformance/report"
 	"attls/conformance/scenario"
@@ -85,17 +86,20 @@ type Rooted interface {
 	Root() scenario.Root
 }
 
-// Answerer is a Peer that as a server answers a request with what it likes, rather
+// Answerer is a Peer that as a server may answer a request with what it likes, rather
 // than with what it received.
 type Answerer interface {
-	OwnAnswer()
+	// OwnAnswer reports whether it does, and what it has to be asked then; empty: anything.
+	OwnAnswer() (own bool, request string)
 }
 
 // Deviant is how a stack deviates.
 type Deviant struct {
-	Does  string                 // one sentence
-	Alert attls.AlertDescription // the alert that it sends, in place of the right one or of none
-	None  bool                   // it rejects without an alert
+	Does string // one sentence
+	// Upstream is where the stack's authors have been told; empty: not known.
+	Upstream string
+	Alert    attls.AlertDescription // the alert that it sends, in place of the right one or of none
+	None     bool                   // it rejects without an alert
 	// Accepts says that it takes what it must reject.
 	Accepts bool
 	// Releases are those that were seen to deviate.
@@ -134,8 +138,10 @@ type Task struct {
 	Directory string // for files; the run's own
 	// Root attests and appraises; nil: the demonstration's.
 	Root scenario.Root
-	// OwnAnswer tells a client that the server answers with what it likes.
+	// OwnAnswer tells a client that the server answers with what it likes, and Request what
+	// it has to be asked then; empty: anything.
 	OwnAnswer bool
+	Request   string
 	// Resumes says that a client brings back the session that the client before it
 	// has left in the run's directory.
 	Resumes bool
@@ -249,7 +255,7 @@ func parseKey(private []byte) (crypto.Signer, error) {
 }
 
 // question is what a client that can choose sends and expects back.
-const question = "Is this channel bound to what was attested?\n"
+const question = adapter.Asked
 
 // serverName is the name in all certificates.
 const serverName = "localhost"

@@ -23,6 +23,9 @@ var (
 	plainGroups = append([]string{"x25519", "secp256r1", "secp384r1", "secp521r1"}, hybrids...)
 )
 
+// hybrids are the groups with ML-KEM.
+var hybrids = []string{"X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024"}
+
 // plainPoint is a case of plain TLS as the values of its dimensions.
 type plainPoint struct {
 	pair, suite, group, retry, certificate, resumption int

@@ -1,23 +1,48 @@
 package peers
 
 import (
-	"context"
-	"errors"
 	"os"
-	"os/exec"
-	"regexp"
-	"strings"
+	"slices"
 	"testing"
-	"time"
 
 	"attls"
+	"attls/conformance/adapter"
 	"attls/conformance/scenario"
-	"attls/internal/console"
 )
 
 // programs are the stacks that are programs which talk to people.
 func programs() []Peer {
-	return []Peer{NewOpenSSL("openssl", "openssl"), NextOpenSSL(FindOpenSSL()), GnuTLS{"gnutls-cli", "gnutls-serv"}, MbedTLSPrograms{FindMbedTLSPrograms()}}
+	list := []Peer{MbedTLSPrograms{FindMbedTLSPrograms()}}
+	for _, p := range adapted() {
+		list = append(list, p)
+	}
+	return list
+}
+
+// adapted are the adapters that are compiled in and have a section conform.
+func adapted() (list []*Adapted) {
+	for _, a := range adapter.Builtin() {
+		if a.Conform == nil {
+			continue
+		}
+		p, err := NewAdapted(a, nil)
+		if err != nil {
+			panic(err)
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+// builtin is one of them.
+func builtin(t *testing.T, name string) *Adapted {
+	t.Helper()
+	list := adapted()
+	i := slices.IndexFunc(list, func(p *Adapted) bool { return p.Adapter.Name == name })
+	if i < 0 {
+		t.Fatalf("no adapter is called %s", name)
+	}
+	return list[i]
 }
 
 // TestPrograms: each program with our engine, in both roles; what it claims is
@@ -92,35 +117,6 @@ func TestProgramsRefuse(t *testing.T) {
 	}
 }
 
-// TestTyped: of a program that has closed its input, everything that it says until its end
-// is there when nothing can be typed any more.
-func TestTyped(t *testing.T) {
-	sh, err := exec.LookPath("sh")
-	if err != nil {
-		t.Skip(err)
-	}
-	for name, talk := range map[string]conversation{"a client": ask, "a server": func(ctx context.Context, p *console.Program) (int64, int64, error) {
-		_, err := p.Await(ctx, regexp.MustCompile("closed"))
-		return 0, 0, errors.Join(err, typed(ctx, p))
-	}} {
-		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
-			p, err := console.Start(ctx, nil, sh, "-c", "exec 0<&-; echo closed; sleep 0.1; echo the reason; exit 1")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer p.Stop()
-			if _, err := p.Await(ctx, regexp.MustCompile("closed")); err != nil {
-				t.Fatal(err)
-			}
-			if _, _, err := talk(ctx, p); err == nil || !strings.Contains(string(p.Printed()), "the reason") {
-				t.Errorf("%v after %q", err, p.Printed())
-			}
-		})
-	}
-}
-
 // TestReadPrograms: what programs print, as claims; words that the messages do
 // not bear out are an error.
 func TestReadPrograms(t *testing.T) {
@@ -128,7 +124,7 @@ func TestReadPrograms(t *testing.T) {
 	const text = "|<4>| HSK[0x1]: HELLO RETRY REQUEST (1025) was received. Length 84\n" +
 		"- Description: (TLS1.3-X.509)-(ECDHE-X25519)-(EdDSA-Ed25519)-(CHACHA20-POLY1305)\n|<4>| HSK[0x1]: verifying TLS 1.3 handshake data using EdDSA-Ed25519\n" +
 		"- Application protocol: conform\n- Key material: 0a0b\n|<5>| REC: Sending Alert[1|0] - Close notify\n|<5>| REC[0x1]: Alert[2|40] - Handshake failed - was received\n"
-	if err := readGnuTLS(&c, text); err != nil {
+	if err := builtin(t, "gnutls").read(&c, attls.RoleClient, text, ""); err != nil {
 		t.Fatal(err)
 	}
 	if c.Suite != "TLS_CHACHA20_POLY1305_SHA256" || c.Group != "x25519" || !c.HelloRetry || c.PeerSignature != "ed25519" || c.OwnSignature != "" ||
@@ -148,7 +144,7 @@ func TestReadPrograms(t *testing.T) {
 		t.Fatal(err)
 	}
 	c = newClaims("openssl", "", attls.RoleServer)
-	if err := readOpenSSL(&c, attls.RoleServer, "", file); err != nil || c.AlertReceived == nil || c.AlertReceived.Code != 50 || c.State != "failed" {
+	if err := builtin(t, "openssl").read(&c, attls.RoleServer, "", file); err != nil || c.AlertReceived == nil || c.AlertReceived.Code != 50 || c.State != "failed" {
 		t.Errorf("%+v, %v", c, err)
 	}
 	c = newClaims("mbedtls", "", attls.RoleClient)

@@ -84,7 +84,7 @@ func prototypeOptions(o Options) Options {
 func (Prototype) Name() string { return "poc" }
 
 // OwnAnswer implements Answerer: the server answers with a page.
-func (Prototype) OwnAnswer() {}
+func (Prototype) OwnAnswer() (own bool, request string) { return true, "" }
 
 // Missing implements Peer.
 func (p Prototype) Missing() string {
@@ -160,7 +160,7 @@ func (p Prototype) Start(ctx context.Context, t *Task) (Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return follow(ctx, program, "", prototypeClient, readPrototype(t)), nil
+	return follow(ctx, program, "", withProgram(program, prototypeClient), readPrototype(t)), nil
 }
 
 // run runs one of the programs, in the directory of the connection, since it keeps
@@ -200,7 +200,7 @@ func (p Prototype) startServer(ctx context.Context, t *Task) (Process, error) {
 		verifier.stop()
 		return nil, err
 	}
-	return &prototypeServer{follow(ctx, program, address, prototypeServes, readPrototype(t)), verifier}, nil
+	return &prototypeServer{follow(ctx, program, address, withProgram(program, prototypeServes), readPrototype(t)), verifier}, nil
 }
 
 // lieOf is the lie that a scenario wants of a Verifier; empty: none.

@@ -199,7 +199,9 @@ func connect(ctx context.Context, r *Result, peers map[string]Peer, settings Set
 		return nil, err
 	}
 	task := Task{Scenario: r.Scenario, Directory: directory, Root: rootOf(r, peers)}
-	_, task.OwnAnswer = peers[r.Server].(Answerer)
+	if a, ok := peers[r.Server].(Answerer); ok {
+		task.OwnAnswer, task.Request = a.OwnAnswer()
+	}
 	recording := settings.Recorder.recording(r, directory)
 	defer recording.finish()
 	list, err := converse(ctx, r, peers, &task, recording)

@@ -14,11 +14,17 @@ import (
 // textual is an end that is a program which talks to people: its claims are read
 // out of what it prints.
 type textual struct {
-	*console.Program
+	talker
 	address string
 	done    chan struct{}
 	claims  claims.Claims
 	err     error
+}
+
+// talker is a program that runs.
+type talker interface {
+	Printed() []byte
+	Stop()
 }
 
 // adapterLimit says that the programs can what we do not ask of them.
@@ -27,18 +33,24 @@ const adapterLimit = "the adapter makes one connection with a program, and bring
 // conversation is one end's part in a connection, by typing and reading. It
 // returns how many octets of application data went each way as far as their
 // content was seen.
-type conversation func(ctx context.Context, p *console.Program) (sent, received int64, err error)
+type conversation func(ctx context.Context) (sent, received int64, err error)
+
+// withProgram is the conversation that a function has with a program.
+func withProgram(p *console.Program,
+	talk func(ctx context.Context, p *console.Program) (sent, received int64, err error)) conversation {
+	return func(ctx context.Context) (sent, received int64, err error) { return talk(ctx, p) }
+}
 
 // reading makes claims of what a program has printed.
 type reading func(printed string) (claims.Claims, error)
 
 // follow has a conversation with a program that has started, and makes claims of
 // what it has printed then.
-func follow(ctx context.Context, p *console.Program, address string, talk conversation, read reading) *textual {
-	t := &textual{Program: p, address: address, done: make(chan struct{})}
+func follow(ctx context.Context, p talker, address string, talk conversation, read reading) *textual {
+	t := &textual{talker: p, address: address, done: make(chan struct{})}
 	go func() {
 		defer close(t.done)
-		sent, received, err := talk(ctx, p)
+		sent, received, err := talk(ctx)
 		t.claims, t.err = read(string(p.Printed()))
 		t.claims.DataSent, t.claims.DataReceived = sent, received
 		if err != nil {
@@ -70,45 +82,8 @@ func (t *textual) Claims() (claims.Claims, error) {
 }
 
 func (t *textual) Stop() {
-	t.Program.Stop()
+	t.talker.Stop()
 	<-t.done
-}
-
-// asked is the question as a program prints it when it arrives.
-var asked = regexp.MustCompile(regexp.QuoteMeta(strings.TrimSpace(question)))
-
-// ask types the question, waits for it to come back, and closes.
-func ask(ctx context.Context, p *console.Program) (sent, received int64, err error) {
-	if err := typed(ctx, p); err != nil {
-		return 0, 0, err
-	}
-	if _, err := p.AwaitOutput(ctx, asked); err != nil {
-		return 0, 0, err
-	}
-	p.CloseInput()
-	return int64(len(question)), int64(len(question)), p.Wait(ctx)
-}
-
-// typed types the question. A program that does not take it has ended or is about to: it
-// is waited for, since what it says of the reason is still to come.
-func typed(ctx context.Context, p *console.Program) error {
-	err := p.Type(question)
-	if err != nil {
-		_ = p.Wait(ctx)
-	}
-	return err
-}
-
-// answer waits for the question and types it back; the client closes.
-func answer(ctx context.Context, p *console.Program) (sent, received int64, err error) {
-	if _, err := p.Await(ctx, asked); err != nil {
-		return 0, 0, err
-	}
-	received = int64(len(question))
-	if err := typed(ctx, p); err != nil {
-		return 0, received, err
-	}
-	return int64(len(question)), received, p.Wait(ctx)
 }
 
 // said is a part of what a program printed; empty when it did not say that.

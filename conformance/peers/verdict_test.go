@@ -17,7 +17,7 @@ import (
 // it, and there the right behaviour fails; in a release that has mended it, it is the
 // other way round, and of a release that nobody tried both pass.
 func TestVerdict(t *testing.T) {
-	all := map[string]Peer{"attls": InProcess{}, "mbedtls": MbedTLS{}, "gnutls": GnuTLS{}}
+	all := map[string]Peer{"attls": InProcess{}, "mbedtls": MbedTLS{}, "gnutls": builtin(t, "gnutls")}
 	client := func(alert attls.AlertDescription) []claims.Claims {
 		return []claims.Claims{{Role: "client", AlertSent: &claims.AlertClaim{Code: uint8(alert)}, Error: &claims.ErrorClaim{}}, {Role: "server"}}
 	}
@@ -132,7 +132,7 @@ func (i identified) Identify(context.Context) (version, where string, err error)
 
 // TestVersions: a stack is asked once, also when it cannot say.
 func TestVersions(t *testing.T) {
-	for _, p := range []identified{{Peer: MbedTLS{}, version: "3.6.6", asked: new(int)}, {Peer: GnuTLS{}, version: "3.7.9", err: errors.New("no"), asked: new(int)}} {
+	for _, p := range []identified{{Peer: MbedTLS{}, version: "3.6.6", asked: new(int)}, {Peer: builtin(t, "gnutls"), version: "3.7.9", err: errors.New("no"), asked: new(int)}} {
 		v, want := versions{}, p.version
 		if p.err != nil {
 			want = ""
@@ -275,9 +275,21 @@ func TestDeviations(t *testing.T) {
 			faults[f.ID] = true
 		}
 	}
-	for name, list := range map[string]deviations{"mbedtls": mbedTLSDeviations, "crypto/tls": cryptoTLSDeviations,
-		"openssl": openSSLDeviations, "gnutls": gnuTLSDeviations, "mbedtls-unpatched": mbedTLSProgramsDeviations,
-		"poc": prototypeDeviations, "verifier of poc": prototypeVerifierDeviations, "results of poc": prototypeResultDeviations} {
+	lists := map[string]deviations{"mbedtls": mbedTLSDeviations, "crypto/tls": cryptoTLSDeviations,
+		"mbedtls-unpatched": mbedTLSProgramsDeviations,
+		"poc":               prototypeDeviations, "verifier of poc": prototypeVerifierDeviations, "results of poc": prototypeResultDeviations}
+	for _, p := range adapted() {
+		if base := strings.TrimSuffix(p.Adapter.Name, "-3.5"); base != p.Adapter.Name {
+			continue // it has those of its base
+		}
+		for i := range p.Deviations {
+			if d := &p.Deviations[i]; d.Fault != nil {
+				lists[p.Adapter.Name] = append(lists[p.Adapter.Name], deviation{faults: d.Fault.Names,
+					Deviant: Deviant{Does: d.Does, Releases: Releases{d.First, d.Last, p.Tried}}})
+			}
+		}
+	}
+	for name, list := range lists {
 		seen := map[string][]*Releases{}
 		for i := range list {
 			d := &list[i]

@@ -121,7 +121,7 @@ func NewStacked(name, version string, results []Result, unjudged []string, a *ad
 	}
 	for i := range a.Deviations {
 		if d := &a.Deviations[i]; !used[d] && d.Holds(version) {
-			s.Unused = append(s.Unused, fmt.Sprintf("%s: %s %s does not do what is said of it: %s", a.Place(d), name,
+			s.Unused = append(s.Unused, fmt.Sprintf("%s: %s %s does not do what is said of it: %s", d.Place(), name,
 				version, d.Does))
 		}
 	}

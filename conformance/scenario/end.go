@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/x509"
@@ -32,6 +33,8 @@ type End struct {
 	// OwnAnswer says that a server answers the request with what it likes and
 	// closes, rather than with what it received.
 	OwnAnswer bool
+	// Request is what a client asks; empty: Request of the package.
+	Request string
 
 	set      *Setup
 	provoked bool
@@ -167,7 +170,8 @@ func (e *End) talk(ctx context.Context, c *handshake.Conn) error {
 		}
 		return c.CloseWrite()
 	}
-	if _, err := c.Write([]byte(Request)); err != nil {
+	request := cmp.Or(e.Request, Request)
+	if _, err := c.Write([]byte(request)); err != nil {
 		return err
 	}
 	if e.OwnAnswer {

@@ -1,0 +1,98 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"strings"
+
+	"attls"
+)
+
+var asked = regexp.MustCompile(regexp.QuoteMeta(strings.TrimSpace(Asked)))
+
+// usual are the conversations of an end that does not say its own.
+var usual = map[attls.Role][]Step{
+	attls.RoleClient: {{Act: ActType, Text: Asked}, {Act: ActAwait, Pattern: asked, Standard: true, Sends: true, Receives: true},
+		{Act: ActCloseInput}, {Act: ActEnd}},
+	attls.RoleServer: {{Act: ActAwait, Pattern: asked, Receives: true}, {Act: ActType, Text: Asked, Sends: true},
+		{Act: ActEnd}},
+}
+
+// Talk has the conversation of an end. It returns how many octets of application data went
+// each way, as far as their content was seen.
+func (r *Running) Talk(ctx context.Context, e *ConformEnd, role attls.Role) (sent, received int64, err error) {
+	steps := e.Talk
+	if steps == nil {
+		steps = usual[role]
+	}
+	for i := range steps {
+		s := &steps[i]
+		if err != nil && s.Act != ActStop {
+			continue
+		}
+		if failure := r.act(ctx, s); failure != nil {
+			err = failure
+			continue
+		}
+		if s.Sends {
+			sent = int64(len(Asked))
+		}
+		if s.Receives {
+			received = int64(len(Asked))
+		}
+	}
+	return sent, received, err
+}
+
+// act does a step.
+func (r *Running) act(ctx context.Context, s *Step) error {
+	switch s.Act {
+	case ActType:
+		return r.typed(ctx, s.Text)
+	case ActCloseInput:
+		r.program.CloseInput()
+	case ActEnd:
+		return r.program.Wait(ctx)
+	case ActStop:
+		r.program.Stop()
+	case ActAwait:
+		return r.awaited(ctx, s)
+	}
+	return nil
+}
+
+// typed types a text. A program that does not take it has ended or is about to: it is waited
+// for, since what it says of the reason is still to come.
+func (r *Running) typed(ctx context.Context, text string) error {
+	err := r.program.Type(text)
+	if err != nil {
+		_ = r.program.Wait(ctx)
+	}
+	return err
+}
+
+// awaited waits for what a step awaits, or for what says that it will not come.
+func (r *Running) awaited(ctx context.Context, s *Step) error {
+	await := r.program.Await
+	if s.Standard {
+		await = r.program.AwaitOutput
+	}
+	if s.Fails == nil {
+		_, err := await(ctx, s.Pattern)
+		return err
+	}
+	either := regexp.MustCompile(`(?:` + s.Pattern.String() + `)|(?P<failed>` + s.Fails.String() + `)`)
+	m, err := await(ctx, either)
+	if err != nil {
+		return err
+	}
+	at := either.SubexpIndex("failed")
+	switch {
+	case m[at] == "":
+		return nil
+	case s.Fails.NumSubexp() > 0 && m[at+1] != "":
+		return errors.New(attls.Printable(m[at+1]))
+	}
+	return errors.New(attls.Printable(m[at]))
+}

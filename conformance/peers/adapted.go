@@ -1,0 +1,222 @@
+package peers
+
+import (
+	"context"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"attls"
+	"attls/conformance/adapter"
+	"attls/conformance/cases"
+	"attls/conformance/claims"
+	"attls/conformance/scenario"
+)
+
+// Adapted is a stack as the section conform of an adapter describes it.
+type Adapted struct {
+	*adapter.Adapter
+	find func() *adapter.Stack
+}
+
+// NewAdapted makes a peer of an adapter that has a section conform. paths are paths of
+// programs by their names, which count before the file's.
+func NewAdapted(a *adapter.Adapter, paths map[string]string) (*Adapted, error) {
+	p := &Adapted{Adapter: a, find: sync.OnceValue(func() *adapter.Stack { return a.Find(context.Background(), paths) })}
+	table := cases.All()
+	for i := range a.Deviations {
+		d := &a.Deviations[i]
+		if d.Fault == nil {
+			continue
+		}
+		for _, name := range d.Fault.Names {
+			if !table.Knows(name) {
+				return nil, fmt.Errorf("%s: no fault is called %q", d.Place(), name)
+			}
+		}
+	}
+	return p, nil
+}
+
+// Name implements Peer: it is what grids, pages and flags call the stack.
+func (p *Adapted) Name() string {
+	if p.Named == "" {
+		return p.Adapter.Name
+	}
+	return p.find().Title()
+}
+
+// Missing implements Peer.
+func (p *Adapted) Missing() string { return p.find().Missing }
+
+// Identify implements Identifier.
+func (p *Adapted) Identify(context.Context) (version, where string, err error) {
+	return p.find().Says, p.find().Where(), nil
+}
+
+// wanted is what a scenario asks of an end.
+func (p *Adapted) wanted(s *scenario.Scenario, r attls.Role) adapter.Wanted {
+	w := adapter.Wanted{Role: r, Suite: s.Suite, Group: s.Group, Resumption: string(s.Resumption),
+		Version: p.find().Version}
+	for name, has := range map[string]bool{"cookie": s.Cookie, "raw_public_keys": s.RawPublicKeys,
+		"client_certificate": s.ClientCertificate, "hello_retry": s.HelloRetry, "alpn": s.ALPN != ""} {
+		if has {
+			w.Has = append(w.Has, name)
+		}
+	}
+	return w
+}
+
+// Limit implements Peer.
+func (p *Adapted) Limit(s *scenario.Scenario, r attls.Role) string {
+	end := p.Conform.Ends[r]
+	switch {
+	case s.Profile != "":
+		return "its programs have no extensions of applications"
+	case end == nil:
+		return fmt.Sprintf("its adapter has no %v", r)
+	}
+	w := p.wanted(s, r)
+	for i := range p.Conform.Limits {
+		if l := &p.Conform.Limits[i]; l.When.Matches(&w) {
+			return strings.ReplaceAll(l.Why, "${group}", s.Group)
+		}
+	}
+	for _, need := range needs(s, r) {
+		if !slices.ContainsFunc(need, end.Mentions) {
+			return fmt.Sprintf("its adapter's command for a %v does not use %s", r, strings.Join(need, " or "))
+		}
+	}
+	return ""
+}
+
+// needs are the variables on one of each of which a command has to depend.
+func needs(s *scenario.Scenario, r attls.Role) (list [][]string) {
+	need := func(wanted bool, variables ...string) {
+		if wanted {
+			list = append(list, variables)
+		}
+	}
+	client := r == attls.RoleClient
+	need(s.Suite != "", "suite")
+	need(s.Group != "" && (!client || !s.HelloRetry), "groups", "group")
+	need(s.Group != "" && client && s.HelloRetry, "groups")
+	need(s.ALPN != "", "alpn")
+	need(s.ClientCertificate && client, "client_certificate", "certificate")
+	need(s.ClientCertificate && !client, "client_certificate")
+	need(s.RawPublicKeys, "raw_public_keys")
+	need(s.Cookie && !client, "cookie")
+	need(s.Resumption != "" && client, "session_out")
+	need(s.Resumption != "" && !client, "connections")
+	return list
+}
+
+// Deviation implements Deviator.
+func (p *Adapted) Deviation(s *scenario.Scenario, r attls.Role) (list []Deviant) {
+	id := cases.ID(s.Injected())
+	w := p.wanted(s, r)
+	for i := range p.Deviations {
+		d := &p.Deviations[i]
+		if d.Fault == nil || !d.Fault.When.Matches(&w) ||
+			!slices.ContainsFunc(d.Fault.Names, func(f string) bool { return cases.ID(f) == id }) {
+			continue
+		}
+		tried := p.Tried
+		if d.Mended != "" {
+			tried = append(slices.Clone(tried), d.Mended)
+		}
+		list = append(list, Deviant{Does: d.Does, Alert: d.Fault.Alert, None: d.Fault.NoAlert, Accepts: d.Fault.Accepts,
+			Upstream: d.Upstream, Releases: Releases{d.First, d.Last, tried}})
+	}
+	return list
+}
+
+// OwnAnswer implements Answerer.
+func (p *Adapted) OwnAnswer() (own bool, request string) {
+	e := p.Conform.Ends[attls.RoleServer]
+	return e != nil && e.OwnAnswer, requestOf(e)
+}
+
+func requestOf(e *adapter.ConformEnd) string {
+	if e == nil {
+		return ""
+	}
+	return e.Request
+}
+
+// Start implements Peer.
+func (p *Adapted) Start(ctx context.Context, t *Task) (Process, error) {
+	stack, end := p.find(), p.Conform.Ends[t.Role]
+	values, err := p.values(t)
+	if err != nil {
+		return nil, err
+	}
+	if err := stack.Prepared(ctx, values); err != nil {
+		return nil, err
+	}
+	running, err := p.run(ctx, stack, end, t, values)
+	if err != nil {
+		return nil, err
+	}
+	talk := func(ctx context.Context) (sent, received int64, err error) { return running.Talk(ctx, end, t.Role) }
+	return follow(ctx, running, running.Address, talk, func(printed string) (claims.Claims, error) {
+		c := newClaims(p.Name(), stack.Says, t.Role)
+		return c, p.read(&c, t.Role, printed, stack.File(p.Conform.Reads.Messages, values))
+	}), nil
+}
+
+func (p *Adapted) run(ctx context.Context, s *adapter.Stack, e *adapter.ConformEnd, t *Task,
+	values adapter.Values) (*adapter.Running, error) {
+	if t.Role == attls.RoleServer {
+		return s.Listen(ctx, &e.End, values)
+	}
+	var err error
+	if values["host"], values["port"], err = net.SplitHostPort(t.Address); err != nil {
+		return nil, err
+	}
+	values["address"] = t.Address
+	return s.Start(ctx, &e.End, values)
+}
+
+// values are what the commands of an end are filled with.
+func (p *Adapted) values(t *Task) (adapter.Values, error) {
+	s, role := &t.Scenario, t.Role.String()
+	own := filepath.Join(t.Directory, role+"-own")
+	if err := os.MkdirAll(own, 0o700); err != nil {
+		return nil, err
+	}
+	v := adapter.Values{"name": serverName, "certificate": t.certificate(), "key": t.key(), "authority": t.authority(),
+		"directory": own, "keylog": t.keyLog(), "version": p.find().Version, "role": role,
+		"suite": s.Suite, "group": s.Group, "groups": strings.Join(groups(s, t.Role), ","), "alpn": s.ALPN,
+		"resumption": string(s.Resumption), "connections": strconv.Itoa(t.connections()),
+		"exporter_label": claims.ExporterLabel, "exporter_size": strconv.Itoa(claims.ExporterSize),
+		"own_public_key": t.ownPublicKey(), "peer_public_key": t.peerKey(), "messages": filepath.Join(own, "messages")}
+	for name, has := range map[string]bool{"client_certificate": s.ClientCertificate,
+		"raw_public_keys": s.RawPublicKeys, "hello_retry": s.HelloRetry, "cookie": s.Cookie} {
+		if has {
+			v[name] = "yes"
+		}
+	}
+	if t.keeps() {
+		v["session_out"] = t.session()
+	}
+	if t.Resumes && t.Role == attls.RoleClient {
+		v["session_in"] = t.session()
+	}
+	blob, err := os.ReadFile(t.peerKey())
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(blob)
+	if block == nil {
+		return nil, fmt.Errorf("%s holds no key", t.peerKey())
+	}
+	v["peer_key"] = keyName(block.Bytes)
+	return v, nil
+}
