@@ -3,7 +3,6 @@ package lab
 import (
 	"context"
 	"crypto"
-	"slices"
 
 	"attls"
 	"attls/extensions/profile"
@@ -28,7 +27,12 @@ func (r *run) attacker(ctx context.Context, c *connection, w *handshake.Wait) (h
 	case handshake.WaitAppraisal:
 		a.Verdict, a.Time = r.look(ctx, w.Appraisal), r.w.now
 		return a, true, nil
-	case handshake.WaitCredential, handshake.WaitEvidence, handshake.WaitSignature, handshake.WaitIssuance:
+	case handshake.WaitCredential, handshake.WaitSignature:
+		if c.exported && later(c.profile, r.combo.role) { // what M shows of attestation comes after the handshake
+			return r.handshakeAnswer(c, w)
+		}
+		return r.showing(ctx, c, w)
+	case handshake.WaitEvidence, handshake.WaitIssuance:
 		return r.showing(ctx, c, w)
 	}
 	return a, true, nil // a verdict on a chain, which M accepts, and sessions, which it has none of
@@ -99,7 +103,7 @@ func (r *run) showing(ctx context.Context, c *connection, w *handshake.Wait) (ha
 	issuer := certificate.issuer
 	if issuer == nil {
 		issuer = handshake.Authority{}
-		if slices.Contains(r.granted, CapLTK) {
+		if r.has(CapLTK) {
 			ca, err := r.w.certified(signer, honestName, false)
 			if err != nil {
 				return a, true, local(err)

@@ -246,7 +246,7 @@ func (s seeded) Fill(use handshake.Use, n uint32, dst []byte) {
 	switch {
 	case use == handshake.UseClientRandom && len(s.random) == len(dst):
 		copy(dst, s.random)
-	case use == handshake.UseNonce && s.nonce:
+	case (use == handshake.UseNonce || use == handshake.UseRequestContext) && s.nonce:
 		for i := range dst {
 			dst[i] = 0x4e
 		}

@@ -197,7 +197,7 @@ func TestSample(t *testing.T) {
 		t.Fatal(err)
 	}
 	ran := map[string]bool{}
-	for _, name := range []string{"early-attestation-07", "deployed-dstack", "tls-attestation-00"} {
+	for _, name := range []string{"early-attestation-07", "deployed-dstack", "tls-attestation-00", "seat-expat-04"} {
 		cells := cellsOf(t, Options{Scripts: all}, name)
 		for key, c := range cells {
 			if c.Error != "" {

@@ -194,10 +194,6 @@ func each(ctx context.Context, parallel int, jobs []func()) {
 
 // run runs the attack and the control that its outcome asks for.
 func (c *Cell) run(ctx context.Context, s *Script, p *profile.Profile, vary map[string]Settings, detailed bool) {
-	if p.LaterSlot(c.Combo.role) >= 0 {
-		c.Inapplicable = "it attacks a handshake, and under this profile the attester attests after it"
-		return
-	}
 	for _, x := range s.Applies {
 		if reason := x.Reason(p, &c.Combo); reason != "" {
 			c.Inapplicable = reason

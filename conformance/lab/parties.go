@@ -8,6 +8,7 @@ import (
 
 	"attls"
 	"attls/conformance/pair"
+	"attls/conformance/scenario"
 	"attls/conformance/tamper"
 	"attls/extensions/profile"
 	"attls/handshake"
@@ -24,7 +25,7 @@ const (
 // honestEnd is the configuration of an honest party in a connection, and what answers its
 // waits.
 func (r *run) honestEnd(c *connection, role attls.Role) (*handshake.Config, *handshake.Answerer, error) {
-	p := r.profile
+	p := c.profile
 	if readings := r.reading(role); len(readings) > 0 {
 		var err error
 		if p, err = r.read(readings); err != nil {
@@ -81,12 +82,16 @@ func (r *run) honestEnd(c *connection, role attls.Role) (*handshake.Config, *han
 	}
 	if r.attests(role) {
 		a.Attester = &honestAttester{r.w, platform, key}
-		config.Policy.Produce = []negotiation.Scheme{scheme(p, &r.combo)}
+		if !later(p, role) {
+			config.Policy.Produce = []negotiation.Scheme{scheme(p, &r.combo)}
+		}
 		config.AttesterSize = challengeSize
 	}
 	if r.attests(role.Peer()) {
-		config.Policy.Accept = []negotiation.Scheme{scheme(p, &r.combo)}
-		config.Policy.Demand = r.setting(role, "demand").Text != "no" && !r.w.lax.is(LaxAbsent)
+		if !later(p, role.Peer()) {
+			config.Policy.Accept = []negotiation.Scheme{scheme(p, &r.combo)}
+			config.Policy.Demand = r.setting(role, "demand").Text != "no" && !r.w.lax.is(LaxAbsent)
+		}
 		config.AppraiserSize = challengeSize
 		a.Appraiser = &honestAppraiser{w: r.w, other: func() []byte { return r.otherChallenge(c, role) }}
 	}
@@ -132,7 +137,7 @@ var errNoReading = fmt.Errorf("the switch has no such reading")
 // otherChallenge is the challenge that the other role would have at an end.
 func (r *run) otherChallenge(c *connection, role attls.Role) []byte {
 	name := r.combo.challenge(r.profile)
-	if name == "" {
+	if name == "" || later(r.profile, r.combo.role) {
 		return nil
 	}
 	b, err := r.profile.Binder.Program.Eval(name, role, c.pair.Engine(role).Inputs())
@@ -142,8 +147,35 @@ func (r *run) otherChallenge(c *connection, role attls.Role) []byte {
 	return b
 }
 
+// under gives a connection the profile that a step names.
+func (r *run) under(s *Step, c *connection) (bool, error) {
+	name := s.With["profile"].Text
+	if name == "" {
+		return true, nil
+	}
+	p, err := profile.Load(name, profile.Options{})
+	if err != nil {
+		return false, err
+	}
+	c.profile = p
+	if reason := scenario.Forbidden(p, r.combo.Attester, r.combo.model, r.combo.kind); reason != "" {
+		r.waiting[indexOf(r.steps, s)] = reason
+		return false, nil
+	}
+	return true, nil
+}
+
 // begin makes both engines of a connection.
 func (r *run) begin(c *connection, configs [2]*handshake.Config, data [2]string) error {
+	c.configs, c.data, c.exported = configs, data, r.exchanges(c.profile)
+	for role, config := range configs {
+		if c.profiles[role] = config.Profile; config.Profile == nil {
+			c.profiles[role] = c.profile
+		}
+	}
+	if c.exported { // which comes before application data
+		data = [2]string{}
+	}
 	p, err := pair.New(pair.Options{Client: configs[attls.RoleClient], Server: configs[attls.RoleServer],
 		Send:     [2][]byte{[]byte(data[0]), []byte(data[1])},
 		KeepWire: true, MaxSteps: maxPairSteps})
@@ -156,7 +188,7 @@ func (r *run) begin(c *connection, configs [2]*handshake.Config, data [2]string)
 }
 
 func (r *run) connection(name string, party attls.Role) *connection {
-	c := &connection{name: name, party: party, presents: map[int]*Step{}, platform: r.w.platform}
+	c := &connection{name: name, party: party, presents: map[int]*Step{}, platform: r.w.platform, profile: r.profile}
 	for _, role := range attls.Roles() {
 		c.taps[role] = &tap{r: r, c: c, role: role, secrets: map[handshake.SecretName][]byte{},
 			replace: map[attls.MessageKind][]byte{}}
@@ -169,6 +201,10 @@ func (r *run) open(s *Step) (bool, error) {
 	party := r.role(s.On)
 	c := r.connection(s.connection(), party)
 	c.honest[party] = true
+	c.certified = s.With["shows"].Text == "certified"
+	if ok, err := r.under(s, c); !ok {
+		return false, err
+	}
 	config, answerer, err := r.honestEnd(c, party)
 	if err != nil {
 		return false, err
@@ -180,22 +216,23 @@ func (r *run) open(s *Step) (bool, error) {
 		random.random = x.octets
 		r.copies(c, attls.KindClientHello, "copied random: "+s.With["random"].Text)
 	}
-	own := &handshake.Config{Profile: r.profile, CanAuthenticate: true, Random: random, Tap: c.taps[mine],
+	own := &handshake.Config{Profile: c.profile, CanAuthenticate: true, Random: random, Tap: c.taps[mine],
 		PostHandshakeAuthentication: config.PostHandshakeAuthentication, ExtendedKeyUpdate: config.ExtendedKeyUpdate}
 	if mine == attls.RoleClient {
 		own.ServerName = honestName
 	}
 	if s.With["attest"].Text == "no" {
-		if r.profile.Rules.OfferAtLeast > 0 { // without an offer M speaks plain TLS
+		if c.profile.Rules.OfferAtLeast > 0 { // without an offer M speaks plain TLS
 			own.Profile = nil
 		}
 	} else {
-		if r.attests(mine) || party == r.combo.role.Peer() {
-			own.Policy.Produce = []negotiation.Scheme{scheme(r.profile, &r.combo)}
+		c.attest = r.attests(party)
+		if (r.attests(mine) || party == r.combo.role.Peer()) && !later(c.profile, mine) {
+			own.Policy.Produce = []negotiation.Scheme{scheme(c.profile, &r.combo)}
 			own.AttesterSize = challengeSize
 		}
-		if r.attests(party) {
-			own.Policy.Accept = []negotiation.Scheme{scheme(r.profile, &r.combo)}
+		if r.attests(party) && !later(c.profile, party) {
+			own.Policy.Accept = []negotiation.Scheme{scheme(c.profile, &r.combo)}
 			own.AppraiserSize = challengeSize
 		}
 	}
@@ -203,6 +240,7 @@ func (r *run) open(s *Step) (bool, error) {
 		c.taps[mine].replace[attls.KindClientHello] = x.octets
 		r.copies(c, attls.KindClientHello, "copied whole: "+s.With["hello"].Text)
 	}
+	c.request = r.knowledge[s.With["request"].Text]
 	if x := r.knowledge[s.With["nonce"].Text]; x != nil {
 		c.nonce = x
 		if !x.absent {
@@ -242,6 +280,7 @@ func (r *run) forward(s *Step) (bool, error) {
 	if s.With["to"].Text == "2" {
 		c.platform = 1
 	}
+	c.hold = s.With["hold"].Text != ""
 	var configs [2]*handshake.Config
 	for _, role := range attls.Roles() {
 		config, answerer, err := r.honestEnd(c, role)
@@ -307,6 +346,12 @@ func (r *run) extension(name string) (attls.ExtensionType, bool) {
 
 // nonceIn is the message that has the nonce for the attester.
 func (r *run) nonceIn() attls.MessageKind {
+	if later(r.profile, r.combo.role) {
+		if r.combo.role == attls.RoleServer {
+			return attls.KindClientCertificateRequest
+		}
+		return attls.KindCertificateRequest
+	}
 	for i := range r.profile.Slots {
 		if s := &r.profile.Slots[i]; r.combo.slot(s) && s.Nonce.Message != attls.KindNone {
 			return s.Nonce.Message
@@ -344,6 +389,9 @@ func (r *run) take(s *Step) (bool, error) {
 			r.learn(s, &item{absent: true})
 			return true, nil
 		}
+		if c.exported && later(c.profile, r.combo.role) {
+			return r.takeContext(s, c, at)
+		}
 		b, ok := e.Inputs().Nonce(r.combo.role)
 		if ok {
 			r.learn(s, &item{origin: "seen", octets: b})
@@ -357,11 +405,11 @@ func (r *run) take(s *Step) (bool, error) {
 		r.learn(s, &item{origin: "seen", octets: b[6:38]})
 		return true, nil
 	case "certificate":
-		chain := e.State().PeerChain
+		chain := c.chain(at, of)
 		if len(chain) > 0 && s.With["only"].Text == "end_entity" {
 			chain = chain[:1]
 		}
-		if r.combo.kind == profile.KindAlone && payload(e, of) != nil {
+		if r.combo.kind == profile.KindAlone && c.payload(at, of) != nil {
 			r.learn(s, &item{absent: true})
 			return true, nil
 		}
@@ -370,19 +418,22 @@ func (r *run) take(s *Step) (bool, error) {
 		}
 		return len(chain) > 0, nil
 	case "evidence":
-		b := payload(e, of)
+		b := c.payload(at, of)
 		if b != nil {
 			r.learn(s, &item{origin: "seen", octets: b})
 		}
 		return b != nil, nil
 	case "application_data":
-		b := c.pair.Received(at)
+		b := c.received(at)
 		if len(b) > 0 {
 			r.learn(s, &item{origin: "seen", octets: b})
 		}
 		return len(b) > 0, nil
 	}
 	b := t.find(kindOf[s.On])
+	if s.On == "request" || s.On == "authenticator" {
+		b = c.exchanged(at, s.On)
+	}
 	if b != nil {
 		r.learn(s, &item{origin: "seen", octets: b})
 	}
@@ -511,22 +562,23 @@ func (r *run) request(s *Step) (bool, error) {
 		role = r.role(by)
 	}
 	e := c.pair.Engine(role)
-	if !e.Done() || e.Err() != nil {
+	if !e.Done() || c.failure(role) != nil {
 		r.waiting[i] = "the handshake of the connection " + c.name + " is not complete"
 		return false, nil
 	}
 	var err error
 	switch s.On {
 	case "authentication":
-		c.round++
-		r.asked++
-		err = e.RequestAuthentication()
+		if err = r.askAgain(c, role); err == nil {
+			c.round++
+			r.asked++
+		}
 	case "key_update":
 		err = e.KeyUpdate(true)
 	case "extended_key_update":
 		err = e.ExtendedKeyUpdate()
 	case "data":
-		err = e.Write([]byte(honestData))
+		err = r.write(c, role, honestData)
 	}
 	if err != nil {
 		r.waiting[i] = err.Error()
@@ -550,6 +602,25 @@ func (r *run) happen(s *Step) (bool, error) {
 		r.w.now = r.w.now.Add(2 * time.Hour)
 	}
 	r.note(s, happenings[s.On])
+	return true, nil
+}
+
+// takeOver puts M, which knows the traffic secrets of a connection that it has forwarded, in
+// the place of the attester: the state of that end is M's from here on. Without the secrets,
+// what M sends cannot be read.
+func (r *run) takeOver(s *Step) (bool, error) {
+	c, i := r.connectionNamed(s.On), indexOf(r.steps, s)
+	relying := r.combo.role.Peer()
+	if c == nil || !c.forwarded() || !c.pair.Engine(relying).Done() || c.failure(relying) != nil {
+		r.waiting[i] = "the handshake of the connection " + s.On + " is not complete"
+		return false, nil
+	}
+	if s.With["secret"].Text == "none" {
+		c.pair.Inject(relying, append([]byte{23, 3, 3, 0, 40}, make([]byte, 40)...))
+		return true, nil
+	}
+	c.party, c.honest[r.combo.role], c.hold = relying, false, false
+	c.taken = len(c.received(relying))
 	return true, nil
 }
 

@@ -77,7 +77,18 @@ func (c *Combination) challenge(p *profile.Profile) string {
 	if p.Binder.Program == nil {
 		return ""
 	}
+	if later(p, c.role) {
+		return p.Binder.Authenticator[c.model]
+	}
 	return p.Binder.Challenge[c.model][c.kind]
+}
+
+// overKey reports whether the binder of a combination is computed over the attester's key.
+func (c *Combination) overKey(p *profile.Profile) bool {
+	if later(p, c.role) {
+		return p.Binder.OverKeyLater(c.model, c.role)
+	}
+	return p.Binder.OverKey(c.model, c.kind, c.role)
 }
 
 // depends is what the binder of a combination is made from.
@@ -105,7 +116,7 @@ var predicates = map[string]predicate{
 		return c.challenge(p) != ""
 	}},
 	"nonce": {"the profile sends a nonce to the attester", func(p *profile.Profile, c *Combination) bool {
-		return slices.ContainsFunc(p.Slots, func(s profile.Slot) bool {
+		return later(p, c.role) || slices.ContainsFunc(p.Slots, func(s profile.Slot) bool {
 			return c.slot(&s) && s.Nonce.Message != attls.KindNone
 		})
 	}},
@@ -113,7 +124,7 @@ var predicates = map[string]predicate{
 		return p.Rules.NonceFixed == nil
 	}},
 	"key_in_binder": {"the binder is computed over the attester's key", func(p *profile.Profile, c *Combination) bool {
-		return c.challenge(p) != "" && p.Binder.OverKey(c.model, c.kind, c.role)
+		return c.challenge(p) != "" && c.overKey(p)
 	}},
 	"handshake_in_binder": {"the binder is computed over the transcript or a secret of the handshake",
 		func(p *profile.Profile, c *Combination) bool {
@@ -121,8 +132,26 @@ var predicates = map[string]predicate{
 			return len(d.Ranges)+len(d.Secrets) > 0
 		}},
 	"negotiated": {"attestation is offered and chosen", func(p *profile.Profile, c *Combination) bool {
-		return slices.ContainsFunc(p.Slots, func(s profile.Slot) bool { return c.slot(&s) && !s.Always })
+		return later(p, c.role) ||
+			slices.ContainsFunc(p.Slots, func(s profile.Slot) bool { return c.slot(&s) && !s.Always })
 	}},
+	"in_handshake": {"the attester attests in the handshake", func(p *profile.Profile, c *Combination) bool {
+		return !later(p, c.role)
+	}},
+	"authenticators": {"the attester attests in exported authenticators after the handshake",
+		func(p *profile.Profile, c *Combination) bool { return later(p, c.role) }},
+	"asked_again": {"an attester can be asked again: a client after the handshake, or either end in authenticators",
+		func(p *profile.Profile, c *Combination) bool {
+			if later(p, c.role) {
+				return p.Authenticator.Repeats()
+			}
+			return p.PostHandshake.ClientAuthentication && c.role == attls.RoleClient
+		}},
+	"key_updates": {"EncryptedExtensions may have the flag of extended key updates",
+		func(p *profile.Profile, _ *Combination) bool {
+			only := p.Quirks.EncryptedExtensionsOnly
+			return only == nil || slices.Contains(only, attls.ExtTLSFlags)
+		}},
 	"in_certificate": {"the payload is in the end-entity certificate", func(p *profile.Profile, c *Combination) bool {
 		k, ok := p.Credential(c.kind)
 		return ok && k.Carrier == profile.CarrierCertificate

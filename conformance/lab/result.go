@@ -8,7 +8,6 @@ import (
 
 	"attls"
 	"attls/conformance/claims"
-	"attls/handshake"
 )
 
 // measures are what the bound of a measurement counts.
@@ -87,14 +86,14 @@ func (r *run) outcome() *Result {
 	}
 	for _, c := range order {
 		for _, role := range []attls.Role{r.combo.role.Peer(), r.combo.role} {
-			if e := c.pair.Engine(role).Err(); c.honest[role] && e != nil && e.Class != attls.FromPeer {
+			if e := c.failure(role); c.honest[role] && e != nil && e.Class != attls.FromPeer {
 				return r.rejected(c, role, e)
 			}
 		}
 	}
 	for _, c := range order {
 		for _, role := range attls.Roles() {
-			if e := c.pair.Engine(role).Err(); !c.honest[role] && !c.over && e != nil && e.Class != attls.FromPeer {
+			if e := c.failure(role); !c.honest[role] && !c.over && e != nil && e.Class != attls.FromPeer {
 				return r.stuck(fmt.Sprintf("M's end of the connection %s cannot go on: %s", c.name, e.Detail))
 			}
 		}
@@ -108,14 +107,14 @@ func (r *run) outcome() *Result {
 		return r.stuck("the relying party has no connection")
 	}
 	e := judge.pair.Engine(r.combo.role.Peer())
-	if !e.Done() || e.Err() != nil || r.shown < r.asked {
+	if err := judge.failure(r.combo.role.Peer()); !e.Done() || err != nil || r.shown < r.asked {
 		why := "the relying party still waits"
-		if e.Err() != nil {
-			why = "the connection was closed: " + e.Err().Detail
+		if err != nil {
+			why = "the connection was closed: " + err.Detail
 		}
 		return r.stuck(why)
 	}
-	if len(judge.pair.Received(r.combo.role.Peer())) == 0 {
+	if len(judge.received(r.combo.role.Peer())) <= judge.taken {
 		return r.stuck("the relying party took no application data")
 	}
 	return &Result{Outcome: Accepted}
@@ -171,7 +170,7 @@ func (r *run) detail() *Detail {
 	if judge == nil {
 		return d
 	}
-	expected := r.explain(judge.pair.Engine(r.combo.role.Peer()), name)
+	expected := r.explain(judge, r.combo.role.Peer(), name)
 	if expected != nil {
 		d.Binders = append(d.Binders, Binder{End: "relying party, on the connection " + judge.name, Value: expected.Value,
 			Tree: expected})
@@ -181,7 +180,7 @@ func (r *run) detail() *Detail {
 		if !c.honest[r.combo.role] {
 			continue
 		}
-		if attested = r.explain(c.pair.Engine(r.combo.role), name); attested != nil {
+		if attested = r.explain(c, r.combo.role, name); attested != nil {
 			d.Binders = append(d.Binders, Binder{End: "attester, on the connection " + c.name, Value: attested.Value,
 				Tree: attested})
 			break
@@ -194,7 +193,14 @@ func (r *run) detail() *Detail {
 }
 
 // explain is the challenge of the attester as an end has it; nil: it has none.
-func (r *run) explain(e *handshake.Engine, name string) *claims.BinderNode {
+func (r *run) explain(c *connection, at attls.Role, name string) *claims.BinderNode {
+	if l := c.later[at]; l != nil && later(r.profile, r.combo.role) {
+		if o := l.seen[r.combo.role].outcome; o != nil {
+			return claims.MakeBinderNode(r.profile.Binder.Program.Explain(name, r.combo.role, o.Inputs))
+		}
+		return nil
+	}
+	e := c.pair.Engine(at)
 	for _, a := range e.State().Attestation {
 		if a.Attester != r.combo.role || a.Challenge == nil {
 			continue

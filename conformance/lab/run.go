@@ -176,11 +176,25 @@ type connection struct {
 	over   bool                   // M has left
 
 	nonce    *item
+	request  *item         // taken, and sent instead of M's own
 	presents map[int]*Step // by round
 	chunks   []chunk       // what went over the wire, of a run with details
 	sent     [2]int        // octets of each end that are in chunks
 	round    int
 	platform int
+
+	configs  [2]*handshake.Config
+	profiles [2]*profile.Profile // as each end reads it
+	data     [2]string           // that an end writes
+	profile  *profile.Profile
+	// M shows a certificate of the authority in a handshake after which it attests.
+	certified bool
+	exported  bool // ends attest in exported authenticators
+	attest    bool // M asks for attestation
+	hold      bool // M keeps requests back from an honest attester
+	taken     int  // octets that the relying party had received when M took the connection over
+	later     [2]*laterEnd
+	incoming  [2][]byte // what has come for each end and was not taken apart yet
 }
 
 type openWait struct {
@@ -406,6 +420,9 @@ func (r *run) drive(ctx context.Context, c *connection) (progress bool, err erro
 			continue
 		}
 		did, err := r.answers(ctx, c)
+		if err == nil && !did {
+			did, err = r.exchange(ctx, c)
+		}
 		if err != nil || !did {
 			return progress, err
 		}
@@ -425,6 +442,10 @@ func (r *run) happened(c *connection, s *pair.Step) {
 	case handshake.EventAuthenticated:
 		r.shown++
 	case handshake.EventData:
+		if c.exported {
+			c.incoming[s.Role] = append(c.incoming[s.Role], s.Event.Data...)
+			return
+		}
 		r.flow(c, s.Role.Peer(), "application data", len(s.Event.Data))
 	}
 }
@@ -545,6 +566,9 @@ func (r *run) connectionNamed(name string) *connection {
 	}
 	return nil
 }
+
+// has reports whether a capability was granted.
+func (r *run) has(c Capability) bool { return slices.Contains(r.granted, c) }
 
 // role is the end that a name of a party means.
 func (r *run) role(party string) attls.Role {

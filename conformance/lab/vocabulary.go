@@ -8,6 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"attls/extensions/profile"
 	"attls/extensions/schema"
 )
 
@@ -38,6 +39,7 @@ var taken = map[string]bool{ // whether it is in the clear
 	"client_hello": true, "server_hello": true, "random": true, "encrypted_extensions": false,
 	"certificate_request": false, "certificate_message": false, "certificate_verify": false, "finished": false,
 	"nonce": false, "certificate": false, "evidence": false, "application_data": false,
+	"request": false, "authenticator": false,
 }
 
 // verbs are all of them. They are set in init, since what they do refers to them.
@@ -47,18 +49,20 @@ func init() {
 	verbs = map[string]*verb{
 		"open": {
 			on: partyNames[:4],
-			options: map[string][]string{"id": nil, "as": nil, "nonce": nil, "random": nil, "hello": nil, "secret": {"hs"},
-				"attest": {"no"}},
+			options: map[string][]string{"id": nil, "as": nil, "nonce": nil, "random": nil, "hello": nil, "request": nil,
+				"secret": {"hs"},
+				"attest": {"no"}, "shows": {"certified"}, "profile": profile.Names()},
 			needs: func(s *Step, _ func(string) bool) map[Capability]string {
-				return needs(CapNet, "open: "+s.On, s.With["secret"].Text == "hs", CapHS, "secret: hs")
+				return needs(CapNet, "open: "+s.On, s.With["secret"].Text == "hs", CapHS, "secret: hs",
+					s.With["shows"].Text == "certified", CapLTK, "shows: certified")
 			},
-			uses: []string{"nonce", "random", "hello"},
+			uses: []string{"nonce", "random", "hello", "request"},
 			does: (*run).open,
 		},
 		"forward": {
 			on: []string{"both"},
 			options: map[string][]string{"id": nil, "as": nil, "drop": nil, "set": nil,
-				"to": {"1", "2"}},
+				"to": {"1", "2"}, "hold": {"requests"}},
 			needs: func(s *Step, _ func(string) bool) map[Capability]string {
 				return needs(CapNet, "forward: both", s.With["to"].Text == "2", CapTEE2, "to: 2")
 			},
@@ -107,15 +111,18 @@ func init() {
 		},
 		"present": {
 			options: map[string][]string{"id": nil, "certificate": nil, "evidence": nil, "sign": {tikKey, ownKey},
-				"messages": nil, "nonce": nil},
-			needs: func(s *Step, _ func(string) bool) map[Capability]string {
+				"messages": nil, "nonce": nil, "authenticator": nil},
+			needs: func(s *Step, forwarded func(string) bool) map[Capability]string {
 				n := map[Capability]string{}
 				if s.With["sign"].Text == tikKey {
 					n[CapTIK] = "sign: tik"
 				}
+				if forwarded(s.On) && s.With["authenticator"].Text == "" { // which is made with the exporter
+					n[CapHS] = "present: " + s.On + ", a connection of the honest parties"
+				}
 				return n
 			},
-			uses: []string{"certificate", "evidence", "messages", "nonce"},
+			uses: []string{"certificate", "evidence", "messages", "nonce", "authenticator"},
 			does: (*run).present,
 		},
 		"request": {
@@ -131,6 +138,14 @@ func init() {
 			needs:   func(*Step, func(string) bool) map[Capability]string { return nil },
 			barrier: true,
 			does:    (*run).happen,
+		},
+		"take_over": {
+			options: map[string][]string{"id": nil, "secret": {"ap", "none"}},
+			needs: func(s *Step, _ func(string) bool) map[Capability]string {
+				return needs(CapNet, "take_over: "+s.On, s.With["secret"].Text != "none", CapAP, "take_over: "+s.On)
+			},
+			barrier: true,
+			does:    (*run).takeOver,
 		},
 		"leave": {
 			options: map[string][]string{"id": nil},
@@ -281,7 +296,7 @@ func (r *reader) checkSteps(s *Script, steps []*Step, granted []Capability) {
 			items = append(items, step.item())
 		case "make":
 			items = append(items, step.item())
-		case "present", "leave":
+		case "present", "leave", "take_over":
 			connection(step.On, step.Verb)
 		case "request":
 			connection(step.With["from"].Text, "from")
