@@ -37,11 +37,14 @@ with exit code 130.
 
 On this machine it trusts the demonstration authority unless --ca is given,
 elsewhere the system's trust anchors. It offers the profile's attestation; a
-server that does not attest is accepted unless --require-attestation is given.`, defaultPort),
+server that does not attest is accepted unless --require-attestation is given.
+Where the profile has application data wait for attestation after the handshake
+(seat-expat-02 and later), such a server is always refused.`, defaultPort),
 		Example: `  attls client
   attls client --require-attestation --http-get / localhost:4433
   attls client --profile none example.com:443 --http-get /
   attls client --attester both --model results --json </dev/null
+  attls client --profile seat-expat-04 --reattest 30s
   attls client --sess-out session </dev/null && attls client --sess-in session --early-data request </dev/null`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -81,8 +84,8 @@ func (f *clientFlags) run(c *cobra.Command, address string) (failure error) {
 	if e.config.KeyShares, err = named(f.keyShares, attls.GroupByName, "group"); err != nil {
 		return err
 	}
-	if err := e.config.Check(); err != nil {
-		return usage("%w", err)
+	if err := e.check(); err != nil {
+		return err
 	}
 	d := net.Dialer{Timeout: f.timeout}
 	nc, err := d.DialContext(c.Context(), "tcp", to.dial)

@@ -5,6 +5,7 @@ import "regexp"
 // configFlags are the flags behind the fields that errors of the library name.
 var configFlags = map[string]string{
 	"ALPN":                   "--alpn",
+	"Accept":                 "--attester and --model",
 	"CanAuthenticate":        "--cert",
 	"CertificateCompression": "--cert-compression",
 	"CipherSuites":           "--suites",
@@ -12,12 +13,14 @@ var configFlags = map[string]string{
 	"ExtendedKeyUpdate":      "--extended-key-update",
 	"Groups":                 "--groups",
 	"KeyShares":              "--key-shares",
+	"MaxRequests":            "--max-requests",
 	"MaxEarlyData":           "--max-early-data",
 	"PadTo":                  "--pad-to",
 	"Policy":                 "--attester, --model and --credential",
 	"Policy.Accept":          "--attester, --model and --credential",
 	"Policy.Demand":          "--require-attestation",
 	"Policy.Produce":         "--attester, --model and --credential",
+	"Produce":                "--attester and --model",
 	"Profile":                "--profile",
 	"PSK":                    "--psk",
 	"PSKModes":               "--psk-modes",
@@ -30,7 +33,7 @@ var configFlags = map[string]string{
 	"Tickets":                "--tickets",
 }
 
-var configField = regexp.MustCompile(`\bConfig\.([A-Z]\w*(?:\.[A-Z]\w*)?)|\bamong (Groups)\b`)
+var configField = regexp.MustCompile(`\b(?:exported\.)?Config\.([A-Z]\w*(?:\.[A-Z]\w*)?)|\bamong (Groups)\b`)
 
 // inFlags says flags where an error of the library names fields of a Config, which
 // a user of the command never sees.

@@ -160,7 +160,7 @@ unless --partial is given.`,
 			if validity < 0 {
 				return usage("--validity %v: a negative duration", validity)
 			}
-			v, from, err := exported(c.Context(), root, args)
+			v, from, err := exportable(c.Context(), root, args)
 			if err != nil {
 				return err
 			}
@@ -197,9 +197,9 @@ unless --partial is given.`,
 	return c
 }
 
-// exported is the verifier whose policy is written, and where it is from: a file, or the
+// exportable is the verifier whose policy is written, and where it is from: a file, or the
 // demonstration.
-func exported(ctx context.Context, root string, args []string) (*attestation.Verifier, string, error) {
+func exportable(ctx context.Context, root string, args []string) (*attestation.Verifier, string, error) {
 	if len(args) > 0 {
 		v, err := attestation.LoadVerifier(args[0], roots.All())
 		return v, args[0], unavailable(err)

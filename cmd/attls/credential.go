@@ -167,7 +167,7 @@ func (f *credentialFlags) load(e *endpoint) (list []*handshake.Credential, _ err
 			return nil, usage("%s: %w", f.keys[0], err)
 		}
 		return append(list, c), nil
-	case e.flags.role == attls.RoleServer || len(e.config.Policy.Produce) > 0:
+	case e.flags.role == attls.RoleServer || len(e.produces()) > 0:
 		authority, err := scenario.NewDemoAuthority()
 		if err != nil {
 			return nil, err

@@ -17,11 +17,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"attls"
+	"attls/attestation"
 	"attls/conformance/claims"
 	"attls/conformance/scenario"
 	"attls/conformance/trace"
 	"attls/extensions/profile"
 	"attls/handshake"
+	"attls/handshake/exported"
 	"attls/internal/gate"
 	"attls/internal/private"
 	"attls/negotiation"
@@ -48,6 +50,7 @@ type endpointFlags struct {
 	binderInputs                      bool
 	require                           bool
 	attesterCommand, appraiserCommand string
+	later                             laterFlags
 	roots                             rootFiles
 	noMiddlebox                       bool
 	recordSizeLimit                   uint16
@@ -87,6 +90,7 @@ func (f *endpointFlags) register(c *cobra.Command) {
 		"program that makes our Evidence (default: the software root of trust)")
 	flags.StringVar(&f.appraiserCommand, "appraiser-cmd", "",
 		"program that judges the peer's Evidence (default: the embedded verifier)")
+	f.later.register(flags)
 	f.roots.register(c, flags)
 	f.roots.service.register(flags)
 	f.roots.service.registerName(flags)
@@ -109,6 +113,7 @@ type endpoint struct {
 	flags    *endpointFlags
 	profile  *profile.Profile
 	config   *handshake.Config
+	exported *exported.Config // what this end shows and wants after the handshake; nil: nothing
 	answerer *handshake.Answerer
 	capture  *captureFile
 	early    []byte    // a client's early data
@@ -185,7 +190,8 @@ func (f *endpointFlags) attestation(e *endpoint) error {
 			"code-point": len(f.profile.codePoints) > 0, "attester-cmd": f.attesterCommand != "",
 			"appraiser-cmd": f.appraiserCommand != "",
 			"attester-file": f.roots.attester != "", "verifier-file": f.roots.verifier != "",
-			"root-of-trust": f.roots.name != ""}
+			"root-of-trust": f.roots.name != "", "reattest": f.later.every.given(), "answer-last": f.later.answerLast,
+			"max-requests": f.later.maxRequests != 0}
 		maps.Copy(options, f.roots.service.given())
 		for name, given := range options {
 			if given {
@@ -213,7 +219,7 @@ func (f *endpointFlags) attestation(e *endpoint) error {
 	if err != nil {
 		return err
 	}
-	attester, appraiser, format, err := f.tools(f.context)
+	own, appraiser, format, err := f.tools(f.context)
 	if err != nil {
 		return err
 	}
@@ -227,28 +233,45 @@ func (f *endpointFlags) attestation(e *endpoint) error {
 		}
 		scheme.Verifier = []byte(name)
 	}
-	if s.Attester.Has(f.role) {
-		e.config.Policy.Produce, e.answerer.Attester = []negotiation.Scheme{scheme}, attester
-		if f.role == attls.RoleServer && model == profile.ModelEvidence && len(format.Types) > 1 {
-			// It offers nothing, and chooses among what the client accepts.
-			e.config.Policy.Produce = format.SchemesUnder(e.profile, f.role, kind)
+	for _, attester := range s.Attester.Roles() {
+		if attester == f.role {
+			e.answerer.Attester = own
+		} else {
+			e.answerer.Appraiser = appraiser
 		}
-	}
-	if s.Attester.Has(f.role.Peer()) {
-		e.config.Policy.Accept, e.answerer.Appraiser = []negotiation.Scheme{scheme}, appraiser
+		if scenario.InAuthenticators(e.profile, attester, model, kind) {
+			e.attestLater(attester, scheme, size)
+		}
+		if scenario.InHandshake(e.profile, attester, model, kind) {
+			e.attestInHandshake(attester, scheme, format)
+		}
 	}
 	if f.require && !s.Attester.Has(f.role.Peer()) {
 		return usage("--require-attestation, but only the %s is to attest; see --attester", s.Attester)
 	}
-	e.config.Policy.Demand = f.require
+	e.config.Policy.Demand = f.require && len(e.config.Policy.Accept) > 0
 	e.config.AttesterSize, e.config.AppraiserSize = size, size
-	return nil
+	return f.later.apply(e)
+}
+
+// attestInHandshake lets an attester attest in the handshake.
+func (e *endpoint) attestInHandshake(attester attls.Role, scheme negotiation.Scheme, format *attestation.Format) {
+	role, policy := e.flags.role, &e.config.Policy
+	if attester != role {
+		policy.Accept = []negotiation.Scheme{scheme}
+		return
+	}
+	policy.Produce = []negotiation.Scheme{scheme}
+	if role == attls.RoleServer && scheme.Model == profile.ModelEvidence && len(format.Types) > 1 {
+		// It offers nothing, and chooses among what the client accepts.
+		policy.Produce = format.SchemesUnder(e.profile, role, scheme.Credential)
+	}
 }
 
 // checkKey refuses a key that the profile's binder cannot take before a
 // connection fails over it.
 func (e *endpoint) checkKey(c *handshake.Credential) error {
-	if len(e.config.Policy.Produce) == 0 || e.config.Policy.Produce[0].Credential != profile.KindX509 {
+	if produce := e.produces(); len(produce) == 0 || produce[0].Credential != profile.KindX509 {
 		return nil
 	}
 	spki, err := spkiOf(c)
@@ -276,7 +299,7 @@ func spkiOf(c *handshake.Credential) ([]byte, error) {
 // unvalidated is the profile, where it asks for no path validation of the peer's
 // certificate beside its attestation; nil otherwise.
 func (e *endpoint) unvalidated() *profile.Profile {
-	for _, s := range e.config.Policy.Accept {
+	for _, s := range e.accepts() {
 		if c, ok := e.profile.Credential(s.Credential); ok && s.Credential == profile.KindX509 && !c.PKIX {
 			return e.profile
 		}
@@ -288,10 +311,11 @@ func (e *endpoint) unvalidated() *profile.Profile {
 // on nothing else.
 func (e *endpoint) relyOnEvidence() error {
 	peer := e.flags.role.Peer()
-	if len(e.config.Policy.Accept) == 0 {
+	accept := e.accepts()
+	if len(accept) == 0 {
 		return usage("--verify evidence, but the %s is not to attest; see --profile and --attester", peer)
 	}
-	if e.config.Policy.Accept[0].Credential == profile.KindX509 && e.unvalidated() == nil {
+	if accept[0].Credential == profile.KindX509 && e.unvalidated() == nil {
 		return usage(
 			"profile %s requires path validation in addition to the attestation (pkix: required), which --verify evidence omits",
 			e.profile.ID)
@@ -418,11 +442,13 @@ func (f *endpointFlags) record(e *endpoint) error {
 // connection is one connection of an endpoint.
 type connection struct {
 	*handshake.Conn
+	later     *exported.Conn // over it; nil: nothing is attested after the handshake
+	again     *recurrence    // of --reattest
 	end       *endpoint
 	trace     *trace.Trace
 	transport *transport
 	remote    string
-	renewal   *renewal
+	renewal   *recurrence
 }
 
 // wrap puts TLS on a network connection.
@@ -436,8 +462,8 @@ func (e *endpoint) wrap(nc net.Conn) *connection {
 	}
 	taps := []handshake.Tap{c.trace}
 	if every := e.flags.session.renewEvery; every.given() {
-		c.renewal = newRenewal(every)
-		taps = append(taps, c.renewal)
+		c.renewal = recur(every)
+		taps = append(taps, renewal{recurrence: c.renewal})
 	}
 	if e.flags.role == attls.RoleServer {
 		c.Conn = handshake.Server(nc, e.config, e.answerer, taps...)
@@ -445,14 +471,23 @@ func (e *endpoint) wrap(nc net.Conn) *connection {
 		c.Conn = handshake.Client(nc, e.config, e.answerer, taps...)
 		c.SetEarlyData(e.early)
 	}
+	if e.exported != nil {
+		c.later = exported.Wrap(c.Conn, e.exported, e.answerer.Answer)
+		if every := e.flags.later.every; every.given() {
+			c.again = recur(every)
+		}
+	}
 	return c
 }
 
-// shake makes the handshake within the time-out.
+// shake makes the handshake, and what is attested behind it, within the time-out.
 func (c *connection) shake(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.end.flags.timeout)
 	defer cancel()
 	err := c.HandshakeContext(ctx)
+	if err == nil {
+		err = c.attest(ctx)
+	}
 	if err == nil && c.renewal != nil {
 		c.renew()
 	}
@@ -538,6 +573,7 @@ func (c *connection) report(err error, closed bool) *claims.Claims {
 	o.AlertSent, o.AlertReceived = c.trace.Alerts()
 	o.DataSent, o.DataReceived = c.trace.Data()
 	claims := claims.MakeClaims(c.end.profile, c.ConnectionState(), o)
+	c.claimLater(&claims)
 	if f := c.end.capture; f != nil {
 		scenario.LogSecrets(f.writer.KeyLog(), c.ConnectionState().ClientRandom, c.trace.Secrets())
 	}

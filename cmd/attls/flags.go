@@ -17,6 +17,7 @@ var numbers = map[string]struct{ least, most int }{
 	"in-a-row":        {1, 1_000_000},
 	"max-connections": {0, math.MaxInt},
 	"max-open":        {0, 1 << 20},
+	"max-requests":    {0, 1 << 20},
 	"opaque":          {0, math.MaxInt},
 	"parallel":        {1, math.MaxInt},
 	"pad-to":          {0, 1 << 14},

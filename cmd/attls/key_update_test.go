@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-func TestKeyUpdateInterval(t *testing.T) {
-	for text, want := range map[string]keyUpdateInterval{
+func TestInterval(t *testing.T) {
+	for text, want := range map[string]interval{
 		"30s": {time: 30 * time.Second}, "1h30m": {time: 90 * time.Minute}, "1GB": {octets: 1e9}, "500MB": {octets: 5e8},
 		"64KiB": {octets: 65536}, "7B": {octets: 7}, "3kB": {octets: 3000},
 	} {
-		var got keyUpdateInterval
+		var got interval
 		want.text = text
 		if err := got.Set(text); err != nil || got != want {
 			t.Errorf("%s: %+v, %v", text, got, err)
 		}
 	}
 	for _, text := range []string{"", "0s", "-3s", "1us", "0B", "-1GB", "1.5GB", "GB", "10", "99999999999GB", "1TB", "1 GB"} {
-		var got keyUpdateInterval
+		var got interval
 		if err := got.Set(text); err == nil || got.given() {
 			t.Errorf("%q is taken as %+v", text, got)
 		}

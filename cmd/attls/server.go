@@ -52,7 +52,8 @@ func serverCommand() *cobra.Command {
 --cert it shows a fresh certificate of the demonstration authority, and it
 attests with the software root of trust: "attls client" on the same machine
 trusts both. Clients that do not offer attestation are served too, unless
---require-attestation is given.
+--require-attestation is given; under a profile in which application data waits for
+attestation after the handshake (seat-expat-02 and later) they never are.
 
 What clients send goes to standard output, and standard input goes to every open
 connection; --www answers HTTP requests with a page about the connection instead
@@ -106,8 +107,8 @@ func (f *serverFlags) run(c *cobra.Command) (failure error) {
 	e.config.Retry.Always, e.config.Retry.Cookie = f.helloRetry, f.cookie
 	e.config.AcceptReorderedHello = f.reordered
 	e.config.AcknowledgeServerName = true
-	if err := e.config.Check(); err != nil {
-		return usage("%w", err)
+	if err := e.check(); err != nil {
+		return err
 	}
 	l, err := (&net.ListenConfig{}).Listen(c.Context(), "tcp", net.JoinHostPort(f.bind, strconv.Itoa(f.port)))
 	if err != nil {
@@ -316,6 +317,7 @@ func (s *server) page(c *connection) error {
 	_ = c.SetReadDeadline(time.Time{})
 	var body strings.Builder
 	claims := claims.MakeClaims(s.profile, c.ConnectionState(), claims.Outcome{})
+	c.claimLater(&claims)
 	_ = writeJSON(&body, &claims)
 	_, err := fmt.Fprintf(c,
 		"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",

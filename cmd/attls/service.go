@@ -180,13 +180,17 @@ func (f *serviceFlags) serveDemo(ctx context.Context, root string) ([]scenario.O
 	}
 	return []scenario.Option{scenario.Change(func(s *scenario.Setup) {
 		for role, end := range s.Ends {
+			produce, accept := &end.Config.Policy.Produce, &end.Config.Policy.Accept
+			if end.Exported != nil {
+				produce, accept = &end.Exported.Produce, &end.Exported.Accept
+			}
 			if end.Attester != nil {
 				end.Attester = relaying(v, f.identity(), end.Attester)
-				retype(end.Config.Policy.Produce, s.Profile, v.Format(format), attls.Role(role))
+				retype(*produce, s.Profile, v.Format(format), attls.Role(role))
 			}
 			if end.Appraiser != nil {
 				end.Appraiser = v
-				retype(end.Config.Policy.Accept, s.Profile, v.Format(format), attls.Role(role).Peer())
+				retype(*accept, s.Profile, v.Format(format), attls.Role(role).Peer())
 			}
 		}
 	})}, takes(v, format)
@@ -206,11 +210,13 @@ func retype(list []negotiation.Scheme, p *profile.Profile, f *attestation.Format
 // connection, where the profile binds none.
 func (f *endpointFlags) fetch(e *endpoint) error {
 	p, ok := e.answerer.Attester.(*attestation.Passport)
-	if !ok || len(e.config.Policy.Produce) == 0 {
+	produce := e.produces()
+	if !ok || len(produce) == 0 {
 		return nil
 	}
-	scheme := e.config.Policy.Produce[0]
-	if scheme.Model != profile.ModelResults || e.profile.Binder.Challenge[scheme.Model][scheme.Credential] != "" {
+	scheme, b := produce[0], &e.profile.Binder
+	if scheme.Model != profile.ModelResults || b.Challenge[scheme.Model][scheme.Credential] != "" ||
+		b.Authenticator[scheme.Model] != "" {
 		return nil
 	}
 	for _, c := range e.answerer.Credentials {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -41,7 +42,7 @@ type sessionFlags struct {
 	postHandshake    bool
 	commands         bool
 	extended         bool
-	renewEvery       keyUpdateInterval
+	renewEvery       interval
 	saved            *savedSession // of --sess-out
 }
 
@@ -78,7 +79,7 @@ func (f *sessionFlags) register(c *cobra.Command, role attls.Role) {
 		"begin an extended key update after so much time, or so much data sent and received: 30s, 500MB, 1GB")
 	flags.BoolVar(&f.commands, "commands", false,
 		"a line of standard input that is one letter is a command: k updates our key, K the peer's as well, e both by "+
-			"Extended Key Update, c asks clients for a certificate")
+			"Extended Key Update, r asks the peer to attest again, c asks clients for a certificate")
 }
 
 // apply configures an endpoint.
@@ -255,6 +256,8 @@ func (c *connection) command(line []byte) (bool, error) {
 		return true, c.KeyUpdate(true)
 	case "e":
 		return true, c.ExtendedKeyUpdate()
+	case "r":
+		return true, c.reattest(context.Background())
 	case "c":
 		return true, c.RequestAuthentication()
 	}

@@ -74,7 +74,7 @@ func (s *Setup) attestation() error {
 		}
 		mine.Config.AttesterSize, theirs.Config.AppraiserSize = size, size
 		s.exportedAttestation(attester, scheme, size)
-		if !inHandshake(s.Profile, attester, model, kind) {
+		if !InHandshake(s.Profile, attester, model, kind) {
 			continue
 		}
 		mine.Config.Policy.Produce = append(mine.Config.Policy.Produce, scheme)

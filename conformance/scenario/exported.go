@@ -15,9 +15,9 @@ import (
 	"attls/handshake/exported"
 )
 
-// inHandshake reports whether a profile has a slot of the handshake for an attester, a model
+// InHandshake reports whether a profile has a slot of the handshake for an attester, a model
 // and a credential.
-func inHandshake(p *profile.Profile, attester attls.Role, m profile.Model, k profile.CredentialKind) bool {
+func InHandshake(p *profile.Profile, attester attls.Role, m profile.Model, k profile.CredentialKind) bool {
 	for i := range p.Slots {
 		if s := &p.Slots[i]; s.Attester == attester && slices.Contains(s.Models, m) && slices.Contains(s.Kinds, k) {
 			return true
@@ -26,11 +26,17 @@ func inHandshake(p *profile.Profile, attester attls.Role, m profile.Model, k pro
 	return false
 }
 
+// InAuthenticators reports whether a profile has a slot of exported authenticators for an
+// attester, a model and a credential.
+func InAuthenticators(p *profile.Profile, attester attls.Role, m profile.Model, k profile.CredentialKind) bool {
+	i := p.LaterSlot(attester)
+	return i >= 0 && slices.Contains(p.Later[i].Models, m) && k == profile.KindX509
+}
+
 // exportedAttestation lets both ends attest in exported authenticators, where the profile
 // has a slot of the attester for the scheme.
 func (s *Setup) exportedAttestation(attester attls.Role, scheme profile.Scheme, size int) {
-	i := s.Profile.LaterSlot(attester)
-	if i < 0 || !slices.Contains(s.Profile.Later[i].Models, scheme.Model) || scheme.Credential != profile.KindX509 {
+	if !InAuthenticators(s.Profile, attester, scheme.Model, scheme.Credential) {
 		return
 	}
 	for _, role := range attls.Roles() {

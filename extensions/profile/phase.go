@@ -86,6 +86,10 @@ type AuthenticatorRules struct {
 // attester can be asked to attest again.
 func (r *AuthenticatorRules) Repeats() bool { return r.Framing == FramingTyped && r.Data >= 0 }
 
+// Waits reports whether application data waits for the attestations at the beginning,
+// which is also where it could not be told from them.
+func (r *AuthenticatorRules) Waits() bool { return !r.DataBefore || !r.Repeats() }
+
 const (
 	defaultContext = 32
 	maxContext     = 255

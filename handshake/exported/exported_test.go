@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -436,8 +437,86 @@ func TestSilentPeer(t *testing.T) {
 		cancel()
 		return err
 	})
-	if errs[client] == nil || errs[server] != nil {
+	if failure(errs[client]) != attls.FailCanceled || errs[server] != nil {
 		t.Error(errs)
+	}
+}
+
+// TestLate: an exchange whose time is over ends the connection with a reason that says what
+// did not come, and the peer is told; whether the reader of the connection waits too changes
+// nothing.
+func TestLate(t *testing.T) {
+	for name, x := range map[string]struct {
+		attest [2]bool
+		text   string
+	}{
+		"no answer":  {[2]bool{server: true}, "has not answered our request"},
+		"no request": {[2]bool{client: true}, "has not asked for our attestation"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := connect(t, load(t, "seat-expat-04", nil), x.attest, nil)
+			ctx, over := context.WithCancelCause(e.ctx)
+			errs := e.both(func(role attls.Role, c *exported.Conn) error {
+				if err := c.HandshakeContext(e.ctx); err != nil {
+					return err
+				}
+				if role == client {
+					return c.Attest(ctx)
+				}
+				if x.attest[server] {
+					if _, err := c.Conn.Read(make([]byte, 1000)); err != nil {
+						return err
+					}
+				}
+				over(context.DeadlineExceeded)
+				_, err := io.Copy(io.Discard, c.Conn)
+				return err
+			})
+			if failure(errs[client]) != attls.FailTimeout || !strings.Contains(errs[client].Error(), x.text) {
+				t.Errorf("the client: %v", errs[client])
+			}
+			if failure(errs[server]) != attls.FailPeerAlert {
+				t.Errorf("the server: %v", errs[server])
+			}
+		})
+	}
+}
+
+// TestReattestBehindData: data in front of an answer, more than is kept, waits for who reads,
+// and none is lost.
+func TestReattestBehindData(t *testing.T) {
+	const octets = 3 << 20
+	e := connect(t, load(t, "seat-expat-04", nil), [2]bool{server: true}, nil)
+	asked := make(chan struct{})
+	check(t, e.both(func(role attls.Role, c *exported.Conn) error {
+		if err := c.Attest(e.ctx); err != nil {
+			return err
+		}
+		if role == server {
+			<-asked
+			if _, err := c.Write(make([]byte, octets)); err != nil {
+				return err
+			}
+			if _, err := io.Copy(io.Discard, c); err != nil { // answers
+				return err
+			}
+			return c.CloseWrite()
+		}
+		verdict := make(chan error, 1)
+		go func() {
+			close(asked)
+			_, err := c.Reattest(e.ctx)
+			verdict <- err
+			c.CloseWrite()
+		}()
+		if _, err := io.CopyN(io.Discard, c, octets); err != nil {
+			return err
+		}
+		c.Read(make([]byte, 1)) // nothing more
+		return <-verdict
+	}))
+	if n := len(e.conns[client].Outcomes()); n != 2 {
+		t.Errorf("%d outcomes", n)
 	}
 }
 
