@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -137,11 +139,21 @@ func (f *extcapFlags) start(c *cobra.Command, i *wireshark.Interface) error {
 			args = append(args, "--"+o.Flag+"="+value)
 		}
 	}
+	ctx, cancel := context.WithCancelCause(c.Context())
+	defer cancel(nil)
+	go watchReader(ctx, f.fifo, cancel)
 	name.SetArgs(args)
-	name.SetContext(c.Context())
+	name.SetContext(ctx)
 	name.SetIn(strings.NewReader(""))
 	name.SetOut(io.Discard) // Wireshark takes the standard output for answers,
 	name.SetErr(io.Discard) // and standard error for what went wrong, which is the error of this command
 	name.SilenceUsage, name.SilenceErrors = true, true
-	return name.ExecuteContext(c.Context())
+	err := name.ExecuteContext(ctx)
+	if cause := context.Cause(ctx); errors.Is(cause, errReaderGone) {
+		return unavailable(fmt.Errorf("%s: %w", f.fifo, cause))
+	}
+	return err
 }
+
+// errReaderGone ends a capture that nobody reads any more.
+var errReaderGone = errors.New("the program that reads the capture has closed it")

@@ -62,6 +62,9 @@ func NewWriter(w io.Writer, clock func() time.Time) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := ng.Flush(); err != nil { // who reads along waits for the head
+		return nil, err
+	}
 	return &Writer{ng: ng, clock: clock, logged: map[string]bool{}}, nil
 }
 
