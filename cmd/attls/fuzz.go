@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,6 +46,10 @@ func fuzzList() *cobra.Command {
 			for _, name := range campaign.Targets() {
 				fmt.Fprintln(w, "  "+name)
 			}
+			fmt.Fprintln(w, "\nTargets that are C programs, which conformance/mbedtls/targets.sh builds:")
+			for _, name := range campaign.StackTargets() {
+				fmt.Fprintln(w, "  "+name)
+			}
 			fmt.Fprintln(w, "\nWhat an attacker does:")
 			for _, o := range campaign.Operations {
 				fmt.Fprintf(w, "  %-18s%s\n", o.Do, o.Text)
@@ -67,6 +72,7 @@ type fuzzRunFlags struct {
 	seed       uint64
 	dir        string
 	resume     bool
+	stack      fuzzStackFlags
 }
 
 func fuzzRun() *cobra.Command {
@@ -91,6 +97,7 @@ corpus. It exits 1 if it found something.`,
 	flags.Uint64Var(&f.seed, "seed", 1, "seed of everything random")
 	flags.StringVar(&f.dir, "dir", "attls-fuzz", "directory of the corpus and the findings")
 	flags.BoolVar(&f.resume, "resume", false, "begin with the corpus in the directory")
+	f.stack.register(flags)
 	return c
 }
 
@@ -108,6 +115,9 @@ func (f *fuzzRunFlags) run(c *cobra.Command, args []string) error {
 	case len(args)+len(f.profiles) == 0:
 		return usage("no target; attls fuzz list names them, and --profile takes a file")
 	}
+	if len(args) == 1 && slices.Contains(campaign.StackTargets(), args[0]) && len(f.profiles) == 0 {
+		return f.runStack(c, args[0])
+	}
 	o := campaign.Options{Workers: f.workers, Seed: f.seed, Time: f.time, Executions: f.executions,
 		Dir: f.dir, Resume: f.resume}
 	for _, name := range append(args, f.profiles...) {
@@ -124,6 +134,11 @@ func (f *fuzzRunFlags) run(c *cobra.Command, args []string) error {
 	if err != nil {
 		return unavailable(err)
 	}
+	return f.conclude(c, r)
+}
+
+// conclude prints what a campaign came to.
+func (f *fuzzRunFlags) conclude(c *cobra.Command, r *campaign.Report) error {
 	if err := r.WriteSummary(f.dir); err != nil {
 		return unavailable(err)
 	}
@@ -227,6 +242,9 @@ func replayInput(c *cobra.Command, name, plant, pcap string) error {
 	in, err := readFuzzInput(name)
 	if err != nil {
 		return err
+	}
+	if in.Stack != "" {
+		return replayStack(c, in)
 	}
 	p, err := plantNamed(plant)
 	if err != nil {

@@ -58,11 +58,12 @@ source_tree() {
     tar -xf "$cache/${package}_$version.orig.tar.bz2" -C "$1" --strip-components=1
 }
 
-# apply_patches DIRECTORY: all of them, or an error that names patch and file.
+# apply_patches DIRECTORY [SERIES]: all of them, or those of another series, or an error that
+# names patch and file.
 apply_patches() {
   local patch log
   while read -r patch; do
-    log=$(patch -f -d "$1" -p1 < "$here/patches/$patch" 2>&1) && continue
+    log=$(patch -f -d "$1" -p1 < "$here/${2:-patches}/$patch" 2>&1) && continue
     echo "${0##*/}: $patch does not apply:" >&2
     echo "$log" | awk '
       /^patching file /{ file = $3 }
@@ -70,5 +71,5 @@ apply_patches() {
       /find file to patch/ { lacking = 1 }
       /^\|\+\+\+ / && lacking { sub("^b/", "", $2); print "  " $2 ": it is not there"; lacking = 0 }' >&2
     return 1
-  done < "$here/patches/series"
+  done < "$here/${2:-patches}/series"
 }

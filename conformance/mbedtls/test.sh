@@ -122,11 +122,17 @@ config no-alpn "${on[@]}" "#undef MBEDTLS_SSL_ALPN"
 config no-compatibility "${on[@]}" "#undef MBEDTLS_SSL_TLS1_3_COMPATIBILITY_MODE"
 config psa "${on[@]}" "#define MBEDTLS_USE_PSA_CRYPTO"
 config psk-only "#define $first" "#define MBEDTLS_SSL_HANDSHAKE_SECRETS" "#undef MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL_ENABLED"
+config fuzzer-mode "${on[@]}" "#define MBEDTLS_SSL_FUZZER_MODE" "#define MBEDTLS_PSA_CRYPTO_EXTERNAL_RNG" "#undef MBEDTLS_NET_C"
 for file in "$work"/*.h; do
   name=${file##*/}
   compile "${name%.h}"
 done
 
+printf '%s\n' "#define MBEDTLS_SSL_FUZZER_MODE" "#define MBEDTLS_PSA_CRYPTO_EXTERNAL_RNG" > "$work/network.h"
+if (compile network) > /dev/null 2>&1; then
+  echo "the mode of fuzzers builds with the network" >&2
+  exit 1
+fi
 own=$(cd "$work/on/tests/suites" && ls test_suite_ssl*.data | sed 's/\.data$//')
 run_suites on $own
 tree off off

@@ -86,6 +86,8 @@ type Report struct {
 	Outcomes map[string]int
 	// Unread are the files of a corpus that were not taken, with the reason.
 	Unread []string
+	// Known are differences of a C program that were seen and are known.
+	Known []string
 }
 
 // Run runs a campaign until its time is over, its executions are done or ctx ends, which
@@ -138,6 +140,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	wait.Wait()
 	stop()
 	<-ticks
+	return c.conclude(ctx), errors.Join(errs...)
+}
+
+// conclude is the report, once all workers have ended.
+func (c *campaign) conclude(ctx context.Context) *Report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.report.Stats = c.stats()
@@ -146,7 +153,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		c.report.Found = append(c.report.Found, f)
 	}
 	slices.SortFunc(c.report.Found, func(a, b *Finding) int { return cmp.Compare(a.Cause, b.Cause) })
-	return c.report, errors.Join(errs...)
+	return c.report
 }
 
 type campaign struct {
@@ -428,9 +435,18 @@ func (v *Violation) cause(in *Input) string {
 	return fmt.Sprintf("%s, %v, %s: %s", cmp.Or(in.Profile, TLS), v.Role, v.Law, plainText(v.Says))
 }
 
-// found keeps a finding: the first of a cause is made smaller and written.
+// found keeps a finding, which is made smaller with the connection that it is of.
 func (w *worker) found(in *Input, v Violation, s *subject) {
-	c := w.c
+	w.c.found(in, v, func(in *Input) *Input {
+		if s == nil || v.Law == "panic" {
+			return in
+		}
+		return s.minimize(in, v.Law)
+	})
+}
+
+// found keeps a finding: the first of a cause is made smaller and written.
+func (c *campaign) found(in *Input, v Violation, shrink func(*Input) *Input) {
 	cause := v.cause(in)
 	c.mu.Lock()
 	if f := c.causes[cause]; f != nil {
@@ -444,11 +460,7 @@ func (w *worker) found(in *Input, v Violation, s *subject) {
 	if c.o.FirstOnly {
 		c.stop()
 	}
-	small := in
-	if s != nil && v.Law != "panic" {
-		small = s.minimize(in, v.Law)
-	}
-	small = small.clone()
+	small := shrink(in).clone()
 	small.Law, small.Says = v.Law, fmt.Sprintf("the %v %s", v.Role, v.Says)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -461,15 +473,19 @@ func (w *worker) found(in *Input, v Violation, s *subject) {
 	}
 }
 
-// minimize leaves out edits, and makes octets fewer, as long as the law is broken.
+// minimize makes an input smaller as long as it breaks the law.
 func (s *subject) minimize(in *Input, law string) *Input {
-	breaks := func(x *Input) bool {
+	return smaller(in, func(x *Input) bool {
 		r, err := s.run(x)
 		if err != nil {
 			return false
 		}
 		return slices.ContainsFunc(x.violations(r), func(v Violation) bool { return v.Law == law })
-	}
+	})
+}
+
+// smaller leaves out edits, and makes octets fewer, as long as an input breaks something.
+func smaller(in *Input, breaks func(*Input) bool) *Input {
 	best := in.clone()
 	for i := 0; i < len(best.Edits); {
 		x := best.clone()

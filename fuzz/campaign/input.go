@@ -41,6 +41,10 @@ type Input struct {
 	// Attacker is the end whose messages and answers are edited: client or server.
 	Attacker string `yaml:"attacker"`
 	Edits    []Edit `yaml:"edits,omitempty"`
+	// Stack is the C program that is the honest end; "" is this engine. Variant is which of its
+	// connections this is.
+	Stack   string `yaml:"stack,omitempty"`
+	Variant int    `yaml:"variant,omitempty"`
 	// Law and Says are those of a finding; Reached is what made a corpus keep the input.
 	Law     string   `yaml:"law,omitempty"`
 	Says    string   `yaml:"says,omitempty"`

@@ -294,6 +294,9 @@ var authenticationLaws = []law{
 			return "is done and got no CertificateVerify"
 		}
 		got, scheme := cv.raw[8:], attls.SignatureScheme(uint16(cv.raw[4])<<8|uint16(cv.raw[5]))
+		if n := int(cv.raw[6])<<8 | int(cv.raw[7]); n < len(got) {
+			return fmt.Sprintf("is done and took %d octets after a signature", len(got)-n)
+		}
 		if d := v.deeds(v.role.Peer(), func(d *deed) bool {
 			if d.signed == nil || !bytes.Equal(d.spki, v.state.PeerSPKI) {
 				return false

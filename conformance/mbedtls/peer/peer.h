@@ -1,7 +1,7 @@
 /*
  * The peer: what its parts share.
  *
- * main.c      connections and application data
+ * main.c      over TCP; end.c   connections and application data
  * attend.c    an application that speaks in lines; authenticator.c   RFC 9261
  * update.c    how Extended Key Update is negotiated
  * options.c   the command line
@@ -239,7 +239,14 @@ struct attestation *peers(struct connection *c);
 void kept_free(struct kept *k);
 
 /* session.c */
-int session_configure(mbedtls_ssl_config *conf, const struct options *o);
+/* What a configuration refers to, and which must last as long. */
+struct session_lists {
+    mbedtls_ssl_custom_ext extensions[MAX_EXTENSIONS];
+    mbedtls_ssl_certificate_type types[2];
+    uint8_t alone_or_x509[2];  /* RFC 7250: for an end that need not show the first */
+};
+
+int session_configure(mbedtls_ssl_config *conf, const struct options *o, struct session_lists *lists);
 /* After mbedtls_ssl_setup(). */
 void session_attach(struct connection *c);
 

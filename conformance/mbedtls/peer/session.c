@@ -222,42 +222,41 @@ static int on_raw_key_read(void *ctx, mbedtls_ssl_context *ssl, const unsigned c
     return octets_set(&c->peer_spki, buf, len) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
 }
 
-/* A type that RFC 7250 negotiates as well, next to X.509 for an end that need not show it. */
-static uint8_t alone_or_x509[] = { 0, MBEDTLS_SSL_CERTIFICATE_TYPE_X509 };
-
 static const uint8_t raw_key_only[] = { MBEDTLS_SSL_CERTIFICATE_TYPE_RAW_PUBLIC_KEY };
 
-static mbedtls_ssl_certificate_type certificate_types[] = {
+static const mbedtls_ssl_certificate_type certificate_types[] = {
     { .type = MBEDTLS_SSL_CERTIFICATE_TYPE_RAW_PUBLIC_KEY, .read = on_raw_key_read },
     { .write = on_certificate_write, .read = on_certificate_read,
       .encode_signature = on_encode_signature, .decode_signature = on_decode_signature },
 };
 
-static int configure_certificate_types(mbedtls_ssl_config *conf, const struct options *o)
+static int configure_certificate_types(mbedtls_ssl_config *conf, const struct options *o, struct session_lists *lists)
 {
     int alone = o->draft != NULL && o->draft->certificate_type != 0, ret;
 
+    memcpy(lists->types, certificate_types, sizeof(certificate_types));
     if (alone) {
-        certificate_types[1].type = alone_type(o->draft);
+        lists->types[1].type = alone_type(o->draft);
     }
-    ret = mbedtls_ssl_conf_certificate_types(conf, certificate_types, alone ? 2 : 1, NULL);
+    ret = mbedtls_ssl_conf_certificate_types(conf, lists->types, alone ? 2 : 1, NULL);
     if (ret == 0 && o->raw_keys) {
         ret = mbedtls_ssl_conf_certificate_type_lists(conf, raw_key_only, sizeof(raw_key_only),
                                                       raw_key_only, sizeof(raw_key_only));
     } else if (ret == 0 && alone && o->scheme.credential == ALONE && types_are_negotiated(o->draft)) {
         const int own = o->attests[o->role], peer = o->attests[!o->role];
-        alone_or_x509[0] = alone_type(o->draft);
-        ret = mbedtls_ssl_conf_certificate_type_lists(conf, own ? alone_or_x509 : NULL, own ? sizeof(alone_or_x509) : 0,
-                                                      peer ? alone_or_x509 : NULL, peer ? sizeof(alone_or_x509) : 0);
+        const size_t size = sizeof(lists->alone_or_x509);
+        lists->alone_or_x509[0] = alone_type(o->draft);
+        lists->alone_or_x509[1] = MBEDTLS_SSL_CERTIFICATE_TYPE_X509;
+        ret = mbedtls_ssl_conf_certificate_type_lists(conf, own ? lists->alone_or_x509 : NULL, own ? size : 0,
+                                                      peer ? lists->alone_or_x509 : NULL, peer ? size : 0);
     }
     return ret;
 }
 
-int session_configure(mbedtls_ssl_config *conf, const struct options *o)
+int session_configure(mbedtls_ssl_config *conf, const struct options *o, struct session_lists *lists)
 {
-    static mbedtls_ssl_custom_ext extensions[MAX_EXTENSIONS];
     const struct draft *d = o->draft;
-    int ret = configure_certificate_types(conf, o);
+    int ret = configure_certificate_types(conf, o, lists);
 
     if (ret != 0 || d == NULL) {
         return ret;
@@ -267,10 +266,10 @@ int session_configure(mbedtls_ssl_config *conf, const struct options *o)
         return ret;
     }
     for (size_t i = 0; i < d->extension_count; i++) {
-        extensions[i] = d->extensions[i];
-        extensions[i].type = (uint16_t) code_point_sent(d, EXTENSIONS, extensions[i].type);
+        lists->extensions[i] = d->extensions[i];
+        lists->extensions[i].type = (uint16_t) code_point_sent(d, EXTENSIONS, d->extensions[i].type);
     }
-    ret = mbedtls_ssl_conf_custom_extensions(conf, extensions, d->extension_count,
+    ret = mbedtls_ssl_conf_custom_extensions(conf, lists->extensions, d->extension_count,
                                              on_write, on_read, on_done, NULL);
     if (ret == MBEDTLS_ERR_SSL_BAD_INPUT_DATA) {
         fprintf(stderr, "mbedtls-peer: mbedTLS handles an extension of this number itself, or two have the same\n");
