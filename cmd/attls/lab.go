@@ -15,6 +15,7 @@ import (
 	"attls/conformance/claims"
 	"attls/conformance/lab"
 	"attls/conformance/model"
+	"attls/conformance/peers"
 	"attls/extensions/profile"
 	"attls/internal/columns"
 	"attls/internal/private"
@@ -25,6 +26,7 @@ type labFlags struct {
 	attacks, profiles, capabilities []string
 	readings                        map[string]string
 	lax, json, html, goals, pcap    string
+	stack, mbedtls                  string
 	results, acknowledge            string
 	parallel                        int
 	full, verbose, proverif         bool
@@ -65,6 +67,11 @@ is proved to be impossible is a failure. Without the program, proofs are skipped
 	flags.StringToStringVar(&f.readings, "reading", nil, "readings of the profiles' switches: `SWITCH=READING`")
 	flags.StringSliceVar(&f.capabilities, "capabilities", nil, "only attacks that need no others than these")
 	flags.StringVar(&f.lax, "lax", "", "relying parties that leave one check out: `V1` to V11 (docs/lab.md)")
+	flags.StringVar(&f.stack, "stack", "",
+		"TLS stack of the honest ends: `attls`, mbedtls (the peer of conformance/mbedtls/build.sh),\n"+
+			"or one end alone, as client=mbedtls; outcomes must be those of attls")
+	flags.StringVar(&f.mbedtls, "mbedtls", "",
+		"with --stack: `path` of the mbedTLS peer (default: the one that conformance/mbedtls/build.sh has built)")
 	flags.BoolVar(&f.full, "full", false, "with each of the lax relying parties as well")
 	flags.StringVar(&f.json, "json", "", "write every cell to this `file`, as JSON")
 	flags.StringVar(&f.html, "html", "", "write the matrix and its runs to this `file`, as a page to look at")
@@ -147,6 +154,9 @@ func (f *labFlags) options(args []string) (o lab.Options, err error) {
 	if o.Lax, err = lab.ParseLax(f.lax); err != nil {
 		return o, usage("%w", err)
 	}
+	if o.Stacks, err = f.stacks(); err != nil {
+		return o, err
+	}
 	names := slices.Concat(f.attacks, args)
 	if len(names) == 0 {
 		names = lab.Names()
@@ -186,6 +196,26 @@ func (f *labFlags) options(args []string) (o lab.Options, err error) {
 	}
 	o.Parallel, o.Detailed = f.parallel, f.pcap != "" || f.html != ""
 	return o, nil
+}
+
+// stacks are those of the honest ends.
+func (f *labFlags) stacks() (s lab.Stacks, err error) {
+	path := f.mbedtls
+	if path == "" {
+		path = peers.FindMbedTLS()
+	}
+	if s, err = lab.ParseStacks(f.stack, peers.NewLaboratory(path)); err != nil {
+		return s, usage("--stack %w", err)
+	}
+	for _, x := range s {
+		if x == nil {
+			continue
+		}
+		if reason := x.Missing(); reason != "" {
+			return s, unavailable(fmt.Errorf("--stack %s: %s", f.stack, reason))
+		}
+	}
+	return s, nil
 }
 
 // cells runs the matrix, with progress.
@@ -332,6 +362,9 @@ func (p *painter) labCell(x *lab.Cell) {
 	p.paragraph("    ", x.Result.String())
 	if x.Result.Outcome == lab.Rejected && x.Result.Detail != "" {
 		p.paragraph("    ", x.Result.Detail)
+	}
+	if x.Manner != "" {
+		p.paragraph("    ", x.Manner)
 	}
 	if x.Control != nil {
 		p.paragraph("    ", fmt.Sprintf("control (%s): %s", x.Control.Name, x.Control.Result))

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"attls/extensions/profile"
 )
@@ -18,9 +19,12 @@ type Cell struct {
 	Combo        Combination `json:"combination"`
 	Lax          Lax         `json:"lax,omitempty"`
 	Variant      string      `json:"variant,omitempty"` // readings that differ
+	Stack        string      `json:"stack,omitempty"`   // of the honest ends, where it is not this module
 	Result       *Result     `json:"result,omitempty"`
 	Inapplicable string      `json:"not_applicable,omitempty"` // why, as a predicate says
 	Control      *Controlled `json:"control,omitempty"`
+	// Manner says how honest ends of this module refuse, where those of Stack do otherwise.
+	Manner string `json:"manner,omitempty"`
 	// Error says why the cell could not be run, or that the control did not end as required.
 	Error string `json:"error,omitempty"`
 	// Proofs are what models say of the goals that the script's success would refute; see
@@ -54,6 +58,9 @@ func (c *Cell) Key() string {
 	if c.Lax != "" {
 		key += "/" + string(c.Lax)
 	}
+	if c.Stack != "" {
+		key += "/" + c.Stack
+	}
 	return key
 }
 
@@ -77,14 +84,17 @@ type Options struct {
 	// or were changed: outcomes of theirs are not compared with stored ones.
 	Foreign  []string
 	Lax      Lax
-	Parallel int  // 0: 2
-	Detailed bool // keep what the pages of runs show
+	Stacks   Stacks // of the honest ends
+	Parallel int    // 0: 2
+	Detailed bool   // keep what the pages of runs show
 	// Only, where it is not empty, leaves out the cells with another key.
 	Only string
 	// Count is told how many cells there are, and Progress each that is done, by several
 	// goroutines.
 	Count    func(int)
 	Progress func(*Cell)
+
+	silence time.Duration // of programs; see programs
 }
 
 // Run fills the matrix: every script on every profile.
@@ -107,14 +117,14 @@ func Run(ctx context.Context, o Options) ([]*Cell, error) {
 					continue
 				}
 				for _, v := range s.variants(p) {
-					cell := &Cell{Attack: s.Name, Profile: p.ID, Combo: c, Lax: o.Lax, Variant: v.name,
+					cell := &Cell{Attack: s.Name, Profile: p.ID, Combo: c, Lax: o.Lax, Variant: v.name, Stack: o.Stacks.String(),
 						foreign: slices.Contains(o.Foreign, s.Name) || slices.Contains(o.Foreign, p.ID)}
 					if o.Only != "" && o.Only != cell.Key() {
 						continue
 					}
 					cells = append(cells, cell)
 					jobs = append(jobs, func() {
-						cell.run(ctx, s, p, v.parties, o.Detailed)
+						cell.run(ctx, s, p, v.parties, &o)
 						if o.Progress != nil {
 							o.Progress(cell)
 						}
@@ -193,7 +203,7 @@ func each(ctx context.Context, parallel int, jobs []func()) {
 }
 
 // run runs the attack and the control that its outcome asks for.
-func (c *Cell) run(ctx context.Context, s *Script, p *profile.Profile, vary map[string]Settings, detailed bool) {
+func (c *Cell) run(ctx context.Context, s *Script, p *profile.Profile, vary map[string]Settings, o *Options) {
 	for _, x := range s.Applies {
 		if reason := x.Reason(p, &c.Combo); reason != "" {
 			c.Inapplicable = reason
@@ -201,31 +211,59 @@ func (c *Cell) run(ctx context.Context, s *Script, p *profile.Profile, vary map[
 		}
 	}
 	parties := []map[string]Settings{s.Parties, vary}
+	if c.Inapplicable = o.Stacks.limit(s, s.Steps, parties, p, &c.Combo, c.Lax); c.Inapplicable != "" {
+		return
+	}
+	with := runOptions{lax: c.Lax, detailed: o.Detailed, granted: s.Capabilities, stacks: o.Stacks,
+		silence: o.silence}
 	var err error
-	c.Result, err = execute(ctx, s, s.Steps, parties, p, c.Combo, runOptions{lax: c.Lax, detailed: detailed,
-		granted: s.Capabilities})
-	if err != nil {
+	if c.Result, err = execute(ctx, s, s.Steps, parties, p, c.Combo, with); err != nil {
 		c.Error = err.Error()
+		return
+	}
+	if o.Stacks.others() && !c.agrees(ctx, s, parties, p, with) {
 		return
 	}
 	if s.Bound != nil && c.Result.Measured[s.Bound.Measure] > s.Bound.Most {
 		c.Error = fmt.Sprintf("%d %s; the bound is %d", c.Result.Measured[s.Bound.Measure], s.Bound.Measure, s.Bound.Most)
 	}
-	control := s.controlOf(c.Result.Outcome)
-	if control == nil {
-		return
+	if control := s.controlOf(c.Result.Outcome); control != nil {
+		c.control(ctx, control, s, parties, p, o.Stacks)
 	}
+}
+
+// agrees runs the cell with this module at both ends as well, which must end alike.
+func (c *Cell) agrees(ctx context.Context, s *Script, parties []map[string]Settings, p *profile.Profile,
+	with runOptions) bool {
+	alone := with
+	alone.stacks, alone.detailed = Stacks{}, false
+	result, err := execute(ctx, s, s.Steps, parties, p, c.Combo, alone)
+	if err != nil {
+		c.Error = "with " + ThisModule + ": " + err.Error()
+		return false
+	}
+	c.Error, c.Manner = with.stacks.disagreement(c.Result, result), with.stacks.manner(c.Result, result)
+	return c.Error == ""
+}
+
+// control runs the control of a cell.
+func (c *Cell) control(ctx context.Context, control *Control, s *Script, parties []map[string]Settings, p *profile.Profile,
+	stacks Stacks) {
 	steps, granted := control.apply(s)
+	parties = append(slices.Clone(parties), control.Parties)
+	note := ""
+	if reason := stacks.limit(s, steps, parties, p, &c.Combo, c.Lax); reason != "" {
+		stacks, note = Stacks{}, ", with "+ThisModule+" at both ends, since "+reason
+	}
 	// A check that a lax relying party leaves out may be the one that the control is about:
 	// then the control is judged by a relying party that makes it.
 	for _, lax := range slices.Compact([]Lax{c.Lax, ""}) {
-		result, err := execute(ctx, s, steps, append(slices.Clone(parties), control.Parties), p, c.Combo,
-			runOptions{lax: lax, granted: granted})
+		result, err := execute(ctx, s, steps, parties, p, c.Combo, runOptions{lax: lax, granted: granted, stacks: stacks})
 		if err != nil {
 			c.Error = "the control: " + err.Error()
 			return
 		}
-		c.Control = &Controlled{Name: control.Name, Must: control.Must, Result: result}
+		c.Control = &Controlled{Name: control.Name + note, Must: control.Must, Result: result}
 		if lax != c.Lax {
 			c.Control.Name += ", and the relying party makes the check"
 		}

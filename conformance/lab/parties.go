@@ -137,7 +137,7 @@ var errNoReading = fmt.Errorf("the switch has no such reading")
 // otherChallenge is the challenge that the other role would have at an end.
 func (r *run) otherChallenge(c *connection, role attls.Role) []byte {
 	name := r.combo.challenge(r.profile)
-	if name == "" || later(r.profile, r.combo.role) {
+	if name == "" || later(r.profile, r.combo.role) || c.pair.Engine(role) == nil {
 		return nil
 	}
 	b, err := r.profile.Binder.Program.Eval(name, role, c.pair.Engine(role).Inputs())
@@ -176,7 +176,18 @@ func (r *run) begin(c *connection, configs [2]*handshake.Config, data [2]string)
 	if c.exported { // which comes before application data
 		data = [2]string{}
 	}
-	p, err := pair.New(pair.Options{Client: configs[attls.RoleClient], Server: configs[attls.RoleServer],
+	var outside [2]pair.Outside
+	for _, role := range attls.Roles() {
+		if !c.honest[role] || r.stacks[role] == nil {
+			continue
+		}
+		o, err := r.program(r.ctx, c, role, configs[role], c.answer[role])
+		if err != nil {
+			return err
+		}
+		c.outside[role], outside[role] = o, o
+	}
+	p, err := pair.New(pair.Options{Client: configs[attls.RoleClient], Server: configs[attls.RoleServer], Outside: outside,
 		Send:     [2][]byte{[]byte(data[0]), []byte(data[1])},
 		KeepWire: true, MaxSteps: maxPairSteps})
 	if err != nil {
@@ -264,6 +275,9 @@ func (r *run) open(s *Step) (bool, error) {
 func (r *run) handshakeSecret() []byte {
 	for i := len(r.conns) - 1; i >= 0; i-- {
 		if c := r.conns[i]; c.honest[attls.RoleServer] {
+			if o := c.outside[attls.RoleServer]; o != nil {
+				return o.handshakeSecret()
+			}
 			if b := c.taps[attls.RoleServer].secrets[handshake.SecretHandshake]; b != nil {
 				return b
 			}
@@ -378,6 +392,9 @@ func (r *run) take(s *Step) (bool, error) {
 	at := c.mine() // whose view M has: its own end, or with a secret what the receiver has
 	if c.forwarded() {
 		at = r.combo.role.Peer()
+		if c.outside[at] != nil {
+			at = r.combo.role
+		}
 	}
 	e, t, of := c.pair.Engine(at), c.taps[at], r.combo.role
 	if who := s.With["of"].Text; who != "" {

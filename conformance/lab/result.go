@@ -45,8 +45,11 @@ func (r *run) result() *Result {
 }
 
 // repeats reports whether the run sends the same octets again: tickets are sealed under
-// keys that are drawn, and so are keys of RSA.
+// keys that are drawn, and so are keys of RSA and whatever a program sends.
 func (r *run) repeats() bool {
+	if r.programs != nil {
+		return false
+	}
 	for _, role := range attls.Roles() {
 		if r.setting(role, "resumption").Text == "yes" || r.setting(role, "key").Text == "rsa" {
 			return false
@@ -79,6 +82,9 @@ func (r *run) judged() *connection {
 }
 
 func (r *run) outcome() *Result {
+	if broken := r.brokenPrograms(); broken != nil {
+		return broken
+	}
 	judge := r.judged()
 	order := append([]*connection{}, r.conns...)
 	if judge != nil {
@@ -86,14 +92,20 @@ func (r *run) outcome() *Result {
 	}
 	for _, c := range order {
 		for _, role := range []attls.Role{r.combo.role.Peer(), r.combo.role} {
-			if e := c.failure(role); c.honest[role] && e != nil && e.Class != attls.FromPeer {
-				return r.rejected(c, role, e)
+			if !c.honest[role] {
+				continue
+			}
+			if out := r.refusalOf(c, role); out != nil {
+				return out
 			}
 		}
 	}
 	for _, c := range order {
 		for _, role := range attls.Roles() {
-			if e := c.failure(role); !c.honest[role] && !c.over && e != nil && e.Class != attls.FromPeer {
+			if c.honest[role] || c.over {
+				continue
+			}
+			if e := c.failure(role); e != nil && e.Class != attls.FromPeer {
 				return r.stuck(fmt.Sprintf("M's end of the connection %s cannot go on: %s", c.name, e.Detail))
 			}
 		}
@@ -105,6 +117,12 @@ func (r *run) outcome() *Result {
 	}
 	if judge == nil {
 		return r.stuck("the relying party has no connection")
+	}
+	if o := judge.outside[r.combo.role.Peer()]; o != nil {
+		if why := o.took(); why != "" {
+			return r.stuck(why)
+		}
+		return &Result{Outcome: Accepted}
 	}
 	e := judge.pair.Engine(r.combo.role.Peer())
 	if err := judge.failure(r.combo.role.Peer()); !e.Done() || err != nil || r.shown < r.asked {
@@ -201,6 +219,9 @@ func (r *run) explain(c *connection, at attls.Role, name string) *claims.BinderN
 		return nil
 	}
 	e := c.pair.Engine(at)
+	if e == nil {
+		return nil // a program's, which does not say
+	}
 	for _, a := range e.State().Attestation {
 		if a.Attester != r.combo.role || a.Challenge == nil {
 			continue

@@ -30,6 +30,8 @@ const (
 	Unmounted Outcome = "cannot be mounted"
 	// Measured is the outcome of a measurement, which has a bound instead of a control.
 	Measured Outcome = "measured"
+	// Broken is the outcome where a program that is an honest end crashes or hangs.
+	Broken Outcome = "no outcome"
 )
 
 // Result is one run of a script.
@@ -64,6 +66,8 @@ func (r *Result) String() string {
 			return s + " with " + r.Alert
 		}
 		return s + " without an alert"
+	case Broken:
+		return fmt.Sprintf("no outcome (%s)", r.Detail)
 	case Unmounted:
 		if r.Step > 0 {
 			return fmt.Sprintf("cannot be mounted (step %d: %s)", r.Step, r.Detail)
@@ -140,6 +144,7 @@ type item struct {
 
 // run is one run of a script.
 type run struct {
+	ctx      context.Context // of the run
 	script   *Script
 	steps    []*Step
 	parties  []map[string]Settings // later ones count first
@@ -158,6 +163,9 @@ type run struct {
 	events    []Flow
 	copied    map[*connection]map[string][]string // by the message that it went into
 
+	stacks   Stacks
+	programs *programs // nil: no honest end is one
+
 	servers *handshake.ServerSessions
 	clients *handshake.ClientSessions
 	asked   int // authentications asked for
@@ -166,14 +174,16 @@ type run struct {
 
 // connection is one connection of an honest party with M, or with the other one.
 type connection struct {
-	name   string
-	pair   *pair.Pair
-	honest [2]bool
-	taps   [2]*tap
-	party  attls.Role // the honest party that was opened
-	waits  []openWait
-	answer [2]*handshake.Answerer // of honest ends
-	over   bool                   // M has left
+	name    string
+	pair    *pair.Pair
+	honest  [2]bool
+	taps    [2]*tap
+	party   attls.Role // the honest party that was opened
+	waits   []openWait
+	answer  [2]*handshake.Answerer // of honest ends
+	outside [2]*outside            // honest ends that are programs
+	closed  bool                   // an engine has closed towards a program
+	over    bool                   // M has left
 
 	nonce    *item
 	request  *item         // taken, and sent instead of M's own
@@ -237,6 +247,9 @@ func (t *tap) Message(d handshake.Direction, m *message.Raw, p *handshake.Plan) 
 		}
 		t.r.flow(t.c, t.role, m.Kind.String(), len(shown.Bytes))
 	}
+	if d == handshake.Received && t.c.outside[t.role.Peer()] != nil {
+		t.r.flow(t.c, t.role.Peer(), m.Kind.String(), len(shown.Bytes))
+	}
 	t.seen = append(t.seen, shown)
 }
 
@@ -251,7 +264,13 @@ func (t *tap) Derived(name handshake.SecretName, secret []byte) []byte {
 }
 
 func (t *tap) Alert(d handshake.Direction, a attls.AlertDescription) {
-	if d != handshake.Sent || a == attls.AlertCloseNotify {
+	if a == attls.AlertCloseNotify {
+		return
+	}
+	if d != handshake.Sent {
+		if t.c.outside[t.role.Peer()] != nil {
+			t.r.flow(t.c, t.role.Peer(), "alert "+claims.AlertName(t.r.profile, a), 2)
+		}
 		return
 	}
 	if t.alert == nil {
@@ -305,6 +324,8 @@ type runOptions struct {
 	lax      Lax
 	detailed bool
 	granted  []Capability
+	stacks   Stacks
+	silence  time.Duration // see programs; 0: programSilence
 }
 
 // execute runs the steps with what is granted.
@@ -314,7 +335,7 @@ func execute(ctx context.Context, s *Script, steps []*Step, parties []map[string
 	if err != nil {
 		return nil, err
 	}
-	r := &run{script: s, steps: steps, parties: parties, profile: p, combo: c, detailed: o.detailed, granted: o.granted,
+	r := &run{script: s, steps: steps, parties: parties, profile: p, combo: c, detailed: o.detailed, granted: o.granted, stacks: o.stacks,
 		seed:      strings.Join([]string{s.Name, p.ID, c.String()}, "/"),
 		w:         &world{devices: d, now: epoch, lax: o.lax},
 		knowledge: map[string]*item{}, done: make([]bool, len(steps)), notes: make([]string, len(steps)),
@@ -346,8 +367,14 @@ func execute(ctx context.Context, s *Script, steps []*Step, parties []map[string
 	r.servers = &handshake.ServerSessions{}
 	r.servers.Keys.Now = clock
 	r.clients = &handshake.ClientSessions{Now: clock}
-	ctx, cancel := context.WithTimeout(ctx, runTimeout)
+	limit := runTimeout
+	if o.stacks.others() {
+		limit, r.programs = programRunTimeout, newPrograms(o.silence)
+		defer r.programs.stop()
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	r.ctx = ctx
 	if err := r.loop(ctx); err != nil {
 		return nil, err
 	}
@@ -372,7 +399,7 @@ func (r *run) setting(role attls.Role, name string) Value {
 
 // loop goes on until nothing is possible any more.
 func (r *run) loop(ctx context.Context) error {
-	for range maxTurns {
+	for turns := 0; turns < maxTurns; turns++ { // what programs do is counted by itself
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -391,9 +418,16 @@ func (r *run) loop(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !did {
+		if did {
+			continue
+		}
+		if r.programs == nil {
 			return nil
 		}
+		if did, err = r.heed(ctx); err != nil || !did {
+			return err
+		}
+		turns--
 	}
 	return nil
 }

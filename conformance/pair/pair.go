@@ -42,9 +42,20 @@ const WhenIdle = -1
 // DefaultMaxSteps bounds a run unless Options say otherwise.
 const DefaultMaxSteps = 1 << 20
 
+// Outside is an end that is not an engine of this process, such as a program behind a
+// socket. Step does not wait for it: what it has sent is delivered as soon as Output has it.
+type Outside interface {
+	Output() []byte        // what it has sent and was not delivered yet
+	Wrote(n int)           // so many octets of Output were delivered
+	Deliver(octets []byte) // what the other end has sent; not kept
+}
+
 // Options say what runs against what, and how.
 type Options struct {
 	Client, Server *handshake.Config
+	// Outside takes the place of an engine, whose Config is not used then. Such a Pair
+	// cannot be forked.
+	Outside [2]Outside
 	// Answer answers the waits of each end. Nil: waits stay open, to be answered
 	// through Engine.
 	Answer [2]Answer
@@ -94,7 +105,8 @@ type Pair struct {
 
 // end is one engine with what is on its way from it.
 type end struct {
-	engine   *handshake.Engine
+	engine   *handshake.Engine // nil: outside
+	outside  Outside
 	open     []openWait
 	chunks   int
 	sent     int // octets that have left it
@@ -115,22 +127,59 @@ func New(o Options) (*Pair, error) {
 	if o.MaxSteps == 0 {
 		o.MaxSteps = DefaultMaxSteps
 	}
-	client, err := handshake.NewClient(o.Client)
-	if err != nil {
-		return nil, fmt.Errorf("client: %w", err)
+	p := &Pair{o: o, ends: [2]*end{{outside: o.Outside[0]}, {outside: o.Outside[1]}}}
+	configs := [2]*handshake.Config{attls.RoleClient: o.Client, attls.RoleServer: o.Server}
+	for i, make := range [2]func(*handshake.Config) (*handshake.Engine, error){
+		attls.RoleClient: handshake.NewClient, attls.RoleServer: handshake.NewServer} {
+		if p.ends[i].outside != nil {
+			continue
+		}
+		engine, err := make(configs[i])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", attls.Role(i), err)
+		}
+		p.ends[i].engine = engine
 	}
-	server, err := handshake.NewServer(o.Server)
-	if err != nil {
-		return nil, fmt.Errorf("server: %w", err)
-	}
-	p := &Pair{o: o}
-	p.ends[attls.RoleClient], p.ends[attls.RoleServer] = &end{engine: client}, &end{engine: server}
 	return p, nil
+}
+
+// output is what is on its way from an end.
+func (e *end) output() []byte {
+	if e.engine == nil {
+		return e.outside.Output()
+	}
+	return e.engine.Output()
+}
+
+func (e *end) wrote(n int) {
+	if e.engine == nil {
+		e.outside.Wrote(n)
+	} else {
+		e.engine.Wrote(n)
+	}
+}
+
+// take hands octets to an end, changed by tamper where that is not nil.
+func (e *end) take(octets []byte, tamper func([]byte)) {
+	if e.engine == nil {
+		room := append([]byte(nil), octets...)
+		if tamper != nil {
+			tamper(room)
+		}
+		e.outside.Deliver(room)
+		return
+	}
+	room := e.engine.Reserve(len(octets))[:len(octets)]
+	copy(room, octets)
+	if tamper != nil {
+		tamper(room)
+	}
+	e.engine.Commit(len(octets))
 }
 
 var roles = [...]attls.Role{attls.RoleClient, attls.RoleServer}
 
-// Engine returns the engine of an end.
+// Engine returns the engine of an end; nil: it is outside.
 func (p *Pair) Engine(r attls.Role) *handshake.Engine { return p.ends[r].engine }
 
 // Received returns the application data that an end has received.
@@ -185,6 +234,9 @@ func (p *Pair) Run() error {
 func (p *Pair) Err() error {
 	var first *attls.Error
 	for _, r := range roles {
+		if p.ends[r].engine == nil {
+			continue
+		}
 		err := p.ends[r].engine.Err()
 		if err != nil && (first == nil || first.Class == attls.FromPeer) {
 			first = err
@@ -205,6 +257,10 @@ func (p *Pair) describe() string {
 	var parts []string
 	for _, r := range roles {
 		e := p.ends[r].engine
+		if e == nil {
+			parts = append(parts, fmt.Sprintf("%s outside", r))
+			continue
+		}
 		var waits []string
 		for _, w := range e.Waits() {
 			waits = append(waits, w.Kind.String())
@@ -218,6 +274,9 @@ func (p *Pair) describe() string {
 func (p *Pair) event() (Step, bool) {
 	for _, r := range roles {
 		end := p.ends[r]
+		if end.engine == nil {
+			continue
+		}
 		ev, ok := end.engine.Next()
 		if !ok {
 			continue
@@ -297,7 +356,7 @@ func (p *Pair) deliver() (Step, bool) {
 		to := p.turn
 		p.turn = p.turn.Peer()
 		from := p.ends[to.Peer()]
-		pending := from.engine.Output()
+		pending := from.output()
 		injected := len(p.ends[to].injected) > 0
 		if injected {
 			pending = p.ends[to].injected
@@ -306,21 +365,21 @@ func (p *Pair) deliver() (Step, bool) {
 			continue
 		}
 		n := p.cut(to.Peer(), len(pending))
-		room := p.ends[to].engine.Reserve(n)[:n]
-		copy(room, pending)
 		if injected {
+			p.ends[to].take(pending[:n], nil)
 			p.ends[to].injected = pending[n:]
-		} else {
-			if p.o.KeepWire {
-				from.wire = append(from.wire, pending[:n]...)
-			}
-			if p.o.Tamper != nil {
-				p.o.Tamper(to.Peer(), from.sent, room)
-			}
-			from.sent += n
-			from.engine.Wrote(n)
+			return Step{Role: to, Action: Delivered, Octets: n}, true
 		}
-		p.ends[to].engine.Commit(n)
+		if p.o.KeepWire {
+			from.wire = append(from.wire, pending[:n]...)
+		}
+		var tamper func([]byte)
+		if at := from.sent; p.o.Tamper != nil {
+			tamper = func(chunk []byte) { p.o.Tamper(to.Peer(), at, chunk) }
+		}
+		from.sent += n
+		p.ends[to].take(pending[:n], tamper)
+		from.wrote(n)
 		return Step{Role: to, Action: Delivered, Octets: n}, true
 	}
 	return Step{}, false
@@ -342,6 +401,9 @@ func (p *Pair) Fork(o [2]handshake.ForkOptions) (*Pair, error) {
 	f := *p
 	for _, r := range roles {
 		old := p.ends[r]
+		if old.engine == nil {
+			return nil, fmt.Errorf("pair: the %s is outside, and cannot be forked", r)
+		}
 		engine, err := old.engine.Fork(o[r])
 		if err != nil {
 			return nil, err

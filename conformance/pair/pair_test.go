@@ -172,3 +172,39 @@ func TestFailures(t *testing.T) {
 		}
 	})
 }
+
+// mirror is an outside end that keeps what it is given.
+type mirror struct{ given, out []byte }
+
+func (m *mirror) Output() []byte   { return m.out }
+func (m *mirror) Wrote(n int)      { m.out = m.out[n:] }
+func (m *mirror) Deliver(b []byte) { m.given = append(m.given, b...) }
+
+// TestOutside has an end that is not an engine: it gets what the engine sends, the engine
+// gets what it sends, and the pair cannot be forked.
+func TestOutside(t *testing.T) {
+	m := &mirror{out: []byte{21, 3, 3, 0, 2, 2, 40}} // an alert
+	p, err := pair.New(pair.Options{Client: &handshake.Config{ServerName: "server.example"},
+		Outside: [2]pair.Outside{attls.RoleServer: m}, KeepWire: true,
+		Tamper: func(from attls.Role, offset int, chunk []byte) {
+			if from == attls.RoleClient && offset == 0 {
+				chunk[0] = 0
+			}
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = p.Run()
+	if len(m.given) < 100 || m.given[0] != 0 || p.Wire(attls.RoleClient)[0] != 22 || !bytes.Equal(m.given[1:], p.Wire(attls.RoleClient)[1:]) {
+		t.Errorf("%d octets arrived outside", len(m.given))
+	}
+	if e := p.Engine(attls.RoleClient).Err(); err == nil || e == nil || e.Failure != attls.FailPeerAlert {
+		t.Errorf("the client ended with %v, the run with %v", e, err)
+	}
+	if p.Engine(attls.RoleServer) != nil || p.Done() {
+		t.Error("the end outside has an engine, or is done")
+	}
+	if _, err := p.Fork([2]handshake.ForkOptions{}); err == nil {
+		t.Error("it was forked")
+	}
+}

@@ -20,7 +20,7 @@ import (
 type Interpreter struct {
 	MbedTLS
 
-	checked *sync.Map // sentences by checkKey, and by path why that interprets nothing
+	checked *sync.Map // sentences by checkKey, and by path what it says of itself
 }
 
 // NewInterpreter makes the interpreter of a peer.
@@ -41,19 +41,22 @@ func (i Interpreter) Missing() string {
 	if reason := i.MbedTLS.Missing(); reason != "" {
 		return reason
 	}
+	return i.lacks("--compiled", "does not interpret compiled profiles")
+}
+
+// lacks says what a build does not do whose help does not have a text; empty: it has it.
+func (i Interpreter) lacks(text, what string) string {
 	if known, ok := i.checked.Load(i.Path); ok {
-		return known.(string)
+		if strings.Contains(known.(string), text) {
+			return ""
+		}
+		return "the mbedTLS peer at " + i.Path + " " + what + "; conformance/mbedtls/build.sh builds one that does"
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), versionTimeout)
 	defer cancel()
-	reason := ""
 	out, _ := exec.CommandContext(ctx, i.Path, "--help").CombinedOutput()
-	if !strings.Contains(string(out), "--compiled") {
-		reason = "the mbedTLS peer at " + i.Path + " does not interpret compiled profiles; conformance/mbedtls/build.sh " +
-			"builds one that does"
-	}
-	i.checked.Store(i.Path, reason)
-	return reason
+	i.checked.Store(i.Path, string(out))
+	return i.lacks(text, what)
 }
 
 // checkKey is what a limit depends on.

@@ -230,14 +230,17 @@ func (m MbedTLS) Start(ctx context.Context, t *Task) (Process, error) {
 		args = append(args, "--code-point", fmt.Sprintf("%s=%d", name, t.Scenario.CodePoints[name]))
 	}
 	if t.compiled != "" {
-		args = append(args, "--attester-size", strconv.Itoa(scenario.DemoChallengeSize),
-			"--issuer-cert", filepath.Join(t.Directory, fileAuthority),
+		args = append(args, "--attester-size", strconv.Itoa(scenario.DemoChallengeSize))
+	}
+	if t.compiled != "" && !t.selfSigned {
+		args = append(args, "--issuer-cert", filepath.Join(t.Directory, fileAuthority),
 			"--issuer-key", filepath.Join(t.Directory, fileIssuerKey))
 	}
 	args = append(args, ownFaults[t.Scenario.Injected()]...)
 	if slices.Contains(cases.Lies(), t.Scenario.Fail) {
 		args = append(args, "--appraiser-cmd", evidence+" --lie "+t.Scenario.Fail)
 	}
+	args = append(args, t.flags...)
 	if t.Role == attls.RoleServer {
 		if t.Scenario.ClientCertificate {
 			args = append(args, "--ask-certificate")

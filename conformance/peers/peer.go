@@ -147,6 +147,10 @@ type Task struct {
 	Resumes bool
 
 	compiled string // the profile in a file for an Interpreter; empty: it goes by its name
+	// selfSigned says that certificates made with Evidence are signed by the end's own key,
+	// and flags come last, where they win.
+	selfSigned bool
+	flags      []string
 }
 
 // connections is how many a server makes.

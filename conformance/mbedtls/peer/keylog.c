@@ -1,4 +1,5 @@
-/* Secrets in the NSS key log format. */
+/* Secrets in the NSS key log format. The Handshake Secret is not one of that format's; attls writes it under the
+ * same label. */
 #include <stdio.h>
 #include <string.h>
 
@@ -19,6 +20,8 @@ static const char *label(mbedtls_ssl_key_export_type type)
             return "CLIENT_TRAFFIC_SECRET_0";
         case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_SERVER_APPLICATION_TRAFFIC_SECRET:
             return "SERVER_TRAFFIC_SECRET_0";
+        case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_HANDSHAKE_SECRET:
+            return "ATTLS_HANDSHAKE_SECRET";
         default:
             return NULL;
     }

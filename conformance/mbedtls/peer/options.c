@@ -33,7 +33,7 @@ static const char usage[] =
     "  --ask-certificate   a server asks for a certificate\n"
     "  --groups L, --suites L, --alpn L  in order of preference, separated by commas\n"
     "  --sigalgs L         likewise: SignatureScheme numbers\n"
-    "  --keylog F          append secrets in the NSS key log format\n"
+    "  --keylog F          append secrets in the NSS key log format, and the Handshake Secret\n"
     "  --json              print one line of claims for each connection\n"
     "  --connections N     stop after so many; 0: never; default 1\n"
     "  --timeout S         seconds for each read and each program; default 20\n"
