@@ -258,7 +258,8 @@ func (c *Cell) control(ctx context.Context, control *Control, s *Script, parties
 	// A check that a lax relying party leaves out may be the one that the control is about:
 	// then the control is judged by a relying party that makes it.
 	for _, lax := range slices.Compact([]Lax{c.Lax, ""}) {
-		result, err := execute(ctx, s, steps, parties, p, c.Combo, runOptions{lax: lax, granted: granted, stacks: stacks})
+		with := runOptions{lax: lax, granted: granted, stacks: stacks}
+		result, err := execute(ctx, s, steps, parties, p, c.Combo, with)
 		if err != nil {
 			c.Error = "the control: " + err.Error()
 			return

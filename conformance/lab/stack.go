@@ -150,12 +150,12 @@ func (s Stacks) String() string {
 }
 
 // programSettings are the settings of a party that a program can be given.
-var programSettings = []string{"platform", "name", "certificate", "shared_key", "connects_to", "pin", "demand", "validity",
-	"reading"}
+var programSettings = []string{"platform", "name", "certificate", "shared_key", "connects_to", "pin", "demand",
+	"validity", "reading"}
 
 // limit says why a script cannot be run with programs at these ends; empty: it can.
-func (s Stacks) limit(script *Script, steps []*Step, parties []map[string]Settings, p *profile.Profile, c *Combination,
-	lax Lax) string {
+func (s Stacks) limit(script *Script, steps []*Step, parties []map[string]Settings, p *profile.Profile,
+	c *Combination, lax Lax) string {
 	if !s.others() {
 		return ""
 	}
@@ -216,7 +216,8 @@ func (s Stacks) stepLimit(step *Step, first bool, script *Script) string {
 			"by itself", step)
 	case step.With["profile"].Text != "":
 		return "the step " + step.String() + " changes the profile, and a program has one"
-	case step.Verb == "forward" && s[attls.RoleClient] != nil && (step.With["set"].Map != nil || step.With["drop"].Text != ""):
+	case step.Verb == "forward" && s[attls.RoleClient] != nil &&
+		(step.With["set"].Map != nil || step.With["drop"].Text != ""):
 		return "the attacker changes ClientHello where it is made, and a program makes it"
 	case step.Verb == "take" && s[0] != nil && s[1] != nil && script.forwards(step.With["from"].Text):
 		return "the attacker reads a connection that it forwards at an end of this module, and both are programs"
@@ -226,7 +227,9 @@ func (s Stacks) stepLimit(step *Step, first bool, script *Script) string {
 
 // forwards reports whether a connection is one between both honest ends.
 func (s *Script) forwards(connection string) bool {
-	return slices.ContainsFunc(s.Steps, func(x *Step) bool { return x.Verb == "forward" && x.connection() == connection })
+	return slices.ContainsFunc(s.Steps, func(x *Step) bool {
+		return x.Verb == "forward" && x.connection() == connection
+	})
 }
 
 // disagreement says how an outcome with other stacks differs from that with this module's;
