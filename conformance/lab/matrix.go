@@ -247,8 +247,8 @@ func (c *Cell) agrees(ctx context.Context, s *Script, parties []map[string]Setti
 }
 
 // control runs the control of a cell.
-func (c *Cell) control(ctx context.Context, control *Control, s *Script, parties []map[string]Settings, p *profile.Profile,
-	stacks Stacks) {
+func (c *Cell) control(ctx context.Context, control *Control, s *Script, parties []map[string]Settings,
+	p *profile.Profile, stacks Stacks) {
 	steps, granted := control.apply(s)
 	parties = append(slices.Clone(parties), control.Parties)
 	note := ""

@@ -335,7 +335,8 @@ func execute(ctx context.Context, s *Script, steps []*Step, parties []map[string
 	if err != nil {
 		return nil, err
 	}
-	r := &run{script: s, steps: steps, parties: parties, profile: p, combo: c, detailed: o.detailed, granted: o.granted, stacks: o.stacks,
+	r := &run{script: s, steps: steps, parties: parties, profile: p, combo: c, detailed: o.detailed, granted: o.granted,
+		stacks:    o.stacks,
 		seed:      strings.Join([]string{s.Name, p.ID, c.String()}, "/"),
 		w:         &world{devices: d, now: epoch, lax: o.lax},
 		knowledge: map[string]*item{}, done: make([]bool, len(steps)), notes: make([]string, len(steps)),
