@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"attls"
+	"attls/conformance/trace"
 	"attls/fuzz/campaign"
 	"attls/internal/columns"
 )
@@ -73,6 +74,7 @@ type fuzzRunFlags struct {
 	dir        string
 	resume     bool
 	stack      fuzzStackFlags
+	peer       fuzzPeerFlags
 }
 
 func fuzzRun() *cobra.Command {
@@ -82,10 +84,16 @@ func fuzzRun() *cobra.Command {
 		Short: "Run a campaign",
 		Long: `run makes connections from a seed until its time is over. Findings and the corpus are
 files in the directory of --dir; an interrupt keeps both, and --resume goes on with the
-corpus. It exits 1 if it found something.`,
+corpus. It exits 1 if it found something.
+
+With --peer or --adapter the honest end is another stack: what it accepted is judged by
+what was sent and what came back, and compared with what attls does with the same input.
+Findings that a list of known ones explains do not count.`,
 		Example: `  attls fuzz run none --time 60s
   attls fuzz run early-attestation-06 --time 8h --workers 8 --dir night --resume
-  attls fuzz run --profile mine.yaml --executions 20000 --seed 7`,
+  attls fuzz run --profile mine.yaml --executions 20000 --seed 7
+  attls fuzz run none --peer openssl --time 10m --dir openssl
+  attls fuzz run none --adapter mine.yaml --role server --time 1h`,
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args) },
 	}
 	flags := c.Flags()
@@ -98,6 +106,7 @@ corpus. It exits 1 if it found something.`,
 	flags.StringVar(&f.dir, "dir", "attls-fuzz", "directory of the corpus and the findings")
 	flags.BoolVar(&f.resume, "resume", false, "begin with the corpus in the directory")
 	f.stack.register(flags)
+	f.peer.add(flags)
 	return c
 }
 
@@ -127,6 +136,15 @@ func (f *fuzzRunFlags) run(c *cobra.Command, args []string) error {
 		}
 		o.Targets = append(o.Targets, t)
 	}
+	remote, done, err := f.peer.remote(c.Context())
+	if err != nil {
+		return err
+	}
+	defer done()
+	if remote != nil && slices.ContainsFunc(o.Targets, func(t *campaign.Target) bool { return t.Profile != nil }) {
+		return usage("with --peer and --adapter the target is %s: adapters start programs without attestation", campaign.TLS)
+	}
+	o.Remote = remote
 	line := &fuzzLine{p: newPainter(c.ErrOrStderr())}
 	o.Progress = line.tell
 	r, err := campaign.Run(c.Context(), o)
@@ -145,6 +163,9 @@ func (f *fuzzRunFlags) conclude(c *cobra.Command, r *campaign.Report) error {
 	w := c.OutOrStdout()
 	for _, text := range append(r.LeftOut, r.Unread...) {
 		fmt.Fprintln(c.ErrOrStderr(), "attls: "+attls.Printable(text))
+	}
+	for _, known := range r.Explained {
+		fmt.Fprintf(w, "known: %s (%d times): %s\n", attls.Printable(known.Cause), known.Count, attls.Printable(known.Known.Why))
 	}
 	for _, found := range r.Found {
 		fmt.Fprintf(w, "%s (%d times)\n", attls.Printable(found.Cause), found.Count)
@@ -201,18 +222,21 @@ func (l *fuzzLine) clear() {
 }
 
 func fuzzReplay() *cobra.Command {
-	var plant, pcap string
+	var o replayFlags
 	c := &cobra.Command{
 		Use:   "replay FILE",
 		Short: "Run an input once more and show it",
 		Long: `replay draws what both ends sent and says which law is broken, with the cryptography of
 campaigns and with the real one. --pcap writes the latter as a pcapng file that
-Wireshark and attls decode open. It exits 1 if a law is broken.`,
+Wireshark and attls decode open. It exits 1 if a law is broken. With --peer or --adapter
+the honest end is that stack.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return replayInput(c, args[0], plant, pcap) },
+		RunE: func(c *cobra.Command, args []string) error { return replayInput(c, args[0], &o) },
 	}
-	c.Flags().StringVar(&plant, "plant", "", "plant a `bug` of attls fuzz score in the honest end")
-	c.Flags().StringVar(&pcap, "pcap", "", "write the connection to a pcapng `file`")
+	o.stack.add(c.Flags())
+	c.Flags().BoolVar(&o.hex, "hex", false, "add the octets of every handshake message")
+	c.Flags().StringVar(&o.plant, "plant", "", "plant a `bug` of attls fuzz score in the honest end")
+	c.Flags().StringVar(&o.pcap, "pcap", "", "write the connection to a pcapng `file`")
 	return c
 }
 
@@ -238,7 +262,24 @@ func readFuzzInput(name string) (*campaign.Input, error) {
 	return in, unavailable(err)
 }
 
-func replayInput(c *cobra.Command, name, plant, pcap string) error {
+// replayFlags are those of attls fuzz replay.
+type replayFlags struct {
+	plant, pcap string
+	hex         bool
+	stack       fuzzPeerFlags
+}
+
+// steps are those of a ladder, with the octets of messages where they are asked for.
+func (o *replayFlags) steps(list []trace.Step) []trace.Step {
+	for i := range list {
+		if !o.hex {
+			list[i].Raw = ""
+		}
+	}
+	return list
+}
+
+func replayInput(c *cobra.Command, name string, o *replayFlags) error {
 	in, err := readFuzzInput(name)
 	if err != nil {
 		return err
@@ -246,29 +287,37 @@ func replayInput(c *cobra.Command, name, plant, pcap string) error {
 	if in.Stack != "" {
 		return replayStack(c, in)
 	}
-	p, err := plantNamed(plant)
+	p, err := plantNamed(o.plant)
 	if err != nil {
 		return err
 	}
 	var file io.Writer
-	if pcap != "" {
-		f, err := os.Create(pcap)
+	if o.pcap != "" {
+		f, err := os.Create(o.pcap)
 		if err != nil {
 			return unavailable(err)
 		}
 		defer f.Close()
 		file = f
 	}
+	remote, done, err := o.stack.remote(c.Context())
+	if err != nil {
+		return err
+	}
+	defer done()
+	if remote != nil {
+		return o.abroad(c, in, remote, file)
+	}
 	r, err := campaign.Replay(in, p, file)
 	if err != nil {
 		return failed("%s: %w", name, err)
 	}
 	w := c.OutOrStdout()
-	fmt.Fprintf(w, "%s: %v. The %s is the attacker:\n", profileOrTLS(in.Profile), in.Connection, in.Attacker)
-	for i := range in.Edits {
-		fmt.Fprintf(w, "  %s\n", attls.Printable(in.Edits[i].String()))
+	if in.Peer != "" {
+		fmt.Fprintf(w, "It was found with %s; here attls is both ends. --peer replays it with a stack.\n", attls.Printable(in.Peer))
 	}
-	newPainter(w).ladder(r.Ladder)
+	printInput(w, in)
+	newPainter(w).ladder(o.steps(r.Ladder))
 	for _, role := range attls.Roles() {
 		switch {
 		case r.Errors[role] != nil:
@@ -290,6 +339,37 @@ func replayInput(c *cobra.Command, name, plant, pcap string) error {
 		fmt.Fprintf(w, "With the real cryptography: %s\n", attls.Printable(r.Real[i].Error()))
 	}
 	return failed("%d laws are broken", max(len(r.Violations), len(r.Real)))
+}
+
+// printInput says what an input is.
+func printInput(w io.Writer, in *campaign.Input) {
+	fmt.Fprintf(w, "%s: %v. The %s is the attacker:\n", profileOrTLS(in.Profile), in.Connection, in.Attacker)
+	for i := range in.Edits {
+		fmt.Fprintf(w, "  %s\n", attls.Printable(in.Edits[i].String()))
+	}
+}
+
+// abroad runs an input with another stack as the honest end.
+func (o *replayFlags) abroad(c *cobra.Command, in *campaign.Input, remote *campaign.Remote, file io.Writer) error {
+	r, err := campaign.ReplayAbroad(c.Context(), in, remote, file)
+	if err != nil {
+		return unavailable(err)
+	}
+	w := c.OutOrStdout()
+	printInput(w, in)
+	newPainter(w).ladder(o.steps(r.Ladder))
+	fmt.Fprintf(w, "%s %s. attls %s.\n", attls.Printable(remote.String()), attls.Printable(r.Outcome), attls.Printable(r.Local))
+	for i := range r.Violations {
+		fmt.Fprintf(w, "Broken: %s\n", attls.Printable(r.Violations[i].Error()))
+		if k := remote.Known.Explains(&r.Violations[i], remote.Version); k != nil {
+			fmt.Fprintf(w, "  known: %s\n", attls.Printable(k.Why))
+		}
+	}
+	if len(r.Violations) > 0 {
+		return failed("%d laws are broken", len(r.Violations))
+	}
+	fmt.Fprintln(w, "No law is broken.")
+	return nil
 }
 
 func profileOrTLS(name string) string {

@@ -1,24 +1,28 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"attls"
+	"attls/conformance/adapter"
+	"attls/conformance/placement"
 	"attls/fuzz/learn"
 	"attls/handshake"
 	"attls/internal/columns"
 )
 
 type fuzzLearnFlags struct {
-	peer, role, name            string
+	peer, role, name, adapter   string
 	clientCertificate           bool
 	quiet                       time.Duration
 	o                           learn.Options
@@ -32,19 +36,24 @@ func fuzzLearn() *cobra.Command {
 		Short: "Learn the state machine of a peer, and compare it with another",
 		Long: `learn sends messages of TLS 1.3 in any order, with the keys that go with them, and makes
 a state machine of the answers: L*, checked with the words of the W-method for one more
-state and with random words. The peer is attls, in memory; a server by its address; or,
-with --role client, a client that connects to listen:ADDRESS again and again.
+state and with random words. The peer is attls, in memory; a stack that an adapter
+describes, whose programs are started; a server by its address; or, with --role client,
+a client that connects to listen:ADDRESS again and again.
 
 It exits 1 if the peer answers the same word in two ways, and shows both, or if --diff
 finds a difference.`,
 		Example: `  attls fuzz learn --role server --svg server.svg
+  attls fuzz learn --peer openssl --role client --dot openssl.dot
+  attls fuzz learn --adapter mine.yaml --role server
   attls fuzz learn --peer 127.0.0.1:4433 --quiet 20ms --json openssl.json
   attls fuzz learn --role server --diff openssl.json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
 	flags := c.Flags()
-	flags.StringVar(&f.peer, "peer", "attls", "attls, the `address` of a server, or listen:ADDRESS for a client")
+	flags.StringVar(&f.peer, "peer", "attls",
+		"attls, the name of an adapter, the `address` of a server, or listen:ADDRESS for a client")
+	flags.StringVar(&f.adapter, "adapter", "", "the peer is the stack that this `file` describes")
 	flags.StringVar(&f.role, "role", "server", "what the peer is: server or client")
 	flags.StringVar(&f.name, "server-name", "", "server_name that a server is asked for")
 	flags.BoolVar(&f.clientCertificate, "client-certificate", false,
@@ -63,7 +72,7 @@ finds a difference.`,
 // learnPatience is how long a client may need to connect once more.
 const learnPatience = 30 * time.Second
 
-func (f *fuzzLearnFlags) mapper() (*learn.Mapper, func(), error) {
+func (f *fuzzLearnFlags) mapper(ctx context.Context) (*learn.Mapper, func(), error) {
 	role := attls.RoleServer
 	switch f.role {
 	case "server":
@@ -74,6 +83,12 @@ func (f *fuzzLearnFlags) mapper() (*learn.Mapper, func(), error) {
 	}
 	if f.o.Words < 1 || f.quiet <= 0 {
 		return nil, nil, usage("--words and --quiet are positive")
+	}
+	if stack := (fuzzPeerFlags{adapter: f.adapter, role: f.role}); stack.adapter != "" || f.named() {
+		if stack.adapter == "" {
+			stack.peer = f.peer
+		}
+		return f.started(ctx, &stack, role)
 	}
 	address, listens := strings.CutPrefix(f.peer, "listen:")
 	switch {
@@ -101,8 +116,35 @@ func (f *fuzzLearnFlags) mapper() (*learn.Mapper, func(), error) {
 	return learn.NewMapper(role, f.name, learn.Dial(address, f.quiet)), func() {}, nil
 }
 
+// named reports whether --peer is the name of an adapter with programs, or of crypto/tls.
+func (f *fuzzLearnFlags) named() bool {
+	return f.peer != "attls" && slices.ContainsFunc(adapter.Builtin(), func(a *adapter.Adapter) bool { return a.Name == f.peer })
+}
+
+// started is a mapper of a stack whose programs are started.
+func (f *fuzzLearnFlags) started(ctx context.Context, stack *fuzzPeerFlags, role attls.Role) (*learn.Mapper, func(), error) {
+	remote, done, err := stack.remote(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	f.peer = remote.String()
+	connector := placement.NewConnector(remote.Stack, learnPatience)
+	open := func() (net.Conn, error) {
+		connector.Over(role, false)
+		return connector.Open(ctx, role)
+	}
+	name := f.name
+	if name == "" {
+		name = "localhost" // as in the certificate that the programs are given
+	}
+	return learn.NewMapper(role, name, learn.Over(open, f.quiet)), func() {
+		connector.Close()
+		done()
+	}, nil
+}
+
 func (f *fuzzLearnFlags) run(c *cobra.Command) error {
-	mapper, done, err := f.mapper()
+	mapper, done, err := f.mapper(c.Context())
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package placement
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"attls"
 	"attls/conformance/capture"
 	"attls/internal/private"
 )
@@ -72,8 +72,8 @@ func Run(ctx context.Context, s Stack, cases []Case, o Options) ([]Result, error
 	var wg sync.WaitGroup
 	for range min(o.Parallel, len(cases)) {
 		wg.Go(func() {
-			w := &worker{stack: s, driver: d, options: &o}
-			defer w.stop()
+			w := &worker{connector: NewConnector(s, o.Timeout), driver: d, options: &o}
+			defer w.connector.Close()
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
 				if i >= len(cases) {
@@ -97,7 +97,7 @@ func Run(ctx context.Context, s Stack, cases []Case, o Options) ([]Result, error
 		})
 	}
 	wg.Wait()
-	if err := again(ctx, &worker{stack: s, driver: d.patient(patience), options: &o}, results, done); err != nil {
+	if err := again(ctx, &worker{NewConnector(s, o.Timeout), d.patient(patience), &o}, results, done); err != nil {
 		cancel(err)
 	}
 	var out []Result
@@ -122,7 +122,7 @@ const (
 // again sends the cases once more that were not answered, unless a message without any
 // change is not answered either.
 func again(ctx context.Context, w *worker, results []Result, done []bool) error {
-	defer w.stop()
+	defer w.connector.Close()
 	never := map[place]bool{}
 	for i := range results {
 		if r := &results[i]; done[i] && r.control() && r.Outcome == Silent {
@@ -151,30 +151,9 @@ func again(ctx context.Context, w *worker, results []Result, done []bool) error 
 
 // worker runs cases one after the other.
 type worker struct {
-	stack   Stack
-	driver  *Driver
-	options *Options
-	server  Peer
-	client  Peer // one that connects again and again
-	listen  net.Listener
-}
-
-func (w *worker) stop() {
-	w.stopClient()
-	if w.server != nil {
-		w.server.Stop()
-		w.server = nil
-	}
-	if w.listen != nil {
-		w.listen.Close()
-	}
-}
-
-func (w *worker) stopClient() {
-	if w.client != nil {
-		w.client.Stop()
-		w.client = nil
-	}
+	connector *Connector
+	driver    *Driver
+	options   *Options
 }
 
 // tries is how often a case is sent whose connection ended before it.
@@ -183,12 +162,7 @@ const tries = 2
 // run sends a case. An error means that the stack cannot be run.
 func (w *worker) run(ctx context.Context, c *Case) (o *Observation, err error) {
 	for range tries {
-		if c.Role == attls.RoleServer {
-			o, err = w.toServer(ctx, c)
-		} else {
-			o, err = w.toClient(ctx, c)
-		}
-		if err != nil || o.Outcome != Unsent || ctx.Err() != nil {
+		if o, err = w.send(ctx, c); err != nil || o.Outcome != Unsent || ctx.Err() != nil {
 			return o, err
 		}
 	}
@@ -198,90 +172,30 @@ func (w *worker) run(ctx context.Context, c *Case) (o *Observation, err error) {
 // endWait is how long a program that may have crashed gets to end.
 const endWait = 100 * time.Millisecond
 
-// toServer sends a case to a server.
-func (w *worker) toServer(ctx context.Context, c *Case) (*Observation, error) {
-	if w.server == nil {
-		var err error
-		if w.server, err = w.stack.Serve(ctx); err != nil {
-			return nil, err
-		}
-	}
-	nc, err := (&net.Dialer{Timeout: w.options.Timeout}).DialContext(ctx, "tcp", w.server.Address())
-	if err != nil {
-		w.server.Stop()
-		w.server = nil
-		return &Observation{Outcome: Unsent, Detail: err.Error()}, nil
+// send sends a case.
+func (w *worker) send(ctx context.Context, c *Case) (*Observation, error) {
+	nc, err := w.connector.Open(ctx, c.Role)
+	var not *NotConnected
+	switch {
+	case errors.As(err, &not):
+		return &Observation{Outcome: Unsent, Detail: not.Error()}, nil
+	case err != nil:
+		return nil, err
 	}
 	o := w.exchange(ctx, nc, c)
-	if o.Outcome == Accepted || o.Outcome == Refused && !c.control() {
-		return o, nil
-	}
-	ended, crash := w.server.Ended(endWait)
-	if c.control() {
-		o.Detail += "; it says: " + w.server.Says()
-	}
-	if ended {
-		if crash != "" {
-			o.Outcome, o.Detail = Crashed, crash
-		}
-		w.server.Stop()
-		w.server = nil
-	} else if o.Outcome == Silent { // it may be stuck for good
-		w.server.Stop()
-		w.server = nil
-	}
-	return o, nil
-}
-
-// toClient sends a case to a client.
-func (w *worker) toClient(ctx context.Context, c *Case) (*Observation, error) {
-	if w.listen == nil {
-		var err error
-		if w.listen, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			return nil, err
-		}
-	}
-	p := w.client
-	if p == nil {
-		var err error
-		if p, err = w.stack.Connect(ctx, w.listen.Addr().String()); err != nil {
-			return nil, err
-		}
-	}
-	keep := false
-	if r, ok := w.stack.(Repeater); ok && r.Repeats() {
-		w.client, keep = p, true
-	} else {
-		defer p.Stop()
-	}
-	if l, ok := w.listen.(*net.TCPListener); ok {
-		if err := l.SetDeadline(time.Now().Add(w.options.Timeout)); err != nil {
-			return nil, err
-		}
-	}
-	nc, err := w.listen.Accept()
-	if err != nil {
-		says := p.Says()
-		w.stopClient()
-		return &Observation{Outcome: Unsent,
-			Detail: "the client did not connect: " + err.Error() + "; it says: " + says}, nil
-	}
-	o := w.exchange(ctx, nc, c)
-	if c.control() && o.Outcome != Accepted {
-		p.Ended(endWait)
-		o.Detail += "; it says: " + p.Says()
-	}
 	wait := endWait
-	if o.Outcome == Accepted || o.Outcome == Refused {
+	switch {
+	case c.control() && o.Outcome != Accepted:
+		w.connector.Ended(c.Role, endWait)
+		o.Detail += "; it says: " + w.connector.Says(c.Role)
+	case o.Outcome == Accepted || o.Outcome == Refused:
 		wait = 0
 	}
-	ended, crash := p.Ended(wait)
+	ended, crash := w.connector.Ended(c.Role, wait)
 	if crash != "" {
 		o.Outcome, o.Detail = Crashed, crash
 	}
-	if keep && (ended || o.Outcome == Silent) {
-		w.stopClient()
-	}
+	w.connector.Over(c.Role, ended || o.Outcome == Silent) // one that is silent may be stuck for good
 	return o, nil
 }
 

@@ -422,4 +422,4 @@ func (o *Observation) String() string {
 
 // authority is the authority behind all certificates of a run. There is one: a stack may
 // refuse two different certificates of the same name and serial number.
-var authority = sync.OnceValues(scenario.NewDemoAuthority)
+var authority = sync.OnceValues(scenario.NewFixedAuthority)

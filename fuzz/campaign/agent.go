@@ -137,6 +137,7 @@ func (a *agent) Alert(d handshake.Direction, x attls.AlertDescription) {
 		}
 	}
 	a.run.log = append(a.run.log, entry{role: a.role, sent: d == handshake.Sent, alert: &x})
+	a.mirrorAlert(d, x)
 }
 
 // Message implements handshake.Tap.
@@ -147,6 +148,7 @@ func (a *agent) Message(d handshake.Direction, m *message.Raw, p *handshake.Plan
 			t.Message(d, m, p)
 		}
 		r.log = append(r.log, entry{role: a.role, kind: m.Kind, raw: slices.Clone(m.Bytes)})
+		a.mirror(d, m, nil, p)
 		return
 	}
 	if a.fatal > 0 {
@@ -174,7 +176,8 @@ func (a *agent) Message(d handshake.Direction, m *message.Raw, p *handshake.Plan
 		shown.Bytes = sent
 		t.Message(d, &shown, p)
 	}
-	r.log = append(r.log, entry{role: a.role, sent: true, kind: m.Kind, raw: sent})
+	r.log = append(r.log, entry{role: a.role, sent: true, kind: m.Kind, raw: sent, was: len(m.Bytes)})
+	a.mirror(d, m, sent, p)
 }
 
 // Record implements handshake.Tap.
@@ -184,6 +187,7 @@ func (a *agent) Record(d handshake.Direction, x *record.Raw, p *record.Plan) {
 		t.Record(d, x, p)
 	}
 	if d == handshake.Received {
+		a.mirrorRecord(x)
 		return
 	}
 	r.log = append(r.log, entry{role: a.role, sent: true, rec: &recordSeen{x.Type, slices.Clone(x.Payload)}})

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"attls"
+	"attls/conformance/placement"
 )
 
 // Options say how a campaign runs. The same options without a bound in time give the same
@@ -41,6 +42,8 @@ type Options struct {
 	NoForks, Octets bool
 	// FirstOnly ends the campaign with the first finding.
 	FirstOnly bool
+	// Remote is the stack that is the honest end; nil: attls is.
+	Remote *Remote
 	// Progress is called about twice a second.
 	Progress func(Stats)
 
@@ -55,6 +58,8 @@ type Finding struct {
 	Count int    // how many inputs ended so
 	File  string // where the input is, if it was written
 	After time.Duration
+	// Known explains the finding; nil: it is new.
+	Known *KnownEntry
 }
 
 // Stats is how far a campaign is.
@@ -84,6 +89,8 @@ type Report struct {
 	LeftOut  []string // connections that could not be made
 	Stopped  bool     // by an interrupt
 	Outcomes map[string]int
+	// Explained are the causes that Remote.Known explains, with their entries.
+	Explained []*Finding
 	// Unread are the files of a corpus that were not taken, with the reason.
 	Unread []string
 	// Known are differences of a C program that were seen and are known.
@@ -133,7 +140,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	errs := make([]error, o.Workers)
 	var wait sync.WaitGroup
 	for i := range o.Workers {
-		wait.Go(func() { errs[i] = c.work(inner, i) })
+		wait.Go(func() { errs[i] = c.work(ctx, inner, i) })
 	}
 	ticks := make(chan struct{})
 	go c.tell(inner, ticks)
@@ -150,9 +157,15 @@ func (c *campaign) conclude(ctx context.Context) *Report {
 	c.report.Stats = c.stats()
 	c.report.Stopped = ctx.Err() != nil
 	for _, f := range c.causes {
-		c.report.Found = append(c.report.Found, f)
+		if f.Known != nil {
+			c.report.Explained = append(c.report.Explained, f)
+		} else {
+			c.report.Found = append(c.report.Found, f)
+		}
 	}
-	slices.SortFunc(c.report.Found, func(a, b *Finding) int { return cmp.Compare(a.Cause, b.Cause) })
+	for _, list := range [][]*Finding{c.report.Found, c.report.Explained} {
+		slices.SortFunc(list, func(a, b *Finding) int { return cmp.Compare(a.Cause, b.Cause) })
+	}
 	return c.report
 }
 
@@ -172,8 +185,14 @@ type campaign struct {
 }
 
 func (c *campaign) stats() Stats {
+	findings := 0
+	for _, f := range c.causes {
+		if f.Known == nil {
+			findings++
+		}
+	}
 	return Stats{Elapsed: time.Since(c.began), Executions: c.executions, Corpus: c.corpus, Reached: len(c.report.Outcomes),
-		Findings: len(c.causes), Rules: coverageOf(c.o.sites), Growth: slices.Clone(c.growth)}
+		Findings: findings, Rules: coverageOf(c.o.sites), Growth: slices.Clone(c.growth)}
 }
 
 // tell reports progress until the campaign ends.
@@ -230,23 +249,32 @@ type worker struct {
 	seen   map[string]bool
 	corpus map[*Target][]*Input
 	counts int64
+	link   *link // to a remote stack; nil: attls is the honest end
+	lost   int   // connections in a row that the stack did not make
 }
 
-func (c *campaign) work(ctx context.Context, id int) error {
+// place is a target of a worker with what it runs there.
+type place struct {
+	t       *Target
+	list    []*subject
+	mutator *mutator
+}
+
+// work makes connections until ctx is over. Programs of a stack run until outer is, so that
+// what was found last can be made smaller.
+func (c *campaign) work(outer, ctx context.Context, id int) error {
 	w := &worker{c: c, id: id, r: rand.New(rand.NewPCG(c.o.Seed, uint64(id))), seen: map[string]bool{},
 		corpus: map[*Target][]*Input{}}
-	type place struct {
-		t       *Target
-		list    []*subject
-		mutator *mutator
+	if c.o.Remote != nil {
+		w.link = c.o.Remote.link(outer)
+		defer w.link.connector.Close()
 	}
 	var places []*place
 	for _, t := range c.o.Targets {
-		world, err := newWorld()
-		if err != nil {
-			return err
+		p, err := w.place(t)
+		if ctx.Err() != nil {
+			return nil
 		}
-		list, left, err := t.subjects(world, c.o.Plant)
 		if err != nil {
 			if c.o.Plant != nil {
 				w.found(t.input(t.Connections[0], attls.RoleClient), Violation{"completes", c.o.Plant.Role, err.Error()}, nil)
@@ -254,22 +282,7 @@ func (c *campaign) work(ctx context.Context, id int) error {
 			}
 			return err
 		}
-		if id == 0 {
-			c.mu.Lock()
-			c.report.LeftOut = append(c.report.LeftOut, left...)
-			c.mu.Unlock()
-		}
-		for _, s := range list {
-			for _, v := range s.base.Sound() {
-				w.found(t.input(s.conn, v.Role.Peer()), v, s)
-			}
-		}
-		for _, in := range c.seeds {
-			if in.Profile == t.input(Connection{}, 0).Profile {
-				w.corpus[t] = append(w.corpus[t], in)
-			}
-		}
-		places = append(places, &place{t, list, newMutator(w.r, list)})
+		places = append(places, p)
 	}
 	for n := 0; ctx.Err() == nil; n++ {
 		if c.o.Executions > 0 && n >= c.o.Executions*len(places) {
@@ -286,6 +299,43 @@ func (c *campaign) work(ctx context.Context, id int) error {
 	return c.err
 }
 
+// place prepares the connections of a target, and runs each without edits.
+func (w *worker) place(t *Target) (*place, error) {
+	c := w.c
+	world, err := newWorld()
+	if err != nil {
+		return nil, err
+	}
+	world.real = w.link != nil
+	list, left, err := t.subjects(world, c.o.Plant)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range list {
+		for _, v := range s.base.Sound() {
+			w.found(t.input(s.conn, v.Role.Peer()), v, s)
+		}
+	}
+	if w.link != nil {
+		more := []string{}
+		if list, more, err = w.link.controls(t, list); err != nil {
+			return nil, err
+		}
+		left = append(left, more...)
+	}
+	if w.id == 0 {
+		c.mu.Lock()
+		c.report.LeftOut = append(c.report.LeftOut, left...)
+		c.mu.Unlock()
+	}
+	for _, in := range c.seeds {
+		if in.Profile == t.input(Connection{}, 0).Profile {
+			w.corpus[t] = append(w.corpus[t], in)
+		}
+	}
+	return &place{t, list, newMutator(w.r, list)}, nil
+}
+
 // one makes and runs one input.
 func (w *worker) one(t *Target, list []*subject, m *mutator) error {
 	s := pick(w.r, list)
@@ -293,11 +343,14 @@ func (w *worker) one(t *Target, list []*subject, m *mutator) error {
 	if w.c.o.Plant != nil {
 		attacker = w.c.o.Plant.Role.Peer()
 	}
+	if s.link != nil && !s.abroadAs[attacker.Peer()] {
+		attacker = attacker.Peer()
+	}
 	var in *Input
 	if kept := w.corpus[t]; !w.c.o.Octets && len(kept) > 0 && w.r.IntN(3) == 0 {
 		from := pick(w.r, kept)
 		at := slices.IndexFunc(list, func(x *subject) bool { return x.conn == from.Connection })
-		if at >= 0 && (w.c.o.Plant == nil || from.role() == attacker) {
+		if at >= 0 && (w.c.o.Plant == nil && s.link == nil || from.role() == attacker && list[at].takes(attacker)) {
 			s = list[at]
 			in = m.input(t, s, from.role(), from)
 		}
@@ -325,20 +378,43 @@ func (w *worker) one(t *Target, list []*subject, m *mutator) error {
 		w.found(in, Violation{"panic", attacker.Peer(), p.Error()}, s)
 		fresh, err := newSubject(s.w, t.input(s.conn, 0).Profile, s.profile, s.conn, s.plant)
 		if err == nil { // a panic may leave anything behind
+			fresh.link, fresh.abroadAs = s.link, s.abroadAs
 			*s = *fresh
 			for _, role := range attls.Roles() {
 				s.relays[role] = fresh.relays[role]
 			}
 		}
 		return nil
+	case w.unreachable(err):
+		return err
 	case err != nil:
 		return nil // the attacker cannot begin
 	}
+	w.lost = 0
 	for _, v := range in.violations(r) {
 		w.found(in, v, s)
 	}
 	w.note(t, in, r)
 	return nil
+}
+
+// takes reports whether an attacker of a role finds an honest end in the connection.
+func (s *subject) takes(attacker attls.Role) bool {
+	return s.link == nil || s.abroadAs[attacker.Peer()]
+}
+
+// mostLost is how many connections in a row a stack may fail to make.
+const mostLost = 5
+
+// unreachable reports whether an error says that the stack cannot be run any more.
+func (w *worker) unreachable(err error) bool {
+	var stack *StackError
+	if !errors.As(err, &stack) || w.link.ctx.Err() != nil {
+		return false
+	}
+	var not *placement.NotConnected
+	w.lost++
+	return !errors.As(err, &not) || w.lost >= mostLost
 }
 
 // execute runs an input, with or without a prefix.
@@ -353,6 +429,9 @@ func (s *subject) execute(in *Input, noForks bool) (*run, error) {
 
 // violations are those of a run of an input.
 func (in *Input) violations(r *run) []Violation {
+	if r.told != nil {
+		return r.judgeAbroad(in)
+	}
 	list := r.Judge()
 	if in.harmless() {
 		if text := r.live(); text != "" {
@@ -361,6 +440,8 @@ func (in *Input) violations(r *run) []Violation {
 	}
 	return list
 }
+
+var anyExtension = regexp.MustCompile(`the extension .*? (in|of|with|for) `)
 
 var varying = regexp.MustCompile(`[0-9a-f]{8,}…?|0x[0-9a-f]+|\d+`)
 
@@ -387,8 +468,12 @@ func (r *run) outcomes() (list []string) {
 
 // note keeps an input that reached something new.
 func (w *worker) note(t *Target, in *Input, r *run) {
+	seen := r
+	if r.told != nil {
+		seen = r.told.local // rules are those of attls
+	}
 	for _, s := range w.c.o.sites {
-		s.note(in.Profile, r)
+		s.note(in.Profile, seen)
 	}
 	var fresh []string
 	for _, text := range r.outcomes() {
@@ -431,14 +516,18 @@ func (in *Input) digest() string {
 }
 
 // cause is the same for findings that belong together.
-func (v *Violation) cause(in *Input) string {
+func (v *Violation) cause(in *Input, abroad bool) string {
+	if abroad { // a stack that passes over extensions does so with many
+		return fmt.Sprintf("%s, %v, %s: %s", cmp.Or(in.Profile, TLS), v.Role, v.Law,
+			plainText(anyExtension.ReplaceAllString(v.Says, "the extension # ${1} ")))
+	}
 	return fmt.Sprintf("%s, %v, %s: %s", cmp.Or(in.Profile, TLS), v.Role, v.Law, plainText(v.Says))
 }
 
 // found keeps a finding, which is made smaller with the connection that it is of.
 func (w *worker) found(in *Input, v Violation, s *subject) {
 	w.c.found(in, v, func(in *Input) *Input {
-		if s == nil || v.Law == "panic" {
+		if s == nil || v.Law == "panic" || len(in.Edits) == 0 {
 			return in
 		}
 		return s.minimize(in, v.Law)
@@ -447,7 +536,7 @@ func (w *worker) found(in *Input, v Violation, s *subject) {
 
 // found keeps a finding: the first of a cause is made smaller and written.
 func (c *campaign) found(in *Input, v Violation, shrink func(*Input) *Input) {
-	cause := v.cause(in)
+	cause := v.cause(in, c.o.Remote != nil)
 	c.mu.Lock()
 	if f := c.causes[cause]; f != nil {
 		f.Count++
@@ -456,12 +545,21 @@ func (c *campaign) found(in *Input, v Violation, shrink func(*Input) *Input) {
 	}
 	f := &Finding{Input: in, Violation: v, Cause: cause, Count: 1, After: time.Since(c.began)}
 	c.causes[cause] = f
+	if c.o.Remote != nil {
+		f.Known = c.o.Remote.Known.Explains(&v, c.o.Remote.Version)
+	}
 	c.mu.Unlock()
+	if f.Known != nil {
+		return
+	}
 	if c.o.FirstOnly {
 		c.stop()
 	}
 	small := shrink(in).clone()
 	small.Law, small.Says = v.Law, fmt.Sprintf("the %v %s", v.Role, v.Says)
+	if c.o.Remote != nil {
+		small.Peer = c.o.Remote.String()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f.Input = small

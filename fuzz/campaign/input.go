@@ -38,6 +38,8 @@ type Input struct {
 	Definition string `yaml:"definition,omitempty"`
 	// Connection is the scenario.
 	Connection Connection `yaml:"connection"`
+	// Peer is the stack, with its version, that was the honest end; empty: attls was.
+	Peer string `yaml:"peer,omitempty"`
 	// Attacker is the end whose messages and answers are edited: client or server.
 	Attacker string `yaml:"attacker"`
 	Edits    []Edit `yaml:"edits,omitempty"`
@@ -248,10 +250,10 @@ func (in *Input) clone() *Input {
 }
 
 // VersionError says that a file is of another version of the format.
-type VersionError struct{ Found string }
+type VersionError struct{ Found, Reads string }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("the file says %q, and this program reads %q", attls.Printable(e.Found), Format)
+	return fmt.Sprintf("the file says %q, and this program reads %q", attls.Printable(e.Found), e.Reads)
 }
 
 // ReadInput reads an input. Unknown keys, operations and ends are errors with their line.
@@ -270,7 +272,7 @@ func ReadInput(r io.Reader) (*Input, error) {
 		return nil, err
 	}
 	if version.Format != Format {
-		return nil, &VersionError{version.Format}
+		return nil, &VersionError{version.Format, Format}
 	}
 	d := yaml.NewDecoder(bytes.NewReader(b))
 	d.KnownFields(true)

@@ -422,7 +422,10 @@ func Laws() (list [][2]string) {
 		[2]string{"tolerates", "RFC 8446 4.2, 5.4: what is unknown in a request, and padding, is ignored"},
 		[2]string{"alert", "the alert that a text names for what was refused"},
 		[2]string{"invariant", "one alert, nothing after it, an end within bounded steps"},
-		[2]string{"panic", "nothing that arrives ends the program"})
+		[2]string{"panic", "nothing that arrives ends the program"},
+		[2]string{lawCrash, "nothing that arrives ends the program of another stack"},
+		[2]string{lawDifference, "another stack and attls both go on, or both refuse"},
+		[2]string{lawOtherAlert, "another stack and attls refuse with the same alert"})
 	for i := range laws {
 		list = append(list, [2]string{laws[i].name, laws[i].source})
 	}

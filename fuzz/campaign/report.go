@@ -54,7 +54,7 @@ func ReadSummary(dir string) (*Summary, error) {
 		return nil, fmt.Errorf("%s: %w", f.Name(), err)
 	}
 	if s.Format != SummaryFormat {
-		return nil, fmt.Errorf("%s: %w", f.Name(), &VersionError{s.Format})
+		return nil, fmt.Errorf("%s: %w", f.Name(), &VersionError{s.Format, SummaryFormat})
 	}
 	return s, nil
 }

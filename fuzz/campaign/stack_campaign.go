@@ -256,7 +256,7 @@ func (h *hunter) finding(ctx context.Context, in *Input, v Violation) {
 				return false
 			}
 			_, list, _, err := h.execute(x)
-			return err == nil && slices.ContainsFunc(list, func(o Violation) bool { return o.cause(x) == v.cause(in) })
+			return err == nil && slices.ContainsFunc(list, func(o Violation) bool { return o.cause(x, false) == v.cause(in, false) })
 		})
 	})
 }

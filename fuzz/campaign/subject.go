@@ -39,6 +39,11 @@ type subject struct {
 
 	now *run // the connection that runs
 
+	// link leads to the stack that is the honest end; nil: attls is. abroadAs says as which ends
+	// it completes the connection without edits.
+	link     *link
+	abroadAs [2]bool
+
 	// base is the connection without edits, other the same with other random octets.
 	base, other *run
 	prefixes    []prefix
@@ -87,6 +92,9 @@ func newSubject(w *world, name string, p *profile.Profile, c Connection, plant *
 		config := set.Ends[r].Config
 		config.Random = newQuick(name + c.String() + r.String())
 		config.ALPN, config.RecordSizeLimit = []string{"attls", "h2"}, 16385
+		if w.real { // what programs of other stacks speak
+			config.ALPN = append(config.ALPN, "http/1.1")
+		}
 		config.RequestOCSP, config.RequestSCT = true, true
 		config.GREASE = c.GREASE
 		config.Policy.Demand = config.Policy.Demand && !c.Undemanding
@@ -304,8 +312,16 @@ func (r *run) finish(p *pair.Pair) {
 	r.steps = p.Steps()
 }
 
-// run runs an input from the latest prefix that its edits leave as it is.
-func (s *subject) run(in *Input) (r *run, err error) {
+// run runs an input.
+func (s *subject) run(in *Input) (*run, error) {
+	if s.link != nil {
+		return s.abroad(in)
+	}
+	return s.local(in)
+}
+
+// local runs an input in memory, from the latest prefix that its edits leave as it is.
+func (s *subject) local(in *Input) (r *run, err error) {
 	defer func() {
 		if x := recover(); x != nil {
 			r, err = s.newRun(in.role(), in.Edits), &PanicError{x}
@@ -366,6 +382,7 @@ type entry struct {
 	sent  bool
 	kind  attls.MessageKind
 	raw   []byte
+	was   int  // octets of a message that was sent, before edits
 	done  bool // the end was done
 	alert *attls.AlertDescription
 	rec   *recordSeen
@@ -392,6 +409,7 @@ type run struct {
 	exported [2][]byte
 	pair     *pair.Pair
 	traces   [2]*trace.Trace // when an input is shown
+	told     *told           // where the honest end is another stack; nil: it is attls
 }
 
 // deed is something that only an end itself can do.
@@ -438,6 +456,10 @@ func (r *run) answer(role attls.Role, w *handshake.Wait) (handshake.Answer, *att
 				}
 				return handshake.Answer{Credential: &c}, nil
 			case "unknown authority":
+				if r.told != nil && s.link.verifies[role.Peer()] {
+					r.ledger = append(r.ledger, deed{role: role.Peer(),
+						distrust: attls.Errorf(attls.Refused, attls.FailUnknownCA, "an authority that it was not given")})
+				}
 				return handshake.Answer{Credential: s.w.unknown}, nil
 			case "none":
 				return handshake.Answer{}, nil

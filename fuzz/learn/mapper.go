@@ -501,6 +501,17 @@ func Dial(address string, quiet time.Duration) func() (Transport, error) {
 	}
 }
 
+// Over returns a dialer of a peer to which open makes connections.
+func Over(open func() (net.Conn, error), quiet time.Duration) func() (Transport, error) {
+	return func() (Transport, error) {
+		c, err := open()
+		if err != nil {
+			return nil, err
+		}
+		return &network{c, quiet}, nil
+	}
+}
+
 // Listen returns a dialer of a client that connects again and again: each connection that
 // is accepted is one of it.
 func Listen(l net.Listener, quiet, patience time.Duration) func() (Transport, error) {

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestFuzzPeer: a campaign against another stack keeps its findings, a list of known ones
+// explains them, replay shows one, and its machine can be learned.
+func TestFuzzPeer(t *testing.T) {
+	dir := t.TempDir()
+	run := []string{"fuzz", "run", "none", "--peer", "crypto/tls", "--role", "client", "--time", "0", "--executions", "150", "--workers", "1"}
+	code, stdout, stderr := command(t, append(run, "--dir", dir, "--known", knownFile(t, "extension-in-place", "in ServerHello, where"))...)
+	if code != exitFailed || !strings.Contains(stdout, "extension-in-place") || !strings.Contains(stdout, "known: ") {
+		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	list, err := filepath.Glob(filepath.Join(dir, "findings", "extension-in-place-*.yaml"))
+	if err != nil || len(list) == 0 {
+		t.Fatal(list, err)
+	}
+	pcap := filepath.Join(dir, "x.pcapng")
+	code, stdout, stderr = command(t, "fuzz", "replay", list[0], "--peer", "crypto/tls", "--pcap", pcap)
+	if code != exitFailed || !strings.Contains(stdout, "completes the handshake. attls refuses") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	if code, stdout, stderr = command(t, "decode", pcap); !strings.Contains(stdout, "Finished") {
+		t.Errorf("decode of the capture: exit code %d: %s%s", code, stdout, stderr)
+	}
+	if code, stdout, _ = command(t, "fuzz", "replay", list[0]); !strings.Contains(stdout, "It was found with crypto/tls") {
+		t.Errorf("exit code %d: %s", code, stdout)
+	}
+	code, stdout, stderr = command(t, "fuzz", "learn", "--peer", "crypto/tls", "--role", "server", "--words", "1", "--quiet", "1ms")
+	if code != exitOK && code != exitFailed { // with so little time an answer may be missed
+		t.Errorf("learn: exit code %d: %s%s", code, stdout, stderr)
+	}
+}
+
+func knownFile(t *testing.T, law, says string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "known.yaml")
+	text := "format: attls-fuzz-known 1\npeer: crypto/tls\nknown:\n- {law: " + law + ", says: '" + says + "', why: it is passed over}\n"
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestFuzzPeerMistakes(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "bad.yaml")
+	if err := os.WriteFile(bad, []byte("adapter: x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, w := range map[string]struct {
+		args []string
+		says string
+		code int
+	}{
+		"unknown":     {[]string{"none", "--peer", "no-such"}, `no adapter is called "no-such"`, exitUsage},
+		"both":        {[]string{"none", "--peer", "attls", "--adapter", bad}, "both name a stack", exitUsage},
+		"adapter":     {[]string{"none", "--adapter", bad}, "bad.yaml:1:1", exitUsage},
+		"role":        {[]string{"none", "--peer", "attls", "--role", "x"}, `--role "x"`, exitUsage},
+		"role alone":  {[]string{"none", "--role", "client"}, "go with --peer", exitUsage},
+		"a profile":   {[]string{"early-attestation-06", "--peer", "attls"}, "without attestation", exitUsage},
+		"known":       {[]string{"none", "--peer", "attls", "--known", bad}, "bad.yaml", exitUsage},
+		"other known": {[]string{"none", "--peer", "attls", "--known", knownFile(t, "crash", "everything")}, `it is about "crypto/tls"`, exitUsage},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, _, stderr := command(t, append([]string{"fuzz", "run", "--executions", "1", "--dir", t.TempDir()}, w.args...)...)
+			if code != w.code || !strings.Contains(stderr, w.says) {
+				t.Errorf("exit code %d: %s", code, stderr)
+			}
+		})
+	}
+}

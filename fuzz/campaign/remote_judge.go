@@ -1,0 +1,198 @@
+package campaign
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"attls"
+)
+
+// Laws of remote stacks alone.
+const (
+	lawCrash      = "crash"
+	lawDifference = "difference"
+	lawOtherAlert = "other-alert"
+)
+
+// unseen are the laws that need more than what the attacker's end sees of a stack: what the
+// other end demands, judges and exports.
+var unseen = []string{"client-certificate", "demand", "verdict", "evidence"}
+
+// ofKeys are the laws about the key in a certificate.
+var ofKeys = []string{"peer-key", "signature", "signature-fits", "message-order"}
+
+// judgeAbroad lists what a remote stack broke, and where it does otherwise than attls.
+func (r *run) judgeAbroad(in *Input) (list []Violation) {
+	honest, t := r.attacker.Peer(), r.told
+	add := func(law, format string, args ...any) {
+		list = append(list, Violation{law, honest, fmt.Sprintf(format, args...)})
+	}
+	switch {
+	case t.crash != "":
+		add(lawCrash, "is ended by a signal: %s", t.crash)
+		return list
+	case t.ended:
+		add(lawCrash, "ends, as a server that should take further connections")
+		return list
+	}
+	if n := r.agents[honest].fatal; n > 1 {
+		add("invariant", "sent %d fatal alerts", n)
+	}
+	v := r.view(honest)
+	if text := v.wrongAlert(); text != "" {
+		add("alert", "%s", text)
+	}
+	for i := range laws {
+		l := &laws[i]
+		if l.done && !r.done[honest] || slices.Contains(unseen, l.name) || t.unread && slices.Contains(ofKeys, l.name) {
+			continue
+		}
+		if text := l.check(v); text != "" {
+			add(l.name, "%s", text)
+		}
+	}
+	if in.harmless() && !r.done[honest] {
+		add("tolerates", "%s, although nothing that matters was changed", r.incomplete())
+	}
+	if len(list) == 0 {
+		list = r.differences()
+	}
+	return list
+}
+
+// differences compare what a stack does with what attls does with the same input.
+func (r *run) differences() (list []Violation) {
+	honest, t := r.attacker.Peer(), r.told
+	local := t.local
+	own := local.errs[honest]
+	refused := own != nil && own.Class != attls.FromPeer && own.Class != attls.Local
+	theirs := r.errs[honest]
+	add := func(law, format string, args ...any) []Violation {
+		return []Violation{{law, honest, fmt.Sprintf(format, args...)}}
+	}
+	switch {
+	case t.unclear || own != nil && !refused || !r.inHandshake() || !r.comparable():
+		return nil
+	case theirs != nil && theirs.Alert == attls.AlertNoApplicationProtocol:
+		return nil // a matter of what it was started with
+	case refused && ofCertificate(own.Failure) && !r.s.link.verifies[honest]:
+		return nil
+	case refused && r.done[honest] && !local.done[honest]:
+		return add(lawDifference, "completes the handshake where attls refuses with %s at %v: %s %s", own.Failure, own.Message,
+			own.Field, own.Detail)
+	case local.done[honest] && own == nil && theirs != nil:
+		return add(lawDifference, "refuses with %v, where attls completes the handshake", theirs.Alert)
+	case local.done[honest] && own == nil && t.silent:
+		return add(lawDifference, "does not answer in time, where attls completes the handshake")
+	case refused && t.silent:
+		return add(lawDifference, "does not answer in time, where attls refuses with %s at %v", own.Failure, own.Message)
+	case refused && theirs != nil && own.HasAlert && own.Alert != theirs.Alert && r.single() &&
+		own.Failure != attls.FailBadRecordMAC:
+		return add(lawOtherAlert, "refuses with %v where attls has %v, for %s at %v: %s", theirs.Alert, own.Alert, own.Failure,
+			own.Message, own.Field)
+	case local.waits(honest) && theirs != nil && theirs.Alert == attls.AlertInternalError:
+		return add(lawDifference, "answers with internal_error, where attls waits for more")
+	}
+	return nil
+}
+
+// ofCertificate reports whether a failure is a judgement on a chain.
+func ofCertificate(f attls.Failure) bool { return strings.HasPrefix(string(f), "certificate.") }
+
+// single reports whether one rule alone has a say: there is one edit, and it is in the
+// transcript.
+func (r *run) single() bool {
+	edits := r.agents[r.attacker].edits
+	return len(edits) == 1 && !edits[0].Shadow
+}
+
+// comparable reports whether the stack and attls were asked the same: the messages that both
+// sent are of the same kinds, both asked for the extensions that are edited, and the edited
+// messages were sent to both and are of one length, since a place in octets means something
+// else in a message that answers another offer.
+func (r *run) comparable() bool {
+	honest, local := r.attacker.Peer(), r.told.local
+	theirs, own := r.sentBy(honest), local.sentBy(honest)
+	for i := range min(len(theirs), len(own)) {
+		if theirs[i] != own[i] {
+			return false
+		}
+	}
+	if slices.Contains(theirs, attls.KindHelloRetryRequest) != slices.Contains(own, attls.KindHelloRetryRequest) {
+		return false
+	}
+	for i := range r.agents[r.attacker].edits {
+		e := &r.agents[r.attacker].edits[i]
+		if e.Message == "" {
+			continue
+		}
+		if strings.Contains(e.From, "of another connection") { // of one in memory, that is: they may be right there
+			return false
+		}
+		if r.before(e) != local.before(e) || r.asks(honest, e.Extension) != local.asks(honest, e.Extension) {
+			return false
+		}
+	}
+	return true
+}
+
+// sentBy are the kinds of the handshake messages of an end, up to its Finished.
+func (r *run) sentBy(role attls.Role) (list []attls.MessageKind) {
+	for i := range r.log {
+		if x := &r.log[i]; x.role == role && x.sent && x.raw != nil {
+			list = append(list, x.kind)
+			if x.kind == attls.KindFinished {
+				break
+			}
+		}
+	}
+	return list
+}
+
+// asks reports whether an end sent an extension in a request.
+func (r *run) asks(role attls.Role, t attls.ExtensionType) bool {
+	for i := range r.log {
+		x := &r.log[i]
+		if x.role != role || !x.sent || x.kind != attls.KindClientHello && x.kind != attls.KindCertificateRequest {
+			continue
+		}
+		entries, _ := extensionsOf(x.raw[4:], x.kind)
+		for _, list := range entries {
+			if slices.ContainsFunc(list, func(o rawExtension) bool { return o.t == t }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// inHandshake reports whether all edits are of messages of the handshake itself: what follows
+// it, and records, are not sent alike in memory and to a program.
+func (r *run) inHandshake() bool {
+	return !slices.ContainsFunc(r.agents[r.attacker].edits, func(e Edit) bool {
+		switch e.Message {
+		case attls.KindKeyUpdate.String(), attls.KindNewSessionTicket.String():
+			return true
+		case "":
+			return e.Do == "pad" || e.Do == "split" || e.Do == "record"
+		}
+		return false
+	})
+}
+
+// before is the length of the message of an edit without the edit; 0: it was not sent.
+func (r *run) before(e *Edit) int {
+	n := 0
+	for i := range r.log {
+		x := &r.log[i]
+		if x.role != r.attacker || !x.sent || x.raw == nil || x.kind.String() != e.Message {
+			continue
+		}
+		if n == e.Number {
+			return x.was
+		}
+		n++
+	}
+	return 0
+}
