@@ -441,6 +441,8 @@ func (in *Input) violations(r *run) []Violation {
 	return list
 }
 
+var anyField = regexp.MustCompile(`extensions\.[a-z0-9_ ]+`)
+
 var anyExtension = regexp.MustCompile(`the extension .*? (in|of|with|for) `)
 
 var varying = regexp.MustCompile(`[0-9a-f]{8,}…?|0x[0-9a-f]+|\d+`)
@@ -519,7 +521,7 @@ func (in *Input) digest() string {
 func (v *Violation) cause(in *Input, abroad bool) string {
 	if abroad { // a stack that passes over extensions does so with many
 		return fmt.Sprintf("%s, %v, %s: %s", cmp.Or(in.Profile, TLS), v.Role, v.Law,
-			plainText(anyExtension.ReplaceAllString(v.Says, "the extension # ${1} ")))
+			plainText(anyField.ReplaceAllString(anyExtension.ReplaceAllString(v.Says, "the extension # ${1} "), "extensions.#")))
 	}
 	return fmt.Sprintf("%s, %v, %s: %s", cmp.Or(in.Profile, TLS), v.Role, v.Law, plainText(v.Says))
 }
