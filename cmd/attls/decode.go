@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -276,7 +277,17 @@ func (p *painter) attestation(a *dissect.Attestation) {
 	if a.Later {
 		what += " after the handshake"
 	}
+	if a.Phase != "" {
+		what += " in an " + a.Phase
+	}
 	p.titled(fmt.Sprintf("%s of the %s, slot %s: ", what, a.Attester, a.Slot), plain, a.Payload)
+	if a.RequestContext != "" {
+		p.line("  certificate_request_context:")
+		p.line("    ", a.RequestContext)
+	}
+	if a.Epoch > 0 {
+		p.line("  key epoch ", strconv.FormatUint(a.Epoch, 10))
+	}
 	if a.Key != "" {
 		p.line("  SHA-256 of the attested key:")
 		p.line("    ", a.Key)

@@ -70,6 +70,11 @@ type Attestation struct {
 	Reason     string     `json:"reason,omitempty"`
 	// Later says that it was shown in post-handshake authentication.
 	Later bool `json:"later,omitempty"`
+	// Phase is authenticator for a payload in an exported authenticator, which answers a
+	// request with RequestContext and was sent after Epoch extended key updates.
+	Phase          string `json:"phase,omitempty"`
+	RequestContext string `json:"request_context,omitempty"`
+	Epoch          uint64 `json:"key_epoch,omitempty"`
 	// Readings under which the payload's challenge would be right.
 	Readings []profile.Match `json:"readings,omitempty"`
 	// RootOfTrust is the name of the format that read the Evidence, and Fields are what
@@ -107,6 +112,7 @@ func Dissect(c *capture.Connection, keys capture.KeyLog, p *profile.Profile) *Di
 		classify(p, &items[i].Message)
 	}
 	d.read(keys)
+	d.findExported()
 	d.ladder()
 	d.out.Complete = failure == nil && c.Lost == 0
 	if failure != nil {
@@ -136,7 +142,11 @@ type dissector struct {
 	secrets capture.Secrets
 	seen    flight
 	horizon horizon
-	out     *Dissection
+	// exported are the requests and authenticators in application data, with the data
+	// around them, by item.
+	exported map[int][]sent
+	inFrame  map[int]bool // items whose octets belong to a frame that ends later
+	out      *Dissection
 }
 
 func (d *dissector) note(format string, args ...any) {
@@ -166,23 +176,32 @@ func classify(p *profile.Profile, m *message.Raw) {
 func (d *dissector) ladder() {
 	for i := range d.items {
 		item := &d.items[i]
-		step, ok := d.step(item)
-		if !ok {
-			d.steps = append(d.steps, -1)
+		d.steps = append(d.steps, -1)
+		if len(d.exported[i]) > 0 || d.inFrame[i] {
+			for _, step := range d.stepsOf(i) {
+				d.draw(i, step)
+			}
 			continue
 		}
-		if last := len(d.out.Ladder) - 1; last >= 0 && merges(&d.out.Ladder[last], &step) {
-			d.out.Ladder[last].Octets += step.Octets
-			d.steps = append(d.steps, last)
-			continue
+		if step, ok := d.step(item); ok {
+			d.draw(i, step)
 		}
-		if !item.Time.IsZero() {
-			seconds := item.Time.Sub(d.out.Began).Seconds()
-			step.Seconds = &seconds
-		}
-		d.steps = append(d.steps, len(d.out.Ladder))
-		d.out.Ladder = append(d.out.Ladder, step)
 	}
+}
+
+// draw adds a step of an item.
+func (d *dissector) draw(i int, step trace.Step) {
+	if last := len(d.out.Ladder) - 1; last >= 0 && merges(&d.out.Ladder[last], &step) {
+		d.out.Ladder[last].Octets += step.Octets
+		d.steps[i] = last
+		return
+	}
+	if item := &d.items[i]; !item.Time.IsZero() {
+		seconds := item.Time.Sub(d.out.Began).Seconds()
+		step.Seconds = &seconds
+	}
+	d.steps[i] = len(d.out.Ladder)
+	d.out.Ladder = append(d.out.Ladder, step)
 }
 
 const stepSealed = "protected records"
@@ -260,7 +279,7 @@ func (s *Search) Fit(c *capture.Connection, keys capture.KeyLog) []*profile.Prof
 	most := 0
 	for _, p := range s.Among {
 		s.Compared++
-		n := bears(p, items)
+		n := bears(p, items) + fitsExported(p, c, keys, items)
 		if n > most {
 			best, most = nil, n
 		}

@@ -20,28 +20,39 @@ import (
 	"attls/negotiation"
 )
 
-// judge lets an engine in the place of each end judge what its peer sent.
+// judge lets an engine in the place of each end judge what its peer sent, and validates what
+// came behind the handshake.
 func (d *dissector) judge() {
+	judged := d.judgeHandshake()
+	d.judgeExported()
+	slices.SortStableFunc(d.out.Findings, func(a, b Finding) int { return a.Step - b.Step })
+	if judged {
+		d.alerts()
+	}
+}
+
+// judgeHandshake reports whether it could judge anything.
+func (d *dissector) judgeHandshake() bool {
 	switch {
 	case d.seen.hello == nil:
 		d.note("No ClientHello was recorded that could be read, so nothing is judged.")
-		return
+		return false
 	case d.seen.resumed():
 		d.note(
 			"The connection resumes a session. Its key is not in a key log, so only the messages are shown and nothing is " +
 				"judged.")
-		return
+		return false
 	case d.c.Differing > 0:
 		d.note(
 			"%d octets were sent again with other values. Which of them the receiver took is not seen, so nothing is judged.",
 			d.c.Differing)
-		return
+		return false
 	}
 	if d.findHorizon(); d.horizon.item < len(d.items) {
 		kind := d.items[d.horizon.item].Message.Kind
 		if kind == attls.KindClientHello {
 			d.note("Nothing is judged: %s.", d.horizon.why)
-			return
+			return false
 		}
 		d.note("What is sent from %v on is not judged: %s.", kind, d.horizon.why)
 	}
@@ -57,8 +68,7 @@ func (d *dissector) judge() {
 			d.note("What the %v sent is judged in part only: %s.", own.Peer(), s.stopped)
 		}
 	}
-	slices.SortStableFunc(d.out.Findings, func(a, b Finding) int { return a.Step - b.Step })
-	d.alerts()
+	return true
 }
 
 // ownBinder reports whether an end whose binder is not defined was about to attest itself: it
