@@ -225,7 +225,7 @@ func points(o *Options, combinations []combination) []point {
 						for r := range o.Resumptions {
 							// A combination that resumes nothing has one case, which says why.
 							why := s == 0 && g == 0 && retry == 0 && r == 1
-							if why || combinations[c].resumes(o.Resumptions[r]) {
+							if why || combinations[c].resumes(o.Resumptions[r], retry == 1) {
 								for cut := range o.splittings(pair, &combinations[c]) {
 									points = append(points, point{pair, c, s, g, retry, r, cut})
 								}
@@ -353,6 +353,7 @@ type combination struct {
 	fragmentable bool // and lets messages spread over several records
 	unasked      bool // the server attests to clients that know nothing of the profile, too
 	inX509       bool // Evidence is in certificates, which raw public keys have not
+	retries      bool // what is attested is answered in HelloRetryRequest
 }
 
 // combine is a combination that a profile allows, in a scenario of that profile.
@@ -363,18 +364,21 @@ func combine(p *profile.Profile, of *scenario.Scenario, c scenario.Combination) 
 		row, there := p.CredentialFor(i, profile.KindX509)
 		k.unasked = k.unasked || s.Always && s.Attester == attls.RoleServer &&
 			(s.Nonce.Message == attls.KindNone || s.Nonce.Random)
+		k.retries = k.retries || p.AnswersInRetry(i) && c.Attester.Has(s.Attester)
 		k.inX509 = k.inX509 || there && row.Carrier == profile.CarrierCertificate && c.Attester.Has(s.Attester)
 	}
 	return k
 }
 
-// resumes reports whether something can become of a ticket so.
-func (c *combination) resumes(r scenario.Resumption) bool {
+// resumes reports whether something can become of a ticket so, with or without a HelloRetryRequest.
+func (c *combination) resumes(r scenario.Resumption, retry bool) bool {
 	switch r {
 	case "":
 		return true
 	case scenario.ResumeUnattested: // a server that relies on the client has it attest at once
 		return c.resumable && c.Attester == scenario.AttestServer && !c.unasked
+	case scenario.ResumeWithDHE, scenario.ResumePSKOnly: // a HelloRetryRequest that answers settles for certificates
+		return c.resumable && !(c.retries && retry)
 	}
 	return c.resumable
 }

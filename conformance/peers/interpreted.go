@@ -76,10 +76,10 @@ func everyInterpreted(o *Options, combinations []combination) (cases []Case) {
 	for _, pair := range o.Interpreted {
 		for i := range combinations {
 			for _, r := range o.Resumptions {
-				if !combinations[i].resumes(r) {
-					continue
-				}
 				for _, retry := range []bool{false, true} {
+					if !combinations[i].resumes(r, retry) {
+						continue
+					}
 					s := combinations[i].turned(o, pair, turn)
 					s.HelloRetry, s.Resumption = retry, r
 					cases = append(cases, between(pair, s))
@@ -98,7 +98,7 @@ func turns(o *Options, combinations []combination) (cases []Case) {
 			turn := i + k
 			s := combinations[i].turned(o, pair, turn)
 			s.HelloRetry = turn%2 == 1
-			if r := o.Resumptions[turn/2%len(o.Resumptions)]; combinations[i].resumes(r) {
+			if r := o.Resumptions[turn/2%len(o.Resumptions)]; combinations[i].resumes(r, s.HelloRetry) {
 				s.Resumption = r
 			}
 			cases = append(cases, between(pair, s))
@@ -193,7 +193,7 @@ func doubled(o *Options, combinations []combination) (cases []Case) {
 			}
 			for _, retry := range []bool{false, true} {
 				for turn, r := range o.Resumptions {
-					if !combinations[i].resumes(r) || !o.Full && (turn != (i+k)%len(o.Resumptions) || retry != (i%2 == 1)) {
+					if !combinations[i].resumes(r, retry) || !o.Full && (turn != (i+k)%len(o.Resumptions) || retry != (i%2 == 1)) {
 						continue
 					}
 					s := combinations[i].turned(o, pair, i+turn)

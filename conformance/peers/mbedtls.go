@@ -104,8 +104,11 @@ var ownFaults = map[string][]string{
 }
 
 // Deviation implements Deviator: how mbedTLS 3.6 rejects otherwise than RFC 8446
-// and the drafts have it.
+// and the drafts have it. That it refuses a cookie, our patches mend.
 func (MbedTLS) Deviation(s *scenario.Scenario, _ attls.Role) []Deviant {
+	if s.Injected() == "cookie" {
+		return nil
+	}
 	return mbedTLSDeviations.of(s)
 }
 

@@ -346,6 +346,23 @@ var (
 	}}
 )
 
+// answersInRetry reports whether HelloRetryRequest is sent to say what is attested.
+func answersInRetry(s *scenario.Scenario) bool {
+	if s.Profile == "" || s.Resumption != "" {
+		return false
+	}
+	p, err := s.Load()
+	if err != nil || p == nil {
+		return false
+	}
+	for i := range p.Slots {
+		if p.AnswersInRetry(i) && s.Attester.Has(p.Slots[i].Attester) {
+			return true
+		}
+	}
+	return false
+}
+
 var comparisons = []comparison{
 	{what: "suite", client: claimSuite, server: claimSuite, want: func(s *scenario.Scenario) string { return s.Suite }},
 	{what: "group", client: claimGroup, server: claimGroup, want: func(s *scenario.Scenario) string { return s.Group },
@@ -356,7 +373,7 @@ var comparisons = []comparison{
 		want: func(s *scenario.Scenario) string { return string(s.Resumption) },
 		due:  func(s *scenario.Scenario) bool { return s.Resumption != "" }},
 	{what: "HelloRetryRequest", client: claimRetry, server: claimRetry,
-		want: func(s *scenario.Scenario) string { return strconv.FormatBool(s.HelloRetry || s.Cookie) }},
+		want: func(s *scenario.Scenario) string { return strconv.FormatBool(s.HelloRetry || s.Cookie || answersInRetry(s)) }},
 	{what: "application protocol", client: claimALPN, server: claimALPN, want: func(s *scenario.Scenario) string {
 		return s.ALPN
 	},

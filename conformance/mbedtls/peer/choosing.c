@@ -230,7 +230,8 @@ int choose_schemes(struct connection *c)
     if (t.roles[CLIENT]) {
         ask_client(c);
     }
-    if (wants_retry(c) && !c->hello_retry && !i->retried) {
+    i->answered |= wants_retry(c);
+    if (i->answered && !c->hello_retry && !i->retried) {
         i->retried = 1;
         return MBEDTLS_SSL_CUSTOM_EXT_HELLO_RETRY;
     }

@@ -448,9 +448,9 @@ static int add_x509(struct loader *l, const struct record *r, const char *name)
     x->content = document_value(l->d, "%s/content", map.p);
     x->content = x->content != NULL ? x->content : "payload";
     x->digits = (size_t) number(l, 2, 6, path_of("%s/digits", map.p).p);
-    x->chunk = (size_t) number(l, 48, 56, path_of("%s/chunk", map.p).p);
+    x->chunk = (size_t) number(l, 48, MAX_LABEL - 1, path_of("%s/chunk", map.p).p);
     x->hex = flag(l, "base32", "hex", 0, path_of("%s/codec", map.p).p);
-    return x->chunk > 0 && x->digits > 0 && (x->array == NULL || (x->array->kind == RECORD_LIST &&
+    return x->chunk > 0 && x->digits > 0 && x->digits + x->chunk <= MAX_LABEL && (x->array == NULL || (x->array->kind == RECORD_LIST &&
                                                                   x->array->count < 16)) ?
            0 : -1;
 }
@@ -649,9 +649,6 @@ static int check_field(struct loader *l, const struct slot_rule *s, const char *
     }
     if ((f->place == IN_SERVER_NAME || f->place == IN_ALPN) && longest > MBEDTLS_SSL_MAX_HOST_NAME_LEN) {
         return cannot(l, "mbedTLS sends at most %d octets in %.100s", MBEDTLS_SSL_MAX_HOST_NAME_LEN, in);
-    }
-    if (f->place == IN_AUTHORITIES && l->c->extension_count == MAX_PLACED) {
-        return refuse(l, "there are more than %d extensions", MAX_PLACED - 1);
     }
     return 0;
 }
@@ -1092,6 +1089,7 @@ static uint8_t places_of(const struct placed_extension *x)
 static void fill_types(struct compiled *c)
 {
     size_t order[MAX_PLACED];
+    int cookie = 0;
 
     for (size_t i = 0; i < c->extension_count; i++) {
         size_t at = i;
@@ -1106,6 +1104,15 @@ static void fill_types(struct compiled *c)
         c->types[i] = (mbedtls_ssl_custom_ext) { (uint16_t) x->number, places_of(x), 0x7f };
     }
     c->draft.extension_count = c->extension_count;
+    for (size_t i = 0; i < c->slot_count && !cookie; i++) {
+        const struct slot_rule *s = &c->slots[i];
+        cookie = (s->choice.set && s->choice.message == IN_HELLO_RETRY_REQUEST) ||
+                 (s->nonce.set && s->nonce.message == IN_HELLO_RETRY_REQUEST);
+    }
+    if (cookie) {
+        c->types[c->draft.extension_count++] = (mbedtls_ssl_custom_ext) { MBEDTLS_TLS_EXT_COOKIE,
+            MBEDTLS_SSL_CUSTOM_EXT_CLIENT_HELLO | MBEDTLS_SSL_CUSTOM_EXT_HELLO_RETRY_REQUEST, 0x7f };
+    }
     if (c->authorities != 0) {
         c->types[c->draft.extension_count++] = (mbedtls_ssl_custom_ext) { MBEDTLS_TLS_EXT_CERT_AUTH, c->authorities, 0x7f };
     }
@@ -1157,6 +1164,10 @@ static void load(struct loader *l)
     load_quirks(l);
     sort_slots(c);
     fill_types(c);
+    if (c->draft.extension_count > MAX_EXTENSIONS) {
+        refuse(l, "there are more than %d extensions", MAX_EXTENSIONS);
+        return;
+    }
     fill_messages(c);
     c->draft.alerts = c->alerts;
     c->draft.code_points = c->points;

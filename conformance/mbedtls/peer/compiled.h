@@ -11,7 +11,7 @@
 #include "peer.h"
 
 enum { MAX_PLACED = 16, MAX_ADDED = 16, MAX_OFFERED_BY = 8, MAX_KEYS = 8, MAX_FORMATS = 16, MAX_X509 = 8,
-       MAX_NONCE = 1024 };
+       MAX_NONCE = 1024, MAX_LABEL = 63 /* of a DNS name */ };
 
 /* Messages that bear extensions, in the order of the handshake. */
 enum message {
@@ -116,7 +116,7 @@ struct compiled {
     struct draft draft;            /* as the rest of the peer sees it */
     struct code_point points[64];
     int16_t alerts[FAILURES];
-    mbedtls_ssl_custom_ext types[MAX_PLACED];
+    mbedtls_ssl_custom_ext types[MAX_PLACED + 2];
     struct placed_extension extensions[MAX_PLACED];
     size_t extension_count;
     struct added_message added[MAX_ADDED];

@@ -331,16 +331,25 @@ static int interpret_write(struct connection *c, int type, unsigned standard, si
     const int extension = extension_of(i->profile, standard);
     const struct placement *p;
     struct place place = { names[message], c->options->role == SERVER };
+    const int with_key = c->psk_mode != 0 && message > IN_HELLO_RETRY_REQUEST;
     int ret = message == IN_CLIENT_HELLO ? note_offers(c) : 0;
 
     if (ret != 0) {
         return ret;
     }
-    if (extension < 0) { /* certificate_authorities */
-        return c->psk_mode != 0 && message > IN_CLIENT_HELLO ? MBEDTLS_SSL_CUSTOM_EXT_OMIT : fields_write(c, message, w);
+    if (message == IN_HELLO_RETRY_REQUEST && !i->decided) {
+        ret = choose_schemes(c); /* the library asks for another group, and has not told us of ClientHello */
+        if (ret < 0) {
+            return ret;
+        }
+        i->retried = 0;
+    }
+    if (extension < 0) {
+        return standard == MBEDTLS_TLS_EXT_COOKIE ? cookie_write(c, message, w) :
+               with_key ? MBEDTLS_SSL_CUSTOM_EXT_OMIT : fields_write(c, message, w);
     }
     p = &i->profile->extensions[extension].at[message];
-    if (entry != 0 || (c->psk_mode != 0 && message > IN_CLIENT_HELLO) ||
+    if (entry != 0 || with_key ||
         !may_send(p, c->options->role, i->received, message)) {
         return MBEDTLS_SSL_CUSTOM_EXT_OMIT;
     }
@@ -564,7 +573,8 @@ static int interpret_read(struct connection *c, int type, unsigned standard, siz
     int ret;
 
     if (extension < 0) {
-        return fields_read(c, message, r, place.message);
+        return standard == MBEDTLS_TLS_EXT_COOKIE ? cookie_read(c, message, r) :
+               fields_read(c, message, r, place.message);
     }
     x = &i->profile->extensions[extension];
     p = &x->at[message];
@@ -618,6 +628,9 @@ static int after_client_hello(struct connection *c)
 
     if (c->refused_ticket && c->interpretation->profile->refusal_aborts &&
         (ret = fail(c, FAIL_RESUMPTION_REFUSED, "client_hello", "the session is not resumed")) != 0) {
+        return ret;
+    }
+    if ((ret = cookie_check(c)) != 0) {
         return ret;
     }
     ret = choose_schemes(c);
@@ -954,11 +967,6 @@ const char *interpret_limit(const struct options *o)
         const struct where *w = payload_of(p, &p->slots[k], o->scheme.credential);
         if (slot_is_used(o, &p->slots[k]) && w != NULL && w->added >= 0 && p->added[w->added].gap[p->slots[k].attester] == 0) {
             return "mbedTLS does not send the message with the payload where the profile has it";
-        }
-        if (slot_is_used(o, &p->slots[k]) && ((p->slots[k].choice.set && p->slots[k].choice.message == IN_HELLO_RETRY_REQUEST) ||
-                                              (p->slots[k].nonce.set && p->slots[k].nonce.message == IN_HELLO_RETRY_REQUEST))) {
-            return "mbedTLS sends and reads no cookie, and a HelloRetryRequest with the choice alone would change nothing "
-                   "in ClientHello (RFC 8446 4.1.4)";
         }
     }
     return NULL;

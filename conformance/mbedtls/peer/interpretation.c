@@ -67,6 +67,7 @@ void interpret_end(struct connection *c)
         }
         octets_free(&i->secrets[k]);
     }
+    octets_free(&i->cookie);
     mbedtls_x509_crt_free(&i->made);
     text_free(&i->protocol);
     free(i);

@@ -28,6 +28,9 @@ struct interpretation {
     unsigned sent[MESSAGES], received[MESSAGES]; /* bits of extensions */
     size_t entries;            /* of the peer's Certificate */
     int retried;               /* a HelloRetryRequest was asked for */
+    int answered;              /* it has answers, so that what was chosen holds */
+    struct octets cookie;      /* that it had */
+    int cookie_came;           /* and that came back */
     int decided;               /* the server has chosen */
     int requested;             /* a CertificateRequest was sent */
     mbedtls_x509_crt made;     /* our certificate, made for this connection */
@@ -68,6 +71,11 @@ int carried_is_there(const struct connection *c, const struct where *payload);
 /* Makes our certificate, with the Evidence of a slot in it, and gives it to the
  * library. */
 int carried_write(struct connection *c, struct attestation *a);
+
+/* The body of cookie: of a server, in the HelloRetryRequest that it asked for, and as it comes back. */
+int cookie_write(struct connection *c, enum message message, struct writer *w);
+int cookie_read(struct connection *c, enum message message, struct reader body);
+int cookie_check(struct connection *c);
 
 /* fields.c */
 /* Server: reads those of a ClientHello, before the library does. */

@@ -344,6 +344,8 @@ const char *interpret_check(const struct options *o);
 /* Whether a server selects from other protocols than those of the command line. */
 int interpret_selects(const struct options *o);
 int interpret_configure(mbedtls_ssl_config *conf, const struct options *o);
+/* cookie.c: whether a HelloRetryRequest has said what is attested, so that no session is resumed. */
+int interpret_answered(const struct connection *c);
 /* interpretation.c */
 int interpret_begin(struct connection *c);
 void interpret_end(struct connection *c);

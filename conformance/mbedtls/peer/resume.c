@@ -214,6 +214,9 @@ int tickets_parse(void *ctx, mbedtls_ssl_session *session, unsigned char *buf, s
     unsigned char name[32];
     int ret = mbedtls_sha256(buf, len, name, 0);
 
+    if (interpret_answered(t->current)) {
+        return MBEDTLS_ERR_SSL_SESSION_TICKET_EXPIRED;
+    }
     if (ret == 0) {
         ret = mbedtls_ssl_ticket_parse(&t->context, session, buf, len);
     }

@@ -39,7 +39,7 @@ static int complete_offer(struct connection *c)
         return 0;
     }
     for (size_t i = 0; i < c->options->draft->extension_count; i++) {
-        if (c->seen[i] == 1) {
+        if (c->seen[i] == 1 && c->options->draft->extensions[i].type != MBEDTLS_TLS_EXT_COOKIE) {
             return fail(c, FAIL_OFFER_CHANGED, "client_hello",
                         "only one of the two ClientHello messages has the offer");
         }
@@ -256,6 +256,7 @@ static int configure_certificate_types(mbedtls_ssl_config *conf, const struct op
 int session_configure(mbedtls_ssl_config *conf, const struct options *o, struct session_lists *lists)
 {
     const struct draft *d = o->draft;
+    size_t count = 0;
     int ret = configure_certificate_types(conf, o, lists);
 
     if (ret != 0 || d == NULL) {
@@ -266,10 +267,14 @@ int session_configure(mbedtls_ssl_config *conf, const struct options *o, struct 
         return ret;
     }
     for (size_t i = 0; i < d->extension_count; i++) {
-        lists->extensions[i] = d->extensions[i];
-        lists->extensions[i].type = (uint16_t) code_point_sent(d, EXTENSIONS, d->extensions[i].type);
+        if (o->role == CLIENT && d->extensions[i].type == MBEDTLS_TLS_EXT_COOKIE) {
+            continue; /* which the library sends back */
+        }
+        lists->extensions[count] = d->extensions[i];
+        lists->extensions[count].type = (uint16_t) code_point_sent(d, EXTENSIONS, d->extensions[i].type);
+        count++;
     }
-    ret = mbedtls_ssl_conf_custom_extensions(conf, lists->extensions, d->extension_count,
+    ret = mbedtls_ssl_conf_custom_extensions(conf, lists->extensions, count,
                                              on_write, on_read, on_done, NULL);
     if (ret == MBEDTLS_ERR_SSL_BAD_INPUT_DATA) {
         fprintf(stderr, "mbedtls-peer: mbedTLS handles an extension of this number itself, or two have the same\n");
