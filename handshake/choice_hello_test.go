@@ -120,6 +120,29 @@ func TestChoiceInHello(t *testing.T) {
 	}
 }
 
+// TestResumedAfterRetry: what a server chose before a HelloRetryRequest that had nothing to say of it is
+// forgotten when the second ClientHello resumes a session, in which nobody attests.
+func TestResumedAfterRetry(t *testing.T) {
+	p, err := profile.Load("../extensions/profile/testdata/changed/choices-in-hellos.yaml", profile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	scheme := negotiation.Scheme{Model: profile.ModelEvidence, Credential: profile.KindX509, Format: profile.Format{ContentFormat: 263}}
+	m := newMeeting()
+	var challenges [][]byte
+	m.attestingServer(&challenges)
+	m.answer[attls.RoleClient], m.answer[attls.RoleServer] = m.answer[attls.RoleServer], m.answer[attls.RoleClient]
+	for i := range 2 {
+		met, resumed := m.mustMeet(t, func(c, s *handshake.Config) {
+			c.Profile, s.Profile, c.CanAuthenticate, s.Retry.Always = p, p, true, true
+			c.Policy, s.Policy = negotiation.Policy{Produce: []negotiation.Scheme{scheme}}, negotiation.Policy{Accept: []negotiation.Scheme{scheme}, Demand: true}
+		})
+		if resumed != (i > 0) || len(met.Engine(attls.RoleServer).State().Attestation) != 1-i {
+			t.Errorf("connection %d: resumed: %v, attested: %v", i, resumed, met.Engine(attls.RoleServer).State().Attestation)
+		}
+	}
+}
+
 // eitherMode are the key exchange modes with which a key may do without a share.
 var eitherMode = []attls.PSKKeyExchangeMode{attls.PSKWithDHE, attls.PSKOnly}
 

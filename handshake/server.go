@@ -484,6 +484,7 @@ func (s serverNegotiate) step(e *Engine) (state, *attls.Error) {
 			return nil, err
 		}
 	} else {
+		e.att.chosen = negotiation.NewSlots(e.profile()) // before a HelloRetryRequest
 		e.agreeLaterType()
 	}
 	for _, k := range nonceMessages {
