@@ -264,7 +264,7 @@ func TestInterpreter(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := Defaults()
-	o.Under([]string{writeMine(t), told, changedDrafts + "choices-in-messages.yaml", "deployed-contrast", "deployed-constellation",
+	o.Under([]string{writeMine(t), told, changedDrafts + "choices-in-messages.yaml", changedDrafts + "choices-in-hellos.yaml", "deployed-contrast", "deployed-constellation",
 		"deployed-cocos-atls", "deployed-client-random"})
 	combinations, err := allowed(o.Compiled)
 	if err != nil {
