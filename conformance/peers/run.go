@@ -373,7 +373,9 @@ var comparisons = []comparison{
 		want: func(s *scenario.Scenario) string { return string(s.Resumption) },
 		due:  func(s *scenario.Scenario) bool { return s.Resumption != "" }},
 	{what: "HelloRetryRequest", client: claimRetry, server: claimRetry,
-		want: func(s *scenario.Scenario) string { return strconv.FormatBool(s.HelloRetry || s.Cookie || answersInRetry(s)) }},
+		want: func(s *scenario.Scenario) string {
+			return strconv.FormatBool(s.HelloRetry || s.Cookie || answersInRetry(s))
+		}},
 	{what: "application protocol", client: claimALPN, server: claimALPN, want: func(s *scenario.Scenario) string {
 		return s.ALPN
 	},
