@@ -72,7 +72,8 @@ finds a difference.`,
 // learnPatience is how long a client may need to connect once more.
 const learnPatience = 30 * time.Second
 
-func (f *fuzzLearnFlags) mapper(ctx context.Context) (*learn.Mapper, func(), error) {
+// mapper makes mappers, for which a peer has answered that is quiet for so long.
+func (f *fuzzLearnFlags) mapper(ctx context.Context) (func(quiet time.Duration) *learn.Mapper, func(), error) {
 	role := attls.RoleServer
 	switch f.role {
 	case "server":
@@ -93,14 +94,9 @@ func (f *fuzzLearnFlags) mapper(ctx context.Context) (*learn.Mapper, func(), err
 	address, listens := strings.CutPrefix(f.peer, "listen:")
 	switch {
 	case f.peer == "attls":
-		return learn.NewMapper(role, f.name, learn.Engine(role, func() *handshake.Config {
-			c := &handshake.Config{ServerName: "server", Groups: []attls.NamedGroup{attls.GroupX25519, attls.GroupSecp256r1},
-				KeyShares: []attls.NamedGroup{attls.GroupX25519}}
-			if f.clientCertificate {
-				c.ClientAuthentication = handshake.RequireClientCertificate
-			}
-			return c
-		})), func() {}, nil
+		return func(time.Duration) *learn.Mapper {
+			return learn.NewMapper(role, f.name, learn.Engine(role, f.config))
+		}, func() {}, nil
 	case listens != (role == attls.RoleClient):
 		return nil, nil, usage("a client is learned with --peer listen:ADDRESS, and a server with its address")
 	case listens:
@@ -108,12 +104,46 @@ func (f *fuzzLearnFlags) mapper(ctx context.Context) (*learn.Mapper, func(), err
 		if err != nil {
 			return nil, nil, unavailable(err)
 		}
-		return learn.NewMapper(role, f.name, learn.Listen(l, f.quiet, learnPatience)), func() { _ = l.Close() }, nil
+		return func(quiet time.Duration) *learn.Mapper {
+			return learn.NewMapper(role, f.name, learn.Listen(l, quiet, learnPatience))
+		}, func() { _ = l.Close() }, nil
 	}
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		return nil, nil, usage("--peer: %v", err)
 	}
-	return learn.NewMapper(role, f.name, learn.Dial(address, f.quiet)), func() {}, nil
+	return func(quiet time.Duration) *learn.Mapper {
+		return learn.NewMapper(role, f.name, learn.Dial(address, quiet))
+	}, func() {}, nil
+}
+
+// config is the one of an engine that is learned.
+func (f *fuzzLearnFlags) config() *handshake.Config {
+	c := &handshake.Config{ServerName: "server", Groups: []attls.NamedGroup{attls.GroupX25519, attls.GroupSecp256r1},
+		KeyShares: []attls.NamedGroup{attls.GroupX25519}}
+	if f.clientCertificate {
+		c.ClientAuthentication = handshake.RequireClientCertificate
+	}
+	return c
+}
+
+// maxQuiet bounds how long a peer has to be quiet, and patienter is how many times longer that
+// is where it answered in two ways: on a busy machine it may be late.
+const (
+	maxQuiet  = time.Second
+	patienter = 4
+)
+
+// learn learns the machine. A peer that answers in two ways is asked again with more time.
+func (f *fuzzLearnFlags) learn(ctx context.Context, mapper func(time.Duration) *learn.Mapper,
+	w io.Writer) (*learn.Machine, learn.Statistics, error) {
+	for quiet := f.quiet; ; quiet *= patienter {
+		m, stats, err := learn.Learn(ctx, mapper(quiet), f.o)
+		var twice *learn.Nondeterminism
+		if !errors.As(err, &twice) || f.peer == "attls" || quiet*patienter > maxQuiet {
+			return m, stats, err
+		}
+		fmt.Fprintf(w, "%v; asking again, with --quiet %v\n", err, quiet*patienter)
+	}
 }
 
 // named reports whether --peer is the name of an adapter with programs, or of crypto/tls.
@@ -122,7 +152,8 @@ func (f *fuzzLearnFlags) named() bool {
 }
 
 // started is a mapper of a stack whose programs are started.
-func (f *fuzzLearnFlags) started(ctx context.Context, stack *fuzzPeerFlags, role attls.Role) (*learn.Mapper, func(), error) {
+func (f *fuzzLearnFlags) started(ctx context.Context, stack *fuzzPeerFlags,
+	role attls.Role) (func(quiet time.Duration) *learn.Mapper, func(), error) {
 	remote, done, err := stack.remote(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -137,10 +168,12 @@ func (f *fuzzLearnFlags) started(ctx context.Context, stack *fuzzPeerFlags, role
 	if name == "" {
 		name = "localhost" // as in the certificate that the programs are given
 	}
-	return learn.NewMapper(role, name, learn.Over(open, f.quiet)), func() {
-		connector.Close()
-		done()
-	}, nil
+	return func(quiet time.Duration) *learn.Mapper {
+			return learn.NewMapper(role, name, learn.Over(open, quiet))
+		}, func() {
+			connector.Close()
+			done()
+		}, nil
 }
 
 func (f *fuzzLearnFlags) run(c *cobra.Command) error {
@@ -167,7 +200,7 @@ func (f *fuzzLearnFlags) run(c *cobra.Command) error {
 			fmt.Fprintf(progress.w, "\r\x1b[K%d words, %d states", queries, states)
 		}
 	}
-	m, stats, err := learn.Learn(c.Context(), mapper, f.o)
+	m, stats, err := f.learn(c.Context(), mapper, c.ErrOrStderr())
 	if progress.terminal {
 		_, _ = io.WriteString(progress.w, "\r\x1b[K")
 	}

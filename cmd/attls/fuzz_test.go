@@ -66,7 +66,7 @@ func TestFuzzLearn(t *testing.T) {
 	if code != exitFailed || !strings.Contains(stdout, "CertificateRequest") {
 		t.Errorf("exit code %d: %s", code, stdout)
 	}
-	for _, args := range [][]string{{"--role", "other"}, {"--peer", "127.0.0.1:1", "--role", "client"}, {"--peer", "no-port"}, {"--words", "0"}} {
+	for _, args := range [][]string{{"--role", "other"}, {"--peer", "127.0.0.1:1", "--role", "client"}, {"--peer", "no-port"}, {"--words", "0"}, {"--adapter", "/nonexistent"}} {
 		if code, _, stderr := command(t, append([]string{"fuzz", "learn"}, args...)...); code != exitUsage {
 			t.Errorf("%v: exit code %d: %s", args, code, stderr)
 		}

@@ -25,6 +25,11 @@ type ConformEnd struct {
 	// and Request is what it must be asked then; empty: anything.
 	OwnAnswer bool
 	Request   string
+	// Closed matches what a server prints at the end of a connection, after which it takes
+	// another; nil: the conversation shows it.
+	Closed *regexp.Regexp
+	// Abrupt says that the client ends without close_notify.
+	Abrupt bool
 
 	mentions []string // variables
 }

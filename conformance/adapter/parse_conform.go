@@ -36,7 +36,10 @@ func (p *parser) conformEnd(n *yaml.Node, r attls.Role) *ConformEnd {
 	delete(keys, "types") // which talk does
 	delete(keys, "repeats")
 	keys["talk"] = func(n *yaml.Node) { e.Talk = p.talk(n) }
-	if r == attls.RoleServer {
+	if r == attls.RoleClient {
+		keys["abrupt"] = func(n *yaml.Node) { e.Abrupt = *p.truth(n, "abrupt") }
+	} else {
+		keys["closed"] = func(n *yaml.Node) { e.Closed = p.pattern(n, "closed") }
 		keys["own_answer"] = func(n *yaml.Node) { e.OwnAnswer = *p.truth(n, "own_answer") }
 		keys["request"] = func(n *yaml.Node) { e.Request = p.text(n, "request") }
 	}

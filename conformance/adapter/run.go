@@ -149,6 +149,7 @@ func (s *Stack) Prepared(ctx context.Context, values Values) error {
 // Running is a program that runs.
 type Running struct {
 	program *console.Program
+	mark    console.Mark // what was printed before the conversation
 	// Address is where a server listens.
 	Address string
 }
@@ -211,7 +212,7 @@ func (s *Stack) Listen(ctx context.Context, e *End, values Values) (*Running, er
 			p.Stop()
 			return nil, fmt.Errorf("%s did not listen: %w: %s", s.Name, err, attls.PrintableLines(string(tail(p.Printed()))))
 		}
-		return &Running{p, "127.0.0.1:" + m[1]}, nil
+		return &Running{program: p, Address: "127.0.0.1:" + m[1]}, nil
 	}
 	start := func(port string) (*console.Program, error) {
 		values["port"] = port
@@ -229,7 +230,7 @@ func (s *Stack) Listen(ctx context.Context, e *End, values Values) (*Running, er
 	if err != nil {
 		return nil, fmt.Errorf("%s did not listen: %w", s.Name, err)
 	}
-	return &Running{p, address}, nil
+	return &Running{program: p, Address: address}, nil
 }
 
 // await waits until a server that prints nothing takes connections.
@@ -250,7 +251,7 @@ func (s *Stack) await(ctx context.Context, start func(port string) (*console.Pro
 	for {
 		c, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
 		if err == nil {
-			return &Running{p, address}, c.Close()
+			return &Running{program: p, Address: address}, c.Close()
 		}
 		short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 		over := p.Wait(short)

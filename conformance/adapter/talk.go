@@ -4,27 +4,36 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 
 	"attls"
+	"attls/internal/console"
 )
 
 var asked = regexp.MustCompile(regexp.QuoteMeta(strings.TrimSpace(Asked)))
 
 // usual are the conversations of an end that does not say its own.
 var usual = map[attls.Role][]Step{
-	attls.RoleClient: {{Act: ActType, Text: Asked}, {Act: ActAwait, Pattern: asked, Standard: true, Sends: true, Receives: true},
+	attls.RoleClient: {{Act: ActType, Text: Asked},
+		{Act: ActAwait, Pattern: asked, Standard: true, Sends: true, Receives: true},
 		{Act: ActCloseInput}, {Act: ActEnd}},
 	attls.RoleServer: {{Act: ActAwait, Pattern: asked, Receives: true}, {Act: ActType, Text: Asked, Sends: true},
 		{Act: ActEnd}},
 }
 
-// Talk has the conversation of an end. It returns how many octets of application data went
-// each way, as far as their content was seen.
-func (r *Running) Talk(ctx context.Context, e *ConformEnd, role attls.Role) (sent, received int64, err error) {
+// Talk has the conversation of an end in one connection. It returns how many octets of
+// application data went each way, as far as their content was seen. After one that is not the
+// last, a server goes on.
+func (r *Running) Talk(ctx context.Context, e *ConformEnd, role attls.Role, last bool) (sent, received int64,
+	err error) {
 	steps := e.Talk
 	if steps == nil {
 		steps = usual[role]
+	}
+	if !last {
+		steps = e.continued(steps)
+		defer func() { r.mark = r.program.Mark() }()
 	}
 	for i := range steps {
 		s := &steps[i]
@@ -43,6 +52,26 @@ func (r *Running) Talk(ctx context.Context, e *ConformEnd, role attls.Role) (sen
 		}
 	}
 	return sent, received, err
+}
+
+// continued are the steps in a connection that another one follows.
+func (e *ConformEnd) continued(steps []Step) []Step {
+	out := slices.DeleteFunc(slices.Clone(steps), func(s Step) bool { return s.Act == ActEnd || s.Act == ActStop })
+	if e.Closed != nil {
+		out = append(out, Step{Act: ActAwait, Pattern: e.Closed})
+	}
+	return out
+}
+
+// Counts reports whether the conversation of an end shows that data goes each way.
+func (e *ConformEnd) Counts() (sent, received bool) {
+	if e.Talk == nil {
+		return true, true
+	}
+	for i := range e.Talk {
+		sent, received = sent || e.Talk[i].Sends, received || e.Talk[i].Receives
+	}
+	return sent, received
 }
 
 // act does a step.
@@ -75,7 +104,12 @@ func (r *Running) typed(ctx context.Context, text string) error {
 // awaited waits for what a step awaits, or for what says that it will not come.
 func (r *Running) awaited(ctx context.Context, s *Step) error {
 	await := r.program.Await
-	if s.Standard {
+	switch {
+	case r.mark != console.Mark{}:
+		await = func(ctx context.Context, p *regexp.Regexp) ([]string, error) {
+			return r.program.AwaitAfter(ctx, r.mark, p)
+		}
+	case s.Standard:
 		await = r.program.AwaitOutput
 	}
 	if s.Fails == nil {

@@ -29,7 +29,7 @@ func talking(t *testing.T, script, talk string) (printed string, sent, received 
 		t.Fatal(err)
 	}
 	defer r.Stop()
-	sent, received, err = r.Talk(ctx, e, attls.RoleClient)
+	sent, received, err = r.Talk(ctx, e, attls.RoleClient, true)
 	return string(r.Printed()), sent, received, err
 }
 
@@ -53,6 +53,22 @@ func TestTalk(t *testing.T) {
 				t.Errorf("%d sent, %d received, %v: %s", sent, received, err, printed)
 			}
 		})
+	}
+}
+
+// TestCounts: a conversation in which nothing shows that data went.
+func TestCounts(t *testing.T) {
+	for name, w := range map[string]struct {
+		talk           []Step
+		sent, received bool
+	}{
+		"usual":    {nil, true, true},
+		"nothing":  {[]Step{{Act: ActEnd}}, false, false},
+		"answered": {[]Step{{Act: ActAwait, Receives: true}, {Act: ActEnd}}, false, true},
+	} {
+		if sent, received := (&ConformEnd{Talk: w.talk}).Counts(); sent != w.sent || received != w.received {
+			t.Errorf("%s: %v, %v", name, sent, received)
+		}
 	}
 }
 

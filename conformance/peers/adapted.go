@@ -3,6 +3,7 @@ package peers
 import (
 	"context"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -108,12 +109,11 @@ func needs(s *scenario.Scenario, r attls.Role) (list [][]string) {
 	need(s.Group != "" && (!client || !s.HelloRetry), "groups", "group")
 	need(s.Group != "" && client && s.HelloRetry, "groups")
 	need(s.ALPN != "", "alpn")
-	need(s.ClientCertificate && client, "client_certificate", "certificate")
 	need(s.ClientCertificate && !client, "client_certificate")
 	need(s.RawPublicKeys, "raw_public_keys")
 	need(s.Cookie && !client, "cookie")
 	need(s.Resumption != "" && client, "session_out")
-	need(s.Resumption != "" && !client, "connections")
+	need(s.Resumption != "" && !client, "connections", "resumption")
 	return list
 }
 
@@ -143,6 +143,12 @@ func (p *Adapted) OwnAnswer() (own bool, request string) {
 	return e != nil && e.OwnAnswer, requestOf(e)
 }
 
+// EndsAbruptly implements Abrupt.
+func (p *Adapted) EndsAbruptly() bool {
+	e := p.Conform.Ends[attls.RoleClient]
+	return e != nil && e.Abrupt
+}
+
 func requestOf(e *adapter.ConformEnd) string {
 	if e == nil {
 		return ""
@@ -164,11 +170,79 @@ func (p *Adapted) Start(ctx context.Context, t *Task) (Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	talk := func(ctx context.Context) (sent, received int64, err error) { return running.Talk(ctx, end, t.Role) }
-	return follow(ctx, running, running.Address, talk, func(printed string) (claims.Claims, error) {
-		c := newClaims(p.Name(), stack.Says, t.Role)
-		return c, p.read(&c, t.Role, printed, stack.File(p.Conform.Reads.Messages, values))
-	}), nil
+	return p.follow(ctx, running, t, stack.File(p.Conform.Reads.Messages, values)), nil
+}
+
+// follow follows a program through its connections.
+func (p *Adapted) follow(ctx context.Context, running *adapter.Running, t *Task, file string) *several {
+	end := p.Conform.Ends[t.Role]
+	n := t.connections()
+	if t.Role == attls.RoleClient {
+		n = 1
+	}
+	s := &several{talker: running, address: running.Address, claims: make(chan claimed, n), done: make(chan struct{})}
+	go func() {
+		defer close(s.done)
+		defer close(s.claims)
+		before := [2]int{} // octets printed, and in the file
+		for i := range n {
+			sent, received, err := running.Talk(ctx, end, t.Role, i == n-1)
+			c := newClaims(p.Name(), p.find().Says, t.Role)
+			failure := p.make(&c, t.Role, running.Printed(), file, i < n-1, &before)
+			c.DataSent, c.DataReceived = sent, received
+			if err != nil {
+				fail(&c, fmt.Errorf("%w%s", err, last(string(running.Printed()))))
+			}
+			s.claims <- claimed{c, failure}
+		}
+	}()
+	return s
+}
+
+// make makes claims of what has come since the connection before.
+func (p *Adapted) make(c *claims.Claims, r attls.Role, printed []byte, file string, followed bool,
+	before *[2]int) error {
+	var shown []byte
+	if file != "" {
+		var err error
+		if shown, err = os.ReadFile(file); err != nil && !os.IsNotExist(err) {
+			return err
+		}
+	}
+	err := p.read(c, r, string(printed[min(before[0], len(printed)):]), string(shown[min(before[1], len(shown)):]),
+		followed)
+	*before = [2]int{len(printed), len(shown)}
+	sent, received := p.Conform.Ends[r].Counts()
+	if !sent {
+		c.Unclaimed = append(c.Unclaimed, claimSent.member)
+	}
+	if !received {
+		c.Unclaimed = append(c.Unclaimed, claimReceived.member)
+	}
+	return err
+}
+
+// several is a program that makes one connection or several.
+type several struct {
+	talker
+	address string
+	claims  chan claimed
+	done    chan struct{}
+}
+
+func (s *several) Address() string { return s.address }
+
+func (s *several) Claims() (claims.Claims, error) {
+	c, ok := <-s.claims
+	if !ok {
+		return c.claims, errors.New("it makes no further connection")
+	}
+	return c.claims, c.err
+}
+
+func (s *several) Stop() {
+	s.talker.Stop()
+	<-s.done
 }
 
 func (p *Adapted) run(ctx context.Context, s *adapter.Stack, e *adapter.ConformEnd, t *Task,

@@ -5,7 +5,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
@@ -15,8 +14,9 @@ import (
 	"attls/handshake"
 )
 
-// read makes claims of what a program printed, and of the messages that it wrote to a file.
-func (p *Adapted) read(c *claims.Claims, role attls.Role, printed, file string) error {
+// read makes claims of what a program printed, and of what it wrote to the file of messages.
+// A connection that another one follows need not show its close_notify: the file may lag behind.
+func (p *Adapted) read(c *claims.Claims, role attls.Role, printed, file string, followed bool) error {
 	r := &p.Conform.Reads
 	says := func(name string) string {
 		if r.Says[name] == nil {
@@ -26,19 +26,16 @@ func (p *Adapted) read(c *claims.Claims, role attls.Role, printed, file string) 
 	}
 	seen := &shown{role: role}
 	if r.Messages != nil {
-		text := printed
-		if file != "" {
-			blob, err := os.ReadFile(file)
-			if err != nil {
-				return err
-			}
-			text = string(blob)
+		text := file
+		if r.Messages.File == "" {
+			text = printed
 		}
 		if err := seen.readMessages(r.Messages, text); err != nil {
 			return err
 		}
 	}
-	for d, name := range map[handshake.Direction]string{handshake.Sent: "alert_sent", handshake.Received: "alert_received"} {
+	for d, name := range map[handshake.Direction]string{handshake.Sent: "alert_sent",
+		handshake.Received: "alert_received"} {
 		code, err := strconv.ParseUint(says(name), 10, 8)
 		if err == nil {
 			seen.alert(d, attls.AlertDescription(code))
@@ -53,13 +50,17 @@ func (p *Adapted) read(c *claims.Claims, role attls.Role, printed, file string) 
 	c.Resumed = c.Resumed || says("resumed") != ""
 	if complaint := says("error"); complaint != "" {
 		fail(c, errors.New(complaint))
-	} else if r.CloseNotify && !seen.closed[handshake.Sent] {
+	} else if r.CloseNotify && !followed && !seen.closed[handshake.Sent] {
 		fail(c, errors.New("it did not send close_notify"))
 	}
 	names := &p.Names
+	group := adapter.Read(names.Groups, says("group"))
+	if r.Messages != nil && seen.resumed && seen.group == 0 {
+		group = "" // it is the session's
+	}
 	err := errors.Join(settle("suite", &c.Suite, adapter.Read(names.Suites, says("suite"))),
 		settle("application protocol", &c.ALPN, says("alpn")),
-		settle("group", &c.Group, adapter.Read(names.Groups, says("group"))),
+		settle("group", &c.Group, group),
 		settle("own signature", &c.OwnSignature, adapter.Read(names.Schemes, says("own_signature"))),
 		settle("peer's signature", &c.PeerSignature, adapter.Read(names.Schemes, says("peer_signature"))))
 	if err == nil && r.PeerCertificate {

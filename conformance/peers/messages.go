@@ -173,6 +173,12 @@ func (s *shown) claim(c *claims.Claims) {
 		c.Group = s.group.String()
 	}
 	c.HelloRetry, c.Resumed, c.ALPN = s.retry, s.resumed, s.alpn
+	switch {
+	case s.resumed && s.group != 0:
+		c.PSKMode = attls.PSKWithDHE.String()
+	case s.resumed:
+		c.PSKMode = attls.PSKOnly.String()
+	}
 	own, peer := &s.ends[s.role], &s.ends[s.role.Peer()]
 	c.OwnKey, c.OwnType, c.OwnSignature = own.claim()
 	c.PeerKey, c.PeerType, c.PeerSignature = peer.claim()

@@ -93,6 +93,9 @@ type Answerer interface {
 	OwnAnswer() (own bool, request string)
 }
 
+// Abrupt is a Peer that may end as a client without close_notify.
+type Abrupt interface{ EndsAbruptly() bool }
+
 // Deviant is how a stack deviates.
 type Deviant struct {
 	Does string // one sentence
@@ -142,6 +145,8 @@ type Task struct {
 	// it has to be asked then; empty: anything.
 	OwnAnswer bool
 	Request   string
+	// Abrupt tells a server that the client ends without close_notify.
+	Abrupt bool
 	// Resumes says that a client brings back the session that the client before it
 	// has left in the run's directory.
 	Resumes bool

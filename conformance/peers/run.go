@@ -202,6 +202,9 @@ func connect(ctx context.Context, r *Result, peers map[string]Peer, settings Set
 	if a, ok := peers[r.Server].(Answerer); ok {
 		task.OwnAnswer, task.Request = a.OwnAnswer()
 	}
+	if a, ok := peers[r.Client].(Abrupt); ok {
+		task.Abrupt = a.EndsAbruptly()
+	}
 	recording := settings.Recorder.recording(r, directory)
 	defer recording.finish()
 	list, err := converse(ctx, r, peers, &task, recording)
@@ -239,8 +242,16 @@ func converse(ctx context.Context, r *Result, peers map[string]Peer, task *Task,
 			err = fmt.Errorf("the client: %w", e)
 			stop()
 		}
+		late := func() bool { return false }
+		if claimed.Error != nil { // it may never have connected
+			late = time.AfterFunc(patience, stop).Stop
+		}
 		// Before another client comes, so that the claims are of this connection.
-		if claimed, e = server.Claims(); e != nil {
+		of, e := server.Claims()
+		if !late() && claimed.Error != nil && e != nil {
+			err = errors.Join(err, fmt.Errorf("the client ended: %s", claimed.Error.Detail))
+		}
+		if claimed = of; e != nil {
 			return list, errors.Join(err, fmt.Errorf("the server: %w", e))
 		}
 		list[len(list)-1][attls.RoleServer] = claimed
@@ -251,6 +262,9 @@ func converse(ctx context.Context, r *Result, peers map[string]Peer, task *Task,
 	}
 	return list, nil
 }
+
+// patience is how long a server may need to see what a client that failed has done.
+const patience = 5 * time.Second
 
 // visit makes one connection of a client.
 func visit(ctx context.Context, p Peer, t Task) (claims.Claims, error) {
@@ -288,7 +302,7 @@ func judgeSound(s *scenario.Scenario, client, server *claims.Claims) error {
 	for _, end := range []*claims.Claims{client, server} {
 		if end.Error != nil {
 			wrong.add("the %s failed: %s (%s)", end.Role, or(end.Error.Detail, "no detail"), end.Error.Failure)
-		} else if end.State != "closed" || end.DataSent <= 0 || end.DataReceived <= 0 {
+		} else if end.State != "closed" || !moved(claimSent, end) || !moved(claimReceived, end) {
 			wrong.add("the %s is %s after %d octets sent and %d received", end.Role, end.State, end.DataSent, end.DataReceived)
 		}
 	}
@@ -300,6 +314,12 @@ func judgeSound(s *scenario.Scenario, client, server *claims.Claims) error {
 	}
 	wrong.attestation(s, client, server)
 	return wrong.err()
+}
+
+// moved reports whether an end claims that data went, or cannot tell.
+func moved(c claim, end *claims.Claims) bool {
+	n, told := c.of(end)
+	return !told || n != "0"
 }
 
 // comparison is one thing that both ends of a connection have to say alike.

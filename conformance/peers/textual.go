@@ -51,13 +51,29 @@ func follow(ctx context.Context, p talker, address string, talk conversation, re
 	go func() {
 		defer close(t.done)
 		sent, received, err := talk(ctx)
-		t.claims, t.err = read(string(p.Printed()))
+		printed := string(p.Printed())
+		t.claims, t.err = read(printed)
 		t.claims.DataSent, t.claims.DataReceived = sent, received
 		if err != nil {
-			fail(&t.claims, err)
+			fail(&t.claims, fmt.Errorf("%w%s", err, last(printed)))
 		}
 	}()
 	return t
+}
+
+// maxLast bounds what is shown of what a program printed, in octets.
+const maxLast = 200
+
+// last are the last words of a program.
+func last(printed string) string {
+	words := strings.Join(strings.Fields(attls.PrintableLines(printed)), " ")
+	if words == "" {
+		return "; it printed nothing"
+	}
+	if n := len(words); n > maxLast {
+		words = "…" + strings.ToValidUTF8(words[n-maxLast:], "")
+	}
+	return "; it printed last: " + words
 }
 
 // fail says in claims that a conversation came to nothing, unless they say why.

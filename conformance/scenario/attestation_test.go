@@ -31,3 +31,16 @@ func TestDemoReferences(t *testing.T) {
 		}
 	}
 }
+
+// TestDemoAuthority: every one has the same certificate, since stacks refuse two of the same
+// name and serial number that differ.
+func TestDemoAuthority(t *testing.T) {
+	a, err := NewDemoAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := NewFixedAuthority()
+	if err != nil || !a.Certificate.Equal(b.Certificate) {
+		t.Errorf("two certificates, %v", err)
+	}
+}

@@ -36,7 +36,8 @@ var (
 	demoEnd   = time.Date(2119, 12, 31, 0, 0, 0, 0, time.UTC)
 )
 
-// NewDemoAuthority makes the authority; every process makes the same key.
+// NewDemoAuthority makes the authority; every process makes the same key and certificate:
+// stacks refuse two certificates of the same name and serial number that differ.
 func NewDemoAuthority() (*DemoAuthority, error) {
 	scalar := sha256.Sum256([]byte(demoName))
 	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar[:])
@@ -46,7 +47,7 @@ func NewDemoAuthority() (*DemoAuthority, error) {
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: demoName},
 		NotBefore: DemoEpoch, NotAfter: demoEnd,
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	der, err := x509.CreateCertificate(nil, template, template, key.Public(), key) // signed as RFC 6979 has it
 	if err != nil {
 		return nil, err
 	}
@@ -89,20 +90,14 @@ func (a *DemoAuthority) Issue(t KeyType, names ...string) (*handshake.Credential
 	return a.Certify(signer, names...)
 }
 
-// NewFixedAuthority is NewDemoAuthority with the same certificate in every process, of
-// which the same key gets the same certificate.
+// NewFixedAuthority is NewDemoAuthority of which the same key gets the same certificate.
 func NewFixedAuthority() (*DemoAuthority, error) {
 	a, err := NewDemoAuthority()
 	if err != nil {
 		return nil, err
 	}
 	a.fixed = true
-	der, err := x509.CreateCertificate(a.random(), a.Certificate, a.Certificate, a.key.Public(), a.key)
-	if err != nil {
-		return nil, err
-	}
-	a.Certificate, err = x509.ParseCertificate(der)
-	return a, err
+	return a, nil
 }
 
 // random is what signatures draw on; nil: they are those of RFC 6979.

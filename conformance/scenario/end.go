@@ -33,6 +33,9 @@ type End struct {
 	// OwnAnswer says that a server answers the request with what it likes and
 	// closes, rather than with what it received.
 	OwnAnswer bool
+	// Abrupt says that the peer ends without close_notify, so that a server takes the end of
+	// the connection for it once data has come.
+	Abrupt bool
 	// Request is what a client asks; empty: Request of the package.
 	Request string
 
@@ -165,7 +168,12 @@ func (e *End) talk(ctx context.Context, c *handshake.Conn) error {
 		return err
 	}
 	if e.Role == attls.RoleServer {
-		if _, err := io.Copy(c, c); err != nil {
+		n, err := io.Copy(c, c)
+		var failure *attls.Error
+		if e.Abrupt && n > 0 && errors.As(err, &failure) && failure.Failure == attls.FailTruncated {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		return c.CloseWrite()
