@@ -32,7 +32,7 @@ docs/fuzzing.md shows a minute, a night and many machines.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(fuzzList(), fuzzRun(), fuzzReplay(), fuzzMinimize(), fuzzTriage(), fuzzReport(), fuzzScore(), fuzzLearn())
+	c.AddCommand(fuzzList(), fuzzRun(), fuzzReplay(), fuzzMinimize(), fuzzTriage(), fuzzReport(), fuzzIssues(), fuzzScore(), fuzzLearn())
 	return c
 }
 

@@ -28,6 +28,14 @@ func (f *fuzzPeerFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.known, "known", "", "with --peer or --adapter: `file` with findings that are explained")
 }
 
+// option is the flag that names the stack.
+func (f *fuzzPeerFlags) option() string {
+	if f.adapter != "" {
+		return "--adapter " + shellWord(f.adapter)
+	}
+	return "--peer " + shellWord(f.peer)
+}
+
 // remote finds the stack; nil: attls is hunted. The caller calls done when it is over.
 func (f *fuzzPeerFlags) remote(ctx context.Context) (x *campaign.Remote, done func(), err error) {
 	done = func() {}

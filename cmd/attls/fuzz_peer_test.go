@@ -31,6 +31,24 @@ func TestFuzzPeer(t *testing.T) {
 	if code, stdout, _ = command(t, "fuzz", "replay", list[0]); !strings.Contains(stdout, "It was found with crypto/tls") {
 		t.Errorf("exit code %d: %s", code, stdout)
 	}
+	issues := filepath.Join(dir, "issues")
+	code, stdout, stderr = command(t, "fuzz", "issues", dir, "--peer", "crypto/tls", "--out", issues)
+	pages, _ := filepath.Glob(filepath.Join(issues, "extension-in-place-*.md"))
+	if code != exitOK && code != exitFailed || len(pages) == 0 { // one may depend on a random length
+		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	page, err := os.ReadFile(pages[0])
+	for _, want := range []string{"# crypto/tls", "RFC 8446 4.2", "attls fuzz replay extension-in-place-", "--peer crypto/tls", ".pcapng", "Finished"} {
+		if err != nil || !strings.Contains(string(page), want) {
+			t.Errorf("%s is not in the page, %v: %s", want, err, page)
+		}
+	}
+	if code, _, stderr := command(t, "fuzz", "issues", dir); code != exitUsage || !strings.Contains(stderr, "--peer or --adapter") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	if code, _, stderr := command(t, "fuzz", "issues", t.TempDir(), "--peer", "crypto/tls"); code != exitUnavailable {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
 	code, stdout, stderr = command(t, "fuzz", "learn", "--peer", "crypto/tls", "--role", "server", "--words", "1", "--quiet", "1ms")
 	if code != exitOK && code != exitFailed { // with so little time an answer may be missed
 		t.Errorf("learn: exit code %d: %s%s", code, stdout, stderr)

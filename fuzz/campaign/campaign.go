@@ -532,7 +532,7 @@ func (w *worker) found(in *Input, v Violation, s *subject) {
 		if s == nil || v.Law == "panic" || len(in.Edits) == 0 {
 			return in
 		}
-		return s.minimize(in, v.Law)
+		return s.minimize(in, &v)
 	})
 }
 
@@ -574,13 +574,16 @@ func (c *campaign) found(in *Input, v Violation, shrink func(*Input) *Input) {
 }
 
 // minimize makes an input smaller as long as it breaks the law.
-func (s *subject) minimize(in *Input, law string) *Input {
+func (s *subject) minimize(in *Input, found *Violation) *Input {
+	cause := found.cause(in, true)
 	return smaller(in, func(x *Input) bool {
 		r, err := s.run(x)
 		if err != nil {
 			return false
 		}
-		return slices.ContainsFunc(x.violations(r), func(v Violation) bool { return v.Law == law })
+		return slices.ContainsFunc(x.violations(r), func(v Violation) bool {
+			return v.Law == found.Law && (s.link == nil || v.cause(x, true) == cause)
+		})
 	})
 }
 

@@ -19,6 +19,11 @@ type Abroad struct {
 	Ladder []trace.Step
 	// Outcome says what the stack did, Local what attls does.
 	Outcome, Local string
+	// Sent are the edited messages as they were sent, Came is what came back, Says the end of
+	// what a program printed that has ended.
+	Sent []SentMessage
+	Came []string
+	Says string
 }
 
 // ReplayAbroad runs an input with a stack. w gets the connection as a pcapng file; nil: it is
@@ -38,6 +43,15 @@ func ReplayAbroad(ctx context.Context, in *Input, x *Remote, w io.Writer) (*Abro
 	file.Hold = true
 	s.link = x.link(ctx)
 	defer s.link.connector.Close()
+	t, err := in.target()
+	if err != nil {
+		return nil, err
+	}
+	honest := in.role().Peer()
+	s.abroadAs[honest] = true
+	if err := s.link.trust(t, []*subject{s}, honest); err != nil {
+		return nil, err
+	}
 	local, err := s.local(in)
 	if err != nil {
 		return nil, err
@@ -46,7 +60,8 @@ func ReplayAbroad(ctx context.Context, in *Input, x *Remote, w io.Writer) (*Abro
 	if err != nil {
 		return nil, err
 	}
-	out := &Abroad{Violations: in.violations(r), Ladder: r.traces[r.attacker].Steps(), Outcome: r.outcome(), Local: local.outcome()}
+	out := &Abroad{Violations: in.violations(r), Ladder: r.traces[r.attacker].Steps(), Outcome: r.outcome(),
+		Local: local.outcome(), Sent: r.changed(), Came: r.came(), Says: r.told.says}
 	return out, errors.Join(file.Flush())
 }
 

@@ -167,7 +167,7 @@ func Minimize(in *Input, plant *Plant) (*Input, error) {
 			v = x
 		}
 	}
-	small := s.minimize(in, v.Law)
+	small := s.minimize(in, &v)
 	small.Law, small.Says = v.Law, fmt.Sprintf("the %v %s", v.Role, v.Says)
 	return small, nil
 }
