@@ -4,7 +4,7 @@
 -- assembles messages, this file opens what the profile adds to them.
 
 local LIMIT = { values = 4096, items = 16384, fields = 3000, steps = 60000, depth = 40, text = 200, members = 64,
-	nesting = 8, names = 1000, gap = 16 }
+	nesting = 8, names = 1000, gap = 16, message = 262144 }
 
 -- Texts -----------------------------------------------------------------------------
 
@@ -151,7 +151,7 @@ end
 -- What the profile adds -------------------------------------------------------------
 
 local NAMED = { [1] = "client_hello", [2] = "server_hello", [4] = "new_session_ticket", [8] = "encrypted_extensions",
-	[11] = "certificate", [13] = "certificate_request" }
+	[11] = "certificate", [13] = "certificate_request", [17] = "client_certificate_request" }
 local RETRY = "hello_retry_request"
 local ROLES = { "client", "server" }
 
@@ -187,6 +187,10 @@ local function means(path, what, slot)
 end
 
 local slots = keysOf("bind", "slots")
+local flags = {} -- by number
+for _, name in ipairs(keysOf("code_points", "flags")) do
+	flags[tonumber(lookText("code_points", "flags", name))] = printable(name)
+end
 local wrapped = {} -- nonces in fields of RFCs: {slot, message, field, ...}
 for _, slot in ipairs(slots) do
 	means(lookText("bind", "slots", slot, "offer"), "offer", slot)
@@ -393,6 +397,7 @@ fixed("octets", "attls.octets", "Octets", "octets")
 fixed("other", "attls.field", "Field", "octets")
 fixed("alert", "attls.alert", "Alert of the profile", "number", 1, alerts)
 fixed("certificate_type", "attls.certificate_type", "Certificate type of the profile", "number", 1, certificateTypes)
+fixed("flag", "attls.flag", "TLS flag of the profile", "text")
 fixed("payload", "attls.payload", "Payload", "octets")
 fixed("payload_text", "attls.payload.text", "Payload in words", "text")
 fixed("cmw_form", "attls.cmw.form", "Form", "text")
@@ -1028,16 +1033,25 @@ local function showScheme(tree, m, slot, what, v)
 	end
 end
 
+-- ofPeer reports whether a slot of exported authenticators is that of the other end: both have one place.
+local function ofPeer(slot, m)
+	return slot and lookText("bind", "slots", slot, "phase") == "authenticator" and
+		lookText("bind", "slots", slot, "attester") ~= m.sender
+end
+
 -- showMeaning says what a field is to attestation.
 local function showMeaning(tree, m, v, list)
 	for _, x in ipairs(list) do
 		if x.what == "nonce" and v.kind == "octets" then
 			addOctets(tree, ofSlot[x.slot].nonce, m, v.from, v.to)
-		elseif x.what == "payload" and v.kind == "octets" then
+		elseif x.what == "payload" and v.kind == "octets" and not ofPeer(x.slot, m) then
 			if v.to > v.from or #list == 1 then showPayload(tree, m, v.from, v.to, x.slot) end
 		elseif x.what == "offer" and v.kind == "list" then
 			for _, item in ipairs(v.items) do showScheme(tree, m, x.slot, "offer", item) end
 			if #v.items == 0 then addText(tree, ofSlot[x.slot].offer, m, v.from, v.to, "none") end
+		elseif x.what == "offer" and lookText("bind", "slots", x.slot, "phase") == "authenticator" then
+			local who = lookText("bind", "slots", x.slot, "attester") or ""
+			addText(tree, ofSlot[x.slot].offer, m, v.begin, v.to, "the " .. who .. " is to attest")
 		elseif x.what == "choice" then
 			if v.kind == "list" then v = v.items[1] end
 			if v then showScheme(tree, m, x.slot, "choice", v) end
@@ -1371,6 +1385,16 @@ local function showExtensions(tree, m, from, stop, message, sender)
 			else
 				addText(tree, FIXED.error, m, begin, b, heading .. ": it has no place in this message")
 			end
+		elseif kind == 62 and next(flags) then -- tls_flags (RFC 9851): bit n of octet m is flag 8 m + n
+			local x, y = takeVector(reader(m.octets, a, b, {}), 1, "tls_flags")
+			for at = x, y - 1 do
+				for bit = 0, 7 do
+					local name = flags[(at - x) * 8 + bit]
+					if name and math.floor(m.octets:byte(at + 1) / 2 ^ bit) % 2 == 1 then
+						addText(tree, FIXED.flag, m, at, at + 1, name)
+					end
+				end
+			end
 		elseif kind == 19 or kind == 20 then
 			local x, y = a, b
 			if message == "client_hello" and b > a then x = a + 1 end
@@ -1383,16 +1407,64 @@ local function showExtensions(tree, m, from, stop, message, sender)
 	end
 end
 
+-- showCertificates shows the body of a Certificate.
+local function showCertificates(tree, m, r, message, sender)
+	local s = m.octets
+	takeVector(r, 1)
+	local a, b = takeVector(r, 3)
+	local entries = reader(s, a, b, {})
+	for i = 1, LIMIT.members do
+		if entries.pos >= entries.stop then return end
+		local x, y = takeVector(entries, 3)
+		local first = s:byte(x + 1)
+		if meanings["certificate.cert_data"] and first and first ~= 48 and openCMW(s, x, y) then
+			showPayload(tree, m, x, y, nil)
+		elseif i == 1 then
+			showCertificate(tree, m, x, y)
+		end
+		local u, v = takeVector(entries, 2)
+		showExtensions(tree, m, u, v, message, sender)
+	end
+end
+
+-- The algorithms of RFC 8879, and what Wireshark's versions call what undoes them: 4.0 has zlib alone.
+local COMPRESSION = { { name = "zlib", "uncompress_zlib", "uncompress" }, { name = "brotli", "uncompress_brotli" },
+	{ name = "zstd", "uncompress_zstd" } }
+
+-- showCompressed shows a CompressedCertificate as the Certificate in it.
+local function showCompressed(tree, m, r, sender)
+	local algorithm, size = takeNumber(r, 2, "algorithm"), takeNumber(r, 3, "uncompressed_length")
+	local from, to = takeVector(r, 3, "compressed_certificate_message")
+	local how = COMPRESSION[algorithm] or { name = string.format("algorithm %d", algorithm) }
+	local why = "this Wireshark cannot undo that"
+	for _, method in ipairs(how) do
+		local there, undo = pcall(function() return m.range[method] end)
+		if there and undo and size <= LIMIT.message then
+			local ok, range = pcall(undo, m.range(from, to - from), "Certificate")
+			if ok and range and range:len() == size then
+				local whole = { range = range, octets = range:raw(), sender = sender }
+				showCertificates(tree, whole, reader(whole.octets, 0, #whole.octets, {}), "certificate", sender)
+				return
+			end
+			why = "it does not unpack to the length that it says"
+			break
+		end
+	end
+	if size > LIMIT.message then why = "more octets than are read" end
+	addText(tree, FIXED.error, m, 0, 1, string.format("a certificate compressed with %s, %d octets: %s", how.name, size, why))
+end
+
 local function showMessage(tree, m, stream, source)
 	local s = m.octets
 	local r = reader(s, 0, #s, {})
 	local kind = takeNumber(r, 1)
 	take(r, 3)
 	local message = NAMED[kind]
-	if kind == 1 then stream.client = source end
+	if kind == 1 then stream.client, stream.v13 = source, true end
 	if kind == 2 and not stream.client then stream.client = false end
 	local sender = "server"
 	if kind == 1 or stream.client == source then sender = "client" end
+	m.sender = sender
 	if added[kind] then
 		local name = added[kind]
 		local heading = string.format("%s (%d), %d octets", printable(name), kind, #s - 4)
@@ -1403,6 +1475,7 @@ local function showMessage(tree, m, stream, source)
 		addText(item, FIXED.sender, m, 0, 1, sender)
 		return
 	end
+	if kind == 25 then showCompressed(tree, m, r, sender) end
 	if not message then return end
 	if kind == 1 then
 		take(r, 2)
@@ -1425,24 +1498,10 @@ local function showMessage(tree, m, stream, source)
 		take(r, 8)
 		takeVector(r, 1)
 		takeVector(r, 2)
-	elseif kind == 13 then
+	elseif kind == 13 or kind == 17 then
 		takeVector(r, 1)
 	elseif kind == 11 then
-		takeVector(r, 1)
-		local a, b = takeVector(r, 3)
-		local entries = reader(s, a, b, {})
-		for i = 1, LIMIT.members do
-			if entries.pos >= entries.stop then return end
-			local x, y = takeVector(entries, 3)
-			local first = s:byte(x + 1)
-			if meanings["certificate.cert_data"] and first and first ~= 48 and openCMW(s, x, y) then
-				showPayload(tree, m, x, y, nil)
-			elseif i == 1 then
-				showCertificate(tree, m, x, y)
-			end
-			local u, v = takeVector(entries, 2)
-			showExtensions(tree, m, u, v, message, sender)
-		end
+		showCertificates(tree, m, r, message, sender)
 		return
 	end
 	if r.pos == r.stop then return end
@@ -1450,11 +1509,79 @@ local function showMessage(tree, m, stream, source)
 	showExtensions(tree, m, a, b, message, sender)
 end
 
+-- Exported authenticators (RFC 9261) ---------------------------------------------------
+
+-- rules says how requests and authenticators travel in application data; nil: there are none.
+local rules
+if look("after", "authenticator") then
+	rules = {}
+	local f = look("after", "authenticator", "framing")
+	if f and f.at and f.at.request then
+		local function part(k) return f.at[k] and tonumber(f.at[k].text) end
+		rules = { request = part("request"), answer = part("answer"), data = part("data"), width = part("length") or 4 }
+	end
+end
+
+-- The messages of requests and authenticators.
+local AUTHENTICATES = { [11] = true, [13] = true, [15] = true, [17] = true, [20] = true }
+
+-- cutMessages takes whole messages off the front of s; the rest is what is not there yet, nil where something else is.
+local function cutMessages(s, out)
+	while #s >= 4 do
+		local n = 4 + number(s, 1, 3)
+		if not AUTHENTICATES[s:byte(1)] or n > LIMIT.message then return nil end
+		if #s < n then return s end
+		out[#out + 1] = s:sub(1, n)
+		s = s:sub(n + 1)
+	end
+	return s
+end
+
+-- cutFrame takes a frame with a type and a length off the front; false where it is not whole.
+local function cutFrame(way, out)
+	local head = 1 + rules.width
+	if #way.held < head then return false end
+	local kind, n = way.held:byte(1), number(way.held, 1, rules.width)
+	if kind == rules.data then
+		way.skip = head + n
+		return true
+	end
+	if kind ~= rules.request and kind ~= rules.answer or n > LIMIT.message then
+		way.over = true
+		return false
+	end
+	if #way.held < head + n then return false end
+	cutMessages(way.held:sub(head + 1, head + n), out)
+	way.held = way.held:sub(head + n + 1)
+	return true
+end
+
+-- authenticators goes on with application data of one direction and returns the messages that
+-- are whole now. Where application data without frames begins, it is over.
+local function authenticators(way, octets)
+	local out = {}
+	if way.over then return out end
+	way.held = way.held .. octets
+	repeat
+		if way.skip > 0 then
+			local n = math.min(way.skip, #way.held)
+			way.held, way.skip = way.held:sub(n + 1), way.skip - n
+		end
+		local more = way.skip == 0 and rules.width and cutFrame(way, out)
+	until not more
+	if not rules.width then
+		way.held = cutMessages(way.held, out)
+		way.over = way.held == nil
+	end
+	return out
+end
+
 -- The dissector -----------------------------------------------------------------------
 
 local getHandshake = Field.new("tls.handshake")
 local getAlert = Field.new("tls.alert_message.desc")
 local getStream = Field.new("tcp.stream")
+local getData = rules and Field.new("data.data") -- application data that no other dissector has taken
 
 -- between finds messages that Wireshark does not know among those that it does: octets
 -- of one buffer in front of, between and behind known messages.
@@ -1495,10 +1622,26 @@ local function messagesOf(infos)
 	return out
 end
 
+-- laterOf returns the messages of authenticators that end in a frame, which is read in order once.
+local function laterOf(stream, pinfo, source, data)
+	stream.later = stream.later or {}
+	local found = stream.later[pinfo.number]
+	if found or #data == 0 or not stream.v13 then return found or {} end
+	found = {}
+	stream.ways = stream.ways or {}
+	stream.ways[source] = stream.ways[source] or { held = "", skip = 0, over = false }
+	for _, i in ipairs(data) do
+		for _, octets in ipairs(authenticators(stream.ways[source], i.range:raw())) do found[#found + 1] = octets end
+	end
+	stream.later[pinfo.number] = found
+	return found
+end
+
 local function dissect(tvb, pinfo, tree)
 	local infos = { getHandshake() }
 	local desc = { getAlert() }
-	if #infos == 0 and #desc == 0 then return end
+	local data = getData and { getData() } or {}
+	if #infos == 0 and #desc == 0 and #data == 0 then return end
 	budget = LIMIT.items
 	local number = getStream()
 	number = number and number.value or -1
@@ -1518,6 +1661,14 @@ local function dissect(tvb, pinfo, tree)
 			if m.octets:byte(1) ~= 1 or why:find("more fields") then
 				pcall(function() root():add(FIXED.error, m.range, printable(why)) end)
 			end
+		end
+	end
+	for _, octets in ipairs(laterOf(streams[number], pinfo, source, data)) do
+		local m = asMessage(octets, "message of an authenticator")
+		local ok, err = pcall(showMessage, lazy, m, streams[number], source)
+		if not ok then
+			local why = type(err) == "table" and err.text or tostring(err)
+			pcall(function() root():add(FIXED.error, m.range, printable(why)) end)
 		end
 	end
 	for _, i in ipairs(desc) do

@@ -24,13 +24,15 @@ import (
 	"attls/extensions"
 	"attls/extensions/profile"
 	"attls/extensions/schema"
+	"attls/handshake"
 	"attls/handshake/message"
+	"attls/internal/certcompress"
 )
 
 // few are the profiles that are read in every run of the tests: one of each way in which
 // fields travel. ATTLS_TSHARK=all reads captures of all.
 var few = []string{"early-attestation-00", "early-attestation-06", "tls-attestation-00", "tls-attestation-04",
-	"deployed-flashbots-attested-tls"}
+	"seat-expat-04", "deployed-flashbots-attested-tls"}
 
 func everything() bool { return os.Getenv("ATTLS_TSHARK") == "all" }
 
@@ -102,6 +104,40 @@ switches: {pha_base: null}
 `
 }
 
+// TestCompressed: certificates are unpacked where this tshark can, and else it is said.
+func TestCompressed(t *testing.T) {
+	program := tshark(t)
+	const name = "early-attestation-06"
+	p, err := profile.Load(name, profile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, algorithm := range []string{"zlib", "brotli"} {
+		t.Run(algorithm, func(t *testing.T) {
+			compressor, ok := certcompress.ByName(algorithm)
+			if !ok {
+				t.Fatal("not there")
+			}
+			compress := scenario.Change(func(s *scenario.Setup) {
+				for _, role := range attls.Roles() {
+					s.Ends[role].Config.CertificateCompression = []handshake.CertificateCompressor{compressor}
+				}
+			})
+			made := record(t, []scenario.Scenario{{Profile: name, Attester: scenario.AttestBoth}}, compress)
+			if algorithm == "zlib" {
+				compare(t, program, p, made)
+				return
+			}
+			shown := read(t, program, p, made.file)
+			if !slices.ContainsFunc(shown, func(f field) bool {
+				return f.name == "attls.error" && strings.Contains(f.value, "compressed with "+algorithm) || f.name == "attls.payload.text"
+			}) {
+				t.Errorf("%v", shown)
+			}
+		})
+	}
+}
+
 // TestFaults: broken bodies are shown as such, and tshark reads on.
 func TestFaults(t *testing.T) {
 	program := tshark(t)
@@ -117,7 +153,7 @@ func TestFaults(t *testing.T) {
 		}
 	}
 	file := record(t, runs)
-	shown := read(t, program, p, file)
+	shown := read(t, program, p, file.file)
 	if !slices.ContainsFunc(shown, func(f field) bool { return f.name == "attls.alert" }) {
 		t.Error("no alert of the profile is shown")
 	}
@@ -134,7 +170,18 @@ func TestHostileProfiles(t *testing.T) {
 	for i := range 7 {
 		fmt.Fprintf(&nested, "  struct { T%d a; T%d b; T%d c; } T%d;\n", i+1, i+1, i+1, i)
 	}
+	long := strings.Repeat("n", 200)
+	fields, names := "", ""
+	for i, word := range luaWords {
+		fields += fmt.Sprintf("  struct { opaque %s<1..255>; } T%d;\n", word, i)
+		names += fmt.Sprintf("T%d %s; ", i, word)
+	}
 	for name, text := range map[string]string{
+		"lua words": "profile: \"end\"\nbase: early-attestation-06\ntypes: |\n" + fields + "  struct { " + names +
+			"opaque cmw_payload<1..2^16-1>; } Payload;\nextensions: {remoteAttestation: {certificate: {body: Payload}}}\n",
+		"long names": "profile: " + long + "\nbase: early-attestation-06\ntypes: |\n  struct { uint8 " + long + "; uint8 " + long +
+			"x; opaque cmw_payload<1..2^16-1>; } Payload;\nextensions: {remoteAttestation: {certificate: {body: Payload}}}\n",
+		"quotes": "profile: \"'\\\"%d%s%n\\\\\"\nbase: early-attestation-06\ncode_points:\n  alerts: {\"a\\\"']]--\": 200}\nalerts: {binder_mismatch: \"a\\\"']]--\"}\n",
 		"text": "profile: \"x\\\"]] os.exit(1) --\\n%s%n\"\nbase: early-attestation-06\n" +
 			"draft: {note: \"]] \\\\ \\u202e \\\" ..\"}\n",
 		"slots": "profile: slots\nbase: early-attestation-06\nbind:\n  slots:\n    server_attester: null\n" +
@@ -149,12 +196,16 @@ func TestHostileProfiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if shown := read(t, program, p, file); len(shown) == 0 {
+			if shown := read(t, program, p, file.file); len(shown) == 0 {
 				t.Error("nothing is shown")
 			}
 		})
 	}
 }
+
+// luaWords are what Lua and Wireshark's own tables call things.
+var luaWords = []string{"and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local",
+	"nil", "not", "or", "repeat", "return", "then", "true", "until", "while", "__index", "__gc", "_G", "os", "io", "keys", "at"}
 
 func TestScriptIsText(t *testing.T) {
 	for _, name := range profile.Names() {
@@ -194,8 +245,13 @@ func write(t *testing.T, name, text string) {
 	}
 }
 
-// record writes the connections of scenarios to a file.
-func record(t *testing.T, runs []scenario.Scenario) string {
+// recorded are the connections of scenarios in a file, and what came after each handshake.
+type recorded struct {
+	file  string
+	later [][]trace.Step
+}
+
+func record(t *testing.T, runs []scenario.Scenario, options ...scenario.Option) (out recorded) {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "run.pcapng")
 	f, err := os.Create(name)
@@ -210,14 +266,36 @@ func record(t *testing.T, runs []scenario.Scenario) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	for _, s := range runs {
-		if r := scenario.Run(ctx, s, scenario.Capture(w), scenario.Find(cases.Find)); r.Err != nil {
+		r := scenario.Run(ctx, s, append(options, scenario.Capture(w), scenario.Find(cases.Find))...)
+		if r.Err != nil {
 			t.Fatalf("%+v: %v", s, r.Err)
 		}
+		_, later := divide(r.Ladder)
+		out.later = append(out.later, later)
 	}
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	return name
+	out.file = name
+	return out
+}
+
+// divide divides the messages of a ladder behind the handshake's last Finished.
+func divide(ladder []trace.Step) (handshake, later []trace.Step) {
+	finished := map[string]bool{}
+	for _, s := range ladder {
+		switch {
+		case s.Bytes() == nil:
+		case len(finished) == 2:
+			later = append(later, s)
+		default:
+			handshake = append(handshake, s)
+			if s.What == attls.KindFinished.String() {
+				finished[s.From] = true
+			}
+		}
+	}
+	return handshake, later
 }
 
 // field is a field that tshark shows: octets in hexadecimal, texts as they are.
@@ -294,9 +372,9 @@ func read(t *testing.T, program string, p *profile.Profile, file string) (list [
 }
 
 // compare compares what tshark shows of a file with what attls decodes.
-func compare(t *testing.T, program string, p *profile.Profile, file string) {
+func compare(t *testing.T, program string, p *profile.Profile, made recorded) {
 	t.Helper()
-	f, err := os.Open(file)
+	f, err := os.Open(made.file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,13 +384,17 @@ func compare(t *testing.T, program string, p *profile.Profile, file string) {
 		t.Fatal(err)
 	}
 	e := expectation{p: p}
-	for _, c := range in.Connections {
+	for n, c := range in.Connections {
 		d := dissect.Dissect(c, in.Keys, p)
 		if !d.Complete {
 			t.Fatalf("the capture is not complete: %v", d.Notes)
 		}
-		for i := range d.Ladder {
-			e.step(t, &d.Ladder[i])
+		steps, later := divide(d.Ladder)
+		if len(later) == 0 { // messages in application data, which it does not open
+			later = made.later[n]
+		}
+		for _, s := range append(steps, later...) {
+			e.step(t, &s)
 		}
 		if p.InCertificate() {
 			for _, a := range d.Attestation {
@@ -324,7 +406,7 @@ func compare(t *testing.T, program string, p *profile.Profile, file string) {
 		t.Fatal("nothing to compare")
 	}
 	var got []field
-	for _, f := range read(t, program, p, file) {
+	for _, f := range read(t, program, p, made.file) {
 		if e.compared(f.name) {
 			got = append(got, f)
 		}
@@ -374,6 +456,14 @@ func (e *expectation) compared(name string) bool {
 			return false
 		}
 		prefixes = append(prefixes, x.Name)
+	}
+	for _, x := range e.p.LaterExtensions {
+		prefixes = append(prefixes, x.Name)
+	}
+	for i := range e.p.Later {
+		if name == "attls."+e.p.Later[i].Name+".offer" {
+			return true
+		}
 	}
 	for _, m := range e.p.Messages {
 		prefixes = append(prefixes, m.Name)
@@ -427,19 +517,21 @@ func (e *expectation) step(t *testing.T, s *trace.Step) {
 		var x message.EncryptedExtensions
 		check(t, x.Unmarshal(m.Body()))
 		e.list(t, m.Kind, sender, x.Extensions)
-	case attls.KindCertificateRequest:
+	case attls.KindCertificateRequest, attls.KindClientCertificateRequest:
 		var x message.CertificateRequest
 		check(t, x.Unmarshal(m.Body()))
 		e.list(t, m.Kind, sender, x.Extensions)
 	case attls.KindCertificate:
-		var x message.Certificate
+		e.certificate(t, sender, m.Body())
+	case attls.KindCompressedCertificate:
+		var x message.CompressedCertificate
 		check(t, x.Unmarshal(m.Body()))
-		for _, entry := range x.Entries {
-			if text := trace.DescribeCMW(entry.Data); strings.HasPrefix(text, "CMW") {
-				e.add("attls.payload.text", text)
-			}
-			e.list(t, m.Kind, sender, entry.Extensions)
+		zlib, _ := certcompress.ByName("zlib")
+		body, err := zlib.Decompress(x.Compressed, int(x.UncompressedLength))
+		if err != nil {
+			t.Fatal(err)
 		}
+		e.certificate(t, sender, body)
 	case attls.KindUnknown, attls.KindAdded:
 		for i, a := range e.p.Messages {
 			if a.Type == m.Type {
@@ -456,6 +548,18 @@ func (e *expectation) step(t *testing.T, s *trace.Step) {
 	}
 }
 
+func (e *expectation) certificate(t *testing.T, sender attls.Role, body []byte) {
+	t.Helper()
+	var x message.Certificate
+	check(t, x.Unmarshal(body))
+	for _, entry := range x.Entries {
+		if text := trace.DescribeCMW(entry.Data); strings.HasPrefix(text, "CMW") {
+			e.add("attls.payload.text", text)
+		}
+		e.list(t, attls.KindCertificate, sender, entry.Extensions)
+	}
+}
+
 func check(t *testing.T, err *attls.Error) {
 	t.Helper()
 	if err != nil {
@@ -466,6 +570,10 @@ func check(t *testing.T, err *attls.Error) {
 func (e *expectation) list(t *testing.T, kind attls.MessageKind, sender attls.Role, l extensions.List) {
 	t.Helper()
 	for _, x := range l {
+		if row, ok := e.p.LaterExtension(x.Type); ok {
+			e.later(t, kind, sender, row.Name, &x)
+			continue
+		}
 		f := e.p.NewFields()
 		row, own := e.p.Extension(x.Type)
 		if own {
@@ -479,6 +587,25 @@ func (e *expectation) list(t *testing.T, kind attls.MessageKind, sender attls.Ro
 			t.Fatal(err)
 		}
 		e.meaning(profile.Place{Message: kind, Extension: x.Type}, f)
+	}
+}
+
+// later are the fields of an extension of exported authenticators.
+func (e *expectation) later(t *testing.T, kind attls.MessageKind, sender attls.Role, name string, x *extensions.Extension) {
+	t.Helper()
+	for i := range e.p.Later {
+		s := &e.p.Later[i]
+		switch {
+		case s.Offer.Message == kind && s.Offer.Extension == x.Type && sender != s.Attester:
+			e.add("attls."+s.Name+".offer", "the "+s.Attester.String()+" is to attest")
+		case kind == attls.KindCertificate && s.Extension == x.Type && sender == s.Attester:
+			payload, err := e.p.DecodeLater(i, x.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.add("attls."+name+"."+s.Path, hex.EncodeToString(payload))
+			e.add("attls.payload.text", trace.DescribeCMW(payload))
+		}
 	}
 }
 
