@@ -25,7 +25,7 @@ func (r *run) attacker(ctx context.Context, c *connection, w *handshake.Wait) (h
 		}
 		return a, true, nil
 	case handshake.WaitAppraisal:
-		a.Verdict, a.Time = r.look(ctx, w.Appraisal), r.w.now
+		a.Verdict, a.Time = r.look(ctx, w.Appraisal), r.w.clock()
 		return a, true, nil
 	case handshake.WaitCredential, handshake.WaitSignature:
 		if c.exported && later(c.profile, r.combo.role) { // what M shows of attestation comes after the handshake
@@ -52,7 +52,7 @@ func (r *run) look(ctx context.Context, q *negotiation.AppraisalRequest) *negoti
 			v.SPKI, _ = handshake.MarshalPublicKey(r.tik().Public())
 		}
 	}
-	v.ValidUntil = r.w.now.Add(attestationHour)
+	v.ValidUntil = r.w.clock().Add(attestationHour)
 	return v
 }
 

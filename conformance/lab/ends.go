@@ -86,6 +86,7 @@ func newDevices() (*devices, error) {
 type world struct {
 	*devices
 	now      time.Time
+	live     bool // the time is that of this machine, which programs read
 	degraded bool
 	revoked  bool
 	pinned   bool // the relying party accepts platform 1 alone
@@ -103,7 +104,12 @@ type world struct {
 
 type verifierMood string
 
-func (w *world) clock() time.Time { return w.now }
+func (w *world) clock() time.Time {
+	if w.live {
+		return time.Now()
+	}
+	return w.now
+}
 
 // judge is the Verifier as it is now.
 func (w *world) judge() *attestation.Verifier {

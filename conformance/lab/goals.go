@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"attls/conformance/model"
 )
 
 // Goal is a security goal that others have stated.
@@ -72,6 +74,53 @@ type GoalRuns struct {
 type GoalRun struct {
 	Attack, Capabilities                    string
 	Accepted, Rejected, Unmounted, Measured int
+	// Models counts what models say of the goal, under the same capabilities; see Prover.
+	Models string
+}
+
+// modelled is the goal of models that is this one; "": there is none.
+func (g *Goal) modelled() model.Goal {
+	for _, row := range model.Goals {
+		for _, source := range row.Sources {
+			name := strings.ReplaceAll(strings.TrimPrefix(source, "ID-crisis: "), " ", "-")
+			if name == g.ID || strings.HasPrefix(name, g.ID+"-of-") {
+				return row.Goal
+			}
+		}
+	}
+	return ""
+}
+
+// models counts the verdicts of models of a goal in the cells of an attack.
+func (r *Report) models(attack string, g model.Goal) string {
+	counts := map[model.Verdict]int{}
+	for _, c := range r.Cells {
+		if c.Attack != attack {
+			continue
+		}
+		for _, p := range c.Proofs {
+			if p.Goal == g {
+				counts[p.Verdict]++
+			}
+		}
+	}
+	var list []string
+	for _, v := range []model.Verdict{model.Proved, model.AttackFound, model.NotDecided} {
+		if counts[v] > 0 {
+			list = append(list, fmt.Sprintf("%d %s", counts[v], v))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// modelOf is what the model of a goal says in one cell; empty: there is none.
+func (c *Cell) modelOf(g model.Goal) string {
+	for _, p := range c.Proofs {
+		if p.Goal == g && p.Verdict != "" {
+			return string(p.Verdict)
+		}
+	}
+	return ""
 }
 
 // ByGoal counts the cells of a report by goal and attack.
@@ -88,7 +137,8 @@ func (r *Report) ByGoal() (list []GoalRuns) {
 				continue
 			}
 			x.Runs = append(x.Runs, GoalRun{s.Name, joined(s.Capabilities), n.Counts[string(Accepted)],
-				n.Counts[string(Rejected)], n.Counts[string(Unmounted)], n.Counts[string(Measured)]})
+				n.Counts[string(Rejected)], n.Counts[string(Unmounted)], n.Counts[string(Measured)],
+				r.models(s.Name, g.modelled())})
 		}
 		if x.Runs != nil {
 			list = append(list, x)
@@ -120,6 +170,7 @@ func (r *Report) WriteGoals(w io.Writer) error {
 
 // goalTable writes the runs of one profile about one goal.
 func (r *Report) goalTable(b *strings.Builder, goal, profile string) {
+	modelled := goalNamed(goal).modelled()
 	var combos []string
 	rows := map[string]map[string][]string{}
 	for _, s := range r.Scripts {
@@ -138,6 +189,9 @@ func (r *Report) goalTable(b *strings.Builder, goal, profile string) {
 				rows[s.Name] = map[string][]string{}
 			}
 			told := c.Told()
+			if said := c.modelOf(modelled); said != "" {
+				told += " (model: " + said + ")"
+			}
 			if c.Variant != "" {
 				told = c.Variant + ": " + told
 			}

@@ -262,18 +262,7 @@ func (o *outside) appraiser() negotiation.Appraiser {
 	if o.answerer.Appraiser == nil {
 		return nil
 	}
-	return timeless{o.answerer.Appraiser}
-}
-
-// timeless gives verdicts without an end: the time of a program is not that of the run.
-type timeless struct{ negotiation.Appraiser }
-
-func (t timeless) Appraise(ctx context.Context, r *negotiation.AppraisalRequest) (*negotiation.Verdict, error) {
-	v, err := t.Appraiser.Appraise(ctx, r)
-	if err == nil {
-		v.ValidUntil = time.Time{}
-	}
-	return v, err
+	return o.answerer.Appraiser
 }
 
 // closes ends what an engine has to say to a program: it closes once it has taken data,

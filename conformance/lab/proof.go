@@ -152,6 +152,11 @@ func (c *Cell) model(s *Script, p *profile.Profile, g model.Goal) ([]byte, error
 	if c.Combo.Attester == scenario.AttestBoth {
 		return nil, errors.New("models have one attester")
 	}
+	if g == model.GoalMachine && !predicates["name_checked"].holds(p, &c.Combo) && predicates["pkix"].holds(p, &c.Combo) &&
+		predicates["x509"].holds(p, &c.Combo) {
+		return nil, errors.New("a server compares no name of a client with one that it expects, and in models the name " +
+			"that is expected is the one in the certificate")
+	}
 	o := model.Options{Attester: c.Combo.role, Goal: g, Model: c.Combo.model, Credential: &c.Combo.kind,
 		Pinned: s.Parties["relying_party"]["pin"].Text == "platform"}
 	for _, x := range s.Capabilities {

@@ -115,3 +115,42 @@ func TestRefutes(t *testing.T) {
 		}
 	}
 }
+
+// TestGoalsShowModels has what models say of a goal in the tables by goal, of that goal
+// alone.
+func TestGoalsShowModels(t *testing.T) {
+	s := loaded(t, "relay-leaked-key")
+	combo := Combination{Attester: "server", Model: "evidence", Credential: "x509"}
+	cell := func(verdict model.Verdict, of model.Goal) *Cell {
+		return &Cell{Attack: s.Name, Profile: "p", Combo: combo, Result: &Result{Outcome: Rejected, By: "client"},
+			Proofs: []Proof{{Goal: of, Verdict: verdict}}}
+	}
+	r := &Report{Scripts: []*Script{s}, Cells: []*Cell{cell(model.Proved, model.GoalBinding),
+		cell(model.Proved, model.GoalBinding), cell(model.NotDecided, model.GoalBinding), cell("", model.GoalBinding),
+		cell(model.AttackFound, model.GoalCompound)}}
+	said := map[string]string{}
+	for _, g := range r.ByGoal() {
+		said[g.ID] = g.Runs[0].Models
+	}
+	for id, want := range map[string]string{"4.1": "2 proved, 1 not decided", "compound-authentication": "1 attack found", "G1": ""} {
+		if got, ok := said[id]; !ok || got != want {
+			t.Errorf("goal %s: %q; wanted %q", id, got, want)
+		}
+	}
+	var page, text strings.Builder
+	if err := errors.Join(r.WriteHTML(&page), r.WriteGoals(&text)); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(page.String(), "<td>2 proved, 1 not decided</td>") {
+		t.Error("the page has no verdict of models")
+	}
+	if !strings.Contains(text.String(), "rejected by the client without an alert (model: proved)") {
+		t.Errorf("the Markdown has no verdict of models:\n%s", text.String())
+	}
+	for id, want := range map[string]model.Goal{"server-identity": model.GoalMachine, "integrity": model.GoalIntegrity,
+		"agreement": model.GoalNegotiation, "G3": model.GoalG3, "4.7": ""} {
+		if got := goalNamed(id).modelled(); got != want {
+			t.Errorf("%s is %q; wanted %q", id, got, want)
+		}
+	}
+}

@@ -338,7 +338,7 @@ func execute(ctx context.Context, s *Script, steps []*Step, parties []map[string
 	r := &run{script: s, steps: steps, parties: parties, profile: p, combo: c, detailed: o.detailed, granted: o.granted,
 		stacks:    o.stacks,
 		seed:      strings.Join([]string{s.Name, p.ID, c.String()}, "/"),
-		w:         &world{devices: d, now: epoch, lax: o.lax},
+		w:         &world{devices: d, now: epoch, live: o.stacks.others(), lax: o.lax},
 		knowledge: map[string]*item{}, done: make([]bool, len(steps)), notes: make([]string, len(steps)),
 		waiting: make([]string, len(steps)), copied: map[*connection]map[string][]string{}}
 	for _, settings := range parties {
@@ -364,7 +364,7 @@ func execute(ctx context.Context, s *Script, steps []*Step, parties []map[string
 		return nil, err
 	}
 	r.knowledge["own"] = &item{origin: "made", chain: own.Chain, signer: own.Signer, issuer: own.Issuer}
-	clock := func() time.Time { return r.w.now }
+	clock := r.w.clock
 	r.servers = &handshake.ServerSessions{}
 	r.servers.Keys.Now = clock
 	r.clients = &handshake.ClientSessions{Now: clock}

@@ -179,12 +179,25 @@ func (s Stacks) limit(script *Script, steps []*Step, parties []map[string]Settin
 			return "the " + r.String() + " attests after the handshake, and programs are told nothing then"
 		}
 	}
+	if s[c.role] != nil && slices.ContainsFunc(c.depends(p).Fields, setByProgram) &&
+		slices.ContainsFunc(steps, otherCertificate) {
+		return "the binder has fields of the certificate that a program sets by its clock, and the attacker's other " +
+			"certificate has those of the laboratory's"
+	}
 	for i, step := range steps {
 		if reason := s.stepLimit(step, i == 0, script); reason != "" {
 			return reason
 		}
 	}
 	return ""
+}
+
+// setByProgram reports whether a program chooses a field of a certificate that it makes.
+func setByProgram(field string) bool { return field != "common_name" }
+
+// otherCertificate reports whether a step makes another certificate for the leaked key.
+func otherCertificate(s *Step) bool {
+	return s.Verb == "make" && s.On == "certificate" && s.With["by"].Text == "authority" && s.With["key"].Text == tikKey
 }
 
 // programVerbs are steps that need no engine at honest ends.

@@ -213,3 +213,21 @@ func TestDisagreement(t *testing.T) {
 		}
 	}
 }
+
+// TestProgramsSetDates has a program's certificate, whose dates are in the binder.
+func TestProgramsSetDates(t *testing.T) {
+	s := loaded(t, "relay-verbatim-other-certificate")
+	server := Stacks{}
+	server[attls.RoleServer] = playedStack{}
+	for name, limited := range map[string]bool{"deployed-flashbots-attested-tls": true, "deployed-dstack": false} {
+		p := profileOf(t, name)
+		list, err := combinations(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := server.limit(s, s.Steps, []map[string]Settings{s.Parties}, p, &list[0], "")
+		if strings.Contains(r, "fields of the certificate") != limited {
+			t.Errorf("%s, %s: %q", name, &list[0], r)
+		}
+	}
+}

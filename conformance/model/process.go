@@ -62,6 +62,9 @@ func (g *generator) attesterParams() (list []string) {
 		}
 		list = append(list, "ev: bitstring")
 	}
+	if g.clientAttests() { // whom it trusts, and whom it wants
+		list = append(list, "authority: pkey", "site: name")
+	}
 	return list
 }
 
@@ -346,7 +349,7 @@ func (g *generator) client(w *writer) {
 	e := &end{attls.RoleClient, w, g}
 	attests := e.attests()
 	if attests {
-		w.title("The client, which attests to any server, since the attacker may run one with a certificate")
+		w.title("The client, which attests to a server that has a certificate for the name that it wants")
 		w.line("let Client(%s) =", strings.Join(g.attesterParams(), ", "))
 	} else {
 		w.title("The client, the relying party")
@@ -384,15 +387,20 @@ func (g *generator) client(w *writer) {
 	}
 	e.later()
 	if attests {
-		// To check the server as well keeps no attacker out, and ProVerif does not end then.
-		if g.uses("server_key") {
-			e.line("let (site: name, server_key: pkey%s) = certificate_fields(server_cert) in", g.ignored())
-		}
+		e.checksServer()
 	} else {
 		e.checks()
 	}
 	e.line("if server_fin = finished(finished_mac(s_hts, %s)) then", g.before(binder.PointServerFin))
 	e.finishClient()
+}
+
+// checksServer writes what a client that attests checks of the relying party.
+func (e *end) checksServer() {
+	g := e.g
+	e.line("let (=site, server_key: pkey%s) = check_certificate(authority, server_cert) in", g.ignored())
+	e.line("if verify(server_key, (%s, hash(%s)), sig) = true then", g.context(attls.RoleServer),
+		g.before(binder.PointServerCV))
 }
 
 // ignored are the fields of a certificate that a peer does not look at.
@@ -534,6 +542,11 @@ func (g *generator) honestAttester() string {
 		w.line("     let %s_cert = %s in", g.o.Attester, g.certificate(g.issuer(), "host(m)", key, true))
 	}
 	run := fmt.Sprintf("(!%s(%s))", process, arguments)
+	if g.clientAttests() {
+		// With every name that there may be, ProVerif does not end; these are those of servers.
+		arguments = strings.TrimSuffix(arguments, "authority, site")
+		run = fmt.Sprintf("((!Client(%[1]spk(ca), service)) | (!Client(%[1]spk(ca), mallory)))", arguments)
+	}
 	if !g.cached {
 		parts = append(parts, run)
 	} else if g.negotiated() {

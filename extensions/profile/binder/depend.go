@@ -13,6 +13,8 @@ type Dependencies struct {
 	Nonce   bool // of the attester
 	Context bool // certificate_request_context
 	Key     bool // the attester's key, or its certificate
+	// Fields are those of the attester's certificate, as "not_before.seconds".
+	Fields []string
 	// Bare are the secrets that are in the value as they are, rather than under a
 	// hash or a key derivation.
 	Bare []Secret
@@ -89,6 +91,10 @@ func (d *dependent) terminal(n *node, owner attls.Role, bare bool) {
 	}
 	if ok && bare && !slices.Contains(d.Bare, s) {
 		d.Bare = append(d.Bare, s)
+	}
+	_, field := certificateFields[n.name]
+	if field && owner == d.attester && !slices.Contains(d.Fields, n.name) {
+		d.Fields = append(d.Fields, n.name)
 	}
 	switch n.name {
 	case "nonce":
