@@ -146,6 +146,7 @@ type dissector struct {
 	// around them, by item.
 	exported map[int][]sent
 	inFrame  map[int]bool // items whose octets belong to a frame that ends later
+	shadowed *shadow      // with an engine that has come through the handshake; nil: none has
 	out      *Dissection
 }
 

@@ -26,6 +26,9 @@ type flight struct {
 	payloads    [][]byte        // by slot
 	fields      *profile.Fields // offers, choices and nonces; nil without a profile
 	later       []laterPayload  // after the handshake
+	requests    []*laterAuth    // likewise, in their order
+	answered    *laterAuth      // of which the answer is being read
+	early       []*message.Raw  // of an answer, in front of its Certificate
 }
 
 // read parses the messages of the first handshake. One that does not parse is

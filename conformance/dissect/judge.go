@@ -61,6 +61,9 @@ func (d *dissector) judgeHandshake() bool {
 		if err := s.run(); err != nil {
 			d.judged(s, err)
 		}
+		if s.engine != nil && s.engine.Done() {
+			d.shadowed = s
+		}
 		if s.engine != nil && s.stopped == "" && s.engine.Err() == nil && !s.engine.Done() && s.got < len(s.theirs) {
 			d.note("What the %v sent is judged up to %v.", own.Peer(), d.items[s.theirs[max(s.got-1, 0)]].Message.Kind)
 		}

@@ -14,6 +14,7 @@ type laterPayload struct {
 	slot    int
 	scheme  profile.Scheme
 	payload []byte
+	auth    *laterAuth // that it belongs to; nil: none is known
 }
 
 // readLater takes what messages after the handshake say of attestation: a choice of the
@@ -22,11 +23,15 @@ func (d *dissector) readLater(sender attls.Role, m *message.Raw) {
 	if d.p == nil {
 		return
 	}
-	f := d.p.NewFields()
-	switch ct := certificateOf(m); {
+	f, ct := d.p.NewFields(), certificateOf(m)
+	if sender == attls.RoleClient && (ct != nil || m.Kind == attls.KindAdded || m.Kind == attls.KindCertificateVerify ||
+		m.Kind == attls.KindFinished) {
+		d.laterAnswer(m, ct)
+	}
+	switch {
 	case m.Kind == attls.KindCertificateRequest && sender == attls.RoleServer:
 		if r := parse[message.CertificateRequest](m); r != nil {
-			d.fields(m.Kind, sender, r.Extensions)
+			d.laterRequest(m, r)
 		}
 		return
 	case m.Kind == attls.KindAdded:
@@ -66,7 +71,7 @@ func (d *dissector) keepLater(sender attls.Role, f *profile.Fields) {
 			continue
 		}
 		if !s.Apart {
-			if shared < 0 || d.seen.fields.Choices[shared] == nil && d.seen.fields.Choices[i] != nil {
+			if shared < 0 || d.laterChoice(shared) == nil && d.laterChoice(i) != nil {
 				shared = i
 			}
 			continue
@@ -78,27 +83,41 @@ func (d *dissector) keepLater(sender attls.Role, f *profile.Fields) {
 	}
 }
 
+// laterChoice is the scheme of a slot in what is being read: that of the request that is
+// answered, or the handshake's where that says nothing.
+func (d *dissector) laterChoice(slot int) *profile.Scheme {
+	a := d.seen.answered
+	if n := len(d.seen.requests); a == nil && n > 0 {
+		a = d.seen.requests[n-1]
+	}
+	if a != nil && a.fields.Choices[slot] != nil {
+		return a.fields.Choices[slot]
+	}
+	return d.seen.fields.Choices[slot]
+}
+
 func (d *dissector) addLater(slot int, payload []byte) {
 	s := &d.p.Slots[slot]
 	l := laterPayload{slot: slot, payload: payload, scheme: profile.Scheme{Model: s.Models[0], Credential: s.Kinds[0]}}
-	if c := d.seen.fields.Choices[slot]; c != nil {
+	if c := d.laterChoice(slot); c != nil {
 		l.scheme = *c
 	} else if cmw, err := attestation.ParseCMW(payload, attestation.Limits{}); err == nil {
 		l.scheme.Format = cmw.Format
 	}
+	l.auth = d.seen.answered
 	d.seen.later = append(d.seen.later, l)
 }
 
-// describeLater adds what is known of the payloads after the handshake. Their binder takes a
-// transcript of its own, which is not computed again.
+// describeLater adds what is known of the payloads after the handshake.
 func (d *dissector) describeLater() {
 	for i := range d.seen.later {
 		l := &d.seen.later[i]
 		s := &d.p.Slots[l.slot]
-		a, _ := d.describe(s.Attester, s.Name, &l.scheme, l.payload)
-		a.Later, a.Reason = true, "shown after the handshake, for a binder that is not computed again"
-		if bytes.Equal(d.seen.payloads[l.slot], l.payload) {
-			a.Reason = "shown after the handshake, and the same octets as in the handshake"
+		a, unread := d.describe(s.Attester, s.Name, &l.scheme, l.payload)
+		a.Later = true
+		d.compareLater(l, &a, unread)
+		if bytes.Equal(d.seen.payloads[l.slot], l.payload) && a.Comparison != Equal {
+			a.Reason = "the same octets as in the handshake; " + a.Reason
 		}
 		d.out.Attestation = append(d.out.Attestation, *a.Attestation)
 	}
