@@ -443,6 +443,8 @@ func (in *Input) violations(r *run) []Violation {
 
 var anyField = regexp.MustCompile(`extensions\.[a-z0-9_ ]+`)
 
+var anyName = regexp.MustCompile(`"[^"]*"`)
+
 var anyExtension = regexp.MustCompile(`the extension .*? (in|of|with|for) `)
 
 var varying = regexp.MustCompile(`[0-9a-f]{8,}…?|0x[0-9a-f]+|\d+`)
@@ -519,11 +521,12 @@ func (in *Input) digest() string {
 
 // cause is the same for findings that belong together.
 func (v *Violation) cause(in *Input, abroad bool) string {
-	if abroad { // a stack that passes over extensions does so with many
-		return fmt.Sprintf("%s, %v, %s: %s", cmp.Or(in.Profile, TLS), v.Role, v.Law,
-			plainText(anyField.ReplaceAllString(anyExtension.ReplaceAllString(v.Says, "the extension # ${1} "), "extensions.#")))
+	says := v.Says
+	if abroad { // a stack that passes over extensions or names does so with many
+		says = anyExtension.ReplaceAllString(says, "the extension # ${1} ")
+		says = anyName.ReplaceAllString(anyField.ReplaceAllString(says, "extensions.#"), "#")
 	}
-	return fmt.Sprintf("%s, %v, %s: %s", cmp.Or(in.Profile, TLS), v.Role, v.Law, plainText(v.Says))
+	return fmt.Sprintf("%s, %v, %s: %s", cmp.Or(in.Profile, TLS), v.Role, v.Law, plainText(says))
 }
 
 // found keeps a finding, which is made smaller with the connection that it is of.
