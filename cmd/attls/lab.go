@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,7 +14,6 @@ import (
 	"attls/conformance/claims"
 	"attls/conformance/lab"
 	"attls/conformance/model"
-	"attls/conformance/peers"
 	"attls/extensions/profile"
 	"attls/internal/columns"
 	"attls/internal/private"
@@ -72,7 +70,7 @@ is proved to be impossible is a failure. Without the program, proofs are skipped
 			"or one end alone, as client=mbedtls; outcomes must be those of attls")
 	flags.StringVar(&f.mbedtls, "mbedtls", "",
 		"with --stack: `path` of the mbedTLS peer (default: the one that conformance/mbedtls/build.sh has built)")
-	flags.BoolVar(&f.full, "full", false, "with each of the lax relying parties as well")
+	flags.BoolVar(&f.full, "full", false, "with each reading, each lax relying party and each stack as well")
 	flags.StringVar(&f.json, "json", "", "write every cell to this `file`, as JSON")
 	flags.StringVar(&f.html, "html", "", "write the matrix and its runs to this `file`, as a page to look at")
 	flags.StringVar(&f.goals, "goals", "", "write the outcomes by security goal to this `file`, as Markdown")
@@ -109,7 +107,11 @@ func (f *labFlags) run(c *cobra.Command, args []string) error {
 		return unavailable(err)
 	}
 	started := time.Now()
-	cells, err := f.cells(c, o)
+	passes, err := f.passes(c, o)
+	if err != nil {
+		return err
+	}
+	cells, err := f.cells(c, passes)
 	if err != nil {
 		return err
 	}
@@ -196,64 +198,6 @@ func (f *labFlags) options(args []string) (o lab.Options, err error) {
 	}
 	o.Parallel, o.Detailed = f.parallel, f.pcap != "" || f.html != ""
 	return o, nil
-}
-
-// stacks are those of the honest ends.
-func (f *labFlags) stacks() (s lab.Stacks, err error) {
-	path := f.mbedtls
-	if path == "" {
-		path = peers.FindMbedTLS()
-	}
-	if s, err = lab.ParseStacks(f.stack, peers.NewLaboratory(path)); err != nil {
-		return s, usage("--stack %w", err)
-	}
-	for _, x := range s {
-		if x == nil {
-			continue
-		}
-		if reason := x.Missing(); reason != "" {
-			return s, unavailable(fmt.Errorf("--stack %s: %s", f.stack, reason))
-		}
-	}
-	return s, nil
-}
-
-// cells runs the matrix, with progress.
-func (f *labFlags) cells(c *cobra.Command, o lab.Options) ([]*lab.Cell, error) {
-	parties := []lab.Lax{o.Lax}
-	if f.full {
-		parties = []lab.Lax{""}
-		for _, l := range lab.LaxParties {
-			parties = append(parties, l.ID)
-		}
-	}
-	var all []*lab.Cell
-	for _, l := range parties {
-		o.Lax = l
-		var p *progress
-		var one sync.Mutex
-		o.Count = func(n int) { p = newProgress(c.ErrOrStderr(), n, "not as expected") }
-		o.Progress = func(x *lab.Cell) {
-			one.Lock()
-			defer one.Unlock()
-			p.step(x.Key(), x.Error != "")
-		}
-		cells, err := lab.Run(c.Context(), o)
-		if p != nil {
-			p.clear()
-		}
-		if err != nil {
-			if c.Context().Err() != nil {
-				return nil, &exitError{exitInterrupted, err}
-			}
-			return nil, usage("%w", err)
-		}
-		all = append(all, cells...)
-	}
-	if len(all) == 0 {
-		return nil, usage("the flags choose no cell: no attack is for these profiles and capabilities")
-	}
-	return all, nil
 }
 
 // prove runs the models of the cells, with progress.

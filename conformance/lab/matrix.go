@@ -14,12 +14,14 @@ import (
 
 // Cell is one attack on one combination of one profile, with its control.
 type Cell struct {
-	Attack       string      `json:"attack"`
-	Profile      string      `json:"profile"`
-	Combo        Combination `json:"combination"`
-	Lax          Lax         `json:"lax,omitempty"`
-	Variant      string      `json:"variant,omitempty"` // readings that differ
-	Stack        string      `json:"stack,omitempty"`   // of the honest ends, where it is not this module
+	Attack  string      `json:"attack"`
+	Profile string      `json:"profile"`
+	Combo   Combination `json:"combination"`
+	Lax     Lax         `json:"lax,omitempty"`
+	Variant string      `json:"variant,omitempty"` // readings that differ
+	Stack   string      `json:"stack,omitempty"`   // of the honest ends, where it is not this module
+	// Readings are those of the profile that are not its defaults.
+	Readings     string      `json:"readings,omitempty"`
 	Result       *Result     `json:"result,omitempty"`
 	Inapplicable string      `json:"not_applicable,omitempty"` // why, as a predicate says
 	Control      *Controlled `json:"control,omitempty"`
@@ -60,6 +62,9 @@ func (c *Cell) Key() string {
 	}
 	if c.Stack != "" {
 		key += "/" + c.Stack
+	}
+	if c.Readings != "" {
+		key += "/" + c.Readings
 	}
 	return key
 }
@@ -118,7 +123,8 @@ func Run(ctx context.Context, o Options) ([]*Cell, error) {
 				}
 				for _, v := range s.variants(p) {
 					cell := &Cell{Attack: s.Name, Profile: p.ID, Combo: c, Lax: o.Lax, Variant: v.name, Stack: o.Stacks.String(),
-						foreign: slices.Contains(o.Foreign, s.Name) || slices.Contains(o.Foreign, p.ID)}
+						Readings: readingsIn(p),
+						foreign:  slices.Contains(o.Foreign, s.Name) || slices.Contains(o.Foreign, p.ID)}
 					if o.Only != "" && o.Only != cell.Key() {
 						continue
 					}

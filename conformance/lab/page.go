@@ -181,6 +181,12 @@ func (s *shownRun) Repeat() string {
 	if s.Lax != "" {
 		text += " --lax " + string(s.Lax)
 	}
+	if s.Stack != "" {
+		text += " --stack " + s.Stack
+	}
+	if s.Readings != "" {
+		text += " --reading " + s.Readings
+	}
 	return text + " --pcap captures"
 }
 

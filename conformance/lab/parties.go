@@ -124,12 +124,7 @@ func (r *run) read(readings map[string]string) (*profile.Profile, error) {
 		}
 		chosen[name] = want
 	}
-	for _, x := range r.profile.Readings {
-		if _, ok := chosen[x.Switch]; !ok {
-			chosen[x.Switch] = x.Chosen
-		}
-	}
-	return profile.Parse(r.profile.ID, []byte(r.profile.Source()), profile.Options{Readings: chosen})
+	return under(r.profile, chosen)
 }
 
 var errNoReading = fmt.Errorf("the switch has no such reading")

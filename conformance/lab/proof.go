@@ -117,7 +117,7 @@ func (v *Prover) jobs(o Options, cells []*Cell) (list []*job) {
 	for _, c := range cells {
 		s := find(o.Scripts, func(s *Script) bool { return s.Name == c.Attack })
 		p := find(o.Profiles, func(p *profile.Profile) bool { return p.ID == c.Profile })
-		if s == nil || p == nil || c.Result == nil || c.Lax != "" || c.Variant != "" {
+		if s == nil || p == nil || c.Result == nil || c.special() || c.Variant != "" {
 			continue
 		}
 		for _, g := range s.Refutes {

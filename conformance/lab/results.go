@@ -83,10 +83,10 @@ func (c *Cell) Told() string {
 
 // Changes are the cells that ended otherwise than is stored. A cell of which nothing is
 // stored counts where both its attack and its profile are known to the file. Foreign cells,
-// and those of lax relying parties and of other stacks, are not compared.
+// and those of lax relying parties, other stacks and other readings, are not compared.
 func (s *Stored) Changes(cells []*Cell) (list []*Cell) {
 	for _, c := range cells {
-		if c.foreign || c.Lax != "" || c.Stack != "" {
+		if c.foreign || c.special() {
 			continue
 		}
 		attack, profile, _ := split(c.Key())
@@ -98,6 +98,9 @@ func (s *Stored) Changes(cells []*Cell) (list []*Cell) {
 	return list
 }
 
+// special reports whether outcomes of the cell are never stored.
+func (c *Cell) special() bool { return c.Lax != "" || c.Stack != "" || c.Readings != "" }
+
 // Acknowledge takes the outcomes of cells over, with the reason.
 func (s *Stored) Acknowledge(cells []*Cell, reason string) error {
 	if strings.TrimSpace(reason) == "" {
@@ -108,7 +111,7 @@ func (s *Stored) Acknowledge(cells []*Cell, reason string) error {
 		s.Outcomes = map[string]map[string]map[string]string{}
 	}
 	for _, c := range cells {
-		if c.Lax != "" || c.Stack != "" || s.Outcome(c.Key()) == c.Told() {
+		if c.special() || s.Outcome(c.Key()) == c.Told() {
 			continue
 		}
 		attack, profile, rest := split(c.Key())
