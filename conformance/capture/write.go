@@ -62,9 +62,7 @@ func NewWriter(w io.Writer, clock func() time.Time) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := ng.Flush(); err != nil { // who reads along waits for the head
-		return nil, err
-	}
+	_ = ng.Flush() // who reads along waits for the head; an error is that of each later Flush, too
 	return &Writer{ng: ng, clock: clock, logged: map[string]bool{}}, nil
 }
 
