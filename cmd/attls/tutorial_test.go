@@ -32,14 +32,22 @@ func TestTutorial(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	timed, err := os.ReadFile("../../extensions/profile/testdata/changed/timed-evidence.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
 	doc := document(t, "docs/profiles.md")
-	if !strings.Contains(doc, "```yaml\n"+string(mine)+"```\n") {
-		t.Error("the file in the document is not testdata/mine.yaml")
+	for name, text := range map[string][]byte{"testdata/mine.yaml": mine, "timed-evidence.yaml": timed} {
+		if !strings.Contains(doc, "```yaml\n"+string(text)+"```\n") {
+			t.Errorf("the document does not show %s", name)
+		}
 	}
 	commands := runDocument(t, doc, func(dir, line string) {
 		if strings.HasPrefix(line, "attls profile new ") { // what the reader edits next
-			if err := os.WriteFile(filepath.Join(dir, "mine.yaml"), mine, 0o600); err != nil {
-				t.Fatal(err)
+			for name, text := range map[string][]byte{"mine.yaml": mine, "timed.yaml": timed} {
+				if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
 	})

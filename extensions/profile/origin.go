@@ -25,8 +25,10 @@ func (p *Profile) Origin(message, field string) (schema.Position, bool) {
 		return schema.Position{}, false
 	}
 	field = index.ReplaceAllString(inField.ReplaceAllString(field, ""), "[]")
-	if kind, ok := attls.KindByName(message); ok {
-		name, path, _ := strings.Cut(field, ".")
+	name, path, _ := strings.Cut(field, ".")
+	kind, ok := attls.KindByName(message)
+	added := message == attls.KindAdded.String() || ok && kind == attls.KindAdded // without its own name
+	if ok {
 		for _, b := range c.order {
 			if b.kind == kind && b.kind != attls.KindAdded && b.name == name {
 				return b.origin(path)
@@ -34,7 +36,7 @@ func (p *Profile) Origin(message, field string) (schema.Position, bool) {
 		}
 	}
 	for _, b := range c.order {
-		if b.kind == attls.KindAdded && b.name == message {
+		if b.kind == attls.KindAdded && (b.name == message || added && b.name == name) {
 			return b.origin(strings.TrimPrefix(strings.TrimPrefix(field, b.name), "."))
 		}
 	}

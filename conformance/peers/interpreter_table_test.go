@@ -1,0 +1,53 @@
+package peers
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"attls"
+	"attls/extensions/profile"
+)
+
+// TestProfilesInDocument: docs/conform.md says which profiles run against mbedTLS, and the peer says the same.
+func TestProfilesInDocument(t *testing.T) {
+	blob, err := os.ReadFile("../../docs/conform.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(blob), "## Which profiles meet mbedTLS")
+	var runs string
+	for _, line := range strings.Split(table, "\n") {
+		if strings.HasPrefix(line, "| runs") {
+			runs += line
+		}
+	}
+	interpreter := NewInterpreter(MbedTLS{Path: FindMbedTLS()})
+	missing := interpreter.Missing() != ""
+	files, err := filepath.Glob(changedDrafts + "*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, name := range append(profile.Names(), files...) {
+		p, err := profile.Load(name, profile.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(p.Later) > 0 {
+			continue
+		}
+		if id := "`" + p.ID + "`"; !strings.Contains(runs, id) {
+			t.Errorf("the table lacks %s", id)
+		}
+		combinations, err := allowed([]string{name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range combinations {
+			if reason := interpreter.Limit(&combinations[i].Scenario, attls.RoleClient); !missing && reason != "" {
+				t.Errorf("%s: %s", p.ID, reason)
+			}
+		}
+	}
+}
