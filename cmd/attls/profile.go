@@ -86,6 +86,7 @@ type profileDetail struct {
 	Messages     []string               `json:"messages"`
 	Slots        []string               `json:"slots"`
 	Credentials  []string               `json:"credentials"`
+	After        []string               `json:"after_the_handshake,omitempty"`
 	Binder       []binderText           `json:"binder"`
 	Alerts       []alertText            `json:"alerts"`
 	Readings     []readingText          `json:"readings"`
@@ -158,6 +159,7 @@ func detail(p *profile.Profile) *profileDetail {
 	for i := range p.Slots {
 		d.Slots = append(d.Slots, slotText(p, &p.Slots[i]))
 	}
+	d.later(p)
 	for i := range p.Credentials {
 		d.Credentials = append(d.Credentials, credentialText(p, &p.Credentials[i]))
 	}
@@ -267,6 +269,7 @@ func (d *profileDetail) print(w io.Writer) {
 	section("Messages", d.Messages)
 	section("Slots", d.Slots)
 	section("Credentials", d.Credentials)
+	section("After the handshake", d.After)
 	var lines []string
 	for _, b := range d.Binder {
 		lines = append(lines, b.Name+" = "+b.Expr)

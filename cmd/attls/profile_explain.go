@@ -119,11 +119,15 @@ func (p *painter) explanation(e *scenario.Explanation) {
 		if i > 0 {
 			p.line()
 		}
-		p.line(p.in(bold, fmt.Sprintf("%s: the %s attests with %s, credential %s", e.Profile, a.Attester,
-			a.Model, a.Credential)))
+		where := ""
+		if a.Phase != "" {
+			where = ", in an exported " + a.Phase
+		}
+		p.line(p.in(bold, fmt.Sprintf("%s: the %s attests with %s, credential %s%s", e.Profile, a.Attester,
+			a.Model, a.Credential, where)))
 		p.line()
 		if a.Challenge == nil {
-			p.line("Nothing is bound to the handshake.")
+			p.line("Nothing is bound to the connection.")
 		} else {
 			p.line("The challenge:")
 			p.tree(a.Challenge, "", "")

@@ -90,6 +90,8 @@ type AttestationClaim struct {
 	// one in the handshake; RequestContext is the certificate_request_context of the request.
 	Phase          string `json:"phase,omitempty"`
 	RequestContext string `json:"request_context,omitempty"`
+	// BinderInputs is as Claims.BinderInputs, for the binder in an authenticator.
+	BinderInputs *BinderInputs `json:"binder_inputs,omitempty"`
 }
 
 // ResumedClaim is the attestation of an earlier connection on which a resumed
@@ -255,11 +257,17 @@ func attestationClaim(a *handshake.AttestationState) AttestationClaim {
 	return c
 }
 
+// PhaseAuthenticator is AttestationClaim.Phase of an attestation in an authenticator.
+const PhaseAuthenticator = "authenticator"
+
 // AddAuthenticator adds an attestation in an exported authenticator (RFC 9261): the context
 // of the request that it answers, and what its binder was computed from.
 func (c *Claims) AddAuthenticator(p *profile.Profile, a *handshake.AttestationState, context []byte, in binder.Inputs) {
 	x := attestationClaim(a)
-	x.Phase, x.RequestContext = "authenticator", hex.EncodeToString(context)
+	x.Phase, x.RequestContext = PhaseAuthenticator, hex.EncodeToString(context)
+	if p != nil && in != nil && c.BinderInputs != nil {
+		x.BinderInputs = TakeBinderInputs(p, in)
+	}
 	if p != nil && in != nil && x.Verdict != nil && x.Verdict.Failure == string(attls.FailBinderMismatch) {
 		nameLaterReadings(p, a, in, x.Verdict)
 	}

@@ -33,6 +33,12 @@ func PeerReadings(p *profile.Profile, attester attls.Role, m profile.Model, k pr
 	return p.FindReadingsThat(attester, m, k, in, carries(carried))
 }
 
+// PeerReadingsLater is PeerReadings for an exported authenticator.
+func PeerReadingsLater(p *profile.Profile, attester attls.Role, m profile.Model, in binder.Inputs,
+	carried []byte) []profile.Match {
+	return p.FindLaterReadingsThat(attester, m, in, carries(carried))
+}
+
 // carries compares a challenge with one that a payload carries.
 func carries(carried []byte) func([]byte, profile.ChallengeFit) bool {
 	return func(challenge []byte, fit profile.ChallengeFit) bool {
@@ -48,7 +54,7 @@ func nameLaterReadings(p *profile.Profile, a *handshake.AttestationState, in bin
 		return
 	}
 	v.PeerChallenge = hex.EncodeToString(carried)
-	v.PeerReadings = p.FindLaterReadingsThat(a.Attester, a.Scheme.Model, in, carries(carried))
+	v.PeerReadings = PeerReadingsLater(p, a.Attester, a.Scheme.Model, in, carried)
 }
 
 // BinderInputs is what binders ask of one handshake, for computing them again
@@ -89,6 +95,7 @@ func TakeBinderInputs(p *profile.Profile, in binder.Inputs) *BinderInputs {
 		for _, k := range []profile.CredentialKind{profile.KindAlone, profile.KindX509} { // for both roles
 			p.FindReadingsThat(attls.RoleServer, m, k, t, func([]byte, profile.ChallengeFit) bool { return false })
 		}
+		p.FindLaterReadingsThat(attls.RoleServer, m, t, func([]byte, profile.ChallengeFit) bool { return false })
 	}
 	return b
 }

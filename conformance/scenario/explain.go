@@ -22,6 +22,7 @@ type AttesterExplained struct {
 	Attester   string `json:"attester"`
 	Model      string `json:"model"`
 	Credential string `json:"credential"`
+	Phase      string `json:"phase,omitempty"` // authenticator, or empty for the handshake
 	// Challenge is what the Evidence has to carry; nil when nothing is bound.
 	Challenge *claims.BinderNode            `json:"challenge,omitempty"`
 	Claims    map[string]*claims.BinderNode `json:"claims,omitempty"`    // further claims of the Evidence
@@ -83,13 +84,21 @@ func explainAttester(p *profile.Profile, s Scenario, c *claims.Claims, a *claims
 	if err != nil {
 		return nil, err
 	}
-	in := c.BinderInputs
-	out := &AttesterExplained{Attester: a.Attester, Model: a.Model, Credential: a.Credential}
+	in, challenge := c.BinderInputs, func(p *profile.Profile) string { return p.Binder.Challenge[model][kind] }
+	later := a.Phase == claims.PhaseAuthenticator
+	if later {
+		in, challenge = a.BinderInputs, func(p *profile.Profile) string { return p.Binder.Authenticator[model] }
+	}
+	if in == nil {
+		return nil, errors.New("the claims do not hold what the binder of an authenticator is computed from; make them with " +
+			"--binder-inputs")
+	}
+	out := &AttesterExplained{Phase: a.Phase, Attester: a.Attester, Model: a.Model, Credential: a.Credential}
 	if p.Binder.Program != nil {
 		tree := func(name string) *claims.BinderNode {
 			return claims.MakeBinderNode(p.Binder.Program.Explain(name, role, in))
 		}
-		if name := p.Binder.Challenge[model][kind]; name != "" {
+		if name := challenge(p); name != "" {
 			out.Challenge = tree(name)
 		}
 		out.Claims, out.HandOver, out.Exporters = map[string]*claims.BinderNode{}, map[string]*claims.BinderNode{},
@@ -104,22 +113,25 @@ func explainAttester(p *profile.Profile, s Scenario, c *claims.Claims, a *claims
 			out.Exporters[name] = tree(expr)
 		}
 	}
-	if out.Others, err = otherReadings(p, s, out, role, model, kind, in); err != nil {
+	if out.Others, err = otherReadings(p, s, out, role, challenge, in); err != nil {
 		return nil, err
 	}
 	if peer == nil && a.Verdict != nil {
 		var h hexReader
 		peer = h.octets(a.Verdict.PeerChallenge)
 	}
-	if len(peer) > 0 {
+	switch {
+	case len(peer) > 0 && later:
+		out.Peer, out.Matches = fmt.Sprintf("%x", peer), claims.PeerReadingsLater(p, role, model, in, peer)
+	case len(peer) > 0:
 		out.Peer, out.Matches = fmt.Sprintf("%x", peer), claims.PeerReadings(p, role, model, kind, in, peer)
 	}
 	return out, nil
 }
 
 // otherReadings computes the challenge under each reading that is not in force.
-func otherReadings(p *profile.Profile, s Scenario, own *AttesterExplained, role attls.Role, m profile.Model,
-	k profile.CredentialKind, in *claims.BinderInputs) ([]OtherReading, error) {
+func otherReadings(p *profile.Profile, s Scenario, own *AttesterExplained, role attls.Role,
+	challenge func(*profile.Profile) string, in *claims.BinderInputs) ([]OtherReading, error) {
 	var list []OtherReading
 	value := ""
 	if own.Challenge != nil {
@@ -136,7 +148,7 @@ func otherReadings(p *profile.Profile, s Scenario, own *AttesterExplained, role 
 				return nil, err
 			}
 			other := OtherReading{Switch: r.Switch, Reading: option}
-			if name := q.Binder.Challenge[m][k]; q.Binder.Program != nil && name != "" {
+			if name := challenge(q); q.Binder.Program != nil && name != "" {
 				b, err := q.Binder.Program.Eval(name, role, in)
 				if other.Value = fmt.Sprintf("%x", b); err != nil {
 					other.Error = err.Error()

@@ -33,6 +33,23 @@ func InAuthenticators(p *profile.Profile, attester attls.Role, m profile.Model, 
 	return i >= 0 && slices.Contains(p.Later[i].Models, m) && k == profile.KindX509
 }
 
+// reattests says why nobody can be asked again; nil: somebody can, or nobody is.
+func (s *Scenario) reattests(p *profile.Profile) error {
+	if !s.Reattest {
+		return nil
+	}
+	name := "plain TLS"
+	if p != nil {
+		for _, role := range s.Attester.Roles() {
+			if p.LaterSlot(role) >= 0 {
+				return nil
+			}
+		}
+		name = p.ID
+	}
+	return &ForbiddenError{Reason: "Under " + name + " nobody attests in exported authenticators, and so nobody can be asked again."}
+}
+
 // exportedAttestation lets both ends attest in exported authenticators, where the profile
 // has a slot of the attester for the scheme.
 func (s *Setup) exportedAttestation(attester attls.Role, scheme profile.Scheme, size int) {

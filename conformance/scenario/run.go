@@ -120,7 +120,7 @@ func (r *Result) Agree() error {
 		if a.Verdict == nil && b.Verdict == nil {
 			return fmt.Errorf("no verdict on the %s", a.Attester)
 		}
-		a.Verdict, b.Verdict = nil, nil
+		a.Verdict, b.Verdict, a.BinderInputs, b.BinderInputs = nil, nil, nil, nil
 		if a != b {
 			return fmt.Errorf("the ends claim %+v and %+v", a, b)
 		}
@@ -412,6 +412,9 @@ func newSetup(p *profile.Profile, s *Scenario, env *Environment) (*Setup, error)
 		if err := s.attestsLater(p); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.reattests(p); err != nil {
+		return nil, err
 	}
 	return set, set.attestation()
 }

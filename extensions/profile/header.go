@@ -23,6 +23,14 @@ func Header(p *Profile) string {
 	for _, x := range p.Extensions {
 		define("EXTENSION", x.Name, fmt.Sprintf("%#04x", uint16(x.Type)))
 	}
+	for _, x := range p.LaterExtensions {
+		if _, ok := p.Extension(x.Type); !ok {
+			define("EXTENSION", x.Name, fmt.Sprintf("%#04x", uint16(x.Type)))
+		}
+	}
+	if r := &p.Authenticator; r.FlagName != "" {
+		define("FLAG", r.FlagName, uint16(r.Flag))
+	}
 	for _, n := range slices.Sorted(maps.Keys(p.CertificateTypes)) {
 		define("CERTIFICATE_TYPE", p.CertificateTypes[n], uint8(n))
 	}
