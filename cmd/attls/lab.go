@@ -29,6 +29,7 @@ type labFlags struct {
 	parallel                        int
 	full, verbose, proverif         bool
 	proverifLimit                   time.Duration
+	files                           []lab.File // of the user's, which options reads
 }
 
 func labCommand() *cobra.Command {
@@ -119,7 +120,7 @@ func (f *labFlags) run(c *cobra.Command, args []string) error {
 		return err
 	}
 	r := &lab.Report{Version: claims.StackVersion(), Command: "attls " + commandLine(c), Lax: o.Lax,
-		Seconds: time.Since(started).Seconds(), Scripts: o.Scripts, Cells: cells}
+		Seconds: time.Since(started).Seconds(), Scripts: o.Scripts, Cells: cells, Files: f.files}
 	if f.acknowledge != "" {
 		if err := stored.Acknowledge(cells, f.acknowledge); err != nil {
 			return usage("%w", err)
@@ -159,22 +160,8 @@ func (f *labFlags) options(args []string) (o lab.Options, err error) {
 	if o.Stacks, err = f.stacks(); err != nil {
 		return o, err
 	}
-	names := slices.Concat(f.attacks, args)
-	if len(names) == 0 {
-		names = lab.Names()
-	}
-	for _, name := range names {
-		s, err := lab.Load(name)
-		if err != nil {
-			if os.IsNotExist(err) || os.IsPermission(err) {
-				return o, unavailable(err)
-			}
-			return o, usage("%w", err)
-		}
-		o.Scripts = append(o.Scripts, s)
-		if !slices.Contains(lab.Names(), name) {
-			o.Foreign = append(o.Foreign, s.Name)
-		}
+	if err := f.scripts(args, &o); err != nil {
+		return o, err
 	}
 	chosen := f.profiles
 	if len(chosen) == 0 {
@@ -185,9 +172,21 @@ func (f *labFlags) options(args []string) (o lab.Options, err error) {
 		if err != nil {
 			return o, usage("%w", err)
 		}
+		var others []string
+		for _, x := range o.Profiles {
+			others = append(others, x.ID)
+		}
 		o.Profiles = append(o.Profiles, p)
+		if slices.Contains(others, p.ID) {
+			return o, usage("two profiles are called %q; give the one in %s another name, in its first line", p.ID, name)
+		}
 		if len(f.readings) > 0 || !slices.Contains(profile.Names(), name) {
 			o.Foreign = append(o.Foreign, p.ID)
+			file := lab.File{Profile: p.ID, Given: name}
+			if !slices.Contains(profile.Names(), name) {
+				file.Text = p.Source()
+			}
+			f.add(file)
 		}
 	}
 	for _, name := range f.capabilities {

@@ -18,9 +18,11 @@ type Goal struct {
 
 // Where goals are stated.
 const (
-	useCases = "draft-ietf-seat-use-cases, section 4"
-	idCrisis = "the models of \"identity crisis in confidential computing\""
-	ihf      = "the models of intra-handshake.fail"
+	useCases = "draft-ietf-seat-use-cases at 0d6a7082, section 4"
+	// attackerModel is the section of the same document on the attacker.
+	attackerModel = "draft-ietf-seat-use-cases at 0d6a7082, section 3"
+	idCrisis      = "the models of \"identity crisis in confidential computing\""
+	ihf           = "the models of intra-handshake.fail"
 )
 
 // Goals lists them.
@@ -47,13 +49,26 @@ var Goals = []Goal{
 	{"G3", "The Evidence correlates with the client's application key", ihf},
 }
 
-func goalNamed(id string) *Goal {
-	for i := range Goals {
-		if Goals[i].ID == id {
-			return &Goals[i]
-		}
+// Scenarios lists the attacks and failures that the attacker model of the use cases
+// document describes.
+var Scenarios = []Goal{
+	{"3.3.1", "Evidence of one attestation answers a later request of the same connection", attackerModel},
+	{"3.3.2", "Evidence about another environment is shown in the attacker's connection", attackerModel},
+	{"3.4", "The key that authenticates is not one that the environment protects", attackerModel},
+	{"3.5.1", "Evidence is read with a secret of the key exchange", attackerModel},
+	{"3.5.2", "Evidence is read with traffic secrets", attackerModel},
+	{"3.6", "The state changes on long-lived and resumed connections", attackerModel},
+	{"3.7", "The negotiation of attestation is downgraded", attackerModel},
+	{"3.8.1", "A stolen authentication key is hosted in another environment", attackerModel},
+	{"3.8.2", "An attestation key is stolen", attackerModel},
+}
+
+func scenarioNames() []string {
+	names := make([]string, len(Scenarios))
+	for i := range Scenarios {
+		names[i] = Scenarios[i].ID
 	}
-	return nil
+	return names
 }
 
 func goalNames() []string {
@@ -124,16 +139,25 @@ func (c *Cell) modelOf(g model.Goal) string {
 }
 
 // ByGoal counts the cells of a report by goal and attack.
-func (r *Report) ByGoal() (list []GoalRuns) {
+func (r *Report) ByGoal() []GoalRuns {
+	return r.by(Goals, func(s *Script) []string { return s.Goals })
+}
+
+// ByScenario counts them by scenario.
+func (r *Report) ByScenario() []GoalRuns {
+	return r.by(Scenarios, func(s *Script) []string { return s.Scenarios })
+}
+
+func (r *Report) by(all []Goal, of func(*Script) []string) (list []GoalRuns) {
 	sums := map[string]Summary{}
 	for _, s := range Summarize(r.Cells) {
 		sums[s.Attack] = s
 	}
-	for _, g := range Goals {
+	for _, g := range all {
 		x := GoalRuns{Goal: g}
 		for _, s := range r.Scripts {
 			n, ok := sums[s.Name]
-			if !ok || !slices.Contains(s.Goals, g.ID) {
+			if !ok || !slices.Contains(of(s), g.ID) {
 				continue
 			}
 			x.Runs = append(x.Runs, GoalRun{s.Name, joined(s.Capabilities), n.Counts[string(Accepted)],
@@ -148,7 +172,8 @@ func (r *Report) ByGoal() (list []GoalRuns) {
 }
 
 // WriteGoals writes the runs by security goal as Markdown, a table for each goal and
-// profile, in the form in which the editors of a draft can paste it.
+// profile, in the form in which the editors of a draft can paste it, with an index by
+// scenario.
 func (r *Report) WriteGoals(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Outcomes of `%s` by security goal. An outcome holds for the capabilities in its row.\n", r.Command)
@@ -164,8 +189,29 @@ func (r *Report) WriteGoals(w io.Writer) error {
 		}
 		fmt.Fprintf(&b, "\n## %s %s\n\n%s.\n%s", g.ID, g.Title, g.From, tables.String())
 	}
+	r.scenarioTable(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// scenarioTable writes the index by scenario: the goals that its attacks bear on, and how
+// they ended.
+func (r *Report) scenarioTable(b *strings.Builder) {
+	fmt.Fprintf(b, "\n## Scenarios\n\nThose of %s, with the goals on which their attacks bear.\n\n", attackerModel)
+	b.WriteString("| scenario | attack | goals | accepted | rejected | cannot be mounted |\n|---|---|---|---|---|---|\n")
+	runs := r.ByScenario()
+	for _, g := range Scenarios {
+		i := slices.IndexFunc(runs, func(x GoalRuns) bool { return x.ID == g.ID })
+		if i < 0 {
+			fmt.Fprintf(b, "| %s %s | no attack of this run | – | – | – | – |\n", g.ID, g.Title)
+			continue
+		}
+		for _, x := range runs[i].Runs {
+			k := slices.IndexFunc(r.Scripts, func(s *Script) bool { return s.Name == x.Attack })
+			fmt.Fprintf(b, "| %s %s | %s | %s | %d | %d | %d |\n", g.ID, g.Title, r.Scripts[k].Title,
+				strings.Join(r.Scripts[k].Goals, ", "), x.Accepted, x.Rejected, x.Unmounted)
+		}
+	}
 }
 
 // goalTable writes the runs of one profile about one goal.

@@ -279,6 +279,9 @@ func (c *Cell) control(ctx context.Context, control *Control, s *Script, parties
 		}
 	}
 	c.Error = fmt.Sprintf("the control (%s) must %s, and it ended so: %s", control.Name, control.Must, c.Control.Result)
+	if d := c.Control.Result.Detail; d != "" && c.Control.Result.Outcome == Rejected {
+		c.Error += ": " + d
+	}
 }
 
 // controlOf is the control for an outcome. An attack that cannot be mounted has that of one

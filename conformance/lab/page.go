@@ -177,7 +177,16 @@ func (s *shownRun) Script() *Script {
 
 // Repeat is the command that repeats the run and keeps its capture.
 func (s *shownRun) Repeat() string {
-	text := fmt.Sprintf("attls lab --attack %s --profile %s", s.Attack, s.Profile)
+	attack, profile := s.Attack, s.Profile
+	for _, f := range s.report.Files {
+		switch {
+		case f.Attack == s.Attack:
+			attack = quoted(f.Given)
+		case f.Profile == s.Profile:
+			profile = quoted(f.Given) + f.Readings
+		}
+	}
+	text := fmt.Sprintf("attls lab --attack %s --profile %s", attack, profile)
 	if s.Lax != "" {
 		text += " --lax " + string(s.Lax)
 	}
@@ -188,6 +197,17 @@ func (s *shownRun) Repeat() string {
 		text += " --reading " + s.Readings
 	}
 	return text + " --pcap captures"
+}
+
+// quoted is a word for a shell.
+func quoted(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./=+:@", r)
+	}
+	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // Capture is the file that the command writes.

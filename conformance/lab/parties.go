@@ -80,6 +80,14 @@ func (r *run) honestEnd(c *connection, role attls.Role) (*handshake.Config, *han
 		config.PSK, config.Tickets = true, 1
 		a.ServerSessions, a.ClientSessions = r.servers, r.clients
 	}
+	if r.setting(role, "early_data").Text == "yes" {
+		config.MaxEarlyData = maxEarlyData
+	}
+	if r.setting(role, "psk").Text == "external" {
+		config.PSK = true
+		a.ServerSessions = &handshake.ServerSessions{Keys: handshake.TicketKeys{Now: r.w.clock}, External: externalKey}
+		a.ClientSessions = &handshake.ClientSessions{Now: r.w.clock, External: externalKey}
+	}
 	if r.attests(role) {
 		a.Attester = &honestAttester{r.w, platform, key}
 		if !later(p, role) {
@@ -97,6 +105,13 @@ func (r *run) honestEnd(c *connection, role attls.Role) (*handshake.Config, *han
 	}
 	return config, a, nil
 }
+
+// maxEarlyData is what ends take of early data where a script has it, in octets.
+const maxEarlyData = 1 << 14
+
+// externalKey is a key that the honest ends have agreed on in another way.
+var externalKey = []*handshake.Session{{Identity: []byte("laboratory"), Secret: []byte("a key of both honest ends, 32 oct"),
+	External: true, Suite: attls.TLS_AES_128_GCM_SHA256}}
 
 // reading is how a party alone reads the text.
 func (r *run) reading(role attls.Role) map[string]string {
@@ -502,7 +517,7 @@ func (r *run) make(s *Step) (bool, error) {
 	case "nobody":
 		platform = 2
 	}
-	names, part := s.With["names"].Text, s.With["challenge"].Text
+	names, part, token := s.With["names"].Text, s.With["challenge"].Text, s.With["token"].Text
 	r.learn(s, &item{origin: "made", signer: key,
 		attest: func(ctx context.Context, q *negotiation.EvidenceRequest) (*negotiation.Evidence, error) {
 			asked := *q
@@ -516,7 +531,11 @@ func (r *run) make(s *Step) (bool, error) {
 			if part == "beginning" {
 				asked.Challenge = beginning(q.Challenge)
 			}
-			ev, err := r.w.device(platform, key).Attest(ctx, &asked)
+			d := r.w.device(platform, key)
+			if token == "made_up" { // M's, of which the TEE signs the hash alone
+				d.KeyAttestationKey = r.w.keys[ownKey]
+			}
+			ev, err := d.Attest(ctx, &asked)
 			return r.w.lax.wrap(ev, q), err
 		}})
 	return true, nil

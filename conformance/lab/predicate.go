@@ -161,10 +161,14 @@ var predicates = map[string]predicate{
 	}},
 	"retry_readings": {"the text leaves open which transcript counts after HelloRetryRequest",
 		func(p *profile.Profile, _ *Combination) bool { return len(readingsOf(p, "hrr")) > 1 }},
+	"label_readings": {"the text spells the label of the exporter in more than one way",
+		func(p *profile.Profile, _ *Combination) bool { return len(readingsOf(p, "label")) > 1 }},
 	"schedule_readings": {"the text leaves open on which secret its branch of the key schedule begins",
 		func(p *profile.Profile, _ *Combination) bool { return len(readingsOf(p, "schedule")) > 1 }},
 	"sessions_accepted": {"the profile leaves resumption to the policy or allows it within the validity of the verdict",
 		func(p *profile.Profile, _ *Combination) bool { return p.Resumption.Accept != "never" }},
+	"early_data_accepted": {"the profile leaves early data to the policy or allows it within the validity of the verdict",
+		func(p *profile.Profile, _ *Combination) bool { return p.Resumption.EarlyData != "never" }},
 	"pkix": {"path validation of the certificate is demanded as well", func(p *profile.Profile, c *Combination) bool {
 		k, ok := p.Credential(c.kind)
 		return ok && k.PKIX
@@ -179,6 +183,9 @@ var predicates = map[string]predicate{
 // offerName is the name of the extension of ClientHello that offers to take, or make, the
 // attestation of a role.
 func offerName(p *profile.Profile, c *Combination) string {
+	if later(p, c.role) && p.Authenticator.FlagName != "" {
+		return attls.ExtTLSFlags.String()
+	}
 	for i := range p.Slots {
 		s := &p.Slots[i]
 		if s.Always || !c.slot(s) || s.Offer.Message != attls.KindClientHello {

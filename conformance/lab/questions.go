@@ -32,8 +32,9 @@ type questionRun struct {
 // questions are those of issue trackers and mailing lists of drafts and products.
 var questions = []question{
 	{title: "May Evidence of the handshake answer when the relying party asks again?", where: "early-attestation",
-		runs: []questionRun{{attack: "stale-evidence", profile: "early-attestation-07"}},
-		read: "The two readings of the binder after the handshake differ: one takes the request into the transcript."},
+		runs: []questionRun{{attack: "stale-evidence", profile: "early-attestation-07", only: "client/"},
+			{attack: "stale-evidence", profile: "seat-expat-04"}},
+		read: "The readings of the binder after the handshake differ: one takes the request into the transcript."},
 	{title: "Which transcript counts after HelloRetryRequest?", where: "issue 74 of the editors of early-attestation",
 		runs: []questionRun{{attack: "retry-readings", profile: "early-attestation-07", only: "server/"},
 			{attack: "provoked-retry", profile: "early-attestation-07", only: "server/evidence"}},
@@ -43,8 +44,11 @@ var questions = []question{
 			{attack: "resumption-after-revocation", profile: "early-attestation-07", only: "server/evidence"},
 			{attack: "resumption-after-expiry", profile: "early-attestation-07", only: "server/evidence"},
 			{attack: "resumption-after-revocation", profile: "early-attestation-08pre", only: "server/evidence"},
-			{attack: "resumption-after-expiry", profile: "early-attestation-08pre", only: "server/evidence"}},
-		read: "Accepted: the session was resumed although its attestation would be refused now. Early data is not run."},
+			{attack: "resumption-after-expiry", profile: "early-attestation-08pre", only: "server/evidence"},
+			{attack: "early-data-after-revocation", profile: "early-attestation-07", only: "server/evidence"},
+			{attack: "resumption-after-revocation", profile: "seat-expat-02", only: "server/evidence"}},
+		read: "Accepted: the session was resumed, or early data taken, although the attestation would be refused now. In " +
+			"authenticators the relying party asks in the resumed connection as well."},
 	{title: "Why is the key hashed into the binder?", where: "expat 58",
 		runs: []questionRun{
 			{attack: "relay-verbatim-own-key", profile: "early-attestation-07", only: "server/evidence"},
@@ -55,9 +59,10 @@ var questions = []question{
 			"that does not compare the key which the Evidence names."},
 	{title: "Does a nonce of its own add anything?", where: "expat 57",
 		runs: []questionRun{{attack: "replay-leaked-key", profile: "early-attestation-07", only: "server/evidence"},
+			{attack: "replay-leaked-key", profile: "seat-expat-04", only: "server/evidence"},
 			{attack: "replay-leaked-key", profile: "tls-attestation-09", only: "server/evidence"},
 			{attack: "replay-constant-nonce", profile: "tls-attestation-09", only: "server/evidence"}},
-		read: "early-attestation-07 has no nonce, and tls-attestation-09 has one; with a constant nonce the attestation " +
+		read: "early-attestation-07 has no nonce, seat-expat-04 has the context of the request in the exporter alone, and tls-attestation-09 has one; with a constant nonce the attestation " +
 			"alone is replayed."},
 	{title: "Can negotiation be downgraded?", where: "expat 38 and 39",
 		runs: []questionRun{{attack: "strip-offer", profile: "early-attestation-07", only: "server/evidence"},
@@ -91,9 +96,26 @@ var questions = []question{
 		where:   "models of the architecture draft",
 		missing: "The engine offers no weak group, so that this cannot be run here."},
 	{title: "What does Extended Key Update add?", where: "tls-key-update 55, 90, 94 and 96",
-		missing: "No script has an extended key update yet."},
+		runs: []questionRun{{attack: "injected-update", profile: "early-attestation-07", only: "server/evidence"},
+			{attack: "injected-update", profile: "seat-expat-04", only: "server/evidence"},
+			{attack: "update-then-ask", profile: "early-attestation-07", only: "client/evidence"},
+			{attack: "update-then-ask", profile: "seat-expat-04", only: "server/evidence"}},
+		read: "A thief of the traffic secrets of one epoch takes the connection over with an update of its own, after the attestation. " +
+			"Only an attestation after the update can refuse that, and only with Evidence that is not the old one."},
+	{title: "Can Evidence of an authenticator be used on another connection, or for another request?", where: "expat",
+		runs: []questionRun{{attack: "relay-authenticator", profile: "seat-expat-04", only: "server/evidence"},
+			{attack: "swapped-context", profile: "seat-expat-00", only: "server/evidence"},
+			{attack: "swapped-context", profile: "seat-expat-04", only: "server/evidence"},
+			{attack: "relay-leaked-key", profile: "seat-expat-00", only: "server/evidence"},
+			{attack: "relay-leaked-key", profile: "seat-expat-04", only: "server/evidence"},
+			{attack: "reattest-elsewhere", profile: "seat-expat-04", only: "server/evidence"}},
+		read: "seat-expat-00 associates Evidence with the context of the request, and seat-expat-04 with the exporter of the connection over " +
+			"that context and with the key."},
 	{title: "May a client attest without authenticating?", where: "issue 5 of the editors",
-		missing: "No script is about it yet."},
+		runs: []questionRun{{attack: "read-only", profile: "tls-attestation-09", only: "client/evidence/attestation"},
+			{attack: "without-attestation", profile: "early-attestation-07", only: "client/evidence"}},
+		read: "In tls-attestation-09 the attestation of a client may be its whole credential; early-attestation-07 has it with a certificate " +
+			"alone, and a certificate without it is refused where the policy demands it."},
 }
 
 // load is the profile of a run: an embedded one, or one that was changed for a question.

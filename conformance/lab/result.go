@@ -51,7 +51,7 @@ func (r *run) repeats() bool {
 		return false
 	}
 	for _, role := range attls.Roles() {
-		if r.setting(role, "resumption").Text == "yes" || r.setting(role, "key").Text == "rsa" {
+		if r.setting(role, "resumption").Text == "yes" || r.setting(role, "early_data").Text == "yes" || r.setting(role, "key").Text == "rsa" {
 			return false
 		}
 	}
@@ -134,6 +134,9 @@ func (r *run) outcome() *Result {
 	}
 	if len(judge.received(r.combo.role.Peer())) <= judge.taken {
 		return r.stuck("the relying party took no application data")
+	}
+	if r.setting(attls.RoleClient, "early_data").Text == "yes" && !judge.early {
+		return r.stuck("no early data was taken")
 	}
 	return &Result{Outcome: Accepted}
 }

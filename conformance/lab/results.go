@@ -181,9 +181,22 @@ type Report struct {
 	OK      bool    `json:"ok"`
 	Seconds float64 `json:"seconds"`
 	// Changed are the keys of cells that ended otherwise than is stored.
-	Changed []string  `json:"changed,omitempty"`
+	Changed []string `json:"changed,omitempty"`
+	// Files are the profiles and attacks that do not come with this program, or were changed.
+	Files   []File    `json:"files,omitempty"`
 	Scripts []*Script `json:"scripts"`
 	Cells   []*Cell   `json:"cells"`
+}
+
+// File is a profile or an attack of the user's, so that who is handed the report can repeat
+// it.
+type File struct {
+	Profile string `json:"profile,omitempty"` // its identifier
+	Attack  string `json:"attack,omitempty"`
+	Given   string `json:"given"` // as it was named to the command
+	// Readings are the flags of the readings that were chosen.
+	Readings string `json:"readings,omitempty"`
+	Text     string `json:"text,omitempty"` // of a profile with its bases merged in
 }
 
 // Write writes the report as JSON.

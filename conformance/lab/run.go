@@ -184,6 +184,7 @@ type connection struct {
 	outside [2]*outside            // honest ends that are programs
 	closed  bool                   // an engine has closed towards a program
 	over    bool                   // M has left
+	early   bool                   // the server took early data
 
 	nonce    *item
 	request  *item         // taken, and sent instead of M's own
@@ -365,7 +366,7 @@ func execute(ctx context.Context, s *Script, steps []*Step, parties []map[string
 	}
 	r.knowledge["own"] = &item{origin: "made", chain: own.Chain, signer: own.Signer, issuer: own.Issuer}
 	clock := r.w.clock
-	r.servers = &handshake.ServerSessions{}
+	r.servers = &handshake.ServerSessions{EarlyData: func(*handshake.EarlyDataRequest) bool { return true }}
 	r.servers.Keys.Now = clock
 	r.clients = &handshake.ClientSessions{Now: clock}
 	limit := runTimeout
@@ -473,6 +474,11 @@ func (r *run) happened(c *connection, s *pair.Step) {
 	case handshake.EventTicket:
 		if c.honest[s.Role] && s.Event.Session != nil {
 			r.clients.Put(s.Event.Session)
+		}
+	case handshake.EventEarlyData:
+		c.early = s.Event.Early == handshake.EarlyDataAccepted
+		if s.Event.Early == handshake.EarlyDataOpen && c.honest[s.Role] {
+			_ = c.pair.Engine(s.Role).Write([]byte(honestData)) // an error is the engine's own
 		}
 	case handshake.EventAuthenticated:
 		r.shown++

@@ -52,6 +52,7 @@ type Script struct {
 	Summary   string   `json:"summary,omitempty"`
 	Published string   `json:"published,omitempty"` // an outcome that somebody else has published
 	Goals     []string `json:"goals,omitempty"`     // security goals that its runs are about
+	Scenarios []string `json:"scenarios,omitempty"` // of the attacker model of the use cases document
 	// Refutes are goals of package model that a run misses in which the relying party accepts.
 	Refutes      []model.Goal `json:"refutes,omitempty"`
 	Kind         Kind         `json:"kind"`
@@ -67,6 +68,9 @@ type Script struct {
 	// Vary runs the script for each choice of readings of a switch by a party; client and
 	// server do not read alike then.
 	Vary map[string]string `json:"vary,omitempty"`
+
+	// Text is the script as it was read.
+	Text string `json:"-"`
 
 	pos schema.Position
 }
@@ -216,7 +220,7 @@ func Parse(file string, src []byte) (*Script, error) {
 	if err := yaml.Unmarshal(src, &doc); err != nil {
 		return nil, schema.Problems{{Pos: schema.Position{File: file}, Kind: schema.ProblemSyntax, Text: err.Error()}}
 	}
-	s := &Script{Name: strings.TrimSuffix(filepath.Base(file), ".yaml"), Kind: KindAttack,
+	s := &Script{Name: strings.TrimSuffix(filepath.Base(file), ".yaml"), Kind: KindAttack, Text: string(src),
 		pos: schema.Position{File: file, Line: 1, Column: 1}}
 	if len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
 		r.problem(s.pos, schema.ProblemType, "a script is a map", "begin with \"attack: NAME\"")
@@ -293,6 +297,19 @@ func (r *reader) texts(n *yaml.Node) []string {
 	return list
 }
 
+// known reads a list of texts that are among those that are known.
+func (r *reader) known(n *yaml.Node, what string, known []string) []string {
+	list := r.texts(n)
+	for i, text := range list {
+		at := n
+		if n.Kind == yaml.SequenceNode {
+			at = n.Content[i]
+		}
+		r.oneOf(at, what, text, known)
+	}
+	return list
+}
+
 // oneOf notes a text that is not among those that are known.
 func (r *reader) oneOf(n *yaml.Node, what, text string, known []string) {
 	if slices.Contains(known, text) {
@@ -322,7 +339,7 @@ func (r *reader) capabilities(n *yaml.Node) (list []Capability) {
 	return list
 }
 
-var scriptKeys = []string{"attack", "title", "section", "sources", "summary", "published", "goals", "refutes", "kind",
+var scriptKeys = []string{"attack", "title", "section", "sources", "summary", "published", "goals", "scenarios", "refutes", "kind",
 	"capabilities", "attester", "applies", "parties", "steps", "conclude", "controls", "bound",
 	"vary"}
 
@@ -342,16 +359,9 @@ func (r *reader) script(s *Script, n *yaml.Node) {
 		case "published":
 			s.Published = strings.Join(strings.Fields(r.text(v)), " ")
 		case "goals":
-			s.Goals = r.texts(v)
-			for i, g := range s.Goals {
-				if goalNamed(g) == nil {
-					at := v
-					if v.Kind == yaml.SequenceNode {
-						at = v.Content[i]
-					}
-					r.oneOf(at, "security goal", g, goalNames())
-				}
-			}
+			s.Goals = r.known(v, "security goal", goalNames())
+		case "scenarios":
+			s.Scenarios = r.known(v, "scenario", scenarioNames())
 		case "refutes":
 			s.Refutes = r.refuted(v)
 		case "kind":
@@ -463,6 +473,8 @@ var partySettings = map[string][]string{
 	"verifiers":      {"one", "two"},
 	"expects":        {"challenge", "nothing"},
 	"resumption":     {"yes", "no"},
+	"early_data":     {"yes", "no"},
+	"psk":            {"external", "none"},
 	"hello_retry":    {"yes"},
 	"key":            {"p256", "rsa"},
 	"post_handshake": {"yes"},

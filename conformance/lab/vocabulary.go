@@ -92,7 +92,8 @@ func init() {
 			on: []string{"evidence", "certificate"},
 			options: map[string][]string{"id": nil, "as": nil,
 				"by":  {"tee2", "oracle", "ak", "nobody", "authority", "self", "attester"},
-				"key": {tikKey, ownKey}, "names": {"tik"}, "challenge": {"whole", "beginning"}},
+				"key": {tikKey, ownKey}, "names": {"tik"}, "challenge": {"whole", "beginning"},
+				"token": {"made_up"}},
 			needs: func(s *Step, _ func(string) bool) map[Capability]string {
 				n := map[Capability]string{}
 				by := s.With["by"].Text
