@@ -49,6 +49,15 @@ var Goals = []Goal{
 	{"G3", "The Evidence correlates with the client's application key", ihf},
 }
 
+func goalNamed(id string) *Goal {
+	for i := range Goals {
+		if Goals[i].ID == id {
+			return &Goals[i]
+		}
+	}
+	return nil
+}
+
 // Scenarios lists the attacks and failures that the attacker model of the use cases
 // document describes.
 var Scenarios = []Goal{
@@ -194,10 +203,10 @@ func (r *Report) WriteGoals(w io.Writer) error {
 	return err
 }
 
-// scenarioTable writes the index by scenario: the goals that its attacks bear on, and how
+// scenarioTable writes the index by scenario: the goals that its attacks are about, and how
 // they ended.
 func (r *Report) scenarioTable(b *strings.Builder) {
-	fmt.Fprintf(b, "\n## Scenarios\n\nThose of %s, with the goals on which their attacks bear.\n\n", attackerModel)
+	fmt.Fprintf(b, "\n## Scenarios\n\nThose of %s, with the goals that their attacks are about.\n\n", attackerModel)
 	b.WriteString("| scenario | attack | goals | accepted | rejected | cannot be mounted |\n|---|---|---|---|---|---|\n")
 	runs := r.ByScenario()
 	for _, g := range Scenarios {

@@ -1,12 +1,14 @@
 package lab
 
 import (
+	"bytes"
 	"embed"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -213,12 +215,17 @@ func All() ([]*Script, error) {
 func Parse(file string, src []byte) (*Script, error) {
 	r := &reader{file: file}
 	if len(src) > maxScript {
-		return nil, schema.Problems{{Pos: schema.Position{File: file}, Kind: schema.ProblemBounds,
+		return nil, schema.Problems{{Pos: schema.Position{File: file, Line: 1, Column: 1}, Kind: schema.ProblemBounds,
 			Text: fmt.Sprintf("the script has more than %d octets", maxScript)}}
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(src, &doc); err != nil {
-		return nil, schema.Problems{{Pos: schema.Position{File: file}, Kind: schema.ProblemSyntax, Text: err.Error()}}
+	var doc, more yaml.Node
+	all := yaml.NewDecoder(bytes.NewReader(src))
+	if err := all.Decode(&doc); err != nil && err != io.EOF {
+		return nil, schema.Problems{{Pos: syntaxAt(file, err), Kind: schema.ProblemSyntax, Text: err.Error()}}
+	}
+	if err := all.Decode(&more); err != io.EOF {
+		return nil, schema.Problems{{Pos: schema.Position{File: file, Line: max(1, more.Line), Column: 1},
+			Kind: schema.ProblemSyntax, Text: "a second document follows the script", Advice: "write each script to a file of its own"}}
 	}
 	s := &Script{Name: strings.TrimSuffix(filepath.Base(file), ".yaml"), Kind: KindAttack, Text: string(src),
 		pos: schema.Position{File: file, Line: 1, Column: 1}}
@@ -236,11 +243,25 @@ func Parse(file string, src []byte) (*Script, error) {
 	return s, nil
 }
 
+// syntaxAt is where an error of YAML is: the line that it tells, or else the first.
+func syntaxAt(file string, err error) schema.Position {
+	at := schema.Position{File: file, Line: 1, Column: 1}
+	if _, rest, ok := strings.Cut(err.Error(), "line "); ok {
+		if _, err := fmt.Sscanf(rest, "%d", &at.Line); err != nil || at.Line < 1 {
+			at.Line = 1
+		}
+	}
+	return at
+}
+
 // reader reads a script and notes what is wrong with it.
 type reader struct {
 	file     string
 	problems schema.Problems
 }
+
+// nameOctets are those of the name of an attack, which is part of keys and names of files.
+const nameOctets = "abcdefghijklmnopqrstuvwxyz0123456789-"
 
 // maxProblems bounds what is told of one script.
 const maxProblems = 50
@@ -347,7 +368,10 @@ func (r *reader) script(s *Script, n *yaml.Node) {
 	r.pairs(n, func(k, v *yaml.Node) {
 		switch k.Value {
 		case "attack":
-			s.Name = r.text(v)
+			if s.Name = r.text(v); s.Name == "" || strings.Trim(s.Name, nameOctets) != "" {
+				r.problem(r.at(v), schema.ProblemUnknownName, fmt.Sprintf("%q cannot be the name of an attack", s.Name),
+					"write letters from a to z, digits and hyphens")
+			}
 		case "title":
 			s.Title = r.text(v)
 		case "section":
@@ -414,6 +438,9 @@ func (r *reader) script(s *Script, n *yaml.Node) {
 	}
 	switch {
 	case len(r.problems) > 0:
+	case s.Bound != nil && s.Bound.Measure == "":
+		r.problem(s.Bound.pos, schema.ProblemParameter, "the bound does not say what it is a bound of",
+			"write measure: evidence_made")
 	case s.Kind == KindMeasurement && s.Bound == nil:
 		r.problem(s.pos, schema.ProblemParameter, "a measurement has a bound",
 			"write bound: {measure: evidence_made, most: 1}")
@@ -623,8 +650,9 @@ func (r *reader) bound(n *yaml.Node) *Bound {
 			b.Measure = r.text(v)
 			r.oneOf(v, "measure", b.Measure, sortedKeys(measures))
 		case "most":
-			if _, err := fmt.Sscanf(r.text(v), "%d", &b.Most); err != nil {
-				r.problem(r.at(v), schema.ProblemType, "a number is needed here", "")
+			var err error
+			if b.Most, err = strconv.Atoi(r.text(v)); err != nil || b.Most < 0 {
+				r.problem(r.at(v), schema.ProblemType, "a number that is not negative is needed here", "write most: 1")
 			}
 		default:
 			r.oneOf(k, "key of a bound", k.Value, []string{"measure", "most"})
