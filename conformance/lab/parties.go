@@ -110,8 +110,8 @@ func (r *run) honestEnd(c *connection, role attls.Role) (*handshake.Config, *han
 const maxEarlyData = 1 << 14
 
 // externalKey is a key that the honest ends have agreed on in another way.
-var externalKey = []*handshake.Session{{Identity: []byte("laboratory"), Secret: []byte("a key of both honest ends, 32 oct"),
-	External: true, Suite: attls.TLS_AES_128_GCM_SHA256}}
+var externalKey = []*handshake.Session{{Identity: []byte("laboratory"),
+	Secret: []byte("a key of both honest ends, 32 oct"), External: true, Suite: attls.TLS_AES_128_GCM_SHA256}}
 
 // reading is how a party alone reads the text.
 func (r *run) reading(role attls.Role) map[string]string {

@@ -62,8 +62,8 @@ var questions = []question{
 			{attack: "replay-leaked-key", profile: "seat-expat-04", only: "server/evidence"},
 			{attack: "replay-leaked-key", profile: "tls-attestation-09", only: "server/evidence"},
 			{attack: "replay-constant-nonce", profile: "tls-attestation-09", only: "server/evidence"}},
-		read: "early-attestation-07 has no nonce, seat-expat-04 has the context of the request in the exporter alone, and tls-attestation-09 has one; with a constant nonce the attestation " +
-			"alone is replayed."},
+		read: "early-attestation-07 has no nonce, seat-expat-04 has the context of the request in the exporter alone, and " +
+			"tls-attestation-09 has one; with a constant nonce the attestation alone is replayed."},
 	{title: "Can negotiation be downgraded?", where: "expat 38 and 39",
 		runs: []questionRun{{attack: "strip-offer", profile: "early-attestation-07", only: "server/evidence"},
 			{attack: "without-attestation", profile: "early-attestation-07", only: "server/evidence"},
@@ -100,8 +100,9 @@ var questions = []question{
 			{attack: "injected-update", profile: "seat-expat-04", only: "server/evidence"},
 			{attack: "update-then-ask", profile: "early-attestation-07", only: "client/evidence"},
 			{attack: "update-then-ask", profile: "seat-expat-04", only: "server/evidence"}},
-		read: "A thief of the traffic secrets of one epoch takes the connection over with an update of its own, after the attestation. " +
-			"Only an attestation after the update can refuse that, and only with Evidence that is not the old one."},
+		read: "A thief of the traffic secrets of one epoch takes the connection over with an update of its own, after the " +
+			"attestation. Only an attestation after the update can refuse that, and only " +
+			"with Evidence that is not the old one."},
 	{title: "Can Evidence of an authenticator be used on another connection, or for another request?", where: "expat",
 		runs: []questionRun{{attack: "relay-authenticator", profile: "seat-expat-04", only: "server/evidence"},
 			{attack: "swapped-context", profile: "seat-expat-00", only: "server/evidence"},
@@ -109,13 +110,13 @@ var questions = []question{
 			{attack: "relay-leaked-key", profile: "seat-expat-00", only: "server/evidence"},
 			{attack: "relay-leaked-key", profile: "seat-expat-04", only: "server/evidence"},
 			{attack: "reattest-elsewhere", profile: "seat-expat-04", only: "server/evidence"}},
-		read: "seat-expat-00 associates Evidence with the context of the request, and seat-expat-04 with the exporter of the connection over " +
-			"that context and with the key."},
+		read: "seat-expat-00 associates Evidence with the context of the request, and seat-expat-04 with the exporter of " +
+			"the connection over that context and with the key."},
 	{title: "May a client attest without authenticating?", where: "issue 5 of the editors",
 		runs: []questionRun{{attack: "read-only", profile: "tls-attestation-09", only: "client/evidence/attestation"},
 			{attack: "without-attestation", profile: "early-attestation-07", only: "client/evidence"}},
-		read: "In tls-attestation-09 the attestation of a client may be its whole credential; early-attestation-07 has it with a certificate " +
-			"alone, and a certificate without it is refused where the policy demands it."},
+		read: "In tls-attestation-09 the attestation of a client may be its whole credential; early-attestation-07 has it " +
+			"with a certificate alone, and a certificate without it is refused where the policy demands it."},
 }
 
 // load is the profile of a run: an embedded one, or one that was changed for a question.

@@ -51,7 +51,8 @@ func (r *run) repeats() bool {
 		return false
 	}
 	for _, role := range attls.Roles() {
-		if r.setting(role, "resumption").Text == "yes" || r.setting(role, "early_data").Text == "yes" || r.setting(role, "key").Text == "rsa" {
+		if r.setting(role, "resumption").Text == "yes" || r.setting(role, "early_data").Text == "yes" ||
+			r.setting(role, "key").Text == "rsa" {
 			return false
 		}
 	}

@@ -225,7 +225,8 @@ func Parse(file string, src []byte) (*Script, error) {
 	}
 	if err := all.Decode(&more); err != io.EOF {
 		return nil, schema.Problems{{Pos: schema.Position{File: file, Line: max(1, more.Line), Column: 1},
-			Kind: schema.ProblemSyntax, Text: "a second document follows the script", Advice: "write each script to a file of its own"}}
+			Kind: schema.ProblemSyntax, Text: "a second document follows the script",
+			Advice: "write each script to a file of its own"}}
 	}
 	s := &Script{Name: strings.TrimSuffix(filepath.Base(file), ".yaml"), Kind: KindAttack, Text: string(src),
 		pos: schema.Position{File: file, Line: 1, Column: 1}}
@@ -360,8 +361,8 @@ func (r *reader) capabilities(n *yaml.Node) (list []Capability) {
 	return list
 }
 
-var scriptKeys = []string{"attack", "title", "section", "sources", "summary", "published", "goals", "scenarios", "refutes", "kind",
-	"capabilities", "attester", "applies", "parties", "steps", "conclude", "controls", "bound",
+var scriptKeys = []string{"attack", "title", "section", "sources", "summary", "published", "goals", "scenarios",
+	"refutes", "kind", "capabilities", "attester", "applies", "parties", "steps", "conclude", "controls", "bound",
 	"vary"}
 
 func (r *reader) script(s *Script, n *yaml.Node) {
