@@ -1,7 +1,11 @@
 package workbench
 
 import (
+	"slices"
+
 	"attls"
+	"attls/attestation"
+	"attls/attestation/roots"
 	"attls/conformance/claims"
 	"attls/extensions/profile"
 )
@@ -23,12 +27,39 @@ type About struct {
 	Keys     []profile.Key `json:"keys"`
 	Causes   []string      `json:"causes"`
 	Groups   []string      `json:"groups"`
+	Roots    []Root        `json:"roots"`
+}
+
+// Root is a root of trust that can attest in a run.
+type Root struct {
+	Name   string `json:"name"`
+	Absent string `json:"absent,omitempty"` // why a page does not have it
+}
+
+// absent are the roots of trust that are not in a page.
+var absent = []Root{
+	{"sev-snp", noLibrary}, {"tdx", noLibrary}, // attestation/roots, for js
+	{"tpm-certify", "it certifies keys that are in the TPM, and the keys of the page are not"},
+}
+
+const noLibrary = "the libraries that read its Evidence do not compile for browsers"
+
+func allRoots() []Root {
+	list := []Root{}
+	for _, f := range roots.All().All() {
+		not := slices.ContainsFunc(absent, func(r Root) bool { return r.Name == f.Name })
+		if (f.Emulate != nil || f.Name == attestation.EAT) && !not {
+			list = append(list, Root{Name: f.Name})
+		}
+	}
+	return append(list, absent...)
 }
 
 const defaultProfile = "early-attestation-06"
 
 func (e *Engine) about() About {
-	a := About{Version: claims.StackVersion(), Profiles: profile.Names(), Default: defaultProfile, Keys: profile.Keys()}
+	a := About{Version: claims.StackVersion(), Profiles: profile.Names(), Default: defaultProfile, Keys: profile.Keys(),
+		Roots: allRoots()}
 	for _, c := range profile.Causes() {
 		a.Causes = append(a.Causes, c.Word)
 	}

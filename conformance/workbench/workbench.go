@@ -35,6 +35,7 @@ type Request struct {
 	Credential string             `json:"credential,omitempty"`
 	Group      string             `json:"group,omitempty"`
 	HelloRetry bool               `json:"hello_retry,omitempty"`
+	Root       string             `json:"root_of_trust,omitempty"`
 	// What happens after the handshake.
 	PostHandshake bool   `json:"post_handshake,omitempty"`
 	KeyUpdate     bool   `json:"extended_key_update,omitempty"`
@@ -183,7 +184,7 @@ func (e *Engine) load(r *Request) (*profile.Profile, error) {
 func (r *Request) scenario(p *profile.Profile) scenario.Scenario {
 	s := scenario.Scenario{Profile: p.ID, Compiled: p, Readings: r.Readings, CodePoints: r.CodePoints,
 		Attester: r.Attester, Model: r.Model, Credential: r.Credential, Group: r.Group, HelloRetry: r.HelloRetry,
-		PostHandshake: r.PostHandshake, ExtendedKeyUpdate: r.KeyUpdate, Reattest: r.Reattest, Fail: r.Fail}
+		RootOfTrust: r.Root, PostHandshake: r.PostHandshake, ExtendedKeyUpdate: r.KeyUpdate, Reattest: r.Reattest, Fail: r.Fail}
 	if s.PostHandshake && s.Attester == "" {
 		s.Attester = scenario.AttestClient // a server does not authenticate again
 	}

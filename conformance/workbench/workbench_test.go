@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"attls/attestation/roots"
 	"attls/conformance/capture"
 	"attls/extensions/profile"
 )
@@ -148,5 +149,26 @@ func TestBadRequests(t *testing.T) {
 	}
 	if reply := e.Call("try", []byte(`{"kind": "panic"}`)); !reply.Broken || !strings.Contains(reply.Error, "on purpose") {
 		t.Errorf("a panic: %+v", reply)
+	}
+}
+
+// TestRoots: each root of trust is offered, or it is said why not; those that are run.
+func TestRoots(t *testing.T) {
+	e := New()
+	offered := map[string]bool{}
+	for _, r := range ask[Begin](t, e, "begin", Request{}).About.Roots {
+		offered[r.Name] = true
+		if r.Absent != "" {
+			continue
+		}
+		run := ask[map[string]any](t, e, "run", Request{Text: changed, Root: r.Name})
+		if run["ok"] != true || run["base_error"] != nil {
+			t.Errorf("%s: %v %v", r.Name, run["outcome"], run["base_error"])
+		}
+	}
+	for _, f := range roots.All().All() {
+		if f.Emulate != nil && !offered[f.Name] {
+			t.Errorf("%s is not offered, and it is not said why", f.Name)
+		}
 	}
 }

@@ -37,7 +37,7 @@ function showRun(r) {
   $("outcome").className = r.ok ? "good" : "bad";
   const s = r.scenario;
   fill($("outcome"), h("strong", null, r.outcome), h("br"), `${clip(s.profile)}: attester ${s.attester}, ${s.model || "–"}, ${s.credential || "–"}`,
-    s.group ? `, ${s.group}` : "", s.hello_retry ? ", HelloRetryRequest" : "", s.post_handshake ? ", post-handshake authentication" : "", s.reattest ? ", a second attestation" : "", s.extended_key_update ? ", Extended Key Update" : "",
+    s.root_of_trust ? `, ${s.root_of_trust}` : "", s.group ? `, ${s.group}` : "", s.hello_retry ? ", HelloRetryRequest" : "", s.post_handshake ? ", post-handshake authentication" : "", s.reattest ? ", a second attestation" : "", s.extended_key_update ? ", Extended Key Update" : "",
     r.fault ? h("span", { class: "was" }, `Fault ${r.fault.name}: ${r.fault.does} `, h("button", { type: "button", onclick: () => { fault = ""; run(); } }, "Without the fault")) : "",
     r.base ? h("span", { class: "was" }, `Compared with ${r.base_name}, with the same keys and random octets.`) : "",
     r.base_error ? h("span", { class: "was" }, `${r.base_name} does not run so: ${r.base_error}`) : "");

@@ -25,14 +25,15 @@ editor.addEventListener("keydown", (e) => {
   else if (e.key === "Escape") { e.preventDefault(); hideOffers(); }
 });
 $("choices").addEventListener("submit", (e) => { e.preventDefault(); ran(); });
-for (const id of ["attester", "model", "credential", "group"]) $(id).addEventListener("change", (e) => { state[id] = e.target.value; fault = ""; later(); });
+for (const id of ["attester", "model", "credential", "root_of_trust", "group"]) $(id).addEventListener("change", (e) => { state[id] = e.target.value; fault = ""; later(); });
 for (const id of switches) $(id).addEventListener("change", (e) => { state[id] = e.target.checked; fault = ""; later(); });
 $("start").addEventListener("change", async (e) => {
   const name = e.target.value;
   e.target.value = "";
   if (!name) return;
   setText(await engine.ask("text", { name }));
-  Object.assign(state, { readings: mapOf([]), code_points: mapOf([]), attester: "", model: "", credential: "" });
+  Object.assign(state, { readings: mapOf([]), code_points: mapOf([]), attester: "", model: "", credential: "", root_of_trust: "" });
+  $("root_of_trust").value = "";
   trust();
   later();
 });
@@ -64,7 +65,7 @@ async function openLink() {
   $("other").value = state.other;
   $("other-text").open = state.other !== "";
   for (const id of switches) $(id).checked = state[id];
-  for (const id of ["group", "name"]) $(id).value = state[id];
+  for (const id of ["root_of_trust", "group", "name"]) $(id).value = state[id];
   forgetRun();
   notice("This profile came with a link. Nothing of it has been run. Look at it, then press Run.");
   return true;
@@ -95,6 +96,7 @@ engine.began = () => {
   about = first.about;
   options($("start"), about.profiles.map((value) => ({ value })), "", "…");
   options($("group"), about.groups.map((value) => ({ value })), state.group, "any");
+  options($("root_of_trust"), about.roots.map((r) => ({ value: r.name, disabled: !!r.absent, text: r.absent ? r.name + " (not here: " + r.absent + ")" : r.name })), state.root_of_trust, "any");
   options($("name"), about.profiles.map((value) => ({ value })), state.name, "its base");
   for (const id of ["run", "faults-run", "attacks-run", "diff-run"]) $(id).disabled = false;
   if (linked || editor.value) { // what was typed before this was there counts

@@ -5,7 +5,7 @@
 const mapOf = (entries) => Object.assign(Object.create(null), Object.fromEntries(entries));
 
 // What is compared with: name is an embedded profile, other a text; neither: the base.
-const state = { text: "", readings: mapOf([]), code_points: mapOf([]), attester: "", model: "", credential: "", group: "", hello_retry: false,
+const state = { text: "", readings: mapOf([]), code_points: mapOf([]), attester: "", model: "", credential: "", root_of_trust: "", group: "", hello_retry: false,
   post_handshake: false, reattest: false, extended_key_update: false, name: "", other: "", other_readings: mapOf([]) };
 const switches = ["hello_retry", "post_handshake", "reattest", "extended_key_update"];
 let about = null, checked = null, trusted = true;
@@ -52,6 +52,7 @@ async function fromLink(hash) {
   const shown = v.attack && typeof v.attack === "object" ? { name: text(v.attack.name, 200), cell: text(v.attack.cell, 1000) } : null;
   return { fail: text(v.fail || "", 200), attack: shown, state: { text: text(v.text, maxText), readings: words(v.readings), code_points: map(v.code_points, number),
     attester: text(v.attester || "", 40), model: text(v.model || "", 40), credential: text(v.credential || "", 40), group: text(v.group || "", 40),
+    root_of_trust: text(v.root_of_trust || "", 200),
     name: text(v.name || "", 200), other: text(v.other || "", maxText), other_readings: words(v.other_readings),
     ...Object.fromEntries(switches.map((k) => [k, v[k] === true])) } };
 }
