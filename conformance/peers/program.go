@@ -15,6 +15,7 @@ import (
 	"attls"
 	"attls/conformance/claims"
 	"attls/conformance/scenario"
+	"attls/extensions/profile"
 )
 
 // maxOutput bounds what is kept of a program's output, in octets.
@@ -284,7 +285,20 @@ func (Command) Limit(s *scenario.Scenario, r attls.Role) string {
 	if s.Fail != "" || len(s.CodePoints) > 0 || len(s.Readings) > 0 {
 		return "the command is run without faults, readings and code points"
 	}
+	if s.Attester.Has(r) && signedByAuthority(s) {
+		return "the command makes certificates with Evidence by itself, and no authority signs them"
+	}
 	return ownKeys(s, r)
+}
+
+// signedByAuthority reports whether Evidence is in certificates that need a certification path.
+func signedByAuthority(s *scenario.Scenario) bool {
+	p, err := s.Load()
+	if err != nil || p == nil || s.Credential != claims.CredentialX509 {
+		return false
+	}
+	c, there := p.Credential(profile.KindX509)
+	return there && c.Carrier == profile.CarrierCertificate && c.PKIX
 }
 
 // Start implements Peer.
