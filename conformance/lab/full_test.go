@@ -50,3 +50,55 @@ func TestFull(t *testing.T) {
 		}
 	}
 }
+
+// TestUnknownSecret has a binder over a secret that the attacker does not know.
+func TestUnknownSecret(t *testing.T) {
+	p, err := profile.Load("early-attestation-01", profile.Options{Readings: map[string]string{"schedule": "figure"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cells, err := Run(context.Background(), Options{Scripts: []*Script{loaded(t, "relay-verbatim-own-key")},
+		Profiles: []*profile.Profile{p}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := 0
+	for _, c := range cells {
+		if c.Error != "" {
+			t.Errorf("%s: %s", c.Key(), c.Error)
+		}
+		if strings.Contains(c.Inapplicable, "shared secret of the key exchange") {
+			said++
+		}
+	}
+	if said != 1 {
+		t.Errorf("%d cells say that the attacker does not know a secret; wanted the one with Evidence", said)
+	}
+}
+
+// TestUndefinedBinder has a reading under which honest ends cannot connect: no attack is
+// run then, and the reason is the profile's own.
+func TestUndefinedBinder(t *testing.T) {
+	p, err := profile.Load("early-attestation-01", profile.Options{Readings: map[string]string{"public_key": "certificate"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"diversion", "rehost"} {
+		cells, err := Run(context.Background(), Options{Scripts: []*Script{loaded(t, name)}, Profiles: []*profile.Profile{p}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := 0
+		for _, c := range cells {
+			if c.Error != "" {
+				t.Errorf("%s: %s", c.Key(), c.Error)
+			}
+			if strings.Contains(c.Inapplicable, "acknowledges (context_bound)") && c.Result == nil {
+				said++
+			}
+		}
+		if said == 0 {
+			t.Errorf("%s: no cell says that the binder cannot be computed", name)
+		}
+	}
+}

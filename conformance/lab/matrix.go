@@ -9,7 +9,9 @@ import (
 	"sync"
 	"time"
 
+	"attls"
 	"attls/extensions/profile"
+	"attls/extensions/profile/binder"
 )
 
 // Cell is one attack on one combination of one profile, with its control.
@@ -278,10 +280,30 @@ func (c *Cell) control(ctx context.Context, control *Control, s *Script, parties
 			return
 		}
 	}
+	if c.Control.Result.Failure == string(attls.FailBinderUndefined) && acknowledges(p, "context_bound") {
+		c.Inapplicable = "the profile acknowledges (context_bound) that honest ends cannot compute the binder over this key " +
+			"or certificate: " + c.Control.Result.Detail
+		c.Result, c.Control = nil, nil
+		return
+	}
+	if slices.Contains(c.Combo.depends(p).Secrets, binder.ECDHE) && slices.ContainsFunc(steps, withSecret) {
+		c.Inapplicable = "the attacker knows the Handshake Secret, and the binder is made from the shared secret of the key " +
+			"exchange, so that no control can have Evidence with the right one"
+		c.Result, c.Control = nil, nil
+		return
+	}
 	c.Error = fmt.Sprintf("the control (%s) must %s, and it ended so: %s", control.Name, control.Must, c.Control.Result)
 	if d := c.Control.Result.Detail; d != "" && c.Control.Result.Outcome == Rejected {
 		c.Error += ": " + d
 	}
+}
+
+// withSecret reports whether a step uses the Handshake Secret of honest ends.
+func withSecret(s *Step) bool { return s.With["secret"].Text == "hs" }
+
+// acknowledges reports whether a profile knows of a defect of its text.
+func acknowledges(p *profile.Profile, flaw string) bool {
+	return slices.ContainsFunc(p.Flaws, func(f profile.Flaw) bool { return f.Name == flaw })
 }
 
 // controlOf is the control for an outcome. An attack that cannot be mounted has that of one

@@ -107,7 +107,9 @@ func (r *run) outcome() *Result {
 				continue
 			}
 			if e := c.failure(role); e != nil && e.Class != attls.FromPeer {
-				return r.stuck(fmt.Sprintf("M's end of the connection %s cannot go on: %s", c.name, e.Detail))
+				out := r.stuck(fmt.Sprintf("M's end of the connection %s cannot go on: %s", c.name, e.Detail))
+				out.Failure = string(e.Failure)
+				return out
 			}
 		}
 	}
