@@ -1,6 +1,7 @@
 package cases
 
 import (
+	"crypto/x509"
 	"slices"
 
 	"attls"
@@ -31,7 +32,7 @@ func flightFaults() []Row {
 	}
 	list = append(list, trailing("trailing-client-certificate", client, attls.KindCertificate), trailing("trailing-client-certificate-verify", client, attls.KindCertificateVerify))
 	return slices.Concat(list, bothWays(signatureFlipped), bothWays(signatureLegacy), bothWays(signatureUnfit), bothWays(verifyMissing),
-		greaseReturned(), bodiesFilled(), bothWays(certificateBroken), bothWays(certificateDataEmpty), bothWays(untrusted), bothWays(finishedFlipped), bothWays(finishedLong), bothWays(unknownMessage))
+		greaseReturned(), bodiesFilled(), bothWays(certificateBroken), bothWays(keyUnnegotiated), bothWays(certificateDataEmpty), bothWays(untrusted), bothWays(finishedFlipped), bothWays(finishedLong), bothWays(unknownMessage))
 }
 
 // trailing puts an octet behind a message's last field, within its length.
@@ -158,6 +159,16 @@ func certificateBroken(sender attls.Role) Row {
 		sender.Peer(), attls.KindCertificate, certificateFields(sender, func(m *message.Certificate) { m.Entries[0].Data = []byte{0x30, 0x00} }), anyAlert))
 }
 
+// keyUnnegotiated shows the key of the certificate in its place, as if the type had been negotiated.
+func keyUnnegotiated(sender attls.Role) Row {
+	return authenticated(sender, refused("raw-key-unnegotiated", "", "The first entry is the raw public key of the certificate, and the type was not negotiated.", attls.FailBadCertificate,
+		sender.Peer(), attls.KindCertificate, certificateFields(sender, func(m *message.Certificate) {
+			if c, err := x509.ParseCertificate(m.Entries[0].Data); err == nil {
+				m.Entries[0].Data = c.RawSubjectPublicKeyInfo
+			}
+		}), anyAlert))
+}
+
 func certificateDataEmpty(sender attls.Role) Row {
 	return authenticated(sender, refused("certificate-data-empty", "", "cert_data of the first entry is empty.", attls.FailDecode,
 		sender.Peer(), attls.KindCertificate, certificateFields(sender, func(m *message.Certificate) { m.Entries[0].Data = nil })))
@@ -186,6 +197,8 @@ func unknownMessage(sender attls.Role) Row {
 var serverFlightFaults = []Row{
 	refused("answer-unknown", rule.ExtensionKnown, "EncryptedExtensions holds an extension that nobody knows.", attls.FailUnsolicited, client, attls.KindEncryptedExtensions,
 		serverEdits(attls.KindEncryptedExtensions, tamper.Add(tamper.Unknown))),
+	refused("certificate-type-unsolicited", rule.ExtensionSolicited, "EncryptedExtensions selects a raw public key for the server, and the client has offered no types of certificates.", attls.FailUnsolicited, client, attls.KindEncryptedExtensions,
+		serverEdits(attls.KindEncryptedExtensions, tamper.Add(attls.ExtServerCertificateType, byte(attls.CertificateRawPublicKey)))),
 	refused("answer-unsolicited", rule.ExtensionSolicited, "EncryptedExtensions answers max_fragment_length, which was not offered.", attls.FailUnsolicited, client, attls.KindEncryptedExtensions,
 		serverEdits(attls.KindEncryptedExtensions, tamper.Add(attls.ExtMaxFragmentLength, 1))),
 	refused("elsewhere", rule.ExtensionInPlace, "EncryptedExtensions holds key_share.", attls.FailWrongMessage, client, attls.KindEncryptedExtensions,

@@ -112,6 +112,8 @@ var helloFaults = []Row{
 		clientHello(0, tamper.SetBody(attls.ExtSignatureAlgorithms, 0, 0))),
 	refused("long-session-id", "", "legacy_session_id has 33 octets.", attls.FailDecode, server, attls.KindClientHello,
 		helloFields(0, func(v *message.ClientHello) { v.SessionID = make([]byte, 33) })),
+	refused("hello-legacy-version", "", "legacy_version of ClientHello is 0x0304 (RFC 9846 4.2.2).", attls.FailVersion, server, attls.KindClientHello,
+		helloFields(0, func(v *message.ClientHello) { v.LegacyVersion = attls.VersionTLS13 })),
 	refused("cut-share", "", "key_share of ClientHello ends within an entry.", attls.FailDecode, server, attls.KindClientHello,
 		clientHello(0, tamper.Change(attls.ExtKeyShare, func(body []byte) []byte { return body[:len(body)-1] }))),
 }
@@ -122,6 +124,8 @@ var answerFaults = []Row{
 		serverEdits(attls.KindServerHello, tamper.SetBody(attls.ExtSupportedVersions, 3, versionOther))),
 	refused("version-old", "", "ServerHello lacks supported_versions, and the client knows only TLS 1.3.", attls.FailVersion, client, attls.KindServerHello,
 		serverEdits(attls.KindServerHello, tamper.Remove(attls.ExtSupportedVersions))),
+	refused("answer-legacy-version", "", "legacy_version of ServerHello is 0x0304 (RFC 9846 4.2.3).", attls.FailVersion, client, attls.KindServerHello,
+		answerFields(attls.KindServerHello, func(v *message.ServerHello) { v.LegacyVersion = attls.VersionTLS13 })),
 	refused("suite-not-offered", "", "ServerHello selects a cipher suite that was not offered.", attls.FailIllegalParameter, client, attls.KindServerHello,
 		answerFields(attls.KindServerHello, func(v *message.ServerHello) { v.CipherSuite = 0x1300 | unknownValue })),
 	refused("session-id", "", "ServerHello does not echo the session id.", attls.FailIllegalParameter, client, attls.KindServerHello,
@@ -164,6 +168,10 @@ var retryFaults = []Row{
 		serverEdits(attls.KindHelloRetryRequest, func(l extensions.List) extensions.List {
 			return tamper.Remove(attls.ExtCookie)(tamper.Remove(attls.ExtKeyShare)(l))
 		}), in(retried)),
+	refused("retry-without-version", "", "HelloRetryRequest lacks supported_versions.", attls.FailMissingExtension, client, attls.KindHelloRetryRequest,
+		serverEdits(attls.KindHelloRetryRequest, tamper.Remove(attls.ExtSupportedVersions)), in(retried), anyAlert),
+	refused("retry-version", rule.VersionOffered, "HelloRetryRequest selects a version that was not offered.", attls.FailIllegalParameter, client, attls.KindHelloRetryRequest,
+		serverEdits(attls.KindHelloRetryRequest, tamper.SetBody(attls.ExtSupportedVersions, 3, versionOther)), in(retried)),
 	refused("retry-same-group", "", "HelloRetryRequest asks for the group for which the client sent a share.", attls.FailIllegalParameter, client, attls.KindHelloRetryRequest,
 		serverEdits(attls.KindHelloRetryRequest, askedAgain), in(retried, second)),
 	refused("retry-group-not-offered", "", "HelloRetryRequest asks for a group that was not offered.", attls.FailIllegalParameter, client, attls.KindHelloRetryRequest,

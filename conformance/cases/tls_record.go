@@ -73,7 +73,7 @@ func recordFaults() []Row {
 			recordBefore(server, atApplication, attls.ContentTypeHandshake, tamper.Message(attls.TypeCertificateRequest, []byte{1, 7, 0, 8, 0, 13, 0, 4, 0, 2, 4, 3})...)),
 	}
 	for _, of := range []func(attls.Role) Row{overflowPlain, overflow, emptyHandshake, emptyAlert, innerType, noInnerType, protectedCCS, ccsValue,
-		unknownType, earlyData, boundaryHello, boundaryFinished, badMAC, keyUpdateValue, messageLate} {
+		unknownType, earlyData, boundaryHello, boundaryFinished, badMAC, keyUpdateValue, keyUpdateEarly, messageLate} {
 		list = append(list, bothWays(of)...)
 	}
 	return list
@@ -154,6 +154,11 @@ func badMAC(sender attls.Role) Row {
 func keyUpdateValue(sender attls.Role) Row {
 	return refused("key-update-value", "", "request_update of KeyUpdate is 2.", attls.FailIllegalParameter, sender.Peer(), attls.KindKeyUpdate,
 		recordBefore(sender, atApplication, attls.ContentTypeHandshake, tamper.Message(attls.TypeKeyUpdate, []byte{2})...))
+}
+
+func keyUpdateEarly(sender attls.Role) Row {
+	return refused("key-update-early", "", "KeyUpdate comes before Finished.", attls.FailUnexpectedMessage, sender.Peer(), attls.KindKeyUpdate,
+		recordBefore(sender, atFlight, attls.ContentTypeHandshake, tamper.Message(attls.TypeKeyUpdate, []byte{0})...))
 }
 
 func messageLate(sender attls.Role) Row {
