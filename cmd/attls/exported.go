@@ -99,8 +99,8 @@ func (e *endpoint) check() error {
 	}
 	isX509 := func(c *handshake.Credential) bool { return c.Type == attls.CertificateX509 }
 	if len(c.Produce) > 0 && !slices.ContainsFunc(e.answerer.Credentials, isX509) {
-		return usage("under profile %s the %v attests with an X.509 certificate after the handshake, and has none; see --cert",
-			e.profile.ID, e.flags.role)
+		return usage("under profile %s the %v attests with an X.509 certificate after the handshake, and has none; "+
+			"see --cert", e.profile.ID, e.flags.role)
 	}
 	return nil
 }

@@ -36,8 +36,8 @@ func laterSlotText(p *profile.Profile, s *profile.LaterSlot) string {
 		x, _ := extensionName(p, s)
 		asked = fmt.Sprintf("%s in %v asks", x, s.Offer.Message)
 	}
-	return fmt.Sprintf("%s: the %v attests with %s in exported authenticators; %s, and the first CertificateEntry carries the "+
-		"payload in %s, at most %d octets", s.Name, s.Attester, strings.Join(models, " or "), asked, s.Path, s.MaxPayload)
+	return fmt.Sprintf("%s: the %v attests with %s in exported authenticators; %s, and the first "+
+		"CertificateEntry carries the payload in %s, at most %d octets", s.Name, s.Attester, strings.Join(models, " or "), asked, s.Path, s.MaxPayload)
 }
 
 func extensionName(p *profile.Profile, s *profile.LaterSlot) (string, bool) {
@@ -54,11 +54,11 @@ func laterRules(r *profile.AuthenticatorRules) []string {
 	framing := "requests and authenticators are sent as they are, and application data behind them"
 	switch {
 	case r.Repeats():
-		framing = fmt.Sprintf("frames of a type octet (%d request, %d authenticator, %d application data) and a length of %d octets",
-			r.Request, r.Answer, r.Data, r.LengthOctets)
+		framing = fmt.Sprintf("frames of a type octet (%d request, %d authenticator, %d application data) and a length "+
+			"of %d octets", r.Request, r.Answer, r.Data, r.LengthOctets)
 	case r.Framing == profile.FramingTyped:
-		framing = fmt.Sprintf("frames of a type octet (%d request, %d authenticator) and a length of %d octets, and application "+
-			"data without frames behind them", r.Request, r.Answer, r.LengthOctets)
+		framing = fmt.Sprintf("frames of a type octet (%d request, %d authenticator) and a length of %d octets, and "+
+			"application data without frames behind them", r.Request, r.Answer, r.LengthOctets)
 	}
 	data := "application data waits for the verdict"
 	if !r.Waits() {

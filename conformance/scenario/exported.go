@@ -47,7 +47,8 @@ func (s *Scenario) reattests(p *profile.Profile) error {
 		}
 		name = p.ID
 	}
-	return &ForbiddenError{Reason: "Under " + name + " nobody attests in exported authenticators, and so nobody can be asked again."}
+	return &ForbiddenError{Reason: "Under " + name +
+		" nobody attests in exported authenticators, and so nobody can be asked again."}
 }
 
 // exportedAttestation lets both ends attest in exported authenticators, where the profile
