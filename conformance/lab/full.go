@@ -60,7 +60,18 @@ func under(p *profile.Profile, chosen map[string]string) (*profile.Profile, erro
 			chosen[x.Switch] = x.Chosen
 		}
 	}
-	return profile.Parse(p.ID, []byte(p.Source()), profile.Options{Readings: chosen})
+	// A changed draft may use a switch of its base no longer; its document is without it then.
+	source := []byte(p.Source())
+	bare, err := profile.Parse(p.ID, source, profile.Options{})
+	if err != nil {
+		return nil, err
+	}
+	for name := range chosen {
+		if len(readingsOf(bare, name)) == 0 {
+			delete(chosen, name)
+		}
+	}
+	return profile.Parse(p.ID, source, profile.Options{Readings: chosen})
 }
 
 // readingsIn are the readings of a profile that are not its defaults: "hrr=a,schedule=b".
