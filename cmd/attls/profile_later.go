@@ -37,7 +37,8 @@ func laterSlotText(p *profile.Profile, s *profile.LaterSlot) string {
 		asked = fmt.Sprintf("%s in %v asks", x, s.Offer.Message)
 	}
 	return fmt.Sprintf("%s: the %v attests with %s in exported authenticators; %s, and the first "+
-		"CertificateEntry carries the payload in %s, at most %d octets", s.Name, s.Attester, strings.Join(models, " or "), asked, s.Path, s.MaxPayload)
+		"CertificateEntry carries the payload in %s, at most %d octets", s.Name, s.Attester, strings.Join(models, " or "), asked,
+		s.Path, s.MaxPayload)
 }
 
 func extensionName(p *profile.Profile, s *profile.LaterSlot) (string, bool) {
