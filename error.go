@@ -82,6 +82,7 @@ const (
 	FailTimeout             Failure = "timeout"
 	FailCanceled            Failure = "canceled"
 	FailPeerAlert           Failure = "peer.alert"
+	FailPeerRefused         Failure = "peer.refused"   // said in a frame of the application
 	FailTruncated           Failure = "peer.truncated" // closed without close_notify
 
 	// Causes of a profile (the alert is the profile's to name).

@@ -158,8 +158,11 @@ func findSlot(p *profile.Profile, attester attls.Role, m profile.Model, k profil
 
 // carrierMessage is the message in which the payload of a credential travels.
 func carrierMessage(c *profile.Credential) attls.MessageKind {
-	if c.Carrier == profile.CarrierMessage {
+	switch c.Carrier {
+	case profile.CarrierMessage:
 		return attls.KindAdded
+	case profile.CarrierFrame:
+		return attls.KindNone
 	}
 	return attls.KindCertificate
 }

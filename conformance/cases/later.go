@@ -8,6 +8,7 @@ import (
 	"attls/conformance/scenario"
 	"attls/conformance/tamper"
 	"attls/extensions"
+	"attls/extensions/profile"
 	"attls/handshake"
 	"attls/handshake/message"
 	"attls/internal/rule"
@@ -32,7 +33,7 @@ var laterRows = []Row{
 func later(id string, r rule.Rule, does string, e Expect, try func(*Context) *Change) Row {
 	return Row{ID: "authenticator-" + id, Rule: string(r), Does: does, Later: true, Expect: e,
 		Try: func(c *Context) *Change {
-			if c.laterSlot() < 0 {
+			if i := c.laterSlot(); i < 0 || c.Profile.Later[i].Phase != profile.PhaseAuthenticator {
 				return nil
 			}
 			return try(c)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"attls"
@@ -82,6 +83,10 @@ func exchangeLater(ctx context.Context, c *exported.Conn, role attls.Role, s *Sc
 		_ = c.SetDeadline(deadline)
 	}
 	if err := c.Attest(ctx); err != nil {
+		var named *attls.Error
+		if errors.As(err, &named) && named.Failure == attls.FailPeerRefused {
+			_, _ = io.Copy(io.Discard, c.Conn) // the alert behind the frame
+		}
 		return err
 	}
 	if err := converse(c, role); err != nil {
@@ -147,6 +152,7 @@ func (s *Setup) exports() bool {
 type laterEnd struct {
 	session  *exported.Session
 	outcomes []exported.Outcome
+	failed   *attls.Error // of frames
 }
 
 // attestInMemory lets the ends of a pair attest in exported authenticators, which are handed
@@ -173,6 +179,10 @@ func (s *Setup) attestInMemory(both *pair.Pair, o pair.Options) (ends [2]*laterE
 			return ends, err
 		}
 	}
+	if len(o.Client.Profile.Frames) > 0 {
+		s.framesInMemory(ctx, both, ends)
+		return ends, nil
+	}
 	for _, relying := range attls.Roles() {
 		if end := s.Ends[relying].Exported; end == nil || len(end.Accept) == 0 {
 			continue
@@ -189,6 +199,12 @@ func (s *Setup) attestInMemory(both *pair.Pair, o pair.Options) (ends [2]*laterE
 			return ends, err
 		}
 	}
+	dataInMemory(both)
+	return ends, nil
+}
+
+// dataInMemory sends application data both ways.
+func dataInMemory(both *pair.Pair) {
 	for _, role := range attls.Roles() {
 		data := []byte(Request)
 		if role == attls.RoleServer {
@@ -197,7 +213,57 @@ func (s *Setup) attestInMemory(both *pair.Pair, o pair.Options) (ends [2]*laterE
 		_ = both.Engine(role).Write(data)
 	}
 	_ = both.Run()
-	return ends, nil
+}
+
+// framesInMemory lets the ends attest in frames, which are handed over as they are, and then
+// sends application data. A failure ends the connection.
+func (s *Setup) framesInMemory(ctx context.Context, both *pair.Pair, ends [2]*laterEnd) {
+	var of [2]*exported.Exchange
+	for _, role := range attls.Roles() {
+		of[role] = ends[role].session.Exchange()
+	}
+	var sent [2][][]byte
+	failed := [2]error{}
+	for moved := true; moved; {
+		moved = false
+		for _, role := range attls.Roles() {
+			f, own := of[role].Next()
+			switch queue := sent[role.Peer()]; {
+			case f == nil:
+			case own:
+				if octets, err := of[role].Make(ctx); err == nil {
+					sent[role] = append(sent[role], octets)
+				}
+				moved = true
+			case len(queue) > 0:
+				sent[role.Peer()] = queue[1:]
+				_ = of[role].Take(ctx, queue[0]) // Finish says it
+				moved = true
+			}
+		}
+	}
+	for _, role := range attls.Roles() {
+		if f, _ := of[role].Next(); f == nil {
+			failed[role] = of[role].Finish(ctx)
+		}
+		ends[role].outcomes = of[role].Outcomes()
+	}
+	for _, role := range attls.Roles() {
+		var named *attls.Error
+		if errors.As(failed[role], &named) {
+			ends[role].failed = named
+		}
+	}
+	for _, role := range attls.Roles() {
+		if named := ends[role].failed; named != nil && named.Class != attls.FromPeer {
+			both.Engine(role).Abort(named)
+			_ = both.Run() // the alert
+			return
+		}
+	}
+	if ends[attls.RoleClient].failed == nil && ends[attls.RoleServer].failed == nil {
+		dataInMemory(both)
+	}
 }
 
 // ask is one request with its answer; failed is the end that refuses.

@@ -89,6 +89,9 @@ func (s *Setup) runInMemory(configured func(*handshake.Config) *handshake.Config
 	for _, role := range attls.Roles() {
 		engine := both.Engine(role)
 		out := claims.Outcome{Err: engine.Err()}
+		if after[role] != nil && out.Err == nil {
+			out.Err = after[role].failed
+		}
 		out.AlertSent, out.AlertReceived = traces[role].Alerts()
 		out.DataSent, out.DataReceived = traces[role].Data()
 		r.Claims[role] = claims.MakeClaims(s.Ends[role].Config.Profile, engine.State(), out)

@@ -463,7 +463,7 @@ func (s *Scenario) config(p *profile.Profile, role attls.Role) (*handshake.Confi
 	}
 	if role == attls.RoleServer {
 		c.Retry = handshake.Retry{Always: s.HelloRetry, Cookie: s.Cookie}
-		if s.ClientCertificate {
+		if s.ClientCertificate || s.Attester.Has(attls.RoleClient) && p != nil && len(p.Frames) > 0 {
 			c.ClientAuthentication = handshake.RequireClientCertificate
 		}
 	}

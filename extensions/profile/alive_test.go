@@ -35,6 +35,7 @@ func fingerprint(t testing.TB, p *Profile) string {
 	}
 	r.OfferFirst, r.NullChoice = nil, nil
 	fmt.Fprintf(&b, "%+v\n%+v\n%+v\n%+v\n%+v\n%+v\n", r, p.Alerts, p.AlertNames, p.Resumption, p.PostHandshake, p.Quirks)
+	fmt.Fprintf(&b, "%+v\n%+v\n%+v\n", p.Objects, p.Frames, p.Exchange)
 	x := p.Binder
 	for _, q := range []interface {
 		Names() []string
@@ -152,7 +153,7 @@ var integer = regexp.MustCompile(`\b\d+\b`)
 // varied are profiles that have all keys between them that any has.
 var varied = []string{"tls-attestation-00", "tls-attestation-04", "tls-attestation-07", "early-attestation-00",
 	"early-attestation-03", "early-attestation-08pre", "mbedtls-poc", "deployed-interoperable-ra-tls", "deployed-tinfoil", "deployed-flashbots-attested-tls", "seat-expat-03",
-	"exported-attestation-01"}
+	"exported-attestation-01", "deployed-cmc", "deployed-privasys-v2"}
 
 // TestNoDeadKey changes every value of a profile that is no metadata: the
 // compiled profile must change, or the change must be refused.

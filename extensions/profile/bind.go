@@ -289,7 +289,7 @@ func (c *compiler) slots() {
 		c.apart(&s, slot, e)
 		c.p.Slots[slot] = s
 	}
-	if len(c.p.Slots)+len(c.taken.slots) == 0 && c.problems.Err() == nil {
+	if len(c.p.Slots)+len(c.taken.slots)+len(c.framed) == 0 && c.problems.Err() == nil {
 		c.fail(c.doc.pos, ProblemKey, "the profile has no slots, so nothing can be negotiated")
 	}
 }

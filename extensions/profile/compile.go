@@ -25,6 +25,7 @@ type compiler struct {
 	codec    *codec
 	flaws    []flaw
 	taken    laterParts // out of doc
+	framed   []*entry   // slots of frames, likewise
 }
 
 // codePoint is a number with its place.
@@ -150,6 +151,7 @@ func (c *compiler) run(o Options) {
 	c.codec = &codec{p: c.p, bodies: map[site]*body{}, schemes: map[string]*schemeType{}, types: c.types,
 		known: &encodings{wires: map[schemeKey][]byte{}}}
 	c.takeLater()
+	c.objects()
 	c.extensions()
 	c.messages()
 	c.x509()
@@ -157,6 +159,7 @@ func (c *compiler) run(o Options) {
 	c.slots()
 	c.credentials()
 	c.authenticators()
+	c.applicationFrames()
 	if c.problems.Err() != nil {
 		return // what follows would only repeat it
 	}

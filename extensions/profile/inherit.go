@@ -66,7 +66,7 @@ func (v *value) dropDead() {
 
 func (v *value) dropDefinitions() {
 	named := map[string]bool{}
-	for _, part := range []string{"binder", "x509", "switches"} {
+	for _, part := range []string{"binder", "x509", "objects", "switches"} {
 		v.get(part).everyScalar(func(s *value) {
 			if s.form == formScalar { // not a key
 				for _, w := range nameWord.FindAllString(s.text, -1) {

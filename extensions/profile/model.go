@@ -123,6 +123,7 @@ const (
 	CarrierExtension                  // an extension of a CertificateEntry
 	CarrierMessage                    // an added handshake message
 	CarrierCertificate                // a field of the end-entity certificate
+	CarrierFrame                      // a frame of the application
 )
 
 // Carriage is where a payload travels, and how much room it has there.
@@ -375,6 +376,11 @@ type Profile struct {
 	Later           []LaterSlot
 	LaterExtensions []extensions.Row
 	Authenticator   AuthenticatorRules
+	// Objects are what frames contain, and what is around payloads; Frames are those of the
+	// application, in the order of the exchange, and Exchange their rules.
+	Objects  []Object
+	Frames   []Frame
+	Exchange ExchangeRules
 
 	// Warnings are what the loader found and did not refuse.
 	Warnings schema.Problems

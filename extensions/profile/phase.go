@@ -18,13 +18,13 @@ type Phase uint8
 const (
 	PhaseHandshake     Phase = iota
 	PhaseAuthenticator       // an exported authenticator (RFC 9261), after the handshake
+	PhaseFrame               // a frame that the application defines, after the handshake
 )
 
 // Phases that the language names and the loader refuses.
 const (
 	phasePostHandshake = 100 + iota
 	phaseKeyUpdate
-	phaseFrame
 )
 
 // refusedPhases say why.
@@ -34,12 +34,11 @@ var refusedPhases = map[int][2]string{
 		"say phase: handshake, and after: {post_handshake: {client_authentication: true}}"},
 	phaseKeyUpdate: {"no message of Extended Key Update carries a payload here",
 		"say phase: authenticator: another request after the update attests again"},
-	phaseFrame: {"frames that an application defines have no description in this language",
-		"say phase: authenticator, or make the frames in the application"},
 }
 
-// LaterSlot is an attester that shows its payload in exported authenticators, whenever
-// the peer asks for it. No scheme is negotiated: both ends know it.
+// LaterSlot is an attester that shows its payload after the handshake: in exported
+// authenticators, whenever the peer asks for it, or in frames of the application. No scheme is
+// negotiated: both ends know it.
 type LaterSlot struct {
 	Name     string
 	Attester attls.Role
@@ -49,6 +48,14 @@ type LaterSlot struct {
 	// Silent, that no request has it.
 	Every, Silent bool
 	Carriage
+	// Of PhaseFrame: the frame that has the payload, and the one that has the nonce, an index
+	// into Profile.Frames; -1: there is none.
+	Frame, NonceFrame int
+	NonceMin          int // octets
+	NonceMax          int
+	// Object is what the payload field contains, an index into Profile.Objects, in which a
+	// member has the payload; -1: the payload itself.
+	Object int
 	Models []Model
 }
 
@@ -138,25 +145,20 @@ func (c *compiler) takeLater() {
 				kept = append(kept, e)
 			case phase == int(PhaseAuthenticator):
 				taken = append(taken, e)
+			case phase == int(PhaseFrame):
+				c.framed = append(c.framed, e)
 			default:
 				kept = append(kept, e)
 			}
 		}
-		if len(taken) > 0 {
+		if len(kept) < len(all) {
 			c.doc = c.doc.withEntries(kept, keys...)
 		}
 		return taken
 	}
 	c.taken = laterParts{split(extensionPhaseWords, "extensions"), split(phaseWords, "bind", "slots")}
-	slices.SortStableFunc(c.taken.slots, func(a, b *entry) int { // the server's first, as in the handshake
-		if x, y := a.value.get("attester").is("server"), b.value.get("attester").is("server"); x != y {
-			if x {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(a.key, b.key)
-	})
+	slices.SortStableFunc(c.taken.slots, serverFirst)
+	slices.SortStableFunc(c.framed, serverFirst)
 	for _, e := range c.doc.under("extensions") {
 		if v := e.value.entry(attls.KindClientCertificateRequest.Name()); v != nil {
 			c.fail(v.pos, ProblemValue, "%s is a message of exported authenticators", v.key).Advice =
@@ -169,6 +171,17 @@ func (c *compiler) takeLater() {
 				"remove models, or say phase: authenticator"
 		}
 	}
+}
+
+// serverFirst is the order of slots, as in the handshake.
+func serverFirst(a, b *entry) int {
+	if x, y := a.value.get("attester").is("server"), b.value.get("attester").is("server"); x != y {
+		if x {
+			return -1
+		}
+		return 1
+	}
+	return strings.Compare(a.key, b.key)
 }
 
 // authenticators reads the slots of authenticators with a compiler of their own, which
@@ -242,31 +255,36 @@ func requestOf(attester attls.Role) attls.MessageKind {
 	return attls.KindCertificateRequest
 }
 
+// laterBasics reads who attests in a slot, and what the payload may be.
+func (c *compiler) laterBasics(s *LaterSlot, e *entry) {
+	if v := e.value.get("attester"); v != nil {
+		s.Attester = attls.Role(roleWords.value(v))
+	} else {
+		c.fail(e.pos, ProblemKey, "%s does not say its attester", e.key)
+	}
+	if v := e.value.get("models"); v == nil {
+		c.fail(e.pos, ProblemKey, "%s does not say what its payload may be", e.key).Advice =
+			"say models: evidence, results or any"
+	} else if m := modelWords.value(v); m == modelAny {
+		s.Models = []Model{ModelEvidence, ModelResults}
+	} else {
+		s.Models = []Model{Model(m)}
+	}
+	if slices.ContainsFunc(c.p.Later, func(o LaterSlot) bool { return o.Attester == s.Attester }) {
+		c.fail(e.pos, ProblemRule, "the %s has two slots of one phase after the handshake, and an answer fills one", s.Attester).Advice =
+			"remove one of them"
+	}
+}
+
 func (c *compiler) laterSlots(list []*entry) {
 	for _, e := range list {
-		s := LaterSlot{Name: e.key, Phase: PhaseAuthenticator}
-		if v := e.value.get("attester"); v != nil {
-			s.Attester = attls.Role(roleWords.value(v))
-		} else {
-			c.fail(e.pos, ProblemKey, "%s does not say its attester", e.key)
-		}
+		s := LaterSlot{Name: e.key, Phase: PhaseAuthenticator, Frame: -1, NonceFrame: -1, Object: -1}
+		c.laterBasics(&s, e)
 		for _, key := range []string{"choice", "nonce", "always"} {
 			if v := e.value.entry(key); v != nil {
 				c.fail(v.pos, ProblemRule, "a slot of authenticators has no %s: an end that is asked shows what it has",
 					key).Advice = "remove it"
 			}
-		}
-		if v := e.value.get("models"); v == nil {
-			c.fail(e.pos, ProblemKey, "%s does not say what its payload may be", e.key).Advice =
-				"say models: evidence, results or any"
-		} else if m := modelWords.value(v); m == modelAny {
-			s.Models = []Model{ModelEvidence, ModelResults}
-		} else {
-			s.Models = []Model{Model(m)}
-		}
-		if slices.ContainsFunc(c.p.Later, func(o LaterSlot) bool { return o.Attester == s.Attester }) {
-			c.fail(e.pos, ProblemRule, "the %s has two slots of authenticators, and an answer fills one", s.Attester).Advice =
-				"remove one of them"
 		}
 		slot := len(c.p.Later)
 		if c.laterOffer(&s, e) && c.laterCarriage(&s, e, slot) {
@@ -441,11 +459,11 @@ func (c *compiler) availableLater(p *binder.Program, texts map[string]*value) {
 					names = append(names, x.Expr)
 				}
 			}
-			for _, name := range names {
+			for _, name := range append(names, c.p.definitionsFor(i)...) {
 				if name == "" {
 					continue
 				}
-				for _, f := range p.Check(name, s.Attester, binder.Setting{Authenticator: true}, binder.PointKeyExchange) {
+				for _, f := range p.Check(name, s.Attester, s.setting(), binder.PointKeyExchange) {
 					switch f.Kind {
 					case binder.FindingError:
 						c.fail(texts[f.Name].at(f.Offset), ProblemBinder, "%s: %s", f.Name, f.Msg)
@@ -456,10 +474,11 @@ func (c *compiler) availableLater(p *binder.Program, texts map[string]*value) {
 			}
 		}
 	}
-	for _, e := range c.doc.under("binder", "authenticator", "challenge") {
+	for _, e := range slices.Concat(c.doc.under("binder", "authenticator", "challenge"),
+		c.doc.under("binder", "application_frame", "challenge")) {
 		m, _, _ := strings.Cut(e.key, "/")
 		if !used[modelWords.find(m).value] {
-			c.fail(e.pos, ProblemBinder, "no slot of authenticators has %s", m).Advice = "remove it"
+			c.fail(e.pos, ProblemBinder, "no slot after the handshake has %s", m).Advice = "remove it"
 		}
 	}
 }

@@ -55,7 +55,7 @@ func (r *renamer) rename(name string) {
 // learn collects the names that the profile gives.
 func (r *renamer) learn(doc *value) {
 	for _, keys := range [][]string{{"extensions"}, {"messages"}, {"bind", "slots"}, {"code_points", "certificate_types"},
-		{"code_points", "alerts"}, {"code_points", "flags"}} {
+		{"code_points", "alerts"}, {"code_points", "flags"}, {"objects"}, {"frames"}} {
 		for _, e := range doc.under(keys...) {
 			r.rename(e.key)
 		}

@@ -290,7 +290,8 @@ func (c *compiler) binder() {
 		b.Challenge[modelWords.find(m).value][kindWords.find(k).value] = name
 		roots = append(roots, name)
 	}
-	for _, e := range c.doc.under("binder", "authenticator", "challenge") {
+	for _, e := range slices.Concat(c.doc.under("binder", "authenticator", "challenge"),
+		c.doc.under("binder", "application_frame", "challenge")) {
 		if e.value.text == "none" {
 			continue
 		}
@@ -320,6 +321,7 @@ func (c *compiler) binder() {
 			roots = append(roots, c.definedName(x, defs[:own]))
 		}
 	}
+	roots = append(roots, c.p.definitionsOfMembers()...)
 	for _, v := range c.x509Values() {
 		roots = append(roots, c.definedName(v, defs[:own]))
 	}

@@ -1,6 +1,9 @@
 package profile
 
-import "attls/extensions"
+import (
+	"attls"
+	"attls/extensions"
+)
 
 // word is one value that a key takes, with the constant it stands for.
 type word struct {
@@ -179,13 +182,38 @@ var (
 	extensionPhaseWords = words{
 		{"handshake", int(PhaseHandshake), "the handshake and post-handshake authentication"},
 		{"authenticator", int(PhaseAuthenticator), "exported authenticators and their requests (RFC 9261), and nothing else"}}
+	encodingWords = words{
+		{"json", no, "a JSON object (RFC 8259)"},
+		{"cbor", yes, "a CBOR map of definite length (RFC 8949)"}}
+	unknownWords = words{
+		{"refuse", no, "they are malformed"},
+		{"ignore", yes, "they are ignored"}}
+	fieldTypeWords = words{
+		{"number", int(FieldNumber), "an unsigned integer below 2^53"},
+		{"text", int(FieldText), "a text"},
+		{"boolean", int(FieldBoolean), "true or false"},
+		{"octets", int(FieldOctets), "a byte string in CBOR; in JSON as base64"},
+		{"base64", int(FieldBase64), "octets in base64 with padding (RFC 4648 4), as a text"},
+		{"base64url", int(FieldBase64URL), "octets in base64url without padding (RFC 4648 5), as a text"},
+		{"hex", int(FieldHex), "octets in hexadecimal digits, as a text"},
+		{"object", int(FieldObject), "an object of the profile"}}
+	memberWords = words{
+		{"compare", no, "it refuses another value than the expected one"},
+		{"any", yes, "it takes any, also none"}}
+	appraisedWords = words{
+		{"arrival", no, "when the payload arrives, before anything else is sent"},
+		{"report", yes, "before the last frame of this end that tells the peer of a verdict or a failure, or at the end of the exchange"}}
+	whenWords = words{
+		{"always", frameAlways, "in every exchange"},
+		{"client", int(attls.RoleClient), "where the client attests"},
+		{"server", int(attls.RoleServer), "where the server attests"}}
 	phaseWords = words{
 		{"handshake", int(PhaseHandshake), "in the handshake"},
 		{"post_handshake", phasePostHandshake, "refused: slots of the handshake are used in post-handshake authentication " +
 			"as well, under after.post_handshake"},
 		{"authenticator", int(PhaseAuthenticator), "in an exported authenticator, after the handshake (RFC 9261)"},
 		{"key_update", phaseKeyUpdate, "refused: no message of Extended Key Update carries a payload here"},
-		{"application_frame", phaseFrame, "refused: the frames of applications have no description in this language"}}
+		{"application_frame", int(PhaseFrame), "in a frame of the application, after the handshake"}}
 	framingWords = words{
 		{"application", int(FramingApplication), "the application carries requests and authenticators as it likes"},
 		{"messages", int(FramingMessages), "they are sent as application data one after the other: each message of them " +

@@ -71,7 +71,7 @@ type question struct {
 func Wrap(c *handshake.Conn, cfg *Config, ask Ask) *Conn {
 	w := &Conn{Conn: c, cfg: cfg, ask: ask, reading: make(chan struct{}, 1), told: make(chan struct{})}
 	if cfg == nil || cfg.Profile == nil {
-		w.opts = bad("Profile", "no slot of the profile has the phase authenticator")
+		w.opts = bad("Profile", "no slot of the profile attests after the handshake")
 		return w
 	}
 	w.rules = &cfg.Profile.Authenticator
@@ -131,6 +131,9 @@ func (c *Conn) Attest(ctx context.Context) error {
 	if !c.agreed {
 		return c.unasked()
 	}
+	if c.inFrames() {
+		return c.attestInFrames(ctx)
+	}
 	c.attesting.Lock()
 	defer c.attesting.Unlock()
 	if c.complete() {
@@ -170,7 +173,7 @@ func (c *Conn) Reattest(ctx context.Context) (*Outcome, error) {
 	}
 	if !c.framed() {
 		return nil, attls.Errorf(attls.Local, attls.FailConfiguration,
-			"application data has no frames, so that a second request cannot be told from it").By(c.cfg.Profile.ID)
+			"a second request cannot be told from application data").By(c.cfg.Profile.ID)
 	}
 	q, err := c.request(ctx)
 	if err != nil {

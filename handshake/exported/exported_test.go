@@ -131,6 +131,9 @@ func connectUnder(t testing.TB, profiles [2]*profile.Profile, attest [2]bool, ch
 		make := handshake.Client
 		if role == server {
 			make, config.ServerName = handshake.Server, ""
+			if p != nil && len(p.Frames) > 0 { // the key of the certificate counts there
+				config.ClientAuthentication = handshake.RequireClientCertificate
+			}
 		}
 		own := &exported.Config{Profile: p}
 		if role == client {
@@ -707,6 +710,101 @@ func TestFlag(t *testing.T) {
 			}
 			if n := len(e.conns[client].Outcomes()); n != x.attested {
 				t.Errorf("%d outcomes", n)
+			}
+		})
+	}
+}
+
+// TestFrames: in frames of the application, each direction, and data behind them.
+func TestFrames(t *testing.T) {
+	for name, readings := range map[string]map[string]string{"deployed-cmc": {"encoding": "cbor"}, "deployed-privasys-v2": {"appraised": "report"}} {
+		for _, other := range []bool{false, true} {
+			if !other {
+				readings = nil
+			}
+			for who, attest := range map[string][2]bool{"client": {client: true}, "server": {server: true}, "both": {true, true}} {
+				t.Run(name+"/"+who, func(t *testing.T) {
+					e := connect(t, load(t, name, readings), attest, nil)
+					check(t, e.both(func(role attls.Role, c *exported.Conn) error { return say(c, role) }))
+					for _, role := range attls.Roles() {
+						n := 0
+						for _, o := range e.conns[role].Outcomes() {
+							if n++; o.Attester != role && (o.Verdict == nil || o.Verdict.Failure != "") {
+								t.Errorf("the %v has the verdict %+v", role, o.Verdict)
+							}
+						}
+						if want := map[string]int{"both": 2}[who]; n != max(want, 1) {
+							t.Errorf("the %v has %d outcomes", role, n)
+						}
+					}
+					if _, err := e.conns[client].Reattest(e.ctx); failure(err) != attls.FailConfiguration {
+						t.Errorf("attested again: %v", err)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestFrameRefused: a failed appraisal is told in a frame, and no data reaches the application.
+func TestFrameRefused(t *testing.T) {
+	for _, name := range []string{"deployed-cmc", "deployed-privasys-v2"} {
+		for _, attester := range attls.Roles() {
+			attest := [2]bool{}
+			attest[attester] = true
+			e := connect(t, load(t, name, nil), attest, nil)
+			e.roots[attester].lies = 1
+			errs := e.both(func(role attls.Role, c *exported.Conn) error { return say(c, role) })
+			if failure(errs[attester.Peer()]) != attls.FailBinderMismatch {
+				t.Errorf("%s, the relying party: %v", name, errs[attester.Peer()])
+			}
+			if f := failure(errs[attester]); f != attls.FailPeerRefused && (f != attls.FailPeerAlert || attester == client) {
+				t.Errorf("%s, the attesting %v: %v", name, attester, errs[attester])
+			}
+			if n, err := e.conns[attester.Peer()].Read(make([]byte, 100)); n > 0 || err == nil {
+				t.Errorf("%s: %d octets were read, %v", name, n, err)
+			}
+		}
+	}
+}
+
+// TestHostileApplicationFrames: what is not a frame ends the connection with the reason.
+func TestHostileApplicationFrames(t *testing.T) {
+	for _, x := range []struct {
+		name   string
+		octets []byte
+		want   attls.Failure
+	}{
+		{"an empty frame", []byte{0, 0, 0, 0}, attls.FailDecode},
+		{"a frame that is too large", []byte{255, 255, 255, 255}, attls.FailCapacity},
+		{"data", []byte("GET / HTTP/1.1\r\n\r\n"), attls.FailCapacity},
+		{"no object", []byte{0, 0, 0, 2, '4', '2'}, attls.FailDecode},
+		{"an object of nothing", []byte{0, 0, 0, 2, '{', '}'}, attls.FailDecode},
+		{"a frame that is cut off", []byte{0, 0, 0, 9, '{', '}'}, attls.FailTruncated},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			e := connect(t, load(t, "deployed-privasys-v2", nil), [2]bool{server: true}, nil)
+			errs := e.both(func(role attls.Role, c *exported.Conn) error {
+				if role == client {
+					return c.Attest(e.ctx)
+				}
+				if err := c.HandshakeContext(e.ctx); err != nil {
+					return err
+				}
+				if _, err := c.Conn.Read(make([]byte, 1000)); err != nil { // the request
+					return err
+				}
+				if _, err := c.Conn.Write(x.octets); err != nil {
+					return err
+				}
+				if x.want == attls.FailTruncated {
+					return c.Conn.CloseWrite()
+				}
+				_, err := io.Copy(io.Discard, c.Conn)
+				return err
+			})
+			if got := failure(errs[client]); got != x.want {
+				t.Errorf("%q: %v", got, errs[client])
 			}
 		})
 	}

@@ -25,7 +25,7 @@ type Ask func(ctx context.Context, w *handshake.Wait) (handshake.Answer, *attls.
 // Config says what one end shows and what it wants. Its zero value shows and accepts
 // nothing. It is not changed while sessions use it.
 type Config struct {
-	// Profile has slots of the phase authenticator.
+	// Profile has slots of the phase authenticator, or of application_frame.
 	Profile *profile.Profile
 	// Produce are the schemes under which this end attests, in order of preference; the
 	// first whose model the profile permits counts. Empty: requests are refused with the
@@ -49,6 +49,9 @@ type Config struct {
 	AnswerLast bool
 	// MaxRequests bounds the requests of the peer that are answered. 0: 4096.
 	MaxRequests int
+	// Frame sees each frame of an Exchange that is sent, by its name, and returns what is sent
+	// instead: for tests of peers. Nil: nothing is changed.
+	Frame func(name string, octets []byte) []byte
 	// Limits are those of authenticators; Octets bounds a frame as well. Only a Session
 	// that makes its own authenticator.Connection, as Conn does not, needs the others.
 	Limits authenticator.Limits
@@ -75,7 +78,7 @@ func bad(field, format string, args ...any) *attls.Error {
 // Check refuses what cannot work with an end of a role, and names the field.
 func (c *Config) Check(role attls.Role) error {
 	if c == nil || c.Profile == nil || len(c.Profile.Later) == 0 {
-		return bad("Profile", "no slot of the profile has the phase authenticator")
+		return bad("Profile", "no slot of the profile attests after the handshake")
 	}
 	p := c.Profile
 	switch {
@@ -176,6 +179,7 @@ type inputs struct {
 	spki     []byte
 	der      []byte
 	context  []byte
+	frames   bool // the context is a nonce
 }
 
 func (i *inputs) SPKI(r attls.Role) ([]byte, bool) {
@@ -192,7 +196,17 @@ func (i *inputs) Certificate(r attls.Role) ([]byte, bool) {
 	return i.der, len(i.der) > 0
 }
 
-func (i *inputs) RequestContext(r attls.Role) ([]byte, bool) { return i.context, r == i.attester }
+// Nonce is that of the handshake, or of a frame.
+func (i *inputs) Nonce(r attls.Role) ([]byte, bool) {
+	if !i.frames {
+		return i.Inputs.Nonce(r)
+	}
+	return i.context, r == i.attester && i.context != nil
+}
+
+func (i *inputs) RequestContext(r attls.Role) ([]byte, bool) {
+	return i.context, r == i.attester && !i.frames
+}
 
 func (i *inputs) AttesterSize(r attls.Role) (int, bool) {
 	n := i.cfg.AppraiserSize
@@ -235,7 +249,7 @@ func (s *Session) bind(in *inputs, m profile.Model) (challenge []byte, claims []
 func (s *Session) Request(ctx context.Context) ([]byte, error) {
 	attester := s.over.Role().Peer()
 	slot := s.p.LaterSlot(attester)
-	if slot < 0 || len(s.cfg.Accept) == 0 {
+	if slot < 0 || len(s.cfg.Accept) == 0 || s.p.Later[slot].Phase != profile.PhaseAuthenticator {
 		return nil, bad("Accept", "this end has nothing of the %v appraised, so it asks for nothing", attester)
 	}
 	if err := s.unagreed(); err != nil {
@@ -306,7 +320,7 @@ func (s *Session) Answer(ctx context.Context, request []byte) ([]byte, *Outcome,
 	}
 	slot := s.p.LaterSlot(s.over.Role())
 	asked := false
-	if slot >= 0 && s.Agreed() {
+	if slot >= 0 && s.p.Later[slot].Phase == profile.PhaseAuthenticator && s.Agreed() {
 		var x *extensions.Extension
 		l := &s.p.Later[slot]
 		if x, asked = r.Extensions.Find(l.Offer.Extension); asked && !l.Silent {
@@ -372,36 +386,26 @@ func (s *Session) credential(ctx context.Context, r *authenticator.Received, att
 // attest asks for the payload that goes with a certificate.
 func (s *Session) attest(ctx context.Context, slot int, requestContext []byte, c *handshake.Credential) (*Outcome,
 	error) {
-	own, l := s.over.Role(), &s.p.Later[slot]
-	spki, cause := provider.SPKIFromCertificate(c.Chain[0])
-	if cause != nil {
-		return nil, attls.Errorf(attls.Local, attls.FailConfiguration, "our certificate: %v", cause)
-	}
-	scheme := s.cfg.Produce[0]
-	in := &inputs{Inputs: s.in, cfg: s.cfg, own: own, attester: own, spki: spki, der: c.Chain[0],
-		context: requestContext}
-	challenge, claims, bound, err := s.bind(in, scheme.Model)
+	own := s.over.Role()
+	spki, err := leafKey(c)
 	if err != nil {
 		return nil, err
 	}
-	given := challenge
-	if !rule.Obeys(s.p, rule.EvidenceBound) {
-		given, claims = nil, nil
+	in := &inputs{Inputs: s.in, cfg: s.cfg, own: own, attester: own, spki: spki, der: c.Chain[0],
+		context: requestContext}
+	out, err := s.evidence(ctx, slot, in, requestContext)
+	if err != nil {
+		return nil, inMessage(err, attls.KindCertificate)
 	}
-	a, failure := s.wait(ctx, &handshake.Wait{Kind: handshake.WaitEvidence, Due: attls.KindCertificate,
-		Evidence: &negotiation.EvidenceRequest{Profile: s.p.ID, Attester: own, Slot: l.Name, Scheme: scheme,
-			Challenge: given, Fit: s.p.Binder.Fit, Claims: claims, SPKI: spki, KeyBound: bound}})
-	switch {
-	case failure != nil:
-		return nil, failure.In(attls.KindCertificate)
-	case a.Evidence == nil || len(a.Evidence.CMW) == 0:
-		return nil, attls.Errorf(attls.Local, attls.FailAttesterUnavailable, "the Attester gave no payload")
-	case len(a.Evidence.CMW) > l.MaxPayload:
-		return nil, attls.Errorf(attls.Local, attls.FailTooLarge, "the payload has %d octets; %s has room for %d",
-			len(a.Evidence.CMW), l.Path, l.MaxPayload).By(s.p.ID)
+	return out, nil
+}
+
+// inMessage places an error in a message.
+func inMessage(err error, k attls.MessageKind) error {
+	if e, ok := err.(*attls.Error); ok && e.Failure != attls.FailTooLarge && e.Failure != attls.FailConfiguration {
+		return e.In(k)
 	}
-	return &Outcome{AttestationState: handshake.AttestationState{Attester: own, Slot: l.Name, Scheme: scheme,
-		Challenge: challenge, Payload: a.Evidence.CMW}, Context: requestContext, Inputs: in}, nil
+	return err
 }
 
 // Appraise takes the peer's answer to a request of ours: RFC 9261's validation, the chain,
@@ -461,9 +465,15 @@ func inCertificate(err error) error {
 
 // judge has a payload appraised, under the first scheme that it fits.
 func (s *Session) judge(ctx context.Context, slot int, id *authenticator.Identity, payload []byte) (*Outcome, error) {
-	own, l := s.over.Role(), &s.p.Later[slot]
-	in := &inputs{Inputs: s.in, cfg: s.cfg, own: own, attester: id.Role, spki: id.SPKI, der: id.Chain[0],
+	in := &inputs{Inputs: s.in, cfg: s.cfg, own: s.over.Role(), attester: id.Role, spki: id.SPKI, der: id.Chain[0],
 		context: id.Context}
+	out, err := s.judgeWith(ctx, slot, id, in, payload)
+	return out, inMessage(err, attls.KindCertificate)
+}
+
+func (s *Session) judgeWith(ctx context.Context, slot int, id *authenticator.Identity, in *inputs, payload []byte) (
+	*Outcome, error) {
+	l := &s.p.Later[slot]
 	var out *Outcome
 	for _, scheme := range s.cfg.Accept {
 		challenge, claims, bound, err := s.bind(in, scheme.Model)
@@ -482,7 +492,7 @@ func (s *Session) judge(ctx context.Context, slot int, id *authenticator.Identit
 			if s.tolerates(failure.Failure) {
 				return next, nil
 			}
-			return next, failure.In(attls.KindCertificate)
+			return next, failure
 		}
 		next.Verdict = s.weigh(a.Verdict, &a, id)
 		if f := next.Verdict.Failure; out == nil || f != attls.FailFormatMismatch && f != attls.FailMalformedCMW {
@@ -493,8 +503,7 @@ func (s *Session) judge(ctx context.Context, slot int, id *authenticator.Identit
 		}
 	}
 	if v := out.Verdict; v.Failure != "" && !s.tolerates(v.Failure) {
-		return out, attls.Errorf(attls.Refused, v.Failure, "%s", v.Reason).Under("attestation of the " + id.Role.String()).
-			In(attls.KindCertificate)
+		return out, attls.Errorf(attls.Refused, v.Failure, "%s", v.Reason).Under("attestation of the " + id.Role.String())
 	}
 	return out, nil
 }

@@ -25,6 +25,6 @@ var all = []Rule{
 	EarlyDataBounded, BodyEmpty, GREASERefused, NameUnanswered, TypeRepeated, RetryOrder, RetryNeeded,
 	FieldOnce, FieldCritical, FieldNumbered, FieldBound,
 	AuthenticatorContext, AuthenticatorDirection, AuthenticatorName, AuthenticatorAsked, AuthenticatorOnce,
-	AuthenticatorMessages, AuthenticatorEmpty,
+	AuthenticatorMessages, AuthenticatorEmpty, RefusalTaken, FrameConstant, FrameDefined, FrameMembers,
 	FlagProposed, FlagAgreed, UpdateGroup, UpdateDue, UpdateReplaces,
 }
