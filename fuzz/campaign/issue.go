@@ -66,7 +66,8 @@ func (i *Issue) Write(w io.Writer) error {
 	line("| Observed | the stack %s |", i.Abroad.Outcome)
 	line("| attls, sent the same | %s |", i.Abroad.Local)
 	line("\n## What was sent\n")
-	line("The connection is a TLS 1.3 handshake (%v), in which the %s sends something else:\n", i.Input.Connection, i.Input.Attacker)
+	line("The connection is a TLS 1.3 handshake (%v), in which the %s sends something else:\n", i.Input.Connection,
+		i.Input.Attacker)
 	for k := range i.Input.Edits {
 		line("* %s", i.Input.Edits[k].String())
 	}

@@ -79,7 +79,8 @@ func (e *KnownEntry) check() error {
 	case e == nil || e.Why == "":
 		return fmt.Errorf("why: an entry needs a reason")
 	case len(strings.TrimSpace(e.Says)) < minSays:
-		return fmt.Errorf("says: %q; at least %d letters, since an entry must not explain everything", attls.Printable(e.Says), minSays)
+		return fmt.Errorf("says: %q; at least %d letters, since an entry must not explain everything",
+			attls.Printable(e.Says), minSays)
 	case !lawKnown(e.Law):
 		return fmt.Errorf("law: no law is called %q; attls fuzz list names them", attls.Printable(e.Law))
 	case e.Role != "" && e.Role != attls.RoleClient.String() && e.Role != attls.RoleServer.String():

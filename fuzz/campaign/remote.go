@@ -370,8 +370,8 @@ func (l *link) controls(t *Target, list []*subject) (sound []*subject, left []st
 			return nil, nil, err
 		}
 		if !l.verifies[role] {
-			left = append(left, fmt.Sprintf("%s as %v was not seen to refuse the chain of an unknown authority; whether it trusts chains is not judged",
-				l.Name, role))
+			left = append(left, fmt.Sprintf("%s as %v was not seen to refuse the chain of an unknown authority; "+
+				"whether it trusts chains is not judged", l.Name, role))
 		}
 	}
 	return sound, left, nil

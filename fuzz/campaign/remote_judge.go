@@ -79,8 +79,8 @@ func (r *run) differences() (list []Violation) {
 	case refused && ofCertificate(own.Failure) && !r.s.link.verifies[honest]:
 		return nil
 	case refused && r.done[honest] && !local.done[honest]:
-		return add(lawDifference, "completes the handshake where attls refuses with %s at %v: %s %s", own.Failure, own.Message,
-			own.Field, own.Detail)
+		return add(lawDifference, "completes the handshake where attls refuses with %s at %v: %s %s", own.Failure,
+			own.Message, own.Field, own.Detail)
 	case local.done[honest] && own == nil && theirs != nil:
 		return add(lawDifference, "refuses with %v, where attls completes the handshake", theirs.Alert)
 	case local.done[honest] && own == nil && t.silent:
@@ -89,8 +89,8 @@ func (r *run) differences() (list []Violation) {
 		return add(lawDifference, "does not answer in time, where attls refuses with %s at %v", own.Failure, own.Message)
 	case refused && theirs != nil && own.HasAlert && own.Alert != theirs.Alert && r.single() &&
 		own.Failure != attls.FailBadRecordMAC:
-		return add(lawOtherAlert, "refuses with %v where attls has %v, for %s at %v: %s", theirs.Alert, own.Alert, own.Failure,
-			own.Message, own.Field)
+		return add(lawOtherAlert, "refuses with %v where attls has %v, for %s at %v: %s", theirs.Alert, own.Alert,
+			own.Failure, own.Message, own.Field)
 	case local.waits(honest) && theirs != nil && theirs.Alert == attls.AlertInternalError:
 		return add(lawDifference, "answers with internal_error, where attls waits for more")
 	}

@@ -256,7 +256,8 @@ func (h *hunter) finding(ctx context.Context, in *Input, v Violation) {
 				return false
 			}
 			_, list, _, err := h.execute(x)
-			return err == nil && slices.ContainsFunc(list, func(o Violation) bool { return o.cause(x, false) == v.cause(in, false) })
+			same := func(o Violation) bool { return o.cause(x, false) == v.cause(in, false) }
+			return err == nil && slices.ContainsFunc(list, same)
 		})
 	})
 }
