@@ -32,7 +32,8 @@ docs/fuzzing.md shows a minute, a night and many machines.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(fuzzList(), fuzzRun(), fuzzReplay(), fuzzMinimize(), fuzzTriage(), fuzzReport(), fuzzIssues(), fuzzScore(), fuzzLearn())
+	c.AddCommand(fuzzList(), fuzzRun(), fuzzReplay(), fuzzMinimize(), fuzzTriage(), fuzzReport(), fuzzIssues(),
+		fuzzScore(), fuzzLearn())
 	return c
 }
 
@@ -165,7 +166,8 @@ func (f *fuzzRunFlags) conclude(c *cobra.Command, r *campaign.Report) error {
 		fmt.Fprintln(c.ErrOrStderr(), "attls: "+attls.Printable(text))
 	}
 	for _, known := range r.Explained {
-		fmt.Fprintf(w, "known: %s (%d times): %s\n", attls.Printable(known.Cause), known.Count, attls.Printable(known.Known.Why))
+		fmt.Fprintf(w, "known: %s (%d times): %s\n", attls.Printable(known.Cause), known.Count,
+			attls.Printable(known.Known.Why))
 	}
 	for _, found := range r.Found {
 		fmt.Fprintf(w, "%s (%d times)\n", attls.Printable(found.Cause), found.Count)
@@ -314,7 +316,8 @@ func replayInput(c *cobra.Command, name string, o *replayFlags) error {
 	}
 	w := c.OutOrStdout()
 	if in.Peer != "" {
-		fmt.Fprintf(w, "It was found with %s; here attls is both ends. --peer replays it with a stack.\n", attls.Printable(in.Peer))
+		fmt.Fprintf(w, "It was found with %s; here attls is both ends. --peer replays it with a stack.\n",
+			attls.Printable(in.Peer))
 	}
 	printInput(w, in)
 	newPainter(w).ladder(o.steps(r.Ladder))
@@ -358,7 +361,8 @@ func (o *replayFlags) abroad(c *cobra.Command, in *campaign.Input, remote *campa
 	w := c.OutOrStdout()
 	printInput(w, in)
 	newPainter(w).ladder(o.steps(r.Ladder))
-	fmt.Fprintf(w, "%s %s. attls %s.\n", attls.Printable(remote.String()), attls.Printable(r.Outcome), attls.Printable(r.Local))
+	fmt.Fprintf(w, "%s %s. attls %s.\n", attls.Printable(remote.String()), attls.Printable(r.Outcome),
+		attls.Printable(r.Local))
 	for i := range r.Violations {
 		fmt.Fprintf(w, "Broken: %s\n", attls.Printable(r.Violations[i].Error()))
 		if k := remote.Known.Explains(&r.Violations[i], remote.Version); k != nil {

@@ -148,7 +148,9 @@ func (f *fuzzLearnFlags) learn(ctx context.Context, mapper func(time.Duration) *
 
 // named reports whether --peer is the name of an adapter with programs, or of crypto/tls.
 func (f *fuzzLearnFlags) named() bool {
-	return f.peer != "attls" && slices.ContainsFunc(adapter.Builtin(), func(a *adapter.Adapter) bool { return a.Name == f.peer })
+	return f.peer != "attls" && slices.ContainsFunc(adapter.Builtin(), func(a *adapter.Adapter) bool {
+		return a.Name == f.peer
+	})
 }
 
 // started is a mapper of a stack whose programs are started.

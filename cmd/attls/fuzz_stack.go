@@ -25,8 +25,8 @@ func (f *fuzzStackFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.program, "program", "",
 		"of mbedtls-client and mbedtls-server: the `program`; \"\": what conformance/mbedtls/targets.sh live built last")
 	flags.IntVar(&f.planted, "planted", 0, "the `number` of a bug, of a program that was built with --planted; 0: none")
-	flags.StringVar(&f.native, "native", "", "`directory` of the native fuzzers' corpora: seeds are written to checks and mode "+
-		"in it, and with --resume messages are read from mode")
+	flags.StringVar(&f.native, "native", "", "`directory` of the native fuzzers' corpora: seeds are written to checks "+
+		"and mode in it, and with --resume messages are read from mode")
 }
 
 // stackProgram finds the program of a target. Programs of other builds have other places.
@@ -54,8 +54,8 @@ func (f *fuzzRunFlags) runStack(c *cobra.Command, target string) error {
 		return err
 	}
 	line := &fuzzLine{p: newPainter(c.ErrOrStderr())}
-	o := campaign.StackOptions{Target: target, Program: program, Planted: f.stack.planted, Workers: f.workers, Seed: f.seed,
-		Time: f.time, Executions: f.executions, Dir: f.dir, Resume: f.resume, Progress: line.tell}
+	o := campaign.StackOptions{Target: target, Program: program, Planted: f.stack.planted, Workers: f.workers,
+		Seed: f.seed, Time: f.time, Executions: f.executions, Dir: f.dir, Resume: f.resume, Progress: line.tell}
 	if f.stack.native != "" {
 		mode := filepath.Join(f.stack.native, "mode")
 		if o.Sent, err = campaign.NativeSeeds(target, filepath.Join(f.stack.native, "checks"), mode); err != nil {

@@ -200,7 +200,8 @@ func (p Prototype) startServer(ctx context.Context, t *Task) (Process, error) {
 		verifier.stop()
 		return nil, err
 	}
-	return &prototypeServer{follow(ctx, program, address, withProgram(program, prototypeServes), readPrototype(t)), verifier}, nil
+	following := follow(ctx, program, address, withProgram(program, prototypeServes), readPrototype(t))
+	return &prototypeServer{following, verifier}, nil
 }
 
 // lieOf is the lie that a scenario wants of a Verifier; empty: none.

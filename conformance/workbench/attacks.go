@@ -64,7 +64,8 @@ func (e *Engine) attack(r *Request) ([]Cell, error) {
 	base, _ := profile.Overrides(FileName, []byte(r.Text))
 	list := []Cell{}
 	for _, c := range cells {
-		x := Cell{Key: c.Key(), Ways: strings.TrimSpace(c.Combo.String() + " " + c.Variant), Told: c.Told(), OK: c.Error == ""}
+		x := Cell{Key: c.Key(), Ways: strings.TrimSpace(c.Combo.String() + " " + c.Variant), Told: c.Told(),
+			OK: c.Error == ""}
 		switch {
 		case c.Inapplicable != "":
 			x.Outcome = inapplicable

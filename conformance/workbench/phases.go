@@ -28,10 +28,10 @@ const (
 func phases(ladder []trace.Step, exported bool) []Phase {
 	list := []Phase{}
 	finished := map[string]bool{}
-	now := phaseHandshake
+	now, both := phaseHandshake, len(attls.Roles())
 	for i := range ladder {
 		s := &ladder[i]
-		if len(finished) == len(attls.Roles()) || s.Kind == attls.KindNone && finished[s.From] {
+		if len(finished) == both || s.Kind == attls.KindNone && finished[s.From] {
 			now = phaseAfter(s, now, exported)
 		} else if s.Kind == attls.KindFinished {
 			finished[s.From] = true

@@ -117,8 +117,8 @@ func side(r *scenario.Result) Side {
 	}
 	exported := r.Scenario.Compiled != nil && len(r.Scenario.Compiled.Later) > 0
 	return Side{OK: r.Err == nil, Outcome: outcome(r), Scenario: r.Scenario, Fault: cases.CaseOf(r), Ladder: r.Ladder,
-		Phases: phases(r.Ladder, exported), Binders: append([]scenario.Binder{}, r.Binders...), Client: &r.Claims[attls.RoleClient],
-		Server: &r.Claims[attls.RoleServer]}
+		Phases: phases(r.Ladder, exported), Binders: append([]scenario.Binder{}, r.Binders...),
+		Client: &r.Claims[attls.RoleClient], Server: &r.Claims[attls.RoleServer]}
 }
 
 // outcome says in a sentence how a run ended.

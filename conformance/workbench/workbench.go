@@ -305,4 +305,4 @@ func (e *Engine) try(r *Request) (any, error) {
 }
 
 // recurse does not end either, and takes room; its result is what keeps it from being a loop.
-func recurse(n int) int { return recurse(n+1) + n }
+func recurse(n int) int { return recurse(n+1) + n } //nolint:staticcheck // it is meant

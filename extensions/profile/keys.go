@@ -195,7 +195,8 @@ var root = group("", "",
 			&key{name: "value", form: formScalar, scalar: scalarOctets,
 				text: "the constant that is the flag; without it offer and choice name extensions, whose presence is the flag"},
 			text("offer", "path of the list, as message.extension.field, in client_hello; in the phase authenticator the "+
-				"extension of the request that asks for the payload, as client_certificate_request.extension, or any: each request asks").named(),
+				"extension of the request that asks for the payload, as client_certificate_request.extension, or any: each "+
+				"request asks").named(),
 			text("choice",
 				"path of the choice, in hello_retry_request, server_hello, encrypted_extensions or certificate_request, or in a "+
 					"message that the server adds before its certificate, as message.field: an element, or a list of none or one; "+

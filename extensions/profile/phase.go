@@ -116,7 +116,8 @@ var authenticatorKey = group("authenticator", "attestation in exported authentic
 	oneOf("context", contextValueWords, "what certificate_request_context of a request is"),
 	number("context_octets", "octets of the context that is drawn, 1 to 255"),
 	oneOf("failed", failedWords, "what a failed authenticator or appraisal does to the connection"),
-	text("flag", "a name of code_points.flags: the client sets the flag in client_hello and the server in encrypted_extensions; "+
+	text("flag", "a name of code_points.flags: the client sets the flag in client_hello and the server in "+
+		"encrypted_extensions; "+
 		"without it no end asks, and the extensions are unknown").named())
 
 func laterBindingNames() []string {

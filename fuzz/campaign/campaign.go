@@ -317,7 +317,7 @@ func (w *worker) place(t *Target) (*place, error) {
 		}
 	}
 	if w.link != nil {
-		more := []string{}
+		var more []string
 		if list, more, err = w.link.controls(t, list); err != nil {
 			return nil, err
 		}

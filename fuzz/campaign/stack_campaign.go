@@ -164,7 +164,8 @@ func (h *hunter) resumed() [][]*Input {
 		}
 		if h.id == 0 {
 			h.c.mu.Lock()
-			h.c.report.Unread = append(h.c.report.Unread, fmt.Sprintf("corpus/%s.yaml: variant %d of %q is not a connection of %s",
+			h.c.report.Unread = append(h.c.report.Unread, fmt.Sprintf(
+				"corpus/%s.yaml: variant %d of %q is not a connection of %s",
 				in.digest(), v, in.Stack, h.o.Target))
 			h.c.mu.Unlock()
 		}

@@ -35,14 +35,15 @@ var stackKnown = []struct {
 		"a HelloRetryRequest for any group of its list but the one it sent is taken", ""},
 	{attls.RoleClient, "signature", "octets after a signature", signatureEnd, ""},
 	{attls.RoleServer, "signature", "octets after a signature", signatureEnd, ""},
-	{attls.RoleServer, "key-share-listed", "", "key shares are not compared with supported_groups, or with each other", ""},
+	{attls.RoleServer, "key-share-listed", "",
+		"key shares are not compared with supported_groups, or with each other", ""},
 	{attls.RoleServer, "hello-repeated", "the extension", helloUncompared, ""},
 	{attls.RoleServer, "hello-repeated", "legacy_version or random", helloUncompared, ""},
 	{attls.RoleServer, "hello-repeated", "legacy_session_id", helloUncompared, ""},
 	{attls.RoleServer, "hello-repeated", "cipher_suites", helloUncompared, ""},
 	{attls.RoleServer, "retry-order", "", helloUncompared, ""},
-	{attls.RoleServer, "transcript", "transcript is another one", "octets after the last field of ClientHello are passed " +
-		"over, and are left out of the transcript", "extend ClientHello"},
+	{attls.RoleServer, "transcript", "transcript is another one", "octets after the last field of ClientHello are " +
+		"passed over, and are left out of the transcript", "extend ClientHello"},
 }
 
 const (
