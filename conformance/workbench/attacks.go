@@ -76,7 +76,7 @@ func (e *Engine) attack(r *Request) ([]Cell, error) {
 		}
 		if base != "" {
 			same := *c
-			same.Profile = base
+			same.Profile, same.Readings = base, "" // the base as it is
 			x.Base = before.Outcome(same.Key())
 			x.Changed = x.Base != "" && x.Base != x.Told
 		}

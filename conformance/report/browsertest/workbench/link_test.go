@@ -32,7 +32,7 @@ func TestLink(t *testing.T) {
 	p := open(t, "", large)
 	p.edit(changed)
 	ask[bool](p, `Object.assign(state, {readings: mapOf([['hrr', 'b']]), hello_retry: true, extended_key_update: true, name: 'early-attestation-05'}),
-		fault = '', attack = {name: 'relay-leaked-key', cell: 'relay-leaked-key/mine/server/evidence/x509'}, true`)
+		fault = '', attack = {name: 'relay-leaked-key', cell: 'relay-leaked-key/mine/server/evidence/x509/hrr=b'}, true`)
 	hash := ask[string](p, "toLink().then((s) => '#' + s)")
 
 	p = open(t, hash, large)
