@@ -279,6 +279,8 @@ func (c *compiler) wrapped(used map[int]bool) {
 		default:
 			if c.bindMember(i, path, v, MeansPayload) != nil {
 				c.p.Later[slot].Object, used[i] = i, true
+				// It would be sent bare: handshake/exported does not wrap it yet.
+				c.fail(v.pos, ProblemRule, "a payload inside an object of an authenticator cannot be sent yet").Advice = "remove inside"
 			}
 		}
 		if s := &c.p.Later[slot]; s.Object >= 0 {
