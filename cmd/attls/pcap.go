@@ -33,6 +33,12 @@ func createCapture(name string) (*captureFile, error) {
 		file.Close()
 		return nil, unavailable(err)
 	}
+	if info, err := file.Stat(); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+		if err := w.Flush(); err != nil { // the reader of a pipe does not come back
+			file.Close()
+			return nil, unavailable(err)
+		}
+	}
 	return &captureFile{file, w}, nil
 }
 

@@ -218,6 +218,10 @@ func (c *Cell) run(ctx context.Context, s *Script, p *profile.Profile, vary map[
 			return
 		}
 	}
+	if len(p.Frames) > 0 {
+		c.Inapplicable = "it attests in frames of the application, for which scripts have no steps yet"
+		return
+	}
 	parties := []map[string]Settings{s.Parties, vary}
 	if c.Inapplicable = o.Stacks.limit(s, s.Steps, parties, p, &c.Combo, c.Lax); c.Inapplicable != "" {
 		return

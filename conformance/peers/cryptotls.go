@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strings"
 
 	"attls"
 	"attls/conformance/claims"
@@ -41,8 +42,8 @@ func (CryptoTLS) Limit(s *scenario.Scenario, r attls.Role) string {
 		return "crypto/tls has no raw public keys"
 	case s.Suite != "":
 		return "crypto/tls does not let its user choose a cipher suite of TLS 1.3"
-	case s.HelloRetry && r == attls.RoleClient && (s.Group == "x25519" || s.Group == "X25519MLKEM768"):
-		return "crypto/tls orders groups itself and sends shares of x25519 and X25519MLKEM768 at once"
+	case s.HelloRetry && r == attls.RoleClient && (s.Group == "x25519" || strings.Contains(string(s.Group), "MLKEM")):
+		return "crypto/tls orders groups itself, hybrid ones first, and sends a share of x25519 with X25519MLKEM768"
 	case s.Cookie && r == attls.RoleServer:
 		return "crypto/tls sends no cookie"
 	case s.Resumption == scenario.ResumePSKOnly:
