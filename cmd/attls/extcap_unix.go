@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,7 +17,19 @@ func watchReader(ctx context.Context, pipe string, end context.CancelCauseFunc) 
 	if info, err := os.Stat(pipe); err != nil || info.Mode()&os.ModeNamedPipe == 0 {
 		return
 	}
-	w, err := os.OpenFile(pipe, os.O_WRONLY, 0) // which waits for a reader
+	for { // the capture itself waits for a reader
+		if _, opened := openedCaptures.Load(pipe); opened {
+			break
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	w, err := os.OpenFile(pipe, os.O_WRONLY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, unix.ENXIO) {
+		end(errReaderGone)
+	}
 	if err != nil {
 		return
 	}

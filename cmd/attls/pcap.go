@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 
 	"attls"
 	"attls/conformance/capture"
@@ -18,6 +19,10 @@ type captureFile struct {
 	writer *capture.Writer
 }
 
+// openedCaptures are the names of captures that were opened: a pipe that was, and has no
+// reader, had one.
+var openedCaptures sync.Map
+
 // createCapture begins a file that only its owner can read: it holds the secrets
 // of the connections. No name, no file.
 func createCapture(name string) (*captureFile, error) {
@@ -28,6 +33,7 @@ func createCapture(name string) (*captureFile, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
+	openedCaptures.Store(name, true)
 	w, err := capture.NewWriter(file, nil)
 	if err != nil {
 		file.Close()
