@@ -10,7 +10,7 @@ import (
 	"attls"
 )
 
-// talking is a stack whose client is a script of sh, and what became of its conversation.
+// talking is a stack whose client is a script of sh, and how its conversation ended.
 func talking(t *testing.T, script, talk string) (printed string, sent, received int64, err error) {
 	t.Helper()
 	sh, err := exec.LookPath("sh")

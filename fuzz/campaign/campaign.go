@@ -116,31 +116,36 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			c.o.sites = append(c.o.sites, sitesOf(t)...)
 		}
 	}
-	if o.Dir != "" {
+	return c.drive(ctx, func(inner context.Context, id int) error { return c.work(ctx, inner, id) })
+}
+
+// drive runs the workers of a campaign until its time is over, one of them ends it, or ctx ends.
+func (c *campaign) drive(ctx context.Context, work func(context.Context, int) error) (*Report, error) {
+	if c.o.Dir != "" {
 		for _, d := range []string{"corpus", "findings"} {
-			if err := os.MkdirAll(filepath.Join(o.Dir, d), 0o755); err != nil {
+			if err := os.MkdirAll(filepath.Join(c.o.Dir, d), 0o755); err != nil {
 				return nil, err
 			}
 		}
-		if o.Resume {
+		if c.o.Resume {
 			if err := c.load(); err != nil {
 				return nil, err
 			}
 		}
 	}
 	limit := ctx
-	if o.Time > 0 {
+	if c.o.Time > 0 {
 		var cancel context.CancelFunc
-		limit, cancel = context.WithTimeout(ctx, o.Time)
+		limit, cancel = context.WithTimeout(ctx, c.o.Time)
 		defer cancel()
 	}
 	inner, stop := context.WithCancel(limit)
 	defer stop()
 	c.stop = stop
-	errs := make([]error, o.Workers)
+	errs := make([]error, c.o.Workers)
 	var wait sync.WaitGroup
-	for i := range o.Workers {
-		wait.Go(func() { errs[i] = c.work(ctx, inner, i) })
+	for i := range c.o.Workers {
+		wait.Go(func() { errs[i] = work(inner, i) })
 	}
 	ticks := make(chan struct{})
 	go c.tell(inner, ticks)

@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"attls"
@@ -51,44 +49,16 @@ type StackSent struct {
 func RunStack(ctx context.Context, o StackOptions) (*Report, error) {
 	role, ok := stackTargets[o.Target]
 	if !ok {
-		return nil, fmt.Errorf("campaign: there is no target %q", o.Target)
+		return nil, fmt.Errorf("campaign: no target is called %q", o.Target)
 	}
 	if o.Time == 0 && o.Executions == 0 {
 		return nil, errors.New("campaign: neither a time nor a number of executions bounds it")
 	}
 	o.Workers = max(o.Workers, 1)
-	c := &campaign{o: Options{Dir: o.Dir, FirstOnly: o.FirstOnly, Progress: o.Progress}, began: time.Now(),
+	c := &campaign{o: Options{Dir: o.Dir, Resume: o.Resume, Workers: o.Workers, Time: o.Time, FirstOnly: o.FirstOnly,
+		Progress: o.Progress}, began: time.Now(),
 		report: &Report{Seed: o.Seed, Outcomes: map[string]int{}, Targets: []string{o.Target}}, causes: map[string]*Finding{}}
-	for _, d := range []string{"corpus", "findings"} {
-		if err := os.MkdirAll(filepath.Join(o.Dir, d), 0o755); err != nil {
-			return nil, err
-		}
-	}
-	if o.Resume {
-		if err := c.load(); err != nil {
-			return nil, err
-		}
-	}
-	limit := ctx
-	if o.Time > 0 {
-		var cancel context.CancelFunc
-		limit, cancel = context.WithTimeout(ctx, o.Time)
-		defer cancel()
-	}
-	inner, stop := context.WithCancel(limit)
-	defer stop()
-	c.stop = stop
-	errs := make([]error, o.Workers)
-	var wait sync.WaitGroup
-	for i := range o.Workers {
-		wait.Go(func() { errs[i] = c.hunt(inner, &o, role, i) })
-	}
-	ticks := make(chan struct{})
-	go c.tell(inner, ticks)
-	wait.Wait()
-	stop()
-	<-ticks
-	return c.conclude(ctx), errors.Join(errs...)
+	return c.drive(ctx, func(inner context.Context, id int) error { return c.hunt(inner, &o, role, id) })
 }
 
 // hunter is a worker of such a campaign.

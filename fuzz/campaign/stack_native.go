@@ -147,7 +147,7 @@ func (m *mutator) addMessages(s *subject, list [][]byte) {
 func ReplayStack(in *Input, program, dir string, planted int) ([]Violation, *claims.Claims, error) {
 	role, ok := stackTargets[in.Stack]
 	if !ok {
-		return nil, nil, fmt.Errorf("stack: there is no target %q", attls.Printable(in.Stack))
+		return nil, nil, fmt.Errorf("stack: no target is called %q", attls.Printable(in.Stack))
 	}
 	w, err := newWorld()
 	if err != nil {
