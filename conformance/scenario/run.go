@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -535,6 +536,7 @@ func (r *runner) connect(ctx context.Context, set *Setup, result *Result) error 
 			defer wait.Done()
 			if after[role] != nil {
 				errs[role] = exchangeLater(ctx, after[role], role, set.Scenario)
+				_ = after[role].Flush() // an end that failed may still owe the peer a frame
 			} else {
 				errs[role] = exchange(ctx, conns[role], role, set.Scenario)
 			}
@@ -560,9 +562,9 @@ func (r *runner) collect(set *Setup, conns [2]*handshake.Conn, errs [2]error, ne
 		o.AlertSent, o.AlertReceived = r.traces[role].Alerts()
 		o.DataSent, o.DataReceived = r.traces[role].Data()
 		result.Claims[role] = claims.MakeClaims(set.Ends[role].Config.Profile, conns[role].ConnectionState(), o)
-		result.Sent[role] = nets[role].sent
+		result.Sent[role] = nets[role].written()
 		end := rec.End(role)
-		end.Random, end.Answers, end.Sent = r.random[role], r.tapes[role].recorded(), Lines(nets[role].sent)
+		end.Random, end.Answers, end.Sent = r.random[role], r.tapes[role].recorded(), Lines(result.Sent[role])
 	}
 	result.Ladder = trace.Ladder(r.traces[attls.RoleClient], r.traces[attls.RoleServer])
 	result.Secrets = r.traces[attls.RoleClient].Secrets()
@@ -795,6 +797,14 @@ func (w *wire) Write(b []byte) (int, error) {
 	w.sent = append(w.sent, b[:n]...)
 	w.mu.Unlock()
 	return n, err
+}
+
+// written returns what was sent so far: a frame of an exported.Conn is written beside what
+// its end does, and may still be on its way when that end is done.
+func (w *wire) written() []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return bytes.Clone(w.sent)
 }
 
 // pieces writes one piece after another. TCP makes a segment of each, unless the

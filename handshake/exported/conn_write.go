@@ -66,6 +66,9 @@ func (c *Conn) write(octets []byte) error {
 	return err
 }
 
+// Flush sends what is queued: requests, and answers to the peer's.
+func (c *Conn) Flush() error { return c.write(nil) }
+
 // CloseWrite sends what is still to be sent, and close_notify; see handshake.Conn.CloseWrite.
 func (c *Conn) CloseWrite() error {
 	if err := c.write(nil); err != nil {
