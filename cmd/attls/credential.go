@@ -22,6 +22,7 @@ import (
 // front of them.
 type credentialFlags struct {
 	certs, keys                []string
+	issuerCert, issuerKey      string
 	compression                []string
 	statusFile, sctFile        string
 	statusRequest, sctRequest  bool
@@ -38,6 +39,10 @@ func (f *credentialFlags) register(c *cobra.Command, role attls.Role) {
 			"shown; default: a fresh demonstration certificate)")
 	flags.StringArrayVar(&f.keys, "key", nil,
 		"PEM file with its private key (as often as --cert, in the same order; default: the file of --cert)")
+	flags.StringVar(&f.issuerCert, "issuer-cert", "",
+		"PEM file with the certificate of the authority that signs our certificates with Evidence, where a profile "+
+			"puts Evidence into certificates (default: they are self-signed)")
+	flags.StringVar(&f.issuerKey, "issuer-key", "", "PEM file with the private key of --issuer-cert (default: the same file)")
 	flags.StringSliceVar(&f.compression, "cert-compression", nil,
 		"algorithms for compressed certificates (RFC 8879), both ways, in order of preference: "+
 			strings.Join(compressors, ", "))
@@ -82,6 +87,9 @@ func (f *credentialFlags) extensions(e *endpoint) error {
 func (f *endpointFlags) certificate(e *endpoint) error {
 	list, err := f.credential.load(e)
 	if err != nil || list == nil {
+		return err
+	}
+	if err := f.credential.issuer(list); err != nil {
 		return err
 	}
 	e.answerer.Credentials = list
@@ -185,6 +193,32 @@ func (f *credentialFlags) load(e *endpoint) (list []*handshake.Credential, _ err
 		return nil, usage("--status-file and --sct-file need a certificate: --cert")
 	}
 	return nil, nil
+}
+
+// issuer gives our certificates the authority that signs them again once Evidence is in them.
+func (f *credentialFlags) issuer(list []*handshake.Credential) error {
+	if f.issuerCert == "" {
+		return nil
+	}
+	chain, key, err := readCertificate(f.issuerCert, f.issuerKey)
+	if err != nil {
+		return unavailable(err)
+	}
+	if _, err := handshake.NewCredential(chain, key); err != nil {
+		return usage("%s: %w", f.issuerCert, err)
+	}
+	authority, err := x509.ParseCertificate(chain[0])
+	if err != nil {
+		return unavailable(fmt.Errorf("%s: %w", f.issuerCert, err))
+	}
+	if !authority.IsCA {
+		return usage("%s: --issuer-cert is not the certificate of an authority (basicConstraints CA, RFC 5280 section 4.2.1.9)",
+			f.issuerCert)
+	}
+	for _, c := range list {
+		c.Issuer = handshake.Authority{Certificate: authority, Signer: key}
+	}
+	return nil
 }
 
 // issue makes our demonstration certificate: of a key that the root of trust holds, where

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"attls/conformance/scenario"
 )
 
 // files writes files into a directory and returns their names.
@@ -111,5 +113,54 @@ func TestStateless(t *testing.T) {
 	}
 	if code, _, stderr = command(t, "server", "--profile", "early-attestation-06", "--stateless"); code != exitUsage || !strings.Contains(stderr, "first ClientHello") {
 		t.Errorf("a profile that needs the first ClientHello: exit code %d, %s", code, stderr)
+	}
+}
+
+// TestIssuer: where Evidence is in a certificate that needs a certification path, the authority of
+// --issuer-cert signs it; without it the certificate signs itself, and a client that verifies refuses it.
+func TestIssuer(t *testing.T) {
+	authority, err := scenario.NewDemoAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain, key, err := authority.IssuePEM(scenario.KeyP256, "localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuerKey, err := authority.KeyPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := files(t, append(chain, key...), authority.PEM(), issuerKey)
+	cert, ca, caKey := f[0], f[1], f[2]
+	for _, c := range []struct {
+		name   string
+		args   []string
+		accept bool
+	}{
+		{"signed by the authority", []string{"--issuer-cert", ca, "--issuer-key", caKey}, true},
+		{"self-signed", nil, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := start(t, append([]string{"--profile", "deployed-tinfoil", "--attester", "server", "--cert", cert}, c.args...)...)
+			code, _, stderr := command(t, "client", "--profile", "deployed-tinfoil", "--attester", "server", "--ca", ca,
+				"--verify", "require", s.address)
+			if (code == exitOK) != c.accept {
+				t.Errorf("exit code %d: %s", code, stderr)
+			}
+		})
+	}
+	for name, c := range map[string]struct{ cert, key, says string }{
+		"not an authority": {cert, cert, "is not the certificate of an authority"},
+		"another's key":    {ca, cert, "the private key is not the one"},
+		"no key":           {ca, "", "private key"},
+	} {
+		args := []string{"server", "--port", "0", "--cert", cert, "--issuer-cert", c.cert}
+		if c.key != "" {
+			args = append(args, "--issuer-key", c.key)
+		}
+		if code, _, stderr := command(t, args...); code == exitOK || !strings.Contains(stderr, c.says) {
+			t.Errorf("%s: exit code %d: %s", name, code, stderr)
+		}
 	}
 }

@@ -32,6 +32,8 @@ var numbers = map[string]struct{ least, most int }{
 var companions = map[string][]string{
 	"binder-inputs":    {"json"},
 	"key":              {"cert", "raw-public-key"},
+	"issuer-cert":      {"cert"},
+	"issuer-key":       {"issuer-cert"},
 	"max-early-data":   {"early-data"},
 	"demo cookie":      {"hello-retry"},
 	"key-update-every": {"extended-key-update"},

@@ -51,6 +51,8 @@ func TestFlagValues(t *testing.T) {
 		"a bound that is no number":       {[]string{"bench", "connections", "--at-most", "NaN"}, "--at-most NaN"},
 		"Evidence below zero":             {[]string{"evidence", "serve", "--opaque", "-1"}, "--opaque -1"},
 		"a key without a certificate":     {[]string{"server", "--key", "missing.pem"}, "--key does nothing without --cert or --raw-public-key"},
+		"an authority for no certificate": {[]string{"server", "--issuer-cert", "missing.pem"}, "--issuer-cert does nothing without --cert"},
+		"an authority's key alone":        {[]string{"server", "--issuer-key", "missing.pem"}, "--issuer-key does nothing without --issuer-cert"},
 		"an identity without a key":       {[]string{"client", "--psk-identity", "me"}, "--psk-identity does nothing without --psk"},
 		"a size of no early data":         {[]string{"server", "--max-early-data", "1"}, "--max-early-data does nothing without --early-data"},
 		"inputs without claims":           {[]string{"client", "--binder-inputs"}, "--binder-inputs does nothing without --json"},

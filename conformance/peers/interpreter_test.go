@@ -177,19 +177,6 @@ esac
 	}
 }
 
-// TestCommandLimit: where Evidence is in a certificate that an authority has to sign, the command cannot attest.
-func TestCommandLimit(t *testing.T) {
-	for name, limited := range map[string]bool{"deployed-tinfoil": true, "deployed-dstack": false, "early-attestation-06": false} {
-		s := &scenario.Scenario{Profile: name, Attester: scenario.AttestServer, Model: "evidence", Credential: claims.CredentialX509}
-		for _, role := range attls.Roles() {
-			reason := Command{}.Limit(s, role)
-			if want := limited && role == attls.RoleServer; strings.Contains(reason, "no authority") != want {
-				t.Errorf("%s, %v: %q", name, role, reason)
-			}
-		}
-	}
-}
-
 // TestPlaces: a difference is told with the message, the field, the octet and the line
 // of the file.
 func TestPlaces(t *testing.T) {

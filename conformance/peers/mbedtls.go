@@ -236,8 +236,7 @@ func (m MbedTLS) Start(ctx context.Context, t *Task) (Process, error) {
 		args = append(args, "--attester-size", strconv.Itoa(scenario.DemoChallengeSize))
 	}
 	if t.compiled != "" && !t.selfSigned {
-		args = append(args, "--issuer-cert", filepath.Join(t.Directory, fileAuthority),
-			"--issuer-key", filepath.Join(t.Directory, fileIssuerKey))
+		args = append(args, t.issuer()...)
 	}
 	args = append(args, ownFaults[t.Scenario.Injected()]...)
 	if slices.Contains(cases.Lies(), t.Scenario.Fail) {

@@ -204,6 +204,13 @@ func (t *Task) authority() string {
 	}
 	return filepath.Join(t.Directory, fileAuthority)
 }
+
+// issuer are the flags about the authority that signs certificates with Evidence.
+func (t *Task) issuer() []string {
+	return []string{"--issuer-cert", filepath.Join(t.Directory, fileAuthority),
+		"--issuer-key", filepath.Join(t.Directory, fileIssuerKey)}
+}
+
 func (t *Task) session() string { return filepath.Join(t.Directory, fileSession) }
 
 // writeFiles puts certificates for both roles, their private keys and their public

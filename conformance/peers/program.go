@@ -285,9 +285,6 @@ func (Command) Limit(s *scenario.Scenario, r attls.Role) string {
 	if s.Fail != "" || len(s.CodePoints) > 0 || len(s.Readings) > 0 {
 		return "the command is run without faults, readings and code points"
 	}
-	if s.Attester.Has(r) && signedByAuthority(s) {
-		return "the command makes certificates with Evidence by itself, and no authority signs them"
-	}
 	return ownKeys(s, r)
 }
 
@@ -306,6 +303,9 @@ func (c Command) Start(ctx context.Context, t *Task) (Process, error) {
 	args := common(t)
 	if name := t.Scenario.RootOfTrust; name != "" {
 		args = append(args, "--root-of-trust", name)
+	}
+	if t.Scenario.Attester.Has(t.Role) && signedByAuthority(&t.Scenario) {
+		args = append(args, t.issuer()...)
 	}
 	if t.Role == attls.RoleServer {
 		if t.Scenario.ClientCertificate {
