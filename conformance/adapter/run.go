@@ -15,6 +15,7 @@ import (
 
 	"attls"
 	"attls/internal/console"
+	"attls/internal/process"
 )
 
 // Values are the values of variables; one that is missing is empty and not set.
@@ -31,8 +32,11 @@ type Stack struct {
 	Version, Says string
 }
 
-// versionTimeout bounds the question for a version.
-const versionTimeout = 10 * time.Second
+// versionTimeout bounds the question for a version, and prepareTimeout a command of prepare.
+const (
+	versionTimeout = 10 * time.Second
+	prepareTimeout = time.Minute
+)
 
 // Find looks for the programs of an adapter. paths are paths of programs by their names,
 // which count before the file's.
@@ -93,15 +97,13 @@ func (s *Stack) Where() string {
 
 // ask runs a command and reads its answer.
 func (s *Stack) ask(ctx context.Context, q *Question) (answer, around string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
-	defer cancel()
 	words := expand(q.Command, s.paths, nil)
-	out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput()
+	out, err := process.Output(ctx, versionTimeout, "", words...)
 	if m := q.Is.FindSubmatch(out); m != nil {
 		return attls.Printable(string(m[1])), attls.Printable(string(m[0])), nil // some programs say it and fail
 	}
 	if err != nil {
-		return "", "", fmt.Errorf("%s: %w", strings.Join(words, " "), err)
+		return "", "", err
 	}
 	first, _, _ := strings.Cut(string(out), "\n")
 	return "", "", fmt.Errorf("%s prints %q, which does not match %s", strings.Join(words, " "),
@@ -137,10 +139,8 @@ func (s *Stack) Prepared(ctx context.Context, values Values) error {
 		}
 	}
 	for _, c := range s.Prepare {
-		words := expand(c, s.paths, values)
-		out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("%s: %s: %w: %s", s.Name, strings.Join(words, " "), err, attls.PrintableLines(string(out)))
+		if _, err := process.Output(ctx, prepareTimeout, "", expand(c, s.paths, values)...); err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
 		}
 	}
 	return nil

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"attls"
+	"attls/internal/process"
 )
 
 // lender is a stack whose program lends the exporter of a connection.
@@ -180,8 +181,7 @@ func (t *tail) String() string {
 // startProgram starts one, which Stop or the context ends.
 func startProgram(ctx context.Context, path string, args ...string) (*program, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	p := &program{cmd: exec.CommandContext(ctx, path, args...), cancel: cancel}
-	p.cmd.WaitDelay = time.Second
+	p := &program{cmd: process.Command(ctx, path, args...), cancel: cancel}
 	p.cmd.Stderr = &p.said
 	in, err := p.cmd.StdinPipe()
 	if err == nil {
@@ -257,7 +257,7 @@ func (p *program) Address() string { return p.address }
 func (p *program) Stop() {
 	p.stopped.Do(func() {
 		p.cancel()
-		_ = p.cmd.Wait()
+		_ = process.Wait(p.cmd)
 		if p.directory != "" {
 			_ = os.RemoveAll(p.directory)
 		}

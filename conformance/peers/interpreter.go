@@ -12,6 +12,7 @@ import (
 
 	"attls"
 	"attls/conformance/scenario"
+	"attls/internal/process"
 )
 
 // Interpreter is our peer on the patched mbedTLS where it interprets a compiled
@@ -52,9 +53,7 @@ func (i Interpreter) lacks(text, what string) string {
 		}
 		return "the mbedTLS peer at " + i.Path + " " + what + "; conformance/mbedtls/build.sh builds one that does"
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), versionTimeout)
-	defer cancel()
-	out, _ := exec.CommandContext(ctx, i.Path, "--help").CombinedOutput()
+	out, _ := process.Output(context.Background(), versionTimeout, "", i.Path, "--help")
 	i.checked.Store(i.Path, string(out))
 	return i.lacks(text, what)
 }
@@ -116,10 +115,8 @@ func (i Interpreter) check(text []byte, k *checkKey) string {
 	if os.WriteFile(file, text, 0o600) != nil {
 		return ""
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), versionTimeout)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, i.Path, "--compiled", file, "--check", "--attester", k.attester, "--model",
-		k.model, "--credential", k.credential).CombinedOutput()
+	out, err := process.Output(context.Background(), versionTimeout, "", i.Path, "--compiled", file, "--check",
+		"--attester", k.attester, "--model", k.model, "--credential", k.credential)
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != exitLimit {
 		return "" // what it refuses, the case shows

@@ -16,6 +16,7 @@ import (
 	"attls/conformance/claims"
 	"attls/conformance/scenario"
 	"attls/extensions/profile"
+	"attls/internal/process"
 )
 
 // maxOutput bounds what is kept of a program's output, in octets.
@@ -43,10 +44,9 @@ type program struct {
 // it listens. A client serves none.
 func start(ctx context.Context, serves int, name string, args ...string) (*program, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	p := &program{cmd: exec.CommandContext(ctx, name, args...), cancel: cancel, ready: make(chan struct{}),
+	p := &program{cmd: process.Command(ctx, name, args...), cancel: cancel, ready: make(chan struct{}),
 		ended: make(chan struct{}), due: max(serves, 1)}
 	p.stdout.grown = make(chan struct{}, 1)
-	p.cmd.WaitDelay = time.Second
 	p.cmd.Stdout = &p.stdout
 	p.cmd.Stdin = strings.NewReader(question)
 	heard := &announcement{program: p}
@@ -57,7 +57,7 @@ func start(ctx context.Context, serves int, name string, args ...string) (*progr
 	}
 	p.wait = sync.OnceValue(func() error {
 		defer heard.end()
-		return p.cmd.Wait() // WaitDelay bounds it where a child of the program lives on
+		return process.Wait(p.cmd) // bounded where a child of the program lives on
 	})
 	go func() {
 		defer close(p.ended)
@@ -254,12 +254,10 @@ const versionTimeout = 10 * time.Second
 // versionOf is the first line that a program prints about its version, without
 // what it says about its build.
 func versionOf(ctx context.Context, path string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
+	out, err := process.Output(ctx, versionTimeout, "", append([]string{path}, args...)...)
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	if err != nil {
-		return "", fmt.Errorf("%s %s: %w: %s", path, strings.Join(args, " "), err, line)
+		return "", err
 	}
 	line, _, _ = strings.Cut(strings.TrimPrefix(line, "build version: "), " (")
 	return line, nil

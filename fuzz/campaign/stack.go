@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"attls"
+	"attls/internal/process"
 )
 
 // stackTargets are the targets whose honest end is a C program. The attacker is this engine.
@@ -190,6 +191,7 @@ func startStack(program, dir string, planted int) (*stackProcess, error) {
 		return nil, errors.Join(err, inRead.Close(), in.Close())
 	}
 	p := &stackProcess{cmd: exec.Command(program, dir), in: in, out: out, reader: bufio.NewReader(out), said: &tail{}}
+	process.Own(p.cmd)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = inRead, outWrite, p.said
 	p.cmd.Env = append(os.Environ(), "ATTLS_PLANTED="+strconv.Itoa(planted), "ASAN_OPTIONS=detect_leaks=0")
 	err = p.cmd.Start()

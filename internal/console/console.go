@@ -14,8 +14,8 @@ import (
 	"regexp"
 	"slices"
 	"sync"
-	"syscall"
-	"time"
+
+	"attls/internal/process"
 )
 
 // Program is a running program. Its methods may be called concurrently.
@@ -44,8 +44,8 @@ const (
 	errorOutput
 )
 
-// Start runs a program until it ends, Stop is called, or the context ends. env
-// is added to the environment.
+// Start runs a program until it ends, Stop is called, or the context ends. Then whatever it
+// has started ends too. env is added to the environment.
 func Start(ctx context.Context, env []string, name string, args ...string) (*Program, error) {
 	return StartIn(ctx, "", env, name, args...)
 }
@@ -53,14 +53,11 @@ func Start(ctx context.Context, env []string, name string, args ...string) (*Pro
 // StartIn runs a program in a directory, as Start does.
 func StartIn(ctx context.Context, directory string, env []string, name string, args ...string) (*Program, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	p := &Program{cmd: exec.CommandContext(ctx, name, args...), cancel: cancel, changed: make(chan struct{}),
+	p := &Program{cmd: process.Command(ctx, name, args...), cancel: cancel, changed: make(chan struct{}),
 		ended: make(chan struct{})}
 	p.cmd.Dir = directory
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &screen{p, standard}, &screen{p, errorOutput}
-	// so that it can print what it still holds
-	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
-	p.cmd.WaitDelay = time.Second // then it is killed
 	var err error
 	if p.in, err = p.cmd.StdinPipe(); err == nil {
 		err = p.cmd.Start()
@@ -70,7 +67,7 @@ func StartIn(ctx context.Context, directory string, env []string, name string, a
 		return nil, err
 	}
 	go func() {
-		p.status = p.cmd.Wait()
+		p.status = process.Wait(p.cmd)
 		close(p.ended)
 	}()
 	return p, nil

@@ -1,0 +1,143 @@
+//go:build unix
+
+package process
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// part names what this binary is when it is started again.
+const part = "ATTLS_PROCESS_PART"
+
+func TestMain(m *testing.M) {
+	alive := os.NewFile(3, "alive") // held by whoever lives
+	switch os.Getenv(part) {
+	case "":
+		os.Exit(m.Run())
+	case "stays":
+		signal.Ignore(syscall.SIGTERM)
+		fmt.Fprintln(alive, "ready")
+		select {}
+	case "starts", "leaves":
+		c := Command(context.Background(), os.Args[0])
+		if os.Getenv(part) == "leaves" {
+			c = exec.Command(os.Args[0]) // in the group of this one
+		}
+		c.Env, c.ExtraFiles = []string{part + "=stays"}, []*os.File{alive}
+		if err := c.Start(); err != nil {
+			fmt.Fprintln(alive, err)
+		}
+		if os.Getenv(part) == "starts" {
+			select {}
+		}
+	case "floods":
+		line := strings.Repeat("x", 1<<16) + "\n"
+		for {
+			if _, err := fmt.Print(line); err != nil {
+				return
+			}
+		}
+	case "fails":
+		fmt.Println("no such thing")
+		os.Exit(4)
+	}
+	os.Exit(0)
+}
+
+// alive starts a part of this test, and returns the command and what its processes hold.
+func alive(t *testing.T, ctx context.Context, name string) (*exec.Cmd, *bufio.Reader) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	if err := r.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	c := Command(ctx, os.Args[0])
+	c.Env, c.ExtraFiles = []string{part + "=" + name}, []*os.File{w}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	held := bufio.NewReader(r)
+	if line, err := held.ReadString('\n'); line != "ready\n" {
+		t.Fatal(line, err)
+	}
+	return c, held
+}
+
+// gone wants that nobody holds the pipe any more, and that the minute is not over.
+func gone(t *testing.T, held *bufio.Reader) {
+	t.Helper()
+	if rest, err := held.ReadString('\n'); err == nil || os.IsTimeout(err) {
+		t.Errorf("a program outlives who started it: %q, %v", rest, err)
+	}
+}
+
+// TestGroup: neither a program that does not want to end outlives its context, nor one that
+// it has started, whether it has ended itself or not.
+func TestGroup(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	c, held := alive(t, ctx, "stays")
+	cancel()
+	if err := Wait(c); err == nil {
+		t.Error("it ended well")
+	}
+	gone(t, held)
+	c, held = alive(t, t.Context(), "leaves")
+	if err := Wait(c); err != nil {
+		t.Error(err)
+	}
+	gone(t, held)
+}
+
+// TestKilled: when who started a program is killed, it ends.
+func TestKilled(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux ends a program whose parent was killed")
+	}
+	c, held := alive(t, t.Context(), "starts")
+	if err := c.Process.Kill(); err != nil { // not its group
+		t.Fatal(err)
+	}
+	_ = c.Wait()
+	gone(t, held)
+}
+
+func TestOutput(t *testing.T) {
+	for _, test := range []struct {
+		part, want string
+		octets     int
+	}{
+		{"floods", "it took longer than", maxOutput},
+		{"fails", "exit status 4: no such thing", 14},
+		{"nothing", "", 0},
+	} {
+		t.Run(test.part, func(t *testing.T) {
+			t.Setenv(part, test.part)
+			limit := time.Minute
+			if test.part == "floods" {
+				limit = time.Second
+			}
+			out, err := Output(t.Context(), limit, t.TempDir(), os.Args[0])
+			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Error(err)
+			}
+			if len(out) != test.octets {
+				t.Errorf("%d octets", len(out))
+			}
+		})
+	}
+}
