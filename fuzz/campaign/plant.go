@@ -3,11 +3,13 @@ package campaign
 import (
 	"bytes"
 	"crypto/cipher"
+	"iter"
 	"slices"
 	"sync"
 
 	"attls"
 	"attls/conformance/cases"
+	"attls/conformance/scenario"
 	"attls/extensions/profile"
 	"attls/handshake"
 	"attls/handshake/message"
@@ -24,6 +26,8 @@ type Plant struct {
 	Hidden  string // why no peer can see it; "": a peer can
 
 	rule rule.Rule // not enforced
+	// scenario is that of the case which shows the bug, without what is done in it.
+	scenario scenario.Scenario
 
 	tap      handshake.Tap                             // plants it in front of the engine
 	provider func(provider.Provider) provider.Provider // or in its cryptography
@@ -79,39 +83,61 @@ func Plants() ([]Plant, error) {
 
 // plants reads the table of cases of every profile, once.
 var plants = sync.OnceValues(func() (list []Plant, err error) {
-	have := map[rule.Rule]bool{}
-	names := append(append([]string{}, preferred...), profile.Names()...)
-	for _, name := range names {
-		var p *profile.Profile
-		if name != "" {
-			if p, err = profile.Load(name, profile.Options{}); err != nil {
-				return nil, err
-			}
+	for p, err := range planting() {
+		if err != nil {
+			return nil, err
 		}
-		all := cases.All().Cases(p)
-		for i := range all {
-			c := &all[i]
-			r := rule.Rule(c.Rule)
-			if r == "" || have[r] || len(c.Rule) > 13 && c.Rule[:13] == "authenticator" {
-				continue
-			}
-			role, ok := ends[r]
-			switch {
-			case c.Rejects != "":
-				role, ok = roleOf(c.Rejects), true
-			case c.Takes != "":
-				role, ok = roleOf(c.Takes), true
-			}
-			if !ok && hidden[r] == "" {
-				continue
-			}
-			have[r] = true
-			list = append(list, Plant{Name: c.Rule, Profile: name, Role: role, rule: r, Hidden: hidden[r],
-				Text: "the rule " + c.Rule + " is not enforced"})
-		}
+		list = append(list, p)
 	}
 	return append(list, others()...), nil
 })
+
+// planting reads the table of cases, one profile after the other, which takes seconds for all.
+func planting() iter.Seq2[Plant, error] {
+	return func(yield func(Plant, error) bool) {
+		have := map[rule.Rule]bool{}
+		for _, name := range append(append([]string{}, preferred...), profile.Names()...) {
+			var p *profile.Profile
+			if name != "" {
+				var err error
+				if p, err = profile.Load(name, profile.Options{}); err != nil {
+					yield(Plant{}, err)
+					return
+				}
+			}
+			all := cases.All().Cases(p)
+			for i := range all {
+				plant, ok := plantOf(&all[i], name, have)
+				if ok && !yield(plant, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// plantOf is the bug of a case, unless there is one of its rule.
+func plantOf(c *cases.Case, name string, have map[rule.Rule]bool) (Plant, bool) {
+	r := rule.Rule(c.Rule)
+	if r == "" || have[r] || len(c.Rule) > 13 && c.Rule[:13] == "authenticator" {
+		return Plant{}, false
+	}
+	role, ok := ends[r]
+	switch {
+	case c.Rejects != "":
+		role, ok = roleOf(c.Rejects), true
+	case c.Takes != "":
+		role, ok = roleOf(c.Takes), true
+	}
+	if !ok && hidden[r] == "" {
+		return Plant{}, false
+	}
+	have[r] = true
+	where := c.Scenario
+	where.Fail = ""
+	return Plant{Name: c.Rule, Profile: name, Role: role, rule: r, scenario: where, Hidden: hidden[r],
+		Text: "the rule " + c.Rule + " is not enforced"}, true
+}
 
 func roleOf(name string) attls.Role {
 	if name == attls.RoleServer.String() {
