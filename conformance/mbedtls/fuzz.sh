@@ -6,8 +6,8 @@
 #   fuzz.sh each FILE...                 likewise, with each octet of the files cut, left out and changed
 #   fuzz.sh --authenticators SECONDS     requests and authenticators of RFC 9261
 #
-# The files are of "attls profile compile". With clang, libFuzzer makes the inputs;
-# otherwise the target has a simple driver of its own. The exit status is 3 when
+# The files are of "attls profile compile". With clang and its runtime, libFuzzer makes the
+# inputs; otherwise the target has a simple driver of its own. The exit status is 3 when
 # something that is needed cannot be had here.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -28,15 +28,21 @@ trap 'rm -rf "$work"' EXIT
 
 flags=(-std=c11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -fno-omit-frame-pointer -fno-sanitize-recover=undefined
   "-DMBEDTLS_USER_CONFIG_FILE=\"$here/config.h\"" -I"$here/peer" -isystem "$tree/include" -isystem "$tree/library")
-names="codec codepoints compiled connection document document_lines document_look document_types failure
-  interpretation meaning names nonce_field octets program binder certificate"
-[ $target = compiled ] || names="authenticator octets"
+names="codec codepoints compiled compiled_later compiled_places compiled_rules compiled_slots connection document document_lines document_look document_types failure
+  interpretation loader meaning names nonce_field octets program binder certificate"
+[ $target = compiled ] || names="authenticator authenticator_check authenticator_make octets"
 sources=("$here/fuzz/$target.c")
 for name in $names; do
   sources+=("$here/peer/$name.c")
 done
 libraries=(-L"$tree/library" -lmbedtls -lmbedx509 -lmbedcrypto)
-if command -v clang > /dev/null && [ "$seconds" != each ]; then
+# Whether clang is there, with its fuzzer.
+libfuzzer() {
+  command -v clang > /dev/null &&
+    echo 'int LLVMFuzzerTestOneInput(const char *p, long n) { return p && n ? 0 : 0; }' |
+    clang -fsanitize=fuzzer,address,undefined -x c - -o "$work/try" 2> /dev/null
+}
+if [ "$seconds" != each ] && libfuzzer; then
   clang "${flags[@]}" -fsanitize=fuzzer,address,undefined "${sources[@]}" -o "$work/fuzz" "${libraries[@]}"
   mkdir "$work/corpus"
   [ $# -eq 0 ] || cp "$@" "$work/corpus"

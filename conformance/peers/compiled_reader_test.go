@@ -20,7 +20,7 @@ func compiledFiles(t *testing.T) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(p.Later) > 0 {
+		if len(p.Frames) > 0 {
 			continue // which is a limit
 		}
 		text, err := p.Compiled()

@@ -88,6 +88,9 @@ func (i Interpreter) Limit(s *scenario.Scenario, r attls.Role) string {
 	if err != nil {
 		return ""
 	}
+	if len(p.Later) > 0 {
+		return "attls conform does not know attestation after the handshake yet"
+	}
 	if s.Resumption != "" && !ticketed(p) {
 		return p.ID + " has no tickets and therefore no resumption"
 	}

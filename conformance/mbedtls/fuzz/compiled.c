@@ -109,6 +109,38 @@ static void run_nonces(const struct compiled *c)
     }
 }
 
+/* Extensions of exported authenticators, as they are written and cut. */
+static void run_later(const struct compiled *c)
+{
+    static const unsigned char payload[] = "payload";
+    unsigned char buffer[4096];
+
+    for (int attester = CLIENT; attester <= SERVER; attester++) {
+        const struct later_rule *s = &c->later[attester];
+        const struct place place = { "certificate", attester == SERVER };
+        struct writer w = write_into(buffer, sizeof(buffer));
+        struct field f = { .path = s->payload.field, .p = payload, .len = sizeof(payload) };
+        const struct type *type;
+        if (s->name == NULL) {
+            continue;
+        }
+        type = c->extensions[s->payload.extension].at[IN_CERTIFICATE].type;
+        if (encode(type, &place, &w, &f, 1) != 0) {
+            continue;
+        }
+        for (size_t len = 0; len <= writer_len(&w); len++) {
+            struct reader r = read_all(buffer, len);
+            struct field read = { .path = s->payload.field };
+            decode(type, &place, &r, &read, 1);
+        }
+        if (s->asks >= 0) {
+            w = write_into(buffer, sizeof(buffer));
+            encode(c->extensions[s->asks].at[attester == SERVER ? IN_CLIENT_CERTIFICATE_REQUEST : IN_CERTIFICATE_REQUEST].type,
+                   &place, &w, NULL, 0);
+        }
+    }
+}
+
 int LLVMFuzzerTestOneInput(const unsigned char *p, size_t len)
 {
     static struct compiled c;
@@ -118,6 +150,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *p, size_t len)
         run_codec(&c);
         run_programs(&c);
         run_nonces(&c);
+        run_later(&c);
         compiled_free(&c);
     }
     return 0;

@@ -20,18 +20,6 @@ enum {
     AUTHENTICATOR_EXTENSIONS = 64
 };
 
-struct authenticator_config {
-    int server;                     /* the role of this end */
-    mbedtls_md_type_t hash;
-    int (*export)(void *context, const char *label, unsigned char *out, size_t len); /* returns 0 or an error */
-    void *exporter;
-    int (*random)(void *context, unsigned char *out, size_t len);
-    void *rng;
-    mbedtls_x509_crt *chain;        /* what is shown; NULL: nothing */
-    mbedtls_pk_context *key;
-    struct octets client_hello;     /* whole, with its header; empty: no authenticator without a request */
-};
-
 /* What is said of a request or an authenticator. */
 struct authenticator_claim {
     unsigned char type;             /* of a request, the message */
@@ -43,6 +31,41 @@ struct authenticator_claim {
     int empty, spontaneous;
     unsigned char chain[AUTHENTICATOR_ENTRIES][32]; /* SHA-256 of each certificate */
     size_t chain_count;
+};
+
+/* Where an extension of the application stands that has come. */
+enum authenticator_place {
+    PLACE_UNKNOWN,                  /* it is none of the application's */
+    PLACE_FITS, PLACE_UNASKED, PLACE_WRONG_ENTRY, PLACE_WRONG_MESSAGE
+};
+
+/* What the application adds to requests and authenticators. Each function may be NULL; one
+ * that returns -1 has kept its own reason. */
+struct authenticator_application {
+    void *context;
+    /* Writes extensions of a request of ours. */
+    int (*ask)(void *context, struct writer *w);
+    /* Writes the extensions of our first CertificateEntry. */
+    int (*show)(void *context, const struct authenticator_claim *asked, struct writer *w);
+    /* message is the request or Certificate; asked are the extensions of the request. */
+    enum authenticator_place (*place)(void *context, unsigned type, int message, size_t entry, const uint16_t *asked,
+                                      size_t count);
+    /* Judges an authenticator that was right: its chain, and the extensions of the first entry. */
+    int (*take)(void *context, const struct authenticator_claim *got, mbedtls_x509_crt *chain,
+                struct reader extensions);
+};
+
+struct authenticator_config {
+    int server;                     /* the role of this end */
+    mbedtls_md_type_t hash;
+    int (*export)(void *context, const char *label, unsigned char *out, size_t len); /* returns 0 or an error */
+    void *exporter;
+    int (*random)(void *context, unsigned char *out, size_t len);
+    void *rng;
+    mbedtls_x509_crt *chain;        /* what is shown; NULL: nothing */
+    mbedtls_pk_context *key;
+    struct octets client_hello;     /* whole, with its header; empty: no authenticator without a request */
+    struct authenticator_application application;
 };
 
 void authenticator_claim_free(struct authenticator_claim *c);

@@ -9,6 +9,12 @@
 #include "interpretation.h"
 #include "program.h"
 
+/* Whose values are asked for. */
+struct inputs {
+    struct connection *c;
+    const struct attestation *a;
+};
+
 static int put(struct text *out, const struct octets *o)
 {
     if (o == NULL || o->p == NULL) {
@@ -94,9 +100,8 @@ static int put_nonce(struct connection *c, int role, struct text *out)
 }
 
 /* Fields of certificates. */
-static int put_field(struct connection *c, const char *name, int role, struct text *out)
+static int put_field(const struct octets *der, const char *name, struct text *out)
 {
-    const struct octets *der = role == (int) c->options->role ? &c->own_certificate : &c->peer_certificate;
     struct certificate_parts p;
     struct octets part;
     const int after = strncmp(name, "not_after", 9) == 0;
@@ -127,6 +132,24 @@ static int put_field(struct connection *c, const char *name, int role, struct te
     return PROGRAM_OK;
 }
 
+/* What an exported authenticator shows of its sender takes the place of what the handshake
+ * has. Returns PROGRAM_..., or -2 where the value is of the handshake. */
+static int put_later(const struct attestation *a, const char *name, int role, struct text *out)
+{
+    const int own = role == (int) a->attester;
+
+    if (strcmp(name, "request_context") == 0) {
+        return own ? put(out, &a->context) : PROGRAM_UNDEFINED;
+    }
+    if (own && strcmp(name, "spki") == 0) {
+        return put(out, &a->spki);
+    }
+    if (own && strcmp(name, "point") == 0) {
+        return put_point(out, &a->spki);
+    }
+    return own && strcmp(name, "certificate") == 0 ? put(out, &a->certificate) : -2;
+}
+
 static int value(void *ctx, const char *name, int role, struct text *octets, uint64_t *number, int *is_number)
 {
     static const struct {
@@ -136,7 +159,8 @@ static int value(void *ctx, const char *name, int role, struct text *octets, uin
         { "early_secret", EARLY_SECRET }, { "ecdhe", SHARED_SECRET }, { "handshake_secret", HANDSHAKE_SECRET },
         { "exporter_secret", EXPORTER_SECRET },
     };
-    struct connection *c = ctx;
+    const struct inputs *in = ctx;
+    struct connection *c = in->c;
 
     for (size_t k = 0; k < sizeof(secrets) / sizeof(secrets[0]); k++) {
         if (strcmp(name, secrets[k].name) == 0) {
@@ -154,6 +178,12 @@ static int value(void *ctx, const char *name, int role, struct text *octets, uin
     if (role != CLIENT && role != SERVER) {
         return PROGRAM_UNDEFINED;
     }
+    if (in->a->later) {
+        const int ret = put_later(in->a, name, role, octets);
+        if (ret != -2) {
+            return ret;
+        }
+    }
     if (strcmp(name, "nonce") == 0) {
         return put_nonce(c, role, octets);
     }
@@ -169,12 +199,13 @@ static int value(void *ctx, const char *name, int role, struct text *octets, uin
     if (strcmp(name, "request_context") == 0) {
         return put_request_context(c, role, octets);
     }
-    return put_field(c, name, role, octets);
+    return put_field(in->a->later && role == (int) in->a->attester ? &in->a->certificate :
+                     role == (int) c->options->role ? &c->own_certificate : &c->peer_certificate, name, octets);
 }
 
 static int range(void *ctx, const char *end, int excluded, int role, unsigned char *hash)
 {
-    struct connection *c = ctx;
+    struct connection *c = ((const struct inputs *) ctx)->c;
 
     return transcript_hash(c, end, excluded, role, c->hash, hash);
 }
@@ -183,8 +214,9 @@ static int range(void *ctx, const char *end, int excluded, int role, unsigned ch
 static int run(struct connection *c, const struct attestation *a, const struct expression *e, const char *what,
                struct octets *out)
 {
+    struct inputs in = { c, a };
     struct program p = {
-        .document = &c->interpretation->profile->document, .hash = c->hash, .attester = a->attester, .ctx = c,
+        .document = &c->interpretation->profile->document, .hash = c->hash, .attester = a->attester, .ctx = &in,
         .value = value, .range = range
     };
     int ret = program_run(&p, e, out);
@@ -195,11 +227,12 @@ static int run(struct connection *c, const struct attestation *a, const struct e
     return ret == PROGRAM_OK ? 0 : MBEDTLS_ERR_SSL_INTERNAL_ERROR;
 }
 
-static const struct expression *challenge_of(const struct connection *c)
+static const struct expression *challenge_of(const struct connection *c, const struct attestation *a)
 {
     const struct scheme *s = &c->options->scheme;
+    const struct compiled *p = c->interpretation->profile;
 
-    return c->interpretation->profile->challenge[s->model][s->credential];
+    return a->later ? p->later_challenge[s->model] : p->challenge[s->model][s->credential];
 }
 
 int interpret_definition(struct connection *c, const struct attestation *a, const char *name, struct octets *out)
@@ -214,7 +247,7 @@ int interpret_definition(struct connection *c, const struct attestation *a, cons
 
 int interpret_challenge(struct connection *c, struct attestation *a)
 {
-    const struct expression *e = challenge_of(c);
+    const struct expression *e = challenge_of(c, a);
 
     return e != NULL ? run(c, a, e, "challenge", &a->challenge) : 0;
 }
@@ -258,7 +291,7 @@ static int ask_values(struct connection *c, const struct attestation *a, struct 
     const struct record *names = document_find(d, "binder/hand_over/values");
     int ret = 0;
 
-    if (names == NULL || names->count == 0 || challenge_of(c) == NULL) {
+    if (names == NULL || names->count == 0 || challenge_of(c, a) == NULL) {
         return 0;
     }
     text_printf(request, ",\"hand_over\":{");
@@ -280,7 +313,7 @@ static int ask_values(struct connection *c, const struct attestation *a, struct 
 int interpret_ask(struct connection *c, const struct attestation *a, int appraise, struct text *request)
 {
     static const char *const of_key[] = { "spki", "point", "certificate", NULL };
-    const struct expression *e = challenge_of(c);
+    const struct expression *e = challenge_of(c, a);
     int ret = ask_claims(c, a, request);
 
     if (e != NULL) {

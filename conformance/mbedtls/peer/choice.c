@@ -13,9 +13,21 @@ void ask_client(struct connection *c)
     mbedtls_ssl_set_hs_authmode(&c->ssl, MBEDTLS_SSL_VERIFY_REQUIRED);
 }
 
+int demands_in_handshake(const struct options *o)
+{
+    const struct compiled *p = o->draft != NULL ? o->draft->compiled : NULL;
+    int slots = p == NULL || !compiled_later(p);
+
+    for (size_t i = 0; !slots && i < p->slot_count; i++) {
+        slots = p->slots[i].attester != o->role && p->slots[i].models[o->scheme.model] &&
+                p->slots[i].credentials[o->scheme.credential];
+    }
+    return o->require && slots;
+}
+
 int check_demand(struct connection *c, const char *message)
 {
-    if (!c->options->require || peers(c)->chosen) {
+    if (!demands_in_handshake(c->options) || peers(c)->chosen) {
         return 0;
     }
     return fail(c, c->options->role == CLIENT ? FAIL_DEMANDED_BY_CLIENT : FAIL_DEMANDED_BY_SERVER,

@@ -187,7 +187,7 @@ static int check_tally(struct connection *c, const struct tally *t)
         ret = fail(c, lack & 1U << EVIDENCE ? FAIL_NO_SCHEME_EVIDENCE : FAIL_NO_SCHEME_RESULTS,
                    "client_hello", "no scheme is in common");
     }
-    if (ret == 0 && c->options->require && !t->roles[CLIENT]) {
+    if (ret == 0 && demands_in_handshake(c->options) && !t->roles[CLIENT]) {
         ret = fail(c, FAIL_DEMANDED_BY_SERVER, "client_hello", "no scheme was chosen for the client, who must attest");
     }
     return ret;

@@ -6,7 +6,7 @@
 #include "mbedtls/sha256.h"
 #include "mbedtls/version.h"
 
-#include "peer.h"
+#include "compiled.h"
 
 static void add_text(struct text *t, const char *member, const char *value)
 {
@@ -83,6 +83,15 @@ static void add_attestation(struct text *t, const struct options *o, const struc
     } else {
         add_text(t, "verifier", s->verifier);
     }
+    if (a->later) {
+        text_printf(t, ",\"phase\":\"authenticator\"");
+    }
+    add_hex(t, "request_context", a->context.p, a->context.len);
+    add_fingerprint(t, "certificate", &a->certificate);
+    add_text(t, "signature", signature_name(a->signature));
+    if (a->epoch != 0) {
+        text_printf(t, ",\"key_epoch\":%llu", (unsigned long long) a->epoch);
+    }
     add_hex(t, "nonce", a->nonce.p, a->nonce.len);
     add_hex(t, "challenge", a->challenge.p, a->challenge.len);
     add_fingerprint(t, "payload", &a->payload);
@@ -105,6 +114,13 @@ static void add_attestations(struct text *t, const struct connection *c)
             if (a->chosen && a->attester == (enum role) role) {
                 text_printf(t, first ? "" : ",");
                 add_attestation(t, c->options, a);
+                first = 0;
+            }
+        }
+        for (size_t i = 0; i < c->outcome_count; i++) {
+            if (c->outcomes[i].attester == (enum role) role) {
+                text_printf(t, first ? "" : ",");
+                add_attestation(t, c->options, &c->outcomes[i]);
                 first = 0;
             }
         }
@@ -207,6 +223,19 @@ static void add_exporter(struct text *t, struct connection *c)
     }
 }
 
+/* Whether the draft computes anything from the handshake. */
+static int has_binder(const struct draft *d)
+{
+    static const char map[] = "binder/";
+    int found = d != NULL && d->compiled == NULL;
+
+    for (size_t i = 0; d != NULL && d->compiled != NULL && i < d->compiled->document.record_count; i++) {
+        const struct record *r = &d->compiled->document.records[i];
+        found |= r->kind == RECORD_EXPRESSION && strncmp(r->path, map, sizeof(map) - 1) == 0;
+    }
+    return found;
+}
+
 void claims_print(struct connection *c, int ret)
 {
     const struct options *o = c->options;
@@ -221,11 +250,14 @@ void claims_print(struct connection *c, int ret)
     if (c->psk_mode != 0) {
         add_text(&t, "psk_mode", c->psk_mode == MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK ? "psk_ke" : "psk_dhe_ke");
     }
+    if (c->epoch != 0) {
+        text_printf(&t, ",\"key_epoch\":%llu", (unsigned long long) c->epoch);
+    }
     add_text(&t, "alpn", fields_protocol(c));
     if (o->role == CLIENT) {
         add_text(&t, "server_name", o->server_name);
     }
-    add_hex(&t, "transcript_hash", c->transcript, c->transcript_len);
+    add_hex(&t, "transcript_hash", c->transcript, has_binder(o->draft) ? c->transcript_len : 0);
     add_credentials(&t, c);
     add_exporter(&t, c);
     add_attestations(&t, c);

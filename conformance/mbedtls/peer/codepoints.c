@@ -12,6 +12,7 @@ static const struct {
     [EXTENSIONS] = { "extensions.", 0xffff },
     [ALERTS] = { "alerts.", 0xff },
     [CERTIFICATE_TYPES] = { "certificate_types.", 0xff },
+    [FLAGS] = { "flags.", MAX_FLAG },
 };
 
 /* Whether a setting, as "extensions.name=number", is for a point; its number. */

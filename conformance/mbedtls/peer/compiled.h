@@ -16,7 +16,9 @@ enum { MAX_PLACED = 16, MAX_ADDED = 16, MAX_OFFERED_BY = 8, MAX_KEYS = 8, MAX_FO
 /* Messages that bear extensions, in the order of the handshake. */
 enum message {
     IN_CLIENT_HELLO, IN_HELLO_RETRY_REQUEST, IN_SERVER_HELLO, IN_ENCRYPTED_EXTENSIONS, IN_CERTIFICATE_REQUEST,
-    IN_CERTIFICATE, IN_NEW_SESSION_TICKET, MESSAGES,
+    IN_CERTIFICATE, IN_NEW_SESSION_TICKET,
+    IN_CLIENT_CERTIFICATE_REQUEST, /* of exported authenticators only */
+    MESSAGES,
     IN_ADDED = MESSAGES            /* an added message, or, of a payload, cert_data */
 };
 
@@ -62,6 +64,7 @@ struct placed_extension {
     const char *name;
     unsigned number;
     int ignore_unknown_arm;
+    int later;                     /* of exported authenticators, and not of the handshake */
     struct placement at[MESSAGES];
 };
 
@@ -101,6 +104,29 @@ struct credential_rule {
     size_t key_count;
 };
 
+/* An attester that shows its payload in exported authenticators. */
+struct later_rule {
+    const char *name;              /* of the slot; NULL: there is none */
+    int models[2];
+    int every;                     /* each request asks for the payload */
+    int asks;                      /* the extension with which a request asks; -1: none */
+    struct where payload;          /* in an extension of the first CertificateEntry */
+};
+
+enum framing { FRAMING_APPLICATION, FRAMING_MESSAGES, FRAMING_TYPED };
+
+/* How requests and authenticators travel. */
+struct later_rules {
+    enum framing framing;
+    int request, answer, data;     /* type octets of frames; data is -1 where it has none */
+    size_t length_octets;
+    int data_before;               /* application data may come before the verdict */
+    int nonce_context;             /* the context is the Verifier's nonce */
+    size_t context_octets;
+    int reports;                   /* a failure ends nothing */
+    int flag;                      /* of tls_flags, which negotiates it; -1: nothing does */
+};
+
 enum scope { SCOPE_ALL, SCOPE_MODEL, SCOPE_SLOT };
 enum no_scheme { NO_SCHEME_ABORT, NO_SCHEME_OMIT, NO_SCHEME_NULL };
 enum transcript { TRANSCRIPT_RFC8446, TRANSCRIPT_CH1_SH, TRANSCRIPT_AS_SENT, TRANSCRIPT_CH2_SH };
@@ -130,6 +156,9 @@ struct compiled {
     struct slot_rule slots[MAX_SLOTS];
     size_t slot_count;
     struct credential_rule credentials[2]; /* by enum credential */
+    struct later_rule later[2];    /* by attester */
+    struct later_rules after;
+    const struct expression *later_challenge[2]; /* by model; NULL: none */
 
     int empty_list, client_needs_certificate, server_order, one_per_attester;
     uint64_t at_least;
@@ -156,6 +185,9 @@ int compiled_read(struct compiled *c, const unsigned char *p, size_t len, char *
 /* Reads the file and checks all of it. Returns 0, or likewise after an error message. */
 int compiled_load(struct compiled *c, const char *file);
 void compiled_free(struct compiled *c);
+
+/* Whether somebody attests in exported authenticators. */
+int compiled_later(const struct compiled *c);
 
 /* Fills in the fields of an element by which it means our scheme. Returns how many
  * there are, at most max, or -1 where the element cannot express it. */

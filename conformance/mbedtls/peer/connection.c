@@ -14,6 +14,18 @@ void kept_free(struct kept *k)
     k->draft = NULL;
 }
 
+void attestation_free(struct attestation *a)
+{
+    octets_free(&a->scheme);
+    octets_free(&a->nonce);
+    octets_free(&a->challenge);
+    octets_free(&a->payload);
+    octets_free(&a->spki);
+    octets_free(&a->context);
+    octets_free(&a->certificate);
+    text_free(&a->verdict);
+}
+
 struct attestation *of_role(struct connection *c, enum role role)
 {
     for (size_t i = FIRST_SLOT; i < c->attestation_count; i++) {
@@ -57,13 +69,10 @@ void connection_free(struct connection *c)
     interpret_end(c);
     kept_free(&c->kept);
     for (size_t i = 0; i < c->attestation_count; i++) {
-        struct attestation *a = &c->attestations[i];
-        octets_free(&a->scheme);
-        octets_free(&a->nonce);
-        octets_free(&a->challenge);
-        octets_free(&a->payload);
-        octets_free(&a->spki);
-        text_free(&a->verdict);
+        attestation_free(&c->attestations[i]);
+    }
+    for (size_t i = 0; i < c->outcome_count; i++) {
+        attestation_free(&c->outcomes[i]);
     }
     for (int i = 0; i < MAX_EXTENSIONS; i++) {
         octets_free(&c->hellos[i]);

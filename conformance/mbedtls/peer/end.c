@@ -1,5 +1,6 @@
 /* Connections and application data. */
 #include "end.h"
+#include "exported.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -186,7 +187,8 @@ int end_configure(struct end *e)
     if ((ret = configure_tickets(e)) != 0) {
         return end_trouble("tickets", ret);
     }
-    if (o->key_update && (ret = update_configure(conf)) != 0) {
+    flags_prepare(conf, o);
+    if (o->draft == NULL && o->key_update && (ret = flags_configure(conf)) != 0) {
         return end_trouble("--extended-key-update", ret);
     }
     return session_configure(conf, o, &e->lists);
@@ -203,91 +205,90 @@ static int handshake(struct connection *c)
     return ret;
 }
 
-static int send_all(struct connection *c, const unsigned char *p, size_t len)
-{
-    while (len > 0) {
-        int n = mbedtls_ssl_write(&c->ssl, p, len);
-        if (n < 0) {
-            return n;
-        }
-        c->data_sent += (size_t) n;
-        p += n;
-        len -= (size_t) n;
-    }
-    return 0;
-}
-
-/* Reads once. Returns the octets, 0 when the peer closed, or an error. */
-static int receive(struct connection *c, unsigned char *buf, size_t size)
-{
-    for (;;) {
-        int n = mbedtls_ssl_read(&c->ssl, buf, size);
-        if (n == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) {
-            n = c->options->sess_out != NULL ? session_save(c) : 0;
-            if (n != 0) {
-                return n;
-            }
-            continue;
-        }
-        if (n == MBEDTLS_ERR_SSL_WANT_READ) { /* a ticket has begun */
-            continue;
-        }
-        if (n == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY) {
-            c->closed = 1;
-            return 0;
-        }
-        if (n == 0) { /* the transport ended without close_notify */
-            return MBEDTLS_ERR_SSL_CONN_EOF;
-        }
-        if (n > 0) {
-            c->data_received += (size_t) n;
-        }
-        return n;
-    }
-}
-
-/* A server sends everything back until the client closes. */
+/* A server sends everything back until the client closes. Behind the first data under the keys of
+ * the last update it asks the client to attest again, if it is to. */
 static int talk_server(struct connection *c)
 {
     unsigned char buf[4096];
-    int n, ret;
+    int again = c->options->reattest, n, ret;
 
-    while ((n = receive(c, buf, sizeof(buf))) > 0) {
-        if ((ret = send_all(c, buf, (size_t) n)) != 0) {
+    while ((n = framed_receive(c, buf, sizeof(buf))) > 0) {
+        if ((ret = framed_send(c, buf, (size_t) n)) != 0) {
             return ret;
+        }
+        if (again && mbedtls_ssl_get_key_epoch(&c->ssl) == (uint64_t) c->options->key_updates) {
+            again = 0;
+            if ((ret = framed_ask(c)) != 0) {
+                return ret;
+            }
         }
     }
     return n != 0 ? n : mbedtls_ssl_close_notify(&c->ssl);
 }
 
-/* A client sends, expects its data back, closes and waits for the server to. */
-static int talk_client(struct connection *c)
+/* Sends so many octets in lines, and expects each back. */
+static int exchange(struct connection *c, size_t left)
 {
     unsigned char buf[4096], line[64];
-    int n = 1, ret;
+    int ret;
 
     for (size_t i = 0; i < sizeof(line); i++) {
         line[i] = i + 1 == sizeof(line) ? '\n' : (unsigned char) ('a' + i % 26);
     }
-    for (size_t left = c->options->data; left > 0;) {
-        size_t len = left < sizeof(line) ? left : sizeof(line);
-        size_t want = c->data_received + len;
-        if ((ret = send_all(c, line, len)) != 0) {
+    while (left > 0) {
+        size_t len = left < sizeof(line) ? left : sizeof(line), want = len;
+        if ((ret = framed_send(c, line, len)) != 0) {
             return ret;
         }
-        while (c->data_received < want && n > 0) {
-            n = receive(c, buf, sizeof(buf));
-        }
-        if (n <= 0) {
-            return n != 0 ? n : MBEDTLS_ERR_SSL_CONN_EOF;
+        while (want > 0) {
+            int n = framed_receive(c, buf, want < sizeof(buf) ? want : sizeof(buf));
+            if (n <= 0) {
+                return n != 0 ? n : MBEDTLS_ERR_SSL_CONN_EOF;
+            }
+            want -= (size_t) n;
         }
         left -= len;
     }
-    if ((ret = mbedtls_ssl_close_notify(&c->ssl)) != 0) {
+    return 0;
+}
+
+enum { LINE = 64 };
+
+/* Begins a key update, and lets data go both ways until its keys are in use, and once under them. */
+static int update(struct connection *c, uint64_t epoch)
+{
+    enum { MOST = 8 };
+    int ret = mbedtls_ssl_extended_key_update(&c->ssl);
+
+    for (int i = 0; ret == 0 && i < MOST; i++) {
+        ret = exchange(c, LINE);
+        if (ret == 0 && mbedtls_ssl_get_key_epoch(&c->ssl) == epoch) {
+            return exchange(c, LINE);
+        }
+    }
+    return ret != 0 ? ret : MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE;
+}
+
+/* A client sends, expects its data back, closes and waits for the server to; before that come key
+ * updates, and a second attestation with data behind it. */
+static int talk_client(struct connection *c)
+{
+    unsigned char buf[4096];
+    int n, ret = exchange(c, c->options->data);
+
+    for (int i = 0; ret == 0 && i < c->options->key_updates; i++) {
+        ret = update(c, (uint64_t) i + 1);
+    }
+    if (ret == 0 && c->options->reattest) {
+        ret = framed_ask(c);
+        ret = ret == 0 ? framed_wait(c, 2) : ret;
+        ret = ret == 0 ? exchange(c, LINE) : ret;
+    }
+    if (ret != 0 || (ret = mbedtls_ssl_close_notify(&c->ssl)) != 0) {
         return ret;
     }
     do {
-        n = receive(c, buf, sizeof(buf));
+        n = framed_receive(c, buf, sizeof(buf));
     } while (n > 0);
     return n;
 }
@@ -330,7 +331,7 @@ int end_run(struct end *e, const struct transport *t)
     }
     if (ret == 0 && e->options.lines) {
         ret = attend(&c, &e->chain);
-    } else if (ret == 0) {
+    } else if (ret == 0 && (ret = exported_begin(&c, &e->chain, &e->anchors)) == 0 && (ret = framed_attest(&c)) == 0) {
         ret = e->options.role == SERVER ? talk_server(&c) : talk_client(&c);
     }
     observe_end(&c, ret);
@@ -339,6 +340,7 @@ int end_run(struct end *e, const struct transport *t)
     } else if (ret != 0) {
         end_trouble(c.failure != NO_FAILURE ? c.detail : "the connection failed", ret);
     }
+    exported_end(&c);
     connection_free(&c);
     return ret;
 }

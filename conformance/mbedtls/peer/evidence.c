@@ -90,10 +90,11 @@ static int parse_attest(struct connection *c, struct attestation *a, const struc
     return ret;
 }
 
-/* The key that is attested beside X.509 is the certificate's. */
+/* The key that is attested beside X.509 is the certificate's; that of an exported
+ * authenticator is known already. */
 static int prepare(struct connection *c, struct attestation *a, const struct octets *spki)
 {
-    if (c->options->scheme.credential == BESIDE_X509 &&
+    if (c->options->scheme.credential == BESIDE_X509 && !a->later &&
         (spki->p == NULL || octets_set(&a->spki, spki->p, spki->len) != 0)) {
         return MBEDTLS_ERR_SSL_INTERNAL_ERROR;
     }

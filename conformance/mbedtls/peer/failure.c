@@ -37,6 +37,30 @@ static const struct {
     [FAIL_CERTIFICATE_TYPE] = { "attestation.certificate_type_mismatch", MBEDTLS_SSL_ALERT_MSG_UNSUPPORTED_CERT },
     [FAIL_RESUMPTION_REFUSED] = { "attestation.resumption_refused", MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR },
     [FAIL_UNSOLICITED] = { "extension.unsolicited", MBEDTLS_SSL_ALERT_MSG_UNSUPPORTED_EXT },
+    [FAIL_DECODE] = { "decode.malformed", MBEDTLS_SSL_ALERT_MSG_DECODE_ERROR },
+    [FAIL_TRAILING] = { "decode.trailing_octets", MBEDTLS_SSL_ALERT_MSG_DECODE_ERROR },
+    [FAIL_LIMIT] = { "limit.exceeded", MBEDTLS_SSL_ALERT_MSG_ILLEGAL_PARAMETER },
+    [FAIL_CAPACITY] = { "limit.capacity", MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR },
+    [FAIL_OWN_LIMIT] = { "limit.own", MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR },
+    [FAIL_UNEXPECTED_MESSAGE] = { "message.unexpected", MBEDTLS_SSL_ALERT_MSG_UNEXPECTED_MESSAGE },
+    [FAIL_DUPLICATE] = { "extension.duplicate", MBEDTLS_SSL_ALERT_MSG_ILLEGAL_PARAMETER },
+    [FAIL_WRONG_MESSAGE] = { "extension.wrong_message", MBEDTLS_SSL_ALERT_MSG_ILLEGAL_PARAMETER },
+    [FAIL_MISSING_EXTENSION] = { "extension.missing", MBEDTLS_SSL_ALERT_MSG_MISSING_EXTENSION },
+    [FAIL_ILLEGAL_PARAMETER] = { "parameter.illegal", MBEDTLS_SSL_ALERT_MSG_ILLEGAL_PARAMETER },
+    [FAIL_SIGNATURE] = { "authentication.signature", MBEDTLS_SSL_ALERT_MSG_DECRYPT_ERROR },
+    [FAIL_FINISHED] = { "authentication.finished", MBEDTLS_SSL_ALERT_MSG_DECRYPT_ERROR },
+    [FAIL_BAD_CERTIFICATE] = { "certificate.bad", MBEDTLS_SSL_ALERT_MSG_BAD_CERT },
+    [FAIL_CERTIFICATE_EXPIRED] = { "certificate.expired", MBEDTLS_SSL_ALERT_MSG_CERT_EXPIRED },
+    [FAIL_CERTIFICATE_REVOKED] = { "certificate.revoked", MBEDTLS_SSL_ALERT_MSG_CERT_REVOKED },
+    [FAIL_UNKNOWN_CA] = { "certificate.unknown_ca", MBEDTLS_SSL_ALERT_MSG_UNKNOWN_CA },
+    [FAIL_KEY_USAGE] = { "certificate.key_usage", MBEDTLS_SSL_ALERT_MSG_UNSUPPORTED_CERT },
+    [FAIL_CERTIFICATE_NAME] = { "certificate.name", MBEDTLS_SSL_ALERT_MSG_BAD_CERT },
+    [FAIL_REQUEST_CONTEXT] = { "authenticator.context", MBEDTLS_SSL_ALERT_MSG_ILLEGAL_PARAMETER },
+    [FAIL_EMPTY_AUTHENTICATOR] = { "authenticator.empty", MBEDTLS_SSL_ALERT_MSG_CERT_REQUIRED },
+    [FAIL_INTERNAL] = { "internal", MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR },
+    [FAIL_CONFIGURATION] = { "configuration", MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR },
+    [FAIL_TIMEOUT] = { "timeout", MBEDTLS_SSL_ALERT_MSG_USER_CANCELED },
+    [FAIL_TRUNCATED] = { "peer.truncated", MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR },
 };
 
 const char *failure_name(enum failure f)
@@ -60,6 +84,14 @@ static int send_nothing(void *ctx, const unsigned char *buf, size_t len)
     (void) ctx;
     (void) buf;
     return (int) len;
+}
+
+unsigned char failure_alert(const struct connection *c)
+{
+    const struct draft *draft = c->options->draft;
+    const int alert = draft->alerts[c->failure] != 0 ? draft->alerts[c->failure] : failures[c->failure].alert;
+
+    return (unsigned char) code_point_sent(draft, ALERTS, (unsigned) alert);
 }
 
 int fail(struct connection *c, enum failure f, const char *message, const char *format, ...)

@@ -19,7 +19,7 @@ static const char *const names[MESSAGES] = {
     [IN_CLIENT_HELLO] = "client_hello", [IN_HELLO_RETRY_REQUEST] = "hello_retry_request",
     [IN_SERVER_HELLO] = "server_hello", [IN_ENCRYPTED_EXTENSIONS] = "encrypted_extensions",
     [IN_CERTIFICATE_REQUEST] = "certificate_request", [IN_CERTIFICATE] = "certificate",
-    [IN_NEW_SESSION_TICKET] = "new_session_ticket",
+    [IN_NEW_SESSION_TICKET] = "new_session_ticket", [IN_CLIENT_CERTIFICATE_REQUEST] = "client_certificate_request",
 };
 
 static enum message message_of(int type)
@@ -39,7 +39,7 @@ static enum message message_of(int type)
 static int extension_of(const struct compiled *p, unsigned standard)
 {
     for (size_t k = 0; k < p->extension_count; k++) {
-        if (p->extensions[k].number == standard) {
+        if (p->extensions[k].number == standard && !p->extensions[k].later) {
             return (int) k;
         }
     }
@@ -936,10 +936,14 @@ void interpret_defaults(struct options *o)
 const char *interpret_check(const struct options *o)
 {
     const struct compiled *p = o->draft->compiled;
-    int usable[2] = { 0 };
+    int usable[2] = { 0 }, later[2];
 
-    if (!p->credentials[o->scheme.credential].present && (o->attests[CLIENT] || o->attests[SERVER])) {
+    if (!p->credentials[o->scheme.credential].present && (o->attests[CLIENT] || o->attests[SERVER]) &&
+        !(compiled_later(p) && o->scheme.credential == BESIDE_X509)) {
         return "the profile has no credential of this kind";
+    }
+    if (compiled_later(p) && o->raw_keys) {
+        return "attestation after the handshake shows X.509 certificates";
     }
     for (size_t k = 0; k < p->slot_count; k++) {
         unsigned char buffer[MAX_ELEMENT];
@@ -948,13 +952,21 @@ const char *interpret_check(const struct options *o)
                                         (o->role == SERVER && slot_is_used(o, &p->slots[k]));
     }
     for (int role = CLIENT; role <= SERVER; role++) {
-        if (o->attests[role] && !usable[role]) {
+        const struct later_rule *s = &p->later[role];
+        later[role] = s->name != NULL && s->models[o->scheme.model] && o->scheme.credential == BESIDE_X509;
+        if (o->attests[role] && !usable[role] && !later[role]) {
             return role == CLIENT ? "the profile has no slot in which the client could attest with this scheme" :
                    "the profile has no slot in which the server could attest with this scheme";
         }
     }
     if (o->role == CLIENT && (uint64_t) (usable[CLIENT] + usable[SERVER]) < p->at_least) {
         return "a client of this profile must offer more schemes";
+    }
+    if (o->reattest && (!compiled_later(p) || p->after.framing != FRAMING_TYPED || p->after.data < 0)) {
+        return "--reattest: a second request could not be told from application data";
+    }
+    if (o->answer_last && !(o->attests[CLIENT] && o->attests[SERVER] && later[o->role] && later[!o->role])) {
+        return "--answer-last needs two ends that attest after the handshake";
     }
     return NULL;
 }

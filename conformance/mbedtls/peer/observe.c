@@ -66,6 +66,7 @@ void observe_handshake(struct connection *c)
 
 void observe_end(struct connection *c, int ret)
 {
+    c->epoch = mbedtls_ssl_get_key_epoch(&c->ssl);
     if (ret == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE && c->ssl.in_msg != NULL &&
         c->ssl.in_msgtype == MBEDTLS_SSL_MSG_ALERT) {
         c->alert_received = c->ssl.in_msg[1];

@@ -41,7 +41,10 @@ static const char usage[] =
     "  --psk-modes L       use tickets, in these modes: psk_dhe_ke, psk_ke\n"
     "  --sess-out F, --sess-in F  client: file for the session, file with the session to resume\n"
     "  --refuse-tickets    server: issue tickets and take none\n"
-    "  --extended-key-update  with --lines: offer it, or take the offer\n"
+    "  --extended-key-update  with --lines or --compiled: offer it, or take the offer\n"
+    "  --key-updates N     client: begin so many behind the data; server: how many come before --reattest\n"
+    "  --reattest          ask the peer to attest again behind that; a client waits until it is asked again\n"
+    "  --answer-last       attest only to a peer that was accepted; one end at most can\n"
     "  --lines             after the handshake, obey lines of standard input (docs/authenticators.md); no\n"
     "                      certificate is validated\n"
     "  --binder-vectors    check the binders against known values\n"
@@ -53,7 +56,8 @@ enum option_id {
     OPT_VERIFIER, OPT_REQUIRE, OPT_NO_REQUIRE, OPT_ATTESTER_CMD, OPT_APPRAISER_CMD, OPT_EVIDENCE, OPT_NONCE_SIZE, OPT_ATTESTER_SIZE,
     OPT_HOST, OPT_PORT, OPT_SERVERNAME, OPT_CERT, OPT_KEY, OPT_CA, OPT_ISSUER_CERT, OPT_ISSUER_KEY, OPT_VERIFY, OPT_CODE_POINT, OPT_RAW_KEYS, OPT_PEER_KEY, OPT_ASK, OPT_GROUPS, OPT_SUITES,
     OPT_ALPN, OPT_SIGALGS, OPT_KEYLOG, OPT_JSON, OPT_CONNECTIONS, OPT_TIMEOUT, OPT_DATA,
-    OPT_PSK_MODES, OPT_SESS_OUT, OPT_SESS_IN, OPT_REFUSE_TICKETS, OPT_LINES, OPT_KEY_UPDATE, OPT_VECTORS, OPT_CHECK,
+    OPT_PSK_MODES, OPT_SESS_OUT, OPT_SESS_IN, OPT_REFUSE_TICKETS, OPT_LINES, OPT_KEY_UPDATE, OPT_KEY_UPDATES,
+    OPT_REATTEST, OPT_ANSWER_LAST, OPT_VECTORS, OPT_CHECK,
     OPT_VERSION, OPT_HELP
 };
 
@@ -102,6 +106,9 @@ static const struct option long_options[] = {
     { "refuse-tickets", no_argument, NULL, OPT_REFUSE_TICKETS },
     { "lines", no_argument, NULL, OPT_LINES },
     { "extended-key-update", no_argument, NULL, OPT_KEY_UPDATE },
+    { "key-updates", required_argument, NULL, OPT_KEY_UPDATES },
+    { "reattest", no_argument, NULL, OPT_REATTEST },
+    { "answer-last", no_argument, NULL, OPT_ANSWER_LAST },
     { "binder-vectors", no_argument, NULL, OPT_VECTORS },
     { "check", no_argument, NULL, OPT_CHECK },
     { "version", no_argument, NULL, OPT_VERSION },
@@ -324,6 +331,9 @@ static int set(struct options *o, enum option_id id, const char *value)
         case OPT_REFUSE_TICKETS: o->refuse_tickets = 1; break;
         case OPT_LINES: o->lines = 1; break;
         case OPT_KEY_UPDATE: o->key_update = 1; break;
+        case OPT_KEY_UPDATES: ret = number("key-updates", value, 0, 1000000, &n); o->key_updates = (int) n; break;
+        case OPT_REATTEST: o->reattest = 1; break;
+        case OPT_ANSWER_LAST: o->answer_last = 1; break;
         case OPT_CHECK: o->check_only = 1; break;
         case OPT_VECTORS: exit(binder_vectors());
         case OPT_VERSION: puts(MBEDTLS_VERSION_STRING_FULL); return 1;
@@ -370,8 +380,14 @@ static int check(const struct options *o)
         wrong = "--verify evidence needs a profile with pkix: none, and a peer that attests";
     } else if (o->lines && (o->connections != 1 || o->draft != NULL || o->json)) {
         wrong = "--lines is for one connection of plain TLS";
-    } else if (o->key_update && !o->lines) {
-        wrong = "--extended-key-update goes with --lines";
+    } else if (o->key_update && !o->lines && (o->draft == NULL || o->draft->compiled == NULL)) {
+        wrong = "--extended-key-update goes with --lines or --compiled";
+    } else if (o->key_update && o->psk_modes != 0) {
+        wrong = "with --extended-key-update there are no tickets, as --psk-modes would have them";
+    } else if (o->key_updates != 0 && (!o->key_update || o->lines)) {
+        wrong = "--key-updates needs --extended-key-update, and does not go with --lines";
+    } else if ((o->reattest || o->answer_last) && (o->draft == NULL || o->draft->compiled == NULL)) {
+        wrong = "--reattest and --answer-last go with --compiled";
     } else if (o->draft == &draft_mbedtls_poc && o->psk_modes != 0) {
         wrong = "mbedtls-poc has no tickets";
     } else if ((o->sess_in != NULL || o->sess_out != NULL) && (o->role != CLIENT || o->psk_modes == 0)) {

@@ -2,12 +2,16 @@
  * The peer: what its parts share.
  *
  * main.c      over TCP; end.c   connections and application data
- * attend.c    an application that speaks in lines; authenticator.c   RFC 9261
- * update.c    how Extended Key Update is negotiated
+ * attend.c    an application that speaks in lines
+ * framed.c    requests and authenticators in application data, which traffic.c has as it is
+ * exported.c  what they attest; authenticator.c, authenticator_make.c,
+ *             authenticator_check.c   RFC 9261
+ * flags.c     the TLS flags that negotiate this, and Extended Key Update
  * options.c   the command line
  * session.c   callbacks of the library to the draft in force
  * interpret.c a compiled profile as a draft
- * compiled.c  what it says; document.c, document_types.c, document_look.c,
+ * compiled.c, compiled_places.c, compiled_slots.c, compiled_rules.c, compiled_later.c,
+ *             loader.c   what it says; document.c, document_types.c, document_look.c,
  *             document_lines.c   how that stands in its file
  * binding.c, program.c, transcript.c   what it binds Evidence to
  * resume.c    sessions that are resumed, and their tickets
@@ -51,7 +55,13 @@ enum failure {
     FAIL_TIK_MISMATCH, FAIL_APPRAISAL, FAIL_FORMAT_MISMATCH, FAIL_VERIFIER_MISMATCH,
     FAIL_VERIFIER_UNREACHABLE, FAIL_ATTESTER_UNAVAILABLE, FAIL_KEY_UNUSABLE,
     FAIL_MALFORMED_EXTENSION, FAIL_UNSOLICITED, FAIL_CHOICE_NONE, FAIL_BINDER_UNDEFINED,
-    FAIL_CERTIFICATE_TYPE, FAIL_RESUMPTION_REFUSED, FAILURES
+    FAIL_CERTIFICATE_TYPE, FAIL_RESUMPTION_REFUSED,
+    /* of exported authenticators and what carries them */
+    FAIL_DECODE, FAIL_TRAILING, FAIL_LIMIT, FAIL_CAPACITY, FAIL_OWN_LIMIT, FAIL_UNEXPECTED_MESSAGE, FAIL_DUPLICATE,
+    FAIL_WRONG_MESSAGE, FAIL_MISSING_EXTENSION, FAIL_ILLEGAL_PARAMETER, FAIL_SIGNATURE, FAIL_FINISHED,
+    FAIL_BAD_CERTIFICATE, FAIL_CERTIFICATE_EXPIRED, FAIL_CERTIFICATE_REVOKED, FAIL_UNKNOWN_CA, FAIL_KEY_USAGE,
+    FAIL_CERTIFICATE_NAME, FAIL_REQUEST_CONTEXT, FAIL_EMPTY_AUTHENTICATOR, FAIL_INTERNAL, FAIL_CONFIGURATION, FAIL_TIMEOUT,
+    FAIL_TRUNCATED, FAILURES
 };
 
 /* In place of an alert: go on, or close without one. */
@@ -74,7 +84,8 @@ struct interpretation;
 enum { UNNAMED_CERTIFICATE_TYPE = 255 };
 
 /* A number of a draft. The code of the draft uses the standard one. */
-enum code_point_kind { EXTENSIONS, ALERTS, CERTIFICATE_TYPES };
+enum code_point_kind { EXTENSIONS, ALERTS, CERTIFICATE_TYPES, FLAGS };
+enum { MAX_FLAG = 2039 };    /* of tls_flags */
 struct code_point {
     enum code_point_kind kind;
     const char *name;          /* as a profile has it */
@@ -115,6 +126,9 @@ struct options {
     const char *sess_in, *sess_out; /* a client's */
     int refuse_tickets;        /* a server's */
     int key_update;            /* Extended Key Update is offered, or taken */
+    int key_updates;           /* a client begins so many */
+    int reattest;              /* the peer is asked again, and is waited for to ask again */
+    int answer_last;           /* only a peer that was accepted is answered */
     int lines;                 /* the application is at the other end of standard input */
 };
 
@@ -136,6 +150,12 @@ struct attestation {
     struct octets spki;        /* the attested key */
     int judged;
     struct text verdict;       /* as claims have it */
+    /* In an exported authenticator: */
+    int later;
+    struct octets context;     /* of the request that it answers */
+    struct octets certificate; /* that the authenticator shows, DER */
+    uint16_t signature;        /* scheme of its CertificateVerify */
+    uint64_t epoch;            /* of keys, when it was sent */
 };
 
 /* What a session keeps of the peer. */
@@ -149,6 +169,7 @@ struct kept {
 
 enum {
     MAX_EXTENSIONS = 16, MAX_SLOTS = 16,
+    MAX_OUTCOMES = 64,         /* the first, and the latest ones */
     FIRST_SLOT = 2             /* of a compiled profile */
 };
 
@@ -170,6 +191,9 @@ struct connection {
     struct attestation attestations[FIRST_SLOT + MAX_SLOTS];
     size_t attestation_count;
     struct interpretation *interpretation; /* of a compiled profile, or NULL */
+    struct attestation outcomes[MAX_OUTCOMES]; /* after the handshake, in their order */
+    size_t outcome_count;
+    struct exported *exported; /* what attests after the handshake, or NULL */
     struct octets hellos[MAX_EXTENSIONS]; /* bodies in the first ClientHello */
     int seen[MAX_EXTENSIONS];  /* how many ClientHello messages had it */
     int attested_entry;        /* the peer's Certificate had the extension */
@@ -195,6 +219,8 @@ struct connection {
     int refused_ticket;        /* a server has refused one */
     size_t data_sent, data_received;
     int updates;               /* the peer has set the flag of Extended Key Update */
+    int agreed;                /* and that of the profile */
+    uint64_t epoch;            /* of keys, at the end */
     int closed;
 };
 
@@ -237,11 +263,12 @@ struct attestation *of_role(struct connection *c, enum role role);
 struct attestation *own(struct connection *c);
 struct attestation *peers(struct connection *c);
 void kept_free(struct kept *k);
+void attestation_free(struct attestation *a);
 
 /* session.c */
 /* What a configuration refers to, and which must last as long. */
 struct session_lists {
-    mbedtls_ssl_custom_ext extensions[MAX_EXTENSIONS];
+    mbedtls_ssl_custom_ext extensions[MAX_EXTENSIONS + 1]; /* and tls_flags */
     mbedtls_ssl_certificate_type types[2];
     uint8_t alone_or_x509[2];  /* RFC 7250: for an end that need not show the first */
 };
@@ -251,6 +278,8 @@ int session_configure(mbedtls_ssl_config *conf, const struct options *o, struct 
 void session_attach(struct connection *c);
 
 /* choice.c */
+/* Whether the peer must attest in the handshake. */
+int demands_in_handshake(const struct options *o);
 /* The check of both ends once all choices are known. */
 int check_demand(struct connection *c, const char *message);
 /* The certificate type of a credential alone. */
@@ -307,6 +336,8 @@ enum failure failure_by_name(const char *name, size_t len);
  * draft wants to go on as if nothing had happened. */
 int fail(struct connection *c, enum failure f, const char *message, const char *format, ...)
 __attribute__((format(printf, 4, 5)));
+/* The alert of the failure of a connection, as it is sent. */
+unsigned char failure_alert(const struct connection *c);
 const char *alert_name(const struct options *o, int alert);
 /* 0 where there is none of the name. */
 int alert_by_name(const char *name);
@@ -359,14 +390,27 @@ const char *fields_protocol(struct connection *c);
 /* choosing.c: whether an element stands for a scheme that we accept of the peer. */
 int interpret_accepts(const struct options *o, const struct octets *element);
 
+/* traffic.c: application data as it is. */
+int traffic_send(struct connection *c, const unsigned char *p, size_t len);
+/* Reads once. Returns the octets, 0 when the peer closed, or an error. */
+int traffic_receive(struct connection *c, unsigned char *buf, size_t size);
+
 /* attend.c */
 /* Keeps the ClientHello of the connection. */
 void attend_configure(mbedtls_ssl_config *conf);
 /* Says that the connection is there and obeys lines until it is closed. */
 int attend(struct connection *c, mbedtls_x509_crt *chain);
 
-/* update.c */
-int update_configure(mbedtls_ssl_config *conf);
+/* flags.c: tls_flags, with the flags of Extended Key Update and of a profile. */
+enum { EXT_TLS_FLAGS = 62 };
+/* Whether this end has any. */
+int flags_used(const struct options *o);
+/* Likewise without a draft, whose other extensions come with it. */
+int flags_configure(mbedtls_ssl_config *conf);
+/* What is done before a draft's extensions are configured. */
+void flags_prepare(mbedtls_ssl_config *conf, const struct options *o);
+int flags_write(struct connection *c, int message, struct writer *w);
+int flags_read(struct connection *c, int message, struct reader body);
 
 /* keylog.c: a mbedtls_ssl_export_keys_t whose context is the file's name. */
 void keylog_export(void *file, mbedtls_ssl_key_export_type type, const unsigned char *secret,

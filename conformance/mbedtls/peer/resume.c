@@ -94,7 +94,7 @@ static int suffices(const struct kept *k, const struct options *o)
 {
     struct json status = { (const char *) k->status.p, k->status.len };
 
-    return !o->require ||
+    return !demands_in_handshake(o) ||
            (k->draft != NULL && k->draft == o->draft && same_scheme(k, o) && json_is(status, "affirming") &&
             validity_left(k) > 0);
 }
@@ -188,7 +188,7 @@ int tickets_write(void *ctx, const mbedtls_ssl_session *session, unsigned char *
         return MBEDTLS_ERR_SSL_ALLOC_FAILED;
     }
     /* The ticket of a client that must attest does not outlive the verdict. */
-    if ((t->current->options->require || (i->kept.draft != NULL && bounds_tickets(i->kept.draft))) &&
+    if ((demands_in_handshake(t->current->options) || (i->kept.draft != NULL && bounds_tickets(i->kept.draft))) &&
         validity_left(&i->kept) < (int64_t) *lifetime) {
         *lifetime = (uint32_t) validity_left(&i->kept);
     }

@@ -55,6 +55,11 @@ static int on_write(void *ctx, mbedtls_ssl_context *ssl, int message, unsigned i
     int ret;
 
     (void) ctx;
+    if (type == EXT_TLS_FLAGS && flags_used(c->options)) {
+        ret = flags_write(c, message, &w);
+        *len = writer_len(&w);
+        return ret;
+    }
     type = code_point_received(c->options->draft, EXTENSIONS, type);
     ret = c->options->draft->write(c, message, type, entry, &w);
     if (ret == 0 && w.bad) {
@@ -71,6 +76,9 @@ static int on_read(void *ctx, mbedtls_ssl_context *ssl, int message, unsigned in
     int ret;
 
     (void) ctx;
+    if (type == EXT_TLS_FLAGS && flags_used(c->options)) {
+        return flags_read(c, message, read_all(buf, len));
+    }
     type = code_point_received(c->options->draft, EXTENSIONS, type);
     ret = message == MBEDTLS_SSL_HS_CLIENT_HELLO ? same_offer(c, type, buf, len) : 0;
     return ret != 0 ? ret : c->options->draft->read(c, message, type, entry, read_all(buf, len));
@@ -273,6 +281,11 @@ int session_configure(mbedtls_ssl_config *conf, const struct options *o, struct 
         lists->extensions[count] = d->extensions[i];
         lists->extensions[count].type = (uint16_t) code_point_sent(d, EXTENSIONS, d->extensions[i].type);
         count++;
+    }
+    if (flags_used(o)) {
+        lists->extensions[count++] = (mbedtls_ssl_custom_ext) {
+            EXT_TLS_FLAGS, MBEDTLS_SSL_CUSTOM_EXT_CLIENT_HELLO | MBEDTLS_SSL_CUSTOM_EXT_ENCRYPTED_EXTENSIONS, 0
+        };
     }
     ret = mbedtls_ssl_conf_custom_extensions(conf, lists->extensions, count,
                                              on_write, on_read, on_done, NULL);

@@ -1,0 +1,407 @@
+/* Where a compiled profile places what it adds: code points, extensions, messages, fields of certificates. */
+#include "certificate.h"
+#include "loader.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const message_names[MESSAGES] = {
+    [IN_CLIENT_HELLO] = "client_hello", [IN_HELLO_RETRY_REQUEST] = "hello_retry_request",
+    [IN_SERVER_HELLO] = "server_hello", [IN_ENCRYPTED_EXTENSIONS] = "encrypted_extensions",
+    [IN_CERTIFICATE_REQUEST] = "certificate_request", [IN_CERTIFICATE] = "certificate",
+    [IN_NEW_SESSION_TICKET] = "new_session_ticket", [IN_CLIENT_CERTIFICATE_REQUEST] = "client_certificate_request",
+};
+
+/* ---- code points ---- */
+
+static int add_point(struct loader *l, enum code_point_kind kind, const char *name, uint64_t value, uint64_t max)
+{
+    struct draft *d = &l->c->draft;
+
+    if (d->code_point_count == sizeof(l->c->points) / sizeof(l->c->points[0])) {
+        return load_refuse(l, "there are too many code points");
+    }
+    if (!load_is_name(name) || value > max) {
+        return -1;
+    }
+    l->c->points[d->code_point_count++] = (struct code_point) { kind, name, (unsigned) value, (unsigned) value };
+    return 0;
+}
+
+static int add_point_of(struct loader *l, const struct record *r, const char *name, enum code_point_kind kind,
+                        uint64_t max)
+{
+    uint64_t value;
+
+    if (r->kind != RECORD_KEY || !text_number(r->values[0], &value)) {
+        return -1;
+    }
+    return add_point(l, kind, name, value, max);
+}
+
+static int add_extension_point(struct loader *l, const struct record *r, const char *name)
+{
+    return add_point_of(l, r, name, EXTENSIONS, 0xffff);
+}
+
+static int add_alert_point(struct loader *l, const struct record *r, const char *name)
+{
+    return add_point_of(l, r, name, ALERTS, 0xff);
+}
+
+static int add_flag_point(struct loader *l, const struct record *r, const char *name)
+{
+    return add_point_of(l, r, name, FLAGS, MAX_FLAG);
+}
+
+static int add_type_point(struct loader *l, const struct record *r, const char *name)
+{
+    return add_point_of(l, r, name, CERTIFICATE_TYPES, 0xff);
+}
+
+void load_points(struct loader *l)
+{
+    document_find(l->d, "code_points");
+    if (document_find(l->d, "code_points/extensions") != NULL) {
+        load_each(l, "code_points/extensions", add_extension_point);
+    }
+    if (document_find(l->d, "code_points/alerts") != NULL) {
+        load_each(l, "code_points/alerts", add_alert_point);
+    }
+    if (document_find(l->d, "code_points/certificate_types") != NULL) {
+        load_each(l, "code_points/certificate_types", add_type_point);
+    }
+    if (document_find(l->d, "code_points/flags") != NULL) {
+        load_each(l, "code_points/flags", add_flag_point);
+    }
+    document_find(l->d, "code_points/messages");
+}
+
+/* ---- extensions ---- */
+
+int load_extension(const struct loader *l, const char *name, size_t len)
+{
+    for (size_t i = 0; i < l->c->extension_count; i++) {
+        const struct placed_extension *x = &l->c->extensions[i];
+        if (x->later == l->later && strlen(x->name) == len && memcmp(x->name, name, len) == 0) {
+            return (int) i;
+        }
+    }
+    return -1;
+}
+
+int load_message_named(const char *name, size_t len)
+{
+    for (int i = 0; i < MESSAGES; i++) {
+        if (strlen(message_names[i]) == len && memcmp(message_names[i], name, len) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static int add_extension(struct loader *l, const struct record *r, const char *name)
+{
+    const struct code_point *p = load_point(l, EXTENSIONS, name);
+    struct placed_extension *x;
+
+    if (l->c->extension_count == MAX_PLACED) {
+        return load_refuse(l, "line %zu: there are more than %d extensions", r->line, MAX_PLACED);
+    }
+    if (r->kind != RECORD_MAP || !load_is_name(name) || p == NULL) {
+        return load_refuse(l, "line %zu: extension %.100s has no code point", r->line, name);
+    }
+    x = &l->c->extensions[l->c->extension_count++];
+    x->name = name;
+    x->number = p->number;
+    x->later = load_flag(l, "handshake", "authenticator", 0, load_path("extensions/%s/phase", name).p);
+    return 0;
+}
+
+static int read_body(struct loader *l, const char *map, const struct type **type, int *set)
+{
+    const struct record *r = document_find(l->d, "%s/body", map);
+
+    if (r == NULL) {
+        return 0;
+    }
+    if (r->kind != RECORD_KEY) {
+        return load_refuse(l, "line %zu: a body is a type", r->line);
+    }
+    *set = 1;
+    *type = strcmp(r->values[0], "opaque") == 0 ? NULL : load_type(l, r, r->values[0]);
+    return l->failed ? -1 : 0;
+}
+
+/* One thing that must have been offered: a message, or message.extension. */
+static int add_offered_by(struct loader *l, struct placement *p, int sender, int self, const char *what)
+{
+    size_t len = strcspn(what, ".");
+    int message = load_message_named(what, len), extension = self;
+
+    if (strcmp(what, "any") == 0) {
+        p->any |= 1 << sender;
+        return 0;
+    }
+    if (what[len] == '.') {
+        extension = load_extension(l, what + len + 1, strlen(what + len + 1));
+    }
+    if (message < 0 || extension < 0 || p->offered_by_count[sender] == MAX_OFFERED_BY) {
+        return load_refuse(l, "%.100s cannot have been offered", what);
+    }
+    p->offered_by[sender][p->offered_by_count[sender]++] = (struct offered_by) { (enum message) message, extension };
+    return 0;
+}
+
+static int read_offered_by(struct loader *l, struct placement *p, int self, const char *map)
+{
+    const struct record *all = document_find(l->d, "%s/offered_by", map);
+
+    for (int sender = CLIENT; sender <= SERVER; sender++) {
+        const struct record *r = all;
+        if (r != NULL && r->kind == RECORD_MAP) {
+            r = document_find(l->d, "%s/offered_by/%s", map, role_name((enum role) sender));
+        }
+        for (size_t i = 0; r != NULL && i < r->count; i++) {
+            if (add_offered_by(l, p, sender, self, r->values[i]) != 0) {
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
+/* Where the placement holds besides, which is after the handshake only. */
+static void read_also_in(struct loader *l, const char *map)
+{
+    const struct record *r = document_find(l->d, "%s/also_in", map);
+
+    if (r != NULL && l->later) {
+        load_refuse(l, "line %zu: an extension of authenticators is in no other phase", r->line);
+    }
+    for (size_t i = 0; r != NULL && i < r->count; i++) {
+        if (strcmp(r->values[i], "post_handshake") != 0) {
+            load_refuse(l, "line %zu: %.100s is no phase", r->line, r->values[i]);
+        }
+    }
+}
+
+static int load_placement(struct loader *l, int self, enum message m, const struct type *type, int has_type)
+{
+    struct placement *p = &l->c->extensions[self].at[m];
+    const struct path map = load_path("extensions/%s/%s", l->c->extensions[self].name, message_names[m]);
+
+    if (document_find(l->d, "%s", map.p) == NULL) {
+        return 0;
+    }
+    if (m == IN_CLIENT_CERTIFICATE_REQUEST ? !l->later :
+        l->later && m != IN_CERTIFICATE_REQUEST && m != IN_CERTIFICATE) {
+        return load_refuse(l, "%s is no place in this phase", map.p);
+    }
+    p->placed = 1;
+    p->type = type;
+    if (read_body(l, map.p, &p->type, &has_type) != 0 || read_offered_by(l, p, self, map.p) != 0) {
+        return -1;
+    }
+    if (!has_type) {
+        return load_refuse(l, "%s has no body", map.p);
+    }
+    read_also_in(l, map.p);
+    p->first = load_flag(l, "any", "first", 0, load_path("%s/entries", map.p).p);
+    p->trailing = load_flag(l, "refuse", "ignore", 0, load_path("%s/trailing_octets", map.p).p);
+    return l->failed ? -1 : 0;
+}
+
+int load_extensions(struct loader *l)
+{
+    if (document_find(l->d, "extensions") == NULL || load_each(l, "extensions", add_extension) != 0) {
+        return l->failed ? -1 : 0;
+    }
+    for (size_t i = 0; i < l->c->extension_count; i++) {
+        struct placed_extension *x = &l->c->extensions[i];
+        const struct path map = load_path("extensions/%s", x->name);
+        const struct type *type = NULL;
+        int set = 0;
+
+        l->later = x->later;
+        if (read_body(l, map.p, &type, &set) != 0) {
+            return -1;
+        }
+        x->ignore_unknown_arm = load_flag(l, "decode_error", "ignore_extension", 0, load_path("%s/unknown_arm", map.p).p);
+        for (int m = 0; m < MESSAGES; m++) {
+            if (load_placement(l, (int) i, (enum message) m, type, set) != 0) {
+                return -1;
+            }
+        }
+    }
+    l->later = 0;
+    return 0;
+}
+
+/* ---- added messages ---- */
+
+static int handshake_type(const char *name)
+{
+    static const struct {
+        const char *name;
+        int type;
+    } types[] = {
+        { "server_hello", MBEDTLS_SSL_HS_SERVER_HELLO }, { "encrypted_extensions", MBEDTLS_SSL_HS_ENCRYPTED_EXTENSIONS },
+        { "certificate_request", MBEDTLS_SSL_HS_CERTIFICATE_REQUEST }, { "certificate", MBEDTLS_SSL_HS_CERTIFICATE },
+        { "certificate_verify", MBEDTLS_SSL_HS_CERTIFICATE_VERIFY }, { "finished", MBEDTLS_SSL_HS_FINISHED },
+    };
+
+    for (size_t i = 0; name != NULL && i < sizeof(types) / sizeof(types[0]); i++) {
+        if (strcmp(types[i].name, name) == 0) {
+            return types[i].type;
+        }
+    }
+    return 0;
+}
+
+/* Gaps by what follows; each sender has those in which its own message does. */
+static int set_gaps(struct loader *l, struct added_message *m, const struct record *r)
+{
+    const char *before = document_value(l->d, "messages/%s/before", m->name);
+    const char *after = document_value(l->d, "messages/%s/after", m->name);
+    int next = handshake_type(before);
+
+    if (next == 0 && after != NULL) { /* the message says it by what it follows */
+        next = strcmp(after, "server_hello") == 0 ? MBEDTLS_SSL_HS_ENCRYPTED_EXTENSIONS :
+               strcmp(after, "encrypted_extensions") == 0 ? MBEDTLS_SSL_HS_CERTIFICATE_REQUEST :
+               strcmp(after, "certificate_request") == 0 || strcmp(after, "finished") == 0 ?
+                   MBEDTLS_SSL_HS_CERTIFICATE :
+               strcmp(after, "certificate") == 0 ? MBEDTLS_SSL_HS_CERTIFICATE_VERIFY :
+               strcmp(after, "certificate_verify") == 0 ? MBEDTLS_SSL_HS_FINISHED : 0;
+    }
+    if (next == 0 || next == MBEDTLS_SSL_HS_SERVER_HELLO) {
+        return load_cannot(l, "line %zu: message %.100s stands where mbedTLS cannot send one", r->line, m->name);
+    }
+    m->gap[SERVER] = next;
+    m->gap[CLIENT] = next == MBEDTLS_SSL_HS_CERTIFICATE || next == MBEDTLS_SSL_HS_CERTIFICATE_VERIFY ||
+                     next == MBEDTLS_SSL_HS_FINISHED ? next : 0;
+    if (after != NULL && strcmp(after, "finished") == 0) {
+        m->gap[SERVER] = 0; /* the server's */
+    }
+    if (after != NULL && (strcmp(after, "certificate_request") == 0 || strcmp(after, "encrypted_extensions") == 0)) {
+        m->gap[CLIENT] = 0;
+    }
+    return 0;
+}
+
+int load_message(struct loader *l, const struct record *r, const char *name)
+{
+    const struct record *body = document_find(l->d, "messages/%s/body", name);
+    struct added_message *m;
+
+    if (l->c->added_count == MAX_ADDED || r->kind != RECORD_MAP || !load_is_name(name) ||
+        body == NULL || body->kind != RECORD_KEY) {
+        return load_refuse(l, "line %zu: message %.100s cannot be added", r->line, name);
+    }
+    m = &l->c->added[l->c->added_count++];
+    m->name = name;
+    m->type = strcmp(body->values[0], "opaque") == 0 ? NULL : load_type(l, body, body->values[0]);
+    m->number = (uint8_t) load_number(l, 0, 255, load_path("code_points/messages/%s", name).p);
+    if (m->number == 0) {
+        return load_refuse(l, "line %zu: message %.100s has no code point", r->line, name);
+    }
+    read_also_in(l, load_path("messages/%s", name).p);
+    return l->failed ? -1 : set_gaps(l, m, r);
+}
+
+/* ---- fields of certificates ---- */
+
+int load_x509(struct loader *l, const struct record *r, const char *name)
+{
+    static const char *const criticals[] = { "either", "false", "true", NULL };
+    const struct path map = load_path("x509/%s", name);
+    const char *oid = document_value(l->d, "%s/oid", map.p);
+    struct x509_field *x;
+
+    if (l->c->x509_count == MAX_X509 || r->kind != RECORD_MAP || !load_is_name(name)) {
+        return -1;
+    }
+    x = &l->c->x509[l->c->x509_count++];
+    x->name = name;
+    x->dns_names = document_value(l->d, "%s/dns_names", map.p);
+    if (oid != NULL ? x->dns_names != NULL || oid_from_text(oid, &x->oid) != 0 :
+        x->dns_names == NULL || strlen(x->dns_names) > 200) {
+        return load_refuse(l, "line %zu: field %.100s has no object identifier and no DNS names", r->line, name);
+    }
+    x->critical = load_word(l, criticals, 0, load_path("%s/critical", map.p).p) - 1;
+    x->octet_string = load_flag(l, "false", "true", 0, load_path("%s/octet_string", map.p).p);
+    x->tagged = document_find(l->d, "%s/cbor_tag", map.p) != NULL;
+    x->tag = load_number(l, 0, UINT64_MAX, load_path("%s/cbor_tag", map.p).p);
+    x->array = document_find(l->d, "%s/cbor_array", map.p);
+    x->content = document_value(l->d, "%s/content", map.p);
+    x->content = x->content != NULL ? x->content : "payload";
+    x->digits = (size_t) load_number(l, 2, 6, load_path("%s/digits", map.p).p);
+    x->chunk = (size_t) load_number(l, 48, MAX_LABEL - 1, load_path("%s/chunk", map.p).p);
+    x->hex = load_flag(l, "base32", "hex", 0, load_path("%s/codec", map.p).p);
+    return x->chunk > 0 && x->digits > 0 && x->digits + x->chunk <= MAX_LABEL && (x->array == NULL || (x->array->kind == RECORD_LIST &&
+                                                                  x->array->count < 16)) ?
+           0 : -1;
+}
+
+/* ---- paths of fields ---- */
+
+const struct type *load_type_at(const struct compiled *c, const struct where *w)
+{
+    return w->extension >= 0 ? c->extensions[w->extension].at[w->message].type :
+           w->added >= 0 ? c->added[w->added].type : NULL;
+}
+
+/* message.extension.field, or message.field of an added message. */
+static int find_where(struct loader *l, struct where *w, const char *path)
+{
+    const char *dot = strchr(path, '.'), *rest = dot != NULL ? dot + 1 : "";
+    size_t len = strcspn(path, "."), extension_len = strcspn(rest, ".");
+    int message = load_message_named(path, len);
+
+    *w = (struct where) { .set = 1, .extension = -1, .added = -1, .x509 = -1, .field = "" };
+    if (strncmp(path, "certificate.x509.", 17) == 0) {
+        w->message = IN_CERTIFICATE;
+        for (size_t i = 0; i < l->c->x509_count; i++) {
+            if (strcmp(l->c->x509[i].name, path + 17) == 0) {
+                w->x509 = (int) i;
+                return 0;
+            }
+        }
+        return load_refuse(l, "%.100s is no field of certificates", path);
+    }
+    for (size_t i = 0; message < 0 && i < l->c->added_count; i++) {
+        if (strlen(l->c->added[i].name) == len && memcmp(l->c->added[i].name, path, len) == 0) {
+            w->message = IN_ADDED;
+            w->added = (int) i;
+            w->field = rest;
+        }
+    }
+    if (message >= 0) {
+        w->message = (enum message) message;
+        w->extension = load_extension(l, rest, extension_len);
+        w->field = rest[extension_len] == '.' ? rest + extension_len + 1 : "";
+        if (w->extension < 0 || !l->c->extensions[w->extension].at[message].placed) {
+            return load_refuse(l, "%.100s is in no extension of its message", path);
+        }
+    } else if (w->added < 0) {
+        return load_refuse(l, "%.100s is in no message", path);
+    }
+    if (w->field[0] == '\0' ? !l->whole && load_type_at(l->c, w) != NULL : member_at(load_type_at(l->c, w), w->field) == NULL) {
+        return load_refuse(l, "%.100s is no field of its type", path);
+    }
+    return 0;
+}
+
+/* The same of a key, if there is one. */
+int load_where(struct loader *l, struct where *w, const char *path, int required)
+{
+    const struct record *r = document_find(l->d, "%s", path);
+
+    if (r == NULL) {
+        return required ? load_refuse(l, "%s is missing", path) : 0;
+    }
+    if (r->kind != RECORD_KEY) {
+        return load_refuse(l, "line %zu: %s is a field that this peer cannot reach", r->line, path);
+    }
+    return find_where(l, w, r->values[0]);
+}
