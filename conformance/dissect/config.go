@@ -61,11 +61,14 @@ func (d *dissector) compression(own attls.Role) (list []handshake.CertificateCom
 	return list
 }
 
-// takesPart reports whether an end shows that it knows the profile: a client by
+// takesPart reports whether an end shows that it knows the profile: by its flag, a client by
 // an offer, a server by a choice, or by refusing before it could choose.
 func (d *dissector) takesPart(own attls.Role) bool {
 	if d.p == nil {
 		return false
+	}
+	if r := &d.p.Authenticator; r.FlagName != "" && d.sets(own, r.Flag) {
+		return true
 	}
 	f := d.seen.fields
 	if own == attls.RoleClient {

@@ -44,19 +44,24 @@ func (d *dissector) exports() bool {
 
 // flagged reports whether both ends have set a TLS flag.
 func (d *dissector) flagged(f attls.TLSFlag) bool {
-	if d.seen.hello == nil || d.seen.encrypted == nil {
+	return d.sets(attls.RoleClient, f) && d.sets(attls.RoleServer, f)
+}
+
+// sets reports whether an end has set a TLS flag.
+func (d *dissector) sets(own attls.Role, f attls.TLSFlag) bool {
+	var l extensions.List
+	switch {
+	case own == attls.RoleClient && d.seen.hello != nil:
+		l = d.seen.hello.Extensions
+	case own == attls.RoleServer && d.seen.encrypted != nil:
+		l = d.seen.encrypted.Extensions
+	}
+	x, ok := l.Find(attls.ExtTLSFlags)
+	if !ok {
 		return false
 	}
-	for _, l := range []extensions.List{d.seen.hello.Extensions, d.seen.encrypted.Extensions} {
-		x, ok := l.Find(attls.ExtTLSFlags)
-		if !ok {
-			return false
-		}
-		if flags, err := extensions.ParseTLSFlags(x.Body); err != nil || !flags.Has(f) {
-			return false
-		}
-	}
-	return true
+	flags, err := extensions.ParseTLSFlags(x.Body)
+	return err == nil && flags.Has(f)
 }
 
 // findExported takes the application data apart. What an end sends that is not framed as the

@@ -68,3 +68,19 @@ func TestSeveralProfiles(t *testing.T) {
 		}
 	}
 }
+
+// TestFlaggedProfile: an end that sets the flag of its profile knows the profile, whatever else it offers and sets.
+func TestFlaggedProfile(t *testing.T) {
+	for _, association := range []string{"context", "nothing"} {
+		s := scenario.Scenario{Profile: "exported-attestation-01", Attester: scenario.AttestBoth, Model: "evidence",
+			Credential: "x509", HelloRetry: true, ExtendedKeyUpdate: true, Readings: map[string]string{"association": association}}
+		p, err := profile.Load(s.Profile, profile.Options{Readings: s.Readings})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, keys, _ := record(t, s)
+		if d := dissect.Dissect(c, keys, p); len(d.Findings) != 0 {
+			t.Errorf("%s: %+v", association, d.Findings)
+		}
+	}
+}
