@@ -115,6 +115,13 @@ func (MbedTLS) Deviation(s *scenario.Scenario, _ attls.Role) []Deviant {
 // noCertificate is an alert of SSL 3.0.
 const noCertificate attls.AlertDescription = 41
 
+// attestsInHandshake reports whether nobody attests in application data, of which the library
+// needs no message whole.
+func attestsInHandshake(s *scenario.Scenario) bool {
+	p, err := s.Load()
+	return err != nil || p == nil || len(p.Later) == 0
+}
+
 // mbedTLSTried are the versions that were tried.
 var mbedTLSTried = history{"3.6.6", "3.6.7"}
 
@@ -139,7 +146,8 @@ var mbedTLSDeviations = slices.Concat(mbedTLSTried.seen("3.6.6", "3.6.6",
 	takes(
 		"with a pre-shared key and no (EC)DHE, either of supported_groups and key_share may be without the other (RFC "+
 			"8446 9.2)", "psk-groups-without-share", "psk-share-without-groups"),
-	breaksOff("a message of more than 16 KB does not fit its buffer, and it closes without an alert", "huge"),
+	deviation{[]string{"huge"}, attestsInHandshake, Deviant{None: true,
+		Does: "a message of more than 16 KB does not fit its buffer, and it closes without an alert"}},
 	deviation{[]string{"missing", "client-certificate-empty"}, func(s *scenario.Scenario) bool {
 		return s.Profile == "" || s.Credential == claims.CredentialAttestation && s.Attester == scenario.AttestClient
 	}, Deviant{Alert: noCertificate,
