@@ -61,6 +61,9 @@ func TestDecodeExported(t *testing.T) {
 			[]string{"attestation.misplaced"}},
 		{[]string{"--profile", "seat-expat-04", "--fail", "truncated"}, []string{"--profile", "seat-expat-04"}, "seat-expat-04", 1, nil, dissect.NotComparing,
 			[]string{"attestation.malformed_cmw"}},
+		{[]string{"--profile", "deployed-cocos"}, nil, "deployed-cocos", 1, nil, dissect.Equal, nil},
+		{[]string{"--profile", "deployed-cocos", "--fail", "frame-defined"}, []string{"--profile", "deployed-cocos"}, "deployed-cocos", 0, nil, "",
+			[]string{"attestation.binder_mismatch"}},
 		{[]string{"--profile", "seat-expat-04"}, []string{"--profile", "early-attestation-06"}, "early-attestation-06", 0, nil, "", nil},
 	} {
 		t.Run(strings.Join(x.demo, " "), func(t *testing.T) {

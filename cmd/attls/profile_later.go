@@ -36,9 +36,13 @@ func laterSlotText(p *profile.Profile, s *profile.LaterSlot) string {
 		x, _ := extensionName(p, s)
 		asked = fmt.Sprintf("%s in %v asks", x, s.Offer.Message)
 	}
+	around := ""
+	if s.Object >= 0 {
+		around = fmt.Sprintf(" inside the object %s", p.Objects[s.Object].Name)
+	}
 	return fmt.Sprintf("%s: the %v attests with %s in exported authenticators; %s, and the first "+
-		"CertificateEntry carries the payload in %s, at most %d octets", s.Name, s.Attester, strings.Join(models, " or "), asked,
-		s.Path, s.MaxPayload)
+		"CertificateEntry carries the payload in %s%s, at most %d octets", s.Name, s.Attester, strings.Join(models, " or "), asked,
+		s.Path, around, s.MaxPayload)
 }
 
 func extensionName(p *profile.Profile, s *profile.LaterSlot) (string, bool) {

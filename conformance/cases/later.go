@@ -107,8 +107,8 @@ func tryRequestStripped(c *Context) *Change {
 }
 
 func tryRefused(c *Context) *Change {
-	if c.Scenario.Attester == scenario.AttestBoth {
-		return nil
+	if c.Scenario.Attester == scenario.AttestBoth || !c.Profile.Authenticator.Repeats() {
+		return nil // who attests nothing expects no request in front of application data
 	}
 	return &Change{Expect: Reject{By: c.Attester.Peer(), At: attls.KindFinished}, Apply: func(s *scenario.Setup) {
 		s.Ends[c.Attester].Exported.Produce = nil

@@ -257,7 +257,13 @@ func (x *exchange) attested(s *sent, id *authenticator.Identity) error {
 		return attls.Errorf(attls.Refused, attls.FailMissing, "the %v shows a certificate and no payload", s.from).
 			Under("certificate_list[0].extensions").In(attls.KindCertificate).By(x.d.p.ID)
 	}
-	payload, err := x.d.p.DecodeLater(slot, e.Body)
+	var in *exportedInputs
+	var value profile.ValueOf // of an object around the payload
+	if id != nil {
+		in = &exportedInputs{certificateInputs: certificateInputs{id.Chain[0]}, x: x, context: ct.Context}
+		value = func(definition string) ([]byte, error) { return x.d.p.Binder.Program.Eval(definition, id.Role, in) }
+	}
+	payload, err := x.d.p.DecodeLater(slot, e.Body, value)
 	if err != nil {
 		return err
 	}
@@ -267,7 +273,7 @@ func (x *exchange) attested(s *sent, id *authenticator.Identity) error {
 	failure := roots.All().CheckForm(&negotiation.AppraisalRequest{Profile: x.d.p.ID, Attester: s.from, Slot: l.Name,
 		Scheme: *scheme, CMW: payload, Match: profile.MatchIgnore})
 	if failure == nil {
-		failure = x.compare(&a, ct, payload, unread, id)
+		failure = x.compare(&a, in, payload, unread, id)
 	} else {
 		a.Reason = failure.Detail
 	}
@@ -294,7 +300,7 @@ func modelOf(payload []byte, l *profile.LaterSlot) *profile.Scheme {
 }
 
 // compare computes the binder, and says why the payload is not of this connection.
-func (x *exchange) compare(a *attested, ct *message.Certificate, payload []byte, unread error,
+func (x *exchange) compare(a *attested, in *exportedInputs, payload []byte, unread error,
 	id *authenticator.Identity) *attls.Error {
 	b := &x.d.p.Binder
 	model, _ := profile.ParseModel(a.Model)
@@ -307,7 +313,6 @@ func (x *exchange) compare(a *attested, ct *message.Certificate, payload []byte,
 		a.Reason = "the binder is out of reach: EXPORTER_SECRET is not known"
 		return nil
 	}
-	in := &exportedInputs{certificateInputs: certificateInputs{id.Chain[0]}, x: x, context: ct.Context}
 	v := b.Program.Explain(name, id.Role, in)
 	a.Binder = scenario.MakeBinder(id.Role, name, v)
 	switch {

@@ -46,7 +46,7 @@ func (r *run) openLater(c *connection, role attls.Role, octets []byte) error {
 		return nil
 	}
 	if ext, ok := id.Extensions[0].Find(p.Later[slot].Extension); ok {
-		x.payload, err = p.DecodeLater(slot, ext.Body)
+		x.payload, err = p.DecodeLater(slot, ext.Body, nil)
 	}
 	return err
 }

@@ -218,7 +218,7 @@ func (d *decoder) later(k attls.MessageKind, x *extensions.Extension) []FieldVal
 			}
 			return []FieldValue{{s.Name, "the " + s.Attester.String() + " is to attest"}}
 		case k == attls.KindCertificate && d.from == s.Attester && s.Extension == x.Type:
-			payload, err := d.p.DecodeLater(i, x.Body)
+			payload, err := d.p.DecodeLater(i, x.Body, nil)
 			if err != nil {
 				return []FieldValue{{"", fmt.Sprintf("does not parse: %v", err)}}
 			}

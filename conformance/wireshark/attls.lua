@@ -195,7 +195,9 @@ local wrapped = {} -- nonces in fields of RFCs: {slot, message, field, ...}
 for _, slot in ipairs(slots) do
 	means(lookText("bind", "slots", slot, "offer"), "offer", slot)
 	means(lookText("bind", "slots", slot, "choice"), "choice", slot)
-	means(lookText("bind", "slots", slot, "carried_in"), "payload", slot)
+	if not look("bind", "slots", slot, "inside") then -- an object is shown as octets
+		means(lookText("bind", "slots", slot, "carried_in"), "payload", slot)
+	end
 	local nonce = look("bind", "slots", slot, "nonce")
 	if nonce and nonce.text then
 		means(nonce.text, "nonce", slot)

@@ -32,7 +32,7 @@ import (
 // few are the profiles that are read in every run of the tests: one of each way in which
 // fields travel. ATTLS_TSHARK=all reads captures of all.
 var few = []string{"early-attestation-00", "early-attestation-06", "tls-attestation-00", "tls-attestation-04",
-	"seat-expat-04", "deployed-flashbots-attested-tls"}
+	"seat-expat-04", "deployed-cocos", "deployed-flashbots-attested-tls"}
 
 func everything() bool { return os.Getenv("ATTLS_TSHARK") == "all" }
 
@@ -599,7 +599,11 @@ func (e *expectation) later(t *testing.T, kind attls.MessageKind, sender attls.R
 		case s.Offer.Message == kind && s.Offer.Extension == x.Type && sender != s.Attester:
 			e.add("attls."+s.Name+".offer", "the "+s.Attester.String()+" is to attest")
 		case kind == attls.KindCertificate && s.Extension == x.Type && sender == s.Attester:
-			payload, err := e.p.DecodeLater(i, x.Body)
+			if s.Object >= 0 { // the script shows the object, behind its length
+				e.add("attls."+name+"."+s.Path, hex.EncodeToString(x.Body[2:]))
+				continue
+			}
+			payload, err := e.p.DecodeLater(i, x.Body, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -153,7 +153,7 @@ var integer = regexp.MustCompile(`\b\d+\b`)
 // varied are profiles that have all keys between them that any has.
 var varied = []string{"tls-attestation-00", "tls-attestation-04", "tls-attestation-07", "early-attestation-00",
 	"early-attestation-03", "early-attestation-08pre", "mbedtls-poc", "deployed-interoperable-ra-tls", "deployed-tinfoil", "deployed-flashbots-attested-tls", "seat-expat-03",
-	"exported-attestation-01", "deployed-cmc", "deployed-privasys-v2"}
+	"exported-attestation-01", "deployed-cmc", "deployed-privasys-v2", "deployed-cocos"}
 
 // TestNoDeadKey changes every value of a profile that is no metadata: the
 // compiled profile must change, or the change must be refused.

@@ -77,7 +77,9 @@ func (c *compiler) applicationFrames() {
 			c.slotsOfFrames()
 		}
 	}
-	c.wrapped(used)
+	if c.problems.Err() == nil { // objects may contain themselves otherwise
+		c.wrapped(used)
+	}
 	if c.problems.Err() == nil {
 		c.unboundMembers(used)
 		c.definedMembers()
@@ -259,39 +261,6 @@ func (c *compiler) inFrame(v *value, m MemberMeaning, from attls.Role, frame *in
 	}
 	*frame = i
 	return c.bindMember(c.p.Frames[i].Object, path, v, m)
-}
-
-// wrapped reads what is around the payloads of authenticators.
-func (c *compiler) wrapped(used map[int]bool) {
-	for _, e := range c.taken.slots {
-		v := e.value.get("inside")
-		slot := slices.IndexFunc(c.p.Later, func(s LaterSlot) bool { return s.Name == e.key })
-		if v == nil || slot < 0 {
-			continue
-		}
-		name, path, _ := strings.Cut(v.text, ".")
-		i := c.object(name)
-		switch {
-		case i < 0:
-			propose(c.fail(v.pos, ProblemPath, "the profile has no object %s", name), name, entryNames(c.doc.under("objects")))
-		case path == "":
-			c.fail(v.pos, ProblemPath, "%s names no member of the object", v.text).Advice = "say " + name + ".member"
-		default:
-			if c.bindMember(i, path, v, MeansPayload) != nil {
-				c.p.Later[slot].Object, used[i] = i, true
-				// It would be sent bare: handshake/exported does not wrap it yet.
-				c.fail(v.pos, ProblemRule, "a payload inside an object of an authenticator cannot be sent yet").Advice = "remove inside"
-			}
-		}
-		if s := &c.p.Later[slot]; s.Object >= 0 {
-			s.MaxPayload = s.MaxPayload/4*3 - 512
-		}
-	}
-	for _, e := range c.doc.under("bind", "slots") {
-		if v := e.value.entry("inside"); v != nil {
-			c.fail(v.pos, ProblemRule, "a payload of the handshake has nothing around it").Advice = "remove it"
-		}
-	}
 }
 
 // definedMembers refuses members whose value is not a definition.

@@ -134,7 +134,7 @@ func (p *Profile) readOctets(f *ObjectField, octets []byte, c *ObjectContent, r 
 	case MeansNonce:
 		r.Nonce = octets
 	case MeansDefined:
-		if f.Any || !p.obeys(rule.FrameDefined) {
+		if f.Any || c.Unknown || !p.obeys(rule.FrameDefined) {
 			return nil
 		}
 		want, err := c.Octets(f)

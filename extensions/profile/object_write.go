@@ -15,6 +15,8 @@ type ObjectContent struct {
 	Attesters [2]bool
 	// Reason is why this end refuses the peer; empty: it does not.
 	Reason string
+	// Unknown says that definitions are not known here, so that they are not compared.
+	Unknown bool
 	// Octets are those of a member with a meaning: the payload or the nonce of a slot, or a
 	// definition. Nil octets: there is none.
 	Octets func(f *ObjectField) ([]byte, error)

@@ -146,7 +146,7 @@ func reasonOf(err error) string {
 // defined is the value of a definition in a frame.
 func (x *Exchange) defined(frame int, name string) ([]byte, error) {
 	attester := x.s.p.AboutAttester(frame)
-	return x.s.p.Binder.Program.Eval(name, attester, x.inputs(attester))
+	return x.s.valueOf(x.inputs(attester), attester)(name)
 }
 
 func (x *Exchange) inputs(attester attls.Role) *inputs {

@@ -592,7 +592,7 @@ func TestUnasked(t *testing.T) {
 		}
 		return c
 	}
-	x, err := p.EncodeLater(p.LaterSlot(server), []byte("payload"))
+	x, err := p.EncodeLater(p.LaterSlot(server), []byte("payload"), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

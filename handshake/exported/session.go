@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"errors"
 	"slices"
 	"sync/atomic"
 
@@ -49,7 +50,8 @@ type Config struct {
 	AnswerLast bool
 	// MaxRequests bounds the requests of the peer that are answered. 0: 4096.
 	MaxRequests int
-	// Frame sees each frame of an Exchange that is sent, by its name, and returns what is sent
+	// Frame sees each frame of an Exchange that is sent, by its name, and each object around a
+	// payload in an authenticator, by the name of the object, and returns what is sent
 	// instead: for tests of peers. Nil: nothing is changed.
 	Frame func(name string, octets []byte) []byte
 	// Limits are those of authenticators; Octets bounds a frame as well. Only a Session
@@ -348,7 +350,7 @@ func (s *Session) Answer(ctx context.Context, request []byte) ([]byte, *Outcome,
 		if made, err = s.attest(ctx, slot, r.Context, c); err != nil {
 			return nil, nil, err
 		}
-		x, err := s.p.EncodeLater(slot, made.Payload)
+		x, err := s.p.EncodeLater(slot, made.Payload, s.valueOf(made.Inputs, s.over.Role()), s.cfg.Frame)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -439,17 +441,31 @@ func (s *Session) Appraise(ctx context.Context, answer []byte) (*Outcome, error)
 	}
 	x, there := id.Extensions[0].Find(s.p.Later[slot].Extension)
 	if !there {
-		if s.cfg.Optional || s.tolerates(attls.FailMissing) {
-			return nil, nil
-		}
-		return nil, attls.Errorf(attls.Refused, attls.FailMissing, "the %v shows a certificate and no payload", peer).
-			Under("certificate_list[0].extensions").In(attls.KindCertificate).By(s.p.ID)
+		return nil, s.unshown(attls.Errorf(attls.Refused, attls.FailMissing, "the %v shows a certificate and no payload", peer).
+			Under("certificate_list[0].extensions").In(attls.KindCertificate).By(s.p.ID))
 	}
-	payload, err := s.p.DecodeLater(slot, x.Body)
+	in := &inputs{Inputs: s.in, cfg: s.cfg, own: s.over.Role(), attester: id.Role, spki: id.SPKI, der: id.Chain[0],
+		context: id.Context}
+	payload, err := s.p.DecodeLater(slot, x.Body, s.valueOf(in, id.Role))
 	if err != nil {
-		return nil, inCertificate(err)
+		return nil, s.unshown(inCertificate(err))
 	}
-	return s.judge(ctx, slot, id, payload)
+	out, err := s.judgeWith(ctx, slot, id, in, payload)
+	return out, inMessage(err, attls.KindCertificate)
+}
+
+// valueOf computes what both ends have in an object around a payload.
+func (s *Session) valueOf(in binder.Inputs, attester attls.Role) profile.ValueOf {
+	return func(definition string) ([]byte, error) { return s.p.Binder.Program.Eval(definition, attester, in) }
+}
+
+// unshown is the error of a peer that shows no payload, unless it need not.
+func (s *Session) unshown(err error) error {
+	var named *attls.Error
+	if errors.As(err, &named) && named.Failure == attls.FailMissing && (s.cfg.Optional || s.tolerates(attls.FailMissing)) {
+		return nil
+	}
+	return err
 }
 
 // inCertificate places an error of a body in the message that has it.
@@ -463,14 +479,7 @@ func inCertificate(err error) error {
 	return err
 }
 
-// judge has a payload appraised, under the first scheme that it fits.
-func (s *Session) judge(ctx context.Context, slot int, id *authenticator.Identity, payload []byte) (*Outcome, error) {
-	in := &inputs{Inputs: s.in, cfg: s.cfg, own: s.over.Role(), attester: id.Role, spki: id.SPKI, der: id.Chain[0],
-		context: id.Context}
-	out, err := s.judgeWith(ctx, slot, id, in, payload)
-	return out, inMessage(err, attls.KindCertificate)
-}
-
+// judgeWith has a payload appraised, under the first scheme that it fits.
 func (s *Session) judgeWith(ctx context.Context, slot int, id *authenticator.Identity, in *inputs, payload []byte) (
 	*Outcome, error) {
 	l := &s.p.Later[slot]
