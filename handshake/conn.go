@@ -72,7 +72,7 @@ type Conn struct {
 	writeErr error       // under the Writer's lock
 	sending  atomic.Bool // a goroutine waits for the Writer's lock; see sendLater
 
-	// calls is twice the number of Writes under way, plus one once closed.
+	// calls is twice the number of calls under way that send something, plus one once closed.
 	calls atomic.Int32
 
 	// dead is why the connection failed: nothing is read or written any more. It is

@@ -35,6 +35,16 @@ func (c *Conn) bound(d direction, t time.Time) {
 	_ = c.apply(d)
 }
 
+// tighten is bound, unless a bound that comes sooner holds already.
+func (c *Conn) tighten(d direction, t time.Time) {
+	c.deadlines.Lock()
+	defer c.deadlines.Unlock()
+	if l := c.latest[d]; l.IsZero() || t.Before(l) {
+		c.latest[d] = t
+		_ = c.apply(d)
+	}
+}
+
 // apply gives the earlier one of the user's deadline and the bound to the net.Conn.
 func (c *Conn) apply(d direction) error {
 	t := c.asked[d]

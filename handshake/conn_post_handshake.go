@@ -19,20 +19,13 @@ func (c *Conn) RequestAuthentication() error {
 	if err != nil {
 		return err
 	}
-	c.writer.Lock()
-	defer c.writer.Unlock()
-	return c.send(c.flights)
+	return c.called(func() error { return c.send(c.flights) })
 }
 
 // ExtendedKeyUpdate asks the peer for a fresh key exchange; see
 // Engine.ExtendedKeyUpdate. The answer arrives while Read runs.
 func (c *Conn) ExtendedKeyUpdate() error {
-	if err := c.Handshake(); err != nil {
-		return err
-	}
-	c.writer.Lock()
-	defer c.writer.Unlock()
-	return c.renewKeys()
+	return c.called(c.renewKeys)
 }
 
 // renewKeys begins an extended key update. The caller holds the Writer's lock.

@@ -8,26 +8,34 @@ import (
 )
 
 // Write writes application data, in as many records as it needs.
-func (c *Conn) Write(b []byte) (int, error) {
+func (c *Conn) Write(b []byte) (n int, err error) {
+	err = c.called(func() error {
+		for n < len(b) {
+			chunk := b[n:min(len(b), n+writeChunk)]
+			if err := c.sendData(chunk); err != nil {
+				return err
+			}
+			n += len(chunk)
+		}
+		return nil
+	})
+	return n, err
+}
+
+// called runs what the user has called to send something, with the Writer's lock. Close
+// does not wait for it.
+func (c *Conn) called(f func() error) error {
 	if c.calls.Add(2)&1 != 0 {
 		c.calls.Add(-2)
-		return 0, net.ErrClosed
+		return net.ErrClosed
 	}
 	defer c.calls.Add(-2)
 	if err := c.Handshake(); err != nil {
-		return 0, err
+		return err
 	}
 	c.writer.Lock()
 	defer c.writer.Unlock()
-	n := 0
-	for n < len(b) {
-		chunk := b[n:min(len(b), n+writeChunk)]
-		if err := c.sendData(chunk); err != nil {
-			return n, err
-		}
-		n += len(chunk)
-	}
-	return n, nil
+	return f()
 }
 
 // sendData protects and sends data. The caller holds the Writer's lock.
@@ -50,23 +58,27 @@ func (c *Conn) sendData(b []byte) error {
 // KeyUpdate changes the key that this end sends with and, on request, asks the
 // peer to do the same (RFC 8446 section 4.6.3).
 func (c *Conn) KeyUpdate(request bool) error {
-	if err := c.Handshake(); err != nil {
-		return err
-	}
-	c.writer.Lock()
-	defer c.writer.Unlock()
-	return c.send(func() *attls.Error { return c.writer.KeyUpdate(request) })
+	return c.called(func() error {
+		return c.send(func() *attls.Error { return c.writer.KeyUpdate(request) })
+	})
 }
 
 // CloseWrite sends close_notify: this end writes no more and can read on (RFC
 // 8446 section 6.1). The net.Conn stays open. Answers that are ready go before it;
-// who wants to wait for those that are not calls Settled first.
+// who wants to wait for those that are not calls Settled first. It waits for Writes that are
+// under way, which SetWriteDeadline bounds; sending then takes at most five seconds.
 func (c *Conn) CloseWrite() error {
 	if !c.complete.Load() {
 		return attls.Errorf(attls.Local, attls.FailConfiguration, "CloseWrite before the handshake is complete")
 	}
-	c.writer.Lock()
-	defer c.writer.Unlock()
+	return c.called(c.closeNotify)
+}
+
+// closeNotify sends close_notify. The caller holds the Writer's lock.
+func (c *Conn) closeNotify() error {
+	if !c.writer.closed {
+		c.tighten(writes, time.Now().Add(alertTimeout)) // the peer may not be reading
+	}
 	return c.send(func() *attls.Error {
 		if !c.writer.closed { // the goroutine that sends them may not have run yet
 			if err := c.sendReady(); err != nil {
@@ -77,8 +89,9 @@ func (c *Conn) CloseWrite() error {
 	})
 }
 
-// Close sends close_notify, unless a Write is under way or the connection has
-// failed, and closes the net.Conn. After a failure it waits up to a second for
+// Close sends close_notify, unless a Write, or another call that sends something, is under way
+// or the connection has failed, and closes the net.Conn. Where the peer does not read, it
+// takes at most five seconds. After a failure it waits up to a second for
 // the peer to take note of the alert, which a reset would destroy.
 func (c *Conn) Close() error {
 	for {
@@ -106,7 +119,9 @@ func (c *Conn) Close() error {
 		var notify error
 		if calls == 0 && c.complete.Load() && c.dead.Load() == nil {
 			c.freeze(writes, time.Now().Add(alertTimeout))
-			notify = c.CloseWrite()
+			c.writer.Lock() // which holders give up by then
+			notify = c.closeNotify()
+			c.writer.Unlock()
 		}
 		if err := c.nc.Close(); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"attls"
 	"attls/extensions/profile"
@@ -41,6 +42,10 @@ type Conn struct {
 	left    int           // octets of a data frame that are still to come
 	data    []byte        // application data that Read has not returned
 	relief  chan struct{} // closed when Read takes data; nil: nobody waits for it
+
+	deadlines sync.Mutex
+	asked     time.Time // the user's deadline of Reads
+	woken     int       // how many Reads a context has ended that have not returned
 
 	attesting sync.Mutex // held by who makes the exchange at the beginning
 
@@ -206,7 +211,7 @@ func (c *Conn) request(ctx context.Context) (*question, error) {
 	c.mu.Unlock()
 	octets, err := c.session.Request(ctx)
 	if err == nil {
-		err = c.send(contentRequest, octets)
+		err = c.send(ctx, contentRequest, octets)
 	}
 	if err != nil {
 		c.mu.Lock()
@@ -259,18 +264,14 @@ func (c *Conn) taken() <-chan struct{} {
 
 // late ends an exchange whose context is over.
 func (c *Conn) late(ctx context.Context) error {
-	failure, cause := attls.FailCanceled, context.Cause(ctx)
-	if errors.Is(cause, context.DeadlineExceeded) {
-		failure = attls.FailTimeout
-	}
 	c.mu.Lock()
 	what := "the peer has not asked for our attestation"
 	if c.open != nil {
 		what = "the peer has not answered our request for its attestation"
 	}
 	c.mu.Unlock()
-	err := attls.Errorf(attls.Local, failure, "%s", what)
-	err.Err = cause
+	err := attls.Errorf(attls.Local, lateness(ctx), "%s", what)
+	err.Err = context.Cause(ctx)
 	return c.fail(err)
 }
 

@@ -28,7 +28,7 @@ func (c *Conn) answer(ctx context.Context, request []byte) error {
 	if err != nil {
 		return c.fail(err)
 	}
-	if err := c.send(contentAnswer, octets); err != nil {
+	if err := c.send(ctx, contentAnswer, octets); err != nil {
 		return err
 	}
 	c.mu.Lock()

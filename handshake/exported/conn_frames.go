@@ -23,12 +23,13 @@ func (c *Conn) attestInFrames(ctx context.Context) error {
 	}
 	c.reading <- struct{}{}
 	defer func() { <-c.reading }()
-	stop := context.AfterFunc(ctx, func() { _ = c.Conn.SetReadDeadline(past) })
-	defer stop()
+	defer c.wakeAfter(ctx)()
 	x := c.session.Exchange()
 	err := c.frames(ctx, x)
-	if ctx.Err() != nil {
-		err = attls.Errorf(attls.Local, attls.FailTimeout, "the exchange of frames is not complete: %v", context.Cause(ctx))
+	if ctx.Err() != nil && err != nil {
+		late := attls.Errorf(attls.Local, lateness(ctx), "the exchange of frames is not complete: %v", context.Cause(ctx))
+		late.Err = context.Cause(ctx)
+		err = late
 	}
 	c.mu.Lock()
 	for _, o := range x.Outcomes() {
@@ -60,7 +61,7 @@ func (c *Conn) frames(ctx context.Context, x *Exchange) error {
 		if octets, err = c.frameOf(f, octets); err != nil {
 			return err
 		}
-		if err := c.write(octets); err != nil {
+		if err := c.writeUnder(ctx, octets); err != nil {
 			return err
 		}
 	}

@@ -5,28 +5,14 @@ import (
 	"errors"
 	"io"
 	"os"
-	"time"
 
 	"attls"
 )
 
-// past is a deadline that is over.
-var past = time.Unix(1, 0)
-
 // step reads and handles one frame. Data is kept, where keep says so, or left to Read. The
 // caller holds c.reading.
 func (c *Conn) step(ctx context.Context, keep bool) error {
-	woken := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		_ = c.Conn.SetReadDeadline(past)
-		close(woken)
-	})
-	defer func() {
-		if !stop() {
-			<-woken
-			_ = c.Conn.SetReadDeadline(time.Time{})
-		}
-	}()
+	defer c.wakeAfter(ctx)()
 	if c.left > 0 {
 		return c.keepData(ctx)
 	}
