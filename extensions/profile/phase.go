@@ -448,22 +448,12 @@ func (c *compiler) frames(r *AuthenticatorRules, v *value) {
 
 // availableLater checks the challenges of authenticators.
 func (c *compiler) availableLater(p *binder.Program, texts map[string]*value) {
-	b := &c.p.Binder
 	used := [2]bool{}
 	for i := range c.p.Later {
 		s := &c.p.Later[i]
 		for _, m := range s.Models {
 			used[m] = true
-			names := []string{b.Authenticator[m]}
-			if m == ModelEvidence {
-				for _, x := range b.Claims {
-					names = append(names, x.Expr)
-				}
-			}
-			for _, name := range append(names, c.p.definitionsFor(i)...) {
-				if name == "" {
-					continue
-				}
+			for _, name := range c.p.LaterDefinitions(i, m) {
 				for _, f := range p.Check(name, s.Attester, s.setting(), binder.PointKeyExchange) {
 					switch f.Kind {
 					case binder.FindingError:
@@ -482,6 +472,20 @@ func (c *compiler) availableLater(p *binder.Program, texts map[string]*value) {
 			c.fail(e.pos, ProblemBinder, "no slot after the handshake has %s", m).Advice = "remove it"
 		}
 	}
+}
+
+// LaterDefinitions are the definitions of the binder that are needed under a model: the
+// challenge, claims, and members of objects. later is an index into Later.
+func (p *Profile) LaterDefinitions(later int, m Model) (names []string) {
+	if name := p.Binder.Authenticator[m]; name != "" {
+		names = append(names, name)
+	}
+	if m == ModelEvidence {
+		for _, x := range p.Binder.Claims {
+			names = append(names, x.Expr)
+		}
+	}
+	return append(names, p.definitionsFor(later)...)
 }
 
 // LaterSlot is the index into Later of the slot of an attester; -1: it has none.

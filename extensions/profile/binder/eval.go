@@ -198,6 +198,10 @@ func (e *evaluation) call(v *Value, text string, n *node, role attls.Role) {
 		v.Parts = append(e.list(1), arm)
 		return
 	}
+	if export := e.exporter(n); export != nil {
+		e.callLent(v, text, n, role, export)
+		return
+	}
 	v.Parts = e.list(len(n.args))
 	for _, a := range n.args {
 		part := e.eval(text, a, role)
@@ -227,16 +231,25 @@ func (e *evaluation) hashed(v *Value) []byte {
 
 // expandLabel is HKDF-Expand-Label of RFC 8446 section 7.1.
 func (e *evaluation) expandLabel(secret []byte, label string, context []byte, length int) ([]byte, *attls.Error) {
-	switch {
-	case len(label) < 1 || len(label) > 249:
-		return nil, undefined(attls.Violation, "a label of %d octets; an HkdfLabel takes 1 to 249", len(label))
-	case len(context) > 255:
+	if len(context) > 255 {
 		return nil, undefined(attls.Violation, "a context of %d octets; an HkdfLabel takes at most 255", len(context)).
 			By("RFC 8446 7.1")
-	case length < 1 || length > 255*e.hashLen:
-		return nil, undefined(attls.Violation, "a length of %d octets; HKDF-Expand gives 1 to %d", length, 255*e.hashLen)
+	}
+	if err := e.expandable(label, length); err != nil {
+		return nil, err
 	}
 	return e.kdf.ExpandLabel(e.free(length), secret, "tls13 ", label, context, length), nil
+}
+
+// expandable refuses what HKDF-Expand-Label does not take.
+func (e *evaluation) expandable(label string, length int) *attls.Error {
+	switch {
+	case len(label) < 1 || len(label) > 249:
+		return undefined(attls.Violation, "a label of %d octets; an HkdfLabel takes 1 to 249", len(label))
+	case length < 1 || length > 255*e.hashLen:
+		return undefined(attls.Violation, "a length of %d octets; HKDF-Expand gives 1 to %d", length, 255*e.hashLen)
+	}
+	return nil
 }
 
 func callExpandLabel(e *evaluation, _ *node, a []*Value) ([]byte, int, *attls.Error) {
