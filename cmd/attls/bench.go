@@ -62,6 +62,8 @@ side in one process. The ratios hold on any machine; times alone say little.`,
 		measure("sessions", "Count what tickets and keys add to a full handshake", func(w io.Writer) error {
 			return benchSessions(w, o, asJSON)
 		}),
+		measure("later", "Compare an exported authenticator and an extended key update with their primitives",
+			func(w io.Writer) error { return benchLater(w, o, asJSON) }),
 		benchConnectionsCommand())
 	return c
 }
@@ -153,6 +155,23 @@ func benchSessions(w io.Writer, o bench.Options, asJSON bool) error {
 	t := newTable("allocations without PSK", "with PSK", "of a ticket", "full handshake")
 	for _, r := range list {
 		t.Add(fixed(r.Without, 0), fixed(r.Enabled, 0), fixed(r.Ticket, 0), fmt.Sprint(r.Case))
+	}
+	newPainter(w).table(t, everyRow(plain))
+	return nil
+}
+
+func benchLater(w io.Writer, o bench.Options, asJSON bool) error {
+	list, err := bench.Later(o)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return writeJSON(w, list)
+	}
+	t := newTable("attls µs", "primitives µs", "to primitives", "allocations", "allocations above", "both ends together")
+	for _, r := range list {
+		t.Add(fixed(r.Ours.Nanoseconds/1e3, 0), fixed(r.Sum.Nanoseconds/1e3, 0), fixed(r.ToPrimitives, 2),
+			fixed(r.Ours.Allocations, 0), fixed(r.AllocationsAbove, 0), r.Case)
 	}
 	newPainter(w).table(t, everyRow(plain))
 	return nil

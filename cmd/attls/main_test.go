@@ -323,7 +323,7 @@ func TestUsage(t *testing.T) {
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{{}, {"demo"}, {"replay"}, {"server"}, {"client"}, {"evidence"}, {"evidence", "make"}, {"evidence", "appraise"},
 		{"evidence", "serve"}, {"profile"}, {"profile", "list"}, {"profile", "show"}, {"profile", "proverif"}, {"spec"}, {"bench"}, {"bench", "handshake"}, {"bench", "record"}, {"bench", "attestation"},
-		{"bench", "sessions"}, {"bench", "connections"}, {"version"}} {
+		{"bench", "sessions"}, {"bench", "later"}, {"bench", "connections"}, {"version"}} {
 		if code, stdout, stderr := command(t, append(args, "--help")...); code != exitOK || !strings.Contains(stdout, "Usage:") {
 			t.Errorf("%v: exit code %d, %s", args, code, stderr)
 		}
@@ -386,7 +386,7 @@ func TestSpecProve(t *testing.T) {
 }
 
 func TestBench(t *testing.T) {
-	for _, what := range []string{"handshake", "record", "attestation", "sessions"} {
+	for _, what := range []string{"handshake", "record", "attestation", "sessions", "later"} {
 		args, name := []string{"bench", what, "--rounds", "1", "--repeats", "1", "--json"}, ""
 		if what == "attestation" {
 			name = filepath.Join(t.TempDir(), "figures.json")

@@ -220,6 +220,23 @@ func BenchmarkAttestation(b *testing.B) {
 	}
 }
 
+// TestLater: what is done after the handshake is measured next to its primitives, and an
+// authenticator needs at most 60 allocations above them.
+func TestLater(t *testing.T) {
+	list, err := Later(Options{Rounds: 3, Repeats: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) != 2 {
+		t.Fatalf("%d results", len(list))
+	}
+	for _, r := range list {
+		if r.Ours.Nanoseconds <= 0 || r.Sum.Nanoseconds <= 0 || r.ToPrimitives <= 0 || r.AllocationsAbove > 60 || len(r.Primitives) < 5 {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
 // TestAttestation runs every case once; that the end attested is checked on
 // the way.
 func TestAttestation(t *testing.T) {

@@ -123,14 +123,8 @@ func Handshake(c Case, o Options) (*HandshakeResult, error) {
 		return nil, err
 	}
 	r := &HandshakeResult{Case: c.Name, Ours: ours.cost(), CryptoTLS: theirs.cost(),
-		Sum:          Cost{Nanoseconds: median(all.times)},
 		ToPrimitives: ratio(ours, all), ToCryptoTLS: ratio(ours, theirs)}
-	for _, s := range sum {
-		cost := s.cost()
-		r.Primitives = append(r.Primitives, Primitive{s.name, s.count, cost})
-		r.Sum.Allocations += cost.Allocations
-		r.Sum.Octets += cost.Octets
-	}
+	r.Primitives, r.Sum = totalled(sum, all)
 	r.AllocationsAbove = r.Ours.Allocations - r.Sum.Allocations
 	return r, nil
 }

@@ -95,6 +95,8 @@ type ends struct {
 	conns [2]*exported.Conn
 	roots [2]*root
 	ctx   context.Context
+
+	profile *profile.Profile // of both, or of the client
 }
 
 func load(t testing.TB, name string, readings map[string]string) *profile.Profile {
@@ -121,7 +123,7 @@ func connectUnder(t testing.TB, profiles [2]*profile.Profile, attest [2]bool, ch
 	a, b := net.Pipe()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(func() { cancel(); a.Close(); b.Close() })
-	e := &ends{ctx: ctx}
+	e := &ends{ctx: ctx, profile: profiles[client]}
 	for role, nc := range map[attls.Role]net.Conn{client: a, server: b} {
 		e.roots[role] = &root{}
 		answerer := &handshake.Answerer{Credentials: []*handshake.Credential{credential}, Trust: handshake.Trust{Roots: pool},
