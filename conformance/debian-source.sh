@@ -37,7 +37,8 @@ debian_source_fetch() {
 }
 
 # debian_binary DIRECTORY PACKAGE SUITE: unpack a binary package and all that it
-# depends on into DIRECTORY, without installing anything. apt checks the hashes.
+# depends on into DIRECTORY, without installing anything. apt checks the hashes. What
+# the package says of itself is in the file DIRECTORY/package.
 debian_binary() {
   local directory=$1 package=$2 suite=$3 state status=0 archive
   command -v apt-get > /dev/null && command -v dpkg-deb > /dev/null || { echo "apt-get is needed to fetch $package" >&2; return 3; }
@@ -49,6 +50,7 @@ debian_binary() {
     for archive in "$state"/cache/archives/*.deb; do
       dpkg-deb -x "$archive" "$directory" || status=$?
     done
+    dpkg-deb -f "$state"/cache/archives/"$package"_*.deb > "$directory/package" || status=$?
   fi
   rm -rf "$state"
   return $status

@@ -125,7 +125,7 @@ and printed, and the exit code is 130.`,
 	flags.StringVar(&f.issues, "issues", "",
 		"write a page that can be filed, with a capture, for each kind of failure and deviation to this `directory`")
 	f.files.register(flags)
-	c.AddCommand(conformMergeCommand(), conformDiffCommand(), conformAuthenticators())
+	c.AddCommand(conformMergeCommand(), conformDiffCommand(), conformDeviationsCommand(), conformAuthenticators())
 	return c
 }
 
@@ -170,7 +170,7 @@ func (f *conformFlags) stackFlags() *pflag.FlagSet {
 			"built)")
 	flags.StringVar(&f.stack.openssl, "openssl", "",
 		"another openssl `program` to run in addition to the system's, or a script that runs it (default: $ATTLS_OPENSSL, "+
-			"or what conformance/openssl/fetch.sh has fetched)")
+			"or what conformance/stacks/fetch.sh openssl has fetched)")
 	return flags
 }
 

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -45,18 +42,8 @@ func conformDiff(c *cobra.Command, old, now string, rename []string) error {
 	var placed [2]*placement.Report
 	var reports [2]*report.Report
 	for i, name := range []string{old, now} {
-		blob, err := os.ReadFile(name)
-		if err != nil {
-			return unavailable(err)
-		}
-		var head struct{ Schema string }
-		if err := json.Unmarshal(blob, &head); err == nil && head.Schema == placement.Schema {
-			if placed[i], err = placement.ReadReport(name, bytes.NewReader(blob)); err != nil {
-				return unavailable(err)
-			}
-			continue
-		}
-		if reports[i], err = readReport(name); err != nil {
+		var err error
+		if placed[i], reports[i], err = readResults(name); err != nil {
 			return unavailable(err)
 		}
 	}

@@ -184,7 +184,7 @@ func (f *conformFlags) place(c *cobra.Command, s placed, all, chosen []placement
 		cases = placement.With(all, chosen)
 	}
 	if p, ok := stack.(*placement.Programs); ok {
-		cases = slices.DeleteFunc(slices.Clone(cases), func(k placement.Case) bool { return !p.Has(k.Role) })
+		cases = slices.DeleteFunc(slices.Clone(cases), func(k placement.Case) bool { return !p.Takes(&k) })
 	}
 	g := newProgress(c.ErrOrStderr(), len(cases), "ended otherwise than by an alert or success")
 	results, err := placement.Run(c.Context(), stack, cases, placement.Options{Parallel: 2 * f.parallel,

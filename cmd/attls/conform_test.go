@@ -390,7 +390,7 @@ func TestConformAbsent(t *testing.T) {
 		{"one of two", []string{"--peer", "crypto/tls,openssl"}, "", "--peer names openssl, which is not here"},
 		{"one that no script has built", []string{"--peer", "mbedtls"}, "", "build.sh has not built"},
 		{"the programs without patches", []string{"--peer", "mbedtls-unpatched"}, "", "programs.sh has not built"},
-		{"another openssl", []string{"--peer", "openssl-3.5"}, "", "(conformance/openssl/fetch.sh"},
+		{"another openssl", []string{"--peer", "openssl-3.5"}, "", "(conformance/stacks/fetch.sh openssl"},
 		{"the proof of concept", []string{"--peer", "poc"}, "", "--poc-client"},
 		{"the path of a flag, in another choice", []string{"--mbedtls", nowhere, "--peer", "crypto/tls"}, "", "--mbedtls names mbedtls, which is not here"},
 		{"a directory of programs", []string{"--mbedtls-programs", nowhere}, "", "--mbedtls-programs names mbedtls-unpatched"},

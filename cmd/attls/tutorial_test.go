@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,10 @@ const runAsCommand = "ATTLS_TEST_RUN_AS_COMMAND"
 func TestMain(m *testing.M) {
 	if os.Getenv(runAsCommand) != "" {
 		main()
+	}
+	if way := os.Getenv(hostilePeer); way != "" {
+		fmt.Println(serveHostile(way))
+		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }

@@ -70,6 +70,8 @@ type End struct {
 	Taken *regexp.Regexp
 	// Listening says that the server prints nothing, and listens as soon as its port accepts.
 	Listening bool
+	// NeverAsks says that a server never asks a client for its certificate.
+	NeverAsks bool
 }
 
 // Variable is one of the environment.
@@ -106,6 +108,8 @@ type Deviation struct {
 	First, Last string // releases; empty: every one
 	// Mended is a release after Last that is known to follow the rule; empty: none is known.
 	Mended string
+	// Tried are the releases with which it was looked for; nil: those of the adapter.
+	Tried []string
 	// Upstream is where the stack's authors have been told.
 	Upstream string
 	// Placement is which findings of a placement matrix it explains, Fault which faults; one

@@ -193,6 +193,7 @@ func (p *parser) endKeys(e *End, r attls.Role) map[string]func(*yaml.Node) {
 		keys["listens"] = func(n *yaml.Node) { e.Listens = p.pattern(n, "listens") }
 		keys["taken"] = func(n *yaml.Node) { e.Taken = p.pattern(n, "taken") }
 		keys["listens_silently"] = func(n *yaml.Node) { e.Listening = *p.truth(n, "listens_silently") }
+		keys["never_asks"] = func(n *yaml.Node) { e.NeverAsks = *p.truth(n, "never_asks") }
 	}
 	return keys
 }

@@ -35,6 +35,7 @@ func (p *parser) conformEnd(n *yaml.Node, r attls.Role) *ConformEnd {
 	keys := p.endKeys(&e.End, r)
 	delete(keys, "types") // which talk does
 	delete(keys, "repeats")
+	delete(keys, "never_asks") // which limits say
 	keys["talk"] = func(n *yaml.Node) { e.Talk = p.talk(n) }
 	if r == attls.RoleClient {
 		keys["abrupt"] = func(n *yaml.Node) { e.Abrupt = *p.truth(n, "abrupt") }

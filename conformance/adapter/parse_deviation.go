@@ -22,6 +22,7 @@ func (p *parser) deviations(n *yaml.Node) (list []Deviation) {
 			"first":     p.release(&d.First, "first"),
 			"last":      p.release(&d.Last, "last"),
 			"mended":    p.release(&d.Mended, "mended"),
+			"tried":     func(n *yaml.Node) { d.Tried = p.tried(n) },
 			"upstream":  func(n *yaml.Node) { d.Upstream = p.text(n, "upstream") },
 			"placement": func(n *yaml.Node) { d.Placement = p.placement(n) },
 			"faults":    func(n *yaml.Node) { f.Names = p.texts(n, "faults", nil) },

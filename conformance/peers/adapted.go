@@ -128,6 +128,9 @@ func (p *Adapted) Deviation(s *scenario.Scenario, r attls.Role) (list []Deviant)
 			continue
 		}
 		tried := p.Tried
+		if d.Tried != nil {
+			tried = d.Tried
+		}
 		if d.Mended != "" {
 			tried = append(slices.Clone(tried), d.Mended)
 		}

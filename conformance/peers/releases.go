@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"attls/conformance/report"
 )
 
 // release is the version of a stack: three numbers, and a fourth that is negative for
@@ -149,7 +151,7 @@ func judgeDeviations(stack, version string, list []Deviant, right bool,
 			why = "mended in " + name + ", a deviation of " + d.Releases.String() + ": " + d.Does
 		case !shows(d):
 		case where == within || where == untried:
-			return Deviation, "expected deviation of " + stack + ": " + d.Does, true
+			return Deviation, report.ExpectedDeviation + stack + ": " + d.Does, true
 		default:
 			why = name + " does what only " + d.Releases.String() + " is known to do: " + d.Does
 		}

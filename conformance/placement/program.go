@@ -58,8 +58,12 @@ func NewPrograms(ctx context.Context, s *adapter.Stack, directory string) (*Prog
 	return p, nil
 }
 
-// Has reports whether the stack is an end of a role.
-func (p *Programs) Has(r attls.Role) bool { return p.stack.Ends[r] != nil }
+// Takes reports whether a case can be sent to the stack: it is an end of its role, and asks
+// for certificates where one is sent.
+func (p *Programs) Takes(c *Case) bool {
+	e := p.stack.Ends[c.Role]
+	return e != nil && !(e.NeverAsks && c.Role == attls.RoleServer && c.Message == ct)
+}
 
 // Repeats implements Repeater.
 func (p *Programs) Repeats() bool {

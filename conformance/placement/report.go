@@ -120,7 +120,7 @@ func NewStacked(name, version string, results []Result, unjudged []string, a *ad
 		return s
 	}
 	for i := range a.Deviations {
-		if d := &a.Deviations[i]; !used[d] && d.Holds(version) {
+		if d := &a.Deviations[i]; d.Placement != nil && !used[d] && d.Holds(version) {
 			s.Unused = append(s.Unused, fmt.Sprintf("%s: %s %s does not do what is said of it: %s", d.Place(), name,
 				version, d.Does))
 		}
@@ -327,4 +327,25 @@ func (g *Group) Short(limit int) string {
 		order[i] = name + " (" + strings.Join(bodies[name], ", ") + ")"
 	}
 	return strings.Join(order, ", ") + more
+}
+
+// Tally adds what the matrices showed of known deviations.
+func (r *Report) Tally(t *adapter.Tally) {
+	for i := range r.Stacks {
+		s := &r.Stacks[i]
+		if s.Missing != "" || s.Unrun > 0 {
+			continue
+		}
+		seen := map[string]bool{}
+		for k := range s.Groups {
+			seen[s.Groups[k].Deviation] = true
+		}
+		t.Add(s.Name, s.Version, seen, func(d *adapter.Deviation) bool { return d.Placement != nil })
+	}
+}
+
+// IsReport reports whether a JSON text is a report of a placement matrix.
+func IsReport(blob []byte) bool {
+	var head struct{ Schema string }
+	return json.Unmarshal(blob, &head) == nil && head.Schema == Schema
 }

@@ -1,0 +1,57 @@
+/* What wolfSSL is built with for its example programs: TLS 1.3 with all that conform asks
+ * of it. wolfSSL includes this file for the macro WOLFSSL_USER_SETTINGS. */
+#ifndef ATTLS_WOLFSSL_USER_SETTINGS_H
+#define ATTLS_WOLFSSL_USER_SETTINGS_H
+
+#define WOLFSSL_TLS13
+#define HAVE_TLS_EXTENSIONS
+#define HAVE_SUPPORTED_CURVES
+#define HAVE_ENCRYPT_THEN_MAC
+#define HAVE_EXTENDED_MASTER
+#define HAVE_SNI
+#define HAVE_ALPN
+#define HAVE_SESSION_TICKET
+#define HAVE_SECRET_CALLBACK
+#define HAVE_KEYING_MATERIAL
+#define WOLFSSL_EARLY_DATA
+#define WOLFSSL_SEND_HRR_COOKIE
+#define WOLFSSL_POST_HANDSHAKE_AUTH
+#define HAVE_RPK
+
+#define HAVE_HKDF
+#define WC_RSA_PSS
+#define WC_RSA_BLINDING
+#define TFM_TIMING_RESISTANT
+#define ECC_TIMING_RESISTANT
+#define HAVE_ECC
+#define ECC_USER_CURVES
+#define HAVE_ECC384
+#define HAVE_ECC521
+#define HAVE_CURVE25519
+#define HAVE_ED25519
+#define HAVE_AESGCM
+#define HAVE_AESCCM
+#define HAVE_CHACHA
+#define HAVE_POLY1305
+#define WOLFSSL_SHA384
+#define WOLFSSL_SHA512
+#define WOLFSSL_BASE64_ENCODE
+#define HAVE_FFDHE_2048
+#define SP_INT_BITS 4096
+#define WOLFSSL_SP_MATH_ALL
+
+#define OPENSSL_EXTRA_X509_SMALL
+#define KEEP_PEER_CERT
+#define SESSION_CERTS
+#define WOLFSSL_ALT_NAMES
+#define WOLFSSL_DER_TO_PEM
+#define NO_DSA
+#define NO_DES3
+#define NO_MD4
+#define NO_RC4
+#define WOLFSSL_NO_TLS12
+#define NO_OLD_TLS
+#define NO_PSK_CIPHERS_OF_TLS12
+#define WOLFSSL_LOG_PRINTF
+
+#endif
