@@ -171,6 +171,7 @@ func (f *fuzzLearnFlags) started(ctx context.Context, stack *fuzzPeerFlags,
 		name = "localhost" // as in the certificate that the programs are given
 	}
 	return func(quiet time.Duration) *learn.Mapper {
+			connector.Over(role, true) // it may be stuck
 			return learn.NewMapper(role, name, learn.Over(open, quiet))
 		}, func() {
 			connector.Close()
@@ -214,6 +215,8 @@ func (f *fuzzLearnFlags) run(c *cobra.Command) error {
 		return failed("%w", err)
 	case err != nil:
 		return unavailable(err)
+	case m.Mute():
+		return failed("%s answers nothing", attls.Printable(f.peer))
 	}
 	m.Peer, m.Role = f.peer, f.role
 	for _, x := range []struct {

@@ -234,3 +234,15 @@ func TestMachineFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestMute: a machine is mute that answers nothing in any state.
+func TestMute(t *testing.T) {
+	for _, w := range []struct {
+		outputs [][]string
+		mute    bool
+	}{{[][]string{{Nothing, Nothing}}, true}, {[][]string{{Nothing, Nothing}, {Nothing, Closed}}, false}} {
+		if m := (&Machine{Outputs: w.outputs}); m.Mute() != w.mute {
+			t.Errorf("%v: %v", w.outputs, m.Mute())
+		}
+	}
+}

@@ -47,6 +47,13 @@ func (m *Machine) Run(word []string) (out []string) {
 	return out
 }
 
+// Mute reports whether the machine never answers anything.
+func (m *Machine) Mute() bool {
+	return !slices.ContainsFunc(m.Outputs, func(list []string) bool {
+		return slices.ContainsFunc(list, func(o string) bool { return o != Nothing })
+	})
+}
+
 // Read reads a machine.
 func Read(r io.Reader) (*Machine, error) {
 	b, err := io.ReadAll(io.LimitReader(r, maxFile+1))

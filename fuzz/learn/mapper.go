@@ -30,6 +30,9 @@ type Transport interface {
 // Closed is the answer of a peer whose connection is over.
 const Closed = "closed"
 
+// Nothing is the output of a peer that does not answer.
+const Nothing = "-"
+
 // Mapper is a System over a peer: it turns the names of messages into records and records
 // into names. It computes keys, Finished and signatures for the messages that went through,
 // whatever their order was.
@@ -377,7 +380,7 @@ func (m *Mapper) receive() (string, error) {
 		if closed {
 			return Closed, nil
 		}
-		return "-", nil
+		return Nothing, nil
 	}
 	return strings.Join(slices.Compact(names), " "), nil
 }
