@@ -24,6 +24,8 @@ import (
 type fuzzLearnFlags struct {
 	peer, role, name, adapter   string
 	clientCertificate           bool
+	alphabet                    []string
+	profile, attester           string
 	quiet                       time.Duration
 	o                           learn.Options
 	jsonFile, dot, svg, differs string
@@ -40,13 +42,20 @@ state and with random words. The peer is attls, in memory; a stack that an adapt
 describes, whose programs are started; a server by its address; or, with --role client,
 a client that connects to listen:ADDRESS again and again.
 
+--alphabet adds authentication after the handshake (pha) and connections that follow one
+another, with tickets and pre-shared keys (tickets). --profile adds what a profile puts
+into messages, offers, choices, nonces and Evidence, for one attester. A name with a plus
+is a message that has more in it.
+
 It exits 1 if the peer answers the same word in two ways, and shows both, or if --diff
 finds a difference.`,
 		Example: `  attls fuzz learn --role server --svg server.svg
   attls fuzz learn --peer openssl --role client --dot openssl.dot
   attls fuzz learn --adapter mine.yaml --role server
   attls fuzz learn --peer 127.0.0.1:4433 --quiet 20ms --json openssl.json
-  attls fuzz learn --role server --diff openssl.json`,
+  attls fuzz learn --role server --diff openssl.json
+  attls fuzz learn --role server --alphabet pha,tickets
+  attls fuzz learn --role client --profile tls-attestation-07 --attester server`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
@@ -58,6 +67,9 @@ finds a difference.`,
 	flags.StringVar(&f.name, "server-name", "", "server_name that a server is asked for")
 	flags.BoolVar(&f.clientCertificate, "client-certificate", false,
 		"let the server of attls require a client certificate")
+	flags.StringSliceVar(&f.alphabet, "alphabet", nil, "more that is sent: pha, tickets")
+	flags.StringVarP(&f.profile, "profile", "p", "", "the attestation of this profile is sent as well: an id or a `file`")
+	flags.StringVarP(&f.attester, "attester", "a", "server", "with --profile: who attests, client or server")
 	flags.DurationVar(&f.quiet, "quiet", 50*time.Millisecond,
 		"time without octets after which a peer on the network has answered")
 	flags.Uint64Var(&f.o.Seed, "seed", 1, "seed of the random words")
@@ -72,31 +84,79 @@ finds a difference.`,
 // learnPatience is how long a client may need to connect once more.
 const learnPatience = 30 * time.Second
 
+// spoken is the alphabet.
+func (f *fuzzLearnFlags) spoken(c *cobra.Command) (a learn.Alphabet, err error) {
+	for _, name := range f.alphabet {
+		switch name {
+		case "pha":
+			a.PostHandshake = true
+		case "tickets":
+			a.Resumption = true
+		default:
+			return a, usage("--alphabet %q: there are pha and tickets", attls.Printable(name))
+		}
+	}
+	if f.profile == "" {
+		if c.Flags().Changed("attester") {
+			return a, usage("--attester goes with --profile")
+		}
+		return a, nil
+	}
+	attester, ok := roleNamed(f.attester)
+	if !ok {
+		return a, usage("--attester %q: it is client or server", attls.Printable(f.attester))
+	}
+	a.Attestation, err = learn.NewAttestation(f.profile, attester)
+	return a, err
+}
+
+func roleNamed(name string) (attls.Role, bool) {
+	for _, r := range attls.Roles() {
+		if r.String() == name {
+			return r, true
+		}
+	}
+	return attls.RoleClient, false
+}
+
 // mapper makes mappers, for which a peer has answered that is quiet for so long.
-func (f *fuzzLearnFlags) mapper(ctx context.Context) (func(quiet time.Duration) *learn.Mapper, func(), error) {
-	role := attls.RoleServer
-	switch f.role {
-	case "server":
-	case "client":
-		role = attls.RoleClient
-	default:
-		return nil, nil, usage("--role %q: it is server or client", f.role)
+func (f *fuzzLearnFlags) mapper(c *cobra.Command) (func(quiet time.Duration) *learn.Mapper, func(), error) {
+	role, ok := roleNamed(f.role)
+	if !ok {
+		return nil, nil, usage("--role %q: it is server or client", attls.Printable(f.role))
 	}
 	if f.o.Words < 1 || f.quiet <= 0 {
 		return nil, nil, usage("--words and --quiet are positive")
+	}
+	alphabet, err := f.spoken(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	name := f.name
+	made := func(dial func(quiet time.Duration) learn.Dialer) func(quiet time.Duration) *learn.Mapper {
+		return func(quiet time.Duration) *learn.Mapper { return learn.NewMapper(role, name, dial(quiet), alphabet) }
 	}
 	if stack := (fuzzPeerFlags{adapter: f.adapter, role: f.role}); stack.adapter != "" || f.named() {
 		if stack.adapter == "" {
 			stack.peer = f.peer
 		}
-		return f.started(ctx, &stack, role)
+		if name == "" {
+			name = "localhost" // as in the certificate that the programs are given
+		}
+		dial, done, err := f.started(c.Context(), &stack, role)
+		return made(dial), done, err
 	}
 	address, listens := strings.CutPrefix(f.peer, "listen:")
 	switch {
 	case f.peer == "attls":
-		return func(time.Duration) *learn.Mapper {
-			return learn.NewMapper(role, f.name, learn.Engine(role, f.config))
-		}, func() {}, nil
+		alphabet.Asks = role == attls.RoleServer
+		asks := handshake.NoClientCertificate
+		if f.clientCertificate {
+			asks = handshake.RequireClientCertificate
+		}
+		return made(func(time.Duration) learn.Dialer {
+			return learn.Engine(role, learn.Own(role, alphabet, asks))
+		}), func() {}, nil
 	case listens != (role == attls.RoleClient):
 		return nil, nil, usage("a client is learned with --peer listen:ADDRESS, and a server with its address")
 	case listens:
@@ -104,26 +164,13 @@ func (f *fuzzLearnFlags) mapper(ctx context.Context) (func(quiet time.Duration) 
 		if err != nil {
 			return nil, nil, unavailable(err)
 		}
-		return func(quiet time.Duration) *learn.Mapper {
-			return learn.NewMapper(role, f.name, learn.Listen(l, quiet, learnPatience))
-		}, func() { _ = l.Close() }, nil
+		return made(func(quiet time.Duration) learn.Dialer { return learn.Listen(l, quiet, learnPatience) }),
+			func() { _ = l.Close() }, nil
 	}
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		return nil, nil, usage("--peer: %v", err)
 	}
-	return func(quiet time.Duration) *learn.Mapper {
-		return learn.NewMapper(role, f.name, learn.Dial(address, quiet))
-	}, func() {}, nil
-}
-
-// config is the one of an engine that is learned.
-func (f *fuzzLearnFlags) config() *handshake.Config {
-	c := &handshake.Config{ServerName: "server", Groups: []attls.NamedGroup{attls.GroupX25519, attls.GroupSecp256r1},
-		KeyShares: []attls.NamedGroup{attls.GroupX25519}}
-	if f.clientCertificate {
-		c.ClientAuthentication = handshake.RequireClientCertificate
-	}
-	return c
+	return made(func(quiet time.Duration) learn.Dialer { return learn.Dial(address, quiet) }), func() {}, nil
 }
 
 // maxQuiet bounds how long a peer has to be quiet, and patienter is how many times longer that
@@ -153,10 +200,10 @@ func (f *fuzzLearnFlags) named() bool {
 	})
 }
 
-// started is a mapper of a stack whose programs are started.
+// started makes dialers of a stack whose programs are started.
 func (f *fuzzLearnFlags) started(ctx context.Context, stack *fuzzPeerFlags,
-	role attls.Role) (func(quiet time.Duration) *learn.Mapper, func(), error) {
-	remote, done, err := stack.remote(ctx)
+	role attls.Role) (dial func(quiet time.Duration) learn.Dialer, done func(), err error) {
+	remote, over, err := stack.remote(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -166,21 +213,17 @@ func (f *fuzzLearnFlags) started(ctx context.Context, stack *fuzzPeerFlags,
 		connector.Over(role, false)
 		return connector.Open(ctx, role)
 	}
-	name := f.name
-	if name == "" {
-		name = "localhost" // as in the certificate that the programs are given
-	}
-	return func(quiet time.Duration) *learn.Mapper {
+	return func(quiet time.Duration) learn.Dialer {
 			connector.Over(role, true) // it may be stuck
-			return learn.NewMapper(role, name, learn.Over(open, quiet))
+			return learn.Over(open, quiet)
 		}, func() {
 			connector.Close()
-			done()
+			over()
 		}, nil
 }
 
 func (f *fuzzLearnFlags) run(c *cobra.Command) error {
-	mapper, done, err := f.mapper(c.Context())
+	mapper, done, err := f.mapper(c)
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,15 @@ func TestFuzzLearn(t *testing.T) {
 	if code != exitFailed || !strings.Contains(stdout, "CertificateRequest") {
 		t.Errorf("exit code %d: %s", code, stdout)
 	}
-	for _, args := range [][]string{{"--role", "other"}, {"--peer", "127.0.0.1:1", "--role", "client"}, {"--peer", "no-port"}, {"--words", "0"}, {"--adapter", "/nonexistent"}} {
+	svg := filepath.Join(t.TempDir(), "m.svg")
+	code, stdout, stderr = command(t, "fuzz", "learn", "--words", "1", "--profile", "tls-attestation-07", "--alphabet", "pha", "--svg", svg)
+	if picture, err := os.ReadFile(svg); code != exitOK || err != nil || !strings.Contains(stdout, "Certificate+evidence") ||
+		!strings.Contains(string(picture), "Ask / CertificateRequest") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	for _, args := range [][]string{{"--role", "other"}, {"--peer", "127.0.0.1:1", "--role", "client"}, {"--peer", "no-port"}, {"--words", "0"}, {"--adapter", "/nonexistent"},
+		{"--alphabet", "all"}, {"--attester", "client"}, {"--profile", "nothing"},
+		{"--profile", "early-attestation-06", "--attester", "both"}, {"--profile", "seat-expat-04"}} {
 		if code, _, stderr := command(t, append([]string{"fuzz", "learn"}, args...)...); code != exitUsage {
 			t.Errorf("%v: exit code %d: %s", args, code, stderr)
 		}

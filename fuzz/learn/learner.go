@@ -23,6 +23,11 @@ type Options struct {
 	Words int
 	// Longest is the number of inputs of a random word at most. 0: 12.
 	Longest int
+	// Shallow leaves out the words of the W-method, which are most of the work. What neither Ask
+	// nor the random words show stays hidden then.
+	Shallow bool
+	// Ask are words that must agree as well, such as those in which another machine differs.
+	Ask [][]string
 	// MaxStates ends a run that finds no end. 0: 100.
 	MaxStates int
 	// Progress is called after each query.
@@ -225,23 +230,14 @@ func (l *learner) counterexample(r *rand.Rand) ([]string, error) {
 		out, err := l.ask(word)
 		return err == nil && !slices.Equal(out, l.machine.Run(word)), err
 	}
-	sink := l.machine.sink()
-	for state, access := range l.access {
-		if state == sink {
-			continue
+	for _, word := range l.o.Ask {
+		if bad, err := differs(word); bad || err != nil {
+			return word, err
 		}
-		for _, x := range l.inputs {
-			if l.machine.Next[state][slices.Index(l.inputs, x)] == sink {
-				continue // the connection is over
-			}
-			for _, y := range l.inputs {
-				for _, s := range l.suffix {
-					word := slices.Concat(access, []string{x, y}, s)
-					if bad, err := differs(word); bad || err != nil {
-						return word, err
-					}
-				}
-			}
+	}
+	if !l.o.Shallow {
+		if word, err := l.deeper(differs); word != nil || err != nil {
+			return word, err
 		}
 	}
 	for range l.o.Words {
@@ -255,6 +251,29 @@ func (l *learner) counterexample(r *rand.Rand) ([]string, error) {
 		bad, err := differs(word)
 		if bad || err != nil {
 			return word, err
+		}
+	}
+	return nil, nil
+}
+
+// deeper tries the words of the W-method for one more state than was found.
+func (l *learner) deeper(differs func([]string) (bool, error)) ([]string, error) {
+	for state, access := range l.access {
+		if l.machine.over(state) {
+			continue
+		}
+		for _, x := range l.inputs {
+			if l.machine.over(l.machine.Next[state][slices.Index(l.inputs, x)]) {
+				continue
+			}
+			for _, y := range l.inputs {
+				for _, s := range l.suffix {
+					word := slices.Concat(access, []string{x, y}, s)
+					if bad, err := differs(word); bad || err != nil {
+						return word, err
+					}
+				}
+			}
 		}
 	}
 	return nil, nil

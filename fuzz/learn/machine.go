@@ -159,22 +159,33 @@ func (m *Machine) edges() (list []edge) {
 	return list
 }
 
-// sink is the state that nothing leads out of; -1: there is none.
-func (m *Machine) sink() int {
-	for i := range m.Next {
-		if !slices.ContainsFunc(m.Next[i], func(n int) bool { return n != i }) {
-			return i
+// over reports whether a state is the end of a connection: nothing but another connection
+// leads out of it.
+func (m *Machine) over(state int) bool {
+	for i, input := range m.Inputs {
+		if input != inputReconnect && (m.Next[state][i] != state || m.Outputs[state][i] != Closed) {
+			return false
 		}
 	}
-	return -1
+	return true
 }
 
 // name is what a picture calls a state.
 func (m *Machine) name(state int) string {
-	if state == m.sink() {
-		return "closed"
+	if m.over(state) {
+		return strings.TrimPrefix(fmt.Sprintf("%d closed", state), fmt.Sprintf("%d ", m.onlyEnd(state)))
 	}
 	return fmt.Sprint(state)
+}
+
+// onlyEnd is the state itself where no other is the end of a connection; -1: one is.
+func (m *Machine) onlyEnd(state int) int {
+	for i := range m.Next {
+		if i != state && m.over(i) {
+			return -1
+		}
+	}
+	return state
 }
 
 // DOT writes the machine for Graphviz. What leads to the end of the connection is left
@@ -199,11 +210,11 @@ func (m *Machine) DOT(w io.Writer) error {
 
 // shown are the labels of an edge that a picture has.
 func (m *Machine) shown(e edge) (list []string) {
-	if e.from == m.sink() {
-		return nil
-	}
 	for _, l := range e.labels {
-		if e.to != m.sink() || !strings.HasSuffix(l, "/ alert unexpected_message") {
+		if m.over(e.from) && strings.HasSuffix(l, "/ "+Closed) {
+			continue
+		}
+		if !m.over(e.to) || !strings.HasSuffix(l, "/ alert unexpected_message") {
 			list = append(list, l)
 		}
 	}
