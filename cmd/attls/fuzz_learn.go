@@ -74,6 +74,7 @@ finds a difference.`,
 		"time without octets after which a peer on the network has answered")
 	flags.Uint64Var(&f.o.Seed, "seed", 1, "seed of the random words")
 	flags.IntVar(&f.o.Words, "words", 1000, "random words that must agree")
+	flags.BoolVar(&f.o.Shallow, "shallow", false, "leave out the words of the W-method, which are most of the work")
 	flags.StringVar(&f.jsonFile, "json", "", "write the machine as JSON to a `file`")
 	flags.StringVar(&f.dot, "dot", "", "write the machine for Graphviz to a `file`")
 	flags.StringVar(&f.svg, "svg", "", "write a picture of the machine to a `file`")
@@ -184,7 +185,9 @@ const (
 func (f *fuzzLearnFlags) learn(ctx context.Context, mapper func(time.Duration) *learn.Mapper,
 	w io.Writer) (*learn.Machine, learn.Statistics, error) {
 	for quiet := f.quiet; ; quiet *= patienter {
-		m, stats, err := learn.Learn(ctx, mapper(quiet), f.o)
+		speaker := mapper(quiet)
+		m, stats, err := learn.Learn(ctx, speaker, f.o)
+		speaker.Close()
 		var twice *learn.Nondeterminism
 		if !errors.As(err, &twice) || f.peer == "attls" || quiet*patienter > maxQuiet {
 			return m, stats, err
@@ -301,13 +304,17 @@ func (f *fuzzLearnFlags) run(c *cobra.Command) error {
 
 // printMachine lists what each state does; what it refuses with unexpected_message is left out.
 func printMachine(w io.Writer, m *learn.Machine) {
+	width := 0
+	for _, input := range m.Inputs {
+		width = max(width, len(input)+2)
+	}
 	for state := range m.Next {
 		for i, input := range m.Inputs {
 			out := m.Outputs[state][i]
 			if out == "alert unexpected_message" || out == learn.Closed {
 				continue
 			}
-			fmt.Fprintf(w, "  %2d  %s%s → %d\n", state, columns.Pad(input, 22), attls.Printable(out), m.Next[state][i])
+			fmt.Fprintf(w, "  %2d  %s%s → %d\n", state, columns.Pad(input, width), attls.Printable(out), m.Next[state][i])
 		}
 	}
 }

@@ -1,10 +1,16 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"attls"
+	"attls/fuzz/learn"
 )
 
 // TestFuzz: a short campaign, its page, and what a wrong use says.
@@ -78,5 +84,35 @@ func TestFuzzLearn(t *testing.T) {
 		if code, _, stderr := command(t, append([]string{"fuzz", "learn"}, args...)...); code != exitUsage {
 			t.Errorf("%v: exit code %d: %s", args, code, stderr)
 		}
+	}
+}
+
+// changing is a transport to a peer that answers nothing, and closes at the seventh message.
+type changing struct{ open, messages *int }
+
+func (changing) Send([]byte) error { return nil }
+func (c changing) Receive() ([]byte, bool, error) {
+	*c.messages++
+	return nil, *c.messages%7 == 0, nil
+}
+func (c changing) Close() { *c.open-- }
+
+// TestLearnAgainClosesFirst: a peer that is asked again with more time is not kept waiting by the
+// connection that was open before.
+func TestLearnAgainClosesFirst(t *testing.T) {
+	var open, messages, mappers int
+	f := fuzzLearnFlags{peer: "127.0.0.1:1", quiet: time.Millisecond, o: learn.Options{Words: 50}}
+	_, _, err := f.learn(t.Context(), func(time.Duration) *learn.Mapper {
+		if mappers++; open != 0 {
+			t.Errorf("%d connections are open when it is asked for the %d. time", open, mappers)
+		}
+		return learn.NewMapper(attls.RoleServer, "", func(bool) (learn.Transport, error) {
+			open++
+			return changing{&open, &messages}, nil
+		}, learn.Alphabet{})
+	}, io.Discard)
+	var twice *learn.Nondeterminism
+	if !errors.As(err, &twice) || mappers < 2 || open != 0 {
+		t.Errorf("%v; asked %d times, %d open", err, mappers, open)
 	}
 }

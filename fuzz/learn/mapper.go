@@ -144,10 +144,16 @@ func (m *Mapper) Reset() error {
 	return nil
 }
 
-func (m *Mapper) connect(again bool) (err error) {
+// Close ends the connection. A peer that serves one after another would wait for it.
+func (m *Mapper) Close() {
 	if m.t != nil {
 		m.t.Close()
+		m.t = nil
 	}
+}
+
+func (m *Mapper) connect(again bool) (err error) {
+	m.Close()
 	suite, ok := provider.Real().Suite(attls.TLS_AES_128_GCM_SHA256)
 	if !ok {
 		return errors.New("no cipher suite")
