@@ -7,9 +7,15 @@ import (
 	"attls"
 )
 
-// Write writes application data, in as many records as it needs.
+// Write writes application data, in as many records as it needs. What the peer has asked for
+// before, such as the parts of a key update, goes first.
 func (c *Conn) Write(b []byte) (n int, err error) {
 	err = c.called(func() error {
+		if c.sending.Load() { // it waits for the lock that we have
+			if err := c.send(c.sendReady); err != nil {
+				return err
+			}
+		}
 		for n < len(b) {
 			chunk := b[n:min(len(b), n+writeChunk)]
 			if err := c.sendData(chunk); err != nil {

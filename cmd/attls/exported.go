@@ -179,7 +179,6 @@ func (c *connection) claimLater(to *claims.Claims) {
 	}
 	list := c.later.Outcomes()
 	for i := range list {
-		o := &list[i]
-		to.AddAuthenticator(c.end.profile, &o.AttestationState, o.Context, o.Inputs)
+		to.AddLater(c.end.profile, &list[i])
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"attls/extensions/profile"
 	"attls/extensions/profile/binder"
 	"attls/handshake"
+	"attls/handshake/exported"
 	"attls/negotiation"
 )
 
@@ -86,10 +87,16 @@ type AttestationClaim struct {
 	Payload    string        `json:"payload,omitempty"`   // SHA-256 of the CMW
 	Octets     int           `json:"payload_octets"`
 	Verdict    *VerdictClaim `json:"verdict,omitempty"` // at the relying party
-	// Phase is authenticator for an attestation in an exported authenticator, and empty for
-	// one in the handshake; RequestContext is the certificate_request_context of the request.
+	// Phase is authenticator for an attestation in an exported authenticator, application_frame
+	// for one in frames of the application, and empty for one in the handshake. The four behind
+	// it go with it: RequestContext is the certificate_request_context of the request,
+	// Certificate the SHA-256 of what was shown, Signature the scheme of CertificateVerify, and
+	// KeyEpoch how many extended key updates there were.
 	Phase          string `json:"phase,omitempty"`
 	RequestContext string `json:"request_context,omitempty"`
+	Certificate    string `json:"certificate,omitempty"`
+	Signature      string `json:"signature,omitempty"`
+	KeyEpoch       uint64 `json:"key_epoch,omitempty"`
 	// BinderInputs is as Claims.BinderInputs, for the binder in an authenticator.
 	BinderInputs *BinderInputs `json:"binder_inputs,omitempty"`
 }
@@ -257,19 +264,20 @@ func attestationClaim(a *handshake.AttestationState) AttestationClaim {
 	return c
 }
 
-// PhaseAuthenticator is AttestationClaim.Phase of an attestation in an authenticator.
-const PhaseAuthenticator = "authenticator"
-
-// AddAuthenticator adds an attestation in an exported authenticator (RFC 9261): the context
-// of the request that it answers, and what its binder was computed from.
-func (c *Claims) AddAuthenticator(p *profile.Profile, a *handshake.AttestationState, context []byte, in binder.Inputs) {
-	x := attestationClaim(a)
-	x.Phase, x.RequestContext = PhaseAuthenticator, hex.EncodeToString(context)
-	if p != nil && in != nil && c.BinderInputs != nil {
-		x.BinderInputs = TakeBinderInputs(p, in)
+// AddLater adds an attestation after the handshake: in an exported authenticator (RFC 9261), or in
+// frames of the application.
+func (c *Claims) AddLater(p *profile.Profile, o *exported.Outcome) {
+	x := attestationClaim(&o.AttestationState)
+	x.Phase, x.RequestContext, x.KeyEpoch = o.Phase.String(), hex.EncodeToString(o.Context), o.KeyEpoch
+	x.Certificate = fingerprint(o.Certificate)
+	if o.Signature != 0 {
+		x.Signature = o.Signature.String()
 	}
-	if p != nil && in != nil && x.Verdict != nil && x.Verdict.Failure == string(attls.FailBinderMismatch) {
-		nameLaterReadings(p, a, in, x.Verdict)
+	if p != nil && o.Inputs != nil && c.BinderInputs != nil {
+		x.BinderInputs = TakeBinderInputs(p, o.Inputs)
+	}
+	if p != nil && o.Inputs != nil && x.Verdict != nil && x.Verdict.Failure == string(attls.FailBinderMismatch) {
+		nameLaterReadings(p, &o.AttestationState, o.Inputs, x.Verdict)
 	}
 	c.Attestation = append(c.Attestation, x)
 }

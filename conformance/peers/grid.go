@@ -38,6 +38,9 @@ type Options struct {
 	Interpreted [][2]string
 	Doubled     [][2]string
 	Compiled    []string
+	// Later are stacks that meet where something is attested after the handshake, under the
+	// profiles of Compiled.
+	Later [][2]string
 	// Brief has each combination of Compiled once for each of Interpreted, and nothing
 	// else.
 	Brief  bool
@@ -88,6 +91,7 @@ func Defaults(others ...string) Options {
 		Prototype:   prototypePairs,
 		Interpreted: with(interpreterName),
 		Doubled:     [][2]string{{interpreterName, "mbedtls"}, {"mbedtls", interpreterName}},
+		Later:       append([][2]string{{"attls", "attls"}}, with("attls-command", interpreterName)...),
 		Compiled:    profile.Names(),
 		Profiles:    []string{"early-attestation-06", "tls-attestation-07", prototypeProfile},
 		Suites:      []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"},
@@ -126,13 +130,14 @@ func Cases(o Options) ([]Case, error) {
 	if len(o.Resumptions) == 0 {
 		o.Resumptions = []scenario.Resumption{""}
 	}
-	combinations, err := allowed(o.Profiles)
+	everything, err := allowed(o.Profiles)
 	if err != nil {
 		return nil, err
 	}
 	if o.Brief {
-		return brief(&o, combinations), nil
+		return brief(&o, everything), nil
 	}
+	combinations, _ := apart(everything)
 	all := points(&o, combinations)
 	selected := o.cover(all)
 	if o.Full {
@@ -147,17 +152,21 @@ func Cases(o Options) ([]Case, error) {
 		return nil, err
 	}
 	cases = append(cases, more...)
-	cases = append(cases, plain(&o)...)
-	cases = append(cases, sized(&o, combinations)...)
-	rooted, err := rooted(&o, combinations)
+	after, err := later(&o)
+	if err != nil {
+		return nil, err
+	}
+	cases = append(append(cases, after...), plain(&o)...)
+	cases = append(cases, sized(&o, everything)...)
+	rooted, err := rooted(&o, everything)
 	if err != nil {
 		return nil, err
 	}
 	cases = append(cases, rooted...)
-	cases = append(cases, renumbered(&o, scenarios(combinations))...)
+	cases = append(cases, renumbered(&o, scenarios(everything))...)
 	cases = append(cases, rawKeys(&o, combinations)...)
 	if o.Faults {
-		list := append(faults(o.Pairs, scenarios(combinations)), plainFaults(o.Plain)...)
+		list := append(faults(o.Pairs, scenarios(everything)), plainFaults(o.Plain)...)
 		if more, err := interpretedFaults(&o); err != nil {
 			return nil, err
 		} else {
@@ -288,8 +297,11 @@ func renumbered(o *Options, combinations []scenario.Scenario) []Case {
 // for private use, alerts and types of certificates one that differs in a bit.
 func otherCodePoints(p *profile.Profile) map[string]uint64 {
 	points := map[string]uint64{}
-	for i, x := range p.Extensions {
+	for i, x := range slices.Concat(p.Extensions, p.LaterExtensions) {
 		points["extensions."+x.Name] = 0xff80 + uint64(i)
+	}
+	if r := &p.Authenticator; r.FlagName != "" {
+		points["flags."+r.FlagName] = uint64(r.Flag) ^ 0x10
 	}
 	for n, name := range p.AlertNames {
 		points["alerts."+name] = uint64(n) ^ 0x10
@@ -349,16 +361,22 @@ func scenarios(combinations []combination) []scenario.Scenario {
 // combination is one that a profile allows, as a scenario.
 type combination struct {
 	scenario.Scenario
-	resumable    bool // the profile has tickets
-	fragmentable bool // and lets messages spread over several records
-	unasked      bool // the server attests to clients that know nothing of the profile, too
-	inX509       bool // Evidence is in certificates, which raw public keys have not
-	retries      bool // what is attested is answered in HelloRetryRequest
+	resumable    bool          // the profile has tickets
+	fragmentable bool          // and lets messages spread over several records
+	unasked      bool          // the server attests to clients that know nothing of the profile, too
+	inX509       bool          // Evidence is in certificates, which raw public keys have not
+	retries      bool          // what is attested is answered in HelloRetryRequest
+	phase        profile.Phase // when somebody attests, the latest
+	repeats      bool          // after the handshake, more than once
 }
 
 // combine is a combination that a profile allows, in a scenario of that profile.
 func combine(p *profile.Profile, of *scenario.Scenario, c scenario.Combination) combination {
 	k := combination{Scenario: of.With(c), resumable: ticketed(p), fragmentable: !p.Quirks.NeverFragment}
+	for _, role := range c.Attester.Roles() {
+		k.phase = max(k.phase, phaseOf(&k.Scenario, role))
+	}
+	k.repeats = k.phase == profile.PhaseAuthenticator && p.Authenticator.Repeats()
 	for i := range p.Slots {
 		s := &p.Slots[i]
 		row, there := p.CredentialFor(i, profile.KindX509)
@@ -372,9 +390,15 @@ func combine(p *profile.Profile, of *scenario.Scenario, c scenario.Combination) 
 
 // resumes reports whether something can become of a ticket so, with or without a HelloRetryRequest.
 func (c *combination) resumes(r scenario.Resumption, retry bool) bool {
-	switch r {
-	case "":
+	switch {
+	case r == "":
 		return true
+	case c.phase != profile.PhaseHandshake && r == scenario.ResumeUnattested: // a server insists on frames
+		return false
+	case c.phase == profile.PhaseFrame && r != scenario.ResumeRefused: // there is no certificate to attest
+		return false
+	}
+	switch r {
 	case scenario.ResumeUnattested: // a server that relies on the client has it attest at once
 		return c.resumable && c.Attester == scenario.AttestServer && !c.unasked
 	case scenario.ResumeWithDHE, scenario.ResumePSKOnly: // a HelloRetryRequest that answers settles for certificates

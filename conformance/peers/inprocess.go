@@ -34,11 +34,13 @@ func (InProcess) Identify(context.Context) (version, where string, err error) {
 
 // Limit implements Peer.
 func (InProcess) Limit(s *scenario.Scenario, _ attls.Role) string {
-	if s.Resumption == "" {
-		return ""
-	}
-	if p, err := s.Load(); err == nil && p != nil && !ticketed(p) {
+	p, err := s.Load()
+	switch {
+	case err != nil || p == nil:
+	case s.Resumption != "" && !ticketed(p):
 		return p.ID + " has no tickets and therefore no resumption"
+	case s.RawPublicKeys && attestsLater(s):
+		return "raw public keys have no exported authenticators (RFC 9261 5.2.1)"
 	}
 	return ""
 }

@@ -20,10 +20,11 @@ func interpreted(o *Options, grid []combination) ([]Case, error) {
 	if len(o.Interpreted) == 0 {
 		return nil, nil
 	}
-	all, err := allowed(o.Compiled)
+	everything, err := allowed(o.Compiled)
 	if err != nil {
 		return nil, err
 	}
+	all, _ := apart(everything) // later has the others
 	// Under the other profiles of the grid itself, an interpreter takes part in it.
 	combinations := slices.DeleteFunc(slices.Clone(all), func(c combination) bool {
 		return !byHand(c.Profile) && slices.ContainsFunc(grid, func(g combination) bool { return g.Profile == c.Profile })

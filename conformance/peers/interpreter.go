@@ -84,12 +84,15 @@ func (i Interpreter) Limit(s *scenario.Scenario, r attls.Role) string {
 	if i.Missing() != "" {
 		return ""
 	}
+	if s.Updates() > 0 || s.Reattest {
+		const what = "neither updates keys nor attests again under compiled profiles"
+		if reason := i.lacks("--key-updates", what); reason != "" {
+			return reason
+		}
+	}
 	p, err := s.Load()
 	if err != nil {
 		return ""
-	}
-	if len(p.Later) > 0 {
-		return "attls conform does not know attestation after the handshake yet"
 	}
 	if s.Resumption != "" && !ticketed(p) {
 		return p.ID + " has no tickets and therefore no resumption"

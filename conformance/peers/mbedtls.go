@@ -246,6 +246,12 @@ func (m MbedTLS) Start(ctx context.Context, t *Task) (Process, error) {
 	if t.compiled != "" && !t.selfSigned {
 		args = append(args, t.issuer()...)
 	}
+	if n := t.Scenario.Updates(); n > 0 {
+		args = append(args, "--extended-key-update", "--key-updates", strconv.Itoa(n))
+	}
+	if t.Scenario.Reattest {
+		args = append(args, "--reattest")
+	}
 	args = append(args, ownFaults[t.Scenario.Injected()]...)
 	if slices.Contains(cases.Lies(), t.Scenario.Fail) {
 		args = append(args, "--appraiser-cmd", evidence+" --lie "+t.Scenario.Fail)

@@ -43,12 +43,17 @@ type program struct {
 // start starts a program; one that serves so many connections has started when
 // it listens. A client serves none.
 func start(ctx context.Context, serves int, name string, args ...string) (*program, error) {
+	return startWith(ctx, question, serves, name, args...)
+}
+
+// startWith is start with other standard input.
+func startWith(ctx context.Context, input string, serves int, name string, args ...string) (*program, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	p := &program{cmd: process.Command(ctx, name, args...), cancel: cancel, ready: make(chan struct{}),
 		ended: make(chan struct{}), due: max(serves, 1)}
 	p.stdout.grown = make(chan struct{}, 1)
 	p.cmd.Stdout = &p.stdout
-	p.cmd.Stdin = strings.NewReader(question)
+	p.cmd.Stdin = strings.NewReader(input)
 	heard := &announcement{program: p}
 	p.cmd.Stderr = heard
 	if err := p.cmd.Start(); err != nil {
@@ -283,6 +288,16 @@ func (Command) Limit(s *scenario.Scenario, r attls.Role) string {
 	if s.Fail != "" || len(s.CodePoints) > 0 || len(s.Readings) > 0 {
 		return "the command is run without faults, readings and code points"
 	}
+	if s.Updates() > 0 && r == attls.RoleClient {
+		return "the command begins an update after some time or data, or when a person says so, not before a request"
+	}
+	if s.Reattest && s.Attester != scenario.AttestServer {
+		return "as a server, the command asks again after some time or data, not once"
+	}
+	if p, err := s.Load(); err == nil && p != nil && r == attls.RoleClient && s.Attester.Has(r) &&
+		phaseOf(s, r) == profile.PhaseAuthenticator && !p.Authenticator.Waits() {
+		return "the command may close before it is asked to attest, where application data does not wait for that"
+	}
 	return ownKeys(s, r)
 }
 
@@ -305,8 +320,12 @@ func (c Command) Start(ctx context.Context, t *Task) (Process, error) {
 	if t.Scenario.Attester.Has(t.Role) && signedByAuthority(&t.Scenario) {
 		args = append(args, t.issuer()...)
 	}
+	if t.Scenario.Updates() > 0 {
+		args = append(args, "--extended-key-update")
+	}
 	if t.Role == attls.RoleServer {
-		if t.Scenario.ClientCertificate {
+		if t.Scenario.ClientCertificate || phaseOf(&t.Scenario, attls.RoleClient) == profile.PhaseFrame &&
+			t.Scenario.Attester.Has(attls.RoleClient) {
 			args = append(args, "--verify", "require")
 		}
 		return start(ctx, t.connections(), c.Path,
@@ -315,5 +334,10 @@ func (c Command) Start(ctx context.Context, t *Task) (Process, error) {
 	if g := groups(&t.Scenario, t.Role); g != nil && t.Scenario.HelloRetry {
 		args = append(args, "--key-shares", g[0]) // whatever group a session had
 	}
-	return start(ctx, 0, c.Path, append(append([]string{"client", "--servername", serverName}, args...), t.Address)...)
+	input := question
+	if t.Scenario.Reattest {
+		args, input = append(args, "--commands"), question+"r\n"+question
+	}
+	return startWith(ctx, input, 0, c.Path, append(append([]string{"client", "--servername", serverName}, args...),
+		t.Address)...)
 }

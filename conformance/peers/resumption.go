@@ -64,13 +64,17 @@ func judgeResumed(c *Case, earlier, ends []claims.Claims) error {
 		if now.PeerKey != "" {
 			wrong.wanted("key that the session of the "+role.String()+" keeps", before.PeerKey, now.PeerKey)
 		}
-		wrong.keeps(role, before, &now)
+		if !attestsLater(&c.Scenario) { // then it is attested again, and the session keeps nothing
+			wrong.keeps(role, before, &now)
+		}
 		now.PeerKey, now.PeerType, now.PeerSignature = "", "", "" // which the peer does not say
 		rest[role] = now
 	}
 	channel := *c
 	s := &channel.Scenario
-	s.Attester = scenario.AttestNone
+	if !attestsLater(s) {
+		s.Attester = scenario.AttestNone
+	}
 	if s.Resumption == scenario.ResumePSKOnly { // no share is asked for
 		s.Group, s.HelloRetry = "", false
 	}

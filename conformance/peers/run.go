@@ -17,6 +17,7 @@ import (
 	"attls/conformance/dissect"
 	"attls/conformance/scenario"
 	"attls/conformance/trace"
+	"attls/extensions/profile"
 )
 
 // Case is a scenario between two stacks, named by role.
@@ -360,6 +361,7 @@ var (
 	claimOwnScheme  = claim{"own_signature", func(c *claims.Claims) string { return c.OwnSignature }}
 	claimPeerType   = claim{"peer_certificate_type", func(c *claims.Claims) string { return c.PeerType }}
 	claimOwnType    = claim{"own_certificate_type", func(c *claims.Claims) string { return c.OwnType }}
+	claimKeyEpoch   = claim{"key_epoch", func(c *claims.Claims) string { return strconv.FormatUint(c.KeyEpoch, 10) }}
 	claimSent       = claim{"data_sent", func(c *claims.Claims) string { return strconv.FormatInt(c.DataSent, 10) }}
 	claimReceived   = claim{"data_received", func(c *claims.Claims) string {
 		return strconv.FormatInt(c.DataReceived, 10)
@@ -400,7 +402,7 @@ var comparisons = []comparison{
 		return s.ALPN
 	},
 		due: func(s *scenario.Scenario) bool { return s.ALPN != "" }},
-	{what: "transcript hash", client: claimTranscript, server: claimTranscript, due: attested},
+	{what: "transcript hash", client: claimTranscript, server: claimTranscript, due: hashed},
 	{what: "exported value", client: claimExporter, server: claimExporter},
 	{what: "key of the server", client: claimPeerKey, server: claimOwnKey, due: serverAuthenticates},
 	{what: "key of the client", client: claimOwnKey, server: claimPeerKey, due: clientAuthenticates},
@@ -410,6 +412,8 @@ var comparisons = []comparison{
 		due: serverAuthenticates},
 	{what: "type of the client's certificate", client: claimOwnType, server: claimPeerType, want: rawTypeOfClient,
 		due: clientAuthenticates},
+	{what: "key epoch", client: claimKeyEpoch, server: claimKeyEpoch,
+		want: func(s *scenario.Scenario) string { return strconv.Itoa(s.Updates()) }},
 	{what: "data to the server", client: claimSent, server: claimReceived},
 	{what: "data to the client", client: claimReceived, server: claimSent},
 }
@@ -431,11 +435,19 @@ func rawTypeOfClient(s *scenario.Scenario) string {
 
 func attested(s *scenario.Scenario) bool { return len(s.Attester.Roles()) > 0 }
 
+// hashed reports whether somebody attests under a profile with a binder, for which claims
+// have the transcript hash.
+func hashed(s *scenario.Scenario) bool {
+	p, err := s.Load()
+	return attested(s) && (err != nil || p == nil || p.Binder.Program != nil)
+}
+
 // serverAuthenticates: with the key of a session nobody shows a certificate.
 func serverAuthenticates(s *scenario.Scenario) bool { return s.Resumption == "" }
 
 func clientAuthenticates(s *scenario.Scenario) bool {
-	return serverAuthenticates(s) && (s.ClientCertificate || s.Attester.Has(attls.RoleClient))
+	return serverAuthenticates(s) &&
+		(s.ClientCertificate || s.Attester.Has(attls.RoleClient) && phaseOf(s, attls.RoleClient) != profile.PhaseAuthenticator)
 }
 
 // judge compares what both ends can tell; an end that can tell must, where it is
@@ -485,63 +497,4 @@ func (d differences) err() error {
 		return nil
 	}
 	return errors.New(strings.Join(d, "; "))
-}
-
-// attestation compares what both ends say of each attester.
-func (d *differences) attestation(s *scenario.Scenario, client, server *claims.Claims) {
-	for _, role := range roles {
-		c, v := claimOf(client, role), claimOf(server, role)
-		if !s.Attester.Has(role) {
-			if c != nil || v != nil {
-				d.add("the %v attested unasked", role)
-			}
-			continue
-		}
-		if c == nil || v == nil {
-			d.add("the %v did not attest", role)
-			continue
-		}
-		for _, f := range []struct{ what, client, server, want string }{
-			{"model", c.Model, v.Model, s.Model},
-			{"credential", c.Credential, v.Credential, s.Credential},
-			{"slot", c.Slot, v.Slot, c.Slot},
-			{"scheme", c.Scheme, v.Scheme, c.Scheme},
-			{"format", c.Format, v.Format, c.Format},
-			{"verifier", c.Verifier, v.Verifier, c.Verifier},
-			{"nonce", c.Nonce, v.Nonce, c.Nonce},
-			{"challenge", c.Challenge, v.Challenge, c.Challenge},
-			{"payload", c.Payload, v.Payload, c.Payload},
-			{"octets", strconv.Itoa(c.Octets), strconv.Itoa(v.Octets), payloadSize(s, c)},
-		} {
-			d.equal(f.what+" of the "+role.String(), f.client, f.server)
-			d.wanted(f.what, f.want, f.client)
-		}
-		if c.Scheme == "" || c.Payload == "" || (s.Model == claims.ModelEvidence && c.Challenge == "") {
-			d.add("the attestation of the %v is not described", role)
-		}
-		relying := v
-		if role == attls.RoleServer {
-			relying = c
-		}
-		if relying.Verdict == nil || !relying.Verdict.Accepted {
-			d.add("the attestation of the %v was not accepted", role)
-		}
-	}
-}
-
-// payloadSize is what a payload's size has to be.
-func payloadSize(s *scenario.Scenario, c *claims.AttestationClaim) string {
-	if s.Payload > 0 {
-		return strconv.Itoa(s.Payload)
-	}
-	return strconv.Itoa(c.Octets)
-}
-
-func claimOf(c *claims.Claims, attester attls.Role) *claims.AttestationClaim {
-	for i := range c.Attestation {
-		if c.Attestation[i].Attester == attester.String() {
-			return &c.Attestation[i]
-		}
-	}
-	return nil
 }

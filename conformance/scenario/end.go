@@ -2,14 +2,12 @@ package scenario
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 
 	"attls"
@@ -17,6 +15,7 @@ import (
 	"attls/conformance/trace"
 	"attls/extensions/profile"
 	"attls/handshake"
+	"attls/handshake/exported"
 	"attls/handshake/message"
 	"attls/record"
 )
@@ -148,7 +147,14 @@ func (e *End) Exchange(ctx context.Context, nc net.Conn) (claims.Claims, error) 
 	} else {
 		c = handshake.Server(w, e.Config, answerer)
 	}
-	err = e.talk(ctx, c)
+	talk := conversation{End: e, channel: c, conn: c}
+	if own := e.set.Ends[e.Role].Exported; own != nil {
+		later := *own
+		later.Profile = e.Config.Profile
+		talk.later = exported.Wrap(c, &later, answerer.Answer)
+		talk.channel = talk.later
+	}
+	err = talk.hold(ctx)
 	w.finish()
 	if trace.KeepSecrets {
 		LogSecrets(e.Config.KeyLog, c.ConnectionState().ClientRandom, trace.Secrets())
@@ -160,42 +166,14 @@ func (e *End) Exchange(ctx context.Context, nc net.Conn) (claims.Claims, error) 
 	o.Exported = claims.Exported(c)
 	o.AlertSent, o.AlertReceived = trace.Alerts()
 	o.DataSent, o.DataReceived = trace.Data()
-	return claims.MakeClaims(e.Profile, c.ConnectionState(), o), nil
-}
-
-func (e *End) talk(ctx context.Context, c *handshake.Conn) error {
-	if err := c.HandshakeContext(ctx); err != nil {
-		return err
-	}
-	if e.Role == attls.RoleServer {
-		n, err := io.Copy(c, c)
-		var failure *attls.Error
-		if e.Abrupt && n > 0 && errors.As(err, &failure) && failure.Failure == attls.FailTruncated {
-			return nil
+	made := claims.MakeClaims(e.Profile, c.ConnectionState(), o)
+	if talk.later != nil {
+		list := talk.later.Outcomes()
+		for i := range list {
+			made.AddLater(e.Profile, &list[i])
 		}
-		if err != nil {
-			return err
-		}
-		return c.CloseWrite()
 	}
-	request := cmp.Or(e.Request, Request)
-	if _, err := c.Write([]byte(request)); err != nil {
-		return err
-	}
-	if e.OwnAnswer {
-		if _, err := io.Copy(io.Discard, c); err != nil {
-			return err
-		}
-		return c.CloseWrite()
-	}
-	if err := expect(c, Request); err != nil {
-		return err
-	}
-	if err := c.CloseWrite(); err != nil {
-		return err
-	}
-	_, err := io.Copy(io.Discard, c)
-	return err
+	return made, nil
 }
 
 // IssuePEM makes a certificate as Issue does, for programs that read files: the

@@ -85,7 +85,7 @@ func explainAttester(p *profile.Profile, s Scenario, c *claims.Claims, a *claims
 		return nil, err
 	}
 	in, challenge := c.BinderInputs, func(p *profile.Profile) string { return p.Binder.Challenge[model][kind] }
-	later := a.Phase == claims.PhaseAuthenticator
+	later := a.Phase != ""
 	if later {
 		in, challenge = a.BinderInputs, func(p *profile.Profile) string { return p.Binder.Authenticator[model] }
 	}

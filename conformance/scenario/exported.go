@@ -92,7 +92,7 @@ func exchangeLater(ctx context.Context, c *exported.Conn, role attls.Role, s *Sc
 	if err := converse(c, role); err != nil {
 		return err
 	}
-	if s.ExtendedKeyUpdate {
+	for range s.Updates() {
 		if err := renew(c, role); err != nil {
 			return err
 		}
@@ -132,7 +132,7 @@ func (r *runner) collectLater(set *Setup, conns [2]*exported.Conn, result *Resul
 		})
 		for i := range list {
 			o := &list[i]
-			result.Claims[role].AddAuthenticator(p, &o.AttestationState, o.Context, o.Inputs)
+			result.Claims[role].AddLater(p, o)
 			name := p.Binder.Authenticator[o.Scheme.Model]
 			if role != attls.RoleClient || p.Binder.Program == nil || name == "" {
 				continue
@@ -294,7 +294,6 @@ func (e *laterEnd) claim(c *claims.Claims, p *profile.Profile) {
 	}
 	slices.SortStableFunc(e.outcomes, func(a, b exported.Outcome) int { return cmp.Compare(b.Attester, a.Attester) })
 	for i := range e.outcomes {
-		o := &e.outcomes[i]
-		c.AddAuthenticator(p, &o.AttestationState, o.Context, o.Inputs)
+		c.AddLater(p, &e.outcomes[i])
 	}
 }

@@ -644,7 +644,7 @@ func exchange(ctx context.Context, c channel, role attls.Role, s *Scenario) erro
 	if err := converse(c, role); err != nil {
 		return err
 	}
-	if s.ExtendedKeyUpdate {
+	for range s.Updates() {
 		if err := renew(c, role); err != nil {
 			return err
 		}

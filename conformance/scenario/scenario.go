@@ -70,8 +70,10 @@ type Scenario struct {
 	Suite          string            `json:"suite,omitempty"` // IANA name; both ends offer it alone
 	Group          string            `json:"group,omitempty"` // IANA name; the share that is sent
 	HelloRetry     bool              `json:"hello_retry,omitempty"`
-	// ExtendedKeyUpdate has both ends offer it, and the client begin one update.
+	// ExtendedKeyUpdate has both ends offer it, and the client begin KeyUpdates updates, one
+	// after the other; 0: one.
 	ExtendedKeyUpdate bool `json:"extended_key_update,omitempty"`
+	KeyUpdates        int  `json:"key_updates,omitempty"`
 	// PostHandshake has the server ask for a certificate again, after the handshake and
 	// application data, and the client attest in its answer.
 	PostHandshake bool `json:"post_handshake,omitempty"`
@@ -169,8 +171,11 @@ func (s Scenario) String() string {
 	if s.HelloRetry {
 		parts = append(parts, "hello_retry")
 	}
-	if s.ExtendedKeyUpdate {
+	switch n := s.Updates(); {
+	case n == 1:
 		parts = append(parts, "extended_key_update")
+	case n > 1:
+		parts = append(parts, fmt.Sprintf("extended_key_update-%d", n))
 	}
 	if s.PostHandshake {
 		parts = append(parts, "post_handshake")
@@ -215,6 +220,14 @@ func (s Scenario) String() string {
 		parts = append(parts, "tolerate-"+s.Tolerate)
 	}
 	return strings.Join(parts, "/")
+}
+
+// Updates is how many extended key updates the client begins.
+func (s *Scenario) Updates() int {
+	if !s.ExtendedKeyUpdate {
+		return 0
+	}
+	return max(s.KeyUpdates, 1)
 }
 
 // Injected is the name of the fault that a scenario holds, one to be rejected or

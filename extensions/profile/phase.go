@@ -545,3 +545,6 @@ func (p *Profile) CheckLaterOffer(slot int, octets []byte) error {
 	}
 	return nil
 }
+
+// String is the word that profiles have for it.
+func (p Phase) String() string { return phaseWords.name(int(p)) }

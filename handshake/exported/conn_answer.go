@@ -31,9 +31,11 @@ func (c *Conn) answer(ctx context.Context, request []byte) error {
 	if err := c.send(ctx, contentAnswer, octets); err != nil {
 		return err
 	}
+	epoch := c.ConnectionState().KeyEpoch
 	c.mu.Lock()
 	c.answered++
 	if made != nil {
+		made.KeyEpoch = epoch
 		c.remember(made)
 	}
 	c.tell()
@@ -43,10 +45,12 @@ func (c *Conn) answer(ctx context.Context, request []byte) error {
 
 // appraise takes an answer of the peer.
 func (c *Conn) appraise(ctx context.Context, octets []byte) error {
+	epoch := c.ConnectionState().KeyEpoch
 	out, err := c.session.Appraise(ctx, octets)
 	c.mu.Lock()
 	q := c.open
 	if out != nil {
+		out.KeyEpoch = epoch
 		c.remember(out)
 	}
 	if err == nil {

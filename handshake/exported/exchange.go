@@ -180,7 +180,7 @@ const defaultNonce = 32
 // attest asks the Attester for the payload of this end.
 func (x *Exchange) attest(ctx context.Context, slot int) ([]byte, error) {
 	own := x.s.over.Role()
-	out, err := x.s.evidence(ctx, slot, x.inputs(own), x.nonces[own])
+	out, err := x.s.evidence(ctx, slot, x.inputs(own))
 	if err != nil {
 		return nil, err
 	}
@@ -279,7 +279,7 @@ func (x *Exchange) Finish(ctx context.Context) error {
 }
 
 // evidence asks for the payload of this end in a slot.
-func (s *Session) evidence(ctx context.Context, slot int, in *inputs, nonce []byte) (*Outcome, error) {
+func (s *Session) evidence(ctx context.Context, slot int, in *inputs) (*Outcome, error) {
 	own, l := s.over.Role(), &s.p.Later[slot]
 	scheme := s.cfg.Produce[0]
 	challenge, claims, bound, err := s.bind(in, scheme.Model)
@@ -302,8 +302,10 @@ func (s *Session) evidence(ctx context.Context, slot int, in *inputs, nonce []by
 		return nil, attls.Errorf(attls.Local, attls.FailTooLarge, "the payload has %d octets; %s has room for %d",
 			len(a.Evidence.CMW), l.Path, l.MaxPayload).By(s.p.ID)
 	}
-	return &Outcome{AttestationState: handshake.AttestationState{Attester: own, Slot: l.Name, Scheme: scheme,
-		Challenge: challenge, Payload: a.Evidence.CMW}, Context: nonce, Inputs: in}, nil
+	out := &Outcome{AttestationState: handshake.AttestationState{Attester: own, Slot: l.Name, Scheme: scheme,
+		Challenge: challenge, Payload: a.Evidence.CMW}}
+	out.in(l, in)
+	return out, nil
 }
 
 // leafKey is the key of a certificate that is ours.

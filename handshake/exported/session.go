@@ -129,8 +129,17 @@ func (c *Config) requests() int {
 // the verdict.
 type Outcome struct {
 	handshake.AttestationState
-	// Context is the certificate_request_context of the request.
+	// Phase is that of the slot: an exported authenticator, or frames of the application.
+	Phase profile.Phase
+	// Context is the certificate_request_context of the request; nil in frames.
 	Context []byte
+	// Certificate is what the attester has shown in the authenticator, in frames what it has
+	// shown in the handshake: the end entity's, DER; nil: none. Signature is the scheme of
+	// CertificateVerify in the authenticator; 0 in frames.
+	Certificate []byte
+	Signature   attls.SignatureScheme
+	// KeyEpoch is how many extended key updates there were when it was sent. A Conn says it.
+	KeyEpoch uint64
 	// Identity is who the peer has shown to be; nil at the attester.
 	Identity *authenticator.Identity
 	// Inputs is what the binder was computed from.
@@ -366,6 +375,9 @@ func (s *Session) Answer(ctx context.Context, request []byte) ([]byte, *Outcome,
 		return nil, nil, failure
 	}
 	octets, err := d.Finish(signed.Signature)
+	if made != nil {
+		made.Signature = d.Scheme
+	}
 	return octets, made, err
 }
 
@@ -395,7 +407,7 @@ func (s *Session) attest(ctx context.Context, slot int, requestContext []byte, c
 	}
 	in := &inputs{Inputs: s.in, cfg: s.cfg, own: own, attester: own, spki: spki, der: c.Chain[0],
 		context: requestContext}
-	out, err := s.evidence(ctx, slot, in, requestContext)
+	out, err := s.evidence(ctx, slot, in)
 	if err != nil {
 		return nil, inMessage(err, attls.KindCertificate)
 	}
@@ -490,7 +502,8 @@ func (s *Session) judgeWith(ctx context.Context, slot int, id *authenticator.Ide
 			return nil, err
 		}
 		next := &Outcome{AttestationState: handshake.AttestationState{Attester: id.Role, Slot: l.Name, Scheme: scheme,
-			Challenge: challenge, Payload: payload}, Context: id.Context, Identity: id, Inputs: in}
+			Challenge: challenge, Payload: payload}, Signature: id.Scheme, Identity: id}
+		next.in(l, in)
 		r := &negotiation.AppraisalRequest{Profile: s.p.ID, Attester: id.Role, Slot: l.Name, Scheme: scheme, CMW: payload,
 			Challenge: challenge, Fit: s.p.Binder.Fit, Match: s.p.Rules.Match, Claims: claims, SPKI: id.SPKI, KeyBound: bound}
 		a, failure := s.wait(ctx, &handshake.Wait{Kind: handshake.WaitAppraisal, Appraisal: r})
@@ -515,6 +528,16 @@ func (s *Session) judgeWith(ctx context.Context, slot int, id *authenticator.Ide
 		return out, attls.Errorf(attls.Refused, v.Failure, "%s", v.Reason).Under("attestation of the " + id.Role.String())
 	}
 	return out, nil
+}
+
+// in notes where an outcome is from.
+func (o *Outcome) in(l *profile.LaterSlot, in *inputs) {
+	o.Phase, o.Certificate, o.Inputs = l.Phase, in.der, in
+	if in.frames {
+		o.Nonce = in.context
+	} else {
+		o.Context = in.context
+	}
 }
 
 // weigh refuses a verdict that is not affirming, is over, or is about another key.
