@@ -50,6 +50,9 @@ func (e *Engine) Fail(id WaitID, err *attls.Error) error {
 		return e.Answer(id, Answer{})
 	}
 	tolerated := w.wait.Kind == WaitAppraisal && e.tolerated(err.Failure)
+	if w.update && w.wait.Kind == WaitAppraisal { // the peer is told of it first
+		tolerated = true
+	}
 	if w.gate == gateNever && (!w.after || tolerated) { // it blocks nothing, or its failure passes, so it ends nothing
 		return e.Answer(id, Answer{Verdict: &negotiation.Verdict{Failure: err.Failure, Reason: err.Error()}})
 	}

@@ -49,6 +49,9 @@ type Answerer struct {
 	// KeyEpoch, when set, is called while a Conn's Read runs, once the keys of an
 	// extended key update are in use in both directions.
 	KeyEpoch func(epoch uint64)
+	// Reattested, when set, is called while a Conn's Read runs, once what is attested with an
+	// extended key update is settled at both ends; ConnectionState has the outcomes.
+	Reattested func(epoch uint64)
 	// Authenticated, when set, is called at a server once a client has answered a request
 	// of Conn.RequestAuthentication, with a certificate that was accepted or with none.
 	// It may use the Conn.

@@ -203,13 +203,17 @@ func (e *Engine) attested(of *authenticated) *AttestedPeer {
 	if of.kept != nil {
 		return of.kept
 	}
-	list := e.attests(e.role.Peer(), of.proof)
-	if !e.accepted(of.proof) {
+	p := of.proof
+	if of.again != nil { // the last word
+		p = &of.again.proof
+	}
+	list := e.attests(e.role.Peer(), p)
+	if !e.accepted(p) {
 		return nil
 	}
 	var a *AttestedPeer
 	for _, by := range list {
-		v := of.proof.of(by.slot).verdict
+		v := p.of(by.slot).verdict
 		if a == nil {
 			a = &AttestedPeer{Profile: e.profile().ID, AttestedScheme: attestedScheme(by.scheme), SPKI: of.spki,
 				Status: v.Status, ValidUntil: v.ValidUntil}

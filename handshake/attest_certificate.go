@@ -162,7 +162,7 @@ func (e *Engine) askIssuance(by *attesting) *attls.Error {
 
 // askLaterIssuance asks for the certificate of an answer after the handshake.
 func (e *Engine) askLaterIssuance(a *authAnswer, by *attesting) *attls.Error {
-	r, err := e.issuance(binderInputs{e, a, by}, by)
+	r, err := e.issuance(binderInputs{e: e, a: a, by: by}, by)
 	if err != nil {
 		return err
 	}

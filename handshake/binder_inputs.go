@@ -12,8 +12,9 @@ import (
 // binderInputs lets a profile's binder read the handshake.
 type binderInputs struct {
 	e  *Engine
-	a  *authAnswer // of a post-handshake authentication; nil: the handshake's own
-	by *attesting  // what is bound; nil: the first scheme of an attester
+	a  *authAnswer        // of a post-handshake authentication; nil: the handshake's own
+	by *attesting         // what is bound; nil: the first scheme of an attester
+	u  *updateAttestation // with an extended key update; nil: none
 }
 
 // bound is the slot that an attester's binder is about; -1: there is none.
@@ -30,6 +31,9 @@ func (i binderInputs) bound(attester attls.Role) int {
 // program is the binder of the authentication, or nil.
 func (i binderInputs) program() *binder.Program {
 	b := &i.e.profile().Binder
+	if i.u != nil && b.KeyUpdate != nil {
+		return b.KeyUpdate
+	}
 	if i.a != nil && b.PostHandshake != nil {
 		return b.PostHandshake
 	}
@@ -38,6 +42,9 @@ func (i binderInputs) program() *binder.Program {
 
 // proof is what an attester shows in the authentication.
 func (i binderInputs) proof(attester attls.Role) *proof {
+	if i.u != nil {
+		return &i.u.ends[attester].proof
+	}
 	if attester == i.e.role {
 		return &i.own().proof
 	}
@@ -163,8 +170,28 @@ func (i binderInputs) AttesterSize(r attls.Role) (int, bool) {
 	return n, n > 0
 }
 
-// Later has nothing to give: no key exchange after the handshake exists yet.
-func (i binderInputs) Later(binder.Later) ([]byte, bool) { return nil, false }
+// Later is of the extended key update with which an end attests.
+func (i binderInputs) Later(l binder.Later) (b []byte, ok bool) {
+	u := i.u
+	if u == nil {
+		return nil, false
+	}
+	switch l {
+	case binder.NextMainSecret:
+		b = u.main.bytes()
+	case binder.NextTranscriptHash:
+		b = u.hash.bytes()
+	case binder.RekeyRequest:
+		b = u.request
+	case binder.RekeyRequestBody:
+		b = u.request[messageHeader:]
+	case binder.RekeyResponse:
+		b = u.response
+	case binder.RekeyResponseBody:
+		b = u.response[messageHeader:]
+	}
+	return b, true
+}
 
 // Inputs lets tools evaluate the profile's binder expressions on a connection.
 func (e *Engine) Inputs() binder.Inputs { return binderInputs{e: e} }

@@ -55,8 +55,11 @@ type Conn struct {
 	dropped bool          // such an answer was not waited for, as the Conn was closed
 	tickets []*Session    // that have arrived, for ClientSessions
 	epoch   uint64        // that Answerer.KeyEpoch is to be told of; 0: none
-	answers int           // of clients, that Answerer.Authenticated is to be told of
-	arrived atomic.Bool   // there are tickets, an epoch or answers
+	// reattested is the same for Answerer.Reattested.
+	reattested uint64
+	asks       []*Wait     // open waits after the handshake; where answers are sequential the first is being answered
+	answers    int         // of clients, that Answerer.Authenticated is to be told of
+	arrived    atomic.Bool // there are tickets, an epoch or answers
 
 	reading  sync.Mutex
 	reader   *Reader
@@ -82,6 +85,8 @@ type Conn struct {
 	// drained is closed once the peer has ended its direction after an alert of
 	// ours; nil while the connection is well, and where no alert is sent.
 	drained atomic.Pointer[chan struct{}]
+	// told is closed once that alert is sent, or has failed.
+	told atomic.Pointer[chan struct{}]
 
 	deadlines sync.Mutex
 	asked     [2]time.Time // the user's deadlines, of Read and of Write

@@ -46,8 +46,9 @@ func (c *Conn) failed(err *attls.Error) (reason *attls.Error, first bool) {
 	c.engine.fail(err) // completes the error
 	reason = c.engine.err
 	if alerts(reason) {
-		drained := make(chan struct{})
+		drained, told := make(chan struct{}), make(chan struct{})
 		c.drained.Store(&drained)
+		c.told.Store(&told)
 	}
 	c.die(reason)
 	return reason, true
@@ -104,9 +105,13 @@ func (c *Conn) tell(reason *attls.Error) {
 		c.drain()
 	}()
 	send := func() {
+		defer close(*c.told.Load())
 		defer c.writer.Unlock()
-		if c.writeErr == nil && c.writer.Alert(reason.Alert) == nil {
-			_ = c.flush()
+		if c.writeErr == nil {
+			_ = c.flights() // an outcome may say the same to the profile
+			if c.writer.Alert(reason.Alert) == nil {
+				_ = c.flush()
+			}
 		}
 		c.closeWriteSide()
 	}
@@ -126,6 +131,21 @@ func (c *Conn) tell(reason *attls.Error) {
 	defer timer.Stop()
 	select {
 	case <-sent:
+	case <-timer.C:
+	}
+}
+
+// awaitTold lets a Read that another goroutine has ended return once the alert is sent, or
+// cannot be sent at once: its caller may leave the program.
+func (c *Conn) awaitTold() {
+	told := c.told.Load()
+	if told == nil {
+		return
+	}
+	timer := time.NewTimer(hurry)
+	defer timer.Stop()
+	select {
+	case <-*told:
 	case <-timer.C:
 	}
 }

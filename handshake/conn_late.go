@@ -88,6 +88,11 @@ func (c *Conn) askLater() {
 				c.epoch = ev.Epoch
 				c.arrived.Store(true)
 			}
+		case EventReattested:
+			if c.answerer.Reattested != nil {
+				c.reattested = ev.Epoch
+				c.arrived.Store(true)
+			}
 		case EventAuthenticated:
 			if c.answerer.Authenticated != nil {
 				c.answers++
@@ -95,11 +100,30 @@ func (c *Conn) askLater() {
 			}
 		case EventWait:
 			c.expect()
-			life := c.lifetime()
-			go func() {
-				answer, err := c.answerer.Answer(life, ev.Wait)
-				c.settleLate(ev.Wait, answer, err)
-			}()
+			if c.asks = append(c.asks, ev.Wait); len(c.asks) == 1 || !c.answerer.Sequential {
+				go c.answerLate()
+			}
+		}
+	}
+}
+
+// answerLate answers the waits of a connection that is established: each in a goroutine of
+// its own, or, where answers are to be sequential, one after the other.
+func (c *Conn) answerLate() {
+	for more := true; more; {
+		c.mu.Lock()
+		w, life := c.asks[0], c.lifetime()
+		if !c.answerer.Sequential {
+			c.asks = c.asks[1:]
+		}
+		c.mu.Unlock()
+		answer, err := c.answerer.Answer(life, w)
+		c.settleLate(w, answer, err)
+		if more = c.answerer.Sequential; more {
+			c.mu.Lock()
+			c.asks = c.asks[1:]
+			more = len(c.asks) > 0
+			c.mu.Unlock()
 		}
 	}
 }
@@ -119,8 +143,8 @@ func (c *Conn) keepTickets() {
 		return
 	}
 	c.mu.Lock()
-	tickets, epoch, answers := c.tickets, c.epoch, c.answers
-	c.tickets, c.epoch, c.answers = nil, 0, 0
+	tickets, epoch, answers, reattested := c.tickets, c.epoch, c.answers, c.reattested
+	c.tickets, c.epoch, c.answers, c.reattested = nil, 0, 0, 0
 	c.arrived.Store(false)
 	c.mu.Unlock()
 	for _, s := range tickets {
@@ -128,6 +152,9 @@ func (c *Conn) keepTickets() {
 	}
 	if epoch > 0 {
 		c.answerer.KeyEpoch(epoch)
+	}
+	if reattested > 0 {
+		c.answerer.Reattested(reattested)
 	}
 	for range answers {
 		c.answerer.Authenticated()

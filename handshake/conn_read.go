@@ -20,6 +20,9 @@ func (c *Conn) Read(b []byte) (int, error) {
 	for {
 		n, err := c.readData(b)
 		c.keepTickets()
+		if err != nil {
+			c.awaitTold()
+		}
 		if n > 0 || err != nil {
 			return n, err
 		}

@@ -52,6 +52,8 @@ type ConnectionState struct {
 	// ExtendedKeyUpdate: it was negotiated. KeyEpoch is how many updates there were.
 	ExtendedKeyUpdate bool
 	KeyEpoch          uint64
+	// Reattestation is what was attested with the last update that attests, of each end.
+	Reattestation []Reattestation
 }
 
 // State describes the connection as far as it has come.
@@ -73,7 +75,7 @@ func (e *Engine) State() ConnectionState {
 		s.CipherSuite = n.suite.ID
 	}
 	s.TranscriptHash, _ = e.transcript.over(binder.Range{End: binder.PointSH})
-	s.Attested = e.attested(e.peer)
+	s.Attested, s.Reattestation = e.attested(e.peer), e.reattestations()
 	for _, attester := range []attls.Role{attls.RoleServer, attls.RoleClient} {
 		shown := binderInputs{e: e}.proof(attester)
 		for _, by := range e.attests(attester, shown) {

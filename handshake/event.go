@@ -28,6 +28,9 @@ const (
 	// EventKeyEpoch: the keys of an extended key update are in use in both directions;
 	// Event.Epoch is the number of the update.
 	EventKeyEpoch
+	// EventReattested: what is attested with an extended key update is settled at both ends;
+	// Event.Epoch is its number, and State has the outcomes.
+	EventReattested
 	// EventAuthenticated tells a server that the client has answered a request of
 	// RequestAuthentication; Event.Data is its context. The client may have shown
 	// no certificate: State says.
@@ -43,7 +46,7 @@ const (
 )
 
 var eventNames = [...]string{"none", "wait", "done", "data", "ticket", "key update", "verdict", "early data",
-	"key epoch", "authenticated", "post-handshake", "closed", "error"}
+	"key epoch", "reattested", "authenticated", "post-handshake", "closed", "error"}
 
 func (k EventKind) String() string { return eventNames[k] }
 

@@ -32,7 +32,8 @@ func (k *schedule) retain(salt *secret) {
 }
 
 // derive makes the next generation of a shared secret, the request and the response.
-func (u *extendedUpdates) derive(suite *provider.Suite, t Tap, shared, response []byte) {
+// It returns main_secret_N+1.
+func (u *extendedUpdates) derive(suite *provider.Suite, t Tap, shared, response []byte) secret {
 	k := schedule{kdf: suite.KDF(), tap: t, handshakeSecrets: &handshakeSecrets{}}
 	n := u.now.number + 1
 	if t != nil {
@@ -52,6 +53,7 @@ func (u *extendedUpdates) derive(suite *provider.Suite, t Tap, shared, response 
 	u.named(&k, &traffic[attls.RoleServer], "s ap traffic", context, SecretServerTraffic)
 	u.named(&k, &u.next.exporter, "exp master", context, SecretExporter)
 	k.retain(&u.next.salt)
+	return k.main
 }
 
 // named derives a secret of the next generation, shows it and logs it.

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"attls"
+	"attls/extensions/profile"
 	"attls/handshake/message"
 	"attls/internal/provider"
 	"attls/internal/rule"
@@ -67,13 +68,14 @@ func (c *ExtendedKeyUpdate) flag() attls.TLSFlag {
 type updatePhase uint8
 
 const (
-	updateIdle     updatePhase = iota
-	updateAsked                // WAIT_RESP: our request is out
-	updateDeferred             // RESPOND: the peer's request waits for post-handshake authentication
-	updateAnswered             // WAIT_FIN: our response is out
+	updateIdle      updatePhase = iota
+	updateAsked                 // WAIT_RESP: our request is out
+	updateDeferred              // RESPOND: the peer's request waits for post-handshake authentication
+	updateAnswered              // WAIT_FIN: our response is out, or waits for our Evidence
+	updateFinishing             // our finish waits for our Evidence
 )
 
-var updatePhases = [...]string{"IDLE", "WAIT_RESP", "RESPOND", "WAIT_FIN"}
+var updatePhases = [...]string{"IDLE", "WAIT_RESP", "RESPOND", "WAIT_FIN", "FINISH"}
 
 func (p updatePhase) String() string { return updatePhases[p] }
 
@@ -90,6 +92,9 @@ type extendedUpdates struct {
 
 	now, next generation
 	previous  secret // exporter secret of the epoch before
+
+	att   *updateAttestation // what is attested with the last update; nil: nothing
+	early []byte             // a payload of the peer's in front of its response
 }
 
 // clone copies the state for a fork.
@@ -148,6 +153,8 @@ func (e *Engine) ExtendedKeyUpdate() error {
 		return bad("an update is under way already")
 	case e.authenticating():
 		return bad("post-handshake authentication is under way")
+	case !u.att.settled():
+		return bad("what is attested with the update before is not settled yet")
 	case u.now.number >= maxGeneration:
 		return attls.Errorf(attls.Local, attls.FailLimit, "no epoch is left")
 	}
@@ -185,6 +192,11 @@ func (u *extendedUpdates) draw() (int, *attls.Error) {
 // updates handles an ExtendedKeyUpdate.
 func (e *Engine) updates(m *message.Raw) *attls.Error {
 	u := e.rekey
+	if body := m.Body(); len(body) > 0 {
+		if i := e.profile().UpdateMessage(attls.ExtendedKeyUpdateType(body[0])); i >= 0 {
+			return e.updateMessage(m, i)
+		}
+	}
 	var k message.ExtendedKeyUpdate
 	if err := k.Unmarshal(m.Body()); err != nil {
 		return err
@@ -221,6 +233,9 @@ func (e *Engine) checkUpdateGroup(k *message.ExtendedKeyUpdate) *attls.Error {
 func (e *Engine) takeUpdateRequest(m *message.Raw, k *message.ExtendedKeyUpdate) *attls.Error {
 	u := e.rekey
 	if err := e.checkUpdateGroup(k); err != nil {
+		return err
+	}
+	if err := e.checkUpdateSettled(); err != nil {
 		return err
 	}
 	if e.authenticating() && e.role == attls.RoleClient {
@@ -266,9 +281,14 @@ func (e *Engine) resumeUpdate() *attls.Error {
 	}
 	m := message.ExtendedKeyUpdate{Type: attls.KeyUpdateResponse, Group: e.nego.group, Key: ours}
 	response := m.Append(nil)
-	u.derive(e.nego.suite, e.tap(), shared, response)
+	main := u.derive(e.nego.suite, e.tap(), shared, response)
+	e.beginUpdateAttestation(false, &main, u.request, response)
 	u.phase, u.request = updateAnswered, nil
-	return e.release(flight{messages: [][]byte{response}, next: &u.next.traffic[e.role]})
+	f := flight{messages: [][]byte{response}, next: &u.next.traffic[e.role]}
+	if waits, err := e.attestBefore(f); waits || err != nil {
+		return err
+	}
+	return e.release(f)
 }
 
 // takeUpdateResponse handles the response, with which both keys of an initiator change.
@@ -281,18 +301,26 @@ func (e *Engine) takeUpdateResponse(m *message.Raw, k *message.ExtendedKeyUpdate
 	if failure != nil {
 		return asError(failure).Under("key_share.key_exchange")
 	}
-	u.derive(e.nego.suite, e.tap(), shared, m.Bytes)
+	main := u.derive(e.nego.suite, e.tap(), shared, m.Bytes)
+	e.beginUpdateAttestation(true, &main, u.request, bytes.Clone(m.Bytes))
+	u.phase = updateFinishing
+	if err := e.takeEarly(); err != nil {
+		return err
+	}
 	if err := e.reader.rekey(&u.next.traffic[e.role.Peer()]); err != nil {
 		return err
 	}
 	own := u.next.traffic[e.role]
 	u.request, u.key, u.crossed = nil, nil, false
 	finish := message.ExtendedKeyUpdate{Type: attls.KeyUpdateFinish}
-	if err := e.release(flight{messages: [][]byte{finish.Append(nil)}, next: &own}); err != nil {
+	f := flight{messages: [][]byte{finish.Append(nil)}, next: &own}
+	if waits, err := e.attestBefore(f); waits || err != nil {
 		return err
 	}
-	e.enterEpoch()
-	return nil
+	if err := e.release(f); err != nil {
+		return err
+	}
+	return e.enterEpoch()
 }
 
 // takeUpdateFinish handles the finish, with which the receiving key of a responder changes.
@@ -301,17 +329,22 @@ func (e *Engine) takeUpdateFinish() *attls.Error {
 	if err := e.reader.rekey(&u.next.traffic[e.role.Peer()]); err != nil {
 		return err
 	}
-	e.enterEpoch()
-	return nil
+	if a := u.att; a != nil && a.ends[e.role.Peer()].place == profile.UpdateBefore {
+		if err := e.updateMissing(a, "in front of its key_update_finish"); err != nil {
+			return err
+		}
+	}
+	return e.enterEpoch()
 }
 
 // enterEpoch makes the next generation the one in use.
-func (e *Engine) enterEpoch() {
+func (e *Engine) enterEpoch() *attls.Error {
 	u := e.rekey
 	u.previous, u.phase = u.now.exporter, updateIdle
 	u.now, u.next = u.next, generation{}
 	u.now.traffic = [2]secret{} // the halves have them
 	e.emit(Event{Kind: EventKeyEpoch, Epoch: u.now.number})
+	return e.attestUpdated()
 }
 
 // authenticating reports whether post-handshake authentication is under way, at a
@@ -324,6 +357,11 @@ func (e *Engine) authenticating() bool {
 // One that crosses a request of ours goes first.
 func (e *Engine) checkRequestOrder() *attls.Error {
 	u := e.rekey
+	if u != nil {
+		if err := e.checkUpdateSettled(); err != nil {
+			return err
+		}
+	}
 	if u == nil || u.phase == updateIdle || u.phase == updateAsked && !u.crossed {
 		return nil
 	}

@@ -41,6 +41,9 @@ func (e *Engine) Fork(o ForkOptions) (*Engine, error) {
 	c := copies{map[*authAnswer]*authAnswer{}, map[*authenticated]*authenticated{}, map[*proof]*proof{}}
 	f.peer, f.own.proof = c.peer(e.peer), e.own.proof.clone()
 	f.post = e.post.clone(&c)
+	if f.rekey != nil {
+		f.rekey.att = e.rekey.att.clone(&f, &c)
+	}
 	for i := range f.waits {
 		f.waits[i].auth, f.waits[i].peer = c.answer(f.waits[i].auth), c.peer(f.waits[i].peer)
 	}

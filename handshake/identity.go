@@ -25,6 +25,7 @@ type authenticated struct {
 	sct    []byte
 	proof  *proof        // its attestation
 	kept   *AttestedPeer // what the session that is resumed keeps of its attestation
+	again  *updateProof  // what it has attested with the last update; nil: nothing
 	// conditional: the chain counts only with an accepted verdict on its key.
 	conditional bool
 }
@@ -37,6 +38,7 @@ type ownCredential struct {
 	scheme     attls.SignatureScheme
 	spki       []byte
 	proof      proof
+	again      *updateProof // as in authenticated
 }
 
 // proof is what one attester shows in one authentication. It belongs to the key

@@ -13,6 +13,7 @@ type waiting struct {
 	auth     *authAnswer    // of a post-handshake authentication
 	peer     *authenticated // whom a verdict is about
 	after    bool           // of something after the handshake
+	update   bool           // of an attestation with an extended key update
 	answered bool
 	answer   Answer
 }

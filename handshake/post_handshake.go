@@ -38,6 +38,8 @@ func (e *Engine) postHandshake(m *message.Raw, secret *secret) *attls.Error {
 		return e.resumeUpdate()
 	case m.Kind == attls.KindExtendedKeyUpdate && e.rekey != nil:
 		return e.updates(m)
+	case m.Kind == attls.KindAdded && e.rekey != nil:
+		return e.updateAdded(m)
 	case m.Kind == attls.KindNewSessionTicket && e.role == attls.RoleClient:
 		return e.receiveTicket(m)
 	}

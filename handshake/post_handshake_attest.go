@@ -176,7 +176,7 @@ func (e *Engine) fillLater(a *authAnswer, at binder.Point) (bool, *attls.Error) 
 			if !e.shows(&a.own, a.request.by) {
 				return false, nothingBeside()
 			}
-			r, err := e.evidenceRequest(binderInputs{e, a, by}, by)
+			r, err := e.evidenceRequest(binderInputs{e: e, a: a, by: by}, by)
 			if err != nil {
 				return false, err
 			}
@@ -253,7 +253,7 @@ func (e *Engine) askLaterAppraisals(a *authAnswer) *attls.Error {
 		if a.peer.proof.of(by.slot).payload == nil {
 			continue
 		}
-		r, err := e.appraisalRequest(binderInputs{e, a, by}, by)
+		r, err := e.appraisalRequest(binderInputs{e: e, a: a, by: by}, by)
 		if err != nil {
 			if err = e.letPass(err.In(by.message())); err != nil {
 				return err
@@ -274,7 +274,7 @@ func (e *Engine) askLaterAppraisals(a *authAnswer) *attls.Error {
 // key, unless it was to attest anew. What was said of another key does not count.
 func (e *Engine) keepProof(a *authAnswer) {
 	if len(a.request.by) == 0 && e.sameKey(e.peer.spki, a.peer.spki) {
-		a.peer.proof, a.peer.kept = e.peer.proof, e.peer.kept
+		a.peer.proof, a.peer.kept, a.peer.again = e.peer.proof, e.peer.kept, e.peer.again
 	}
 }
 

@@ -132,6 +132,17 @@ func request(t *testing.T, p *pair.Pair) {
 // section 5): the messages end where base does.
 func laterChallenge(t *testing.T, spki []byte, messages ...message.Raw) []byte {
 	t.Helper()
+	var transcript []byte
+	for _, m := range messages {
+		transcript = append(transcript, m.Bytes...)
+	}
+	hash := sha256.Sum256(transcript)
+	return updateChallenge(t, spki, hash[:])
+}
+
+// updateChallenge is the challenge over a transcript hash.
+func updateChallenge(t *testing.T, spki, hash []byte) []byte {
+	t.Helper()
 	expand := func(secret []byte, label string, context [32]byte) []byte {
 		label = "tls13 " + label
 		info := append([]byte{0, 32, byte(len(label))}, label...)
@@ -141,11 +152,7 @@ func laterChallenge(t *testing.T, spki []byte, messages ...message.Raw) []byte {
 		}
 		return out
 	}
-	var transcript []byte
-	for _, m := range messages {
-		transcript = append(transcript, m.Bytes...)
-	}
-	base := expand(make([]byte, 32), "attestation base", sha256.Sum256(transcript))
+	base := expand(make([]byte, 32), "attestation base", [32]byte(hash))
 	return expand(base, "attestation", sha256.Sum256(spki))
 }
 

@@ -43,6 +43,9 @@ func (e *Engine) RequestAuthentication() error {
 	case e.rekey != nil && e.rekey.phase != updateIdle:
 		return attls.Errorf(attls.Local, attls.FailConfiguration, "an extended key update is under way").
 			By(updateDraft + " 9")
+	case e.rekey != nil && !e.rekey.att.settled():
+		return attls.Errorf(attls.Local, attls.FailConfiguration, "an attestation with a key update is under way").
+			By(e.rekey.by(e.profile()))
 	case len(e.post.requests)+e.post.pending >= maxRequests:
 		return bad("%d requests are open already", maxRequests)
 	case e.post.asked == math.MaxUint32:
@@ -200,6 +203,9 @@ func (e *Engine) afterAnswer(w *waiting) *attls.Error {
 	done := *w
 	w, a := &done, w.auth
 	e.drop(w.wait.ID)
+	if w.update {
+		return e.updateAnswer(w)
+	}
 	switch w.wait.Kind {
 	case WaitTicket:
 		raw, err := e.ticket(w)
@@ -306,7 +312,7 @@ func (e *Engine) sendAnswer(a *authAnswer) *attls.Error {
 	}
 	if a.own.credential != nil {
 		if len(a.request.by) == 0 && e.sameKey(a.own.spki, e.own.spki) {
-			a.own.proof = e.own.proof
+			a.own.proof, a.own.again = e.own.proof, e.own.again
 		}
 		e.own = a.own
 	}

@@ -78,7 +78,9 @@ func (r *Reader) follow(m *message.Raw) *attls.Error {
 		return nil
 	}
 	switch m.Kind {
-	case attls.KindCertificate, attls.KindCompressedCertificate, attls.KindCertificateVerify, attls.KindAdded:
+	case attls.KindAdded:
+		r.answering = r.answering || r.cfg.profile().InAuthentication(m.Type)
+	case attls.KindCertificate, attls.KindCompressedCertificate, attls.KindCertificateVerify:
 		r.answering = true
 	case attls.KindFinished:
 		r.answering = false

@@ -27,7 +27,7 @@ func (e *Engine) startHalves() {
 		shared: &halves.shared,
 		tap:    e.tap(), cfg: e.cfg, extended: e.rekey != nil && e.obeys(rule.UpdateReplaces)}
 	*e.writer = Writer{out: e.out, suite: e.nego.suite, secret: *e.keys.trafficSecret(e.role), shared: &halves.shared,
-		limit: e.nego.suite.RecordLimit, tap: e.tap(), role: e.role, extended: e.rekey != nil,
+		limit: e.nego.suite.RecordLimit, tap: e.tap(), cfg: e.cfg, role: e.role, extended: e.rekey != nil,
 		quiet: slices.Contains(e.cfg.quirks().NeverSend, attls.KindKeyUpdate)}
 }
 

@@ -22,6 +22,7 @@ type Writer struct {
 	// extended: extended key update was negotiated, and KeyUpdate is not sent.
 	extended bool
 	tap      Tap
+	cfg      *Config // immutable
 	role     attls.Role
 
 	generation int // KeyUpdates so far
@@ -31,7 +32,7 @@ type Writer struct {
 func (w *Writer) fork(out *record.Writer, shared *half, tap Tap) *Writer {
 	return &Writer{out: out, suite: w.suite, secret: w.secret, shared: shared, limit: w.limit, closed: w.closed,
 		quiet: w.quiet, extended: w.extended, tap: tap,
-		role: w.role, generation: w.generation}
+		cfg: w.cfg, role: w.role, generation: w.generation}
 }
 
 // keyUpdate sends KeyUpdate and moves to the next key.
@@ -63,6 +64,7 @@ func (w *Writer) send(raw []byte) *attls.Error {
 	if err != nil {
 		return attls.Errorf(attls.Local, attls.FailInternal, "a message of ours does not parse: %v", err)
 	}
+	m = w.cfg.classify(m)
 	var p Plan
 	w.tap.Message(Sent, &m, &p)
 	list := p.Before

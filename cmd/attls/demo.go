@@ -186,7 +186,8 @@ only when the right side rejects it with the right alert at the right message.
 	flags.StringVar(&s.ClientProfile, "client-profile", "",
 		"profile of the client alone: two ends that follow different texts")
 	flags.BoolVar(&s.Reattest, "reattest", false,
-		"under a profile that attests in exported authenticators: ask a second time, after application data")
+		"under a profile that attests in exported authenticators: ask a second time, after application data; "+
+			"under one that attests with key updates, and with --extended-key-update: let who relies on it begin the update")
 	flags.BoolVar(&s.ExtendedKeyUpdate, "extended-key-update", false,
 		"offer Extended Key Update at both ends, and let the client begin one")
 	flags.BoolVar(&s.PostHandshake, "post-handshake", false,

@@ -112,11 +112,19 @@ func (p *painter) note(s style, indent, text string) {
 
 // binder draws what an attestation binder was computed from.
 func (p *painter) binder(b *scenario.Binder) {
-	p.titled("Challenge of the "+b.Attester+": ", plain, b.Value)
+	p.titled("Challenge of the "+b.Attester+inEpoch(b.Epoch)+": ", plain, b.Value)
 	if b.Tree != nil {
 		p.tree(b.Tree, "", "")
 	}
 	p.line()
+}
+
+// inEpoch is about an extended key update; 0: the handshake.
+func inEpoch(epoch uint64) string {
+	if epoch == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", key epoch %d", epoch)
 }
 
 // tree draws an expression, what it came to, and below it its parts. A name
@@ -195,7 +203,8 @@ func slotAmong(list []claims.AttestationClaim, i int) string {
 func (p *painter) verdicts(c *claims.Claims) {
 	for i := range c.Attestation {
 		if a := &c.Attestation[i]; a.Verdict != nil {
-			p.verdict(fmt.Sprintf("Verdict of the %s on the %s%s: ", c.Role, a.Attester, slotAmong(c.Attestation, i)), a.Verdict)
+			p.verdict(fmt.Sprintf("Verdict of the %s on the %s%s%s: ", c.Role, a.Attester, slotAmong(c.Attestation, i),
+				inEpoch(a.KeyEpoch)), a.Verdict)
 		}
 	}
 }

@@ -337,6 +337,9 @@ func (o *opener) follow(sender attls.Role, m *message.Raw) *attls.Error {
 func (o *opener) extendedKeyUpdate(sender attls.Role, m *message.Raw) *attls.Error {
 	d := &o.in[sender]
 	var u message.ExtendedKeyUpdate
+	if b := m.Body(); len(b) > 0 && attls.ExtendedKeyUpdateType(b[0]) > attls.KeyUpdateFinish {
+		return nil // of a profile: it changes no key
+	}
 	if err := u.Unmarshal(m.Body()); err != nil {
 		return err
 	}

@@ -88,15 +88,18 @@ type AttestationClaim struct {
 	Octets     int           `json:"payload_octets"`
 	Verdict    *VerdictClaim `json:"verdict,omitempty"` // at the relying party
 	// Phase is authenticator for an attestation in an exported authenticator, application_frame
-	// for one in frames of the application, and empty for one in the handshake. The four behind
-	// it go with it: RequestContext is the certificate_request_context of the request,
-	// Certificate the SHA-256 of what was shown, Signature the scheme of CertificateVerify, and
-	// KeyEpoch how many extended key updates there were.
+	// for one in frames of the application, key_update for one with an extended key update, and
+	// empty for one in the handshake. RequestContext, Certificate and Signature go with the first
+	// two: the certificate_request_context of the request, the SHA-256 of what was shown, and the
+	// scheme of CertificateVerify. KeyEpoch is how many extended key updates there were, the one
+	// with which an attestation came among them, and Outcome what the attester was told of that
+	// attestation, true for accepted.
 	Phase          string `json:"phase,omitempty"`
 	RequestContext string `json:"request_context,omitempty"`
 	Certificate    string `json:"certificate,omitempty"`
 	Signature      string `json:"signature,omitempty"`
 	KeyEpoch       uint64 `json:"key_epoch,omitempty"`
+	Outcome        *bool  `json:"outcome,omitempty"`
 	// BinderInputs is as Claims.BinderInputs, for the binder in an authenticator.
 	BinderInputs *BinderInputs `json:"binder_inputs,omitempty"`
 }
@@ -278,6 +281,24 @@ func (c *Claims) AddLater(p *profile.Profile, o *exported.Outcome) {
 	}
 	if p != nil && o.Inputs != nil && x.Verdict != nil && x.Verdict.Failure == string(attls.FailBinderMismatch) {
 		nameLaterReadings(p, &o.AttestationState, o.Inputs, x.Verdict)
+	}
+	c.Attestation = append(c.Attestation, x)
+}
+
+// PhaseKeyUpdate is AttestationClaim.Phase of an attestation with an extended key update.
+const PhaseKeyUpdate = "key_update"
+
+// AddUpdate adds an attestation with an extended key update. The accepted outcome is of what
+// the profile has the relying party tell the attester.
+func (c *Claims) AddUpdate(p *profile.Profile, a *handshake.Reattestation) {
+	x := attestationClaim(&a.AttestationState)
+	x.Phase, x.KeyEpoch = PhaseKeyUpdate, a.Epoch
+	if p != nil && p.KeyUpdate.Outcome >= 0 {
+		accepted := a.Accepted
+		x.Outcome = &accepted
+	}
+	if p != nil && a.Inputs != nil && x.Verdict != nil && x.Verdict.Failure == string(attls.FailBinderMismatch) {
+		nameUpdateReadings(p, a, x.Verdict)
 	}
 	c.Attestation = append(c.Attestation, x)
 }

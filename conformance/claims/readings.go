@@ -57,6 +57,16 @@ func nameLaterReadings(p *profile.Profile, a *handshake.AttestationState, in bin
 	v.PeerReadings = PeerReadingsLater(p, a.Attester, a.Scheme.Model, in, carried)
 }
 
+// nameUpdateReadings is nameReadings for an attestation with an extended key update.
+func nameUpdateReadings(p *profile.Profile, a *handshake.Reattestation, v *VerdictClaim) {
+	carried, ok := roots.All().CarriedChallenge(a.Payload, a.Scheme.Model)
+	if !ok {
+		return
+	}
+	v.PeerChallenge = hex.EncodeToString(carried)
+	v.PeerReadings = p.FindUpdateReadingsThat(a.Attester, a.Scheme.Model, a.Inputs, carries(carried))
+}
+
 // BinderInputs is what binders ask of one handshake, for computing them again
 // elsewhere. Values are hexadecimal. Secrets are in it: it is for experiments.
 type BinderInputs struct {

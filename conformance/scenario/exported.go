@@ -41,15 +41,33 @@ func (s *Scenario) reattests(p *profile.Profile) error {
 	}
 	name := "plain TLS"
 	if p != nil {
+		if s.reattestsWithUpdates(p) && !s.ExtendedKeyUpdate {
+			return &ForbiddenError{Reason: "Under " + p.ID +
+				" an end attests again with an extended key update, which nobody is to offer."}
+		}
 		for _, role := range s.Attester.Roles() {
-			if p.LaterSlot(role) >= 0 {
+			if p.LaterSlot(role) >= 0 || p.UpdateSlot(role) >= 0 {
 				return nil
 			}
 		}
 		name = p.ID
 	}
 	return &ForbiddenError{Reason: "Under " + name +
-		" nobody attests in exported authenticators, and so nobody can be asked again."}
+		" nobody attests in exported authenticators or with key updates, and so nobody can be asked again."}
+}
+
+// reattestsWithUpdates reports whether an end attests with each extended key update.
+func (s *Scenario) reattestsWithUpdates(p *profile.Profile) bool {
+	return p != nil && slices.ContainsFunc(s.Attester.Roles(), func(r attls.Role) bool { return p.UpdateSlot(r) >= 0 })
+}
+
+// renews is the end that begins the extended key update: the client, or who relies on a
+// client that is to attest again.
+func (s *Scenario) renews() attls.Role {
+	if s.Reattest && s.Attester == AttestClient {
+		return attls.RoleServer
+	}
+	return attls.RoleClient
 }
 
 // exportedAttestation lets both ends attest in exported authenticators, where the profile
@@ -93,7 +111,7 @@ func exchangeLater(ctx context.Context, c *exported.Conn, role attls.Role, s *Sc
 		return err
 	}
 	for range s.Updates() {
-		if err := renew(c, role); err != nil {
+		if err := renew(c, role, s); err != nil {
 			return err
 		}
 	}

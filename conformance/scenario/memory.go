@@ -72,7 +72,7 @@ func (s *Setup) runInMemory(configured func(*handshake.Config) *handshake.Config
 		if step.Action == pair.Happened && step.Event.Kind == handshake.EventTicket {
 			r.Session = step.Event.Session
 		}
-		if s.Scenario.ExtendedKeyUpdate && step.Role == attls.RoleClient && step.Action == pair.Happened &&
+		if s.Scenario.ExtendedKeyUpdate && step.Role == s.Scenario.renews() && step.Action == pair.Happened &&
 			step.Event.Kind == handshake.EventDone && both.Engine(step.Role).State().ExtendedKeyUpdate {
 			if err := both.Engine(step.Role).ExtendedKeyUpdate(); err != nil {
 				return nil, err
@@ -94,7 +94,11 @@ func (s *Setup) runInMemory(configured func(*handshake.Config) *handshake.Config
 		}
 		out.AlertSent, out.AlertReceived = traces[role].Alerts()
 		out.DataSent, out.DataReceived = traces[role].Data()
-		r.Claims[role] = claims.MakeClaims(s.Ends[role].Config.Profile, engine.State(), out)
+		state := engine.State()
+		r.Claims[role] = claims.MakeClaims(s.Ends[role].Config.Profile, state, out)
+		for i := range state.Reattestation {
+			r.Claims[role].AddUpdate(s.Ends[role].Config.Profile, &state.Reattestation[i])
+		}
 		after[role].claim(&r.Claims[role], s.Ends[role].Config.Profile)
 		r.Sent[role] = both.Wire(role)
 	}

@@ -54,6 +54,7 @@ type Binder struct {
 	Attester string             `json:"attester"`
 	Name     string             `json:"name"` // of the profile's expression
 	Value    string             `json:"value"`
+	Epoch    uint64             `json:"epoch,omitempty"` // of an extended key update; 0: the handshake
 	Tree     *claims.BinderNode `json:"tree,omitempty"`
 }
 
@@ -507,16 +508,9 @@ func (r *runner) connect(ctx context.Context, set *Setup, result *Result) error 
 		config.Tap = handshake.Taps(config.Tap, r.traces[role])
 		if role == attls.RoleClient {
 			conns[role] = handshake.Client(nets[role], config, answerer)
+			r.tellRenewed(set, role, answerer, func() io.Writer { return channelOf(conns[role], after[role]) })
 		} else {
-			if set.Scenario.ExtendedKeyUpdate {
-				answerer.KeyEpoch = func(uint64) {
-					if after[role] != nil {
-						_, _ = after[role].Write([]byte(renewed))
-					} else {
-						_, _ = conns[role].Write([]byte(renewed))
-					}
-				}
-			}
+			r.tellRenewed(set, role, answerer, func() io.Writer { return channelOf(conns[role], after[role]) })
 			if set.Scenario.PostHandshake {
 				answerer.Authenticated = func() { _, _ = conns[role].Write([]byte(seen)) }
 			}
@@ -549,6 +543,29 @@ func (r *runner) connect(ctx context.Context, set *Setup, result *Result) error 
 	return nil
 }
 
+// channelOf is what application data of an end goes through.
+func channelOf(c *handshake.Conn, later *exported.Conn) io.Writer {
+	if later != nil {
+		return later
+	}
+	return c
+}
+
+// tellRenewed lets the end that does not begin the extended key update write once its keys are
+// in use, or, where an end attests with it, once that is settled.
+func (r *runner) tellRenewed(set *Setup, role attls.Role, a *handshake.Answerer, to func() io.Writer) {
+	s := set.Scenario
+	if !s.ExtendedKeyUpdate || role == s.renews() {
+		return
+	}
+	tell := func(uint64) { _, _ = to().Write([]byte(renewed)) }
+	if s.reattestsWithUpdates(set.Profile) {
+		a.Reattested = tell
+	} else {
+		a.KeyEpoch = tell
+	}
+}
+
 // collect takes together what both ends know.
 func (r *runner) collect(set *Setup, conns [2]*handshake.Conn, errs [2]error, nets [2]*wire, result *Result) {
 	rec := &Recording{Format: RecordingFormat, Scenario: *set.Scenario}
@@ -561,7 +578,11 @@ func (r *runner) collect(set *Setup, conns [2]*handshake.Conn, errs [2]error, ne
 		o.Exported = claims.Exported(conns[role])
 		o.AlertSent, o.AlertReceived = r.traces[role].Alerts()
 		o.DataSent, o.DataReceived = r.traces[role].Data()
-		result.Claims[role] = claims.MakeClaims(set.Ends[role].Config.Profile, conns[role].ConnectionState(), o)
+		state := conns[role].ConnectionState()
+		result.Claims[role] = claims.MakeClaims(set.Ends[role].Config.Profile, state, o)
+		for i := range state.Reattestation {
+			result.Claims[role].AddUpdate(set.Ends[role].Config.Profile, &state.Reattestation[i])
+		}
 		result.Sent[role] = nets[role].written()
 		end := rec.End(role)
 		end.Random, end.Answers, end.Sent = r.random[role], r.tapes[role].recorded(), Lines(result.Sent[role])
@@ -645,7 +666,7 @@ func exchange(ctx context.Context, c channel, role attls.Role, s *Scenario) erro
 		return err
 	}
 	for range s.Updates() {
-		if err := renew(c, role); err != nil {
+		if err := renew(c, role, s); err != nil {
 			return err
 		}
 	}
@@ -664,6 +685,7 @@ type channel interface {
 	HandshakeContext(ctx context.Context) error
 	ExtendedKeyUpdate() error
 	RequestAuthentication() error
+	Settled(ctx context.Context) error
 	CloseWrite() error
 }
 
@@ -697,14 +719,17 @@ func closeBoth(c channel) error {
 }
 
 // renew is one end's part of an extended key update and what shows that it worked.
-func renew(c channel, role attls.Role) error {
-	if role == attls.RoleServer {
+func renew(c channel, role attls.Role, s *Scenario) error {
+	if role != s.renews() {
 		return expect(c, noticed)
 	}
 	if err := c.ExtendedKeyUpdate(); err != nil {
 		return err
 	}
 	if err := expect(c, renewed); err != nil {
+		return err
+	}
+	if err := c.Settled(context.Background()); err != nil { // what the peer attests with it
 		return err
 	}
 	_, err := c.Write([]byte(noticed))
@@ -771,6 +796,14 @@ func binders(p *profile.Profile, conns [2]*handshake.Conn) []Binder {
 		}
 		tree := p.Binder.Program.Explain(name, a.Attester, client.InputsOf(a.Slot))
 		list = append(list, *MakeBinder(a.Attester, name, tree))
+	}
+	for _, a := range client.ConnectionState().Reattestation {
+		program, name := p.Binder.Updated(), p.Binder.Challenge[a.Scheme.Model][a.Scheme.Credential]
+		if name != "" && a.Challenge != nil {
+			b := MakeBinder(a.Attester, name, program.Explain(name, a.Attester, a.Inputs))
+			b.Epoch = a.Epoch
+			list = append(list, *b)
+		}
 	}
 	return list
 }

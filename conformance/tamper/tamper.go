@@ -82,8 +82,7 @@ func Body(k attls.MessageKind, change func([]byte) []byte) handshake.Tap {
 
 // Message encodes a handshake message with any body (RFC 8446 section 4).
 func Message(t attls.HandshakeType, body []byte) []byte {
-	b, mark := message.Begin(nil, t)
-	return message.End(append(b, body...), mark)
+	return message.AppendMessage(nil, t, body)
 }
 
 // of is a change of each message of one kind.

@@ -98,6 +98,9 @@ func (d *decoder) body(m *message.Raw) *attls.Error {
 			d.say("asks the peer to update its keys as well")
 		}
 	case attls.KindExtendedKeyUpdate:
+		if d.update(m) {
+			return nil
+		}
 		var u message.ExtendedKeyUpdate
 		if err := u.Unmarshal(m.Body()); err != nil {
 			return err
@@ -150,6 +153,40 @@ func (d *decoder) certificate(m *message.Raw) *attls.Error {
 		d.list(m.Kind, e.Extensions, i)
 	}
 	return nil
+}
+
+// update decodes a subtype of ExtendedKeyUpdate that the profile adds; false: it is none.
+func (d *decoder) update(m *message.Raw) bool {
+	body := m.Body()
+	if d.p == nil || len(body) == 0 {
+		return false
+	}
+	i := d.p.UpdateMessage(attls.ExtendedKeyUpdateType(body[0]))
+	if i < 0 {
+		return false
+	}
+	say := func(what string, err error) {
+		if err != nil {
+			what = fmt.Sprintf("does not parse: %v", err)
+		}
+		d.say("%s: %s", d.p.KeyUpdates[i].Name, what)
+	}
+	if slot := d.p.UpdateSlot(d.from); slot >= 0 && !d.p.Updates[slot].Added && d.p.Updates[slot].Message == i {
+		payload, err := d.p.DecodeUpdate(slot, body)
+		say("payload "+DescribeCMW(payload), err)
+		return true
+	}
+	if i != d.p.KeyUpdate.Outcome {
+		say("not sent by the "+d.from.String(), nil)
+		return true
+	}
+	word := d.p.KeyUpdate.Refused
+	accepted, err := d.p.DecodeOutcome(body)
+	if accepted {
+		word = d.p.KeyUpdate.Accepted
+	}
+	say(word, err)
+	return true
 }
 
 // added decodes a message that the profile adds.

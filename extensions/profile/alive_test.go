@@ -36,11 +36,12 @@ func fingerprint(t testing.TB, p *Profile) string {
 	r.OfferFirst, r.NullChoice = nil, nil
 	fmt.Fprintf(&b, "%+v\n%+v\n%+v\n%+v\n%+v\n%+v\n", r, p.Alerts, p.AlertNames, p.Resumption, p.PostHandshake, p.Quirks)
 	fmt.Fprintf(&b, "%+v\n%+v\n%+v\n", p.Objects, p.Frames, p.Exchange)
+	fmt.Fprintf(&b, "%+v\n%+v\n%+v\n", p.Updates, p.KeyUpdates, p.KeyUpdate)
 	x := p.Binder
 	for _, q := range []interface {
 		Names() []string
 		Text(string) string
-	}{x.Program, x.PostHandshake} {
+	}{x.Program, x.PostHandshake, x.KeyUpdate} {
 		if fmt.Sprint(q) != "<nil>" {
 			for _, name := range slices.Sorted(slices.Values(q.Names())) {
 				tree, _ := binder.Tree(q.Text(name))
@@ -51,13 +52,19 @@ func fingerprint(t testing.TB, p *Profile) string {
 	if x.Program != nil {
 		fmt.Fprintln(&b, x.Program.Variant())
 	}
-	x.Program, x.PostHandshake = nil, nil
+	x.Program, x.PostHandshake, x.KeyUpdate = nil, nil, nil
 	fmt.Fprintf(&b, "%+v\n%+v\n%+v\n%+v\n", x, p.Later, p.LaterExtensions, p.Authenticator)
 	c := p.codec.(*codec)
-	order := slices.Clone(c.order)
+	for _, accepted := range []bool{true, false} {
+		if p.KeyUpdate.Outcome >= 0 {
+			octets, err := p.EncodeOutcome(accepted)
+			fmt.Fprintf(&b, "%x %v\n", octets, err)
+		}
+	}
+	order := append(slices.Clone(c.order), c.updates...)
 	if p.later != nil {
 		order = append(order, p.later.order...)
-		slices.SortFunc(order[len(c.order):], func(a, b *body) int {
+		slices.SortFunc(order[len(c.order)+len(c.updates):], func(a, b *body) int {
 			return 10*(int(a.kind)-int(b.kind)) + int(a.sender) - int(b.sender)
 		})
 	}

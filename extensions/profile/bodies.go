@@ -77,6 +77,7 @@ type codec struct {
 	bodies   map[site]*body
 	order    []*body // as they are written
 	messages [][2]*body
+	updates  []*body // by UpdateMessage
 	schemes  map[string]*schemeType
 	types    *schema.Schema
 	slots    []*schemeType

@@ -26,6 +26,7 @@ type compiler struct {
 	flaws    []flaw
 	taken    laterParts // out of doc
 	framed   []*entry   // slots of frames, likewise
+	updating []*entry   // slots of key updates, likewise
 }
 
 // codePoint is a number with its place.
@@ -160,6 +161,7 @@ func (c *compiler) run(o Options) {
 	c.credentials()
 	c.authenticators()
 	c.applicationFrames()
+	c.keyUpdates()
 	if c.problems.Err() != nil {
 		return // what follows would only repeat it
 	}
@@ -215,6 +217,9 @@ var registries = map[string]struct {
 	}},
 	"flags": {uint64(attls.MaxTLSFlag), func(n uint64) (string, bool) {
 		return attls.TLSFlag(n).String(), attls.TLSFlag(n) == attls.FlagExtendedKeyUpdate
+	}},
+	"key_updates": {0xff, func(n uint64) (string, bool) {
+		return attls.ExtendedKeyUpdateType(n).String(), n <= uint64(attls.KeyUpdateFinish)
 	}},
 	"alerts": {0xff, func(n uint64) (string, bool) {
 		name := attls.AlertDescription(n).String()

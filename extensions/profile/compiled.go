@@ -91,6 +91,9 @@ func (c *codec) typeNames() []string {
 			names = append(names, b.codec.TypeName())
 		}
 	}
+	for _, b := range c.updates {
+		names = append(names, b.codec.TypeName())
+	}
 	return names
 }
 

@@ -20,7 +20,7 @@ func TestMistakes(t *testing.T) {
 	}{
 		{"unknown key", "  slots:\n", "  slotz:\n", "slotz", "bind has no key slotz; did you mean slots?"},
 		{"unknown key at the top", "negotiation:", "negotation:", "negotation:", "a profile has no key negotation; did you mean negotiation?"},
-		{"key far from any", "  transcript: $hrr", "  zzzzzzzzzzz: $hrr", "zzzzzzzzzzz", "binder has no key zzzzzzzzzzz; it takes application_frame, authenticator, challenge, claims, define, exporters, hand_over, post_handshake, transcript"},
+		{"key far from any", "  transcript: $hrr", "  zzzzzzzzzzz: $hrr", "zzzzzzzzzzz", "binder has no key zzzzzzzzzzz; it takes application_frame, authenticator, challenge, claims, define, exporters, hand_over, key_update, post_handshake, transcript"},
 		{"unknown word", "when_empty: empty_list", "when_empty: emptylist", "emptylist", "negotiation.offer.when_empty is one of omit, empty_list, not emptylist; did you mean empty_list?"},
 		{"no number", "at_least: 1", "at_least: one", "one, client_slots", "negotiation.offer.at_least is a number, not one"},
 		{"list for a map", "  challenge: {evidence/x509: key_bound, results/x509: $results_binder}", "  challenge: [key_bound]", "[key_bound]", "binder.challenge is a map, not a list"},

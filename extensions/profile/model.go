@@ -256,6 +256,9 @@ type BinderRules struct {
 	// PostHandshake is the program of post-handshake authentication; nil when it
 	// is Program.
 	PostHandshake *binder.Program
+	// KeyUpdate is the program of attestation with an Extended Key Update; nil when it is
+	// Program.
+	KeyUpdate *binder.Program
 	// Authenticator[model] names the expression of exported authenticators, likewise.
 	Authenticator [2]string
 }
@@ -381,6 +384,11 @@ type Profile struct {
 	Objects  []Object
 	Frames   []Frame
 	Exchange ExchangeRules
+	// Updates are the slots in which an end attests with each Extended Key Update, KeyUpdates
+	// the subtypes of its message that the profile adds, and KeyUpdate their rules.
+	Updates    []UpdateSlot
+	KeyUpdates []UpdateMessage
+	KeyUpdate  UpdateRules
 
 	// Warnings are what the loader found and did not refuse.
 	Warnings schema.Problems

@@ -19,21 +19,17 @@ const (
 	PhaseHandshake     Phase = iota
 	PhaseAuthenticator       // an exported authenticator (RFC 9261), after the handshake
 	PhaseFrame               // a frame that the application defines, after the handshake
+	PhaseKeyUpdate           // with each Extended Key Update
 )
 
-// Phases that the language names and the loader refuses.
-const (
-	phasePostHandshake = 100 + iota
-	phaseKeyUpdate
-)
+// A phase that the language names and the loader refuses.
+const phasePostHandshake = 100
 
 // refusedPhases say why.
 var refusedPhases = map[int][2]string{
 	phasePostHandshake: {
 		"a slot of the handshake is used again in post-handshake authentication, and has no slot of its own",
 		"say phase: handshake, and after: {post_handshake: {client_authentication: true}}"},
-	phaseKeyUpdate: {"no message of Extended Key Update carries a payload here",
-		"say phase: authenticator: another request after the update attests again"},
 }
 
 // LaterSlot is an attester that shows its payload after the handshake: in exported
@@ -148,6 +144,8 @@ func (c *compiler) takeLater() {
 				taken = append(taken, e)
 			case phase == int(PhaseFrame):
 				c.framed = append(c.framed, e)
+			case phase == int(PhaseKeyUpdate):
+				c.updating = append(c.updating, e)
 			default:
 				kept = append(kept, e)
 			}
@@ -160,6 +158,7 @@ func (c *compiler) takeLater() {
 	c.taken = laterParts{split(extensionPhaseWords, "extensions"), split(phaseWords, "bind", "slots")}
 	slices.SortStableFunc(c.taken.slots, serverFirst)
 	slices.SortStableFunc(c.framed, serverFirst)
+	slices.SortStableFunc(c.updating, serverFirst)
 	for _, e := range c.doc.under("extensions") {
 		if v := e.value.entry(attls.KindClientCertificateRequest.Name()); v != nil {
 			c.fail(v.pos, ProblemValue, "%s is a message of exported authenticators", v.key).Advice =

@@ -55,6 +55,15 @@ func (p *Profile) FindLaterReadingsThat(attester attls.Role, m Model, in binder.
 	return p.findReadings(attester, func(b *BinderRules) string { return b.Authenticator[m] }, in, is)
 }
 
+// FindUpdateReadingsThat is FindReadingsThat for a challenge with an Extended Key Update.
+func (p *Profile) FindUpdateReadingsThat(attester attls.Role, m Model, in binder.Inputs,
+	is func(challenge []byte, fit ChallengeFit) bool) []Match {
+	return p.findReadings(attester, func(b *BinderRules) string {
+		b.Program = b.Updated()
+		return b.Challenge[m][KindX509]
+	}, in, is)
+}
+
 // findReadings tries the expression that challenge names in each binder.
 func (p *Profile) findReadings(attester attls.Role, challenge func(*BinderRules) string, in binder.Inputs,
 	is func(challenge []byte, fit ChallengeFit) bool) []Match {
@@ -134,7 +143,7 @@ func search(list []alternative, attester attls.Role, challenge func(*BinderRules
 	is func([]byte, ChallengeFit) bool) []Match {
 	var found []Match
 	for _, a := range list {
-		name := challenge(&a.binder)
+		name := challenge(&a.binder) // of a copy
 		if a.binder.Program == nil || name == "" || slices.ContainsFunc(found, func(m Match) bool {
 			return within(m.Readings, a.departures)
 		}) {

@@ -55,7 +55,7 @@ func (r *renamer) rename(name string) {
 // learn collects the names that the profile gives.
 func (r *renamer) learn(doc *value) {
 	for _, keys := range [][]string{{"extensions"}, {"messages"}, {"bind", "slots"}, {"code_points", "certificate_types"},
-		{"code_points", "alerts"}, {"code_points", "flags"}, {"objects"}, {"frames"}} {
+		{"code_points", "alerts"}, {"code_points", "flags"}, {"objects"}, {"frames"}, {"key_updates"}} {
 		for _, e := range doc.under(keys...) {
 			r.rename(e.key)
 		}
@@ -184,7 +184,7 @@ func (r *renamer) members(members []schema.Member) {
 var free = map[string][]uint64{
 	"extensions": {0xff20, 0xff21, 0xff22, 0xff23, 0xff24, 0xff25, 0xff26, 0xff27, 0xff28}, "messages": {0xd0, 0xd1, 0xd2},
 	"certificate_types": {230, 231, 232, 233}, "alerts": {200, 201, 202, 203, 204, 205, 206},
-	"flags": {100, 101, 102, 103},
+	"flags": {100, 101, 102, 103}, "key_updates": {70, 71, 72},
 }
 
 // permute gives every code point another number.
@@ -209,6 +209,9 @@ func (p *Profile) Numbers() map[string]uint64 {
 	}
 	for _, x := range p.Messages {
 		m["messages."+x.Name] = uint64(x.Type)
+	}
+	for _, x := range p.KeyUpdates {
+		m["key_updates."+x.Name] = uint64(x.Subtype)
 	}
 	for a, name := range p.AlertNames {
 		m["alerts."+name] = uint64(a)

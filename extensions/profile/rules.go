@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -349,7 +350,8 @@ func (c *compiler) binder() {
 	}
 	c.available(b.Program, texts, false)
 	c.availableLater(b.Program, texts)
-	c.postHandshakeBinder(defs, texts, variant)
+	c.postHandshakeBinder(defs, maps.Clone(texts), variant)
+	c.updateBinder(defs, texts, variant)
 }
 
 func (c *compiler) definedName(v *value, defs []binder.Definition) string {
@@ -469,50 +471,54 @@ func (c *compiler) availableAt(p *binder.Program, name string, slot int, m Model
 		return // it does not attest then
 	}
 	for _, f := range p.Check(name, s.Attester, c.p.settingOf(s, m), carrier) {
-		text := texts[f.Name]
-		key := f.Name + f.Msg
-		if told[key] {
-			continue
+		if key := f.Name + f.Msg; !told[key] {
+			told[key] = true
+			c.finding(f, texts)
 		}
-		told[key] = true
-		at := text.at(f.Offset)
-		switch f.Kind {
-		case binder.FindingError:
-			c.fail(at, ProblemBinder, "%s: %s", f.Name, f.Msg)
-		case binder.FindingContext:
-			c.flaw("context_bound", f.Name, at, "%s: %s", f.Name, f.Msg)
-		case binder.FindingNarrow:
-			c.warn(at, ProblemBinder, "%s: %s", f.Name, f.Msg)
-		}
+	}
+}
+
+// finding tells what is wrong with an expression, at its place in the file.
+func (c *compiler) finding(f binder.Finding, texts map[string]*value) {
+	at := texts[f.Name].at(f.Offset)
+	switch f.Kind {
+	case binder.FindingError:
+		c.fail(at, ProblemBinder, "%s: %s", f.Name, f.Msg)
+	case binder.FindingContext:
+		c.flaw("context_bound", f.Name, at, "%s: %s", f.Name, f.Msg)
+	case binder.FindingNarrow:
+		c.warn(at, ProblemBinder, "%s: %s", f.Name, f.Msg)
 	}
 }
 
 // postHandshakeBinder compiles the definitions that post-handshake
 // authentication replaces.
 func (c *compiler) postHandshakeBinder(defs []binder.Definition, texts map[string]*value, v binder.Variant) {
-	over := c.doc.under("binder", "post_handshake", "define")
-	if len(over) == 0 {
-		return
+	if c.p.Binder.PostHandshake = c.replaced("post_handshake", defs, texts, v); c.p.Binder.PostHandshake != nil {
+		c.available(c.p.Binder.PostHandshake, texts, true)
 	}
-	later := slices.Clone(defs)
-	replaced := 0
-	for _, e := range over {
+}
+
+// replaced is the program of a phase, whose definitions replace those of the handshake; nil:
+// it replaces none, or cannot.
+func (c *compiler) replaced(phase string, defs []binder.Definition, texts map[string]*value,
+	v binder.Variant) *binder.Program {
+	later, replaced := slices.Clone(defs), 0
+	for _, e := range c.doc.under("binder", phase, "define") {
 		i := slices.IndexFunc(later, func(d binder.Definition) bool { return d.Name == e.key })
-		if i < 0 && c.dead(e.pos, "binder", "post_handshake", "define", e.key) {
+		if i < 0 && c.dead(e.pos, "binder", phase, "define", e.key) {
 			continue
 		}
 		if i < 0 {
-			c.fail(e.pos, ProblemBinder, "binder.define has no %s that post_handshake could replace", e.key)
-			return
+			c.fail(e.pos, ProblemBinder, "binder.define has no %s that %s could replace", e.key, phase)
+			return nil
 		}
 		replaced++
 		later[i].Text = e.value.text
 		texts[e.key] = e.value
 	}
 	if replaced == 0 {
-		return
+		return nil
 	}
-	if c.p.Binder.PostHandshake = c.program(later, texts, v); c.p.Binder.PostHandshake != nil {
-		c.available(c.p.Binder.PostHandshake, texts, true)
-	}
+	return c.program(later, texts, v)
 }

@@ -171,6 +171,12 @@ func (c *codec) under(p *Profile) *codec {
 	for s, b := range c.bodies {
 		n.bodies[s] = relaxed[b]
 	}
+	n.updates = nil
+	for _, b := range c.updates {
+		r := *b
+		r.codec = b.codec.WithoutBounds()
+		n.updates = append(n.updates, &r)
+	}
 	n.messages = nil
 	for _, pair := range c.messages {
 		n.messages = append(n.messages, [2]*body{relaxed[pair[0]], relaxed[pair[1]]})

@@ -212,7 +212,7 @@ var (
 		{"post_handshake", phasePostHandshake, "refused: slots of the handshake are used in post-handshake authentication " +
 			"as well, under after.post_handshake"},
 		{"authenticator", int(PhaseAuthenticator), "in an exported authenticator, after the handshake (RFC 9261)"},
-		{"key_update", phaseKeyUpdate, "refused: no message of Extended Key Update carries a payload here"},
+		{"key_update", int(PhaseKeyUpdate), "with each Extended Key Update, under the scheme of the handshake"},
 		{"application_frame", int(PhaseFrame), "in a frame of the application, after the handshake"}}
 	framingWords = words{
 		{"application", int(FramingApplication), "the application carries requests and authenticators as it likes"},
@@ -227,6 +227,17 @@ var (
 		{"nonce", yes, "a nonce of the Verifier, where it gives one; otherwise random octets"}}
 	failedWords = words{
 		{"alert", no, "the relying party ends the connection with the alert of the failure"},
+		{"report", yes, "the application is told, and decides"}}
+	initiatorWords = words{
+		{"behind", int(UpdateBehind), "once the exchange is complete, under its keys"},
+		{"before_finish", int(UpdateBefore), "in front of its key_update_finish, under the keys that are replaced; the peer looks " +
+			"at it once the exchange is complete"}}
+	responderWords = words{
+		{"behind", int(UpdateBehind), "once the exchange is complete, under its keys"},
+		{"before_response", int(UpdateBefore), "in front of its key_update_response, likewise"},
+		{"never", int(UpdateNever), "not at all: who is to attest begins the update"}}
+	updateFailedWords = words{
+		{"alert", no, "the relying party ends the connection with the alert of the failure, behind the outcome where it sends one"},
 		{"report", yes, "the application is told, and decides"}}
 	statusWords = words{
 		{"active", 0, ""}, {"superseded", 1, ""}, {"expired", 2, ""}, {"withdrawn", 3, ""}, {"known_attack", 4, ""},

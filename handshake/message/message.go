@@ -69,6 +69,12 @@ func End(b []byte, mark int) []byte {
 	return b
 }
 
+// AppendMessage writes a message of a type with a body.
+func AppendMessage(b []byte, t attls.HandshakeType, body []byte) []byte {
+	b, mark := Begin(b, t)
+	return End(append(b, body...), mark)
+}
+
 // writer writes one message.
 type writer struct {
 	wire.Writer

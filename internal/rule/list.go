@@ -27,4 +27,5 @@ var all = []Rule{
 	AuthenticatorContext, AuthenticatorDirection, AuthenticatorName, AuthenticatorAsked, AuthenticatorOnce,
 	AuthenticatorMessages, AuthenticatorEmpty, RefusalTaken, FrameConstant, FrameDefined, FrameMembers,
 	FlagProposed, FlagAgreed, UpdateGroup, UpdateDue, UpdateReplaces,
+	UpdateAttested, UpdatePayloadDue, UpdateAnswered, UpdateOutcomeSent, UpdateOutcomeDue,
 }

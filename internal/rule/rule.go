@@ -169,3 +169,12 @@ const (
 	UpdateDue      Rule = "update-due"      // a response or a finish comes when it is due
 	UpdateReplaces Rule = "update-replaces" // it takes the place of KeyUpdate
 )
+
+// Attestation with Extended Key Update.
+const (
+	UpdateAttested    Rule = "update-attested"     // who attested before attests with each update
+	UpdatePayloadDue  Rule = "update-payload-due"  // a payload comes when it is due
+	UpdateAnswered    Rule = "update-answered"     // a relying party tells the outcome of each
+	UpdateOutcomeSent Rule = "update-outcome-sent" // one that goes on without it is refused
+	UpdateOutcomeDue  Rule = "update-outcome-due"  // an outcome comes when it is due
+)

@@ -115,6 +115,18 @@ static void fill_messages(struct compiled *c)
 
 /* ---- the whole ---- */
 
+/* Extended Key Update is for connections without a profile here (--lines), so what a profile attests
+ * with it is never used. */
+static void pass_over_updates(struct loader *l)
+{
+    static const char *const maps[] = { "key_updates", "code_points/key_updates", "after/key_update",
+                                        "binder/key_update" };
+
+    for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
+        load_pass_over(l, maps[i]);
+    }
+}
+
 static void load(struct loader *l)
 {
     struct compiled *c = l->c;
@@ -126,6 +138,7 @@ static void load(struct loader *l)
     }
     know_remarks(l);
     load_points(l);
+    pass_over_updates(l);
     document_find(l->d, "messages");
     document_find(l->d, "x509");
     document_find(l->d, "bind");

@@ -181,7 +181,8 @@ static int load_nonce_of(struct loader *l, struct slot_rule *s, const char *map)
 int load_slot(struct loader *l, const struct record *r, const char *name)
 {
     static const char *const roles[] = { "client", "server", NULL };
-    static const char *const phases[] = { "any", "handshake", "post_handshake", "authenticator", "application_frame", NULL };
+    static const char *const phases[] = { "any", "handshake", "post_handshake", "authenticator", "application_frame",
+                                          "key_update", NULL };
     struct slot_rule *s;
     const struct path map = load_path("bind/slots/%s", name);
     const int phase = load_word(l, phases, 0, load_path("%s/phase", map.p).p);
@@ -191,6 +192,10 @@ int load_slot(struct loader *l, const struct record *r, const char *name)
     }
     if (phase == 3) {
         return load_later_slot(l, r, name);
+    }
+    if (phase == 5) {
+        load_pass_over(l, map.p); /* see pass_over_updates() */
+        return 0;
     }
     if (phase == 4) {
         return load_cannot(l, "attestation in frames of the application");

@@ -37,6 +37,8 @@ const struct type *load_type(struct loader *l, const struct record *r, const cha
 const struct code_point *load_point(const struct loader *l, enum code_point_kind kind, const char *name);
 /* For load_each(): what says nothing more to this peer. */
 int load_know(struct loader *l, const struct record *r, const char *name);
+/* Marks what stands under a map as known. */
+void load_pass_over(struct loader *l, const char *map);
 
 /* compiled_places.c */
 void load_points(struct loader *l);

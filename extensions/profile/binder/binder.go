@@ -73,6 +73,7 @@ const (
 	PointPostHandshakeCV
 	PointPostHandshakeAT
 	PointKeyExchange // the second message of a later key exchange
+	PointUpdated     // what shows a payload in it, or behind it
 )
 
 const addedByServer, addedByClient, addedLater = "AT(server)", "AT(client)", "AT(pha)"
@@ -86,7 +87,7 @@ var pointNames = [...]string{
 	PointClientCV: "CV(client)", PointClientAT: addedByClient, PointClientFin: "Fin(client)",
 	PointPostHandshakeCR: "CR(pha)", PointPostHandshakeAfterCR: addedLater, PointPostHandshakeCT: "CT(pha)",
 	PointPostHandshakeAfterCT: addedLater, PointPostHandshakeCV: "CV(pha)", PointPostHandshakeAT: addedLater,
-	PointKeyExchange: "key exchange",
+	PointKeyExchange: "key exchange", PointUpdated: "the attestation of a key exchange",
 }
 
 // Added reports whether the point is of messages that a profile adds.
