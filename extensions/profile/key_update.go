@@ -255,8 +255,8 @@ func (c *compiler) attestedBefore(s *UpdateSlot, e *entry) {
 		}
 		found = true
 		if own.Apart || slices.Contains(own.Kinds, KindAlone) {
-			c.fail(e.pos, ProblemRule, "%s attests without a certificate, or in a field of its own; a key update attests anew "+
-				"for the key of an X.509 certificate, in one field", own.Name).Advice = "remove " + e.key
+			c.fail(e.pos, ProblemRule, "%s attests without a certificate, or in a field of its own; a key update attests "+
+				"again for the key of an X.509 certificate, in one field", own.Name).Advice = "remove " + e.key
 		}
 	}
 	if !found {

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	case "stays":
 		signal.Ignore(syscall.SIGTERM)
 		fmt.Fprintln(alive, "ready")
-		select {}
+		linger()
 	case "starts", "leaves":
 		c := Command(context.Background(), os.Args[0])
 		if os.Getenv(part) == "leaves" {
@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(alive, err)
 		}
 		if os.Getenv(part) == "starts" {
-			select {}
+			linger()
 		}
 	case "floods":
 		line := strings.Repeat("x", 1<<16) + "\n"
@@ -53,6 +53,10 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(0)
 }
+
+// linger stays for longer than the tests wait. An empty select would not: Go ends a program in
+// which nothing can happen any more.
+func linger() { time.Sleep(10 * time.Minute) }
 
 // alive starts a part of this test, and returns the command and what its processes hold.
 func alive(t *testing.T, ctx context.Context, name string) (*exec.Cmd, *bufio.Reader) {
