@@ -491,7 +491,8 @@ counts which rules it reached and triggered.`,
 		"terms, terms-without-forks or octets (may be repeated)")
 	flags.IntVar(&f.o.Trials, "trials", 1, "trials of the bugs that are drawn by the seed")
 	flags.IntVar(&f.o.Drawn, "drawn", 20, "bugs that are tried more than once")
-	flags.DurationVar(&f.o.Time, "time", 10*time.Second, "time of each trial")
+	flags.DurationVar(&f.o.Time, "time", 10*time.Second, "time of each trial; 0 for no bound")
+	flags.IntVar(&f.o.Executions, "executions", 0, "connections of each trial; 0 for no bound")
 	flags.Uint64Var(&f.o.Seed, "seed", 1, "seed")
 	flags.IntVar(&f.o.Side, "workers", runtime.GOMAXPROCS(0), "trials side by side")
 	flags.StringArrayVar(&f.o.Bugs, "bug", nil, "only this bug (may be repeated)")
@@ -502,8 +503,11 @@ counts which rules it reached and triggered.`,
 }
 
 func (f *fuzzScoreFlags) run(c *cobra.Command) error {
-	if f.o.Trials < 1 || f.o.Time <= 0 || f.o.Side < 1 || f.o.Side > maxWorkers || f.o.Drawn < 1 {
-		return usage("--trials, --drawn, --time and --workers are positive, and --workers at most %d", maxWorkers)
+	if f.o.Trials < 1 || f.o.Side < 1 || f.o.Side > maxWorkers || f.o.Drawn < 1 {
+		return usage("--trials, --drawn and --workers are positive, and --workers at most %d", maxWorkers)
+	}
+	if f.o.Time < 0 || f.o.Executions < 0 || f.o.Time == 0 && f.o.Executions == 0 {
+		return usage("one of --time and --executions must bound a trial")
 	}
 	w := c.OutOrStdout()
 	if f.list {
@@ -579,9 +583,8 @@ func printScore(w io.Writer, s *campaign.Score) {
 		}
 	}
 	visible, reached, triggered, detected := s.Visible()
-	fmt.Fprintf(w, "\n%s, %g s a trial: %d bugs that a peer can see, %d reached, %d triggered, "+
-		"%d detected (%.0f %%)\n", s.Kind,
-		s.Seconds, visible, reached, triggered, detected, 100*float64(detected)/float64(max(visible, 1)))
+	fmt.Fprintf(w, "\n%s, %s a trial: %d bugs that a peer can see, %d reached, %d triggered, "+
+		"%d detected (%.0f %%)\n", s.Kind, s.Bound(), visible, reached, triggered, detected, 100*float64(detected)/float64(max(visible, 1)))
 	for _, text := range s.Noise {
 		fmt.Fprintf(w, "With all rules in force: %s\n", attls.Printable(text))
 	}

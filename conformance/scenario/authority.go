@@ -159,5 +159,5 @@ func (a *DemoAuthority) Remake(der []byte, change func(*x509.Certificate)) ([]by
 		}
 	}
 	change(t)
-	return x509.CreateCertificate(rand.Reader, t, a.Certificate, t.PublicKey, a.key)
+	return x509.CreateCertificate(a.random(), t, a.Certificate, t.PublicKey, a.key)
 }

@@ -70,12 +70,14 @@ func (a *agent) reached(e *Edit) bool {
 		return a.records > e.Number
 	case "evidence", "verdict":
 		return a.waits[handshake.WaitEvidence]
-	case "credential":
+	case "credential", "scheme":
 		return a.waits[handshake.WaitCredential]
 	case "signature":
 		return a.waits[handshake.WaitSignature]
 	case "disobey":
 		return true
+	case "frame":
+		return false // after the handshake
 	}
 	for i := range a.counts {
 		if a.counts[i].name == e.Message {
@@ -102,7 +104,8 @@ func (a *agent) lie(k handshake.WaitKind) *Edit {
 		e := &a.edits[i]
 		switch {
 		case k == handshake.WaitEvidence && (e.Do == "evidence" || e.Do == "verdict"),
-			k == handshake.WaitCredential && e.Do == "credential", k == handshake.WaitSignature && e.Do == "signature":
+			k == handshake.WaitCredential && (e.Do == "credential" || e.Do == "scheme"),
+			k == handshake.WaitSignature && (e.Do == "signature" || e.Do == "scheme"):
 			return e
 		}
 	}
@@ -162,7 +165,8 @@ func (a *agent) Message(d handshake.Direction, m *message.Raw, p *handshake.Plan
 	sent := slices.Clone(m.Bytes)
 	if a.edits != nil || a.held != nil {
 		for i := range a.edits {
-			if e := &a.edits[i]; e.Message == name && e.Number == n {
+			e := &a.edits[i]
+			if e.Message == name && e.Number == n || e.Do == "scheme" && m.Kind == attls.KindCertificateVerify {
 				sent = a.edit(e, m, sent, p)
 			}
 		}
@@ -210,6 +214,11 @@ func (a *agent) Record(d handshake.Direction, x *record.Raw, p *record.Plan) {
 					p.Before = append(p.Before, record.Raw{Type: x.Type, Payload: slices.Clone(b)})
 				}
 			}
+		case "early":
+			for left := e.At; left > 0; left -= record.MaxPlaintext {
+				p.After = append(p.After, record.Raw{Type: attls.ContentTypeApplicationData,
+					Payload: make([]byte, min(left, record.MaxPlaintext))})
+			}
 		}
 	}
 }
@@ -234,6 +243,15 @@ func (a *agent) edit(e *Edit, m *message.Raw, b []byte, p *handshake.Plan) []byt
 	case "length":
 		b = slices.Clone(b)
 		b[1], b[2], b[3] = byte(e.At>>16), byte(e.At>>8), byte(e.At)
+	case "scheme":
+		if len(b) >= 6 {
+			b = slices.Clone(b)
+			b[4], b[5] = byte(e.At>>8), byte(e.At)
+		}
+	case "early":
+		b = offerEarlyData(m.Kind, b)
+	case "reissue":
+		b = a.reissued(e.Answer, b)
 	default:
 		if body, ok := editBody(e, m.Kind, b[4:]); ok {
 			b = tamper.Message(m.Type, body)
@@ -307,6 +325,21 @@ func editBody(e *Edit, k attls.MessageKind, body []byte) ([]byte, bool) {
 		}
 		return nil
 	})
+}
+
+// offerEarlyData is a ClientHello with early_data before pre_shared_key.
+func offerEarlyData(k attls.MessageKind, b []byte) []byte {
+	body, ok := editExtensions(b[4:], k, 0, func(list []rawExtension) []rawExtension {
+		i := slices.IndexFunc(list, func(x rawExtension) bool { return x.t == attls.ExtPreSharedKey })
+		if i < 0 || slices.ContainsFunc(list, func(x rawExtension) bool { return x.t == attls.ExtEarlyData }) {
+			return nil
+		}
+		return slices.Insert(list, i, rawExtension{attls.ExtEarlyData, nil})
+	})
+	if !ok {
+		return b
+	}
+	return tamper.Message(attls.TypeClientHello, body)
 }
 
 // rawExtension is an extension as it is on the wire.

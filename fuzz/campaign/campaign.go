@@ -254,8 +254,9 @@ type worker struct {
 	seen   map[string]bool
 	corpus map[*Target][]*Input
 	counts int64
-	link   *link // to a remote stack; nil: attls is the honest end
-	lost   int   // connections in a row that the stack did not make
+	plain  map[string]string // details without what varies
+	link   *link             // to a remote stack; nil: attls is the honest end
+	lost   int               // connections in a row that the stack did not make
 }
 
 // place is a target of a worker with what it runs there.
@@ -269,7 +270,7 @@ type place struct {
 // what was found last can be made smaller.
 func (c *campaign) work(outer, ctx context.Context, id int) error {
 	w := &worker{c: c, id: id, r: rand.New(rand.NewPCG(c.o.Seed, uint64(id))), seen: map[string]bool{},
-		corpus: map[*Target][]*Input{}}
+		corpus: map[*Target][]*Input{}, plain: map[string]string{}}
 	if c.o.Remote != nil {
 		w.link = c.o.Remote.link(outer)
 		defer w.link.connector.Close()
@@ -458,7 +459,7 @@ var varying = regexp.MustCompile(`[0-9a-f]{8,}…?|0x[0-9a-f]+|\d+`)
 func plainText(s string) string { return varying.ReplaceAllString(s, "#") }
 
 // outcomes say what a run reached: how each end ended and in which state.
-func (r *run) outcomes() (list []string) {
+func (r *run) outcomes(plain map[string]string) (list []string) {
 	for _, role := range attls.Roles() {
 		text := role.String() + " "
 		if r.states[role].State != "" && r.errs[role] == nil {
@@ -468,7 +469,11 @@ func (r *run) outcomes() (list []string) {
 			if e.Class == attls.FromPeer {
 				continue
 			}
-			text += fmt.Sprintf("refuses with %s at %v: %s %s", e.Failure, e.Message, e.Field, plainText(e.Detail))
+			detail, ok := plain[e.Detail]
+			if !ok {
+				detail = keep(plain, e.Detail, plainText(e.Detail))
+			}
+			text += "refuses with " + string(e.Failure) + " at " + e.Message.String() + ": " + e.Field + " " + detail
 		}
 		list = append(list, text)
 	}
@@ -485,7 +490,7 @@ func (w *worker) note(t *Target, in *Input, r *run) {
 		s.note(in.Profile, seen)
 	}
 	var fresh []string
-	for _, text := range r.outcomes() {
+	for _, text := range r.outcomes(w.plain) {
 		if !w.seen[text] {
 			w.seen[text] = true
 			fresh = append(fresh, text)

@@ -74,6 +74,12 @@ type Connection struct {
 	KeyUpdate bool `yaml:"key_update,omitempty"`
 	// Resumption brings back the ticket of an earlier connection.
 	Resumption bool `yaml:"resumption,omitempty"`
+	// Forgotten is a resumption of a session that the server knows no longer.
+	Forgotten bool `yaml:"forgotten,omitempty"`
+	// ExtendedKeyUpdate has both ends offer it, and the client begin one update.
+	ExtendedKeyUpdate bool `yaml:"extended_key_update,omitempty"`
+	// Ed25519 has both ends hold keys of this type, and accept no other signatures.
+	Ed25519 bool `yaml:"ed25519,omitempty"`
 }
 
 // String names a connection in one line.
@@ -90,7 +96,8 @@ func (c Connection) String() string {
 	}{{c.HelloRetry, "HelloRetryRequest"}, {c.Cookie, "cookie"}, {c.ClientCertificate, "client certificate"},
 		{c.RawPublicKeys, "raw public keys"}, {c.Several, "several schemes"}, {c.GREASE, "GREASE"},
 		{c.Undemanding, "attestation not demanded"},
-		{c.Unwilling, "a server without a policy"}, {c.KeyUpdate, "key update"}, {c.Resumption, "resumption"}} {
+		{c.Unwilling, "a server without a policy"}, {c.KeyUpdate, "key update"}, {c.Resumption, "resumption"},
+		{c.Forgotten, "a forgotten session"}, {c.ExtendedKeyUpdate, "extended key update"}, {c.Ed25519, "Ed25519"}} {
 		if f.on {
 			parts = append(parts, f.name)
 		}
@@ -104,7 +111,7 @@ func (c Connection) String() string {
 func (c Connection) scenario(name string, p *profile.Profile) scenario.Scenario {
 	return scenario.Scenario{Profile: name, Compiled: p, Attester: scenario.Attesters(c.Attester), Model: c.Model,
 		Credential: c.Credential, HelloRetry: c.HelloRetry, Cookie: c.Cookie, ClientCertificate: c.ClientCertificate,
-		RawPublicKeys: c.RawPublicKeys}
+		RawPublicKeys: c.RawPublicKeys, ExtendedKeyUpdate: c.ExtendedKeyUpdate}
 }
 
 // Octets are octets that a file shows in hexadecimal.
@@ -179,6 +186,10 @@ var Operations = []struct{ Do, Text string }{
 	{"verdict", "the Evidence is for another challenge of the same end"},
 	{"credential", "another certificate is shown: one of another key's, or of an unknown authority"},
 	{"signature", "another key signs"},
+	{"scheme", "a certificate with a P-256 key is shown, whatever was asked for, and the signature is under the scheme at"},
+	{"early", "early_data is offered, and so many octets follow that no key opens"},
+	{"frame", "a member of a frame in which the ends attest is there twice (at 0), other (1) or absent (2)"},
+	{"reissue", "the attester's certificate is issued again, and what the profile has in it is otherwise"},
 	{"disobey", "the attacker's own engine does not obey a rule, which the answer names"},
 }
 
@@ -299,6 +310,8 @@ func (in *Input) check() error {
 			return fmt.Errorf("edits[%d]: a negative number", i)
 		case e.Do == "disobey" && !rule.Known(rule.Rule(e.Answer)):
 			return fmt.Errorf("edits[%d].answer: there is no rule %q", i, attls.Printable(e.Answer))
+		case e.Do == "reissue" && reissueOf(e.Answer) == nil:
+			return fmt.Errorf("edits[%d].answer: a certificate cannot be issued with %q", i, attls.Printable(e.Answer))
 		case e.At > 1<<16:
 			return fmt.Errorf("edits[%d].at: %d; at most %d", i, e.At, 1<<16)
 		}

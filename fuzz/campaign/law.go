@@ -200,6 +200,11 @@ func (r *run) live() string {
 			return fmt.Sprintf("sends or takes no application data: the %v got none", role)
 		}
 	}
+	for _, role := range attls.Roles() {
+		if err := r.frames.errs[role]; err != nil {
+			return fmt.Sprintf("ends a sound exchange of frames: the %v failed: %v", role, err)
+		}
+	}
 	a, b := &r.states[attls.RoleClient], &r.states[attls.RoleServer]
 	switch {
 	case a.CipherSuite != b.CipherSuite || a.Group != b.Group || a.ALPN != b.ALPN || a.HelloRetry != b.HelloRetry:
@@ -258,7 +263,7 @@ func (r *run) closes(f attls.Failure) bool {
 }
 
 // laws are what an honest end must not do.
-var laws = slices.Concat(authenticationLaws, messageLaws, attestationLaws, senderLaws)
+var laws = slices.Concat(authenticationLaws, messageLaws, negotiatedLaws, attestationLaws, senderLaws)
 
 // deeds are those of an end.
 func (v *view) deeds(role attls.Role, of func(*deed) bool) *deed {
@@ -343,7 +348,7 @@ var authenticationLaws = []law{
 	}},
 	{"verdict", "the profile's rule on a refused appraisal", true, func(v *view) string {
 		d := v.deeds(v.role, func(d *deed) bool { return d.refused != "" })
-		if d == nil || v.p.AlertFor(d.refused).None {
+		if d == nil || v.p.AlertFor(d.refused).None || v.r.frames.errs[v.role] != nil {
 			return ""
 		}
 		if v.p.Rules.Verdict == profile.BeforeNothing && v.state.Attested == nil {
@@ -398,7 +403,7 @@ func start(b []byte) []byte { return b[:min(len(b), 8)] }
 
 // harmless reports whether the edits change nothing that matters.
 func (in *Input) harmless() bool {
-	if in.Connection.HelloRetry || in.Connection.Unwilling {
+	if in.Connection.HelloRetry || in.Connection.Unwilling || len(in.Edits) == 0 {
 		return false
 	}
 	for i := range in.Edits {
@@ -407,8 +412,10 @@ func (in *Input) harmless() bool {
 		case e.Do == "extension-add" && e.Extension == 0xfefe && !e.Shadow && e.At == 0 &&
 			(e.Message == "ClientHello" || e.Message == "CertificateRequest"):
 		case e.Do == "extension-remove" && e.Extension == attls.ExtSignatureAlgorithms && in.Connection.Resumption &&
-			e.Message == "ClientHello" && !e.Shadow:
+			!in.Connection.Forgotten && e.Message == "ClientHello" && !e.Shadow:
 		case e.Do == "pad" && e.Number > 2 && e.At < 4096:
+		case e.Do == "early" && e.At < 4096 && in.Connection.Resumption && !in.Connection.Forgotten && len(in.Edits) == 1:
+		case e.Do == "reissue" && reissueOf(e.Answer) != nil && reissueOf(e.Answer).failure == "" && len(in.Edits) == 1:
 		default:
 			return false
 		}

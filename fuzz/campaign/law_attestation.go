@@ -254,6 +254,13 @@ var attestationLaws = []law{
 			}
 			return ""
 		})),
+	attestedLaw("frame-members", "the profile's frames", true, func(v *view) string { return v.frameTaken() }),
+	attestedLaw("certificate-fields", "the profile's fields of certificates", true, func(v *view) string {
+		if x := v.shownAgain(); x != nil && x.failure != "" && !v.accepts(x.failure) {
+			return fmt.Sprintf("took a certificate that was issued again: %s", x.Text)
+		}
+		return ""
+	}),
 	attestedLaw("nonce-bound", "the profile's bound of nonces", true, func(v *view) string {
 		if most := v.p.Rules.NonceReceiveAtMost; most > 0 {
 			for _, n := range v.answers.Nonces {

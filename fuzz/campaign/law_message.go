@@ -238,6 +238,17 @@ var messageLaws = []law{
 		}
 		return fmt.Sprintf("took the protocol %q, which it did not offer", attls.Printable(string(name)))
 	}},
+	{"alpn-protocol", "the profile's nonce in ALPN", true, func(v *view) string {
+		ee := v.last(v.got, attls.KindEncryptedExtensions)
+		if v.role != attls.RoleClient || ee == nil || v.p == nil {
+			return ""
+		}
+		body, ok := ee.find(attls.ExtALPN)
+		if ok && len(body) > 3 && !slices.Contains(v.r.s.plain[v.role].ALPN, string(body[3:])) && !v.p.SelectsNonce(body[3:]) {
+			return fmt.Sprintf("took the name %q, which is no protocol's", attls.Printable(string(body[3:])))
+		}
+		return ""
+	}},
 	{"request", "RFC 8446 4.3.2", true, func(v *view) string {
 		for _, m := range v.got {
 			if m.kind != attls.KindCertificateRequest {
@@ -542,7 +553,7 @@ func byProfile(f attls.Failure) func(*view) (attls.AlertDescription, bool) {
 
 var refusals = []refusal{
 	{"ClientHello", func(v *view, e *Edit) bool {
-		if e.Do != "extension-remove" || v.r.s.conn.Resumption || e.Number > 0 || v.hello == nil {
+		if c := &v.r.s.conn; e.Do != "extension-remove" || c.Resumption && !c.Forgotten || e.Number > 0 || v.hello == nil {
 			return false
 		}
 		switch e.Extension {
@@ -578,7 +589,10 @@ var refusals = []refusal{
 		}
 		body, there := ee.find(attls.ExtServerCertificateType)
 		offer, _ := v.hello.find(attls.ExtServerCertificateType)
-		return there && len(body) == 1 && attls.CertificateType(body[0]) != c.CertificateType && len(offer) > 1 &&
+		if !there { // which means X.509
+			return e.Do == "extension-remove" && c.CertificateType != attls.CertificateX509
+		}
+		return len(body) == 1 && attls.CertificateType(body[0]) != c.CertificateType && len(offer) > 1 &&
 			slices.Contains(offer[1:], body[0])
 	}, byProfile(attls.FailCertTypeMismatch), "the profile's alerts"},
 }

@@ -24,8 +24,11 @@ type sample struct {
 	kind   attls.MessageKind
 	raw    []byte
 	lists  [][]rawExtension
+	// fields are read when they are needed first, as this takes long; other is the same message of
+	// the connection with other random octets, nil where it has none.
 	fields []field
-	added  int
+	read   bool
+	other  *sample
 }
 
 // field is a path with what the message has there.
@@ -54,7 +57,10 @@ func (p *pool) add(s *sample) {
 			}
 		}
 	}
-	for _, f := range s.fields {
+}
+
+func (p *pool) addFields(list []field) {
+	for _, f := range list {
 		leaf := leafOf(f.path)
 		if all := p.leaves[leaf]; len(all) < mostPooled && !within(all, f.contents) {
 			p.leaves[leaf] = append(all, f.contents)
@@ -75,11 +81,11 @@ type mutator struct {
 	r       *rand.Rand
 	pool    pool
 	samples map[*subject][2][]sample
-	all     []*subject
+	rules   map[*subject]*[2]disobedient
 }
 
 func newMutator(r *rand.Rand, list []*subject) *mutator {
-	m := &mutator{r: r, all: list, samples: map[*subject][2][]sample{},
+	m := &mutator{r: r, samples: map[*subject][2][]sample{}, rules: map[*subject]*[2]disobedient{},
 		pool: pool{bodies: map[attls.ExtensionType][][]byte{}, leaves: map[string][][]byte{}}}
 	for _, s := range list {
 		var both [2][]sample
@@ -91,6 +97,11 @@ func newMutator(r *rand.Rand, list []*subject) *mutator {
 			other := s.samplesOf(s.other, role)
 			for i := range other {
 				m.pool.add(&other[i])
+				for k := range both[role] {
+					if x := &both[role][k]; x.name == other[i].name && x.number == other[i].number {
+						x.other = &other[i]
+					}
+				}
 			}
 		}
 		m.samples[s] = both
@@ -120,19 +131,29 @@ func (s *subject) samplesOf(r *run, role attls.Role) (list []sample) {
 			continue
 		}
 		raw := message.Raw{Kind: x.kind, Type: attls.HandshakeType(x.raw[0]), Bytes: x.raw}
-		m := sample{name: nameOf(s.profile, &raw), kind: x.kind, raw: x.raw, added: -1}
+		m := sample{name: nameOf(s.profile, &raw), kind: x.kind, raw: x.raw}
 		m.number = numbers[m.name]
 		numbers[m.name]++
 		m.lists, _ = extensionsOf(x.raw[4:], x.kind)
-		m.fields = s.fieldsOf(&raw, m.name)
 		list = append(list, m)
 	}
 	return list
 }
 
-// fieldsOf are the fields that a message has.
-func (s *subject) fieldsOf(raw *message.Raw, name string) (list []field) {
-	paths := s.w.paths(s, raw.Kind, name)
+// fields are the fields that a sample has.
+func (m *mutator) fields(s *subject, x *sample) []field {
+	for _, y := range []*sample{x, x.other} {
+		if y != nil && !y.read {
+			y.fields, y.read = s.fieldsOf(y), true
+			m.pool.addFields(y.fields)
+		}
+	}
+	return x.fields
+}
+
+func (s *subject) fieldsOf(x *sample) (list []field) {
+	raw := &message.Raw{Kind: x.kind, Type: attls.HandshakeType(x.raw[0]), Bytes: x.raw}
+	paths := s.w.paths(s, x.kind, x.name)
 	for _, path := range paths {
 		var got []byte
 		f, err := tamper.Field(s.profile, path, func(b []byte) []byte {
@@ -292,6 +313,9 @@ func (m *mutator) whole(e *Edit, x *sample, s *subject, role attls.Role) bool {
 			return false
 		}
 		e.Do, e.At = "flip", m.r.IntN(len(body))
+		if m.r.IntN(2) == 0 { // types, versions and numbers are at the beginning
+			e.At = m.r.IntN(min(len(body), 8))
+		}
 	case 12:
 		e.Do, e.At = "truncate", m.r.IntN(len(body)+1)
 	default:
@@ -363,6 +387,14 @@ func (m *mutator) extension(e *Edit, x *sample, s *subject, role attls.Role) boo
 // body makes a body for an extension.
 func (m *mutator) body(s *subject, x *sample, role attls.Role, t attls.ExtensionType) ([]byte, string) {
 	for range 4 {
+		switch n := m.r.IntN(8); {
+		case n > 4 && t == attls.ExtALPN && x.kind == attls.KindEncryptedExtensions:
+			if name := m.protocol(); name != nil {
+				return name, "a name of an offer"
+			}
+		case n > 4 && t == attls.ExtTLSFlags:
+			return extensions.AppendTLSFlags(nil, attls.TLSFlag(m.r.IntN(24))), "a flag"
+		}
 		switch m.r.IntN(8) {
 		case 0:
 			return nil, "empty"
@@ -408,13 +440,14 @@ func (s *subject) codec(k attls.MessageKind, role attls.Role, t attls.ExtensionT
 
 // fieldEdit gives a field other contents.
 func (m *mutator) fieldEdit(e *Edit, x *sample, s *subject) bool {
-	if len(x.fields) == 0 {
+	fields := m.fields(s, x)
+	if len(fields) == 0 {
 		return false
 	}
-	f := pick(m.r, x.fields)
+	f := pick(m.r, fields)
 	if s.profile != nil && m.r.IntN(3) == 0 {
 		for range 6 {
-			g := pick(m.r, x.fields)
+			g := pick(m.r, fields)
 			parts := strings.SplitN(g.path, ".", 3)
 			if len(parts) > 1 && slices.ContainsFunc(s.profile.Extensions, func(r extensions.Row) bool {
 				return r.Name == parts[1]
@@ -488,9 +521,21 @@ var numbers = []uint16{0, 1, 0x0a0a, 0xffff, 0x0304, 0x0303, 0x1301, 0x1302, 0x1
 // answer makes the attacker lie in an answer.
 func (m *mutator) answer(e *Edit, s *subject, role attls.Role) bool {
 	attests := s.answerers[role].Attester != nil
-	switch n := m.r.IntN(10); {
+	switch n := m.r.IntN(12); {
+	case n < 6 && s.profile != nil && len(s.profile.Frames) > 0:
+		return m.frame(e, s, role)
+	case n >= 10 && role == attls.RoleClient && s.conn.Resumption:
+		e.Do, e.Message, e.At = "early", "ClientHello", pick(m.r, []int{40, 1000, 1 << 16})
+	case n == 10:
+		e.Do, e.At = "scheme", int(pick(m.r, signatureSchemes))
+	case n == 11 && s.profile != nil && len(s.profile.X509) > 0:
+		e.Do, e.Message, e.Answer = "reissue", "Certificate", pick(m.r, Reissues).How
 	case n >= 8:
-		e.Do, e.Answer = "disobey", string(pick(m.r, rule.All()))
+		r := m.disobedience(s, role)
+		if r == "" {
+			return false
+		}
+		e.Do, e.Answer = "disobey", string(r)
 	case attests && n < 5:
 		e.Do, e.Answer = "evidence", pick(m.r, attestation.Spoilages).Kind
 	case attests && n < 6:
@@ -535,6 +580,78 @@ func (m *mutator) move(s *subject, role attls.Role) []Edit {
 		Octets: z.body, From: "moved from " + x.name}}
 	if m.r.IntN(2) == 0 {
 		list = append(list, Edit{Do: "extension-remove", Message: x.name, Number: x.number, Extension: z.t})
+	}
+	return list
+}
+
+// protocol is the body of an answer to ALPN with a name of some offer; nil: there is none.
+func (m *mutator) protocol() []byte {
+	all := m.pool.bodies[attls.ExtALPN]
+	if len(all) == 0 {
+		return nil
+	}
+	c := &cursor{pick(m.r, all), true}
+	c.b = c.vector(2)
+	var names [][]byte
+	for c.ok && len(c.b) > 0 {
+		names = append(names, c.vector(1))
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	name := pick(m.r, names)
+	n := len(name)
+	return append([]byte{byte((n + 1) >> 8), byte(n + 1), byte(n)}, name...)
+}
+
+// signatureSchemes are what an attacker may sign under.
+var signatureSchemes = []attls.SignatureScheme{attls.ECDSA_SECP256R1_SHA256, attls.ED25519}
+
+// disobedient are the rules that an attacker may not obey: all at first, later those that were
+// seen to matter in a connection.
+type disobedient struct {
+	rules   []rule.Rule
+	matters map[rule.Rule]bool
+}
+
+// disobedience draws a rule whose absence changes what the attacker sends. Those that turn out to
+// change nothing are not drawn again.
+func (m *mutator) disobedience(s *subject, role attls.Role) rule.Rule {
+	if m.rules[s] == nil {
+		m.rules[s] = &[2]disobedient{{rule.All(), map[rule.Rule]bool{}}, {rule.All(), map[rule.Rule]bool{}}}
+	}
+	of := &m.rules[s][role]
+	for range 8 {
+		if len(of.rules) == 0 {
+			break
+		}
+		i := m.r.IntN(len(of.rules))
+		chosen := of.rules[i]
+		if of.matters[chosen] {
+			return chosen
+		}
+		in := &Input{Attacker: role.String(), Connection: s.conn, Edits: []Edit{{Do: "disobey", Answer: string(chosen)}}}
+		if r, err := s.local(in); err == nil && !r.sends(s.base, role) {
+			of.matters[chosen] = true
+			return chosen
+		}
+		of.rules = slices.Delete(of.rules, i, i+1)
+	}
+	return ""
+}
+
+// sends reports whether an end sent the same messages as in another run, and ended alike.
+func (r *run) sends(other *run, role attls.Role) bool {
+	a, b := r.messagesOf(role), other.messagesOf(role)
+	return slices.EqualFunc(a, b, bytes.Equal) && r.done[role] == other.done[role] &&
+		(r.errs[role] == nil) == (other.errs[role] == nil)
+}
+
+func (r *run) messagesOf(role attls.Role) (list [][]byte) {
+	for i := range r.log {
+		if x := &r.log[i]; x.role == role && x.sent && x.raw != nil {
+			list = append(list, x.raw)
+		}
 	}
 	return list
 }

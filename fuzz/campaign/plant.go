@@ -59,15 +59,9 @@ var hidden = map[rule.Rule]string{
 	rule.ResumptionDue:         "depends on the clock of the end that holds the session",
 	rule.ResumptionScheme:      "depends on a policy that changed after the first connection",
 	rule.TicketBounded:         "depends on the clock of the end that issues the ticket",
-	rule.ResumptionExternal:    "needs an external key that both ends hold, which no connection of the campaign has",
 	rule.VerdictNeeded:         "depends on a Verifier that does not answer, not on the peer",
 	rule.VerdictAccepts:        "depends on the status of a verdict, not on the peer",
-	rule.KeyAttested:           "needs authentication after the handshake, which no connection of the campaign has",
-	rule.NonceUnselected:       "needs a server that selects a name of ALPN that carries a nonce",
-	rule.EarlyDataSkipped:      "needs early data, which no connection of the campaign has",
-	rule.EarlyDataBounded:      "needs early data, which no connection of the campaign has",
 	rule.DemandByClient:        "the rule on an unanswered offer refuses the same with the same alert",
-	rule.NameUnanswered:        "needs AcknowledgeServerName, which no connection of the campaign has",
 }
 
 // preferred are the profiles under which a rule is planted, the first that has it.

@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -19,10 +20,13 @@ type ScoreOptions struct {
 	Kind   string
 	Trials int           // of Drawn bugs; the others are tried once
 	Drawn  int           // 0: 20
-	Time   time.Duration // of each trial
-	Seed   uint64
-	Side   int      // trials side by side; 0: 1
-	Bugs   []string // names; nil: all that a peer can see
+	Time   time.Duration // of each trial; 0: Executions bounds it
+	// Executions bounds the connections of each trial, so that the speed of the machine does
+	// not matter; 0: Time does.
+	Executions int
+	Seed       uint64
+	Side       int      // trials side by side; 0: 1
+	Bugs       []string // names; nil: all that a peer can see
 	// Each is called after each trial.
 	Each func(BugScore)
 }
@@ -54,12 +58,26 @@ type BugScore struct {
 
 // Score is what a campaign reached with planted bugs.
 type Score struct {
-	Kind    string     `json:"kind"`
-	Seconds float64    `json:"seconds"` // of each trial
-	Seed    uint64     `json:"seed"`
-	Bugs    []BugScore `json:"bugs"`
+	Kind    string  `json:"kind"`
+	Seconds float64 `json:"seconds"` // of each trial; 0: no bound
+	// Connections bounds those of each trial; 0: no bound.
+	Connections int        `json:"connections,omitempty"`
+	Seed        uint64     `json:"seed"`
+	Bugs        []BugScore `json:"bugs"`
 	// Noise are findings of the campaign with all rules in force: there must be none.
 	Noise []string `json:"noise,omitempty"`
+}
+
+// Bound says in words how long a trial was at most.
+func (s *Score) Bound() string {
+	var parts []string
+	if s.Seconds > 0 {
+		parts = append(parts, fmt.Sprintf("%g s", s.Seconds))
+	}
+	if s.Connections > 0 {
+		parts = append(parts, fmt.Sprintf("%d connections", s.Connections))
+	}
+	return strings.Join(parts, " and ")
 }
 
 // Visible counts the bugs that a peer can see, and those that were detected once at least.
@@ -83,8 +101,8 @@ func (s *Score) Visible() (visible, reached, triggered, detected int) {
 }
 
 func (o *ScoreOptions) campaign(t *Target, p *Plant, seed uint64) Options {
-	return Options{Targets: []*Target{t}, Workers: 1, Seed: seed, Time: o.Time, Plant: p, FirstOnly: p != nil,
-		NoForks: o.Kind != "terms", Octets: o.Kind == "octets"}
+	return Options{Targets: []*Target{t}, Workers: 1, Seed: seed, Time: o.Time, Executions: o.Executions, Plant: p,
+		FirstOnly: p != nil, NoForks: o.Kind != "terms", Octets: o.Kind == "octets"}
 }
 
 // Measure scores a campaign. A bug is detected when a law is broken in a campaign in which
@@ -102,7 +120,7 @@ func Measure(ctx context.Context, o ScoreOptions) (*Score, error) {
 			return nil, fmt.Errorf("no bug is called %q", name)
 		}
 	}
-	score := &Score{Kind: o.Kind, Seconds: o.Time.Seconds(), Seed: o.Seed}
+	score := &Score{Kind: o.Kind, Seconds: o.Time.Seconds(), Connections: o.Executions, Seed: o.Seed}
 	targets := map[string]*Target{}
 	for i := range all {
 		p := &all[i]

@@ -137,7 +137,7 @@ func (m *mutator) addMessages(s *subject, list [][]byte) {
 		if k == attls.KindUnknown {
 			continue
 		}
-		x := sample{name: k.String(), kind: k, raw: b, added: -1}
+		x := sample{name: k.String(), kind: k, raw: b}
 		x.lists, _ = extensionsOf(b[4:], k)
 		m.pool.add(&x)
 	}

@@ -13,6 +13,7 @@ import (
 	"attls/conformance/trace"
 	"attls/extensions/profile"
 	"attls/handshake"
+	"attls/handshake/exported"
 	"attls/handshake/message"
 	"attls/internal/provider"
 	"attls/internal/rule"
@@ -32,6 +33,7 @@ type subject struct {
 	configs   [2]*handshake.Config // what engines are made from
 	plain     [2]*handshake.Config // the same with every rule in force, to be read
 	relays    [2]*relay
+	exported  [2]*exported.Config // of profiles that attest in frames
 	plant     *Plant
 	serverPSK *handshake.ServerSessions
 	session   *handshake.Session
@@ -84,6 +86,9 @@ func newSubject(w *world, name string, p *profile.Profile, c Connection, plant *
 		if s.session, err = set.Earlier(s.serverPSK); err != nil {
 			return nil, err
 		}
+		if c.Forgotten {
+			s.serverPSK = &handshake.ServerSessions{}
+		}
 		set.Resumable(s.serverPSK, &handshake.ClientSessions{})
 		set.Ends[attls.RoleServer].Config.Tickets = 0
 		set.Ends[attls.RoleClient].Config.Tickets = 0
@@ -97,6 +102,10 @@ func newSubject(w *world, name string, p *profile.Profile, c Connection, plant *
 		}
 		config.RequestOCSP, config.RequestSCT = true, true
 		config.GREASE = c.GREASE
+		config.AcknowledgeServerName = p == nil && r == attls.RoleServer
+		if c.Ed25519 {
+			config.SignatureSchemes = []attls.SignatureScheme{attls.ED25519}
+		}
 		config.Policy.Demand = config.Policy.Demand && !c.Undemanding
 		if c.Unwilling && r == attls.RoleServer {
 			config.Policy = negotiation.Policy{}
@@ -118,6 +127,10 @@ func newSubject(w *world, name string, p *profile.Profile, c Connection, plant *
 		}
 		if s.answerers[r], err = set.Answerer(r); err != nil {
 			return nil, err
+		}
+		s.exported[r] = set.Ends[r].Exported
+		if c.Ed25519 {
+			s.answerers[r].Credentials = []*handshake.Credential{w.ed25519[r]}
 		}
 	}
 	for _, r := range attls.Roles() {
@@ -294,6 +307,9 @@ func (r *run) noteStep(p *pair.Pair, step pair.Step) {
 		if r.s.conn.KeyUpdate && step.Role == attls.RoleClient {
 			_ = p.Engine(step.Role).KeyUpdate(true)
 		}
+		if step.Role == attls.RoleClient && p.Engine(step.Role).State().ExtendedKeyUpdate {
+			_ = p.Engine(step.Role).ExtendedKeyUpdate()
+		}
 	}
 	if step.Action == pair.Happened && step.Event.Kind == handshake.EventData && !p.Engine(step.Role).Done() {
 		r.early[step.Role] = true
@@ -310,6 +326,7 @@ func (r *run) finish(p *pair.Pair) {
 		}
 	}
 	r.steps = p.Steps()
+	r.exchange(p)
 }
 
 // run runs an input.
@@ -409,7 +426,8 @@ type run struct {
 	exported [2][]byte
 	pair     *pair.Pair
 	traces   [2]*trace.Trace // when an input is shown
-	told     *told           // where the honest end is another stack; nil: it is attls
+	frames   framed
+	told     *told // where the honest end is another stack; nil: it is attls
 }
 
 // deed is something that only an end itself can do.
@@ -424,7 +442,8 @@ type deed struct {
 	appraised []byte
 	final     []byte // Finished as it was computed
 	spoilt    bool
-	unbound   bool // it was asked for Evidence without a challenge
+	reissued  string // the certificate in payload was issued again in this way
+	unbound   bool   // it was asked for Evidence without a challenge
 	model     profile.Model
 	kind      profile.CredentialKind
 }
@@ -447,6 +466,9 @@ func (r *run) answer(role attls.Role, w *handshake.Wait) (handshake.Answer, *att
 	edit := r.agents[role].lie(w.Kind)
 	switch w.Kind {
 	case handshake.WaitCredential:
+		if edit != nil && edit.Do == "scheme" {
+			return handshake.Answer{Credential: s.w.p256[role]}, nil
+		}
 		if edit != nil {
 			switch edit.Answer {
 			case "another key's":
@@ -467,10 +489,18 @@ func (r *run) answer(role attls.Role, w *handshake.Wait) (handshake.Answer, *att
 		}
 	case handshake.WaitSignature:
 		key := w.Signature.Credential.Signer
-		if edit != nil {
+		other := edit != nil && edit.Do == "signature"
+		if other {
 			key = s.w.unknown.Signer
 		}
-		sig, err := s.w.signed(a, w, edit == nil)
+		if edit != nil && edit.Do == "scheme" {
+			request := *w.Signature
+			request.Scheme = attls.SignatureScheme(edit.At)
+			asked := *w
+			asked.Signature = &request
+			w = &asked
+		}
+		sig, err := s.w.signed(a, w, !other)
 		if err != nil {
 			return handshake.Answer{}, err
 		}

@@ -30,7 +30,8 @@ func NewTarget(name string) (*Target, error) {
 		t.Name = TLS
 		t.Connections = []Connection{{}, {ClientCertificate: true}, {HelloRetry: true}, {HelloRetry: true, Cookie: true,
 			ClientCertificate: true}, {RawPublicKeys: true, ClientCertificate: true}, {GREASE: true}, {KeyUpdate: true},
-			{Resumption: true}, {Resumption: true, RawPublicKeys: true}}
+			{Resumption: true}, {Resumption: true, RawPublicKeys: true}, {Resumption: true, Forgotten: true},
+			{ExtendedKeyUpdate: true}, {Ed25519: true, ClientCertificate: true}}
 		return t, nil
 	}
 	p, err := profile.Load(name, profile.Options{})

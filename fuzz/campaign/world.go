@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/x509"
@@ -33,8 +34,12 @@ type world struct {
 	// Certificates that an attacker may show: of a trusted name whose key it does not
 	// hold, and of an authority that nobody trusts.
 	stolen, unknown *handshake.Credential
-	spoilt          map[string]negotiation.Attester
-	pathsOf         map[string][]string
+	// ed25519 are certificates of the ends' that the authority issued, p256 others that claim
+	// to go with any scheme.
+	ed25519, p256 [2]*handshake.Credential
+	spoilt        map[string]negotiation.Attester
+	reissues      map[string][]byte
+	pathsOf       map[string][]string
 }
 
 type judged struct {
@@ -59,7 +64,10 @@ func keep[K comparable, V any](m map[K]V, k K, v V) V {
 }
 
 // fixed makes keys and certificates once: each takes long.
-var fixed = sync.OnceValues(func() (w struct{ stolen, unknown *handshake.Credential }, err error) {
+var fixed = sync.OnceValues(func() (w struct {
+	stolen, unknown *handshake.Credential
+	ed25519, p256   [2]*handshake.Credential
+}, err error) {
 	authority, err := scenario.NewFixedAuthority()
 	if err != nil {
 		return w, err
@@ -70,6 +78,21 @@ var fixed = sync.OnceValues(func() (w struct{ stolen, unknown *handshake.Credent
 	}
 	if w.stolen, err = authority.Certify(key, "localhost"); err != nil {
 		return w, err
+	}
+	for _, r := range attls.Roles() {
+		seed := sha256.Sum256([]byte("an Ed25519 key of the " + r.String()))
+		own := ed25519.NewKeyFromSeed(seed[:])
+		if w.ed25519[r], err = authority.Certify(&own, "localhost"); err != nil { // a pointer is the key of a map
+			return w, err
+		}
+		key, err := attestation.DeriveKeyOn(elliptic.P256(), scenario.DemoSeed, "another key of the "+r.String())
+		if err != nil {
+			return w, err
+		}
+		if w.p256[r], err = authority.Certify(key, "localhost"); err != nil {
+			return w, err
+		}
+		w.p256[r].Schemes = append(w.p256[r].Schemes, attls.ED25519)
 	}
 	own, err := attestation.DeriveKeyOn(elliptic.P256(), scenario.DemoSeed, "a key of the attacker's own")
 	if err != nil {
@@ -101,7 +124,8 @@ func newWorld() (*world, error) {
 	}
 	return &world{env: env, spkis: map[crypto.Signer][]byte{}, chains: map[string]judged{},
 		evidence: map[string]attested{}, verdicts: map[string]*negotiation.Verdict{}, stolen: f.stolen,
-		unknown: f.unknown, spoilt: map[string]negotiation.Attester{}, pathsOf: map[string][]string{}}, nil
+		unknown: f.unknown, ed25519: f.ed25519, p256: f.p256, spoilt: map[string]negotiation.Attester{},
+		reissues: map[string][]byte{}, pathsOf: map[string][]string{}}, nil
 }
 
 // spki is the public half of a key.
