@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -146,6 +147,7 @@ func (f *fuzzRunFlags) run(c *cobra.Command, args []string) error {
 		return usage("with --peer and --adapter the target is %s: adapters start programs without attestation", campaign.TLS)
 	}
 	o.Remote = remote
+	collectSeldom()
 	line := &fuzzLine{p: newPainter(c.ErrOrStderr())}
 	o.Progress = line.tell
 	r, err := campaign.Run(c.Context(), o)
@@ -154,6 +156,14 @@ func (f *fuzzRunFlags) run(c *cobra.Command, args []string) error {
 		return unavailable(err)
 	}
 	return f.conclude(c, r)
+}
+
+// collectSeldom lets garbage collection wait for more of it, where the environment does not say
+// how much: what a connection of a campaign needs lives for a moment, beside little that stays.
+func collectSeldom() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(300)
+	}
 }
 
 // conclude prints what a campaign came to.
@@ -521,6 +531,7 @@ func (f *fuzzScoreFlags) run(c *cobra.Command) error {
 		return nil
 	}
 	var scores []*campaign.Score
+	collectSeldom()
 	for _, kind := range f.campaigns {
 		o := f.o
 		o.Kind = kind

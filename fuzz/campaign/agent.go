@@ -150,7 +150,7 @@ func (a *agent) Message(d handshake.Direction, m *message.Raw, p *handshake.Plan
 		if t := r.traces[a.role]; t != nil {
 			t.Message(d, m, p)
 		}
-		r.log = append(r.log, entry{role: a.role, kind: m.Kind, raw: slices.Clone(m.Bytes)})
+		r.log = append(r.log, entry{role: a.role, kind: m.Kind, raw: r.kept(m.Bytes)})
 		a.mirror(d, m, nil, p)
 		return
 	}
@@ -160,9 +160,9 @@ func (a *agent) Message(d handshake.Direction, m *message.Raw, p *handshake.Plan
 	name := nameOf(r.s.profile, m)
 	n := a.count(name)
 	if m.Kind == attls.KindFinished {
-		r.ledger = append(r.ledger, deed{role: a.role, final: slices.Clone(m.Bytes)})
+		r.ledger = append(r.ledger, deed{role: a.role, final: r.kept(m.Bytes)})
 	}
-	sent := slices.Clone(m.Bytes)
+	sent := r.kept(m.Bytes)
 	if a.edits != nil || a.held != nil {
 		for i := range a.edits {
 			e := &a.edits[i]
@@ -194,7 +194,9 @@ func (a *agent) Record(d handshake.Direction, x *record.Raw, p *record.Plan) {
 		a.mirrorRecord(x)
 		return
 	}
-	r.log = append(r.log, entry{role: a.role, sent: true, rec: &recordSeen{x.Type, slices.Clone(x.Payload)}})
+	if r.s.profile != nil { // whose quirks are about records
+		r.log = append(r.log, entry{role: a.role, sent: true, rec: &recordSeen{x.Type, r.kept(x.Payload)}})
+	}
 	n := a.records
 	a.records++
 	for i := range a.edits {

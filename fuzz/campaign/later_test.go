@@ -84,7 +84,7 @@ func TestReissues(t *testing.T) {
 		if scenario.Attesters(c.Attester) == scenario.AttestClient {
 			attester = attls.RoleClient
 		}
-		for _, how := range Reissues {
+		for _, how := range reissueKinds {
 			in := x.input(c, attester)
 			in.Edits = []Edit{{Do: "reissue", Message: "Certificate", Answer: how.How}}
 			r, broken := outcome(t, x, nil, in)
@@ -96,7 +96,7 @@ func TestReissues(t *testing.T) {
 			}
 		}
 	}
-	for _, how := range Reissues {
+	for _, how := range reissueKinds {
 		if !applied[how.How] && how.How != "a critical field" { // every profile that comes along takes either
 			t.Errorf("%s applies to no profile", how.How)
 		}

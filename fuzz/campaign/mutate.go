@@ -43,6 +43,7 @@ type pool struct {
 	bodies   map[attls.ExtensionType][][]byte
 	types    []attls.ExtensionType
 	leaves   map[string][][]byte // by the last part of a path
+	late     []sample            // of messages, those that may follow the handshake
 }
 
 // mostPooled bounds how many values of one sort a pool keeps.
@@ -50,6 +51,12 @@ const mostPooled = 64
 
 func (p *pool) add(s *sample) {
 	p.messages = append(p.messages, *s)
+	switch s.kind {
+	case attls.KindKeyUpdate, attls.KindExtendedKeyUpdate, attls.KindNewSessionTicket, attls.KindCertificateRequest:
+		if len(p.late) < mostPooled {
+			p.late = append(p.late, *s)
+		}
+	}
 	for _, list := range s.lists {
 		for _, x := range list {
 			if all := p.bodies[x.t]; len(all) < mostPooled && !within(all, x.body) {
@@ -259,6 +266,8 @@ func (m *mutator) edit(s *subject, role attls.Role) Edit {
 		switch n := m.r.IntN(100); {
 		case n < 20:
 			ok = m.whole(&e, x, s, role)
+		case n < 86 && len(x.lists)+len(m.fields(s, x)) == 0:
+			ok = m.whole(&e, x, s, role)
 		case n < 50:
 			ok = m.extension(&e, x, s, role)
 		case n < 86:
@@ -389,8 +398,8 @@ func (m *mutator) body(s *subject, x *sample, role attls.Role, t attls.Extension
 	for range 4 {
 		switch n := m.r.IntN(8); {
 		case n > 4 && t == attls.ExtALPN && x.kind == attls.KindEncryptedExtensions:
-			if name := m.protocol(); name != nil {
-				return name, "a name of an offer"
+			if name := m.protocol(s); name != nil {
+				return name, "a name of the offer"
 			}
 		case n > 4 && t == attls.ExtTLSFlags:
 			return extensions.AppendTLSFlags(nil, attls.TLSFlag(m.r.IntN(24))), "a flag"
@@ -529,7 +538,7 @@ func (m *mutator) answer(e *Edit, s *subject, role attls.Role) bool {
 	case n == 10:
 		e.Do, e.At = "scheme", int(pick(m.r, signatureSchemes))
 	case n == 11 && s.profile != nil && len(s.profile.X509) > 0:
-		e.Do, e.Message, e.Answer = "reissue", "Certificate", pick(m.r, Reissues).How
+		e.Do, e.Message, e.Answer = "reissue", "Certificate", pick(m.r, reissueKinds).How
 	case n >= 8:
 		r := m.disobedience(s, role)
 		if r == "" {
@@ -563,7 +572,11 @@ func (m *mutator) record(e *Edit) {
 		case 1:
 			e.Octets = m.octets(1 + m.r.IntN(8))
 		default:
-			y := pick(m.r, m.pool.messages)
+			from := m.pool.messages
+			if len(m.pool.late) > 0 && m.r.IntN(2) == 0 {
+				from = m.pool.late
+			}
+			y := pick(m.r, from)
 			e.At, e.Octets, e.From = 22, y.raw, y.name
 		}
 	}
@@ -584,15 +597,18 @@ func (m *mutator) move(s *subject, role attls.Role) []Edit {
 	return list
 }
 
-// protocol is the body of an answer to ALPN with a name of some offer; nil: there is none.
-func (m *mutator) protocol() []byte {
-	all := m.pool.bodies[attls.ExtALPN]
-	if len(all) == 0 {
-		return nil
-	}
-	c := &cursor{pick(m.r, all), true}
-	c.b = c.vector(2)
+// protocol is the body of an answer to ALPN with a name of the client's offer; nil: there is none.
+func (m *mutator) protocol(s *subject) []byte {
 	var names [][]byte
+	c := &cursor{}
+	for _, x := range m.samples[s][attls.RoleClient] {
+		if x.kind == attls.KindClientHello && len(x.lists) > 0 {
+			if i := slices.IndexFunc(x.lists[0], func(x rawExtension) bool { return x.t == attls.ExtALPN }); i >= 0 {
+				c = &cursor{x.lists[0][i].body, true}
+			}
+		}
+	}
+	c.b = c.vector(2)
 	for c.ok && len(c.b) > 0 {
 		names = append(names, c.vector(1))
 	}
@@ -621,7 +637,7 @@ func (m *mutator) disobedience(s *subject, role attls.Role) rule.Rule {
 		m.rules[s] = &[2]disobedient{{rule.All(), map[rule.Rule]bool{}}, {rule.All(), map[rule.Rule]bool{}}}
 	}
 	of := &m.rules[s][role]
-	for range 8 {
+	for range 40 {
 		if len(of.rules) == 0 {
 			break
 		}

@@ -59,6 +59,7 @@ var hidden = map[rule.Rule]string{
 	rule.ResumptionDue:         "depends on the clock of the end that holds the session",
 	rule.ResumptionScheme:      "depends on a policy that changed after the first connection",
 	rule.TicketBounded:         "depends on the clock of the end that issues the ticket",
+	rule.ResumptionExternal:    "needs an external key that both ends hold, which no connection of the campaign has",
 	rule.VerdictNeeded:         "depends on a Verifier that does not answer, not on the peer",
 	rule.VerdictAccepts:        "depends on the status of a verdict, not on the peer",
 	rule.DemandByClient:        "the rule on an unanswered offer refuses the same with the same alert",

@@ -11,9 +11,9 @@ import (
 	"attls/handshake/message"
 )
 
-// Reissue is a way in which the attester's certificate is issued again: the authority is the same,
+// reissueKind is a way in which the attester's certificate is issued again: the authority is the same,
 // so that the chain is trusted, and what a profile has in the certificate is otherwise.
-type Reissue struct {
+type reissueKind struct {
 	How, Text string
 	// failure is that of an end to which it is shown; "": it must take it all the same.
 	failure attls.Failure
@@ -21,8 +21,8 @@ type Reissue struct {
 	change func(p *profile.Profile, field int, t *x509.Certificate) bool
 }
 
-// Reissues are the ways that there are.
-var Reissues = []Reissue{
+// reissueKinds are the ways that there are.
+var reissueKinds = []reissueKind{
 	{"a field twice", "the X.509 extension is there twice", attls.FailMalformedCMW,
 		ofExtension(func(_ *profile.CertificateField, t *x509.Certificate, i int) bool {
 			t.ExtraExtensions = append(t.ExtraExtensions, t.ExtraExtensions[i])
@@ -51,9 +51,9 @@ var Reissues = []Reissue{
 	{"another value", "one bit of a value that both ends compute is changed", attls.FailBinderMismatch, otherPart},
 }
 
-func reissueOf(how string) *Reissue {
-	if i := slices.IndexFunc(Reissues, func(r Reissue) bool { return r.How == how }); i >= 0 {
-		return &Reissues[i]
+func reissueOf(how string) *reissueKind {
+	if i := slices.IndexFunc(reissueKinds, func(r reissueKind) bool { return r.How == how }); i >= 0 {
+		return &reissueKinds[i]
 	}
 	return nil
 }
@@ -126,7 +126,7 @@ func (a *agent) reissued(how string, b []byte) []byte {
 }
 
 // reissue issues a certificate again; nil: the change does not apply.
-func (w *world) reissue(p *profile.Profile, r *Reissue, der []byte) []byte {
+func (w *world) reissue(p *profile.Profile, r *reissueKind, der []byte) []byte {
 	applies := false
 	again, err := w.env.Authority.Remake(der, func(t *x509.Certificate) {
 		for i := range p.X509 {
@@ -140,7 +140,7 @@ func (w *world) reissue(p *profile.Profile, r *Reissue, der []byte) []byte {
 }
 
 // shownAgain is the way in which the certificate that arrived was issued again; nil: it was not.
-func (v *view) shownAgain() *Reissue {
+func (v *view) shownAgain() *reissueKind {
 	ct := v.last(v.got, attls.KindCertificate)
 	d := v.deeds(v.role.Peer(), func(d *deed) bool {
 		return d.reissued != "" && ct != nil && bytes.Contains(ct.raw, d.payload)

@@ -417,6 +417,7 @@ type run struct {
 	agents   [2]*agent
 	log      []entry
 	ledger   []deed
+	room     []byte // of kept
 	steps    int
 	states   [2]handshake.ConnectionState
 	errs     [2]*attls.Error
@@ -448,8 +449,22 @@ type deed struct {
 	kind      profile.CredentialKind
 }
 
+// kept copies octets into room that the run has: a connection keeps many small pieces.
+func (r *run) kept(b []byte) []byte {
+	const room = 8 << 10
+	if len(b) > cap(r.room)-len(r.room) {
+		r.room = make([]byte, 0, max(room, len(b)))
+	}
+	at := len(r.room)
+	r.room = append(r.room, b...)
+	return r.room[at:len(r.room):len(r.room)]
+}
+
+// clone is a run that goes on from here. Most of what happens in one is still to come.
 func (r *run) clone() *run {
-	c := &run{s: r.s, attacker: r.attacker, log: slices.Clone(r.log), ledger: slices.Clone(r.ledger), early: r.early}
+	c := &run{s: r.s, attacker: r.attacker, early: r.early}
+	c.log = append(make([]entry, 0, len(r.log)+24), r.log...)
+	c.ledger = append(make([]deed, 0, len(r.ledger)+8), r.ledger...)
 	for i, a := range r.agents {
 		f := *a
 		f.run = c
