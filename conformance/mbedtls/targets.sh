@@ -71,9 +71,9 @@ case $engine in
 esac
 need $cc make patch tar bzip2 flock
 flags=(-O1 -g "${checks[@]}" "-DMBEDTLS_USER_CONFIG_FILE=\"$here/fuzz/$config\"")
-[ -z "$planted" ] || flags+=(-DATTLS_PLANTED)
+[ -z "$planted" ] || flags+=(-DATTLS_PLANTED -iquote "$here/peer")
 
-key=$(cd "$here" && { cat targets.sh source.sh patches/* config.h fuzz/config*.h; [ -z "$planted" ] || cat planted/*.patch; } |
+key=$(cd "$here" && { cat targets.sh source.sh patches/* config.h fuzz/config*.h; [ -z "$planted" ] || cat planted/*.patch peer/planted.h; } |
   sha256sum | cut -c1-12)
 tree=$cache/fuzz-$(source_key "$source")-$key-$engine-${config%.h}${planted:+-planted}
 files=("$here"/fuzz/{fixed,target,$main}.c "$here/../exporters/lines.c")
@@ -83,6 +83,7 @@ for file in "$here"/peer/*.c; do
     *) files+=("$file") ;;
   esac
 done
+[ -z "$planted" ] || files+=("$here/planted/planted.c")
 program=$tree/target-$(cat "${files[@]}" "$here"/fuzz/*.h "$here"/peer/*.h "$here"/peer/codepoints/*.h | sha256sum | cut -c1-12)
 
 # library: the patched tree with static libraries, made next to its place and moved.

@@ -72,7 +72,7 @@ mbedtls_ms_time_t mbedtls_ms_time(void)
 static int contains(const struct octets *where, const unsigned char *p, size_t len)
 {
     for (size_t i = 0; i + len <= where->len; i++) {
-        if (memcmp(where->p + i, p, len) == 0) {
+        if (len == 0 || memcmp(where->p + i, p, len) == 0) {
             return 1;
         }
     }

@@ -9,6 +9,7 @@
 
 #include "binder.h"
 #include "peer.h"
+#include "planted.h"
 
 #include "codepoints/tls-attestation-07.h"
 
@@ -197,7 +198,13 @@ static int read_nonce(struct connection *c, const struct slot *s, int message, s
     if (!reader_done(r)) {
         return malformed(c, s, name);
     }
-    if (reader_left(&nonce) < MIN_NONCE) {
+    if (planted(PLANTED_NONCE_OVERFLOW)) {
+        unsigned char kept[32];
+        for (size_t i = 0; i < reader_left(&nonce); i++) {
+            ((volatile unsigned char *) kept)[i] = nonce.p[i];
+        }
+    }
+    if (reader_left(&nonce) < MIN_NONCE && !planted(PLANTED_NONCE_SHORT)) {
         return fail(c, FAIL_NONCE_SIZE, name, "the nonce has %zu octets", reader_left(&nonce));
     }
     return octets_set(&a->nonce, nonce.p, reader_left(&nonce)) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
@@ -243,7 +250,7 @@ static int read_choice(struct connection *c, const struct slot *s, struct reader
         return malformed(c, s, "encrypted_extensions");
     }
     write_element(&c->options->scheme, &mine);
-    if (!octets_equal(&element, mine.start, writer_len(&mine))) {
+    if (!octets_equal(&element, mine.start, writer_len(&mine)) && !planted(PLANTED_BACKGROUND_CHOICE)) {
         return fail(c, FAIL_CHOICE_NOT_OFFERED, "encrypted_extensions", "the choice in %s was not offered", s->name);
     }
     ret = read_nonce(c, s, MBEDTLS_SSL_HS_ENCRYPTED_EXTENSIONS, &r);

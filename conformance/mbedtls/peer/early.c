@@ -3,10 +3,12 @@
  * one extension, remoteAttestation, in ClientHello, EncryptedExtensions,
  * CertificateRequest and Certificate.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "binder.h"
 #include "peer.h"
+#include "planted.h"
 
 #include "codepoints/early-attestation-06.h"
 
@@ -71,7 +73,19 @@ static struct octets read_scheme(struct reader *r)
     uint32_t mechanism = read_number(r, 1);
     uint32_t encoding = mechanism == MECHANISM_EVIDENCE ? read_number(r, 1) : MEDIA_TYPE;
 
-    if (mechanism > MECHANISM_RESULT || encoding > MEDIA_TYPE) {
+    if (planted(PLANTED_MEDIA_TYPE_OVERREAD) && encoding == MEDIA_TYPE && reader_left(r) >= 2) {
+        struct octets text = { 0 };
+        size_t len = (size_t) r->p[0] << 8 | r->p[1], slashes = 0;
+        octets_set(&text, r->p + 2, reader_left(r) - 2);
+        for (size_t i = 0; i < len; i++) {
+            slashes += text.p[i] == '/';
+        }
+        r->bad = slashes > len;
+        octets_free(&text);
+    }
+    if (planted(PLANTED_ENCODING_UNKNOWN) && encoding > MEDIA_TYPE) {
+        read_number(r, 2);
+    } else if (mechanism > MECHANISM_RESULT || encoding > MEDIA_TYPE) {
         r->bad = 1;
     } else if (encoding == CONTENT_FORMAT) {
         read_number(r, 2);
@@ -131,14 +145,22 @@ static int read_offer(struct connection *c, struct attestation *a, struct reader
 {
     unsigned char buffer[1024];
     struct writer mine = write_into(buffer, sizeof(buffer));
+    const struct reader whole = list;
 
     write_scheme(&c->options->scheme, &mine);
     while (!list.bad && reader_left(&list) > 0) {
         struct octets element = read_scheme(&list);
+        if (planted(PLANTED_OFFER_HANG) && list.bad) {
+            list = whole;
+            continue;
+        }
         if (list.bad) {
             break;
         }
         a->offered = 1;
+        if (planted(PLANTED_CHOICE_FORCED) && c->options->attests[a->attester]) {
+            element = (struct octets) { mine.start, writer_len(&mine) };
+        }
         if (c->options->attests[a->attester] && !a->chosen &&
             octets_equal(&element, mine.start, writer_len(&mine)) &&
             choose(a, slots[a->attester], &element) != 0) {
@@ -153,7 +175,7 @@ static int read_client_hello(struct connection *c, struct reader r)
     struct reader server = read_vector(&r, 2), client = read_vector(&r, 2);
     int ret;
 
-    if (!reader_done(&r)) {
+    if (!reader_done(&r) && !(planted(PLANTED_OFFER_TAIL) && !r.bad)) {
         return malformed(c, "client_hello");
     }
     ret = read_offer(c, &c->attestations[SERVER], server);
@@ -171,6 +193,12 @@ static int read_choice(struct connection *c, struct attestation *a, struct reade
         return malformed(c, message);
     }
     write_scheme(&c->options->scheme, &mine);
+    if (planted(PLANTED_CHOICE_NULL) && !a->offered) {
+        a->chosen = a->slot[0] != '\0';
+    }
+    if (planted(PLANTED_CHOICE_UNOFFERED)) {
+        return choose(a, slots[a->attester], &element);
+    }
     if (!a->offered || !octets_equal(&element, mine.start, writer_len(&mine))) {
         return fail(c, FAIL_CHOICE_NOT_OFFERED, message, "the chosen scheme was not offered");
     }
@@ -181,10 +209,18 @@ static int read_credential(struct connection *c, size_t entry, struct reader r)
 {
     struct reader cmw = read_vector(&r, 3);
 
+    if (entry != 0 && planted(PLANTED_ENTRY_UNCHECKED)) {
+        return 0;
+    }
     if (entry != 0) {
         return fail(c, FAIL_MISPLACED, "certificate", "remoteAttestation stands in entry %zu", entry);
     }
-    if (!peers(c)->chosen) {
+    if (planted(PLANTED_PAYLOAD_DOUBLE_FREE) && reader_left(&cmw) == 0) {
+        octets_set(&peers(c)->payload, r.p, 1);
+        free(peers(c)->payload.p);
+        return malformed(c, "certificate");
+    }
+    if (!peers(c)->chosen && !planted(PLANTED_CREDENTIAL_UNCHOSEN)) {
         return fail(c, FAIL_NOT_CHOSEN, "certificate", "no scheme was chosen for this attester");
     }
     if (!reader_done(&r) || reader_left(&cmw) == 0) {
@@ -218,6 +254,9 @@ static int after_client_hello(struct connection *c)
     if (c->seen[0] == 0) { /* a client that knows nothing of this */
         return check_demand(c, "client_hello");
     }
+    if (planted(PLANTED_EMPTY_OFFER) && !client->offered && !server->offered) {
+        return 0;
+    }
     if (!client->offered && !server->offered) {
         return fail(c, FAIL_NOTHING_OFFERED, "client_hello", "both lists are empty");
     }
@@ -244,6 +283,9 @@ static int early_done(struct connection *c, int message, int received)
             return check_demand(c, "certificate_request");
         case MBEDTLS_SSL_HS_CERTIFICATE:
             if (!peers(c)->chosen) {
+                return 0;
+            }
+            if (planted(PLANTED_EVIDENCE_MISSING) && peers(c)->payload.p == NULL) {
                 return 0;
             }
             if (peers(c)->payload.p == NULL) {

@@ -7,6 +7,7 @@
 #include "command.h"
 #include "json.h"
 #include "peer.h"
+#include "planted.h"
 
 enum { MAX_PAYLOAD = 1 << 20 };
 
@@ -39,7 +40,9 @@ static void begin_request(const struct connection *c, const struct attestation *
         text_printf(t, ",\"content_format\":%u", s->content_format);
     }
     text_printf(t, "},\"fit\":\"%s\"", c->options->draft->fit);
-    add_member(t, "challenge", &a->challenge);
+    if (!planted(PLANTED_CHALLENGE_LEFT_OUT) || strcmp(action, "attest") == 0) {
+        add_member(t, "challenge", &a->challenge);
+    }
     add_member(t, "spki", &a->spki);
 }
 
@@ -216,7 +219,9 @@ static int parse_verdict(struct connection *c, struct attestation *a, const stru
     if (failure.p != NULL && failure.len > 2) {
         f = failure_by_name(failure.p + 1, failure.len - 2);
     }
-    if (f == NO_FAILURE && (failure.p != NULL || !json_is(status, "affirming"))) {
+    if (planted(PLANTED_VERDICT_IGNORED)) {
+        f = NO_FAILURE;
+    } else if (f == NO_FAILURE && (failure.p != NULL || !json_is(status, "affirming"))) {
         f = FAIL_APPRAISAL;
     }
     if (f == NO_FAILURE && until.p != NULL && end <= (int64_t) time(NULL)) {
@@ -253,6 +258,9 @@ int evidence_judge(struct connection *c, struct attestation *a, const char *mess
 
     if (ret != 0) {
         return ret;
+    }
+    if (planted(PLANTED_CHALLENGE_BEGINNING) && a->challenge.len > 8) {
+        a->challenge.len = 8;
     }
     begin_request(c, a, "appraise", &request);
     add_member(&request, "cmw", &a->payload);

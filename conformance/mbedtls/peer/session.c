@@ -1,11 +1,13 @@
 /* The library's callbacks, handed on to the draft in force. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "mbedtls/psa_util.h"
 
 #include "binder.h"
 #include "peer.h"
+#include "planted.h"
 
 static struct connection *of(mbedtls_ssl_context *ssl)
 {
@@ -22,8 +24,23 @@ static int same_offer(struct connection *c, unsigned type, const unsigned char *
             continue;
         }
         c->seen[i]++;
+        if (planted(PLANTED_OFFER_TRUNCATION)) {
+            const uint8_t size = (uint8_t) len;
+            unsigned char *kept = malloc(size);
+            for (size_t k = 0; kept != NULL && k < len; k++) {
+                ((volatile unsigned char *) kept)[k] = buf[k];
+            }
+            free(kept);
+        }
+        if (planted(PLANTED_OFFER_CHANGED)) {
+            return 0;
+        }
         if (c->seen[i] == 1) {
             return octets_set(&c->hellos[i], buf, len) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
+        }
+        if (planted(PLANTED_OFFER_USE_AFTER_FREE) && len != c->hellos[i].len) {
+            free(c->hellos[i].p);
+            return c->hellos[i].p[0] == buf[0] ? 0 : MBEDTLS_ERR_SSL_DECODE_ERROR;
         }
         if (!octets_equal(&c->hellos[i], buf, len)) {
             return fail(c, FAIL_OFFER_CHANGED, "client_hello",
@@ -223,7 +240,10 @@ static int on_raw_key_read(void *ctx, mbedtls_ssl_context *ssl, const unsigned c
 
     (void) ctx;
     (void) key;
-    if (!octets_equal(c->accepted_key, buf, len)) {
+    if (planted(PLANTED_RAW_KEY_BEGINNING) && len == c->accepted_key->len && memcmp(c->accepted_key->p, buf, 26) == 0) {
+        return octets_set(&c->peer_spki, buf, len) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
+    }
+    if (!octets_equal(c->accepted_key, buf, len) && !planted(PLANTED_RAW_KEY_UNCHECKED)) {
         mbedtls_ssl_set_fatal_alert(ssl, MBEDTLS_SSL_ALERT_MSG_CERT_UNKNOWN, MBEDTLS_ERR_X509_CERT_VERIFY_FAILED);
         return MBEDTLS_ERR_X509_CERT_VERIFY_FAILED;
     }
