@@ -489,16 +489,18 @@ func fuzzScore() *cobra.Command {
 		Long: `score takes one rule away from one end, under one profile, and measures how long a
 campaign needs to break a law there. Rules that no peer can see are listed apart.
 Before that it runs the campaign with all rules in force, which must find nothing, and
-counts which rules it reached and triggered.`,
+counts which rules it reached and triggered. The bugs of mbedtls are those of the program
+that conformance/mbedtls/targets.sh live --planted builds.`,
 		Example: `  attls fuzz score --time 20s
   attls fuzz score --campaign terms --campaign octets --trials 10 --time 60s --svg curves.svg
-  attls fuzz score --bug signature-verified --bug verdict-binder --trials 5`,
+  attls fuzz score --bug signature-verified --bug verdict-binder --trials 5
+  attls fuzz score --campaign mbedtls --time 60s`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
 	flags := c.Flags()
 	flags.StringArrayVar(&f.campaigns, "campaign", []string{"terms"},
-		"terms, terms-without-forks or octets (may be repeated)")
+		"terms, terms-without-forks or octets, or mbedtls: against the C program with planted bugs (may be repeated)")
 	flags.IntVar(&f.o.Trials, "trials", 1, "trials of the bugs that are drawn by the seed")
 	flags.IntVar(&f.o.Drawn, "drawn", 20, "bugs that are tried more than once")
 	flags.DurationVar(&f.o.Time, "time", 10*time.Second, "time of each trial; 0 for no bound")
@@ -520,6 +522,9 @@ func (f *fuzzScoreFlags) run(c *cobra.Command) error {
 		return usage("one of --time and --executions must bound a trial")
 	}
 	w := c.OutOrStdout()
+	if f.list && slices.Equal(f.campaigns, []string{campaign.StackKind}) {
+		return listStackBugs(w)
+	}
 	if f.list {
 		all, err := campaign.Plants()
 		if err != nil {
@@ -594,8 +599,12 @@ func printScore(w io.Writer, s *campaign.Score) {
 		}
 	}
 	visible, reached, triggered, detected := s.Visible()
-	fmt.Fprintf(w, "\n%s, %s a trial: %d bugs that a peer can see, %d reached, %d triggered, "+
-		"%d detected (%.0f %%)\n", s.Kind, s.Bound(), visible, reached, triggered, detected, 100*float64(detected)/float64(max(visible, 1)))
+	rules := fmt.Sprintf(" %d reached, %d triggered,", reached, triggered)
+	if s.Kind == campaign.StackKind { // a C program does not tell
+		rules = ""
+	}
+	fmt.Fprintf(w, "\n%s, %s a trial: %d bugs that a peer can see,%s %d detected (%.0f %%)\n", s.Kind,
+		s.Bound(), visible, rules, detected, 100*float64(detected)/float64(max(visible, 1)))
 	for _, text := range s.Noise {
 		fmt.Fprintf(w, "With all rules in force: %s\n", attls.Printable(text))
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -118,4 +119,20 @@ func replayStack(c *cobra.Command, in *campaign.Input) error {
 		fmt.Fprintf(w, "Broken: %s\n", attls.Printable(list[i].Error()))
 	}
 	return failed("%d laws are broken", len(list))
+}
+
+// listStackBugs lists the bugs of the C program.
+func listStackBugs(w io.Writer) error {
+	bugs, err := campaign.StackBugs()
+	if err != nil {
+		return err
+	}
+	for i := range bugs {
+		b := &bugs[i]
+		fmt.Fprintf(w, "%-3d%-28s%-8s%-16s%s\n", b.Number, b.Name, b.Side, b.Kind, b.Wrong)
+		if b.Hidden != "" {
+			fmt.Fprintf(w, "   %-28sno peer can see it: %s\n", "", b.Hidden)
+		}
+	}
+	return nil
 }

@@ -120,6 +120,12 @@ func (a *DemoAuthority) serial(key crypto.PublicKey) (*big.Int, error) {
 
 // Certify makes a credential of a key that is there already, as Issue does.
 func (a *DemoAuthority) Certify(signer crypto.Signer, names ...string) (*handshake.Credential, error) {
+	return a.CertifyAs(signer, func(*x509.Certificate) {}, names...)
+}
+
+// CertifyAs is Certify of a certificate that change makes another one before it is signed.
+func (a *DemoAuthority) CertifyAs(signer crypto.Signer, change func(*x509.Certificate),
+	names ...string) (*handshake.Credential, error) {
 	serial, err := a.serial(signer.Public())
 	if err != nil {
 		return nil, err
@@ -135,6 +141,7 @@ func (a *DemoAuthority) Certify(signer crypto.Signer, names ...string) (*handsha
 			template.DNSNames = append(template.DNSNames, n)
 		}
 	}
+	change(template)
 	der, err := x509.CreateCertificate(a.random(), template, a.Certificate, signer.Public(), a.key)
 	if err != nil {
 		return nil, err

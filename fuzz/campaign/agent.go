@@ -63,6 +63,16 @@ func (a *agent) count(name string) int {
 	return 0
 }
 
+// sentOf is how many messages of a name were sent.
+func (a *agent) sentOf(name string) int {
+	for i := range a.counts {
+		if a.counts[i].name == name {
+			return a.counts[i].n
+		}
+	}
+	return 0
+}
+
 // reached reports whether the agent has already done what an edit changes.
 func (a *agent) reached(e *Edit) bool {
 	switch e.Do {
@@ -163,6 +173,9 @@ func (a *agent) Message(d handshake.Direction, m *message.Raw, p *handshake.Plan
 		r.ledger = append(r.ledger, deed{role: a.role, final: r.kept(m.Bytes)})
 	}
 	sent := r.kept(m.Bytes)
+	if r.line != nil && m.Kind == attls.KindClientHello {
+		r.line.hello = pskOf(m.Bytes)
+	}
 	if a.edits != nil || a.held != nil {
 		for i := range a.edits {
 			e := &a.edits[i]
@@ -209,6 +222,9 @@ func (a *agent) Record(d handshake.Direction, x *record.Raw, p *record.Plan) {
 			p.Padding = e.At
 		case "record":
 			p.Before = append(p.Before, record.Raw{Type: attls.ContentType(e.At), Payload: slices.Clone(e.Octets)})
+			if a.sentOf("Finished") == 0 || x.Type == attls.ContentTypeHandshake && carries(x.Payload, attls.TypeFinished) {
+				r.inserted = append(r.inserted, recordSeen{attls.ContentType(e.At), e.Octets})
+			}
 		case "split":
 			if e.At > 0 && len(x.Payload) > e.At && len(x.Payload)/e.At < 512 {
 				p.Drop = true

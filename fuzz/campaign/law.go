@@ -433,8 +433,8 @@ func Laws() (list [][2]string) {
 		[2]string{lawCrash, "nothing that arrives ends the program of another stack"},
 		[2]string{lawDifference, "another stack and attls both go on, or both refuse"},
 		[2]string{lawOtherAlert, "another stack and attls refuse with the same alert"})
-	for i := range laws {
-		list = append(list, [2]string{laws[i].name, laws[i].source})
+	for _, l := range slices.Concat(laws, stackLaws) {
+		list = append(list, [2]string{l.name, l.source})
 	}
 	return list
 }

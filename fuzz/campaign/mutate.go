@@ -548,9 +548,10 @@ func (m *mutator) answer(e *Edit, s *subject, role attls.Role) bool {
 	case attests && n < 5:
 		e.Do, e.Answer = "evidence", pick(m.r, attestation.Spoilages).Kind
 	case attests && n < 6:
-		e.Do = "verdict"
+		e.Do, e.At = "verdict", m.r.IntN(64)
 	case n < 7:
-		e.Do, e.Answer = "credential", pick(m.r, []string{"another key's", "unknown authority", "none"})
+		e.Do, e.Answer = "credential", pick(m.r, []string{"another key's", "unknown authority", "none",
+			unfitness[m.r.IntN(len(unfitness))].answer})
 	default:
 		e.Do = "signature"
 	}

@@ -16,7 +16,7 @@ import (
 
 // ScoreOptions say how a campaign is scored.
 type ScoreOptions struct {
-	// Kind is terms, terms-without-forks or octets.
+	// Kind is terms, terms-without-forks or octets, or mbedtls: of a C program.
 	Kind   string
 	Trials int           // of Drawn bugs; the others are tried once
 	Drawn  int           // 0: 20
@@ -32,7 +32,7 @@ type ScoreOptions struct {
 }
 
 // Kinds are the kinds of campaign that can be scored.
-var Kinds = []string{"terms", "terms-without-forks", "octets"}
+var Kinds = []string{"terms", "terms-without-forks", "octets", StackKind}
 
 // BugScore is how a campaign did with one planted bug.
 type BugScore struct {
@@ -108,6 +108,9 @@ func (o *ScoreOptions) campaign(t *Target, p *Plant, seed uint64) Options {
 // Measure scores a campaign. A bug is detected when a law is broken in a campaign in which
 // one end has it; the campaign begins without a corpus.
 func Measure(ctx context.Context, o ScoreOptions) (*Score, error) {
+	if o.Kind == StackKind {
+		return measureStack(ctx, &o)
+	}
 	if !slices.Contains(Kinds, o.Kind) {
 		return nil, fmt.Errorf("no campaign is called %q; there are %v", o.Kind, Kinds)
 	}
@@ -138,7 +141,10 @@ func Measure(ctx context.Context, o ScoreOptions) (*Score, error) {
 	if err := score.sound(ctx, &o, targets); err != nil {
 		return nil, err
 	}
-	score.try(ctx, &o, all, targets)
+	score.try(ctx, &o, func(name string, seed uint64) (*Report, error) {
+		i := slices.IndexFunc(all, func(p Plant) bool { return p.Name == name })
+		return Run(ctx, o.campaign(targets[all[i].Profile], &all[i], seed))
+	})
 	for i := range score.Bugs {
 		score.Bugs[i].settle()
 	}
@@ -175,8 +181,8 @@ func (s *Score) sound(ctx context.Context, o *ScoreOptions, targets map[string]*
 	return nil
 }
 
-// try makes the trials.
-func (s *Score) try(ctx context.Context, o *ScoreOptions, all []Plant, targets map[string]*Target) {
+// try makes the trials, of campaigns that run makes.
+func (s *Score) try(ctx context.Context, o *ScoreOptions, run func(name string, seed uint64) (*Report, error)) {
 	drawn := map[string]bool{}
 	var visible []string
 	for i := range s.Bugs {
@@ -199,9 +205,8 @@ func (s *Score) try(ctx context.Context, o *ScoreOptions, all []Plant, targets m
 	for range max(o.Side, 1) {
 		wait.Go(func() {
 			for x := range work {
-				i := slices.IndexFunc(all, func(p Plant) bool { return p.Name == x.bug.Name })
 				began := time.Now()
-				report, err := Run(ctx, o.campaign(targets[all[i].Profile], &all[i], x.seed))
+				report, err := run(x.bug.Name, x.seed)
 				mu.Lock()
 				if err == nil && (ctx.Err() == nil || len(report.Found) > 0) {
 					x.bug.Trials++

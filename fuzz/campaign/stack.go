@@ -55,6 +55,11 @@ func stackPlaces(role attls.Role) (list []stackPlace) {
 				HelloRetry: role == attls.RoleClient && attester == role})
 		}
 	}
+	if role == attls.RoleServer { // behind the others, whose numbers inputs have
+		add("", Connection{Resumption: true}, "--psk-modes", "psk_dhe_ke")
+		add("early-attestation-06", Connection{Attester: "client", Model: "evidence", Credential: "x509"},
+			"--groups", "secp384r1")
+	}
 	return list
 }
 

@@ -47,8 +47,7 @@ type StackSent struct {
 
 // RunStack runs a campaign whose honest end is a C program.
 func RunStack(ctx context.Context, o StackOptions) (*Report, error) {
-	role, ok := stackTargets[o.Target]
-	if !ok {
+	if _, ok := stackTargets[o.Target]; !ok {
 		return nil, fmt.Errorf("campaign: no target is called %q", o.Target)
 	}
 	if o.Time == 0 && o.Executions == 0 {
@@ -58,34 +57,26 @@ func RunStack(ctx context.Context, o StackOptions) (*Report, error) {
 	c := &campaign{o: Options{Dir: o.Dir, Resume: o.Resume, Workers: o.Workers, Time: o.Time, FirstOnly: o.FirstOnly,
 		Progress: o.Progress}, began: time.Now(),
 		report: &Report{Seed: o.Seed, Outcomes: map[string]int{}, Targets: []string{o.Target}}, causes: map[string]*Finding{}}
-	return c.drive(ctx, func(inner context.Context, id int) error { return c.hunt(inner, &o, role, id) })
+	return c.drive(ctx, func(inner context.Context, id int) error { return c.hunt(inner, &o, id) })
 }
 
 // hunter is a worker of such a campaign.
 type hunter struct {
 	worker
+	*stackBench
 	o       *StackOptions
-	role    attls.Role
 	process *stackProcess
-	dir     string
-	list    []*subject
-	places  []stackPlace
 }
 
-func (c *campaign) hunt(ctx context.Context, o *StackOptions, role attls.Role, id int) error {
-	world, err := newWorld()
+func (c *campaign) hunt(ctx context.Context, o *StackOptions, id int) error {
+	b, err := newStackBench(o.Target, filepath.Join(o.Dir, "target", fmt.Sprint(id)))
 	if err != nil {
 		return err
 	}
-	world.real = true
-	dir := filepath.Join(o.Dir, "target", fmt.Sprint(id))
-	h := &hunter{worker: worker{c: c, id: id, r: rand.New(rand.NewPCG(o.Seed, uint64(id))), seen: map[string]bool{}}, o: o,
-		role: role, dir: dir}
-	if h.list, h.places, err = prepareStack(world, role, dir); err != nil {
-		return err
-	}
+	h := &hunter{worker: worker{c: c, id: id, r: rand.New(rand.NewPCG(o.Seed, uint64(id))), seen: map[string]bool{}},
+		stackBench: b, o: o}
 	defer h.end()
-	attacker := role.Peer()
+	attacker := h.role.Peer()
 	mutators := map[string]*mutator{}
 	for i, x := range h.places { // without edits, each of them ends well
 		if ctx.Err() != nil {
@@ -108,8 +99,11 @@ func (c *campaign) hunt(ctx context.Context, o *StackOptions, role attls.Role, i
 		if len(kept[i]) > 0 && h.r.IntN(3) == 0 {
 			from = pick(h.r, kept[i])
 		}
-		in := m.input(&Target{Name: h.places[i].profile, Profile: h.list[i].profile}, h.list[i], attacker, from)
-		in.Stack, in.Variant = o.Target, i
+		in := h.input(i)
+		if from != nil || h.r.IntN(3) > 0 || !m.special(in, h.list[i], attacker) {
+			in = m.input(&Target{Name: h.places[i].profile, Profile: h.list[i].profile}, h.list[i], attacker, from)
+			in.Stack, in.Variant = o.Target, i
+		}
 		before := len(h.seen)
 		if err := h.one(ctx, i, in); err != nil {
 			return err
@@ -126,17 +120,15 @@ func (c *campaign) hunt(ctx context.Context, o *StackOptions, role attls.Role, i
 func (h *hunter) resumed() [][]*Input {
 	kept := make([][]*Input, len(h.places))
 	for _, in := range h.c.seeds {
-		v := in.Variant
-		if in.Stack == h.o.Target && v >= 0 && v < len(kept) && h.places[v].profile == in.Profile &&
-			h.list[v].conn == in.Connection {
-			kept[v] = append(kept[v], in)
+		if h.has(in) {
+			kept[in.Variant] = append(kept[in.Variant], in)
 			continue
 		}
 		if h.id == 0 {
 			h.c.mu.Lock()
 			h.c.report.Unread = append(h.c.report.Unread, fmt.Sprintf(
 				"corpus/%s.yaml: variant %d of %q is not a connection of %s",
-				in.digest(), v, in.Stack, h.o.Target))
+				in.digest(), in.Variant, in.Stack, h.o.Target))
 			h.c.mu.Unlock()
 		}
 	}
@@ -151,13 +143,6 @@ func (h *hunter) subjects(profile string) (list []*subject) {
 		}
 	}
 	return list
-}
-
-// input is the connection of a variant without edits.
-func (h *hunter) input(variant int) *Input {
-	x := h.places[variant]
-	return &Input{Format: Format, Profile: x.profile, Connection: h.list[variant].conn, Attacker: h.role.Peer().String(),
-		Stack: h.o.Target, Variant: variant}
 }
 
 func (h *hunter) end() {
@@ -288,14 +273,16 @@ func (in *Input) judgeStack(r *run, c *claims.Claims) (list []Violation) {
 	if text := v.wrongAlert(); text != "" {
 		say("alert", text)
 	}
-	for i := range laws {
-		l := &laws[i]
+	for _, l := range slices.Concat(laws, stackLaws) {
 		if l.done && !r.done[honest] {
 			continue
 		}
 		if text := l.check(v); text != "" && l.name != "evidence" && l.name != "demand" {
 			say(l.name, text)
 		}
+	}
+	if in.Profile != "" && in.Connection.Attester == r.attacker.String() && v.unasked() {
+		say("demand", "goes on with a client that must attest and was not asked to")
 	}
 	accepted := slices.ContainsFunc(c.Attestation, func(a claims.AttestationClaim) bool {
 		return a.Attester == r.attacker.String() && a.Verdict != nil && a.Verdict.Accepted
@@ -306,9 +293,9 @@ func (in *Input) judgeStack(r *run, c *claims.Claims) (list []Violation) {
 	for i := range in.Edits {
 		switch e := &in.Edits[i]; {
 		case !r.done[honest]:
-		case e.Do == "credential" && e.Answer != "none" && r.agents[r.attacker].waits[handshake.WaitCredential] &&
-			len(r.states[honest].PeerSPKI) > 0 && !in.Connection.RawPublicKeys:
-			say("certificate-trusted", "is done with a certificate of "+e.Answer)
+		case e.Do == "credential" && r.agents[r.attacker].waits[handshake.WaitCredential] &&
+			len(r.states[honest].PeerSPKI) > 0 && in.distrusted(e.Answer):
+			say("certificate-trusted", "is done with a credential that it must not trust: "+e.Answer)
 		case e.Do == "verdict" && accepted:
 			say("evidence", "has an accepting verdict on Evidence for another challenge")
 		}

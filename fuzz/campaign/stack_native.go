@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"attls"
-	"attls/conformance/claims"
 )
 
 // The native targets of conformance/mbedtls/targets.sh take an octet for the variant and the
@@ -141,38 +140,4 @@ func (m *mutator) addMessages(s *subject, list [][]byte) {
 		x.lists, _ = extensionsOf(b[4:], k)
 		m.pool.add(&x)
 	}
-}
-
-// ReplayStack runs an input against a program once and returns what it broke, and its claims.
-func ReplayStack(in *Input, program, dir string, planted int) ([]Violation, *claims.Claims, error) {
-	role, ok := stackTargets[in.Stack]
-	if !ok {
-		return nil, nil, fmt.Errorf("stack: no target is called %q", attls.Printable(in.Stack))
-	}
-	w, err := newWorld()
-	if err != nil {
-		return nil, nil, err
-	}
-	w.real = true
-	list, places, err := prepareStack(w, role, dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	if in.Variant < 0 || in.Variant >= len(places) || places[in.Variant].profile != in.Profile ||
-		list[in.Variant].conn != in.Connection {
-		return nil, nil, fmt.Errorf("variant %d of %s is another connection than that of the input: it was made by "+
-			"another version", in.Variant, in.Stack)
-	}
-	p, err := startStack(program, dir, planted)
-	if err != nil {
-		return nil, nil, err
-	}
-	r, c, _, err := list[in.Variant].against(p, in.Variant, in)
-	if err != nil {
-		v := Violation{"crash", role, p.crashed(err)}
-		p.stop()
-		return []Violation{v}, nil, nil
-	}
-	p.stop()
-	return in.judgeStack(r, c), c, nil
 }

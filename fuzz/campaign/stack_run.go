@@ -17,6 +17,13 @@ import (
 // against makes one connection in which the program is the honest end. The run has what the
 // program sent and took, as the program itself tells.
 func (s *subject) against(p *stackProcess, variant int, in *Input) (r *run, c *claims.Claims, sent []byte, err error) {
+	if err := s.prime(p, variant); err != nil {
+		return s.newRun(in.role(), in.Edits), nil, nil, err
+	}
+	return s.once(p, variant, in)
+}
+
+func (s *subject) once(p *stackProcess, variant int, in *Input) (r *run, c *claims.Claims, sent []byte, err error) {
 	r = s.newRun(in.role(), in.Edits)
 	s.now = r
 	for _, role := range attls.Roles() {
@@ -30,6 +37,7 @@ func (s *subject) against(p *stackProcess, variant int, in *Input) (r *run, c *c
 		return r, nil, nil, err
 	}
 	l := &stackLine{r: r, engine: engine, role: in.role()}
+	r.line = l
 	for range maxSteps {
 		l.settle()
 		letter, b, err := p.read()
@@ -76,11 +84,14 @@ func (s *subject) attacking(r *run) (*handshake.Engine, error) {
 
 // stackLine is the attacker's end of a connection with a program.
 type stackLine struct {
-	r      *run
-	role   attls.Role
-	engine *handshake.Engine
-	wire   []byte // all that was sent
-	closed bool
+	r       *run
+	role    attls.Role
+	engine  *handshake.Engine
+	wire    []byte // all that was sent
+	closed  bool
+	session *handshake.Session // of the last ticket
+	hello   []byte             // pre_shared_key as this end made it, in its last ClientHello
+	refused int                // octets that came after a fatal alert
 }
 
 // settle does what the engine asks for.
@@ -106,6 +117,8 @@ func (l *stackLine) settle() {
 				l.closed = true
 				l.engine.CloseNotify()
 			}
+		case handshake.EventTicket:
+			l.session = ev.Session
 		case handshake.EventClosed:
 			if !l.closed {
 				l.closed = true
@@ -130,7 +143,26 @@ func (l *stackLine) answer(w *handshake.Wait) {
 	}
 }
 
+// deliver hands over record by record what the program sent.
 func (l *stackLine) deliver(b []byte) {
+	for len(b) > 0 {
+		n := len(b)
+		if n >= 5 {
+			n = min(n, 5+int(b[3])<<8+int(b[4]))
+		}
+		if e := l.engine.Err(); e != nil {
+			if e.Class == attls.FromPeer {
+				l.refused += len(b)
+			}
+			return
+		}
+		l.take(b[:n])
+		b = b[n:]
+	}
+}
+
+// take hands over octets.
+func (l *stackLine) take(b []byte) {
 	for len(b) > 0 && l.engine.Err() == nil {
 		n := min(len(b), 1<<14)
 		copy(l.engine.Reserve(n)[:n], b[:n])
@@ -215,4 +247,25 @@ func (s *subject) keyIn(body []byte) []byte {
 		return data
 	}
 	return spkiOf(data)
+}
+
+// pskOf is the body of pre_shared_key in a ClientHello; nil: there is none.
+func pskOf(raw []byte) []byte {
+	m := &seen{kind: attls.KindClientHello, raw: raw}
+	m.entries, m.parsed = extensionsOf(m.body(), m.kind)
+	body, _ := m.find(attls.ExtPreSharedKey)
+	return slices.Clone(body)
+}
+
+// prime makes the connection that a session is resumed of, in the program that knows it.
+func (s *subject) prime(p *stackProcess, variant int) error {
+	if !s.conn.Resumption {
+		return nil
+	}
+	s.session = nil
+	r, _, _, err := s.once(p, variant, &Input{Attacker: attls.RoleClient.String()})
+	if err == nil {
+		s.session = r.line.session
+	}
+	return err
 }

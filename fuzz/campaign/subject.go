@@ -428,7 +428,9 @@ type run struct {
 	pair     *pair.Pair
 	traces   [2]*trace.Trace // when an input is shown
 	frames   framed
-	told     *told // where the honest end is another stack; nil: it is attls
+	told     *told        // where the honest end is another stack; nil: it is attls
+	line     *stackLine   // where the honest end is a C program; nil: it is not
+	inserted []recordSeen // records of the attacker's own that came before its Finished
 }
 
 // deed is something that only an end itself can do.
@@ -501,6 +503,9 @@ func (r *run) answer(role attls.Role, w *handshake.Wait) (handshake.Answer, *att
 			case "none":
 				return handshake.Answer{}, nil
 			}
+			if c := s.w.unfit[edit.Answer]; c != nil {
+				return handshake.Answer{Credential: c}, nil
+			}
 		}
 	case handshake.WaitSignature:
 		key := w.Signature.Credential.Signer
@@ -545,7 +550,7 @@ func (r *run) answer(role attls.Role, w *handshake.Wait) (handshake.Answer, *att
 		}
 	case handshake.WaitPSK:
 		if role == attls.RoleClient && s.session != nil {
-			return handshake.Answer{PSKs: []handshake.PSK{{Session: s.session}}}, nil
+			return handshake.Answer{PSKs: []handshake.PSK{{Session: s.session, ObfuscatedAge: s.session.AgeAdd}}}, nil
 		}
 	}
 	return a.Answer(nothing, w)
@@ -559,7 +564,7 @@ func (r *run) attest(role attls.Role, a *handshake.Answerer, w *handshake.Wait,
 	request, attester, by := *w.Evidence, a.Attester, ""
 	if edit != nil && edit.Do == "verdict" && len(request.Challenge) > 0 {
 		request.Challenge = slices.Clone(request.Challenge)
-		request.Challenge[0] ^= 0x55
+		request.Challenge[edit.At%len(request.Challenge)] ^= 0x55
 	} else if edit != nil {
 		if bad := r.s.w.bad(edit.Answer); bad != nil {
 			attester, by = bad, edit.Answer

@@ -8,6 +8,7 @@ import (
 	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/binary"
 	"fmt"
 	"math/big"
@@ -37,9 +38,11 @@ type world struct {
 	// ed25519 are certificates of the ends' that the authority issued, p256 others that claim
 	// to go with any scheme.
 	ed25519, p256 [2]*handshake.Credential
-	spoilt        map[string]negotiation.Attester
-	reissues      map[string][]byte
-	pathsOf       map[string][]string
+	// unfit are certificates of the authority for the attacker's own key, by what is wrong.
+	unfit    map[string]*handshake.Credential
+	spoilt   map[string]negotiation.Attester
+	reissues map[string][]byte
+	pathsOf  map[string][]string
 }
 
 type judged struct {
@@ -67,6 +70,7 @@ func keep[K comparable, V any](m map[K]V, k K, v V) V {
 var fixed = sync.OnceValues(func() (w struct {
 	stolen, unknown *handshake.Credential
 	ed25519, p256   [2]*handshake.Credential
+	unfit           map[string]*handshake.Credential
 }, err error) {
 	authority, err := scenario.NewFixedAuthority()
 	if err != nil {
@@ -98,13 +102,36 @@ var fixed = sync.OnceValues(func() (w struct {
 	if err != nil {
 		return w, err
 	}
-	w.unknown, err = selfIssued(own)
-	return w, err
+	if w.unknown, err = selfIssued(own); err != nil {
+		return w, err
+	}
+	w.unfit = map[string]*handshake.Credential{}
+	for _, x := range unfitness {
+		if w.unfit[x.answer], err = authority.CertifyAs(own, x.change, x.name); err != nil {
+			return w, err
+		}
+	}
+	return w, nil
 })
+
+// unfitness are answers of an edit of a credential. What is so of a client only concerns nobody.
+var unfitness = []struct {
+	answer, name string
+	ofClients    bool // a server must not take it from a client either
+	change       func(*x509.Certificate)
+}{
+	{"another name", "elsewhere", false, func(*x509.Certificate) {}},
+	{"no longer valid", "localhost", true, func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = scenario.DemoEpoch.AddDate(-2, 0, 0), scenario.DemoEpoch.AddDate(-1, 0, 0)
+	}},
+	{"for clients only", "localhost", false, func(c *x509.Certificate) {
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	}},
+}
 
 // selfIssued is a certificate that its own key vouches for.
 func selfIssued(key *ecdsa.PrivateKey) (*handshake.Credential, error) {
-	t := &x509.Certificate{SerialNumber: big.NewInt(7), DNSNames: []string{"localhost"}, NotBefore: scenario.DemoEpoch,
+	t := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "nobody"}, DNSNames: []string{"localhost"}, NotBefore: scenario.DemoEpoch,
 		NotAfter: scenario.DemoEpoch.AddDate(50, 0, 0), KeyUsage: x509.KeyUsageDigitalSignature}
 	der, err := x509.CreateCertificate(nil, t, t, key.Public(), key)
 	if err != nil {
@@ -124,7 +151,7 @@ func newWorld() (*world, error) {
 	}
 	return &world{env: env, spkis: map[crypto.Signer][]byte{}, chains: map[string]judged{},
 		evidence: map[string]attested{}, verdicts: map[string]*negotiation.Verdict{}, stolen: f.stolen,
-		unknown: f.unknown, ed25519: f.ed25519, p256: f.p256, spoilt: map[string]negotiation.Attester{},
+		unknown: f.unknown, ed25519: f.ed25519, p256: f.p256, unfit: f.unfit, spoilt: map[string]negotiation.Attester{},
 		reissues: map[string][]byte{}, pathsOf: map[string][]string{}}, nil
 }
 
