@@ -70,6 +70,10 @@ case $engine in
     ;;
 esac
 need $cc make patch tar bzip2 flock
+if [ $cc = clang ] && ! echo 'int main(void) { return 0; }' | clang -x c "${link[@]/fuzzer,/}" -o /dev/null - 2> /dev/null; then
+  echo "targets.sh: clang cannot link ${link[*]}: its libraries of sanitizers are missing (libclang-rt-14-dev or another version)" >&2
+  exit 3
+fi
 flags=(-O1 -g "${checks[@]}" "-DMBEDTLS_USER_CONFIG_FILE=\"$here/fuzz/$config\"")
 [ -z "$planted" ] || flags+=(-DATTLS_PLANTED -iquote "$here/peer")
 
