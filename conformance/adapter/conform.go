@@ -56,6 +56,8 @@ type Step struct {
 	// Pattern is what ActAwait awaits, and Fails what says that it will not come; its first
 	// group says why.
 	Pattern, Fails *regexp.Regexp
+	// When is a condition without which the step is left out; nil: there is none.
+	When *Condition
 	// Standard looks at the standard output alone.
 	Standard bool
 	// Sends and Receives say that the step shows that application data went.
@@ -81,8 +83,7 @@ type Wanted struct {
 }
 
 // features are what a case may ask for beyond suites, groups and tickets.
-var features = []string{"cookie", "raw_public_keys", "client_certificate", "hello_retry", "alpn", "early_data",
-	"key_update"}
+var features = []string{"cookie", "raw_public_keys", "client_certificate", "hello_retry", "alpn", "key_update"}
 
 // Feature is a pattern of what a case asks for. An empty field is any.
 type Feature struct {

@@ -50,6 +50,11 @@ func (p *parser) conformEnd(n *yaml.Node, r attls.Role) *ConformEnd {
 	for _, v := range e.Environment {
 		e.mentions = append(e.mentions, mentioned([]Word{v.Value})...)
 	}
+	for i := range e.Talk {
+		if w := e.Talk[i].When; w != nil {
+			e.mentions = append(e.mentions, w.Name)
+		}
+	}
 	return e
 }
 
@@ -94,6 +99,7 @@ func (p *parser) step(n *yaml.Node) (s Step) {
 			s.Act = ActAwait
 			s.Pattern, s.Receives = p.asks(n, "await")
 		},
+		"when":     func(n *yaml.Node) { s.When = p.condition(n) },
 		"fails":    func(n *yaml.Node) { s.Fails, _ = p.asks(n, "fails") },
 		"standard": func(n *yaml.Node) { s.Standard = *p.truth(n, "standard") },
 		"echoes":   func(n *yaml.Node) { s.Sends = *p.truth(n, "echoes") },

@@ -150,6 +150,7 @@ func (s *Stack) Prepared(ctx context.Context, values Values) error {
 type Running struct {
 	program *console.Program
 	mark    console.Mark // what was printed before the conversation
+	values  Values
 	// Address is where a server listens.
 	Address string
 }
@@ -185,7 +186,7 @@ func (s *Stack) Start(ctx context.Context, e *End, values Values) (*Running, err
 	if e.Types != "" {
 		_ = p.Type(e.Types) // a program that does not read has ended, which its connection shows
 	}
-	return &Running{program: p}, nil
+	return &Running{program: p, values: values}, nil
 }
 
 // listenTimeout bounds the start of a server.
@@ -212,7 +213,7 @@ func (s *Stack) Listen(ctx context.Context, e *End, values Values) (*Running, er
 			p.Stop()
 			return nil, fmt.Errorf("%s did not listen: %w: %s", s.Name, err, attls.PrintableLines(string(tail(p.Printed()))))
 		}
-		return &Running{program: p, Address: "127.0.0.1:" + m[1]}, nil
+		return &Running{program: p, values: values, Address: "127.0.0.1:" + m[1]}, nil
 	}
 	start := func(port string) (*console.Program, error) {
 		values["port"] = port
@@ -220,7 +221,7 @@ func (s *Stack) Listen(ctx context.Context, e *End, values Values) (*Running, er
 		return s.start(ctx, e, values)
 	}
 	if e.Listening {
-		return s.await(wait, start)
+		return s.await(wait, values, start)
 	}
 	taken := "[^\\s\\S]" // matches nothing
 	if e.Taken != nil {
@@ -230,11 +231,11 @@ func (s *Stack) Listen(ctx context.Context, e *End, values Values) (*Running, er
 	if err != nil {
 		return nil, fmt.Errorf("%s did not listen: %w", s.Name, err)
 	}
-	return &Running{program: p, Address: address}, nil
+	return &Running{program: p, values: values, Address: address}, nil
 }
 
 // await waits until a server that prints nothing takes connections.
-func (s *Stack) await(ctx context.Context, start func(port string) (*console.Program, error)) (*Running, error) {
+func (s *Stack) await(ctx context.Context, values Values, start func(port string) (*console.Program, error)) (*Running, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -251,7 +252,7 @@ func (s *Stack) await(ctx context.Context, start func(port string) (*console.Pro
 	for {
 		c, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
 		if err == nil {
-			return &Running{program: p, Address: address}, c.Close()
+			return &Running{program: p, values: values, Address: address}, c.Close()
 		}
 		short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 		over := p.Wait(short)

@@ -37,7 +37,7 @@ func (r *Running) Talk(ctx context.Context, e *ConformEnd, role attls.Role, last
 	}
 	for i := range steps {
 		s := &steps[i]
-		if err != nil && s.Act != ActStop {
+		if err != nil && s.Act != ActStop || s.When != nil && !s.When.holds(r.values) {
 			continue
 		}
 		if failure := r.act(ctx, s); failure != nil {

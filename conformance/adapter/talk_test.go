@@ -40,12 +40,13 @@ func TestTalk(t *testing.T) {
 		script, talk, says string
 		sent, received     int64
 	}{
-		"the usual one":       {"cat", "", "", n, n},
-		"nothing comes back":  {"read x; echo no", "", "the program has ended", 0, 0},
-		"its end is a status": {"cat; exit 3", "", "exit status 3", n, n},
-		"an echo":             {"echo 'got: Is this channel bound to what was attested?'; cat", "    talk: [{await: 'got: ${question}', echoes: true}, stop]", "", n, n},
-		"what fails":          {"echo 'error: the reason'; cat", "    talk: [{await: never, fails: '(?m)^error: (.*)$'}, {type: a}, stop]", "the reason", 0, 0},
-		"another text":        {"read x; test $x = hello", "    talk: [{type: \"hello\\n\"}, end]", "", 0, 0},
+		"the usual one":             {"cat", "", "", n, n},
+		"nothing comes back":        {"read x; echo no", "", "the program has ended", 0, 0},
+		"its end is a status":       {"cat; exit 3", "", "exit status 3", n, n},
+		"an echo":                   {"echo 'got: Is this channel bound to what was attested?'; cat", "    talk: [{await: 'got: ${question}', echoes: true}, stop]", "", n, n},
+		"what fails":                {"echo 'error: the reason'; cat", "    talk: [{await: never, fails: '(?m)^error: (.*)$'}, {type: a}, stop]", "the reason", 0, 0},
+		"a step that is not wanted": {"read x; test $x = hello", "    talk: [{type: \"no\\n\", when: key_update}, {type: \"hello\\n\"}, end]", "", 0, 0},
+		"another text":              {"read x; test $x = hello", "    talk: [{type: \"hello\\n\"}, end]", "", 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			printed, sent, received, err := talking(t, w.script, w.talk)

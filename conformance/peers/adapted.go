@@ -66,7 +66,8 @@ func (p *Adapted) wanted(s *scenario.Scenario, r attls.Role) adapter.Wanted {
 	w := adapter.Wanted{Role: r, Suite: s.Suite, Group: s.Group, Resumption: string(s.Resumption),
 		Version: p.find().Version}
 	for name, has := range map[string]bool{"cookie": s.Cookie, "raw_public_keys": s.RawPublicKeys,
-		"client_certificate": s.ClientCertificate, "hello_retry": s.HelloRetry, "alpn": s.ALPN != ""} {
+		"client_certificate": s.ClientCertificate, "hello_retry": s.HelloRetry, "alpn": s.ALPN != "",
+		"key_update": s.KeyUpdate != ""} {
 		if has {
 			w.Has = append(w.Has, name)
 		}
@@ -112,6 +113,7 @@ func needs(s *scenario.Scenario, r attls.Role) (list [][]string) {
 	need(s.ClientCertificate && !client, "client_certificate")
 	need(s.RawPublicKeys, "raw_public_keys")
 	need(s.Cookie && !client, "cookie")
+	need(s.KeyUpdate == r.String(), "key_update")
 	need(s.Resumption != "" && client, "session_out")
 	need(s.Resumption != "" && !client, "connections", "resumption")
 	return list
@@ -275,7 +277,8 @@ func (p *Adapted) values(t *Task) (adapter.Values, error) {
 		"exporter_label": claims.ExporterLabel, "exporter_size": strconv.Itoa(claims.ExporterSize),
 		"own_public_key": t.ownPublicKey(), "peer_public_key": t.peerKey(), "messages": filepath.Join(own, "messages")}
 	for name, has := range map[string]bool{"client_certificate": s.ClientCertificate,
-		"raw_public_keys": s.RawPublicKeys, "hello_retry": s.HelloRetry, "cookie": s.Cookie} {
+		"raw_public_keys": s.RawPublicKeys, "hello_retry": s.HelloRetry, "cookie": s.Cookie,
+		"key_update": s.KeyUpdate == role} {
 		if has {
 			v[name] = "yes"
 		}

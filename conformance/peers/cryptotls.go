@@ -38,6 +38,8 @@ func (CryptoTLS) Limit(s *scenario.Scenario, r attls.Role) string {
 	switch {
 	case s.Profile != "":
 		return "crypto/tls has no extensions of applications"
+	case s.KeyUpdate == r.String():
+		return "crypto/tls does not let its user begin a KeyUpdate"
 	case s.RawPublicKeys:
 		return "crypto/tls has no raw public keys"
 	case s.Suite != "":

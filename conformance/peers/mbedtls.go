@@ -78,6 +78,8 @@ func (MbedTLS) Limit(s *scenario.Scenario, r attls.Role) string {
 		return "mbedTLS 3.6 has no group " + s.Group
 	case !slices.Contains(mbedTLSSuites, s.Suite):
 		return "mbedTLS 3.6 has no cipher suite " + s.Suite
+	case s.KeyUpdate != "":
+		return "mbedTLS 3.6 has no KeyUpdate"
 	case len(s.Readings) > 0:
 		return "our mbedTLS peer has the default readings only"
 	case s.Fail == "two-choices" && s.Profile == "tls-attestation-07":

@@ -1,6 +1,8 @@
 package peers
 
 import (
+	"slices"
+
 	"attls"
 	"attls/conformance/scenario"
 )
@@ -63,6 +65,21 @@ func plain(o *Options) []Case {
 	}
 	for _, p := range points {
 		cases = append(cases, p.on(o))
+	}
+	return append(cases, keyUpdates(o)...)
+}
+
+// keyUpdates are the cases in which an end begins a KeyUpdate: each that this engine can begin
+// or has to answer.
+func keyUpdates(o *Options) (cases []Case) {
+	for _, pair := range o.Plain {
+		if !slices.Contains(pair[:], (InProcess{}).Name()) {
+			continue // who begins is not told apart
+		}
+		for _, role := range roles {
+			cases = append(cases, between(pair, scenario.Scenario{Attester: scenario.AttestNone, Group: plainGroups[0],
+				KeyUpdate: role.String()}))
+		}
 	}
 	return cases
 }

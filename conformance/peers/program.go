@@ -285,6 +285,9 @@ func (c Command) Identify(context.Context) (version, where string, err error) {
 
 // Limit implements Peer.
 func (Command) Limit(s *scenario.Scenario, r attls.Role) string {
+	if s.KeyUpdate == r.String() {
+		return "the command is run without a KeyUpdate of its own"
+	}
 	if s.Fail != "" || len(s.CodePoints) > 0 || len(s.Readings) > 0 {
 		return "the command is run without faults, readings and code points"
 	}

@@ -30,6 +30,11 @@ func (c *conversation) hold(ctx context.Context) error {
 	if err := c.attest(ctx); err != nil {
 		return err
 	}
+	if c.Scenario.KeyUpdate == c.Role.String() {
+		if err := c.conn.KeyUpdate(true); err != nil {
+			return err
+		}
+	}
 	if c.Role == attls.RoleServer {
 		return c.serve(ctx)
 	}

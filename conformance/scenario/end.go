@@ -155,6 +155,10 @@ func (e *End) Exchange(ctx context.Context, nc net.Conn) (claims.Claims, error) 
 		talk.channel = talk.later
 	}
 	err = talk.hold(ctx)
+	if err == nil && e.updateIsDue() && trace.KeyUpdates() == 0 {
+		err = attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "application data came, and no KeyUpdate before it").
+			By("RFC 8446 4.6.3")
+	}
 	w.finish()
 	if trace.KeepSecrets {
 		LogSecrets(e.Config.KeyLog, c.ConnectionState().ClientRandom, trace.Secrets())
@@ -174,6 +178,13 @@ func (e *End) Exchange(ctx context.Context, nc net.Conn) (claims.Claims, error) 
 		}
 	}
 	return made, nil
+}
+
+// updateIsDue reports whether the peer has to send a KeyUpdate: it begins, or it answers ours
+// after it has received it. A client may have written before that.
+func (e *End) updateIsDue() bool {
+	return e.Scenario.KeyUpdate == e.Role.Peer().String() ||
+		e.Scenario.KeyUpdate == e.Role.String() && e.Role == attls.RoleClient
 }
 
 // IssuePEM makes a certificate as Issue does, for programs that read files: the

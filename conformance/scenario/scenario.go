@@ -74,6 +74,9 @@ type Scenario struct {
 	// after the other; 0: one.
 	ExtendedKeyUpdate bool `json:"extended_key_update,omitempty"`
 	KeyUpdates        int  `json:"key_updates,omitempty"`
+	// KeyUpdate is the role of the end that sends a KeyUpdate, which asks for one in return,
+	// before its first application data; "": none does. Runs between stacks do so (package peers).
+	KeyUpdate string `json:"key_update,omitempty"`
 	// PostHandshake has the server ask for a certificate again, after the handshake and
 	// application data, and the client attest in its answer.
 	PostHandshake bool `json:"post_handshake,omitempty"`
@@ -176,6 +179,9 @@ func (s Scenario) String() string {
 		parts = append(parts, "extended_key_update")
 	case n > 1:
 		parts = append(parts, fmt.Sprintf("extended_key_update-%d", n))
+	}
+	if s.KeyUpdate != "" {
+		parts = append(parts, "key_update-"+s.KeyUpdate)
 	}
 	if s.PostHandshake {
 		parts = append(parts, "post_handshake")

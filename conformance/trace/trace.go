@@ -26,6 +26,7 @@ type Trace struct {
 	role    attls.Role
 	entries []traceEntry
 	secrets []Secret
+	updates int                        // KeyUpdate messages of the peer
 	data    [2]int64                   // octets of application data, by sender
 	alerts  [2]*attls.AlertDescription // the first alert but close_notify, by sender
 	after   int                        // entries behind the handshake
@@ -86,6 +87,9 @@ func (t *Trace) add(e traceEntry) {
 // keep adds an entry as long as there is room. The caller holds t.mu.
 func (t *Trace) keep(e traceEntry) {
 	t.data[e.from] += int64(e.data)
+	if e.kind == attls.KindKeyUpdate && e.from != t.role {
+		t.updates++
+	}
 	if e.alert != nil && *e.alert != attls.AlertCloseNotify && t.alerts[e.from] == nil {
 		t.alerts[e.from] = e.alert
 	}
@@ -182,6 +186,13 @@ func (t *Trace) Alerts() (sent, received *attls.AlertDescription) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.alerts[t.role], t.alerts[t.role.Peer()]
+}
+
+// KeyUpdates returns how many KeyUpdate messages the peer has sent.
+func (t *Trace) KeyUpdates() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.updates
 }
 
 // Data returns the octets of application data in each direction.
