@@ -363,7 +363,8 @@ func (e *Engine) updateJudged(w *waiting) *attls.Error {
 		failure = nil
 	}
 	if failure == nil && !accepted && e.cfg.Policy.Demand {
-		failure = attls.Errorf(attls.Refused, end.proof.of(w.slot).verdict.Failure, "the %v must attest and was not accepted", peer).
+		failure = attls.Errorf(attls.Refused, end.proof.of(w.slot).verdict.Failure,
+			"the %v must attest and was not accepted", peer).
 			By(p.ID)
 	}
 	if failure != nil {
@@ -437,7 +438,8 @@ func (e *Engine) reattestations() (list []Reattestation) {
 		x, in := again.proof.of(again.by.slot), again.inputs
 		in.e = e
 		list = append(list, Reattestation{Epoch: in.u.epoch, Accepted: again.accepted, Inputs: in,
-			AttestationState: AttestationState{Attester: attester, Slot: e.profile().Updates[e.profile().UpdateSlot(attester)].Name,
+			AttestationState: AttestationState{Attester: attester,
+				Slot:   e.profile().Updates[e.profile().UpdateSlot(attester)].Name,
 				Scheme: *again.by.scheme, Nonce: x.nonce, Challenge: x.challenge, Payload: x.payload, Verdict: x.verdict}})
 	}
 	return list

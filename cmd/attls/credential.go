@@ -42,7 +42,8 @@ func (f *credentialFlags) register(c *cobra.Command, role attls.Role) {
 	flags.StringVar(&f.issuerCert, "issuer-cert", "",
 		"PEM file with the certificate of the authority that signs our certificates with Evidence, where a profile "+
 			"puts Evidence into certificates (default: they are self-signed)")
-	flags.StringVar(&f.issuerKey, "issuer-key", "", "PEM file with the private key of --issuer-cert (default: the same file)")
+	flags.StringVar(&f.issuerKey, "issuer-key", "", "PEM file with the private key of --issuer-cert (default: the "+
+		"same file)")
 	flags.StringSliceVar(&f.compression, "cert-compression", nil,
 		"algorithms for compressed certificates (RFC 8879), both ways, in order of preference: "+
 			strings.Join(compressors, ", "))
@@ -212,7 +213,8 @@ func (f *credentialFlags) issuer(list []*handshake.Credential) error {
 		return unavailable(fmt.Errorf("%s: %w", f.issuerCert, err))
 	}
 	if !authority.IsCA {
-		return usage("%s: --issuer-cert is not the certificate of an authority (basicConstraints CA, RFC 5280 section 4.2.1.9)",
+		return usage("%s: --issuer-cert is not the certificate of an authority (basicConstraints CA, RFC 5280 section "+
+			"4.2.1.9)",
 			f.issuerCert)
 	}
 	for _, c := range list {

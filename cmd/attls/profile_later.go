@@ -41,7 +41,8 @@ func laterSlotText(p *profile.Profile, s *profile.LaterSlot) string {
 		around = fmt.Sprintf(" inside the object %s", p.Objects[s.Object].Name)
 	}
 	return fmt.Sprintf("%s: the %v attests with %s in exported authenticators; %s, and the first "+
-		"CertificateEntry carries the payload in %s%s, at most %d octets", s.Name, s.Attester, strings.Join(models, " or "), asked,
+		"CertificateEntry carries the payload in %s%s, at most %d octets", s.Name, s.Attester, strings.Join(models, " or "),
+		asked,
 		s.Path, around, s.MaxPayload)
 }
 

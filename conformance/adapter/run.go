@@ -235,7 +235,8 @@ func (s *Stack) Listen(ctx context.Context, e *End, values Values) (*Running, er
 }
 
 // await waits until a server that prints nothing takes connections.
-func (s *Stack) await(ctx context.Context, values Values, start func(port string) (*console.Program, error)) (*Running, error) {
+func (s *Stack) await(ctx context.Context, values Values,
+	start func(port string) (*console.Program, error)) (*Running, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err

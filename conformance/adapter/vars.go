@@ -31,14 +31,15 @@ var conformVars = map[string]string{
 	"connections":        "how many connections a server gets, 1 or 2",
 	"session_out":        "a client's: the file to which it writes its session; set where another connection follows",
 	"session_in":         "a client's: the file of the session that it brings back",
-	"key_update":         "set where the end is to send a KeyUpdate, which asks for one in return, before its first application data",
-	"exporter_label":     "the label under which to export a value",
-	"exporter_size":      "how many octets to export",
-	"own_public_key":     "the end's public key, PEM",
-	"peer_public_key":    "the other end's public key, PEM",
-	"peer_key":           "SHA-256 of the other end's SubjectPublicKeyInfo, in hexadecimal",
-	"messages":           "a file for the messages that the program shows",
-	"item":               "an item of a list, within each",
+	"key_update": "set where the end is to send a KeyUpdate, which asks for one in return, before its first " +
+		"application data",
+	"exporter_label":  "the label under which to export a value",
+	"exporter_size":   "how many octets to export",
+	"own_public_key":  "the end's public key, PEM",
+	"peer_public_key": "the other end's public key, PEM",
+	"peer_key":        "SHA-256 of the other end's SubjectPublicKeyInfo, in hexadecimal",
+	"messages":        "a file for the messages that the program shows",
+	"item":            "an item of a list, within each",
 }
 
 // lists are the variables that are lists.

@@ -81,8 +81,9 @@ func authenticatorSubjects(c Case, id *identity) (run func() error, sum []*subje
 	suite, _ := provider.Real().Suite(c.Suite)
 	var ends [2]*authenticator.Connection
 	for _, role := range attls.Roles() {
-		ends[role], err = authenticator.New(&authenticator.Config{Role: role, Version: attls.VersionTLS13, HandshakeComplete: true,
-			Hash: crypto.SHA256, Export: authenticator.ExporterOf(crypto.SHA256, make([]byte, suite.HashLen)),
+		ends[role], err = authenticator.New(&authenticator.Config{Role: role, Version: attls.VersionTLS13,
+			HandshakeComplete: true,
+			Hash:              crypto.SHA256, Export: authenticator.ExporterOf(crypto.SHA256, make([]byte, suite.HashLen)),
 			Limits: authenticator.Limits{Contexts: 1 << 30}})
 		if err != nil {
 			return nil, nil, err
@@ -173,7 +174,10 @@ func updateSubjects(c Case, id *identity) (run func() error, sum []*subject, err
 	secret := make([]byte, suite.HashLen)
 	sum = append(sum, hashing(suite, 2, make([]byte, 2*keyUpdateSize)))
 	sum = append(sum, derivation(suite, derivations{extracts: 2, expands: 2 * 4})...)
-	sum = append(sum, newSubject("traffic key", 2*2, func() error { _, _, err := suite.KDF().TrafficKey(secret, "tls13 "); return err }))
+	sum = append(sum, newSubject("traffic key", 2*2, func() error {
+		_, _, err := suite.KDF().TrafficKey(secret, "tls13 ")
+		return err
+	}))
 	for range 2 { // request and response; finish is shorter
 		sum = append(sum, sealing(aead, keyUpdateSize+1), opening(aead, keyUpdateSize+1))
 	}

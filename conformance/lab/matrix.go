@@ -285,14 +285,14 @@ func (c *Cell) control(ctx context.Context, control *Control, s *Script, parties
 		}
 	}
 	if c.Control.Result.Failure == string(attls.FailBinderUndefined) && acknowledges(p, "context_bound") {
-		c.Inapplicable = "the profile acknowledges (context_bound) that honest ends cannot compute the binder over this key " +
-			"or certificate: " + c.Control.Result.Detail
+		c.Inapplicable = "the profile acknowledges (context_bound) that honest ends cannot compute the binder over this " +
+			"key or certificate: " + c.Control.Result.Detail
 		c.Result, c.Control = nil, nil
 		return
 	}
 	if slices.Contains(c.Combo.depends(p).Secrets, binder.ECDHE) && slices.ContainsFunc(steps, withSecret) {
-		c.Inapplicable = "the attacker knows the Handshake Secret, and the binder is made from the shared secret of the key " +
-			"exchange, so that no control can have Evidence with the right one"
+		c.Inapplicable = "the attacker knows the Handshake Secret, and the binder is made from the shared secret of the " +
+			"key exchange, so that no control can have Evidence with the right one"
 		c.Result, c.Control = nil, nil
 		return
 	}

@@ -447,7 +447,8 @@ func serverAuthenticates(s *scenario.Scenario) bool { return s.Resumption == "" 
 
 func clientAuthenticates(s *scenario.Scenario) bool {
 	return serverAuthenticates(s) &&
-		(s.ClientCertificate || s.Attester.Has(attls.RoleClient) && phaseOf(s, attls.RoleClient) != profile.PhaseAuthenticator)
+		(s.ClientCertificate || s.Attester.Has(attls.RoleClient) &&
+			phaseOf(s, attls.RoleClient) != profile.PhaseAuthenticator)
 }
 
 // judge compares what both ends can tell; an end that can tell must, where it is

@@ -25,7 +25,7 @@ type conversation struct {
 // hold holds the whole conversation.
 func (c *conversation) hold(ctx context.Context) error {
 	if c.later != nil {
-		defer c.later.Flush() // an end that failed may still owe the peer a frame
+		defer func() { _ = c.later.Flush() }() // an end that failed may still owe the peer a frame
 	}
 	if err := c.attest(ctx); err != nil {
 		return err

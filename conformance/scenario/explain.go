@@ -90,8 +90,8 @@ func explainAttester(p *profile.Profile, s Scenario, c *claims.Claims, a *claims
 		in, challenge = a.BinderInputs, func(p *profile.Profile) string { return p.Binder.Authenticator[model] }
 	}
 	if in == nil {
-		return nil, errors.New("the claims do not hold what the binder of an authenticator is computed from; make them with " +
-			"--binder-inputs")
+		return nil, errors.New("the claims do not hold what the binder of an authenticator is computed from; make them " +
+			"with --binder-inputs")
 	}
 	out := &AttesterExplained{Phase: a.Phase, Attester: a.Attester, Model: a.Model, Credential: a.Credential}
 	if p.Binder.Program != nil {

@@ -28,7 +28,7 @@ const (
 func phases(ladder []trace.Step, exported bool) []Phase {
 	list := []Phase{}
 	finished := map[string]bool{}
-	now, both := phaseHandshake, len(attls.Roles())
+	now, both := phaseHandshake, 2
 	for i := range ladder {
 		s := &ladder[i]
 		if len(finished) == both || s.Kind == attls.KindNone && finished[s.From] {

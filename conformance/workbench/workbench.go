@@ -184,7 +184,8 @@ func (e *Engine) load(r *Request) (*profile.Profile, error) {
 func (r *Request) scenario(p *profile.Profile) scenario.Scenario {
 	s := scenario.Scenario{Profile: p.ID, Compiled: p, Readings: r.Readings, CodePoints: r.CodePoints,
 		Attester: r.Attester, Model: r.Model, Credential: r.Credential, Group: r.Group, HelloRetry: r.HelloRetry,
-		RootOfTrust: r.Root, PostHandshake: r.PostHandshake, ExtendedKeyUpdate: r.KeyUpdate, Reattest: r.Reattest, Fail: r.Fail}
+		RootOfTrust: r.Root, PostHandshake: r.PostHandshake, ExtendedKeyUpdate: r.KeyUpdate, Reattest: r.Reattest,
+		Fail: r.Fail}
 	if s.PostHandshake && s.Attester == "" {
 		s.Attester = scenario.AttestClient // a server does not authenticate again
 	}

@@ -46,7 +46,8 @@ var framesKey = each("frames", "frames of the application, behind the handshake:
 
 var exchangeKey = group("application_frame", "attestation in frames of the application, before any application data",
 	list("exchange", "the frames, in the order in which they are sent").named(),
-	number("length", "octets of the length in front of a frame, behind its type, 1 to 4; it does not count the type and itself"),
+	number("length", "octets of the length in front of a frame, behind its type, 1 to 4; it does not count the type "+
+		"and itself"),
 	number("most", "octets of a frame, at most"),
 	oneOf("appraised", appraisedWords, "when a payload is appraised"),
 	oneOf("failed", failedWords, "what a failed exchange or appraisal does to the connection"))
@@ -68,8 +69,8 @@ func (c *compiler) applicationFrames() {
 			}
 		}
 	} else if len(c.taken.slots) > 0 {
-		c.fail(c.framed[0].pos, ProblemRule, "%s attests in frames of the application and %s in authenticators: one way after "+
-			"the handshake is possible", c.framed[0].key, c.taken.slots[0].key).Advice = "remove one of them"
+		c.fail(c.framed[0].pos, ProblemRule, "%s attests in frames of the application and %s in authenticators: one way "+
+			"after the handshake is possible", c.framed[0].key, c.taken.slots[0].key).Advice = "remove one of them"
 		return
 	} else {
 		c.exchange(used)
@@ -96,7 +97,8 @@ func (c *compiler) exchange(used map[int]bool) {
 		}
 	}
 	if v := c.doc.get(exchangeAt("most")...); v != nil {
-		if r.Most = c.number(exchangeAt("most")...); r.Most < 1 || r.Most > maxFrame || r.Most >= 1<<(8*min(r.LengthOctets, 4)) {
+		r.Most = c.number(exchangeAt("most")...)
+		if r.Most < 1 || r.Most > maxFrame || r.Most >= 1<<(8*min(r.LengthOctets, 4)) {
 			c.fail(v.pos, ProblemValue, "frames of %s octets; the length, and the bound of %d, leave room for less", v.text,
 				maxFrame)
 		}

@@ -67,7 +67,8 @@ type ValueOf func(definition string) ([]byte, error)
 // EncodeLater is the extension of the first CertificateEntry that carries a payload; later is
 // an index into Later. Where an object is around the payload, change, unless it is nil, sees
 // the object by its name and returns what is sent instead, for tests of peers.
-func (p *Profile) EncodeLater(later int, payload []byte, value ValueOf, change func(object string, octets []byte) []byte) (
+func (p *Profile) EncodeLater(later int, payload []byte, value ValueOf,
+	change func(object string, octets []byte) []byte) (
 	RawExtension, error) {
 	s := &p.Later[later]
 	b, failed := p.laterBody(attls.KindCertificate, s.Attester, s.Extension)

@@ -69,7 +69,8 @@ var keyUpdatesKey = each("key_updates", "subtypes of ExtendedKeyUpdate that the 
 var updateKey = group("key_update", "attestation with each Extended Key Update, of who has attested before",
 	oneOf("initiator", initiatorWords, "when an attester shows its payload that has begun the update"),
 	oneOf("responder", responderWords, "when an attester shows its payload that has answered"),
-	text("outcome", "the field that tells the attester how the appraisal ended, as message.field; without it nothing does").named(),
+	text("outcome", "the field that tells the attester how the appraisal ended, as message.field; without it nothing "+
+		"does").named(),
 	text("accepted", "the enumerator of that field for a payload that is accepted").named(),
 	text("refused", "the enumerator for one that is not").named(),
 	oneOf("failed", updateFailedWords, "what a failed appraisal does to the connection"))
@@ -192,7 +193,8 @@ func (c *compiler) updateSlot(e *entry) {
 	}
 	for _, x := range e.value.entries {
 		if !slices.Contains([]string{"attester", "phase", "carried_in"}, x.key) {
-			c.fail(x.pos, ProblemRule, "a slot of key updates has no %s: who attested attests again, under the same scheme", x.key).
+			c.fail(x.pos, ProblemRule, "a slot of key updates has no %s: who attested attests again, under the same scheme",
+				x.key).
 				Advice = "remove it"
 		}
 	}
@@ -322,7 +324,8 @@ func (c *compiler) updateBinder(defs []binder.Definition, texts map[string]*valu
 }
 
 // availableIn checks the challenge and the claims of a model in a key update.
-func (c *compiler) availableIn(p *binder.Program, m Model, attester attls.Role, s binder.Setting, texts map[string]*value,
+func (c *compiler) availableIn(p *binder.Program, m Model, attester attls.Role, s binder.Setting,
+	texts map[string]*value,
 	told map[string]bool) {
 	names := []string{c.p.Binder.Challenge[m][KindX509]}
 	if m == ModelEvidence {

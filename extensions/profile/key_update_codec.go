@@ -90,7 +90,8 @@ func (p *Profile) DecodeOutcome(octets []byte) (accepted bool, err error) {
 	case r.Accepted, r.Refused:
 		return word == r.Accepted, nil
 	}
-	return false, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d is neither %s nor %s", f.Number, r.Accepted,
+	return false, attls.Errorf(attls.Violation, attls.FailIllegalParameter, "%d is neither %s nor %s", f.Number,
+		r.Accepted,
 		r.Refused).Under(r.OutcomePath).Under(p.KeyUpdates[r.Outcome].Name).By(p.ID)
 }
 

@@ -157,7 +157,8 @@ var root = group("", "",
 		each("certificate_types", "TLS Certificate Types", number("", "")).namedKeys(),
 		each("alerts", "TLS Alerts", number("", "")).namedKeys(),
 		each("flags", "TLS Flags (draft-ietf-tls-tlsflags)", number("", "")).namedKeys(),
-		each("key_updates", "subtypes of ExtendedKeyUpdate (draft-ietf-tls-extended-key-update)", number("", "")).namedKeys()),
+		each("key_updates", "subtypes of ExtendedKeyUpdate (draft-ietf-tls-extended-key-update)",
+			number("", "")).namedKeys()),
 	&key{name: "types", form: formTypes, text: "structures in TLS presentation language (RFC 8446 3)"},
 	each("extensions", "the extensions, their bodies and their placement", extensionKey).namedKeys(),
 	each("messages",
@@ -208,8 +209,8 @@ var root = group("", "",
 				"path of the payload, where it is another one than that of the credential kind: slots of one attester with "+
 					"paths of their own are answered each, and each of their verdicts has to accept; in the phase "+
 					"application_frame as frame.member, in the phase key_update as message.field").named(),
-			text("inside", "what the payload field contains, where that is not the payload alone: an object and the member of it "+
-				"that has the payload, as object.member").named())).namedKeys(),
+			text("inside", "what the payload field contains, where that is not the payload alone: an object and the member "+
+				"of it that has the payload, as object.member").named())).namedKeys(),
 		&key{name: "credentials", form: formMap, names: kindWords.names, text: "the credential kinds",
 			each: group("", "a credential kind",
 				text("carried_in", "path of the payload: certificate.cert_data, certificate.extension.field, message.field or "+

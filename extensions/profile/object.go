@@ -52,18 +52,20 @@ const (
 
 // ObjectField is a member of an Object.
 type ObjectField struct {
-	Name     string
-	Key      uint64 // in CBOR, with HasKey: an unsigned integer instead of the name
-	HasKey   bool
-	Type     FieldType
-	Means    MemberMeaning
-	Is       []string // of MeansConstant one; of MeansAttesters none, client, server, both; of MeansVerdict accepted, refused
-	Has      []bool   // which of them the profile says
-	Defined  string   // of MeansDefined
-	Object   int      // of FieldObject: index into Profile.Objects
-	Optional bool     // it may be absent
-	Any      bool     // whatever is received counts as right
-	Min, Max int      // octets
+	Name   string
+	Key    uint64 // in CBOR, with HasKey: an unsigned integer instead of the name
+	HasKey bool
+	Type   FieldType
+	Means  MemberMeaning
+	// Is has one value for MeansConstant; none, client, server, both for MeansAttesters; accepted and
+	// refused for MeansVerdict.
+	Is       []string
+	Has      []bool // which of them the profile says
+	Defined  string // of MeansDefined
+	Object   int    // of FieldObject: index into Profile.Objects
+	Optional bool   // it may be absent
+	Any      bool   // whatever is received counts as right
+	Min, Max int    // octets
 }
 
 // Reports reports whether an object tells the peer of a verdict or a failure.
@@ -80,18 +82,20 @@ func (p *Profile) Reports(object int) bool {
 // maxObjectDepth bounds objects within objects.
 const maxObjectDepth = 4
 
-var objectsKey = each("objects", "JSON objects and CBOR maps: what frames of the application contain, and what may be around a payload",
+var objectsKey = each("objects", "JSON objects and CBOR maps: what frames of the application contain, and what "+
+	"may be around a payload",
 	group("", "an object",
 		oneOf("encoding", encodingWords, "how it is written"),
 		oneOf("unknown", unknownWords, "members that it does not have"),
-		each("fields", "its members; what none of is, attesters, verdict, reason and value gives a value is the nonce or the payload "+
-			"of a slot, or an object", group("", "a member",
+		each("fields", "its members; what none of is, attesters, verdict, reason and value gives a value is the nonce "+
+			"or the payload of a slot, or an object", group("", "a member",
 			oneOf("type", fieldTypeWords, "how the value is written"),
 			number("key", "in CBOR, the unsigned integer that is the key of the member; without it, and in JSON, its name is"),
 			text("is", "a constant"),
 			group("attesters", "a constant for each set of ends that attest", text("none", "nobody attests"),
 				text("client", "the client alone"), text("server", "the server alone"), text("both", "both ends")),
-			group("verdict", "a constant that tells of the verdict", text("accepted", "the peer is accepted, or was not to attest"),
+			group("verdict", "a constant that tells of the verdict",
+				text("accepted", "the peer is accepted, or was not to attest"),
 				text("refused", "the peer is refused")),
 			flag("reason", "the text of a failure, which is absent where there is none"),
 			text("value", "a definition of the binder, which both ends compute and the receiver compares").named(),
@@ -278,7 +282,7 @@ func (c *compiler) constants(o *Object, f *ObjectField, v *value, cases ...strin
 
 // constant refuses a constant that is not of the type of its member.
 func (c *compiler) constant(o *Object, f *ObjectField, v *value) {
-	ok := true
+	var ok bool
 	switch f.Type {
 	case FieldNumber:
 		n, err := strconv.ParseUint(v.text, 10, 53)

@@ -271,7 +271,8 @@ func (c *compiler) laterBasics(s *LaterSlot, e *entry) {
 		s.Models = []Model{Model(m)}
 	}
 	if slices.ContainsFunc(c.p.Later, func(o LaterSlot) bool { return o.Attester == s.Attester }) {
-		c.fail(e.pos, ProblemRule, "the %s has two slots of one phase after the handshake, and an answer fills one", s.Attester).Advice =
+		c.fail(e.pos, ProblemRule, "the %s has two slots of one phase after the handshake, and an answer fills one",
+			s.Attester).Advice =
 			"remove one of them"
 	}
 }

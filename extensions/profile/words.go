@@ -202,7 +202,8 @@ var (
 		{"any", yes, "it takes any, also none"}}
 	appraisedWords = words{
 		{"arrival", no, "when the payload arrives, before anything else is sent"},
-		{"report", yes, "before the last frame of this end that tells the peer of a verdict or a failure, or at the end of the exchange"}}
+		{"report", yes, "before the last frame of this end that tells the peer of a verdict or a failure, or at the end " +
+			"of the exchange"}}
 	whenWords = words{
 		{"always", frameAlways, "in every exchange"},
 		{"client", int(attls.RoleClient), "where the client attests"},
@@ -230,14 +231,15 @@ var (
 		{"report", yes, "the application is told, and decides"}}
 	initiatorWords = words{
 		{"behind", int(UpdateBehind), "once the exchange is complete, under its keys"},
-		{"before_finish", int(UpdateBefore), "in front of its key_update_finish, under the keys that are replaced; the peer looks " +
-			"at it once the exchange is complete"}}
+		{"before_finish", int(UpdateBefore), "in front of its key_update_finish, under the keys that are replaced; the " +
+			"peer looks at it once the exchange is complete"}}
 	responderWords = words{
 		{"behind", int(UpdateBehind), "once the exchange is complete, under its keys"},
 		{"before_response", int(UpdateBefore), "in front of its key_update_response, likewise"},
 		{"never", int(UpdateNever), "not at all: who is to attest begins the update"}}
 	updateFailedWords = words{
-		{"alert", no, "the relying party ends the connection with the alert of the failure, behind the outcome where it sends one"},
+		{"alert", no, "the relying party ends the connection with the alert of the failure, behind the outcome where it " +
+			"sends one"},
 		{"report", yes, "the application is told, and decides"}}
 	statusWords = words{
 		{"active", 0, ""}, {"superseded", 1, ""}, {"expired", 2, ""}, {"withdrawn", 3, ""}, {"known_attack", 4, ""},

@@ -186,7 +186,8 @@ var Operations = []struct{ Do, Text string }{
 	{"verdict", "the Evidence is for another challenge of the same end"},
 	{"credential", "another certificate is shown: one of another key's, or of an unknown authority"},
 	{"signature", "another key signs"},
-	{"scheme", "a certificate with a P-256 key is shown, whatever was asked for, and the signature is under the scheme at"},
+	{"scheme", "a certificate with a P-256 key is shown, whatever was asked for, and the signature is under the " +
+		"scheme at"},
 	{"early", "early_data is offered, and so many octets follow that no key opens"},
 	{"frame", "a member of a frame in which the ends attest is there twice (at 0), other (1) or absent (2)"},
 	{"reissue", "the attester's certificate is issued again, and what the profile has in it is otherwise"},

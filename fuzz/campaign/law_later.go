@@ -80,7 +80,8 @@ func (v *view) earlyData() int {
 // updates says which message of a key update an end took that was not due.
 func (v *view) updates() string {
 	// An end that took what it must not may fail later on, as the keys of both ends differ.
-	if err := v.r.errs[v.role]; err != nil && (err.Message == attls.KindExtendedKeyUpdate || err.Message == attls.KindKeyUpdate) {
+	err := v.r.errs[v.role]
+	if err != nil && (err.Message == attls.KindExtendedKeyUpdate || err.Message == attls.KindKeyUpdate) {
 		return "" // it refused
 	}
 	asked, answered := 0, 0

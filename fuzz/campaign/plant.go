@@ -66,7 +66,8 @@ var hidden = map[rule.Rule]string{
 }
 
 // preferred are the profiles under which a rule is planted, the first that has it.
-var preferred = []string{"", "early-attestation-06", "tls-attestation-07", "mbedtls-poc", "deployed-cmc", "deployed-privasys-v2"}
+var preferred = []string{"", "early-attestation-06", "tls-attestation-07", "mbedtls-poc", "deployed-cmc",
+	"deployed-privasys-v2"}
 
 // Plants lists one bug for each rule that attls spec --prove can turn off in a
 // connection, under the first profile that has a case of it, and those that are not rules.

@@ -28,7 +28,8 @@ var reissueKinds = []reissueKind{
 			t.ExtraExtensions = append(t.ExtraExtensions, t.ExtraExtensions[i])
 			return true
 		})},
-	{"a critical field", "the critical flag of the extension is the other one, where the profile names one", attls.FailBadCertificate,
+	{"a critical field", "the critical flag of the extension is the other one, where the profile names one",
+		attls.FailBadCertificate,
 		ofExtension(func(f *profile.CertificateField, t *x509.Certificate, i int) bool {
 			t.ExtraExtensions[i].Critical = !t.ExtraExtensions[i].Critical
 			return f.Critical != profile.CriticalEither

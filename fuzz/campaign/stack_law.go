@@ -19,7 +19,8 @@ var stackLaws = []law{
 			return n
 		}
 		switch {
-		case v.role == attls.RoleClient && of(v.got, attls.KindHelloRetryRequest) > 1 && of(v.sent, attls.KindClientHello) > 2:
+		case v.role == attls.RoleClient && of(v.got, attls.KindHelloRetryRequest) > 1 &&
+			of(v.sent, attls.KindClientHello) > 2:
 			return "answered a second HelloRetryRequest"
 		case v.role == attls.RoleServer && of(v.sent, attls.KindHelloRetryRequest) > 1:
 			return "sent a second HelloRetryRequest"
@@ -55,7 +56,8 @@ var stackLaws = []law{
 		err := v.r.errs[v.role]
 		edits := v.r.agents[v.role.Peer()].edits
 		peer := v.r.errs[v.role.Peer()]
-		if len(edits) != 1 || edits[0].Shadow || err == nil || err.Class == attls.FromPeer || v.r.done[v.role] || peer != nil {
+		if len(edits) != 1 || edits[0].Shadow || err == nil || err.Class == attls.FromPeer || v.r.done[v.role] ||
+			peer != nil {
 			return "" // an alert is an error of the attacker's
 		}
 		for i := range refusals {
@@ -101,7 +103,8 @@ var stackLaws = []law{
 // keepsBinder reports whether an edit of ClientHello leaves the binder as the edit has it.
 func keepsBinder(e *Edit) bool {
 	const psk = "client_hello.pre_shared_key"
-	return e.Extension == attls.ExtPreSharedKey && e.Do == "extension-body" || len(e.Path) > len(psk) && e.Path[:len(psk)] == psk
+	return e.Extension == attls.ExtPreSharedKey && e.Do == "extension-body" ||
+		len(e.Path) > len(psk) && e.Path[:len(psk)] == psk
 }
 
 // unasked reports whether a server that demands that its peer attests went on and did not ask.

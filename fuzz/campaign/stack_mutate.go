@@ -188,7 +188,8 @@ func (m *mutator) edge(b []byte) ([]byte, string) {
 		return fit(slices.Concat(head, length(few), inside[:few], tail), few-n), "its beginning, of a length that says so"
 	case 4:
 		grown := slices.Concat(inside, m.octets(1+m.r.IntN(3)))
-		return fit(slices.Concat(head, length(len(grown)), grown, tail), len(grown)-n), "more octets, of a length that says so"
+		return fit(slices.Concat(head, length(len(grown)), grown, tail), len(grown)-n),
+			"more octets, of a length that says so"
 	default:
 		times := pick(m.r, []int{2, 3, 9, 17, 33, 65, 100})
 		limit := 1<<(8*width) - 1

@@ -131,7 +131,8 @@ var unfitness = []struct {
 
 // selfIssued is a certificate that its own key vouches for.
 func selfIssued(key *ecdsa.PrivateKey) (*handshake.Credential, error) {
-	t := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "nobody"}, DNSNames: []string{"localhost"}, NotBefore: scenario.DemoEpoch,
+	t := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "nobody"},
+		DNSNames: []string{"localhost"}, NotBefore: scenario.DemoEpoch,
 		NotAfter: scenario.DemoEpoch.AddDate(50, 0, 0), KeyUsage: x509.KeyUsageDigitalSignature}
 	der, err := x509.CreateCertificate(nil, t, t, key.Public(), key)
 	if err != nil {

@@ -99,7 +99,8 @@ func (c *Conn) readFrame(f *profile.Frame) ([]byte, error) {
 	b := c.in[:header]
 	if f.Type >= 0 {
 		if int(b[0]) != f.Type {
-			return nil, attls.Errorf(attls.Malformed, attls.FailUnexpectedMessage, "a frame of type %d, where %s has the type %d",
+			return nil, attls.Errorf(attls.Malformed, attls.FailUnexpectedMessage,
+				"a frame of type %d, where %s has the type %d",
 				b[0], f.Name, f.Type).Under("type").Under("frame").At(0)
 		}
 		b = b[1:]
@@ -110,7 +111,8 @@ func (c *Conn) readFrame(f *profile.Frame) ([]byte, error) {
 	}
 	switch {
 	case n > r.Most:
-		return nil, attls.Errorf(attls.Refused, attls.FailCapacity, "a frame of %d octets, where %s has at most %d", n, f.Name,
+		return nil, attls.Errorf(attls.Refused, attls.FailCapacity, "a frame of %d octets, where %s has at most %d", n,
+			f.Name,
 			r.Most).Under("length").Under("frame").At(header - r.LengthOctets)
 	case n == 0:
 		return nil, attls.Errorf(attls.Malformed, attls.FailDecode, "a frame without content, where %s belongs", f.Name).
@@ -129,7 +131,8 @@ func (c *Conn) cut(f *profile.Frame, err error) error {
 	if isFinal(c.Conn) {
 		return err
 	}
-	return attls.Errorf(attls.Refused, attls.FailTruncated, "the peer closed the connection, and %s has not come: %v", f.Name,
+	return attls.Errorf(attls.Refused, attls.FailTruncated, "the peer closed the connection, and %s has not come: %v",
+		f.Name,
 		err)
 }
 

@@ -109,7 +109,8 @@ func (x *Exchange) make(ctx context.Context, frame int) ([]byte, error) {
 		switch m.Means {
 		case profile.MeansPayload:
 			slot := x.s.p.LaterSlot(own)
-			if slot < 0 || x.s.p.Later[slot].Frame != frame || !x.attests[own] || x.refused != nil || !rule.Obeys(x.s.p, rule.CredentialSent) {
+			if slot < 0 || x.s.p.Later[slot].Frame != frame || !x.attests[own] || x.refused != nil ||
+				!rule.Obeys(x.s.p, rule.CredentialSent) {
 				return nil, nil
 			}
 			return x.attest(ctx, slot)
@@ -169,7 +170,8 @@ func (x *Exchange) nonce(ctx context.Context, slot int) ([]byte, error) {
 	case n == 0:
 		return x.s.over.DrawContext(size), nil
 	case n < l.NonceMin || n > l.NonceMax:
-		return nil, attls.Errorf(attls.Local, attls.FailNonceSize, "the Verifier gave a nonce of %d octets; %s takes %d to %d", n,
+		return nil, attls.Errorf(attls.Local, attls.FailNonceSize, "the Verifier gave a nonce of %d octets; %s takes %d "+
+			"to %d", n,
 			l.Name, l.NonceMin, l.NonceMax).By(x.s.p.ID)
 	}
 	return a.Nonce, nil

@@ -137,7 +137,7 @@ func livePlans(tb testing.TB) (list []livePlan) {
 
 // run has the peer write octets in front of everything and end its direction. It returns what
 // the watched end says and what it has read.
-func (x *livePlan) run(tb testing.TB, octets []byte) (failed error, read int) {
+func (x *livePlan) run(tb testing.TB, octets []byte) (read int, failed error) {
 	e := connect(tb, x.p, x.attest, nil)
 	done := make(chan struct{})
 	go func() {
@@ -161,7 +161,7 @@ func (x *livePlan) run(tb testing.TB, octets []byte) (failed error, read int) {
 	if err := e.ctx.Err(); err != nil {
 		tb.Fatalf("%x holds the %v up", octets, x.watched)
 	}
-	return failed, len(b)
+	return len(b), failed
 }
 
 // FuzzLiveFrames gives an end any octets as the application data of its peer: nothing is read
@@ -183,7 +183,7 @@ func FuzzLiveFrames(f *testing.F) {
 
 // judge runs a plan, and returns the failure.
 func (x *livePlan) judge(t testing.TB, octets []byte) attls.Failure {
-	err, read := x.run(t, octets)
+	read, err := x.run(t, octets)
 	var named *attls.Error
 	switch {
 	case errors.As(err, &named):

@@ -45,7 +45,8 @@ func Over(c *Config, a *authenticator.Config, certificates [2][]byte, ask Ask) (
 	if err != nil {
 		return nil, err
 	}
-	return NewSession(c, over, &lentInputs{hash: a.Hash, export: binder.Exporter(a.Export), certificates: certificates}, ask)
+	return NewSession(c, over, &lentInputs{hash: a.Hash, export: binder.Exporter(a.Export), certificates: certificates},
+		ask)
 }
 
 // OverTLS is Over for an end of a connection of crypto/tls whose handshake is complete. Own is

@@ -453,7 +453,8 @@ func (s *Session) Appraise(ctx context.Context, answer []byte) (*Outcome, error)
 	}
 	x, there := id.Extensions[0].Find(s.p.Later[slot].Extension)
 	if !there {
-		return nil, s.unshown(attls.Errorf(attls.Refused, attls.FailMissing, "the %v shows a certificate and no payload", peer).
+		return nil, s.unshown(attls.Errorf(attls.Refused, attls.FailMissing, "the %v shows a certificate and no payload",
+			peer).
 			Under("certificate_list[0].extensions").In(attls.KindCertificate).By(s.p.ID))
 	}
 	in := &inputs{Inputs: s.in, cfg: s.cfg, own: s.over.Role(), attester: id.Role, spki: id.SPKI, der: id.Chain[0],

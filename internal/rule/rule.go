@@ -154,9 +154,9 @@ const (
 	AuthenticatorAsked     Rule = "authenticator-asked"     // a client only answers requests
 	AuthenticatorOnce      Rule = "authenticator-once"      // a request is answered once
 	AuthenticatorMessages  Rule = "authenticator-messages"  // nothing follows Finished
-	FrameConstant          Rule = "frame-constant"          // a constant in a frame, or around a payload, is as both ends know it
-	FrameDefined           Rule = "frame-defined"           // a value of the binder in a frame, or around a payload, is as this end computes it
-	FrameMembers           Rule = "frame-members"           // a frame, or what is around a payload, has each member once, and no unknown one that its object refuses
+	FrameConstant          Rule = "frame-constant"          // a constant in a frame or around a payload is right
+	FrameDefined           Rule = "frame-defined"           // a value of the binder in or around them is right
+	FrameMembers           Rule = "frame-members"           // a member is there once, and known where it must be
 	RefusalTaken           Rule = "refusal-taken"           // a peer that reports a failure is not attested
 	AuthenticatorEmpty     Rule = "authenticator-empty"     // the empty authenticator is a refusal
 )
