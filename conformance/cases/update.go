@@ -24,7 +24,7 @@ var updateRows = []Row{
 		Reject{Failure: attls.FailMissing}, tryUpdateDropped),
 	updated("update-attestation-twice", rule.UpdatePayloadDue, "The attester attests twice with one update.",
 		Reject{Failure: attls.FailUnexpectedMessage}, tryUpdateTwice),
-	updated("update-attestation-early", rule.UpdatePayloadDue, "An end attests with an update that was not made.",
+	updated("update-attestation-early", rule.UpdatePayloadDue, "An end attests in front of its first message of an update.",
 		Reject{Failure: attls.FailUnexpectedMessage}, tryUpdateEarly),
 	updated("update-attestation-new", rule.UpdatePayloadDue, "The end that did not attest in the handshake attests with an update.",
 		Reject{Failure: attls.FailUnexpectedMessage}, tryUpdateNew),
@@ -162,9 +162,19 @@ func (c *Context) aPayload(attester attls.Role) []byte {
 }
 
 func tryUpdateEarly(c *Context) *Change {
-	raw := c.aPayload(c.Attester)
-	return &Change{Expect: Reject{By: c.Attester.Peer(), At: c.carrierKind()},
-		Apply: recordBefore(c.Attester, atApplication, attls.ContentTypeHandshake, raw...)}
+	for _, initiator := range []bool{false, true} {
+		if c.Profile.KeyUpdate.Place(initiator) == profile.UpdateBefore {
+			return nil // it may come in front of a message of the exchange
+		}
+	}
+	raw, done := c.aPayload(c.Attester), false
+	return ofUpdates(c.Attester, c.carrierKind(),
+		func(m *message.Raw) bool { return m.Type == attls.TypeExtendedKeyUpdate },
+		func(_ *message.Raw, p *handshake.Plan) {
+			if !done {
+				done, p.Before = true, [][]byte{raw}
+			}
+		})
 }
 
 func tryUpdateNew(c *Context) *Change {

@@ -367,12 +367,12 @@ func (d *dissector) foundExported(s *sent, err error) {
 	e := *named
 	action := d.p.AlertFor(e.Failure)
 	e.Alert, e.HasAlert = attls.DefaultAlert(e.Failure), !d.p.Authenticator.Report
-	if e.Failure.Attestation() && !action.None {
-		e.Alert = action.Alert
+	if e.Failure.Attestation() {
+		e.Alert, e.HasAlert = action.Alert, e.HasAlert && !action.None
 	}
 	f := Finding{Sender: s.from.String(), Receiver: s.from.Peer().String(), Step: s.step,
 		ErrorClaim: *claims.MakeErrorClaim(d.p, &e)}
-	f.Answered = d.alertOf(s.from.Peer())
+	f.Answered = d.answerOf(s.from.Peer(), f.Alert)
 	d.out.Findings = append(d.out.Findings, f)
 	if s.step >= 0 && d.out.Ladder[s.step].Broken == nil {
 		d.out.Ladder[s.step].Broken = &f.ErrorClaim

@@ -190,6 +190,9 @@ int load_slot(struct loader *l, const struct record *r, const char *name)
     if (l->c->slot_count == MAX_SLOTS || r->kind != RECORD_MAP || !load_is_name(name)) {
         return load_refuse(l, "line %zu: bind/slots/%.100s cannot be used", r->line, name);
     }
+    if (document_find(l->d, "%s/inside", map.p) != NULL) {
+        return load_cannot(l, "a payload inside an object of the application");
+    }
     if (phase == 3) {
         return load_later_slot(l, r, name);
     }
