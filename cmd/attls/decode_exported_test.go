@@ -81,7 +81,8 @@ func TestDecodeExported(t *testing.T) {
 			var failures []string
 			for _, f := range d.Findings {
 				failures = append(failures, f.Failure)
-				if f.Answered == nil || f.Alert == nil || f.Answered.Code != f.Alert.Code || f.Step < 0 {
+				silent := x.profile == "deployed-cocos" // an end of it that refuses only closes
+				if (f.Answered == nil) != silent || (f.Alert == nil) != silent || !silent && f.Answered.Code != f.Alert.Code || f.Step < 0 {
 					t.Errorf("%+v", f)
 				}
 			}

@@ -368,11 +368,12 @@ func (d *dissector) foundExported(s *sent, err error) {
 	action := d.p.AlertFor(e.Failure)
 	e.Alert, e.HasAlert = attls.DefaultAlert(e.Failure), !d.p.Authenticator.Report
 	if e.Failure.Attestation() {
-		e.Alert, e.HasAlert = action.Alert, e.HasAlert && !action.None
+		// close_notify is how an end closes that tells of nothing.
+		e.Alert, e.HasAlert = action.Alert, e.HasAlert && !action.None && action.Alert != attls.AlertCloseNotify
 	}
 	f := Finding{Sender: s.from.String(), Receiver: s.from.Peer().String(), Step: s.step,
 		ErrorClaim: *claims.MakeErrorClaim(d.p, &e)}
-	f.Answered = d.answerOf(s.from.Peer(), f.Alert)
+	f.Answered = d.alertOf(s.from.Peer())
 	d.out.Findings = append(d.out.Findings, f)
 	if s.step >= 0 && d.out.Ladder[s.step].Broken == nil {
 		d.out.Ladder[s.step].Broken = &f.ErrorClaim

@@ -102,7 +102,7 @@ func (d *dissector) judged(s *shadow, err *attls.Error) {
 	step := d.stepOf(s, err.Message)
 	f := Finding{Sender: s.own.Peer().String(), Receiver: s.own.String(), Step: step,
 		ErrorClaim: *claims.MakeErrorClaim(d.p, err)}
-	f.Answered = d.answerOf(s.own, f.Alert)
+	f.Answered = d.alertOf(s.own)
 	d.out.Findings = append(d.out.Findings, f)
 	if step >= 0 && d.out.Ladder[step].Broken == nil {
 		d.out.Ladder[step].Broken = &f.ErrorClaim
@@ -158,19 +158,6 @@ func (d *dissector) alertOf(sender attls.Role) *claims.AlertClaim {
 	for i := range d.out.Ladder {
 		s := &d.out.Ladder[i]
 		if s.Alert != nil && s.From == sender.String() && s.Alert.Code != uint8(attls.AlertCloseNotify) {
-			return s.Alert
-		}
-	}
-	return nil
-}
-
-// answerOf is alertOf, or close_notify where a profile lets an end refuse so.
-func (d *dissector) answerOf(sender attls.Role, due *claims.AlertClaim) *claims.AlertClaim {
-	if a := d.alertOf(sender); a != nil || due == nil || due.Code != uint8(attls.AlertCloseNotify) {
-		return a
-	}
-	for i := range d.out.Ladder {
-		if s := &d.out.Ladder[i]; s.Alert != nil && s.From == sender.String() {
 			return s.Alert
 		}
 	}
