@@ -68,7 +68,7 @@ func remote(t *testing.T, name, role string, sound bool) *campaign.Remote {
 	}
 	x := &campaign.Remote{Name: a.Name, Version: found.Version, Stack: stack, Timeout: time.Minute, Quiet: 20 * time.Millisecond}
 	for _, r := range attls.Roles() {
-		if stack.Has(r) {
+		if found.Ends[r] != nil {
 			x.Roles = append(x.Roles, r)
 		}
 	}
