@@ -444,6 +444,7 @@ type connection struct {
 	*handshake.Conn
 	later     *exported.Conn // over it; nil: nothing is attested after the handshake
 	again     *recurrence    // of --reattest
+	asking    sync.RWMutex   // held for reading while the peer is asked again
 	end       *endpoint
 	trace     *trace.Trace
 	transport *transport

@@ -130,6 +130,8 @@ func (c *connection) reattest(ctx context.Context) error {
 		return attls.Errorf(attls.Local, attls.FailConfiguration,
 			"the %v is not asked to attest after the handshake; see --profile and --attester", c.end.flags.role.Peer())
 	}
+	c.asking.RLock()
+	defer c.asking.RUnlock()
 	ctx, cancel := context.WithTimeout(ctx, c.end.flags.timeout)
 	defer cancel()
 	_, err := c.later.Reattest(ctx)
@@ -163,9 +165,12 @@ func (c *connection) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// CloseWrite ends our direction, in which no more requests go.
+// CloseWrite ends our direction, in which no more requests go. A request that is being made
+// goes first, and is answered.
 func (c *connection) CloseWrite() error {
 	c.again.stop()
+	c.asking.Lock()
+	defer c.asking.Unlock()
 	if c.later == nil {
 		return c.Conn.CloseWrite()
 	}

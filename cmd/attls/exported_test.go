@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -98,13 +99,13 @@ func TestExportedAgain(t *testing.T) {
 			s := start(t, append(args, "--echo", "--json", "--max-connections", "1", "--answer-last", "--max-requests", "9")...)
 			// The input ends once the second request is on its way.
 			input, end := io.Pipe()
-			requests := 0
+			var requests atomic.Int64
 			var out, log lockedBuffer
 			code := make(chan int, 1)
 			flags := append(append([]string{"client", "--json", "--msg", "--keylog", filepath.Join(dir, "keys"), s.address}, args...), x.flags...)
 			go func() {
 				code <- run(context.Background(), flags, input, &out, writerFunc(func(b []byte) (int, error) {
-					if requests += bytes.Count(b, []byte("ClientCertificateRequest")); requests >= 2 {
+					if requests.Add(int64(bytes.Count(b, []byte("ClientCertificateRequest")))) >= 2 {
 						go end.Close()
 					}
 					return log.Write(b)

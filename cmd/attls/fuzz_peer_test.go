@@ -10,6 +10,7 @@ import (
 // TestFuzzPeer: a campaign against another stack keeps its findings, a list of known ones
 // explains them, replay shows one, and its machine can be learned.
 func TestFuzzPeer(t *testing.T) {
+	slowUnderRace(t)
 	dir := t.TempDir()
 	run := []string{"fuzz", "run", "none", "--peer", "crypto/tls", "--role", "client", "--time", "0", "--executions", "150", "--workers", "1"}
 	code, stdout, stderr := command(t, append(run, "--dir", dir, "--known", knownFile(t, "extension-in-place", "in ServerHello, where"))...)

@@ -60,6 +60,7 @@ func TestFuzz(t *testing.T) {
 
 // TestFuzzLearn: the machine of this engine is written and is the same once more.
 func TestFuzzLearn(t *testing.T) {
+	slowUnderRace(t)
 	file := filepath.Join(t.TempDir(), "m.json")
 	code, stdout, stderr := command(t, "fuzz", "learn", "--words", "10", "--json", file)
 	if code != exitOK || !strings.Contains(stdout, "4 states") {

@@ -141,6 +141,7 @@ func hostileAdapter(t *testing.T, way string, every int) string {
 // TestHostilePeer: a peer that crashes, hangs, floods or answers late ends its case or input
 // with that as what is found, the others are run, and nothing that was started is left.
 func TestHostilePeer(t *testing.T) {
+	slowUnderRace(t)
 	for _, w := range []struct {
 		way      string
 		outcomes []placement.Outcome // of the message after which it misbehaves

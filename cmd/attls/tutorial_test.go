@@ -125,6 +125,7 @@ func runDocument(t *testing.T, doc string, after func(dir, line string)) (comman
 
 // matches compares output with that of a document, where … stands for lines.
 func matches(got, want string) bool {
+	got = progressLine.ReplaceAllString(strings.ReplaceAll(got, "\r", "\n"), "")
 	got, want = varies.ReplaceAllString(strings.TrimSpace(got), "#"), varies.ReplaceAllString(strings.TrimSpace(want), "#")
 	var pattern strings.Builder
 	for _, l := range strings.Split(want, "\n") {
@@ -151,3 +152,6 @@ func TestMatches(t *testing.T) {
 		}
 	}
 }
+
+// progressLine is what a command says of its progress once it takes long.
+var progressLine = regexp.MustCompile(`(?m)^\d+/\d+, .*\n`)
