@@ -56,7 +56,7 @@ func TestFuzzWorkflow(t *testing.T) {
 		scripts += script
 		for _, action := range uses {
 			if !version.MatchString(action) {
-				t.Errorf("%s uses %s, which is no version that was looked at", name, action)
+				t.Errorf("%s uses %s, a version that nobody has looked at", name, action)
 			}
 		}
 		for i := range at[[]any](t, job, "steps") {

@@ -22,7 +22,7 @@ const (
 	memberAbsent
 )
 
-// framed is what became of the frames in which the ends of a connection attest.
+// framed says what happened to the frames in which the ends of a connection attest.
 type framed struct {
 	began   bool
 	errs    [2]*attls.Error
