@@ -32,6 +32,7 @@ type Placement struct {
 	Unsolicited   bool    // accepted though nothing offered it
 	Entries       Entries // of CertificateEntry
 	PostHandshake bool    // also in post-handshake authentication
+	AfterOnly     bool    // in post-handshake authentication, and not in the handshake
 	Empty         bool    // the body has no octet
 }
 
@@ -275,10 +276,10 @@ func (t *Table) checkOne(kind attls.MessageKind, sender attls.Role, entry int, p
 		return nil // ClientHello, CertificateRequest, NewSessionTicket: ignored
 	}
 	p := row.In(kind)
-	if (p == nil || postHandshake && !p.PostHandshake) && t.off == rule.ExtensionInPlace {
-		return nil
-	}
-	if p == nil || postHandshake && !p.PostHandshake {
+	if misplaced := p == nil || postHandshake && !p.PostHandshake || !postHandshake && p.AfterOnly; misplaced {
+		if t.off == rule.ExtensionInPlace {
+			return nil
+		}
 		return attls.Errorf(attls.Violation, attls.FailWrongMessage, "must not appear in this message").By("RFC 8446 4.2")
 	}
 	if p.Entries == EntriesFirst && entry > 0 {

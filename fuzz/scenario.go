@@ -82,7 +82,7 @@ func (s *Scenario) possible() bool {
 	for role, attests := range s.attester {
 		found := !attests
 		for i, slot := range s.profile.Slots {
-			if _, ok := s.profile.EncodeScheme(i, s.scheme()); ok && slot.Attester == attls.Role(role) {
+			if _, ok := s.profile.EncodeScheme(i, s.scheme()); ok && slot.Attester == attls.Role(role) && !slot.PostHandshake {
 				found = true
 			}
 		}

@@ -153,6 +153,9 @@ func (e *Engine) checkDemand(passing gate) *attls.Error {
 	if !e.cfg.Policy.Demand || e.peer.kept != nil || e.accepted(e.peer.proof) || open {
 		return nil // kept: what a session in use keeps holds, see lacks
 	}
+	if peer == attls.RoleClient && p.AttestsOnlyAfter() {
+		return nil // see checkLaterDemand
+	}
 	if p.Rules.Verdict == profile.BeforeNothing && e.judgedAll(e.peer.proof) {
 		return nil
 	}

@@ -90,7 +90,7 @@ func (e *Engine) readProfile(k attls.MessageKind, l extensions.List) *attls.Erro
 		copy(e.att.offered.Present, f.Offered)
 		copy(e.att.offered.Offers, f.Offers)
 		for i := range e.att.offered.Present { // what nobody offers is possible all the same
-			if s := &e.profile().Slots[i]; s.Always {
+			if s := &e.profile().Slots[i]; s.Unoffered() {
 				e.att.offered.Present[i] = s.Nonce.Message != k || f.Nonces[i] != nil
 			}
 		}
@@ -171,11 +171,11 @@ func (e *Engine) chooseAttestation() *attls.Error {
 
 // takeAlways makes the client's choices of what nobody chooses: its peer may attest, and
 // it does itself where it is asked for a certificate.
-func (e *Engine) takeAlways(requested bool, nonces [][]byte, to negotiation.Slots) {
+func (e *Engine) takeAlways(requested, after bool, nonces [][]byte, to negotiation.Slots) {
 	p := e.profile()
 	for i := range p.Slots {
 		s := &p.Slots[i]
-		if !s.Always || len(e.att.offered.Offers[i]) == 0 || s.Attester == e.role &&
+		if !s.Always || !p.UsesSlot(i, after) || len(e.att.offered.Offers[i]) == 0 || s.Attester == e.role &&
 			(!requested || s.Nonce.Message != attls.KindNone && nonces[i] == nil) {
 			continue
 		}

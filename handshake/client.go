@@ -546,7 +546,7 @@ func (e *Engine) checkAnswers() *attls.Error {
 		return nil
 	}
 	e.att.answered = true
-	e.takeAlways(e.nego.requested, e.att.fields.Nonces, e.att.chosen)
+	e.takeAlways(e.nego.requested, false, e.att.fields.Nonces, e.att.chosen)
 	if err := e.checkCertificateTypes(); err != nil {
 		return err
 	}

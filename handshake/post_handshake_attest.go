@@ -14,8 +14,9 @@ import (
 )
 
 // Attestation in post-handshake authentication, where a profile lets a client
-// attest there (after.post_handshake). Under which scheme it does the handshake
-// has settled, or each CertificateRequest says it again:
+// attest there: in slots of that phase, or, under after.post_handshake, in those of the
+// handshake again. Under which scheme it does the handshake has settled, or each
+// CertificateRequest says it:
 //
 //	client: CertificateRequest -> [Credential] -> [Evidence] -> [Signature] -> Certificate, CertificateVerify, Finished
 //	server: Certificate -> CertificateVerify -> Finished [CertificateVerdict] [Appraisal]
@@ -38,7 +39,7 @@ func (e *Engine) attestUnder(r *authRequest, chosen negotiation.Slots) {
 	p := e.profile()
 	r.attest(slices.DeleteFunc(e.under(chosen, attls.RoleClient), func(by *attesting) bool {
 		s := &p.Slots[by.slot]
-		return !p.AttestsLater(by.slot, by.scheme.Credential) ||
+		return !p.UsesSlot(by.slot, true) || !p.AttestsLater(by.slot, by.scheme.Credential) ||
 			!p.PostHandshake.ChoiceCarriedOver && !s.Always && s.Choice.Message != attls.KindCertificateRequest
 	}))
 }
@@ -53,7 +54,7 @@ func (e *Engine) requestAttestation(r *authRequest) error {
 	case p.PostHandshake.ChoiceCarriedOver:
 		e.attestUnder(r, e.att.chosen)
 	default:
-		chosen, err := negotiation.Choose(p, e.att.offered, e.cfg.Policy)
+		chosen, err := negotiation.ChooseAfter(p, e.att.offered, e.cfg.Policy)
 		if err != nil {
 			return asGoError(e.letPass(err))
 		}
@@ -134,7 +135,7 @@ func (e *Engine) readLaterChoice(r *authRequest, l extensions.List) *attls.Error
 			return err
 		}
 	}
-	e.takeAlways(true, f.Nonces, chosen)
+	e.takeAlways(true, true, f.Nonces, chosen)
 	e.attestUnder(r, chosen)
 	for i, by := range r.by {
 		r.nonces[i] = f.Nonces[by.slot]

@@ -71,7 +71,9 @@ func Offer(p *profile.Profile, policy Policy, canAuthenticate bool) (Slots, *att
 		if !rule.Obeys(p, rule.OfferOrder) {
 			slices.Reverse(out.Offers[i])
 		}
-		total += len(out.Offers[i])
+		if !p.Slots[i].PostHandshake { // or it would have to be said that nothing is offered for now
+			total += len(out.Offers[i])
+		}
 		out.Present[i] = len(out.Offers[i]) > 0 || p.Rules.OfferEmptyList && !p.Slots[i].Flagged
 	}
 	if total < p.Rules.OfferAtLeast {
@@ -89,20 +91,32 @@ func rank(first bool) int {
 	return 1
 }
 
-// Choose is the server's choice (rules `choose`, `no_scheme`, `unwilling` and
-// `demand`).
+// Choose is the server's choice in the handshake (rules `choose`, `no_scheme`, `unwilling`
+// and `demand`).
 func Choose(p *profile.Profile, offered Slots, policy Policy) (Slots, *attls.Error) {
+	return choose(p, offered, policy, false)
+}
+
+// ChooseAfter is Choose for post-handshake authentication, and so for the client alone.
+func ChooseAfter(p *profile.Profile, offered Slots, policy Policy) (Slots, *attls.Error) {
+	return choose(p, offered, policy, true)
+}
+
+func choose(p *profile.Profile, offered Slots, policy Policy, after bool) (Slots, *attls.Error) {
 	out := NewSlots(p)
 	total, took, willing := 0, false, false
 	var failed, chosenModel [2]bool // by model: a slot had nothing in common; one was chosen
 	var attests [2]bool             // by role: a scheme was chosen
 	for i := range p.Slots {
 		slot := &p.Slots[i]
-		total += len(offered.Offers[i])
-		took = took || offered.Present[i] && !slot.Always
 		own := usable(p, i, attls.RoleServer, policy)
 		willing = willing || len(own) > 0
-		if slot.Always {
+		if !p.UsesSlot(i, after) {
+			continue
+		}
+		total += len(offered.Offers[i])
+		took = took || offered.Present[i] && !slot.Unoffered()
+		if slot.Unoffered() {
 			if len(own) > 0 && offered.Present[i] && !(p.Rules.OnePerAttester && attests[slot.Attester]) {
 				out.Choices[i], out.Present[i] = &own[0], true
 				attests[slot.Attester] = true
@@ -143,12 +157,12 @@ func Choose(p *profile.Profile, offered Slots, policy Policy) (Slots, *attls.Err
 	if err := noScheme(p, failed, chosenModel); err != nil {
 		return out, err
 	}
-	if policy.Demand && !attests[attls.RoleClient] {
+	if policy.Demand && !attests[attls.RoleClient] && (after || !p.AttestsOnlyAfter()) {
 		return out, nothing(attls.FailDemandedByServer, p.ID, "the client must attest and offered nothing usable")
 	}
 	if p.Rules.NoSchemeThen == profile.ThenNullChoice {
 		for i := range out.Choices {
-			if out.Choices[i] == nil && !p.Slots[i].Always {
+			if out.Choices[i] == nil && !p.Slots[i].Unoffered() && p.UsesSlot(i, after) {
 				out.Choices[i] = p.Rules.NullChoice
 			}
 		}
@@ -221,7 +235,7 @@ func CheckAnswers(p *profile.Profile, offered, chosen Slots, policy Policy, sawC
 	var n [2]int
 	offeredAny := false
 	for i, c := range chosen.Choices {
-		offeredAny = offeredAny || len(offered.Offers[i]) > 0
+		offeredAny = offeredAny || len(offered.Offers[i]) > 0 && p.UsesSlot(i, false)
 		if c == nil {
 			continue
 		}

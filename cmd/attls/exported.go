@@ -9,6 +9,7 @@ import (
 
 	"attls"
 	"attls/conformance/claims"
+	"attls/extensions/profile"
 	"attls/handshake"
 	"attls/handshake/exported"
 	"attls/negotiation"
@@ -105,11 +106,27 @@ func (e *endpoint) check() error {
 	return nil
 }
 
+// attestsAfter reports whether the client is to attest in post-handshake authentication, in a
+// slot of that phase.
+func (e *endpoint) attestsAfter() bool {
+	policy := &e.config.Policy
+	list := policy.Produce
+	if e.flags.role == attls.RoleServer {
+		list = policy.Accept
+	}
+	return e.profile != nil && len(list) > 0 &&
+		slices.ContainsFunc(e.profile.Slots, func(s profile.Slot) bool { return s.PostHandshake })
+}
+
 // attest makes the exchange of authenticators, where there is one, and begins what --reattest
 // asks for. Application data waits, even where the profile lets it come before: what the
-// peer sends early is kept.
+// peer sends early is kept. Where a client attests in post-handshake authentication alone, a
+// server asks it at once.
 func (c *connection) attest(ctx context.Context) error {
 	if c.later == nil {
+		if c.end.flags.role == attls.RoleServer && c.end.attestsAfter() && c.end.profile.AttestsOnlyAfter() {
+			return c.RequestAuthentication()
+		}
 		return nil
 	}
 	if err := c.later.Attest(ctx); err != nil {

@@ -194,9 +194,14 @@ func slotText(p *profile.Profile, s *profile.Slot) string {
 	}
 	text := fmt.Sprintf("%s: the %v attests with %s, credential %s; ", s.Name, s.Attester, strings.Join(models, " or "),
 		strings.Join(kinds, " or "))
+	if s.PostHandshake {
+		text += "in post-handshake authentication; "
+	}
 	switch {
 	case s.Always:
 		text += "nothing is negotiated"
+	case s.Unoffered():
+		text += fmt.Sprintf("a flag in %s asks for it", place(s.Choice))
 	case s.Flagged:
 		text += fmt.Sprintf("a flag in %s, repeated in %s", place(s.Offer), place(s.Choice))
 	default:

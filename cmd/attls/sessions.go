@@ -84,7 +84,7 @@ func (f *sessionFlags) register(c *cobra.Command, role attls.Role) {
 
 // apply configures an endpoint.
 func (f *sessionFlags) apply(e *endpoint) error {
-	e.config.PostHandshakeAuthentication = f.postHandshake
+	e.config.PostHandshakeAuthentication = f.postHandshake || e.attestsAfter()
 	if f.extended {
 		e.config.ExtendedKeyUpdate = &handshake.ExtendedKeyUpdate{}
 	}

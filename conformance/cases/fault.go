@@ -152,7 +152,7 @@ func (c *Context) slot() int { return findSlot(c.Profile, c.Attester, c.Model, c
 
 func findSlot(p *profile.Profile, attester attls.Role, m profile.Model, k profile.CredentialKind) int {
 	return slices.IndexFunc(p.Slots, func(s profile.Slot) bool {
-		return s.Attester == attester && slices.Contains(s.Models, m) && slices.Contains(s.Kinds, k)
+		return s.Attester == attester && !s.PostHandshake && slices.Contains(s.Models, m) && slices.Contains(s.Kinds, k)
 	})
 }
 

@@ -94,7 +94,9 @@ func (g *grid) combinations(s scenario.Scenario) {
 		if c.Reason != "" {
 			kind = GridForbidden
 		}
-		g.add(kind, s.With(c))
+		if !g.p.AttestsOnlyAfter() || !c.Attester.Has(attls.RoleClient) || kind == GridForbidden {
+			g.add(kind, s.With(c))
+		}
 		if later := s.With(c); kind == GridAllowed && later.NotLater(g.p) == "" {
 			later.PostHandshake = true
 			g.add(kind, later)

@@ -206,6 +206,9 @@ func (r *Row) in(p *profile.Profile, s scenario.Scenario, reading *Reading) *Cas
 		c := &Context{Profile: p, Scenario: &tried, Attester: combination.Attester.Roles()[0], Reading: reading}
 		c.Model, _ = scenario.ParseModel(combination.Model)
 		c.Kind, _ = scenario.ParseCredential(combination.Credential)
+		if !r.Later && c.slot() < 0 && !(r.Either && c.laterSlot() >= 0) {
+			continue // it attests in a phase that the row is not about
+		}
 		if found := r.tried(c); found != nil {
 			return found
 		}

@@ -49,8 +49,8 @@ type Combination struct {
 // combinations are those that a profile allows.
 func combinations(p *profile.Profile) (list []Combination, err error) {
 	for _, c := range scenario.Combinations(p) {
-		if c.Reason != "" {
-			continue
+		if c.Reason != "" || p.AttestsOnlyAfter() && c.Attester.Has(attls.RoleClient) {
+			continue // scripts attack what is attested in the handshake, and behind that
 		}
 		x := Combination{Attester: c.Attester, Model: c.Model, Credential: c.Credential, role: attls.RoleServer}
 		if x.model, err = scenario.ParseModel(c.Model); err != nil {
@@ -69,7 +69,20 @@ func combinations(p *profile.Profile) (list []Combination, err error) {
 
 // slot reports whether a slot is for the combination.
 func (c *Combination) slot(s *profile.Slot) bool {
-	return s.Attester == c.role && slices.Contains(s.Models, c.model) && slices.Contains(s.Kinds, c.kind)
+	return s.Attester == c.role && !s.PostHandshake && slices.Contains(s.Models, c.model) && slices.Contains(s.Kinds, c.kind)
+}
+
+// after reports whether a client attests in post-handshake authentication.
+func (c *Combination) after(p *profile.Profile) bool {
+	if !p.PostHandshake.ClientAuthentication || c.role != attls.RoleClient {
+		return false
+	}
+	for i := range p.Slots {
+		if s := &p.Slots[i]; p.UsesSlot(i, true) && slices.Contains(s.Models, c.model) && p.AttestsLater(i, c.kind) {
+			return true
+		}
+	}
+	return false
 }
 
 // challenge is the name of the binder of a combination; empty: nothing is bound.
@@ -136,7 +149,7 @@ var predicates = map[string]predicate{
 			slices.ContainsFunc(p.Slots, func(s profile.Slot) bool { return c.slot(&s) && !s.Always })
 	}},
 	"in_handshake": {"the attester attests in the handshake", func(p *profile.Profile, c *Combination) bool {
-		return !later(p, c.role)
+		return !later(p, c.role) && !(p.AttestsOnlyAfter() && c.role == attls.RoleClient)
 	}},
 	"authenticators": {"the attester attests in exported authenticators after the handshake",
 		func(p *profile.Profile, c *Combination) bool { return later(p, c.role) }},
@@ -145,7 +158,7 @@ var predicates = map[string]predicate{
 			if later(p, c.role) {
 				return p.Authenticator.Repeats()
 			}
-			return p.PostHandshake.ClientAuthentication && c.role == attls.RoleClient
+			return c.after(p)
 		}},
 	"key_updates": {"EncryptedExtensions may have the flag of extended key updates",
 		func(p *profile.Profile, _ *Combination) bool {
@@ -157,7 +170,7 @@ var predicates = map[string]predicate{
 		return ok && k.Carrier == profile.CarrierCertificate
 	}},
 	"post_handshake": {"a client attests in post-handshake authentication", func(p *profile.Profile, c *Combination) bool {
-		return p.PostHandshake.ClientAuthentication && c.role == attls.RoleClient
+		return c.after(p)
 	}},
 	"retry_readings": {"the text leaves open which transcript counts after HelloRetryRequest",
 		func(p *profile.Profile, _ *Combination) bool { return len(readingsOf(p, "hrr")) > 1 }},

@@ -194,10 +194,15 @@ func (g *generator) choose() error {
 	if g.o.Credential != nil {
 		kinds = []profile.CredentialKind{*g.o.Credential}
 	}
+	after := ""
 	for _, k := range kinds {
 		for i := range g.p.Slots {
 			s := &g.p.Slots[i]
 			if s.Attester != g.o.Attester || !slices.Contains(s.Models, g.o.Model) || !slices.Contains(s.Kinds, k) {
+				continue
+			}
+			if s.PostHandshake {
+				after = ", but in post-handshake authentication, and models have nothing after the handshake"
 				continue
 			}
 			if c, ok := g.p.CredentialFor(i, k); ok {
@@ -210,7 +215,7 @@ func (g *generator) choose() error {
 	if g.o.Credential != nil {
 		with = ", credential " + g.o.Credential.String()
 	}
-	return g.refuse("no slot has the attesting %s with %s%s", g.o.Attester, g.o.Model, with)
+	return g.refuse("no slot has the attesting %s with %s%s%s", g.o.Attester, g.o.Model, with, after)
 }
 
 // negotiated says that schemes are offered and one is chosen.

@@ -373,6 +373,7 @@ type combination struct {
 // combine is a combination that a profile allows, in a scenario of that profile.
 func combine(p *profile.Profile, of *scenario.Scenario, c scenario.Combination) combination {
 	k := combination{Scenario: of.With(c), resumable: ticketed(p), fragmentable: !p.Quirks.NeverFragment}
+	k.PostHandshake = k.PostHandshake || p.AttestsOnlyAfter() && c.Attester.Has(attls.RoleClient)
 	for _, role := range c.Attester.Roles() {
 		k.phase = max(k.phase, phaseOf(&k.Scenario, role))
 	}

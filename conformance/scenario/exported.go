@@ -16,8 +16,8 @@ import (
 	"attls/handshake/exported"
 )
 
-// InHandshake reports whether a profile has a slot of the handshake for an attester, a model
-// and a credential.
+// InHandshake reports whether a profile has a slot of the handshake, or of post-handshake
+// authentication, for an attester, a model and a credential.
 func InHandshake(p *profile.Profile, attester attls.Role, m profile.Model, k profile.CredentialKind) bool {
 	for i := range p.Slots {
 		if s := &p.Slots[i]; s.Attester == attester && slices.Contains(s.Models, m) && slices.Contains(s.Kinds, k) {

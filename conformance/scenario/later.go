@@ -37,7 +37,7 @@ func (s *Scenario) NotLater(p *profile.Profile) string {
 	}
 	for i := range p.Slots {
 		slot := &p.Slots[i]
-		if slot.Attester == attls.RoleClient && hasModel(slot, m) && p.AttestsLater(i, k) {
+		if slot.Attester == attls.RoleClient && p.UsesSlot(i, true) && hasModel(slot, m) && p.AttestsLater(i, k) {
 			return ""
 		}
 	}

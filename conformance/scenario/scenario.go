@@ -395,6 +395,7 @@ func (s *Scenario) Complete(p *profile.Profile) error {
 		}
 		if c.Reason == "" {
 			s.Attester, s.Model, s.Credential = c.Attester, c.Model, c.Credential
+			s.PostHandshake = s.PostHandshake || p.AttestsOnlyAfter() && s.Attester.Has(attls.RoleClient)
 			return nil
 		}
 		if first == "" {

@@ -254,9 +254,14 @@ func (c *compiler) slots() {
 	for _, e := range c.doc.under("bind", "slots") {
 		slot := len(c.p.Slots)
 		s := Slot{Name: e.key, Attester: attls.Role(c.word(roleWords, 0, "bind", "slots", e.key, "attester"))}
+		s.PostHandshake = Phase(c.word(phaseWords, 0, "bind", "slots", e.key, "phase")) == PhasePostHandshake
 		c.p.Slots = append(c.p.Slots, s) // its number is known from here on
 		if e.value.get("attester") == nil {
 			c.fail(e.pos, ProblemKey, "%s does not say its attester", e.key)
+		}
+		if !c.askable(&s, e) {
+			c.codec.slots = append(c.codec.slots, nil)
+			continue
 		}
 		elem := ""
 		c.oneWay(e)
@@ -625,7 +630,7 @@ func (c *compiler) carriedAt(slot int, k CredentialKind) schema.Position {
 func (c *compiler) carried(slot int, k CredentialKind) {
 	s := &c.p.Slots[slot]
 	row, _ := c.p.CredentialFor(slot, k)
-	if row.Carrier != CarrierMessage {
+	if row.Carrier != CarrierMessage || s.PostHandshake { // see afterSlot
 		return
 	}
 	m := &c.p.Messages[row.Message]
@@ -662,7 +667,7 @@ func (c *compiler) answeredEach() {
 	for i := range c.p.Slots {
 		for k := range i {
 			a, b := &c.p.Slots[k], &c.p.Slots[i]
-			if a.Attester != b.Attester || !c.shareCarriage(k, i) {
+			if a.Attester != b.Attester || a.PostHandshake != b.PostHandshake || !c.shareCarriage(k, i) {
 				continue
 			}
 			slots := c.doc.under("bind", "slots")

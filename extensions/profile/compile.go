@@ -428,6 +428,7 @@ func (c *compiler) extensions() {
 
 func (c *compiler) placement(x *extensions.Row, kind attls.MessageKind, e *entry) extensions.Placement {
 	p := extensions.Placement{Message: kind}
+	c.afterPlacement(&p, x.Name, e)
 	if v := e.value.get("entries"); v != nil {
 		p.Entries = extensions.Entries(entriesWords.value(v))
 		if kind != attls.KindCertificate {
@@ -436,7 +437,7 @@ func (c *compiler) placement(x *extensions.Row, kind attls.MessageKind, e *entry
 	}
 	if v := e.value.get("also_in"); v != nil {
 		c.alsoIn(v)
-		p.PostHandshake = len(v.items) > 0
+		p.PostHandshake = p.PostHandshake || len(v.items) > 0
 		if kind != attls.KindCertificate && kind != attls.KindCertificateRequest {
 			c.fail(v.pos, ProblemValue, "%s is not sent after the handshake", kind.Name())
 		}
@@ -456,6 +457,9 @@ func (c *compiler) placement(x *extensions.Row, kind attls.MessageKind, e *entry
 		}
 	case formList:
 		for _, r := range senders(kind) {
+			if p.AfterOnly && r == attls.RoleServer && kind == attls.KindCertificate {
+				continue // it sends none
+			}
 			p.OfferedBy[r] = c.offers(x, v, kind, r)
 		}
 	case formMap:

@@ -197,7 +197,7 @@ func (p *Profile) sizes(attester attls.Role, m Model, k CredentialKind) map[stri
 	for i := range p.Slots {
 		slot := &p.Slots[i]
 		s, ok := p.EncodeScheme(i, want)
-		if slot.Attester != attester || !ok {
+		if slot.Attester != attester || slot.PostHandshake || !ok {
 			continue
 		}
 		f := p.NewFields()

@@ -24,7 +24,9 @@ func (c *compiler) flagged(s *Slot, e *entry, slot int, v *value) {
 			c.fail(x.pos, ProblemValue, "a flag without octets is that the extension is there").Advice = "remove value"
 		}
 	}
-	s.Offer = c.flagPath(s, e, "offer", slot, meansOffer)
+	if !s.PostHandshake || e.value.get("offer") != nil {
+		s.Offer = c.flagPath(s, e, "offer", slot, meansOffer)
+	}
 	s.Choice = c.flagPath(s, e, "choice", slot, meansChoice)
 }
 

@@ -255,7 +255,9 @@ func (c *compiler) attestedBefore(s *UpdateSlot, e *entry) {
 		if own.Attester != s.Attester {
 			continue
 		}
-		found = true
+		if found = true; own.PostHandshake {
+			continue
+		}
 		if own.Apart || slices.Contains(own.Kinds, KindAlone) {
 			c.fail(e.pos, ProblemRule, "%s attests without a certificate, or in a field of its own; a key update attests "+
 				"again for the key of an X.509 certificate, in one field", own.Name).Advice = "remove " + e.key

@@ -101,8 +101,17 @@ type Slot struct {
 	// in a field, or, where that is empty, the presence of the extension. Choice repeats it.
 	Flagged   bool
 	FlagValue []byte
-	Apart     bool     // the payload travels in Own, not where those of its kind do
-	Own       Carriage // with Apart
+	// PostHandshake says that the slot is of post-handshake authentication, and nobody attests
+	// in it in the handshake.
+	PostHandshake bool
+	Apart         bool     // the payload travels in Own, not where those of its kind do
+	Own           Carriage // with Apart
+}
+
+// Unoffered reports whether the client offers nothing of the slot: it attests when it shows a
+// certificate, or when a request asks for it.
+func (s *Slot) Unoffered() bool {
+	return s.Always || s.PostHandshake && s.Offer.Message == attls.KindNone
 }
 
 // Place is a message and the extension in it that holds a field. For KindAdded it

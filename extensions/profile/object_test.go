@@ -139,7 +139,7 @@ func TestFrameMistakes(t *testing.T) {
 		{"left out", "exchange: [attest, evidence, present, accepted]", "exchange: [attest, evidence, present]", "accepted:", "the exchange has no accepted, so it would never be sent; name it in after.application_frame.exchange, or remove it"},
 		{"twice", "exchange: [attest, evidence, present, accepted]", "exchange: [attest, evidence, attest, present, accepted]", "attest, present", "attest is sent twice"},
 		{"length", "length: 4", "length: 5", "5", "a length of 5 octets; 1 to 4 are possible"},
-		{"phase without frames", "phase: application_frame", "phase: post_handshake", "post_handshake", "the phase post_handshake"},
+		{"phase without frames", "phase: application_frame", "phase: post_handshake", "server\n", "only a server sends certificate_request"},
 	} {
 		if !strings.Contains(whole, m.old) {
 			t.Errorf("%s: the profile has no %q", m.name, m.old)

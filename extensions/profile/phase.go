@@ -20,17 +20,8 @@ const (
 	PhaseAuthenticator       // an exported authenticator (RFC 9261), after the handshake
 	PhaseFrame               // a frame that the application defines, after the handshake
 	PhaseKeyUpdate           // with each Extended Key Update
+	PhasePostHandshake       // post-handshake authentication of the client (RFC 8446 4.6.2)
 )
-
-// A phase that the language names and the loader refuses.
-const phasePostHandshake = 100
-
-// refusedPhases say why.
-var refusedPhases = map[int][2]string{
-	phasePostHandshake: {
-		"a slot of the handshake is used again in post-handshake authentication, and has no slot of its own",
-		"say phase: handshake, and after: {post_handshake: {client_authentication: true}}"},
-}
 
 // LaterSlot is an attester that shows its payload after the handshake: in exported
 // authenticators, whenever the peer asks for it, or in frames of the application. No scheme is
@@ -135,11 +126,7 @@ func (c *compiler) takeLater() {
 			if v != nil {
 				phase = w.value(v)
 			}
-			why, refused := refusedPhases[phase]
 			switch {
-			case refused:
-				c.fail(v.pos, ProblemRule, "the phase %s: %s", v.text, why[0]).Advice = why[1]
-				kept = append(kept, e)
 			case phase == int(PhaseAuthenticator):
 				taken = append(taken, e)
 			case phase == int(PhaseFrame):

@@ -208,6 +208,9 @@ func (c *compiler) afterwards() {
 		ClientAuthentication: c.flag("after", "post_handshake", "client_authentication"),
 		ChoiceCarriedOver:    c.word(choiceWords, no, "after", "post_handshake", "choice") == yes,
 	}
+	if c.p.hasSlotsAfter() {
+		c.p.PostHandshake = PostHandshake{ClientAuthentication: true}
+	}
 }
 
 // quirks turns the general switches of the engine.
@@ -418,6 +421,9 @@ func (c *compiler) available(p *binder.Program, texts map[string]*value, later b
 		for _, m := range s.Models {
 			for _, k := range s.Kinds {
 				bound[m][k] = true
+				if !c.p.UsesSlot(i, later) {
+					continue
+				}
 				names := []string{b.Challenge[m][k]}
 				if m == ModelEvidence && k == KindX509 {
 					for _, x := range b.Claims {
@@ -496,6 +502,8 @@ func (c *compiler) finding(f binder.Finding, texts map[string]*value) {
 func (c *compiler) postHandshakeBinder(defs []binder.Definition, texts map[string]*value, v binder.Variant) {
 	if c.p.Binder.PostHandshake = c.replaced("post_handshake", defs, texts, v); c.p.Binder.PostHandshake != nil {
 		c.available(c.p.Binder.PostHandshake, texts, true)
+	} else if c.p.Binder.Program != nil && c.p.hasSlotsAfter() {
+		c.available(c.p.Binder.Program, texts, true)
 	}
 }
 

@@ -241,6 +241,9 @@ func (c *compiler) later() {
 	if !c.p.PostHandshake.ClientAuthentication {
 		return
 	}
+	if c.afterSlots() {
+		return
+	}
 	carried := c.p.PostHandshake.ChoiceCarriedOver
 	able := false
 	for i, e := range c.doc.under("bind", "slots") {

@@ -196,7 +196,7 @@ func (c *compiler) weakChallenge(slot int, name, key string, pos schema.Position
 		}
 	}
 	d := b.Program.Depends(name, s.Attester)
-	if !fresh(d, s, &c.p.Rules) {
+	if !s.PostHandshake && !fresh(d, s, &c.p.Rules) {
 		text := fmt.Sprintf(
 			"the challenge %s of the %s holds nothing fresh of its peer: neither transcript, nonce nor secret", key, s.Attester)
 		if len(d.Ranges)+len(d.Secrets) > 0 || d.Nonce {
@@ -210,7 +210,7 @@ func (c *compiler) weakChallenge(slot int, name, key string, pos schema.Position
 	if b.PostHandshake != nil {
 		program = b.PostHandshake
 	}
-	if s.Attester == attls.RoleClient && c.p.PostHandshake.ClientAuthentication && c.p.attestsLater(slot) &&
+	if c.p.UsesSlot(slot, true) && c.p.PostHandshake.ClientAuthentication && c.p.attestsLater(slot) &&
 		!freshLater(program.Depends(name, s.Attester), s) {
 		tell(
 			fmt.Sprintf(

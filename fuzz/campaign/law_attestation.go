@@ -128,6 +128,12 @@ func (v *view) schemeFor(role attls.Role) (slot int, chosen profile.Scheme, ok b
 	return 0, profile.Scheme{}, false
 }
 
+// unnegotiated reports whether the handshake says nothing of a slot.
+func (v *view) unnegotiated(slot int) bool {
+	s := &v.p.Slots[slot]
+	return s.Unoffered() || s.PostHandshake
+}
+
 func (v *view) always(role attls.Role) bool {
 	return slices.ContainsFunc(v.p.Slots, func(s profile.Slot) bool { return s.Always && s.Attester == role })
 }
@@ -178,7 +184,7 @@ var attestationLaws = []law{
 	}),
 	attestedLaw("choice-offered", "the profile's rules of the answer", true, clientOnly(func(v *view) string {
 		for i := range v.p.Slots {
-			if c := v.chosen(i); c != nil && !v.p.Slots[i].Always && !within(wires(v.offers.Offers[i]), c.Wire) &&
+			if c := v.chosen(i); c != nil && !v.unnegotiated(i) && !within(wires(v.offers.Offers[i]), c.Wire) &&
 				!v.accepts(attls.FailChoiceNotOffered) {
 				return fmt.Sprintf("took the choice %x in %s, which it did not offer", c.Wire, v.p.Slots[i].Name)
 			}
@@ -209,7 +215,7 @@ var attestationLaws = []law{
 		total := 0
 		for i := range v.p.Slots {
 			total += len(v.offers.Offers[i])
-			if v.chosen(i) != nil || v.p.Slots[i].Always {
+			if v.chosen(i) != nil || v.unnegotiated(i) {
 				return ""
 			}
 		}
@@ -346,7 +352,7 @@ var attestationLaws = []law{
 var senderLaws = []law{
 	attestedLaw("choose-common", "the profile's rules of the choice", false, serverOnly(func(v *view) string {
 		for i := range v.p.Slots {
-			if c := v.chosen(i); c != nil && !v.p.Slots[i].Always && !within(wires(v.offers.Offers[i]), c.Wire) {
+			if c := v.chosen(i); c != nil && !v.unnegotiated(i) && !within(wires(v.offers.Offers[i]), c.Wire) {
 				return fmt.Sprintf("chose %x in %s, which the client did not offer", c.Wire, v.p.Slots[i].Name)
 			}
 		}
@@ -354,7 +360,7 @@ var senderLaws = []law{
 	})),
 	attestedLaw("choose-wanted", "the policy of the server", false, serverOnly(func(v *view) string {
 		for i := range v.p.Slots {
-			if c := v.chosen(i); c != nil && !within(v.usable(i), c.Wire) && !v.p.Slots[i].Always {
+			if c := v.chosen(i); c != nil && !within(v.usable(i), c.Wire) && !v.unnegotiated(i) {
 				return fmt.Sprintf("chose %x in %s, which its policy does not have", c.Wire, v.p.Slots[i].Name)
 			}
 		}
@@ -363,7 +369,7 @@ var senderLaws = []law{
 	attestedLaw("choose-order", "the profile's rules of the choice", false, serverOnly(func(v *view) string {
 		for i := range v.p.Slots {
 			c := v.chosen(i)
-			if c == nil || v.p.Slots[i].Always {
+			if c == nil || v.unnegotiated(i) {
 				continue
 			}
 			first, second := wires(v.offers.Offers[i]), v.usable(i)
@@ -390,7 +396,7 @@ var senderLaws = []law{
 				}
 				own := v.usable(i)
 				common = common || slices.ContainsFunc(wires(v.offers.Offers[i]), func(b []byte) bool { return within(own, b) })
-				answered = answered || v.chosen(i) != nil || v.p.Slots[i].Always
+				answered = answered || v.chosen(i) != nil || v.unnegotiated(i)
 			}
 			if common && !answered {
 				return fmt.Sprintf("did not answer the offer for the attestation of the %v", role)
@@ -404,7 +410,7 @@ var senderLaws = []law{
 			return ""
 		}
 		for i := range v.p.Slots {
-			if len(v.offers.Offers[i]) > 0 && v.answers.Choices[i] == nil && !v.p.Slots[i].Always {
+			if len(v.offers.Offers[i]) > 0 && v.answers.Choices[i] == nil && !v.unnegotiated(i) {
 				return fmt.Sprintf("did not answer the list %s, where the profile has an answer for no choice", v.p.Slots[i].Name)
 			}
 		}
@@ -419,7 +425,7 @@ var senderLaws = []law{
 	})),
 	attestedLaw("offer-omits-empty", "the profile's rules of the offer", false, clientOnly(func(v *view) string {
 		for i := range v.p.Slots {
-			if v.offers.Offered[i] && len(v.offers.Offers[i]) == 0 && !v.p.Slots[i].Always && !v.p.Rules.OfferEmptyList &&
+			if v.offers.Offered[i] && len(v.offers.Offers[i]) == 0 && !v.unnegotiated(i) && !v.p.Rules.OfferEmptyList &&
 				v.apart(i) {
 				return fmt.Sprintf("sent the list %s without an element", v.p.Slots[i].Name)
 			}

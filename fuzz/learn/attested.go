@@ -71,7 +71,7 @@ func (a *Attestation) choose() error {
 	for _, s := range a.set.Ends[a.Attester].Config.Policy.Produce {
 		for i := range a.Profile.Slots {
 			encoded, ok := a.Profile.EncodeScheme(i, s)
-			if !ok || a.Profile.Slots[i].Attester != a.Attester || a.at >= 0 {
+			if s := &a.Profile.Slots[i]; !ok || s.Attester != a.Attester || s.PostHandshake || a.at >= 0 {
 				continue
 			}
 			c, ok := a.Profile.CredentialFor(i, s.Credential)

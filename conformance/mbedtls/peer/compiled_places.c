@@ -100,10 +100,22 @@ int load_message_named(const char *name, size_t len)
     return -1;
 }
 
+int load_is_after(struct loader *l, const char *name)
+{
+    const char *phase = document_value(l->d, "extensions/%.100s/phase", name);
+
+    return phase != NULL && strcmp(phase, "post_handshake") == 0;
+}
+
 static int add_extension(struct loader *l, const struct record *r, const char *name)
 {
     const struct code_point *p = load_point(l, EXTENSIONS, name);
     struct placed_extension *x;
+
+    if (load_is_after(l, name)) {
+        load_pass_over(l, load_path("extensions/%s", name).p);
+        return 0;
+    }
 
     if (l->c->extension_count == MAX_PLACED) {
         return load_refuse(l, "line %zu: there are more than %d extensions", r->line, MAX_PLACED);

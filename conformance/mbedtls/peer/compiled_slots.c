@@ -196,8 +196,8 @@ int load_slot(struct loader *l, const struct record *r, const char *name)
     if (phase == 3) {
         return load_later_slot(l, r, name);
     }
-    if (phase == 5) {
-        load_pass_over(l, map.p); /* see pass_over_updates() */
+    if (phase == 2 || phase == 5) { /* see load_is_after() and pass_over_updates() */
+        load_pass_over(l, map.p);
         return 0;
     }
     if (phase == 4) {
@@ -227,9 +227,6 @@ int load_slot(struct loader *l, const struct record *r, const char *name)
     }
     if (s->offer.message != IN_CLIENT_HELLO || s->offer.extension < 0) {
         return load_refuse(l, "the offer of bind/slots/%.100s is not in client_hello", name);
-    }
-    if (phase == 2) {
-        return load_cannot(l, "bind/slots/%.100s belongs after the handshake, where mbedTLS has no CertificateRequest", name);
     }
     return s->flagged ? 0 : read_element(l, s);
 }
@@ -282,6 +279,12 @@ int load_credential(struct loader *l, enum credential credential, const char *na
         return 0;
     }
     k->present = 1;
+    if (carried != NULL && strncmp(carried, "certificate.", 12) == 0) {
+        const char *extension = carried + 12;
+        if (load_is_after(l, load_path("%.*s", (int) strcspn(extension, "."), extension).p)) {
+            return load_cannot(l, "a payload in post-handshake authentication, which mbedTLS does not have");
+        }
+    }
     if (carried != NULL && strcmp(carried, "certificate.cert_data") == 0) {
         k->payload = (struct where) { .set = 1, .message = IN_CERTIFICATE, .extension = -1, .added = -1, .x509 = -1,
             .field = "" };

@@ -40,6 +40,10 @@ int load_know(struct loader *l, const struct record *r, const char *name);
 /* Marks what stands under a map as known. */
 void load_pass_over(struct loader *l, const char *map);
 
+/* Whether an extension belongs to post-handshake authentication alone, which mbedTLS does not have, so that
+ * it is passed over with the slots of that phase. */
+int load_is_after(struct loader *l, const char *name);
+
 /* compiled_places.c */
 void load_points(struct loader *l);
 int load_extensions(struct loader *l);
