@@ -252,7 +252,8 @@ type worker struct {
 	id     int
 	r      *rand.Rand
 	seen   map[string]bool
-	corpus map[*Target][]*Input
+	corpus map[*Target]*kept
+	rules  map[refused]bool // that refused something
 	counts int64
 	plain  map[string]string // details without what varies
 	link   *link             // to a remote stack; nil: attls is the honest end
@@ -270,7 +271,7 @@ type place struct {
 // what was found last can be made smaller.
 func (c *campaign) work(outer, ctx context.Context, id int) error {
 	w := &worker{c: c, id: id, r: rand.New(rand.NewPCG(c.o.Seed, uint64(id))), seen: map[string]bool{},
-		corpus: map[*Target][]*Input{}, plain: map[string]string{}}
+		corpus: map[*Target]*kept{}, rules: map[refused]bool{}, plain: map[string]string{}}
 	if c.o.Remote != nil {
 		w.link = c.o.Remote.link(outer)
 		defer w.link.connector.Close()
@@ -334,9 +335,10 @@ func (w *worker) place(t *Target) (*place, error) {
 		c.report.LeftOut = append(c.report.LeftOut, left...)
 		c.mu.Unlock()
 	}
+	w.corpus[t] = &kept{}
 	for _, in := range c.seeds {
 		if in.Profile == t.input(Connection{}, 0).Profile {
-			w.corpus[t] = append(w.corpus[t], in)
+			w.corpus[t].add(in, 0)
 		}
 	}
 	return &place{t, list, newMutator(w.r, list)}, nil
@@ -353,8 +355,13 @@ func (w *worker) one(t *Target, list []*subject, m *mutator) error {
 		attacker = attacker.Peer()
 	}
 	var in *Input
-	if kept := w.corpus[t]; !w.c.o.Octets && len(kept) > 0 && w.r.IntN(3) == 0 {
-		from := pick(w.r, kept)
+	if !w.c.o.Octets && w.r.IntN(2) == 0 {
+		if swept, of := m.swept(t, list, attacker); swept != nil {
+			in, s = swept, of
+		}
+	}
+	if in == nil && !w.c.o.Octets && len(w.corpus[t].list) > 0 && w.r.IntN(2) == 0 {
+		from := w.corpus[t].draw(w.r)
 		at := slices.IndexFunc(list, func(x *subject) bool { return x.conn == from.Connection })
 		if at >= 0 && (w.c.o.Plant == nil && s.link == nil || from.role() == attacker && list[at].takes(attacker)) {
 			s = list[at]
@@ -453,6 +460,8 @@ var anyName = regexp.MustCompile(`"[^"]*"`)
 
 var anyExtension = regexp.MustCompile(`the extension .*? (in|of|with|for) `)
 
+var anyNumber = regexp.MustCompile(`0x[0-9a-f]+`)
+
 var varying = regexp.MustCompile(`[0-9a-f]{8,}…?|0x[0-9a-f]+|\d+`)
 
 // plainText leaves out what varies between inputs of one cause.
@@ -473,11 +482,34 @@ func (r *run) outcomes(plain map[string]string) (list []string) {
 			if !ok {
 				detail = keep(plain, e.Detail, plainText(e.Detail))
 			}
-			text += "refuses with " + string(e.Failure) + " at " + e.Message.String() + ": " + e.Field + " " + detail
+			field := e.Field
+			if strings.Contains(field, "0x") { // what is unknown has a number
+				field = anyNumber.ReplaceAllString(field, "#")
+			}
+			text += "refuses with " + string(e.Failure) + " at " + e.Message.String() + ": " + field + " " + detail
 		}
 		list = append(list, text)
 	}
 	return list
+}
+
+// refused is what is known of a rule that refused something.
+type refused struct {
+	role    attls.Role
+	failure attls.Failure
+	at      attls.MessageKind
+}
+
+// refusals is the energy of an input by the rules that refused something for the first time.
+func (w *worker) refusals(r *run) (energy int) {
+	for _, role := range attls.Roles() {
+		if e := r.errs[role]; e != nil && e.Class != attls.FromPeer {
+			if key := (refused{role, e.Failure, e.Message}); !w.rules[key] {
+				w.rules[key], energy = true, energyRule
+			}
+		}
+	}
+	return energy
 }
 
 // note keeps an input that reached something new.
@@ -486,6 +518,7 @@ func (w *worker) note(t *Target, in *Input, r *run) {
 	if r.told != nil {
 		seen = r.told.local // rules are those of attls
 	}
+	energy := w.refusals(r) // sites are shared, and would make it depend on other workers
 	for _, s := range w.c.o.sites {
 		s.note(in.Profile, seen)
 	}
@@ -501,7 +534,7 @@ func (w *worker) note(t *Target, in *Input, r *run) {
 	}
 	kept := in.clone()
 	kept.Reached = fresh
-	w.corpus[t] = append(w.corpus[t], kept)
+	w.corpus[t].add(kept, max(energy, energyOutcome))
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
 	known := true

@@ -29,6 +29,27 @@ type framed struct {
 	changed []Edit // what the attacker did to its frames
 }
 
+// agree notes whether the honest end goes by a flag that both ends have to set before one asks the
+// other to attest after the handshake.
+func (r *run) agree(p *pair.Pair) {
+	s, honest := r.s, r.attacker.Peer()
+	if s.profile == nil || s.profile.Authenticator.FlagName == "" || s.exported[honest] == nil ||
+		!r.done[honest] || r.errs[honest] != nil {
+		return
+	}
+	c := *s.exported[honest]
+	c.Profile = s.configs[honest].Profile
+	over, err := p.Engine(honest).Authenticators()
+	if err != nil {
+		return
+	}
+	session, err := exported.NewSession(&c, over, p.Engine(honest).Inputs(),
+		func(_ context.Context, w *handshake.Wait) (handshake.Answer, *attls.Error) {
+			return r.answer(honest, w)
+		})
+	r.wouldAsk[honest] = err == nil && session.Agreed()
+}
+
 // exchange lets the ends attest in frames, which are handed over as they are, once the handshake
 // is done.
 func (r *run) exchange(p *pair.Pair) {

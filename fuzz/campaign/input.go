@@ -76,6 +76,11 @@ type Connection struct {
 	Resumption bool `yaml:"resumption,omitempty"`
 	// Forgotten is a resumption of a session that the server knows no longer.
 	Forgotten bool `yaml:"forgotten,omitempty"`
+	// RSA has both ends hold RSA keys; the connection must fail where the profile has no binder
+	// for them.
+	RSA bool `yaml:"rsa,omitempty"`
+	// Tickets has the server issue one where the profile lets it.
+	Tickets bool `yaml:"tickets,omitempty"`
 	// ExtendedKeyUpdate has both ends offer it, and the client begin one update.
 	ExtendedKeyUpdate bool `yaml:"extended_key_update,omitempty"`
 	// Ed25519 has both ends hold keys of this type, and accept no other signatures.
@@ -97,7 +102,7 @@ func (c Connection) String() string {
 		{c.RawPublicKeys, "raw public keys"}, {c.Several, "several schemes"}, {c.GREASE, "GREASE"},
 		{c.Undemanding, "attestation not demanded"},
 		{c.Unwilling, "a server without a policy"}, {c.KeyUpdate, "key update"}, {c.Resumption, "resumption"},
-		{c.Forgotten, "a forgotten session"}, {c.ExtendedKeyUpdate, "extended key update"}, {c.Ed25519, "Ed25519"}} {
+		{c.Forgotten, "a forgotten session"}, {c.Tickets, "tickets"}, {c.RSA, "RSA"}, {c.ExtendedKeyUpdate, "extended key update"}, {c.Ed25519, "Ed25519"}} {
 		if f.on {
 			parts = append(parts, f.name)
 		}
@@ -184,7 +189,7 @@ var Operations = []struct{ Do, Text string }{
 	{"record", "a record with octets is sent before the record, at is its content type"},
 	{"evidence", "the Evidence or result is bad in a way"},
 	{"verdict", "the Evidence is for another challenge of the same end"},
-	{"credential", "another certificate is shown: one of another key's, or of an unknown authority"},
+	{"credential", "another certificate is shown: one of another key's or type of key, or of an unknown authority"},
 	{"signature", "another key signs"},
 	{"scheme", "a certificate with a P-256 key is shown, whatever was asked for, and the signature is under the " +
 		"scheme at"},

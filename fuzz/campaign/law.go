@@ -173,7 +173,7 @@ func (r *run) Sound() (list []Violation) {
 			list = append(list, Violation{"invariant", role, text})
 		}
 	}
-	if text := r.live(); text != "" && !r.s.conn.Unwilling {
+	if text := r.live(); text != "" && !r.s.conn.Unwilling && !r.s.conn.RSA {
 		list = append(list, Violation{"completes", r.attacker.Peer(), text})
 	}
 	for _, role := range attls.Roles() {
@@ -348,7 +348,8 @@ var authenticationLaws = []law{
 	}},
 	{"verdict", "the profile's rule on a refused appraisal", true, func(v *view) string {
 		d := v.deeds(v.role, func(d *deed) bool { return d.refused != "" })
-		if d == nil || v.p.AlertFor(d.refused).None || v.r.frames.errs[v.role] != nil {
+		if d == nil || v.p.AlertFor(d.refused).None || v.r.frames.errs[v.role] != nil ||
+			v.state.ExtendedKeyUpdate && v.r.errs[v.role] != nil { // refused with an update
 			return ""
 		}
 		if v.p.Rules.Verdict == profile.BeforeNothing && v.state.Attested == nil {
@@ -403,7 +404,7 @@ func start(b []byte) []byte { return b[:min(len(b), 8)] }
 
 // harmless reports whether the edits change nothing that matters.
 func (in *Input) harmless() bool {
-	if in.Connection.HelloRetry || in.Connection.Unwilling || len(in.Edits) == 0 {
+	if in.Connection.HelloRetry || in.Connection.Unwilling || in.Connection.RSA || len(in.Edits) == 0 {
 		return false
 	}
 	for i := range in.Edits {

@@ -476,9 +476,6 @@ var senderLaws = []law{
 		}
 		q := &v.p.Quirks
 		for _, x := range v.recs {
-			if x.contentType == attls.ContentTypeChangeCipherSpec && q.NoCCS {
-				return "sent change_cipher_spec, which the profile excludes"
-			}
 			if x.contentType == attls.ContentTypeHandshake && q.MessagesPerRecord > 0 &&
 				messagesIn(x.octets) > q.MessagesPerRecord {
 				return fmt.Sprintf("sent %d messages in a record", messagesIn(x.octets))
@@ -495,6 +492,9 @@ var senderLaws = []law{
 					}
 				}
 			}
+		}
+		if q.NoCCS && v.r.pair != nil && sentCCS(v.r.pair.Wire(v.role)) {
+			return "sent change_cipher_spec, which the profile excludes"
 		}
 		if q.PadTo > 1 && v.r.pair != nil && unpadded(v.r.pair.Wire(v.role), q.PadTo, 16) {
 			return fmt.Sprintf("sent a record that is not padded to a multiple of %d", q.PadTo)
@@ -525,6 +525,18 @@ func messagesIn(b []byte) (n int) {
 		b = b[min(size, len(b)):]
 	}
 	return n
+}
+
+// sentCCS reports whether a record of the type change_cipher_spec is among others.
+func sentCCS(wire []byte) bool {
+	for len(wire) >= 5 {
+		if attls.ContentType(wire[0]) == attls.ContentTypeChangeCipherSpec {
+			return true
+		}
+		n := int(wire[3])<<8 | int(wire[4])
+		wire = wire[5+min(n, len(wire)-5):]
+	}
+	return false
 }
 
 // unpadded reports whether a protected record has TLSInnerPlaintext that is not a multiple of so many octets.

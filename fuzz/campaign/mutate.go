@@ -89,10 +89,13 @@ type mutator struct {
 	pool    pool
 	samples map[*subject][2][]sample
 	rules   map[*subject]*[2]disobedient
+	lies    map[*subject]*[2][]Edit
+	sweeps  [2]*sweep
 }
 
 func newMutator(r *rand.Rand, list []*subject) *mutator {
 	m := &mutator{r: r, samples: map[*subject][2][]sample{}, rules: map[*subject]*[2]disobedient{},
+		lies: map[*subject]*[2][]Edit{},
 		pool: pool{bodies: map[attls.ExtensionType][][]byte{}, leaves: map[string][][]byte{}}}
 	for _, s := range list {
 		var both [2][]sample
@@ -119,6 +122,11 @@ func newMutator(r *rand.Rand, list []*subject) *mutator {
 			m.pool.types = append(m.pool.types, t)
 		}
 	}
+	for _, x := range usualBodies {
+		if len(m.pool.bodies[x.t]) == 0 {
+			m.pool.bodies[x.t] = [][]byte{x.body}
+		}
+	}
 	m.pool.types = append(m.pool.types, 0xfefe, 0x0a0a, 0xff01, 0x1a1a, attls.ExtEncryptedClientHello)
 	if p := list[0].profile; p != nil {
 		for i := range p.Extensions {
@@ -128,6 +136,18 @@ func newMutator(r *rand.Rand, list []*subject) *mutator {
 		}
 	}
 	return m
+}
+
+// usualBodies are of extensions that the connections of a target may be without.
+var usualBodies = []struct {
+	t    attls.ExtensionType
+	body []byte
+}{
+	{attls.ExtPSKKeyExchangeModes, []byte{1, 1}}, {attls.ExtCookie, []byte{0, 1, 7}},
+	{attls.ExtSignatureAlgorithmsCert, []byte{0, 2, 4, 3}}, {attls.ExtClientCertificateType, []byte{1, 2}},
+	{attls.ExtServerCertificateType, []byte{1, 2}}, {attls.ExtALPN, []byte{0, 3, 2, 'h', '2'}},
+	{attls.ExtMaxFragmentLength, []byte{1}}, {attls.ExtRecordSizeLimit, []byte{0x40, 1}},
+	{attls.ExtSupportedVersions, []byte{3, 4}}, {attls.ExtCompressCertificate, []byte{2, 0, 1}},
 }
 
 // samplesOf are the messages that an end sent in a run.
@@ -243,6 +263,14 @@ func (m *mutator) input(t *Target, s *subject, attacker attls.Role, from *Input)
 		}
 	}
 	return in
+}
+
+// swept is the next input of the sweep of an attacker; nil: there is none any more.
+func (m *mutator) swept(t *Target, list []*subject, attacker attls.Role) (*Input, *subject) {
+	if m.sweeps[attacker] == nil {
+		m.sweeps[attacker] = newSweep(m, list, attacker)
+	}
+	return m.sweeps[attacker].input(t)
 }
 
 // choose takes a message: those with much in them more often than others.
@@ -500,10 +528,7 @@ func (m *mutator) contents(b []byte, leaf string) ([]byte, string) {
 		return out[:len(out)/2], "its first half"
 	case 9:
 		if len(out) >= 4 {
-			for i, j := 0, len(out)&^1-2; i < j; i, j = i+2, j-2 {
-				out[i], out[i+1], out[j], out[j+1] = out[j], out[j+1], out[i], out[i+1]
-			}
-			return out, "its pairs of octets in the reverse order"
+			return reversedPairs(out), "its pairs of octets in the reverse order"
 		}
 		clear(out)
 		return out, "zero"
@@ -550,8 +575,7 @@ func (m *mutator) answer(e *Edit, s *subject, role attls.Role) bool {
 	case attests && n < 6:
 		e.Do, e.At = "verdict", m.r.IntN(64)
 	case n < 7:
-		e.Do, e.Answer = "credential", pick(m.r, []string{"another key's", "unknown authority", "none",
-			unfitness[m.r.IntN(len(unfitness))].answer})
+		e.Do, e.Answer = "credential", pick(m.r, credentialAnswers())
 	default:
 		e.Do = "signature"
 	}

@@ -24,6 +24,8 @@ type Plant struct {
 	Role    attls.Role
 	Text    string // says what the bug is
 	Hidden  string // why no peer can see it; "": a peer can
+	// Readings are those of the profile's text under which the rule holds.
+	Readings map[string]string
 
 	rule rule.Rule // not enforced
 	// scenario is that of the case which shows the bug, without what is done in it.
@@ -131,7 +133,7 @@ func plantOf(c *cases.Case, name string, have map[rule.Rule]bool) (Plant, bool) 
 	have[r] = true
 	where := c.Scenario
 	where.Fail = ""
-	return Plant{Name: c.Rule, Profile: name, Role: role, rule: r, scenario: where, Hidden: hidden[r],
+	return Plant{Name: c.Rule, Profile: name, Role: role, rule: r, scenario: where, Hidden: hidden[r], Readings: where.Readings,
 		Text: "the rule " + c.Rule + " is not enforced"}, true
 }
 

@@ -124,7 +124,7 @@ func Measure(ctx context.Context, o ScoreOptions) (*Score, error) {
 		}
 	}
 	score := &Score{Kind: o.Kind, Seconds: o.Time.Seconds(), Connections: o.Executions, Seed: o.Seed}
-	targets := map[string]*Target{}
+	targets, under := map[string]*Target{}, map[string]*Target{} // by profile, and by bug
 	for i := range all {
 		p := &all[i]
 		if o.Bugs != nil && !slices.Contains(o.Bugs, p.Name) {
@@ -137,13 +137,16 @@ func Measure(ctx context.Context, o ScoreOptions) (*Score, error) {
 				return nil, err
 			}
 		}
+		if under[p.Name], err = targets[p.Profile].under(p.Readings); err != nil {
+			return nil, err
+		}
 	}
 	if err := score.sound(ctx, &o, targets); err != nil {
 		return nil, err
 	}
 	score.try(ctx, &o, func(name string, seed uint64) (*Report, error) {
 		i := slices.IndexFunc(all, func(p Plant) bool { return p.Name == name })
-		return Run(ctx, o.campaign(targets[all[i].Profile], &all[i], seed))
+		return Run(ctx, o.campaign(under[name], &all[i], seed))
 	})
 	for i := range score.Bugs {
 		score.Bugs[i].settle()

@@ -70,10 +70,6 @@ func (m *mutator) specialRecord() Edit {
 
 // specialAnswer is a lie of an end about who it is.
 func (m *mutator) specialAnswer(s *subject, role attls.Role) Edit {
-	answers := []string{"another key's", "unknown authority", "none"}
-	for _, x := range unfitness {
-		answers = append(answers, x.answer)
-	}
 	attests := s.answerers[role].Attester != nil
 	switch n := m.r.IntN(8); {
 	case n < 2:
@@ -81,7 +77,7 @@ func (m *mutator) specialAnswer(s *subject, role attls.Role) Edit {
 	case n < 5 && attests:
 		return Edit{Do: "verdict", At: m.r.IntN(64)}
 	}
-	return Edit{Do: "credential", Answer: pick(m.r, answers)}
+	return Edit{Do: "credential", Answer: pick(m.r, credentialAnswers())}
 }
 
 // presharedKey offers a key that the server does not know, with or without what goes with it.

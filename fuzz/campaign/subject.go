@@ -93,6 +93,9 @@ func newSubject(w *world, name string, p *profile.Profile, c Connection, plant *
 		set.Ends[attls.RoleServer].Config.Tickets = 0
 		set.Ends[attls.RoleClient].Config.Tickets = 0
 	}
+	if c.Tickets {
+		set.Resumable(&handshake.ServerSessions{}, &handshake.ClientSessions{})
+	}
 	for _, r := range attls.Roles() {
 		config := set.Ends[r].Config
 		config.Random = newQuick(name + c.String() + r.String())
@@ -131,6 +134,9 @@ func newSubject(w *world, name string, p *profile.Profile, c Connection, plant *
 		s.exported[r] = set.Ends[r].Exported
 		if c.Ed25519 {
 			s.answerers[r].Credentials = []*handshake.Credential{w.ed25519[r]}
+		}
+		if c.RSA {
+			s.answerers[r].Credentials = []*handshake.Credential{w.unfit[rsaAnswer]}
 		}
 	}
 	for _, r := range attls.Roles() {
@@ -210,7 +216,7 @@ func (s *subject) fresh(r *run, random [2]handshake.Random) (*pair.Pair, error) 
 		s.relays[role].to = r.agents[role]
 	}
 	o := pair.Options{Client: s.configs[0], Server: s.configs[1], MaxSteps: maxSteps,
-		KeepWire: s.profile != nil && s.profile.Quirks.PadTo > 0,
+		KeepWire: s.profile != nil && (s.profile.Quirks.PadTo > 0 || s.profile.Quirks.NoCCS),
 		Send:     [2][]byte{[]byte("from the client"), []byte("from the server")}}
 	for _, role := range attls.Roles() {
 		if off := r.agents[role].disobeys(); off != "" || random[role] != nil {
@@ -326,6 +332,7 @@ func (r *run) finish(p *pair.Pair) {
 		}
 	}
 	r.steps = p.Steps()
+	r.agree(p)
 	r.exchange(p)
 }
 
@@ -428,6 +435,7 @@ type run struct {
 	pair     *pair.Pair
 	traces   [2]*trace.Trace // when an input is shown
 	frames   framed
+	wouldAsk [2]bool      // the end would ask its peer to attest after the handshake
 	told     *told        // where the honest end is another stack; nil: it is attls
 	line     *stackLine   // where the honest end is a C program; nil: it is not
 	inserted []recordSeen // records of the attacker's own that came before its Finished

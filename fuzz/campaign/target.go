@@ -31,7 +31,7 @@ func NewTarget(name string) (*Target, error) {
 		t.Connections = []Connection{{}, {ClientCertificate: true}, {HelloRetry: true}, {HelloRetry: true, Cookie: true,
 			ClientCertificate: true}, {RawPublicKeys: true, ClientCertificate: true}, {GREASE: true}, {KeyUpdate: true},
 			{Resumption: true}, {Resumption: true, RawPublicKeys: true}, {Resumption: true, Forgotten: true},
-			{ExtendedKeyUpdate: true}, {Ed25519: true, ClientCertificate: true}}
+			{ExtendedKeyUpdate: true}, {Ed25519: true, ClientCertificate: true}, {Tickets: true}}
 		return t, nil
 	}
 	p, err := profile.Load(name, profile.Options{})
@@ -43,6 +43,20 @@ func NewTarget(name string) (*Target, error) {
 	}
 	t.setProfile(p)
 	return t, nil
+}
+
+// under is the target with other readings of the profile's text.
+func (t *Target) under(readings map[string]string) (*Target, error) {
+	if t.Profile == nil || len(readings) == 0 {
+		return t, nil
+	}
+	p, err := profile.Load(t.Name, profile.Options{Readings: readings})
+	if err != nil {
+		return nil, err
+	}
+	other := &Target{Name: t.Name}
+	other.setProfile(p)
+	return other, nil
 }
 
 // setProfile lists the connections that a profile allows: each combination, and the first
@@ -65,11 +79,36 @@ func (t *Target) setProfile(p *profile.Profile) {
 			unwilling := free
 			unwilling.Unwilling = true
 			t.Connections = append(t.Connections, retry, unwilling)
+			if p.UpdateSlot(attesterOf(base)) >= 0 {
+				updated := base
+				updated.ExtendedKeyUpdate = true
+				t.Connections = append(t.Connections, updated)
+			}
+		}
+		if n == 0 {
+			issuing := free
+			issuing.Tickets = true
+			t.Connections = append(t.Connections, issuing)
+		}
+		if c.Credential == profile.KindX509.String() && !slices.ContainsFunc(t.Connections, func(c Connection) bool {
+			return c.RSA
+		}) {
+			other := free
+			other.RSA = true
+			t.Connections = append(t.Connections, other)
 		}
 		n++
 	}
 	t.Connections = append(t.Connections, Connection{Attester: string(scenario.AttestNone)})
 	t.leaveOut()
+}
+
+// attesterOf is the end that attests in a connection, the server where both do.
+func attesterOf(c Connection) attls.Role {
+	if c.Attester == attls.RoleClient.String() {
+		return attls.RoleClient
+	}
+	return attls.RoleServer
 }
 
 // leaveOut removes what a profile cannot do among the connections that are there for
@@ -80,11 +119,11 @@ func (t *Target) leaveOut() {
 		return
 	}
 	t.Connections = slices.DeleteFunc(t.Connections, func(c Connection) bool {
-		if !c.Several && c.Attester != string(scenario.AttestNone) {
+		if !c.Several && !c.Tickets && !c.RSA && c.Attester != string(scenario.AttestNone) {
 			return false
 		}
 		s, err := newSubject(w, t.Name, t.Profile, c, nil)
-		return err != nil || s.base.live() != ""
+		return err != nil || s.base.live() != "" && !c.RSA
 	})
 }
 

@@ -6,6 +6,8 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/hkdf"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -38,7 +40,8 @@ type world struct {
 	// ed25519 are certificates of the ends' that the authority issued, p256 others that claim
 	// to go with any scheme.
 	ed25519, p256 [2]*handshake.Credential
-	// unfit are certificates of the authority for the attacker's own key, by what is wrong.
+	// unfit are certificates of the authority for keys of the attacker's own, by what is wrong
+	// with the certificate, or by the type of the key.
 	unfit    map[string]*handshake.Credential
 	spoilt   map[string]negotiation.Attester
 	reissues map[string][]byte
@@ -111,8 +114,66 @@ var fixed = sync.OnceValues(func() (w struct {
 			return w, err
 		}
 	}
+	for _, x := range keyTypes {
+		key, err := x.key()
+		if err != nil {
+			return w, err
+		}
+		if w.unfit[x.answer], err = authority.Certify(key, "localhost"); err != nil {
+			return w, err
+		}
+	}
 	return w, nil
 })
+
+// keyTypes are answers of an edit of a credential whose certificate is good, and whose key is
+// of another type than others in the campaign.
+var keyTypes = []struct {
+	answer string
+	key    func() (crypto.Signer, error)
+}{
+	{"a key on secp384r1", func() (crypto.Signer, error) {
+		return attestation.DeriveKeyOn(elliptic.P384(), scenario.DemoSeed, "a larger key of the attacker's own")
+	}},
+	{"an Ed25519 key", func() (crypto.Signer, error) {
+		seed := sha256.Sum256([]byte("an Ed25519 key of the attacker's own"))
+		key := ed25519.NewKeyFromSeed(seed[:])
+		return &key, nil // a pointer is the key of a map
+	}},
+	{rsaAnswer, fixedRSA},
+}
+
+// rsaAnswer names the RSA key among those.
+const rsaAnswer = "an RSA key"
+
+// fixedRSA is an RSA key of 2048 bits that is the same everywhere, as no other key of a
+// campaign may differ between processes.
+func fixedRSA() (crypto.Signer, error) {
+	key := &rsa.PrivateKey{PublicKey: rsa.PublicKey{E: 65537}}
+	e, one := big.NewInt(65537), big.NewInt(1)
+	key.N = big.NewInt(1)
+	order := big.NewInt(1)
+	for _, name := range []string{"p", "q"} {
+		b, err := hkdf.Key(sha256.New, scenario.DemoSeed, nil, "attls fuzz RSA "+name, 128)
+		if err != nil {
+			return nil, err
+		}
+		b[0] |= 0xc0
+		p := new(big.Int).SetBytes(b)
+		for p.SetBit(p, 0, 1); ; p.Add(p, big.NewInt(2)) {
+			less := new(big.Int).Sub(p, one)
+			if new(big.Int).GCD(nil, nil, less, e).Cmp(one) == 0 && p.ProbablyPrime(0) {
+				order.Mul(order, less)
+				break
+			}
+		}
+		key.N.Mul(key.N, p)
+		key.Primes = append(key.Primes, p)
+	}
+	key.D = new(big.Int).ModInverse(e, order)
+	key.Precompute()
+	return key, key.Validate()
+}
 
 // unfitness are answers of an edit of a credential. What is so of a client only concerns nobody.
 var unfitness = []struct {
