@@ -21,17 +21,29 @@ type ConformEnd struct {
 	End
 	// Talk is its part in a conversation; nil: the usual one of its role.
 	Talk []Step
+	// EarlyUnanswered is where the server takes 0-RTT data and does not answer it; nil: nowhere.
+	EarlyUnanswered *Condition
 	// OwnAnswer says that the server answers with what it likes, not with what it received,
-	// and Request is what it must be asked then; empty: anything.
-	OwnAnswer bool
-	Request   string
-	// Closed matches what a server prints at the end of a connection, after which it takes
-	// another; nil: the conversation shows it.
-	Closed *regexp.Regexp
+	// and Request is what it must be asked then; empty: anything. RequestBefore is what it
+	// must be asked in a connection that another one follows; empty: Request.
+	OwnAnswer              bool
+	Request, RequestBefore string
+	// Closed match what a server, or a client that resumes by itself, prints at the end of a
+	// connection, after which another one follows: one pattern, or one for each output. Nil: the
+	// conversation shows it.
+	Closed []*regexp.Regexp
 	// Abrupt says that the client ends without close_notify.
 	Abrupt bool
+	// ResumesItself says that the client makes both connections of a case with resumption in
+	// one process.
+	ResumesItself bool
 
 	mentions []string // variables
+}
+
+// Unanswered reports whether a server of a release takes 0-RTT data and does not answer it.
+func (e *ConformEnd) Unanswered(version string) bool {
+	return e.EarlyUnanswered != nil && e.EarlyUnanswered.holds(Values{"version": version})
 }
 
 // Mentions reports whether the command depends on a variable.
@@ -83,13 +95,14 @@ type Wanted struct {
 }
 
 // features are what a case may ask for beyond suites, groups and tickets.
-var features = []string{"cookie", "raw_public_keys", "client_certificate", "hello_retry", "alpn", "key_update"}
+var features = []string{"cookie", "raw_public_keys", "client_certificate", "hello_retry", "alpn", "key_update",
+	"early_data"}
 
 // Feature is a pattern of what a case asks for. An empty field is any.
 type Feature struct {
 	Roles                       []attls.Role
 	Suites, Groups, Resumptions []string
-	With                        []string // all of these features
+	With, Without               []string // all of these features, and none of those
 	Since, Before               string   // releases
 }
 
@@ -103,6 +116,11 @@ func (f *Feature) Matches(w *Wanted) bool {
 	}
 	for _, name := range f.With {
 		if !slices.Contains(w.Has, name) {
+			return false
+		}
+	}
+	for _, name := range f.Without {
+		if slices.Contains(w.Has, name) {
 			return false
 		}
 	}
@@ -145,7 +163,8 @@ type Reads struct {
 }
 
 // readsOf are what patterns of Reads may say.
-var readsOf = []string{"suite", "group", "alpn", "exporter", "hello_retry", "resumed", "own_signature",
+var readsOf = []string{"suite", "group", "alpn", "exporter", "hello_retry", "resumed", "early_accepted",
+	"early_rejected", "own_signature",
 	"peer_signature", "alert_sent", "alert_received", "error"}
 
 // Messages is how a program shows the octets of handshake messages and alerts.

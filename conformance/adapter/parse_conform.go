@@ -37,11 +37,14 @@ func (p *parser) conformEnd(n *yaml.Node, r attls.Role) *ConformEnd {
 	delete(keys, "repeats")
 	delete(keys, "never_asks") // which limits say
 	keys["talk"] = func(n *yaml.Node) { e.Talk = p.talk(n) }
+	keys["closed"] = func(n *yaml.Node) { e.Closed = p.patterns(n, "closed") }
 	if r == attls.RoleClient {
 		keys["abrupt"] = func(n *yaml.Node) { e.Abrupt = *p.truth(n, "abrupt") }
+		keys["resumes_itself"] = func(n *yaml.Node) { e.ResumesItself = *p.truth(n, "resumes_itself") }
 	} else {
-		keys["closed"] = func(n *yaml.Node) { e.Closed = p.pattern(n, "closed") }
 		keys["own_answer"] = func(n *yaml.Node) { e.OwnAnswer = *p.truth(n, "own_answer") }
+		keys["early_unanswered"] = func(n *yaml.Node) { e.EarlyUnanswered = p.condition(n) }
+		keys["request_before"] = func(n *yaml.Node) { e.RequestBefore = p.text(n, "request_before") }
 		keys["request"] = func(n *yaml.Node) { e.Request = p.text(n, "request") }
 	}
 	p.fields(n, r.String(), keys)
@@ -56,6 +59,20 @@ func (p *parser) conformEnd(n *yaml.Node, r attls.Role) *ConformEnd {
 		}
 	}
 	return e
+}
+
+// patterns reads a pattern, or a list of at most two.
+func (p *parser) patterns(n *yaml.Node, what string) (list []*regexp.Regexp) {
+	if n.Kind != yaml.SequenceNode {
+		return []*regexp.Regexp{p.pattern(n, what)}
+	}
+	if len(n.Content) == 0 || len(n.Content) > 2 {
+		p.fail(n, "%s is a pattern, or one for each of the two outputs", what)
+	}
+	for _, x := range p.items(n, what) {
+		list = append(list, p.pattern(x, "an element of "+what))
+	}
+	return list
 }
 
 // maxSteps bounds the steps of a conversation.
@@ -152,9 +169,10 @@ func (p *parser) feature(f *Feature) map[string]func(*yaml.Node) {
 		"resumption": func(n *yaml.Node) {
 			f.Resumptions = p.texts(n, "resumption", []string{"psk_dhe_ke", "psk_ke", "refused", "unattested"})
 		},
-		"with":   func(n *yaml.Node) { f.With = p.texts(n, "with", features) },
-		"since":  p.release(&f.Since, "since"),
-		"before": p.release(&f.Before, "before"),
+		"with":    func(n *yaml.Node) { f.With = p.texts(n, "with", features) },
+		"without": func(n *yaml.Node) { f.Without = p.texts(n, "without", features) },
+		"since":   p.release(&f.Since, "since"),
+		"before":  p.release(&f.Before, "before"),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -157,6 +158,21 @@ type Running struct {
 
 // Printed is what the program has printed so far.
 func (r *Running) Printed() []byte { return r.program.Printed() }
+
+// Until is what each output has brought after so many octets, until what ends a connection. A
+// connection that nothing ends has everything.
+func (r *Running) Until(from [2]int, ends []*regexp.Regexp) (texts [2]string, to [2]int) {
+	for i, all := range r.program.Outputs() {
+		text := all[min(from[i], len(all)):]
+		for _, end := range ends {
+			if at := end.FindIndex(text); at != nil {
+				text = text[:at[1]]
+			}
+		}
+		texts[i], to[i] = string(text), from[i]+len(text)
+	}
+	return texts, to
+}
 
 // Stop ends the program if it has not ended, and waits for it.
 func (r *Running) Stop() { r.program.Stop() }

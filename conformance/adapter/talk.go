@@ -3,6 +3,7 @@ package adapter
 import (
 	"context"
 	"errors"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -51,14 +52,27 @@ func (r *Running) Talk(ctx context.Context, e *ConformEnd, role attls.Role, last
 			received = int64(len(Asked))
 		}
 	}
+	if r.values[EarlyAccepted] != "" && received > 0 { // what came back went as 0-RTT data
+		sent = int64(len(Asked))
+	}
 	return sent, received, err
+}
+
+// EarlyAccepted is set among the values of a client whose question goes as 0-RTT data, and is
+// taken; files do not see it.
+const EarlyAccepted = "early_accepted"
+
+// Set gives a variable another value, for the conditions of steps.
+func (r *Running) Set(variable, value string) {
+	r.values = maps.Clone(r.values)
+	r.values[variable] = value
 }
 
 // continued are the steps in a connection that another one follows.
 func (e *ConformEnd) continued(steps []Step) []Step {
-	out := slices.DeleteFunc(slices.Clone(steps), func(s Step) bool { return s.Act == ActEnd || s.Act == ActStop })
-	if e.Closed != nil {
-		out = append(out, Step{Act: ActAwait, Pattern: e.Closed})
+	out := slices.DeleteFunc(slices.Clone(steps), func(s Step) bool { return s.Act > ActAwait })
+	for _, closed := range e.Closed {
+		out = append(out, Step{Act: ActAwait, Pattern: closed})
 	}
 	return out
 }

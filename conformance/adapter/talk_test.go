@@ -57,6 +57,64 @@ func TestTalk(t *testing.T) {
 	}
 }
 
+// TestTwoConnections: a client that makes two connections in one process has no input closed
+// between them, and what it prints is told apart.
+func TestTwoConnections(t *testing.T) {
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip(err)
+	}
+	a, err := Parse("f", []byte("adapter: x\nprograms: {sh: "+sh+"}\nconform:\n  client:\n    command: [\"${sh}\", -c, \"echo one; echo again; echo err >&2; echo over >&2; read x; echo two; echo $x\"]\n"+
+		"    resumes_itself: true\n    closed: [again, over]\n    talk: [{type: \"${question}\", when: asks}, {await: \"${question}\", when: \"!first\"}, close_input, end]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	e := a.Conform.Ends[attls.RoleClient]
+	if !e.ResumesItself || len(e.Closed) != 2 {
+		t.Fatalf("%+v", e)
+	}
+	r, err := a.Find(ctx, nil).Start(ctx, &e.End, Values{"first": "yes"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Stop()
+	sent, received, err := r.Talk(ctx, e, attls.RoleClient, false)
+	texts, to := r.Until([2]int{}, e.Closed)
+	if err != nil || sent != 0 || received != 0 || texts != [2]string{"one\nagain", "err\nover"} {
+		t.Fatalf("%d, %d, %v, %q", sent, received, err, texts)
+	}
+	r.Set("first", "")
+	r.Set("asks", "yes")
+	sent, received, err = r.Talk(ctx, e, attls.RoleClient, true)
+	texts, _ = r.Until(to, nil)
+	if n := int64(len(Asked)); err != nil || sent != n || received != n || !strings.HasPrefix(texts[0], "\ntwo\n") || texts[1] != "\n" {
+		t.Errorf("%d, %d, %v, %q", sent, received, err, texts)
+	}
+}
+
+// TestEarlyTalk: what a client has sent as 0-RTT data counts once the answer is there.
+func TestEarlyTalk(t *testing.T) {
+	e := &ConformEnd{Talk: []Step{{Act: ActType, Text: Asked, Sends: true, When: &Condition{Name: "asks"}}}}
+	r := &Running{values: Values{EarlyAccepted: "yes"}}
+	if sent, _, _ := r.Talk(t.Context(), e, attls.RoleClient, true); sent != 0 {
+		t.Errorf("%d octets without an answer", sent)
+	}
+	e.Talk = append(e.Talk, Step{Act: ActCloseInput + 100, Receives: true})
+	if sent, received, err := r.Talk(t.Context(), e, attls.RoleClient, true); sent != int64(len(Asked)) || received != sent || err != nil {
+		t.Errorf("%d sent, %d received, %v", sent, received, err)
+	}
+}
+
+// TestUnanswered: in which releases a server does not answer 0-RTT data.
+func TestUnanswered(t *testing.T) {
+	e := &ConformEnd{EarlyUnanswered: &Condition{Name: "version", Since: "3.8", Not: true}}
+	if !e.Unanswered("3.7.9") || e.Unanswered("3.8.1") || (&ConformEnd{}).Unanswered("3.7.9") {
+		t.Error("a release is told wrongly")
+	}
+}
+
 // TestCounts: a conversation in which nothing shows that data went.
 func TestCounts(t *testing.T) {
 	for name, w := range map[string]struct {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"attls/conformance/cases"
 	"attls/conformance/claims"
 	"attls/conformance/scenario"
+	"attls/handshake"
 )
 
 // Adapted is a stack as the section conform of an adapter describes it.
@@ -67,7 +69,7 @@ func (p *Adapted) wanted(s *scenario.Scenario, r attls.Role) adapter.Wanted {
 		Version: p.find().Version}
 	for name, has := range map[string]bool{"cookie": s.Cookie, "raw_public_keys": s.RawPublicKeys,
 		"client_certificate": s.ClientCertificate, "hello_retry": s.HelloRetry, "alpn": s.ALPN != "",
-		"key_update": s.KeyUpdate != ""} {
+		"key_update": s.KeyUpdate != "", "early_data": s.EarlyData} {
 		if has {
 			w.Has = append(w.Has, name)
 		}
@@ -90,7 +92,7 @@ func (p *Adapted) Limit(s *scenario.Scenario, r attls.Role) string {
 			return strings.ReplaceAll(l.Why, "${group}", s.Group)
 		}
 	}
-	for _, need := range needs(s, r) {
+	for _, need := range needs(s, r, end) {
 		if !slices.ContainsFunc(need, end.Mentions) {
 			return fmt.Sprintf("its adapter's command for a %v does not use %s", r, strings.Join(need, " or "))
 		}
@@ -99,7 +101,7 @@ func (p *Adapted) Limit(s *scenario.Scenario, r attls.Role) string {
 }
 
 // needs are the variables on one of each of which a command has to depend.
-func needs(s *scenario.Scenario, r attls.Role) (list [][]string) {
+func needs(s *scenario.Scenario, r attls.Role, end *adapter.ConformEnd) (list [][]string) {
 	need := func(wanted bool, variables ...string) {
 		if wanted {
 			list = append(list, variables)
@@ -114,7 +116,9 @@ func needs(s *scenario.Scenario, r attls.Role) (list [][]string) {
 	need(s.RawPublicKeys, "raw_public_keys")
 	need(s.Cookie && !client, "cookie")
 	need(s.KeyUpdate == r.String(), "key_update")
-	need(s.Resumption != "" && client, "session_out")
+	need(s.EarlyData, "early_data")
+	need(s.Resumption != "" && client && !end.ResumesItself, "session_out")
+	need(s.Resumption != "" && client && end.ResumesItself, "resumption")
 	need(s.Resumption != "" && !client, "connections", "resumption")
 	return list
 }
@@ -143,22 +147,33 @@ func (p *Adapted) Deviation(s *scenario.Scenario, r attls.Role) (list []Deviant)
 }
 
 // OwnAnswer implements Answerer.
-func (p *Adapted) OwnAnswer() (own bool, request string) {
+func (p *Adapted) OwnAnswer(last bool) (own bool, request string) {
 	e := p.Conform.Ends[attls.RoleServer]
-	return e != nil && e.OwnAnswer, requestOf(e)
+	switch {
+	case e == nil:
+		return false, ""
+	case !last && e.RequestBefore != "":
+		return e.OwnAnswer, e.RequestBefore
+	}
+	return e.OwnAnswer, e.Request
+}
+
+// EarlyUnanswered implements Answerer.
+func (p *Adapted) EarlyUnanswered() bool {
+	e := p.Conform.Ends[attls.RoleServer]
+	return e != nil && e.Unanswered(p.find().Version)
+}
+
+// ResumesItself implements Resumer.
+func (p *Adapted) ResumesItself() bool {
+	e := p.Conform.Ends[attls.RoleClient]
+	return e != nil && e.ResumesItself
 }
 
 // EndsAbruptly implements Abrupt.
 func (p *Adapted) EndsAbruptly() bool {
 	e := p.Conform.Ends[attls.RoleClient]
 	return e != nil && e.Abrupt
-}
-
-func requestOf(e *adapter.ConformEnd) string {
-	if e == nil {
-		return ""
-	}
-	return e.Request
 }
 
 // Start implements Peer.
@@ -182,19 +197,37 @@ func (p *Adapted) Start(ctx context.Context, t *Task) (Process, error) {
 func (p *Adapted) follow(ctx context.Context, running *adapter.Running, t *Task, file string) *several {
 	end := p.Conform.Ends[t.Role]
 	n := t.connections()
-	if t.Role == attls.RoleClient {
+	if t.Role == attls.RoleClient && !end.ResumesItself {
 		n = 1
 	}
 	s := &several{talker: running, address: running.Address, claims: make(chan claimed, n), done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
 		defer close(s.claims)
-		before := [2]int{} // octets printed, and in the file
+		before, outputs := [2]int{}, [2]int{} // octets printed, and in the file; of each output
 		for i := range n {
+			if i > 0 && t.Role == attls.RoleClient {
+				running.Set("first", "")
+				running.Set("asks", isSet(!earlyAccepted(&t.Scenario)))
+				running.Set(adapter.EarlyAccepted, isSet(earlyAccepted(&t.Scenario)))
+			}
 			sent, received, err := running.Talk(ctx, end, t.Role, i == n-1)
 			c := newClaims(p.Name(), p.find().Says, t.Role)
-			failure := p.make(&c, t.Role, running.Printed(), file, i < n-1, &before)
+			printed := running.Printed()
+			if end.ResumesItself && n > 1 { // the next connection may be in it
+				var ends []*regexp.Regexp
+				if i < n-1 {
+					ends = end.Closed
+				}
+				var texts [2]string
+				texts, outputs = running.Until(outputs, ends)
+				printed, before[0] = []byte(texts[0]+texts[1]), 0
+			}
+			failure := p.make(&c, t.Role, printed, file, i < n-1, &before)
 			c.DataSent, c.DataReceived = sent, received
+			if t.Role == attls.RoleClient && i < n-1 && received == 0 { // it may connect for the ticket alone
+				c.Unclaimed = append(c.Unclaimed, claimSent.member, claimReceived.member)
+			}
 			if err != nil {
 				fail(&c, fmt.Errorf("%w%s", err, last(string(running.Printed()))))
 			}
@@ -202,6 +235,18 @@ func (p *Adapted) follow(ctx context.Context, running *adapter.Running, t *Task,
 		}
 	}()
 	return s
+}
+
+func earlyAccepted(s *scenario.Scenario) bool {
+	return s.EarlyOutcome() == handshake.EarlyDataAccepted.String()
+}
+
+// isSet is the value of a variable that is set or not.
+func isSet(has bool) string {
+	if has {
+		return "yes"
+	}
+	return ""
 }
 
 // make makes claims of what has come since the connection before.
@@ -279,15 +324,23 @@ func (p *Adapted) values(t *Task) (adapter.Values, error) {
 	for name, has := range map[string]bool{"client_certificate": s.ClientCertificate,
 		"raw_public_keys": s.RawPublicKeys, "hello_retry": s.HelloRetry, "cookie": s.Cookie,
 		"key_update": s.KeyUpdate == role} {
-		if has {
-			v[name] = "yes"
-		}
+		v[name] = isSet(has)
 	}
 	if t.keeps() {
 		v["session_out"] = t.session()
 	}
-	if t.Resumes && t.Role == attls.RoleClient {
+	client, itself := t.Role == attls.RoleClient, p.Conform.Ends[t.Role].ResumesItself
+	early := client && t.Resumes && earlyAccepted(s)
+	v["first"] = isSet(client && itself && t.keeps())
+	v["asks"], v[adapter.EarlyAccepted] = isSet(client && !early && v["first"] == ""), isSet(early)
+	if t.Resumes && client {
 		v["session_in"] = t.session()
+	}
+	switch {
+	case s.EarlyData && !client:
+		v["early_data"] = "yes"
+	case s.EarlyData && (t.Resumes || itself):
+		v["early_data"] = t.earlyData()
 	}
 	blob, err := os.ReadFile(t.peerKey())
 	if err != nil {

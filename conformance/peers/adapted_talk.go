@@ -48,6 +48,13 @@ func (p *Adapted) read(c *claims.Claims, role attls.Role, printed, file string, 
 	c.Exporter = strings.ToLower(says("exporter"))
 	c.HelloRetry = c.HelloRetry || says("hello_retry") != ""
 	c.Resumed = c.Resumed || says("resumed") != ""
+	early := ""
+	switch {
+	case says("early_accepted") != "":
+		early = handshake.EarlyDataAccepted.String()
+	case says("early_rejected") != "":
+		early = handshake.EarlyDataRejected.String()
+	}
 	if complaint := says("error"); complaint != "" {
 		fail(c, errors.New(complaint))
 	} else if r.CloseNotify && !followed && !seen.closed[handshake.Sent] {
@@ -58,7 +65,11 @@ func (p *Adapted) read(c *claims.Claims, role attls.Role, printed, file string, 
 	if r.Messages != nil && seen.resumed && seen.group == 0 {
 		group = "" // it is the session's
 	}
+	if c.Resumed && group == "" && r.Messages == nil { // some programs do not print it then
+		c.Unclaimed = append(c.Unclaimed, claimGroup.member)
+	}
 	err := errors.Join(settle("suite", &c.Suite, adapter.Read(names.Suites, says("suite"))),
+		settle("early data", &c.EarlyData, early),
 		settle("application protocol", &c.ALPN, says("alpn")),
 		settle("group", &c.Group, group),
 		settle("own signature", &c.OwnSignature, adapter.Read(names.Schemes, says("own_signature"))),
@@ -85,6 +96,9 @@ func (p *Adapted) unclaimed() []string {
 		if r.Says[m.member] == nil && !(m.messages && r.Messages != nil) && !m.also {
 			list = append(list, m.member)
 		}
+	}
+	if r.Messages == nil && r.Says["early_accepted"] == nil && r.Says["early_rejected"] == nil {
+		list = append(list, claimEarly.member)
 	}
 	return list
 }

@@ -40,6 +40,8 @@ func (CryptoTLS) Limit(s *scenario.Scenario, r attls.Role) string {
 		return "crypto/tls has no extensions of applications"
 	case s.KeyUpdate == r.String():
 		return "crypto/tls does not let its user begin a KeyUpdate"
+	case s.EarlyData:
+		return "crypto/tls has 0-RTT for QUIC alone"
 	case s.RawPublicKeys:
 		return "crypto/tls has no raw public keys"
 	case s.Suite != "":

@@ -64,7 +64,7 @@ func (InProcess) Start(ctx context.Context, t *Task) (Process, error) {
 	if t.Scenario.HelloRetry && t.Role == attls.RoleClient && len(end.Config.Groups) > 0 {
 		end.Config.KeyShares = end.Config.Groups[:1] // whatever group a session had
 	}
-	end.OwnAnswer, end.Request, end.Abrupt = t.OwnAnswer, t.Request, t.Abrupt
+	end.OwnAnswer, end.Request, end.Abrupt, end.AsksAgain = t.OwnAnswer, t.Request, t.Abrupt, t.AsksAgain
 	end.Config.Retry = handshake.Retry{Always: t.Scenario.Cookie, Cookie: t.Scenario.Cookie}
 	if t.Scenario.RawPublicKeys {
 		if err := useRawKeys(end, t); err != nil {

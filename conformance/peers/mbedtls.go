@@ -82,6 +82,8 @@ func (MbedTLS) Limit(s *scenario.Scenario, r attls.Role) string {
 		return "mbedTLS 3.6 has no KeyUpdate"
 	case s.PostHandshake:
 		return "mbedTLS 3.6 has no post-handshake authentication"
+	case s.EarlyData:
+		return "mbedTLS 3.6 is built without 0-RTT"
 	case len(s.Readings) > 0:
 		return "our mbedTLS peer has the default readings only"
 	case s.Fail == "two-choices" && s.Profile == "tls-attestation-07":

@@ -75,14 +75,17 @@ func (m MbedTLSPrograms) Limit(s *scenario.Scenario, r attls.Role) string {
 	if s.RawPublicKeys {
 		return "mbedTLS has no raw public keys without our patches"
 	}
-	if s.Resumption != "" {
+	if s.Resumption != "" && !s.EarlyData {
 		return adapterLimit
 	}
 	return MbedTLS{}.Limit(s, r)
 }
 
 // OwnAnswer implements Answerer: ssl_server2 sends a page.
-func (MbedTLSPrograms) OwnAnswer() (own bool, request string) { return true, "" }
+func (MbedTLSPrograms) OwnAnswer(bool) (own bool, request string) { return true, "" }
+
+// EarlyUnanswered implements Answerer: there is no 0-RTT data.
+func (MbedTLSPrograms) EarlyUnanswered() bool { return false }
 
 // Start implements Peer.
 func (m MbedTLSPrograms) Start(ctx context.Context, t *Task) (Process, error) {

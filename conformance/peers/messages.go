@@ -17,6 +17,8 @@ type shown struct {
 	suite          attls.CipherSuite
 	group          attls.NamedGroup
 	retry, resumed bool
+	early          bool                      // ClientHello offers 0-RTT data
+	answered       handshake.EarlyDataStatus // by EncryptedExtensions
 	alpn           string
 	alerts         [2]*attls.AlertDescription // the first each way, close_notify apart
 	closed         [2]bool                    // close_notify each way
@@ -92,6 +94,12 @@ func (s *shown) sender(d handshake.Direction) *shownEnd {
 
 func (s *shown) handshake(d handshake.Direction, m *message.Raw) {
 	switch m.Kind {
+	case attls.KindClientHello:
+		var hello message.ClientHello
+		if hello.Unmarshal(m.Body()) == nil {
+			_, offered := hello.Extensions.Get(attls.ExtEarlyData)
+			s.early = s.early || offered // the second one has it no more
+		}
 	case attls.KindHelloRetryRequest:
 		s.retry = true
 	case attls.KindServerHello:
@@ -126,6 +134,11 @@ func (s *shown) encryptedExtensions(body []byte) {
 	var m message.EncryptedExtensions
 	if m.Unmarshal(body) != nil {
 		return
+	}
+	if _, taken := m.Extensions.Get(attls.ExtEarlyData); taken {
+		s.answered = handshake.EarlyDataAccepted
+	} else if s.early {
+		s.answered = handshake.EarlyDataRejected
 	}
 	if b, ok := m.Extensions.Get(attls.ExtALPN); ok {
 		if name, err := extensions.ParseALPNSelected(b); err == nil {
@@ -173,6 +186,9 @@ func (s *shown) claim(c *claims.Claims) {
 		c.Group = s.group.String()
 	}
 	c.HelloRetry, c.Resumed, c.ALPN = s.retry, s.resumed, s.alpn
+	if s.answered != handshake.EarlyDataNone {
+		c.EarlyData = s.answered.String()
+	}
 	switch {
 	case s.resumed && s.group != 0:
 		c.PSKMode = attls.PSKWithDHE.String()

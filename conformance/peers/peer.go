@@ -89,12 +89,19 @@ type Rooted interface {
 // Answerer is a Peer that as a server may answer a request with what it likes, rather
 // than with what it received.
 type Answerer interface {
-	// OwnAnswer reports whether it does, and what it has to be asked then; empty: anything.
-	OwnAnswer() (own bool, request string)
+	// OwnAnswer reports whether it does, and what it has to be asked then in a case's last
+	// connection or in one before; empty: anything.
+	OwnAnswer(last bool) (own bool, request string)
+	// EarlyUnanswered reports whether a server that takes 0-RTT data does not answer it.
+	EarlyUnanswered() bool
 }
 
 // Abrupt is a Peer that may end as a client without close_notify.
 type Abrupt interface{ EndsAbruptly() bool }
+
+// Resumer is a Peer whose client may make both connections of a case with resumption in one
+// process, and keep the session to itself.
+type Resumer interface{ ResumesItself() bool }
 
 // Deviant is how a stack deviates.
 type Deviant struct {
@@ -145,6 +152,8 @@ type Task struct {
 	// it has to be asked then; empty: anything.
 	OwnAnswer bool
 	Request   string
+	// AsksAgain tells a client that the server does not answer 0-RTT data.
+	AsksAgain bool
 	// Abrupt tells a server that the client ends without close_notify.
 	Abrupt bool
 	// Resumes says that a client brings back the session that the client before it
@@ -187,6 +196,7 @@ const (
 	fileAuthority = "ca.pem"
 	fileIssuerKey = "ca.key"
 	fileKeyLog    = "keys.log"
+	fileEarlyData = "early"   // what a client sends as 0-RTT data
 	fileSession   = "session" // of a client, in its stack's own form
 )
 
@@ -211,6 +221,8 @@ func (t *Task) issuer() []string {
 		"--issuer-key", filepath.Join(t.Directory, fileIssuerKey)}
 }
 
+func (t *Task) earlyData() string { return filepath.Join(t.Directory, fileEarlyData) }
+
 func (t *Task) session() string { return filepath.Join(t.Directory, fileSession) }
 
 // writeFiles puts certificates for both roles, their private keys and their public
@@ -224,7 +236,7 @@ func writeFiles(directory string) error {
 	if err != nil {
 		return err
 	}
-	files := map[string][]byte{fileAuthority: authority.PEM(), fileIssuerKey: issuerKey}
+	files := map[string][]byte{fileAuthority: authority.PEM(), fileIssuerKey: issuerKey, fileEarlyData: []byte(question)}
 	for _, r := range []attls.Role{attls.RoleClient, attls.RoleServer} {
 		chain, key, err := authority.IssuePEM(scenario.KeyP256, serverName)
 		if err != nil {

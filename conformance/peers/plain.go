@@ -66,7 +66,26 @@ func plain(o *Options) []Case {
 	for _, p := range points {
 		cases = append(cases, p.on(o))
 	}
-	return append(cases, keyUpdates(o)...)
+	return append(append(cases, keyUpdates(o)...), earlyData(o)...)
+}
+
+// earlyData are the cases with 0-RTT data: taken with either mode of the key, and rejected with
+// the ticket and by a HelloRetryRequest. Of what a pair cannot do, one for each reason.
+func earlyData(o *Options) (cases []Case) {
+	limits := map[string]bool{}
+	for _, pair := range o.Plain {
+		for _, s := range []scenario.Scenario{{Resumption: scenario.ResumeWithDHE}, {Resumption: scenario.ResumePSKOnly},
+			{Resumption: scenario.ResumeRefused}, {Resumption: scenario.ResumeWithDHE, Group: "secp256r1", HelloRetry: true}} {
+			s.Attester, s.EarlyData = scenario.AttestNone, true
+			s.Group = or(s.Group, plainGroups[0])
+			c := between(pair, s)
+			if reason := o.limit(&c); reason == "" || o.Full || !limits[reason] {
+				limits[reason] = limits[reason] || reason != ""
+				cases = append(cases, c)
+			}
+		}
+	}
+	return cases
 }
 
 // keyUpdates are the cases in which an end begins a KeyUpdate: each that this engine can begin

@@ -226,11 +226,17 @@ func (t *Task) ticketFlags() []string {
 		return nil
 	}
 	args := []string{"--psk-modes", t.pskModes()}
+	if t.Scenario.EarlyData && t.Role == attls.RoleServer {
+		args = append(args, "--early-data")
+	}
 	switch {
 	case t.keeps():
 		args = append(args, "--sess-out", t.session())
 	case t.Resumes:
 		args = append(args, "--sess-in", t.session())
+		if t.Scenario.EarlyData {
+			args = append(args, "--early-data", t.earlyData())
+		}
 	case t.Scenario.Resumption == scenario.ResumeRefused:
 		args = append(args, "--refuse-tickets")
 	}
@@ -338,6 +344,9 @@ func (c Command) Start(ctx context.Context, t *Task) (Process, error) {
 		args = append(args, "--key-shares", g[0]) // whatever group a session had
 	}
 	input := question
+	if t.Resumes && t.Scenario.EarlyData {
+		input = "" // it sends its early data again where that is rejected
+	}
 	if t.Scenario.Reattest {
 		args, input = append(args, "--commands"), question+"r\n"+question
 	}

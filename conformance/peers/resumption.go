@@ -28,6 +28,7 @@ func judge(c *Case, earlier, ends []claims.Claims) error {
 	full := *c
 	full.Scenario.Resumption = ""
 	first := full
+	first.Scenario.EarlyData = false // there is no session yet
 	if c.Scenario.Resumption == scenario.ResumeUnattested {
 		first.Scenario = unattested(first.Scenario)
 		earlier = slices.Clone(earlier)
@@ -36,7 +37,12 @@ func judge(c *Case, earlier, ends []claims.Claims) error {
 	if len(earlier) == 0 {
 		return Judge(&full, &ends[attls.RoleClient], &ends[attls.RoleServer])
 	}
-	first.Scenario.Fail, first.Scenario.Tolerate = "", "" // a fault is in the second one
+	first.Scenario.Fail, first.Scenario.Tolerate = "", ""           // a fault is in the second one
+	if _, told := claimSent.of(&earlier[attls.RoleClient]); !told { // it may have sent nothing to get a ticket
+		earlier = slices.Clone(earlier)
+		server := &earlier[attls.RoleServer]
+		server.Unclaimed = append(slices.Clone(server.Unclaimed), claimSent.member, claimReceived.member)
+	}
 	if err := Judge(&first, &earlier[attls.RoleClient], &earlier[attls.RoleServer]); err != nil {
 		return fmt.Errorf("the first connection: %w", err)
 	}

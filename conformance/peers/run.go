@@ -201,7 +201,8 @@ func connect(ctx context.Context, r *Result, peers map[string]Peer, settings Set
 	}
 	task := Task{Scenario: r.Scenario, Directory: directory, Root: rootOf(r, peers)}
 	if a, ok := peers[r.Server].(Answerer); ok {
-		task.OwnAnswer, task.Request = a.OwnAnswer()
+		task.OwnAnswer, task.Request = a.OwnAnswer(true)
+		task.AsksAgain = a.EarlyUnanswered()
 	}
 	if a, ok := peers[r.Client].(Abrupt); ok {
 		task.Abrupt = a.EndsAbruptly()
@@ -233,10 +234,19 @@ func converse(ctx context.Context, r *Result, peers map[string]Peer, task *Task,
 	if wanted.Resumption == scenario.ResumeUnattested {
 		t.Scenario = unattested(wanted)
 	}
-	for range t.connections() {
-		claimed, e := visit(ctx, peers[r.Client], t)
+	visits := visitor{peer: peers[r.Client]}
+	if resumer, ok := visits.peer.(Resumer); ok {
+		visits.stays = resumer.ResumesItself()
+	}
+	defer visits.leave()
+	answers, _ := peers[r.Server].(Answerer)
+	for i := range t.connections() {
+		if answers != nil {
+			_, t.Request = answers.OwnAnswer(i == t.connections()-1)
+		}
+		claimed, e := visits.visit(ctx, t)
 		list = append(list, [2]claims.Claims{attls.RoleClient: claimed})
-		if e == nil && t.keeps() {
+		if e == nil && t.keeps() && !visits.stays {
 			e = t.kept(&claimed)
 		}
 		if e != nil { // the server would wait for more
@@ -267,14 +277,32 @@ func converse(ctx context.Context, r *Result, peers map[string]Peer, task *Task,
 // patience is how long a server may need to see what a client that failed has done.
 const patience = 5 * time.Second
 
-// visit makes one connection of a client.
-func visit(ctx context.Context, p Peer, t Task) (claims.Claims, error) {
-	client, err := p.Start(ctx, &t)
-	if err != nil {
-		return claims.Claims{}, err
+// visitor makes the connections of a client.
+type visitor struct {
+	peer   Peer
+	stays  bool // one process makes all of them
+	client Process
+}
+
+// visit makes one connection.
+func (v *visitor) visit(ctx context.Context, t Task) (_ claims.Claims, err error) {
+	if v.client == nil {
+		if v.client, err = v.peer.Start(ctx, &t); err != nil {
+			v.client = nil
+			return claims.Claims{}, err
+		}
 	}
-	defer client.Stop()
-	return client.Claims()
+	if !v.stays {
+		defer v.leave()
+	}
+	return v.client.Claims()
+}
+
+func (v *visitor) leave() {
+	if v.client != nil {
+		v.client.Stop()
+		v.client = nil
+	}
 }
 
 // rootOf is the root of trust of the stack that has one of its own.
@@ -351,6 +379,7 @@ var (
 	claimGroup      = claim{"group", func(c *claims.Claims) string { return c.Group }}
 	claimResumed    = claim{"resumed", func(c *claims.Claims) string { return strconv.FormatBool(c.Resumed) }}
 	claimPSKMode    = claim{"psk_mode", func(c *claims.Claims) string { return c.PSKMode }}
+	claimEarly      = claim{"early_data", func(c *claims.Claims) string { return c.EarlyData }}
 	claimRetry      = claim{"hello_retry", func(c *claims.Claims) string { return strconv.FormatBool(c.HelloRetry) }}
 	claimALPN       = claim{"alpn", func(c *claims.Claims) string { return c.ALPN }}
 	claimTranscript = claim{"transcript_hash", func(c *claims.Claims) string { return c.TranscriptHash }}
@@ -394,6 +423,8 @@ var comparisons = []comparison{
 	{what: "mode of the pre-shared key", client: claimPSKMode, server: claimPSKMode,
 		want: func(s *scenario.Scenario) string { return string(s.Resumption) },
 		due:  func(s *scenario.Scenario) bool { return s.Resumption != "" }},
+	{what: "early data", client: claimEarly, server: claimEarly, want: (*scenario.Scenario).EarlyOutcome,
+		due: func(s *scenario.Scenario) bool { return s.EarlyData }},
 	{what: "HelloRetryRequest", client: claimRetry, server: claimRetry,
 		want: func(s *scenario.Scenario) string {
 			return strconv.FormatBool(s.HelloRetry || s.Cookie || answersInRetry(s))

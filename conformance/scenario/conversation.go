@@ -19,6 +19,8 @@ type conversation struct {
 	*End
 	channel
 	conn  *handshake.Conn
+	early bool           // the server took the request as early data
+	asked bool           // and it was sent again
 	later *exported.Conn // channel, where something is attested after the handshake; nil otherwise
 }
 
@@ -30,6 +32,7 @@ func (c *conversation) hold(ctx context.Context) error {
 	if err := c.attest(ctx); err != nil {
 		return err
 	}
+	c.early = c.Role == attls.RoleClient && c.conn.ConnectionState().EarlyData == handshake.EarlyDataAccepted
 	if c.Scenario.KeyUpdate == c.Role.String() {
 		if err := c.conn.KeyUpdate(true); err != nil {
 			return err
@@ -39,7 +42,7 @@ func (c *conversation) hold(ctx context.Context) error {
 		return c.serve(ctx)
 	}
 	if c.OwnAnswer {
-		if _, err := c.Write([]byte(cmp.Or(c.Request, Request))); err != nil {
+		if err := c.request(); err != nil {
 			return err
 		}
 		if _, err := io.Copy(io.Discard, c); err != nil {
@@ -93,11 +96,24 @@ func (c *conversation) again(ctx context.Context) error {
 
 // ask sends a request and expects it back.
 func (c *conversation) ask() error {
-	request := cmp.Or(c.Request, Request)
-	if _, err := c.Write([]byte(request)); err != nil {
+	if err := c.request(); err != nil {
 		return err
 	}
-	return expect(c, request)
+	return expect(c, cmp.Or(c.Request, Request))
+}
+
+// request sends the request, unless the server has it as early data.
+func (c *conversation) request() error {
+	if c.early {
+		c.early = false // what follows is sent as usual
+		if c.AsksAgain {
+			c.asked = true
+			return c.request()
+		}
+		return nil
+	}
+	_, err := c.Write([]byte(cmp.Or(c.Request, Request)))
+	return err
 }
 
 // mostAsked bounds the requests within which an update has to be complete.
@@ -135,6 +151,8 @@ func (c *conversation) serve(ctx context.Context) error {
 		}
 		var named *attls.Error
 		switch {
+		case c.Abrupt && c.Scenario.Resumption != "" && total >= len(Request): // it waits for our end
+			return c.CloseWrite()
 		case err == io.EOF:
 			return c.CloseWrite()
 		case c.Abrupt && total > 0 && errors.As(err, &named) && named.Failure == attls.FailTruncated:

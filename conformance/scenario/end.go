@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/x509"
@@ -35,6 +36,8 @@ type End struct {
 	// Abrupt says that the peer ends without close_notify, so that a server takes the end of
 	// the connection for it once data has come.
 	Abrupt bool
+	// AsksAgain says that the server does not answer what it takes as 0-RTT data.
+	AsksAgain bool
 	// Request is what a client asks; empty: Request of the package.
 	Request string
 
@@ -148,6 +151,9 @@ func (e *End) Exchange(ctx context.Context, nc net.Conn) (claims.Claims, error) 
 		c = handshake.Server(w, e.Config, answerer)
 	}
 	talk := conversation{End: e, channel: c, conn: c}
+	if e.Scenario.EarlyData && e.Role == attls.RoleClient {
+		c.SetEarlyData([]byte(cmp.Or(e.Request, Request))) // sent where a session allows it
+	}
 	if own := e.set.Ends[e.Role].Exported; own != nil {
 		later := *own
 		later.Profile = e.Config.Profile
@@ -170,6 +176,9 @@ func (e *End) Exchange(ctx context.Context, nc net.Conn) (claims.Claims, error) 
 	o.Exported = claims.Exported(c)
 	o.AlertSent, o.AlertReceived = trace.Alerts()
 	o.DataSent, o.DataReceived = trace.Data()
+	if talk.asked { // the answer shows what the server has received of both
+		o.DataSent -= int64(len(cmp.Or(e.Request, Request)))
+	}
 	made := claims.MakeClaims(e.Profile, c.ConnectionState(), o)
 	if talk.later != nil {
 		list := talk.later.Outcomes()

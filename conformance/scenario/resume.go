@@ -16,6 +16,9 @@ func (s *Setup) Resumable(servers *handshake.ServerSessions, clients *handshake.
 	}
 }
 
+// MaxEarlyData is how many octets of 0-RTT data the ends of a scenario send and take.
+const MaxEarlyData = 1 << 14
+
 // resumption prepares both ends for what a scenario wants to become of a ticket.
 func (s *Setup) resumption(r Resumption) {
 	servers := &handshake.ServerSessions{}
@@ -23,6 +26,12 @@ func (s *Setup) resumption(r Resumption) {
 		servers.Accept = func(*handshake.Session) bool { return false }
 	}
 	s.Resumable(servers, &handshake.ClientSessions{})
+	if s.Scenario.EarlyData {
+		servers.EarlyData = new(handshake.SingleUse).Accept
+		for _, role := range attls.Roles() {
+			s.Ends[role].Config.MaxEarlyData = MaxEarlyData
+		}
+	}
 	if r == ResumePSKOnly {
 		for _, role := range attls.Roles() {
 			s.Ends[role].Config.PSKModes = []attls.PSKKeyExchangeMode{attls.PSKOnly}

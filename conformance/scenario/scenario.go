@@ -10,6 +10,7 @@ import (
 	"attls"
 	"attls/conformance/claims"
 	"attls/extensions/profile"
+	"attls/handshake"
 )
 
 // Attesters says which ends attest.
@@ -87,7 +88,10 @@ type Scenario struct {
 	// Resumption makes an earlier connection of the same kind first, whose ticket
 	// the client brings back. Runs between stacks do so (package peers).
 	Resumption Resumption `json:"resumption,omitempty"`
-	ALPN       string     `json:"alpn,omitempty"`
+	// EarlyData has the client send its request as 0-RTT data in the connection that brings the
+	// ticket back (see EarlyOutcome).
+	EarlyData bool   `json:"early_data,omitempty"`
+	ALPN      string `json:"alpn,omitempty"`
 	// ClientCertificate has the server ask for a certificate and insist on it.
 	ClientCertificate bool `json:"client_certificate,omitempty"`
 	// RawPublicKeys has both ends show raw public keys (RFC 7250) in place of X.509,
@@ -195,6 +199,9 @@ func (s Scenario) String() string {
 	if s.Resumption != "" {
 		parts = append(parts, "resume-"+string(s.Resumption))
 	}
+	if s.EarlyData {
+		parts = append(parts, "early_data")
+	}
 	if s.Cookie {
 		parts = append(parts, "cookie")
 	}
@@ -234,6 +241,19 @@ func (s *Scenario) Updates() int {
 		return 0
 	}
 	return max(s.KeyUpdates, 1)
+}
+
+// EarlyOutcome is the outcome of 0-RTT data: the server has to take it unless it passes over the
+// ticket or asks for another group (RFC 8446 section 4.2.10), and a client whose data is
+// rejected sends it again. "": none is sent.
+func (s *Scenario) EarlyOutcome() string {
+	switch {
+	case !s.EarlyData:
+		return ""
+	case s.Resumption == ResumePSKOnly, s.Resumption == ResumeWithDHE && !s.HelloRetry:
+		return handshake.EarlyDataAccepted.String()
+	}
+	return handshake.EarlyDataRejected.String()
 }
 
 // Injected is the name of the fault that a scenario holds, one to be rejected or

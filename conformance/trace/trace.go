@@ -28,6 +28,7 @@ type Trace struct {
 	secrets []Secret
 	updates int                        // KeyUpdate messages of the peer
 	data    [2]int64                   // octets of application data, by sender
+	early   int64                      // of the client's, what came before its Finished
 	alerts  [2]*attls.AlertDescription // the first alert but close_notify, by sender
 	after   int                        // entries behind the handshake
 	kept    int                        // octets of messages in them
@@ -87,6 +88,7 @@ func (t *Trace) add(e traceEntry) {
 // keep adds an entry as long as there is room. The caller holds t.mu.
 func (t *Trace) keep(e traceEntry) {
 	t.data[e.from] += int64(e.data)
+	t.countEarly(&e)
 	if e.kind == attls.KindKeyUpdate && e.from != t.role {
 		t.updates++
 	}
@@ -103,6 +105,21 @@ func (t *Trace) keep(e traceEntry) {
 	}
 	t.over = t.over || e.kind == attls.KindFinished && e.from == attls.RoleClient
 	t.entries = append(t.entries, e)
+}
+
+// countEarly takes early data back that a server rejected, which is what a client has sent before
+// a Finished without EndOfEarlyData (RFC 8446 section 4.5). The caller holds t.mu.
+func (t *Trace) countEarly(e *traceEntry) {
+	switch {
+	case e.from != attls.RoleClient || t.over:
+	case e.kind == attls.KindEndOfEarlyData:
+		t.early = 0
+	case e.kind == attls.KindFinished:
+		t.data[e.from] -= t.early
+		t.early = 0
+	default:
+		t.early += int64(e.data)
+	}
 }
 
 // sum adds an entry for which there is no room to what was summed up.
@@ -169,7 +186,7 @@ func (t *Trace) Fork() handshake.Tap {
 	defer t.mu.Unlock()
 	return &Trace{role: t.role, entries: slices.Clone(t.entries), secrets: slices.Clone(t.secrets), data: t.data,
 		alerts: t.alerts,
-		after:  t.after, kept: t.kept, over: t.over, sums: t.sums, more: t.more, KeepSecrets: t.KeepSecrets,
+		early:  t.early, after: t.after, kept: t.kept, over: t.over, sums: t.sums, more: t.more, KeepSecrets: t.KeepSecrets,
 		Profile: t.Profile}
 }
 
@@ -195,7 +212,8 @@ func (t *Trace) KeyUpdates() int {
 	return t.updates
 }
 
-// Data returns the octets of application data in each direction.
+// Data returns the octets of application data in each direction, without early data that was
+// rejected.
 func (t *Trace) Data() (sent, received int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

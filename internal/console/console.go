@@ -124,6 +124,14 @@ func (p *Program) snapshot(from int) (text []byte, lines int) {
 	return text, len(p.whole)
 }
 
+// Outputs is what each output has brought so far, first the standard one.
+func (p *Program) Outputs() (texts [2][]byte) {
+	for i := range texts {
+		texts[i] = p.after(Mark{}, i)
+	}
+	return texts
+}
+
 // Mark is a moment in what a program prints.
 type Mark [2]int
 
