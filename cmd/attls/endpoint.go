@@ -444,6 +444,7 @@ type connection struct {
 	*handshake.Conn
 	later     *exported.Conn // over it; nil: nothing is attested after the handshake
 	again     *recurrence    // of --reattest
+	news      *news          // of what is attested with key updates
 	asking    sync.RWMutex   // held for reading while the peer is asked again
 	end       *endpoint
 	trace     *trace.Trace
@@ -466,17 +467,18 @@ func (e *endpoint) wrap(nc net.Conn) *connection {
 		c.renewal = recur(every)
 		taps = append(taps, renewal{recurrence: c.renewal})
 	}
+	answerer := c.listen(e.answerer)
 	if e.flags.role == attls.RoleServer {
-		c.Conn = handshake.Server(nc, e.config, e.answerer, taps...)
+		c.Conn = handshake.Server(nc, e.config, answerer, taps...)
 	} else {
-		c.Conn = handshake.Client(nc, e.config, e.answerer, taps...)
+		c.Conn = handshake.Client(nc, e.config, answerer, taps...)
 		c.SetEarlyData(e.early)
 	}
 	if e.exported != nil {
 		c.later = exported.Wrap(c.Conn, e.exported, e.answerer.Answer)
-		if every := e.flags.later.every; every.given() {
-			c.again = recur(every)
-		}
+	}
+	if every := e.flags.later.every; every.given() {
+		c.again = recur(every)
 	}
 	return c
 }

@@ -1,15 +1,12 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"slices"
 
 	"github.com/spf13/pflag"
 
 	"attls"
 	"attls/conformance/claims"
-	"attls/extensions/profile"
 	"attls/handshake"
 	"attls/handshake/exported"
 	"attls/negotiation"
@@ -24,7 +21,8 @@ type laterFlags struct {
 
 func (f *laterFlags) register(flags *pflag.FlagSet) {
 	flags.Var(&f.every, "reattest",
-		"after the handshake: ask the peer to attest again after so much time, or so much data sent and received: 30s, 500MB")
+		"have the peer attest again after so much time, or so much data sent and received: 30s, 500MB; in an authenticator, "+
+			"with --extended-key-update, or a client in post-handshake authentication, as the profile has it")
 	flags.BoolVar(&f.answerLast, "answer-last", false,
 		"after the handshake: attest only to a peer that was accepted; one end at most can")
 	flags.IntVar(&f.maxRequests, "max-requests", 0,
@@ -35,16 +33,14 @@ func (f *laterFlags) register(flags *pflag.FlagSet) {
 func (f *laterFlags) apply(e *endpoint) error {
 	c := e.exported
 	switch {
-	case c == nil && (f.every.given() || f.answerLast || f.maxRequests > 0):
-		return usage("--reattest, --answer-last and --max-requests are about attestation after the handshake, and "+
-			"under profile %s it is in the handshake", e.profile.ID)
+	case c == nil && (f.answerLast || f.maxRequests > 0):
+		return usage("--answer-last and --max-requests are about attestation in exported authenticators or frames, and "+
+			"profile %s has none", e.profile.ID)
 	case c == nil:
-		return nil
+		return f.applyAgain(e)
 	case f.answerLast && (len(c.Produce) == 0 || len(c.Accept) == 0):
 		return usage("--answer-last needs two ends that attest: --attester both")
-	case f.every.given() && len(c.Accept) == 0:
-		return usage("--reattest, but the %v is not to attest; see --attester", e.flags.role.Peer())
-	case f.every.given() && !e.profile.Authenticator.Repeats():
+	case f.every.given() && len(c.Accept) > 0 && !e.profile.Authenticator.Repeats():
 		return usage("--reattest: under this reading of %s, application data has no frames, and a second request could not "+
 			"be told from it; see --reading framing=frames", e.profile.ID)
 	case f.maxRequests > 0 && len(c.Produce) == 0:
@@ -55,7 +51,7 @@ func (f *laterFlags) apply(e *endpoint) error {
 	}
 	c.AnswerLast, c.MaxRequests = f.answerLast, f.maxRequests
 	c.Optional = !e.flags.require && e.profile.Authenticator.DataBefore
-	return nil
+	return f.applyAgain(e)
 }
 
 // attestLater lets an attester attest in exported authenticators.
@@ -70,19 +66,12 @@ func (e *endpoint) attestLater(attester attls.Role, scheme negotiation.Scheme, s
 	}
 }
 
-// produces and accepts are the schemes of this end, in the handshake and after it.
+// produces are the schemes of this end, in the handshake and after it.
 func (e *endpoint) produces() []negotiation.Scheme {
 	if e.exported == nil {
 		return e.config.Policy.Produce
 	}
 	return slices.Concat(e.config.Policy.Produce, e.exported.Produce)
-}
-
-func (e *endpoint) accepts() []negotiation.Scheme {
-	if e.exported == nil {
-		return e.config.Policy.Accept
-	}
-	return slices.Concat(e.config.Policy.Accept, e.exported.Accept)
 }
 
 // check refuses a configuration that cannot work.
@@ -106,96 +95,12 @@ func (e *endpoint) check() error {
 	return nil
 }
 
-// attestsAfter reports whether the client is to attest in post-handshake authentication, in a
-// slot of that phase.
-func (e *endpoint) attestsAfter() bool {
-	policy := &e.config.Policy
-	list := policy.Produce
-	if e.flags.role == attls.RoleServer {
-		list = policy.Accept
-	}
-	return e.profile != nil && len(list) > 0 &&
-		slices.ContainsFunc(e.profile.Slots, func(s profile.Slot) bool { return s.PostHandshake })
-}
-
-// attest makes the exchange of authenticators, where there is one, and begins what --reattest
-// asks for. Application data waits, even where the profile lets it come before: what the
-// peer sends early is kept. Where a client attests in post-handshake authentication alone, a
-// server asks it at once.
-func (c *connection) attest(ctx context.Context) error {
-	if c.later == nil {
-		if c.end.flags.role == attls.RoleServer && c.end.attestsAfter() && c.end.profile.AttestsOnlyAfter() {
-			return c.RequestAuthentication()
-		}
-		return nil
-	}
-	if err := c.later.Attest(ctx); err != nil {
-		return err
-	}
-	if c.again != nil {
-		go c.again.run(func() bool {
-			err := c.reattest(context.Background())
-			return err == nil || errors.Is(err, exported.ErrUnanswered)
-		})
-	}
-	return nil
-}
-
-// reattest asks the peer to attest again. Where that fails the connection is over.
-func (c *connection) reattest(ctx context.Context) error {
-	if c.later == nil || len(c.end.exported.Accept) == 0 {
-		return attls.Errorf(attls.Local, attls.FailConfiguration,
-			"the %v is not asked to attest after the handshake; see --profile and --attester", c.end.flags.role.Peer())
-	}
-	c.asking.RLock()
-	defer c.asking.RUnlock()
-	ctx, cancel := context.WithTimeout(ctx, c.end.flags.timeout)
-	defer cancel()
-	_, err := c.later.Reattest(ctx)
-	var why *attls.Error
-	switch {
-	case !errors.As(err, &why) || why.Class == attls.FromPeer || errors.Is(err, exported.ErrUnanswered):
-	case why.Failure == attls.FailConfiguration || why.Failure == attls.FailCanceled: // nothing was asked, or we close
-	default:
-		c.transport.end(why)
-	}
-	return err
-}
-
-// Read reads application data.
-func (c *connection) Read(b []byte) (n int, err error) {
-	if c.later == nil {
-		return c.Conn.Read(b)
-	}
-	n, err = c.later.Read(b)
-	c.again.count(n)
-	return n, err
-}
-
-// Write writes application data.
-func (c *connection) Write(b []byte) (n int, err error) {
-	if c.later == nil {
-		return c.Conn.Write(b)
-	}
-	n, err = c.later.Write(b)
-	c.again.count(n)
-	return n, err
-}
-
-// CloseWrite ends our direction, in which no more requests go. A request that is being made
-// goes first, and is answered.
-func (c *connection) CloseWrite() error {
-	c.again.stop()
-	c.asking.Lock()
-	defer c.asking.Unlock()
-	if c.later == nil {
-		return c.Conn.CloseWrite()
-	}
-	return c.later.CloseWrite()
-}
-
 // claimLater adds what was attested after the handshake.
 func (c *connection) claimLater(to *claims.Claims) {
+	again := c.ConnectionState().Reattestation
+	for i := range again {
+		to.AddUpdate(c.end.profile, &again[i])
+	}
 	if c.later == nil {
 		return
 	}

@@ -284,7 +284,7 @@ func TestExportedUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"--profile", "early-attestation-06", "--reattest", "30s"}, "in the handshake"},
+		{[]string{"--profile", "early-attestation-06", "--reattest", "30s"}, "only a server asks for that"},
 		{[]string{"--profile", "none", "--reattest", "30s"}, "plain TLS"},
 		{[]string{"--attester", "client", "--reattest", "30s"}, "the server is not to attest"},
 		{[]string{"--reading", "framing=application", "--reattest", "1kB"}, "has no frames"},

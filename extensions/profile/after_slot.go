@@ -102,8 +102,8 @@ func (c *compiler) afterSlot(slot int, s *Slot, e *entry) {
 		}
 	}
 	if !c.p.attestsLater(slot) {
-		c.fail(e.pos, ProblemRule, "the payload of %s has no place after the handshake: that takes an X.509 certificate, and "+
-			"an extension of certificate or an added message with also_in: [post_handshake]", s.Name).Advice =
+		c.fail(e.pos, ProblemRule, "the payload of %s has no place after the handshake: that takes an X.509 certificate, "+
+			"and an extension of certificate or an added message with also_in: [post_handshake]", s.Name).Advice =
 			"say phase: post_handshake in the extension that carries it, or also_in: [post_handshake]"
 	}
 }
