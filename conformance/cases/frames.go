@@ -27,7 +27,7 @@ var frameRows = []Row{
 		Reject{Failure: attls.FailIllegalParameter}, tryFrameAttesters),
 	framed("frame-defined", rule.FrameDefined, "A value that both ends compute is another in an object.",
 		Reject{Failure: attls.FailBinderMismatch}, tryFrameDefined),
-	framed("frame-nonce", rule.BinderCompared, "The nonce changes on its way, so that the attester's Evidence is for another one.",
+	framed("frame-nonce", rule.BinderCompared, "The attester's Evidence is for another nonce than that of the exchange.",
 		Reject{Failure: attls.FailBinderMismatch}, tryFrameNonce),
 	framed("frame-payload-absent", rule.CredentialThere, "The attester's frame has no payload.",
 		Reject{Failure: attls.FailMissing}, tryFrameMissing),
@@ -269,24 +269,16 @@ func tryFrameDefined(c *Context) *Change {
 	return memberChange(x, path, flippedMember)
 }
 
+// tryFrameNonce has the attester show Evidence for another challenge, as one that was made for
+// another nonce has.
 func tryFrameNonce(c *Context) *Change {
-	s := &c.Profile.Later[c.laterSlot()]
-	if s.NonceFrame < 0 {
+	if c.Profile.Later[c.laterSlot()].NonceFrame < 0 {
 		return nil
 	}
-	x, path := c.frameWith(func(x sentObject, f *profile.ObjectField) bool {
-		return x.frame == s.NonceFrame && f.Means == profile.MeansNonce
-	})
-	change := memberChange(x, path, flippedMember)
-	for _, f := range c.Profile.Objects[c.Profile.Frames[s.Frame].Object].Fields {
-		if f.Means == profile.MeansDefined { // it tells of the nonce before the Evidence does
-			return nil
-		}
-	}
-	if change != nil {
-		change.Expect = Reject{By: c.Attester.Peer()}
-	}
-	return change
+	return &Change{Expect: Reject{By: c.Attester.Peer()}, Apply: func(s *scenario.Setup) {
+		end := s.Ends[c.Attester]
+		end.Attester = stale{Attester: end.Attester}
+	}}
 }
 
 func tryFrameMissing(c *Context) *Change {

@@ -17,10 +17,13 @@ func TestProfilesInDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, table, _ := strings.Cut(string(blob), "## Which profiles meet mbedTLS")
-	var runs string
+	var runs, limits string
 	for _, line := range strings.Split(table, "\n") {
 		if strings.HasPrefix(line, "| runs") {
 			runs += line
+		}
+		if strings.HasPrefix(line, "| peer limit") {
+			limits += line
 		}
 	}
 	interpreter := NewInterpreter(MbedTLS{Path: FindMbedTLS()})
@@ -35,7 +38,7 @@ func TestProfilesInDocument(t *testing.T) {
 			t.Fatal(err)
 		}
 		said := strings.Contains(runs, "`"+p.ID+"`")
-		if !said && len(p.Later) == 0 {
+		if !said && !strings.Contains(limits, "`"+p.ID+"`") {
 			t.Errorf("the table lacks %s", p.ID)
 		}
 		combinations, err := allowed([]string{name})

@@ -25,6 +25,7 @@ type Exchange struct {
 	arrived  bool
 	judged   bool
 	refused  error // the peer, by this end
+	told     bool  // and the peer knows, so that nothing else is sent
 	ended    error // nothing else follows
 	outcomes []Outcome
 }
@@ -42,7 +43,7 @@ func (s *Session) Exchange() *Exchange {
 // and Finish says how.
 func (x *Exchange) Next() (f *profile.Frame, own bool) {
 	frames := x.s.p.Frames
-	for x.ended == nil && x.at < len(frames) {
+	for x.ended == nil && !x.told && x.at < len(frames) {
 		f = &frames[x.at]
 		own = f.From == x.s.over.Role()
 		switch in := f.In(x.attests); {
@@ -81,6 +82,7 @@ func (x *Exchange) Make(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	x.at++
+	x.told = x.refused != nil
 	if x.s.cfg.Frame != nil {
 		octets = x.s.cfg.Frame(f.Name, octets)
 	}

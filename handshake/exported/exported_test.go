@@ -770,6 +770,28 @@ func TestFrameRefused(t *testing.T) {
 	}
 }
 
+// TestFrameRefusedOnce: an end that has said in a frame that it refuses the other sends no frame behind that.
+func TestFrameRefusedOnce(t *testing.T) {
+	var sent []string
+	e := connect(t, load(t, "deployed-cmc", map[string]string{"appraised": "arrival"}), [2]bool{true, true},
+		func(role attls.Role, c *exported.Config) {
+			if role == client {
+				c.Frame = func(name string, octets []byte) []byte {
+					sent = append(sent, name)
+					return octets
+				}
+			}
+		})
+	e.roots[server].lies = 1
+	errs := e.both(func(role attls.Role, c *exported.Conn) error { return say(c, role) })
+	if failure(errs[client]) != attls.FailBinderMismatch || failure(errs[server]) != attls.FailPeerRefused {
+		t.Error(errs)
+	}
+	if want := []string{"client_request", "client_response"}; !slices.Equal(sent, want) {
+		t.Errorf("the client has sent %q, not %q", sent, want)
+	}
+}
+
 // TestHostileApplicationFrames: what is not a frame ends the connection with the reason.
 func TestHostileApplicationFrames(t *testing.T) {
 	for _, x := range []struct {

@@ -121,7 +121,7 @@ static void run_later(const struct compiled *c)
         struct writer w = write_into(buffer, sizeof(buffer));
         struct field f = { .path = s->payload.field, .p = payload, .len = sizeof(payload) };
         const struct type *type;
-        if (s->name == NULL) {
+        if (s->name == NULL || s->frame >= 0) {
             continue;
         }
         type = c->extensions[s->payload.extension].at[IN_CERTIFICATE].type;
@@ -141,6 +141,37 @@ static void run_later(const struct compiled *c)
     }
 }
 
+static int octets_of_field(void *context, const struct object_field *f, struct octets *out)
+{
+    static const unsigned char some[32];
+    const size_t len = f->ceiling < sizeof(some) ? f->ceiling : f->floor > sizeof(some) ? 0 : sizeof(some);
+
+    (void) context;
+    return octets_set(out, some, len);
+}
+
+/* Objects of the application, as they are written, cut, and with each octet changed. */
+static void run_objects(const struct compiled *c)
+{
+    for (size_t i = 0; i < 2 * c->object_count; i++) {
+        struct object_content content = { .attesters = { i % 2, 1 }, .reason = i % 2 ? "other" : NULL,
+            .octets = octets_of_field };
+        struct object_error error;
+        struct object_told told = { 0 };
+        struct text written = { 0 };
+        const int ret = object_write(c->objects, (int) i / 2, &content, &written, &error);
+        content.reason = NULL;
+        for (size_t k = 0; ret == 0 && k < 2 * written.len && k < 4096; k++) {
+            const size_t at = k / 2, len = k % 2 ? at : written.len;
+            written.p[at] ^= 1 << k % 7;
+            object_read(c->objects, (int) i / 2, (unsigned char *) written.p, len, &content, &told, &error);
+            written.p[at] ^= 1 << k % 7;
+        }
+        object_told_free(&told);
+        text_free(&written);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const unsigned char *p, size_t len)
 {
     static struct compiled c;
@@ -151,6 +182,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *p, size_t len)
         run_programs(&c);
         run_nonces(&c);
         run_later(&c);
+        run_objects(&c);
         compiled_free(&c);
     }
     return 0;

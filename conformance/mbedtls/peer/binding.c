@@ -132,14 +132,16 @@ static int put_field(const struct octets *der, const char *name, struct text *ou
     return PROGRAM_OK;
 }
 
-/* What an exported authenticator shows of its sender takes the place of what the handshake
- * has. Returns PROGRAM_..., or -2 where the value is of the handshake. */
+/* What an attester shows after the handshake takes the place of what the handshake has of it. Returns PROGRAM_..., or -2 where the value is of the handshake. */
 static int put_later(const struct attestation *a, const char *name, int role, struct text *out)
 {
     const int own = role == (int) a->attester;
 
     if (strcmp(name, "request_context") == 0) {
-        return own ? put(out, &a->context) : PROGRAM_UNDEFINED;
+        return own && a->later == IN_AUTHENTICATOR ? put(out, &a->context) : PROGRAM_UNDEFINED;
+    }
+    if (strcmp(name, "nonce") == 0 && a->later == IN_FRAME) {
+        return own ? put(out, &a->nonce) : PROGRAM_UNDEFINED;
     }
     if (own && strcmp(name, "spki") == 0) {
         return put(out, &a->spki);

@@ -84,7 +84,7 @@ static void add_attestation(struct text *t, const struct options *o, const struc
         add_text(t, "verifier", s->verifier);
     }
     if (a->later) {
-        text_printf(t, ",\"phase\":\"authenticator\"");
+        text_printf(t, ",\"phase\":\"%s\"", a->later == IN_FRAME ? "application_frame" : "authenticator");
     }
     add_hex(t, "request_context", a->context.p, a->context.len);
     add_fingerprint(t, "certificate", &a->certificate);
@@ -133,7 +133,7 @@ static void add_error(struct text *t, const struct connection *c, int ret)
     char detail[128];
 
     text_printf(t, ",\"error\":{\"class\":\"%s\",\"failure\":\"%s\"",
-                c->alert_received >= 0 ? "from peer" : c->failure != NO_FAILURE ? "violation" : "local",
+                c->alert_received >= 0 || c->failure == FAIL_PEER_REFUSED ? "from peer" : c->failure != NO_FAILURE ? "violation" : "local",
                 c->failure != NO_FAILURE ? failure_name(c->failure) :
                 c->alert_received >= 0 ? "alert" : "mbedtls");
     add_text(t, "message", c->message);

@@ -146,8 +146,8 @@ static void load(struct loader *l)
     document_find(l->d, "bind/credentials");
     document_find(l->d, "alerts");
     if (l->failed || load_extensions(l) != 0 || load_each(l, "messages", load_message) != 0 ||
-        load_each(l, "x509", load_x509) != 0 ||
-        load_each(l, "bind/slots", load_slot) != 0 || load_credential(l, ALONE, "alone") != 0 ||
+        load_each(l, "x509", load_x509) != 0 || load_objects(l) != 0 || load_frames(l) != 0 ||
+        load_each(l, "bind/slots", load_slot) != 0 || load_members_used(l) != 0 || load_credential(l, ALONE, "alone") != 0 ||
         load_credential(l, BESIDE_X509, "x509") != 0 || load_nonces(l) != 0 || load_binder(l) != 0 || load_later(l) != 0 ||
         load_each(l, "alerts", load_alert) != 0) {
         return;

@@ -7,6 +7,7 @@
 
 #include "codec.h"
 #include "document.h"
+#include "frames.h"
 #include "nonce_field.h"
 #include "peer.h"
 
@@ -104,10 +105,14 @@ struct credential_rule {
     size_t key_count;
 };
 
-/* An attester that shows its payload in exported authenticators. */
+/* An attester that shows its payload after the handshake: in exported authenticators, or in
+ * frames of the application. */
 struct later_rule {
     const char *name;              /* of the slot; NULL: there is none */
     int models[2];
+    int object;                    /* around the payload of an authenticator; -1: none */
+    int frame, nonce_frame;        /* that have the payload and the nonce for it; -1: none */
+    size_t nonce_floor, nonce_ceiling;
     int every;                     /* each request asks for the payload */
     int asks;                      /* the extension with which a request asks; -1: none */
     struct where payload;          /* in an extension of the first CertificateEntry */
@@ -158,6 +163,9 @@ struct compiled {
     struct credential_rule credentials[2]; /* by enum credential */
     struct later_rule later[2];    /* by attester */
     struct later_rules after;
+    struct object_rule objects[MAX_OBJECTS];
+    size_t object_count;
+    struct exchange_rules exchange;
     const struct expression *later_challenge[2]; /* by model; NULL: none */
 
     int empty_list, client_needs_certificate, server_order, one_per_attester;
@@ -186,8 +194,10 @@ int compiled_read(struct compiled *c, const unsigned char *p, size_t len, char *
 int compiled_load(struct compiled *c, const char *file);
 void compiled_free(struct compiled *c);
 
-/* Whether somebody attests in exported authenticators. */
+/* Whether somebody attests after the handshake. */
 int compiled_later(const struct compiled *c);
+/* Likewise in frames of the application. */
+int compiled_frames(const struct compiled *c);
 
 /* Fills in the fields of an element by which it means our scheme. Returns how many
  * there are, at most max, or -1 where the element cannot express it. */

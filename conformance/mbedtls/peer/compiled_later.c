@@ -1,4 +1,4 @@
-/* What a compiled profile says of attestation in exported authenticators. */
+/* What a compiled profile says of attestation after the handshake. */
 #include "loader.h"
 
 #include <string.h>
@@ -44,14 +44,31 @@ static int is_answer(const struct compiled *c, const struct later_rule *s, enum 
     return found;
 }
 
-int load_later_slot(struct loader *l, const struct record *r, const char *name)
+/* The payload in an extension of an authenticator, and what asks for it. */
+static int load_authenticator_slot(struct loader *l, struct later_rule *s, enum role attester, const char *map)
+{
+    int ret;
+
+    l->later = 1;
+    ret = load_where(l, &s->payload, load_path("%s/carried_in", map).p, 1);
+    if (ret == 0 && (s->payload.message != IN_CERTIFICATE || s->payload.extension < 0)) {
+        ret = load_refuse(l, "the payload of bind/slots/%.100s is in no extension of certificate", s->name);
+    }
+    ret = ret == 0 ? load_offer(l, s, attester, map) : ret;
+    if (ret == 0 && !is_answer(l->c, s, attester)) {
+        ret = load_refuse(l, "the payload of bind/slots/%.100s answers nothing that its request has", s->name);
+    }
+    l->later = 0;
+    return ret == 0 ? load_inside(l, s, map) : ret;
+}
+
+int load_later_slot(struct loader *l, const struct record *r, const char *name, int in_frames)
 {
     static const char *const roles[] = { "client", "server", NULL };
     const struct path map = load_path("bind/slots/%s", name);
     const int attester = load_word(l, roles, -1, load_path("%s/attester", map.p).p);
     const int models = load_word(l, load_models, -1, load_path("%s/models", map.p).p);
     struct later_rule *s;
-    int ret;
 
     if (l->failed || attester < 0 || models < 0) {
         return load_refuse(l, "bind/slots/%.100s has no attester or no models", name);
@@ -60,24 +77,15 @@ int load_later_slot(struct loader *l, const struct record *r, const char *name)
     if (s->name != NULL) {
         return load_refuse(l, "line %zu: bind/slots/%.100s is a second one of its attester", r->line, name);
     }
-    s->name = name;
+    *s = (struct later_rule) { .name = name, .object = -1, .frame = -1, .nonce_frame = -1 };
     s->models[EVIDENCE] = models != 1;
     s->models[RESULTS] = models != 0;
-    l->later = 1;
-    ret = load_where(l, &s->payload, load_path("%s/carried_in", map.p).p, 1);
-    if (ret == 0 && (s->payload.message != IN_CERTIFICATE || s->payload.extension < 0)) {
-        ret = load_refuse(l, "the payload of bind/slots/%.100s is in no extension of certificate", name);
-    }
-    ret = ret == 0 ? load_offer(l, s, (enum role) attester, map.p) : ret;
-    if (ret == 0 && !is_answer(l->c, s, (enum role) attester)) {
-        ret = load_refuse(l, "the payload of bind/slots/%.100s answers nothing that its request has", name);
-    }
-    l->later = 0;
-    return ret;
+    return in_frames ? load_frame_slot(l, s, (enum role) attester, map.p) :
+           load_authenticator_slot(l, s, (enum role) attester, map.p);
 }
 
 /* The type octets of frames, each another one. */
-static int load_frames(struct loader *l, struct later_rules *r)
+static int load_framing(struct loader *l, struct later_rules *r)
 {
     static const char map[] = "after/authenticator/framing";
 
@@ -109,6 +117,13 @@ static int load_flag_name(struct loader *l, struct later_rules *r)
     return 0;
 }
 
+/* Whether one end attests in frames and the other in authenticators. */
+static int later_twice(const struct compiled *c)
+{
+    return c->later[CLIENT].name != NULL && c->later[SERVER].name != NULL &&
+           (c->later[CLIENT].frame >= 0) != (c->later[SERVER].frame >= 0);
+}
+
 int load_later(struct loader *l)
 {
     static const char *const framings[] = { "application", "messages", NULL };
@@ -117,22 +132,32 @@ int load_later(struct loader *l)
     const struct record *record = document_find(l->d, "%s", framing);
 
     r->data = -1;
-    if (document_find(l->d, "after/authenticator") != NULL && !compiled_later(l->c)) {
+    if (document_find(l->d, "after/authenticator") != NULL && (!compiled_later(l->c) || compiled_frames(l->c))) {
         return load_refuse(l, "after/authenticator is about no slot");
     }
+    if (compiled_frames(l->c) != (l->c->exchange.count > 0) || later_twice(l->c)) {
+        return load_refuse(l, "the ends do not attest in frames alone, or in none");
+    }
     if (record != NULL && record->kind == RECORD_MAP) {
-        load_frames(l, r);
+        load_framing(l, r);
     } else {
         r->framing = (enum framing) load_word(l, framings, FRAMING_APPLICATION, framing);
     }
     r->data_before = load_flag(l, "forbid", "allow", 0, "after/authenticator/data_before");
     r->nonce_context = load_flag(l, "random", "nonce", 0, "after/authenticator/context");
     r->context_octets = (size_t) load_number(l, 32, 255, "after/authenticator/context_octets");
-    r->reports = load_flag(l, "alert", "report", 0, "after/authenticator/failed");
+    r->reports = load_flag(l, "alert", "report", 0, compiled_frames(l->c) ? "after/application_frame/failed" :
+                           "after/authenticator/failed");
     if (r->context_octets == 0) {
         return load_refuse(l, "after/authenticator/context_octets is 0");
     }
     return load_flag_name(l, r);
+}
+
+int compiled_frames(const struct compiled *c)
+{
+    return (c->later[CLIENT].name != NULL && c->later[CLIENT].frame >= 0) ||
+           (c->later[SERVER].name != NULL && c->later[SERVER].frame >= 0);
 }
 
 int compiled_later(const struct compiled *c)

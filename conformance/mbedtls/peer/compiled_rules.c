@@ -89,9 +89,11 @@ int load_binder(struct loader *l)
     static const char *const fits[] = { "pad_right", "pad_left", "sha512", "exact", NULL };
     static const char *const maps[] = { "", "/define", "/challenge", "/claims", "/hand_over", "/exporters",
                                         "/post_handshake", "/post_handshake/define", "/hand_over/values",
-                                        "/authenticator", "/authenticator/challenge" };
-    static const char in_handshake[] = "binder/challenge", in_authenticators[] = "binder/authenticator/challenge";
+                                        "/authenticator", "/authenticator/challenge", "/application_frame",
+                                        "/application_frame/challenge" };
+    static const char in_handshake[] = "binder/challenge";
     struct compiled *c = l->c;
+    const char *later = compiled_frames(c) ? "binder/application_frame/challenge" : "binder/authenticator/challenge";
 
     for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
         document_find(l->d, "binder%s", maps[i]);
@@ -102,8 +104,8 @@ int load_binder(struct loader *l)
         load_challenge(l, &c->challenge[EVIDENCE][BESIDE_X509], in_handshake, "evidence%2Fx509") != 0 ||
         load_challenge(l, &c->challenge[RESULTS][ALONE], in_handshake, "results%2Falone") != 0 ||
         load_challenge(l, &c->challenge[RESULTS][BESIDE_X509], in_handshake, "results%2Fx509") != 0 ||
-        load_challenge(l, &c->later_challenge[EVIDENCE], in_authenticators, "evidence%2Fx509") != 0 ||
-        load_challenge(l, &c->later_challenge[RESULTS], in_authenticators, "results%2Fx509") != 0) {
+        load_challenge(l, &c->later_challenge[EVIDENCE], later, "evidence%2Fx509") != 0 ||
+        load_challenge(l, &c->later_challenge[RESULTS], later, "results%2Fx509") != 0) {
         return -1;
     }
     load_each(l, "binder/define", load_know);

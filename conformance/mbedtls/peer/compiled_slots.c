@@ -93,23 +93,6 @@ static int read_way(struct loader *l, struct slot_rule *s, const char *map)
     return 0;
 }
 
-/* N, or LEAST..MOST. */
-static int read_bounds(struct loader *l, struct nonce_field *f, const char *path)
-{
-    const char *text = document_value(l->d, "%s", path), *dots = text != NULL ? strstr(text, "..") : NULL;
-    char least[16];
-    uint64_t floor, ceiling;
-
-    if (text == NULL || snprintf(least, sizeof(least), "%.*s", dots != NULL ? (int) (dots - text) : 15, text) < 1 ||
-        !text_number(least, &floor) || !text_number(dots != NULL ? dots + 2 : text, &ceiling) || floor > ceiling ||
-        ceiling == 0 || ceiling > MAX_NONCE) {
-        return load_refuse(l, "%s is no length of a nonce", path);
-    }
-    f->floor = (size_t) floor;
-    f->ceiling = (size_t) ceiling;
-    return 0;
-}
-
 /* Where a nonce is in a field that an RFC defines, and what of that mbedTLS can send. */
 static int check_field(struct loader *l, const struct slot_rule *s, const char *in)
 {
@@ -154,10 +137,11 @@ static int load_nonce_field(struct loader *l, struct slot_rule *s, const char *m
     f->place = places[in];
     s->nonce = (struct where) { .set = 1, .message = in == 3 ? IN_CERTIFICATE_REQUEST : IN_CLIENT_HELLO, .extension = -2,
         .added = -1, .x509 = -1, .field = "" };
-    f->codec = (enum nonce_codec) load_word(l, codecs, f->place == IN_RANDOM ? SPELT_RAW : -1, load_path("%s/codec", path.p).p);
+    f->codec = (enum spelling) load_word(l, codecs, f->place == IN_RANDOM ? SPELT_RAW : -1, load_path("%s/codec", path.p).p);
     f->offset = (size_t) load_number(l, 0, RANDOM_SIZE, load_path("%s/offset", path.p).p);
     f->selected = load_flag(l, "never", "if_no_other", 0, load_path("%s/selected", path.p).p);
-    if (l->failed || (int) f->codec < 0 || read_bounds(l, f, load_path("%s/octets", path.p).p) != 0) {
+    if (l->failed || (int) f->codec < 0 ||
+        load_bounds(l, &f->floor, &f->ceiling, MAX_NONCE, load_path("%s/octets", path.p).p) != 0) {
         return load_refuse(l, "%.200s cannot be read", path.p);
     }
     if (f->place != IN_RANDOM && nonce_field_template(f, as != NULL ? as : "{nonce}") != 0) {
@@ -190,18 +174,12 @@ int load_slot(struct loader *l, const struct record *r, const char *name)
     if (l->c->slot_count == MAX_SLOTS || r->kind != RECORD_MAP || !load_is_name(name)) {
         return load_refuse(l, "line %zu: bind/slots/%.100s cannot be used", r->line, name);
     }
-    if (document_find(l->d, "%s/inside", map.p) != NULL) {
-        return load_cannot(l, "a payload inside an object of the application");
-    }
-    if (phase == 3) {
-        return load_later_slot(l, r, name);
+    if (phase == 3 || phase == 4) {
+        return load_later_slot(l, r, name, phase == 4);
     }
     if (phase == 2 || phase == 5) { /* see load_is_after() and pass_over_updates() */
         load_pass_over(l, map.p);
         return 0;
-    }
-    if (phase == 4) {
-        return load_cannot(l, "attestation in frames of the application");
     }
     s = &l->c->slots[l->c->slot_count++];
     s->name = name;

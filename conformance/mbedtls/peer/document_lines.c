@@ -132,26 +132,6 @@ static int is_plain(unsigned char c)
     return c >= 0x21 && c <= 0x7e && c != '%' && c != '/';
 }
 
-/* Whether the octets are UTF-8: no surrogates, nothing longer than needed. */
-static int is_utf8(const unsigned char *p)
-{
-    while (*p != '\0') {
-        int more = *p < 0x80 ? 0 : *p >= 0xc2 && *p < 0xe0 ? 1 : (*p & 0xf0) == 0xe0 ? 2 : *p >= 0xf0 && *p < 0xf5 ?
-            3 : -1;
-        if (more < 0 ||
-            (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
-            (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f)) {
-            return 0;
-        }
-        for (p++; more > 0; more--, p++) {
-            if ((*p & 0xc0) != 0x80) {
-                return 0;
-            }
-        }
-    }
-    return 1;
-}
-
 const char *lines_decode(struct lines *l, const char *field, size_t len)
 {
     char *out = lines_alloc(l, len + 1), *o = out;
@@ -174,7 +154,7 @@ const char *lines_decode(struct lines *l, const char *field, size_t len)
         *o++ = (char) (high << 4 | low);
         i += 2;
     }
-    if (len == 0 || !is_utf8((unsigned char *) out)) {
+    if (len == 0 || !octets_are_utf8((unsigned char *) out, strlen(out))) {
         lines_fail(l, "%.60s is no text", field);
         return NULL;
     }

@@ -5,6 +5,8 @@
 
 #include "mbedtls/oid.h"
 
+#include "interpretation.h"
+
 static const char certificate_message[] = "certificate";
 
 /* The message with which an end asks for an attester. */
@@ -123,8 +125,7 @@ static enum authenticator_place place_of(void *context, unsigned type, int messa
     return PLACE_UNASKED;
 }
 
-/* Puts an attestation behind the others. */
-static struct attestation *remember(struct connection *c, struct attestation *a)
+struct attestation *exported_remember(struct connection *c, struct attestation *a)
 {
     if (c->outcome_count == MAX_OUTCOMES) {
         attestation_free(&c->outcomes[1]);
@@ -136,18 +137,85 @@ static struct attestation *remember(struct connection *c, struct attestation *a)
     return &c->outcomes[c->outcome_count++];
 }
 
-static int begin_attestation(struct exported *e, struct attestation *a, enum role attester,
-                             const struct octets *context, const mbedtls_x509_crt *crt)
+/* A copy of what may not be there. */
+static int copy(struct octets *to, const struct octets *from)
+{
+    return from->p != NULL ? octets_set(to, from->p, from->len) : 0;
+}
+
+int exported_attestation(struct exported *e, struct attestation *a, enum role attester, enum later phase,
+                         const struct octets *shown, const struct octets *spki, const struct octets *certificate)
 {
     const struct octets nothing = { (unsigned char *) "", 0 }; /* is chosen on the wire */
 
     memset(a, 0, sizeof(*a));
     a->attester = attester;
-    a->later = 1;
+    a->later = phase;
     return choose(a, e->profile->later[attester].name, &nothing) != 0 ||
-           octets_set(&a->context, context->p, context->len) != 0 ||
-           octets_set(&a->spki, crt->pk_raw.p, crt->pk_raw.len) != 0 ||
-           octets_set(&a->certificate, crt->raw.p, crt->raw.len) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
+           copy(phase == IN_FRAME ? &a->nonce : &a->context, shown) != 0 || copy(&a->spki, spki) != 0 ||
+           copy(&a->certificate, certificate) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
+}
+
+static int begin_attestation(struct exported *e, struct attestation *a, enum role attester,
+                             const struct octets *context, const mbedtls_x509_crt *crt)
+{
+    const struct octets spki = { crt->pk_raw.p, crt->pk_raw.len }, der = { crt->raw.p, crt->raw.len };
+
+    return exported_attestation(e, a, attester, IN_AUTHENTICATOR, context, &spki, &der);
+}
+
+/* ---- an object around a payload ---- */
+
+/* What an object around a payload has: that, or a definition of the attestation. */
+struct around {
+    struct connection *c;
+    const struct attestation *a;
+};
+
+static int octets_around(void *context, const struct object_field *f, struct octets *out)
+{
+    const struct around *x = context;
+
+    return f->means == MEANS_DEFINED ? interpret_definition(x->c, x->a, f->defined, out) :
+           octets_set(out, x->a->payload.p, x->a->payload.len) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
+}
+
+/* Puts the payload into its object, where it has one. */
+static int wrap(struct exported *e, const struct attestation *a, struct text *out)
+{
+    const struct later_rule *s = &e->profile->later[a->attester];
+    struct around x = { e->c, a };
+    const struct object_content content = { .context = &x, .octets = octets_around };
+    struct object_error error;
+    int ret = s->object < 0 ? 0 : object_write(e->profile->objects, s->object, &content, out, &error);
+
+    if (s->object < 0) {
+        text_add(out, (char *) a->payload.p, a->payload.len);
+    }
+    return ret == OBJECT_BAD ? fail(e->c, error.failure, certificate_message, "%s", error.detail) : ret;
+}
+
+/* Takes the payload out of its object: 1, 0 where it is refused and nothing follows, or an error. */
+static int unwrap(struct exported *e, struct attestation *a, const unsigned char *p, size_t len)
+{
+    const struct later_rule *s = &e->profile->later[a->attester];
+    struct around x = { e->c, a };
+    const struct object_content content = { .context = &x, .octets = octets_around };
+    struct object_told told = { 0 };
+    struct object_error error;
+    int ret = object_read(e->profile->objects, s->object, p, len, &content, &told, &error);
+
+    if (ret == OBJECT_BAD) {
+        ret = fail(e->c, error.failure, certificate_message, "%s", error.detail);
+    } else if (ret == 0 && told.payload.p == NULL) {
+        ret = e->optional ? 0 : fail(e->c, FAIL_MISSING, certificate_message, "the object has no payload");
+    } else if (ret == 0) {
+        a->payload = told.payload;
+        told.payload = (struct octets) { 0 };
+        ret = 1;
+    }
+    object_told_free(&told);
+    return ret;
 }
 
 /* Whether the request that is answered asks for a payload: 1, 0 or an error. */
@@ -180,6 +248,7 @@ static int show(void *context, const struct authenticator_claim *asked, struct w
     const struct place place = { certificate_message, self == SERVER };
     struct attestation a = { 0 };
     struct field f = { .path = s->payload.field };
+    struct text wrapped = { 0 };
     size_t body;
 
     e->ret = is_asked(e);
@@ -188,21 +257,23 @@ static int show(void *context, const struct authenticator_claim *asked, struct w
     }
     e->ret = begin_attestation(e, &a, self, &asked->context, e->config.chain);
     e->ret = e->ret == 0 ? evidence_make(e->c, &a, certificate_message) : e->ret;
+    e->ret = e->ret == 0 ? wrap(e, &a, &wrapped) : e->ret;
     if (e->ret != 0) {
+        text_free(&wrapped);
         attestation_free(&a);
         return -1;
     }
-    f.p = a.payload.p;
-    f.len = a.payload.len;
-    e->shown = remember(e->c, &a);
+    f.p = (unsigned char *) wrapped.p;
+    f.len = wrapped.len;
+    e->shown = exported_remember(e->c, &a);
     write_number(w, number_of(e, s->payload.extension), 2);
     body = write_vector_begin(w, 2);
     if (encode(e->profile->extensions[s->payload.extension].at[IN_CERTIFICATE].type, &place, w, &f, 1) != 0) {
         e->ret = fail(e->c, FAIL_OWN_LIMIT, certificate_message, "there is no room for a payload of %zu octets", f.len);
-        return -1;
     }
+    text_free(&wrapped);
     write_vector_end(w, 2, body);
-    return 0;
+    return e->ret != 0 ? -1 : 0;
 }
 
 /* ---- the peer's ---- */
@@ -243,7 +314,7 @@ static int check_chain(struct exported *e, mbedtls_x509_crt *chain)
 
 /* Takes the payload out of the extensions of the first entry: 1, 0 where there is none, or an error. */
 static int take_payload(struct exported *e, const struct later_rule *s, struct reader extensions,
-                        struct octets *payload)
+                        struct attestation *a)
 {
     const struct placement *p = &e->profile->extensions[s->payload.extension].at[IN_CERTIFICATE];
     const struct place place = { certificate_message, e->c->options->role == CLIENT };
@@ -260,7 +331,10 @@ static int take_payload(struct exported *e, const struct later_rule *s, struct r
     if (f.len == 0) {
         return fail(e->c, FAIL_MALFORMED_CMW, certificate_message, "the payload is empty");
     }
-    return octets_set(payload, f.p, f.len) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 1;
+    if (s->object >= 0) {
+        return unwrap(e, a, f.p, f.len);
+    }
+    return octets_set(&a->payload, f.p, f.len) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 1;
 }
 
 static int judge(struct exported *e, const struct authenticator_claim *got, mbedtls_x509_crt *chain,
@@ -279,14 +353,14 @@ static int judge(struct exported *e, const struct authenticator_claim *got, mbed
         return ret;
     }
     ret = begin_attestation(e, &a, peer, &got->context, chain);
-    ret = ret == 0 ? take_payload(e, s, extensions, &a.payload) : ret;
+    ret = ret == 0 ? take_payload(e, s, extensions, &a) : ret;
     if (ret <= 0) {
         attestation_free(&a);
         return ret;
     }
     a.signature = got->schemes[0];
     ret = evidence_judge(e->c, &a, certificate_message);
-    remember(e->c, &a);
+    exported_remember(e->c, &a);
     return ret;
 }
 

@@ -1,6 +1,7 @@
 /*
- * Attestation in exported authenticators of one connection: exported.c makes and takes the
- * octets, and framed.c carries them in application data.
+ * Attestation after the handshake of one connection: exported.c makes and takes the octets of
+ * requests and authenticators, and framed.c carries them in application data; frames.c has the
+ * exchange of frames that takes their place in other profiles.
  */
 #ifndef EXPORTED_H
 #define EXPORTED_H
@@ -29,6 +30,7 @@ struct exported {
     size_t left;                   /* octets of a data frame that are still to come */
     struct text data;              /* that came while something else was waited for */
     size_t taken;                  /* of them */
+    const char *awaited;           /* the frame that is; NULL: none */
 };
 
 /* exported.c: once the handshake is complete. Return 0, or an error. */
@@ -37,6 +39,23 @@ void exported_end(struct connection *c);
 int exported_request(struct exported *e, struct octets *out);
 int exported_answer(struct exported *e, const unsigned char *request, size_t len, struct octets *out);
 int exported_appraise(struct exported *e, const unsigned char *p, size_t len);
+/* Begins an attestation of this phase; shown is the context of the request, or the nonce. */
+int exported_attestation(struct exported *e, struct attestation *a, enum role attester, enum later phase,
+                         const struct octets *shown, const struct octets *spki, const struct octets *certificate);
+/* Puts an attestation behind the others, which own it then. */
+struct attestation *exported_remember(struct connection *c, struct attestation *a);
+
+/* frames.c: the exchange at the beginning. */
+int frames_attest(struct connection *c);
+
+/* stream.c */
+/* Reads so many octets, or ends the exchange. */
+int stream_need(struct exported *e, unsigned char *p, size_t len);
+/* What a failed read means in the middle of an exchange. */
+int stream_lost(struct exported *e, int ret);
+/* Ends the connection after an error, with the alert of a failure, or, where the profile says so,
+ * only tells the application of it: then the connection is closed. Returns the error. */
+int stream_end(struct exported *e, int ret);
 
 /* framed.c */
 /* The exchange at the beginning. */

@@ -61,6 +61,7 @@ static const struct {
     [FAIL_CONFIGURATION] = { "configuration", MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR },
     [FAIL_TIMEOUT] = { "timeout", MBEDTLS_SSL_ALERT_MSG_USER_CANCELED },
     [FAIL_TRUNCATED] = { "peer.truncated", MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR },
+    [FAIL_PEER_REFUSED] = { "peer.refused", MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR }, /* never sent */
 };
 
 const char *failure_name(enum failure f)
@@ -94,6 +95,11 @@ unsigned char failure_alert(const struct connection *c)
     return (unsigned char) code_point_sent(draft, ALERTS, (unsigned) alert);
 }
 
+int failure_closes(const struct connection *c)
+{
+    return c->options->draft->alerts[c->failure] == ALERT_CLOSE;
+}
+
 int fail(struct connection *c, enum failure f, const char *message, const char *format, ...)
 {
     const struct draft *draft = c->options->draft;
@@ -109,8 +115,10 @@ int fail(struct connection *c, enum failure f, const char *message, const char *
     vsnprintf(c->detail, sizeof(c->detail), format, args);
     va_end(args);
     if (alert == ALERT_CLOSE) {
-        c->silent = 1;
-        mbedtls_ssl_set_bio(&c->ssl, NULL, send_nothing, NULL, NULL);
+        if (!c->tells) {
+            c->silent = 1;
+            mbedtls_ssl_set_bio(&c->ssl, NULL, send_nothing, NULL, NULL);
+        }
         alert = MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR;
     }
     alert = (int) code_point_sent(draft, ALERTS, (unsigned) alert);

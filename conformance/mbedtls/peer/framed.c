@@ -41,57 +41,7 @@ static int complete(const struct exported *e)
     return (e->accepted || !e->asks) && (e->answered > 0 || !e->attests || !comes_first(e));
 }
 
-/* ---- ends ---- */
-
-/* Ends the connection with the alert of a failure, or, where the profile says so, only tells of
- * it: then the connection is closed. */
-static int end(struct exported *e, int ret)
-{
-    struct connection *c = e->c;
-
-    if (c->failure == NO_FAILURE || c->silent) {
-        return ret;
-    }
-    if (rules(e)->reports) {
-        c->silent = 1;
-        mbedtls_ssl_close_notify(&c->ssl);
-    } else {
-        mbedtls_ssl_send_alert_message(&c->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL, failure_alert(c));
-    }
-    return ret;
-}
-
-/* What a failed read means in the middle of an exchange. */
-static int lost(struct exported *e, int ret)
-{
-    struct connection *c = e->c;
-
-    if (ret == MBEDTLS_ERR_SSL_TIMEOUT) {
-        return end(e, fail(c, FAIL_TIMEOUT, NULL, "the peer has not %s", e->open ?
-                           "answered our request for its attestation" : "asked for our attestation"));
-    }
-    if (ret == 0 || ret == MBEDTLS_ERR_SSL_CONN_EOF) {
-        fail(c, FAIL_TRUNCATED, NULL, "the peer closed the connection, and the attestation is not complete");
-        c->silent = 1;
-        return MBEDTLS_ERR_SSL_CONN_EOF;
-    }
-    return ret;
-}
-
 /* ---- frames ---- */
-
-static int need(struct exported *e, unsigned char *p, size_t len)
-{
-    while (len > 0) {
-        int n = traffic_receive(e->c, p, len);
-        if (n <= 0) {
-            return lost(e, n);
-        }
-        p += n;
-        len -= (size_t) n;
-    }
-    return 0;
-}
 
 static size_t header_octets(const struct exported *e)
 {
@@ -115,7 +65,7 @@ static int send_frame(struct exported *e, enum content content, const unsigned c
         write_number(&w, (uint32_t) len, (int) header - 1);
     }
     write_octets(&w, p, len);
-    ret = w.bad ? end(e, fail(e->c, FAIL_OWN_LIMIT, NULL, "a frame has no room for %zu octets", len)) :
+    ret = w.bad ? stream_end(e, fail(e->c, FAIL_OWN_LIMIT, NULL, "a frame has no room for %zu octets", len)) :
           traffic_send(e->c, frame, header + len);
     free(frame);
     return ret;
@@ -123,7 +73,7 @@ static int send_frame(struct exported *e, enum content content, const unsigned c
 
 static int malformed(struct exported *e, enum failure f, const char *what, unsigned number)
 {
-    return end(e, fail(e->c, f, NULL, "%s: %u", what, number));
+    return stream_end(e, fail(e->c, f, NULL, "%s: %u", what, number));
 }
 
 /* What a header says comes behind it. */
@@ -169,7 +119,7 @@ static int read_rest(struct exported *e, const unsigned char *header, size_t len
     for (;;) {
         while (len > 0) {
             const size_t n = len < sizeof(chunk) ? len : sizeof(chunk);
-            if ((ret = need(e, chunk, n)) != 0) {
+            if ((ret = stream_need(e, chunk, n)) != 0) {
                 return ret;
             }
             text_add(out, (const char *) chunk, n);
@@ -182,7 +132,7 @@ static int read_rest(struct exported *e, const unsigned char *header, size_t len
             return 0;
         }
         enum content content;
-        if ((ret = need(e, next, 4)) != 0 || (ret = read_header(e, next, &content, &len)) != 0) {
+        if ((ret = stream_need(e, next, 4)) != 0 || (ret = read_header(e, next, &content, &len)) != 0) {
             return ret;
         }
         type = next[0];
@@ -210,7 +160,7 @@ static int answer(struct exported *e, const unsigned char *request, size_t len)
         return malformed(e, FAIL_LIMIT, "requests of the peer", MAX_REQUESTS + 1);
     }
     ret = exported_answer(e, request, len, &out);
-    ret = ret != 0 ? end(e, ret) : send_frame(e, ANSWER, out.p, out.len);
+    ret = ret != 0 ? stream_end(e, ret) : send_frame(e, ANSWER, out.p, out.len);
     e->answered += ret == 0;
     octets_free(&out);
     return ret;
@@ -222,7 +172,7 @@ static int appraise(struct exported *e, const unsigned char *p, size_t len)
     int ret = exported_appraise(e, p, len);
 
     if (ret != 0) {
-        return end(e, ret);
+        return stream_end(e, ret);
     }
     e->accepted = 1;
     e->open = 0;
@@ -239,7 +189,7 @@ static int step_behind(struct exported *e, unsigned char first)
     struct text body = { 0 };
     enum content content;
     size_t len;
-    int ret = need(e, header + 1, header_octets(e) - 1);
+    int ret = stream_need(e, header + 1, header_octets(e) - 1);
 
     ret = ret == 0 ? read_header(e, header, &content, &len) : ret;
     if (ret != 0) {
@@ -247,7 +197,7 @@ static int step_behind(struct exported *e, unsigned char first)
     }
     if (content == DATA) {
         if (comes_first(e) && !complete(e) && !e->optional) {
-            return end(e, fail(e->c, FAIL_UNEXPECTED_MESSAGE, NULL,
+            return stream_end(e, fail(e->c, FAIL_UNEXPECTED_MESSAGE, NULL,
                                "application data before the attestation is complete"));
         }
         e->left = len;
@@ -275,7 +225,7 @@ static int keep(struct exported *e)
         }
         n = traffic_receive(e->c, chunk, e->left < sizeof(chunk) ? e->left : sizeof(chunk));
         if (n <= 0) {
-            return lost(e, n);
+            return stream_lost(e, n);
         }
         text_add(&e->data, (char *) chunk, (size_t) n);
         e->left -= (size_t) n;
@@ -288,7 +238,7 @@ static int step(struct exported *e)
     unsigned char first;
     int ret = keep(e);
 
-    ret = ret == 0 ? need(e, &first, 1) : ret;
+    ret = ret == 0 ? stream_need(e, &first, 1) : ret;
     return ret == 0 ? step_behind(e, first) : ret;
 }
 
@@ -304,7 +254,7 @@ int framed_ask(struct connection *c)
         return 0;
     }
     ret = exported_request(e, &out);
-    ret = ret != 0 ? end(e, ret) : send_frame(e, REQUEST, out.p, out.len);
+    ret = ret != 0 ? stream_end(e, ret) : send_frame(e, REQUEST, out.p, out.len);
     e->open = 1;
     octets_free(&out);
     return ret;
@@ -329,11 +279,14 @@ int framed_attest(struct connection *c)
     if (e == NULL) {
         return 0;
     }
+    if (compiled_frames(e->profile)) {
+        return frames_attest(c);
+    }
     if (!agreed(e)) {
         if (!e->asks || e->optional) {
             return 0;
         }
-        return end(e, fail(c, FAIL_MISSING, "encrypted_extensions",
+        return stream_end(e, fail(c, FAIL_MISSING, "encrypted_extensions",
                            "the flag is not set, so that the peer cannot be asked to attest"));
     }
     ret = framed_ask(c);
@@ -381,7 +334,7 @@ int framed_receive(struct connection *c, unsigned char *buf, size_t size)
         }
         n = traffic_receive(c, &first, 1);
         if (n <= 0) {
-            return e->open || (n == 0 && !complete(e)) ? lost(e, n) : n;
+            return e->open || (n == 0 && !complete(e)) ? stream_lost(e, n) : n;
         }
         ret = step_behind(e, first);
         if (ret != 0) {

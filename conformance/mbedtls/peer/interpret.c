@@ -919,6 +919,9 @@ void interpret_defaults(struct options *o)
 {
     const struct compiled *p = o->draft->compiled;
 
+    /* In frames a client attests the key of its certificate in the handshake. */
+    o->ask_certificate |= o->role == SERVER && o->attests[CLIENT] && p->later[CLIENT].name != NULL &&
+                          p->later[CLIENT].frame >= 0;
     for (size_t k = 0; !o->format_given && k < p->slot_count; k++) {
         struct field fields[MAX_FORMATS];
         int count = named_fields(p, &p->slots[k].element, "negotiation/offer/first", fields, MAX_FORMATS);
@@ -965,8 +968,9 @@ const char *interpret_check(const struct options *o)
     if (o->reattest && (!compiled_later(p) || p->after.framing != FRAMING_TYPED || p->after.data < 0)) {
         return "--reattest: a second request could not be told from application data";
     }
-    if (o->answer_last && !(o->attests[CLIENT] && o->attests[SERVER] && later[o->role] && later[!o->role])) {
-        return "--answer-last needs two ends that attest after the handshake";
+    if (o->answer_last && (compiled_frames(p) || !o->attests[CLIENT] || !o->attests[SERVER] || !later[o->role] ||
+                           !later[!o->role])) {
+        return "--answer-last needs two ends that attest in authenticators";
     }
     return NULL;
 }

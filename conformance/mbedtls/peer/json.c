@@ -30,17 +30,38 @@ static int take(struct cursor *c, char wanted)
     return 1;
 }
 
+/* Four hexadecimal digits, or -1. */
+static int32_t hex4(const char *p, const char *end)
+{
+    int32_t n = 0;
+
+    for (int i = 0; i < 4; i++) {
+        const char c = p + i < end ? p[i] : '\0';
+        const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 :
+            c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        if (digit < 0) {
+            return -1;
+        }
+        n = n << 4 | digit;
+    }
+    return n;
+}
+
 static int skip_string(struct cursor *c)
 {
     if (!take(c, '"')) {
         return -1;
     }
-    while (c->p < c->end && *c->p != '"') {
-        if (*c->p == '\\') {
-            c->p++;
+    for (; c->p < c->end && *c->p != '"'; c->p++) {
+        if ((unsigned char) *c->p < 0x20) {
+            return -1;
         }
-        if (c->p < c->end) {
-            c->p++;
+        if (*c->p != '\\') {
+            continue;
+        }
+        if (++c->p == c->end || *c->p == '\0' || strchr("\"\\/bfnrtu", *c->p) == NULL ||
+            (*c->p == 'u' && hex4(c->p + 1, c->end) < 0)) {
+            return -1;
         }
     }
     if (c->p == c->end) {
@@ -70,10 +91,49 @@ static int skip_list(struct cursor *c, char close, int named, int depth)
     return take(c, close) ? 0 : -1;
 }
 
+static int skip_word(struct cursor *c, const char *word)
+{
+    const size_t len = strlen(word);
+
+    if ((size_t) (c->end - c->p) < len || memcmp(c->p, word, len) != 0) {
+        return 0;
+    }
+    c->p += len;
+    return 1;
+}
+
+static int skip_digits(struct cursor *c)
+{
+    const char *begin = c->p;
+
+    while (c->p < c->end && *c->p >= '0' && *c->p <= '9') {
+        c->p++;
+    }
+    return c->p > begin;
+}
+
+static int skip_number(struct cursor *c)
+{
+    if (c->p < c->end && *c->p == '-') {
+        c->p++;
+    }
+    if (!skip_word(c, "0") && !skip_digits(c)) {
+        return 0;
+    }
+    if (skip_word(c, ".") && !skip_digits(c)) {
+        return 0;
+    }
+    if (skip_word(c, "e") || skip_word(c, "E")) {
+        if (!skip_word(c, "+")) {
+            skip_word(c, "-");
+        }
+        return skip_digits(c);
+    }
+    return 1;
+}
+
 static int skip_value(struct cursor *c, int depth)
 {
-    const char *begin;
-
     skip_space(c);
     if (c->p == c->end || depth > MAX_DEPTH) {
         return -1;
@@ -85,59 +145,124 @@ static int skip_value(struct cursor *c, int depth)
             return skip_list(c, ']', 0, depth);
         case '"':
             return skip_string(c);
-        default: /* a number, true, false or null */
-            begin = c->p;
-            while (c->p < c->end &&
-                   (strchr("+-.", *c->p) != NULL || (*c->p >= '0' && *c->p <= '9') ||
-                    (*c->p >= 'a' && *c->p <= 'z') || *c->p == 'E') && *c->p != '\0') {
-                c->p++;
-            }
-            return c->p > begin ? 0 : -1;
+        default:
+            return skip_word(c, "true") || skip_word(c, "false") || skip_word(c, "null") || skip_number(c) ? 0 : -1;
     }
+}
+
+int json_next(struct json_walk *w, struct json *key, struct json *value)
+{
+    struct cursor c = { w->p, w->end };
+    const int first = !w->begun;
+
+    w->begun = 1;
+    if (first && !take(&c, '{')) {
+        return -1;
+    }
+    if (take(&c, '}')) {
+        skip_space(&c);
+        return c.p == c.end ? 0 : -1;
+    }
+    if (!first && !take(&c, ',')) {
+        return -1;
+    }
+    skip_space(&c);
+    key->p = c.p;
+    if (skip_string(&c) != 0) {
+        return -1;
+    }
+    key->len = (size_t) (c.p - key->p);
+    if (!take(&c, ':')) {
+        return -1;
+    }
+    skip_space(&c);
+    value->p = c.p;
+    if (skip_value(&c, 0) != 0) {
+        return -1;
+    }
+    value->len = (size_t) (c.p - value->p);
+    w->p = c.p;
+    return 1;
 }
 
 struct json json_member(const char *text, size_t len, const char *name, int *bad)
 {
-    struct cursor c = { text, text + len };
-    struct json found = { NULL, 0 };
+    struct json_walk w = json_walk(text, len);
+    struct json found = { NULL, 0 }, key, value;
+    int ret;
 
-    *bad = 1;
-    if (!take(&c, '{')) {
-        return found;
-    }
-    if (!take(&c, '}')) {
-        do {
-            struct json key, value;
-
-            skip_space(&c);
-            key.p = c.p;
-            if (skip_string(&c) != 0) {
-                return found;
+    while ((ret = json_next(&w, &key, &value)) == 1) {
+        if (json_is(key, name)) {
+            if (found.p != NULL) { /* twice, so that two readers may see two values */
+                *bad = 1;
+                return (struct json) { NULL, 0 };
             }
-            key.len = (size_t) (c.p - key.p);
-            if (!take(&c, ':')) {
-                return found;
-            }
-            skip_space(&c);
-            value.p = c.p;
-            if (skip_value(&c, 0) != 0) {
-                return found;
-            }
-            value.len = (size_t) (c.p - value.p);
-            if (json_is(key, name)) {
-                if (found.p != NULL) { /* twice, so that two readers may see two values */
-                    return (struct json) { NULL, 0 };
-                }
-                found = value;
-            }
-        } while (take(&c, ','));
-        if (!take(&c, '}')) {
-            return found;
+            found = value;
         }
     }
-    skip_space(&c);
-    *bad = c.p != c.end;
+    *bad = ret != 0;
     return found;
+}
+
+struct json_walk json_walk(const char *text, size_t len)
+{
+    return (struct json_walk) { text, text + len, 0 };
+}
+
+static void add_character(struct text *out, uint32_t c)
+{
+    char utf8[4];
+    const int more = c < 0x80 ? 0 : c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+    static const unsigned char heads[] = { 0, 0xc0, 0xe0, 0xf0 };
+
+    for (int i = more; i > 0; i--, c >>= 6) {
+        utf8[i] = (char) (0x80 | (c & 0x3f));
+    }
+    utf8[0] = (char) (heads[more] | c);
+    text_add(out, utf8, (size_t) more + 1);
+}
+
+/* Half of a character that stands alone is no character. */
+static const char *add_escape(struct text *out, const char *p, const char *end)
+{
+    static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
+    uint32_t c;
+
+    if (*p != 'u') {
+        text_add(out, &values[strchr(names, *p) - names], 1);
+        return p + 1;
+    }
+    c = (uint32_t) hex4(p + 1, end);
+    p += 5;
+    if (c >= 0xd800 && c < 0xdc00 && end - p > 2 && p[0] == '\\' && p[1] == 'u') {
+        const uint32_t low = (uint32_t) hex4(p + 2, end);
+        if (low >= 0xdc00 && low < 0xe000) {
+            add_character(out, 0x10000 + ((c - 0xd800) << 10) + low - 0xdc00);
+            return p + 6;
+        }
+    }
+    add_character(out, c >= 0xd800 && c < 0xe000 ? 0xfffd : c);
+    return p;
+}
+
+int json_string(struct json v, struct text *out)
+{
+    const char *p, *end;
+
+    if (v.p == NULL || v.len < 2 || v.p[0] != '"') {
+        return -1;
+    }
+    for (p = v.p + 1, end = v.p + v.len - 1; p < end; ) {
+        const char *run = p;
+        while (p < end && *p != '\\') {
+            p++;
+        }
+        text_add(out, run, (size_t) (p - run));
+        if (p < end) {
+            p = add_escape(out, p + 1, end);
+        }
+    }
+    return out->failed ? -1 : 0;
 }
 
 int json_is(struct json v, const char *s)

@@ -1,4 +1,4 @@
-/* Just enough JSON to read the answers of a program. */
+/* JSON (RFC 8259), read where it stands: the answers of programs, and objects of a peer. */
 #ifndef JSON_H
 #define JSON_H
 
@@ -12,6 +12,17 @@ struct json {
     size_t len;
 };
 
+/* The members of an object, one after the other. */
+struct json_walk {
+    const char *p, *end;
+    int begun;
+};
+struct json_walk json_walk(const char *text, size_t len);
+/* The next one: 1; 0 behind the last, where the text is one JSON object; or -1. What follows a
+ * member has not been looked at. */
+int json_next(struct json_walk *w, struct json *key, struct json *value);
+/* Adds the characters of a string that json_next() has found. Returns 0, or -1 when it is none. */
+int json_string(struct json v, struct text *out);
 /* The member of an object. Sets *bad when the text is not one JSON object, or has
  * the member twice. */
 struct json json_member(const char *text, size_t len, const char *name, int *bad);

@@ -60,6 +60,22 @@ uint64_t load_number(struct loader *l, uint64_t otherwise, uint64_t max, const c
     return n;
 }
 
+int load_bounds(struct loader *l, size_t *floor, size_t *ceiling, uint64_t most, const char *path)
+{
+    const char *text = document_value(l->d, "%s", path), *dots = text != NULL ? strstr(text, "..") : NULL;
+    char first[16];
+    uint64_t least, last;
+
+    if (text == NULL || snprintf(first, sizeof(first), "%.*s", dots != NULL ? (int) (dots - text) : 15, text) < 1 ||
+        !text_number(first, &least) || !text_number(dots != NULL ? dots + 2 : text, &last) || least > last ||
+        last == 0 || last > most) {
+        return load_refuse(l, "%s is no length", path);
+    }
+    *floor = (size_t) least;
+    *ceiling = (size_t) last;
+    return 0;
+}
+
 struct path load_path(const char *format, ...)
 {
     struct path path;

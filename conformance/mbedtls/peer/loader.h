@@ -15,6 +15,7 @@ struct loader {
     int failed;
     int whole;                     /* a path may name a body of any type */
     int later;                     /* extensions are those of exported authenticators */
+    int object;                    /* whose members are loaded */
     int limit;                     /* what failed is well-formed, and more than we can do */
 };
 
@@ -26,6 +27,8 @@ int load_word(struct loader *l, const char *const *words, int otherwise, const c
 extern const char *const load_models[]; /* of slots and elements */
 int load_flag(struct loader *l, const char *no, const char *yes, int otherwise, const char *path);
 uint64_t load_number(struct loader *l, uint64_t otherwise, uint64_t max, const char *path);
+/* N, or LEAST..MOST, which are not 0. */
+int load_bounds(struct loader *l, size_t *floor, size_t *ceiling, uint64_t most, const char *path);
 /* A path from pieces; too long ones find nothing. */
 struct path {
     char p[2048];
@@ -55,8 +58,21 @@ const struct type *load_type_at(const struct compiled *c, const struct where *w)
 /* A key whose value is the path of a field, if there is one. */
 int load_where(struct loader *l, struct where *w, const char *path, int required);
 
+/* compiled_objects.c: before what refers to them. */
+int load_objects(struct loader *l);
+int load_object_named(const struct loader *l, const char *name);
+/* Ties a member, by its path of names with "." between them, to a slot. NULL: there is none that could be. */
+struct object_field *load_member(struct loader *l, int object, const char *path, enum field_meaning means);
+/* Once all slots were loaded. */
+int load_members_used(struct loader *l);
+
+/* compiled_frames.c */
+int load_frames(struct loader *l);
+int load_frame_slot(struct loader *l, struct later_rule *s, enum role attester, const char *map);
+int load_inside(struct loader *l, struct later_rule *s, const char *map);
+
 /* compiled_later.c */
-int load_later_slot(struct loader *l, const struct record *r, const char *name);
+int load_later_slot(struct loader *l, const struct record *r, const char *name, int in_frames);
 int load_later(struct loader *l);
 
 /* compiled_slots.c */

@@ -1,11 +1,9 @@
 #include "nonce_field.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "mbedtls/asn1.h"
-#include "mbedtls/base64.h"
 
 #include "certificate.h"
 
@@ -109,75 +107,6 @@ void nonce_field_free(struct nonce_field *f)
         octets_free(&f->attributes[i].oid);
     }
     f->attribute_count = 0;
-}
-
-/* ---- codecs ---- */
-
-/* base64url is without padding. */
-static void to_url(struct text *t, size_t begin)
-{
-    for (size_t i = begin; i < t->len; i++) {
-        if (t->p[i] == '=') {
-            t->len = i;
-            t->p[i] = '\0';
-        } else {
-            t->p[i] = t->p[i] == '+' ? '-' : t->p[i] == '/' ? '_' : t->p[i];
-        }
-    }
-}
-
-static void spell(enum nonce_codec codec, const struct octets *nonce, struct text *out)
-{
-    const size_t begin = out->len;
-
-    switch (codec) {
-        case SPELT_HEX: text_hex(out, nonce->p, nonce->len); break;
-        case SPELT_BASE64: text_base64(out, nonce->p, nonce->len); break;
-        case SPELT_BASE64URL:
-            text_base64(out, nonce->p, nonce->len);
-            if (!out->failed) {
-                to_url(out, begin);
-            }
-            break;
-        default: text_add(out, (const char *) nonce->p, nonce->len);
-    }
-}
-
-/* The octets that a text may be of, whatever its spelling is worth. */
-static int guess(enum nonce_codec codec, struct part text, struct octets *nonce)
-{
-    struct text t = { 0 };
-    size_t len = text.len;
-    int ret = -1;
-
-    text_add(&t, text.p, text.len);
-    if (codec == SPELT_BASE64URL && !t.failed) {
-        for (size_t i = 0; i < t.len; i++) {
-            t.p[i] = t.p[i] == '-' ? '+' : t.p[i] == '_' ? '/' : t.p[i];
-        }
-        text_add(&t, "===", (4 - text.len % 4) % 4);
-    }
-    if (!t.failed && octets_set(nonce, (unsigned char *) t.p, t.len) == 0) {
-        ret = codec == SPELT_RAW ? 0 : codec == SPELT_HEX ? octets_from_hex(nonce, t.p) :
-              mbedtls_base64_decode(nonce->p, nonce->len, &len, (unsigned char *) t.p, t.len);
-        nonce->len = codec == SPELT_BASE64 || codec == SPELT_BASE64URL ? len : nonce->len;
-    }
-    text_free(&t);
-    return ret == 0 ? 0 : -1;
-}
-
-/* Every nonce has one spelling. */
-static int unspell(enum nonce_codec codec, struct part text, struct octets *nonce)
-{
-    struct text again = { 0 };
-    int ret = guess(codec, text, nonce);
-
-    if (ret == 0) {
-        spell(codec, nonce, &again);
-        ret = !again.failed && again.len == text.len && (text.len == 0 || memcmp(again.p, text.p, text.len) == 0) ? 0 : -1;
-    }
-    text_free(&again);
-    return ret;
 }
 
 /* ---- names ---- */
@@ -313,7 +242,7 @@ enum found nonce_field_read(const struct nonce_field *f, const unsigned char *p,
         return FOUND_NONE;
     }
     text = (struct part) { text.p + f->prefix.len, text.len - around };
-    if (unspell(f->codec, text, nonce) == 0 && nonce->len >= f->floor && nonce->len <= f->ceiling) {
+    if (unspell(f->codec, text.p, text.len, nonce) == 0 && nonce->len >= f->floor && nonce->len <= f->ceiling) {
         return FOUND_NONCE;
     }
     octets_free(nonce);

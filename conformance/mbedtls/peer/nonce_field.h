@@ -5,12 +5,11 @@
 #ifndef NONCE_FIELD_H
 #define NONCE_FIELD_H
 
-#include "octets.h"
+#include "spelling.h"
 
 enum { MAX_ATTRIBUTES = 8, RANDOM_SIZE = 32 };
 
 enum nonce_place { IN_NO_FIELD, IN_SERVER_NAME, IN_ALPN, IN_AUTHORITIES, IN_RANDOM };
-enum nonce_codec { SPELT_RAW, SPELT_HEX, SPELT_BASE64, SPELT_BASE64URL };
 
 /* Characters of a template, which belong to it. */
 struct part {
@@ -20,7 +19,7 @@ struct part {
 
 struct nonce_field {
     enum nonce_place place;
-    enum nonce_codec codec;
+    enum spelling codec;
     struct part prefix, suffix;    /* the text around the nonce */
     struct name_attribute {        /* of a name, each in a SET of its own */
         struct octets oid;

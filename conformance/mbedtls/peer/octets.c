@@ -33,6 +33,27 @@ int octets_equal(const struct octets *a, const unsigned char *p, size_t len)
     return a->len == len && (len == 0 || memcmp(a->p, p, len) == 0);
 }
 
+int octets_are_utf8(const unsigned char *p, size_t len)
+{
+    const unsigned char *end = p + len;
+
+    while (p < end) {
+        const int more = *p < 0x80 ? 0 : *p >= 0xc2 && *p < 0xe0 ? 1 : (*p & 0xf0) == 0xe0 ? 2 :
+            *p >= 0xf0 && *p < 0xf5 ? 3 : -1;
+        if (more < 0 || end - p <= more || (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
+            (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f)) {
+            return 0;
+        }
+        p++;
+        for (int i = 0; i < more; i++, p++) {
+            if ((*p & 0xc0) != 0x80) {
+                return 0;
+            }
+        }
+    }
+    return 1;
+}
+
 static int hex_digit(char c)
 {
     const char *digits = "0123456789abcdef";

@@ -18,6 +18,8 @@ struct octets {
 int octets_set(struct octets *o, const unsigned char *p, size_t len);
 void octets_free(struct octets *o);
 int octets_equal(const struct octets *a, const unsigned char *p, size_t len);
+/* Whether they are UTF-8: no surrogates, nothing longer than needed. */
+int octets_are_utf8(const unsigned char *p, size_t len);
 
 /* Reads left to right; once it ran out of octets, bad stays set and every
  * further read gives zero. */

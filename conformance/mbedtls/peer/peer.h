@@ -61,7 +61,7 @@ enum failure {
     FAIL_WRONG_MESSAGE, FAIL_MISSING_EXTENSION, FAIL_ILLEGAL_PARAMETER, FAIL_SIGNATURE, FAIL_FINISHED,
     FAIL_BAD_CERTIFICATE, FAIL_CERTIFICATE_EXPIRED, FAIL_CERTIFICATE_REVOKED, FAIL_UNKNOWN_CA, FAIL_KEY_USAGE,
     FAIL_CERTIFICATE_NAME, FAIL_REQUEST_CONTEXT, FAIL_EMPTY_AUTHENTICATOR, FAIL_INTERNAL, FAIL_CONFIGURATION, FAIL_TIMEOUT,
-    FAIL_TRUNCATED, FAILURES
+    FAIL_TRUNCATED, FAIL_PEER_REFUSED, FAILURES
 };
 
 /* In place of an alert: go on, or close without one. */
@@ -150,10 +150,10 @@ struct attestation {
     struct octets spki;        /* the attested key */
     int judged;
     struct text verdict;       /* as claims have it */
-    /* In an exported authenticator: */
-    int later;
-    struct octets context;     /* of the request that it answers */
-    struct octets certificate; /* that the authenticator shows, DER */
+    /* After the handshake: */
+    enum later { NOT_LATER, IN_AUTHENTICATOR, IN_FRAME } later;
+    struct octets context;     /* of the request that an authenticator answers */
+    struct octets certificate; /* that the attester shows, DER */
     uint16_t signature;        /* scheme of its CertificateVerify */
     uint64_t epoch;            /* of keys, when it was sent */
 };
@@ -207,6 +207,7 @@ struct connection {
     const char *message;       /* the handshake message concerned */
     char detail[256];
     int silent;                /* it closed without an alert */
+    int tells;                 /* the peer is told in a frame of what has failed, before the connection ends */
     int alert_sent, alert_received; /* -1: none */
     uint16_t group;
     int suite, hello_retry;
@@ -336,8 +337,9 @@ enum failure failure_by_name(const char *name, size_t len);
  * draft wants to go on as if nothing had happened. */
 int fail(struct connection *c, enum failure f, const char *message, const char *format, ...)
 __attribute__((format(printf, 4, 5)));
-/* The alert of the failure of a connection, as it is sent. */
+/* The alert of the failure of a connection, as it is sent, and whether it closes without one. */
 unsigned char failure_alert(const struct connection *c);
+int failure_closes(const struct connection *c);
 const char *alert_name(const struct options *o, int alert);
 /* 0 where there is none of the name. */
 int alert_by_name(const char *name);
