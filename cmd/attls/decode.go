@@ -277,7 +277,11 @@ func (p *painter) attestation(a *dissect.Attestation) {
 	if a.Later {
 		what += " after the handshake"
 	}
-	if a.Phase != "" {
+	switch a.Phase {
+	case "":
+	case claims.PhaseKeyUpdate:
+		what += " with a key update"
+	default:
 		what += " in an " + a.Phase
 	}
 	p.titled(fmt.Sprintf("%s of the %s, slot %s: ", what, a.Attester, a.Slot), plain, a.Payload)

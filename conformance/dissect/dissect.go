@@ -71,7 +71,8 @@ type Attestation struct {
 	// Later says that it was shown in post-handshake authentication.
 	Later bool `json:"later,omitempty"`
 	// Phase is authenticator for a payload in an exported authenticator, which answers a
-	// request with RequestContext and was sent after Epoch extended key updates.
+	// request with RequestContext and was sent after Epoch extended key updates; and key_update
+	// for one with the update that begins Epoch.
 	Phase          string `json:"phase,omitempty"`
 	RequestContext string `json:"request_context,omitempty"`
 	Epoch          uint64 `json:"key_epoch,omitempty"`
@@ -130,6 +131,8 @@ func Dissect(c *capture.Connection, keys capture.KeyLog, p *profile.Profile) *Di
 	}
 	d.judge()
 	d.describeLater()
+	d.describeUpdates()
+	slices.SortStableFunc(d.out.Findings, func(a, b Finding) int { return a.Step - b.Step })
 	return d.out
 }
 
@@ -302,7 +305,7 @@ func bears(p *profile.Profile, items []capture.Item) (n int) {
 		m := item.Message
 		classify(p, &m)
 		step := trace.MessageStep(p, item.Sender, &m)
-		if m.Kind == attls.KindAdded {
+		if m.Kind == attls.KindAdded || bearsUpdate(p, &m) {
 			n++
 		}
 		n += bearsCertificate(p, &m)
@@ -317,6 +320,19 @@ func bears(p *profile.Profile, items []capture.Item) (n int) {
 		}
 	}
 	return n
+}
+
+// bearsUpdate reports whether a message is an ExtendedKeyUpdate of a subtype of the profile.
+func bearsUpdate(p *profile.Profile, m *message.Raw) bool {
+	if m.Kind != attls.KindExtendedKeyUpdate || len(m.Body()) == 0 {
+		return false
+	}
+	codec := p.UpdateCodec(p.UpdateMessage(attls.ExtendedKeyUpdateType(m.Body()[0])))
+	if codec == nil {
+		return false
+	}
+	_, err := codec.Decode(m.Body()[1:])
+	return err == nil
 }
 
 // bearsCertificate counts the Evidence in the end-entity certificate of a message, more where

@@ -29,6 +29,8 @@ type flight struct {
 	requests    []*laterAuth    // likewise, in their order
 	answered    *laterAuth      // of which the answer is being read
 	early       []*message.Raw  // of an answer, in front of its Certificate
+	updates     updatesSeen
+	item        int // that is being read
 }
 
 // read parses the messages of the first handshake. One that does not parse is
@@ -45,6 +47,7 @@ func (d *dissector) read(keys capture.KeyLog) {
 			continue
 		}
 		m := &item.Message
+		f.item = i
 		if finished == 2 {
 			d.readLater(item.Sender, m)
 			continue

@@ -15,6 +15,7 @@ type laterPayload struct {
 	scheme  profile.Scheme
 	payload []byte
 	auth    *laterAuth // that it belongs to; nil: none is known
+	item    int
 }
 
 // readLater takes what messages after the handshake say of attestation: a choice of the
@@ -23,6 +24,7 @@ func (d *dissector) readLater(sender attls.Role, m *message.Raw) {
 	if d.p == nil {
 		return
 	}
+	d.readUpdate(sender, m)
 	f, ct := d.p.NewFields(), certificateOf(m)
 	if sender == attls.RoleClient && (ct != nil || m.Kind == attls.KindAdded || m.Kind == attls.KindCertificateVerify ||
 		m.Kind == attls.KindFinished) {
@@ -98,7 +100,7 @@ func (d *dissector) laterChoice(slot int) *profile.Scheme {
 
 func (d *dissector) addLater(slot int, payload []byte) {
 	s := &d.p.Slots[slot]
-	l := laterPayload{slot: slot, payload: payload, scheme: profile.Scheme{Model: s.Models[0], Credential: s.Kinds[0]}}
+	l := laterPayload{slot: slot, payload: payload, item: d.seen.item, scheme: profile.Scheme{Model: s.Models[0], Credential: s.Kinds[0]}}
 	if c := d.laterChoice(slot); c != nil {
 		l.scheme = *c
 	} else if cmw, err := attestation.ParseCMW(payload, attestation.Limits{}); err == nil {
@@ -120,5 +122,8 @@ func (d *dissector) describeLater() {
 			a.Reason = "the same octets as in the handshake; " + a.Reason
 		}
 		d.out.Attestation = append(d.out.Attestation, *a.Attestation)
+		if a.Comparison == Different {
+			d.foundLater(l.item, s.Attester, a.Reason)
+		}
 	}
 }

@@ -20,6 +20,7 @@ type laterAuth struct {
 	fields   *profile.Fields
 	messages []laterMessage
 	cert     *message.Certificate
+	epoch    int // extended key updates before it
 }
 
 // laterMessage is a message of one, at its place.
@@ -37,7 +38,7 @@ func (d *dissector) laterRequest(m *message.Raw, r *message.CertificateRequest) 
 			_ = d.p.Decode(m.Kind, attls.RoleServer, x.Type, x.Body, f) // what does not parse holds no nonce
 		}
 	}
-	d.seen.requests = append(d.seen.requests, &laterAuth{context: bytes.Clone(r.Context), fields: f,
+	d.seen.requests = append(d.seen.requests, &laterAuth{context: bytes.Clone(r.Context), fields: f, epoch: len(d.seen.updates.exchanges),
 		messages: []laterMessage{{binder.PointPostHandshakeCR, m}}})
 }
 
@@ -137,6 +138,14 @@ func (l laterInputs) Transcript(r binder.Range) ([]byte, bool) {
 	if h == nil {
 		return nil, false
 	}
+	if l.auth.epoch > 0 { // behind an extended key update
+		hash, ok := l.d.updatedHash(l.Hash(), l.auth.epoch)
+		if !ok {
+			return nil, false
+		}
+		h.Reset()
+		h.Write(hash)
+	}
 	for _, m := range l.auth.messages {
 		if m.at < r.End || m.at == r.End && !r.Exclusive {
 			h.Write(m.raw.Bytes)
@@ -145,13 +154,18 @@ func (l laterInputs) Transcript(r binder.Range) ([]byte, bool) {
 	return h.Sum(nil), true
 }
 
+// hashOf is the hash of a name, of those of TLS 1.3.
+func hashOf(name string) crypto.Hash {
+	if name == "SHA-384" {
+		return crypto.SHA384
+	}
+	return crypto.SHA256
+}
+
 // handshakeHash is the running hash over the handshake to the client's Finished; nil where
 // not all of it can be read.
 func (d *dissector) handshakeHash(name string, variant binder.Variant) hash.Hash {
-	algorithm := crypto.SHA256
-	if name == "SHA-384" {
-		algorithm = crypto.SHA384
-	}
+	algorithm := hashOf(name)
 	h, retried, hellos, finished := algorithm.New(), d.seen.retry != nil, 0, 0
 	for i := range d.items {
 		item := &d.items[i]
@@ -207,19 +221,7 @@ func (d *dissector) compareLater(l *laterPayload, a *attested, unread error) {
 	in := laterInputs{reach{Inputs: d.shadowed.engine.InputsOf(a.Slot), d: d, missing: new(string)}, d, l.auth, l.slot}
 	v := program.Explain(name, attls.RoleClient, in)
 	a.Binder = scenario.MakeBinder(attls.RoleClient, name, v)
-	switch {
-	case v.Err != nil && *in.missing != "":
-		a.Reason = "the binder is out of reach: " + *in.missing
-	case v.Err != nil:
-		a.Reason = "the binder is out of reach: " + v.Err.Detail
-	case a.contents == nil && bytes.Contains(l.payload, v.Octets):
-		a.Comparison, a.Reason = Equal, "attls does not read this format of payload, but the payload contains the challenge"
-	case a.contents == nil:
-		a.Reason = "the payload is not read here: " + unread.Error()
-	default:
-		a.Comparison = Equal
-		if failure := a.contents.Carries(v.Octets, b.Fit); failure != nil {
-			a.Comparison, a.Reason = Different, failure.Detail
-		}
+	if d.compareWith(a, l.payload, v, *in.missing, unread); a.Comparison == Different {
+		a.Readings = d.p.FindAfterReadingsThat(attls.RoleClient, l.scheme.Model, l.scheme.Credential, in, carriedIn(a.contents))
 	}
 }

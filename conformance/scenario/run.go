@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -770,7 +771,11 @@ var privateLabels = map[handshake.SecretName]string{handshake.SecretECDHE: captu
 // are made from and that handshake.Config.KeyLog does not get.
 func LogSecrets(w io.Writer, clientRandom []byte, secrets []trace.Secret) {
 	for _, s := range secrets {
-		if label, ok := privateLabels[handshake.SecretName(s.Name)]; ok {
+		label, ok := privateLabels[handshake.SecretName(s.Name)]
+		if n, later := strings.CutPrefix(s.Name, string(handshake.SecretMain)+"_"); later { // of an extended key update
+			label, ok = capture.LabelMain+"_"+n, true
+		}
+		if ok {
 			fmt.Fprintf(w, "%s %x %s\n", label, clientRandom, s.Value)
 		}
 	}

@@ -55,6 +55,17 @@ func (p *Profile) FindLaterReadingsThat(attester attls.Role, m Model, in binder.
 	return p.findReadings(attester, func(b *BinderRules) string { return b.Authenticator[m] }, in, is)
 }
 
+// FindAfterReadingsThat is FindReadingsThat for a challenge in post-handshake authentication.
+func (p *Profile) FindAfterReadingsThat(attester attls.Role, m Model, k CredentialKind, in binder.Inputs,
+	is func(challenge []byte, fit ChallengeFit) bool) []Match {
+	return p.findReadings(attester, func(b *BinderRules) string {
+		if b.PostHandshake != nil {
+			b.Program = b.PostHandshake
+		}
+		return b.Challenge[m][k]
+	}, in, is)
+}
+
 // FindUpdateReadingsThat is FindReadingsThat for a challenge with an Extended Key Update.
 func (p *Profile) FindUpdateReadingsThat(attester attls.Role, m Model, in binder.Inputs,
 	is func(challenge []byte, fit ChallengeFit) bool) []Match {
@@ -175,7 +186,8 @@ func within(readings, others map[string]string) bool {
 func combinations(doc *value, start map[string]string) []map[string]string {
 	list := []map[string]string{{}}
 	text := doc.get("binder", "define").line() + doc.get("binder", "challenge").line() +
-		doc.get("binder", "authenticator").line() + doc.get("binder", "transcript").line()
+		doc.get("binder", "authenticator").line() + doc.get("binder", "post_handshake").line() +
+		doc.get("binder", "key_update").line() + doc.get("binder", "transcript").line()
 	for _, e := range doc.under("switches") {
 		if !strings.Contains(text, "$"+e.key) {
 			continue
