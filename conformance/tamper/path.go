@@ -68,6 +68,11 @@ func Field(p *profile.Profile, path string, edit func(contents []byte) []byte) (
 	return &FieldEdit{at: at, edit: edit}, nil
 }
 
+// With is the same path with another edit, which has seen no message.
+func (t *FieldEdit) With(edit func(contents []byte) []byte) *FieldEdit {
+	return &FieldEdit{at: t.at, edit: edit}
+}
+
 // Message edits the field in a message that is sent.
 func (t *FieldEdit) Message(d handshake.Direction, m *message.Raw, plan *handshake.Plan) {
 	if d != handshake.Sent || !t.at.is(m) {

@@ -291,10 +291,11 @@ func (a *agent) edit(e *Edit, m *message.Raw, b []byte, p *handshake.Plan) []byt
 
 // field edits the field at a path.
 func (a *agent) field(e *Edit, m *message.Raw, b []byte) []byte {
-	f, err := tamper.Field(a.run.s.profile, e.Path, func([]byte) []byte { return slices.Clone(e.Octets) })
-	if err != nil {
+	place := a.run.s.fieldAt(e.Path)
+	if place == nil {
 		return b
 	}
+	f := place.With(func([]byte) []byte { return slices.Clone(e.Octets) })
 	var p handshake.Plan
 	shown := *m
 	shown.Bytes = b

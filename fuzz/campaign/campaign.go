@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -116,7 +117,34 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			c.o.sites = append(c.o.sites, sitesOf(t)...)
 		}
 	}
+	defer collectLess()()
 	return c.drive(ctx, func(inner context.Context, id int) error { return c.work(ctx, inner, id) })
+}
+
+// collecting counts the campaigns that run, for which garbage is collected less often.
+var collecting struct {
+	sync.Mutex
+	campaigns, usual int
+}
+
+// collectLess lets the heap grow to five times of what is in use before garbage is collected, and
+// not twice: a campaign has little in use, and makes much garbage. What it returns undoes that.
+func collectLess() func() {
+	c := &collecting
+	c.Lock()
+	defer c.Unlock()
+	if c.campaigns++; c.campaigns == 1 {
+		if c.usual = debug.SetGCPercent(400); c.usual < 0 || c.usual > 400 {
+			debug.SetGCPercent(c.usual) // somebody chose it
+		}
+	}
+	return func() {
+		c.Lock()
+		defer c.Unlock()
+		if c.campaigns--; c.campaigns == 0 {
+			debug.SetGCPercent(c.usual)
+		}
+	}
 }
 
 // drive runs the workers of a campaign until its time is over, one of them ends it, or ctx ends.
@@ -408,6 +436,9 @@ func (w *worker) one(t *Target, list []*subject, m *mutator) error {
 		w.found(in, v, s)
 	}
 	w.note(t, in, r)
+	if s.link == nil {
+		s.w.recycle(r)
+	}
 	return nil
 }
 

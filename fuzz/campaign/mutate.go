@@ -183,15 +183,16 @@ func (s *subject) fieldsOf(x *sample) (list []field) {
 	paths := s.w.paths(s, x.kind, x.name)
 	for _, path := range paths {
 		var got []byte
-		f, err := tamper.Field(s.profile, path, func(b []byte) []byte {
+		place := s.fieldAt(path)
+		if place == nil {
+			continue
+		}
+		f := place.With(func(b []byte) []byte {
 			if got == nil {
 				got = append([]byte{}, b...)
 			}
 			return b
 		})
-		if err != nil {
-			continue
-		}
 		var p handshake.Plan
 		f.Message(handshake.Sent, raw, &p)
 		if got != nil {
@@ -199,6 +200,19 @@ func (s *subject) fieldsOf(x *sample) (list []field) {
 		}
 	}
 	return list
+}
+
+// fieldAt is the field at a path, which takes long to find; nil: there is none.
+func (s *subject) fieldAt(path string) *tamper.FieldEdit {
+	key := fieldKey{s.profile, path}
+	if f, ok := s.w.fields[key]; ok {
+		return f
+	}
+	f, err := tamper.Field(s.profile, path, nil)
+	if err != nil {
+		f = nil
+	}
+	return keep(s.w.fields, key, f)
 }
 
 // paths lists the paths of a kind of message, with the first elements of lists.

@@ -179,10 +179,15 @@ type stackProcess struct {
 	out    *os.File
 	reader *bufio.Reader
 	said   *tail
+	work   time.Duration // that a step may take; stackWork
 }
 
-// stackPatience is how long the program may take for one step.
-const stackPatience = 10 * time.Second
+// stackPatience is how long the program may take for one step, and stackWork how much of that
+// it may compute: where nothing else keeps the machine busy, a program that loops is told sooner.
+const (
+	stackPatience = 10 * time.Second
+	stackWork     = 2 * time.Second
+)
 
 // startStack starts the program over a directory of prepareStack. planted is the number of
 // a bug in a build that has them; 0: none.
@@ -195,7 +200,8 @@ func startStack(program, dir string, planted int) (*stackProcess, error) {
 	if err != nil {
 		return nil, errors.Join(err, inRead.Close(), in.Close())
 	}
-	p := &stackProcess{cmd: exec.Command(program, dir), in: in, out: out, reader: bufio.NewReader(out), said: &tail{}}
+	p := &stackProcess{cmd: exec.Command(program, dir), in: in, out: out, reader: bufio.NewReader(out), said: &tail{},
+		work: stackWork}
 	process.Own(p.cmd)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = inRead, outWrite, p.said
 	p.cmd.Env = append(os.Environ(), "ATTLS_PLANTED="+strconv.Itoa(planted), "ASAN_OPTIONS=detect_leaks=0")
@@ -218,8 +224,44 @@ func (p *stackProcess) stop() {
 // maxStackFrame bounds a frame of the program, in octets.
 const maxStackFrame = 1 << 22
 
+// await waits for something to read.
+func (p *stackProcess) await() error {
+	began, worked := time.Now(), p.worked()
+	for {
+		if err := p.out.SetReadDeadline(time.Now().Add(stackPatience / 100)); err != nil {
+			return err
+		}
+		_, err := p.reader.Peek(1)
+		if !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) >= stackPatience || p.worked()-worked >= p.work {
+			return err
+		}
+	}
+}
+
+// worked is the processor time that the program has used, in Linux; 0: it is not known.
+func (p *stackProcess) worked() time.Duration {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, after, _ := strings.Cut(string(b), ") ") // its name is in parentheses
+	const user, system, ticks = 11, 12, 100
+	fields := strings.Fields(after)
+	if len(fields) <= system {
+		return 0
+	}
+	n, _ := strconv.ParseInt(fields[user], 10, 64)
+	m, _ := strconv.ParseInt(fields[system], 10, 64)
+	return time.Duration(n+m) * time.Second / ticks
+}
+
 // read reads a frame: its letter and contents.
 func (p *stackProcess) read() (byte, []byte, error) {
+	if p.reader.Buffered() == 0 {
+		if err := p.await(); err != nil {
+			return 0, nil, err
+		}
+	}
 	if err := p.out.SetReadDeadline(time.Now().Add(stackPatience)); err != nil {
 		return 0, nil, err
 	}
@@ -250,7 +292,7 @@ func (p *stackProcess) write(letter byte, b []byte) error {
 // crashed says how the program ended, with what it wrote about that.
 func (p *stackProcess) crashed(err error) string {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return "hangs: it did nothing for " + stackPatience.String()
+		return "hangs: nothing came of a step"
 	}
 	_ = p.in.Close()
 	kill := time.AfterFunc(2*time.Second, func() { _ = p.cmd.Process.Kill() }) // one that goes on by itself

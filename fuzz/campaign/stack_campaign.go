@@ -91,37 +91,51 @@ func (c *campaign) hunt(ctx context.Context, o *StackOptions, id int) error {
 			return err
 		}
 	}
-	kept := h.resumed()
+	resumed := h.resumed()
 	for n := 0; ctx.Err() == nil && (o.Executions == 0 || n < o.Executions); n++ {
 		i := h.r.IntN(len(h.places))
 		m := mutators[h.places[i].profile]
-		var from *Input
-		if len(kept[i]) > 0 && h.r.IntN(3) == 0 {
-			from = pick(h.r, kept[i])
-		}
-		in := h.input(i)
-		if from != nil || h.r.IntN(3) > 0 || !m.special(in, h.list[i], attacker) {
-			in = m.input(&Target{Name: h.places[i].profile, Profile: h.list[i].profile}, h.list[i], attacker, from)
-			in.Stack, in.Variant = o.Target, i
-		}
+		in, i := h.next(m, i, attacker, resumed)
 		before := len(h.seen)
 		if err := h.one(ctx, i, in); err != nil {
 			return err
 		}
 		if len(h.seen) > before {
-			kept[i] = append(kept[i], in.clone())
+			resumed[i].add(in.clone(), energyOutcome)
 		}
 	}
 	return c.err
 }
 
+// next is an input for a variant, or for another one of its profile that a sweep comes to.
+func (h *hunter) next(m *mutator, i int, attacker attls.Role, resumed []kept) (*Input, int) {
+	t := &Target{Name: h.places[i].profile, Profile: h.list[i].profile}
+	if h.r.IntN(2) == 0 {
+		if in, s := m.swept(t, h.subjects(t.Name), attacker); in != nil {
+			i = slices.Index(h.list, s)
+			in.Stack, in.Variant, in.Profile = h.o.Target, i, h.places[i].profile
+			return in, i
+		}
+	}
+	var from *Input
+	if h.r.IntN(2) == 0 {
+		from = resumed[i].draw(h.r)
+	}
+	in := h.input(i)
+	if from != nil || h.r.IntN(3) > 0 || !m.special(in, h.list[i], attacker) {
+		in = m.input(t, h.list[i], attacker, from)
+		in.Stack, in.Variant = h.o.Target, i
+	}
+	return in, i
+}
+
 // resumed are the inputs of a corpus that was read, by variant. One of another version or
 // target is left out, with the reason.
-func (h *hunter) resumed() [][]*Input {
-	kept := make([][]*Input, len(h.places))
+func (h *hunter) resumed() []kept {
+	list := make([]kept, len(h.places))
 	for _, in := range h.c.seeds {
 		if h.has(in) {
-			kept[in.Variant] = append(kept[in.Variant], in)
+			list[in.Variant].add(in, 0)
 			continue
 		}
 		if h.id == 0 {
@@ -132,7 +146,7 @@ func (h *hunter) resumed() [][]*Input {
 			h.c.mu.Unlock()
 		}
 	}
-	return kept
+	return list
 }
 
 // subjects are those of a profile.

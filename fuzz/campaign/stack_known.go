@@ -29,6 +29,8 @@ var stackKnown = []struct {
 	{attls.RoleServer, "extension-empty", "in ClientHello", "bodies that must be empty are not looked at", ""},
 	{attls.RoleClient, "request", "with a context",
 		"a context in the CertificateRequest of the handshake is taken and sent back", ""},
+	{attls.RoleClient, "message-end", "of ServerHello", serverHelloEnd, ""},
+	{attls.RoleClient, "message-end", "of HelloRetryRequest", serverHelloEnd, ""},
 	{attls.RoleClient, "retry-needed", "changes nothing",
 		"a HelloRetryRequest that changes nothing is followed by the same ClientHello", ""},
 	{attls.RoleClient, "retry-needed", "which it did not offer",
@@ -44,6 +46,8 @@ var stackKnown = []struct {
 	{attls.RoleServer, "retry-order", "", helloUncompared, ""},
 	{attls.RoleServer, "transcript", "transcript is another one", "octets after the last field of ClientHello are " +
 		"passed over, and are left out of the transcript", "extend ClientHello"},
+	{attls.RoleServer, "tolerates", "Verification of the message MAC failed",
+		"it was built without early data, and does not pass over what comes", "early ClientHello"},
 }
 
 const (
@@ -52,6 +56,7 @@ const (
 	twiceTaken      = "it does not look for an extension that appears twice"
 	requestUnread   = "extensions of CertificateRequest that it does not use are not looked at"
 	helloUncompared = "the second ClientHello is not compared with the first"
+	serverHelloEnd  = "octets after the extensions of ServerHello and HelloRetryRequest are not looked at"
 	signatureEnd    = "octets after the signature of a CertificateVerify are not looked at"
 )
 

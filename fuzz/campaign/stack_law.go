@@ -118,8 +118,12 @@ func (v *view) unasked() bool {
 
 // distrusted reports whether the honest end must not trust what an edit of a credential shows.
 func (in *Input) distrusted(answer string) bool {
+	other := slices.ContainsFunc(keyTypes, func(x keyType) bool { return x.answer == answer })
 	if in.Connection.RawPublicKeys {
-		return answer == "unknown authority"
+		return other || answer == "unknown authority"
+	}
+	if other { // the authority vouches for it
+		return false
 	}
 	for _, x := range unfitness {
 		if x.answer == answer {

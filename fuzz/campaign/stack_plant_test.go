@@ -130,11 +130,15 @@ func TestStackBugsAreTriggered(t *testing.T) {
 		t.Fatal(err)
 	}
 	inputs := plantedInputs(t)
-	benches := map[string]*stackBench{}
+	benches, sound := map[string]*stackBench{}, map[string]*stackProcess{} // which are not started again
 	for _, target := range StackTargets() {
 		if benches[target], err = newStackBench(target, t.TempDir()); err != nil {
 			t.Fatal(err)
 		}
+		if sound[target], err = startStack(plain, benches[target].dir, 0); err != nil {
+			t.Fatal(err)
+		}
+		defer sound[target].stop()
 	}
 	for i := range bugs {
 		b := &bugs[i]
@@ -149,8 +153,13 @@ func TestStackBugsAreTriggered(t *testing.T) {
 			t.Errorf("%s: %v", b.Name, err)
 			continue
 		}
-		without := observed(t, bench, plain, 0, in)
-		with := observed(t, bench, planted, b.Number, in)
+		without := observed(t, bench, sound[b.Target()], in)
+		p, err := startStack(planted, bench.dir, b.Number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		with := observed(t, bench, p, in)
+		p.stop()
 		if !strings.Contains(with, b.Law+": ") {
 			t.Errorf("%s: %s is not broken, but %q; the build without bugs: %q", b.Name, b.Law, with, without)
 		}
@@ -162,12 +171,9 @@ func TestStackBugsAreTriggered(t *testing.T) {
 
 // observed is how a connection ended: the laws that were broken and are not known, and the
 // program's own word.
-func observed(t *testing.T, bench *stackBench, program string, number int, in *Input) string {
+func observed(t *testing.T, bench *stackBench, p *stackProcess, in *Input) string {
 	t.Helper()
-	list, c, err := bench.replay(program, number, in)
-	if err != nil {
-		t.Fatal(err)
-	}
+	list, c := bench.over(p, in)
 	var text []string
 	for i := range list {
 		if list[i].known(in) == "" {

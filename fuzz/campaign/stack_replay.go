@@ -50,14 +50,18 @@ func (b *stackBench) replay(program string, planted int, in *Input) ([]Violation
 	if err != nil {
 		return nil, nil, err
 	}
+	defer p.stop()
+	list, c := b.over(p, in)
+	return list, c, nil
+}
+
+// over runs an input against a program that was started.
+func (b *stackBench) over(p *stackProcess, in *Input) ([]Violation, *claims.Claims) {
 	r, c, _, err := b.list[in.Variant].against(p, in.Variant, in)
 	if err != nil {
-		v := Violation{"crash", b.role, p.crashed(err)}
-		p.stop()
-		return []Violation{v}, nil, nil
+		return []Violation{{"crash", b.role, p.crashed(err)}}, nil
 	}
-	p.stop()
-	return in.judgeStack(r, c), c, nil
+	return in.judgeStack(r, c), c
 }
 
 // ReplayStack runs an input against a program once and returns what it broke, and its claims.

@@ -34,9 +34,9 @@ func measureStack(ctx context.Context, o *ScoreOptions) (*Score, error) {
 		}
 		defer os.RemoveAll(dir)
 		return RunStack(ctx, StackOptions{Target: target, Program: program, Planted: planted, Seed: seed, Time: o.Time,
-			Dir: dir, FirstOnly: planted > 0})
+			Executions: o.Executions, Dir: dir, FirstOnly: planted > 0})
 	}
-	score := &Score{Kind: StackKind, Seconds: o.Time.Seconds(), Seed: o.Seed}
+	score := &Score{Kind: StackKind, Seconds: o.Time.Seconds(), Connections: o.Executions, Seed: o.Seed}
 	numbers := map[string]*StackBug{}
 	for i := range bugs {
 		b := &bugs[i]

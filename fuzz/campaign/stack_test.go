@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"attls"
 )
@@ -78,6 +80,31 @@ func TestStackEnds(t *testing.T) {
 	}
 }
 
+// TestStackLoops: a program that computes and says nothing is not waited for as long as one that
+// may have no processor.
+func TestStackLoops(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\nwhile :; do :; done\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p, err := startStack(program, t.TempDir(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.stop()
+	if p.worked(); runtime.GOOS != "linux" {
+		t.Skip("the processor time of a program is read in Linux")
+	}
+	p.work = 100 * time.Millisecond
+	_, _, err = p.read()
+	if worked := p.worked(); err == nil || worked < p.work || worked > stackPatience/2 {
+		t.Errorf("%v after %v of work", err, worked)
+	}
+	if says := p.crashed(err); !strings.Contains(says, "hangs") {
+		t.Error(says)
+	}
+}
+
 // TestNativeRecords: what is written for fuzzers of octets is read back, and anything is read.
 func TestNativeRecords(t *testing.T) {
 	hello := slices.Concat([]byte{1, 0, 0, 40}, make([]byte, 40))
@@ -108,6 +135,9 @@ func TestKnownIsNarrow(t *testing.T) {
 		{Violation{"transcript", attls.RoleClient, "is done although its peer's transcript is another one"}, false},
 		{Violation{"retry-needed", attls.RoleClient, "took a HelloRetryRequest that changes nothing"}, true},
 		{Violation{"retry-needed", attls.RoleClient, "took a HelloRetryRequest for the group x25519, of which it had sent a share"}, false},
+		{Violation{"tolerates", attls.RoleServer, "does not complete: Verification of the message MAC failed"}, false},
+		{Violation{"message-end", attls.RoleClient, "took 1 octets after the extensions of ServerHello"}, true},
+		{Violation{"message-end", attls.RoleClient, "took 1 octets after the extensions of EncryptedExtensions"}, false},
 		{Violation{"crash", attls.RoleClient, "ends"}, false},
 	} {
 		if got := x.v.known(edited) != ""; got != x.known {

@@ -198,15 +198,37 @@ func (s *subject) several(c *handshake.Config, r attls.Role) {
 
 // newRun begins the record of a connection.
 func (s *subject) newRun(attacker attls.Role, edits []Edit) *run {
-	r := &run{s: s, attacker: attacker}
+	r := s.w.run()
+	r.s, r.attacker = s, attacker
 	for _, role := range attls.Roles() {
-		a := &agent{role: role, run: r}
+		a := r.agents[role]
+		*a = agent{role: role, run: r, counts: a.counts[:0]}
 		if role == attacker {
 			a.edits = edits
 		}
-		r.agents[role] = a
 	}
 	return r
+}
+
+// run is an empty run, with the room of one that is over.
+func (w *world) run() *run {
+	if n := len(w.spare); n > 0 {
+		r := w.spare[n-1]
+		w.spare = w.spare[:n-1]
+		return r
+	}
+	return &run{agents: [2]*agent{{}, {}}}
+}
+
+// recycle takes back a run of which nobody needs anything any more.
+func (w *world) recycle(r *run) {
+	if len(w.spare) >= 8 || len(r.room) > 1<<16 {
+		return
+	}
+	clear(r.log)
+	clear(r.ledger)
+	*r = run{log: r.log[:0], ledger: r.ledger[:0], room: r.room[:0], agents: r.agents}
+	w.spare = append(w.spare, r)
 }
 
 // fresh makes both engines for a run.
@@ -351,9 +373,9 @@ func (s *subject) local(in *Input) (r *run, err error) {
 			r, err = s.newRun(in.role(), in.Edits), &PanicError{x}
 		}
 	}()
-	r = s.newRun(in.role(), in.Edits)
 	at := s.latest(in)
 	if at < 0 {
+		r = s.newRun(in.role(), in.Edits)
 		p, err := s.fresh(r, [2]handshake.Random{})
 		if err != nil {
 			var local *attls.Error
@@ -472,15 +494,15 @@ func (r *run) kept(b []byte) []byte {
 
 // clone is a run that goes on from here. Most of what happens in one is still to come.
 func (r *run) clone() *run {
-	c := &run{s: r.s, attacker: r.attacker, early: r.early}
-	c.log = append(make([]entry, 0, len(r.log)+24), r.log...)
-	c.ledger = append(make([]deed, 0, len(r.ledger)+8), r.ledger...)
+	c := r.s.w.run()
+	c.s, c.attacker, c.early = r.s, r.attacker, r.early
+	c.log = append(slices.Grow(c.log, len(r.log)+24), r.log...)
+	c.ledger = append(slices.Grow(c.ledger, len(r.ledger)+8), r.ledger...)
 	for i, a := range r.agents {
-		f := *a
-		f.run = c
-		f.counts = slices.Clone(a.counts)
-		f.records, f.waits = a.records, a.waits
-		c.agents[i] = &f
+		f := c.agents[i]
+		counts := append(f.counts[:0], a.counts...)
+		*f = *a
+		f.run, f.counts = c, counts
 	}
 	return c
 }

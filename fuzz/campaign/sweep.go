@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strings"
 
 	"attls"
 	"attls/attestation"
@@ -135,6 +136,9 @@ func (w *sweep) subject(i int, s *subject) {
 		}
 		base.family = sweepFields
 		for j, f := range w.m.fields(s, x) {
+			if strings.Contains(f.path, "[]") || strings.Contains(f.path, ".extensions[") {
+				continue // its elements are there too, and its extensions in a family of their own
+			}
 			base.a = uint16(j)
 			w.add(base, fieldEdits(f.contents), x.name, x.number, f.path)
 		}

@@ -19,6 +19,8 @@ import (
 	"attls"
 	"attls/attestation"
 	"attls/conformance/scenario"
+	"attls/conformance/tamper"
+	"attls/extensions/profile"
 	"attls/handshake"
 	"attls/internal/provider"
 	"attls/negotiation"
@@ -46,6 +48,14 @@ type world struct {
 	spoilt   map[string]negotiation.Attester
 	reissues map[string][]byte
 	pathsOf  map[string][]string
+	fields   map[fieldKey]*tamper.FieldEdit
+	spare    []*run // of connections that are over, to be used again
+}
+
+// fieldKey is a path under a profile.
+type fieldKey struct {
+	p    *profile.Profile
+	path string
 }
 
 type judged struct {
@@ -126,12 +136,14 @@ var fixed = sync.OnceValues(func() (w struct {
 	return w, nil
 })
 
-// keyTypes are answers of an edit of a credential whose certificate is good, and whose key is
-// of another type than others in the campaign.
-var keyTypes = []struct {
+type keyType struct {
 	answer string
 	key    func() (crypto.Signer, error)
-}{
+}
+
+// keyTypes are answers of an edit of a credential whose certificate is good, and whose key is
+// of another type than others in the campaign.
+var keyTypes = []keyType{
 	{"a key on secp384r1", func() (crypto.Signer, error) {
 		return attestation.DeriveKeyOn(elliptic.P384(), scenario.DemoSeed, "a larger key of the attacker's own")
 	}},
@@ -214,7 +226,7 @@ func newWorld() (*world, error) {
 	return &world{env: env, spkis: map[crypto.Signer][]byte{}, chains: map[string]judged{},
 		evidence: map[string]attested{}, verdicts: map[string]*negotiation.Verdict{}, stolen: f.stolen,
 		unknown: f.unknown, ed25519: f.ed25519, p256: f.p256, unfit: f.unfit, spoilt: map[string]negotiation.Attester{},
-		reissues: map[string][]byte{}, pathsOf: map[string][]string{}}, nil
+		reissues: map[string][]byte{}, pathsOf: map[string][]string{}, fields: map[fieldKey]*tamper.FieldEdit{}}, nil
 }
 
 // spki is the public half of a key.
@@ -234,12 +246,23 @@ func (w *world) sign(k crypto.Signer, r *handshake.SignatureRequest) []byte {
 	return provider.SymbolicSignature(w.spki(k), r.Scheme, r.Content)
 }
 
+// octetsKey adds octets to a key, so that no two lists give the same.
+func octetsKey(key string, list ...[]byte) string {
+	b := []byte(key)
+	for _, x := range list {
+		b = append(binary.AppendUvarint(b, uint64(len(x))), x...)
+	}
+	return string(b)
+}
+
 // judge asks whether a chain is trusted.
 func (w *world) judge(a *handshake.Answerer, x *handshake.Wait) judged {
 	r := x.Certificate
 	// The chain that a profile asks to validate is judged for what it is; other fields vary little.
-	key := fmt.Sprintf("%v %v %v %v %v %x %s", a.Trust.Roots != nil, r.Peer, r.Type, r.Resumed, r.Optional,
-		r.Chain, r.ServerName)
+	key := fmt.Sprint(a.Trust.Roots != nil, r.Peer, r.Type, r.Resumed, r.Optional, r.ServerName)
+	for _, c := range r.Chain {
+		key = octetsKey(key, c)
+	}
 	if j, ok := w.chains[key]; ok {
 		return j
 	}
@@ -250,7 +273,9 @@ func (w *world) judge(a *handshake.Answerer, x *handshake.Wait) judged {
 // attest makes Evidence, with an attester that may be bad in a way.
 func (w *world) attest(by string, a negotiation.Attester,
 	r *negotiation.EvidenceRequest) (*negotiation.Evidence, error) {
-	key := fmt.Sprintf("%s %+v", by, *r)
+	small := *r // numbers in decimal take long where there are many
+	small.Challenge, small.SPKI = nil, nil
+	key := octetsKey(fmt.Sprintf("%s %+v", by, small), r.Challenge, r.SPKI)
 	if x, ok := w.evidence[key]; ok {
 		return x.evidence, x.err
 	}
@@ -261,7 +286,9 @@ func (w *world) attest(by string, a negotiation.Attester,
 
 // appraise judges a payload.
 func (w *world) appraise(a negotiation.Appraiser, r *negotiation.AppraisalRequest) (*negotiation.Verdict, error) {
-	key := fmt.Sprintf("%+v", *r)
+	small := *r
+	small.CMW, small.Challenge, small.SPKI = nil, nil, nil
+	key := octetsKey(fmt.Sprintf("%+v", small), r.CMW, r.Challenge, r.SPKI)
 	if v, ok := w.verdicts[key]; ok {
 		return v, nil
 	}
