@@ -10,20 +10,15 @@ import (
 	"attls/internal/columns"
 )
 
-// report prints what failed, why cases were skipped, what stacks have mended, the table of stacks and
-// profiles, where the page is, and the counts.
+// report prints why cases were skipped, what stacks have mended, the table of stacks and profiles, where
+// the page is, what failed, and the counts: failures come late, for those who see the end of a log alone.
 func (p *painter) report(r *report.Report, files *reportFiles) {
 	reasons := map[string]int{}
 	var order []string
 	for i := range r.Runs {
 		run := &r.Runs[i]
 		switch run.Outcome {
-		case report.Failed:
-			p.line(p.in(red, "✗ "+run.ID))
-			p.paragraph("    ", run.Reason)
-			for _, place := range run.Places {
-				p.paragraph("      ", place)
-			}
+		case report.Failed: // printed below
 		case report.Passed:
 			if run.Reason == "" {
 				continue
@@ -46,7 +41,23 @@ func (p *painter) report(r *report.Report, files *reportFiles) {
 		p.line(a.String())
 	}
 	p.page(files.html)
+	p.failures(r)
 	p.line(r.Line())
+}
+
+// failures prints each case that failed, why, and where what differs comes from.
+func (p *painter) failures(r *report.Report) {
+	for i := range r.Runs {
+		run := &r.Runs[i]
+		if run.Outcome != report.Failed {
+			continue
+		}
+		p.line(p.in(red, "✗ "+run.ID))
+		p.paragraph("    ", run.Reason)
+		for _, place := range run.Places {
+			p.paragraph("      ", place)
+		}
+	}
 }
 
 // sizes shows which sizes of Evidence passed.

@@ -244,6 +244,9 @@ func TestConformMerge(t *testing.T) {
 		if code != test.code || !strings.Contains(stdout+stderr, test.want) {
 			t.Errorf("%v: exit code %d: %s%s", test.names, code, stdout, stderr)
 		}
+		if table := strings.Index(stdout, "CLIENT"); strings.Contains(test.want, "cases failed") && strings.Index(stdout, "✗") < table {
+			t.Errorf("failures are printed before the table:\n%s", stdout)
+		}
 	}
 	code, _, stderr := command(t, "conform", "merge", file("2"), file("3"), file("1"), "--json", file("merged"), "--junit", file("junit"), "--html", file("page"))
 	if code != exitOK {
