@@ -14,6 +14,8 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"syscall"
+	"time"
 
 	"attls/internal/process"
 )
@@ -34,6 +36,7 @@ type Program struct {
 
 // output is what came from one of a program's outputs.
 type output struct {
+	pipe  syscall.RawConn // where it comes from
 	text  []byte
 	begun int // where the line begins that is not ended yet
 }
@@ -57,21 +60,70 @@ func StartIn(ctx context.Context, directory string, env []string, name string, a
 		ended: make(chan struct{})}
 	p.cmd.Dir = directory
 	p.cmd.Env = append(os.Environ(), env...)
-	p.cmd.Stdout, p.cmd.Stderr = &screen{p, standard}, &screen{p, errorOutput}
 	var err error
 	if p.in, err = p.cmd.StdinPipe(); err == nil {
-		err = p.cmd.Start()
+		err = p.begin()
 	}
 	if err != nil {
 		cancel()
 		return nil, err
 	}
-	go func() {
-		p.status = process.Wait(p.cmd)
-		close(p.ended)
-	}()
 	return p, nil
 }
+
+// begin starts the program with a pipe for each output, and reads them until it has ended.
+func (p *Program) begin() error {
+	var readers, writers [2]*os.File
+	defer func() {
+		for _, w := range writers {
+			w.Close() // the program has its own
+		}
+	}()
+	var err error
+	for i := range readers {
+		if readers[i], writers[i], err = os.Pipe(); err == nil {
+			p.outputs[i].pipe, err = readers[i].SyscallConn()
+		}
+		if err != nil {
+			break
+		}
+	}
+	p.cmd.Stdout, p.cmd.Stderr = writers[standard], writers[errorOutput]
+	if err == nil {
+		err = p.cmd.Start()
+	}
+	if err != nil {
+		for _, r := range readers {
+			r.Close()
+		}
+		return err
+	}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		var both sync.WaitGroup
+		for i, r := range readers {
+			both.Go(func() { follow(r, &screen{p, i}) })
+		}
+		both.Wait()
+	}()
+	go func() {
+		defer close(p.ended)
+		p.status = process.Wait(p.cmd)
+		select {
+		case <-read:
+		case <-time.After(lingering): // something that left the group has them open
+		}
+		for _, r := range readers {
+			r.Close()
+		}
+		<-read
+	}()
+	return nil
+}
+
+// lingering bounds how long the outputs of a program are read after its end.
+const lingering = time.Second
 
 // maxPrinted bounds what is kept of what a program prints, in octets.
 const maxPrinted = 16 << 20
@@ -86,9 +138,15 @@ type screen struct {
 // whole: a program writes the parts of a line one by one, and nothing says how the
 // parts that it writes to two pipes follow each other.
 func (s *screen) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keep(b)
+	return len(b), nil
+}
+
+// keep is Write under the lock.
+func (s *screen) keep(b []byte) {
 	p := s.Program
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	o := &p.outputs[s.output]
 	o.text = appendPrinted(o.text, b)
 	if end := bytes.LastIndexByte(o.text[o.begun:], '\n') + 1; end > 0 {
@@ -97,7 +155,6 @@ func (s *screen) Write(b []byte) (int, error) {
 	}
 	close(p.changed)
 	p.changed = make(chan struct{})
-	return len(b), nil
 }
 
 func appendPrinted(kept, b []byte) []byte {
@@ -106,8 +163,10 @@ func appendPrinted(kept, b []byte) []byte {
 
 // Printed is what the program has printed so far, on both outputs: whole lines in the
 // order in which they came, then the lines that are not ended yet. Of what it prints
-// without end, it is the first 16 MB of each output.
+// without end, it is the first 16 MB of each output. What one output held when something of
+// the other was awaited is there, except on Windows.
 func (p *Program) Printed() []byte {
+	p.drain()
 	text, _ := p.snapshot(0)
 	return text
 }
@@ -137,6 +196,7 @@ type Mark [2]int
 
 // Mark marks what the program has printed until now.
 func (p *Program) Mark() (m Mark) {
+	p.drain()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range p.outputs {

@@ -3,8 +3,11 @@ package console
 import (
 	"context"
 	"errors"
+	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +55,52 @@ func TestProgram(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := p.AwaitAfter(ctx, before, regexp.MustCompile("first")); !errors.Is(err, ErrEnded) {
+		t.Error(err)
+	}
+}
+
+// TestOutputBefore: what a program said on one output before it said something on the other
+// is there when that is.
+func TestOutputBefore(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a pipe cannot be read without waiting")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	p := shell(t, `i=0; while [ $i -lt 1000 ]; do echo "out $i."; echo "err $i." >&2; read x; i=$((i+1)); done`)
+	for i := range 1000 {
+		number := " " + strconv.Itoa(i) + `\.\n`
+		if _, err := p.Await(ctx, regexp.MustCompile("err"+number)); err != nil {
+			t.Fatal(err)
+		}
+		if !regexp.MustCompile("out" + number).Match(p.Printed()) {
+			t.Fatalf("what was said before line %d of the other output is not there", i)
+		}
+		if err := p.Type("\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestLeftOpen: a program that something outlives which holds its outputs has ended soon.
+func TestLeftOpen(t *testing.T) {
+	if _, err := exec.LookPath("setsid"); err != nil {
+		t.Skip(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	p := shell(t, `setsid sleep 60 & echo left $!`)
+	m, err := p.Await(ctx, regexp.MustCompile(`left (\d+)`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		pid, _ := strconv.Atoi(m[1])
+		if left, err := os.FindProcess(pid); err == nil {
+			_ = left.Kill()
+		}
+	})
+	if err := p.Wait(ctx); err != nil {
 		t.Error(err)
 	}
 }
