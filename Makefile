@@ -10,7 +10,7 @@ FUZZ_TIME    ?= 10s
 COMMIT = $(shell git rev-parse HEAD 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-quick race lint deadcode spec interop pages wireshark workbench fuzz release api picture
+.PHONY: help build test test-quick slow race lint deadcode spec interop pages wireshark workbench fuzz release api picture
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test: ## run all tests (some minutes)
 
 test-quick: ## run the tests of the library and the comparison of the exported API
 	go test . ./attestation/... ./extensions/... ./internal/... ./negotiation/... ./record/...
+
+slow: ## run the tests that "go test ./..." leaves out since they take long
+	ATTLS_SLOW=1 go test -count=1 -run '^TestSlow' ./...
 
 race: ## run all tests with the race detector (many minutes)
 	go test -race -timeout 20m ./...

@@ -138,21 +138,24 @@ func hostileAdapter(t *testing.T, way string, every int) string {
 	return file
 }
 
-// TestHostilePeer: a peer that crashes, hangs, floods or answers late ends its case or input
-// with that as what is found, the others are run, and nothing that was started is left.
+// hostileWays are the ways to misbehave, and what is made of each.
+var hostileWays = []struct {
+	way      string
+	outcomes []placement.Outcome // of the message after which it misbehaves
+	law      string              // that a campaign finds broken
+}{
+	{"crashes", []placement.Outcome{placement.Crashed}, "crash"},
+	{"hangs", []placement.Outcome{placement.Silent}, ""},
+	{"floods", []placement.Outcome{placement.Closed, placement.Refused, placement.Accepted}, ""},
+	{"trickles", []placement.Outcome{placement.Closed, placement.Silent}, ""},
+	{"late", []placement.Outcome{placement.Silent, placement.Refused}, ""},
+}
+
+// TestHostilePeer: a peer that crashes, hangs, floods or answers late ends its case with that
+// as what is found, the others are run, and nothing that was started is left.
 func TestHostilePeer(t *testing.T) {
 	slowUnderRace(t)
-	for _, w := range []struct {
-		way      string
-		outcomes []placement.Outcome // of the message after which it misbehaves
-		law      string              // that a campaign finds broken
-	}{
-		{"crashes", []placement.Outcome{placement.Crashed}, "crash"},
-		{"hangs", []placement.Outcome{placement.Silent}, ""},
-		{"floods", []placement.Outcome{placement.Closed, placement.Refused, placement.Accepted}, ""},
-		{"trickles", []placement.Outcome{placement.Closed, placement.Silent}, ""},
-		{"late", []placement.Outcome{placement.Silent, placement.Refused}, ""},
-	} {
+	for _, w := range hostileWays {
 		t.Run(w.way, func(t *testing.T) {
 			t.Parallel()
 			out := filepath.Join(t.TempDir(), "r.json")
@@ -178,6 +181,24 @@ func TestHostilePeer(t *testing.T) {
 			if seen == 0 || len(r.Stacks[0].Results) < 3 {
 				t.Errorf("%d of %d results", seen, len(r.Stacks[0].Results))
 			}
+			code, stdout, stderr := command(t, "conform", "--adapter", hostileAdapter(t, w.way, 1), "--peer", "hostile", "--filter",
+				"attls>hostile/", "--timeout", "1s")
+			if code != exitFailed || !strings.Contains(stdout, "✗") {
+				t.Errorf("conform: exit code %d: %s%s", code, stdout, stderr)
+			}
+		})
+	}
+}
+
+// TestSlowHostilePeer: as TestHostilePeer, in campaigns and to the learner.
+func TestSlowHostilePeer(t *testing.T) {
+	slowUnderRace(t)
+	for _, w := range hostileWays {
+		t.Run(w.way, func(t *testing.T) {
+			if w.law == "" { // the campaign against one that crashes is quick
+				slow(t)
+			}
+			t.Parallel()
 			code, stdout, stderr := command(t, "fuzz", "run", "none", "--adapter", hostileAdapter(t, w.way, 11), "--time", "0",
 				"--executions", "30", "--workers", "1", "--dir", t.TempDir())
 			if code != exitOK && code != exitFailed || !strings.Contains(stdout, "30 connections") ||
@@ -188,11 +209,6 @@ func TestHostilePeer(t *testing.T) {
 				"--quiet", "10ms")
 			if code == exitOK || code == exitUsage {
 				t.Errorf("learner: exit code %d: %s%s", code, stdout, stderr)
-			}
-			code, stdout, stderr = command(t, "conform", "--adapter", hostileAdapter(t, w.way, 1), "--peer", "hostile", "--filter",
-				"attls>hostile/", "--timeout", "2s")
-			if code != exitFailed || !strings.Contains(stdout, "✗") {
-				t.Errorf("conform: exit code %d: %s%s", code, stdout, stderr)
 			}
 		})
 	}

@@ -416,6 +416,16 @@ func slowUnderRace(t *testing.T) {
 	}
 }
 
+// slow skips what takes long, unless ATTLS_SLOW is set. Such tests have names that begin with
+// TestSlow, by which "make slow" finds them.
+func slow(t *testing.T) {
+	t.Helper()
+	slowUnderRace(t)
+	if os.Getenv("ATTLS_SLOW") == "" {
+		t.Skip("it takes long: set ATTLS_SLOW=1")
+	}
+}
+
 func TestBenchConnections(t *testing.T) {
 	t.Setenv(runAsCommand, "1") // it starts attls server
 	code, stdout, stderr := command(t, "bench", "connections", "--in-a-row", "40", "--at-once", "30", "--idle", "20", "--json")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/x509"
 	"slices"
+	"sync"
 	"time"
 
 	"attls"
@@ -87,9 +88,34 @@ func shownBy(c *Context, x *attestation.Spoilage) bool {
 	return err == nil && f.Key.Named && !f.OwnKeys && c.Kind == profile.KindX509
 }
 
+// attempt is a question to shows; shown are the answers under profiles that are kept.
+type attempt struct {
+	profile  *profile.Profile
+	attester attls.Role
+	model    profile.Model
+	kind     profile.CredentialKind
+	spoilage *attestation.Spoilage
+}
+
+var shown sync.Map
+
 // shows reports whether a spoilage is possible in the scenario, changes the
 // payload there, and fits into the carrier.
 func shows(c *Context, x *attestation.Spoilage) bool {
+	if !scenario.Kept(c.Profile) {
+		return attemptShows(c, x)
+	}
+	question := attempt{c.Profile, c.Attester, c.Model, c.Kind, x}
+	known, ok := shown.Load(question)
+	if !ok {
+		known = attemptShows(c, x)
+		shown.Store(question, known)
+	}
+	return known.(bool)
+}
+
+// attemptShows is shows without what is known.
+func attemptShows(c *Context, x *attestation.Spoilage) bool {
 	if !slices.Contains(x.Models, c.Model) {
 		return false
 	}

@@ -144,8 +144,17 @@ func (r *Row) about(p *profile.Profile) bool {
 	return len(p.Slots) > 0
 }
 
+// rereadings are those of profiles that are kept, by profile.
+var rereadings sync.Map
+
 // readings are those of a profile that are not in force and can be.
 func readings(p *profile.Profile) (list []Reading) {
+	if known, ok := rereadings.Load(p); ok {
+		return known.([]Reading)
+	}
+	if scenario.Kept(p) {
+		defer func() { rereadings.Store(p, slices.Clip(list)) }()
+	}
 	for _, r := range p.Readings {
 		for _, option := range r.Options {
 			if option == r.Chosen {

@@ -139,12 +139,23 @@ func (s *Scenario) Load() (*profile.Profile, error) {
 	p, err := profile.Load(s.Profile, o)
 	if err == nil {
 		loaded.Store(key, p)
+		kept.Store(p, true)
 	}
 	return p, err
 }
 
 // loaded are the compiled profiles of Load. Their number is that of names and readings.
 var loaded sync.Map
+
+// kept are the profiles in loaded.
+var kept sync.Map
+
+// Kept reports whether a profile is one of those that Load keeps: what is worked out of it may
+// be kept too.
+func Kept(p *profile.Profile) bool {
+	_, ok := kept.Load(p)
+	return ok
+}
 
 // Reading is the scenario under further readings.
 func (s Scenario) Reading(more map[string]string) Scenario {
