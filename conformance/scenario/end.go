@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 
 	"attls"
@@ -160,7 +161,7 @@ func (e *End) Exchange(ctx context.Context, nc net.Conn) (claims.Claims, error) 
 		talk.later = exported.Wrap(c, &later, answerer.Answer)
 		talk.channel = talk.later
 	}
-	err = talk.hold(ctx)
+	err = afterWrite(talk.hold(ctx), c)
 	if err == nil && e.updateIsDue() && trace.KeyUpdates() == 0 {
 		err = attls.Errorf(attls.Violation, attls.FailUnexpectedMessage, "application data came, and no KeyUpdate before it").
 			By("RFC 8446 4.6.3")
@@ -187,6 +188,21 @@ func (e *End) Exchange(ctx context.Context, nc net.Conn) (claims.Claims, error) 
 		}
 	}
 	return made, nil
+}
+
+// afterWrite is why a conversation ended: where writing failed since the peer had closed, the
+// alert that it sent before may be there to be read.
+func afterWrite(err error, c *handshake.Conn) error {
+	var written *net.OpError
+	if !errors.As(err, &written) || written.Op != "write" || written.Timeout() {
+		return err
+	}
+	_, read := io.Copy(io.Discard, c)
+	var alert *attls.Error
+	if errors.As(read, &alert) && alert.HasAlert {
+		return read
+	}
+	return err
 }
 
 // updateIsDue reports whether the peer has to send a KeyUpdate: it begins, or it answers ours

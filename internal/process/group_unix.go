@@ -20,3 +20,6 @@ func terminate(p *os.Process) error { return syscall.Kill(-p.Pid, syscall.SIGTER
 // killGroup ends what is left of the group of a program that has ended. A group without
 // processes is an error, which is none.
 func killGroup(p *os.Process) { _ = syscall.Kill(-p.Pid, syscall.SIGKILL) }
+
+// runs reports whether a program has not been waited for.
+func runs(p *os.Process) bool { return p.Signal(syscall.Signal(0)) == nil }

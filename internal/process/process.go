@@ -18,19 +18,34 @@ import (
 // grace is how long a program has to end that was told to.
 const grace = time.Second
 
+// emptying bounds how long what a program printed is read after its end: it takes no time,
+// unless the machine is busy or something that left the group has the output open.
+const emptying = 10 * time.Second
+
 // Command is exec.CommandContext for a program in a group of its own. When the context ends,
 // the group is told to end, and killed if it has not soon after. Wait has to be called in
 // place of exec.Cmd.Wait, for what a program may leave behind.
 func Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, name, args...)
 	Own(c)
-	c.Cancel = func() error { return terminate(c.Process) } // so that it can print what it still holds
-	c.WaitDelay = grace
+	c.Cancel = func() error {
+		time.AfterFunc(grace, func() {
+			if runs(c.Process) {
+				killGroup(c.Process)
+			}
+		})
+		return terminate(c.Process) // so that it can print what it still holds
+	}
+	c.WaitDelay = emptying
 	return c
 }
 
 // Wait waits for the end of a program of Command, and ends what is left of its group.
 func Wait(c *exec.Cmd) error {
+	if exited(c.Process) {
+		killGroup(c.Process) // what would hold its outputs open
+		return c.Wait()
+	}
 	err := c.Wait()
 	killGroup(c.Process)
 	return err
