@@ -27,7 +27,7 @@ func (f *fuzzStackFlags) register(flags *pflag.FlagSet) {
 		"of mbedtls-client and mbedtls-server: the `program`; \"\": what conformance/mbedtls/targets.sh live built last")
 	flags.IntVar(&f.planted, "planted", 0, "the `number` of a bug, of a program that was built with --planted; 0: none")
 	flags.StringVar(&f.native, "native", "", "`directory` of the native fuzzers' corpora: seeds are written to checks "+
-		"and mode in it, and with --resume messages are read from mode")
+		"and mode in it, and with --resume messages are read from mode and from the queues of AFL++ in afl")
 }
 
 // stackProgram finds the program of a target. Programs of other builds have other places.
@@ -58,12 +58,12 @@ func (f *fuzzRunFlags) runStack(c *cobra.Command, target string) error {
 	o := campaign.StackOptions{Target: target, Program: program, Planted: f.stack.planted, Workers: f.workers,
 		Seed: f.seed, Time: f.time, Executions: f.executions, Dir: f.dir, Resume: f.resume, Progress: line.tell}
 	if f.stack.native != "" {
-		mode := filepath.Join(f.stack.native, "mode")
-		if o.Sent, err = campaign.NativeSeeds(target, filepath.Join(f.stack.native, "checks"), mode); err != nil {
+		if o.Sent, err = campaign.NativeSeeds(target, filepath.Join(f.stack.native, "checks"),
+			filepath.Join(f.stack.native, "mode")); err != nil {
 			return unavailable(err)
 		}
 		if f.resume {
-			if o.Messages, err = campaign.ReadNative(mode); err != nil {
+			if o.Messages, err = campaign.ReadNative(campaign.NativeCorpora(f.stack.native)...); err != nil {
 				return unavailable(err)
 			}
 		}

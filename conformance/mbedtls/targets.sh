@@ -48,14 +48,14 @@ case $engine in
     ;;
   libfuzzer)
     cc=clang
-    compile=(-fsanitize=fuzzer-no-link,$sanitizers)
+    compile=(-fsanitize=fuzzer-no-link,$sanitizers "-fsanitize-coverage-ignorelist=$here/fuzz/uninstrumented")
     link=(-fsanitize=fuzzer,$sanitizers)
     ;;
   afl)
     cc=afl-clang-fast
     compile=(-fsanitize=$sanitizers)
     link=(-fsanitize=fuzzer,$sanitizers)
-    export AFL_QUIET=1
+    export AFL_QUIET=1 AFL_LLVM_DENYLIST=$here/fuzz/uninstrumented
     ;;
   coverage)
     cc=clang
@@ -77,7 +77,7 @@ fi
 flags=(-O1 -g "${checks[@]}" "-DMBEDTLS_USER_CONFIG_FILE=\"$here/fuzz/$config\"")
 [ -z "$planted" ] || flags+=(-DATTLS_PLANTED -iquote "$here/peer")
 
-key=$(cd "$here" && { cat targets.sh source.sh patches/* config.h fuzz/config*.h; [ -z "$planted" ] || cat planted/*.patch peer/planted.h; } |
+key=$(cd "$here" && { cat targets.sh source.sh patches/* config.h fuzz/config*.h fuzz/uninstrumented; [ -z "$planted" ] || cat planted/*.patch peer/planted.h; } |
   sha256sum | cut -c1-12)
 tree=$cache/fuzz-$(source_key "$source")-$key-$engine-${config%.h}${planted:+-planted}
 files=("$here"/fuzz/{fixed,target,$main}.c "$here/../exporters/lines.c")

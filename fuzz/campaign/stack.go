@@ -154,13 +154,17 @@ func (s *subject) writeKeys(name string, role attls.Role) error {
 // FindStack is the program that conformance/mbedtls/targets.sh live built last, with the
 // planted bugs or without; "": there is none.
 func FindStack(planted bool) string {
+	if planted {
+		return findTarget("live-config-planted")
+	}
+	return findTarget("live-config")
+}
+
+// findTarget is the program of an engine and a configuration that targets.sh built last.
+func findTarget(variant string) string {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return ""
-	}
-	variant := "live-config"
-	if planted {
-		variant += "-planted"
 	}
 	last, at := "", time.Time{}
 	found, _ := filepath.Glob(filepath.Join(cache, "attls", "mbedtls", "fuzz-*-"+variant, "target-*"))

