@@ -198,7 +198,9 @@ func (e *Engine) fillLater(a *authAnswer, at binder.Point) (bool, *attls.Error) 
 			return false, err
 		}
 		if raw != nil {
-			a.add(at, raw)
+			if err := e.adds(a, at, raw); err != nil {
+				return false, err
+			}
 		}
 	}
 	return true, nil

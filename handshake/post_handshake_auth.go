@@ -9,6 +9,7 @@ import (
 	"attls"
 	"attls/extensions/profile/binder"
 	"attls/handshake/message"
+	"attls/internal/rule"
 )
 
 // Post-handshake authentication of the client, RFC 8446 section 4.6.2. A server
@@ -76,8 +77,18 @@ func (e *Engine) sendRequestAgain(r authRequest) *attls.Error {
 	m := message.CertificateRequest{Context: r.context, Extensions: e.ext.list(e.cfg.ExtensionOrder)}
 	e.note(attls.RoleServer, attls.KindCertificateRequest, m.Extensions)
 	r.raw = m.Append(nil)
+	f := flight{messages: [][]byte{r.raw}, shown: true}
+	if e.tap() != nil {
+		list, original, err := tapped(e.tap(), e.cfg, r.raw)
+		if err != nil {
+			return err
+		}
+		if f.messages = list; !original {
+			r.raw = slices.Concat(list...)
+		}
+	}
 	e.post.requests = append(e.post.requests, r)
-	return e.release(flight{messages: [][]byte{r.raw}})
+	return e.release(f)
 }
 
 // authenticatesLater reports whether there can be post-handshake authentication.
@@ -247,7 +258,9 @@ func (e *Engine) afterAnswer(w *waiting) *attls.Error {
 		return e.makeAnswer(a, a.filled)
 	case WaitSignature:
 		m := message.CertificateVerify{Scheme: a.own.scheme, Signature: w.answer.Signature}
-		a.add(binder.PointPostHandshakeCV, m.Append(nil))
+		if err := e.adds(a, binder.PointPostHandshakeCV, m.Append(nil)); err != nil {
+			return err
+		}
 		return e.makeAnswer(a, binder.PointPostHandshakeAT)
 	}
 	return nil
@@ -293,8 +306,7 @@ func (e *Engine) makeCertificate(a *authAnswer) *attls.Error {
 	if err != nil {
 		return err
 	}
-	a.add(binder.PointPostHandshakeCT, raw)
-	return nil
+	return e.adds(a, binder.PointPostHandshakeCT, raw)
 }
 
 func (e *Engine) askLaterSignature(a *authAnswer) {
@@ -307,7 +319,7 @@ func (e *Engine) askLaterSignature(a *authAnswer) {
 
 // sendAnswer sends the client's answer and turns to the next request.
 func (e *Engine) sendAnswer(a *authAnswer) *attls.Error {
-	if err := e.release(flight{messages: a.messages, finish: a.transcript.sum(nil)}); err != nil {
+	if err := e.release(flight{messages: a.messages, shown: true, finish: a.transcript.sum(nil)}); err != nil {
 		return err
 	}
 	if a.own.credential != nil {
@@ -404,7 +416,7 @@ func (e *Engine) answerFinished(a *authAnswer, m *message.Raw, secret *secret) *
 	case len(got) != len(want):
 		return attls.Errorf(attls.Malformed, attls.FailDecode, "%d octets instead of %d", len(got), len(want)).
 			Under("verify_data").By("RFC 8446 4.4.4")
-	case subtle.ConstantTimeCompare(got, want) != 1:
+	case subtle.ConstantTimeCompare(got, want) != 1 && e.obeys(rule.FinishedVerified):
 		return attls.Errorf(attls.Violation, attls.FailFinished, "does not match the transcript").Under("verify_data").
 			By("RFC 8446 4.4.4")
 	}

@@ -1,6 +1,11 @@
 package handshake
 
-import "attls/extensions/profile/binder"
+import (
+	"slices"
+
+	"attls"
+	"attls/extensions/profile/binder"
+)
 
 // maxRequests bounds the requests that are open at once. A client's request is
 // open until the answer is written.
@@ -66,8 +71,21 @@ func (a *authAnswer) passed(at binder.Point, raw []byte) {
 	a.at, a.added = at, 0
 }
 
-// add puts a message into a client's answer.
-func (a *authAnswer) add(at binder.Point, raw []byte) {
-	a.messages = append(a.messages, raw)
+// adds puts a message into a client's answer and its transcript, as the tap leaves it.
+func (e *Engine) adds(a *authAnswer, at binder.Point, raw []byte) *attls.Error {
+	if e.tap() == nil {
+		a.messages = append(a.messages, raw)
+		a.transcript.add(at, raw)
+		return nil
+	}
+	list, original, err := tapped(e.tap(), e.cfg, raw)
+	if err != nil {
+		return err
+	}
+	a.messages = append(a.messages, list...)
+	if !original {
+		raw = slices.Concat(list...)
+	}
 	a.transcript.add(at, raw)
+	return nil
 }

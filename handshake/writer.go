@@ -60,14 +60,29 @@ func (w *Writer) send(raw []byte) *attls.Error {
 	if w.tap == nil {
 		return w.out.Handshake(raw)
 	}
+	list, _, err := tapped(w.tap, w.cfg, raw)
+	if err != nil {
+		return err
+	}
+	for _, b := range list {
+		if err := w.out.Handshake(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tapped are the messages that a tap has sent in the place of one of ours. original says that
+// this one enters the transcript all the same.
+func tapped(t Tap, c *Config, raw []byte) (list [][]byte, original bool, err *attls.Error) {
 	m, err := message.ParseRaw(raw)
 	if err != nil {
-		return attls.Errorf(attls.Local, attls.FailInternal, "a message of ours does not parse: %v", err)
+		return nil, false, attls.Errorf(attls.Local, attls.FailInternal, "a message of ours does not parse: %v", err)
 	}
-	m = w.cfg.classify(m)
+	m = c.classify(m)
 	var p Plan
-	w.tap.Message(Sent, &m, &p)
-	list := p.Before
+	t.Message(Sent, &m, &p)
+	list = p.Before
 	switch {
 	case p.Drop:
 	case p.Replace != nil:
@@ -75,12 +90,7 @@ func (w *Writer) send(raw []byte) *attls.Error {
 	default:
 		list = append(list, raw)
 	}
-	for _, b := range append(list, p.After...) {
-		if err := w.out.Handshake(b); err != nil {
-			return err
-		}
-	}
-	return nil
+	return append(list, p.After...), p.TranscriptOriginal, nil
 }
 
 // AnswerUpdate sends the KeyUpdate that the peer waits for, if it does. Write
@@ -195,9 +205,11 @@ func (w *Writer) Wrote(n int) {
 
 // flight is what a Writer sends in one piece: messages, and a Finished over a
 // transcript hash where there is one. What follows it is protected under next, if that
-// is not nil.
+// is not nil. Messages that are shown were shown to the tap already, as their transcript
+// depends on what it makes of them.
 type flight struct {
 	messages [][]byte
+	shown    bool
 	finish   []byte
 	next     *secret
 }
@@ -208,8 +220,12 @@ func (w *Writer) sendFlight(f flight) *attls.Error {
 		return attls.Errorf(attls.Local, attls.FailCanceled, "a handshake message after close_notify")
 	}
 	w.shared.unwritten.Add(1)
+	send := w.send
+	if f.shown {
+		send = w.out.Handshake
+	}
 	for _, raw := range f.messages {
-		if err := w.send(raw); err != nil {
+		if err := send(raw); err != nil {
 			return err
 		}
 	}

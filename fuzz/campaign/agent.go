@@ -26,12 +26,16 @@ type agent struct {
 	counts  []sentKind // messages sent, by kind
 	records int        // records sent
 	waits   [16]bool   // waits that were answered, by kind
+	later   [16]bool   // those among them that came after the handshake
+	over    bool       // the handshake is done
 	held    []byte     // a message that goes after the next one
 	fatal   int
 	after   int // messages and fatal alerts sent after a fatal alert
 	states  int
 	// shadowed says that the transcript of this end is not what it sent.
 	shadowed bool
+	// shadowedLater says so of authentication after the handshake, shadowedProof of authenticators.
+	shadowedLater, shadowedProof bool
 }
 
 type sentKind struct {
@@ -79,14 +83,14 @@ func (a *agent) reached(e *Edit) bool {
 	case "pad", "split", "record":
 		return a.records > e.Number
 	case "evidence", "verdict":
-		return a.waits[handshake.WaitEvidence]
+		return a.answered(e, handshake.WaitEvidence)
 	case "credential", "scheme":
-		return a.waits[handshake.WaitCredential]
+		return a.answered(e, handshake.WaitCredential)
 	case "signature":
-		return a.waits[handshake.WaitSignature]
+		return a.answered(e, handshake.WaitSignature)
 	case "disobey":
 		return true
-	case "frame":
+	case "frame", "authenticator":
 		return false // after the handshake
 	}
 	for i := range a.counts {
@@ -107,12 +111,22 @@ func (a *agent) disobeys() rule.Rule {
 	return ""
 }
 
+// answered reports whether a wait that an edit is about was answered.
+func (a *agent) answered(e *Edit, k handshake.WaitKind) bool {
+	if e.Later {
+		return a.later[k]
+	}
+	return a.waits[k]
+}
+
 // lie is the edit of an answer; nil: the answer is honest.
 func (a *agent) lie(k handshake.WaitKind) *Edit {
 	a.waits[k] = true
+	a.later[k] = a.later[k] || a.over
 	for i := range a.edits {
 		e := &a.edits[i]
 		switch {
+		case e.Later && !a.over:
 		case k == handshake.WaitEvidence && (e.Do == "evidence" || e.Do == "verdict"),
 			k == handshake.WaitCredential && (e.Do == "credential" || e.Do == "scheme"),
 			k == handshake.WaitSignature && (e.Do == "signature" || e.Do == "scheme"):
@@ -170,7 +184,7 @@ func (a *agent) Message(d handshake.Direction, m *message.Raw, p *handshake.Plan
 	name := nameOf(r.s.profile, m)
 	n := a.count(name)
 	if m.Kind == attls.KindFinished {
-		r.ledger = append(r.ledger, deed{role: a.role, final: r.kept(m.Bytes)})
+		r.did(deed{role: a.role, final: r.kept(m.Bytes)})
 	}
 	sent := r.kept(m.Bytes)
 	if r.line != nil && m.Kind == attls.KindClientHello {
@@ -284,7 +298,7 @@ func (a *agent) edit(e *Edit, m *message.Raw, b []byte, p *handshake.Plan) []byt
 	changed := p.Drop || e.Do == "repeat" || e.Do == "insert" || e.Do == "append" || !bytes.Equal(b, was)
 	if e.Shadow && changed && m.Kind < attls.KindFinished &&
 		(m.Kind != attls.KindClientHello || !a.run.s.conn.Resumption) { // where binders are computed again
-		a.shadowed = true
+		a.shadowed, a.shadowedLater, a.shadowedProof = !a.over, a.over && !a.run.proofs.began, a.run.proofs.began
 	}
 	return b
 }
@@ -420,7 +434,7 @@ func extensionBlocks(body []byte, k attls.MessageKind) (blocks [][2]int, ok bool
 		block()
 	case attls.KindEncryptedExtensions:
 		block()
-	case attls.KindCertificateRequest:
+	case attls.KindCertificateRequest, attls.KindClientCertificateRequest:
 		c.vector(1)
 		block()
 	case attls.KindNewSessionTicket:

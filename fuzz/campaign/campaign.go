@@ -520,6 +520,14 @@ func (r *run) outcomes(plain map[string]string) (list []string) {
 			text += "refuses with " + string(e.Failure) + " at " + e.Message.String() + ": " + field + " " + detail
 		}
 		list = append(list, text)
+		if e := r.proofs.errs[role]; e != nil && e.Class != attls.FromPeer {
+			list = append(list, fmt.Sprintf("%v refuses, of an authenticator, with %s at %v: %s %s", role, e.Failure, e.Message,
+				e.Field, plainText(e.Detail)))
+		}
+	}
+	if n := len(r.proofs.list) + len(r.post.answered); n > 0 {
+		list = append(list, fmt.Sprintf("%d authenticators, %d answers after the handshake", len(r.proofs.list),
+			len(r.post.answered)))
 	}
 	return list
 }

@@ -85,6 +85,13 @@ type Connection struct {
 	ExtendedKeyUpdate bool `yaml:"extended_key_update,omitempty"`
 	// Ed25519 has both ends hold keys of this type, and accept no other signatures.
 	Ed25519 bool `yaml:"ed25519,omitempty"`
+	// PostHandshake has the server ask for a certificate after the handshake.
+	PostHandshake bool `yaml:"post_handshake,omitempty"`
+	// Authenticators has both ends ask each other for exported authenticators without a profile.
+	// Under a profile that attests in them, who relies on the peer asks.
+	Authenticators bool `yaml:"authenticators,omitempty"`
+	// Again has them ask twice, of PostHandshake too.
+	Again bool `yaml:"again,omitempty"`
 }
 
 // String names a connection in one line.
@@ -102,7 +109,10 @@ func (c Connection) String() string {
 		{c.RawPublicKeys, "raw public keys"}, {c.Several, "several schemes"}, {c.GREASE, "GREASE"},
 		{c.Undemanding, "attestation not demanded"},
 		{c.Unwilling, "a server without a policy"}, {c.KeyUpdate, "key update"}, {c.Resumption, "resumption"},
-		{c.Forgotten, "a forgotten session"}, {c.Tickets, "tickets"}, {c.RSA, "RSA"}, {c.ExtendedKeyUpdate, "extended key update"}, {c.Ed25519, "Ed25519"}} {
+		{c.Forgotten, "a forgotten session"}, {c.Tickets, "tickets"}, {c.RSA, "RSA"},
+		{c.ExtendedKeyUpdate, "extended key update"}, {c.Ed25519, "Ed25519"},
+		{c.PostHandshake, "post-handshake authentication"}, {c.Authenticators, "exported authenticators"},
+		{c.Again, "asked twice"}} {
 		if f.on {
 			parts = append(parts, f.name)
 		}
@@ -160,6 +170,8 @@ type Edit struct {
 	// Answer is what the end answers: a way in which Evidence is bad, a sort of credential, or
 	// the rule that it does not obey.
 	Answer string `yaml:"answer,omitempty"`
+	// Later says that an answer is one after the handshake; without it, it is any.
+	Later bool `yaml:"later,omitempty"`
 	// Shadow leaves the original in the attacker's own transcript.
 	Shadow bool `yaml:"shadow,omitempty"`
 	// From says in words where Octets come from.
@@ -195,6 +207,9 @@ var Operations = []struct{ Do, Text string }{
 		"scheme at"},
 	{"early", "early_data is offered, and so many octets follow that no key opens"},
 	{"frame", "a member of a frame in which the ends attest is there twice (at 0), other (1) or absent (2)"},
+	{"authenticator", "something else is sent in the place of an exported authenticator, or of a request for one: that of " +
+		"another connection, the one before, the other end's, the empty one, one that was not asked for, nothing, it twice, " +
+		"or a request of the other role"},
 	{"reissue", "the attester's certificate is issued again, and what the profile has in it is otherwise"},
 	{"disobey", "the attacker's own engine does not obey a rule, which the answer names"},
 }
@@ -229,6 +244,9 @@ func (e *Edit) String() string {
 	}
 	if e.Answer != "" {
 		fmt.Fprintf(&b, " %s", e.Answer)
+	}
+	if e.Later {
+		b.WriteString(" after the handshake")
 	}
 	if e.At != 0 {
 		fmt.Fprintf(&b, " at %d", e.At)
@@ -316,6 +334,8 @@ func (in *Input) check() error {
 			return fmt.Errorf("edits[%d]: a negative number", i)
 		case e.Do == "disobey" && !rule.Known(rule.Rule(e.Answer)):
 			return fmt.Errorf("edits[%d].answer: there is no rule %q", i, attls.Printable(e.Answer))
+		case e.Do == "authenticator" && !slices.Contains(proofKinds, e.Answer):
+			return fmt.Errorf("edits[%d].answer: no authenticator is %q", i, attls.Printable(e.Answer))
 		case e.Do == "reissue" && reissueOf(e.Answer) == nil:
 			return fmt.Errorf("edits[%d].answer: a certificate cannot be issued with %q", i, attls.Printable(e.Answer))
 		case e.At > 1<<16:

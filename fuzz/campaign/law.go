@@ -66,8 +66,9 @@ type view struct {
 	p     *profile.Profile // nil: TLS 1.3
 	table *extensions.Table
 	got   []*seen // before it was done
-	late  []*seen // after
+	late  []*seen // after, without exported authenticators
 	sent  []*seen
+	after []*seen       // that it sent after the handshake, likewise
 	recs  []*recordSeen // that it sent
 	state *handshake.ConnectionState
 
@@ -81,9 +82,12 @@ type view struct {
 
 func (r *run) view(role attls.Role) *view {
 	v := &view{r: r, role: role, p: r.s.profile, state: &r.states[role]}
+	if r.post.asked > 0 && r.post.atDone[role] != nil {
+		v.state = r.post.atDone[role] // the laws of the handshake are about who authenticated in it
+	}
 	v.table = r.s.rows()
-	done := false
-	for i := range r.log {
+	done, said := false, false
+	for i := range r.log[:r.proofs.begins(len(r.log))] {
 		x := &r.log[i]
 		if x.role != role {
 			continue
@@ -95,8 +99,11 @@ func (r *run) view(role attls.Role) *view {
 			m := &seen{kind: x.kind, raw: x.raw}
 			m.entries, m.parsed = extensionsOf(m.body(), m.kind)
 			switch {
+			case x.sent && done && said && m.kind != attls.KindNewSessionTicket:
+				v.after = append(v.after, m)
 			case x.sent:
 				v.sent = append(v.sent, m)
+				said = said || m.kind == attls.KindFinished
 			case done:
 				v.late = append(v.late, m)
 			default:
@@ -205,6 +212,12 @@ func (r *run) live() string {
 			return fmt.Sprintf("ends a sound exchange of frames: the %v failed: %v", role, err)
 		}
 	}
+	if text := r.unproven(); text != "" {
+		return text
+	}
+	if len(r.post.answered) < r.post.asked || r.s.conn.PostHandshake && r.post.asked == 0 {
+		return fmt.Sprintf("has %d answers to %d requests after the handshake", len(r.post.answered), r.post.asked)
+	}
 	a, b := &r.states[attls.RoleClient], &r.states[attls.RoleServer]
 	switch {
 	case a.CipherSuite != b.CipherSuite || a.Group != b.Group || a.ALPN != b.ALPN || a.HelloRetry != b.HelloRetry:
@@ -263,12 +276,12 @@ func (r *run) closes(f attls.Failure) bool {
 }
 
 // laws are what an honest end must not do.
-var laws = slices.Concat(authenticationLaws, messageLaws, negotiatedLaws, attestationLaws, senderLaws)
+var laws = slices.Concat(authenticationLaws, messageLaws, negotiatedLaws, attestationLaws, senderLaws, postLaws, updateLaws, proofLaws)
 
-// deeds are those of an end.
+// deeds are those of an end, but for authentication after the handshake.
 func (v *view) deeds(role attls.Role, of func(*deed) bool) *deed {
 	for i := range v.r.ledger {
-		if d := &v.r.ledger[i]; d.role == role && of(d) {
+		if d := &v.r.ledger[i]; d.role == role && !d.later && of(d) {
 			return d
 		}
 	}
@@ -411,11 +424,11 @@ func (in *Input) harmless() bool {
 		e := &in.Edits[i]
 		switch {
 		case e.Do == "extension-add" && e.Extension == 0xfefe && !e.Shadow && e.At == 0 &&
-			(e.Message == "ClientHello" || e.Message == "CertificateRequest"):
+			(e.Message == "ClientHello" || e.Message == "CertificateRequest" || e.Message == "ClientCertificateRequest"):
 		case e.Do == "extension-remove" && e.Extension == attls.ExtSignatureAlgorithms && in.Connection.Resumption &&
 			!in.Connection.Forgotten && e.Message == "ClientHello" && !e.Shadow:
 		case e.Do == "pad" && e.Number > 2 && e.At < 4096:
-		case e.Do == "early" && e.At < 4096 && in.Connection.Resumption && !in.Connection.Forgotten && len(in.Edits) == 1:
+		case e.Do == "early" && !e.Shadow && e.At < 4096 && in.Connection.Resumption && !in.Connection.Forgotten && len(in.Edits) == 1:
 		case e.Do == "reissue" && reissueOf(e.Answer) != nil && reissueOf(e.Answer).failure == "" && len(in.Edits) == 1:
 		default:
 			return false

@@ -103,7 +103,7 @@ func (v *view) updates() string {
 		return "" // it refused
 	}
 	asked, answered := 0, 0
-	for i := range v.r.log {
+	for i := range v.r.log[:v.r.proofs.begins(len(v.r.log))] {
 		x := &v.r.log[i]
 		if x.role != v.role || x.raw == nil || len(x.raw) < 5 {
 			continue

@@ -293,11 +293,17 @@ func (m *mutator) choose(s *subject, role attls.Role) *sample {
 	if len(list) == 0 {
 		return nil
 	}
+	if late := s.lateFrom(role, list); late < len(list) && m.r.IntN(2) == 0 {
+		return &list[late+m.r.IntN(len(list)-late)]
+	}
 	return &list[m.r.IntN(len(list))]
 }
 
 // edit makes one edit.
 func (m *mutator) edit(s *subject, role attls.Role) Edit {
+	if proof := (Edit{}); m.r.IntN(8) == 0 && m.proofEdit(&proof, s) {
+		return proof
+	}
 	for range 20 {
 		x := m.choose(s, role)
 		if x == nil {
@@ -569,6 +575,8 @@ var numbers = []uint16{0, 1, 0x0a0a, 0xffff, 0x0304, 0x0303, 0x1301, 0x1302, 0x1
 // answer makes the attacker lie in an answer.
 func (m *mutator) answer(e *Edit, s *subject, role attls.Role) bool {
 	attests := s.answerers[role].Attester != nil
+	later := len(s.base.proofs.list) > 0 || s.base.post.asked > 0
+	e.Later = later && m.r.IntN(2) == 0
 	switch n := m.r.IntN(12); {
 	case n < 6 && s.profile != nil && len(s.profile.Frames) > 0:
 		return m.frame(e, s, role)

@@ -31,6 +31,9 @@ type Plant struct {
 	// scenario is that of the case which shows the bug, without what is done in it.
 	scenario scenario.Scenario
 
+	// after says that it shows in exported authenticators alone.
+	after bool
+
 	tap      handshake.Tap                             // plants it in front of the engine
 	provider func(provider.Provider) provider.Provider // or in its cryptography
 }
@@ -87,7 +90,7 @@ var plants = sync.OnceValues(func() (list []Plant, err error) {
 		}
 		list = append(list, p)
 	}
-	return append(list, others()...), nil
+	return append(append(list, others()...), proofPlants()...), nil
 })
 
 // planting reads the table of cases, one profile after the other, which takes seconds for all.

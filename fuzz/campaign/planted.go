@@ -61,7 +61,7 @@ func (p Plant) End(role *attls.Role, sound bool) (*Planted, error) {
 
 // plantCalled finds a bug, and reads no more than it has to: a program has to listen soon.
 func plantCalled(name string) (Plant, error) {
-	for _, p := range others() {
+	for _, p := range append(others(), proofPlants()...) {
 		if p.Name == name {
 			return p, nil
 		}
@@ -75,6 +75,9 @@ func plantCalled(name string) (Plant, error) {
 }
 
 func (p *Planted) prepare() error {
+	if p.Plant.after {
+		return &AfterHandshakeError{p.Plant.Name}
+	}
 	where := p.Plant.scenario
 	revision, err := where.Load()
 	if err != nil {

@@ -58,10 +58,12 @@ func (s *site) note(profile string, r *run) {
 	if s.profile != profile {
 		return
 	}
-	if e := r.errs[s.role]; e != nil && e.Failure == s.failure {
-		s.triggered.Add(1)
-		s.reached.Add(1)
-		return
+	for _, e := range []*attls.Error{r.errs[s.role], r.frames.errs[s.role], r.proofs.errs[s.role]} {
+		if e != nil && e.Failure == s.failure {
+			s.triggered.Add(1)
+			s.reached.Add(1)
+			return
+		}
 	}
 	if s.reached.Load() > 0 {
 		return

@@ -105,6 +105,7 @@ func newSubject(w *world, name string, p *profile.Profile, c Connection, plant *
 		}
 		config.RequestOCSP, config.RequestSCT = true, true
 		config.GREASE = c.GREASE
+		config.PostHandshakeAuthentication = c.PostHandshake
 		config.AcknowledgeServerName = p == nil && r == attls.RoleServer
 		if c.Ed25519 {
 			config.SignatureSchemes = []attls.SignatureScheme{attls.ED25519}
@@ -332,12 +333,17 @@ func (r *run) step(p *pair.Pair) bool {
 func (r *run) noteStep(p *pair.Pair, step pair.Step) {
 	if step.Action == pair.Happened && step.Event.Kind == handshake.EventDone {
 		r.log = append(r.log, entry{role: step.Role, done: true})
+		r.agents[step.Role].over = true
+		r.afterDone(p, step.Role)
 		if r.s.conn.KeyUpdate && step.Role == attls.RoleClient {
 			_ = p.Engine(step.Role).KeyUpdate(true)
 		}
 		if step.Role == attls.RoleClient && p.Engine(step.Role).State().ExtendedKeyUpdate {
 			_ = p.Engine(step.Role).ExtendedKeyUpdate()
 		}
+	}
+	if step.Action == pair.Happened && step.Event.Kind == handshake.EventAuthenticated {
+		r.post.answered = append(r.post.answered, answered{bytes.Clone(step.Event.Data), len(r.log), len(r.ledger)})
 	}
 	if step.Action == pair.Happened && step.Event.Kind == handshake.EventData && !p.Engine(step.Role).Done() {
 		r.early[step.Role] = true
@@ -356,6 +362,7 @@ func (r *run) finish(p *pair.Pair) {
 	r.steps = p.Steps()
 	r.agree(p)
 	r.exchange(p)
+	r.prove(p)
 }
 
 // run runs an input.
@@ -457,7 +464,9 @@ type run struct {
 	pair     *pair.Pair
 	traces   [2]*trace.Trace // when an input is shown
 	frames   framed
-	wouldAsk [2]bool      // the end would ask its peer to attest after the handshake
+	wouldAsk [2]bool // the end would ask its peer to attest after the handshake
+	proofs   proofs
+	post     post
 	told     *told        // where the honest end is another stack; nil: it is attls
 	line     *stackLine   // where the honest end is a C program; nil: it is not
 	inserted []recordSeen // records of the attacker's own that came before its Finished
@@ -479,6 +488,7 @@ type deed struct {
 	unbound   bool   // it was asked for Evidence without a challenge
 	model     profile.Model
 	kind      profile.CredentialKind
+	later     bool // in an authentication after the handshake
 }
 
 // kept copies octets into room that the run has: a connection keeps many small pieces.
@@ -496,6 +506,7 @@ func (r *run) kept(b []byte) []byte {
 func (r *run) clone() *run {
 	c := r.s.w.run()
 	c.s, c.attacker, c.early = r.s, r.attacker, r.early
+	c.post = r.post.clone()
 	c.log = append(slices.Grow(c.log, len(r.log)+24), r.log...)
 	c.ledger = append(slices.Grow(c.ledger, len(r.ledger)+8), r.ledger...)
 	for i, a := range r.agents {
@@ -526,7 +537,7 @@ func (r *run) answer(role attls.Role, w *handshake.Wait) (handshake.Answer, *att
 				return handshake.Answer{Credential: &c}, nil
 			case "unknown authority":
 				if r.told != nil && s.link.verifies[role.Peer()] {
-					r.ledger = append(r.ledger, deed{role: role.Peer(),
+					r.did(deed{role: role.Peer(),
 						distrust: attls.Errorf(attls.Refused, attls.FailUnknownCA, "an authority that it was not given")})
 				}
 				return handshake.Answer{Credential: s.w.unknown}, nil
@@ -554,12 +565,12 @@ func (r *run) answer(role attls.Role, w *handshake.Wait) (handshake.Answer, *att
 		if err != nil {
 			return handshake.Answer{}, err
 		}
-		r.ledger = append(r.ledger, deed{role: role, signed: sig, spki: s.w.spki(key)})
+		r.did(deed{role: role, signed: sig, spki: s.w.spki(key)})
 		return handshake.Answer{Signature: sig}, nil
 	case handshake.WaitCertificateVerdict:
 		j := s.w.judge(a, w)
 		if j.err != nil {
-			r.ledger = append(r.ledger, deed{role: role, distrust: j.err})
+			r.did(deed{role: role, distrust: j.err})
 		}
 		return j.answer, j.err
 	case handshake.WaitEvidence:
@@ -573,7 +584,7 @@ func (r *run) answer(role attls.Role, w *handshake.Wait) (handshake.Answer, *att
 					answer.Time = s.w.env.Clock()
 				}
 				failure, _ := v.Refusal(answer.Time)
-				r.ledger = append(r.ledger, deed{role: role, appraised: slices.Clone(w.Appraisal.CMW), refused: failure,
+				r.did(deed{role: role, appraised: slices.Clone(w.Appraisal.CMW), refused: failure,
 					challenge: w.Appraisal.Challenge})
 				return answer, nil
 			}
@@ -612,7 +623,7 @@ func (r *run) attest(role attls.Role, a *handshake.Answerer, w *handshake.Wait,
 	if spki == nil {
 		spki = request.SPKI
 	}
-	r.ledger = append(r.ledger, deed{role: role, payload: ev.CMW, spki: spki, challenge: request.Challenge,
+	r.did(deed{role: role, payload: ev.CMW, spki: spki, challenge: request.Challenge,
 		spoilt: by != "" || edit != nil, unbound: request.Challenge == nil,
 		model: request.Scheme.Model, kind: request.Scheme.Credential})
 	return handshake.Answer{Evidence: ev}, nil

@@ -326,7 +326,7 @@ func (m *mutator) answers(s *subject, role attls.Role) []Edit {
 			add(Edit{Do: "early", Message: "ClientHello", At: n})
 		}
 	}
-	list = append(list, profileAnswers(s.profile, role)...)
+	list = append(append(list, profileAnswers(s.profile, role)...), m.laterAnswers(s, role)...)
 	for n := range 6 {
 		for _, at := range []int{1, 255, 256, 4000} {
 			add(Edit{Do: "pad", Number: n, At: at})

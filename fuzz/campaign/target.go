@@ -31,7 +31,10 @@ func NewTarget(name string) (*Target, error) {
 		t.Connections = []Connection{{}, {ClientCertificate: true}, {HelloRetry: true}, {HelloRetry: true, Cookie: true,
 			ClientCertificate: true}, {RawPublicKeys: true, ClientCertificate: true}, {GREASE: true}, {KeyUpdate: true},
 			{Resumption: true}, {Resumption: true, RawPublicKeys: true}, {Resumption: true, Forgotten: true},
-			{ExtendedKeyUpdate: true}, {Ed25519: true, ClientCertificate: true}, {Tickets: true}}
+			{ExtendedKeyUpdate: true}, {Ed25519: true, ClientCertificate: true}, {Tickets: true},
+			{PostHandshake: true}, {PostHandshake: true, ClientCertificate: true, Again: true},
+			{Authenticators: true, ClientCertificate: true},
+			{Authenticators: true, ClientCertificate: true, Again: true, KeyUpdate: true}}
 		return t, nil
 	}
 	p, err := profile.Load(name, profile.Options{})
@@ -63,7 +66,7 @@ func (t *Target) under(readings map[string]string) (*Target, error) {
 // ones with what else may vary.
 func (t *Target) setProfile(p *profile.Profile) {
 	t.Profile = p
-	n := 0
+	n, after := 0, map[scenario.Attesters]int{}
 	for _, c := range scenario.Combinations(p) {
 		if c.Reason != "" {
 			continue
@@ -97,6 +100,9 @@ func (t *Target) setProfile(p *profile.Profile) {
 			other.RSA = true
 			t.Connections = append(t.Connections, other)
 		}
+		if after[c.Attester]++; after[c.Attester] <= 2 {
+			t.Connections = append(t.Connections, afterwards(p, base)...)
+		}
 		n++
 	}
 	t.Connections = append(t.Connections, Connection{Attester: string(scenario.AttestNone)})
@@ -111,6 +117,22 @@ func attesterOf(c Connection) attls.Role {
 	return attls.RoleServer
 }
 
+// afterwards are the connections in which something is attested after the handshake as well: in
+// post-handshake authentication, or in exported authenticators a second time, behind a key update.
+func afterwards(p *profile.Profile, base Connection) (list []Connection) {
+	if scenario.Attesters(base.Attester).Has(attls.RoleClient) {
+		later := base
+		later.PostHandshake = true
+		list = append(list, later)
+	}
+	if len(p.Later) > 0 && len(p.Frames) == 0 {
+		updated := base
+		updated.ExtendedKeyUpdate, updated.Again = true, true
+		list = append(list, updated)
+	}
+	return list
+}
+
 // leaveOut removes what a profile cannot do among the connections that are there for
 // variety: no offer where it wants one, schemes whose payloads do not fit.
 func (t *Target) leaveOut() {
@@ -119,7 +141,8 @@ func (t *Target) leaveOut() {
 		return
 	}
 	t.Connections = slices.DeleteFunc(t.Connections, func(c Connection) bool {
-		if !c.Several && !c.Tickets && !c.RSA && c.Attester != string(scenario.AttestNone) {
+		if !c.Several && !c.Tickets && !c.RSA && !c.PostHandshake && !(c.ExtendedKeyUpdate && c.Again) &&
+			c.Attester != string(scenario.AttestNone) {
 			return false
 		}
 		s, err := newSubject(w, t.Name, t.Profile, c, nil)
