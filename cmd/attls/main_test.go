@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -426,9 +428,22 @@ func slow(t *testing.T) {
 	}
 }
 
+// inOwnProcess is command in another process, in whose memory nothing is left of other tests.
+func inOwnProcess(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), os.Args[0], args...)
+	c.Env = append(os.Environ(), runAsCommand+"=1")
+	var out, told strings.Builder
+	c.Stdout, c.Stderr = &out, &told
+	var exit *exec.ExitError
+	if err := c.Run(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return c.ProcessState.ExitCode(), out.String(), told.String()
+}
+
 func TestBenchConnections(t *testing.T) {
-	t.Setenv(runAsCommand, "1") // it starts attls server
-	code, stdout, stderr := command(t, "bench", "connections", "--in-a-row", "40", "--at-once", "30", "--idle", "20", "--json")
+	code, stdout, stderr := inOwnProcess(t, "bench", "connections", "--in-a-row", "40", "--at-once", "30", "--idle", "20", "--json")
 	var r connectionResult
 	if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != exitOK {
 		t.Fatalf("exit code %d, %v, %s%s", code, err, stdout, stderr)
@@ -442,7 +457,7 @@ func TestBenchConnections(t *testing.T) {
 	}
 	// Nothing takes a hundredth of what crypto/tls takes.
 	profiles := t.TempDir()
-	code, stdout, stderr = command(t, "bench", "connections", "--in-a-row", "1", "--at-once", "1", "--idle", "20", "--at-most", "0.01", "--heap-profiles", profiles)
+	code, stdout, stderr = inOwnProcess(t, "bench", "connections", "--in-a-row", "1", "--at-once", "1", "--idle", "20", "--at-most", "0.01", "--heap-profiles", profiles)
 	if code != exitFailed || !strings.Contains(stderr, "--at-most 0.01") {
 		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
 	}
