@@ -12,7 +12,7 @@ import (
 func TestFuzzPeer(t *testing.T) {
 	slowUnderRace(t)
 	dir := t.TempDir()
-	run := []string{"fuzz", "run", "none", "--peer", "crypto/tls", "--role", "client", "--time", "0", "--executions", "40", "--workers", "1"}
+	run := []string{"fuzz", "run", "none", "--peer", "crypto/tls", "--role", "client", "--time", "0", "--executions", "100", "--workers", "1"}
 	code, stdout, stderr := command(t, append(run, "--dir", dir, "--known", knownFile(t, "extension-in-place", "in ServerHello, where"))...)
 	if code != exitFailed || !strings.Contains(stdout, "extension-in-place") || !strings.Contains(stdout, "known: ") {
 		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
