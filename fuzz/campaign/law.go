@@ -384,10 +384,13 @@ var authenticationLaws = []law{
 			}
 			// The attester may write the same tokens otherwise, but not those of another connection.
 			foreign := slices.ContainsFunc(v.r.s.other.ledger, func(d deed) bool { return bytes.Equal(d.payload, a.Payload) })
-			if d := v.deeds(v.role.Peer(), func(d *deed) bool {
-				return d.payload != nil && bytes.Equal(d.challenge, a.Challenge) &&
+			made := func(d *deed) bool {
+				return d.role == v.role.Peer() && d.payload != nil && bytes.Equal(d.challenge, a.Challenge) &&
 					(!foreign || bytes.Equal(d.payload, a.Payload))
-			}); d == nil {
+			}
+			// The connection without edits has the same randomness, and so the same challenge.
+			usual := slices.ContainsFunc(v.r.s.base.ledger, func(d deed) bool { return made(&d) })
+			if d := v.deeds(v.role.Peer(), made); d == nil && !usual {
 				return "has an accepting verdict on a payload that its peer did not make in this connection"
 			}
 		}

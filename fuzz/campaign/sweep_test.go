@@ -177,3 +177,39 @@ func TestTickets(t *testing.T) {
 		t.Error("no ticket")
 	}
 }
+
+// TestEvidenceOfTheBase: connections have the randomness of the one without edits, so that Evidence
+// which was made there for the same challenge is of this connection too.
+func TestEvidenceOfTheBase(t *testing.T) {
+	x := target(t, "early-attestation-00")
+	w, err := newWorld()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newSubject(w, x.Name, x.Profile, Connection{Attester: "client", Model: "evidence", Undemanding: true}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(s.base.ledger, func(d deed) bool { return d.role == attls.RoleClient && d.payload != nil })
+	in := x.input(s.conn, attls.RoleClient)
+	in.Edits = []Edit{{Do: "disobey", Answer: "binder-formula"},
+		{Do: "field", Message: "attestation", Path: "attestation.cmw_payload", Octets: s.base.ledger[at].payload}}
+	r, err := s.run(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if broken := in.violations(r); len(broken) > 0 || !r.done[attls.RoleServer] ||
+		r.accepted(attls.RoleServer) == 0 {
+		t.Errorf("%v, %v", broken, r.errs)
+	}
+}
+
+// accepted counts the payloads that an end has appraised and not refused.
+func (r *run) accepted(role attls.Role) (n int) {
+	for _, d := range r.ledger {
+		if d.role == role && d.appraised != nil && d.refused == "" {
+			n++
+		}
+	}
+	return n
+}
