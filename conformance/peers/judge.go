@@ -67,10 +67,11 @@ func judgeRejection(f *cases.Case, s *scenario.Scenario, client, server *claims.
 }
 
 // alertOf is the alert with which an end rejected, by its own claims or, where
-// these do not say, by those of the end that received it; nil: none.
+// these do not say, by those of the end that received it; nil: none. Alerts that close are
+// none (RFC 8446 section 6.1): some stacks send user_canceled before close_notify.
 func alertOf(mine, theirs *claims.Claims) *claims.AlertClaim {
 	for _, a := range []*claims.AlertClaim{mine.AlertSent, theirs.AlertReceived} {
-		if a != nil && a.Code != uint8(attls.AlertCloseNotify) {
+		if a != nil && a.Code != uint8(attls.AlertCloseNotify) && a.Code != uint8(attls.AlertUserCanceled) {
 			return a
 		}
 	}

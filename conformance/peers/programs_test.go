@@ -63,6 +63,9 @@ func TestPrograms(t *testing.T) {
 					cases = append(cases, Case{pair[0], pair[1], s})
 				}
 			}
+			if p.Name() == "jsse" { // whose programs take a second to begin
+				cases = cases[:2]
+			}
 			for _, r := range RunAll(t.Context(), cases, []Peer{InProcess{}, p}, Settings{Recorder: &Recorder{}}, func(*Result) {}) {
 				holdToProgram(t, p, &r)
 			}
@@ -116,7 +119,8 @@ func TestProgramsRefuse(t *testing.T) {
 				client.AlertSent = server.AlertReceived
 			}
 			if client.Error == nil || client.AlertSent == nil || server.AlertReceived == nil || client.AlertSent.Code != server.AlertReceived.Code ||
-				client.AlertSent.Code != uint8(attls.AlertUnknownCA) && client.AlertSent.Code != uint8(attls.AlertBadCertificate) {
+				client.AlertSent.Code != uint8(attls.AlertUnknownCA) && client.AlertSent.Code != uint8(attls.AlertBadCertificate) &&
+					client.AlertSent.Code != uint8(attls.AlertCertificateUnknown) {
 				t.Errorf("the client: %+v, %+v; the server: %+v", client.Error, client.AlertSent, server.AlertReceived)
 			}
 		})

@@ -182,6 +182,16 @@ func TestJudgeFault(t *testing.T) {
 	}
 }
 
+// TestClosed: an end that closes with user_canceled has rejected nothing.
+func TestClosed(t *testing.T) {
+	for _, a := range []attls.AlertDescription{attls.AlertCloseNotify, attls.AlertUserCanceled} {
+		mine, theirs := claims.Claims{}, claims.Claims{AlertReceived: &claims.AlertClaim{Code: uint8(a)}}
+		if rejected(&mine, &theirs) || !(&Deviant{Accepts: true}).shows(&mine, &theirs) {
+			t.Errorf("%v is taken for a rejection", a)
+		}
+	}
+}
+
 // TestJudgeLeniently: where the text names no alert any will do, and where it
 // lets the receiver go without the check, going on will.
 func TestJudgeLeniently(t *testing.T) {
