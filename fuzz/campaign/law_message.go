@@ -244,7 +244,8 @@ var messageLaws = []law{
 			return ""
 		}
 		body, ok := ee.find(attls.ExtALPN)
-		if ok && len(body) > 3 && int(body[2]) == len(body)-3 && !slices.Contains(v.r.s.plain[v.role].ALPN, string(body[3:])) &&
+		if ok && len(body) > 3 && int(body[2]) == len(body)-3 &&
+			!slices.Contains(v.r.s.plain[v.role].ALPN, string(body[3:])) &&
 			!v.p.SelectsNonce(body[3:]) {
 			return fmt.Sprintf("took the name %q, which the application does not speak", attls.Printable(string(body[3:])))
 		}

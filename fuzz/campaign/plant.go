@@ -136,8 +136,9 @@ func plantOf(c *cases.Case, name string, have map[rule.Rule]bool) (Plant, bool) 
 	have[r] = true
 	where := c.Scenario
 	where.Fail = ""
-	return Plant{Name: c.Rule, Profile: name, Role: role, rule: r, scenario: where, Hidden: hidden[r], Readings: where.Readings,
-		Text: "the rule " + c.Rule + " is not enforced"}, true
+	return Plant{Name: c.Rule, Profile: name, Role: role, rule: r, scenario: where, Hidden: hidden[r],
+		Readings: where.Readings,
+		Text:     "the rule " + c.Rule + " is not enforced"}, true
 }
 
 func roleOf(name string) attls.Role {

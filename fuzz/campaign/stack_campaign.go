@@ -304,9 +304,10 @@ func (in *Input) judgeStack(r *run, c *claims.Claims) (list []Violation) {
 	if in.Profile != "" && in.Connection.Attester == r.attacker.String() && r.done[honest] && !accepted {
 		say("demand", "is done, demands that its peer attests, and has no accepting verdict")
 	}
+	shown := slices.IndexFunc(in.Edits, func(e Edit) bool { return e.Do == "credential" || e.Do == "scheme" })
 	for i := range in.Edits {
 		switch e := &in.Edits[i]; {
-		case !r.done[honest]:
+		case !r.done[honest] || e.Do == "credential" && i != shown: // the first one counts
 		case e.Do == "credential" && r.agents[r.attacker].waits[handshake.WaitCredential] &&
 			len(r.states[honest].PeerSPKI) > 0 && in.distrusted(e.Answer):
 			say("certificate-trusted", "is done with a credential that it must not trust: "+e.Answer)
