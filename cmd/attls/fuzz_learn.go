@@ -74,6 +74,8 @@ finds a difference.`,
 		"time without octets after which a peer on the network has answered")
 	flags.Uint64Var(&f.o.Seed, "seed", 1, "seed of the random words")
 	flags.IntVar(&f.o.Words, "words", 1000, "random words that must agree")
+	flags.IntVar(&f.o.Repeat, "repeat", 5,
+		"how often a word is asked again that was answered in two ways; most answers count, and 0 ends the run")
 	flags.BoolVar(&f.o.Shallow, "shallow", false, "leave out the words of the W-method, which are most of the work")
 	flags.StringVar(&f.jsonFile, "json", "", "write the machine as JSON to a `file`")
 	flags.StringVar(&f.dot, "dot", "", "write the machine for Graphviz to a `file`")
@@ -125,6 +127,9 @@ func (f *fuzzLearnFlags) mapper(c *cobra.Command) (func(quiet time.Duration) *le
 	role, ok := roleNamed(f.role)
 	if !ok {
 		return nil, nil, usage("--role %q: it is server or client", attls.Printable(f.role))
+	}
+	if f.o.Repeat < 0 || f.o.Repeat > 99 {
+		return nil, nil, usage("--repeat is from 0 to 99")
 	}
 	if f.o.Words < 1 || f.quiet <= 0 {
 		return nil, nil, usage("--words and --quiet are positive")
@@ -281,6 +286,10 @@ func (f *fuzzLearnFlags) run(c *cobra.Command) error {
 		}
 	}
 	w := c.OutOrStdout()
+	for _, d := range stats.Doubts {
+		fmt.Fprintf(w, "most often, %s was answered with %s, and once with %s\n", strings.Join(d.Word, ", "),
+			attls.Printable(strings.Join(d.First, ", ")), attls.Printable(strings.Join(d.Second, ", ")))
+	}
 	fmt.Fprintf(w, "%s as %s: %d states, learned from %d words with %d inputs\n", attls.Printable(m.Peer), m.Role,
 		len(m.Next), stats.Queries, stats.Inputs)
 	printMachine(w, m)

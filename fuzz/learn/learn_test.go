@@ -223,6 +223,66 @@ func TestLearnerFindsAToy(t *testing.T) {
 	}
 }
 
+// TestLearnerRepeats: an answer that comes once, early or late, does not count, and the run says so; a
+// peer that answers at random is no machine.
+func TestLearnerRepeats(t *testing.T) {
+	for _, flaky := range []int{1, 2, 6, 20} {
+		m, stats, err := Learn(t.Context(), &toy{m: deep(3), flaky: flaky}, Options{Repeat: 3})
+		if err != nil {
+			t.Errorf("%d: %v", flaky, err)
+			continue
+		}
+		if list, err := Diff(deep(3), m); err != nil || len(list) > 0 || len(stats.Doubts) != 1 {
+			t.Errorf("%d: %v, %v, %+v", flaky, list, err, stats.Doubts)
+		}
+	}
+	var twice *Nondeterminism
+	if _, _, err := Learn(t.Context(), &random{}, Options{Repeat: 3}); !errors.As(err, &twice) {
+		t.Errorf("%v", err)
+	}
+}
+
+// slow is a toy whose answers are complete only for those who wait.
+type slow struct {
+	toy
+	late, patience int
+}
+
+func (s *slow) Patience(times int) { s.patience = times }
+
+func (s *slow) Step(input string) (string, error) {
+	y, err := s.toy.Step(input)
+	if s.late++; s.late%5 == 0 && s.patience < 2 && err == nil {
+		return "-", nil
+	}
+	return y, err
+}
+
+// TestLearnerWaits: answers that came too late are asked for again with more time.
+func TestLearnerWaits(t *testing.T) {
+	s := &slow{toy: toy{m: deep(2)}}
+	m, stats, err := Learn(t.Context(), s, Options{Repeat: 3, Words: 10})
+	var twice *Nondeterminism
+	if err != nil && !errors.As(err, &twice) || len(stats.Doubts) == 0 || s.patience != 1 {
+		t.Fatalf("%v, %+v", err, stats)
+	}
+	for _, d := range stats.Doubts {
+		if slices.Contains(d.First, "-") || err == nil && m == nil {
+			t.Errorf("a late answer counts: %+v", d)
+		}
+	}
+}
+
+// random never answers twice with the same.
+type random struct{ n int }
+
+func (r *random) Inputs() []string { return []string{"a", "b"} }
+func (r *random) Reset() error     { return nil }
+func (r *random) Step(string) (string, error) {
+	r.n++
+	return fmt.Sprint(r.n), nil
+}
+
 func TestDifferencesAreShortest(t *testing.T) {
 	list, err := Diff(deep(3), deep(4))
 	if err != nil || len(list) != 1 || fmt.Sprint(list[0]) != "{[a a a] 1 0}" {

@@ -2,6 +2,7 @@ package learn
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -16,6 +17,16 @@ type System interface {
 	Step(input string) (output string, err error)
 }
 
+// Patient is a System that can be given more time for its answers.
+type Patient interface {
+	// Patience has the connections that follow be waited for so many times longer than usual.
+	Patience(times int)
+}
+
+// patience is how many times longer an answer is waited for that was given in two ways: one of
+// them may be an answer that came too late.
+const patience = 4
+
 // Options say how a machine is learned.
 type Options struct {
 	Seed uint64
@@ -28,6 +39,9 @@ type Options struct {
 	Shallow bool
 	// Ask are words that must agree as well, such as those in which another machine differs.
 	Ask [][]string
+	// Repeat is how often a word is asked again that was answered in two ways. The answer of more
+	// than half of these times counts, and the word joins Statistics.Doubts. 0: the run ends.
+	Repeat int
 	// MaxStates ends a run that finds no end. 0: 100.
 	MaxStates int
 	// Progress is called after each query.
@@ -49,7 +63,12 @@ func (e *Nondeterminism) Error() string {
 type Statistics struct {
 	Queries, Inputs int
 	Rounds          int
+	// Doubts are the words that were answered in two ways, with the answer that did not count.
+	Doubts []Nondeterminism
 }
+
+// maxDoubts bounds Statistics.Doubts: a peer with more of them is not a machine.
+const maxDoubts = 50
 
 // node is a word that was asked, with its answer.
 type node struct {
@@ -89,10 +108,14 @@ func Learn(ctx context.Context, s System, o Options) (*Machine, Statistics, erro
 	r := rand.New(rand.NewPCG(o.Seed, 0))
 	for {
 		l.stats.Rounds++
-		if err := l.hypothesis(); err != nil {
-			return nil, l.stats, err
+		err := l.hypothesis()
+		var word []string
+		if err == nil {
+			word, err = l.counterexample(r)
 		}
-		word, err := l.counterexample(r)
+		if errors.Is(err, errCorrected) {
+			continue // what was made of the other answer is made again
+		}
 		if err != nil {
 			return nil, l.stats, err
 		}
@@ -150,8 +173,7 @@ func (l *learner) execute(word []string) (out []string, err error) {
 			next = &node{out: y, next: map[string]*node{}}
 			at.next[x] = next
 		} else if next.out != y {
-			before, _ := l.known(word[:i+1])
-			return nil, &Nondeterminism{word[:i+1], before, out}
+			return nil, l.settle(word[:i+1], out)
 		}
 		at = next
 	}
@@ -159,6 +181,68 @@ func (l *learner) execute(word []string) (out []string, err error) {
 		l.o.Progress(l.stats.Queries, len(l.access))
 	}
 	return out, nil
+}
+
+// errCorrected says that another answer counts now than before.
+var errCorrected = errors.New("an answer was corrected")
+
+// settle asks a word again that was answered otherwise before, until it is known which answer
+// counts.
+func (l *learner) settle(word, now []string) error {
+	before, _ := l.known(word)
+	twice := Nondeterminism{slices.Clone(word), before, slices.Clone(now)}
+	if l.o.Repeat == 0 || len(l.stats.Doubts) == maxDoubts {
+		return &twice
+	}
+	if p, ok := l.s.(Patient); ok {
+		p.Patience(patience)
+		defer p.Patience(1)
+	}
+	counts := map[string]int{}
+	for range l.o.Repeat {
+		if err := l.ctx.Err(); err != nil {
+			return err
+		}
+		l.stats.Queries++
+		l.stats.Inputs += len(word)
+		if err := l.s.Reset(); err != nil {
+			return err
+		}
+		var out []string
+		for _, x := range word {
+			y, err := l.s.Step(x)
+			if err != nil {
+				return err
+			}
+			out = append(out, y)
+		}
+		if counts[strings.Join(out, "\x00")]++; 2*counts[strings.Join(out, "\x00")] <= l.o.Repeat {
+			continue
+		}
+		if slices.Equal(out, before) {
+			twice.First, twice.Second = before, now
+		} else {
+			twice.First, twice.Second = out, before
+			l.correct(word, out)
+		}
+		l.stats.Doubts = append(l.stats.Doubts, twice)
+		return errCorrected
+	}
+	return &twice
+}
+
+// correct has another answer count. What was known behind the first input whose answer changes is
+// forgotten.
+func (l *learner) correct(word, out []string) {
+	at := l.root
+	for i, x := range word {
+		next := at.next[x]
+		if next == nil || next.out != out[i] {
+			next = &node{out: out[i], next: map[string]*node{}}
+			at.next[x] = next
+		}
+		at = next
+	}
 }
 
 // row is what a word is followed by: the answers to each suffix after it.

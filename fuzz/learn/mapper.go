@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"attls"
 	"attls/extensions"
@@ -44,6 +45,8 @@ type Mapper struct {
 	alphabet Alphabet
 	role     attls.Role // that the mapper has
 	name     string     // server_name
+
+	patience int // how many times longer a peer is waited for than usual; 0: once
 
 	ticket *ticket // of an earlier connection of the same word; nil: there is none
 	issued uint8   // tickets that the mapper gave out in this word
@@ -170,8 +173,14 @@ func (m *Mapper) connect(again bool) (err error) {
 		return err
 	}
 	m.t, err = m.dial(again)
+	if t, ok := m.t.(*network); ok && m.patience > 1 {
+		t.quiet *= time.Duration(m.patience)
+	}
 	return err
 }
+
+// Patience implements Patient.
+func (m *Mapper) Patience(times int) { m.patience = times }
 
 // keyShares are the same in every connection, so that a peer sees nothing else vary than
 // what is asked.
