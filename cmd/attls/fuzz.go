@@ -149,9 +149,16 @@ func (f *fuzzRunFlags) run(c *cobra.Command, args []string) error {
 	o.Remote = remote
 	collectSeldom()
 	line := &fuzzLine{p: newPainter(c.ErrOrStderr())}
-	o.Progress = line.tell
+	shots := &snapshots{dir: f.dir}
+	o.Progress = func(s campaign.Stats) {
+		line.tell(s)
+		shots.take(s, false)
+	}
 	r, err := campaign.Run(c.Context(), o)
 	line.clear()
+	if r != nil {
+		shots.take(r.Stats, true)
+	}
 	if err != nil {
 		return unavailable(err)
 	}

@@ -94,6 +94,8 @@ type Report struct {
 	Explained []*Finding
 	// Unread are the files of a corpus that were not taken, with the reason.
 	Unread []string
+	// Reach are the rules that refuse something under the targets' profiles.
+	Reach []RuleReach
 	// Known are differences of a C program that were seen and are known.
 	Known []string
 }
@@ -188,6 +190,7 @@ func (c *campaign) conclude(ctx context.Context) *Report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.report.Stats = c.stats()
+	c.report.Reach = reachOf(c.o.sites)
 	c.report.Stopped = ctx.Err() != nil
 	for _, f := range c.causes {
 		if f.Known != nil {

@@ -1,6 +1,8 @@
 package campaign
 
 import (
+	"cmp"
+	"slices"
 	"sync/atomic"
 
 	"attls"
@@ -95,4 +97,50 @@ func coverageOf(list []*site) (c Coverage) {
 		}
 	}
 	return c
+}
+
+// RuleReach is how far a campaign came with a rule.
+type RuleReach struct {
+	Rule, Profile string
+	Reached       bool // the message that it is about arrived
+	Triggered     bool // it refused something
+}
+
+// Far says it in words.
+func (r RuleReach) Far() string {
+	switch {
+	case r.Triggered:
+		return "refused something"
+	case r.Reached:
+		return "was reached"
+	}
+	return "was not reached"
+}
+
+// reachOf are the rules of sites, those with which the campaign came least far first.
+func reachOf(list []*site) (out []RuleReach) {
+	at := map[[2]string]int{}
+	for _, s := range list {
+		key := [2]string{s.rule, s.profile}
+		i, ok := at[key]
+		if !ok {
+			i = len(out)
+			at[key] = i
+			out = append(out, RuleReach{Rule: s.rule, Profile: s.profile})
+		}
+		out[i].Reached = out[i].Reached || s.reached.Load() > 0
+		out[i].Triggered = out[i].Triggered || s.triggered.Load() > 0
+	}
+	far := func(r RuleReach) (n int) {
+		for _, is := range []bool{r.Reached, r.Triggered} {
+			if is {
+				n++
+			}
+		}
+		return n
+	}
+	slices.SortFunc(out, func(a, b RuleReach) int {
+		return cmp.Or(cmp.Compare(far(a), far(b)), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Profile, b.Profile))
+	})
+	return out
 }

@@ -91,7 +91,13 @@ func find(names ...string) string {
 // write has the main module write its pages: those of its tests, and what attls itself
 // makes of a connection with another stack.
 func write(dir string) error {
+	campaign := filepath.Join(dir, "campaign")
+	if err := measured(filepath.Join(campaign, "coverage")); err != nil {
+		return err
+	}
 	for _, args := range [][]string{
+		{"run", "./cmd/attls", "fuzz", "run", "none", "--time", "0", "--executions", "300", "--workers", "1", "--dir", campaign},
+		{"run", "./cmd/attls", "fuzz", "report", campaign, "--out", filepath.Join(dir, "fuzz.html")},
 		{"test", "-count=1", "-run", "^TestWritePages$", "./conformance/report"},
 		{"run", "./cmd/attls", "conform", "--filter", "attls>crypto/tls", "--html", filepath.Join(dir, "conform.html")},
 		{"run", "./cmd/attls", "lab", "--profile", "early-attestation-07,tls-attestation-03", "--html", filepath.Join(dir, "lab.html")},
