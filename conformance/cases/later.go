@@ -80,38 +80,40 @@ func tryRequestStripped(c *Context) *Change {
 	if s.Every {
 		return nil
 	}
-	relying := c.Attester.Peer()
-	return &Change{Expect: Reject{By: relying, At: attls.KindCertificate}, Apply: func(set *scenario.Setup) {
-		set.Tap(relying, tamper.Messages(func(m *message.Raw, _ int, p *handshake.Plan) {
-			if m.Kind != s.Offer.Message {
-				return
-			}
-			stripped := func(l extensions.List) extensions.List {
-				return tamper.Without(l, func(t attls.ExtensionType) bool { return t == s.Offer.Extension })
-			}
+	return &Change{AtReceiver: true, Expect: Reject{By: c.Attester.Peer(), At: attls.KindCertificate},
+		Apply: c.editsRequest(strippedOf(s.Offer.Extension))}
+}
+
+func strippedOf(t attls.ExtensionType) func(extensions.List) extensions.List {
+	return func(l extensions.List) extensions.List {
+		return tamper.Without(l, func(x attls.ExtensionType) bool { return x == t })
+	}
+}
+
+// editsRequest changes the extensions of the requests of the relying party.
+func (c *Context) editsRequest(edit func(extensions.List) extensions.List) func(*scenario.Setup) {
+	return func(set *scenario.Setup) {
+		set.Tap(c.Attester.Peer(), tamper.Messages(func(m *message.Raw, _ int, p *handshake.Plan) {
 			if m.Kind == attls.KindClientCertificateRequest {
 				var v message.ClientCertificateRequest
 				if v.Unmarshal(m.Body()) == nil {
-					v.Extensions = stripped(v.Extensions)
+					v.Extensions = edit(v.Extensions)
 					p.Replace = v.Append(nil)
 				}
 				return
 			}
 			var v message.CertificateRequest
-			if v.Unmarshal(m.Body()) == nil {
-				v.Extensions = stripped(v.Extensions)
+			if m.Kind == attls.KindCertificateRequest && v.Unmarshal(m.Body()) == nil {
+				v.Extensions = edit(v.Extensions)
 				p.Replace = v.Append(nil)
 			}
 		}))
-	}}
+	}
 }
 
 func tryRefused(c *Context) *Change {
-	if c.Scenario.Attester == scenario.AttestBoth || !c.Profile.Authenticator.Repeats() {
-		return nil // who attests nothing expects no request in front of application data
-	}
 	return &Change{Expect: Reject{By: c.Attester.Peer(), At: attls.KindFinished}, Apply: func(s *scenario.Setup) {
-		s.Ends[c.Attester].Exported.Produce = nil
+		s.Ends[c.Attester].Exported.Refuse = true
 	}}
 }
 

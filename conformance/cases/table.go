@@ -20,7 +20,7 @@ type Table struct{ rows []Row }
 // own are the rows of this package.
 var own = sync.OnceValue(func() *Table {
 	t := &Table{}
-	if err := t.Add(slices.Concat(protocolFaults, certificateFaults, nonceFaults, flagFaults, spoilFaults(), checks, laterRows, frameRows, updateRows, []Row{otherBinder}, tlsRows())...); err != nil {
+	if err := t.Add(slices.Concat(protocolFaults, certificateFaults, nonceFaults, flagFaults, spoilFaults(), checks, laterRows, streamRows, frameRows, updateRows, []Row{otherBinder}, tlsRows())...); err != nil {
 		panic("cases: " + err.Error()) // a mistake in this package, which its tests find
 	}
 	for i := range t.rows {

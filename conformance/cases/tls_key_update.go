@@ -30,8 +30,16 @@ func keyUpdateFaults() []Row {
 				p.Replace = slices.Clone(m.Bytes)
 				clear(p.Replace[9:])
 			}), in(withUpdates)),
+		refused("update-request-twice", rule.UpdateDue, "The initiator sends its key_update_request twice.", attls.FailUnexpectedMessage, server, attls.KindExtendedKeyUpdate,
+			changedUpdate(client, onceMore), in(withUpdates)),
+		refused("update-response-twice", "", "The responder sends its key_update_response twice.", attls.FailMessageBoundary, client, attls.KindNone,
+			changedUpdate(server, onceMore), in(withUpdates)),
+		refused("update-request-equal", "", "A key_update_request crosses with one that has the same share.", attls.FailUnexpectedMessage, client, attls.KindExtendedKeyUpdate,
+			mirrored, in(withUpdates)),
+		refused("update-keys", "", "Behind an update, a server's records are protected under another key.", attls.FailBadRecordMAC, client, attls.KindNone,
+			func(s *scenario.Setup) { s.Tap(server, tamper.Secret("SERVER_TRAFFIC_SECRET_1")) }, in(withUpdates)),
 	}
-	for _, of := range []func(attls.Role) Row{responseUnasked, finishUnasked, subtypeUnknown, requestGroup, requestShare, standardUpdate,
+	for _, of := range []func(attls.Role) Row{updateEarly, responseUnasked, finishUnasked, subtypeUnknown, requestGroup, requestShare, standardUpdate,
 		requestUnnegotiated} {
 		list = append(list, bothWays(of)...)
 	}
@@ -49,6 +57,30 @@ func changedUpdate(sender attls.Role, change func(*message.Raw, *handshake.Plan)
 	}
 }
 
+// onceMore sends a message again behind itself.
+func onceMore(m *message.Raw, p *handshake.Plan) { p.After = [][]byte{slices.Clone(m.Bytes)} }
+
+// mirrored has the server answer a request with the same.
+func mirrored(s *scenario.Setup) { s.Tap(server, &mirror{}) }
+
+// mirror is a tap that sends the last key_update_request that it has seen in place of a response.
+type mirror struct {
+	handshake.NopTap
+	request []byte
+}
+
+func (t *mirror) Message(d handshake.Direction, m *message.Raw, p *handshake.Plan) {
+	switch {
+	case m.Kind != attls.KindExtendedKeyUpdate:
+	case d == handshake.Received && isSubtype(m, attls.KeyUpdateRequest):
+		t.request = slices.Clone(m.Bytes)
+	case d == handshake.Sent && isSubtype(m, attls.KeyUpdateResponse):
+		p.Replace = t.request
+	}
+}
+
+func (t *mirror) Fork() handshake.Tap { f := *t; return &f }
+
 // updateBefore puts an ExtendedKeyUpdate before the first application data of an end.
 func updateBefore(sender attls.Role, m message.ExtendedKeyUpdate) func(*scenario.Setup) {
 	return recordBefore(sender, atApplication, attls.ContentTypeHandshake, m.Append(nil)...)
@@ -61,6 +93,12 @@ func ofUpdate(id string, r rule.Rule, does string, f attls.Failure, sender attls
 
 // aShare has the length of an X25519 share.
 var aShare = slices.Repeat([]byte{9}, 32)
+
+func updateEarly(sender attls.Role) Row {
+	m := message.ExtendedKeyUpdate{Type: attls.KeyUpdateRequest, Group: attls.GroupX25519, Key: aShare}
+	return refused("update-early", "", "key_update_request comes before Finished.", attls.FailUnexpectedMessage, sender.Peer(), attls.KindExtendedKeyUpdate,
+		recordBefore(sender, atFlight, attls.ContentTypeHandshake, m.Append(nil)...), in(withUpdates, withX25519))
+}
 
 func responseUnasked(sender attls.Role) Row {
 	return ofUpdate("update-response-unasked", rule.UpdateDue, "key_update_response comes without a request.", attls.FailUnexpectedMessage, sender,

@@ -168,6 +168,7 @@ func (s *Setup) exports() bool {
 
 // laterEnd is one end of an exchange of authenticators in memory.
 type laterEnd struct {
+	cfg      *exported.Config
 	session  *exported.Session
 	outcomes []exported.Outcome
 	failed   *attls.Error // of frames
@@ -192,7 +193,7 @@ func (s *Setup) attestInMemory(both *pair.Pair, o pair.Options) (ends [2]*laterE
 			return ends, err
 		}
 		ask := func(_ context.Context, w *handshake.Wait) (handshake.Answer, *attls.Error) { return o.Answer[role](w) }
-		ends[role] = &laterEnd{}
+		ends[role] = &laterEnd{cfg: &c}
 		if ends[role].session, err = exported.NewSession(&c, over, engine.Inputs(), ask); err != nil {
 			return ends, err
 		}
@@ -284,25 +285,81 @@ func (s *Setup) framesInMemory(ctx context.Context, both *pair.Pair, ends [2]*la
 	}
 }
 
+// laterFrame is what one end has sent to the other.
+type laterFrame struct {
+	to     attls.Role
+	what   exported.Content
+	octets []byte
+	bad    *attls.Error // it is no frame
+}
+
+// sends is what an end sends for a request or an authenticator: that, unless it changes it.
+func (e *laterEnd) sends(to attls.Role, what exported.Content, octets []byte) (list []laterFrame) {
+	if e.cfg.Sent == nil {
+		return []laterFrame{{to: to, what: what, octets: octets}}
+	}
+	frames := exported.NewFrames(&e.cfg.Profile.Authenticator, 0)
+	framed, err := frames.Append(nil, what, octets)
+	if err != nil {
+		return nil
+	}
+	for rest := e.cfg.Sent(what, framed); len(rest) > 0; {
+		what, octets, n, bad := frames.Next(rest)
+		if n == 0 && bad == nil {
+			return list // more would have to come
+		}
+		list = append(list, laterFrame{to, what, octets, bad})
+		if bad != nil {
+			return list
+		}
+		rest = rest[n:]
+	}
+	return list
+}
+
+// takes handles what has come to an end, and returns what it sends.
+func (e *laterEnd) takes(ctx context.Context, f *laterFrame) ([]laterFrame, error) {
+	switch {
+	case f.bad != nil:
+		return nil, f.bad
+	case f.what == exported.ContentData && e.cfg.Profile.Authenticator.Waits():
+		return nil, attls.Errorf(attls.Violation, attls.FailUnexpectedMessage,
+			"application data before the attestation is complete")
+	case f.what == exported.ContentData:
+		return nil, nil
+	case f.what == exported.ContentAnswer:
+		out, err := e.session.Appraise(ctx, f.octets)
+		if out != nil {
+			e.outcomes = append(e.outcomes, *out)
+		}
+		return nil, err
+	}
+	octets, made, err := e.session.Answer(ctx, f.octets)
+	if err != nil {
+		return nil, err
+	}
+	if made != nil {
+		e.outcomes = append(e.outcomes, *made)
+	}
+	return e.sends(f.to.Peer(), exported.ContentAnswer, octets), nil
+}
+
 // ask is one request with its answer; failed is the end that refuses.
 func ask(ctx context.Context, relying attls.Role, ends [2]*laterEnd) (failed attls.Role, err error) {
-	mine, theirs := ends[relying], ends[relying.Peer()]
-	request, err := mine.session.Request(ctx)
+	request, err := ends[relying].session.Request(ctx)
 	if err != nil {
 		return relying, err
 	}
-	octets, made, err := theirs.session.Answer(ctx, request)
-	if err != nil {
-		return relying.Peer(), err
+	queue := ends[relying].sends(relying.Peer(), exported.ContentRequest, request)
+	for len(queue) > 0 {
+		f := &queue[0]
+		more, err := ends[f.to].takes(ctx, f)
+		if err != nil {
+			return f.to, err
+		}
+		queue = append(queue[1:], more...)
 	}
-	if made != nil {
-		theirs.outcomes = append(theirs.outcomes, *made)
-	}
-	out, err := mine.session.Appraise(ctx, octets)
-	if out != nil {
-		mine.outcomes = append(mine.outcomes, *out)
-	}
-	return relying, err
+	return relying, nil
 }
 
 // claim adds what was attested to the claims of an end; nil: nothing.

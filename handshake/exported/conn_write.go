@@ -62,6 +62,9 @@ func (c *Conn) send(ctx context.Context, what content, octets []byte) error {
 	if err != nil {
 		return err
 	}
+	if c.cfg.Sent != nil {
+		framed = c.cfg.Sent(what, framed)
+	}
 	n, empty, sends := c.queue.add(framed)
 	if sends {
 		go c.sendQueue()

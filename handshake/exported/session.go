@@ -32,6 +32,8 @@ type Config struct {
 	// first whose model the profile permits counts. Empty: requests are refused with the
 	// empty authenticator.
 	Produce []negotiation.Scheme
+	// Refuse says that this end refuses all the same, once it is asked.
+	Refuse bool
 	// Accept are the schemes that this end can have appraised. What the peer sends is
 	// appraised under the first that its payload fits. Empty: this end asks for nothing.
 	Accept []negotiation.Scheme
@@ -54,6 +56,9 @@ type Config struct {
 	// payload in an authenticator, by the name of the object, and returns what is sent
 	// instead: for tests of peers. Nil: nothing is changed.
 	Frame func(name string, octets []byte) []byte
+	// Sent sees each request and each authenticator of a Conn with its frame, and returns what is
+	// sent instead: for tests of peers. Nil: nothing is changed.
+	Sent func(c Content, framed []byte) []byte
 	// Limits are those of authenticators; Octets bounds a frame as well. Only a Session
 	// that makes its own authenticator.Connection, as Conn does not, needs the others.
 	Limits authenticator.Limits
@@ -341,7 +346,7 @@ func (s *Session) Answer(ctx context.Context, request []byte) ([]byte, *Outcome,
 		}
 		asked = asked || l.Every
 	}
-	if len(s.cfg.Produce) == 0 {
+	if len(s.cfg.Produce) == 0 || s.cfg.Refuse {
 		octets, err := s.over.Refuse(r)
 		return octets, nil, err
 	}

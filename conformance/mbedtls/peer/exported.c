@@ -456,6 +456,7 @@ int exported_begin(struct connection *c, mbedtls_x509_crt *chain, mbedtls_x509_c
 {
     const struct options *o = c->options;
     const struct compiled *p = o->draft != NULL ? o->draft->compiled : NULL;
+    const struct octets *hello = p != NULL ? transcript_message(c, MBEDTLS_SSL_HS_CLIENT_HELLO, 0) : NULL;
     const int sha384 = c->hash == MBEDTLS_MD_SHA384;
     struct exported *e;
 
@@ -479,6 +480,9 @@ int exported_begin(struct connection *c, mbedtls_x509_crt *chain, mbedtls_x509_c
         .chain = chain->raw.p != NULL ? chain : NULL, .key = c->key,
         .application = { e, ask, show, place_of, take }
     };
+    if (hello != NULL) { /* what is shown without a request is judged by it, before it is refused */
+        e->config.client_hello = *hello;
+    }
     e->authenticators = authenticators_new(&e->config);
     return e->authenticators != NULL ? 0 : MBEDTLS_ERR_SSL_ALLOC_FAILED;
 }

@@ -380,8 +380,8 @@ static int check(const struct options *o)
         wrong = "--verify evidence needs a profile with pkix: none, and a peer that attests";
     } else if (o->lines && (o->connections != 1 || o->draft != NULL || o->json)) {
         wrong = "--lines is for one connection of plain TLS";
-    } else if (o->key_update && !o->lines && (o->draft == NULL || o->draft->compiled == NULL)) {
-        wrong = "--extended-key-update goes with --lines or --compiled";
+    } else if (o->key_update && o->draft != NULL && o->draft->compiled == NULL) {
+        wrong = "--extended-key-update goes with plain TLS or --compiled";
     } else if (o->key_update && o->psk_modes != 0) {
         wrong = "with --extended-key-update there are no tickets, as --psk-modes would have them";
     } else if (o->key_updates != 0 && (!o->key_update || o->lines)) {
