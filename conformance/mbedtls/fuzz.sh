@@ -28,7 +28,7 @@ trap 'rm -rf "$work"' EXIT
 
 flags=(-std=c11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -fno-omit-frame-pointer -fno-sanitize-recover=undefined
   "-DMBEDTLS_USER_CONFIG_FILE=\"$here/config.h\"" -I"$here/peer" -isystem "$tree/include" -isystem "$tree/library")
-names="codec codepoints compiled compiled_frames compiled_later compiled_objects compiled_places compiled_rules compiled_slots connection document document_lines
+names="codec codepoints compiled compiled_extensions compiled_frames compiled_later compiled_objects compiled_places compiled_rules compiled_slots connection document document_lines
   document_look document_types failure interpretation json loader meaning names nonce_field object object_cbor object_json object_read object_write octets program
   binder certificate spelling"
 [ $target = compiled ] || names="authenticator authenticator_check authenticator_make octets"

@@ -1,378 +1,12 @@
+/* Requests and authenticators of one connection. */
 #include "exported.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "mbedtls/oid.h"
-
 #include "interpretation.h"
 
 static const char certificate_message[] = "certificate";
-
-/* The message with which an end asks for an attester. */
-static enum message request_to(enum role attester)
-{
-    return attester == SERVER ? IN_CLIENT_CERTIFICATE_REQUEST : IN_CERTIFICATE_REQUEST;
-}
-
-static const char *request_name(enum role attester)
-{
-    return attester == SERVER ? "client_certificate_request" : "certificate_request";
-}
-
-static const struct placed_extension *extension_of(const struct exported *e, unsigned number)
-{
-    number = code_point_received(e->c->options->draft, EXTENSIONS, number);
-    for (size_t i = 0; i < e->profile->extension_count; i++) {
-        const struct placed_extension *x = &e->profile->extensions[i];
-        if (x->later && x->number == number) {
-            return x;
-        }
-    }
-    return NULL;
-}
-
-static unsigned number_of(const struct exported *e, int extension)
-{
-    return code_point_sent(e->c->options->draft, EXTENSIONS, e->profile->extensions[extension].number);
-}
-
-/* The body of an extension in a list that was checked; p is NULL where it is not there. */
-static struct reader find(struct reader list, unsigned number)
-{
-    struct reader none = { NULL, NULL, 0 };
-
-    while (!list.bad && reader_left(&list) > 0) {
-        unsigned type = read_number(&list, 2);
-        struct reader body = read_vector(&list, 2);
-        if (!list.bad && type == number) {
-            return body;
-        }
-    }
-    return none;
-}
-
-/* The extensions of a request. */
-static struct reader extensions_of(const struct octets *request)
-{
-    struct reader r = read_all(request->p, request->len);
-
-    read_number(&r, 4);
-    read_vector(&r, 1);
-    return read_vector(&r, 2);
-}
-
-/* ---- what RFC 9261 asks of its application ---- */
-
-static int export(void *context, const char *label, unsigned char *out, size_t len)
-{
-    struct exported *e = context;
-
-    return mbedtls_ssl_export_keying_material(&e->c->ssl, out, len, label, strlen(label), NULL, 0, 0);
-}
-
-static int ask(void *context, struct writer *w)
-{
-    struct exported *e = context;
-    const enum role attester = !e->c->options->role;
-    const struct later_rule *s = &e->profile->later[attester];
-    const struct place place = { request_name(attester), attester == CLIENT };
-    size_t body;
-
-    if (s->asks < 0) {
-        return 0;
-    }
-    write_number(w, number_of(e, s->asks), 2);
-    body = write_vector_begin(w, 2);
-    if (encode(e->profile->extensions[s->asks].at[request_to(attester)].type, &place, w, NULL, 0) != 0) {
-        return -1;
-    }
-    write_vector_end(w, 2, body);
-    return 0;
-}
-
-static enum authenticator_place place_of(void *context, unsigned type, int message, size_t entry,
-                                         const uint16_t *asked, size_t count)
-{
-    struct exported *e = context;
-    const struct placed_extension *x = e->c->agreed || e->profile->after.flag < 0 ? extension_of(e, type) : NULL;
-    const enum message m = message == MBEDTLS_SSL_HS_CERTIFICATE ? IN_CERTIFICATE :
-        message == MBEDTLS_SSL_HS_CERTIFICATE_REQUEST ? IN_CERTIFICATE_REQUEST : IN_CLIENT_CERTIFICATE_REQUEST;
-    const enum role sender = !e->c->options->role;
-    const struct placement *p;
-
-    if (x == NULL) {
-        return PLACE_UNKNOWN;
-    }
-    p = &x->at[m];
-    if (!p->placed) {
-        return PLACE_WRONG_MESSAGE;
-    }
-    if (m != IN_CERTIFICATE || (!(p->first && entry > 0) && (p->any & 1 << sender))) {
-        return PLACE_FITS;
-    }
-    if (p->first && entry > 0) {
-        return PLACE_WRONG_ENTRY;
-    }
-    for (size_t i = 0; i < p->offered_by_count[sender]; i++) {
-        for (size_t k = 0; k < count; k++) {
-            if (p->offered_by[sender][i].message == request_to(sender) &&
-                number_of(e, p->offered_by[sender][i].extension) == asked[k]) {
-                return PLACE_FITS;
-            }
-        }
-    }
-    return PLACE_UNASKED;
-}
-
-struct attestation *exported_remember(struct connection *c, struct attestation *a)
-{
-    if (c->outcome_count == MAX_OUTCOMES) {
-        attestation_free(&c->outcomes[1]);
-        memmove(&c->outcomes[1], &c->outcomes[2], (MAX_OUTCOMES - 2) * sizeof(*a));
-        c->outcome_count--;
-    }
-    a->epoch = mbedtls_ssl_get_key_epoch(&c->ssl);
-    c->outcomes[c->outcome_count] = *a;
-    return &c->outcomes[c->outcome_count++];
-}
-
-/* A copy of what may not be there. */
-static int copy(struct octets *to, const struct octets *from)
-{
-    return from->p != NULL ? octets_set(to, from->p, from->len) : 0;
-}
-
-int exported_attestation(struct exported *e, struct attestation *a, enum role attester, enum later phase,
-                         const struct octets *shown, const struct octets *spki, const struct octets *certificate)
-{
-    const struct octets nothing = { (unsigned char *) "", 0 }; /* is chosen on the wire */
-
-    memset(a, 0, sizeof(*a));
-    a->attester = attester;
-    a->later = phase;
-    return choose(a, e->profile->later[attester].name, &nothing) != 0 ||
-           copy(phase == IN_FRAME ? &a->nonce : &a->context, shown) != 0 || copy(&a->spki, spki) != 0 ||
-           copy(&a->certificate, certificate) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
-}
-
-static int begin_attestation(struct exported *e, struct attestation *a, enum role attester,
-                             const struct octets *context, const mbedtls_x509_crt *crt)
-{
-    const struct octets spki = { crt->pk_raw.p, crt->pk_raw.len }, der = { crt->raw.p, crt->raw.len };
-
-    return exported_attestation(e, a, attester, IN_AUTHENTICATOR, context, &spki, &der);
-}
-
-/* ---- an object around a payload ---- */
-
-/* What an object around a payload has: that, or a definition of the attestation. */
-struct around {
-    struct connection *c;
-    const struct attestation *a;
-};
-
-static int octets_around(void *context, const struct object_field *f, struct octets *out)
-{
-    const struct around *x = context;
-
-    return f->means == MEANS_DEFINED ? interpret_definition(x->c, x->a, f->defined, out) :
-           octets_set(out, x->a->payload.p, x->a->payload.len) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
-}
-
-/* Puts the payload into its object, where it has one. */
-static int wrap(struct exported *e, const struct attestation *a, struct text *out)
-{
-    const struct later_rule *s = &e->profile->later[a->attester];
-    struct around x = { e->c, a };
-    const struct object_content content = { .context = &x, .octets = octets_around };
-    struct object_error error;
-    int ret = s->object < 0 ? 0 : object_write(e->profile->objects, s->object, &content, out, &error);
-
-    if (s->object < 0) {
-        text_add(out, (char *) a->payload.p, a->payload.len);
-    }
-    return ret == OBJECT_BAD ? fail(e->c, error.failure, certificate_message, "%s", error.detail) : ret;
-}
-
-/* Takes the payload out of its object: 1, 0 where it is refused and nothing follows, or an error. */
-static int unwrap(struct exported *e, struct attestation *a, const unsigned char *p, size_t len)
-{
-    const struct later_rule *s = &e->profile->later[a->attester];
-    struct around x = { e->c, a };
-    const struct object_content content = { .context = &x, .octets = octets_around };
-    struct object_told told = { 0 };
-    struct object_error error;
-    int ret = object_read(e->profile->objects, s->object, p, len, &content, &told, &error);
-
-    if (ret == OBJECT_BAD) {
-        ret = fail(e->c, error.failure, certificate_message, "%s", error.detail);
-    } else if (ret == 0 && told.payload.p == NULL) {
-        ret = e->optional ? 0 : fail(e->c, FAIL_MISSING, certificate_message, "the object has no payload");
-    } else if (ret == 0) {
-        a->payload = told.payload;
-        told.payload = (struct octets) { 0 };
-        ret = 1;
-    }
-    object_told_free(&told);
-    return ret;
-}
-
-/* Whether the request that is answered asks for a payload: 1, 0 or an error. */
-static int is_asked(struct exported *e)
-{
-    const enum role self = e->c->options->role;
-    const struct later_rule *s = &e->profile->later[self];
-    const struct place place = { request_name(self), self == CLIENT };
-    struct reader body;
-
-    if (s->name == NULL || (!e->c->agreed && e->profile->after.flag >= 0)) {
-        return 0;
-    }
-    body = s->asks < 0 ? (struct reader) { 0 } : find(extensions_of(&e->request), number_of(e, s->asks));
-    if (body.p == NULL) {
-        return s->every;
-    }
-    if (decode(e->profile->extensions[s->asks].at[request_to(self)].type, &place, &body, NULL, 0) != CODEC_OK ||
-        reader_left(&body) > 0) {
-        return fail(e->c, FAIL_MALFORMED_EXTENSION, place.message, "the extension that asks is malformed");
-    }
-    return 1;
-}
-
-static int show(void *context, const struct authenticator_claim *asked, struct writer *w)
-{
-    struct exported *e = context;
-    const enum role self = e->c->options->role;
-    const struct later_rule *s = &e->profile->later[self];
-    const struct place place = { certificate_message, self == SERVER };
-    struct attestation a = { 0 };
-    struct field f = { .path = s->payload.field };
-    struct text wrapped = { 0 };
-    size_t body;
-
-    e->ret = is_asked(e);
-    if (e->ret <= 0) {
-        return e->ret;
-    }
-    e->ret = begin_attestation(e, &a, self, &asked->context, e->config.chain);
-    e->ret = e->ret == 0 ? evidence_make(e->c, &a, certificate_message) : e->ret;
-    e->ret = e->ret == 0 ? wrap(e, &a, &wrapped) : e->ret;
-    if (e->ret != 0) {
-        text_free(&wrapped);
-        attestation_free(&a);
-        return -1;
-    }
-    f.p = (unsigned char *) wrapped.p;
-    f.len = wrapped.len;
-    e->shown = exported_remember(e->c, &a);
-    write_number(w, number_of(e, s->payload.extension), 2);
-    body = write_vector_begin(w, 2);
-    if (encode(e->profile->extensions[s->payload.extension].at[IN_CERTIFICATE].type, &place, w, &f, 1) != 0) {
-        e->ret = fail(e->c, FAIL_OWN_LIMIT, certificate_message, "there is no room for a payload of %zu octets", f.len);
-    }
-    text_free(&wrapped);
-    write_vector_end(w, 2, body);
-    return e->ret != 0 ? -1 : 0;
-}
-
-/* ---- the peer's ---- */
-
-static int check_chain(struct exported *e, mbedtls_x509_crt *chain)
-{
-    static const struct {
-        uint32_t flags;
-        enum failure failure;
-    } failures[] = {
-        { MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE, FAIL_CERTIFICATE_EXPIRED },
-        { MBEDTLS_X509_BADCERT_REVOKED, FAIL_CERTIFICATE_REVOKED },
-        { MBEDTLS_X509_BADCERT_NOT_TRUSTED, FAIL_UNKNOWN_CA },
-        { MBEDTLS_X509_BADCERT_CN_MISMATCH, FAIL_CERTIFICATE_NAME },
-    };
-    const struct options *o = e->c->options;
-    const char *const purpose = o->role == CLIENT ? MBEDTLS_OID_SERVER_AUTH : MBEDTLS_OID_CLIENT_AUTH;
-    uint32_t flags = 0;
-    int ret = mbedtls_x509_crt_verify(chain, e->anchors, NULL, o->role == CLIENT ? o->server_name : NULL, &flags,
-                                      NULL, NULL);
-
-    for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
-        if (flags & failures[i].flags) {
-            return fail(e->c, failures[i].failure, certificate_message, "the certification path is not valid: %#x",
-                        (unsigned) flags);
-        }
-    }
-    if (ret != 0) {
-        return fail(e->c, FAIL_BAD_CERTIFICATE, certificate_message, "the certification path is not valid: %#x",
-                    (unsigned) flags);
-    }
-    if (mbedtls_x509_crt_check_extended_key_usage(chain, purpose, MBEDTLS_OID_SIZE(MBEDTLS_OID_SERVER_AUTH)) != 0 ||
-        mbedtls_x509_crt_check_key_usage(chain, MBEDTLS_X509_KU_DIGITAL_SIGNATURE) != 0) {
-        return fail(e->c, FAIL_KEY_USAGE, certificate_message, "the certificate is not for its purpose");
-    }
-    return 0;
-}
-
-/* Takes the payload out of the extensions of the first entry: 1, 0 where there is none, or an error. */
-static int take_payload(struct exported *e, const struct later_rule *s, struct reader extensions,
-                        struct attestation *a)
-{
-    const struct placement *p = &e->profile->extensions[s->payload.extension].at[IN_CERTIFICATE];
-    const struct place place = { certificate_message, e->c->options->role == CLIENT };
-    struct reader body = find(extensions, number_of(e, s->payload.extension));
-    struct field f = { .path = s->payload.field };
-
-    if (body.p == NULL) {
-        return e->optional ? 0 : fail(e->c, FAIL_MISSING, certificate_message, "the authenticator has no payload");
-    }
-    if (decode(p->type, &place, &body, &f, 1) != CODEC_OK || (reader_left(&body) > 0 && !p->trailing) || !f.found) {
-        return fail(e->c, FAIL_MALFORMED_CMW, certificate_message, "%s is malformed",
-                    e->profile->extensions[s->payload.extension].name);
-    }
-    if (f.len == 0) {
-        return fail(e->c, FAIL_MALFORMED_CMW, certificate_message, "the payload is empty");
-    }
-    if (s->object >= 0) {
-        return unwrap(e, a, f.p, f.len);
-    }
-    return octets_set(&a->payload, f.p, f.len) != 0 ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 1;
-}
-
-static int judge(struct exported *e, const struct authenticator_claim *got, mbedtls_x509_crt *chain,
-                 struct reader extensions)
-{
-    const enum role peer = !e->c->options->role;
-    const struct later_rule *s = &e->profile->later[peer];
-    struct attestation a;
-    int ret;
-
-    if (got->spontaneous) {
-        return fail(e->c, FAIL_REQUEST_CONTEXT, certificate_message, "the authenticator answers no request");
-    }
-    ret = check_chain(e, chain);
-    if (ret != 0 || s->name == NULL) {
-        return ret;
-    }
-    ret = begin_attestation(e, &a, peer, &got->context, chain);
-    ret = ret == 0 ? take_payload(e, s, extensions, &a) : ret;
-    if (ret <= 0) {
-        attestation_free(&a);
-        return ret;
-    }
-    a.signature = got->schemes[0];
-    ret = evidence_judge(e->c, &a, certificate_message);
-    exported_remember(e->c, &a);
-    return ret;
-}
-
-static int take(void *context, const struct authenticator_claim *got, mbedtls_x509_crt *chain, struct reader extensions)
-{
-    struct exported *e = context;
-
-    e->ret = judge(e, got, chain, extensions);
-    return e->ret;
-}
-
-/* ---- requests and authenticators ---- */
 
 /* The error of what RFC 9261 or we ourselves have refused. */
 static int refused(struct exported *e, const char *message)
@@ -403,7 +37,7 @@ int exported_request(struct exported *e, struct octets *out)
     e->ret = 0;
     ret = authenticators_request(e->authenticators, context, len, out, &made);
     authenticator_claim_free(&made);
-    return ret != 0 ? refused(e, request_name(!o->role)) : 0;
+    return ret != 0 ? refused(e, exported_request_name(!o->role)) : 0;
 }
 
 int exported_answer(struct exported *e, const unsigned char *request, size_t len, struct octets *out)
@@ -415,7 +49,7 @@ int exported_answer(struct exported *e, const unsigned char *request, size_t len
     e->shown = NULL;
     e->ret = 0;
     ret = authenticators_answer(e->authenticators, request, len, !e->attests, out, &asked, &made);
-    if (ret == 0 && made.empty && is_asked(e) < 0) { /* nothing is shown, and the request is malformed all the same */
+    if (ret == 0 && made.empty && exported_is_asked(e) < 0) { /* nothing is shown, and the request is malformed all the same */
         ret = -1;
         e->ret = MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE;
     }
@@ -425,7 +59,7 @@ int exported_answer(struct exported *e, const unsigned char *request, size_t len
     e->request = (struct octets) { 0 };
     authenticator_claim_free(&asked);
     authenticator_claim_free(&made);
-    return ret != 0 ? refused(e, request_name(e->c->options->role)) : 0;
+    return ret != 0 ? refused(e, exported_request_name(e->c->options->role)) : 0;
 }
 
 int exported_appraise(struct exported *e, const unsigned char *p, size_t len)
@@ -475,11 +109,10 @@ int exported_begin(struct connection *c, mbedtls_x509_crt *chain, mbedtls_x509_c
     e->attests = has_slot(o, o->role);
     e->optional = !o->require && p->after.data_before;
     e->config = (struct authenticator_config) {
-        .server = o->role == SERVER, .hash = sha384 ? MBEDTLS_MD_SHA384 : MBEDTLS_MD_SHA256, .export = export,
-        .exporter = e, .random = mbedtls_ctr_drbg_random, .rng = c->random,
-        .chain = chain->raw.p != NULL ? chain : NULL, .key = c->key,
-        .application = { e, ask, show, place_of, take }
+        .server = o->role == SERVER, .hash = sha384 ? MBEDTLS_MD_SHA384 : MBEDTLS_MD_SHA256,
+        .random = mbedtls_ctr_drbg_random, .rng = c->random, .chain = chain->raw.p != NULL ? chain : NULL, .key = c->key
     };
+    exported_obey(e);
     if (hello != NULL) { /* what is shown without a request is judged by it, before it is refused */
         e->config.client_hello = *hello;
     }

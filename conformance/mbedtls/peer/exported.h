@@ -39,11 +39,23 @@ void exported_end(struct connection *c);
 int exported_request(struct exported *e, struct octets *out);
 int exported_answer(struct exported *e, const unsigned char *request, size_t len, struct octets *out);
 int exported_appraise(struct exported *e, const unsigned char *p, size_t len);
+/* exported_application.c */
+/* Tells RFC 9261 what it asks of its application. */
+void exported_obey(struct exported *e);
+/* Whether the request that is answered asks for a payload: 1, 0 or an error. */
+int exported_is_asked(struct exported *e);
+const char *exported_request_name(enum role attester);
+
+/* attested.c */
 /* Begins an attestation of this phase; shown is the context of the request, or the nonce. */
 int exported_attestation(struct exported *e, struct attestation *a, enum role attester, enum later phase,
                          const struct octets *shown, const struct octets *spki, const struct octets *certificate);
 /* Puts an attestation behind the others, which own it then. */
 struct attestation *exported_remember(struct connection *c, struct attestation *a);
+/* Puts the payload into its object, where it has one. */
+int exported_wrap(struct exported *e, const struct attestation *a, struct text *out);
+/* Takes the payload out of its object: 1, 0 where it is refused and nothing follows, or an error. */
+int exported_unwrap(struct exported *e, struct attestation *a, const unsigned char *p, size_t len);
 
 /* frames.c: the exchange at the beginning. */
 int frames_attest(struct connection *c);

@@ -47,13 +47,17 @@ void load_pass_over(struct loader *l, const char *map);
  * it is passed over with the slots of that phase. */
 int load_is_after(struct loader *l, const char *name);
 
-/* compiled_places.c */
+/* compiled_extensions.c */
 void load_points(struct loader *l);
 int load_extensions(struct loader *l);
-int load_message(struct loader *l, const struct record *r, const char *name);
-int load_x509(struct loader *l, const struct record *r, const char *name);
 int load_extension(const struct loader *l, const char *name, size_t len);
 int load_message_named(const char *name, size_t len);
+/* The phases in which a placement holds besides its own. */
+void load_also_in(struct loader *l, const char *map);
+
+/* compiled_places.c */
+int load_message(struct loader *l, const struct record *r, const char *name);
+int load_x509(struct loader *l, const struct record *r, const char *name);
 const struct type *load_type_at(const struct compiled *c, const struct where *w);
 /* A key whose value is the path of a field, if there is one. */
 int load_where(struct loader *l, struct where *w, const char *path, int required);

@@ -41,7 +41,7 @@ static const char usage[] =
     "  --psk-modes L       use tickets, in these modes: psk_dhe_ke, psk_ke\n"
     "  --sess-out F, --sess-in F  client: file for the session, file with the session to resume\n"
     "  --refuse-tickets    server: issue tickets and take none\n"
-    "  --extended-key-update  with --lines or --compiled: offer it, or take the offer\n"
+    "  --extended-key-update  in plain TLS or with --compiled: offer it, or take the offer\n"
     "  --key-updates N     client: begin so many behind the data; server: how many come before --reattest\n"
     "  --reattest          ask the peer to attest again behind that; a client waits until it is asked again\n"
     "  --answer-last       attest only to a peer that was accepted; one end at most can\n"
