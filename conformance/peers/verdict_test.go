@@ -182,6 +182,27 @@ func TestJudgeFault(t *testing.T) {
 	}
 }
 
+// TestEarlyDataOfATap: early data that a tap makes an end of attls offer is not in the claims
+// of its engine, and in those of the other end.
+func TestEarlyDataOfATap(t *testing.T) {
+	s := scenario.Scenario{Fail: "early-data-rejected"}
+	f, err := cases.All().Fault(nil, s, s.Fail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Case{"attls", "openssl", f.Scenario}
+	end := func(role, early string) *claims.Claims {
+		return &claims.Claims{Role: role, State: "closed", DataSent: 1, DataReceived: 1, Resumed: true, EarlyData: early,
+			PSKMode: string(f.Scenario.Resumption), Suite: "TLS_AES_128_GCM_SHA256", Group: f.Scenario.Group, Exporter: "00"}
+	}
+	if err := Judge(&c, end("client", ""), end("server", "rejected")); err != nil {
+		t.Error(err)
+	}
+	if plain := (Case{"attls", "openssl", scenario.Scenario{Resumption: f.Scenario.Resumption, Group: f.Scenario.Group}}); Judge(&plain, end("client", ""), end("server", "rejected")) == nil {
+		t.Error("without a fault, nothing was noticed")
+	}
+}
+
 // TestClosed: an end that closes with user_canceled has rejected nothing.
 func TestClosed(t *testing.T) {
 	for _, a := range []attls.AlertDescription{attls.AlertCloseNotify, attls.AlertUserCanceled} {
