@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"attls"
+	"attls/conformance/claims"
 )
 
 // stackProgram is the program that was built, or the test skips.
@@ -148,5 +149,29 @@ func TestKnownIsNarrow(t *testing.T) {
 	v := Violation{"transcript", attls.RoleServer, "is done although its peer's transcript is another one"}
 	if v.known(other) != "" {
 		t.Error("it is known after any edit")
+	}
+}
+
+// TestFirstCredentialCounts: of two certificates that an input shows, the honest end saw the first.
+func TestFirstCredentialCounts(t *testing.T) {
+	x := target(t, TLS)
+	for _, c := range []struct {
+		edits  []Edit
+		broken bool
+	}{
+		{[]Edit{{Do: "credential", Answer: rsaAnswer}, {Do: "credential", Answer: "for clients only"}}, false},
+		{[]Edit{{Do: "credential", Answer: "for clients only"}, {Do: "credential", Answer: rsaAnswer}}, true},
+	} {
+		in := x.input(Connection{}, attls.RoleServer)
+		in.Edits = c.edits
+		r, _ := outcome(t, x, nil, in)
+		r.done[attls.RoleClient] = true // a program that takes anything
+		r.states[attls.RoleClient].PeerSPKI = []byte{1}
+		broken := slices.ContainsFunc(in.judgeStack(r, &claims.Claims{}), func(v Violation) bool {
+			return v.Law == "certificate-trusted" && strings.HasPrefix(v.Says, "is done with a credential")
+		})
+		if broken != c.broken {
+			t.Errorf("%v: broken %v", in.Edits, broken)
+		}
 	}
 }
