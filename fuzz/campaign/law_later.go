@@ -71,7 +71,7 @@ var negotiatedLaws = []law{
 	}},
 	{"resumed-type", "RFC 7250 4.2", false, func(v *view) string {
 		ee := v.last(v.sent, attls.KindEncryptedExtensions)
-		if v.role != attls.RoleServer || ee == nil || v.hello == nil || !v.resumed() {
+		if v.role != attls.RoleServer || ee == nil || v.hello == nil || !v.resumed() || !v.r.s.conn.RawPublicKeys {
 			return ""
 		}
 		// Silence would mean X.509, which this client does not take.

@@ -37,8 +37,6 @@ var stackKnown = []struct {
 		"a HelloRetryRequest for any group of its list but the one it sent is taken", ""},
 	{attls.RoleClient, "signature", "octets after a signature", signatureEnd, ""},
 	{attls.RoleServer, "signature", "octets after a signature", signatureEnd, ""},
-	{attls.RoleServer, "resumed-type", "", "where a session is resumed, nothing tells the type of " +
-		"the certificate that was shown before", ""},
 	{attls.RoleServer, "key-share-listed", "",
 		"key shares are not compared with supported_groups, or with each other", ""},
 	{attls.RoleServer, "hello-repeated", "the extension", helloUncompared, ""},

@@ -213,3 +213,13 @@ func (r *run) accepted(role attls.Role) (n int) {
 	}
 	return n
 }
+
+// TestTypeNobodyKnows: a server without raw public keys need not say anything about them.
+func TestTypeNobodyKnows(t *testing.T) {
+	x := target(t, TLS)
+	in := x.input(Connection{Resumption: true}, attls.RoleClient)
+	in.Edits = []Edit{{Do: "extension-add", Message: "ClientHello", At: 6, Extension: attls.ExtServerCertificateType, Octets: Octets{1, 2}}}
+	if _, broken := outcome(t, x, nil, in); len(broken) > 0 {
+		t.Error(broken)
+	}
+}
