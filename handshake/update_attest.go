@@ -363,9 +363,11 @@ func (e *Engine) updateJudged(w *waiting) *attls.Error {
 		failure = nil
 	}
 	if failure == nil && !accepted && e.cfg.Policy.Demand {
-		failure = attls.Errorf(attls.Refused, end.proof.of(w.slot).verdict.Failure,
-			"the %v must attest and was not accepted", peer).
-			By(p.ID)
+		why := attls.FailDemandedByClient
+		if e.role == attls.RoleServer {
+			why = attls.FailDemandedByServer
+		}
+		failure = attls.Errorf(attls.Refused, why, "the %v must attest and was not accepted again", peer).By(p.ID)
 	}
 	if failure != nil {
 		return failure

