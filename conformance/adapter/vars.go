@@ -31,11 +31,11 @@ var conformVars = map[string]string{
 	"connections":        "how many connections a server gets, 1 or 2",
 	"session_out":        "a client's: the file to which it writes its session; set where another connection follows",
 	"session_in":         "a client's: the file of the session that it brings back",
-	"early_data": "set where 0-RTT data is to be sent, and taken by a server; a client's: the file that holds it, set in " +
-		"the connection that brings a session back",
+	"early_data": "set where 0-RTT data is to be sent, and taken by a server; a client's: the file that holds it, set " +
+		"in the connection that brings a session back",
 	"first": "set in the first connection of a client that makes two in one process",
-	"asks": "a client's: set where the question is to be typed, which is not so in that connection, nor where it is 0-RTT " +
-		"data that the server takes",
+	"asks": "a client's: set where the question is to be typed, which is not so in that connection, nor where it is " +
+		"0-RTT data that the server takes",
 	"key_update": "set where the end is to send a KeyUpdate, which asks for one in return, before its first " +
 		"application data",
 	"exporter_label":  "the label under which to export a value",

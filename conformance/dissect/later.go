@@ -102,7 +102,8 @@ func (d *dissector) laterChoice(slot int) *profile.Scheme {
 
 func (d *dissector) addLater(slot int, payload []byte) {
 	s := &d.p.Slots[slot]
-	l := laterPayload{slot: slot, payload: payload, item: d.seen.item, scheme: profile.Scheme{Model: s.Models[0], Credential: s.Kinds[0]}}
+	l := laterPayload{slot: slot, payload: payload, item: d.seen.item,
+		scheme: profile.Scheme{Model: s.Models[0], Credential: s.Kinds[0]}}
 	if c := d.laterChoice(slot); c != nil {
 		l.scheme = *c
 	} else if cmw, err := attestation.ParseCMW(payload, attestation.Limits{}); err == nil {

@@ -38,7 +38,8 @@ func (d *dissector) laterRequest(m *message.Raw, r *message.CertificateRequest) 
 			_ = d.p.Decode(m.Kind, attls.RoleServer, x.Type, x.Body, f) // what does not parse holds no nonce
 		}
 	}
-	d.seen.requests = append(d.seen.requests, &laterAuth{context: bytes.Clone(r.Context), fields: f, epoch: len(d.seen.updates.exchanges),
+	d.seen.requests = append(d.seen.requests, &laterAuth{context: bytes.Clone(r.Context), fields: f,
+		epoch:    len(d.seen.updates.exchanges),
 		messages: []laterMessage{{binder.PointPostHandshakeCR, m}}})
 }
 
@@ -222,6 +223,7 @@ func (d *dissector) compareLater(l *laterPayload, a *attested, unread error) {
 	v := program.Explain(name, attls.RoleClient, in)
 	a.Binder = scenario.MakeBinder(attls.RoleClient, name, v)
 	if d.compareWith(a, l.payload, v, *in.missing, unread); a.Comparison == Different {
-		a.Readings = d.p.FindAfterReadingsThat(attls.RoleClient, l.scheme.Model, l.scheme.Credential, in, carriedIn(a.contents))
+		a.Readings = d.p.FindAfterReadingsThat(attls.RoleClient, l.scheme.Model, l.scheme.Credential, in,
+			carriedIn(a.contents))
 	}
 }

@@ -69,7 +69,8 @@ func combinations(p *profile.Profile) (list []Combination, err error) {
 
 // slot reports whether a slot is for the combination.
 func (c *Combination) slot(s *profile.Slot) bool {
-	return s.Attester == c.role && !s.PostHandshake && slices.Contains(s.Models, c.model) && slices.Contains(s.Kinds, c.kind)
+	return s.Attester == c.role && !s.PostHandshake && slices.Contains(s.Models, c.model) &&
+		slices.Contains(s.Kinds, c.kind)
 }
 
 // after reports whether a client attests in post-handshake authentication.

@@ -181,8 +181,8 @@ var (
 		{"hex", int(NamesHex), "hexadecimal digits, in lower case"}}
 	extensionPhaseWords = words{
 		{"handshake", int(PhaseHandshake), "the handshake and post-handshake authentication"},
-		{"post_handshake", int(PhasePostHandshake), "post-handshake authentication (RFC 8446 4.6.2), with its certificate_request " +
-			"and certificate and not those of the handshake; its other messages offer it"},
+		{"post_handshake", int(PhasePostHandshake), "post-handshake authentication (RFC 8446 4.6.2), with its " +
+			"certificate_request and certificate and not those of the handshake; its other messages offer it"},
 		{"authenticator", int(PhaseAuthenticator), "exported authenticators and their requests (RFC 9261), and nothing else"}}
 	encodingWords = words{
 		{"json", no, "a JSON object (RFC 8259)"},
@@ -212,7 +212,8 @@ var (
 		{"server", int(attls.RoleServer), "where the server attests"}}
 	phaseWords = words{
 		{"handshake", int(PhaseHandshake), "in the handshake"},
-		{"post_handshake", int(PhasePostHandshake), "in post-handshake authentication (RFC 8446 4.6.2), and not in the handshake; " +
+		{"post_handshake", int(PhasePostHandshake), "in post-handshake authentication (RFC 8446 4.6.2), and not in the " +
+			"handshake; " +
 			"only a server asks there, so that the attester is the client"},
 		{"authenticator", int(PhaseAuthenticator), "in an exported authenticator, after the handshake (RFC 9261)"},
 		{"key_update", int(PhaseKeyUpdate), "with each Extended Key Update, under the scheme of the handshake"},

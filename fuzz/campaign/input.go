@@ -207,9 +207,9 @@ var Operations = []struct{ Do, Text string }{
 		"scheme at"},
 	{"early", "early_data is offered, and so many octets follow that no key opens"},
 	{"frame", "a member of a frame in which the ends attest is there twice (at 0), other (1) or absent (2)"},
-	{"authenticator", "something else is sent in the place of an exported authenticator, or of a request for one: that of " +
-		"another connection, the one before, the other end's, the empty one, one that was not asked for, nothing, it twice, " +
-		"or a request of the other role"},
+	{"authenticator", "something else is sent in the place of an exported authenticator, or of a request for " +
+		"one: that of another connection, the one before, the other end's, the empty one, one that was not asked for, " +
+		"nothing, it twice, or a request of the other role"},
 	{"reissue", "the attester's certificate is issued again, and what the profile has in it is otherwise"},
 	{"disobey", "the attacker's own engine does not obey a rule, which the answer names"},
 }

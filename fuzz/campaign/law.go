@@ -276,7 +276,8 @@ func (r *run) closes(f attls.Failure) bool {
 }
 
 // laws are what an honest end must not do.
-var laws = slices.Concat(authenticationLaws, messageLaws, negotiatedLaws, attestationLaws, senderLaws, postLaws, updateLaws, proofLaws)
+var laws = slices.Concat(authenticationLaws, messageLaws, negotiatedLaws, attestationLaws, senderLaws, postLaws,
+	updateLaws, proofLaws)
 
 // deeds are those of an end, but for authentication after the handshake.
 func (v *view) deeds(role attls.Role, of func(*deed) bool) *deed {
@@ -431,7 +432,8 @@ func (in *Input) harmless() bool {
 		case e.Do == "extension-remove" && e.Extension == attls.ExtSignatureAlgorithms && in.Connection.Resumption &&
 			!in.Connection.Forgotten && e.Message == "ClientHello" && !e.Shadow:
 		case e.Do == "pad" && e.Number > 2 && e.At < 4096:
-		case e.Do == "early" && !e.Shadow && e.At < 4096 && in.Connection.Resumption && !in.Connection.Forgotten && len(in.Edits) == 1:
+		case e.Do == "early" && !e.Shadow && e.At < 4096 && in.Connection.Resumption &&
+			!in.Connection.Forgotten && len(in.Edits) == 1:
 		case e.Do == "reissue" && reissueOf(e.Answer) != nil && reissueOf(e.Answer).failure == "" && len(in.Edits) == 1:
 		default:
 			return false

@@ -211,12 +211,13 @@ var postLaws = []law{
 			return ""
 		})
 	}),
-	postLaw("later-evidence", "the profile's binding of Evidence to the connection", attls.RoleServer, func(v *view) string {
-		if v.p == nil || v.p.InCertificate() || len(v.r.post.answered) == 0 {
-			return ""
-		}
-		return v.evidence(v.r.states[v.role].Attestation)
-	}),
+	postLaw("later-evidence", "the profile's binding of Evidence to the connection", attls.RoleServer,
+		func(v *view) string {
+			if v.p == nil || v.p.InCertificate() || len(v.r.post.answered) == 0 {
+				return ""
+			}
+			return v.evidence(v.r.states[v.role].Attestation)
+		}),
 	postLaw("later-extensions", "RFC 8446 4.2", attls.RoleServer, func(v *view) string { return v.lateMisplaced() }),
 	postLaw("later-extensions", "RFC 8446 4.2", attls.RoleClient, func(v *view) string { return v.lateMisplaced() }),
 	postLaw("later-asked", "RFC 8446 4.3.2, 4.6.2", attls.RoleClient, func(v *view) string {

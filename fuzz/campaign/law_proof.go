@@ -178,7 +178,8 @@ var proofLaws = []law{
 			for _, e := range list {
 				row, known := p.table.Lookup(e.t)
 				if _, asked := p.request[0].find(e.t); asked ||
-					known && (row.In(attls.KindCertificate).Unsolicited || len(row.In(attls.KindCertificate).OfferedBy[p.role.Peer()]) == 0) {
+					known && (row.In(attls.KindCertificate).Unsolicited ||
+						len(row.In(attls.KindCertificate).OfferedBy[p.role.Peer()]) == 0) {
 					continue
 				}
 				return fmt.Sprintf("took an authenticator with the extension %v, for which it did not ask", e.t)
@@ -191,7 +192,8 @@ var proofLaws = []law{
 		if a == nil || a.Verdict == nil || a.Verdict.Failure != "" {
 			return ""
 		}
-		if !slices.ContainsFunc(p.made, func(d deed) bool { return d.makes(p.role.Peer(), &a.AttestationState, p.r.s.other) }) {
+		made := func(d deed) bool { return d.makes(p.role.Peer(), &a.AttestationState, p.r.s.other) }
+		if !slices.ContainsFunc(p.made, made) {
 			return "has an accepting verdict on a payload that its peer did not make for the authenticator"
 		}
 		return ""
@@ -229,7 +231,8 @@ var proofLaws = []law{
 		for _, list := range x.certificate.entries {
 			for _, e := range list {
 				slot := p.r.s.laterSlot(p.role)
-				if _, asked := p.request[0].find(e.t); !asked && (slot == nil || slot.Extension != e.t || !slot.Every && !slot.Silent) {
+				if _, asked := p.request[0].find(e.t); !asked &&
+					(slot == nil || slot.Extension != e.t || !slot.Every && !slot.Silent) {
 					return fmt.Sprintf("shows the extension %v in an authenticator, for which the request does not ask", e.t)
 				}
 			}
@@ -241,7 +244,9 @@ var proofLaws = []law{
 // fits reports whether some payload of the authenticator was accepted: of several schemes, those
 // that a payload is not of refuse it.
 func (p *proofView) fits() bool {
-	return slices.ContainsFunc(p.made, func(d deed) bool { return d.role == p.role && d.appraised != nil && d.refused == "" })
+	return slices.ContainsFunc(p.made, func(d deed) bool {
+		return d.role == p.role && d.appraised != nil && d.refused == ""
+	})
 }
 
 // requestTaken says which request an end answered although it is not one.
@@ -275,7 +280,8 @@ func (p *proofView) requestTaken() string {
 		if before == p.x {
 			break
 		}
-		for _, list := range [][]*seen{p.r.messages(p.role, true, before.log, before.end), p.r.messages(p.role, false, before.log, before.end)} {
+		for _, list := range [][]*seen{p.r.messages(p.role, true, before.log, before.end),
+			p.r.messages(p.role, false, before.log, before.end)} {
 			for _, o := range list {
 				if (o.kind == attls.KindCertificateRequest || o.kind == attls.KindClientCertificateRequest) &&
 					bytes.Equal(contextOf(o), contextOf(m)) {

@@ -56,8 +56,8 @@ const (
 	proofRole        = "the other role's"
 )
 
-var proofKinds = []string{proofElsewhere, proofBefore, proofOther, proofEmpty, proofSpontaneous, proofTwice, proofNothing,
-	proofRole}
+var proofKinds = []string{proofElsewhere, proofBefore, proofOther, proofEmpty, proofSpontaneous, proofTwice,
+	proofNothing, proofRole}
 
 // prover is one end of an exchange.
 type prover struct {
