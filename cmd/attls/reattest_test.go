@@ -91,8 +91,8 @@ func TestReattestUsage(t *testing.T) {
 		{[]string{"client", "--profile", "early-attestation-08pre", "--reattest", "30s"}, "say --extended-key-update as well"},
 		{[]string{"client", "--profile", "early-attestation-08pre", "--extended-key-update", "--attester", "client", "--reattest", "30s"}, "the server is not to attest"},
 		{[]string{"client", "--profile", "early-attestation-06", "--extended-key-update", "--reattest", "30s"}, "only a server asks for that"},
-		{[]string{"client", "--profile", "early-attestation-00", "--reattest", "30s"}, "in the handshake"},
-		{[]string{"server", "--profile", "early-attestation-00", "--attester", "client", "--reattest", "30s"}, "in the handshake"},
+		{[]string{"client", "--profile", "tls-attestation-07", "--reattest", "30s"}, "in the handshake"},
+		{[]string{"server", "--profile", "tls-attestation-07", "--attester", "client", "--reattest", "30s"}, "in the handshake"},
 		{[]string{"server", "--profile", "early-attestation-06", "--answer-last"}, "has none"},
 	} {
 		args := x.args

@@ -1035,18 +1035,29 @@ local function showScheme(tree, m, slot, what, v)
 	end
 end
 
--- ofPeer reports whether a slot of exported authenticators is that of the other end: both have one place.
+-- ofPeer reports whether a slot behind the handshake is that of the other end: both have one place.
 local function ofPeer(slot, m)
-	return slot and lookText("bind", "slots", slot, "phase") == "authenticator" and
+	return slot and (lookText("bind", "slots", slot, "phase") or "handshake") ~= "handshake" and
 		lookText("bind", "slots", slot, "attester") ~= m.sender
+end
+
+-- carrierOf is the meaning as which a payload is shown, once: that of the handshake where slots
+-- behind it have the same place.
+local function carrierOf(m, list)
+	local found
+	for _, x in ipairs(list) do
+		if x.what == "payload" and not ofPeer(x.slot, m) and (not found or not x.slot) then found = x end
+	end
+	return found
 end
 
 -- showMeaning says what a field is to attestation.
 local function showMeaning(tree, m, v, list)
+	local carrier = carrierOf(m, list)
 	for _, x in ipairs(list) do
 		if x.what == "nonce" and v.kind == "octets" then
 			addOctets(tree, ofSlot[x.slot].nonce, m, v.from, v.to)
-		elseif x.what == "payload" and v.kind == "octets" and not ofPeer(x.slot, m) then
+		elseif x == carrier and v.kind == "octets" then
 			if v.to > v.from or #list == 1 then showPayload(tree, m, v.from, v.to, x.slot) end
 		elseif x.what == "offer" and v.kind == "list" then
 			for _, item in ipairs(v.items) do showScheme(tree, m, x.slot, "offer", item) end

@@ -117,10 +117,20 @@ func planting() iter.Seq2[Plant, error] {
 	}
 }
 
+// updating is the profile under which bugs of attestation with key updates are planted: there all
+// that an update has is in its own messages, which is what the edits and the laws of updates know.
+const updating = "early-attestation-08pre"
+
+// updateRules are the rules that more profiles have.
+var updateRules = []rule.Rule{rule.UpdateAttested, rule.UpdatePayloadDue}
+
 // plantOf is the bug of a case, unless there is one of its rule.
 func plantOf(c *cases.Case, name string, have map[rule.Rule]bool) (Plant, bool) {
 	r := rule.Rule(c.Rule)
 	if r == "" || have[r] || len(c.Rule) > 13 && c.Rule[:13] == "authenticator" {
+		return Plant{}, false
+	}
+	if slices.Contains(updateRules, r) && name != updating {
 		return Plant{}, false
 	}
 	role, ok := ends[r]
