@@ -7,6 +7,7 @@ import (
 
 	"attls"
 	"attls/conformance/claims"
+	"attls/extensions/profile"
 	"attls/handshake"
 	"attls/handshake/exported"
 	"attls/negotiation"
@@ -64,6 +65,16 @@ func (e *endpoint) attestLater(attester attls.Role, scheme negotiation.Scheme, s
 	} else {
 		e.exported.Accept, e.exported.AppraiserSize = []negotiation.Scheme{scheme}, size
 	}
+}
+
+// framesNameClient reports whether clients are to attest in frames of the application: the key that
+// they attest is that of the handshake's certificate.
+func (e *endpoint) framesNameClient() bool {
+	if e.exported == nil || len(e.exported.Accept) == 0 {
+		return false
+	}
+	slot := e.profile.LaterSlot(attls.RoleClient)
+	return slot >= 0 && e.profile.Later[slot].Phase == profile.PhaseFrame
 }
 
 // produces are the schemes of this end, in the handshake and after it.

@@ -82,6 +82,34 @@ func TestExportedAttestation(t *testing.T) {
 	}
 }
 
+// TestFramesOfCommands: both commands attest in frames of the application, and a server asks for the
+// certificate whose key the client's frame is about, unless it was told not to.
+func TestFramesOfCommands(t *testing.T) {
+	for _, x := range []struct {
+		args []string // of both
+		more []string // of the server
+		code int      // of the client
+	}{
+		{[]string{"--profile", "deployed-cmc", "--attester", "server"}, nil, exitOK},
+		{[]string{"--profile", "deployed-cmc", "--attester", "both"}, nil, exitOK},
+		{[]string{"--profile", "deployed-cmc", "--attester", "both"}, []string{"--verify", "none"}, exitFailed},
+		{[]string{"--profile", "deployed-privasys-v2"}, nil, exitOK},
+	} {
+		t.Run(strings.Join(append(x.args, x.more...), " "), func(t *testing.T) {
+			t.Parallel()
+			s := start(t, append(append(x.args[:len(x.args):len(x.args)], x.more...), "--echo", "--max-connections", "1")...)
+			var out, log bytes.Buffer
+			code := run(context.Background(), append(append([]string{"client", "-q"}, x.args...), s.address), strings.NewReader("there and back"), &out, &log)
+			if code != x.code || code == exitOK && out.String() != "there and back" {
+				t.Errorf("client: exit code %d, %q, %s", code, out.String(), log.String())
+			}
+			if code := s.wait(t); code != x.code {
+				t.Errorf("server: exit code %d, %s", code, s.log.String())
+			}
+		})
+	}
+}
+
 // TestExportedAgain: by command and by the amount of data the peer attests again, with
 // another context and another challenge, and answer-last holds.
 func TestExportedAgain(t *testing.T) {

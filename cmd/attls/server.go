@@ -75,7 +75,8 @@ exit code is 0.`,
 	flags.IntVar(&f.port, "port", defaultPort, "port; 0 lets the system choose")
 	flags.StringVar(&f.verify, "verify", "none",
 		"certificates of clients: none asked for, optional, require, or evidence (no path, but an affirming verdict on "+
-			"their key, under a profile with pkix: none)")
+			"their key, under a profile with pkix: none). Where clients attest in frames of the application, which say "+
+			"nothing of a key, it is require unless you say otherwise")
 	flags.BoolVar(&f.www, "www", false, "answer HTTP requests with a page about the connection")
 	flags.BoolVar(&f.echo, "echo", false, "send back what arrives")
 	flags.IntVar(&f.maxConnections, "max-connections", 0,
@@ -101,7 +102,11 @@ func (f *serverFlags) run(c *cobra.Command) (failure error) {
 		return err
 	}
 	defer func() { failure = e.finish(failure) }()
-	if verify == "none" {
+	switch {
+	case verify != "none":
+	case !c.Flags().Changed("verify") && e.framesNameClient():
+		e.config.ClientAuthentication = handshake.RequireClientCertificate
+	default:
 		e.config.ClientAuthentication = handshake.NoClientCertificate
 	}
 	e.config.Retry.Always, e.config.Retry.Cookie = f.helloRetry, f.cookie
