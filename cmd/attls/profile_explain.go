@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -112,6 +113,14 @@ func (f *explainFlags) take(c *cobra.Command, s scenario.Scenario) (*claims.Clai
 	return claims, unavailable(err)
 }
 
+// inPhase says where an attestation is whose phase claims name.
+var inPhase = map[string]string{
+	profile.PhaseAuthenticator.String(): "in an exported authenticator",
+	profile.PhaseFrame.String():         "in a frame of the application",
+	profile.PhaseKeyUpdate.String():     "with an extended key update",
+	profile.PhasePostHandshake.String(): "in post-handshake authentication",
+}
+
 func (p *painter) explanation(e *scenario.Explanation) {
 	p.full = true
 	for i := range e.Attesters {
@@ -121,7 +130,7 @@ func (p *painter) explanation(e *scenario.Explanation) {
 		}
 		where := ""
 		if a.Phase != "" {
-			where = ", in an exported " + a.Phase
+			where = ", " + cmp.Or(inPhase[a.Phase], a.Phase)
 		}
 		p.line(p.in(bold, fmt.Sprintf("%s: the %s attests with %s, credential %s%s", e.Profile, a.Attester,
 			a.Model, a.Credential, where)))

@@ -25,6 +25,7 @@ func TestProfileAfterHandshake(t *testing.T) {
 		{[]string{"profile", "explain", "seat-expat-04", "--attester", "both"}, []string{"in an exported authenticator",
 			"EXPORTER-cmw-attestation", "binding_value", "the client attests", "public_key=bits", "bound=value"}},
 		{[]string{"profile", "explain", "seat-expat-00"}, []string{"request_context(role)", "nothing is bound"}},
+		{[]string{"profile", "explain", "deployed-cmc"}, []string{"credential x509, in a frame of the application"}},
 		{[]string{"profile", "explain", "seat-expat-03"}, []string{`"Attestation"`, "label=checked"}},
 	} {
 		code, out, stderr := command(t, x.args...)
