@@ -204,7 +204,7 @@ func (c *ClientSessions) now() time.Time {
 func (c *ClientSessions) Put(s *Session) {
 	kept := *s
 	if kept.Created.IsZero() { // otherwise it has been kept elsewhere meanwhile
-		kept.Created = c.now()
+		kept.Created = receipt(c.now())
 	}
 	limit := c.Max
 	if limit <= 0 {
@@ -222,6 +222,15 @@ func (c *ClientSessions) Put(s *Session) {
 	c.tickets[s.ServerName] = list[max(0, len(list)-limit):]
 }
 
+// receipt is when a ticket was received, of which a session keeps milliseconds: rounded up, as a
+// server may refuse early data from a client for which the ticket is older than for itself.
+func receipt(now time.Time) time.Time {
+	if whole := now.Truncate(time.Millisecond); whole.Before(now) {
+		return whole.Add(time.Millisecond)
+	}
+	return now
+}
+
 // Offers returns the keys to offer to a server. Each ticket is handed out once,
 // so that connections cannot be linked by it (RFC 8446 appendix C.4).
 func (c *ClientSessions) Offers(r *PSKRequest) []PSK {
@@ -233,10 +242,10 @@ func (c *ClientSessions) Offers(r *PSKRequest) []PSK {
 		s := list[len(list)-1]
 		list = list[:len(list)-1]
 		age := now.Sub(s.Created)
-		if age < 0 || age > time.Duration(s.Lifetime)*time.Second || s.over(now) {
+		if age <= -time.Millisecond || age > time.Duration(s.Lifetime)*time.Second || s.over(now) {
 			continue
 		}
-		offers = append(offers, PSK{Session: s, ObfuscatedAge: uint32(age.Milliseconds()) + s.AgeAdd, EarlyData: true})
+		offers = append(offers, PSK{Session: s, ObfuscatedAge: uint32(max(0, age).Milliseconds()) + s.AgeAdd, EarlyData: true})
 	}
 	if c.tickets != nil {
 		c.tickets[r.ServerName] = list
