@@ -166,6 +166,8 @@ var predicates = map[string]predicate{
 			only := p.Quirks.EncryptedExtensionsOnly
 			return only == nil || slices.Contains(only, attls.ExtTLSFlags)
 		}},
+	"attested_updates": {"the attester attests with each extended key update",
+		func(p *profile.Profile, c *Combination) bool { return p.UpdateSlot(c.role) >= 0 }},
 	"in_certificate": {"the payload is in the end-entity certificate", func(p *profile.Profile, c *Combination) bool {
 		k, ok := p.Credential(c.kind)
 		return ok && k.Carrier == profile.CarrierCertificate
