@@ -110,6 +110,29 @@ func TestFramesOfCommands(t *testing.T) {
 	}
 }
 
+// TestFramesWithASession: a session is not resumed where the frames are about the key of a certificate,
+// and the peer attests in the full handshake that follows.
+func TestFramesWithASession(t *testing.T) {
+	for _, name := range []string{"deployed-cmc", "deployed-privasys-v2"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, "--profile", name, "--echo", "--max-connections", "2")
+			file := filepath.Join(t.TempDir(), "session")
+			for _, session := range []string{"--sess-out", "--sess-in"} {
+				var out, log bytes.Buffer
+				code := run(context.Background(), []string{"client", "-q", "--profile", name, "--require-attestation", session, file, s.address},
+					strings.NewReader("there and back"), &out, &log)
+				if code != exitOK || out.String() != "there and back" {
+					t.Errorf("%s: exit code %d, %q, %s", session, code, out.String(), log.String())
+				}
+			}
+			if code := s.wait(t); code != exitOK {
+				t.Errorf("server: exit code %d, %s", code, s.log.String())
+			}
+		})
+	}
+}
+
 // TestExportedAgain: by command and by the amount of data the peer attests again, with
 // another context and another challenge, and answer-last holds.
 func TestExportedAgain(t *testing.T) {
