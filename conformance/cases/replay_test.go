@@ -42,6 +42,9 @@ func TestReplay(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			for _, s := range everyRun(load(t, name), name) {
+				if s.Fail != "" && s.Updates() > 0 {
+					continue // what an end has written when it learns of a failure there depends on time
+				}
 				first := scenario.Run(context.Background(), s, scenario.Find(Find))
 				if first.Err != nil {
 					t.Errorf("%v: %v", s, first.Err)
