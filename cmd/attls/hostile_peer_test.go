@@ -205,7 +205,7 @@ func TestSlowHostilePeer(t *testing.T) {
 				w.law != "" && !strings.Contains(stdout, w.law) {
 				t.Errorf("campaign: exit code %d: %s%s", code, stdout, stderr)
 			}
-			code, stdout, stderr = command(t, "fuzz", "learn", "--adapter", hostileAdapter(t, w.way, 7), "--words", "1",
+			code, stdout, stderr = command(t, "fuzz", "learn", "--adapter", hostileAdapter(t, w.way, 7), "--words", "1", "--repeat", "0",
 				"--quiet", "10ms")
 			if code == exitOK || code == exitUsage {
 				t.Errorf("learner: exit code %d: %s%s", code, stdout, stderr)
