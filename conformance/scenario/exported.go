@@ -290,7 +290,7 @@ type laterFrame struct {
 	to     attls.Role
 	what   exported.Content
 	octets []byte
-	bad    *attls.Error // it is no frame
+	bad    *attls.Error // why what came is not a frame
 }
 
 // sends is what an end sends for a request or an authenticator: that, unless it changes it.

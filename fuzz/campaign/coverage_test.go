@@ -49,7 +49,7 @@ func TestCoverage(t *testing.T) {
 	}
 }
 
-// TestHostileCoverage: what is no measurement is named with the reason.
+// TestHostileCoverage: a file that does not hold a measurement is refused, with its name and the reason.
 func TestHostileCoverage(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                   "line 1",

@@ -224,7 +224,7 @@ func TestLearnerFindsAToy(t *testing.T) {
 }
 
 // TestLearnerRepeats: an answer that comes once, early or late, does not count, and the run says so; a
-// peer that answers at random is no machine.
+// peer that answers at random cannot be learned.
 func TestLearnerRepeats(t *testing.T) {
 	for _, flaky := range []int{1, 2, 6, 20} {
 		m, stats, err := Learn(t.Context(), &toy{m: deep(3), flaky: flaky}, Options{Repeat: 3})

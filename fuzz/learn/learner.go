@@ -67,7 +67,7 @@ type Statistics struct {
 	Doubts []Nondeterminism
 }
 
-// maxDoubts bounds Statistics.Doubts: a peer with more of them is not a machine.
+// maxDoubts bounds Statistics.Doubts: a peer with more of them cannot be learned.
 const maxDoubts = 50
 
 // node is a word that was asked, with its answer.
