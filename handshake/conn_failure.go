@@ -135,7 +135,7 @@ func (c *Conn) tell(reason *attls.Error) {
 	}
 }
 
-// awaitTold lets a Read that another goroutine has ended return once the alert is sent, or
+// awaitTold lets a call that another goroutine has ended return once the alert is sent, or
 // cannot be sent at once: its caller may leave the program.
 func (c *Conn) awaitTold() {
 	told := c.told.Load()

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"strings"
 	"sync"
 	"testing"
@@ -221,6 +222,55 @@ func TestFailureEndsBothDirections(t *testing.T) {
 					t.Errorf("the peer: %v", err)
 				}
 			})
+		})
+	}
+}
+
+// lateWrites takes its time for each write once it is armed, and counts those that it has done.
+type lateWrites struct {
+	net.Conn
+	armed atomic.Bool
+	done  atomic.Int32
+}
+
+func (l *lateWrites) Write(b []byte) (int, error) {
+	armed := l.armed.Load()
+	if armed {
+		time.Sleep(10 * time.Millisecond)
+	}
+	n, err := l.Conn.Write(b)
+	if armed {
+		l.done.Add(1)
+	}
+	return n, err
+}
+
+// TestSettledBehindTheAlert: who waits for verdicts learns of a failure when the peer has been
+// told, as far as that is soon, and may close the transport then.
+func TestSettledBehindTheAlert(t *testing.T) {
+	for name, make1 := range refusals {
+		t.Run(name, func(t *testing.T) {
+			a, b := loopback(t)
+			ends := [2]*lateWrites{{Conn: a}, {Conn: b}}
+			s := make1(t, ends[0], ends[1])
+			s.begin(t)
+			go io.Copy(io.Discard, s.client)
+			for _, late := range ends {
+				late.armed.Store(true)
+			}
+			settled := make(chan error, 1)
+			go func() { settled <- s.server.Settled(context.Background()) }()
+			began := time.Now()
+			close(s.refuse)
+			go s.server.Read(make([]byte, 1))
+			err := <-settled
+			if !failsWith(err, s.failure) {
+				t.Fatalf("Settled: %v", err)
+			}
+			const soon = 200 * time.Millisecond
+			if ends[0].done.Load()+ends[1].done.Load() == 0 && time.Since(began) < soon {
+				t.Error("Settled returned before the alert was sent")
+			}
 		})
 	}
 }

@@ -12,6 +12,14 @@ import (
 // failed, with net.ErrClosed when Close did not wait for a verdict, and when the
 // context ends.
 func (c *Conn) Settled(ctx context.Context) error {
+	err := c.settledOrFailed(ctx)
+	if err != nil {
+		c.awaitTold()
+	}
+	return err
+}
+
+func (c *Conn) settledOrFailed(ctx context.Context) error {
 	c.mu.Lock()
 	late, settled := c.late > 0 && c.dead.Load() == nil, c.settled
 	if late && c.broken == nil {

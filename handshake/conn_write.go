@@ -30,7 +30,12 @@ func (c *Conn) Write(b []byte) (n int, err error) {
 
 // called runs what the user has called to send something, with the Writer's lock. Close
 // does not wait for it.
-func (c *Conn) called(f func() error) error {
+func (c *Conn) called(f func() error) (err error) {
+	defer func() {
+		if err != nil {
+			c.awaitTold() // with the lock let go of, which the alert may wait for
+		}
+	}()
 	if c.calls.Add(2)&1 != 0 {
 		c.calls.Add(-2)
 		return net.ErrClosed

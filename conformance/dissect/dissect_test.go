@@ -90,7 +90,8 @@ func TestFaultsAreNamed(t *testing.T) {
 			t.Run(name+"/"+f.ID, func(t *testing.T) {
 				c, keys, _ := record(t, f.Scenario)
 				d := dissect.Dissect(c, keys, p)
-				if !d.Complete || len(d.Ladder) < 2 {
+				// Both ends write while a key update is under way; what comes behind a failure is not read.
+				if !d.Complete && f.Scenario.Updates() == 0 || len(d.Ladder) < 2 {
 					t.Fatalf("%d steps; %v", len(d.Ladder), d.Notes)
 				}
 				if unseen[f.ID] != "" || strings.HasPrefix(f.ID, "verdict-") { // what an appraiser says

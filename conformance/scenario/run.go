@@ -533,7 +533,7 @@ func (r *runner) connect(ctx context.Context, set *Setup, result *Result) error 
 				errs[role] = exchangeLater(ctx, after[role], role, set.Scenario)
 				_ = after[role].Flush() // an end that failed may still owe the peer a frame
 			} else {
-				errs[role] = exchange(ctx, conns[role], role, set.Scenario)
+				errs[role] = afterWrite(exchange(ctx, conns[role], role, set.Scenario), conns[role])
 			}
 			nets[role].finish()
 		}()
