@@ -8,9 +8,9 @@ import (
 	"net"
 	"os"
 	"runtime"
-	"sync/atomic"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
