@@ -179,7 +179,7 @@ func (s *Session) Marshal() []byte {
 	w.Uint32(s.Lifetime)
 	w.Uint32(s.AgeAdd)
 	w.Uint32(s.MaxEarlyData)
-	w.Uint64(milliseconds(s.Created))
+	w.Uint64(milliseconds(wholeMillisecond(s.Created)))
 	a := s.Attestation
 	attested := a != nil && a.complete()
 	if !attested {
@@ -285,6 +285,15 @@ func (a *AttestedPeer) parseOthers(b []byte) *attls.Error {
 		a.Others = append(a.Others, s)
 	}
 	return r.Err()
+}
+
+// wholeMillisecond is the first whole millisecond from a time on. Rounded down, a ticket from a file
+// would be older to the client than to the server, which may refuse early data for that.
+func wholeMillisecond(t time.Time) time.Time {
+	if whole := t.Truncate(time.Millisecond); whole.Before(t) {
+		return whole.Add(time.Millisecond)
+	}
+	return t
 }
 
 // milliseconds is a time as a session has it.

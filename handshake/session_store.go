@@ -204,7 +204,7 @@ func (c *ClientSessions) now() time.Time {
 func (c *ClientSessions) Put(s *Session) {
 	kept := *s
 	if kept.Created.IsZero() { // otherwise it has been kept elsewhere meanwhile
-		kept.Created = receipt(c.now())
+		kept.Created = c.now()
 	}
 	limit := c.Max
 	if limit <= 0 {
@@ -220,15 +220,6 @@ func (c *ClientSessions) Put(s *Session) {
 	}
 	list := append(c.tickets[s.ServerName], &kept)
 	c.tickets[s.ServerName] = list[max(0, len(list)-limit):]
-}
-
-// receipt is when a ticket was received, of which a session keeps milliseconds: rounded up, as a
-// server may refuse early data from a client for which the ticket is older than for itself.
-func receipt(now time.Time) time.Time {
-	if whole := now.Truncate(time.Millisecond); whole.Before(now) {
-		return whole.Add(time.Millisecond)
-	}
-	return now
 }
 
 // Offers returns the keys to offer to a server. Each ticket is handed out once,
