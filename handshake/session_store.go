@@ -236,7 +236,8 @@ func (c *ClientSessions) Offers(r *PSKRequest) []PSK {
 		if age <= -time.Millisecond || age > time.Duration(s.Lifetime)*time.Second || s.over(now) {
 			continue
 		}
-		offers = append(offers, PSK{Session: s, ObfuscatedAge: uint32(max(0, age).Milliseconds()) + s.AgeAdd, EarlyData: true})
+		offers = append(offers, PSK{Session: s, ObfuscatedAge: uint32(max(0, age).Milliseconds()) + s.AgeAdd,
+			EarlyData: true})
 	}
 	if c.tickets != nil {
 		c.tickets[r.ServerName] = list
