@@ -201,7 +201,11 @@ func TestExtcapWithoutReader(t *testing.T) {
 					t.Fatal(err)
 				}
 				reader.Close()
-				if c := <-code; c != exitUnavailable || out.String() != "" || !strings.Contains(errs.String(), "pipe") {
+				c := <-code
+				if c == exitOK && i == demoInterface { // all of it fits into the pipe, and may have been there before
+					return
+				}
+				if c != exitUnavailable || out.String() != "" || !strings.Contains(errs.String(), "pipe") {
 					t.Errorf("it ended with %d %q %q", c, out.String(), errs.String())
 				}
 				if ctx.Err() != nil {
