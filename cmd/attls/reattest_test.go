@@ -29,9 +29,9 @@ func TestReattest(t *testing.T) {
 		"by command":         {both: of(updating, "--attester", "both"), client: []string{"--commands"}, input: "one\nr\ntwo\n", sign: "key_update_request", times: 1, phase: claims.PhaseKeyUpdate, slot: "server_update", attesters: "server client"},
 		"server asks":        {both: of(updating, "--attester", "client"), server: []string{"--reattest", "4B"}, input: "one\ntwo\n", sign: "attestation_update_response", times: 1, phase: claims.PhaseKeyUpdate, slot: "client_update", attesters: "client"},
 		"both ask":           {both: of(updating, "--attester", "both", "--reattest", "4B"), input: "one\ntwo\n", sign: "attestation_update_response", times: 1, phase: claims.PhaseKeyUpdate, slot: "client_update", attesters: "server client"},
-		"request":            {both: []string{"--profile", "early-attestation-06", "--attester", "client"}, server: []string{"--reattest", "4B"}, client: []string{"--pha"}, input: "one\ntwo\n", sign: "CertificateRequest", times: 2, slot: "client_attester", attesters: "client"},
-		"slot of the phase":  {both: []string{"--profile", changed + "asked-afterwards.yaml", "--attester", "client"}, server: []string{"--reattest", "4B"}, input: "one\ntwo\n", sign: "CertificateRequest", times: 2, slot: "again", attesters: "client"},
-		"after it alone":     {both: []string{"--profile", changed + "asked-only-afterwards.yaml"}, server: []string{"--require-attestation"}, input: "one\n", sign: "CertificateRequest", times: 1, slot: "client", attesters: "client"},
+		"request":            {both: []string{"--profile", "early-attestation-06", "--attester", "client"}, server: []string{"--reattest", "4B"}, client: []string{"--pha"}, input: "one\ntwo\n", sign: "Finished", times: 3, slot: "client_attester", attesters: "client"},
+		"slot of the phase":  {both: []string{"--profile", changed + "asked-afterwards.yaml", "--attester", "client"}, server: []string{"--reattest", "4B"}, input: "one\ntwo\n", sign: "Finished", times: 3, slot: "again", attesters: "client"},
+		"after it alone":     {both: []string{"--profile", changed + "asked-only-afterwards.yaml"}, server: []string{"--require-attestation"}, input: "one\n", sign: "Finished", times: 3, slot: "client", attesters: "client"},
 		"peer does not know": {both: []string{"--profile", "early-attestation-08pre"}, client: []string{"--extended-key-update", "--reattest", "4B"}, input: "one\n", sign: "application data", times: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
