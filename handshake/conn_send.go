@@ -23,6 +23,15 @@ func (c *Conn) sendReady() *attls.Error {
 	return c.flights()
 }
 
+// sendReadyFirst is sendReady in front of what the user sends: what fails is lost to whoever else
+// would send it, so that the connection ends here. The caller holds the Writer's lock.
+func (c *Conn) sendReadyFirst() *attls.Error {
+	if err := c.sendReady(); err != nil {
+		return c.abandon(err)
+	}
+	return nil
+}
+
 // flights hands what the engine has made since the handshake to the Writer,
 // whose lock the caller holds.
 func (c *Conn) flights() *attls.Error {

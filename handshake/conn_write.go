@@ -12,7 +12,7 @@ import (
 func (c *Conn) Write(b []byte) (n int, err error) {
 	err = c.called(func() error {
 		if c.sending.Load() { // it waits for the lock that we have
-			if err := c.send(c.sendReady); err != nil {
+			if err := c.send(c.sendReadyFirst); err != nil {
 				return err
 			}
 		}
@@ -92,7 +92,7 @@ func (c *Conn) closeNotify() error {
 	}
 	return c.send(func() *attls.Error {
 		if !c.writer.closed { // the goroutine that sends them may not have run yet
-			if err := c.sendReady(); err != nil {
+			if err := c.sendReadyFirst(); err != nil {
 				return err
 			}
 		}
