@@ -264,6 +264,9 @@ func TestSettledBehindTheAlert(t *testing.T) {
 			close(s.refuse)
 			go s.server.Read(make([]byte, 1))
 			err := <-settled
+			if err == nil && s.failure == attls.FailTooLarge {
+				return // there is an answer, which fails only where it is sent
+			}
 			if !failsWith(err, s.failure) {
 				t.Fatalf("Settled: %v", err)
 			}
