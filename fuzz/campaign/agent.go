@@ -90,8 +90,10 @@ func (a *agent) reached(e *Edit) bool {
 		return a.answered(e, handshake.WaitSignature)
 	case "disobey":
 		return true
-	case "frame", "authenticator":
-		return false // after the handshake
+	case "authenticator":
+		return a.run.proofs.past(e, a.role)
+	case "frame":
+		return a.sentOf(framePrefix+e.Message) > 0
 	}
 	for i := range a.counts {
 		if a.counts[i].name == e.Message {
@@ -193,7 +195,8 @@ func (a *agent) Message(d handshake.Direction, m *message.Raw, p *handshake.Plan
 	if a.edits != nil || a.held != nil {
 		for i := range a.edits {
 			e := &a.edits[i]
-			if e.Message == name && e.Number == n || e.Do == "scheme" && m.Kind == attls.KindCertificateVerify {
+			if e.Message == name && e.Number == n ||
+				e.Do == "scheme" && m.Kind == attls.KindCertificateVerify && (a.over || !e.Later) {
 				sent = a.edit(e, m, sent, p)
 			}
 		}

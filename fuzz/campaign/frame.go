@@ -27,6 +27,37 @@ type framed struct {
 	began   bool
 	errs    [2]*attls.Error
 	changed []Edit // what the attacker did to its frames
+	// of are both ends of the exchange, sent the frames that are on their way from each, and turn
+	// says who acts next.
+	of   [2]*exported.Exchange
+	sent [2][][]byte
+	turn attls.Role
+}
+
+// clone is the same to go on from.
+func (f *framed) clone() framed {
+	c := *f
+	c.changed = slices.Clone(f.changed)
+	for i, x := range f.of {
+		if x != nil {
+			c.of[i], c.sent[i] = x.Fork(nil), slices.Clone(f.sent[i])
+		}
+	}
+	return c
+}
+
+// framePrefix is before the name of a frame where an agent counts it.
+const framePrefix = "frame "
+
+// frameOf sees the frames of an end.
+func (r *run) frameOf(role attls.Role) func(string, []byte) []byte {
+	return func(name string, octets []byte) []byte {
+		r.agents[role].count(framePrefix + name)
+		if role != r.attacker {
+			return octets
+		}
+		return r.changeFrame(name, octets)
+	}
 }
 
 // agree notes whether the honest end goes by a flag that both ends have to set before one asks the
@@ -58,16 +89,14 @@ func (r *run) exchange(p *pair.Pair) {
 		!r.done[0] || !r.done[1] || r.errs[0] != nil || r.errs[1] != nil {
 		return
 	}
-	var of [2]*exported.Exchange
+	of := &r.frames.of
 	for _, role := range attls.Roles() {
 		c := exported.Config{}
 		if s.exported[role] != nil {
 			c = *s.exported[role]
 		}
 		c.Profile = s.configs[role].Profile
-		if role == r.attacker {
-			c.Frame = r.changeFrame
-		}
+		c.Frame = r.frameOf(role)
 		over, err := p.Engine(role).Authenticators()
 		if err != nil {
 			return
@@ -77,27 +106,31 @@ func (r *run) exchange(p *pair.Pair) {
 		if err != nil {
 			return
 		}
-		of[role] = session.Exchange()
+		if of[role] == nil {
+			of[role] = session.Exchange()
+		} else {
+			of[role] = of[role].Fork(session)
+		}
 	}
 	r.frames.began = true
-	var sent [2][][]byte
-	for moved := true; moved; {
-		moved = false
-		for _, role := range attls.Roles() {
-			f, own := of[role].Next()
-			switch queue := sent[role.Peer()]; {
-			case f == nil:
-			case own:
-				if octets, err := of[role].Make(nothing); err == nil {
-					sent[role] = append(sent[role], octets)
-				}
-				moved = true
-			case len(queue) > 0:
-				sent[role.Peer()] = queue[1:]
-				_ = of[role].Take(nothing, queue[0]) // Finish says it
-				moved = true
+	sent := &r.frames.sent
+	for idle := 0; idle < 2; idle++ {
+		role := r.frames.turn
+		f, own := of[role].Next()
+		switch queue := sent[role.Peer()]; {
+		case f == nil:
+		case own:
+			r.mark()
+			if octets, err := of[role].Make(nothing); err == nil {
+				sent[role] = append(sent[role], octets)
 			}
+			idle = -1
+		case len(queue) > 0:
+			sent[role.Peer()] = queue[1:]
+			_ = of[role].Take(nothing, queue[0]) // Finish says it
+			idle = -1
 		}
+		r.frames.turn = role.Peer()
 	}
 	for _, role := range attls.Roles() {
 		var err error

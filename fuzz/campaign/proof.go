@@ -42,7 +42,37 @@ type proofs struct {
 	errs [2]*attls.Error // of the end that went no further
 	// began says that the ends are past everything else.
 	began bool
+	// next is the request that is under way, and at says how far it is.
+	next proof
+	at   progress
 }
+
+// progress says how far a request is.
+type progress uint8
+
+const (
+	proofDue      progress = iota // nothing was sent
+	proofAsked                    // the request is made
+	proofAnswered                 // the answer is made
+)
+
+// clone is the same to go on from.
+func (p *proofs) clone() proofs {
+	c := *p
+	c.list = slices.Clone(p.list)
+	return c
+}
+
+// past reports whether an exchange is past what an edit of an authenticator of an end changes.
+func (p *proofs) past(e *Edit, attacker attls.Role) bool {
+	if n := len(p.list); n != e.Number {
+		return n > e.Number
+	}
+	return p.at == proofAnswered && (p.next.relying == attacker || e.makes())
+}
+
+// makes reports whether an edit takes the place of making an authenticator.
+func (e *Edit) makes() bool { return e.Answer == proofEmpty || e.Answer == proofSpontaneous }
 
 // What an edit of an authenticator sends in its place, in Edit.Answer.
 const (
@@ -88,26 +118,33 @@ func (r *run) prove(p *pair.Pair) {
 		}
 	}
 	r.proofs.began = true
-	rounds := 1
-	if s.conn.Again {
-		rounds = 2
-	}
-	for range rounds {
-		for _, relying := range attls.Roles() {
-			if !ends[relying].relies {
-				continue
-			}
-			x := proof{relying: relying, log: len(r.log), deeds: len(r.ledger)}
-			failed, err := r.request(&x, ends[relying], ends[relying.Peer()])
-			x.end, x.deedsEnd = len(r.log), len(r.ledger)
-			r.proofs.list = append(r.proofs.list, x)
-			if err != nil {
-				r.proofs.errs[failed] = attls.Errorf(attls.Local, attls.FailInternal, "%v", err)
-				_ = errors.As(err, &r.proofs.errs[failed])
-				return
-			}
+	order := relyingOrder(ends, s.conn.Again)
+	for len(r.proofs.list) < len(order) {
+		relying := order[len(r.proofs.list)]
+		failed, err := r.request(ends[relying], ends[relying.Peer()])
+		x := &r.proofs.next
+		x.end, x.deedsEnd = len(r.log), len(r.ledger)
+		r.proofs.list = append(r.proofs.list, *x)
+		r.proofs.at = proofDue
+		if err != nil {
+			r.proofs.errs[failed] = attls.Errorf(attls.Local, attls.FailInternal, "%v", err)
+			_ = errors.As(err, &r.proofs.errs[failed])
+			return
 		}
 	}
+}
+
+// relyingOrder is who asks, in order: each end that relies on the other, once or twice.
+func relyingOrder(ends [2]*prover, again bool) (order []attls.Role) {
+	for _, role := range attls.Roles() {
+		if ends[role].relies {
+			order = append(order, role)
+		}
+	}
+	if again {
+		order = append(order, order...)
+	}
+	return order
 }
 
 // prover makes an end of an exchange; nil: it cannot be made.
@@ -126,9 +163,7 @@ func (r *run) prover(p *pair.Pair, role attls.Role) *prover {
 	}
 	c.Profile = r.s.configs[role].Profile
 	c.Optional = r.s.conn.Undemanding
-	if role == r.attacker {
-		c.Frame = r.changeFrame
-	}
+	c.Frame = r.frameOf(role)
 	x.relies = len(c.Accept) > 0
 	x.session, err = exported.NewSession(&c, over, p.Engine(role).Inputs(),
 		func(_ context.Context, w *handshake.Wait) (handshake.Answer, *attls.Error) { return r.answer(role, w) })
@@ -138,22 +173,36 @@ func (r *run) prover(p *pair.Pair, role attls.Role) *prover {
 	return x
 }
 
-// request is one request with its answer; failed is the end that goes no further.
-func (r *run) request(x *proof, mine, theirs *prover) (failed attls.Role, err error) {
-	if x.request, err = mine.ask(); err != nil {
-		return mine.role, err
-	}
-	if mine.role == r.attacker {
-		x.request, x.changed = r.instead(x, mine, x.request)
-	}
-	x.asked = len(r.log)
-	if theirs.role == r.attacker {
-		if x.answer, x.changed = r.instead(x, theirs, nil); x.changed == "" {
-			x.answer, _ = theirs.reply(r, x.request)
-			x.answer, x.changed = r.instead(x, theirs, x.answer)
+// request goes on with one request and its answer from where it is; failed is the end that goes no
+// further.
+func (r *run) request(mine, theirs *prover) (failed attls.Role, err error) {
+	x := &r.proofs.next
+	if r.proofs.at == proofDue {
+		*x = proof{relying: mine.role, log: len(r.log), deeds: len(r.ledger)}
+		r.mark()
+		if x.request, err = mine.ask(); err != nil {
+			return mine.role, err
 		}
-	} else if x.answer, err = theirs.reply(r, x.request); err != nil {
-		return theirs.role, err
+		r.proofs.at = proofAsked
+		r.mark()
+	}
+	if r.proofs.at == proofAsked {
+		if mine.role == r.attacker {
+			x.request, x.changed = r.instead(x, mine, x.request)
+		}
+		x.asked = len(r.log)
+		if theirs.role == r.attacker {
+			if x.answer, x.changed = r.instead(x, theirs, nil); x.changed == "" {
+				x.answer, _ = theirs.reply(r, x.request)
+			}
+		} else if x.answer, err = theirs.reply(r, x.request); err != nil {
+			return theirs.role, err
+		}
+		r.proofs.at = proofAnswered
+		r.mark()
+	}
+	if theirs.role == r.attacker && x.changed == "" {
+		x.answer, x.changed = r.instead(x, theirs, x.answer)
 	}
 	x.opened, x.outcome, err = mine.take(r, x.answer)
 	if x.taken = err == nil; !x.taken {
@@ -249,8 +298,7 @@ func (x *prover) take(r *run, answer []byte) (*authenticator.Identity, *exported
 func (r *run) instead(x *proof, own *prover, octets []byte) (sent []byte, changed string) {
 	for i := range r.agents[r.attacker].edits {
 		e := &r.agents[r.attacker].edits[i]
-		making := e.Answer == proofEmpty || e.Answer == proofSpontaneous
-		if e.Do != "authenticator" || e.Number != len(r.proofs.list) || making != (octets == nil) {
+		if e.Do != "authenticator" || e.Number != len(r.proofs.list) || e.makes() != (octets == nil) {
 			continue
 		}
 		if other := r.otherProof(e.Answer, x, own, octets); other != nil && !bytes.Equal(other, octets) {
@@ -321,7 +369,10 @@ func (r *run) unasked(own *prover) []byte {
 			return nil
 		}
 		c := &authenticator.Config{Role: own.role, Version: attls.VersionTLS13, HandshakeComplete: true, Hash: suite.Hash,
-			Export: r.pair.Engine(own.role).Export, ClientHello: &authenticator.ClientHello{Schemes: wantedSchemes}}
+			Export: r.pair.Engine(own.role).Export, ClientHello: &authenticator.ClientHello{Schemes: wantedSchemes},
+			Random: func(n uint32, dst []byte) {
+				newQuick("unasked").Fill(handshake.UseRequestContext, n, dst)
+			}}
 		provider.Select(c, r.s.w.provider())
 		liar, err := authenticator.New(rule.Without(c, rule.AuthenticatorAsked))
 		if err != nil {

@@ -49,12 +49,7 @@ type subject struct {
 	// base is the connection without edits, other the same with other random octets.
 	base, other *run
 	prefixes    []prefix
-}
-
-// prefix is a moment of the base connection from which others go on.
-type prefix struct {
-	pair *pair.Pair
-	run  *run
+	unmarked    error // why a moment of base was not kept
 }
 
 // relay is the tap of a configuration, which hands everything to the run at hand.
@@ -293,22 +288,19 @@ func (s *subject) prepare() error {
 	if p, err = s.fresh(s.base, [2]handshake.Random{}); err != nil {
 		return err
 	}
-	s.base.pair = p
+	s.base.pair, s.base.marks = p, true
 	for last := -1; ; {
-		if n := len(s.base.log); n != last && len(s.prefixes) < 48 {
-			copied := s.base.clone()
-			f, err := p.Fork(s.forks(copied))
-			if err != nil {
-				return err
-			}
-			s.prefixes, last = append(s.prefixes, prefix{f, copied}), n
+		if n := len(s.base.log); n != last {
+			s.base.mark()
+			last = n
 		}
 		if !s.base.step(p) {
 			break
 		}
 	}
 	s.base.finish(p)
-	return nil
+	s.base.marks = false
+	return s.unmarked
 }
 
 // drive runs a connection to its end.
@@ -415,20 +407,6 @@ type PanicError struct{ Value any }
 
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
-// latest is the last prefix before anything that an input edits was done; -1: there is
-// none, since the first message is edited.
-func (s *subject) latest(in *Input) int {
-	best := len(s.prefixes) - 1
-	role := in.role()
-	for i := range in.Edits {
-		e := &in.Edits[i]
-		for best >= 0 && s.prefixes[best].run.agents[role].reached(e) {
-			best--
-		}
-	}
-	return best
-}
-
 // entry is one thing that happened in a connection, as one end saw it.
 type entry struct {
 	role  attls.Role // the end that saw it
@@ -470,6 +448,7 @@ type run struct {
 	told     *told        // where the honest end is another stack; nil: it is attls
 	line     *stackLine   // where the honest end is a C program; nil: it is not
 	inserted []recordSeen // records of the attacker's own that came before its Finished
+	marks    bool         // its moments are kept, so that others go on from there
 }
 
 // deed is something that only an end itself can do.
@@ -506,7 +485,7 @@ func (r *run) kept(b []byte) []byte {
 func (r *run) clone() *run {
 	c := r.s.w.run()
 	c.s, c.attacker, c.early = r.s, r.attacker, r.early
-	c.post = r.post.clone()
+	c.post, c.proofs, c.frames = r.post.clone(), r.proofs.clone(), r.frames.clone()
 	c.log = append(slices.Grow(c.log, len(r.log)+24), r.log...)
 	c.ledger = append(slices.Grow(c.ledger, len(r.ledger)+8), r.ledger...)
 	for i, a := range r.agents {

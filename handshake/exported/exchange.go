@@ -3,6 +3,7 @@ package exported
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"attls"
 	"attls/extensions/profile"
@@ -37,6 +38,17 @@ func (s *Session) Exchange() *Exchange {
 	own := s.over.Role()
 	x.attests[own], x.attests[own.Peer()] = len(s.cfg.Produce) > 0, len(s.cfg.Accept) > 0
 	return x
+}
+
+// Fork returns a copy that goes its own way, over a session; nil: over that of the exchange. The
+// session has to be of the same end and profile.
+func (x *Exchange) Fork(s *Session) *Exchange {
+	f := *x
+	if s != nil {
+		f.s = s
+	}
+	f.outcomes = slices.Clone(x.outcomes)
+	return &f
 }
 
 // Next is the frame that comes next, and whether this end sends it; nil: the exchange is over,
