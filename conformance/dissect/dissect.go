@@ -148,6 +148,7 @@ type dissector struct {
 	// exported are the requests and authenticators in application data, with the data
 	// around them, by item.
 	exported map[int][]sent
+	plain    bool         // they are those of RFC 9261, and no profile's
 	inFrame  map[int]bool // items whose octets belong to a frame that ends later
 	shadowed *shadow      // with an engine that has come through the handshake; nil: none has
 	out      *Dissection

@@ -68,6 +68,7 @@ func (d *dissector) sets(own attls.Role, f attls.TLSFlag) bool {
 // profile says is left as it is.
 func (d *dissector) findExported() {
 	if !d.exports() {
+		d.findPlain()
 		return
 	}
 	d.exported, d.inFrame = map[int][]sent{}, map[int]bool{}
@@ -192,7 +193,11 @@ func (d *dissector) newExchange() *exchange {
 		d.note("Authenticators are shown and not validated: EXPORTER_SECRET is not in the key log.")
 		return x
 	}
-	table, err := extensions.RFC8446().With(d.p.LaterExtensions...)
+	var added []extensions.Row
+	if d.p != nil {
+		added = d.p.LaterExtensions
+	}
+	table, err := extensions.RFC8446().With(added...)
 	if err != nil {
 		return x
 	}
@@ -202,7 +207,8 @@ func (d *dissector) newExchange() *exchange {
 	}
 	for _, role := range attls.Roles() {
 		x.ends[role], _ = authenticator.New(&authenticator.Config{Role: role, Version: attls.VersionTLS13,
-			HandshakeComplete: true, Hash: hash, Export: authenticator.ExporterOf(hash, x.secret), Extensions: table})
+			HandshakeComplete: true, Hash: hash, Export: authenticator.ExporterOf(hash, x.secret), Extensions: table,
+			ClientHello: d.offered()})
 	}
 	return x
 }
@@ -243,6 +249,9 @@ func (x *exchange) take(s *sent) error {
 // attested describes the payload of an authenticator. The identity is nil where nothing
 // could be validated.
 func (x *exchange) attested(s *sent, id *authenticator.Identity) error {
+	if x.d.plain {
+		return nil
+	}
 	slot := x.d.p.LaterSlot(s.from)
 	if slot < 0 || len(s.messages) == 0 {
 		return nil
@@ -365,9 +374,12 @@ func (d *dissector) foundExported(s *sent, err error) {
 		return
 	}
 	e := *named
-	action := d.p.AlertFor(e.Failure)
-	e.Alert, e.HasAlert = attls.DefaultAlert(e.Failure), !d.p.Authenticator.Report
-	if e.Failure.Attestation() {
+	e.HasAlert = false // the application decides what follows (RFC 9261 section 7.4)
+	if !d.plain {
+		e.Alert, e.HasAlert = attls.DefaultAlert(e.Failure), !d.p.Authenticator.Report
+	}
+	if e.Failure.Attestation() && !d.plain {
+		action := d.p.AlertFor(e.Failure)
 		// close_notify is how an end closes that tells of nothing.
 		e.Alert, e.HasAlert = action.Alert, e.HasAlert && !action.None && action.Alert != attls.AlertCloseNotify
 	}

@@ -154,6 +154,9 @@ func (a *agent) State(string) { a.states++ }
 
 // Alert implements handshake.Tap.
 func (a *agent) Alert(d handshake.Direction, x attls.AlertDescription) {
+	if c := a.run.carrier; c != nil && c.apart {
+		return
+	}
 	if t := a.run.traces[a.role]; t != nil {
 		t.Alert(d, x)
 	}
@@ -217,6 +220,9 @@ func (a *agent) Message(d handshake.Direction, m *message.Raw, p *handshake.Plan
 // Record implements handshake.Tap.
 func (a *agent) Record(d handshake.Direction, x *record.Raw, p *record.Plan) {
 	r := a.run
+	if r.carrier != nil && r.carrier.apart {
+		return
+	}
 	if t := r.traces[a.role]; t != nil {
 		t.Record(d, x, p)
 	}

@@ -123,6 +123,7 @@ func (r *run) exchange(p *pair.Pair) {
 			r.mark()
 			if octets, err := of[role].Make(nothing); err == nil {
 				sent[role] = append(sent[role], octets)
+				r.carriesFrame(role, f, octets)
 			}
 			idle = -1
 		case len(queue) > 0:

@@ -190,6 +190,7 @@ func (r *run) request(mine, theirs *prover) (failed attls.Role, err error) {
 		if mine.role == r.attacker {
 			x.request, x.changed = r.instead(x, mine, x.request)
 		}
+		r.carries(mine.role, exported.ContentRequest, x.request)
 		x.asked = len(r.log)
 		if theirs.role == r.attacker {
 			if x.answer, x.changed = r.instead(x, theirs, nil); x.changed == "" {
@@ -204,6 +205,7 @@ func (r *run) request(mine, theirs *prover) (failed attls.Role, err error) {
 	if theirs.role == r.attacker && x.changed == "" {
 		x.answer, x.changed = r.instead(x, theirs, x.answer)
 	}
+	r.carries(theirs.role, exported.ContentAnswer, x.answer)
 	x.opened, x.outcome, err = mine.take(r, x.answer)
 	if x.taken = err == nil; !x.taken {
 		x.opened, x.outcome = nil, nil

@@ -8,12 +8,10 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"time"
 
 	"attls"
 	"attls/conformance/capture"
-	"attls/conformance/pair"
 	"attls/conformance/trace"
 	"attls/handshake"
 	"attls/internal/provider"
@@ -87,51 +85,37 @@ func (s *subject) shown(in *Input, w io.Writer) (r *run, err error) {
 			err = &PanicError{x}
 		}
 	}()
+	if w == nil {
+		p, err := s.fresh(r, [2]handshake.Random{})
+		if err != nil {
+			return nil, err
+		}
+		r.drive(p)
+		return r, nil
+	}
+	r.carrier = &carrier{}
 	p, err := s.fresh(r, [2]handshake.Random{})
 	if err != nil {
 		return nil, err
 	}
 	r.pair = p
-	if w == nil {
-		r.drive(p)
-		return r, nil
-	}
 	file, err := capture.NewWriter(w, func() time.Time { return time.Unix(1577836800, 0) })
 	if err != nil {
 		return nil, err
 	}
 	file.Hold = true
-	wire := &wire{}
-	conn := file.Conn(wire, attls.RoleClient)
-	for {
-		var pending [2][]byte
-		for _, role := range attls.Roles() {
-			pending[role] = slices.Clone(p.Engine(role).Output())
-		}
-		step, ok := p.Step()
-		if !ok {
-			break
-		}
-		r.noteStep(p, step)
-		if step.Action == pair.Delivered {
-			from := step.Role.Peer()
-			b := pending[from][:min(step.Octets, len(pending[from]))]
-			if from == attls.RoleClient {
-				_, _ = conn.Write(b)
-			} else {
-				wire.in = b
-				_, _ = conn.Read(make([]byte, len(b)))
-			}
-		}
-	}
+	c := r.carrier
+	c.run, c.conn = r, file.Conn(&c.wire, attls.RoleClient)
+	c.drain(r.noteStep)
 	r.finish(p)
+	c.conclude()
 	random := r.states[attls.RoleClient].ClientRandom
 	for _, x := range r.traces[attls.RoleClient].Secrets() {
 		if bytes.Contains([]byte(x.Name), []byte("_SECRET")) {
 			_, _ = fmt.Fprintf(file.KeyLog(), "%s %s %s\n", x.Name, hex.EncodeToString(random), x.Value)
 		}
 	}
-	return r, errors.Join(conn.Close(), file.Flush())
+	return r, errors.Join(c.conn.Close(), file.Flush())
 }
 
 // wire is the network under a capture of a connection in memory.

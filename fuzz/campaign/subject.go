@@ -236,6 +236,9 @@ func (s *subject) fresh(r *run, random [2]handshake.Random) (*pair.Pair, error) 
 	o := pair.Options{Client: s.configs[0], Server: s.configs[1], MaxSteps: maxSteps,
 		KeepWire: s.profile != nil && (s.profile.Quirks.PadTo > 0 || s.profile.Quirks.NoCCS),
 		Send:     [2][]byte{[]byte("from the client"), []byte("from the server")}}
+	if r.carrier != nil {
+		o.Send = r.carrier.framedData(s, o.Send)
+	}
 	for _, role := range attls.Roles() {
 		if off := r.agents[role].disobeys(); off != "" || random[role] != nil {
 			c := rebuilt(s.configs[role], off, random[role])
@@ -347,6 +350,9 @@ func (r *run) finish(p *pair.Pair) {
 		e := p.Engine(role)
 		r.states[role], r.errs[role], r.done[role] = e.State(), e.Err(), e.Done()
 		r.received[role] = len(p.Received(role))
+		if c := r.carrier; c != nil && e.Done() && e.Err() == nil { // it has come by now where nothing is written
+			r.received[role] += len(c.data[role.Peer()])
+		}
 		if e.Done() && e.Err() == nil {
 			r.exported[role], _ = e.Export("EXPORTER-attls-fuzz", nil, 32)
 		}
@@ -448,6 +454,7 @@ type run struct {
 	told     *told        // where the honest end is another stack; nil: it is attls
 	line     *stackLine   // where the honest end is a C program; nil: it is not
 	inserted []recordSeen // records of the attacker's own that came before its Finished
+	carrier  *carrier     // writes it to a capture; nil: none is written
 	marks    bool         // its moments are kept, so that others go on from there
 }
 

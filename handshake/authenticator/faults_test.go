@@ -446,6 +446,9 @@ func TestFaults(t *testing.T) {
 				if !ok || named.Failure != f.want || named.Message != at || named.Detail == "" || named.Rule == "" && named.Class != attls.Local {
 					t.Fatalf("%v in %v; want %s in %v", err, named, f.want, at)
 				}
+				if named.Failure == attls.FailRequestContext && at != attls.KindNone && named.Field != "certificate_request_context" {
+					t.Errorf("the field is %q", named.Field)
+				}
 				if f.rule == "" {
 					return
 				}

@@ -150,7 +150,7 @@ func (c *Connection) openProof(list []message.Raw) (*Identity, *attls.Error) {
 	}
 	a, err := c.answers(ct.Context)
 	if err != nil {
-		return nil, err.Under("certificate_request_context").In(certificate.Kind)
+		return nil, err.In(certificate.Kind)
 	}
 	id := &Identity{Role: c.cfg.Role.Peer(), Context: ct.Context, Spontaneous: a.raw == nil}
 	key, err := c.readCertificate(&ct, id, &a.offered)
@@ -194,10 +194,12 @@ func (c *Connection) answers(context []byte) (*asked, *attls.Error) {
 	switch {
 	case c.cfg.Role == attls.RoleServer && c.obeys(rule.AuthenticatorAsked):
 		return nil, attls.Errorf(attls.Violation, attls.FailRequestContext,
-			"is that of no open request, and a client only answers requests").By("RFC 9261 5")
+			"is that of no open request, and a client only answers requests").
+			Under("certificate_request_context").By("RFC 9261 5")
 	case c.cfg.ClientHello == nil:
 		return nil, attls.Errorf(attls.Violation, attls.FailRequestContext,
-			"is that of no open request, and Config.ClientHello permits no authenticator without one").By(structureRule)
+			"is that of no open request, and Config.ClientHello permits no authenticator without one").
+			Under("certificate_request_context").By(structureRule)
 	}
 	return &asked{context: context, schemes: c.cfg.ClientHello.Schemes, offered: c.cfg.ClientHello.offered()}, nil
 }

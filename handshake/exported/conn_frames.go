@@ -58,7 +58,7 @@ func (c *Conn) frames(ctx context.Context, x *Exchange) error {
 		if err != nil {
 			return err
 		}
-		if octets, err = c.frameOf(f, octets); err != nil {
+		if octets, err = AppendFrame(nil, c.cfg.Profile, f, octets); err != nil {
 			return err
 		}
 		if err := c.writeUnder(ctx, octets); err != nil {
@@ -68,21 +68,22 @@ func (c *Conn) frames(ctx context.Context, x *Exchange) error {
 	return x.Finish(ctx)
 }
 
-// frameOf puts the header in front of a frame.
-func (c *Conn) frameOf(f *profile.Frame, octets []byte) ([]byte, error) {
-	r := &c.cfg.Profile.Exchange
+// AppendFrame appends a frame of an Exchange under a profile to octets, with the header that it
+// has in the application data of a connection. A frame that is longer than the profile permits is
+// an error.
+func AppendFrame(b []byte, p *profile.Profile, f *profile.Frame, octets []byte) ([]byte, error) {
+	r := &p.Exchange
 	if len(octets) > r.Most {
 		return nil, attls.Errorf(attls.Local, attls.FailTooLarge, "the frame %s has %d octets; at most %d are sent", f.Name,
-			len(octets), r.Most).By(c.cfg.Profile.ID)
+			len(octets), r.Most).By(p.ID)
 	}
-	var out []byte
 	if f.Type >= 0 {
-		out = append(out, byte(f.Type))
+		b = append(b, byte(f.Type))
 	}
 	var length [4]byte
 	binary.BigEndian.PutUint32(length[:], uint32(len(octets)))
-	out = append(out, length[4-r.LengthOctets:]...)
-	return append(out, octets...), nil
+	b = append(b, length[4-r.LengthOctets:]...)
+	return append(b, octets...), nil
 }
 
 // readFrame reads a frame of the peer, and not one octet more.
