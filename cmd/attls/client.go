@@ -27,8 +27,9 @@ func clientCommand() *cobra.Command {
 		Use:   "client [HOST[:PORT]]",
 		Short: "Make a TLS 1.3 connection, attested or not",
 		Long: fmt.Sprintf(`client connects to HOST:PORT (default localhost:%d), sends standard input and
-prints what arrives. At the end of its input it sends close_notify and reads on
-until the server closes, or has been silent for --timeout.
+prints what arrives. At the end of its input it answers what it was asked for until
+then, sends close_notify and reads on until the server closes, or has been silent for
+--timeout. Requests that come later are not answered (RFC 8446 section 6.1).
 
 A connection that ends without the server's close_notify is a failure, however much
 has arrived, unless --tolerate-truncation is given: somebody may have cut it off.
@@ -167,7 +168,7 @@ func (f *clientFlags) talk(c *connection, input io.Reader) error {
 	} else {
 		go func() { // ends with the input, or with the process
 			err := f.session.feed(c.destination(), input)
-			c.settle(context.Background())
+			c.catchUp(context.Background())
 			if err == nil {
 				err = c.CloseWrite()
 				c.transport.bound(f.closing(), attls.FailTruncated, "the peer sent nothing, and no close_notify, within %v of ours")

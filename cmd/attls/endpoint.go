@@ -505,6 +505,15 @@ func (c *connection) settle(ctx context.Context) {
 	_ = c.Settled(ctx)
 }
 
+// catchUp waits until what the peer has sent is handled, while somebody reads, and answered: a
+// request may just have been read. After close_notify it could not be answered any more.
+func (c *connection) catchUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, c.end.flags.timeout)
+	defer cancel()
+	c.transport.caughtUp(ctx, c.news.over)
+	_ = c.Settled(ctx)
+}
+
 // explain says why a connection ended, in the terms of the protocol.
 func (c *connection) explain(err error) error {
 	var named *attls.Error

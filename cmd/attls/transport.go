@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,8 @@ type transport struct {
 	timer   *time.Timer
 	silence string // what the error says of the limit
 	failure attls.Failure
+	reading bool          // somebody waits for more, and has handled what came before
+	asked   chan struct{} // closed when somebody does; nil: nobody waits for that
 }
 
 // newTransport bounds how long nothing may happen; 0: no bound.
@@ -90,9 +93,40 @@ func (t *transport) touched(n int) {
 }
 
 func (t *transport) Read(b []byte) (int, error) {
+	t.asks(true)
 	n, err := t.Conn.Read(b)
+	t.asks(false)
 	t.touched(n)
 	return n, err
+}
+
+func (t *transport) asks(reading bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.reading = reading; reading && t.asked != nil {
+		close(t.asked)
+		t.asked = nil
+	}
+}
+
+// caughtUp waits until what was read so far is handled, as whoever reads asks for more, or until
+// over is closed or the context ends.
+func (t *transport) caughtUp(ctx context.Context, over <-chan struct{}) {
+	t.mu.Lock()
+	if t.reading {
+		t.mu.Unlock()
+		return
+	}
+	if t.asked == nil {
+		t.asked = make(chan struct{})
+	}
+	asked := t.asked
+	t.mu.Unlock()
+	select {
+	case <-asked:
+	case <-over:
+	case <-ctx.Done():
+	}
 }
 
 // Write has a deadline of its own, unless an earlier one was set: a peer may send on
