@@ -2,11 +2,13 @@ package scenario
 
 import (
 	"net"
+	"slices"
 	"syscall"
 	"testing"
 
 	"attls"
 	"attls/handshake"
+	"attls/handshake/message"
 )
 
 // torn is a connection that takes writes until something has come that its owner has not read.
@@ -21,6 +23,8 @@ func (t *torn) Write(b []byte) (int, error) {
 	}
 	return t.Conn.Write(b)
 }
+
+func (t *torn) CloseWrite() error { return t.Conn.(*net.TCPConn).CloseWrite() }
 
 // TestAlertBehindABrokenWrite: an end that can write no more, since its peer has closed, reads
 // the alert that says why.
@@ -67,5 +71,44 @@ func TestAlertBehindABrokenWrite(t *testing.T) {
 	}
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// otherFinished sends a Finished that the server refuses, once the client is done.
+type otherFinished struct{ handshake.NopTap }
+
+func (o otherFinished) Fork() handshake.Tap { return o }
+
+func (otherFinished) Message(d handshake.Direction, m *message.Raw, p *handshake.Plan) {
+	if d == handshake.Sent && m.Kind == attls.KindFinished {
+		p.Replace = slices.Clone(m.Bytes)
+		p.Replace[len(p.Replace)-1] ^= 1
+	}
+}
+
+// TestAlertBehindABrokenWriteOfARun: so does an end of a run over loopback, with and without an attestation
+// behind the handshake.
+func TestAlertBehindABrokenWriteOfARun(t *testing.T) {
+	for name, sc := range map[string]Scenario{"plain": {}, "authenticators": {Profile: "seat-expat-04", Attester: AttestServer}} {
+		t.Run(name, func(t *testing.T) {
+			const flights = 2 // ClientHello, and up to Finished
+			r := newRunner([]Option{func(r *runner) {
+				r.network = func(role attls.Role, nc net.Conn) net.Conn {
+					if role == attls.RoleClient {
+						return &torn{Conn: nc, most: flights}
+					}
+					return nc
+				}
+				r.change = func(s *Setup) {
+					own := s.Ends[attls.RoleClient].Config
+					own.Tap = handshake.Taps(own.Tap, otherFinished{})
+				}
+			}})
+			result := r.run(t.Context(), sc)
+			c := result.Claims[attls.RoleClient]
+			if c.AlertReceived == nil || c.AlertReceived.Code != uint8(attls.AlertDecryptError) || c.Error == nil || c.Error.Failure != string(attls.FailPeerAlert) {
+				t.Fatalf("%v, %+v", result.Err, c)
+			}
+		})
 	}
 }

@@ -186,8 +186,9 @@ type runner struct {
 
 	env        *Environment // nil: one of its own
 	find       Finder
-	change     func(*Setup) // nil: nothing
-	keepInputs bool         // in the claims
+	change     func(*Setup)                        // nil: nothing
+	keepInputs bool                                // in the claims
+	network    func(attls.Role, net.Conn) net.Conn // changes an end's connection; nil: nothing does
 }
 
 func newRunner(options []Option) *runner {
@@ -489,6 +490,9 @@ func (r *runner) connect(ctx context.Context, set *Setup, result *Result) error 
 	if r.capture != nil {
 		client = r.capture.Conn(client, attls.RoleClient)
 	}
+	if r.network != nil {
+		client, server = r.network(attls.RoleClient, client), r.network(attls.RoleServer, server)
+	}
 	nets := [2]*wire{{Conn: client, split: set.Scenario.Split}, {Conn: server, split: set.Scenario.Split}}
 	defer client.Close()
 	defer server.Close()
@@ -530,7 +534,7 @@ func (r *runner) connect(ctx context.Context, set *Setup, result *Result) error 
 		go func() {
 			defer wait.Done()
 			if after[role] != nil {
-				errs[role] = exchangeLater(ctx, after[role], role, set.Scenario)
+				errs[role] = afterWrite(exchangeLater(ctx, after[role], role, set.Scenario), conns[role])
 				_ = after[role].Flush() // an end that failed may still owe the peer a frame
 			} else {
 				errs[role] = afterWrite(exchange(ctx, conns[role], role, set.Scenario), conns[role])

@@ -5,6 +5,7 @@ package process
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -47,12 +48,17 @@ func TestMain(m *testing.M) {
 				return
 			}
 		}
+	case "prints":
+		fmt.Print(strings.Repeat("x", printed))
 	case "fails":
 		fmt.Println("no such thing")
 		os.Exit(4)
 	}
 	os.Exit(0)
 }
+
+// printed is what a pipe holds of a program that has ended, and more than is read at once.
+const printed = 48 << 10
 
 // linger stays for longer than the tests wait. An empty select would not: Go ends a program in
 // which nothing can happen any more.
@@ -141,6 +147,51 @@ func TestOutput(t *testing.T) {
 			}
 			if len(out) != test.octets {
 				t.Errorf("%d octets", len(out))
+			}
+		})
+	}
+}
+
+// slow takes what is written to it only after a while, as on a busy machine.
+type slow struct {
+	after time.Duration
+	took  int
+}
+
+func (s *slow) Write(b []byte) (int, error) {
+	time.Sleep(s.after)
+	s.after = 0
+	s.took += len(b)
+	return len(b), nil
+}
+
+// TestSlowOutput: what a program has printed is read after its end for longer than a program has that is told
+// to end, and not without a bound.
+func TestSlowOutput(t *testing.T) {
+	t.Parallel()
+	for _, x := range []struct {
+		name     string
+		wait     time.Duration // that is left to outputs; 0: as Command has it
+		after    time.Duration
+		complete bool
+	}{
+		{"busy", 0, grace + grace/2, true},
+		{"bounded", time.Millisecond, grace / 4, false},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			t.Parallel()
+			c := Command(t.Context(), os.Args[0])
+			if x.wait > 0 {
+				c.WaitDelay = x.wait
+			}
+			out := &slow{after: x.after}
+			c.Env, c.Stdout = []string{part + "=prints"}, out
+			if err := c.Start(); err != nil {
+				t.Fatal(err)
+			}
+			err := Wait(c)
+			if (err == nil) != x.complete || (out.took == printed) != x.complete || !x.complete && !errors.Is(err, exec.ErrWaitDelay) {
+				t.Errorf("%v, %d octets", err, out.took)
 			}
 		})
 	}
