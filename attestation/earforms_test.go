@@ -14,6 +14,7 @@ import (
 
 	"attls"
 	"attls/extensions/profile"
+	"attls/internal/seeds"
 	"attls/negotiation"
 
 	"github.com/fxamacker/cbor/v2"
@@ -469,14 +470,20 @@ func judgeCWT(t testing.TB, v *Verifier, payload []byte) *negotiation.Verdict {
 // FuzzResultCWT: a result in CBOR that the trusted verifier signs, whatever its claims
 // are.
 func FuzzResultCWT(f *testing.F) {
-	_, v := testDemo()
-	for i, payload := range payloadsOfCWT(f) {
-		if verdict := judgeCWT(f, v, payload); verdict == nil || verdict.Failure != "" {
-			f.Errorf("the seed %d is not accepted: %+v", i, verdict)
+	v := seeds.Once(func() *Verifier {
+		_, v := testDemo()
+		return v
+	})
+	seeds.Add(f, func() {
+		for i, payload := range payloadsOfCWT(f) {
+			if verdict := judgeCWT(f, v, payload); verdict == nil || verdict.Failure != "" {
+				f.Errorf("the seed %d is not accepted: %+v", i, verdict)
+			}
+			f.Add(payload)
 		}
-		f.Add(payload)
-	}
+	})
 	f.Fuzz(func(t *testing.T, payload []byte) {
+		seeds.Input(t, payload)
 		verdict := judgeCWT(t, v, payload)
 		switch {
 		case verdict == nil:

@@ -9,6 +9,7 @@ import (
 	"attls/extensions"
 	"attls/handshake"
 	"attls/handshake/message"
+	"attls/internal/seeds"
 )
 
 // collect is a tap that keeps every message and the extensions in it.
@@ -70,11 +71,14 @@ func examples(t testing.TB) (messages, bodies, wires [][]byte) {
 }
 
 func FuzzMessage(f *testing.F) {
-	messages, _, _ := examples(f)
-	for _, m := range messages {
-		f.Add(m)
-	}
+	seeds.Add(f, func() {
+		messages, _, _ := examples(f)
+		for _, m := range messages {
+			f.Add(m)
+		}
+	})
 	f.Fuzz(func(t *testing.T, msg []byte) {
+		seeds.Input(t, msg)
 		if err := DecodeMessage(msg); err != nil {
 			t.Fatal(err)
 		}
@@ -82,13 +86,16 @@ func FuzzMessage(f *testing.F) {
 }
 
 func FuzzExtension(f *testing.F) {
-	_, list, _ := examples(f)
-	for i := range bodies {
-		for _, b := range list {
-			f.Add(byte(i), b)
+	seeds.Add(f, func() {
+		_, list, _ := examples(f)
+		for i := range bodies {
+			for _, b := range list {
+				f.Add(byte(i), b)
+			}
 		}
-	}
+	})
 	f.Fuzz(func(t *testing.T, which byte, body []byte) {
+		seeds.Input(t, which, body)
 		if err := DecodeBody(int(which), body); err != nil {
 			t.Fatal(err)
 		}
@@ -96,12 +103,15 @@ func FuzzExtension(f *testing.F) {
 }
 
 func FuzzKey(f *testing.F) {
-	_, spki := keyOnCurve()
-	f.Add(spki)
-	for _, c := range credentials {
-		f.Add(c.Chain[0])
-	}
+	seeds.Add(f, func() {
+		_, spki := keyOnCurve()
+		f.Add(spki)
+		for _, c := range credentials {
+			f.Add(c.Chain[0])
+		}
+	})
 	f.Fuzz(func(t *testing.T, der []byte) {
+		seeds.Input(t, der)
 		if err := DecodeKey(der); err != nil {
 			t.Fatal(err)
 		}
@@ -109,11 +119,14 @@ func FuzzKey(f *testing.F) {
 }
 
 func FuzzRecord(f *testing.F) {
-	_, _, wires := examples(f)
-	for i, w := range wires {
-		f.Add(w, byte(i%3), byte(7*i))
-	}
+	seeds.Add(f, func() {
+		_, _, wires := examples(f)
+		for i, w := range wires {
+			f.Add(w, byte(i%3), byte(7*i))
+		}
+	})
 	f.Fuzz(func(t *testing.T, octets []byte, protectAt, piece byte) {
+		seeds.Input(t, octets, protectAt, piece)
 		if len(octets) > 1<<16 {
 			return
 		}

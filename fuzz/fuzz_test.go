@@ -9,6 +9,7 @@ import (
 	"attls"
 	"attls/conformance/pair"
 	"attls/handshake"
+	"attls/internal/seeds"
 )
 
 // recorded is what the ends of a scenario send in an undisturbed run.
@@ -116,10 +117,13 @@ func TestSeedsReachEveryState(t *testing.T) {
 // FuzzEngine gives one engine any octets at any time. How the octets are cut
 // must change nothing, as long as nothing is done in between.
 func FuzzEngine(f *testing.F) {
-	for _, s := range scripts(f) {
-		f.Add([]byte(s))
-	}
+	seeds.Add(f, func() {
+		for _, s := range scripts(f) {
+			f.Add([]byte(s))
+		}
+	})
 	f.Fuzz(func(t *testing.T, script []byte) {
+		seeds.Input(t, script)
 		whole, err := RunScript(script, nil)
 		if err == errEngine {
 			return
@@ -168,12 +172,15 @@ func recut(script []byte) Script {
 
 // FuzzPair changes the messages of two ends that talk to each other.
 func FuzzPair(f *testing.F) {
-	for i := range Scenarios() {
-		for m := range byte(12) {
-			f.Add(byte(i), m%2 == 0, []byte{m, byte(i) + m, m * 7, 40})
+	seeds.Add(f, func() {
+		for i := range Scenarios() {
+			for m := range byte(12) {
+				f.Add(byte(i), m%2 == 0, []byte{m, byte(i) + m, m * 7, 40})
+			}
 		}
-	}
+	})
 	f.Fuzz(func(t *testing.T, scenario byte, null bool, plan []byte) {
+		seeds.Input(t, scenario, null, plan)
 		if len(plan) > 256 {
 			return
 		}

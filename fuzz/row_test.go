@@ -1,6 +1,10 @@
 package fuzz
 
-import "testing"
+import (
+	"testing"
+
+	"attls/internal/seeds"
+)
 
 // TestEachRowIsASeed: what conformance/cases can inject ends as expected, and breaks no
 // invariant of the engine.
@@ -17,11 +21,14 @@ func TestEachRowIsASeed(t *testing.T) {
 
 // FuzzRow changes messages of a connection into which something is injected already.
 func FuzzRow(f *testing.F) {
-	for row := range Rows() {
-		f.Add(uint16(row), []byte(nil))
-		f.Add(uint16(row), []byte{byte(row) & 0x83, byte(row / 3), 100, 7})
-	}
+	seeds.Add(f, func() {
+		for row := range Rows() {
+			f.Add(uint16(row), []byte(nil))
+			f.Add(uint16(row), []byte{byte(row) & 0x83, byte(row / 3), 100, 7})
+		}
+	})
 	f.Fuzz(func(t *testing.T, row uint16, plan []byte) {
+		seeds.Input(t, row, plan)
 		if err := RunRow(int(row), plan); err != nil {
 			t.Fatal(err)
 		}

@@ -11,15 +11,19 @@ import (
 	"attls/handshake/enginetest"
 	"attls/handshake/message"
 	"attls/internal/provider"
+	"attls/internal/seeds"
 )
 
 // FuzzExtendedKeyUpdateMessage: octets that claim to be an ExtendedKeyUpdate are refused with
 // a reason and a place, or are what they are written as again.
 func FuzzExtendedKeyUpdateMessage(f *testing.F) {
-	for _, m := range updateMessages() {
-		f.Add(m[4:])
-	}
+	seeds.Add(f, func() {
+		for _, m := range updateMessages() {
+			f.Add(m[4:])
+		}
+	})
 	f.Fuzz(func(t *testing.T, body []byte) {
+		seeds.Input(t, body)
 		var m message.ExtendedKeyUpdate
 		if err := m.Unmarshal(body); err != nil {
 			if err.Failure == "" || err.Detail == "" || err.Offset > len(body) || err.Class == attls.Local {
@@ -149,12 +153,15 @@ func nullUpdates(t testing.TB, taps [2]handshake.Tap) *pair.Pair {
 // FuzzExtendedKeyUpdate puts any octets in the place of a message of an update, inside a
 // connection: in front of it, in the middle, behind a crossed request.
 func FuzzExtendedKeyUpdate(f *testing.F) {
-	for x := range byte(updatePlans) {
-		for _, m := range updateMessages() {
-			f.Add(x, m)
+	seeds.Add(f, func() {
+		for x := range byte(updatePlans) {
+			for _, m := range updateMessages() {
+				f.Add(x, m)
+			}
 		}
-	}
+	})
 	f.Fuzz(func(t *testing.T, plan byte, octets []byte) {
+		seeds.Input(t, plan, octets)
 		if len(octets) == 0 || len(octets) > 1<<14 {
 			return
 		}

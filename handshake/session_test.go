@@ -6,6 +6,7 @@ import (
 
 	"attls"
 	"attls/handshake"
+	"attls/internal/seeds"
 )
 
 // TestSessionVersion: the first octet of a stored session is its version, and what an
@@ -40,10 +41,13 @@ func TestParseSession(t *testing.T) {
 
 // FuzzParseSession reads any octets as a session; what it takes, it writes again.
 func FuzzParseSession(f *testing.F) {
-	f.Add((&handshake.Session{}).Marshal())
-	f.Add((&handshake.Session{Identity: []byte("id"), Secret: []byte("secret"), ALPN: "attls", Chain: [][]byte{{1}, {2, 3}},
-		Attestation: &handshake.AttestedPeer{Status: "affirming"}}).Marshal())
+	seeds.Add(f, func() {
+		f.Add((&handshake.Session{}).Marshal())
+		f.Add((&handshake.Session{Identity: []byte("id"), Secret: []byte("secret"), ALPN: "attls", Chain: [][]byte{{1}, {2, 3}},
+			Attestation: &handshake.AttestedPeer{Status: "affirming"}}).Marshal())
+	})
 	f.Fuzz(func(t *testing.T, b []byte) {
+		seeds.Input(t, b)
 		s, err := handshake.ParseSession(b)
 		if err != nil {
 			return

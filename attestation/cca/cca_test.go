@@ -23,6 +23,7 @@ import (
 	"attls/attestation/roottest"
 	"attls/attestation/tsm"
 	"attls/extensions/profile"
+	"attls/internal/seeds"
 	"attls/negotiation"
 
 	"github.com/fxamacker/cbor/v2"
@@ -1039,26 +1040,32 @@ func TestDeviceFiles(t *testing.T) {
 // FuzzRead: no octets make the readers panic, and what verifies here verifies with the
 // library as well.
 func FuzzRead(f *testing.F) {
-	d, err := newDevice([]byte("seed"))
-	if err != nil {
-		f.Fatal(err)
-	}
-	spki, err := x509.MarshalPKIXPublicKey(d.Key.Public())
-	if err != nil {
-		f.Fatal(err)
-	}
-	formats := []attestation.Format{Format(), ParsecFormat()}
-	for _, row := range formats {
-		for _, s := range row.Schemes() {
-			v, err := attester(row.Name, d).Maker.Make(f.Context(), &attestation.Question{Type: s.Format, Field: padded(challenge), SPKI: spki})
-			if err != nil {
-				f.Fatal(err)
-			}
-			f.Add(v)
+	d := seeds.Once(func() *device {
+		d, err := newDevice([]byte("seed"))
+		if err != nil {
+			f.Fatal(err)
 		}
-	}
+		return d
+	})
+	formats := []attestation.Format{Format(), ParsecFormat()}
+	seeds.Add(f, func() {
+		spki, err := x509.MarshalPKIXPublicKey(d.Key.Public())
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, row := range formats {
+			for _, s := range row.Schemes() {
+				v, err := attester(row.Name, d).Maker.Make(f.Context(), &attestation.Question{Type: s.Format, Field: padded(challenge), SPKI: spki})
+				if err != nil {
+					f.Fatal(err)
+				}
+				f.Add(v)
+			}
+		}
+	})
 	p := d.policy()
 	f.Fuzz(func(t *testing.T, b []byte) {
+		seeds.Input(t, b)
 		for _, row := range formats {
 			for _, s := range row.Schemes() {
 				r, failure := row.Read(&attestation.CMW{Format: s.Format, Value: b})

@@ -22,6 +22,7 @@ import (
 	"attls/attestation/roots"
 	"attls/attestation/snp"
 	"attls/attestation/tpm"
+	"attls/internal/seeds"
 
 	"github.com/fxamacker/cbor/v2"
 	"github.com/veraison/corim/comid"
@@ -969,14 +970,17 @@ func TestRefusedElsewhere(t *testing.T) {
 
 // FuzzRead: no octets make the reader panic, and what it reads is merged or refused.
 func FuzzRead(f *testing.F) {
-	for root, v := range policies(f) {
-		for _, p := range write(f, root, v, corim.ExportOptions{}).Parts {
-			f.Add(p.Octets)
+	seeds.Add(f, func() {
+		for root, v := range policies(f) {
+			for _, p := range write(f, root, v, corim.ExportOptions{}).Parts {
+				f.Add(p.Octets)
+			}
 		}
-	}
-	f.Add(psaManifest(f).octets(f))
-	f.Add(tpmManifest(f).octets(f))
+		f.Add(psaManifest(f).octets(f))
+		f.Add(tpmManifest(f).octets(f))
+	})
 	f.Fuzz(func(t *testing.T, b []byte) {
+		seeds.Input(t, b)
 		m, err := corim.Read(b, corim.Options{Clock: clock})
 		if err != nil {
 			return

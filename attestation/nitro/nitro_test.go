@@ -2,6 +2,7 @@ package nitro
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/x509"
@@ -13,6 +14,7 @@ import (
 	"attls/attestation"
 	"attls/attestation/roottest"
 	"attls/extensions/profile"
+	"attls/internal/seeds"
 	"attls/negotiation"
 
 	"github.com/fxamacker/cbor/v2"
@@ -366,13 +368,17 @@ func TestFiles(t *testing.T) {
 
 // FuzzRead: no octets make the reader or the check of the signature panic.
 func FuzzRead(f *testing.F) {
-	e := emulation(f, "seed")
-	v, err := e.Device.(*device).Make(f.Context(), &attestation.Question{Field: challenge, SPKI: spki(f, "tik")})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(v)
+	e := seeds.Once(func() *attestation.Emulation { return emulation(f, "seed") })
+	v := seeds.Once(func() []byte {
+		v, err := e.Device.(*device).Make(context.Background(), &attestation.Question{Field: challenge, SPKI: spki(f, "tik")})
+		if err != nil {
+			f.Fatal(err)
+		}
+		return v
+	})
+	seeds.Add(f, func() { f.Add(v) })
 	f.Fuzz(func(t *testing.T, b []byte) {
+		seeds.Input(t, b)
 		r, failure := read(&attestation.CMW{Value: b})
 		if failure != nil {
 			return

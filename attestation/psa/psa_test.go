@@ -2,6 +2,7 @@ package psa
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/x509"
@@ -16,6 +17,7 @@ import (
 	"attls/attestation"
 	"attls/attestation/roottest"
 	"attls/extensions/profile"
+	"attls/internal/seeds"
 	"attls/negotiation"
 
 	"github.com/fxamacker/cbor/v2"
@@ -415,18 +417,24 @@ func TestDeviceFiles(t *testing.T) {
 
 // FuzzRead: no octets make the reader panic, and what it reads is written as CBOR.
 func FuzzRead(f *testing.F) {
-	e, err := emulate(f.Context(), attestation.EmulatorOptions{Seed: []byte("seed")})
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, typ := range types {
-		v, err := e.Device.(*device).Make(f.Context(), &attestation.Question{Type: typ.Forms()[0], Field: challenge})
+	e := seeds.Once(func() *attestation.Emulation {
+		e, err := emulate(context.Background(), attestation.EmulatorOptions{Seed: []byte("seed")})
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(v)
-	}
+		return e
+	})
+	seeds.Add(f, func() {
+		for _, typ := range types {
+			v, err := e.Device.(*device).Make(f.Context(), &attestation.Question{Type: typ.Forms()[0], Field: challenge})
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(v)
+		}
+	})
 	f.Fuzz(func(t *testing.T, b []byte) {
+		seeds.Input(t, b)
 		for _, typ := range types {
 			r, failure := read(&attestation.CMW{Format: typ.Forms()[0], Value: b})
 			if failure != nil {

@@ -22,6 +22,7 @@ import (
 	"attls/attestation/roottest"
 	"attls/attestation/tsm"
 	"attls/extensions/profile"
+	"attls/internal/seeds"
 	"attls/negotiation"
 
 	"github.com/google/go-configfs-tsm/configfs/configfsi"
@@ -674,11 +675,14 @@ func TestFiles(t *testing.T) {
 // FuzzRead: no octets make the reader or the judge panic, and no other header and body
 // than those that were signed verify.
 func FuzzRead(f *testing.F) {
-	b := newBench(f)
-	v := b.evidence(f)
-	f.Add(v)
-	f.Add(b.wrapped(f, sample))
+	b := seeds.Once(func() *bench { return newBench(f) })
+	v := seeds.Once(func() []byte { return b.evidence(f) })
+	seeds.Add(f, func() {
+		f.Add(v)
+		f.Add(b.wrapped(f, sample))
+	})
 	f.Fuzz(func(t *testing.T, value []byte) {
+		seeds.Input(t, value)
 		got, failure := read(&attestation.CMW{Format: profile.Format{MediaType: tsm.MediaTypeCBOR}, Value: value})
 		if failure != nil {
 			return

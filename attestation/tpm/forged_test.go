@@ -10,6 +10,7 @@ import (
 	"attls"
 	"attls/attestation"
 	"attls/extensions/profile"
+	"attls/internal/seeds"
 	"attls/negotiation"
 
 	"github.com/google/go-tpm/tpm2"
@@ -168,14 +169,17 @@ func TestUnquoted(t *testing.T) {
 
 // FuzzParsec: no octets panic, and what is read is written again as it was.
 func FuzzParsec(f *testing.F) {
-	t := &testing.T{}
-	seed := genuine(t)
-	c := must2(attestation.ParseCMW(seed.encode(t, format), attestation.Limits{}))
-	f.Add(c.Value, true)
-	seed.withoutQuote = true
-	c = must2(attestation.ParseCMW(seed.encode(t, format), attestation.Limits{}))
-	f.Add(c.Value, false)
+	seeds.Add(f, func() {
+		t := &testing.T{}
+		seed := genuine(t)
+		c := must2(attestation.ParseCMW(seed.encode(t, format), attestation.Limits{}))
+		f.Add(c.Value, true)
+		seed.withoutQuote = true
+		c = must2(attestation.ParseCMW(seed.encode(t, format), attestation.Limits{}))
+		f.Add(c.Value, false)
+	})
 	f.Fuzz(func(t *testing.T, value []byte, quoted bool) {
+		seeds.Input(t, value, quoted)
 		p, err := parseParsec(value, quoted)
 		if err != nil {
 			return
@@ -191,9 +195,12 @@ func FuzzParsec(f *testing.F) {
 
 // FuzzKeyFile: no octets panic.
 func FuzzKeyFile(f *testing.F) {
-	area, _ := areaOf(&testing.T{}, "k")
-	f.Add(must(must(objectOf(&object{parent: tpm2.TPMRHOwner, private: []byte{1, 2, 3}}, &area)).der()))
+	seeds.Add(f, func() {
+		area, _ := areaOf(&testing.T{}, "k")
+		f.Add(must(must(objectOf(&object{parent: tpm2.TPMRHOwner, private: []byte{1, 2, 3}}, &area)).der()))
+	})
 	f.Fuzz(func(t *testing.T, der []byte) {
+		seeds.Input(t, der)
 		o, err := parseKeyFile(der)
 		if err != nil {
 			return

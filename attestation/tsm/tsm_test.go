@@ -13,6 +13,7 @@ import (
 	"attls"
 	"attls/attestation"
 	"attls/extensions/profile"
+	"attls/internal/seeds"
 
 	"github.com/fxamacker/cbor/v2"
 	"github.com/google/go-configfs-tsm/configfs/configfsi"
@@ -259,15 +260,18 @@ func TestSource(t *testing.T) {
 // FuzzRead: no octets make the reader panic, and what is read can be written and read
 // again.
 func FuzzRead(f *testing.F) {
-	r := &Report{Provider: "sev_guest\n", Out: []byte("report"), Aux: []byte("certificates"), ServiceProvider: "svsm"}
-	for i, typ := range types {
-		b, err := r.Encode(typ)
-		if err != nil {
-			f.Fatal(err)
+	seeds.Add(f, func() {
+		r := &Report{Provider: "sev_guest\n", Out: []byte("report"), Aux: []byte("certificates"), ServiceProvider: "svsm"}
+		for i, typ := range types {
+			b, err := r.Encode(typ)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(b, i == 1)
 		}
-		f.Add(b, i == 1)
-	}
+	})
 	f.Fuzz(func(t *testing.T, b []byte, inJSON bool) {
+		seeds.Input(t, b, inJSON)
 		typ := types[0]
 		if inJSON {
 			typ = types[1]

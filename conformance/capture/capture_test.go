@@ -11,6 +11,7 @@ import (
 
 	"attls"
 	"attls/handshake/message"
+	"attls/internal/seeds"
 
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
@@ -171,22 +172,35 @@ func TestBadKeys(t *testing.T) {
 // FuzzReadFile feeds any octets: neither reading nor opening may panic, and what
 // is read is at most what was fed.
 func FuzzReadFile(f *testing.F) {
-	for _, name := range recordings {
-		f.Add(read(f, name+".pcap"))
-	}
-	list := stampedPackets(f, recordings[0])
-	write := func(i int, p stamped) []byte {
-		return enhanced(little, uint32(i%2), uint64(p.at.UnixMicro()), ethernet(p.ip))
-	}
-	newest := newer(list, write, section(little, 0), description(little, linkEthernet, 0), description(little, linkEthernet, 0, uint16(9), uint16(1), uint8(9), make([]byte, 3)),
-		block(little, blockSecrets, uint32(tlsKeyLog), uint32(30), "CLIENT_TRAFFIC_SECRET_0 00 00\r"))
-	f.Add(newest)
-	f.Add(zipped(f, newest))
-	for _, w := range wrappers {
-		f.Add(oldFile{order: big, magic: magicModified, major: 2, minor: 2, link: uint32(w.link), swapped: true}.write(list[:6], w.wrap))
-	}
-	_, keys, _ := recording(f, recordings[0])
+	seeds.Add(f, func() {
+		for _, name := range recordings {
+			f.Add(read(f, name+".pcap"))
+		}
+		list := stampedPackets(f, recordings[0])
+		write := func(i int, p stamped) []byte {
+			return enhanced(little, uint32(i%2), uint64(p.at.UnixMicro()), ethernet(p.ip))
+		}
+		newest := newer(list, write, section(little, 0), description(little, linkEthernet, 0), description(little, linkEthernet, 0, uint16(9), uint16(1), uint8(9), make([]byte, 3)),
+			block(little, blockSecrets, uint32(tlsKeyLog), uint32(30), "CLIENT_TRAFFIC_SECRET_0 00 00\r"))
+		f.Add(newest)
+		f.Add(zipped(f, newest))
+		for _, w := range wrappers {
+			f.Add(oldFile{order: big, magic: magicModified, major: 2, minor: 2, link: uint32(w.link), swapped: true}.write(list[:6], w.wrap))
+		}
+	})
+	keys := seeds.Once(func() KeyLog {
+		b, err := seeds.ReadTestdata("testdata/" + recordings[0] + ".keys")
+		if err != nil {
+			f.Fatal(err)
+		}
+		keys, _, err := ReadKeyLog("fuzz", bytes.NewReader(b))
+		if err != nil {
+			f.Fatal(err)
+		}
+		return keys
+	})
 	f.Fuzz(func(t *testing.T, b []byte) {
+		seeds.Input(t, b)
 		file, err := Read(bytes.NewReader(b))
 		if file == nil {
 			if err == nil {
@@ -211,9 +225,12 @@ func FuzzReadFile(f *testing.F) {
 // FuzzReadKeyLog feeds any text: what fits is kept, and lines are counted alike
 // whatever ends them.
 func FuzzReadKeyLog(f *testing.F) {
-	f.Add(read(f, recordings[0]+".keys"))
-	f.Add([]byte("# x\r\nA B\rCLIENT_RANDOM " + strings.Repeat("aB", 32) + " 00\x00\n"))
+	seeds.Add(f, func() {
+		f.Add(read(f, recordings[0]+".keys"))
+		f.Add([]byte("# x\r\nA B\rCLIENT_RANDOM " + strings.Repeat("aB", 32) + " 00\x00\n"))
+	})
 	f.Fuzz(func(t *testing.T, b []byte) {
+		seeds.Input(t, b)
 		log, over, err := ReadKeyLog("f", bytes.NewReader(b))
 		if err != nil || len(over) > maxNamedLines+1 {
 			t.Fatalf("%d warnings, %v", len(over), err)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"attls/internal/seeds"
 )
 
 // ip4 is an IP packet of version 4 around a payload.
@@ -395,11 +397,14 @@ func TestNestingIsBounded(t *testing.T) {
 
 // FuzzPacket feeds frames of any link type.
 func FuzzPacket(f *testing.F) {
-	ip := stampedPackets(f, sample)[3].ip
-	for _, w := range wrappers {
-		f.Add(w.link, w.wrap(ip), uint8(0))
-	}
+	seeds.Add(f, func() {
+		ip := stampedPackets(f, sample)[3].ip
+		for _, w := range wrappers {
+			f.Add(w.link, w.wrap(ip), uint8(0))
+		}
+	})
 	f.Fuzz(func(t *testing.T, link uint16, data []byte, fcs uint8) {
+		seeds.Input(t, link, data, fcs)
 		octets := 0
 		d := newDecoder(func(s segment) { octets += len(s.data) })
 		d.frame(&rawPacket{link: link, data: data, fcs: int(fcs)})

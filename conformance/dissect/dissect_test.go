@@ -15,6 +15,7 @@ import (
 	"attls/conformance/dissect"
 	"attls/conformance/scenario"
 	"attls/extensions/profile"
+	"attls/internal/seeds"
 )
 
 // designs are one revision of each line of drafts.
@@ -278,31 +279,58 @@ func TestProfilesAreSearchedInLinearTime(t *testing.T) {
 	}
 }
 
+// recordedFile and recordedKeys are a recording of conformance/capture.
+func recordedFile(tb testing.TB, name string) []byte {
+	tb.Helper()
+	b, err := seeds.ReadTestdata("../capture/testdata/" + name + ".pcap")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
+func recordedKeys(tb testing.TB, name string) capture.KeyLog {
+	tb.Helper()
+	b, err := seeds.ReadTestdata("../capture/testdata/" + name + ".keys")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	keys, _, err := capture.ReadKeyLog(name, bytes.NewReader(b))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return keys
+}
+
+// prototype is the profile of those recordings.
+func prototype(tb testing.TB) *profile.Profile {
+	tb.Helper()
+	p, err := profile.Load("mbedtls-poc", profile.Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return p
+}
+
 // FuzzDissectFile dissects any capture, with its own secrets and those of a
 // recording: nothing may panic, and it comes to the same each time.
 func FuzzDissectFile(f *testing.F) {
-	p, err := profile.Load("mbedtls-poc", profile.Options{})
-	if err != nil {
-		f.Fatal(err)
-	}
-	keys := capture.KeyLog{}
-	for _, name := range []string{"648e-648e", "f4ac-85cc", "f4ac-ph"} {
-		file, err := os.ReadFile("../capture/testdata/" + name + ".pcap")
-		if err != nil {
-			f.Fatal(err)
+	p := seeds.Once(func() *profile.Profile { return prototype(f) })
+	names := []string{"648e-648e", "f4ac-85cc", "f4ac-ph"}
+	keys := seeds.Once(func() capture.KeyLog {
+		keys := capture.KeyLog{}
+		for _, name := range names {
+			keys.Add(recordedKeys(f, name))
 		}
-		log, err := os.ReadFile("../capture/testdata/" + name + ".keys")
-		if err != nil {
-			f.Fatal(err)
+		return keys
+	})
+	seeds.Add(f, func() {
+		for _, name := range names {
+			f.Add(recordedFile(f, name))
 		}
-		more, _, err := capture.ReadKeyLog(name, bytes.NewReader(log))
-		if err != nil {
-			f.Fatal(err)
-		}
-		keys.Add(more)
-		f.Add(file)
-	}
+	})
 	f.Fuzz(func(t *testing.T, b []byte) {
+		seeds.Input(t, b)
 		file, _ := capture.Read(bytes.NewReader(b))
 		if file == nil {
 			return
@@ -325,25 +353,15 @@ func FuzzDissectFile(f *testing.F) {
 // FuzzDissect changes octets of what the ends of a recording sent, under the
 // record protection where there is one: nothing may panic.
 func FuzzDissect(f *testing.F) {
-	file, err := os.ReadFile("../capture/testdata/648e-648e.pcap")
-	if err != nil {
-		f.Fatal(err)
-	}
-	log, err := os.ReadFile("../capture/testdata/648e-648e.keys")
-	if err != nil {
-		f.Fatal(err)
-	}
-	p, err := profile.Load("mbedtls-poc", profile.Options{})
-	if err != nil {
-		f.Fatal(err)
-	}
-	keys, _, err := capture.ReadKeyLog("keys", bytes.NewReader(log))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(uint16(0), uint16(120), byte(1))
-	f.Add(uint16(1), uint16(44), byte(0xff))
+	file := seeds.Once(func() []byte { return recordedFile(f, "648e-648e") })
+	keys := seeds.Once(func() capture.KeyLog { return recordedKeys(f, "648e-648e") })
+	p := seeds.Once(func() *profile.Profile { return prototype(f) })
+	seeds.Add(f, func() {
+		f.Add(uint16(0), uint16(120), byte(1))
+		f.Add(uint16(1), uint16(44), byte(0xff))
+	})
 	f.Fuzz(func(t *testing.T, piece, at uint16, with byte) {
+		seeds.Input(t, piece, at, with)
 		connections, _, err := capture.ReadFile(bytes.NewReader(file))
 		if err != nil {
 			t.Fatal(err)

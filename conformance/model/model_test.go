@@ -13,6 +13,7 @@ import (
 
 	"attls"
 	"attls/extensions/profile"
+	"attls/internal/seeds"
 )
 
 var update = flag.Bool("update", false, "write the models in testdata again")
@@ -378,8 +379,11 @@ func TestLookFindsDefects(t *testing.T) {
 }
 
 func FuzzGenerate(f *testing.F) {
-	f.Add([]byte(strings.Replace(changed, "%", `hash(CH..SH)`, 1)))
+	seeds.Add(f, func() {
+		f.Add([]byte(strings.Replace(changed, "%", `hash(CH..SH)`, 1)))
+	})
 	f.Fuzz(func(t *testing.T, source []byte) {
+		seeds.Input(t, source)
 		p, err := profile.Parse("fuzz.yaml", source, profile.Options{})
 		if err != nil {
 			return

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"attls/extensions/profile/binder"
+	"attls/internal/seeds"
 )
 
 func compiled(t testing.TB, p *Profile) []byte {
@@ -307,10 +308,13 @@ func TestCompiledRefusals(t *testing.T) {
 
 // FuzzCompiled: no octets crash the reader, and what it takes it writes again.
 func FuzzCompiled(f *testing.F) {
-	for _, name := range []string{"early-attestation-00", "early-attestation-06", "tls-attestation-00", "mbedtls-poc"} {
-		f.Add(unsealed(compiled(f, mustLoad(f, name, Options{}))))
-	}
+	seeds.Add(f, func() {
+		for _, name := range []string{"early-attestation-00", "early-attestation-06", "tls-attestation-00", "mbedtls-poc"} {
+			f.Add(unsealed(compiled(f, mustLoad(f, name, Options{}))))
+		}
+	})
 	f.Fuzz(func(t *testing.T, lines string) {
+		seeds.Input(t, lines)
 		src := sealed(lines)
 		p, err := Parse("p.compiled", src, Options{})
 		if err != nil {

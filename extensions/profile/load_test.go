@@ -8,6 +8,7 @@ import (
 
 	"attls"
 	"attls/extensions"
+	"attls/internal/seeds"
 )
 
 // TestEveryProfileLoads also knows every warning.
@@ -205,16 +206,19 @@ types: |
 }
 
 func FuzzParse(f *testing.F) {
-	for _, name := range Names() {
-		_, src, err := source(name)
-		if err != nil {
-			f.Fatal(err)
+	seeds.Add(f, func() {
+		for _, name := range Names() {
+			_, src, err := source(name)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(string(src))
 		}
-		f.Add(string(src))
-	}
-	f.Add("a: &x [*x]")
-	f.Add("profile: x\nswitches: {a: {amb: 1, default: b, b: $a, c: $a.b}}\ntypes: $a")
+		f.Add("a: &x [*x]")
+		f.Add("profile: x\nswitches: {a: {amb: 1, default: b, b: $a, c: $a.b}}\ntypes: $a")
+	})
 	f.Fuzz(func(t *testing.T, src string) {
+		seeds.Input(t, src)
 		p, err := Parse("fuzz.yaml", []byte(src), Options{})
 		if err != nil {
 			if err.Error() == "" {

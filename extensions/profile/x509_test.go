@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"attls"
+	"attls/internal/seeds"
 )
 
 // certified makes a certificate with extensions and names.
@@ -218,8 +219,11 @@ func TestPlacedMistakes(t *testing.T) {
 func FuzzReadField(f *testing.F) {
 	p := &Profile{X509: []CertificateField{{Name: "quote", OID: quoteOID, Parts: []string{"", "claims"}, Array: true,
 		Tagged: true, Tag: 60000, OctetString: true}, {Name: "names", Parts: []string{""}, Suffix: "a.example", Digits: 2, Chunk: 8}}}
-	f.Add(certified(f, []string{"00aaaa.a.example"}, pkix.Extension{Id: quoteOID, Value: []byte{4, 6, 0xd9, 0xea, 0x60, 0x82, 0x40, 0x40}}))
+	seeds.Add(f, func() {
+		f.Add(certified(f, []string{"00aaaa.a.example"}, pkix.Extension{Id: quoteOID, Value: []byte{4, 6, 0xd9, 0xea, 0x60, 0x82, 0x40, 0x40}}))
+	})
 	f.Fuzz(func(t *testing.T, der []byte) {
+		seeds.Input(t, der)
 		for i := range p.X509 {
 			parts, _ := p.ReadField(i, der)
 			total := 0

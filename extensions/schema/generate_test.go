@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"attls"
+	"attls/internal/seeds"
 )
 
 // everyCodec gives a Codec of every type of the texts in every context it fits.
@@ -181,11 +182,14 @@ func TestDump(t *testing.T) {
 // FuzzParse: any text is parsed, compiled and printed without panic, and what
 // parses prints back.
 func FuzzParse(f *testing.F) {
-	for _, text := range []string{string(rfc8446Text), everything, certificateSelect, exported, figure(f, "early-attestation-00"), figure(f, "tls-attestation-03")} {
-		f.Add(text)
-	}
-	env := codePoints()
+	seeds.Add(f, func() {
+		for _, text := range []string{string(rfc8446Text), everything, certificateSelect, exported, figure(f, "early-attestation-00"), figure(f, "tls-attestation-03")} {
+			f.Add(text)
+		}
+	})
+	env := seeds.Once(codePoints)
 	f.Fuzz(func(t *testing.T, text string) {
+		seeds.Input(t, text)
 		file, err := Parse([]byte(text), Position{File: "fuzz"})
 		if err != nil {
 			if problems := err.(Problems); len(problems) == 0 || problems[0].Pos.Line < 1 {
@@ -213,15 +217,18 @@ func FuzzParse(f *testing.F) {
 // FuzzDecode: any octets decode to a value that encodes back, or to an error
 // with a place inside them; the cost is bounded.
 func FuzzDecode(f *testing.F) {
-	codecs := everyCodec(f)
-	r := rand.New(rand.NewPCG(5, 6))
-	for i, c := range codecs {
-		f.Add(uint16(i), c.Generate(r, 60))
-		if b, ok := c.GenerateBroken(r, 60); ok {
-			f.Add(uint16(i), b.Octets)
+	codecs := seeds.Once(func() []*Codec { return everyCodec(f) })
+	seeds.Add(f, func() {
+		r := rand.New(rand.NewPCG(5, 6))
+		for i, c := range codecs {
+			f.Add(uint16(i), c.Generate(r, 60))
+			if b, ok := c.GenerateBroken(r, 60); ok {
+				f.Add(uint16(i), b.Octets)
+			}
 		}
-	}
+	})
 	f.Fuzz(func(t *testing.T, which uint16, body []byte) {
+		seeds.Input(t, which, body)
 		c := codecs[int(which)%len(codecs)]
 		canonical(t, c, body)
 		_, err := c.Decode(body)

@@ -8,6 +8,7 @@ import (
 	"attls/extensions"
 	"attls/handshake/authenticator"
 	"attls/internal/provider"
+	"attls/internal/seeds"
 	"attls/negotiation"
 )
 
@@ -37,8 +38,8 @@ func refusal(t *testing.T, err error, size int) {
 	}
 }
 
-// seeds are a request and the answers to it, of either role.
-func seeds(f *testing.F) (requests, proofs [][]byte) {
+// examples are a request and the answers to it, of either role.
+func examples(f *testing.F) (requests, proofs [][]byte) {
 	const evidence = attls.ExtensionType(0xff80)
 	own := *shown(f)
 	own.OCSP, own.SCT = []byte("response"), []byte{0, 3, 0, 1, 7}
@@ -65,11 +66,14 @@ func seeds(f *testing.F) (requests, proofs [][]byte) {
 // FuzzRequest: octets that claim to be a request are refused with a reason, or are one
 // that can be answered, and its context is what Context says.
 func FuzzRequest(f *testing.F) {
-	requests, proofs := seeds(f)
-	for _, b := range append(requests, proofs...) {
-		f.Add(b)
-	}
+	seeds.Add(f, func() {
+		requests, proofs := examples(f)
+		for _, b := range append(requests, proofs...) {
+			f.Add(b)
+		}
+	})
 	f.Fuzz(func(t *testing.T, octets []byte) {
+		seeds.Input(t, octets)
 		for _, role := range attls.Roles() {
 			c := nullEnds(t)[role]
 			r, err := c.Receive(octets)
@@ -93,11 +97,14 @@ func FuzzRequest(f *testing.F) {
 // FuzzAuthenticator: octets that claim to be an authenticator are refused with a reason,
 // or answer the one open request, once.
 func FuzzAuthenticator(f *testing.F) {
-	requests, proofs := seeds(f)
-	for _, b := range append(proofs, requests...) {
-		f.Add(b)
-	}
+	seeds.Add(f, func() {
+		requests, proofs := examples(f)
+		for _, b := range append(proofs, requests...) {
+			f.Add(b)
+		}
+	})
 	f.Fuzz(func(t *testing.T, octets []byte) {
+		seeds.Input(t, octets)
 		for _, role := range attls.Roles() {
 			c := nullEnds(t)[role]
 			if _, err := c.Request(&authenticator.Request{Context: []byte("fuzz"), OCSP: true, Wanted: negotiation.Wanted{Schemes: all}}); err != nil {
@@ -124,12 +131,15 @@ func FuzzAuthenticator(f *testing.F) {
 // FuzzConnection carries any octets as requests and authenticators inside a connection of
 // two engines: nothing of it ends the connection, and a true exchange still works.
 func FuzzConnection(f *testing.F) {
-	requests, proofs := seeds(f)
-	for i, b := range append(requests, proofs...) {
-		f.Add(uint8(i), b)
-	}
-	own := shown(f)
+	seeds.Add(f, func() {
+		requests, proofs := examples(f)
+		for i, b := range append(requests, proofs...) {
+			f.Add(uint8(i), b)
+		}
+	})
+	own := seeds.Once(func() *authenticator.Shown { return shown(f) })
 	f.Fuzz(func(t *testing.T, which uint8, octets []byte) {
+		seeds.Input(t, which, octets)
 		p := nullEngines(t)
 		ends := overEngines(t, p)
 		from := attls.Role(which & 1)

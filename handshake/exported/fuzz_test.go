@@ -11,6 +11,7 @@ import (
 	"attls"
 	"attls/extensions/profile"
 	"attls/handshake/exported"
+	"attls/internal/seeds"
 )
 
 // framings are the ways in which frames travel.
@@ -76,15 +77,21 @@ func recordExchange(tb testing.TB, e *ends) (request, answer []byte) {
 // FuzzFrames: octets are taken apart into the same frames however they come, frames that are
 // put together again are those octets, and what is none is refused with a place.
 func FuzzFrames(f *testing.F) {
-	var profiles []*profile.Profile
-	for i, framing := range framings {
-		p := load(f, "seat-expat-04", map[string]string{"framing": framing})
-		profiles = append(profiles, p)
-		for _, b := range frameSeeds(f, p) {
-			f.Add(byte(i), b)
+	profiles := seeds.Once(func() (list []*profile.Profile) {
+		for _, framing := range framings {
+			list = append(list, load(f, "seat-expat-04", map[string]string{"framing": framing}))
 		}
-	}
+		return list
+	})
+	seeds.Add(f, func() {
+		for i, p := range profiles {
+			for _, b := range frameSeeds(f, p) {
+				f.Add(byte(i), b)
+			}
+		}
+	})
 	f.Fuzz(func(t *testing.T, which byte, octets []byte) {
+		seeds.Input(t, which, octets)
 		frames := exported.NewFrames(&profiles[int(which)%len(profiles)].Authenticator, 1<<12)
 		for rest := octets; ; {
 			c, content, n, err := frames.Next(rest)
@@ -167,13 +174,16 @@ func (x *livePlan) run(tb testing.TB, octets []byte) (read int, failed error) {
 // FuzzLiveFrames gives an end any octets as the application data of its peer: nothing is read
 // before the peer has attested, and what is wrong is said.
 func FuzzLiveFrames(f *testing.F) {
-	plans := livePlans(f)
-	for i := range plans {
-		for _, b := range liveSeeds(f, &plans[i]) {
-			f.Add(byte(i), b)
+	plans := seeds.Once(func() []livePlan { return livePlans(f) })
+	seeds.Add(f, func() {
+		for i := range plans {
+			for _, b := range liveSeeds(f, &plans[i]) {
+				f.Add(byte(i), b)
+			}
 		}
-	}
+	})
 	f.Fuzz(func(t *testing.T, which byte, octets []byte) {
+		seeds.Input(t, which, octets)
 		if len(octets) > 1<<14 {
 			return
 		}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"attls/internal/seeds"
 )
 
 func TestWidthCountsColumnsNotCharacters(t *testing.T) {
@@ -162,10 +164,13 @@ func TestTableForms(t *testing.T) {
 // FuzzWrap: no line is wider than asked for unless it is one character, and what is
 // not a space is there in its order.
 func FuzzWrap(f *testing.F) {
-	f.Add("one two three", 5, 2)
-	f.Add("日本語 e\u0301 👩🏽", 3, 1)
-	f.Add("   ", 2, 0)
+	seeds.Add(f, func() {
+		f.Add("one two three", 5, 2)
+		f.Add("日本語 e\u0301 👩🏽", 3, 1)
+		f.Add("   ", 2, 0)
+	})
 	f.Fuzz(func(t *testing.T, text string, width, indent int) {
+		seeds.Input(t, text, width, indent)
 		if !utf8.ValidString(text) || width < 1 || width > 200 || indent < 0 || indent > 50 || len(text) > 2000 {
 			return
 		}

@@ -17,8 +17,8 @@ func failureOf(err error) attls.Failure {
 	return e.Failure
 }
 
-// seeds are octets that make a key of each half of a group.
-func seeds(n int) []byte { return bytes.Repeat([]byte{7}, n) }
+// groupSeeds are octets that make a key of each half of a group.
+func groupSeeds(n int) []byte { return bytes.Repeat([]byte{7}, n) }
 
 // TestGroups: both ends of each group have the same secret, the shares have the lengths
 // that the texts give, and the same seeds make the same keys.
@@ -40,11 +40,11 @@ func TestGroups(t *testing.T) {
 			if !ok || g.ID() != test.group {
 				t.Fatalf("%v, %v", g, ok)
 			}
-			k, err := g.Generate(seeds(g.SeedLen()))
+			k, err := g.Generate(groupSeeds(g.SeedLen()))
 			if err != nil {
 				t.Fatal(err)
 			}
-			answer, theirs, err := g.Respond(seeds(g.RespondSeedLen()), k.Share())
+			answer, theirs, err := g.Respond(groupSeeds(g.RespondSeedLen()), k.Share())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -55,23 +55,23 @@ func TestGroups(t *testing.T) {
 			if len(k.Share()) != test.client || len(answer) != test.server || len(ours) != test.secret {
 				t.Errorf("shares of %d and %d octets, a secret of %d", len(k.Share()), len(answer), len(ours))
 			}
-			again, err := g.Generate(seeds(g.SeedLen()))
+			again, err := g.Generate(groupSeeds(g.SeedLen()))
 			if err != nil || !bytes.Equal(again.Share(), k.Share()) {
 				t.Errorf("the same seed makes another key, %v", err)
 			}
-			other := seeds(g.SeedLen())
+			other := groupSeeds(g.SeedLen())
 			other[1]++ // the last octets of ML-KEM make no difference to the share
 			if different, err := g.Generate(other); err != nil || bytes.Equal(different.Share(), k.Share()) {
 				t.Errorf("another seed makes the same key, %v", err)
 			}
 
 			for _, n := range []int{0, g.SeedLen() - 1, g.SeedLen() + 1} {
-				if _, err := g.Generate(seeds(n)); !errors.Is(err, ErrSeed) {
+				if _, err := g.Generate(groupSeeds(n)); !errors.Is(err, ErrSeed) {
 					t.Errorf("a seed of %d octets: %v", n, err)
 				}
 			}
 			for _, n := range []int{0, g.RespondSeedLen() - 1, g.RespondSeedLen() + 1} {
-				if _, _, err := g.Respond(seeds(n), k.Share()); !errors.Is(err, ErrSeed) {
+				if _, _, err := g.Respond(groupSeeds(n), k.Share()); !errors.Is(err, ErrSeed) {
 					t.Errorf("a seed of %d octets for an answer: %v", n, err)
 				}
 			}
@@ -83,7 +83,7 @@ func TestGroups(t *testing.T) {
 			}
 			for _, n := range []int{0, 1, test.client - 1, test.client + 1} {
 				share := append(bytes.Clone(k.Share()), 0)[:n]
-				if _, _, err := g.Respond(seeds(g.RespondSeedLen()), share); failureOf(err) != attls.FailIllegalParameter {
+				if _, _, err := g.Respond(groupSeeds(g.RespondSeedLen()), share); failureOf(err) != attls.FailIllegalParameter {
 					t.Errorf("a share of %d octets: %v", n, err)
 				}
 			}
@@ -114,7 +114,7 @@ func TestX25519(t *testing.T) {
 // knows (RFC 8446 sections 4.2.8.2 and 7.4.2).
 func TestForbiddenPoints(t *testing.T) {
 	p256 := func(change func([]byte)) []byte {
-		k, err := secp256r1.Generate(seeds(32))
+		k, err := secp256r1.Generate(groupSeeds(32))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,10 +139,10 @@ func TestForbiddenPoints(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, _ := Real().Group(test.group)
-			if _, _, err := g.Respond(seeds(g.RespondSeedLen()), test.share); failureOf(err) != attls.FailIllegalParameter {
+			if _, _, err := g.Respond(groupSeeds(g.RespondSeedLen()), test.share); failureOf(err) != attls.FailIllegalParameter {
 				t.Errorf("a server: %v", err)
 			}
-			k, err := g.Generate(seeds(g.SeedLen()))
+			k, err := g.Generate(groupSeeds(g.SeedLen()))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -166,7 +166,7 @@ func TestScalars(t *testing.T) {
 			}
 		}
 	}
-	low := seeds(66)
+	low := groupSeeds(66)
 	low[0] = 0
 	high := bytes.Clone(low)
 	high[0] = 0xfe
@@ -183,11 +183,11 @@ func TestScalars(t *testing.T) {
 // order of the parts (draft-ietf-tls-ecdhe-mlkem section 4).
 func TestHybridParts(t *testing.T) {
 	g, _ := Real().Group(attls.GroupX25519MLKEM768)
-	k, err := g.Generate(seeds(g.SeedLen()))
+	k, err := g.Generate(groupSeeds(g.SeedLen()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	curve, err := x25519Group{}.Generate(seeds(32))
+	curve, err := x25519Group{}.Generate(groupSeeds(32))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,15 +195,15 @@ func TestHybridParts(t *testing.T) {
 		t.Error("X25519 is not the second part of X25519MLKEM768")
 	}
 	nist, _ := Real().Group(attls.GroupSecP256r1MLKEM768)
-	point, err := secp256r1.Generate(seeds(32))
+	point, err := secp256r1.Generate(groupSeeds(32))
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := nist.Generate(seeds(nist.SeedLen()))
+	other, err := nist.Generate(groupSeeds(nist.SeedLen()))
 	if err != nil || !bytes.Equal(other.Share()[:65], point.Share()) {
 		t.Errorf("secp256r1 is not the first part of SecP256r1MLKEM768, %v", err)
 	}
-	answer, _, err := g.Respond(seeds(g.RespondSeedLen()), k.Share())
+	answer, _, err := g.Respond(groupSeeds(g.RespondSeedLen()), k.Share())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,16 +214,16 @@ func TestHybridParts(t *testing.T) {
 		}
 		return b
 	}
-	if _, _, err := g.Respond(seeds(g.RespondSeedLen()), spoilt(k.Share(), 1184, 1216, 0)); failureOf(err) != attls.FailIllegalParameter {
+	if _, _, err := g.Respond(groupSeeds(g.RespondSeedLen()), spoilt(k.Share(), 1184, 1216, 0)); failureOf(err) != attls.FailIllegalParameter {
 		t.Errorf("a share with a point of small order: %v", err)
 	}
-	if _, _, err := g.Respond(seeds(g.RespondSeedLen()), spoilt(k.Share(), 0, 1152, 0xff)); failureOf(err) != attls.FailIllegalParameter {
+	if _, _, err := g.Respond(groupSeeds(g.RespondSeedLen()), spoilt(k.Share(), 0, 1152, 0xff)); failureOf(err) != attls.FailIllegalParameter {
 		t.Errorf("an encapsulation key with coefficients that are not reduced: %v", err)
 	}
 	if _, err := k.Finish(spoilt(answer, 1088, 1120, 0)); failureOf(err) != attls.FailIllegalParameter {
 		t.Errorf("an answer with a point of small order: %v", err)
 	}
-	if _, _, err := nist.Respond(seeds(nist.RespondSeedLen()), spoilt(other.Share(), 1, 65, 0xff)); failureOf(err) != attls.FailIllegalParameter {
+	if _, _, err := nist.Respond(groupSeeds(nist.RespondSeedLen()), spoilt(other.Share(), 1, 65, 0xff)); failureOf(err) != attls.FailIllegalParameter {
 		t.Errorf("a share with no point of the curve: %v", err)
 	}
 	if _, err := other.Finish(spoilt(make([]byte, 1153), 0, 65, 0xff)); failureOf(err) != attls.FailIllegalParameter {

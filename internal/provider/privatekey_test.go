@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"attls"
+	"attls/internal/seeds"
 
 	"github.com/cloudflare/circl/sign/ed448"
 	"golang.org/x/crypto/cryptobyte"
@@ -185,11 +186,14 @@ func TestOtherPrivateKeys(t *testing.T) {
 
 // FuzzParsePrivateKey: no octets make it panic.
 func FuzzParsePrivateKey(f *testing.F) {
-	for i := range mldsa {
-		f.Add(pkcs8(mldsa[i].oid, make([]byte, mldsa[i].scheme.SeedSize())))
-		f.Add(pkcs8(mldsa[i].oid, make([]byte, mldsa[i].scheme.PrivateKeySize())))
-	}
+	seeds.Add(f, func() {
+		for i := range mldsa {
+			f.Add(pkcs8(mldsa[i].oid, make([]byte, mldsa[i].scheme.SeedSize())))
+			f.Add(pkcs8(mldsa[i].oid, make([]byte, mldsa[i].scheme.PrivateKeySize())))
+		}
+	})
 	f.Fuzz(func(t *testing.T, der []byte) {
+		seeds.Input(t, der)
 		ParsePrivateKey(der)
 		ParseECPrivateKey(der)
 		if s, ok := CertificateSignature(der); ok && (s == attls.SignatureScheme(0)) {

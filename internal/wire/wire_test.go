@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"attls"
+	"attls/internal/seeds"
 )
 
 func TestWhatIsWrittenIsReadAgain(t *testing.T) {
@@ -203,8 +204,11 @@ func TestUint16(t *testing.T) {
 }
 
 func FuzzReader(f *testing.F) {
-	f.Add([]byte("\x00\x03\x02ab\x01"), uint8(2))
+	seeds.Add(f, func() {
+		f.Add([]byte("\x00\x03\x02ab\x01"), uint8(2))
+	})
 	f.Fuzz(func(t *testing.T, b []byte, width uint8) {
+		seeds.Input(t, b, width)
 		w := int(width)%3 + 1
 		r := NewReader(b, 5)
 		r.Open("list", w, 0, Max(w))

@@ -10,6 +10,7 @@ import (
 	"attls"
 	. "attls/extensions/profile/binder"
 	"attls/extensions/profile/binder/bindertest"
+	"attls/internal/seeds"
 )
 
 func TestRefused(t *testing.T) {
@@ -255,14 +256,17 @@ func TestFunctions(t *testing.T) {
 }
 
 func FuzzCompile(f *testing.F) {
-	for _, p := range programs {
-		for _, line := range strings.Split(p, "\n") {
-			_, expr, _ := strings.Cut(line, " = ")
-			f.Add(expr)
+	seeds.Add(f, func() {
+		for _, p := range programs {
+			for _, line := range strings.Split(p, "\n") {
+				_, expr, _ := strings.Cut(line, " = ")
+				f.Add(expr)
+			}
 		}
-	}
-	in := vectorInputs(f)
+	})
+	in := seeds.Once(func() *bindertest.Recorded { return vectorInputs(f) })
 	f.Fuzz(func(t *testing.T, expr string) {
+		seeds.Input(t, expr)
 		p, errs := Compile([]Definition{{Name: "a", Text: expr}}, VariantRFC8446)
 		if errs != nil {
 			return

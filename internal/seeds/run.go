@@ -1,0 +1,6 @@
+//go:build !libfuzzer
+
+package seeds
+
+// eachInput is set in builds for fuzzers in C, which call a target for each input.
+const eachInput = false
