@@ -39,19 +39,11 @@ func nativeTargets(t *testing.T, root string) (list []string) {
 	return list
 }
 
-// compiler takes the place of OSS-Fuzz's recipe: it notes what it is given, and refuses what
-// is not there.
-const compiler = `#!/bin/sh
-package=${1#attls/}
-grep -q "^func $2(" "$package"/*_test.go || { echo "$package has no $2" >&2; exit 1; }
-echo "$package $2" >> "$OUT/notes"
-: > "$OUT/$3"
-`
-
-// TestBuildScript: the script of ClusterFuzzLite and OSS-Fuzz builds every native target of the
-// tree, each with a dictionary and options, and seeds where there are some.
-func TestBuildScript(t *testing.T) {
-	for _, name := range []string{"bash", "zip", "unzip"} {
+// built runs the script of ClusterFuzzLite and OSS-Fuzz with a double of their compiler, for some
+// targets or for all, and returns the directory of what it made. With cxx the programs are real.
+func built(t *testing.T, cxx string, targets ...string) string {
+	t.Helper()
+	for _, name := range []string{"bash", "zip", "unzip", "tar"} {
 		if _, err := exec.LookPath(name); err != nil {
 			t.Skipf("%s is not here", name)
 		}
@@ -60,38 +52,114 @@ func TestBuildScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tools, out := t.TempDir(), t.TempDir()
-	if err := os.WriteFile(filepath.Join(tools, "compile_native_go_fuzzer_v2"), []byte(compiler), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	c := exec.CommandContext(t.Context(), "bash", filepath.Join(root, ".clusterfuzzlite", "build.sh"))
-	c.Env = append(os.Environ(), "PATH="+tools+string(filepath.ListSeparator)+os.Getenv("PATH"), "OUT="+out, "SRC="+tools)
+	out := t.TempDir()
+	tools := filepath.Join(root, "fuzz", "testdata", "libfuzzer")
+	c := exec.CommandContext(t.Context(), "bash", append([]string{filepath.Join(root, ".clusterfuzzlite", "build.sh")}, targets...)...)
+	c.Env = append(os.Environ(), "PATH="+tools+string(filepath.ListSeparator)+os.Getenv("PATH"), "OUT="+out, "SRC="+t.TempDir(),
+		"CXX="+cxx, "CXXFLAGS=-fsanitize=address", "LIB_FUZZING_ENGINE=-fsanitize=fuzzer", "SANITIZER=address")
 	if text, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
+	return out
+}
+
+// unzipped unpacks the seeds of a target, and returns their directory and how many there are.
+func unzipped(t *testing.T, out, name string) (dir string, n int) {
+	t.Helper()
+	dir = filepath.Join(out, "seeds", name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := exec.CommandContext(t.Context(), "unzip", "-q", filepath.Join(out, name+"_seed_corpus.zip"), "-d", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", name, err, text)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir, len(files)
+}
+
+// checkBuilt: each target has a program, a dictionary, options and seeds.
+func checkBuilt(t *testing.T, out string, targets []string) {
+	t.Helper()
 	notes, err := os.ReadFile(filepath.Join(out, "notes"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	built := strings.Split(strings.TrimSpace(string(notes)), "\n")
-	slices.Sort(built)
-	targets := nativeTargets(t, root)
-	if len(targets) < 40 || !slices.Equal(built, targets) {
-		t.Errorf("built %q\nthe tree has %q", built, targets)
+	got := strings.Split(strings.TrimSpace(string(notes)), "\n")
+	for i := range got {
+		got[i] = strings.ReplaceAll(strings.Replace(strings.TrimPrefix(got[i], "attls/"), "/libfuzzer ", " ", 1), " ", "/")
+	}
+	slices.Sort(got)
+	slices.Sort(targets)
+	if !slices.Equal(got, targets) {
+		t.Errorf("built %q\nthe tree has %q", got, targets)
 	}
 	for _, target := range targets {
-		directory, function, _ := strings.Cut(target, " ")
-		name := strings.ReplaceAll(directory, "/", "_") + "_" + function
+		name := strings.ReplaceAll(target, "/", "_")
 		for _, file := range []string{name, name + ".dict", name + ".options"} {
 			if _, err := os.Stat(filepath.Join(out, file)); err != nil {
 				t.Error(err)
 			}
 		}
+		if _, n := unzipped(t, out, name); n == 0 {
+			t.Errorf("%s has no seeds", target)
+		}
 	}
-	for _, target := range []string{"FuzzMessage", "FuzzKey"} {
-		list, err := exec.CommandContext(t.Context(), "unzip", "-Z1", filepath.Join(out, "fuzz_"+target+"_seed_corpus.zip")).Output()
-		if err != nil || strings.Count(string(list), "\n") < 3 {
-			t.Errorf("%s: %v, %q", target, err, list)
+	if _, err := os.Stat(filepath.Join(out, "testdata", "648e-648e.pcap")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestBuildScript: the script builds targets whose tests are of the package, and of another.
+func TestBuildScript(t *testing.T) {
+	targets := []string{"internal/wire/FuzzReader", "handshake/message/FuzzGrammar", "attestation/tsm/FuzzRead"}
+	checkBuilt(t, built(t, "", targets...), targets)
+}
+
+// TestSlowBuildScript: it builds every native target of the tree.
+func TestSlowBuildScript(t *testing.T) {
+	if os.Getenv("ATTLS_SLOW") == "" {
+		t.Skip("takes a minute; ATTLS_SLOW=1 runs it")
+	}
+	var targets []string
+	for _, target := range nativeTargets(t, "..") {
+		targets = append(targets, strings.ReplaceAll(target, " ", "/"))
+	}
+	if len(targets) < 40 {
+		t.Errorf("%d targets", len(targets))
+	}
+	checkBuilt(t, built(t, ""), targets)
+}
+
+// TestSlowBuiltPrograms builds targets with clang's libFuzzer, one of each kind: tests of the
+// package, tests of another, a file that is read besides the input, and several arguments. They
+// run their seeds and more, in another directory; a failure of a target ends the program.
+func TestSlowBuiltPrograms(t *testing.T) {
+	if os.Getenv("ATTLS_SLOW") == "" {
+		t.Skip("takes some minutes; ATTLS_SLOW=1 runs it")
+	}
+	cxx, err := exec.LookPath("clang++")
+	if err != nil {
+		t.Skip("clang is not here")
+	}
+	try := exec.CommandContext(t.Context(), cxx, "-fsanitize=fuzzer,address", "-x", "c++", "-", "-o", filepath.Join(t.TempDir(), "try"))
+	try.Stdin = strings.NewReader("extern \"C\" int LLVMFuzzerTestOneInput(const char *p, long n) { return p && n ? 0 : 0; }")
+	if text, err := try.CombinedOutput(); err != nil {
+		t.Skipf("clang has no libFuzzer here: %s", text)
+	}
+	targets := []string{"fuzz/FuzzEngine", "handshake/authenticator/FuzzConnection", "conformance/dissect/FuzzDissect"}
+	out := built(t, cxx, targets...)
+	checkBuilt(t, out, targets)
+	for _, target := range targets {
+		name := strings.ReplaceAll(target, "/", "_")
+		c := exec.CommandContext(t.Context(), filepath.Join(out, name), "-runs=3000", "-seed=1", "-dict="+filepath.Join(out, name+".dict"),
+			filepath.Join(out, "seeds", name))
+		c.Dir = t.TempDir()
+		text, err := c.CombinedOutput()
+		if err != nil || !strings.Contains(string(text), "Done 3000 runs") || strings.Contains(string(text), "no interesting inputs") {
+			t.Errorf("%s: %v\n%s", target, err, text)
 		}
 	}
 }

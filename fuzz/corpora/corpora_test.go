@@ -108,7 +108,7 @@ import (
 	"attls/internal/seeds"
 )
 
-func FuzzBranch(f *testing.F) {
+ func FuzzBranch(f *testing.F) {
 	seeds.Add(f, func() { f.Add([]byte("seed"), uint16(1)) })
 	f.Fuzz(func(t *testing.T, b []byte, n uint16) {
 		seeds.Input(t, b, n)

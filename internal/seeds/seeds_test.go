@@ -44,7 +44,7 @@ func TestForms(t *testing.T) {
 		want   []any
 	}{ // the layout of OSS-Fuzz's build for Go
 		{"\x01ab", []string{"[]uint8"}, []any{[]byte("ab")}},
-		{"\x00\x05\x01\x01\x01\x01abcd", []string{"[]uint8", "uint16", "string", "bool"}, []any{[]byte("ab"), uint16(5), "cd", true}},
+		{"\x00\x05\x01\x01\x01abcd", []string{"[]uint8", "uint16", "string", "bool"}, []any{[]byte("ab"), uint16(5), "cd", true}},
 		{"\x07", []string{"uint16", "string"}, []any{uint16(0x700), ""}},
 		{"\x00\x00abc", []string{"string", "string"}, []any{"a", "bc"}},
 		{"\xff\x00abc", []string{"string", "string"}, []any{"abc", ""}},
