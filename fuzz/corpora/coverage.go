@@ -145,8 +145,8 @@ func (t *tree) check(ctx context.Context, targets []Target) error {
 		case !known:
 			text = got.path + ": not in " + table
 		case got.inputs != want.inputs || got.octets != want.octets:
-			text = fmt.Sprintf("%s: %d inputs of %d octets, and %d of %d in the table", got.path, got.inputs, got.octets, want.inputs,
-				want.octets)
+			text = fmt.Sprintf("%s: %d inputs of %d octets, and %d of %d in the table", got.path, got.inputs,
+				got.octets, want.inputs, want.octets)
 		case got.statements*100 >= want.statements*floor:
 			fmt.Fprintln(t.w, text)
 			continue

@@ -81,12 +81,13 @@ func (b *builder) program(ctx context.Context, x *Target) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		list := slices.DeleteFunc(strings.Fields(string(out)), func(name string) bool { return name == "attls/internal/seeds" })
+		list := strings.Fields(string(out))
+		list = slices.DeleteFunc(list, func(name string) bool { return name == "attls/internal/seeds" })
 		b.counted = strings.Join(list, ",")
 	}
 	name := filepath.Join(b.dir, strings.ReplaceAll(x.Package, "/", "_")+".test")
-	_, err := b.t.command(ctx, b.t.root, nil, "go", "test", "-c", "-covermode", "atomic", "-coverpkg", b.counted, "-o", name,
-		"./"+x.Package)
+	_, err := b.t.command(ctx, b.t.root, nil, "go", "test", "-c", "-covermode", "atomic", "-coverpkg", b.counted,
+		"-o", name, "./"+x.Package)
 	if err == nil {
 		b.built[x.Package] = name
 	}
@@ -214,14 +215,15 @@ func (t *tree) grow(ctx context.Context, targets []Target, long time.Duration, f
 	for i := range targets {
 		x := &targets[i]
 		if long > 0 {
-			_, err := t.command(ctx, t.root, nil, "go", "test", "-run", "^$", "-fuzz", "^"+x.Name+"$", "-fuzztime", long.String(),
-				"-fuzzminimizetime", "1x", "./"+x.Package)
+			_, err := t.command(ctx, t.root, nil, "go", "test", "-run", "^$", "-fuzz", "^"+x.Name+"$", "-fuzztime",
+				long.String(), "-fuzzminimizetime", "1x", "./"+x.Package)
 			if err != nil && ctx.Err() == nil { // a finding; the inputs before it are worth keeping
 				fmt.Fprintf(t.w, "%s: %v\n", x.Path(), err)
 				failed = true
 			}
 		}
-		dirs := []string{filepath.Join(string(bytes.TrimSpace(cache)), "fuzz", "attls", filepath.FromSlash(x.Package), x.Name)}
+		found := filepath.Join(string(bytes.TrimSpace(cache)), "fuzz", "attls", filepath.FromSlash(x.Path()))
+		dirs := []string{found}
 		for _, dir := range from {
 			dirs = append(dirs, filepath.Join(dir, x.Name), filepath.Join(dir, x.Flat()))
 		}
@@ -295,8 +297,8 @@ func (b *builder) keep(ctx context.Context, x *Target, from, octets []string) er
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(b.t.w, "%s: %d of %d inputs, %d octets; with the seeds they run %d statements\n", x.Path(), row.inputs, tried,
-		row.octets, row.statements)
+	fmt.Fprintf(b.t.w, "%s: %d of %d inputs, %d octets; with the seeds they run %d statements\n", x.Path(), row.inputs,
+		tried, row.octets, row.statements)
 	return b.t.record(row)
 }
 

@@ -119,7 +119,8 @@ var sizes = map[string]struct {
 	bits int
 }{
 	"byte": {reflect.TypeFor[byte](), 8}, "uint8": {reflect.TypeFor[byte](), 8}, "uint16": {reflect.TypeFor[uint16](), 16},
-	"uint32": {reflect.TypeFor[uint32](), 32}, "uint64": {reflect.TypeFor[uint64](), 64}, "uint": {reflect.TypeFor[uint](), 64},
+	"uint32": {reflect.TypeFor[uint32](), 32}, "uint64": {reflect.TypeFor[uint64](), 64},
+	"uint": {reflect.TypeFor[uint](), 64},
 	"rune": {reflect.TypeFor[int32](), 32}, "int8": {reflect.TypeFor[int8](), 8}, "int16": {reflect.TypeFor[int16](), 16},
 	"int32": {reflect.TypeFor[int32](), 32}, "int64": {reflect.TypeFor[int64](), 64}, "int": {reflect.TypeFor[int](), 64},
 }

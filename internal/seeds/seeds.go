@@ -230,7 +230,7 @@ func Sort(list [][]any) {
 }
 
 // ReadTestdata reads a file that a target needs besides its input. Builds for fuzzers in C run
-// elsewhere: there it is one of the same name in the directory testdata beside the program.
+// elsewhere: there it is one of the same name in the directory testdata next to the program.
 func ReadTestdata(name string) ([]byte, error) {
 	if !eachInput {
 		return os.ReadFile(filepath.FromSlash(name))
