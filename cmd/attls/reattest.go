@@ -87,15 +87,18 @@ type news struct {
 // listen has the connection tell of what is attested again, by an Answerer of its own.
 func (c *connection) listen(a *handshake.Answerer) *handshake.Answerer {
 	c.news = &news{settled: make(chan struct{}, 1), over: make(chan struct{})}
-	if c.end.repetition() != repeatsUpdate {
-		return a
-	}
-	own := *a
-	own.Reattested = func(uint64) {
+	tell := func() {
 		select {
 		case c.news.settled <- struct{}{}:
 		default:
 		}
+	}
+	own := *a
+	switch c.end.repetition() {
+	case repeatsUpdate:
+		own.Reattested = func(uint64) { tell() }
+	case repeatsRequest:
+		own.Authenticated = tell
 	}
 	return &own
 }
@@ -113,6 +116,11 @@ func (c *connection) attest(ctx context.Context) error {
 		if err := c.RequestAuthentication(); err != nil {
 			return err
 		}
+		go func() { // the answer comes while application data is read
+			ctx, cancel := context.WithTimeout(context.Background(), c.end.flags.timeout)
+			defer cancel()
+			_ = c.awaitNews(ctx, "did not answer the request for its certificate")
+		}()
 	}
 	if c.again == nil {
 		return nil
@@ -153,7 +161,11 @@ func (c *connection) reattest(ctx context.Context) error {
 	case repeatsUpdate:
 		return c.reattestUpdating(ctx)
 	case repeatsRequest:
-		return c.RequestAuthentication()
+		c.forget()
+		if err := c.RequestAuthentication(); err != nil {
+			return err
+		}
+		return c.awaitNews(ctx, "did not answer the request for its certificate")
 	}
 	return attls.Errorf(attls.Local, attls.FailConfiguration,
 		"the %v is not asked to attest after the handshake; see --profile and --attester", c.end.flags.role.Peer())
@@ -182,21 +194,32 @@ func (c *connection) reattestUpdating(ctx context.Context) error {
 		return attls.Errorf(attls.Local, attls.FailConfiguration,
 			"the %v did not attest in the handshake, and so attests nothing with a key update", peer)
 	}
-	select {
-	case <-c.news.settled: // of an update that the peer began
-	default:
-	}
+	c.forget()
 	if err := c.ExtendedKeyUpdate(); err != nil {
 		return err
 	}
+	return c.awaitNews(ctx, "did not attest with the key update")
+}
+
+// forget takes back what was told of an update that the peer began, or of an answer before.
+func (c *connection) forget() {
+	select {
+	case <-c.news.settled:
+	default:
+	}
+}
+
+// awaitNews waits until the peer has attested, and otherwise ends the connection in time.
+func (c *connection) awaitNews(ctx context.Context, failing string) error {
 	select {
 	case <-c.news.settled:
 	case <-c.news.over:
 	case <-ctx.Done():
-		why := attls.Errorf(attls.Local, attls.FailTimeout, "the %v did not attest with the key update within %v", peer,
+		why := attls.Errorf(attls.Local, attls.FailTimeout, "the %v %s within %v", c.end.flags.role.Peer(), failing,
 			c.end.flags.timeout)
+		err := c.Abort(why) // the peer is told
 		c.transport.end(why)
-		return why
+		return err
 	}
 	return nil
 }
