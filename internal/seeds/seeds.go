@@ -8,7 +8,8 @@
 //			seeds.Input(t, b)
 //
 // The corpus of a target is the file testdata/corpus/NAME, which fuzz/corpora writes. Variables of
-// the environment have the inputs of a run written, or those that reach something new.
+// the environment have the inputs of a run written, or those that reach something new; the constants
+// below name them.
 package seeds
 
 import (
