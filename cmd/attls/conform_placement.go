@@ -92,13 +92,15 @@ func (f *conformFlags) runPlacement(c *cobra.Command) error {
 	}
 	r := &placement.Report{Schema: placement.Schema, Version: claims.StackVersion(), Registry: registry.Date,
 		Command: invocation() + " " + commandLine(c), Began: time.Now()}
+	var broken error
 	for _, s := range stacks {
 		if c.Context().Err() != nil {
 			break
 		}
 		stacked, err := f.place(c, s, all, chosen)
-		if err != nil {
-			return unavailable(errors.Join(err, files.close()))
+		if err != nil { // what the others did is not lost
+			broken = errors.Join(broken, err)
+			stacked = placement.Stacked{Name: s.name, Version: s.version, Missing: err.Error(), Groups: []placement.Group{}}
 		}
 		r.Stacks = append(r.Stacks, stacked)
 	}
@@ -110,6 +112,9 @@ func (f *conformFlags) runPlacement(c *cobra.Command) error {
 	out.page(f.files.html)
 	if c.Context().Err() != nil {
 		return &exitError{exitInterrupted, errors.New("interrupted; the cases that were run are written")}
+	}
+	if broken != nil {
+		return unavailable(broken)
 	}
 	if err := r.Verdict(); err != nil {
 		return failed("%w", err)
@@ -192,20 +197,26 @@ func (f *conformFlags) place(c *cobra.Command, s placed, all, chosen []placement
 			g.step(s.name+" "+r.Name(), r.Outcome != placement.Accepted && r.Outcome != placement.Refused)
 		}})
 	g.clear()
-	if err != nil {
+	if err != nil && len(results) == 0 {
 		return placement.Stacked{}, err
 	}
 	unrun := len(cases) - len(results)
 	unjudged := placement.Judge(results)
+	if err != nil {
+		unjudged = append(unjudged, err.Error())
+	}
 	if !whole {
 		results = placement.Only(results, chosen)
 	}
 	stacked := placement.NewStacked(s.name, s.version, results, unjudged, s.adapter, whole && unrun == 0)
 	stacked.Unrun = unrun
-	if f.issues != "" {
-		err = f.placementIssues(c, s, stack, &stacked, all)
+	if f.issues == "" {
+		return stacked, nil
 	}
-	return stacked, err
+	if err := f.placementIssues(c, s, stack, &stacked, all); err != nil {
+		stacked.Unjudged = append(stacked.Unjudged, "no pages could be written: "+err.Error())
+	}
+	return stacked, nil
 }
 
 func (f *conformFlags) placementTimeout(c *cobra.Command) time.Duration {

@@ -19,7 +19,9 @@ type Adapter struct {
 	BuiltIn string
 	// Programs are what commands call by ${name}.
 	Programs []Program
-	Version  *Question
+	// Environment is that of every program; an end may have more, which counts before it.
+	Environment []Variable
+	Version     *Question
 	// Files are files that Prepared writes into the run's directory: names and contents.
 	Files []File
 	// Prepare are commands that make what the programs need in the run's directory.

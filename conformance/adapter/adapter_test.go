@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"attls"
 )
@@ -226,5 +227,37 @@ func TestMissing(t *testing.T) {
 	}
 	if s := a.Find(t.Context(), map[string]string{"p": script}); s.Missing != "" {
 		t.Errorf("missing: %q", s.Missing)
+	}
+}
+
+// TestEnvironment: every program has the file's, also that which says the version, and an end's counts
+// before it.
+func TestEnvironment(t *testing.T) {
+	a, err := Parse("f", []byte(`adapter: x
+programs: {p: sh}
+environment: {ATTLS_TEST_A: "7.1", ATTLS_TEST_B: "in ${p}"}
+version: {command: ["${p}", -c, "echo v $ATTLS_TEST_A"], is: 'v (\S+)'}
+prepare: [["${p}", -c, 'echo "$ATTLS_TEST_B" > "${directory}/b"']]
+client: {command: ["${p}", -c, 'echo "$ATTLS_TEST_A $(cat b)"'], environment: {ATTLS_TEST_A: mine}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := a.Find(t.Context(), nil)
+	if s.Version != "7.1" {
+		t.Fatalf("version %q, %s", s.Version, s.Missing)
+	}
+	values := Values{"directory": t.TempDir()}
+	if err := s.Prepared(t.Context(), values); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Connect(t.Context(), values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Stop()
+	if ended, _ := r.Ended(t.Context(), time.Minute); !ended || !strings.HasPrefix(string(r.Printed()), "mine in ") ||
+		!strings.Contains(string(r.Printed()), "sh") {
+		t.Errorf("%q", r.Printed())
 	}
 }

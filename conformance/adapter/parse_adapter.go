@@ -23,21 +23,22 @@ func (p *parser) adapter(n *yaml.Node) *Adapter {
 		return func(n *yaml.Node) { a.Ends[r] = p.end(n, r) }
 	}
 	p.fields(n, "an adapter", map[string]func(*yaml.Node){
-		"adapter":    func(n *yaml.Node) { a.Name = p.name(n, "adapter") },
-		"about":      func(n *yaml.Node) { a.About = p.text(n, "about") },
-		"install":    func(n *yaml.Node) { a.Install = p.text(n, "install") },
-		"built_in":   func(n *yaml.Node) { a.BuiltIn = p.name(n, "built_in") },
-		"base":       func(*yaml.Node) {},
-		"programs":   func(*yaml.Node) {},
-		"version":    func(n *yaml.Node) { a.Version = p.question(n) },
-		"client":     end(attls.RoleClient),
-		"server":     end(attls.RoleServer),
-		"files":      func(n *yaml.Node) { a.Files = p.filesOf(n) },
-		"deviations": func(n *yaml.Node) { a.Deviations = p.deviations(n) },
-		"conform":    func(n *yaml.Node) { a.Conform = p.conform(n) },
-		"names":      func(n *yaml.Node) { a.Names = p.namesOf(n) },
-		"named":      func(n *yaml.Node) { a.Named = p.named(n) },
-		"tried":      func(n *yaml.Node) { a.Tried = p.tried(n) },
+		"adapter":     func(n *yaml.Node) { a.Name = p.name(n, "adapter") },
+		"about":       func(n *yaml.Node) { a.About = p.text(n, "about") },
+		"install":     func(n *yaml.Node) { a.Install = p.text(n, "install") },
+		"built_in":    func(n *yaml.Node) { a.BuiltIn = p.name(n, "built_in") },
+		"base":        func(*yaml.Node) {},
+		"programs":    func(*yaml.Node) {},
+		"environment": func(n *yaml.Node) { a.Environment = p.environment(n) },
+		"version":     func(n *yaml.Node) { a.Version = p.question(n) },
+		"client":      end(attls.RoleClient),
+		"server":      end(attls.RoleServer),
+		"files":       func(n *yaml.Node) { a.Files = p.filesOf(n) },
+		"deviations":  func(n *yaml.Node) { a.Deviations = p.deviations(n) },
+		"conform":     func(n *yaml.Node) { a.Conform = p.conform(n) },
+		"names":       func(n *yaml.Node) { a.Names = p.namesOf(n) },
+		"named":       func(n *yaml.Node) { a.Named = p.named(n) },
+		"tried":       func(n *yaml.Node) { a.Tried = p.tried(n) },
 		"prepare": func(n *yaml.Node) {
 			a.Prepare = nil
 			for _, x := range p.items(n, "prepare") {

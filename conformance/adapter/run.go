@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -99,7 +100,7 @@ func (s *Stack) Where() string {
 // ask runs a command and reads its answer.
 func (s *Stack) ask(ctx context.Context, q *Question) (answer, around string, err error) {
 	words := expand(q.Command, s.paths, nil)
-	out, err := process.Output(ctx, versionTimeout, "", words...)
+	out, err := process.OutputWith(ctx, versionTimeout, "", s.environment(scope{paths: s.paths}, nil), words...)
 	if m := q.Is.FindSubmatch(out); m != nil {
 		return attls.Printable(string(m[1])), attls.Printable(string(m[0])), nil // some programs say it and fail
 	}
@@ -140,7 +141,8 @@ func (s *Stack) Prepared(ctx context.Context, values Values) error {
 		}
 	}
 	for _, c := range s.Prepare {
-		if _, err := process.Output(ctx, prepareTimeout, "", expand(c, s.paths, values)...); err != nil {
+		env := s.environment(scope{paths: s.paths, values: values}, nil)
+		if _, err := process.OutputWith(ctx, prepareTimeout, "", env, expand(c, s.paths, values)...); err != nil {
 			return fmt.Errorf("%s: %w", s.Name, err)
 		}
 	}
@@ -181,11 +183,19 @@ func (r *Running) Stop() { r.program.Stop() }
 func (s *Stack) start(ctx context.Context, e *End, values Values) (*console.Program, error) {
 	in := scope{s.paths, values, &s.Names}
 	words := in.expand(e.Command)
-	var env []string
-	for _, v := range e.Environment {
+	return console.StartIn(ctx, values["directory"], s.environment(in, e), words[0], words[1:]...)
+}
+
+// environment is that of a program; e is its end, or nil.
+func (s *Stack) environment(in scope, e *End) (env []string) {
+	list := s.Environment
+	if e != nil {
+		list = slices.Concat(list, e.Environment) // the last value of a name counts
+	}
+	for _, v := range list {
 		env = append(env, v.Name+"="+in.fill(v.Value.Text))
 	}
-	return console.StartIn(ctx, values["directory"], env, words[0], words[1:]...)
+	return env
 }
 
 // Connect starts a client that connects to values["address"].
@@ -227,7 +237,7 @@ func (s *Stack) Listen(ctx context.Context, e *End, values Values) (*Running, er
 		m, err := p.Await(wait, e.Listens)
 		if err != nil {
 			p.Stop()
-			return nil, fmt.Errorf("%s did not listen: %w: %s", s.Name, err, attls.PrintableLines(string(tail(p.Printed()))))
+			return nil, fmt.Errorf("%s did not listen: %w: %s", s.Name, err, end(p))
 		}
 		return &Running{program: p, values: values, Address: "127.0.0.1:" + m[1]}, nil
 	}
@@ -276,12 +286,18 @@ func (s *Stack) await(ctx context.Context, values Values,
 		cancel()
 		if ctx.Err() != nil || !errors.Is(over, context.DeadlineExceeded) {
 			p.Stop()
-			return nil, fmt.Errorf("%s did not listen: %s", s.Name, attls.PrintableLines(string(tail(p.Printed()))))
+			return nil, fmt.Errorf("%s did not listen: %s", s.Name, end(p))
 		}
 	}
 }
 
-func tail(b []byte) []byte { return b[max(0, len(b)-1000):] }
+// maxTail bounds what errors show of the end of what a program printed, in octets.
+const maxTail = 1000
+
+// end is the end of what a program printed, for an error.
+func end(p *console.Program) string {
+	return attls.PrintableLines(string(console.Tail(p.Printed(), maxTail)))
+}
 
 // Ended waits a short time for the end of a program. crash names the signal that ended it,
 // unless that is one with which programs are stopped.

@@ -191,6 +191,7 @@ type place struct {
 // changed says nothing with an end.
 func Judge(results []Result) (unjudged []string) {
 	controls := map[place]*Result{}
+	var stops []*Result // controls after which the stack does not go on
 	for i := range results {
 		if r := &results[i]; r.control() {
 			controls[place{r.Role, r.Message}] = r
@@ -198,13 +199,7 @@ func Judge(results []Result) (unjudged []string) {
 	}
 	fails := func(p place) (failed, loose bool) {
 		c := controls[p]
-		switch {
-		case c == nil || c.Outcome == Accepted || c.Outcome == Silent && p.message == nst:
-			return false, false
-		case c.Outcome == Closed && p.message == nst:
-			return false, true
-		}
-		return true, false
+		return c != nil && c.fails(), c != nil && c.Outcome == Closed && p.message == nst
 	}
 	for i := range results {
 		r := &results[i]
@@ -225,8 +220,7 @@ func Judge(results []Result) (unjudged []string) {
 		failed, loose := fails(p)
 		if r.control() {
 			if failed {
-				unjudged = append(unjudged, fmt.Sprintf("as a %s, it does not go on after %s without any change (%s), so "+
-					"nothing can be said of it: %s", r.Role, r.Message, r.Observation.String(), r.Detail))
+				stops = append(stops, r)
 			}
 			continue
 		}
@@ -236,7 +230,32 @@ func Judge(results []Result) (unjudged []string) {
 			r.judge(loose)
 		}
 	}
-	return unjudged
+	return unjudgedOf(stops)
+}
+
+// fails reports whether a stack does not go on after a message without any change. After a ticket,
+// some close or say nothing.
+func (r *Result) fails() bool {
+	return r.Outcome != Accepted && !(r.Message == nst && (r.Outcome == Silent || r.Outcome == Closed))
+}
+
+// unjudgedOf says of which messages nothing can be said, as a stack does not go on after them
+// without any change. Those with the same reason are one text.
+func unjudgedOf(stops []*Result) (list []string) {
+	for len(stops) > 0 {
+		first := stops[0]
+		var names []string
+		stops = slices.DeleteFunc(stops, func(r *Result) bool {
+			same := r.Role == first.Role && r.Outcome == first.Outcome && r.Detail == first.Detail
+			if same {
+				names = append(names, r.Message.String())
+			}
+			return same
+		})
+		list = append(list, fmt.Sprintf("as a %s, it does not go on after %s without any change (%s), so nothing can be "+
+			"said of it: %s", first.Role, strings.Join(names, ", "), first.Observation.String(), first.Detail))
+	}
+	return list
 }
 
 // ended reports whether a stack ended the connection.

@@ -51,8 +51,10 @@ type Options struct {
 }
 
 // Run sends cases to a stack, and returns the results in the order of the cases. Those that
-// an end of the context left undone are not in it. The error says why a stack could not be run
-// at all.
+// an end of the context left undone are not in it. The messages without any change come first: a
+// role in which the stack goes on after none of them gets no other case, and its cases are Unsent. The
+// error says why a role of the stack, or both, could not be run at all; the results of the
+// other are there nevertheless.
 func Run(ctx context.Context, s Stack, cases []Case, o Options) ([]Result, error) {
 	if o.Parallel <= 0 {
 		o.Parallel = 4
@@ -64,52 +66,117 @@ func Run(ctx context.Context, s Stack, cases []Case, o Options) ([]Result, error
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	results, done := make([]Result, len(cases)), make([]bool, len(cases))
+	r := &runner{stack: s, driver: d, options: &o, cases: cases,
+		results: make([]Result, len(cases)), done: make([]bool, len(cases))}
+	defer r.close()
+	var controls, others []int
+	for i := range cases {
+		if cases[i].control() {
+			controls = append(controls, i)
+		} else {
+			others = append(others, i)
+		}
+	}
+	r.all(ctx, controls)
+	r.forgo(others)
+	r.all(ctx, others)
+	r.again(ctx)
+	var out []Result
+	for i := range r.results {
+		if r.done[i] {
+			out = append(out, r.results[i])
+		}
+	}
+	return out, errors.Join(r.broken[:]...)
+}
+
+// runner is a run of the matrix.
+type runner struct {
+	stack   Stack
+	driver  *Driver
+	options *Options
+	cases   []Case
+	results []Result
+	workers []*worker
+
+	mu     sync.Mutex // for done, broken and Step
+	done   []bool
+	broken [2]error // why a role cannot be run
+}
+
+// all runs some of the cases, several at a time.
+func (r *runner) all(ctx context.Context, chosen []int) {
 	var next atomic.Int64
-	var mu sync.Mutex
 	var wg sync.WaitGroup
-	for range min(o.Parallel, len(cases)) {
+	for k := range min(r.options.Parallel, len(chosen)) {
+		if k == len(r.workers) {
+			r.workers = append(r.workers, &worker{NewConnector(r.stack, r.options.Timeout), r.driver, r.options})
+		}
 		wg.Go(func() {
-			w := &worker{connector: NewConnector(s, o.Timeout), driver: d, options: &o}
-			defer w.connector.Close()
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
-				if i >= len(cases) {
+				if i >= len(chosen) {
 					return
 				}
-				observed, err := w.run(ctx, &cases[i])
-				if err != nil {
-					cancel(err)
-					return
-				}
-				if ctx.Err() != nil {
-					return
-				}
-				results[i], done[i] = Result{Case: cases[i], Observation: *observed}, true
-				if o.Step != nil {
-					mu.Lock()
-					o.Step(&results[i])
-					mu.Unlock()
-				}
+				r.one(ctx, r.workers[k], chosen[i])
 			}
 		})
 	}
 	wg.Wait()
-	if err := again(ctx, &worker{NewConnector(s, o.Timeout), d.patient(patience), &o}, results, done); err != nil {
-		cancel(err)
+}
+
+// one runs a case, unless its role is known not to run, or the case is done.
+func (r *runner) one(ctx context.Context, w *worker, i int) {
+	c := &r.cases[i]
+	r.mu.Lock()
+	over := r.done[i] || r.broken[c.Role] != nil
+	r.mu.Unlock()
+	if over {
+		return
 	}
-	var out []Result
-	for i := range results {
-		if done[i] {
-			out = append(out, results[i])
+	observed, err := w.run(ctx, c)
+	if ctx.Err() != nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		r.broken[c.Role] = fmt.Errorf("as a %s, it cannot be run: %w", c.Role, err)
+		return
+	}
+	r.finish(i, observed)
+}
+
+// finish keeps what a stack did with a case.
+func (r *runner) finish(i int, o *Observation) {
+	r.results[i], r.done[i] = Result{Case: r.cases[i], Observation: *o}, true
+	if r.options.Step != nil {
+		r.options.Step(&r.results[i])
+	}
+}
+
+// forgo leaves out the cases of a role in which the stack goes on after no message, of which
+// nothing could be said.
+func (r *runner) forgo(cases []int) {
+	goes, tried := [2]bool{}, [2]bool{}
+	for i := range r.results {
+		if r.done[i] {
+			role := r.cases[i].Role
+			tried[role], goes[role] = true, goes[role] || !r.results[i].fails()
 		}
 	}
-	if cause := context.Cause(ctx); cause != nil && cause != ctx.Err() {
-		return out, cause
+	for _, i := range cases {
+		if role := r.cases[i].Role; tried[role] && !goes[role] {
+			r.finish(i, &Observation{Outcome: Unsent, Detail: "it goes on after no message without any change"})
+		}
 	}
-	return out, nil
+}
+
+// close stops all programs.
+func (r *runner) close() {
+	for _, w := range r.workers {
+		w.connector.Close()
+	}
 }
 
 // A case without an answer is sent again, with patience times the time, since a machine may be busy;
@@ -121,32 +188,28 @@ const (
 
 // again sends the cases once more that were not answered, unless a message without any
 // change is not answered either.
-func again(ctx context.Context, w *worker, results []Result, done []bool) error {
+func (r *runner) again(ctx context.Context) {
+	w := &worker{NewConnector(r.stack, r.options.Timeout), r.driver.patient(patience), r.options}
 	defer w.connector.Close()
 	never := map[place]bool{}
-	for i := range results {
-		if r := &results[i]; done[i] && r.control() && r.Outcome == Silent {
-			never[place{r.Role, r.Message}] = true
+	for i := range r.results {
+		if x := &r.results[i]; r.done[i] && x.control() && x.Outcome == Silent {
+			never[place{x.Role, x.Message}] = true
 		}
 	}
 	sent := 0
-	for i := range results {
-		r := &results[i]
-		if !done[i] || r.Outcome != Silent || r.control() || never[place{r.Role, r.Message}] {
+	for i := range r.results {
+		x := &r.results[i]
+		if !r.done[i] || x.Outcome != Silent || x.control() || never[place{x.Role, x.Message}] {
 			continue
 		}
 		if sent++; sent > maxAgain || ctx.Err() != nil {
-			return nil
+			return
 		}
-		observed, err := w.run(ctx, &r.Case)
-		if err != nil {
-			return err
-		}
-		if ctx.Err() == nil {
-			r.Observation = *observed
+		if observed, err := w.run(ctx, &x.Case); err == nil && ctx.Err() == nil {
+			x.Observation = *observed // an error leaves what the first attempt saw
 		}
 	}
-	return nil
 }
 
 // worker runs cases one after the other.

@@ -3,9 +3,11 @@ package placement
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"attls"
@@ -347,5 +349,53 @@ func TestHostileStack(t *testing.T) {
 				t.Errorf("%+v, %v", results, err)
 			}
 		})
+	}
+}
+
+// halfAStack is a stack whose server cannot be started, and whose client ends at once where that is asked for.
+type halfAStack struct {
+	Stack
+	ends     bool
+	connects atomic.Int32
+}
+
+func (b *halfAStack) Serve(context.Context) (Peer, error) { return nil, errors.New("no licence") }
+
+func (b *halfAStack) Connect(ctx context.Context, address string) (Peer, error) {
+	b.connects.Add(1)
+	if b.ends {
+		return (&InProcess{Client: func(context.Context, net.Conn) error { return nil }}).Connect(ctx, address)
+	}
+	return b.Stack.Connect(ctx, address)
+}
+
+// TestHalfAStack: an end that cannot be run takes nothing away from the other one, and one that goes on
+// after no message is asked no more, and says so once.
+func TestHalfAStack(t *testing.T) {
+	own, err := Own()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases, clients, controls := sample(), 0, 0
+	for i := range cases {
+		if cases[i].Role == attls.RoleClient {
+			if clients++; cases[i].control() {
+				controls++
+			}
+		}
+	}
+	for _, ends := range []bool{false, true} {
+		s := &halfAStack{Stack: own, ends: ends}
+		results, err := Run(t.Context(), s, cases, Options{Parallel: 2, Timeout: 4 * DefaultTimeout})
+		if len(results) != clients || err == nil || err.Error() != "as a server, it cannot be run: no licence" {
+			t.Fatalf("%d results of %d cases of the client, %v", len(results), clients, err)
+		}
+		unjudged, want, most := Judge(results), 0, 2*clients
+		if ends {
+			want, most = 1, tries*controls
+		}
+		if n := int(s.connects.Load()); len(unjudged) != want || n > most {
+			t.Errorf("%d connections, %q", n, unjudged)
+		}
 	}
 }

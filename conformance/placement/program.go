@@ -11,6 +11,7 @@ import (
 	"attls"
 	"attls/conformance/adapter"
 	"attls/conformance/scenario"
+	"attls/internal/console"
 )
 
 // Programs is a stack whose ends are programs that an adapter describes.
@@ -118,6 +119,5 @@ const maxSays = 600
 
 // Says implements Peer.
 func (r running) Says() string {
-	b := r.Printed()
-	return attls.PrintableLines(string(b[max(0, len(b)-maxSays):]))
+	return attls.PrintableLines(string(console.Tail(r.Printed(), maxSays)))
 }

@@ -223,8 +223,13 @@ var ErrEnded = errors.New("the program has ended")
 // with its groups. Nothing of one output comes into a line of the other. A match has at
 // most 64 KB.
 func (p *Program) Await(ctx context.Context, pattern *regexp.Regexp) ([]string, error) {
+	return p.awaitAs(ctx, pattern, pattern.String())
+}
+
+// awaitAs is Await with what errors call the pattern.
+func (p *Program) awaitAs(ctx context.Context, pattern *regexp.Regexp, called string) ([]string, error) {
 	from := 0
-	return p.await(ctx, pattern, func() []string {
+	return p.await(ctx, called, func() []string {
 		text, lines := p.snapshot(from)
 		from = max(from, lines-longestMatch)
 		return match(pattern, text)
@@ -233,7 +238,7 @@ func (p *Program) Await(ctx context.Context, pattern *regexp.Regexp) ([]string, 
 
 // AwaitAfter is Await for what one of the outputs brings after a moment.
 func (p *Program) AwaitAfter(ctx context.Context, m Mark, pattern *regexp.Regexp) ([]string, error) {
-	return p.await(ctx, pattern, func() []string {
+	return p.await(ctx, pattern.String(), func() []string {
 		if found := match(pattern, p.after(m, standard)); found != nil {
 			return found
 		}
@@ -244,7 +249,7 @@ func (p *Program) AwaitAfter(ctx context.Context, m Mark, pattern *regexp.Regexp
 // AwaitOutput is Await for standard output alone, where nothing that a program says
 // meanwhile comes between.
 func (p *Program) AwaitOutput(ctx context.Context, pattern *regexp.Regexp) ([]string, error) {
-	return p.await(ctx, pattern, func() []string { return match(pattern, p.after(Mark{}, standard)) })
+	return p.await(ctx, pattern.String(), func() []string { return match(pattern, p.after(Mark{}, standard)) })
 }
 
 // match is a match with its groups; nil if there is none.
@@ -260,8 +265,8 @@ func match(pattern *regexp.Regexp, text []byte) []string {
 	return list
 }
 
-// await looks again whenever something was printed.
-func (p *Program) await(ctx context.Context, pattern *regexp.Regexp, look func() []string) ([]string, error) {
+// await looks again whenever something was printed. Errors call what it looks for by a name.
+func (p *Program) await(ctx context.Context, pattern string, look func() []string) ([]string, error) {
 	for {
 		over, changed := p.over(), p.changes() // before the look, so that nothing comes between unseen
 		if m := look(); m != nil {
@@ -344,13 +349,13 @@ func StartServer(ctx context.Context, ready, taken string,
 		if err != nil {
 			return nil, "", err
 		}
-		m, err := p.Await(ctx, either)
+		m, err := p.awaitAs(ctx, either, ready)
 		if err == nil && m[1] != "" {
 			return p, address, nil
 		}
 		p.Stop()
 		if err != nil {
-			return nil, "", fmt.Errorf("%w: %s", err, tail(p.Printed()))
+			return nil, "", fmt.Errorf("%w: %s", err, Tail(p.Printed(), maxTail))
 		}
 	}
 	return nil, "", errors.New("every port was taken")
@@ -366,4 +371,21 @@ func freeAddress() (string, error) {
 	return l.Addr().String(), nil
 }
 
-func tail(b []byte) []byte { return b[max(0, len(b)-1000):] }
+// maxTail bounds what errors show of what a program printed, in octets.
+const maxTail = 1000
+
+// Tail is the end of what a program printed, of at most so many octets: whole lines, unless the
+// last one alone is longer.
+func Tail(b []byte, most int) []byte {
+	if len(b) <= most {
+		return b
+	}
+	end := b[len(b)-most:]
+	if b[len(b)-most-1] == '\n' {
+		return end
+	}
+	if at := bytes.IndexByte(end, '\n'); at >= 0 && at+1 < len(end) {
+		return end[at+1:]
+	}
+	return end
+}

@@ -214,10 +214,28 @@ func TestStartServer(t *testing.T) {
 		t.Fatalf("%s, %q, %v", address, ports, err)
 	}
 	p.Stop()
-	if _, _, err := StartServer(t.Context(), "ready", "taken", start("echo broken >&2")); err == nil || !strings.Contains(err.Error(), "broken") {
+	if _, _, err := StartServer(t.Context(), "ready", "taken", start("echo broken >&2")); err == nil || !strings.Contains(err.Error(), "broken") ||
+		!strings.Contains(err.Error(), `"ready"`) {
 		t.Error(err)
 	}
 	if _, _, err := StartServer(t.Context(), "ready", "taken", start("echo taken")); err == nil || len(ports) != 3+tries {
 		t.Errorf("%d tries, %v", len(ports), err)
+	}
+}
+
+// TestTail: the end of a text begins with a line, unless that is too long.
+func TestTail(t *testing.T) {
+	for text, want := range map[string]string{
+		"":              "",
+		"short":         "short",
+		"first\nsecond": "second",
+		"1\n34567890":   "34567890",
+		"12\n4567890":   "4567890",
+		"x1234567890":   "34567890",
+		"1234567890\n":  "4567890\n",
+	} {
+		if got := string(Tail([]byte(text), 8)); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
 	}
 }

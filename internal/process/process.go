@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -57,10 +58,18 @@ const maxOutput = 1 << 20
 // Output runs a program to its end, in a directory, and returns the first 1 MB of what it
 // prints on both outputs. A program that takes longer than the limit is ended.
 func Output(ctx context.Context, limit time.Duration, directory string, words ...string) ([]byte, error) {
+	return OutputWith(ctx, limit, directory, nil, words...)
+}
+
+// OutputWith is Output for a program that gets variables, as NAME=VALUE, beyond those of this
+// process.
+func OutputWith(ctx context.Context, limit time.Duration, directory string, env []string,
+	words ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %v", limit))
 	defer cancel()
 	c := Command(ctx, words[0], words[1:]...)
 	c.Dir = directory
+	c.Env = append(os.Environ(), env...)
 	var out first
 	c.Stdout, c.Stderr = &out, &out // one value: exec does not write from two goroutines then
 	err := c.Start()
@@ -73,8 +82,19 @@ func Output(ctx context.Context, limit time.Duration, directory string, words ..
 	case ctx.Err() != nil:
 		err = errors.Join(context.Cause(ctx), err)
 	}
-	said, _, _ := strings.Cut(strings.TrimSpace(out.kept.String()), "\n")
-	return out.kept.Bytes(), fmt.Errorf("%s: %w%s", strings.Join(words, " "), err, after(": ", said))
+	return out.kept.Bytes(), fmt.Errorf("%s: %w%s", strings.Join(words, " "), err, after(": ", gist(out.kept.String())))
+}
+
+// gist is the first and the last line of what a program printed: one of them has the reason, the
+// first where it stops at once, the last below a trace of its calls.
+func gist(text string) string {
+	text = strings.TrimSpace(text)
+	head, rest, _ := strings.Cut(text, "\n")
+	last := strings.TrimSpace(rest[strings.LastIndex(rest, "\n")+1:])
+	if last == "" {
+		return head
+	}
+	return head[:min(len(head), maxSaid/2)] + " … " + last
 }
 
 // maxSaid bounds what errors show of what a program printed, in octets.

@@ -196,3 +196,17 @@ func TestSlowOutput(t *testing.T) {
 		})
 	}
 }
+
+// TestGist: the reason is in what an error shows, whether it comes first or below a trace.
+func TestGist(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                               "",
+		"no such option\n":               "no such option",
+		"Exception: x\n  at y\n  at z\n": "Exception: x … at z",
+		"Traceback:\n  File \"a\"\nImportError: no module\n\n": "Traceback: … ImportError: no module",
+	} {
+		if got := gist(text); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
