@@ -46,6 +46,7 @@ type running struct {
 	out     lockedBuffer
 	log     lockedBuffer
 	stop    context.CancelFunc
+	logged  chan struct{} // closed when log is complete
 	code    chan int
 }
 
@@ -59,11 +60,13 @@ func start(t *testing.T, args ...string) *running {
 func startWith(t *testing.T, input io.Reader, args ...string) *running {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	s := &running{stop: stop, code: make(chan int, 1)}
+	s := &running{stop: stop, code: make(chan int, 1), logged: make(chan struct{})}
 	r, w := io.Pipe()
 	go func() {
-		s.code <- run(ctx, append([]string{"server", "--port", "0"}, args...), input, &s.out, w)
+		code := run(ctx, append([]string{"server", "--port", "0"}, args...), input, &s.out, w)
 		w.Close()
+		<-s.logged
+		s.code <- code
 	}()
 	lines := bufio.NewReader(r)
 	first, err := lines.ReadString('\n')
@@ -76,7 +79,10 @@ func startWith(t *testing.T, input io.Reader, args ...string) *running {
 		t.Fatal(err)
 	}
 	s.address = "localhost:" + port
-	go io.Copy(&s.log, lines)
+	go func() {
+		defer close(s.logged)
+		io.Copy(&s.log, lines)
+	}()
 	t.Cleanup(stop)
 	return s
 }

@@ -152,13 +152,18 @@ func TestOutput(t *testing.T) {
 	}
 }
 
-// slow takes what is written to it only after a while, as on a busy machine.
+// slow takes what is written to it only after a while, as on a busy machine. The while begins when the program
+// that writes has been waited for.
 type slow struct {
-	after time.Duration
-	took  int
+	program *exec.Cmd
+	after   time.Duration
+	took    int
 }
 
 func (s *slow) Write(b []byte) (int, error) {
+	for runs(s.program.Process) {
+		time.Sleep(time.Millisecond)
+	}
 	time.Sleep(s.after)
 	s.after = 0
 	s.took += len(b)
@@ -176,7 +181,7 @@ func TestSlowOutput(t *testing.T) {
 		complete bool
 	}{
 		{"busy", 0, grace + grace/2, true},
-		{"bounded", time.Millisecond, grace / 4, false},
+		{"bounded", time.Millisecond, grace, false},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
@@ -184,7 +189,7 @@ func TestSlowOutput(t *testing.T) {
 			if x.wait > 0 {
 				c.WaitDelay = x.wait
 			}
-			out := &slow{after: x.after}
+			out := &slow{program: c, after: x.after}
 			c.Env, c.Stdout = []string{part + "=prints"}, out
 			if err := c.Start(); err != nil {
 				t.Fatal(err)
