@@ -83,8 +83,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(out)
 	root.SetErr(log)
 	err := root.ExecuteContext(ctx)
-	_ = out.Flush()
-	_ = log.Flush()
+	_ = out.Close()
+	_ = log.Close()
 	if lost := watched.failure(); lost != nil && (err == nil || errors.Is(err, lost)) {
 		err = unavailable(&outputError{fmt.Errorf("standard output: %w", lost)})
 	}

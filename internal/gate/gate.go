@@ -19,6 +19,7 @@ type Writer struct {
 
 	mu   sync.Mutex
 	tail []byte // the beginning of a character that the next Write may complete
+	end  bool   // after Close
 }
 
 // New returns a Writer before w. A Writer is returned as it is.
@@ -39,10 +40,14 @@ func Raw(w io.Writer) io.Writer {
 	return w
 }
 
-// Write writes text. It reports that all octets were written when all text was.
+// Write writes text. It reports that all octets were written when all text was. After
+// Close it fails with io.ErrClosedPipe.
 func (g *Writer) Write(b []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.end {
+		return 0, io.ErrClosedPipe
+	}
 	text := append(g.tail, b...)
 	g.tail = nil
 	if n := unfinished(text); n > 0 {
@@ -57,10 +62,13 @@ func (g *Writer) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Flush writes the beginning of a character that nothing completed.
-func (g *Writer) Flush() error {
+// Close writes the beginning of a character that nothing completed, and has later
+// writes fail: what somebody left running writes nothing after the end. It leaves the
+// writer behind it open.
+func (g *Writer) Close() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.end = true
 	if len(g.tail) == 0 {
 		return nil
 	}

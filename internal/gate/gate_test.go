@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -35,13 +36,17 @@ func TestWriter(t *testing.T) {
 		t.Error("a writer within a writer")
 	}
 	g.Write([]byte("é\xe2\x80"))
-	if out.String() != "é" || g.Flush() != nil || out.String() != `é\xe2\x80` {
-		t.Errorf("an unfinished character: %q", out.String())
-	}
 	g.Write([]byte("\xe2"))
 	g.Write([]byte("x"))
 	if out.String() != `é\xe2\x80\xe2x` {
 		t.Errorf("another character after it: %q", out.String())
+	}
+	g.Write([]byte("\xe2"))
+	if g.Close() != nil || out.String() != `é\xe2\x80\xe2x\xe2` {
+		t.Errorf("an unfinished character: %q", out.String())
+	}
+	if n, err := g.Write([]byte("later")); n != 0 || err != io.ErrClosedPipe || g.Close() != nil || out.String() != `é\xe2\x80\xe2x\xe2` {
+		t.Errorf("after the end: %d, %v, %q", n, err, out.String())
 	}
 	if n, err := New(broken{}).Write([]byte("text")); n != 0 || err != errBroken {
 		t.Errorf("a broken writer: %d, %v", n, err)
