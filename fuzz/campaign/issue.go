@@ -27,6 +27,14 @@ type Issue struct {
 // grave are the laws whose violation is a matter of authentication or memory safety.
 var grave = []string{"peer-key", "signature", "finished", "transcript", "certificate-trusted", lawCrash}
 
+// unproven are the laws that compare a stack with attls alone, with what their findings need.
+var unproven = map[string]string{
+	lawDifference: "The stack and attls did not do the same. Where attls refuses, the rule that it follows is in " +
+		"brackets below; where the stack refuses, it may be free to.",
+	lawOtherAlert: "The alert that attls sends is the one of the rule in brackets below. Another one may be right " +
+		"where another rule applies as well.",
+}
+
 // finding is the violation that the input was kept for, or the first one.
 func (i *Issue) finding() *Violation {
 	for k := range i.Abroad.Violations {
@@ -52,6 +60,9 @@ func (i *Issue) Write(w io.Writer) error {
 	if slices.Contains(grave, v.Law) {
 		line("**Report privately.** It may be a matter of authentication or of memory safety.\n")
 	}
+	if text := unproven[v.Law]; text != "" {
+		line("**To be judged before it is filed.** %s\n", text)
+	}
 	switch {
 	case i.Why != "":
 		line("Known: %s.\n", i.Why)
@@ -62,7 +73,7 @@ func (i *Issue) Write(w io.Writer) error {
 	line("| Stack | %s, as a %v |", i.Stack, v.Role)
 	line("| Tested with | attls %s |", i.Tested)
 	line("| Law | %s |", v.Law)
-	line("| Rule | %s |", sourceOf(v.Law))
+	line("| Rule | %s |", demandOf(v.Law))
 	line("| Observed | the stack %s |", i.Abroad.Outcome)
 	line("| attls, sent the same | %s |", i.Abroad.Local)
 	line("\n## What was sent\n")

@@ -10,14 +10,11 @@ import (
 	"attls/internal/provider"
 )
 
-// answersOffer are the messages whose extensions answer what the receiver offered.
-func answersOffer(k attls.MessageKind) bool {
-	switch k {
-	case attls.KindServerHello, attls.KindHelloRetryRequest, attls.KindEncryptedExtensions, attls.KindCertificate:
-		return true
-	}
-	return false
-}
+// answering are the messages whose extensions answer what the receiver offered.
+var answering = []attls.MessageKind{attls.KindServerHello, attls.KindHelloRetryRequest, attls.KindEncryptedExtensions,
+	attls.KindCertificate}
+
+func answersOffer(k attls.MessageKind) bool { return slices.Contains(answering, k) }
 
 // offered reports whether the end sent one of the offers.
 func (v *view) offered(list []extensions.Offer) bool {
@@ -84,7 +81,7 @@ var messageLaws = []law{
 			for _, list := range m.entries {
 				have := map[attls.ExtensionType]bool{}
 				for _, x := range list {
-					if have[x.t] {
+					if have[x.t] && v.r.heeds(v.role, m.kind, x.t) {
 						return fmt.Sprintf("took %v with the extension %v twice", m.kind, x.t)
 					}
 					have[x.t] = true
@@ -104,7 +101,7 @@ var messageLaws = []law{
 	{"extension-in-place", "RFC 8446 4.2", true, func(v *view) string {
 		return v.each(func(m *seen, entry int, x rawExtension) string {
 			row, ok := v.table.Lookup(x.t)
-			if !ok {
+			if !ok || !v.r.heeds(v.role, m.kind, x.t) {
 				return ""
 			}
 			at := row.In(m.kind)
@@ -131,7 +128,8 @@ var messageLaws = []law{
 	}},
 	{"extension-empty", "the RFC of the extension", true, func(v *view) string {
 		return v.each(func(m *seen, _ int, x rawExtension) string {
-			if row, ok := v.table.Lookup(x.t); ok && row.In(m.kind) != nil && row.In(m.kind).Empty && len(x.body) > 0 {
+			if row, ok := v.table.Lookup(x.t); ok && row.In(m.kind) != nil && row.In(m.kind).Empty && len(x.body) > 0 &&
+				v.r.heeds(v.role, m.kind, x.t) {
 				return fmt.Sprintf("took a body of %d octets of the extension %v in %v", len(x.body), x.t, m.kind)
 			}
 			return ""
@@ -425,12 +423,12 @@ func (v *view) repeated() string {
 	}
 	for _, x := range v.first.all() {
 		body, ok := v.hello.find(x.t)
-		if !mayDiffer(x.t) && (!ok || !bytes.Equal(body, x.body)) {
+		if !mayDiffer(x.t) && (!ok || !bytes.Equal(body, x.body)) && v.r.heeds(v.role, attls.KindClientHello, x.t) {
 			return fmt.Sprintf("took a second ClientHello in which the extension %v differs or is missing", x.t)
 		}
 	}
 	for _, x := range v.hello.all() {
-		if _, ok := v.first.find(x.t); !ok && !mayDiffer(x.t) {
+		if _, ok := v.first.find(x.t); !ok && !mayDiffer(x.t) && v.r.heeds(v.role, attls.KindClientHello, x.t) {
 			return fmt.Sprintf("took a second ClientHello to which the extension %v was added", x.t)
 		}
 	}

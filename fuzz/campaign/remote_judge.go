@@ -76,6 +76,8 @@ func (r *run) differences() (list []Violation) {
 		return nil
 	case theirs != nil && theirs.Alert == attls.AlertNoApplicationProtocol:
 		return nil // a matter of what it was started with
+	case refused && r.bothRight(own, theirs), own == nil && r.unreadByUs():
+		return nil
 	case refused && ofCertificate(own.Failure) && !r.s.link.verifies[honest]:
 		return nil
 	case refused && r.done[honest] && !local.done[honest]:
