@@ -129,8 +129,11 @@ func (f *fuzzRunFlags) run(c *cobra.Command, args []string) error {
 	if len(args) == 1 && slices.Contains(campaign.StackTargets(), args[0]) && len(f.profiles) == 0 {
 		return f.runStack(c, args[0])
 	}
+	if f.stack.program != "" || f.stack.planted != 0 {
+		return usage("--program and --planted are of the targets %s", strings.Join(campaign.StackTargets(), " and "))
+	}
 	o := campaign.Options{Workers: f.workers, Seed: f.seed, Time: f.time, Executions: f.executions,
-		Dir: f.dir, Resume: f.resume}
+		Dir: f.dir, Resume: f.resume, Native: f.stack.native}
 	for _, name := range append(args, f.profiles...) {
 		t, err := campaign.NewTarget(name)
 		if err != nil {

@@ -26,8 +26,9 @@ func (f *fuzzStackFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.program, "program", "",
 		"of mbedtls-client and mbedtls-server: the `program`; \"\": what conformance/mbedtls/targets.sh live built last")
 	flags.IntVar(&f.planted, "planted", 0, "the `number` of a bug, of a program that was built with --planted; 0: none")
-	flags.StringVar(&f.native, "native", "", "`directory` of the native fuzzers' corpora: seeds are written to checks "+
-		"and mode in it, and with --resume messages are read from mode and from the queues of AFL++ in afl")
+	flags.StringVar(&f.native, "native", "", "`directory` of the native fuzzers' corpora: seeds are written to "+
+		campaign.GoTarget+" in it, for mbedtls-client and mbedtls-server to checks and mode, and with --resume messages "+
+		"are read from there and from the queues of AFL++ in afl")
 }
 
 // stackProgram finds the program of a target. Programs of other builds have other places.

@@ -36,6 +36,9 @@ type Options struct {
 	// with the corpus that is there.
 	Dir    string
 	Resume bool
+	// Native is a directory of corpora of Go's fuzzer: the messages of inputs that reached something new
+	// are written to GoTarget in it, and with Resume those that are there become values for edits; "": none.
+	Native string
 	// Plant is a bug in the honest ends; nil: none.
 	Plant *Plant
 	// NoForks makes each connection from its beginning; Octets makes no edits but changes
@@ -163,6 +166,11 @@ func (c *campaign) drive(ctx context.Context, work func(context.Context, int) er
 			}
 		}
 	}
+	if c.o.Native != "" {
+		if err := c.openNative(); err != nil {
+			return nil, err
+		}
+	}
 	limit := ctx
 	if c.o.Time > 0 {
 		var cancel context.CancelFunc
@@ -210,6 +218,9 @@ type campaign struct {
 	began time.Time
 	stop  func()
 	seeds []*Input // of a corpus that was read
+
+	native   *goCorpus // nil: there is none
+	messages [][]byte  // of it
 
 	mu         sync.Mutex
 	report     *Report
@@ -372,7 +383,11 @@ func (w *worker) place(t *Target) (*place, error) {
 			w.corpus[t].add(in, 0)
 		}
 	}
-	return &place{t, list, newMutator(w.r, list)}, nil
+	m := newMutator(w.r, list)
+	if len(list) > 0 {
+		m.addMessages(list[0], c.messages)
+	}
+	return &place{t, list, m}, nil
 }
 
 // one makes and runs one input.
@@ -589,6 +604,11 @@ func (w *worker) note(t *Target, in *Input, r *run) {
 		return
 	}
 	w.c.corpus++
+	if w.c.native != nil {
+		if err := w.c.native.add(r); err != nil && w.c.err == nil {
+			w.c.err = err
+		}
+	}
 	if w.c.o.Dir != "" {
 		name := filepath.Join(w.c.o.Dir, "corpus", kept.digest()+".yaml")
 		if err := kept.WriteFile(name); err != nil && w.c.err == nil {
