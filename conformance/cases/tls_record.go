@@ -7,6 +7,7 @@ import (
 	"attls/conformance/scenario"
 	"attls/conformance/tamper"
 	"attls/handshake"
+	"attls/handshake/message"
 	"attls/record"
 )
 
@@ -73,7 +74,7 @@ func recordFaults() []Row {
 			recordBefore(server, atApplication, attls.ContentTypeHandshake, tamper.Message(attls.TypeCertificateRequest, []byte{1, 7, 0, 8, 0, 13, 0, 4, 0, 2, 4, 3})...)),
 	}
 	for _, of := range []func(attls.Role) Row{overflowPlain, overflow, emptyHandshake, emptyAlert, innerType, noInnerType, protectedCCS, ccsValue,
-		unknownType, earlyData, boundaryHello, boundaryFinished, badMAC, keyUpdateValue, keyUpdateEarly, messageLate} {
+		unknownType, earlyData, boundaryHello, boundaryFlight, boundaryFinished, badMAC, keyUpdateValue, keyUpdateEarly, messageLate} {
 		list = append(list, bothWays(of)...)
 	}
 	return list
@@ -135,6 +136,38 @@ func earlyData(sender attls.Role) Row {
 func boundaryHello(sender attls.Role) Row {
 	return refused("boundary-hello", "", "The record with the hello goes on with the beginning of another message.", attls.FailMessageBoundary, sender.Peer(), attls.KindNone,
 		recordLonger(sender, atHello, byte(attls.TypeEncryptedExtensions), 0, 0))
+}
+
+// emptyExtensions is an EncryptedExtensions without extensions.
+var emptyExtensions = tamper.Message(attls.TypeEncryptedExtensions, []byte{0, 0})
+
+// boundaryFlight sends the first message of a flight without protection: in the transcript it is
+// where it belongs, so that a receiver which keeps it until it is due finds nothing wrong.
+func boundaryFlight(sender attls.Role) Row {
+	moved, at := emptyCertificate, attls.KindCertificate
+	does, more := "The client's Certificate, an empty one, is not protected but in the record with ClientHello.", []option{in(mutual)}
+	if sender == server {
+		moved, at = emptyExtensions, attls.KindEncryptedExtensions
+		does, more = "EncryptedExtensions is not protected but in the record with ServerHello.", nil
+	}
+	return refused("boundary-flight", "", does, attls.FailMessageBoundary, sender.Peer(), attls.KindNone, func(s *scenario.Setup) {
+		s.Tap(sender, tamper.Messages(func(m *message.Raw, _ int, p *handshake.Plan) {
+			switch {
+			case m.Kind == at:
+				p.Replace = slices.Clone(moved)
+			case sender == client && m.Kind == attls.KindCertificateVerify:
+				p.Drop = true
+			}
+		}))
+		s.Tap(sender, tamper.Records(func(r *record.Raw, n int, p *record.Plan) {
+			switch {
+			case atHello.holds(r, n):
+				p.Replace = slices.Concat(r.Payload, moved)
+			case atFlight.holds(r, n):
+				p.Replace = slices.Clone(r.Payload[min(len(moved), len(r.Payload)):])
+			}
+		}))
+	}, more...)
 }
 
 func boundaryFinished(sender attls.Role) Row {

@@ -138,6 +138,12 @@ var mbedTLSDeviations = slices.Concat(mbedTLSTried.seen("3.6.6", "3.6.6",
 			"mbedtls_ssl_read_record returns the error, and nothing behind it sends one",
 		bySender("boundary-hello", "boundary-finished")...),
 	takes(
+		"EncryptedExtensions in the record with ServerHello, without protection, is kept until it is due, and taken "+
+			"(RFC 8446 5.1)", "boundary-flight-server"),
+	answers(noCertificate,
+		"a Certificate in the record with ClientHello, without protection, is kept until it is due, and taken: an empty one "+
+			"is then answered as any (RFC 8446 5.1)", "boundary-flight-client"),
+	takes(
 		"the check of the group in HelloRetryRequest is satisfied by any group in its list that is another one, so that "+
 			"it takes one that it did not offer (RFC 8446 4.2.8)", "retry-group-not-offered"),
 ), mbedTLSTried.all(
