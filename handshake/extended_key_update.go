@@ -189,6 +189,11 @@ func (u *extendedUpdates) draw() (int, *attls.Error) {
 	return int(u.drawn - 1), nil
 }
 
+// withheld reports whether our response waits for our Evidence, so that nothing can answer it.
+func (u *extendedUpdates) withheld() bool {
+	return u.phase == updateAnswered && u.att != nil && u.att.message != nil
+}
+
 // updates handles an ExtendedKeyUpdate.
 func (e *Engine) updates(m *message.Raw) *attls.Error {
 	u := e.rekey
@@ -206,13 +211,16 @@ func (e *Engine) updates(m *message.Raw) *attls.Error {
 		return e.takeUpdateRequest(m, &k)
 	case k.Type == attls.KeyUpdateResponse && u.phase == updateAsked && !e.authenticating():
 		return e.takeUpdateResponse(m, &k)
-	case k.Type == attls.KeyUpdateFinish && u.phase == updateAnswered:
+	case k.Type == attls.KeyUpdateFinish && u.phase == updateAnswered && !u.withheld():
 		return e.takeUpdateFinish()
 	}
 	if !e.obeys(rule.UpdateDue) {
 		return nil
 	}
 	during := ""
+	if u.withheld() {
+		during = ", while our response waits for Evidence"
+	}
 	if e.authenticating() {
 		during = ", during post-handshake authentication"
 	}

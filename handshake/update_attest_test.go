@@ -310,3 +310,29 @@ func TestUpdateAttestationBefore(t *testing.T) {
 		}
 	}
 }
+
+// TestUpdateFinishTooEarly: a finish that arrives while the response waits for Evidence answers nothing.
+func TestUpdateFinishTooEarly(t *testing.T) {
+	p, err := profile.Parse("before.yaml", []byte(strings.Replace(before, "RESPONDER", "before_response", 1)), profile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range attls.Roles() { // that asks for the update
+		u := newUpdatingUnder(p, from.Peer())
+		tap := &planTap{at: at{sender: from, kind: attls.KindExtendedKeyUpdate}, hit: new(bool), plan: func(_ *message.Raw, p *handshake.Plan) {
+			p.After = append(p.After, ekuBytes(attls.KeyUpdateFinish, 0, nil))
+		}}
+		if u.o.Client.Tap = tap; from == attls.RoleServer {
+			u.o.Client.Tap, u.o.Server.Tap = nil, tap
+		}
+		conn := u.connect(t)
+		if err := conn.Engine(from).ExtendedKeyUpdate(); err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.Run()
+		err := conn.Engine(from.Peer()).Err()
+		if err == nil || err.Failure != attls.FailUnexpectedMessage || err.Field != "eku_type" || !strings.Contains(err.Detail, "waits for Evidence") {
+			t.Errorf("the %v asks: %v", from, err)
+		}
+	}
+}
