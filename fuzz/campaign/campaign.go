@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -126,32 +125,6 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	return c.drive(ctx, func(inner context.Context, id int) error { return c.work(ctx, inner, id) })
 }
 
-// collecting counts the campaigns that run, for which garbage is collected less often.
-var collecting struct {
-	sync.Mutex
-	campaigns, usual int
-}
-
-// collectLess lets the heap grow to five times of what is in use before garbage is collected, and
-// not twice: a campaign has little in use, and makes much garbage. What it returns undoes that.
-func collectLess() func() {
-	c := &collecting
-	c.Lock()
-	defer c.Unlock()
-	if c.campaigns++; c.campaigns == 1 {
-		if c.usual = debug.SetGCPercent(400); c.usual < 0 || c.usual > 400 {
-			debug.SetGCPercent(c.usual) // somebody chose it
-		}
-	}
-	return func() {
-		c.Lock()
-		defer c.Unlock()
-		if c.campaigns--; c.campaigns == 0 {
-			debug.SetGCPercent(c.usual)
-		}
-	}
-}
-
 // drive runs the workers of a campaign until its time is over, one of them ends it, or ctx ends.
 func (c *campaign) drive(ctx context.Context, work func(context.Context, int) error) (*Report, error) {
 	if c.o.Dir != "" {
@@ -262,6 +235,7 @@ func (c *campaign) tell(ctx context.Context, done chan struct{}) {
 				c.growth = c.growth[:len(c.growth)/2]
 			}
 			c.mu.Unlock()
+			collectByNeed(liveHeap())
 			if c.o.Progress != nil {
 				c.o.Progress(s)
 			}

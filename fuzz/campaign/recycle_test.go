@@ -68,12 +68,19 @@ func TestOctetsKey(t *testing.T) {
 
 // TestCollectLess: what garbage collection was set to comes back with the last campaign.
 func TestCollectLess(t *testing.T) {
+	t.Setenv("GOGC", "")
 	usual := debug.SetGCPercent(90)
 	defer debug.SetGCPercent(usual)
 	one, two := collectLess(), collectLess()
 	one()
 	if now := debug.SetGCPercent(400); now != 400 {
 		t.Errorf("%d with a campaign that runs", now)
+	}
+	for live, want := range map[uint64]int{0: 400, 1 << 20: 400, 1 << 29: 200, 1 << 30: 100, 1 << 40: 100} {
+		collectByNeed(live)
+		if now := debug.SetGCPercent(want); now != want {
+			t.Errorf("%d with %d octets in use, want %d", now, live, want)
+		}
 	}
 	two()
 	if now := debug.SetGCPercent(90); now != 90 {
@@ -83,5 +90,16 @@ func TestCollectLess(t *testing.T) {
 	collectLess()()
 	if now := debug.SetGCPercent(90); now != -1 {
 		t.Errorf("%d, where it was turned off", now)
+	}
+	t.Setenv("GOGC", "90")
+	end := collectLess()
+	collectByNeed(1 << 20)
+	if now := debug.SetGCPercent(90); now != 90 {
+		t.Errorf("%d, where the environment says 90", now)
+	}
+	end()
+	collectByNeed(1 << 20)
+	if now := debug.SetGCPercent(90); now != 90 {
+		t.Errorf("%d without a campaign", now)
 	}
 }
