@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -34,7 +35,7 @@ docs/fuzzing.md shows a minute, a night and many machines.`,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(fuzzList(), fuzzRun(), fuzzReplay(), fuzzMinimize(), fuzzTriage(), fuzzReport(), fuzzIssues(),
-		fuzzScore(), fuzzLearn())
+		fuzzKnown(), fuzzFingerprint(), fuzzScore(), fuzzLearn())
 	return c
 }
 
@@ -77,6 +78,7 @@ type fuzzRunFlags struct {
 	resume     bool
 	stack      fuzzStackFlags
 	peer       fuzzPeerFlags
+	draft      string
 }
 
 func fuzzRun() *cobra.Command {
@@ -90,12 +92,15 @@ corpus. It exits 1 if it found something.
 
 With --peer or --adapter the honest end is another stack: what it accepted is judged by
 what was sent and what came back, and compared with what attls does with the same input.
-Findings that a list of known ones explains do not count.`,
+With --against each input goes to further stacks as well, and findings are where one of
+them does otherwise than the first. Findings that a list of known ones explains do not
+count.`,
 		Example: `  attls fuzz run none --time 60s
   attls fuzz run early-attestation-06 --time 8h --workers 8 --dir night --resume
   attls fuzz run --profile mine.yaml --executions 20000 --seed 7
   attls fuzz run none --peer openssl --time 10m --dir openssl
-  attls fuzz run none --adapter mine.yaml --role server --time 1h`,
+  attls fuzz run none --adapter mine.yaml --role server --time 1h
+  attls fuzz run none --peer openssl --against openssl-3.5 --against gnutls --time 10m`,
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args) },
 	}
 	flags := c.Flags()
@@ -109,6 +114,9 @@ Findings that a list of known ones explains do not count.`,
 	flags.BoolVar(&f.resume, "resume", false, "begin with the corpus in the directory")
 	f.stack.register(flags)
 	f.peer.add(flags)
+	f.peer.addAgainst(flags, "another stack that gets the same inputs (may be repeated)")
+	flags.StringVar(&f.draft, "draft-known", "",
+		"with --against: write new differences to a `file`, as a list that lacks the reasons")
 	return c
 }
 
@@ -126,7 +134,13 @@ func (f *fuzzRunFlags) run(c *cobra.Command, args []string) error {
 	case len(args)+len(f.profiles) == 0:
 		return usage("no target; attls fuzz list names them, and --profile takes a file")
 	}
+	if f.draft != "" && len(f.peer.against) == 0 {
+		return usage("--draft-known goes with --against")
+	}
 	if len(args) == 1 && slices.Contains(campaign.StackTargets(), args[0]) && len(f.profiles) == 0 {
+		if f.peer.peer != "" || f.peer.adapter != "" || len(f.peer.against) > 0 {
+			return usage("the target %s is a program already; --peer, --adapter and --against go with %s", args[0], campaign.TLS)
+		}
 		return f.runStack(c, args[0])
 	}
 	if f.stack.program != "" || f.stack.planted != 0 {
@@ -141,7 +155,7 @@ func (f *fuzzRunFlags) run(c *cobra.Command, args []string) error {
 		}
 		o.Targets = append(o.Targets, t)
 	}
-	remote, done, err := f.peer.remote(c.Context())
+	remote, against, done, err := f.peer.remotes(c.Context())
 	if err != nil {
 		return err
 	}
@@ -149,7 +163,7 @@ func (f *fuzzRunFlags) run(c *cobra.Command, args []string) error {
 	if remote != nil && slices.ContainsFunc(o.Targets, func(t *campaign.Target) bool { return t.Profile != nil }) {
 		return usage("with --peer and --adapter the target is %s: adapters start programs without attestation", campaign.TLS)
 	}
-	o.Remote = remote
+	o.Remote, o.Against = remote, against
 	collectSeldom()
 	line := &fuzzLine{p: newPainter(c.ErrOrStderr())}
 	shots := &snapshots{dir: f.dir}
@@ -165,7 +179,7 @@ func (f *fuzzRunFlags) run(c *cobra.Command, args []string) error {
 	if err != nil {
 		return unavailable(err)
 	}
-	return f.conclude(c, r)
+	return f.conclude(c, r, remote)
 }
 
 // collectSeldom lets garbage collection wait for more of it, where the environment does not say
@@ -177,13 +191,17 @@ func collectSeldom() {
 }
 
 // conclude prints what a campaign came to.
-func (f *fuzzRunFlags) conclude(c *cobra.Command, r *campaign.Report) error {
+func (f *fuzzRunFlags) conclude(c *cobra.Command, r *campaign.Report, x *campaign.Remote) error {
 	if err := r.WriteSummary(f.dir); err != nil {
 		return unavailable(err)
 	}
 	w := c.OutOrStdout()
 	for _, text := range append(r.LeftOut, r.Unread...) {
 		fmt.Fprintln(c.ErrOrStderr(), "attls: "+attls.Printable(text))
+	}
+	for _, cause := range slices.Sorted(maps.Keys(r.Unsteady)) {
+		fmt.Fprintf(c.ErrOrStderr(), "attls: seen %d times, and not again with more time: %s\n", r.Unsteady[cause],
+			attls.Printable(cause))
 	}
 	for _, known := range r.Explained {
 		fmt.Fprintf(w, "known: %s (%d times): %s\n", attls.Printable(known.Cause), known.Count,
@@ -194,7 +212,17 @@ func (f *fuzzRunFlags) conclude(c *cobra.Command, r *campaign.Report) error {
 		for i := range found.Input.Edits {
 			fmt.Fprintf(w, "    %s: %s\n", found.Input.Attacker, attls.Printable(found.Input.Edits[i].String()))
 		}
-		fmt.Fprintf(w, "    attls fuzz replay %s\n", found.File)
+		options := ""
+		if found.Apart != nil {
+			options = " " + f.peer.options()
+		}
+		fmt.Fprintf(w, "    attls fuzz replay %s%s\n", found.File, options)
+	}
+	f.peer.printApart(w, r)
+	if f.draft != "" {
+		if err := writeDraft(f.draft, x, r.Found); err != nil {
+			return unavailable(err)
+		}
 	}
 	fmt.Fprintf(w, "%s\n", fuzzText(&r.Stats))
 	switch {
@@ -251,11 +279,15 @@ func fuzzReplay() *cobra.Command {
 		Long: `replay draws what both ends sent and says which law is broken, with the cryptography of
 campaigns and with the real one. --pcap writes the latter as a pcapng file that
 Wireshark and attls decode open. It exits 1 if a law is broken. With --peer or --adapter
-the honest end is that stack.`,
+the honest end is that stack. An input in which two stacks differ is run with both, which
+it names or --against and one of the others do; they must have the versions of the input.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return replayInput(c, args[0], &o) },
 	}
 	o.stack.add(c.Flags())
+	o.stack.addAgainst(c.Flags(), "the other stack of a difference")
+	c.Flags().BoolVar(&o.anyVersion, "any-version", false,
+		"run a difference with other stacks or versions than it was found with")
 	c.Flags().BoolVar(&o.hex, "hex", false, "add the octets of every handshake message")
 	c.Flags().StringVar(&o.plant, "plant", "", "plant a `bug` of attls fuzz score in the honest end")
 	c.Flags().StringVar(&o.pcap, "pcap", "", "write the connection to a pcapng `file`")
@@ -288,6 +320,7 @@ func readFuzzInput(name string) (*campaign.Input, error) {
 type replayFlags struct {
 	plant, pcap string
 	hex         bool
+	anyVersion  bool
 	stack       fuzzPeerFlags
 }
 
@@ -321,6 +354,9 @@ func replayInput(c *cobra.Command, name string, o *replayFlags) error {
 		}
 		defer f.Close()
 		file = f
+	}
+	if in.Against != "" || len(o.stack.against) > 0 {
+		return o.apart(c, in, file)
 	}
 	remote, done, err := o.stack.remote(c.Context())
 	if err != nil {
@@ -405,11 +441,13 @@ func profileOrTLS(name string) string {
 
 func fuzzMinimize() *cobra.Command {
 	var plant, out string
+	var stack fuzzPeerFlags
 	c := &cobra.Command{
 		Use:   "minimize FILE",
 		Short: "Make a finding smaller",
 		Long: `minimize leaves out edits and octets as long as the same law is broken, and prints
-the input or writes it to --out.`,
+the input or writes it to --out. A finding in another stack is run with that of --peer or
+--adapter, and one in which two stacks differ with both, as replay does.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			in, err := readFuzzInput(args[0])
@@ -420,7 +458,11 @@ the input or writes it to --out.`,
 			if err != nil {
 				return err
 			}
-			small, err := campaign.Minimize(in, p)
+			small, err := minimized(c.Context(), in, p, &stack)
+			var exit *exitError
+			if errors.As(err, &exit) {
+				return err
+			}
 			if err != nil {
 				return failed("%s: %w", args[0], err)
 			}
@@ -430,8 +472,10 @@ the input or writes it to --out.`,
 			return small.Write(c.OutOrStdout())
 		},
 	}
-	c.Flags().StringVar(&plant, "plant", "", "plant a `bug` of attls fuzz score in the honest end")
+	c.Flags().StringVar(&plant, "plant", "", "plant a `bug` of attls fuzz score in the honest end, attls")
 	c.Flags().StringVarP(&out, "out", "o", "", "write the input to a `file`")
+	stack.add(c.Flags())
+	stack.addAgainst(c.Flags(), "the other stack of a difference")
 	return c
 }
 

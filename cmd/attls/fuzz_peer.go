@@ -18,6 +18,13 @@ import (
 type fuzzPeerFlags struct {
 	peer, adapter, role string
 	known               string
+	against             []string
+}
+
+// addAgainst adds the flag of the stacks that are compared.
+func (f *fuzzPeerFlags) addAgainst(flags *pflag.FlagSet, role string) {
+	flags.StringArrayVar(&f.against, "against", nil, "with --peer or --adapter: "+role+
+		", by the `name` of its adapter or as a file")
 }
 
 func (f *fuzzPeerFlags) add(flags *pflag.FlagSet) {
@@ -34,6 +41,60 @@ func (f *fuzzPeerFlags) option() string {
 		return "--adapter " + shellWord(f.adapter)
 	}
 	return "--peer " + shellWord(f.peer)
+}
+
+// options are the flags that name all stacks.
+func (f *fuzzPeerFlags) options() string {
+	text := f.option()
+	for _, name := range f.against {
+		text += " --against " + shellWord(name)
+	}
+	return text
+}
+
+// remotes finds the stack and those that it is compared with; nil: attls is hunted. The caller calls
+// done when it is over.
+func (f *fuzzPeerFlags) remotes(ctx context.Context) (x *campaign.Remote, against []*campaign.Remote, done func(),
+	err error) {
+	x, over, err := f.remote(ctx)
+	all := []func(){over}
+	done = func() {
+		for _, f := range all {
+			f()
+		}
+	}
+	if err != nil || x == nil {
+		if err == nil && len(f.against) > 0 {
+			err = usage("--against goes with --peer or --adapter")
+		}
+		return nil, nil, done, err
+	}
+	have := []string{x.String()}
+	for _, name := range f.against {
+		other := fuzzPeerFlags{peer: name, role: f.role, known: ""}
+		if _, builtIn := builtInAdapter(name); !builtIn {
+			if _, err := os.Stat(name); err == nil || strings.ContainsAny(name, "./") {
+				other.peer, other.adapter = "", name
+			}
+		}
+		y, over, err := other.remote(ctx)
+		if err != nil {
+			done()
+			return nil, nil, func() {}, fmt.Errorf("--against: %w", err)
+		}
+		all = append(all, over)
+		if slices.Contains(have, y.String()) {
+			done()
+			return nil, nil, func() {}, usage("--against %s: that is %s once more", attls.Printable(name),
+				attls.Printable(y.String()))
+		}
+		have = append(have, y.String())
+		if f.known != "" { // the file takes the place of all that is compiled in
+			y.Known = nil
+		}
+		against = append(against, y)
+	}
+	return x, against, done, nil
 }
 
 // remote finds the stack; nil: attls is hunted. The caller calls done when it is over.
@@ -60,7 +121,7 @@ func (f *fuzzPeerFlags) remote(ctx context.Context) (x *campaign.Remote, done fu
 		if x.Known, err = campaign.ReadKnownFile(f.known); err != nil {
 			return nil, done, usage("--known: %w", err)
 		}
-		if x.Known.Peer != x.Name {
+		if x.Known.Peer != x.Name && x.Known.Peer != x.Family() {
 			return nil, done, usage("--known %s: it is about %q, and the stack is %q", f.known, attls.Printable(x.Known.Peer),
 				attls.Printable(x.Name))
 		}
@@ -97,12 +158,68 @@ func (f *fuzzPeerFlags) chosen() (*adapter.Adapter, error) {
 	case f.peer == "":
 		return nil, nil
 	}
+	a, ok := builtInAdapter(f.peer)
+	if ok {
+		return a, nil
+	}
 	var names []string
 	for _, a := range adapter.Builtin() {
-		if a.Name == f.peer {
-			return a, nil
-		}
 		names = append(names, a.Name)
 	}
 	return nil, usage("--peer: no adapter is called %q; there are %s", f.peer, strings.Join(names, ", "))
+}
+
+// builtInAdapter is the adapter of a name that comes with attls.
+func builtInAdapter(name string) (*adapter.Adapter, bool) {
+	for _, a := range adapter.Builtin() {
+		if a.Name == name {
+			return a, true
+		}
+	}
+	return nil, false
+}
+
+// pair finds the two stacks of an input in which they differ: those of the flags, or else those that it
+// names. The caller calls done when it is over.
+func (f *fuzzPeerFlags) pair(ctx context.Context, in *campaign.Input, anyVersion bool) (x, y *campaign.Remote,
+	done func(), err error) {
+	flags := *f
+	said := []string{in.Peer, in.Against}
+	if flags.peer == "" && flags.adapter == "" && len(flags.against) == 0 {
+		for i, name := range said {
+			name, _, _ = strings.Cut(name, " ")
+			if _, ok := builtInAdapter(name); !ok {
+				return nil, nil, func() {}, usage("the input is about %s and %s, and no adapter is called %q; "+
+					"--adapter and --against name the two",
+					attls.Printable(in.Peer), attls.Printable(in.Against), attls.Printable(name))
+			}
+			if i == 0 {
+				flags.peer = name
+			} else {
+				flags.against = []string{name}
+			}
+		}
+	}
+	if len(flags.against) != 1 {
+		return nil, nil, func() {}, usage("the input is about %s and %s: --peer or --adapter names one, and "+
+			"--against the other", attls.Printable(in.Peer), attls.Printable(in.Against))
+	}
+	x, against, done, err := flags.remotes(ctx)
+	if err != nil {
+		return nil, nil, done, err
+	}
+	if x == nil {
+		return nil, nil, done, usage("--peer or --adapter must name a stack")
+	}
+	y = against[0]
+	have := []string{x.String(), y.String()}
+	slices.Sort(said)
+	slices.Sort(have)
+	if !anyVersion && in.Law != "" && !slices.Equal(said, have) {
+		done()
+		return nil, nil, func() {}, unavailable(fmt.Errorf("the input is about %s, and here are %s; "+
+			"--any-version runs it nevertheless", attls.Printable(strings.Join(said, " and ")),
+			attls.Printable(strings.Join(have, " and "))))
+	}
+	return x, y, done, nil
 }

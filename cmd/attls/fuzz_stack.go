@@ -77,7 +77,7 @@ func (f *fuzzRunFlags) runStack(c *cobra.Command, target string) error {
 	for _, text := range r.Known {
 		fmt.Fprintf(c.OutOrStdout(), "known: %s\n", attls.Printable(text))
 	}
-	return f.conclude(c, r)
+	return f.conclude(c, r, nil)
 }
 
 // replayStack runs an input against the C program that it is of. ATTLS_PLANTED chooses a

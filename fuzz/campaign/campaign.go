@@ -45,8 +45,11 @@ type Options struct {
 	NoForks, Octets bool
 	// FirstOnly ends the campaign with the first finding.
 	FirstOnly bool
-	// Remote is the stack that is the honest end; nil: attls is.
-	Remote *Remote
+	// Remote is the stack that is the honest end; nil: attls is. Against are other stacks that get
+	// the same inputs; findings are then where one of these does otherwise than Remote, and not what
+	// the laws see in one.
+	Remote  *Remote
+	Against []*Remote
 	// Progress is called about twice a second.
 	Progress func(Stats)
 
@@ -63,6 +66,8 @@ type Finding struct {
 	After time.Duration
 	// Known explains the finding; nil: it is new.
 	Known *KnownEntry
+	// Apart has the two stacks of a difference; nil: the finding is about one.
+	Apart *Apart
 }
 
 // Stats is how far a campaign is.
@@ -94,6 +99,10 @@ type Report struct {
 	Outcomes map[string]int
 	// Explained are the causes that Remote.Known explains, with their entries.
 	Explained []*Finding
+	// Unsteady are causes that did not show again with more time, with how often they were seen.
+	Unsteady map[string]int
+	// Unneeded are how many entries about the stacks of a campaign explained nothing in it.
+	Unneeded int
 	// Unread are the files of a corpus that were not taken, with the reason.
 	Unread []string
 	// Reach are the rules that refuse something under the targets' profiles.
@@ -113,8 +122,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	o.Workers = max(o.Workers, 1)
 	began := time.Now()
-	c := &campaign{o: o, began: began, report: &Report{Seed: o.Seed, Outcomes: map[string]int{}},
-		causes: map[string]*Finding{}}
+	if len(o.Against) > 0 && o.Remote == nil {
+		return nil, errors.New("campaign: stacks to compare with, and none that is compared")
+	}
+	c := &campaign{o: o, began: began, causes: map[string]*Finding{},
+		report: &Report{Seed: o.Seed, Outcomes: map[string]int{}, Unsteady: map[string]int{}}}
 	for _, t := range o.Targets {
 		c.report.Targets = append(c.report.Targets, t.Name)
 		if o.sites == nil && o.Plant == nil {
@@ -173,6 +185,9 @@ func (c *campaign) conclude(ctx context.Context) *Report {
 	c.report.Stats = c.stats()
 	c.report.Reach = reachOf(c.o.sites)
 	c.report.Stopped = ctx.Err() != nil
+	if len(c.o.Against) > 0 {
+		c.report.Unneeded = c.unneeded()
+	}
 	for _, f := range c.causes {
 		if f.Known != nil {
 			c.report.Explained = append(c.report.Explained, f)
@@ -273,6 +288,8 @@ type worker struct {
 	counts int64
 	plain  map[string]string // details without what varies
 	link   *link             // to a remote stack; nil: attls is the honest end
+	rivals []*link           // to stacks that it is compared with
+	same   map[string]string // the causes of differences by what was seen first
 	lost   int               // connections in a row that the stack did not make
 }
 
@@ -291,6 +308,12 @@ func (c *campaign) work(outer, ctx context.Context, id int) error {
 	if c.o.Remote != nil {
 		w.link = c.o.Remote.link(outer)
 		defer w.link.connector.Close()
+		w.same = map[string]string{}
+		for _, x := range c.o.Against {
+			l := x.link(outer)
+			w.rivals = append(w.rivals, l)
+			defer l.connector.Close()
+		}
 	}
 	var places []*place
 	for _, t := range c.o.Targets {
@@ -306,6 +329,9 @@ func (c *campaign) work(outer, ctx context.Context, id int) error {
 			return err
 		}
 		places = append(places, p)
+	}
+	for _, l := range w.links() {
+		l.hurried = true
 	}
 	for n := 0; ctx.Err() == nil; n++ {
 		if c.o.Executions > 0 && n >= c.o.Executions*len(places) {
@@ -345,6 +371,12 @@ func (w *worker) place(t *Target) (*place, error) {
 			return nil, err
 		}
 		left = append(left, more...)
+		if len(w.rivals) > 0 {
+			if list, more, err = w.compared(t, list); err != nil {
+				return nil, err
+			}
+			left = append(left, more...)
+		}
 	}
 	if w.id == 0 {
 		c.mu.Lock()
@@ -411,7 +443,7 @@ func (w *worker) one(t *Target, list []*subject, m *mutator) error {
 		w.found(in, Violation{"panic", attacker.Peer(), p.Error()}, s)
 		fresh, err := newSubject(s.w, t.input(s.conn, 0).Profile, s.profile, s.conn, s.plant)
 		if err == nil { // a panic may leave anything behind
-			fresh.link, fresh.abroadAs = s.link, s.abroadAs
+			fresh.link, fresh.abroadAs, fresh.rivals = s.link, s.abroadAs, s.rivals
 			*s = *fresh
 			for _, role := range attls.Roles() {
 				s.relays[role] = fresh.relays[role]
@@ -424,8 +456,15 @@ func (w *worker) one(t *Target, list []*subject, m *mutator) error {
 		return nil // the attacker cannot begin
 	}
 	w.lost = 0
-	for _, v := range in.violations(r) {
-		w.found(in, v, s)
+	if s.rivals != nil {
+		list := r.apart()
+		for i := range list {
+			w.differ(in, &list[i], s)
+		}
+	} else {
+		for _, v := range in.violations(r) {
+			w.found(in, v, s)
+		}
 	}
 	w.note(t, in, r)
 	if s.link == nil {
@@ -465,7 +504,10 @@ func (s *subject) execute(in *Input, noForks bool) (*run, error) {
 
 // violations are those of a run of an input.
 func (in *Input) violations(r *run) []Violation {
-	if r.told != nil {
+	switch {
+	case r.told != nil && r.told.rivals != nil:
+		return apartViolations(r.apart())
+	case r.told != nil:
 		return r.judgeAbroad(in)
 	}
 	list := r.Judge()
@@ -610,45 +652,85 @@ func (v *Violation) cause(in *Input, abroad bool) string {
 
 // found keeps a finding, which is made smaller with the connection that it is of.
 func (w *worker) found(in *Input, v Violation, s *subject) {
-	w.c.found(in, v, func(in *Input) *Input {
+	x := &sighting{in: in, Violation: v, cause: v.cause(in, w.c.o.Remote != nil), shrink: func(in *Input) *Input {
 		if s == nil || v.Law == "panic" || len(in.Edits) == 0 {
 			return in
 		}
 		return s.minimize(in, &v)
-	})
+	}}
+	if o := w.c.o.Remote; o != nil {
+		x.peer, x.known = o.String(), o.Known.Explains(&v, o.Version)
+		if s != nil && s.link != nil && v.Law != lawCrash { // it takes part of the program's state with it
+			x.again = func() bool { return s.shows(in, x.cause) }
+		}
+	}
+	w.c.sighted(x)
 }
 
 // found keeps a finding: the first of a cause is made smaller and written.
 func (c *campaign) found(in *Input, v Violation, shrink func(*Input) *Input) {
-	cause := v.cause(in, c.o.Remote != nil)
+	c.sighted(&sighting{in: in, Violation: v, cause: v.cause(in, false), shrink: shrink})
+}
+
+// sighting is a violation that was seen, with what becomes of it.
+type sighting struct {
+	Violation
+	in    *Input
+	cause string
+	known *KnownEntry
+	apart *Apart
+	// peer and against are stacks with their versions; empty: attls.
+	peer, against string
+	// again tells whether it shows once more, with more time; nil: once is enough.
+	again  func() bool
+	shrink func(*Input) *Input
+}
+
+// mostUnsteady is how often something is looked at again that did not show again.
+const mostUnsteady = 3
+
+// sighted keeps a finding: the first of a cause is looked at again, made smaller and written.
+func (c *campaign) sighted(x *sighting) {
 	c.mu.Lock()
-	if f := c.causes[cause]; f != nil {
+	f := c.causes[x.cause]
+	switch {
+	case f != nil:
 		f.Count++
+		if f.Known != nil && x.in.size() < f.Input.size() {
+			f.Input, f.Apart = x.in, x.apart
+		}
+		c.mu.Unlock()
+		return
+	case c.report.Unsteady[x.cause] >= mostUnsteady:
+		c.report.Unsteady[x.cause]++
 		c.mu.Unlock()
 		return
 	}
-	f := &Finding{Input: in, Violation: v, Cause: cause, Count: 1, After: time.Since(c.began)}
-	c.causes[cause] = f
-	if c.o.Remote != nil {
-		f.Known = c.o.Remote.Known.Explains(&v, c.o.Remote.Version)
-	}
+	f = &Finding{Input: x.in, Violation: x.Violation, Cause: x.cause, Count: 1, After: time.Since(c.began), Known: x.known,
+		Apart: x.apart}
+	c.causes[x.cause] = f
 	c.mu.Unlock()
 	if f.Known != nil {
+		return
+	}
+	if x.again != nil && !x.again() {
+		c.mu.Lock()
+		delete(c.causes, x.cause)
+		c.report.Unsteady[x.cause] += f.Count
+		c.mu.Unlock()
 		return
 	}
 	if c.o.FirstOnly {
 		c.stop()
 	}
-	small := shrink(in).clone()
-	small.Law, small.Says = v.Law, fmt.Sprintf("the %v %s", v.Role, v.Says)
-	if c.o.Remote != nil {
-		small.Peer = c.o.Remote.String()
-	}
+	small := x.shrink(x.in).clone()
+	small.Law, small.Says = x.Law, fmt.Sprintf("the %v %s", x.Role, x.Says)
+	small.Peer, small.Against = x.peer, x.against
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f.Input = small
 	if c.o.Dir != "" {
-		f.File = filepath.Join(c.o.Dir, "findings", v.Law+"-"+small.digest()+".yaml")
+		f.File = filepath.Join(c.o.Dir, "findings", x.Law+"-"+small.digest()+".yaml")
 		if err := small.WriteFile(f.File); err != nil && c.err == nil {
 			c.err = err
 		}
@@ -669,8 +751,8 @@ func (s *subject) minimize(in *Input, found *Violation) *Input {
 	})
 }
 
-// smaller leaves out edits, and makes octets fewer, as long as an input breaks something.
-func smaller(in *Input, breaks func(*Input) bool) *Input {
+// fewer leaves out edits as long as an input breaks something.
+func fewer(in *Input, breaks func(*Input) bool) *Input {
 	best := in.clone()
 	for i := 0; i < len(best.Edits); {
 		x := best.clone()
@@ -681,6 +763,12 @@ func smaller(in *Input, breaks func(*Input) bool) *Input {
 			i++
 		}
 	}
+	return best
+}
+
+// smaller leaves out edits, and makes octets fewer, as long as an input breaks something.
+func smaller(in *Input, breaks func(*Input) bool) *Input {
+	best := fewer(in, breaks)
 	for i := range best.Edits {
 		for n := len(best.Edits[i].Octets) / 2; n > 0; n /= 2 {
 			x := best.clone()

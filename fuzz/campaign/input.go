@@ -40,6 +40,8 @@ type Input struct {
 	Connection Connection `yaml:"connection"`
 	// Peer is the stack, with its version, that was the honest end; empty: attls was.
 	Peer string `yaml:"peer,omitempty"`
+	// Against is another stack, with its version, that did otherwise than Peer with the same input.
+	Against string `yaml:"against,omitempty"`
 	// Attacker is the end whose messages and answers are edited: client or server.
 	Attacker string `yaml:"attacker"`
 	Edits    []Edit `yaml:"edits,omitempty"`

@@ -25,7 +25,8 @@ type Issue struct {
 }
 
 // grave are the laws whose violation is a matter of authentication or memory safety.
-var grave = []string{"peer-key", "signature", "finished", "transcript", "certificate-trusted", lawCrash}
+var grave = []string{"peer-key", "signature", "finished", "transcript", "certificate-trusted", "message-boundary",
+	lawCrash}
 
 // unproven are the laws that compare a stack with attls alone, with what their findings need.
 var unproven = map[string]string{

@@ -136,6 +136,7 @@ var messageLaws = []law{
 		})
 	}},
 	{"message-order", "RFC 8446 A", true, func(v *view) string { return v.order() }},
+	{"message-boundary", "RFC 8446 5.1", true, func(v *view) string { return v.boundary() }},
 	{"psk-last", "RFC 8446 4.2.11", false, func(v *view) string {
 		if !v.answered || v.role != attls.RoleServer {
 			return ""

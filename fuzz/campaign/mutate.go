@@ -631,6 +631,11 @@ func (m *mutator) record(e *Edit) {
 
 // move takes an extension out of one message and puts it into another.
 func (m *mutator) move(s *subject, role attls.Role) []Edit {
+	if m.r.IntN(8) == 0 {
+		if list := m.unprotected(s, role); list != nil {
+			return list
+		}
+	}
 	x, y := m.choose(s, role), m.choose(s, role)
 	if x == nil || len(x.lists) == 0 || len(x.lists[0]) == 0 || len(y.lists) == 0 {
 		return []Edit{m.edit(s, role)}

@@ -59,12 +59,16 @@ type link struct {
 	*Remote
 	ctx       context.Context
 	connector *placement.Connector
+	// hurried says that a connection gets a second at most: what did not come in time is asked
+	// for again with more.
+	hurried bool
 	// verifies says, by role, that the stack refuses a chain of an unknown authority.
 	verifies [2]bool
 }
 
 func (x *Remote) link(ctx context.Context) *link {
-	l := &link{Remote: x, ctx: ctx}
+	own := *x // several workers have one each
+	l := &link{Remote: &own, ctx: ctx}
 	if l.Timeout <= 0 {
 		l.Timeout = placement.DefaultTimeout
 	}
@@ -73,6 +77,32 @@ func (x *Remote) link(ctx context.Context) *link {
 	}
 	l.connector = placement.NewConnector(x.Stack, l.Timeout)
 	return l
+}
+
+// firstLook is the time of a connection that is made again where nothing came.
+const firstLook = time.Second
+
+// morePatience is how many times longer a peer is waited for that has no reason to answer, where
+// what it did is looked at again.
+const morePatience = 4
+
+// patient is the link with the whole time for a connection.
+func (l *link) patient() *link {
+	own, p := *l.Remote, *l
+	own.Quiet *= morePatience
+	p.Remote, p.hurried = &own, false
+	return &p
+}
+
+// limit is the time of a connection.
+func (l *link) limit(waits bool) time.Duration {
+	switch {
+	case waits:
+		return l.Quiet
+	case l.hurried:
+		return min(l.Timeout, max(firstLook, l.Quiet))
+	}
+	return l.Timeout
 }
 
 // told is what the attacker's end learned of the honest one in a connection.
@@ -85,6 +115,8 @@ type told struct {
 	unread   bool // a certificate that was sent is one that attls cannot read
 	answered bool // a server answered a request
 	local    *run // the same input with attls as the honest end
+	// rivals are the same input with other stacks as the honest end; nil for one that is not that end.
+	rivals []*run
 }
 
 // abroad runs an input with the stack as the honest end.
@@ -92,6 +124,9 @@ func (s *subject) abroad(in *Input) (*run, error) {
 	local, err := s.local(in)
 	if err != nil {
 		return nil, err
+	}
+	if s.rivals != nil {
+		return s.besides(in, local)
 	}
 	return s.dial(in, local, nil)
 }
@@ -130,11 +165,7 @@ func (s *subject) dial(in *Input, local *run, file *capture.Writer) (*run, error
 	if attacker == attls.RoleServer {
 		end = handshake.Server
 	}
-	limit := l.Timeout
-	if local.waits(honest) {
-		limit = l.Quiet
-	}
-	deadline := time.Now().Add(limit)
+	deadline := time.Now().Add(l.limit(local.waits(honest)))
 	if err := nc.SetDeadline(deadline); err != nil {
 		return nil, err
 	}

@@ -132,11 +132,68 @@ func (r *run) comparable() bool {
 		if strings.Contains(e.From, "of another connection") { // of one in memory, that is: they may be right there
 			return false
 		}
-		if r.before(e) != local.before(e) || r.asks(honest, e.Extension) != local.asks(honest, e.Extension) {
+		was, own := r.before(e), local.before(e)
+		if own == 0 && local.errs[honest] != nil {
+			continue // attls had refused another edit by then
+		}
+		if was != own || r.asks(honest, e.Extension) != local.asks(honest, e.Extension) {
 			return false
 		}
 	}
 	return true
+}
+
+// alike is comparable with another stack that got the same input. A message may have another length
+// there unless a place in it counts.
+func (r *run) alike(x *run) bool {
+	honest := r.attacker.Peer()
+	a, b := r.hellosOf(honest), x.hellosOf(honest)
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	for i := range r.agents[r.attacker].edits {
+		e := &r.agents[r.attacker].edits[i]
+		if e.Message == "" {
+			continue
+		}
+		was, other := r.before(e), x.before(e)
+		switch {
+		case strings.Contains(e.From, "of another connection"):
+			return false
+		case was == 0 && !r.done[honest] || other == 0 && !x.done[honest]:
+			continue // it had ended by then, for another edit
+		case (was == 0) != (other == 0), slices.Contains(ofPlaces, e.Do) && was != other:
+			return false
+		case strings.HasPrefix(e.Do, "extension") && r.asks(honest, e.Extension) != x.asks(honest, e.Extension):
+			return false
+		}
+		// A field of an extension is there where it was asked for.
+		if name, ok := strings.CutPrefix(e.Path, "extensions."); ok && r.named(honest, name) != x.named(honest, name) {
+			return false
+		}
+	}
+	return true
+}
+
+// hellosOf are the kinds of the messages of an end up to its ServerHello, or to the ClientHello that was
+// answered: programs ask for certificates, and show them, as they were told to.
+func (r *run) hellosOf(role attls.Role) []attls.MessageKind {
+	return slices.DeleteFunc(r.sentBy(role), func(k attls.MessageKind) bool {
+		return k != attls.KindClientHello && k != attls.KindHelloRetryRequest && k != attls.KindServerHello
+	})
+}
+
+// ofPlaces are the operations that mean something else in a message of another length.
+var ofPlaces = []string{"flip", "truncate", "length"}
+
+// named reports whether an end asked for the extension that begins a path.
+func (r *run) named(role attls.Role, path string) bool {
+	name, _, _ := strings.Cut(path, ".")
+	name, _, _ = strings.Cut(name, "[")
+	t, ok := attls.ExtensionByName(name)
+	return ok && r.asks(role, t)
 }
 
 // sentBy are the kinds of the handshake messages of an end, up to its Finished.

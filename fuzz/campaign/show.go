@@ -141,19 +141,7 @@ func Minimize(in *Input, plant *Plant) (*Input, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := in.violations(r)
-	if len(list) == 0 {
-		return nil, errors.New("the input breaks no law")
-	}
-	v := list[0]
-	for _, x := range list {
-		if x.Law == in.Law {
-			v = x
-		}
-	}
-	small := s.minimize(in, &v)
-	small.Law, small.Says = v.Law, fmt.Sprintf("the %v %s", v.Role, v.Says)
-	return small, nil
+	return s.minimizeAs(in, in.violations(r))
 }
 
 // provider is the cryptography of a world.

@@ -44,6 +44,10 @@ var stackKnown = []struct {
 	{attls.RoleServer, "hello-repeated", "legacy_session_id", helloUncompared, ""},
 	{attls.RoleServer, "hello-repeated", "cipher_suites", helloUncompared, ""},
 	{attls.RoleServer, "retry-order", "", helloUncompared, ""},
+	{attls.RoleClient, "message-boundary", "behind ServerHello", boundaryKept, ""},
+	{attls.RoleServer, "message-boundary", "behind ClientHello", boundaryKept, ""},
+	{attls.RoleClient, "transcript", "transcript is another one", boundaryKept, "append ServerHello"},
+	{attls.RoleServer, "transcript", "transcript is another one", boundaryKept, "append ClientHello"},
 	{attls.RoleServer, "transcript", "transcript is another one", "octets after the last field of ClientHello are " +
 		"passed over, and are left out of the transcript", "extend ClientHello"},
 	{attls.RoleServer, "tolerates", "Verification of the message MAC failed",
@@ -57,6 +61,7 @@ const (
 	requestUnread   = "extensions of CertificateRequest that it does not use are not looked at"
 	helloUncompared = "the second ClientHello is not compared with the first"
 	serverHelloEnd  = "octets after the extensions of ServerHello and HelloRetryRequest are not looked at"
+	boundaryKept    = "a message behind a hello in its record is kept until one is due, and taken without protection"
 	signatureEnd    = "octets after the signature of a CertificateVerify are not looked at"
 )
 

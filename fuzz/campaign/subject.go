@@ -45,6 +45,7 @@ type subject struct {
 	// it completes the connection without edits.
 	link     *link
 	abroadAs [2]bool
+	rivals   []rival // stacks that link's is compared with; nil: attls alone
 
 	// base is the connection without edits, other the same with other random octets.
 	base, other *run

@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"cmp"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -35,6 +36,12 @@ func Triage(dir string) (list []*Group, unread []string, err error) {
 			return nil // an input of a corpus
 		}
 		key := cmp.Or(in.Profile, TLS) + ": " + in.Law + ": " + plainText(in.Says)
+		if in.Against != "" {
+			key += fmt.Sprintf(" (%s and %s)", in.Peer, in.Against)
+			if !strings.Contains(in.Says, "; attls refuses") { // no rule says what belongs together
+				key += " [" + plainText(editsOf(in.Edits)) + "]"
+			}
+		}
 		g := groups[key]
 		if g == nil {
 			g = &Group{Cause: key}
