@@ -181,3 +181,23 @@ against: crypto/tls go1
 	}
 	return name
 }
+
+// TestSlowKnownApart: what the lists that are compiled in say of two releases shows with the programs.
+func TestSlowKnownApart(t *testing.T) {
+	if os.Getenv("ATTLS_SLOW") != "1" {
+		t.Skip("starts programs of other stacks; ATTLS_SLOW=1 runs it")
+	}
+	for _, two := range [][2]string{{"openssl", "openssl-3.5"}, {"gnutls", "gnutls-3.8"}} {
+		t.Run(two[1], func(t *testing.T) {
+			code, stdout, stderr := command(t, "fuzz", "known", "--peer", two[0], "--against", two[1])
+			switch {
+			case code == exitUnavailable:
+				t.Skipf("one of the two is not here: %s", stderr)
+			case strings.HasPrefix(stdout, "0 entries"):
+				t.Skip("the programs are of other releases")
+			case code != exitOK:
+				t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+			}
+		})
+	}
+}

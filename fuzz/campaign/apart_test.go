@@ -353,3 +353,31 @@ func TestBoundary(t *testing.T) {
 		t.Error("an end that goes on breaks one")
 	}
 }
+
+// TestCompiledApart: each entry about two stacks that is compiled in names releases of both, a rule's source and an
+// input that shows it.
+func TestCompiledApart(t *testing.T) {
+	n := 0
+	for _, stack := range []string{"openssl", "gnutls"} {
+		k, err := KnownOf(stack)
+		if err != nil || k == nil {
+			t.Fatal(stack, k, err)
+		}
+		for _, e := range k.Known {
+			if len(e.Against) == 0 {
+				continue
+			}
+			n++
+			if e.Shows == nil || e.First == "" || e.Role == "" || !strings.Contains(e.Why, "RFC ") ||
+				slices.ContainsFunc(e.Against, func(x KnownAgainst) bool { return x.First == "" || x.Does == "" }) {
+				t.Errorf("%s: %s: %+v", stack, e.Why, e)
+			}
+		}
+	}
+	if n == 0 {
+		t.Error("there is none")
+	}
+	if list, err := KnownInputs(); err != nil || len(list) == 0 || len(list) > n {
+		t.Errorf("%d inputs of %d entries, %v", len(list), n, err)
+	}
+}
