@@ -23,6 +23,9 @@ func (f *conformFlags) writeIssues(r *report.Report) error {
 		return nil
 	}
 	issues := r.Issues()
+	program := func(run *report.Run) string {
+		return shellWords(append(f.environmentOf(run.Client, run.Server), "attls"))
+	}
 	kept := map[string]bool{}
 	for k := range issues {
 		i := &issues[k]
@@ -33,7 +36,7 @@ func (f *conformFlags) writeIssues(r *report.Report) error {
 				capture = relative
 			}
 		}
-		page := func(w io.Writer) error { return r.WriteIssue(i, "attls", capture, w) }
+		page := func(w io.Writer) error { return r.WriteIssue(i, program(i.Run), capture, w) }
 		if err := writePage(filepath.Join(f.issues, i.FileName(k+1)+".md"), page); err != nil {
 			return err
 		}

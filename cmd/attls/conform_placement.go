@@ -133,11 +133,19 @@ func (f *conformFlags) placedStacks(ctx context.Context) (list []placed, err err
 	}
 	var known []string
 	for _, a := range adapters {
+		asked := named[a.Name]
+		called := func(name string) bool { return name == a.Name }
+		if a.Named != "" && slices.ContainsFunc(f.choice.peers, a.Calls) { // by its version, for which it must be asked
+			title := a.Find(ctx, f.programPaths(a)).Title()
+			known = append(known, title)
+			called = func(name string) bool { return name == a.Name || name == title }
+		}
 		known = append(known, a.Name)
-		if len(f.choice.peers)+len(f.adapters) > 0 && !named[a.Name] && !slices.Contains(f.choice.peers, a.Name) {
+		asked = asked || slices.ContainsFunc(f.choice.peers, called)
+		if len(f.choice.peers)+len(f.adapters) > 0 && !asked {
 			continue
 		}
-		list = append(list, f.placedStack(ctx, a, named[a.Name] || slices.Contains(f.choice.peers, a.Name)))
+		list = append(list, f.placedStack(ctx, a, asked))
 	}
 	for _, name := range f.choice.peers {
 		if !slices.Contains(known, name) {
@@ -159,7 +167,7 @@ func (f *conformFlags) placedStack(ctx context.Context, a *adapter.Adapter, aske
 		p.open = func(context.Context, string) (placement.Stack, error) { return placement.CryptoTLS() }
 	case "":
 		s := a.Find(ctx, f.programPaths(a))
-		p.missing, p.version = s.Missing, s.Version
+		p.name, p.missing, p.version = s.Title(), s.Missing, s.Version
 		p.open = func(ctx context.Context, directory string) (placement.Stack, error) {
 			return placement.NewPrograms(ctx, s, directory)
 		}
@@ -266,11 +274,11 @@ func writePage(name string, write func(io.Writer) error) error {
 
 // placementCommand repeats one case.
 func (f *conformFlags) placementCommand(s placed, name string) string {
-	args := []string{"attls", "conform", "--placement", "--peer", s.name}
+	args := append(f.environmentOf(s.name), "attls", "conform", "--placement", "--peer", s.name)
 	for _, file := range f.adapters {
 		args = append(args, "--adapter", anywhere(file))
 	}
-	if f.stack.openssl != "" && s.name == nextOpenSSL {
+	if f.stack.openssl != "" && s.adapter.Name == nextOpenSSL {
 		args = append(args, "--openssl", absolute(f.stack.openssl))
 	}
 	return shellWords(append(args, "--case", name))

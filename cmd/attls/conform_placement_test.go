@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -37,6 +38,24 @@ func TestPlacementCommand(t *testing.T) {
 	absent := filepath.Join(dir, "absent.yaml")
 	if err := os.WriteFile(absent, []byte("adapter: x\nprograms: {p: /nonexistent/p}\nclient: {command: ['${p}']}\n"), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	called := filepath.Join(dir, "called.yaml")
+	if err := os.WriteFile(called, []byte(`adapter: x
+programs: {p: {path: sh, environment: ATTLS_X_TEST}, q: {path: sh, environment: ATTLS_X_OTHER}}
+named: x-${release}
+version: {command: ["${p}", -c, echo 3.6.5], is: (\S+)}
+client: {command: ["${p}"]}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]int{"x-3.6": 0, "x": 0, "x-3.7": 2} { // by its version, as without --placement
+		if code, _, stderr := command(t, "conform", "--placement", "--adapter", called, "--peer", name, "--list"); code != want {
+			t.Errorf("%s: %d %s", name, code, stderr)
+		}
+	}
+	t.Setenv("ATTLS_X_TEST", "/bin/sh")
+	if words := (&conformFlags{adapters: []string{called}}).environmentOf("attls", "x-3.6"); !slices.Equal(words, []string{"ATTLS_X_TEST=/bin/sh"}) {
+		t.Errorf("the environment that a command needs is %q", words)
 	}
 	for _, w := range []struct {
 		says string

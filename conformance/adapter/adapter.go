@@ -74,6 +74,9 @@ type End struct {
 	Listening bool
 	// NeverAsks says that a server never asks a client for its certificate.
 	NeverAsks bool
+	// Unseen are messages of the placement matrix after which the end does the same whether it
+	// accepts or refuses them, so that they are not sent.
+	Unseen []attls.MessageKind
 }
 
 // Variable is one of the environment.

@@ -44,6 +44,8 @@ func TestHostileFiles(t *testing.T) {
 		"a variable of conform": {strings.Replace(sound, `"${p}"`, `"${suite}"`, 1), `f:3:20: no variable or program is called "suite"`},
 		"conform alone":         {"adapter: x\nconform: {}\n", "f:2:10: conform needs client or server"},
 		"types in conform":      {sound + "conform: {client: {command: [a], types: b}}\n", `f:4:34: client has no key "types"`},
+		"unseen":                {"adapter: x\nclient: {command: [a], unseen: [hello]}\n", `f:2:33: no message is called "hello"`},
+		"unseen in conform":     {sound + "conform: {client: {command: [a], unseen: []}}\n", `client has no key "unseen"`},
 		"never_asks in conform": {sound + "conform: {server: {never_asks: true}}\n", `server has no key "never_asks"`},
 		"a step":                {sound + "conform: {client: {command: [a], talk: [wait]}}\n", `f:4:41: "wait" is not a step`},
 		"a step of two":         {sound + "conform: {client: {command: [a], talk: [{type: a, await: b}]}}\n", "f:4:41: a step is type, or await"},

@@ -32,7 +32,7 @@ type ConformEnd struct {
 	// connection, after which another one follows: one pattern, or one for each output. Nil: the
 	// conversation shows it.
 	Closed []*regexp.Regexp
-	// Abrupt says that the client ends without close_notify.
+	// Abrupt says that the end ends connections without close_notify.
 	Abrupt bool
 	// ResumesItself says that the client makes both connections of a case with resumption in
 	// one process.

@@ -187,6 +187,7 @@ func (p *parser) endKeys(e *End, r attls.Role) map[string]func(*yaml.Node) {
 		"command":     func(n *yaml.Node) { e.Command = p.command(n, "command") },
 		"types":       func(n *yaml.Node) { e.Types = p.text(n, "types") },
 		"environment": func(n *yaml.Node) { e.Environment = p.environment(n) },
+		"unseen":      func(n *yaml.Node) { e.Unseen = p.messageKinds(n, "unseen") },
 	}
 	if r == attls.RoleClient {
 		keys["repeats"] = func(n *yaml.Node) { e.Repeats = *p.truth(n, "repeats") }

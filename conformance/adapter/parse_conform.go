@@ -35,11 +35,12 @@ func (p *parser) conformEnd(n *yaml.Node, r attls.Role) *ConformEnd {
 	keys := p.endKeys(&e.End, r)
 	delete(keys, "types") // which talk does
 	delete(keys, "repeats")
+	delete(keys, "unseen")     // which is about the matrix
 	delete(keys, "never_asks") // which limits say
 	keys["talk"] = func(n *yaml.Node) { e.Talk = p.talk(n) }
 	keys["closed"] = func(n *yaml.Node) { e.Closed = p.patterns(n, "closed") }
+	keys["abrupt"] = func(n *yaml.Node) { e.Abrupt = *p.truth(n, "abrupt") }
 	if r == attls.RoleClient {
-		keys["abrupt"] = func(n *yaml.Node) { e.Abrupt = *p.truth(n, "abrupt") }
 		keys["resumes_itself"] = func(n *yaml.Node) { e.ResumesItself = *p.truth(n, "resumes_itself") }
 	} else {
 		keys["own_answer"] = func(n *yaml.Node) { e.OwnAnswer = *p.truth(n, "own_answer") }

@@ -91,17 +91,21 @@ func (p *parser) placement(n *yaml.Node) *PlacementPattern {
 		"asked":      func(n *yaml.Node) { m.Asked = p.truth(n, "asked") },
 		"known":      func(n *yaml.Node) { m.Known = p.truth(n, "known") },
 		"roles":      func(n *yaml.Node) { m.Roles = p.roles(n) },
-		"messages": func(n *yaml.Node) {
-			for _, x := range p.items(n, "messages") {
-				k, ok := attls.KindByName(p.text(x, "a message"))
-				if !ok {
-					p.fail(x, "no message is called %q", x.Value)
-				}
-				m.Messages = append(m.Messages, k)
-			}
-		},
+		"messages":   func(n *yaml.Node) { m.Messages = p.messageKinds(n, "messages") },
 	})
 	return m
+}
+
+// messageKinds reads a list of messages.
+func (p *parser) messageKinds(n *yaml.Node, what string) (list []attls.MessageKind) {
+	for _, x := range p.items(n, what) {
+		k, ok := attls.KindByName(p.text(x, "a message"))
+		if !ok {
+			p.fail(x, "no message is called %q", x.Value)
+		}
+		list = append(list, k)
+	}
+	return list
 }
 
 func (p *parser) roles(n *yaml.Node) (list []attls.Role) {

@@ -171,8 +171,8 @@ func (p *Adapted) ResumesItself() bool {
 }
 
 // EndsAbruptly implements Abrupt.
-func (p *Adapted) EndsAbruptly() bool {
-	e := p.Conform.Ends[attls.RoleClient]
+func (p *Adapted) EndsAbruptly(r attls.Role) bool {
+	e := p.Conform.Ends[r]
 	return e != nil && e.Abrupt
 }
 

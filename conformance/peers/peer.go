@@ -96,8 +96,8 @@ type Answerer interface {
 	EarlyUnanswered() bool
 }
 
-// Abrupt is a Peer that may end as a client without close_notify.
-type Abrupt interface{ EndsAbruptly() bool }
+// Abrupt is a Peer that may end connections without close_notify.
+type Abrupt interface{ EndsAbruptly(r attls.Role) bool }
 
 // Resumer is a Peer whose client may make both connections of a case with resumption in one
 // process, and keep the session to itself.
@@ -154,7 +154,7 @@ type Task struct {
 	Request   string
 	// AsksAgain tells a client that the server does not answer 0-RTT data.
 	AsksAgain bool
-	// Abrupt tells a server that the client ends without close_notify.
+	// Abrupt tells the end that the other one ends without close_notify.
 	Abrupt bool
 	// Resumes says that a client brings back the session that the client before it
 	// has left in the run's directory.

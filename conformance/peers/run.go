@@ -204,9 +204,6 @@ func connect(ctx context.Context, r *Result, peers map[string]Peer, settings Set
 		task.OwnAnswer, task.Request = a.OwnAnswer(true)
 		task.AsksAgain = a.EarlyUnanswered()
 	}
-	if a, ok := peers[r.Client].(Abrupt); ok {
-		task.Abrupt = a.EndsAbruptly()
-	}
 	recording := settings.Recorder.recording(r, directory)
 	defer recording.finish()
 	list, err := converse(ctx, r, peers, &task, recording)
@@ -221,6 +218,12 @@ func converse(ctx context.Context, r *Result, peers map[string]Peer, task *Task,
 	recording *recording) (list [][2]claims.Claims, err error) {
 	serving, t := *task, *task
 	serving.Role, t.Role = attls.RoleServer, attls.RoleClient
+	if a, ok := peers[r.Client].(Abrupt); ok {
+		serving.Abrupt = a.EndsAbruptly(attls.RoleClient)
+	}
+	if a, ok := peers[r.Server].(Abrupt); ok {
+		t.Abrupt = a.EndsAbruptly(attls.RoleServer)
+	}
 	server, err := peers[r.Server].Start(ctx, &serving)
 	if err != nil {
 		return nil, fmt.Errorf("the server: %w", err)

@@ -14,6 +14,7 @@ type Connector struct {
 	stack   Stack
 	timeout time.Duration
 	peers   [2]Peer // by role; the client is that of the connection at hand, or one that repeats
+	made    [2]int  // connections with each
 	listen  net.Listener
 }
 
@@ -44,11 +45,19 @@ func (c *Connector) Open(ctx context.Context, r attls.Role) (net.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	open := c.accept
 	if r == attls.RoleServer {
-		return c.dial(ctx)
+		open = c.dial
 	}
-	return c.accept(ctx)
+	nc, err := open(ctx)
+	if err == nil {
+		c.made[r]++
+	}
+	return nc, err
 }
+
+// Used reports whether the program of a role had another connection before the one at hand.
+func (c *Connector) Used(r attls.Role) bool { return c.made[r] > 1 }
 
 func (c *Connector) dial(ctx context.Context) (net.Conn, error) {
 	server := c.peers[attls.RoleServer]
@@ -101,7 +110,7 @@ func (c *Connector) lost(r attls.Role, err error) error {
 func (c *Connector) stop(r attls.Role) {
 	if c.peers[r] != nil {
 		c.peers[r].Stop()
-		c.peers[r] = nil
+		c.peers[r], c.made[r] = nil, 0
 	}
 }
 

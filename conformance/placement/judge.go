@@ -264,7 +264,7 @@ func (o *Observation) ended() bool {
 }
 
 // knowledge is how a stack has shown that it knows a code point: it sent it, or it
-// treated it otherwise than one that nobody knows where these must be ignored.
+// refused it in a message where it ignores those that nobody knows, as it must or not.
 func knowledge(results []Result, sound func(place) bool) map[attls.ExtensionType]string {
 	known := map[attls.ExtensionType]string{}
 	note := func(t attls.ExtensionType, how string) {
@@ -282,7 +282,7 @@ func knowledge(results []Result, sound func(place) bool) map[attls.ExtensionType
 				}
 			}
 		}
-		if !r.control() && !answers(r.Message) && !r.entry.Assigned && r.Outcome == Accepted {
+		if !r.control() && !r.entry.Assigned && r.Outcome == Accepted {
 			ignores[place{r.Role, r.Message}] = true
 		}
 	}

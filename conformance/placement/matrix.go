@@ -219,13 +219,15 @@ type worker struct {
 	options   *Options
 }
 
-// tries is how often a case is sent whose connection ended before it.
+// tries is how often a case is sent whose connection ended before it, or with a program that
+// had other cases before.
 const tries = 2
 
 // run sends a case. An error means that the stack cannot be run.
 func (w *worker) run(ctx context.Context, c *Case) (o *Observation, err error) {
 	for range tries {
-		if o, err = w.send(ctx, c); err != nil || o.Outcome != Unsent || ctx.Err() != nil {
+		var stale bool
+		if o, stale, err = w.send(ctx, c); err != nil || o.Outcome != Unsent && !stale || ctx.Err() != nil {
 			return o, err
 		}
 	}
@@ -235,17 +237,18 @@ func (w *worker) run(ctx context.Context, c *Case) (o *Observation, err error) {
 // endWait is how long a program that may have crashed gets to end.
 const endWait = 100 * time.Millisecond
 
-// send sends a case.
-func (w *worker) send(ctx context.Context, c *Case) (*Observation, error) {
+// send sends a case. It is stale if the program ended by itself, without an answer, and had
+// other cases before: a server that a case ends may have accepted the connection of the next.
+func (w *worker) send(ctx context.Context, c *Case) (o *Observation, stale bool, err error) {
 	nc, err := w.connector.Open(ctx, c.Role)
 	var not *NotConnected
 	switch {
 	case errors.As(err, &not):
-		return &Observation{Outcome: Unsent, Detail: not.Error()}, nil
+		return &Observation{Outcome: Unsent, Detail: not.Error()}, false, nil
 	case err != nil:
-		return nil, err
+		return nil, false, err
 	}
-	o := w.exchange(ctx, nc, c)
+	o = w.exchange(ctx, nc, c)
 	wait := endWait
 	switch {
 	case c.control() && o.Outcome != Accepted:
@@ -258,8 +261,9 @@ func (w *worker) send(ctx context.Context, c *Case) (*Observation, error) {
 	if crash != "" {
 		o.Outcome, o.Detail = Crashed, crash
 	}
+	stale = ended && crash == "" && o.Outcome == Closed && w.connector.Used(c.Role)
 	w.connector.Over(c.Role, ended || o.Outcome == Silent) // one that is silent may be stuck for good
-	return o, nil
+	return o, stale, nil
 }
 
 // exchange makes a connection, and records it where that is asked for.

@@ -319,6 +319,58 @@ func TestAnsweredLate(t *testing.T) {
 	}
 }
 
+// dying is a stack whose servers end after the first connection, and accept one more.
+type dying struct{ InProcess }
+
+func (*dying) Serve(context.Context) (Peer, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	g := &goroutine{address: l.Addr().String(), ended: make(chan struct{}), stop: func() { l.Close() }}
+	go func() {
+		defer close(g.ended)
+		defer l.Close()
+		for i := range 2 {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if i == 0 {
+				_, _ = nc.Read(make([]byte, 4096))
+				_, _ = nc.Write([]byte{21, 3, 3, 0, 2, 2, 110})
+			}
+			nc.Close()
+		}
+	}()
+	return g, nil
+}
+
+// TestDyingServer: a server that ends by itself is not taken for the answer to the next case.
+func TestDyingServer(t *testing.T) {
+	cases := []Case{result(t, "server/client_hello/unassigned_63/empty", Observation{}).Case,
+		result(t, "server/client_hello/unassigned_63/well-formed", Observation{}).Case}
+	results, err := Run(t.Context(), &dying{}, cases, Options{Parallel: 1})
+	if err != nil || len(results) != 2 || results[0].Outcome != Refused || results[1].Outcome != Refused {
+		t.Errorf("%+v, %v", results, err)
+	}
+}
+
+// TestUnseen: messages after which an end shows nothing are not sent to it.
+func TestUnseen(t *testing.T) {
+	a, err := adapter.Parse("f", []byte("adapter: x\nclient: {command: [a], unseen: [new_session_ticket]}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Programs{stack: a.Find(t.Context(), nil)}
+	for name, want := range map[string]bool{"client/new_session_ticket/unassigned_63/empty": false,
+		"client/new_session_ticket": false, "client/certificate/unassigned_63/empty": true} {
+		if c := result(t, name, Observation{}).Case; p.Takes(&c) != want {
+			t.Errorf("%s: %v", name, !want)
+		}
+	}
+}
+
 // TestHostileStack: one that floods after an alert, one that says nothing and one that closes.
 func TestHostileStack(t *testing.T) {
 	alert := []byte{21, 3, 3, 0, 2, 2, 110}

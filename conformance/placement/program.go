@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"attls"
@@ -59,11 +60,12 @@ func NewPrograms(ctx context.Context, s *adapter.Stack, directory string) (*Prog
 	return p, nil
 }
 
-// Takes reports whether a case can be sent to the stack: it is an end of its role, and asks
-// for certificates where one is sent.
+// Takes reports whether a case can be sent to the stack: it is an end of its role, asks for
+// certificates where one is sent, and shows what it does with the message.
 func (p *Programs) Takes(c *Case) bool {
 	e := p.stack.Ends[c.Role]
-	return e != nil && !(e.NeverAsks && c.Role == attls.RoleServer && c.Message == ct)
+	return e != nil && !(e.NeverAsks && c.Role == attls.RoleServer && c.Message == ct) &&
+		!slices.Contains(e.Unseen, c.Message)
 }
 
 // Repeats implements Repeater.

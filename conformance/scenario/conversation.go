@@ -66,7 +66,12 @@ func (c *conversation) hold(ctx context.Context) error {
 			return err
 		}
 	}
-	return closeBoth(c)
+	err := closeBoth(c)
+	var named *attls.Error
+	if c.Abrupt && errors.As(err, &named) && named.Failure == attls.FailTruncated {
+		return nil // all that was asked for has come
+	}
+	return err
 }
 
 // attest makes the handshake and what is attested behind it.

@@ -34,8 +34,8 @@ type End struct {
 	// OwnAnswer says that a server answers the request with what it likes and
 	// closes, rather than with what it received.
 	OwnAnswer bool
-	// Abrupt says that the peer ends without close_notify, so that a server takes the end of
-	// the connection for it once data has come.
+	// Abrupt says that the peer ends without close_notify, so that the end of the connection is
+	// taken for it once data has come.
 	Abrupt bool
 	// AsksAgain says that the server does not answer what it takes as 0-RTT data.
 	AsksAgain bool
