@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"io"
 	"net"
 	"slices"
 	"syscall"
@@ -111,4 +112,71 @@ func TestAlertBehindABrokenWriteOfARun(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAbruptServer: a client takes the end of a connection for close_notify only where its peer is
+// known to end so, and only behind all that it asked for.
+func TestAbruptServer(t *testing.T) {
+	for name, c := range map[string]struct {
+		abrupt, echoes bool
+		want           attls.Failure // of the client; empty: none
+	}{
+		"known to":       {abrupt: true, echoes: true},
+		"not known to":   {echoes: true, want: attls.FailTruncated},
+		"without answer": {abrupt: true, want: attls.FailTruncated},
+	} {
+		var plain Scenario
+		set, _, err := newRunner(nil).prepare(&plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := &End{Role: attls.RoleClient, Config: set.Ends[attls.RoleClient].Config, Abrupt: c.abrupt, set: set}
+		answerer, err := set.answerer(attls.RoleServer, &tape{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		own, other := tcpPair(t)
+		ended := make(chan error, 1)
+		go func() {
+			defer other.Close()
+			s := handshake.Server(other, set.Ends[attls.RoleServer].Config, answerer)
+			buffer := make([]byte, len(Request))
+			_, err := io.ReadFull(s, buffer)
+			if err == nil && c.echoes {
+				if _, err = s.Write(buffer); err == nil {
+					_, err = io.Copy(io.Discard, s) // up to close_notify, so that nothing is reset
+				}
+			}
+			ended <- err
+		}()
+		got, err := client.Exchange(t.Context(), own)
+		own.Close()
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		switch {
+		case c.want == "" && got.Error != nil, c.want != "" && (got.Error == nil || got.Error.Failure != string(c.want)):
+			t.Errorf("%s: the client says %+v", name, got.Error)
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("%s: the server: %v", name, err)
+		}
+	}
+}
+
+// tcpPair is a connection on loopback, whose second end accepted it.
+func tcpPair(t *testing.T) (own, other net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if own, err = net.Dial("tcp", l.Addr().String()); err != nil { // the backlog takes it
+		t.Fatal(err)
+	}
+	if other, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return own, other
 }
