@@ -112,13 +112,14 @@ func (r *runner) all(ctx context.Context, chosen []int) {
 		if k == len(r.workers) {
 			r.workers = append(r.workers, &worker{NewConnector(r.stack, r.options.Timeout), r.driver, r.options})
 		}
+		w := r.workers[k]
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
 				if i >= len(chosen) {
 					return
 				}
-				r.one(ctx, r.workers[k], chosen[i])
+				r.one(ctx, w, chosen[i])
 			}
 		})
 	}
