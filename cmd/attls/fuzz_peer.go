@@ -115,7 +115,7 @@ func (f *fuzzPeerFlags) remote(ctx context.Context) (x *campaign.Remote, done fu
 		}
 	}
 	if len(x.Roles) == 0 {
-		return nil, done, usage("--role %s: %s is not that end", f.role, attls.Printable(a.Name))
+		return nil, done, usage("--role %s: the adapter of %s has no such end", f.role, attls.Printable(a.Name))
 	}
 	if f.known != "" {
 		if x.Known, err = campaign.ReadKnownFile(f.known); err != nil {

@@ -71,8 +71,12 @@ func (r *run) bothRight(own, theirs *attls.Error) bool {
 	switch {
 	case ok && !r.heeds(honest, own.Message, t):
 		return true
+	case t == attls.ExtKeyShare && own.Message == attls.KindClientHello && own.Failure == attls.FailIllegalParameter:
+		return true // a server may check the list (RFC 8446 section 4.2.8)
 	case theirs == nil:
 		return false
+	case own.Alert == attls.AlertHandshakeFailure && theirs.Alert == attls.AlertInsufficientSecurity: // RFC 8446 4.1.1
+		return true
 	case own.Failure == attls.FailVersion && own.Rule == "RFC 8446 4.2.1": // the versions that are offered
 		return true
 	}

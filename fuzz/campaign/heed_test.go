@@ -47,6 +47,8 @@ func TestHeeds(t *testing.T) {
 		"unknown, in another way":     {attls.RoleClient, add(hello, attls.ExtServerCertificateType, "\x01\x02"), ""},
 		"nobody's, twice":             {attls.RoleClient, Edit{Do: "extension-repeat", Message: hello.String(), Extension: 0xaaaa}, ""},
 		"unknown to attls, malformed": {attls.RoleClient, add(hello, attls.ExtRenegotiationInfo, "\x70"), ""},
+		"a share that is not listed":  {attls.RoleClient, Edit{Do: "field", Message: hello.String(), Path: "client_hello.key_share.client_shares[0].group", Octets: Octets("\xfa\xfa")}, ""},
+		"octets behind the hello":     {attls.RoleClient, Edit{Do: "extend", Message: hello.String(), Octets: Octets("\x00")}, ""},
 		"not asked for, in an answer": {attls.RoleServer, add(answers, attls.ExtTicketRequest, "\x01"), "extension-solicited"},
 		"nobody's, in an answer":      {attls.RoleServer, add(certificate, 0xaaaa, ""), "extension-known"},
 	} {

@@ -26,7 +26,7 @@ type Issue struct {
 
 // grave are the laws whose violation is a matter of authentication or memory safety.
 var grave = []string{"peer-key", "signature", "finished", "transcript", "certificate-trusted", "message-boundary",
-	lawCrash}
+	"signature-fits", "signature-offered", lawCrash}
 
 // unproven are the laws that compare a stack with attls alone, with what their findings need.
 var unproven = map[string]string{

@@ -113,7 +113,7 @@ func (r *run) view(role attls.Role) *view {
 			// server's answer is not what it answered.
 			done = done || m.kind == attls.KindFinished && !x.sent
 			v.answered = v.answered || m.kind == attls.KindServerHello && x.sent
-			if m.kind == attls.KindClientHello && !done && !v.answered {
+			if m.kind == attls.KindClientHello && x.sent == (role == attls.RoleClient) && !done && !v.answered {
 				if v.first == nil {
 					v.first = m
 				}

@@ -186,7 +186,7 @@ var attestationLaws = []law{
 		for i := range v.p.Slots {
 			if c := v.chosen(i); c != nil && !v.unnegotiated(i) && !within(wires(v.offers.Offers[i]), c.Wire) &&
 				!v.accepts(attls.FailChoiceNotOffered) {
-				return fmt.Sprintf("took the choice %x in %s, which it did not offer", c.Wire, v.p.Slots[i].Name)
+				return fmt.Sprintf("took the choice 0x%x in %s, which it did not offer", c.Wire, v.p.Slots[i].Name)
 			}
 		}
 		return ""
@@ -353,7 +353,7 @@ var senderLaws = []law{
 	attestedLaw("choose-common", "the profile's rules of the choice", false, serverOnly(func(v *view) string {
 		for i := range v.p.Slots {
 			if c := v.chosen(i); c != nil && !v.unnegotiated(i) && !within(wires(v.offers.Offers[i]), c.Wire) {
-				return fmt.Sprintf("chose %x in %s, which the client did not offer", c.Wire, v.p.Slots[i].Name)
+				return fmt.Sprintf("chose 0x%x in %s, which the client did not offer", c.Wire, v.p.Slots[i].Name)
 			}
 		}
 		return ""
@@ -361,7 +361,7 @@ var senderLaws = []law{
 	attestedLaw("choose-wanted", "the policy of the server", false, serverOnly(func(v *view) string {
 		for i := range v.p.Slots {
 			if c := v.chosen(i); c != nil && !within(v.usable(i), c.Wire) && !v.unnegotiated(i) {
-				return fmt.Sprintf("chose %x in %s, which its policy does not have", c.Wire, v.p.Slots[i].Name)
+				return fmt.Sprintf("chose 0x%x in %s, which its policy does not have", c.Wire, v.p.Slots[i].Name)
 			}
 		}
 		return ""
@@ -379,7 +379,7 @@ var senderLaws = []law{
 			for _, b := range first {
 				if within(second, b) {
 					if !bytes.Equal(b, c.Wire) {
-						return fmt.Sprintf("chose %x in %s where %x is first", c.Wire, v.p.Slots[i].Name, b)
+						return fmt.Sprintf("chose 0x%x in %s where 0x%x is first", c.Wire, v.p.Slots[i].Name, b)
 					}
 					break
 				}
@@ -436,7 +436,7 @@ var senderLaws = []law{
 		first := v.p.Rules.OfferFirst
 		for i := range v.p.Slots {
 			if list := v.offers.Offers[i]; first != nil && len(list) > 0 && !bytes.Equal(list[0].Wire, first.Wire) {
-				return fmt.Sprintf("offered %x first; the profile wants %x", list[0].Wire, first.Wire)
+				return fmt.Sprintf("offered 0x%x first; the profile wants 0x%x", list[0].Wire, first.Wire)
 			}
 		}
 		return ""

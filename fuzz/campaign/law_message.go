@@ -153,7 +153,7 @@ var messageLaws = []law{
 		return ""
 	}},
 	{"hello-complete", "RFC 8446 9.2", false, func(v *view) string {
-		if v.role != attls.RoleServer || v.hello == nil || !v.answered {
+		if v.role != attls.RoleServer || v.hello == nil || !v.answered || !v.hello.parsed {
 			return ""
 		}
 		has := func(t attls.ExtensionType) bool { _, ok := v.hello.find(t); return ok }
@@ -173,7 +173,7 @@ var messageLaws = []law{
 		return ""
 	}},
 	{"schemes-needed", "RFC 8446 4.2.3", true, func(v *view) string {
-		if v.role != attls.RoleServer || v.hello == nil || v.resumed() {
+		if v.role != attls.RoleServer || v.hello == nil || !v.hello.parsed || v.resumed() {
 			return ""
 		}
 		if _, ok := v.hello.find(attls.ExtSignatureAlgorithms); !ok {
@@ -204,7 +204,7 @@ var messageLaws = []law{
 			return ""
 		}
 		if parts, ok := helloParts(v.hello); ok && !bytes.Equal(parts[3], []byte{0}) {
-			return fmt.Sprintf("took the compression methods %x", parts[3])
+			return fmt.Sprintf("took the compression methods 0x%x", parts[3])
 		}
 		return ""
 	}},
@@ -487,7 +487,7 @@ func (v *view) serverHello() string {
 	case compression != 0:
 		return "took a compression method"
 	case version != int(attls.VersionTLS13):
-		return fmt.Sprintf("took the version %04x", version)
+		return fmt.Sprintf("took the version 0x%04x", version)
 	case hasShare && len(share) >= 2 && !slices.Contains(shares(v.hello), uint16(share[0])<<8|uint16(share[1])):
 		return "took a share of a group for which it sent none"
 	case !hasShare && !v.resumed():

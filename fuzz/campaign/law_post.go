@@ -171,7 +171,7 @@ var postLaws = []law{
 		return v.eachAnswer(func(_ shownLater, a *answered, _ []deed) string {
 			i := slices.IndexFunc(open, func(c []byte) bool { return bytes.Equal(c, a.context) })
 			if i < 0 {
-				return fmt.Sprintf("took an answer with the context %x, which is that of no open request", a.context)
+				return fmt.Sprintf("took an answer with the context 0x%x, which is that of no open request", a.context)
 			}
 			open = slices.Delete(open, i, i+1)
 			return ""
@@ -231,7 +231,7 @@ var postLaws = []law{
 			c := contextOf(x.certificate)
 			i := slices.IndexFunc(requests, func(m *seen) bool { return bytes.Equal(contextOf(m), c) })
 			if i < 0 {
-				return fmt.Sprintf("answered with the context %x, which no request has", c)
+				return fmt.Sprintf("answered with the context 0x%x, which no request has", c)
 			}
 			body, there := requests[i].find(attls.ExtSignatureAlgorithms)
 			switch {

@@ -143,7 +143,7 @@ var proofLaws = []law{
 			return "" // a server may, and the application can tell
 		}
 		if !bytes.Equal(got, want) {
-			return fmt.Sprintf("took an authenticator with the context %x for the request with the context %x", got, want)
+			return fmt.Sprintf("took an authenticator with the context 0x%x for the request with the context 0x%x", got, want)
 		}
 		return ""
 	}),
@@ -222,7 +222,7 @@ var proofLaws = []law{
 			return ""
 		}
 		if got, want := contextOf(x.certificate), contextOf(p.request[0]); !bytes.Equal(got, want) {
-			return fmt.Sprintf("answered with the context %x the request with the context %x", got, want)
+			return fmt.Sprintf("answered with the context 0x%x the request with the context 0x%x", got, want)
 		}
 		body, _ := p.request[0].find(attls.ExtSignatureAlgorithms)
 		if len(x.verify.raw) >= 6 && !slices.Contains(uint16s(body, 2), uint16(x.verify.raw[4])<<8|uint16(x.verify.raw[5])) {

@@ -19,6 +19,10 @@ const (
 // other end demands, judges and exports.
 var unseen = []string{"client-certificate", "demand", "verdict", "evidence"}
 
+// optional are the laws that another stack may leave to its peer: RFC 8446 section 4.2.8 lets a server check the
+// list of shares.
+var optional = []string{"key-share-listed"}
+
 // ofKeys are the laws about the key in a certificate.
 var ofKeys = []string{"peer-key", "signature", "signature-fits", "message-order"}
 
@@ -45,7 +49,8 @@ func (r *run) judgeAbroad(in *Input) (list []Violation) {
 	}
 	for i := range laws {
 		l := &laws[i]
-		if l.done && !r.done[honest] || slices.Contains(unseen, l.name) || t.unread && slices.Contains(ofKeys, l.name) {
+		if l.done && !r.done[honest] || slices.Contains(unseen, l.name) || slices.Contains(optional, l.name) ||
+			t.unread && slices.Contains(ofKeys, l.name) {
 			continue
 		}
 		if text := l.check(v); text != "" {
@@ -78,8 +83,11 @@ func (r *run) differences() (list []Violation) {
 		return nil // a matter of what it was started with
 	case refused && r.bothRight(own, theirs), own == nil && r.unreadByUs():
 		return nil
-	case refused && ofCertificate(own.Failure) && !r.s.link.verifies[honest]:
-		return nil
+	case refused && ofCertificate(own.Failure) &&
+		(!r.s.link.verifies[honest] || own.Failure == attls.FailCertificateRequired):
+		return nil // it was told to go on without one
+	case own == nil && theirs != nil && slices.Contains(ofChains, theirs.Alert):
+		return nil // it may be stricter about certificates
 	case refused && r.done[honest] && !local.done[honest]:
 		return add(lawDifference, "completes the handshake where attls refuses with %s at %v: %s %s", own.Failure,
 			own.Message, own.Field, own.Detail)
@@ -93,11 +101,20 @@ func (r *run) differences() (list []Violation) {
 		own.Failure != attls.FailBadRecordMAC:
 		return add(lawOtherAlert, "refuses with %v where attls has %v, for %s at %v: %s", theirs.Alert, own.Alert,
 			own.Failure, own.Message, own.Field)
+	case theirs == nil && !t.silent && !r.done[honest] && refused && own.HasAlert && r.single():
+		return add(lawOtherAlert, "ends the connection without an alert where attls has %v, for %s at %v: %s", own.Alert,
+			own.Failure, own.Message, own.Field)
+	case theirs == nil && !t.silent && !r.done[honest] && own == nil && local.done[honest]:
+		return add(lawDifference, "ends the connection without an alert, where attls completes the handshake")
 	case local.waits(honest) && theirs != nil && theirs.Alert == attls.AlertInternalError:
 		return add(lawDifference, "answers with internal_error, where attls waits for more")
 	}
 	return nil
 }
+
+// ofChains are the alerts that judge a chain.
+var ofChains = []attls.AlertDescription{attls.AlertBadCertificate, attls.AlertUnsupportedCertificate,
+	attls.AlertCertificateExpired, attls.AlertCertificateUnknown, attls.AlertUnknownCA}
 
 // ofCertificate reports whether a failure is a judgement on a chain.
 func ofCertificate(f attls.Failure) bool { return strings.HasPrefix(string(f), "certificate.") }
@@ -112,7 +129,7 @@ func (r *run) single() bool {
 // comparable reports whether the stack and attls were asked the same: the messages that both
 // sent are of the same kinds, both asked for the extensions that are edited, and the edited
 // messages were sent to both and are of one length, since a place in octets means something
-// else in a message that answers another offer.
+// else in a message that answers another offer. Signatures of one key have several lengths.
 func (r *run) comparable() bool {
 	honest, local := r.attacker.Peer(), r.told.local
 	theirs, own := r.sentBy(honest), local.sentBy(honest)
@@ -136,7 +153,8 @@ func (r *run) comparable() bool {
 		if own == 0 && local.errs[honest] != nil {
 			continue // attls had refused another edit by then
 		}
-		if was != own || r.asks(honest, e.Extension) != local.asks(honest, e.Extension) {
+		if was != own && !(e.Do == "field" && e.Message == attls.KindCertificateVerify.String() && was > 0 && own > 0) ||
+			r.asks(honest, e.Extension) != local.asks(honest, e.Extension) {
 			return false
 		}
 	}

@@ -43,7 +43,7 @@ var stackLaws = []law{
 		for _, x := range v.r.inserted {
 			switch {
 			case x.contentType == attls.ContentTypeChangeCipherSpec && !slices.Equal(x.octets, []byte{1}):
-				return fmt.Sprintf("took a change_cipher_spec record with %x", start(x.octets))
+				return fmt.Sprintf("took a change_cipher_spec record with 0x%x", start(x.octets))
 			case x.contentType == attls.ContentTypeAlert && len(x.octets) == 2 && x.octets[0] == 2:
 				return "is done after a fatal alert"
 			case x.contentType == attls.ContentTypeApplicationData && len(x.octets) > 0:
