@@ -1,13 +1,11 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -525,141 +523,4 @@ func fuzzReport() *cobra.Command {
 	}
 	c.Flags().StringVarP(&out, "out", "o", "", "write the page to a `file` instead of standard output")
 	return c
-}
-
-type fuzzScoreFlags struct {
-	campaigns []string
-	o         campaign.ScoreOptions
-	list      bool
-	asJSON    bool
-	svg       string
-}
-
-func fuzzScore() *cobra.Command {
-	f := &fuzzScoreFlags{}
-	c := &cobra.Command{
-		Use:   "score",
-		Short: "Measure how many planted bugs a campaign finds",
-		Long: `score takes one rule away from one end, under one profile, and measures how long a
-campaign needs to break a law there. Rules that no peer can see are listed apart.
-Before that it runs the campaign with all rules in force, which must find nothing, and
-counts which rules it reached and triggered. The bugs of mbedtls are those of the program
-that conformance/mbedtls/targets.sh live --planted builds.`,
-		Example: `  attls fuzz score --time 20s
-  attls fuzz score --campaign terms --campaign octets --trials 10 --time 60s --svg curves.svg
-  attls fuzz score --bug signature-verified --bug verdict-binder --trials 5
-  attls fuzz score --campaign mbedtls --time 60s`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
-	}
-	flags := c.Flags()
-	flags.StringArrayVar(&f.campaigns, "campaign", []string{"terms"},
-		"terms, terms-without-forks or octets, or mbedtls: against the C program with planted bugs (may be repeated)")
-	flags.IntVar(&f.o.Trials, "trials", 1, "trials of the bugs that are drawn by the seed")
-	flags.IntVar(&f.o.Drawn, "drawn", 20, "bugs that are tried more than once")
-	flags.DurationVar(&f.o.Time, "time", 10*time.Second, "time of each trial; 0 for no bound")
-	flags.IntVar(&f.o.Executions, "executions", 0, "connections of each trial; 0 for no bound")
-	flags.Uint64Var(&f.o.Seed, "seed", 1, "seed")
-	flags.IntVar(&f.o.Side, "workers", runtime.GOMAXPROCS(0), "trials side by side")
-	flags.StringArrayVar(&f.o.Bugs, "bug", nil, "only this bug (may be repeated)")
-	flags.BoolVar(&f.list, "list", false, "list the bugs and end")
-	flags.BoolVar(&f.asJSON, "json", false, "print JSON")
-	flags.StringVar(&f.svg, "svg", "", "write survival curves to a `file`")
-	return c
-}
-
-func (f *fuzzScoreFlags) run(c *cobra.Command) error {
-	if f.o.Trials < 1 || f.o.Side < 1 || f.o.Side > maxWorkers || f.o.Drawn < 1 {
-		return usage("--trials, --drawn and --workers are positive, and --workers at most %d", maxWorkers)
-	}
-	if f.o.Time < 0 || f.o.Executions < 0 || f.o.Time == 0 && f.o.Executions == 0 {
-		return usage("one of --time and --executions must bound a trial")
-	}
-	w := c.OutOrStdout()
-	if f.list && slices.Equal(f.campaigns, []string{campaign.StackKind}) {
-		return listStackBugs(w)
-	}
-	if f.list {
-		all, err := campaign.Plants()
-		if err != nil {
-			return err
-		}
-		for _, p := range all {
-			fmt.Fprintf(w, "%-32s%-8v%-24s%s\n", p.Name, p.Role, profileOrTLS(p.Profile), p.Hidden)
-		}
-		return nil
-	}
-	var scores []*campaign.Score
-	collectSeldom()
-	for _, kind := range f.campaigns {
-		o := f.o
-		o.Kind = kind
-		o.Each = func(b campaign.BugScore) {
-			fmt.Fprintf(c.ErrOrStderr(), "%s: %s: %d of %d\n", kind, b.Name, b.Found, b.Trials)
-		}
-		s, err := campaign.Measure(c.Context(), o)
-		if err != nil {
-			return usage("%v", err)
-		}
-		scores = append(scores, s)
-	}
-	if f.svg != "" {
-		if err := writeCurves(f.svg, scores); err != nil {
-			return unavailable(err)
-		}
-	}
-	if f.asJSON {
-		return writeJSON(w, scores)
-	}
-	for _, s := range scores {
-		printScore(w, s)
-	}
-	if err := c.Context().Err(); err != nil {
-		return &exitError{exitInterrupted, context.Cause(c.Context())}
-	}
-	return nil
-}
-
-func writeCurves(name string, scores []*campaign.Score) error {
-	file, err := os.Create(filepath.Clean(name))
-	if err != nil {
-		return err
-	}
-	return errors.Join(campaign.WriteSVG(file, scores...), file.Close())
-}
-
-func printScore(w io.Writer, s *campaign.Score) {
-	seconds := func(x float64) string {
-		if x < 0 {
-			return "–"
-		}
-		return fmt.Sprintf("%.2f", x)
-	}
-	fmt.Fprintf(w, "%-32s%-8s%-24s%-8s%9s%18s  %s\n", "BUG", "END", "PROFILE", "FOUND", "MEDIAN s", "95 % INTERVAL",
-		"LAW")
-	for i := range s.Bugs {
-		b := &s.Bugs[i]
-		if b.Hidden != "" {
-			continue
-		}
-		found := fmt.Sprintf("%d of %d", b.Found, b.Trials)
-		fmt.Fprintf(w, "%-32s%-8s%-24s%-8s%9s%18s  %s\n", b.Name, b.Role, profileOrTLS(b.Profile), found, seconds(b.Median),
-			seconds(b.Low)+" to "+seconds(b.High), b.Law)
-	}
-	fmt.Fprintln(w, "\nNo peer can see:")
-	for i := range s.Bugs {
-		if b := &s.Bugs[i]; b.Hidden != "" {
-			fmt.Fprintf(w, "  %-30s%s\n", b.Name, b.Hidden)
-		}
-	}
-	visible, reached, triggered, detected := s.Visible()
-	rules := fmt.Sprintf(" %d reached, %d triggered,", reached, triggered)
-	if s.Kind == campaign.StackKind { // a C program does not tell
-		rules = ""
-	}
-	fmt.Fprintf(w, "\n%s, %s a trial: %d bugs that a peer can see,%s %d detected (%.0f %%)\n", s.Kind,
-		s.Bound(), visible, rules, detected, 100*float64(detected)/float64(max(visible, 1)))
-	for _, text := range s.Noise {
-		fmt.Fprintf(w, "With all rules in force: %s\n", attls.Printable(text))
-	}
 }

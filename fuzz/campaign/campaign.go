@@ -64,6 +64,8 @@ type Finding struct {
 	Count int    // how many inputs ended so
 	File  string // where the input is, if it was written
 	After time.Duration
+	// Connections were made until it was found.
+	Connections int64
 	// Known explains the finding; nil: it is new.
 	Known *KnownEntry
 	// Apart has the two stacks of a difference; nil: the finding is about one.
@@ -652,7 +654,7 @@ func (v *Violation) cause(in *Input, abroad bool) string {
 
 // found keeps a finding, which is made smaller with the connection that it is of.
 func (w *worker) found(in *Input, v Violation, s *subject) {
-	x := &sighting{in: in, Violation: v, cause: v.cause(in, w.c.o.Remote != nil), shrink: func(in *Input) *Input {
+	x := &sighting{in: in, Violation: v, more: w.counts, cause: v.cause(in, w.c.o.Remote != nil), shrink: func(in *Input) *Input {
 		if s == nil || v.Law == "panic" || len(in.Edits) == 0 {
 			return in
 		}
@@ -667,9 +669,10 @@ func (w *worker) found(in *Input, v Violation, s *subject) {
 	w.c.sighted(x)
 }
 
-// found keeps a finding: the first of a cause is made smaller and written.
-func (c *campaign) found(in *Input, v Violation, shrink func(*Input) *Input) {
-	c.sighted(&sighting{in: in, Violation: v, cause: v.cause(in, false), shrink: shrink})
+// found keeps a finding: the first of a cause is made smaller and written. more are connections of
+// its worker that the campaign does not count yet.
+func (c *campaign) found(in *Input, v Violation, more int64, shrink func(*Input) *Input) {
+	c.sighted(&sighting{in: in, Violation: v, more: more, cause: v.cause(in, false), shrink: shrink})
 }
 
 // sighting is a violation that was seen, with what becomes of it.
@@ -681,6 +684,8 @@ type sighting struct {
 	apart *Apart
 	// peer and against are stacks with their versions; empty: attls.
 	peer, against string
+	// more are connections of its worker that the campaign does not count yet.
+	more int64
 	// again tells whether it shows once more, with more time; nil: once is enough.
 	again  func() bool
 	shrink func(*Input) *Input
@@ -707,7 +712,7 @@ func (c *campaign) sighted(x *sighting) {
 		return
 	}
 	f = &Finding{Input: x.in, Violation: x.Violation, Cause: x.cause, Count: 1, After: time.Since(c.began), Known: x.known,
-		Apart: x.apart}
+		Apart: x.apart, Connections: c.executions + x.more}
 	c.causes[x.cause] = f
 	c.mu.Unlock()
 	if f.Known != nil {

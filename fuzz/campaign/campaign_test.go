@@ -265,22 +265,3 @@ func TestEachOperationDoesSomething(t *testing.T) {
 		}
 	}
 }
-
-// TestInterval: the interval of a median is that of order statistics.
-func TestInterval(t *testing.T) {
-	b := BugScore{Trials: 10, Seconds: []float64{9, 1, 2, 8, 3, 7, 4, 6, 5}}
-	b.settle()
-	if b.Median != 5 || b.Low != 2 || b.High != 9 {
-		t.Errorf("%v, %v to %v", b.Median, b.Low, b.High)
-	}
-	few := BugScore{Trials: 3, Seconds: []float64{1}}
-	few.settle()
-	if few.Median != -1 || few.Low != 1 || few.High != -1 {
-		t.Errorf("%v, %v to %v", few.Median, few.Low, few.High)
-	}
-	var svg bytes.Buffer
-	if err := WriteSVG(&svg, &Score{Kind: "terms", Seconds: 10, Bugs: []BugScore{b, few}}); err != nil ||
-		!strings.Contains(svg.String(), "terms: 1 of 2") {
-		t.Errorf("%v: %s", err, svg.String())
-	}
-}

@@ -4,8 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"html"
-	"io"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -27,8 +26,11 @@ type ScoreOptions struct {
 	Seed       uint64
 	Side       int      // trials side by side; 0: 1
 	Bugs       []string // names; nil: all that a peer can see
-	// Each is called after each trial.
-	Each func(BugScore)
+	// Each is called after each trial, with its bug and with all that was measured until then.
+	Each func(BugScore, *Score)
+	// Have are trials that were made before, which are not made again; nil: none. They were
+	// made with the same options (Score.Continues).
+	Have *Score
 }
 
 // Kinds are the kinds of campaign that can be scored.
@@ -36,21 +38,41 @@ var Kinds = []string{"terms", "terms-without-forks", "octets", StackKind}
 
 // BugScore is how a campaign did with one planted bug.
 type BugScore struct {
-	Name    string    `json:"name"`
-	Profile string    `json:"profile,omitempty"`
-	Role    string    `json:"role"`
-	Text    string    `json:"text"`
-	Hidden  string    `json:"hidden,omitempty"` // why no peer can see it; it was not tried
-	Trials  int       `json:"trials"`
-	Found   int       `json:"found"`
-	Seconds []float64 `json:"seconds"` // to the first finding; of the trials that had one
-	Law     string    `json:"law,omitempty"`
-	Says    string    `json:"says,omitempty"`
-	// Reached and Triggered are those of the campaign with all rules in force.
-	Reached   bool `json:"reached"`
-	Triggered bool `json:"triggered"`
-	// Median is the median of the seconds, with the trials that found nothing counted as
-	// longer than any; Low and High are its confidence interval of 95 %. -1: more than Time.
+	Name    string `json:"name"`
+	Profile string `json:"profile,omitempty"`
+	Role    string `json:"role"`
+	Text    string `json:"text"`
+	Hidden  string `json:"hidden,omitempty"` // why no peer can see it; it was not tried
+	Tries   []Try  `json:"tries,omitempty"`
+	Trials  int    `json:"trials"`
+	Found   int    `json:"found"`
+	Law     string `json:"law,omitempty"`
+	Says    string `json:"says,omitempty"`
+	// Counted says that the rule refuses something, so that Reached and Triggered are known:
+	// whether it was evaluated, and whether it refused, in the campaign with all rules in force.
+	Counted   bool `json:"counted,omitempty"`
+	Reached   bool `json:"reached,omitempty"`
+	Triggered bool `json:"triggered,omitempty"`
+	// Failed says why a trial could not be made.
+	Failed string `json:"failed,omitempty"`
+	// Connections are those to the first finding, Seconds the time of the clock.
+	Connections Spread `json:"connections"`
+	Seconds     Spread `json:"seconds"`
+}
+
+// Try is one trial.
+type Try struct {
+	Seed  uint64 `json:"seed"`
+	Found bool   `json:"found"`
+	// Connections were made, and Seconds went by on the clock, to the first finding or the end.
+	Connections int64   `json:"connections"`
+	Seconds     float64 `json:"seconds"`
+}
+
+// Spread is a median of trials, where those that found nothing count as longer than any, and
+// its confidence interval of 95 %. -1: more than a trial's bound. Fewer than six trials have no
+// such interval: Low is 0 then, and High -1.
+type Spread struct {
 	Median float64 `json:"median"`
 	Low    float64 `json:"low"`
 	High   float64 `json:"high"`
@@ -63,9 +85,15 @@ type Score struct {
 	// Connections bounds those of each trial; 0: no bound.
 	Connections int        `json:"connections,omitempty"`
 	Seed        uint64     `json:"seed"`
+	Trials      int        `json:"trials"` // of Drawn bugs; the others have one
+	Drawn       int        `json:"drawn"`
 	Bugs        []BugScore `json:"bugs"`
-	// Noise are findings of the campaign with all rules in force: there must be none.
+	// Sound are the connections with all rules in force; 0: they were not all made.
+	Sound int64 `json:"sound"`
+	// Noise are findings in these: there must be none.
 	Noise []string `json:"noise,omitempty"`
+	// Missing is the number of trials that were not made, since the score was interrupted.
+	Missing int `json:"missing,omitempty"`
 }
 
 // Bound says in words how long a trial was at most.
@@ -100,6 +128,16 @@ func (s *Score) Visible() (visible, reached, triggered, detected int) {
 	return visible, reached, triggered, detected
 }
 
+// Counted counts the visible bugs of which it is known whether they were reached and triggered.
+func (s *Score) Counted() (n int) {
+	for i := range s.Bugs {
+		if b := &s.Bugs[i]; b.Hidden == "" && b.Trials > 0 && b.Counted {
+			n++
+		}
+	}
+	return n
+}
+
 func (o *ScoreOptions) campaign(t *Target, p *Plant, seed uint64) Options {
 	return Options{Targets: []*Target{t}, Workers: 1, Seed: seed, Time: o.Time, Executions: o.Executions, Plant: p,
 		FirstOnly: p != nil, NoForks: o.Kind != "terms", Octets: o.Kind == "octets"}
@@ -123,7 +161,7 @@ func Measure(ctx context.Context, o ScoreOptions) (*Score, error) {
 			return nil, fmt.Errorf("no bug is called %q", name)
 		}
 	}
-	score := &Score{Kind: o.Kind, Seconds: o.Time.Seconds(), Connections: o.Executions, Seed: o.Seed}
+	score := o.score()
 	targets, under := map[string]*Target{}, map[string]*Target{} // by profile, and by bug
 	for i := range all {
 		p := &all[i]
@@ -141,23 +179,34 @@ func Measure(ctx context.Context, o ScoreOptions) (*Score, error) {
 			return nil, err
 		}
 	}
-	if err := score.sound(ctx, &o, targets); err != nil {
-		return nil, err
+	if o.Have == nil || o.Have.Sound == 0 {
+		if err := score.sound(ctx, &o, targets); err != nil {
+			return nil, err
+		}
 	}
 	score.try(ctx, &o, func(name string, seed uint64) (*Report, error) {
 		i := slices.IndexFunc(all, func(p Plant) bool { return p.Name == name })
 		return Run(ctx, o.campaign(under[name], &all[i], seed))
 	})
-	for i := range score.Bugs {
-		score.Bugs[i].settle()
-	}
 	return score, nil
+}
+
+// score is one without bugs yet.
+func (o *ScoreOptions) score() *Score {
+	s := &Score{Kind: o.Kind, Seconds: o.Time.Seconds(), Connections: o.Executions, Seed: o.Seed,
+		Trials: max(o.Trials, 1), Drawn: cmp.Or(o.Drawn, 20)}
+	if o.Have != nil {
+		s.Sound, s.Noise = o.Have.Sound, o.Have.Noise
+	}
+	return s
 }
 
 // sound runs the campaign with all rules in force: it counts what is reached and
 // triggered, and must find nothing.
 func (s *Score) sound(ctx context.Context, o *ScoreOptions, targets map[string]*Target) error {
-	for name, t := range targets {
+	made, names := int64(0), slices.Sorted(maps.Keys(targets))
+	for _, name := range names {
+		t := targets[name]
 		sites := sitesOf(t)
 		options := o.campaign(t, nil, o.Seed)
 		options.sites = sites
@@ -165,8 +214,11 @@ func (s *Score) sound(ctx context.Context, o *ScoreOptions, targets map[string]*
 		if err != nil {
 			return err
 		}
+		made += report.Executions
 		for _, f := range report.Found {
-			s.Noise = append(s.Noise, f.Cause)
+			if !slices.Contains(s.Noise, f.Cause) {
+				s.Noise = append(s.Noise, f.Cause)
+			}
 		}
 		for i := range s.Bugs {
 			b := &s.Bugs[i]
@@ -175,33 +227,22 @@ func (s *Score) sound(ctx context.Context, o *ScoreOptions, targets map[string]*
 			}
 			for _, x := range sites {
 				if x.rule == b.Name {
+					b.Counted = true
 					b.Reached = b.Reached || x.reached.Load() > 0
 					b.Triggered = b.Triggered || x.triggered.Load() > 0
 				}
 			}
 		}
 	}
+	if ctx.Err() == nil {
+		s.Sound = max(made, 1)
+	}
 	return nil
 }
 
 // try makes the trials, of campaigns that run makes.
 func (s *Score) try(ctx context.Context, o *ScoreOptions, run func(name string, seed uint64) (*Report, error)) {
-	drawn := map[string]bool{}
-	var visible []string
-	for i := range s.Bugs {
-		if s.Bugs[i].Hidden == "" {
-			visible = append(visible, s.Bugs[i].Name)
-		}
-	}
-	r := rand.New(rand.NewPCG(o.Seed, 1))
-	r.Shuffle(len(visible), func(i, j int) { visible[i], visible[j] = visible[j], visible[i] })
-	for _, name := range visible[:min(len(visible), cmp.Or(o.Drawn, 20))] {
-		drawn[name] = true
-	}
-	type trial struct {
-		bug  *BugScore
-		seed uint64
-	}
+	trials := s.plan()
 	work := make(chan trial)
 	var mu sync.Mutex
 	var wait sync.WaitGroup
@@ -211,46 +252,127 @@ func (s *Score) try(ctx context.Context, o *ScoreOptions, run func(name string, 
 				began := time.Now()
 				report, err := run(x.bug.Name, x.seed)
 				mu.Lock()
-				if err == nil && (ctx.Err() == nil || len(report.Found) > 0) {
-					x.bug.Trials++
-					if len(report.Found) > 0 {
-						f := slices.MinFunc(report.Found, func(a, b *Finding) int { return cmp.Compare(a.After, b.After) })
-						x.bug.Found++
-						x.bug.Seconds = append(x.bug.Seconds, min(time.Since(began), f.After+time.Millisecond).Seconds())
-						x.bug.Law, x.bug.Says = f.Law, f.Says
-					}
+				switch {
+				case err != nil:
+					x.bug.Failed = err.Error()
+				case ctx.Err() == nil || len(report.Found) > 0:
+					x.bug.note(x.seed, report, time.Since(began))
+					s.Missing--
 				}
 				if o.Each != nil {
-					o.Each(*x.bug)
+					o.Each(*x.bug, s)
 				}
 				mu.Unlock()
 			}
 		})
 	}
+	s.Missing = len(trials)
+	var due []trial
+	for _, x := range trials {
+		if old := o.Have.bug(x.bug.Name); old != nil {
+			if i := slices.IndexFunc(old.Tries, func(t Try) bool { return t.Seed == x.seed }); i >= 0 {
+				x.bug.Tries = append(x.bug.Tries, old.Tries[i])
+				s.Missing--
+				continue
+			}
+		}
+		due = append(due, x)
+	}
 	for i := range s.Bugs {
 		b := &s.Bugs[i]
-		if b.Hidden != "" {
-			continue
-		}
-		n := 1
-		if drawn[b.Name] {
-			n = max(o.Trials, 1)
-		}
-		for k := range n {
-			if ctx.Err() != nil {
-				break
+		if old := o.Have.bug(b.Name); old != nil {
+			b.Law, b.Says = old.Law, old.Says
+			if o.Have.Sound > 0 {
+				b.Counted, b.Reached, b.Triggered = old.Counted, old.Reached, old.Triggered
 			}
-			work <- trial{b, o.Seed + uint64(k)*1000}
 		}
+		b.settle()
+	}
+	for _, x := range due {
+		if ctx.Err() != nil {
+			break
+		}
+		work <- x
 	}
 	close(work)
 	wait.Wait()
 }
 
-// settle computes the median and its interval, by the order of the times: a binomial
-// interval that assumes nothing of their distribution.
+// trial is one that is to be made.
+type trial struct {
+	bug  *BugScore
+	seed uint64
+}
+
+// plan lists the trials: several of the bugs that the seed draws, one of each other.
+func (s *Score) plan() (list []trial) {
+	drawn := map[string]bool{}
+	var visible []string
+	for i := range s.Bugs {
+		if s.Bugs[i].Hidden == "" {
+			visible = append(visible, s.Bugs[i].Name)
+		}
+	}
+	r := rand.New(rand.NewPCG(s.Seed, 1))
+	r.Shuffle(len(visible), func(i, j int) { visible[i], visible[j] = visible[j], visible[i] })
+	for _, name := range visible[:min(len(visible), s.Drawn)] {
+		drawn[name] = true
+	}
+	for i := range s.Bugs {
+		b, n := &s.Bugs[i], 1
+		if b.Hidden != "" {
+			continue
+		}
+		if drawn[b.Name] {
+			n = s.Trials
+		}
+		for k := range n {
+			list = append(list, trial{b, s.Seed + uint64(k)*1000})
+		}
+	}
+	return list
+}
+
+// bug is the one of a name; nil: there is none, or no score.
+func (s *Score) bug(name string) *BugScore {
+	if s == nil {
+		return nil
+	}
+	for i := range s.Bugs {
+		if s.Bugs[i].Name == name {
+			return &s.Bugs[i]
+		}
+	}
+	return nil
+}
+
+// note adds a trial that was made.
+func (b *BugScore) note(seed uint64, report *Report, took time.Duration) {
+	t := Try{Seed: seed, Connections: report.Executions, Seconds: took.Seconds()}
+	if len(report.Found) > 0 {
+		f := slices.MinFunc(report.Found, func(a, b *Finding) int { return cmp.Compare(a.After, b.After) })
+		t.Found, t.Connections, t.Seconds = true, f.Connections, min(took, f.After+time.Millisecond).Seconds()
+		b.Law, b.Says = f.Law, f.Says
+	}
+	b.Tries = append(b.Tries, t)
+	b.settle()
+}
+
+// settle computes what follows from the trials.
 func (b *BugScore) settle() {
-	times := slices.Clone(b.Seconds)
+	var connections, seconds []float64
+	for _, t := range b.Tries {
+		if t.Found {
+			connections, seconds = append(connections, float64(t.Connections)), append(seconds, t.Seconds)
+		}
+	}
+	b.Trials, b.Found = len(b.Tries), len(connections)
+	b.Connections, b.Seconds = spreadOf(connections, b.Trials), spreadOf(seconds, b.Trials)
+}
+
+// spreadOf is the median of n trials and its interval, by the order of the times: a binomial
+// interval that assumes nothing of their distribution. Trials without a time were longer than any.
+func spreadOf(times []float64, n int) Spread {
 	slices.Sort(times)
 	at := func(rank int) float64 { // counted from 0; -1: no finding in time
 		if rank < 0 || rank >= len(times) {
@@ -258,19 +380,25 @@ func (b *BugScore) settle() {
 		}
 		return times[rank]
 	}
-	n := b.Trials
 	if n == 0 {
-		b.Median, b.Low, b.High = -1, -1, -1
-		return
+		return Spread{-1, -1, -1}
 	}
-	b.Median = at((n - 1) / 2)
+	median := at((n - 1) / 2)
+	if n%2 == 0 && median >= 0 && at(n/2) >= 0 {
+		median = (median + at(n/2)) / 2
+	} else if n%2 == 0 {
+		median = at(n / 2)
+	}
 	// The largest k with P(Bin(n, 1/2) < k) <= 2.5 %.
-	k, sum := 0, 0.0
-	for sum += binomial(n, 0); sum <= 0.025 && k < n/2; sum += binomial(n, k) {
+	k, sum := 0, binomial(n, 0)
+	for sum <= 0.025 && k < n/2 {
 		k++
+		sum += binomial(n, k)
 	}
-	low, high := max(k-1, 0), n-1-max(k-1, 0)
-	b.Low, b.High = at(low), at(high)
+	if k == 0 {
+		return Spread{median, 0, -1}
+	}
+	return Spread{median, at(k - 1), at(n - k)}
 }
 
 func binomial(n, k int) float64 {
@@ -278,62 +406,4 @@ func binomial(n, k int) float64 {
 	b, _ := math.Lgamma(float64(k + 1))
 	c, _ := math.Lgamma(float64(n - k + 1))
 	return math.Exp(a - b - c - float64(n)*math.Ln2)
-}
-
-// WriteSVG writes survival curves: the share of the visible bugs that each campaign had
-// not detected after a time, on a logarithmic axis.
-func WriteSVG(w io.Writer, scores ...*Score) error {
-	const width, height, left, bottom, top = 720, 380, 56, 44, 40
-	longest := 1.0
-	for _, s := range scores {
-		longest = max(longest, s.Seconds)
-	}
-	const first = 0.01 // seconds
-	x := func(t float64) float64 {
-		return left + (width-left-16)*math.Log(max(t, first)/first)/math.Log(longest/first)
-	}
-	y := func(share float64) float64 { return top + (height-top-bottom)*(1-share) }
-	p := func(format string, args ...any) error {
-		_, err := fmt.Fprintf(w, format+"\n", args...)
-		return err
-	}
-	if err := p(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" `+
-		`font-family="system-ui, sans-serif" font-size="12">`, width, height, width, height); err != nil {
-		return err
-	}
-	_ = p(`<title>Planted bugs that are not detected yet</title><rect width="100%%" height="100%%" fill="#ffffff"/>`)
-	for _, share := range []float64{0, 0.1, 0.25, 0.5, 0.75, 1} {
-		_ = p(`<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" stroke="#d5dbe1"/>`+
-			`<text x="%d" y="%.1f" text-anchor="end">%.0f %%</text>`,
-			left, width-16, y(share), y(share), left-6, y(share)+4, 100*share)
-	}
-	for t := first; t <= longest*1.001; t *= 10 {
-		_ = p(`<text x="%.1f" y="%d" text-anchor="middle">%g s</text>`, x(t), height-bottom+18, t)
-	}
-	_ = p(`<text x="%d" y="%d">time of the campaign</text>`, left, height-8)
-	colours := []string{"#1f5f9e", "#b0461e", "#3b7a3b", "#6d3a96"}
-	for i, s := range scores {
-		var times []float64
-		n := 0
-		for k := range s.Bugs {
-			b := &s.Bugs[k]
-			if b.Hidden != "" || b.Trials == 0 {
-				continue
-			}
-			n++
-			if b.Median >= 0 {
-				times = append(times, b.Median)
-			}
-		}
-		slices.Sort(times)
-		path := fmt.Sprintf("M %.1f %.1f", x(first), y(1))
-		for k, t := range times {
-			path += fmt.Sprintf(" H %.1f V %.1f", x(t), y(1-float64(k+1)/float64(max(n, 1))))
-		}
-		path += fmt.Sprintf(" H %.1f", x(s.Seconds))
-		c := colours[i%len(colours)]
-		_ = p(`<path d="%s" fill="none" stroke="%s" stroke-width="2"/><text x="%d" y="%d" fill="%s">%s: %d of %d</text>`,
-			path, c, left+8+i*210, 20, c, html.EscapeString(s.Kind), len(times), n)
-	}
-	return p("</svg>")
 }

@@ -220,7 +220,7 @@ func note(list []string, text string) []string {
 
 // finding keeps the first of a cause, made smaller.
 func (h *hunter) finding(ctx context.Context, in *Input, v Violation) {
-	h.c.found(in, v, func(x *Input) *Input {
+	h.c.found(in, v, 0, func(x *Input) *Input {
 		return smaller(x, func(x *Input) bool {
 			if ctx.Err() != nil {
 				return false
