@@ -92,6 +92,10 @@ func (f *fuzzScoreFlags) check() error {
 		if slices.Contains(f.campaigns[:i], kind) {
 			return usage("--campaign %s is there twice", kind)
 		}
+		one := campaign.ScoreOptions{Kind: kind, Bugs: o.Bugs}
+		if err := one.Check(); err != nil && len(f.read) == 0 {
+			return usage("%v", err)
+		}
 	}
 	return nil
 }
@@ -114,19 +118,19 @@ func (f *fuzzScoreFlags) run(c *cobra.Command) error {
 		}
 		return nil
 	}
-	file, err := f.measured(c)
-	if err != nil {
+	file, skipped, err := f.measured(c)
+	if file == nil {
 		return err
 	}
-	if f.svg != "" {
-		if err := writeCurves(f.svg, file.Scores); err != nil {
-			return unavailable(err)
-		}
-	}
 	if f.asJSON {
-		err = writeJSON(w, file)
+		err = errors.Join(err, writeJSON(w, file))
 	} else {
-		err = printScores(w, file.Scores)
+		printScores(w, file.Scores)
+	}
+	if f.svg != "" {
+		if e := writeCurves(f.svg, file.Scores); e != nil {
+			err = errors.Join(err, unavailable(e))
+		}
 	}
 	missing := 0
 	for _, s := range file.Scores {
@@ -142,40 +146,40 @@ func (f *fuzzScoreFlags) run(c *cobra.Command) error {
 	if err == nil && missing > 0 && len(f.read) == 0 {
 		return unavailable(fmt.Errorf("%d trials could not be made", missing))
 	}
+	if err == nil && len(skipped) > 0 {
+		return unavailable(errors.Join(skipped...))
+	}
 	return err
 }
 
-// measured makes the trials, or reads those that were made.
-func (f *fuzzScoreFlags) measured(c *cobra.Command) (*campaign.ScoreFile, error) {
-	all := &campaign.ScoreFile{Format: campaign.ScoreFormat, Version: claims.StackVersion()}
+// measured makes the trials, or reads those that were made. A campaign whose program is missing
+// is skipped. A file that is not nil has results, with an error too.
+func (f *fuzzScoreFlags) measured(c *cobra.Command) (all *campaign.ScoreFile, skipped []error, err error) {
+	all = &campaign.ScoreFile{Format: campaign.ScoreFormat, Version: claims.StackVersion()}
 	for _, name := range f.read {
 		file, err := campaign.ReadScoreFile(name)
 		if err != nil {
-			return nil, unavailable(err)
+			return nil, nil, unavailable(err)
 		}
 		for _, s := range file.Scores {
 			if all.Of(s.Kind) != nil {
-				return nil, usage("--read: %s has results of %s as well as an earlier file", name, s.Kind)
+				return nil, nil, usage("--read: %s has results of %s as well as an earlier file", name, s.Kind)
 			}
 			all.Put(s)
 		}
 		all.Version = file.Version
 	}
 	if len(f.read) > 0 {
-		return all, nil
+		return all, skipped, nil
 	}
 	if err := f.begin(all); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	collectSeldom()
 	for _, kind := range f.campaigns {
 		o := f.o
 		o.Kind = kind
-		if o.Have = all.Of(kind); o.Have != nil {
-			if err := o.Have.Continues(&o); err != nil {
-				return nil, usage("--resume: %s: %v", f.out, err)
-			}
-		}
+		o.Have = all.Of(kind)
 		var unwritten error
 		o.Each = func(b campaign.BugScore, s *campaign.Score) {
 			fmt.Fprintf(c.ErrOrStderr(), "%s: %s: %d of %d%s\n", kind, b.Name, b.Found, b.Trials, attls.Printable(b.Failed))
@@ -185,21 +189,26 @@ func (f *fuzzScoreFlags) measured(c *cobra.Command) (*campaign.ScoreFile, error)
 			}
 		}
 		s, err := campaign.Measure(c.Context(), o)
+		var none *campaign.NoProgramError
+		if errors.As(err, &none) {
+			skipped = append(skipped, fmt.Errorf("skipped: %w", err))
+			continue
+		}
 		if err != nil {
-			return nil, usage("%v", err)
+			return all, skipped, err
 		}
 		all.Put(s)
 		if f.out != "" && unwritten == nil {
 			unwritten = all.WriteFile(f.out)
 		}
 		if unwritten != nil {
-			return nil, unavailable(unwritten)
+			return all, skipped, unavailable(unwritten)
 		}
 		if c.Context().Err() != nil {
 			break
 		}
 	}
-	return all, nil
+	return all, skipped, nil
 }
 
 // begin reads the file of --out, if trials go on, and sees that it can be written.
@@ -220,6 +229,15 @@ func (f *fuzzScoreFlags) begin(all *campaign.ScoreFile) error {
 			return usage("--resume: %s is of attls %s, and this is %s, which may find other things", f.out,
 				attls.Printable(old.Version), all.Version)
 		}
+		for _, kind := range f.campaigns {
+			if s := old.Of(kind); s != nil {
+				o := f.o
+				o.Kind = kind
+				if err := s.Continues(&o); err != nil {
+					return usage("--resume: %s: %v", f.out, err)
+				}
+			}
+		}
 		all.Scores = old.Scores
 	}
 	if err := all.WriteFile(f.out); err != nil {
@@ -237,7 +255,7 @@ func writeCurves(name string, scores []*campaign.Score) error {
 }
 
 // printScores prints tables of campaigns, and compares each with the first.
-func printScores(w io.Writer, scores []*campaign.Score) error {
+func printScores(w io.Writer, scores []*campaign.Score) {
 	for _, s := range scores {
 		printScore(w, s)
 	}
@@ -249,7 +267,6 @@ func printScores(w io.Writer, scores []*campaign.Score) error {
 		}
 		printComparison(w, x)
 	}
-	return nil
 }
 
 func printComparison(w io.Writer, x *campaign.Comparison) {

@@ -57,6 +57,8 @@ func TestFuzzScore(t *testing.T) {
 		{exitUsage, []string{"--resume", "--out", build}}, // of another build
 		{exitUsage, append([]string{"--seed", "2", "--resume"}, both...)},
 		{exitUsage, append([]string{"--executions", "301", "--resume"}, both...)},
+		{exitUsage, append([]string{"--campaign", "mbedtls"}, "--out", build+"x")}, // which has no such bug
+		{exitUnavailable, []string{"--svg", filepath.Join(other, "curves.svg"), "--read", out}},
 		{exitUnavailable, []string{"--out", filepath.Join(other, "score.json")}},
 		{exitUnavailable, []string{"--read", filepath.Join(t.TempDir(), "missing")}},
 		{exitUsage, []string{"--read", out, "--read", out}},
@@ -64,6 +66,11 @@ func TestFuzzScore(t *testing.T) {
 		{exitUsage, []string{"--resume"}},
 		{exitUsage, []string{"--campaign", "terms", "--campaign", "terms"}},
 		{exitUsage, []string{"--trials", "101"}},
+		{exitUsage, []string{"--trials", "0"}},
+		{exitUsage, []string{"--trials", "-1"}},
+		{exitUsage, []string{"--workers", "0"}},
+		{exitUsage, []string{"--time", "-1s"}},
+		{exitUsage, []string{"--bug", "no-such-bug"}},
 		{exitUsage, []string{"--drawn", "0"}},
 		{exitUsage, []string{"--executions", "0"}},
 		{exitUsage, []string{"--executions", "-1"}},
@@ -71,6 +78,30 @@ func TestFuzzScore(t *testing.T) {
 		if code, _, stderr := score(c.args...); code != c.code || !strings.HasPrefix(stderr, "attls: ") {
 			t.Errorf("%v: exit code %d: %s", c.args, code, stderr)
 		}
+	}
+}
+
+// TestFuzzScoreSkips: a campaign whose program was not built is skipped, and the reason said; the
+// others are measured. Trials that are in a file stay there.
+func TestFuzzScoreSkips(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	code, stdout, stderr := command(t, "fuzz", "score", "--time", "0", "--executions", "1", "--campaign", "mbedtls")
+	if code != exitUnavailable || !strings.Contains(stderr, "skipped: ") || !strings.Contains(stderr, "targets.sh live --planted") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	out := filepath.Join(t.TempDir(), "score.json")
+	score := func(args ...string) (int, string, string) {
+		return command(t, append([]string{"fuzz", "score", "--time", "0", "--executions", "20", "--out", out, "--resume"}, args...)...)
+	}
+	const one, two = "signature-verified", "finished-verified"
+	if code, _, stderr := score("--bug", one, "--bug", two, "--trials", "2"); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	if code, _, stderr := score("--bug", one); code != exitUsage || !strings.Contains(stderr, two) {
+		t.Errorf("a bug is left out: exit code %d: %s", code, stderr)
+	}
+	if code, stdout, stderr := score("--bug", one, "--bug", two); code != exitOK || strings.Count(stdout, " of 2") != 2 {
+		t.Errorf("fewer trials: exit code %d: %s%s", code, stdout, stderr)
 	}
 }
 
@@ -96,11 +127,13 @@ func TestFuzzScoreInterrupted(t *testing.T) {
 
 // stopAfter cancels at the first line that is written to it.
 type stopAfter struct {
-	bytes.Buffer
+	said   bytes.Buffer
 	cancel func()
 }
 
 func (s *stopAfter) Write(b []byte) (int, error) {
 	s.cancel()
-	return s.Buffer.Write(b)
+	return s.said.Write(b)
 }
+
+func (s *stopAfter) String() string { return s.said.String() }

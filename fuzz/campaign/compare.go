@@ -150,9 +150,11 @@ func mannWhitney(a, b []float64) (faster, p float64) {
 		ways[n] = make([]float64, total+1)
 	}
 	ways[0][0] = 1
+	most := 0 // the largest sum until now
 	for i, r := range ranks {
+		most += r
 		for n := min(len(a), i+1); n > 0; n-- {
-			for s := total; s >= r; s-- {
+			for s := most; s >= r; s-- {
 				ways[n][s] += ways[n-1][s-r]
 			}
 		}

@@ -143,23 +143,57 @@ func (o *ScoreOptions) campaign(t *Target, p *Plant, seed uint64) Options {
 		FirstOnly: p != nil, NoForks: o.Kind != "terms", Octets: o.Kind == "octets"}
 }
 
+// NoProgramError says that a score needs a program that was not built.
+type NoProgramError struct{ Kind, Build string }
+
+func (e *NoProgramError) Error() string {
+	return fmt.Sprintf("no program with planted bugs was built for %s; run %s", e.Kind, e.Build)
+}
+
+// Check reports whether there is a campaign of the kind, with the bugs that are named.
+func (o *ScoreOptions) Check() error {
+	var names []string
+	switch {
+	case o.Kind == StackKind:
+		bugs, err := StackBugs()
+		if err != nil {
+			return err
+		}
+		for i := range bugs {
+			names = append(names, bugs[i].Name)
+		}
+	case slices.Contains(Kinds, o.Kind):
+		all, err := Plants()
+		if err != nil {
+			return err
+		}
+		for i := range all {
+			names = append(names, all[i].Name)
+		}
+	default:
+		return fmt.Errorf("no campaign is called %q; there are %v", o.Kind, Kinds)
+	}
+	for _, name := range o.Bugs {
+		if !slices.Contains(names, name) {
+			return fmt.Errorf("no bug of %s is called %q", o.Kind, name)
+		}
+	}
+	return nil
+}
+
 // Measure scores a campaign. A bug is detected when a law is broken in a campaign in which
-// one end has it; the campaign begins without a corpus.
+// one end has it; the campaign begins without a corpus. A program that is missing is a
+// NoProgramError.
 func Measure(ctx context.Context, o ScoreOptions) (*Score, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
 	if o.Kind == StackKind {
 		return measureStack(ctx, &o)
-	}
-	if !slices.Contains(Kinds, o.Kind) {
-		return nil, fmt.Errorf("no campaign is called %q; there are %v", o.Kind, Kinds)
 	}
 	all, err := Plants()
 	if err != nil {
 		return nil, err
-	}
-	for _, name := range o.Bugs {
-		if !slices.ContainsFunc(all, func(p Plant) bool { return p.Name == name }) {
-			return nil, fmt.Errorf("no bug is called %q", name)
-		}
 	}
 	score := o.score()
 	targets, under := map[string]*Target{}, map[string]*Target{} // by profile, and by bug
@@ -266,22 +300,18 @@ func (s *Score) try(ctx context.Context, o *ScoreOptions, run func(name string, 
 			}
 		})
 	}
-	s.Missing = len(trials)
 	var due []trial
 	for _, x := range trials {
-		if old := o.Have.bug(x.bug.Name); old != nil {
-			if i := slices.IndexFunc(old.Tries, func(t Try) bool { return t.Seed == x.seed }); i >= 0 {
-				x.bug.Tries = append(x.bug.Tries, old.Tries[i])
-				s.Missing--
-				continue
-			}
+		old := o.Have.bug(x.bug.Name)
+		if old == nil || !slices.ContainsFunc(old.Tries, func(t Try) bool { return t.Seed == x.seed }) {
+			due = append(due, x)
 		}
-		due = append(due, x)
 	}
+	s.Missing = len(due)
 	for i := range s.Bugs {
 		b := &s.Bugs[i]
 		if old := o.Have.bug(b.Name); old != nil {
-			b.Law, b.Says = old.Law, old.Says
+			b.Law, b.Says, b.Tries = old.Law, old.Says, slices.Clone(old.Tries)
 			if o.Have.Sound > 0 {
 				b.Counted, b.Reached, b.Triggered = old.Counted, old.Reached, old.Triggered
 			}

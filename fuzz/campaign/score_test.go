@@ -146,7 +146,16 @@ func TestScoreFile(t *testing.T) {
 		"no name":              {`"name": "a"`, `"name": ""`},
 		"trials of the hidden": {`"role"`, `"hidden": "x", "role"`},
 		"null":                 {`"scores": [`, `"scores": [null,`},
+		"something after it":   {"\n}\n", "\n}\n{}"},
+		"a negative bound": {`"connections": 5000,
+   "seed"`, `"connections": -1,
+   "seed"`},
+		"a seed twice": {`"seed": 1001`, `"seed": 1`},
+		"too long":     {"\n}\n", strings.Repeat(" ", maxScoreFile) + "}"},
 	} {
+		if !bytes.Contains(good, []byte(c.from)) {
+			t.Fatalf("%s: %q is not in %s", what, c.from, good)
+		}
 		if err := os.WriteFile(name, bytes.Replace(good, []byte(c.from), []byte(c.to), 1), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -2,8 +2,6 @@ package campaign
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"slices"
 )
@@ -20,12 +18,7 @@ func measureStack(ctx context.Context, o *ScoreOptions) (*Score, error) {
 	}
 	program := FindStack(true)
 	if program == "" {
-		return nil, errors.New("no program with planted bugs was built; run conformance/mbedtls/targets.sh live --planted")
-	}
-	for _, name := range o.Bugs {
-		if !slices.ContainsFunc(bugs, func(b StackBug) bool { return b.Name == name }) {
-			return nil, fmt.Errorf("no bug is called %q", name)
-		}
+		return nil, &NoProgramError{StackKind, "conformance/mbedtls/targets.sh live --planted"}
 	}
 	run := func(target string, planted int, seed uint64) (*Report, error) {
 		dir, err := os.MkdirTemp("", "attls-fuzz-*")
