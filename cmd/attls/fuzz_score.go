@@ -332,7 +332,8 @@ func printScore(w io.Writer, s *campaign.Score) {
 	fmt.Fprintf(w, "\n%s, %s a trial: %d bugs that a peer can see, %d detected (%.0f %%)\n", s.Kind, s.Bound(), visible,
 		detected, 100*float64(detected)/float64(max(visible, 1)))
 	if counted := s.Counted(); counted > 0 { // a C program does not tell
-		fmt.Fprintf(w, "%d of them are rules that refuse something: %d were reached and %d triggered with all rules in force\n",
+		fmt.Fprintf(w,
+			"%d of them are rules that refuse something: %d were reached and %d triggered with all rules in force\n",
 			counted, reached, triggered)
 	}
 	if s.Missing > 0 {

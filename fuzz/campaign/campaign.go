@@ -654,12 +654,13 @@ func (v *Violation) cause(in *Input, abroad bool) string {
 
 // found keeps a finding, which is made smaller with the connection that it is of.
 func (w *worker) found(in *Input, v Violation, s *subject) {
-	x := &sighting{in: in, Violation: v, more: w.counts, cause: v.cause(in, w.c.o.Remote != nil), shrink: func(in *Input) *Input {
+	x := &sighting{in: in, Violation: v, more: w.counts, cause: v.cause(in, w.c.o.Remote != nil)}
+	x.shrink = func(in *Input) *Input {
 		if s == nil || v.Law == "panic" || len(in.Edits) == 0 {
 			return in
 		}
 		return s.minimize(in, &v)
-	}}
+	}
 	if o := w.c.o.Remote; o != nil {
 		x.peer, x.known = o.String(), o.Known.Explains(&v, o.Version)
 		if s != nil && s.link != nil && v.Law != lawCrash { // it takes part of the program's state with it

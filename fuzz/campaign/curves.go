@@ -61,7 +61,7 @@ func WriteSVG(w io.Writer, scores ...*Score) error {
 		path += fmt.Sprintf(" H %.1f", x(max(s.limit(unit), first)))
 		c := colours[i%len(colours)]
 		_ = p(`<path d="%s" fill="none" stroke="%s" stroke-width="2"/><text x="%d" y="%d" fill="%s">%s: %d of %d</text>`,
-			path, c, left+8+i*210, 20, c, html.EscapeString(s.Kind), detected, visible)
+			path, c, left+8+i%2*300, 14+i/2*16, c, html.EscapeString(s.Kind), detected, visible)
 	}
 	return p("</svg>")
 }
