@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -162,7 +161,6 @@ func (f *fuzzRunFlags) run(c *cobra.Command, args []string) error {
 		return usage("with --peer and --adapter the target is %s: adapters start programs without attestation", campaign.TLS)
 	}
 	o.Remote, o.Against = remote, against
-	collectSeldom()
 	line := &fuzzLine{p: newPainter(c.ErrOrStderr())}
 	shots := &snapshots{dir: f.dir}
 	o.Progress = func(s campaign.Stats) {
@@ -178,14 +176,6 @@ func (f *fuzzRunFlags) run(c *cobra.Command, args []string) error {
 		return unavailable(err)
 	}
 	return f.conclude(c, r, remote)
-}
-
-// collectSeldom lets garbage collection wait for more of it, where the environment does not say
-// how much: what a connection of a campaign needs lives for a moment, beside little that stays.
-func collectSeldom() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(300)
-	}
 }
 
 // conclude prints what a campaign came to.

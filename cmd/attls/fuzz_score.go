@@ -175,7 +175,6 @@ func (f *fuzzScoreFlags) measured(c *cobra.Command) (all *campaign.ScoreFile, sk
 	if err := f.begin(all); err != nil {
 		return nil, nil, err
 	}
-	collectSeldom()
 	for _, kind := range f.campaigns {
 		o := f.o
 		o.Kind = kind
