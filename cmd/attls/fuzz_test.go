@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,12 +82,48 @@ func TestFuzzLearn(t *testing.T) {
 		!strings.Contains(string(picture), "Ask / CertificateRequest") {
 		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 	}
-	for _, args := range [][]string{{"--role", "other"}, {"--peer", "127.0.0.1:1", "--role", "client"}, {"--peer", "no-port"}, {"--words", "0"}, {"--adapter", "/nonexistent"},
+	for _, args := range [][]string{{"--role", "other"}, {"--peer", "127.0.0.1:1", "--role", "client"}, {"--peer", "no-port"}, {"--words", "0"}, {"--parallel", "0"}, {"--parallel", "65"}, {"--quiet", "0s"}, {"--repeat", "-1"}, {"--adapter", "/nonexistent"},
 		{"--alphabet", "all"}, {"--attester", "client"}, {"--profile", "nothing"},
 		{"--profile", "early-attestation-06", "--attester", "both"}, {"--profile", "seat-expat-04"}} {
 		if code, _, stderr := command(t, append([]string{"fuzz", "learn"}, args...)...); code != exitUsage {
 			t.Errorf("%v: exit code %d: %s", args, code, stderr)
 		}
+	}
+}
+
+// TestFuzzLearnAnswers: answers are kept, a run with them asks nothing again, and those of another peer
+// are refused, as are files that are none. An interrupted run says where they are.
+func TestFuzzLearnAnswers(t *testing.T) {
+	slowUnderRace(t)
+	file := filepath.Join(t.TempDir(), "answers")
+	args := []string{"fuzz", "learn", "--shallow", "--words", "5", "--answers", file}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, stderr bytes.Buffer
+	if code := run(ctx, args, strings.NewReader(""), &out, &stderr); code != exitInterrupted ||
+		!strings.Contains(stderr.String(), "kept in "+file) {
+		t.Errorf("exit code %d: %s%s", code, &out, &stderr)
+	}
+	for _, want := range []string{" words with", "from 0 words"} {
+		if code, stdout, stderr := command(t, args...); code != exitOK || !strings.Contains(stdout, want) {
+			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+		}
+	}
+	for _, x := range []struct {
+		more []string
+		want string
+	}{{[]string{"--role", "client"}, "are those of"}, {[]string{"--client-certificate"}, "are those of"},
+		{[]string{"--alphabet", "tickets"}, "other inputs"}, {[]string{"--profile", "tls-attestation-07"}, "are those of"}} {
+		code, _, stderr := command(t, append(slices.Clone(args), x.more...)...)
+		if code != exitUnavailable || !strings.Contains(stderr, x.want) {
+			t.Errorf("%v: exit code %d: %s", x.more, code, stderr)
+		}
+	}
+	if err := os.WriteFile(file, []byte("no answers"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := command(t, args...); code != exitUnavailable || !strings.Contains(stderr, file) {
+		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
 
@@ -103,14 +142,14 @@ func (c changing) Close() { *c.open-- }
 func TestLearnAgainClosesFirst(t *testing.T) {
 	var open, messages, mappers int
 	f := fuzzLearnFlags{peer: "127.0.0.1:1", quiet: time.Millisecond, o: learn.Options{Words: 50}}
-	_, _, err := f.learn(t.Context(), func(time.Duration) *learn.Mapper {
+	_, _, err := f.learn(t.Context(), func(time.Duration) []*learn.Mapper {
 		if mappers++; open != 0 {
 			t.Errorf("%d connections are open when it is asked for the %d. time", open, mappers)
 		}
-		return learn.NewMapper(attls.RoleServer, "", func(bool) (learn.Transport, error) {
+		return []*learn.Mapper{learn.NewMapper(attls.RoleServer, "", func(bool) (learn.Transport, error) {
 			open++
 			return changing{&open, &messages}, nil
-		}, learn.Alphabet{})
+		}, learn.Alphabet{})}
 	}, io.Discard)
 	var twice *learn.Nondeterminism
 	if !errors.As(err, &twice) || mappers < 2 || open != 0 {

@@ -296,13 +296,13 @@ func TestDifferencesAreShortest(t *testing.T) {
 func TestMachineFiles(t *testing.T) {
 	m := deep(3)
 	var b, dot, svg bytes.Buffer
-	if err := errors.Join(m.Write(&b), m.DOT(&dot), m.SVG(&svg)); err != nil {
+	if err := errors.Join(m.Write(&b), m.DOT(&dot), m.SVG(&svg, nil)); err != nil {
 		t.Fatal(err)
 	}
 	if back, err := Read(&b); err != nil || len(back.Next) != 3 {
 		t.Errorf("%v", err)
 	}
-	if !strings.Contains(dot.String(), `s0 -> s1 [label="a / 0"]`) || !strings.Contains(svg.String(), "→ 1:  a / 0") {
+	if !strings.Contains(dot.String(), `s0 -> s1 [label="a / 0"]`) || !strings.Contains(svg.String(), ">a / 0<") {
 		t.Errorf("%s%s", dot.String(), svg.String())
 	}
 	for _, text := range []string{"", "{}", `{"format":"attls-machine 0"}`,

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+
+	"attls"
 )
 
 // System answers words: Reset begins a new connection, Step sends a message and returns
@@ -21,6 +23,13 @@ type System interface {
 type Patient interface {
 	// Patience has the connections that follow be waited for so many times longer than usual.
 	Patience(times int)
+}
+
+// Ending is a System whose words can be over: whatever follows is answered with Closed, up to
+// Reconnect, and need not be asked.
+type Ending interface {
+	// Over reports whether nothing but Reconnect has an effect after the last Step.
+	Over() bool
 }
 
 // patience is how many times longer an answer is waited for that was given in two ways: one of
@@ -44,6 +53,11 @@ type Options struct {
 	Repeat int
 	// MaxStates ends a run that finds no end. 0: 100.
 	MaxStates int
+	// Others are further connections with the same peer, or with others like it. They answer
+	// words at the same time; which ones does not depend on how many there are.
+	Others []System
+	// Answers are known before, and those that come join them. Nil: none are.
+	Answers *Answers
 	// Progress is called after each query.
 	Progress func(queries, states int)
 }
@@ -56,7 +70,7 @@ type Nondeterminism struct {
 
 func (e *Nondeterminism) Error() string {
 	return fmt.Sprintf("the peer answers %s first with %s and then with %s", strings.Join(e.Word, ", "),
-		strings.Join(e.First, ", "), strings.Join(e.Second, ", "))
+		attls.Printable(strings.Join(e.First, ", ")), attls.Printable(strings.Join(e.Second, ", ")))
 }
 
 // Statistics count what learning cost.
@@ -70,18 +84,12 @@ type Statistics struct {
 // maxDoubts bounds Statistics.Doubts: a peer with more of them cannot be learned.
 const maxDoubts = 50
 
-// node is a word that was asked, with its answer.
-type node struct {
-	out  string
-	next map[string]*node
-}
-
 type learner struct {
-	s       System
+	systems []System
 	o       Options
 	ctx     context.Context
 	inputs  []string
-	root    *node
+	answers *Answers
 	stats   Statistics
 	access  [][]string // words that lead to the states
 	suffix  [][]string // words that tell states apart
@@ -100,7 +108,16 @@ func Learn(ctx context.Context, s System, o Options) (*Machine, Statistics, erro
 	if o.MaxStates == 0 {
 		o.MaxStates = 100
 	}
-	l := &learner{s: s, o: o, ctx: ctx, inputs: s.Inputs(), root: &node{next: map[string]*node{}}}
+	l := &learner{systems: append([]System{s}, o.Others...), o: o, ctx: ctx, inputs: s.Inputs(), answers: o.Answers}
+	if l.answers == nil {
+		l.answers = NewAnswers(l.inputs)
+	}
+	if l.answers.root == nil {
+		l.answers.root = newNode("", false)
+	}
+	if !slices.Equal(l.answers.Inputs, l.inputs) {
+		return nil, l.stats, errors.New("the answers are those to other inputs")
+	}
 	for _, x := range l.inputs {
 		l.suffix = append(l.suffix, []string{x})
 	}
@@ -132,90 +149,31 @@ func Learn(ctx context.Context, s System, o Options) (*Machine, Statistics, erro
 	}
 }
 
-// ask runs a word, unless it was asked before, and returns what it was answered.
-func (l *learner) ask(word []string) ([]string, error) {
-	if out, ok := l.known(word); ok {
-		return out, nil
-	}
-	return l.execute(word)
-}
-
-func (l *learner) known(word []string) (out []string, ok bool) {
-	at := l.root
-	for _, x := range word {
-		if at = at.next[x]; at == nil {
-			return nil, false
-		}
-		out = append(out, at.out)
-	}
-	return out, true
-}
-
-// execute runs a word and compares it with what is known of its beginnings.
-func (l *learner) execute(word []string) (out []string, err error) {
-	if err := l.ctx.Err(); err != nil {
-		return nil, err
-	}
-	l.stats.Queries++
-	l.stats.Inputs += len(word)
-	if err := l.s.Reset(); err != nil {
-		return nil, err
-	}
-	at := l.root
-	for i, x := range word {
-		y, err := l.s.Step(x)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, y)
-		next := at.next[x]
-		if next == nil {
-			next = &node{out: y, next: map[string]*node{}}
-			at.next[x] = next
-		} else if next.out != y {
-			return nil, l.settle(word[:i+1], out)
-		}
-		at = next
-	}
-	if l.o.Progress != nil {
-		l.o.Progress(l.stats.Queries, len(l.access))
-	}
-	return out, nil
-}
-
 // errCorrected says that another answer counts now than before.
 var errCorrected = errors.New("an answer was corrected")
 
 // settle asks a word again that was answered otherwise before, until it is known which answer
 // counts.
 func (l *learner) settle(word, now []string) error {
-	before, _ := l.known(word)
+	before, _ := l.answers.Known(word)
 	twice := Nondeterminism{slices.Clone(word), before, slices.Clone(now)}
 	if l.o.Repeat == 0 || len(l.stats.Doubts) == maxDoubts {
 		return &twice
 	}
-	if p, ok := l.s.(Patient); ok {
+	system := l.systems[0]
+	if p, ok := system.(Patient); ok {
 		p.Patience(patience)
 		defer p.Patience(1)
 	}
 	counts := map[string]int{}
 	for range l.o.Repeat {
-		if err := l.ctx.Err(); err != nil {
-			return err
-		}
+		r := run(l.ctx, system, word)
 		l.stats.Queries++
 		l.stats.Inputs += len(word)
-		if err := l.s.Reset(); err != nil {
-			return err
+		if r.err != nil {
+			return r.err
 		}
-		var out []string
-		for _, x := range word {
-			y, err := l.s.Step(x)
-			if err != nil {
-				return err
-			}
-			out = append(out, y)
-		}
+		out := r.out
 		if counts[strings.Join(out, "\x00")]++; 2*counts[strings.Join(out, "\x00")] <= l.o.Repeat {
 			continue
 		}
@@ -223,26 +181,12 @@ func (l *learner) settle(word, now []string) error {
 			twice.First, twice.Second = before, now
 		} else {
 			twice.First, twice.Second = out, before
-			l.correct(word, out)
+			l.answers.correct(word, r)
 		}
 		l.stats.Doubts = append(l.stats.Doubts, twice)
 		return errCorrected
 	}
 	return &twice
-}
-
-// correct has another answer count. What was known behind the first input whose answer changes is
-// forgotten.
-func (l *learner) correct(word, out []string) {
-	at := l.root
-	for i, x := range word {
-		next := at.next[x]
-		if next == nil || next.out != out[i] {
-			next = &node{out: out[i], next: map[string]*node{}}
-			at.next[x] = next
-		}
-		at = next
-	}
 }
 
 // row is what a word is followed by: the answers to each suffix after it.
@@ -259,11 +203,32 @@ func (l *learner) row(word []string) (string, error) {
 	return b.String(), nil
 }
 
+// prepare asks what the rows of a state and its successors need, first which of them are over.
+func (l *learner) prepare(access []string) error {
+	var short, long [][]string
+	for _, x := range l.inputs {
+		short = append(short, append(slices.Clone(access), x))
+	}
+	if err := l.askAll(short); err != nil {
+		return err
+	}
+	for _, s := range l.suffix {
+		long = append(long, slices.Concat(access, s))
+		for _, word := range short {
+			long = append(long, slices.Concat(word, s))
+		}
+	}
+	return l.askAll(long)
+}
+
 // hypothesis closes the table and makes the machine.
 func (l *learner) hypothesis() error {
 	rows := map[string]int{}
 	l.access = l.access[:1]
 	for i := 0; i < len(l.access); i++ { // the access words are found again in breadth-first order
+		if err := l.prepare(l.access[i]); err != nil {
+			return err
+		}
 		row, err := l.row(l.access[i])
 		if err != nil {
 			return err
@@ -308,22 +273,35 @@ func (l *learner) hypothesis() error {
 	return nil
 }
 
+// chunk is how many words are asked before their answers are looked at.
+const chunk = 64
+
+// differing returns the first of the words that the machine answers otherwise than the system; nil: none.
+func (l *learner) differing(words [][]string) ([]string, error) {
+	for part := range slices.Chunk(words, chunk) {
+		if err := l.askAll(part); err != nil {
+			return nil, err
+		}
+		for _, word := range part {
+			if out, err := l.ask(word); err != nil || !slices.Equal(out, l.machine.Run(word)) {
+				return word, err
+			}
+		}
+	}
+	return nil, nil
+}
+
 // counterexample looks for a word that the machine answers otherwise than the system.
 func (l *learner) counterexample(r *rand.Rand) ([]string, error) {
-	differs := func(word []string) (bool, error) {
-		out, err := l.ask(word)
-		return err == nil && !slices.Equal(out, l.machine.Run(word)), err
-	}
-	for _, word := range l.o.Ask {
-		if bad, err := differs(word); bad || err != nil {
-			return word, err
-		}
+	if word, err := l.differing(l.o.Ask); word != nil || err != nil {
+		return word, err
 	}
 	if !l.o.Shallow {
-		if word, err := l.deeper(differs); word != nil || err != nil {
+		if word, err := l.differing(l.deeper()); word != nil || err != nil {
 			return word, err
 		}
 	}
+	var words [][]string
 	for range l.o.Words {
 		word := []string{}
 		for range 1 + r.IntN(l.o.Longest) {
@@ -332,33 +310,27 @@ func (l *learner) counterexample(r *rand.Rand) ([]string, error) {
 		if r.IntN(2) == 0 { // most random words end the connection at once
 			word = slices.Concat(l.access[r.IntN(len(l.access))], word)
 		}
-		bad, err := differs(word)
-		if bad || err != nil {
-			return word, err
-		}
+		words = append(words, word)
 	}
-	return nil, nil
+	return l.differing(words)
 }
 
-// deeper tries the words of the W-method for one more state than was found.
-func (l *learner) deeper(differs func([]string) (bool, error)) ([]string, error) {
+// deeper are the words of the W-method for one more state than was found.
+func (l *learner) deeper() (words [][]string) {
 	for state, access := range l.access {
 		if l.machine.over(state) {
 			continue
 		}
-		for _, x := range l.inputs {
-			if l.machine.over(l.machine.Next[state][slices.Index(l.inputs, x)]) {
+		for i, x := range l.inputs {
+			if l.machine.over(l.machine.Next[state][i]) {
 				continue
 			}
 			for _, y := range l.inputs {
 				for _, s := range l.suffix {
-					word := slices.Concat(access, []string{x, y}, s)
-					if bad, err := differs(word); bad || err != nil {
-						return word, err
-					}
+					words = append(words, slices.Concat(access, []string{x, y}, s))
 				}
 			}
 		}
 	}
-	return nil, nil
+	return words
 }

@@ -4,10 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"html"
 	"io"
 	"slices"
-	"strings"
 
 	"attls"
 )
@@ -138,27 +136,6 @@ func Diff(a, b *Machine) ([]Difference, error) {
 	return list, nil
 }
 
-// edge is all that leads from one state to another.
-type edge struct {
-	from, to int
-	labels   []string
-}
-
-func (m *Machine) edges() (list []edge) {
-	for from := range m.Next {
-		for i, to := range m.Next[from] {
-			label := m.Inputs[i] + " / " + m.Outputs[from][i]
-			at := slices.IndexFunc(list, func(e edge) bool { return e.from == from && e.to == to })
-			if at < 0 {
-				list = append(list, edge{from, to, nil})
-				at = len(list) - 1
-			}
-			list[at].labels = append(list[at].labels, label)
-		}
-	}
-	return list
-}
-
 // over reports whether a state is the end of a connection: nothing but another connection
 // leads out of it.
 func (m *Machine) over(state int) bool {
@@ -168,94 +145,4 @@ func (m *Machine) over(state int) bool {
 		}
 	}
 	return true
-}
-
-// name is what a picture calls a state.
-func (m *Machine) name(state int) string {
-	if m.over(state) {
-		return strings.TrimPrefix(fmt.Sprintf("%d closed", state), fmt.Sprintf("%d ", m.onlyEnd(state)))
-	}
-	return fmt.Sprint(state)
-}
-
-// onlyEnd is the state itself where no other is the end of a connection; -1: one is.
-func (m *Machine) onlyEnd(state int) int {
-	for i := range m.Next {
-		if i != state && m.over(i) {
-			return -1
-		}
-	}
-	return state
-}
-
-// DOT writes the machine for Graphviz. What leads to the end of the connection is left
-// out if the peer says the same each time: an alert unexpected_message.
-func (m *Machine) DOT(w io.Writer) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "digraph %q {\n  rankdir=TB; node [shape=box, fontname=\"sans-serif\"]; "+
-		"edge [fontname=\"sans-serif\"];\n",
-		m.Peer+" "+m.Role)
-	for i := range m.Next {
-		fmt.Fprintf(&b, "  s%d [label=%q];\n", i, m.name(i))
-	}
-	for _, e := range m.edges() {
-		if labels := m.shown(e); len(labels) > 0 {
-			fmt.Fprintf(&b, "  s%d -> s%d [label=%q];\n", e.from, e.to, strings.Join(labels, "\n"))
-		}
-	}
-	b.WriteString("}\n")
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-// shown are the labels of an edge that a picture has.
-func (m *Machine) shown(e edge) (list []string) {
-	for _, l := range e.labels {
-		if m.over(e.from) && strings.HasSuffix(l, "/ "+Closed) {
-			continue
-		}
-		if !m.over(e.to) || !strings.HasSuffix(l, "/ alert unexpected_message") {
-			list = append(list, l)
-		}
-	}
-	return list
-}
-
-// SVG writes a picture of the machine: the states in a column, in the order in which they
-// are reached, and what leads from one to another at its side.
-func (m *Machine) SVG(w io.Writer) error {
-	const left, box, line = 24, 90, 15
-	var b strings.Builder
-	heights, at := make([]int, len(m.Next)), make([]int, len(m.Next))
-	rows := make([][]string, len(m.Next))
-	for _, e := range m.edges() {
-		for _, l := range m.shown(e) {
-			to := "→ " + m.name(e.to)
-			if e.to == e.from {
-				to = "stays"
-			}
-			rows[e.from] = append(rows[e.from], to+":  "+l)
-		}
-	}
-	y := 50
-	for i := range m.Next {
-		at[i], heights[i] = y, max(34, line*len(rows[i])+12)
-		y += heights[i] + 18
-	}
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="900" height="%d" viewBox="0 0 900 %d" role="img" `+
-		`font-family="system-ui, sans-serif" font-size="12"><title>%s</title>`+
-		`<rect width="100%%" height="100%%" fill="#ffffff"/>`,
-		y, y, html.EscapeString("State machine of "+m.Peer+" as "+m.Role))
-	fmt.Fprintf(&b, `<text x="%d" y="28" font-size="15">%s, as %s: %d states. Every other input ends the connection with `+
-		`unexpected_message.</text>`, left, html.EscapeString(m.Peer), html.EscapeString(m.Role), len(m.Next))
-	for i := range m.Next {
-		fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="28" rx="5" fill="#e8eef5" stroke="#1f5f9e"/>`+
-			`<text x="%d" y="%d" text-anchor="middle">%s</text>`, left, at[i], box, left+box/2, at[i]+18, m.name(i))
-		for k, l := range rows[i] {
-			fmt.Fprintf(&b, `<text x="%d" y="%d">%s</text>`, left+box+20, at[i]+18+line*k, html.EscapeString(l))
-		}
-	}
-	b.WriteString("</svg>\n")
-	_, err := io.WriteString(w, b.String())
-	return err
 }

@@ -46,7 +46,10 @@ type Mapper struct {
 	role     attls.Role // that the mapper has
 	name     string     // server_name
 
-	patience int // how many times longer a peer is waited for than usual; 0: once
+	watched  bool // the peer of the last connection
+	patience int  // how many times longer a peer is waited for than usual; 0: once
+
+	shown *handshake.Credential // nil: one that nobody vouches for
 
 	ticket *ticket // of an earlier connection of the same word; nil: there is none
 	issued uint8   // tickets that the mapper gave out in this word
@@ -165,6 +168,9 @@ func (m *Mapper) connect(again bool) (err error) {
 		in: record.NewReader(record.Settings{}), out: record.NewWriter(record.WriterSettings{MessagesPerRecord: 1}),
 		peerShares: map[attls.NamedGroup][]byte{}}
 	if m.credential == nil {
+		m.credential = m.shown
+	}
+	if m.credential == nil {
 		m.credential = enginetest.Credential("learner")
 	}
 	m.attested.reset(m.alphabet.Attestation)
@@ -173,11 +179,18 @@ func (m *Mapper) connect(again bool) (err error) {
 		return err
 	}
 	m.t, err = m.dial(again)
-	if t, ok := m.t.(*network); ok && m.patience > 1 {
-		t.quiet *= time.Duration(m.patience)
+	if t, ok := m.t.(*network); ok {
+		m.watched = t.watch != nil
+		t.wait.Quiet *= time.Duration(max(m.patience, 1))
 	}
 	return err
 }
+
+// Show has the mapper show this certificate, which peers trust.
+func (m *Mapper) Show(c *handshake.Credential) { m.shown = c }
+
+// Watched reports whether the peer is watched, so that Wait.Quiet does not decide what it answers.
+func (m *Mapper) Watched() bool { return m.watched }
 
 // Patience implements Patient.
 func (m *Mapper) Patience(times int) { m.patience = times }
@@ -296,8 +309,12 @@ func (m *Mapper) receive() (string, error) {
 			}
 		}
 	}
+	if t, ok := m.t.(*network); ok {
+		m.watched = m.watched && !t.blind
+	}
 	if closed {
 		m.over = true
+		m.fate(&names)
 	}
 	if len(names) == 0 {
 		if closed {
@@ -307,6 +324,19 @@ func (m *Mapper) receive() (string, error) {
 	}
 	return strings.Join(slices.Compact(names), " "), nil
 }
+
+// fate names what ended the connection, if it was not the peer's closing it.
+func (m *Mapper) fate(names *[]string) {
+	if t, ok := m.t.(Fated); ok {
+		alerted := slices.ContainsFunc(*names, func(s string) bool { return strings.HasPrefix(s, "alert ") })
+		if fate := t.Fate(alerted); fate != "" {
+			*names = append(*names, fate)
+		}
+	}
+}
+
+// Over implements Ending.
+func (m *Mapper) Over() bool { return m.over }
 
 // heard takes a message of the peer and returns its name.
 func (m *Mapper) heard(b []byte) string {
