@@ -3,6 +3,7 @@ package placement
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"slices"
@@ -352,6 +353,22 @@ func TestDyingServer(t *testing.T) {
 		result(t, "server/client_hello/unassigned_63/well-formed", Observation{}).Case}
 	results, err := Run(t.Context(), &dying{}, cases, Options{Parallel: 1})
 	if err != nil || len(results) != 2 || results[0].Outcome != Refused || results[1].Outcome != Refused {
+		t.Errorf("%+v, %v", results, err)
+	}
+}
+
+// TestNoTickets: a client that takes no tickets is told apart from one that refuses them.
+func TestNoTickets(t *testing.T) {
+	stack := &InProcess{Client: func(ctx context.Context, nc net.Conn) error {
+		c := tls.Client(nc, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, ServerName: serverName}) // without a cache
+		defer c.Close()
+		if err := c.HandshakeContext(ctx); err != nil {
+			return err
+		}
+		return answer(c, false)
+	}}
+	results, err := Run(t.Context(), stack, []Case{result(t, "client/new_session_ticket", Observation{}).Case}, Options{Parallel: 1})
+	if err != nil || len(results) != 1 || results[0].Outcome != Unsent || !strings.Contains(results[0].Detail, "psk_key_exchange_modes") {
 		t.Errorf("%+v, %v", results, err)
 	}
 }

@@ -135,8 +135,16 @@ func (d *Driver) Run(ctx context.Context, nc net.Conn, c *Case, keyLog io.Writer
 		conn = handshake.Server(w, d.config(c, keyLog), answerer, tap)
 	}
 	err := d.talk(ctx, conn, c)
-	return tap.observe(err, time.Now().Before(deadline))
+	o := tap.observe(err, time.Now().Before(deadline))
+	if hello, came := tap.shown[ch]; c.Message == nst && came && !slices.Contains(hello, attls.ExtPSKKeyExchangeModes) {
+		o.Outcome, o.Detail = Unsent, noTickets
+	}
+	return o
 }
+
+// noTickets is why a client is sent no ticket.
+const noTickets = "its ClientHello has no psk_key_exchange_modes, so that no ticket may be sent to it (RFC 8446 4.2.9); " +
+	"unseen: [new_session_ticket] in the adapter leaves these cases out"
 
 // talk makes a connection go as far as the case's message is answered: nil means that the
 // stack went on.
