@@ -51,28 +51,40 @@ func less(a, b *Input) bool {
 	return cmp.Or(cmp.Compare(a.size(), b.size()), cmp.Compare(a.digest(), b.digest())) < 0
 }
 
-// unneeded counts the entries about two stacks of a campaign that explained nothing in it.
+// unneeded counts the entries about two stacks of a campaign that explained nothing in it. Stacks of one family have
+// the same list, each a copy of its own.
 func (c *campaign) unneeded() (n int) {
+	type place struct {
+		list string
+		at   int
+	}
+	x := c.o.Remote
+	open := map[place]bool{}
 	needed := map[*KnownEntry]bool{}
 	for _, f := range c.causes {
 		needed[f.Known] = true
 	}
-	x := c.o.Remote
-	seen := map[*KnownEntry]bool{}
-	for _, y := range c.o.Against {
-		for _, k := range []*Known{x.Known, y.Known} {
-			if k == nil {
-				continue
+	var done []place
+	for _, y := range append([]*Remote{x}, c.o.Against...) {
+		if y.Known == nil {
+			continue
+		}
+		for i, e := range y.Known.Known {
+			at := place{y.Known.Peer, i}
+			if needed[e] {
+				done = append(done, at)
 			}
-			for _, e := range k.Known {
-				if !needed[e] && !seen[e] && k.Between(e, x.StackName(), y.StackName()) {
-					seen[e] = true
-					n++
-				}
+			if slices.ContainsFunc(c.o.Against, func(z *Remote) bool {
+				return y.Known.Between(e, x.StackName(), z.StackName())
+			}) {
+				open[at] = true
 			}
 		}
 	}
-	return n
+	for _, at := range done {
+		delete(open, at)
+	}
+	return len(open)
 }
 
 // KnownInputs are the inputs of all lists that are compiled in, each once.

@@ -115,6 +115,13 @@ func TestApartKnown(t *testing.T) {
 	if r := compareFor(t, 250, "", sound, lax); len(r.Found) > 0 || len(r.Explained) == 0 || r.Unneeded != 1 {
 		t.Errorf("with a list: %v, %d explained, %d entries unneeded", r.Found, len(r.Explained), r.Unneeded)
 	}
+	again := *k
+	again.Known = []*KnownEntry{new(*unneeded), new(*e)}
+	sound.Known = &again
+	if r := compareFor(t, 250, "", sound, lax); r.Unneeded != 1 {
+		t.Errorf("with the list at both stacks: %d entries unneeded", r.Unneeded)
+	}
+	sound.Known = nil
 	var wrong []string
 	n, err := k.Check(t.Context(), sound, lax, func(_ *KnownEntry, text string) { wrong = append(wrong, text) })
 	if err != nil || n != 2 || wrong[1] != "" || !strings.Contains(wrong[0], "something else") {
