@@ -136,15 +136,16 @@ func (d *Driver) Run(ctx context.Context, nc net.Conn, c *Case, keyLog io.Writer
 	}
 	err := d.talk(ctx, conn, c)
 	o := tap.observe(err, time.Now().Before(deadline))
-	if hello, came := tap.shown[ch]; c.Message == nst && came && !slices.Contains(hello, attls.ExtPSKKeyExchangeModes) {
+	hello, came := tap.shown[ch]
+	if c.Message == nst && came && !slices.Contains(hello, attls.ExtPSKKeyExchangeModes) {
 		o.Outcome, o.Detail = Unsent, noTickets
 	}
 	return o
 }
 
 // noTickets is why a client is sent no ticket.
-const noTickets = "its ClientHello has no psk_key_exchange_modes, so that no ticket may be sent to it (RFC 8446 4.2.9); " +
-	"unseen: [new_session_ticket] in the adapter leaves these cases out"
+const noTickets = "its ClientHello has no psk_key_exchange_modes, so that no ticket may be sent to it " +
+	"(RFC 8446 4.2.9); unseen: [new_session_ticket] in the adapter leaves these cases out"
 
 // talk makes a connection go as far as the case's message is answered: nil means that the
 // stack went on.
