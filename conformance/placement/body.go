@@ -111,6 +111,14 @@ func bodies(t attls.ExtensionType, k attls.MessageKind) (list map[Body][]byte, k
 	return list, true
 }
 
+// mayBreak reports whether a body that is not broken may be so for a stack that knows the
+// extension: no grammar of it is known here, or it does not belong in the message and has one of
+// another message, which the stack may read first.
+func mayBreak(t attls.ExtensionType, k attls.MessageKind, belongs bool) bool {
+	_, known := bodies(t, k)
+	return !known || !belongs && len(forms[t]) > 1
+}
+
 // broken reports whether a body does not follow the grammar of an extension in a message.
 func broken(t attls.ExtensionType, k attls.MessageKind, b Body) bool {
 	list, known := bodies(t, k)

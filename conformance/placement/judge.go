@@ -121,8 +121,11 @@ func demandOf(r *Result) demand {
 		d.accept, d.rule = !d.refuse, rulePlaced
 		return d
 	}
-	if wrong && (r.Reads || d.refuse) {
+	switch {
+	case wrong && (r.Reads || d.refuse):
 		must(attls.AlertDecodeError, ruleGrammar)
+	case d.refuse && mayBreak(c.Extension, c.Message, belongs):
+		d.alerts = append(d.alerts, attls.AlertDecodeError)
 	}
 	return d
 }

@@ -120,7 +120,7 @@ func TestJudge(t *testing.T) {
 	unsupported, illegal, decode := attls.AlertUnsupportedExtension, attls.AlertIllegalParameter, attls.AlertDecodeError
 	ok := Observation{Outcome: Accepted}
 	asked := func(o Observation) Observation { o.Asked = true; return o }
-	knows := Observation{Outcome: Accepted, Shown: map[attls.MessageKind][]attls.ExtensionType{ch: {attls.ExtKeyShare, attls.ExtOIDFilters, attls.ExtCookie, attls.ExtUseSRTP}}}
+	knows := Observation{Outcome: Accepted, Shown: map[attls.MessageKind][]attls.ExtensionType{ch: {attls.ExtKeyShare, attls.ExtOIDFilters, attls.ExtCookie, attls.ExtUseSRTP, attls.ExtDelegatedCredential, attls.ExtPreSharedKey}}}
 	for _, w := range []struct {
 		name  string
 		o     Observation
@@ -139,6 +139,15 @@ func TestJudge(t *testing.T) {
 		{"client/encrypted_extensions/cookie/well-formed", refused(illegal), nil},
 		{"client/encrypted_extensions/cookie/well-formed", refused(decode), []Kind{KindAlert}},
 		{"client/encrypted_extensions/cookie/malformed", refused(decode), nil},
+		// Where no grammar is known here, or one of another message, the body may not be well-formed.
+		{"client/certificate/delegated_credential/well-formed", refused(decode), nil},
+		{"client/certificate/delegated_credential/empty", asked(refused(decode)), nil},
+		{"client/encrypted_extensions/delegated_credential/well-formed", asked(refused(decode)), nil},
+		{"client/encrypted_extensions/delegated_credential/well-formed", asked(ok), []Kind{KindAccepted}},
+		{"client/encrypted_extensions/pre_shared_key/well-formed", refused(decode), nil},
+		{"client/encrypted_extensions/pre_shared_key/well-formed", refused(attls.AlertHandshakeFailure), []Kind{KindAlert}},
+		{"client/server_hello/pre_shared_key/well-formed", refused(decode), []Kind{KindAlert}}, // it has one grammar there
+		{"client/encrypted_extensions/unassigned_63/empty", refused(decode), []Kind{KindAlert}},
 		// It asked for it, and the message is the wrong one.
 		{"client/encrypted_extensions/key_share/well-formed", asked(refused(illegal)), nil},
 		{"client/encrypted_extensions/key_share/well-formed", asked(refused(unsupported)), []Kind{KindAlert}},
