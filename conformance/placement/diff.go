@@ -3,6 +3,7 @@ package placement
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Change is what differs between two reports of a stack.
@@ -28,6 +29,49 @@ func (c *Change) String() string {
 		return fmt.Sprintf("%s %s: %s → %s", mark, c.Stack, c.Old, c.New)
 	}
 	return fmt.Sprintf("%s %s %s: %s → %s", mark, c.Stack, c.Name, c.Old, c.New)
+}
+
+// Absent is what a case did that is not in a report.
+const Absent = "not run"
+
+// Changed are changes of one kind: those of cases with the same message are together where the
+// same came out of both.
+type Changed struct {
+	Change
+	Cases []string // names; nil: the change is about the stack
+}
+
+// String is the changes in a line, with the extensions and, where these are not all, their bodies.
+func (c *Changed) String() string {
+	if len(c.Cases) == 0 {
+		return c.Change.String()
+	}
+	s := c.Change.String()
+	if g := (&Group{Cases: c.Cases}).Short(len(c.Cases)); g != "" {
+		s += ": " + g
+	}
+	return s
+}
+
+// Together puts changes of one kind together, in the order of the first of each.
+func Together(list []Change) (out []Changed) {
+	at := map[Change]int{}
+	for _, c := range list {
+		name := c.Name
+		if parts := strings.Split(name, "/"); len(parts) == 4 {
+			c.Name = parts[0] + "/" + parts[1]
+		}
+		i, ok := at[c]
+		if !ok || c.Name == name {
+			at[c] = len(out)
+			out = append(out, Changed{Change: c})
+			i = len(out) - 1
+		}
+		if c.Name != name {
+			out[i].Cases = append(out[i].Cases, name)
+		}
+	}
+	return out
 }
 
 // Diff compares two reports, stack by stack. A stack that is in one of them only, or was not
@@ -71,7 +115,7 @@ func diffStacks(a, b *Stacked) (list []Change) {
 		y := news[x.Name]
 		delete(news, x.Name)
 		if y == nil {
-			list = append(list, Change{Stack: b.Name, Name: x.Name, Old: x.brief(), New: "not run"})
+			list = append(list, Change{Stack: b.Name, Name: x.Name, Old: x.brief(), New: Absent})
 			continue
 		}
 		if x.brief() == y.brief() {
@@ -82,7 +126,7 @@ func diffStacks(a, b *Stacked) (list []Change) {
 	}
 	for i := range b.Results {
 		if y := &b.Results[i]; news[y.Name] != nil {
-			list = append(list, Change{Stack: b.Name, Name: y.Name, Old: "not run", New: y.brief(), Worse: len(y.Findings) > 0})
+			list = append(list, Change{Stack: b.Name, Name: y.Name, Old: Absent, New: y.brief(), Worse: len(y.Findings) > 0})
 		}
 	}
 	return list
@@ -102,8 +146,15 @@ func (l *Line) brief() string {
 	if l.Alert != "" {
 		s += " with " + l.Alert
 	}
-	for _, f := range l.Findings {
-		s += ", " + string(f.Kind)
+	for i, f := range l.Findings {
+		switch {
+		case i > 0:
+			s += ", " + string(f.Kind)
+		case string(f.Kind) == string(l.Outcome):
+			s += ", a finding"
+		default:
+			s += ", a finding: " + string(f.Kind)
+		}
 	}
 	return s
 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -27,7 +28,12 @@ func (c *Change) String() string {
 
 // Diff compares two reports run by run. rename gives a stack of the old report another name, as
 // where a program is called by its version: openssl-3.5 is openssl-3.6 then.
+// Where each report has one stack that the other has not, and none is renamed, they are compared
+// whatever their names are.
 func Diff(old, now *Report, rename map[string]string) (list []Change) {
+	if len(rename) == 0 {
+		rename = pair(old, now)
+	}
 	versions := map[string]string{}
 	for _, s := range old.Stacks {
 		versions[renamed(s.Name, rename)] = s.Version
@@ -56,18 +62,38 @@ func Diff(old, now *Report, rename map[string]string) (list []Change) {
 		delete(news, id)
 		switch {
 		case b == nil:
-			list = append(list, Change{Name: id, Old: a.brief(), New: "not run"})
-		case a.brief() != b.brief():
-			list = append(list, Change{Name: id, Old: a.brief(), New: b.brief(), Worse: rank[b.Outcome] > rank[a.Outcome],
-				Better: rank[b.Outcome] < rank[a.Outcome]})
+			list = append(list, Change{Name: id, Old: a.brief(rename), New: Absent})
+		case a.brief(rename) != b.brief(nil):
+			list = append(list, Change{Name: id, Old: a.brief(rename), New: b.brief(nil),
+				Worse: rank[b.Outcome] > rank[a.Outcome], Better: rank[b.Outcome] < rank[a.Outcome]})
 		}
 	}
 	for i := range now.Runs {
 		if b := &now.Runs[i]; news[b.ID] != nil {
-			list = append(list, Change{Name: b.ID, Old: "not run", New: b.brief(), Worse: b.Outcome == Failed})
+			list = append(list, Change{Name: b.ID, Old: Absent, New: b.brief(nil), Worse: b.Outcome == Failed})
 		}
 	}
 	return list
+}
+
+// Absent is the outcome of a run that is not in a report.
+const Absent = "not run"
+
+// pair finds the one stack of each report that the other has not.
+func pair(old, now *Report) map[string]string {
+	only := func(a, b *Report) (names []string) {
+		for _, s := range a.Stacks {
+			if !slices.ContainsFunc(b.Stacks, func(t Stack) bool { return t.Name == s.Name }) {
+				names = append(names, s.Name)
+			}
+		}
+		return names
+	}
+	from, to := only(old, now), only(now, old)
+	if len(from) != 1 || len(to) != 1 {
+		return nil
+	}
+	return map[string]string{from[0]: to[0]}
 }
 
 // rank orders the outcomes that say something of a stack.
@@ -93,10 +119,17 @@ func renamedID(id string, rename map[string]string) string {
 	return renamed(client, rename) + ">" + renamed(server, rename) + "/" + what
 }
 
-// brief is the outcome of a run and, unless it passed, why.
-func (r *Run) brief() string {
+// brief is the outcome of a run and, unless it passed, why, with stacks renamed.
+func (r *Run) brief(rename map[string]string) string {
 	if r.Outcome == Passed || r.Reason == "" {
 		return string(r.Outcome)
 	}
-	return string(r.Outcome) + " (" + r.Reason + ")"
+	reason := r.Reason
+	for _, stack := range []string{r.Client, r.Server} {
+		if name := renamed(stack, rename); name != stack {
+			reason = strings.ReplaceAll(reason, " of "+stack+" as ", " of "+name+" as ")
+			reason = strings.ReplaceAll(reason, " of "+stack+": ", " of "+name+": ")
+		}
+	}
+	return string(r.Outcome) + " (" + reason + ")"
 }
