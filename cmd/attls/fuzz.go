@@ -201,8 +201,11 @@ func (f *fuzzRunFlags) conclude(c *cobra.Command, r *campaign.Report, x *campaig
 			fmt.Fprintf(w, "    %s: %s\n", found.Input.Attacker, attls.Printable(found.Input.Edits[i].String()))
 		}
 		options := ""
-		if found.Apart != nil {
+		switch {
+		case found.Apart != nil:
 			options = " " + f.peer.options()
+		case found.Input.Peer != "":
+			options = " " + f.peer.option()
 		}
 		fmt.Fprintf(w, "    attls fuzz replay %s%s\n", found.File, options)
 	}
@@ -218,6 +221,8 @@ func (f *fuzzRunFlags) conclude(c *cobra.Command, r *campaign.Report, x *campaig
 		return &exitError{exitInterrupted, errors.New("interrupted; what was found is in " + f.dir)}
 	case len(r.Found) > 0:
 		return failed("%d findings", len(r.Found))
+	case r.Executions == 0:
+		return failed("no connection was made; the stack may be slow to start, or --time too short")
 	}
 	return nil
 }
@@ -360,7 +365,7 @@ func replayInput(c *cobra.Command, name string, o *replayFlags) error {
 	}
 	w := c.OutOrStdout()
 	if in.Peer != "" {
-		fmt.Fprintf(w, "It was found with %s; here attls is both ends. --peer replays it with a stack.\n",
+		fmt.Fprintf(w, "It was found with %s; here attls is both ends. --peer or --adapter replays it with a stack.\n",
 			attls.Printable(in.Peer))
 	}
 	printInput(w, in)
@@ -376,7 +381,11 @@ func replayInput(c *cobra.Command, name string, o *replayFlags) error {
 		}
 	}
 	if len(r.Violations)+len(r.Real) == 0 {
-		fmt.Fprintln(w, "No law is broken.")
+		whose := ""
+		if in.Peer != "" {
+			whose = " by attls"
+		}
+		fmt.Fprintf(w, "No law is broken%s.\n", whose)
 		return nil
 	}
 	for i := range r.Violations {

@@ -38,7 +38,7 @@ func (f *fuzzPeerFlags) add(flags *pflag.FlagSet) {
 // option is the flag that names the stack.
 func (f *fuzzPeerFlags) option() string {
 	if f.adapter != "" {
-		return "--adapter " + shellWord(f.adapter)
+		return "--adapter " + shellWord(anywhere(f.adapter))
 	}
 	return "--peer " + shellWord(f.peer)
 }

@@ -21,6 +21,9 @@ func TestFuzzPeer(t *testing.T) {
 	if err != nil || len(list) == 0 {
 		t.Fatal(list, err)
 	}
+	if printed := "attls fuzz replay " + list[0] + " --peer crypto/tls\n"; !strings.Contains(stdout, printed) {
+		t.Errorf("%q is not printed: %s", printed, stdout)
+	}
 	pcap := filepath.Join(dir, "x.pcapng")
 	code, stdout, stderr = command(t, "fuzz", "replay", list[0], "--peer", "crypto/tls", "--pcap", pcap)
 	if code != exitFailed || !strings.Contains(stdout, "completes the handshake. attls refuses") {
@@ -29,8 +32,11 @@ func TestFuzzPeer(t *testing.T) {
 	if code, stdout, stderr = command(t, "decode", pcap); !strings.Contains(stdout, "Finished") {
 		t.Errorf("decode of the capture: exit code %d: %s%s", code, stdout, stderr)
 	}
-	if code, stdout, _ = command(t, "fuzz", "replay", list[0]); !strings.Contains(stdout, "It was found with crypto/tls") {
+	if code, stdout, _ = command(t, "fuzz", "replay", list[0]); !strings.Contains(stdout, "It was found with crypto/tls") || !strings.Contains(stdout, "No law is broken by attls.") {
 		t.Errorf("exit code %d: %s", code, stdout)
+	}
+	if code, _, stderr = command(t, "fuzz", "run", "none", "--time", "1ns", "--dir", t.TempDir()); code != exitFailed || !strings.Contains(stderr, "no connection was made") {
+		t.Errorf("a campaign of no time: exit code %d: %s", code, stderr)
 	}
 	issues := filepath.Join(dir, "issues")
 	code, stdout, stderr = command(t, "fuzz", "issues", dir, "--peer", "crypto/tls", "--out", issues)

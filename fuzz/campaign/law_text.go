@@ -55,8 +55,8 @@ var demands = map[string]string{
 		"where nothing was requested.",
 	"signature-offered": "The algorithm of CertificateVerify is one that the receiver offered; otherwise it is " +
 		"refused with illegal_parameter.",
-	"signature-fits": "The algorithm of CertificateVerify fits the key in the certificate; RSASSA- " +
-		"PKCS1-v1_5, SHA-1 and others that are for certificates alone do not occur in it.",
+	"signature-fits": "The algorithm of CertificateVerify fits the key in the certificate; " +
+		"RSASSA-PKCS1-v1_5, SHA-1 and others that are for certificates alone do not occur in it.",
 	"empty-message":  "A message that has no fields has no octets; others are refused with decode_error.",
 	"flags-proposed": "An answer has only flags that the other end proposed.",
 	"early-data":     "A server takes 0-RTT data only where it accepted the first PSK and early_data.",
