@@ -37,6 +37,8 @@ var stackKnown = []struct {
 		"a HelloRetryRequest for any group of its list but the one it sent is taken", ""},
 	{attls.RoleClient, "signature", "octets after a signature", signatureEnd, ""},
 	{attls.RoleServer, "signature", "octets after a signature", signatureEnd, ""},
+	{attls.RoleClient, "signature-fits", "under ecdsa_secp", curveUncompared, ""},
+	{attls.RoleServer, "signature-fits", "under ecdsa_secp", curveUncompared, ""},
 	{attls.RoleServer, "key-share-listed", "",
 		"key shares are not compared with supported_groups, or with each other", ""},
 	{attls.RoleServer, "hello-repeated", "the extension", helloUncompared, ""},
@@ -62,6 +64,7 @@ const (
 	helloUncompared = "the second ClientHello is not compared with the first"
 	serverHelloEnd  = "octets after the extensions of ServerHello and HelloRetryRequest are not looked at"
 	boundaryKept    = "a message behind a hello in its record is kept until one is due, and taken without protection"
+	curveUncompared = "the curve of a key is not compared with that of the scheme of CertificateVerify"
 	signatureEnd    = "octets after the signature of a CertificateVerify are not looked at"
 )
 
