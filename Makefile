@@ -10,7 +10,7 @@ FUZZ_TIME    ?= 10s
 COMMIT = $(shell git rev-parse HEAD 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-quick slow race lint deadcode spec interop pages wireshark workbench fuzz release api picture
+.PHONY: help build test test-quick slow corpora race lint deadcode spec interop pages wireshark workbench fuzz release api picture
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,8 +27,11 @@ test-quick: ## run the tests of the library and the comparison of the exported A
 slow: ## run the tests that "go test ./..." leaves out since they take long
 	ATTLS_SLOW=1 go test -count=1 -run '^TestSlow' ./...
 
+corpora: ## see whether the corpora of the native fuzz targets still run the code that they did
+	go run ./fuzz/corpora check
+
 race: ## run all tests with the race detector (many minutes)
-	go test -race -timeout 20m ./...
+	go test -race -timeout 30m ./...
 
 lint: ## gofmt, go vet for Linux, macOS and Windows, golangci-lint (building it takes minutes the first time)
 	@files=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$files" ] || { echo "gofmt would change:"; echo "$$files"; exit 1; }
