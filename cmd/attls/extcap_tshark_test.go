@@ -39,6 +39,7 @@ func TestExtcapOfTshark(t *testing.T) {
 	run := func(args ...string) (string, string) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
+		args = append([]string{"-o", "tcp.try_heuristic_first:TRUE"}, args...) // a random port may be that of another protocol
 		c := exec.CommandContext(ctx, tshark, args...)
 		c.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "WIRESHARK_EXTCAP_DIR="+folder)
 		var errs strings.Builder
@@ -102,7 +103,7 @@ func TestExtcapIntoPipe(t *testing.T) {
 					stop() // as Wireshark ends a capture, by a signal
 				}()
 			}
-			c := exec.Command(tshark, "-n", "-r", "-", "-X", "lua_script:"+lua, "-T", "fields", "-e", "attls.message",
+			c := exec.Command(tshark, "-n", "-o", "tcp.try_heuristic_first:TRUE", "-r", "-", "-X", "lua_script:"+lua, "-T", "fields", "-e", "attls.message",
 				"-e", "attls.server_attester.choice", "-e", "attls.payload.text")
 			c.Stdin = reader
 			c.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir())

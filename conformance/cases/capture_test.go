@@ -111,7 +111,7 @@ func TestCaptureIsDecryptedByTshark(t *testing.T) {
 	if err := os.WriteFile(name, file, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(tshark, "-r", name, "-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", "-T", "fields",
+	out, err := exec.Command(tshark, "-r", name, "-o", "tcp.try_heuristic_first:TRUE", "-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", "-T", "fields",
 		"-e", "tls.handshake.type", "-e", "_ws.expert.message").Output()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)

@@ -348,7 +348,8 @@ func read(t *testing.T, program string, p *profile.Profile, file string) (list [
 	write(t, lua, string(script))
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	c := exec.CommandContext(ctx, program, "-n", "-r", file, "-X", "lua_script:"+lua, "-T", "pdml")
+	// A random port may be that of another protocol, such as 44322 of PMPROXY, to which the octets go otherwise.
+	c := exec.CommandContext(ctx, program, "-n", "-o", "tcp.try_heuristic_first:TRUE", "-r", file, "-X", "lua_script:"+lua, "-T", "pdml")
 	c.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir())
 	var stderr bytes.Buffer
 	c.Stderr = &stderr
