@@ -1,10 +1,8 @@
 package campaign
 
 import (
-	"encoding/hex"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"attls/internal/gate"
@@ -48,18 +46,7 @@ func (i *ApartIssue) Write(w io.Writer) error {
 	}
 	line("| attls %s, sent the same | %s |", i.Tested, strings.TrimSpace(a.Own))
 	line("| Law | %s |", a.Law)
-	line("\n## What was sent\n")
-	line("The connection is a TLS 1.3 handshake (%v), in which the %s sends something else:\n", i.Input.Connection,
-		i.Input.Attacker)
-	for k := range i.Input.Edits {
-		line("* %s", i.Input.Edits[k].String())
-	}
-	for _, m := range i.Replays.Ends[0].Sent {
-		line("\n%v as it was sent to one of them, with its header (%d octets):\n", m.Kind, len(m.Octets))
-		for row := range slices.Chunk(m.Octets, 32) {
-			line("    %s", hex.EncodeToString(row))
-		}
-	}
+	tellSent(line, i.Input, i.Replays.Ends[0].Sent, " to one of them")
 	line("\n## What came back\n")
 	for n, end := range i.Replays.Ends {
 		line("* %s: %s", i.Replays.Stacks[n], cameBack(end.Came))

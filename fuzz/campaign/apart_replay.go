@@ -7,9 +7,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
-
-	"attls/conformance/capture"
 )
 
 // Replays is an input that was run once with each of two stacks.
@@ -28,14 +25,10 @@ func ReplayApart(ctx context.Context, in *Input, x, y *Remote, w io.Writer) (*Re
 		return nil, err
 	}
 	defer s.closeLinks()
-	if w == nil {
-		w = io.Discard
-	}
-	file, err := capture.NewWriter(w, func() time.Time { return time.Unix(1577836800, 0) })
+	file, err := captureOf(w)
 	if err != nil {
 		return nil, err
 	}
-	file.Hold = true
 	s = s.patiently()
 	local, err := s.local(in)
 	if err != nil {

@@ -86,8 +86,8 @@ func TestApart(t *testing.T) {
 	}
 }
 
-// TestApartKnown: a list explains what it is about, in both orders and for its releases alone, is told
-// when nothing needs an entry, and a draft is no list yet.
+// TestApartKnown: a list explains what it is about, in both orders and for its releases alone; entries that were
+// not needed are counted, and a draft is refused as a list until it is completed.
 func TestApartKnown(t *testing.T) {
 	sound, lax := enginesOf(t, "sound", "1.0", "none", attls.RoleServer), enginesOf(t, "lax", "2.0", rule.FinishedVerified, attls.RoleServer)
 	r := compareFor(t, 250, "", sound, lax)
@@ -193,7 +193,7 @@ func (p *crashingPeer) Ended(wait time.Duration) (bool, string) {
 	return p.Peer.Ended(wait)
 }
 
-// TestApartUnsteady: what does not show again with more time is no finding, and is told.
+// TestApartUnsteady: what does not show again with more time does not count as a finding, and is reported apart.
 func TestApartUnsteady(t *testing.T) {
 	slow := enginesOf(t, "slow", "1", "none", attls.RoleServer)
 	n := 0

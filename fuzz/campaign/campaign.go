@@ -676,7 +676,7 @@ func (c *campaign) found(in *Input, v Violation, more int64, shrink func(*Input)
 	c.sighted(&sighting{in: in, Violation: v, more: more, cause: v.cause(in, false), shrink: shrink})
 }
 
-// sighting is a violation that was seen, with what becomes of it.
+// sighting is a violation that a worker saw, on its way to the report.
 type sighting struct {
 	Violation
 	in    *Input

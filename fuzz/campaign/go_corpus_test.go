@@ -59,7 +59,7 @@ func TestGoCorpus(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !slices.ContainsFunc(p.mutator.pool.messages, func(x sample) bool { return bytes.Equal(x.raw, marked) }) {
-		t.Error("a message of Go's fuzzer is no value for edits")
+		t.Error("a message of Go's fuzzer did not become a value for edits")
 	}
 	o.Native = filepath.Join(corpus, "from-go")
 	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "not a directory") {

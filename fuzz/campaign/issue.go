@@ -77,18 +77,7 @@ func (i *Issue) Write(w io.Writer) error {
 	line("| Rule | %s |", demandOf(v.Law))
 	line("| Observed | the stack %s |", i.Abroad.Outcome)
 	line("| attls, sent the same | %s |", i.Abroad.Local)
-	line("\n## What was sent\n")
-	line("The connection is a TLS 1.3 handshake (%v), in which the %s sends something else:\n", i.Input.Connection,
-		i.Input.Attacker)
-	for k := range i.Input.Edits {
-		line("* %s", i.Input.Edits[k].String())
-	}
-	for _, m := range i.Abroad.Sent {
-		line("\n%v as it was sent, with its header (%d octets):\n", m.Kind, len(m.Octets))
-		for row := range slices.Chunk(m.Octets, 32) {
-			line("    %s", hex.EncodeToString(row))
-		}
-	}
+	tellSent(line, i.Input, i.Abroad.Sent, "")
 	line("\n## What came back\n")
 	line("%s.", cameBack(i.Abroad.Came))
 	if i.Abroad.Says != "" {
@@ -104,6 +93,21 @@ func (i *Issue) Write(w io.Writer) error {
 	}
 	_, err := io.WriteString(gate.New(w), b.String())
 	return err
+}
+
+// tellSent writes what the attacker sent; to says to whom, if there are several.
+func tellSent(line func(string, ...any), in *Input, sent []SentMessage, to string) {
+	line("\n## What was sent\n")
+	line("The connection is a TLS 1.3 handshake (%v), in which the %s sends something else:\n", in.Connection, in.Attacker)
+	for i := range in.Edits {
+		line("* %s", in.Edits[i].String())
+	}
+	for _, m := range sent {
+		line("\n%v as it was sent%s, with its header (%d octets):\n", m.Kind, to, len(m.Octets))
+		for row := range slices.Chunk(m.Octets, 32) {
+			line("    %s", hex.EncodeToString(row))
+		}
+	}
 }
 
 func cameBack(came []string) string {

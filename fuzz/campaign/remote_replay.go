@@ -33,14 +33,10 @@ func ReplayAbroad(ctx context.Context, in *Input, x *Remote, w io.Writer) (*Abro
 	if err != nil {
 		return nil, err
 	}
-	if w == nil {
-		w = io.Discard
-	}
-	file, err := capture.NewWriter(w, func() time.Time { return time.Unix(1577836800, 0) })
+	file, err := captureOf(w)
 	if err != nil {
 		return nil, err
 	}
-	file.Hold = true
 	s.link = x.link(ctx)
 	defer s.link.connector.Close()
 	t, err := in.target()
@@ -63,6 +59,18 @@ func ReplayAbroad(ctx context.Context, in *Input, x *Remote, w io.Writer) (*Abro
 	out := &Abroad{Violations: in.violations(r), Ladder: r.traces[r.attacker].Steps(), Outcome: r.outcome(),
 		Local: local.outcome(), Sent: r.changed(), Came: r.came(), Says: r.told.says}
 	return out, errors.Join(file.Flush())
+}
+
+// captureOf writes a capture to w, whose time is the same in each run; nil: it is not kept.
+func captureOf(w io.Writer) (*capture.Writer, error) {
+	if w == nil {
+		w = io.Discard
+	}
+	file, err := capture.NewWriter(w, func() time.Time { return time.Unix(1577836800, 0) })
+	if err == nil {
+		file.Hold = true
+	}
+	return file, err
 }
 
 // outcome says in words how the honest end of a run came out of it.
